@@ -1,0 +1,74 @@
+//! The two spellings of a time that SigV4 signs.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use std::time::SystemTime;
+
+/// A second in UTC as `x-amz-date` has it (`20260131T235959Z`), of which the first eight characters are the day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AmzDate {
+    text: [u8; 16],
+    time: SystemTime,
+}
+
+impl AmzDate {
+    /// The second that `time` lies in.
+    pub fn new(time: SystemTime) -> Self {
+        let utc = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned_datetime(TimeZone::UTC);
+        let mut text = *b"00000000T000000Z";
+        write_digits(&mut text, 0, 4, utc.year().unsigned_abs());
+        write_digits(&mut text, 4, 2, utc.month().unsigned_abs().into());
+        write_digits(&mut text, 6, 2, utc.day().unsigned_abs().into());
+        write_digits(&mut text, 9, 2, utc.hour().unsigned_abs().into());
+        write_digits(&mut text, 11, 2, utc.minute().unsigned_abs().into());
+        write_digits(&mut text, 13, 2, utc.second().unsigned_abs().into());
+        Self { text, time }
+    }
+
+    /// The whole of it.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.text).unwrap_or_default()
+    }
+
+    /// The day.
+    pub fn day(&self) -> &str {
+        self.as_str().get(..8).unwrap_or_default()
+    }
+
+    /// The time it was made of.
+    pub fn time(&self) -> SystemTime {
+        self.time
+    }
+}
+
+fn write_digits(text: &mut [u8; 16], at: usize, count: usize, value: u16) {
+    let mut rest = value;
+    for place in text.iter_mut().skip(at).take(count).rev() {
+        *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+}
+
+/// `time` for people and programs: RFC 3339 in UTC, to the second.
+pub fn rfc3339(time: SystemTime) -> String {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|s| Timestamp::from_second(s).ok())
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn spellings() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_440_938_160_999);
+        let date = AmzDate::new(time);
+        assert_eq!((date.as_str(), date.day()), ("20150830T123600Z", "20150830"));
+        assert_eq!(rfc3339(time), "2015-08-30T12:36:00Z");
+    }
+}

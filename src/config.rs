@@ -1,0 +1,202 @@
+//! The configuration: what `proxy.toml` says, as types that prove it was checked.
+
+mod diagnostic;
+mod environment;
+mod issuer;
+mod mappings;
+mod parse;
+mod reach;
+mod reader;
+mod value;
+
+use crate::endpoint::Endpoint;
+use crate::limits::Limits;
+use crate::mapping::Mapping;
+use crate::secret::Credentials;
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use diagnostic::Diagnostic;
+pub use environment::{Environment, Failed, SystemEnvironment};
+pub use value::parse_duration;
+
+/// Largest configuration that is read, in bytes.
+pub const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+
+/// Everything a proxy is told. Made by [`Config::parse`] alone, so that whoever holds one holds a good one.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where clients connect; at least one.
+    pub listeners: Vec<Listener>,
+    /// Where health and metrics are asked for.
+    pub admin: Option<SocketAddr>,
+    /// The store.
+    pub upstream: Upstream,
+    /// Who sessions are cut from.
+    pub issuer: Issuer,
+    /// Who gets what, in the order in which they are tried; at least one.
+    pub mappings: Vec<Mapping>,
+    /// Bounds on what peers control.
+    pub limits: Limits,
+    /// Threads that serve requests; as many as cores when absent.
+    pub workers: Option<NonZeroUsize>,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// A listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name, unique.
+    pub name: Box<str>,
+    /// Where it listens.
+    pub address: ListenAddress,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// An address and a port; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+/// The store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its nodes; at least one.
+    pub endpoints: Vec<Endpoint>,
+    /// The region that requests are signed for.
+    pub region: Arc<str>,
+}
+
+/// Who sessions are cut from.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// Where STS is, if not at the store's first node.
+    pub endpoint: Option<Endpoint>,
+    /// The keys.
+    pub keys: Credentials,
+    /// A role, for stores that want one.
+    pub role_arn: Option<String>,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// What is worth a line.
+    pub level: LogLevel,
+    /// Whether each request is.
+    pub access: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: LogLevel::Info, access: true }
+    }
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is worth a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What stops it.
+    Error,
+    /// What may become worse.
+    Warn,
+    /// What it does.
+    Info,
+    /// How it does it.
+    Debug,
+}
+
+impl LogLevel {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+/// Why a configuration cannot be used: the file cannot be read, or everything that is wrong with it.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    Unreadable(PathBuf, String),
+    /// It was read, and this is wrong with it.
+    Wrong(PathBuf, Vec<Diagnostic>),
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// Every mistake in it, in the order of their places.
+    pub fn parse(source: &str, environment: &dyn Environment) -> Result<Self, Vec<Diagnostic>> {
+        parse::parse(source, environment)
+    }
+
+    /// Where STS is asked, in order.
+    pub fn sts(&self) -> &[Endpoint] {
+        self.issuer.endpoint.as_ref().map_or(&self.upstream.endpoints, std::slice::from_ref)
+    }
+
+    /// Reads a configuration file, with secrets from this process's environment and this machine's files.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or every mistake in it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let source = environment::read_bounded(path, MAX_CONFIG_BYTES)
+            .map_err(|error| ConfigError::Unreadable(path.to_owned(), error))?;
+        Self::parse(&source, &SystemEnvironment).map_err(|wrong| ConfigError::Wrong(path.to_owned(), wrong))
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Wrong(path, diagnostics) => {
+                let count = diagnostics.len();
+                write!(f, "{} has {count} mistake{}", path.display(), if count == 1 { "" } else { "s" })?;
+                for Diagnostic { line, column, message, help } in diagnostics {
+                    write!(f, "\n{}:{line}:{column}: error: {message}\n  help: {help}", path.display())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,95 @@
+//! Where secrets come from: the environment and files.
+
+use crate::secret::Secret;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use zeroize::Zeroize;
+
+/// Longest secret, in bytes.
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
+
+/// Why there is no secret: what is wrong, and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub help: String,
+}
+
+/// What a configuration may refer to outside itself.
+pub trait Environment {
+    /// A variable of the process's environment.
+    ///
+    /// # Errors
+    /// When it is not set.
+    fn variable(&self, name: &str) -> Result<Secret, Failed>;
+
+    /// The secret in a file, without the newline at its end.
+    ///
+    /// # Errors
+    /// When it cannot be read, is too long, or may be read by others.
+    fn file(&self, path: &Path) -> Result<Secret, Failed>;
+}
+
+/// This process's environment and this machine's files.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemEnvironment;
+
+impl Environment for SystemEnvironment {
+    fn variable(&self, name: &str) -> Result<Secret, Failed> {
+        std::env::var(name).map(Secret::new).map_err(|_| Failed {
+            message: format!("the environment variable {name} is not set"),
+            help: format!("set {name}, or name a file: {{ file = \"/run/secrets/...\" }}"),
+        })
+    }
+
+    fn file(&self, path: &Path) -> Result<Secret, Failed> {
+        check_permissions(path)?;
+        let mut text = read_bounded(path, MAX_SECRET_BYTES).map_err(|error| Failed {
+            message: format!("cannot read {}: {error}", path.display()),
+            help: "write the secret to this file, readable for the user that runs scopegate".to_owned(),
+        })?;
+        let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
+        text.zeroize();
+        Ok(secret)
+    }
+}
+
+/// Others may not read a secret, and nobody but its owner may change it. A group may read it: Kubernetes mounts
+/// secrets as root's with the pod's group.
+fn check_permissions(path: &Path) -> Result<(), Failed> {
+    let mode = match std::fs::metadata(path) {
+        Ok(file) => file.permissions().mode() & 0o7777,
+        Err(error) => {
+            return Err(Failed {
+                message: format!("cannot read {}: {error}", path.display()),
+                help: "create this file, readable for the user that runs scopegate".to_owned(),
+            });
+        }
+    };
+    if mode & 0o027 == 0 {
+        return Ok(());
+    }
+    Err(Failed {
+        message: format!(
+            "{} has mode {mode:04o}: others than its owner may read or change the secret",
+            path.display()
+        ),
+        help: format!("chmod 640 {} (in Kubernetes: defaultMode: 0440)", path.display()),
+    })
+}
+
+/// A file's text, if it is no longer than `limit` bytes.
+pub(super) fn read_bounded(path: &Path, limit: u64) -> Result<String, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    file.take(limit + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > limit {
+        text.zeroize();
+        return Err(format!("longer than {limit} bytes"));
+    }
+    Ok(text)
+}

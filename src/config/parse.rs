@@ -1,0 +1,209 @@
+//! From TOML to [`Config`], noting every mistake on the way.
+
+use super::issuer::read_issuer;
+use super::mappings::read_mappings;
+use super::reader::{At, Reader, Table};
+use super::value::parse_listen_address;
+use super::{Config, Diagnostic, Environment, Listener, Log, LogFormat, LogLevel, Upstream, reach};
+use crate::endpoint::Endpoint;
+use crate::limits::Limits;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+use toml::de::DeTable;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+pub(super) fn parse(source: &str, environment: &dyn Environment) -> Result<Config, Vec<Diagnostic>> {
+    let reader = Reader::new(source);
+    let (root, errors) = DeTable::parse_recoverable(source);
+    for error in &errors {
+        let offset = error.span().map_or(0, |span| span.start);
+        // The message names what TOML expected; the line itself may hold a secret and is not shown.
+        reader.error(offset, format!("not TOML: {}", error.message()), "see https://toml.io for the syntax");
+    }
+    let root = Table::new(root.get_ref(), "the file", 0);
+    let config = read_root(&root, &reader, environment);
+    root.finish(&reader);
+    match (config, reader.into_diagnostics()) {
+        (Some(config), diagnostics) if diagnostics.is_empty() => Ok(config),
+        (_, diagnostics) => Err(diagnostics),
+    }
+}
+
+fn read_root(root: &Table<'_>, reader: &Reader<'_>, environment: &dyn Environment) -> Option<Config> {
+    let listeners = read_listeners(root, reader);
+    let admin = read_admin(root.table(reader, "admin", "[admin]"), reader);
+    let upstream = read_upstream(require(root, reader, "upstream", "[upstream]"), reader);
+    let issuer = read_issuer(require(root, reader, "issuer", "[issuer]"), reader, environment);
+    let (mappings, sound) = read_mappings(root, reader, &listeners);
+    let (limits, workers) = read_limits(root.table(reader, "limits", "[limits]"), reader);
+    let log = read_log(root.table(reader, "log", "[log]"), reader);
+    if sound && listeners.sound {
+        reach::check(&mappings, &listeners.list, reader);
+    }
+    let listeners = listeners.list.into_iter().map(|listener| listener.value).collect();
+    let mappings = mappings.into_iter().map(|mapping| mapping.value).collect();
+    Some(Config { listeners, admin, upstream: upstream?, issuer: issuer?, mappings, limits, workers, log })
+}
+
+fn require<'t>(root: &Table<'t>, reader: &Reader<'_>, key: &'static str, name: &'static str) -> Table<'t> {
+    let table = root.table(reader, key, name);
+    if root.get(key).is_none() {
+        reader.error(0, format!("there is no {name}"), format!("add a section {name}; proxy.toml shows one"));
+    }
+    table
+}
+
+/// The listeners that could be read, and whether those are all.
+pub(super) struct Listeners {
+    pub(super) list: Vec<At<Listener>>,
+    pub(super) sound: bool,
+}
+
+fn read_listeners(root: &Table<'_>, reader: &Reader<'_>) -> Listeners {
+    let tables = root.tables(reader, "listener", "[[listener]]");
+    if tables.is_empty() {
+        reader.error(0, "there is no [[listener]]", "add one: [[listener]] with name and address");
+    }
+    let count = tables.len();
+    let mut listeners: Vec<At<Listener>> = Vec::new();
+    for table in tables {
+        let offset = table.offset();
+        let name = read_name(&table, reader);
+        if let Some(name) = &name
+            && listeners.iter().any(|other| *other.value.name == *name.value)
+        {
+            reader.error(
+                name.offset,
+                format!("the listener {:?} is there twice", name.value),
+                "give each its own name",
+            );
+        }
+        let address = table.required(reader, "address", "\"127.0.0.1:8080\"").and_then(|text| {
+            parse_listen_address(text.value)
+                .map_err(|help| reader.error(text.offset, "address is not one to listen on", help))
+                .ok()
+        });
+        table.finish(reader);
+        if let (Some(name), Some(address)) = (name, address) {
+            listeners.push(At { value: Listener { name: name.value.into(), address }, offset });
+        }
+    }
+    Listeners { sound: listeners.len() == count, list: listeners }
+}
+
+pub(super) fn read_name<'t>(table: &Table<'t>, reader: &Reader<'_>) -> Option<At<&'t str>> {
+    let name = table.required(reader, "name", "\"...\"")?;
+    let good = (1..=64).contains(&name.value.len())
+        && name.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if !good {
+        reader.error(name.offset, "name is not usable", "write 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'");
+    }
+    good.then_some(name)
+}
+
+fn read_admin(table: Table<'_>, reader: &Reader<'_>) -> Option<SocketAddr> {
+    let address = table.required(reader, "address", "\"127.0.0.1:9180\"").and_then(|text| {
+        let help = "write an address and a port, as in \"127.0.0.1:9180\"";
+        text.value
+            .parse()
+            .map_err(|_| reader.error(text.offset, "address is not one to listen on", help))
+            .ok()
+    });
+    table.finish(reader);
+    address
+}
+
+fn read_upstream(table: Table<'_>, reader: &Reader<'_>) -> Option<Upstream> {
+    let example = "[\"http://127.0.0.1:9000\"]";
+    let endpoints = table.strings(reader, "endpoints");
+    if table.is_present() && table.get("endpoints").is_none() {
+        reader.error(table.offset(), "[upstream] has no \"endpoints\"", format!("add endpoints = {example}"));
+    }
+    if let Some(At { value, offset }) = &endpoints
+        && value.is_empty()
+    {
+        reader.error(*offset, "endpoints is empty", format!("name every node, as in endpoints = {example}"));
+    }
+    let endpoints =
+        endpoints.map(|list| list.value.into_iter().filter_map(|url| endpoint(url, reader)).collect());
+    let region = read_region(&table, reader);
+    table.finish(reader);
+    Some(Upstream { endpoints: endpoints?, region: region.into() })
+}
+
+pub(super) fn endpoint(url: At<&str>, reader: &Reader<'_>) -> Option<Endpoint> {
+    Endpoint::parse(url.value).map_err(|help| reader.error(url.offset, "not an endpoint", help)).ok()
+}
+
+fn read_region<'t>(table: &Table<'t>, reader: &Reader<'_>) -> &'t str {
+    let Some(region) = table.string(reader, "region") else { return "us-east-1" };
+    let good = (1..=64).contains(&region.value.len())
+        && region.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if !good {
+        reader.error(region.offset, "region is not usable", "write the server's region, as in \"us-east-1\"");
+    }
+    region.value
+}
+
+pub(super) fn read_word<T: Copy>(
+    table: &Table<'_>,
+    reader: &Reader<'_>,
+    key: &'static str,
+    words: &[(&str, T)],
+) -> Option<T> {
+    let word = table.string(reader, key)?;
+    let found = words.iter().find(|(name, _)| *name == word.value).map(|(_, value)| *value);
+    if found.is_none() {
+        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+        reader.error(
+            word.offset,
+            format!("{key} has no such value"),
+            format!("write one of: {}", names.join(", ")),
+        );
+    }
+    found
+}
+
+fn read_limits(table: Table<'_>, reader: &Reader<'_>) -> (Limits, Option<NonZeroUsize>) {
+    let default = Limits::default();
+    let time = |key, default: Duration| table.duration(reader, key, SECOND / 10..=HOUR).unwrap_or(default);
+    let limits = Limits {
+        connections: table
+            .number(reader, "connections", 1..=1_000_000)
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(default.connections),
+        header_timeout: time("header_timeout", default.header_timeout),
+        stall_timeout: time("stall_timeout", default.stall_timeout),
+        connect_timeout: time("connect_timeout", default.connect_timeout),
+        response_timeout: time("response_timeout", default.response_timeout),
+        session_wait: time("session_wait", default.session_wait),
+        mint_timeout: time("mint_timeout", default.mint_timeout),
+        mints_per_second: table
+            .number(reader, "mints_per_second", 1..=1000)
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(default.mints_per_second),
+        drain_timeout: table
+            .duration(reader, "drain_timeout", Duration::ZERO..=HOUR)
+            .unwrap_or(default.drain_timeout),
+    };
+    let workers = table.number(reader, "workers", 1..=1024).and_then(|count| usize::try_from(count).ok());
+    table.finish(reader);
+    (limits, workers.and_then(NonZeroUsize::new))
+}
+
+fn read_log(table: Table<'_>, reader: &Reader<'_>) -> Log {
+    let default = Log::default();
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug]
+        .map(|level| (level.as_str(), level));
+    let log = Log {
+        format: read_word(&table, reader, "format", &formats).unwrap_or(default.format),
+        level: read_word(&table, reader, "level", &levels).unwrap_or(default.level),
+        access: table.boolean(reader, "access").unwrap_or(default.access),
+    };
+    table.finish(reader);
+    log
+}

@@ -1,0 +1,333 @@
+use super::*;
+use crate::mapping::MintWhen;
+use crate::secret::Secret;
+use proptest::prelude::*;
+
+/// Product.md's example, to the letter.
+pub(crate) const EXAMPLE: &str = r#"[[listener]]
+name    = "sidecar"
+address = "127.0.0.1:8080"            # or "unix:/run/scopegate/s3.sock"
+
+[admin]
+address = "127.0.0.1:9180"            # health, metrics, status; leave out for none
+
+[upstream]
+endpoints = ["http://127.0.0.1:9000"] # every node of a distributed MinIO
+region    = "us-east-1"
+
+[issuer]
+# endpoint = "http://..."             # only where STS is not served by the upstream
+access_key = { env = "SCOPEGATE_ACCESS_KEY" }        # or { file = "..." }
+secret_key = { file = "/run/secrets/scopegate" }
+
+[[mapping]]
+name    = "media-reader"
+client  = { network = ["127.0.0.0/8", "::1/128"], listener = "sidecar" }
+session = "15m"
+
+[[mapping.scope]]
+bucket = "tmp"
+prefix = "media/"
+allow  = ["read", "list"]             # each named, none implied
+"#;
+
+pub(crate) struct Fake;
+
+impl Environment for Fake {
+    fn variable(&self, name: &str) -> Result<Secret, Failed> {
+        match name {
+            "SCOPEGATE_ACCESS_KEY" => Ok(Secret::new("stsadmin".into())),
+            "EMPTY" => Ok(Secret::new(String::new())),
+            _ => Err(Failed { message: format!("{name} is not set"), help: "set it".into() }),
+        }
+    }
+
+    fn file(&self, path: &Path) -> Result<Secret, Failed> {
+        match path.to_str() {
+            Some("/run/secrets/scopegate") => Ok(Secret::new("hush".into())),
+            _ => Err(Failed { message: "cannot read it".into(), help: "write it".into() }),
+        }
+    }
+}
+
+fn mistakes(source: &str) -> Vec<String> {
+    match Config::parse(source, &Fake) {
+        Ok(_) => Vec::new(),
+        Err(diagnostics) => diagnostics
+            .into_iter()
+            .map(|Diagnostic { line, column, message, help }| format!("{line}:{column} {message} | {help}"))
+            .collect(),
+    }
+}
+
+#[test]
+fn the_example_is_valid() {
+    let config = Config::parse(EXAMPLE, &Fake).unwrap();
+    assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.admin.unwrap().port(), 9180);
+    assert_eq!(config.upstream.endpoints[0].to_string(), "http://127.0.0.1:9000");
+    assert_eq!((config.mappings[0].mint, config.mappings[0].duration.as_secs()), (MintWhen::Lazy, 900));
+    assert_eq!(config.mappings[0].scopes[0].allow.to_string(), "read,list");
+    assert_eq!(config.limits, Limits::default());
+    assert!(!format!("{config:?}").contains("hush"));
+}
+
+/// Each case changes the example in one place; the mistake is told with its place.
+#[test]
+fn one_mistake_each() {
+    let cases = [
+        (
+            "name    = \"sidecar\"",
+            "nmae = \"sidecar\"",
+            &[
+                "1:1 [[listener]] has no \"name\"",
+                "2:1 unknown key \"nmae\" in [[listener]] | did you mean \"name\"?",
+            ][..],
+        ),
+        ("\"127.0.0.1:8080\"", "\"localhost\"", &["3:11 address is not one to listen on"]),
+        ("\"127.0.0.1:8080\"", "8080", &["3:11 address is of type integer | address is a string"]),
+        ("address = \"127.0.0.1:9180\"", "address = \"9180\"", &["6:11 address is not one to listen on"]),
+        ("\"http://127.0.0.1:9000\"", "\"127.0.0.1:9000\"", &["9:14 not an endpoint"]),
+        ("[\"http://127.0.0.1:9000\"]", "[]", &["9:13 endpoints is empty"]),
+        ("\"us-east-1\"", "\"us east\"", &["10:13 region is not usable"]),
+        ("{ env = \"SCOPEGATE_ACCESS_KEY\" }", "\"AKIAOPEN\"", &["14:14 access_key stands in the open"]),
+        (
+            "{ env = \"SCOPEGATE_ACCESS_KEY\" }",
+            "{ env = \"NOPE\" }",
+            &["14:14 access_key: NOPE is not set | set it"],
+        ),
+        ("{ env = \"SCOPEGATE_ACCESS_KEY\" }", "{ env = \"EMPTY\" }", &["14:14 access_key is empty"]),
+        ("{ env = \"SCOPEGATE_ACCESS_KEY\" }", "{}", &["14:14 access_key names not exactly one"]),
+        (
+            "secret_key =",
+            "secretkey =",
+            &[
+                "12:1 [issuer] has no \"secret_key\"",
+                "15:1 unknown key \"secretkey\" in [issuer] | did you mean \"secret_key\"?",
+            ],
+        ),
+        ("\"media-reader\"", "\"media reader\"", &["18:11 name is not usable"]),
+        (
+            "\"127.0.0.0/8\"",
+            "\"127.0.0.1/8\"",
+            &["19:24 not a network | the address has bits beyond its prefix length: write \"127.0.0.0/8\""],
+        ),
+        (
+            "listener = \"sidecar\"",
+            "listener = \"sidcar\"",
+            &["19:62 there is no listener of this name | did you mean \"sidecar\"?"],
+        ),
+        (
+            "{ network = [\"127.0.0.0/8\", \"::1/128\"], listener = \"sidecar\" }",
+            "{}",
+            &["19:11 client has no matcher and would match everyone"],
+        ),
+        ("[\"127.0.0.0/8\", \"::1/128\"]", "[]", &["19:23 network has not 1 to"]),
+        (
+            "\"15m\"",
+            "\"14m\"",
+            &["20:11 session is not a duration in its range | write a duration from 15m to 12h"],
+        ),
+        ("\"15m\"", "900", &["20:11 session is of type integer"]),
+        (
+            "session = ",
+            "mint = \"never\"\nsession = ",
+            &["20:8 mint has no such value | write one of: lazy, start"],
+        ),
+        ("\"tmp\"", "\"TMP\"", &["23:10 not a bucket"]),
+        ("\"tmp\"", "\"minio\"", &["23:10 not a bucket"]),
+        ("prefix = \"media/\"", "", &["22:1 [[mapping.scope]] has no \"prefix\""]),
+        ("\"media/\"", "\"media\"", &["24:10 not a prefix | a prefix ends in '/'"]),
+        ("\"media/\"", "\"media/*\"", &["24:10 not a prefix | '*' and '?' are wildcards"]),
+        ("\"media/\"", "\"me?ia/\"", &["24:10 not a prefix | '*' and '?' are wildcards"]),
+        ("\"media/\"", "\"${aws:username}/\"", &["24:10 not a prefix | '${' begins a variable"]),
+        ("\"media/\"", "\"a/../b/\"", &["24:10 not a prefix"]),
+        ("\"media/\"", "\"a//b/\"", &["24:10 not a prefix"]),
+        ("[\"read\", \"list\"]", "[\"raed\"]", &["25:11 not a right | did you mean \"read\"?"]),
+        ("[\"read\", \"list\"]", "[\"read\", \"read\"]", &["25:19 \"read\" is there twice"]),
+        ("[\"read\", \"list\"]", "[]", &["25:10 allow is empty"]),
+        ("[\"read\", \"list\"]", "[\"versions\"]", &["25:10 \"versions\" alone allows nothing"]),
+        (
+            "allow  =",
+            "allow  = [\"read\"]\nmount  = \"/\" #",
+            &["26:1 unknown key \"mount\" in [[mapping.scope]]"],
+        ),
+        (
+            "[upstream]",
+            "[upstrem]",
+            &[
+                "1:1 there is no [upstream]",
+                "8:2 unknown key \"upstrem\" in the file | did you mean \"upstream\"?",
+            ],
+        ),
+        (
+            "[admin]",
+            "[limits]\nconnections = 0\nheader_timeout = \"2h\"\nworkers = 0\n[admin]",
+            &[
+                "6:15 connections is out of range",
+                "7:18 header_timeout is not a duration",
+                "8:11 workers is out of range",
+            ],
+        ),
+        (
+            "[admin]",
+            "[log]\nformat = \"xml\"\naccess = \"yes\"\n[admin]",
+            &["6:10 format has no such value", "7:10 access is of type string"],
+        ),
+        ("region    = \"us-east-1\"", "region    = \"us-east-1", &["10:", "not TOML"]),
+    ];
+    for (from, to, expected) in cases {
+        assert!(EXAMPLE.contains(from), "{from}");
+        let found = mistakes(&EXAMPLE.replacen(from, to, 1));
+        for part in expected {
+            assert!(found.iter().any(|line| line.contains(part)), "{to}: no {part:?} in {found:#?}");
+        }
+        assert!(found.len() <= expected.len(), "{to}: {found:#?}");
+    }
+}
+
+#[test]
+fn every_mistake_at_once_in_the_order_of_their_places() {
+    let source = EXAMPLE
+        .replace("8080\"", "port\"")
+        .replace("us-east-1", "us east")
+        .replace("\"media/\"", "\"media\"");
+    let lines: Vec<String> =
+        mistakes(&source).iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(lines, ["3:11", "10:13", "24:10"]);
+}
+
+#[test]
+fn an_empty_file_says_what_is_missing() {
+    let found = mistakes("");
+    assert_eq!(found.len(), 4, "{found:#?}");
+}
+
+fn with_mappings(listeners: &str, mappings: &[&str]) -> String {
+    let head = EXAMPLE.split("[[mapping]]").next().unwrap().replace(
+        "[[listener]]\nname    = \"sidecar\"\naddress = \"127.0.0.1:8080\"            # or \"unix:/run/scopegate/s3.sock\"",
+        listeners,
+    );
+    let mapping = |(index, client): (usize, &&str)| {
+        format!(
+            "[[mapping]]\nname = \"m{index}\"\nclient = {client}\n[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"a/\"\nallow = [\"read\"]\n"
+        )
+    };
+    head + &mappings.iter().enumerate().map(mapping).collect::<String>()
+}
+
+#[test]
+fn mappings_that_cannot_be_reached() {
+    let one = "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:0\"";
+    let two = "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:0\"\n[[listener]]\nname = \"u\"\naddress = \"unix:/run/s\"";
+    let all = "{ network = [\"0.0.0.0/0\", \"::/0\"] }";
+    let cases: [(&str, &[&str], &str); 11] = [
+        (one, &["{ network = \"10.1.0.0/16\" }", "{ network = \"10.0.0.0/8\" }"], ""),
+        (
+            one,
+            &["{ network = \"10.0.0.0/8\" }", "{ network = \"10.1.0.0/16\" }"],
+            "\"m1\" can never be reached: \"m0\" match",
+        ),
+        (
+            one,
+            &["{ network = [\"10.0.0.0/9\", \"10.128.0.0/9\"] }", "{ network = \"10.0.0.0/8\" }"],
+            "\"m1\" can never be reached",
+        ),
+        (
+            one,
+            &[
+                "{ network = \"10.0.0.0/9\" }",
+                "{ network = \"10.128.0.0/9\" }",
+                "{ network = \"10.0.0.0/8\" }",
+            ],
+            "\"m2\" can never be reached: \"m0\", \"m1\"",
+        ),
+        (one, &["{ listener = \"a\" }", "{ network = \"10.0.0.0/8\" }"], "\"m1\" can never be reached"),
+        (one, &[all, "{ listener = \"a\" }"], "\"m1\" can never be reached"),
+        (two, &[all, "{ listener = \"u\" }"], ""),
+        (two, &["{ listener = \"u\" }", "{ listener = \"a\" }", all], "\"m2\" can never be reached"),
+        (
+            two,
+            &["{ listener = \"a\" }", "{ listener = \"u\", network = \"10.0.0.0/8\" }"],
+            "\"m1\" can never match",
+        ),
+        (two, &["{ listener = \"u\" }", "{ listener = \"u\" }", all], "\"m1\" can never be reached"),
+        (two, &[all], "no mapping can match a client of the listener \"u\""),
+    ];
+    for (listeners, clients, expected) in cases {
+        let found = mistakes(&with_mappings(listeners, clients));
+        if expected.is_empty() {
+            assert_eq!(found, Vec::<String>::new(), "{clients:?}");
+        } else {
+            assert!(found.iter().any(|line| line.contains(expected)), "{clients:?}: {found:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_policy_too_large_for_minio_is_refused() {
+    let long = format!("prefix = \"{}/\"", "x".repeat(1000));
+    let source = EXAMPLE.replace("prefix = \"media/\"", &long);
+    assert!(
+        mistakes(&source)
+            .iter()
+            .any(|line| line.contains("the session policy has 2") && line.contains("MinIO takes 2048"))
+    );
+}
+
+#[test]
+fn names_are_unique() {
+    let listener = "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:0\"\n";
+    let found = mistakes(&with_mappings(&listener.repeat(2), &["{ listener = \"a\" }"]));
+    assert!(found.iter().any(|line| line.contains("the listener \"a\" is there twice")), "{found:#?}");
+    let source = EXAMPLE.to_owned()
+        + EXAMPLE
+            .split_once("\n\n[[mapping]]")
+            .map(|(_, rest)| "[[mapping]]".to_owned() + rest)
+            .unwrap()
+            .as_str();
+    assert!(
+        mistakes(&source).iter().any(|line| line.contains("the mapping \"media-reader\" is there twice"))
+    );
+}
+
+#[test]
+fn secret_files_are_for_their_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "hush\n").unwrap();
+    for (mode, good) in [(0o600, true), (0o440, true), (0o644, false), (0o660, false), (0o604, false)] {
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let read = SystemEnvironment.file(file.path());
+        assert_eq!(read.is_ok(), good, "{mode:o}");
+        match read {
+            Ok(secret) => assert_eq!(secret.reveal(), "hush"),
+            Err(failed) => assert!(failed.help.contains("chmod 640"), "{failed:?}"),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_panics(source in "\\PC{0,200}") {
+        let _ = Config::parse(&source, &Fake);
+    }
+
+    /// Wherever in [issuer] somebody pastes a secret, no message shows it.
+    #[test]
+    fn a_pasted_secret_is_never_shown(secret in "[A-Za-z0-9/+]{20,40}", place in 0..7_usize) {
+        let line = [
+            format!("access_key = \"{secret}\""),
+            format!("access_key = {secret}"),
+            format!("access_key = '{secret}"),
+            format!("access_key = {{ value = \"{secret}\" }}"),
+            format!("access_key = [\"{secret}\"]"),
+            format!("acces_key = \"{secret}\""),
+            format!("access_key = {{ env = [\"{secret}\"] }}"),
+        ][place].clone();
+        let source = EXAMPLE.replace("access_key = { env = \"SCOPEGATE_ACCESS_KEY\" }", &line);
+        for message in mistakes(&source) {
+            prop_assert!(!message.contains(&secret), "{message}");
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! The S3 operations Scopegate knows: one table that the router, the allow-lists and the policy compiler share.
+//!
+//! What is not in the table is never forwarded. The store would fall through on subresources it does not know
+//! (`GET key?policy` answers the object), so a query name that no row lists is refused.
+
+mod table;
+
+use crate::scope::{Right, Rights};
+use crate::target::{Query, Resource};
+use http::Method;
+
+pub use table::TABLE;
+
+/// The name of an operation, as S3's API reference has it.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// `HEAD /bucket`
+    HeadBucket,
+    /// `GET /bucket?location`
+    GetBucketLocation,
+    /// `GET /bucket`
+    ListObjects,
+    /// `GET /bucket?list-type=2`
+    ListObjectsV2,
+    /// `GET /bucket?versions`
+    ListObjectVersions,
+    /// `GET /bucket/key`
+    GetObject,
+    /// `HEAD /bucket/key`
+    HeadObject,
+    /// `GET /bucket/key?attributes`
+    GetObjectAttributes,
+    /// `GET /bucket/key?tagging`
+    GetObjectTagging,
+    /// `PUT /bucket/key?tagging`
+    PutObjectTagging,
+    /// `DELETE /bucket/key?tagging`
+    DeleteObjectTagging,
+    /// `PUT /bucket/key`
+    PutObject,
+    /// `PUT /bucket/key` with `x-amz-copy-source`
+    CopyObject,
+    /// `POST /bucket/key?uploads`
+    CreateMultipartUpload,
+    /// `PUT /bucket/key?partNumber&uploadId`
+    UploadPart,
+    /// `PUT /bucket/key?partNumber&uploadId` with `x-amz-copy-source`
+    UploadPartCopy,
+    /// `GET /bucket/key?uploadId`
+    ListParts,
+    /// `POST /bucket/key?uploadId`
+    CompleteMultipartUpload,
+    /// `DELETE /bucket/key?uploadId`
+    AbortMultipartUpload,
+    /// `DELETE /bucket/key`
+    DeleteObject,
+}
+
+/// The methods of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// `GET`
+    Get,
+    /// `HEAD`
+    Head,
+    /// `PUT`
+    Put,
+    /// `POST`
+    Post,
+    /// `DELETE`
+    Delete,
+}
+
+impl Verb {
+    /// The verb of a method, if it has a row.
+    pub fn of(method: &Method) -> Option<Self> {
+        match *method {
+            Method::GET => Some(Self::Get),
+            Method::HEAD => Some(Self::Head),
+            Method::PUT => Some(Self::Put),
+            Method::POST => Some(Self::Post),
+            Method::DELETE => Some(Self::Delete),
+            _ => None,
+        }
+    }
+
+    /// The method.
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Get => Method::GET,
+            Self::Head => Method::HEAD,
+            Self::Put => Method::PUT,
+            Self::Post => Method::POST,
+            Self::Delete => Method::DELETE,
+        }
+    }
+}
+
+/// What the path of an operation names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A bucket.
+    Bucket,
+    /// An object.
+    Object,
+}
+
+/// Which of a request's headers pass, by what they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Headers {
+    /// None beside those every request has.
+    Plain,
+    /// Ranges and conditions of a read.
+    Read,
+    /// What `GetObjectAttributes` asks for.
+    Attributes,
+    /// Content headers, user metadata, checksums and conditions of an object that is written.
+    Write,
+    /// The same, with a copy's source, its conditions and directives.
+    Copy,
+    /// A body's checksums.
+    Body,
+    /// What completes a multipart upload.
+    Complete,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct Spec {
+    /// The operation.
+    pub operation: Operation,
+    /// Its method.
+    pub method: Verb,
+    /// What its path names.
+    pub shape: Shape,
+    /// Query names (with `=value` where the value is fixed) that select it: all are present.
+    pub selects: &'static [&'static str],
+    /// Whether `x-amz-copy-source` selects it.
+    pub copies: bool,
+    /// Other query names that may be there.
+    pub query: &'static [&'static str],
+    /// Headers that may be there.
+    pub headers: Headers,
+    /// Whether a request body belongs to it.
+    pub body: bool,
+    /// The right it needs.
+    pub right: Right,
+    /// Whether it reaches old versions, always or with a `versionId`.
+    pub versions: Versions,
+    /// The policy actions it needs of the store, on the object or, for a bucket's shape, on the bucket.
+    pub actions: &'static [&'static str],
+    /// The further actions when it names an old version.
+    pub version_actions: &'static [&'static str],
+}
+
+/// How an operation meets old versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versions {
+    /// Never.
+    No,
+    /// When the query has a `versionId`.
+    ById,
+    /// Always.
+    Always,
+}
+
+/// Why no operation could be found for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// No row has this method and shape.
+    Operation,
+    /// A row is near, but the query has a name that it does not know.
+    Query(String),
+}
+
+impl Spec {
+    /// The row that a request means.
+    ///
+    /// # Errors
+    /// When there is none; such a request is not forwarded.
+    pub fn find(
+        method: &Method,
+        resource: &Resource<'_>,
+        query: &Query<'_>,
+        copies: bool,
+    ) -> Result<&'static Self, Unknown> {
+        let shape = match resource {
+            Resource::Service => return Err(Unknown::Operation),
+            Resource::Bucket(_) => Shape::Bucket,
+            Resource::Object(..) => Shape::Object,
+        };
+        let verb = Verb::of(method).ok_or(Unknown::Operation)?;
+        let spec = TABLE
+            .iter()
+            .filter(|row| row.method == verb && row.shape == shape && row.copies == copies)
+            .filter(|row| row.selects.iter().all(|select| selected(select, query)))
+            .max_by_key(|row| row.selects.len())
+            .ok_or(Unknown::Operation)?;
+        match query.names().find(|name| !spec.knows(name)) {
+            Some(name) => Err(Unknown::Query(name.to_owned())),
+            None => Ok(spec),
+        }
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.query.contains(&name) || self.selects.iter().any(|select| select.split('=').next() == Some(name))
+    }
+
+    /// The rights that a request for this operation needs.
+    pub fn rights(&self, query: &Query<'_>) -> Rights {
+        let rights = Rights::default().with(self.right);
+        let versions = match self.versions {
+            Versions::No => false,
+            Versions::ById => query.has("versionId"),
+            Versions::Always => true,
+        };
+        if versions { rights.with(Right::Versions) } else { rights }
+    }
+}
+
+fn selected(select: &str, query: &Query<'_>) -> bool {
+    match select.split_once('=') {
+        Some((name, value)) => query.get(name) == Some(value),
+        None => query.has(select),
+    }
+}
+
+impl Operation {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HeadBucket => "HeadBucket",
+            Self::GetBucketLocation => "GetBucketLocation",
+            Self::ListObjects => "ListObjects",
+            Self::ListObjectsV2 => "ListObjectsV2",
+            Self::ListObjectVersions => "ListObjectVersions",
+            Self::GetObject => "GetObject",
+            Self::HeadObject => "HeadObject",
+            Self::GetObjectAttributes => "GetObjectAttributes",
+            Self::GetObjectTagging => "GetObjectTagging",
+            Self::PutObjectTagging => "PutObjectTagging",
+            Self::DeleteObjectTagging => "DeleteObjectTagging",
+            Self::PutObject => "PutObject",
+            Self::CopyObject => "CopyObject",
+            Self::CreateMultipartUpload => "CreateMultipartUpload",
+            Self::UploadPart => "UploadPart",
+            Self::UploadPartCopy => "UploadPartCopy",
+            Self::ListParts => "ListParts",
+            Self::CompleteMultipartUpload => "CompleteMultipartUpload",
+            Self::AbortMultipartUpload => "AbortMultipartUpload",
+            Self::DeleteObject => "DeleteObject",
+        }
+    }
+
+    /// Whether it lists keys, so that the query's `prefix` is what is authorised.
+    pub const fn lists(self) -> bool {
+        matches!(self, Self::ListObjects | Self::ListObjectsV2 | Self::ListObjectVersions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(method: &Method, target: &str, copies: bool) -> Result<Operation, Unknown> {
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let query = Query::parse(query).unwrap();
+        Spec::find(method, &Resource::parse(path).unwrap(), &query, copies).map(|spec| spec.operation)
+    }
+
+    #[test]
+    fn known_requests() {
+        use Operation as O;
+        let cases = [
+            (Method::GET, "/tmp", O::ListObjects),
+            (Method::GET, "/tmp/?prefix=a", O::ListObjects),
+            (Method::GET, "/tmp?list-type=2&prefix=a&delimiter=/", O::ListObjectsV2),
+            (Method::GET, "/tmp?versions&prefix=a", O::ListObjectVersions),
+            (Method::GET, "/tmp?location", O::GetBucketLocation),
+            (Method::HEAD, "/tmp", O::HeadBucket),
+            (Method::GET, "/tmp/a", O::GetObject),
+            (Method::GET, "/tmp/a?partNumber=1", O::GetObject),
+            (Method::GET, "/tmp/a?versionId=1&response-content-type=x", O::GetObject),
+            (Method::HEAD, "/tmp/a", O::HeadObject),
+            (Method::GET, "/tmp/a?tagging", O::GetObjectTagging),
+            (Method::GET, "/tmp/a?uploadId=1", O::ListParts),
+            (Method::PUT, "/tmp/a", O::PutObject),
+            (Method::PUT, "/tmp/a?partNumber=1&uploadId=2", O::UploadPart),
+            (Method::POST, "/tmp/a?uploads", O::CreateMultipartUpload),
+            (Method::POST, "/tmp/a?uploadId=1", O::CompleteMultipartUpload),
+            (Method::DELETE, "/tmp/a", O::DeleteObject),
+            (Method::DELETE, "/tmp/a?uploadId=1", O::AbortMultipartUpload),
+            (Method::DELETE, "/tmp/a?tagging", O::DeleteObjectTagging),
+        ];
+        for (method, target, operation) in cases {
+            assert_eq!(find(&method, target, false), Ok(operation), "{method} {target}");
+        }
+        assert_eq!(find(&Method::PUT, "/tmp/a", true), Ok(O::CopyObject));
+        assert_eq!(find(&Method::PUT, "/tmp/a?partNumber=1&uploadId=2", true), Ok(O::UploadPartCopy));
+    }
+
+    #[test]
+    fn unknown_requests() {
+        let cases = [
+            (Method::GET, "/"),
+            (Method::POST, "/"),
+            (Method::POST, "/tmp"),
+            (Method::POST, "/tmp?delete"),
+            (Method::POST, "/tmp/a?delete"),
+            (Method::POST, "/tmp/a"),
+            (Method::POST, "/tmp/a?select&select-type=2"),
+            (Method::OPTIONS, "/tmp/a"),
+            (Method::TRACE, "/tmp/a"),
+            (Method::PUT, "/tmp"),
+            (Method::DELETE, "/tmp"),
+            (Method::GET, "/tmp?uploads"),
+            (Method::GET, "/tmp?events"),
+            (Method::GET, "/tmp?policy"),
+            (Method::GET, "/tmp?acl"),
+            (Method::GET, "/tmp?list-type=3"),
+            (Method::GET, "/tmp?location&versions"),
+            (Method::GET, "/tmp/a?policy"),
+            (Method::GET, "/tmp/a?acl"),
+            (Method::GET, "/tmp/a?lambdaArn=x"),
+            (Method::PUT, "/tmp/a?x-amz-meta-foo=bar"),
+            (Method::PUT, "/tmp/a?retention"),
+            (Method::PUT, "/tmp/a?uploadId=1"),
+            (Method::DELETE, "/tmp/a?tagging&uploadId=1"),
+        ];
+        for (method, target) in cases {
+            assert!(find(&method, target, false).is_err(), "{method} {target}");
+        }
+        assert!(find(&Method::POST, "/tmp/a?uploads", true).is_err(), "a copy's source belongs to PUT");
+    }
+
+    #[test]
+    fn every_operation_has_one_row() {
+        for (index, row) in TABLE.iter().enumerate() {
+            assert!(TABLE.iter().skip(index + 1).all(|other| other.operation != row.operation), "{row:?}");
+            assert!(!row.actions.is_empty() || !row.version_actions.is_empty(), "{row:?}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The session policy: a mapping's scopes, compiled from the operation table into the policy MinIO enforces.
+
+use crate::operation::{Shape, Spec, TABLE};
+use crate::scope::{BucketName, Right, Rights, Scope};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The most MinIO takes, in bytes of the policy as the server writes it out again.
+pub const MAX_POLICY_BYTES: usize = 2048;
+
+/// A compiled session policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionPolicy {
+    json: Arc<str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Policy {
+    version: &'static str,
+    statement: Vec<Statement>,
+}
+
+// Resource and Action are arrays always: other stores do not all take a single string.
+#[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "PascalCase")]
+struct Statement {
+    effect: &'static str,
+    action: BTreeSet<&'static str>,
+    resource: BTreeSet<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<Condition>,
+}
+
+#[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "PascalCase")]
+struct Condition {
+    string_like: PrefixCondition,
+}
+
+#[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
+struct PrefixCondition {
+    #[serde(rename = "s3:prefix")]
+    prefix: BTreeSet<String>,
+}
+
+impl SessionPolicy {
+    /// Compiles the policy that allows `scopes` and nothing else.
+    pub fn compile(scopes: &[Scope]) -> Self {
+        let mut statement = object_statements(scopes);
+        statement.extend(list_statements(scopes));
+        statement.extend(bucket_statement(scopes));
+        let policy = Policy { version: "2012-10-17", statement };
+        // Maps with string keys and no floats cannot fail to serialise.
+        let json = serde_json::to_string(&policy).unwrap_or_default();
+        Self { json: json.into() }
+    }
+
+    /// The policy's JSON.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// Its size in bytes as the server counts it: Go escapes `<`, `>`, `&`, U+2028 and U+2029 to six bytes each.
+    pub fn size(&self) -> usize {
+        let extra: usize = self
+            .json
+            .chars()
+            .map(|c| match c {
+                '<' | '>' | '&' => 5,
+                '\u{2028}' | '\u{2029}' => 3,
+                _ => 0,
+            })
+            .sum();
+        self.json.len() + extra
+    }
+}
+
+/// Scopes with the same rights share a statement: policies must be short, since the session token holds them.
+fn object_statements(scopes: &[Scope]) -> Vec<Statement> {
+    let mut by_actions: BTreeMap<BTreeSet<&'static str>, BTreeSet<String>> = BTreeMap::new();
+    for scope in scopes {
+        let actions = actions(scope.allow, |row| row.shape == Shape::Object);
+        if !actions.is_empty() {
+            let resource = format!("arn:aws:s3:::{}/{}*", scope.bucket, scope.prefix);
+            by_actions.entry(actions).or_default().insert(resource);
+        }
+    }
+    let allow = |(action, resource)| Statement { effect: "Allow", action, resource, condition: None };
+    by_actions.into_iter().map(allow).collect()
+}
+
+fn list_statements(scopes: &[Scope]) -> Vec<Statement> {
+    let mut by_bucket: BTreeMap<(&BucketName, bool), BTreeSet<String>> = BTreeMap::new();
+    for scope in scopes.iter().filter(|scope| scope.allow.has(Right::List)) {
+        let versions = scope.allow.has(Right::Versions);
+        by_bucket.entry((&scope.bucket, versions)).or_default().insert(format!("{}*", scope.prefix));
+    }
+    by_bucket
+        .into_iter()
+        .map(|((bucket, versions), prefix)| {
+            let rights = Rights::default().with(Right::List);
+            let rights = if versions { rights.with(Right::Versions) } else { rights };
+            // With the whole bucket in scope an absent prefix is too, which no condition would match.
+            let whole = prefix.contains("*");
+            Statement {
+                effect: "Allow",
+                action: actions(rights, |row| row.operation.lists()),
+                resource: [format!("arn:aws:s3:::{bucket}")].into(),
+                condition: (!whole).then_some(Condition { string_like: PrefixCondition { prefix } }),
+            }
+        })
+        .collect()
+}
+
+/// What is asked about a bucket as a whole knows no prefix, and the store refuses a condition on it.
+fn bucket_statement(scopes: &[Scope]) -> Option<Statement> {
+    let resource: BTreeSet<String> = scopes
+        .iter()
+        .filter(|scope| scope.allow.has(Right::List))
+        .map(|scope| format!("arn:aws:s3:::{}", scope.bucket))
+        .collect();
+    let rights = Rights::default().with(Right::List);
+    let action = actions(rights, |row| row.shape == Shape::Bucket && !row.operation.lists());
+    (!resource.is_empty()).then_some(Statement { effect: "Allow", action, resource, condition: None })
+}
+
+fn actions(rights: Rights, which: impl Fn(&Spec) -> bool) -> BTreeSet<&'static str> {
+    let versions = rights.has(Right::Versions);
+    TABLE
+        .iter()
+        .filter(|row| rights.has(row.right) && which(row))
+        .flat_map(|row| {
+            row.actions.iter().chain(versions.then_some(row.version_actions).into_iter().flatten())
+        })
+        .copied()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope::Prefix;
+
+    fn scope(bucket: &str, prefix: &str, allow: &[Right]) -> Scope {
+        Scope {
+            bucket: BucketName::parse(bucket).unwrap(),
+            prefix: Prefix::parse(prefix).unwrap(),
+            allow: allow.iter().copied().collect(),
+        }
+    }
+
+    #[test]
+    fn read_and_list() {
+        let policy = SessionPolicy::compile(&[scope("tmp", "media/", &[Right::Read, Right::List])]);
+        let expected = concat!(
+            r#"{"Version":"2012-10-17","Statement":["#,
+            r#"{"Effect":"Allow","Action":["s3:GetObject","s3:GetObjectAttributes","s3:GetObjectTagging"],"#,
+            r#""Resource":["arn:aws:s3:::tmp/media/*"]},"#,
+            r#"{"Effect":"Allow","Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::tmp"],"#,
+            r#""Condition":{"StringLike":{"s3:prefix":["media/*"]}}},"#,
+            r#"{"Effect":"Allow","Action":["s3:GetBucketLocation","s3:HeadBucket"],"Resource":["arn:aws:s3:::tmp"]}]}"#
+        );
+        assert_eq!(policy.json(), expected);
+        assert_eq!(policy.size(), expected.len());
+    }
+
+    #[test]
+    fn each_right_alone() {
+        let cases = [
+            (Right::Read, vec!["s3:GetObject\""], vec!["Put", "Delete\"", "List", "ObjectVersion"]),
+            (Right::List, vec!["s3:ListBucket\"", "s3:HeadBucket"], vec!["Object"]),
+            (
+                Right::Write,
+                vec!["s3:PutObject\"", "s3:AbortMultipartUpload"],
+                vec!["s3:GetObject", "s3:DeleteObject\"", "ListBucket"],
+            ),
+            (Right::Delete, vec!["s3:DeleteObject\""], vec!["Put", "Get", "List", "Tagging"]),
+        ];
+        for (right, holds, lacks) in cases {
+            let policy = SessionPolicy::compile(&[scope("tmp", "media/", &[right])]);
+            assert!(holds.iter().all(|action| policy.json().contains(action)), "{right:?} {}", policy.json());
+            assert!(
+                lacks.iter().all(|action| !policy.json().contains(action)),
+                "{right:?} {}",
+                policy.json()
+            );
+        }
+    }
+
+    #[test]
+    fn scopes_alike_share_statements_and_never_widen_each_other() {
+        let scopes = [
+            scope("tmp", "a/", &[Right::Read]),
+            scope("tmp", "b/", &[Right::Read]),
+            scope("tmp", "c/", &[Right::Write]),
+            scope("tmp", "d/", &[Right::List]),
+        ];
+        let policy: serde_json::Value = serde_json::from_str(SessionPolicy::compile(&scopes).json()).unwrap();
+        let resources = |action: &str| -> Vec<String> {
+            policy["Statement"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|statement| statement["Action"].as_array().unwrap().contains(&action.into()))
+                .flat_map(|statement| statement["Resource"].as_array().unwrap())
+                .map(|resource| resource.as_str().unwrap().to_owned())
+                .collect()
+        };
+        assert_eq!(resources("s3:GetObject"), ["arn:aws:s3:::tmp/a/*", "arn:aws:s3:::tmp/b/*"]);
+        assert_eq!(resources("s3:PutObject"), ["arn:aws:s3:::tmp/c/*"]);
+        let lists: Vec<_> =
+            policy["Statement"].as_array().unwrap().iter().filter(|s| s.get("Condition").is_some()).collect();
+        assert_eq!(lists.len(), 1);
+        assert_eq!(lists[0]["Condition"]["StringLike"]["s3:prefix"], serde_json::json!(["d/*"]));
+    }
+
+    #[test]
+    fn the_whole_bucket_needs_no_condition() {
+        let policy = SessionPolicy::compile(&[scope("tmp", "", &[Right::List, Right::Read])]);
+        assert!(!policy.json().contains("Condition") && policy.json().contains("arn:aws:s3:::tmp/*"));
+    }
+
+    #[test]
+    fn size_counts_what_go_escapes() {
+        let plain = SessionPolicy::compile(&[scope("tmp", "aaa/", &[Right::Delete])]);
+        let escaped = SessionPolicy::compile(&[scope("tmp", "a&a/", &[Right::Delete])]);
+        assert_eq!(escaped.size(), plain.size() + 5);
+    }
+}

@@ -1,0 +1,185 @@
+//! Answers of Scopegate's own: which rule refused, as S3 says such things.
+
+use http::StatusCode;
+use quick_xml::escape::escape;
+use std::fmt;
+
+/// The response header that names the [`Rule`].
+pub const RULE_HEADER: &str = "x-scopegate-rule";
+
+/// Why Scopegate answers a request itself. Each has a name that stands in the response, the log and the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// The client matches no mapping.
+    NoMapping,
+    /// Bucket or key lie outside the mapping's scopes.
+    OutsideScope,
+    /// The scope does not allow what the operation needs.
+    RightNotGranted,
+    /// The source of a copy lies outside what the mapping may read.
+    CopySource,
+    /// Host is missing or not one host.
+    BadHost,
+    /// The target is not one unambiguous bucket, key and query.
+    BadTarget,
+    /// No such operation is known.
+    UnknownOperation,
+    /// The operation is known, the query parameter is not.
+    UnknownQuery,
+    /// A header that is never let through.
+    ForbiddenHeader,
+    /// A header that asks for something that is not supported.
+    UnknownHeader,
+    /// A header that cannot be forwarded as it is.
+    BadHeader,
+    /// The body has no length.
+    LengthRequired,
+    /// The body comes in a form that is not supported.
+    PayloadForm,
+    /// The body is longer than S3 takes at once.
+    TooLarge,
+    /// The client's body broke off.
+    BadBody,
+    /// There is no session, and none can be had now.
+    NoSession,
+    /// The session was replaced while a body was already on its way.
+    SessionReplaced,
+    /// No upstream could be reached, or it broke off before answering.
+    Upstream,
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+}
+
+impl Rule {
+    /// Every rule.
+    pub const ALL: [Self; 19] = [
+        Self::NoMapping,
+        Self::OutsideScope,
+        Self::RightNotGranted,
+        Self::CopySource,
+        Self::BadHost,
+        Self::BadTarget,
+        Self::UnknownOperation,
+        Self::UnknownQuery,
+        Self::ForbiddenHeader,
+        Self::UnknownHeader,
+        Self::BadHeader,
+        Self::LengthRequired,
+        Self::PayloadForm,
+        Self::TooLarge,
+        Self::BadBody,
+        Self::NoSession,
+        Self::SessionReplaced,
+        Self::Upstream,
+        Self::UpstreamTimeout,
+    ];
+
+    /// The name in headers, logs and metrics.
+    pub const fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The status it is answered with.
+    pub const fn status(self) -> StatusCode {
+        self.row().1
+    }
+
+    /// The S3 error code it is answered with.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+    pub const fn code(self) -> &'static str {
+        self.row().2
+    }
+
+    const fn row(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::NoMapping => ("no-mapping", StatusCode::FORBIDDEN, "AccessDenied"),
+            Self::OutsideScope => ("outside-scope", StatusCode::FORBIDDEN, "AccessDenied"),
+            Self::RightNotGranted => ("right-not-granted", StatusCode::FORBIDDEN, "AccessDenied"),
+            Self::CopySource => ("copy-source", StatusCode::FORBIDDEN, "AccessDenied"),
+            Self::BadHost => ("bad-host", StatusCode::BAD_REQUEST, "InvalidRequest"),
+            Self::BadTarget => ("bad-target", StatusCode::BAD_REQUEST, "InvalidURI"),
+            Self::UnknownOperation => ("unknown-operation", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            Self::UnknownQuery => ("unknown-query", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            Self::ForbiddenHeader => ("forbidden-header", StatusCode::FORBIDDEN, "AccessDenied"),
+            Self::UnknownHeader => ("unknown-header", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            Self::BadHeader => ("bad-header", StatusCode::BAD_REQUEST, "InvalidArgument"),
+            Self::LengthRequired => ("length-required", StatusCode::LENGTH_REQUIRED, "MissingContentLength"),
+            Self::PayloadForm => ("payload-form", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            Self::TooLarge => ("too-large", StatusCode::BAD_REQUEST, "EntityTooLarge"),
+            Self::BadBody => ("bad-body", StatusCode::BAD_REQUEST, "IncompleteBody"),
+            Self::NoSession => ("no-session", StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+            Self::SessionReplaced => ("session-replaced", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            Self::Upstream => ("upstream", StatusCode::BAD_GATEWAY, "InternalError"),
+            Self::UpstreamTimeout => ("upstream-timeout", StatusCode::GATEWAY_TIMEOUT, "InternalError"),
+        }
+    }
+}
+
+/// A request that Scopegate answers itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The rule that refused.
+    pub rule: Rule,
+    /// For people: what was wrong, and how to mend it.
+    pub message: String,
+    /// When it is worth trying again, in seconds.
+    pub retry_after: Option<u64>,
+}
+
+impl Refusal {
+    /// A refusal by `rule`.
+    pub fn new(rule: Rule, message: impl Into<String>) -> Self {
+        Self { rule, message: message.into(), retry_after: None }
+    }
+
+    /// The body, as S3 writes errors. `resource` is the path as the client wrote it.
+    pub fn xml(&self, resource: &str, request_id: &str) -> String {
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message>\
+             <Resource>{}</Resource><RequestId>{}</RequestId></Error>",
+            self.rule.code(),
+            xml_text(&self.message),
+            xml_text(resource),
+            xml_text(request_id),
+        )
+    }
+}
+
+/// Escapes text for XML 1.0, which has no way to write most control characters.
+fn xml_text(text: &str) -> String {
+    let printable: String = text
+        .chars()
+        .map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { '\u{fffd}' } else { c })
+        .collect();
+    escape(printable).into_owned()
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.rule.code(), self.rule.name(), self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let refusal = Refusal::new(Rule::OutsideScope, "no <b> & \u{1}");
+        let xml = refusal.xml("/tmp/<script>", "1\"");
+        assert!(
+            xml.contains("<Code>AccessDenied</Code>") && xml.contains("no &lt;b&gt; &amp; \u{fffd}"),
+            "{xml}"
+        );
+        assert!(xml.contains("<Resource>/tmp/&lt;script&gt;</Resource>"), "{xml}");
+    }
+
+    #[test]
+    fn rules_have_names_of_their_own() {
+        for (index, rule) in Rule::ALL.iter().enumerate() {
+            assert!(Rule::ALL.iter().skip(index + 1).all(|other| other.name() != rule.name()));
+            assert_eq!(*rule as usize, index, "ALL is in order");
+        }
+    }
+}

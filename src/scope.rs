@@ -1,0 +1,328 @@
+//! Scopes: a bucket, a key prefix and the rights on the keys below it.
+
+use std::fmt;
+
+/// Longest key S3 knows, in bytes of UTF-8.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+pub const MAX_KEY_BYTES: usize = 1024;
+
+/// A bucket's name by S3's naming rules, which is also safe in a path, a policy and a log.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BucketName(Box<str>);
+
+impl BucketName {
+    /// Checks `name` against S3's naming rules.
+    ///
+    /// # Errors
+    /// Says which rule is broken.
+    pub fn parse(name: &str) -> Result<Self, &'static str> {
+        check_bucket(name)?;
+        if name == "minio" {
+            return Err("'minio' is the path of MinIO's own interfaces, not a bucket");
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for BucketName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Checks a bucket's name without keeping it.
+///
+/// # Errors
+/// Says which rule is broken.
+pub fn check_bucket(name: &str) -> Result<(), &'static str> {
+    let bytes = name.as_bytes();
+    if !(3..=63).contains(&bytes.len()) {
+        return Err("a bucket's name has 3 to 63 characters");
+    }
+    if !bytes.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.')) {
+        return Err("a bucket's name holds only a-z, 0-9, '-' and '.'");
+    }
+    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    if !edge(bytes.first()) || !edge(bytes.last()) {
+        return Err("a bucket's name begins and ends with a letter or a digit");
+    }
+    if name.contains("..") || name.contains(".-") || name.contains("-.") {
+        return Err("a bucket's name has no '..', '.-' or '-.'");
+    }
+    Ok(())
+}
+
+/// Checks that a decoded key names one object and nothing a server might resolve to another.
+///
+/// The server rejects `.` and `..` segments (with `\` as a separator too) and `//`; here they are refused
+/// before anything is decided, so that what is authorised is what is reached.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn check_key(key: &str) -> Result<(), &'static str> {
+    if key.is_empty() {
+        return Err("the key is empty");
+    }
+    if key.len() > MAX_KEY_BYTES {
+        return Err("the key is longer than 1024 bytes");
+    }
+    check_segments(key)
+}
+
+/// The part of [`check_key`] that also holds for the beginning of a key, such as a list's `prefix`.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn check_segments(key: &str) -> Result<(), &'static str> {
+    if key.starts_with('/') {
+        return Err("the key begins with '/'");
+    }
+    if key.contains("//") {
+        return Err("the key has an empty segment ('//')");
+    }
+    if key.contains('\0') {
+        return Err("the key holds a NUL");
+    }
+    if key.split(['/', '\\']).any(|segment| matches!(segment.trim(), "." | "..")) {
+        return Err("the key has a '.' or '..' segment");
+    }
+    Ok(())
+}
+
+/// The beginning that all keys of a scope share: empty for the whole bucket, else ending in `/`.
+///
+/// It stands in session policies, where `*`, `?` and `${` are live and cannot be escaped: none is in it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix(Box<str>);
+
+impl Prefix {
+    /// Checks `prefix`.
+    ///
+    /// # Errors
+    /// Says what is wrong and how to mend it.
+    pub fn parse(prefix: &str) -> Result<Self, &'static str> {
+        if prefix.contains('*') || prefix.contains('?') {
+            return Err("'*' and '?' are wildcards in a policy: write the prefix alone, such as \"media/\"");
+        }
+        if prefix.contains("${") {
+            return Err("'${' begins a variable in a policy and cannot be part of a prefix");
+        }
+        if prefix.starts_with('/') {
+            return Err("a prefix does not begin with '/': keys do not");
+        }
+        if !prefix.is_empty() && !prefix.ends_with('/') {
+            return Err(
+                "a prefix ends in '/' (or is empty, for the whole bucket): \"media\" would also cover \"media-private\"",
+            );
+        }
+        if prefix.chars().any(|c| c.is_control() || c == '\\') {
+            return Err("a prefix holds no control characters and no '\\'");
+        }
+        if prefix.len() > MAX_KEY_BYTES {
+            return Err("a prefix is at most 1024 bytes long");
+        }
+        check_segments(prefix).map_err(|_| "a prefix has no '//', '.' or '..' segments")?;
+        Ok(Self(prefix.into()))
+    }
+
+    /// As [`Prefix::parse`], for a prefix typed by a person: one trailing `*` is taken to mean "and below".
+    ///
+    /// # Errors
+    /// As [`Prefix::parse`].
+    pub fn parse_typed(prefix: &str) -> Result<Self, &'static str> {
+        let trimmed = prefix.strip_suffix('*').filter(|rest| rest.is_empty() || rest.ends_with('/'));
+        Self::parse(trimmed.unwrap_or(prefix))
+    }
+
+    /// The prefix.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `key` (or the beginning of a key, as a list names it) lies below this prefix.
+    pub fn covers(&self, key: &str) -> bool {
+        key.starts_with(&*self.0)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a mapping may allow; each is named, none is implied by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Right {
+    /// Objects, their tags and attributes.
+    Read,
+    /// Keys below the prefix.
+    List,
+    /// Objects and their tags, and the whole of multipart upload with its abort.
+    Write,
+    /// Objects.
+    Delete,
+    /// Extends the others to old versions.
+    Versions,
+}
+
+impl Right {
+    /// Every right, in the order in which they are shown.
+    pub const ALL: [Self; 5] = [Self::Read, Self::List, Self::Write, Self::Delete, Self::Versions];
+
+    /// The word for it in a configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::List => "list",
+            Self::Write => "write",
+            Self::Delete => "delete",
+            Self::Versions => "versions",
+        }
+    }
+
+    /// The right of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|right| right.name() == name)
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// A set of rights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rights(u8);
+
+impl Rights {
+    /// With `right` added.
+    #[must_use]
+    pub const fn with(self, right: Right) -> Self {
+        Self(self.0 | right.bit())
+    }
+
+    /// Whether `right` is in it.
+    pub const fn has(self, right: Right) -> bool {
+        self.0 & right.bit() != 0
+    }
+
+    /// Whether all of `others` are in it.
+    pub const fn has_all(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+
+    /// Whether it allows nothing.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The rights in it.
+    pub fn iter(self) -> impl Iterator<Item = Right> {
+        Right::ALL.into_iter().filter(move |right| self.has(*right))
+    }
+}
+
+impl FromIterator<Right> for Rights {
+    fn from_iter<I: IntoIterator<Item = Right>>(rights: I) -> Self {
+        rights.into_iter().fold(Self::default(), Self::with)
+    }
+}
+
+impl fmt::Display for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, right) in self.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            f.write_str(right.name())?;
+        }
+        Ok(())
+    }
+}
+
+/// One corner of a store: the keys of `bucket` below `prefix`, with what may be done there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The beginning of every key in the scope.
+    pub prefix: Prefix,
+    /// What may be done there.
+    pub allow: Rights,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes() {
+        for good in ["", "media/", "a/b/", "ü/", "a b/", "$/", "{x}/"] {
+            assert!(Prefix::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "media",
+            "/",
+            "/a/",
+            "a//",
+            "a/../",
+            "./",
+            "../",
+            "a*/",
+            "a?/",
+            "${aws:username}/",
+            "a\\b/",
+            "a\n/",
+        ] {
+            assert!(Prefix::parse(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(Prefix::parse_typed("media/*"), Prefix::parse("media/"));
+        assert_eq!(Prefix::parse_typed("*"), Prefix::parse(""));
+        for bad in ["media*", "media/**", "me*dia/", "media/?"] {
+            assert!(Prefix::parse_typed(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_covers_only_what_lies_below_it() {
+        let media = Prefix::parse("media/").unwrap();
+        assert!(media.covers("media/") && media.covers("media/a"));
+        assert!(!media.covers("media") && !media.covers("media-private/a") && !media.covers(""));
+    }
+
+    #[test]
+    fn buckets() {
+        for good in ["tmp", "a.b", "a-b", "0ab"] {
+            assert!(BucketName::parse(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["", "ab", "Tmp", "a_b", "-ab", "ab-", "a..b", ".ab", "a/b", "tmp\0", "minio", &"a".repeat(64)]
+        {
+            assert!(BucketName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn keys() {
+        for good in ["a", "a/", "a/b", "...", "a..b", ".hidden", "a\\b", "a+b ü%"] {
+            assert!(check_key(good).is_ok(), "{good}");
+        }
+        for bad in ["", "/a", "a//b", "a/../b", "a/.", "..", ".", "a\\..\\b", "a/..\\b", "a\0", "a/ .. /b"] {
+            assert!(check_key(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn rights_are_named_in_order() {
+        let rights: Rights = [Right::Delete, Right::Read].into_iter().collect();
+        assert_eq!(rights.to_string(), "read,delete");
+        assert!(rights.has(Right::Read) && !rights.has(Right::List));
+    }
+}

@@ -1,0 +1,228 @@
+//! A session: what one mint returned, and what signing with it needs.
+
+use crate::amz_date::AmzDate;
+use crate::secret::{Credentials, Secret};
+use arc_swap::ArcSwap;
+use aws_sigv4::sign::v4::generate_signing_key;
+use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderValue;
+use sha2::Sha256;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+use zeroize::Zeroize;
+
+/// A session is not used for a request in its last moments: it must still be alive when the store looks.
+pub const LAST_MOMENTS: Duration = Duration::from_secs(2);
+
+/// What STS returned.
+#[derive(Clone, Debug)]
+pub struct Minted {
+    /// The session's key pair.
+    pub keys: Credentials,
+    /// The session's token, which every request carries.
+    pub token: Secret,
+    /// When it ends: the only truth about its life.
+    pub expiration: SystemTime,
+}
+
+/// A session ready for signing. Shared by all requests of a mapping; nothing in it is locked.
+pub struct Session {
+    id: u64,
+    keys: Credentials,
+    token: Secret,
+    token_header: HeaderValue,
+    expiration: SystemTime,
+    region: Arc<str>,
+    day: ArcSwap<DayKey>,
+    used: AtomicBool,
+}
+
+/// Why a mint's answer is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadToken;
+
+impl Session {
+    /// Makes a session of a mint's answer. `id` grows from mint to mint.
+    ///
+    /// # Errors
+    /// When the token cannot be written as a header.
+    pub fn new(id: u64, minted: Minted, region: Arc<str>, now: SystemTime) -> Result<Self, BadToken> {
+        let mut token_header = HeaderValue::from_str(minted.token.reveal()).map_err(|_| BadToken)?;
+        token_header.set_sensitive(true);
+        let day = ArcSwap::from_pointee(DayKey::derive(&minted.keys, &region, &AmzDate::new(now)));
+        let used = AtomicBool::new(false);
+        let Minted { keys, token, expiration } = minted;
+        Ok(Self { id, keys, token, token_header, expiration, region, day, used })
+    }
+
+    /// Which mint it came from.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// When it ends.
+    pub fn expiration(&self) -> SystemTime {
+        self.expiration
+    }
+
+    /// The key pair.
+    pub fn keys(&self) -> &Credentials {
+        &self.keys
+    }
+
+    /// The token.
+    pub fn token(&self) -> &Secret {
+        &self.token
+    }
+
+    /// The region it is signed for.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The token as the header that carries it.
+    pub fn token_header(&self) -> &HeaderValue {
+        &self.token_header
+    }
+
+    /// Whether it can be used at `now`.
+    pub fn is_live(&self, now: SystemTime) -> bool {
+        now.checked_add(LAST_MOMENTS).is_some_and(|soon| soon < self.expiration)
+    }
+
+    /// Notes that a request uses it: a session that nobody uses is not refreshed.
+    pub fn mark_used(&self) {
+        // Read first: a store on every request would pass the cache line from core to core.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a request used it.
+    pub fn is_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The key for `date`'s day: kept, and derived anew when the day has changed.
+    pub fn day_key(&self, date: &AmzDate) -> arc_swap::Guard<Arc<DayKey>> {
+        let kept = self.day.load();
+        if kept.day() == date.day() {
+            return kept;
+        }
+        self.day.store(Arc::new(DayKey::derive(&self.keys, &self.region, date)));
+        self.day.load()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id)
+            .field("expiration", &self.expiration)
+            .finish_non_exhaustive()
+    }
+}
+
+/// SigV4's signing key of one day, region and service.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html>
+pub struct DayKey {
+    scope: String,
+    mac: Hmac<Sha256>,
+    authorization: String,
+}
+
+impl DayKey {
+    fn derive(keys: &Credentials, region: &str, date: &AmzDate) -> Self {
+        let key = generate_signing_key(keys.secret_key.reveal(), date.time(), region, "s3");
+        let mut block = Zeroizing64::of(key.as_ref());
+        let mac = Hmac::<Sha256>::new(&block.0.into());
+        block.0.zeroize();
+        let scope = format!("{}/{region}/s3/aws4_request", date.day());
+        let authorization =
+            format!("AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders=", keys.access_key.reveal());
+        Self { scope, mac, authorization }
+    }
+
+    fn day(&self) -> &str {
+        self.scope.get(..8).unwrap_or_default()
+    }
+
+    /// The credential scope: day, region, service.
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// The `Authorization` header up to the list of signed headers.
+    pub fn authorization(&self) -> &str {
+        &self.authorization
+    }
+
+    /// HMAC-SHA-256 of the string to sign.
+    pub fn sign(&self, string_to_sign: &[u8]) -> [u8; 32] {
+        let mut mac = self.mac.clone();
+        mac.update(string_to_sign);
+        mac.finalize().into_bytes().into()
+    }
+}
+
+/// An HMAC key padded to SHA-256's block, which makes keying infallible.
+struct Zeroizing64([u8; 64]);
+
+impl Zeroizing64 {
+    fn of(key: &[u8]) -> Self {
+        let mut block = [0; 64];
+        for (to, from) in block.iter_mut().zip(key) {
+            *to = *from;
+        }
+        Self(block)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn minted(expiration: SystemTime) -> Minted {
+        Minted {
+            keys: Credentials {
+                access_key: Secret::new("AKIDEXAMPLE".into()),
+                secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into()),
+            },
+            token: Secret::new("the.session.token".into()),
+            expiration,
+        }
+    }
+
+    #[test]
+    fn it_lives_until_its_last_moments() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let session =
+            Session::new(1, minted(now + Duration::from_mins(15)), "us-east-1".into(), now).unwrap();
+        assert!(session.is_live(now + Duration::from_secs(897)));
+        assert!(!session.is_live(now + Duration::from_secs(898)));
+    }
+
+    #[test]
+    fn the_key_follows_the_day() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 * 20_000 - 1);
+        let session =
+            Session::new(1, minted(now + Duration::from_mins(15)), "us-east-1".into(), now).unwrap();
+        let before = session.day_key(&AmzDate::new(now)).sign(b"x");
+        let after = session.day_key(&AmzDate::new(now + Duration::from_secs(1))).sign(b"x");
+        assert_ne!(before, after);
+        assert_eq!(session.day_key(&AmzDate::new(now)).sign(b"x"), before);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let now = SystemTime::UNIX_EPOCH;
+        let session = Session::new(1, minted(now), "r".into(), now).unwrap();
+        let shown = format!("{session:?} {:?}", session.token_header());
+        assert!(
+            !shown.contains("AKID") && !shown.contains("token\"") && !shown.contains("the.session"),
+            "{shown}"
+        );
+    }
+}

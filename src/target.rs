@@ -1,0 +1,381 @@
+//! The target of a request: which bucket, which key, which query, decoded once and encoded once.
+//!
+//! What a client wrote is decoded to what it means; everything is decided on that, and what is sent is encoded
+//! anew from it. So no second reading of the client's spelling can reach anything that was not authorised.
+
+use crate::scope::{check_bucket, check_key};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use std::borrow::Cow;
+
+/// Most query parameters of a request.
+pub const MAX_QUERY_PARAMETERS: usize = 64;
+
+/// The bytes that SigV4 leaves as they are in a query.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// In a path `/` stands for itself too.
+const PATH: &AsciiSet = &QUERY.remove(b'/');
+
+/// What a path names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource<'a> {
+    /// `/`
+    Service,
+    /// `/bucket` or `/bucket/`
+    Bucket(Cow<'a, str>),
+    /// `/bucket/key`
+    Object(Cow<'a, str>, Cow<'a, str>),
+}
+
+/// Why a target cannot be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadTarget(pub &'static str);
+
+impl<'a> Resource<'a> {
+    /// Reads the path of a request target.
+    ///
+    /// # Errors
+    /// When it is not a path, not decodable exactly once into UTF-8, or names no possible bucket or key.
+    pub fn parse(path: &'a str) -> Result<Self, BadTarget> {
+        let rest = path.strip_prefix('/').ok_or(BadTarget("the path does not begin with '/'"))?;
+        if rest.is_empty() {
+            return Ok(Self::Service);
+        }
+        // Split after decoding: an encoded slash is a slash to the store as well.
+        let decoded = decode(rest, false)?;
+        let (bucket, key) = split(decoded);
+        check_bucket(&bucket).map_err(BadTarget)?;
+        match key {
+            None => Ok(Self::Bucket(bucket)),
+            Some(key) => {
+                check_key(&key).map_err(BadTarget)?;
+                Ok(Self::Object(bucket, key))
+            }
+        }
+    }
+
+    /// The bucket, if one is named.
+    pub fn bucket(&self) -> Option<&str> {
+        match self {
+            Self::Service => None,
+            Self::Bucket(bucket) | Self::Object(bucket, _) => Some(bucket),
+        }
+    }
+
+    /// The key, if one is named.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Object(_, key) => Some(key),
+            Self::Service | Self::Bucket(_) => None,
+        }
+    }
+
+    /// The one spelling of this path that is signed and sent.
+    pub fn canonical_path(&self) -> String {
+        let mut path = String::with_capacity(64);
+        path.push('/');
+        if let Some(bucket) = self.bucket() {
+            path.push_str(bucket);
+            path.push('/');
+        }
+        path.extend(utf8_percent_encode(self.key().unwrap_or_default(), PATH));
+        path
+    }
+}
+
+fn split(decoded: Cow<'_, str>) -> (Cow<'_, str>, Option<Cow<'_, str>>) {
+    match decoded {
+        Cow::Borrowed(text) => match text.split_once('/') {
+            None => (Cow::Borrowed(text), None),
+            Some((bucket, "")) => (Cow::Borrowed(bucket), None),
+            Some((bucket, key)) => (Cow::Borrowed(bucket), Some(Cow::Borrowed(key))),
+        },
+        Cow::Owned(text) => match text.split_once('/') {
+            None => (Cow::Owned(text), None),
+            Some((bucket, "")) => (Cow::Owned(bucket.to_owned()), None),
+            Some((bucket, key)) => (Cow::Owned(bucket.to_owned()), Some(Cow::Owned(key.to_owned()))),
+        },
+    }
+}
+
+/// A decoded query without duplicates, in the order it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Query<'a> {
+    /// Reads a query; what belongs to a client's own (presigned) signature is left out.
+    ///
+    /// # Errors
+    /// On a bad escape, a raw `;`, a name given twice, or too many parameters: a server may read each of these
+    /// in another way than we do.
+    pub fn parse(query: Option<&'a str>) -> Result<Self, BadTarget> {
+        let mut parameters: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+        for (index, part) in query.unwrap_or_default().split('&').filter(|part| !part.is_empty()).enumerate()
+        {
+            if index >= MAX_QUERY_PARAMETERS {
+                return Err(BadTarget("the query has more than 64 parameters"));
+            }
+            if part.contains(';') {
+                return Err(BadTarget("the query has a raw ';': write it as %3B"));
+            }
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let name = decode(name, true)?;
+            if is_client_signature(&name) {
+                continue;
+            }
+            if parameters.iter().any(|(earlier, _)| *earlier == name) {
+                return Err(BadTarget("the query names a parameter twice"));
+            }
+            parameters.push((name, decode(value, true)?));
+        }
+        Ok(Self(parameters))
+    }
+
+    /// The value of a parameter, empty when it was named without one.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(have, _)| have == name).map(|(_, value)| &**value)
+    }
+
+    /// Whether a parameter is named.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Every parameter's name.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
+    /// Takes a parameter out.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(have, _)| have != name);
+    }
+
+    /// The one spelling of this query that is signed and sent: sorted and encoded as SigV4 has it.
+    pub fn canonical(mut self) -> String {
+        if self.0.is_empty() {
+            return String::new();
+        }
+        self.0.sort_unstable();
+        let mut query = String::with_capacity(96);
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            if index > 0 {
+                query.push('&');
+            }
+            query.extend(utf8_percent_encode(name, QUERY));
+            query.push('=');
+            query.extend(utf8_percent_encode(value, QUERY));
+        }
+        query
+    }
+}
+
+/// Whether a query parameter is part of a presigned URL (SigV4 or `SigV2`), or an SDK's label of the operation.
+fn is_client_signature(name: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Signature",
+        "X-Amz-Security-Token",
+        "X-Amz-Content-Sha256",
+        "X-Amz-User-Agent",
+        "AWSAccessKeyId",
+        "Signature",
+        "Expires",
+    ];
+    name == "x-id" || NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// Decodes percent escapes once; in a query `+` is a space.
+fn decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>, BadTarget> {
+    let bytes = text.as_bytes();
+    if bytes.iter().any(u8::is_ascii_control) {
+        return Err(BadTarget("the target holds a raw control character"));
+    }
+    let escaped = bytes.contains(&b'%');
+    let plus = plus_is_space && bytes.contains(&b'+');
+    if !escaped && !plus {
+        return Ok(Cow::Borrowed(text));
+    }
+    let well_formed = bytes.iter().enumerate().filter(|(_, b)| **b == b'%').all(|(at, _)| {
+        matches!(bytes.get(at + 1..at + 3), Some([a, b]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit())
+    });
+    if !well_formed {
+        return Err(BadTarget("the target has a '%' without two hexadecimal digits"));
+    }
+    let spaced = if plus { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
+    let decoded = percent_decode_str(&spaced)
+        .decode_utf8()
+        .map_err(|_| BadTarget("the target is not UTF-8 once decoded"))?
+        .into_owned();
+    if decoded.contains('\0') {
+        return Err(BadTarget("the target holds a NUL"));
+    }
+    Ok(Cow::Owned(decoded))
+}
+
+/// The source of a copy: `x-amz-copy-source: /bucket/key?versionId=…`, the slash at its front optional.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopySource<'a> {
+    /// Bucket and key.
+    pub resource: Resource<'a>,
+    /// The version asked for.
+    pub version_id: Option<Cow<'a, str>>,
+}
+
+impl<'a> CopySource<'a> {
+    /// Reads the header's value.
+    ///
+    /// # Errors
+    /// When it names no object.
+    pub fn parse(value: &'a str) -> Result<Self, BadTarget> {
+        let (path, query) = value.split_once('?').map_or((value, None), |(path, query)| (path, Some(query)));
+        let decoded = decode(path.strip_prefix('/').unwrap_or(path), false)?;
+        let (bucket, Some(key)) = split(decoded) else {
+            return Err(BadTarget("x-amz-copy-source names no key: write /bucket/key"));
+        };
+        check_bucket(&bucket).map_err(BadTarget)?;
+        check_key(&key).map_err(BadTarget)?;
+        let query = Query::parse(query)?;
+        if query.names().any(|name| name != "versionId") {
+            return Err(BadTarget("x-amz-copy-source has a query other than versionId"));
+        }
+        let version_id = query.0.into_iter().next().map(|(_, value)| value);
+        Ok(Self { resource: Resource::Object(bucket, key), version_id })
+    }
+
+    /// The one spelling that is signed and sent.
+    pub fn canonical(&self) -> String {
+        let mut value = self.resource.canonical_path();
+        if let Some(version) = &self.version_id {
+            value.push_str("?versionId=");
+            value.extend(utf8_percent_encode(version, QUERY));
+        }
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn object(path: &str) -> Option<(String, String)> {
+        match Resource::parse(path) {
+            Ok(Resource::Object(bucket, key)) => Some((bucket.into_owned(), key.into_owned())),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn paths() {
+        let cases = [
+            ("/tmp/media/hello.txt", "media/hello.txt"),
+            ("/tmp/media/", "media/"),
+            ("/tmp/a%20b", "a b"),
+            ("/tmp/a+b", "a+b"),
+            ("/tmp/a%2Fb", "a/b"),
+            ("/tmp%2fa", "a"),
+            ("/%74mp/a", "a"),
+            ("/tmp/%2525", "%25"),
+            ("/tmp/%C3%BC", "ü"),
+            ("/tmp/ü", "ü"),
+        ];
+        for (path, key) in cases {
+            assert_eq!(object(path), Some(("tmp".to_owned(), key.to_owned())), "{path}");
+        }
+        assert_eq!(Resource::parse("/"), Ok(Resource::Service));
+        assert_eq!(Resource::parse("/tmp"), Ok(Resource::Bucket("tmp".into())));
+        assert_eq!(Resource::parse("/tmp/"), Ok(Resource::Bucket("tmp".into())));
+    }
+
+    #[test]
+    fn refused_paths() {
+        for path in [
+            "",
+            "tmp",
+            "//tmp/a",
+            "/tmp//a",
+            "/tmp/a//b",
+            "/tmp/../a",
+            "/tmp/a/%2e%2e/b",
+            "/tmp/.",
+            "/tmp/%00",
+            "/tmp/%",
+            "/tmp/%4",
+            "/tmp/%zz",
+            "/tmp/%ff",
+            "/tmp/%c0%ae%c0%ae/",
+            "/TMP/a",
+            "/minio/../tmp",
+            "/tmp/a\\..\\b",
+            "/tmp/a\n",
+        ] {
+            assert!(Resource::parse(path).is_err(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn queries() {
+        let query = Query::parse(Some("prefix=a%2Fb&list-type=2&delimiter=%2F&x=a+b&tagging")).unwrap();
+        assert_eq!(query.get("prefix"), Some("a/b"));
+        assert_eq!(query.get("tagging"), Some(""));
+        assert_eq!(query.canonical(), "delimiter=%2F&list-type=2&prefix=a%2Fb&tagging=&x=a%20b");
+        for bad in ["a=1&a=2", "a=1&%61=2", "a;b", "a=%", "a=%f", "a=%ff"] {
+            assert!(Query::parse(Some(bad)).is_err(), "{bad}");
+        }
+        let many = (0..65).map(|n| format!("a{n}=1")).collect::<Vec<_>>().join("&");
+        assert!(Query::parse(Some(&many)).is_err());
+    }
+
+    #[test]
+    fn a_clients_signature_is_left_out() {
+        let sigv4 = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a%2Fb&X-Amz-Date=1&X-Amz-Expires=9\
+                     &X-Amz-SignedHeaders=host&X-Amz-Signature=00&x-amz-security-token=t&x-id=GetObject&versionId=7";
+        assert_eq!(Query::parse(Some(sigv4)).unwrap().canonical(), "versionId=7");
+        assert_eq!(Query::parse(Some("AWSAccessKeyId=a&Signature=b&Expires=1")).unwrap().canonical(), "");
+    }
+
+    #[test]
+    fn copy_sources() {
+        let source = CopySource::parse("/tmp/media/a%20b?versionId=x%2Fy").unwrap();
+        assert_eq!(source.canonical(), "/tmp/media/a%20b?versionId=x%2Fy");
+        assert_eq!(CopySource::parse("tmp/a").unwrap().canonical(), "/tmp/a");
+        assert_eq!(CopySource::parse("tmp%2Fa").unwrap().canonical(), "/tmp/a");
+        for bad in ["", "/", "tmp", "tmp/", "//tmp/a", "tmp/a/../b", "tmp/a?versionId=1&x=2", "tmp/a?acl"] {
+            assert!(CopySource::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        /// Whatever was written, what is sent decodes to exactly what was decided on.
+        #[test]
+        fn what_is_sent_is_what_was_read(path in "/[a-z%/.0-9+ü\\\\]{0,40}") {
+            if let Ok(resource) = Resource::parse(&path) {
+                let sent = resource.canonical_path();
+                let again = Resource::parse(&sent);
+                prop_assert_eq!(again.as_ref(), Ok(&resource));
+                prop_assert!(sent.bytes().all(|b| b.is_ascii_graphic()));
+            }
+        }
+
+        #[test]
+        fn every_key_survives(key in "\\PC{1,60}") {
+            prop_assume!(check_key(&key).is_ok());
+            let resource = Resource::Object("tmp".into(), key.clone().into());
+            let sent = resource.canonical_path();
+            prop_assert_eq!(object(&sent), Some(("tmp".to_owned(), key)));
+        }
+
+        #[test]
+        fn query_values_survive(value in "\\PC{0,60}") {
+            let written = format!("prefix={}", utf8_percent_encode(&value, QUERY));
+            let query = Query::parse(Some(&written)).unwrap();
+            prop_assert_eq!(query.get("prefix"), Some(&*value));
+            prop_assert_eq!(query.canonical(), written);
+        }
+    }
+}
