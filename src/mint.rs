@@ -1,0 +1,300 @@
+//! Minting: one `AssumeRole` turns a session policy into a session.
+//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+
+use crate::endpoint::Endpoint;
+use crate::policy::SessionPolicy;
+use crate::secret::{Credentials, Secret};
+use crate::session::Minted;
+use aws_sdk_sts::config::{BehaviorVersion, Region};
+use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// MinIO ignores the role; AWS and Ceph need one.
+const DEFAULT_ROLE: &str = "arn:aws:iam::000000000000:role/scopegate";
+
+/// What one mint asks for.
+#[derive(Clone, Debug)]
+pub struct MintRequest {
+    /// Who it is for; stands in the server's audit log as the role session's name.
+    pub name: String,
+    /// The policy that cuts the session down.
+    pub policy: SessionPolicy,
+    /// How long it shall live. The server may decide otherwise.
+    pub duration: Duration,
+}
+
+/// How a mint went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MintFailure {
+    /// STS refused (4xx).
+    Refused,
+    /// STS failed (5xx), or answered nonsense.
+    Failed,
+    /// STS could not be reached, or not in time.
+    Unreachable,
+}
+
+impl MintFailure {
+    /// The name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// Why a mint failed: what STS said, and what to do about it. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MintError {
+    /// The kind.
+    pub failure: MintFailure,
+    /// The S3 or STS error code, if one was given.
+    pub code: Option<String>,
+    /// What was said.
+    pub message: String,
+}
+
+impl MintError {
+    /// What an operator can do about it, if that can be told.
+    pub fn help(&self) -> Option<&'static str> {
+        let says = |words: &str| self.message.contains(words);
+        if says("does not exist in our records") {
+            Some("the issuer's access key is unknown to the server: create the user, or correct access_key")
+        } else if says("signature we calculated does not match") {
+            Some("the issuer's secret key is wrong: correct secret_key")
+        } else if says("account is disabled") {
+            Some("the issuer is disabled: enable it with `mc admin user enable ALIAS USER`")
+        } else if self.code.as_deref() == Some("RequestTimeTooSkewed") {
+            Some("this machine's clock and the server's differ by more than 15 minutes: set the clock (NTP)")
+        } else if self.code.as_deref() == Some("AuthorizationHeaderMalformed") || says("region") {
+            Some("the region differs from the server's: correct region")
+        } else if says("certificate") {
+            Some("the server's certificate is not trusted here: name its authority's file in SSL_CERT_FILE")
+        } else if self.failure == MintFailure::Unreachable {
+            Some("check the endpoint's host and port, and that the server is up")
+        } else if self.code.as_deref() == Some("AccessDenied") {
+            Some(
+                "root's service accounts and temporary credentials may not call AssumeRole: use a user's own keys",
+            )
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for MintError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.code {
+            Some(code) => write!(f, "{code}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for MintError {}
+
+/// Whatever can mint.
+pub trait Mint: Send + Sync + 'static {
+    /// Mints one session.
+    fn mint(&self, request: &MintRequest) -> impl Future<Output = Result<Minted, MintError>> + Send;
+}
+
+/// Mints with the issuer's keys at one of several STS endpoints.
+#[derive(Debug)]
+pub struct StsMint {
+    clients: Vec<aws_sdk_sts::Client>,
+    /// The client that answered last.
+    current: AtomicUsize,
+    role: String,
+}
+
+/// A node that does not accept a connection by then is passed over for the next.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl StsMint {
+    /// A minter at any of `endpoints`; each answer may take `timeout`. Nothing is connected yet.
+    pub fn new(
+        endpoints: &[Endpoint],
+        region: &str,
+        issuer: &Credentials,
+        role: Option<&str>,
+        timeout: Duration,
+    ) -> Self {
+        let clients = endpoints.iter().map(|endpoint| client(endpoint, region, issuer, timeout)).collect();
+        Self { clients, current: AtomicUsize::new(0), role: role.unwrap_or(DEFAULT_ROLE).to_owned() }
+    }
+
+    async fn mint_at(
+        &self,
+        client: &aws_sdk_sts::Client,
+        request: &MintRequest,
+    ) -> Result<Minted, MintError> {
+        let answer = client
+            .assume_role()
+            .role_arn(&self.role)
+            .role_session_name(role_session_name(&request.name))
+            .duration_seconds(i32::try_from(request.duration.as_secs()).unwrap_or(i32::MAX))
+            .policy(request.policy.json())
+            .send()
+            .await
+            .map_err(|error| explain(&error))?;
+        let nonsense =
+            |what: &str| MintError { failure: MintFailure::Failed, code: None, message: what.to_owned() };
+        let keys = answer.credentials.ok_or_else(|| nonsense("STS returned no credentials"))?;
+        let expiration = SystemTime::try_from(keys.expiration)
+            .map_err(|_| nonsense("STS returned an expiration that is not a time"))?;
+        Ok(Minted {
+            keys: Credentials {
+                access_key: Secret::new(keys.access_key_id),
+                secret_key: Secret::new(keys.secret_access_key),
+            },
+            token: Secret::new(keys.session_token),
+            expiration,
+        })
+    }
+}
+
+fn client(endpoint: &Endpoint, region: &str, issuer: &Credentials, timeout: Duration) -> aws_sdk_sts::Client {
+    let http = if endpoint.tls() {
+        Builder::new()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .build_https()
+    } else {
+        Builder::new().build_http()
+    };
+    let (access, secret) = (issuer.access_key.reveal(), issuer.secret_key.reveal());
+    let config = aws_sdk_sts::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(http)
+        .endpoint_url(endpoint.to_string())
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(aws_credential_types::Credentials::new(access, secret, None, None, "scopegate"))
+        // The keeper of the session decides when to try again.
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(
+            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(timeout).build(),
+        )
+        .build();
+    aws_sdk_sts::Client::from_conf(config)
+}
+
+impl Mint for StsMint {
+    /// Asks the node that answered last; the others in their turn if it cannot be reached.
+    async fn mint(&self, request: &MintRequest) -> Result<Minted, MintError> {
+        let first = self.current.load(Ordering::Relaxed);
+        let mut last = MintError {
+            failure: MintFailure::Unreachable,
+            code: None,
+            message: "there is no STS endpoint".to_owned(),
+        };
+        for step in 0..self.clients.len() {
+            let index = first.wrapping_add(step) % self.clients.len();
+            let Some(client) = self.clients.get(index) else { break };
+            // Noted before the answer: who hangs is not asked first the next time.
+            self.current.store(index.wrapping_add(1), Ordering::Relaxed);
+            match self.mint_at(client, request).await {
+                Err(error) if error.failure == MintFailure::Unreachable => last = error,
+                answered => {
+                    self.current.store(index, Ordering::Relaxed);
+                    return answered;
+                }
+            }
+        }
+        Err(last)
+    }
+}
+
+/// STS takes 2 to 64 of `[\w+=,.@-]`.
+fn role_session_name(name: &str) -> String {
+    let safe = name.chars().filter(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(*c)).take(53);
+    "scopegate-".chars().chain(safe).collect()
+}
+
+fn explain(error: &SdkError<AssumeRoleError, HttpResponse>) -> MintError {
+    let unreachable =
+        |message: &str| MintError { failure: MintFailure::Unreachable, code: None, message: message.into() };
+    match error {
+        SdkError::ServiceError(service) => refused(service.err(), service.raw()),
+        SdkError::ResponseError(response) => MintError {
+            failure: MintFailure::Failed,
+            code: None,
+            message: format!("the answer (status {}) is not one of STS", response.raw().status().as_u16()),
+        },
+        SdkError::TimeoutError(_) => unreachable("STS did not answer in time"),
+        SdkError::DispatchFailure(_) => unreachable(&innermost(error)),
+        _ => unreachable(&clean(&DisplayErrorContext(error).to_string())),
+    }
+}
+
+/// The end of an error's chain of causes, such as "Connection refused", says the most.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    clean(&format!("STS cannot be reached: {cause}"))
+}
+
+fn refused(error: &AssumeRoleError, raw: &HttpResponse) -> MintError {
+    let status = raw.status().as_u16();
+    // Clock skew and start-up are answered in S3's form, in which the SDK finds nothing.
+    let body = raw.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
+    let from =
+        |given: Option<&str>, tag| given.map(str::to_owned).or_else(|| crate::s3_error::element(&body, tag));
+    let code = from(error.code(), "Code").map(|code| clean(&code));
+    let message =
+        from(error.message(), "Message").unwrap_or_else(|| format!("STS answered with status {status}"));
+    let failure = if (400..500).contains(&status) { MintFailure::Refused } else { MintFailure::Failed };
+    MintError { failure, code, message: clean(&message) }
+}
+
+/// A server's words, bounded and on one line.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn role_session_names_are_what_sts_takes() {
+        assert_eq!(role_session_name("media-reader"), "scopegate-media-reader");
+        assert_eq!(role_session_name("a b/ü"), "scopegate-ab");
+        assert_eq!(role_session_name(&"x".repeat(100)).len(), 63);
+    }
+
+    #[test]
+    fn help_names_the_cause() {
+        let error = |code: &str, message: &str| MintError {
+            failure: MintFailure::Refused,
+            code: Some(code.into()),
+            message: message.into(),
+        };
+        let cases = [
+            ("AccessDenied", "The Access Key Id you provided does not exist in our records.", "access_key"),
+            (
+                "AccessDenied",
+                "The request signature we calculated does not match the signature you provided.",
+                "secret_key",
+            ),
+            ("AccessDenied", "Your account is disabled; please contact your administrator.", "enable"),
+            ("RequestTimeTooSkewed", "x", "clock"),
+            ("AuthorizationHeaderMalformed", "x", "region"),
+            ("", "STS cannot be reached: invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
+        ];
+        for (code, message, word) in cases {
+            assert!(error(code, message).help().unwrap().contains(word), "{message}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! S3's error documents, as far as Scopegate reads them: a code and a message.
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+/// The most of an error's body that is looked at, in bytes.
+pub const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// The text of the first element called `name`, whatever stands around it.
+pub fn element(xml: &str, name: &str) -> Option<String> {
+    let mut reader = Reader::from_str(xml);
+    reader.config_mut().check_end_names = false;
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(start) if start.local_name().as_ref() == name => {
+                let text = reader.read_text(start.name()).ok()?;
+                return quick_xml::escape::unescape(&text).ok().map(|text| text.trim().to_owned());
+            }
+            Event::Eof => return None,
+            _ => {}
+        }
+    }
+}
+
+/// Whether a code says that the session is dead, so that another one is worth a try.
+/// `ExpiredToken` and `InvalidToken` are what other stores say.
+pub fn is_dead_session(code: &str) -> bool {
+    matches!(
+        code,
+        "InvalidAccessKeyId" | "InvalidTokenId" | "ExpiredToken" | "ExpiredTokenException" | "InvalidToken"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents() {
+        let s3 =
+            "<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>a &lt;b&gt;</Message></Error>";
+        let sts = "<ErrorResponse xmlns=\"x\"><Error><Type/><Code>InvalidParameterValue</Code></Error></ErrorResponse>";
+        assert_eq!(element(s3, "Code").as_deref(), Some("AccessDenied"));
+        assert_eq!(element(s3, "Message").as_deref(), Some("a <b>"));
+        assert_eq!(element(sts, "Code").as_deref(), Some("InvalidParameterValue"));
+        for broken in ["", "<", "<Code>", "<html>nginx</html>", "<Code>&bad;</Code>"] {
+            assert_eq!(element(broken, "Code"), None, "{broken}");
+        }
+    }
+}
