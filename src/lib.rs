@@ -1,22 +1,31 @@
 //! Scopegate: clients that cannot sign S3 requests get exactly their own corner of a MinIO.
 
+pub mod access;
 pub mod amz_date;
+pub mod body;
 pub mod client;
 pub mod config;
+pub mod connect;
 pub mod endpoint;
 pub mod limits;
+pub mod log;
 pub mod mapping;
+pub mod metrics;
 pub mod mint;
 pub mod operation;
 pub mod outgoing;
 pub mod payload;
 pub mod policy;
+pub mod proxy;
 pub mod refresh;
 pub mod refusal;
 pub mod resign;
+pub mod response;
 pub mod s3_error;
 pub mod scope;
 pub mod secret;
+pub mod server;
 pub mod session;
 pub mod session_table;
 pub mod target;
+pub mod upstream;

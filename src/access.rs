@@ -1,0 +1,162 @@
+//! The account of a request: one line in the access log and the counts in the metrics, written when it is over.
+
+use crate::client::Client;
+use crate::metrics::{Metrics, Outcome};
+use crate::operation::Operation;
+use crate::refusal::{Refusal, Rule};
+use http::{Method, StatusCode};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What is known of a request so far. Dropping it writes the account.
+#[derive(Debug)]
+pub struct AccessRecord {
+    metrics: Arc<Metrics>,
+    log: bool,
+    id: String,
+    client: Client,
+    method: Method,
+    path: Box<str>,
+    mapping: Option<usize>,
+    operation: Option<Operation>,
+    status: Option<StatusCode>,
+    rule: Option<Rule>,
+    upstream_id: Option<Box<str>>,
+    error: Option<Box<str>>,
+    received: u64,
+    sent: u64,
+    start: Instant,
+    first_byte: Option<Duration>,
+}
+
+/// The longest path that is logged, in bytes.
+const MAX_LOGGED_PATH: usize = 1024;
+
+impl AccessRecord {
+    /// Begins the account of a request.
+    pub fn begin(metrics: Arc<Metrics>, log: bool, client: Client, method: &Method, path: &str) -> Self {
+        metrics.in_flight_add();
+        let logged = path.get(..path.floor_char_boundary(MAX_LOGGED_PATH)).unwrap_or_default();
+        Self {
+            metrics,
+            log,
+            id: format!("{:016X}", fastrand::u64(..)),
+            client,
+            method: method.clone(),
+            path: logged.into(),
+            mapping: None,
+            operation: None,
+            status: None,
+            rule: None,
+            upstream_id: None,
+            error: None,
+            received: 0,
+            sent: 0,
+            start: Instant::now(),
+            first_byte: None,
+        }
+    }
+
+    /// The request's id: in the log, in the answer's header, in its XML.
+    pub fn request_id(&self) -> &str {
+        &self.id
+    }
+
+    /// The mapping that the client matched.
+    pub fn mapped(&mut self, mapping: usize) {
+        self.mapping = Some(mapping);
+    }
+
+    /// The operation that was granted.
+    pub fn granted(&mut self, operation: Operation) {
+        self.operation = Some(operation);
+    }
+
+    /// The store answered.
+    pub fn answered(&mut self, status: StatusCode, upstream_id: Option<Box<str>>) {
+        self.status = Some(status);
+        self.upstream_id = upstream_id;
+        self.first_byte = Some(self.start.elapsed());
+    }
+
+    /// Scopegate answers itself.
+    pub fn refused(&mut self, refusal: &Refusal) {
+        self.status = Some(refusal.rule.status());
+        self.rule = Some(refusal.rule);
+        self.first_byte = Some(self.start.elapsed());
+    }
+
+    /// What stood behind an error, for the log alone.
+    pub fn note(&mut self, error: &dyn fmt::Display) {
+        self.error = Some(error.to_string().into());
+    }
+
+    /// So much of the client's body was passed on.
+    pub fn received(&mut self, bytes: u64) {
+        self.received = bytes;
+    }
+
+    /// So much of the answer's body was passed on.
+    pub fn sent(&mut self, bytes: u64) {
+        self.sent += bytes;
+    }
+
+    /// The answer's body broke off.
+    pub fn broken(&mut self, error: &dyn fmt::Display) {
+        self.note(error);
+    }
+
+    /// The answer's body was not read to its end.
+    pub fn cut_short(&mut self) {
+        if self.error.is_none() {
+            self.note(&"the client went away");
+        }
+    }
+
+    fn write_line(&self) {
+        let mapping = self.mapping.and_then(|index| self.metrics.mapping_name(index)).unwrap_or("-");
+        tracing::info!(
+            target: "access",
+            id = self.id,
+            client = %self.client,
+            mapping,
+            operation = self.operation.map_or("-", Operation::name),
+            method = %self.method,
+            // Debug escapes what would break the line.
+            path = ?self.path,
+            status = self.status.map_or(0, |status| status.as_u16()),
+            rule = self.rule.map(Rule::name),
+            received = self.received,
+            sent = self.sent,
+            upstream_id = self.upstream_id,
+            first_byte_us = self.first_byte.map(micros),
+            total_us = micros(self.start.elapsed()),
+            error = self.error,
+        );
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Drop for AccessRecord {
+    fn drop(&mut self) {
+        if self.status.is_none() && self.error.is_none() {
+            self.error = Some("the client went away".into());
+        }
+        self.metrics.request_over(&Outcome {
+            mapping: self.mapping,
+            operation: self.operation,
+            status: self.status,
+            rule: self.rule,
+            received: self.received,
+            sent: self.sent,
+            total: self.start.elapsed(),
+        });
+        if self.log {
+            self.write_line();
+        }
+    }
+}

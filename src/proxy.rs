@@ -1,0 +1,245 @@
+//! The way of a request, as one straight line: identify, grant, session, rebuild, sign, send, strip, stream back.
+
+use crate::access::AccessRecord;
+use crate::amz_date::AmzDate;
+use crate::body::{BoxError, Gate, Upload, read_error_body};
+use crate::client::Client;
+use crate::limits::Limits;
+use crate::mapping::{self, Mapping};
+use crate::metrics::Metrics;
+use crate::outgoing::Outgoing;
+use crate::payload::Payload;
+use crate::refusal::{Refusal, Rule};
+use crate::resign::resign;
+use crate::response::{ResponseBody, refuse, relay, relay_read};
+use crate::s3_error;
+use crate::session::Session;
+use crate::session_table::{Clock, Slot};
+use crate::upstream::{Download, Pool, SendError};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body::Body;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What all worker threads share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The mappings, tried in order.
+    pub mappings: Vec<Mapping>,
+    /// Their sessions, in the same order.
+    pub slots: Vec<Arc<Slot>>,
+    /// The limits.
+    pub limits: Limits,
+    /// The counts.
+    pub metrics: Arc<Metrics>,
+    /// Whether each request is logged.
+    pub access_log: bool,
+    /// The wall clock.
+    pub clock: Clock,
+}
+
+/// The proxy, as one worker thread has it. `B` is the body of clients' requests.
+pub struct Proxy<B> {
+    shared: Arc<Shared>,
+    pool: Rc<Pool<B>>,
+}
+
+/// The response to a client.
+pub type Answer<B> = Response<ResponseBody<Download<B>>>;
+
+/// A store's answer, read as far as it had to be.
+enum FromStore<B> {
+    Streaming(Response<Download<B>>),
+    Read(http::response::Parts, Bytes),
+}
+
+impl<B> Proxy<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
+{
+    /// A proxy over `pool`.
+    pub fn new(shared: Arc<Shared>, pool: Rc<Pool<B>>) -> Self {
+        Self { shared, pool }
+    }
+
+    /// Answers a request of `client`.
+    pub async fn handle(&self, client: Client, request: Request<B>) -> Answer<B> {
+        let (head, body) = request.into_parts();
+        let (metrics, log) = (Arc::clone(&self.shared.metrics), self.shared.access_log);
+        let mut record = AccessRecord::begin(metrics, log, client, &head.method, head.uri.path());
+        let upload = Upload::new(body, self.shared.limits.stall_timeout);
+        let served = self.serve(client, &head, &upload, &mut record).await;
+        record.received(upload.sent());
+        let answer = match served {
+            Ok(FromStore::Streaming(answer)) => relay(answer, record),
+            Ok(FromStore::Read(parts, body)) => relay_read(parts, body, record),
+            Err(refusal) => refuse(&refusal, head.uri.path(), record),
+        };
+        drain_rest(&answer, &head, upload);
+        answer
+    }
+
+    async fn serve(
+        &self,
+        client: Client,
+        head: &http::request::Parts,
+        upload: &Rc<Upload<B>>,
+        record: &mut AccessRecord,
+    ) -> Result<FromStore<B>, Refusal> {
+        let (index, mapping) = mapping::find(&self.shared.mappings, &client)
+            .ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))?;
+        record.mapped(index);
+        check_host(head)?;
+        let grant = mapping.grant(&head.method, head.uri.path(), head.uri.query(), &head.headers)?;
+        record.granted(grant.operation());
+        let payload = Payload::classify(grant.spec(), &head.headers)?;
+        upload.set_length(payload.length());
+        let outgoing = Outgoing::rebuild(grant, &head.headers, payload)?;
+        let slot = self.shared.slots.get(index).ok_or_else(no_session)?;
+        self.exchange(&outgoing, upload, slot, record).await
+    }
+
+    /// Sends a request with the mapping's session; once more with a new one if the store does not know the first.
+    async fn exchange(
+        &self,
+        outgoing: &Outgoing,
+        upload: &Rc<Upload<B>>,
+        slot: &Slot,
+        record: &mut AccessRecord,
+    ) -> Result<FromStore<B>, Refusal> {
+        let mut replayed = false;
+        loop {
+            let session = self.session(slot, record).await?;
+            let answer = self.attempt(outgoing, upload, &session, record).await?;
+            let (answer, dead) = self.inspect(answer, record).await?;
+            if !dead {
+                return Ok(answer);
+            }
+            slot.reject(session.id());
+            if upload.has_begun() {
+                let mut refusal = Refusal::new(
+                    Rule::SessionReplaced,
+                    "the session was renewed during the upload: try again",
+                );
+                refusal.retry_after = Some(1);
+                return Err(refusal);
+            }
+            if replayed {
+                return Err(no_session());
+            }
+            replayed = true;
+            self.shared.metrics.replayed();
+        }
+    }
+
+    async fn session(&self, slot: &Slot, record: &mut AccessRecord) -> Result<Arc<Session>, Refusal> {
+        slot.obtain(self.shared.clock, self.shared.limits.session_wait).await.map_err(|unavailable| {
+            if let Some(cause) = &unavailable.cause {
+                record.note(cause);
+            }
+            let mut refusal = no_session();
+            refusal.retry_after = Some(unavailable.retry_after.as_secs().max(1));
+            refusal
+        })
+    }
+
+    /// Sends a request once; a second time if the connection turns out to be one that the store had closed.
+    async fn attempt(
+        &self,
+        outgoing: &Outgoing,
+        upload: &Rc<Upload<B>>,
+        session: &Session,
+        record: &mut AccessRecord,
+    ) -> Result<Response<Download<B>>, Refusal> {
+        let mut fresh = false;
+        loop {
+            let lease = self.pool.checkout(fresh).await.map_err(|error| failed(&error, record))?;
+            let date = AmzDate::new(self.shared.clock.now());
+            let gate = (upload.length() > 0).then(Gate::closed);
+            let unsignable = || Refusal::new(Rule::BadTarget, "the request cannot be written in HTTP");
+            let authority = lease.authority().ok_or_else(unsignable)?;
+            let signed = resign(outgoing, upload.attempt(gate), session, authority, &date)
+                .map_err(|_| unsignable())?;
+            match lease.send(signed).await {
+                Ok(answer) => return Ok(answer),
+                Err(_) if upload.is_broken() => {
+                    return Err(Refusal::new(Rule::BadBody, "the request's body broke off or stood still"));
+                }
+                Err(SendError::Stale)
+                    if !fresh && !upload.has_begun() && outgoing.method().is_idempotent() =>
+                {
+                    fresh = true;
+                }
+                Err(error) => return Err(failed(&error, record)),
+            }
+        }
+    }
+
+    /// Looks whether an answer says that the session is dead. Only small error documents are read for it.
+    async fn inspect(
+        &self,
+        answer: Response<Download<B>>,
+        record: &mut AccessRecord,
+    ) -> Result<(FromStore<B>, bool), Refusal> {
+        if !matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST) {
+            return Ok((FromStore::Streaming(answer), false));
+        }
+        // HEAD has no body to say it in.
+        let code = answer.headers().get("x-minio-error-code").and_then(|code| code.to_str().ok());
+        if answer.body().is_end_stream() {
+            let dead = code.is_some_and(s3_error::is_dead_session);
+            return Ok((FromStore::Streaming(answer), dead));
+        }
+        let (parts, body) = answer.into_parts();
+        let body = read_error_body(body, self.shared.limits.stall_timeout).await.map_err(|error| {
+            record.note(&error);
+            Refusal::new(Rule::Upstream, "the store's answer broke off")
+        })?;
+        let code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
+        let dead = code.is_some_and(|code| s3_error::is_dead_session(&code));
+        Ok((FromStore::Read(parts, body), dead))
+    }
+}
+
+/// After an error there may be a body that nobody wants. A client that waits for `100 Continue` has not begun to send it.
+fn drain_rest<B>(answer: &Answer<B>, head: &http::request::Parts, upload: Rc<Upload<B>>)
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
+{
+    let waits = head.headers.contains_key(header::EXPECT) && !upload.has_begun();
+    if answer.status().as_u16() >= 400 && !waits && !upload.is_complete() {
+        tokio::task::spawn_local(upload.drain());
+    }
+}
+
+/// HTTP/1.1 asks for exactly one Host (RFC 9112, section 3.2).
+fn check_host(head: &http::request::Parts) -> Result<(), Refusal> {
+    let hosts = head.headers.get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && head.version == http::Version::HTTP_11) {
+        return Err(Refusal::new(Rule::BadHost, "a request has exactly one Host header"));
+    }
+    Ok(())
+}
+
+fn no_session() -> Refusal {
+    let mut refusal =
+        Refusal::new(Rule::NoSession, "no session with the store can be had at the moment: try again");
+    refusal.retry_after = Some(1);
+    refusal
+}
+
+fn failed(error: &SendError, record: &mut AccessRecord) -> Refusal {
+    record.note(error);
+    match error {
+        SendError::Timeout => Refusal::new(Rule::UpstreamTimeout, "the store did not answer in time"),
+        SendError::Unreachable(_) => {
+            let mut refusal = Refusal::new(Rule::Upstream, "the store cannot be reached");
+            refusal.retry_after = Some(1);
+            refusal
+        }
+        SendError::Stale | SendError::Broken(_) => {
+            Refusal::new(Rule::Upstream, "the store broke off before it answered")
+        }
+    }
+}

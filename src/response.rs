@@ -1,0 +1,190 @@
+//! What goes back to a client: the store's answer without what is the store's own, or a refusal.
+
+use crate::access::AccessRecord;
+use crate::body::BoxError;
+use crate::refusal::{RULE_HEADER, Refusal};
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+
+/// The body of every response; when it ends or is dropped, the request is accounted for.
+pub struct ResponseBody<D: Body> {
+    source: Source<D>,
+    record: AccessRecord,
+}
+
+enum Source<D> {
+    Store(D),
+    Own(Option<Bytes>),
+}
+
+/// Keeps of a store's headers what S3 clients know. What is left out says who the store is, grants other origins
+/// access, or belongs to the connection.
+pub fn strip(headers: &mut HeaderMap) {
+    let strange: Vec<HeaderName> = headers.keys().filter(|name| !is_known(name.as_str())).cloned().collect();
+    for name in strange {
+        headers.remove(name);
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    matches!(
+        name,
+        "accept-ranges"
+            | "age"
+            | "cache-control"
+            | "content-disposition"
+            | "content-encoding"
+            | "content-language"
+            | "content-length"
+            | "content-range"
+            | "content-type"
+            | "date"
+            | "etag"
+            | "expires"
+            | "last-modified"
+            | "retry-after"
+    ) || (name.starts_with("x-amz-") && name != "x-amz-security-token")
+}
+
+/// Passes a store's answer on.
+pub fn relay<D: Body>(answer: Response<D>, record: AccessRecord) -> Response<ResponseBody<D>> {
+    let (parts, body) = answer.into_parts();
+    stripped(parts, Source::Store(body), record)
+}
+
+/// Passes on an answer of the store whose body was read to be looked at.
+pub fn relay_read<D: Body>(
+    mut parts: http::response::Parts,
+    body: Bytes,
+    record: AccessRecord,
+) -> Response<ResponseBody<D>> {
+    parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    stripped(parts, Source::Own(Some(body)), record)
+}
+
+fn stripped<D: Body>(
+    mut parts: http::response::Parts,
+    source: Source<D>,
+    mut record: AccessRecord,
+) -> Response<ResponseBody<D>> {
+    strip(&mut parts.headers);
+    parts.version = http::Version::HTTP_11;
+    let upstream_id = parts.headers.get(&X_AMZ_REQUEST_ID).and_then(|id| id.to_str().ok()).map(Into::into);
+    record.answered(parts.status, upstream_id);
+    Response::from_parts(parts, ResponseBody { source, record })
+}
+
+/// Answers with a refusal. `path` is the request's path as the client wrote it.
+pub fn refuse<D: Body>(refusal: &Refusal, path: &str, mut record: AccessRecord) -> Response<ResponseBody<D>> {
+    record.refused(refusal);
+    let xml = Bytes::from(refusal.xml(path, record.request_id()));
+    let mut response = Response::new(());
+    *response.status_mut() = refusal.rule.status();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    headers.insert(header::CONTENT_LENGTH, xml.len().into());
+    headers.insert(RULE_HEADER, HeaderValue::from_static(refusal.rule.name()));
+    if let Ok(id) = HeaderValue::from_str(record.request_id()) {
+        headers.insert(X_AMZ_REQUEST_ID, id);
+    }
+    if let Some(seconds) = refusal.retry_after {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    // A body that was never read would have to be read before the connection could serve another request.
+    if matches!(refusal.rule.status(), StatusCode::LENGTH_REQUIRED | StatusCode::BAD_REQUEST) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|()| ResponseBody { source: Source::Own(Some(xml)), record })
+}
+
+impl<D: Body> Drop for ResponseBody<D> {
+    fn drop(&mut self) {
+        if let Source::Store(body) = &self.source
+            && !body.is_end_stream()
+        {
+            self.record.cut_short();
+        }
+    }
+}
+
+impl<D> Body for ResponseBody<D>
+where
+    D: Body<Data = Bytes, Error = BoxError> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        let polled = match &mut this.source {
+            Source::Store(body) => Pin::new(body).poll_frame(cx),
+            Source::Own(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
+        };
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.record.sent(frame.data_ref().map_or(0, |data| data.len() as u64));
+            }
+            Poll::Ready(Some(Err(error))) => this.record.broken(error),
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Store(body) => body.is_end_stream(),
+            Source::Own(body) => body.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Store(body) => body.size_hint(),
+            Source::Own(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_the_stores_own_is_left_out() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "etag",
+            "content-length",
+            "x-amz-meta-a",
+            "x-amz-version-id",
+            "server",
+            "vary",
+            "set-cookie",
+            "x-minio-error-code",
+            "access-control-allow-origin",
+            "access-control-allow-credentials",
+            "connection",
+            "transfer-encoding",
+            "location",
+            "strict-transport-security",
+            "x-amz-security-token",
+            "x-minio-deployment-id",
+            "www-authenticate",
+        ] {
+            headers.insert(name, HeaderValue::from_static("x"));
+        }
+        strip(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-length", "etag", "x-amz-meta-a", "x-amz-version-id"]);
+    }
+}
