@@ -6,6 +6,8 @@ pub mod body;
 pub mod client;
 pub mod config;
 pub mod connect;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod endpoint;
 pub mod limits;
 pub mod log;

@@ -1,0 +1,177 @@
+//! Sessions: what `AssumeRole` gave out, until its expiry. Time is an argument.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hmac::{Hmac, KeyInit, Mac};
+use s3s::auth::SecretKey;
+use sha2::Sha256;
+
+use super::policy::Policy;
+use super::random;
+
+/// Sessions alive at once. A table that only grows is what took MinIO clusters down.
+const MAX_SESSIONS: usize = 4096;
+
+/// The lengths MinIO's own keys have.
+const ACCESS_KEY_LEN: usize = 20;
+const SECRET_KEY_LEN: usize = 40;
+const TOKEN_LEN: usize = 128;
+
+/// A long-lived key or a session's, without the token.
+#[derive(Clone)]
+pub(super) struct KeyPair {
+    pub(super) access_key: String,
+    pub(super) secret_key: SecretKey,
+}
+
+impl KeyPair {
+    /// # Errors
+    /// When there is no randomness.
+    pub(super) fn random() -> io::Result<Self> {
+        Ok(Self {
+            access_key: random::text(ACCESS_KEY_LEN)?,
+            secret_key: SecretKey::from(random::text(SECRET_KEY_LEN)?),
+        })
+    }
+}
+
+/// What the caller of `AssumeRole` gets: the only place where the token stands in full.
+pub(super) struct Minted {
+    pub(super) key: KeyPair,
+    pub(super) token: String,
+    pub(super) expires: SystemTime,
+}
+
+/// A session as the store remembers it.
+#[derive(Clone)]
+pub(super) struct Session {
+    pub(super) secret_key: SecretKey,
+    pub(super) policy: Arc<Policy>,
+    token: TokenDigest,
+    expires: SystemTime,
+}
+
+impl Session {
+    pub(super) fn token_is(&self, presented: &str) -> bool {
+        self.token.is_of(presented)
+    }
+}
+
+/// All sessions of one store.
+#[derive(Default)]
+pub(super) struct Sessions(Mutex<HashMap<String, Session>>);
+
+impl Sessions {
+    /// A new session that ends `lifetime` after `now`, to the second.
+    ///
+    /// # Errors
+    /// When the table is full of live sessions or there is no randomness.
+    pub(super) fn mint(&self, policy: Policy, lifetime: Duration, now: SystemTime) -> io::Result<Minted> {
+        let key = KeyPair::random()?;
+        let token = random::text(TOKEN_LEN)?;
+        let expires = whole_second(now + lifetime);
+        let session = Session {
+            secret_key: key.secret_key.clone(),
+            policy: Arc::new(policy),
+            token: TokenDigest::of(&token)?,
+            expires,
+        };
+        let mut table = self.lock();
+        if table.len() >= MAX_SESSIONS {
+            table.retain(|_, session| now <= session.expires);
+        }
+        if table.len() >= MAX_SESSIONS {
+            return Err(io::Error::other("too many sessions are alive"));
+        }
+        table.insert(key.access_key.clone(), session);
+        Ok(Minted { key, token, expires })
+    }
+
+    /// The session of `access_key`, if it is alive at `now`. It is alive through the very second of its
+    /// expiry, and an expired one is forgotten.
+    pub(super) fn alive(&self, access_key: &str, now: SystemTime) -> Option<Session> {
+        let mut table = self.lock();
+        let session = table.get(access_key)?;
+        if now > session.expires {
+            table.remove(access_key);
+            return None;
+        }
+        Some(session.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        // Every change is one call of the map's, so a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Expiration is told in whole seconds, and must not be told later than it is.
+fn whole_second(time: SystemTime) -> SystemTime {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+/// A token's HMAC under a key of its own: compared in constant time, and nothing to steal.
+#[derive(Clone)]
+struct TokenDigest(Hmac<Sha256>, Vec<u8>);
+
+impl TokenDigest {
+    fn of(token: &str) -> io::Result<Self> {
+        let keyed = Hmac::new_from_slice(&random::bytes(32)?).map_err(io::Error::other)?;
+        let digest = keyed.clone().chain_update(token).finalize().into_bytes().to_vec();
+        Ok(Self(keyed, digest))
+    }
+
+    fn is_of(&self, presented: &str) -> bool {
+        self.0.clone().chain_update(presented).verify_slice(&self.1).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: SystemTime = UNIX_EPOCH;
+    const LIFETIME: Duration = Duration::from_mins(15);
+
+    fn mint(sessions: &Sessions, now: SystemTime) -> Minted {
+        sessions.mint(Policy::everything(), LIFETIME, now).unwrap()
+    }
+
+    #[test]
+    fn a_session_lives_through_the_second_of_its_expiry() {
+        let sessions = Sessions::default();
+        let minted = mint(&sessions, NOW + Duration::from_millis(700));
+        assert_eq!(minted.expires, NOW + LIFETIME);
+        let access_key = &minted.key.access_key;
+        assert!(sessions.alive(access_key, minted.expires).is_some());
+        assert!(sessions.alive(access_key, minted.expires + Duration::from_millis(1)).is_none());
+        assert!(sessions.lock().is_empty());
+    }
+
+    #[test]
+    fn only_its_own_token_is_a_sessions_token() {
+        let sessions = Sessions::default();
+        let (one, other) = (mint(&sessions, NOW), mint(&sessions, NOW));
+        let session = sessions.alive(&one.key.access_key, NOW).unwrap();
+        assert!(session.token_is(&one.token));
+        assert!(!session.token_is(&other.token));
+        assert!(!session.token_is(&one.token[1..]));
+        assert!(!session.token_is(""));
+    }
+
+    #[test]
+    fn a_full_table_makes_room_for_new_sessions_only_by_expiry() {
+        let sessions = Sessions::default();
+        for _ in 0..MAX_SESSIONS {
+            mint(&sessions, NOW);
+        }
+        assert!(sessions.mint(Policy::everything(), LIFETIME, NOW + LIFETIME).is_err());
+        let later = NOW + LIFETIME + Duration::from_secs(1);
+        mint(&sessions, later);
+        assert_eq!(sessions.lock().len(), 1);
+    }
+}

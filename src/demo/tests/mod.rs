@@ -1,0 +1,57 @@
+//! The store over a real socket: minted with aws-sdk-sts, asked with requests signed by hand.
+
+mod client;
+mod logs;
+mod s3;
+mod sts;
+mod uploads;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use client::Key;
+
+use super::store::{Store, StoreConfig, start_at};
+
+/// May read and list `media/`, and write and delete below `inbox/`.
+const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::tmp/media/*"]},
+    {"Effect":"Allow","Action":["s3:PutObject","s3:DeleteObject","s3:AbortMultipartUpload"],
+     "Resource":["arn:aws:s3:::tmp/inbox/*"]},
+    {"Effect":"Allow","Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::tmp"],
+     "Condition":{"StringLike":{"s3:prefix":["media/*"]}}}]}"#;
+
+/// A seeded store whose sessions age as the test says.
+struct Demo {
+    store: Store,
+    /// Seconds that the clock of the sessions is ahead.
+    ahead: Arc<AtomicU64>,
+}
+
+impl Demo {
+    async fn start() -> Self {
+        Self::start_in(None).await
+    }
+
+    async fn start_in(data: Option<std::path::PathBuf>) -> Self {
+        let ahead = Arc::new(AtomicU64::new(0));
+        let told = Arc::clone(&ahead);
+        let clock = move || SystemTime::now() + Duration::from_secs(told.load(Ordering::Relaxed));
+        let config = StoreConfig { listen: "127.0.0.1:0".parse().unwrap(), data, seed: true };
+        Self { store: start_at(config, Arc::new(clock)).await.unwrap(), ahead }
+    }
+
+    fn wait(&self, time: Duration) {
+        self.ahead.fetch_add(time.as_secs(), Ordering::Relaxed);
+    }
+
+    fn issuer(&self) -> Key {
+        Key::new(self.store.access_key(), self.store.secret_key(), None)
+    }
+
+    /// A session with [`POLICY`] for a quarter of an hour.
+    async fn session(&self) -> Key {
+        sts::mint(&self.store, self.issuer(), Some(POLICY), 900).await.unwrap()
+    }
+}
