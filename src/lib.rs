@@ -3,6 +3,7 @@
 pub mod access;
 pub mod amz_date;
 pub mod body;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod connect;
@@ -30,4 +31,5 @@ pub mod server;
 pub mod session;
 pub mod session_table;
 pub mod target;
+pub mod token;
 pub mod upstream;

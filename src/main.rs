@@ -1,2 +1,71 @@
 //! The `scopegate` command.
-fn main() {}
+
+use clap::{CommandFactory, Parser, Subcommand};
+use scopegate::cli::{self, CommandError};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Gives clients which cannot sign S3 requests exactly their own corner of a MinIO, and nothing else.
+#[derive(Parser)]
+#[command(name = "scopegate", version, max_term_width = 100, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the proxy
+    Serve(cli::serve::Args),
+    /// Try it out: an embedded S3 store, some objects, and the proxy in front
+    #[cfg(feature = "demo")]
+    Demo(cli::demo::Args),
+    /// Read a configuration as `serve` would, and say everything that is wrong with it
+    Check(cli::check::Args),
+    /// Say which mapping a client gets, with which policy, and what becomes of a request
+    Explain(cli::explain::Args),
+    /// Mint a token for a bucket and a prefix
+    Token(cli::token::Args),
+    /// List keys with a token
+    Ls(cli::ls::Args),
+    /// Get an object with a token
+    Get(cli::get::Args),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "scopegate: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Serve(args) => cli::serve::run(&args),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => cli::demo::run(&args),
+        Command::Check(args) => cli::check::run(&args),
+        Command::Explain(args) => cli::explain::run(&args),
+        Command::Token(args) => cli::block_on(cli::token::run(args)),
+        Command::Ls(args) => cli::block_on(cli::ls::run(args)),
+        Command::Get(args) => cli::block_on(cli::get::run(args)),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "scopegate", &mut io::stdout());
+            Ok(())
+        }
+        Command::Man => clap_mangen::Man::new(Arguments::command())
+            .render(&mut io::stdout())
+            .map_err(|error| CommandError::failed(format!("cannot write: {error}"))),
+    }
+}

@@ -1,0 +1,160 @@
+//! `scopegate check`: reads a configuration as `serve` would; with `--live` tries it on the server.
+
+use super::{CommandError, direct::Direct, print, serve};
+use crate::amz_date::rfc3339;
+use crate::config::Config;
+use crate::mapping::Mapping;
+use crate::mint::{Mint, MintRequest, StsMint};
+use crate::policy::MAX_POLICY_BYTES;
+use crate::s3_error;
+use crate::scope::{Right, Scope};
+use crate::session::Session;
+use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// What `check` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration
+    #[arg(long, short, default_value = "proxy.toml", value_name = "FILE")]
+    pub config: PathBuf,
+    /// Also mint every mapping once and try each scope on the server; nothing is written there
+    #[arg(long)]
+    pub live: bool,
+}
+
+/// Checks, and prints what it found.
+///
+/// # Errors
+/// On a bad configuration (exit code 78), or when the server does not play along (exit code 1).
+pub fn run(args: &Args) -> Result<(), CommandError> {
+    let config = serve::load(&args.config)?;
+    print(&summary(&config))?;
+    if args.live { super::block_on(live(&config)) } else { Ok(()) }
+}
+
+fn summary(config: &Config) -> String {
+    let mut text = String::from("configuration ok\n");
+    for listener in &config.listeners {
+        let _ = writeln!(text, "  listener {:?} on {}", listener.name, listener.address);
+    }
+    for mapping in &config.mappings {
+        let size = mapping.policy.size();
+        let _ =
+            writeln!(text, "  mapping {:?}, session policy {size} of {MAX_POLICY_BYTES} bytes", mapping.name);
+        for scope in &mapping.scopes {
+            let _ = writeln!(text, "    {}/{} allows {}", scope.bucket, scope.prefix, scope.allow);
+        }
+    }
+    text
+}
+
+async fn live(config: &Config) -> Result<(), CommandError> {
+    let region = &config.upstream.region;
+    let timeout = config.limits.mint_timeout;
+    let mint =
+        StsMint::new(config.sts(), region, &config.issuer.keys, config.issuer.role_arn.as_deref(), timeout);
+    let mut wrong = 0;
+    for mapping in &config.mappings {
+        match try_mapping(config, mapping, &mint).await {
+            Ok(report) => {
+                wrong += report.matches("  WRONG").count();
+                print(&report)?;
+            }
+            Err(problem) => {
+                wrong += 1;
+                print(&format!("  WRONG mapping {:?}: {problem}\n", mapping.name))?;
+            }
+        }
+    }
+    if wrong == 0 {
+        return print("live ok\n");
+    }
+    Err(CommandError::failed(format!("{wrong} of the live checks failed")))
+}
+
+async fn try_mapping(config: &Config, mapping: &Mapping, mint: &StsMint) -> Result<String, String> {
+    let request = MintRequest {
+        name: mapping.name.to_string(),
+        policy: mapping.policy.clone(),
+        duration: mapping.duration,
+    };
+    let minted = mint.mint(&request).await.map_err(|error| match error.help() {
+        Some(help) => format!("no session: {error}\n    help: {help}"),
+        None => format!("no session: {error}"),
+    })?;
+    let now = SystemTime::now();
+    let expires = minted.expiration;
+    let mut text = format!("  ok mapping {:?}: session until {}\n", mapping.name, rfc3339(expires));
+    if expires
+        .duration_since(now)
+        .is_ok_and(|life| life + std::time::Duration::from_mins(1) < mapping.duration)
+    {
+        text.push_str(
+            "    note: it ends sooner than asked: MINIO_STS_DURATION on the server, or this clock is ahead\n",
+        );
+    }
+    let session = Session::new(1, minted, Arc::clone(&config.upstream.region), now)
+        .map_err(|_| "STS returned a token that cannot be a header".to_owned())?;
+    for endpoint in &config.upstream.endpoints {
+        let direct = Direct::new(endpoint, &config.limits).map_err(|error| error.to_string())?;
+        for scope in &mapping.scopes {
+            for (right, method, target) in probes(scope) {
+                let outcome = probe(&direct, mapping, &session, &method, &target).await;
+                let place = format!("{}/{} {}", scope.bucket, scope.prefix, right.name());
+                match outcome {
+                    Ok(()) => _ = writeln!(text, "    ok {place} at {endpoint}"),
+                    Err(problem) => _ = writeln!(text, "    WRONG {place} at {endpoint}: {problem}"),
+                }
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// Requests that change nothing and whose answer shows whether a right is there. Of `delete` there is none: deleting
+/// even a key that does not exist writes a marker in a versioned bucket.
+fn probes(scope: &Scope) -> Vec<(Right, Method, String)> {
+    let path = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let (bucket, prefix) = (&scope.bucket, scope.prefix.as_str());
+    let absent = path(&format!("{prefix}scopegate-check-{:016x}", fastrand::u64(..)));
+    let all = [
+        (Right::List, Method::GET, format!("/{bucket}?list-type=2&max-keys=1&prefix={}", path(prefix))),
+        (Right::Read, Method::GET, format!("/{bucket}/{absent}")),
+        // A part of an upload that does not exist.
+        (Right::Write, Method::PUT, format!("/{bucket}/{absent}?partNumber=1&uploadId=scopegate-check")),
+    ];
+    all.into_iter().filter(|(right, ..)| scope.allow.has(*right)).collect()
+}
+
+async fn probe(
+    direct: &Direct,
+    mapping: &Mapping,
+    session: &Session,
+    method: &Method,
+    target: &str,
+) -> Result<(), String> {
+    let outgoing = super::direct::outgoing(mapping, method, target).map_err(|refusal| refusal.to_string())?;
+    let answer = direct.send(&outgoing, session).await.map_err(|error| error.to_string())?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let body = super::direct::error_body(answer).await;
+    let code = s3_error::element(&body, "Code").unwrap_or_default();
+    let message = s3_error::element(&body, "Message").unwrap_or_default();
+    match &*code {
+        "NoSuchKey" | "NoSuchUpload" => Ok(()),
+        "NoSuchBucket" => Err("NoSuchBucket: create the bucket, or correct it".to_owned()),
+        "AccessDenied" => Err("AccessDenied: the issuer's own policy does not allow this".to_owned()),
+        "RequestTimeTooSkewed" => Err("RequestTimeTooSkewed: set this machine's clock (NTP)".to_owned()),
+        "AuthorizationHeaderMalformed" => {
+            Err(format!("AuthorizationHeaderMalformed: correct upstream.region ({message})"))
+        }
+        _ => Err(format!("{code} (status {}): {message}", status.as_u16())),
+    }
+}

@@ -1,0 +1,123 @@
+//! `scopegate demo`: an embedded store, some objects, and the proxy in front, on this machine alone.
+
+use super::{CommandError, print, serve};
+use crate::config::{Config, Environment, Failed};
+use crate::demo::store::{self, Store, StoreConfig};
+use crate::log;
+use crate::secret::Secret;
+use crate::server::Server;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use tokio::runtime::Builder;
+
+/// What `demo` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where the proxy listens; a loopback address
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Where the store keeps its objects; a temporary folder when not given
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// Runs the demo until SIGINT or SIGTERM.
+///
+/// # Errors
+/// When an address cannot be bound, or is not one of this machine alone.
+pub fn run(args: &Args) -> Result<(), CommandError> {
+    if !args.listen.ip().is_loopback() {
+        let message = format!(
+            "--listen {}: the demo is for trying out and listens on loopback only, as in 127.0.0.1:8080",
+            args.listen
+        );
+        return Err(CommandError::usage(message));
+    }
+    let failed = |error: std::io::Error| CommandError::failed(error.to_string());
+    // The store has threads of its own: it is a server like any other to the proxy.
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)?;
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let store = runtime
+        .block_on(store::start(StoreConfig { listen, data: args.data.clone(), seed: true }))
+        .map_err(failed)?;
+    let config = config(args.listen, &store)?;
+    let _flush = log::start(&config.log);
+    let served = serve::serve(config, |server| announce(server, &store));
+    runtime.block_on(store.shutdown());
+    served
+}
+
+/// The demo's configuration is a configuration like any other.
+fn config(listen: SocketAddr, store: &Store) -> Result<Config, CommandError> {
+    let (endpoint, region, bucket) = (store.endpoint(), store::REGION, store::BUCKET);
+    let source = format!(
+        r#"
+        [[listener]]
+        name = "demo"
+        address = "{listen}"
+        [upstream]
+        endpoints = ["{endpoint}"]
+        region = "{region}"
+        [issuer]
+        access_key = {{ env = "access" }}
+        secret_key = {{ env = "secret" }}
+        [log]
+        level = "warn"
+        [[mapping]]
+        name = "demo"
+        client = {{ network = ["127.0.0.0/8", "::1/128"] }}
+        [[mapping.scope]]
+        bucket = "{bucket}"
+        prefix = "media/"
+        allow = ["read", "list"]
+        [[mapping.scope]]
+        bucket = "{bucket}"
+        prefix = "inbox/"
+        allow = ["read", "list", "write", "delete"]
+        "#
+    );
+    Config::parse(&source, &Keys(store)).map_err(|mistakes| CommandError::failed(format!("{mistakes:?}")))
+}
+
+struct Keys<'s>(&'s Store);
+
+impl Environment for Keys<'_> {
+    fn variable(&self, name: &str) -> Result<Secret, Failed> {
+        let key = if name == "access" { self.0.access_key() } else { self.0.secret_key() };
+        Ok(Secret::new(key.to_owned()))
+    }
+
+    fn file(&self, _: &Path) -> Result<Secret, Failed> {
+        Err(Failed { message: "the demo reads no files".to_owned(), help: String::new() })
+    }
+}
+
+fn announce(server: &Server, store: &Store) {
+    let address =
+        server.listeners().first().map(|listener| listener.address().to_string()).unwrap_or_default();
+    let (bucket, endpoint, data) = (store::BUCKET, store.endpoint(), store.data().display().to_string());
+    let text = format!(
+        "Scopegate demo, for trying out: an embedded S3 store with STS at {endpoint}\n\
+         (objects in {data}), and in front of it the proxy at http://{address}\n\
+         Whoever connects from this machine may read and list {bucket}/media/, and also write below {bucket}/inbox/.\n\
+         \n\
+         In another terminal:\n\
+         \n\
+         # get an object; no key, no token, no signature\n\
+         curl http://{address}/{bucket}/media/hello.txt\n\
+         # its headers alone\n\
+         curl -I http://{address}/{bucket}/media/hello.txt\n\
+         # a range of it\n\
+         curl -r 0-4 http://{address}/{bucket}/media/hello.txt\n\
+         # what is there\n\
+         curl 'http://{address}/{bucket}?list-type=2&prefix=media/'\n\
+         # put an object where that is allowed, and read it back\n\
+         curl -T Cargo.toml http://{address}/{bucket}/inbox/Cargo.toml\n\
+         curl http://{address}/{bucket}/inbox/Cargo.toml\n\
+         # refused: outside the scope\n\
+         curl -i http://{address}/{bucket}/other/secret.txt\n\
+         \n\
+         Ctrl-C ends it.\n"
+    );
+    let _ = print(&text);
+}

@@ -1,0 +1,82 @@
+//! A store spoken to directly, with a session: what `check --live`, `ls` and `get` do.
+
+use crate::amz_date::AmzDate;
+use crate::body::{BoxError, Upload, read_error_body};
+use crate::endpoint::Endpoint;
+use crate::limits::Limits;
+use crate::mapping::Mapping;
+use crate::outgoing::Outgoing;
+use crate::payload::Payload;
+use crate::refusal::Refusal;
+use crate::resign::resign;
+use crate::session::Session;
+use crate::upstream::{Download, Pool, SendError};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response};
+use http_body_util::Empty;
+use std::io;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+/// The body of an answer.
+pub(super) type Answer = Download<Empty<Bytes>>;
+
+/// A store. Its requests must be sent inside a `LocalSet`.
+pub(super) struct Direct {
+    pool: Rc<Pool<Empty<Bytes>>>,
+    limits: Limits,
+}
+
+impl Direct {
+    /// The store at `endpoint`; nothing is connected yet.
+    ///
+    /// # Errors
+    /// When it speaks TLS and no trusted certificates can be loaded.
+    pub(super) fn new(endpoint: &Endpoint, limits: &Limits) -> io::Result<Self> {
+        let pool = Pool::new(std::slice::from_ref(endpoint), limits)?;
+        Ok(Self { pool, limits: limits.clone() })
+    }
+
+    /// Sends a request without a body.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub(super) async fn send(
+        &self,
+        outgoing: &Outgoing,
+        session: &Session,
+    ) -> Result<Response<Answer>, SendError> {
+        let mut fresh = false;
+        loop {
+            let lease = self.pool.checkout(fresh).await?;
+            let upload = Upload::new(Empty::new(), self.limits.stall_timeout);
+            let date = AmzDate::new(SystemTime::now());
+            let unsignable =
+                || SendError::Unreachable(io::Error::other("the request cannot be written in HTTP"));
+            let authority = lease.authority().ok_or_else(unsignable)?;
+            let signed = resign(outgoing, upload.attempt(None), session, authority, &date)
+                .map_err(|_| unsignable())?;
+            match lease.send(signed).await {
+                Err(SendError::Stale) if !fresh => fresh = true,
+                answered => return answered,
+            }
+        }
+    }
+}
+
+/// A request for what a mapping grants.
+///
+/// # Errors
+/// When it grants it not.
+pub(super) fn outgoing(mapping: &Mapping, method: &Method, target: &str) -> Result<Outgoing, Refusal> {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let headers = HeaderMap::new();
+    let grant = mapping.grant(method, path, query, &headers)?;
+    Outgoing::rebuild(grant, &headers, Payload::Empty)
+}
+
+/// The text of an error's body; empty where it cannot be read.
+pub(super) async fn error_body(answer: Response<Answer>) -> String {
+    let body = read_error_body(answer.into_body(), Limits::default().stall_timeout).await;
+    body.map_or_else(|_: BoxError| String::new(), |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,202 @@
+//! `scopegate explain`: which mapping, which policy, and what would become of a request.
+
+use super::{CommandError, print, serve};
+use crate::client::{Client, ListenerId};
+use crate::config::Config;
+use crate::mapping::{self, Mapping};
+use crate::outgoing::Outgoing;
+use crate::payload::Payload;
+use crate::policy::MAX_POLICY_BYTES;
+use crate::refusal::Refusal;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// What `explain` is asked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  scopegate explain --from 127.0.0.1 GET /tmp/media/hello.txt\n  \
+    scopegate explain --mapping media-reader GET '/tmp?list-type=2&prefix=media/'")]
+pub struct Args {
+    /// The configuration
+    #[arg(long, short, default_value = "proxy.toml", value_name = "FILE")]
+    pub config: PathBuf,
+    /// Explain this mapping
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["from", "unix"], conflicts_with_all = ["from", "unix"])]
+    pub mapping: Option<String>,
+    /// Explain what a client from this address gets
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "unix")]
+    pub from: Option<IpAddr>,
+    /// Explain what a client of a unix socket gets
+    #[arg(long)]
+    pub unix: bool,
+    /// The listener it connects to; the first when not given
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
+    /// A header of the request, as in 'x-amz-copy-source: /tmp/media/a'; may be repeated
+    #[arg(long, short = 'H', value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
+    /// The request's method
+    #[arg(requires = "target")]
+    pub method: Option<Method>,
+    /// The request's path and query
+    #[arg(value_name = "PATH")]
+    pub target: Option<String>,
+}
+
+/// Prints the explanation.
+///
+/// # Errors
+/// On a bad configuration (exit code 78) or a question that names what is not there (exit code 2).
+pub fn run(args: &Args) -> Result<(), CommandError> {
+    print(&explain(&serve::load(&args.config)?, args)?)
+}
+
+fn explain(config: &Config, args: &Args) -> Result<String, CommandError> {
+    let mut text = String::new();
+    let mapping = match &args.mapping {
+        Some(name) => config.mappings.iter().find(|mapping| *mapping.name == **name).ok_or_else(|| {
+            let names: Vec<&str> = config.mappings.iter().map(|mapping| &*mapping.name).collect();
+            CommandError::usage(format!("there is no mapping {name:?}; there are: {}", names.join(", ")))
+        })?,
+        None => match find_by_client(config, args, &mut text)? {
+            Some(mapping) => mapping,
+            None => return Ok(text),
+        },
+    };
+    describe(mapping, &mut text);
+    if let (Some(method), Some(target)) = (&args.method, &args.target) {
+        let headers = headers(&args.header)?;
+        let verdict = match decide(mapping, method, target, &headers) {
+            Ok(allowed) => allowed,
+            Err(refusal) => format!(
+                "refused by rule {}: {} {}: {}\n",
+                refusal.rule.name(),
+                refusal.rule.status().as_u16(),
+                refusal.rule.code(),
+                refusal.message
+            ),
+        };
+        let _ = write!(text, "\n{method} {target}\n  {verdict}");
+    }
+    Ok(text)
+}
+
+fn find_by_client<'c>(
+    config: &'c Config,
+    args: &Args,
+    text: &mut String,
+) -> Result<Option<&'c Mapping>, CommandError> {
+    let listener = match &args.listener {
+        None => 0,
+        Some(name) => {
+            config.listeners.iter().position(|listener| *listener.name == **name).ok_or_else(|| {
+                let names: Vec<&str> = config.listeners.iter().map(|listener| &*listener.name).collect();
+                CommandError::usage(format!("there is no listener {name:?}; there are: {}", names.join(", ")))
+            })?
+        }
+    };
+    let client = Client::identify(args.from, ListenerId(listener));
+    let at = config.listeners.get(listener).map_or("", |listener| &*listener.name);
+    let _ = writeln!(text, "client {client} at listener {at:?}");
+    let found = mapping::find(&config.mappings, &client);
+    let passed = found.map_or(config.mappings.len(), |(index, _)| index);
+    for mapping in config.mappings.iter().take(passed) {
+        let _ = writeln!(text, "  mapping {:?} does not match", mapping.name);
+    }
+    if found.is_none() {
+        text.push_str("  no mapping matches: every request is refused by rule no-mapping\n");
+    }
+    Ok(found.map(|(_, mapping)| mapping))
+}
+
+fn describe(mapping: &Mapping, text: &mut String) {
+    let _ = writeln!(text, "mapping {:?}", mapping.name);
+    for scope in &mapping.scopes {
+        let _ = writeln!(text, "  {}/{} allows {}", scope.bucket, scope.prefix, scope.allow);
+    }
+    let size = mapping.policy.size();
+    let _ = writeln!(text, "session policy ({size} of {MAX_POLICY_BYTES} bytes)");
+    let pretty = serde_json::from_str::<serde_json::Value>(mapping.policy.json())
+        .and_then(|policy| serde_json::to_string_pretty(&policy))
+        .unwrap_or_default();
+    let _ = writeln!(text, "{pretty}");
+}
+
+fn headers(given: &[String]) -> Result<HeaderMap, CommandError> {
+    let mut headers = HeaderMap::new();
+    for header in given {
+        let bad = || CommandError::usage(format!("{header:?} is not a header: write 'name: value'"));
+        let (name, value) = header.split_once(':').ok_or_else(bad)?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| bad())?;
+        headers.append(name, HeaderValue::from_str(value.trim()).map_err(|_| bad())?);
+    }
+    Ok(headers)
+}
+
+/// The very steps of the proxy, up to the session.
+fn decide(mapping: &Mapping, method: &Method, target: &str, headers: &HeaderMap) -> Result<String, Refusal> {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let grant = mapping.grant(method, path, query, headers)?;
+    let operation = grant.operation().name();
+    let payload = Payload::classify(grant.spec(), headers)?;
+    let outgoing = Outgoing::rebuild(grant, headers, payload)?;
+    let question = if outgoing.query().is_empty() { "" } else { "?" };
+    let mut text = format!(
+        "allowed: {operation}\n  sent as {} {}{question}{}\n",
+        outgoing.method(),
+        outgoing.path(),
+        outgoing.query()
+    );
+    for (name, value) in outgoing.headers() {
+        let _ = writeln!(text, "    {name}: {}", value.to_str().unwrap_or("(not ASCII)"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::{EXAMPLE, Fake};
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn ask(words: &[&str]) -> String {
+        let config = Config::parse(EXAMPLE, &Fake).unwrap();
+        let args = Line::try_parse_from([&["explain"], words].concat()).unwrap().args;
+        explain(&config, &args).unwrap_or_else(|error| error.to_string())
+    }
+
+    #[test]
+    fn answers() {
+        let cases: [(&[&str], &str); 9] = [
+            (&["--mapping", "media-reader"], "tmp/media/ allows read,list"),
+            (&["--mapping", "media"], "there are: media-reader"),
+            (&["--from", "127.0.0.1"], "mapping \"media-reader\""),
+            (&["--from", "10.0.0.1"], "no mapping matches"),
+            (&["--unix"], "no mapping matches"),
+            (
+                &["--from", "127.0.0.1", "GET", "/tmp/media/a b"],
+                "allowed: GetObject\n  sent as GET /tmp/media/a%20b\n",
+            ),
+            (
+                &["--from", "127.0.0.1", "GET", "/tmp/other/a"],
+                "refused by rule outside-scope: 403 AccessDenied",
+            ),
+            (&["--from", "127.0.0.1", "PUT", "/tmp/media/a"], "refused by rule right-not-granted"),
+            (
+                &["--from", "127.0.0.1", "-H", "x-minio-a: b", "GET", "/tmp/media/a"],
+                "refused by rule forbidden-header",
+            ),
+        ];
+        for (words, expected) in cases {
+            let text = ask(words);
+            assert!(text.contains(expected), "{words:?}: {text}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `scopegate get`: an object, with a token.
+
+use super::CommandError;
+use super::direct::Answer;
+use super::store::{Store, TokenArgs, encoded, split_path};
+use http::{Response, header};
+use http_body_util::BodyExt;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What `get` is told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  scopegate token ... | scopegate get tmp/media/hello.txt -o hello.txt")]
+pub struct Args {
+    /// The bucket and the key, as in tmp/media/hello.txt
+    pub path: String,
+    /// The file to write; standard output when not given
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The token
+    #[command(flatten)]
+    pub token: TokenArgs,
+}
+
+/// Gets the object.
+///
+/// # Errors
+/// What the store refuses, a transfer that breaks off, and a file that cannot be written.
+pub async fn run(args: Args) -> Result<(), CommandError> {
+    let (bucket, key) = split_path(&args.path)?;
+    if key.is_empty() {
+        return Err(CommandError::usage(
+            "the path names no key: write BUCKET/KEY, as in tmp/media/hello.txt",
+        ));
+    }
+    let store = Store::open(args.token.read()?)?;
+    let answer = store.get(bucket, &format!("/{bucket}/{}", encoded(key))).await?;
+    match &args.output {
+        Some(path) if path != Path::new("-") => to_file(answer, path).await,
+        _ => to_stdout(answer).await,
+    }
+}
+
+async fn to_stdout(answer: Response<Answer>) -> Result<(), CommandError> {
+    // A bar on the same terminal as the object would be part of neither.
+    let shown = !io::stdout().is_terminal();
+    match copy(answer, &mut io::stdout(), shown).await {
+        // Whoever reads it has had enough, as `head` does.
+        Err(CopyError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(error.into_command("standard output")),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Written aside and renamed, so that under the real name there is never half a file.
+async fn to_file(answer: Response<Answer>, path: &Path) -> Result<(), CommandError> {
+    let place = path.display().to_string();
+    let failed = |error: io::Error| CommandError::failed(format!("cannot write {place}: {error}"));
+    let mut aside = Aside::create(path).map_err(failed)?;
+    tokio::select! {
+        copied = copy(answer, &mut aside.file, true) => copied.map_err(|error| error.into_command(&place))?,
+        () = interrupted() => return Err(CommandError::failed(format!("interrupted: {place} was not written"))),
+    }
+    aside.keep(path).map_err(failed)
+}
+
+/// Ready on SIGINT or SIGTERM, so that what was written aside is removed.
+async fn interrupted() {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// A file beside the one that is to be; removed unless it is kept.
+struct Aside {
+    path: PathBuf,
+    file: File,
+    kept: bool,
+}
+
+impl Aside {
+    fn create(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+        if path.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let mut aside = std::ffi::OsString::from(".");
+        aside.push(name);
+        aside.push(format!(".{:08x}.part", fastrand::u32(..)));
+        let path = path.with_file_name(aside);
+        let file = File::options().write(true).create_new(true).open(&path)?;
+        Ok(Self { path, file, kept: false })
+    }
+
+    fn keep(mut self, path: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        std::fs::rename(&self.path, path)?;
+        self.kept = true;
+        Ok(())
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+enum CopyError {
+    Write(io::Error),
+    Read(String),
+}
+
+impl CopyError {
+    fn into_command(self, place: &str) -> CommandError {
+        CommandError::failed(match self {
+            Self::Write(error) => format!("cannot write {place}: {error}"),
+            Self::Read(error) => format!("the transfer broke off: {error}"),
+        })
+    }
+}
+
+async fn copy(answer: Response<Answer>, to: &mut impl Write, shown: bool) -> Result<(), CopyError> {
+    let length =
+        answer.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let progress = progress(length, shown);
+    let mut body = answer.into_body();
+    let mut copied = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|error| CopyError::Read(error.to_string()))?.into_data() else {
+            continue;
+        };
+        to.write_all(&data).map_err(CopyError::Write)?;
+        copied += data.len() as u64;
+        progress.set_position(copied);
+    }
+    to.flush().map_err(CopyError::Write)?;
+    progress.finish_and_clear();
+    match length {
+        Some(length) if length != copied => Err(CopyError::Read(format!("{copied} of {length} bytes came"))),
+        _ => Ok(()),
+    }
+}
+
+/// Draws on stderr, and only on a terminal.
+fn progress(length: Option<u64>, shown: bool) -> ProgressBar {
+    let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(length, target);
+    let template = "{bytes} of {total_bytes} {wide_bar} {bytes_per_sec}, {eta} left";
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

@@ -1,0 +1,77 @@
+//! The commands.
+
+pub mod check;
+#[cfg(feature = "demo")]
+pub mod demo;
+mod direct;
+pub mod explain;
+pub mod get;
+pub mod ls;
+pub mod serve;
+mod store;
+pub mod token;
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, Write};
+use tokio::runtime::Builder;
+use tokio::task::LocalSet;
+
+/// Runs a command's future on this thread.
+///
+/// # Errors
+/// Those of the command.
+pub fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::failed(format!("no runtime: {error}")))?;
+    LocalSet::new().block_on(&runtime, command)
+}
+
+/// Writes to stdout. Whoever reads it may leave early, as `head` does.
+fn print(text: &str) -> Result<(), CommandError> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CommandError::failed(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Why a command failed, and with which exit code. Holds no secret.
+#[derive(Debug)]
+pub struct CommandError {
+    message: String,
+    code: u8,
+}
+
+impl CommandError {
+    /// It failed: exit code 1.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 1 }
+    }
+
+    /// It was called wrongly: exit code 2.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 2 }
+    }
+
+    /// The configuration is bad: exit code 78, `EX_CONFIG` of sysexits.h.
+    pub fn configuration(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 78 }
+    }
+
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        self.code
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for CommandError {}

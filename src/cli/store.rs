@@ -1,0 +1,180 @@
+//! A store as the bearer of a token meets it: `ls` and `get` ask, the store decides.
+
+use super::CommandError;
+use super::direct::{self, Answer, Direct};
+use crate::endpoint::Endpoint;
+use crate::limits::Limits;
+use crate::mapping::Mapping;
+use crate::s3_error;
+use crate::scope::{BucketName, Prefix, Right, Scope};
+use crate::session::Session;
+use crate::token::{MAX_TOKEN_BYTES, Token};
+use http::{Method, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Where the token comes from.
+#[derive(Debug, clap::Args)]
+pub struct TokenArgs {
+    /// A file with the token; standard input when not given
+    #[arg(long, value_name = "FILE")]
+    pub token: Option<PathBuf>,
+}
+
+impl TokenArgs {
+    /// Reads the token.
+    ///
+    /// # Errors
+    /// When there is none: exit code 2.
+    pub(super) fn read(&self) -> Result<Token, CommandError> {
+        let bad = |why: &str| {
+            CommandError::usage(format!(
+                "no token: {why}\n  make one with `scopegate token` and pipe it in, or name its file with --token FILE"
+            ))
+        };
+        let json = match self.token.as_deref().filter(|path| *path != Path::new("-")) {
+            Some(path) => {
+                let file = File::open(path).map_err(|error| bad(&format!("{}: {error}", path.display())))?;
+                read_bounded(file)
+            }
+            None if io::stdin().is_terminal() => return Err(bad("standard input is a terminal")),
+            None => read_bounded(io::stdin()),
+        };
+        Token::parse(&json.map_err(|error| bad(&error.to_string()))?).map_err(|why| bad(&why))
+    }
+}
+
+fn read_bounded(source: impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    source.take(MAX_TOKEN_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// A bucket and a key (or the beginning of one), as in `tmp/media/hello.txt`.
+///
+/// # Errors
+/// Exit code 2.
+pub(super) fn split_path(path: &str) -> Result<(&str, &str), CommandError> {
+    let path = path.strip_prefix("s3://").unwrap_or(path).trim_start_matches('/');
+    let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    if bucket.is_empty() {
+        return Err(CommandError::usage(
+            "the path names no bucket: write BUCKET/KEY, as in tmp/media/hello.txt",
+        ));
+    }
+    Ok((bucket, key))
+}
+
+/// The store of a token.
+pub(super) struct Store {
+    token: Token,
+    direct: Direct,
+    session: Session,
+}
+
+impl Store {
+    /// Opens the store that a token is for.
+    ///
+    /// # Errors
+    /// When the token names no store.
+    pub(super) fn open(token: Token) -> Result<Self, CommandError> {
+        let usage = |why: &str| CommandError::usage(format!("the token's Endpoint or SessionToken: {why}"));
+        let endpoint = Endpoint::parse(&token.endpoint).map_err(usage)?;
+        let direct = Direct::new(&endpoint, &Limits::default())
+            .map_err(|error| CommandError::failed(error.to_string()))?;
+        let session = Session::new(1, token.minted(), token.region.as_str().into(), SystemTime::now())
+            .map_err(|_| usage("not usable in a header"))?;
+        Ok(Self { token, direct, session })
+    }
+
+    /// The token.
+    pub(super) fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// Gets a target of a bucket. Only the store judges whether the token allows it.
+    ///
+    /// # Errors
+    /// Whatever the store refuses, said with what to do about it.
+    pub(super) async fn get(&self, bucket: &str, target: &str) -> Result<Response<Answer>, CommandError> {
+        let asked = anything_in(bucket)?;
+        let outgoing = direct::outgoing(&asked, &Method::GET, target).map_err(|refusal| {
+            CommandError::usage(format!("cannot ask for this path: {}", refusal.message))
+        })?;
+        let answer = self.direct.send(&outgoing, &self.session).await.map_err(|error| {
+            CommandError::failed(format!("{} cannot be asked: {error}", self.token.endpoint))
+        })?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status().as_u16();
+        let body = direct::error_body(answer).await;
+        let code = s3_error::element(&body, "Code").unwrap_or_else(|| format!("status {status}"));
+        let message = s3_error::element(&body, "Message").unwrap_or_default();
+        Err(CommandError::failed(self.explain(&code, &message, SystemTime::now())))
+    }
+
+    /// A store's error, with what to do next.
+    fn explain(&self, code: &str, message: &str, now: SystemTime) -> String {
+        let token = &self.token;
+        let next = match code {
+            "AccessDenied" => format!(
+                "the token is for {} and nothing else, as far as its issuer may do that itself\n  \
+                 for another place make another token: scopegate token --bucket ... --prefix ...",
+                token.place()
+            ),
+            code if s3_error::is_dead_session(code) => {
+                let when = match token.expires() {
+                    Some(end) if end <= now => format!("the token expired at {}", token.expiration),
+                    _ => format!(
+                        "the token was revoked, or the server does not know it (it would live until {})",
+                        token.expiration
+                    ),
+                };
+                format!("{when}\n  make a new one: {}", token.command())
+            }
+            "NoSuchKey" | "NoSuchBucket" => "see what is there with `scopegate ls`".to_owned(),
+            "RequestTimeTooSkewed" => "set this machine's clock (NTP)".to_owned(),
+            "AuthorizationHeaderMalformed" => "make a token with the server's --region".to_owned(),
+            "SignatureDoesNotMatch" => "the token was changed or cut: make a new one".to_owned(),
+            _ => "the server refused".to_owned(),
+        };
+        let said: String = message.chars().filter(|c| !c.is_control()).take(200).collect();
+        format!("{code}: {said}\n  {next}")
+    }
+}
+
+/// What is asked for is not cut down to the token's scope here, so that it is the store that judges.
+fn anything_in(bucket: &str) -> Result<Mapping, CommandError> {
+    let bad = |why| CommandError::usage(format!("{bucket:?}: {why}"));
+    let bucket = BucketName::parse(bucket).map_err(bad)?;
+    let allow = [Right::Read, Right::List].into_iter().collect();
+    let scope = Scope { bucket, prefix: Prefix::parse("").map_err(bad)?, allow };
+    Ok(Mapping::of_scopes("token", vec![scope]))
+}
+
+/// Percent-encodes a part of a target.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        for (path, parts) in [
+            ("tmp/media/hello.txt", ("tmp", "media/hello.txt")),
+            ("/tmp/media/", ("tmp", "media/")),
+            ("s3://tmp/a", ("tmp", "a")),
+            ("tmp", ("tmp", "")),
+        ] {
+            assert_eq!(split_path(path).unwrap(), parts);
+        }
+        assert_eq!(split_path("/").unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,200 @@
+//! `scopegate token`: a session for a bucket and a prefix, on stdout.
+
+use super::{CommandError, print};
+use crate::config::{Environment, Failed, SystemEnvironment, parse_duration};
+use crate::endpoint::Endpoint;
+use crate::mint::{Mint, MintRequest, StsMint};
+use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
+use crate::scope::{Right, Rights};
+use crate::secret::{Credentials, Secret};
+use crate::session::Minted;
+use crate::token::{Token, shell_quoted, typed_scope};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+/// What `token` is told.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The issuer's keys come from SCOPEGATE_ACCESS_KEY and SCOPEGATE_SECRET_KEY, or from files.\n\n\
+    Example:\n  scopegate token --endpoint http://127.0.0.1:9000 --bucket tmp --prefix media/ | scopegate ls tmp/media/"
+)]
+pub struct Args {
+    /// The store, as in <http://127.0.0.1:9000>
+    #[arg(long, value_name = "URL", env = "SCOPEGATE_ENDPOINT")]
+    pub endpoint: String,
+    /// The bucket it is for
+    #[arg(long)]
+    pub bucket: String,
+    /// The prefix it is for, as in media/ ('media/*' means the same; '' means the whole bucket)
+    #[arg(long)]
+    pub prefix: String,
+    /// The server's region
+    #[arg(long, default_value = "us-east-1")]
+    pub region: String,
+    /// What it allows, of: read, list, write, delete, versions
+    #[arg(long, default_value = "read,list", value_delimiter = ',', value_name = "RIGHTS")]
+    pub allow: Vec<String>,
+    /// How long it shall live, from 15m to 12h
+    #[arg(long, default_value = "15m")]
+    pub duration: String,
+    /// The form of the output
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    pub format: Format,
+    /// A file with the issuer's access key
+    #[arg(long, value_name = "FILE")]
+    pub access_key_file: Option<PathBuf>,
+    /// A file with the issuer's secret key
+    #[arg(long, value_name = "FILE")]
+    pub secret_key_file: Option<PathBuf>,
+}
+
+/// The forms of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Everything: what `ls` and `get` read
+    Json,
+    /// Lines for a shell to evaluate
+    Env,
+    /// What a `credential_process` of AWS's SDKs answers
+    Process,
+}
+
+/// Mints and prints.
+///
+/// # Errors
+/// When an argument is wrong (exit code 2) or no session can be had (exit code 1).
+pub async fn run(args: Args) -> Result<(), CommandError> {
+    let endpoint =
+        Endpoint::parse(&args.endpoint).map_err(|why| CommandError::usage(format!("--endpoint: {why}")))?;
+    let rights = rights(&args.allow)?;
+    let scope = typed_scope(&args.bucket, &args.prefix, rights).map_err(CommandError::usage)?;
+    let duration = duration(&args.duration)?;
+    let policy = SessionPolicy::compile(std::slice::from_ref(&scope));
+    if policy.size() > MAX_POLICY_BYTES {
+        let message =
+            format!("--prefix: its policy has {} bytes, MinIO takes {MAX_POLICY_BYTES}", policy.size());
+        return Err(CommandError::usage(message));
+    }
+    let keys = Credentials {
+        access_key: key(args.access_key_file, "SCOPEGATE_ACCESS_KEY", "--access-key-file")?,
+        secret_key: key(args.secret_key_file, "SCOPEGATE_SECRET_KEY", "--secret-key-file")?,
+    };
+    let mint =
+        StsMint::new(std::slice::from_ref(&endpoint), &args.region, &keys, None, Duration::from_secs(30));
+    let minted =
+        mint.mint(&MintRequest { name: "token".to_owned(), policy, duration }).await.map_err(|error| {
+            let help = error.help().map(|help| format!("\n  {help}")).unwrap_or_default();
+            CommandError::failed(format!("no token from {endpoint}: {error}{help}"))
+        })?;
+    warn(&minted, duration);
+    let token = Token::new(&minted, &endpoint.to_string(), &args.region, &scope);
+    print(&write(&token, args.format))
+}
+
+/// Rights as they were typed.
+fn rights(names: &[String]) -> Result<Rights, CommandError> {
+    let right = |name: &String| {
+        Right::parse(name.trim()).ok_or_else(|| {
+            let known = Right::ALL.map(Right::name).join(", ");
+            CommandError::usage(format!("--allow: {name:?} is not a right; there are: {known}"))
+        })
+    };
+    let rights: Rights = names.iter().map(right).collect::<Result<_, _>>()?;
+    if rights == Rights::default().with(Right::Versions) {
+        return Err(CommandError::usage(
+            "--allow: \"versions\" alone allows nothing: name read, list, write or delete too",
+        ));
+    }
+    Ok(rights)
+}
+
+fn duration(text: &str) -> Result<Duration, CommandError> {
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    seconds
+        .or_else(|| parse_duration(text))
+        .filter(|duration| (900..=43_200).contains(&duration.as_secs()))
+        .ok_or_else(|| {
+            CommandError::usage("--duration: write a duration from 15m to 12h, as in 15m, 1h30m or 3600")
+        })
+}
+
+fn key(file: Option<PathBuf>, variable: &str, option: &str) -> Result<Secret, CommandError> {
+    let read = match file {
+        Some(path) => SystemEnvironment.file(&path),
+        None => SystemEnvironment
+            .variable(variable)
+            .map_err(|failed| Failed { help: format!("set {variable}, or give {option}"), ..failed }),
+    };
+    match read {
+        Ok(key) if key.is_empty() => Err(CommandError::usage(format!("{variable} is empty"))),
+        Ok(key) => Ok(key),
+        Err(failed) => Err(CommandError::usage(format!("{}\n  {}", failed.message, failed.help))),
+    }
+}
+
+fn warn(minted: &Minted, asked: Duration) {
+    let mut stderr = io::stderr();
+    if io::stdout().is_terminal() {
+        let _ = writeln!(stderr, "scopegate: what follows is a secret until it expires");
+    }
+    let life = minted.expiration.duration_since(SystemTime::now()).unwrap_or_default();
+    if life.abs_diff(asked) > Duration::from_mins(1) {
+        let _ = writeln!(
+            stderr,
+            "scopegate: the server decided on {} s, not the {} s asked for",
+            life.as_secs(),
+            asked.as_secs()
+        );
+    }
+}
+
+fn write(token: &Token, format: Format) -> String {
+    let json = serde_json::to_value(token).unwrap_or_default();
+    match format {
+        Format::Json => serde_json::to_string_pretty(token).unwrap_or_default() + "\n",
+        Format::Process => {
+            let names = ["Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"];
+            let subset: serde_json::Map<_, _> = names
+                .into_iter()
+                .filter_map(|name| Some((name.to_owned(), json.get(name)?.clone())))
+                .collect();
+            serde_json::to_string(&subset).unwrap_or_default() + "\n"
+        }
+        Format::Env => [
+            ("AWS_ACCESS_KEY_ID", &token.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", &token.secret_access_key),
+            ("AWS_SESSION_TOKEN", &token.session_token),
+            ("AWS_REGION", &token.region),
+            ("AWS_ENDPOINT_URL", &token.endpoint),
+        ]
+        .iter()
+        .fold(String::new(), |text, (name, value)| {
+            text + &format!("export {name}={}\n", shell_quoted(value))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [("15m", 900), ("900", 900), ("1h30m", 5400), ("12h", 43_200)] {
+            assert_eq!(duration(text).unwrap().as_secs(), seconds, "{text}");
+        }
+        for bad in ["14m", "899", "13h", "", "soon", "-1"] {
+            assert_eq!(duration(bad).unwrap_err().exit_code(), 2, "{bad}");
+        }
+    }
+
+    #[test]
+    fn rights_are_checked() {
+        assert!(rights(&["read".into(), " list".into()]).is_ok());
+        for bad in [&["raed"][..], &["versions"], &[""]] {
+            let bad: Vec<String> = bad.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(rights(&bad).unwrap_err().exit_code(), 2, "{bad:?}");
+        }
+    }
+}

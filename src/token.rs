@@ -1,0 +1,203 @@
+//! A token: a session together with what it is for, as `scopegate token` writes and `ls` and `get` read it.
+
+use crate::amz_date::rfc3339;
+use crate::scope::{BucketName, Prefix, Rights, Scope};
+use crate::secret::{Credentials, Secret};
+use crate::session::Minted;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::SystemTime;
+
+/// Longest token that is read, in bytes.
+pub const MAX_TOKEN_BYTES: u64 = 64 * 1024;
+
+/// The JSON of a token. `Version` to `Expiration` are what a `credential_process` answers.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Token {
+    /// 1.
+    pub version: u32,
+    /// The session's access key id.
+    pub access_key_id: String,
+    /// The session's secret key.
+    pub secret_access_key: String,
+    /// The session's token.
+    pub session_token: String,
+    /// When it ends, RFC 3339 in UTC.
+    pub expiration: String,
+    /// The store.
+    pub endpoint: String,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// The bucket it is for.
+    pub bucket: String,
+    /// The prefix it is for.
+    pub prefix: String,
+    /// What it allows.
+    pub allow: Vec<String>,
+}
+
+impl Token {
+    /// The token of a session that was minted for `scope`.
+    pub fn new(minted: &Minted, endpoint: &str, region: &str, scope: &Scope) -> Self {
+        Self {
+            version: 1,
+            access_key_id: minted.keys.access_key.reveal().to_owned(),
+            secret_access_key: minted.keys.secret_key.reveal().to_owned(),
+            session_token: minted.token.reveal().to_owned(),
+            expiration: rfc3339(minted.expiration),
+            endpoint: endpoint.to_owned(),
+            region: region.to_owned(),
+            bucket: scope.bucket.to_string(),
+            prefix: scope.prefix.to_string(),
+            allow: scope.allow.iter().map(|right| right.name().to_owned()).collect(),
+        }
+    }
+
+    /// Reads a token's JSON.
+    ///
+    /// # Errors
+    /// Says what is missing, without quoting anything of it.
+    pub fn parse(json: &str) -> Result<Self, String> {
+        if json.trim().is_empty() {
+            return Err("it is empty".to_owned());
+        }
+        let token: Self = serde_json::from_str(json).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => {
+                format!("it lacks a field or has one of a wrong type (line {})", error.line())
+            }
+            _ => format!("it is not JSON (line {}, column {})", error.line(), error.column()),
+        })?;
+        if token.version != 1 {
+            return Err(format!("its Version is {}, not 1", token.version));
+        }
+        token.expires().ok_or("its Expiration is not a time")?;
+        Ok(token)
+    }
+
+    /// The session in it.
+    pub fn minted(&self) -> Minted {
+        Minted {
+            keys: Credentials {
+                access_key: Secret::new(self.access_key_id.clone()),
+                secret_key: Secret::new(self.secret_access_key.clone()),
+            },
+            token: Secret::new(self.session_token.clone()),
+            expiration: self.expires().unwrap_or(SystemTime::UNIX_EPOCH),
+        }
+    }
+
+    /// When it ends.
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.expiration.parse::<Timestamp>().ok().and_then(|end| SystemTime::try_from(end).ok())
+    }
+
+    /// What it is for, as people say it.
+    pub fn place(&self) -> String {
+        format!("{}/{} ({})", self.bucket, self.prefix, self.allow.join(","))
+    }
+
+    /// The command that makes another one like it.
+    pub fn command(&self) -> String {
+        format!(
+            "scopegate token --endpoint {} --bucket {} --prefix {} --allow {}",
+            self.endpoint,
+            self.bucket,
+            shell_quoted(&self.prefix),
+            self.allow.join(",")
+        )
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("expiration", &self.expiration).finish_non_exhaustive()
+    }
+}
+
+/// A word that a POSIX shell reads as `text`, whatever is in it.
+pub fn shell_quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The scope that a person named by words.
+///
+/// # Errors
+/// Says which word is wrong, and why.
+pub fn typed_scope(bucket: &str, prefix: &str, allow: Rights) -> Result<Scope, String> {
+    let bucket = BucketName::parse(bucket).map_err(|why| format!("--bucket: {why}"))?;
+    let prefix = Prefix::parse_typed(prefix).map_err(|why| format!("--prefix: {why}"))?;
+    Ok(Scope { bucket, prefix, allow })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope::Right;
+    use crate::session::tests::minted;
+    use std::time::Duration;
+
+    fn token() -> Token {
+        let scope = typed_scope("tmp", "media/*", [Right::Read, Right::List].into_iter().collect()).unwrap();
+        let minted = minted(SystemTime::UNIX_EPOCH + Duration::from_mins(24_015_636));
+        Token::new(&minted, "http://127.0.0.1:9000", "us-east-1", &scope)
+    }
+
+    #[test]
+    fn its_json_is_the_contract() {
+        let json: serde_json::Value = serde_json::to_value(token()).unwrap();
+        let names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut expected = [
+            "Version",
+            "AccessKeyId",
+            "SecretAccessKey",
+            "SessionToken",
+            "Expiration",
+            "Endpoint",
+            "Region",
+            "Bucket",
+            "Prefix",
+            "Allow",
+        ];
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+        assert_eq!(json["Expiration"], "2015-08-30T12:36:00Z");
+        assert_eq!(json["Prefix"], "media/");
+        let read = Token::parse(&json.to_string()).unwrap();
+        assert_eq!(read.minted().expiration, SystemTime::UNIX_EPOCH + Duration::from_mins(24_015_636));
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused_without_being_shown() {
+        let good = serde_json::to_string(&token()).unwrap();
+        for bad in [
+            "",
+            " ",
+            "{}",
+            "hush",
+            "\"hush\"",
+            "{\"hush\":1}",
+            &good.replace("\"Version\":1", "\"Version\":2"),
+            &good.replace("2015-", "hush-"),
+        ] {
+            let error = Token::parse(bad).unwrap_err();
+            assert!(!error.contains("hush"), "{bad}: {error}");
+        }
+        assert!(!format!("{:?}", token()).contains("AKID"));
+    }
+
+    #[test]
+    fn shell_words() {
+        for (text, word) in
+            [("media/", "media/"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("$x", "'$x'")]
+        {
+            assert_eq!(shell_quoted(text), word);
+        }
+    }
+}
