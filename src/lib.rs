@@ -1,4 +1,29 @@
 //! Scopegate: clients that cannot sign S3 requests get exactly their own corner of a MinIO.
+//!
+//! The library is what the `scopegate` command is made of; ARCHITECTURE.md says how. A decision, for example, needs
+//! neither a socket nor a clock:
+//!
+//! ```
+//! use http::{HeaderMap, Method};
+//! use scopegate::mapping::Mapping;
+//! use scopegate::refusal::Rule;
+//! use scopegate::scope::{BucketName, Prefix, Right, Scope};
+//!
+//! let scope = Scope {
+//!     bucket: BucketName::parse("tmp")?,
+//!     prefix: Prefix::parse("media/")?,
+//!     allow: [Right::Read, Right::List].into_iter().collect(),
+//! };
+//! let mapping = Mapping::of_scopes("media-reader", vec![scope]);
+//! let headers = HeaderMap::new();
+//!
+//! let granted = mapping.grant(&Method::GET, "/tmp/media/a%20b", None, &headers).unwrap();
+//! assert_eq!(granted.into_canonical().0, "/tmp/media/a%20b");
+//!
+//! let refused = mapping.grant(&Method::GET, "/tmp/media/%2e%2e/secret", None, &headers).unwrap_err();
+//! assert_eq!(refused.rule, Rule::BadTarget);
+//! # Ok::<(), &str>(())
+//! ```
 
 pub mod access;
 pub mod amz_date;

@@ -1,2 +1,79 @@
-//! The project's own tasks.
-fn main() {}
+//! The project's own tasks: `cargo xtask --help`.
+
+mod cli;
+mod soak;
+mod test;
+mod tools;
+
+/// A real MinIO, a running proxy and a client: those of the tests.
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "written for tests: not all of it is needed here, and a failed set-up ends the task with its panic"
+)]
+#[path = "../../tests/suite/support"]
+mod support {
+    pub(crate) mod http;
+    pub(crate) mod keys;
+    pub(crate) mod minio;
+    pub(crate) mod process;
+    pub(crate) mod proxy;
+}
+
+use std::{
+    env,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use cli::Task;
+
+fn main() -> ExitCode {
+    let task = match cli::parse(env::args_os().skip(1).collect()) {
+        Ok(task) => task,
+        Err(error) => {
+            complain(&format!("{error}\n\n{}", cli::USAGE));
+            return ExitCode::from(2);
+        }
+    };
+    match run(task) {
+        Ok(status) => status,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode, String> {
+    match task {
+        Task::Help => print(cli::USAGE),
+        Task::Tools => {
+            let tools = tools::set_up(&workspace()?)?;
+            print(&format!("{}\n{}", tools.minio.display(), tools.mc.display()))
+        }
+        Task::Soak(options) => soak::run(&workspace()?, &options),
+        Task::Test(arguments) => test::run(&workspace()?, &arguments),
+    }
+}
+
+/// The folder of the workspace: the parent of this package's.
+fn workspace() -> Result<PathBuf, String> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package
+        .parent()
+        .map(Path::to_path_buf)
+        .ok_or_else(|| format!("{} has no parent folder, so there is no workspace", package.display()))
+}
+
+fn print(text: &str) -> Result<ExitCode, String> {
+    writeln!(io::stdout(), "{text}").map_err(|error| format!("cannot write to stdout: {error}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says something on stderr, where there is nobody to tell should that fail.
+fn complain(text: &str) {
+    let _unheard = writeln!(io::stderr(), "xtask: {text}");
+}

@@ -1,0 +1,311 @@
+//! The commands as an operator runs them: the seed's job on the real MinIO, and what they say when something is wrong.
+
+use crate::support::http;
+use crate::support::keys::Keys;
+use crate::support::minio::Minio;
+use crate::support::scopegate::scopegate;
+use crate::support::world::{config, corner};
+use std::process::Output;
+use tempfile::TempDir;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn token(minio: &Minio, issuer: &Keys, more: &[&str]) -> Output {
+    let endpoint = format!("http://{}", minio.address);
+    let arguments = [&["token", "--endpoint", &endpoint, "--bucket", "tmp"], more].concat();
+    let env = [("SCOPEGATE_ACCESS_KEY", &*issuer.access_key), ("SCOPEGATE_SECRET_KEY", &*issuer.secret_key)];
+    scopegate(&arguments, &env, b"")
+}
+
+/// Fails with this exit code, says these words on stderr, nothing on stdout, and no secret anywhere.
+fn fails(output: &Output, code: i32, words: &[&str], secrets: &[&str]) {
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{err}");
+    assert_eq!(out, "", "{err}");
+    for word in words {
+        assert!(err.contains(word), "no {word:?} in {err}");
+    }
+    for secret in secrets {
+        assert!(!err.contains(secret), "a secret in {err}");
+    }
+}
+
+#[test]
+fn the_seeds_job() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    for prefix in ["media/", "media/*"] {
+        let made = token(&minio, &issuer, &["--prefix", prefix]);
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+        assert_eq!(
+            (&json["Version"], &json["Bucket"], &json["Prefix"]),
+            (&1.into(), &"tmp".into(), &"media/".into())
+        );
+        let listed = scopegate(&["ls", "tmp/media/"], &[], &made.stdout);
+        assert_eq!(text(&listed.stdout), "tmp/media/hello.txt\n", "{}", text(&listed.stderr));
+        let got = scopegate(&["get", "tmp/media/hello.txt"], &[], &made.stdout);
+        assert_eq!(text(&got.stdout), "hello, media\n", "{}", text(&got.stderr));
+        let secrets = [
+            json["SecretAccessKey"].as_str().unwrap(),
+            json["SessionToken"].as_str().unwrap(),
+            json["AccessKeyId"].as_str().unwrap(),
+        ];
+        for command in [
+            &["ls", "tmp/other/"][..],
+            &["ls", "tmp"],
+            &["get", "tmp/other/secret.txt"],
+            &["ls", "tmp/media"],
+        ] {
+            let refused = scopegate(command, &[], &made.stdout);
+            fails(
+                &refused,
+                1,
+                &["AccessDenied", "the token is for tmp/media/ (read,list)", "scopegate token"],
+                &secrets,
+            );
+        }
+        minio.revoke_sessions("stsadmin");
+        for command in [&["ls", "tmp/media/"][..], &["get", "tmp/media/hello.txt"]] {
+            let dead = scopegate(command, &[], &made.stdout);
+            fails(&dead, 1, &["InvalidAccessKeyId", "revoked", "scopegate token --endpoint"], &secrets);
+        }
+        let expired =
+            text(&made.stdout).replace(json["Expiration"].as_str().unwrap(), "2020-01-01T00:00:00Z");
+        let dead = scopegate(&["ls", "tmp/media/"], &[], expired.as_bytes());
+        fails(&dead, 1, &["InvalidAccessKeyId", "the token expired at 2020-01-01T00:00:00Z"], &secrets);
+    }
+}
+
+#[test]
+fn a_list_pages_through_all_keys() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let mut connection = http::Connection::open(minio.address).unwrap();
+    let mut expected: Vec<String> = (0..1100).map(|number| format!("tmp/media/many/{number:04} ü")).collect();
+    for key in &expected {
+        let target = format!("/{}", key.replace(' ', "%20").replace('ü', "%C3%BC"));
+        let request = crate::support::sigv4::Request {
+            method: "PUT",
+            host: &minio.address.to_string(),
+            target: &target,
+            headers: &[],
+            body: b"x",
+        };
+        let signed = crate::support::sigv4::signed(&minio.root, "s3", &request);
+        let answer =
+            connection.request("PUT", &target, &crate::support::sigv4::borrowed(&signed), b"x").unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+    }
+    expected.sort();
+    let made = token(&minio, &issuer, &["--prefix", "media/"]);
+    let listed = scopegate(&["ls", "tmp/media/many/"], &[], &made.stdout);
+    assert_eq!(
+        text(&listed.stdout).lines().map(str::to_owned).collect::<Vec<_>>(),
+        expected,
+        "{}",
+        text(&listed.stderr)
+    );
+    let long = scopegate(&["ls", "--long", "tmp/media/hello.txt"], &[], &made.stdout);
+    assert!(text(&long.stdout).contains("13 2"), "{}", text(&long.stdout));
+    let got = scopegate(&["get", "tmp/media/many/0007 ü"], &[], &made.stdout);
+    assert_eq!(text(&got.stdout), "x", "{}", text(&got.stderr));
+}
+
+#[test]
+fn a_file_is_written_whole_or_not_at_all() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let content = vec![b'x'; 3_000_000];
+    minio.put("tmp/media/large", &content);
+    let made = token(&minio, &issuer, &["--prefix", "media/"]);
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("out");
+    let out = path.to_str().unwrap();
+    std::fs::write(&path, "before").unwrap();
+    fails(&scopegate(&["get", "tmp/media/none", "-o", out], &[], &made.stdout), 1, &["NoSuchKey"], &[]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
+
+    // A store that breaks off in the middle.
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\nhalf";
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let breaking = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        stream.write_all(answer).unwrap();
+    });
+    let elsewhere = text(&made.stdout).replace(&minio.address.to_string(), &breaking.to_string());
+    let broken = scopegate(&["get", "tmp/media/large", "-o", out], &[], elsewhere.as_bytes());
+    server.join().unwrap();
+    fails(&broken, 1, &["the transfer broke off"], &[]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
+
+    assert!(scopegate(&["get", "tmp/media/large", "-o", out], &[], &made.stdout).status.success());
+    assert!(std::fs::read(&path).unwrap() == content);
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["out"], "what was written aside is gone");
+}
+
+#[test]
+fn tokens_that_cannot_be_had() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let secrets = [&*issuer.secret_key];
+    let wrong_secret = Keys { secret_key: "wrong-secret".into(), ..issuer.clone() };
+    fails(
+        &token(&minio, &wrong_secret, &["--prefix", "media/"]),
+        1,
+        &["signature", "secret_key"],
+        &["wrong-secret"],
+    );
+    let unknown = Keys { access_key: "nobody".into(), ..issuer.clone() };
+    fails(&token(&minio, &unknown, &["--prefix", "media/"]), 1, &["does not exist", "access_key"], &secrets);
+    for (arguments, word) in [
+        (&["--prefix", "media"][..], "--prefix: a prefix ends in '/'"),
+        (&["--prefix", "me*ia/"], "wildcards"),
+        (&["--prefix", "media/", "--duration", "5m"], "--duration"),
+        (&["--prefix", "media/", "--allow", "raed"], "is not a right"),
+        (&["--prefix", &*format!("{}/", "x".repeat(1000))], "MinIO takes 2048"),
+    ] {
+        fails(&token(&minio, &issuer, arguments), 2, &[word], &secrets);
+    }
+    minio.disable_user("stsadmin");
+    fails(
+        &token(&minio, &issuer, &["--prefix", "media/"]),
+        1,
+        &["disabled", "mc admin user enable"],
+        &secrets,
+    );
+    let nowhere = scopegate(
+        &["token", "--endpoint", "http://127.0.0.1:1", "--bucket", "tmp", "--prefix", "media/"],
+        &[("SCOPEGATE_ACCESS_KEY", "a"), ("SCOPEGATE_SECRET_KEY", "hush-hush")],
+        b"",
+    );
+    fails(&nowhere, 1, &["cannot be reached", "check the endpoint"], &["hush-hush"]);
+    let no_keys = scopegate(
+        &["token", "--endpoint", "http://127.0.0.1:1", "--bucket", "tmp", "--prefix", "media/"],
+        &[],
+        b"",
+    );
+    fails(&no_keys, 2, &["SCOPEGATE_ACCESS_KEY"], &[]);
+    for (input, word) in [("", "it is empty"), ("{}", "lacks a field"), ("hush-hush", "not JSON")] {
+        fails(
+            &scopegate(&["ls", "tmp/media/"], &[], input.as_bytes()),
+            2,
+            &["no token", word],
+            &["hush-hush"],
+        );
+    }
+}
+
+#[test]
+fn check_tells_what_is_wrong_and_where() {
+    let mut minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let env = [("ISSUER_KEY", &*issuer.access_key), ("ISSUER_SECRET", &*issuer.secret_key)];
+    let folder = TempDir::new().unwrap();
+    let check = |config: &str, more: &[&str], env: &[(&str, &str)]| {
+        let path = folder.path().join("proxy.toml");
+        std::fs::write(&path, config).unwrap();
+        scopegate(&[&["check", "--config", path.to_str().unwrap()], more].concat(), env, b"")
+    };
+    let scopes = [("tmp", "media/", "read,list"), ("tmp", "inbox/", "read,write,delete")];
+    let good = config(minio.address, minio.address, &[corner("client", &scopes)], "");
+    let checked = check(&good, &["--live"], &env);
+    assert!(checked.status.success(), "{}{}", text(&checked.stdout), text(&checked.stderr));
+    for word in ["configuration ok", "ok mapping \"client\": session until", "ok tmp/inbox/ write", "live ok"]
+    {
+        assert!(text(&checked.stdout).contains(word), "{}", text(&checked.stdout));
+    }
+    let bad = good.replace("\"media/\"", "\"media\"").replace("[admin]", "[admn]");
+    let refused = check(&bad, &[], &env);
+    fails(
+        &refused,
+        78,
+        &[
+            "2 mistakes",
+            "proxy.toml:1:2: error: unknown key \"admn\"",
+            "did you mean \"admin\"?",
+            "a prefix ends in '/'",
+        ],
+        &[&issuer.secret_key],
+    );
+    fails(&check(&good, &[], &[]), 78, &["ISSUER_KEY is not set", "ISSUER_SECRET is not set"], &[]);
+    fails(
+        &scopegate(&["check", "--config", "/nowhere/proxy.toml"], &[], b""),
+        78,
+        &["cannot read /nowhere/proxy.toml"],
+        &[],
+    );
+    fails(
+        &scopegate(&["serve", "--config", "/nowhere/proxy.toml"], &[], b""),
+        78,
+        &["cannot read /nowhere/proxy.toml"],
+        &[],
+    );
+
+    let live = |config: &str, env: &[(&str, &str)], words: &[&str]| {
+        let checked = check(config, &["--live"], env);
+        let said = text(&checked.stdout) + &text(&checked.stderr);
+        assert_eq!(checked.status.code(), Some(1), "{said}");
+        for word in words {
+            assert!(said.contains(word), "no {word:?} in {said}");
+        }
+        assert!(!said.contains(&*issuer.secret_key));
+    };
+    live(&good, &[env[0], ("ISSUER_SECRET", "wrong")], &["WRONG mapping \"client\"", "secret_key"]);
+    live(
+        &good.replace("bucket = \"tmp\"", "bucket = \"absent\""),
+        &env,
+        &["WRONG absent/media/ list", "NoSuchBucket"],
+    );
+    let reader = minio.add_user("reader", crate::support::minio::READ_ONLY);
+    let reader = [("ISSUER_KEY", &*reader.access_key), ("ISSUER_SECRET", &*reader.secret_key)];
+    live(
+        &good,
+        &reader,
+        &["WRONG tmp/inbox/ write", "the issuer's own policy does not allow this", "ok tmp/media/ read"],
+    );
+    // A server without a region of its own takes any.
+    minio.mc(&["admin", "config", "set", "local", "region", "name=eu-central-1"]);
+    minio.restart();
+    live(&good, &env, &["the region is wrong", "correct region"]);
+    let corrected =
+        check(&good.replace("[upstream]", "[upstream]\nregion = \"eu-central-1\""), &["--live"], &env);
+    assert!(corrected.status.success(), "{}{}", text(&corrected.stdout), text(&corrected.stderr));
+}
+
+#[test]
+fn an_address_that_is_taken_is_an_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("proxy.toml");
+    let good = config(address, address, &[corner("client", &[("tmp", "media/", "read")])], "");
+    let env = [("ISSUER_KEY", "a"), ("ISSUER_SECRET", "b")];
+    let listener = format!("name = \"client\"\naddress = \"{address}\"");
+    std::fs::write(&path, good.replace("name = \"client\"\naddress = \"127.0.0.1:0\"", &listener)).unwrap();
+    let output = scopegate(&["serve", "--config", path.to_str().unwrap()], &env, b"");
+    fails(&output, 1, &["listener \"client\" cannot bind", &address.to_string()], &[]);
+}
+
+#[test]
+fn usage_is_told() {
+    for (arguments, code) in [
+        (&["--help"][..], 0),
+        (&["--version"], 0),
+        (&["completions", "bash"], 0),
+        (&["man"], 0),
+        (&["serve", "--nonsense"], 2),
+        (&["nonsense"], 2),
+    ] {
+        let output = scopegate(arguments, &[], b"");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert!(!output.stdout.is_empty() || !output.stderr.is_empty());
+    }
+}

@@ -1,0 +1,157 @@
+//! The harness itself: a client that misreads an answer would make every other test worthless.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::SocketAddr,
+    os::unix::net::UnixListener,
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::support::{
+    http::{self, Connection},
+    proxy::Proxy,
+    record::Recorder,
+    scopegate::scopegate,
+};
+
+const EMPTY: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
+
+fn answered(answer: &[u8], method: &str) -> std::io::Result<http::Response> {
+    let upstream = Recorder::start(answer);
+    http::request(upstream.address(), method, "/", &[], b"")
+}
+
+#[test]
+fn bodies_are_read_by_length_by_chunks_and_not_at_all() {
+    let by_length =
+        answered(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: 1\r\nx: 2\r\n\r\nbodyrest", "GET").unwrap();
+    assert_eq!((by_length.status(), by_length.text().as_str()), (200, "body"));
+    assert_eq!(by_length.head.reason, "OK");
+    assert_eq!(by_length.head.all("x").collect::<Vec<_>>(), ["1", "2"]);
+
+    let chunked =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nbod\r\n1\r\ny\r\n0\r\nT: 1\r\n\r\n";
+    assert_eq!(answered(chunked, "GET").unwrap().text(), "body");
+
+    let of_head = answered(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", "HEAD").unwrap();
+    assert_eq!((of_head.status(), of_head.body.len()), (200, 0));
+
+    let after_interim = [b"HTTP/1.1 100 Continue\r\n\r\n", EMPTY].concat();
+    assert_eq!(answered(&after_interim, "GET").unwrap().status(), 204);
+}
+
+#[test]
+fn what_is_no_answer_is_an_error() {
+    for bad in [
+        &b"HTTP/1.1 200 OK\r\nContent-Length: +4\r\n\r\nbody"[..],
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nyy\r\n",
+        b"220 smtp.test\r\n",
+        b"HTTP/1.1 200 OK\r\nno header\r\n\r\n",
+    ] {
+        let error = answered(bad, "GET").expect_err("no answer");
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{}: {error}", String::from_utf8_lossy(bad));
+    }
+}
+
+#[test]
+fn the_recorder_keeps_the_bytes_of_each_connection() {
+    let upstream = Recorder::start(EMPTY);
+    assert_eq!((upstream.connections(), upstream.received().len()), (0, 0));
+
+    let address: SocketAddr = upstream.address();
+    let mut kept = Connection::open(address).unwrap();
+    assert_eq!(kept.request("PUT", "/a", &[("X-Y", "z")], b"body").unwrap().status(), 204);
+    assert_eq!(kept.request("GET", "/b", &[("Host", "h")], b"").unwrap().status(), 204);
+    let chunked = [("Transfer-Encoding", "chunked")];
+    assert_eq!(http::request(address, "POST", "/c", &chunked, b"1\r\nx\r\n0\r\n\r\n").unwrap().status(), 204);
+
+    assert_eq!(upstream.connections(), 2);
+    let first = String::from_utf8(upstream.received().swap_remove(0)).unwrap();
+    assert_eq!(
+        first,
+        "PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nX-Y: z\r\n\r\nbodyGET /b HTTP/1.1\r\nHost: h\r\n\r\n"
+    );
+}
+
+#[test]
+fn a_unix_socket_and_a_half_closed_connection() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
+        stream.write_all(&received).unwrap();
+    });
+    let mut connection = Connection::open_unix(&path).unwrap();
+    connection.send(b"any bytes").unwrap();
+    connection.set_read_timeout(Duration::from_millis(1)).unwrap();
+    let waiting = connection.read_head().expect_err("an answer before the end of the question");
+    assert!(matches!(waiting.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{waiting}");
+    connection.set_read_timeout(Duration::from_mins(1)).unwrap();
+    connection.end_sending().unwrap();
+    assert_eq!(connection.read_to_end().unwrap(), b"any bytes");
+    server.join().unwrap();
+}
+
+/// A shell script in the place of the proxy.
+fn script(folder: &TempDir, body: &str) -> PathBuf {
+    let path = folder.path().join("script");
+    // Written by a process of its own: a child that another test starts while this one has the file open
+    // for writing would keep it from being run ("text file busy").
+    let written = Command::new("sh")
+        .args(["-c", r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod +x "$0""#])
+        .args([path.as_os_str(), body.as_ref()])
+        .status()
+        .unwrap();
+    assert!(written.success(), "{written}");
+    path
+}
+
+#[test]
+fn a_proxy_is_started_found_and_ended() {
+    let folder = TempDir::new().unwrap();
+    let stand_in = script(
+        &folder,
+        r#"[ "$1" = serve ] && [ "$2" = --config ] && cat "$3" >&2
+        trap 'echo "ended, $SECRET" >&2; exit 3' TERM
+        echo 'INFO listening name=one address=127.0.0.1:4711' >&2
+        echo 'INFO listening name=admin address=[::1]:4712' >&2
+        while :; do sleep 0.01; done"#,
+    );
+    let config = "# the configuration\n[[listener]]\n[admin]\n";
+    let proxy = Proxy::start_binary(&stand_in, config, &[("SECRET", "of the test")]);
+    assert_eq!(proxy.address("one"), "127.0.0.1:4711".parse().unwrap());
+    assert_eq!(proxy.address("admin"), "[::1]:4712".parse().unwrap());
+    assert!(proxy.stderr().starts_with("# the configuration\n"), "{}", proxy.stderr());
+    let (code, stderr) = proxy.terminate();
+    assert_eq!(code, Some(3));
+    assert!(stderr.ends_with("ended, of the test\n"), "{stderr}");
+}
+
+#[test]
+#[should_panic(expected = "does not listen; its stderr:\nwhy it does not\n")]
+fn a_proxy_that_does_not_start_is_shown() {
+    let folder = TempDir::new().unwrap();
+    let stand_in = script(&folder, "echo 'why it does not' >&2; exit 78");
+    Proxy::start_binary(&stand_in, "[[listener]]", &[]);
+}
+
+#[test]
+#[should_panic(expected = "scopegate serve does not listen")]
+fn the_real_proxy_does_not_start_without_a_configuration() {
+    Proxy::start("# nothing\n[[listener]]", &[]);
+}
+
+#[test]
+fn other_commands_run_to_their_end() {
+    let output = scopegate(&["--help"], &[], b"what no one reads");
+    assert!(output.status.success(), "{output:?}");
+}

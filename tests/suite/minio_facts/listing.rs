@@ -1,0 +1,92 @@
+//! What a session may list, and how the condition on `s3:prefix` is walked around.
+
+use serde_json::json;
+
+use crate::support::{
+    keys::Keys,
+    minio::Minio,
+    sigv4::direct,
+    sts::{assume_role, scoped},
+};
+
+use super::{allowing, outcome};
+
+/// Listing of `tmp` under a prefix that is like one of these.
+fn listing(like: &[&str]) -> String {
+    listing_with("s3:ListBucket", like)
+}
+
+/// The same with another action.
+pub(super) fn listing_with(action: &str, like: &[&str]) -> String {
+    json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": [action], "Resource": ["arn:aws:s3:::tmp"],
+        "Condition": { "StringLike": { "s3:prefix": like } },
+    }] })
+    .to_string()
+}
+
+fn list(minio: &Minio, keys: &Keys, query: &str, headers: &[(&str, &str)]) -> (String, Vec<String>) {
+    let answer = direct(minio, keys, "GET", &format!("/tmp?list-type=2&{query}"), headers, b"");
+    let text = answer.text();
+    let listed = text.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
+    (outcome(&answer), listed.map(|(key, _)| key.to_owned()).collect())
+}
+
+#[test]
+fn the_condition_on_the_prefix_and_its_two_bypasses() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    minio.put("tmp/closed/secret.txt", b"closed");
+    let denied = ("403 AccessDenied".to_owned(), Vec::new());
+    let found = |key: &str| ("200".to_owned(), vec![key.to_owned()]);
+
+    let keys = scoped(&minio, &issuer, &listing(&["media/*"]));
+    assert_eq!(list(&minio, &keys, "prefix=media%2F", &[]), found("media/hello.txt"));
+    assert_eq!(list(&minio, &keys, "prefix=media", &[]), denied, "P/* does not match P");
+    assert_eq!(list(&minio, &keys, "prefix=closed%2F", &[]), denied);
+    assert_eq!(list(&minio, &keys, "prefix=", &[]), denied);
+    assert_eq!(list(&minio, &keys, "max-keys=5", &[]), denied, "an absent prefix is denied");
+
+    // The two ways around: a header of the name, and a second value. aws-sigv4 sorts the values of a
+    // name where MinIO keeps their order; `closed/` and `media/` are the same in both.
+    assert_eq!(list(&minio, &keys, "prefix=closed%2F", &[("prefix", "media/")]), found("closed/secret.txt"));
+    assert_eq!(list(&minio, &keys, "prefix=closed%2F&prefix=media%2F", &[]), found("closed/secret.txt"));
+
+    // Two patterns let `prefix=media` in, which then lists `media-else` too.
+    minio.put("tmp/media-else", b"no key of media/");
+    let keys = scoped(&minio, &issuer, &listing(&["media", "media/*"]));
+    let (status, listed) = list(&minio, &keys, "prefix=media", &[]);
+    assert_eq!((status.as_str(), listed.len()), ("200", 2), "{listed:?}");
+}
+
+#[test]
+fn what_else_a_bucket_answers() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let head = |keys: &Keys| outcome(&direct(&minio, keys, "HEAD", "/tmp", &[], b""));
+    let get = |keys: &Keys, target: &str| direct(&minio, keys, "GET", target, &[], b"");
+
+    let lister = scoped(&minio, &issuer, &listing(&["media/*"]));
+    assert_eq!(head(&lister), "403 AccessDenied", "a conditioned ListBucket is not enough");
+    assert_eq!(head(&scoped(&minio, &issuer, &allowing(&["s3:HeadBucket"], &["tmp"]))), "200");
+    assert_eq!(head(&scoped(&minio, &issuer, &allowing(&["s3:ListBucket"], &["tmp"]))), "200");
+
+    assert_eq!(outcome(&get(&lister, "/tmp?location")), "403 AccessDenied");
+    let locator = scoped(&minio, &issuer, &allowing(&["s3:GetBucketLocation"], &["tmp"]));
+    assert_eq!(outcome(&get(&locator, "/tmp?location")), "200");
+
+    // ListBuckets shows the buckets that the session may list or locate.
+    let reader = scoped(&minio, &issuer, &allowing(&["s3:GetObject"], &["tmp/media/*"]));
+    assert_eq!(outcome(&get(&reader, "/")), "403 AccessDenied");
+    assert_eq!(get(&locator, "/").element("Name").as_deref(), Some("tmp"));
+
+    // The parent's name and policy are there for any session.
+    let info = get(&reader, "/minio/admin/v3/accountinfo");
+    assert_eq!(info.status(), 200);
+    assert!(info.text().contains("stsadmin"), "{}", info.text());
+
+    // A condition key must be legal for every action of its statement.
+    let uploads = listing_with("s3:ListBucketMultipartUploads", &["media/*"]);
+    let refused = assume_role(&minio, &issuer, Some(&uploads)).err().map(|answer| outcome(&answer));
+    assert_eq!(refused.as_deref(), Some("400 InvalidParameterValue"));
+}

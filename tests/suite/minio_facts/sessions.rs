@@ -1,0 +1,99 @@
+//! What ends a session, and what does not.
+
+use crate::support::{
+    http,
+    keys::Keys,
+    minio::{ALLOW_ALL, Minio, READ_ONLY},
+    sigv4::direct,
+    sts::{assume_role, scoped},
+};
+
+use super::{allowing, outcome};
+
+fn reading(minio: &Minio, issuer: &Keys) -> Keys {
+    scoped(minio, issuer, &allowing(&["s3:GetObject"], &["tmp/media/*"]))
+}
+
+fn get(minio: &Minio, keys: &Keys) -> String {
+    outcome(&direct(minio, keys, "GET", "/tmp/media/hello.txt", &[], b""))
+}
+
+const DENIED: &str = "403 AccessDenied";
+const UNKNOWN: &str = "403 InvalidAccessKeyId";
+
+#[test]
+fn a_session_follows_its_issuer() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let session = reading(&minio, &issuer);
+    assert_eq!(get(&minio, &session), "200");
+
+    minio.disable_user("stsadmin");
+    assert_eq!(get(&minio, &session), DENIED);
+    minio.enable_user("stsadmin");
+    assert_eq!(get(&minio, &session), "200", "the same session works again");
+
+    minio.revoke_sessions("stsadmin");
+    assert_eq!(get(&minio, &session), UNKNOWN);
+    let session = reading(&minio, &issuer);
+    assert_eq!(get(&minio, &session), "200", "only the sessions there were are revoked");
+
+    minio.remove_user("stsadmin");
+    assert_eq!(get(&minio, &session), DENIED);
+}
+
+#[test]
+fn a_session_outlives_a_restart_but_not_the_root_password() {
+    let mut minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let session = reading(&minio, &issuer);
+    minio.restart();
+    assert_eq!(get(&minio, &session), "200");
+    minio.change_root_password();
+    assert_eq!(get(&minio, &session), UNKNOWN);
+    assert_eq!(get(&minio, &reading(&minio, &issuer)), "200", "the issuer itself is not touched");
+}
+
+#[test]
+fn a_session_cannot_do_what_its_issuer_may_not() {
+    let minio = Minio::start();
+    minio.seed_issuer();
+    let issuer = minio.add_user("reader", READ_ONLY);
+    let session = scoped(&minio, &issuer, ALLOW_ALL);
+    assert_eq!(get(&minio, &session), "200");
+    assert_eq!(outcome(&direct(&minio, &session, "PUT", "/tmp/media/new", &[], b"x")), DENIED);
+
+    // A server that is gone for a while keeps its sessions and its port.
+    let mut minio = minio;
+    minio.stop();
+    assert!(http::get(minio.address, "/").is_err());
+    minio.restart();
+    assert_eq!(get(&minio, &session), "200");
+}
+
+#[test]
+fn what_a_refused_mint_says() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let refusal = |keys: &Keys| {
+        let answer = assume_role(&minio, keys, None).err().expect("a refusal");
+        (outcome(&answer), answer.element("Message").unwrap_or_default())
+    };
+    let denied = |keys: &Keys, words: &str| {
+        let (outcome, message) = refusal(keys);
+        assert_eq!(outcome, DENIED);
+        assert!(message.contains(words), "{message:?} does not say {words:?}");
+    };
+    denied(&Keys::random("nobody"), "The Access Key Id you provided does not exist");
+    denied(&Keys::random("stsadmin"), "The request signature we calculated does not match");
+
+    let Ok(session) = assume_role(&minio, &issuer, None) else {
+        panic!("no session with the issuer's own rights")
+    };
+    assert!(session.expiration.ends_with('Z'), "{}", session.expiration);
+    assert_eq!(get(&minio, &session.keys), "200");
+    assert_eq!(refusal(&session.keys).0, DENIED, "a session cannot mint");
+
+    minio.disable_user("stsadmin");
+    denied(&issuer, "Your account is disabled");
+}

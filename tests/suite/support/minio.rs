@@ -1,0 +1,192 @@
+//! A real MinIO, one for each test, set up with `mc` as a user would.
+
+use std::{
+    env,
+    fs::{self, File},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+use super::{
+    http,
+    keys::Keys,
+    process::{Killed, wait_for},
+};
+
+/// Everything in every bucket: the rights of the issuer in the README's set-up.
+pub(crate) const ALLOW_ALL: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]}]}"#;
+
+/// Reading and listing in every bucket.
+pub(crate) const READ_ONLY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+    "Action":["s3:Get*","s3:List*","s3:HeadBucket"],"Resource":["arn:aws:s3:::*"]}]}"#;
+
+/// The programs to run.
+#[derive(Clone)]
+pub(crate) struct Programs {
+    pub(crate) minio: PathBuf,
+    pub(crate) mc: PathBuf,
+}
+
+/// A running server; it ends and its data goes when this is dropped.
+pub(crate) struct Minio {
+    pub(crate) address: SocketAddr,
+    pub(crate) root: Keys,
+    programs: Programs,
+    process: Killed,
+    folder: TempDir,
+}
+
+impl Minio {
+    /// Starts a server with no data on a free port.
+    pub(crate) fn start() -> Self {
+        Self::start_programs(Programs { minio: named_in("MINIO_BIN"), mc: named_in("MC_BIN") })
+    }
+
+    /// [`Self::start`] with programs that the environment does not name.
+    pub(crate) fn start_programs(programs: Programs) -> Self {
+        let folder = TempDir::new().unwrap();
+        let root = Keys::random("root-of-the-test");
+        for _attempt in 0..5 {
+            let address = free_address();
+            match launch(&programs.minio, address, &root, folder.path()) {
+                Ok(process) => return Self { address, root, programs, process, folder },
+                Err(log) if log.contains("port is already in use") => {}
+                Err(log) => panic!("minio did not start:\n{log}"),
+            }
+        }
+        panic!("minio found each of five free ports taken")
+    }
+
+    /// Ends the server at once and starts it again, at the same address with the same data.
+    pub(crate) fn restart(&mut self) {
+        self.process.kill();
+        self.process = launch(&self.programs.minio, self.address, &self.root, self.folder.path())
+            .unwrap_or_else(|log| panic!("minio did not start again:\n{log}"));
+    }
+
+    /// Gives root another password, which takes a restart.
+    pub(crate) fn change_root_password(&mut self) {
+        self.root = Keys::random(&self.root.access_key);
+        self.restart();
+    }
+
+    /// Ends the server at once; [`Self::restart`] brings it back.
+    pub(crate) fn stop(&mut self) {
+        self.process.kill();
+    }
+
+    /// Runs `mc` as root, to whom this server is `local`, and returns what it printed.
+    pub(crate) fn mc(&self, arguments: &[&str]) -> String {
+        let Keys { access_key, secret_key, .. } = &self.root;
+        let output = Command::new(&self.programs.mc)
+            .args(arguments)
+            .env("MC_CONFIG_DIR", self.folder.path().join("mc"))
+            .env("MC_HOST_local", format!("http://{access_key}:{secret_key}@{}", self.address))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complained = String::from_utf8_lossy(&output.stderr);
+        // What follows the fourth may be a secret.
+        let shown = arguments.iter().take(4).copied().collect::<Vec<_>>().join(" ");
+        assert!(output.status.success(), "mc {shown}: {}\n{said}{complained}", output.status);
+        said
+    }
+
+    /// Adds a user whose rights are `policy`.
+    pub(crate) fn add_user(&self, name: &str, policy: &str) -> Keys {
+        let keys = Keys::random(name);
+        self.mc(&["admin", "user", "add", "local", name, &keys.secret_key]);
+        let file = self.file(&format!("{name}.json"), policy.as_bytes());
+        self.mc(&["admin", "policy", "create", "local", name, &file]);
+        self.mc(&["admin", "policy", "attach", "local", name, "--user", name]);
+        keys
+    }
+
+    /// The README's set-up: bucket `tmp` with `media/hello.txt` and `other/secret.txt`, and a user
+    /// `stsadmin` who may do everything.
+    pub(crate) fn seed_issuer(&self) -> Keys {
+        self.mc(&["mb", "local/tmp"]);
+        self.put("tmp/media/hello.txt", b"hello, media\n");
+        self.put("tmp/other/secret.txt", b"not for everyone\n");
+        self.add_user("stsadmin", ALLOW_ALL)
+    }
+
+    /// Stores an object; `path` is `BUCKET/KEY`.
+    pub(crate) fn put(&self, path: &str, content: &[u8]) {
+        let file = self.file("object", content);
+        self.mc(&["cp", "--quiet", &file, &format!("local/{path}")]);
+    }
+
+    pub(crate) fn disable_user(&self, name: &str) {
+        self.mc(&["admin", "user", "disable", "local", name]);
+    }
+
+    pub(crate) fn enable_user(&self, name: &str) {
+        self.mc(&["admin", "user", "enable", "local", name]);
+    }
+
+    pub(crate) fn remove_user(&self, name: &str) {
+        self.mc(&["admin", "user", "remove", "local", name]);
+    }
+
+    fn file(&self, name: &str, content: &[u8]) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.into_os_string().into_string().unwrap()
+    }
+}
+
+/// Starts a server and waits until it says and shows that it is ready.
+///
+/// # Errors
+/// The log of one that is not.
+fn launch(minio: &Path, address: SocketAddr, root: &Keys, folder: &Path) -> Result<Killed, String> {
+    let log = folder.join("log");
+    let out = File::create(&log).unwrap();
+    let mut process = Killed(
+        Command::new(minio)
+            .args(["server", "--address", &address.to_string()])
+            .arg(folder.join("data"))
+            .env("MINIO_ROOT_USER", &root.access_key)
+            .env("MINIO_ROOT_PASSWORD", &root.secret_key)
+            .env("MINIO_BROWSER", "off")
+            .env("MINIO_CI_CD", "1")
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .spawn()
+            .unwrap(),
+    );
+    // The log line says that the port is this server's own, which an answer alone does not: another's
+    // server may have taken the port first.
+    let said = || fs::read_to_string(&log).unwrap();
+    let ready = wait_for(|| {
+        if process.has_ended() {
+            return Some(false);
+        }
+        (said().contains("\nAPI: ") && is_live(address)).then_some(true)
+    });
+    if ready == Some(true) { Ok(process) } else { Err(said()) }
+}
+
+fn is_live(address: SocketAddr) -> bool {
+    http::get(address, "/minio/health/live").is_ok_and(|answer| answer.status() == 200)
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+fn named_in(variable: &str) -> PathBuf {
+    match env::var_os(variable) {
+        Some(path) => path.into(),
+        None => {
+            panic!("{variable} is not set: run `cargo xtask test`, which finds or installs what is needed")
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The running `scopegate serve`.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, ChildStderr, Command, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use tempfile::TempDir;
+
+use super::process::{Killed, wait_for};
+
+/// A soak of many minutes may log every request; that is not to fill the memory.
+const LONGEST_LOG: usize = 16 << 20;
+
+/// A proxy that is killed when this is dropped.
+pub(crate) struct Proxy {
+    process: Killed,
+    stderr: Log,
+    reader: Option<JoinHandle<()>>,
+    /// Holds `proxy.toml`.
+    _folder: TempDir,
+}
+
+impl Proxy {
+    /// Runs `BINARY serve` with this configuration and waits until every listener of it has said its
+    /// address.
+    ///
+    /// The environment is `PATH` and what is given: the proxy's secrets never come from the tester's own.
+    pub(crate) fn start_binary(binary: &Path, config: &str, env: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("proxy.toml");
+        fs::write(&file, config).unwrap();
+        let mut child = command(binary, env)
+            .args(["serve", "--config"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
+        let stderr = Log::default();
+        let reader = stderr.fill_from(&mut child);
+        let mut proxy = Self { process: Killed(child), stderr, reader: Some(reader), _folder: folder };
+        proxy.wait_for_listeners(listeners_of(config));
+        proxy
+    }
+
+    fn wait_for_listeners(&mut self, expected: usize) {
+        let listening = wait_for(|| {
+            if self.stderr.text().lines().filter_map(listening).count() >= expected {
+                return Some(true);
+            }
+            self.process.has_ended().then_some(false)
+        });
+        if listening != Some(true) {
+            self.process.kill();
+            self.read_up();
+            panic!("scopegate serve does not listen; its stderr:\n{}", self.stderr.text());
+        }
+    }
+
+    /// Where the listener of this name listens; the admin listener's name is `admin`.
+    pub(crate) fn address(&self, name: &str) -> SocketAddr {
+        let stderr = self.stderr.text();
+        let found = stderr.lines().filter_map(listening).find(|(listener, _)| listener == name);
+        match found.and_then(|(_, address)| address.parse().ok()) {
+            Some(address) => address,
+            None => panic!("no address of the listener {name} in stderr:\n{}", *stderr),
+        }
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// What was written to stderr until now.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.text().clone()
+    }
+
+    /// Sends SIGTERM, waits for the end, and returns the exit code (none after a signal) and all of stderr.
+    pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
+        let id = self.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(sent.success(), "kill -TERM {id}: {sent}");
+        let Some(status) = wait_for(|| self.process.0.try_wait().unwrap()) else {
+            panic!("scopegate did not end on SIGTERM; its stderr:\n{}", self.stderr.text());
+        };
+        self.read_up();
+        (status.code(), self.stderr())
+    }
+
+    fn read_up(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+    }
+}
+
+/// `scopegate` with an environment of `PATH` and `env` alone.
+pub(crate) fn command(binary: &Path, env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary);
+    command.env_clear().env("NO_COLOR", "1").envs(env.iter().copied());
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    command
+}
+
+/// The lines that a child has written to stderr.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    fn text(&self) -> MutexGuard<'_, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fill_from(&self, child: &mut Child) -> JoinHandle<()> {
+        let mut lines: BufReader<ChildStderr> = BufReader::new(child.stderr.take().unwrap());
+        let log = self.clone();
+        thread::spawn(move || {
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                append(&mut log.text(), &String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        })
+    }
+}
+
+/// Appends to a log; of one that has grown too long, only the start and the end are kept.
+fn append(log: &mut String, line: &str) {
+    log.push_str(line);
+    if log.len() > LONGEST_LOG {
+        let (start, end) =
+            (log.floor_char_boundary(LONGEST_LOG / 4), log.floor_char_boundary(LONGEST_LOG / 4 * 3));
+        log.replace_range(start..end, "\n[left out]\n");
+    }
+}
+
+/// How many listeners a configuration has, the admin listener among them.
+fn listeners_of(config: &str) -> usize {
+    config
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("[[listener]]") || line.starts_with("[admin]"))
+        .count()
+}
+
+/// Name and address in a log line that says that a listener listens, written as text or as JSON.
+fn listening(line: &str) -> Option<(String, String)> {
+    line.contains("listening").then_some(())?;
+    Some((field(line, "name")?, field(line, "address")?))
+}
+
+/// The value of `key=value`, `key="value"` or `"key":"value"`.
+fn field(line: &str, key: &str) -> Option<String> {
+    let starts = [format!(" {key}="), format!("\"{key}\":")];
+    let rest = starts.iter().find_map(|start| line.split_once(start.as_str()))?.1.trim_start();
+    let value = match rest.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next(),
+        None => rest.split([' ', ',', '}']).next(),
+    };
+    value.map(|value| value.trim_end().to_owned())
+}
+
+#[test]
+fn the_address_is_read_from_text_and_from_json() {
+    let expected = Some(("sidecar".to_owned(), "127.0.0.1:4711".to_owned()));
+    for line in [
+        "2026-01-01T00:00:00Z  INFO scopegate: listening name=sidecar address=127.0.0.1:4711",
+        r#"2026-01-01T00:00:00Z  INFO scopegate::serve: listening name="sidecar" address="127.0.0.1:4711" tls=false"#,
+        r#"{"level":"INFO","fields":{"message":"listening","name":"sidecar","address":"127.0.0.1:4711"}}"#,
+    ] {
+        assert_eq!(listening(line), expected, "{line}");
+    }
+    assert_eq!(listening("INFO scopegate: stopping name=sidecar address=127.0.0.1:4711"), None);
+}
+
+#[test]
+fn a_long_log_keeps_its_start_and_its_end() {
+    let mut log = "start é\n".to_owned();
+    for number in 0..300_000 {
+        append(&mut log, &format!("{number}: {}\n", "é".repeat(60)));
+    }
+    assert!(log.len() <= LONGEST_LOG, "{}", log.len());
+    assert!(log.starts_with("start é\n0: "), "the start is gone");
+    assert!(log.contains("\n[left out]\n") && log.contains("\n299999: "), "the end is gone");
+}

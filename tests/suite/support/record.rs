@@ -1,0 +1,114 @@
+//! An upstream that writes down what reaches it: for showing that nothing does.
+//!
+//! It never stands in for MinIO; what it answers proves nothing about S3.
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+/// A listener that records each connection and gives every request the same answer.
+pub(crate) struct Recorder {
+    address: SocketAddr,
+    /// What was received, one entry for each connection.
+    received: Arc<Mutex<Vec<Vec<u8>>>>,
+    stopped: Arc<AtomicBool>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Recorder {
+    /// Listens on a free port of the loopback and answers with these bytes.
+    pub(crate) fn start(answer: &[u8]) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let received = Arc::default();
+        let stopped = Arc::new(AtomicBool::new(false));
+        let acceptor = thread::spawn({
+            let (received, stopped, answer) =
+                (Arc::clone(&received), Arc::clone(&stopped), answer.to_owned());
+            move || accept(&listener, &received, &stopped, &answer)
+        });
+        Self { address, received, stopped, acceptor: Some(acceptor) }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.received().len()
+    }
+
+    /// The raw bytes of each connection until now.
+    pub(crate) fn received(&self) -> Vec<Vec<u8>> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        let _wakes_the_acceptor = TcpStream::connect(self.address);
+        if let Some(Err(panic)) = self.acceptor.take().map(JoinHandle::join)
+            && !thread::panicking()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, received: &Arc<Mutex<Vec<Vec<u8>>>>, stopped: &AtomicBool, answer: &[u8]) {
+    for stream in listener.incoming() {
+        if stopped.load(Ordering::SeqCst) {
+            return;
+        }
+        let number = {
+            let mut all = received.lock().unwrap();
+            all.push(Vec::new());
+            all.len() - 1
+        };
+        let (received, answer) = (Arc::clone(received), answer.to_owned());
+        let stream = stream.unwrap();
+        // Ends with the connection; the peer's end of it closes with the test.
+        thread::spawn(move || {
+            converse(stream, &answer, |bytes| received.lock().unwrap()[number].extend(bytes));
+        });
+    }
+}
+
+/// Records bytes until the peer closes, and answers each request once it is whole.
+fn converse(mut stream: TcpStream, answer: &[u8], mut record: impl FnMut(&[u8])) {
+    let mut pending = Vec::new();
+    let mut buffer = [0; 16 << 10];
+    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+        record(&buffer[..length]);
+        pending.extend_from_slice(&buffer[..length]);
+        while let Some(length) = whole_request(&pending) {
+            pending.drain(..length);
+            if stream.write_all(answer).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The length of the first request in these bytes, where all of it is there.
+fn whole_request(bytes: &[u8]) -> Option<usize> {
+    let end = |of: &[u8], mark: &[u8]| {
+        of.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len())
+    };
+    let head = end(bytes, b"\r\n\r\n")?;
+    let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
+    let header = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let body = match header("transfer-encoding") {
+        Some(_) => end(&bytes[head..], b"0\r\n\r\n")?,
+        None => header("content-length").map_or(0, |length| length.trim().parse().unwrap()),
+    };
+    (bytes.len() >= head + body).then_some(head + body)
+}

@@ -1,0 +1,104 @@
+//! A MinIO, its issuer and a proxy in front of it: what most tests begin with.
+
+use super::http::{self, Response};
+use super::keys::Keys;
+use super::minio::Minio;
+use super::proxy::Proxy;
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+/// One mapping of a test's configuration, with a listener of its own.
+pub(crate) struct Corner<'a> {
+    /// The mapping's name and its listener's.
+    pub(crate) name: &'a str,
+    /// Bucket, prefix and rights of each scope.
+    pub(crate) scopes: &'a [(&'a str, &'a str, &'a str)],
+    /// Further lines of the mapping.
+    pub(crate) more: &'a str,
+}
+
+/// A corner with one scope.
+pub(crate) fn corner<'a>(name: &'a str, scopes: &'a [(&'a str, &'a str, &'a str)]) -> Corner<'a> {
+    Corner { name, scopes, more: "" }
+}
+
+/// A configuration with a listener for each corner, so that a request says by its port who it comes from.
+pub(crate) fn config(upstream: SocketAddr, sts: SocketAddr, corners: &[Corner<'_>], more: &str) -> String {
+    let mut text = format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\n[upstream]\nendpoints = [\"http://{upstream}\"]\n\
+         [issuer]\nendpoint = \"http://{sts}\"\naccess_key = {{ env = \"ISSUER_KEY\" }}\nsecret_key = {{ env = \"ISSUER_SECRET\" }}\n{more}\n"
+    );
+    for Corner { name, scopes, more } in corners {
+        let _ = write!(text, "[[listener]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"\n");
+        let _ = write!(
+            text,
+            "[[mapping]]\nname = \"{name}\"\nclient = {{ network = \"127.0.0.0/8\", listener = \"{name}\" }}\n{more}\n"
+        );
+        for (bucket, prefix, allow) in *scopes {
+            let allow = allow.split(',').map(|right| format!("\"{right}\"")).collect::<Vec<_>>().join(", ");
+            let _ = write!(
+                text,
+                "[[mapping.scope]]\nbucket = \"{bucket}\"\nprefix = \"{prefix}\"\nallow = [{allow}]\n"
+            );
+        }
+    }
+    text
+}
+
+/// A proxy with these keys for its issuer.
+pub(crate) fn start(config: &str, issuer: &Keys) -> Proxy {
+    Proxy::start(config, &[("ISSUER_KEY", &issuer.access_key), ("ISSUER_SECRET", &issuer.secret_key)])
+}
+
+pub(crate) struct World {
+    pub(crate) minio: Minio,
+    pub(crate) issuer: Keys,
+    pub(crate) proxy: Proxy,
+}
+
+impl World {
+    pub(crate) fn start(corners: &[Corner<'_>]) -> Self {
+        Self::start_with(corners, "")
+    }
+
+    pub(crate) fn start_with(corners: &[Corner<'_>], more: &str) -> Self {
+        let minio = Minio::start();
+        let issuer = minio.seed_issuer();
+        let proxy = start(&config(minio.address, minio.address, corners, more), &issuer);
+        Self { minio, issuer, proxy }
+    }
+
+    /// A request of the client of a corner.
+    pub(crate) fn ask(
+        &self,
+        corner: &str,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
+        http::request(self.proxy.address(corner), method, target, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {target}: {error}\n{}", self.proxy.stderr()))
+    }
+
+    pub(crate) fn get(&self, corner: &str, target: &str) -> Response {
+        self.ask(corner, "GET", target, &[], b"")
+    }
+
+    /// The value of a series, 0 where it is absent.
+    pub(crate) fn metric(&self, series: &str) -> u64 {
+        let text = http::get(self.proxy.address("admin"), "/metrics").unwrap().text();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
+    }
+}
+
+/// Status and, where there is one, S3 code and rule: `200`, `403 AccessDenied outside-scope`.
+pub(crate) fn outcome(answer: &Response) -> String {
+    let parts = [
+        Some(answer.status().to_string()),
+        answer.code(),
+        answer.header("x-scopegate-rule").map(str::to_owned),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}

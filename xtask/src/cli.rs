@@ -1,0 +1,158 @@
+//! What may be asked of `cargo xtask`.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
+
+/// The text of `--help`.
+pub(crate) const USAGE: &str = "\
+The project's own tasks.
+
+Usage: cargo xtask <TASK>
+
+Tasks:
+  test [-- ARGS]   find or install minio and mc, then run
+                   `cargo test --workspace --locked ARGS`
+  tools            only find or install minio and mc, and print the two paths
+  soak [OPTIONS]   load the deployed build before a real MinIO with checked
+                   requests, pass 5 GiB through it, and print a summary
+  help             this text
+
+Options of soak:
+  --minutes N      how long the load lasts; a refresh of the sessions is seen
+                   from 15 on [default: 20]
+  --out FILE       write the summary there too
+  --binary FILE    this scopegate instead of a new build
+It needs 6 GiB free in $TMPDIR.
+
+minio and mc are looked for in $MINIO_BIN and $MC_BIN, in target/tools and in
+$PATH; what is missing is installed into target/tools with `go install`.
+
+Examples:
+  cargo xtask test
+  cargo xtask test -- --test suite minio_facts
+  cargo xtask test -- --lib -- --nocapture
+  cargo xtask soak --minutes 2";
+
+/// One task, with what it was given.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Help,
+    Tools,
+    /// Run the tests, with these further arguments for `cargo test`.
+    Test(Vec<OsString>),
+    Soak(Soak),
+}
+
+/// What `soak` is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Soak {
+    pub(crate) minutes: u64,
+    /// Where the summary is written besides stdout.
+    pub(crate) out: Option<PathBuf>,
+    /// The binary to run in the place of a new build.
+    pub(crate) binary: Option<PathBuf>,
+}
+
+/// Reads the arguments that follow the program's name.
+///
+/// # Errors
+/// What is wrong with them, in one line.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Task, String> {
+    let mut rest = arguments.into_iter();
+    let Some(task) = rest.next() else { return Err("name a task".to_owned()) };
+    let rest: Vec<OsString> = rest.collect();
+    if rest.first().is_some_and(|first| first == "--help" || first == "-h") {
+        return Ok(Task::Help);
+    }
+    match task.to_str() {
+        Some("help" | "--help" | "-h") => Ok(Task::Help),
+        Some("tools") => nothing_more(&rest).map(|()| Task::Tools),
+        Some("soak") => soak(rest).map(Task::Soak),
+        Some("test") => test_arguments(rest).map(Task::Test),
+        _ => Err(format!("there is no task `{}`", task.display())),
+    }
+}
+
+fn test_arguments(mut rest: Vec<OsString>) -> Result<Vec<OsString>, String> {
+    match rest.first() {
+        None => Ok(rest),
+        Some(first) if first == "--" => Ok(rest.split_off(1)),
+        Some(first) => Err(format!("`{}`: what is meant for `cargo test` comes after `--`", first.display())),
+    }
+}
+
+fn soak(rest: Vec<OsString>) -> Result<Soak, String> {
+    let mut soak = Soak { minutes: 20, out: None, binary: None };
+    let mut rest = rest.into_iter();
+    while let Some(option) = rest.next() {
+        let mut value = || rest.next().ok_or_else(|| format!("`{}` needs a value", option.display()));
+        match option.to_str() {
+            Some("--minutes") => soak.minutes = minutes(&value()?)?,
+            Some("--out") => soak.out = Some(value()?.into()),
+            Some("--binary") => soak.binary = Some(value()?.into()),
+            _ => nothing_more(std::slice::from_ref(&option))?,
+        }
+    }
+    Ok(soak)
+}
+
+fn minutes(value: &OsStr) -> Result<u64, String> {
+    let minutes =
+        value.to_str().and_then(|value| value.parse().ok()).filter(|minutes| (1..=10_000).contains(minutes));
+    minutes.ok_or_else(|| format!("`--minutes {}`: a number from 1 to 10000 is meant", value.display()))
+}
+
+fn nothing_more(rest: &[OsString]) -> Result<(), String> {
+    match rest.first() {
+        None => Ok(()),
+        Some(first) => Err(format!("`{}` was not expected here", first.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Task, String> {
+        parse(line.split_whitespace().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn test_passes_on_what_follows_the_first_dashes() {
+        let expected: Vec<OsString> = ["--lib", "--", "--nocapture"].map(OsString::from).into();
+        assert_eq!(parsed("test -- --lib -- --nocapture"), Ok(Task::Test(expected)));
+        assert_eq!(parsed("test"), Ok(Task::Test(Vec::new())));
+    }
+
+    #[test]
+    fn a_soak_takes_its_options_in_any_order() {
+        assert_eq!(parsed("soak"), Ok(Task::Soak(Soak { minutes: 20, out: None, binary: None })));
+        let full = Soak { minutes: 2, out: Some("o.md".into()), binary: Some("b".into()) };
+        assert_eq!(parsed("soak --out o.md --binary b --minutes 2"), Ok(Task::Soak(full)));
+    }
+
+    #[test]
+    fn help_is_had_before_and_after_a_task() {
+        for line in ["help", "--help", "-h", "test --help", "tools -h"] {
+            assert_eq!(parsed(line), Ok(Task::Help), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (line, named) in [
+            ("", "name a task"),
+            ("tset", "`tset`"),
+            ("test --lib", "`--lib`"),
+            ("tools x", "`x`"),
+            ("soak --minutes 0", "from 1 to"),
+            ("soak --out", "needs a value"),
+            ("soak now", "`now`"),
+        ] {
+            let error = parsed(line).expect_err(line);
+            assert!(error.contains(named), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The resident memory of a process, watched from beside it.
+
+use std::{
+    fs,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Reads `VmRSS` ten times a second until it is dropped.
+pub(crate) struct Memory {
+    readings: Arc<Mutex<Vec<Reading>>>,
+    start: Instant,
+    /// Closing it ends the thread.
+    running: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Clone, Copy)]
+struct Reading {
+    after: Duration,
+    kib: u64,
+}
+
+impl Memory {
+    /// Watches the process of this id.
+    pub(crate) fn watch(process: u32) -> Self {
+        let (running, end) = mpsc::channel();
+        let readings: Arc<Mutex<Vec<Reading>>> = Arc::default();
+        let start = Instant::now();
+        let thread = thread::spawn({
+            let readings = Arc::clone(&readings);
+            move || {
+                while matches!(end.recv_timeout(INTERVAL), Err(RecvTimeoutError::Timeout)) {
+                    let Some(kib) = resident(process) else { return };
+                    let reading = Reading { after: start.elapsed(), kib };
+                    readings.lock().unwrap_or_else(PoisonError::into_inner).push(reading);
+                }
+            }
+        });
+        Self { readings, start, running: Some(running), thread: Some(thread) }
+    }
+
+    /// The time since the watch began, for [`Self::peak_since`].
+    pub(crate) fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// The most KiB since then.
+    pub(crate) fn peak_since(&self, since: Duration) -> Option<u64> {
+        self.readings().iter().filter(|reading| reading.after >= since).map(|reading| reading.kib).max()
+    }
+
+    /// The most KiB of each minute since then.
+    pub(crate) fn by_minute(&self, since: Duration) -> Vec<u64> {
+        peaks_by_minute(&self.readings(), since)
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        drop(self.running.take());
+        if let Some(thread) = self.thread.take() {
+            let _ended = thread.join();
+        }
+    }
+}
+
+fn peaks_by_minute(readings: &[Reading], since: Duration) -> Vec<u64> {
+    let mut peaks: Vec<u64> = Vec::new();
+    for reading in readings {
+        let Some(after) = reading.after.checked_sub(since) else { continue };
+        let minute = usize::try_from(after.as_secs() / 60).unwrap_or(usize::MAX);
+        match peaks.get_mut(minute) {
+            Some(peak) => *peak = (*peak).max(reading.kib),
+            None => peaks.push(reading.kib),
+        }
+    }
+    peaks
+}
+
+/// `VmRSS` of a process in KiB, `None` once it has ended.
+pub(crate) fn resident(process: u32) -> Option<u64> {
+    parse_resident(&fs::read_to_string(format!("/proc/{process}/status")).ok()?)
+}
+
+fn parse_resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_resident_memory_is_read() {
+        assert_eq!(parse_resident("Name:\tx\nVmHWM:\t  9000 kB\nVmRSS:\t    8123 kB\n"), Some(8123));
+        assert_eq!(parse_resident("Name:\tzombie\n"), None);
+        assert!(resident(std::process::id()).unwrap() > 0);
+    }
+
+    #[test]
+    fn the_peaks_are_by_minute_of_the_load() {
+        let reading = |after, kib| Reading { after: Duration::from_secs(after), kib };
+        let readings = [reading(5, 99), reading(10, 1), reading(69, 3), reading(68, 2), reading(70, 4)];
+        assert_eq!(peaks_by_minute(&readings, Duration::from_secs(10)), [3, 4]);
+    }
+}

@@ -1,0 +1,92 @@
+//! What the proxy says about itself on `/metrics`.
+
+use std::collections::BTreeMap;
+
+/// The counter of mints, with a label `mapping` and a label `result`.
+const MINTS: &str = "scopegate_mints_total";
+/// The gauge of when the current session ends, in seconds since 1970, with a label `mapping`.
+const EXPIRATION: &str = "scopegate_session_expiry_timestamp_seconds";
+
+/// The sessions of one mapping.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Sessions {
+    pub(crate) mints: u64,
+    /// In seconds since 1970.
+    pub(crate) expiration: Option<f64>,
+}
+
+/// The sessions of each of these mappings, in the text format of Prometheus.
+///
+/// Only the mints are counted of which the result was a session.
+pub(crate) fn sessions(text: &str, mappings: &[&str]) -> BTreeMap<String, Sessions> {
+    let mut found: BTreeMap<String, Sessions> =
+        mappings.iter().map(|name| ((*name).to_owned(), Sessions::default())).collect();
+    for sample in text.lines().filter_map(parse) {
+        let Some(of) = sample.label("mapping").and_then(|mapping| found.get_mut(mapping)) else { continue };
+        match sample.name {
+            MINTS if sample.is_success() => of.mints += whole(sample.value),
+            EXPIRATION => of.expiration = Some(sample.value),
+            _ => {}
+        }
+    }
+    found
+}
+
+struct Sample<'a> {
+    name: &'a str,
+    labels: Vec<(&'a str, &'a str)>,
+    value: f64,
+}
+
+impl Sample<'_> {
+    fn label(&self, name: &str) -> Option<&str> {
+        self.labels.iter().find(|(label, _)| *label == name).map(|(_, value)| *value)
+    }
+
+    fn is_success(&self) -> bool {
+        self.label("result").is_some_and(|result| result == "minted")
+    }
+}
+
+/// A line of the text format. Label values with a quote or comma in them do not occur in names of mappings.
+fn parse(line: &str) -> Option<Sample<'_>> {
+    if line.starts_with('#') {
+        return None;
+    }
+    let (series, value) = line.rsplit_once(' ')?;
+    let (name, labels) =
+        series.strip_suffix('}').and_then(|series| series.split_once('{')).unwrap_or((series, ""));
+    let labels = labels.split(',').filter_map(|label| {
+        let (name, value) = label.split_once('=')?;
+        Some((name.trim(), value.strip_prefix('"')?.strip_suffix('"')?))
+    });
+    Some(Sample { name, labels: labels.collect(), value: value.parse().ok()? })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count, which is small and whole"
+)]
+fn whole(value: f64) -> u64 {
+    value as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mints_and_expirations_are_read_by_mapping() {
+        let text = "# HELP scopegate_mints_total Mints.\n\
+            scopegate_mints_total{mapping=\"reader\",result=\"minted\"} 3\n\
+            scopegate_mints_total{mapping=\"reader\",result=\"failed\"} 7\n\
+            scopegate_mints_total{mapping=\"other\",result=\"minted\"} 9\n\
+            scopegate_session_expiry_timestamp_seconds{mapping=\"reader\"} 1.7e9\n\
+            scopegate_mints_total 5\n# EOF\n";
+        let found = sessions(text, &["reader", "writer"]);
+        assert_eq!(found["reader"], Sessions { mints: 3, expiration: Some(1.7e9) });
+        assert_eq!(found["writer"], Sessions::default());
+        assert_eq!(found.len(), 2);
+    }
+}

@@ -1,0 +1,163 @@
+//! `cargo xtask soak`: the deployed build, before a real MinIO, under load for many minutes.
+
+mod client;
+mod content;
+mod large;
+mod load;
+mod memory;
+mod metrics;
+mod report;
+mod tally;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    cli, complain, print,
+    support::{http, keys::Keys, minio::Minio, proxy::Proxy},
+    test::cargo,
+    tools,
+};
+
+use content::Noise;
+use load::Listeners;
+use memory::Memory;
+use report::Summary;
+
+const MAPPINGS: [&str; 2] = ["reader", "writer"];
+
+/// Runs the soak and prints its summary; the status says whether all was well.
+///
+/// # Errors
+/// Where it could not be set up or written.
+pub(crate) fn run(workspace: &Path, options: &cli::Soak) -> Result<ExitCode, String> {
+    let programs = tools::set_up(workspace)?;
+    let binary = match &options.binary {
+        Some(binary) => binary.clone(),
+        None => build(workspace)?,
+    };
+    let noise = Noise::new();
+    complain("starting MinIO and the proxy");
+    let minio = Minio::start_programs(programs);
+    let issuer = set_up(&minio, &noise);
+    let env = [
+        ("SCOPEGATE_ACCESS_KEY", issuer.access_key.as_str()),
+        ("SCOPEGATE_SECRET_KEY", issuer.secret_key.as_str()),
+    ];
+    let proxy = Proxy::start_binary(&binary, &config(minio.address), &env);
+
+    let summary = measure(proxy, &noise, options.minutes)?;
+    let text = summary.markdown();
+    if let Some(out) = &options.out {
+        fs::write(out, &text).map_err(|error| format!("cannot write {}: {error}", out.display()))?;
+    }
+    print(&text)?;
+    Ok(if summary.problems().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn measure(proxy: Proxy, noise: &Noise, minutes: u64) -> Result<Summary, String> {
+    let listeners = Listeners { reader: proxy.address("reader"), writer: proxy.address("writer") };
+    let memory = Memory::watch(proxy.id());
+
+    complain("passing 5 GiB through the proxy and back");
+    let large = large::run(listeners.writer, noise, proxy.id(), &memory);
+
+    complain(&format!("loading it for {minutes} minutes"));
+    let (start, since) = (Instant::now(), memory.now());
+    let load = load::run(listeners, noise, Duration::from_secs(minutes * 60))?;
+    let took = start.elapsed();
+    let memory = memory.by_minute(since);
+
+    let sessions = metrics_of(proxy.address("admin")).map(|text| metrics::sessions(&text, &MAPPINGS));
+    let (exit, stderr) = proxy.terminate();
+    Ok(Summary { minutes, large, load, took, memory, sessions, exit, warnings: warnings(&stderr) })
+}
+
+/// The binary as it is deployed.
+fn build(workspace: &Path) -> Result<PathBuf, String> {
+    complain("building the deployed binary (some minutes)");
+    let status = cargo()
+        .current_dir(workspace)
+        .args(["build", "--locked", "--package", "scopegate", "--profile", "dist", "--no-default-features"])
+        .status()
+        .map_err(|error| format!("cannot start cargo: {error}"))?;
+    if status.success() {
+        return Ok(tools::target_folder(workspace).join("dist").join("scopegate"));
+    }
+    Err(format!("the build ended with {status}"))
+}
+
+/// The README's set-up, with the objects that the load reads.
+fn set_up(minio: &Minio, noise: &Noise) -> Keys {
+    let issuer = minio.seed_issuer();
+    for size in load::SIZES {
+        minio.put(&format!("tmp/media/{size}"), &noise.bytes(size, size));
+    }
+    issuer
+}
+
+/// Two mappings that differ in their listener, each with sessions as short as they may be.
+fn config(upstream: SocketAddr) -> String {
+    let listeners =
+        MAPPINGS.map(|name| format!("[[listener]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"\n"));
+    let mapping = |name: &str, prefix: &str, allow: &str| {
+        format!(
+            "[[mapping]]\nname = \"{name}\"\nsession = \"15m\"\n\
+             client = {{ network = [\"127.0.0.0/8\"], listener = \"{name}\" }}\n\
+             [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"{prefix}\"\nallow = [{allow}]\n"
+        )
+    };
+    let rest = format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\n\
+         [upstream]\nendpoints = [\"http://{upstream}\"]\nregion = \"us-east-1\"\n\
+         [issuer]\naccess_key = {{ env = \"SCOPEGATE_ACCESS_KEY\" }}\n\
+         secret_key = {{ env = \"SCOPEGATE_SECRET_KEY\" }}\n"
+    );
+    let [reader, writer] = MAPPINGS;
+    let reader = mapping(reader, "media/", r#""read", "list""#);
+    let writer = mapping(writer, "inbox/", r#""read", "list", "write", "delete""#);
+    [listeners.concat(), rest, reader, writer].concat()
+}
+
+fn metrics_of(admin: SocketAddr) -> Result<String, String> {
+    match http::get(admin, "/metrics") {
+        Ok(answer) if answer.status() == 200 => Ok(answer.text()),
+        Ok(answer) => Err(format!("/metrics answered {}", answer.status())),
+        Err(error) => Err(format!("/metrics: {error}")),
+    }
+}
+
+/// The first lines of a log that warn or worse.
+fn warnings(stderr: &str) -> Vec<String> {
+    let warns = |line: &&str| line.contains(" WARN ") || line.contains(" ERROR ");
+    stderr.lines().filter(warns).take(20).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_has_both_mappings_with_their_own_listeners() {
+        let config = config(SocketAddr::from(([127, 0, 0, 1], 9000)));
+        for line in [
+            "endpoints = [\"http://127.0.0.1:9000\"]",
+            "client = { network = [\"127.0.0.0/8\"], listener = \"writer\" }",
+            "allow = [\"read\", \"list\", \"write\", \"delete\"]",
+            "secret_key = { env = \"SCOPEGATE_SECRET_KEY\" }",
+        ] {
+            assert!(config.lines().any(|found| found == line), "{line} is not in\n{config}");
+        }
+    }
+
+    #[test]
+    fn warnings_are_found() {
+        let log = "10:00  INFO a\n10:01  WARN b\n10:02 ERROR c\n10:03  INFO the WARNING d\n";
+        assert_eq!(warnings(log), ["10:01  WARN b", "10:02 ERROR c"]);
+    }
+}

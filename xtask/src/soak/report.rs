@@ -1,0 +1,208 @@
+//! What a soak found, as markdown, and whether it is well.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    large::Transfer,
+    metrics::Sessions,
+    tally::{Failure, Tally},
+};
+
+/// A run of this many minutes sees every session of 15 minutes replaced.
+const SEES_A_REFRESH: u64 = 15;
+
+/// All that a soak measured.
+pub(crate) struct Summary {
+    pub(crate) minutes: u64,
+    /// The object of 5 GiB, or why it did not pass.
+    pub(crate) large: Result<Vec<Transfer>, String>,
+    pub(crate) load: Tally,
+    pub(crate) took: Duration,
+    /// KiB, at the most in each minute of the load.
+    pub(crate) memory: Vec<u64>,
+    /// By mapping, or why `/metrics` does not say.
+    pub(crate) sessions: Result<BTreeMap<String, Sessions>, String>,
+    /// The exit code after SIGTERM.
+    pub(crate) exit: Option<i32>,
+    /// The lines of the proxy's log that warn.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Summary {
+    /// Everything for which the soak failed.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Err(why) = &self.large {
+            problems.push(why.clone());
+        }
+        if self.load.failed > 0 {
+            problems.push(format!("{} of {} requests failed", self.load.failed, self.load.requests()));
+        }
+        if self.load.requests() == 0 {
+            problems.push("no request was made".to_owned());
+        }
+        match &self.sessions {
+            Err(why) => problems.push(why.clone()),
+            Ok(sessions) if self.minutes >= SEES_A_REFRESH => {
+                problems.extend(sessions.iter().filter(|(_, of)| of.mints < 2).map(|(mapping, of)| {
+                    format!(
+                        "{} mints of {mapping} in {} minutes: at least 2 were due",
+                        of.mints, self.minutes
+                    )
+                }));
+            }
+            Ok(_) => {}
+        }
+        if self.exit != Some(0) {
+            problems.push(format!("the proxy ended with {:?} after SIGTERM", self.exit));
+        }
+        problems
+    }
+
+    /// The summary to read.
+    pub(crate) fn markdown(&self) -> String {
+        [self.head(), self.large(), self.kinds(), self.memory(), self.mints(), self.lists()].concat()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "rounded figures are shown")]
+    fn head(&self) -> String {
+        let (requests, seconds) = (self.load.requests(), self.took.as_secs_f64());
+        format!(
+            "# Soak of {} minutes\n\n{requests} requests ({:.0}/s), {:.1} GB of bodies, {} failures.\n",
+            self.minutes,
+            requests as f64 / seconds,
+            self.load.body_bytes() as f64 / 1e9,
+            self.load.failed,
+        )
+    }
+
+    fn large(&self) -> String {
+        let Ok(transfers) = &self.large else { return String::new() };
+        let rows = transfers.iter().map(|transfer| {
+            let Transfer { name, bytes, before, peak, .. } = transfer;
+            format!(
+                "{name} | {} GiB | {:.0} | {before} | {peak}",
+                bytes >> 30,
+                transfer.megabytes_per_second()
+            )
+        });
+        table("One large object", "way | size | MB/s | RSS before, KiB | RSS at most, KiB", rows)
+    }
+
+    fn kinds(&self) -> String {
+        let rows = self.load.kinds.iter().map(|(name, kind)| {
+            let mean =
+                kind.time.as_secs_f64() * 1e3 / f64::from(u32::try_from(kind.requests).unwrap_or(u32::MAX));
+            format!("{name} | {} | {mean:.2} | {:.1}", kind.requests, kind.slowest.as_secs_f64() * 1e3)
+        });
+        table("Requests", "kind | number | mean, ms | slowest, ms", rows)
+    }
+
+    fn memory(&self) -> String {
+        let rows = self.memory.iter().enumerate().map(|(minute, kib)| format!("{} | {kib}", minute + 1));
+        table("Memory", "minute | RSS at most, KiB", rows)
+    }
+
+    fn mints(&self) -> String {
+        let rows = self.sessions.iter().flatten().map(|(mapping, of)| {
+            let expiration = of.expiration.map_or_else(|| "unknown".to_owned(), |at| format!("{at:.0}"));
+            format!("{mapping} | {} | {expiration}", of.mints)
+        });
+        table("Sessions", "mapping | mints | expiration, seconds since 1970", rows)
+    }
+
+    fn lists(&self) -> String {
+        let lists = [
+            ("What is wrong", self.problems()),
+            ("The first failures", self.load.failures.iter().map(described).collect()),
+            ("Warnings in the log", self.warnings.clone()),
+        ];
+        let filled = lists.into_iter().filter(|(_, items)| !items.is_empty());
+        let sections: Vec<String> =
+            filled.map(|(title, items)| format!("\n## {title}\n\n- {}\n", items.join("\n- "))).collect();
+        sections.concat()
+    }
+}
+
+fn described(failure: &Failure) -> String {
+    format!("after {:.1} s: {}", failure.after.as_secs_f64(), failure.what)
+}
+
+/// `columns` and each row with ` | ` between their cells.
+fn table(title: &str, columns: &str, rows: impl Iterator<Item = String>) -> String {
+    let line = "|---".repeat(columns.split('|').count());
+    let rows: Vec<String> = rows.map(|row| format!("| {row} |\n")).collect();
+    format!("\n## {title}\n\n| {columns} |\n{line}|\n{}", rows.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(minutes: u64) -> Summary {
+        let mut load = Tally::default();
+        load.count("GET", Duration::from_millis(2), Ok(1 << 30));
+        let transfer =
+            Transfer { name: "PUT", bytes: 5 << 30, took: Duration::from_secs(10), before: 9000, peak: 9500 };
+        Summary {
+            minutes,
+            large: Ok(vec![transfer]),
+            load,
+            took: Duration::from_secs(1),
+            memory: vec![10_000, 10_001],
+            sessions: Ok([("reader".to_owned(), Sessions { mints: 2, expiration: Some(1.7e9) })].into()),
+            exit: Some(0),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn sessions_with_one_mint() -> BTreeMap<String, Sessions> {
+        [("writer".to_owned(), Sessions { mints: 1, expiration: None })].into()
+    }
+
+    #[test]
+    fn a_good_run_has_its_figures_and_no_problem() {
+        let summary = summary(20);
+        assert_eq!(summary.problems(), Vec::<String>::new());
+        let text = summary.markdown();
+        for figure in [
+            "# Soak of 20 minutes\n\n1 requests (1/s), 1.1 GB of bodies, 0 failures.",
+            "| way | size | MB/s | RSS before, KiB | RSS at most, KiB |\n|---|---|---|---|---|\n| PUT | 5 GiB | 537 | 9000 | 9500 |",
+            "| GET | 1 | 2.00 | 2.0 |",
+            "| 2 | 10001 |",
+            "| reader | 2 | 1700000000 |",
+        ] {
+            assert!(text.contains(figure), "{figure} is not in\n{text}");
+        }
+        assert!(!text.contains("What is wrong"), "{text}");
+    }
+
+    #[test]
+    fn each_problem_is_told() {
+        let mut bad = summary(15);
+        bad.large = Err("PUT: 403 AccessDenied".to_owned());
+        let failure = Failure { after: Duration::from_millis(1500), what: "GET /tmp/x: 500".to_owned() };
+        bad.load.count("GET", Duration::ZERO, Err(failure));
+        bad.sessions = Ok(sessions_with_one_mint());
+        bad.exit = None;
+        assert_eq!(bad.problems().len(), 4, "{:?}", bad.problems());
+        let text = bad.markdown();
+        for told in [
+            "PUT: 403 AccessDenied",
+            "1 of 2 requests failed",
+            "1 mints of writer",
+            "after 1.5 s: GET /tmp/x: 500",
+        ] {
+            assert!(text.contains(told), "{told} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_short_run_need_not_see_a_refresh() {
+        let mut short = summary(14);
+        short.sessions = Ok(sessions_with_one_mint());
+        assert_eq!(short.problems(), Vec::<String>::new());
+        short.sessions = Err("/metrics answered 404".to_owned());
+        assert_eq!(short.problems(), ["/metrics answered 404"]);
+    }
+}

@@ -1,0 +1,153 @@
+//! `minio` and `mc`, which the tests run: found, or installed with Go.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{complain, support::minio::Programs};
+
+/// What to do where a tool is neither found nor can be built.
+const WITHOUT_GO: &str = "\
+There is no `go` to build it with. Do one of these, then try again:
+  - install Go 1.24 or later (https://go.dev/doc/install)
+  - or put minio and mc into $PATH
+  - or name them in MINIO_BIN and MC_BIN";
+
+struct Tool {
+    name: &'static str,
+    /// The variable that names one which is there already.
+    variable: &'static str,
+    /// The Go package at the version to build. MinIO publishes no binaries any more, and its release
+    /// tags fail the module proxy's checks.
+    package: &'static str,
+}
+
+const MINIO: Tool = Tool {
+    name: "minio",
+    variable: "MINIO_BIN",
+    package: "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c",
+};
+
+const MC: Tool = Tool {
+    name: "mc",
+    variable: "MC_BIN",
+    package: "github.com/minio/mc@v0.0.0-20250313080218-cf909e1063a9",
+};
+
+/// Finds both tools, installing into `target/tools` what is missing.
+///
+/// # Errors
+/// Which tool is missing or does not run, and how to get it.
+pub(crate) fn set_up(workspace: &Path) -> Result<Programs, String> {
+    let folder = target_folder(workspace).join("tools");
+    Ok(Programs { minio: find_or_install(&MINIO, &folder)?, mc: find_or_install(&MC, &folder)? })
+}
+
+/// Where cargo builds.
+pub(crate) fn target_folder(workspace: &Path) -> PathBuf {
+    workspace.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+fn find_or_install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
+    if let Some(named) = env::var_os(tool.variable).filter(|value| !value.is_empty()) {
+        // Whoever names a tool means that one: another in its place would be a surprise.
+        return usable(tool, Path::new(&named)).map_err(|why| format!("${}: {why}", tool.variable));
+    }
+    let search = env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_path_buf()).chain(env::split_paths(&search));
+    for candidate in folders.map(|folder| folder.join(tool.name)).filter(|path| path.is_file()) {
+        match usable(tool, &candidate) {
+            Ok(found) => return Ok(found),
+            Err(why) => complain(&format!("passed over: {why}")),
+        }
+    }
+    install(tool, folder)
+}
+
+/// The absolute path of a binary which says that it is the tool. Midnight Commander is also called `mc`.
+fn usable(tool: &Tool, path: &Path) -> Result<PathBuf, String> {
+    let shown = path.display();
+    let path = path.canonicalize().map_err(|error| format!("{shown}: {error}"))?;
+    let output = Command::new(&path)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{shown} does not run: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() && is_version_of(tool.name, &said) {
+        return Ok(path);
+    }
+    let first = said.lines().next().unwrap_or_default();
+    Err(format!("{shown} is not MinIO's {}: --version ended with {} and {first:?}", tool.name, output.status))
+}
+
+fn is_version_of(name: &str, said: &str) -> bool {
+    said.strip_prefix(name).is_some_and(|rest| rest.starts_with(" version ")) && said.contains("MinIO")
+}
+
+/// Builds the tool beside its place and moves it there whole: an interrupted build leaves nothing behind
+/// that could be taken for the tool.
+fn install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
+    require_go(tool)?;
+    complain(&format!("{} was not found; building {} (some minutes, once)", tool.name, tool.package));
+    let build = folder.join(format!("build-{}-{}", tool.name, std::process::id()));
+    let installed = go_install(tool, &build).and_then(|built| {
+        usable(tool, &built)?;
+        let place = folder.join(tool.name);
+        fs::rename(&built, &place).map_err(|error| format!("cannot make {}: {error}", place.display()))?;
+        usable(tool, &place)
+    });
+    let _left_over = fs::remove_dir_all(&build);
+    installed
+}
+
+fn require_go(tool: &Tool) -> Result<(), String> {
+    match Command::new("go").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(format!("the tests need {}, which was not found.\n{WITHOUT_GO}", tool.name)),
+    }
+}
+
+fn go_install(tool: &Tool, build: &Path) -> Result<PathBuf, String> {
+    fs::create_dir_all(build).map_err(|error| format!("cannot make {}: {error}", build.display()))?;
+    let build = build.canonicalize().map_err(|error| format!("{}: {error}", build.display()))?;
+    let status = Command::new("go")
+        .args(["install", tool.package])
+        .env("GOBIN", &build)
+        // Outside any module and for this machine, whatever the caller's shell says.
+        .env("GO111MODULE", "on")
+        .env_remove("GOOS")
+        .env_remove("GOARCH")
+        .env_remove("GOFLAGS")
+        .current_dir(&build)
+        .status()
+        .map_err(|error| format!("cannot start go: {error}"))?;
+    if status.success() {
+        return Ok(build.join(tool.name));
+    }
+    Err(format!("`go install {}` ended with {status}; its own words are above", tool.package))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_is_known_by_its_version_line() {
+        let minio =
+            "minio version DEVELOPMENT.GOGET (commit-id=DEVELOPMENT.GOGET)\nCopyright: 2015-0000 MinIO, Inc.";
+        assert!(is_version_of("minio", minio));
+        assert!(!is_version_of("mc", minio));
+        assert!(!is_version_of("mc", "GNU Midnight Commander 4.8.29\n"));
+    }
+
+    #[test]
+    fn another_program_is_not_taken_for_the_tool() {
+        let other = env::current_exe().unwrap();
+        let why = usable(&MC, &other).unwrap_err();
+        assert!(why.contains("is not MinIO's mc"), "{why}");
+        assert!(usable(&MC, Path::new("no/such/mc")).unwrap_err().contains("no/such/mc"));
+    }
+}
