@@ -1,0 +1,11 @@
+#!/bin/sh
+# Sets MinIO up by mc alone: a bucket, an object, and the issuer with its policy.
+set -eu
+until mc alias set store http://minio:9000 root-admin "$MINIO_ROOT_PASSWORD" >/dev/null 2>&1; do
+    sleep 1
+done
+mc mb --ignore-existing store/tmp
+echo "Hello from MinIO." | mc pipe store/tmp/media/hello.txt
+mc admin user add store stsadmin "$ISSUER_SECRET"
+mc admin policy create store scopegate-issuer /issuer-policy.json
+mc admin policy attach store scopegate-issuer --user stsadmin 2>/dev/null || true
