@@ -3,6 +3,8 @@
 mod diagnostic;
 mod environment;
 mod issuer;
+mod limits;
+mod listeners;
 mod mappings;
 mod parse;
 mod reach;
@@ -55,6 +57,11 @@ pub struct Listener {
     pub name: Box<str>,
     /// Where it listens.
     pub address: ListenAddress,
+    /// Hosts that clients may ask for besides loopback and the listener's own address: as a Host header spells them,
+    /// in lower case and without a port.
+    pub hosts: Vec<Box<str>>,
+    /// The domain below which a bucket is a host of its own, in lower case.
+    pub domain: Option<Box<str>>,
 }
 
 /// Where a listener listens.

@@ -9,11 +9,8 @@
 //! use scopegate::refusal::Rule;
 //! use scopegate::scope::{BucketName, Prefix, Right, Scope};
 //!
-//! let scope = Scope {
-//!     bucket: BucketName::parse("tmp")?,
-//!     prefix: Prefix::parse("media/")?,
-//!     allow: [Right::Read, Right::List].into_iter().collect(),
-//! };
+//! let rights = [Right::Read, Right::List].into_iter().collect();
+//! let scope = Scope::new(BucketName::parse("tmp")?, Prefix::parse("media/")?, rights);
 //! let mapping = Mapping::of_scopes("media-reader", vec![scope]);
 //! let headers = HeaderMap::new();
 //!

@@ -1,5 +1,6 @@
 //! Bounds on what peers control.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// The limits of a proxy, each with its default.
@@ -7,8 +8,18 @@ use std::time::Duration;
 pub struct Limits {
     /// Client connections at once, over all listeners.
     pub connections: usize,
-    /// The time a client has to send a request's head, and a connection may be idle between requests.
+    /// Client connections at once from one address, over all listeners.
+    pub connections_per_client: usize,
+    /// The time a client has to send a request's head, once it has begun.
     pub header_timeout: Duration,
+    /// The time a connection may be idle before a request begins.
+    pub idle_timeout: Duration,
+    /// The time a whole request may take, with both bodies.
+    pub request_timeout: Duration,
+    /// Longest head of a request, in bytes.
+    pub header_bytes: usize,
+    /// Most headers of a request.
+    pub headers: usize,
     /// The time a body may stand still, in either direction.
     pub stall_timeout: Duration,
     /// The time an upstream has to accept a connection.
@@ -21,6 +32,14 @@ pub struct Limits {
     pub mint_timeout: Duration,
     /// Mints per second, over all mappings.
     pub mints_per_second: u32,
+    /// Requests of one mapping that are served at once.
+    pub requests_per_mapping: usize,
+    /// Requests of one mapping that wait for their turn.
+    pub queue_per_mapping: usize,
+    /// The time a request waits for its turn.
+    pub queue_timeout: Duration,
+    /// Requests per second of one mapping, with a burst of as many; none is no bound.
+    pub requests_per_second: Option<NonZeroU32>,
     /// The time that running requests have to finish after SIGTERM.
     pub drain_timeout: Duration,
 }
@@ -29,13 +48,22 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
-            header_timeout: Duration::from_mins(1),
+            connections_per_client: 4096,
+            header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_mins(1),
+            request_timeout: Duration::from_hours(6),
+            header_bytes: 32 * 1024,
+            headers: 100,
             stall_timeout: Duration::from_mins(1),
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_mins(5),
             session_wait: Duration::from_secs(10),
             mint_timeout: Duration::from_secs(10),
             mints_per_second: 10,
+            requests_per_mapping: 1024,
+            queue_per_mapping: 1024,
+            queue_timeout: Duration::from_secs(10),
+            requests_per_second: None,
             drain_timeout: Duration::from_secs(30),
         }
     }

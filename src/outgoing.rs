@@ -197,11 +197,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn mapping() -> Mapping {
-        let scope = Scope {
-            bucket: BucketName::parse("tmp").unwrap(),
-            prefix: Prefix::parse("").unwrap(),
-            allow: Right::ALL.into_iter().collect(),
-        };
+        let rights = Right::ALL.into_iter().collect();
+        let scope = Scope::new(BucketName::parse("tmp").unwrap(), Prefix::parse("").unwrap(), rights);
         Mapping::of_scopes("all", vec![scope])
     }
 

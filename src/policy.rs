@@ -144,11 +144,8 @@ mod tests {
     use crate::scope::Prefix;
 
     fn scope(bucket: &str, prefix: &str, allow: &[Right]) -> Scope {
-        Scope {
-            bucket: BucketName::parse(bucket).unwrap(),
-            prefix: Prefix::parse(prefix).unwrap(),
-            allow: allow.iter().copied().collect(),
-        }
+        let rights = allow.iter().copied().collect();
+        Scope::new(BucketName::parse(bucket).unwrap(), Prefix::parse(prefix).unwrap(), rights)
     }
 
     #[test]

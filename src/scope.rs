@@ -256,6 +256,15 @@ pub struct Scope {
     pub prefix: Prefix,
     /// What may be done there.
     pub allow: Rights,
+    /// The largest body of one upload, in bytes, where there is a bound besides S3's own.
+    pub max_object_size: Option<u64>,
+}
+
+impl Scope {
+    /// A scope without further bounds.
+    pub fn new(bucket: BucketName, prefix: Prefix, allow: Rights) -> Self {
+        Self { bucket, prefix, allow, max_object_size: None }
+    }
 }
 
 #[cfg(test)]

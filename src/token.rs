@@ -133,7 +133,7 @@ pub fn shell_quoted(text: &str) -> String {
 pub fn typed_scope(bucket: &str, prefix: &str, allow: Rights) -> Result<Scope, String> {
     let bucket = BucketName::parse(bucket).map_err(|why| format!("--bucket: {why}"))?;
     let prefix = Prefix::parse_typed(prefix).map_err(|why| format!("--prefix: {why}"))?;
-    Ok(Scope { bucket, prefix, allow })
+    Ok(Scope::new(bucket, prefix, allow))
 }
 
 #[cfg(test)]

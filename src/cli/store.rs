@@ -152,7 +152,7 @@ fn anything_in(bucket: &str) -> Result<Mapping, CommandError> {
     let bad = |why| CommandError::usage(format!("{bucket:?}: {why}"));
     let bucket = BucketName::parse(bucket).map_err(bad)?;
     let allow = [Right::Read, Right::List].into_iter().collect();
-    let scope = Scope { bucket, prefix: Prefix::parse("").map_err(bad)?, allow };
+    let scope = Scope::new(bucket, Prefix::parse("").map_err(bad)?, allow);
     Ok(Mapping::of_scopes("token", vec![scope]))
 }
 

@@ -1,8 +1,9 @@
 //! `[[mapping]]`: clients, scopes and rights.
 
-use super::parse::{Listeners, read_name, read_word};
+use super::listeners::Listeners;
+use super::parse::{read_name, read_word};
 use super::reader::{At, Reader, Table, nearest};
-use super::value::parse_network;
+use super::value::{parse_network, parse_size};
 use crate::client::{ListenerId, Matcher};
 use crate::mapping::{Mapping, MintWhen};
 use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
@@ -14,6 +15,8 @@ use std::time::Duration;
 const MAX_MAPPINGS: usize = 10_000;
 const MAX_SCOPES: usize = 64;
 const MAX_NETWORKS: usize = 1000;
+/// The largest object that S3 knows: 5 TiB.
+const MAX_OBJECT: u64 = 5 << 40;
 /// MinIO takes sessions of 15 minutes and more; other stores end at 12 hours.
 const SESSION: RangeInclusive<Duration> = Duration::from_mins(15)..=Duration::from_hours(12);
 
@@ -154,8 +157,19 @@ fn read_scope(table: Table<'_>, reader: &Reader<'_>) -> Option<Scope> {
             Prefix::parse(prefix.value).map_err(|why| reader.error(prefix.offset, "not a prefix", why)).ok()
         });
     let allow = read_rights(&table, reader);
+    let max_object_size = read_size(&table, reader);
     table.finish(reader);
-    Some(Scope { bucket: bucket?, prefix: prefix?, allow: allow? })
+    Some(Scope { bucket: bucket?, prefix: prefix?, allow: allow?, max_object_size })
+}
+
+fn read_size(table: &Table<'_>, reader: &Reader<'_>) -> Option<u64> {
+    let text = table.string(reader, "max_object_size")?;
+    let size = parse_size(text.value).filter(|size| (1..=MAX_OBJECT).contains(size));
+    if size.is_none() {
+        let help = "write a size from 1B to 5TiB, as in \"100MiB\" or \"5GiB\"";
+        reader.error(text.offset, "max_object_size is not a size in its range", help);
+    }
+    size
 }
 
 fn read_rights(table: &Table<'_>, reader: &Reader<'_>) -> Option<Rights> {

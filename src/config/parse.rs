@@ -1,19 +1,14 @@
 //! From TOML to [`Config`], noting every mistake on the way.
 
 use super::issuer::read_issuer;
+use super::limits::read_limits;
+use super::listeners::read_listeners;
 use super::mappings::read_mappings;
 use super::reader::{At, Reader, Table};
-use super::value::parse_listen_address;
-use super::{Config, Diagnostic, Environment, Listener, Log, LogFormat, LogLevel, Upstream, reach};
+use super::{Config, Diagnostic, Environment, Log, LogFormat, LogLevel, Upstream, reach};
 use crate::endpoint::Endpoint;
-use crate::limits::Limits;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
-use std::time::Duration;
 use toml::de::DeTable;
-
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_hours(1);
 
 pub(super) fn parse(source: &str, environment: &dyn Environment) -> Result<Config, Vec<Diagnostic>> {
     let reader = Reader::new(source);
@@ -54,44 +49,6 @@ fn require<'t>(root: &Table<'t>, reader: &Reader<'_>, key: &'static str, name: &
         reader.error(0, format!("there is no {name}"), format!("add a section {name}; proxy.toml shows one"));
     }
     table
-}
-
-/// The listeners that could be read, and whether those are all.
-pub(super) struct Listeners {
-    pub(super) list: Vec<At<Listener>>,
-    pub(super) sound: bool,
-}
-
-fn read_listeners(root: &Table<'_>, reader: &Reader<'_>) -> Listeners {
-    let tables = root.tables(reader, "listener", "[[listener]]");
-    if tables.is_empty() {
-        reader.error(0, "there is no [[listener]]", "add one: [[listener]] with name and address");
-    }
-    let count = tables.len();
-    let mut listeners: Vec<At<Listener>> = Vec::new();
-    for table in tables {
-        let offset = table.offset();
-        let name = read_name(&table, reader);
-        if let Some(name) = &name
-            && listeners.iter().any(|other| *other.value.name == *name.value)
-        {
-            reader.error(
-                name.offset,
-                format!("the listener {:?} is there twice", name.value),
-                "give each its own name",
-            );
-        }
-        let address = table.required(reader, "address", "\"127.0.0.1:8080\"").and_then(|text| {
-            parse_listen_address(text.value)
-                .map_err(|help| reader.error(text.offset, "address is not one to listen on", help))
-                .ok()
-        });
-        table.finish(reader);
-        if let (Some(name), Some(address)) = (name, address) {
-            listeners.push(At { value: Listener { name: name.value.into(), address }, offset });
-        }
-    }
-    Listeners { sound: listeners.len() == count, list: listeners }
 }
 
 pub(super) fn read_name<'t>(table: &Table<'t>, reader: &Reader<'_>) -> Option<At<&'t str>> {
@@ -165,33 +122,6 @@ pub(super) fn read_word<T: Copy>(
         );
     }
     found
-}
-
-fn read_limits(table: Table<'_>, reader: &Reader<'_>) -> (Limits, Option<NonZeroUsize>) {
-    let default = Limits::default();
-    let time = |key, default: Duration| table.duration(reader, key, SECOND / 10..=HOUR).unwrap_or(default);
-    let limits = Limits {
-        connections: table
-            .number(reader, "connections", 1..=1_000_000)
-            .and_then(|count| usize::try_from(count).ok())
-            .unwrap_or(default.connections),
-        header_timeout: time("header_timeout", default.header_timeout),
-        stall_timeout: time("stall_timeout", default.stall_timeout),
-        connect_timeout: time("connect_timeout", default.connect_timeout),
-        response_timeout: time("response_timeout", default.response_timeout),
-        session_wait: time("session_wait", default.session_wait),
-        mint_timeout: time("mint_timeout", default.mint_timeout),
-        mints_per_second: table
-            .number(reader, "mints_per_second", 1..=1000)
-            .and_then(|count| u32::try_from(count).ok())
-            .unwrap_or(default.mints_per_second),
-        drain_timeout: table
-            .duration(reader, "drain_timeout", Duration::ZERO..=HOUR)
-            .unwrap_or(default.drain_timeout),
-    };
-    let workers = table.number(reader, "workers", 1..=1024).and_then(|count| usize::try_from(count).ok());
-    table.finish(reader);
-    (limits, workers.and_then(NonZeroUsize::new))
 }
 
 fn read_log(table: Table<'_>, reader: &Reader<'_>) -> Log {

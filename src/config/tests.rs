@@ -2,6 +2,7 @@ use super::*;
 use crate::mapping::MintWhen;
 use crate::secret::Secret;
 use proptest::prelude::*;
+use std::num::NonZeroU32;
 
 /// Product.md's example, to the letter.
 pub(crate) const EXAMPLE: &str = r#"[[listener]]
@@ -171,6 +172,33 @@ fn one_mistake_each() {
         ),
         (
             "[admin]",
+            "[limits]\nconnections_per_client = 0\nidle_timeout = \"1d\"\nrequest_timeout = \"0s\"\n\
+             header_bytes = 4095\nheaders = 1001\nrequests_per_mapping = 0\nqueue_per_mapping = -1\n\
+             queue_timeout = 10\nrequests_per_second = 0\n[admin]",
+            &[
+                "6:26 connections_per_client is out of range",
+                "7:16 idle_timeout is not a duration",
+                "8:19 request_timeout is not a duration in its range | write a duration from 1s to 168h",
+                "9:16 header_bytes is out of range | write a number from 4096 to 131072",
+                "10:11 headers is out of range",
+                "11:24 requests_per_mapping is out of range",
+                "12:21 queue_per_mapping is out of range",
+                "13:17 queue_timeout is of type integer",
+                "14:23 requests_per_second is out of range",
+            ],
+        ),
+        (
+            "[admin]",
+            "hosts = [\"S3.test\", \"s3.test\", \"a:80\"]\ndomain = \"10.0.0.1\"\n[admin]",
+            &["5:21 the host \"s3.test\" is there twice", "5:32 not a host", "6:10 not a domain"],
+        ),
+        (
+            "allow  =",
+            "max_object_size = \"100MB\"\nallow  =",
+            &["25:19 max_object_size is not a size in its range | write a size from 1B to 5TiB"],
+        ),
+        (
+            "[admin]",
             "[log]\nformat = \"xml\"\naccess = \"yes\"\n[admin]",
             &["6:10 format has no such value", "7:10 access is of type string"],
         ),
@@ -183,6 +211,39 @@ fn one_mistake_each() {
             assert!(found.iter().any(|line| line.contains(part)), "{to}: no {part:?} in {found:#?}");
         }
         assert!(found.len() <= expected.len(), "{to}: {found:#?}");
+    }
+}
+
+/// What is commented out there is the default, or an example where nothing is.
+#[test]
+fn the_file_that_shows_every_key_says_the_defaults() {
+    let shown = include_str!("../../proxy.toml");
+    let uncommented: String = shown
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ") || rest.starts_with('[')))
+        .zip(shown.lines())
+        .map(|(uncommented, line)| uncommented.unwrap_or(line).to_owned() + "\n")
+        .collect();
+    let environment = &Env(&["SCOPEGATE_ACCESS_KEY", "SCOPEGATE_SECRET_KEY"]);
+    let config = Config::parse(&uncommented, environment).unwrap();
+    let examples = Limits { requests_per_second: NonZeroU32::new(1000), ..Limits::default() };
+    assert_eq!(config.limits, examples);
+    assert_eq!(*config.listeners[0].hosts, [Box::from("s3.example.test")]);
+    assert_eq!(config.listeners[0].domain.as_deref(), Some("s3.example.test"));
+    assert_eq!(config.mappings[0].scopes[0].max_object_size, Some(100 << 20));
+    assert_eq!(config.log, Log::default());
+}
+
+struct Env(&'static [&'static str]);
+
+impl Environment for Env {
+    fn variable(&self, name: &str) -> Result<Secret, Failed> {
+        assert!(self.0.contains(&name), "{name}");
+        Ok(Secret::new("stsadmin".into()))
+    }
+
+    fn file(&self, path: &Path) -> Result<Secret, Failed> {
+        panic!("{}", path.display());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::ListenAddress;
 use ipnet::IpNet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -43,6 +43,48 @@ pub(super) fn show_duration(duration: Duration) -> String {
     }
 }
 
+/// A size such as `100MiB`, `5GiB` or `512B`.
+pub(super) fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+/// A domain name, in lower case.
+pub(super) fn parse_domain(text: &str) -> Result<Box<str>, &'static str> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // A name whose last label is a number is read as an IPv4 address by many.
+    let numeric = text.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    if text.len() > 253 || numeric || !text.split('.').all(label) {
+        return Err("write a DNS name without scheme, port or final dot, as in \"s3.example.test\"");
+    }
+    Ok(text.to_ascii_lowercase().into())
+}
+
+/// A host as a Host header names it, without a port, in lower case.
+pub(super) fn parse_host(text: &str) -> Result<Box<str>, &'static str> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    match bare.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => Ok(format!("[{address}]").into()),
+        Ok(IpAddr::V4(address)) if bare == text => Ok(address.to_string().into()),
+        _ => parse_domain(text)
+            .map_err(|_| "write a DNS name or an address without a port, as in \"s3.example.test\""),
+    }
+}
+
 /// Where a listener listens.
 pub(super) fn parse_listen_address(text: &str) -> Result<ListenAddress, &'static str> {
     if let Some(path) = text.strip_prefix("unix:") {
@@ -59,7 +101,7 @@ pub(super) fn parse_listen_address(text: &str) -> Result<ListenAddress, &'static
 
 /// A network; one address is a network of itself.
 pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
-    let network: IpNet = match text.parse::<std::net::IpAddr>() {
+    let network: IpNet = match text.parse::<IpAddr>() {
         Ok(address) => address.into(),
         Err(_) => {
             text.parse().map_err(|_| "write a network, as in \"10.0.0.0/8\" or \"::1/128\"".to_owned())?
@@ -101,6 +143,38 @@ mod tests {
         for text in ["15m", "12h", "500ms", "61s", "0s"] {
             assert_eq!(parse_duration(text).map(show_duration).as_deref(), Some(text));
         }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("1B", 1), ("4KiB", 4096), ("100MiB", 104_857_600), ("5TiB", 5 << 40)] {
+            assert_eq!(parse_size(text), Some(bytes), "{text}");
+        }
+        for bad in ["", "1", "MiB", "1MB", "1.5GiB", "-1B", "1 MiB", "99999999999TiB"] {
+            assert_eq!(parse_size(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_domains() {
+        let cases = [
+            ("S3.Example.Test", "s3.example.test"),
+            ("minio_proxy", "minio_proxy"),
+            ("10.1.2.3", "10.1.2.3"),
+            ("::1", "[::1]"),
+            ("[FD00:0::1]", "[fd00::1]"),
+        ];
+        for (text, host) in cases {
+            assert_eq!(parse_host(text).as_deref(), Ok(host), "{text}");
+        }
+        let long = "a.".repeat(126) + "ab";
+        for bad in
+            ["", "a.", ".a", "a..b", "-a", "a-", "a b", "a:80", "http://a", "*.a", "10.1", "a/b", "ü", &long]
+        {
+            assert!(parse_host(bad).is_err() && parse_domain(bad).is_err(), "{bad:?}");
+        }
+        assert!(parse_domain("10.1.2.3").is_err() && parse_domain("[::1]").is_err());
+        assert!(parse_host("[10.1.2.3]").is_err());
     }
 
     #[test]

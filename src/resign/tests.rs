@@ -15,11 +15,8 @@ use proptest::prelude::*;
 use std::time::{Duration, SystemTime};
 
 fn mapping() -> Mapping {
-    let scope = Scope {
-        bucket: BucketName::parse("tmp").unwrap(),
-        prefix: Prefix::parse("").unwrap(),
-        allow: Right::ALL.into_iter().collect(),
-    };
+    let rights = Right::ALL.into_iter().collect();
+    let scope = Scope::new(BucketName::parse("tmp").unwrap(), Prefix::parse("").unwrap(), rights);
     Mapping::of_scopes("all", vec![scope])
 }
 

@@ -14,11 +14,8 @@ use scopegate::policy::SessionPolicy;
 use scopegate::scope::{BucketName, Prefix, Right, Scope};
 
 fn scope(bucket: &str, prefix: &str, rights: &[Right]) -> Scope {
-    Scope {
-        bucket: BucketName::parse(bucket).unwrap(),
-        prefix: Prefix::parse(prefix).unwrap(),
-        allow: rights.iter().copied().collect(),
-    }
+    let rights = rights.iter().copied().collect();
+    Scope::new(BucketName::parse(bucket).unwrap(), Prefix::parse(prefix).unwrap(), rights)
 }
 
 /// Method, target, headers, body, and the right it needs; none for what no right alone grants.

@@ -1,0 +1,59 @@
+//! `[limits]`: bounds on what peers control.
+
+use super::reader::{Reader, Table};
+use crate::limits::Limits;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+/// A whole request may take longer than any one of its steps: a week is time for the largest object.
+const REQUEST: RangeInclusive<Duration> = SECOND..=Duration::from_hours(168);
+/// Most connections, or requests, at once.
+const MOST: u64 = 1_000_000;
+
+/// The limits, and the number of workers where that is given.
+pub(super) fn read_limits(table: Table<'_>, reader: &Reader<'_>) -> (Limits, Option<NonZeroUsize>) {
+    let default = Limits::default();
+    let time = |key, default: Duration| table.duration(reader, key, SECOND / 10..=HOUR).unwrap_or(default);
+    let count = |key, range, default: usize| number(&table, reader, key, range).unwrap_or(default);
+    let limits = Limits {
+        connections: count("connections", 1..=MOST, default.connections),
+        connections_per_client: count("connections_per_client", 1..=MOST, default.connections_per_client),
+        header_timeout: time("header_timeout", default.header_timeout),
+        idle_timeout: time("idle_timeout", default.idle_timeout),
+        request_timeout: table
+            .duration(reader, "request_timeout", REQUEST)
+            .unwrap_or(default.request_timeout),
+        header_bytes: count("header_bytes", 4096..=131_072, default.header_bytes),
+        headers: count("headers", 16..=1000, default.headers),
+        stall_timeout: time("stall_timeout", default.stall_timeout),
+        connect_timeout: time("connect_timeout", default.connect_timeout),
+        response_timeout: time("response_timeout", default.response_timeout),
+        session_wait: time("session_wait", default.session_wait),
+        mint_timeout: time("mint_timeout", default.mint_timeout),
+        mints_per_second: number(&table, reader, "mints_per_second", 1..=1000)
+            .unwrap_or(default.mints_per_second),
+        requests_per_mapping: count("requests_per_mapping", 1..=MOST, default.requests_per_mapping),
+        queue_per_mapping: count("queue_per_mapping", 0..=MOST, default.queue_per_mapping),
+        queue_timeout: time("queue_timeout", default.queue_timeout),
+        requests_per_second: number(&table, reader, "requests_per_second", 1..=MOST)
+            .and_then(NonZeroU32::new),
+        drain_timeout: table
+            .duration(reader, "drain_timeout", Duration::ZERO..=HOUR)
+            .unwrap_or(default.drain_timeout),
+    };
+    let workers = number(&table, reader, "workers", 1..=1024).and_then(NonZeroUsize::new);
+    table.finish(reader);
+    (limits, workers)
+}
+
+fn number<N: TryFrom<u64>>(
+    table: &Table<'_>,
+    reader: &Reader<'_>,
+    key: &'static str,
+    range: RangeInclusive<u64>,
+) -> Option<N> {
+    table.number(reader, key, range).and_then(|number| N::try_from(number).ok())
+}
