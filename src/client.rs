@@ -22,6 +22,11 @@ impl Client {
         Self { address: address.map(|address| address.to_canonical()), listener }
     }
 
+    /// The listener that it came in by.
+    pub fn listener(&self) -> ListenerId {
+        self.listener
+    }
+
     /// Where it connects from.
     pub fn address(&self) -> Option<IpAddr> {
         self.address

@@ -25,6 +25,7 @@
 pub mod access;
 pub mod amz_date;
 pub mod body;
+pub mod browser;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -32,6 +33,7 @@ pub mod connect;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod endpoint;
+pub mod http1;
 pub mod limits;
 pub mod log;
 pub mod mapping;

@@ -2,8 +2,10 @@
 
 use crate::access::AccessRecord;
 use crate::amz_date::AmzDate;
-use crate::body::{BoxError, Gate, Upload, read_error_body};
+use crate::body::{BoxError, Upload, read_error_body};
+use crate::browser::{self, AllowedHosts};
 use crate::client::Client;
+use crate::http1::Malformed;
 use crate::limits::Limits;
 use crate::mapping::{self, Mapping};
 use crate::metrics::Metrics;
@@ -17,7 +19,7 @@ use crate::session::Session;
 use crate::session_table::{Clock, Slot};
 use crate::upstream::{Download, Pool, SendError};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,6 +31,8 @@ pub struct Shared {
     pub mappings: Vec<Mapping>,
     /// Their sessions, in the same order.
     pub slots: Vec<Arc<Slot>>,
+    /// The hosts that each listener answers to.
+    pub hosts: Vec<AllowedHosts>,
     /// The limits.
     pub limits: Limits,
     /// The counts.
@@ -39,58 +43,74 @@ pub struct Shared {
     pub clock: Clock,
 }
 
-/// The proxy, as one worker thread has it. `B` is the body of clients' requests.
-pub struct Proxy<B> {
+/// Of a listener that is not configured: its clients are on loopback, or give an address.
+static NO_HOSTS: AllowedHosts = AllowedHosts::none();
+
+/// The proxy, as one worker thread has it.
+pub struct Proxy {
     shared: Arc<Shared>,
-    pool: Rc<Pool<B>>,
+    pool: Rc<Pool>,
 }
 
 /// The response to a client.
-pub type Answer<B> = Response<ResponseBody<Download<B>>>;
+pub type Answer = Response<AnswerBody>;
+
+/// Its body.
+pub type AnswerBody = ResponseBody<Download>;
 
 /// A store's answer, read as far as it had to be.
-enum FromStore<B> {
-    Streaming(Response<Download<B>>),
+enum FromStore {
+    Streaming(Response<Download>),
     Read(http::response::Parts, Bytes),
 }
 
-impl<B> Proxy<B>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
-{
+/// What is read of a client's body.
+pub trait ClientBody: Body<Data = Bytes, Error: Into<BoxError>> + Unpin {}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ClientBody for B {}
+
+impl Proxy {
     /// A proxy over `pool`.
-    pub fn new(shared: Arc<Shared>, pool: Rc<Pool<B>>) -> Self {
+    pub fn new(shared: Arc<Shared>, pool: Rc<Pool>) -> Self {
         Self { shared, pool }
     }
 
     /// Answers a request of `client`.
-    pub async fn handle(&self, client: Client, request: Request<B>) -> Answer<B> {
+    pub async fn handle<B: ClientBody>(&self, client: Client, request: Request<B>) -> Answer {
         let (head, body) = request.into_parts();
-        let (metrics, log) = (Arc::clone(&self.shared.metrics), self.shared.access_log);
-        let mut record = AccessRecord::begin(metrics, log, client, &head.method, head.uri.path());
-        let upload = Upload::new(body, self.shared.limits.stall_timeout);
+        let mut record = self.record(client, &head.method, head.uri.path());
+        let upload = Upload::new(body);
         let served = self.serve(client, &head, &upload, &mut record).await;
         record.received(upload.sent());
-        let answer = match served {
+        match served {
             Ok(FromStore::Streaming(answer)) => relay(answer, record),
             Ok(FromStore::Read(parts, body)) => relay_read(parts, body, record),
             Err(refusal) => refuse(&refusal, head.uri.path(), record),
-        };
-        drain_rest(&answer, &head, upload);
-        answer
+        }
     }
 
-    async fn serve(
+    /// Answers `client` who sent what is no request.
+    pub fn refuse_malformed(&self, client: Client, malformed: &Malformed) -> Answer {
+        let unread = Method::from_bytes(b"-").unwrap_or_default();
+        refuse(&Refusal::from(*malformed), "", self.record(client, &unread, ""))
+    }
+
+    fn record(&self, client: Client, method: &Method, path: &str) -> AccessRecord {
+        AccessRecord::begin(Arc::clone(&self.shared.metrics), self.shared.access_log, client, method, path)
+    }
+
+    async fn serve<B: ClientBody>(
         &self,
         client: Client,
         head: &http::request::Parts,
         upload: &Rc<Upload<B>>,
         record: &mut AccessRecord,
-    ) -> Result<FromStore<B>, Refusal> {
+    ) -> Result<FromStore, Refusal> {
         let (index, mapping) = mapping::find(&self.shared.mappings, &client)
             .ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))?;
         record.mapped(index);
-        check_host(head)?;
+        let hosts = self.shared.hosts.get(client.listener().0).unwrap_or(&NO_HOSTS);
+        browser::check(hosts, &client, &head.method, &head.headers)?;
         let grant = mapping.grant(&head.method, head.uri.path(), head.uri.query(), &head.headers)?;
         record.granted(grant.operation());
         let payload = Payload::classify(grant.spec(), &head.headers)?;
@@ -101,13 +121,13 @@ where
     }
 
     /// Sends a request with the mapping's session; once more with a new one if the store does not know the first.
-    async fn exchange(
+    async fn exchange<B: ClientBody>(
         &self,
         outgoing: &Outgoing,
         upload: &Rc<Upload<B>>,
         slot: &Slot,
         record: &mut AccessRecord,
-    ) -> Result<FromStore<B>, Refusal> {
+    ) -> Result<FromStore, Refusal> {
         let mut replayed = false;
         loop {
             let session = self.session(slot, record).await?;
@@ -145,27 +165,24 @@ where
     }
 
     /// Sends a request once; a second time if the connection turns out to be one that the store had closed.
-    async fn attempt(
+    async fn attempt<B: ClientBody>(
         &self,
         outgoing: &Outgoing,
         upload: &Rc<Upload<B>>,
         session: &Session,
         record: &mut AccessRecord,
-    ) -> Result<Response<Download<B>>, Refusal> {
+    ) -> Result<Response<Download>, Refusal> {
         let mut fresh = false;
         loop {
             let lease = self.pool.checkout(fresh).await.map_err(|error| failed(&error, record))?;
             let date = AmzDate::new(self.shared.clock.now());
-            let gate = (upload.length() > 0).then(Gate::closed);
             let unsignable = || Refusal::new(Rule::BadTarget, "the request cannot be written in HTTP");
             let authority = lease.authority().ok_or_else(unsignable)?;
-            let signed = resign(outgoing, upload.attempt(gate), session, authority, &date)
-                .map_err(|_| unsignable())?;
+            let signed =
+                resign(outgoing, upload.attempt(), session, authority, &date).map_err(|_| unsignable())?;
             match lease.send(signed).await {
                 Ok(answer) => return Ok(answer),
-                Err(_) if upload.is_broken() => {
-                    return Err(Refusal::new(Rule::BadBody, "the request's body broke off or stood still"));
-                }
+                Err(SendError::Body(error)) => return Err(Refusal::new(Rule::BadBody, error.to_string())),
                 Err(SendError::Stale)
                     if !fresh && !upload.has_begun() && outgoing.method().is_idempotent() =>
                 {
@@ -179,9 +196,9 @@ where
     /// Looks whether an answer says that the session is dead. Only small error documents are read for it.
     async fn inspect(
         &self,
-        answer: Response<Download<B>>,
+        answer: Response<Download>,
         record: &mut AccessRecord,
-    ) -> Result<(FromStore<B>, bool), Refusal> {
+    ) -> Result<(FromStore, bool), Refusal> {
         if !matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST) {
             return Ok((FromStore::Streaming(answer), false));
         }
@@ -202,26 +219,6 @@ where
     }
 }
 
-/// After an error there may be a body that nobody wants. A client that waits for `100 Continue` has not begun to send it.
-fn drain_rest<B>(answer: &Answer<B>, head: &http::request::Parts, upload: Rc<Upload<B>>)
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
-{
-    let waits = head.headers.contains_key(header::EXPECT) && !upload.has_begun();
-    if answer.status().as_u16() >= 400 && !waits && !upload.is_complete() {
-        tokio::task::spawn_local(upload.drain());
-    }
-}
-
-/// HTTP/1.1 asks for exactly one Host (RFC 9112, section 3.2).
-fn check_host(head: &http::request::Parts) -> Result<(), Refusal> {
-    let hosts = head.headers.get_all(header::HOST).iter().count();
-    if hosts > 1 || (hosts == 0 && head.version == http::Version::HTTP_11) {
-        return Err(Refusal::new(Rule::BadHost, "a request has exactly one Host header"));
-    }
-    Ok(())
-}
-
 fn no_session() -> Refusal {
     let mut refusal =
         Refusal::new(Rule::NoSession, "no session with the store can be had at the moment: try again");
@@ -238,7 +235,7 @@ fn failed(error: &SendError, record: &mut AccessRecord) -> Refusal {
             refusal.retry_after = Some(1);
             refusal
         }
-        SendError::Stale | SendError::Broken(_) => {
+        SendError::Stale | SendError::Broken(_) | SendError::Body(_) => {
             Refusal::new(Rule::Upstream, "the store broke off before it answered")
         }
     }

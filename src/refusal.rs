@@ -18,8 +18,24 @@ pub enum Rule {
     RightNotGranted,
     /// The source of a copy lies outside what the mapping may read.
     CopySource,
+    /// The message breaks HTTP/1.1.
+    MalformedRequest,
+    /// A version of HTTP that is not spoken.
+    HttpVersion,
+    /// A transfer coding that is not understood.
+    TransferCoding,
+    /// An expectation that cannot be met.
+    Expectation,
+    /// The head is too long, or has too many fields.
+    HeaderTooLarge,
+    /// The head did not arrive in time.
+    RequestTimeout,
     /// Host is missing or not one host.
     BadHost,
+    /// Host is none of the listener's.
+    ForeignHost,
+    /// A browser was made to send it by another site.
+    CrossSite,
     /// The target is not one unambiguous bucket, key and query.
     BadTarget,
     /// No such operation is known.
@@ -52,12 +68,20 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 27] = [
         Self::NoMapping,
         Self::OutsideScope,
         Self::RightNotGranted,
         Self::CopySource,
+        Self::MalformedRequest,
+        Self::HttpVersion,
+        Self::TransferCoding,
+        Self::Expectation,
+        Self::HeaderTooLarge,
+        Self::RequestTimeout,
         Self::BadHost,
+        Self::ForeignHost,
+        Self::CrossSite,
         Self::BadTarget,
         Self::UnknownOperation,
         Self::UnknownQuery,
@@ -96,7 +120,21 @@ impl Rule {
             Self::OutsideScope => ("outside-scope", StatusCode::FORBIDDEN, "AccessDenied"),
             Self::RightNotGranted => ("right-not-granted", StatusCode::FORBIDDEN, "AccessDenied"),
             Self::CopySource => ("copy-source", StatusCode::FORBIDDEN, "AccessDenied"),
+            Self::MalformedRequest => ("malformed-request", StatusCode::BAD_REQUEST, "InvalidRequest"),
+            Self::HttpVersion => {
+                ("http-version", StatusCode::HTTP_VERSION_NOT_SUPPORTED, "HttpVersionNotSupported")
+            }
+            Self::TransferCoding => ("transfer-coding", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            Self::Expectation => ("expectation", StatusCode::EXPECTATION_FAILED, "InvalidRequest"),
+            Self::HeaderTooLarge => (
+                "header-too-large",
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "RequestHeaderSectionTooLarge",
+            ),
+            Self::RequestTimeout => ("request-timeout", StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
             Self::BadHost => ("bad-host", StatusCode::BAD_REQUEST, "InvalidRequest"),
+            Self::ForeignHost => ("foreign-host", StatusCode::FORBIDDEN, "AccessDenied"),
+            Self::CrossSite => ("cross-site", StatusCode::FORBIDDEN, "AccessDenied"),
             Self::BadTarget => ("bad-target", StatusCode::BAD_REQUEST, "InvalidURI"),
             Self::UnknownOperation => ("unknown-operation", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
             Self::UnknownQuery => ("unknown-query", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),

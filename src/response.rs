@@ -4,8 +4,8 @@ use crate::access::AccessRecord;
 use crate::body::BoxError;
 use crate::refusal::{RULE_HEADER, Refusal};
 use bytes::Bytes;
+use http::Response;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -95,10 +95,6 @@ pub fn refuse<D: Body>(refusal: &Refusal, path: &str, mut record: AccessRecord) 
     }
     if let Some(seconds) = refusal.retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
-    }
-    // A body that was never read would have to be read before the connection could serve another request.
-    if matches!(refusal.rule.status(), StatusCode::LENGTH_REQUIRED | StatusCode::BAD_REQUEST) {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response.map(|()| ResponseBody { source: Source::Own(Some(xml)), record })
 }

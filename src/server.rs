@@ -6,6 +6,7 @@ mod health;
 mod listen;
 mod worker;
 
+use crate::browser::AllowedHosts;
 use crate::config::Config;
 use crate::connect::Connector;
 use crate::metrics::Metrics;
@@ -132,6 +133,7 @@ fn start_keepers(config: &Config) -> Arc<Shared> {
         metrics: Arc::new(Metrics::new(named)),
         mappings: config.mappings.clone(),
         slots,
+        hosts: config.listeners.iter().map(AllowedHosts::of).collect(),
         limits: limits.clone(),
         access_log: config.log.access,
         clock: Clock::SYSTEM,

@@ -1,26 +1,23 @@
 //! The upstream pool of one worker thread: connections to the store's nodes, which take signed requests only.
 
-use crate::body::{BoxError, Gate, StallTimer, UploadBody};
-use crate::connect::Connector;
+use crate::body::BoxError;
+use crate::connect::{Connector, Stream};
 use crate::endpoint::Endpoint;
+use crate::http1::ResponseHead;
+use crate::http1::client::{Connection, Failure, Patience};
 use crate::limits::Limits;
 use crate::resign::{Authority, SignedRequest};
-use bytes::Bytes;
-use http::header::EXPECT;
-use http::{HeaderValue, Response, StatusCode};
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 /// MinIO closes a connection after 30 s without a request; ours are not used any more well before.
 const MAX_IDLE: Duration = Duration::from_secs(15);
@@ -28,36 +25,35 @@ const MAX_IDLE: Duration = Duration::from_secs(15);
 const MAX_IDLE_CONNECTIONS: usize = 512;
 /// How long a node that refused a connection is passed over while there are others.
 const DOWN: Duration = Duration::from_secs(2);
-/// How long a store may take to ask for a body before it is sent unasked (RFC 9110, section 10.1.1).
-const CONTINUE_WAIT: Duration = Duration::from_secs(1);
-/// What a connection may buffer of what a node sends.
-const MAX_BUFFER: usize = 64 * 1024;
 
-/// Connections to every node of the store, of one thread. `B` is the body of the clients' requests.
-pub struct Pool<B> {
-    nodes: Vec<Node<B>>,
+/// Connections to every node of the store, of one thread.
+#[derive(Debug)]
+pub struct Pool {
+    nodes: Vec<Node>,
     turn: Cell<usize>,
-    stall: Duration,
-    response: Duration,
+    patience: Patience,
 }
 
-struct Node<B> {
+#[derive(Debug)]
+struct Node {
     connector: Connector,
     authority: Authority,
-    idle: RefCell<Vec<Idle<B>>>,
+    idle: RefCell<Vec<Idle>>,
     down_until: Cell<Option<Instant>>,
 }
 
-struct Idle<B> {
-    sender: SendRequest<UploadBody<B>>,
+#[derive(Debug)]
+struct Idle {
+    connection: Box<Connection<Stream>>,
     since: Instant,
 }
 
 /// A connection for one request.
-pub struct Lease<B> {
-    pool: Rc<Pool<B>>,
+#[derive(Debug)]
+pub struct Lease {
+    pool: Rc<Pool>,
     node: usize,
-    sender: SendRequest<UploadBody<B>>,
+    connection: Box<Connection<Stream>>,
     reused: bool,
 }
 
@@ -71,7 +67,9 @@ pub enum SendError {
     /// The store did not answer in time.
     Timeout,
     /// The store broke off, or what it sent is not HTTP.
-    Broken(hyper::Error),
+    Broken(Failure),
+    /// The client's body could not be read.
+    Body(BoxError),
 }
 
 impl fmt::Display for SendError {
@@ -80,18 +78,13 @@ impl fmt::Display for SendError {
             Self::Stale => f.write_str("the connection was closed"),
             Self::Unreachable(error) => write!(f, "no node can be reached: {error}"),
             Self::Timeout => f.write_str("no answer in time"),
-            Self::Broken(error) => match std::error::Error::source(error) {
-                Some(cause) => write!(f, "{error}: {cause}"),
-                None => error.fmt(f),
-            },
+            Self::Broken(failure) => failure.fmt(f),
+            Self::Body(error) => error.fmt(f),
         }
     }
 }
 
-impl<B> Pool<B>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
-{
+impl Pool {
     /// A pool for `endpoints`; nothing is connected yet.
     ///
     /// # Errors
@@ -105,27 +98,25 @@ where
             Ok(Node { connector, authority, idle: RefCell::default(), down_until: Cell::new(None) })
         };
         let nodes = endpoints.iter().map(node).collect::<io::Result<Vec<_>>>()?;
-        let (stall, response) = (limits.stall_timeout, limits.response_timeout);
+        let patience = Patience { response: limits.response_timeout, stall: limits.stall_timeout };
         // Threads begin at different nodes.
         let turn = Cell::new(fastrand::usize(..));
-        Ok(Rc::new(Self { nodes, turn, stall, response }))
+        Ok(Rc::new(Self { nodes, turn, patience }))
     }
 
     /// A connection to one of the nodes: an idle one unless `fresh`, else a new one to the first that accepts.
     ///
     /// # Errors
     /// When no node accepts.
-    pub async fn checkout(self: &Rc<Self>, fresh: bool) -> Result<Lease<B>, SendError> {
+    pub async fn checkout(self: &Rc<Self>, fresh: bool) -> Result<Lease, SendError> {
         let first = self.turn.get();
         self.turn.set(first.wrapping_add(1));
         let order = (0..self.nodes.len()).map(|step| first.wrapping_add(step) % self.nodes.len());
+        let lease = |node, connection, reused| Lease { pool: Rc::clone(self), node, connection, reused };
         if !fresh {
             for index in order.clone() {
-                while let Some(mut sender) = self.nodes.get(index).and_then(Node::take_idle) {
-                    // Given back a moment ago, it is ready as soon as its task was polled once more.
-                    if sender.is_ready() || sender.ready().await.is_ok() {
-                        return Ok(Lease { pool: Rc::clone(self), node: index, sender, reused: true });
-                    }
+                if let Some(connection) = self.nodes.get(index).and_then(Node::take_idle) {
+                    return Ok(lease(index, connection, true));
                 }
             }
         }
@@ -135,10 +126,8 @@ where
                 let Some(node) = self.nodes.get(index).filter(|node| node.is_down() == down) else {
                     continue;
                 };
-                match node.connect().await {
-                    Ok(sender) => {
-                        return Ok(Lease { pool: Rc::clone(self), node: index, sender, reused: false });
-                    }
+                match node.connect(self.patience).await {
+                    Ok(connection) => return Ok(lease(index, connection, false)),
                     Err(error) => last = error,
                 }
             }
@@ -147,19 +136,16 @@ where
     }
 }
 
-impl<B> Node<B>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
-{
+impl Node {
     /// The connection that was used last, so that those not needed age and go.
-    fn take_idle(&self) -> Option<SendRequest<UploadBody<B>>> {
+    fn take_idle(&self) -> Option<Box<Connection<Stream>>> {
         let mut idle = self.idle.borrow_mut();
         if idle.first().is_some_and(|oldest| oldest.since.elapsed() > MAX_IDLE) {
-            idle.retain(|idle| idle.since.elapsed() <= MAX_IDLE && !idle.sender.is_closed());
+            idle.retain(|idle| idle.since.elapsed() <= MAX_IDLE);
         }
-        while let Some(Idle { sender, .. }) = idle.pop() {
-            if !sender.is_closed() {
-                return Some(sender);
+        while let Some(Idle { mut connection, .. }) = idle.pop() {
+            if connection.is_ready() {
+                return Some(connection);
             }
         }
         None
@@ -169,138 +155,93 @@ where
         self.down_until.get().is_some_and(|until| Instant::now() < until)
     }
 
-    async fn connect(&self) -> io::Result<SendRequest<UploadBody<B>>> {
+    async fn connect(&self, patience: Patience) -> io::Result<Box<Connection<Stream>>> {
         let connected = self.connector.connect().await;
         self.down_until.set(connected.is_err().then(|| Instant::now() + DOWN));
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(MAX_BUFFER)
-            .handshake(TokioIo::new(connected?))
-            .await
-            .map_err(io::Error::other)?;
-        // Its end, good or bad, shows in what is sent over it.
-        tokio::task::spawn_local(async move {
-            let _ = connection.await;
-        });
-        Ok(sender)
+        Ok(Box::new(Connection::new(connected?, patience)))
     }
 }
 
-impl<B> Lease<B>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
-{
+impl Lease {
     /// The name of the node, which is signed.
     pub fn authority(&self) -> Option<&Authority> {
         self.pool.nodes.get(self.node).map(|node| &node.authority)
     }
 
-    /// Sends a request and waits for the head of the answer. A body behind a gate is held back until the store asks
-    /// for it.
+    /// Sends a request and waits for the head of the answer. A body is held back until the store asks for it: so a
+    /// request that the store refuses early costs no transfer, and can be sent again.
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn send(
-        mut self,
-        request: SignedRequest<UploadBody<B>>,
-    ) -> Result<Response<Download<B>>, SendError> {
+    pub async fn send<B>(mut self, request: SignedRequest<B>) -> Result<Response<Download>, SendError>
+    where
+        B: Body<Data = Bytes, Error = BoxError> + Unpin,
+    {
         let mut request = request.into_inner();
-        let upload = request.body().upload();
-        let over = EndGate(request.body().gate());
-        if let Some(gate) = over.0.clone() {
-            request.headers_mut().insert(EXPECT, HeaderValue::from_static("100-continue"));
-            hyper::ext::on_informational(&mut request, move |informational| {
-                if informational.status() == StatusCode::CONTINUE {
-                    gate.open();
-                }
-            });
-        }
-        let limit = self.pool.response;
-        let mut answer = pin!(self.sender.send_request(request));
-        if let Some(gate) = &over.0 {
-            if let Ok(early) = timeout(CONTINUE_WAIT, &mut answer).await {
-                return self.answered(early, over);
-            }
-            gate.open();
-        }
-        loop {
-            match timeout(limit, &mut answer).await {
-                Ok(answer) => return self.answered(answer, over),
-                Err(_) if upload.last_moved().elapsed() < limit => {}
-                Err(_) => return Err(SendError::Timeout),
-            }
+        let hold = !request.body().is_end_stream();
+        let head = write_head(&request, hold);
+        let (method, patience) = (request.method().clone(), self.pool.patience);
+        match self.connection.send(&method, head, request.body_mut(), hold, patience).await {
+            Ok(head) => Ok(self.answered(head)),
+            Err(Failure::Silent(_)) if self.reused => Err(SendError::Stale),
+            Err(Failure::Timeout) => Err(SendError::Timeout),
+            Err(Failure::Body(error)) => Err(SendError::Body(error)),
+            Err(failure) => Err(SendError::Broken(failure)),
         }
     }
 
-    fn answered(
-        self,
-        answer: hyper::Result<Response<Incoming>>,
-        over: EndGate,
-    ) -> Result<Response<Download<B>>, SendError> {
-        let stall = StallTimer::new(self.pool.stall);
-        match answer {
-            Ok(response) => Ok(response.map(|body| Download { body, lease: Some(self), stall, over })),
-            Err(_) if self.reused => Err(SendError::Stale),
-            Err(error) => Err(SendError::Broken(error)),
-        }
+    fn answered(self, head: ResponseHead) -> Response<Download> {
+        let mut response = Response::new(Download { lease: Some(self) });
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers;
+        response
     }
-}
 
-impl<B> Lease<B> {
     fn give_back(self) {
         let Some(node) = self.pool.nodes.get(self.node) else { return };
         let mut idle = node.idle.borrow_mut();
-        if !self.sender.is_closed() && idle.len() < MAX_IDLE_CONNECTIONS {
-            idle.push(Idle { sender: self.sender, since: Instant::now() });
+        if self.connection.may_be_kept() && idle.len() < MAX_IDLE_CONNECTIONS {
+            idle.push(Idle { connection: self.connection, since: Instant::now() });
         }
     }
 }
 
-/// Ends an upload together with the exchange: dropped on every way out.
-struct EndGate(Option<Arc<Gate>>);
-
-impl Drop for EndGate {
-    fn drop(&mut self) {
-        if let Some(gate) = &self.0 {
-            gate.end();
+fn write_head<B>(request: &Request<B>, hold: bool) -> BytesMut {
+    let mut head = BytesMut::with_capacity(2048);
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    for part in [request.method().as_str(), " ", target, " HTTP/1.1\r\n"] {
+        head.extend_from_slice(part.as_bytes());
+    }
+    for (name, value) in request.headers() {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(part);
         }
     }
+    head.extend_from_slice(if hold { b"expect: 100-continue\r\n\r\n" } else { b"\r\n" });
+    head
 }
 
 /// The body of an answer. Read to its end it gives the connection back; dropped before, it ends the connection.
-pub struct Download<B> {
-    body: Incoming,
-    lease: Option<Lease<B>>,
-    stall: StallTimer,
-    over: EndGate,
+#[derive(Debug)]
+pub struct Download {
+    lease: Option<Lease>,
 }
 
-impl<B> Download<B>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
-{
-    fn give_back(&mut self) {
+impl Download {
+    fn is_over(&self) -> bool {
+        self.lease.as_ref().is_none_or(|lease| lease.connection.is_over())
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
-        self.over = EndGate(None);
     }
 }
 
-impl<B> Drop for Download<B> {
-    fn drop(&mut self) {
-        // Without a body there is nothing to be read to its end.
-        if self.body.is_end_stream()
-            && let Some(lease) = self.lease.take()
-        {
-            lease.give_back();
-        }
-    }
-}
-
-impl<B> Body for Download<B>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
-{
+impl Body for Download {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -309,32 +250,25 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.body).poll_frame(cx);
-        if polled.is_pending() && this.stall.poll_stalled(cx) {
-            return Poll::Ready(Some(Err(crate::body::Broken::Stalled.into())));
+        let Some(lease) = &mut this.lease else { return Poll::Ready(None) };
+        let next = ready!(lease.connection.poll_body(cx));
+        // The connection is free for another request while the end of this answer is still being written.
+        if this.is_over()
+            && let Some(lease) = this.lease.take()
+        {
+            lease.give_back();
         }
-        match ready!(polled) {
-            Some(Ok(frame)) => {
-                this.stall.progress();
-                if this.body.is_end_stream() {
-                    this.give_back();
-                }
-                // The store's trailers are not passed on.
-                Poll::Ready(frame.into_data().ok().map(|data| Ok(Frame::data(data))))
-            }
-            Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
-            None => {
-                this.give_back();
-                Poll::Ready(None)
-            }
-        }
+        Poll::Ready(next.map(|data| data.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.lease {
+            None => SizeHint::with_exact(0),
+            Some(lease) => lease.connection.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
     }
 }

@@ -18,13 +18,9 @@ use std::io;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-/// The body of an answer.
-pub(super) type Answer = Download<Empty<Bytes>>;
-
-/// A store. Its requests must be sent inside a `LocalSet`.
+/// A store.
 pub(super) struct Direct {
-    pool: Rc<Pool<Empty<Bytes>>>,
-    limits: Limits,
+    pool: Rc<Pool>,
 }
 
 impl Direct {
@@ -33,8 +29,7 @@ impl Direct {
     /// # Errors
     /// When it speaks TLS and no trusted certificates can be loaded.
     pub(super) fn new(endpoint: &Endpoint, limits: &Limits) -> io::Result<Self> {
-        let pool = Pool::new(std::slice::from_ref(endpoint), limits)?;
-        Ok(Self { pool, limits: limits.clone() })
+        Ok(Self { pool: Pool::new(std::slice::from_ref(endpoint), limits)? })
     }
 
     /// Sends a request without a body.
@@ -45,16 +40,15 @@ impl Direct {
         &self,
         outgoing: &Outgoing,
         session: &Session,
-    ) -> Result<Response<Answer>, SendError> {
+    ) -> Result<Response<Download>, SendError> {
         let mut fresh = false;
         loop {
             let lease = self.pool.checkout(fresh).await?;
-            let upload = Upload::new(Empty::new(), self.limits.stall_timeout);
             let date = AmzDate::new(SystemTime::now());
             let unsignable =
                 || SendError::Unreachable(io::Error::other("the request cannot be written in HTTP"));
             let authority = lease.authority().ok_or_else(unsignable)?;
-            let signed = resign(outgoing, upload.attempt(None), session, authority, &date)
+            let signed = resign(outgoing, Upload::new(Empty::new()).attempt(), session, authority, &date)
                 .map_err(|_| unsignable())?;
             match lease.send(signed).await {
                 Err(SendError::Stale) if !fresh => fresh = true,
@@ -76,7 +70,7 @@ pub(super) fn outgoing(mapping: &Mapping, method: &Method, target: &str) -> Resu
 }
 
 /// The text of an error's body; empty where it cannot be read.
-pub(super) async fn error_body(answer: Response<Answer>) -> String {
+pub(super) async fn error_body(answer: Response<Download>) -> String {
     let body = read_error_body(answer.into_body(), Limits::default().stall_timeout).await;
     body.map_or_else(|_: BoxError| String::new(), |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -1,8 +1,8 @@
 //! `scopegate get`: an object, with a token.
 
 use super::CommandError;
-use super::direct::Answer;
 use super::store::{Store, TokenArgs, encoded, split_path};
+use crate::upstream::Download;
 use http::{Response, header};
 use http_body_util::BodyExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -44,7 +44,7 @@ pub async fn run(args: Args) -> Result<(), CommandError> {
     }
 }
 
-async fn to_stdout(answer: Response<Answer>) -> Result<(), CommandError> {
+async fn to_stdout(answer: Response<Download>) -> Result<(), CommandError> {
     // A bar on the same terminal as the object would be part of neither.
     let shown = !io::stdout().is_terminal();
     match copy(answer, &mut io::stdout(), shown).await {
@@ -56,7 +56,7 @@ async fn to_stdout(answer: Response<Answer>) -> Result<(), CommandError> {
 }
 
 /// Written aside and renamed, so that under the real name there is never half a file.
-async fn to_file(answer: Response<Answer>, path: &Path) -> Result<(), CommandError> {
+async fn to_file(answer: Response<Download>, path: &Path) -> Result<(), CommandError> {
     let place = path.display().to_string();
     let failed = |error: io::Error| CommandError::failed(format!("cannot write {place}: {error}"));
     let mut aside = Aside::create(path).map_err(failed)?;
@@ -131,7 +131,7 @@ impl CopyError {
     }
 }
 
-async fn copy(answer: Response<Answer>, to: &mut impl Write, shown: bool) -> Result<(), CopyError> {
+async fn copy(answer: Response<Download>, to: &mut impl Write, shown: bool) -> Result<(), CopyError> {
     let length =
         answer.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let progress = progress(length, shown);

@@ -1,7 +1,7 @@
 //! A store as the bearer of a token meets it: `ls` and `get` ask, the store decides.
 
 use super::CommandError;
-use super::direct::{self, Answer, Direct};
+use super::direct::{self, Direct};
 use crate::endpoint::Endpoint;
 use crate::limits::Limits;
 use crate::mapping::Mapping;
@@ -9,6 +9,7 @@ use crate::s3_error;
 use crate::scope::{BucketName, Prefix, Right, Scope};
 use crate::session::Session;
 use crate::token::{MAX_TOKEN_BYTES, Token};
+use crate::upstream::Download;
 use http::{Method, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fs::File;
@@ -99,7 +100,7 @@ impl Store {
     ///
     /// # Errors
     /// Whatever the store refuses, said with what to do about it.
-    pub(super) async fn get(&self, bucket: &str, target: &str) -> Result<Response<Answer>, CommandError> {
+    pub(super) async fn get(&self, bucket: &str, target: &str) -> Result<Response<Download>, CommandError> {
         let asked = anything_in(bucket)?;
         let outgoing = direct::outgoing(&asked, &Method::GET, target).map_err(|refusal| {
             CommandError::usage(format!("cannot ask for this path: {}", refusal.message))

@@ -1,13 +1,12 @@
 //! Worker threads: each has a runtime, a socket of every listener and an upstream pool of its own.
 
 use super::Ended;
-use super::connection::{self, Limited, Peer};
+use super::connection::{self, Peer};
 use super::listen::{Bound, BoundAddress, Sockets};
 use crate::client::{Client, ListenerId};
 use crate::config::Upstream;
 use crate::proxy::{Proxy, Shared};
 use crate::upstream::Pool;
-use hyper::body::Incoming;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -108,7 +107,7 @@ fn run(
 ) -> io::Result<Ended> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async move {
-        let pool = Pool::<Incoming>::new(&upstream.endpoints, &shared.limits)?;
+        let pool = Pool::new(&upstream.endpoints, &shared.limits)?;
         let drain = shared.limits.drain_timeout;
         let proxy = Rc::new(Proxy::new(Arc::clone(&shared), pool));
         let (open, mut all_closed) = mpsc::channel::<()>(1);
@@ -134,7 +133,7 @@ fn run(
 #[derive(Clone)]
 struct Context {
     listener: ListenerId,
-    proxy: Rc<Proxy<Incoming>>,
+    proxy: Rc<Proxy>,
     shared: Arc<Shared>,
     stopping: watch::Receiver<bool>,
     open: mpsc::Sender<()>,
@@ -171,9 +170,9 @@ impl Context {
         let guard = metrics.connection();
         let client = Client::identify(peer.address(), self.listener);
         let (proxy, stopping, open) = (Rc::clone(&self.proxy), self.stopping.clone(), self.open.clone());
-        let limits = Limited::of(&self.shared.limits);
+        let shared = Arc::clone(&self.shared);
         spawn_local(async move {
-            connection::serve(peer, client, proxy, limits, stopping).await;
+            connection::run(peer, client, proxy, &shared.limits, stopping).await;
             drop((guard, open));
         });
     }

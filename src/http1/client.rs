@@ -1,0 +1,320 @@
+//! A connection to the store: one request at a time, its answer read while its body is still being sent.
+
+use super::chunked::Decoded;
+use super::decode::Decoder;
+use super::fields::{HeadLimits, HeadScan};
+use super::io::Buffered;
+use super::{Framing, LazyTimer, Malformed, ResponseHead, StallTimer};
+use crate::body::{BoxError, Broken};
+use bytes::{Bytes, BytesMut};
+use http::{Method, StatusCode};
+use http_body::Body;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+/// Bounds on a store's head: MinIO sends user metadata of 2 KiB and some dozen fields.
+const HEAD: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 200 };
+/// Interim answers to one request.
+const MAX_INTERIM: u32 = 16;
+/// How long a store may take to ask for a body before it is sent unasked (RFC 9110, section 10.1.1).
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
+/// A connection to a node.
+#[derive(Debug)]
+pub struct Connection<S> {
+    bytes: Buffered<S>,
+    decoder: Decoder,
+    /// Whether it may serve another request once the answer was read.
+    persists: bool,
+    deadline: LazyTimer,
+    stall: StallTimer,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// The connection ended, and not one byte of an answer had come.
+    Silent(io::Error),
+    /// The connection broke within the answer's head.
+    Broken(io::Error),
+    /// What came is no answer.
+    Malformed(Malformed),
+    /// Nothing came in time.
+    Timeout,
+    /// The request's own body could not be read.
+    Body(BoxError),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent(error) => write!(f, "the connection ended without an answer: {error}"),
+            Self::Broken(error) => write!(f, "the connection ended within the answer's head: {error}"),
+            Self::Malformed(malformed) => write!(f, "the answer is not HTTP/1.1: {malformed}"),
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::Body(error) => write!(f, "the request's body: {error}"),
+        }
+    }
+}
+
+/// How long to wait for an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For its head, once the whole request was sent.
+    pub response: Duration,
+    /// Between parts of its body.
+    pub stall: Duration,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// A connection over `stream`.
+    pub fn new(stream: S, patience: Patience) -> Self {
+        Self {
+            bytes: Buffered::new(stream),
+            decoder: Decoder::new(Framing::Empty),
+            persists: true,
+            deadline: LazyTimer::new(Instant::now() + patience.response),
+            stall: StallTimer::new(patience.stall),
+        }
+    }
+
+    /// Whether it can take a request: the last answer was read to its end and nothing has come since.
+    pub fn is_ready(&mut self) -> bool {
+        self.may_be_kept() && self.bytes.is_quiet()
+    }
+
+    /// Whether it can serve another request, as far as is known.
+    pub fn may_be_kept(&self) -> bool {
+        self.persists && self.decoder.is_over() && self.bytes.unread.is_empty()
+    }
+
+    /// Sends a request, whose `head` is complete and lasts to its empty line, and reads the head of the answer. With
+    /// `hold` the body is held back until the store asks for it or has had a second to. An answer that comes while
+    /// the body is being sent ends the sending.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send<B>(
+        &mut self,
+        method: &Method,
+        head: BytesMut,
+        body: &mut B,
+        hold: bool,
+        patience: Patience,
+    ) -> Result<ResponseHead, Failure>
+    where
+        B: Body<Data = Bytes, Error = BoxError> + Unpin,
+    {
+        // Only an answer that was read whole makes it good for another.
+        self.persists = false;
+        self.deadline.set(Instant::now() + if hold { CONTINUE_WAIT } else { patience.response });
+        let stage = if hold { Stage::Waiting } else { Stage::Body };
+        let mut sending = Sending { head, data: Bytes::new(), stage, error: None, begun: false };
+        let mut scan = HeadScan::default();
+        let mut interim = 0;
+        let head = poll_fn(|cx| {
+            loop {
+                match self.poll_head(cx, &mut scan, method, sending.begun) {
+                    Poll::Ready(Ok(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                        return Poll::Ready(Err(Failure::Malformed(Malformed::message(
+                            "it switches protocols unasked",
+                        ))));
+                    }
+                    Poll::Ready(Ok(head)) if head.status.is_informational() => {
+                        interim += 1;
+                        if interim > MAX_INTERIM {
+                            return Poll::Ready(Err(Failure::Malformed(Malformed::message(
+                                "too many interim answers",
+                            ))));
+                        }
+                        if head.status == StatusCode::CONTINUE {
+                            sending.release();
+                            self.deadline.set(Instant::now() + patience.response);
+                        }
+                        scan = HeadScan::default();
+                        continue;
+                    }
+                    Poll::Ready(head) => return Poll::Ready(head),
+                    Poll::Pending => {}
+                }
+                match self.poll_sending(cx, &mut sending, body) {
+                    Poll::Ready(Ok(())) if sending.stage == Stage::Waiting => {}
+                    Poll::Ready(Ok(())) => self.deadline.set(Instant::now() + patience.response),
+                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                    Poll::Pending => {}
+                }
+                if self.deadline.poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                if sending.stage != Stage::Waiting {
+                    return Poll::Ready(Err(Failure::Timeout));
+                }
+                sending.release();
+                self.deadline.set(Instant::now() + patience.response);
+            }
+        })
+        .await?;
+        self.persists = head.keep_alive && sending.is_done();
+        self.decoder = Decoder::new(head.framing);
+        self.stall.rest();
+        Ok(head)
+    }
+
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        scan: &mut HeadScan,
+        method: &Method,
+        begun: bool,
+    ) -> Poll<Result<ResponseHead, Failure>> {
+        loop {
+            match scan.find(&self.bytes.unread, HEAD) {
+                Ok(Some((start, end))) => {
+                    let mut head = self.bytes.unread.split_to(end);
+                    bytes::Buf::advance(&mut head, start);
+                    if !begun {
+                        return Poll::Ready(Err(Failure::Malformed(Malformed::message(
+                            "it came before the request",
+                        ))));
+                    }
+                    return Poll::Ready(
+                        ResponseHead::parse(&head.freeze(), method, HEAD).map_err(Failure::Malformed),
+                    );
+                }
+                Ok(None) => {}
+                Err(malformed) => return Poll::Ready(Err(Failure::Malformed(malformed))),
+            }
+            let silent = self.bytes.unread.is_empty();
+            let ended = match self.bytes.poll_fill(cx) {
+                Poll::Ready(Ok(0)) => io::ErrorKind::UnexpectedEof.into(),
+                Poll::Ready(Ok(_)) => continue,
+                Poll::Ready(Err(error)) => error,
+                Poll::Pending => return Poll::Pending,
+            };
+            return Poll::Ready(Err(if silent { Failure::Silent(ended) } else { Failure::Broken(ended) }));
+        }
+    }
+
+    /// Sends on. Ready each time something moved, pending when nothing can or nothing is left.
+    fn poll_sending<B>(
+        &mut self,
+        cx: &mut Context<'_>,
+        sending: &mut Sending,
+        body: &mut B,
+    ) -> Poll<Result<(), Failure>>
+    where
+        B: Body<Data = Bytes, Error = BoxError> + Unpin,
+    {
+        let mut moved = false;
+        loop {
+            // After a failed write the answer that may explain it is awaited, and nothing more is sent.
+            if sending.error.is_some() {
+                break;
+            }
+            if sending.head.is_empty() && sending.data.is_empty() {
+                if sending.stage != Stage::Body {
+                    break;
+                }
+                match Pin::new(&mut *body).poll_frame(cx) {
+                    Poll::Pending => break,
+                    Poll::Ready(None) => sending.stage = Stage::Sent,
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Failure::Body(error))),
+                    Poll::Ready(Some(Ok(frame))) => sending.data = frame.into_data().unwrap_or_default(),
+                }
+                continue;
+            }
+            // A body that is there goes out together with the head.
+            if sending.data.is_empty() && sending.stage == Stage::Body && !sending.begun {
+                match Pin::new(&mut *body).poll_frame(cx) {
+                    Poll::Pending => {}
+                    Poll::Ready(None) => sending.stage = Stage::Sent,
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Failure::Body(error))),
+                    Poll::Ready(Some(Ok(frame))) => sending.data = frame.into_data().unwrap_or_default(),
+                }
+            }
+            match self.bytes.poll_write(cx, &mut sending.head, &mut sending.data) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(_)) => (sending.begun, moved) = (true, true),
+                Poll::Ready(Err(error)) => sending.error = Some(error),
+            }
+        }
+        if self.bytes.poll_flush(cx).is_pending() || !moved { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    /// What comes next of the answer's body; none at its end.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        loop {
+            match self.decoder.decode(&mut self.bytes.unread) {
+                Ok(Decoded::Data(data)) => return Poll::Ready(Some(Ok(data))),
+                Ok(Decoded::End) => return Poll::Ready(None),
+                Ok(Decoded::More) => {}
+                Err(malformed) => return self.break_off(Broken::Malformed(malformed).into()),
+            }
+            match self.bytes.poll_fill_body(cx, self.decoder.left()) {
+                Poll::Ready(Ok(0)) if matches!(self.decoder, Decoder::UntilClose) => {
+                    self.decoder = Decoder::new(Framing::Empty);
+                }
+                Poll::Ready(Ok(0)) => return self.break_off(Broken::Short.into()),
+                Poll::Ready(Ok(read)) => self.stall.progress(read),
+                Poll::Ready(Err(error)) => return self.break_off(error.into()),
+                Poll::Pending if self.stall.poll_stalled(cx) => {
+                    return self.break_off(Broken::Stalled.into());
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn break_off(&mut self, why: BoxError) -> Poll<Option<Result<Bytes, BoxError>>> {
+        self.persists = false;
+        Poll::Ready(Some(Err(why)))
+    }
+
+    /// Whether the answer's body has ended.
+    pub fn is_over(&self) -> bool {
+        self.decoder.is_over()
+    }
+
+    /// The bytes of the answer's body that are to come, where that is known.
+    pub fn left(&self) -> Option<u64> {
+        self.decoder.left()
+    }
+}
+
+/// How far a request was sent.
+struct Sending {
+    head: BytesMut,
+    data: Bytes,
+    stage: Stage,
+    error: Option<io::Error>,
+    begun: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The body is held back.
+    Waiting,
+    Body,
+    Sent,
+}
+
+impl Sending {
+    fn release(&mut self) {
+        if self.stage == Stage::Waiting {
+            self.stage = Stage::Body;
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.stage == Stage::Sent && self.head.is_empty() && self.data.is_empty() && self.error.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! The client over a stream in memory: what a store sends, and what is made of it.
+
+use super::*;
+use http_body_util::{BodyExt, Empty, Full};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+const PATIENCE: Patience = Patience { response: Duration::from_secs(30), stall: Duration::from_secs(10) };
+
+fn no_body() -> impl Body<Data = Bytes, Error = BoxError> + Unpin {
+    Empty::<Bytes>::new().map_err(|never| match never {})
+}
+
+fn content(bytes: &'static [u8]) -> impl Body<Data = Bytes, Error = BoxError> + Unpin {
+    Full::new(Bytes::from_static(bytes)).map_err(|never| match never {})
+}
+
+static LARGE: [u8; 1 << 22] = [b'x'; 1 << 22];
+
+fn connect() -> (Connection<DuplexStream>, DuplexStream) {
+    let (ours, theirs) = duplex(1 << 16);
+    (Connection::new(ours, PATIENCE), theirs)
+}
+
+fn head(text: &str) -> BytesMut {
+    text.as_bytes().into()
+}
+
+async fn read_body(connection: &mut Connection<DuplexStream>) -> Result<Vec<u8>, String> {
+    let mut all = Vec::new();
+    while let Some(data) = poll_fn(|cx| connection.poll_body(cx)).await {
+        all.extend_from_slice(&data.map_err(|error| error.to_string())?);
+    }
+    Ok(all)
+}
+
+type Asked = Result<(u16, Result<String, String>, bool), String>;
+
+/// The status, the body, and whether the connection can be kept; or why there is none.
+async fn ask(answer: &[u8], closes: bool) -> Asked {
+    let (mut connection, mut store) = connect();
+    let serving = async {
+        let mut request = [0; 18];
+        store.read_exact(&mut request).await.unwrap();
+        store.write_all(answer).await.unwrap();
+        if closes {
+            store.shutdown().await.unwrap();
+        }
+    };
+    let asking = async {
+        let mut body = no_body();
+        let head =
+            connection.send(&Method::GET, head("GET / HTTP/1.1\r\n\r\n"), &mut body, false, PATIENCE).await;
+        let status = head.map_err(|failure| failure.to_string())?.status.as_u16();
+        let body = read_body(&mut connection).await.map(|body| String::from_utf8(body).unwrap());
+        Ok((status, body, connection.is_ready()))
+    };
+    tokio::join!(serving, asking).1
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers() {
+    let whole = |status, body: &str, kept| Ok((status, Ok(body.to_owned()), kept));
+    let cases: [(&[u8], bool, Asked); 9] = [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", false, whole(200, "abc", true)),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false, whole(200, "", true)),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", false, whole(204, "", true)),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            false,
+            whole(200, "abc", true),
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
+            false,
+            whole(200, "abc", false),
+        ),
+        (b"HTTP/1.1 200 OK\r\n\r\nabc", true, whole(200, "abc", false)),
+        (
+            b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            false,
+            whole(200, "", true),
+        ),
+        // What comes behind an answer belongs to nobody: the connection is not used again.
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\n",
+            false,
+            whole(200, "abc", false),
+        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", true, whole(200, "abc", false)),
+    ];
+    for (answer, closes, expected) in cases {
+        assert_eq!(ask(answer, closes).await, expected, "{}", answer.escape_ascii());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_breaks_off_never_looks_whole() {
+    for answer in [
+        &b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"[..],
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    ] {
+        for closes in [true, false] {
+            let (status, body, kept) = ask(answer, closes).await.unwrap();
+            assert!(status == 200 && body.is_err() && !kept, "{} {closes}: {body:?}", answer.escape_ascii());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_answer() {
+    let flood = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(17);
+    let long = [b"HTTP/1.1 200 OK\r\nX: ".to_vec(), vec![b'x'; 70_000]].concat();
+    for (answer, closes, why) in [
+        (&b"220 smtp.test ready\r\n\r\n"[..], false, "not HTTP/1.1"),
+        (b"<html>\n", false, "not HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nabcde", false, "not HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nabcde", false, "not HTTP/1.1"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", false, "switches protocols"),
+        (&flood, false, "too many interim"),
+        (&long, false, "not HTTP/1.1"),
+        (b"", true, "without an answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-", true, "within the answer's head"),
+        (b"", false, "no answer in time"),
+        (b"HTTP/1.1 200 OK\r\n", false, "no answer in time"),
+    ] {
+        let error = ask(answer, closes).await.unwrap_err();
+        assert!(error.contains(why), "{}: {error}", answer.escape_ascii());
+    }
+    let (mut connection, mut store) = connect();
+    store.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    assert!(!connection.is_ready(), "an answer that nobody asked for");
+    let failure =
+        connection.send(&Method::GET, head("GET / HTTP/1.1\r\n\r\n"), &mut no_body(), false, PATIENCE).await;
+    assert!(failure.unwrap_err().to_string().contains("before the request"));
+}
+
+/// Sends `PUT` with a body that is held back; the store reads as much as `reads`, answers each `says`, and so on.
+async fn put(script: &[(&str, &str)]) -> (Result<u16, String>, bool, Duration) {
+    let (mut connection, mut store) = connect();
+    let start = Instant::now();
+    let serving = async {
+        for (reads, says) in script {
+            let mut read = vec![0; reads.len()];
+            store.read_exact(&mut read).await.unwrap();
+            assert_eq!(String::from_utf8_lossy(&read), *reads);
+            store.write_all(says.as_bytes()).await.unwrap();
+        }
+        // What is not in the script is not sent.
+        let mut more = [0];
+        let silent = tokio::time::timeout(Duration::from_millis(1), store.read(&mut more)).await;
+        assert!(silent.is_err(), "more was sent");
+    };
+    let asking = async {
+        let mut body = content(b"abc");
+        let sent =
+            connection.send(&Method::PUT, head("PUT / HTTP/1.1\r\n\r\n"), &mut body, true, PATIENCE).await;
+        (sent.map(|head| head.status.as_u16()).map_err(|failure| failure.to_string()), start.elapsed())
+    };
+    let ((), (answer, took)) = tokio::join!(serving, asking);
+    let kept = answer.is_ok() && read_body(&mut connection).await.is_ok() && connection.may_be_kept();
+    (answer, kept, took)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_waits_until_the_store_wants_it() {
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let (answer, kept, took) =
+        put(&[("PUT / HTTP/1.1\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"), ("abc", ok)]).await;
+    assert_eq!((answer, kept, took), (Ok(200), true, Duration::ZERO));
+    // One that says nothing gets it after a second.
+    let (answer, kept, took) = put(&[("PUT / HTTP/1.1\r\n\r\n", ""), ("abc", ok)]).await;
+    assert_eq!((answer, kept, took.as_secs()), (Ok(200), true, 1));
+    // One that refuses gets none, and the connection is not used again.
+    let refusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+    let (answer, kept, took) = put(&[("PUT / HTTP/1.1\r\n\r\n", refusal)]).await;
+    assert_eq!((answer, kept, took), (Ok(403), false, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_early_answer_ends_the_sending() {
+    let (mut connection, mut store) = connect();
+    let serving = async {
+        let mut read = vec![0; 1 << 17];
+        store.read_exact(&mut read).await.unwrap();
+        store.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await.unwrap();
+    };
+    let asking = async {
+        let mut body = content(&LARGE);
+        let answer =
+            connection.send(&Method::PUT, head("PUT / HTTP/1.1\r\n\r\n"), &mut body, false, PATIENCE).await;
+        (answer.unwrap().status.as_u16(), read_body(&mut connection).await.unwrap(), connection.may_be_kept())
+    };
+    assert_eq!(tokio::join!(serving, asking).1, (403, b"no".to_vec(), false));
+    drop(store);
+    // The same when the store closes behind it: the answer is looked for once more after a failed write.
+    let (mut connection, mut store) = connect();
+    let serving = async move {
+        let mut read = vec![0; 1 << 17];
+        store.read_exact(&mut read).await.unwrap();
+        store.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await.unwrap();
+        drop(store);
+    };
+    let asking = async {
+        let mut body = content(&LARGE);
+        let answer =
+            connection.send(&Method::PUT, head("PUT / HTTP/1.1\r\n\r\n"), &mut body, false, PATIENCE).await;
+        (answer.unwrap().status.as_u16(), read_body(&mut connection).await.unwrap())
+    };
+    assert_eq!(tokio::join!(serving, asking).1, (403, b"no".to_vec()));
+}

@@ -1,0 +1,175 @@
+//! Where a head ends, and its field lines.
+
+use super::Malformed;
+use crate::refusal::Rule;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use memchr::memchr;
+
+/// Most field lines that any peer is allowed; [`HeadLimits::fields`] may be less.
+const MAX_FIELDS: usize = 256;
+
+/// Bounds on a head.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Its length in bytes.
+    pub bytes: usize,
+    /// The number of its field lines.
+    pub fields: usize,
+}
+
+/// Empty lines that may stand before a request line (RFC 9112, section 2.2).
+const MAX_EMPTY_LINES: usize = 4;
+
+/// Looks for the end of a head in what has arrived so far, line by line, each byte once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HeadScan {
+    /// Where the head begins, behind empty lines.
+    start: usize,
+    /// Where the line begins that is being read.
+    line: usize,
+    /// How far was looked.
+    seen: usize,
+    empty: usize,
+}
+
+impl HeadScan {
+    /// The head's beginning and end (behind its empty line) once all of it is there.
+    ///
+    /// # Errors
+    /// When a line does not end in CRLF alone, or the head is too long.
+    pub(super) fn find(
+        &mut self,
+        buf: &[u8],
+        limits: HeadLimits,
+    ) -> Result<Option<(usize, usize)>, Malformed> {
+        while let Some(at) = memchr(b'\n', buf.get(self.seen..).unwrap_or_default()) {
+            let end = self.seen + at;
+            let line = buf.get(self.line..end).unwrap_or_default();
+            let Some(line) = line.strip_suffix(b"\r") else {
+                return Err(Malformed::message("a line ends in LF without CR: lines end in CRLF"));
+            };
+            if memchr(b'\r', line).is_some() {
+                return Err(Malformed::message("a line holds a bare CR"));
+            }
+            (self.line, self.seen) = (end + 1, end + 1);
+            if !line.is_empty() {
+                continue;
+            }
+            if end + 1 - self.start > 2 {
+                return within(end + 1 - self.start, limits).map(|()| Some((self.start, end + 1)));
+            }
+            self.start = end + 1;
+            self.empty += 1;
+            if self.empty > MAX_EMPTY_LINES {
+                return Err(Malformed::message("too many empty lines stand before the request"));
+            }
+        }
+        self.seen = buf.len();
+        within(buf.len().saturating_sub(self.start), limits).map(|()| None)
+    }
+}
+
+fn within(length: usize, limits: HeadLimits) -> Result<(), Malformed> {
+    if length <= limits.bytes {
+        return Ok(());
+    }
+    Err(Malformed::new(Rule::HeaderTooLarge, "the request's target and headers together are too long"))
+}
+
+/// Reads field lines up to the empty line at their end. Every line is known to end in CRLF.
+///
+/// # Errors
+/// When a line is no field line (RFC 9112, section 5): folded, without a name, with white space before the colon,
+/// with a control character; or when there are too many.
+pub(super) fn parse_fields(lines: &Bytes, limits: HeadLimits) -> Result<HeaderMap, Malformed> {
+    let mut parsed = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let room = parsed.get_mut(..limits.fields.min(MAX_FIELDS)).unwrap_or_default();
+    let fields = match httparse::parse_headers(lines, room) {
+        Ok(httparse::Status::Complete((length, fields))) if length == lines.len() => fields,
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Malformed::new(Rule::HeaderTooLarge, "the request has too many headers"));
+        }
+        _ => {
+            return Err(Malformed::message(
+                "a header line is not `Name: value`: no fold, no space before the colon, no control character",
+            ));
+        }
+    };
+    let mut map = HeaderMap::with_capacity(fields.len());
+    for field in fields {
+        let bad = || Malformed::message("a header has a name or a value that HTTP does not allow");
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| bad())?;
+        let value = HeaderValue::from_maybe_shared(lines.slice_ref(field.value)).map_err(|_| bad())?;
+        map.append(name, value);
+    }
+    Ok(map)
+}
+
+/// The members of a comma-separated list of tokens, over all lines of a field.
+pub(super) fn list_members<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
+    let lines = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+    lines.flat_map(|line| line.split(|b| *b == b',')).map(<[u8]>::trim_ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { bytes: 64, fields: 3 };
+
+    fn find(text: &[u8]) -> Result<Option<(usize, usize)>, Rule> {
+        let whole = HeadScan::default().find(text, LIMITS).map_err(|malformed| malformed.rule);
+        // Byte by byte the answer is the same, at the byte that decides it.
+        let mut scan = HeadScan::default();
+        let piecemeal = (1..=text.len())
+            .map(|length| scan.find(&text[..length], LIMITS).map_err(|malformed| malformed.rule))
+            .find(|found| !matches!(found, Ok(None)))
+            .unwrap_or(Ok(None));
+        assert_eq!(whole, piecemeal, "{:?}", text.escape_ascii().to_string());
+        whole
+    }
+
+    #[test]
+    fn heads_end_in_an_empty_line() {
+        assert_eq!(find(b"GET / HTTP/1.1\r\n\r\nrest"), Ok(Some((0, 18))));
+        assert_eq!(find(b"\r\n\r\nGET / HTTP/1.1\r\nA: b\r\n\r\n"), Ok(Some((4, 28))));
+        assert_eq!(find(b"GET / HTTP/1.1\r\nA: b\r\n"), Ok(None));
+        for bad in [
+            &b"GET / HTTP/1.1\n\n"[..],
+            b"GET / HTTP/1.1\r\nA: b\n\r\n",
+            b"GET / HTTP/1.1\r\nA: b\rc\r\n\r\n",
+            b"GET / HTTP/1.1\r\r\n\r\n",
+            b"\n\nGET",
+            b"\r\n\r\n\r\n\r\n\r\nGET",
+        ] {
+            assert_eq!(find(bad), Err(Rule::MalformedRequest), "{}", bad.escape_ascii());
+        }
+        assert_eq!(find(&[b'a'; 65]), Err(Rule::HeaderTooLarge));
+    }
+
+    #[test]
+    fn field_lines() {
+        let parse = |text: &'static str| parse_fields(&Bytes::from_static(text.as_bytes()), LIMITS);
+        let map = parse("A:b\r\nX-C: \t d e \t\r\na: \u{fc}\r\n\r\n").unwrap();
+        assert_eq!(map["x-c"], "d e");
+        assert_eq!(map.get_all("a").iter().count(), 2);
+        for bad in [
+            "A : b\r\n\r\n",
+            " A: b\r\n\r\n",
+            "A: b\r\n c\r\n\r\n",
+            "A: b\r\n\tc\r\n\r\n",
+            ": b\r\n\r\n",
+            "A\r\n\r\n",
+            "A: b\0\r\n\r\n",
+            "A: b\u{1}\r\n\r\n",
+            "A: b\u{7f}\r\n\r\n",
+            "A\u{fc}: b\r\n\r\n",
+            "A(: b\r\n\r\n",
+            "A\0: b\r\n\r\n",
+        ] {
+            assert_eq!(parse(bad).unwrap_err().rule, Rule::MalformedRequest, "{bad:?}");
+        }
+        assert_eq!(parse("A: b\r\nB: b\r\nC: b\r\nD: b\r\n\r\n").unwrap_err().rule, Rule::HeaderTooLarge);
+    }
+}

@@ -1,0 +1,61 @@
+//! HTTP/1.1 (RFC 9112) as it is spoken to clients and to the store: one strict reading for both directions.
+//!
+//! Whatever two parsers may read in two ways is refused here and never repaired. What is left is handed on as
+//! `http` types and an [`http_body::Body`], so that nothing else knows how bytes are read.
+
+mod chunked;
+pub mod client;
+mod decode;
+mod fields;
+mod framing;
+mod host;
+mod io;
+mod request;
+mod response;
+pub mod server;
+mod target;
+mod timer;
+
+pub use fields::HeadLimits;
+pub use framing::Framing;
+pub use host::Host;
+pub use io::Transport;
+pub use request::RequestHead;
+pub use response::ResponseHead;
+pub use timer::{LazyTimer, StallTimer};
+
+use crate::refusal::{Refusal, Rule};
+use std::fmt;
+
+/// Why a message is not one that can be acted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// The rule a client is told.
+    pub rule: Rule,
+    /// What was wrong, and how to mend it.
+    pub why: &'static str,
+}
+
+impl Malformed {
+    const fn new(rule: Rule, why: &'static str) -> Self {
+        Self { rule, why }
+    }
+
+    const fn message(why: &'static str) -> Self {
+        Self::new(Rule::MalformedRequest, why)
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self::new(malformed.rule, malformed.why)
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.why)
+    }
+}
+
+impl std::error::Error for Malformed {}

@@ -1,0 +1,323 @@
+//! A client's connection: requests are read one after the other, each is answered before the next is looked at.
+
+mod answer;
+mod state;
+
+use self::answer::{Coding, closes, write_head};
+use self::state::Io;
+use super::fields::{HeadLimits, HeadScan};
+use super::io::Transport;
+use super::{Framing, Malformed, RequestHead};
+use crate::body::BoxError;
+use crate::refusal::Rule;
+use bytes::{Bytes, BytesMut};
+use http::{Method, Request, Response, Version};
+use http_body::Body;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+pub use self::state::RequestBody;
+
+/// Bounds on a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// Of a request's head.
+    pub head: HeadLimits,
+    /// The time for a head once it has begun.
+    pub header: Duration,
+    /// The time without a request.
+    pub idle: Duration,
+    /// The time a body may stand still, in either direction.
+    pub stall: Duration,
+    /// The time for a request as a whole.
+    pub request: Duration,
+}
+
+/// What answers requests.
+pub trait Service<S> {
+    /// The body of its answers.
+    type Body: Body<Data = Bytes, Error = BoxError> + Unpin;
+
+    /// Answers a request.
+    fn call(&self, request: Request<RequestBody<S>>) -> impl Future<Output = Response<Self::Body>>;
+
+    /// Answers what is no request.
+    fn refuse(&self, malformed: &Malformed) -> Response<Self::Body>;
+}
+
+/// What is left of a request's body after its answer and is read so that the connection can go on, in bytes.
+const MAX_SKIPPED: u64 = 16 * 1024 * 1024;
+/// What is read of a client that sends on after the last answer, so that it sees the answer before a reset
+/// (RFC 9112, section 9.6): in bytes, in all and at most between two of its sendings.
+const MAX_LINGER: u64 = 64 * 1024 * 1024;
+const LINGER: Duration = Duration::from_secs(30);
+const LINGER_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a connection may take to send its first request once the server stops: its client could not know.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// Serves a connection to its end: the peer's, an error's, or after the running request once `stopping` is ready.
+///
+/// # Errors
+/// What ended it, when that was neither the peer between two requests nor `stopping`.
+pub async fn serve<S, H>(
+    stream: S,
+    service: &H,
+    limits: ConnectionLimits,
+    stopping: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    S: Transport,
+    H: Service<S>,
+{
+    let mut stopping = Stopping { future: pin!(stopping), over: false };
+    let mut connection =
+        Connection { io: Rc::new(RefCell::new(Io::new(stream, limits))), limits, first: true };
+    loop {
+        let head = match connection.next_head(&mut stopping).await? {
+            Next::Head(head) => head,
+            Next::Malformed(malformed) => {
+                let exchange = Exchange { method: Method::GET, version: Version::HTTP_11, keep_alive: false };
+                connection.respond(&exchange, service.refuse(&malformed)).await?;
+                return connection.linger().await;
+            }
+            Next::Over => return connection.shutdown().await,
+        };
+        let persists = connection.exchange(head, service, &mut stopping).await?;
+        if !persists {
+            return connection.linger().await;
+        }
+    }
+}
+
+struct Connection<S> {
+    io: Rc<RefCell<Io<S>>>,
+    limits: ConnectionLimits,
+    first: bool,
+}
+
+/// Whether the server stops, which stays so.
+struct Stopping<'f, F> {
+    future: Pin<&'f mut F>,
+    over: bool,
+}
+
+impl<F: Future<Output = ()>> Stopping<'_, F> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        self.over = self.over || self.future.as_mut().poll(cx).is_ready();
+        self.over
+    }
+}
+
+enum Next {
+    Head(Box<RequestHead>),
+    Malformed(Malformed),
+    Over,
+}
+
+/// What an answer has to know of its request.
+struct Exchange {
+    method: Method,
+    version: Version,
+    keep_alive: bool,
+}
+
+impl<S: Transport> Connection<S> {
+    /// The next request's head. Waiting for its first byte, the connection is idle and holds no buffer.
+    async fn next_head(&mut self, stopping: &mut Stopping<'_, impl Future<Output = ()>>) -> io::Result<Next> {
+        let first = std::mem::take(&mut self.first);
+        let mut stopped = false;
+        let mut scan = HeadScan::default();
+        let mut begun = false;
+        self.io.borrow_mut().timer.set(Instant::now() + self.limits.idle);
+        poll_fn(|cx| {
+            let io = &mut *self.io.borrow_mut();
+            loop {
+                match scan.find(&io.bytes.unread, self.limits.head) {
+                    Ok(Some((start, end))) => {
+                        let mut head = io.bytes.unread.split_to(end);
+                        bytes::Buf::advance(&mut head, start);
+                        return Poll::Ready(Ok(match RequestHead::parse(&head.freeze(), self.limits.head) {
+                            Ok(head) => Next::Head(Box::new(head)),
+                            Err(malformed) => Next::Malformed(malformed),
+                        }));
+                    }
+                    Ok(None) => {}
+                    Err(malformed) => return Poll::Ready(Ok(Next::Malformed(malformed))),
+                }
+                if !begun && !io.bytes.unread.is_empty() {
+                    begun = true;
+                    io.timer.set(Instant::now() + self.limits.header);
+                }
+                match io.bytes.poll_fill(cx) {
+                    Poll::Ready(Ok(0)) if begun => {
+                        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                    }
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Next::Over)),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => break,
+                }
+            }
+            if !begun && !stopped && stopping.poll(cx) {
+                if !first {
+                    return Poll::Ready(Ok(Next::Over));
+                }
+                stopped = true;
+                io.timer.set(Instant::now() + STOP_GRACE);
+            }
+            match io.timer.poll(cx) {
+                Poll::Ready(()) if begun => Poll::Ready(Ok(Next::Malformed(Malformed::new(
+                    Rule::RequestTimeout,
+                    "the request's head took too long",
+                )))),
+                Poll::Ready(()) => Poll::Ready(Ok(Next::Over)),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Has a request answered, and says whether the connection persists.
+    async fn exchange(
+        &mut self,
+        head: Box<RequestHead>,
+        service: &impl Service<S>,
+        stopping: &mut Stopping<'_, impl Future<Output = ()>>,
+    ) -> io::Result<bool> {
+        let RequestHead { method, uri, version, headers, framing, keep_alive, expects_continue } = *head;
+        self.io.borrow_mut().begin(framing, expects_continue, self.limits.request);
+        let mut exchange = Exchange { method: method.clone(), version, keep_alive };
+        let body = RequestBody { io: (framing != Framing::Empty).then(|| Rc::clone(&self.io)) };
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.version_mut() = version;
+        *request.headers_mut() = headers;
+        let response = {
+            // In a box of its own, so that an idle connection does not hold its room.
+            let mut answering = Box::pin(service.call(request));
+            poll_fn(|cx| match answering.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Ok(response)),
+                Poll::Pending => self.io.borrow_mut().poll_gone(cx).map(Err),
+            })
+            .await?
+        };
+        let stop = poll_fn(|cx| Poll::Ready(stopping.poll(cx))).await;
+        exchange.keep_alive &= !stop && self.io.borrow().may_persist();
+        let persists = self.respond(&exchange, response).await?;
+        Ok(persists && self.skip_rest().await?)
+    }
+
+    /// Writes an answer, and says whether the connection persists.
+    async fn respond<B>(&self, exchange: &Exchange, response: Response<B>) -> io::Result<bool>
+    where
+        B: Body<Data = Bytes, Error = BoxError> + Unpin,
+    {
+        let (parts, mut body) = response.into_parts();
+        let keep_alive = exchange.keep_alive && !closes(&parts.headers);
+        let coding = Coding::of(exchange, parts.status, &parts.headers, &body);
+        let persists = keep_alive && coding != Coding::UntilClose;
+        let mut out = BytesMut::with_capacity(1024);
+        write_head(&mut out, parts.status, &parts.headers, exchange, &coding, persists);
+        if coding == Coding::Nothing {
+            self.send(&mut out, Bytes::new()).await?;
+            return Ok(persists);
+        }
+        let sent = self.send_body(out, &mut body, coding).await;
+        if sent.is_err() && coding == Coding::UntilClose {
+            self.io.borrow().bytes.get_ref().reset_when_dropped();
+        }
+        sent.map(|()| persists)
+    }
+
+    async fn send_body<B>(&self, mut out: BytesMut, body: &mut B, mut coding: Coding) -> io::Result<()>
+    where
+        B: Body<Data = Bytes, Error = BoxError> + Unpin,
+    {
+        loop {
+            // What is there already goes out together with the head; else the head goes first.
+            let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx))).await;
+            let frame = match polled {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    self.send(&mut out, Bytes::new()).await?;
+                    poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+                        Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+                        Poll::Pending => self.io.borrow_mut().poll_gone(cx).map(Err),
+                    })
+                    .await?
+                }
+            };
+            let Some(frame) = frame else { break };
+            let frame = frame.map_err(|error| io::Error::other(format!("the answer broke off: {error}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if data.is_empty() {
+                continue;
+            }
+            coding.begin(&mut out, data.len())?;
+            self.send(&mut out, data).await?;
+            coding.end_chunk(&mut out);
+            if coding == Coding::Length(0) && body.is_end_stream() {
+                break;
+            }
+        }
+        coding.end(&mut out)?;
+        self.send(&mut out, Bytes::new()).await
+    }
+
+    /// Writes all of `out` and `data`.
+    async fn send(&self, out: &mut BytesMut, mut data: Bytes) -> io::Result<()> {
+        poll_fn(|cx| self.io.borrow_mut().poll_send(cx, out, &mut data)).await
+    }
+
+    /// Reads what is left of a small body. A client that waits for `100 Continue` may send it or not: nobody knows
+    /// what comes next then.
+    async fn skip_rest(&self) -> io::Result<bool> {
+        if self.io.borrow().decoder.is_over() {
+            return Ok(true);
+        }
+        self.io.borrow_mut().whole.set(Instant::now() + LINGER);
+        let mut skipped = 0;
+        loop {
+            let data = poll_fn(|cx| self.io.borrow_mut().poll_skip(cx)).await;
+            match data {
+                Ok(None) => return Ok(true),
+                Ok(Some(length)) => skipped += length as u64,
+                Err(_) => return Ok(false),
+            }
+            if skipped > MAX_SKIPPED {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Ends the connection without a reset that would take the answer with it.
+    async fn linger(&self) -> io::Result<()> {
+        self.shutdown().await?;
+        let end = Instant::now() + LINGER;
+        let mut read = 0;
+        while read < MAX_LINGER && Instant::now() < end {
+            self.io.borrow_mut().timer.set(end.min(Instant::now() + LINGER_PAUSE));
+            let length = poll_fn(|cx| self.io.borrow_mut().poll_discard(cx)).await?;
+            if length == 0 {
+                break;
+            }
+            read += length as u64;
+        }
+        Ok(())
+    }
+
+    async fn shutdown(&self) -> io::Result<()> {
+        poll_fn(|cx| self.io.borrow_mut().bytes.poll_shutdown(cx)).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

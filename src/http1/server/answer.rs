@@ -1,0 +1,111 @@
+//! How an answer is written.
+
+use super::Exchange;
+use bytes::{BufMut, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, StatusCode, Version};
+use http_body::Body;
+use std::io;
+use std::time::SystemTime;
+
+/// How an answer's body is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    Nothing,
+    /// So many bytes are to come.
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+impl Coding {
+    pub(super) fn of(exchange: &Exchange, status: StatusCode, headers: &HeaderMap, body: &impl Body) -> Self {
+        if exchange.method == Method::HEAD
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        {
+            return Self::Nothing;
+        }
+        let named = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        match named.or_else(|| body.size_hint().exact()) {
+            Some(length) => Self::Length(length),
+            None if exchange.version == Version::HTTP_11 => Self::Chunked,
+            None => Self::UntilClose,
+        }
+    }
+
+    pub(super) fn begin(&mut self, out: &mut BytesMut, length: usize) -> io::Result<()> {
+        match self {
+            Self::Length(left) => {
+                *left = left
+                    .checked_sub(length as u64)
+                    .ok_or_else(|| io::Error::other("the answer is longer than it said"))?;
+            }
+            Self::Chunked => out.extend_from_slice(format!("{length:x}\r\n").as_bytes()),
+            Self::Nothing | Self::UntilClose => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_chunk(self, out: &mut BytesMut) {
+        if self == Self::Chunked {
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    pub(super) fn end(self, out: &mut BytesMut) -> io::Result<()> {
+        match self {
+            Self::Length(1..) => return Err(io::Error::other("the answer is shorter than it said")),
+            Self::Chunked => out.extend_from_slice(b"0\r\n\r\n"),
+            Self::Length(0) | Self::Nothing | Self::UntilClose => {}
+        }
+        Ok(())
+    }
+}
+
+/// Whether an answer is to be the last.
+pub(super) fn closes(headers: &HeaderMap) -> bool {
+    headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
+}
+
+pub(super) fn write_head(
+    out: &mut BytesMut,
+    status: StatusCode,
+    headers: &HeaderMap,
+    exchange: &Exchange,
+    coding: &Coding,
+    persists: bool,
+) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.put_u8(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in headers {
+        // These are the connection's own.
+        if *name == CONNECTION || *name == TRANSFER_ENCODING {
+            continue;
+        }
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    match coding {
+        Coding::Length(length) if !headers.contains_key(CONTENT_LENGTH) => {
+            out.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
+        }
+        Coding::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Coding::Length(_) | Coding::Nothing | Coding::UntilClose => {}
+    }
+    if !headers.contains_key(DATE) {
+        out.extend_from_slice(b"date: ");
+        out.extend_from_slice(httpdate::fmt_http_date(SystemTime::now()).as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    match (exchange.version, persists) {
+        (_, false) => out.extend_from_slice(b"connection: close\r\n"),
+        (Version::HTTP_10, true) => out.extend_from_slice(b"connection: keep-alive\r\n"),
+        _ => {}
+    }
+    out.extend_from_slice(b"\r\n");
+}

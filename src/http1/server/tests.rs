@@ -1,0 +1,385 @@
+//! The server over a stream in memory: bytes in, bytes out, and what reached the service in between.
+
+use super::*;
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
+use std::cell::Cell;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::timeout;
+
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    head: HeadLimits { bytes: 4096, fields: 20 },
+    header: Duration::from_secs(5),
+    idle: Duration::from_secs(20),
+    stall: Duration::from_secs(10),
+    request: Duration::from_secs(100),
+};
+
+type TestBody = http_body_util::combinators::UnsyncBoxBody<Bytes, BoxError>;
+
+/// Reads each request and answers with what it saw: `GET /path [body]`.
+#[derive(Default)]
+struct Mirror {
+    seen: RefCell<Vec<String>>,
+    /// Answers before the body is read.
+    early: bool,
+    /// The answer has no length.
+    streams: bool,
+    /// The answer's body breaks off.
+    breaks: bool,
+    /// Requests that are being answered.
+    running: Rc<Cell<usize>>,
+}
+
+struct Running(Rc<Cell<usize>>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+fn body(bytes: impl Into<Bytes>) -> TestBody {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+impl<S: Transport> Service<S> for Mirror {
+    type Body = TestBody;
+
+    async fn call(&self, request: Request<RequestBody<S>>) -> Response<TestBody> {
+        self.running.set(self.running.get() + 1);
+        let _running = Running(Rc::clone(&self.running));
+        let (parts, content) = request.into_parts();
+        if parts.uri.path() == "/never" {
+            std::future::pending::<()>().await;
+        }
+        let text = if self.early {
+            String::new()
+        } else {
+            match content.collect().await {
+                Ok(content) => String::from_utf8_lossy(&content.to_bytes()).into_owned(),
+                Err(error) => {
+                    self.seen.borrow_mut().push(format!("{} {} broken", parts.method, parts.uri));
+                    return Response::builder().status(400).body(body(error.to_string())).unwrap();
+                }
+            }
+        };
+        let seen = format!("{} {} [{text}]", parts.method, parts.uri);
+        self.seen.borrow_mut().push(seen.clone());
+        if self.breaks {
+            let frames = [Ok(Frame::data(Bytes::from(seen))), Err(BoxError::from("broke"))];
+            return Response::new(StreamBody::new(Frames(frames.into())).boxed_unsync());
+        }
+        if self.streams {
+            let frames = seen
+                .into_bytes()
+                .chunks(7)
+                .map(|data| Ok(Frame::data(Bytes::copy_from_slice(data))))
+                .collect();
+            return Response::new(StreamBody::new(Frames(frames)).boxed_unsync());
+        }
+        Response::new(body(seen))
+    }
+
+    fn refuse(&self, malformed: &Malformed) -> Response<TestBody> {
+        Response::builder().status(malformed.rule.status()).body(body("")).unwrap()
+    }
+}
+
+struct Frames(std::collections::VecDeque<Result<Frame<Bytes>, BoxError>>);
+
+impl futures_core::Stream for Frames {
+    type Item = Result<Frame<Bytes>, BoxError>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.get_mut().0.pop_front())
+    }
+}
+
+/// Sends these bytes and says no more: what came back, and what was seen.
+async fn talk(mirror: &Mirror, sent: &[u8]) -> (String, Vec<String>) {
+    let (mut client, server) = duplex(1 << 20);
+    client.write_all(sent).await.unwrap();
+    let mut answer = Vec::new();
+    let talking = async {
+        let _ = timeout(Duration::from_mins(5), client.read_to_end(&mut answer)).await;
+    };
+    let serving = serve(server, mirror, LIMITS, std::future::pending());
+    let (_, ()) = tokio::join!(serving, talking);
+    (String::from_utf8_lossy(&answer).into_owned(), mirror.seen.take())
+}
+
+fn statuses(answer: &str) -> Vec<u16> {
+    answer.split("HTTP/1.1 ").skip(1).filter_map(|rest| rest.get(..3)?.parse().ok()).collect()
+}
+
+/// Whatever is sent, these are the answers, and this is all that reached the service.
+#[tokio::test(start_paused = true)]
+async fn messages_in_one_reading() {
+    let cases: &[(&str, &[u16], &[&str])] = &[
+        ("GET /a HTTP/1.1\r\nHost: h\r\n\r\n", &[200], &["GET /a []"]),
+        ("\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n", &[200], &["GET /a []"]),
+        ("GET /a HTTP/1.0\r\n\r\n", &[200], &["GET /a []"]),
+        (
+            "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
+            &[200, 200],
+            &["GET /a []", "GET /b []"],
+        ),
+        (
+            "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
+            &[200, 200],
+            &["PUT /a [abc]", "GET /b []"],
+        ),
+        (
+            "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
+            &[200, 200],
+            &["PUT /a [abc]", "GET /b []"],
+        ),
+        (
+            "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
+            &[200],
+            &["GET /a []"],
+        ),
+        ("GET /a HTTP/1.0\r\n\r\nGET /b HTTP/1.0\r\n\r\n", &[200], &["GET /a []"]),
+        (
+            "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /b HTTP/1.0\r\n\r\n",
+            &[200, 200],
+            &["GET /a []", "GET /b []"],
+        ),
+        ("GET /a HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", &[200], &["GET /a []"]),
+        ("GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n", &[400], &[]),
+        ("GET /a HTTP/1.1\nHost: h\n\n", &[400], &[]),
+        ("GET /a HTTP/1.1\r\nHost: h\r\nA: b\r\n c\r\n\r\n", &[400], &[]),
+        ("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", &[400], &[]),
+        (
+            "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            &[400],
+            &[],
+        ),
+        ("PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: cow\r\n\r\n0\r\n\r\n", &[400], &[]),
+        ("PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", &[501], &[]),
+        ("PUT /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[400], &[]),
+        ("CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n", &[501], &[]),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[505], &[]),
+        ("PUT /a HTTP/1.1\r\nHost: h\r\nExpect: the unexpected\r\nContent-Length: 1\r\n\r\n", &[417], &[]),
+        // The body decides: nothing behind it is taken for a request.
+        (
+            "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
+            &[400],
+            &["PUT /a broken"],
+        ),
+        (
+            "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5 5\r\nabcde\r\n0\r\n\r\n",
+            &[400],
+            &["PUT /a broken"],
+        ),
+    ];
+    for (sent, answers, requests) in cases {
+        let (answer, seen) = talk(&Mirror::default(), sent.as_bytes()).await;
+        assert_eq!(
+            (&*statuses(&answer), &*seen),
+            (*answers, &*requests.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            "{sent:?}\n{answer}"
+        );
+        if answers.iter().any(|status| *status >= 400) {
+            assert!(answer.contains("connection: close\r\n"), "{sent:?}\n{answer}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_are_framed_for_their_reader() {
+    let get = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+    let (answer, _) = talk(&Mirror { streams: true, ..Mirror::default() }, get).await;
+    assert!(
+        answer.contains("transfer-encoding: chunked\r\n")
+            && answer.ends_with("\r\n\r\n7\r\nGET /a \r\n2\r\n[]\r\n0\r\n\r\n"),
+        "{answer}"
+    );
+    let old = b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    let (answer, _) = talk(&Mirror { streams: true, ..Mirror::default() }, old).await;
+    assert!(
+        !answer.contains("transfer-encoding")
+            && answer.contains("connection: close\r\n")
+            && answer.ends_with("\r\n\r\nGET /a []"),
+        "{answer}"
+    );
+    let (answer, _) = talk(&Mirror { breaks: true, ..Mirror::default() }, get).await;
+    assert!(
+        answer.contains("GET /a []") && !answer.contains("\r\n0\r\n"),
+        "a broken answer does not look whole: {answer}"
+    );
+    let (answer, _) = talk(&Mirror::default(), b"HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    assert!(answer.ends_with("\r\n\r\n") && statuses(&answer) == [200], "{answer}");
+}
+
+fn connect(mirror: Mirror) -> (DuplexStream, Rc<Mirror>, tokio::task::JoinHandle<io::Result<()>>) {
+    let (client, server) = duplex(1 << 16);
+    let mirror = Rc::new(mirror);
+    let service = Rc::clone(&mirror);
+    let task =
+        tokio::task::spawn_local(
+            async move { serve(server, &*service, LIMITS, std::future::pending()).await },
+        );
+    (client, mirror, task)
+}
+
+async fn read_some(client: &mut DuplexStream) -> String {
+    let mut buf = vec![0; 4096];
+    let length = client.read(&mut buf).await.unwrap();
+    String::from_utf8_lossy(&buf[..length]).into_owned()
+}
+
+async fn local<F: Future<Output = ()>>(test: F) {
+    tokio::task::LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_asked_for_when_it_is_wanted() {
+    local(async {
+        let head = b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
+        let (mut client, _, _task) = connect(Mirror::default());
+        client.write_all(head).await.unwrap();
+        assert_eq!(read_some(&mut client).await, "HTTP/1.1 100 Continue\r\n\r\n");
+        client.write_all(b"abc").await.unwrap();
+        assert!(read_some(&mut client).await.contains("PUT /a [abc]"));
+        // An answer that needs no body asks for none, and then nobody knows what would come next.
+        let (mut client, _, _task) = connect(Mirror { early: true, ..Mirror::default() });
+        client.write_all(head).await.unwrap();
+        let answer = read_some(&mut client).await;
+        assert!(!answer.contains("100 Continue") && answer.contains("connection: close\r\n"), "{answer}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_answer_left_of_a_small_body_is_passed_over() {
+    local(async {
+        let (mut client, mirror, _task) = connect(Mirror { early: true, ..Mirror::default() });
+        client.write_all(b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /b HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+        let mut answers = String::new();
+        while statuses(&answers).len() < 2 {
+            answers += &read_some(&mut client).await;
+        }
+        assert_eq!(*mirror.seen.borrow(), ["PUT /a []", "GET /b []"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_ends_the_request() {
+    local(async {
+        let (mut client, mirror, task) = connect(Mirror::default());
+        client.write_all(b"GET /never HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        assert_eq!(mirror.running.get(), 1);
+        drop(client);
+        assert!(task.await.unwrap().is_err());
+        assert_eq!(mirror.running.get(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_wait_has_its_time() {
+    local(async {
+        // What is sent, what is answered, and after how many seconds the connection is over.
+        let cases: [(&[u8], &[u16], u64); 6] = [
+            (b"", &[], 20),
+            (b"GET / HT", &[408], 5),
+            (b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n", &[200], 20),
+            (b"GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b", &[200, 408], 5),
+            (b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc", &[400], 10),
+            (b"GET /never HTTP/1.1\r\nHost: h\r\n\r\n", &[], 100),
+        ];
+        for (sent, answers, seconds) in cases {
+            let (mut client, _, task) = connect(Mirror::default());
+            let start = Instant::now();
+            client.write_all(sent).await.unwrap();
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
+            let answer = String::from_utf8_lossy(&answer);
+            assert_eq!(
+                (&*statuses(&answer), start.elapsed().as_secs()),
+                (answers, seconds),
+                "{}",
+                sent.escape_ascii()
+            );
+            drop(client);
+            let _ = task.await.unwrap();
+        }
+    })
+    .await;
+}
+
+/// One byte at a time, slower than a head or a body may come.
+#[tokio::test(start_paused = true)]
+async fn a_trickle_holds_nothing_open() {
+    local(async {
+        for (start, answers, limit) in [
+            (&b"GET / HTTP/1.1\r\nHost: h\r\nX: "[..], &[408_u16][..], 6),
+            (b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 9999\r\n\r\n", &[400], 11),
+        ] {
+            let (mut client, _, _task) = connect(Mirror::default());
+            let begun = Instant::now();
+            client.write_all(start).await.unwrap();
+            let mut answer = Vec::new();
+            let mut buf = [0; 1024];
+            loop {
+                match timeout(Duration::from_millis(500), client.read(&mut buf)).await {
+                    Ok(Ok(0) | Err(_)) => break,
+                    Ok(Ok(length)) => answer.extend_from_slice(&buf[..length]),
+                    Err(_) => drop(client.write_all(b"x").await),
+                }
+                if !answer.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!(statuses(&String::from_utf8_lossy(&answer)), answers);
+            assert!(begun.elapsed().as_secs() <= limit, "{:?}", begun.elapsed());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_nothing_is_left() {
+    local(async {
+        let (mut client, _, task) = connect(Mirror::default());
+        let start = Instant::now();
+        let length = 200_000;
+        client
+            .write_all(format!("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        client.write_all(&vec![b'x'; length]).await.unwrap();
+        assert!(task.await.unwrap().is_err());
+        assert_eq!(start.elapsed().as_secs(), 10);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_lets_the_running_request_end_and_a_new_connection_begin() {
+    local(async {
+        for (sent, answers, seconds) in
+            [(&b""[..], &[][..], 1), (b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n", &[200_u16], 0)]
+        {
+            let (mut client, server) = duplex(1 << 16);
+            client.write_all(sent).await.unwrap();
+            let start = Instant::now();
+            let task =
+                tokio::task::spawn_local(
+                    async move { serve(server, &Mirror::default(), LIMITS, async {}).await },
+                );
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
+            let answer = String::from_utf8_lossy(&answer);
+            assert_eq!((&*statuses(&answer), start.elapsed().as_secs()), (answers, seconds), "{answer}");
+            drop(client);
+            task.await.unwrap().unwrap();
+        }
+    })
+    .await;
+}

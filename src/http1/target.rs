@@ -1,0 +1,131 @@
+//! The request target (RFC 9112, section 3.2): to a path and a query, and for the absolute form to its host.
+
+use super::{Host, Malformed};
+use crate::refusal::Rule;
+use bytes::Bytes;
+use http::Method;
+use http::uri::{PathAndQuery, Uri};
+
+/// A target that was read.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// Path and query.
+    pub(super) uri: Uri,
+    /// The host that the absolute form names in place of `Host`.
+    pub(super) authority: Option<Bytes>,
+}
+
+/// Reads a target.
+///
+/// # Errors
+/// When it is in none of the forms of its method, or holds a character that no target may.
+pub(super) fn parse_target(method: &Method, target: &Bytes) -> Result<Target, Malformed> {
+    match target.first() {
+        Some(b'/') => origin(target.clone()).map(|uri| Target { uri, authority: None }),
+        Some(b'*') if target.len() == 1 && *method == Method::OPTIONS => {
+            Ok(Target { uri: Uri::from_static("*"), authority: None })
+        }
+        _ if *method == Method::CONNECT => {
+            Err(Malformed::new(Rule::UnknownOperation, "this is no tunnel: CONNECT is not supported"))
+        }
+        _ => absolute(target),
+    }
+}
+
+fn origin(path: Bytes) -> Result<Uri, Malformed> {
+    let bad = |why| Malformed::new(Rule::BadTarget, why);
+    if !path.iter().all(|byte| may_stand(*byte)) || std::str::from_utf8(&path).is_err() {
+        return Err(bad("the target holds a character that must be percent-encoded in a URL"));
+    }
+    PathAndQuery::from_maybe_shared(path)
+        .map(Uri::from)
+        .map_err(|_| bad("the target is not a URL's path and query"))
+}
+
+/// `http://host/path`: the host stands for `Host`, the rest for the target (section 3.2.2).
+fn absolute(target: &Bytes) -> Result<Target, Malformed> {
+    let bad = |why| Malformed::new(Rule::BadTarget, why);
+    let scheme = ["http://", "https://"]
+        .into_iter()
+        .find(|scheme| {
+            target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
+        })
+        .ok_or(bad("the target is neither a path that begins with '/' nor an http URL"))?;
+    let rest = target.slice(scheme.len()..);
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let authority = rest.slice(..end);
+    Host::parse(&authority).map_err(|_| bad("the target is a URL without one host"))?;
+    let path = rest.slice(end..);
+    let path = if path.first() == Some(&b'/') { path } else { [b"/", &*path].concat().into() };
+    origin(path).map(|uri| Target { uri, authority: Some(authority) })
+}
+
+/// `pchar / "/" / "?"` of RFC 3986, and what people type who do not know it: brackets, and letters of any language,
+/// which have one meaning and go on percent-encoded. A `%` is looked at where the target is decoded.
+fn may_stand(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"-._~%!$&'()*+,;=:@/?[]".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(method: &Method, target: &'static str) -> Result<(String, Option<Bytes>), Rule> {
+        parse_target(method, &Bytes::from_static(target.as_bytes()))
+            .map(|target| (target.uri.to_string(), target.authority))
+            .map_err(|malformed| malformed.rule)
+    }
+
+    #[test]
+    fn forms() {
+        let host = |name: &'static str| Some(Bytes::from_static(name.as_bytes()));
+        let good = [
+            ("/", "/", None),
+            ("/a%20b?c=d&e", "/a%20b?c=d&e", None),
+            ("//a", "//a", None),
+            ("/a:b@c!$&'()*+,;=-._~", "/a:b@c!$&'()*+,;=-._~", None),
+            ("/ü[1]", "/ü[1]", None),
+            ("http://h", "/", host("h")),
+            ("http://h/a", "/a", host("h")),
+            ("HTTP://h:1?b", "/?b", host("h:1")),
+            ("https://h/", "/", host("h")),
+        ];
+        for (target, uri, authority) in good {
+            assert_eq!(parse(&Method::GET, target), Ok((uri.to_owned(), authority)), "{target}");
+        }
+        assert_eq!(parse(&Method::OPTIONS, "*"), Ok(("*".to_owned(), None)));
+        for bad in [
+            "*",
+            "!",
+            "a",
+            "localhost:80",
+            "h/a",
+            "?a",
+            "",
+            "http:/h/a",
+            "http:///a",
+            "http://u@h/",
+            "http://h b/",
+            "ftp://h/",
+            "/a\u{1}",
+            "/a#b",
+            "/a\\b",
+            "/a\"b",
+            "/a<b",
+            "/a>b",
+            "/a^b",
+            "/a`b",
+            "/a{b}",
+            "/a|b",
+            "/a b",
+            "http://h/#a",
+            "http://[::1/",
+        ] {
+            assert_eq!(parse(&Method::GET, bad), Err(Rule::BadTarget), "{bad:?}");
+        }
+        let not_utf8 = parse_target(&Method::GET, &Bytes::from_static(b"/\xff"));
+        assert_eq!(not_utf8.unwrap_err().rule, Rule::BadTarget);
+        assert_eq!(parse(&Method::OPTIONS, "*a"), Err(Rule::BadTarget));
+        assert_eq!(parse(&Method::CONNECT, "h:443"), Err(Rule::UnknownOperation));
+    }
+}
