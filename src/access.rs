@@ -1,7 +1,8 @@
 //! The account of a request: one line in the access log and the counts in the metrics, written when it is over.
 
+use crate::admission::Permit;
 use crate::client::Client;
-use crate::metrics::{Metrics, Outcome};
+use crate::metrics::{Metrics, Outcome, Row};
 use crate::operation::Operation;
 use crate::refusal::{Refusal, Rule};
 use http::{Method, StatusCode};
@@ -18,7 +19,8 @@ pub struct AccessRecord {
     client: Client,
     method: Method,
     path: Box<str>,
-    mapping: Option<usize>,
+    mapping: Option<Row>,
+    permit: Option<Permit>,
     operation: Option<Operation>,
     status: Option<StatusCode>,
     rule: Option<Rule>,
@@ -46,6 +48,7 @@ impl AccessRecord {
             method: method.clone(),
             path: logged.into(),
             mapping: None,
+            permit: None,
             operation: None,
             status: None,
             rule: None,
@@ -64,8 +67,13 @@ impl AccessRecord {
     }
 
     /// The mapping that the client matched.
-    pub fn mapped(&mut self, mapping: usize) {
+    pub fn mapped(&mut self, mapping: Row) {
         self.mapping = Some(mapping);
+    }
+
+    /// It may run; its leave ends with it.
+    pub fn admitted(&mut self, permit: Permit) {
+        self.permit = Some(permit);
     }
 
     /// The operation that was granted.
@@ -115,12 +123,12 @@ impl AccessRecord {
     }
 
     fn write_line(&self) {
-        let mapping = self.mapping.and_then(|index| self.metrics.mapping_name(index)).unwrap_or("-");
+        let mapping = self.mapping.map(|row| self.metrics.mapping_name(row));
         tracing::info!(
             target: "access",
             id = self.id,
             client = %self.client,
-            mapping,
+            mapping = mapping.as_deref().unwrap_or("-"),
             operation = self.operation.map_or("-", Operation::name),
             method = %self.method,
             // Debug escapes what would break the line.

@@ -185,8 +185,8 @@ impl fmt::Display for ConfigError {
             Self::Wrong(path, diagnostics) => {
                 let count = diagnostics.len();
                 write!(f, "{} has {count} mistake{}", path.display(), if count == 1 { "" } else { "s" })?;
-                for Diagnostic { line, column, message, help } in diagnostics {
-                    write!(f, "\n{}:{line}:{column}: error: {message}\n  help: {help}", path.display())?;
+                for diagnostic in diagnostics {
+                    write!(f, "\n{}:{diagnostic}", path.display())?;
                 }
                 Ok(())
             }

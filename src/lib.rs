@@ -23,6 +23,7 @@
 //! ```
 
 pub mod access;
+pub mod admission;
 pub mod amz_date;
 pub mod body;
 pub mod browser;
@@ -30,9 +31,11 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod connect;
+pub mod connections;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod endpoint;
+pub mod generation;
 pub mod http1;
 pub mod limits;
 pub mod log;
@@ -41,6 +44,7 @@ pub mod metrics;
 pub mod mint;
 pub mod operation;
 pub mod outgoing;
+pub mod panics;
 pub mod payload;
 pub mod policy;
 pub mod proxy;

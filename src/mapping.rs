@@ -49,6 +49,7 @@ pub struct Grant<'r> {
     resource: Resource<'r>,
     query: Query<'r>,
     copy_source: Option<CopySource<'r>>,
+    max_size: Option<u64>,
 }
 
 impl<'r> Grant<'r> {
@@ -65,6 +66,27 @@ impl<'r> Grant<'r> {
     /// What is addressed.
     pub fn resource(&self) -> &Resource<'r> {
         &self.resource
+    }
+
+    /// The most that its body may hold, where the scopes bound that; for a body whose length is not known before it
+    /// ends.
+    pub fn max_object_size(&self) -> Option<u64> {
+        self.max_size
+    }
+
+    /// Whether the scopes take a body of so many bytes.
+    ///
+    /// # Errors
+    /// When it is larger than their `max_object_size`.
+    pub fn check_size(&self, bytes: u64) -> Result<(), Refusal> {
+        match self.max_size {
+            Some(most) if bytes > most => {
+                let message =
+                    format!("an upload here is at most {most} bytes (max_object_size), this one has {bytes}");
+                Err(Refusal::new(Rule::TooLarge, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The copy's source, spelled canonically.
@@ -104,11 +126,11 @@ impl Mapping {
         let copy_source = copy_source(headers)?;
         let spec = Spec::find(method, &resource, &query, copy_source.is_some())
             .map_err(|unknown| refuse_unknown(method, &unknown))?;
-        self.check_scope(spec, &resource, &query)?;
+        let max_size = self.check_scope(spec, &resource, &query)?;
         if let Some(source) = &copy_source {
             self.check_copy_source(source)?;
         }
-        Ok(Grant { spec, resource, query, copy_source })
+        Ok(Grant { spec, resource, query, copy_source, max_size })
     }
 
     fn check_bucket(&self, resource: &Resource<'_>) -> Result<(), Refusal> {
@@ -119,7 +141,13 @@ impl Mapping {
         }
     }
 
-    fn check_scope(&self, spec: &Spec, resource: &Resource<'_>, query: &Query<'_>) -> Result<(), Refusal> {
+    /// Whether a scope allows the operation; with the largest upload that one of those takes, if all have a bound.
+    fn check_scope(
+        &self,
+        spec: &Spec,
+        resource: &Resource<'_>,
+        query: &Query<'_>,
+    ) -> Result<Option<u64>, Refusal> {
         let needs = spec.rights(query);
         let bucket = resource.bucket().unwrap_or_default();
         let named = named_key(spec, resource, query)?;
@@ -137,8 +165,9 @@ impl Mapping {
                 _ => "this key",
             }));
         }
-        if within.any(|scope| scope.allow.has_all(needs)) {
-            return Ok(());
+        let allowing = within.filter(|scope| scope.allow.has_all(needs));
+        if let Some(most) = allowing.map(|scope| scope.max_object_size.unwrap_or(u64::MAX)).max() {
+            return Ok((most < u64::MAX).then_some(most));
         }
         Err(Refusal::new(
             Rule::RightNotGranted,
@@ -271,6 +300,21 @@ mod tests {
         ] {
             assert_eq!(decide(&Method::PUT, "/tmp/inbox/b", Some(source)), expected, "{source}");
         }
+    }
+
+    #[test]
+    fn scopes_bound_the_size_of_uploads() {
+        let bounded = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/\"\nallow = [\"write\"]\nmax_object_size = \"1KiB\"\n";
+        let wider = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/large/\"\nallow = [\"write\"]\n";
+        let mapping = Config::parse(&format!("{EXAMPLE}{bounded}{wider}"), &Fake).unwrap().mappings.remove(0);
+        let headers = HeaderMap::new();
+        let fits = |path, bytes| {
+            let grant = mapping.grant(&Method::PUT, path, None, &headers).unwrap();
+            grant.check_size(bytes).map_err(|refusal| refusal.rule)
+        };
+        assert_eq!(fits("/tmp/inbox/a", 1024), Ok(()));
+        assert_eq!(fits("/tmp/inbox/a", 1025), Err(Rule::TooLarge));
+        assert_eq!(fits("/tmp/inbox/large/a", u64::MAX), Ok(()), "both scopes allow it, one without a bound");
     }
 
     #[test]

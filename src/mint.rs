@@ -5,6 +5,7 @@ use crate::endpoint::Endpoint;
 use crate::policy::SessionPolicy;
 use crate::secret::{Credentials, Secret};
 use crate::session::Minted;
+use arc_swap::ArcSwap;
 use aws_sdk_sts::config::{BehaviorVersion, Region};
 use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
@@ -211,6 +212,14 @@ impl Mint for StsMint {
             }
         }
         Err(last)
+    }
+}
+
+/// A minter that may be replaced by one for other endpoints.
+impl<M: Mint> Mint for ArcSwap<M> {
+    async fn mint(&self, request: &MintRequest) -> Result<Minted, MintError> {
+        let current = self.load_full();
+        current.mint(request).await
     }
 }
 

@@ -30,9 +30,11 @@ impl Outgoing {
     /// Rebuilds a granted request.
     ///
     /// # Errors
-    /// When a header is one that must not be let through, or has a value that servers read in different ways.
+    /// When a header is one that must not be let through, or has a value that servers read in different ways, and when
+    /// the body is larger than the scopes take.
     pub fn rebuild(grant: Grant<'_>, headers: &HeaderMap, payload: Payload) -> Result<Self, Refusal> {
         let spec = grant.spec();
+        grant.check_size(payload.length())?;
         let mut passed: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(8);
         for name in headers.keys() {
             match fate(spec.headers, name.as_str()) {

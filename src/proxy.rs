@@ -1,22 +1,22 @@
-//! The way of a request, as one straight line: identify, grant, session, rebuild, sign, send, strip, stream back.
+//! The way of a request, as one straight line: identify, grant, rebuild, admit, session, sign, send, strip, stream back.
 
 use crate::access::AccessRecord;
 use crate::amz_date::AmzDate;
 use crate::body::{BoxError, Upload, read_error_body};
 use crate::browser::{self, AllowedHosts};
 use crate::client::Client;
+use crate::generation::{Generation, Shared};
 use crate::http1::Malformed;
-use crate::limits::Limits;
-use crate::mapping::{self, Mapping};
-use crate::metrics::Metrics;
+use crate::mapping;
 use crate::outgoing::Outgoing;
+use crate::panics::{Panicked, contain};
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
 use crate::resign::resign;
 use crate::response::{ResponseBody, refuse, relay, relay_read};
 use crate::s3_error;
 use crate::session::Session;
-use crate::session_table::{Clock, Slot};
+use crate::session_table::Slot;
 use crate::upstream::{Download, Pool, SendError};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -24,31 +24,13 @@ use http_body::Body;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What all worker threads share.
-#[derive(Debug)]
-pub struct Shared {
-    /// The mappings, tried in order.
-    pub mappings: Vec<Mapping>,
-    /// Their sessions, in the same order.
-    pub slots: Vec<Arc<Slot>>,
-    /// The hosts that each listener answers to.
-    pub hosts: Vec<AllowedHosts>,
-    /// The limits.
-    pub limits: Limits,
-    /// The counts.
-    pub metrics: Arc<Metrics>,
-    /// Whether each request is logged.
-    pub access_log: bool,
-    /// The wall clock.
-    pub clock: Clock,
-}
-
-/// Of a listener that is not configured: its clients are on loopback, or give an address.
+/// Of a listener that is not configured any more: its clients are on loopback, or give an address.
 static NO_HOSTS: AllowedHosts = AllowedHosts::none();
 
-/// The proxy, as one worker thread has it.
+/// The proxy of one generation, as one worker thread has it.
 pub struct Proxy {
     shared: Arc<Shared>,
+    generation: Arc<Generation>,
     pool: Rc<Pool>,
 }
 
@@ -71,8 +53,18 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ClientBody for B {}
 
 impl Proxy {
     /// A proxy over `pool`.
-    pub fn new(shared: Arc<Shared>, pool: Rc<Pool>) -> Self {
-        Self { shared, pool }
+    pub fn new(shared: Arc<Shared>, generation: Arc<Generation>, pool: Rc<Pool>) -> Self {
+        Self { shared, generation, pool }
+    }
+
+    /// What it was told.
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.generation
+    }
+
+    /// Its connections to the store.
+    pub fn pool(&self) -> &Rc<Pool> {
+        &self.pool
     }
 
     /// Answers a request of `client`.
@@ -80,7 +72,8 @@ impl Proxy {
         let (head, body) = request.into_parts();
         let mut record = self.record(client, &head.method, head.uri.path());
         let upload = Upload::new(body);
-        let served = self.serve(client, &head, &upload, &mut record).await;
+        let served = contain(self.serve(client, &head, &upload, &mut record)).await;
+        let served = served.unwrap_or_else(|Panicked| Err(failed_inside()));
         record.received(upload.sent());
         match served {
             Ok(FromStore::Streaming(answer)) => relay(answer, record),
@@ -96,7 +89,8 @@ impl Proxy {
     }
 
     fn record(&self, client: Client, method: &Method, path: &str) -> AccessRecord {
-        AccessRecord::begin(Arc::clone(&self.shared.metrics), self.shared.access_log, client, method, path)
+        let metrics = Arc::clone(&self.shared.metrics);
+        AccessRecord::begin(metrics, self.generation.access_log, client, method, path)
     }
 
     async fn serve<B: ClientBody>(
@@ -106,18 +100,19 @@ impl Proxy {
         upload: &Rc<Upload<B>>,
         record: &mut AccessRecord,
     ) -> Result<FromStore, Refusal> {
-        let (index, mapping) = mapping::find(&self.shared.mappings, &client)
+        let (index, mapping) = mapping::find(&self.generation.mappings, &client)
             .ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))?;
-        record.mapped(index);
-        let hosts = self.shared.hosts.get(client.listener().0).unwrap_or(&NO_HOSTS);
+        let state = self.generation.states.get(index).ok_or_else(failed_inside)?;
+        record.mapped(state.row);
+        let hosts = self.generation.hosts.get(client.listener().0).unwrap_or(&NO_HOSTS);
         browser::check(hosts, &client, &head.method, &head.headers)?;
         let grant = mapping.grant(&head.method, head.uri.path(), head.uri.query(), &head.headers)?;
         record.granted(grant.operation());
         let payload = Payload::classify(grant.spec(), &head.headers)?;
         upload.set_length(payload.length());
         let outgoing = Outgoing::rebuild(grant, &head.headers, payload)?;
-        let slot = self.shared.slots.get(index).ok_or_else(no_session)?;
-        self.exchange(&outgoing, upload, slot, record).await
+        record.admitted(state.admission.admit().await?);
+        self.exchange(&outgoing, upload, state.session.slot(), record).await
     }
 
     /// Sends a request with the mapping's session; once more with a new one if the store does not know the first.
@@ -154,7 +149,7 @@ impl Proxy {
     }
 
     async fn session(&self, slot: &Slot, record: &mut AccessRecord) -> Result<Arc<Session>, Refusal> {
-        slot.obtain(self.shared.clock, self.shared.limits.session_wait).await.map_err(|unavailable| {
+        slot.obtain(self.shared.clock, self.generation.limits.session_wait).await.map_err(|unavailable| {
             if let Some(cause) = &unavailable.cause {
                 record.note(cause);
             }
@@ -209,7 +204,7 @@ impl Proxy {
             return Ok((FromStore::Streaming(answer), dead));
         }
         let (parts, body) = answer.into_parts();
-        let body = read_error_body(body, self.shared.limits.stall_timeout).await.map_err(|error| {
+        let body = read_error_body(body, self.generation.limits.stall_timeout).await.map_err(|error| {
             record.note(&error);
             Refusal::new(Rule::Upstream, "the store's answer broke off")
         })?;
@@ -217,6 +212,10 @@ impl Proxy {
         let dead = code.is_some_and(|code| s3_error::is_dead_session(&code));
         Ok((FromStore::Read(parts, body), dead))
     }
+}
+
+fn failed_inside() -> Refusal {
+    Refusal::new(Rule::Internal, "scopegate failed, not the store: the log says where")
 }
 
 fn no_session() -> Refusal {

@@ -56,6 +56,12 @@ pub enum Rule {
     TooLarge,
     /// The client's body broke off.
     BadBody,
+    /// Too many requests of the mapping run and wait.
+    QueueFull,
+    /// The request waited too long for its turn.
+    QueueTimeout,
+    /// The mapping sends more requests a second than it may.
+    RateLimited,
     /// There is no session, and none can be had now.
     NoSession,
     /// The session was replaced while a body was already on its way.
@@ -64,11 +70,13 @@ pub enum Rule {
     Upstream,
     /// The upstream did not answer in time.
     UpstreamTimeout,
+    /// Scopegate itself failed.
+    Internal,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
         Self::NoMapping,
         Self::OutsideScope,
         Self::RightNotGranted,
@@ -92,10 +100,14 @@ impl Rule {
         Self::PayloadForm,
         Self::TooLarge,
         Self::BadBody,
+        Self::QueueFull,
+        Self::QueueTimeout,
+        Self::RateLimited,
         Self::NoSession,
         Self::SessionReplaced,
         Self::Upstream,
         Self::UpstreamTimeout,
+        Self::Internal,
     ];
 
     /// The name in headers, logs and metrics.
@@ -145,10 +157,14 @@ impl Rule {
             Self::PayloadForm => ("payload-form", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
             Self::TooLarge => ("too-large", StatusCode::BAD_REQUEST, "EntityTooLarge"),
             Self::BadBody => ("bad-body", StatusCode::BAD_REQUEST, "IncompleteBody"),
+            Self::QueueFull => ("queue-full", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            Self::QueueTimeout => ("queue-timeout", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            Self::RateLimited => ("rate-limited", StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
             Self::NoSession => ("no-session", StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
             Self::SessionReplaced => ("session-replaced", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             Self::Upstream => ("upstream", StatusCode::BAD_GATEWAY, "InternalError"),
             Self::UpstreamTimeout => ("upstream-timeout", StatusCode::GATEWAY_TIMEOUT, "InternalError"),
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
         }
     }
 }

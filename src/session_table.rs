@@ -8,9 +8,10 @@ use crate::refresh::{Facts, Held, Now, Plan, Step};
 use crate::session::{Minted, Session};
 use arc_swap::ArcSwapOption;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, Notify, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 /// The wall clock, replaceable in tests.
@@ -77,7 +78,7 @@ pub struct Slot {
     wanted: AtomicBool,
     wake: Notify,
     standing: watch::Sender<Standing>,
-    counts: MintCounts,
+    counts: Arc<MintCounts>,
 }
 
 /// Why there is no session for a request.
@@ -90,8 +91,8 @@ pub struct Unavailable {
 }
 
 impl Slot {
-    /// An empty slot; `needed_always` for a mapping whose session is minted at start.
-    pub fn new(needed_always: bool) -> Self {
+    /// An empty slot; `needed_always` for a mapping whose session is minted at start. Its mints are added to `counts`.
+    pub fn new(needed_always: bool, counts: Arc<MintCounts>) -> Self {
         Self {
             needed_always,
             current: ArcSwapOption::empty(),
@@ -100,7 +101,7 @@ impl Slot {
             wanted: AtomicBool::new(false),
             wake: Notify::new(),
             standing: watch::Sender::new(Standing::Calm),
-            counts: MintCounts::default(),
+            counts,
         }
     }
 
@@ -182,23 +183,56 @@ impl Slot {
     }
 }
 
-/// Spaces the mints of all mappings.
+/// Spaces the mints of all mappings, and bounds each in time.
 #[derive(Debug)]
 pub struct MintBudget {
     next: Mutex<Instant>,
-    interval: Duration,
+    per_second: AtomicU32,
+    timeout_millis: AtomicU64,
 }
 
 impl MintBudget {
-    /// At most `per_second` mints a second.
-    pub fn new(per_second: u32) -> Self {
-        Self { next: Mutex::new(Instant::now()), interval: Duration::from_secs(1) / per_second.max(1) }
+    /// At most `per_second` mints a second, none longer than `timeout`.
+    pub fn new(per_second: u32, timeout: Duration) -> Self {
+        let budget = Self {
+            next: Mutex::new(Instant::now()),
+            per_second: AtomicU32::default(),
+            timeout_millis: AtomicU64::default(),
+        };
+        budget.set(per_second, timeout);
+        budget
+    }
+
+    /// Other bounds, for the mints that begin from now on.
+    pub fn set(&self, per_second: u32, timeout: Duration) {
+        self.per_second.store(per_second.max(1), Ordering::Relaxed);
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self.timeout_millis.store(millis, Ordering::Relaxed);
     }
 
     async fn take(&self) {
         let mut next = self.next.lock().await;
         sleep_until(*next).await;
-        *next = Instant::now() + self.interval;
+        *next = Instant::now() + Duration::from_secs(1) / self.per_second.load(Ordering::Relaxed);
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_millis.load(Ordering::Relaxed))
+    }
+}
+
+/// A slot that is kept filled for as long as somebody holds this.
+#[derive(Debug)]
+pub struct Kept {
+    slot: Arc<Slot>,
+    /// Ends the keeper when it is dropped.
+    _keeper: JoinSet<()>,
+}
+
+impl Kept {
+    /// The slot.
+    pub fn slot(&self) -> &Arc<Slot> {
+        &self.slot
     }
 }
 
@@ -217,17 +251,26 @@ pub struct Keeper<M> {
     pub clock: Clock,
     /// Shared by all keepers.
     pub budget: Arc<MintBudget>,
-    /// The longest a mint may take.
-    pub mint_timeout: Duration,
 }
 
 impl<M: Mint> Keeper<M> {
-    /// Keeps the slot for as long as the process lives: a panic ends one attempt, not the mapping.
-    pub async fn run_for_ever(self) {
+    /// Keeps the slot, on the runtime that this is called in, until what is returned is dropped.
+    pub fn start(self) -> Arc<Kept> {
+        let slot = Arc::clone(&self.slot);
+        let mut keeper = JoinSet::new();
+        keeper.spawn(self.run_for_ever());
+        Arc::new(Kept { slot, _keeper: keeper })
+    }
+
+    /// A panic ends one attempt, not the mapping.
+    async fn run_for_ever(self) {
         let keeper = Arc::new(self);
+        // Ends the attempt that runs together with this.
+        let mut attempts = JoinSet::new();
         loop {
             let running = Arc::clone(&keeper);
-            let ended = tokio::spawn(async move { running.run().await }).await;
+            attempts.spawn(async move { running.run().await });
+            let ended = attempts.join_next().await;
             tracing::error!(
                 mapping = keeper.request.name,
                 ?ended,
@@ -263,7 +306,7 @@ impl<M: Mint> Keeper<M> {
     async fn mint_once(&self, plan: &mut Plan, now: impl Fn() -> Now) {
         let rejected = self.slot.facts().held == Held::Rejected;
         self.slot.wanted.store(false, Ordering::Release);
-        let minted = timeout(self.mint_timeout, self.mint.mint(&self.request)).await;
+        let minted = timeout(self.budget.timeout(), self.mint.mint(&self.request)).await;
         let session = minted
             .unwrap_or_else(|_| Err(error(MintFailure::Unreachable, "STS did not answer in time")))
             .and_then(|minted| self.session(minted));

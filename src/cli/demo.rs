@@ -5,7 +5,7 @@ use crate::config::{Config, Environment, Failed};
 use crate::demo::store::{self, Store, StoreConfig};
 use crate::log;
 use crate::secret::Secret;
-use crate::server::Server;
+use crate::server::{Inherited, Server};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use tokio::runtime::Builder;
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
         .map_err(failed)?;
     let config = config(args.listen, &store)?;
     let _flush = log::start(&config.log);
-    let served = serve::serve(config, |server| announce(server, &store));
+    let served = serve::serve(config, Inherited::default(), None, |server| announce(server, &store));
     runtime.block_on(store.shutdown());
     served
 }
@@ -94,7 +94,7 @@ impl Environment for Keys<'_> {
 
 fn announce(server: &Server, store: &Store) {
     let address =
-        server.listeners().first().map(|listener| listener.address().to_string()).unwrap_or_default();
+        server.listeners().next().map(|listener| listener.address().to_string()).unwrap_or_default();
     let (bucket, endpoint, data) = (store::BUCKET, store.endpoint(), store.data().display().to_string());
     let text = format!(
         "Scopegate demo, for trying out: an embedded S3 store with STS at {endpoint}\n\

@@ -3,7 +3,9 @@
 use super::CommandError;
 use crate::config::Config;
 use crate::log;
-use crate::server::{Ended, Server};
+use crate::panics;
+use crate::server::{Ended, Inherited, Server};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::path::{Path, PathBuf};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,9 +24,11 @@ pub struct Args {
 /// On a bad configuration (exit code 78), an address that cannot be bound, and a shutdown that had to cut requests
 /// short.
 pub fn run(args: &Args) -> Result<(), CommandError> {
+    // Before the log, which has a thread of its own.
+    let inherited = Inherited::take().map_err(|error| CommandError::failed(error.to_string()))?;
     let config = load(&args.config)?;
     let _flush = log::start(&config.log);
-    serve(config, |_| {})
+    serve(config, inherited, Some(&args.config), |_| {})
 }
 
 /// Reads a configuration for a command.
@@ -35,9 +39,15 @@ pub(super) fn load(path: &Path) -> Result<Config, CommandError> {
     Config::load(path).map_err(|error| CommandError::configuration(error.to_string()))
 }
 
-/// Serves `config`; `bound` is called when the sockets are.
-pub(super) fn serve(config: Config, bound: impl FnOnce(&Server)) -> Result<(), CommandError> {
-    let server = Server::bind(config).map_err(|error| CommandError::failed(error.to_string()))?;
+/// Serves `config`, which was read from `source`, if from a file; `bound` is called when the sockets are.
+pub(super) fn serve(
+    config: Config,
+    inherited: Inherited,
+    source: Option<&Path>,
+    bound: impl FnOnce(&Server),
+) -> Result<(), CommandError> {
+    protect();
+    let server = Server::bind(config, inherited).map_err(|error| CommandError::failed(error.to_string()))?;
     bound(&server);
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -45,7 +55,7 @@ pub(super) fn serve(config: Config, bound: impl FnOnce(&Server)) -> Result<(), C
         .map_err(|error| CommandError::failed(format!("no runtime: {error}")))?;
     let ended = runtime.block_on(async {
         let stop = stop_signal().map_err(|error| CommandError::failed(format!("no signals: {error}")))?;
-        server.run(stop).await.map_err(|error| CommandError::failed(error.to_string()))
+        server.run(stop, source).await.map_err(|error| CommandError::failed(error.to_string()))
     })?;
     match ended {
         Ended::Drained => Ok(()),
@@ -55,6 +65,14 @@ pub(super) fn serve(config: Config, bound: impl FnOnce(&Server)) -> Result<(), C
             );
             Ok(())
         }
+    }
+}
+
+/// Secrets stay in this process's memory: no core file, and no other process of the same user reads it.
+fn protect() {
+    panics::watch();
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "a crash may leave a core file, which holds secrets");
     }
 }
 

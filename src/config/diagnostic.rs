@@ -1,5 +1,7 @@
 //! Mistakes in a configuration: where, what, and how to mend it.
 
+use std::fmt;
+
 /// One mistake. It never quotes a value of `[issuer]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Diagnostic {
@@ -25,5 +27,12 @@ impl Diagnostic {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         Self { line, column, message: message.into(), help: help.into() }
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, column, message, help } = self;
+        write!(f, "{line}:{column}: error: {message}\n  help: {help}")
     }
 }

@@ -1,10 +1,11 @@
 //! One client's connection.
 
 use crate::client::Client;
+use crate::generation::Current;
 use crate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
 use crate::http1::{HeadLimits, Malformed, Transport};
 use crate::limits::Limits;
-use crate::proxy::{Answer, AnswerBody, Proxy};
+use crate::proxy::{Answer, AnswerBody};
 use http::Request;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -26,21 +27,27 @@ impl Peer {
     }
 }
 
+impl ConnectionLimits {
+    /// What `limits` say of a connection.
+    pub(super) fn of(limits: &Limits) -> Self {
+        Self {
+            head: HeadLimits { bytes: limits.header_bytes, fields: limits.headers },
+            header: limits.header_timeout,
+            idle: limits.idle_timeout,
+            stall: limits.stall_timeout,
+            request: limits.request_timeout,
+        }
+    }
+}
+
 /// Serves a connection to its end; when the server stops, to the end of the request that runs.
 pub(super) async fn run(
     peer: Peer,
     client: Client,
-    proxy: Rc<Proxy>,
-    limits: &Limits,
+    proxy: Rc<Current>,
+    limits: ConnectionLimits,
     stopping: watch::Receiver<bool>,
 ) {
-    let limits = ConnectionLimits {
-        head: HeadLimits { bytes: limits.header_bytes, fields: limits.headers },
-        header: limits.header_timeout,
-        idle: limits.idle_timeout,
-        stall: limits.stall_timeout,
-        request: limits.request_timeout,
-    };
     let mut stopping = stopping;
     let stopping = async { drop(stopping.wait_for(|stop| *stop).await) };
     let service = Handler { client, proxy };
@@ -56,7 +63,7 @@ pub(super) async fn run(
 /// The proxy, for one client.
 struct Handler {
     client: Client,
-    proxy: Rc<Proxy>,
+    proxy: Rc<Current>,
 }
 
 impl<S: Transport> Service<S> for Handler {

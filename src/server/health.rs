@@ -1,8 +1,9 @@
 //! Whether the proxy can serve: it is not draining, a node answers, and the sessions needed are live.
 
-use crate::config::Config;
+use crate::config::Upstream;
 use crate::connect::Connector;
-use crate::proxy::Shared;
+use crate::generation::Shared;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Empty;
@@ -24,7 +25,7 @@ const KEPT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Readiness {
     shared: Arc<Shared>,
-    nodes: Vec<Arc<Node>>,
+    nodes: ArcSwap<Vec<Arc<Node>>>,
     stopping: watch::Receiver<bool>,
     last: Mutex<Option<(Instant, bool)>>,
 }
@@ -38,15 +39,17 @@ struct Node {
 impl Readiness {
     pub(super) fn new(
         shared: Arc<Shared>,
-        config: &Config,
+        upstream: &Upstream,
         stopping: watch::Receiver<bool>,
     ) -> io::Result<Arc<Self>> {
-        let node = |endpoint: &crate::endpoint::Endpoint| {
-            let connector = Connector::new(endpoint.clone(), PATIENCE)?;
-            Ok(Arc::new(Node { connector, authority: endpoint.authority() }))
-        };
-        let nodes = config.upstream.endpoints.iter().map(node).collect::<io::Result<_>>()?;
+        let nodes = ArcSwap::from_pointee(nodes(upstream)?);
         Ok(Arc::new(Self { shared, nodes, stopping, last: Mutex::new(None) }))
+    }
+
+    /// Asks the nodes of `upstream` from now on.
+    pub(super) fn follow(&self, upstream: &Upstream) -> io::Result<()> {
+        self.nodes.store(Arc::new(nodes(upstream)?));
+        Ok(())
     }
 
     /// The counts, for `/metrics`.
@@ -64,8 +67,9 @@ impl Readiness {
             obstacles.push("upstream: no node answers".to_owned());
         }
         let now = self.shared.clock.now();
-        for (mapping, slot) in self.shared.mappings.iter().zip(&self.shared.slots) {
-            if !slot.is_ready(now) {
+        let generation = self.shared.generation.load_full();
+        for (mapping, state) in generation.mappings.iter().zip(&generation.states) {
+            if !state.session.slot().is_ready(now) {
                 obstacles.push(format!(
                     "session: mapping {:?} has none (see the log for what STS said)",
                     mapping.name
@@ -82,7 +86,7 @@ impl Readiness {
         {
             return answers;
         }
-        let mut asking: JoinSet<bool> = self.nodes.iter().map(|node| ask(Arc::clone(node))).collect();
+        let mut asking: JoinSet<bool> = self.nodes.load().iter().map(|node| ask(Arc::clone(node))).collect();
         let mut answers = false;
         while let Some(answered) = asking.join_next().await {
             if matches!(answered, Ok(true)) {
@@ -93,6 +97,14 @@ impl Readiness {
         *last = Some((Instant::now(), answers));
         answers
     }
+}
+
+fn nodes(upstream: &Upstream) -> io::Result<Vec<Arc<Node>>> {
+    let node = |endpoint: &crate::endpoint::Endpoint| {
+        let connector = Connector::new(endpoint.clone(), PATIENCE)?;
+        Ok(Arc::new(Node { connector, authority: endpoint.authority() }))
+    };
+    upstream.endpoints.iter().map(node).collect()
 }
 
 async fn ask(node: Arc<Node>) -> bool {

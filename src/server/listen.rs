@@ -1,7 +1,8 @@
 //! Sockets that clients connect to.
 
+use super::inherited::{Inherited, Socket};
 use crate::config::{ListenAddress, Listener};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Type};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -16,7 +17,8 @@ const BACKLOG: i32 = 1024;
 pub struct Bound {
     name: Box<str>,
     address: BoundAddress,
-    sockets: Sockets,
+    sockets: Vec<Socket>,
+    inherited: bool,
 }
 
 /// The address a listener got.
@@ -28,29 +30,23 @@ pub enum BoundAddress {
     Unix(PathBuf),
 }
 
-/// A listener's sockets, one for each worker.
-#[derive(Debug)]
-pub(super) enum Sockets {
-    /// Sockets of one port, between which the kernel distributes.
-    Tcp(Vec<TcpListener>),
-    /// Handles of one socket.
-    Unix(Vec<UnixListener>),
-}
-
 impl Bound {
-    /// Binds a listener for so many workers.
+    /// Binds a listener for so many workers, or takes the socket of its name that was inherited.
     ///
     /// # Errors
     /// When its address is taken or not to be had; the message names it.
-    pub fn bind(listener: &Listener, workers: usize) -> io::Result<Self> {
-        let (address, sockets) = match &listener.address {
-            ListenAddress::Tcp(address) => bind_tcp(*address, workers),
-            ListenAddress::Unix(path) => bind_unix(path, workers),
+    pub(super) fn bind(listener: &Listener, workers: usize, inherited: &mut Inherited) -> io::Result<Self> {
+        let socket = inherited.claim(&listener.name, &listener.address)?;
+        let is_inherited = socket.is_some();
+        let (address, sockets) = match (socket, &listener.address) {
+            (Some(socket), _) => share(socket, workers),
+            (None, ListenAddress::Tcp(address)) => bind_tcp(*address, workers),
+            (None, ListenAddress::Unix(path)) => bind_unix(path, workers),
         }
         .map_err(|error| {
             named(&error, &format!("listener {:?} cannot bind {}", listener.name, listener.address))
         })?;
-        Ok(Self { name: listener.name.clone(), address, sockets })
+        Ok(Self { name: listener.name.clone(), address, sockets, inherited: is_inherited })
     }
 
     /// Its name.
@@ -63,8 +59,22 @@ impl Bound {
         &self.address
     }
 
-    pub(super) fn into_parts(self) -> (BoundAddress, Sockets) {
-        (self.address, self.sockets)
+    /// Whether somebody else opened it, and keeps it open when this process ends.
+    pub(super) fn is_inherited(&self) -> bool {
+        self.inherited
+    }
+
+    /// The path of a socket that nobody else removes.
+    pub(super) fn own_path(&self) -> Option<PathBuf> {
+        match &self.address {
+            BoundAddress::Unix(path) if !self.inherited => Some(path.clone()),
+            _ => None,
+        }
+    }
+
+    /// One for each worker.
+    pub(super) fn into_sockets(self) -> Vec<Socket> {
+        self.sockets
     }
 }
 
@@ -77,8 +87,12 @@ impl fmt::Display for BoundAddress {
     }
 }
 
-/// Binds the admin listener.
-pub(super) fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {
+/// Binds the admin listener, or takes the socket that was inherited for it.
+pub(super) fn bind_admin(address: SocketAddr, inherited: &mut Inherited) -> io::Result<TcpListener> {
+    if let Some(Socket::Tcp(socket)) = inherited.claim("admin", &ListenAddress::Tcp(address))? {
+        socket.set_nonblocking(true)?;
+        return Ok(socket);
+    }
     tcp_socket(address, false)
         .and_then(listening)
         .map_err(|error| named(&error, &format!("the admin listener cannot bind {address}")))
@@ -88,18 +102,39 @@ fn named(error: &io::Error, what: &str) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
-fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<(BoundAddress, Sockets)> {
+/// Handles of one socket: what waits in its queue is accepted by whichever worker comes first, here or in the process
+/// that takes over.
+fn share(socket: Socket, workers: usize) -> io::Result<(BoundAddress, Vec<Socket>)> {
+    match socket {
+        Socket::Tcp(socket) => {
+            socket.set_nonblocking(true)?;
+            let mut sockets = Vec::new();
+            for _ in 1..workers {
+                sockets.push(Socket::Tcp(socket.try_clone()?));
+            }
+            let address = BoundAddress::Tcp(socket.local_addr()?);
+            sockets.push(Socket::Tcp(socket));
+            Ok((address, sockets))
+        }
+        Socket::Unix(socket) => {
+            let path = socket.local_addr()?.as_pathname().map(Path::to_owned).unwrap_or_default();
+            share_unix(path, socket, workers)
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<(BoundAddress, Vec<Socket>)> {
     // With SO_REUSEPORT a second server on the same port would be no error: the first socket asks without it.
     let probe = tcp_socket(address, false)?;
     let address = probe.local_addr()?.as_socket().unwrap_or(address);
     drop(probe);
-    let sockets =
-        (0..workers).map(|_| tcp_socket(address, true).and_then(listening)).collect::<io::Result<_>>()?;
-    Ok((BoundAddress::Tcp(address), Sockets::Tcp(sockets)))
+    let socket = || tcp_socket(address, true).and_then(listening).map(Socket::Tcp);
+    let sockets = (0..workers).map(|_| socket()).collect::<io::Result<_>>()?;
+    Ok((BoundAddress::Tcp(address), sockets))
 }
 
-fn tcp_socket(address: SocketAddr, share_port: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn tcp_socket(address: SocketAddr, share_port: bool) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(share_port)?;
     socket.set_nonblocking(true)?;
@@ -107,18 +142,28 @@ fn tcp_socket(address: SocketAddr, share_port: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn listening(socket: Socket) -> io::Result<TcpListener> {
+fn listening(socket: socket2::Socket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-fn bind_unix(path: &Path, workers: usize) -> io::Result<(BoundAddress, Sockets)> {
+fn bind_unix(path: &Path, workers: usize) -> io::Result<(BoundAddress, Vec<Socket>)> {
     remove_stale(path)?;
-    let socket = UnixListener::bind(path)?;
+    share_unix(path.to_owned(), UnixListener::bind(path)?, workers)
+}
+
+fn share_unix(
+    path: PathBuf,
+    socket: UnixListener,
+    workers: usize,
+) -> io::Result<(BoundAddress, Vec<Socket>)> {
     socket.set_nonblocking(true)?;
-    let mut sockets = (1..workers).map(|_| socket.try_clone()).collect::<io::Result<Vec<_>>>()?;
-    sockets.push(socket);
-    Ok((BoundAddress::Unix(path.to_owned()), Sockets::Unix(sockets)))
+    let mut sockets = Vec::new();
+    for _ in 1..workers {
+        sockets.push(Socket::Unix(socket.try_clone()?));
+    }
+    sockets.push(Socket::Unix(socket));
+    Ok((BoundAddress::Unix(path), sockets))
 }
 
 /// A socket that nobody listens on was left behind by a crash. Anything else in its place stays.

@@ -6,6 +6,7 @@ use crate::policy::SessionPolicy;
 use crate::session::tests::minted;
 use std::cell::Cell;
 use std::future::pending;
+use std::sync::Weak;
 
 const BASE: SystemTime = SystemTime::UNIX_EPOCH;
 const LIFE: Duration = Duration::from_mins(15);
@@ -71,6 +72,7 @@ impl Drop for Running<'_> {
 
 struct World {
     slot: Arc<Slot>,
+    kept: Arc<Kept>,
     sts: Arc<ScriptedSts>,
 }
 
@@ -81,7 +83,7 @@ impl World {
     fn start(always: bool, script: fn(u64) -> Behaviour) -> Self {
         START.set(Some(Instant::now()));
         JUMP.set(0);
-        let slot = Arc::new(Slot::new(always));
+        let slot = Arc::new(Slot::new(always, Arc::default()));
         let sts = Arc::new(ScriptedSts { script, calls: AtomicU64::new(0), running: AtomicU64::new(0) });
         let keeper = Keeper {
             slot: Arc::clone(&slot),
@@ -89,11 +91,9 @@ impl World {
             request: MintRequest { name: "sim".into(), policy: SessionPolicy::compile(&[]), duration: LIFE },
             region: "us-east-1".into(),
             clock: CLOCK,
-            budget: Arc::new(MintBudget::new(10)),
-            mint_timeout: Duration::from_secs(10),
+            budget: Arc::new(MintBudget::new(10, Duration::from_secs(10))),
         };
-        tokio::spawn(keeper.run_for_ever());
-        Self { slot, sts }
+        Self { slot, sts, kept: keeper.start() }
     }
 
     fn mints(&self) -> u64 {
@@ -281,4 +281,49 @@ async fn an_idle_mapping_is_not_minted_for() {
     sleep(Duration::from_secs(HOUR)).await;
     assert!(world.mints() <= 3, "used once, refreshed at most while that session lived: {}", world.mints());
     assert!(world.slot.expiration().is_none(), "dead credentials are dropped");
+}
+
+/// Whatever is made for a session is gone when the next one is there.
+#[tokio::test(start_paused = true)]
+async fn a_day_of_refreshes_leaves_nothing_behind() {
+    let world = World::start(true, |at| if at % 5000 > 4900 { Behaviour::Fails } else { Behaviour::Fine });
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    assert!(world.request().await);
+    let (tasks, mut sessions) = (alive(), Vec::new());
+    while seconds() < 24 * HOUR {
+        if let Ok(session) = world.slot.obtain(CLOCK, WAIT).await {
+            let known =
+                sessions.last().is_some_and(|last: &Weak<Session>| last.as_ptr() == Arc::as_ptr(&session));
+            if !known {
+                sessions.push(Arc::downgrade(&session));
+            }
+        }
+        sleep(Duration::from_mins(1)).await;
+    }
+    assert!(sessions.len() > 110, "{} sessions in a day", sessions.len());
+    let living = sessions.iter().filter(|session| session.strong_count() > 0).count();
+    assert_eq!((living, alive()), (1, tasks), "one session, and the tasks there were at first");
+
+    let (slot, sts) = (Arc::downgrade(&world.slot), Arc::downgrade(&world.sts));
+    drop(world);
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
+    assert_eq!((slot.strong_count(), sts.strong_count(), alive()), (0, 0, 0), "retired with all it held");
+    assert!(sessions.iter().all(|session| session.strong_count() == 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keeper_is_retired_with_the_last_that_holds_it_and_not_before() {
+    let world = World::start(false, |_| Behaviour::Slow(Duration::from_secs(3)));
+    let World { slot, sts, kept } = world;
+    let waiting = tokio::spawn({
+        let kept = Arc::clone(&kept);
+        async move { kept.slot().obtain(CLOCK, WAIT).await.is_ok() }
+    });
+    sleep(Duration::from_secs(1)).await;
+    drop(kept);
+    assert!(waiting.await.unwrap(), "who waits for a session gets it");
+    sleep(Duration::from_secs(HOUR)).await;
+    assert_eq!(sts.calls.load(Ordering::Relaxed), 1, "nobody refreshes it");
+    assert!(slot.live(CLOCK.now()).is_none());
 }

@@ -1,0 +1,130 @@
+//! A generation: one configuration as requests see it. A request sees one from its beginning to its end; a reload puts
+//! another in its place for those that begin later.
+
+use crate::admission::Admission;
+use crate::browser::AllowedHosts;
+use crate::client::{Client, ListenerId};
+use crate::config::{Listener, Upstream};
+use crate::http1::Malformed;
+use crate::limits::Limits;
+use crate::mapping::Mapping;
+use crate::metrics::{Metrics, Row};
+use crate::proxy::{Answer, ClientBody, Proxy};
+use crate::session_table::{Clock, Kept};
+use crate::upstream::Pool;
+use arc_swap::ArcSwap;
+use http::Request;
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What all worker threads share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The generation for requests that begin now.
+    pub generation: ArcSwap<Generation>,
+    /// The counts.
+    pub metrics: Arc<Metrics>,
+    /// The wall clock.
+    pub clock: Clock,
+}
+
+/// One configuration, as requests see it.
+#[derive(Debug)]
+pub struct Generation {
+    /// The mappings, tried in order.
+    pub mappings: Vec<Mapping>,
+    /// What belongs to each, in the same order.
+    pub states: Vec<MappingState>,
+    /// The listeners, by their id; none where there was one.
+    pub listeners: Vec<Option<Listener>>,
+    /// The hosts that each listener answers to, by its id.
+    pub hosts: Vec<AllowedHosts>,
+    /// The store.
+    pub upstream: Upstream,
+    /// The limits.
+    pub limits: Limits,
+    /// Whether each request is logged.
+    pub access_log: bool,
+}
+
+/// What a mapping keeps from request to request, and from one generation to the next where that is possible.
+#[derive(Clone, Debug)]
+pub struct MappingState {
+    /// Its place in the counts.
+    pub row: Row,
+    /// Its session. The last request of the last generation that has it retires its keeper.
+    pub session: Arc<Kept>,
+    /// Its requests.
+    pub admission: Arc<Admission>,
+}
+
+impl Generation {
+    /// The listener of this id.
+    pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
+        self.listeners.get(id.0)?.as_ref()
+    }
+}
+
+/// One worker thread's view of the generations.
+pub struct Current {
+    shared: Arc<Shared>,
+    proxy: RefCell<Rc<Proxy>>,
+}
+
+impl Current {
+    /// A view of what is shared.
+    ///
+    /// # Errors
+    /// When there can be no pool of connections to the store.
+    pub fn new(shared: Arc<Shared>) -> io::Result<Rc<Self>> {
+        let generation = shared.generation.load_full();
+        let pool = Pool::new(&generation.upstream.endpoints, &generation.limits)?;
+        let proxy = Rc::new(Proxy::new(Arc::clone(&shared), generation, pool));
+        Ok(Rc::new(Self { shared, proxy: RefCell::new(proxy) }))
+    }
+
+    /// The proxy of the generation for requests that begin now. Costs an atomic load as long as that is the same.
+    pub fn proxy(&self) -> Rc<Proxy> {
+        let proxy = Rc::clone(&self.proxy.borrow());
+        let newest = self.shared.generation.load();
+        if Arc::ptr_eq(proxy.generation(), &newest) {
+            return proxy;
+        }
+        let generation = Arc::clone(&newest);
+        let next = |pool| Rc::new(Proxy::new(Arc::clone(&self.shared), generation.clone(), pool));
+        if same_pool(proxy.generation(), &newest) {
+            return self.adopt(next(Rc::clone(proxy.pool())));
+        }
+        match Pool::new(&newest.upstream.endpoints, &newest.limits) {
+            Ok(pool) => self.adopt(next(pool)),
+            Err(error) => {
+                // A reload tries this before. Whatever is missing now may be there for the next request.
+                tracing::error!(%error, "no connections to the new endpoints: those to the old ones are used");
+                next(Rc::clone(proxy.pool()))
+            }
+        }
+    }
+
+    fn adopt(&self, proxy: Rc<Proxy>) -> Rc<Proxy> {
+        self.proxy.replace(Rc::clone(&proxy));
+        proxy
+    }
+
+    /// Answers a request of `client`.
+    pub async fn handle<B: ClientBody>(&self, client: Client, request: Request<B>) -> Answer {
+        self.proxy().handle(client, request).await
+    }
+
+    /// Answers `client` who sent what is no request.
+    pub fn refuse_malformed(&self, client: Client, malformed: &Malformed) -> Answer {
+        self.proxy().refuse_malformed(client, malformed)
+    }
+}
+
+/// Whether one generation's connections to the store serve the other as well.
+fn same_pool(one: &Generation, other: &Generation) -> bool {
+    let of_pool = |limits: &Limits| (limits.connect_timeout, limits.stall_timeout, limits.response_timeout);
+    one.upstream.endpoints == other.upstream.endpoints && of_pool(&one.limits) == of_pool(&other.limits)
+}

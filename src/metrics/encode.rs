@@ -1,0 +1,155 @@
+//! How Prometheus reads the counts.
+
+use super::{BUCKETS, CLASSES, Metrics, NONE, Reloads};
+use crate::connections::Over;
+use crate::operation::{Operation, TABLE};
+use crate::refusal::Rule;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+fn operation_label(index: usize) -> &'static str {
+    TABLE
+        .iter()
+        .map(|row| row.operation)
+        .find(|operation| *operation as usize + 1 == index)
+        .map_or(NONE, Operation::name)
+}
+
+/// What is read when somebody asks.
+#[derive(Debug)]
+pub(super) struct Reading(pub(super) Arc<Metrics>);
+
+impl Collector for Reading {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let metrics = &*self.0;
+        encode_requests(metrics, &mut encoder)?;
+        encode_sessions(metrics, &mut encoder)?;
+        let singles = [
+            ("replays", "Requests sent again with a new session", &metrics.replays),
+            ("received_bytes", "Bytes of clients' bodies passed on", &metrics.received),
+            ("sent_bytes", "Bytes of answers' bodies passed on", &metrics.sent),
+        ];
+        for (name, help, count) in singles {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            counter(&mut metric, count.load(Ordering::Relaxed))?;
+        }
+        let help = "Panics, each contained to what it happened in";
+        let mut metric = encoder.encode_descriptor("panics", help, None, MetricType::Counter)?;
+        counter(&mut metric, crate::panics::count())?;
+        gauge(&mut encoder, "requests_in_flight", "Requests begun and not over", metrics.in_flight())?;
+        encode_connections(metrics, &mut encoder)?;
+        encode_reloads(metrics, &mut encoder)?;
+        encode_durations(metrics, &mut encoder)
+    }
+}
+
+fn counter(metric: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
+    metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    let value = i64::try_from(value).unwrap_or(i64::MAX);
+    encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+}
+
+fn encode_requests(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let rows = metrics.rows.load();
+    let help = "Requests by mapping, operation and class of status";
+    let mut family = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
+    for row in &**rows {
+        for (at, count) in nonzero(&row.requests) {
+            let labels = [
+                ("mapping", &*row.name),
+                ("operation", operation_label(at / CLASSES.len())),
+                ("status", CLASSES.get(at % CLASSES.len()).copied().unwrap_or(NONE)),
+            ];
+            counter(&mut family.encode_family(&labels)?, count)?;
+        }
+    }
+    let help = "Requests that Scopegate answered itself, by mapping and rule";
+    let mut family = encoder.encode_descriptor("refusals", help, None, MetricType::Counter)?;
+    for row in &**rows {
+        for (at, count) in nonzero(&row.refusals) {
+            let rule = Rule::ALL.get(at).map_or(NONE, |rule| rule.name());
+            counter(&mut family.encode_family(&[("mapping", &*row.name), ("rule", rule)])?, count)?;
+        }
+    }
+    Ok(())
+}
+
+/// Series appear with their first count: most of the table's combinations never do.
+fn nonzero(counts: &[AtomicU64]) -> impl Iterator<Item = (usize, u64)> {
+    counts.iter().map(|count| count.load(Ordering::Relaxed)).enumerate().filter(|(_, count)| *count > 0)
+}
+
+fn encode_sessions(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let rows = metrics.rows.load();
+    let help = "Sessions asked of STS, by mapping and result";
+    let mut family = encoder.encode_descriptor("mints", help, None, MetricType::Counter)?;
+    for row in rows.iter().skip(1) {
+        let results = [
+            ("minted", &row.mints.minted),
+            ("refused", &row.mints.refused),
+            ("failed", &row.mints.failed),
+            ("unreachable", &row.mints.unreachable),
+        ];
+        for (result, count) in results {
+            let labels = [("mapping", &*row.name), ("result", result)];
+            counter(&mut family.encode_family(&labels)?, count.load(Ordering::Relaxed))?;
+        }
+    }
+    let help = "When each mapping's session ends, in seconds since 1970";
+    let mut family =
+        encoder.encode_descriptor("session_expiry_timestamp_seconds", help, None, MetricType::Gauge)?;
+    for row in rows.iter().skip(1) {
+        if let Some(expires) = row.slot.load().upgrade().and_then(|slot| slot.expiration()) {
+            let seconds = expires.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+            family.encode_family(&[("mapping", &*row.name)])?.encode_gauge(&seconds)?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_connections(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let open = metrics.connections.open();
+    gauge(encoder, "connections", "Open client connections", open as u64)?;
+    let help = "Connections closed at once, by the limit they were over";
+    let mut family = encoder.encode_descriptor("connections_refused", help, None, MetricType::Counter)?;
+    for over in Over::ALL {
+        let labels = [("limit", over.name())];
+        counter(&mut family.encode_family(&labels)?, metrics.connections.refused(over))?;
+    }
+    Ok(())
+}
+
+fn encode_reloads(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let Reloads { ok, failed, last_failed, last_success } = &metrics.reloads;
+    let help = "Reloads of the configuration, by result";
+    let mut family = encoder.encode_descriptor("config_reloads", help, None, MetricType::Counter)?;
+    for (result, count) in [("ok", ok), ("failed", failed)] {
+        counter(&mut family.encode_family(&[("result", result)])?, count.load(Ordering::Relaxed))?;
+    }
+    let help = "Whether the configuration that was read last is the one in effect";
+    let successful = u64::from(!last_failed.load(Ordering::Relaxed));
+    gauge(encoder, "config_last_reload_successful", help, successful)?;
+    let help = "When the configuration in effect was read, in seconds since 1970";
+    let since = last_success.load(Ordering::Relaxed);
+    gauge(encoder, "config_last_reload_success_timestamp_seconds", help, since)
+}
+
+fn encode_durations(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let counts: Vec<u64> = metrics.durations.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+    let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(counts.iter().copied()).collect();
+    let sum = Duration::from_micros(metrics.duration_micros.load(Ordering::Relaxed)).as_secs_f64();
+    let help = "Requests from their head to the end of the answer, in seconds";
+    encoder
+        .encode_descriptor("request_duration_seconds", help, None, MetricType::Histogram)?
+        .encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)
+}

@@ -1,0 +1,89 @@
+//! Panics: contained to what they happened in, counted, and logged without what they say.
+
+use std::future::{Future, poll_fn};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// From now on a panic is counted, and logged with its place alone: its message may hold what was being worked on.
+pub fn watch() {
+    panic::set_hook(Box::new(note));
+}
+
+fn note(panic: &PanicHookInfo<'_>) {
+    COUNT.fetch_add(1, Ordering::Relaxed);
+    let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+    tracing::error!(place, "a panic: this is a mistake in scopegate, please report it");
+}
+
+/// Panics so far.
+pub fn count() -> u64 {
+    COUNT.load(Ordering::Relaxed)
+}
+
+/// A future panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Panicked;
+
+/// Runs a future so that its panic ends it alone.
+///
+/// # Errors
+/// When it panicked.
+pub async fn contain<F: Future>(future: F) -> Result<F::Output, Panicked> {
+    let mut future = pin!(future);
+    // What it left half done goes with it: it is not polled again.
+    poll_fn(|cx| match panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Ok),
+        Err(_) => Poll::Ready(Err(Panicked)),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_future_is_counted_and_does_not_say_what_it_held() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let _logging = tracing::subscriber::set_default(subscriber);
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            note(panic);
+            before(panic);
+        }));
+        let counted = count();
+        let held = Arc::new(());
+        let handler = async {
+            let _held = Arc::clone(&held);
+            tokio::task::yield_now().await;
+            assert!(count() == u64::MAX, "{}", "hush");
+        };
+        assert_eq!(contain(handler).await, Err(Panicked));
+        assert_eq!(contain(async { 7 }).await, Ok(7));
+        assert!(count() > counted && Arc::strong_count(&held) == 1);
+        let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(logged.contains("src/panics.rs:") && !logged.contains("hush"), "{logged}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Accepting connections.
+
+use super::connection::{self, Peer};
+use super::inherited::Socket;
+use crate::client::{Client, ListenerId};
+use crate::generation::{Current, Shared};
+use crate::http1::server::ConnectionLimits;
+use std::convert::Infallible;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{spawn_local, yield_now};
+use tokio::time::{Instant, sleep};
+
+/// The pause after an accept that failed for want of something, such as file descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+/// While accepts fail, one line says so in this time.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// What a connection needs to know of its worker.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) current: Rc<Current>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) stopping: watch::Receiver<bool>,
+    /// Held by every connection.
+    pub(super) open: mpsc::Sender<()>,
+}
+
+impl Context {
+    /// Accepts until the server stops or `closed`'s other end is dropped.
+    pub(super) async fn accept_all(
+        mut self,
+        acceptor: Acceptor,
+        listener: ListenerId,
+        mut closed: oneshot::Receiver<Infallible>,
+    ) {
+        let mut told: Option<Instant> = None;
+        loop {
+            let accepted = tokio::select! {
+                accepted = acceptor.accept() => accepted,
+                _ = self.stopping.wait_for(|stop| *stop) => break,
+                _ = &mut closed => break,
+            };
+            match accepted {
+                Ok(peer) => self.serve(peer, listener),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    if told.is_none_or(|told| told.elapsed() > QUIET) {
+                        told = Some(Instant::now());
+                        tracing::warn!(%error, "no connection can be accepted at the moment");
+                    }
+                    // The connection waits in the queue: without a pause this would spin.
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+        // What waits at another process's socket is served by that one.
+        if !acceptor.is_shared {
+            self.accept_waiting(&acceptor, listener).await;
+        }
+    }
+
+    /// Closing a socket resets what waits in its queue.
+    async fn accept_waiting(&self, acceptor: &Acceptor, listener: ListenerId) {
+        // Lets the runtime look at its sockets once more.
+        yield_now().await;
+        loop {
+            let waiting = tokio::select! {
+                biased;
+                accepted = acceptor.accept() => accepted,
+                () = std::future::ready(()) => return,
+            };
+            match waiting {
+                Ok(peer) => self.serve(peer, listener),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn serve(&self, peer: Peer, listener: ListenerId) {
+        let generation = self.shared.generation.load_full();
+        let Ok(guard) = self.shared.metrics.connections.admit(peer.address(), &generation.limits) else {
+            return;
+        };
+        let client = Client::identify(peer.address(), listener);
+        let limits = ConnectionLimits::of(&generation.limits);
+        let (current, stopping, open) = (Rc::clone(&self.current), self.stopping.clone(), self.open.clone());
+        spawn_local(async move {
+            connection::run(peer, client, current, limits, stopping).await;
+            drop((guard, open));
+        });
+    }
+}
+
+/// A worker's handle of a listening socket.
+pub(super) struct Acceptor {
+    socket: Accepting,
+    is_shared: bool,
+}
+
+enum Accepting {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Acceptor {
+    pub(super) fn new(socket: Socket, is_shared: bool) -> io::Result<Self> {
+        let socket = match socket {
+            Socket::Tcp(socket) => Accepting::Tcp(TcpListener::from_std(socket)?),
+            Socket::Unix(socket) => Accepting::Unix(UnixListener::from_std(socket)?),
+        };
+        Ok(Self { socket, is_shared })
+    }
+
+    async fn accept(&self) -> io::Result<Peer> {
+        match &self.socket {
+            Accepting::Tcp(socket) => {
+                let (stream, address) = socket.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Peer::Tcp(stream, address.ip()))
+            }
+            Accepting::Unix(socket) => Ok(Peer::Unix(socket.accept().await?.0)),
+        }
+    }
+}
+
+/// The connection was gone before it was accepted: no reason to pause.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::InvalidInput
+    )
+}

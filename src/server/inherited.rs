@@ -1,0 +1,110 @@
+//! Sockets that were opened before this process began: socket activation, as systemd does it.
+//! <https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html>
+
+use crate::config::ListenAddress;
+use listenfd::ListenFd;
+use socket2::SockRef;
+use std::env;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+
+/// Sockets by name; a listener takes the one of its own name in place of binding.
+#[derive(Debug, Default)]
+pub struct Inherited(Vec<(String, Socket)>);
+
+/// A listening socket.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Inherited {
+    /// Those that were handed to this process, if any were. To be called before there are other threads: it takes
+    /// what says so out of the environment.
+    ///
+    /// # Errors
+    /// When one is not a listening stream socket, or has no name.
+    pub fn take() -> io::Result<Self> {
+        let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let mut handed = ListenFd::from_env();
+        let names: Vec<&str> = names.split(':').collect();
+        if handed.len() > 0 && names.len() != handed.len() {
+            return Err(bad(
+                "LISTEN_FDNAMES does not name every socket: set FileDescriptorName= in each socket unit",
+            ));
+        }
+        let mut sockets = Vec::new();
+        for (index, name) in names.into_iter().enumerate().take(handed.len()) {
+            let tcp = handed.take_tcp_listener(index).ok().flatten().map(Socket::Tcp);
+            let socket = tcp.or_else(|| handed.take_unix_listener(index).ok().flatten().map(Socket::Unix));
+            match socket {
+                Some(socket) if socket.listens()? => sockets.push((name.to_owned(), socket)),
+                _ => {
+                    return Err(bad(&format!(
+                        "the socket {name:?} is none to accept streams on (ListenStream=, Accept=no)"
+                    )));
+                }
+            }
+        }
+        Ok(Self(sockets))
+    }
+
+    /// The socket of this name, which must listen where the configuration says.
+    pub(super) fn claim(&mut self, name: &str, address: &ListenAddress) -> io::Result<Option<Socket>> {
+        let Some(index) = self.0.iter().position(|(other, _)| other == name) else { return Ok(None) };
+        let (_, socket) = self.0.swap_remove(index);
+        let at = socket.address()?;
+        if !is_at(address, &at) {
+            return Err(bad(&format!(
+                "the socket {name:?} was opened at {at}, the configuration says {address}: make them equal"
+            )));
+        }
+        Ok(Some(socket))
+    }
+
+    /// All must have been claimed: a socket that nobody accepts on leaves its clients waiting.
+    pub(super) fn all_claimed(&self) -> io::Result<()> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(bad(&format!(
+                "the socket {name:?} was handed over, but there is no listener of this name: FileDescriptorName= is to be a listener's name, or admin"
+            ))),
+        }
+    }
+}
+
+impl Socket {
+    fn listens(&self) -> io::Result<bool> {
+        let socket = match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+        };
+        SockRef::from(&socket).is_listener()
+    }
+
+    fn address(&self) -> io::Result<ListenAddress> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().map(ListenAddress::Tcp),
+            Self::Unix(socket) => {
+                let path = socket.local_addr()?.as_pathname().map(ToOwned::to_owned);
+                path.map(ListenAddress::Unix).ok_or_else(|| bad("a unix socket without a path"))
+            }
+        }
+    }
+}
+
+fn is_at(wanted: &ListenAddress, at: &ListenAddress) -> bool {
+    match (wanted, at) {
+        (ListenAddress::Tcp(wanted), ListenAddress::Tcp(at)) => {
+            wanted.ip() == at.ip() && (wanted.port() == 0 || wanted.port() == at.port())
+        }
+        _ => wanted == at,
+    }
+}
+
+fn bad(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}

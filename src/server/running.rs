@@ -1,0 +1,160 @@
+//! A running server, and what a changed configuration does to it.
+
+use super::Ended;
+use super::health::Readiness;
+use super::inherited::Inherited;
+use super::listening::{Change, Listening};
+use super::sessions::Sessions;
+use super::worker::{self, Workers};
+use crate::browser::AllowedHosts;
+use crate::client::ListenerId;
+use crate::config::{Config, Listener};
+use crate::connect::Connector;
+use crate::generation::{Generation, MappingState, Shared};
+use crate::log;
+use crate::metrics::Metrics;
+use crate::session_table::Clock;
+use arc_swap::ArcSwap;
+use std::io;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// A server that serves.
+pub(super) struct Running {
+    config: Config,
+    workers_wanted: usize,
+    shared: Arc<Shared>,
+    sessions: Sessions,
+    listening: Listening,
+    workers: Workers,
+    ready: Arc<Readiness>,
+}
+
+impl Running {
+    /// Begins to serve. On the runtime that this is called in, sessions are kept.
+    pub(super) fn start(
+        config: Config,
+        workers_wanted: usize,
+        change: Change,
+        stopping: &watch::Receiver<bool>,
+    ) -> io::Result<Self> {
+        let (metrics, sessions) = (Arc::new(Metrics::default()), Sessions::new(&config));
+        let states = sessions.begin(&config, &metrics);
+        let generation = generation(&config, states, &change.ids);
+        metrics.reloads.took_effect(Clock::SYSTEM.now(), false);
+        let generation = ArcSwap::from_pointee(generation);
+        let shared = Arc::new(Shared { generation, metrics, clock: Clock::SYSTEM });
+        let ready = Readiness::new(Arc::clone(&shared), &config.upstream, stopping.clone())?;
+        let workers = worker::start(workers_wanted, &shared, stopping)?;
+        let listening = Listening::default();
+        let mut running = Self { config, workers_wanted, shared, sessions, listening, workers, ready };
+        running.change_listeners(change);
+        Ok(running)
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn ready(&self) -> &Arc<Readiness> {
+        &self.ready
+    }
+
+    /// Puts another configuration into effect for the requests that begin from now on.
+    ///
+    /// # Errors
+    /// Everything that is in its way; nothing is changed then.
+    pub(super) fn reload(&mut self, config: Config) -> Result<(), Vec<String>> {
+        let mut errors = self.unchangeable(&config);
+        for endpoint in &config.upstream.endpoints {
+            if let Err(error) = Connector::new(endpoint.clone(), config.limits.connect_timeout) {
+                errors.push(error.to_string());
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut nothing = Inherited::default();
+        let change = self.listening.plan(&config.listeners, self.workers_wanted, &mut nothing)?;
+        self.ready.follow(&config.upstream).map_err(|error| vec![error.to_string()])?;
+
+        let before = self.shared.generation.load_full();
+        let states = self.sessions.follow(&config, (&self.config, &before), &self.shared.metrics);
+        let kept = states.iter().filter(|state| before.states.iter().any(|old| same(old, state))).count();
+        let next = generation(&config, states, &change.ids);
+        self.shared.generation.store(Arc::new(next));
+        drop(before);
+        log::set_level(config.log.level);
+        self.config = config;
+        self.change_listeners(change);
+        self.workers.adopt();
+        let mappings = self.config.mappings.len();
+        tracing::info!(mappings, sessions_kept = kept, "configuration reloaded");
+        Ok(())
+    }
+
+    /// What only a restart can change, as far as it was changed.
+    fn unchangeable(&self, config: &Config) -> Vec<String> {
+        let cases = [
+            ("[admin] address", self.config.admin != config.admin),
+            ("limits.workers", self.config.workers != config.workers),
+            ("log.format", self.config.log.format != config.log.format),
+        ];
+        cases
+            .into_iter()
+            .filter(|(_, changed)| *changed)
+            .map(|(what, _)| format!("{what} was changed, which needs a restart"))
+            .collect()
+    }
+
+    fn change_listeners(&mut self, change: Change) {
+        let (opened, closed) = self.listening.commit(change);
+        for (number, id, bound) in opened {
+            tracing::info!(name = %bound.name(), address = %bound.address(), "listening");
+            self.workers.accept(number, id, bound);
+        }
+        for number in closed {
+            self.workers.close(number);
+        }
+    }
+
+    /// Finishes what runs; whoever stops has told the workers.
+    pub(super) async fn finish(self) -> Ended {
+        let drain = self.config.limits.drain_timeout;
+        let ended = self.workers.join(drain).await;
+        self.listening.clean_up();
+        ended
+    }
+}
+
+fn same(one: &MappingState, other: &MappingState) -> bool {
+    Arc::ptr_eq(&one.session, &other.session)
+}
+
+/// `ids` are those of the configuration's listeners, in their order.
+fn generation(config: &Config, states: Vec<MappingState>, ids: &[ListenerId]) -> Generation {
+    let mut mappings = config.mappings.clone();
+    for mapping in &mut mappings {
+        // One that is not there would be nobody's, never everybody's.
+        let id = |place: ListenerId| ids.get(place.0).copied().unwrap_or(ListenerId(usize::MAX));
+        mapping.client.listener = mapping.client.listener.map(id);
+    }
+    let mut listeners = Vec::new();
+    for (id, listener) in ids.iter().zip(&config.listeners) {
+        listeners.resize_with(listeners.len().max(id.0 + 1), || None);
+        if let Some(place) = listeners.get_mut(id.0) {
+            *place = Some(listener.clone());
+        }
+    }
+    let hosts =
+        |listener: &Option<Listener>| listener.as_ref().map_or(AllowedHosts::none(), AllowedHosts::of);
+    Generation {
+        mappings,
+        states,
+        hosts: listeners.iter().map(hosts).collect(),
+        listeners,
+        upstream: config.upstream.clone(),
+        limits: config.limits.clone(),
+        access_log: config.log.access,
+    }
+}
