@@ -39,6 +39,7 @@ struct Open {
     /// No entry is zero.
     by_client: DashMap<IpAddr, usize>,
     refused: [AtomicU64; Over::ALL.len()],
+    accepts_failed: AtomicU64,
 }
 
 impl Connections {
@@ -68,6 +69,16 @@ impl Connections {
     /// How many are open.
     pub fn open(&self) -> usize {
         self.0.all.load(Ordering::Relaxed)
+    }
+
+    /// A connection could not be accepted, and waits.
+    pub fn accept_failed(&self) {
+        self.0.accepts_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often one could not be accepted.
+    pub fn accepts_failed(&self) -> u64 {
+        self.0.accepts_failed.load(Ordering::Relaxed)
     }
 
     /// How many were closed at once over a limit.

@@ -46,7 +46,8 @@ pub(super) fn serve(
     source: Option<&Path>,
     bound: impl FnOnce(&Server),
 ) -> Result<(), CommandError> {
-    protect();
+    panics::watch();
+    forbid_core_files();
     let server = Server::bind(config, inherited).map_err(|error| CommandError::failed(error.to_string()))?;
     bound(&server);
     let runtime = Builder::new_current_thread()
@@ -69,8 +70,7 @@ pub(super) fn serve(
 }
 
 /// Secrets stay in this process's memory: no core file, and no other process of the same user reads it.
-fn protect() {
-    panics::watch();
+fn forbid_core_files() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "a crash may leave a core file, which holds secrets");
     }
@@ -94,4 +94,17 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
             std::process::exit(1);
         });
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::dumpable_behavior;
+
+    #[test]
+    fn what_serves_leaves_no_core_file() {
+        assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::Dumpable));
+        forbid_core_files();
+        assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable));
+    }
 }

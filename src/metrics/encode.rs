@@ -125,7 +125,9 @@ fn encode_connections(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) ->
         let labels = [("limit", over.name())];
         counter(&mut family.encode_family(&labels)?, metrics.connections.refused(over))?;
     }
-    Ok(())
+    let help = "Accepts that failed, as for want of file descriptors";
+    let mut metric = encoder.encode_descriptor("accepts_failed", help, None, MetricType::Counter)?;
+    counter(&mut metric, metrics.connections.accepts_failed())
 }
 
 fn encode_reloads(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

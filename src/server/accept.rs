@@ -49,6 +49,7 @@ impl Context {
                 Ok(peer) => self.serve(peer, listener),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
+                    self.shared.metrics.connections.accept_failed();
                     if told.is_none_or(|told| told.elapsed() > QUIET) {
                         told = Some(Instant::now());
                         tracing::warn!(%error, "no connection can be accepted at the moment");

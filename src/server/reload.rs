@@ -41,7 +41,7 @@ pub(super) async fn reload(running: &mut Running, source: &Path) {
         Err(errors) => {
             reloads.metrics.reloads.failed();
             for error in &errors {
-                tracing::error!(error, "not reloaded");
+                tracing::error!(%error, "not reloaded");
             }
             let mistakes = errors.len();
             tracing::error!(mistakes, "the configuration was not reloaded: the one before stays in effect");

@@ -155,3 +155,23 @@ fn other_commands_run_to_their_end() {
     let output = scopegate(&["--help"], &[], b"what no one reads");
     assert!(output.status.success(), "{output:?}");
 }
+
+/// Every test's proxy is searched for its secrets: this shows that one would be found.
+#[test]
+fn a_secret_that_a_proxy_writes_fails_the_test() {
+    let folder = TempDir::new().unwrap();
+    let stand_in = script(
+        &folder,
+        r#"echo "INFO listening name=one address=127.0.0.1:4711 $WORDS" >&2
+        while :; do sleep 0.01; done"#,
+    );
+    let run = |words: &str| {
+        let env = [("ISSUER_SECRET", "hush-hush"), ("WORDS", words)];
+        let proxy = Proxy::start_binary(&stand_in, "[[listener]]\n", &env);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(proxy))).is_ok()
+    };
+    assert!(run("nothing"));
+    for found in ["a hush-hush b", "x-amz-security-token: eyJhbGciOi", "AWS4-HMAC-SHA256 Credential=K/2"] {
+        assert!(!run(found), "{found}");
+    }
+}

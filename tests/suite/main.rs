@@ -6,8 +6,11 @@
 
 mod commands;
 mod harness;
+mod life;
+mod limits;
 mod minio_facts;
 mod proxied;
+mod reload;
 mod sessions;
 mod streaming;
 mod support;

@@ -17,13 +17,13 @@ const SESSION: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><Acces
     </Credentials></AssumeRoleResult></AssumeRoleResponse>";
 
 /// A proxy before an upstream that is driven by hand, one accepted connection after the other.
-struct Driven {
-    proxy: Proxy,
-    accepted: Receiver<TcpStream>,
+pub(crate) struct Driven {
+    pub(crate) proxy: Proxy,
+    pub(crate) accepted: Receiver<TcpStream>,
     _sts: Recorder,
 }
 
-fn driven(more: &str) -> Driven {
+pub(crate) fn driven(more: &str) -> Driven {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let upstream = listener.local_addr().unwrap();
     let (sender, accepted) = mpsc::channel();
@@ -42,18 +42,18 @@ fn driven(more: &str) -> Driven {
 }
 
 impl Driven {
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.proxy.address("all")
     }
 
-    fn client(&self, request: &[u8]) -> Connection {
+    pub(crate) fn client(&self, request: &[u8]) -> Connection {
         let mut client = Connection::open(self.address()).unwrap();
         client.send(request).unwrap();
         client
     }
 
     /// The upstream's side of the next connection, with the head of its first request read.
-    fn upstream(&self) -> (TcpStream, String) {
+    pub(crate) fn upstream(&self) -> (TcpStream, String) {
         let mut stream = self.accepted.recv().unwrap();
         let head = read_head(&mut stream);
         (stream, head)
@@ -79,7 +79,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
     }
 }
 
-const GET: &[u8] = b"GET /tmp/inbox/a HTTP/1.1\r\nHost: localhost\r\n\r\n";
+pub(crate) const GET: &[u8] = b"GET /tmp/inbox/a HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[test]
 fn a_client_that_leaves_ends_the_upstream_request() {

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
+    os::fd::OwnedFd,
     path::Path,
     process::{Child, ChildStderr, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,13 +18,14 @@ use super::process::{Killed, wait_for};
 /// A soak of many minutes may log every request; that is not to fill the memory.
 const LONGEST_LOG: usize = 16 << 20;
 
-/// A proxy that is killed when this is dropped.
+/// A proxy that is killed when this is dropped. Whatever it wrote is searched for secrets then.
 pub(crate) struct Proxy {
     process: Killed,
     stderr: Log,
     reader: Option<JoinHandle<()>>,
+    secrets: Vec<String>,
     /// Holds `proxy.toml`.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Proxy {
@@ -32,22 +34,66 @@ impl Proxy {
     ///
     /// The environment is `PATH` and what is given: the proxy's secrets never come from the tester's own.
     pub(crate) fn start_binary(binary: &Path, config: &str, env: &[(&str, &str)]) -> Self {
+        Self::spawn(command(binary, env), Stdio::null(), config, env)
+    }
+
+    /// [`Self::start_binary`] with a listening socket that is handed over, as systemd does it.
+    pub(crate) fn start_inheriting(
+        binary: &Path,
+        (name, socket): (&str, OwnedFd),
+        config: &str,
+        env: &[(&str, &str)],
+    ) -> Self {
+        let mut shell = command(Path::new("sh"), env);
+        shell.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", name);
+        // Sockets begin at descriptor 3, and are for the process of this id alone.
+        shell.args(["-c", r#"exec 3<&0 0</dev/null; export LISTEN_PID=$$; exec "$0" "$@""#]).arg(binary);
+        Self::spawn(shell, Stdio::from(socket), config, env)
+    }
+
+    /// [`Self::start_binary`] with so few file descriptors.
+    pub(crate) fn start_with_descriptors(
+        binary: &Path,
+        most: u32,
+        config: &str,
+        env: &[(&str, &str)],
+    ) -> Self {
+        let mut shell = command(Path::new("sh"), env);
+        shell.args(["-c", &format!(r#"ulimit -n {most}; exec "$0" "$@""#)]).arg(binary);
+        Self::spawn(shell, Stdio::null(), config, env)
+    }
+
+    fn spawn(mut command: Command, stdin: Stdio, config: &str, env: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("proxy.toml");
         fs::write(&file, config).unwrap();
-        let mut child = command(binary, env)
+        let mut child = command
             .args(["serve", "--config"])
             .arg(&file)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stderr = Log::default();
         let reader = stderr.fill_from(&mut child);
-        let mut proxy = Self { process: Killed(child), stderr, reader: Some(reader), _folder: folder };
+        let secrets = secrets_in(env);
+        let mut proxy = Self { process: Killed(child), stderr, reader: Some(reader), secrets, folder };
         proxy.wait_for_listeners(listeners_of(config));
         proxy
+    }
+
+    /// Puts another configuration in the place of the first and has it read.
+    pub(crate) fn reload(&self, config: &str) {
+        fs::write(self.folder.path().join("proxy.toml"), config).unwrap();
+        self.signal("HUP");
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap();
+        assert!(sent.success(), "kill -{name} {id}: {sent}");
     }
 
     fn wait_for_listeners(&mut self, expected: usize) {
@@ -86,9 +132,7 @@ impl Proxy {
 
     /// Sends SIGTERM, waits for the end, and returns the exit code (none after a signal) and all of stderr.
     pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
-        let id = self.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        assert!(sent.success(), "kill -TERM {id}: {sent}");
+        self.signal("TERM");
         let Some(status) = wait_for(|| self.process.0.try_wait().unwrap()) else {
             panic!("scopegate did not end on SIGTERM; its stderr:\n{}", self.stderr.text());
         };
@@ -101,6 +145,28 @@ impl Proxy {
             reader.join().unwrap();
         }
     }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.process.kill();
+        if thread::panicking() {
+            return;
+        }
+        self.read_up();
+        let stderr = self.stderr.text();
+        for secret in &self.secrets {
+            assert!(!stderr.contains(secret.as_str()), "the proxy wrote the secret {secret:?}:\n{}", *stderr);
+        }
+    }
+}
+
+/// What a proxy with this environment must never write: its keys, sessions' tokens (JWTs, which begin so), and
+/// what stands in a signature.
+fn secrets_in(env: &[(&str, &str)]) -> Vec<String> {
+    let keys = env.iter().filter(|(name, _)| name.ends_with("_SECRET") || name.ends_with("_SECRET_KEY"));
+    let known = ["eyJ", "AWS4-HMAC-SHA256 Credential="];
+    keys.map(|(_, value)| *value).chain(known).map(str::to_owned).collect()
 }
 
 /// `scopegate` with an environment of `PATH` and `env` alone.

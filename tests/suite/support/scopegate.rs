@@ -9,7 +9,8 @@ use std::{
 
 use super::proxy::{Proxy, command};
 
-fn binary() -> &'static Path {
+/// The binary under test.
+pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_scopegate"))
 }
 

@@ -1,0 +1,208 @@
+//! Whoever asks for too much gets a clear answer, and nobody else notices.
+
+use crate::streaming::{Driven, GET, driven};
+use crate::support::http::{self, Connection, Response};
+use crate::support::keys::Keys;
+use crate::support::process::wait_for;
+use crate::support::proxy::Proxy;
+use crate::support::record::Recorder;
+use crate::support::scopegate::binary;
+use crate::support::world::{World, config, corner, outcome};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{self, TryRecvError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];
+
+fn metric(proxy: &Proxy, series: &str) -> u64 {
+    read_metric(&http::get(proxy.address("admin"), "/metrics").unwrap(), series)
+}
+
+fn read_metric(answer: &Response, series: &str) -> u64 {
+    let text = answer.text();
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in {text}")).parse().unwrap()
+}
+
+/// One request runs until its answer's last byte, one waits, and the third is told to slow down: it reaches neither
+/// the store nor STS.
+#[test]
+fn a_mapping_s_requests_queue_and_the_queue_has_an_end() {
+    let driven =
+        driven("[limits]\nrequests_per_mapping = 1\nqueue_per_mapping = 1\nqueue_timeout = \"5m\"\n");
+    let mut first = driven.client(GET);
+    let (mut upstream, _) = driven.upstream();
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 8\r\n\r\nhalf").unwrap();
+    let head = first.read_head().unwrap();
+
+    let (answers, answered) = mpsc::channel();
+    for mut client in [driven.client(GET), driven.client(GET)] {
+        let answers = answers.clone();
+        thread::spawn(move || answers.send(client.read_response("GET").unwrap()));
+    }
+    let refused = answered.recv().unwrap();
+    assert_eq!(outcome(&refused), "503 SlowDown queue-full");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(driven.accepted.try_recv().unwrap_err(), TryRecvError::Empty, "the other waits");
+    assert_eq!(metric(&driven.proxy, "scopegate_refusals_total{mapping=\"all\",rule=\"queue-full\"}"), 1);
+
+    upstream.write_all(b"half").unwrap();
+    first.read_body("GET", &head, &mut Vec::new()).unwrap();
+    let (mut upstream, _) = driven.upstream();
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+    assert_eq!(answered.recv().unwrap().status(), 200);
+    // Whoever leaves in the middle gives its place up too.
+    drop(driven.client(GET));
+}
+
+#[test]
+fn a_request_does_not_wait_for_its_turn_for_ever() {
+    let driven = driven("[limits]\nrequests_per_mapping = 1\nqueue_timeout = \"200ms\"\n");
+    let first = driven.client(GET);
+    let (_upstream, _) = driven.upstream();
+    let refused = driven.client(GET).read_response("GET").unwrap();
+    assert_eq!(outcome(&refused), "503 SlowDown queue-timeout");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    drop(first);
+    let Driven { proxy, accepted, .. } = &driven;
+    assert!(accepted.try_recv().is_err(), "it reached the store");
+    let gone = || (metric(proxy, "scopegate_requests_in_flight") == 0).then_some(());
+    assert!(wait_for(gone).is_some());
+    let _next = driven.client(GET);
+    driven.upstream();
+}
+
+#[test]
+fn requests_a_second_are_bounded() {
+    let upstream = Recorder::start(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let minio = crate::support::minio::Minio::start();
+    let more = "[limits]\nrequests_per_second = 2\n";
+    let proxy = crate::support::world::start(
+        &config(upstream.address(), minio.address, &[corner("all", ALL)], more),
+        &minio.seed_issuer(),
+    );
+    let mut client = Connection::open(proxy.address("all")).unwrap();
+    let begin = Instant::now();
+    let answers: Vec<Response> =
+        (0..40).map(|_| client.request("GET", "/tmp/inbox/a", &[], b"").unwrap()).collect();
+    let most = 2 * (begin.elapsed().as_secs() + 2);
+    let (good, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status() == 200);
+    assert!(good.len() as u64 <= most, "{} in {:?}", good.len(), begin.elapsed());
+    assert!(good.len() >= 2 && !refused.is_empty(), "{} refused", refused.len());
+    for answer in &refused {
+        assert_eq!(outcome(answer), "429 TooManyRequests rate-limited");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    let reached: usize = upstream
+        .received()
+        .iter()
+        .map(|bytes| String::from_utf8_lossy(bytes).matches("GET /tmp/inbox/a").count())
+        .sum();
+    assert_eq!(reached, good.len());
+}
+
+#[test]
+fn an_upload_larger_than_the_scope_takes_is_refused_unsent() {
+    let world =
+        World::start(&[corner("all", &[("tmp", "inbox/", "read,write\"]\nmax_object_size = \"1KiB\" #")])]);
+    let body = vec![b'x'; 1025];
+    let refused = world.ask("all", "PUT", "/tmp/inbox/a", &[], &body);
+    assert_eq!(outcome(&refused), "400 EntityTooLarge too-large");
+    assert!(refused.text().contains("at most 1024 bytes"), "{}", refused.text());
+    assert_eq!(world.get("all", "/tmp/inbox/a").code().as_deref(), Some("NoSuchKey"));
+    assert_eq!(world.ask("all", "PUT", "/tmp/inbox/a", &[], &body[1..]).status(), 200);
+}
+
+fn is_closed_unanswered(address: SocketAddr) -> bool {
+    let Ok(mut client) = Connection::open(address) else { return true };
+    // The proxy may close before all is written.
+    let _ = client.send(GET);
+    !matches!(client.read_to_end(), Ok(bytes) if !bytes.is_empty())
+}
+
+/// A connection that has been answered is one that the proxy has accepted.
+fn accepted(address: SocketAddr) -> Connection {
+    let mut client = Connection::open(address).unwrap();
+    assert_eq!(client.request("GET", "/tmp/other", &[], b"").unwrap().status(), 403);
+    client
+}
+
+#[test]
+fn connections_are_bounded_in_all_and_of_each_client() {
+    let nobody = Recorder::start(b"");
+    let more = "[limits]\nconnections = 3\nconnections_per_client = 2\n";
+    let config = config(nobody.address(), nobody.address(), &[corner("all", ALL)], more);
+    let proxy = crate::support::world::start(&config, &Keys::random("issuer"));
+    let address = proxy.address("all");
+    let (first, _second) = (accepted(address), accepted(address));
+    assert!(is_closed_unanswered(address));
+    let mut other = from_another_address(address);
+    other.write_all(b"GET /tmp/other HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut begin = [0; 12];
+    other.read_exact(&mut begin).unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 403");
+    let mut third = from_another_address(address);
+    // It may be closed already.
+    let _ = third.write_all(GET);
+    assert!(!matches!(third.read(&mut begin), Ok(1..)), "a fourth connection is served");
+
+    let refused =
+        |limit| metric(&proxy, &format!("scopegate_connections_refused_total{{limit=\"{limit}\"}}"));
+    assert_eq!((refused("connections_per_client"), refused("connections")), (1, 1));
+    drop((first, other));
+    let again = wait_for(|| (!is_closed_unanswered_after_close(address)).then_some(()));
+    assert!(again.is_some(), "who has left is still counted");
+    assert_eq!(nobody.connections(), 0);
+}
+
+fn is_closed_unanswered_after_close(address: SocketAddr) -> bool {
+    let Ok(mut client) = Connection::open(address) else { return true };
+    client.request("GET", "/tmp/other", &[], b"").is_err()
+}
+
+fn from_another_address(address: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    stream
+}
+
+/// Without file descriptors nothing can be accepted. That is waited out, not spun on, and honest clients are served
+/// as soon as there are some again.
+#[test]
+fn want_of_file_descriptors_is_survived() {
+    let upstream = Recorder::start(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let minio = crate::support::minio::Minio::start();
+    let issuer = minio.seed_issuer();
+    let config = config(upstream.address(), minio.address, &[corner("all", ALL)], "[limits]\nworkers = 2\n");
+    let env = [("ISSUER_KEY", &*issuer.access_key), ("ISSUER_SECRET", &*issuer.secret_key)];
+    let proxy = Proxy::start_with_descriptors(binary(), 64, &config, &env);
+    let address = proxy.address("all");
+    let mut admin = Connection::open(proxy.address("admin")).unwrap();
+    let mut failed = || {
+        let answer = admin.request("GET", "/metrics", &[], b"").unwrap();
+        read_metric(&answer, "scopegate_accepts_failed_total")
+    };
+    assert_eq!(http::get(address, "/tmp/inbox/a").unwrap().status(), 200);
+
+    let mut hostile = Vec::new();
+    while failed() == 0 {
+        hostile.push(TcpStream::connect(address).unwrap());
+        assert!(hostile.len() < 1000, "no end of descriptors");
+    }
+    let (begin, before) = (Instant::now(), failed());
+    let seen = wait_for(|| Some(failed()).filter(|failed| *failed >= before + 4)).unwrap();
+    // Two workers, each once in 50 ms.
+    let most = before + 2 * (u64::try_from(begin.elapsed().as_millis()).unwrap() / 50 + 1);
+    assert!(seen <= most, "{seen} failed accepts, of {most} that pauses allow");
+
+    drop(hostile);
+    let served = wait_for(|| http::get(address, "/tmp/inbox/a").ok().filter(|answer| answer.status() == 200));
+    assert!(served.is_some(), "{}", proxy.stderr());
+    let lines = proxy.stderr().matches("no connection can be accepted").count();
+    assert!((1..=4).contains(&lines), "{lines} lines");
+}

@@ -1,0 +1,136 @@
+//! SIGHUP: another configuration for the requests that begin later, and nothing else.
+
+use crate::support::http::{self, Connection};
+use crate::support::process::wait_for;
+use crate::support::record::Recorder;
+use crate::support::world::{Corner, World, config, corner, outcome};
+use std::net::TcpStream;
+
+const READER: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list")];
+const WRITER: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];
+const RELOADED: &str = "scopegate_config_reloads_total{result=\"ok\"}";
+const FAILED: &str = "scopegate_config_reloads_total{result=\"failed\"}";
+
+fn corners() -> [Corner<'static>; 2] {
+    [corner("reader", READER), corner("writer", WRITER)]
+}
+
+impl World {
+    fn config(&self, corners: &[Corner<'_>], more: &str) -> String {
+        config(self.minio.address, self.minio.address, corners, more)
+    }
+
+    /// Has another configuration read, and waits until that is done: with success or without.
+    fn reload(&self, config: &str, result: &str) {
+        let before = self.metric(result);
+        self.proxy.reload(config);
+        let done = wait_for(|| (self.metric(result) > before).then_some(()));
+        assert!(done.is_some(), "{}", self.proxy.stderr());
+    }
+
+    fn minted(&self, mapping: &str) -> u64 {
+        self.metric(&format!("scopegate_mints_total{{mapping=\"{mapping}\",result=\"minted\"}}"))
+    }
+}
+
+#[test]
+fn a_bad_configuration_changes_nothing_and_every_mistake_is_logged() {
+    let world = World::start(&corners());
+    let mut kept = Connection::open(world.proxy.address("reader")).unwrap();
+    let mut get = || outcome(&kept.request("GET", "/tmp/media/hello.txt", &[], b"").unwrap());
+    assert_eq!(get(), "200");
+    let bad = world.config(&[corner("reader", &[("TMP", "other/", "read")])], "[limits]\nworkers = 0\n");
+    world.reload(&bad, FAILED);
+    assert_eq!((get(), world.minted("reader")), ("200".to_owned(), 1));
+    assert_eq!(world.get("reader", "/tmp/other/secret.txt").status(), 403);
+    assert_eq!(world.ask("writer", "PUT", "/tmp/inbox/a", &[], b"a").status(), 200);
+    assert_eq!(world.metric("scopegate_config_last_reload_successful"), 0);
+    let log = world.proxy.stderr();
+    for mistake in ["not a bucket", "workers is out of range", "mistakes=2", "stays in effect"] {
+        assert!(log.contains(mistake), "no {mistake:?} in {log}");
+    }
+
+    // What a running process cannot change is refused as a whole.
+    let restart =
+        world.config(&[corner("reader", WRITER)], "[limits]\nworkers = 7\n[log]\nformat = \"json\"\n");
+    world.reload(&restart, FAILED);
+    let log = world.proxy.stderr();
+    for what in ["limits.workers was changed, which needs a restart", "log.format was changed"] {
+        assert!(log.contains(what), "no {what:?} in {log}");
+    }
+    // Nor can an address that is taken.
+    let taken = Recorder::start(b"");
+    let config = world.config(&corners(), "").replacen(
+        "address = \"127.0.0.1:0\"\n[[mapping]]",
+        &format!("address = \"{}\"\n[[mapping]]", taken.address()),
+        1,
+    );
+    world.reload(&config, FAILED);
+    assert!(world.proxy.stderr().contains("listener \"reader\" cannot bind"), "{}", world.proxy.stderr());
+    assert_eq!((get(), world.minted("reader")), ("200".to_owned(), 1));
+}
+
+/// The mapping that changed is minted for anew, the other keeps its session; connections and transfers stay.
+#[test]
+fn a_good_configuration_holds_for_requests_that_begin_later() {
+    let world = World::start(&corners());
+    let large = vec![b'x'; 30_000_000];
+    assert_eq!(world.ask("writer", "PUT", "/tmp/inbox/large", &[], &large).status(), 200);
+    let mut kept = Connection::open(world.proxy.address("reader")).unwrap();
+    let mut get = |target| outcome(&kept.request("GET", target, &[], b"").unwrap());
+    assert_eq!(get("/tmp/media/hello.txt"), "200");
+    assert_eq!(get("/tmp/other/secret.txt"), "403 AccessDenied outside-scope");
+    let mut transfer = Connection::open(world.proxy.address("writer")).unwrap();
+    transfer.send(b"GET /tmp/inbox/large HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let head = transfer.read_head().unwrap();
+    let requests = "scopegate_requests_total{mapping=\"reader\",operation=\"GetObject\",status=\"2xx\"}";
+    assert_eq!(world.metric(requests), 1);
+
+    let both = [("tmp", "media/", "read,list"), ("tmp", "other/", "read")];
+    let new = [corner("writer", WRITER), corner("reader", &both)];
+    world.reload(&world.config(&new, "[log]\naccess = false\n[limits]\nstall_timeout = \"30s\"\n"), RELOADED);
+    assert_eq!(world.metric("scopegate_config_last_reload_successful"), 1);
+    let logged = world.proxy.stderr().matches("client=").count();
+    assert_eq!(get("/tmp/other/secret.txt"), "200");
+    assert_eq!(get("/tmp/media/hello.txt"), "200");
+    assert_eq!(world.metric(requests), 3, "a mapping's counts go on");
+    assert_eq!((world.minted("reader"), world.minted("writer")), (2, 1));
+    assert_eq!(world.get("writer", "/tmp/inbox/large").body.len(), large.len());
+    assert_eq!(world.minted("writer"), 1, "an unchanged session is kept");
+
+    let mut got = Vec::new();
+    transfer.read_body("GET", &head, &mut got).unwrap();
+    assert!(got == large, "a running transfer was disturbed");
+    let log = world.proxy.stderr();
+    assert!(log.contains("configuration reloaded mappings=2 sessions_kept=1"), "{log}");
+    assert_eq!(
+        log.matches("client=").count(),
+        logged + 1,
+        "only the transfer began while requests were logged"
+    );
+}
+
+#[test]
+fn listeners_and_endpoints_follow() {
+    let world = World::start(&corners());
+    let (reader, writer) = (world.proxy.address("reader"), world.proxy.address("writer"));
+    let mut kept = Connection::open(reader).unwrap();
+    assert_eq!(kept.request("GET", "/tmp/media/hello.txt", &[], b"").unwrap().status(), 200);
+
+    // The reader's listener goes, another comes, and the writer's, now the first, is still the writer's.
+    let third = [corner("writer", WRITER), corner("third", READER)];
+    world.reload(&world.config(&third, ""), RELOADED);
+    assert_eq!(http::get(world.proxy.address("third"), "/tmp/media/hello.txt").unwrap().status(), 200);
+    assert_eq!(
+        outcome(&http::get(writer, "/tmp/media/hello.txt").unwrap()),
+        "403 AccessDenied outside-scope"
+    );
+    assert!(wait_for(|| TcpStream::connect(reader).err()).is_some(), "still accepting");
+    let orphan = kept.request("GET", "/tmp/media/hello.txt", &[], b"").unwrap();
+    assert_eq!(outcome(&orphan), "403 AccessDenied no-mapping", "not the mapping of another listener");
+
+    let other_store = Recorder::start(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother");
+    world.reload(&config(other_store.address(), world.minio.address, &third, ""), RELOADED);
+    assert_eq!(world.get("third", "/tmp/media/hello.txt").text(), "other");
+    assert_eq!(world.minted("third"), 1, "the STS is the same");
+}
