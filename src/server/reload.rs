@@ -39,12 +39,12 @@ pub(super) async fn reload(running: &mut Running, source: &Path) {
     match loaded {
         Ok(()) => reloads.metrics.reloads.took_effect(Clock::SYSTEM.now(), true),
         Err(errors) => {
-            reloads.metrics.reloads.failed();
             for error in &errors {
                 tracing::error!(%error, "not reloaded");
             }
             let mistakes = errors.len();
             tracing::error!(mistakes, "the configuration was not reloaded: the one before stays in effect");
+            reloads.metrics.reloads.failed();
         }
     }
     notify::ready();
