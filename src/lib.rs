@@ -25,13 +25,17 @@
 pub mod access;
 pub mod admission;
 pub mod amz_date;
+pub mod aws_chunked;
 pub mod body;
 pub mod browser;
+pub mod checksum;
+pub mod chunk_signer;
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod connect;
 pub mod connections;
+pub mod content;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod endpoint;

@@ -1,0 +1,219 @@
+//! The aws-chunked envelope that clients put around a body: unwrapped here, since its signatures are made with keys
+//! that mean nothing and it would be stored as part of the object.
+//!
+//! ```text
+//! body    = *chunk last-chunk *trailer CRLF
+//! chunk   = size [";chunk-signature=" signature] CRLF data CRLF      ; size in hexadecimal, not 0
+//! last    = "0" [";chunk-signature=" signature] CRLF
+//! trailer = name ":" value [LF] CRLF                                 ; minio-go writes the LF
+//! ```
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>
+
+use crate::checksum::{Algorithm, Checksum};
+use bytes::{Buf, Bytes};
+use std::fmt;
+
+/// Longest line that opens a chunk, with its line end. A `SigV4A` signature has 144 bytes.
+const MAX_CHUNK_LINE: usize = 256;
+/// Longest trailer, with its line end.
+const MAX_TRAILER_LINE: usize = 1024;
+/// Most trailers: a checksum, a signature, and no more than clients can have use for.
+const MAX_TRAILERS: usize = 4;
+const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature";
+
+/// What a request's headers say of its envelope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// The length of what is inside (`x-amz-decoded-content-length`).
+    pub decoded: Option<u64>,
+    /// The checksum that follows it (`x-amz-trailer`).
+    pub trailer: Option<Algorithm>,
+}
+
+/// What is wrong with an envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// Unwraps an envelope, however its bytes are split. What is inside is passed on without being copied.
+#[derive(Debug)]
+pub struct Decoder {
+    envelope: Envelope,
+    state: State,
+    line: Vec<u8>,
+    decoded: u64,
+    trailers: usize,
+    sum: Option<Checksum>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    ChunkLine,
+    Data(u64),
+    DataEnd,
+    Trailers,
+    End,
+}
+
+impl Decoder {
+    /// A decoder at the beginning of an envelope.
+    pub fn new(envelope: Envelope) -> Self {
+        let (state, line) = (State::ChunkLine, Vec::new());
+        Self { envelope, state, line, decoded: 0, trailers: 0, sum: None }
+    }
+
+    /// The next piece of what is inside, taken from the front of `input`; `None` when `input` is used up.
+    ///
+    /// # Errors
+    /// At the first byte that cannot belong to the envelope that was announced.
+    pub fn next(&mut self, input: &mut Bytes) -> Result<Option<Bytes>, Malformed> {
+        while !input.is_empty() {
+            match self.state {
+                State::ChunkLine => {
+                    if self.take_line(input, MAX_CHUNK_LINE)? {
+                        self.open_chunk()?;
+                    }
+                }
+                State::Data(rest) => {
+                    let here = usize::try_from(rest).unwrap_or(usize::MAX).min(input.len());
+                    let piece = input.split_to(here);
+                    // What was taken is no more than `rest`, and that was counted when the chunk was opened.
+                    let left = rest.saturating_sub(here as u64);
+                    self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
+                    self.decoded = self.decoded.saturating_add(here as u64);
+                    return Ok(Some(piece));
+                }
+                State::DataEnd => {
+                    if self.take_line(input, 2)? {
+                        self.line.clear();
+                        self.state = State::ChunkLine;
+                    }
+                }
+                State::Trailers => {
+                    if self.take_line(input, MAX_TRAILER_LINE)? {
+                        self.take_trailer()?;
+                    }
+                }
+                State::End => return Err(Malformed("there are bytes after the last chunk")),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether everything that was announced has been passed on.
+    pub fn is_whole(&self) -> bool {
+        self.envelope.decoded == Some(self.decoded)
+    }
+
+    /// The checksum that followed, if one was announced. To be asked when the body has ended.
+    ///
+    /// # Errors
+    /// When the envelope has no end.
+    pub fn finish(&mut self) -> Result<Option<Checksum>, Malformed> {
+        if self.state == State::End {
+            Ok(self.sum.take())
+        } else {
+            Err(Malformed("the body ends before the last chunk"))
+        }
+    }
+
+    /// Collects a line up to CRLF; whether it is complete. The line end is taken off.
+    fn take_line(&mut self, input: &mut Bytes, limit: usize) -> Result<bool, Malformed> {
+        while input.has_remaining() {
+            let byte = input.get_u8();
+            self.line.push(byte);
+            if self.line.ends_with(b"\r\n") {
+                self.line.truncate(self.line.len() - 2);
+                return Ok(true);
+            }
+            if self.line.len() >= limit {
+                return Err(Malformed("a line is longer than it can be, or does not end in CRLF"));
+            }
+        }
+        Ok(false)
+    }
+
+    fn open_chunk(&mut self) -> Result<(), Malformed> {
+        let size = chunk_size(&self.line)?;
+        self.line.clear();
+        let total = self.decoded.checked_add(size).ok_or(Malformed("a chunk is too large"))?;
+        if self.envelope.decoded.is_some_and(|announced| total > announced) {
+            return Err(Malformed("the chunks hold more than x-amz-decoded-content-length says"));
+        }
+        self.state = if size == 0 { State::Trailers } else { State::Data(size) };
+        if size == 0 && self.envelope.decoded.is_some_and(|announced| total < announced) {
+            return Err(Malformed("the chunks hold less than x-amz-decoded-content-length says"));
+        }
+        Ok(())
+    }
+
+    fn take_trailer(&mut self) -> Result<(), Malformed> {
+        if self.line.is_empty() {
+            if self.sum.is_none() && self.envelope.trailer.is_some() {
+                return Err(Malformed("the checksum that x-amz-trailer announces is missing"));
+            }
+            self.state = State::End;
+            return Ok(());
+        }
+        self.trailers += 1;
+        if self.trailers > MAX_TRAILERS {
+            return Err(Malformed("there are too many trailers"));
+        }
+        let line = std::mem::take(&mut self.line);
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        let text = str::from_utf8(text).map_err(|_| Malformed("a trailer is not text"))?;
+        if text.bytes().any(|byte| byte.is_ascii_control()) {
+            return Err(Malformed("a trailer holds a control character"));
+        }
+        let (name, value) = text.split_once(':').ok_or(Malformed("a trailer has no colon"))?;
+        if name.eq_ignore_ascii_case(TRAILER_SIGNATURE) {
+            return Ok(());
+        }
+        let algorithm =
+            self.envelope.trailer.filter(|algorithm| algorithm.header().eq_ignore_ascii_case(name));
+        let algorithm = algorithm.ok_or(Malformed("a trailer is not one that x-amz-trailer announces"))?;
+        if self.sum.is_some() {
+            return Err(Malformed("the trailing checksum is given twice"));
+        }
+        let sum = Checksum::parse(algorithm, value.trim_matches(' ').as_bytes());
+        self.sum = Some(sum.map_err(|_| Malformed("the trailing checksum is not one of its algorithm"))?);
+        Ok(())
+    }
+}
+
+/// The size in the line that opens a chunk. Its signature is looked at for its form only.
+fn chunk_size(line: &[u8]) -> Result<u64, Malformed> {
+    let end = line.iter().position(|byte| *byte == b';').unwrap_or(line.len());
+    let (digits, extension) = line.split_at(end);
+    if !(1..=16).contains(&digits.len()) {
+        return Err(Malformed("a chunk's size is not 1 to 16 hexadecimal digits"));
+    }
+    let mut size = 0_u64;
+    for byte in digits {
+        let digit = char::from(*byte).to_digit(16).ok_or(Malformed("a chunk's size is not hexadecimal"))?;
+        size = (size << 4) | u64::from(digit);
+    }
+    if !extension.is_empty() && !is_chunk_signature(extension) {
+        return Err(Malformed("what follows a chunk's size is not its signature"));
+    }
+    Ok(size)
+}
+
+/// HMAC signatures have 64 digits; ECDSA ones are filled up with `*` to 144.
+fn is_chunk_signature(extension: &[u8]) -> bool {
+    let Some(signature) = extension.strip_prefix(b";chunk-signature=") else { return false };
+    let digits = signature.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let filled = signature.iter().skip(digits).all(|byte| *byte == b'*');
+    filled && (64..=144).contains(&signature.len()) && digits >= 64
+}
+
+#[cfg(test)]
+mod tests;

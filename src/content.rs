@@ -1,0 +1,266 @@
+//! Where the content of an upload comes from: the client as it sends it, the client's envelope, or a part that is held.
+
+use crate::aws_chunked::{Decoder, Envelope};
+use crate::body::BoxError;
+use crate::checksum::{Checksum, Hasher};
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::fs::File;
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// What is read of a held part at a time.
+const PIECE: usize = 64 * 1024;
+
+/// The content of an upload.
+#[derive(Debug)]
+pub enum Content<B> {
+    /// What the client sends.
+    Plain(B),
+    /// What is inside the envelope that the client sends.
+    Enveloped(Box<Enveloped<B>>),
+    /// A part held in memory.
+    Held(Bytes),
+    /// A part held in a file, from where it stands.
+    Spooled(File),
+}
+
+impl<B> Content<B> {
+    /// Takes the client's body out of its envelope.
+    #[must_use]
+    pub fn unwrap_envelope(self, envelope: Envelope) -> Self {
+        match self {
+            Self::Plain(body) => Self::Enveloped(Box::new(Enveloped::new(body, envelope))),
+            other => other,
+        }
+    }
+
+    /// The checksum that followed the content, verified. Known when the content has ended.
+    pub fn trailing_checksum(&self) -> Option<&Checksum> {
+        match self {
+            Self::Enveloped(enveloped) => enveloped.sum.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl<B> Content<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    /// Whether nothing is left to be read of what it comes from.
+    pub fn is_drained(&self) -> bool {
+        match self {
+            Self::Plain(body) => body.is_end_stream(),
+            Self::Enveloped(enveloped) => enveloped.body.is_end_stream(),
+            Self::Held(_) | Self::Spooled(_) => true,
+        }
+    }
+
+    /// The bytes that the client sends, whatever they mean.
+    pub fn poll_raw(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let body = match self {
+            Self::Plain(body) => body,
+            Self::Enveloped(enveloped) => &mut enveloped.body,
+            Self::Held(_) | Self::Spooled(_) => return Poll::Ready(None),
+        };
+        Pin::new(body).poll_frame(cx)
+    }
+}
+
+impl<B> Body for Content<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Plain(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Enveloped(enveloped) => enveloped.poll_piece(cx),
+            Self::Held(part) => {
+                Poll::Ready((!part.is_empty()).then(|| Ok(Frame::data(part.split_to(part.len().min(PIECE))))))
+            }
+            Self::Spooled(file) => poll_file(file, cx),
+        }
+    }
+}
+
+fn poll_file(file: &mut File, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    let mut piece = BytesMut::zeroed(PIECE);
+    let mut buffer = ReadBuf::new(&mut piece);
+    if let Err(error) = ready!(Pin::new(file).poll_read(cx, &mut buffer)) {
+        return Poll::Ready(Some(Err(error.into())));
+    }
+    let read = buffer.filled().len();
+    piece.truncate(read);
+    Poll::Ready((read > 0).then(|| Ok(Frame::data(piece.freeze()))))
+}
+
+/// A client's body taken out of its aws-chunked envelope.
+///
+/// The last piece of an announced length is held back until the envelope has come to a good end: whoever passes it on
+/// by its length would otherwise have passed on the whole before a wrong end is seen.
+#[derive(Debug)]
+pub struct Enveloped<B> {
+    body: B,
+    decoder: Decoder,
+    input: Bytes,
+    last: Option<Bytes>,
+    hasher: Option<Hasher>,
+    sum: Option<Checksum>,
+    ended: bool,
+}
+
+impl<B> Enveloped<B> {
+    fn new(body: B, envelope: Envelope) -> Self {
+        let hasher = envelope.trailer.map(Hasher::new);
+        let decoder = Decoder::new(envelope);
+        Self { body, decoder, input: Bytes::new(), last: None, hasher, sum: None, ended: false }
+    }
+
+    /// What is known of the content at its end.
+    fn end(&mut self) -> Result<(), BoxError> {
+        self.ended = true;
+        let sum = self.decoder.finish()?;
+        if let (Some(sum), Some(hasher)) = (&sum, self.hasher.take()) {
+            hasher.verify(sum)?;
+        }
+        self.sum = sum;
+        Ok(())
+    }
+
+    /// The next piece of what has been read already.
+    fn next_piece(&mut self) -> Result<Option<Bytes>, BoxError> {
+        while let Some(piece) = self.decoder.next(&mut self.input)? {
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(&piece);
+            }
+            if !self.decoder.is_whole() {
+                return Ok(Some(piece));
+            }
+            self.last = Some(piece);
+        }
+        Ok(None)
+    }
+}
+
+impl<B> Enveloped<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            if self.ended {
+                return Poll::Ready(self.last.take().map(|piece| Ok(Frame::data(piece))));
+            }
+            match self.next_piece() {
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                // The trailers of the transfer coding are no part of the envelope.
+                Some(Ok(frame)) => self.input = frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                None => {
+                    if let Err(error) = self.end() {
+                        self.last = None;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws_chunked::Malformed;
+    use crate::checksum::{Algorithm, Mismatch};
+    use http_body_util::BodyExt;
+    use std::collections::VecDeque;
+    use std::io::{Seek, Write};
+
+    /// A client's body that comes in these pieces.
+    struct Pieces(VecDeque<Bytes>);
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = BoxError;
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+        }
+    }
+
+    /// What is passed on before the end or the error, and the checksum behind it.
+    async fn read(mut content: Content<Pieces>) -> (Vec<u8>, Result<Option<String>, BoxError>) {
+        let mut passed = Vec::new();
+        while let Some(frame) = content.frame().await {
+            match frame {
+                Ok(frame) => passed.extend_from_slice(&frame.into_data().unwrap()),
+                Err(error) => return (passed, Err(error)),
+            }
+        }
+        let sum = content.trailing_checksum().map(Checksum::base64);
+        (passed, Ok(sum))
+    }
+
+    async fn unwrapped(
+        body: &str,
+        piece: usize,
+        envelope: Envelope,
+    ) -> (Vec<u8>, Result<Option<String>, BoxError>) {
+        let pieces = body.as_bytes().chunks(piece).map(Bytes::copy_from_slice).collect();
+        read(Content::Plain(Pieces(pieces)).unwrap_envelope(envelope)).await
+    }
+
+    #[tokio::test]
+    async fn what_is_inside_comes_out_with_its_checksum() {
+        let trailed = Envelope { decoded: Some(9), trailer: Some(Algorithm::Crc32) };
+        let body = "4\r\n1234\r\n5\r\n56789\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\n\r\n";
+        for piece in [1, 3, 1000] {
+            let (inside, sum) = unwrapped(body, piece, trailed).await;
+            assert_eq!((&*inside, sum.unwrap().as_deref()), (&b"123456789"[..], Some("y/Q5Jg==")));
+        }
+        let wrong = body.replace("y/Q5", "y/Q6");
+        let (_, sum) = unwrapped(&wrong, 7, trailed).await;
+        assert_eq!(sum.unwrap_err().downcast_ref(), Some(&Mismatch(Algorithm::Crc32)));
+    }
+
+    /// Who passes the content on by its length must not have all of it before its end was seen to be good.
+    #[tokio::test]
+    async fn the_last_piece_waits_for_a_good_end() {
+        let envelope = Envelope { decoded: Some(9), trailer: None };
+        let good = "4\r\n1234\r\n5\r\n56789\r\n0\r\n\r\n";
+        for end in (0..good.len()).chain([good.len() + 1]) {
+            let body = format!("{good}x");
+            for piece in [1, 4, 1000] {
+                let (passed, sum) = unwrapped(&body[..end], piece, envelope).await;
+                assert!(passed.len() < 9, "{:?}", &body[..end]);
+                assert!(sum.unwrap_err().is::<Malformed>());
+            }
+        }
+        let (passed, sum) = unwrapped(good, 1, envelope).await;
+        assert_eq!((&*passed, sum.unwrap()), (&b"123456789"[..], None));
+    }
+
+    #[tokio::test]
+    async fn held_parts_are_read_from_memory_and_from_files() {
+        let part: Vec<u8> = (0..200_000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        assert_eq!(read(Content::Held(Bytes::from(part.clone()))).await.0, part);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&part).unwrap();
+        file.rewind().unwrap();
+        assert_eq!(read(Content::Spooled(File::from_std(file))).await.0, part);
+    }
+}
