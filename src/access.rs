@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct AccessRecord {
     metrics: Arc<Metrics>,
+    accounted: bool,
     log: bool,
     id: String,
     client: Client,
@@ -42,6 +43,7 @@ impl AccessRecord {
         let logged = path.get(..path.floor_char_boundary(MAX_LOGGED_PATH)).unwrap_or_default();
         Self {
             metrics,
+            accounted: true,
             log,
             id: format!("{:016X}", fastrand::u64(..)),
             client,
@@ -59,6 +61,36 @@ impl AccessRecord {
             start: Instant::now(),
             first_byte: None,
         }
+    }
+
+    /// For what is done on account of this request and may outlive it: it takes notes and writes nothing.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        Self {
+            metrics: Arc::clone(&self.metrics),
+            accounted: false,
+            log: false,
+            id: self.id.clone(),
+            client: self.client,
+            method: self.method.clone(),
+            path: self.path.clone(),
+            mapping: self.mapping,
+            permit: None,
+            operation: self.operation,
+            status: None,
+            rule: None,
+            upstream_id: None,
+            error: None,
+            received: 0,
+            sent: 0,
+            start: self.start,
+            first_byte: None,
+        }
+    }
+
+    /// What was noted last.
+    pub fn noted(&self) -> Option<&str> {
+        self.error.as_deref()
     }
 
     /// The request's id: in the log, in the answer's header, in its XML.
@@ -151,6 +183,9 @@ fn micros(duration: Duration) -> u64 {
 
 impl Drop for AccessRecord {
     fn drop(&mut self) {
+        if !self.accounted {
+            return;
+        }
         if self.status.is_none() && self.error.is_none() {
             self.error = Some("the client went away".into());
         }

@@ -1,6 +1,11 @@
 //! Bodies on their way: streamed, counted, never collected, and given up when they stand still.
 
+use crate::aws_chunked::Envelope;
+use crate::checksum::Checksum;
+use crate::chunk_signer::SignedChunks;
+use crate::content::Content;
 use crate::http1::Malformed;
+use crate::resign::InChunks;
 use crate::s3_error::MAX_ERROR_BODY;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
@@ -42,7 +47,7 @@ impl Error for Broken {}
 /// A client's body, which more than one attempt may want to send as long as none has begun.
 #[derive(Debug)]
 pub struct Upload<B> {
-    body: RefCell<B>,
+    body: RefCell<Content<B>>,
     length: Cell<u64>,
     begun: Cell<bool>,
     sent: Cell<u64>,
@@ -51,9 +56,14 @@ pub struct Upload<B> {
 impl<B> Upload<B> {
     /// A request's body.
     pub fn new(body: B) -> Rc<Self> {
+        Self::of(Content::Plain(body), 0)
+    }
+
+    /// A part of `length` bytes that is held here.
+    pub fn of(content: Content<B>, length: u64) -> Rc<Self> {
         Rc::new(Self {
-            body: RefCell::new(body),
-            length: Cell::new(0),
+            body: RefCell::new(content),
+            length: Cell::new(length),
             begun: Cell::new(false),
             sent: Cell::new(0),
         })
@@ -79,9 +89,24 @@ impl<B> Upload<B> {
         self.sent.get()
     }
 
+    /// Takes the content out of the envelope that the client has put around it. To be said before anything is read.
+    pub fn unwrap_envelope(&self, envelope: Option<Envelope>) {
+        if let Some(envelope) = envelope {
+            self.body.replace_with(|body| {
+                let body = std::mem::replace(body, Content::Held(Bytes::new()));
+                body.unwrap_envelope(envelope)
+            });
+        }
+    }
+
+    /// The checksum that followed the content, once it has ended.
+    pub fn trailing_checksum(&self) -> Option<Checksum> {
+        self.body.borrow().trailing_checksum().cloned()
+    }
+
     /// The body for one attempt.
     pub fn attempt(self: &Rc<Self>) -> UploadBody<B> {
-        UploadBody { upload: Rc::clone(self) }
+        UploadBody { upload: Rc::clone(self), chunks: None }
     }
 }
 
@@ -89,6 +114,58 @@ impl<B> Upload<B> {
 #[derive(Debug)]
 pub struct UploadBody<B> {
     upload: Rc<Upload<B>>,
+    chunks: Option<SignedChunks>,
+}
+
+impl<B> InChunks for UploadBody<B> {
+    fn in_chunks(self, chunks: SignedChunks) -> Self {
+        Self { chunks: Some(chunks), ..self }
+    }
+}
+
+impl<B> UploadBody<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    /// The next piece of the content.
+    fn poll_content(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        let upload = &*self.upload;
+        if upload.sent() >= upload.length() {
+            return Poll::Ready(None);
+        }
+        upload.begun.set(true);
+        Poll::Ready(match ready!(Pin::new(&mut *upload.body.borrow_mut()).poll_frame(cx)) {
+            // A client's trailers are no part of the object and are not passed on.
+            Some(Ok(frame)) => frame.into_data().ok().map(|data| {
+                upload.sent.set(upload.sent.get() + data.len() as u64);
+                Ok(data)
+            }),
+            Some(Err(error)) => Some(Err(error)),
+            None => None,
+        })
+    }
+
+    /// The next piece of the signed chunks that the content goes into.
+    fn poll_chunks(
+        &self,
+        chunks: &mut SignedChunks,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BoxError>>> {
+        loop {
+            if let Some(chunk) = chunks.next_chunk() {
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+            match ready!(self.poll_content(cx)) {
+                Some(Ok(data)) => chunks.push(data),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {
+                    // Without it nothing has an end, so that nothing is committed.
+                    let sum = self.upload.trailing_checksum().ok_or(Broken::Short)?;
+                    return Poll::Ready(chunks.finish(&sum).map(Ok));
+                }
+            }
+        }
+    }
 }
 
 impl<B> Body for UploadBody<B>
@@ -102,28 +179,27 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let upload = &*self.upload;
-        if self.is_end_stream() {
-            return Poll::Ready(None);
-        }
-        upload.begun.set(true);
-        match ready!(Pin::new(&mut *upload.body.borrow_mut()).poll_frame(cx)) {
-            // A client's trailers are no part of the object and are not passed on.
-            Some(Ok(frame)) => Poll::Ready(frame.into_data().ok().map(|data| {
-                upload.sent.set(upload.sent.get() + data.len() as u64);
-                Ok(Frame::data(data))
-            })),
-            Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
-            None => Poll::Ready(None),
-        }
+        let this = self.get_mut();
+        let polled = match this.chunks.take() {
+            Some(mut chunks) => {
+                let polled = this.poll_chunks(&mut chunks, cx);
+                this.chunks = Some(chunks);
+                polled
+            }
+            None => this.poll_content(cx),
+        };
+        polled.map_ok(Frame::data)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.upload.sent() >= self.upload.length()
+        self.size_hint().exact() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.upload.length().saturating_sub(self.upload.sent()))
+        SizeHint::with_exact(match &self.chunks {
+            Some(chunks) => chunks.left(),
+            None => self.upload.length().saturating_sub(self.upload.sent()),
+        })
     }
 }
 

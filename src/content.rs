@@ -5,10 +5,11 @@ use crate::body::BoxError;
 use crate::checksum::{Checksum, Hasher};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
+use http_body_util::Empty;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::fs::File;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf, Take};
 
 /// What is read of a held part at a time.
 const PIECE: usize = 64 * 1024;
@@ -22,9 +23,12 @@ pub enum Content<B> {
     Enveloped(Box<Enveloped<B>>),
     /// A part held in memory.
     Held(Bytes),
-    /// A part held in a file, from where it stands.
-    Spooled(File),
+    /// A part held in memory as far as it goes, and then in a file from where it stands.
+    Spooled(Bytes, Take<File>),
 }
+
+/// Content that does not come from a client.
+pub type Held = Content<Empty<Bytes>>;
 
 impl<B> Content<B> {
     /// Takes the client's body out of its envelope.
@@ -45,30 +49,6 @@ impl<B> Content<B> {
     }
 }
 
-impl<B> Content<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    /// Whether nothing is left to be read of what it comes from.
-    pub fn is_drained(&self) -> bool {
-        match self {
-            Self::Plain(body) => body.is_end_stream(),
-            Self::Enveloped(enveloped) => enveloped.body.is_end_stream(),
-            Self::Held(_) | Self::Spooled(_) => true,
-        }
-    }
-
-    /// The bytes that the client sends, whatever they mean.
-    pub fn poll_raw(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let body = match self {
-            Self::Plain(body) => body,
-            Self::Enveloped(enveloped) => &mut enveloped.body,
-            Self::Held(_) | Self::Spooled(_) => return Poll::Ready(None),
-        };
-        Pin::new(body).poll_frame(cx)
-    }
-}
-
 impl<B> Body for Content<B>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
@@ -83,15 +63,20 @@ where
         match self.get_mut() {
             Self::Plain(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Enveloped(enveloped) => enveloped.poll_piece(cx),
-            Self::Held(part) => {
-                Poll::Ready((!part.is_empty()).then(|| Ok(Frame::data(part.split_to(part.len().min(PIECE))))))
-            }
-            Self::Spooled(file) => poll_file(file, cx),
+            Self::Held(part) => Poll::Ready(next_piece(part).map(|piece| Ok(Frame::data(piece)))),
+            Self::Spooled(part, file) => match next_piece(part) {
+                Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+                None => poll_file(file, cx),
+            },
         }
     }
 }
 
-fn poll_file(file: &mut File, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+fn next_piece(part: &mut Bytes) -> Option<Bytes> {
+    (!part.is_empty()).then(|| part.split_to(part.len().min(PIECE)))
+}
+
+fn poll_file(file: &mut Take<File>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
     let mut piece = BytesMut::zeroed(PIECE);
     let mut buffer = ReadBuf::new(&mut piece);
     if let Err(error) = ready!(Pin::new(file).poll_read(cx, &mut buffer)) {
@@ -187,6 +172,7 @@ mod tests {
     use http_body_util::BodyExt;
     use std::collections::VecDeque;
     use std::io::{Seek, Write};
+    use tokio::io::AsyncReadExt;
 
     /// A client's body that comes in these pieces.
     struct Pieces(VecDeque<Bytes>);
@@ -260,7 +246,10 @@ mod tests {
         assert_eq!(read(Content::Held(Bytes::from(part.clone()))).await.0, part);
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&part).unwrap();
+        file.write_all(b"left over").unwrap();
         file.rewind().unwrap();
-        assert_eq!(read(Content::Spooled(File::from_std(file))).await.0, part);
+        let file = File::from_std(file).take(200_000);
+        let spooled = Content::Spooled(Bytes::from_static(b"memory"), file);
+        assert_eq!(read(spooled).await.0, [&b"memory"[..], &part].concat());
     }
 }

@@ -9,6 +9,7 @@ use crate::http1::Malformed;
 use crate::limits::Limits;
 use crate::mapping::Mapping;
 use crate::metrics::{Metrics, Row};
+use crate::multipart::Budget;
 use crate::proxy::{Answer, ClientBody, Proxy};
 use crate::session_table::{Clock, Kept};
 use crate::upstream::Pool;
@@ -26,6 +27,8 @@ pub struct Shared {
     pub generation: ArcSwap<Generation>,
     /// The counts.
     pub metrics: Arc<Metrics>,
+    /// The memory for bodies of unknown length.
+    pub buffers: Budget,
     /// The wall clock.
     pub clock: Clock,
 }

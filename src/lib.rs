@@ -46,6 +46,7 @@ pub mod log;
 pub mod mapping;
 pub mod metrics;
 pub mod mint;
+pub mod multipart;
 pub mod operation;
 pub mod outgoing;
 pub mod panics;

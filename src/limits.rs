@@ -40,6 +40,8 @@ pub struct Limits {
     pub queue_timeout: Duration,
     /// Requests per second of one mapping, with a burst of as many; none is no bound.
     pub requests_per_second: Option<NonZeroU32>,
+    /// Memory for bodies of unknown length, in bytes, over all requests.
+    pub upload_buffer: u64,
     /// The time that running requests have to finish after SIGTERM.
     pub drain_timeout: Duration,
 }
@@ -64,6 +66,7 @@ impl Default for Limits {
             queue_per_mapping: 1024,
             queue_timeout: Duration::from_secs(10),
             requests_per_second: None,
+            upload_buffer: 256 << 20,
             drain_timeout: Duration::from_secs(30),
         }
     }

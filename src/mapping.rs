@@ -79,14 +79,7 @@ impl<'r> Grant<'r> {
     /// # Errors
     /// When it is larger than their `max_object_size`.
     pub fn check_size(&self, bytes: u64) -> Result<(), Refusal> {
-        match self.max_size {
-            Some(most) if bytes > most => {
-                let message =
-                    format!("an upload here is at most {most} bytes (max_object_size), this one has {bytes}");
-                Err(Refusal::new(Rule::TooLarge, message))
-            }
-            _ => Ok(()),
-        }
+        check_size(bytes, self.max_size)
     }
 
     /// The copy's source, spelled canonically.
@@ -97,6 +90,18 @@ impl<'r> Grant<'r> {
     /// Path and query as they are to be signed and sent.
     pub fn into_canonical(self) -> (String, String) {
         (self.resource.canonical_path(), self.query.canonical())
+    }
+}
+
+/// Whether a body of so many bytes, or of which so many have come, is within `most`.
+pub(crate) fn check_size(bytes: u64, most: Option<u64>) -> Result<(), Refusal> {
+    match most {
+        Some(most) if bytes > most => {
+            let message =
+                format!("an upload here is at most {most} bytes (max_object_size), this one has {bytes}");
+            Err(Refusal::new(Rule::TooLarge, message))
+        }
+        _ => Ok(()),
     }
 }
 

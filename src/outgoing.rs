@@ -1,7 +1,11 @@
 //! What goes to the store: headers from an allow-list, path and query spelled anew.
 
+mod derived;
+
+pub use derived::MAX_OBJECT;
+
 use crate::mapping::Grant;
-use crate::operation::Headers;
+use crate::operation::{Headers, Operation};
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
 use http::header::{self, HeaderName, HeaderValue};
@@ -11,6 +15,8 @@ use http::{HeaderMap, Method};
 /// than once: for another session, another node, another second.
 #[derive(Debug)]
 pub struct Outgoing {
+    operation: Operation,
+    max_size: Option<u64>,
     method: Method,
     path: String,
     query: String,
@@ -51,10 +57,18 @@ impl Outgoing {
             })?;
             passed.push((HeaderName::from_static("x-amz-copy-source"), value));
         }
-        passed.sort_unstable_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
-        let method = spec.method.method();
+        check_metadata(&passed)?;
+        payload.amend(&mut passed);
+        let (operation, method) = (spec.operation, spec.method.method());
+        let max_size = grant.max_object_size();
         let (path, query) = grant.into_canonical();
-        Ok(Self { method, path, query, headers: passed, payload })
+        let mut outgoing = Self { operation, max_size, method, path, query, headers: passed, payload };
+        outgoing.sort();
+        Ok(outgoing)
+    }
+
+    fn sort(&mut self) {
+        self.headers.sort_unstable_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     }
 
     /// The method.
@@ -83,6 +97,20 @@ impl Outgoing {
     }
 }
 
+/// S3's limit on user metadata: names without their prefix, and values.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
+const MAX_METADATA: usize = 2048;
+
+fn check_metadata(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> {
+    let size = |(name, value): &(HeaderName, HeaderValue)| {
+        name.as_str().strip_prefix("x-amz-meta-").map_or(0, |name| name.len() + value.len())
+    };
+    if headers.iter().map(size).sum::<usize>() <= MAX_METADATA {
+        return Ok(());
+    }
+    Err(Refusal::new(Rule::MetadataTooLarge, "the user metadata (x-amz-meta-*) is larger than 2 KiB"))
+}
+
 /// A header given twice is refused: whether the values are joined, or one wins, differs from server to server.
 fn only_value(headers: &HeaderMap, name: &HeaderName) -> Result<HeaderValue, Refusal> {
     let mut values = headers.get_all(name).iter();
@@ -94,15 +122,17 @@ fn only_value(headers: &HeaderMap, name: &HeaderName) -> Result<HeaderValue, Ref
 }
 
 /// What belongs to a client's own signature or to its SDK, has no effect on MinIO, or is set by Scopegate itself.
-const DROPPED_AMZ: [&str; 9] = [
+const DROPPED_AMZ: [&str; 11] = [
     "x-amz-acl",
     "x-amz-content-sha256",
     "x-amz-copy-source",
     "x-amz-date",
+    "x-amz-decoded-content-length",
     "x-amz-expected-bucket-owner",
     "x-amz-request-payer",
     "x-amz-security-token",
     "x-amz-source-expected-bucket-owner",
+    "x-amz-trailer",
     "x-amz-user-agent",
 ];
 
@@ -280,6 +310,15 @@ mod tests {
             ],
         );
         assert_eq!(names(&sent.unwrap()), ["cache-control", "content-type", "x-amz-meta-b"]);
+    }
+
+    #[test]
+    fn user_metadata_is_bounded_over_all_of_it() {
+        let half = "x".repeat(1023);
+        let fits = [("x-amz-meta-a", &*half), ("x-amz-meta-b", &*half), ("cache-control", &*half)];
+        assert!(rebuild(&Method::PUT, "/tmp/a", &fits).is_ok());
+        let over = [("x-amz-meta-a", &*half), ("x-amz-meta-bc", &*half)];
+        assert_eq!(rebuild(&Method::PUT, "/tmp/a", &over).err(), Some(Rule::MetadataTooLarge));
     }
 
     #[test]

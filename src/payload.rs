@@ -1,12 +1,36 @@
 //! Payload forms: how a client frames a body, and how it is passed on.
+//!
+//! | the client sends | the store gets |
+//! |---|---|
+//! | `Content-Length` | the same, with the client's SHA-256 or `UNSIGNED-PAYLOAD`, and its checksum headers |
+//! | aws-chunked with a decoded length | what is inside, with `Content-Length` |
+//! | the same with a trailing checksum | what is inside, in chunks signed with our session, with that trailer |
+//! | anything without a length | one PUT with `Content-Length` if it is small, else a multipart upload |
 
+use crate::aws_chunked::{Envelope, Malformed};
+use crate::body::BoxError;
+use crate::checksum::{Algorithm, Checksum, Mismatch};
+use crate::chunk_signer::wire_length;
 use crate::operation::Spec;
 use crate::refusal::{Refusal, Rule};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 /// S3's largest object in one PUT, and the largest part: 5 GiB.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 pub const MAX_SINGLE_PUT: u64 = 5 * 1024 * 1024 * 1024;
+
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+const SIGNED_CHUNKS: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
+/// How `x-amz-content-sha256` names an aws-chunked body.
+const STREAMING: [&str; 5] = [
+    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+    SIGNED_CHUNKS,
+    "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
+    "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER",
+    "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+];
+const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
+const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 
 /// A request body as it will be passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,88 +39,205 @@ pub enum Payload {
     Empty,
     /// So many bytes, with the SHA-256 that the client gave for them, in lower-case hexadecimal.
     Sized(u64, Option<HeaderValue>),
+    /// So many bytes, which come in an aws-chunked envelope.
+    Unwrapped(u64),
+    /// So many bytes, which come in an aws-chunked envelope with a checksum behind them.
+    Trailed(u64, Algorithm),
+    /// Bytes of unknown number, in an envelope or not, with a SHA-256 where the client gave one.
+    Unknown(Option<Envelope>, Option<HeaderValue>),
 }
 
 impl Payload {
     /// The form of a request's body.
     ///
     /// # Errors
-    /// When the operation takes no body and there is one, when its length is unknown, or when it is wrapped in
-    /// a form that would be stored as part of the object.
+    /// When the operation takes no body and there is one, when what is said of it is contradictory, or when it
+    /// cannot be passed on.
     pub fn classify(spec: &Spec, headers: &HeaderMap) -> Result<Self, Refusal> {
-        let length = content_length(headers)?;
-        if headers.contains_key(header::TRANSFER_ENCODING) {
-            return Err(Refusal::new(
-                Rule::LengthRequired,
-                "the body has no length: send Content-Length (with curl, upload a file, not a pipe)",
-            ));
-        }
+        let length = decimal(headers, &header::CONTENT_LENGTH)?;
+        let endless = headers.contains_key(header::TRANSFER_ENCODING);
         if !spec.body {
             return match length {
-                None | Some(0) => Ok(Self::Empty),
-                Some(_) => Err(Refusal::new(Rule::PayloadForm, "this operation takes no body")),
+                None | Some(0) if !endless => Ok(Self::Empty),
+                _ => Err(Refusal::new(Rule::PayloadForm, "this operation takes no body")),
             };
         }
-        refuse_aws_chunked(headers)?;
-        let length = length.unwrap_or(0);
-        if length > MAX_SINGLE_PUT {
-            return Err(Refusal::new(
-                Rule::TooLarge,
-                "a single upload is at most 5 GiB: use multipart upload",
-            ));
-        }
-        Ok(Self::Sized(length, client_sha256(headers)))
+        let payload = match envelope(headers)? {
+            None if endless => Self::Unknown(None, client_sha256(headers)),
+            None => Self::Sized(length.unwrap_or(0), client_sha256(headers)),
+            // An envelope around nothing has an end all the same, which is read before anything goes on; and the store
+            // reads trailers of PUT alone, others are verified here.
+            Some(Envelope { decoded: Some(length @ 1..), trailer: None }) => Self::Unwrapped(length),
+            Some(Envelope { decoded: Some(length @ 1..), trailer: Some(algorithm) })
+                if spec.method.method() == Method::PUT =>
+            {
+                Self::Trailed(length, algorithm)
+            }
+            Some(envelope) => Self::Unknown(Some(envelope), None),
+        };
+        check_single_put(payload.length())?;
+        Ok(payload)
     }
 
-    /// The length in bytes.
+    /// The length of the content in bytes; 0 where it is unknown.
     pub fn length(&self) -> u64 {
         match self {
-            Self::Empty => 0,
-            Self::Sized(length, _) => *length,
+            Self::Empty | Self::Unknown(..) => 0,
+            Self::Sized(length, _) | Self::Unwrapped(length) | Self::Trailed(length, _) => *length,
+        }
+    }
+
+    /// The length of what the store is sent.
+    pub fn wire_length(&self) -> u64 {
+        match self {
+            Self::Trailed(length, algorithm) => wire_length(*length, *algorithm),
+            _ => self.length(),
+        }
+    }
+
+    /// What the client has put around the content.
+    pub fn envelope(&self) -> Option<Envelope> {
+        match *self {
+            Self::Empty | Self::Sized(..) => None,
+            Self::Unwrapped(length) => Some(Envelope { decoded: Some(length), trailer: None }),
+            Self::Trailed(length, algorithm) => {
+                Some(Envelope { decoded: Some(length), trailer: Some(algorithm) })
+            }
+            Self::Unknown(envelope, _) => envelope,
+        }
+    }
+
+    /// `x-amz-content-sha256` for the store.
+    pub fn content_sha256(&self) -> HeaderValue {
+        match self {
+            Self::Sized(_, Some(hash)) => hash.clone(),
+            Self::Trailed(..) => HeaderValue::from_static(SIGNED_CHUNKS),
+            _ => HeaderValue::from_static(UNSIGNED),
+        }
+    }
+
+    /// Makes a client's headers say of the body what will be true when it is passed on.
+    pub fn amend(&self, headers: &mut Vec<(HeaderName, HeaderValue)>) {
+        if self.envelope().is_some() {
+            headers.retain_mut(|(name, value)| *name != header::CONTENT_ENCODING || unwrap_encoding(value));
+        }
+        if let Self::Trailed(length, algorithm) = self {
+            headers.push((X_AMZ_DECODED_CONTENT_LENGTH, (*length).into()));
+            headers.push((X_AMZ_TRAILER, HeaderValue::from_static(algorithm.header())));
         }
     }
 }
 
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
-    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+/// Refuses what S3 does not take at once.
+///
+/// # Errors
+/// When it is longer than 5 GiB.
+pub fn check_single_put(length: u64) -> Result<(), Refusal> {
+    if length <= MAX_SINGLE_PUT {
+        return Ok(());
+    }
+    Err(Refusal::new(Rule::TooLarge, "a single upload is at most 5 GiB: use multipart upload"))
+}
+
+/// What a client is told of a body that could not be passed on to its end.
+pub fn broken_body(error: &BoxError) -> Refusal {
+    if let Some(Malformed(why)) = error.downcast_ref() {
+        return Refusal::new(Rule::BadEnvelope, format!("the aws-chunked body is malformed: {why}"));
+    }
+    match error.downcast_ref() {
+        Some(mismatch) => checksum_mismatch(*mismatch),
+        None => Refusal::new(Rule::BadBody, error.to_string()),
+    }
+}
+
+/// What a client is told whose body is not what its checksum says, in the store's words.
+pub fn checksum_mismatch(mismatch: Mismatch) -> Refusal {
+    match mismatch {
+        Mismatch(Algorithm::Md5) => {
+            Refusal::new(Rule::BadDigest, "The Content-Md5 you specified did not match what we received.")
+        }
+        Mismatch(algorithm) => Refusal::new(
+            Rule::ChecksumMismatch,
+            format!("The provided {:?} header does not match what was computed.", algorithm.header()),
+        ),
+    }
+}
+
+/// Takes `aws-chunked` out of a `Content-Encoding`; whether anything is left.
+fn unwrap_encoding(value: &mut HeaderValue) -> bool {
+    let text = value.to_str().unwrap_or_default();
+    let left: Vec<&str> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
+    let left = left.join(",");
+    *value = HeaderValue::try_from(&left).unwrap_or_else(|_| HeaderValue::from_static(""));
+    !left.is_empty()
+}
+
+fn decimal(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Refusal> {
+    let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let digits =
         value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
     match (digits.and_then(|digits| digits.parse().ok()), values.next()) {
         (Some(length), None) => Ok(Some(length)),
-        _ => Err(Refusal::new(Rule::BadHeader, "Content-Length is not one decimal number")),
+        _ => Err(Refusal::new(Rule::BadHeader, format!("{name} is not one decimal number"))),
     }
 }
 
-/// The aws-chunked envelope belongs to the client's own signature; forwarded, it would become the object.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>
-fn refuse_aws_chunked(headers: &HeaderMap) -> Result<(), Refusal> {
-    let names = |name: &str, what: &[u8]| {
-        headers
-            .get_all(name)
-            .iter()
-            .any(|value| value.as_bytes().windows(what.len()).any(|window| window.eq_ignore_ascii_case(what)))
-    };
-    let wrapped = names("content-encoding", b"aws-chunked")
-        || names("x-amz-content-sha256", b"streaming-")
-        || headers.contains_key("x-amz-decoded-content-length")
-        || headers.contains_key("x-amz-trailer");
-    if wrapped {
-        return Err(Refusal::new(
-            Rule::PayloadForm,
-            "aws-chunked bodies are not supported: have the client sign nothing (for the AWS CLI --no-sign-request) \
-             and compute checksums only when required",
-        ));
+/// The envelope of a body, if it has one. Not every client says so in every header.
+fn envelope(headers: &HeaderMap) -> Result<Option<Envelope>, Refusal> {
+    let sha256 = only(headers, "x-amz-content-sha256")?;
+    let streaming = sha256.is_some_and(|value| STREAMING.iter().any(|mode| value.eq_ignore_ascii_case(mode)));
+    if !streaming && sha256.is_some_and(|value| has_prefix(value, "STREAMING-")) {
+        let why = "x-amz-content-sha256 names a way of streaming that is not known";
+        return Err(Refusal::new(Rule::PayloadForm, why));
     }
-    Ok(())
+    let encoded = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("aws-chunked")));
+    let decoded = decimal(headers, &X_AMZ_DECODED_CONTENT_LENGTH)?;
+    let trailer = trailer(headers)?;
+    if !streaming && !encoded && decoded.is_none() && trailer.is_none() {
+        return Ok(None);
+    }
+    if !streaming && sha256.is_some() {
+        let why = "x-amz-content-sha256 is that of a plain body, other headers say that it is aws-chunked";
+        return Err(Refusal::new(Rule::BadHeader, why));
+    }
+    Ok(Some(Envelope { decoded, trailer }))
+}
+
+fn has_prefix(value: &str, prefix: &str) -> bool {
+    value.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    match (value.to_str(), values.next()) {
+        (Ok(value), None) => Ok(Some(value)),
+        _ => Err(Refusal::new(Rule::BadHeader, format!("the header {name} is not one text"))),
+    }
+}
+
+fn trailer(headers: &HeaderMap) -> Result<Option<Algorithm>, Refusal> {
+    let Some(name) = only(headers, X_AMZ_TRAILER.as_str())? else { return Ok(None) };
+    match Algorithm::of_header(name.trim()) {
+        Some(algorithm) if algorithm != Algorithm::Md5 => Ok(Some(algorithm)),
+        _ => Err(Refusal::new(Rule::PayloadForm, "x-amz-trailer does not name one x-amz-checksum-* trailer")),
+    }
 }
 
 /// The hash a client gave is signed, so that the store verifies the body against it.
 fn client_sha256(headers: &HeaderMap) -> Option<HeaderValue> {
     let value = headers.get("x-amz-content-sha256")?;
-    let hex = value.as_bytes().len() == 64 && value.as_bytes().iter().all(u8::is_ascii_hexdigit);
-    let lower = value.as_bytes().to_ascii_lowercase();
-    if hex { HeaderValue::from_bytes(&lower).ok() } else { None }
+    Checksum::parse_sha256_hex(value.as_bytes()).ok()?;
+    HeaderValue::from_bytes(&value.as_bytes().to_ascii_lowercase()).ok()
 }
 
 #[cfg(test)]
@@ -104,47 +245,139 @@ mod tests {
     use super::*;
     use crate::operation::{Operation, TABLE};
 
-    fn classify(operation: Operation, headers: &[(&'static str, &str)]) -> Result<Payload, Rule> {
-        let spec = TABLE.iter().find(|row| row.operation == operation).unwrap();
+    type Headers<'a> = &'a [(&'static str, &'a str)];
+
+    fn map(headers: Headers<'_>) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        Payload::classify(spec, &map).map_err(|refusal| refusal.rule)
+        map
+    }
+
+    fn classify(operation: Operation, headers: Headers<'_>) -> Result<Payload, Rule> {
+        let spec = TABLE.iter().find(|row| row.operation == operation).unwrap();
+        Payload::classify(spec, &map(headers)).map_err(|refusal| refusal.rule)
     }
 
     #[test]
-    fn forms() {
+    fn plain_forms() {
         use Operation::{GetObject, PutObject};
         let sha = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855";
-        assert_eq!(classify(GetObject, &[]), Ok(Payload::Empty));
-        assert_eq!(classify(GetObject, &[("content-length", "0")]), Ok(Payload::Empty));
-        assert_eq!(classify(GetObject, &[("content-length", "1")]), Err(Rule::PayloadForm));
-        assert_eq!(classify(PutObject, &[("content-length", "7")]), Ok(Payload::Sized(7, None)));
-        assert_eq!(classify(PutObject, &[]), Ok(Payload::Sized(0, None)));
-        let given = classify(PutObject, &[("content-length", "0"), ("x-amz-content-sha256", sha)]);
-        assert_eq!(given, Ok(Payload::Sized(0, Some(HeaderValue::from_str(&sha.to_lowercase()).unwrap()))));
-        let unsigned =
-            classify(PutObject, &[("content-length", "0"), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")]);
-        assert_eq!(unsigned, Ok(Payload::Sized(0, None)));
+        let lower = Some(HeaderValue::from_str(&sha.to_lowercase()).unwrap());
+        let cases: [(Operation, Headers<'_>, Payload); 8] = [
+            (GetObject, &[], Payload::Empty),
+            (GetObject, &[("content-length", "0")], Payload::Empty),
+            (PutObject, &[("content-length", "7")], Payload::Sized(7, None)),
+            (PutObject, &[], Payload::Sized(0, None)),
+            (
+                PutObject,
+                &[("content-length", "0"), ("x-amz-content-sha256", sha)],
+                Payload::Sized(0, lower.clone()),
+            ),
+            (
+                PutObject,
+                &[("content-length", "0"), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")],
+                Payload::Sized(0, None),
+            ),
+            (PutObject, &[("transfer-encoding", "chunked")], Payload::Unknown(None, None)),
+            (
+                PutObject,
+                &[("transfer-encoding", "chunked"), ("x-amz-content-sha256", sha)],
+                Payload::Unknown(None, lower),
+            ),
+        ];
+        for (operation, headers, payload) in cases {
+            assert_eq!(classify(operation, headers), Ok(payload), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn enveloped_forms() {
+        use Operation::{CompleteMultipartUpload, PutObject, UploadPart};
+        let decoded = ("x-amz-decoded-content-length", "5");
+        let crc = ("x-amz-trailer", "X-Amz-Checksum-Crc32");
+        let trailed = Payload::Trailed(5, Algorithm::Crc32);
+        let inside = |decoded, trailer| Payload::Unknown(Some(Envelope { decoded, trailer }), None);
+        for mode in STREAMING {
+            let headers = [("content-length", "90"), ("x-amz-content-sha256", mode), decoded];
+            assert_eq!(classify(PutObject, &headers), Ok(Payload::Unwrapped(5)), "{mode}");
+            let headers = [("transfer-encoding", "chunked"), ("x-amz-content-sha256", mode), decoded, crc];
+            assert_eq!(classify(PutObject, &headers), Ok(trailed.clone()), "{mode}");
+        }
+        let cases: [(Operation, Headers<'_>, Payload); 8] = [
+            (PutObject, &[("content-encoding", "gzip, AWS-Chunked"), decoded], Payload::Unwrapped(5)),
+            (UploadPart, &[("content-encoding", "aws-chunked"), decoded, crc], trailed.clone()),
+            (UploadPart, &[decoded, crc], trailed),
+            (PutObject, &[crc], inside(None, Some(Algorithm::Crc32))),
+            (PutObject, &[("content-encoding", "aws-chunked")], inside(None, None)),
+            (PutObject, &[("x-amz-decoded-content-length", "0")], inside(Some(0), None)),
+            (
+                PutObject,
+                &[("x-amz-decoded-content-length", "0"), crc],
+                inside(Some(0), Some(Algorithm::Crc32)),
+            ),
+            (CompleteMultipartUpload, &[decoded, crc], inside(Some(5), Some(Algorithm::Crc32))),
+        ];
+        for (operation, headers, payload) in cases {
+            assert_eq!(classify(operation, headers), Ok(payload), "{headers:?}");
+        }
     }
 
     #[test]
     fn refused_forms() {
-        use Operation::PutObject;
-        let cases: [(&[(&'static str, &str)], Rule); 9] = [
-            (&[("transfer-encoding", "chunked")], Rule::LengthRequired),
-            (&[("content-length", "1"), ("content-length", "1")], Rule::BadHeader),
-            (&[("content-length", "+1")], Rule::BadHeader),
-            (&[("content-length", "99999999999999999999999")], Rule::BadHeader),
-            (&[("content-length", "5368709121")], Rule::TooLarge),
-            (&[("content-encoding", "gzip, AWS-Chunked")], Rule::PayloadForm),
-            (&[("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD")], Rule::PayloadForm),
-            (&[("x-amz-decoded-content-length", "1")], Rule::PayloadForm),
-            (&[("x-amz-trailer", "x-amz-checksum-crc32")], Rule::PayloadForm),
+        use Operation::{GetObject, PutObject};
+        let cases: [(Operation, Headers<'_>, Rule); 15] = [
+            (GetObject, &[("content-length", "1")], Rule::PayloadForm),
+            (GetObject, &[("transfer-encoding", "chunked")], Rule::PayloadForm),
+            (PutObject, &[("content-length", "1"), ("content-length", "1")], Rule::BadHeader),
+            (PutObject, &[("content-length", "+1")], Rule::BadHeader),
+            (PutObject, &[("content-length", "99999999999999999999999")], Rule::BadHeader),
+            (PutObject, &[("content-length", "5368709121")], Rule::TooLarge),
+            (PutObject, &[("x-amz-decoded-content-length", "5368709121")], Rule::TooLarge),
+            (PutObject, &[("x-amz-decoded-content-length", "-1")], Rule::BadHeader),
+            (
+                PutObject,
+                &[("x-amz-decoded-content-length", "1"), ("x-amz-decoded-content-length", "2")],
+                Rule::BadHeader,
+            ),
+            (PutObject, &[("x-amz-content-sha256", "STREAMING-AWS5")], Rule::PayloadForm),
+            (PutObject, &[("x-amz-trailer", "x-amz-meta-a")], Rule::PayloadForm),
+            (PutObject, &[("x-amz-trailer", "content-md5")], Rule::PayloadForm),
+            (PutObject, &[("x-amz-trailer", "x-amz-checksum-crc32,x-amz-checksum-sha1")], Rule::PayloadForm),
+            (
+                PutObject,
+                &[("content-encoding", "aws-chunked"), ("x-amz-content-sha256", UNSIGNED)],
+                Rule::BadHeader,
+            ),
+            (
+                PutObject,
+                &[("x-amz-trailer", "x-amz-checksum-crc32"), ("x-amz-content-sha256", &"0".repeat(64))],
+                Rule::BadHeader,
+            ),
         ];
-        for (headers, rule) in cases {
-            assert_eq!(classify(PutObject, headers), Err(rule), "{headers:?}");
+        for (operation, headers, rule) in cases {
+            assert_eq!(classify(operation, headers), Err(rule), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn content_encodings_are_unwrapped_too() {
+        let cases = [
+            ("aws-chunked", None),
+            ("gzip,aws-chunked", Some("gzip")),
+            ("aws-chunked, gzip", Some("gzip")),
+            ("gzip , AWS-CHUNKED,br", Some("gzip,br")),
+        ];
+        for (given, left) in cases {
+            let mut headers = vec![(header::CONTENT_ENCODING, HeaderValue::from_static(given))];
+            Payload::Trailed(1, Algorithm::Sha1).amend(&mut headers);
+            let found = |name: &str| {
+                headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.to_str().unwrap())
+            };
+            assert_eq!(found("content-encoding"), left, "{given}");
+            assert_eq!(found("x-amz-trailer"), Some("x-amz-checksum-sha1"));
+            assert_eq!(found("x-amz-decoded-content-length"), Some("1"));
         }
     }
 }

@@ -7,10 +7,12 @@ use crate::browser::{self, AllowedHosts};
 use crate::client::Client;
 use crate::generation::{Generation, Shared};
 use crate::http1::Malformed;
+use crate::limits::Limits;
 use crate::mapping;
+use crate::multipart::{self, Budget};
 use crate::outgoing::Outgoing;
 use crate::panics::{Panicked, contain};
-use crate::payload::Payload;
+use crate::payload::{Payload, broken_body};
 use crate::refusal::{Refusal, Rule};
 use crate::resign::resign;
 use crate::response::{ResponseBody, refuse, relay, relay_read};
@@ -28,6 +30,7 @@ use std::sync::Arc;
 static NO_HOSTS: AllowedHosts = AllowedHosts::none();
 
 /// The proxy of one generation, as one worker thread has it.
+#[derive(Clone)]
 pub struct Proxy {
     shared: Arc<Shared>,
     generation: Arc<Generation>,
@@ -41,7 +44,7 @@ pub type Answer = Response<AnswerBody>;
 pub type AnswerBody = ResponseBody<Download>;
 
 /// A store's answer, read as far as it had to be.
-enum FromStore {
+pub(crate) enum FromStore {
     Streaming(Response<Download>),
     Read(http::response::Parts, Bytes),
 }
@@ -65,6 +68,14 @@ impl Proxy {
     /// Its connections to the store.
     pub fn pool(&self) -> &Rc<Pool> {
         &self.pool
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.generation.limits
+    }
+
+    pub(crate) fn buffers(&self) -> &Budget {
+        &self.shared.buffers
     }
 
     /// Answers a request of `client`.
@@ -110,13 +121,19 @@ impl Proxy {
         record.granted(grant.operation());
         let payload = Payload::classify(grant.spec(), &head.headers)?;
         upload.set_length(payload.length());
+        upload.unwrap_envelope(payload.envelope());
         let outgoing = Outgoing::rebuild(grant, &head.headers, payload)?;
         record.admitted(state.admission.admit().await?);
-        self.exchange(&outgoing, upload, state.session.slot(), record).await
+        let slot = state.session.slot();
+        match outgoing.payload() {
+            // In a box: other requests need not have room for it.
+            Payload::Unknown(..) => Box::pin(multipart::pass_on(self, &outgoing, upload, slot, record)).await,
+            _ => self.exchange(&outgoing, upload, slot, record).await,
+        }
     }
 
     /// Sends a request with the mapping's session; once more with a new one if the store does not know the first.
-    async fn exchange<B: ClientBody>(
+    pub(crate) async fn exchange<B: ClientBody>(
         &self,
         outgoing: &Outgoing,
         upload: &Rc<Upload<B>>,
@@ -148,7 +165,11 @@ impl Proxy {
         }
     }
 
-    async fn session(&self, slot: &Slot, record: &mut AccessRecord) -> Result<Arc<Session>, Refusal> {
+    pub(crate) async fn session(
+        &self,
+        slot: &Slot,
+        record: &mut AccessRecord,
+    ) -> Result<Arc<Session>, Refusal> {
         slot.obtain(self.shared.clock, self.generation.limits.session_wait).await.map_err(|unavailable| {
             if let Some(cause) = &unavailable.cause {
                 record.note(cause);
@@ -177,7 +198,7 @@ impl Proxy {
                 resign(outgoing, upload.attempt(), session, authority, &date).map_err(|_| unsignable())?;
             match lease.send(signed).await {
                 Ok(answer) => return Ok(answer),
-                Err(SendError::Body(error)) => return Err(Refusal::new(Rule::BadBody, error.to_string())),
+                Err(SendError::Body(error)) => return Err(broken_body(&error)),
                 Err(SendError::Stale)
                     if !fresh && !upload.has_begun() && outgoing.method().is_idempotent() =>
                 {

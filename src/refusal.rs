@@ -62,10 +62,20 @@ pub enum Rule {
     QueueTimeout,
     /// The mapping sends more requests a second than it may.
     RateLimited,
+    /// The client's aws-chunked body is malformed, or not what was announced.
+    BadEnvelope,
+    /// The client's body does not match its `Content-MD5`.
+    BadDigest,
+    /// The client's body does not match its checksum.
+    ChecksumMismatch,
+    /// The user metadata is larger than S3 takes.
+    MetadataTooLarge,
     /// There is no session, and none can be had now.
     NoSession,
     /// The session was replaced while a body was already on its way.
     SessionReplaced,
+    /// Scopegate ends, and what ran was given up.
+    ShuttingDown,
     /// No upstream could be reached, or it broke off before answering.
     Upstream,
     /// The upstream did not answer in time.
@@ -76,7 +86,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 36] = [
         Self::NoMapping,
         Self::OutsideScope,
         Self::RightNotGranted,
@@ -103,8 +113,13 @@ impl Rule {
         Self::QueueFull,
         Self::QueueTimeout,
         Self::RateLimited,
+        Self::BadEnvelope,
+        Self::BadDigest,
+        Self::ChecksumMismatch,
+        Self::MetadataTooLarge,
         Self::NoSession,
         Self::SessionReplaced,
+        Self::ShuttingDown,
         Self::Upstream,
         Self::UpstreamTimeout,
         Self::Internal,
@@ -160,8 +175,15 @@ impl Rule {
             Self::QueueFull => ("queue-full", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             Self::QueueTimeout => ("queue-timeout", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             Self::RateLimited => ("rate-limited", StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
+            Self::BadEnvelope => ("bad-envelope", StatusCode::BAD_REQUEST, "InvalidRequest"),
+            Self::BadDigest => ("bad-digest", StatusCode::BAD_REQUEST, "BadDigest"),
+            Self::ChecksumMismatch => {
+                ("checksum-mismatch", StatusCode::BAD_REQUEST, "XAmzContentChecksumMismatch")
+            }
+            Self::MetadataTooLarge => ("metadata-too-large", StatusCode::BAD_REQUEST, "MetadataTooLarge"),
             Self::NoSession => ("no-session", StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
             Self::SessionReplaced => ("session-replaced", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            Self::ShuttingDown => ("shutting-down", StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
             Self::Upstream => ("upstream", StatusCode::BAD_GATEWAY, "InternalError"),
             Self::UpstreamTimeout => ("upstream-timeout", StatusCode::GATEWAY_TIMEOUT, "InternalError"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),

@@ -6,6 +6,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 
 use crate::amz_date::AmzDate;
+use crate::chunk_signer::{ChunkSigner, SignedChunks};
 use crate::outgoing::{Outgoing, is_signed};
 use crate::payload::Payload;
 use crate::session::Session;
@@ -15,8 +16,8 @@ use http::{HeaderValue, Method, Request, Uri};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
@@ -24,6 +25,13 @@ const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security
 /// A request signed with a session. The upstream pool sends nothing else, and only [`resign`] makes one.
 #[derive(Debug)]
 pub struct SignedRequest<B>(Request<B>);
+
+/// A body that can go on from the request's signature, where its form asks for that.
+pub trait InChunks {
+    /// The same content in signed chunks.
+    #[must_use]
+    fn in_chunks(self, chunks: SignedChunks) -> Self;
+}
 
 impl<B> SignedRequest<B> {
     /// The request, to be put on the wire as it is.
@@ -63,18 +71,22 @@ impl Authority {
 ///
 /// # Errors
 /// When something in it cannot be written in HTTP.
-pub fn resign<B>(
+pub fn resign<B: InChunks>(
     outgoing: &Outgoing,
     body: B,
     session: &Session,
     authority: &Authority,
     date: &AmzDate,
 ) -> Result<SignedRequest<B>, Unsignable> {
-    let payload_hash = match outgoing.payload() {
-        Payload::Sized(_, Some(hash)) => hash.clone(),
-        Payload::Sized(_, None) | Payload::Empty => HeaderValue::from_static(UNSIGNED),
+    let payload_hash = outgoing.payload().content_sha256();
+    let Signature { authorization, signature } = sign(outgoing, &payload_hash, session, authority, date)?;
+    let body = match *outgoing.payload() {
+        Payload::Trailed(length, algorithm) => {
+            let signer = ChunkSigner::new(Arc::clone(&session.day_key(date)), *date, signature);
+            body.in_chunks(SignedChunks::new(signer, length, algorithm))
+        }
+        _ => body,
     };
-    let authorization = authorization(outgoing, &payload_hash, session, authority, date)?;
     let mut request = Request::new(body);
     *request.method_mut() = outgoing.method().clone();
     *request.uri_mut() = uri(outgoing)?;
@@ -90,7 +102,7 @@ pub fn resign<B>(
     }
     // PUT and POST always say their length; the store answers 411 otherwise.
     if matches!(*outgoing.method(), Method::PUT | Method::POST) {
-        headers.insert(header::CONTENT_LENGTH, outgoing.payload().length().into());
+        headers.insert(header::CONTENT_LENGTH, outgoing.payload().wire_length().into());
     }
     Ok(SignedRequest(request))
 }
@@ -109,13 +121,19 @@ thread_local! {
     static SCRATCH: RefCell<String> = RefCell::new(String::with_capacity(4096));
 }
 
-fn authorization(
+/// A request's signature, alone and as the header that carries it.
+struct Signature {
+    authorization: HeaderValue,
+    signature: String,
+}
+
+fn sign(
     outgoing: &Outgoing,
     payload_hash: &HeaderValue,
     session: &Session,
     authority: &Authority,
     date: &AmzDate,
-) -> Result<HeaderValue, Unsignable> {
+) -> Result<Signature, Unsignable> {
     let payload_hash = payload_hash.to_str().map_err(|_| Unsignable)?;
     let signed = [
         ("host", authority.as_str()),
@@ -136,10 +154,14 @@ fn authorization(
         scratch.push_str(key.authorization());
         scratch.push_str(&names);
         scratch.push_str(", Signature=");
+        let start = scratch.len();
         push_hex(scratch, &signature);
-        let mut value = HeaderValue::from_str(scratch).map_err(|_| Unsignable)?;
-        value.set_sensitive(true);
-        Ok(value)
+        let mut authorization = HeaderValue::from_str(scratch).map_err(|_| Unsignable)?;
+        authorization.set_sensitive(true);
+        // Only chunks go on from it; for other forms nothing is copied.
+        let chained = matches!(outgoing.payload(), Payload::Trailed(..));
+        let signature = scratch.get(start..).filter(|_| chained).unwrap_or_default().to_owned();
+        Ok(Signature { authorization, signature })
     })
 }
 

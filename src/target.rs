@@ -83,6 +83,11 @@ impl<'a> Resource<'a> {
     }
 }
 
+/// A query parameter's value as it is signed and sent.
+pub(crate) fn encode_query(value: &str) -> String {
+    utf8_percent_encode(value, QUERY).to_string()
+}
+
 fn split(decoded: Cow<'_, str>) -> (Cow<'_, str>, Option<Cow<'_, str>>) {
     match decoded {
         Cow::Borrowed(text) => match text.split_once('/') {

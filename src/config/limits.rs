@@ -1,7 +1,9 @@
 //! `[limits]`: bounds on what peers control.
 
 use super::reader::{Reader, Table};
+use super::value::parse_size;
 use crate::limits::Limits;
+use crate::multipart::PART_SIZE;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -40,6 +42,7 @@ pub(super) fn read_limits(table: Table<'_>, reader: &Reader<'_>) -> (Limits, Opt
         queue_timeout: time("queue_timeout", default.queue_timeout),
         requests_per_second: number(&table, reader, "requests_per_second", 1..=MOST)
             .and_then(NonZeroU32::new),
+        upload_buffer: read_upload_buffer(&table, reader).unwrap_or(default.upload_buffer),
         drain_timeout: table
             .duration(reader, "drain_timeout", Duration::ZERO..=HOUR)
             .unwrap_or(default.drain_timeout),
@@ -47,6 +50,17 @@ pub(super) fn read_limits(table: Table<'_>, reader: &Reader<'_>) -> (Limits, Opt
     let workers = number(&table, reader, "workers", 1..=1024).and_then(NonZeroUsize::new);
     table.finish(reader);
     (limits, workers)
+}
+
+/// Less than one part is no buffer.
+fn read_upload_buffer(table: &Table<'_>, reader: &Reader<'_>) -> Option<u64> {
+    let text = table.string(reader, "upload_buffer")?;
+    let size = parse_size(text.value).filter(|size| (PART_SIZE..=1 << 40).contains(size));
+    if size.is_none() {
+        let help = "write a size from 8MiB to 1TiB, as in \"256MiB\"";
+        reader.error(text.offset, "upload_buffer is not a size in its range", help);
+    }
+    size
 }
 
 fn number<N: TryFrom<u64>>(

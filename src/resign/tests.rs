@@ -14,6 +14,11 @@ use http::HeaderMap;
 use proptest::prelude::*;
 use std::time::{Duration, SystemTime};
 
+/// No body; whether it was to be sent in chunks is not what these tests are about.
+impl InChunks for () {
+    fn in_chunks(self, _: SignedChunks) -> Self {}
+}
+
 fn mapping() -> Mapping {
     let rights = Right::ALL.into_iter().collect();
     let scope = Scope::new(BucketName::parse("tmp").unwrap(), Prefix::parse("").unwrap(), rights);
@@ -64,6 +69,9 @@ fn oracle(sent: &Request<()>, outgoing: &Outgoing, session: &Session, time: Syst
         .collect();
     let body = match outgoing.payload() {
         Payload::Sized(_, Some(hash)) => SignableBody::Precomputed(hash.to_str().unwrap().to_owned()),
+        Payload::Trailed(..) => {
+            SignableBody::Precomputed("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER".to_owned())
+        }
         _ => SignableBody::UnsignedPayload,
     };
     let request = SignableRequest::new(sent.method().as_str(), uri, headers.into_iter(), body).unwrap();
@@ -163,6 +171,7 @@ proptest! {
         meta in proptest::collection::vec(("x-amz-meta-[a-z0-9-]{1,10}", "[!-~]{0,8}( {1,3}[!-~ü]{1,8}){0,3} {0,2}"), 0..4),
         content_type in proptest::option::of("[a-z]{1,8}/[a-z;= -]{1,12}"),
         sha in proptest::option::of("[0-9a-fA-F]{64}"),
+        trailed in proptest::option::of(0..100_000_u64),
         verb in 0..4_usize,
         seconds in 0..4_000_000_000_u64,
     ) {
@@ -175,7 +184,11 @@ proptest! {
         if let Some(value) = content_type {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(&value).unwrap());
         }
-        if let Some(value) = sha {
+        if let Some(length) = trailed {
+            headers.insert("x-amz-decoded-content-length", length.into());
+            headers.insert("x-amz-trailer", HeaderValue::from_static("x-amz-checksum-crc64nvme"));
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip,aws-chunked"));
+        } else if let Some(value) = sha {
             headers.insert("x-amz-content-sha256", HeaderValue::from_str(&value).unwrap());
         }
         let target = if raw && written.contains('?') { format!("/tmp/{written}") } else { format!("/tmp/{written}{query}") };

@@ -13,6 +13,7 @@ use crate::connect::Connector;
 use crate::generation::{Generation, MappingState, Shared};
 use crate::log;
 use crate::metrics::Metrics;
+use crate::multipart::Budget;
 use crate::session_table::Clock;
 use arc_swap::ArcSwap;
 use std::io;
@@ -43,7 +44,8 @@ impl Running {
         let generation = generation(&config, states, &change.ids);
         metrics.reloads.took_effect(Clock::SYSTEM.now(), false);
         let generation = ArcSwap::from_pointee(generation);
-        let shared = Arc::new(Shared { generation, metrics, clock: Clock::SYSTEM });
+        let buffers = Budget::new(config.limits.upload_buffer);
+        let shared = Arc::new(Shared { generation, metrics, buffers, clock: Clock::SYSTEM });
         let ready = Readiness::new(Arc::clone(&shared), &config.upstream, stopping.clone())?;
         let workers = worker::start(workers_wanted, &shared, stopping)?;
         let listening = Listening::default();
@@ -98,6 +100,7 @@ impl Running {
         let cases = [
             ("[admin] address", self.config.admin != config.admin),
             ("limits.workers", self.config.workers != config.workers),
+            ("limits.upload_buffer", self.config.limits.upload_buffer != config.limits.upload_buffer),
             ("log.format", self.config.log.format != config.log.format),
         ];
         cases

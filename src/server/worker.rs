@@ -16,6 +16,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
+/// The time in which multipart uploads that were given up are aborted before the end.
+const ABORT_TIME: Duration = Duration::from_secs(1);
+
 /// The running workers.
 pub(super) struct Workers(Vec<Worker>);
 
@@ -133,10 +136,15 @@ fn run(
                 _ = stopping.wait_for(|stop| *stop) => break,
             }
         }
-        let drain = context.shared.generation.load().limits.drain_timeout;
+        let shared = Arc::clone(&context.shared);
+        let drain = shared.generation.load().limits.drain_timeout;
         drop((context, accepting));
         // Every connection holds a sender; the channel closes with the last.
         let drained = timeout(drain, all_closed.recv()).await.is_ok();
+        if !drained {
+            shared.buffers.give_up();
+        }
+        shared.buffers.settled(ABORT_TIME).await;
         Ok(if drained { Ended::Drained } else { Ended::CutShort })
     })
 }

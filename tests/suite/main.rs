@@ -9,6 +9,7 @@ mod harness;
 mod life;
 mod limits;
 mod minio_facts;
+mod payloads;
 mod proxied;
 mod reload;
 mod sessions;

@@ -31,9 +31,14 @@
 //! metadata; `x-amz-tagging` passes with `PutObject` alone; a CORS preflight is answered to anyone, and an
 //! `Origin` is echoed with credentials allowed even on a 403; any session may ask the admin API for its
 //! issuer's name. With `Expect`, a 403 comes in place of the 100.
+//!
+//! **Bodies.** A checksum behind signed chunks is verified (`XAmzContentChecksumMismatch`) and kept, for objects and
+//! parts, whether or not `Content-Encoding` says `aws-chunked`, which is never stored; a wrong signature behind
+//! them is `SignatureDoesNotMatch`. Neither commits anything.
 
 mod actions;
 mod listing;
+mod payloads;
 mod policy_size;
 mod requests;
 mod sessions;

@@ -111,8 +111,12 @@ pub(super) const HOSTILE: &[Request] = &[
     ("PUT", "/tmp/other/a", &[("x-amz-copy-source", "/tmp/media/a")], b""),
     ("PUT", "/tmp/media/a?partNumber=1&uploadId=x", &[("x-amz-copy-source", "/tmp/other/a")], b""),
     ("GET", "/tmp/media/a", &[("x-amz-copy-source", "/tmp/media/b")], b""),
-    // Envelopes that would become the object.
-    ("PUT", "/tmp/media/a", &[("Content-Encoding", "aws-chunked")], b"1\r\nx\r\n0\r\n\r\n"),
-    ("PUT", "/tmp/media/a", &[("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD")], b"x"),
-    ("PUT", "/tmp/media/a", &[("x-amz-decoded-content-length", "1")], b"x"),
+    // Envelopes that are not one thing or the other, and a trailer that is no checksum.
+    (
+        "PUT",
+        "/tmp/media/a",
+        &[("Content-Encoding", "aws-chunked"), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")],
+        b"1\r\nx\r\n0\r\n\r\n",
+    ),
+    ("PUT", "/tmp/media/a", &[("x-amz-trailer", "x-minio-force-delete")], b"0\r\n\r\n"),
 ];

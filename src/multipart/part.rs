@@ -1,0 +1,264 @@
+//! Reading a body of unknown length, part by part.
+
+use super::PART_SIZE;
+use crate::body::{BoxError, Upload, UploadBody};
+use crate::checksum::{Algorithm, Checksum, Hasher, Verifier};
+use crate::content::Held;
+use crate::outgoing::Outgoing;
+use crate::payload::{broken_body, checksum_mismatch};
+use crate::refusal::{Refusal, Rule};
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt;
+use std::io;
+use std::rc::Rc;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+
+/// A client's body, as it is read.
+pub(super) struct Source<B> {
+    upload: Rc<Upload<B>>,
+    body: UploadBody<B>,
+    /// What was read and belongs to the next part.
+    ahead: Bytes,
+    length: u64,
+    verifier: Verifier,
+    whole: Option<Hasher>,
+}
+
+impl<B> Source<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    /// Holds the body against what is said of it, and computes a checksum of `algorithm` of all of it.
+    pub(super) fn new(upload: &Rc<Upload<B>>, said: Vec<Checksum>, algorithm: Option<Algorithm>) -> Self {
+        let (upload, body) = (Rc::clone(upload), upload.attempt());
+        let (verifier, whole) = (Verifier::new(said), algorithm.map(Hasher::new));
+        Self { upload, body, ahead: Bytes::new(), length: 0, verifier, whole }
+    }
+
+    /// The next piece, of at most `most` bytes; `None` at the end. It stays the next until it is taken.
+    async fn peek(&mut self, most: u64) -> Result<Option<Bytes>, Refusal> {
+        let more = self.has_more().await?;
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(self.ahead.len());
+        Ok(more.then(|| self.ahead.slice(..most)))
+    }
+
+    /// Takes the piece that was looked at.
+    fn take(&mut self, piece: &Bytes, outgoing: &Outgoing) -> Result<(), Refusal> {
+        let taken = self.ahead.split_to(piece.len().min(self.ahead.len()));
+        self.length = self.length.saturating_add(taken.len() as u64);
+        outgoing.check_size(self.length)?;
+        self.verifier.update(&taken);
+        if let Some(whole) = &mut self.whole {
+            whole.update(&taken);
+        }
+        Ok(())
+    }
+
+    /// Whether anything is left, which takes reading on.
+    async fn has_more(&mut self) -> Result<bool, Refusal> {
+        while self.ahead.is_empty() {
+            match self.body.frame().await {
+                Some(Ok(frame)) => self.ahead = frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => {
+                    return Err(broken_body(&error));
+                }
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Says at the end whether the body is what was said of it, with the checksum of all of it.
+    pub(super) fn verify(self) -> Result<Option<Checksum>, Refusal> {
+        self.verifier.verify().map_err(checksum_mismatch)?;
+        Ok(self.whole.map(Hasher::finish))
+    }
+
+    /// The checksum that followed the content, at the end.
+    pub(super) fn trailing_checksum(&self) -> Option<Checksum> {
+        self.upload.trailing_checksum()
+    }
+}
+
+/// A part that is held until it is whole: up to [`PART_SIZE`] in memory, what is more in a temporary file.
+///
+/// So a body needs one share of the memory however large its parts become, and many large ones cannot wait for each
+/// other. The file has no name, and is gone with the process.
+pub(super) struct Part {
+    memory: BytesMut,
+    file: Option<File>,
+    spooled: u64,
+    hasher: Option<Hasher>,
+}
+
+/// How far a part could be filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// The body ended.
+    Ended,
+    /// It has its size, and more follows.
+    Full,
+    /// No file can be written: it is smaller than it was to be, and more follows.
+    Short,
+}
+
+impl Part {
+    /// An empty part, whose checksum is computed if there is an algorithm.
+    pub(super) fn new(algorithm: Option<Algorithm>) -> Self {
+        // Memory is taken from the system as it is written to.
+        let memory = BytesMut::with_capacity(usize::try_from(PART_SIZE).unwrap_or(0));
+        Self { memory, file: None, spooled: 0, hasher: algorithm.map(Hasher::new) }
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.memory.len() as u64 + self.spooled
+    }
+
+    /// Reads until the part has `size` bytes.
+    pub(super) async fn fill<B>(
+        &mut self,
+        source: &mut Source<B>,
+        size: u64,
+        outgoing: &Outgoing,
+    ) -> Result<Filled, Refusal>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+    {
+        while self.length() < size {
+            let in_memory = PART_SIZE.min(size).saturating_sub(self.memory.len() as u64);
+            let most = if in_memory > 0 { in_memory } else { size - self.length() };
+            let Some(piece) = source.peek(most).await? else { return Ok(Filled::Ended) };
+            if in_memory > 0 {
+                self.memory.extend_from_slice(&piece);
+            } else if self.spool(&piece).await.is_err() {
+                return Ok(Filled::Short);
+            }
+            source.take(&piece, outgoing)?;
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(&piece);
+            }
+        }
+        Ok(if source.has_more().await? { Filled::Full } else { Filled::Ended })
+    }
+
+    /// Writes a piece behind what is spooled; what an error leaves behind that is not read.
+    async fn spool(&mut self, piece: &[u8]) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(temporary_file().await?),
+        };
+        file.write_all(piece).await?;
+        file.flush().await?;
+        self.spooled += piece.len() as u64;
+        Ok(())
+    }
+
+    /// What it holds, its length and its checksum.
+    pub(super) async fn close(self) -> Result<(Held, u64, Option<Checksum>), Refusal> {
+        let (length, sum) = (self.length(), self.hasher.map(Hasher::finish));
+        let memory = self.memory.freeze();
+        let content = match self.file {
+            None => Held::Held(memory),
+            Some(mut file) => {
+                file.rewind().await.map_err(|error| {
+                    Refusal::new(Rule::Upstream, format!("a part cannot be read back from its file: {error}"))
+                })?;
+                Held::Spooled(memory, file.take(self.spooled))
+            }
+        };
+        Ok((content, length, sum))
+    }
+}
+
+async fn temporary_file() -> io::Result<File> {
+    tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(io::Error::other)?.map(File::from_std)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws_chunked::Envelope;
+    use crate::mapping::Mapping;
+    use crate::payload::Payload;
+    use crate::scope::{BucketName, Prefix, Right, Scope};
+    use http::{HeaderMap, Method};
+    use http_body_util::Full;
+
+    const PART: usize = 8 * 1024 * 1024;
+
+    fn outgoing() -> Outgoing {
+        let rights = [Right::Write].into_iter().collect();
+        let scope = Scope::new(BucketName::parse("tmp").unwrap(), Prefix::parse("").unwrap(), rights);
+        let mapping = Mapping::of_scopes("all", vec![scope]);
+        let headers = HeaderMap::new();
+        let grant = mapping.grant(&Method::PUT, "/tmp/a", None, &headers).unwrap();
+        Outgoing::rebuild(grant, &headers, Payload::Unknown(None, None)).unwrap()
+    }
+
+    fn source(content: &[u8]) -> Source<Full<Bytes>> {
+        let upload = test_upload(Full::new(Bytes::copy_from_slice(content)));
+        Source::new(&upload, Vec::new(), Some(Algorithm::Crc32))
+    }
+
+    fn test_upload(body: Full<Bytes>) -> Rc<Upload<Full<Bytes>>> {
+        let upload = Upload::new(body);
+        upload.set_length(u64::MAX);
+        upload
+    }
+
+    fn content(length: usize) -> Vec<u8> {
+        (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect()
+    }
+
+    fn sum(content: &[u8]) -> Checksum {
+        let mut hasher = Hasher::new(Algorithm::Crc32);
+        hasher.update(content);
+        hasher.finish()
+    }
+
+    /// Parts of these sizes; how each was filled, and that together they are the content.
+    async fn cut(length: usize, sizes: &[usize]) -> Vec<(u64, Filled)> {
+        let content = content(length);
+        let (mut source, mut read, mut cut) = (source(&content), Vec::new(), Vec::new());
+        for size in sizes {
+            let mut part = Part::new(Some(Algorithm::Crc32));
+            let filled = part.fill(&mut source, u64::try_from(*size).unwrap(), &outgoing()).await.unwrap();
+            let (held, length, of_part) = part.close().await.unwrap();
+            let held = held.collect().await.unwrap().to_bytes();
+            assert_eq!((held.len() as u64, of_part), (length, Some(sum(&held))));
+            read.extend_from_slice(&held);
+            cut.push((length, filled));
+        }
+        assert!(read == content);
+        assert_eq!(source.verify(), Ok(Some(sum(&content))));
+        cut
+    }
+
+    #[tokio::test]
+    async fn parts_end_with_the_body_or_at_their_size() {
+        use Filled::{Ended, Full};
+        let part = PART_SIZE;
+        assert_eq!(cut(0, &[PART]).await, [(0, Ended)]);
+        assert_eq!(cut(PART, &[PART]).await, [(part, Ended)], "nothing follows");
+        assert_eq!(cut(PART + 1, &[PART, PART]).await, [(part, Full), (1, Ended)]);
+        assert_eq!(cut(3 * PART, &[PART, 2 * PART]).await, [(part, Full), (2 * part, Ended)], "spooled");
+        let uneven = cut(3 * PART, &[PART + 7, PART + 9, 2 * PART]).await;
+        assert_eq!(uneven, [(part + 7, Full), (part + 9, Full), (part - 16, Ended)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_said_of_the_body_is_verified() {
+        let upload = test_upload(Full::new(Bytes::from_static(b"content")));
+        let mut source = Source::new(&upload, vec![sum(b"another")], None);
+        let mut part = Part::new(None);
+        assert_eq!(part.fill(&mut source, PART_SIZE, &outgoing()).await, Ok(Filled::Ended));
+        assert_eq!(source.verify().unwrap_err().rule, Rule::ChecksumMismatch);
+        let upload = test_upload(Full::new(Bytes::from_static(b"content")));
+        upload.unwrap_envelope(Some(Envelope::default()));
+        let mut source = Source::new(&upload, Vec::new(), None);
+        let filled = Part::new(None).fill(&mut source, PART_SIZE, &outgoing()).await;
+        assert_eq!(filled.unwrap_err().rule, Rule::BadEnvelope);
+    }
+}

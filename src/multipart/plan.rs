@@ -1,0 +1,30 @@
+//! How large the parts of an object of unknown length are.
+
+/// The size of the first parts, and what a body of unknown length may take of memory: 8 MiB.
+pub const PART_SIZE: u64 = 8 * 1024 * 1024;
+/// Most parts of an object.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+pub const MAX_PARTS: u32 = 10_000;
+/// After so many parts their size is doubled.
+const DOUBLED_AFTER: u32 = 1000;
+
+/// The size of a part, of which the first has the number 1: small while an object is small, and large enough later for
+/// the largest object to fit.
+pub fn part_size(number: u32) -> u64 {
+    PART_SIZE << ((number.clamp(1, MAX_PARTS) - 1) / DOUBLED_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outgoing::MAX_OBJECT;
+    use crate::payload::MAX_SINGLE_PUT;
+
+    #[test]
+    fn the_largest_object_fits() {
+        assert_eq!((part_size(1), part_size(1000), part_size(1001)), (PART_SIZE, PART_SIZE, 2 * PART_SIZE));
+        assert!((1..=MAX_PARTS).all(|number| (PART_SIZE..=MAX_SINGLE_PUT).contains(&part_size(number))));
+        assert!((2..=MAX_PARTS).all(|number| part_size(number) >= part_size(number - 1)));
+        assert!((1..=MAX_PARTS).map(part_size).sum::<u64>() >= MAX_OBJECT);
+    }
+}

@@ -1,0 +1,252 @@
+//! One multipart upload on a client's behalf.
+
+use super::budget::Open;
+use super::document::{StoredPart, completed_status, completion, upload_id};
+use super::part::{Filled, Part, Source};
+use super::plan::{MAX_PARTS, part_size};
+use crate::access::AccessRecord;
+use crate::body::{Upload, read_whole};
+use crate::checksum::{Algorithm, Checksum};
+use crate::content::Held;
+use crate::outgoing::Outgoing;
+use crate::proxy::{ClientBody, FromStore, Proxy};
+use crate::refusal::{Refusal, Rule};
+use crate::s3_error::element;
+use crate::session_table::Slot;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{self, HeaderName, HeaderValue};
+use http::response::Parts;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// The most that is read of an answer of the store.
+const MAX_ANSWER: usize = 1024 * 1024;
+/// The pauses between attempts to abort an upload.
+const ABORT_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5)];
+
+/// What an upload is made with.
+pub(super) struct MultipartUpload<'u> {
+    pub(super) proxy: &'u Proxy,
+    pub(super) outgoing: &'u Outgoing,
+    pub(super) slot: &'u Arc<Slot>,
+    pub(super) record: &'u mut AccessRecord,
+    pub(super) algorithm: Option<Algorithm>,
+}
+
+/// Why an upload goes no further.
+enum Stop {
+    /// Something is wrong with the body, or the store cannot be asked.
+    Refused(Refusal),
+    /// The store said no, in its words.
+    Answered(FromStore),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl MultipartUpload<'_> {
+    /// Uploads `part`, and then what is left of the body.
+    pub(super) async fn run<B: ClientBody>(
+        mut self,
+        part: Part,
+        source: Source<B>,
+    ) -> Result<FromStore, Refusal> {
+        match self.create_and_fill(part, source).await {
+            Ok(done) | Err(Stop::Answered(done)) => Ok(done),
+            Err(Stop::Refused(refusal)) => Err(refusal),
+        }
+    }
+
+    async fn create_and_fill<B: ClientBody>(
+        &mut self,
+        part: Part,
+        source: Source<B>,
+    ) -> Result<FromStore, Stop> {
+        let open = self.proxy.buffers().open();
+        let create = self.outgoing.create_upload(self.algorithm);
+        let (_, answer) = self.ask(&create, Held::Held(Bytes::new()), 0).await?;
+        let id = upload_id(&answer).ok_or_else(|| {
+            Refusal::new(Rule::Upstream, "the store's answer does not name the upload it created")
+        })?;
+        let (proxy, slot) = (self.proxy.clone(), Arc::clone(self.slot));
+        let (outgoing, record) = (self.outgoing.abort_upload(&id), self.record.aside());
+        let abort = AbortOnDrop(Some(Abort { proxy, slot, outgoing, record, _open: open }));
+        let budget = self.proxy.buffers();
+        let filled = tokio::select! {
+            filled = self.fill(&id, part, source) => filled,
+            () = budget.ending() => Err(shutting_down().into()),
+        };
+        match filled {
+            Ok(done) => {
+                abort.disarm();
+                Ok(done)
+            }
+            Err(stop) => {
+                // Waited for, so that nothing is left behind when the client hears of the failure.
+                abort.now().await;
+                Err(stop)
+            }
+        }
+    }
+
+    /// Sends part after part and completes the upload.
+    async fn fill<B: ClientBody>(
+        &mut self,
+        id: &str,
+        first: Part,
+        mut source: Source<B>,
+    ) -> Result<FromStore, Stop> {
+        let mut parts: Vec<StoredPart> = Vec::new();
+        let (mut part, mut filled) = (first, Filled::Full);
+        for number in 1..=MAX_PARTS {
+            parts.push(self.send(id, number, part).await?);
+            if filled == Filled::Ended {
+                let sum = source.verify()?;
+                return self.complete(id, &parts, sum.as_ref()).await;
+            }
+            part = Part::new(self.algorithm);
+            filled = part.fill(&mut source, part_size(number + 1), self.outgoing).await?;
+        }
+        let why = "the object has more parts than S3 takes: is there no room for temporary files?";
+        Err(Refusal::new(Rule::TooLarge, why).into())
+    }
+
+    async fn send(&mut self, id: &str, number: u32, part: Part) -> Result<StoredPart, Stop> {
+        let (content, length, sum) = part.close().await?;
+        let outgoing = self.outgoing.upload_part(id, number, length, sum.as_ref());
+        let (head, _) = self.ask(&outgoing, content, length).await?;
+        let etag = head.headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        let etag = etag.ok_or_else(|| Refusal::new(Rule::Upstream, "the store gave a part no ETag"))?;
+        Ok(StoredPart { number, etag, sum })
+    }
+
+    async fn complete(
+        &mut self,
+        id: &str,
+        parts: &[StoredPart],
+        sum: Option<&Checksum>,
+    ) -> Result<FromStore, Stop> {
+        let body = Bytes::from(completion(parts));
+        let length = body.len() as u64;
+        let sum = sum.filter(|sum| sum.algorithm().is_of_whole_objects());
+        let outgoing = self.outgoing.complete_upload(id, length, sum);
+        let (mut head, answer) = self.ask(&outgoing, Held::Held(body), length).await?;
+        head.status = completed_status(head.status, &answer);
+        if !head.status.is_success() {
+            return Err(Stop::Answered(FromStore::Read(head, Bytes::from(answer))));
+        }
+        as_of_a_put(&mut head, &answer);
+        Ok(FromStore::Read(head, Bytes::new()))
+    }
+
+    /// Sends a request and reads the answer; an answer that is no success is an end.
+    async fn ask(
+        &mut self,
+        outgoing: &Outgoing,
+        content: Held,
+        length: u64,
+    ) -> Result<(Parts, String), Stop> {
+        let limits = self.proxy.limits();
+        let upload = Upload::of(content, length);
+        let answer = match self.proxy.exchange(outgoing, &upload, self.slot, self.record).await? {
+            FromStore::Streaming(answer) => answer,
+            read @ FromStore::Read(..) => return Err(Stop::Answered(read)),
+        };
+        let (head, body) = answer.into_parts();
+        let body = read_whole(body, MAX_ANSWER, limits.response_timeout).await.map_err(|error| {
+            self.record.note(&error);
+            Refusal::new(Rule::Upstream, "the store's answer broke off")
+        })?;
+        if !head.status.is_success() {
+            return Err(Stop::Answered(FromStore::Read(head, body)));
+        }
+        Ok((head, String::from_utf8_lossy(&body).into_owned()))
+    }
+}
+
+/// Makes of the answer to a completion the answer to a PUT: what its document says, as headers.
+fn as_of_a_put(head: &mut Parts, answer: &str) {
+    const ELEMENTS: [(&str, &str); 6] = [
+        ("ChecksumCRC32", "x-amz-checksum-crc32"),
+        ("ChecksumCRC32C", "x-amz-checksum-crc32c"),
+        ("ChecksumCRC64NVME", "x-amz-checksum-crc64nvme"),
+        ("ChecksumSHA1", "x-amz-checksum-sha1"),
+        ("ChecksumSHA256", "x-amz-checksum-sha256"),
+        ("ChecksumType", "x-amz-checksum-type"),
+    ];
+    head.headers.remove(header::CONTENT_TYPE);
+    for (name, header) in [("ETag", "etag")].into_iter().chain(ELEMENTS) {
+        if let Some(value) = element(answer, name).and_then(|value| HeaderValue::try_from(value).ok()) {
+            head.headers.insert(HeaderName::from_static(header), value);
+        }
+    }
+}
+
+fn shutting_down() -> Refusal {
+    let mut refusal = Refusal::new(Rule::ShuttingDown, "scopegate is shutting down: try again");
+    refusal.retry_after = Some(1);
+    refusal
+}
+
+/// Aborts an upload that is given up, also when its client vanishes and all that is done for it is dropped.
+struct AbortOnDrop(Option<Abort>);
+
+/// What aborting an upload takes.
+struct Abort {
+    proxy: Proxy,
+    slot: Arc<Slot>,
+    outgoing: Outgoing,
+    record: AccessRecord,
+    _open: Open,
+}
+
+impl AbortOnDrop {
+    /// The upload is complete.
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+
+    /// Aborts and waits for it. Whatever drops this meanwhile, it is done.
+    async fn now(mut self) {
+        if let Some(abort) = self.0.take() {
+            let _ = tokio::task::spawn_local(abort.run()).await;
+        }
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(abort) = self.0.take() {
+            tokio::task::spawn_local(abort.run());
+        }
+    }
+}
+
+impl Abort {
+    async fn run(mut self) {
+        for pause in ABORT_PAUSES {
+            sleep(pause).await;
+            let nothing = Upload::of(Held::Held(Bytes::new()), 0);
+            let answer = self.proxy.exchange(&self.outgoing, &nothing, &self.slot, &mut self.record).await;
+            if answer.is_ok_and(|answer| is_gone(&answer)) {
+                return;
+            }
+        }
+        let (id, path, error) = (self.record.request_id(), self.outgoing.path(), self.record.noted());
+        tracing::warn!(id, path, error, "a multipart upload could not be aborted and is left in the store");
+    }
+}
+
+/// Whether an upload is not there any more, by the answer to its abort.
+fn is_gone(answer: &FromStore) -> bool {
+    let status = match answer {
+        FromStore::Streaming(answer) => answer.status(),
+        FromStore::Read(head, _) => head.status,
+    };
+    status.is_success() || status == StatusCode::NOT_FOUND
+}

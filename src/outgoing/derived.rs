@@ -1,0 +1,279 @@
+//! Requests that Scopegate makes for a client's upload of unknown length. Each is derived from the granted upload and
+//! is about the same key; the right and the policy of `PutObject` hold for all of them.
+
+use super::Outgoing;
+use crate::checksum::{Algorithm, Checksum};
+use crate::mapping::check_size;
+use crate::operation::Operation;
+use crate::payload::Payload;
+use crate::refusal::{Refusal, Rule};
+use crate::target::encode_query;
+use http::Method;
+use http::header::{self, HeaderName, HeaderValue};
+
+/// S3's largest object: 5 TiB.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+pub const MAX_OBJECT: u64 = 5 * 1024 * 1024 * 1024 * 1024;
+
+const X_AMZ_CHECKSUM_ALGORITHM: HeaderName = HeaderName::from_static("x-amz-checksum-algorithm");
+const X_AMZ_CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
+
+impl Outgoing {
+    /// The operation it was granted for.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// Refuses a body that has turned out to be too large.
+    ///
+    /// # Errors
+    /// When it has more than `length` bytes may be.
+    pub fn check_size(&self, length: u64) -> Result<(), Refusal> {
+        check_size(length, self.max_size)?;
+        if length <= MAX_OBJECT {
+            return Ok(());
+        }
+        Err(Refusal::new(Rule::TooLarge, "an object is at most 5 TiB"))
+    }
+
+    /// The same request, now that its body's length is known, and the checksum that followed it.
+    #[must_use]
+    pub fn with_length(&self, length: u64, trailing: Option<&Checksum>) -> Self {
+        let sha256 = match &self.payload {
+            Payload::Unknown(_, sha256) => sha256.clone(),
+            _ => None,
+        };
+        let mut headers = self.headers.clone();
+        // With the completion of a multipart upload the header would be about the object.
+        if let Some(sum) = trailing.filter(|_| self.method == Method::PUT) {
+            headers.retain(|(name, _)| name != sum.algorithm().header());
+            headers.push((sum.algorithm().header_name(), sum.header_value()));
+        }
+        let (operation, method) = (self.operation, self.method.clone());
+        let (path, query, payload) = (self.path.clone(), self.query.clone(), Payload::Sized(length, sha256));
+        let mut outgoing = Self { operation, max_size: self.max_size, method, path, query, headers, payload };
+        outgoing.sort();
+        outgoing
+    }
+
+    /// The checksums that its headers say.
+    ///
+    /// # Errors
+    /// When one is no checksum of its algorithm.
+    pub fn checksums(&self) -> Result<Vec<Checksum>, Refusal> {
+        let headers = self.headers.iter().filter_map(|(name, value)| {
+            Algorithm::of_header(name.as_str()).map(|algorithm| (algorithm, value))
+        });
+        let sha256 = match &self.payload {
+            Payload::Unknown(_, Some(hash)) => Checksum::parse_sha256_hex(hash.as_bytes()).ok(),
+            _ => None,
+        };
+        let bad = |algorithm: Algorithm| {
+            Refusal::new(Rule::BadHeader, format!("{} is not such a checksum in base64", algorithm.header()))
+        };
+        headers
+            .map(|(algorithm, value)| {
+                Checksum::parse(algorithm, value.as_bytes()).map_err(|_| bad(algorithm))
+            })
+            .chain(sha256.map(Ok))
+            .collect()
+    }
+
+    /// The algorithm of the checksum that the client wants to be kept, if it wants one.
+    pub fn checksum_algorithm(&self) -> Option<Algorithm> {
+        let trailing = self.payload.envelope().and_then(|envelope| envelope.trailer);
+        let said = || {
+            self.headers.iter().find_map(|(name, value)| match name.as_str() {
+                "x-amz-checksum-algorithm" | "x-amz-sdk-checksum-algorithm" => Algorithm::ALL
+                    .into_iter()
+                    .find(|algorithm| value.as_bytes().eq_ignore_ascii_case(algorithm.name().as_bytes())),
+                name => Algorithm::of_header(name),
+            })
+        };
+        trailing.or_else(said).filter(|algorithm| *algorithm != Algorithm::Md5)
+    }
+
+    /// `CreateMultipartUpload` for an object that is to have what this one has.
+    #[must_use]
+    pub fn create_upload(&self, algorithm: Option<Algorithm>) -> Self {
+        let of_the_body = |name: &HeaderName| name == "content-md5" || name.as_str().contains("-checksum-");
+        let mut headers = self.headers.clone();
+        headers.retain(|(name, _)| !of_the_body(name));
+        if let Some(algorithm) = algorithm {
+            headers.push((X_AMZ_CHECKSUM_ALGORITHM, HeaderValue::from_static(algorithm.name())));
+            headers.push((X_AMZ_CHECKSUM_TYPE, checksum_type(algorithm)));
+        }
+        self.derive(Operation::CreateMultipartUpload, Method::POST, "uploads=".to_owned(), headers, 0)
+    }
+
+    /// `UploadPart`.
+    #[must_use]
+    pub fn upload_part(&self, upload: &str, number: u32, length: u64, sum: Option<&Checksum>) -> Self {
+        let headers = sum.map(|sum| (sum.algorithm().header_name(), sum.header_value()));
+        let query = format!("partNumber={number}&uploadId={}", encode_query(upload));
+        self.derive(Operation::UploadPart, Method::PUT, query, headers.into_iter().collect(), length)
+    }
+
+    /// `CompleteMultipartUpload`, on the client's conditions. `sum` is that of the whole object.
+    #[must_use]
+    pub fn complete_upload(&self, upload: &str, length: u64, sum: Option<&Checksum>) -> Self {
+        let condition = |name: &HeaderName| *name == header::IF_MATCH || *name == header::IF_NONE_MATCH;
+        let mut headers = self.headers.clone();
+        headers.retain(|(name, _)| condition(name));
+        headers.push((header::CONTENT_TYPE, HeaderValue::from_static("application/xml")));
+        if let Some(sum) = sum {
+            headers.push((sum.algorithm().header_name(), sum.header_value()));
+            headers.push((X_AMZ_CHECKSUM_TYPE, checksum_type(sum.algorithm())));
+        }
+        let query = format!("uploadId={}", encode_query(upload));
+        self.derive(Operation::CompleteMultipartUpload, Method::POST, query, headers, length)
+    }
+
+    /// `AbortMultipartUpload`.
+    #[must_use]
+    pub fn abort_upload(&self, upload: &str) -> Self {
+        let query = format!("uploadId={}", encode_query(upload));
+        self.derive(Operation::AbortMultipartUpload, Method::DELETE, query, Vec::new(), 0)
+    }
+
+    fn derive(
+        &self,
+        operation: Operation,
+        method: Method,
+        query: String,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        length: u64,
+    ) -> Self {
+        let payload = if length > 0 { Payload::Sized(length, None) } else { Payload::Empty };
+        let mut derived = Self {
+            operation,
+            max_size: self.max_size,
+            method,
+            path: self.path.clone(),
+            query,
+            headers,
+            payload,
+        };
+        derived.sort();
+        derived
+    }
+}
+
+fn checksum_type(algorithm: Algorithm) -> HeaderValue {
+    HeaderValue::from_static(if algorithm.is_of_whole_objects() { "FULL_OBJECT" } else { "COMPOSITE" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws_chunked::Envelope;
+    use crate::mapping::Mapping;
+    use crate::scope::{BucketName, Prefix, Right, Scope};
+    use http::HeaderMap;
+
+    type Given<'a> = &'a [(&'static str, &'a str)];
+
+    fn put(headers: Given<'_>, payload: Payload) -> Outgoing {
+        let rights = [Right::Write].into_iter().collect();
+        let scope = Scope::new(BucketName::parse("tmp").unwrap(), Prefix::parse("in/").unwrap(), rights);
+        let mapping = Mapping::of_scopes("all", vec![scope]);
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, HeaderValue::from_str(value).unwrap());
+        }
+        let grant = mapping.grant(&Method::PUT, "/tmp/in/a%20b", None, &map).unwrap();
+        Outgoing::rebuild(grant, &map, payload).unwrap()
+    }
+
+    fn shown(outgoing: &Outgoing) -> (String, Vec<String>) {
+        let headers = outgoing.headers().iter();
+        let headers = headers.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        let target = format!("{} {}?{}", outgoing.method(), outgoing.path(), outgoing.query());
+        (target, headers.collect())
+    }
+
+    #[test]
+    fn each_step_is_about_the_granted_key_and_carries_what_belongs_to_it() {
+        let sum = Checksum::parse(Algorithm::Crc32, b"y/Q5Jg==").unwrap();
+        let put = put(
+            &[
+                ("content-type", "text/plain"),
+                ("x-amz-meta-a", "b"),
+                ("x-amz-tagging", "k=v"),
+                ("if-none-match", "*"),
+                ("content-md5", "kAFQmDzST7DWlj99KOF/cg=="),
+                ("x-amz-checksum-crc32", "y/Q5Jg=="),
+                ("x-amz-sdk-checksum-algorithm", "CRC32"),
+            ],
+            Payload::Unknown(None, None),
+        );
+        let expected = |target: &str, headers: &[&str]| {
+            (target.to_owned(), headers.iter().map(|&header| header.to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            shown(&put.create_upload(Some(Algorithm::Crc32))),
+            expected(
+                "POST /tmp/in/a%20b?uploads=",
+                &[
+                    "content-type: text/plain",
+                    "if-none-match: *",
+                    "x-amz-checksum-algorithm: CRC32",
+                    "x-amz-checksum-type: FULL_OBJECT",
+                    "x-amz-meta-a: b",
+                    "x-amz-tagging: k=v",
+                ]
+            )
+        );
+        assert_eq!(
+            shown(&put.upload_part("i/d", 7, 9, Some(&sum))),
+            expected("PUT /tmp/in/a%20b?partNumber=7&uploadId=i%2Fd", &["x-amz-checksum-crc32: y/Q5Jg=="])
+        );
+        assert_eq!(
+            shown(&put.complete_upload("i/d", 9, Some(&sum))),
+            expected(
+                "POST /tmp/in/a%20b?uploadId=i%2Fd",
+                &[
+                    "content-type: application/xml",
+                    "if-none-match: *",
+                    "x-amz-checksum-crc32: y/Q5Jg==",
+                    "x-amz-checksum-type: FULL_OBJECT",
+                ]
+            )
+        );
+        assert_eq!(shown(&put.abort_upload("i/d")), expected("DELETE /tmp/in/a%20b?uploadId=i%2Fd", &[]));
+    }
+
+    #[test]
+    fn what_clients_say_of_checksums() {
+        let trailed = Envelope { decoded: None, trailer: Some(Algorithm::Sha1) };
+        let cases: [(Given<'_>, Payload, Option<Algorithm>); 5] = [
+            (&[], Payload::Unknown(None, None), None),
+            (&[("content-md5", "kAFQmDzST7DWlj99KOF/cg==")], Payload::Unknown(None, None), None),
+            (&[], Payload::Unknown(Some(trailed), None), Some(Algorithm::Sha1)),
+            (&[("x-amz-checksum-sha256", "x")], Payload::Unknown(None, None), Some(Algorithm::Sha256)),
+            (
+                &[("x-amz-sdk-checksum-algorithm", "crc64nvme")],
+                Payload::Unknown(None, None),
+                Some(Algorithm::Crc64Nvme),
+            ),
+        ];
+        for (headers, payload, algorithm) in cases {
+            assert_eq!(put(headers, payload).checksum_algorithm(), algorithm, "{headers:?}");
+        }
+        let wrong = put(&[("x-amz-checksum-sha256", "x")], Payload::Unknown(None, None));
+        assert_eq!(wrong.checksums().map_err(|refusal| refusal.rule), Err(Rule::BadHeader));
+        let hash = Some(HeaderValue::from_str(&"0".repeat(64)).unwrap());
+        let said = put(&[("content-md5", "kAFQmDzST7DWlj99KOF/cg==")], Payload::Unknown(None, hash));
+        assert_eq!(said.checksums().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_length_that_is_known_in_the_end() {
+        let sum = Checksum::parse(Algorithm::Crc32, b"y/Q5Jg==").unwrap();
+        let sized = put(&[("x-amz-checksum-crc32", "AAAAAA==")], Payload::Unknown(None, None))
+            .with_length(9, Some(&sum));
+        assert_eq!(sized.payload(), &Payload::Sized(9, None));
+        assert_eq!(shown(&sized).1, ["x-amz-checksum-crc32: y/Q5Jg=="]);
+        assert!(sized.check_size(MAX_OBJECT).is_ok() && sized.check_size(MAX_OBJECT + 1).is_err());
+    }
+}

@@ -1,0 +1,79 @@
+//! Every form in which clients send bodies, on the real MinIO: the object stored is the object sent, with its checksum.
+
+mod envelopes;
+mod failures;
+mod unknown_length;
+
+use crate::support::http::Response;
+use crate::support::minio::Minio;
+use crate::support::sigv4;
+use crate::support::world::World;
+use scopegate::checksum::{Algorithm, Hasher};
+
+const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];
+
+/// Content in which no part is like another.
+fn content(length: usize) -> Vec<u8> {
+    let at = |n: usize| u64::try_from(n).unwrap().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
+    (0..length).map(|n| u8::try_from(at(n)).unwrap()).collect()
+}
+
+/// The checksum that MinIO is to verify; it holds the product's computation against its own.
+fn sum(algorithm: Algorithm, content: &[u8]) -> String {
+    let mut hasher = Hasher::new(algorithm);
+    hasher.update(content);
+    hasher.finish().base64()
+}
+
+/// An aws-chunked body, its chunks signed with keys that mean nothing.
+fn envelope(content: &[u8], signed: bool, trailer: Option<(Algorithm, &str)>) -> Vec<u8> {
+    let signature = if signed { format!(";chunk-signature={}", "d".repeat(64)) } else { String::new() };
+    let mut body = Vec::new();
+    for chunk in content.chunks(70_000) {
+        body.extend_from_slice(format!("{:x}{signature}\r\n", chunk.len()).as_bytes());
+        body.extend_from_slice(chunk);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("0{signature}\r\n").as_bytes());
+    if let Some((algorithm, sum)) = trailer {
+        body.extend_from_slice(format!("{}:{sum}\r\n", algorithm.header()).as_bytes());
+        if signed {
+            body.extend_from_slice(format!("x-amz-trailer-signature:{}\r\n", "d".repeat(64)).as_bytes());
+        }
+    }
+    body.extend_from_slice(b"\r\n");
+    body
+}
+
+/// HTTP's own chunks.
+fn chunked(body: &[u8]) -> Vec<u8> {
+    let mut wire = Vec::with_capacity(body.len() + 1024);
+    for chunk in body.chunks(100_000) {
+        wire.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        wire.extend_from_slice(chunk);
+        wire.extend_from_slice(b"\r\n");
+    }
+    wire.extend_from_slice(b"0\r\n\r\n");
+    wire
+}
+
+/// What the store itself says of an object.
+fn attributes(minio: &Minio, key: &str) -> Response {
+    let asked = [("x-amz-object-attributes", "ETag,Checksum,ObjectSize,ObjectParts,StorageClass")];
+    sigv4::direct(minio, &minio.root, "GET", &format!("/tmp/{key}?attributes="), &asked, b"")
+}
+
+/// The multipart uploads that were begun and not ended.
+fn unfinished(minio: &Minio) -> usize {
+    let listed = sigv4::direct(minio, &minio.root, "GET", "/tmp?uploads=", &[], b"");
+    assert_eq!(listed.status(), 200, "{}", listed.text());
+    listed.text().matches("<Upload>").count()
+}
+
+fn exists(world: &World, key: &str) -> bool {
+    match world.ask("all", "HEAD", &format!("/tmp/{key}"), &[], b"").status() {
+        200 => true,
+        404 => false,
+        other => panic!("HEAD {key}: {other}"),
+    }
+}
