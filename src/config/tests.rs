@@ -189,6 +189,11 @@ fn one_mistake_each() {
         ),
         (
             "[admin]",
+            "[limits]\nupload_buffer = \"7MiB\"\n[admin]",
+            &["6:17 upload_buffer is not a size in its range | write a size from 8MiB to 1TiB"],
+        ),
+        (
+            "[admin]",
             "hosts = [\"S3.test\", \"s3.test\", \"a:80\"]\ndomain = \"10.0.0.1\"\n[admin]",
             &["5:21 the host \"s3.test\" is there twice", "5:32 not a host", "6:10 not a domain"],
         ),

@@ -174,8 +174,13 @@ mod tests {
     type Given<'a> = &'a [(&'static str, &'a str)];
 
     fn put(headers: Given<'_>, payload: Payload) -> Outgoing {
+        put_within(None, headers, payload)
+    }
+
+    fn put_within(max_object_size: Option<u64>, headers: Given<'_>, payload: Payload) -> Outgoing {
         let rights = [Right::Write].into_iter().collect();
-        let scope = Scope::new(BucketName::parse("tmp").unwrap(), Prefix::parse("in/").unwrap(), rights);
+        let mut scope = Scope::new(BucketName::parse("tmp").unwrap(), Prefix::parse("in/").unwrap(), rights);
+        scope.max_object_size = max_object_size;
         let mapping = Mapping::of_scopes("all", vec![scope]);
         let mut map = HeaderMap::new();
         for (name, value) in headers {
@@ -275,5 +280,8 @@ mod tests {
         assert_eq!(sized.payload(), &Payload::Sized(9, None));
         assert_eq!(shown(&sized).1, ["x-amz-checksum-crc32: y/Q5Jg=="]);
         assert!(sized.check_size(MAX_OBJECT).is_ok() && sized.check_size(MAX_OBJECT + 1).is_err());
+        let bounded = put_within(Some(9), &[], Payload::Unknown(None, None));
+        assert!(bounded.check_size(9).is_ok());
+        assert_eq!(bounded.check_size(10).map_err(|refusal| refusal.rule), Err(Rule::TooLarge));
     }
 }

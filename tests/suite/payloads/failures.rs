@@ -77,6 +77,24 @@ fn no_temporary_file_can_be_written() {
     assert!(!exists(&world, "inbox/b"));
 }
 
+/// A scope's bound holds for bodies that do not say how large they are.
+#[test]
+fn a_body_that_turns_out_too_large() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let bounded = "prefix = \"inbox/\"\nmax_object_size = \"9MiB\"\n";
+    let config = config(minio.address, minio.address, &[corner("all", ALL)], "")
+        .replace("prefix = \"inbox/\"\n", bounded);
+    let proxy = world::start(&config, &issuer);
+    let world = World { minio, issuer, proxy };
+    let content = content(10 << 20);
+    let answer = world.ask("all", "PUT", "/tmp/inbox/a", &[ENDLESS], &chunked(&content));
+    assert_eq!(outcome(&answer), "400 EntityTooLarge too-large");
+    assert!(!exists(&world, "inbox/a") && unfinished(&world.minio) == 0);
+    let answer = world.ask("all", "PUT", "/tmp/inbox/a", &[ENDLESS], &chunked(&content[..9 << 20]));
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+}
+
 /// An upstream that answers in turn with what it was told, and notes what it was asked.
 struct Scripted {
     address: SocketAddr,
