@@ -239,3 +239,6 @@ fn failed(error: &SendError, record: &mut AccessRecord) -> Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
