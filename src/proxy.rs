@@ -260,3 +260,6 @@ fn failed(error: &SendError, record: &mut AccessRecord) -> Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,14 @@
 
 use crate::support::http;
 use crate::support::minio::Minio;
-use crate::support::process::wait_for;
+use crate::support::process::{Killed, wait_for};
 use crate::support::proxy::Proxy;
 use crate::support::scopegate::{binary, scopegate};
 use crate::support::world::{config, corner};
+use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -71,18 +72,24 @@ fn an_inherited_socket_is_the_one_that_the_configuration_means() {
     let file = folder.path().join("proxy.toml");
     let serve = |name: &str, text: &str| {
         std::fs::write(&file, text).unwrap();
-        let output = Command::new("sh")
-            .args(["-c", r#"exec 3<&0 0</dev/null; export LISTEN_PID=$$; exec "$0" serve --config "$1""#])
-            .args([binary(), &file])
-            .env("LISTEN_FDS", "1")
-            .env("LISTEN_FDNAMES", name)
-            .env("ISSUER_KEY", "issuer")
-            .env("ISSUER_SECRET", "secret")
-            .stdin(std::os::fd::OwnedFd::from(socket.try_clone().unwrap()))
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
-        String::from_utf8(output.stderr).unwrap()
+        let mut child = Killed(
+            Command::new("sh")
+                .args(["-c", r#"exec 3<&0 0</dev/null; export LISTEN_PID=$$; exec "$0" serve --config "$1""#])
+                .args([binary(), &file])
+                .env("LISTEN_FDS", "1")
+                .env("LISTEN_FDNAMES", name)
+                .env("ISSUER_KEY", "issuer")
+                .env("ISSUER_SECRET", "secret")
+                .stdin(std::os::fd::OwnedFd::from(socket.try_clone().unwrap()))
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        );
+        let status = wait_for(|| child.0.try_wait().unwrap()).expect("it serves");
+        assert_eq!(status.code(), Some(1));
+        let mut said = String::new();
+        child.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        said
     };
     let other = serve("raeder", &text);
     assert!(other.contains("\"raeder\" was handed over, but there is no listener of this name"), "{other}");

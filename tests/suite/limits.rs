@@ -42,6 +42,7 @@ fn a_mapping_s_requests_queue_and_the_queue_has_an_end() {
         let answers = answers.clone();
         thread::spawn(move || answers.send(client.read_response("GET").unwrap()));
     }
+    drop(answers);
     let refused = answered.recv().unwrap();
     assert_eq!(outcome(&refused), "503 SlowDown queue-full");
     assert_eq!(refused.header("retry-after"), Some("1"));

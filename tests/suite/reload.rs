@@ -1,9 +1,10 @@
 //! SIGHUP: another configuration for the requests that begin later, and nothing else.
 
 use crate::support::http::{self, Connection};
+use crate::support::keys::Keys;
 use crate::support::process::wait_for;
 use crate::support::record::Recorder;
-use crate::support::world::{Corner, World, config, corner, outcome};
+use crate::support::world::{self, Corner, World, config, corner, outcome};
 use std::net::TcpStream;
 
 const READER: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list")];
@@ -139,4 +140,21 @@ fn listeners_and_endpoints_follow() {
     world.reload(&config(other_store.address(), world.minio.address, &third, ""), RELOADED);
     assert_eq!(world.get("third", "/tmp/media/hello.txt").text(), "other");
     assert_eq!(world.minted("third"), 1, "the STS is the same");
+}
+
+#[test]
+fn the_log_level_follows() {
+    let nobody = "127.0.0.1:9".parse().unwrap();
+    let text = |level| config(nobody, nobody, &corners(), &format!("[log]\nlevel = \"{level}\"\n"));
+    let proxy = world::start(&text("info"), &Keys::random("issuer"));
+    for (done, level) in [(1, "error"), (2, "info")] {
+        proxy.reload(&text(level));
+        let reloaded = wait_for(|| {
+            let metrics = http::get(proxy.address("admin"), "/metrics").unwrap().text();
+            metrics.contains(&format!("{RELOADED} {done}\n")).then_some(())
+        });
+        assert!(reloaded.is_some(), "{}", proxy.stderr());
+    }
+    let log = proxy.terminate().1;
+    assert_eq!(log.matches("configuration reloaded").count(), 1, "{log}");
 }

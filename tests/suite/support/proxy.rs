@@ -154,16 +154,20 @@ impl Drop for Proxy {
             return;
         }
         self.read_up();
-        let stderr = self.stderr.text();
-        for secret in &self.secrets {
-            assert!(!stderr.contains(secret.as_str()), "the proxy wrote the secret {secret:?}:\n{}", *stderr);
-        }
+        assert_holds_none(&self.secrets, &self.stderr.text());
+    }
+}
+
+/// Fails the test when one of these secrets was written.
+pub(crate) fn assert_holds_none(secrets: &[String], written: &str) {
+    for secret in secrets {
+        assert!(!written.contains(secret.as_str()), "scopegate wrote the secret {secret:?}:\n{written}");
     }
 }
 
 /// What a proxy with this environment must never write: its keys, sessions' tokens (JWTs, which begin so), and
 /// what stands in a signature.
-fn secrets_in(env: &[(&str, &str)]) -> Vec<String> {
+pub(crate) fn secrets_in(env: &[(&str, &str)]) -> Vec<String> {
     let keys = env.iter().filter(|(name, _)| name.ends_with("_SECRET") || name.ends_with("_SECRET_KEY"));
     let known = ["eyJ", "AWS4-HMAC-SHA256 Credential="];
     keys.map(|(_, value)| *value).chain(known).map(str::to_owned).collect()

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use super::proxy::{Proxy, command};
+use super::proxy::{Proxy, assert_holds_none, command, secrets_in};
 
 /// The binary under test.
 pub(crate) fn binary() -> &'static Path {
@@ -36,5 +36,7 @@ pub(crate) fn scopegate(arguments: &[&str], env: &[(&str, &str)], stdin: &[u8]) 
     let writer = thread::spawn(move || drop(input.write_all(&bytes)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
+    // What was asked for is on stdout.
+    assert_holds_none(&secrets_in(env), &String::from_utf8_lossy(&output.stderr));
     output
 }

@@ -1,0 +1,80 @@
+use super::*;
+use crate::admission::{Admission, Bounds};
+use crate::client::ListenerId;
+use crate::config::Config;
+use crate::config::tests::{EXAMPLE, Fake};
+use crate::generation::MappingState;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::mint::{Mint, MintError, MintRequest};
+use crate::session::Minted;
+use crate::session_table::{Clock, Keeper, MintBudget};
+use arc_swap::ArcSwap;
+use http_body_util::{BodyExt, Empty};
+use std::time::Duration;
+
+/// An STS that is never asked.
+struct Unasked;
+
+impl Mint for Unasked {
+    async fn mint(&self, _: &MintRequest) -> Result<Minted, MintError> {
+        std::future::pending().await
+    }
+}
+
+fn state(config: &Config, metrics: &Metrics) -> MappingState {
+    let (row, counts) = metrics.row("media-reader");
+    let mapping = &config.mappings[0];
+    let keeper = Keeper {
+        slot: Arc::new(Slot::new(false, counts)),
+        mint: Arc::new(Unasked),
+        request: MintRequest {
+            name: String::new(),
+            policy: mapping.policy.clone(),
+            duration: mapping.duration,
+        },
+        region: "us-east-1".into(),
+        clock: Clock::SYSTEM,
+        budget: Arc::new(MintBudget::new(1, Duration::from_secs(1))),
+    };
+    let admission = Arc::new(Admission::new(Bounds::of(&Limits::default())));
+    MappingState { row, session: keeper.start(), admission }
+}
+
+fn proxy(clock: Clock) -> Proxy {
+    let config = Config::parse(EXAMPLE, &Fake).unwrap();
+    let metrics = Arc::new(Metrics::default());
+    let generation = Arc::new(Generation {
+        states: vec![state(&config, &metrics)],
+        hosts: Vec::new(),
+        listeners: Vec::new(),
+        upstream: config.upstream,
+        limits: config.limits,
+        access_log: false,
+        mappings: config.mappings,
+    });
+    let pool = Pool::new(&generation.upstream.endpoints, &generation.limits).unwrap();
+    let shared = Shared { generation: ArcSwap::from(Arc::clone(&generation)), metrics, clock };
+    Proxy::new(Arc::new(shared), generation, pool)
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_counted_and_over() {
+    let proxy = proxy(Clock::new(|| panic!("scripted")));
+    let client = Client::identify("127.0.0.1".parse().ok(), ListenerId(0));
+    for asked in 1..=3 {
+        let request = Request::get("/tmp/media/a").header("host", "localhost");
+        let answer = proxy.handle(client, request.body(Empty::<Bytes>::new()).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let body = String::from_utf8_lossy(&body);
+        assert!(body.contains("<Code>InternalError</Code>") && !body.contains("scripted"), "{body}");
+        let counts = proxy.shared.metrics.encode();
+        for line in [
+            &format!("scopegate_refusals_total{{mapping=\"media-reader\",rule=\"internal\"}} {asked}"),
+            "scopegate_requests_in_flight 0",
+        ] {
+            assert!(counts.contains(line), "{line} in {counts}");
+        }
+    }
+}
