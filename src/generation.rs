@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::mapping::Mapping;
 use crate::metrics::{Metrics, Row};
 use crate::multipart::Budget;
+use crate::nodes::NodeBoard;
 use crate::proxy::{Answer, ClientBody, Proxy};
 use crate::session_table::{Clock, Kept};
 use crate::upstream::Pool;
@@ -46,6 +47,8 @@ pub struct Generation {
     pub hosts: Vec<AllowedHosts>,
     /// The store.
     pub upstream: Upstream,
+    /// What is known of its nodes.
+    pub nodes: Arc<NodeBoard>,
     /// The limits.
     pub limits: Limits,
     /// Whether each request is logged.
@@ -83,7 +86,7 @@ impl Current {
     /// When there can be no pool of connections to the store.
     pub fn new(shared: Arc<Shared>) -> io::Result<Rc<Self>> {
         let generation = shared.generation.load_full();
-        let pool = Pool::new(&generation.upstream.endpoints, &generation.limits)?;
+        let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes)?;
         let proxy = Rc::new(Proxy::new(Arc::clone(&shared), generation, pool));
         Ok(Rc::new(Self { shared, proxy: RefCell::new(proxy) }))
     }
@@ -100,7 +103,7 @@ impl Current {
         if same_pool(proxy.generation(), &newest) {
             return self.adopt(next(Rc::clone(proxy.pool())));
         }
-        match Pool::new(&newest.upstream.endpoints, &newest.limits) {
+        match Pool::new(&newest.upstream.endpoints, &newest.limits, &newest.nodes) {
             Ok(pool) => self.adopt(next(pool)),
             Err(error) => {
                 // A reload tries this before. Whatever is missing now may be there for the next request.

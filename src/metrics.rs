@@ -1,8 +1,10 @@
 //! What Scopegate counts, and how Prometheus reads it.
 
 mod encode;
+mod encode_nodes;
 
 use crate::connections::Connections;
+use crate::nodes::NodeBoard;
 use crate::operation::{Operation, TABLE};
 use crate::refusal::Rule;
 use crate::session_table::{MintCounts, Slot};
@@ -51,6 +53,8 @@ pub struct Row(usize);
 pub struct Metrics {
     /// One for requests of no mapping, then one for each name that a mapping ever had. It only grows.
     rows: ArcSwap<Vec<Arc<Counts>>>,
+    /// The nodes of the configuration in effect.
+    nodes: ArcSwap<NodeBoard>,
     durations: [AtomicU64; BUCKETS.len() + 1],
     duration_micros: AtomicU64,
     in_flight: AtomicU64,
@@ -115,6 +119,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             rows: ArcSwap::from_pointee(vec![Counts::new(NONE)]),
+            nodes: ArcSwap::from_pointee(NodeBoard::new(&[], tokio::time::Instant::now())),
             durations: Default::default(),
             duration_micros: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
@@ -148,6 +153,11 @@ impl Metrics {
         if let Some(counts) = self.rows.load().get(row.0) {
             counts.slot.store(Arc::new(Arc::downgrade(slot)));
         }
+    }
+
+    /// The nodes that are shown from now on.
+    pub fn show_nodes(&self, nodes: &Arc<NodeBoard>) {
+        self.nodes.store(Arc::clone(nodes));
     }
 
     /// A mapping's name.
@@ -209,10 +219,16 @@ fn add(counts: &[AtomicU64], at: usize, by: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::Endpoint;
+    use crate::nodes::NodeIndex;
 
     #[test]
     fn what_happened_can_be_read() {
         let metrics = Arc::new(Metrics::default());
+        let endpoints = [Endpoint::parse("http://node:9000").unwrap()];
+        let nodes = Arc::new(NodeBoard::new(&endpoints, tokio::time::Instant::now()));
+        nodes.requested(NodeIndex(0));
+        metrics.show_nodes(&nodes);
         let (row, _) = metrics.row("media");
         metrics.in_flight_add();
         metrics.request_over(&Outcome {
@@ -229,6 +245,10 @@ mod tests {
             "scopegate_requests_total{mapping=\"media\",operation=\"GetObject\",status=\"4xx\"} 1",
             "scopegate_refusals_total{mapping=\"media\",rule=\"outside-scope\"} 1",
             "scopegate_mints_total{mapping=\"media\",result=\"minted\"} 0",
+            "scopegate_node_requests_total{node=\"node:9000\"} 1",
+            "scopegate_node_ejected{node=\"node:9000\"} 0",
+            "scopegate_node_up{node=\"node:9000\"} 1",
+            "scopegate_retries_total 0",
             "scopegate_requests_in_flight 0",
             "scopegate_sent_bytes_total 2",
             "scopegate_request_duration_seconds_bucket{le=\"0.005\"} 1",

@@ -2,6 +2,7 @@
 
 use crate::access::AccessRecord;
 use crate::amz_date::AmzDate;
+use crate::balance::{Choice, Outcome};
 use crate::body::{BoxError, Upload, read_error_body};
 use crate::browser::{self, AllowedHosts};
 use crate::client::Client;
@@ -16,6 +17,7 @@ use crate::payload::{Payload, broken_body};
 use crate::refusal::{Refusal, Rule};
 use crate::resign::resign;
 use crate::response::{ResponseBody, refuse, relay, relay_read};
+use crate::retry::{Attempts, is_repeatable};
 use crate::s3_error;
 use crate::session::Session;
 use crate::session_table::Slot;
@@ -47,6 +49,14 @@ pub type AnswerBody = ResponseBody<Download>;
 pub(crate) enum FromStore {
     Streaming(Response<Download>),
     Read(http::response::Parts, Bytes),
+}
+
+/// What an answer says of where it came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Final,
+    DeadSession,
+    NodeNotReady,
 }
 
 /// What is read of a client's body.
@@ -132,7 +142,8 @@ impl Proxy {
         }
     }
 
-    /// Sends a request with the mapping's session; once more with a new one if the store does not know the first.
+    /// Sends a request with the mapping's session; once more with a new one if the store does not know the first, and
+    /// to another node if one is still starting.
     pub(crate) async fn exchange<B: ClientBody>(
         &self,
         outgoing: &Outgoing,
@@ -140,13 +151,21 @@ impl Proxy {
         slot: &Slot,
         record: &mut AccessRecord,
     ) -> Result<FromStore, Refusal> {
-        let mut replayed = false;
+        let (mut replayed, mut attempts) = (false, Attempts::default());
         loop {
             let session = self.session(slot, record).await?;
-            let answer = self.attempt(outgoing, upload, &session, record).await?;
-            let (answer, dead) = self.inspect(answer, record).await?;
-            if !dead {
-                return Ok(answer);
+            let (answer, choice) = self.attempt(outgoing, upload, &session, &mut attempts, record).await?;
+            let (answer, verdict) = self.inspect(answer, record).await?;
+            match verdict {
+                Verdict::Final => return Ok(answer),
+                Verdict::DeadSession => {}
+                Verdict::NodeNotReady => {
+                    self.pool.report(choice, Outcome::Failed);
+                    if upload.has_begun() || !self.pool.leave(choice, &mut attempts) {
+                        return Ok(answer);
+                    }
+                    continue;
+                }
             }
             slot.reject(session.id());
             if upload.has_begun() {
@@ -180,49 +199,65 @@ impl Proxy {
         })
     }
 
-    /// Sends a request once; a second time if the connection turns out to be one that the store had closed.
+    /// Sends a request until there is an answer or nothing more may be tried: over another connection if it turns out
+    /// that the store had closed the first, and to another node if one breaks off.
     async fn attempt<B: ClientBody>(
         &self,
         outgoing: &Outgoing,
         upload: &Rc<Upload<B>>,
         session: &Session,
+        attempts: &mut Attempts,
         record: &mut AccessRecord,
-    ) -> Result<Response<Download>, Refusal> {
-        let mut fresh = false;
+    ) -> Result<(Response<Download>, Choice), Refusal> {
         loop {
-            let lease = self.pool.checkout(fresh).await.map_err(|error| failed(&error, record))?;
+            let lease = self.pool.checkout(attempts).await.map_err(|error| failed(&error, record))?;
+            let choice = lease.choice();
             let date = AmzDate::new(self.shared.clock.now());
             let unsignable = || Refusal::new(Rule::BadTarget, "the request cannot be written in HTTP");
             let authority = lease.authority().ok_or_else(unsignable)?;
             let signed =
                 resign(outgoing, upload.attempt(), session, authority, &date).map_err(|_| unsignable())?;
-            match lease.send(signed).await {
-                Ok(answer) => return Ok(answer),
-                Err(SendError::Body(error)) => return Err(broken_body(&error)),
-                Err(SendError::Stale)
-                    if !fresh && !upload.has_begun() && outgoing.method().is_idempotent() =>
-                {
-                    fresh = true;
+            let error = match lease.send(signed).await {
+                Ok(answer) => {
+                    self.pool.report(choice, Outcome::of_answer(answer.status()));
+                    return Ok((answer, choice));
                 }
-                Err(error) => return Err(failed(&error, record)),
+                Err(SendError::Body(error)) => return Err(broken_body(&error)),
+                Err(error) => error,
+            };
+            if let Some(outcome) = error.outcome() {
+                self.pool.report(choice, outcome);
+            }
+            let again = is_repeatable(outgoing, upload.has_begun())
+                && match error {
+                    SendError::Stale => attempts.renew(),
+                    SendError::Broken(_) => self.pool.leave(choice, attempts),
+                    SendError::Unreachable(_) | SendError::Timeout | SendError::Body(_) => false,
+                };
+            if !again {
+                return Err(failed(&error, record));
             }
         }
     }
 
-    /// Looks whether an answer says that the session is dead. Only small error documents are read for it.
+    /// Looks whether an answer says that the session is dead or the node not ready. Only small error documents are read
+    /// for it.
     async fn inspect(
         &self,
         answer: Response<Download>,
         record: &mut AccessRecord,
-    ) -> Result<(FromStore, bool), Refusal> {
-        if !matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST) {
-            return Ok((FromStore::Streaming(answer), false));
+    ) -> Result<(FromStore, Verdict), Refusal> {
+        if !matches!(
+            answer.status(),
+            StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST | StatusCode::SERVICE_UNAVAILABLE
+        ) {
+            return Ok((FromStore::Streaming(answer), Verdict::Final));
         }
         // HEAD has no body to say it in.
         let code = answer.headers().get("x-minio-error-code").and_then(|code| code.to_str().ok());
         if answer.body().is_end_stream() {
-            let dead = code.is_some_and(s3_error::is_dead_session);
-            return Ok((FromStore::Streaming(answer), dead));
+            let verdict = Verdict::of_code(code);
+            return Ok((FromStore::Streaming(answer), verdict));
         }
         let (parts, body) = answer.into_parts();
         let body = read_error_body(body, self.generation.limits.stall_timeout).await.map_err(|error| {
@@ -230,8 +265,17 @@ impl Proxy {
             Refusal::new(Rule::Upstream, "the store's answer broke off")
         })?;
         let code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
-        let dead = code.is_some_and(|code| s3_error::is_dead_session(&code));
-        Ok((FromStore::Read(parts, body), dead))
+        Ok((FromStore::Read(parts, body), Verdict::of_code(code.as_deref())))
+    }
+}
+
+impl Verdict {
+    fn of_code(code: Option<&str>) -> Self {
+        match code {
+            Some(code) if s3_error::is_dead_session(code) => Self::DeadSession,
+            Some(code) if s3_error::is_node_not_ready(code) => Self::NodeNotReady,
+            _ => Self::Final,
+        }
     }
 }
 

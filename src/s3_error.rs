@@ -31,6 +31,11 @@ pub fn is_dead_session(code: &str) -> bool {
     )
 }
 
+/// Whether a code says that a node has not started up yet, so that another one is worth a try.
+pub fn is_node_not_ready(code: &str) -> bool {
+    matches!(code, "XMinioServerNotInitialized" | "XMinioIAMNotInitialized")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ mod inherited;
 mod listen;
 mod listening;
 mod notify;
+mod probe;
 mod reload;
 mod running;
 mod sessions;

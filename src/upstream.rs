@@ -1,36 +1,40 @@
 //! The upstream pool of one worker thread: connections to the store's nodes, which take signed requests only.
 
+use crate::balance::{Balancer, Choice, InFlight, Outcome};
 use crate::body::BoxError;
 use crate::connect::{Connector, Stream};
 use crate::endpoint::Endpoint;
 use crate::http1::ResponseHead;
 use crate::http1::client::{Connection, Failure, Patience};
 use crate::limits::Limits;
+use crate::nodes::NodeBoard;
 use crate::resign::{Authority, SignedRequest};
+use crate::retry::Attempts;
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// MinIO closes a connection after 30 s without a request; ours are not used any more well before.
 const MAX_IDLE: Duration = Duration::from_secs(15);
+/// However busy, a connection is used for this long: the node's name may lead elsewhere by then.
+const MAX_AGE: Duration = Duration::from_mins(5);
 /// Idle connections kept per node and worker.
 const MAX_IDLE_CONNECTIONS: usize = 512;
-/// How long a node that refused a connection is passed over while there are others.
-const DOWN: Duration = Duration::from_secs(2);
 
 /// Connections to every node of the store, of one thread.
 #[derive(Debug)]
 pub struct Pool {
     nodes: Vec<Node>,
-    turn: Cell<usize>,
+    balancer: Rc<Balancer>,
     patience: Patience,
 }
 
@@ -39,21 +43,35 @@ struct Node {
     connector: Connector,
     authority: Authority,
     idle: RefCell<Vec<Idle>>,
-    down_until: Cell<Option<Instant>>,
 }
 
 #[derive(Debug)]
 struct Idle {
     connection: Box<Connection<Stream>>,
-    since: Instant,
+    age: Age,
+}
+
+/// How long a connection exists and is idle.
+#[derive(Clone, Copy, Debug)]
+struct Age {
+    born: Instant,
+    idle_since: Instant,
+}
+
+impl Age {
+    fn is_usable(self, now: Instant) -> bool {
+        now.saturating_duration_since(self.idle_since) <= MAX_IDLE
+            && now.saturating_duration_since(self.born) <= MAX_AGE
+    }
 }
 
 /// A connection for one request.
 #[derive(Debug)]
 pub struct Lease {
     pool: Rc<Pool>,
-    node: usize,
+    turn: InFlight,
     connection: Box<Connection<Stream>>,
+    born: Instant,
     reused: bool,
 }
 
@@ -72,6 +90,16 @@ pub enum SendError {
     Body(BoxError),
 }
 
+impl SendError {
+    /// What it says of the node. Nothing, when it was only the connection that was old, or the client's own doing.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Stale | Self::Body(_) => None,
+            Self::Unreachable(_) | Self::Timeout | Self::Broken(_) => Some(Outcome::Failed),
+        }
+    }
+}
+
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -85,87 +113,100 @@ impl fmt::Display for SendError {
 }
 
 impl Pool {
-    /// A pool for `endpoints`; nothing is connected yet.
+    /// A pool for `endpoints`, which are the nodes of `board`; nothing is connected yet.
     ///
     /// # Errors
     /// When an endpoint speaks TLS and no trusted certificates can be loaded, or its name cannot be a `Host`.
-    pub fn new(endpoints: &[Endpoint], limits: &Limits) -> io::Result<Rc<Self>> {
+    pub fn new(endpoints: &[Endpoint], limits: &Limits, board: &Arc<NodeBoard>) -> io::Result<Rc<Self>> {
         let node = |endpoint: &Endpoint| {
             let authority = Authority::new(&endpoint.authority()).map_err(|_| {
                 io::Error::new(io::ErrorKind::InvalidInput, "the endpoint's name cannot be a Host")
             })?;
             let connector = Connector::new(endpoint.clone(), limits.connect_timeout)?;
-            Ok(Node { connector, authority, idle: RefCell::default(), down_until: Cell::new(None) })
+            Ok(Node { connector, authority, idle: RefCell::default() })
         };
         let nodes = endpoints.iter().map(node).collect::<io::Result<Vec<_>>>()?;
         let patience = Patience { response: limits.response_timeout, stall: limits.stall_timeout };
         // Threads begin at different nodes.
-        let turn = Cell::new(fastrand::usize(..));
-        Ok(Rc::new(Self { nodes, turn, patience }))
+        let balancer = Balancer::new(Arc::clone(board), fastrand::usize(..));
+        Ok(Rc::new(Self { nodes, balancer, patience }))
     }
 
-    /// A connection to one of the nodes: an idle one unless `fresh`, else a new one to the first that accepts.
+    /// A connection to the node whose turn it is: an idle one unless a fresh one is wanted, else a new one. Nodes that
+    /// cannot be connected to are passed over.
     ///
     /// # Errors
     /// When no node accepts.
-    pub async fn checkout(self: &Rc<Self>, fresh: bool) -> Result<Lease, SendError> {
-        let first = self.turn.get();
-        self.turn.set(first.wrapping_add(1));
-        let order = (0..self.nodes.len()).map(|step| first.wrapping_add(step) % self.nodes.len());
-        let lease = |node, connection, reused| Lease { pool: Rc::clone(self), node, connection, reused };
-        if !fresh {
-            for index in order.clone() {
-                if let Some(connection) = self.nodes.get(index).and_then(Node::take_idle) {
-                    return Ok(lease(index, connection, true));
-                }
-            }
-        }
+    pub async fn checkout(self: &Rc<Self>, attempts: &mut Attempts) -> Result<Lease, SendError> {
         let mut last = io::Error::other("no node is configured");
-        for down in [false, true] {
-            for index in order.clone() {
-                let Some(node) = self.nodes.get(index).filter(|node| node.is_down() == down) else {
-                    continue;
-                };
-                match node.connect(self.patience).await {
-                    Ok(connection) => return Ok(lease(index, connection, false)),
-                    Err(error) => last = error,
-                }
+        while let Some(turn) = self.balancer.pick(Instant::now(), attempts) {
+            let Some(node) = self.nodes.get(turn.choice().node.0) else { break };
+            let idle = if attempts.want_fresh() { None } else { node.take_idle(Instant::now()) };
+            if let Some(Idle { connection, age }) = idle {
+                let pool = Rc::clone(self);
+                return Ok(Lease { pool, turn, connection, born: age.born, reused: true });
             }
+            match node.connect(self.patience).await {
+                Ok(connection) => {
+                    let (pool, born) = (Rc::clone(self), Instant::now());
+                    return Ok(Lease { pool, turn, connection, born, reused: false });
+                }
+                Err(error) => last = error,
+            }
+            self.report(turn.choice(), Outcome::Failed);
+            attempts.unreachable(turn.choice().node);
         }
         Err(SendError::Unreachable(last))
+    }
+
+    /// Tells the balancer what became of a request.
+    pub fn report(&self, choice: Choice, outcome: Outcome) {
+        if self.balancer.report(choice, outcome, Instant::now(), fastrand::f64())
+            && let Some(node) = self.nodes.get(choice.node.0)
+        {
+            node.idle.take();
+        }
+    }
+
+    /// Leaves a node for another that is up, if there is one and the bounds allow.
+    pub fn leave(&self, choice: Choice, attempts: &mut Attempts) -> bool {
+        let leaves = attempts.leave(choice.node) && self.balancer.has_another(Instant::now(), attempts);
+        if leaves {
+            self.balancer.board().retried();
+        }
+        leaves
     }
 }
 
 impl Node {
     /// The connection that was used last, so that those not needed age and go.
-    fn take_idle(&self) -> Option<Box<Connection<Stream>>> {
+    fn take_idle(&self, now: Instant) -> Option<Idle> {
         let mut idle = self.idle.borrow_mut();
-        if idle.first().is_some_and(|oldest| oldest.since.elapsed() > MAX_IDLE) {
-            idle.retain(|idle| idle.since.elapsed() <= MAX_IDLE);
+        if idle.first().is_some_and(|oldest| !oldest.age.is_usable(now)) {
+            idle.retain(|idle| idle.age.is_usable(now));
         }
-        while let Some(Idle { mut connection, .. }) = idle.pop() {
-            if connection.is_ready() {
-                return Some(connection);
+        while let Some(mut last) = idle.pop() {
+            if last.age.is_usable(now) && last.connection.is_ready() {
+                return Some(last);
             }
         }
         None
     }
 
-    fn is_down(&self) -> bool {
-        self.down_until.get().is_some_and(|until| Instant::now() < until)
-    }
-
     async fn connect(&self, patience: Patience) -> io::Result<Box<Connection<Stream>>> {
-        let connected = self.connector.connect().await;
-        self.down_until.set(connected.is_err().then(|| Instant::now() + DOWN));
-        Ok(Box::new(Connection::new(connected?, patience)))
+        Ok(Box::new(Connection::new(self.connector.connect().await?, patience)))
     }
 }
 
 impl Lease {
     /// The name of the node, which is signed.
     pub fn authority(&self) -> Option<&Authority> {
-        self.pool.nodes.get(self.node).map(|node| &node.authority)
+        self.pool.nodes.get(self.turn.choice().node.0).map(|node| &node.authority)
+    }
+
+    /// Which node it leads to.
+    pub fn choice(&self) -> Choice {
+        self.turn.choice()
     }
 
     /// Sends a request and waits for the head of the answer. A body is held back until the store asks for it: so a
@@ -198,10 +239,11 @@ impl Lease {
     }
 
     fn give_back(self) {
-        let Some(node) = self.pool.nodes.get(self.node) else { return };
+        let Some(node) = self.pool.nodes.get(self.turn.choice().node.0) else { return };
         let mut idle = node.idle.borrow_mut();
         if self.connection.may_be_kept() && idle.len() < MAX_IDLE_CONNECTIONS {
-            idle.push(Idle { connection: self.connection, since: Instant::now() });
+            let age = Age { born: self.born, idle_since: Instant::now() };
+            idle.push(Idle { connection: self.connection, age });
         }
     }
 }
@@ -270,5 +312,22 @@ impl Body for Download {
             None => SizeHint::with_exact(0),
             Some(lease) => lease.connection.left().map_or_else(SizeHint::default, SizeHint::with_exact),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_given_up_when_idle_for_long_and_when_old() {
+        let now = Instant::now() + 2 * MAX_AGE;
+        let usable = |age, idle| Age { born: now - age, idle_since: now - idle }.is_usable(now);
+        assert!(usable(MAX_IDLE, MAX_IDLE) && usable(MAX_AGE, Duration::ZERO));
+        assert!(!usable(MAX_AGE, MAX_IDLE + Duration::from_millis(1)));
+        assert!(
+            !usable(MAX_AGE + Duration::from_millis(1), Duration::ZERO),
+            "it is busy, and old all the same"
+        );
     }
 }

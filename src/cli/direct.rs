@@ -5,10 +5,12 @@ use crate::body::{BoxError, Upload, read_error_body};
 use crate::endpoint::Endpoint;
 use crate::limits::Limits;
 use crate::mapping::Mapping;
+use crate::nodes::NodeBoard;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
 use crate::refusal::Refusal;
 use crate::resign::resign;
+use crate::retry::Attempts;
 use crate::session::Session;
 use crate::upstream::{Download, Pool, SendError};
 use bytes::Bytes;
@@ -16,7 +18,9 @@ use http::{HeaderMap, Method, Response};
 use http_body_util::Empty;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::SystemTime;
+use tokio::time::Instant;
 
 /// A store.
 pub(super) struct Direct {
@@ -29,7 +33,9 @@ impl Direct {
     /// # Errors
     /// When it speaks TLS and no trusted certificates can be loaded.
     pub(super) fn new(endpoint: &Endpoint, limits: &Limits) -> io::Result<Self> {
-        Ok(Self { pool: Pool::new(std::slice::from_ref(endpoint), limits)? })
+        let endpoints = std::slice::from_ref(endpoint);
+        let board = Arc::new(NodeBoard::new(endpoints, Instant::now()));
+        Ok(Self { pool: Pool::new(endpoints, limits, &board)? })
     }
 
     /// Sends a request without a body.
@@ -41,9 +47,9 @@ impl Direct {
         outgoing: &Outgoing,
         session: &Session,
     ) -> Result<Response<Download>, SendError> {
-        let mut fresh = false;
+        let mut attempts = Attempts::default();
         loop {
-            let lease = self.pool.checkout(fresh).await?;
+            let lease = self.pool.checkout(&mut attempts).await?;
             let date = AmzDate::new(SystemTime::now());
             let unsignable =
                 || SendError::Unreachable(io::Error::other("the request cannot be written in HTTP"));
@@ -51,7 +57,7 @@ impl Direct {
             let signed = resign(outgoing, Upload::new(Empty::new()).attempt(), session, authority, &date)
                 .map_err(|_| unsignable())?;
             match lease.send(signed).await {
-                Err(SendError::Stale) if !fresh => fresh = true,
+                Err(SendError::Stale) if attempts.renew() => {}
                 answered => return answered,
             }
         }

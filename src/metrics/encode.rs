@@ -1,5 +1,6 @@
 //! How Prometheus reads the counts.
 
+use super::encode_nodes::encode_nodes;
 use super::{BUCKETS, CLASSES, Metrics, NONE, Reloads};
 use crate::connections::Over;
 use crate::operation::{Operation, TABLE};
@@ -29,6 +30,7 @@ impl Collector for Reading {
         let metrics = &*self.0;
         encode_requests(metrics, &mut encoder)?;
         encode_sessions(metrics, &mut encoder)?;
+        encode_nodes(&metrics.nodes.load(), &mut encoder)?;
         let singles = [
             ("replays", "Requests sent again with a new session", &metrics.replays),
             ("received_bytes", "Bytes of clients' bodies passed on", &metrics.received),
@@ -48,7 +50,7 @@ impl Collector for Reading {
     }
 }
 
-fn counter(metric: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
+pub(super) fn counter(metric: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
     metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
 }
 

@@ -1,23 +1,12 @@
 //! Whether the proxy can serve: it is not draining, a node answers, and the sessions needed are live.
 
-use crate::config::Upstream;
-use crate::connect::Connector;
+use super::probe::Prober;
 use crate::generation::Shared;
-use arc_swap::ArcSwap;
-use bytes::Bytes;
-use http::{Request, header};
-use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-/// A node that has not answered by then does not count.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// However often it is asked, nodes are asked this often.
 const KEPT: Duration = Duration::from_secs(1);
 
@@ -25,31 +14,23 @@ const KEPT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Readiness {
     shared: Arc<Shared>,
-    nodes: ArcSwap<Vec<Arc<Node>>>,
+    prober: Arc<Prober>,
     stopping: watch::Receiver<bool>,
     last: Mutex<Option<(Instant, bool)>>,
-}
-
-#[derive(Debug)]
-struct Node {
-    connector: Connector,
-    authority: String,
 }
 
 impl Readiness {
     pub(super) fn new(
         shared: Arc<Shared>,
-        upstream: &Upstream,
+        prober: Arc<Prober>,
         stopping: watch::Receiver<bool>,
-    ) -> io::Result<Arc<Self>> {
-        let nodes = ArcSwap::from_pointee(nodes(upstream)?);
-        Ok(Arc::new(Self { shared, nodes, stopping, last: Mutex::new(None) }))
+    ) -> Arc<Self> {
+        Arc::new(Self { shared, prober, stopping, last: Mutex::new(None) })
     }
 
-    /// Asks the nodes of `upstream` from now on.
-    pub(super) fn follow(&self, upstream: &Upstream) -> io::Result<()> {
-        self.nodes.store(Arc::new(nodes(upstream)?));
-        Ok(())
+    /// Who asks the nodes.
+    pub(super) fn prober(&self) -> &Prober {
+        &self.prober
     }
 
     /// The counts, for `/metrics`.
@@ -86,42 +67,8 @@ impl Readiness {
         {
             return answers;
         }
-        let mut asking: JoinSet<bool> = self.nodes.load().iter().map(|node| ask(Arc::clone(node))).collect();
-        let mut answers = false;
-        while let Some(answered) = asking.join_next().await {
-            if matches!(answered, Ok(true)) {
-                answers = true;
-                break;
-            }
-        }
+        let answers = self.prober.any_answers().await;
         *last = Some((Instant::now(), answers));
         answers
     }
-}
-
-fn nodes(upstream: &Upstream) -> io::Result<Vec<Arc<Node>>> {
-    let node = |endpoint: &crate::endpoint::Endpoint| {
-        let connector = Connector::new(endpoint.clone(), PATIENCE)?;
-        Ok(Arc::new(Node { connector, authority: endpoint.authority() }))
-    };
-    upstream.endpoints.iter().map(node).collect()
-}
-
-async fn ask(node: Arc<Node>) -> bool {
-    timeout(PATIENCE, status(&node)).await.is_ok_and(|status| status.is_ok_and(|status| status < 500))
-}
-
-/// MinIO's own readiness; another store answers with some 4xx, which shows that it answers.
-/// <https://min.io/docs/minio/linux/operations/monitoring/healthcheck-probe.html>
-async fn status(node: &Node) -> Result<u16, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = TokioIo::new(node.connector.connect().await?);
-    let (mut sender, connection) = http1::handshake(stream).await?;
-    let request = Request::get("/minio/health/ready")
-        .header(header::HOST, &node.authority)
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())?;
-    let connection = tokio::spawn(connection);
-    let status = sender.send_request(request).await.map(|answer| answer.status().as_u16());
-    connection.abort();
-    Ok(status?)
 }

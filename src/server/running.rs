@@ -4,6 +4,7 @@ use super::Ended;
 use super::health::Readiness;
 use super::inherited::Inherited;
 use super::listening::{Change, Listening};
+use super::probe::Prober;
 use super::sessions::Sessions;
 use super::worker::{self, Workers};
 use crate::browser::AllowedHosts;
@@ -14,11 +15,13 @@ use crate::generation::{Generation, MappingState, Shared};
 use crate::log;
 use crate::metrics::Metrics;
 use crate::multipart::Budget;
+use crate::nodes::NodeBoard;
 use crate::session_table::Clock;
 use arc_swap::ArcSwap;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// A server that serves.
 pub(super) struct Running {
@@ -41,12 +44,16 @@ impl Running {
     ) -> io::Result<Self> {
         let (metrics, sessions) = (Arc::new(Metrics::default()), Sessions::new(&config));
         let states = sessions.begin(&config, &metrics);
-        let generation = generation(&config, states, &change.ids);
+        let nodes = Arc::new(NodeBoard::new(&config.upstream.endpoints, Instant::now()));
+        metrics.show_nodes(&nodes);
+        let prober = Prober::new(&config.upstream.endpoints, &nodes)?;
+        tokio::spawn(Arc::clone(&prober).run_until(stopping.clone()));
+        let generation = generation(&config, states, nodes, &change.ids);
         metrics.reloads.took_effect(Clock::SYSTEM.now(), false);
         let generation = ArcSwap::from_pointee(generation);
         let buffers = Budget::new(config.limits.upload_buffer);
         let shared = Arc::new(Shared { generation, metrics, buffers, clock: Clock::SYSTEM });
-        let ready = Readiness::new(Arc::clone(&shared), &config.upstream, stopping.clone())?;
+        let ready = Readiness::new(Arc::clone(&shared), prober, stopping.clone());
         let workers = worker::start(workers_wanted, &shared, stopping)?;
         let listening = Listening::default();
         let mut running = Self { config, workers_wanted, shared, sessions, listening, workers, ready };
@@ -78,12 +85,19 @@ impl Running {
         }
         let mut nothing = Inherited::default();
         let change = self.listening.plan(&config.listeners, self.workers_wanted, &mut nothing)?;
-        self.ready.follow(&config.upstream).map_err(|error| vec![error.to_string()])?;
-
         let before = self.shared.generation.load_full();
+        let endpoints = &config.upstream.endpoints;
+        let nodes = if before.upstream.endpoints == *endpoints {
+            Arc::clone(&before.nodes)
+        } else {
+            Arc::new(NodeBoard::new(endpoints, Instant::now()))
+        };
+        self.ready.prober().follow(endpoints, &nodes).map_err(|error| vec![error.to_string()])?;
+        self.shared.metrics.show_nodes(&nodes);
+
         let states = self.sessions.follow(&config, (&self.config, &before), &self.shared.metrics);
         let kept = states.iter().filter(|state| before.states.iter().any(|old| same(old, state))).count();
-        let next = generation(&config, states, &change.ids);
+        let next = generation(&config, states, nodes, &change.ids);
         self.shared.generation.store(Arc::new(next));
         drop(before);
         log::set_level(config.log.level);
@@ -135,7 +149,12 @@ fn same(one: &MappingState, other: &MappingState) -> bool {
 }
 
 /// `ids` are those of the configuration's listeners, in their order.
-fn generation(config: &Config, states: Vec<MappingState>, ids: &[ListenerId]) -> Generation {
+fn generation(
+    config: &Config,
+    states: Vec<MappingState>,
+    nodes: Arc<NodeBoard>,
+    ids: &[ListenerId],
+) -> Generation {
     let mut mappings = config.mappings.clone();
     for mapping in &mut mappings {
         // One that is not there would be nobody's, never everybody's.
@@ -157,6 +176,7 @@ fn generation(config: &Config, states: Vec<MappingState>, ids: &[ListenerId]) ->
         hosts: listeners.iter().map(hosts).collect(),
         listeners,
         upstream: config.upstream.clone(),
+        nodes,
         limits: config.limits.clone(),
         access_log: config.log.access,
     }

@@ -1,0 +1,36 @@
+//! How Prometheus reads what is known of the nodes.
+
+use super::encode::counter;
+use crate::nodes::{NodeBoard, NodeIndex};
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::MetricType;
+use std::fmt;
+
+pub(super) fn encode_nodes(board: &NodeBoard, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Requests sent again, to another node";
+    let mut metric = encoder.encode_descriptor("retries", help, None, MetricType::Counter)?;
+    counter(&mut metric, board.retries())?;
+    let help = "Attempts at a request, by node";
+    let mut family = encoder.encode_descriptor("node_requests", help, None, MetricType::Counter)?;
+    for node in board.nodes() {
+        counter(&mut family.encode_family(&[("node", node.name())])?, node.requests())?;
+    }
+    let help = "How often a worker began to pass a node over";
+    let mut family = encoder.encode_descriptor("node_ejections", help, None, MetricType::Counter)?;
+    for node in board.nodes() {
+        counter(&mut family.encode_family(&[("node", node.name())])?, node.ejections())?;
+    }
+    let help = "Workers that pass a node over now";
+    let mut family = encoder.encode_descriptor("node_ejected", help, None, MetricType::Gauge)?;
+    for node in board.nodes() {
+        let workers = i64::try_from(node.ejecting_workers()).unwrap_or(i64::MAX);
+        family.encode_family(&[("node", node.name())])?.encode_gauge(&workers)?;
+    }
+    let help = "Whether a node answered when it was last asked for its health";
+    let mut family = encoder.encode_descriptor("node_up", help, None, MetricType::Gauge)?;
+    for (index, node) in board.nodes().iter().enumerate() {
+        let up = i64::from(board.is_up(NodeIndex(index)));
+        family.encode_family(&[("node", node.name())])?.encode_gauge(&up)?;
+    }
+    Ok(())
+}
