@@ -4,7 +4,9 @@
 
 #![cfg(test)]
 
+mod cluster;
 mod commands;
+mod faults;
 mod harness;
 mod life;
 mod limits;

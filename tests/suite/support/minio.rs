@@ -42,7 +42,7 @@ pub(crate) struct Minio {
 impl Minio {
     /// Starts a server with no data on a free port.
     pub(crate) fn start() -> Self {
-        Self::start_programs(Programs { minio: named_in("MINIO_BIN"), mc: named_in("MC_BIN") })
+        Self::start_programs(Self::programs())
     }
 
     /// [`Self::start`] with programs that the environment does not name.
@@ -58,6 +58,16 @@ impl Minio {
             }
         }
         panic!("minio found each of five free ports taken")
+    }
+
+    /// A server that was started as one node of several; it cannot be restarted.
+    pub(super) fn of_node(address: SocketAddr, root: Keys, process: Killed, folder: TempDir) -> Self {
+        Self { address, root, programs: Self::programs(), process, folder }
+    }
+
+    /// The programs that the environment names.
+    pub(super) fn programs() -> Programs {
+        Programs { minio: named_in("MINIO_BIN"), mc: named_in("MC_BIN") }
     }
 
     /// Ends the server at once and starts it again, at the same address with the same data.
@@ -146,21 +156,8 @@ impl Minio {
 /// The log of one that is not.
 fn launch(minio: &Path, address: SocketAddr, root: &Keys, folder: &Path) -> Result<Killed, String> {
     let log = folder.join("log");
-    let out = File::create(&log).unwrap();
-    let mut process = Killed(
-        Command::new(minio)
-            .args(["server", "--address", &address.to_string()])
-            .arg(folder.join("data"))
-            .env("MINIO_ROOT_USER", &root.access_key)
-            .env("MINIO_ROOT_PASSWORD", &root.secret_key)
-            .env("MINIO_BROWSER", "off")
-            .env("MINIO_CI_CD", "1")
-            .stdin(Stdio::null())
-            .stdout(out.try_clone().unwrap())
-            .stderr(out)
-            .spawn()
-            .unwrap(),
-    );
+    let drives = [folder.join("data").into_os_string().into_string().unwrap()];
+    let mut process = spawn(minio, address, root, &log, &drives);
     // The log line says that the port is this server's own, which an answer alone does not: another's
     // server may have taken the port first.
     let said = || fs::read_to_string(&log).unwrap();
@@ -173,12 +170,33 @@ fn launch(minio: &Path, address: SocketAddr, root: &Keys, folder: &Path) -> Resu
     if ready == Some(true) { Ok(process) } else { Err(said()) }
 }
 
+/// Starts a server and does not wait for it.
+pub(super) fn spawn(minio: &Path, address: SocketAddr, root: &Keys, log: &Path, drives: &[String]) -> Killed {
+    let out = File::create(log).unwrap();
+    Killed(
+        Command::new(minio)
+            .args(["server", "--address", &address.to_string()])
+            .args(drives)
+            .env("MINIO_ROOT_USER", &root.access_key)
+            .env("MINIO_ROOT_PASSWORD", &root.secret_key)
+            .env("MINIO_BROWSER", "off")
+            .env("MINIO_CI_CD", "1")
+            // In a container a server does not take a loopback address for its own unless it is told to.
+            .env("_MINIO_SERVER_LOCAL", address.to_string())
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .spawn()
+            .unwrap(),
+    )
+}
+
 fn is_live(address: SocketAddr) -> bool {
     http::get(address, "/minio/health/live").is_ok_and(|answer| answer.status() == 200)
 }
 
 /// An address that was free a moment ago.
-fn free_address() -> SocketAddr {
+pub(super) fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 

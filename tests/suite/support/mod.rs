@@ -2,6 +2,8 @@
 //!
 //! Everything here panics where a set-up fails and says what was seen; nothing skips.
 
+pub(crate) mod cluster;
+pub(crate) mod faults;
 pub(crate) mod http;
 pub(crate) mod keys;
 pub(crate) mod minio;

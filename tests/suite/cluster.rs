@@ -1,0 +1,164 @@
+//! A real MinIO of four nodes, of which nodes are killed and returned under load.
+
+use crate::support::cluster::Cluster;
+use crate::support::http::{self, Connection};
+use crate::support::keys::Keys;
+use crate::support::process::wait_for;
+use crate::support::proxy::Proxy;
+use crate::support::sigv4::direct;
+use crate::support::world::{self, config, corner, outcome};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+
+const SCOPES: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list"), ("tmp", "inbox/", "write")];
+const CLIENTS: usize = 3;
+const WORKERS: u64 = 2;
+/// Larger than what travels at once, so that answers are under way when a node dies.
+const LARGE: usize = 1 << 20;
+
+/// What the clients saw.
+#[derive(Default)]
+struct Seen {
+    /// GETs that were answered with anything but the whole object.
+    refused: Vec<String>,
+    /// GETs whose answer broke off.
+    broken: Vec<String>,
+    /// PUTs that were not said to have worked.
+    failed: Vec<String>,
+    /// Keys that were said to be stored.
+    stored: Vec<String>,
+}
+
+/// Clients that get and put until they are stopped.
+struct Load {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
+    clients: Vec<JoinHandle<Seen>>,
+}
+
+impl Load {
+    fn start(address: SocketAddr) -> Self {
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let clients = (0..CLIENTS)
+            .map(|number| {
+                let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
+                thread::spawn(move || {
+                    let mut seen = Seen::default();
+                    let mut round = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        get(address, "/tmp/media/hello.txt", b"hello, media\n".len(), &mut seen);
+                        get(address, "/tmp/media/large", LARGE, &mut seen);
+                        put(address, format!("inbox/{number}-{round}"), &mut seen);
+                        answered.fetch_add(3, Ordering::Relaxed);
+                        round += 1;
+                    }
+                    seen
+                })
+            })
+            .collect();
+        Self { stop, answered, clients }
+    }
+
+    /// Lets the load go on until so many more requests were made.
+    fn pass(&self, more: u64) {
+        let goal = self.answered.load(Ordering::Relaxed) + more;
+        let passed = wait_for(|| (self.answered.load(Ordering::Relaxed) >= goal).then_some(()));
+        assert!(passed.is_some(), "the load stands still");
+    }
+
+    fn finish(self) -> Seen {
+        self.stop.store(true, Ordering::Relaxed);
+        self.clients.into_iter().map(|client| client.join().unwrap()).fold(
+            Seen::default(),
+            |mut all, seen| {
+                all.refused.extend(seen.refused);
+                all.broken.extend(seen.broken);
+                all.failed.extend(seen.failed);
+                all.stored.extend(seen.stored);
+                all
+            },
+        )
+    }
+}
+
+fn get(address: SocketAddr, target: &str, length: usize, seen: &mut Seen) {
+    let mut connection = Connection::open(address).unwrap();
+    connection.send(&http::request_bytes("GET", target, &[], b"")).unwrap();
+    let head = match connection.read_head() {
+        Ok(head) => head,
+        Err(error) => return seen.refused.push(format!("{target}: no answer: {error}")),
+    };
+    let mut body = Vec::new();
+    match connection.read_body("GET", &head, &mut body) {
+        Ok(_) if head.status == 200 && body.len() == length => {}
+        Ok(_) => seen.refused.push(format!(
+            "{target}: {} {}",
+            head.status,
+            String::from_utf8_lossy(&body[..body.len().min(300)])
+        )),
+        Err(error) => seen.broken.push(format!("{target}: {error}")),
+    }
+}
+
+fn put(address: SocketAddr, key: String, seen: &mut Seen) {
+    match http::request(address, "PUT", &format!("/tmp/{key}"), &[], key.as_bytes()) {
+        Ok(answer) if answer.status() == 200 => seen.stored.push(key),
+        Ok(answer) => seen.failed.push(format!("{key}: {}", outcome(&answer))),
+        Err(error) => seen.failed.push(format!("{key}: {error}")),
+    }
+}
+
+fn start_proxy(cluster: &Cluster, issuer: &Keys) -> Proxy {
+    let first = cluster.addresses[0];
+    let all: Vec<_> = cluster.addresses.iter().map(|address| format!("\"http://{address}\"")).collect();
+    let more = format!("[limits]\nworkers = {WORKERS}\n");
+    let text = config(first, first, &[corner("all", SCOPES)], &more);
+    world::start(&text.replace(&format!("[\"http://{first}\"]"), &format!("[{}]", all.join(", "))), issuer)
+}
+
+/// How often the proxy turned to a node.
+fn requests(proxy: &Proxy, node: SocketAddr) -> u64 {
+    let text = http::get(proxy.address("admin"), "/metrics").unwrap().text();
+    let series = format!("scopegate_node_requests_total{{node=\"{node}\"}} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&series));
+    value.unwrap_or_else(|| panic!("no {series} in {text}")).parse().unwrap()
+}
+
+#[test]
+fn nodes_killed_and_returned_under_load() {
+    const KILLED: [usize; 2] = [1, 2];
+    let mut cluster = Cluster::start();
+    let issuer = cluster.first.seed_issuer();
+    cluster.first.put("tmp/media/large", &vec![b'x'; LARGE]);
+    let proxy = start_proxy(&cluster, &issuer);
+    let load = Load::start(proxy.address("all"));
+    load.pass(30);
+    for address in &cluster.addresses {
+        assert!(requests(&proxy, *address) > 0, "{address} gets nothing");
+    }
+    for node in KILLED {
+        let address = cluster.addresses[node];
+        cluster.kill(node);
+        load.pass(12);
+        let before = requests(&proxy, address);
+        load.pass(45);
+        let tried = requests(&proxy, address) - before;
+        assert!(tried <= 4 * WORKERS, "a dead node was turned to {tried} times");
+        cluster.restart(node);
+        let before = requests(&proxy, address);
+        let back = wait_for(|| (requests(&proxy, address) >= before + 8).then_some(()));
+        assert!(back.is_some(), "{address} gets nothing after its return:\n{}", proxy.stderr());
+    }
+    let seen = load.finish();
+    assert!(seen.refused.is_empty(), "GETs failed: {:?}", seen.refused);
+    // Only what was being read from a node when it was killed.
+    assert!(seen.broken.len() <= CLIENTS * KILLED.len(), "GETs broke off: {:?}", seen.broken);
+    assert!(seen.failed.len() <= CLIENTS * KILLED.len() * 4, "PUTs failed: {:?}", seen.failed);
+    assert!(!seen.stored.is_empty());
+    for key in &seen.stored {
+        let there = direct(&cluster.first, &issuer, "GET", &format!("/tmp/{key}"), &[], b"");
+        assert_eq!((there.status(), there.text()), (200, key.clone()), "it was said to be stored");
+    }
+}

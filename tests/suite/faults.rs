@@ -1,0 +1,160 @@
+//! Stores and networks that fail: what the client sees, that nothing is left over, and that no success is reported for
+//! what did not happen.
+
+mod answers;
+mod nodes;
+mod relayed;
+mod strict;
+mod sts;
+mod uploads;
+
+use crate::support::faults::{Scripted, Step};
+use crate::support::http;
+use crate::support::http::{Connection, Response, request_bytes};
+use crate::support::keys::Keys;
+use crate::support::process::wait_for;
+use crate::support::proxy::Proxy;
+use crate::support::record::Recorder;
+use crate::support::world::{self, config, corner, outcome};
+use std::net::SocketAddr;
+use std::thread;
+
+const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];
+
+/// Short, so that what stands still is given up while the test looks.
+const LIMITS: &str =
+    "[limits]\nstall_timeout = \"500ms\"\nresponse_timeout = \"1s\"\nsession_wait = \"500ms\"\nworkers = 1\n";
+
+const SESSION: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>K</AccessKeyId>\
+    <SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration>\
+    </Credentials></AssumeRoleResult></AssumeRoleResponse>";
+
+/// What a client asks for; the answer's body, where there is one, is the store's.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    name: &'static str,
+    method: &'static str,
+    target: &'static str,
+    body: usize,
+}
+
+const fn ask(name: &'static str, method: &'static str, target: &'static str, body: usize) -> Ask {
+    Ask { name, method, target, body }
+}
+
+/// Every kind of request that has an answer with a body.
+const ASKS: [Ask; 7] = [
+    ask("get", "GET", "/tmp/inbox/a", 0),
+    ask("list", "GET", "/tmp?list-type=2&prefix=inbox/", 0),
+    ask("create", "POST", "/tmp/inbox/a?uploads", 0),
+    ask("put", "PUT", "/tmp/inbox/a", 4),
+    ask("put large", "PUT", "/tmp/inbox/a", 3 << 20),
+    ask("part", "PUT", "/tmp/inbox/a?partNumber=1&uploadId=u", 3 << 20),
+    ask("complete", "POST", "/tmp/inbox/a?uploadId=u", 200),
+];
+
+/// Sends a request as a client that looks for an answer even where its body is not taken, and says what came: an
+/// outcome, or `broken` where the answer is visibly none.
+fn send(address: SocketAddr, ask: Ask) -> (String, Option<Response>) {
+    let mut connection = Connection::open(address).unwrap();
+    let _not_taken = connection.send(&request_bytes(ask.method, ask.target, &[], &vec![b'x'; ask.body]));
+    match connection.read_response(ask.method) {
+        Ok(answer) => (outcome(&answer), Some(answer)),
+        Err(_) => ("broken".to_owned(), None),
+    }
+}
+
+/// A proxy before a scripted store.
+struct Fixture {
+    proxy: Proxy,
+    store: Scripted,
+    _sts: Recorder,
+    files: usize,
+}
+
+impl Fixture {
+    fn start() -> Self {
+        let store = Scripted::start(good());
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{SESSION}", SESSION.len());
+        let sts = Recorder::start(answer.as_bytes());
+        let proxy = world::start(
+            &config(store.address(), sts.address(), &[corner("all", ALL)], LIMITS),
+            &Keys::random("issuer"),
+        );
+        // The session is minted and every lasting file is open.
+        assert_eq!(send(proxy.address("all"), ASKS[0]).0, "200");
+        let files = settled(&proxy);
+        Self { proxy, store, _sts: sts, files }
+    }
+
+    /// What a client sees when the store plays this.
+    fn see(&self, ask: Ask, script: &[Step]) -> (String, Option<Response>) {
+        self.store.play(script.to_vec());
+        send(self.proxy.address("all"), ask)
+    }
+
+    /// [`Self::see`] for several at once.
+    fn see_all(&self, asks: &[Ask], script: &[Step]) -> Vec<(Ask, String, Option<Response>)> {
+        self.store.play(script.to_vec());
+        let address = self.proxy.address("all");
+        thread::scope(|scope| {
+            let asking: Vec<_> =
+                asks.iter().map(|ask| (*ask, scope.spawn(move || send(address, *ask)))).collect();
+            let seen = asking.into_iter().map(|(ask, seen)| (ask, seen.join().unwrap()));
+            seen.map(|(ask, (seen, answer))| (ask, seen, answer)).collect()
+        })
+    }
+
+    /// Nothing is left over of what was begun, and a good store is served from as before.
+    fn finish(self) {
+        self.store.play(good());
+        assert_eq!(send(self.proxy.address("all"), ASKS[0]).0, "200", "{}", self.proxy.stderr());
+        let back = wait_for(|| (settled(&self.proxy) <= self.files).then_some(()));
+        assert!(back.is_some(), "{} files open, {} before", open_files(&self.proxy), self.files);
+        let log = self.proxy.stderr();
+        assert!(!log.contains("panicked"), "{log}");
+    }
+}
+
+/// The number of open files once no request runs and no client is connected.
+fn settled(proxy: &Proxy) -> usize {
+    let idle = wait_for(|| {
+        let text = http::get(proxy.address("admin"), "/metrics").unwrap().text();
+        ["scopegate_requests_in_flight 0\n", "scopegate_connections 0\n"]
+            .iter()
+            .all(|line| text.contains(line))
+            .then_some(())
+    });
+    assert!(idle.is_some(), "something is still under way: {}", proxy.stderr());
+    open_files(proxy)
+}
+
+fn open_files(proxy: &Proxy) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", proxy.id())).unwrap().count()
+}
+
+/// Resident memory in KiB.
+fn resident(proxy: &Proxy) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// An answer of a store that is well.
+fn good() -> Vec<Step> {
+    vec![
+        Step::Head,
+        Step::Body,
+        Step::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody".to_vec()),
+    ]
+}
+
+/// The whole request is taken and this is sent.
+fn answers(bytes: &[u8]) -> Vec<Step> {
+    vec![Step::Head, Step::Body, Step::Send(bytes.to_vec())]
+}
+
+/// Whether what was seen is one of `a or b`.
+fn is_one_of(seen: &str, expected: &str) -> bool {
+    expected.split(" or ").any(|one| one == seen)
+}
