@@ -118,3 +118,12 @@ fn an_early_answer_is_read_although_the_connection_is_reset_after_it() {
     }
     fixture.finish();
 }
+
+/// A body that ends with the connection could end anywhere.
+#[test]
+fn an_answer_without_a_length_is_not_known_to_be_whole() {
+    let fixture = Fixture::start();
+    let wrong = wrong(&fixture, "until closed", &answers(b"HTTP/1.1 200 OK\r\n\r\nbody"), NO_SUCCESS);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    fixture.finish();
+}
