@@ -257,9 +257,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Err(malformed) => return self.break_off(Broken::Malformed(malformed).into()),
             }
             match self.bytes.poll_fill_body(cx, self.decoder.left()) {
-                Poll::Ready(Ok(0)) if matches!(self.decoder, Decoder::UntilClose) => {
-                    self.decoder = Decoder::new(Framing::Empty);
-                }
                 Poll::Ready(Ok(0)) => return self.break_off(Broken::Short.into()),
                 Poll::Ready(Ok(read)) => self.stall.progress(read),
                 Poll::Ready(Err(error)) => return self.break_off(error.into()),

@@ -11,7 +11,6 @@ pub(super) enum Decoder {
     /// So many bytes are left.
     Length(u64),
     Chunked(Box<Chunked>),
-    UntilClose,
 }
 
 impl Decoder {
@@ -20,7 +19,6 @@ impl Decoder {
             Framing::Empty => Self::Length(0),
             Framing::Length(length) => Self::Length(length),
             Framing::Chunked => Self::Chunked(Box::default()),
-            Framing::UntilClose => Self::UntilClose,
         }
     }
 
@@ -32,13 +30,12 @@ impl Decoder {
         match self {
             Self::Length(0) => Ok(Decoded::End),
             Self::Chunked(chunked) => chunked.decode(buf),
-            Self::Length(_) | Self::UntilClose if buf.is_empty() => Ok(Decoded::More),
+            Self::Length(_) if buf.is_empty() => Ok(Decoded::More),
             Self::Length(left) => {
                 let here = usize::try_from(*left).unwrap_or(usize::MAX).min(buf.len());
                 *left -= here as u64;
                 Ok(Decoded::Data(buf.split_to(here).freeze()))
             }
-            Self::UntilClose => Ok(Decoded::Data(buf.split().freeze())),
         }
     }
 
@@ -47,7 +44,6 @@ impl Decoder {
         match self {
             Self::Length(left) => *left == 0,
             Self::Chunked(chunked) => chunked.is_over(),
-            Self::UntilClose => false,
         }
     }
 
@@ -55,7 +51,7 @@ impl Decoder {
     pub(super) fn left(&self) -> Option<u64> {
         match self {
             Self::Length(left) => Some(*left),
-            Self::Chunked(_) | Self::UntilClose => None,
+            Self::Chunked(_) => None,
         }
     }
 }

@@ -15,8 +15,6 @@ pub enum Framing {
     Length(u64),
     /// With the last chunk.
     Chunked,
-    /// With the connection; responses only.
-    UntilClose,
 }
 
 impl Framing {

@@ -34,8 +34,10 @@ impl ResponseHead {
         let bodiless = *method == Method::HEAD
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let framing = if bodiless { Framing::Empty } else { named.unwrap_or(Framing::UntilClose) };
-        let keep_alive = keep_alive(&headers, version) && framing != Framing::UntilClose;
+        // A body that ends with the connection looks whole when it was cut off.
+        let unknown = Malformed::message("it does not say where its body ends");
+        let framing = if bodiless { Framing::Empty } else { named.ok_or(unknown)? };
+        let keep_alive = keep_alive(&headers, version);
         Ok(Self { status, headers, framing, keep_alive })
     }
 }
@@ -73,7 +75,7 @@ mod tests {
         let cases = [
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Some((200, Framing::Length(5), true))),
             ("HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n", Some((200, Framing::Chunked, true))),
-            ("HTTP/1.1 200 \r\n\r\n", Some((200, Framing::UntilClose, false))),
+            ("HTTP/1.1 200 \r\n\r\n", None),
             ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", Some((200, Framing::Length(5), false))),
             (
                 "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nConnection: close\r\n\r\n",

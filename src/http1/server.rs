@@ -84,12 +84,13 @@ where
             Next::Head(head) => head,
             Next::Malformed(malformed) => {
                 let exchange = Exchange { method: Method::GET, version: Version::HTTP_11, keep_alive: false };
-                connection.respond(&exchange, service.refuse(&malformed)).await?;
+                Box::pin(connection.respond(&exchange, service.refuse(&malformed))).await?;
                 return connection.linger().await;
             }
             Next::Over => return connection.shutdown().await,
         };
-        let persists = connection.exchange(head, service, &mut stopping).await?;
+        // In a box of its own, so that an idle connection does not hold its room.
+        let persists = Box::pin(connection.exchange(head, service, &mut stopping)).await?;
         if !persists {
             return connection.linger().await;
         }
@@ -201,8 +202,7 @@ impl<S: Transport> Connection<S> {
         *request.version_mut() = version;
         *request.headers_mut() = headers;
         let response = {
-            // In a box of its own, so that an idle connection does not hold its room.
-            let mut answering = Box::pin(service.call(request));
+            let mut answering = pin!(service.call(request));
             poll_fn(|cx| match answering.as_mut().poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Ok(response)),
                 Poll::Pending => self.io.borrow_mut().poll_gone(cx).map(Err),

@@ -48,42 +48,46 @@ impl LazyTimer {
 /// open.
 const MIN_PROGRESS: u64 = 1024;
 
-/// Finds out that a transfer stands still.
+/// Finds out that a transfer stands still. Only the time in which its peer is awaited counts.
 #[derive(Debug)]
 pub struct StallTimer {
     limit: Duration,
-    /// Bytes since the time began to run; `None` while it does not.
-    moved: Option<u64>,
+    /// Bytes that moved, and time that was waited, since the last real progress.
+    moved: u64,
+    waited: Duration,
+    /// Since when it waits.
+    since: Option<Instant>,
     timer: Option<LazyTimer>,
 }
 
 impl StallTimer {
     /// A timer that allows `limit` without progress.
     pub fn new(limit: Duration) -> Self {
-        Self { limit, moved: None, timer: None }
+        Self { limit, moved: 0, waited: Duration::ZERO, since: None, timer: None }
     }
 
     /// So many bytes moved.
     pub fn progress(&mut self, bytes: usize) {
-        if let Some(moved) = &mut self.moved {
-            *moved += bytes as u64;
-            if *moved >= MIN_PROGRESS {
-                self.moved = None;
-            }
+        let Some(since) = self.since.take() else { return };
+        self.waited += since.elapsed();
+        self.moved += bytes as u64;
+        if self.moved >= MIN_PROGRESS {
+            self.rest();
         }
     }
 
     /// What was awaited is over: the next wait has all its time again.
     pub fn rest(&mut self) {
-        self.moved = None;
+        (self.moved, self.waited, self.since) = (0, Duration::ZERO, None);
     }
 
     /// Nothing moves; whether that has gone on for too long.
     pub fn poll_stalled(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.moved.is_none() {
-            let deadline = Instant::now() + self.limit;
+        if self.since.is_none() {
+            let now = Instant::now();
+            let deadline = now + self.limit.saturating_sub(self.waited);
             self.timer.get_or_insert_with(|| LazyTimer::new(deadline)).set(deadline);
-            self.moved = Some(0);
+            self.since = Some(now);
         }
         self.timer.as_mut().is_some_and(|timer| timer.poll(cx).is_ready())
     }
@@ -109,6 +113,19 @@ mod tests {
         timer.set(Instant::now() + LIMIT);
         poll_fn(|cx| timer.poll(cx)).await;
         assert_eq!(start.elapsed(), 3 * LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_waiting_counts() {
+        let mut timer = StallTimer::new(LIMIT);
+        for _ in 0..5 {
+            assert!(!poll_fn(|cx| Poll::Ready(timer.poll_stalled(cx))).await);
+            timer.progress(1);
+            advance(LIMIT * 2).await;
+        }
+        assert!(!poll_fn(|cx| Poll::Ready(timer.poll_stalled(cx))).await);
+        advance(LIMIT).await;
+        assert!(poll_fn(|cx| Poll::Ready(timer.poll_stalled(cx))).await);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,11 +7,14 @@ use crate::generation::MappingState;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::mint::{Mint, MintError, MintRequest};
+use crate::multipart::Budget;
+use crate::nodes::NodeBoard;
 use crate::session::Minted;
 use crate::session_table::{Clock, Keeper, MintBudget};
 use arc_swap::ArcSwap;
 use http_body_util::{BodyExt, Empty};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// An STS that is never asked.
 struct Unasked;
@@ -44,7 +47,9 @@ fn state(config: &Config, metrics: &Metrics) -> MappingState {
 fn proxy(clock: Clock) -> Proxy {
     let config = Config::parse(EXAMPLE, &Fake).unwrap();
     let metrics = Arc::new(Metrics::default());
+    let nodes = Arc::new(NodeBoard::new(&config.upstream.endpoints, Instant::now()));
     let generation = Arc::new(Generation {
+        nodes,
         states: vec![state(&config, &metrics)],
         hosts: Vec::new(),
         listeners: Vec::new(),
@@ -53,8 +58,13 @@ fn proxy(clock: Clock) -> Proxy {
         access_log: false,
         mappings: config.mappings,
     });
-    let pool = Pool::new(&generation.upstream.endpoints, &generation.limits).unwrap();
-    let shared = Shared { generation: ArcSwap::from(Arc::clone(&generation)), metrics, clock };
+    let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes).unwrap();
+    let shared = Shared {
+        generation: ArcSwap::from(Arc::clone(&generation)),
+        metrics,
+        buffers: Budget::new(1 << 20),
+        clock,
+    };
     Proxy::new(Arc::new(shared), generation, pool)
 }
 

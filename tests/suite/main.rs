@@ -7,6 +7,7 @@
 mod cluster;
 mod commands;
 mod faults;
+mod framing;
 mod harness;
 mod life;
 mod limits;

@@ -383,3 +383,17 @@ async fn a_stop_lets_the_running_request_end_and_a_new_connection_begin() {
     })
     .await;
 }
+
+/// What an idle connection costs is its task and its state: the room for a request is taken when one comes.
+#[tokio::test]
+async fn an_idle_connection_is_small() {
+    let (_client, server) = duplex(1);
+    let mirror = Mirror::default();
+    let serving = serve(server, &mirror, LIMITS, std::future::pending());
+    assert!(size_of_val(&serving) <= 640, "{} bytes of a task", size_of_val(&serving));
+    assert!(
+        size_of::<Io<tokio::net::TcpStream>>() <= 512,
+        "{} bytes of state",
+        size_of::<Io<tokio::net::TcpStream>>()
+    );
+}
