@@ -258,7 +258,7 @@ fn check_tells_what_is_wrong_and_where() {
         }
         assert!(!said.contains(&*issuer.secret_key));
     };
-    live(&good, &[env[0], ("ISSUER_SECRET", "wrong")], &["WRONG mapping \"client\"", "secret_key"]);
+    live(&good, &[env[0], ("ISSUER_SECRET", "not-this-one")], &["WRONG mapping \"client\"", "secret_key"]);
     live(
         &good.replace("bucket = \"tmp\"", "bucket = \"absent\""),
         &env,
@@ -287,7 +287,7 @@ fn an_address_that_is_taken_is_an_error() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("proxy.toml");
     let good = config(address, address, &[corner("client", &[("tmp", "media/", "read")])], "");
-    let env = [("ISSUER_KEY", "a"), ("ISSUER_SECRET", "b")];
+    let env = [("ISSUER_KEY", "issuer"), ("ISSUER_SECRET", "not-for-the-log")];
     let listener = format!("name = \"client\"\naddress = \"{address}\"");
     std::fs::write(&path, good.replace("name = \"client\"\naddress = \"127.0.0.1:0\"", &listener)).unwrap();
     let output = scopegate(&["serve", "--config", path.to_str().unwrap()], &env, b"");

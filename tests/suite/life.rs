@@ -79,7 +79,7 @@ fn an_inherited_socket_is_the_one_that_the_configuration_means() {
                 .env("LISTEN_FDS", "1")
                 .env("LISTEN_FDNAMES", name)
                 .env("ISSUER_KEY", "issuer")
-                .env("ISSUER_SECRET", "secret")
+                .env("ISSUER_SECRET", "not-for-the-log")
                 .stdin(std::os::fd::OwnedFd::from(socket.try_clone().unwrap()))
                 .stderr(Stdio::piped())
                 .spawn()
@@ -114,8 +114,11 @@ fn a_service_manager_is_told_how_it_stands() {
     };
     let nobody = "127.0.0.1:9".parse().unwrap();
     let text = config(nobody, nobody, &[corner("reader", READER)], "");
-    let env =
-        [("ISSUER_KEY", "issuer"), ("ISSUER_SECRET", "secret"), ("NOTIFY_SOCKET", path.to_str().unwrap())];
+    let env = [
+        ("ISSUER_KEY", "issuer"),
+        ("ISSUER_SECRET", "not-for-the-log"),
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+    ];
     let proxy = Proxy::start(&text, &env);
     assert_eq!(told(), "READY=1\n");
     for config in ["[[listener]", &text] {
@@ -138,7 +141,7 @@ fn a_crash_leaves_nothing_in_the_way() {
     let text = config(nobody, nobody, &[corner("reader", READER)], "")
         .replacen("\"127.0.0.1:0\"\n[[mapping", &format!("\"unix:{}\"\n[[mapping", path.display()), 1)
         .replace("network = \"127.0.0.0/8\", ", "");
-    let env = [("ISSUER_KEY", "issuer"), ("ISSUER_SECRET", "secret")];
+    let env = [("ISSUER_KEY", "issuer"), ("ISSUER_SECRET", "not-for-the-log")];
     let mut proxy = Proxy::start(&text, &env);
     for _ in 0..2 {
         proxy.signal("KILL");

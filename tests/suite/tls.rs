@@ -87,7 +87,11 @@ fn a_machine_without_certificates_is_told_so_at_once() {
     std::fs::write(&path, config.replace("http://127.0.0.1", "https://localhost")).unwrap();
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
-    let env = [("ISSUER_KEY", "a"), ("ISSUER_SECRET", "b"), ("SSL_CERT_FILE", empty.to_str().unwrap())];
+    let env = [
+        ("ISSUER_KEY", "a"),
+        ("ISSUER_SECRET", "not-for-the-log"),
+        ("SSL_CERT_FILE", empty.to_str().unwrap()),
+    ];
     let output = scopegate(&["serve", "--config", path.to_str().unwrap()], &env, b"");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
