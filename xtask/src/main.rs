@@ -1,11 +1,12 @@
 //! The project's own tasks: `cargo xtask --help`.
 
+mod bench;
 mod cli;
 mod soak;
 mod test;
 mod tools;
 
-/// A real MinIO, a running proxy and a client: those of the tests.
+/// A real MinIO, a running proxy, a client and a signer: those of the tests.
 #[allow(
     dead_code,
     clippy::unwrap_used,
@@ -19,6 +20,8 @@ mod support {
     pub(crate) mod minio;
     pub(crate) mod process;
     pub(crate) mod proxy;
+    pub(crate) mod sigv4;
+    pub(crate) mod sts;
 }
 
 use std::{
@@ -54,6 +57,8 @@ fn run(task: Task) -> Result<ExitCode, String> {
             let tools = tools::set_up(&workspace()?)?;
             print(&format!("{}\n{}", tools.minio.display(), tools.mc.display()))
         }
+        Task::Bench(options) => bench::run(&workspace()?, &options),
+        Task::Origin => bench::origin::run(),
         Task::Soak(options) => soak::run(&workspace()?, &options),
         Task::Test(arguments) => test::run(&workspace()?, &arguments),
     }

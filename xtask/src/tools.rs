@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{complain, support::minio::Programs};
+use crate::{complain, support::minio::Programs, test::cargo};
 
 /// What to do where a tool is neither found nor can be built.
 const WITHOUT_GO: &str = "\
@@ -48,6 +48,23 @@ pub(crate) fn set_up(workspace: &Path) -> Result<Programs, String> {
 /// Where cargo builds.
 pub(crate) fn target_folder(workspace: &Path) -> PathBuf {
     workspace.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// Builds scopegate as it is deployed, and returns where it is.
+///
+/// # Errors
+/// Where the build fails.
+pub(crate) fn build_deployed(workspace: &Path) -> Result<PathBuf, String> {
+    complain("building the deployed binary (some minutes)");
+    let status = cargo()
+        .current_dir(workspace)
+        .args(["build", "--locked", "--package", "scopegate", "--profile", "dist", "--no-default-features"])
+        .status()
+        .map_err(|error| format!("cannot start cargo: {error}"))?;
+    if status.success() {
+        return Ok(target_folder(workspace).join("dist").join("scopegate"));
+    }
+    Err(format!("the build ended with {status}"))
 }
 
 fn find_or_install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {

@@ -12,7 +12,7 @@ mod tally;
 use std::{
     fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -20,7 +20,6 @@ use std::{
 use crate::{
     cli, complain, print,
     support::{http, keys::Keys, minio::Minio, proxy::Proxy},
-    test::cargo,
     tools,
 };
 
@@ -39,7 +38,7 @@ pub(crate) fn run(workspace: &Path, options: &cli::Soak) -> Result<ExitCode, Str
     let programs = tools::set_up(workspace)?;
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
-        None => build(workspace)?,
+        None => tools::build_deployed(workspace)?,
     };
     let noise = Noise::new();
     complain("starting MinIO and the proxy");
@@ -76,20 +75,6 @@ fn measure(proxy: Proxy, noise: &Noise, minutes: u64) -> Result<Summary, String>
     let sessions = metrics_of(proxy.address("admin")).map(|text| metrics::sessions(&text, &MAPPINGS));
     let (exit, stderr) = proxy.terminate();
     Ok(Summary { minutes, large, load, took, memory, sessions, exit, warnings: warnings(&stderr) })
-}
-
-/// The binary as it is deployed.
-fn build(workspace: &Path) -> Result<PathBuf, String> {
-    complain("building the deployed binary (some minutes)");
-    let status = cargo()
-        .current_dir(workspace)
-        .args(["build", "--locked", "--package", "scopegate", "--profile", "dist", "--no-default-features"])
-        .status()
-        .map_err(|error| format!("cannot start cargo: {error}"))?;
-    if status.success() {
-        return Ok(tools::target_folder(workspace).join("dist").join("scopegate"));
-    }
-    Err(format!("the build ended with {status}"))
 }
 
 /// The README's set-up, with the objects that the load reads.

@@ -1,0 +1,138 @@
+//! One connection of a client, and an exchange on it.
+
+use std::{net::SocketAddr, rc::Rc};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const BUFFER: usize = 256 << 10;
+
+/// A request, written once and sent often.
+#[derive(Clone)]
+pub(crate) struct Request {
+    head: Rc<[u8]>,
+    /// The length of the body that goes up.
+    up: u64,
+}
+
+impl Request {
+    pub(crate) fn get(target: &str) -> Self {
+        Self { head: format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").into_bytes().into(), up: 0 }
+    }
+
+    pub(crate) fn put(target: &str, length: u64) -> Self {
+        let head = format!(
+            "PUT {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        Self { head: head.into_bytes().into(), up: length }
+    }
+}
+
+/// A client's connection.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects; `buffer` is the most that is read at once.
+    pub(crate) async fn open(address: SocketAddr, buffer: usize) -> Result<Self, String> {
+        let stream = TcpStream::connect(address).await.map_err(|error| format!("cannot connect: {error}"))?;
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        Ok(Self { stream, buffer: vec![0; buffer] })
+    }
+
+    /// [`Self::open`] for bodies that are to arrive fast.
+    pub(crate) async fn fast(address: SocketAddr) -> Result<Self, String> {
+        Self::open(address, BUFFER).await
+    }
+
+    /// Sends a request, reads its answer to the end, and returns how many bytes of bodies went both ways.
+    ///
+    /// # Errors
+    /// Where the answer is no 200 of known length.
+    pub(crate) async fn exchange(&mut self, request: &Request) -> Result<u64, String> {
+        self.send(request).await?;
+        let mut left = self.head().await?;
+        let total = request.up + left.total;
+        while left.outstanding > 0 {
+            left.outstanding = left.outstanding.saturating_sub(self.read_some().await?);
+        }
+        Ok(total)
+    }
+
+    /// Sends a request whole.
+    pub(crate) async fn send(&mut self, request: &Request) -> Result<(), String> {
+        let broken = |error| format!("while sending: {error}");
+        self.stream.write_all(&request.head).await.map_err(broken)?;
+        let mut left = request.up;
+        while left > 0 {
+            // What the body is does not matter; what was read last will do.
+            let most = usize::try_from(left).unwrap_or(BUFFER).min(self.buffer.len());
+            self.stream.write_all(self.buffer.get(..most).unwrap_or_default()).await.map_err(broken)?;
+            left -= most as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads an answer's head.
+    pub(crate) async fn head(&mut self) -> Result<Body, String> {
+        let mut filled = 0;
+        loop {
+            let free = self.buffer.get_mut(filled..).unwrap_or_default();
+            let length = self.stream.read(free).await.map_err(|error| format!("while reading: {error}"))?;
+            if length == 0 {
+                return Err("the connection was closed before the answer".to_owned());
+            }
+            filled += length;
+            let bytes = self.buffer.get(..filled).unwrap_or_default();
+            if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4) {
+                let total = length_of(bytes.get(..end).unwrap_or_default())?;
+                return Ok(Body { total, outstanding: total.saturating_sub((filled - end) as u64) });
+            }
+        }
+    }
+
+    /// Reads a piece of a body.
+    pub(crate) async fn read_some(&mut self) -> Result<u64, String> {
+        match self.stream.read(&mut self.buffer).await {
+            Ok(0) => Err("the connection was closed within the body".to_owned()),
+            Ok(length) => Ok(length as u64),
+            Err(error) => Err(format!("while reading: {error}")),
+        }
+    }
+}
+
+/// The body of an answer whose head was read.
+#[derive(Debug)]
+pub(crate) struct Body {
+    total: u64,
+    pub(crate) outstanding: u64,
+}
+
+fn length_of(head: &[u8]) -> Result<u64, String> {
+    let text = String::from_utf8_lossy(head);
+    if !text.starts_with("HTTP/1.1 200 ") {
+        return Err(format!("it answered {:?}", text.lines().next().unwrap_or_default()));
+    }
+    let headers = text.lines().filter_map(|line| line.split_once(':'));
+    let mut lengths = headers.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length = lengths.next().and_then(|(_, length)| length.trim().parse().ok());
+    length.ok_or_else(|| "it answered without a Content-Length".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_200_of_known_length() {
+        assert_eq!(length_of(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n"), Ok(12));
+        for bad in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "\r\n\r\n"] {
+            assert!(length_of(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

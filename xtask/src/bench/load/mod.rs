@@ -1,0 +1,22 @@
+//! The load that wrk cannot make: a fixed rate, uploads, connections that do nothing, and readers that are slow.
+
+mod exchange;
+pub(crate) mod idle;
+pub(crate) mod rate;
+pub(crate) mod transfers;
+
+use tokio::{runtime::Runtime, task::LocalSet};
+
+pub(crate) use exchange::{Connection, Request};
+
+/// Runs a load on this thread, and with it on this program's core.
+///
+/// # Errors
+/// Those of the load, and where there can be no runtime.
+pub(crate) fn on_this_thread<T>(load: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime: Runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no runtime: {error}"))?;
+    LocalSet::new().block_on(&runtime, load)
+}

@@ -1,0 +1,90 @@
+//! Large bodies: a fixed amount as fast as it goes, and many that are read slowly.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use tokio::{task::JoinSet, time};
+
+use super::{Connection, Request};
+
+/// How long any amount may take.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// What has passed.
+pub(crate) struct Passed {
+    pub(crate) bytes: u64,
+    pub(crate) took: Duration,
+}
+
+/// Does `request` on each of `connections` so often, and waits until all of it is done.
+///
+/// # Errors
+/// Where a transfer fails, or all of them take too long.
+pub(crate) async fn all(
+    address: SocketAddr,
+    connections: u32,
+    each: u32,
+    request: &Request,
+) -> Result<Passed, String> {
+    let mut running = JoinSet::new();
+    let start = Instant::now();
+    for _ in 0..connections {
+        let request = request.clone();
+        running.spawn_local(async move {
+            let mut connection = Connection::fast(address).await?;
+            let mut bytes = 0;
+            for _ in 0..each {
+                bytes += connection.exchange(&request).await?;
+            }
+            Ok::<u64, String>(bytes)
+        });
+    }
+    let mut bytes = 0;
+    let whole = async {
+        while let Some(transfer) = running.join_next().await {
+            bytes += transfer.map_err(|_panic| "a client panicked".to_owned())??;
+        }
+        Ok::<(), String>(())
+    };
+    time::timeout(PATIENCE, whole).await.map_err(|_| "the transfers do not end".to_owned())??;
+    Ok(Passed { bytes, took: start.elapsed() })
+}
+
+/// Begins so many transfers at once, reads each at some 160 KiB/s for this long, and breaks them off. `look` is
+/// called four times a second.
+///
+/// # Errors
+/// Where a transfer fails.
+pub(crate) async fn slowly(
+    address: SocketAddr,
+    connections: u32,
+    request: &Request,
+    length: Duration,
+    mut look: impl FnMut() -> Result<(), String>,
+) -> Result<(), String> {
+    let mut running = JoinSet::new();
+    for _ in 0..connections {
+        let request = request.clone();
+        running.spawn_local(async move {
+            let mut connection = Connection::open(address, 16 << 10).await?;
+            connection.send(&request).await?;
+            let mut body = connection.head().await?;
+            while body.outstanding > 0 {
+                time::sleep(Duration::from_millis(100)).await;
+                body.outstanding = body.outstanding.saturating_sub(connection.read_some().await?);
+            }
+            Ok::<(), String>(())
+        });
+    }
+    let start = Instant::now();
+    while start.elapsed() < length {
+        time::sleep(Duration::from_millis(250)).await;
+        look()?;
+        while let Some(ended) = running.try_join_next() {
+            ended.map_err(|_panic| "a client panicked".to_owned())??;
+        }
+    }
+    Ok(())
+}

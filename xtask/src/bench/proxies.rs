@@ -1,0 +1,261 @@
+//! The proxies that are compared, and how each is started.
+
+use std::{
+    fs::{self, File},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use super::{
+    child::{Tree, on_core},
+    configs::{self, Behind, Buffers},
+    programs::Programs,
+};
+use crate::support::{http, keys::Keys};
+
+/// How long a proxy may take to give its first answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One proxy in one configuration: a row of the tables.
+#[derive(Clone)]
+pub(crate) struct Variant {
+    pub(crate) name: String,
+    kind: Kind,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Kind {
+    Nginx(Buffers),
+    Haproxy,
+    Envoy {
+        signing: bool,
+    },
+    Scopegate {
+        binary: PathBuf,
+        access_log: bool,
+    },
+    /// No proxy at all.
+    Direct,
+}
+
+/// The row that all others are compared with.
+pub(crate) const NGINX: &str = "nginx";
+/// The one that bodies are compared with.
+pub(crate) const NGINX_LARGE: &str = "nginx, 64 KiB buffers";
+
+/// The origin or the store itself.
+pub(crate) const NO_PROXY: &str = "no proxy";
+
+/// All rows there are.
+#[derive(Clone)]
+pub(crate) struct Variants(Vec<Variant>);
+
+impl Variants {
+    /// Those of the programs found, with `scopegate` and further builds of it.
+    pub(crate) fn of(programs: &Programs, scopegate: &Path, also: &[(String, PathBuf)]) -> Self {
+        let row = |name: &str, kind| Variant { name: name.to_owned(), kind };
+        let mut rows = vec![
+            row(NO_PROXY, Kind::Direct),
+            row(NGINX, Kind::Nginx(Buffers::Default)),
+            row(NGINX_LARGE, Kind::Nginx(Buffers::Large)),
+            row("HAProxy", Kind::Haproxy),
+        ];
+        if programs.envoy.is_ok() {
+            rows.push(row("Envoy", Kind::Envoy { signing: false }));
+            rows.push(row("Envoy, signing", Kind::Envoy { signing: true }));
+        }
+        let build = |binary: &Path, access_log| Kind::Scopegate { binary: binary.to_owned(), access_log };
+        rows.push(row("Scopegate", build(scopegate, false)));
+        rows.push(row("Scopegate, access log", build(scopegate, true)));
+        rows.extend(
+            also.iter().map(|(name, binary)| row(&format!("Scopegate: {name}"), build(binary, false))),
+        );
+        Self(rows)
+    }
+
+    /// For small objects: nginx's buffers make no difference there.
+    pub(crate) fn small(&self) -> Vec<Variant> {
+        self.without(|kind| *kind == Kind::Nginx(Buffers::Large))
+    }
+
+    /// For large objects, where a line of log makes none.
+    pub(crate) fn large(&self) -> Vec<Variant> {
+        self.without(|kind| matches!(kind, Kind::Scopegate { access_log: true, .. } | Kind::Direct))
+    }
+
+    /// For memory and start: one configuration of each program.
+    pub(crate) fn distinct(&self) -> Vec<Variant> {
+        self.without(|kind| {
+            let logs = matches!(kind, Kind::Scopegate { access_log: true, .. });
+            logs || matches!(kind, Kind::Direct | Kind::Nginx(Buffers::Large))
+        })
+    }
+
+    /// For many transfers at once: nginx with its default buffers would fill the disk.
+    pub(crate) fn streaming(&self) -> Vec<Variant> {
+        self.without(|kind| {
+            let logs = matches!(kind, Kind::Scopegate { access_log: true, .. });
+            logs || matches!(kind, Kind::Direct | Kind::Nginx(Buffers::Default))
+        })
+    }
+
+    /// For the real store, which answers those alone who sign.
+    pub(crate) fn signing(&self) -> Vec<Variant> {
+        self.without(|kind| {
+            let signs =
+                matches!(kind, Kind::Envoy { signing: true } | Kind::Scopegate { access_log: false, .. });
+            !signs && *kind != Kind::Direct
+        })
+    }
+
+    fn without(&self, out: impl Fn(&Kind) -> bool) -> Vec<Variant> {
+        self.0.iter().filter(|variant| !out(&variant.kind)).cloned().collect()
+    }
+}
+
+/// What there is to start them with.
+pub(crate) struct Ground<'a> {
+    pub(crate) programs: &'a Programs,
+    pub(crate) behind: Behind,
+    /// From which Scopegate mints.
+    pub(crate) issuer: Keys,
+    /// A session for those that cannot.
+    pub(crate) session: Keys,
+    pub(crate) core: usize,
+}
+
+/// A proxy that runs until this is dropped.
+pub(crate) struct Running {
+    pub(crate) variant: Variant,
+    pub(crate) address: SocketAddr,
+    /// From its start to its first answer.
+    pub(crate) first_answer: Duration,
+    /// None of the store itself.
+    pub(crate) tree: Option<Tree>,
+    _folder: Option<TempDir>,
+}
+
+impl Running {
+    /// The time on a core until now; none of the store itself.
+    ///
+    /// # Errors
+    /// Where the kernel does not tell.
+    pub(crate) fn cpu(&self) -> Result<Option<Duration>, String> {
+        self.tree.as_ref().map(Tree::cpu).transpose()
+    }
+
+    /// The time on a core since it was `before`.
+    ///
+    /// # Errors
+    /// Where the kernel does not tell.
+    pub(crate) fn cpu_since(&self, before: Option<Duration>) -> Result<Option<Duration>, String> {
+        Ok(before.zip(self.cpu()?).map(|(before, now)| now.saturating_sub(before)))
+    }
+}
+
+impl Variant {
+    /// Starts it, and waits for its first answer to a GET of `target`.
+    ///
+    /// # Errors
+    /// Where it gives none, with what it wrote to stderr.
+    pub(crate) fn start(&self, ground: &Ground<'_>, target: &str) -> Result<Running, String> {
+        if self.kind == Kind::Direct {
+            let (variant, address) = (self.clone(), ground.behind.store);
+            return Ok(Running { variant, address, first_answer: Duration::ZERO, tree: None, _folder: None });
+        }
+        let failed = |error: String| format!("{}: {error}", self.name);
+        let folder = TempDir::new().map_err(|error| failed(error.to_string()))?;
+        let address = free_address().map_err(|error| failed(error.to_string()))?;
+        let stderr = folder.path().join("stderr");
+        let (mut command, log) = self.command(ground, address, folder.path()).map_err(failed)?;
+        let log = File::create(if log { &stderr } else { Path::new("/dev/null") });
+        command.stderr(log.map_err(|error| failed(error.to_string()))?);
+        let started = Instant::now();
+        let mut tree = Tree::start(command).map_err(failed)?;
+        let answered = first_answer(&mut tree, address, target);
+        let first_answer = started.elapsed();
+        if let Err(error) = answered {
+            let said = fs::read_to_string(&stderr).unwrap_or_default();
+            return Err(failed(format!("{error}\n{}", said.lines().take(20).collect::<Vec<_>>().join("\n"))));
+        }
+        tree.find_children();
+        Ok(Running { variant: self.clone(), address, first_answer, tree: Some(tree), _folder: Some(folder) })
+    }
+
+    /// The command, and whether what it writes to stderr is kept.
+    fn command(
+        &self,
+        ground: &Ground<'_>,
+        listen: SocketAddr,
+        folder: &Path,
+    ) -> Result<(Command, bool), String> {
+        let file = |name: &str, text: &str| {
+            let path = folder.join(name);
+            fs::write(&path, text).map(|()| path).map_err(|error| error.to_string())
+        };
+        let (behind, Ground { programs, core, .. }) = (&ground.behind, ground);
+        match &self.kind {
+            Kind::Nginx(buffers) => {
+                let as_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+                let config = configs::nginx(listen, behind, *buffers, folder, as_root);
+                let mut command = on_core(*core, &programs.nginx);
+                command.args(["-e", "stderr", "-c"]).arg(file("nginx.conf", &config)?).arg("-p").arg(folder);
+                Ok((command, true))
+            }
+            Kind::Haproxy => {
+                let mut command = on_core(*core, &programs.haproxy);
+                command.arg("-db").arg("-f").arg(file("haproxy.cfg", &configs::haproxy(listen, behind))?);
+                Ok((command, true))
+            }
+            Kind::Envoy { signing } => {
+                let mut command = on_core(*core, programs.envoy.as_ref().map_err(Clone::clone)?);
+                let config = configs::envoy(listen, behind, *signing);
+                command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"]);
+                command.arg(file("envoy.yaml", &config)?);
+                command.env("AWS_ACCESS_KEY_ID", &ground.session.access_key);
+                command.env("AWS_SECRET_ACCESS_KEY", &ground.session.secret_key);
+                command.env("AWS_SESSION_TOKEN", ground.session.token.as_deref().unwrap_or_default());
+                Ok((command, true))
+            }
+            Kind::Scopegate { binary, access_log } => {
+                let config = configs::scopegate(listen, behind, *access_log);
+                let mut command = on_core(*core, binary);
+                command.args(["serve", "--config"]).arg(file("proxy.toml", &config)?);
+                command.env("SCOPEGATE_ACCESS_KEY", &ground.issuer.access_key);
+                command.env("SCOPEGATE_SECRET_KEY", &ground.issuer.secret_key);
+                // What a log costs behind stderr is another program's.
+                Ok((command, !*access_log))
+            }
+            Kind::Direct => Err("there is nothing to start".to_owned()),
+        }
+    }
+}
+
+/// Asks until there is an answer with status 200.
+fn first_answer(tree: &mut Tree, address: SocketAddr, target: &str) -> Result<(), String> {
+    let start = Instant::now();
+    let mut last = "it does not listen".to_owned();
+    while start.elapsed() < PATIENCE {
+        match http::get(address, target) {
+            Ok(answer) if answer.status() == 200 => return Ok(()),
+            Ok(answer) => last = format!("it answered {}: {}", answer.status(), answer.text()),
+            Err(error) => last = error.to_string(),
+        }
+        if tree.has_ended() {
+            return Err("it ended at once".to_owned());
+        }
+        thread::sleep(Duration::from_micros(500));
+    }
+    Err(last)
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}

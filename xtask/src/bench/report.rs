@@ -1,0 +1,290 @@
+//! The report as markdown, its plots, and the summary in the README.
+
+use std::{fmt::Write, fs, path::Path};
+
+use super::{
+    plot::{self, Bar, Panel},
+    proxies::{NGINX, NGINX_LARGE, NO_PROXY},
+    table::{Spread, Table},
+};
+
+/// How the figures came about, for whoever reads them.
+const METHOD: &str = "\
+Every proxy runs on one core, alone; the origin and the load are on another. The origin answers at once and checks
+nothing, so these figures are about the proxies; the last tables are about the real MinIO, which has a core to itself
+while proxy and load share the other. In each round every variant is measured, in shuffled order. A figure is the
+median of the rounds with the least and the most; a ratio is taken to the baseline in the same round first. CPU is what
+the kernel counted for the proxy's processes (`schedstat`), memory their proportional set size. Requests at a fixed
+rate are due at random times, whatever the answers do, and what one waits for a free connection counts.
+
+Scopegate does all of its checks and signs with a session; Envoy signs where the row says so; nginx and HAProxy pass on
+unsigned what they get. One worker each, HTTP/1.1 without TLS, connections kept on both sides, no access log unless the
+row says so (then to /dev/null). Where a baseline is nginx with its default buffers, it may use files.
+";
+
+/// Everything that was measured.
+pub(crate) struct Report {
+    pub(crate) command: String,
+    pub(crate) seed: u64,
+    pub(crate) rounds: u32,
+    pub(crate) quick: bool,
+    pub(crate) machine: Vec<String>,
+    pub(crate) tables: Vec<Table>,
+}
+
+/// A plot of the report: file, title, and a panel for each table with the column shown.
+struct Figure {
+    file: &'static str,
+    title: &'static str,
+    panels: &'static [&'static str],
+    column: usize,
+    as_ratio: bool,
+}
+
+const FIGURES: [Figure; 4] = [
+    Figure {
+        file: "benchmark-requests.svg",
+        title: "Requests/s, 1 KiB, as ratio to nginx (more is better)",
+        panels: &["small-64", "small-256"],
+        column: 0,
+        as_ratio: true,
+    },
+    Figure {
+        file: "benchmark-cpu.svg",
+        title: "CPU per request, 1 KiB, as ratio to nginx (less is better)",
+        panels: &["small-64", "small-256"],
+        column: 1,
+        as_ratio: true,
+    },
+    Figure {
+        file: "benchmark-bodies.svg",
+        title: "CPU seconds per GiB (less is better)",
+        panels: &["get-4", "get-32", "put-4", "put-32"],
+        column: 1,
+        as_ratio: false,
+    },
+    Figure {
+        file: "benchmark-idle.svg",
+        title: "KiB per idle connection (less is better)",
+        panels: &["idle-1000", "idle-10000"],
+        column: 0,
+        as_ratio: false,
+    },
+];
+
+impl Report {
+    /// The whole of it, with plots beside it where `plots` says so.
+    pub(crate) fn markdown(&self, plots: bool) -> String {
+        let mut text = format!("# Benchmark\n\n`{}` wrote this file.\n\n{METHOD}\n", self.command);
+        if self.quick {
+            text.push_str(
+                "**A quick run**: short measurements, few rounds. The spread says how far to trust it.\n\n",
+            );
+        }
+        let _ = writeln!(text, "- rounds: {}; seed: {}", self.rounds, self.seed);
+        for line in &self.machine {
+            let _ = writeln!(text, "- {line}");
+        }
+        for figure in FIGURES.iter().filter(|figure| plots && self.draw(figure).is_some()) {
+            let _ = write!(text, "\n![{}]({})\n", figure.title, figure.file);
+        }
+        for table in &self.tables {
+            text.push_str(&section(table));
+        }
+        text
+    }
+
+    /// Writes the report and its plots into a folder.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), String> {
+        fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+        };
+        for figure in &FIGURES {
+            if let Some(drawn) = self.draw(figure) {
+                write(figure.file, &drawn)?;
+            }
+        }
+        write("benchmark.md", &self.markdown(true))
+    }
+
+    /// `None` where nothing of it was measured.
+    fn draw(&self, figure: &Figure) -> Option<String> {
+        let tables = figure.panels.iter().filter_map(|id| self.table(id));
+        let panels: Vec<Panel> = tables.map(|table| panel(table, figure)).collect();
+        let any = panels.iter().any(|panel| !panel.bars.is_empty());
+        any.then(|| plot::draw(figure.title, &panels))
+    }
+
+    fn table(&self, id: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.id == id)
+    }
+
+    /// The few figures that the README shows.
+    pub(crate) fn summary(&self) -> String {
+        const ROWS: [(&str, &str, usize); 7] = [
+            ("requests/s on one core, 1 KiB, 64 connections", "small-64", 0),
+            ("the same with 256", "small-256", 0),
+            ("CPU per request, µs, 64 connections", "small-64", 1),
+            ("CPU s per GiB, GET, 32 connections", "get-32", 1),
+            ("CPU s per GiB, PUT, 32 connections", "put-32", 1),
+            ("KiB per idle connection, of 10,000", "idle-10000", 0),
+            ("p50 before MinIO, µs, 1 connection", "store-1", 0),
+        ];
+        const PROXIES: [&str; 5] = [NO_PROXY, NGINX, "HAProxy", "Envoy, signing", "Scopegate"];
+        let mut text = format!(
+            "| | no proxy | nginx, not signing | HAProxy, not signing | Envoy, signing | **Scopegate** |\n{}|\n",
+            "|---".repeat(PROXIES.len() + 1)
+        );
+        for (name, id, column) in ROWS {
+            let Some(table) = self.table(id) else { continue };
+            let cell = |proxy: &&str| {
+                // Bodies are compared with nginx as one would set it up for them.
+                let row = if *proxy == NGINX { table.baseline } else { proxy };
+                let row = if table.baseline == NO_PROXY { proxy } else { row };
+                let digits = table.columns.get(column).map_or(0, |column| column.digits);
+                table
+                    .spread(row, column)
+                    .map_or("–".to_owned(), |spread| format!("{:.digits$}", spread.median))
+            };
+            let cells: Vec<String> = PROXIES.iter().map(cell).collect();
+            let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
+        }
+        text
+    }
+}
+
+fn section(table: &Table) -> String {
+    let mut head = "| |".to_owned();
+    for column in &table.columns {
+        let _ = write!(head, " {} | to {} |", column.name, short(table.baseline));
+    }
+    let mut text =
+        format!("\n## {}\n\n{head}\n|---{}|\n", table.title, "|---:|---:".repeat(table.columns.len()));
+    for row in &table.rows {
+        let _ = write!(text, "| {row} |");
+        for (place, column) in table.columns.iter().enumerate() {
+            let cell = |spread: Option<Spread>, digits| {
+                spread.map_or("–".to_owned(), |spread| spread.written(digits))
+            };
+            let (value, ratio) = (table.spread(row, place), table.ratio(row, place));
+            let _ = write!(text, " {} | {} |", cell(value, column.digits), cell(ratio, 2));
+        }
+        text.push('\n');
+    }
+    for (row, why) in &table.missing {
+        let _ = write!(text, "\n{row}: {}\n", why.lines().next().unwrap_or_default());
+    }
+    text
+}
+
+/// What a baseline is called above a column.
+fn short(baseline: &str) -> &str {
+    if baseline == NGINX_LARGE { "that nginx" } else { baseline }
+}
+
+fn panel(table: &Table, figure: &Figure) -> Panel {
+    let bar = |row: &String| {
+        let digits = if figure.as_ratio { 2 } else { table.columns.get(figure.column)?.digits };
+        let spread =
+            if figure.as_ratio { table.ratio(row, figure.column) } else { table.spread(row, figure.column) };
+        Some(Bar { label: row.clone(), spread: spread?, digits, ours: row.starts_with("Scopegate") })
+    };
+    // The origin by itself would make every proxy's bar short.
+    let proxies = table.rows.iter().filter(|row| *row != NO_PROXY);
+    Panel { title: table.title.clone(), bars: proxies.filter_map(bar).collect() }
+}
+
+/// The README's lines between which the summary stands.
+const MARKS: (&str, &str) = ("<!-- benchmark: written by `cargo xtask bench` -->\n", "<!-- /benchmark -->");
+
+/// Puts a summary between the marks.
+///
+/// # Errors
+/// Where the text lacks them.
+pub(crate) fn with_summary(readme: &str, summary: &str) -> Result<String, String> {
+    let (start, end) = MARKS;
+    let parts = readme.split_once(start).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
+    let (before, after) =
+        parts.ok_or_else(|| format!("the README has no lines {:?} and {end:?}", start.trim_end()))?;
+    Ok(format!("{before}{start}{summary}{end}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::table::Column;
+
+    fn report() -> Report {
+        let columns = [Column { name: "requests/s", digits: 0 }, Column { name: "CPU", digits: 2 }];
+        let mut small = Table::new("small-64", "Small", &columns, NGINX).with_rows([
+            "no proxy",
+            NGINX,
+            "Envoy",
+            "Scopegate",
+        ]);
+        for round in 0..2 {
+            let more = f64::from(round);
+            small.record(round, "no proxy", Ok(vec![Some(90.0), None]));
+            small.record(round, NGINX, Ok(vec![Some(10.0 + more), Some(2.0)]));
+            small.record(round, "Scopegate", Ok(vec![Some(20.0 + 2.0 * more), Some(1.5)]));
+        }
+        small.record(1, "Envoy", Err("it ended\nsoon".to_owned()));
+        let mut bodies = Table::new("get-32", "Bodies", &columns, NGINX_LARGE).with_rows([NGINX_LARGE]);
+        bodies.record(0, NGINX_LARGE, Ok(vec![Some(900.0), Some(0.75)]));
+        Report {
+            command: "cargo xtask bench".to_owned(),
+            seed: 7,
+            rounds: 2,
+            quick: true,
+            machine: vec!["kernel: Linux 6".to_owned()],
+            tables: vec![small, bodies],
+        }
+    }
+
+    #[test]
+    fn a_row_has_its_values_and_ratios() {
+        let text = report().markdown(true);
+        for line in [
+            "**A quick run**",
+            "- rounds: 2; seed: 7\n- kernel: Linux 6\n",
+            "![CPU per request, 1 KiB, as ratio to nginx (less is better)](benchmark-cpu.svg)",
+            "| | requests/s | to nginx | CPU | to nginx |\n|---|---:|---:|---:|---:|\n",
+            "| no proxy | 90 | 8.59 (8.18..9.00) | – | – |",
+            "| Scopegate | 21 (20..22) | 2.00 | 1.50 | 0.75 |",
+            "| Envoy | – | – | – | – |",
+            "\nEnvoy: it ended\n",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("benchmark-idle.svg"), "{text}");
+    }
+
+    #[test]
+    fn the_summary_has_what_was_measured() {
+        let summary = report().summary();
+        assert!(
+            summary.contains("| requests/s on one core, 1 KiB, 64 connections | 90 | 10 | – | – | 21 |"),
+            "{summary}"
+        );
+        assert!(
+            summary.contains("| CPU s per GiB, GET, 32 connections | – | 0.75 | – | – | – |"),
+            "{summary}"
+        );
+        assert!(!summary.contains("idle"), "{summary}");
+    }
+
+    #[test]
+    fn the_readme_is_changed_between_its_marks_alone() {
+        let readme = format!("a\n{}old\n{}\nb\n", MARKS.0, MARKS.1);
+        let changed = with_summary(&readme, "new\n").unwrap();
+        assert_eq!(changed, format!("a\n{}new\n{}\nb\n", MARKS.0, MARKS.1));
+        assert!(with_summary("a", "b").is_err());
+        let own = include_str!("../../../README.md");
+        assert!(with_summary(own, "").is_ok(), "this project's README has the marks");
+    }
+}

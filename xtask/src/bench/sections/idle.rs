@@ -1,0 +1,52 @@
+//! What a proxy keeps for a connection on which nothing happens.
+
+use super::{Bench, names, note, object};
+use crate::bench::{
+    load::{Request, idle, on_this_thread},
+    proxies::{NGINX, Variant, Variants},
+    table::{Column, Table},
+};
+
+const COLUMNS: [Column; 1] = [Column { name: "KiB/connection", digits: 2 }];
+const COUNTS: [u32; 2] = [1000, 10_000];
+
+/// Runs the section.
+///
+/// # Errors
+/// Where the run is to stop.
+pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Table>, String> {
+    let variants = variants.distinct();
+    let mut tables = COUNTS.map(|count| {
+        let title = format!("Memory, {count} idle connections after one request each");
+        Table::new(format!("idle-{count}"), title, &COLUMNS, NGINX).with_rows(names(&variants))
+    });
+    for round in 0..bench.plan.few_rounds {
+        for variant in bench.shuffled(&variants) {
+            bench.go_on()?;
+            let measured = measure(bench, variant);
+            for (place, table) in tables.iter_mut().enumerate() {
+                let value = measured.as_ref().map(|values| vec![values.get(place).copied()]);
+                note(table, round, &variant.name, value.map_err(Clone::clone));
+            }
+        }
+    }
+    Ok(tables.into())
+}
+
+/// KiB for each connection, of a process of its own, at each count.
+#[expect(clippy::cast_precision_loss, reason = "rounded figures are shown")]
+fn measure(bench: &Bench<'_>, variant: &Variant) -> Result<Vec<f64>, String> {
+    let proxy = variant.start(&bench.ground, &object(1024))?;
+    let tree = proxy.tree.as_ref().ok_or("there is no process to measure")?;
+    let request = Request::get(&object(1024));
+    let rest = tree.memory()?;
+    on_this_thread(async {
+        let mut held = Vec::new();
+        let mut values = Vec::new();
+        for count in COUNTS {
+            idle::open(proxy.address, count as usize - held.len(), &request, &mut held).await?;
+            values.push((tree.memory()? as f64 - rest as f64) / f64::from(count));
+        }
+        Ok(values)
+    })
+}

@@ -1,0 +1,50 @@
+//! Objects of 1 KiB, as many as go.
+
+use super::{Bench, microseconds, names, note, object};
+use crate::bench::{
+    proxies::{NGINX, Running, Variants},
+    table::{Column, Table},
+    wrk::Load,
+};
+
+const COLUMNS: [Column; 4] = [
+    Column { name: "requests/s", digits: 0 },
+    Column { name: "CPU µs/request", digits: 2 },
+    Column { name: "p50 µs", digits: 0 },
+    Column { name: "p99 µs", digits: 0 },
+];
+
+const SIZE: u64 = 1 << 10;
+
+/// Runs the section.
+///
+/// # Errors
+/// Where the run is to stop.
+pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Table>, String> {
+    let variants = variants.small();
+    let counts = [64, 256];
+    let mut tables = counts.map(|connections| {
+        let title = format!("1 KiB objects, {connections} connections, as many requests as go");
+        Table::new(format!("small-{connections}"), title, &COLUMNS, NGINX).with_rows(names(&variants))
+    });
+    let running = bench.start(&variants, &object(SIZE), &mut tables)?;
+    for round in 0..bench.plan.rounds {
+        for (connections, table) in counts.into_iter().zip(&mut tables) {
+            for proxy in bench.shuffled(&running) {
+                bench.go_on()?;
+                note(table, round, &proxy.variant.name, measure(bench, proxy, connections));
+            }
+        }
+    }
+    Ok(tables.into())
+}
+
+fn measure(bench: &Bench<'_>, proxy: &Running, connections: u32) -> Result<Vec<Option<f64>>, String> {
+    let (wrk, core, seconds) = (bench.wrk, bench.load_core, bench.plan.seconds);
+    let load = Load { wrk, core, connections, seconds, script: None };
+    let before = proxy.cpu()?;
+    let counted = load.run(proxy.address, &object(SIZE))?;
+    let cpu = proxy.cpu_since(before)?.map(|cpu| microseconds(cpu) / counted.requests);
+    let rate = counted.requests / counted.seconds;
+    Ok(vec![Some(rate), cpu, Some(microseconds(counted.p50)), Some(microseconds(counted.p99))])
+}

@@ -1,0 +1,145 @@
+//! What was measured: a value for each round, variant and column, and what follows from them.
+
+use std::collections::BTreeMap;
+
+/// A column: what is measured and how it is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    /// Digits after the point.
+    pub(crate) digits: usize,
+}
+
+/// The same figures of several variants.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// What the report's plots and summary find it by.
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) columns: Vec<Column>,
+    /// The row that ratios are taken to.
+    pub(crate) baseline: &'static str,
+    pub(crate) rows: Vec<String>,
+    values: BTreeMap<(String, usize, u32), f64>,
+    /// Why a row lacks values; the last reason of each.
+    pub(crate) missing: BTreeMap<String, String>,
+}
+
+/// Median, least and most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+impl Table {
+    pub(crate) fn new(
+        id: impl Into<String>,
+        title: impl Into<String>,
+        columns: &[Column],
+        baseline: &'static str,
+    ) -> Self {
+        let (id, title, columns) = (id.into(), title.into(), columns.to_vec());
+        Self {
+            id,
+            title,
+            columns,
+            baseline,
+            rows: Vec::new(),
+            values: BTreeMap::new(),
+            missing: BTreeMap::new(),
+        }
+    }
+
+    /// Adds rows in the order they are shown.
+    pub(crate) fn with_rows<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
+        self.rows.extend(names.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Notes what a variant did in a round, or why it did not. A value may be one that this row does not have.
+    pub(crate) fn record(&mut self, round: u32, row: &str, measured: Result<Vec<Option<f64>>, String>) {
+        match measured {
+            Ok(values) => {
+                let known =
+                    values.into_iter().enumerate().filter_map(|(column, value)| Some((column, value?)));
+                for (column, value) in known {
+                    self.values.insert((row.to_owned(), column, round), value);
+                }
+            }
+            Err(why) => {
+                self.missing.insert(row.to_owned(), why);
+            }
+        }
+    }
+
+    /// The values of a row over all rounds.
+    pub(crate) fn spread(&self, row: &str, column: usize) -> Option<Spread> {
+        Spread::of(self.rounds(row, column).map(|(_, value)| value).collect())
+    }
+
+    /// The ratios to the baseline, each taken within a round.
+    pub(crate) fn ratio(&self, row: &str, column: usize) -> Option<Spread> {
+        let base =
+            |round| self.values.get(&(self.baseline.to_owned(), column, round)).filter(|base| **base > 0.0);
+        let ratios = self.rounds(row, column).filter_map(|(round, value)| Some(value / base(round)?));
+        Spread::of(ratios.collect())
+    }
+
+    fn rounds(&self, row: &str, column: usize) -> impl Iterator<Item = (u32, f64)> {
+        let range = (row.to_owned(), column, 0)..=(row.to_owned(), column, u32::MAX);
+        self.values.range(range).map(|((_, _, round), value)| (*round, *value))
+    }
+}
+
+impl Spread {
+    /// `None` of nothing.
+    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        let (least, most) = (*values.first()?, *values.last()?);
+        let (low, high) = (values.get((values.len() - 1) / 2)?, values.get(values.len() / 2)?);
+        Some(Self { median: f64::midpoint(*low, *high), least, most })
+    }
+
+    /// `median (least..most)`; the median alone where there was one value.
+    pub(crate) fn written(&self, digits: usize) -> String {
+        let Self { median, least, most } = self;
+        if (least - most).abs() < f64::EPSILON {
+            return format!("{median:.digits$}");
+        }
+        format!("{median:.digits$} ({least:.digits$}..{most:.digits$})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        let mut table = Table::new("t", "t", &[Column { name: "c", digits: 0 }], "a").with_rows(["a", "b"]);
+        for (round, a, b) in [(0, 10.0, 20.0), (1, 100.0, 50.0), (2, 1.0, 3.0)] {
+            table.record(round, "a", Ok(vec![Some(a)]));
+            table.record(round, "b", Ok(vec![Some(b)]));
+        }
+        table.record(3, "b", Ok(vec![Some(7.0), None]));
+        assert_eq!(table.ratio("b", 0), Some(Spread { median: 2.0, least: 0.5, most: 3.0 }));
+        assert_eq!(table.spread("b", 0), Some(Spread { median: 13.5, least: 3.0, most: 50.0 }));
+        assert_eq!(table.spread("c", 0), None);
+    }
+
+    #[test]
+    fn a_spread_is_written_with_its_ends() {
+        assert_eq!(Spread { median: 1.5, least: 1.0, most: 2.25 }.written(2), "1.50 (1.00..2.25)");
+        assert_eq!(Spread { median: 1.5, least: 1.5, most: 1.5 }.written(1), "1.5");
+    }
+
+    #[test]
+    fn a_failure_is_kept_with_its_row() {
+        let mut table = Table::new("t", "t", &[Column { name: "c", digits: 0 }], "a").with_rows(["a"]);
+        table.record(0, "a", Err("it ended".to_owned()));
+        assert_eq!(table.missing["a"], "it ended");
+        assert_eq!(table.spread("a", 0), None);
+    }
+}
