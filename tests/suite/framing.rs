@@ -141,8 +141,7 @@ fn other_parsers_read_what_is_forwarded_alike() {
             address
         });
         for case in cases().iter().filter(|case| !case.forwarded.is_empty()) {
-            let (statuses, _) = play_through(&line, case);
-            assert_eq!(statuses, case.statuses, "{}", case.name);
+            assert_eq!(statuses_of(&line, case), case.statuses, "{}", case.name);
         }
         let seen: Vec<String> =
             line.store.received().iter().flat_map(|bytes| peers::requests(bytes)).collect();
@@ -154,10 +153,10 @@ fn other_parsers_read_what_is_forwarded_alike() {
     }
 }
 
-fn play_through(line: &Line, case: &Case) -> (Vec<u16>, ()) {
+fn statuses_of(line: &Line, case: &Case) -> Vec<u16> {
     let mut connection = Connection::open(line.proxy.address("client")).unwrap();
     connection.send(&case.sent).unwrap();
     let statuses =
         case.statuses.iter().map_while(|_| Some(connection.read_response(case.method()).ok()?.status()));
-    (statuses.collect(), ())
+    statuses.collect()
 }

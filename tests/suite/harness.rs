@@ -198,9 +198,9 @@ fn threats_name_tests_that_exist() {
     let mut named = 0;
     for line in threats.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")) {
         let tests = line.trim_end_matches('|').rsplit('|').next().unwrap();
-        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
-        assert!(!names.is_empty(), "no test is named: {line}");
-        for name in names {
+        let quoted: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!quoted.is_empty(), "no test is named: {line}");
+        for name in quoted {
             assert!(code.contains(&format!("fn {name}(")), "there is no test {name}");
             named += 1;
         }

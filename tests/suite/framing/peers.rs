@@ -1,4 +1,4 @@
-//! nginx and HAProxy as a second reader of what is forwarded.
+//! nginx and `HAProxy` as a second reader of what is forwarded.
 
 use crate::support::process::{Killed, wait_for};
 use std::fs;
@@ -49,7 +49,7 @@ pub(super) fn nginx(store: SocketAddr) -> Peer {
     })
 }
 
-/// HAProxy before `store`.
+/// `HAProxy` before `store`.
 pub(super) fn haproxy(store: SocketAddr) -> Peer {
     start("haproxy", |folder, port| {
         let config = format!(
