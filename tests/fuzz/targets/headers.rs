@@ -1,0 +1,185 @@
+//! A client's headers over every operation: nothing leaves that is not on the operation's list, nothing that
+//! Scopegate or the connection owns, and each value as the client wrote it.
+
+use super::decode::is_canonical;
+use super::mappings::trusted;
+use super::request::headers;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use scopegate::mapping::Mapping;
+use scopegate::operation::{Spec, TABLE};
+use scopegate::outgoing::Outgoing;
+use scopegate::payload::Payload;
+
+pub(crate) const WORDS: &[&[u8]] = &[
+    b"\n",
+    b": ",
+    b"x-amz-",
+    b"x-amz-meta-",
+    b"x-amz-meta-snowball-auto-extract: true\n",
+    b"x-amz-meta-minio-snowball-prefix: a\n",
+    b"x-minio-",
+    b"x-minio-force-delete: true\n",
+    b"x-amz-copy-source: /tmp/b\n",
+    b"x-amz-copy-source-if-match: \"x\"\n",
+    b"x-amz-copy-source-range: bytes=0-1\n",
+    b"x-amz-server-side-encryption: AES256\n",
+    b"x-amz-date: 20150830T123600Z\n",
+    b"x-amz-security-token: t\n",
+    b"x-amz-content-sha256: UNSIGNED-PAYLOAD\n",
+    b"x-amz-bypass-governance-retention: true\n",
+    b"authorization: a\n",
+    b"host: evil\n",
+    b"content-length: 5\n",
+    b"transfer-encoding: chunked\n",
+    b"connection: range\n",
+    b"te: trailers\n",
+    b"expect: 100-continue\n",
+    b"upgrade: h2c\n",
+    b"cookie: a=b\n",
+    b"x-forwarded-for: 1\n",
+    b"prefix: other/\n",
+    b"range: bytes=0-1\n",
+    b"if-match: \"x\"\n",
+    b"if-none-match: *\n",
+    b"if-range: \"x\"\n",
+    b"content-type: a/b\n",
+    b"content-md5: x\n",
+    b"content-encoding: gzip\n",
+    b"content-encoding: aws-chunked\n",
+    b"x-amz-decoded-content-length: 5\n",
+    b"x-amz-trailer: x-amz-checksum-crc32\n",
+    b"x-amz-checksum-crc32: AAAAAA==\n",
+    b"x-amz-checksum-mode: ENABLED\n",
+    b"x-amz-tagging: a=b\n",
+    b"x-amz-storage-class: STANDARD\n",
+    b"x-amz-metadata-directive: REPLACE\n",
+    b"x-amz-object-attributes: ETag\n",
+    b"x-amz-mp-object-size: 5\n",
+    b"x-amz-acl: private\n",
+    b"\xc3\xbc",
+    b"\xff",
+];
+
+const CONTENT: &[&str] = &[
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+];
+const OBJECT: &[&str] = &["x-amz-meta-*", "x-amz-storage-class", "x-amz-tagging"];
+const CONDITION: &[&str] = &["if-match", "if-none-match"];
+const BODY: &[&str] = &["content-md5", "content-type", "x-amz-checksum-*", "x-amz-sdk-checksum-algorithm"];
+const COPY: &[&str] = &[
+    "x-amz-checksum-algorithm",
+    "x-amz-copy-source",
+    "x-amz-copy-source-if-*",
+    "x-amz-copy-source-range",
+    "x-amz-metadata-directive",
+    "x-amz-tagging-directive",
+];
+
+/// What may leave with an operation, written down once more. A `*` stands for any ending.
+fn listed(operation: &str) -> Vec<&'static str> {
+    let lists: &[&[&str]] = match operation {
+        "GetObject" | "HeadObject" => &[
+            CONDITION,
+            &["if-modified-since", "if-unmodified-since", "if-range", "range", "x-amz-checksum-mode"],
+        ],
+        "GetObjectAttributes" => {
+            &[&["x-amz-object-attributes", "x-amz-max-parts", "x-amz-part-number-marker"]]
+        }
+        "ListObjects" | "ListObjectsV2" | "ListObjectVersions" => &[&["x-amz-optional-object-attributes"]],
+        "PutObject" | "CreateMultipartUpload" => &[CONDITION, CONTENT, OBJECT, BODY],
+        "CopyObject" | "UploadPartCopy" => &[CONDITION, CONTENT, OBJECT, BODY, COPY],
+        "UploadPart" | "PutObjectTagging" | "DeleteObjects" => &[BODY],
+        "CompleteMultipartUpload" => &[CONDITION, BODY, &["x-amz-mp-object-size"]],
+        _ => &[],
+    };
+    lists.concat()
+}
+
+/// What Scopegate says itself: the length inside an envelope that it makes, and the checksum that follows it.
+const OWN: [&str; 2] = ["x-amz-decoded-content-length", "x-amz-trailer"];
+
+pub(crate) fn check(input: &[u8]) -> String {
+    let headers = headers(input);
+    let mapping = trusted();
+    let outcomes: Vec<String> = TABLE.iter().map(|spec| outcome(spec, headers.clone(), &mapping)).collect();
+    outcomes.join(" ")
+}
+
+fn outcome(spec: &Spec, mut headers: HeaderMap, mapping: &Mapping) -> String {
+    if spec.copies {
+        headers.entry("x-amz-copy-source").or_insert(HeaderValue::from_static("/tmp/b"));
+    } else {
+        headers.remove("x-amz-copy-source");
+    }
+    let (path, query) = target(spec);
+    let sent = mapping.grant(&spec.method.method(), path, Some(&query), &headers).and_then(|grant| {
+        assert_eq!(grant.operation(), spec.operation);
+        let payload = Payload::classify(spec, &headers)?;
+        Outgoing::rebuild(grant, &headers, payload)
+    });
+    match sent {
+        Ok(sent) => check_sent(spec, &sent, &headers).to_string(),
+        Err(refusal) => format!("{:?}", refusal.rule),
+    }
+}
+
+/// A target that means the row's operation.
+fn target(spec: &Spec) -> (&'static str, String) {
+    let path = match &*format!("{:?}", spec.shape) {
+        "Object" => "/tmp/a",
+        "Bucket" => "/tmp",
+        _ => "/",
+    };
+    let named =
+        |select: &&str| if select.contains('=') { (*select).to_owned() } else { format!("{select}=1") };
+    (path, spec.selects.iter().map(named).collect::<Vec<_>>().join("&"))
+}
+
+fn check_sent(spec: &Spec, sent: &Outgoing, headers: &HeaderMap) -> usize {
+    let name = spec.operation.name();
+    let listed = listed(name);
+    for (header, value) in sent.headers() {
+        check_name(header, &listed, name);
+        if header == "x-amz-copy-source" {
+            assert!(is_canonical(value.to_str().unwrap(), b"/?="), "{value:?}");
+        } else if !OWN.contains(&header.as_str()) {
+            check_value(header, value, headers);
+        }
+    }
+    let names: Vec<&str> = sent.headers().iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.is_sorted() && names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+    names.len().min(3)
+}
+
+fn check_name(header: &HeaderName, listed: &[&str], operation: &str) {
+    let name = header.as_str();
+    let forbidden = ["x-minio-", "x-amz-meta-snowball-", "x-amz-meta-minio-"];
+    assert!(!forbidden.iter().any(|own| name.starts_with(own)), "{name} leaves with {operation}");
+    let fits = |pattern: &&str| match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => *pattern == name,
+    };
+    assert!(listed.iter().any(fits) || OWN.contains(&name), "{name} leaves with {operation}");
+}
+
+/// A value is the client's, and its only one; of a list of codings `aws-chunked` may be gone.
+fn check_value(header: &HeaderName, value: &HeaderValue, headers: &HeaderMap) {
+    let written: Vec<&HeaderValue> = headers.get_all(header).iter().collect();
+    if *header == http::header::CONTENT_ENCODING && written != [value] {
+        let codings = |value: &HeaderValue| {
+            let text = String::from_utf8(value.as_bytes().to_ascii_lowercase()).unwrap();
+            text.split(',')
+                .map(|coding| coding.trim().to_owned())
+                .filter(|coding| coding != "aws-chunked")
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(written.iter().flat_map(|value| codings(value)).collect::<Vec<_>>(), codings(value));
+        return;
+    }
+    assert_eq!(written, [value], "{header}");
+}

@@ -1,0 +1,35 @@
+//! A request written in lines, which is how inputs of several targets look: `METHOD target`, then `name: value`.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+pub(super) struct Lines<'a> {
+    pub(super) method: Method,
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
+    pub(super) headers: HeaderMap,
+}
+
+impl<'a> Lines<'a> {
+    /// Reads an input; none when it is not written so.
+    pub(super) fn read(input: &'a [u8]) -> Option<Self> {
+        let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
+        let (method, target) = std::str::from_utf8(&input[..end]).ok()?.split_once(' ')?;
+        let method = Method::from_bytes(method.as_bytes()).ok()?;
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        Some(Self { method, path, query, headers: headers(input.get(end + 1..).unwrap_or_default()) })
+    }
+}
+
+/// The fields among these lines.
+pub(super) fn headers(lines: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in lines.split(|byte| *byte == b'\n').take(200) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let (name, value) = (HeaderName::from_bytes(&line[..colon]), line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}

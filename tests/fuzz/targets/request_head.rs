@@ -1,0 +1,126 @@
+//! The head of a request: what is taken means one thing, to a second reader as well, and again when written anew.
+
+use super::reference::{Framing as Said, Message, find};
+use bytes::Bytes;
+use http::Version;
+use http::header::HOST;
+use scopegate::http1::{Framing, HeadLimits, Host, RequestHead};
+
+pub(crate) const WORDS: &[&[u8]] = &[
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\r\n ",
+    b": ",
+    b"Host: h\r\n",
+    b"Host: [::1]:80\r\n",
+    b"Content-Length: 5\r\n",
+    b"Content-Length: +5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Transfer-Encoding: gzip, chunked\r\n",
+    b"Connection: close\r\n",
+    b"Connection: keep-alive, x\r\n",
+    b"Expect: 100-continue\r\n",
+    b" HTTP/1.1\r\n",
+    b" HTTP/1.0\r\n",
+    b"http://h:1",
+    b"https://[::1]/",
+    b"OPTIONS * HTTP/1.1\r\n",
+    b"CONNECT h:443",
+    b"GET ",
+    b"PUT ",
+    b"%2e%2e/",
+    b"\xc3\xbc",
+    b"Upgrade: h2c\r\n",
+    b"X: \t y \t\r\n",
+];
+
+pub(super) const LIMITS: HeadLimits = HeadLimits { bytes: 8192, fields: 100 };
+
+pub(crate) fn check(input: &[u8]) -> String {
+    let parsed = RequestHead::parse(&Bytes::copy_from_slice(input), LIMITS);
+    // What was promised to the parser: lines that end in CRLF, and the empty one at the very end.
+    let promised = find(input, b"\r\n\r\n").is_some_and(|end| end > 0 && end + 4 == input.len())
+        && !input.starts_with(b"\r\n")
+        && input.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count() == 2 * count_lines(input);
+    let head = match parsed {
+        Ok(head) if promised => head,
+        Ok(_) => return "unpromised".to_owned(),
+        Err(malformed) => return format!("{:?} {}", malformed.rule, malformed.why),
+    };
+    check_head(&head, input);
+    let again = write(&head);
+    let reread = RequestHead::parse(&Bytes::from(again.clone()), LIMITS)
+        .unwrap_or_else(|why| panic!("not read again: {why:?}: {}", again.escape_ascii()));
+    assert_eq!(format!("{head:?}"), format!("{reread:?}"), "it means something else when written anew");
+    format!(
+        "{} {:?} {:?} {} {} {}",
+        head.method,
+        head.version,
+        std::mem::discriminant(&head.framing),
+        head.keep_alive,
+        head.expects_continue,
+        head.headers.contains_key(HOST)
+    )
+}
+
+fn count_lines(input: &[u8]) -> usize {
+    input.windows(2).filter(|pair| pair == b"\r\n").count()
+}
+
+/// Holds a head against what the second reader makes of it.
+pub(super) fn check_head(head: &RequestHead, input: &[u8]) {
+    let (message, _) = Message::read(input).expect("the second reader takes it too");
+    let [method, target, version] = message.line;
+    assert_eq!(head.method.as_str().as_bytes(), method);
+    assert_eq!(format!("{:?}", head.version).as_bytes(), version);
+    let (authority, path) = meaning(target);
+    assert_eq!(head.uri.to_string().as_bytes(), path);
+
+    let hosts: Vec<&[u8]> = head.headers.get_all(HOST).iter().map(http::HeaderValue::as_bytes).collect();
+    let named = message.all("host");
+    assert!(named.len() == 1 || (named.is_empty() && head.version == Version::HTTP_10), "{named:?}");
+    assert_eq!(hosts, authority.map_or(named, |authority| vec![authority]));
+    assert!(hosts.iter().all(|host| Host::parse(host).is_ok()), "{hosts:?}");
+
+    let count = |name: &str| head.headers.get_all(name).iter().count();
+    assert!(count("content-length") + count("transfer-encoding") <= 1, "framed twice");
+    let framing = match message.framing {
+        Said::Unsaid => Framing::Empty,
+        Said::Length(length) => Framing::Length(length),
+        Said::Chunked => Framing::Chunked,
+    };
+    assert_eq!(head.framing, framing);
+    for (name, value) in head.headers.iter().filter(|(name, _)| *name != HOST) {
+        let value = value.as_bytes();
+        assert!(
+            value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)),
+            "{name}: {value:?}"
+        );
+        assert!(message.all(name.as_str()).contains(&value), "{name}: {value:?}");
+    }
+    let others = message.fields.iter().filter(|(name, _)| name != b"host").count();
+    assert_eq!(head.headers.iter().filter(|(name, _)| *name != HOST).count(), others);
+}
+
+/// The host that a target names and the path that it means.
+fn meaning(target: &[u8]) -> (Option<&[u8]>, Vec<u8>) {
+    let lower = target.to_ascii_lowercase();
+    let Some(scheme) = [&b"http://"[..], b"https://"].into_iter().find(|scheme| lower.starts_with(scheme))
+    else {
+        return (None, target.to_vec());
+    };
+    let rest = &target[scheme.len()..];
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let slash: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
+    (Some(authority), [slash, path].concat())
+}
+
+fn write(head: &RequestHead) -> Vec<u8> {
+    let mut text = format!("{} {} {:?}\r\n", head.method, head.uri, head.version).into_bytes();
+    for (name, value) in &head.headers {
+        text.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    text.extend_from_slice(b"\r\n");
+    text
+}

@@ -1,0 +1,130 @@
+//! A store's answer: what is told to be whole is what a second reader sees, and the connection is used again only
+//! when nothing is left on it.
+
+use super::reference::{Framing, Message};
+use super::script::{End, Pace, Script, block_on};
+use bytes::{Bytes, BytesMut};
+use http::Method;
+use http_body_util::{BodyExt, Empty};
+use scopegate::body::BoxError;
+use scopegate::http1::client::{Connection, Patience};
+use std::future::poll_fn;
+use std::time::Duration;
+
+pub(crate) const WORDS: &[&[u8]] = &[
+    b"\r\n",
+    b"\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.0 200 OK\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n",
+    b"HTTP/1.1 304 Not Modified\r\n",
+    b"HTTP/1.1 101 S\r\n",
+    b"Content-Length: 3\r\n",
+    b"Content-Length: 3\r\n\r\nabc",
+    b"Transfer-Encoding: chunked\r\n\r\n",
+    b"3\r\nabc\r\n",
+    b"0\r\n\r\n",
+    b"0\r\nA: b\r\n\r\n",
+    b"Connection: close\r\n",
+    b"Connection: keep-alive\r\n",
+    b"ETag: \"x\"\r\n",
+];
+
+const PATIENCE: Patience = Patience { response: Duration::from_secs(30), stall: Duration::from_secs(10) };
+
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    status: u16,
+    fields: usize,
+    body: Result<Vec<u8>, &'static str>,
+    kept: bool,
+}
+
+fn ask(method: &Method, input: &[u8], pace: Pace, end: End) -> Result<Told, String> {
+    block_on(async {
+        let mut connection = Connection::new(Script::answering(input, pace, end), PATIENCE);
+        let mut body = Empty::<Bytes>::new().map_err(|never| -> BoxError { match never {} });
+        let request = BytesMut::from(&b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"[..]);
+        let head = connection.send(method, request, &mut body, false, PATIENCE).await;
+        let head = head.map_err(|failure| failure.to_string())?;
+        let mut read = Vec::new();
+        let body = loop {
+            match poll_fn(|cx| connection.poll_body(cx)).await {
+                Some(Ok(data)) => read.extend_from_slice(&data),
+                // Which of its mistakes is found first depends on what has come of it.
+                Some(Err(_)) => break Err("broken"),
+                None => break Ok(read),
+            }
+        };
+        assert!(body.is_err() || connection.is_over(), "a body that has ended is not over");
+        let kept = connection.is_ready();
+        Ok(Told { status: head.status.as_u16(), fields: head.headers.len(), body, kept })
+    })
+}
+
+pub(crate) fn check(input: &[u8]) -> String {
+    let asked = [Method::GET, Method::HEAD]
+        .into_iter()
+        .flat_map(|method| [End::Closes, End::Waits].map(|end| outcome(&method, input, end)));
+    asked.collect::<Vec<_>>().join("; ")
+}
+
+fn outcome(method: &Method, input: &[u8], end: End) -> String {
+    let told = ask(method, input, Pace::Whole, end);
+    assert_eq!(
+        told,
+        ask(method, input, Pace::Pieces, end),
+        "{method} {end:?}: the answer depends on its pieces"
+    );
+    let class = match &told {
+        Ok(told) => {
+            check_told(told, input, method, end);
+            format!("{} {:?} {}", told.status, told.body.as_ref().map(|body| body.len().min(2)), told.kept)
+        }
+        Err(why) => why.clone(),
+    };
+    // Whether something is left on the connection shows only once it has arrived.
+    let unkept = |told: Result<Told, String>| told.map(|told| (told.status, told.fields, told.body));
+    let halting = ask(method, input, Pace::Halting, end);
+    assert_eq!(unkept(told), unkept(halting), "{method} {end:?}: the answer depends on its pace");
+    class
+}
+
+/// Holds an answer against the second reader's.
+fn check_told(told: &Told, mut input: &[u8], method: &Method, end: End) {
+    let (message, rest) = loop {
+        let (message, rest) = Message::read(input).expect("the second reader sees an answer");
+        assert!(message.line[0] == b"HTTP/1.1" || message.line[0] == b"HTTP/1.0");
+        if !message.line[1].starts_with(b"1") {
+            break (message, rest);
+        }
+        input = rest;
+    };
+    assert_eq!(told.status.to_string().as_bytes(), message.line[1]);
+    assert_eq!(told.fields, message.fields.len());
+    let bodiless = *method == Method::HEAD || matches!(told.status, 204 | 304);
+    let until_close = !bodiless && message.framing == Framing::Unsaid;
+    let left = match &told.body {
+        Ok(body) if bodiless => {
+            assert!(body.is_empty());
+            Some(rest)
+        }
+        Ok(body) if until_close => {
+            assert_eq!((&**body, end), (rest, End::Closes), "only the connection's end ends it");
+            None
+        }
+        Ok(body) => {
+            let (whole, left) = message.body(rest).expect("a body is told to be whole that is not");
+            assert_eq!(*body, whole);
+            Some(left)
+        }
+        Err(_) => None,
+    };
+    if told.kept {
+        assert_eq!(left, Some(&b""[..]), "a connection is kept on which something is left");
+        let old = message.line[0] == b"HTTP/1.0" && !message.connection_has("keep-alive");
+        assert!(!old && !message.connection_has("close"), "a connection is kept that the store closes");
+    }
+}

@@ -1,0 +1,172 @@
+//! The signer against aws-sigv4's own `sign()`, byte by byte, over whatever a client may send.
+
+use super::mappings::trusted;
+use super::request::Lines;
+use aws_credential_types::Credentials as AwsCredentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SessionTokenMode, SignableBody, SignableRequest,
+    SignatureLocation, SigningSettings, UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4::SigningParams;
+use http::{HeaderMap, HeaderValue, Request};
+use scopegate::amz_date::AmzDate;
+use scopegate::chunk_signer::SignedChunks;
+use scopegate::outgoing::Outgoing;
+use scopegate::payload::Payload;
+use scopegate::resign::{Authority, InChunks, resign};
+use scopegate::secret::{Credentials, Secret};
+use scopegate::session::{Minted, Session};
+use std::time::{Duration, SystemTime};
+
+pub(crate) const WORDS: &[&[u8]] = &[
+    b"GET ",
+    b"HEAD ",
+    b"PUT ",
+    b"DELETE ",
+    b"POST ",
+    b"/tmp/",
+    b"%20",
+    b"+",
+    b"%2B",
+    b"%25",
+    b"~",
+    b"%7E",
+    b"*",
+    b"'",
+    b"(",
+    b"!",
+    b"\xc3\xbc",
+    b"%C3%BC",
+    b"%E2%80%8B",
+    b"%F0%9F%A6%80",
+    b"[",
+    b"\"",
+    b"%0A",
+    b"?list-type=2&prefix=",
+    b"&delimiter=%2F",
+    b"?versionId=",
+    b"?tagging",
+    b"?uploads",
+    b"?partNumber=1&uploadId=x",
+    b"response-content-disposition=",
+    b"=",
+    b"&",
+    b"\nx-amz-meta-a: ",
+    b"\nx-amz-meta-a-b: c",
+    b"\ncontent-type: a/b; c=\"d  e\"",
+    b"\ncontent-md5: x",
+    b"\ncontent-length: 5",
+    b"\nx-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    b"\nx-amz-copy-source: /tmp/b",
+    b"  ",
+    b"\t",
+    b"\nx-amz-tagging: a=b&c=d",
+    b"\xc2\xa0",
+    b"\xe2\x80\x83",
+    b"\nx-amz-storage-class: STANDARD",
+];
+
+/// What is signed here is the head alone.
+struct NoBody;
+
+impl InChunks for NoBody {
+    fn in_chunks(self, _: SignedChunks) -> Self {
+        self
+    }
+}
+
+/// Some of 2015, when SigV4's published examples were signed.
+const EPOCH: u64 = 1_440_938_160;
+
+pub(crate) fn check(input: &[u8]) -> String {
+    let Some(Lines { method, path, query, headers }) = Lines::read(input) else {
+        return "not lines".to_owned();
+    };
+    let mapping = trusted();
+    let outgoing = mapping.grant(&method, path, query, &headers).and_then(|grant| {
+        let payload = Payload::classify(grant.spec(), &headers)?;
+        Outgoing::rebuild(grant, &headers, payload)
+    });
+    let outgoing = match outgoing {
+        Ok(outgoing) => outgoing,
+        Err(refusal) => return format!("{:?}", refusal.rule),
+    };
+    // A day more for each byte, so that keys of many days are used.
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH + 86_400 * input.len() as u64);
+    let session = session(now);
+    let authority = Authority::new("minio.example:9000").unwrap();
+    let sent = resign(&outgoing, NoBody, &session, &authority, &AmzDate::new(now)).unwrap().into_inner();
+    let ours = sent.headers()["authorization"].to_str().unwrap();
+    check_signed(ours, sent.headers());
+    assert_eq!(ours, oracle(&sent, signed_names(ours), &session, now), "another signature than aws-sigv4's");
+    format!("{} {}", sent.method(), signed_names(ours).count())
+}
+
+fn session(now: SystemTime) -> Session {
+    let keys = Credentials {
+        access_key: Secret::new("AKIDEXAMPLE".into()),
+        secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into()),
+    };
+    let token = Secret::new("the.session.token".into());
+    let minted = Minted { keys, token, expiration: now + Duration::from_mins(15) };
+    Session::new(1, minted, "us-east-1".into(), now).unwrap()
+}
+
+/// The names that an `Authorization` covers.
+fn signed_names(authorization: &str) -> impl Iterator<Item = &str> {
+    let names = authorization.split("SignedHeaders=").nth(1).unwrap();
+    names.split(',').next().unwrap().split(';')
+}
+
+/// The signature covers everything that it has to: MinIO refuses an `x-amz-` header that is not signed.
+fn check_signed(authorization: &str, headers: &HeaderMap) {
+    for name in headers.keys().map(http::HeaderName::as_str) {
+        let must = name.starts_with("x-amz-") || ["host", "content-type", "content-md5"].contains(&name);
+        assert!(!must || signed_names(authorization).any(|signed| signed == name), "{name} is not signed");
+    }
+}
+
+/// Runs of white space made one space, and none at either end: what Go's `unicode.IsSpace` takes for white space.
+fn fold(value: &str) -> String {
+    let is_space = |c: char| {
+        matches!(c, '\t'..='\r' | ' ' | '\u{85}' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}')
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
+    };
+    value.split(is_space).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The `Authorization` that aws-sigv4 gives to the very request that is sent.
+fn oracle<'n>(
+    sent: &Request<NoBody>,
+    names: impl Iterator<Item = &'n str>,
+    session: &Session,
+    now: SystemTime,
+) -> String {
+    let (access, secret) = (session.keys().access_key.reveal(), session.keys().secret_key.reveal());
+    let token = Some(session.token().reveal().to_owned());
+    let identity = AwsCredentials::new(access, secret, token, None, "fuzz").into();
+    let mut settings = SigningSettings::default();
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    settings.signature_location = SignatureLocation::Headers;
+    settings.session_token_mode = SessionTokenMode::Include;
+    let params = SigningParams::builder().identity(&identity).region(session.region()).name("s3").time(now);
+    let params = params.settings(settings).build().unwrap().into();
+
+    // MinIO folds more than the spaces that sign() does.
+    let text = |value: &HeaderValue| fold(std::str::from_utf8(value.as_bytes()).unwrap());
+    let own = ["host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
+    let signed: Vec<(&str, String)> =
+        names.filter(|name| !own.contains(name)).map(|name| (name, text(&sent.headers()[name]))).collect();
+    let headers = signed.iter().map(|(name, value)| (*name, &**value));
+    let body = match text(&sent.headers()["x-amz-content-sha256"]) {
+        hash if hash == "UNSIGNED-PAYLOAD" => SignableBody::UnsignedPayload,
+        hash => SignableBody::Precomputed(hash),
+    };
+    let uri = format!("http://{}{}", text(&sent.headers()["host"]), sent.uri());
+    let request = SignableRequest::new(sent.method().as_str(), uri, headers, body).unwrap();
+    let (instructions, _) = sign(request, &params).unwrap().into_parts();
+    let (headers, _) = instructions.into_parts();
+    headers.iter().find(|header| header.name() == "authorization").unwrap().value().to_owned()
+}

@@ -1,0 +1,160 @@
+//! Path, query and copy source: a refusal, or a request whose decoded bucket and key are in scope and are those that
+//! were decided on.
+
+use super::decode::{is_canonical, pairs, place, unescape};
+use super::mappings::{covers, scoped};
+use super::request::Lines;
+use scopegate::mapping::Grant;
+use scopegate::operation::Operation;
+use scopegate::scope::Right;
+
+pub(crate) const WORDS: &[&[u8]] = &[
+    b"GET ",
+    b"HEAD ",
+    b"PUT ",
+    b"POST ",
+    b"DELETE ",
+    b"OPTIONS ",
+    b"/tmp/",
+    b"/tmp-2/",
+    b"media/",
+    b"media/old/",
+    b"inbox/",
+    b"other/",
+    b"/",
+    b"//",
+    b"%2f",
+    b"%2F",
+    b"%5c",
+    b"\\",
+    b"..",
+    b"../",
+    b"%2e%2e",
+    b"%252e",
+    b".",
+    b"%00",
+    b"%ff",
+    b"%c0%ae",
+    b"%e2%80%ae",
+    b"%",
+    b"+",
+    b"%2B",
+    b"%20",
+    b";",
+    b"?",
+    b"&",
+    b"=",
+    b"#",
+    b"*",
+    b"%2A",
+    b"\xc3\xbc",
+    b"?prefix=media/",
+    b"prefix=",
+    b"list-type=2",
+    b"delimiter=/",
+    b"versions",
+    b"versionId=",
+    b"tagging",
+    b"uploads",
+    b"uploadId=1",
+    b"partNumber=1",
+    b"attributes",
+    b"location",
+    b"start-after=",
+    b"X-Amz-Signature=0",
+    b"&x-id=GetObject",
+    b"response-content-type=a",
+    b"\nx-amz-copy-source: ",
+    b"/tmp/media/",
+];
+
+pub(crate) fn check(input: &[u8]) -> String {
+    let Some(Lines { method, path, query, headers }) = Lines::read(input) else {
+        return "not lines".to_owned();
+    };
+    let mapping = scoped();
+    let grant = match mapping.grant(&method, path, query, &headers) {
+        Ok(grant) => grant,
+        Err(refusal) => return format!("{method} {:?}", refusal.rule),
+    };
+    let operation = grant.operation();
+    let decided = grant
+        .resource()
+        .bucket()
+        .map(|bucket| (bucket.to_owned(), grant.resource().key().unwrap_or_default().to_owned()));
+    let copied = check_copy(&grant);
+    let right = grant.spec().right;
+    let (sent_path, sent_query) = grant.into_canonical();
+
+    assert!(is_canonical(&sent_path, b"/") && !sent_path.contains("%2F"), "{sent_path}");
+    assert!(is_canonical(&sent_query, b"=&"), "{sent_query}");
+    let sent = pairs(&sent_query).expect("the query is decoded by anybody");
+    let Some((bucket, key)) = decided else {
+        assert_eq!((operation.name(), &*sent_path), ("ListBuckets", "/"));
+        return "ListBuckets".to_owned();
+    };
+    assert_eq!(
+        place(&sent_path),
+        Some((bucket.clone(), key.clone())),
+        "{sent_path} is not what was decided on"
+    );
+    check_key(&key);
+    check_query(&sent, query.unwrap_or_default());
+    check_scope(operation, right, &bucket, &key, &sent);
+    format!("{} {} {copied} {}", operation.name(), key.is_empty(), sent.len().min(3))
+}
+
+/// No store may take a key for a way to another.
+fn check_key(key: &str) {
+    assert!(
+        !key.contains("//") && !key.starts_with('/') && !key.contains('\0') && key.len() <= 1024,
+        "{key:?}"
+    );
+    assert!(!key.split(['/', '\\']).any(|segment| segment == ".." || segment == "."), "{key:?}");
+}
+
+/// What is sent is what was written, each name once, but for a client's own signature, which nobody reads.
+fn check_query(sent: &[(String, String)], query: &str) {
+    let kept: Vec<&str> = query.split('&').filter(|part| !is_signature(part)).collect();
+    let written = pairs(&kept.join("&")).expect("what is granted can be decoded");
+    assert!(sent.windows(2).all(|pair| pair[0].0 < pair[1].0), "not sorted, or a name twice: {sent:?}");
+    for pair in sent {
+        assert!(written.contains(pair), "{pair:?} was not asked for");
+    }
+    for pair in written {
+        assert!(sent.contains(&pair), "{pair:?} is lost");
+    }
+}
+
+fn is_signature(part: &str) -> bool {
+    let name = part.split('=').next().unwrap_or_default().replace('+', " ");
+    let name = unescape(&name).unwrap_or_default().to_ascii_lowercase();
+    name.starts_with("x-amz-") || ["x-id", "awsaccesskeyid", "signature", "expires"].contains(&&*name)
+}
+
+fn check_scope(operation: Operation, right: Right, bucket: &str, key: &str, sent: &[(String, String)]) {
+    let value = |name: &str| sent.iter().find(|(have, _)| have == name).map(|(_, value)| &**value);
+    let old = value("versionId").is_some() || operation == Operation::ListObjectVersions;
+    let needs: &[Right] = if old { &[right, Right::Versions] } else { &[right] };
+    if operation.lists() {
+        let prefix = value("prefix").unwrap_or_default();
+        assert!(covers(bucket, prefix, needs), "{operation:?} of {bucket}/{prefix}");
+    } else if key.is_empty() {
+        assert!(bucket == "tmp" || bucket == "tmp-2", "{operation:?} of {bucket}");
+    } else {
+        assert!(covers(bucket, key, needs), "{operation:?} of {bucket}/{key}");
+    }
+}
+
+/// A copy reads only what may be read.
+fn check_copy(grant: &Grant<'_>) -> bool {
+    let Some(source) = grant.copy_source() else { return false };
+    let (path, query) = source.split_once('?').map_or((&*source, ""), |(path, query)| (path, query));
+    assert!(is_canonical(path, b"/") && is_canonical(query, b"="), "{source}");
+    let (bucket, key) = place(path).unwrap();
+    check_key(&key);
+    let versions = pairs(query).unwrap();
+    let needs: &[Right] = if versions.is_empty() { &[Right::Read] } else { &[Right::Read, Right::Versions] };
+    assert!(versions.iter().all(|(name, _)| name == "versionId") && covers(&bucket, &key, needs), "{source}");
+    true
+}
