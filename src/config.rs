@@ -6,6 +6,7 @@ mod issuer;
 mod limits;
 mod listeners;
 mod mappings;
+mod mounts;
 mod parse;
 mod reach;
 mod reader;

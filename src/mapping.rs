@@ -1,12 +1,16 @@
 //! Mappings: which client gets which scopes, and the decision on a request.
 
 use crate::client::{Client, Matcher};
+use crate::mount::View;
 use crate::operation::{Operation, Spec, Unknown};
 use crate::policy::SessionPolicy;
 use crate::refusal::{Refusal, Rule};
-use crate::scope::{Right, Rights, Scope, check_segments};
-use crate::target::{BadTarget, CopySource, Query, Resource};
-use http::{HeaderMap, Method};
+use crate::rewrite::{Names, Rewriter};
+use crate::scope::{Right, Rights, Scope, check_key, check_segments};
+use crate::target::{BadTarget, CopySource, Query, Resource, decode_path};
+use http::{HeaderMap, Method, header};
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When a mapping's session is minted.
@@ -50,6 +54,7 @@ pub struct Grant<'r> {
     query: Query<'r>,
     copy_source: Option<CopySource<'r>>,
     max_size: Option<u64>,
+    view: Option<Arc<View>>,
 }
 
 impl<'r> Grant<'r> {
@@ -63,7 +68,17 @@ impl<'r> Grant<'r> {
         self.spec.operation
     }
 
-    /// What is addressed.
+    /// What the client sees in the place of bucket and prefix, if the path lies below a mount.
+    pub fn view(&self) -> Option<&Arc<View>> {
+        self.view.as_ref()
+    }
+
+    /// The query, with prefix and markers as the store knows them.
+    pub fn query(&self) -> &Query<'r> {
+        &self.query
+    }
+
+    /// What is addressed, as the store knows it.
     pub fn resource(&self) -> &Resource<'r> {
         &self.resource
     }
@@ -87,6 +102,19 @@ impl<'r> Grant<'r> {
         self.copy_source.as_ref().map(CopySource::canonical)
     }
 
+    /// What puts the client's names in the place of the store's, for an answer that may hold any.
+    pub fn rewriter(&self, head: &http::request::Parts) -> Option<Box<Rewriter>> {
+        let shows = matches!(self.operation(), Operation::CompleteMultipartUpload | Operation::DeleteObjects);
+        if self.view.is_none() && !shows {
+            return None;
+        }
+        let url = self.operation().lists() && self.query.get("encoding-type") == Some("url");
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let view = self.view.clone();
+        let names = Names::new(self.operation(), view, url, head.uri.path(), self.resource.key(), host);
+        Some(Box::new(Rewriter::new(names)))
+    }
+
     /// Path and query as they are to be signed and sent.
     pub fn into_canonical(self) -> (String, String) {
         (self.resource.canonical_path(), self.query.canonical())
@@ -104,6 +132,9 @@ pub(crate) fn check_size(bytes: u64, most: Option<u64>) -> Result<(), Refusal> {
         _ => Ok(()),
     }
 }
+
+/// What was named, and the mount that it was named below.
+type Located<'m, T> = (T, Option<&'m Arc<View>>);
 
 impl Mapping {
     /// A mapping of these scopes that matches every client, with a session of 15 minutes.
@@ -124,25 +155,70 @@ impl Mapping {
         query: Option<&'r str>,
         headers: &'r HeaderMap,
     ) -> Result<Grant<'r>, Refusal> {
-        let bad_target = |BadTarget(why)| Refusal::new(Rule::BadTarget, why);
-        let resource = Resource::parse(path).map_err(bad_target)?;
-        self.check_bucket(&resource)?;
-        let query = Query::parse(query).map_err(bad_target)?;
-        let copy_source = copy_source(headers)?;
+        let path = decode_path(path).map_err(bad_target)?;
+        let view = self.mount_of(&path);
+        if view.is_none() && !path.is_empty() && self.scopes.iter().all(|scope| scope.view.is_some()) {
+            return Err(self.outside("this path"));
+        }
+        let resource = locate(path, view).map_err(bad_target)?;
+        self.check_bucket(&resource, view)?;
+        let mut query = Query::parse(query).map_err(bad_target)?;
+        let copy_source = self.copy_source(headers)?;
         let spec = Spec::find(method, &resource, &query, copy_source.is_some())
             .map_err(|unknown| refuse_unknown(method, &unknown))?;
-        let max_size = self.check_scope(spec, &resource, &query)?;
-        if let Some(source) = &copy_source {
-            self.check_copy_source(source)?;
+        if let Some(view) = view {
+            view.bring_inward(spec.operation, &mut query).map_err(bad_target)?;
         }
-        Ok(Grant { spec, resource, query, copy_source, max_size })
+        let max_size = self.check_scope(spec, &resource, &query, view)?;
+        if let Some((source, view)) = &copy_source {
+            self.check_copy_source(source, *view)?;
+        }
+        let copy_source = copy_source.map(|(source, _)| source);
+        Ok(Grant { spec, resource, query, copy_source, max_size, view: view.cloned() })
     }
 
-    fn check_bucket(&self, resource: &Resource<'_>) -> Result<(), Refusal> {
+    /// Decides on one key of a multi-object delete as on a DELETE of it, and says what the store calls it.
+    ///
+    /// # Errors
+    /// The refusal, which names the rule.
+    pub fn grant_delete<'k>(
+        &self,
+        request: &Grant<'_>,
+        key: &'k str,
+        version_id: Option<&str>,
+    ) -> Result<Cow<'k, str>, Refusal> {
+        let key = match request.view() {
+            Some(view) => Cow::Owned(view.inward(key)),
+            None => Cow::Borrowed(key),
+        };
+        check_key(&key).map_err(|why| bad_target(BadTarget(why)))?;
+        let spec = request.spec.each.and_then(Spec::of).unwrap_or(request.spec);
+        let bucket = request.resource.bucket().unwrap_or_default();
+        let resource = Resource::Object(bucket.into(), Cow::Borrowed(&key));
+        let mut query = Query::default();
+        if let Some(version_id) = version_id {
+            query.set("versionId", version_id.to_owned());
+        }
+        self.check_scope(spec, &resource, &query, request.view())?;
+        Ok(key)
+    }
+
+    /// The mount that a decoded path lies below.
+    fn mount_of(&self, path: &str) -> Option<&Arc<View>> {
+        self.scopes.iter().filter_map(|scope| scope.view.as_ref()).find(|view| view.below(path).is_some())
+    }
+
+    fn check_bucket(&self, resource: &Resource<'_>, view: Option<&Arc<View>>) -> Result<(), Refusal> {
         match resource.bucket() {
-            Some(bucket) if self.scopes.iter().any(|scope| scope.bucket.as_str() == bucket) => Ok(()),
-            Some(_) => Err(self.outside("this bucket")),
-            None => Err(self.outside("the list of buckets")),
+            Some(bucket)
+                if !self
+                    .scopes
+                    .iter()
+                    .any(|scope| scope.bucket.as_str() == bucket && scope.is_seen_as(view)) =>
+            {
+                Err(self.outside("this bucket"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -152,16 +228,19 @@ impl Mapping {
         spec: &Spec,
         resource: &Resource<'_>,
         query: &Query<'_>,
+        view: Option<&Arc<View>>,
     ) -> Result<Option<u64>, Refusal> {
         let needs = spec.rights(query);
-        let bucket = resource.bucket().unwrap_or_default();
         let named = named_key(spec, resource, query)?;
         let mut within = self
             .scopes
             .iter()
-            .filter(|scope| {
-                scope.bucket.as_str() == bucket && named.is_none_or(|key| scope.prefix.covers(key))
+            .filter(|scope| match resource.bucket() {
+                Some(bucket) => scope.bucket.as_str() == bucket && scope.is_seen_as(view),
+                // What names no bucket is about all that the client has.
+                None => true,
             })
+            .filter(|scope| named.is_none_or(|key| scope.prefix.covers(key)))
             .peekable();
         if within.peek().is_none() {
             return Err(self.outside(match (resource, named) {
@@ -180,12 +259,15 @@ impl Mapping {
         ))
     }
 
-    fn check_copy_source(&self, source: &CopySource<'_>) -> Result<(), Refusal> {
+    fn check_copy_source(&self, source: &CopySource<'_>, view: Option<&Arc<View>>) -> Result<(), Refusal> {
         let read = Rights::default().with(Right::Read);
         let needs = if source.version_id.is_some() { read.with(Right::Versions) } else { read };
         let (bucket, key) = (source.resource.bucket(), source.resource.key().unwrap_or_default());
         let allowed = self.scopes.iter().any(|scope| {
-            Some(scope.bucket.as_str()) == bucket && scope.prefix.covers(key) && scope.allow.has_all(needs)
+            Some(scope.bucket.as_str()) == bucket
+                && scope.is_seen_as(view)
+                && scope.prefix.covers(key)
+                && scope.allow.has_all(needs)
         });
         if allowed {
             return Ok(());
@@ -197,9 +279,42 @@ impl Mapping {
         Err(Refusal::new(Rule::CopySource, message))
     }
 
+    /// The source of a copy, named as the client sees it.
+    fn copy_source<'r>(
+        &self,
+        headers: &'r HeaderMap,
+    ) -> Result<Option<Located<'_, CopySource<'r>>>, Refusal> {
+        let mut values = headers.get_all("x-amz-copy-source").iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let bad = |why| Refusal::new(Rule::BadHeader, why);
+        if values.next().is_some() {
+            return Err(bad("x-amz-copy-source is given twice"));
+        }
+        let text = value.to_str().map_err(|_| bad("x-amz-copy-source is not percent-encoded ASCII"))?;
+        let mut seen = None;
+        let source = CopySource::parse(text, |path| {
+            seen = self.mount_of(&path);
+            locate(path, seen)
+        });
+        source.map(|source| Some((source, seen))).map_err(|BadTarget(why)| bad(why))
+    }
+
     fn outside(&self, what: &str) -> Refusal {
         Refusal::new(Rule::OutsideScope, format!("mapping {:?} does not cover {what}", self.name))
     }
+}
+
+/// What a decoded path names: below a mount, a key of its scope, else bucket and key.
+fn locate<'r>(path: Cow<'r, str>, view: Option<&Arc<View>>) -> Result<Resource<'r>, BadTarget> {
+    let Some(view) = view else { return Resource::of_decoded(path) };
+    let bucket = Cow::Owned(view.bucket().to_owned());
+    let rest = view.below(&path).unwrap_or_default();
+    if rest.is_empty() {
+        return Ok(Resource::Bucket(bucket));
+    }
+    let key = view.inward(rest);
+    check_key(&key).map_err(BadTarget)?;
+    Ok(Resource::Object(bucket, Cow::Owned(key)))
 }
 
 /// The key, or the beginning of keys, that must lie in a scope; `None` where the bucket alone is asked about.
@@ -216,15 +331,8 @@ fn named_key<'q>(
     Ok(Some(prefix))
 }
 
-fn copy_source(headers: &HeaderMap) -> Result<Option<CopySource<'_>>, Refusal> {
-    let mut values = headers.get_all("x-amz-copy-source").iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let bad = |why| Refusal::new(Rule::BadHeader, why);
-    if values.next().is_some() {
-        return Err(bad("x-amz-copy-source is given twice"));
-    }
-    let text = value.to_str().map_err(|_| bad("x-amz-copy-source is not percent-encoded ASCII"))?;
-    CopySource::parse(text).map(Some).map_err(|BadTarget(why)| bad(why))
+fn bad_target(BadTarget(why): BadTarget) -> Refusal {
+    Refusal::new(Rule::BadTarget, why)
 }
 
 fn refuse_unknown(method: &Method, unknown: &Unknown) -> Refusal {
@@ -234,6 +342,14 @@ fn refuse_unknown(method: &Method, unknown: &Unknown) -> Refusal {
             Refusal::new(Rule::RightNotGranted, "cross-origin requests are not allowed here")
         }
         Unknown::Operation => Refusal::new(Rule::UnknownOperation, "this operation is not supported"),
+        Unknown::Declined(row) => {
+            let why = match row.rule {
+                Rule::NotOffered => "is not allowed here: no right of a scope grants it",
+                Rule::MethodNotAllowed => "means nothing at this path",
+                _ => "is not supported",
+            };
+            Refusal::new(row.rule, format!("{} {why}", row.name))
+        }
         Unknown::Query(name) => {
             let shown: String = name.chars().take(64).collect();
             Refusal::new(Rule::UnknownQuery, format!("the query parameter {shown:?} is not supported here"))
@@ -275,9 +391,13 @@ mod tests {
             (Method::GET, "/tmp?location", Ok(())),
             (Method::GET, "/tmp/other/a", Err(Rule::OutsideScope)),
             (Method::GET, "/other/media/a", Err(Rule::OutsideScope)),
-            (Method::GET, "/", Err(Rule::OutsideScope)),
-            (Method::POST, "/", Err(Rule::OutsideScope)),
-            (Method::OPTIONS, "/", Err(Rule::OutsideScope)),
+            (Method::GET, "/", Ok(())),
+            (Method::HEAD, "/", Err(Rule::MethodNotAllowed)),
+            (Method::POST, "/", Err(Rule::NotOffered)),
+            (Method::OPTIONS, "/", Err(Rule::RightNotGranted)),
+            (Method::PUT, "/tmp", Err(Rule::NotOffered)),
+            (Method::PUT, "/other", Err(Rule::OutsideScope)),
+            (Method::POST, "/tmp?delete", Err(Rule::RightNotGranted)),
             (Method::GET, "/minio/health/live", Err(Rule::OutsideScope)),
             (Method::GET, "/minio/admin/v3/accountinfo?x=1", Err(Rule::OutsideScope)),
             (Method::GET, "/tmp", Err(Rule::OutsideScope)),
@@ -291,7 +411,8 @@ mod tests {
             (Method::GET, "/tmp/media/../a", Err(Rule::BadTarget)),
             (Method::GET, "/tmp?prefix=media/../", Err(Rule::BadTarget)),
             (Method::POST, "/tmp/media/a?delete", Err(Rule::UnknownOperation)),
-            (Method::GET, "/tmp/media/a?acl", Err(Rule::UnknownQuery)),
+            (Method::GET, "/tmp/media/a?acl", Err(Rule::UnknownOperation)),
+            (Method::GET, "/tmp/media/a?wat", Err(Rule::UnknownQuery)),
         ];
         for (method, target, expected) in cases {
             assert_eq!(decide(&method, target, None), expected, "{method} {target}");
@@ -351,7 +472,7 @@ mod tests {
                 let (sent, _) = grant.into_canonical();
                 let decoded = Resource::parse(&sent);
                 prop_assert_eq!(decoded.as_ref(), Ok(&decided));
-                prop_assert_eq!(decided.bucket(), Some("tmp"));
+                prop_assert_eq!(decided.bucket(), (operation != Operation::ListBuckets).then_some("tmp"));
                 let key = if operation.lists() { named.as_deref() } else { decided.key() };
                 let within = key.is_none_or(|key| key.starts_with("media/") || key.starts_with("inbox/"));
                 prop_assert!(within, "{operation:?} {sent}");

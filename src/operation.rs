@@ -3,18 +3,25 @@
 //! What is not in the table is never forwarded. The store would fall through on subresources it does not know
 //! (`GET key?policy` answers the object), so a query name that no row lists is refused.
 
+mod declined;
+pub mod headers;
+mod page;
 mod table;
 
 use crate::scope::{Right, Rights};
 use crate::target::{Query, Resource};
 use http::Method;
 
+pub use declined::{DECLINED, Declined};
+pub use page::page;
 pub use table::TABLE;
 
 /// The name of an operation, as S3's API reference has it.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
+    /// `GET /`
+    ListBuckets,
     /// `HEAD /bucket`
     HeadBucket,
     /// `GET /bucket?location`
@@ -55,6 +62,8 @@ pub enum Operation {
     AbortMultipartUpload,
     /// `DELETE /bucket/key`
     DeleteObject,
+    /// `POST /bucket?delete`
+    DeleteObjects,
 }
 
 /// The methods of the table.
@@ -100,6 +109,8 @@ impl Verb {
 /// What the path of an operation names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
+    /// Nothing: `/`.
+    Service,
     /// A bucket.
     Bucket,
     /// An object.
@@ -111,6 +122,8 @@ pub enum Shape {
 pub enum Headers {
     /// None beside those every request has.
     Plain,
+    /// What a list shows besides.
+    List,
     /// Ranges and conditions of a read.
     Read,
     /// What `GetObjectAttributes` asks for.
@@ -119,10 +132,14 @@ pub enum Headers {
     Write,
     /// The same, with a copy's source, its conditions and directives.
     Copy,
+    /// A copied part's range and conditions.
+    CopyPart,
     /// A body's checksums.
     Body,
     /// What completes a multipart upload.
     Complete,
+    /// None, and a condition is refused.
+    Delete,
 }
 
 /// A row of the table.
@@ -148,6 +165,8 @@ pub struct Spec {
     pub right: Right,
     /// Whether it reaches old versions, always or with a `versionId`.
     pub versions: Versions,
+    /// The operation that each key it names is judged as, which has the policy actions.
+    pub each: Option<Operation>,
     /// The policy actions it needs of the store, on the object or, for a bucket's shape, on the bucket.
     pub actions: &'static [&'static str],
     /// The further actions when it names an old version.
@@ -170,6 +189,8 @@ pub enum Versions {
 pub enum Unknown {
     /// No row has this method and shape.
     Operation,
+    /// An operation that is not offered.
+    Declined(&'static Declined),
     /// A row is near, but the query has a name that it does not know.
     Query(String),
 }
@@ -186,21 +207,28 @@ impl Spec {
         copies: bool,
     ) -> Result<&'static Self, Unknown> {
         let shape = match resource {
-            Resource::Service => return Err(Unknown::Operation),
+            Resource::Service => Shape::Service,
             Resource::Bucket(_) => Shape::Bucket,
             Resource::Object(..) => Shape::Object,
         };
         let verb = Verb::of(method).ok_or(Unknown::Operation)?;
+        let declined = Declined::find(verb, shape, query);
         let spec = TABLE
             .iter()
             .filter(|row| row.method == verb && row.shape == shape && row.copies == copies)
             .filter(|row| row.selects.iter().all(|select| selected(select, query)))
             .max_by_key(|row| row.selects.len())
-            .ok_or(Unknown::Operation)?;
-        match query.names().find(|name| !spec.knows(name)) {
-            Some(name) => Err(Unknown::Query(name.to_owned())),
-            None => Ok(spec),
+            .ok_or_else(|| declined.map_or(Unknown::Operation, Unknown::Declined))?;
+        match (query.names().find(|name| !spec.knows(name)), declined) {
+            (None, _) => Ok(spec),
+            (Some(name), Some(row)) if row.selects.contains(&name) => Err(Unknown::Declined(row)),
+            (Some(name), _) => Err(Unknown::Query(name.to_owned())),
         }
+    }
+
+    /// The row of an operation.
+    pub fn of(operation: Operation) -> Option<&'static Self> {
+        TABLE.iter().find(|row| row.operation == operation)
     }
 
     fn knows(&self, name: &str) -> bool {
@@ -219,6 +247,15 @@ impl Spec {
     }
 }
 
+impl Spec {
+    /// The policy actions that a request for this operation needs of the store.
+    pub fn actions_of(&self, query: &Query<'_>) -> impl Iterator<Item = &'static str> {
+        let versions = self.rights(query).has(Right::Versions);
+        let more = if versions { self.version_actions } else { &[] };
+        self.actions.iter().chain(more).copied()
+    }
+}
+
 fn selected(select: &str, query: &Query<'_>) -> bool {
     match select.split_once('=') {
         Some((name, value)) => query.get(name) == Some(value),
@@ -230,6 +267,7 @@ impl Operation {
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::ListBuckets => "ListBuckets",
             Self::HeadBucket => "HeadBucket",
             Self::GetBucketLocation => "GetBucketLocation",
             Self::ListObjects => "ListObjects",
@@ -250,6 +288,7 @@ impl Operation {
             Self::CompleteMultipartUpload => "CompleteMultipartUpload",
             Self::AbortMultipartUpload => "AbortMultipartUpload",
             Self::DeleteObject => "DeleteObject",
+            Self::DeleteObjects => "DeleteObjects",
         }
     }
 
@@ -262,6 +301,7 @@ impl Operation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refusal::Rule;
 
     fn find(method: &Method, target: &str, copies: bool) -> Result<Operation, Unknown> {
         let (path, query) =
@@ -293,6 +333,11 @@ mod tests {
             (Method::DELETE, "/tmp/a", O::DeleteObject),
             (Method::DELETE, "/tmp/a?uploadId=1", O::AbortMultipartUpload),
             (Method::DELETE, "/tmp/a?tagging", O::DeleteObjectTagging),
+            (Method::GET, "/", O::ListBuckets),
+            (Method::GET, "/?x-id=ListBuckets&max-buckets=5", O::ListBuckets),
+            (Method::POST, "/tmp?delete", O::DeleteObjects),
+            (Method::POST, "/tmp/?delete=", O::DeleteObjects),
+            (Method::GET, "/tmp/?location", O::GetBucketLocation),
         ];
         for (method, target, operation) in cases {
             assert_eq!(find(&method, target, false), Ok(operation), "{method} {target}");
@@ -304,10 +349,11 @@ mod tests {
     #[test]
     fn unknown_requests() {
         let cases = [
-            (Method::GET, "/"),
             (Method::POST, "/"),
+            (Method::HEAD, "/"),
             (Method::POST, "/tmp"),
-            (Method::POST, "/tmp?delete"),
+            (Method::POST, "/tmp?delete&uploads"),
+            (Method::GET, "/tmp?delete"),
             (Method::POST, "/tmp/a?delete"),
             (Method::POST, "/tmp/a"),
             (Method::POST, "/tmp/a?select&select-type=2"),
@@ -339,7 +385,43 @@ mod tests {
     fn every_operation_has_one_row() {
         for (index, row) in TABLE.iter().enumerate() {
             assert!(TABLE.iter().skip(index + 1).all(|other| other.operation != row.operation), "{row:?}");
-            assert!(!row.actions.is_empty() || !row.version_actions.is_empty(), "{row:?}");
+            let own = !row.actions.is_empty() || !row.version_actions.is_empty();
+            assert_eq!(own, row.each.is_none() && row.shape != Shape::Service, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_declined_has_a_name() {
+        let declined = |method, target| match find(&method, target, false) {
+            Err(Unknown::Declined(row)) => (row.name, row.rule),
+            other => panic!("{method} {target}: {other:?}"),
+        };
+        let cases = [
+            (Method::GET, "/tmp/?acl", "GetBucketAcl", Rule::UnknownOperation),
+            (Method::GET, "/tmp/a?acl", "GetObjectAcl", Rule::UnknownOperation),
+            (Method::GET, "/tmp/a?acl&versionId=1", "GetObjectAcl", Rule::UnknownOperation),
+            (Method::PUT, "/tmp/a?acl", "PutObjectAcl", Rule::UnknownOperation),
+            (Method::GET, "/tmp?uploads&prefix=a", "ListMultipartUploads", Rule::UnknownOperation),
+            (Method::PUT, "/tmp", "CreateBucket", Rule::NotOffered),
+            (Method::PUT, "/tmp/?policy", "PutBucketPolicy", Rule::NotOffered),
+            (Method::DELETE, "/tmp", "DeleteBucket", Rule::NotOffered),
+            (Method::POST, "/", "AssumeRole", Rule::NotOffered),
+            (Method::HEAD, "/", "HeadService", Rule::MethodNotAllowed),
+            (Method::POST, "/tmp/a?delete", "DeleteObjects below a bucket", Rule::UnknownOperation),
+        ];
+        for (method, target, name, rule) in cases {
+            assert_eq!(declined(method, target), (name, rule), "{target}");
+        }
+    }
+
+    /// Nothing that is declined can be reached by a row of the table.
+    #[test]
+    fn no_row_knows_what_another_declines() {
+        for declined in DECLINED.iter().filter(|row| !row.selects.is_empty()) {
+            for row in TABLE.iter().filter(|row| row.method == declined.method && row.shape == declined.shape)
+            {
+                assert!(declined.selects.iter().any(|name| !row.knows(name)), "{declined:?} {row:?}");
+            }
         }
     }
 }

@@ -4,8 +4,10 @@ mod derived;
 
 pub use derived::MAX_OBJECT;
 
+use crate::checksum::{Algorithm, Hasher};
 use crate::mapping::Grant;
-use crate::operation::{Headers, Operation};
+use crate::operation::headers::is_known;
+use crate::operation::{Headers, Operation, Spec};
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
 use http::header::{self, HeaderName, HeaderValue};
@@ -71,6 +73,19 @@ impl Outgoing {
         self.headers.sort_unstable_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     }
 
+    /// A granted request with a document of Scopegate's own in the place of the client's, and no header of the client.
+    pub fn of_document(grant: Grant<'_>, document: &[u8]) -> Self {
+        // MinIO wants a checksum of a document, and verifies it.
+        let mut hasher = Hasher::new(Algorithm::Md5);
+        hasher.update(document);
+        let headers = vec![(Algorithm::Md5.header_name(), hasher.finish().header_value())];
+        let (operation, method) = (grant.operation(), grant.spec().method.method());
+        let max_size = None;
+        let (path, query) = grant.into_canonical();
+        let payload = Payload::Sized(document.len() as u64, None);
+        Self { operation, max_size, method, path, query, headers, payload }
+    }
+
     /// The method.
     pub fn method(&self) -> &Method {
         &self.method
@@ -111,6 +126,18 @@ fn check_metadata(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> 
     Err(Refusal::new(Rule::MetadataTooLarge, "the user metadata (x-amz-meta-*) is larger than 2 KiB"))
 }
 
+/// Whether all headers of a request may be there. [`Outgoing::rebuild`] asks the same; this is for requests of which no
+/// header is passed on.
+///
+/// # Errors
+/// When one is never let through.
+pub fn check_headers(spec: &Spec, headers: &HeaderMap) -> Result<(), Refusal> {
+    headers.keys().try_for_each(|name| match fate(spec.headers, name.as_str()) {
+        Fate::Refuse(rule, why) => Err(Refusal::new(rule, format!("the header {name} {why}"))),
+        Fate::Pass | Fate::Drop => Ok(()),
+    })
+}
+
 /// A header given twice is refused: whether the values are joined, or one wins, differs from server to server.
 fn only_value(headers: &HeaderMap, name: &HeaderName) -> Result<HeaderValue, Refusal> {
     let mut values = headers.get_all(name).iter();
@@ -136,82 +163,27 @@ const DROPPED_AMZ: [&str; 11] = [
     "x-amz-user-agent",
 ];
 
-/// Known to the table, though not for this operation: without effect there, so left out.
-const KNOWN_AMZ: [&str; 14] = [
-    "x-amz-checksum-",
-    "x-amz-copy-source-if-",
-    "x-amz-copy-source-range",
-    "x-amz-max-parts",
-    "x-amz-meta-",
-    "x-amz-metadata-directive",
-    "x-amz-mp-object-size",
-    "x-amz-object-attributes",
-    "x-amz-optional-object-attributes",
-    "x-amz-part-number-marker",
-    "x-amz-sdk-checksum-algorithm",
-    "x-amz-storage-class",
-    "x-amz-tagging",
-    "x-amz-tagging-directive",
-];
-
 fn fate(class: Headers, name: &str) -> Fate {
     if name.starts_with("x-minio-") {
         return Fate::Refuse(Rule::ForbiddenHeader, "is MinIO's own and not let through");
     }
-    let Some(amz) = name.strip_prefix("x-amz-") else {
-        return if passes_plain(class, name) { Fate::Pass } else { Fate::Drop };
-    };
     // A tar body would be unpacked to whatever keys it names.
-    if amz
-        .strip_prefix("meta-")
+    if name
+        .strip_prefix("x-amz-meta-")
         .is_some_and(|meta| meta.starts_with("snowball-") || meta.starts_with("minio-"))
     {
         return Fate::Refuse(Rule::ForbiddenHeader, "makes MinIO unpack archives and is not let through");
     }
-    if passes_amz(class, amz) {
+    if class.refuse(name) {
+        return Fate::Refuse(Rule::UnknownHeader, "is not honoured by the store when it deletes");
+    }
+    if class.pass(name) {
         Fate::Pass
-    } else if DROPPED_AMZ.contains(&name) || KNOWN_AMZ.iter().any(|known| name.starts_with(known)) {
+    } else if !name.starts_with("x-amz-") || DROPPED_AMZ.contains(&name) || is_known(name) {
+        // What another operation has a use for is without effect here.
         Fate::Drop
     } else {
         Fate::Refuse(Rule::UnknownHeader, "is not supported")
-    }
-}
-
-fn passes_plain(class: Headers, name: &str) -> bool {
-    let condition = matches!(name, "if-match" | "if-none-match");
-    let body = matches!(name, "content-md5" | "content-type");
-    let content = matches!(
-        name,
-        "cache-control" | "content-disposition" | "content-encoding" | "content-language" | "expires"
-    );
-    match class {
-        Headers::Plain | Headers::Attributes => false,
-        Headers::Read => {
-            condition || matches!(name, "range" | "if-modified-since" | "if-unmodified-since" | "if-range")
-        }
-        Headers::Write => condition || body || content,
-        Headers::Copy => condition || content || name == "content-type",
-        Headers::Body => body,
-        Headers::Complete => condition || body,
-    }
-}
-
-fn passes_amz(class: Headers, amz: &str) -> bool {
-    let checksum = amz.starts_with("checksum-") || amz == "sdk-checksum-algorithm";
-    let object = amz.starts_with("meta-") || matches!(amz, "storage-class" | "tagging");
-    match class {
-        Headers::Plain => false,
-        Headers::Read => amz == "checksum-mode",
-        Headers::Attributes => matches!(amz, "object-attributes" | "max-parts" | "part-number-marker"),
-        Headers::Write => checksum || object,
-        Headers::Copy => {
-            checksum
-                || object
-                || amz.starts_with("copy-source-if-")
-                || matches!(amz, "copy-source-range" | "metadata-directive" | "tagging-directive")
-        }
-        Headers::Body => checksum,
-        Headers::Complete => checksum || amz == "mp-object-size",
     }
 }
 
@@ -289,6 +261,8 @@ mod tests {
             (Method::PUT, "x-amz-object-lock-mode", Rule::UnknownHeader),
             (Method::PUT, "x-amz-grant-full-control", Rule::UnknownHeader),
             (Method::GET, "x-amz-invented", Rule::UnknownHeader),
+            (Method::DELETE, "if-match", Rule::UnknownHeader),
+            (Method::DELETE, "x-amz-if-match-size", Rule::UnknownHeader),
         ];
         for (method, name, rule) in cases {
             assert_eq!(rebuild(&method, "/tmp/a", &[(name, "true")]).err(), Some(rule), "{name}");
@@ -343,7 +317,11 @@ mod tests {
             value in "[ -~]{0,16}",
         ) {
             let spec = &TABLE[row];
-            let path = if spec.shape == crate::operation::Shape::Bucket { "/tmp" } else { "/tmp/a" };
+            let path = match spec.shape {
+                crate::operation::Shape::Service => "/",
+                crate::operation::Shape::Bucket => "/tmp",
+                crate::operation::Shape::Object => "/tmp/a",
+            };
             let select = spec.selects.iter().map(|s| if s.contains('=') { (*s).to_owned() } else { format!("{s}=1") });
             let target = format!("{path}?{}", select.collect::<Vec<_>>().join("&"));
             let mut headers = vec![(&*name, &*value)];

@@ -9,22 +9,28 @@ use crate::client::Client;
 use crate::generation::{Generation, Shared};
 use crate::http1::Malformed;
 use crate::limits::Limits;
-use crate::mapping;
+use crate::list_buckets;
+use crate::mapping::{self, Grant};
+use crate::multi_delete::{self, Deletion, Judged};
 use crate::multipart::{self, Budget};
-use crate::outgoing::Outgoing;
+use crate::operation::Operation;
+use crate::outgoing::{self, Outgoing};
 use crate::panics::{Panicked, contain};
 use crate::payload::{Payload, broken_body};
 use crate::refusal::{Refusal, Rule};
 use crate::resign::resign;
-use crate::response::{ResponseBody, refuse, relay, relay_read};
+use crate::response::{self, ResponseBody, refuse, relay, relay_read};
 use crate::retry::{Attempts, is_repeatable};
+use crate::rewrite::Rewriter;
 use crate::s3_error;
 use crate::session::Session;
 use crate::session_table::Slot;
 use crate::upstream::{Download, Pool, SendError};
+use crate::virtual_host;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
+use http_body_util::Full;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -45,7 +51,7 @@ pub type Answer = Response<AnswerBody>;
 /// Its body.
 pub type AnswerBody = ResponseBody<Download>;
 
-/// A store's answer, read as far as it had to be.
+/// A store's answer, read as far as it had to be; or what stands in its place.
 pub(crate) enum FromStore {
     Streaming(Response<Download>),
     Read(http::response::Parts, Bytes),
@@ -58,6 +64,9 @@ enum Verdict {
     DeadSession,
     NodeNotReady,
 }
+
+/// What a request comes to, and what puts the client's names into it.
+type Served = (FromStore, Option<Box<Rewriter>>);
 
 /// What is read of a client's body.
 pub trait ClientBody: Body<Data = Bytes, Error: Into<BoxError>> + Unpin {}
@@ -97,8 +106,8 @@ impl Proxy {
         let served = served.unwrap_or_else(|Panicked| Err(failed_inside()));
         record.received(upload.sent());
         match served {
-            Ok(FromStore::Streaming(answer)) => relay(answer, record),
-            Ok(FromStore::Read(parts, body)) => relay_read(parts, body, record),
+            Ok((FromStore::Streaming(answer), rewriter)) => relay(answer, rewriter, record),
+            Ok((FromStore::Read(parts, body), rewriter)) => relay_read(parts, body, rewriter, record),
             Err(refusal) => refuse(&refusal, head.uri.path(), record),
         }
     }
@@ -120,26 +129,81 @@ impl Proxy {
         head: &http::request::Parts,
         upload: &Rc<Upload<B>>,
         record: &mut AccessRecord,
-    ) -> Result<FromStore, Refusal> {
+    ) -> Result<Served, Refusal> {
         let (index, mapping) = mapping::find(&self.generation.mappings, &client)
             .ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))?;
         let state = self.generation.states.get(index).ok_or_else(failed_inside)?;
         record.mapped(state.row);
         let hosts = self.generation.hosts.get(client.listener().0).unwrap_or(&NO_HOSTS);
         browser::check(hosts, &client, &head.method, &head.headers)?;
-        let grant = mapping.grant(&head.method, head.uri.path(), head.uri.query(), &head.headers)?;
+        let path = virtual_host::path_style(self.domain(&client), &head.headers, head.uri.path())?;
+        let grant = mapping.grant(&head.method, &path, head.uri.query(), &head.headers)?;
         record.granted(grant.operation());
         let payload = Payload::classify(grant.spec(), &head.headers)?;
         upload.set_length(payload.length());
         upload.unwrap_envelope(payload.envelope());
-        let outgoing = Outgoing::rebuild(grant, &head.headers, payload)?;
-        record.admitted(state.admission.admit().await?);
+        let rewriter = grant.rewriter(head);
         let slot = state.session.slot();
-        match outgoing.payload() {
-            // In a box: other requests need not have room for it.
-            Payload::Unknown(..) => Box::pin(multipart::pass_on(self, &outgoing, upload, slot, record)).await,
-            _ => self.exchange(&outgoing, upload, slot, record).await,
+        match grant.operation() {
+            Operation::ListBuckets => {
+                outgoing::check_headers(grant.spec(), &head.headers)?;
+                record.admitted(state.admission.admit().await?);
+                let document = list_buckets::document(mapping, grant.query())?;
+                Ok((own(document), None))
+            }
+            Operation::DeleteObjects => {
+                outgoing::check_headers(grant.spec(), &head.headers)?;
+                record.admitted(state.admission.admit().await?);
+                let patience = self.generation.limits.response_timeout;
+                let document = multi_delete::read(upload, &payload, &head.headers, patience).await?;
+                let judged = multi_delete::judge(&Deletion::parse(&document)?, mapping, &grant);
+                self.delete(judged, grant, rewriter, slot, record).await
+            }
+            _ => {
+                let outgoing = Outgoing::rebuild(grant, &head.headers, payload)?;
+                record.admitted(state.admission.admit().await?);
+                let answer = match outgoing.payload() {
+                    // In a box: other requests need not have room for it.
+                    Payload::Unknown(..) => {
+                        Box::pin(multipart::pass_on(self, &outgoing, upload, slot, record)).await?
+                    }
+                    _ => self.exchange(&outgoing, upload, slot, record).await?,
+                };
+                Ok((answer, rewriter))
+            }
         }
+    }
+
+    /// The domain below which a client's buckets are hosts.
+    fn domain(&self, client: &Client) -> Option<&str> {
+        self.generation.listener(client.listener()).and_then(|listener| listener.domain.as_deref())
+    }
+
+    /// Has the store delete what is allowed, and answers with both: its result and the refusals.
+    async fn delete(
+        &self,
+        judged: Judged,
+        grant: Grant<'_>,
+        rewriter: Option<Box<Rewriter>>,
+        slot: &Slot,
+        record: &mut AccessRecord,
+    ) -> Result<Served, Refusal> {
+        let Some(document) = judged.document else {
+            return Ok((own(judged.result()), None));
+        };
+        let outgoing = Outgoing::of_document(grant, &document);
+        let held = || {
+            let upload = Upload::new(Full::new(document.clone()));
+            upload.set_length(document.len() as u64);
+            upload
+        };
+        let mut answer = self.exchange(&outgoing, &held(), slot, record).await;
+        // MinIO reads a document before it looks at the session. This one is ours and can be sent again.
+        if answer.as_ref().is_err_and(|refusal| refusal.rule == Rule::SessionReplaced) {
+            answer = self.exchange(&outgoing, &held(), slot, record).await;
+        }
+        let rewriter = rewriter.map(|rewriter| rewriter.with_more(judged.refused.into()));
+        Ok((answer?, rewriter))
     }
 
     /// Sends a request with the mapping's session; once more with a new one if the store does not know the first, and
@@ -277,6 +341,12 @@ impl Verdict {
             _ => Self::Final,
         }
     }
+}
+
+/// A document of our own, where the store has no say.
+fn own(document: String) -> FromStore {
+    let (parts, body) = response::own_document(document);
+    FromStore::Read(parts, body)
 }
 
 fn failed_inside() -> Refusal {

@@ -40,6 +40,10 @@ pub enum Rule {
     BadTarget,
     /// No such operation is known.
     UnknownOperation,
+    /// The operation is known, and no right allows it.
+    NotOffered,
+    /// The path is known, and not with this method.
+    MethodNotAllowed,
     /// The operation is known, the query parameter is not.
     UnknownQuery,
     /// A header that is never let through.
@@ -48,6 +52,10 @@ pub enum Rule {
     UnknownHeader,
     /// A header that cannot be forwarded as it is.
     BadHeader,
+    /// A query parameter with a value that it cannot have.
+    BadArgument,
+    /// A body that is not the document it has to be.
+    MalformedDocument,
     /// The body has no length.
     LengthRequired,
     /// The body comes in a form that is not supported.
@@ -56,6 +64,10 @@ pub enum Rule {
     TooLarge,
     /// The client's body broke off.
     BadBody,
+    /// The client's body does not match its `Content-MD5`.
+    BadDigest,
+    /// The client's body does not match its checksum.
+    ChecksumMismatch,
     /// Too many requests of the mapping run and wait.
     QueueFull,
     /// The request waited too long for its turn.
@@ -64,10 +76,6 @@ pub enum Rule {
     RateLimited,
     /// The client's aws-chunked body is malformed, or not what was announced.
     BadEnvelope,
-    /// The client's body does not match its `Content-MD5`.
-    BadDigest,
-    /// The client's body does not match its checksum.
-    ChecksumMismatch,
     /// The user metadata is larger than S3 takes.
     MetadataTooLarge,
     /// There is no session, and none can be had now.
@@ -86,7 +94,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 40] = [
         Self::NoMapping,
         Self::OutsideScope,
         Self::RightNotGranted,
@@ -102,20 +110,24 @@ impl Rule {
         Self::CrossSite,
         Self::BadTarget,
         Self::UnknownOperation,
+        Self::NotOffered,
+        Self::MethodNotAllowed,
         Self::UnknownQuery,
         Self::ForbiddenHeader,
         Self::UnknownHeader,
         Self::BadHeader,
+        Self::BadArgument,
+        Self::MalformedDocument,
         Self::LengthRequired,
         Self::PayloadForm,
         Self::TooLarge,
         Self::BadBody,
+        Self::BadDigest,
+        Self::ChecksumMismatch,
         Self::QueueFull,
         Self::QueueTimeout,
         Self::RateLimited,
         Self::BadEnvelope,
-        Self::BadDigest,
-        Self::ChecksumMismatch,
         Self::MetadataTooLarge,
         Self::NoSession,
         Self::SessionReplaced,
@@ -164,22 +176,28 @@ impl Rule {
             Self::CrossSite => ("cross-site", StatusCode::FORBIDDEN, "AccessDenied"),
             Self::BadTarget => ("bad-target", StatusCode::BAD_REQUEST, "InvalidURI"),
             Self::UnknownOperation => ("unknown-operation", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            Self::NotOffered => ("not-offered", StatusCode::FORBIDDEN, "AccessDenied"),
+            Self::MethodNotAllowed => {
+                ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed")
+            }
             Self::UnknownQuery => ("unknown-query", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
             Self::ForbiddenHeader => ("forbidden-header", StatusCode::FORBIDDEN, "AccessDenied"),
             Self::UnknownHeader => ("unknown-header", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
             Self::BadHeader => ("bad-header", StatusCode::BAD_REQUEST, "InvalidArgument"),
+            Self::BadArgument => ("bad-argument", StatusCode::BAD_REQUEST, "InvalidArgument"),
+            Self::MalformedDocument => ("malformed-document", StatusCode::BAD_REQUEST, "MalformedXML"),
             Self::LengthRequired => ("length-required", StatusCode::LENGTH_REQUIRED, "MissingContentLength"),
             Self::PayloadForm => ("payload-form", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
             Self::TooLarge => ("too-large", StatusCode::BAD_REQUEST, "EntityTooLarge"),
             Self::BadBody => ("bad-body", StatusCode::BAD_REQUEST, "IncompleteBody"),
-            Self::QueueFull => ("queue-full", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
-            Self::QueueTimeout => ("queue-timeout", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
-            Self::RateLimited => ("rate-limited", StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
-            Self::BadEnvelope => ("bad-envelope", StatusCode::BAD_REQUEST, "InvalidRequest"),
             Self::BadDigest => ("bad-digest", StatusCode::BAD_REQUEST, "BadDigest"),
             Self::ChecksumMismatch => {
                 ("checksum-mismatch", StatusCode::BAD_REQUEST, "XAmzContentChecksumMismatch")
             }
+            Self::QueueFull => ("queue-full", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            Self::QueueTimeout => ("queue-timeout", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            Self::RateLimited => ("rate-limited", StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
+            Self::BadEnvelope => ("bad-envelope", StatusCode::BAD_REQUEST, "InvalidRequest"),
             Self::MetadataTooLarge => ("metadata-too-large", StatusCode::BAD_REQUEST, "MetadataTooLarge"),
             Self::NoSession => ("no-session", StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
             Self::SessionReplaced => ("session-replaced", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
@@ -222,7 +240,7 @@ impl Refusal {
 }
 
 /// Escapes text for XML 1.0, which has no way to write most control characters.
-fn xml_text(text: &str) -> String {
+pub(crate) fn xml_text(text: &str) -> String {
     let printable: String = text
         .chars()
         .map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { '\u{fffd}' } else { c })

@@ -3,6 +3,7 @@
 use crate::access::AccessRecord;
 use crate::body::BoxError;
 use crate::refusal::{RULE_HEADER, Refusal};
+use crate::rewrite::{Rewriter, Rewritten};
 use bytes::Bytes;
 use http::Response;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -20,6 +21,7 @@ pub struct ResponseBody<D: Body> {
 
 enum Source<D> {
     Store(D),
+    Rewritten(Box<Rewritten<D>>),
     Own(Option<Bytes>),
 }
 
@@ -52,20 +54,45 @@ fn is_known(name: &str) -> bool {
     ) || (name.starts_with("x-amz-") && name != "x-amz-security-token")
 }
 
-/// Passes a store's answer on.
-pub fn relay<D: Body>(answer: Response<D>, record: AccessRecord) -> Response<ResponseBody<D>> {
-    let (parts, body) = answer.into_parts();
-    stripped(parts, Source::Store(body), record)
+/// Passes a store's answer on, with the client's names in the place of the store's.
+pub fn relay<D: Body>(
+    answer: Response<D>,
+    rewriter: Option<Box<Rewriter>>,
+    record: AccessRecord,
+) -> Response<ResponseBody<D>> {
+    let (mut parts, body) = answer.into_parts();
+    let Some(rewriter) = rewriter.filter(|it| it.concerns(parts.status) && !body.is_end_stream()) else {
+        return stripped(parts, Source::Store(body), record);
+    };
+    // Names differ in length.
+    parts.headers.remove(header::CONTENT_LENGTH);
+    stripped(parts, Source::Rewritten(Box::new(Rewritten::new(body, rewriter))), record)
 }
 
 /// Passes on an answer of the store whose body was read to be looked at.
 pub fn relay_read<D: Body>(
     mut parts: http::response::Parts,
     body: Bytes,
-    record: AccessRecord,
+    rewriter: Option<Box<Rewriter>>,
+    mut record: AccessRecord,
 ) -> Response<ResponseBody<D>> {
+    let rewritten = match rewriter.filter(|rewriter| rewriter.concerns(parts.status)) {
+        Some(rewriter) => rewriter.rewrite(&body).map(Bytes::from),
+        None => Ok(body),
+    };
+    let body = rewritten.unwrap_or_else(|error| {
+        record.note(&error);
+        Bytes::new()
+    });
     parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
     stripped(parts, Source::Own(Some(body)), record)
+}
+
+/// A document of Scopegate's own, in the place of an answer of the store.
+pub fn own_document(document: String) -> (http::response::Parts, Bytes) {
+    let mut parts = Response::new(()).into_parts().0;
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    (parts, document.into())
 }
 
 fn stripped<D: Body>(
@@ -76,6 +103,11 @@ fn stripped<D: Body>(
     strip(&mut parts.headers);
     parts.version = http::Version::HTTP_11;
     let upstream_id = parts.headers.get(&X_AMZ_REQUEST_ID).and_then(|id| id.to_str().ok()).map(Into::into);
+    if upstream_id.is_none()
+        && let Ok(id) = HeaderValue::from_str(record.request_id())
+    {
+        parts.headers.insert(X_AMZ_REQUEST_ID, id);
+    }
     record.answered(parts.status, upstream_id);
     Response::from_parts(parts, ResponseBody { source, record })
 }
@@ -101,9 +133,12 @@ pub fn refuse<D: Body>(refusal: &Refusal, path: &str, mut record: AccessRecord) 
 
 impl<D: Body> Drop for ResponseBody<D> {
     fn drop(&mut self) {
-        if let Source::Store(body) = &self.source
-            && !body.is_end_stream()
-        {
+        let whole = match &self.source {
+            Source::Store(body) => body.is_end_stream(),
+            Source::Rewritten(body) => body.is_over(),
+            Source::Own(_) => true,
+        };
+        if !whole {
             self.record.cut_short();
         }
     }
@@ -123,6 +158,7 @@ where
         let this = self.get_mut();
         let polled = match &mut this.source {
             Source::Store(body) => Pin::new(body).poll_frame(cx),
+            Source::Rewritten(body) => Pin::new(body).poll_frame(cx),
             Source::Own(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
         };
         match &polled {
@@ -138,6 +174,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Store(body) => body.is_end_stream(),
+            Source::Rewritten(body) => body.is_end_stream(),
             Source::Own(body) => body.is_none(),
         }
     }
@@ -145,6 +182,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Store(body) => body.size_hint(),
+            Source::Rewritten(body) => body.size_hint(),
             Source::Own(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
         }
     }

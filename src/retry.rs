@@ -100,12 +100,11 @@ mod tests {
     }
 
     fn all_rights() -> Mapping {
-        let scope = Scope {
-            bucket: BucketName::parse("tmp").unwrap(),
-            prefix: Prefix::parse("media/").unwrap(),
-            allow: [Right::Read, Right::Write].into_iter().collect(),
-            max_object_size: None,
-        };
+        let scope = Scope::new(
+            BucketName::parse("tmp").unwrap(),
+            Prefix::parse("media/").unwrap(),
+            [Right::Read, Right::Write].into_iter().collect(),
+        );
         Mapping::of_scopes("all", vec![scope])
     }
 }

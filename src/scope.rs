@@ -1,6 +1,8 @@
 //! Scopes: a bucket, a key prefix and the rights on the keys below it.
 
+use crate::mount::{Mount, View};
 use std::fmt;
+use std::sync::Arc;
 
 /// Longest key S3 knows, in bytes of UTF-8.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
@@ -258,12 +260,30 @@ pub struct Scope {
     pub allow: Rights,
     /// The largest body of one upload, in bytes, where there is a bound besides S3's own.
     pub max_object_size: Option<u64>,
+    /// What its clients see in the place of bucket and prefix, where it is mounted.
+    pub view: Option<Arc<View>>,
 }
 
 impl Scope {
     /// A scope without further bounds.
     pub fn new(bucket: BucketName, prefix: Prefix, allow: Rights) -> Self {
-        Self { bucket, prefix, allow, max_object_size: None }
+        Self { bucket, prefix, allow, max_object_size: None, view: None }
+    }
+
+    /// The same, seen by its clients below `mount`.
+    #[must_use]
+    pub fn mounted(mut self, mount: Mount) -> Self {
+        self.view = Some(Arc::new(View::new(mount, self.bucket.clone(), self.prefix.clone())));
+        self
+    }
+
+    /// Whether a request that came through this mount, or through none, may mean the scope.
+    pub fn is_seen_as(&self, view: Option<&Arc<View>>) -> bool {
+        match (&self.view, view) {
+            (Some(own), Some(view)) => Arc::ptr_eq(own, view),
+            (None, None) => true,
+            _ => false,
+        }
     }
 }
 

@@ -37,13 +37,19 @@ impl<'a> Resource<'a> {
     /// # Errors
     /// When it is not a path, not decodable exactly once into UTF-8, or names no possible bucket or key.
     pub fn parse(path: &'a str) -> Result<Self, BadTarget> {
-        let rest = path.strip_prefix('/').ok_or(BadTarget("the path does not begin with '/'"))?;
-        if rest.is_empty() {
+        Self::of_decoded(decode_path(path)?)
+    }
+
+    /// Reads a path that [`decode_path`] has decoded.
+    ///
+    /// # Errors
+    /// When it names no possible bucket or key.
+    pub fn of_decoded(path: Cow<'a, str>) -> Result<Self, BadTarget> {
+        if path.is_empty() {
             return Ok(Self::Service);
         }
         // Split after decoding: an encoded slash is a slash to the store as well.
-        let decoded = decode(rest, false)?;
-        let (bucket, key) = split(decoded);
+        let (bucket, key) = split(path);
         check_bucket(&bucket).map_err(BadTarget)?;
         match key {
             None => Ok(Self::Bucket(bucket)),
@@ -86,6 +92,15 @@ impl<'a> Resource<'a> {
 /// A query parameter's value as it is signed and sent.
 pub(crate) fn encode_query(value: &str) -> String {
     utf8_percent_encode(value, QUERY).to_string()
+}
+
+/// Decodes a path once and takes its first slash off.
+///
+/// # Errors
+/// When it is not a path, or not decodable exactly once into UTF-8.
+pub fn decode_path(path: &str) -> Result<Cow<'_, str>, BadTarget> {
+    let rest = path.strip_prefix('/').ok_or(BadTarget("the path does not begin with '/'"))?;
+    decode(rest, false)
 }
 
 fn split(decoded: Cow<'_, str>) -> (Cow<'_, str>, Option<Cow<'_, str>>) {
@@ -149,6 +164,12 @@ impl<'a> Query<'a> {
     /// Every parameter's name.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| &**name)
+    }
+
+    /// Gives a parameter this value.
+    pub fn set(&mut self, name: &'static str, value: String) {
+        self.remove(name);
+        self.0.push((Cow::Borrowed(name), Cow::Owned(value)));
     }
 
     /// Takes a parameter out.
@@ -232,24 +253,25 @@ pub struct CopySource<'a> {
 }
 
 impl<'a> CopySource<'a> {
-    /// Reads the header's value.
+    /// Reads the header's value; `locate` says what a decoded path names.
     ///
     /// # Errors
     /// When it names no object.
-    pub fn parse(value: &'a str) -> Result<Self, BadTarget> {
+    pub fn parse(
+        value: &'a str,
+        locate: impl FnOnce(Cow<'a, str>) -> Result<Resource<'a>, BadTarget>,
+    ) -> Result<Self, BadTarget> {
         let (path, query) = value.split_once('?').map_or((value, None), |(path, query)| (path, Some(query)));
-        let decoded = decode(path.strip_prefix('/').unwrap_or(path), false)?;
-        let (bucket, Some(key)) = split(decoded) else {
+        let resource = locate(decode(path.strip_prefix('/').unwrap_or(path), false)?)?;
+        if resource.key().is_none() {
             return Err(BadTarget("x-amz-copy-source names no key: write /bucket/key"));
-        };
-        check_bucket(&bucket).map_err(BadTarget)?;
-        check_key(&key).map_err(BadTarget)?;
+        }
         let query = Query::parse(query)?;
         if query.names().any(|name| name != "versionId") {
             return Err(BadTarget("x-amz-copy-source has a query other than versionId"));
         }
         let version_id = query.0.into_iter().next().map(|(_, value)| value);
-        Ok(Self { resource: Resource::Object(bucket, key), version_id })
+        Ok(Self { resource, version_id })
     }
 
     /// The one spelling that is signed and sent.
@@ -346,12 +368,13 @@ mod tests {
 
     #[test]
     fn copy_sources() {
-        let source = CopySource::parse("/tmp/media/a%20b?versionId=x%2Fy").unwrap();
+        let parse = |value| CopySource::parse(value, Resource::of_decoded);
+        let source = parse("/tmp/media/a%20b?versionId=x%2Fy").unwrap();
         assert_eq!(source.canonical(), "/tmp/media/a%20b?versionId=x%2Fy");
-        assert_eq!(CopySource::parse("tmp/a").unwrap().canonical(), "/tmp/a");
-        assert_eq!(CopySource::parse("tmp%2Fa").unwrap().canonical(), "/tmp/a");
+        assert_eq!(parse("tmp/a").unwrap().canonical(), "/tmp/a");
+        assert_eq!(parse("tmp%2Fa").unwrap().canonical(), "/tmp/a");
         for bad in ["", "/", "tmp", "tmp/", "//tmp/a", "tmp/a/../b", "tmp/a?versionId=1&x=2", "tmp/a?acl"] {
-            assert!(CopySource::parse(bad).is_err(), "{bad}");
+            assert!(parse(bad).is_err(), "{bad}");
         }
     }
 

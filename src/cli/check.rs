@@ -120,13 +120,18 @@ async fn try_mapping(config: &Config, mapping: &Mapping, mint: &StsMint) -> Resu
 /// even a key that does not exist writes a marker in a versioned bucket.
 fn probes(scope: &Scope) -> Vec<(Right, Method, String)> {
     let path = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let (bucket, prefix) = (&scope.bucket, scope.prefix.as_str());
+    // As a client would ask, who may see the scope at a path of its own.
+    let (base, prefix) = match &scope.view {
+        Some(view) => (view.mount().as_str().trim_matches('/'), ""),
+        None => (scope.bucket.as_str(), scope.prefix.as_str()),
+    };
+    let base = if base.is_empty() { String::new() } else { format!("/{base}") };
     let absent = path(&format!("{prefix}scopegate-check-{:016x}", fastrand::u64(..)));
     let all = [
-        (Right::List, Method::GET, format!("/{bucket}?list-type=2&max-keys=1&prefix={}", path(prefix))),
-        (Right::Read, Method::GET, format!("/{bucket}/{absent}")),
+        (Right::List, Method::GET, format!("{base}/?list-type=2&max-keys=1&prefix={}", path(prefix))),
+        (Right::Read, Method::GET, format!("{base}/{absent}")),
         // A part of an upload that does not exist.
-        (Right::Write, Method::PUT, format!("/{bucket}/{absent}?partNumber=1&uploadId=scopegate-check")),
+        (Right::Write, Method::PUT, format!("{base}/{absent}?partNumber=1&uploadId=scopegate-check")),
     ];
     all.into_iter().filter(|(right, ..)| scope.allow.has(*right)).collect()
 }

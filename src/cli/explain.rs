@@ -4,10 +4,12 @@ use super::{CommandError, print, serve};
 use crate::client::{Client, ListenerId};
 use crate::config::Config;
 use crate::mapping::{self, Mapping};
+use crate::operation::Operation;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
 use crate::policy::MAX_POLICY_BYTES;
 use crate::refusal::Refusal;
+use crate::virtual_host;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -67,7 +69,11 @@ fn explain(config: &Config, args: &Args) -> Result<String, CommandError> {
     describe(mapping, &mut text);
     if let (Some(method), Some(target)) = (&args.method, &args.target) {
         let headers = headers(&args.header)?;
-        let verdict = match decide(mapping, method, target, &headers) {
+        let domain = config
+            .listeners
+            .get(find_listener(config, args)?)
+            .and_then(|listener| listener.domain.as_deref());
+        let verdict = match decide(mapping, domain, method, target, &headers) {
             Ok(allowed) => allowed,
             Err(refusal) => format!(
                 "refused by rule {}: {} {}: {}\n",
@@ -87,15 +93,7 @@ fn find_by_client<'c>(
     args: &Args,
     text: &mut String,
 ) -> Result<Option<&'c Mapping>, CommandError> {
-    let listener = match &args.listener {
-        None => 0,
-        Some(name) => {
-            config.listeners.iter().position(|listener| *listener.name == **name).ok_or_else(|| {
-                let names: Vec<&str> = config.listeners.iter().map(|listener| &*listener.name).collect();
-                CommandError::usage(format!("there is no listener {name:?}; there are: {}", names.join(", ")))
-            })?
-        }
-    };
+    let listener = find_listener(config, args)?;
     let client = Client::identify(args.from, ListenerId(listener));
     let at = config.listeners.get(listener).map_or("", |listener| &*listener.name);
     let _ = writeln!(text, "client {client} at listener {at:?}");
@@ -110,10 +108,20 @@ fn find_by_client<'c>(
     Ok(found.map(|(_, mapping)| mapping))
 }
 
+/// The place of the listener that is asked about.
+fn find_listener(config: &Config, args: &Args) -> Result<usize, CommandError> {
+    let Some(name) = &args.listener else { return Ok(0) };
+    config.listeners.iter().position(|listener| *listener.name == **name).ok_or_else(|| {
+        let names: Vec<&str> = config.listeners.iter().map(|listener| &*listener.name).collect();
+        CommandError::usage(format!("there is no listener {name:?}; there are: {}", names.join(", ")))
+    })
+}
+
 fn describe(mapping: &Mapping, text: &mut String) {
     let _ = writeln!(text, "mapping {:?}", mapping.name);
     for scope in &mapping.scopes {
-        let _ = writeln!(text, "  {}/{} allows {}", scope.bucket, scope.prefix, scope.allow);
+        let seen = scope.view.as_ref().map(|view| format!(", seen at {}", view.mount())).unwrap_or_default();
+        let _ = writeln!(text, "  {}/{} allows {}{seen}", scope.bucket, scope.prefix, scope.allow);
     }
     let size = mapping.policy.size();
     let _ = writeln!(text, "session policy ({size} of {MAX_POLICY_BYTES} bytes)");
@@ -135,19 +143,35 @@ fn headers(given: &[String]) -> Result<HeaderMap, CommandError> {
 }
 
 /// The very steps of the proxy, up to the session.
-fn decide(mapping: &Mapping, method: &Method, target: &str, headers: &HeaderMap) -> Result<String, Refusal> {
+fn decide(
+    mapping: &Mapping,
+    domain: Option<&str>,
+    method: &Method,
+    target: &str,
+    headers: &HeaderMap,
+) -> Result<String, Refusal> {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let grant = mapping.grant(method, path, query, headers)?;
-    let operation = grant.operation().name();
-    let payload = Payload::classify(grant.spec(), headers)?;
+    let path = virtual_host::path_style(domain, headers, path)?;
+    let grant = mapping.grant(method, &path, query, headers)?;
+    let spec = grant.spec();
+    let mut text =
+        format!("allowed: {}, which needs: {}\n", spec.operation.name(), spec.rights(grant.query()));
+    let actions: Vec<&str> = spec.actions_of(grant.query()).collect();
+    if !actions.is_empty() {
+        let _ = writeln!(text, "  and of the store: {}", actions.join(", "));
+    }
+    if spec.operation == Operation::ListBuckets {
+        text.push_str("  answered by Scopegate from the scopes\n");
+        return Ok(text);
+    }
+    let payload = Payload::classify(spec, headers)?;
+    if let Some(each) = spec.each {
+        let _ = writeln!(text, "  each key of its body is judged as {} of it", each.name());
+    }
     let outgoing = Outgoing::rebuild(grant, headers, payload)?;
     let question = if outgoing.query().is_empty() { "" } else { "?" };
-    let mut text = format!(
-        "allowed: {operation}\n  sent as {} {}{question}{}\n",
-        outgoing.method(),
-        outgoing.path(),
-        outgoing.query()
-    );
+    let _ =
+        writeln!(text, "  sent as {} {}{question}{}", outgoing.method(), outgoing.path(), outgoing.query());
     for (name, value) in outgoing.headers() {
         let _ = writeln!(text, "    {name}: {}", value.to_str().unwrap_or("(not ASCII)"));
     }
@@ -174,7 +198,7 @@ mod tests {
 
     #[test]
     fn answers() {
-        let cases: [(&[&str], &str); 9] = [
+        let cases: [(&[&str], &str); 11] = [
             (&["--mapping", "media-reader"], "tmp/media/ allows read,list"),
             (&["--mapping", "media"], "there are: media-reader"),
             (&["--from", "127.0.0.1"], "mapping \"media-reader\""),
@@ -182,11 +206,16 @@ mod tests {
             (&["--unix"], "no mapping matches"),
             (
                 &["--from", "127.0.0.1", "GET", "/tmp/media/a b"],
-                "allowed: GetObject\n  sent as GET /tmp/media/a%20b\n",
+                "allowed: GetObject, which needs: read\n  and of the store: s3:GetObject\n  sent as GET /tmp/media/a%20b\n",
             ),
             (
                 &["--from", "127.0.0.1", "GET", "/tmp/other/a"],
                 "refused by rule outside-scope: 403 AccessDenied",
+            ),
+            (&["--from", "127.0.0.1", "GET", "/"], "answered by Scopegate from the scopes"),
+            (
+                &["--from", "127.0.0.1", "GET", "/tmp?acl"],
+                "refused by rule unknown-operation: 501 NotImplemented: GetBucketAcl",
             ),
             (&["--from", "127.0.0.1", "PUT", "/tmp/media/a"], "refused by rule right-not-granted"),
             (

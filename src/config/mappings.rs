@@ -1,6 +1,7 @@
 //! `[[mapping]]`: clients, scopes and rights.
 
 use super::listeners::Listeners;
+use super::mounts;
 use super::parse::{read_name, read_word};
 use super::reader::{At, Reader, Table, nearest};
 use super::value::{parse_network, parse_size};
@@ -144,11 +145,13 @@ fn read_scopes(table: &Table<'_>, reader: &Reader<'_>) -> Option<Vec<Scope>> {
         return None;
     }
     let count = tables.len();
-    let scopes: Vec<Scope> = tables.into_iter().filter_map(|table| read_scope(table, reader)).collect();
-    (scopes.len() == count).then_some(scopes)
+    let scopes: Vec<At<Scope>> = tables.into_iter().filter_map(|table| read_scope(table, reader)).collect();
+    mounts::check(&scopes, reader);
+    (scopes.len() == count).then(|| scopes.into_iter().map(|scope| scope.value).collect())
 }
 
-fn read_scope(table: Table<'_>, reader: &Reader<'_>) -> Option<Scope> {
+fn read_scope(table: Table<'_>, reader: &Reader<'_>) -> Option<At<Scope>> {
+    let offset = table.offset();
     let bucket = table.required(reader, "bucket", "\"...\"").and_then(|name| {
         BucketName::parse(name.value).map_err(|why| reader.error(name.offset, "not a bucket", why)).ok()
     });
@@ -158,8 +161,14 @@ fn read_scope(table: Table<'_>, reader: &Reader<'_>) -> Option<Scope> {
         });
     let allow = read_rights(&table, reader);
     let max_object_size = read_size(&table, reader);
+    let mount = mounts::read_mount(&table, reader);
     table.finish(reader);
-    Some(Scope { bucket: bucket?, prefix: prefix?, allow: allow?, max_object_size })
+    let mut scope = Scope::new(bucket?, prefix?, allow?);
+    scope.max_object_size = max_object_size;
+    Some(match mount {
+        Some(mount) => At { value: scope.mounted(mount.value), offset: mount.offset },
+        None => At { value: scope, offset },
+    })
 }
 
 fn read_size(table: &Table<'_>, reader: &Reader<'_>) -> Option<u64> {

@@ -150,8 +150,8 @@ fn one_mistake_each() {
         ("[\"read\", \"list\"]", "[\"versions\"]", &["25:10 \"versions\" alone allows nothing"]),
         (
             "allow  =",
-            "allow  = [\"read\"]\nmount  = \"/\" #",
-            &["26:1 unknown key \"mount\" in [[mapping.scope]]"],
+            "allow  = [\"read\"]\nmnt  = \"/\" #",
+            &["26:1 unknown key \"mnt\" in [[mapping.scope]]"],
         ),
         (
             "[upstream]",
@@ -196,6 +196,22 @@ fn one_mistake_each() {
             "[admin]",
             "hosts = [\"S3.test\", \"s3.test\", \"a:80\"]\ndomain = \"10.0.0.1\"\n[admin]",
             &["5:21 the host \"s3.test\" is there twice", "5:32 not a host", "6:10 not a domain"],
+        ),
+        ("allow  =", "mount = \"/pub\"\nallow  =", &["25:9 not a mount | a mount begins and ends with '/'"]),
+        (
+            "allow  =",
+            "mount = \"/pub/\"\nallow = [\"list\"]\n[[mapping.scope]]\nbucket = \"other\"\nprefix = \"\"\nmount = \"/pub/a/\"\nallow  =",
+            &["30:9 the mounts /pub/a/ and /pub/ overlap | give each scope of a mapping a mount of its own"],
+        ),
+        (
+            "allow  =",
+            "mount = \"/pub/\"\nallow = [\"list\"]\n[[mapping.scope]]\nbucket = \"pub\"\nprefix = \"a/\"\nallow  =",
+            &["25:9 the mount /pub/ takes the paths of the scope pub/a/ | mount that scope as well"],
+        ),
+        (
+            "allow  =",
+            "mount = \"/\"\nallow = [\"list\"]\n[[mapping.scope]]\nbucket = \"other\"\nprefix = \"\"\nallow  =",
+            &["25:9 the mount / takes the paths of the scope other/ |"],
         ),
         (
             "allow  =",

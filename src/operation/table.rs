@@ -34,13 +34,18 @@ const fn row(operation: Operation, method: Verb, shape: Shape, right: Right) -> 
         body: false,
         right,
         versions: Versions::No,
+        each: None,
         actions: &[],
         version_actions: &[],
     }
 }
 
 /// The table. Of several rows that fit a request, the one with the most selectors is meant.
-pub static TABLE: [Spec; 20] = [
+pub static TABLE: [Spec; 22] = [
+    Spec {
+        query: &["prefix", "max-buckets", "continuation-token"],
+        ..row(Operation::ListBuckets, Verb::Get, Shape::Service, Right::List)
+    },
     Spec {
         actions: &["s3:HeadBucket"],
         ..row(Operation::HeadBucket, Verb::Head, Shape::Bucket, Right::List)
@@ -52,6 +57,7 @@ pub static TABLE: [Spec; 20] = [
     },
     Spec {
         query: &["prefix", "delimiter", "marker", "max-keys", "encoding-type"],
+        headers: Headers::List,
         actions: &["s3:ListBucket"],
         ..row(Operation::ListObjects, Verb::Get, Shape::Bucket, Right::List)
     },
@@ -66,12 +72,14 @@ pub static TABLE: [Spec; 20] = [
             "encoding-type",
             "fetch-owner",
         ],
+        headers: Headers::List,
         actions: &["s3:ListBucket"],
         ..row(Operation::ListObjectsV2, Verb::Get, Shape::Bucket, Right::List)
     },
     Spec {
         selects: &["versions"],
         query: &["prefix", "delimiter", "key-marker", "version-id-marker", "max-keys", "encoding-type"],
+        headers: Headers::List,
         versions: Versions::Always,
         version_actions: &["s3:ListBucketVersions"],
         ..row(Operation::ListObjectVersions, Verb::Get, Shape::Bucket, Right::List)
@@ -155,7 +163,7 @@ pub static TABLE: [Spec; 20] = [
     Spec {
         selects: &["partNumber", "uploadId"],
         copies: true,
-        headers: Headers::Copy,
+        headers: Headers::CopyPart,
         actions: &["s3:PutObject"],
         ..row(Operation::UploadPartCopy, Verb::Put, Shape::Object, Right::Write)
     },
@@ -179,9 +187,17 @@ pub static TABLE: [Spec; 20] = [
     },
     Spec {
         query: &["versionId"],
+        headers: Headers::Delete,
         versions: Versions::ById,
         actions: &["s3:DeleteObject"],
         version_actions: &["s3:DeleteObjectVersion"],
         ..row(Operation::DeleteObject, Verb::Delete, Shape::Object, Right::Delete)
+    },
+    Spec {
+        selects: &["delete"],
+        headers: Headers::Delete,
+        body: true,
+        each: Some(Operation::DeleteObject),
+        ..row(Operation::DeleteObjects, Verb::Post, Shape::Bucket, Right::Delete)
     },
 ];

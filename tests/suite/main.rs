@@ -18,5 +18,6 @@ mod reload;
 mod sessions;
 mod streaming;
 mod support;
+mod surface;
 mod tls;
 mod walls;

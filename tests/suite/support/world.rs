@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 pub(crate) struct Corner<'a> {
     /// The mapping's name and its listener's.
     pub(crate) name: &'a str,
-    /// Bucket, prefix and rights of each scope.
+    /// Bucket, prefix and rights of each scope; with `@` and a mount behind the rights where it has one.
     pub(crate) scopes: &'a [(&'a str, &'a str, &'a str)],
     /// Further lines of the mapping.
     pub(crate) more: &'a str,
@@ -35,10 +35,13 @@ pub(crate) fn config(upstream: SocketAddr, sts: SocketAddr, corners: &[Corner<'_
             "[[mapping]]\nname = \"{name}\"\nclient = {{ network = \"127.0.0.0/8\", listener = \"{name}\" }}\n{more}\n"
         );
         for (bucket, prefix, allow) in *scopes {
+            let (allow, mount) =
+                allow.split_once('@').map_or((*allow, None), |(allow, mount)| (allow, Some(mount)));
+            let mount = mount.map(|mount| format!("mount = \"{mount}\"\n")).unwrap_or_default();
             let allow = allow.split(',').map(|right| format!("\"{right}\"")).collect::<Vec<_>>().join(", ");
             let _ = write!(
                 text,
-                "[[mapping.scope]]\nbucket = \"{bucket}\"\nprefix = \"{prefix}\"\nallow = [{allow}]\n"
+                "[[mapping.scope]]\nbucket = \"{bucket}\"\nprefix = \"{prefix}\"\nallow = [{allow}]\n{mount}"
             );
         }
     }

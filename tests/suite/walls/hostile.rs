@@ -34,7 +34,7 @@ pub(super) const HOSTILE: &[Request] = &[
     ("GET", "/tmp/media/%zz", NONE, b""),
     ("GET", "/tmp/%6dedi%61%2f..%2fother/a", NONE, b""),
     ("GET", "/tmp;x/media/a", NONE, b""),
-    ("GET", "/", NONE, b""),
+    ("HEAD", "/", NONE, b""),
     ("GET", "*", NONE, b""),
     // Lists.
     ("GET", "/tmp", NONE, b""),
@@ -64,6 +64,14 @@ pub(super) const HOSTILE: &[Request] = &[
     ("TRACE", "/tmp/media/a", NONE, b""),
     ("PATCH", "/tmp/media/a", NONE, b""),
     ("POST", "/tmp?delete", NONE, b"<Delete/>"),
+    ("POST", "/other?delete", NONE, b"<Delete><Object><Key>media/a</Key></Object></Delete>"),
+    (
+        "POST",
+        "/tmp?delete",
+        &[("x-minio-force-delete", "true")],
+        b"<Delete><Object><Key>media/a</Key></Object></Delete>",
+    ),
+    ("DELETE", "/tmp/media/a", &[("If-Match", "x")], b""),
     ("POST", "/tmp/?delete", NONE, b"<Delete/>"),
     ("POST", "/tmp/media/?delete", NONE, b"<Delete/>"),
     ("POST", "/tmp/media/a?delete", NONE, b"<Delete/>"),

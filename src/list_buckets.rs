@@ -1,0 +1,109 @@
+//! `ListBuckets`, answered from a client's own scopes: the store is not asked, as it would tell of other buckets too.
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>
+
+use crate::mapping::Mapping;
+use crate::refusal::{Refusal, Rule, xml_text};
+use crate::scope::{Right, Scope};
+use crate::target::Query;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// S3 clients want a date of creation. The real one is not known here; this one is plainly none.
+const CREATED: &str = "1970-01-01T00:00:00.000Z";
+/// S3's most buckets in an answer.
+const MAX_BUCKETS: usize = 10_000;
+
+/// The buckets that a mapping may list: those of its scopes, and mounts that look like one, under their own names.
+fn buckets(mapping: &Mapping) -> BTreeSet<&str> {
+    mapping.scopes.iter().filter(|scope| scope.allow.has(Right::List)).filter_map(seen_as).collect()
+}
+
+/// What a client calls a scope's bucket.
+fn seen_as(scope: &Scope) -> Option<&str> {
+    match &scope.view {
+        Some(view) => view.mount().as_bucket(),
+        None => Some(scope.bucket.as_str()),
+    }
+}
+
+/// The answer's document.
+///
+/// # Errors
+/// When `max-buckets` is no number from 1 to 10,000.
+pub fn document(mapping: &Mapping, query: &Query<'_>) -> Result<String, Refusal> {
+    let prefix = query.get("prefix").unwrap_or_default();
+    let after = query.get("continuation-token").unwrap_or_default();
+    let most = match query.get("max-buckets") {
+        None => MAX_BUCKETS,
+        Some(number) => {
+            number.parse().ok().filter(|most| (1..=MAX_BUCKETS).contains(most)).ok_or_else(|| {
+                Refusal::new(Rule::BadArgument, "max-buckets is not a number from 1 to 10000")
+            })?
+        }
+    };
+    let all = buckets(mapping);
+    let mut left = all.iter().filter(|name| name.starts_with(prefix) && **name > after);
+    let shown: Vec<_> = left.by_ref().take(most).collect();
+    let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+        <ListAllMyBucketsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+        <Owner><ID>scopegate</ID><DisplayName>scopegate</DisplayName></Owner><Buckets>"
+        .to_owned();
+    for name in &shown {
+        let _ = write!(text, "<Bucket><Name>{name}</Name><CreationDate>{CREATED}</CreationDate></Bucket>");
+    }
+    text.push_str("</Buckets>");
+    if let (Some(last), Some(_)) = (shown.last(), left.next()) {
+        let _ = write!(text, "<ContinuationToken>{last}</ContinuationToken>");
+    }
+    if !prefix.is_empty() {
+        let _ = write!(text, "<Prefix>{}</Prefix>", xml_text(prefix));
+    }
+    text.push_str("</ListAllMyBucketsResult>");
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mount::Mount;
+    use crate::scope::{BucketName, Prefix};
+
+    fn mapping() -> Mapping {
+        let scope = |bucket, prefix, rights: &[Right]| {
+            let (bucket, prefix) = (BucketName::parse(bucket).unwrap(), Prefix::parse(prefix).unwrap());
+            Scope::new(bucket, prefix, rights.iter().copied().collect())
+        };
+        let list = [Right::List];
+        let scopes = vec![
+            scope("zoo", "", &list),
+            scope("alpha", "a/", &list),
+            scope("alpha", "b/", &list),
+            scope("blind", "", &[Right::Read]),
+            scope("hidden", "media/", &list).mounted(Mount::parse("/pub/").unwrap()),
+            scope("hidden", "deep/", &list).mounted(Mount::parse("/a/b/").unwrap()),
+        ];
+        Mapping::of_scopes("all", scopes)
+    }
+
+    fn list(query: &str) -> (Vec<String>, Option<String>) {
+        let text = document(&mapping(), &Query::parse(Some(query)).unwrap()).unwrap();
+        let values = |name: &str| -> Vec<String> {
+            let (start, end) = (format!("<{name}>"), format!("</{name}>"));
+            text.split(&start).skip(1).map(|rest| rest.split(&end).next().unwrap().to_owned()).collect()
+        };
+        assert!(!text.contains("hidden") && !text.contains("media"), "{text}");
+        (values("Name"), values("ContinuationToken").pop())
+    }
+
+    #[test]
+    fn the_buckets_of_the_scopes_that_may_be_listed() {
+        assert_eq!(list(""), (vec!["alpha".into(), "pub".into(), "zoo".into()], None));
+        assert_eq!(list("prefix=p"), (vec!["pub".into()], None));
+        assert_eq!(list("max-buckets=2"), (vec!["alpha".into(), "pub".into()], Some("pub".into())));
+        assert_eq!(list("max-buckets=2&continuation-token=pub"), (vec!["zoo".into()], None));
+        for bad in ["0", "10001", "x", "-1"] {
+            let query = format!("max-buckets={bad}");
+            assert!(document(&mapping(), &Query::parse(Some(&query)).unwrap()).is_err(), "{bad}");
+        }
+    }
+}

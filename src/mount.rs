@@ -1,0 +1,270 @@
+//! Mounts: a scope as its clients see it, with a path of its own in the place of bucket and prefix.
+//!
+//! What a client names is brought inward (prefix in front), what the store names outward (prefix off). Neither ever
+//! shows a client the bucket or the prefix.
+
+use crate::operation::Operation;
+use crate::scope::{BucketName, MAX_KEY_BYTES, Prefix, check_bucket, check_segments};
+use crate::target::{BadTarget, Query};
+use aws_smithy_types::base64;
+use std::fmt;
+
+/// Where a scope appears to its clients: `/`, or a path that begins and ends with `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount(Box<str>);
+
+impl Mount {
+    /// Checks `mount`.
+    ///
+    /// # Errors
+    /// Says what is wrong and how to mend it.
+    pub fn parse(mount: &str) -> Result<Self, &'static str> {
+        if !mount.starts_with('/') || !mount.ends_with('/') {
+            return Err("a mount begins and ends with '/', as in \"/\" or \"/pub/\"");
+        }
+        if mount.chars().any(|c| c.is_control() || c == '\\') {
+            return Err("a mount holds no control characters and no '\\'");
+        }
+        if mount.len() > MAX_KEY_BYTES {
+            return Err("a mount is at most 1024 bytes long");
+        }
+        check_segments(mount.get(1..).unwrap_or_default())
+            .map_err(|_| "a mount has no '//', '.' or '..' segments")?;
+        Ok(Self(mount.into()))
+    }
+
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a path could lie below both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.0.starts_with(&*other.0) || other.0.starts_with(&*self.0)
+    }
+
+    /// Whether it takes paths that name `bucket`.
+    pub fn hides(&self, bucket: &BucketName) -> bool {
+        let first = self.0.split('/').nth(1).unwrap_or_default();
+        first.is_empty() || first == bucket.as_str()
+    }
+
+    /// The bucket that it looks like to S3 clients, if it does: of one segment, with a bucket's name.
+    pub fn as_bucket(&self) -> Option<&str> {
+        let name = self.name();
+        check_bucket(name).is_ok().then_some(name)
+    }
+
+    /// The path without the slashes around it, which stands in for the bucket's name.
+    fn name(&self) -> &str {
+        self.0.trim_matches('/')
+    }
+}
+
+impl fmt::Display for Mount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A mounted scope's two names: the store's and the client's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    mount: Mount,
+    bucket: BucketName,
+    prefix: Prefix,
+}
+
+impl View {
+    /// The keys of `bucket` below `prefix`, seen below `mount`.
+    pub fn new(mount: Mount, bucket: BucketName, prefix: Prefix) -> Self {
+        Self { mount, bucket, prefix }
+    }
+
+    /// Where it appears.
+    pub fn mount(&self) -> &Mount {
+        &self.mount
+    }
+
+    /// The store's bucket.
+    pub fn bucket(&self) -> &str {
+        self.bucket.as_str()
+    }
+
+    /// The beginning of the store's keys.
+    pub fn prefix(&self) -> &str {
+        self.prefix.as_str()
+    }
+
+    /// What clients are told in the place of the bucket's name; empty at `/`.
+    pub fn bucket_shown(&self) -> &str {
+        self.mount.name()
+    }
+
+    /// What lies behind the mount in a decoded path without its first slash; empty for the mount itself.
+    pub fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let mount = self.mount.as_str().get(1..).unwrap_or_default();
+        if mount.strip_suffix('/') == Some(path) { Some("") } else { path.strip_prefix(mount) }
+    }
+
+    /// The store's key for a client's.
+    pub fn inward(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// The client's key for the store's, if it lies in the scope.
+    pub fn outward<'k>(&self, key: &'k str) -> Option<&'k str> {
+        key.strip_prefix(self.prefix.as_str())
+    }
+
+    /// Brings inward what a list's query names: the prefix, an absent one too, and where to go on.
+    ///
+    /// # Errors
+    /// When a token is none that was handed out, or one of them leaves the scope's segments.
+    pub fn bring_inward(&self, operation: Operation, query: &mut Query<'_>) -> Result<(), BadTarget> {
+        if !operation.lists() {
+            return Ok(());
+        }
+        let prefix = self.inward(query.get("prefix").unwrap_or_default());
+        query.set("prefix", prefix);
+        for name in ["marker", "start-after", "key-marker"] {
+            if let Some(key) = query.get(name).filter(|key| !key.is_empty()) {
+                let key = self.inward(key);
+                check_segments(&key).map_err(BadTarget)?;
+                query.set(name, key);
+            }
+        }
+        if let Some(token) = query.get("continuation-token").filter(|token| !token.is_empty()) {
+            let token =
+                self.open_token(token).ok_or(BadTarget("the continuation token was not handed out here"))?;
+            query.set("continuation-token", token);
+        }
+        Ok(())
+    }
+
+    /// Whether a text tells of the store's bucket or prefix.
+    pub fn shows(&self, text: &str) -> bool {
+        let prefix = self.prefix().trim_end_matches('/');
+        (!prefix.is_empty() && text.contains(prefix)) || text.contains(self.bucket())
+    }
+
+    /// A continuation token for clients. MinIO's is the base64 of a whole key and what its cache wants: the prefix
+    /// is taken off. Another store's is passed on if it does not show the prefix.
+    pub fn seal_token(&self, token: &str) -> Option<String> {
+        let decoded = base64::decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        if let Some(rest) = decoded.as_deref().and_then(|key| self.outward(key)) {
+            return Some(format!("k{}", base64::encode(rest)));
+        }
+        let tells = self.shows(token) || decoded.is_some_and(|text| self.shows(&text));
+        (!tells).then(|| format!("o{token}"))
+    }
+
+    /// The store's token for one that [`Self::seal_token`] made. Whatever a client makes up, the key in it begins
+    /// with the prefix.
+    pub fn open_token(&self, token: &str) -> Option<String> {
+        if let Some(other) = token.strip_prefix('o') {
+            return Some(other.to_owned());
+        }
+        let rest = String::from_utf8(base64::decode(token.strip_prefix('k')?).ok()?).ok()?;
+        let key = self.inward(&rest);
+        check_segments(&key).ok()?;
+        Some(base64::encode(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn view(mount: &str, prefix: &str) -> View {
+        View::new(
+            Mount::parse(mount).unwrap(),
+            BucketName::parse("tmp").unwrap(),
+            Prefix::parse(prefix).unwrap(),
+        )
+    }
+
+    #[test]
+    fn mounts() {
+        for good in ["/", "/pub/", "/a/b/", "/ü b/"] {
+            assert!(Mount::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "pub", "/pub", "pub/", "//", "/a//b/", "/../", "/a/./", "/a\\b/", "/a\n/"] {
+            assert!(Mount::parse(bad).is_err(), "{bad}");
+        }
+        let mount = |text| Mount::parse(text).unwrap();
+        assert!(mount("/").overlaps(&mount("/pub/")) && mount("/pub/").overlaps(&mount("/pub/a/")));
+        assert!(!mount("/pub/").overlaps(&mount("/public/")));
+        let tmp = BucketName::parse("tmp").unwrap();
+        assert!(mount("/").hides(&tmp) && mount("/tmp/a/").hides(&tmp) && !mount("/pub/").hides(&tmp));
+        assert_eq!(mount("/pub/").as_bucket(), Some("pub"));
+        assert_eq!((mount("/").as_bucket(), mount("/a/b/").as_bucket()), (None, None));
+    }
+
+    #[test]
+    fn paths_below_a_mount() {
+        let public = view("/pub/", "media/");
+        let cases =
+            [("pub", Some("")), ("pub/", Some("")), ("pub/a/b", Some("a/b")), ("public/a", None), ("", None)];
+        for (path, below) in cases {
+            assert_eq!(public.below(path), below, "{path}");
+        }
+        assert_eq!((view("/", "").below(""), view("/", "").below("a/b")), (Some(""), Some("a/b")));
+    }
+
+    #[test]
+    fn a_lists_query_is_brought_inward() {
+        let public = view("/pub/", "media/");
+        let inward = |query: &'static str| {
+            let mut query = Query::parse(Some(query)).unwrap();
+            public.bring_inward(Operation::ListObjectsV2, &mut query).map(|()| query.canonical())
+        };
+        assert_eq!(inward("list-type=2").unwrap(), "list-type=2&prefix=media%2F");
+        assert_eq!(inward("prefix=a&start-after=b").unwrap(), "prefix=media%2Fa&start-after=media%2Fb");
+        assert_eq!(inward("marker=").unwrap(), "marker=&prefix=media%2F");
+        assert!(inward("marker=../other").is_err() && inward("continuation-token=bWVkaWEv").is_err());
+        let mut other = Query::parse(Some("versionId=1")).unwrap();
+        public.bring_inward(Operation::GetObject, &mut other).unwrap();
+        assert_eq!(other.canonical(), "versionId=1");
+    }
+
+    #[test]
+    fn a_token_does_not_show_the_prefix_and_comes_back() {
+        let public = view("/pub/", "media/deep/");
+        let stores = base64::encode("media/deep/k3[minio_cache:v2,return:]");
+        let sealed = public.seal_token(&stores).unwrap();
+        assert_eq!(sealed, format!("k{}", base64::encode("k3[minio_cache:v2,return:]")));
+        assert_eq!(public.open_token(&sealed).unwrap(), stores);
+        for opaque in ["1-opaque", "!!", &base64::encode("elsewhere")] {
+            assert_eq!(public.open_token(&public.seal_token(opaque).unwrap()).unwrap(), opaque);
+        }
+        for shows in ["x media/deep/ x", &base64::encode("x media/deep/"), "tmp"] {
+            assert_eq!(public.seal_token(shows), None, "{shows}");
+        }
+        for made_up in ["", "x", "k!", &format!("k{}", base64::encode("../secret")), &stores] {
+            assert_eq!(public.open_token(made_up), None, "{made_up}");
+        }
+    }
+
+    proptest! {
+        /// What a client names and what the store names are the same thing, one to one.
+        #[test]
+        fn inward_and_outward_are_inverse(key in "\\PC{0,40}", prefix in "([a-z]{1,6}/){0,3}") {
+            let view = view("/pub/", &prefix);
+            let inward = view.inward(&key);
+            prop_assert!(inward.starts_with(&prefix));
+            prop_assert_eq!(view.outward(&inward), Some(&*key));
+        }
+
+        /// Whatever a client sends as a token: none, or one whose key lies in the scope.
+        #[test]
+        fn no_token_leaves_the_scope(token in prop_oneof!["k[A-Za-z0-9+/=]{0,24}", "\\PC{0,24}"]) {
+            let view = view("/pub/", "media/");
+            if let Some(opened) = view.open_token(&token) && !token.starts_with('o') {
+                let key = String::from_utf8(base64::decode(&opened).unwrap()).unwrap();
+                prop_assert!(key.starts_with("media/"), "{}", key);
+            }
+        }
+    }
+}

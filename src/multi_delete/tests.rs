@@ -1,0 +1,205 @@
+use super::*;
+use crate::mount::Mount;
+use crate::scope::{BucketName, Prefix, Right, Scope};
+use http::Method;
+use http_body_util::Full;
+use proptest::prelude::*;
+
+fn scope(prefix: &str, rights: &[Right]) -> Scope {
+    let (bucket, prefix) = (BucketName::parse("tmp").unwrap(), Prefix::parse(prefix).unwrap());
+    Scope::new(bucket, prefix, rights.iter().copied().collect())
+}
+
+fn mapping() -> Mapping {
+    let scopes = vec![
+        scope("media/", &[Right::Delete]),
+        scope("old/", &[Right::Delete, Right::Versions]),
+        scope("read/", &[Right::Read]),
+        scope("deep/", &[Right::Delete]).mounted(Mount::parse("/pub/").unwrap()),
+    ];
+    Mapping::of_scopes("deleter", scopes)
+}
+
+fn judged(path: &str, document: &str) -> Judged {
+    let (mapping, headers) = (mapping(), HeaderMap::new());
+    let grant = mapping.grant(&Method::POST, path, Some("delete"), &headers).unwrap();
+    judge(&Deletion::parse(document.as_bytes()).unwrap(), &mapping, &grant)
+}
+
+fn objects(keys: &[&str]) -> String {
+    format!("<Delete><Object>{}</Object></Delete>", keys.join("</Object><Object>"))
+}
+
+#[test]
+fn documents() {
+    let document = "<?xml version=\"1.0\"?>\n<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n <!-- x -->\
+        <Quiet>true</Quiet><Object><Key>a&amp;b&#x41;&lt;<![CDATA[<c>]]></Key><VersionId>1</VersionId></Object>\
+        <Object><VersionId></VersionId><Key> d </Key><ETag>\"e\"</ETag></Object></Delete>\n";
+    let read = Deletion::parse(document.as_bytes()).unwrap();
+    let named = |key: &str, version_id: Option<&str>, conditional| Named {
+        key: key.into(),
+        version_id: version_id.map(Into::into),
+        conditional,
+    };
+    let objects = vec![named("a&bA<<c>", Some("1"), false), named(" d ", None, true)];
+    assert_eq!(read, Deletion { quiet: true, objects });
+}
+
+#[test]
+fn documents_that_are_none() {
+    let many = objects(&vec!["<Key>a</Key>"; MAX_KEYS + 1]);
+    let long = objects(&[&format!("<Key>{}</Key>", "a".repeat(5000))]);
+    for bad in [
+        "",
+        "text",
+        "<Delete/>",
+        "<Delete></Delete>",
+        "<Delete><Object/></Delete>",
+        "<Delete><Object><Key/></Object></Delete>",
+        "<Delete><Object><Key></Key></Object></Delete>",
+        "<Delete><Object><Key>a</Key><Key>b</Key></Object></Delete>",
+        "<Delete><Object><Key>a</Key><Unknown/></Object></Delete>",
+        "<Delete><Object><Key>a<b/></Key></Object></Delete>",
+        "<Delete><Key>a</Key></Delete>",
+        "<Delete>text<Object><Key>a</Key></Object></Delete>",
+        "<Delete><Object><Key>a</Key></Object>",
+        "<Delete><Object><Key>a</Key></Delete></Object>",
+        "<Delete><Object><Key>a</Key></Object></Delete><Delete/>",
+        "<Delete><Object><Key>a</Key></Object><Quiet>maybe</Quiet></Delete>",
+        "<Other><Object><Key>a</Key></Object></Other>",
+        "<!DOCTYPE Delete [<!ENTITY k \"media/a\">]><Delete><Object><Key>&k;</Key></Object></Delete>",
+        "<Delete><Object><Key>&k;</Key></Object></Delete>",
+        "<?php x?><Delete><Object><Key>a</Key></Object></Delete>",
+        &many,
+        &long,
+    ] {
+        let refused = Deletion::parse(bad.as_bytes()).map_err(|refusal| refusal.rule);
+        assert_eq!(refused, Err(Rule::MalformedDocument), "{}", bad.get(..bad.len().min(80)).unwrap());
+    }
+    assert!(Deletion::parse(b"<Delete><Object><Key>\xff</Key></Object></Delete>").is_err());
+}
+
+#[test]
+fn every_key_is_judged_as_a_delete_of_it() {
+    let judged = judged(
+        "/tmp",
+        &objects(&[
+            "<Key>media/a&amp;b</Key>",
+            "<Key>other/a</Key>",
+            "<Key>old/a</Key><VersionId>7</VersionId>",
+            "<Key>media/a</Key><VersionId>7</VersionId>",
+            "<Key>media/../other/a</Key>",
+            "<Key>read/a</Key>",
+            "<Key>deep/a</Key>",
+            "<Key>media/c</Key><ETag>e</ETag>",
+            "<Key>media/&#1;</Key>",
+        ]),
+    );
+    let sent = String::from_utf8(judged.document.unwrap().to_vec()).unwrap();
+    assert_eq!(
+        sent,
+        "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>false</Quiet>\
+         <Object><Key>media/a&amp;b</Key></Object><Object><Key>old/a</Key><VersionId>7</VersionId></Object></Delete>"
+    );
+    let codes: Vec<_> = judged
+        .refused
+        .split("<Error><Key>")
+        .skip(1)
+        .map(|error| (error.split('<').next().unwrap(), error.split("<Code>").nth(1).unwrap()))
+        .map(|(key, rest)| (key, rest.split('<').next().unwrap()))
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            ("other/a", "AccessDenied"),
+            ("media/a", "AccessDenied"),
+            ("media/../other/a", "InvalidURI"),
+            ("read/a", "AccessDenied"),
+            ("deep/a", "AccessDenied"),
+            ("media/c", "NotImplemented"),
+            ("media/\u{fffd}", "MalformedXML"),
+        ]
+    );
+}
+
+#[test]
+fn a_mounted_clients_keys_are_its_own() {
+    let judged = judged("/pub", &objects(&["<Key>a</Key>", "<Key>../media/a</Key>"]));
+    assert!(String::from_utf8_lossy(&judged.document.unwrap()).contains("<Key>deep/a</Key>"));
+    assert!(judged.refused.contains("<Key>../media/a</Key>") && !judged.refused.contains("deep"));
+}
+
+#[test]
+fn with_no_key_left_nothing_is_sent() {
+    let judged = judged("/tmp", &objects(&["<Key>other/a</Key>"]));
+    assert_eq!(judged.document, None);
+    assert!(
+        judged.result().contains("<DeleteResult xmlns") && judged.result().contains("<Key>other/a</Key>")
+    );
+}
+
+async fn read_with(headers: &[(&'static str, &str)], body: &'static [u8]) -> Result<Bytes, Rule> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.insert(*name, HeaderValue::from_str(value).unwrap());
+    }
+    let upload = Upload::new(Full::new(Bytes::from_static(body)));
+    upload.set_length(body.len() as u64);
+    let payload = Payload::Sized(body.len() as u64, None);
+    read(&upload, &payload, &map, Duration::from_secs(5)).await.map_err(|refusal| refusal.rule)
+}
+
+#[tokio::test]
+async fn a_document_is_what_its_checksums_say() {
+    let sha = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+    let good = [
+        ("content-md5", "rL0Y20zC+Fzt72VPzMSk2A=="),
+        ("x-amz-checksum-crc32", "jHNlIQ=="),
+        ("x-amz-checksum-sha1", "C+7Hteo/D9vJXQ3UfzxbwnXaijM="),
+        ("x-amz-content-sha256", sha),
+        ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
+    ];
+    for header in good {
+        assert_eq!(read_with(&[header], b"foo").await.as_deref(), Ok(&b"foo"[..]), "{header:?}");
+    }
+    let bad = [
+        ("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==", Rule::BadDigest),
+        ("content-md5", "AAAA", Rule::BadHeader),
+        ("x-amz-checksum-crc32", "AAAAAA==", Rule::ChecksumMismatch),
+        ("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=", Rule::ChecksumMismatch),
+        ("x-amz-content-sha256", &"0".repeat(64), Rule::ChecksumMismatch),
+    ];
+    for (name, value, rule) in bad {
+        assert_eq!(read_with(&[(name, value)], b"foo").await, Err(rule), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_is_bounded() {
+    static LARGE: [u8; MAX_BODY + 1] = [b' '; MAX_BODY + 1];
+    assert_eq!(read_with(&[], &LARGE).await, Err(Rule::TooLarge));
+    let upload = Upload::new(Full::new(Bytes::from_static(&LARGE)));
+    upload.set_length(LARGE.len() as u64);
+    let read = read(&upload, &Payload::Empty, &HeaderMap::new(), Duration::from_secs(5)).await;
+    assert_eq!(read.map_err(|refusal| refusal.rule), Err(Rule::TooLarge), "whatever was announced");
+}
+
+proptest! {
+    /// Whatever a client names, the store is told of keys in scope alone, and reads the very keys that were judged.
+    #[test]
+    fn only_keys_in_scope_are_sent(key in prop_oneof!["(media/|old/|other/|)[a-z&<>\"'./\\\\]{0,12}", "media/\\PC{1,20}"]) {
+        let document = objects(&[&format!("<Key>{}</Key>", quick_xml::escape::escape(&key))]);
+        prop_assume!(Deletion::parse(document.as_bytes()).is_ok());
+        if let Some(sent) = judged("/tmp", &document).document {
+            let sent = Deletion::parse(&sent).unwrap();
+            prop_assert!(key.starts_with("media/") || key.starts_with("old/"), "{}", key);
+            prop_assert_eq!(&sent.objects[0].key, &key);
+        }
+    }
+
+    /// No document at all makes it panic.
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64), text in "[<>/&;a-zA-Z \"!\\[\\]-]{0,80}") {
+        let _ = (Deletion::parse(&bytes), Deletion::parse(text.as_bytes()));
+    }
+}

@@ -1,0 +1,67 @@
+//! A store's body that is rewritten on its way.
+
+use super::Rewriter;
+use crate::body::BoxError;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// A body whose document is rewritten as it comes; its length is not known before its end.
+#[derive(Debug)]
+pub struct Rewritten<D> {
+    body: D,
+    rewriter: Box<Rewriter>,
+    over: bool,
+}
+
+impl<D> Rewritten<D> {
+    /// `body`, rewritten.
+    pub fn new(body: D, rewriter: Box<Rewriter>) -> Self {
+        Self { body, rewriter, over: false }
+    }
+
+    /// Whether it was read to its end.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
+impl<D> Body for Rewritten<D>
+where
+    D: Body<Data = Bytes, Error = BoxError> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        while !this.over {
+            let Some(frame) = ready!(Pin::new(&mut this.body).poll_frame(cx)) else {
+                this.over = true;
+                return Poll::Ready(this.rewriter.finish().err().map(|error| Err(error.into())));
+            };
+            let Ok(data) = frame?.into_data() else { continue };
+            let mut out = Vec::with_capacity(data.len());
+            if let Err(error) = this.rewriter.feed(&data, &mut out) {
+                this.over = true;
+                return Poll::Ready(Some(Err(error.into())));
+            }
+            if !out.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(out.into()))));
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}

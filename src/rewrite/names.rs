@@ -1,0 +1,177 @@
+//! Which texts of S3's documents are names, and what a client reads in their place.
+
+use super::Unreadable;
+use crate::mount::View;
+use crate::operation::Operation;
+use crate::refusal::xml_text;
+use http::StatusCode;
+use std::sync::Arc;
+
+/// The names of one answer.
+#[derive(Clone, Debug)]
+pub struct Names {
+    operation: Operation,
+    view: Option<Arc<View>>,
+    /// Whether the store encodes names as in a URL (`encoding-type=url`), besides for XML.
+    url: bool,
+    /// The path that the client asked for, as it wrote it.
+    path: Box<str>,
+    /// The client's key, where the path names one.
+    key: Option<Box<str>>,
+    /// Where the client finds the object, for `Location`.
+    location: Box<str>,
+}
+
+/// Texts that name nothing, of every document: passed on without a look.
+const NAMELESS: [&str; 23] = [
+    "Code",
+    "Delimiter",
+    "DeleteMarker",
+    "DeleteMarkerVersionId",
+    "DisplayName",
+    "ETag",
+    "EncodingType",
+    "HostId",
+    "ID",
+    "IsLatest",
+    "IsTruncated",
+    "KeyCount",
+    "LastModified",
+    "MaxKeys",
+    "MaxParts",
+    "NextVersionIdMarker",
+    "PartNumber",
+    "RequestId",
+    "Size",
+    "StorageClass",
+    "UploadId",
+    "VersionId",
+    "VersionIdMarker",
+];
+
+impl Names {
+    /// The names of an answer to `operation`. `path` is the path as the client wrote it, `key` the store's key.
+    pub fn new(
+        operation: Operation,
+        view: Option<Arc<View>>,
+        url: bool,
+        path: &str,
+        key: Option<&str>,
+        host: Option<&str>,
+    ) -> Self {
+        let outward = |key| match &view {
+            Some(view) => view.outward(key),
+            None => Some(key),
+        };
+        let key = key.and_then(outward).map(Into::into);
+        // What MinIO gives is its own address, which says nothing to a client.
+        let location = host.map_or_else(|| path.to_owned(), |host| format!("http://{host}{path}"));
+        Self { operation, view, url, path: path.into(), key, location: location.into() }
+    }
+
+    /// Whether an answer of this status may hold names that are not the client's.
+    pub(super) fn concern(&self, status: StatusCode) -> bool {
+        let mounted = self.view.is_some();
+        match self.operation {
+            Operation::CompleteMultipartUpload if status.is_success() => true,
+            Operation::CreateMultipartUpload | Operation::ListParts | Operation::DeleteObjects => mounted,
+            operation if operation.lists() => mounted,
+            _ => mounted && (status.is_client_error() || status.is_server_error()),
+        }
+    }
+
+    /// Writes the text of an element. `path` are the names of the elements around it, `text` is as the store wrote it.
+    pub(super) fn write_text(
+        &self,
+        path: &[String],
+        text: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unreadable> {
+        let mut names = path.iter().map(String::as_str);
+        let root = names.next().unwrap_or_default();
+        let name = names.next_back().unwrap_or_default();
+        let within = names.next_back().unwrap_or(root);
+        if text.trim_ascii().is_empty() {
+            out.extend_from_slice(text.as_bytes());
+            return Ok(());
+        }
+        if root == "CompleteMultipartUploadResult" && name == "Location" {
+            out.extend_from_slice(xml_text(&self.location).as_bytes());
+            return Ok(());
+        }
+        let Some(view) = &self.view else {
+            out.extend_from_slice(text.as_bytes());
+            return Ok(());
+        };
+        let written = match (root, within, name) {
+            ("ListBucketResult" | "ListVersionsResult", _, name) => self.in_list(view, name, text)?,
+            ("DeleteResult", "Deleted" | "Error", "Key") => outward(view, text, false)?.to_owned(),
+            (_, _, "Bucket" | "BucketName") => xml_text(view.bucket_shown()),
+            (_, _, "Key") => xml_text(self.key.as_deref().unwrap_or_default()),
+            ("Error", _, "Resource") => xml_text(&self.path),
+            _ => other(view, name, text),
+        };
+        out.extend_from_slice(written.as_bytes());
+        Ok(())
+    }
+
+    fn in_list(&self, view: &View, name: &str, text: &str) -> Result<String, Unreadable> {
+        Ok(match name {
+            "Name" => xml_text(view.bucket_shown()),
+            "Key" | "Prefix" | "Marker" | "NextMarker" | "StartAfter" | "KeyMarker" | "NextKeyMarker" => {
+                outward(view, text, self.url)?.to_owned()
+            }
+            "ContinuationToken" | "NextContinuationToken" => {
+                let token = quick_xml::escape::unescape(text).map_err(|_| Unreadable("a bad entity"))?;
+                let sealed =
+                    view.seal_token(&token).ok_or(Unreadable("a continuation token outside of the scope"))?;
+                xml_text(&sealed)
+            }
+            _ => other(view, name, text),
+        })
+    }
+}
+
+/// A text that is no name, unless a store puts names where S3 has none: such a text is left out.
+fn other(view: &View, name: &str, text: &str) -> String {
+    if NAMELESS.contains(&name) || name.starts_with("Checksum") {
+        return text.to_owned();
+    }
+    match (view.shows(text), name) {
+        (false, _) => text.to_owned(),
+        (true, "Message") => "the store refused the request".to_owned(),
+        (true, _) => String::new(),
+    }
+}
+
+/// A name without the scope's prefix, otherwise as the store wrote it.
+fn outward<'t>(view: &View, text: &'t str, url: bool) -> Result<&'t str, Unreadable> {
+    let outside = || Unreadable("a name outside of the scope");
+    let (mut rest, mut expected) = (text.as_bytes(), view.prefix().as_bytes());
+    while !expected.is_empty() {
+        let taken;
+        (rest, taken) = take(rest, expected, url).ok_or_else(outside)?;
+        expected = expected.get(taken..).ok_or_else(outside)?;
+    }
+    str::from_utf8(rest).map_err(|_| outside())
+}
+
+/// Takes the beginning of `expected` off, however it is written, and says how many bytes of it that were.
+fn take<'t>(text: &'t [u8], expected: &[u8], url: bool) -> Option<(&'t [u8], usize)> {
+    let (first, rest) = text.split_first()?;
+    match *first {
+        b'%' if url => {
+            let (digits, rest) = rest.split_at_checked(2)?;
+            let byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+            (expected.first() == Some(&byte)).then_some((rest, 1))
+        }
+        b'+' if url => (expected.first() == Some(&b' ')).then_some((rest, 1)),
+        b'&' => {
+            let end = text.iter().position(|b| *b == b';')?;
+            let (entity, rest) = text.split_at_checked(end + 1)?;
+            let unescaped = quick_xml::escape::unescape(str::from_utf8(entity).ok()?).ok()?;
+            expected.starts_with(unescaped.as_bytes()).then_some((rest, unescaped.len()))
+        }
+        byte => (expected.first() == Some(&byte)).then_some((rest, 1)),
+    }
+}

@@ -1,0 +1,23 @@
+//! The whole object surface on the real MinIO: every operation, mounts, virtual hosts, and what differs from MinIO.
+
+mod compared;
+mod mounts;
+mod multi_delete;
+mod operations;
+mod virtual_host;
+
+use crate::support::http::Response;
+use scopegate::checksum::{Algorithm, Checksum, Hasher};
+
+/// The texts of every element of this name, as they are written.
+fn elements(answer: &Response, name: &str) -> Vec<String> {
+    let (start, end) = (format!("<{name}>"), format!("</{name}>"));
+    let text = answer.text();
+    text.split(&start).skip(1).map(|rest| rest.split(&end).next().unwrap().to_owned()).collect()
+}
+
+fn checksum(algorithm: Algorithm, content: &[u8]) -> Checksum {
+    let mut hasher = Hasher::new(algorithm);
+    hasher.update(content);
+    hasher.finish()
+}
