@@ -4,7 +4,7 @@ use crate::client::{Client, Matcher};
 use crate::operation::{Operation, Spec, Unknown};
 use crate::policy::SessionPolicy;
 use crate::refusal::{Refusal, Rule};
-use crate::scope::{Right, Rights, Scope, check_segments};
+use crate::scope::{IndexName, Right, Rights, Scope, check_segments};
 use crate::target::{BadTarget, CopySource, Query, Resource};
 use http::{HeaderMap, Method};
 use std::time::Duration;
@@ -111,6 +111,17 @@ impl Mapping {
         let policy = SessionPolicy::compile(&scopes);
         let (client, mint) = (Matcher::default(), MintWhen::Lazy);
         Self { name: name.into(), client, scopes, policy, duration: Duration::from_mins(15), mint }
+    }
+
+    /// Whether any of its scopes has an index.
+    pub fn has_index(&self) -> bool {
+        self.scopes.iter().any(|scope| scope.index.is_some())
+    }
+
+    /// The name of the index of a folder.
+    pub fn index(&self, bucket: &str, prefix: &str) -> Option<&str> {
+        let here = |scope: &&Scope| scope.bucket.as_str() == bucket && scope.prefix.covers(prefix);
+        self.scopes.iter().filter(here).find_map(|scope| scope.index.as_ref()).map(IndexName::as_str)
     }
 
     /// Decides on a request: what it means, and whether one of the scopes allows that.

@@ -1,29 +1,33 @@
 //! The way of a request, as one straight line: identify, grant, rebuild, admit, session, sign, send, strip, stream back.
 
+mod browse;
+
 use crate::access::AccessRecord;
 use crate::amz_date::AmzDate;
 use crate::balance::{Choice, Outcome};
 use crate::body::{BoxError, Upload, read_error_body};
 use crate::browser::{self, AllowedHosts};
 use crate::client::Client;
-use crate::generation::{Generation, Shared};
+use crate::generation::{Generation, MappingState, Shared};
 use crate::http1::Malformed;
 use crate::limits::Limits;
-use crate::mapping;
+use crate::listing::Plan;
+use crate::mapping::{self, Mapping};
 use crate::multipart::{self, Budget};
 use crate::outgoing::Outgoing;
 use crate::panics::{Panicked, contain};
 use crate::payload::{Payload, broken_body};
 use crate::refusal::{Refusal, Rule};
+use crate::representation::Representation;
 use crate::resign::resign;
-use crate::response::{ResponseBody, refuse, relay, relay_read};
+use crate::response::{Made, ResponseBody, make, refuse, relay, relay_read};
 use crate::retry::{Attempts, is_repeatable};
 use crate::s3_error;
 use crate::session::Session;
 use crate::session_table::Slot;
 use crate::upstream::{Download, Pool, SendError};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -49,6 +53,45 @@ pub type AnswerBody = ResponseBody<Download>;
 pub(crate) enum FromStore {
     Streaming(Response<Download>),
     Read(http::response::Parts, Bytes),
+}
+
+/// What a client is given.
+enum Given {
+    /// The store's answer.
+    Store(FromStore),
+    /// What was made of it for people.
+    Made(Response<Made>),
+}
+
+impl FromStore {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Streaming(answer) => answer.status(),
+            Self::Read(parts, _) => parts.status,
+        }
+    }
+}
+
+/// Whose request it is.
+struct Asked<'a, B> {
+    mapping: &'a Mapping,
+    state: &'a MappingState,
+    upload: &'a Rc<Upload<B>>,
+}
+
+/// What is wanted of the store: what the client asked for, or what its answer is made of.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    method: &'a Method,
+    path: &'a str,
+    query: Option<&'a str>,
+    headers: &'a HeaderMap,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(head: &'a http::request::Parts) -> Self {
+        Self { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers }
+    }
 }
 
 /// What an answer says of where it came from.
@@ -97,16 +140,20 @@ impl Proxy {
         let served = served.unwrap_or_else(|Panicked| Err(failed_inside()));
         record.received(upload.sent());
         match served {
-            Ok(FromStore::Streaming(answer)) => relay(answer, record),
-            Ok(FromStore::Read(parts, body)) => relay_read(parts, body, record),
-            Err(refusal) => refuse(&refusal, head.uri.path(), record),
+            Ok(Given::Store(FromStore::Streaming(answer))) => relay(answer, record),
+            Ok(Given::Store(FromStore::Read(parts, body))) => relay_read(parts, body, record),
+            Ok(Given::Made(answer)) => make(answer, record),
+            Err(refusal) => {
+                let form = Representation::of_error(&head.headers, head.uri.query());
+                refuse(&refusal, form, head.uri.path(), record)
+            }
         }
     }
 
     /// Answers `client` who sent what is no request.
     pub fn refuse_malformed(&self, client: Client, malformed: &Malformed) -> Answer {
         let unread = Method::from_bytes(b"-").unwrap_or_default();
-        refuse(&Refusal::from(*malformed), "", self.record(client, &unread, ""))
+        refuse(&Refusal::from(*malformed), Representation::S3, "", self.record(client, &unread, ""))
     }
 
     fn record(&self, client: Client, method: &Method, path: &str) -> AccessRecord {
@@ -120,21 +167,40 @@ impl Proxy {
         head: &http::request::Parts,
         upload: &Rc<Upload<B>>,
         record: &mut AccessRecord,
-    ) -> Result<FromStore, Refusal> {
+    ) -> Result<Given, Refusal> {
         let (index, mapping) = mapping::find(&self.generation.mappings, &client)
             .ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))?;
         let state = self.generation.states.get(index).ok_or_else(failed_inside)?;
         record.mapped(state.row);
         let hosts = self.generation.hosts.get(client.listener().0).unwrap_or(&NO_HOSTS);
         browser::check(hosts, &client, &head.method, &head.headers)?;
-        let grant = mapping.grant(&head.method, head.uri.path(), head.uri.query(), &head.headers)?;
+        let asked = Asked { mapping, state, upload };
+        let answer = match Plan::of(mapping, head)? {
+            None => Given::Store(self.ask(&asked, &Wanted::of(head), record).await?),
+            Some(plan) => self.browse(&asked, head, &plan, record).await?,
+        };
+        self.worded(answer, head, record).await
+    }
+
+    /// Asks the store for what is wanted, if it is granted.
+    async fn ask<B: ClientBody>(
+        &self,
+        asked: &Asked<'_, B>,
+        wanted: &Wanted<'_>,
+        record: &mut AccessRecord,
+    ) -> Result<FromStore, Refusal> {
+        let grant = asked.mapping.grant(wanted.method, wanted.path, wanted.query, wanted.headers)?;
         record.granted(grant.operation());
-        let payload = Payload::classify(grant.spec(), &head.headers)?;
+        let payload = Payload::classify(grant.spec(), wanted.headers)?;
+        let upload = asked.upload;
         upload.set_length(payload.length());
         upload.unwrap_envelope(payload.envelope());
-        let outgoing = Outgoing::rebuild(grant, &head.headers, payload)?;
-        record.admitted(state.admission.admit().await?);
-        let slot = state.session.slot();
+        let outgoing = Outgoing::rebuild(grant, wanted.headers, payload)?;
+        // Once for a client's request, however many of the store's it takes.
+        if !record.is_admitted() {
+            record.admitted(asked.state.admission.admit().await?);
+        }
+        let slot = asked.state.session.slot();
         match outgoing.payload() {
             // In a box: other requests need not have room for it.
             Payload::Unknown(..) => Box::pin(multipart::pass_on(self, &outgoing, upload, slot, record)).await,

@@ -100,12 +100,8 @@ mod tests {
     }
 
     fn all_rights() -> Mapping {
-        let scope = Scope {
-            bucket: BucketName::parse("tmp").unwrap(),
-            prefix: Prefix::parse("media/").unwrap(),
-            allow: [Right::Read, Right::Write].into_iter().collect(),
-            max_object_size: None,
-        };
+        let (bucket, prefix) = (BucketName::parse("tmp").unwrap(), Prefix::parse("media/").unwrap());
+        let scope = Scope::new(bucket, prefix, [Right::Read, Right::Write].into_iter().collect());
         Mapping::of_scopes("all", vec![scope])
     }
 }

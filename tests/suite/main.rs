@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod browsing;
 mod cluster;
 mod commands;
 mod faults;
