@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod browser;
 mod browsing;
 mod cluster;
 mod commands;
