@@ -98,9 +98,19 @@ impl AccessRecord {
         &self.id
     }
 
+    /// The name of the mapping that the client matched.
+    pub fn mapping_name(&self) -> Option<Box<str>> {
+        self.mapping.map(|row| self.metrics.mapping_name(row))
+    }
+
     /// The mapping that the client matched.
     pub fn mapped(&mut self, mapping: Row) {
         self.mapping = Some(mapping);
+    }
+
+    /// Whether it may run, as what is done on account of one may.
+    pub fn is_admitted(&self) -> bool {
+        self.permit.is_some() || !self.accounted
     }
 
     /// It may run; its leave ends with it.
@@ -155,7 +165,7 @@ impl AccessRecord {
     }
 
     fn write_line(&self) {
-        let mapping = self.mapping.map(|row| self.metrics.mapping_name(row));
+        let mapping = self.mapping_name();
         tracing::info!(
             target: "access",
             id = self.id,

@@ -2,7 +2,8 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>
 
 use crate::mapping::Mapping;
-use crate::refusal::{Refusal, Rule, xml_text};
+use crate::refusal::{Refusal, Rule};
+use crate::s3_error::xml_text;
 use crate::scope::{Right, Scope};
 use crate::target::Query;
 use std::collections::BTreeSet;

@@ -6,7 +6,7 @@ use crate::operation::{Operation, Spec, Unknown};
 use crate::policy::SessionPolicy;
 use crate::refusal::{Refusal, Rule};
 use crate::rewrite::{Names, Rewriter};
-use crate::scope::{Right, Rights, Scope, check_key, check_segments};
+use crate::scope::{IndexName, Right, Rights, Scope, check_key, check_segments};
 use crate::target::{BadTarget, CopySource, Query, Resource, decode_path};
 use http::{HeaderMap, Method, header};
 use std::borrow::Cow;
@@ -144,6 +144,20 @@ impl Mapping {
         Self { name: name.into(), client, scopes, policy, duration: Duration::from_mins(15), mint }
     }
 
+    /// Whether any of its scopes has an index.
+    pub fn has_index(&self) -> bool {
+        self.scopes.iter().any(|scope| scope.index.is_some())
+    }
+
+    /// The name of the index of a folder: below a mount, or in a bucket at this beginning of keys.
+    pub fn index(&self, view: Option<&Arc<View>>, bucket: &str, prefix: &str) -> Option<&str> {
+        let here = |scope: &&Scope| {
+            scope.is_seen_as(view)
+                && (view.is_some() || (scope.bucket.as_str() == bucket && scope.prefix.covers(prefix)))
+        };
+        self.scopes.iter().filter(here).find_map(|scope| scope.index.as_ref()).map(IndexName::as_str)
+    }
+
     /// Decides on a request: what it means, and whether one of the scopes allows that.
     ///
     /// # Errors
@@ -204,7 +218,7 @@ impl Mapping {
     }
 
     /// The mount that a decoded path lies below.
-    fn mount_of(&self, path: &str) -> Option<&Arc<View>> {
+    pub(crate) fn mount_of(&self, path: &str) -> Option<&Arc<View>> {
         self.scopes.iter().filter_map(|scope| scope.view.as_ref()).find(|view| view.below(path).is_some())
     }
 

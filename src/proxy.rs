@@ -1,16 +1,19 @@
 //! The way of a request, as one straight line: identify, grant, rebuild, admit, session, sign, send, strip, stream back.
 
+mod browse;
+
 use crate::access::AccessRecord;
 use crate::amz_date::AmzDate;
 use crate::balance::{Choice, Outcome};
 use crate::body::{BoxError, Upload, read_error_body};
 use crate::browser::{self, AllowedHosts};
 use crate::client::Client;
-use crate::generation::{Generation, Shared};
+use crate::generation::{Generation, MappingState, Shared};
 use crate::http1::Malformed;
 use crate::limits::Limits;
 use crate::list_buckets;
-use crate::mapping::{self, Grant};
+use crate::listing::Plan;
+use crate::mapping::{self, Grant, Mapping};
 use crate::multi_delete::{self, Deletion, Judged};
 use crate::multipart::{self, Budget};
 use crate::operation::Operation;
@@ -18,8 +21,9 @@ use crate::outgoing::{self, Outgoing};
 use crate::panics::{Panicked, contain};
 use crate::payload::{Payload, broken_body};
 use crate::refusal::{Refusal, Rule};
+use crate::representation::Representation;
 use crate::resign::resign;
-use crate::response::{self, ResponseBody, refuse, relay, relay_read};
+use crate::response::{self, Made, ResponseBody, make, refuse, relay, relay_read};
 use crate::retry::{Attempts, is_repeatable};
 use crate::rewrite::Rewriter;
 use crate::s3_error;
@@ -28,7 +32,7 @@ use crate::session_table::Slot;
 use crate::upstream::{Download, Pool, SendError};
 use crate::virtual_host;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use std::rc::Rc;
@@ -55,6 +59,58 @@ pub type AnswerBody = ResponseBody<Download>;
 pub(crate) enum FromStore {
     Streaming(Response<Download>),
     Read(http::response::Parts, Bytes),
+}
+
+/// What a client is given.
+enum Given {
+    /// The store's answer.
+    Store(Served),
+    /// What was made of it for people.
+    Made(Response<Made>),
+}
+
+impl FromStore {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Streaming(answer) => answer.status(),
+            Self::Read(parts, _) => parts.status,
+        }
+    }
+}
+
+/// A client's request, and what belongs to it.
+struct Asked<'a, B> {
+    mapping: &'a Mapping,
+    state: &'a MappingState,
+    upload: &'a Rc<Upload<B>>,
+    head: &'a http::request::Parts,
+    /// The path with the bucket in it, wherever the client named that.
+    path: &'a str,
+}
+
+impl<B> Asked<'_, B> {
+    /// What the client asked for itself.
+    fn wanted(&self) -> Wanted<'_> {
+        let Self { head, path, .. } = self;
+        Wanted { method: &head.method, path, query: head.uri.query(), headers: &head.headers }
+    }
+
+    /// Waits for the request's turn: once, however many requests to the store it takes.
+    async fn admit(&self, record: &mut AccessRecord) -> Result<(), Refusal> {
+        if !record.is_admitted() {
+            record.admitted(self.state.admission.admit().await?);
+        }
+        Ok(())
+    }
+}
+
+/// What is wanted of the store: what the client asked for, or what its answer is made of.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    method: &'a Method,
+    path: &'a str,
+    query: Option<&'a str>,
+    headers: &'a HeaderMap,
 }
 
 /// What an answer says of where it came from.
@@ -106,16 +162,22 @@ impl Proxy {
         let served = served.unwrap_or_else(|Panicked| Err(failed_inside()));
         record.received(upload.sent());
         match served {
-            Ok((FromStore::Streaming(answer), rewriter)) => relay(answer, rewriter, record),
-            Ok((FromStore::Read(parts, body), rewriter)) => relay_read(parts, body, rewriter, record),
-            Err(refusal) => refuse(&refusal, head.uri.path(), record),
+            Ok(Given::Store((FromStore::Streaming(answer), rewriter))) => relay(answer, rewriter, record),
+            Ok(Given::Store((FromStore::Read(parts, body), rewriter))) => {
+                relay_read(parts, body, rewriter, record)
+            }
+            Ok(Given::Made(answer)) => make(answer, record),
+            Err(refusal) => {
+                let form = Representation::of_error(&head.headers, head.uri.query());
+                refuse(&refusal, form, head.uri.path(), record)
+            }
         }
     }
 
     /// Answers `client` who sent what is no request.
     pub fn refuse_malformed(&self, client: Client, malformed: &Malformed) -> Answer {
         let unread = Method::from_bytes(b"-").unwrap_or_default();
-        refuse(&Refusal::from(*malformed), "", self.record(client, &unread, ""))
+        refuse(&Refusal::from(*malformed), Representation::S3, "", self.record(client, &unread, ""))
     }
 
     fn record(&self, client: Client, method: &Method, path: &str) -> AccessRecord {
@@ -129,7 +191,7 @@ impl Proxy {
         head: &http::request::Parts,
         upload: &Rc<Upload<B>>,
         record: &mut AccessRecord,
-    ) -> Result<Served, Refusal> {
+    ) -> Result<Given, Refusal> {
         let (index, mapping) = mapping::find(&self.generation.mappings, &client)
             .ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))?;
         let state = self.generation.states.get(index).ok_or_else(failed_inside)?;
@@ -137,31 +199,47 @@ impl Proxy {
         let hosts = self.generation.hosts.get(client.listener().0).unwrap_or(&NO_HOSTS);
         browser::check(hosts, &client, &head.method, &head.headers)?;
         let path = virtual_host::path_style(self.domain(&client), &head.headers, head.uri.path())?;
-        let grant = mapping.grant(&head.method, &path, head.uri.query(), &head.headers)?;
+        let asked = Asked { mapping, state, upload, head, path: &path };
+        let answer = match Plan::of(mapping, head, &path)? {
+            None => Given::Store(self.ask(&asked, &asked.wanted(), record).await?),
+            Some(plan) => self.browse(&asked, &plan, record).await?,
+        };
+        self.worded(answer, head, record).await
+    }
+
+    /// Asks the store for what is wanted, if it is granted.
+    async fn ask<B: ClientBody>(
+        &self,
+        asked: &Asked<'_, B>,
+        wanted: &Wanted<'_>,
+        record: &mut AccessRecord,
+    ) -> Result<Served, Refusal> {
+        let grant = asked.mapping.grant(wanted.method, wanted.path, wanted.query, wanted.headers)?;
         record.granted(grant.operation());
-        let payload = Payload::classify(grant.spec(), &head.headers)?;
+        let payload = Payload::classify(grant.spec(), wanted.headers)?;
+        let upload = asked.upload;
         upload.set_length(payload.length());
         upload.unwrap_envelope(payload.envelope());
-        let rewriter = grant.rewriter(head);
-        let slot = state.session.slot();
+        let rewriter = grant.rewriter(asked.head);
+        let slot = asked.state.session.slot();
         match grant.operation() {
             Operation::ListBuckets => {
-                outgoing::check_headers(grant.spec(), &head.headers)?;
-                record.admitted(state.admission.admit().await?);
-                let document = list_buckets::document(mapping, grant.query())?;
+                outgoing::check_headers(grant.spec(), wanted.headers)?;
+                asked.admit(record).await?;
+                let document = list_buckets::document(asked.mapping, grant.query())?;
                 Ok((own(document), None))
             }
             Operation::DeleteObjects => {
-                outgoing::check_headers(grant.spec(), &head.headers)?;
-                record.admitted(state.admission.admit().await?);
+                outgoing::check_headers(grant.spec(), wanted.headers)?;
+                asked.admit(record).await?;
                 let patience = self.generation.limits.response_timeout;
-                let document = multi_delete::read(upload, &payload, &head.headers, patience).await?;
-                let judged = multi_delete::judge(&Deletion::parse(&document)?, mapping, &grant);
+                let document = multi_delete::read(upload, &payload, wanted.headers, patience).await?;
+                let judged = multi_delete::judge(&Deletion::parse(&document)?, asked.mapping, &grant);
                 self.delete(judged, grant, rewriter, slot, record).await
             }
             _ => {
-                let outgoing = Outgoing::rebuild(grant, &head.headers, payload)?;
-                record.admitted(state.admission.admit().await?);
+                let outgoing = Outgoing::rebuild(grant, wanted.headers, payload)?;
+                asked.admit(record).await?;
                 let answer = match outgoing.payload() {
                     // In a box: other requests need not have room for it.
                     Payload::Unknown(..) => {

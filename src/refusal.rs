@@ -1,7 +1,6 @@
 //! Answers of Scopegate's own: which rule refused, as S3 says such things.
 
 use http::StatusCode;
-use quick_xml::escape::escape;
 use std::fmt;
 
 /// The response header that names the [`Rule`].
@@ -16,6 +15,8 @@ pub enum Rule {
     OutsideScope,
     /// The scope does not allow what the operation needs.
     RightNotGranted,
+    /// There are no keys below a folder that was to be listed.
+    NoSuchFolder,
     /// The source of a copy lies outside what the mapping may read.
     CopySource,
     /// The message breaks HTTP/1.1.
@@ -94,10 +95,11 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::NoMapping,
         Self::OutsideScope,
         Self::RightNotGranted,
+        Self::NoSuchFolder,
         Self::CopySource,
         Self::MalformedRequest,
         Self::HttpVersion,
@@ -153,11 +155,33 @@ impl Rule {
         self.row().2
     }
 
+    /// What a client or its operator can do about it, where the message alone does not say so.
+    pub const fn help(self) -> Option<&'static str> {
+        match self {
+            Self::NoMapping => Some(
+                "Connect to another listener or from another address, or have a [[mapping]] added whose client matches.",
+            ),
+            Self::OutsideScope => {
+                Some("Ask for what the mapping covers, or have a [[mapping.scope]] added for this.")
+            }
+            Self::RightNotGranted => Some("Have the right added to \"allow\" of the scope."),
+            Self::CopySource => {
+                Some("Copy from what the mapping may read, or have \"read\" added for the source.")
+            }
+            Self::NoSuchFolder => Some("Look at the folder above, and at how the name is spelled."),
+            Self::UnknownOperation | Self::UnknownQuery => {
+                Some("What is supported stands in the documentation, under Rights.")
+            }
+            _ => None,
+        }
+    }
+
     const fn row(self) -> (&'static str, StatusCode, &'static str) {
         match self {
             Self::NoMapping => ("no-mapping", StatusCode::FORBIDDEN, "AccessDenied"),
             Self::OutsideScope => ("outside-scope", StatusCode::FORBIDDEN, "AccessDenied"),
             Self::RightNotGranted => ("right-not-granted", StatusCode::FORBIDDEN, "AccessDenied"),
+            Self::NoSuchFolder => ("no-such-folder", StatusCode::NOT_FOUND, "NoSuchKey"),
             Self::CopySource => ("copy-source", StatusCode::FORBIDDEN, "AccessDenied"),
             Self::MalformedRequest => ("malformed-request", StatusCode::BAD_REQUEST, "InvalidRequest"),
             Self::HttpVersion => {
@@ -225,27 +249,6 @@ impl Refusal {
     pub fn new(rule: Rule, message: impl Into<String>) -> Self {
         Self { rule, message: message.into(), retry_after: None }
     }
-
-    /// The body, as S3 writes errors. `resource` is the path as the client wrote it.
-    pub fn xml(&self, resource: &str, request_id: &str) -> String {
-        format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message>\
-             <Resource>{}</Resource><RequestId>{}</RequestId></Error>",
-            self.rule.code(),
-            xml_text(&self.message),
-            xml_text(resource),
-            xml_text(request_id),
-        )
-    }
-}
-
-/// Escapes text for XML 1.0, which has no way to write most control characters.
-pub(crate) fn xml_text(text: &str) -> String {
-    let printable: String = text
-        .chars()
-        .map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { '\u{fffd}' } else { c })
-        .collect();
-    escape(printable).into_owned()
 }
 
 impl fmt::Display for Refusal {
@@ -257,17 +260,6 @@ impl fmt::Display for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hostile_text_stays_text() {
-        let refusal = Refusal::new(Rule::OutsideScope, "no <b> & \u{1}");
-        let xml = refusal.xml("/tmp/<script>", "1\"");
-        assert!(
-            xml.contains("<Code>AccessDenied</Code>") && xml.contains("no &lt;b&gt; &amp; \u{fffd}"),
-            "{xml}"
-        );
-        assert!(xml.contains("<Resource>/tmp/&lt;script&gt;</Resource>"), "{xml}");
-    }
 
     #[test]
     fn rules_have_names_of_their_own() {

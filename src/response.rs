@@ -2,7 +2,10 @@
 
 use crate::access::AccessRecord;
 use crate::body::BoxError;
+use crate::listing::Pages;
 use crate::refusal::{RULE_HEADER, Refusal};
+use crate::representation::Representation;
+use crate::representation::error::ErrorDocument;
 use crate::rewrite::{Rewriter, Rewritten};
 use bytes::Bytes;
 use http::Response;
@@ -23,6 +26,17 @@ enum Source<D> {
     Store(D),
     Rewritten(Box<Rewritten<D>>),
     Own(Option<Bytes>),
+    Pages(Pages),
+}
+
+/// The body of an answer that Scopegate made.
+pub enum Made {
+    /// None, where the method is HEAD.
+    Nothing,
+    /// All of it.
+    Whole(Bytes),
+    /// A list that goes on as it is taken.
+    Pages(Pages),
 }
 
 /// Keeps of a store's headers what S3 clients know. What is left out says who the store is, grants other origins
@@ -112,15 +126,41 @@ fn stripped<D: Body>(
     Response::from_parts(parts, ResponseBody { source, record })
 }
 
-/// Answers with a refusal. `path` is the request's path as the client wrote it.
-pub fn refuse<D: Body>(refusal: &Refusal, path: &str, mut record: AccessRecord) -> Response<ResponseBody<D>> {
+/// Answers with what Scopegate made of the store's answers.
+pub fn make<D: Body>(answer: Response<Made>, mut record: AccessRecord) -> Response<ResponseBody<D>> {
+    let (mut parts, body) = answer.into_parts();
+    let upstream_id = parts.headers.remove(&X_AMZ_REQUEST_ID).and_then(|id| id.to_str().ok().map(Into::into));
+    record.answered(parts.status, upstream_id);
+    if let Ok(id) = HeaderValue::from_str(record.request_id()) {
+        parts.headers.insert(X_AMZ_REQUEST_ID, id);
+    }
+    let source = match body {
+        Made::Nothing => Source::Own(None),
+        Made::Pages(pages) => Source::Pages(pages),
+        Made::Whole(body) => {
+            parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+            Source::Own(Some(body).filter(|body| !body.is_empty()))
+        }
+    };
+    Response::from_parts(parts, ResponseBody { source, record })
+}
+
+/// Answers with a refusal, in this form. `path` is the request's path as the client wrote it.
+pub fn refuse<D: Body>(
+    refusal: &Refusal,
+    form: Representation,
+    path: &str,
+    mut record: AccessRecord,
+) -> Response<ResponseBody<D>> {
     record.refused(refusal);
-    let xml = Bytes::from(refusal.xml(path, record.request_id()));
+    let mapping = record.mapping_name();
+    let document = ErrorDocument::of(refusal, mapping.as_deref(), path, record.request_id());
+    let body = document.body(form);
     let mut response = Response::new(());
     *response.status_mut() = refusal.rule.status();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-    headers.insert(header::CONTENT_LENGTH, xml.len().into());
+    form.describe(headers);
+    headers.insert(header::CONTENT_LENGTH, body.len().into());
     headers.insert(RULE_HEADER, HeaderValue::from_static(refusal.rule.name()));
     if let Ok(id) = HeaderValue::from_str(record.request_id()) {
         headers.insert(X_AMZ_REQUEST_ID, id);
@@ -128,7 +168,7 @@ pub fn refuse<D: Body>(refusal: &Refusal, path: &str, mut record: AccessRecord) 
     if let Some(seconds) = refusal.retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
-    response.map(|()| ResponseBody { source: Source::Own(Some(xml)), record })
+    response.map(|()| ResponseBody { source: Source::Own(Some(body)), record })
 }
 
 impl<D: Body> Drop for ResponseBody<D> {
@@ -136,6 +176,7 @@ impl<D: Body> Drop for ResponseBody<D> {
         let whole = match &self.source {
             Source::Store(body) => body.is_end_stream(),
             Source::Rewritten(body) => body.is_over(),
+            Source::Pages(pages) => pages.is_end_stream(),
             Source::Own(_) => true,
         };
         if !whole {
@@ -160,6 +201,7 @@ where
             Source::Store(body) => Pin::new(body).poll_frame(cx),
             Source::Rewritten(body) => Pin::new(body).poll_frame(cx),
             Source::Own(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
+            Source::Pages(pages) => Pin::new(pages).poll_frame(cx),
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -176,6 +218,7 @@ where
             Source::Store(body) => body.is_end_stream(),
             Source::Rewritten(body) => body.is_end_stream(),
             Source::Own(body) => body.is_none(),
+            Source::Pages(pages) => pages.is_end_stream(),
         }
     }
 
@@ -184,6 +227,7 @@ where
             Source::Store(body) => body.size_hint(),
             Source::Rewritten(body) => body.size_hint(),
             Source::Own(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
+            Source::Pages(pages) => pages.size_hint(),
         }
     }
 }

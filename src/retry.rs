@@ -100,11 +100,8 @@ mod tests {
     }
 
     fn all_rights() -> Mapping {
-        let scope = Scope::new(
-            BucketName::parse("tmp").unwrap(),
-            Prefix::parse("media/").unwrap(),
-            [Right::Read, Right::Write].into_iter().collect(),
-        );
+        let (bucket, prefix) = (BucketName::parse("tmp").unwrap(), Prefix::parse("media/").unwrap());
+        let scope = Scope::new(bucket, prefix, [Right::Read, Right::Write].into_iter().collect());
         Mapping::of_scopes("all", vec![scope])
     }
 }

@@ -1,6 +1,7 @@
 //! S3's error documents, as far as Scopegate reads them: a code and a message.
 
 use quick_xml::Reader;
+use quick_xml::escape::escape;
 use quick_xml::events::Event;
 
 /// The most of an error's body that is looked at, in bytes.
@@ -34,6 +35,15 @@ pub fn is_dead_session(code: &str) -> bool {
 /// Whether a code says that a node has not started up yet, so that another one is worth a try.
 pub fn is_node_not_ready(code: &str) -> bool {
     matches!(code, "XMinioServerNotInitialized" | "XMinioIAMNotInitialized")
+}
+
+/// Escapes text for XML 1.0, which has no way to write most control characters.
+pub fn xml_text(text: &str) -> String {
+    let printable: String = text
+        .chars()
+        .map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { '\u{fffd}' } else { c })
+        .collect();
+    escape(printable).into_owned()
 }
 
 #[cfg(test)]

@@ -249,6 +249,35 @@ impl fmt::Display for Rights {
     }
 }
 
+/// The name, in every folder, of the object that is the folder's page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexName(Box<str>);
+
+impl IndexName {
+    /// Checks `name`.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(name: &str) -> Result<Self, &'static str> {
+        if name.is_empty() || name.contains(['/', '\\']) {
+            return Err(
+                "an index is the name of an object in each folder, such as \"index.html\", without '/'",
+            );
+        }
+        if name.chars().any(char::is_control) || check_key(name).is_err() || name.len() > 255 {
+            return Err(
+                "an index is one name of at most 255 bytes, without control characters and not '.' or '..'",
+            );
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// One corner of a store: the keys of `bucket` below `prefix`, with what may be done there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
@@ -262,12 +291,14 @@ pub struct Scope {
     pub max_object_size: Option<u64>,
     /// What its clients see in the place of bucket and prefix, where it is mounted.
     pub view: Option<Arc<View>>,
+    /// The object that is a folder's page, if people are to get one in place of a list.
+    pub index: Option<IndexName>,
 }
 
 impl Scope {
     /// A scope without further bounds.
     pub fn new(bucket: BucketName, prefix: Prefix, allow: Rights) -> Self {
-        Self { bucket, prefix, allow, max_object_size: None, view: None }
+        Self { bucket, prefix, allow, max_object_size: None, view: None, index: None }
     }
 
     /// The same, seen by its clients below `mount`.
@@ -345,6 +376,16 @@ mod tests {
         }
         for bad in ["", "/a", "a//b", "a/../b", "a/.", "..", ".", "a\\..\\b", "a/..\\b", "a\0", "a/ .. /b"] {
             assert!(check_key(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn index_names() {
+        for good in ["index.html", "ü b", "..."] {
+            assert!(IndexName::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "/", "a/b", "/index.html", ".", "..", "a\\b", "a\nb", &"a".repeat(256)] {
+            assert!(IndexName::parse(bad).is_err(), "{bad:?}");
         }
     }
 

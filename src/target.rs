@@ -16,6 +16,16 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 /// In a path `/` stands for itself too.
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
+/// A path, or part of one, in the spelling that is signed and sent.
+pub fn encode_path(path: &str) -> String {
+    utf8_percent_encode(path, PATH).to_string()
+}
+
+/// A query's name or value in the spelling that is signed and sent.
+pub fn encode_query(value: &str) -> String {
+    utf8_percent_encode(value, QUERY).to_string()
+}
+
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resource<'a> {
@@ -87,11 +97,6 @@ impl<'a> Resource<'a> {
         path.extend(utf8_percent_encode(self.key().unwrap_or_default(), PATH));
         path
     }
-}
-
-/// A query parameter's value as it is signed and sent.
-pub(crate) fn encode_query(value: &str) -> String {
-    utf8_percent_encode(value, QUERY).to_string()
 }
 
 /// Decodes a path once and takes its first slash off.

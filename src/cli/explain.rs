@@ -3,6 +3,7 @@
 use super::{CommandError, print, serve};
 use crate::client::{Client, ListenerId};
 use crate::config::Config;
+use crate::listing::{Plan, Step};
 use crate::mapping::{self, Mapping};
 use crate::operation::Operation;
 use crate::outgoing::Outgoing;
@@ -10,7 +11,7 @@ use crate::payload::Payload;
 use crate::policy::MAX_POLICY_BYTES;
 use crate::refusal::Refusal;
 use crate::virtual_host;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -121,7 +122,11 @@ fn describe(mapping: &Mapping, text: &mut String) {
     let _ = writeln!(text, "mapping {:?}", mapping.name);
     for scope in &mapping.scopes {
         let seen = scope.view.as_ref().map(|view| format!(", seen at {}", view.mount())).unwrap_or_default();
-        let _ = writeln!(text, "  {}/{} allows {}{seen}", scope.bucket, scope.prefix, scope.allow);
+        let _ = write!(text, "  {}/{} allows {}{seen}", scope.bucket, scope.prefix, scope.allow);
+        if let Some(index) = &scope.index {
+            let _ = write!(text, ", index {:?}", index.as_str());
+        }
+        text.push('\n');
     }
     let size = mapping.policy.size();
     let _ = writeln!(text, "session policy ({size} of {MAX_POLICY_BYTES} bytes)");
@@ -144,6 +149,59 @@ fn headers(given: &[String]) -> Result<HeaderMap, CommandError> {
 
 /// The very steps of the proxy, up to the session.
 fn decide(
+    mapping: &Mapping,
+    domain: Option<&str>,
+    method: &Method,
+    target: &str,
+    headers: &HeaderMap,
+) -> Result<String, Refusal> {
+    let Some(plan) = plan(mapping, domain, method, target, headers)? else {
+        return ask(mapping, domain, method, target, headers);
+    };
+    let told = |method: &Method, target: &str, headers: &HeaderMap| {
+        ask(mapping, domain, method, target, headers).unwrap_or_else(|refusal| {
+            format!("refused by rule {}: {}\n", refusal.rule.name(), refusal.message)
+        })
+    };
+    let mut text = "answered in the first of these ways that finds something\n".to_owned();
+    for step in &plan.steps {
+        let (way, how) = match step {
+            Step::AsAsked => ("as S3 would", told(method, target, headers)),
+            Step::Index(path) => ("with the index of the folder", told(method, path, headers)),
+            Step::List(_) => {
+                let (path, query) = plan.place.request(&plan.position);
+                (
+                    "with a list of the folder",
+                    told(&Method::GET, &format!("{path}?{query}"), &HeaderMap::new()),
+                )
+            }
+            Step::Redirect { needs: None, .. } => ("with a redirect to the folder", String::new()),
+            Step::Redirect { needs: Some(path), .. } => (
+                "with a redirect to the folder, if it has an index",
+                told(&Method::HEAD, path, &HeaderMap::new()),
+            ),
+        };
+        let _ = writeln!(text, "  {way}");
+        text.extend(how.lines().map(|line| format!("    {line}\n")));
+    }
+    Ok(text)
+}
+
+fn plan(
+    mapping: &Mapping,
+    domain: Option<&str>,
+    method: &Method,
+    target: &str,
+    headers: &HeaderMap,
+) -> Result<Option<Plan>, Refusal> {
+    let Ok(mut request) = Request::builder().method(method).uri(target).body(()) else { return Ok(None) };
+    request.headers_mut().clone_from(headers);
+    let head = request.into_parts().0;
+    let path = virtual_host::path_style(domain, headers, head.uri.path())?;
+    Plan::of(mapping, &head, &path)
+}
+
+fn ask(
     mapping: &Mapping,
     domain: Option<&str>,
     method: &Method,
@@ -198,7 +256,7 @@ mod tests {
 
     #[test]
     fn answers() {
-        let cases: [(&[&str], &str); 11] = [
+        let cases: [(&[&str], &str); 13] = [
             (&["--mapping", "media-reader"], "tmp/media/ allows read,list"),
             (&["--mapping", "media"], "there are: media-reader"),
             (&["--from", "127.0.0.1"], "mapping \"media-reader\""),
@@ -218,6 +276,14 @@ mod tests {
                 "refused by rule unknown-operation: 501 NotImplemented: GetBucketAcl",
             ),
             (&["--from", "127.0.0.1", "PUT", "/tmp/media/a"], "refused by rule right-not-granted"),
+            (
+                &["--from", "127.0.0.1", "-H", "accept: text/html", "GET", "/tmp/media/"],
+                "with a list of the folder\n    allowed: ListObjectsV2, which needs: list\n",
+            ),
+            (
+                &["--from", "127.0.0.1", "-H", "accept: text/html", "GET", "/tmp/other/"],
+                "with a list of the folder\n    refused by rule outside-scope: ",
+            ),
             (
                 &["--from", "127.0.0.1", "-H", "x-minio-a: b", "GET", "/tmp/media/a"],
                 "refused by rule forbidden-header",

@@ -8,7 +8,7 @@ use super::value::{parse_network, parse_size};
 use crate::client::{ListenerId, Matcher};
 use crate::mapping::{Mapping, MintWhen};
 use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
-use crate::scope::{BucketName, Prefix, Right, Rights, Scope};
+use crate::scope::{BucketName, IndexName, Prefix, Right, Rights, Scope};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -162,9 +162,11 @@ fn read_scope(table: Table<'_>, reader: &Reader<'_>) -> Option<At<Scope>> {
     let allow = read_rights(&table, reader);
     let max_object_size = read_size(&table, reader);
     let mount = mounts::read_mount(&table, reader);
+    let index = read_index(&table, reader, allow);
     table.finish(reader);
     let mut scope = Scope::new(bucket?, prefix?, allow?);
     scope.max_object_size = max_object_size;
+    scope.index = index;
     Some(match mount {
         Some(mount) => At { value: scope.mounted(mount.value), offset: mount.offset },
         None => At { value: scope, offset },
@@ -179,6 +181,14 @@ fn read_size(table: &Table<'_>, reader: &Reader<'_>) -> Option<u64> {
         reader.error(text.offset, "max_object_size is not a size in its range", help);
     }
     size
+}
+
+fn read_index(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>) -> Option<IndexName> {
+    let name = table.string(reader, "index")?;
+    if allow.is_some_and(|allow| !allow.has(Right::Read)) {
+        reader.error(name.offset, "index without the right to read it", "add \"read\" to allow");
+    }
+    IndexName::parse(name.value).map_err(|why| reader.error(name.offset, "not an index", why)).ok()
 }
 
 fn read_rights(table: &Table<'_>, reader: &Reader<'_>) -> Option<Rights> {

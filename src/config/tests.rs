@@ -153,6 +153,14 @@ fn one_mistake_each() {
             "allow  = [\"read\"]\nmnt  = \"/\" #",
             &["26:1 unknown key \"mnt\" in [[mapping.scope]]"],
         ),
+        ("allow  =", "index  = \"a/b\"\nallow  =", &["25:10 not an index | an index is the name"]),
+        ("allow  =", "index  = \"..\"\nallow  =", &["25:10 not an index | an index is one name"]),
+        ("allow  =", "index  = 1\nallow  =", &["25:10 index is of type integer"]),
+        (
+            "[\"read\", \"list\"]",
+            "[\"list\"]\nindex  = \"index.html\"",
+            &["26:10 index without the right to read it | add \"read\" to allow"],
+        ),
         (
             "[upstream]",
             "[upstrem]",
@@ -266,6 +274,13 @@ impl Environment for Env {
     fn file(&self, path: &Path) -> Result<Secret, Failed> {
         panic!("{}", path.display());
     }
+}
+
+#[test]
+fn an_index_is_read() {
+    let config = Config::parse(&format!("{EXAMPLE}index = \"index.html\"\n"), &Fake).unwrap();
+    assert_eq!(config.mappings[0].index(None, "tmp", "media/a/"), Some("index.html"));
+    assert_eq!(config.mappings[0].index(None, "tmp", "other/"), None);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::Unreadable;
 use crate::mount::View;
 use crate::operation::Operation;
-use crate::refusal::xml_text;
+use crate::s3_error::xml_text;
 use http::StatusCode;
 use std::sync::Arc;
 

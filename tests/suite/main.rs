@@ -4,6 +4,8 @@
 
 #![cfg(test)]
 
+mod browser;
+mod browsing;
 mod cluster;
 mod commands;
 mod faults;

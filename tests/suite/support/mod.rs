@@ -2,6 +2,7 @@
 //!
 //! Everything here panics where a set-up fails and says what was seen; nothing skips.
 
+pub(crate) mod browser;
 pub(crate) mod cluster;
 pub(crate) mod faults;
 pub(crate) mod http;

@@ -112,11 +112,15 @@ impl Proxy {
 
     /// Where the listener of this name listens; the admin listener's name is `admin`.
     pub(crate) fn address(&self, name: &str) -> SocketAddr {
-        let stderr = self.stderr.text();
-        let found = stderr.lines().filter_map(listening).find(|(listener, _)| listener == name);
-        match found.and_then(|(_, address)| address.parse().ok()) {
+        // The log is written aside: after a reload it may come a moment later.
+        let found = wait_for(|| {
+            let stderr = self.stderr.text();
+            let found = stderr.lines().filter_map(listening).find(|(listener, _)| listener == name);
+            found.and_then(|(_, address)| address.parse().ok())
+        });
+        match found {
             Some(address) => address,
-            None => panic!("no address of the listener {name} in stderr:\n{}", *stderr),
+            None => panic!("no address of the listener {name} in stderr:\n{}", self.stderr.text()),
         }
     }
 

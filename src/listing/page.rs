@@ -1,0 +1,136 @@
+//! A page of `ListObjectsV2`, read.
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
+
+use super::place::Position;
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+use quick_xml::de::from_str;
+use serde::Deserialize;
+use std::fmt;
+
+/// The largest page in bytes: 1,000 keys of 1,024 bytes each, percent-encoded, with their attributes.
+pub const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Some of the names in a folder, in their order.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The names.
+    pub entries: Vec<Entry>,
+    /// Where the store goes on; none at the end.
+    pub token: Option<String>,
+    /// Whether the folder is a key of its own.
+    pub has_marker: bool,
+}
+
+/// A name in a folder.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name; that of a folder ends in `/`.
+    pub name: String,
+    /// What is known of an object; none of a folder.
+    pub object: Option<Object>,
+}
+
+/// An object's attributes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was last written, to the second.
+    pub modified: Option<Timestamp>,
+    /// Its entity tag, without quotes.
+    pub etag: String,
+}
+
+/// What the store answered is not a list of what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoList;
+
+impl fmt::Display for NoList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the store did not answer with a list")
+    }
+}
+
+impl std::error::Error for NoList {}
+
+#[derive(Deserialize)]
+#[serde(rename = "ListBucketResult", rename_all = "PascalCase")]
+struct Document {
+    is_truncated: bool,
+    next_continuation_token: Option<String>,
+    #[serde(default)]
+    contents: Vec<Contents>,
+    #[serde(default)]
+    common_prefixes: Vec<CommonPrefix>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Contents {
+    key: String,
+    last_modified: Option<String>,
+    #[serde(rename = "ETag")]
+    etag: Option<String>,
+    size: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CommonPrefix {
+    prefix: String,
+}
+
+impl Page {
+    /// Reads the store's answer to a request for the names below `prefix`, from `position` on.
+    ///
+    /// # Errors
+    /// When it is no list, or one of other keys.
+    pub fn parse(xml: &[u8], prefix: &str, position: &Position) -> Result<Self, NoList> {
+        let document: Document =
+            from_str(std::str::from_utf8(xml).map_err(|_| NoList)?).map_err(|_| NoList)?;
+        let mut page = Self::default();
+        for contents in document.contents {
+            let name = name(&contents.key, prefix)?;
+            if name.is_empty() {
+                page.has_marker = true;
+            } else {
+                page.entries.push(Entry { name, object: Some(contents.object()) });
+            }
+        }
+        for folder in document.common_prefixes {
+            page.entries.push(Entry { name: name(&folder.prefix, prefix)?, object: None });
+        }
+        page.entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        // Some stores begin with the folder whose keys the position lies before.
+        if let Position::After(last) = position {
+            page.entries.retain(|entry| entry.name > *last);
+        }
+        page.token = match (document.is_truncated, document.next_continuation_token) {
+            (false, _) => None,
+            (true, Some(token)) if *position != Position::Token(token.clone()) => Some(token),
+            (true, _) => return Err(NoList),
+        };
+        Ok(page)
+    }
+}
+
+impl Contents {
+    fn object(self) -> Object {
+        let modified = self.last_modified.and_then(|text| text.parse::<Timestamp>().ok());
+        let whole = |time: Timestamp| Timestamp::from_second(time.as_second()).ok();
+        let etag = self.etag.unwrap_or_default();
+        Object {
+            size: self.size,
+            modified: modified.and_then(whole),
+            etag: etag.trim_matches('"').to_owned(),
+        }
+    }
+}
+
+/// A key, encoded as was asked for since XML cannot hold every key, without the prefix that all have.
+fn name(encoded: &str, prefix: &str) -> Result<String, NoList> {
+    let spaced = encoded.replace('+', " ");
+    let key = percent_decode_str(&spaced).decode_utf8().map_err(|_| NoList)?;
+    key.strip_prefix(prefix).map(str::to_owned).ok_or(NoList)
+}

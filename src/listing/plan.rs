@@ -1,0 +1,146 @@
+//! What a request that no S3 client wrote may be answered with.
+
+use super::place::{Place, Position};
+use crate::mapping::Mapping;
+use crate::refusal::{Refusal, Rule};
+use crate::representation::{FORMAT, Representation, is_s3_client};
+use crate::scope::check_key;
+use crate::target::{Query, encode_path};
+use http::Method;
+use http::header::ACCEPT;
+use http::request::Parts;
+
+/// The query parameter of the position where a page begins.
+const AFTER: &str = "after";
+
+/// A way to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// As S3 would.
+    AsAsked,
+    /// With the index of the folder, the object at this path.
+    Index(String),
+    /// With a list.
+    List(Representation),
+    /// By sending the client to the folder, if there is an object at this path.
+    Redirect {
+        /// A relative reference to the folder.
+        to: String,
+        /// The object that must be there, if one must.
+        needs: Option<String>,
+    },
+}
+
+/// The ways to answer a request. Each but the first is gone where the one before finds nothing, or nothing that the
+/// mapping lets its clients have; if none finds anything, the first says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The folder.
+    pub place: Place,
+    /// Where its list begins.
+    pub position: Position,
+    /// Whether the query names the form.
+    pub is_format_named: bool,
+    /// The ways, in the order in which they are tried; one or more.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// The plan for a request, whose `path` has the bucket in it; none where it is to be answered as S3 would and in no other way.
+    ///
+    /// # Errors
+    /// When a list is asked for in a form or from a position that there is not.
+    pub fn of(mapping: &Mapping, head: &Parts, path: &str) -> Result<Option<Self>, Refusal> {
+        let is_folder = path.ends_with('/');
+        let is_short = path.bytes().filter(|b| *b == b'/').count() == 1;
+        // This is all that the many requests for objects cost.
+        if !(is_folder || is_short || mapping.has_index())
+            || !matches!(head.method, Method::GET | Method::HEAD)
+        {
+            return Ok(None);
+        }
+        if is_s3_client(&head.headers) || !is_query_ours(head.uri.query()) {
+            return Ok(None);
+        }
+        let Some(place) = Place::of(mapping, path) else { return Ok(None) };
+        if is_folder || place.is_top() {
+            Self::of_folder(place, is_folder, mapping, head)
+        } else {
+            Ok(Self::of_object(place, mapping, head))
+        }
+    }
+
+    fn of_folder(
+        place: Place,
+        has_slash: bool,
+        mapping: &Mapping,
+        head: &Parts,
+    ) -> Result<Option<Self>, Refusal> {
+        let query = head.uri.query();
+        let named = Representation::named(query)?;
+        let position = position(&place, query)?;
+        let mut steps = Vec::new();
+        if has_slash && query.is_none_or(str::is_empty) {
+            steps.extend(place.index(mapping).map(|index| Step::Index(place.object(index))));
+        }
+        match named.unwrap_or_else(|| Representation::of(&head.headers)) {
+            Representation::S3 if place.is_top() => steps.push(Step::AsAsked),
+            // What people use says that it takes anything; S3 clients that do not sign say nothing.
+            Representation::S3 if head.headers.contains_key(ACCEPT) => {
+                steps.extend([Step::AsAsked, Step::List(Representation::Text)]);
+            }
+            Representation::S3 => steps.push(Step::AsAsked),
+            Representation::Html if !has_slash => {
+                steps.push(Step::Redirect { to: reference(&place, query), needs: None });
+            }
+            form => steps.push(Step::List(form)),
+        }
+        let plan = Self { place, position, is_format_named: named.is_some(), steps };
+        Ok((plan.steps != [Step::AsAsked]).then_some(plan))
+    }
+
+    /// A path without a slash at its end is an object's, and where there is none, may be that of a folder with an index.
+    fn of_object(place: Place, mapping: &Mapping, head: &Parts) -> Option<Self> {
+        if head.uri.query().is_some_and(|query| !query.is_empty()) {
+            return None;
+        }
+        let index = place.index(mapping)?;
+        let redirect = Step::Redirect { to: reference(&place, None), needs: Some(place.object(index)) };
+        let steps = vec![Step::AsAsked, redirect];
+        Some(Self { place, position: Position::Start, is_format_named: false, steps })
+    }
+}
+
+/// Whether a query has no other parameters than those of lists for people.
+fn is_query_ours(query: Option<&str>) -> bool {
+    match query {
+        None | Some("") => true,
+        Some(text) => {
+            Query::parse(query).is_ok_and(|query| query.names().all(|name| name == FORMAT || name == AFTER))
+                && !text.contains("Amz-")
+        }
+    }
+}
+
+fn position(place: &Place, query: Option<&str>) -> Result<Position, Refusal> {
+    let bad = |why| Refusal::new(Rule::BadTarget, format!("{AFTER}: {why}"));
+    let query = Query::parse(query).map_err(|bad_target| bad(bad_target.0))?;
+    match query.get(AFTER) {
+        None | Some("") => Ok(Position::Start),
+        Some(name) => {
+            check_key(&format!("{}{name}", place.below())).map_err(bad)?;
+            Ok(Position::After(name.to_owned()))
+        }
+    }
+}
+
+/// A reference from the folder above: proxies in front, which may show other paths, need not know of it.
+fn reference(place: &Place, query: Option<&str>) -> String {
+    let shown = place.shown();
+    let name = shown.trim_matches('/').rsplit('/').next().unwrap_or_default();
+    let mut to = format!("./{}/", encode_path(name));
+    if let Some(query) = query {
+        to.extend(["?", query]);
+    }
+    to
+}

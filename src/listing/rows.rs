@@ -1,0 +1,100 @@
+//! Lists that are streamed from beginning to end: JSON and text.
+
+use super::page::{Entry, Object};
+use crate::representation::html::visible;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// How the rows of a streamed list are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// `{"path": …, "entries": [ … ], "complete": true}`, an entry a line.
+    Json,
+    /// `2026-01-01T00:00:00Z         1234  name`, a name a line.
+    Text,
+}
+
+/// An entry in JSON.
+#[derive(Serialize)]
+struct JsonEntry<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modified: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<&'a str>,
+}
+
+impl Rows {
+    /// What stands before the first row.
+    pub fn head(self, shown: &str) -> String {
+        match self {
+            Self::Json => {
+                let path = serde_json::to_string(shown).unwrap_or_default();
+                format!("{{\"path\":{path},\"entries\":[")
+            }
+            Self::Text => String::new(),
+        }
+    }
+
+    /// Appends a row; `first` says whether it is the first of all.
+    pub fn row(self, entry: &Entry, first: bool, out: &mut String) {
+        match self {
+            Self::Json => {
+                out.push_str(if first { "\n" } else { ",\n" });
+                out.push_str(&serde_json::to_string(&JsonEntry::of(entry)).unwrap_or_default());
+            }
+            Self::Text => text_row(entry, out),
+        }
+    }
+
+    /// What stands behind the last row. JSON without it has been cut off.
+    pub const fn tail(self) -> &'static str {
+        match self {
+            Self::Json => "\n],\"complete\":true}\n",
+            Self::Text => "",
+        }
+    }
+}
+
+impl<'a> JsonEntry<'a> {
+    fn of(Entry { name, object }: &'a Entry) -> Self {
+        let modified = |object: &Object| object.modified.map(|time| time.to_string());
+        Self {
+            name,
+            kind: if object.is_some() { "file" } else { "folder" },
+            size: object.as_ref().map(|object| object.size),
+            modified: object.as_ref().and_then(modified),
+            etag: object.as_ref().map(|object| &*object.etag).filter(|etag| !etag.is_empty()),
+        }
+    }
+}
+
+fn text_row(Entry { name, object }: &Entry, out: &mut String) {
+    let name = plain(name);
+    // Writing to a String cannot fail.
+    let _ = match object {
+        None => writeln!(out, "{:>20}  {:>13}  {name}", "-", "-"),
+        Some(Object { size, modified: Some(time), .. }) => writeln!(out, "{time}  {size:>13}  {name}"),
+        Some(Object { size, .. }) => writeln!(out, "{:>20}  {size:>13}  {name}", "-"),
+    };
+}
+
+/// A name that cannot end its line, move a terminal's cursor, or turn what stands beside it around.
+fn plain(name: &str) -> Cow<'_, str> {
+    let name = visible(name);
+    if !name.chars().any(turns) {
+        return name;
+    }
+    let escaped = |c: char| if turns(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    Cow::Owned(name.chars().map(escaped).collect())
+}
+
+/// The controls of bidirectional text, and the line separators that are no control characters.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}

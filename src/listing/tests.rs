@@ -1,0 +1,390 @@
+use super::name::{grouped, href, human_size};
+use super::page::{Entry, NoList, Object};
+use super::rows::Rows;
+use super::*;
+use crate::mapping::Mapping;
+use crate::representation::Representation;
+use crate::scope::{BucketName, IndexName, Prefix, Right, Scope, check_key};
+use crate::target::{Query, Resource};
+use http::{Method, Request};
+use http_body_util::BodyExt;
+use proptest::prelude::*;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+fn scope(prefix: &str, rights: &[Right]) -> Scope {
+    let (bucket, prefix) = (BucketName::parse("tmp").unwrap(), Prefix::parse(prefix).unwrap());
+    Scope::new(bucket, prefix, rights.iter().copied().collect())
+}
+
+fn mapping() -> Mapping {
+    let mut site = scope("site/", &[Right::Read, Right::List]);
+    site.index = Some(IndexName::parse("index.html").unwrap());
+    Mapping::of_scopes("people", vec![scope("media/", &[Right::Read, Right::List]), site])
+}
+
+fn file(name: &str) -> Entry {
+    let modified = "2026-01-02T03:04:05Z".parse().ok();
+    Entry { name: name.to_owned(), object: Some(Object { size: 1234, modified, etag: "e".to_owned() }) }
+}
+
+fn folder(name: &str) -> Entry {
+    Entry { name: name.to_owned(), object: None }
+}
+
+fn page(entries: Vec<Entry>, token: Option<&str>) -> Page {
+    Page { entries, token: token.map(str::to_owned), has_marker: false }
+}
+
+fn steps(method: &Method, target: &str, accept: &str) -> Option<Vec<Step>> {
+    let mut request = Request::builder().method(method).uri(target);
+    if !accept.is_empty() {
+        request = request.header("accept", accept);
+    }
+    let request = request.body(()).unwrap();
+    let head = request.into_parts().0;
+    Plan::of(&mapping(), &head, head.uri.path()).unwrap().map(|plan| plan.steps)
+}
+
+#[test]
+fn what_is_planned_for_whom() {
+    use Representation::{Html, Json, Text};
+    let browser = "text/html,application/xml;q=0.9,*/*;q=0.8";
+    let (list, index) = (Step::List, Step::Index("/tmp/site/a/index.html".to_owned()));
+    let to =
+        |to: &str, needs: Option<&str>| Step::Redirect { to: to.to_owned(), needs: needs.map(str::to_owned) };
+    let cases = [
+        ("/tmp/media/", browser, Some(vec![list(Html)])),
+        ("/tmp/media/", "application/json", Some(vec![list(Json)])),
+        ("/tmp/media/", "text/plain", Some(vec![list(Text)])),
+        ("/tmp/media/", "*/*", Some(vec![Step::AsAsked, list(Text)])),
+        ("/tmp/media/", "", None),
+        ("/tmp/site/a/", "", Some(vec![index.clone(), Step::AsAsked])),
+        ("/tmp/media/?format=json", "", Some(vec![list(Json)])),
+        ("/tmp/media/?format=text&after=x", browser, Some(vec![list(Text)])),
+        ("/tmp/", browser, Some(vec![list(Html)])),
+        ("/tmp/", "*/*", None),
+        ("/tmp", "*/*", None),
+        ("/tmp", browser, Some(vec![to("./tmp/", None)])),
+        ("/tmp?format=html&after=a", "*/*", Some(vec![to("./tmp/?format=html&after=a", None)])),
+        ("/tmp", "application/json", Some(vec![list(Json)])),
+        // What S3 clients ask is S3's to answer, whoever accepts what.
+        ("/tmp/?list-type=2&prefix=media/", browser, None),
+        ("/tmp?prefix=media/&format=json", browser, None),
+        ("/tmp?location", browser, None),
+        ("/tmp/media/?tagging", browser, None),
+        ("/tmp/media/?X-Amz-Signature=1", browser, None),
+        ("/tmp/media/hello.txt", browser, None),
+        ("/tmp/media/hello.txt?format=json", browser, None),
+        ("/", browser, None),
+        ("/TMP/", browser, None),
+        ("/tmp/../", browser, None),
+        ("/tmp%2Fmedia/", browser, None),
+        // With an index.
+        ("/tmp/site/a/", browser, Some(vec![index.clone(), list(Html)])),
+        ("/tmp/site/a/", "*/*", Some(vec![index, Step::AsAsked, list(Text)])),
+        ("/tmp/site/a/?format=json", browser, Some(vec![list(Json)])),
+        (
+            "/tmp/site/a:b%20",
+            "*/*",
+            Some(vec![Step::AsAsked, to("./a%3Ab%20/", Some("/tmp/site/a%3Ab%20/index.html"))]),
+        ),
+        ("/tmp/site/a?versionId=1", browser, None),
+        ("/tmp/media/a", "*/*", None),
+    ];
+    for (target, accept, expected) in cases {
+        assert_eq!(steps(&Method::GET, target, accept), expected, "{target} {accept}");
+        assert_eq!(steps(&Method::HEAD, target, accept), expected, "HEAD {target} {accept}");
+        assert_eq!(steps(&Method::PUT, target, accept), None, "PUT {target}");
+    }
+}
+
+#[test]
+fn a_list_from_nowhere_or_in_no_form_is_refused() {
+    for target in ["/tmp/media/?format=xml", "/tmp/media/?after=../x", "/tmp/media/?after=a//b"] {
+        let request = Request::builder().uri(target).header("accept", "text/html").body(()).unwrap();
+        let head = request.into_parts().0;
+        let refusal = Plan::of(&mapping(), &head, head.uri.path()).unwrap_err();
+        assert_eq!(refusal.rule.name(), "bad-target", "{target}");
+    }
+}
+
+#[test]
+fn the_way_up_ends_at_the_scope() {
+    let crumbs = |path: &str| -> Vec<(String, Option<String>)> {
+        let place = Place::of(&mapping(), path).unwrap();
+        place.crumbs(&mapping()).into_iter().map(|crumb| (crumb.name, crumb.up)).collect()
+    };
+    let expected = [("tmp", None), ("media", Some("../../")), ("a b", Some("../")), ("c", None)];
+    let expected = expected.map(|(name, up)| (name.to_owned(), up.map(str::to_owned)));
+    assert_eq!(crumbs("/tmp/media/a%20b/c/"), expected);
+    assert_eq!(crumbs("/tmp/"), [("tmp".to_owned(), None)]);
+    let parent = |path: &str| Place::of(&mapping(), path).unwrap().parent().map(|parent| parent.shown());
+    assert_eq!(parent("/tmp/media/a/"), Some("/tmp/media/".to_owned()));
+    assert_eq!(parent("/tmp/media/"), Some("/tmp/".to_owned()));
+    assert_eq!(parent("/tmp/"), None);
+    let html = |path: &str| {
+        let place = Place::of(&mapping(), path).unwrap();
+        html::write(&place, &mapping(), &Position::Start, &page(vec![file("a")], None), false)
+    };
+    assert!(html("/tmp/media/a/").contains("href=\"../\"") && !html("/tmp/media/").contains("href=\"../\""));
+}
+
+#[test]
+fn requests_are_those_that_the_mapping_grants() {
+    let place = Place::of(&mapping(), "/tmp/media/a%26b/").unwrap();
+    for (position, query) in [
+        (Position::Start, ""),
+        (Position::After("c d".to_owned()), "&start-after=media%2Fa%26b%2Fc%20d"),
+        (Position::Token("t=/+".to_owned()), "&continuation-token=t%3D%2F%2B"),
+    ] {
+        let expected = format!(
+            "list-type=2&delimiter=%2F&encoding-type=url&max-keys=1000&prefix=media%2Fa%26b%2F{query}"
+        );
+        assert_eq!(place.request(&position), ("/tmp/".to_owned(), expected));
+    }
+    assert_eq!(place.object("ü"), "/tmp/media/a%26b/%C3%BC");
+    assert!(
+        place.is_listed(&mapping()) && !Place::of(&mapping(), "/tmp/other/").unwrap().is_listed(&mapping())
+    );
+}
+
+const XML: &str = "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>tmp</Name>\
+    <Prefix>media/</Prefix><KeyCount>4</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>\
+    <Contents><Key>media/</Key><LastModified>2026-01-02T03:04:05.678Z</LastModified><Size>0</Size></Contents>\
+    <Contents><Key>media/b+c%2B%0A</Key><LastModified>2026-01-02T03:04:05.678Z</LastModified><ETag>&#34;e&#34;</ETag><Size>7</Size></Contents>\
+    <Contents><Key>media/d</Key><LastModified>never</LastModified><Size>8</Size></Contents>\
+    <CommonPrefixes><Prefix>media/c/</Prefix></CommonPrefixes></ListBucketResult>";
+
+#[test]
+fn pages_are_read_in_order() {
+    let page = Page::parse(XML.as_bytes(), "media/", &Position::Start).unwrap();
+    let names: Vec<&str> = page.entries.iter().map(|entry| &*entry.name).collect();
+    assert_eq!((names, page.has_marker, page.token.as_deref()), (vec!["b c+\n", "c/", "d"], true, Some("t")));
+    let modified = "2026-01-02T03:04:05Z".parse().ok();
+    assert_eq!(page.entries[0].object, Some(Object { size: 7, modified, etag: "e".to_owned() }));
+    assert_eq!(page.entries[2].object, Some(Object { size: 8, modified: None, etag: String::new() }));
+    // A store that repeats the folder which the position names.
+    let rest = Page::parse(XML.as_bytes(), "media/", &Position::After("c/".to_owned())).unwrap();
+    assert_eq!(rest.entries.len(), 1);
+}
+
+#[test]
+fn what_is_no_list_of_the_folder_is_an_error() {
+    let again = Position::Token("t".to_owned());
+    assert_eq!(
+        Page::parse(XML.as_bytes(), "media/", &again).unwrap_err(),
+        NoList,
+        "the store goes in circles"
+    );
+    assert_eq!(Page::parse(XML.as_bytes(), "other/", &Position::Start).unwrap_err(), NoList);
+    let without_token = XML.replace("<NextContinuationToken>t</NextContinuationToken>", "");
+    for bad in ["", "<Error/>", "<ListBucketResult/>", "{}", &without_token, &XML.replace("%0A", "%FF")] {
+        assert!(Page::parse(bad.as_bytes(), "media/", &Position::Start).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn sizes() {
+    for (bytes, shown) in [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1_048_524, "1023.9 KiB"),
+        (1_048_550, "1.0 MiB"),
+        (5 << 40, "5.0 TiB"),
+        (u64::MAX, "16.0 EiB"),
+    ] {
+        assert_eq!(human_size(bytes), shown, "{bytes}");
+    }
+    for (number, shown) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+        assert_eq!(grouped(number), shown);
+    }
+}
+
+/// Asks for two more pages, or for one that breaks off.
+fn streamed(rows: Rows, is_whole: bool) -> (Pages, Rc<RefCell<Vec<Position>>>) {
+    let asked = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&asked);
+    let ask = move |position: Position| -> pages::Coming {
+        log.borrow_mut().push(position.clone());
+        Box::pin(async move {
+            match (position, is_whole) {
+                (Position::Token(token), true) if token == "1" => Ok(page(vec![], Some("2"))),
+                (Position::Token(token), true) if token == "2" => Ok(page(vec![folder("c/")], None)),
+                _ => Err("broken".into()),
+            }
+        })
+    };
+    (Pages::new(rows, "/tmp/\"/", page(vec![file("a"), file("b\"\n\u{202e}")], Some("1")), ask), asked)
+}
+
+#[tokio::test]
+async fn json_goes_on_to_its_end() {
+    let (body, asked) = streamed(Rows::Json, true);
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(json["path"], "/tmp/\"/");
+    assert_eq!(json["complete"], true);
+    let first = serde_json::json!({"name": "a", "type": "file", "size": 1234, "modified": "2026-01-02T03:04:05Z", "etag": "e"});
+    let last = serde_json::json!({"name": "c/", "type": "folder"});
+    assert_eq!((&json["entries"][0], &json["entries"][2]), (&first, &last));
+    assert_eq!(json["entries"][1]["name"], "b\"\n\u{202e}");
+    assert_eq!(asked.borrow().len(), 2);
+}
+
+#[tokio::test]
+async fn text_has_a_line_for_each_name_whatever_the_name() {
+    let (body, _) = streamed(Rows::Text, true);
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let expected = "2026-01-02T03:04:05Z           1234  a\n2026-01-02T03:04:05Z           1234  b\"␊\\u{202e}\n                   -              -  c/\n";
+    assert_eq!(std::str::from_utf8(&bytes).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn pages_are_asked_for_when_they_are_wanted_and_a_break_is_an_error() {
+    let (mut body, asked) = streamed(Rows::Json, false);
+    assert!(asked.borrow().is_empty(), "nothing is asked before the first is taken");
+    assert!(body.frame().await.unwrap().is_ok());
+    assert_eq!(asked.borrow().len(), 1);
+    assert!(body.frame().await.unwrap().is_err());
+    assert!(body.frame().await.is_none() && asked.borrow().len() == 1);
+}
+
+#[tokio::test]
+async fn an_empty_list_is_one() {
+    let empty = |rows| Pages::new(rows, "/tmp/", page(vec![], None), |_| unreachable!());
+    assert_eq!(empty(Rows::Text).collect().await.unwrap().to_bytes(), "");
+    let json = empty(Rows::Json).collect().await.unwrap().to_bytes();
+    assert_eq!(json, "{\"path\":\"/tmp/\",\"entries\":[\n],\"complete\":true}\n");
+}
+
+fn written(entries: Vec<Entry>, position: &Position, token: Option<&str>) -> String {
+    html::write(
+        &Place::of(&mapping(), "/tmp/media/").unwrap(),
+        &mapping(),
+        position,
+        &page(entries, token),
+        false,
+    )
+}
+
+#[test]
+fn a_page_says_what_is_there() {
+    let html = written(vec![file("b&b"), folder("c d/"), file("e")], &Position::Start, None);
+    assert!(html.contains("<a href=\"./b%26b\"><bdi>b&#38;b</bdi></a>"), "{html}");
+    assert!(html.find("./c%20d/").unwrap() < html.find("./b%26b").unwrap(), "folders first: {html}");
+    assert!(html.contains("title=\"1,234 bytes\">1.2 KiB<"), "{html}");
+    assert!(html.contains("datetime=\"2026-01-02T03:04:05Z\"") && html.contains(">2026-01-02 03:04 UTC<"));
+    assert!(html.contains("1 folder, 2 files, 2.4 KiB<") && !html.contains("rel=\"next\""), "{html}");
+    assert!(written(vec![], &Position::Start, None).contains("This folder is empty."));
+}
+
+#[test]
+fn pages_lead_to_the_next_and_back_to_the_first() {
+    let first = written(vec![file("a?b")], &Position::Start, Some("t"));
+    assert!(
+        first.contains("<a href=\"./?after=a%3Fb\" rel=\"next\">") && !first.contains("First page"),
+        "{first}"
+    );
+    let last = written(vec![file("z")], &Position::After("a".to_owned()), None);
+    assert!(last.contains("<a href=\"./\">First page</a>") && !last.contains("rel=\"next\""), "{last}");
+    let place = Place::of(&mapping(), "/tmp/media/").unwrap();
+    let kept = html::write(
+        &place,
+        &mapping(),
+        &Position::After("a".to_owned()),
+        &page(vec![file("z")], Some("t")),
+        true,
+    );
+    assert!(
+        kept.contains("./?format=html&#38;after=z") && kept.contains("href=\"./?format=html\""),
+        "{kept}"
+    );
+}
+
+/// The value of the first attribute `href` of a row, as a browser reads it.
+fn first_href(html: &str) -> Option<String> {
+    let row = html.split_once("<tr class=\"f\">").or_else(|| html.split_once("<tr class=\"d\">"))?.1;
+    let value = row.split_once("</tr>")?.0.split_once("<a href=\"")?.1.split_once('"')?.0;
+    Some(value.replace("&#38;", "&"))
+}
+
+/// How a browser resolves a relative reference in `/tmp/media/`: the path ends at `?` or `#`, dots are resolved.
+fn resolved(reference: &str) -> String {
+    let path = reference.split(['?', '#']).next().unwrap();
+    let mut segments = vec!["tmp", "media"];
+    for segment in path.split('/') {
+        match &*segment.to_ascii_lowercase().replace("%2e", ".") {
+            "." => {}
+            ".." => _ = segments.pop(),
+            _ => segments.push(segment),
+        }
+    }
+    format!("/{}", segments.join("/"))
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_no_links() {
+    for name in ["../", "./", "..", "a\\..\\b", "/", " .. /"] {
+        assert_eq!(href("media/", name), None, "{name:?}");
+        assert_eq!(first_href(&written(vec![file(name)], &Position::Start, None)), None, "{name:?}");
+    }
+}
+
+/// Names as they hurt: markup, references, spaces, controls, other scripts, and anything at all.
+fn names() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[<>&\"'`=/a-c !#%?:;+.\\\\{}|^~-]{1,20}",
+        "javascript:[a-z]{1,5}|//[a-z]{1,5}|%[0-9a-f]{2}|&#[0-9]{2};|<script>[a-z]{3}</script>",
+        "[\u{1}-\u{1f}\u{7f}-\u{9f}\u{202a}-\u{202e}\u{2066}-\u{2069}אب🦀e\u{301}]{1,10}",
+        "\\PC{1,40}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2048))]
+
+    #[test]
+    fn a_link_leads_to_exactly_its_key(name in names()) {
+        let key = format!("media/{name}");
+        let page = written(vec![file(&name)], &Position::Start, None);
+        let Some(reference) = first_href(&page) else {
+            prop_assert!(check_key(&key).is_err(), "{name:?} has no link");
+            return Ok(());
+        };
+        let path = resolved(&reference);
+        let resource = Resource::parse(&path);
+        prop_assert_eq!(resource.as_ref().map(Resource::key), Ok(Some(&*key)), "{}", path);
+    }
+
+    #[test]
+    fn nothing_of_a_name_becomes_markup(name in names()) {
+        let plain = written(vec![file("x"), folder("y/")], &Position::Start, Some("t"));
+        let page = written(vec![file(&name), folder(&format!("{name}/"))], &Position::Start, Some("t"));
+        // A name that cannot be asked for is no link; it stands in another element.
+        prop_assume!(check_key(&format!("media/{name}/")).is_ok());
+        for c in ['<', '>', '"', '\''] {
+            prop_assert_eq!(page.matches(c).count(), plain.matches(c).count(), "{} in {}", c, page);
+        }
+        prop_assert!(!page.chars().any(|c| c.is_control() && c != '\n'));
+    }
+
+    #[test]
+    fn the_next_page_begins_behind_the_last_name(name in names()) {
+        prop_assume!(check_key(&format!("media/{name}")).is_ok());
+        let page = written(vec![file(&name)], &Position::Start, Some("t"));
+        let reference = page.split_once("./?after=").unwrap().1.split_once('"').unwrap().0;
+        let query = format!("after={reference}");
+        let query = Query::parse(Some(&query)).unwrap();
+        prop_assert_eq!(query.get("after"), Some(&*name));
+    }
+
+    #[test]
+    fn a_text_row_is_one_line(name in names()) {
+        let mut out = String::new();
+        Rows::Text.row(&file(&name), true, &mut out);
+        prop_assert_eq!(out.lines().count(), 1);
+        prop_assert!(out.ends_with('\n') && !out.trim_end_matches('\n').chars().any(char::is_control));
+    }
+}

@@ -1,0 +1,285 @@
+//! Answers for people: the ways of a [`Plan`] tried in turn, lists asked for page by page, errors worded anew.
+
+use super::{Asked, ClientBody, FromStore, Given, Proxy, Served, Wanted};
+use crate::access::AccessRecord;
+use crate::body::{BoxError, Upload, read_error_body, read_whole};
+use crate::listing::page::MAX_PAGE_BYTES;
+use crate::listing::rows::Rows;
+use crate::listing::{Page, Pages, Plan, Position, Step, html, pages};
+use crate::operation::Operation;
+use crate::panics::{Panicked, contain};
+use crate::refusal::{Refusal, Rule};
+use crate::representation::Representation;
+use crate::representation::error::ErrorDocument;
+use crate::response::{Made, strip};
+use crate::rewrite::Rewriter;
+use crate::s3_error;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::Empty;
+use std::rc::Rc;
+
+/// The body of a request that is made for a list.
+type NoBody = Empty<Bytes>;
+
+/// What came of one way to answer.
+type Outcome = Result<Given, Refusal>;
+
+/// What a request for a page came to.
+enum Paged {
+    Page(Page),
+    /// The store's own answer is the answer.
+    Other(Served),
+}
+
+impl Proxy {
+    /// Answers in the first way of a plan that finds something; if none does, as the first of them said.
+    pub(super) async fn browse<B: ClientBody>(
+        &self,
+        asked: &Asked<'_, B>,
+        plan: &Plan,
+        record: &mut AccessRecord,
+    ) -> Outcome {
+        let mut first = None;
+        for step in &plan.steps {
+            let outcome = self.take(asked, plan, step, record).await;
+            if !finds_nothing(&outcome) {
+                return outcome;
+            }
+            if first.is_none() {
+                // Read to its end, so that its connection serves again.
+                first = Some(match outcome {
+                    Ok(Given::Store((from, rewriter))) => {
+                        self.read(from, record).await.map(|from| Given::Store((from, rewriter)))
+                    }
+                    other => other,
+                });
+            }
+        }
+        first.unwrap_or_else(|| Err(nothing()))
+    }
+
+    async fn take<B: ClientBody>(
+        &self,
+        asked: &Asked<'_, B>,
+        plan: &Plan,
+        step: &Step,
+        record: &mut AccessRecord,
+    ) -> Outcome {
+        match step {
+            Step::AsAsked => self.ask(asked, &asked.wanted(), record).await.map(Given::Store),
+            Step::Index(path) => {
+                let wanted = Wanted { path, query: None, ..asked.wanted() };
+                self.ask(asked, &wanted, record).await.map(Given::Store)
+            }
+            Step::List(form) => {
+                let upload = Upload::new(NoBody::new());
+                let Asked { mapping, state, head, path, .. } = *asked;
+                let asked = Asked { upload: &upload, mapping, state, head, path };
+                self.list(&asked, plan, *form, record).await
+            }
+            Step::Redirect { to, needs } => {
+                if let Some(path) = needs {
+                    let headers = HeaderMap::new();
+                    let wanted = Wanted { method: &Method::HEAD, path, query: None, headers: &headers };
+                    if !self.ask(asked, &wanted, record).await?.0.status().is_success() {
+                        return Err(nothing());
+                    }
+                }
+                redirect(to)
+            }
+        }
+    }
+
+    async fn list(
+        &self,
+        asked: &Asked<'_, NoBody>,
+        plan: &Plan,
+        form: Representation,
+        record: &mut AccessRecord,
+    ) -> Outcome {
+        let page = match self.page(asked, plan, &plan.position, record).await? {
+            Paged::Page(page) => page,
+            Paged::Other(answer) => return Ok(Given::Store(answer)),
+        };
+        let is_bare = page.entries.is_empty() && !page.has_marker && plan.position == Position::Start;
+        if is_bare && !plan.place.is_whole(asked.mapping) {
+            return Err(nothing());
+        }
+        record.granted(Operation::ListObjectsV2);
+        let rows = match form {
+            Representation::Json => Rows::Json,
+            Representation::S3 | Representation::Text => Rows::Text,
+            Representation::Html => {
+                let text =
+                    html::write(&plan.place, asked.mapping, &plan.position, &page, plan.is_format_named);
+                return Ok(Given::Made(made(form, StatusCode::OK, Made::Whole(text.into()))));
+            }
+        };
+        let body = if asked.head.method == Method::HEAD {
+            Made::Nothing
+        } else {
+            let shown = plan.place.shown();
+            Made::Pages(Pages::new(rows, &shown, page, self.further_pages(asked, plan, record)))
+        };
+        Ok(Given::Made(made(form, StatusCode::OK, body)))
+    }
+
+    /// Asks for the pages behind the first, each when it is wanted.
+    fn further_pages(
+        &self,
+        asked: &Asked<'_, NoBody>,
+        plan: &Plan,
+        record: &AccessRecord,
+    ) -> impl FnMut(Position) -> pages::Coming + use<> {
+        let (proxy, plan) = (self.clone(), Rc::new(plan.clone()));
+        let (mapping, state) = (Rc::new(asked.mapping.clone()), asked.state.clone());
+        let (upload, account) = (Rc::clone(asked.upload), record.aside());
+        let head = Rc::new(asked.head.clone());
+        move |position| {
+            let (proxy, plan, upload) = (proxy.clone(), Rc::clone(&plan), Rc::clone(&upload));
+            let head = Rc::clone(&head);
+            let (mapping, state, mut record) = (Rc::clone(&mapping), state.clone(), account.aside());
+            let coming = async move {
+                let path = head.uri.path();
+                let asked = Asked { mapping: &mapping, state: &state, upload: &upload, head: &head, path };
+                match proxy.page(&asked, &plan, &position, &mut record).await {
+                    Ok(Paged::Page(page)) => Ok(page),
+                    Ok(Paged::Other(answer)) => {
+                        Err(format!("the store answered {} to a further page", answer.0.status()).into())
+                    }
+                    Err(refusal) => Err(match record.noted() {
+                        Some(note) => format!("{refusal}: {note}").into(),
+                        None => refusal.to_string().into(),
+                    }),
+                }
+            };
+            Box::pin(async move {
+                contain(coming).await.unwrap_or_else(|Panicked| Err("a further page failed inside".into()))
+            })
+        }
+    }
+
+    /// Asks for a page as its client would, and reads it.
+    async fn page(
+        &self,
+        asked: &Asked<'_, NoBody>,
+        plan: &Plan,
+        position: &Position,
+        record: &mut AccessRecord,
+    ) -> Result<Paged, Refusal> {
+        let (path, query) = plan.place.request(position);
+        let headers = HeaderMap::new();
+        let wanted = Wanted { method: &Method::GET, path: &path, query: Some(&query), headers: &headers };
+        let (answer, rewriter) = match self.ask(asked, &wanted, record).await? {
+            (FromStore::Streaming(answer), rewriter) if answer.status().is_success() => (answer, rewriter),
+            other => return Ok(Paged::Other(other)),
+        };
+        let patience = self.generation.limits.stall_timeout;
+        let body = read_whole(answer.into_body(), MAX_PAGE_BYTES, patience).await;
+        let page = body.map_err(|error| broke_off(&error, record))?;
+        let page = in_its_view(page, rewriter)?;
+        match Page::parse(&page, plan.place.below(), position) {
+            Ok(page) => Ok(Paged::Page(page)),
+            Err(error) => Err(Refusal::new(Rule::Upstream, error.to_string())),
+        }
+    }
+
+    /// Writes an error of the store's in the form that a request asks for.
+    pub(super) async fn worded(&self, given: Given, head: &Parts, record: &mut AccessRecord) -> Outcome {
+        let form = Representation::of_error(&head.headers, head.uri.query());
+        let from = match given {
+            Given::Store(served) if is_error(served.0.status()) => served,
+            given => return Ok(given),
+        };
+        if form == Representation::S3 || head.method == Method::HEAD {
+            return Ok(Given::Store(from));
+        }
+        let (from, rewriter) = from;
+        let (mut parts, body) = match self.read(from, record).await? {
+            FromStore::Read(parts, body) => (parts, body),
+            bare @ FromStore::Streaming(_) => return Ok(Given::Store((bare, rewriter))),
+        };
+        let concerned = rewriter.filter(|rewriter| rewriter.concerns(parts.status));
+        let body = in_its_view(body, concerned)?;
+        let xml = String::from_utf8_lossy(&body);
+        let Some(code) = s3_error::element(&xml, "Code") else {
+            return Ok(Given::Store((FromStore::Read(parts, body), None)));
+        };
+        let message = s3_error::element(&xml, "Message").unwrap_or_default();
+        strip(&mut parts.headers);
+        let mapping = record.mapping_name();
+        let document = ErrorDocument {
+            status: parts.status,
+            code: &code,
+            message: &message,
+            help: None,
+            rule: None,
+            mapping: mapping.as_deref(),
+            path: head.uri.path(),
+            request_id: record.request_id(),
+        };
+        let body = document.body(form);
+        form.describe(&mut parts.headers);
+        parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+        Ok(Given::Made(Response::from_parts(parts, Made::Whole(body))))
+    }
+
+    /// Reads the body of an error to its end.
+    async fn read(&self, from: FromStore, record: &mut AccessRecord) -> Result<FromStore, Refusal> {
+        match from {
+            FromStore::Streaming(answer) if !answer.body().is_end_stream() => {
+                let (parts, body) = answer.into_parts();
+                let body = read_error_body(body, self.generation.limits.stall_timeout).await;
+                Ok(FromStore::Read(parts, body.map_err(|error| broke_off(&error, record))?))
+            }
+            other => Ok(other),
+        }
+    }
+}
+
+/// A store's document with the names that its client knows.
+fn in_its_view(document: Bytes, rewriter: Option<Box<Rewriter>>) -> Result<Bytes, Refusal> {
+    let Some(rewriter) = rewriter else { return Ok(document) };
+    let rewritten = rewriter.rewrite(&document).map(Bytes::from);
+    rewritten.map_err(|error| Refusal::new(Rule::Upstream, error.to_string()))
+}
+
+fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
+
+/// Whether another way may be tried: there is nothing, or nothing that may be had.
+fn finds_nothing(outcome: &Outcome) -> bool {
+    match outcome {
+        Ok(Given::Store((from, _))) => from.status() == StatusCode::NOT_FOUND,
+        Ok(Given::Made(_)) => false,
+        Err(refusal) => matches!(refusal.rule, Rule::RightNotGranted | Rule::NoSuchFolder),
+    }
+}
+
+fn nothing() -> Refusal {
+    Refusal::new(Rule::NoSuchFolder, "there is no folder of this name")
+}
+
+fn broke_off(error: &BoxError, record: &mut AccessRecord) -> Refusal {
+    record.note(error);
+    Refusal::new(Rule::Upstream, "the store's answer broke off")
+}
+
+fn made(form: Representation, status: StatusCode, body: Made) -> Response<Made> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    form.describe(response.headers_mut());
+    response
+}
+
+fn redirect(to: &str) -> Outcome {
+    let target = HeaderValue::from_str(to)
+        .map_err(|_| Refusal::new(Rule::BadTarget, "the query cannot be written in a header"))?;
+    let mut response = made(Representation::Text, StatusCode::FOUND, Made::Whole(Bytes::new()));
+    response.headers_mut().insert(header::LOCATION, target);
+    Ok(Given::Made(response))
+}

@@ -1,0 +1,157 @@
+//! In which form Scopegate writes its own answers: S3's XML for S3 clients; HTML, JSON or plain text for who asks.
+
+mod accept;
+pub mod error;
+pub mod html;
+
+use crate::refusal::{Refusal, Rule};
+use crate::target::Query;
+use accept::Accept;
+use http::header::{self, HeaderMap, HeaderValue};
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Representation {
+    /// S3's own XML.
+    S3,
+    /// A page for a browser.
+    Html,
+    /// JSON.
+    Json,
+    /// Plain text.
+    Text,
+}
+
+/// The query parameter that asks for a form, stronger than `Accept`.
+pub const FORMAT: &str = "format";
+
+impl Representation {
+    /// The form that a request's `Accept` asks for by name. S3 clients, and who takes anything, get S3's.
+    pub fn of(headers: &HeaderMap) -> Self {
+        if is_s3_client(headers) { Self::S3 } else { Accept::parse(headers).best().unwrap_or(Self::S3) }
+    }
+
+    /// The same for an answer that says what went wrong, where `?format=` counts as well.
+    pub fn of_error(headers: &HeaderMap, query: Option<&str>) -> Self {
+        Self::named(query).ok().flatten().unwrap_or_else(|| Self::of(headers))
+    }
+
+    /// The form that a query asks for by [`FORMAT`].
+    ///
+    /// # Errors
+    /// When it has another value than there are forms.
+    pub fn named(query: Option<&str>) -> Result<Option<Self>, Refusal> {
+        let Some(query) = query.filter(|query| query.contains(FORMAT)) else { return Ok(None) };
+        let Ok(query) = Query::parse(Some(query)) else { return Ok(None) };
+        match query.get(FORMAT) {
+            None => Ok(None),
+            Some("html") => Ok(Some(Self::Html)),
+            Some("json") => Ok(Some(Self::Json)),
+            Some("text") => Ok(Some(Self::Text)),
+            Some(_) => Err(Refusal::new(Rule::BadTarget, "format is one of html, json and text")),
+        }
+    }
+
+    /// What stands in `Content-Type`.
+    pub const fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::S3 => "application/xml",
+            Self::Html => "text/html; charset=utf-8",
+            Self::Json => "application/json",
+            Self::Text => "text/plain; charset=utf-8",
+        })
+    }
+
+    /// Adds the headers that say what a body of this form is, and what a browser may make of it.
+    pub fn describe(self, headers: &mut HeaderMap) {
+        headers.insert(header::CONTENT_TYPE, self.content_type());
+        if self == Self::S3 {
+            return;
+        }
+        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        // It holds for this client alone, and may be another a moment later.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        if self == Self::Html {
+            headers.insert(header::CONTENT_SECURITY_POLICY, html::content_security_policy());
+        }
+    }
+}
+
+/// Whether a request shows that an S3 client wrote it: by a signature, or by headers that only these send. Such a
+/// client gets what S3 would answer and nothing made for people, whatever it accepts.
+pub fn is_s3_client(headers: &HeaderMap) -> bool {
+    let signed = headers
+        .get(header::AUTHORIZATION)
+        .is_some_and(|value| value.as_bytes().starts_with(b"AWS4-") || value.as_bytes().starts_with(b"AWS "));
+    signed
+        || headers
+            .keys()
+            .any(|name| name.as_str().starts_with("x-amz-") || name.as_str().starts_with("amz-sdk-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderName;
+
+    fn headers(given: &[(&'static str, &'static str)]) -> HeaderMap {
+        given
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn s3_clients_get_xml_whatever_they_accept() {
+        for own in [
+            ("authorization", "AWS4-HMAC-SHA256 Credential=x"),
+            ("authorization", "AWS x:y"),
+            ("x-amz-date", "20260101T000000Z"),
+            ("amz-sdk-invocation-id", "1"),
+        ] {
+            assert_eq!(
+                Representation::of(&headers(&[own, ("accept", "text/html")])),
+                Representation::S3,
+                "{own:?}"
+            );
+        }
+        let person = headers(&[("authorization", "Basic eDp5"), ("accept", "text/html")]);
+        assert_eq!(Representation::of(&person), Representation::Html);
+    }
+
+    #[test]
+    fn formats_are_named_exactly() {
+        for (query, expected) in [
+            (None, Ok(None)),
+            (Some("a=b"), Ok(None)),
+            (Some("format=json"), Ok(Some(Representation::Json))),
+            (Some("after=a&%66ormat=text"), Ok(None)),
+            (Some("format=%68tml"), Ok(Some(Representation::Html))),
+            (Some("format="), Err(Rule::BadTarget)),
+            (Some("format=JSON"), Err(Rule::BadTarget)),
+            (Some("format=json&format=text"), Ok(None)),
+        ] {
+            assert_eq!(Representation::named(query).map_err(|refusal| refusal.rule), expected, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn only_pages_have_a_policy_and_only_xml_is_as_s3_sends_it() {
+        let described = |form: Representation| {
+            let mut headers = HeaderMap::new();
+            form.describe(&mut headers);
+            headers
+        };
+        assert_eq!(described(Representation::S3).len(), 1);
+        assert_eq!(described(Representation::Text).len(), 5);
+        let page = described(Representation::Html);
+        let policy = page.get("content-security-policy").unwrap().to_str().unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'; ") && policy.contains("style-src 'sha256-"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{policy}");
+    }
+}

@@ -1,0 +1,220 @@
+//! What went wrong, in each form: as S3 writes it, as a page, as JSON, as text.
+
+use super::Representation;
+use super::html::visible;
+use crate::refusal::Refusal;
+use crate::s3_error::xml_text;
+use askama::Template;
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Serialize;
+use std::fmt::Write;
+
+/// An error, whoever found it: a rule of Scopegate's, or the store.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ErrorDocument<'a> {
+    /// The response's status.
+    #[serde(serialize_with = "as_number")]
+    pub status: StatusCode,
+    /// S3's code.
+    pub code: &'a str,
+    /// What was wrong.
+    pub message: &'a str,
+    /// How to mend it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<&'a str>,
+    /// The rule that refused; none when the store did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'a str>,
+    /// The mapping of the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<&'a str>,
+    /// The path as the client wrote it.
+    pub path: &'a str,
+    /// The request's id.
+    pub request_id: &'a str,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    title: String,
+    code: &'a str,
+    message: String,
+    help: Option<&'a str>,
+    rule: Option<&'a str>,
+    mapping: Option<&'a str>,
+    path: &'a str,
+    request_id: &'a str,
+}
+
+impl<'a> ErrorDocument<'a> {
+    /// The document of a refusal.
+    pub fn of(refusal: &'a Refusal, mapping: Option<&'a str>, path: &'a str, request_id: &'a str) -> Self {
+        Self {
+            status: refusal.rule.status(),
+            code: refusal.rule.code(),
+            message: &refusal.message,
+            help: refusal.rule.help(),
+            rule: Some(refusal.rule.name()),
+            mapping,
+            path,
+            request_id,
+        }
+    }
+
+    /// The body in this form.
+    pub fn body(&self, form: Representation) -> Bytes {
+        match form {
+            Representation::S3 => self.xml(),
+            Representation::Html => self.page(),
+            Representation::Json => serde_json::to_string(self).unwrap_or_default() + "\n",
+            Representation::Text => self.text(),
+        }
+        .into()
+    }
+
+    /// As S3 has it, and what S3 clients pass over: the rule and the mapping.
+    fn xml(&self) -> String {
+        let mut message = self.message.to_owned();
+        if let Some(help) = self.help {
+            let _ = write!(message, ". {help}");
+        }
+        let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>".to_owned();
+        for (name, text) in [
+            ("Code", Some(self.code)),
+            ("Message", Some(&*message)),
+            ("Resource", Some(self.path)),
+            ("RequestId", Some(self.request_id)),
+            ("Rule", self.rule),
+            ("Mapping", self.mapping),
+        ] {
+            if let Some(text) = text {
+                let _ = write!(xml, "<{name}>{}</{name}>", xml_text(text));
+            }
+        }
+        xml + "</Error>\n"
+    }
+
+    fn page(&self) -> String {
+        let page = ErrorPage {
+            title: self.title(),
+            code: self.code,
+            message: sentence(&visible(self.message)),
+            help: self.help,
+            rule: self.rule,
+            mapping: self.mapping,
+            path: self.path,
+            request_id: self.request_id,
+        };
+        page.render().unwrap_or_default()
+    }
+
+    fn title(&self) -> String {
+        format!("{} {}", self.status.as_u16(), self.status.canonical_reason().unwrap_or_default())
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{}: {}\n", self.title(), sentence(&visible(self.message)));
+        if let Some(help) = self.help {
+            let _ = writeln!(text, "{help}");
+        }
+        for (name, value) in [
+            ("code", Some(self.code)),
+            ("rule", self.rule),
+            ("mapping", self.mapping),
+            ("path", Some(self.path)),
+            ("request", Some(self.request_id)),
+        ] {
+            if let Some(value) = value {
+                let _ = writeln!(text, "{name}: {}", visible(value));
+            }
+        }
+        text
+    }
+}
+
+/// A message as a sentence: they are written without a capital and a full stop, to stand behind a colon.
+fn sentence(message: &str) -> String {
+    let mut chars = message.trim_end_matches('.').chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::Rule;
+    use crate::representation::html;
+    use aws_smithy_types::base64;
+    use proptest::prelude::*;
+    use sha2::{Digest, Sha256};
+
+    fn document(form: Representation, message: &str, path: &str) -> String {
+        let refusal = Refusal::new(Rule::OutsideScope, message);
+        let body = ErrorDocument::of(&refusal, Some("media"), path, "1\"").body(form);
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn every_form_says_what_refused_and_how_to_mend_it() {
+        for form in [Representation::S3, Representation::Html, Representation::Json, Representation::Text] {
+            let body = document(form, "mapping media does not cover this key", "/tmp/a");
+            for part in [
+                "AccessDenied",
+                "outside-scope",
+                "media does not cover this key",
+                "[[mapping.scope]]",
+                "/tmp/a",
+            ] {
+                assert!(body.contains(part), "{form:?}: no {part} in {body}");
+            }
+        }
+        let text = document(Representation::Text, "no", "/");
+        assert!(text.starts_with("403 Forbidden: No.\n"), "{text}");
+        let json: serde_json::Value =
+            serde_json::from_str(&document(Representation::Json, "no", "/")).unwrap();
+        assert_eq!((json["status"].as_u64(), json["rule"].as_str()), (Some(403), Some("outside-scope")));
+    }
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let xml = document(Representation::S3, "no <b> & \u{1}", "/tmp/<script>");
+        assert!(
+            xml.contains("<Code>AccessDenied</Code>") && xml.contains("no &lt;b&gt; &amp; \u{fffd}"),
+            "{xml}"
+        );
+        assert!(xml.contains("<Resource>/tmp/&lt;script&gt;</Resource>"), "{xml}");
+        let text = document(Representation::Text, "no\u{1b}[2J", "/");
+        assert!(text.contains("No␛[2J."), "{text}");
+    }
+
+    #[test]
+    fn the_policy_allows_the_style_as_it_stands_in_the_page() {
+        let page = document(Representation::Html, "no", "/");
+        let style = page.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
+        let hash = base64::encode(Sha256::digest(style));
+        let policy = html::content_security_policy();
+        assert!(policy.to_str().unwrap().contains(&hash), "{policy:?}");
+        assert_eq!(page.matches("<style").count(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_becomes_markup(text in "\\PC{0,40}|[<>&\"'a-z/=! -]{0,40}") {
+            let count = |page: &str, c: char| page.matches(c).count();
+            let plain = document(Representation::Html, "x", "x");
+            let page = document(Representation::Html, &text, &text);
+            for c in ['<', '>', '"'] {
+                prop_assert_eq!(count(&page, c), count(&plain, c), "{}", page);
+            }
+            let xml = document(Representation::S3, &text, &text);
+            prop_assert_eq!(count(&xml, '<'), count(&document(Representation::S3, "x", "x"), '<'));
+        }
+    }
+}

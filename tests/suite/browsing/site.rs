@@ -1,0 +1,135 @@
+//! Index pages and errors.
+
+use super::{ALL, BROWSER, accept, references};
+use crate::support::http;
+use crate::support::minio::Minio;
+use crate::support::world::{Corner, World, config, corner, outcome, start};
+
+#[test]
+fn a_site_is_served_by_its_index() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let scopes = [("tmp", "site/", "read,list,write"), ("tmp", "bare/", "read,write")];
+    let text = config(minio.address, minio.address, &[Corner { name: "all", scopes: &scopes, more: "" }], "")
+        .replace("prefix = \"site/\"", "prefix = \"site/\"\nindex = \"index.html\"")
+        .replace("prefix = \"bare/\"", "prefix = \"bare/\"\nindex = \"index.html\"");
+    let proxy = start(&text, &issuer);
+    let ask = |method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]| {
+        http::request(proxy.address("all"), method, target, headers, body).unwrap()
+    };
+    let html = [("Content-Type", "text/html")];
+    for key in ["site/index.html", "site/docs/index.html", "bare/index.html"] {
+        assert_eq!(ask("PUT", &format!("/tmp/{key}"), &html, key.as_bytes()).status(), 200);
+    }
+    for key in ["site/plain/a.txt", "bare/plain/a.txt"] {
+        assert_eq!(ask("PUT", &format!("/tmp/{key}"), &[], b"a").status(), 200);
+    }
+    for form in [BROWSER, "*/*", "application/json"] {
+        let page = ask("GET", "/tmp/site/docs/", &accept(form), b"");
+        assert_eq!(
+            (page.status(), page.text().as_str(), page.header("content-type")),
+            (200, "site/docs/index.html", Some("text/html")),
+            "{form}"
+        );
+    }
+    let page = ask("GET", "/tmp/site/", &[], b"");
+    let etag = page.header("etag").unwrap();
+    assert_eq!(ask("GET", "/tmp/site/", &[("If-None-Match", etag)], b"").status(), 304);
+    assert_eq!(ask("GET", "/tmp/site/", &[("Range", "bytes=0-3")], b"").text(), "site");
+    let head = ask("HEAD", "/tmp/site/docs/", &[], b"");
+    assert_eq!((head.status(), head.header("content-length")), (200, Some("20")));
+
+    assert_eq!(
+        references(&ask("GET", "/tmp/site/plain/", &accept(BROWSER), b"").text()),
+        ["../", "../", "./a.txt"]
+    );
+    assert!(
+        ask("GET", "/tmp/site/?format=text", &[], b"").text().contains("  docs/\n"),
+        "asked for, a list is given"
+    );
+    for form in [BROWSER, "*/*"] {
+        let none = ask("GET", "/tmp/bare/plain/", &accept(form), b"");
+        assert_eq!(none.status(), 404, "no index and not granted to list: {}", none.text());
+        assert!(none.text().contains("NoSuchKey"), "{}", none.text());
+    }
+    // As static hosts do: without the slash, a folder that has an index leads to it.
+    let moved = ask("GET", "/tmp/site/docs", &accept(BROWSER), b"");
+    assert_eq!((moved.status(), moved.header("location")), (302, Some("./docs/")));
+    assert_eq!(ask("HEAD", "/tmp/site/docs", &[], b"").header("location"), Some("./docs/"));
+    for target in ["/tmp/site/plain", "/tmp/site/none", "/tmp/site/docs?versionId=1"] {
+        assert_eq!(ask("GET", target, &[], b"").header("location"), None, "{target}");
+    }
+    assert_eq!(outcome(&ask("GET", "/tmp/site/plain", &[], b"")), "404 NoSuchKey");
+    assert_eq!(ask("GET", "/tmp/site/plain/a.txt", &[], b"").text(), "a");
+    assert_eq!(ask("PUT", "/tmp/bare/docs", &[], b"an object").status(), 200);
+    assert_eq!(ask("GET", "/tmp/bare/docs", &[], b"").text(), "an object");
+}
+
+#[test]
+fn errors_are_in_the_form_that_is_asked_for() {
+    let world = World::start(&[corner("all", ALL), corner("reader", &[("tmp", "media/", "read")])]);
+    let ask = |corner: &str, method: &str, target: &str, form: &str| {
+        world.ask(corner, method, target, &accept(form), b"")
+    };
+    let page = ask("all", "GET", "/tmp/%3Cscript%3E/", BROWSER);
+    assert_eq!((page.status(), page.header("content-type")), (403, Some("text/html; charset=utf-8")));
+    assert!(
+        page.header("content-security-policy").is_some() && !page.text().contains("<script"),
+        "{}",
+        page.text()
+    );
+    assert!(
+        page.text().contains("mapping &#34;all&#34;") || page.text().contains("Mapping &#34;all&#34;"),
+        "{}",
+        page.text()
+    );
+    assert!(page.text().contains("outside-scope"));
+    let text = ask("reader", "GET", "/tmp/media/", "text/plain");
+    assert_eq!((text.status(), text.header("x-scopegate-rule")), (403, Some("right-not-granted")));
+    assert!(
+        text.text().starts_with(
+            "403 Forbidden: Mapping \"reader\" does not grant ListObjectsV2, which needs: list."
+        ),
+        "{}",
+        text.text()
+    );
+    let refused: serde_json::Value =
+        serde_json::from_slice(&ask("reader", "PUT", "/tmp/media/a", "application/json").body).unwrap();
+    assert_eq!(
+        (refused["code"].as_str(), refused["rule"].as_str(), refused["mapping"].as_str()),
+        (Some("AccessDenied"), Some("right-not-granted"), Some("reader"))
+    );
+    let by_query: serde_json::Value =
+        serde_json::from_slice(&ask("reader", "GET", "/tmp/media/?format=json", "*/*").body).unwrap();
+    assert_eq!(by_query["status"], 403);
+
+    // curl gets XML whose message says all of it.
+    let xml = ask("all", "GET", "/tmp/other/secret.txt", "*/*");
+    assert_eq!(xml.header("content-type"), Some("application/xml"));
+    assert_eq!(
+        xml.element("Message").as_deref(),
+        Some(
+            "mapping &quot;all&quot; does not cover this key. Ask for what the mapping covers, or have a [[mapping.scope]] added for this."
+        )
+    );
+    assert_eq!(
+        (xml.element("Rule").as_deref(), xml.element("Mapping").as_deref()),
+        (Some("outside-scope"), Some("all"))
+    );
+
+    // The store's own errors as well.
+    for (form, part) in [
+        (BROWSER, "<dt>Code</dt><dd>NoSuchKey</dd>"),
+        ("text/plain", "code: NoSuchKey\n"),
+        ("application/json", "\"code\":\"NoSuchKey\""),
+        ("*/*", "<Code>NoSuchKey</Code>"),
+    ] {
+        let none = ask("all", "GET", "/tmp/media/none", form);
+        assert!(none.status() == 404 && none.text().contains(part), "{form}: {}", none.text());
+        let none = ask("all", "GET", "/tmp/media/none/", form);
+        assert!(none.status() == 404 && none.text().contains(part), "{form}: {}", none.text());
+        let head = ask("all", "HEAD", "/tmp/media/none", form);
+        assert_eq!((head.status(), head.body.len()), (404, 0), "{form}");
+    }
+    assert_eq!(ask("all", "GET", "/tmp/media/?format=xml", BROWSER).status(), 400);
+}

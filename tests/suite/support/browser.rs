@@ -1,0 +1,215 @@
+//! A real Chromium, driven through `ChromeDriver` by the `WebDriver` protocol (<https://www.w3.org/TR/webdriver2/>).
+
+use super::{
+    http,
+    process::{Killed, wait_for},
+};
+use aws_smithy_types::base64;
+use serde_json::{Value, json};
+use std::{
+    env,
+    fs::{self, File},
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+use tempfile::TempDir;
+
+/// A browser that ends when this is dropped.
+pub(crate) struct Browser {
+    address: SocketAddr,
+    session: String,
+    _driver: Killed,
+    _folder: TempDir,
+}
+
+/// An element of a page.
+#[derive(Clone, Debug)]
+pub(crate) struct Element(String);
+
+/// The key that an element's id has in answers.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+impl Browser {
+    /// Starts a browser. None where there is none, which under `CI=true` is a failure.
+    pub(crate) fn start() -> Option<Self> {
+        let found = (
+            program("CHROMEDRIVER_BIN", &["chromedriver"]),
+            program("CHROMIUM_BIN", &["chromium", "google-chrome"]),
+        );
+        let (Some(driver), Some(chromium)) = found else {
+            let missing = "no Chromium with ChromeDriver: apt-get install chromium chromium-driver, or name them in CHROMIUM_BIN and CHROMEDRIVER_BIN";
+            assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing}");
+            eprintln!("not tested in a browser: {missing}");
+            return None;
+        };
+        let folder = TempDir::new().unwrap();
+        let (driver, address) = launch(&driver, folder.path());
+        let profile = folder.path().join("profile");
+        let mut browser = Self { address, session: String::new(), _driver: driver, _folder: folder };
+        let created = browser.call("POST", "/session", &capabilities(&chromium, &profile));
+        browser.session = format!("/session/{}", created["sessionId"].as_str().unwrap());
+        Some(browser)
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let body = if method == "POST" { body.to_string() } else { String::new() };
+        let headers = [("Content-Type", "application/json")];
+        let answer = http::request(self.address, method, path, &headers, body.as_bytes()).unwrap();
+        let mut answered: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(answer.status(), 200, "{method} {path}: {answered}");
+        answered["value"].take()
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        self.call("POST", &format!("{}{path}", self.session), body)
+    }
+
+    fn get(&self, path: &str) -> Value {
+        self.call("GET", &format!("{}{path}", self.session), &Value::Null)
+    }
+
+    /// Opens an address and waits until it is loaded.
+    pub(crate) fn open(&self, url: &str) {
+        self.post("/url", &json!({ "url": url }));
+    }
+
+    /// The address of what is shown.
+    pub(crate) fn url(&self) -> String {
+        self.get("/url").as_str().unwrap().to_owned()
+    }
+
+    /// Every element that a CSS selector means.
+    pub(crate) fn all(&self, selector: &str) -> Vec<Element> {
+        let found = self.post("/elements", &json!({ "using": "css selector", "value": selector }));
+        found
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|element| Element(element[ELEMENT].as_str().unwrap().to_owned()))
+            .collect()
+    }
+
+    /// The link of exactly this text.
+    pub(crate) fn link(&self, text: &str) -> Element {
+        let found = self.post("/element", &json!({ "using": "link text", "value": text }));
+        Element(found[ELEMENT].as_str().unwrap().to_owned())
+    }
+
+    /// Clicks, and waits until what it leads to is loaded.
+    pub(crate) fn click(&self, element: &Element) {
+        self.post(&format!("/element/{}/click", element.0), &json!({}));
+    }
+
+    /// The value of a property, such as the `href` that a link leads to.
+    pub(crate) fn property(&self, element: &Element, name: &str) -> Value {
+        self.get(&format!("/element/{}/property/{name}", element.0))
+    }
+
+    /// What a script returns.
+    pub(crate) fn run(&self, script: &str) -> Value {
+        self.post("/execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// The text of what is shown, as it is in the document.
+    pub(crate) fn text(&self) -> String {
+        self.run("return document.body.textContent").as_str().unwrap().to_owned()
+    }
+
+    /// A screen of this width, light or dark.
+    pub(crate) fn screen(&self, width: u32, dark: bool) {
+        let metrics = json!({ "width": width, "height": 900, "deviceScaleFactor": 2, "mobile": width < 600 });
+        self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
+        let value = if dark { "dark" } else { "light" };
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
+        self.devtools("Emulation.setEmulatedMedia", &media);
+    }
+
+    fn devtools(&self, command: &str, parameters: &Value) {
+        self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }));
+    }
+
+    /// What the console has said since it was last asked: errors, and breaches of a page's policy.
+    pub(crate) fn console(&self) -> Vec<String> {
+        let said = self.post("/se/log", &json!({ "type": "browser" }));
+        said.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Keeps a picture of what is shown in target/tmp/screenshots, to be looked at.
+    pub(crate) fn picture(&self, name: &str) {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
+        fs::create_dir_all(&folder).unwrap();
+        let png = base64::decode(self.get("/screenshot").as_str().unwrap()).unwrap();
+        assert!(png.starts_with(b"\x89PNG"), "{name} is no picture");
+        fs::write(folder.join(format!("{name}.png")), png).unwrap();
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The driver ends the browser; killed, it would leave it behind.
+        if !self.session.is_empty() {
+            let _gone_already = http::request(self.address, "DELETE", &self.session, &[], b"");
+        }
+    }
+}
+
+fn capabilities(chromium: &Path, profile: &Path) -> Value {
+    let profile = format!("--user-data-dir={}", profile.display());
+    let arguments = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-proxy-server",
+        // Nothing but this machine is asked for anything.
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        &profile,
+    ];
+    json!({ "capabilities": { "alwaysMatch": {
+        "browserName": "chrome",
+        "goog:chromeOptions": { "binary": chromium, "args": arguments },
+        "goog:loggingPrefs": { "browser": "ALL" },
+    }}})
+}
+
+/// Starts the driver on a port that it finds itself, and waits until it has said which.
+fn launch(driver: &Path, folder: &Path) -> (Killed, SocketAddr) {
+    let log = folder.join("chromedriver.log");
+    let mut process = Killed(
+        Command::new(driver)
+            .arg("--port=0")
+            .env("TMPDIR", folder)
+            .stdin(Stdio::null())
+            .stdout(File::create(&log).unwrap())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let said = || fs::read_to_string(&log).unwrap();
+    let port = wait_for(|| {
+        let port = said()
+            .split_once("started successfully on port ")
+            .and_then(|(_, rest)| rest.split_once('.').and_then(|(port, _)| port.parse::<u16>().ok()));
+        port.map(Some).or_else(|| process.has_ended().then_some(None))
+    });
+    match port {
+        Some(Some(port)) => (process, (Ipv4Addr::LOCALHOST, port).into()),
+        _ => panic!("ChromeDriver did not start:\n{}", said()),
+    }
+}
+
+/// The program that a variable names, or the first of these that is on the PATH.
+fn program(variable: &str, names: &[&str]) -> Option<PathBuf> {
+    if let Some(path) = env::var_os(variable) {
+        return Some(path.into());
+    }
+    let paths: Vec<PathBuf> = env::split_paths(&env::var_os("PATH")?).collect();
+    let at = |name: &&str| paths.iter().map(|path| path.join(name)).find(|path| path.is_file());
+    names.iter().find_map(at)
+}
