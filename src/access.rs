@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::metrics::{Metrics, Outcome, Row};
 use crate::operation::Operation;
 use crate::refusal::{Refusal, Rule};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,16 +16,16 @@ pub struct AccessRecord {
     metrics: Arc<Metrics>,
     accounted: bool,
     log: bool,
-    id: String,
+    id: RequestId,
     client: Client,
     method: Method,
-    path: Box<str>,
+    uri: Option<Uri>,
     mapping: Option<Row>,
     permit: Option<Permit>,
     operation: Option<Operation>,
     status: Option<StatusCode>,
     rule: Option<Rule>,
-    upstream_id: Option<Box<str>>,
+    upstream_id: Option<HeaderValue>,
     error: Option<Box<str>>,
     received: u64,
     sent: u64,
@@ -33,22 +33,49 @@ pub struct AccessRecord {
     first_byte: Option<Duration>,
 }
 
+/// A request's id: sixteen hexadecimal digits.
+#[derive(Clone, Copy, Debug)]
+struct RequestId([u8; 16]);
+
+impl RequestId {
+    fn new(number: u64) -> Self {
+        let digit = |place: u32| {
+            let nibble = u8::try_from(number >> (60 - 4 * place) & 15).unwrap_or_default();
+            if nibble < 10 { b'0' + nibble } else { b'A' - 10 + nibble }
+        };
+        let mut digits = [0; 16];
+        for (place, to) in (0..).zip(&mut digits) {
+            *to = digit(place);
+        }
+        Self(digits)
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 /// The longest path that is logged, in bytes.
 const MAX_LOGGED_PATH: usize = 1024;
 
 impl AccessRecord {
-    /// Begins the account of a request.
-    pub fn begin(metrics: Arc<Metrics>, log: bool, client: Client, method: &Method, path: &str) -> Self {
+    /// Begins the account of a request; what was no request has no target.
+    pub fn begin(
+        metrics: Arc<Metrics>,
+        log: bool,
+        client: Client,
+        method: &Method,
+        uri: Option<&Uri>,
+    ) -> Self {
         metrics.in_flight_add();
-        let logged = path.get(..path.floor_char_boundary(MAX_LOGGED_PATH)).unwrap_or_default();
         Self {
             metrics,
             accounted: true,
             log,
-            id: format!("{:016X}", fastrand::u64(..)),
+            id: RequestId::new(fastrand::u64(..)),
             client,
             method: method.clone(),
-            path: logged.into(),
+            uri: uri.cloned(),
             mapping: None,
             permit: None,
             operation: None,
@@ -70,10 +97,10 @@ impl AccessRecord {
             metrics: Arc::clone(&self.metrics),
             accounted: false,
             log: false,
-            id: self.id.clone(),
+            id: self.id,
             client: self.client,
             method: self.method.clone(),
-            path: self.path.clone(),
+            uri: self.uri.clone(),
             mapping: self.mapping,
             permit: None,
             operation: self.operation,
@@ -95,7 +122,7 @@ impl AccessRecord {
 
     /// The request's id: in the log, in the answer's header, in its XML.
     pub fn request_id(&self) -> &str {
-        &self.id
+        self.id.as_str()
     }
 
     /// The name of the mapping that the client matched.
@@ -124,7 +151,7 @@ impl AccessRecord {
     }
 
     /// The store answered.
-    pub fn answered(&mut self, status: StatusCode, upstream_id: Option<Box<str>>) {
+    pub fn answered(&mut self, status: StatusCode, upstream_id: Option<HeaderValue>) {
         self.status = Some(status);
         self.upstream_id = upstream_id;
         self.first_byte = Some(self.start.elapsed());
@@ -166,20 +193,22 @@ impl AccessRecord {
 
     fn write_line(&self) {
         let mapping = self.mapping_name();
+        let path = self.uri.as_ref().map_or("", Uri::path);
+        let path = path.get(..path.floor_char_boundary(MAX_LOGGED_PATH)).unwrap_or_default();
         tracing::info!(
             target: "access",
-            id = self.id,
+            id = self.id.as_str(),
             client = %self.client,
             mapping = mapping.as_deref().unwrap_or("-"),
             operation = self.operation.map_or("-", Operation::name),
             method = %self.method,
             // Debug escapes what would break the line.
-            path = ?self.path,
+            path = ?path,
             status = self.status.map_or(0, |status| status.as_u16()),
             rule = self.rule.map(Rule::name),
             received = self.received,
             sent = self.sent,
-            upstream_id = self.upstream_id,
+            upstream_id = self.upstream_id.as_ref().and_then(|id| id.to_str().ok()),
             first_byte_us = self.first_byte.map(micros),
             total_us = micros(self.start.elapsed()),
             error = self.error,
@@ -210,6 +239,18 @@ impl Drop for AccessRecord {
         });
         if self.log {
             self.write_line();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_number_in_hexadecimal() {
+        for number in [0, 1, 0xFEDC_BA98_7654_3210, u64::MAX] {
+            assert_eq!(RequestId::new(number).as_str(), format!("{number:016X}"));
         }
     }
 }

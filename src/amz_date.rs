@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use std::cell::Cell;
 use std::time::SystemTime;
 
 /// A second in UTC as `x-amz-date` has it (`20260131T235959Z`), of which the first eight characters are the day.
@@ -11,9 +12,27 @@ pub struct AmzDate {
     time: SystemTime,
 }
 
+thread_local! {
+    // Thousands of requests are signed in a second, which is written once.
+    static LAST: Cell<Option<AmzDate>> = const { Cell::new(None) };
+}
+
 impl AmzDate {
     /// The second that `time` lies in.
     pub fn new(time: SystemTime) -> Self {
+        let second =
+            |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs());
+        if let Some(last) = LAST.get()
+            && second(last.time) == second(time)
+        {
+            return Self { time, ..last };
+        }
+        let date = Self::written(time);
+        LAST.set(Some(date));
+        date
+    }
+
+    fn written(time: SystemTime) -> Self {
         let utc = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned_datetime(TimeZone::UTC);
         let mut text = *b"00000000T000000Z";
         write_digits(&mut text, 0, 4, utc.year().unsigned_abs());

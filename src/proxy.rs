@@ -32,7 +32,7 @@ use crate::session_table::Slot;
 use crate::upstream::{Download, Pool, SendError};
 use crate::virtual_host;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::Full;
 use std::rc::Rc;
@@ -156,7 +156,7 @@ impl Proxy {
     /// Answers a request of `client`.
     pub async fn handle<B: ClientBody>(&self, client: Client, request: Request<B>) -> Answer {
         let (head, body) = request.into_parts();
-        let mut record = self.record(client, &head.method, head.uri.path());
+        let mut record = self.record(client, &head.method, Some(&head.uri));
         let upload = Upload::new(body);
         let served = contain(self.serve(client, &head, &upload, &mut record)).await;
         let served = served.unwrap_or_else(|Panicked| Err(failed_inside()));
@@ -177,12 +177,12 @@ impl Proxy {
     /// Answers `client` who sent what is no request.
     pub fn refuse_malformed(&self, client: Client, malformed: &Malformed) -> Answer {
         let unread = Method::from_bytes(b"-").unwrap_or_default();
-        refuse(&Refusal::from(*malformed), Representation::S3, "", self.record(client, &unread, ""))
+        refuse(&Refusal::from(*malformed), Representation::S3, "", self.record(client, &unread, None))
     }
 
-    fn record(&self, client: Client, method: &Method, path: &str) -> AccessRecord {
+    fn record(&self, client: Client, method: &Method, uri: Option<&Uri>) -> AccessRecord {
         let metrics = Arc::clone(&self.shared.metrics);
-        AccessRecord::begin(metrics, self.generation.access_log, client, method, path)
+        AccessRecord::begin(metrics, self.generation.access_log, client, method, uri)
     }
 
     async fn serve<B: ClientBody>(

@@ -9,22 +9,21 @@ use crate::amz_date::AmzDate;
 use crate::chunk_signer::{ChunkSigner, SignedChunks};
 use crate::outgoing::{Outgoing, is_signed};
 use crate::payload::Payload;
-use crate::session::Session;
-use http::header::{self, HeaderName};
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Uri};
+use crate::session::{DayKey, Session};
+use bytes::{BufMut, BytesMut};
+use http::{HeaderValue, Method};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
-const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
-const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
-
-/// A request signed with a session. The upstream pool sends nothing else, and only [`resign`] makes one.
-#[derive(Debug)]
-pub struct SignedRequest<B>(Request<B>);
+/// A request signed with a session, as it goes over the wire: what was signed is what is sent, byte by byte. The
+/// upstream pool sends nothing else, and only [`resign`] makes one.
+pub struct SignedRequest<B> {
+    method: Method,
+    head: BytesMut,
+    body: B,
+}
 
 /// A body that can go on from the request's signature, where its form asks for that.
 pub trait InChunks {
@@ -34,14 +33,26 @@ pub trait InChunks {
 }
 
 impl<B> SignedRequest<B> {
-    /// The request, to be put on the wire as it is.
-    pub fn into_inner(self) -> Request<B> {
-        self.0
+    /// The request line and the headers, each with its CRLF; the empty line behind them is the sender's.
+    pub fn head(&self) -> &[u8] {
+        &self.head
     }
 
-    /// Changes how the body is read, which no signature covers.
-    pub fn map_body<C>(self, change: impl FnOnce(B) -> C) -> SignedRequest<C> {
-        SignedRequest(self.0.map(change))
+    /// The body.
+    pub fn body(&self) -> &B {
+        &self.body
+    }
+
+    /// Method, head and body.
+    pub(crate) fn into_parts(self) -> (Method, BytesMut, B) {
+        (self.method, self.head, self.body)
+    }
+}
+
+impl<B> fmt::Debug for SignedRequest<B> {
+    /// Without the head, which holds token and signature.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedRequest").field("method", &self.method).finish_non_exhaustive()
     }
 }
 
@@ -79,104 +90,117 @@ pub fn resign<B: InChunks>(
     date: &AmzDate,
 ) -> Result<SignedRequest<B>, Unsignable> {
     let payload_hash = outgoing.payload().content_sha256();
-    let Signature { authorization, signature } = sign(outgoing, &payload_hash, session, authority, date)?;
+    let own = [
+        ("host", authority.as_str()),
+        ("x-amz-content-sha256", payload_hash.to_str().map_err(|_| Unsignable)?),
+        ("x-amz-date", date.as_str()),
+        ("x-amz-security-token", session.token().reveal()),
+    ];
+    let mut head = BytesMut::with_capacity(HEAD + outgoing.path().len() + session.token().reveal().len());
+    write_line(&mut head, outgoing)?;
+    for (name, value) in own {
+        write_header(&mut head, name, value.as_bytes());
+    }
+    for (name, value) in outgoing.headers() {
+        write_header(&mut head, name.as_str(), value.as_bytes());
+    }
+    // PUT and POST always say their length; the store answers 411 otherwise.
+    if matches!(*outgoing.method(), Method::PUT | Method::POST) {
+        let _ = write!(head, "content-length: {}\r\n", outgoing.payload().wire_length());
+    }
+    let key = session.day_key(date);
+    let signature =
+        SCRATCH.with_borrow_mut(|scratch| sign(scratch, outgoing, &own, &key, date, &mut head))?;
     let body = match *outgoing.payload() {
         Payload::Trailed(length, algorithm) => {
-            let signer = ChunkSigner::new(Arc::clone(&session.day_key(date)), *date, signature);
+            let mut seed = String::with_capacity(64);
+            push_hex(&mut seed, &signature);
+            let signer = ChunkSigner::new(Arc::clone(&key), *date, seed);
             body.in_chunks(SignedChunks::new(signer, length, algorithm))
         }
         _ => body,
     };
-    let mut request = Request::new(body);
-    *request.method_mut() = outgoing.method().clone();
-    *request.uri_mut() = uri(outgoing)?;
-    let headers = request.headers_mut();
-    headers.reserve(outgoing.headers().len() + 6);
-    headers.insert(header::HOST, authority.0.clone());
-    headers.insert(X_AMZ_CONTENT_SHA256, payload_hash);
-    headers.insert(X_AMZ_DATE, HeaderValue::from_str(date.as_str()).map_err(|_| Unsignable)?);
-    headers.insert(X_AMZ_SECURITY_TOKEN, session.token_header().clone());
-    headers.insert(header::AUTHORIZATION, authorization);
-    for (name, value) in outgoing.headers() {
-        headers.insert(name.clone(), value.clone());
-    }
-    // PUT and POST always say their length; the store answers 411 otherwise.
-    if matches!(*outgoing.method(), Method::PUT | Method::POST) {
-        headers.insert(header::CONTENT_LENGTH, outgoing.payload().wire_length().into());
-    }
-    Ok(SignedRequest(request))
+    Ok(SignedRequest { method: outgoing.method().clone(), head, body })
 }
 
-fn uri(outgoing: &Outgoing) -> Result<Uri, Unsignable> {
-    let target = if outgoing.query().is_empty() {
-        PathAndQuery::try_from(outgoing.path())
-    } else {
-        PathAndQuery::try_from(format!("{}?{}", outgoing.path(), outgoing.query()))
-    };
-    target.map(Uri::from).map_err(|_| Unsignable)
+/// Room for a head without its path and its token, in bytes.
+const HEAD: usize = 768;
+
+fn write_line(head: &mut BytesMut, outgoing: &Outgoing) -> Result<(), Unsignable> {
+    // Both were percent-encoded: nothing else may stand in a request line.
+    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_plain(outgoing.path()) || !is_plain(outgoing.query()) {
+        return Err(Unsignable);
+    }
+    head.put_slice(outgoing.method().as_str().as_bytes());
+    head.put_u8(b' ');
+    head.put_slice(outgoing.path().as_bytes());
+    if !outgoing.query().is_empty() {
+        head.put_u8(b'?');
+        head.put_slice(outgoing.query().as_bytes());
+    }
+    head.put_slice(b" HTTP/1.1\r\n");
+    Ok(())
+}
+
+fn write_header(head: &mut BytesMut, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        head.put_slice(part);
+    }
+}
+
+/// Where the canonical request is written and hashed: no allocation of its own per request.
+struct Scratch {
+    text: String,
+    names: String,
 }
 
 thread_local! {
-    // The canonical request is written and hashed in place: no allocation of its own per request.
-    static SCRATCH: RefCell<String> = RefCell::new(String::with_capacity(4096));
+    static SCRATCH: RefCell<Scratch> =
+        RefCell::new(Scratch { text: String::with_capacity(4096), names: String::with_capacity(256) });
 }
 
-/// A request's signature, alone and as the header that carries it.
-struct Signature {
-    authorization: HeaderValue,
-    signature: String,
-}
-
+/// Writes the `Authorization` header into `head`, and returns the signature in it.
 fn sign(
-    outgoing: &Outgoing,
-    payload_hash: &HeaderValue,
-    session: &Session,
-    authority: &Authority,
-    date: &AmzDate,
-) -> Result<Signature, Unsignable> {
-    let payload_hash = payload_hash.to_str().map_err(|_| Unsignable)?;
-    let signed = [
-        ("host", authority.as_str()),
-        ("x-amz-content-sha256", payload_hash),
-        ("x-amz-date", date.as_str()),
-        ("x-amz-security-token", session.token().reveal()),
-    ];
-    let key = session.day_key(date);
-    SCRATCH.with_borrow_mut(|scratch| {
-        scratch.clear();
-        let names = write_canonical(scratch, outgoing, &signed, payload_hash)?;
-        let hash = Sha256::digest(scratch.as_bytes());
-        scratch.clear();
-        let _ = write!(scratch, "AWS4-HMAC-SHA256\n{}\n{}\n", date.as_str(), key.scope());
-        push_hex(scratch, &hash);
-        let signature = key.sign(scratch.as_bytes());
-        scratch.clear();
-        scratch.push_str(key.authorization());
-        scratch.push_str(&names);
-        scratch.push_str(", Signature=");
-        let start = scratch.len();
-        push_hex(scratch, &signature);
-        let mut authorization = HeaderValue::from_str(scratch).map_err(|_| Unsignable)?;
-        authorization.set_sensitive(true);
-        // Only chunks go on from it; for other forms nothing is copied.
-        let chained = matches!(outgoing.payload(), Payload::Trailed(..));
-        let signature = scratch.get(start..).filter(|_| chained).unwrap_or_default().to_owned();
-        Ok(Signature { authorization, signature })
-    })
-}
-
-/// Writes the canonical request and returns the names of its signed headers.
-fn write_canonical(
-    text: &mut String,
+    scratch: &mut Scratch,
     outgoing: &Outgoing,
     own: &[(&str, &str); 4],
-    payload_hash: &str,
-) -> Result<String, Unsignable> {
+    key: &DayKey,
+    date: &AmzDate,
+    head: &mut BytesMut,
+) -> Result<[u8; 32], Unsignable> {
+    write_canonical(scratch, outgoing, own)?;
+    let Scratch { text, names } = scratch;
+    let hash = Sha256::digest(text.as_bytes());
+    text.clear();
+    for part in ["AWS4-HMAC-SHA256\n", date.as_str(), "\n", key.scope(), "\n"] {
+        text.push_str(part);
+    }
+    push_hex(text, &hash);
+    let signature = key.sign(text.as_bytes());
+    text.clear();
+    for part in ["authorization: ", key.authorization(), names, ", Signature="] {
+        text.push_str(part);
+    }
+    push_hex(text, &signature);
+    text.push_str("\r\n");
+    head.put_slice(text.as_bytes());
+    Ok(signature)
+}
+
+/// Writes the canonical request, and the names of its signed headers.
+fn write_canonical(
+    scratch: &mut Scratch,
+    outgoing: &Outgoing,
+    own: &[(&str, &str); 4],
+) -> Result<(), Unsignable> {
+    let Scratch { text, names } = scratch;
+    text.clear();
+    names.clear();
     for part in [outgoing.method().as_str(), outgoing.path(), outgoing.query()] {
         text.push_str(part);
         text.push('\n');
     }
-    let mut names = String::with_capacity(96);
     let mut push = |text: &mut String, name: &str, value: &str| {
         text.push_str(name);
         text.push(':');
@@ -188,6 +212,7 @@ fn write_canonical(
         names.push_str(name);
     };
     // Two sorted lists are merged; no name stands in both.
+    let [_, (_, payload_hash), ..] = own;
     let mut own = own.iter().peekable();
     for (name, value) in outgoing.headers().iter().filter(|(name, _)| is_signed(name)) {
         while let Some((own_name, own_value)) = own.next_if(|(own_name, _)| *own_name < name.as_str()) {
@@ -199,15 +224,19 @@ fn write_canonical(
         push(text, name, value);
     }
     text.push('\n');
-    text.push_str(&names);
+    text.push_str(names);
     text.push('\n');
     text.push_str(payload_hash);
-    Ok(names)
+    Ok(())
 }
 
 /// A header's value as it is signed: trimmed, each run of white space one space. The server folds all of Unicode's
 /// white space, so that is done here.
 fn push_folded(text: &mut String, value: &str) {
+    // Most values, and the long token, hold none.
+    if value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return text.push_str(value);
+    }
     let mut words = value.split_whitespace();
     if let Some(first) = words.next() {
         text.push_str(first);

@@ -48,6 +48,18 @@ pub fn strip(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a header is looked at at all, in whatever case its name is written: the rest need not be read.
+pub fn is_wanted(name: &str) -> bool {
+    if name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-")) {
+        return true;
+    }
+    let mut lower = [0; 24];
+    let Some(lower) = lower.get_mut(..name.len()) else { return false };
+    lower.copy_from_slice(name.as_bytes());
+    lower.make_ascii_lowercase();
+    str::from_utf8(lower).is_ok_and(|name| is_known(name) || name == "x-minio-error-code")
+}
+
 fn is_known(name: &str) -> bool {
     matches!(
         name,
@@ -116,7 +128,7 @@ fn stripped<D: Body>(
 ) -> Response<ResponseBody<D>> {
     strip(&mut parts.headers);
     parts.version = http::Version::HTTP_11;
-    let upstream_id = parts.headers.get(&X_AMZ_REQUEST_ID).and_then(|id| id.to_str().ok()).map(Into::into);
+    let upstream_id = parts.headers.get(&X_AMZ_REQUEST_ID).cloned();
     if upstream_id.is_none()
         && let Ok(id) = HeaderValue::from_str(record.request_id())
     {
@@ -129,7 +141,7 @@ fn stripped<D: Body>(
 /// Answers with what Scopegate made of the store's answers.
 pub fn make<D: Body>(answer: Response<Made>, mut record: AccessRecord) -> Response<ResponseBody<D>> {
     let (mut parts, body) = answer.into_parts();
-    let upstream_id = parts.headers.remove(&X_AMZ_REQUEST_ID).and_then(|id| id.to_str().ok().map(Into::into));
+    let upstream_id = parts.headers.remove(&X_AMZ_REQUEST_ID);
     record.answered(parts.status, upstream_id);
     if let Ok(id) = HeaderValue::from_str(record.request_id()) {
         parts.headers.insert(X_AMZ_REQUEST_ID, id);
@@ -260,6 +272,14 @@ mod tests {
         ] {
             headers.insert(name, HeaderValue::from_static("x"));
         }
+        assert!(
+            headers.keys().all(|name| !is_known(name.as_str()) || is_wanted(&name.as_str().to_uppercase()))
+        );
+        assert!(
+            is_wanted("X-Minio-Error-Code")
+                && !is_wanted("Server")
+                && !is_wanted("Strict-Transport-Security")
+        );
         strip(&mut headers);
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();

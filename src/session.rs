@@ -5,7 +5,6 @@ use crate::secret::{Credentials, Secret};
 use arc_swap::ArcSwap;
 use aws_sigv4::sign::v4::generate_signing_key;
 use hmac::{Hmac, KeyInit, Mac};
-use http::HeaderValue;
 use sha2::Sha256;
 use std::fmt;
 use std::sync::Arc;
@@ -32,7 +31,6 @@ pub struct Session {
     id: u64,
     keys: Credentials,
     token: Secret,
-    token_header: HeaderValue,
     expiration: SystemTime,
     region: Arc<str>,
     day: ArcSwap<DayKey>,
@@ -47,14 +45,18 @@ impl Session {
     /// Makes a session of a mint's answer. `id` grows from mint to mint.
     ///
     /// # Errors
-    /// When the token cannot be written as a header.
+    /// When token or access key cannot stand in a header as they are.
     pub fn new(id: u64, minted: Minted, region: Arc<str>, now: SystemTime) -> Result<Self, BadToken> {
-        let mut token_header = HeaderValue::from_str(minted.token.reveal()).map_err(|_| BadToken)?;
-        token_header.set_sensitive(true);
+        let is_plain = |secret: &Secret| {
+            !secret.is_empty() && secret.reveal().bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if !is_plain(&minted.token) || !is_plain(&minted.keys.access_key) {
+            return Err(BadToken);
+        }
         let day = ArcSwap::from_pointee(DayKey::derive(&minted.keys, &region, &AmzDate::new(now)));
         let used = AtomicBool::new(false);
         let Minted { keys, token, expiration } = minted;
-        Ok(Self { id, keys, token, token_header, expiration, region, day, used })
+        Ok(Self { id, keys, token, expiration, region, day, used })
     }
 
     /// Which mint it came from.
@@ -80,11 +82,6 @@ impl Session {
     /// The region it is signed for.
     pub fn region(&self) -> &str {
         &self.region
-    }
-
-    /// The token as the header that carries it.
-    pub fn token_header(&self) -> &HeaderValue {
-        &self.token_header
     }
 
     /// Whether it can be used at `now`.
@@ -205,6 +202,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_would_add_a_header_is_no_token() {
+        let now = SystemTime::UNIX_EPOCH;
+        for text in ["", "a b", "a\r\nx-amz-date: x", "a\n", "\u{fc}"] {
+            let secret = || Secret::new(text.into());
+            let token = Minted { token: secret(), ..minted(now) };
+            let keys = Credentials { access_key: secret(), ..minted(now).keys };
+            assert!(Session::new(1, token, "r".into(), now).is_err(), "{text:?}");
+            assert!(Session::new(1, Minted { keys, ..minted(now) }, "r".into(), now).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn the_key_follows_the_day() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 * 20_000 - 1);
         let session =
@@ -219,7 +228,7 @@ pub(crate) mod tests {
     fn debug_shows_no_secret() {
         let now = SystemTime::UNIX_EPOCH;
         let session = Session::new(1, minted(now), "r".into(), now).unwrap();
-        let shown = format!("{session:?} {:?}", session.token_header());
+        let shown = format!("{session:?}");
         assert!(
             !shown.contains("AKID") && !shown.contains("token\"") && !shown.contains("the.session"),
             "{shown}"

@@ -9,9 +9,10 @@ use crate::http1::client::{Connection, Failure, Patience};
 use crate::limits::Limits;
 use crate::nodes::NodeBoard;
 use crate::resign::{Authority, SignedRequest};
+use crate::response::is_wanted;
 use crate::retry::Attempts;
-use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
+use bytes::{BufMut, Bytes};
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use std::cell::RefCell;
 use std::fmt;
@@ -194,7 +195,8 @@ impl Node {
     }
 
     async fn connect(&self, patience: Patience) -> io::Result<Box<Connection<Stream>>> {
-        Ok(Box::new(Connection::new(self.connector.connect().await?, patience)))
+        let stream = self.connector.connect().await?;
+        Ok(Box::new(Connection::new(stream, patience).keeping(is_wanted)))
     }
 }
 
@@ -218,11 +220,11 @@ impl Lease {
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
-        let mut request = request.into_inner();
-        let hold = !request.body().is_end_stream();
-        let head = write_head(&request, hold);
-        let (method, patience) = (request.method().clone(), self.pool.patience);
-        match self.connection.send(&method, head, request.body_mut(), hold, patience).await {
+        let (method, mut head, mut body) = request.into_parts();
+        let hold = !body.is_end_stream();
+        head.put_slice(if hold { b"expect: 100-continue\r\n\r\n" } else { b"\r\n" });
+        let patience = self.pool.patience;
+        match self.connection.send(&method, head, &mut body, hold, patience).await {
             Ok(head) => Ok(self.answered(head)),
             Err(Failure::Silent(_)) if self.reused => Err(SendError::Stale),
             Err(Failure::Timeout) => Err(SendError::Timeout),
@@ -246,21 +248,6 @@ impl Lease {
             idle.push(Idle { connection: self.connection, age });
         }
     }
-}
-
-fn write_head<B>(request: &Request<B>, hold: bool) -> BytesMut {
-    let mut head = BytesMut::with_capacity(2048);
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    for part in [request.method().as_str(), " ", target, " HTTP/1.1\r\n"] {
-        head.extend_from_slice(part.as_bytes());
-    }
-    for (name, value) in request.headers() {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            head.extend_from_slice(part);
-        }
-    }
-    head.extend_from_slice(if hold { b"expect: 100-continue\r\n\r\n" } else { b"\r\n" });
-    head
 }
 
 /// The body of an answer. Read to its end it gives the connection back; dropped before, it ends the connection.

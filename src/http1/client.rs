@@ -34,6 +34,7 @@ pub struct Connection<S> {
     persists: bool,
     deadline: LazyTimer,
     stall: StallTimer,
+    keep: fn(&str) -> bool,
 }
 
 /// Why there is no answer.
@@ -81,7 +82,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             persists: true,
             deadline: LazyTimer::new(Instant::now() + patience.response),
             stall: StallTimer::new(patience.stall),
+            keep: |_| true,
         }
+    }
+
+    /// Of answers' fields only those that `keep` names are kept, and those of the message itself.
+    #[must_use]
+    pub fn keeping(self, keep: fn(&str) -> bool) -> Self {
+        Self { keep, ..self }
     }
 
     /// Whether it can take a request: the last answer was read to its end and nothing has come since.
@@ -184,7 +192,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         ))));
                     }
                     return Poll::Ready(
-                        ResponseHead::parse(&head.freeze(), method, HEAD).map_err(Failure::Malformed),
+                        ResponseHead::parse(&head.freeze(), method, HEAD, self.keep)
+                            .map_err(Failure::Malformed),
                     );
                 }
                 Ok(None) => {}

@@ -77,12 +77,17 @@ fn within(length: usize, limits: HeadLimits) -> Result<(), Malformed> {
     Err(Malformed::new(Rule::HeaderTooLarge, "the request's target and headers together are too long"))
 }
 
-/// Reads field lines up to the empty line at their end. Every line is known to end in CRLF.
+/// Reads field lines up to the empty line at their end, and of those the ones that `keep` names. Every line is known to
+/// end in CRLF.
 ///
 /// # Errors
 /// When a line is no field line (RFC 9112, section 5): folded, without a name, with white space before the colon,
 /// with a control character; or when there are too many.
-pub(super) fn parse_fields(lines: &Bytes, limits: HeadLimits) -> Result<HeaderMap, Malformed> {
+pub(super) fn parse_fields(
+    lines: &Bytes,
+    limits: HeadLimits,
+    keep: impl Fn(&str) -> bool,
+) -> Result<HeaderMap, Malformed> {
     let mut parsed = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let room = parsed.get_mut(..limits.fields.min(MAX_FIELDS)).unwrap_or_default();
     let fields = match httparse::parse_headers(lines, room) {
@@ -97,7 +102,7 @@ pub(super) fn parse_fields(lines: &Bytes, limits: HeadLimits) -> Result<HeaderMa
         }
     };
     let mut map = HeaderMap::with_capacity(fields.len());
-    for field in fields {
+    for field in fields.iter().filter(|field| keep(field.name)) {
         let bad = || Malformed::message("a header has a name or a value that HTTP does not allow");
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| bad())?;
         let value = HeaderValue::from_maybe_shared(lines.slice_ref(field.value)).map_err(|_| bad())?;
@@ -150,7 +155,7 @@ mod tests {
 
     #[test]
     fn field_lines() {
-        let parse = |text: &'static str| parse_fields(&Bytes::from_static(text.as_bytes()), LIMITS);
+        let parse = |text: &'static str| parse_fields(&Bytes::from_static(text.as_bytes()), LIMITS, |_| true);
         let map = parse("A:b\r\nX-C: \t d e \t\r\na: \u{fc}\r\n\r\n").unwrap();
         assert_eq!(map["x-c"], "d e");
         assert_eq!(map.get_all("a").iter().count(), 2);

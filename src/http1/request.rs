@@ -40,7 +40,7 @@ impl RequestHead {
         let line_end = memchr(b'\r', head).unwrap_or(head.len());
         let (method, target, version) = parse_line(&head.slice(..line_end))?;
         let fields = head.slice((line_end + 2).min(head.len())..);
-        let mut headers = parse_fields(&fields, limits)?;
+        let mut headers = parse_fields(&fields, limits, |_| true)?;
         let target = parse_target(&method, &target)?;
         check_host(&headers, version)?;
         if let Some(authority) = target.authority {

@@ -20,15 +20,26 @@ pub struct ResponseHead {
     pub keep_alive: bool,
 }
 
+/// What says how the message ends, and whether another may follow.
+const FRAMING: [&str; 3] = ["connection", "content-length", "transfer-encoding"];
+
 impl ResponseHead {
-    /// Reads the head of an answer to `method`, as [`super::RequestHead::parse`] does that of a request.
+    /// Reads the head of an answer to `method`, as [`super::RequestHead::parse`] does that of a request. Of its fields
+    /// those are kept that `keep` names, and those of the message itself.
     ///
     /// # Errors
     /// When it breaks RFC 9112.
-    pub fn parse(head: &Bytes, method: &Method, limits: HeadLimits) -> Result<Self, Malformed> {
+    pub fn parse(
+        head: &Bytes,
+        method: &Method,
+        limits: HeadLimits,
+        keep: impl Fn(&str) -> bool,
+    ) -> Result<Self, Malformed> {
         let line_end = memchr(b'\r', head).unwrap_or(head.len());
         let (version, status) = parse_line(head.get(..line_end).unwrap_or_default())?;
-        let headers = parse_fields(&head.slice((line_end + 2).min(head.len())..), limits)?;
+        let headers = parse_fields(&head.slice((line_end + 2).min(head.len())..), limits, |name| {
+            keep(name) || FRAMING.iter().any(|own| own.eq_ignore_ascii_case(name))
+        })?;
         let named = Framing::of(&headers, version)?;
         // These have no body, whatever their fields say (section 6.3).
         let bodiless = *method == Method::HEAD
@@ -65,7 +76,7 @@ mod tests {
 
     fn parse(text: &str, method: &Method) -> Option<(u16, Framing, bool)> {
         let text = Bytes::copy_from_slice(text.as_bytes());
-        ResponseHead::parse(&text, method, HeadLimits { bytes: 8192, fields: 100 })
+        ResponseHead::parse(&text, method, HeadLimits { bytes: 8192, fields: 100 }, |_| true)
             .ok()
             .map(|head| (head.status.as_u16(), head.framing, head.keep_alive))
     }

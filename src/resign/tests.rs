@@ -10,7 +10,8 @@ use aws_sigv4::http_request::{
     SignatureLocation, SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4::SigningParams;
-use http::HeaderMap;
+use http::header::{self, HeaderName};
+use http::{HeaderMap, Request};
 use proptest::prelude::*;
 use std::time::{Duration, SystemTime};
 
@@ -80,6 +81,19 @@ fn oracle(sent: &Request<()>, outgoing: &Outgoing, session: &Session, time: Syst
     headers.iter().find(|header| header.name() == "authorization").unwrap().value().to_owned()
 }
 
+/// What goes over the wire, read by another parser than the one that wrote it.
+fn parsed<B>(signed: &SignedRequest<B>) -> Request<()> {
+    let text = [signed.head(), b"\r\n"].concat();
+    let mut fields = [httparse::EMPTY_HEADER; 64];
+    let mut head = httparse::Request::new(&mut fields);
+    assert!(head.parse(&text).unwrap().is_complete());
+    let mut request = Request::builder().method(head.method.unwrap()).uri(head.path.unwrap());
+    for field in head.headers.iter() {
+        request = request.header(field.name, field.value);
+    }
+    request.body(()).unwrap()
+}
+
 /// Whether the request is one that is sent at all; if so, its signature is the oracle's.
 fn assert_same(method: &Method, target: &str, headers: &HeaderMap, seconds: u64) -> bool {
     let Some(outgoing) = outgoing(method, target, headers) else { return false };
@@ -87,7 +101,7 @@ fn assert_same(method: &Method, target: &str, headers: &HeaderMap, seconds: u64)
     let session = Session::new(1, minted(time + Duration::from_mins(15)), "us-east-1".into(), time).unwrap();
     let authority = Authority::new("minio.example:9000").unwrap();
     let date = AmzDate::new(time);
-    let sent = resign(&outgoing, (), &session, &authority, &date).unwrap().into_inner();
+    let sent = parsed(&resign(&outgoing, (), &session, &authority, &date).unwrap());
     let ours = sent.headers()["authorization"].to_str().unwrap();
     assert_eq!(ours, oracle(&sent, &outgoing, &session, time), "{method} {target} {headers:?}");
     true
@@ -146,7 +160,8 @@ fn a_known_answer() {
     let sent =
         resign(&outgoing, (), &session, &Authority::new("127.0.0.1:9000").unwrap(), &AmzDate::new(time))
             .unwrap();
-    let names: Vec<_> = sent.0.headers().keys().map(HeaderName::as_str).collect();
+    let sent = parsed(&sent);
+    let names: Vec<_> = sent.headers().keys().map(HeaderName::as_str).collect();
     assert_eq!(
         names,
         ["host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token", "authorization"]
