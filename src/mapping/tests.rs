@@ -1,0 +1,121 @@
+//! Decisions, each with its rule.
+
+use super::*;
+use crate::client::ListenerId;
+use crate::config::Config;
+use crate::config::tests::{EXAMPLE, Fake};
+use http::HeaderValue;
+use proptest::prelude::*;
+
+/// `tmp/media/` with read and list, and `tmp/inbox/` with write.
+fn mapping() -> Mapping {
+    let more = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/\"\nallow = [\"write\"]\n";
+    Config::parse(&format!("{EXAMPLE}{more}"), &Fake).unwrap().mappings.remove(0)
+}
+
+fn decide(method: &Method, target: &str, source: Option<&str>) -> Result<(), Rule> {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let mut headers = HeaderMap::new();
+    if let Some(source) = source {
+        headers.insert("x-amz-copy-source", HeaderValue::from_str(source).unwrap());
+    }
+    mapping().grant(method, path, query, &headers).map(|_| ()).map_err(|refusal| refusal.rule)
+}
+
+#[test]
+fn each_refusal_names_its_rule() {
+    let cases = [
+        (Method::GET, "/tmp/media/a", Ok(())),
+        (Method::PUT, "/tmp/inbox/a", Ok(())),
+        (Method::GET, "/tmp?prefix=media/", Ok(())),
+        (Method::GET, "/tmp?location", Ok(())),
+        (Method::GET, "/tmp/other/a", Err(Rule::OutsideScope)),
+        (Method::GET, "/other/media/a", Err(Rule::OutsideScope)),
+        (Method::GET, "/", Ok(())),
+        (Method::HEAD, "/", Err(Rule::MethodNotAllowed)),
+        (Method::POST, "/", Err(Rule::NotOffered)),
+        (Method::OPTIONS, "/", Err(Rule::RightNotGranted)),
+        (Method::PUT, "/tmp", Err(Rule::NotOffered)),
+        (Method::PUT, "/other", Err(Rule::OutsideScope)),
+        (Method::POST, "/tmp?delete", Err(Rule::RightNotGranted)),
+        (Method::GET, "/minio/health/live", Err(Rule::OutsideScope)),
+        (Method::GET, "/minio/admin/v3/accountinfo?x=1", Err(Rule::OutsideScope)),
+        (Method::GET, "/tmp", Err(Rule::OutsideScope)),
+        (Method::GET, "/tmp?prefix=med", Err(Rule::OutsideScope)),
+        (Method::GET, "/tmp?prefix=inbox/", Err(Rule::RightNotGranted)),
+        (Method::GET, "/tmp/inbox/a", Err(Rule::RightNotGranted)),
+        (Method::PUT, "/tmp/media/a", Err(Rule::RightNotGranted)),
+        (Method::DELETE, "/tmp/inbox/a", Err(Rule::RightNotGranted)),
+        (Method::GET, "/tmp/media/a?versionId=1", Err(Rule::RightNotGranted)),
+        (Method::OPTIONS, "/tmp/media/a", Err(Rule::RightNotGranted)),
+        (Method::GET, "/tmp/media/../a", Err(Rule::BadTarget)),
+        (Method::GET, "/tmp?prefix=media/../", Err(Rule::BadTarget)),
+        (Method::POST, "/tmp/media/a?delete", Err(Rule::UnknownOperation)),
+        (Method::GET, "/tmp/media/a?acl", Err(Rule::UnknownOperation)),
+        (Method::GET, "/tmp/media/a?wat", Err(Rule::UnknownQuery)),
+    ];
+    for (method, target, expected) in cases {
+        assert_eq!(decide(&method, target, None), expected, "{method} {target}");
+    }
+    for (source, expected) in [
+        ("/tmp/media/a", Ok(())),
+        ("/tmp/inbox/a", Err(Rule::CopySource)),
+        ("/tmp/other/a", Err(Rule::CopySource)),
+        ("/tmp/media/a?versionId=1", Err(Rule::CopySource)),
+        ("/tmp/media/../other/a", Err(Rule::BadHeader)),
+    ] {
+        assert_eq!(decide(&Method::PUT, "/tmp/inbox/b", Some(source)), expected, "{source}");
+    }
+}
+
+#[test]
+fn scopes_bound_the_size_of_uploads() {
+    let bounded = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/\"\nallow = [\"write\"]\nmax_object_size = \"1KiB\"\n";
+    let wider = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/large/\"\nallow = [\"write\"]\n";
+    let mapping = Config::parse(&format!("{EXAMPLE}{bounded}{wider}"), &Fake).unwrap().mappings.remove(0);
+    let headers = HeaderMap::new();
+    let fits = |path, bytes| {
+        let grant = mapping.grant(&Method::PUT, path, None, &headers).unwrap();
+        grant.check_size(bytes).map_err(|refusal| refusal.rule)
+    };
+    assert_eq!(fits("/tmp/inbox/a", 1024), Ok(()));
+    assert_eq!(fits("/tmp/inbox/a", 1025), Err(Rule::TooLarge));
+    assert_eq!(fits("/tmp/inbox/large/a", u64::MAX), Ok(()), "both scopes allow it, one without a bound");
+}
+
+#[test]
+fn the_first_mapping_that_matches_wins() {
+    let mappings = [mapping(), mapping()];
+    let here = Client::identify("127.0.0.1".parse().ok(), ListenerId(0));
+    assert_eq!(find(&mappings, &here).map(|(index, _)| index), Some(0));
+    let there = Client::identify("10.0.0.1".parse().ok(), ListenerId(0));
+    assert!(find(&mappings, &there).is_none());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    /// For any target at all: a refusal, or a request that decodes to a key in scope, and to the one decided on.
+    #[test]
+    fn what_is_sent_is_in_scope(target in prop_oneof![
+        "/(tmp|other|%74mp)(/|%2f|//)(media|inbox|other|%6dedia|\\.\\.|%2e%2e|\\.)(/|%2F|%5c|\\\\)[a-z%./]{0,12}(\\?[a-z=&/%.]{0,20})?",
+        "\\PC{0,60}",
+    ], verb in 0..4_usize) {
+        let method = [Method::GET, Method::HEAD, Method::PUT, Method::DELETE][verb].clone();
+        let (path, query) = target.split_once('?').map_or((&*target, None), |(path, query)| (path, Some(query)));
+        let headers = HeaderMap::new();
+        let mapping = mapping();
+        if let Ok(grant) = mapping.grant(&method, path, query, &headers) {
+            let decided = grant.resource().clone();
+            let named = grant.query.get("prefix").map(str::to_owned);
+            let operation = grant.operation();
+            let (sent, _) = grant.into_canonical();
+            let decoded = Resource::parse(&sent);
+            prop_assert_eq!(decoded.as_ref(), Ok(&decided));
+            prop_assert_eq!(decided.bucket(), (operation != Operation::ListBuckets).then_some("tmp"));
+            let key = if operation.lists() { named.as_deref() } else { decided.key() };
+            let within = key.is_none_or(|key| key.starts_with("media/") || key.starts_with("inbox/"));
+            prop_assert!(within, "{operation:?} {sent}");
+        }
+    }
+}

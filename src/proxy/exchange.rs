@@ -1,0 +1,189 @@
+//! One exchange with the store: with the mapping's session, over a node that is up, again where nothing can have been
+//! done.
+
+use super::{ClientBody, FromStore, Proxy};
+use crate::access::AccessRecord;
+use crate::amz_date::AmzDate;
+use crate::balance::{Choice, Outcome};
+use crate::body::{Upload, read_error_body};
+use crate::outgoing::Outgoing;
+use crate::payload::broken_body;
+use crate::refusal::{Refusal, Rule};
+use crate::resign::resign;
+use crate::retry::{Attempts, is_repeatable};
+use crate::s3_error;
+use crate::session::Session;
+use crate::session_table::Slot;
+use crate::upstream::{Download, SendError};
+use http::{Response, StatusCode};
+use http_body::Body;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What an answer says of where it came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Final,
+    DeadSession,
+    NodeNotReady,
+}
+
+impl Verdict {
+    fn of_code(code: Option<&str>) -> Self {
+        match code {
+            Some(code) if s3_error::is_dead_session(code) => Self::DeadSession,
+            Some(code) if s3_error::is_node_not_ready(code) => Self::NodeNotReady,
+            _ => Self::Final,
+        }
+    }
+}
+
+impl Proxy {
+    /// Sends a request with the mapping's session; once more with a new one if the store does not know the first, and
+    /// to another node if one is still starting.
+    pub(crate) async fn exchange<B: ClientBody>(
+        &self,
+        outgoing: &Outgoing,
+        upload: &Rc<Upload<B>>,
+        slot: &Slot,
+        record: &mut AccessRecord,
+    ) -> Result<FromStore, Refusal> {
+        let (mut replayed, mut attempts) = (false, Attempts::default());
+        loop {
+            let session = self.session(slot, record).await?;
+            let (answer, choice) = self.attempt(outgoing, upload, &session, &mut attempts, record).await?;
+            let (answer, verdict) = self.inspect(answer, record).await?;
+            match verdict {
+                Verdict::Final => return Ok(answer),
+                Verdict::DeadSession => {}
+                Verdict::NodeNotReady => {
+                    self.pool.report(choice, Outcome::Failed);
+                    if upload.has_begun() || !self.pool.leave(choice, &mut attempts) {
+                        return Ok(answer);
+                    }
+                    continue;
+                }
+            }
+            slot.reject(session.id());
+            if upload.has_begun() {
+                let mut refusal = Refusal::new(
+                    Rule::SessionReplaced,
+                    "the session was renewed during the upload: try again",
+                );
+                refusal.retry_after = Some(1);
+                return Err(refusal);
+            }
+            if replayed {
+                return Err(no_session());
+            }
+            replayed = true;
+            self.shared.metrics.replayed();
+        }
+    }
+
+    pub(crate) async fn session(
+        &self,
+        slot: &Slot,
+        record: &mut AccessRecord,
+    ) -> Result<Arc<Session>, Refusal> {
+        slot.obtain(self.shared.clock, self.generation.limits.session_wait).await.map_err(|unavailable| {
+            if let Some(cause) = &unavailable.cause {
+                record.note(cause);
+            }
+            let mut refusal = no_session();
+            refusal.retry_after = Some(unavailable.retry_after.as_secs().max(1));
+            refusal
+        })
+    }
+
+    /// Sends a request until there is an answer or nothing more may be tried: over another connection if it turns out
+    /// that the store had closed the first, and to another node if one breaks off.
+    async fn attempt<B: ClientBody>(
+        &self,
+        outgoing: &Outgoing,
+        upload: &Rc<Upload<B>>,
+        session: &Session,
+        attempts: &mut Attempts,
+        record: &mut AccessRecord,
+    ) -> Result<(Response<Download>, Choice), Refusal> {
+        loop {
+            let lease = self.pool.checkout(attempts).await.map_err(|error| failed(&error, record))?;
+            let choice = lease.choice();
+            let date = AmzDate::new(self.shared.clock.now());
+            let unsignable = || Refusal::new(Rule::BadTarget, "the request cannot be written in HTTP");
+            let authority = lease.authority().ok_or_else(unsignable)?;
+            let signed =
+                resign(outgoing, upload.attempt(), session, authority, &date).map_err(|_| unsignable())?;
+            let error = match lease.send(signed).await {
+                Ok(answer) => {
+                    self.pool.report(choice, Outcome::of_answer(answer.status()));
+                    return Ok((answer, choice));
+                }
+                Err(SendError::Body(error)) => return Err(broken_body(&error)),
+                Err(error) => error,
+            };
+            if let Some(outcome) = error.outcome() {
+                self.pool.report(choice, outcome);
+            }
+            let again = is_repeatable(outgoing, upload.has_begun())
+                && match error {
+                    SendError::Stale => attempts.renew(),
+                    SendError::Broken(_) => self.pool.leave(choice, attempts),
+                    SendError::Unreachable(_) | SendError::Timeout | SendError::Body(_) => false,
+                };
+            if !again {
+                return Err(failed(&error, record));
+            }
+        }
+    }
+
+    /// Looks whether an answer says that the session is dead or the node not ready. Only small error documents are read
+    /// for it.
+    async fn inspect(
+        &self,
+        answer: Response<Download>,
+        record: &mut AccessRecord,
+    ) -> Result<(FromStore, Verdict), Refusal> {
+        if !matches!(
+            answer.status(),
+            StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST | StatusCode::SERVICE_UNAVAILABLE
+        ) {
+            return Ok((FromStore::Streaming(answer), Verdict::Final));
+        }
+        // HEAD has no body to say it in.
+        let code = answer.headers().get("x-minio-error-code").and_then(|code| code.to_str().ok());
+        if answer.body().is_end_stream() {
+            let verdict = Verdict::of_code(code);
+            return Ok((FromStore::Streaming(answer), verdict));
+        }
+        let (parts, body) = answer.into_parts();
+        let body = read_error_body(body, self.generation.limits.stall_timeout).await.map_err(|error| {
+            record.note(&error);
+            Refusal::new(Rule::Upstream, "the store's answer broke off")
+        })?;
+        let code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
+        Ok((FromStore::Read(parts, body), Verdict::of_code(code.as_deref())))
+    }
+}
+
+fn no_session() -> Refusal {
+    let mut refusal =
+        Refusal::new(Rule::NoSession, "no session with the store can be had at the moment: try again");
+    refusal.retry_after = Some(1);
+    refusal
+}
+
+fn failed(error: &SendError, record: &mut AccessRecord) -> Refusal {
+    record.note(error);
+    match error {
+        SendError::Timeout => Refusal::new(Rule::UpstreamTimeout, "the store did not answer in time"),
+        SendError::Unreachable(_) => {
+            let mut refusal = Refusal::new(Rule::Upstream, "the store cannot be reached");
+            refusal.retry_after = Some(1);
+            refusal
+        }
+        SendError::Stale | SendError::Broken(_) | SendError::Body(_) => {
+            Refusal::new(Rule::Upstream, "the store broke off before it answered")
+        }
+    }
+}
