@@ -37,6 +37,11 @@ pub fn is_node_not_ready(code: &str) -> bool {
     matches!(code, "XMinioServerNotInitialized" | "XMinioIAMNotInitialized")
 }
 
+/// Whether a code says that a node could not read what others may have: its quorum was not there at the moment.
+pub fn is_unreadable_here(code: &str) -> bool {
+    code == "SlowDownRead"
+}
+
 /// Escapes text for XML 1.0, which has no way to write most control characters.
 pub fn xml_text(text: &str) -> String {
     let printable: String = text

@@ -26,6 +26,7 @@ enum Verdict {
     Final,
     DeadSession,
     NodeNotReady,
+    Unreadable,
 }
 
 impl Verdict {
@@ -33,6 +34,7 @@ impl Verdict {
         match code {
             Some(code) if s3_error::is_dead_session(code) => Self::DeadSession,
             Some(code) if s3_error::is_node_not_ready(code) => Self::NodeNotReady,
+            Some(code) if s3_error::is_unreadable_here(code) => Self::Unreadable,
             _ => Self::Final,
         }
     }
@@ -56,8 +58,10 @@ impl Proxy {
             match verdict {
                 Verdict::Final => return Ok(answer),
                 Verdict::DeadSession => {}
-                Verdict::NodeNotReady => {
-                    self.pool.report(choice, Outcome::Failed);
+                Verdict::NodeNotReady | Verdict::Unreadable => {
+                    if verdict == Verdict::NodeNotReady {
+                        self.pool.report(choice, Outcome::Failed);
+                    }
                     if upload.has_begun() || !self.pool.leave(choice, &mut attempts) {
                         return Ok(answer);
                     }

@@ -145,7 +145,7 @@ fn good() -> Vec<Step> {
     vec![
         Step::Head,
         Step::Body,
-        Step::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody".to_vec()),
+        Step::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\n<a/>".to_vec()),
     ]
 }
 

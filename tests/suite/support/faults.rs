@@ -97,9 +97,9 @@ fn play(mut stream: TcpStream, steps: &[Step], requests: &AtomicUsize) {
                 while stream.write_all(bytes).is_ok() {}
                 false
             }
-            Step::Trickle(bytes) => bytes.iter().all(|byte| {
+            Step::Trickle(bytes) => bytes.chunks(8).all(|few| {
                 thread::sleep(Duration::from_millis(1));
-                stream.write_all(&[*byte]).is_ok()
+                stream.write_all(few).is_ok()
             }),
             Step::HalfClose => {
                 let _gone = stream.shutdown(Shutdown::Write);
