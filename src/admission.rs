@@ -72,7 +72,7 @@ impl Admission {
         }
         match Arc::clone(&self.running).try_acquire_owned() {
             Ok(permit) => Ok(Permit(permit)),
-            Err(TryAcquireError::NoPermits) => self.wait().await,
+            Err(TryAcquireError::NoPermits) => Box::pin(self.wait()).await,
             Err(TryAcquireError::Closed) => Err(full()),
         }
     }

@@ -64,6 +64,13 @@ enum Given {
     Made(Response<Made>),
 }
 
+impl Given {
+    fn is_error(&self) -> bool {
+        let error = |status: StatusCode| status.is_client_error() || status.is_server_error();
+        matches!(self, Self::Store((answer, _)) if error(answer.status()))
+    }
+}
+
 impl FromStore {
     fn status(&self) -> StatusCode {
         match self {
@@ -189,9 +196,10 @@ impl Proxy {
         let asked = Asked { mapping, state, upload, head, path: &path };
         let answer = match Plan::of(mapping, head, &path)? {
             None => Given::Store(self.ask(&asked, &asked.wanted(), record).await?),
-            Some(plan) => self.browse(&asked, &plan, record).await?,
+            // What few requests need stands in boxes, here and below: the others need not have room for it.
+            Some(plan) => Box::pin(self.browse(&asked, &plan, record)).await?,
         };
-        self.worded(answer, head, record).await
+        if answer.is_error() { Box::pin(self.worded(answer, head, record)).await } else { Ok(answer) }
     }
 
     /// Asks the store for what is wanted, if it is granted.
@@ -220,15 +228,15 @@ impl Proxy {
                 outgoing::check_headers(grant.spec(), wanted.headers)?;
                 asked.admit(record).await?;
                 let patience = self.generation.limits.response_timeout;
-                let document = multi_delete::read(upload, &payload, wanted.headers, patience).await?;
+                let reading = multi_delete::read(upload, &payload, wanted.headers, patience);
+                let document = Box::pin(reading).await?;
                 let judged = multi_delete::judge(&Deletion::parse(&document)?, asked.mapping, &grant);
-                self.delete(judged, grant, rewriter, slot, record).await
+                Box::pin(self.delete(judged, grant, rewriter, slot, record)).await
             }
             _ => {
                 let outgoing = Outgoing::rebuild(grant, wanted.headers, payload)?;
                 asked.admit(record).await?;
                 let answer = match outgoing.payload() {
-                    // In a box: other requests need not have room for it.
                     Payload::Unknown(..) => {
                         Box::pin(multipart::pass_on(self, &outgoing, upload, slot, record)).await?
                     }

@@ -121,7 +121,7 @@ impl Slot {
             session.mark_used();
             return Ok(session);
         }
-        self.obtain_minted(clock, wait).await
+        Box::pin(self.obtain_minted(clock, wait)).await
     }
 
     async fn obtain_minted(&self, clock: Clock, wait: Duration) -> Result<Arc<Session>, Unavailable> {

@@ -147,7 +147,7 @@ impl Pool {
                 let pool = Rc::clone(self);
                 return Ok(Lease { pool, turn, connection, born: age.born, reused: true });
             }
-            match node.connect(self.patience).await {
+            match Box::pin(node.connect(self.patience)).await {
                 Ok(connection) => {
                     let (pool, born) = (Rc::clone(self), Instant::now());
                     return Ok(Lease { pool, turn, connection, born, reused: false });

@@ -4,10 +4,13 @@ use super::Malformed;
 use crate::refusal::Rule;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 /// Most field lines that any peer is allowed; [`HeadLimits::fields`] may be less.
 const MAX_FIELDS: usize = 256;
+
+/// As many as nearly all heads have at most.
+const FEW_FIELDS: usize = 32;
 
 /// Bounds on a head.
 #[derive(Clone, Copy, Debug)]
@@ -88,9 +91,21 @@ pub(super) fn parse_fields(
     limits: HeadLimits,
     keep: impl Fn(&str) -> bool,
 ) -> Result<HeaderMap, Malformed> {
-    let mut parsed = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let room = parsed.get_mut(..limits.fields.min(MAX_FIELDS)).unwrap_or_default();
-    let fields = match httparse::parse_headers(lines, room) {
+    // Most heads have a dozen fields: room for all that there could be is made where there are more.
+    if limits.fields > FEW_FIELDS && memchr_iter(b'\n', lines).nth(FEW_FIELDS + 1).is_some() {
+        return read_fields(lines, limits, &mut [httparse::EMPTY_HEADER; MAX_FIELDS], keep);
+    }
+    read_fields(lines, limits, &mut [httparse::EMPTY_HEADER; FEW_FIELDS], keep)
+}
+
+fn read_fields<'l>(
+    lines: &'l Bytes,
+    limits: HeadLimits,
+    room: &mut [httparse::Header<'l>],
+    keep: impl Fn(&str) -> bool,
+) -> Result<HeaderMap, Malformed> {
+    let most = limits.fields.min(room.len());
+    let fields = match httparse::parse_headers(lines, room.get_mut(..most).unwrap_or_default()) {
         Ok(httparse::Status::Complete((length, fields))) if length == lines.len() => fields,
         Err(httparse::Error::TooManyHeaders) => {
             return Err(Malformed::new(Rule::HeaderTooLarge, "the request has too many headers"));

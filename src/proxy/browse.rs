@@ -191,8 +191,8 @@ impl Proxy {
     pub(super) async fn worded(&self, given: Given, head: &Parts, record: &mut AccessRecord) -> Outcome {
         let form = Representation::of_error(&head.headers, head.uri.query());
         let from = match given {
-            Given::Store(served) if is_error(served.0.status()) => served,
-            given => return Ok(given),
+            Given::Store(served) => served,
+            given @ Given::Made(_) => return Ok(given),
         };
         if form == Representation::S3 || head.method == Method::HEAD {
             return Ok(Given::Store(from));
@@ -245,10 +245,6 @@ fn in_its_view(document: Bytes, rewriter: Option<Box<Rewriter>>) -> Result<Bytes
     let Some(rewriter) = rewriter else { return Ok(document) };
     let rewritten = rewriter.rewrite(&document).map(Bytes::from);
     rewritten.map_err(|error| Refusal::new(Rule::Upstream, error.to_string()))
-}
-
-fn is_error(status: StatusCode) -> bool {
-    status.is_client_error() || status.is_server_error()
 }
 
 /// Whether another way may be tried: there is nothing, or nothing that may be had.

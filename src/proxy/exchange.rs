@@ -161,7 +161,8 @@ impl Proxy {
             return Ok((FromStore::Streaming(answer), verdict));
         }
         let (parts, body) = answer.into_parts();
-        let body = read_error_body(body, self.generation.limits.stall_timeout).await.map_err(|error| {
+        let reading = read_error_body(body, self.generation.limits.stall_timeout);
+        let body = Box::pin(reading).await.map_err(|error| {
             record.note(&error);
             Refusal::new(Rule::Upstream, "the store's answer broke off")
         })?;

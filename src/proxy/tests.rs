@@ -88,3 +88,13 @@ async fn a_panic_is_answered_counted_and_over() {
         }
     }
 }
+
+/// What a request costs before anything happens: the room that it takes while it runs.
+#[tokio::test]
+async fn a_request_takes_little_room() {
+    let proxy = proxy(Clock::SYSTEM);
+    let client = Client::identify("127.0.0.1".parse().ok(), ListenerId(0));
+    let request = Request::get("/tmp/media/a").body(Empty::<Bytes>::new()).unwrap();
+    let answering = proxy.handle(client, request);
+    assert!(size_of_val(&answering) <= 6144, "{} bytes", size_of_val(&answering));
+}
