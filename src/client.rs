@@ -1,6 +1,5 @@
-//! Who is calling: the facts of a connection, and the matchers that a mapping holds them against.
+//! Who is calling: the facts of a connection.
 
-use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -39,45 +38,5 @@ impl fmt::Display for Client {
             Some(address) => address.fmt(f),
             None => f.write_str("unix"),
         }
-    }
-}
-
-/// What a mapping demands of a client: all that is set must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Matcher {
-    /// Networks, in one of which the client's address lies.
-    pub networks: Option<Vec<IpNet>>,
-    /// The listener that it came in by.
-    pub listener: Option<ListenerId>,
-}
-
-impl Matcher {
-    /// Whether `client` is meant.
-    pub fn admits(&self, client: &Client) -> bool {
-        let network = match (&self.networks, client.address) {
-            (None, _) => true,
-            (Some(networks), Some(address)) => networks.iter().any(|network| network.contains(&address)),
-            (Some(_), None) => false,
-        };
-        network && self.listener.is_none_or(|listener| listener == client.listener)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_matcher_must_hold() {
-        let here = ListenerId(0);
-        let local = Matcher { networks: Some(vec!["127.0.0.0/8".parse().unwrap()]), listener: Some(here) };
-        let from = |address: &str, listener| Client::identify(Some(address.parse().unwrap()), listener);
-        assert!(local.admits(&from("127.0.0.1", here)));
-        assert!(local.admits(&from("::ffff:127.0.0.1", here)));
-        assert!(!local.admits(&from("127.0.0.1", ListenerId(1))));
-        assert!(!local.admits(&from("128.0.0.1", here)));
-        assert!(!local.admits(&from("::1", here)));
-        assert!(!local.admits(&Client::identify(None, here)));
-        assert!(Matcher { networks: None, listener: Some(here) }.admits(&Client::identify(None, here)));
     }
 }

@@ -182,7 +182,11 @@ impl Config {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Unreadable(path, error) => write!(
+                f,
+                "cannot read {}: {error}\n  help: name a configuration with --config FILE; the README begins with one",
+                path.display()
+            ),
             Self::Wrong(path, diagnostics) => {
                 let count = diagnostics.len();
                 write!(f, "{} has {count} mistake{}", path.display(), if count == 1 { "" } else { "s" })?;

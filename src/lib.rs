@@ -47,6 +47,7 @@ pub mod list_buckets;
 pub mod listing;
 pub mod log;
 pub mod mapping;
+pub mod matcher;
 pub mod metrics;
 pub mod mint;
 pub mod mount;

@@ -35,8 +35,11 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or a command's
+    Man {
+        /// The command
+        command: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -61,11 +64,31 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Ls(args) => cli::block_on(cli::ls::run(args)),
         Command::Get(args) => cli::block_on(cli::get::run(args)),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "scopegate", &mut io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "scopegate", &mut script);
+            cli::print(&String::from_utf8_lossy(&script))
         }
-        Command::Man => clap_mangen::Man::new(Arguments::command())
-            .render(&mut io::stdout())
-            .map_err(|error| CommandError::failed(format!("cannot write: {error}"))),
+        Command::Man { command } => man(command.as_deref()),
     }
+}
+
+/// Prints the manual page of the whole, or of one command: `scopegate man token | man -l -`.
+fn man(command: Option<&str>) -> Result<(), CommandError> {
+    let mut whole = Arguments::command();
+    // Gives each command its whole name, as in `scopegate-token(1)`.
+    whole.build();
+    let page = match command {
+        None => whole,
+        Some(name) => {
+            let known: Vec<String> = whole.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+            whole.find_subcommand(name).cloned().ok_or_else(|| {
+                CommandError::usage(format!("there is no command {name:?}; there are: {}", known.join(", ")))
+            })?
+        }
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page)
+        .render(&mut text)
+        .map_err(|error| CommandError::failed(format!("cannot write the page: {error}")))?;
+    cli::print(&String::from_utf8_lossy(&text))
 }

@@ -1,6 +1,7 @@
 //! Mappings: which client gets which scopes, and the decision on a request.
 
-use crate::client::{Client, Matcher};
+use crate::client::Client;
+use crate::matcher::Matcher;
 use crate::mount::View;
 use crate::operation::{Operation, Spec, Unknown};
 use crate::policy::SessionPolicy;

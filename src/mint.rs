@@ -79,13 +79,20 @@ impl MintError {
             Some("this machine's clock and the server's differ by more than 15 minutes: set the clock (NTP)")
         } else if self.code.as_deref() == Some("AuthorizationHeaderMalformed") || says("region") {
             Some("the region differs from the server's: correct region")
+        } else if says("InvalidContentType") {
+            Some("the endpoint does not speak TLS: write it with http://, or turn TLS on there")
         } else if says("certificate") {
             Some("the server's certificate is not trusted here: name its authority's file in SSL_CERT_FILE")
         } else if self.failure == MintFailure::Unreachable {
             Some("check the endpoint's host and port, and that the server is up")
         } else if self.code.as_deref() == Some("AccessDenied") {
             Some(
-                "root's service accounts and temporary credentials may not call AssumeRole: use a user's own keys",
+                "use a user's own keys (service accounts and temporary credentials may not call AssumeRole), \
+                 at the store itself",
+            )
+        } else if self.code.is_none() {
+            Some(
+                "the endpoint does not answer as STS does: name the store's S3 port, without a proxy in front",
             )
         } else {
             None
@@ -301,9 +308,13 @@ mod tests {
             ("RequestTimeTooSkewed", "x", "clock"),
             ("AuthorizationHeaderMalformed", "x", "region"),
             ("", "STS cannot be reached: invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
+            ("", "STS cannot be reached: received corrupt message of type InvalidContentType", "http://"),
+            ("AccessDenied", "Access Denied.", "user's own keys"),
         ];
         for (code, message, word) in cases {
             assert!(error(code, message).help().unwrap().contains(word), "{message}");
         }
+        let elsewhere = MintError { code: None, ..error("", "STS answered with status 405") };
+        assert!(elsewhere.help().unwrap().contains("S3 port"));
     }
 }

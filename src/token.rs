@@ -64,11 +64,13 @@ impl Token {
         if json.trim().is_empty() {
             return Err("it is empty".to_owned());
         }
-        let token: Self = serde_json::from_str(json).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => {
-                format!("it lacks a field or has one of a wrong type (line {})", error.line())
-            }
-            _ => format!("it is not JSON (line {}, column {})", error.line(), error.column()),
+        let token: Self = serde_json::from_str(json).map_err(|error| {
+            let what = match error.classify() {
+                serde_json::error::Category::Data => "it lacks a field or has one of a wrong type",
+                _ => "it is not JSON",
+            };
+            let (line, column) = (error.line(), error.column());
+            format!("{what} (line {line}, column {column}): it must be of --format json")
         })?;
         if token.version != 1 {
             return Err(format!("its Version is {}, not 1", token.version));

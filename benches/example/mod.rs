@@ -6,8 +6,9 @@
 use http::{HeaderMap, HeaderValue, Method, header};
 use scopegate::amz_date::AmzDate;
 use scopegate::chunk_signer::SignedChunks;
-use scopegate::client::{Client, ListenerId, Matcher};
+use scopegate::client::{Client, ListenerId};
 use scopegate::mapping::{self, Grant, Mapping};
+use scopegate::matcher::Matcher;
 use scopegate::outgoing::Outgoing;
 use scopegate::payload::Payload;
 use scopegate::resign::{Authority, InChunks, SignedRequest, resign};

@@ -39,7 +39,13 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let store = runtime
         .block_on(store::start(StoreConfig { listen, data: args.data.clone(), seed: true }))
-        .map_err(failed)?;
+        .map_err(|error| match &args.data {
+        Some(data) => CommandError::failed(format!(
+            "the store cannot keep its objects in {} (--data): {error}",
+            data.display()
+        )),
+        None => failed(error),
+    })?;
     let config = config(args.listen, &store)?;
     let _flush = log::start(&config.log);
     let served = serve::serve(config, Inherited::default(), None, |server| announce(server, &store));
@@ -112,11 +118,12 @@ fn announce(server: &Server, store: &Store) {
          # what is there\n\
          curl 'http://{address}/{bucket}?list-type=2&prefix=media/'\n\
          # put an object where that is allowed, and read it back\n\
-         curl -T Cargo.toml http://{address}/{bucket}/inbox/Cargo.toml\n\
-         curl http://{address}/{bucket}/inbox/Cargo.toml\n\
+         echo Hello | curl -T - http://{address}/{bucket}/inbox/hello.txt\n\
+         curl http://{address}/{bucket}/inbox/hello.txt\n\
          # refused: outside the scope\n\
          curl -i http://{address}/{bucket}/other/secret.txt\n\
          \n\
+         In a browser: http://{address}/{bucket}/media/\n\
          Ctrl-C ends it.\n"
     );
     let _ = print(&text);

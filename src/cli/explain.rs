@@ -11,6 +11,7 @@ use crate::payload::Payload;
 use crate::policy::MAX_POLICY_BYTES;
 use crate::refusal::Refusal;
 use crate::virtual_host;
+use clap::ArgGroup;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 
 /// What `explain` is asked.
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("who").required(true).args(["mapping", "from", "unix"]))]
 #[command(after_help = "Examples:\n  scopegate explain --from 127.0.0.1 GET /tmp/media/hello.txt\n  \
     scopegate explain --mapping media-reader GET '/tmp?list-type=2&prefix=media/'")]
 pub struct Args {
@@ -25,10 +27,10 @@ pub struct Args {
     #[arg(long, short, default_value = "proxy.toml", value_name = "FILE")]
     pub config: PathBuf,
     /// Explain this mapping
-    #[arg(long, value_name = "NAME", required_unless_present_any = ["from", "unix"], conflicts_with_all = ["from", "unix"])]
+    #[arg(long, value_name = "NAME")]
     pub mapping: Option<String>,
     /// Explain what a client from this address gets
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "unix")]
+    #[arg(long, value_name = "ADDRESS")]
     pub from: Option<IpAddr>,
     /// Explain what a client of a unix socket gets
     #[arg(long)]
@@ -252,6 +254,15 @@ mod tests {
         let config = Config::parse(EXAMPLE, &Fake).unwrap();
         let args = Line::try_parse_from([&["explain"], words].concat()).unwrap().args;
         explain(&config, &args).unwrap_or_else(|error| error.to_string())
+    }
+
+    #[test]
+    fn somebody_is_asked_about() {
+        let missing = Line::try_parse_from(["explain", "GET", "/"]).map(|_| ()).unwrap_err().to_string();
+        for option in ["--mapping", "--from", "--unix"] {
+            assert!(missing.contains(option), "{missing}");
+        }
+        assert!(Line::try_parse_from(["explain", "--unix", "--from", "127.0.0.1"]).is_err());
     }
 
     #[test]

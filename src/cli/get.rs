@@ -58,7 +58,17 @@ async fn to_stdout(answer: Response<Download>) -> Result<(), CommandError> {
 /// Written aside and renamed, so that under the real name there is never half a file.
 async fn to_file(answer: Response<Download>, path: &Path) -> Result<(), CommandError> {
     let place = path.display().to_string();
-    let failed = |error: io::Error| CommandError::failed(format!("cannot write {place}: {error}"));
+    let failed = |error: io::Error| {
+        let help = match error.kind() {
+            io::ErrorKind::NotFound => "\n  create its folder first",
+            io::ErrorKind::IsADirectory => "\n  name a file in it",
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                "\n  name a file in a folder that may be written to"
+            }
+            _ => "",
+        };
+        CommandError::failed(format!("cannot write {place}: {error}{help}"))
+    };
     let mut aside = Aside::create(path).map_err(failed)?;
     tokio::select! {
         copied = copy(answer, &mut aside.file, true) => copied.map_err(|error| error.into_command(&place))?,

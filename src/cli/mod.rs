@@ -30,7 +30,10 @@ pub fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Resu
 }
 
 /// Writes to stdout. Whoever reads it may leave early, as `head` does.
-fn print(text: &str) -> Result<(), CommandError> {
+///
+/// # Errors
+/// When it cannot be written for another reason, such as a full disk.
+pub fn print(text: &str) -> Result<(), CommandError> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(CommandError::failed(format!("cannot write to stdout: {error}")))

@@ -106,14 +106,22 @@ impl Store {
             CommandError::usage(format!("cannot ask for this path: {}", refusal.message))
         })?;
         let answer = self.direct.send(&outgoing, &self.session).await.map_err(|error| {
-            CommandError::failed(format!("{} cannot be asked: {error}", self.token.endpoint))
+            CommandError::failed(format!(
+                "{} cannot be asked: {error}\n  see that the token's Endpoint is right and the server up",
+                self.token.endpoint
+            ))
         })?;
         if answer.status().is_success() {
             return Ok(answer);
         }
         let status = answer.status().as_u16();
         let body = direct::error_body(answer).await;
-        let code = s3_error::element(&body, "Code").unwrap_or_else(|| format!("status {status}"));
+        let Some(code) = s3_error::element(&body, "Code") else {
+            return Err(CommandError::failed(format!(
+                "{} answered with status {status} and no S3 error\n  see that the token's Endpoint is an S3 store's",
+                self.token.endpoint
+            )));
+        };
         let message = s3_error::element(&body, "Message").unwrap_or_default();
         Err(CommandError::failed(self.explain(&code, &message, SystemTime::now())))
     }

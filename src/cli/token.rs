@@ -20,8 +20,13 @@ use std::time::{Duration, SystemTime};
     Example:\n  scopegate token --endpoint http://127.0.0.1:9000 --bucket tmp --prefix media/ | scopegate ls tmp/media/"
 )]
 pub struct Args {
-    /// The store, as in <http://127.0.0.1:9000>
-    #[arg(long, value_name = "URL", env = "SCOPEGATE_ENDPOINT")]
+    /// The store's URL.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SCOPEGATE_ENDPOINT",
+        help = "The store, as in http://127.0.0.1:9000"
+    )]
     pub endpoint: String,
     /// The bucket it is for
     #[arg(long)]
@@ -72,8 +77,10 @@ pub async fn run(args: Args) -> Result<(), CommandError> {
     let duration = duration(&args.duration)?;
     let policy = SessionPolicy::compile(std::slice::from_ref(&scope));
     if policy.size() > MAX_POLICY_BYTES {
-        let message =
-            format!("--prefix: its policy has {} bytes, MinIO takes {MAX_POLICY_BYTES}", policy.size());
+        let message = format!(
+            "--prefix: its policy has {} bytes, MinIO takes {MAX_POLICY_BYTES}: shorten the prefix, or allow less",
+            policy.size()
+        );
         return Err(CommandError::usage(message));
     }
     let keys = Credentials {
@@ -120,6 +127,7 @@ fn duration(text: &str) -> Result<Duration, CommandError> {
 }
 
 fn key(file: Option<PathBuf>, variable: &str, option: &str) -> Result<Secret, CommandError> {
+    let place = file.as_ref().map_or_else(|| variable.to_owned(), |path| path.display().to_string());
     let read = match file {
         Some(path) => SystemEnvironment.file(&path),
         None => SystemEnvironment
@@ -127,7 +135,9 @@ fn key(file: Option<PathBuf>, variable: &str, option: &str) -> Result<Secret, Co
             .map_err(|failed| Failed { help: format!("set {variable}, or give {option}"), ..failed }),
     };
     match read {
-        Ok(key) if key.is_empty() => Err(CommandError::usage(format!("{variable} is empty"))),
+        Ok(key) if key.is_empty() => {
+            Err(CommandError::usage(format!("{place} is empty\n  put the issuer's key there")))
+        }
         Ok(key) => Ok(key),
         Err(failed) => Err(CommandError::usage(format!("{}\n  {}", failed.message, failed.help))),
     }

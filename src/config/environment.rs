@@ -62,6 +62,12 @@ impl Environment for SystemEnvironment {
 /// secrets as root's with the pod's group.
 fn check_permissions(path: &Path) -> Result<(), Failed> {
     let mode = match std::fs::metadata(path) {
+        Ok(file) if file.is_dir() => {
+            return Err(Failed {
+                message: format!("{} is a directory, not a file", path.display()),
+                help: "name the file in it that holds the secret".to_owned(),
+            });
+        }
         Ok(file) => file.permissions().mode() & 0o7777,
         Err(error) => {
             return Err(Failed {

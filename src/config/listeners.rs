@@ -1,9 +1,9 @@
 //! `[[listener]]`: where clients connect, and what they may call it.
 
-use super::Listener;
 use super::parse::read_name;
 use super::reader::{At, Reader, Table};
 use super::value::{parse_domain, parse_host, parse_listen_address};
+use super::{ListenAddress, Listener};
 
 /// Most hosts of a listener.
 const MAX_HOSTS: usize = 1000;
@@ -35,9 +35,11 @@ pub(super) fn read_listeners(root: &Table<'_>, reader: &Reader<'_>) -> Listeners
         }
         let (hosts, domain) = (read_hosts(&table, reader), read_domain(&table, reader));
         let address = table.required(reader, "address", "\"127.0.0.1:8080\"").and_then(|text| {
-            parse_listen_address(text.value)
+            let address = parse_listen_address(text.value)
                 .map_err(|help| reader.error(text.offset, "address is not one to listen on", help))
-                .ok()
+                .ok()?;
+            check_free(&address, text.offset, &listeners, reader);
+            Some(address)
         });
         table.finish(reader);
         if let (Some(name), Some(address)) = (name, address) {
@@ -46,6 +48,21 @@ pub(super) fn read_listeners(root: &Table<'_>, reader: &Reader<'_>) -> Listeners
         }
     }
     Listeners { sound: listeners.len() == count, list: listeners }
+}
+
+/// Notes an address that another listener has. Port 0 takes another port each time.
+pub(super) fn check_free(
+    address: &ListenAddress,
+    offset: usize,
+    others: &[At<Listener>],
+    reader: &Reader<'_>,
+) {
+    let any_port = matches!(address, ListenAddress::Tcp(address) if address.port() == 0);
+    let taken = others.iter().find(|other| other.value.address == *address);
+    if let Some(other) = taken.filter(|_| !any_port) {
+        let message = format!("the listener {:?} has this address already", other.value.name);
+        reader.error(offset, message, "choose another port or path");
+    }
 }
 
 fn read_hosts(table: &Table<'_>, reader: &Reader<'_>) -> Vec<Box<str>> {

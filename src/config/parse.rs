@@ -2,10 +2,12 @@
 
 use super::issuer::read_issuer;
 use super::limits::read_limits;
-use super::listeners::read_listeners;
+use super::listeners::{check_free, read_listeners};
 use super::mappings::read_mappings;
 use super::reader::{At, Reader, Table};
-use super::{Config, Diagnostic, Environment, Log, LogFormat, LogLevel, Upstream, reach};
+use super::{
+    Config, Diagnostic, Environment, ListenAddress, Listener, Log, LogFormat, LogLevel, Upstream, reach,
+};
 use crate::endpoint::Endpoint;
 use std::net::SocketAddr;
 use toml::de::DeTable;
@@ -29,7 +31,7 @@ pub(super) fn parse(source: &str, environment: &dyn Environment) -> Result<Confi
 
 fn read_root(root: &Table<'_>, reader: &Reader<'_>, environment: &dyn Environment) -> Option<Config> {
     let listeners = read_listeners(root, reader);
-    let admin = read_admin(root.table(reader, "admin", "[admin]"), reader);
+    let admin = read_admin(root.table(reader, "admin", "[admin]"), reader, &listeners.list);
     let upstream = read_upstream(require(root, reader, "upstream", "[upstream]"), reader);
     let issuer = read_issuer(require(root, reader, "issuer", "[issuer]"), reader, environment);
     let (mappings, sound) = read_mappings(root, reader, &listeners);
@@ -61,13 +63,16 @@ pub(super) fn read_name<'t>(table: &Table<'t>, reader: &Reader<'_>) -> Option<At
     good.then_some(name)
 }
 
-fn read_admin(table: Table<'_>, reader: &Reader<'_>) -> Option<SocketAddr> {
+fn read_admin(table: Table<'_>, reader: &Reader<'_>, listeners: &[At<Listener>]) -> Option<SocketAddr> {
     let address = table.required(reader, "address", "\"127.0.0.1:9180\"").and_then(|text| {
         let help = "write an address and a port, as in \"127.0.0.1:9180\"";
-        text.value
+        let address = text
+            .value
             .parse()
             .map_err(|_| reader.error(text.offset, "address is not one to listen on", help))
-            .ok()
+            .ok()?;
+        check_free(&ListenAddress::Tcp(address), text.offset, listeners, reader);
+        Some(address)
     });
     table.finish(reader);
     address
@@ -84,8 +89,18 @@ fn read_upstream(table: Table<'_>, reader: &Reader<'_>) -> Option<Upstream> {
     {
         reader.error(*offset, "endpoints is empty", format!("name every node, as in endpoints = {example}"));
     }
-    let endpoints =
-        endpoints.map(|list| list.value.into_iter().filter_map(|url| endpoint(url, reader)).collect());
+    let endpoints = endpoints.map(|list| {
+        let mut nodes: Vec<Endpoint> = Vec::new();
+        for url in list.value {
+            match endpoint(url, reader) {
+                Some(node) if nodes.contains(&node) => {
+                    reader.error(url.offset, format!("the endpoint {node} is there twice"), "remove one");
+                }
+                node => nodes.extend(node),
+            }
+        }
+        nodes
+    });
     let region = read_region(&table, reader);
     table.finish(reader);
     Some(Upstream { endpoints: endpoints?, region: region.into() })

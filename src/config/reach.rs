@@ -42,8 +42,9 @@ fn check_mapping(
             .filter(|other| possible.iter().any(|(id, listener)| can_match(&other.value, *id, listener)))
             .map(|other| format!("{:?}", other.value.name))
             .collect();
+        let verb = if covering.len() == 1 { "matches" } else { "match" };
         let message = format!(
-            "the mapping {name:?} can never be reached: {} match its clients first",
+            "the mapping {name:?} can never be reached: {} {verb} its clients first",
             covering.join(", ")
         );
         reader.error(mapping.offset, message, "mappings are tried in order: put the narrower one first");

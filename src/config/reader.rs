@@ -72,7 +72,12 @@ impl<'t> Table<'t> {
 
     /// Notes every key that was not asked for. Keys are shown, values never.
     pub(super) fn finish(self, reader: &Reader<'_>) {
-        let known = self.known.into_inner();
+        let mut known: Vec<&str> = Vec::new();
+        for key in self.known.into_inner() {
+            if !known.contains(&key) {
+                known.push(key);
+            }
+        }
         for key in self.entries.into_iter().flat_map(|table| table.keys()) {
             let name: &str = key.get_ref();
             if !known.contains(&name) {

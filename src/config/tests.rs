@@ -4,7 +4,7 @@ use crate::secret::Secret;
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 
-/// Product.md's example, to the letter.
+/// The shape that a configuration always has; additions to the format keep it valid.
 pub(crate) const EXAMPLE: &str = r#"[[listener]]
 name    = "sidecar"
 address = "127.0.0.1:8080"            # or "unix:/run/scopegate/s3.sock"
@@ -91,6 +91,21 @@ fn one_mistake_each() {
         ("\"http://127.0.0.1:9000\"", "\"127.0.0.1:9000\"", &["9:14 not an endpoint"]),
         ("[\"http://127.0.0.1:9000\"]", "[]", &["9:13 endpoints is empty"]),
         ("\"us-east-1\"", "\"us east\"", &["10:13 region is not usable"]),
+        (
+            "region    =",
+            "somewhere =",
+            &["10:1 unknown key \"somewhere\" in [upstream] | [upstream] knows: endpoints, region"],
+        ),
+        (
+            "[\"http://127.0.0.1:9000\"]",
+            "[\"http://127.0.0.1:9000\", \"http://127.0.0.1:9000/\"]",
+            &["9:39 the endpoint http://127.0.0.1:9000 is there twice"],
+        ),
+        (
+            "address = \"127.0.0.1:9180\"",
+            "address = \"127.0.0.1:8080\"",
+            &["6:11 the listener \"sidecar\" has this address already"],
+        ),
         ("{ env = \"SCOPEGATE_ACCESS_KEY\" }", "\"AKIAOPEN\"", &["14:14 access_key stands in the open"]),
         (
             "{ env = \"SCOPEGATE_ACCESS_KEY\" }",
@@ -323,7 +338,7 @@ fn mappings_that_cannot_be_reached() {
         (
             one,
             &["{ network = \"10.0.0.0/8\" }", "{ network = \"10.1.0.0/16\" }"],
-            "\"m1\" can never be reached: \"m0\" match",
+            "\"m1\" can never be reached: \"m0\" matches its clients first",
         ),
         (
             one,
@@ -337,7 +352,7 @@ fn mappings_that_cannot_be_reached() {
                 "{ network = \"10.128.0.0/9\" }",
                 "{ network = \"10.0.0.0/8\" }",
             ],
-            "\"m2\" can never be reached: \"m0\", \"m1\"",
+            "\"m2\" can never be reached: \"m0\", \"m1\" match its clients first",
         ),
         (one, &["{ listener = \"a\" }", "{ network = \"10.0.0.0/8\" }"], "\"m1\" can never be reached"),
         (one, &[all, "{ listener = \"a\" }"], "\"m1\" can never be reached"),

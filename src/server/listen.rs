@@ -99,7 +99,18 @@ pub(super) fn bind_admin(address: SocketAddr, inherited: &mut Inherited) -> io::
 }
 
 fn named(error: &io::Error, what: &str) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
+    let help = match error.kind() {
+        io::ErrorKind::AddrInUse => "; stop what has it, or choose another",
+        io::ErrorKind::AddrNotAvailable => {
+            "; choose an address of this machine, or 0.0.0.0 or [::] for all of them"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; choose a port from 1024 or a folder that may be written to, or give this program the right"
+        }
+        io::ErrorKind::NotFound => "; create its folder first",
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("{what}: {error}{help}"))
 }
 
 /// Handles of one socket: what waits in its queue is accepted by whichever worker comes first, here or in the process

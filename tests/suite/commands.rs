@@ -5,6 +5,8 @@ use crate::support::keys::Keys;
 use crate::support::minio::Minio;
 use crate::support::scopegate::scopegate;
 use crate::support::world::{config, corner};
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use tempfile::TempDir;
 
@@ -129,20 +131,26 @@ fn a_file_is_written_whole_or_not_at_all() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
 
     // A store that breaks off in the middle.
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\nhalf";
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let breaking = listener.local_addr().unwrap();
-    let server = std::thread::spawn(move || {
-        use std::io::{Read, Write};
-        let (mut stream, _) = listener.accept().unwrap();
-        let _ = stream.read(&mut [0; 4096]).unwrap();
-        stream.write_all(answer).unwrap();
-    });
-    let elsewhere = text(&made.stdout).replace(&minio.address.to_string(), &breaking.to_string());
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\nhalf";
+    let breaking = Canned::answer(answer);
+    let elsewhere = text(&made.stdout).replace(&format!("http://{}", minio.address), &breaking.url);
     let broken = scopegate(&["get", "tmp/media/large", "-o", out], &[], elsewhere.as_bytes());
-    server.join().unwrap();
+    breaking.done();
     fails(&broken, 1, &["the transfer broke off"], &[]);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
+    // What is no store at all.
+    let other = Canned::answer("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    let elsewhere = text(&made.stdout).replace(&format!("http://{}", minio.address), &other.url);
+    let refused = scopegate(&["get", "tmp/media/large", "-o", out], &[], elsewhere.as_bytes());
+    other.done();
+    fails(&refused, 1, &["status 404 and no S3 error", "Endpoint"], &[]);
+    let nowhere = folder.path().join("none/out");
+    fails(
+        &scopegate(&["get", "tmp/media/large", "-o", nowhere.to_str().unwrap()], &[], &made.stdout),
+        1,
+        &["create its folder first"],
+        &[],
+    );
 
     assert!(scopegate(&["get", "tmp/media/large", "-o", out], &[], &made.stdout).status.success());
     assert!(std::fs::read(&path).unwrap() == content);
@@ -193,7 +201,24 @@ fn tokens_that_cannot_be_had() {
         b"",
     );
     fails(&no_keys, 2, &["SCOPEGATE_ACCESS_KEY"], &[]);
-    for (input, word) in [("", "it is empty"), ("{}", "lacks a field"), ("hush-hush", "not JSON")] {
+    let elsewhere = Canned::answer("HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n");
+    let no_sts = scopegate(
+        &["token", "--endpoint", &elsewhere.url, "--bucket", "tmp", "--prefix", "media/"],
+        &[("SCOPEGATE_ACCESS_KEY", "a"), ("SCOPEGATE_SECRET_KEY", "hush-hush")],
+        b"",
+    );
+    elsewhere.done();
+    fails(&no_sts, 1, &["status 405", "name the store's S3 port"], &["hush-hush"]);
+    let folder = TempDir::new().unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    std::fs::set_permissions(&empty, std::fs::Permissions::from_mode(0o600)).unwrap();
+    for (path, word) in [(empty.as_path(), "empty is empty"), (folder.path(), "is a directory")] {
+        let file = path.to_str().unwrap();
+        let refused = token(&minio, &issuer, &["--prefix", "media/", "--secret-key-file", file]);
+        fails(&refused, 2, &[word, file], &secrets);
+    }
+    for (input, word) in [("", "it is empty"), ("{}", "--format json"), ("hush-hush", "not JSON")] {
         fails(
             &scopegate(&["ls", "tmp/media/"], &[], input.as_bytes()),
             2,
@@ -291,7 +316,7 @@ fn an_address_that_is_taken_is_an_error() {
     let listener = format!("name = \"client\"\naddress = \"{address}\"");
     std::fs::write(&path, good.replace("name = \"client\"\naddress = \"127.0.0.1:0\"", &listener)).unwrap();
     let output = scopegate(&["serve", "--config", path.to_str().unwrap()], &env, b"");
-    fails(&output, 1, &["listener \"client\" cannot bind", &address.to_string()], &[]);
+    fails(&output, 1, &["listener \"client\" cannot bind", &address.to_string(), "stop what has it"], &[]);
 }
 
 #[test]
@@ -301,11 +326,52 @@ fn usage_is_told() {
         (&["--version"], 0),
         (&["completions", "bash"], 0),
         (&["man"], 0),
+        (&["man", "token"], 0),
+        (&["man", "nonsense"], 2),
         (&["serve", "--nonsense"], 2),
         (&["nonsense"], 2),
     ] {
         let output = scopegate(arguments, &[], b"");
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         assert!(!output.stdout.is_empty() || !output.stderr.is_empty());
+    }
+    assert!(text(&scopegate(&["man", "token"], &[], b"").stdout).contains("secret\\-key\\-file"));
+    assert!(text(&scopegate(&["man", "nonsense"], &[], b"").stderr).contains("there are: serve, "));
+}
+
+/// Whoever cannot write what was asked for says so and fails, and does not panic.
+#[test]
+fn a_full_disk_is_told() {
+    for arguments in [&["completions", "bash"][..], &["man"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = std::process::Command::new(crate::support::scopegate::binary())
+            .args(arguments)
+            .stdout(full)
+            .output()
+            .unwrap();
+        fails(&output, 1, &["cannot write", "No space left"], &[]);
+    }
+}
+
+/// A server that gives one answer, whatever it is asked.
+struct Canned {
+    url: String,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Canned {
+    fn answer(answer: &'static str) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        Self { url, thread }
+    }
+
+    fn done(self) {
+        self.thread.join().unwrap();
     }
 }
