@@ -230,7 +230,7 @@ impl Proxy {
                 let answer = match outgoing.payload() {
                     // In a box: other requests need not have room for it.
                     Payload::Unknown(..) => {
-                        Box::pin(multipart::pass_on(self, &outgoing, upload, slot, record)).await?
+                        Box::pin(multipart::pass_on(self, &outgoing, upload, asked.state, record)).await?
                     }
                     _ => self.exchange(&outgoing, upload, slot, record).await?,
                 };
