@@ -1,12 +1,14 @@
-//! Admission: how many requests of a mapping run at once, how many wait for how long, and how many begin in a second.
+//! Admission: how many requests of a mapping run at once, how many wait for how long, how many begin in a second, and
+//! how many bodies without a length are held.
 
 use crate::limits::Limits;
+use crate::multipart::PART_SIZE;
 use crate::refusal::{Refusal, Rule};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError};
 use tokio::time::{Instant, timeout};
 
 /// The bounds of one mapping.
@@ -16,6 +18,7 @@ pub struct Bounds {
     waiting: usize,
     wait: Duration,
     per_second: Option<NonZeroU32>,
+    bodies: usize,
 }
 
 impl Bounds {
@@ -26,8 +29,15 @@ impl Bounds {
             waiting: limits.queue_per_mapping,
             wait: limits.queue_timeout,
             per_second: limits.requests_per_second,
+            bodies: bodies(limits.upload_buffer),
         }
     }
+}
+
+/// Half of all that have room: however slowly one mapping's clients send, it does not have the room of all others.
+fn bodies(upload_buffer: u64) -> usize {
+    let half = (upload_buffer / PART_SIZE).div_ceil(2);
+    usize::try_from(half).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS)
 }
 
 /// Admits one mapping's requests.
@@ -38,6 +48,7 @@ pub struct Admission {
     /// The places to wait in.
     places: Semaphore,
     rate: Option<Rate>,
+    bodies: Semaphore,
     epoch: Instant,
 }
 
@@ -53,6 +64,7 @@ impl Admission {
             running: Arc::new(Semaphore::new(bounds.running)),
             places: Semaphore::new(bounds.waiting),
             rate: bounds.per_second.map(Rate::new),
+            bodies: Semaphore::new(bounds.bodies),
             epoch: Instant::now(),
         }
     }
@@ -75,6 +87,12 @@ impl Admission {
             Err(TryAcquireError::NoPermits) => Box::pin(self.wait()).await,
             Err(TryAcquireError::Closed) => Err(full()),
         }
+    }
+
+    /// Waits until the mapping may hold one more body without a length, which it may until this is dropped.
+    pub async fn hold_body(&self) -> Option<SemaphorePermit<'_>> {
+        // It fails if the semaphore is closed, which it never is.
+        self.bodies.acquire().await.ok()
     }
 
     async fn wait(&self) -> Result<Permit, Refusal> {
@@ -147,7 +165,8 @@ mod tests {
     use tokio::task::JoinSet;
 
     fn bounds(running: usize, waiting: usize, per_second: u32) -> Bounds {
-        Bounds { running, waiting, wait: Duration::from_secs(10), per_second: NonZeroU32::new(per_second) }
+        let per_second = NonZeroU32::new(per_second);
+        Bounds { running, waiting, wait: Duration::from_secs(10), per_second, bodies: 1 }
     }
 
     async fn refused(admission: &Admission) -> (Rule, Option<u64>) {
@@ -205,6 +224,14 @@ mod tests {
         tokio::time::advance(Duration::from_millis(200)).await;
         assert!(admission.admit().await.is_ok());
         assert_eq!(refused(&admission).await, (Rule::RateLimited, Some(1)));
+    }
+
+    #[test]
+    fn a_mapping_holds_half_of_the_bodies() {
+        let mib = 1 << 20;
+        for (buffer, most) in [(8, 1), (16, 1), (24, 2), (32, 2), (256, 16)] {
+            assert_eq!(bodies(buffer * mib), most, "{buffer} MiB");
+        }
     }
 
     proptest! {

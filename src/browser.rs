@@ -154,6 +154,7 @@ mod tests {
             (Method::GET, vec![(site(), "cross-site")], false),
             (Method::PUT, vec![(site(), "Cross-Site")], false),
             (Method::GET, vec![(site(), "same-origin")], true),
+            (Method::GET, vec![(site(), "same-origin"), (site(), "cross-site")], false),
             (Method::GET, vec![(site(), "none")], true),
             (Method::GET, vec![(ORIGIN, "https://evil.test")], true),
             (Method::PUT, vec![(ORIGIN, "https://evil.test")], true),

@@ -75,5 +75,6 @@ pub mod session;
 pub mod session_table;
 pub mod target;
 pub mod token;
+pub mod upload_id;
 pub mod upstream;
 pub mod virtual_host;

@@ -9,6 +9,7 @@ use crate::refusal::{Refusal, Rule};
 use crate::rewrite::{Names, Rewriter};
 use crate::scope::{IndexName, Right, Rights, Scope, check_key, check_segments};
 use crate::target::{BadTarget, CopySource, Query, Resource, decode_path};
+use crate::upload_id::check_upload_id;
 use http::{HeaderMap, Method, header};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -181,6 +182,9 @@ impl Mapping {
         let copy_source = self.copy_source(headers)?;
         let spec = Spec::find(method, &resource, &query, copy_source.is_some())
             .map_err(|unknown| refuse_unknown(method, &unknown))?;
+        if let Some(id) = query.get("uploadId") {
+            check_upload_id(id).map_err(bad_target)?;
+        }
         if let Some(view) = view {
             view.bring_inward(spec.operation, &mut query).map_err(bad_target)?;
         }

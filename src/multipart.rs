@@ -17,6 +17,7 @@ mod upload;
 
 use crate::access::AccessRecord;
 use crate::body::Upload;
+use crate::generation::MappingState;
 use crate::operation::Operation;
 use crate::outgoing::Outgoing;
 use crate::proxy::{ClientBody, FromStore, Proxy};
@@ -41,13 +42,16 @@ pub(crate) async fn pass_on<B: ClientBody>(
     proxy: &Proxy,
     outgoing: &Outgoing,
     upload: &Rc<Upload<B>>,
-    slot: &Arc<Slot>,
+    state: &MappingState,
     record: &mut AccessRecord,
 ) -> Result<FromStore, Refusal> {
+    let slot = state.session.slot();
     upload.set_length(u64::MAX);
     let said = outgoing.checksums()?;
     // Whoever cannot be served now is told so before anything is read.
     proxy.session(slot, record).await?;
+    // Its mapping's turn first, so that who waits for that holds nothing of what all share.
+    let _turn = state.admission.hold_body().await;
     let _share = proxy.buffers().share().await;
     let whole = outgoing.operation() == Operation::PutObject;
     let algorithm = outgoing.checksum_algorithm().filter(|_| whole);

@@ -267,6 +267,11 @@ mod tests {
         for (method, name, rule) in cases {
             assert_eq!(rebuild(&method, "/tmp/a", &[(name, "true")]).err(), Some(rule), "{name}");
         }
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-meta-a", HeaderValue::from_bytes(b"\xff").unwrap());
+        let grant = mapping().grant(&Method::PUT, "/tmp/a", None, &headers).unwrap();
+        let sent = Outgoing::rebuild(grant, &headers, Payload::Empty).map_err(|refusal| refusal.rule);
+        assert_eq!(sent.err(), Some(Rule::BadHeader), "servers read what is not UTF-8 in different ways");
         let twice = [("if-match", "a"), ("if-match", "b")];
         assert_eq!(rebuild(&Method::GET, "/tmp/a", &twice).err(), Some(Rule::BadHeader));
     }

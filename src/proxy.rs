@@ -238,7 +238,7 @@ impl Proxy {
                 asked.admit(record).await?;
                 let answer = match outgoing.payload() {
                     Payload::Unknown(..) => {
-                        Box::pin(multipart::pass_on(self, &outgoing, upload, slot, record)).await?
+                        Box::pin(multipart::pass_on(self, &outgoing, upload, asked.state, record)).await?
                     }
                     _ => self.exchange(&outgoing, upload, slot, record).await?,
                 };

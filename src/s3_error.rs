@@ -1,5 +1,6 @@
 //! S3's error documents, as far as Scopegate reads them: a code and a message.
 
+use bytes::Bytes;
 use quick_xml::Reader;
 use quick_xml::escape::escape;
 use quick_xml::events::Event;
@@ -21,6 +22,41 @@ pub fn element(xml: &str, name: &str) -> Option<String> {
             _ => {}
         }
     }
+}
+
+/// What stores say of a signature that they cannot verify: the key, and the request as it was signed, in which the
+/// session's token stands.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+const OF_A_SIGNATURE: [&str; 7] = [
+    "AWSAccessKeyId",
+    "CanonicalRequest",
+    "CanonicalRequestBytes",
+    "SignatureProvided",
+    "StringToSign",
+    "StringToSignBytes",
+    "Token-0",
+];
+
+/// Takes out of a store's error document what is the session's, and so not for clients.
+pub fn without_signature(document: Bytes) -> Bytes {
+    let text = String::from_utf8_lossy(&document);
+    if !OF_A_SIGNATURE.iter().any(|name| text.contains(name)) {
+        return document;
+    }
+    let mut text = text.into_owned();
+    for name in OF_A_SIGNATURE {
+        text = without_element(&text, name);
+    }
+    text.into()
+}
+
+/// One that does not end lasts to the end of the document.
+fn without_element(document: &str, name: &str) -> String {
+    let (start, end) = (format!("<{name}>"), format!("</{name}>"));
+    let mut pieces = document.split(&*start);
+    let mut left = pieces.next().unwrap_or_default().to_owned();
+    left.extend(pieces.filter_map(|piece| piece.split_once(&*end)).map(|(_, behind)| behind));
+    left
 }
 
 /// Whether a code says that the session is dead, so that another one is worth a try.
@@ -54,6 +90,27 @@ pub fn xml_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_the_sessions_is_taken_out() {
+        let without = |text: &str| {
+            let left = without_signature(Bytes::copy_from_slice(text.as_bytes()));
+            String::from_utf8(left.to_vec()).unwrap()
+        };
+        let aws = "<Error><Code>SignatureDoesNotMatch</Code><AWSAccessKeyId>KEY</AWSAccessKeyId>\
+             <StringToSign>AWS4</StringToSign><SignatureProvided>5167</SignatureProvided>\
+             <StringToSignBytes>41 57</StringToSignBytes><CanonicalRequest>GET\nx-amz-security-token:TOKEN\n</CanonicalRequest>\
+             <CanonicalRequestBytes>47 45</CanonicalRequestBytes><RequestId>4442</RequestId></Error>";
+        assert_eq!(
+            without(aws),
+            "<Error><Code>SignatureDoesNotMatch</Code><RequestId>4442</RequestId></Error>"
+        );
+        assert_eq!(without("<Error><Token-0>T</Token-0><Token-0>T</Token-0></Error>"), "<Error></Error>");
+        assert_eq!(without("<Error><Code>a</Code><CanonicalRequest>GET"), "<Error><Code>a</Code>");
+        for same in ["", "<Error><Key>&lt;Token-0&gt;</Key></Error>", "no XML"] {
+            assert_eq!(without(same), same);
+        }
+    }
 
     #[test]
     fn documents() {

@@ -68,6 +68,11 @@ impl HeadScan {
                 return Err(Malformed::message("too many empty lines stand before the request"));
             }
         }
+        // A bare CR shows before its line ends, which it may never do.
+        let new = buf.get(self.seen.saturating_sub(1).max(self.line)..).unwrap_or_default();
+        if memchr(b'\r', new).is_some_and(|at| at + 1 < new.len()) {
+            return Err(Malformed::message("a line holds a bare CR"));
+        }
         self.seen = buf.len();
         within(buf.len().saturating_sub(self.start), limits).map(|()| None)
     }
@@ -160,6 +165,8 @@ mod tests {
             b"GET / HTTP/1.1\r\nA: b\n\r\n",
             b"GET / HTTP/1.1\r\nA: b\rc\r\n\r\n",
             b"GET / HTTP/1.1\r\r\n\r\n",
+            b"GET / HTTP/1.1\rHost: a\r\r",
+            b"\r\r",
             b"\n\nGET",
             b"\r\n\r\n\r\n\r\n\r\nGET",
         ] {

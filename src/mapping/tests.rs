@@ -68,6 +68,26 @@ fn each_refusal_names_its_rule() {
     }
 }
 
+/// The name behind a mount leads to nothing, neither as the target nor as the source of a copy.
+#[test]
+fn a_copys_source_is_seen_from_the_same_place() {
+    let mounted =
+        "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"behind/\"\nmount = \"/pub/\"\nallow = [\"read\"]\n";
+    let inbox = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/\"\nallow = [\"write\"]\n";
+    let mapping = Config::parse(&format!("{EXAMPLE}{mounted}{inbox}"), &Fake).unwrap().mappings.remove(0);
+    let copy = |source: &'static str| {
+        let headers = HeaderMap::from_iter([(
+            http::HeaderName::from_static("x-amz-copy-source"),
+            HeaderValue::from_static(source),
+        )]);
+        let granted = mapping.grant(&Method::PUT, "/tmp/inbox/a", None, &headers);
+        granted.map(|grant| grant.copy_source()).map_err(|refusal| refusal.rule)
+    };
+    assert_eq!(copy("/pub/a"), Ok(Some("/tmp/behind/a".to_owned())));
+    assert_eq!(copy("/tmp/behind/a"), Err(Rule::CopySource));
+    assert_eq!(copy("/tmp/media/a"), Ok(Some("/tmp/media/a".to_owned())));
+}
+
 #[test]
 fn scopes_bound_the_size_of_uploads() {
     let bounded = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/\"\nallow = [\"write\"]\nmax_object_size = \"1KiB\"\n";

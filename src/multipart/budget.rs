@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::timeout;
 
 /// A number of part buffers. Whoever has none waits for one, in the order of coming; whoever has one never needs
-/// another, so that everyone comes to an end. It also knows which multipart uploads are not over.
+/// another, so that everyone comes to an end. How many one mapping has at once is bounded by its admission. It also knows which multipart uploads are not over.
 #[derive(Debug)]
 pub struct Budget {
     parts: Semaphore,

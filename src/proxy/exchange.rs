@@ -167,7 +167,7 @@ impl Proxy {
             Refusal::new(Rule::Upstream, "the store's answer broke off")
         })?;
         let code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
-        Ok((FromStore::Read(parts, body), Verdict::of_code(code.as_deref())))
+        Ok((FromStore::Read(parts, s3_error::without_signature(body)), Verdict::of_code(code.as_deref())))
     }
 }
 

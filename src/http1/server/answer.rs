@@ -81,8 +81,11 @@ pub(super) fn write_head(
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
     for (name, value) in headers {
-        // These are the connection's own.
-        if *name == CONNECTION || *name == TRANSFER_ENCODING {
+        // These are the connection's own; and where there is no content there is no length (RFC 9110, section 8.6).
+        if *name == CONNECTION
+            || *name == TRANSFER_ENCODING
+            || (*name == CONTENT_LENGTH && status == StatusCode::NO_CONTENT)
+        {
             continue;
         }
         out.extend_from_slice(name.as_str().as_bytes());
@@ -108,4 +111,27 @@ pub(super) fn write_head(
         _ => {}
     }
     out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn without_content_there_is_no_length() {
+        let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static("2"))]);
+        let exchange = Exchange { method: Method::GET, version: Version::HTTP_11, keep_alive: true };
+        for (status, has_length) in
+            [(StatusCode::NO_CONTENT, false), (StatusCode::NOT_MODIFIED, true), (StatusCode::OK, true)]
+        {
+            let mut out = BytesMut::new();
+            write_head(&mut out, status, &headers, &exchange, &Coding::Nothing, true);
+            assert_eq!(
+                String::from_utf8_lossy(&out).contains("content-length: 2\r\n"),
+                has_length,
+                "{status}"
+            );
+        }
+    }
 }

@@ -277,6 +277,21 @@ async fn what_an_answer_left_of_a_small_body_is_passed_over() {
     .await;
 }
 
+/// Of a body that is large, or may be, nothing is read so that the connection can go on.
+#[tokio::test(start_paused = true)]
+async fn what_an_answer_left_of_a_large_body_ends_the_connection() {
+    local(async {
+        for framing in ["Content-Length: 16777217", "Transfer-Encoding: chunked"] {
+            let (mut client, _, _task) = connect(Mirror { early: true, ..Mirror::default() });
+            let head = format!("PUT /a HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n");
+            client.write_all(head.as_bytes()).await.unwrap();
+            let answer = read_some(&mut client).await;
+            assert!(answer.contains("connection: close\r\n"), "{framing}: {answer}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_leaves_ends_the_request() {
     local(async {

@@ -177,6 +177,26 @@ fn answers_that_are_sound_pass() {
     fixture.finish();
 }
 
+/// Some stores show the request as it was signed, with the session's key and token in it.
+#[test]
+fn a_store_that_shows_the_session_shows_it_to_nobody() {
+    let fixture = Fixture::start();
+    for (status, code) in
+        [(403, "SignatureDoesNotMatch"), (400, "AuthorizationHeaderMalformed"), (503, "SlowDown")]
+    {
+        let document = format!(
+            "<Error><Code>{code}</Code><AWSAccessKeyId>SESSION</AWSAccessKeyId><CanonicalRequest>GET\n\
+             x-amz-security-token:SESSION\n</CanonicalRequest><RequestId>7</RequestId></Error>"
+        );
+        let answer = format!("HTTP/1.1 {status} No\r\nContent-Length: {}\r\n\r\n{document}", document.len());
+        let (seen, answer) = fixture.see(ASKS[0], &answers(answer.as_bytes()));
+        assert_eq!(seen, format!("{status} {code}"));
+        let text = answer.unwrap().text();
+        assert!(!text.contains("SESSION") && text.contains("<RequestId>7</RequestId>"), "{text}");
+    }
+    fixture.finish();
+}
+
 #[test]
 fn a_head_request_fails_as_visibly() {
     let head = ask("head", "HEAD", "/tmp/inbox/a", 0);

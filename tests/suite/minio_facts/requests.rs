@@ -55,6 +55,22 @@ fn headers_and_queries_with_rights_of_their_own() {
     assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
 }
 
+/// The id of an upload is a path to MinIO, and neither IAM nor a session's policy looks at it.
+#[test]
+fn an_upload_id_leads_to_any_object() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    minio.put("tmp/other/secret.txt", b"secret");
+    let rights = ["s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"];
+    let writer = session(&minio, &issuer, &rights);
+    // The base64 of `x.../../../tmp/other/secret.txt`, and of the same with a name that is not there.
+    let elsewhere = "eC4uLi8uLi8uLi90bXAvb3RoZXIvc2VjcmV0LnR4dA";
+    let nothing = "eC4uLi8uLi8uLi90bXAvb3RoZXIvbm90aGluZw";
+    let list = |id: &str| direct(&minio, &writer, "GET", &format!("/tmp/media/a?uploadId={id}"), &[], b"");
+    assert_eq!(outcome(&list(elsewhere)), "200");
+    assert_eq!(outcome(&list(nothing)), "404 NoSuchUpload");
+}
+
 #[test]
 fn a_refusal_comes_before_the_body() {
     let minio = Minio::start();

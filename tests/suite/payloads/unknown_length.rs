@@ -200,6 +200,26 @@ fn many_at_once_share_a_small_budget() {
     assert!(world.get("all", "/tmp/inbox/190").body == content(PART + 300_000));
 }
 
+/// Clients that send hardly anything hold their own mapping's room and no other's.
+#[test]
+fn slow_uploads_of_one_mapping_leave_room_for_another() {
+    let corners = [corner("slow", ALL), corner("all", ALL)];
+    let world = World::start_with(&corners, "[limits]\nupload_buffer = \"16MiB\"\n");
+    let begun = request_bytes("PUT", "/tmp/inbox/slow", &[ENDLESS], b"1\r\nx\r\n");
+    let slow: Vec<Connection> = (0..4)
+        .map(|_| {
+            let mut connection = Connection::open(world.proxy.address("slow")).unwrap();
+            connection.send(&begun).unwrap();
+            connection
+        })
+        .collect();
+    let all_here = || (world.metric("scopegate_requests_in_flight") == 4).then_some(());
+    assert!(wait_for(all_here).is_some(), "{}", world.proxy.stderr());
+    let put = world.ask("all", "PUT", "/tmp/inbox/a", &[ENDLESS], &chunked(b"content"));
+    assert_eq!(put.status(), 200, "{}", put.text());
+    drop(slow);
+}
+
 /// `producer | curl -T - URL`.
 #[test]
 fn a_pipe_into_curl() {

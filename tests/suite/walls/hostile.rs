@@ -119,6 +119,25 @@ pub(super) const HOSTILE: &[Request] = &[
     ("PUT", "/tmp/other/a", &[("x-amz-copy-source", "/tmp/media/a")], b""),
     ("PUT", "/tmp/media/a?partNumber=1&uploadId=x", &[("x-amz-copy-source", "/tmp/other/a")], b""),
     ("GET", "/tmp/media/a", &[("x-amz-copy-source", "/tmp/media/b")], b""),
+    // Upload ids that are `x.../../../tmp/other/secret.txt` and the like: the store would take the path.
+    ("GET", "/tmp/media/a?uploadId=eC4uLi8uLi8uLi90bXAvb3RoZXIvc2VjcmV0LnR4dA", NONE, b""),
+    ("PUT", "/tmp/media/a?partNumber=1&uploadId=eC4uLi8uLi8uLi90bXAvb3RoZXIvc2VjcmV0LnR4dA", NONE, b"x"),
+    (
+        "POST",
+        "/tmp/media/a?uploadId=eC4uLi8uLi8uLi90bXAvb3RoZXIvc2VjcmV0LnR4dA",
+        NONE,
+        b"<CompleteMultipartUpload/>",
+    ),
+    ("DELETE", "/tmp/media/a?uploadId=eC4uLi8uLi8uLi90bXAvb3RoZXIvc2VjcmV0LnR4dA", NONE, b""),
+    (
+        "PUT",
+        "/tmp/media/a?partNumber=1&uploadId=eC4uLi8uLi8uLi90bXAvb3RoZXIvc2VjcmV0LnR4dA",
+        &[("x-amz-copy-source", "/tmp/media/b")],
+        b"",
+    ),
+    ("GET", "/tmp/media/a?uploadId=eC4uLi8u%0ALi8uLi90bXAvb3RoZXIvc2VjcmV0LnR4dA", NONE, b""),
+    ("DELETE", "/tmp/media/a?uploadId=../other/secret.txt", NONE, b""),
+    ("DELETE", "/tmp/media/a?uploadId", NONE, b""),
     // Envelopes that are not one thing or the other, and a trailer that is no checksum.
     (
         "PUT",
