@@ -149,8 +149,10 @@ fn only_value(headers: &HeaderMap, name: &HeaderName) -> Result<HeaderValue, Ref
 }
 
 /// What belongs to a client's own signature or to its SDK, has no effect on MinIO, or is set by Scopegate itself.
-const DROPPED_AMZ: [&str; 11] = [
+const DROPPED_AMZ: [&str; 12] = [
     "x-amz-acl",
+    // The C++ SDK, and pyarrow with it, names the API's one version on every request.
+    "x-amz-api-version",
     "x-amz-content-sha256",
     "x-amz-copy-source",
     "x-amz-date",
@@ -285,6 +287,7 @@ mod tests {
                 ("x-amz-meta-b", "1"),
                 ("content-type", "text/plain"),
                 ("x-amz-acl", "private"),
+                ("x-amz-api-version", "2006-03-01"),
                 ("cache-control", "no-store"),
             ],
         );

@@ -5,50 +5,10 @@ use crate::support::minio::Minio;
 use crate::support::process::wait_for;
 use crate::support::proxy::Proxy;
 use crate::support::scopegate::scopegate;
+use crate::support::tls::terminate_tls;
 use crate::support::world::{config, corner, outcome};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use tempfile::NamedTempFile;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio_rustls::TlsAcceptor;
-
-/// Terminates TLS in front of `store` for as long as the runtime lives; the file holds the authority to trust.
-fn terminate_tls(runtime: &Runtime, store: SocketAddr) -> (SocketAddr, NamedTempFile) {
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
-    let trusted = NamedTempFile::new().unwrap();
-    std::fs::write(trusted.path(), authority.pem()).unwrap();
-    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-    let address = listener.local_addr().unwrap();
-    runtime.spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                if let (Ok(mut secure), Ok(mut plain)) =
-                    (acceptor.accept(stream).await, TcpStream::connect(store).await)
-                {
-                    let _ = copy_bidirectional(&mut secure, &mut plain).await;
-                }
-            });
-        }
-    });
-    (address, trusted)
-}
 
 #[test]
 fn the_store_is_reached_over_tls_if_its_certificate_is_trusted() {

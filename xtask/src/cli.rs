@@ -14,7 +14,8 @@ The project's own tasks.
 Usage: cargo xtask <TASK>
 
 Tasks:
-  test [-- ARGS]   find or install minio and mc, then run
+  test [-- ARGS]   find or install minio, mc and the S3 clients of
+                   tests/clients, then run
                    `cargo test --workspace --locked ARGS`
   tools            only find or install minio and mc, and print the two paths
   bench [OPTIONS]  measure the deployed build beside nginx, HAProxy and Envoy,

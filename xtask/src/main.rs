@@ -2,6 +2,7 @@
 
 mod bench;
 mod cli;
+mod clients;
 mod fuzz;
 mod soak;
 mod test;

@@ -7,7 +7,7 @@ use std::{
     process::{Command, ExitCode, ExitStatus},
 };
 
-use crate::tools;
+use crate::{clients, tools};
 
 /// Sets up the tools, runs the tests and returns their status.
 ///
@@ -15,6 +15,9 @@ use crate::tools;
 /// Where a tool is missing and cannot be installed, or cargo cannot be started.
 pub(crate) fn run(workspace: &Path, arguments: &[OsString]) -> Result<ExitCode, String> {
     let tools = tools::set_up(workspace)?;
+    if clients::are_tested(arguments) {
+        clients::set_up(workspace);
+    }
     let status = cargo()
         .current_dir(workspace)
         .args(["test", "--workspace", "--locked"])

@@ -14,4 +14,5 @@ pub(crate) mod record;
 pub(crate) mod scopegate;
 pub(crate) mod sigv4;
 pub(crate) mod sts;
+pub(crate) mod tls;
 pub(crate) mod world;

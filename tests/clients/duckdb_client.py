@@ -1,0 +1,47 @@
+"""DuckDB's httpfs; with KEYS=none it does not sign."""
+
+import glob
+import os
+import sys
+
+import duckdb
+import duckdb_ext
+
+env = os.environ
+scheme, host = env["ENDPOINT"].split("://")
+# The extension is a file of a package: none is downloaded.
+[extension] = glob.glob(os.path.join(list(duckdb_ext.__path__)[0], "extensions/*/*/httpfs.duckdb_extension"))
+client = duckdb.connect()
+client.execute(f"LOAD '{extension}'")
+client.execute(f"SET ca_cert_file = '{env['CA']}'")
+keys = "" if env["KEYS"] == "none" else "KEY_ID 'any', SECRET 'any',"
+client.execute(
+    f"CREATE SECRET (TYPE s3, {keys} REGION 'us-east-1', ENDPOINT '{host}', URL_STYLE 'path',"
+    f" USE_SSL {scheme == 'https'})"
+)
+# The file as one column and one row, written as it is: DuckDB writes no other bytes than tables.
+RAW = "FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\x01'"
+
+
+def put(file, key):
+    client.execute(
+        f"COPY (SELECT line FROM read_csv('{file}', header = false, columns = {{'line': 'VARCHAR'}}, quote = '',"
+        f" escape = '', delim = '\x01', parallel = false)) TO 's3://tmp/{env['PREFIX']}{key}' ({RAW})"
+    )
+
+
+step = sys.argv[1]
+if step == "get":
+    [(content,)] = client.execute("SELECT content FROM read_blob('s3://tmp/inbox/hello.txt')").fetchall()
+    with open(env["OUT"], "wb") as target:
+        target.write(content)
+elif step == "put":
+    put(env["SMALL"], "small")
+elif step == "large":
+    put(env["LARGE"], "large")
+elif step == "list":
+    for (key,) in client.execute("SELECT file FROM glob('s3://tmp/inbox/many/*')").fetchall():
+        print(key)
+elif step == "delete":
+    # It has no statement that deletes a file.
+    sys.exit(4)

@@ -1,0 +1,13 @@
+# MinIO's mc.
+set -eu
+export MC_CONFIG_DIR="$HOME/mc"
+if [ "$KEYS" = dummy ]; then login=anyanyany:anyanyany@; else login=; fi
+export MC_HOST_proxy="${ENDPOINT%%://*}://$login${ENDPOINT#*://}"
+ask() { "$CLIENT" --quiet "$@"; }
+case $1 in
+get) ask cp proxy/tmp/inbox/hello.txt "$OUT" ;;
+put) ask cp "$SMALL" "proxy/tmp/${PREFIX}small" ;;
+large) ask cp "$LARGE" "proxy/tmp/${PREFIX}large" ;;
+list) ask ls proxy/tmp/inbox/many/ ;;
+delete) ask rm "proxy/tmp/${PREFIX}small" ;;
+esac

@@ -1,0 +1,70 @@
+//! `docs/clients.md`, made of what came of the run.
+
+use crate::client::{CLIENTS, Scheme, Signs};
+use crate::run::Row;
+use std::fmt::Write;
+use std::path::Path;
+
+const HEAD: &str = "\
+# Clients
+
+Made by the test of real clients, which keeps this page equal to what it sees (`UPDATE_DOCS=1 cargo xtask test -- --test
+clients` writes it anew). Each client is run as it is shipped, against Scopegate and a real MinIO, and gets an object,
+puts a small one, puts one of 64 MiB (in parts, where it can), lists 2,501 keys, and deletes; what the store holds
+afterwards is compared byte by byte. With HTTPS a terminator of TLS stands before Scopegate: SDKs frame bodies in other
+ways there. The versions are those of `tests/clients/requirements*.txt`, s5cmd 2.3.0, the `mc` that `cargo xtask tools`
+builds, and Debian 12's of curl, wget, rclone and the AWS CLI 2. DuckDB's extension is the package `duckdb-ext-httpfs`.
+
+\"Signs\" says whether it signed: where it did, with keys that mean nothing, which Scopegate does not look at.
+\"–\" is what a client has no way to do.
+
+| client | over | signs | get | put | 64 MiB | list | delete |
+|---|---|---|---|---|---|---|---|
+";
+
+const SETTINGS: &str = "
+## What to set
+
+Give every one Scopegate's address as its endpoint, and path style where it asks. Before a terminator of TLS with a
+certificate of your own authority, name that authority (`--cacert`, `--ca-certificate`, `--ca-bundle`, `verify=`,
+`SSL_CERT_FILE`) rather than turning the check off.
+
+| client | besides |
+|---|---|
+";
+
+fn page(rows: &[Row]) -> String {
+    let mut page = HEAD.to_owned();
+    for row in rows {
+        page.push_str(&line(row));
+    }
+    page.push_str(SETTINGS);
+    for client in CLIENTS {
+        let _ = writeln!(page, "| {} | {} |", client.name, client.setting);
+    }
+    page
+}
+
+fn line(row: &Row) -> String {
+    let over = if row.way.1 == Scheme::Http { "HTTP" } else { "HTTPS" };
+    let signs = if row.way.0 == Signs::Yes { "yes" } else { "no" };
+    let cell = |done: &Option<bool>| done.map_or("–", |done| if done { "yes" } else { "no" });
+    let cells: Vec<&str> = row.cells.iter().map(cell).collect();
+    format!("| {} | {over} | {signs} | {} |\n", row.client.name, cells.join(" | "))
+}
+
+/// Holds the page against the run, or writes it. Where clients were left out, each of the others has its line there.
+pub(crate) fn compare(rows: &[Row], all: bool) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/clients.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        assert!(all, "the page is made of a run in which no client is left out");
+        std::fs::write(&path, page(rows)).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap();
+    if all {
+        assert!(written == page(rows), "docs/clients.md is not what the run gives: run with UPDATE_DOCS=1");
+    }
+    for line in rows.iter().map(line) {
+        assert!(written.contains(&line), "docs/clients.md does not have the line {line}");
+    }
+}

@@ -1,0 +1,153 @@
+//! One client doing what is asked of each, and what the store holds of it afterwards.
+
+use crate::client::{Client, DEBIANS_AWS, Scheme, Signs, Way, folders};
+use crate::support::process::{Killed, wait_for};
+use crate::world::{HELLO, MANY, World};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// How a script says that its client has no way to do a thing.
+const CANNOT: i32 = 4;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Get,
+    Put,
+    Large,
+    List,
+    Delete,
+}
+
+impl Step {
+    pub(crate) const ALL: [Self; 5] = [Self::Get, Self::Put, Self::Large, Self::List, Self::Delete];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Put => "put",
+            Self::Large => "large",
+            Self::List => "list",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// What came of one client in one of its ways.
+pub(crate) struct Row {
+    pub(crate) client: Client,
+    pub(crate) way: Way,
+    /// For each step whether it worked; none where the client has no way to do it.
+    pub(crate) cells: Vec<Option<bool>>,
+    pub(crate) failures: Vec<String>,
+}
+
+pub(crate) fn steps(world: &World, client: &Client, way: Way) -> Row {
+    let mut row = Row { client: *client, way, cells: Vec::new(), failures: Vec::new() };
+    let home = world.folder.path().join(label(client, way));
+    fs::create_dir(&home).unwrap();
+    for step in Step::ALL {
+        let cell = match step_of(world, client, way, step, &home) {
+            Ok(done) => done.then_some(true),
+            Err(why) => {
+                row.failures.push(format!("{} {}: {why}", label(client, way), step.name()));
+                Some(false)
+            }
+        };
+        row.cells.push(cell);
+    }
+    row
+}
+
+/// A word for the way, which names its keys too.
+fn label(client: &Client, (signs, scheme): Way) -> String {
+    let signs = if signs == Signs::Yes { "signed" } else { "unsigned" };
+    let scheme = if scheme == Scheme::Http { "http" } else { "https" };
+    format!("{}-{signs}-{scheme}", client.name.replace(' ', "-").to_lowercase())
+}
+
+/// Whether the client did it, rather than said that it has no way to.
+fn step_of(world: &World, client: &Client, way: Way, step: Step, home: &Path) -> Result<bool, String> {
+    let prefix = format!("inbox/{}/", label(client, way));
+    let (out, log) = (home.join("stdout"), home.join("stderr"));
+    let child = command(world, client, way, &prefix, home)
+        .arg(step.name())
+        .stdin(Stdio::null())
+        .stdout(File::create(&out).unwrap())
+        .stderr(File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let mut child = Killed(child);
+    let status = wait_for(|| child.0.try_wait().unwrap());
+    let said = || {
+        let all = fs::read(&log).unwrap();
+        // Of a traceback the end says what is wrong.
+        String::from_utf8_lossy(&all[all.len().saturating_sub(600)..]).into_owned()
+    };
+    match status {
+        None => return Err(format!("did not end: {}", said())),
+        Some(status) if status.code() == Some(CANNOT) => return Ok(false),
+        Some(status) if !status.success() => return Err(format!("{status}: {}", said())),
+        Some(_) => {}
+    }
+    check(world, step, &prefix, &home.join("got"), &out).map(|()| true)
+}
+
+fn command(world: &World, client: &Client, (signs, scheme): Way, prefix: &str, home: &Path) -> Command {
+    let mut command = Command::new(client.runner());
+    let path = std::env::join_paths(folders()).unwrap();
+    command
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(client.script))
+        .env_clear()
+        .envs([("PATH", path), ("HOME", home.into()), ("LANG", "C.UTF-8".into())])
+        .envs([("CA", world.authority.path()), ("SSL_CERT_FILE", world.authority.path())])
+        .envs([("SMALL", world.path("small")), ("LARGE", world.path("large")), ("OUT", home.join("got"))])
+        .envs([("ENDPOINT", &*world.endpoint(scheme)), ("PREFIX", prefix)])
+        .env("CLIENT", client.needed())
+        // A cloud's machine would be asked for keys otherwise.
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    match signs {
+        Signs::No => command.env("KEYS", "none"),
+        Signs::Yes => {
+            command.envs([("KEYS", "dummy"), ("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any")])
+        }
+    };
+    if client.needed() == Path::new(DEBIANS_AWS) {
+        // It runs by `env python3`, and its modules are Debian's.
+        command.env("PATH", "/usr/bin:/bin");
+    }
+    command
+}
+
+/// Whether the store, or the client, holds what it should.
+fn check(world: &World, step: Step, prefix: &str, got: &Path, out: &Path) -> Result<(), String> {
+    let holds = |key: &str, content: &[u8]| {
+        let stored = world.stored(&format!("{prefix}{key}"));
+        if stored.status() == 200 && stored.body == content {
+            return Ok(());
+        }
+        Err(format!("the store has {} with {} bytes", stored.status(), stored.body.len()))
+    };
+    match step {
+        Step::Get if fs::read(got).is_ok_and(|content| content == HELLO) => Ok(()),
+        Step::Get => Err("what was got is not the object".to_owned()),
+        Step::Put => holds("small", &world.small),
+        Step::Large => holds("large", &world.large),
+        Step::List => match keys_in(&fs::read_to_string(out).unwrap()).len() {
+            MANY => Ok(()),
+            other => Err(format!("{other} keys were listed")),
+        },
+        Step::Delete => match world.stored(&format!("{prefix}small")).status() {
+            404 if world.stored(&format!("{prefix}large")).status() == 200 => Ok(()),
+            404 => Err("the large one is gone as well, or never was".to_owned()),
+            other => Err(format!("the store still answers {other}")),
+        },
+    }
+}
+
+/// The keys in a list of any form: each has a name of its own at a line's end.
+fn keys_in(list: &str) -> BTreeSet<&str> {
+    let names = list.lines().filter_map(|line| line.trim_end().rsplit(['/', ' ', '\t']).next());
+    names.filter(|name| name.len() == 5 && name.starts_with('k')).collect()
+}

@@ -1,0 +1,15 @@
+# s3cmd, which cannot do without keys.
+set -eu
+host=${ENDPOINT#*://}
+case $ENDPOINT in https:*) tls=--ssl ;; *) tls=--no-ssl ;; esac
+ask() {
+    s3cmd --config=/dev/null --access_key=any --secret_key=any --region=us-east-1 --ca-certs="$CA" \
+        --host="$host" --host-bucket="$host" "$tls" --no-progress "$@"
+}
+case $1 in
+get) ask get --force s3://tmp/inbox/hello.txt "$OUT" ;;
+put) ask put "$SMALL" "s3://tmp/${PREFIX}small" ;;
+large) ask put "$LARGE" "s3://tmp/${PREFIX}large" ;;
+list) ask ls s3://tmp/inbox/many/ ;;
+delete) ask del "s3://tmp/${PREFIX}small" ;;
+esac

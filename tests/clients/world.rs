@@ -1,0 +1,82 @@
+//! What every client finds: some objects in its corner, the proxy over HTTP and over HTTPS, and two files to send.
+
+use crate::client::Scheme;
+use crate::support::http::Response;
+use crate::support::minio::Minio;
+use crate::support::proxy::Proxy;
+use crate::support::sigv4::direct;
+use crate::support::tls::terminate_tls;
+use crate::support::world::{config, corner, start};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tempfile::{NamedTempFile, TempDir};
+use tokio::runtime::Runtime;
+
+/// More than two pages of a list, as S3 pages them.
+pub(crate) const MANY: usize = 2501;
+
+pub(crate) const HELLO: &[u8] = b"hello, client\n";
+
+pub(crate) struct World {
+    pub(crate) minio: Minio,
+    pub(crate) proxy: Proxy,
+    pub(crate) authority: NamedTempFile,
+    pub(crate) folder: TempDir,
+    pub(crate) small: Vec<u8>,
+    pub(crate) large: Vec<u8>,
+    secure: SocketAddr,
+    /// Holds the terminator.
+    _runtime: Runtime,
+}
+
+impl World {
+    pub(crate) fn start() -> Self {
+        let minio = Minio::start();
+        let issuer = minio.seed_issuer();
+        minio.put("tmp/inbox/hello.txt", HELLO);
+        let all = corner("all", &[("tmp", "inbox/", "read,list,write,delete")]);
+        let proxy = start(&config(minio.address, minio.address, &[all], ""), &issuer);
+        let runtime = Runtime::new().unwrap();
+        let (secure, authority) = terminate_tls(&runtime, proxy.address("all"));
+        let folder = TempDir::new().unwrap();
+        let (small, large) = (b"a small one\n".to_vec(), large());
+        let world = Self { minio, proxy, authority, folder, small, large, secure, _runtime: runtime };
+        fs::write(world.path("small"), &world.small).unwrap();
+        fs::write(world.path("large"), &world.large).unwrap();
+        world.store_many();
+        world
+    }
+
+    fn store_many(&self) {
+        let many = self.path("many");
+        fs::create_dir(&many).unwrap();
+        for number in 0..MANY {
+            fs::write(many.join(format!("k{number:04}")), b"one of many").unwrap();
+        }
+        self.minio.mc(&["mirror", "--quiet", many.to_str().unwrap(), "local/tmp/inbox/many"]);
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn endpoint(&self, scheme: Scheme) -> String {
+        match scheme {
+            Scheme::Http => format!("http://{}", self.proxy.address("all")),
+            Scheme::Https => format!("https://{}", self.secure),
+        }
+    }
+
+    /// What the store itself holds.
+    pub(crate) fn stored(&self, key: &str) -> Response {
+        direct(&self.minio, &self.minio.root, "GET", &format!("/tmp/{key}"), &[], b"")
+    }
+}
+
+/// A little more than 64 MiB, no two MiB alike. Lines of text, since `DuckDB` writes nothing else.
+fn large() -> Vec<u8> {
+    let line = || std::iter::repeat_with(fastrand::alphanumeric).take(127).chain(['\n']).collect::<String>();
+    let block: String = std::iter::repeat_with(line).take(8192).collect();
+    (0..64).flat_map(|number| [format!("{number}\n"), block.clone()]).collect::<String>().into_bytes()
+}

@@ -1,0 +1,102 @@
+//! The clients of `tests/clients` that registries of packages have: installed into `target/tools`.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::{complain, tools::target_folder};
+
+/// What `go install` at a version cannot do everywhere, since it asks the module proxy for all versions besides.
+const S5CMD: &str = "module build\n\ngo 1.22\n\nrequire github.com/peak/s5cmd/v2 v2.3.0\n";
+
+/// Virtual environments with what is to be in each.
+const PYTHON: [(&str, &str); 2] =
+    [("clients", "requirements.txt"), ("clients-s3fs", "requirements-s3fs.txt")];
+
+/// Whether a run with these arguments for `cargo test` comes to the test of clients.
+pub(crate) fn are_tested(arguments: &[OsString]) -> bool {
+    let options: Vec<&str> = arguments
+        .iter()
+        .map_while(|argument| argument.to_str().filter(|argument| *argument != "--"))
+        .collect();
+    let names_others = ["--test", "--lib", "--bin", "--bins", "--doc", "--bench", "--benches", "--example"];
+    options.contains(&"clients") || !options.iter().any(|option| names_others.contains(option))
+}
+
+/// Installs what is not there yet. The test says what it misses, and whether that is a failure.
+pub(crate) fn set_up(workspace: &Path) {
+    let tools = target_folder(workspace).join("tools");
+    for (name, requirements) in PYTHON {
+        let requirements = workspace.join("tests/clients").join(requirements);
+        if let Err(error) = python(&tools.join(name), &requirements) {
+            complain(&format!("no clients in Python: {error}"));
+        }
+    }
+    if let Err(error) = s5cmd(&tools) {
+        complain(&format!("no s5cmd: {error}"));
+    }
+}
+
+/// Makes the environment anew where it is not the one of these requirements, whole.
+fn python(environment: &Path, requirements: &Path) -> Result<(), String> {
+    let wanted = fs::read(requirements).map_err(|error| format!("{}: {error}", requirements.display()))?;
+    let stamp = environment.join("installed");
+    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    complain(&format!("installing the clients of {} (a minute, once)", requirements.display()));
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
+    let mut pip = Command::new(environment.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+    run(pip.arg(requirements))?;
+    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
+}
+
+fn s5cmd(tools: &Path) -> Result<(), String> {
+    let place = tools.join("s5cmd");
+    if place.is_file() {
+        return Ok(());
+    }
+    complain("building s5cmd (half a minute, once)");
+    let folder = tools.join(format!("build-s5cmd-{}", std::process::id()));
+    let failed = |error| format!("{}: {error}", folder.display());
+    fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join("go.mod"), S5CMD)).map_err(failed)?;
+    let mut go = Command::new("go");
+    go.args(["build", "-mod=mod", "-o", "s5cmd", "github.com/peak/s5cmd/v2"]).current_dir(&folder);
+    let built = run(go.env("GO111MODULE", "on").env("GOWORK", "off"))
+        .and_then(|()| fs::rename(folder.join("s5cmd"), &place).map_err(failed));
+    let _left_over = fs::remove_dir_all(&folder);
+    built
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let program = command.get_program().display().to_string();
+    let status =
+        command.stdin(Stdio::null()).status().map_err(|error| format!("cannot start {program}: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("{program} ended with {status}; its own words are above"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_installed_where_they_are_tested() {
+        for (line, expected) in [
+            ("", true),
+            ("--test clients", true),
+            ("-- --nocapture", true),
+            ("--test suite", false),
+            ("--lib -- clients", false),
+        ] {
+            let arguments: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            assert_eq!(are_tested(&arguments), expected, "{line}");
+        }
+    }
+}
