@@ -9,6 +9,9 @@ use memchr::{memchr, memchr_iter};
 /// Most field lines that any peer is allowed; [`HeadLimits::fields`] may be less.
 const MAX_FIELDS: usize = 256;
 
+/// The same words for all that is wrong with a line's end: which of it shows first depends on what has arrived.
+const LINE_END: &str = "a line does not end in CRLF, or holds a bare CR or LF";
+
 /// As many as nearly all heads have at most.
 const FEW_FIELDS: usize = 32;
 
@@ -50,10 +53,10 @@ impl HeadScan {
             let end = self.seen + at;
             let line = buf.get(self.line..end).unwrap_or_default();
             let Some(line) = line.strip_suffix(b"\r") else {
-                return Err(Malformed::message("a line ends in LF without CR: lines end in CRLF"));
+                return Err(Malformed::message(LINE_END));
             };
             if memchr(b'\r', line).is_some() {
-                return Err(Malformed::message("a line holds a bare CR"));
+                return Err(Malformed::message(LINE_END));
             }
             (self.line, self.seen) = (end + 1, end + 1);
             if !line.is_empty() {
@@ -71,7 +74,7 @@ impl HeadScan {
         // A bare CR shows before its line ends, which it may never do.
         let new = buf.get(self.seen.saturating_sub(1).max(self.line)..).unwrap_or_default();
         if memchr(b'\r', new).is_some_and(|at| at + 1 < new.len()) {
-            return Err(Malformed::message("a line holds a bare CR"));
+            return Err(Malformed::message(LINE_END));
         }
         self.seen = buf.len();
         within(buf.len().saturating_sub(self.start), limits).map(|()| None)
