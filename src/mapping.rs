@@ -10,6 +10,7 @@ use crate::rewrite::{Names, Rewriter};
 use crate::scope::{IndexName, Right, Rights, Scope, check_key, check_segments};
 use crate::target::{BadTarget, CopySource, Query, Resource, decode_path};
 use crate::upload_id::check_upload_id;
+use aws_smithy_types::base64;
 use http::{HeaderMap, Method, header};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -188,6 +189,9 @@ impl Mapping {
         if let Some(view) = view {
             view.bring_inward(spec.operation, &mut query).map_err(bad_target)?;
         }
+        if spec.operation.lists() {
+            check_position(&query)?;
+        }
         let max_size = self.check_scope(spec, &resource, &query, view)?;
         if let Some((source, view)) = &copy_source {
             self.check_copy_source(source, *view)?;
@@ -334,6 +338,20 @@ fn locate<'r>(path: Cow<'r, str>, view: Option<&Arc<View>>) -> Result<Resource<'
     let key = view.inward(rest);
     check_key(&key).map_err(BadTarget)?;
     Ok(Resource::Object(bucket, Cow::Owned(key)))
+}
+
+/// MinIO keeps notes of its own in a list's position, between brackets, and fails inside where the second is missing.
+fn check_position(query: &Query<'_>) -> Result<(), Refusal> {
+    let is_open = |text: &str| {
+        text.find("[minio_cache").and_then(|at| text.get(at..)).is_some_and(|note| !note.contains(']'))
+    };
+    let token = query.get("continuation-token").and_then(|token| base64::decode(token).ok());
+    let token = token.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let positions = ["marker", "start-after", "key-marker"].into_iter().filter_map(|name| query.get(name));
+    if positions.chain(token.as_deref()).any(is_open) {
+        return Err(bad_target(BadTarget("the list's position has an open bracket that MinIO cannot read")));
+    }
+    Ok(())
 }
 
 /// The key, or the beginning of keys, that must lie in a scope; `None` where the bucket alone is asked about.

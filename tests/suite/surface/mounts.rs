@@ -274,3 +274,35 @@ fn every_operation_works_below_a_mount_and_hides_what_is_behind() {
     assert_eq!((buckets("pub"), buckets("plain")), (vec!["pub".to_owned()], vec![BUCKET.to_owned()]));
     assert_eq!(buckets("deep"), [""; 0]);
 }
+
+/// Lists for people and index pages speak in the client's terms too, over as many keys as there are.
+#[test]
+fn lists_for_people_hide_what_is_behind_a_mount() {
+    let world = world();
+    let mut connection = Connection::open(world.proxy.address("root")).unwrap();
+    for number in 0..1203 {
+        let put = connection.request("PUT", &format!("/folder/k{number:04}"), &[], b"x").unwrap();
+        assert_eq!(put.status(), 200, "{}", put.text());
+    }
+    assert_eq!(connection.request("PUT", "/hello.txt", &[], b"hello").unwrap().status(), 200);
+    for (corner, root) in [("root", "/"), ("pub", "/pub/"), ("deep", "/a/b/")] {
+        for form in ["text/html", "application/json", "text/plain"] {
+            let top = world.ask(corner, "GET", root, &[("Accept", form)], b"");
+            assert_eq!(top.status(), 200, "{corner} {form}: {}", top.text());
+            assert!(top.text().contains("folder") && top.text().contains("hello.txt"), "{}", top.text());
+            assert_hidden(&format!("{corner} {form}"), &top);
+            let folder = world.ask(corner, "GET", &format!("{root}folder/"), &[("Accept", form)], b"");
+            assert_hidden(&format!("{corner} {form} folder"), &folder);
+            // JSON and text are whole; a page of HTML has a thousand names and a link to the rest.
+            let names = folder.text().matches("k1202").count();
+            assert_eq!(names == 0, form == "text/html", "{corner} {form}");
+            let nothing = world.ask(corner, "GET", &format!("{root}nothing/"), &[("Accept", form)], b"");
+            assert_eq!(nothing.status(), 404, "{corner} {form}: {}", nothing.text());
+            assert_hidden(&format!("{corner} {form} nothing"), &nothing);
+        }
+        let next =
+            world.ask(corner, "GET", &format!("{root}folder/?after=k0999"), &[("Accept", "text/html")], b"");
+        assert!(next.text().contains("k1202") && !next.text().contains("k0999<"), "{}", next.text());
+        assert_hidden("the next page", &next);
+    }
+}
