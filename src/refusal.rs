@@ -29,6 +29,8 @@ pub enum Rule {
     Expectation,
     /// The head is too long, or has too many fields.
     HeaderTooLarge,
+    /// The request line alone is too long.
+    TargetTooLong,
     /// The head did not arrive in time.
     RequestTimeout,
     /// Host is missing or not one host.
@@ -95,7 +97,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::NoMapping,
         Self::OutsideScope,
         Self::RightNotGranted,
@@ -106,6 +108,7 @@ impl Rule {
         Self::TransferCoding,
         Self::Expectation,
         Self::HeaderTooLarge,
+        Self::TargetTooLong,
         Self::RequestTimeout,
         Self::BadHost,
         Self::ForeignHost,
@@ -189,6 +192,7 @@ impl Rule {
             }
             Self::TransferCoding => ("transfer-coding", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
             Self::Expectation => ("expectation", StatusCode::EXPECTATION_FAILED, "InvalidRequest"),
+            Self::TargetTooLong => ("target-too-long", StatusCode::URI_TOO_LONG, "KeyTooLongError"),
             Self::HeaderTooLarge => (
                 "header-too-large",
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

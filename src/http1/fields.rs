@@ -58,12 +58,17 @@ impl HeadScan {
             if memchr(b'\r', line).is_some() {
                 return Err(Malformed::message(LINE_END));
             }
+            let is_first = self.line == self.start && !line.is_empty();
             (self.line, self.seen) = (end + 1, end + 1);
+            if is_first {
+                within(line.len(), limits, Rule::TargetTooLong)?;
+            }
             if !line.is_empty() {
                 continue;
             }
             if end + 1 - self.start > 2 {
-                return within(end + 1 - self.start, limits).map(|()| Some((self.start, end + 1)));
+                let length = end + 1 - self.start;
+                return within(length, limits, Rule::HeaderTooLarge).map(|()| Some((self.start, end + 1)));
             }
             self.start = end + 1;
             self.empty += 1;
@@ -77,15 +82,19 @@ impl HeadScan {
             return Err(Malformed::message(LINE_END));
         }
         self.seen = buf.len();
-        within(buf.len().saturating_sub(self.start), limits).map(|()| None)
+        let rule = if self.line == self.start { Rule::TargetTooLong } else { Rule::HeaderTooLarge };
+        // What ends a line is not part of it.
+        let length = buf.len().saturating_sub(self.start);
+        let length = if self.line == self.start { length.saturating_sub(1) } else { length };
+        within(length, limits, rule).map(|()| None)
     }
 }
 
-fn within(length: usize, limits: HeadLimits) -> Result<(), Malformed> {
+fn within(length: usize, limits: HeadLimits, rule: Rule) -> Result<(), Malformed> {
     if length <= limits.bytes {
         return Ok(());
     }
-    Err(Malformed::new(Rule::HeaderTooLarge, "the request's target and headers together are too long"))
+    Err(Malformed::new(rule, "the request's target and headers together are too long"))
 }
 
 /// Reads field lines up to the empty line at their end, and of those the ones that `keep` names. Every line is known to
@@ -175,7 +184,9 @@ mod tests {
         ] {
             assert_eq!(find(bad), Err(Rule::MalformedRequest), "{}", bad.escape_ascii());
         }
-        assert_eq!(find(&[b'a'; 65]), Err(Rule::HeaderTooLarge));
+        assert_eq!(find(&[b'a'; 66]), Err(Rule::TargetTooLong));
+        assert_eq!(find(&[&[b'a'; 65], &b"\r\nA: b\r\n\r\n"[..]].concat()), Err(Rule::TargetTooLong));
+        assert_eq!(find(&[b"GET / HTTP/1.1\r\nA: ", &[b'a'; 65][..]].concat()), Err(Rule::HeaderTooLarge));
     }
 
     #[test]

@@ -18,7 +18,7 @@ impl Case {
 }
 
 /// Answers after which nobody knows where the next request would begin.
-pub(super) const CLOSING: [u16; 4] = [408, 417, 431, 505];
+pub(super) const CLOSING: [u16; 5] = [408, 414, 417, 431, 505];
 
 const GET_A: &str = "GET /tmp/media/a []";
 const PUT_A: &str = "PUT /tmp/media/a [hello]";
@@ -139,7 +139,7 @@ fn targets() -> Vec<Case> {
     }
     cases.push(refused("a control character", get("/tmp/media/a\u{1}"), 400));
     cases.push(refused("not UTF-8", b"GET /tmp/media/\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", 400));
-    cases.push(refused("64 KiB", get(&format!("/tmp/media/{}", "a".repeat(64 * 1024))), 431));
+    cases.push(refused("64 KiB", get(&format!("/tmp/media/{}", "a".repeat(64 * 1024))), 414));
     cases
 }
 
