@@ -2,7 +2,7 @@
 //! how many bodies without a length are held.
 
 use crate::limits::Limits;
-use crate::multipart::PART_SIZE;
+use crate::limits::PART_SIZE;
 use crate::refusal::{Refusal, Rule};
 use std::num::NonZeroU32;
 use std::sync::Arc;

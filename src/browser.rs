@@ -5,7 +5,6 @@
 //! browser itself says when a request comes from another site (Fetch Metadata, <https://www.w3.org/TR/fetch-metadata/>).
 
 use crate::client::Client;
-use crate::config::Listener;
 use crate::http1::Host;
 use crate::refusal::{Refusal, Rule};
 use http::header::{HOST, ORIGIN};
@@ -19,9 +18,9 @@ pub struct AllowedHosts {
 }
 
 impl AllowedHosts {
-    /// Those of a listener.
-    pub fn of(listener: &Listener) -> Self {
-        Self { hosts: listener.hosts.clone(), domain: listener.domain.clone() }
+    /// These names, and the domain with the buckets below it; all in lower case.
+    pub fn new(hosts: Vec<Box<str>>, domain: Option<Box<str>>) -> Self {
+        Self { hosts, domain }
     }
 
     /// No host.

@@ -3,6 +3,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+/// The size of the first parts, and what a body of unknown length may take of memory: 8 MiB.
+pub const PART_SIZE: u64 = 8 * 1024 * 1024;
+
 /// The limits of a proxy, each with its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

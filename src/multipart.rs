@@ -28,8 +28,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use upload::MultipartUpload;
 
+pub use crate::limits::PART_SIZE;
 pub use budget::Budget;
-pub use plan::{MAX_PARTS, PART_SIZE, part_size};
+pub use plan::{MAX_PARTS, part_size};
 
 /// The most of a part of unknown length that is held until it is whole; S3's own parts may have 5 GiB.
 const MAX_HELD_PART: u64 = 64 * 1024 * 1024;

@@ -3,7 +3,7 @@
 use super::reader::{Reader, Table};
 use super::value::parse_size;
 use crate::limits::Limits;
-use crate::multipart::PART_SIZE;
+use crate::limits::PART_SIZE;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::time::Duration;

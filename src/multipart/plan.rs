@@ -1,7 +1,7 @@
 //! How large the parts of an object of unknown length are.
 
-/// The size of the first parts, and what a body of unknown length may take of memory: 8 MiB.
-pub const PART_SIZE: u64 = 8 * 1024 * 1024;
+use crate::limits::PART_SIZE;
+
 /// Most parts of an object.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 pub const MAX_PARTS: u32 = 10_000;

@@ -168,8 +168,10 @@ fn generation(
             *place = Some(listener.clone());
         }
     }
-    let hosts =
-        |listener: &Option<Listener>| listener.as_ref().map_or(AllowedHosts::none(), AllowedHosts::of);
+    let hosts = |listener: &Option<Listener>| match listener {
+        Some(listener) => AllowedHosts::new(listener.hosts.clone(), listener.domain.clone()),
+        None => AllowedHosts::none(),
+    };
     Generation {
         mappings,
         states,
