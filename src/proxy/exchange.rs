@@ -15,7 +15,7 @@ use crate::s3_error;
 use crate::session::Session;
 use crate::session_table::Slot;
 use crate::upstream::{Download, SendError};
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use http_body::Body;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -62,7 +62,9 @@ impl Proxy {
                     if verdict == Verdict::NodeNotReady {
                         self.pool.report(choice, Outcome::Failed);
                     }
-                    if upload.has_begun() || !self.pool.leave(choice, &mut attempts) {
+                    let reads = matches!(*outgoing.method(), Method::GET | Method::HEAD);
+                    let again = !upload.has_begun() && (reads || verdict == Verdict::NodeNotReady);
+                    if !again || !self.pool.leave(choice, &mut attempts) {
                         return Ok(answer);
                     }
                     continue;

@@ -54,7 +54,11 @@ fn breaks() -> Vec<Step> {
 }
 
 fn starting() -> Vec<Step> {
-    let error = "<Error><Code>XMinioServerNotInitialized</Code></Error>";
+    unavailable("XMinioServerNotInitialized")
+}
+
+fn unavailable(code: &str) -> Vec<Step> {
+    let error = format!("<Error><Code>{code}</Code></Error>");
     answers(
         format!(
             "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 60\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{error}",
@@ -116,6 +120,15 @@ fn a_node_that_is_still_starting_is_left_for_another() {
         assert_eq!(nodes.see(ASKS[0]), "503 XMinioServerNotInitialized");
         assert_eq!(nodes.requests().iter().sum::<usize>(), scripts.len().min(3));
     }
+}
+
+/// A node whose quorum is gone for a moment: a read is sent to another, a write is not, and the node stays.
+#[test]
+fn what_one_node_cannot_read_is_read_from_another() {
+    let nodes = Several::start(&[unavailable("SlowDownRead"), good()]);
+    assert_eq!(at_the_first(&nodes, ask("get", "GET", "/tmp/inbox/a", 0)), "200");
+    assert_eq!(at_the_first(&nodes, ask("delete", "DELETE", "/tmp/inbox/a", 0)), "503 SlowDownRead");
+    assert_eq!(nodes.ejections(0), 0);
 }
 
 #[test]
