@@ -19,6 +19,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::response::Parts;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 /// The most that is read of an answer of the store.
@@ -67,15 +68,7 @@ impl MultipartUpload<'_> {
         part: Part,
         source: Source<B>,
     ) -> Result<FromStore, Stop> {
-        let open = self.proxy.buffers().open();
-        let create = self.outgoing.create_upload(self.algorithm);
-        let (_, answer) = self.ask(&create, Held::Held(Bytes::new()), 0).await?;
-        let id = upload_id(&answer).ok_or_else(|| {
-            Refusal::new(Rule::Upstream, "the store's answer does not name the upload it created")
-        })?;
-        let (proxy, slot) = (self.proxy.clone(), Arc::clone(self.slot));
-        let (outgoing, record) = (self.outgoing.abort_upload(&id), self.record.aside());
-        let abort = AbortOnDrop(Some(Abort { proxy, slot, outgoing, record, _open: open }));
+        let (id, abort) = self.create().await?;
         let budget = self.proxy.buffers();
         let filled = tokio::select! {
             filled = self.fill(&id, part, source) => filled,
@@ -92,6 +85,34 @@ impl MultipartUpload<'_> {
                 Err(stop)
             }
         }
+    }
+
+    /// Creates the upload in a task of its own: should the client vanish meanwhile, what the store creates all the same
+    /// is aborted.
+    async fn create(&mut self) -> Result<(String, AbortOnDrop), Stop> {
+        let open = self.proxy.buffers().open();
+        let create = self.outgoing.create_upload(self.algorithm);
+        let (proxy, slot, mut record) = (self.proxy.clone(), Arc::clone(self.slot), self.record.aside());
+        let (created, coming) = oneshot::channel();
+        tokio::task::spawn_local(async move {
+            let asked = ask(&proxy, &slot, &mut record, &create, Held::Held(Bytes::new()), 0).await;
+            let note = record.noted().map(str::to_owned);
+            let upload = asked.and_then(|(_, answer)| {
+                let id = upload_id(&answer).ok_or_else(|| {
+                    Refusal::new(Rule::Upstream, "the store's answer does not name the upload it created")
+                })?;
+                let outgoing = create.abort_upload(&id);
+                Ok((id, AbortOnDrop(Some(Abort { proxy, slot, outgoing, record, _open: open }))))
+            });
+            // Where nobody takes it any more, it is dropped here.
+            let _ = created.send((upload, note));
+        });
+        let (upload, note) =
+            coming.await.map_err(|_| Refusal::new(Rule::Internal, "the upload could not be created"))?;
+        if let Some(note) = note {
+            self.record.note(&note);
+        }
+        upload
     }
 
     /// Sends part after part and completes the upload.
@@ -144,29 +165,40 @@ impl MultipartUpload<'_> {
         Ok(FromStore::Read(head, Bytes::new()))
     }
 
-    /// Sends a request and reads the answer; an answer that is no success is an end.
     async fn ask(
         &mut self,
         outgoing: &Outgoing,
         content: Held,
         length: u64,
     ) -> Result<(Parts, String), Stop> {
-        let limits = self.proxy.limits();
-        let upload = Upload::of(content, length);
-        let answer = match self.proxy.exchange(outgoing, &upload, self.slot, self.record).await? {
-            FromStore::Streaming(answer) => answer,
-            read @ FromStore::Read(..) => return Err(Stop::Answered(read)),
-        };
-        let (head, body) = answer.into_parts();
-        let body = read_whole(body, MAX_ANSWER, limits.response_timeout).await.map_err(|error| {
-            self.record.note(&error);
-            Refusal::new(Rule::Upstream, "the store's answer broke off")
-        })?;
-        if !head.status.is_success() {
-            return Err(Stop::Answered(FromStore::Read(head, body)));
-        }
-        Ok((head, String::from_utf8_lossy(&body).into_owned()))
+        ask(self.proxy, self.slot, self.record, outgoing, content, length).await
     }
+}
+
+/// Sends a request and reads the answer; an answer that is no success is an end.
+async fn ask(
+    proxy: &Proxy,
+    slot: &Arc<Slot>,
+    record: &mut AccessRecord,
+    outgoing: &Outgoing,
+    content: Held,
+    length: u64,
+) -> Result<(Parts, String), Stop> {
+    let limits = proxy.limits();
+    let upload = Upload::of(content, length);
+    let answer = match proxy.exchange(outgoing, &upload, slot, record).await? {
+        FromStore::Streaming(answer) => answer,
+        read @ FromStore::Read(..) => return Err(Stop::Answered(read)),
+    };
+    let (head, body) = answer.into_parts();
+    let body = read_whole(body, MAX_ANSWER, limits.response_timeout).await.map_err(|error| {
+        record.note(&error);
+        Refusal::new(Rule::Upstream, "the store's answer broke off")
+    })?;
+    if !head.status.is_success() {
+        return Err(Stop::Answered(FromStore::Read(head, body)));
+    }
+    Ok((head, String::from_utf8_lossy(&body).into_owned()))
 }
 
 /// Makes of the answer to a completion the answer to a PUT: what its document says, as headers.

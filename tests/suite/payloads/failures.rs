@@ -99,6 +99,8 @@ fn a_body_that_turns_out_too_large() {
 struct Scripted {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
+    /// Whoever locks it holds the next answer back.
+    answers: Arc<Mutex<std::vec::IntoIter<(u16, String)>>>,
 }
 
 impl Scripted {
@@ -109,14 +111,14 @@ impl Scripted {
         let answers: Vec<(u16, String)> =
             answers.iter().map(|(status, body)| (*status, (*body).to_owned())).collect();
         let answers = Arc::new(Mutex::new(answers.into_iter()));
-        let noted = Arc::clone(&asked);
+        let (noted, held) = (Arc::clone(&asked), Arc::clone(&answers));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (answers, noted) = (Arc::clone(&answers), Arc::clone(&noted));
                 thread::spawn(move || serve(stream.unwrap(), &answers, &noted));
             }
         });
-        Self { address, asked }
+        Self { address, asked, answers: held }
     }
 
     fn asked(&self) -> Vec<String> {
@@ -197,4 +199,26 @@ fn whatever_the_store_fails_at_the_upload_is_aborted() {
         assert_eq!(outcome(&answer), expected, "{answers:?}");
         assert_eq!(store.asked(), asked, "{answers:?}");
     }
+}
+
+/// The client's request ends while the store creates the upload: what is created all the same is aborted.
+#[test]
+fn an_upload_created_for_nobody_is_aborted() {
+    let created = "<InitiateMultipartUploadResult><UploadId>i/d</UploadId></InitiateMultipartUploadResult>";
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{SESSION}", SESSION.len());
+    let sts = Recorder::start(answer.as_bytes());
+    let store = Scripted::start(&[(200, created), (204, "")]);
+    let limits = "[limits]\nrequest_timeout = \"1s\"\n";
+    let config = config(store.address, sts.address(), &[corner("all", ALL)], limits);
+    let proxy = world::start(&config, &Keys::random("issuer"));
+    let mut connection = Connection::open(proxy.address("all")).unwrap();
+    let held = store.answers.lock().unwrap();
+    let wire = chunked(&content(PART + 1));
+    connection.send(&request_bytes("PUT", "/tmp/inbox/a", &[ENDLESS], &wire)).unwrap();
+    let asked = ["POST /tmp/inbox/a?uploads=", "DELETE /tmp/inbox/a?uploadId=i%2Fd"];
+    assert!(wait_for(|| (store.asked() == asked[..1]).then_some(())).is_some());
+    // The proxy ends what takes too long.
+    let _ended = connection.read_to_end();
+    drop(held);
+    assert!(wait_for(|| (store.asked() == asked).then_some(())).is_some(), "{:?}", store.asked());
 }
