@@ -41,7 +41,7 @@ enum Stop {
     /// Something is wrong with the body, or the store cannot be asked.
     Refused(Refusal),
     /// The store said no, in its words.
-    Answered(FromStore),
+    Answered(Box<FromStore>),
 }
 
 impl From<Refusal> for Stop {
@@ -58,7 +58,8 @@ impl MultipartUpload<'_> {
         source: Source<B>,
     ) -> Result<FromStore, Refusal> {
         match self.create_and_fill(part, source).await {
-            Ok(done) | Err(Stop::Answered(done)) => Ok(done),
+            Ok(done) => Ok(done),
+            Err(Stop::Answered(done)) => Ok(*done),
             Err(Stop::Refused(refusal)) => Err(refusal),
         }
     }
@@ -159,7 +160,7 @@ impl MultipartUpload<'_> {
         let (mut head, answer) = self.ask(&outgoing, Held::Held(body), length).await?;
         head.status = completed_status(head.status, &answer);
         if !head.status.is_success() {
-            return Err(Stop::Answered(FromStore::Read(head, Bytes::from(answer))));
+            return Err(Stop::Answered(Box::new(FromStore::Read(head, Bytes::from(answer)))));
         }
         as_of_a_put(&mut head, &answer);
         Ok(FromStore::Read(head, Bytes::new()))
@@ -188,7 +189,7 @@ async fn ask(
     let upload = Upload::of(content, length);
     let answer = match proxy.exchange(outgoing, &upload, slot, record).await? {
         FromStore::Streaming(answer) => answer,
-        read @ FromStore::Read(..) => return Err(Stop::Answered(read)),
+        read @ FromStore::Read(..) => return Err(Stop::Answered(Box::new(read))),
     };
     let (head, body) = answer.into_parts();
     let body = read_whole(body, MAX_ANSWER, limits.response_timeout).await.map_err(|error| {
@@ -196,7 +197,7 @@ async fn ask(
         Refusal::new(Rule::Upstream, "the store's answer broke off")
     })?;
     if !head.status.is_success() {
-        return Err(Stop::Answered(FromStore::Read(head, body)));
+        return Err(Stop::Answered(Box::new(FromStore::Read(head, body))));
     }
     Ok((head, String::from_utf8_lossy(&body).into_owned()))
 }
