@@ -77,12 +77,14 @@ fn measure(proxy: Proxy, noise: &Noise, minutes: u64) -> Result<Summary, String>
     Ok(Summary { minutes, large, load, took, memory, sessions, exit, warnings: warnings(&stderr) })
 }
 
-/// The README's set-up, with the objects that the load reads.
+/// The README's set-up, with the objects that the load reads, and one that keeps the folder of the writers: MinIO
+/// refuses a PUT with AccessDenied, to direct clients too, if its folder loses its last object at that moment.
 fn set_up(minio: &Minio, noise: &Noise) -> Keys {
     let issuer = minio.seed_issuer();
     for size in load::SIZES {
         minio.put(&format!("tmp/media/{size}"), &noise.bytes(size, size));
     }
+    minio.put("tmp/inbox/kept", b"");
     issuer
 }
 
