@@ -11,9 +11,9 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 /// The time in which multipart uploads that were given up are aborted before the end.
@@ -109,8 +109,8 @@ fn run(
     shared: Arc<Shared>,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<Ended> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, async move {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    runtime.block_on(async move {
         let (open, mut all_closed) = mpsc::channel::<()>(1);
         let current = Current::new(Arc::clone(&shared))?;
         let context = Context { current, shared, stopping: stopping.clone(), open };
