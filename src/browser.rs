@@ -7,8 +7,10 @@
 use crate::client::Client;
 use crate::http1::Host;
 use crate::refusal::{Refusal, Rule};
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, Method};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The hosts that a listener answers to besides addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,10 +84,7 @@ pub fn check(
 
 /// Browsers ask before they send PUT or DELETE for another site (CORS, which is off here), but send forms unasked.
 fn is_cross_site(method: &Method, headers: &HeaderMap) -> bool {
-    if headers
-        .get_all("sec-fetch-site")
-        .iter()
-        .any(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site"))
+    if headers.get_all(SEC_FETCH_SITE).iter().any(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site"))
     {
         return true;
     }

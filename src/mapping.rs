@@ -11,10 +11,13 @@ use crate::scope::{IndexName, Right, Rights, Scope, check_key, check_segments};
 use crate::target::{BadTarget, CopySource, Query, Resource, decode_path};
 use crate::upload_id::check_upload_id;
 use aws_smithy_types::base64;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, Method, header};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What names the source of a copy.
+pub const X_AMZ_COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 
 /// When a mapping's session is minted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -307,7 +310,7 @@ impl Mapping {
         &self,
         headers: &'r HeaderMap,
     ) -> Result<Option<Located<'_, CopySource<'r>>>, Refusal> {
-        let mut values = headers.get_all("x-amz-copy-source").iter();
+        let mut values = headers.get_all(X_AMZ_COPY_SOURCE).iter();
         let Some(value) = values.next() else { return Ok(None) };
         let bad = |why| Refusal::new(Rule::BadHeader, why);
         if values.next().is_some() {

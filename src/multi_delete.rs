@@ -8,7 +8,7 @@ mod document;
 use crate::body::{BoxError, Upload, read_whole};
 use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::mapping::{Grant, Mapping};
-use crate::payload::{Payload, broken_body, checksum_mismatch};
+use crate::payload::{Payload, X_AMZ_CONTENT_SHA256, broken_body, checksum_mismatch};
 use crate::refusal::{Refusal, Rule};
 use crate::s3_error::xml_text;
 use bytes::Bytes;
@@ -63,7 +63,7 @@ fn verify(headers: &HeaderMap, document: &[u8]) -> Result<(), Refusal> {
         }
     }
     // Words such as UNSIGNED-PAYLOAD say nothing.
-    let hash = headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes);
+    let hash = headers.get(X_AMZ_CONTENT_SHA256).map(HeaderValue::as_bytes);
     match hash.and_then(|hash| Checksum::parse_sha256_hex(hash).ok()) {
         Some(given) => compare(&given, document),
         None => Ok(()),

@@ -212,17 +212,17 @@ impl Spec {
             Resource::Object(..) => Shape::Object,
         };
         let verb = Verb::of(method).ok_or(Unknown::Operation)?;
-        let declined = Declined::find(verb, shape, query);
+        let declined = || Declined::find(verb, shape, query);
         let spec = TABLE
             .iter()
             .filter(|row| row.method == verb && row.shape == shape && row.copies == copies)
             .filter(|row| row.selects.iter().all(|select| selected(select, query)))
             .max_by_key(|row| row.selects.len())
-            .ok_or_else(|| declined.map_or(Unknown::Operation, Unknown::Declined))?;
-        match (query.names().find(|name| !spec.knows(name)), declined) {
-            (None, _) => Ok(spec),
-            (Some(name), Some(row)) if row.selects.contains(&name) => Err(Unknown::Declined(row)),
-            (Some(name), _) => Err(Unknown::Query(name.to_owned())),
+            .ok_or_else(|| declined().map_or(Unknown::Operation, Unknown::Declined))?;
+        let Some(name) = query.names().find(|name| !spec.knows(name)) else { return Ok(spec) };
+        match declined() {
+            Some(row) if row.selects.contains(&name) => Err(Unknown::Declined(row)),
+            _ => Err(Unknown::Query(name.to_owned())),
         }
     }
 
@@ -257,6 +257,9 @@ impl Spec {
 }
 
 fn selected(select: &str, query: &Query<'_>) -> bool {
+    if query.is_empty() {
+        return false;
+    }
     match select.split_once('=') {
         Some((name, value)) => query.get(name) == Some(value),
         None => query.has(select),

@@ -5,7 +5,7 @@ mod derived;
 pub use derived::MAX_OBJECT;
 
 use crate::checksum::{Algorithm, Hasher};
-use crate::mapping::Grant;
+use crate::mapping::{Grant, X_AMZ_COPY_SOURCE};
 use crate::operation::headers::is_known;
 use crate::operation::{Headers, Operation, Spec};
 use crate::payload::Payload;
@@ -57,7 +57,7 @@ impl Outgoing {
             let value = HeaderValue::from_str(&source).map_err(|_| {
                 Refusal::new(Rule::BadHeader, "x-amz-copy-source cannot be written as a header")
             })?;
-            passed.push((HeaderName::from_static("x-amz-copy-source"), value));
+            passed.push((X_AMZ_COPY_SOURCE, value));
         }
         check_metadata(&passed)?;
         payload.amend(&mut passed);

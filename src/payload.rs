@@ -30,6 +30,8 @@ const STREAMING: [&str; 5] = [
     "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
 ];
 const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
+/// The hash that a client gives of its body.
+pub const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 
 /// A request body as it will be passed on.
@@ -235,7 +237,7 @@ fn trailer(headers: &HeaderMap) -> Result<Option<Algorithm>, Refusal> {
 
 /// The hash a client gave is signed, so that the store verifies the body against it.
 fn client_sha256(headers: &HeaderMap) -> Option<HeaderValue> {
-    let value = headers.get("x-amz-content-sha256")?;
+    let value = headers.get(X_AMZ_CONTENT_SHA256)?;
     Checksum::parse_sha256_hex(value.as_bytes()).ok()?;
     HeaderValue::from_bytes(&value.as_bytes().to_ascii_lowercase()).ok()
 }

@@ -84,10 +84,7 @@ fn a_copys_source_is_seen_from_the_same_place() {
     let inbox = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/\"\nallow = [\"write\"]\n";
     let mapping = Config::parse(&format!("{EXAMPLE}{mounted}{inbox}"), &Fake).unwrap().mappings.remove(0);
     let copy = |source: &'static str| {
-        let headers = HeaderMap::from_iter([(
-            http::HeaderName::from_static("x-amz-copy-source"),
-            HeaderValue::from_static(source),
-        )]);
+        let headers = HeaderMap::from_iter([(X_AMZ_COPY_SOURCE, HeaderValue::from_static(source))]);
         let granted = mapping.grant(&Method::PUT, "/tmp/inbox/a", None, &headers);
         granted.map(|grant| grant.copy_source()).map_err(|refusal| refusal.rule)
     };
