@@ -8,7 +8,7 @@ use crate::body::{BoxError, Upload};
 use crate::browser::{self, AllowedHosts};
 use crate::client::Client;
 use crate::generation::{Generation, MappingState, Shared};
-use crate::http1::Malformed;
+use crate::http1::{self, Malformed};
 use crate::limits::Limits;
 use crate::list_buckets;
 use crate::listing::Plan;
@@ -45,14 +45,14 @@ pub struct Proxy {
 }
 
 /// The response to a client.
-pub type Answer = Response<AnswerBody>;
+pub type Answer = http1::Answer<AnswerBody>;
 
 /// Its body.
 pub type AnswerBody = ResponseBody<Download>;
 
 /// A store's answer, read as far as it had to be; or what stands in its place.
 pub(crate) enum FromStore {
-    Streaming(Response<Download>),
+    Streaming(http1::Answer<Download>),
     Read(http::response::Parts, Bytes),
 }
 
@@ -74,7 +74,7 @@ impl Given {
 impl FromStore {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Streaming(answer) => answer.status(),
+            Self::Streaming(answer) => answer.status,
             Self::Read(parts, _) => parts.status,
         }
     }

@@ -2,14 +2,15 @@
 
 use crate::access::AccessRecord;
 use crate::body::BoxError;
+use crate::http1::{Answer, Fields};
 use crate::listing::Pages;
 use crate::refusal::{RULE_HEADER, Refusal};
 use crate::representation::Representation;
 use crate::representation::error::ErrorDocument;
 use crate::rewrite::{Rewriter, Rewritten};
 use bytes::Bytes;
-use http::Response;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -39,60 +40,43 @@ pub enum Made {
     Pages(Pages),
 }
 
-/// Keeps of a store's headers what S3 clients know. What is left out says who the store is, grants other origins
-/// access, or belongs to the connection.
-pub fn strip(headers: &mut HeaderMap) {
-    let strange: Vec<HeaderName> = headers.keys().filter(|name| !is_known(name.as_str())).cloned().collect();
-    for name in strange {
-        headers.remove(name);
-    }
-}
+/// Where MinIO says what was wrong with a request whose answer has no body. It is read here and not passed on.
+pub const ERROR_CODE: &str = "x-minio-error-code";
 
-/// Whether a header is looked at at all, in whatever case its name is written: the rest need not be read.
+/// Whether a header of the store's is read at all, in whatever case its name is written: what S3 clients know. What is
+/// left out says who the store is, grants other origins access, or belongs to the connection.
 pub fn is_wanted(name: &str) -> bool {
-    if name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-")) {
-        return true;
-    }
-    let mut lower = [0; 24];
-    let Some(lower) = lower.get_mut(..name.len()) else { return false };
-    lower.copy_from_slice(name.as_bytes());
-    lower.make_ascii_lowercase();
-    str::from_utf8(lower).is_ok_and(|name| is_known(name) || name == "x-minio-error-code")
-}
-
-fn is_known(name: &str) -> bool {
-    matches!(
-        name,
-        "accept-ranges"
-            | "age"
-            | "cache-control"
-            | "content-disposition"
-            | "content-encoding"
-            | "content-language"
-            | "content-length"
-            | "content-range"
-            | "content-type"
-            | "date"
-            | "etag"
-            | "expires"
-            | "last-modified"
-            | "retry-after"
-    ) || (name.starts_with("x-amz-") && name != "x-amz-security-token")
+    let known: &[&str] = match name.len() {
+        3 => &["age"],
+        4 => &["date", "etag"],
+        7 => &["expires"],
+        11 => &["retry-after"],
+        12 => &["content-type"],
+        13 => &["accept-ranges", "cache-control", "content-range", "last-modified"],
+        14 => &["content-length"],
+        16 => &["content-encoding", "content-language"],
+        18 => &[ERROR_CODE],
+        19 => &["content-disposition"],
+        _ => &[],
+    };
+    let is_amz = || name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"));
+    known.iter().any(|known| name.eq_ignore_ascii_case(known))
+        || (is_amz() && !name.eq_ignore_ascii_case("x-amz-security-token"))
 }
 
 /// Passes a store's answer on, with the client's names in the place of the store's.
 pub fn relay<D: Body>(
-    answer: Response<D>,
+    answer: Answer<D>,
     rewriter: Option<Box<Rewriter>>,
     record: AccessRecord,
-) -> Response<ResponseBody<D>> {
-    let (mut parts, body) = answer.into_parts();
-    let Some(rewriter) = rewriter.filter(|it| it.concerns(parts.status) && !body.is_end_stream()) else {
-        return stripped(parts, Source::Store(body), record);
+) -> Answer<ResponseBody<D>> {
+    let Answer { status, mut fields, body } = answer;
+    let Some(rewriter) = rewriter.filter(|it| it.concerns(status) && !body.is_end_stream()) else {
+        return stripped(status, fields, Source::Store(body), record);
     };
     // Names differ in length.
-    parts.headers.remove(header::CONTENT_LENGTH);
-    stripped(parts, Source::Rewritten(Box::new(Rewritten::new(body, rewriter))), record)
+    fields.remove("content-length");
+    stripped(status, fields, Source::Rewritten(Box::new(Rewritten::new(body, rewriter))), record)
 }
 
 /// Passes on an answer of the store whose body was read to be looked at.
@@ -101,7 +85,7 @@ pub fn relay_read<D: Body>(
     body: Bytes,
     rewriter: Option<Box<Rewriter>>,
     mut record: AccessRecord,
-) -> Response<ResponseBody<D>> {
+) -> Answer<ResponseBody<D>> {
     let rewritten = match rewriter.filter(|rewriter| rewriter.concerns(parts.status)) {
         Some(rewriter) => rewriter.rewrite(&body).map(Bytes::from),
         None => Ok(body),
@@ -111,7 +95,7 @@ pub fn relay_read<D: Body>(
         Bytes::new()
     });
     parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
-    stripped(parts, Source::Own(Some(body)), record)
+    stripped(parts.status, parts.headers.into(), Source::Own(Some(body)), record)
 }
 
 /// A document of Scopegate's own, in the place of an answer of the store.
@@ -122,24 +106,24 @@ pub fn own_document(document: String) -> (http::response::Parts, Bytes) {
 }
 
 fn stripped<D: Body>(
-    mut parts: http::response::Parts,
+    status: StatusCode,
+    mut fields: Fields,
     source: Source<D>,
     mut record: AccessRecord,
-) -> Response<ResponseBody<D>> {
-    strip(&mut parts.headers);
-    parts.version = http::Version::HTTP_11;
-    let upstream_id = parts.headers.get(&X_AMZ_REQUEST_ID).cloned();
-    if upstream_id.is_none()
+) -> Answer<ResponseBody<D>> {
+    fields.remove(ERROR_CODE);
+    let id = fields.get(X_AMZ_REQUEST_ID.as_str()).and_then(|id| HeaderValue::from_bytes(id).ok());
+    if id.is_none()
         && let Ok(id) = HeaderValue::from_str(record.request_id())
     {
-        parts.headers.insert(X_AMZ_REQUEST_ID, id);
+        fields.insert(X_AMZ_REQUEST_ID, id);
     }
-    record.answered(parts.status, upstream_id);
-    Response::from_parts(parts, ResponseBody { source, record })
+    record.answered(status, id);
+    Answer { status, fields, body: ResponseBody { source, record } }
 }
 
 /// Answers with what Scopegate made of the store's answers.
-pub fn make<D: Body>(answer: Response<Made>, mut record: AccessRecord) -> Response<ResponseBody<D>> {
+pub fn make<D: Body>(answer: Response<Made>, mut record: AccessRecord) -> Answer<ResponseBody<D>> {
     let (mut parts, body) = answer.into_parts();
     let upstream_id = parts.headers.remove(&X_AMZ_REQUEST_ID);
     record.answered(parts.status, upstream_id);
@@ -154,7 +138,7 @@ pub fn make<D: Body>(answer: Response<Made>, mut record: AccessRecord) -> Respon
             Source::Own(Some(body).filter(|body| !body.is_empty()))
         }
     };
-    Response::from_parts(parts, ResponseBody { source, record })
+    Answer { status: parts.status, fields: parts.headers.into(), body: ResponseBody { source, record } }
 }
 
 /// Answers with a refusal, in this form. `path` is the request's path as the client wrote it.
@@ -163,15 +147,13 @@ pub fn refuse<D: Body>(
     form: Representation,
     path: &str,
     mut record: AccessRecord,
-) -> Response<ResponseBody<D>> {
+) -> Answer<ResponseBody<D>> {
     record.refused(refusal);
     let mapping = record.mapping_name();
     let document = ErrorDocument::of(refusal, mapping.as_deref(), path, record.request_id());
     let body = document.body(form);
-    let mut response = Response::new(());
-    *response.status_mut() = refusal.rule.status();
-    let headers = response.headers_mut();
-    form.describe(headers);
+    let mut headers = HeaderMap::new();
+    form.describe(&mut headers);
     headers.insert(header::CONTENT_LENGTH, body.len().into());
     headers.insert(RULE_HEADER, HeaderValue::from_static(refusal.rule.name()));
     if let Ok(id) = HeaderValue::from_str(record.request_id()) {
@@ -180,7 +162,8 @@ pub fn refuse<D: Body>(
     if let Some(seconds) = refusal.retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
-    response.map(|()| ResponseBody { source: Source::Own(Some(body)), record })
+    let body = ResponseBody { source: Source::Own(Some(body)), record };
+    Answer { status: refusal.rule.status(), fields: headers.into(), body }
 }
 
 impl<D: Body> Drop for ResponseBody<D> {
@@ -250,39 +233,40 @@ mod tests {
 
     #[test]
     fn what_is_the_stores_own_is_left_out() {
-        let mut headers = HeaderMap::new();
-        for name in [
-            "etag",
-            "content-length",
-            "x-amz-meta-a",
-            "x-amz-version-id",
-            "server",
-            "vary",
-            "set-cookie",
-            "x-minio-error-code",
-            "access-control-allow-origin",
-            "access-control-allow-credentials",
-            "connection",
-            "transfer-encoding",
-            "location",
-            "strict-transport-security",
-            "x-amz-security-token",
-            "x-minio-deployment-id",
-            "www-authenticate",
+        for (name, wanted) in [
+            ("Age", true),
+            ("Date", true),
+            ("etag", true),
+            ("Expires", true),
+            ("Retry-After", true),
+            ("Content-Type", true),
+            ("Accept-Ranges", true),
+            ("Cache-Control", true),
+            ("Content-Range", true),
+            ("Last-Modified", true),
+            ("Content-Length", true),
+            ("Content-Encoding", true),
+            ("Content-Language", true),
+            ("Content-Disposition", true),
+            ("x-amz-meta-a", true),
+            ("X-Amz-Version-Id", true),
+            ("X-Minio-Error-Code", true),
+            ("server", false),
+            ("Server", false),
+            ("vary", false),
+            ("set-cookie", false),
+            ("access-control-allow-origin", false),
+            ("access-control-allow-credentials", false),
+            ("connection", false),
+            ("transfer-encoding", false),
+            ("location", false),
+            ("Strict-Transport-Security", false),
+            ("x-amz-security-token", false),
+            ("X-Amz-Security-Token", false),
+            ("x-minio-deployment-id", false),
+            ("www-authenticate", false),
         ] {
-            headers.insert(name, HeaderValue::from_static("x"));
+            assert_eq!(is_wanted(name), wanted, "{name}");
         }
-        assert!(
-            headers.keys().all(|name| !is_known(name.as_str()) || is_wanted(&name.as_str().to_uppercase()))
-        );
-        assert!(
-            is_wanted("X-Minio-Error-Code")
-                && !is_wanted("Server")
-                && !is_wanted("Strict-Transport-Security")
-        );
-        strip(&mut headers);
-        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["content-length", "etag", "x-amz-meta-a", "x-amz-version-id"]);
     }
 }

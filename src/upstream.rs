@@ -4,15 +4,14 @@ use crate::balance::{Balancer, Choice, InFlight, Outcome};
 use crate::body::BoxError;
 use crate::connect::{Connector, Stream};
 use crate::endpoint::Endpoint;
-use crate::http1::ResponseHead;
 use crate::http1::client::{Connection, Failure, Patience};
+use crate::http1::{Answer, ResponseHead};
 use crate::limits::Limits;
 use crate::nodes::NodeBoard;
 use crate::resign::{Authority, SignedRequest};
 use crate::response::is_wanted;
 use crate::retry::Attempts;
 use bytes::{BufMut, Bytes};
-use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use std::cell::RefCell;
 use std::fmt;
@@ -216,7 +215,7 @@ impl Lease {
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn send<B>(mut self, request: SignedRequest<B>) -> Result<Response<Download>, SendError>
+    pub async fn send<B>(mut self, request: SignedRequest<B>) -> Result<Answer<Download>, SendError>
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
@@ -233,11 +232,8 @@ impl Lease {
         }
     }
 
-    fn answered(self, head: ResponseHead) -> Response<Download> {
-        let mut response = Response::new(Download { lease: Some(self) });
-        *response.status_mut() = head.status;
-        *response.headers_mut() = head.headers;
-        response
+    fn answered(self, head: ResponseHead) -> Answer<Download> {
+        Answer { status: head.status, fields: head.fields, body: Download { lease: Some(self) } }
     }
 
     fn give_back(self) {

@@ -145,7 +145,7 @@ async fn probe(
 ) -> Result<(), String> {
     let outgoing = super::direct::outgoing(mapping, method, target).map_err(|refusal| refusal.to_string())?;
     let answer = direct.send(&outgoing, session).await.map_err(|error| error.to_string())?;
-    let status = answer.status();
+    let status = answer.status;
     if status.is_success() {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 use crate::amz_date::AmzDate;
 use crate::body::{BoxError, Upload, read_error_body};
 use crate::endpoint::Endpoint;
+use crate::http1::Answer;
 use crate::limits::Limits;
 use crate::mapping::Mapping;
 use crate::nodes::NodeBoard;
@@ -14,7 +15,7 @@ use crate::retry::Attempts;
 use crate::session::Session;
 use crate::upstream::{Download, Pool, SendError};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method};
 use http_body_util::Empty;
 use std::io;
 use std::rc::Rc;
@@ -46,7 +47,7 @@ impl Direct {
         &self,
         outgoing: &Outgoing,
         session: &Session,
-    ) -> Result<Response<Download>, SendError> {
+    ) -> Result<Answer<Download>, SendError> {
         let mut attempts = Attempts::default();
         loop {
             let lease = self.pool.checkout(&mut attempts).await?;
@@ -76,7 +77,7 @@ pub(super) fn outgoing(mapping: &Mapping, method: &Method, target: &str) -> Resu
 }
 
 /// The text of an error's body; empty where it cannot be read.
-pub(super) async fn error_body(answer: Response<Download>) -> String {
-    let body = read_error_body(answer.into_body(), Limits::default().stall_timeout).await;
+pub(super) async fn error_body(answer: Answer<Download>) -> String {
+    let body = read_error_body(answer.body, Limits::default().stall_timeout).await;
     body.map_or_else(|_: BoxError| String::new(), |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -2,8 +2,8 @@
 
 use super::CommandError;
 use super::store::{Store, TokenArgs, encoded, split_path};
+use crate::http1::Answer;
 use crate::upstream::Download;
-use http::{Response, header};
 use http_body_util::BodyExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fs::File;
@@ -44,7 +44,7 @@ pub async fn run(args: Args) -> Result<(), CommandError> {
     }
 }
 
-async fn to_stdout(answer: Response<Download>) -> Result<(), CommandError> {
+async fn to_stdout(answer: Answer<Download>) -> Result<(), CommandError> {
     // A bar on the same terminal as the object would be part of neither.
     let shown = !io::stdout().is_terminal();
     match copy(answer, &mut io::stdout(), shown).await {
@@ -56,7 +56,7 @@ async fn to_stdout(answer: Response<Download>) -> Result<(), CommandError> {
 }
 
 /// Written aside and renamed, so that under the real name there is never half a file.
-async fn to_file(answer: Response<Download>, path: &Path) -> Result<(), CommandError> {
+async fn to_file(answer: Answer<Download>, path: &Path) -> Result<(), CommandError> {
     let place = path.display().to_string();
     let failed = |error: io::Error| {
         let help = match error.kind() {
@@ -141,11 +141,11 @@ impl CopyError {
     }
 }
 
-async fn copy(answer: Response<Download>, to: &mut impl Write, shown: bool) -> Result<(), CopyError> {
+async fn copy(answer: Answer<Download>, to: &mut impl Write, shown: bool) -> Result<(), CopyError> {
     let length =
-        answer.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        answer.fields.get("content-length").and_then(|length| str::from_utf8(length).ok()?.parse().ok());
     let progress = progress(length, shown);
-    let mut body = answer.into_body();
+    let mut body = answer.body;
     let mut copied = 0;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|error| CopyError::Read(error.to_string()))?.into_data() else {

@@ -59,7 +59,7 @@ pub async fn run(args: Args) -> Result<(), CommandError> {
     loop {
         let target = format!("/{bucket}?list-type=2&encoding-type=url&prefix={}{after}", encoded(prefix));
         let answer = store.get(bucket, &target).await?;
-        let body = read_whole(answer.into_body(), MAX_PAGE_BYTES, PAGE_PATIENCE)
+        let body = read_whole(answer.body, MAX_PAGE_BYTES, PAGE_PATIENCE)
             .await
             .map_err(|error| CommandError::failed(format!("the list broke off: {error}")))?;
         let page: Page = from_str(&String::from_utf8_lossy(&body)).map_err(|_| {

@@ -3,6 +3,7 @@
 use super::CommandError;
 use super::direct::{self, Direct};
 use crate::endpoint::Endpoint;
+use crate::http1::Answer;
 use crate::limits::Limits;
 use crate::mapping::Mapping;
 use crate::s3_error;
@@ -10,7 +11,7 @@ use crate::scope::{BucketName, Prefix, Right, Scope};
 use crate::session::Session;
 use crate::token::{MAX_TOKEN_BYTES, Token};
 use crate::upstream::Download;
-use http::{Method, Response};
+use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -100,7 +101,7 @@ impl Store {
     ///
     /// # Errors
     /// Whatever the store refuses, said with what to do about it.
-    pub(super) async fn get(&self, bucket: &str, target: &str) -> Result<Response<Download>, CommandError> {
+    pub(super) async fn get(&self, bucket: &str, target: &str) -> Result<Answer<Download>, CommandError> {
         let asked = anything_in(bucket)?;
         let outgoing = direct::outgoing(&asked, &Method::GET, target).map_err(|refusal| {
             CommandError::usage(format!("cannot ask for this path: {}", refusal.message))
@@ -111,10 +112,10 @@ impl Store {
                 self.token.endpoint
             ))
         })?;
-        if answer.status().is_success() {
+        if answer.status.is_success() {
             return Ok(answer);
         }
-        let status = answer.status().as_u16();
+        let status = answer.status.as_u16();
         let body = direct::error_body(answer).await;
         let Some(code) = s3_error::element(&body, "Code") else {
             return Err(CommandError::failed(format!(

@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Of answers' fields only those that `keep` names are kept, and those of the message itself.
+    /// Of answers' fields only those that `keep` names are kept, and the length.
     #[must_use]
     pub fn keeping(self, keep: fn(&str) -> bool) -> Self {
         Self { keep, ..self }

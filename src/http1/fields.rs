@@ -36,7 +36,16 @@ pub(super) struct HeadScan {
     line: usize,
     /// How far was looked.
     seen: usize,
+    /// The lines that have ended, and up to which of them bare CRs were looked for.
+    lines: usize,
+    checked: Checked,
     empty: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Checked {
+    bytes: usize,
+    lines: usize,
 }
 
 impl HeadScan {
@@ -49,33 +58,35 @@ impl HeadScan {
         buf: &[u8],
         limits: HeadLimits,
     ) -> Result<Option<(usize, usize)>, Malformed> {
-        while let Some(at) = memchr(b'\n', buf.get(self.seen..).unwrap_or_default()) {
-            let end = self.seen + at;
-            let line = buf.get(self.line..end).unwrap_or_default();
-            let Some(line) = line.strip_suffix(b"\r") else {
+        let from = self.seen;
+        for at in memchr_iter(b'\n', buf.get(from..).unwrap_or_default()) {
+            let end = from + at + 1;
+            let Some(length) = (end - self.line).checked_sub(2).filter(|_| buf.get(end - 2) == Some(&b'\r'))
+            else {
                 return Err(Malformed::message(LINE_END));
             };
-            if memchr(b'\r', line).is_some() {
-                return Err(Malformed::message(LINE_END));
-            }
-            let is_first = self.line == self.start && !line.is_empty();
-            (self.line, self.seen) = (end + 1, end + 1);
-            if is_first {
-                within(line.len(), limits, Rule::TargetTooLong)?;
-            }
-            if !line.is_empty() {
+            let is_first = self.line == self.start;
+            (self.line, self.seen) = (end, end);
+            self.lines += 1;
+            if length > 0 {
+                if is_first {
+                    self.check_returns(buf)?;
+                    within(length, limits, Rule::TargetTooLong)?;
+                }
                 continue;
             }
-            if end + 1 - self.start > 2 {
-                let length = end + 1 - self.start;
-                return within(length, limits, Rule::HeaderTooLarge).map(|()| Some((self.start, end + 1)));
+            if end - self.start > 2 {
+                self.check_returns(buf)?;
+                within(end - self.start, limits, Rule::HeaderTooLarge)?;
+                return Ok(Some((self.start, end)));
             }
-            self.start = end + 1;
+            self.start = end;
             self.empty += 1;
             if self.empty > MAX_EMPTY_LINES {
                 return Err(Malformed::message("too many empty lines stand before the request"));
             }
         }
+        self.check_returns(buf)?;
         // A bare CR shows before its line ends, which it may never do.
         let new = buf.get(self.seen.saturating_sub(1).max(self.line)..).unwrap_or_default();
         if memchr(b'\r', new).is_some_and(|at| at + 1 < new.len()) {
@@ -88,6 +99,16 @@ impl HeadScan {
         let length = if self.line == self.start { length.saturating_sub(1) } else { length };
         within(length, limits, rule).map(|()| None)
     }
+
+    /// Each line that has ended has one CR, which is at its end.
+    fn check_returns(&mut self, buf: &[u8]) -> Result<(), Malformed> {
+        let new = buf.get(self.checked.bytes..self.line).unwrap_or_default();
+        if memchr_iter(b'\r', new).count() != self.lines - self.checked.lines {
+            return Err(Malformed::message(LINE_END));
+        }
+        self.checked = Checked { bytes: self.line, lines: self.lines };
+        Ok(())
+    }
 }
 
 fn within(length: usize, limits: HeadLimits, rule: Rule) -> Result<(), Malformed> {
@@ -97,55 +118,68 @@ fn within(length: usize, limits: HeadLimits, rule: Rule) -> Result<(), Malformed
     Err(Malformed::new(rule, "the request's target and headers together are too long"))
 }
 
-/// Reads field lines up to the empty line at their end, and of those the ones that `keep` names. Every line is known to
-/// end in CRLF.
+/// Reads field lines up to the empty line at their end, and hands them to `each`. Every line is known to end in CRLF.
 ///
 /// # Errors
 /// When a line is no field line (RFC 9112, section 5): folded, without a name, with white space before the colon,
-/// with a control character; or when there are too many.
-pub(super) fn parse_fields(
-    lines: &Bytes,
+/// with a control character; when there are too many; or whatever `each` says.
+pub(super) fn read_fields<'l>(
+    bytes: &'l [u8],
     limits: HeadLimits,
-    keep: impl Fn(&str) -> bool,
-) -> Result<HeaderMap, Malformed> {
+    each: impl FnMut(&httparse::Header<'l>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
     // Most heads have a dozen fields: room for all that there could be is made where there are more.
-    if limits.fields > FEW_FIELDS && memchr_iter(b'\n', lines).nth(FEW_FIELDS + 1).is_some() {
-        return read_fields(lines, limits, &mut [httparse::EMPTY_HEADER; MAX_FIELDS], keep);
+    if most_fields(bytes) > FEW_FIELDS {
+        return parse_fields(bytes, limits, &mut [httparse::EMPTY_HEADER; MAX_FIELDS], each);
     }
-    read_fields(lines, limits, &mut [httparse::EMPTY_HEADER; FEW_FIELDS], keep)
+    parse_fields(bytes, limits, &mut [httparse::EMPTY_HEADER; FEW_FIELDS], each)
 }
 
-fn read_fields<'l>(
-    lines: &'l Bytes,
+/// As many as there are lines before the empty one.
+pub(super) fn most_fields(bytes: &[u8]) -> usize {
+    memchr_iter(b'\n', bytes).count().saturating_sub(1)
+}
+
+fn parse_fields<'l>(
+    bytes: &'l [u8],
     limits: HeadLimits,
     room: &mut [httparse::Header<'l>],
-    keep: impl Fn(&str) -> bool,
-) -> Result<HeaderMap, Malformed> {
+    each: impl FnMut(&httparse::Header<'l>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
     let most = limits.fields.min(room.len());
-    let fields = match httparse::parse_headers(lines, room.get_mut(..most).unwrap_or_default()) {
-        Ok(httparse::Status::Complete((length, fields))) if length == lines.len() => fields,
+    match httparse::parse_headers(bytes, room.get_mut(..most).unwrap_or_default()) {
+        Ok(httparse::Status::Complete((length, fields))) if length == bytes.len() => {
+            fields.iter().try_for_each(each)
+        }
         Err(httparse::Error::TooManyHeaders) => {
-            return Err(Malformed::new(Rule::HeaderTooLarge, "the request has too many headers"));
+            Err(Malformed::new(Rule::HeaderTooLarge, "the request has too many headers"))
         }
-        _ => {
-            return Err(Malformed::message(
-                "a header line is not `Name: value`: no fold, no space before the colon, no control character",
-            ));
-        }
-    };
-    let mut map = HeaderMap::with_capacity(fields.len());
-    for field in fields.iter().filter(|field| keep(field.name)) {
+        _ => Err(Malformed::message(
+            "a header line is not `Name: value`: no fold, no space before the colon, no control character",
+        )),
+    }
+}
+
+/// The fields of a request, each of its lines by itself.
+pub(super) fn request_fields(bytes: &Bytes, limits: HeadLimits) -> Result<HeaderMap, Malformed> {
+    let mut map = HeaderMap::with_capacity(most_fields(bytes).min(limits.fields));
+    read_fields(bytes, limits, |field| {
         let bad = || Malformed::message("a header has a name or a value that HTTP does not allow");
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| bad())?;
-        let value = HeaderValue::from_maybe_shared(lines.slice_ref(field.value)).map_err(|_| bad())?;
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).map_err(|_| bad())?;
         map.append(name, value);
-    }
+        Ok(())
+    })?;
     Ok(map)
 }
 
+/// The lines of a request's field.
+pub(super) fn lines<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
+    headers.get_all(name).into_iter().map(HeaderValue::as_bytes)
+}
+
 /// The members of a comma-separated list of tokens, over all lines of a field.
-pub(super) fn list_members<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
-    let lines = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+pub(super) fn list_members<'h>(lines: impl Iterator<Item = &'h [u8]>) -> impl Iterator<Item = &'h [u8]> {
     lines.flat_map(|line| line.split(|b| *b == b',')).map(<[u8]>::trim_ascii)
 }
 
@@ -191,7 +225,7 @@ mod tests {
 
     #[test]
     fn field_lines() {
-        let parse = |text: &'static str| parse_fields(&Bytes::from_static(text.as_bytes()), LIMITS, |_| true);
+        let parse = |text: &'static str| request_fields(&Bytes::from_static(text.as_bytes()), LIMITS);
         let map = parse("A:b\r\nX-C: \t d e \t\r\na: \u{fc}\r\n\r\n").unwrap();
         assert_eq!(map["x-c"], "d e");
         assert_eq!(map.get_all("a").iter().count(), 2);

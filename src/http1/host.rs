@@ -1,5 +1,6 @@
 //! `Host`: one host, with a port or without (RFC 9110, section 7.2; RFC 3986, section 3.2).
 
+use super::AsciiSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A host and port as a request names them, in the grammar of RFC 3986.
@@ -76,11 +77,12 @@ fn is_host(name: &str) -> bool {
 }
 
 fn is_reg_name(name: &[u8]) -> bool {
+    const ALLOWED: AsciiSet = AsciiSet::alphanumeric_and(b"-._~!$&'()*+,;=");
     let mut rest = name.iter();
     while let Some(byte) = rest.next() {
         let good = match byte {
             b'%' => rest.by_ref().take(2).filter(|digit| digit.is_ascii_hexdigit()).count() == 2,
-            other => other.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(other),
+            other => ALLOWED.has(*other),
         };
         if !good {
             return false;

@@ -3,6 +3,7 @@
 //! Whatever two parsers may read in two ways is refused here and never repaired. What is left is handed on as
 //! `http` types and an [`http_body::Body`], so that nothing else knows how bytes are read.
 
+mod answer;
 mod chunked;
 pub mod client;
 mod decode;
@@ -16,6 +17,7 @@ pub mod server;
 mod target;
 mod timer;
 
+pub use answer::{Answer, Fields};
 pub use fields::HeadLimits;
 pub use framing::Framing;
 pub use host::Host;
@@ -26,6 +28,33 @@ pub use timer::{LazyTimer, StallTimer};
 
 use crate::refusal::{Refusal, Rule};
 use std::fmt;
+
+/// A set of ASCII bytes, one bit each.
+#[derive(Clone, Copy)]
+struct AsciiSet(u128);
+
+impl AsciiSet {
+    /// Letters, digits and `others`.
+    const fn alphanumeric_and(mut others: &[u8]) -> Self {
+        let mut set = 0;
+        let mut byte = 0;
+        while byte < 128_u8 {
+            if byte.is_ascii_alphanumeric() {
+                set |= 1 << byte;
+            }
+            byte += 1;
+        }
+        while let [byte, rest @ ..] = others {
+            set |= 1 << *byte;
+            others = rest;
+        }
+        Self(set)
+    }
+
+    const fn has(self, byte: u8) -> bool {
+        byte.is_ascii() && self.0 >> byte & 1 == 1
+    }
+}
 
 /// Why a message is not one that can be acted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! The head of a request.
 
-use super::fields::{HeadLimits, list_members, parse_fields};
+use super::fields::{HeadLimits, lines, list_members, request_fields};
 use super::target::parse_target;
 use super::{Framing, Host, Malformed};
 use crate::refusal::Rule;
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use memchr::memchr;
 
@@ -40,7 +40,7 @@ impl RequestHead {
         let line_end = memchr(b'\r', head).unwrap_or(head.len());
         let (method, target, version) = parse_line(&head.slice(..line_end))?;
         let fields = head.slice((line_end + 2).min(head.len())..);
-        let mut headers = parse_fields(&fields, limits, |_| true)?;
+        let mut headers = request_fields(&fields, limits)?;
         let target = parse_target(&method, &target)?;
         check_host(&headers, version)?;
         if let Some(authority) = target.authority {
@@ -50,8 +50,9 @@ impl RequestHead {
                 host.map_err(|_| Malformed::new(Rule::BadHost, "the target's host is not one"))?,
             );
         }
-        let framing = Framing::of(&headers, version)?.unwrap_or(Framing::Empty);
-        let keep_alive = keep_alive(&headers, version);
+        let (lengths, codings) = (lines(&headers, &CONTENT_LENGTH), lines(&headers, &TRANSFER_ENCODING));
+        let framing = Framing::of(lengths, codings, version)?.unwrap_or(Framing::Empty);
+        let keep_alive = keep_alive(lines(&headers, &CONNECTION), version);
         let expects_continue = expects_continue(&headers, version)? && framing != Framing::Empty;
         Ok(Self { method, uri: target.uri, version, headers, framing, keep_alive, expects_continue })
     }
@@ -96,11 +97,14 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Malformed> {
     }
 }
 
-/// Whether the connection persists (section 9.3).
-pub(super) fn keep_alive(headers: &HeaderMap, version: Version) -> bool {
-    let says =
-        |option: &[u8]| list_members(headers, &CONNECTION).any(|member| member.eq_ignore_ascii_case(option));
-    if version == Version::HTTP_11 { !says(b"close") } else { says(b"keep-alive") && !says(b"close") }
+/// Whether the connection persists, by the lines of `Connection` (section 9.3).
+pub(super) fn keep_alive<'h>(lines: impl Iterator<Item = &'h [u8]>, version: Version) -> bool {
+    let (mut keep, mut close) = (version == Version::HTTP_11, false);
+    for option in list_members(lines) {
+        keep |= option.eq_ignore_ascii_case(b"keep-alive");
+        close |= option.eq_ignore_ascii_case(b"close");
+    }
+    keep && !close
 }
 
 /// RFC 9110, section 10.1.1: an expectation in HTTP/1.0 is ignored, another one than `100-continue` cannot be met.
@@ -108,7 +112,7 @@ fn expects_continue(headers: &HeaderMap, version: Version) -> Result<bool, Malfo
     if version != Version::HTTP_11 || !headers.contains_key(EXPECT) {
         return Ok(false);
     }
-    if list_members(headers, &EXPECT).all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
+    if list_members(lines(headers, &EXPECT)).all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
         return Ok(true);
     }
     Err(Malformed::new(Rule::Expectation, "the only expectation that can be met is 100-continue"))

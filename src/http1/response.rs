@@ -1,10 +1,10 @@
 //! The head of a response.
 
-use super::fields::{HeadLimits, parse_fields};
+use super::fields::HeadLimits;
 use super::request::keep_alive;
-use super::{Framing, Malformed};
+use super::{Fields, Framing, Malformed};
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use memchr::memchr;
 
 /// A response's head, of which everything about the message itself is understood.
@@ -12,20 +12,17 @@ use memchr::memchr;
 pub struct ResponseHead {
     /// The status.
     pub status: StatusCode,
-    /// Every field.
-    pub headers: HeaderMap,
+    /// The fields that are kept.
+    pub fields: Fields,
     /// How the body is framed.
     pub framing: Framing,
     /// Whether another request may follow on the connection.
     pub keep_alive: bool,
 }
 
-/// What says how the message ends, and whether another may follow.
-const FRAMING: [&str; 3] = ["connection", "content-length", "transfer-encoding"];
-
 impl ResponseHead {
     /// Reads the head of an answer to `method`, as [`super::RequestHead::parse`] does that of a request. Of its fields
-    /// those are kept that `keep` names, and those of the message itself.
+    /// those are kept that `keep` names, and its length.
     ///
     /// # Errors
     /// When it breaks RFC 9112.
@@ -37,10 +34,25 @@ impl ResponseHead {
     ) -> Result<Self, Malformed> {
         let line_end = memchr(b'\r', head).unwrap_or(head.len());
         let (version, status) = parse_line(head.get(..line_end).unwrap_or_default())?;
-        let headers = parse_fields(&head.slice((line_end + 2).min(head.len())..), limits, |name| {
-            keep(name) || FRAMING.iter().any(|own| own.eq_ignore_ascii_case(name))
+        let (mut lengths, mut codings, mut options) = ([None; 2], Vec::new(), Vec::new());
+        let rest = head.slice((line_end + 2).min(head.len())..);
+        let fields = Fields::read(&rest, limits, |name, value| {
+            if name.eq_ignore_ascii_case("content-length") {
+                // A second one is an error, and so would be a third.
+                lengths = [lengths[0].or(Some(value)), lengths[0].and(Some(value))];
+                return true;
+            }
+            // These are the connection's own.
+            if name.eq_ignore_ascii_case("transfer-encoding") {
+                codings.push(value);
+            } else if name.eq_ignore_ascii_case("connection") {
+                options.push(value);
+            } else {
+                return keep(name);
+            }
+            false
         })?;
-        let named = Framing::of(&headers, version)?;
+        let named = Framing::of(lengths.into_iter().flatten(), codings.into_iter(), version)?;
         // These have no body, whatever their fields say (section 6.3).
         let bodiless = *method == Method::HEAD
             || status.is_informational()
@@ -48,8 +60,8 @@ impl ResponseHead {
         // A body that ends with the connection looks whole when it was cut off.
         let unknown = Malformed::message("it does not say where its body ends");
         let framing = if bodiless { Framing::Empty } else { named.ok_or(unknown)? };
-        let keep_alive = keep_alive(&headers, version);
-        Ok(Self { status, headers, framing, keep_alive })
+        let keep_alive = keep_alive(options.into_iter(), version);
+        Ok(Self { status, fields, framing, keep_alive })
     }
 }
 

@@ -3,15 +3,15 @@
 mod answer;
 mod state;
 
-use self::answer::{Coding, closes, write_head};
+use self::answer::{Coding, write_head};
 use self::state::Io;
 use super::fields::{HeadLimits, HeadScan};
 use super::io::Transport;
-use super::{Framing, Malformed, RequestHead};
+use super::{Answer, Framing, Malformed, RequestHead};
 use crate::body::BoxError;
 use crate::refusal::Rule;
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Version};
 use http_body::Body;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -45,10 +45,10 @@ pub trait Service<S> {
     type Body: Body<Data = Bytes, Error = BoxError> + Unpin;
 
     /// Answers a request.
-    fn call(&self, request: Request<RequestBody<S>>) -> impl Future<Output = Response<Self::Body>>;
+    fn call(&self, request: Request<RequestBody<S>>) -> impl Future<Output = Answer<Self::Body>>;
 
     /// Answers what is no request.
-    fn refuse(&self, malformed: &Malformed) -> Response<Self::Body>;
+    fn refuse(&self, malformed: &Malformed) -> Answer<Self::Body>;
 }
 
 /// What is left of a request's body after its answer and is read so that the connection can go on, in bytes.
@@ -83,18 +83,22 @@ where
         let head = match connection.next_head(&mut stopping).await? {
             Next::Head(head) => head,
             Next::Malformed(malformed) => {
-                let exchange = Exchange { method: Method::GET, version: Version::HTTP_11, keep_alive: false };
-                Box::pin(connection.respond(&exchange, service.refuse(&malformed))).await?;
+                boxed(|| connection.respond(&Exchange::UNREAD, service.refuse(&malformed))).await?;
                 return connection.linger().await;
             }
             Next::Over => return connection.shutdown().await,
         };
         // In a box of its own, so that an idle connection does not hold its room.
-        let persists = Box::pin(connection.exchange(head, service, &mut stopping)).await?;
+        let persists = boxed(|| connection.exchange(head, service, &mut stopping)).await?;
         if !persists {
             return connection.linger().await;
         }
     }
+}
+
+/// A future in a box, made where it stays: `Box::pin` makes it on the stack and copies some kilobytes.
+fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(Box::write(Box::new_uninit(), make()))
 }
 
 struct Connection<S> {
@@ -117,7 +121,7 @@ impl<F: Future<Output = ()>> Stopping<'_, F> {
 }
 
 enum Next {
-    Head(Box<RequestHead>),
+    Head(Bytes),
     Malformed(Malformed),
     Over,
 }
@@ -127,6 +131,11 @@ struct Exchange {
     method: Method,
     version: Version,
     keep_alive: bool,
+}
+
+impl Exchange {
+    /// Of what could not be read as a request.
+    const UNREAD: Self = Self { method: Method::GET, version: Version::HTTP_11, keep_alive: false };
 }
 
 impl<S: Transport> Connection<S> {
@@ -144,10 +153,7 @@ impl<S: Transport> Connection<S> {
                     Ok(Some((start, end))) => {
                         let mut head = io.bytes.unread.split_to(end);
                         bytes::Buf::advance(&mut head, start);
-                        return Poll::Ready(Ok(match RequestHead::parse(&head.freeze(), self.limits.head) {
-                            Ok(head) => Next::Head(Box::new(head)),
-                            Err(malformed) => Next::Malformed(malformed),
-                        }));
+                        return Poll::Ready(Ok(Next::Head(head.freeze())));
                     }
                     Ok(None) => {}
                     Err(malformed) => return Poll::Ready(Ok(Next::Malformed(malformed))),
@@ -188,11 +194,17 @@ impl<S: Transport> Connection<S> {
     /// Has a request answered, and says whether the connection persists.
     async fn exchange(
         &mut self,
-        head: Box<RequestHead>,
+        head: Bytes,
         service: &impl Service<S>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
     ) -> io::Result<bool> {
-        let RequestHead { method, uri, version, headers, framing, keep_alive, expects_continue } = *head;
+        let RequestHead { method, uri, version, headers, framing, keep_alive, expects_continue } =
+            match RequestHead::parse(&head, self.limits.head) {
+                Ok(head) => head,
+                Err(malformed) => {
+                    return self.respond(&Exchange::UNREAD, service.refuse(&malformed)).await;
+                }
+            };
         self.io.borrow_mut().begin(framing, expects_continue, self.limits.request);
         let mut exchange = Exchange { method: method.clone(), version, keep_alive };
         let body = RequestBody { io: (framing != Framing::Empty).then(|| Rc::clone(&self.io)) };
@@ -201,31 +213,30 @@ impl<S: Transport> Connection<S> {
         *request.uri_mut() = uri;
         *request.version_mut() = version;
         *request.headers_mut() = headers;
-        let response = {
+        let answer = {
             let mut answering = pin!(service.call(request));
             poll_fn(|cx| match answering.as_mut().poll(cx) {
-                Poll::Ready(response) => Poll::Ready(Ok(response)),
+                Poll::Ready(answer) => Poll::Ready(Ok(answer)),
                 Poll::Pending => self.io.borrow_mut().poll_gone(cx).map(Err),
             })
             .await?
         };
         let stop = poll_fn(|cx| Poll::Ready(stopping.poll(cx))).await;
         exchange.keep_alive &= !stop && self.io.borrow().may_persist();
-        let persists = self.respond(&exchange, response).await?;
+        let persists = self.respond(&exchange, answer).await?;
         Ok(persists && self.skip_rest().await?)
     }
 
     /// Writes an answer, and says whether the connection persists.
-    async fn respond<B>(&self, exchange: &Exchange, response: Response<B>) -> io::Result<bool>
+    async fn respond<B>(&self, exchange: &Exchange, answer: Answer<B>) -> io::Result<bool>
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
-        let (parts, mut body) = response.into_parts();
-        let keep_alive = exchange.keep_alive && !closes(&parts.headers);
-        let coding = Coding::of(exchange, parts.status, &parts.headers, &body);
-        let persists = keep_alive && coding != Coding::UntilClose;
+        let Answer { status, mut fields, mut body } = answer;
+        let coding = Coding::of(exchange, status, &fields, &body);
+        let persists = exchange.keep_alive && coding != Coding::UntilClose;
         let mut out = BytesMut::with_capacity(1024);
-        write_head(&mut out, parts.status, &parts.headers, exchange, &coding, persists);
+        write_head(&mut out, status, &mut fields, exchange, &coding, persists);
         if coding == Coding::Nothing {
             self.send(&mut out, Bytes::new()).await?;
             return Ok(persists);

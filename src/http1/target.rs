@@ -1,6 +1,6 @@
 //! The request target (RFC 9112, section 3.2): to a path and a query, and for the absolute form to its host.
 
-use super::{Host, Malformed};
+use super::{AsciiSet, Host, Malformed};
 use crate::refusal::Rule;
 use bytes::Bytes;
 use http::Method;
@@ -63,7 +63,8 @@ fn absolute(target: &Bytes) -> Result<Target, Malformed> {
 /// `pchar / "/" / "?"` of RFC 3986, and what people type who do not know it: brackets, and letters of any language,
 /// which have one meaning and go on percent-encoded. A `%` is looked at where the target is decoded.
 fn may_stand(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"-._~%!$&'()*+,;=:@/?[]".contains(&byte)
+    const ASCII: AsciiSet = AsciiSet::alphanumeric_and(b"-._~%!$&'()*+,;=:@/?[]");
+    !byte.is_ascii() || ASCII.has(byte)
 }
 
 #[cfg(test)]

@@ -278,7 +278,7 @@ impl Abort {
 /// Whether an upload is not there any more, by the answer to its abort.
 fn is_gone(answer: &FromStore) -> bool {
     let status = match answer {
-        FromStore::Streaming(answer) => answer.status(),
+        FromStore::Streaming(answer) => answer.status,
         FromStore::Read(head, _) => head.status,
     };
     status.is_success() || status == StatusCode::NOT_FOUND

@@ -11,7 +11,7 @@ use crate::panics::{Panicked, contain};
 use crate::refusal::{Refusal, Rule};
 use crate::representation::Representation;
 use crate::representation::error::ErrorDocument;
-use crate::response::{Made, strip};
+use crate::response::{ERROR_CODE, Made};
 use crate::rewrite::Rewriter;
 use crate::s3_error;
 use bytes::Bytes;
@@ -174,11 +174,11 @@ impl Proxy {
         let headers = HeaderMap::new();
         let wanted = Wanted { method: &Method::GET, path: &path, query: Some(&query), headers: &headers };
         let (answer, rewriter) = match self.ask(asked, &wanted, record).await? {
-            (FromStore::Streaming(answer), rewriter) if answer.status().is_success() => (answer, rewriter),
+            (FromStore::Streaming(answer), rewriter) if answer.status.is_success() => (answer, rewriter),
             other => return Ok(Paged::Other(other)),
         };
         let patience = self.generation.limits.stall_timeout;
-        let body = read_whole(answer.into_body(), MAX_PAGE_BYTES, patience).await;
+        let body = read_whole(answer.body, MAX_PAGE_BYTES, patience).await;
         let page = body.map_err(|error| broke_off(&error, record))?;
         let page = in_its_view(page, rewriter)?;
         match Page::parse(&page, plan.place.below(), position) {
@@ -209,7 +209,7 @@ impl Proxy {
             return Ok(Given::Store((FromStore::Read(parts, body), None)));
         };
         let message = s3_error::element(&xml, "Message").unwrap_or_default();
-        strip(&mut parts.headers);
+        parts.headers.remove(ERROR_CODE);
         let mapping = record.mapping_name();
         let document = ErrorDocument {
             status: parts.status,
@@ -230,7 +230,7 @@ impl Proxy {
     /// Reads the body of an error to its end.
     async fn read(&self, from: FromStore, record: &mut AccessRecord) -> Result<FromStore, Refusal> {
         match from {
-            FromStore::Streaming(answer) if !answer.body().is_end_stream() => {
+            FromStore::Streaming(answer) if !answer.body.is_end_stream() => {
                 let (parts, body) = answer.into_parts();
                 let body = read_error_body(body, self.generation.limits.stall_timeout).await;
                 Ok(FromStore::Read(parts, body.map_err(|error| broke_off(&error, record))?))

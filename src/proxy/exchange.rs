@@ -6,16 +6,18 @@ use crate::access::AccessRecord;
 use crate::amz_date::AmzDate;
 use crate::balance::{Choice, Outcome};
 use crate::body::{Upload, read_error_body};
+use crate::http1::Answer;
 use crate::outgoing::Outgoing;
 use crate::payload::broken_body;
 use crate::refusal::{Refusal, Rule};
 use crate::resign::resign;
+use crate::response::ERROR_CODE;
 use crate::retry::{Attempts, is_repeatable};
 use crate::s3_error;
 use crate::session::Session;
 use crate::session_table::Slot;
 use crate::upstream::{Download, SendError};
-use http::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 use http_body::Body;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -111,7 +113,7 @@ impl Proxy {
         session: &Session,
         attempts: &mut Attempts,
         record: &mut AccessRecord,
-    ) -> Result<(Response<Download>, Choice), Refusal> {
+    ) -> Result<(Answer<Download>, Choice), Refusal> {
         loop {
             let lease = self.pool.checkout(attempts).await.map_err(|error| failed(&error, record))?;
             let choice = lease.choice();
@@ -122,7 +124,7 @@ impl Proxy {
                 resign(outgoing, upload.attempt(), session, authority, &date).map_err(|_| unsignable())?;
             let error = match lease.send(signed).await {
                 Ok(answer) => {
-                    self.pool.report(choice, Outcome::of_answer(answer.status()));
+                    self.pool.report(choice, Outcome::of_answer(answer.status));
                     return Ok((answer, choice));
                 }
                 Err(SendError::Body(error)) => return Err(broken_body(&error)),
@@ -147,18 +149,18 @@ impl Proxy {
     /// for it.
     async fn inspect(
         &self,
-        answer: Response<Download>,
+        answer: Answer<Download>,
         record: &mut AccessRecord,
     ) -> Result<(FromStore, Verdict), Refusal> {
         if !matches!(
-            answer.status(),
+            answer.status,
             StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST | StatusCode::SERVICE_UNAVAILABLE
         ) {
             return Ok((FromStore::Streaming(answer), Verdict::Final));
         }
         // HEAD has no body to say it in.
-        let code = answer.headers().get("x-minio-error-code").and_then(|code| code.to_str().ok());
-        if answer.body().is_end_stream() {
+        let code = answer.fields.get(ERROR_CODE).and_then(|code| str::from_utf8(code).ok());
+        if answer.body.is_end_stream() {
             let verdict = Verdict::of_code(code);
             return Ok((FromStore::Streaming(answer), verdict));
         }

@@ -75,8 +75,8 @@ async fn a_panic_is_answered_counted_and_over() {
     for asked in 1..=3 {
         let request = Request::get("/tmp/media/a").header("host", "localhost");
         let answer = proxy.handle(client, request.body(Empty::<Bytes>::new()).unwrap()).await;
-        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+        let body = answer.body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8_lossy(&body);
         assert!(body.contains("<Code>InternalError</Code>") && !body.contains("scripted"), "{body}");
         let counts = proxy.shared.metrics.encode();

@@ -1,12 +1,14 @@
 //! How an answer is written.
 
 use super::Exchange;
+use crate::http1::Fields;
 use bytes::{BufMut, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use http_body::Body;
 use std::io;
 use std::time::SystemTime;
+
+const LENGTH: &str = "content-length";
 
 /// How an answer's body is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +21,13 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    pub(super) fn of(exchange: &Exchange, status: StatusCode, headers: &HeaderMap, body: &impl Body) -> Self {
+    pub(super) fn of(exchange: &Exchange, status: StatusCode, fields: &Fields, body: &impl Body) -> Self {
         if exchange.method == Method::HEAD
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         {
             return Self::Nothing;
         }
-        let named = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let named = fields.get(LENGTH).and_then(|value| str::from_utf8(value).ok()?.parse().ok());
         match named.or_else(|| body.size_hint().exact()) {
             Some(length) => Self::Length(length),
             None if exchange.version == Version::HTTP_11 => Self::Chunked,
@@ -62,15 +64,10 @@ impl Coding {
     }
 }
 
-/// Whether an answer is to be the last.
-pub(super) fn closes(headers: &HeaderMap) -> bool {
-    headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
-}
-
 pub(super) fn write_head(
     out: &mut BytesMut,
     status: StatusCode,
-    headers: &HeaderMap,
+    fields: &mut Fields,
     exchange: &Exchange,
     coding: &Coding,
     persists: bool,
@@ -80,27 +77,19 @@ pub(super) fn write_head(
     out.put_u8(b' ');
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
-    for (name, value) in headers {
-        // These are the connection's own; and where there is no content there is no length (RFC 9110, section 8.6).
-        if *name == CONNECTION
-            || *name == TRANSFER_ENCODING
-            || (*name == CONTENT_LENGTH && status == StatusCode::NO_CONTENT)
-        {
-            continue;
-        }
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+    if status == StatusCode::NO_CONTENT {
+        // Where there is no content there is no length (RFC 9110, section 8.6).
+        fields.remove(LENGTH);
     }
+    fields.write(out);
     match coding {
-        Coding::Length(length) if !headers.contains_key(CONTENT_LENGTH) => {
+        Coding::Length(length) if fields.get(LENGTH).is_none() => {
             out.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
         }
         Coding::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         Coding::Length(_) | Coding::Nothing | Coding::UntilClose => {}
     }
-    if !headers.contains_key(DATE) {
+    if fields.get("date").is_none() {
         out.extend_from_slice(b"date: ");
         out.extend_from_slice(httpdate::fmt_http_date(SystemTime::now()).as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -117,16 +106,18 @@ pub(super) fn write_head(
 mod tests {
     use super::*;
     use http::HeaderValue;
+    use http::header::CONTENT_LENGTH;
 
     #[test]
     fn without_content_there_is_no_length() {
-        let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static("2"))]);
         let exchange = Exchange { method: Method::GET, version: Version::HTTP_11, keep_alive: true };
         for (status, has_length) in
             [(StatusCode::NO_CONTENT, false), (StatusCode::NOT_MODIFIED, true), (StatusCode::OK, true)]
         {
+            let mut fields = Fields::default();
+            fields.insert(CONTENT_LENGTH, HeaderValue::from_static("2"));
             let mut out = BytesMut::new();
-            write_head(&mut out, status, &headers, &exchange, &Coding::Nothing, true);
+            write_head(&mut out, status, &mut fields, &exchange, &Coding::Nothing, true);
             assert_eq!(
                 String::from_utf8_lossy(&out).contains("content-length: 2\r\n"),
                 has_length,

@@ -1,6 +1,8 @@
 //! The server over a stream in memory: bytes in, bytes out, and what reached the service in between.
 
 use super::*;
+use crate::http1::Fields;
+use http::StatusCode;
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use std::cell::Cell;
@@ -43,10 +45,14 @@ fn body(bytes: impl Into<Bytes>) -> TestBody {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
+fn answer(status: StatusCode, body: TestBody) -> Answer<TestBody> {
+    Answer { status, fields: Fields::default(), body }
+}
+
 impl<S: Transport> Service<S> for Mirror {
     type Body = TestBody;
 
-    async fn call(&self, request: Request<RequestBody<S>>) -> Response<TestBody> {
+    async fn call(&self, request: Request<RequestBody<S>>) -> Answer<TestBody> {
         self.running.set(self.running.get() + 1);
         let _running = Running(Rc::clone(&self.running));
         let (parts, content) = request.into_parts();
@@ -60,7 +66,7 @@ impl<S: Transport> Service<S> for Mirror {
                 Ok(content) => String::from_utf8_lossy(&content.to_bytes()).into_owned(),
                 Err(error) => {
                     self.seen.borrow_mut().push(format!("{} {} broken", parts.method, parts.uri));
-                    return Response::builder().status(400).body(body(error.to_string())).unwrap();
+                    return answer(StatusCode::BAD_REQUEST, body(error.to_string()));
                 }
             }
         };
@@ -68,7 +74,7 @@ impl<S: Transport> Service<S> for Mirror {
         self.seen.borrow_mut().push(seen.clone());
         if self.breaks {
             let frames = [Ok(Frame::data(Bytes::from(seen))), Err(BoxError::from("broke"))];
-            return Response::new(StreamBody::new(Frames(frames.into())).boxed_unsync());
+            return answer(StatusCode::OK, StreamBody::new(Frames(frames.into())).boxed_unsync());
         }
         if self.streams {
             let frames = seen
@@ -76,13 +82,13 @@ impl<S: Transport> Service<S> for Mirror {
                 .chunks(7)
                 .map(|data| Ok(Frame::data(Bytes::copy_from_slice(data))))
                 .collect();
-            return Response::new(StreamBody::new(Frames(frames)).boxed_unsync());
+            return answer(StatusCode::OK, StreamBody::new(Frames(frames)).boxed_unsync());
         }
-        Response::new(body(seen))
+        answer(StatusCode::OK, body(seen))
     }
 
-    fn refuse(&self, malformed: &Malformed) -> Response<TestBody> {
-        Response::builder().status(malformed.rule.status()).body(body("")).unwrap()
+    fn refuse(&self, malformed: &Malformed) -> Answer<TestBody> {
+        answer(malformed.rule.status(), body(""))
     }
 }
 

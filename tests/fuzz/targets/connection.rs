@@ -12,7 +12,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use scopegate::body::BoxError;
 use scopegate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
-use scopegate::http1::{Malformed, RequestHead};
+use scopegate::http1::{self, Malformed, RequestHead};
 use std::cell::RefCell;
 use std::time::Duration;
 
@@ -64,13 +64,13 @@ struct Recorder {
     early: bool,
 }
 
-type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+type Answer = http1::Answer<UnsyncBoxBody<Bytes, BoxError>>;
 
 fn answer(status: u16, text: &'static str) -> Answer {
     let body = Full::new(Bytes::from_static(text.as_bytes())).map_err(|never| match never {}).boxed_unsync();
     // A clock would make two answers differ.
     let date = HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT");
-    Response::builder().status(status).header(DATE, date).body(body).unwrap()
+    Response::builder().status(status).header(DATE, date).body(body).unwrap().into()
 }
 
 impl Service<Script> for Recorder {

@@ -1,0 +1,191 @@
+//! An answer on its way through: its fields stay in the bytes that they came in.
+
+use super::Malformed;
+use super::fields::{HeadLimits, most_fields, read_fields};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::response::Parts;
+use http::{Response, StatusCode};
+use std::ops::Range;
+
+/// A response of which nothing was looked at that need not be.
+#[derive(Debug)]
+pub struct Answer<B> {
+    /// The status.
+    pub status: StatusCode,
+    /// The fields, without those of the connection.
+    pub fields: Fields,
+    /// The body.
+    pub body: B,
+}
+
+impl<B> Answer<B> {
+    /// The head to work with, and the body.
+    pub fn into_parts(self) -> (Parts, B) {
+        let (mut parts, ()) = Response::new(()).into_parts();
+        parts.status = self.status;
+        parts.headers = self.fields.into_map();
+        (parts, self.body)
+    }
+}
+
+impl<B> From<Response<B>> for Answer<B> {
+    fn from(response: Response<B>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self { status: parts.status, fields: parts.headers.into(), body }
+    }
+}
+
+/// The fields of an answer: those that came, which are not copied, and those that were added.
+#[derive(Debug, Default)]
+pub struct Fields {
+    came: Bytes,
+    lines: Vec<Line>,
+    added: HeaderMap,
+}
+
+/// Where a field's name and value stand.
+#[derive(Clone, Debug)]
+struct Line {
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+impl Fields {
+    /// Reads the fields of a head, which `came`, and keeps those that `keep` says of their names and values.
+    ///
+    /// # Errors
+    /// As [`read_fields`] says.
+    pub(super) fn read<'c>(
+        came: &'c Bytes,
+        limits: HeadLimits,
+        mut keep: impl FnMut(&'c str, &'c [u8]) -> bool,
+    ) -> Result<Self, Malformed> {
+        let mut lines = Vec::with_capacity(most_fields(came).min(limits.fields));
+        let place = |part: &[u8]| {
+            let start = part.as_ptr().addr().wrapping_sub(came.as_ptr().addr());
+            start..start + part.len()
+        };
+        read_fields(came, limits, |field| {
+            if keep(field.name, field.value) {
+                lines.push(Line { name: place(field.name.as_bytes()), value: place(field.value) });
+            }
+            Ok(())
+        })?;
+        Ok(Self { came: came.clone(), lines, added: HeaderMap::new() })
+    }
+
+    /// The first value of a field. `name` is in lower case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        let came = self.lines.iter().find(|line| self.is(line, name)).map(|line| self.at(&line.value));
+        came.or_else(|| self.added.get(name).map(HeaderValue::as_bytes))
+    }
+
+    /// Takes a field out. `name` is in lower case.
+    pub fn remove(&mut self, name: &str) {
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.retain(|line| !self.is(line, name));
+        self.lines = lines;
+        self.added.remove(name);
+    }
+
+    /// Adds a field, in the place of what has that name.
+    pub fn insert(&mut self, name: HeaderName, value: HeaderValue) {
+        self.remove(name.as_str());
+        self.added.insert(name, value);
+    }
+
+    /// Writes them as they stand in a head.
+    pub(super) fn write(&self, out: &mut BytesMut) {
+        for Line { name, value } in &self.lines {
+            // Nearly every line is written in this way already.
+            if self.at(&(name.end..value.start)) == b": " && self.at(&(value.end..value.end + 2)) == b"\r\n" {
+                out.extend_from_slice(self.at(&(name.start..value.end + 2)));
+            } else {
+                write_line(out, self.at(name), self.at(value));
+            }
+        }
+        for (name, value) in &self.added {
+            write_line(out, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+
+    fn at(&self, place: &Range<usize>) -> &[u8] {
+        self.came.get(place.clone()).unwrap_or_default()
+    }
+
+    fn is(&self, line: &Line, name: &str) -> bool {
+        line.name.len() == name.len() && self.at(&line.name).eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    fn into_map(self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.lines.len() + self.added.len());
+        for Line { name, value } in &self.lines {
+            // Both were read as what they are.
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::from_bytes(self.at(name)),
+                HeaderValue::from_maybe_shared(self.came.slice(value.clone())),
+            ) {
+                map.append(name, value);
+            }
+        }
+        map.extend(self.added);
+        map
+    }
+}
+
+fn write_line(out: &mut BytesMut, name: &[u8], value: &[u8]) {
+    for part in [name, b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
+impl From<HeaderMap> for Fields {
+    /// Fields of Scopegate's own. How a message is framed, and whether another follows, is not theirs to say.
+    fn from(mut added: HeaderMap) -> Self {
+        added.remove(CONNECTION);
+        added.remove(TRANSFER_ENCODING);
+        Self { added, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(text: &'static str) -> Fields {
+        let limits = HeadLimits { bytes: 1024, fields: 20 };
+        let keep = |name: &str, _: &[u8]| !name.eq_ignore_ascii_case("server");
+        Fields::read(&Bytes::from_static(text.as_bytes()), limits, keep).unwrap()
+    }
+
+    fn written(fields: &Fields) -> String {
+        let mut out = BytesMut::new();
+        fields.write(&mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn what_came_is_written_as_it_came() {
+        let fields = fields("ETag:\t\"a\" \r\nServer: x\r\nx-a: 1\r\nX-A: 2\r\n\r\n");
+        assert_eq!(written(&fields), "ETag: \"a\"\r\nx-a: 1\r\nX-A: 2\r\n");
+        assert_eq!(fields.get("etag"), Some(&b"\"a\""[..]));
+        assert_eq!(fields.get("x-a"), Some(&b"1"[..]));
+        assert_eq!(fields.get("server"), None);
+        let map = fields.into_map();
+        assert_eq!(
+            (map.len(), map["etag"].as_bytes(), map.get_all("x-a").iter().count()),
+            (3, &b"\"a\""[..], 2)
+        );
+    }
+
+    #[test]
+    fn fields_are_replaced_and_taken_out() {
+        let mut fields = fields("ETag: a\r\nX-A: 1\r\nx-a: 2\r\n\r\n");
+        fields.insert(HeaderName::from_static("x-a"), HeaderValue::from_static("3"));
+        fields.remove("etag");
+        assert_eq!((written(&fields).as_str(), fields.get("x-a")), ("x-a: 3\r\n", Some(&b"3"[..])));
+        fields.remove("x-a");
+        assert!(fields.into_map().is_empty());
+    }
+}
