@@ -2,13 +2,15 @@
 
 use crate::admission::Permit;
 use crate::client::Client;
+use crate::clock;
 use crate::metrics::{Metrics, Outcome, Row};
 use crate::operation::Operation;
 use crate::refusal::{Refusal, Rule};
 use http::{HeaderValue, Method, StatusCode, Uri};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What is known of a request so far. Dropping it writes the account.
 #[derive(Debug)]
@@ -85,7 +87,7 @@ impl AccessRecord {
             error: None,
             received: 0,
             sent: 0,
-            start: Instant::now(),
+            start: clock::now(),
             first_byte: None,
         }
     }
@@ -154,14 +156,14 @@ impl AccessRecord {
     pub fn answered(&mut self, status: StatusCode, upstream_id: Option<HeaderValue>) {
         self.status = Some(status);
         self.upstream_id = upstream_id;
-        self.first_byte = Some(self.start.elapsed());
+        self.first_byte = Some(self.elapsed());
     }
 
     /// Scopegate answers itself.
     pub fn refused(&mut self, refusal: &Refusal) {
         self.status = Some(refusal.rule.status());
         self.rule = Some(refusal.rule);
-        self.first_byte = Some(self.start.elapsed());
+        self.first_byte = Some(self.elapsed());
     }
 
     /// What stood behind an error, for the log alone.
@@ -191,6 +193,10 @@ impl AccessRecord {
         }
     }
 
+    fn elapsed(&self) -> Duration {
+        clock::now().saturating_duration_since(self.start)
+    }
+
     fn write_line(&self) {
         let mapping = self.mapping_name();
         let path = self.uri.as_ref().map_or("", Uri::path);
@@ -210,7 +216,7 @@ impl AccessRecord {
             sent = self.sent,
             upstream_id = self.upstream_id.as_ref().and_then(|id| id.to_str().ok()),
             first_byte_us = self.first_byte.map(micros),
-            total_us = micros(self.start.elapsed()),
+            total_us = micros(self.elapsed()),
             error = self.error,
         );
     }
@@ -235,7 +241,7 @@ impl Drop for AccessRecord {
             rule: self.rule,
             received: self.received,
             sent: self.sent,
-            total: self.start.elapsed(),
+            total: self.elapsed(),
         });
         if self.log {
             self.write_line();

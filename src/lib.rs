@@ -33,6 +33,7 @@ pub mod checksum;
 pub mod chunk_signer;
 pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod connect;
 pub mod connections;

@@ -2,6 +2,7 @@
 
 use crate::balance::{Balancer, Choice, InFlight, Outcome};
 use crate::body::BoxError;
+use crate::clock;
 use crate::connect::{Connector, Stream};
 use crate::endpoint::Endpoint;
 use crate::http1::client::{Connection, Failure, Patience};
@@ -139,16 +140,16 @@ impl Pool {
     /// When no node accepts.
     pub async fn checkout(self: &Rc<Self>, attempts: &mut Attempts) -> Result<Lease, SendError> {
         let mut last = io::Error::other("no node is configured");
-        while let Some(turn) = self.balancer.pick(Instant::now(), attempts) {
+        while let Some(turn) = self.balancer.pick(clock::now(), attempts) {
             let Some(node) = self.nodes.get(turn.choice().node.0) else { break };
-            let idle = if attempts.want_fresh() { None } else { node.take_idle(Instant::now()) };
+            let idle = if attempts.want_fresh() { None } else { node.take_idle(clock::now()) };
             if let Some(Idle { connection, age }) = idle {
                 let pool = Rc::clone(self);
                 return Ok(Lease { pool, turn, connection, born: age.born, reused: true });
             }
             match Box::pin(node.connect(self.patience)).await {
                 Ok(connection) => {
-                    let (pool, born) = (Rc::clone(self), Instant::now());
+                    let (pool, born) = (Rc::clone(self), clock::now());
                     return Ok(Lease { pool, turn, connection, born, reused: false });
                 }
                 Err(error) => last = error,
@@ -161,7 +162,7 @@ impl Pool {
 
     /// Tells the balancer what became of a request.
     pub fn report(&self, choice: Choice, outcome: Outcome) {
-        if self.balancer.report(choice, outcome, Instant::now(), fastrand::f64())
+        if self.balancer.report(choice, outcome, clock::now(), fastrand::f64())
             && let Some(node) = self.nodes.get(choice.node.0)
         {
             node.idle.take();
@@ -170,7 +171,7 @@ impl Pool {
 
     /// Leaves a node for another that is up, if there is one and the bounds allow.
     pub fn leave(&self, choice: Choice, attempts: &mut Attempts) -> bool {
-        let leaves = attempts.leave(choice.node) && self.balancer.has_another(Instant::now(), attempts);
+        let leaves = attempts.leave(choice.node) && self.balancer.has_another(clock::now(), attempts);
         if leaves {
             self.balancer.board().retried();
         }
@@ -240,7 +241,7 @@ impl Lease {
         let Some(node) = self.pool.nodes.get(self.turn.choice().node.0) else { return };
         let mut idle = node.idle.borrow_mut();
         if self.connection.may_be_kept() && idle.len() < MAX_IDLE_CONNECTIONS {
-            let age = Age { born: self.born, idle_since: Instant::now() };
+            let age = Age { born: self.born, idle_since: clock::now() };
             idle.push(Idle { connection: self.connection, age });
         }
     }

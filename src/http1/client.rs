@@ -6,6 +6,7 @@ use super::fields::{HeadLimits, HeadScan};
 use super::io::Buffered;
 use super::{Framing, LazyTimer, Malformed, ResponseHead, StallTimer};
 use crate::body::{BoxError, Broken};
+use crate::clock;
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use http_body::Body;
@@ -16,7 +17,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
 
 /// Bounds on a store's head: MinIO sends user metadata of 2 KiB and some dozen fields.
 const HEAD: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 200 };
@@ -80,7 +80,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             bytes: Buffered::new(stream),
             decoder: Decoder::new(Framing::Empty),
             persists: true,
-            deadline: LazyTimer::new(Instant::now() + patience.response),
+            deadline: LazyTimer::new(clock::now() + patience.response),
             stall: StallTimer::new(patience.stall),
             keep: |_| true,
         }
@@ -121,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     {
         // Only an answer that was read whole makes it good for another.
         self.persists = false;
-        self.deadline.set(Instant::now() + if hold { CONTINUE_WAIT } else { patience.response });
+        self.deadline.set(clock::now() + if hold { CONTINUE_WAIT } else { patience.response });
         let stage = if hold { Stage::Waiting } else { Stage::Body };
         let mut sending = Sending { head, data: Bytes::new(), stage, error: None, begun: false };
         let mut scan = HeadScan::default();
@@ -143,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         }
                         if head.status == StatusCode::CONTINUE {
                             sending.release();
-                            self.deadline.set(Instant::now() + patience.response);
+                            self.deadline.set(clock::now() + patience.response);
                         }
                         scan = HeadScan::default();
                         continue;
@@ -153,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 match self.poll_sending(cx, &mut sending, body) {
                     Poll::Ready(Ok(())) if sending.stage == Stage::Waiting => {}
-                    Poll::Ready(Ok(())) => self.deadline.set(Instant::now() + patience.response),
+                    Poll::Ready(Ok(())) => self.deadline.set(clock::now() + patience.response),
                     Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                     Poll::Pending => {}
                 }
@@ -164,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     return Poll::Ready(Err(Failure::Timeout));
                 }
                 sending.release();
-                self.deadline.set(Instant::now() + patience.response);
+                self.deadline.set(clock::now() + patience.response);
             }
         })
         .await?;

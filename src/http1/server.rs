@@ -9,6 +9,7 @@ use super::fields::{HeadLimits, HeadScan};
 use super::io::Transport;
 use super::{Answer, Framing, Malformed, RequestHead};
 use crate::body::BoxError;
+use crate::clock;
 use crate::refusal::Rule;
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Version};
@@ -145,7 +146,7 @@ impl<S: Transport> Connection<S> {
         let mut stopped = false;
         let mut scan = HeadScan::default();
         let mut begun = false;
-        self.io.borrow_mut().timer.set(Instant::now() + self.limits.idle);
+        self.io.borrow_mut().timer.set(clock::now() + self.limits.idle);
         poll_fn(|cx| {
             let io = &mut *self.io.borrow_mut();
             loop {
@@ -160,7 +161,7 @@ impl<S: Transport> Connection<S> {
                 }
                 if !begun && !io.bytes.unread.is_empty() {
                     begun = true;
-                    io.timer.set(Instant::now() + self.limits.header);
+                    io.timer.set(clock::now() + self.limits.header);
                 }
                 match io.bytes.poll_fill(cx) {
                     Poll::Ready(Ok(0)) if begun => {

@@ -1,8 +1,9 @@
 //! Timers that cost nothing while bytes flow.
 
+use crate::clock;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -12,12 +13,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub struct LazyTimer {
     deadline: Instant,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Who is woken when it fires.
+    waker: Option<Waker>,
 }
 
 impl LazyTimer {
     /// A timer for `deadline`.
     pub fn new(deadline: Instant) -> Self {
-        Self { deadline, sleep: None }
+        Self { deadline, sleep: None, waker: None }
     }
 
     /// Moves the deadline.
@@ -27,6 +30,7 @@ impl LazyTimer {
             && sleep.deadline() > deadline
         {
             sleep.as_mut().reset(deadline);
+            self.waker = None;
         }
     }
 
@@ -34,11 +38,19 @@ impl LazyTimer {
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = self.deadline;
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        // Whoever asks again before it can have fired need not have it look.
+        let is_set = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if is_set && clock::now() < sleep.deadline() {
+            return Poll::Pending;
+        }
         while sleep.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
             sleep.as_mut().reset(deadline);
+        }
+        if !is_set {
+            self.waker = Some(cx.waker().clone());
         }
         Poll::Pending
     }

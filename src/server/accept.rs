@@ -3,6 +3,7 @@
 use super::connection::{self, Peer};
 use super::inherited::Socket;
 use crate::client::{Client, ListenerId};
+use crate::clock::by_events;
 use crate::generation::{Current, Shared};
 use crate::http1::server::ConnectionLimits;
 use std::convert::Infallible;
@@ -90,10 +91,10 @@ impl Context {
         let client = Client::identify(peer.address(), listener);
         let limits = ConnectionLimits::of(&generation.limits);
         let (current, stopping, open) = (Rc::clone(&self.current), self.stopping.clone(), self.open.clone());
-        spawn_local(async move {
+        spawn_local(by_events(async move {
             connection::run(peer, client, current, limits, stopping).await;
             drop((guard, open));
-        });
+        }));
     }
 }
 

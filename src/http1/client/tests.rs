@@ -3,6 +3,7 @@
 use super::*;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::Instant;
 
 const PATIENCE: Patience = Patience { response: Duration::from_secs(30), stall: Duration::from_secs(10) };
 

@@ -2,6 +2,7 @@
 
 use super::{ConnectionLimits, MAX_SKIPPED};
 use crate::body::{BoxError, Broken};
+use crate::clock;
 use crate::http1::chunked::Decoded;
 use crate::http1::decode::Decoder;
 use crate::http1::io::{Buffered, Transport};
@@ -14,7 +15,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// A connection's state, which the body of the request and the connection share.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct Io<S> {
 
 impl<S: Transport> Io<S> {
     pub(super) fn new(stream: S, limits: ConnectionLimits) -> Self {
-        let now = Instant::now();
+        let now = clock::now();
         Self {
             bytes: Buffered::new(stream),
             decoder: Decoder::new(Framing::Empty),
@@ -52,7 +52,7 @@ impl<S: Transport> Io<S> {
         self.decoder = Decoder::new(framing);
         // Whoever has begun to send does not wait, and who has nothing to send has sent it all.
         self.waits = waits && self.bytes.unread.is_empty() && !self.decoder.is_over();
-        self.whole.set(Instant::now() + limit);
+        self.whole.set(clock::now() + limit);
         self.reading.rest();
         self.writing.rest();
     }
