@@ -249,11 +249,14 @@ fn push_folded(text: &mut String, value: &str) {
 
 fn push_hex(text: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0')));
-        }
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble & 15)).copied().unwrap_or(b'0');
+    let mut written = [b'0'; 64];
+    for (pair, byte) in written.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
     }
+    text.push_str(
+        written.get(..2 * bytes.len()).and_then(|hex| str::from_utf8(hex).ok()).unwrap_or_default(),
+    );
 }
 
 #[cfg(test)]

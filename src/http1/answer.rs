@@ -1,7 +1,7 @@
 //! An answer on its way through: its fields stay in the bytes that they came in.
 
 use super::Malformed;
-use super::fields::{HeadLimits, most_fields, read_fields};
+use super::fields::{HeadLimits, read_fields};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::response::Parts;
@@ -36,6 +36,9 @@ impl<B> From<Response<B>> for Answer<B> {
     }
 }
 
+/// As many fields of a store's answer as are kept, mostly.
+const USUAL_FIELDS: usize = 12;
+
 /// The fields of an answer: those that came, which are not copied, and those that were added.
 #[derive(Debug, Default)]
 pub struct Fields {
@@ -52,27 +55,28 @@ struct Line {
 }
 
 impl Fields {
-    /// Reads the fields of a head, which `came`, and keeps those that `keep` says of their names and values.
+    /// Reads the fields of a head, where they begin at `from`, and keeps those that `keep` says of their names and values.
     ///
     /// # Errors
     /// As [`read_fields`] says.
     pub(super) fn read<'c>(
-        came: &'c Bytes,
+        head: &'c Bytes,
+        from: usize,
         limits: HeadLimits,
         mut keep: impl FnMut(&'c str, &'c [u8]) -> bool,
     ) -> Result<Self, Malformed> {
-        let mut lines = Vec::with_capacity(most_fields(came).min(limits.fields));
+        let mut lines = Vec::with_capacity(USUAL_FIELDS);
         let place = |part: &[u8]| {
-            let start = part.as_ptr().addr().wrapping_sub(came.as_ptr().addr());
+            let start = part.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
             start..start + part.len()
         };
-        read_fields(came, limits, |field| {
+        read_fields(head.get(from..).unwrap_or_default(), limits, |field| {
             if keep(field.name, field.value) {
                 lines.push(Line { name: place(field.name.as_bytes()), value: place(field.value) });
             }
             Ok(())
         })?;
-        Ok(Self { came: came.clone(), lines, added: HeaderMap::new() })
+        Ok(Self { came: head.clone(), lines, added: HeaderMap::new() })
     }
 
     /// The first value of a field. `name` is in lower case.
@@ -156,7 +160,7 @@ mod tests {
     fn fields(text: &'static str) -> Fields {
         let limits = HeadLimits { bytes: 1024, fields: 20 };
         let keep = |name: &str, _: &[u8]| !name.eq_ignore_ascii_case("server");
-        Fields::read(&Bytes::from_static(text.as_bytes()), limits, keep).unwrap()
+        Fields::read(&Bytes::from_static(text.as_bytes()), 0, limits, keep).unwrap()
     }
 
     fn written(fields: &Fields) -> String {

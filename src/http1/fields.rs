@@ -129,44 +129,38 @@ pub(super) fn read_fields<'l>(
     each: impl FnMut(&httparse::Header<'l>) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
     // Most heads have a dozen fields: room for all that there could be is made where there are more.
-    if most_fields(bytes) > FEW_FIELDS {
-        return parse_fields(bytes, limits, &mut [httparse::EMPTY_HEADER; MAX_FIELDS], each);
+    match parse_fields(bytes, limits.fields, &mut [httparse::EMPTY_HEADER; FEW_FIELDS])? {
+        Some(fields) => fields.iter().try_for_each(each),
+        None => match parse_fields(bytes, limits.fields, &mut [httparse::EMPTY_HEADER; MAX_FIELDS])? {
+            Some(fields) => fields.iter().try_for_each(each),
+            None => Err(Malformed::new(Rule::HeaderTooLarge, "the request has too many headers")),
+        },
     }
-    parse_fields(bytes, limits, &mut [httparse::EMPTY_HEADER; FEW_FIELDS], each)
 }
 
-/// As many as there are lines before the empty one.
-pub(super) fn most_fields(bytes: &[u8]) -> usize {
-    memchr_iter(b'\n', bytes).count().saturating_sub(1)
-}
-
-fn parse_fields<'l>(
+/// The field lines, at most `most`; none where there is not room for all of them.
+fn parse_fields<'r, 'l>(
     bytes: &'l [u8],
-    limits: HeadLimits,
-    room: &mut [httparse::Header<'l>],
-    each: impl FnMut(&httparse::Header<'l>) -> Result<(), Malformed>,
-) -> Result<(), Malformed> {
-    let most = limits.fields.min(room.len());
+    most: usize,
+    room: &'r mut [httparse::Header<'l>],
+) -> Result<Option<&'r [httparse::Header<'l>]>, Malformed> {
+    let most = most.min(room.len());
     match httparse::parse_headers(bytes, room.get_mut(..most).unwrap_or_default()) {
-        Ok(httparse::Status::Complete((length, fields))) if length == bytes.len() => {
-            fields.iter().try_for_each(each)
-        }
-        Err(httparse::Error::TooManyHeaders) => {
-            Err(Malformed::new(Rule::HeaderTooLarge, "the request has too many headers"))
-        }
+        Ok(httparse::Status::Complete((length, fields))) if length == bytes.len() => Ok(Some(fields)),
+        Err(httparse::Error::TooManyHeaders) => Ok(None),
         _ => Err(Malformed::message(
             "a header line is not `Name: value`: no fold, no space before the colon, no control character",
         )),
     }
 }
 
-/// The fields of a request, each of its lines by itself.
-pub(super) fn request_fields(bytes: &Bytes, limits: HeadLimits) -> Result<HeaderMap, Malformed> {
-    let mut map = HeaderMap::with_capacity(most_fields(bytes).min(limits.fields));
-    read_fields(bytes, limits, |field| {
+/// The fields of a request, which begin at `from` in its head; each of their lines by itself.
+pub(super) fn request_fields(head: &Bytes, from: usize, limits: HeadLimits) -> Result<HeaderMap, Malformed> {
+    let mut map = HeaderMap::new();
+    read_fields(head.get(from..).unwrap_or_default(), limits, |field| {
         let bad = || Malformed::message("a header has a name or a value that HTTP does not allow");
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| bad())?;
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).map_err(|_| bad())?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(|_| bad())?;
         map.append(name, value);
         Ok(())
     })?;
@@ -225,7 +219,7 @@ mod tests {
 
     #[test]
     fn field_lines() {
-        let parse = |text: &'static str| request_fields(&Bytes::from_static(text.as_bytes()), LIMITS);
+        let parse = |text: &'static str| request_fields(&Bytes::from_static(text.as_bytes()), 0, LIMITS);
         let map = parse("A:b\r\nX-C: \t d e \t\r\na: \u{fc}\r\n\r\n").unwrap();
         assert_eq!(map["x-c"], "d e");
         assert_eq!(map.get_all("a").iter().count(), 2);

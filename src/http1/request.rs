@@ -38,10 +38,9 @@ impl RequestHead {
     /// When it breaks RFC 9112, or asks for something that is not understood.
     pub fn parse(head: &Bytes, limits: HeadLimits) -> Result<Self, Malformed> {
         let line_end = memchr(b'\r', head).unwrap_or(head.len());
-        let (method, target, version) = parse_line(&head.slice(..line_end))?;
-        let fields = head.slice((line_end + 2).min(head.len())..);
-        let mut headers = request_fields(&fields, limits)?;
-        let target = parse_target(&method, &target)?;
+        let (method, target, version) = parse_line(head.get(..line_end).unwrap_or_default())?;
+        let mut headers = request_fields(head, line_end + 2, limits)?;
+        let target = parse_target(&method, &head.slice_ref(target))?;
         check_host(&headers, version)?;
         if let Some(authority) = target.authority {
             let host = HeaderValue::from_maybe_shared(authority);
@@ -59,7 +58,7 @@ impl RequestHead {
 }
 
 /// `method SP request-target SP HTTP-version` (section 3).
-fn parse_line(line: &Bytes) -> Result<(Method, Bytes, Version), Malformed> {
+fn parse_line(line: &[u8]) -> Result<(Method, &[u8], Version), Malformed> {
     let bad = || Malformed::message("the request line is not `METHOD target HTTP/1.1`");
     let first = memchr(b' ', line).ok_or_else(bad)?;
     let method = line.get(..first).unwrap_or_default();
@@ -67,8 +66,8 @@ fn parse_line(line: &Bytes) -> Result<(Method, Bytes, Version), Malformed> {
         return Err(Malformed::new(Rule::UnknownOperation, "this method is not known"));
     }
     let method = Method::from_bytes(method).map_err(|_| bad())?;
-    let rest = line.slice(first + 1..);
-    let second = memchr(b' ', &rest).ok_or_else(bad)?;
+    let rest = line.get(first + 1..).unwrap_or_default();
+    let second = memchr(b' ', rest).ok_or_else(bad)?;
     let version = match rest.get(second + 1..).unwrap_or_default() {
         b"HTTP/1.1" => Version::HTTP_11,
         b"HTTP/1.0" => Version::HTTP_10,
@@ -82,7 +81,7 @@ fn parse_line(line: &Bytes) -> Result<(Method, Bytes, Version), Malformed> {
     if second == 0 {
         return Err(bad());
     }
-    Ok((method, rest.slice(..second), version))
+    Ok((method, rest.get(..second).unwrap_or_default(), version))
 }
 
 /// Exactly one, and a host; HTTP/1.0 may leave it out (section 3.2).

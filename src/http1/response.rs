@@ -35,8 +35,7 @@ impl ResponseHead {
         let line_end = memchr(b'\r', head).unwrap_or(head.len());
         let (version, status) = parse_line(head.get(..line_end).unwrap_or_default())?;
         let (mut lengths, mut codings, mut options) = ([None; 2], Vec::new(), Vec::new());
-        let rest = head.slice((line_end + 2).min(head.len())..);
-        let fields = Fields::read(&rest, limits, |name, value| {
+        let fields = Fields::read(head, line_end + 2, limits, |name, value| {
             if name.eq_ignore_ascii_case("content-length") {
                 // A second one is an error, and so would be a third.
                 lengths = [lengths[0].or(Some(value)), lengths[0].and(Some(value))];
