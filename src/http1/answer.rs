@@ -63,16 +63,16 @@ impl Fields {
         head: &'c Bytes,
         from: usize,
         limits: HeadLimits,
-        mut keep: impl FnMut(&'c str, &'c [u8]) -> bool,
+        mut keep: impl FnMut(&'c [u8], &'c [u8]) -> bool,
     ) -> Result<Self, Malformed> {
         let mut lines = Vec::with_capacity(USUAL_FIELDS);
         let place = |part: &[u8]| {
             let start = part.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
             start..start + part.len()
         };
-        read_fields(head.get(from..).unwrap_or_default(), limits, |field| {
-            if keep(field.name, field.value) {
-                lines.push(Line { name: place(field.name.as_bytes()), value: place(field.value) });
+        read_fields(head.get(from..).unwrap_or_default(), limits, |name, value| {
+            if keep(name, value) {
+                lines.push(Line { name: place(name), value: place(value) });
             }
             Ok(())
         })?;
@@ -83,6 +83,14 @@ impl Fields {
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let came = self.lines.iter().find(|line| self.is(line, name)).map(|line| self.at(&line.value));
         came.or_else(|| self.added.get(name).map(HeaderValue::as_bytes))
+    }
+
+    /// The first value of a field, without a copy of it. `name` is in lower case.
+    pub fn value(&self, name: &str) -> Option<HeaderValue> {
+        match self.lines.iter().find(|line| self.is(line, name)) {
+            Some(line) => HeaderValue::from_maybe_shared(self.came.slice_ref(self.at(&line.value))).ok(),
+            None => self.added.get(name).cloned(),
+        }
     }
 
     /// Takes a field out. `name` is in lower case.
@@ -128,7 +136,7 @@ impl Fields {
             // Both were read as what they are.
             if let (Ok(name), Ok(value)) = (
                 HeaderName::from_bytes(self.at(name)),
-                HeaderValue::from_maybe_shared(self.came.slice(value.clone())),
+                HeaderValue::from_maybe_shared(self.came.slice_ref(self.at(value))),
             ) {
                 map.append(name, value);
             }
@@ -159,7 +167,7 @@ mod tests {
 
     fn fields(text: &'static str) -> Fields {
         let limits = HeadLimits { bytes: 1024, fields: 20 };
-        let keep = |name: &str, _: &[u8]| !name.eq_ignore_ascii_case("server");
+        let keep = |name: &[u8], _: &[u8]| !name.eq_ignore_ascii_case(b"server");
         Fields::read(&Bytes::from_static(text.as_bytes()), 0, limits, keep).unwrap()
     }
 

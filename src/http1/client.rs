@@ -34,7 +34,7 @@ pub struct Connection<S> {
     persists: bool,
     deadline: LazyTimer,
     stall: StallTimer,
-    keep: fn(&str) -> bool,
+    keep: fn(&[u8]) -> bool,
 }
 
 /// Why there is no answer.
@@ -88,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Of answers' fields only those that `keep` names are kept, and the length.
     #[must_use]
-    pub fn keeping(self, keep: fn(&str) -> bool) -> Self {
+    pub fn keeping(self, keep: fn(&[u8]) -> bool) -> Self {
         Self { keep, ..self }
     }
 

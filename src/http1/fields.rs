@@ -1,19 +1,13 @@
 //! Where a head ends, and its field lines.
 
-use super::Malformed;
+use super::{AsciiSet, Malformed};
 use crate::refusal::Rule;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::{memchr, memchr_iter};
 
-/// Most field lines that any peer is allowed; [`HeadLimits::fields`] may be less.
-const MAX_FIELDS: usize = 256;
-
 /// The same words for all that is wrong with a line's end: which of it shows first depends on what has arrived.
 const LINE_END: &str = "a line does not end in CRLF, or holds a bare CR or LF";
-
-/// As many as nearly all heads have at most.
-const FEW_FIELDS: usize = 32;
 
 /// Bounds on a head.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +112,8 @@ fn within(length: usize, limits: HeadLimits, rule: Rule) -> Result<(), Malformed
     Err(Malformed::new(rule, "the request's target and headers together are too long"))
 }
 
-/// Reads field lines up to the empty line at their end, and hands them to `each`. Every line is known to end in CRLF.
+/// Reads field lines up to the empty line at their end, and hands each one's name and value to `each`. Every line is
+/// known to end in CRLF.
 ///
 /// # Errors
 /// When a line is no field line (RFC 9112, section 5): folded, without a name, with white space before the colon,
@@ -126,41 +121,48 @@ fn within(length: usize, limits: HeadLimits, rule: Rule) -> Result<(), Malformed
 pub(super) fn read_fields<'l>(
     bytes: &'l [u8],
     limits: HeadLimits,
-    each: impl FnMut(&httparse::Header<'l>) -> Result<(), Malformed>,
+    mut each: impl FnMut(&'l [u8], &'l [u8]) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
-    // Most heads have a dozen fields: room for all that there could be is made where there are more.
-    match parse_fields(bytes, limits.fields, &mut [httparse::EMPTY_HEADER; FEW_FIELDS])? {
-        Some(fields) => fields.iter().try_for_each(each),
-        None => match parse_fields(bytes, limits.fields, &mut [httparse::EMPTY_HEADER; MAX_FIELDS])? {
-            Some(fields) => fields.iter().try_for_each(each),
-            None => Err(Malformed::new(Rule::HeaderTooLarge, "the request has too many headers")),
-        },
+    // All at once, which is the faster: of CR and LF it is known that they end lines and stand nowhere else. Not `all`:
+    // without a way out in the middle many bytes are looked at together.
+    let is_text = |byte: u8| (byte >= b' ' && byte != 0x7f) || matches!(byte, b'\t' | b'\r' | b'\n');
+    if !bytes.iter().fold(true, |so_far, byte| so_far & is_text(*byte)) {
+        return Err(Malformed::message(NO_FIELD));
     }
+    let (mut begin, mut left) = (0, limits.fields);
+    for end in memchr_iter(b'\r', bytes) {
+        let line = bytes.get(begin..end).unwrap_or_default();
+        begin = end + 2;
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = field(line).ok_or(Malformed::message(NO_FIELD))?;
+        left = left
+            .checked_sub(1)
+            .ok_or(Malformed::new(Rule::HeaderTooLarge, "the request has too many headers"))?;
+        each(name, value)?;
+    }
+    if begin == bytes.len() { Ok(()) } else { Err(Malformed::message(NO_FIELD)) }
 }
 
-/// The field lines, at most `most`; none where there is not room for all of them.
-fn parse_fields<'r, 'l>(
-    bytes: &'l [u8],
-    most: usize,
-    room: &'r mut [httparse::Header<'l>],
-) -> Result<Option<&'r [httparse::Header<'l>]>, Malformed> {
-    let most = most.min(room.len());
-    match httparse::parse_headers(bytes, room.get_mut(..most).unwrap_or_default()) {
-        Ok(httparse::Status::Complete((length, fields))) if length == bytes.len() => Ok(Some(fields)),
-        Err(httparse::Error::TooManyHeaders) => Ok(None),
-        _ => Err(Malformed::message(
-            "a header line is not `Name: value`: no fold, no space before the colon, no control character",
-        )),
-    }
+const NO_FIELD: &str =
+    "a header line is not `Name: value`: no fold, no space before the colon, no control character";
+
+/// `field-name ":" OWS field-value OWS`.
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    static TOKEN: AsciiSet = AsciiSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
+    let colon = line.iter().position(|byte| !TOKEN.has(*byte)).filter(|at| *at > 0)?;
+    let (name, value) = line.split_at_checked(colon)?;
+    Some((name, value.strip_prefix(b":")?.trim_ascii()))
 }
 
 /// The fields of a request, which begin at `from` in its head; each of their lines by itself.
 pub(super) fn request_fields(head: &Bytes, from: usize, limits: HeadLimits) -> Result<HeaderMap, Malformed> {
     let mut map = HeaderMap::new();
-    read_fields(head.get(from..).unwrap_or_default(), limits, |field| {
+    read_fields(head.get(from..).unwrap_or_default(), limits, |name, value| {
         let bad = || Malformed::message("a header has a name or a value that HTTP does not allow");
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| bad())?;
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(|_| bad())?;
+        let name = HeaderName::from_bytes(name).map_err(|_| bad())?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(value)).map_err(|_| bad())?;
         map.append(name, value);
         Ok(())
     })?;
@@ -180,6 +182,8 @@ pub(super) fn list_members<'h>(lines: impl Iterator<Item = &'h [u8]>) -> impl It
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     const LIMITS: HeadLimits = HeadLimits { bytes: 64, fields: 3 };
 
@@ -240,5 +244,41 @@ mod tests {
             assert_eq!(parse(bad).unwrap_err().rule, Rule::MalformedRequest, "{bad:?}");
         }
         assert_eq!(parse("A: b\r\nB: b\r\nC: b\r\nD: b\r\n\r\n").unwrap_err().rule, Rule::HeaderTooLarge);
+    }
+
+    /// What httparse, which others rely on, says of the same lines: the fields, or that there is a mistake.
+    fn by_httparse(text: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut room = [httparse::EMPTY_HEADER; 16];
+        match httparse::parse_headers(text, &mut room) {
+            Ok(httparse::Status::Complete((length, fields))) if length == text.len() => Some(
+                fields.iter().map(|field| (field.name.as_bytes().to_vec(), field.value.to_vec())).collect(),
+            ),
+            _ => None,
+        }
+    }
+
+    fn by_us(text: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut fields = Vec::new();
+        read_fields(text, HeadLimits { bytes: 4096, fields: 16 }, |name, value| {
+            fields.push((name.to_vec(), value.to_vec()));
+            Ok(())
+        })
+        .ok()
+        .map(|()| fields)
+    }
+
+    proptest! {
+        /// Any bytes but CR and LF, which `HeadScan` has seen to.
+        #[test]
+        fn lines_are_read_as_httparse_reads_them(
+            lines in vec(vec(prop_oneof![
+                8 => "[A-Za-z0-9:;=\" -]".prop_map(|text| text.into_bytes()[0]),
+                1 => any::<u8>().prop_filter("an end of line", |byte| !matches!(byte, b'\r' | b'\n')),
+            ], 1..12), 0..6)
+        ) {
+            let mut text = lines.join(&b"\r\n"[..]);
+            text.extend_from_slice(if lines.is_empty() { b"\r\n" } else { b"\r\n\r\n" });
+            prop_assert_eq!(by_us(&text), by_httparse(&text), "{}", text.escape_ascii());
+        }
     }
 }

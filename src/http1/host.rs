@@ -17,15 +17,13 @@ impl<'a> Host<'a> {
     /// When it is neither.
     pub fn parse(text: &'a [u8]) -> Result<Self, &'static str> {
         const NOT_A_HOST: &str = "Host is not one host, with a port or without";
-        let text = std::str::from_utf8(text).map_err(|_| NOT_A_HOST)?;
+        let text = str::from_utf8(text).map_err(|_| NOT_A_HOST)?;
         // The colons of an IPv6 address stand within its brackets.
-        let name_end = text.rfind(']').map_or(0, |at| at + 1);
-        let (name, port) = match text.get(name_end..).and_then(|rest| rest.find(':')) {
+        let name_end = if text.starts_with('[') { text.find(']').unwrap_or_default() } else { 0 };
+        let colon = text.bytes().skip(name_end).position(|byte| byte == b':');
+        let (name, port) = match colon.and_then(|at| text.split_at_checked(name_end + at)) {
             None => (text, None),
-            Some(at) => {
-                let (name, port) = text.split_at(name_end + at);
-                (name, port.strip_prefix(':'))
-            }
+            Some((name, port)) => (name, port.strip_prefix(':')),
         };
         if !is_host(name) {
             return Err(NOT_A_HOST);
@@ -77,7 +75,7 @@ fn is_host(name: &str) -> bool {
 }
 
 fn is_reg_name(name: &[u8]) -> bool {
-    const ALLOWED: AsciiSet = AsciiSet::alphanumeric_and(b"-._~!$&'()*+,;=");
+    static ALLOWED: AsciiSet = AsciiSet::alphanumeric_and(b"-._~!$&'()*+,;=");
     let mut rest = name.iter();
     while let Some(byte) = rest.next() {
         let good = match byte {

@@ -29,30 +29,28 @@ pub use timer::{LazyTimer, StallTimer};
 use crate::refusal::{Refusal, Rule};
 use std::fmt;
 
-/// A set of ASCII bytes, one bit each.
-#[derive(Clone, Copy)]
-struct AsciiSet(u128);
+/// A set of bytes, which says of one in a single step whether it has it.
+struct AsciiSet([bool; 256]);
 
 impl AsciiSet {
-    /// Letters, digits and `others`.
+    /// ASCII's letters and digits, and `others`.
+    #[expect(clippy::indexing_slicing, reason = "of a constant: what is out of bounds does not compile")]
     const fn alphanumeric_and(mut others: &[u8]) -> Self {
-        let mut set = 0;
+        let mut has = [false; 256];
         let mut byte = 0;
         while byte < 128_u8 {
-            if byte.is_ascii_alphanumeric() {
-                set |= 1 << byte;
-            }
+            has[byte as usize] = byte.is_ascii_alphanumeric();
             byte += 1;
         }
         while let [byte, rest @ ..] = others {
-            set |= 1 << *byte;
+            has[*byte as usize] = true;
             others = rest;
         }
-        Self(set)
+        Self(has)
     }
 
-    const fn has(self, byte: u8) -> bool {
-        byte.is_ascii() && self.0 >> byte & 1 == 1
+    fn has(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte)).copied().unwrap_or_default()
     }
 }
 

@@ -30,21 +30,21 @@ impl ResponseHead {
         head: &Bytes,
         method: &Method,
         limits: HeadLimits,
-        keep: impl Fn(&str) -> bool,
+        keep: impl Fn(&[u8]) -> bool,
     ) -> Result<Self, Malformed> {
         let line_end = memchr(b'\r', head).unwrap_or(head.len());
         let (version, status) = parse_line(head.get(..line_end).unwrap_or_default())?;
         let (mut lengths, mut codings, mut options) = ([None; 2], Vec::new(), Vec::new());
         let fields = Fields::read(head, line_end + 2, limits, |name, value| {
-            if name.eq_ignore_ascii_case("content-length") {
+            if name.eq_ignore_ascii_case(b"content-length") {
                 // A second one is an error, and so would be a third.
                 lengths = [lengths[0].or(Some(value)), lengths[0].and(Some(value))];
                 return true;
             }
             // These are the connection's own.
-            if name.eq_ignore_ascii_case("transfer-encoding") {
+            if name.eq_ignore_ascii_case(b"transfer-encoding") {
                 codings.push(value);
-            } else if name.eq_ignore_ascii_case("connection") {
+            } else if name.eq_ignore_ascii_case(b"connection") {
                 options.push(value);
             } else {
                 return keep(name);

@@ -63,7 +63,7 @@ fn absolute(target: &Bytes) -> Result<Target, Malformed> {
 /// `pchar / "/" / "?"` of RFC 3986, and what people type who do not know it: brackets, and letters of any language,
 /// which have one meaning and go on percent-encoded. A `%` is looked at where the target is decoded.
 fn may_stand(byte: u8) -> bool {
-    const ASCII: AsciiSet = AsciiSet::alphanumeric_and(b"-._~%!$&'()*+,;=:@/?[]");
+    static ASCII: AsciiSet = AsciiSet::alphanumeric_and(b"-._~%!$&'()*+,;=:@/?[]");
     !byte.is_ascii() || ASCII.has(byte)
 }
 

@@ -27,8 +27,8 @@ impl Coding {
         {
             return Self::Nothing;
         }
-        let named = fields.get(LENGTH).and_then(|value| str::from_utf8(value).ok()?.parse().ok());
-        match named.or_else(|| body.size_hint().exact()) {
+        let named = || fields.get(LENGTH).and_then(|value| str::from_utf8(value).ok()?.parse().ok());
+        match body.size_hint().exact().or_else(named) {
             Some(length) => Self::Length(length),
             None if exchange.version == Version::HTTP_11 => Self::Chunked,
             None => Self::UntilClose,
