@@ -8,4 +8,11 @@ mc mb --ignore-existing store/tmp
 echo "Hello from MinIO." | mc pipe store/tmp/media/hello.txt
 mc admin user add store stsadmin "$ISSUER_SECRET"
 mc admin policy create store scopegate-issuer /issuer-policy.json
-mc admin policy attach store scopegate-issuer --user stsadmin 2>/dev/null || true
+# Attached already, when this runs again, is as good; anything else is an error.
+said=$(mc admin policy attach store scopegate-issuer --user stsadmin 2>&1) || case $said in
+*"already in effect"*) ;;
+*)
+    echo "$said" >&2
+    exit 1
+    ;;
+esac
