@@ -114,6 +114,34 @@ impl Variants {
         })
     }
 
+    /// The session policy that Scopegate asks for, as it explains it.
+    ///
+    /// # Errors
+    /// Where it explains none.
+    pub(crate) fn policy(&self, store: SocketAddr) -> Result<String, String> {
+        let binary = self.0.iter().find_map(|variant| match &variant.kind {
+            Kind::Scopegate { binary, .. } => Some(binary),
+            _ => None,
+        });
+        let folder = TempDir::new().map_err(|error| format!("no temporary folder: {error}"))?;
+        let config = folder.path().join("proxy.toml");
+        let behind = Behind { store, sts: store };
+        fs::write(&config, configs::scopegate(SocketAddr::from(([127, 0, 0, 1], 0)), &behind, false))
+            .map_err(|error| format!("{}: {error}", config.display()))?;
+        let output = Command::new(binary.ok_or("there is no scopegate to explain its policy")?)
+            .args(["explain", "--mapping", "bench", "--config"])
+            .arg(&config)
+            .env("SCOPEGATE_ACCESS_KEY", "explained")
+            .env("SCOPEGATE_SECRET_KEY", "explained")
+            .output()
+            .map_err(|error| format!("scopegate explain: {error}"))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let policy = said.find('{').zip(said.rfind('}')).and_then(|(first, last)| said.get(first..=last));
+        policy.map(str::to_owned).ok_or_else(|| {
+            format!("scopegate explain says no policy: {said}{}", String::from_utf8_lossy(&output.stderr))
+        })
+    }
+
     fn without(&self, out: impl Fn(&Kind) -> bool) -> Vec<Variant> {
         self.0.iter().filter(|variant| !out(&variant.kind)).cloned().collect()
     }
