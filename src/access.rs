@@ -21,6 +21,7 @@ pub struct AccessRecord {
     id: RequestId,
     client: Client,
     method: Method,
+    /// Where it is to be logged.
     uri: Option<Uri>,
     mapping: Option<Row>,
     permit: Option<Permit>,
@@ -77,7 +78,7 @@ impl AccessRecord {
             id: RequestId::new(fastrand::u64(..)),
             client,
             method: method.clone(),
-            uri: uri.cloned(),
+            uri: uri.filter(|_| log).cloned(),
             mapping: None,
             permit: None,
             operation: None,

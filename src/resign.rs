@@ -128,7 +128,6 @@ const HEAD: usize = 768;
 
 fn write_line(head: &mut BytesMut, outgoing: &Outgoing) -> Result<(), Unsignable> {
     // Both were percent-encoded: nothing else may stand in a request line.
-    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_plain(outgoing.path()) || !is_plain(outgoing.query()) {
         return Err(Unsignable);
     }
@@ -234,7 +233,7 @@ fn write_canonical(
 /// white space, so that is done here.
 fn push_folded(text: &mut String, value: &str) {
     // Most values, and the long token, hold none.
-    if value.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if is_plain(value) {
         return text.push_str(value);
     }
     let mut words = value.split_whitespace();
@@ -245,6 +244,11 @@ fn push_folded(text: &mut String, value: &str) {
         text.push(' ');
         text.push_str(word);
     }
+}
+
+/// Whether it is ASCII that shows. Not `all`: without a way out in the middle many bytes are looked at together.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |so_far, byte| so_far & byte.is_ascii_graphic())
 }
 
 fn push_hex(text: &mut String, bytes: &[u8]) {
