@@ -1,8 +1,7 @@
 //! Admission: how many requests of a mapping run at once, how many wait for how long, how many begin in a second, and
 //! how many bodies without a length are held.
 
-use crate::limits::Limits;
-use crate::limits::PART_SIZE;
+use crate::limits::{Limits, PART_SIZE};
 use crate::refusal::{Refusal, Rule};
 use std::num::NonZeroU32;
 use std::sync::Arc;
