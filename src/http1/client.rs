@@ -3,7 +3,7 @@
 use super::chunked::Decoded;
 use super::decode::Decoder;
 use super::fields::{HeadLimits, HeadScan};
-use super::io::Buffered;
+use super::io::{Buffered, others_first};
 use super::{Framing, LazyTimer, Malformed, ResponseHead, StallTimer};
 use crate::body::{BoxError, Broken};
 use crate::clock;
@@ -119,6 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
+        others_first().await;
         // Only an answer that was read whole makes it good for another.
         self.persists = false;
         self.deadline.set(clock::now() + if hold { CONTINUE_WAIT } else { patience.response });

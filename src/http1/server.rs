@@ -6,14 +6,14 @@ mod state;
 use self::answer::{Coding, write_head};
 use self::state::Io;
 use super::fields::{HeadLimits, HeadScan};
-use super::io::Transport;
+use super::io::{Transport, others_first};
 use super::{Answer, Framing, Malformed, RequestHead};
 use crate::body::BoxError;
 use crate::clock;
 use crate::refusal::Rule;
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Version};
-use http_body::Body;
+use http_body::{Body, Frame};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -95,6 +95,11 @@ where
             return connection.linger().await;
         }
     }
+}
+
+/// The next frame of a body, as far as it is there.
+async fn next_frame<B: Body + Unpin>(body: &mut B) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx))).await
 }
 
 /// A future in a box, made where it stays: `Box::pin` makes it on the stack and copies some kilobytes.
@@ -239,6 +244,7 @@ impl<S: Transport> Connection<S> {
         let mut out = BytesMut::with_capacity(1024);
         write_head(&mut out, status, &mut fields, exchange, &coding, persists);
         if coding == Coding::Nothing {
+            others_first().await;
             self.send(&mut out, Bytes::new()).await?;
             return Ok(persists);
         }
@@ -253,10 +259,11 @@ impl<S: Transport> Connection<S> {
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
+        // What is there already goes out together with the head; else the head goes first.
+        let mut next = next_frame(body).await;
+        others_first().await;
         loop {
-            // What is there already goes out together with the head; else the head goes first.
-            let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx))).await;
-            let frame = match polled {
+            let frame = match next {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
                     self.send(&mut out, Bytes::new()).await?;
@@ -269,16 +276,16 @@ impl<S: Transport> Connection<S> {
             };
             let Some(frame) = frame else { break };
             let frame = frame.map_err(|error| io::Error::other(format!("the answer broke off: {error}")))?;
-            let Ok(data) = frame.into_data() else { continue };
-            if data.is_empty() {
-                continue;
+            let data = frame.into_data().unwrap_or_default();
+            if !data.is_empty() {
+                coding.begin(&mut out, data.len())?;
+                self.send(&mut out, data).await?;
+                coding.end_chunk(&mut out);
+                if coding == Coding::Length(0) && body.is_end_stream() {
+                    break;
+                }
             }
-            coding.begin(&mut out, data.len())?;
-            self.send(&mut out, data).await?;
-            coding.end_chunk(&mut out);
-            if coding == Coding::Length(0) && body.is_end_stream() {
-                break;
-            }
+            next = next_frame(body).await;
         }
         coding.end(&mut out)?;
         self.send(&mut out, Bytes::new()).await

@@ -3,7 +3,6 @@
 use super::*;
 use crate::http1::Fields;
 use http::StatusCode;
-use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use std::cell::Cell;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
