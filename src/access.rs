@@ -62,16 +62,16 @@ impl RequestId {
 const MAX_LOGGED_PATH: usize = 1024;
 
 impl AccessRecord {
-    /// Begins the account of a request; what was no request has no target.
+    /// Begins the account of a request; what was no request has no target. In a box, since it goes from hand to hand.
     pub fn begin(
         metrics: Arc<Metrics>,
         log: bool,
         client: Client,
         method: &Method,
         uri: Option<&Uri>,
-    ) -> Self {
+    ) -> Box<Self> {
         metrics.in_flight_add();
-        Self {
+        Box::new(Self {
             metrics,
             accounted: true,
             log,
@@ -90,7 +90,7 @@ impl AccessRecord {
             sent: 0,
             start: clock::now(),
             first_byte: None,
-        }
+        })
     }
 
     /// For what is done on account of this request and may outlive it: it takes notes and writes nothing.

@@ -3,19 +3,17 @@
 
 use crate::admission::Admission;
 use crate::browser::AllowedHosts;
-use crate::client::{Client, ListenerId};
+use crate::client::ListenerId;
 use crate::config::{Listener, Upstream};
-use crate::http1::Malformed;
 use crate::limits::Limits;
 use crate::mapping::Mapping;
 use crate::metrics::{Metrics, Row};
 use crate::multipart::Budget;
 use crate::nodes::NodeBoard;
-use crate::proxy::{Answer, ClientBody, Proxy};
+use crate::proxy::Proxy;
 use crate::session_table::{Clock, Kept};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
-use http::Request;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -116,16 +114,6 @@ impl Current {
     fn adopt(&self, proxy: Rc<Proxy>) -> Rc<Proxy> {
         self.proxy.replace(Rc::clone(&proxy));
         proxy
-    }
-
-    /// Answers a request of `client`.
-    pub async fn handle<B: ClientBody>(&self, client: Client, request: Request<B>) -> Answer {
-        self.proxy().handle(client, request).await
-    }
-
-    /// Answers `client` who sent what is no request.
-    pub fn refuse_malformed(&self, client: Client, malformed: &Malformed) -> Answer {
-        self.proxy().refuse_malformed(client, malformed)
     }
 }
 

@@ -27,7 +27,8 @@ use crate::session_table::Slot;
 use crate::upstream::{Download, Pool};
 use crate::virtual_host;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::request::Parts;
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::Full;
 use std::rc::Rc;
@@ -85,7 +86,7 @@ struct Asked<'a, B> {
     mapping: &'a Mapping,
     state: &'a MappingState,
     upload: &'a Rc<Upload<B>>,
-    head: &'a http::request::Parts,
+    head: &'a Parts,
     /// The path with the bucket in it, wherever the client named that.
     path: &'a str,
 }
@@ -148,11 +149,10 @@ impl Proxy {
     }
 
     /// Answers a request of `client`.
-    pub async fn handle<B: ClientBody>(&self, client: Client, request: Request<B>) -> Answer {
-        let (head, body) = request.into_parts();
+    pub async fn handle<B: ClientBody>(self: Rc<Self>, client: Client, head: &Parts, body: B) -> Answer {
         let mut record = self.record(client, &head.method, Some(&head.uri));
         let upload = Upload::new(body);
-        let served = contain(self.serve(client, &head, &upload, &mut record)).await;
+        let served = contain(self.serve(client, head, &upload, &mut record)).await;
         let served = served.unwrap_or_else(|Panicked| Err(failed_inside()));
         record.received(upload.sent());
         match served {
@@ -174,7 +174,7 @@ impl Proxy {
         refuse(&Refusal::from(*malformed), Representation::S3, "", self.record(client, &unread, None))
     }
 
-    fn record(&self, client: Client, method: &Method, uri: Option<&Uri>) -> AccessRecord {
+    fn record(&self, client: Client, method: &Method, uri: Option<&Uri>) -> Box<AccessRecord> {
         let metrics = Arc::clone(&self.shared.metrics);
         AccessRecord::begin(metrics, self.generation.access_log, client, method, uri)
     }
@@ -182,7 +182,7 @@ impl Proxy {
     async fn serve<B: ClientBody>(
         &self,
         client: Client,
-        head: &http::request::Parts,
+        head: &Parts,
         upload: &Rc<Upload<B>>,
         record: &mut AccessRecord,
     ) -> Result<Given, Refusal> {

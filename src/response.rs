@@ -20,7 +20,7 @@ const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id")
 /// The body of every response; when it ends or is dropped, the request is accounted for.
 pub struct ResponseBody<D: Body> {
     source: Source<D>,
-    record: AccessRecord,
+    record: Box<AccessRecord>,
 }
 
 enum Source<D> {
@@ -79,7 +79,7 @@ pub fn is_wanted(name: &[u8]) -> bool {
 pub fn relay<D: Body>(
     answer: Answer<D>,
     rewriter: Option<Box<Rewriter>>,
-    record: AccessRecord,
+    record: Box<AccessRecord>,
 ) -> Answer<ResponseBody<D>> {
     let Answer { status, mut fields, body } = answer;
     let Some(rewriter) = rewriter.filter(|it| it.concerns(status) && !body.is_end_stream()) else {
@@ -95,7 +95,7 @@ pub fn relay_read<D: Body>(
     mut parts: http::response::Parts,
     body: Bytes,
     rewriter: Option<Box<Rewriter>>,
-    mut record: AccessRecord,
+    mut record: Box<AccessRecord>,
 ) -> Answer<ResponseBody<D>> {
     let rewritten = match rewriter.filter(|rewriter| rewriter.concerns(parts.status)) {
         Some(rewriter) => rewriter.rewrite(&body).map(Bytes::from),
@@ -120,7 +120,7 @@ fn stripped<D: Body>(
     status: StatusCode,
     mut fields: Fields,
     source: Source<D>,
-    mut record: AccessRecord,
+    mut record: Box<AccessRecord>,
 ) -> Answer<ResponseBody<D>> {
     fields.remove(ERROR_CODE);
     let id = fields.value(X_AMZ_REQUEST_ID.as_str());
@@ -134,7 +134,7 @@ fn stripped<D: Body>(
 }
 
 /// Answers with what Scopegate made of the store's answers.
-pub fn make<D: Body>(answer: Response<Made>, mut record: AccessRecord) -> Answer<ResponseBody<D>> {
+pub fn make<D: Body>(answer: Response<Made>, mut record: Box<AccessRecord>) -> Answer<ResponseBody<D>> {
     let (mut parts, body) = answer.into_parts();
     let upstream_id = parts.headers.remove(&X_AMZ_REQUEST_ID);
     record.answered(parts.status, upstream_id);
@@ -157,7 +157,7 @@ pub fn refuse<D: Body>(
     refusal: &Refusal,
     form: Representation,
     path: &str,
-    mut record: AccessRecord,
+    mut record: Box<AccessRecord>,
 ) -> Answer<ResponseBody<D>> {
     record.refused(refusal);
     let mapping = record.mapping_name();

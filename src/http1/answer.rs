@@ -44,7 +44,8 @@ const USUAL_FIELDS: usize = 12;
 pub struct Fields {
     came: Bytes,
     lines: Vec<Line>,
-    added: HeaderMap,
+    /// In a box, since a store's answer mostly goes on without any.
+    added: Option<Box<HeaderMap>>,
 }
 
 /// Where a field's name and value stand.
@@ -76,20 +77,20 @@ impl Fields {
             }
             Ok(())
         })?;
-        Ok(Self { came: head.clone(), lines, added: HeaderMap::new() })
+        Ok(Self { came: head.clone(), lines, added: None })
     }
 
     /// The first value of a field. `name` is in lower case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let came = self.lines.iter().find(|line| self.is(line, name)).map(|line| self.at(&line.value));
-        came.or_else(|| self.added.get(name).map(HeaderValue::as_bytes))
+        came.or_else(|| self.added.as_ref()?.get(name).map(HeaderValue::as_bytes))
     }
 
     /// The first value of a field, without a copy of it. `name` is in lower case.
     pub fn value(&self, name: &str) -> Option<HeaderValue> {
         match self.lines.iter().find(|line| self.is(line, name)) {
             Some(line) => HeaderValue::from_maybe_shared(self.came.slice_ref(self.at(&line.value))).ok(),
-            None => self.added.get(name).cloned(),
+            None => self.added.as_ref()?.get(name).cloned(),
         }
     }
 
@@ -98,13 +99,15 @@ impl Fields {
         let mut lines = std::mem::take(&mut self.lines);
         lines.retain(|line| !self.is(line, name));
         self.lines = lines;
-        self.added.remove(name);
+        if let Some(added) = &mut self.added {
+            added.remove(name);
+        }
     }
 
     /// Adds a field, in the place of what has that name.
     pub fn insert(&mut self, name: HeaderName, value: HeaderValue) {
         self.remove(name.as_str());
-        self.added.insert(name, value);
+        self.added.get_or_insert_default().insert(name, value);
     }
 
     /// Writes them as they stand in a head.
@@ -117,7 +120,7 @@ impl Fields {
                 write_line(out, self.at(name), self.at(value));
             }
         }
-        for (name, value) in &self.added {
+        for (name, value) in self.added.iter().flat_map(|added| added.iter()) {
             write_line(out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
@@ -130,8 +133,9 @@ impl Fields {
         line.name.len() == name.len() && self.at(&line.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
-    fn into_map(self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.lines.len() + self.added.len());
+    fn into_map(mut self) -> HeaderMap {
+        let added = self.added.take().map_or_else(HeaderMap::new, |added| *added);
+        let mut map = HeaderMap::with_capacity(self.lines.len() + added.len());
         for Line { name, value } in &self.lines {
             // Both were read as what they are.
             if let (Ok(name), Ok(value)) = (
@@ -141,7 +145,7 @@ impl Fields {
                 map.append(name, value);
             }
         }
-        map.extend(self.added);
+        map.extend(added);
         map
     }
 }
@@ -157,7 +161,7 @@ impl From<HeaderMap> for Fields {
     fn from(mut added: HeaderMap) -> Self {
         added.remove(CONNECTION);
         added.remove(TRANSFER_ENCODING);
-        Self { added, ..Self::default() }
+        Self { added: Some(Box::new(added)), ..Self::default() }
     }
 }
 

@@ -156,10 +156,16 @@ fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name, value.strip_prefix(b":")?.trim_ascii()))
 }
 
-/// The fields of a request, which begin at `from` in its head; each of their lines by itself.
-pub(super) fn request_fields(head: &Bytes, from: usize, limits: HeadLimits) -> Result<HeaderMap, Malformed> {
+/// The fields of a request, which begin at `from` in its head; each of their lines by itself, which `note` is told of.
+pub(super) fn request_fields<'h>(
+    head: &'h Bytes,
+    from: usize,
+    limits: HeadLimits,
+    mut note: impl FnMut(&'h [u8], &'h [u8]),
+) -> Result<HeaderMap, Malformed> {
     let mut map = HeaderMap::new();
     read_fields(head.get(from..).unwrap_or_default(), limits, |name, value| {
+        note(name, value);
         let bad = || Malformed::message("a header has a name or a value that HTTP does not allow");
         let name = HeaderName::from_bytes(name).map_err(|_| bad())?;
         let value = HeaderValue::from_maybe_shared(head.slice_ref(value)).map_err(|_| bad())?;
@@ -167,11 +173,6 @@ pub(super) fn request_fields(head: &Bytes, from: usize, limits: HeadLimits) -> R
         Ok(())
     })?;
     Ok(map)
-}
-
-/// The lines of a request's field.
-pub(super) fn lines<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
-    headers.get_all(name).into_iter().map(HeaderValue::as_bytes)
 }
 
 /// The members of a comma-separated list of tokens, over all lines of a field.
@@ -223,7 +224,10 @@ mod tests {
 
     #[test]
     fn field_lines() {
-        let parse = |text: &'static str| request_fields(&Bytes::from_static(text.as_bytes()), 0, LIMITS);
+        let parse = |text: &'static str| {
+            let text = Bytes::from_static(text.as_bytes());
+            request_fields(&text, 0, LIMITS, |_, _| {})
+        };
         let map = parse("A:b\r\nX-C: \t d e \t\r\na: \u{fc}\r\n\r\n").unwrap();
         assert_eq!(map["x-c"], "d e");
         assert_eq!(map.get_all("a").iter().count(), 2);

@@ -16,21 +16,49 @@ pub enum Framing {
     Chunked,
 }
 
-impl Framing {
-    /// The framing that a message's lines of `Content-Length` and `Transfer-Encoding` name, `None` where there are none.
+/// What the fields of a message say of the message itself, each of their lines.
+#[derive(Debug, Default)]
+pub(super) struct OwnFields<'h> {
+    lengths: [Option<&'h [u8]>; 2],
+    codings: Vec<&'h [u8]>,
+    options: Vec<&'h [u8]>,
+}
+
+/// Which field of [`OwnFields`] a line is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OwnField {
+    Length,
+    Coding,
+    Options,
+}
+
+impl<'h> OwnFields<'h> {
+    /// Notes a line, if it is of one of them.
+    pub(super) fn note(&mut self, name: &[u8], value: &'h [u8]) -> Option<OwnField> {
+        if name.eq_ignore_ascii_case(b"content-length") {
+            // A second one is an error, and so would be a third.
+            self.lengths = [self.lengths[0].or(Some(value)), self.lengths[0].and(Some(value))];
+            Some(OwnField::Length)
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.codings.push(value);
+            Some(OwnField::Coding)
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            self.options.push(value);
+            Some(OwnField::Options)
+        } else {
+            None
+        }
+    }
+
+    /// How the body is framed, `None` where that is not said.
     ///
     /// # Errors
     /// On a doubled, signed or oversized `Content-Length`, on `Transfer-Encoding` beside it, twice, in HTTP/1.0, or
     /// with anything but `chunked`.
-    pub(super) fn of<'h>(
-        lengths: impl Iterator<Item = &'h [u8]>,
-        codings: impl Iterator<Item = &'h [u8]>,
-        version: Version,
-    ) -> Result<Option<Self>, Malformed> {
-        let length = content_length(lengths)?;
-        let mut codings = codings.peekable();
-        if codings.peek().is_none() {
-            return Ok(length.map(Self::Length));
+    pub(super) fn framing(&self, version: Version) -> Result<Option<Framing>, Malformed> {
+        let length = content_length(self.lengths)?;
+        if self.codings.is_empty() {
+            return Ok(length.map(Framing::Length));
         }
         if length.is_some() {
             return Err(Malformed::message("Content-Length and Transfer-Encoding exclude each other"));
@@ -38,17 +66,24 @@ impl Framing {
         if version != Version::HTTP_11 {
             return Err(Malformed::message("HTTP/1.0 has no Transfer-Encoding"));
         }
-        check_coding(codings).map(|()| Some(Self::Chunked))
+        check_coding(&self.codings).map(|()| Some(Framing::Chunked))
+    }
+
+    /// Whether the connection persists (section 9.3).
+    pub(super) fn keep_alive(&self, version: Version) -> bool {
+        let (mut keep, mut close) = (version == Version::HTTP_11, false);
+        for option in list_members(self.options.iter().copied()) {
+            keep |= option.eq_ignore_ascii_case(b"keep-alive");
+            close |= option.eq_ignore_ascii_case(b"close");
+        }
+        keep && !close
     }
 }
 
-fn content_length<'h>(mut lines: impl Iterator<Item = &'h [u8]>) -> Result<Option<u64>, Malformed> {
-    let Some(digits) = lines.next() else { return Ok(None) };
+fn content_length(lines: [Option<&[u8]>; 2]) -> Result<Option<u64>, Malformed> {
+    let [Some(digits), more] = lines else { return Ok(None) };
     let bad = || Malformed::message("Content-Length is not one decimal number");
-    if lines.next().is_some() {
-        return Err(bad());
-    }
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+    if more.is_some() || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(bad());
     }
     let number = digits
@@ -58,8 +93,8 @@ fn content_length<'h>(mut lines: impl Iterator<Item = &'h [u8]>) -> Result<Optio
 }
 
 /// Exactly one `chunked` is understood.
-fn check_coding<'h>(lines: impl Iterator<Item = &'h [u8]>) -> Result<(), Malformed> {
-    let mut codings: Vec<&[u8]> = list_members(lines).collect();
+fn check_coding(lines: &[&[u8]]) -> Result<(), Malformed> {
+    let mut codings: Vec<&[u8]> = list_members(lines.iter().copied()).collect();
     let chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     if matches!(*codings, [only] if chunked(only)) {
         return Ok(());
@@ -78,12 +113,11 @@ mod tests {
     use http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 
     fn of(fields: &[(HeaderName, &str)], version: Version) -> Result<Option<Framing>, Rule> {
-        let lines = |wanted: HeaderName| {
-            let of_it = fields.iter().filter(move |(name, _)| *name == wanted);
-            of_it.map(|(_, value)| value.as_bytes())
-        };
-        Framing::of(lines(CONTENT_LENGTH), lines(TRANSFER_ENCODING), version)
-            .map_err(|malformed| malformed.rule)
+        let mut own = OwnFields::default();
+        for (name, value) in fields {
+            assert!(own.note(name.as_str().as_bytes(), value.as_bytes()).is_some());
+        }
+        own.framing(version).map_err(|malformed| malformed.rule)
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The head of a request.
 
-use super::fields::{HeadLimits, lines, list_members, request_fields};
+use super::fields::{HeadLimits, list_members, request_fields};
+use super::framing::OwnFields;
 use super::target::parse_target;
 use super::{Framing, Host, Malformed};
 use crate::refusal::Rule;
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use http::header::HOST;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Version};
 use memchr::memchr;
 
 /// Longest method that is looked at, in bytes.
@@ -15,14 +17,9 @@ const MAX_METHOD: usize = 32;
 /// A request's head, of which everything about the message itself is understood.
 #[derive(Debug)]
 pub struct RequestHead {
-    /// The method.
-    pub method: Method,
-    /// Path and query, or `*`.
-    pub uri: Uri,
-    /// HTTP/1.1 or HTTP/1.0.
-    pub version: Version,
-    /// Every field. `Host` is one host, which the target named if it named one.
-    pub headers: HeaderMap,
+    /// Method, path and query or `*`, version (HTTP/1.1 or HTTP/1.0) and every field. `Host` is one host, which the
+    /// target named if it named one.
+    pub parts: Parts,
     /// How the body is framed.
     pub framing: Framing,
     /// Whether another request may follow on the connection.
@@ -39,9 +36,19 @@ impl RequestHead {
     pub fn parse(head: &Bytes, limits: HeadLimits) -> Result<Self, Malformed> {
         let line_end = memchr(b'\r', head).unwrap_or(head.len());
         let (method, target, version) = parse_line(head.get(..line_end).unwrap_or_default())?;
-        let mut headers = request_fields(head, line_end + 2, limits)?;
+        let mut own = OwnFields::default();
+        let (mut hosts, mut expectations) = ([None; 2], Vec::new());
+        let mut headers = request_fields(head, line_end + 2, limits, |name, value| {
+            if own.note(name, value).is_some() {
+            } else if name.eq_ignore_ascii_case(b"host") {
+                // A second one is an error, and so would be a third.
+                hosts = [hosts[0].or(Some(value)), hosts[0].and(Some(value))];
+            } else if name.eq_ignore_ascii_case(b"expect") {
+                expectations.push(value);
+            }
+        })?;
         let target = parse_target(&method, &head.slice_ref(target))?;
-        check_host(&headers, version)?;
+        check_host(hosts, version)?;
         if let Some(authority) = target.authority {
             let host = HeaderValue::from_maybe_shared(authority);
             headers.insert(
@@ -49,11 +56,12 @@ impl RequestHead {
                 host.map_err(|_| Malformed::new(Rule::BadHost, "the target's host is not one"))?,
             );
         }
-        let (lengths, codings) = (lines(&headers, &CONTENT_LENGTH), lines(&headers, &TRANSFER_ENCODING));
-        let framing = Framing::of(lengths, codings, version)?.unwrap_or(Framing::Empty);
-        let keep_alive = keep_alive(lines(&headers, &CONNECTION), version);
-        let expects_continue = expects_continue(&headers, version)? && framing != Framing::Empty;
-        Ok(Self { method, uri: target.uri, version, headers, framing, keep_alive, expects_continue })
+        let framing = own.framing(version)?.unwrap_or(Framing::Empty);
+        let keep_alive = own.keep_alive(version);
+        let expects_continue = expects_continue(&expectations, version)? && framing != Framing::Empty;
+        let (mut parts, ()) = Request::new(()).into_parts();
+        (parts.method, parts.uri, parts.version, parts.headers) = (method, target.uri, version, headers);
+        Ok(Self { parts, framing, keep_alive, expects_continue })
     }
 }
 
@@ -85,33 +93,22 @@ fn parse_line(line: &[u8]) -> Result<(Method, &[u8], Version), Malformed> {
 }
 
 /// Exactly one, and a host; HTTP/1.0 may leave it out (section 3.2).
-fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Malformed> {
-    let mut hosts = headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) if version == Version::HTTP_10 => Ok(()),
-        (Some(host), None) => {
-            Host::parse(host.as_bytes()).map(|_| ()).map_err(|why| Malformed::new(Rule::BadHost, why))
+fn check_host(lines: [Option<&[u8]>; 2], version: Version) -> Result<(), Malformed> {
+    match lines {
+        [None, None] if version == Version::HTTP_10 => Ok(()),
+        [Some(host), None] => {
+            Host::parse(host).map(|_| ()).map_err(|why| Malformed::new(Rule::BadHost, why))
         }
         _ => Err(Malformed::new(Rule::BadHost, "a request has exactly one Host header")),
     }
 }
 
-/// Whether the connection persists, by the lines of `Connection` (section 9.3).
-pub(super) fn keep_alive<'h>(lines: impl Iterator<Item = &'h [u8]>, version: Version) -> bool {
-    let (mut keep, mut close) = (version == Version::HTTP_11, false);
-    for option in list_members(lines) {
-        keep |= option.eq_ignore_ascii_case(b"keep-alive");
-        close |= option.eq_ignore_ascii_case(b"close");
-    }
-    keep && !close
-}
-
 /// RFC 9110, section 10.1.1: an expectation in HTTP/1.0 is ignored, another one than `100-continue` cannot be met.
-fn expects_continue(headers: &HeaderMap, version: Version) -> Result<bool, Malformed> {
-    if version != Version::HTTP_11 || !headers.contains_key(EXPECT) {
+fn expects_continue(lines: &[&[u8]], version: Version) -> Result<bool, Malformed> {
+    if version != Version::HTTP_11 || lines.is_empty() {
         return Ok(false);
     }
-    if list_members(lines(headers, &EXPECT)).all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
+    if list_members(lines.iter().copied()).all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
         return Ok(true);
     }
     Err(Malformed::new(Rule::Expectation, "the only expectation that can be met is 100-continue"))
@@ -129,11 +126,11 @@ mod tests {
     #[test]
     fn heads() {
         let head = parse("GET /a?b HTTP/1.1\r\nHost: h:80\r\nX: y\r\n\r\n").unwrap();
-        assert_eq!((head.method, head.uri.to_string().as_str()), (Method::GET, "/a?b"));
+        assert_eq!((head.parts.method, head.parts.uri.to_string().as_str()), (Method::GET, "/a?b"));
         assert_eq!((head.framing, head.keep_alive, head.expects_continue), (Framing::Empty, true, false));
         let head = parse("GET http://other:1/a HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
         assert_eq!(
-            (&head.headers[HOST], head.uri.to_string().as_str()),
+            (&head.parts.headers[HOST], head.parts.uri.to_string().as_str()),
             (&HeaderValue::from_static("other:1"), "/a")
         );
         let head = parse(

@@ -1,7 +1,7 @@
 //! The head of a response.
 
 use super::fields::HeadLimits;
-use super::request::keep_alive;
+use super::framing::{OwnField, OwnFields};
 use super::{Fields, Framing, Malformed};
 use bytes::Bytes;
 use http::{Method, StatusCode, Version};
@@ -34,24 +34,14 @@ impl ResponseHead {
     ) -> Result<Self, Malformed> {
         let line_end = memchr(b'\r', head).unwrap_or(head.len());
         let (version, status) = parse_line(head.get(..line_end).unwrap_or_default())?;
-        let (mut lengths, mut codings, mut options) = ([None; 2], Vec::new(), Vec::new());
-        let fields = Fields::read(head, line_end + 2, limits, |name, value| {
-            if name.eq_ignore_ascii_case(b"content-length") {
-                // A second one is an error, and so would be a third.
-                lengths = [lengths[0].or(Some(value)), lengths[0].and(Some(value))];
-                return true;
-            }
+        let mut own = OwnFields::default();
+        let fields = Fields::read(head, line_end + 2, limits, |name, value| match own.note(name, value) {
+            Some(OwnField::Length) => true,
             // These are the connection's own.
-            if name.eq_ignore_ascii_case(b"transfer-encoding") {
-                codings.push(value);
-            } else if name.eq_ignore_ascii_case(b"connection") {
-                options.push(value);
-            } else {
-                return keep(name);
-            }
-            false
+            Some(OwnField::Coding | OwnField::Options) => false,
+            None => keep(name),
         })?;
-        let named = Framing::of(lengths.into_iter().flatten(), codings.into_iter(), version)?;
+        let named = own.framing(version)?;
         // These have no body, whatever their fields say (section 6.3).
         let bodiless = *method == Method::HEAD
             || status.is_informational()
@@ -59,8 +49,7 @@ impl ResponseHead {
         // A body that ends with the connection looks whole when it was cut off.
         let unknown = Malformed::message("it does not say where its body ends");
         let framing = if bodiless { Framing::Empty } else { named.ok_or(unknown)? };
-        let keep_alive = keep_alive(options.into_iter(), version);
-        Ok(Self { status, fields, framing, keep_alive })
+        Ok(Self { status, fields, framing, keep_alive: own.keep_alive(version) })
     }
 }
 

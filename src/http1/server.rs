@@ -12,7 +12,8 @@ use crate::body::BoxError;
 use crate::clock;
 use crate::refusal::Rule;
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Version};
+use http::request::Parts;
+use http::{Method, Version};
 use http_body::{Body, Frame};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -45,8 +46,8 @@ pub trait Service<S> {
     /// The body of its answers.
     type Body: Body<Data = Bytes, Error = BoxError> + Unpin;
 
-    /// Answers a request.
-    fn call(&self, request: Request<RequestBody<S>>) -> impl Future<Output = Answer<Self::Body>>;
+    /// Answers a request, of whose body nothing was read yet.
+    fn call(&self, head: &Parts, body: RequestBody<S>) -> impl Future<Output = Answer<Self::Body>>;
 
     /// Answers what is no request.
     fn refuse(&self, malformed: &Malformed) -> Answer<Self::Body>;
@@ -84,7 +85,7 @@ where
         let head = match connection.next_head(&mut stopping).await? {
             Next::Head(head) => head,
             Next::Malformed(malformed) => {
-                boxed(|| connection.respond(&Exchange::UNREAD, service.refuse(&malformed))).await?;
+                boxed(|| connection.refuse(&malformed, service)).await?;
                 return connection.linger().await;
             }
             Next::Over => return connection.shutdown().await,
@@ -204,23 +205,16 @@ impl<S: Transport> Connection<S> {
         service: &impl Service<S>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
     ) -> io::Result<bool> {
-        let RequestHead { method, uri, version, headers, framing, keep_alive, expects_continue } =
+        let RequestHead { parts, framing, keep_alive, expects_continue } =
             match RequestHead::parse(&head, self.limits.head) {
                 Ok(head) => head,
-                Err(malformed) => {
-                    return self.respond(&Exchange::UNREAD, service.refuse(&malformed)).await;
-                }
+                Err(malformed) => return self.refuse(&malformed, service).await,
             };
         self.io.borrow_mut().begin(framing, expects_continue, self.limits.request);
-        let mut exchange = Exchange { method: method.clone(), version, keep_alive };
+        let mut exchange = Exchange { method: parts.method.clone(), version: parts.version, keep_alive };
         let body = RequestBody { io: (framing != Framing::Empty).then(|| Rc::clone(&self.io)) };
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        *request.version_mut() = version;
-        *request.headers_mut() = headers;
-        let answer = {
-            let mut answering = pin!(service.call(request));
+        let mut answer = {
+            let mut answering = pin!(service.call(&parts, body));
             poll_fn(|cx| match answering.as_mut().poll(cx) {
                 Poll::Ready(answer) => Poll::Ready(Ok(answer)),
                 Poll::Pending => self.io.borrow_mut().poll_gone(cx).map(Err),
@@ -229,26 +223,30 @@ impl<S: Transport> Connection<S> {
         };
         let stop = poll_fn(|cx| Poll::Ready(stopping.poll(cx))).await;
         exchange.keep_alive &= !stop && self.io.borrow().may_persist();
-        let persists = self.respond(&exchange, answer).await?;
+        let persists = self.respond(&exchange, &mut answer).await?;
         Ok(persists && self.skip_rest().await?)
     }
 
+    /// Answers what is no request.
+    async fn refuse(&self, malformed: &Malformed, service: &impl Service<S>) -> io::Result<bool> {
+        self.respond(&Exchange::UNREAD, &mut service.refuse(malformed)).await
+    }
+
     /// Writes an answer, and says whether the connection persists.
-    async fn respond<B>(&self, exchange: &Exchange, answer: Answer<B>) -> io::Result<bool>
+    async fn respond<B>(&self, exchange: &Exchange, answer: &mut Answer<B>) -> io::Result<bool>
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
-        let Answer { status, mut fields, mut body } = answer;
-        let coding = Coding::of(exchange, status, &fields, &body);
+        let coding = Coding::of(exchange, answer);
         let persists = exchange.keep_alive && coding != Coding::UntilClose;
         let mut out = BytesMut::with_capacity(1024);
-        write_head(&mut out, status, &mut fields, exchange, &coding, persists);
+        write_head(&mut out, answer.status, &mut answer.fields, exchange, &coding, persists);
         if coding == Coding::Nothing {
             others_first().await;
             self.send(&mut out, Bytes::new()).await?;
             return Ok(persists);
         }
-        let sent = self.send_body(out, &mut body, coding).await;
+        let sent = self.send_body(out, &mut answer.body, coding).await;
         if sent.is_err() && coding == Coding::UntilClose {
             self.io.borrow().bytes.get_ref().reset_when_dropped();
         }

@@ -12,6 +12,7 @@ use crate::nodes::NodeBoard;
 use crate::session::Minted;
 use crate::session_table::{Clock, Keeper, MintBudget};
 use arc_swap::ArcSwap;
+use http::Request;
 use http_body_util::{BodyExt, Empty};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -44,7 +45,7 @@ fn state(config: &Config, metrics: &Metrics) -> MappingState {
     MappingState { row, session: keeper.start(), admission }
 }
 
-fn proxy(clock: Clock) -> Proxy {
+fn proxy(clock: Clock) -> Rc<Proxy> {
     let config = Config::parse(EXAMPLE, &Fake).unwrap();
     let metrics = Arc::new(Metrics::default());
     let nodes = Arc::new(NodeBoard::new(&config.upstream.endpoints, Instant::now()));
@@ -65,7 +66,11 @@ fn proxy(clock: Clock) -> Proxy {
         buffers: Budget::new(1 << 20),
         clock,
     };
-    Proxy::new(Arc::new(shared), generation, pool)
+    Rc::new(Proxy::new(Arc::new(shared), generation, pool))
+}
+
+fn request() -> Request<Empty<Bytes>> {
+    Request::get("/tmp/media/a").header("host", "localhost").body(Empty::new()).unwrap()
 }
 
 #[tokio::test]
@@ -73,8 +78,8 @@ async fn a_panic_is_answered_counted_and_over() {
     let proxy = proxy(Clock::new(|| panic!("scripted")));
     let client = Client::identify("127.0.0.1".parse().ok(), ListenerId(0));
     for asked in 1..=3 {
-        let request = Request::get("/tmp/media/a").header("host", "localhost");
-        let answer = proxy.handle(client, request.body(Empty::<Bytes>::new()).unwrap()).await;
+        let (head, body) = request().into_parts();
+        let answer = Rc::clone(&proxy).handle(client, &head, body).await;
         assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
         let body = answer.body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8_lossy(&body);
@@ -94,7 +99,7 @@ async fn a_panic_is_answered_counted_and_over() {
 async fn a_request_takes_little_room() {
     let proxy = proxy(Clock::SYSTEM);
     let client = Client::identify("127.0.0.1".parse().ok(), ListenerId(0));
-    let request = Request::get("/tmp/media/a").body(Empty::<Bytes>::new()).unwrap();
-    let answering = proxy.handle(client, request);
+    let (head, body) = request().into_parts();
+    let answering = proxy.handle(client, &head, body);
     assert!(size_of_val(&answering) <= 6144, "{} bytes", size_of_val(&answering));
 }

@@ -6,7 +6,8 @@ use crate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
 use crate::http1::{HeadLimits, Malformed, Transport};
 use crate::limits::Limits;
 use crate::proxy::{Answer, AnswerBody};
-use http::Request;
+use http::request::Parts;
+use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
 use tokio::net::{TcpStream, UnixStream};
@@ -69,11 +70,11 @@ struct Handler {
 impl<S: Transport> Service<S> for Handler {
     type Body = AnswerBody;
 
-    async fn call(&self, request: Request<RequestBody<S>>) -> Answer {
-        self.proxy.handle(self.client, request).await
+    fn call(&self, head: &Parts, body: RequestBody<S>) -> impl Future<Output = Answer> {
+        self.proxy.proxy().handle(self.client, head, body)
     }
 
     fn refuse(&self, malformed: &Malformed) -> Answer {
-        self.proxy.refuse_malformed(self.client, malformed)
+        self.proxy.proxy().refuse_malformed(self.client, malformed)
     }
 }

@@ -1,7 +1,7 @@
 //! How an answer is written.
 
 use super::Exchange;
-use crate::http1::Fields;
+use crate::http1::{Answer, Fields};
 use bytes::{BufMut, BytesMut};
 use http::{Method, StatusCode, Version};
 use http_body::Body;
@@ -21,14 +21,14 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    pub(super) fn of(exchange: &Exchange, status: StatusCode, fields: &Fields, body: &impl Body) -> Self {
+    pub(super) fn of(exchange: &Exchange, answer: &Answer<impl Body>) -> Self {
         if exchange.method == Method::HEAD
-            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         {
             return Self::Nothing;
         }
-        let named = || fields.get(LENGTH).and_then(|value| str::from_utf8(value).ok()?.parse().ok());
-        match body.size_hint().exact().or_else(named) {
+        let named = || answer.fields.get(LENGTH).and_then(|value| str::from_utf8(value).ok()?.parse().ok());
+        match answer.body.size_hint().exact().or_else(named) {
             Some(length) => Self::Length(length),
             None if exchange.version == Version::HTTP_11 => Self::Chunked,
             None => Self::UntilClose,

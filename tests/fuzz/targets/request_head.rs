@@ -54,12 +54,12 @@ pub(crate) fn check(input: &[u8]) -> String {
     assert_eq!(format!("{head:?}"), format!("{reread:?}"), "it means something else when written anew");
     format!(
         "{} {:?} {:?} {} {} {}",
-        head.method,
-        head.version,
+        head.parts.method,
+        head.parts.version,
         std::mem::discriminant(&head.framing),
         head.keep_alive,
         head.expects_continue,
-        head.headers.contains_key(HOST)
+        head.parts.headers.contains_key(HOST)
     )
 }
 
@@ -71,18 +71,18 @@ fn count_lines(input: &[u8]) -> usize {
 pub(super) fn check_head(head: &RequestHead, input: &[u8]) {
     let (message, _) = Message::read(input).expect("the second reader takes it too");
     let [method, target, version] = message.line;
-    assert_eq!(head.method.as_str().as_bytes(), method);
-    assert_eq!(format!("{:?}", head.version).as_bytes(), version);
+    assert_eq!(head.parts.method.as_str().as_bytes(), method);
+    assert_eq!(format!("{:?}", head.parts.version).as_bytes(), version);
     let (authority, path) = meaning(target);
-    assert_eq!(head.uri.to_string().as_bytes(), path);
+    assert_eq!(head.parts.uri.to_string().as_bytes(), path);
 
-    let hosts: Vec<&[u8]> = head.headers.get_all(HOST).iter().map(http::HeaderValue::as_bytes).collect();
+    let hosts: Vec<&[u8]> = head.parts.headers.get_all(HOST).iter().map(http::HeaderValue::as_bytes).collect();
     let named = message.all("host");
-    assert!(named.len() == 1 || (named.is_empty() && head.version == Version::HTTP_10), "{named:?}");
+    assert!(named.len() == 1 || (named.is_empty() && head.parts.version == Version::HTTP_10), "{named:?}");
     assert_eq!(hosts, authority.map_or(named, |authority| vec![authority]));
     assert!(hosts.iter().all(|host| Host::parse(host).is_ok()), "{hosts:?}");
 
-    let count = |name: &str| head.headers.get_all(name).iter().count();
+    let count = |name: &str| head.parts.headers.get_all(name).iter().count();
     assert!(count("content-length") + count("transfer-encoding") <= 1, "framed twice");
     let framing = match message.framing {
         Said::Unsaid => Framing::Empty,
@@ -90,7 +90,7 @@ pub(super) fn check_head(head: &RequestHead, input: &[u8]) {
         Said::Chunked => Framing::Chunked,
     };
     assert_eq!(head.framing, framing);
-    for (name, value) in head.headers.iter().filter(|(name, _)| *name != HOST) {
+    for (name, value) in head.parts.headers.iter().filter(|(name, _)| *name != HOST) {
         let value = value.as_bytes();
         assert!(
             value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)),
@@ -99,7 +99,7 @@ pub(super) fn check_head(head: &RequestHead, input: &[u8]) {
         assert!(message.all(name.as_str()).contains(&value), "{name}: {value:?}");
     }
     let others = message.fields.iter().filter(|(name, _)| name != b"host").count();
-    assert_eq!(head.headers.iter().filter(|(name, _)| *name != HOST).count(), others);
+    assert_eq!(head.parts.headers.iter().filter(|(name, _)| *name != HOST).count(), others);
 }
 
 /// The host that a target names and the path that it means.
@@ -117,8 +117,8 @@ fn meaning(target: &[u8]) -> (Option<&[u8]>, Vec<u8>) {
 }
 
 fn write(head: &RequestHead) -> Vec<u8> {
-    let mut text = format!("{} {} {:?}\r\n", head.method, head.uri, head.version).into_bytes();
-    for (name, value) in &head.headers {
+    let mut text = format!("{} {} {:?}\r\n", head.parts.method, head.parts.uri, head.parts.version).into_bytes();
+    for (name, value) in &head.parts.headers {
         text.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
     text.extend_from_slice(b"\r\n");
