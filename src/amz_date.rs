@@ -49,9 +49,19 @@ impl AmzDate {
         str::from_utf8(&self.text).unwrap_or_default()
     }
 
+    /// The whole of it as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text
+    }
+
     /// The day.
     pub fn day(&self) -> &str {
         self.as_str().get(..8).unwrap_or_default()
+    }
+
+    /// Whether it lies in a day, written as [`AmzDate::day`] is.
+    pub fn is_in(&self, day: &str) -> bool {
+        self.text.get(..8) == Some(day.as_bytes())
     }
 
     /// The time it was made of.

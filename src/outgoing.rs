@@ -43,7 +43,7 @@ impl Outgoing {
     pub fn rebuild(grant: Grant<'_>, headers: &HeaderMap, payload: Payload) -> Result<Self, Refusal> {
         let spec = grant.spec();
         grant.check_size(payload.length())?;
-        let mut passed: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(8);
+        let mut passed: Vec<(HeaderName, HeaderValue)> = Vec::new();
         for name in headers.keys() {
             match fate(spec.headers, name.as_str()) {
                 Fate::Drop => {}

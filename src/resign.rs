@@ -68,13 +68,10 @@ impl Authority {
     /// `host` or `host:port`.
     ///
     /// # Errors
-    /// When it cannot be a header.
+    /// When it cannot be that.
     pub fn new(authority: &str) -> Result<Self, Unsignable> {
-        HeaderValue::from_str(authority).map(Self).map_err(|_| Unsignable)
-    }
-
-    fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        let value = HeaderValue::from_str(authority).map_err(|_| Unsignable)?;
+        if is_plain(value.as_bytes()) { Ok(Self(value)) } else { Err(Unsignable) }
     }
 }
 
@@ -90,16 +87,16 @@ pub fn resign<B: InChunks>(
     date: &AmzDate,
 ) -> Result<SignedRequest<B>, Unsignable> {
     let payload_hash = outgoing.payload().content_sha256();
-    let own = [
-        ("host", authority.as_str()),
-        ("x-amz-content-sha256", payload_hash.to_str().map_err(|_| Unsignable)?),
-        ("x-amz-date", date.as_str()),
-        ("x-amz-security-token", session.token().reveal()),
+    let own: Own<'_> = [
+        ("host", authority.0.as_bytes()),
+        ("x-amz-content-sha256", payload_hash.as_bytes()),
+        ("x-amz-date", date.as_bytes()),
+        ("x-amz-security-token", session.token().reveal().as_bytes()),
     ];
     let mut head = BytesMut::with_capacity(HEAD + outgoing.path().len() + session.token().reveal().len());
     write_line(&mut head, outgoing)?;
     for (name, value) in own {
-        write_header(&mut head, name, value.as_bytes());
+        write_header(&mut head, name, value);
     }
     for (name, value) in outgoing.headers() {
         write_header(&mut head, name.as_str(), value.as_bytes());
@@ -113,8 +110,7 @@ pub fn resign<B: InChunks>(
         SCRATCH.with_borrow_mut(|scratch| sign(scratch, outgoing, &own, &key, date, &mut head))?;
     let body = match *outgoing.payload() {
         Payload::Trailed(length, algorithm) => {
-            let mut seed = String::with_capacity(64);
-            push_hex(&mut seed, &signature);
+            let seed = String::from_utf8_lossy(&hex(&signature)).into_owned();
             let signer = ChunkSigner::new(Arc::clone(&key), *date, seed);
             body.in_chunks(SignedChunks::new(signer, length, algorithm))
         }
@@ -123,12 +119,15 @@ pub fn resign<B: InChunks>(
     Ok(SignedRequest { method: outgoing.method().clone(), head, body })
 }
 
+/// The headers that Scopegate sets, sorted by name.
+type Own<'s> = [(&'static str, &'s [u8]); 4];
+
 /// Room for a head without its path and its token, in bytes.
 const HEAD: usize = 768;
 
 fn write_line(head: &mut BytesMut, outgoing: &Outgoing) -> Result<(), Unsignable> {
     // Both were percent-encoded: nothing else may stand in a request line.
-    if !is_plain(outgoing.path()) || !is_plain(outgoing.query()) {
+    if !is_plain(outgoing.path().as_bytes()) || !is_plain(outgoing.query().as_bytes()) {
         return Err(Unsignable);
     }
     head.put_slice(outgoing.method().as_str().as_bytes());
@@ -143,124 +142,127 @@ fn write_line(head: &mut BytesMut, outgoing: &Outgoing) -> Result<(), Unsignable
 }
 
 fn write_header(head: &mut BytesMut, name: &str, value: &[u8]) {
-    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-        head.put_slice(part);
-    }
+    head.put_slice(name.as_bytes());
+    head.put_slice(b": ");
+    head.put_slice(value);
+    head.put_slice(b"\r\n");
 }
 
 /// Where the canonical request is written and hashed: no allocation of its own per request.
 struct Scratch {
-    text: String,
-    names: String,
+    text: Vec<u8>,
+    names: Vec<u8>,
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> =
-        RefCell::new(Scratch { text: String::with_capacity(4096), names: String::with_capacity(256) });
+        RefCell::new(Scratch { text: Vec::with_capacity(4096), names: Vec::with_capacity(256) });
 }
 
 /// Writes the `Authorization` header into `head`, and returns the signature in it.
 fn sign(
     scratch: &mut Scratch,
     outgoing: &Outgoing,
-    own: &[(&str, &str); 4],
+    own: &Own<'_>,
     key: &DayKey,
     date: &AmzDate,
     head: &mut BytesMut,
 ) -> Result<[u8; 32], Unsignable> {
     write_canonical(scratch, outgoing, own)?;
     let Scratch { text, names } = scratch;
-    let hash = Sha256::digest(text.as_bytes());
+    let hash = Sha256::digest(&*text);
     text.clear();
-    for part in ["AWS4-HMAC-SHA256\n", date.as_str(), "\n", key.scope(), "\n"] {
-        text.push_str(part);
-    }
-    push_hex(text, &hash);
-    let signature = key.sign(text.as_bytes());
-    text.clear();
-    for part in ["authorization: ", key.authorization(), names, ", Signature="] {
-        text.push_str(part);
-    }
-    push_hex(text, &signature);
-    text.push_str("\r\n");
-    head.put_slice(text.as_bytes());
+    text.extend_from_slice(b"AWS4-HMAC-SHA256\n");
+    text.extend_from_slice(date.as_bytes());
+    text.push(b'\n');
+    text.extend_from_slice(key.scope().as_bytes());
+    text.push(b'\n');
+    text.extend_from_slice(&hex(&hash.into()));
+    let signature = key.sign(text);
+    head.put_slice(b"authorization: ");
+    head.put_slice(key.authorization().as_bytes());
+    head.put_slice(names);
+    head.put_slice(b", Signature=");
+    head.put_slice(&hex(&signature));
+    head.put_slice(b"\r\n");
     Ok(signature)
 }
 
 /// Writes the canonical request, and the names of its signed headers.
-fn write_canonical(
-    scratch: &mut Scratch,
-    outgoing: &Outgoing,
-    own: &[(&str, &str); 4],
-) -> Result<(), Unsignable> {
+fn write_canonical(scratch: &mut Scratch, outgoing: &Outgoing, own: &Own<'_>) -> Result<(), Unsignable> {
     let Scratch { text, names } = scratch;
     text.clear();
     names.clear();
     for part in [outgoing.method().as_str(), outgoing.path(), outgoing.query()] {
-        text.push_str(part);
-        text.push('\n');
+        text.extend_from_slice(part.as_bytes());
+        text.push(b'\n');
     }
-    let mut push = |text: &mut String, name: &str, value: &str| {
-        text.push_str(name);
-        text.push(':');
-        push_folded(text, value);
-        text.push('\n');
+    let mut push_name = |text: &mut Vec<u8>, name: &str| {
+        text.extend_from_slice(name.as_bytes());
+        text.push(b':');
         if !names.is_empty() {
-            names.push(';');
+            names.push(b';');
         }
-        names.push_str(name);
+        names.extend_from_slice(name.as_bytes());
     };
     // Two sorted lists are merged; no name stands in both.
     let [_, (_, payload_hash), ..] = own;
     let mut own = own.iter().peekable();
-    for (name, value) in outgoing.headers().iter().filter(|(name, _)| is_signed(name)) {
-        while let Some((own_name, own_value)) = own.next_if(|(own_name, _)| *own_name < name.as_str()) {
-            push(text, own_name, own_value);
+    let mut passed = outgoing.headers().iter().filter(|(name, _)| is_signed(name)).peekable();
+    loop {
+        let is_before =
+            |(name, _): &&(&str, &[u8])| passed.peek().is_none_or(|(passed, _)| *name < passed.as_str());
+        if let Some((name, value)) = own.next_if(is_before) {
+            push_name(text, name);
+            // What these hold is checked where it is made: nothing is to be folded.
+            text.extend_from_slice(value);
+        } else if let Some((name, value)) = passed.next() {
+            push_name(text, name.as_str());
+            push_folded(text, value.as_bytes())?;
+        } else {
+            break;
         }
-        push(text, name.as_str(), str::from_utf8(value.as_bytes()).map_err(|_| Unsignable)?);
+        text.push(b'\n');
     }
-    for (name, value) in own {
-        push(text, name, value);
-    }
-    text.push('\n');
-    text.push_str(names);
-    text.push('\n');
-    text.push_str(payload_hash);
+    text.push(b'\n');
+    text.extend_from_slice(names);
+    text.push(b'\n');
+    text.extend_from_slice(payload_hash);
     Ok(())
 }
 
 /// A header's value as it is signed: trimmed, each run of white space one space. The server folds all of Unicode's
 /// white space, so that is done here.
-fn push_folded(text: &mut String, value: &str) {
+fn push_folded(text: &mut Vec<u8>, value: &[u8]) -> Result<(), Unsignable> {
     // Most values, and the long token, hold none.
     if is_plain(value) {
-        return text.push_str(value);
+        text.extend_from_slice(value);
+        return Ok(());
     }
-    let mut words = value.split_whitespace();
+    let mut words = str::from_utf8(value).map_err(|_| Unsignable)?.split_whitespace();
     if let Some(first) = words.next() {
-        text.push_str(first);
+        text.extend_from_slice(first.as_bytes());
     }
     for word in words {
-        text.push(' ');
-        text.push_str(word);
+        text.push(b' ');
+        text.extend_from_slice(word.as_bytes());
     }
+    Ok(())
 }
 
 /// Whether it is ASCII that shows. Not `all`: without a way out in the middle many bytes are looked at together.
-fn is_plain(text: &str) -> bool {
-    text.bytes().fold(true, |so_far, byte| so_far & byte.is_ascii_graphic())
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().fold(true, |so_far, byte| so_far & byte.is_ascii_graphic())
 }
 
-fn push_hex(text: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble & 15)).copied().unwrap_or(b'0');
-    let mut written = [b'0'; 64];
-    for (pair, byte) in written.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
+fn hex(bytes: &[u8; 32]) -> [u8; 64] {
+    // Reckoned, not looked up: so all digits are written together.
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    let mut written = [0; 64];
+    for (pair, byte) in written.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
     }
-    text.push_str(
-        written.get(..2 * bytes.len()).and_then(|hex| str::from_utf8(hex).ok()).unwrap_or_default(),
-    );
+    written
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub fn check_bucket(name: &str) -> Result<(), &'static str> {
     if !edge(bytes.first()) || !edge(bytes.last()) {
         return Err("a bucket's name begins and ends with a letter or a digit");
     }
-    if name.contains("..") || name.contains(".-") || name.contains("-.") {
+    if bytes.windows(2).any(|pair| matches!(pair, b".." | b".-" | b"-.")) {
         return Err("a bucket's name has no '..', '.-' or '-.'");
     }
     Ok(())
@@ -85,16 +85,26 @@ pub fn check_segments(key: &str) -> Result<(), &'static str> {
     if key.starts_with('/') {
         return Err("the key begins with '/'");
     }
-    if key.contains("//") {
+    let bytes = key.as_bytes();
+    // Not `any`: without a way out in the middle many bytes are looked at together.
+    let doubled = |pair: (&u8, &u8)| pair == (&b'/', &b'/');
+    if bytes.iter().zip(bytes.iter().skip(1)).fold(false, |so_far, pair| so_far | doubled(pair)) {
         return Err("the key has an empty segment ('//')");
     }
-    if key.contains('\0') {
+    if bytes.contains(&0) {
         return Err("the key holds a NUL");
     }
-    if key.split(['/', '\\']).any(|segment| matches!(segment.trim(), "." | "..")) {
+    if bytes.split(|byte| matches!(byte, b'/' | b'\\')).any(is_dots) {
         return Err("the key has a '.' or '..' segment");
     }
     Ok(())
+}
+
+/// Whether a segment is `.` or `..`, with white space around it or without.
+fn is_dots(segment: &[u8]) -> bool {
+    // Nearly every segment is told by its first letter.
+    let spelled = segment.iter().any(u8::is_ascii_alphanumeric);
+    !spelled && str::from_utf8(segment).is_ok_and(|segment| matches!(segment.trim(), "." | ".."))
 }
 
 /// The beginning that all keys of a scope share: empty for the whole bucket, else ending in `/`.
@@ -321,6 +331,7 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn prefixes() {
@@ -366,6 +377,23 @@ mod tests {
             ["", "ab", "Tmp", "a_b", "-ab", "ab-", "a..b", ".ab", "a/b", "tmp\0", "minio", &"a".repeat(64)]
         {
             assert!(BucketName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        /// Keys are looked at as bytes; this is what is meant, in words.
+        #[test]
+        fn keys_are_refused_for_what_a_server_may_resolve(key in "[a./\\\\ \u{a0}\u{2003}é\0]{1,12}") {
+            let dots = key.split(['/', '\\']).any(|segment| matches!(segment.trim(), "." | ".."));
+            let bad = key.starts_with('/') || key.contains("//") || key.contains('\0') || dots;
+            prop_assert_eq!(check_key(&key).is_err(), bad);
+        }
+
+        #[test]
+        fn buckets_are_refused_for_what_has_two_names(name in "[a.-]{3,8}") {
+            let bad = name.starts_with(['.', '-']) || name.ends_with(['.', '-'])
+                || ["..", ".-", "-."].iter().any(|pair| name.contains(pair));
+            prop_assert_eq!(BucketName::parse(&name).is_err(), bad);
         }
     }
 

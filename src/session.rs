@@ -105,7 +105,7 @@ impl Session {
     /// The key for `date`'s day: kept, and derived anew when the day has changed.
     pub fn day_key(&self, date: &AmzDate) -> arc_swap::Guard<Arc<DayKey>> {
         let kept = self.day.load();
-        if kept.day() == date.day() {
+        if date.is_in(kept.day()) {
             return kept;
         }
         self.day.store(Arc::new(DayKey::derive(&self.keys, &self.region, date)));

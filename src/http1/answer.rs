@@ -51,8 +51,20 @@ pub struct Fields {
 /// Where a field's name and value stand.
 #[derive(Clone, Debug)]
 struct Line {
+    key: Key,
     name: Range<usize>,
     value: Range<usize>,
+}
+
+/// What two names that are equal have in common, whatever their case: most that are not equal differ in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key(usize, u8, u8);
+
+impl Key {
+    fn of(name: &[u8]) -> Self {
+        let lower = |byte: Option<&u8>| byte.map_or(0, |byte| byte | 0x20);
+        Self(name.len(), lower(name.first()), lower(name.last()))
+    }
 }
 
 impl Fields {
@@ -73,7 +85,7 @@ impl Fields {
         };
         read_fields(head.get(from..).unwrap_or_default(), limits, |name, value| {
             if keep(name, value) {
-                lines.push(Line { name: place(name), value: place(value) });
+                lines.push(Line { key: Key::of(name), name: place(name), value: place(value) });
             }
             Ok(())
         })?;
@@ -82,13 +94,13 @@ impl Fields {
 
     /// The first value of a field. `name` is in lower case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        let came = self.lines.iter().find(|line| self.is(line, name)).map(|line| self.at(&line.value));
+        let came = self.line(name).map(|line| self.at(&line.value));
         came.or_else(|| self.added.as_ref()?.get(name).map(HeaderValue::as_bytes))
     }
 
     /// The first value of a field, without a copy of it. `name` is in lower case.
     pub fn value(&self, name: &str) -> Option<HeaderValue> {
-        match self.lines.iter().find(|line| self.is(line, name)) {
+        match self.line(name) {
             Some(line) => HeaderValue::from_maybe_shared(self.came.slice_ref(self.at(&line.value))).ok(),
             None => self.added.as_ref()?.get(name).cloned(),
         }
@@ -96,9 +108,11 @@ impl Fields {
 
     /// Takes a field out. `name` is in lower case.
     pub fn remove(&mut self, name: &str) {
-        let mut lines = std::mem::take(&mut self.lines);
-        lines.retain(|line| !self.is(line, name));
-        self.lines = lines;
+        if self.line(name).is_some() {
+            let mut lines = std::mem::take(&mut self.lines);
+            lines.retain(|line| !self.at(&line.name).eq_ignore_ascii_case(name.as_bytes()));
+            self.lines = lines;
+        }
         if let Some(added) = &mut self.added {
             added.remove(name);
         }
@@ -112,14 +126,23 @@ impl Fields {
 
     /// Writes them as they stand in a head.
     pub(super) fn write(&self, out: &mut BytesMut) {
-        for Line { name, value } in &self.lines {
-            // Nearly every line is written in this way already.
-            if self.at(&(name.end..value.start)) == b": " && self.at(&(value.end..value.end + 2)) == b"\r\n" {
-                out.extend_from_slice(self.at(&(name.start..value.end + 2)));
-            } else {
+        // Nearly every line is written as it is to be, and many follow each other: those are copied together.
+        let mut run = 0..0;
+        for Line { name, value, .. } in &self.lines {
+            let line = name.start..value.end + 2;
+            let is_well =
+                self.at(&(name.end..value.start)) == b": " && self.at(&(value.end..line.end)) == b"\r\n";
+            if is_well && line.start == run.end {
+                run.end = line.end;
+                continue;
+            }
+            out.extend_from_slice(self.at(&run));
+            run = if is_well { line } else { 0..0 };
+            if !is_well {
                 write_line(out, self.at(name), self.at(value));
             }
         }
+        out.extend_from_slice(self.at(&run));
         for (name, value) in self.added.iter().flat_map(|added| added.iter()) {
             write_line(out, name.as_str().as_bytes(), value.as_bytes());
         }
@@ -129,14 +152,16 @@ impl Fields {
         self.came.get(place.clone()).unwrap_or_default()
     }
 
-    fn is(&self, line: &Line, name: &str) -> bool {
-        line.name.len() == name.len() && self.at(&line.name).eq_ignore_ascii_case(name.as_bytes())
+    fn line(&self, name: &str) -> Option<&Line> {
+        let name = name.as_bytes();
+        let key = Key::of(name);
+        self.lines.iter().find(|line| line.key == key && self.at(&line.name).eq_ignore_ascii_case(name))
     }
 
     fn into_map(mut self) -> HeaderMap {
         let added = self.added.take().map_or_else(HeaderMap::new, |added| *added);
         let mut map = HeaderMap::with_capacity(self.lines.len() + added.len());
-        for Line { name, value } in &self.lines {
+        for Line { name, value, .. } in &self.lines {
             // Both were read as what they are.
             if let (Ok(name), Ok(value)) = (
                 HeaderName::from_bytes(self.at(name)),
@@ -151,9 +176,10 @@ impl Fields {
 }
 
 fn write_line(out: &mut BytesMut, name: &[u8], value: &[u8]) {
-    for part in [name, b": ", value, b"\r\n"] {
-        out.extend_from_slice(part);
-    }
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 impl From<HeaderMap> for Fields {

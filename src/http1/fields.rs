@@ -4,7 +4,9 @@ use super::{AsciiSet, Malformed};
 use crate::refusal::Rule;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter};
+use std::sync::LazyLock;
 
 /// The same words for all that is wrong with a line's end: which of it shows first depends on what has arrived.
 const LINE_END: &str = "a line does not end in CRLF, or holds a bare CR or LF";
@@ -21,7 +23,8 @@ pub struct HeadLimits {
 /// Empty lines that may stand before a request line (RFC 9112, section 2.2).
 const MAX_EMPTY_LINES: usize = 4;
 
-/// Looks for the end of a head in what has arrived so far, line by line, each byte once.
+/// Looks for the end of a head in what has arrived so far: at once where all of it has, else line by line, each byte
+/// once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct HeadScan {
     /// Where the head begins, behind empty lines.
@@ -52,6 +55,11 @@ impl HeadScan {
         buf: &[u8],
         limits: HeadLimits,
     ) -> Result<Option<(usize, usize)>, Malformed> {
+        if self.seen == 0
+            && let Some(end) = whole_head(buf, limits)
+        {
+            return Ok(Some((0, end)));
+        }
         let from = self.seen;
         for at in memchr_iter(b'\n', buf.get(from..).unwrap_or_default()) {
             let end = from + at + 1;
@@ -103,6 +111,22 @@ impl HeadScan {
         self.checked = Checked { bytes: self.line, lines: self.lines };
         Ok(())
     }
+}
+
+/// The end of a head that is there as a whole, and of which nothing has to be said. All of its lines are looked at
+/// together.
+fn whole_head(buf: &[u8], limits: HeadLimits) -> Option<usize> {
+    static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+    if matches!(buf.first(), Some(b'\r' | b'\n')) {
+        return None;
+    }
+    let end = END.find(buf)? + 4;
+    let head = buf.get(..end.min(limits.bytes)).filter(|head| head.len() == end)?;
+    // Not `all`: without a way out in the middle many bytes are looked at together.
+    let pairs = head.iter().zip(head.get(1..).unwrap_or_default());
+    let is_well = |(one, next): (&u8, &u8)| (*one == b'\r') == (*next == b'\n');
+    let ends_in_crlf = pairs.fold(true, |so_far, pair| so_far & is_well(pair));
+    ends_in_crlf.then_some(end)
 }
 
 fn within(length: usize, limits: HeadLimits, rule: Rule) -> Result<(), Malformed> {

@@ -34,7 +34,8 @@ pub(super) fn parse_target(method: &Method, target: &Bytes) -> Result<Target, Ma
 
 fn origin(path: Bytes) -> Result<Uri, Malformed> {
     let bad = |why| Malformed::new(Rule::BadTarget, why);
-    if !path.iter().all(|byte| may_stand(*byte)) || std::str::from_utf8(&path).is_err() {
+    let is_text = || path.is_ascii() || str::from_utf8(&path).is_ok();
+    if !path.iter().all(|byte| may_stand(*byte)) || !is_text() {
         return Err(bad("the target holds a character that must be percent-encoded in a URL"));
     }
     PathAndQuery::from_maybe_shared(path)
