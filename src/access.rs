@@ -18,7 +18,7 @@ pub struct AccessRecord {
     metrics: Arc<Metrics>,
     accounted: bool,
     log: bool,
-    id: RequestId,
+    id: u64,
     client: Client,
     method: Method,
     /// Where it is to be logged.
@@ -36,9 +36,9 @@ pub struct AccessRecord {
     first_byte: Option<Duration>,
 }
 
-/// A request's id: sixteen hexadecimal digits.
+/// A request's id: sixteen hexadecimal digits, written where they are shown.
 #[derive(Clone, Copy, Debug)]
-struct RequestId([u8; 16]);
+pub struct RequestId([u8; 16]);
 
 impl RequestId {
     fn new(number: u64) -> Self {
@@ -53,7 +53,8 @@ impl RequestId {
         Self(digits)
     }
 
-    fn as_str(&self) -> &str {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -75,7 +76,7 @@ impl AccessRecord {
             metrics,
             accounted: true,
             log,
-            id: RequestId::new(fastrand::u64(..)),
+            id: fastrand::u64(..),
             client,
             method: method.clone(),
             uri: uri.filter(|_| log).cloned(),
@@ -124,8 +125,8 @@ impl AccessRecord {
     }
 
     /// The request's id: in the log, in the answer's header, in its XML.
-    pub fn request_id(&self) -> &str {
-        self.id.as_str()
+    pub fn request_id(&self) -> RequestId {
+        RequestId::new(self.id)
     }
 
     /// The name of the mapping that the client matched.
@@ -204,7 +205,7 @@ impl AccessRecord {
         let path = path.get(..path.floor_char_boundary(MAX_LOGGED_PATH)).unwrap_or_default();
         tracing::info!(
             target: "access",
-            id = self.id.as_str(),
+            id = self.request_id().as_str(),
             client = %self.client,
             mapping = mapping.as_deref().unwrap_or("-"),
             operation = self.operation.map_or("-", Operation::name),

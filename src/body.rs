@@ -114,12 +114,13 @@ impl<B> Upload<B> {
 #[derive(Debug)]
 pub struct UploadBody<B> {
     upload: Rc<Upload<B>>,
-    chunks: Option<SignedChunks>,
+    /// In a box, since most have none.
+    chunks: Option<Box<SignedChunks>>,
 }
 
 impl<B> InChunks for UploadBody<B> {
     fn in_chunks(self, chunks: SignedChunks) -> Self {
-        Self { chunks: Some(chunks), ..self }
+        Self { chunks: Some(Box::new(chunks)), ..self }
     }
 }
 

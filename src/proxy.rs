@@ -17,7 +17,7 @@ use crate::multi_delete::{self, Deletion, Judged};
 use crate::multipart::{self, Budget};
 use crate::operation::Operation;
 use crate::outgoing::{self, Outgoing};
-use crate::panics::{Panicked, contain};
+use crate::panics::contain;
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
 use crate::representation::Representation;
@@ -31,6 +31,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::Full;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -152,10 +153,10 @@ impl Proxy {
     pub async fn handle<B: ClientBody>(self: Rc<Self>, client: Client, head: &Parts, body: B) -> Answer {
         let mut record = self.record(client, &head.method, Some(&head.uri));
         let upload = Upload::new(body);
-        let served = contain(self.serve(client, head, &upload, &mut record)).await;
-        let served = served.unwrap_or_else(|Panicked| Err(failed_inside()));
+        let mut served = None;
+        contain(pin!(async { served = Some(self.serve(client, head, &upload, &mut record).await) })).await;
         record.received(upload.sent());
-        match served {
+        match served.unwrap_or_else(|| Err(failed_inside())) {
             Ok(Given::Store((FromStore::Streaming(answer), rewriter))) => relay(answer, rewriter, record),
             Ok(Given::Store((FromStore::Read(parts, body), rewriter))) => {
                 relay_read(parts, body, rewriter, record)

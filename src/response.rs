@@ -46,33 +46,23 @@ pub const ERROR_CODE: &str = "x-minio-error-code";
 /// Whether a header of the store's is read at all, in whatever case its name is written: what S3 clients know. What is
 /// left out says who the store is, grants other origins access, or belongs to the connection.
 pub fn is_wanted(name: &[u8]) -> bool {
-    let mut lower = [0; 24];
-    if let Some(lower) = lower.get_mut(..name.len()) {
-        lower.copy_from_slice(name);
-        lower.make_ascii_lowercase();
-        let known = matches!(
-            &*lower,
-            b"accept-ranges"
-                | b"age"
-                | b"cache-control"
-                | b"content-disposition"
-                | b"content-encoding"
-                | b"content-language"
-                | b"content-length"
-                | b"content-range"
-                | b"content-type"
-                | b"date"
-                | b"etag"
-                | b"expires"
-                | b"last-modified"
-                | b"retry-after"
-                | b"x-minio-error-code"
-        );
-        if known || *lower == *b"x-amz-security-token" {
-            return known;
-        }
-    }
-    name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"x-amz-"))
+    let is_amz = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"x-amz-"));
+    // Few have the same length, so that hardly any is compared in vain.
+    let known: &[&[u8]] = match name.len() {
+        3 => &[b"age"],
+        4 => &[b"date", b"etag"],
+        7 => &[b"expires"],
+        11 => &[b"retry-after"],
+        12 => &[b"content-type"],
+        13 => &[b"accept-ranges", b"last-modified", b"cache-control", b"content-range"],
+        14 => &[b"content-length"],
+        16 => &[b"content-encoding", b"content-language"],
+        18 => &[b"x-minio-error-code"],
+        19 => &[b"content-disposition"],
+        20 if name.eq_ignore_ascii_case(b"x-amz-security-token") => return false,
+        _ => &[],
+    };
+    is_amz || known.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Passes a store's answer on, with the client's names in the place of the store's.
@@ -125,7 +115,7 @@ fn stripped<D: Body>(
     fields.remove(ERROR_CODE);
     let id = fields.value(X_AMZ_REQUEST_ID.as_str());
     if id.is_none()
-        && let Ok(id) = HeaderValue::from_str(record.request_id())
+        && let Ok(id) = HeaderValue::from_str(record.request_id().as_str())
     {
         fields.insert(X_AMZ_REQUEST_ID, id);
     }
@@ -138,7 +128,7 @@ pub fn make<D: Body>(answer: Response<Made>, mut record: Box<AccessRecord>) -> A
     let (mut parts, body) = answer.into_parts();
     let upstream_id = parts.headers.remove(&X_AMZ_REQUEST_ID);
     record.answered(parts.status, upstream_id);
-    if let Ok(id) = HeaderValue::from_str(record.request_id()) {
+    if let Ok(id) = HeaderValue::from_str(record.request_id().as_str()) {
         parts.headers.insert(X_AMZ_REQUEST_ID, id);
     }
     let source = match body {
@@ -161,13 +151,14 @@ pub fn refuse<D: Body>(
 ) -> Answer<ResponseBody<D>> {
     record.refused(refusal);
     let mapping = record.mapping_name();
-    let document = ErrorDocument::of(refusal, mapping.as_deref(), path, record.request_id());
+    let id = record.request_id();
+    let document = ErrorDocument::of(refusal, mapping.as_deref(), path, id.as_str());
     let body = document.body(form);
     let mut headers = HeaderMap::new();
     form.describe(&mut headers);
     headers.insert(header::CONTENT_LENGTH, body.len().into());
     headers.insert(RULE_HEADER, HeaderValue::from_static(refusal.rule.name()));
-    if let Ok(id) = HeaderValue::from_str(record.request_id()) {
+    if let Ok(id) = HeaderValue::from_str(record.request_id().as_str()) {
         headers.insert(X_AMZ_REQUEST_ID, id);
     }
     if let Some(seconds) = refusal.retry_after {

@@ -52,17 +52,20 @@ struct Idle {
     age: Age,
 }
 
-/// How long a connection exists and is idle.
+/// When a connection was made, and until when it is used again.
 #[derive(Clone, Copy, Debug)]
 struct Age {
     born: Instant,
-    idle_since: Instant,
+    until: Instant,
 }
 
 impl Age {
+    fn idle_since(now: Instant, born: Instant) -> Self {
+        Self { born, until: (now + MAX_IDLE).min(born + MAX_AGE) }
+    }
+
     fn is_usable(self, now: Instant) -> bool {
-        now.saturating_duration_since(self.idle_since) <= MAX_IDLE
-            && now.saturating_duration_since(self.born) <= MAX_AGE
+        now <= self.until
     }
 }
 
@@ -139,7 +142,7 @@ impl Pool {
     /// # Errors
     /// When no node accepts.
     pub async fn checkout(self: &Rc<Self>, attempts: &mut Attempts) -> Result<Lease, SendError> {
-        let mut last = io::Error::other("no node is configured");
+        let mut last = None;
         while let Some(turn) = self.balancer.pick(clock::now(), attempts) {
             let Some(node) = self.nodes.get(turn.choice().node.0) else { break };
             let idle = if attempts.want_fresh() { None } else { node.take_idle(clock::now()) };
@@ -152,12 +155,12 @@ impl Pool {
                     let (pool, born) = (Rc::clone(self), clock::now());
                     return Ok(Lease { pool, turn, connection, born, reused: false });
                 }
-                Err(error) => last = error,
+                Err(error) => last = Some(error),
             }
             self.report(turn.choice(), Outcome::Failed);
             attempts.unreachable(turn.choice().node);
         }
-        Err(SendError::Unreachable(last))
+        Err(SendError::Unreachable(last.unwrap_or_else(|| io::Error::other("no node is configured"))))
     }
 
     /// Tells the balancer what became of a request.
@@ -216,7 +219,7 @@ impl Lease {
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn send<B>(mut self, request: SignedRequest<B>) -> Result<Answer<Download>, SendError>
+    pub async fn send<B>(&mut self, request: SignedRequest<B>) -> Result<ResponseHead, SendError>
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
@@ -224,16 +227,17 @@ impl Lease {
         let hold = !body.is_end_stream();
         head.put_slice(if hold { b"expect: 100-continue\r\n\r\n" } else { b"\r\n" });
         let patience = self.pool.patience;
-        match self.connection.send(&method, head, &mut body, hold, patience).await {
-            Ok(head) => Ok(self.answered(head)),
-            Err(Failure::Silent(_)) if self.reused => Err(SendError::Stale),
-            Err(Failure::Timeout) => Err(SendError::Timeout),
-            Err(Failure::Body(error)) => Err(SendError::Body(error)),
-            Err(failure) => Err(SendError::Broken(failure)),
-        }
+        let answered = self.connection.send(&method, head, &mut body, hold, patience).await;
+        answered.map_err(|failure| match failure {
+            Failure::Silent(_) if self.reused => SendError::Stale,
+            Failure::Timeout => SendError::Timeout,
+            Failure::Body(error) => SendError::Body(error),
+            failure => SendError::Broken(failure),
+        })
     }
 
-    fn answered(self, head: ResponseHead) -> Answer<Download> {
+    /// The answer that began with `head`.
+    pub fn answered(self, head: ResponseHead) -> Answer<Download> {
         Answer { status: head.status, fields: head.fields, body: Download { lease: Some(self) } }
     }
 
@@ -241,7 +245,7 @@ impl Lease {
         let Some(node) = self.pool.nodes.get(self.turn.choice().node.0) else { return };
         let mut idle = node.idle.borrow_mut();
         if self.connection.may_be_kept() && idle.len() < MAX_IDLE_CONNECTIONS {
-            let age = Age { born: self.born, idle_since: clock::now() };
+            let age = Age::idle_since(clock::now(), self.born);
             idle.push(Idle { connection: self.connection, age });
         }
     }
@@ -306,7 +310,7 @@ mod tests {
     #[test]
     fn connections_are_given_up_when_idle_for_long_and_when_old() {
         let now = Instant::now() + 2 * MAX_AGE;
-        let usable = |age, idle| Age { born: now - age, idle_since: now - idle }.is_usable(now);
+        let usable = |age, idle| Age::idle_since(now - idle, now - age).is_usable(now);
         assert!(usable(MAX_IDLE, MAX_IDLE) && usable(MAX_AGE, Duration::ZERO));
         assert!(!usable(MAX_AGE, MAX_IDLE + Duration::from_millis(1)));
         assert!(

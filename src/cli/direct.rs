@@ -50,7 +50,7 @@ impl Direct {
     ) -> Result<Answer<Download>, SendError> {
         let mut attempts = Attempts::default();
         loop {
-            let lease = self.pool.checkout(&mut attempts).await?;
+            let mut lease = self.pool.checkout(&mut attempts).await?;
             let date = AmzDate::new(SystemTime::now());
             let unsignable =
                 || SendError::Unreachable(io::Error::other("the request cannot be written in HTTP"));
@@ -59,7 +59,7 @@ impl Direct {
                 .map_err(|_| unsignable())?;
             match lease.send(signed).await {
                 Err(SendError::Stale) if attempts.renew() => {}
-                answered => return answered,
+                answered => return answered.map(|head| lease.answered(head)),
             }
         }
     }

@@ -96,9 +96,7 @@ fn parse_line(line: &[u8]) -> Result<(Method, &[u8], Version), Malformed> {
 fn check_host(lines: [Option<&[u8]>; 2], version: Version) -> Result<(), Malformed> {
     match lines {
         [None, None] if version == Version::HTTP_10 => Ok(()),
-        [Some(host), None] => {
-            Host::parse(host).map(|_| ()).map_err(|why| Malformed::new(Rule::BadHost, why))
-        }
+        [Some(host), None] => Host::parse(host).map(|_| ()).map_err(|why| Malformed::new(Rule::BadHost, why)),
         _ => Err(Malformed::new(Rule::BadHost, "a request has exactly one Host header")),
     }
 }

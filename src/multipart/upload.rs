@@ -271,7 +271,12 @@ impl Abort {
             }
         }
         let (id, path, error) = (self.record.request_id(), self.outgoing.path(), self.record.noted());
-        tracing::warn!(id, path, error, "a multipart upload could not be aborted and is left in the store");
+        tracing::warn!(
+            id = id.as_str(),
+            path,
+            error,
+            "a multipart upload could not be aborted and is left in the store"
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use crate::listing::page::MAX_PAGE_BYTES;
 use crate::listing::rows::Rows;
 use crate::listing::{Page, Pages, Plan, Position, Step, html, pages};
 use crate::operation::Operation;
-use crate::panics::{Panicked, contain};
+use crate::panics::contain;
 use crate::refusal::{Refusal, Rule};
 use crate::representation::Representation;
 use crate::representation::error::ErrorDocument;
@@ -19,6 +19,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::Empty;
+use std::pin::pin;
 use std::rc::Rc;
 
 /// The body of a request that is made for a list.
@@ -157,7 +158,9 @@ impl Proxy {
                 }
             };
             Box::pin(async move {
-                contain(coming).await.unwrap_or_else(|Panicked| Err("a further page failed inside".into()))
+                let mut page = None;
+                contain(pin!(async { page = Some(coming.await) })).await;
+                page.unwrap_or_else(|| Err("a further page failed inside".into()))
             })
         }
     }
@@ -211,6 +214,7 @@ impl Proxy {
         let message = s3_error::element(&xml, "Message").unwrap_or_default();
         parts.headers.remove(ERROR_CODE);
         let mapping = record.mapping_name();
+        let request_id = record.request_id();
         let document = ErrorDocument {
             status: parts.status,
             code: &code,
@@ -219,7 +223,7 @@ impl Proxy {
             rule: None,
             mapping: mapping.as_deref(),
             path: head.uri.path(),
-            request_id: record.request_id(),
+            request_id: request_id.as_str(),
         };
         let body = document.body(form);
         form.describe(&mut parts.headers);

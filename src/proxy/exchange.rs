@@ -56,7 +56,10 @@ impl Proxy {
         loop {
             let session = self.session(slot, record).await?;
             let (answer, choice) = self.attempt(outgoing, upload, &session, &mut attempts, record).await?;
-            let (answer, verdict) = self.inspect(answer, record).await?;
+            if !may_need_another(answer.status) {
+                return Ok(FromStore::Streaming(answer));
+            }
+            let (answer, verdict) = Box::pin(self.inspect(answer, record)).await?;
             match verdict {
                 Verdict::Final => return Ok(answer),
                 Verdict::DeadSession => {}
@@ -115,7 +118,7 @@ impl Proxy {
         record: &mut AccessRecord,
     ) -> Result<(Answer<Download>, Choice), Refusal> {
         loop {
-            let lease = self.pool.checkout(attempts).await.map_err(|error| failed(&error, record))?;
+            let mut lease = self.pool.checkout(attempts).await.map_err(|error| failed(&error, record))?;
             let choice = lease.choice();
             let date = AmzDate::new(self.shared.clock.now());
             let unsignable = || Refusal::new(Rule::BadTarget, "the request cannot be written in HTTP");
@@ -123,9 +126,9 @@ impl Proxy {
             let signed =
                 resign(outgoing, upload.attempt(), session, authority, &date).map_err(|_| unsignable())?;
             let error = match lease.send(signed).await {
-                Ok(answer) => {
-                    self.pool.report(choice, Outcome::of_answer(answer.status));
-                    return Ok((answer, choice));
+                Ok(head) => {
+                    self.pool.report(choice, Outcome::of_answer(head.status));
+                    return Ok((lease.answered(head), choice));
                 }
                 Err(SendError::Body(error)) => return Err(broken_body(&error)),
                 Err(error) => error,
@@ -152,12 +155,6 @@ impl Proxy {
         answer: Answer<Download>,
         record: &mut AccessRecord,
     ) -> Result<(FromStore, Verdict), Refusal> {
-        if !matches!(
-            answer.status,
-            StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST | StatusCode::SERVICE_UNAVAILABLE
-        ) {
-            return Ok((FromStore::Streaming(answer), Verdict::Final));
-        }
         // HEAD has no body to say it in.
         let code = answer.fields.get(ERROR_CODE).and_then(|code| str::from_utf8(code).ok());
         if answer.body.is_end_stream() {
@@ -166,13 +163,18 @@ impl Proxy {
         }
         let (parts, body) = answer.into_parts();
         let reading = read_error_body(body, self.generation.limits.stall_timeout);
-        let body = Box::pin(reading).await.map_err(|error| {
+        let body = reading.await.map_err(|error| {
             record.note(&error);
             Refusal::new(Rule::Upstream, "the store's answer broke off")
         })?;
         let code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
         Ok((FromStore::Read(parts, s3_error::without_signature(body)), Verdict::of_code(code.as_deref())))
     }
+}
+
+/// Whether an answer may say that the session is dead or the node not ready.
+fn may_need_another(status: StatusCode) -> bool {
+    matches!(status, StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST | StatusCode::SERVICE_UNAVAILABLE)
 }
 
 fn no_session() -> Refusal {

@@ -76,7 +76,8 @@ pub(super) fn check_head(head: &RequestHead, input: &[u8]) {
     let (authority, path) = meaning(target);
     assert_eq!(head.parts.uri.to_string().as_bytes(), path);
 
-    let hosts: Vec<&[u8]> = head.parts.headers.get_all(HOST).iter().map(http::HeaderValue::as_bytes).collect();
+    let hosts: Vec<&[u8]> =
+        head.parts.headers.get_all(HOST).iter().map(http::HeaderValue::as_bytes).collect();
     let named = message.all("host");
     assert!(named.len() == 1 || (named.is_empty() && head.parts.version == Version::HTTP_10), "{named:?}");
     assert_eq!(hosts, authority.map_or(named, |authority| vec![authority]));
@@ -117,7 +118,8 @@ fn meaning(target: &[u8]) -> (Option<&[u8]>, Vec<u8>) {
 }
 
 fn write(head: &RequestHead) -> Vec<u8> {
-    let mut text = format!("{} {} {:?}\r\n", head.parts.method, head.parts.uri, head.parts.version).into_bytes();
+    let mut text =
+        format!("{} {} {:?}\r\n", head.parts.method, head.parts.uri, head.parts.version).into_bytes();
     for (name, value) in &head.parts.headers {
         text.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
