@@ -2,8 +2,9 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
+use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,6 +29,13 @@ thread_local! {
 /// others find their peers awake.
 pub(super) async fn others_first() {
     yield_now().await;
+}
+
+/// Has the task polled again once all else that has arrived was dealt with.
+pub(super) fn poll_after_others<T>(cx: &mut Context<'_>) -> Poll<T> {
+    // A first poll is what asks for it.
+    let _ = pin!(yield_now()).poll(cx);
+    Poll::Pending
 }
 
 /// A stream between a client and the proxy.

@@ -2,11 +2,13 @@
 
 mod answer;
 mod state;
+mod stopping;
 
 use self::answer::{Coding, write_head};
 use self::state::Io;
+use self::stopping::Stopping;
 use super::fields::{HeadLimits, HeadScan};
-use super::io::{Transport, others_first};
+use super::io::{Transport, others_first, poll_after_others};
 use super::{Answer, Framing, Malformed, RequestHead};
 use crate::body::BoxError;
 use crate::clock;
@@ -20,8 +22,9 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use self::state::RequestBody;
@@ -64,36 +67,47 @@ const LINGER_PAUSE: Duration = Duration::from_secs(5);
 /// How long a connection may take to send its first request once the server stops: its client could not know.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
-/// Serves a connection to its end: the peer's, an error's, or after the running request once `stopping` is ready.
+/// A connection keeps the room for a request for this long after an answer: on a busy one the next is there before.
+const BUSY: Duration = Duration::from_millis(100);
+
+/// Serves a connection to its end: the peer's, an error's, or after the running request once `stopping` says true or
+/// cannot be told any more.
 ///
 /// # Errors
 /// What ended it, when that was neither the peer between two requests nor `stopping`.
 pub async fn serve<S, H>(
     stream: S,
     service: &H,
-    limits: ConnectionLimits,
-    stopping: impl Future<Output = ()>,
+    limits: &ConnectionLimits,
+    stopping: watch::Receiver<bool>,
 ) -> io::Result<()>
 where
     S: Transport,
     H: Service<S>,
 {
-    let mut stopping = Stopping { future: pin!(stopping), over: false };
-    let mut connection =
-        Connection { io: Rc::new(RefCell::new(Io::new(stream, limits))), limits, first: true };
+    let wait = pin!(stopping::wait(stopping.clone()));
+    let mut stopping = Stopping::new(stopping, wait);
+    let mut connection = Connection {
+        io: Rc::new(RefCell::new(Io::new(stream, limits))),
+        limits,
+        first: true,
+        idle_until: clock::now() + limits.idle,
+    };
     loop {
-        let head = match connection.next_head(&mut stopping).await? {
+        let head = match connection.next_head(&mut stopping, Wait::Idle).await? {
             Next::Head(head) => head,
             Next::Malformed(malformed) => {
                 boxed(|| connection.refuse(&malformed, service)).await?;
                 return connection.linger().await;
             }
             Next::Over => return connection.shutdown().await,
+            Next::Idle => continue,
         };
         // In a box of its own, so that an idle connection does not hold its room.
-        let persists = boxed(|| connection.exchange(head, service, &mut stopping)).await?;
-        if !persists {
-            return connection.linger().await;
+        match boxed(|| connection.busy(head, service, &mut stopping)).await? {
+            After::Idle => {}
+            After::Lingering => return connection.linger().await,
+            After::Over => return connection.shutdown().await,
         }
     }
 }
@@ -108,28 +122,35 @@ fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::into_pin(Box::write(Box::new_uninit(), make()))
 }
 
-struct Connection<S> {
+struct Connection<'l, S> {
     io: Rc<RefCell<Io<S>>>,
-    limits: ConnectionLimits,
+    limits: &'l ConnectionLimits,
     first: bool,
+    /// When it has been without a request for too long.
+    idle_until: Instant,
 }
 
-/// Whether the server stops, which stays so.
-struct Stopping<'f, F> {
-    future: Pin<&'f mut F>,
-    over: bool,
-}
-
-impl<F: Future<Output = ()>> Stopping<'_, F> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        self.over = self.over || self.future.as_mut().poll(cx).is_ready();
-        self.over
-    }
+/// How a request is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// As one that may be there any moment.
+    Busy,
+    /// Until the connection has had its time.
+    Idle,
 }
 
 enum Next {
     Head(Bytes),
     Malformed(Malformed),
+    /// None came soon.
+    Idle,
+    Over,
+}
+
+/// What becomes of a connection after its requests.
+enum After {
+    Idle,
+    Lingering,
     Over,
 }
 
@@ -145,14 +166,48 @@ impl Exchange {
     const UNREAD: Self = Self { method: Method::GET, version: Version::HTTP_11, keep_alive: false };
 }
 
-impl<S: Transport> Connection<S> {
-    /// The next request's head. Waiting for its first byte, the connection is idle and holds no buffer.
-    async fn next_head(&mut self, stopping: &mut Stopping<'_, impl Future<Output = ()>>) -> io::Result<Next> {
+impl<S: Transport> Connection<'_, S> {
+    /// Has requests answered, as long as each comes soon after the last.
+    async fn busy(
+        &mut self,
+        head: Bytes,
+        service: &impl Service<S>,
+        stopping: &mut Stopping<'_, impl Future<Output = ()>>,
+    ) -> io::Result<After> {
+        let mut head = head;
+        loop {
+            if !self.exchange(head, service, stopping).await? {
+                return Ok(After::Lingering);
+            }
+            self.idle_until = clock::now() + self.limits.idle;
+            head = match self.next_head(stopping, Wait::Busy).await? {
+                Next::Head(head) => head,
+                Next::Malformed(malformed) => {
+                    self.refuse(&malformed, service).await?;
+                    return Ok(After::Lingering);
+                }
+                Next::Idle => return Ok(After::Idle),
+                Next::Over => return Ok(After::Over),
+            };
+        }
+    }
+
+    /// The next request's head. Waiting for its first byte, the connection holds no buffer.
+    async fn next_head(
+        &mut self,
+        stopping: &mut Stopping<'_, impl Future<Output = ()>>,
+        wait: Wait,
+    ) -> io::Result<Next> {
         let first = std::mem::take(&mut self.first);
         let mut stopped = false;
         let mut scan = HeadScan::default();
         let mut begun = false;
-        self.io.borrow_mut().timer.set(clock::now() + self.limits.idle);
+        let idle_until = self.idle_until;
+        let until = match wait {
+            Wait::Busy => idle_until.min(clock::now() + BUSY),
+            Wait::Idle => idle_until,
+        };
+        self.io.borrow_mut().timer.set(until);
         poll_fn(|cx| {
             let io = &mut *self.io.borrow_mut();
             loop {
@@ -191,6 +246,7 @@ impl<S: Transport> Connection<S> {
                     Rule::RequestTimeout,
                     "the request's head took too long",
                 )))),
+                Poll::Ready(()) if !stopped && until < idle_until => Poll::Ready(Ok(Next::Idle)),
                 Poll::Ready(()) => Poll::Ready(Ok(Next::Over)),
                 Poll::Pending => Poll::Pending,
             }
@@ -203,7 +259,7 @@ impl<S: Transport> Connection<S> {
         &mut self,
         head: Bytes,
         service: &impl Service<S>,
-        stopping: &mut Stopping<'_, impl Future<Output = ()>>,
+        stopping: &Stopping<'_, impl Future<Output = ()>>,
     ) -> io::Result<bool> {
         let RequestHead { parts, framing, keep_alive, expects_continue } =
             match RequestHead::parse(&head, self.limits.head) {
@@ -215,14 +271,16 @@ impl<S: Transport> Connection<S> {
         let body = RequestBody { io: (framing != Framing::Empty).then(|| Rc::clone(&self.io)) };
         let mut answer = {
             let mut answering = pin!(service.call(&parts, body));
+            let mut is_first = true;
             poll_fn(|cx| match answering.as_mut().poll(cx) {
                 Poll::Ready(answer) => Poll::Ready(Ok(answer)),
+                // Mostly that is for the end of this turn; whoever waits for longer is asked once more then.
+                Poll::Pending if std::mem::take(&mut is_first) => poll_after_others(cx),
                 Poll::Pending => self.io.borrow_mut().poll_gone(cx).map(Err),
             })
             .await?
         };
-        let stop = poll_fn(|cx| Poll::Ready(stopping.poll(cx))).await;
-        exchange.keep_alive &= !stop && self.io.borrow().may_persist();
+        exchange.keep_alive &= !stopping.is_over() && self.io.borrow().may_persist();
         let persists = self.respond(&exchange, &mut answer).await?;
         Ok(persists && self.skip_rest().await?)
     }

@@ -92,7 +92,7 @@ impl Context {
         let limits = ConnectionLimits::of(&generation.limits);
         let (current, stopping, open) = (Rc::clone(&self.current), self.stopping.clone(), self.open.clone());
         spawn_local(by_events(async move {
-            connection::run(peer, client, current, limits, stopping).await;
+            connection::run(peer, client, current, &limits, stopping).await;
             drop((guard, open));
         }));
     }

@@ -46,11 +46,9 @@ pub(super) async fn run(
     peer: Peer,
     client: Client,
     proxy: Rc<Current>,
-    limits: ConnectionLimits,
+    limits: &ConnectionLimits,
     stopping: watch::Receiver<bool>,
 ) {
-    let mut stopping = stopping;
-    let stopping = async { drop(stopping.wait_for(|stop| *stop).await) };
     let service = Handler { client, proxy };
     let ended = match peer {
         Peer::Tcp(stream, _) => serve(stream, &service, limits, stopping).await,

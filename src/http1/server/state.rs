@@ -33,7 +33,7 @@ pub(super) struct Io<S> {
 }
 
 impl<S: Transport> Io<S> {
-    pub(super) fn new(stream: S, limits: ConnectionLimits) -> Self {
+    pub(super) fn new(stream: S, limits: &ConnectionLimits) -> Self {
         let now = clock::now();
         Self {
             bytes: Buffered::new(stream),

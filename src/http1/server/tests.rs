@@ -5,8 +5,10 @@ use crate::http1::Fields;
 use http::StatusCode;
 use http_body_util::{BodyExt, Full, StreamBody};
 use std::cell::Cell;
+use std::sync::LazyLock;
+use std::task::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const LIMITS: ConnectionLimits = ConnectionLimits {
     head: HeadLimits { bytes: 4096, fields: 20 },
@@ -100,6 +102,12 @@ impl futures_core::Stream for Frames {
     }
 }
 
+/// A server that does not stop.
+fn running() -> watch::Receiver<bool> {
+    static RUNNING: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
+    RUNNING.subscribe()
+}
+
 /// Sends these bytes and says no more: what came back, and what was seen.
 async fn talk(mirror: &Mirror, sent: &[u8]) -> (String, Vec<String>) {
     let (mut client, server) = duplex(1 << 20);
@@ -108,7 +116,7 @@ async fn talk(mirror: &Mirror, sent: &[u8]) -> (String, Vec<String>) {
     let talking = async {
         let _ = timeout(Duration::from_mins(5), client.read_to_end(&mut answer)).await;
     };
-    let serving = serve(server, mirror, LIMITS, std::future::pending());
+    let serving = serve(server, mirror, &LIMITS, running());
     let (_, ()) = tokio::join!(serving, talking);
     (String::from_utf8_lossy(&answer).into_owned(), mirror.seen.take())
 }
@@ -232,10 +240,7 @@ fn connect(mirror: Mirror) -> (DuplexStream, Rc<Mirror>, tokio::task::JoinHandle
     let (client, server) = duplex(1 << 16);
     let mirror = Rc::new(mirror);
     let service = Rc::clone(&mirror);
-    let task =
-        tokio::task::spawn_local(
-            async move { serve(server, &*service, LIMITS, std::future::pending()).await },
-        );
+    let task = tokio::task::spawn_local(async move { serve(server, &*service, &LIMITS, running()).await });
     (client, mirror, task)
 }
 
@@ -399,14 +404,67 @@ async fn a_stop_lets_the_running_request_end_and_a_new_connection_begin() {
             let (mut client, server) = duplex(1 << 16);
             client.write_all(sent).await.unwrap();
             let start = Instant::now();
-            let task =
-                tokio::task::spawn_local(
-                    async move { serve(server, &Mirror::default(), LIMITS, async {}).await },
-                );
+            let task = tokio::task::spawn_local(async move {
+                serve(server, &Mirror::default(), &LIMITS, watch::channel(true).1).await
+            });
             let mut answer = Vec::new();
             client.read_to_end(&mut answer).await.unwrap();
             let answer = String::from_utf8_lossy(&answer);
             assert_eq!((&*statuses(&answer), start.elapsed().as_secs()), (answers, seconds), "{answer}");
+            drop(client);
+            task.await.unwrap().unwrap();
+        }
+    })
+    .await;
+}
+
+/// Between two requests that follow each other soon the room for a request is kept, and then it is given up; the
+/// connection has its whole time either way.
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_busy_for_a_moment_and_idle_for_its_time() {
+    local(async {
+        for pause in [BUSY / 2, BUSY * 3, LIMITS.idle.saturating_sub(BUSY)] {
+            let (mut client, server) = duplex(1 << 16);
+            let task = tokio::task::spawn_local(async move {
+                serve(server, &Mirror::default(), &LIMITS, running()).await
+            });
+            for _ in 0..3 {
+                client.write_all(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+                let mut answer = [0; 1024];
+                let length = client.read(&mut answer).await.unwrap();
+                assert_eq!(statuses(&String::from_utf8_lossy(&answer[..length])), [200]);
+                sleep(pause).await;
+            }
+            let start = Instant::now();
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+            assert_eq!(start.elapsed() + pause, LIMITS.idle, "after {pause:?}");
+            drop(client);
+            task.await.unwrap().unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_an_idle_connection_at_once() {
+    local(async {
+        for pause in [Duration::ZERO, BUSY * 3] {
+            let (mut client, server) = duplex(1 << 16);
+            let stop = watch::Sender::new(false);
+            let stopping = stop.subscribe();
+            let task = tokio::task::spawn_local(async move {
+                serve(server, &Mirror::default(), &LIMITS, stopping).await
+            });
+            client.write_all(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+            assert_ne!(client.read(&mut [0; 1024]).await.unwrap(), 0);
+            sleep(pause).await;
+            let start = Instant::now();
+            stop.send_replace(true);
+            assert_eq!(
+                (client.read(&mut [0]).await.unwrap(), start.elapsed()),
+                (0, Duration::ZERO),
+                "{pause:?}"
+            );
             drop(client);
             task.await.unwrap().unwrap();
         }
@@ -419,8 +477,8 @@ async fn a_stop_lets_the_running_request_end_and_a_new_connection_begin() {
 async fn an_idle_connection_is_small() {
     let (_client, server) = duplex(1);
     let mirror = Mirror::default();
-    let serving = serve(server, &mirror, LIMITS, std::future::pending());
-    assert!(size_of_val(&serving) <= 640, "{} bytes of a task", size_of_val(&serving));
+    let serving = serve(server, &mirror, &LIMITS, running());
+    assert!(size_of_val(&serving) <= 768, "{} bytes of a task", size_of_val(&serving));
     assert!(
         size_of::<Io<tokio::net::TcpStream>>() <= 512,
         "{} bytes of state",

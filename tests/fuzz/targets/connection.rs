@@ -16,6 +16,7 @@ use scopegate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
 use scopegate::http1::{self, Malformed, RequestHead};
 use std::cell::RefCell;
 use std::time::Duration;
+use tokio::sync::watch;
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"\r\n",
@@ -104,7 +105,8 @@ fn talk(input: &[u8], pace: Pace, end: End, early: bool) -> (Vec<Seen>, String, 
     let recorder = Recorder { early, ..Recorder::default() };
     let script = Script::new(input, pace, end);
     let sent = script.sent();
-    let served = block_on(serve(script, &recorder, LIMITS, std::future::pending()));
+    let running = watch::Sender::new(false);
+    let served = block_on(serve(script, &recorder, &LIMITS, running.subscribe()));
     let answers = String::from_utf8(sent.take()).unwrap();
     // Whether a client that does not wait is asked to go on depends on how fast its body came.
     (recorder.seen.take(), answers.replace("HTTP/1.1 100 Continue\r\n\r\n", ""), served.is_ok())
