@@ -282,6 +282,8 @@ impl<S: Transport> Connection<'_, S> {
         };
         exchange.keep_alive &= !stopping.is_over() && self.io.borrow().may_persist();
         let persists = self.respond(&exchange, &mut answer).await?;
+        // Its account and its leave to run end here, whatever its client still has to send.
+        drop(answer);
         Ok(persists && self.skip_rest().await?)
     }
 

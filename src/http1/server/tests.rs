@@ -5,7 +5,7 @@ use crate::http1::Fields;
 use http::StatusCode;
 use http_body_util::{BodyExt, Full, StreamBody};
 use std::cell::Cell;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{sleep, timeout};
@@ -32,6 +32,8 @@ struct Mirror {
     breaks: bool,
     /// Requests that are being answered.
     running: Rc<Cell<usize>>,
+    /// Held by answers without a length.
+    held: Arc<()>,
 }
 
 struct Running(Rc<Cell<usize>>);
@@ -74,7 +76,7 @@ impl<S: Transport> Service<S> for Mirror {
         self.seen.borrow_mut().push(seen.clone());
         if self.breaks {
             let frames = [Ok(Frame::data(Bytes::from(seen))), Err(BoxError::from("broke"))];
-            return answer(StatusCode::OK, StreamBody::new(Frames(frames.into())).boxed_unsync());
+            return answer(StatusCode::OK, StreamBody::new(Frames(frames.into(), None)).boxed_unsync());
         }
         if self.streams {
             let frames = seen
@@ -82,7 +84,8 @@ impl<S: Transport> Service<S> for Mirror {
                 .chunks(7)
                 .map(|data| Ok(Frame::data(Bytes::copy_from_slice(data))))
                 .collect();
-            return answer(StatusCode::OK, StreamBody::new(Frames(frames)).boxed_unsync());
+            let frames = Frames(frames, Some(Arc::clone(&self.held)));
+            return answer(StatusCode::OK, StreamBody::new(frames).boxed_unsync());
         }
         answer(StatusCode::OK, body(seen))
     }
@@ -92,7 +95,7 @@ impl<S: Transport> Service<S> for Mirror {
     }
 }
 
-struct Frames(std::collections::VecDeque<Result<Frame<Bytes>, BoxError>>);
+struct Frames(std::collections::VecDeque<Result<Frame<Bytes>, BoxError>>, Option<Arc<()>>);
 
 impl futures_core::Stream for Frames {
     type Item = Result<Frame<Bytes>, BoxError>;
@@ -282,6 +285,23 @@ async fn what_an_answer_left_of_a_small_body_is_passed_over() {
             answers += &read_some(&mut client).await;
         }
         assert_eq!(*mirror.seen.borrow(), ["PUT /a []", "GET /b []"]);
+    })
+    .await;
+}
+
+/// What belongs to an answer, such as the leave to run, does not wait for what its client may never send.
+#[tokio::test(start_paused = true)]
+async fn an_answer_ends_before_what_is_left_of_the_request() {
+    local(async {
+        let (mut client, mirror, task) = connect(Mirror { early: true, streams: true, ..Mirror::default() });
+        client.write_all(b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with("\r\n0\r\n\r\n") {
+            answer += &read_some(&mut client).await;
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(Arc::strong_count(&mirror.held), 1);
+        assert!(!task.is_finished(), "the connection waits for the rest");
     })
     .await;
 }
