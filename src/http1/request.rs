@@ -40,7 +40,9 @@ impl RequestHead {
         let (mut hosts, mut expectations) = ([None; 2], Vec::new());
         let mut headers = request_fields(head, line_end + 2, limits, |name, value| {
             if own.note(name, value).is_some() {
-            } else if name.eq_ignore_ascii_case(b"host") {
+                return;
+            }
+            if name.eq_ignore_ascii_case(b"host") {
                 // A second one is an error, and so would be a third.
                 hosts = [hosts[0].or(Some(value)), hosts[0].and(Some(value))];
             } else if name.eq_ignore_ascii_case(b"expect") {

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::LocalSet,
 };
 
@@ -83,7 +83,7 @@ pub(crate) fn run() -> Result<ExitCode, String> {
 }
 
 async fn serve() -> io::Error {
-    let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await {
+    let listener = match listen() {
         Ok(listener) => listener,
         Err(error) => return error,
     };
@@ -101,6 +101,14 @@ async fn serve() -> io::Error {
             Err(error) => return error,
         }
     }
+}
+
+/// A queue of 128 connections, which is the usual one, overflows when a proxy opens 256 at once: then some of them wait
+/// for a second, and nothing is said of the proxy.
+fn listen() -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    socket.listen(4096)
 }
 
 struct Peer {
