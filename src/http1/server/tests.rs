@@ -76,7 +76,10 @@ impl<S: Transport> Service<S> for Mirror {
         self.seen.borrow_mut().push(seen.clone());
         if self.breaks {
             let frames = [Ok(Frame::data(Bytes::from(seen))), Err(BoxError::from("broke"))];
-            return answer(StatusCode::OK, StreamBody::new(Frames(frames.into(), None)).boxed_unsync());
+            return answer(
+                StatusCode::OK,
+                StreamBody::new(Frames { left: frames.into(), _held: None }).boxed_unsync(),
+            );
         }
         if self.streams {
             let frames = seen
@@ -84,7 +87,7 @@ impl<S: Transport> Service<S> for Mirror {
                 .chunks(7)
                 .map(|data| Ok(Frame::data(Bytes::copy_from_slice(data))))
                 .collect();
-            let frames = Frames(frames, Some(Arc::clone(&self.held)));
+            let frames = Frames { left: frames, _held: Some(Arc::clone(&self.held)) };
             return answer(StatusCode::OK, StreamBody::new(frames).boxed_unsync());
         }
         answer(StatusCode::OK, body(seen))
@@ -95,13 +98,16 @@ impl<S: Transport> Service<S> for Mirror {
     }
 }
 
-struct Frames(std::collections::VecDeque<Result<Frame<Bytes>, BoxError>>, Option<Arc<()>>);
+struct Frames {
+    left: std::collections::VecDeque<Result<Frame<Bytes>, BoxError>>,
+    _held: Option<Arc<()>>,
+}
 
 impl futures_core::Stream for Frames {
     type Item = Result<Frame<Bytes>, BoxError>;
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(self.get_mut().0.pop_front())
+        Poll::Ready(self.get_mut().left.pop_front())
     }
 }
 
