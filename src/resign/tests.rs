@@ -223,3 +223,12 @@ proptest! {
         prop_assume!(assert_same(&Method::GET, &target, &HeaderMap::new(), seconds));
     }
 }
+
+/// What is signed as it stands holds nothing that a server folds.
+#[test]
+fn an_authority_is_one_word() {
+    assert!(Authority::new("[::1]:9000").is_ok());
+    for bad in ["a b", " a", "a\t", "a\u{fc}", "a\r\nb"] {
+        assert_eq!(Authority::new(bad), Err(Unsignable), "{bad:?}");
+    }
+}
