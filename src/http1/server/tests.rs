@@ -471,6 +471,21 @@ async fn a_connection_is_busy_for_a_moment_and_idle_for_its_time() {
     .await;
 }
 
+/// What is not followed by another request soon gives up the room for one.
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_not_busy_for_long() {
+    let (_client, server) = duplex(1);
+    let io = Rc::new(RefCell::new(Io::new(server, &LIMITS)));
+    let start = Instant::now();
+    let mut connection = Connection { io, limits: &LIMITS, first: false, idle_until: start + LIMITS.idle };
+    let wait = pin!(stopping::wait(running()));
+    let mut stopping = Stopping::new(running(), wait);
+    assert!(matches!(connection.next_head(&mut stopping, Wait::Busy).await.unwrap(), Next::Idle));
+    assert_eq!(start.elapsed(), BUSY);
+    assert!(matches!(connection.next_head(&mut stopping, Wait::Idle).await.unwrap(), Next::Over));
+    assert_eq!(start.elapsed(), LIMITS.idle);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_an_idle_connection_at_once() {
     local(async {
