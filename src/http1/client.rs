@@ -3,7 +3,7 @@
 use super::chunked::Decoded;
 use super::decode::Decoder;
 use super::fields::{HeadLimits, HeadScan};
-use super::io::{Buffered, others_first};
+use super::io::Buffered;
 use super::{Framing, LazyTimer, Malformed, ResponseHead, StallTimer};
 use crate::body::{BoxError, Broken};
 use crate::clock;
@@ -73,7 +73,7 @@ pub struct Patience {
     pub stall: Duration,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     /// A connection over `stream`.
     pub fn new(stream: S, patience: Patience) -> Self {
         Self {
@@ -119,7 +119,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
-        others_first().await;
         // Only an answer that was read whole makes it good for another.
         self.persists = false;
         self.deadline.set(clock::now() + if hold { CONTINUE_WAIT } else { patience.response });
@@ -129,7 +128,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut interim = 0;
         let head = poll_fn(|cx| {
             loop {
-                match self.poll_head(cx, &mut scan, method, sending.begun) {
+                let begun = sending.begun && !self.bytes.waits();
+                match self.poll_head(cx, &mut scan, method, begun) {
                     Poll::Ready(Ok(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                         return Poll::Ready(Err(Failure::Malformed(Malformed::message(
                             "it switches protocols unasked",
@@ -169,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         })
         .await?;
-        self.persists = head.keep_alive && sending.is_done();
+        self.persists = head.keep_alive && sending.is_done() && !self.bytes.owes();
         self.decoder = Decoder::new(head.framing);
         self.stall.rest();
         Ok(head)
@@ -224,10 +224,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut moved = false;
         loop {
             // After a failed write the answer that may explain it is awaited, and nothing more is sent.
-            if sending.error.is_some() {
+            if sending.error.is_some() || self.bytes.waits() {
                 break;
             }
-            if sending.head.is_empty() && sending.data.is_empty() {
+            if sending.head.is_empty() && sending.data.is_empty() && !self.bytes.owes() {
                 if sending.stage != Stage::Body {
                     break;
                 }
@@ -247,6 +247,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Failure::Body(error))),
                     Poll::Ready(Some(Ok(frame))) => sending.data = frame.into_data().unwrap_or_default(),
                 }
+            }
+            if sending.may_wait() && self.bytes.leave(cx, &mut sending.head, &mut sending.data) {
+                (sending.begun, moved) = (true, true);
+                break;
             }
             match self.bytes.poll_write(cx, &mut sending.head, &mut sending.data) {
                 Poll::Pending => break,
@@ -316,6 +320,11 @@ impl Sending {
         if self.stage == Stage::Waiting {
             self.stage = Stage::Body;
         }
+    }
+
+    /// Whether nothing else is to be sent soon.
+    fn may_wait(&self) -> bool {
+        !self.begun && self.stage != Stage::Body
     }
 
     fn is_done(&self) -> bool {

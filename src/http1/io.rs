@@ -1,41 +1,27 @@
 //! A connection's bytes: read into one buffer, written without being copied together.
 
+use super::outbox::{self, Sender};
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
-use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::task::yield_now;
 use tokio_util::io::poll_read_buf;
 
 /// What is read at once while little is expected, such as a head.
 const SMALL_READ: usize = 16 * 1024;
 /// The most that is read at once.
 const LARGE_READ: usize = 256 * 1024;
+/// The longest message that is left with the outbox, in bytes: so much may wait for each client that reads slowly.
+const MAX_LEFT: usize = 16 * 1024;
 
 thread_local! {
     // An idle connection owns no buffer: what arrives is read here and copied to what fits it.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SMALL_READ].into());
-}
-
-/// Lets all else that has arrived be dealt with, before a message is begun to be sent.
-///
-/// Sending wakes the peer, and waking a core that has gone to sleep takes longer than most of what is done here for a
-/// request. On a busy thread the messages of one turn go out one right after the other: the first wakes, and the
-/// others find their peers awake.
-pub(super) async fn others_first() {
-    yield_now().await;
-}
-
-/// Has the task polled again once all else that has arrived was dealt with.
-pub(super) fn poll_after_others<T>(cx: &mut Context<'_>) -> Poll<T> {
-    // A first poll is what asks for it.
-    let _ = pin!(yield_now()).poll(cx);
-    Poll::Pending
 }
 
 /// A stream between a client and the proxy.
@@ -56,29 +42,50 @@ impl Transport for UnixStream {}
 #[cfg(test)]
 impl Transport for tokio::io::DuplexStream {}
 
-/// A stream with what was read from it and not yet used.
+/// A stream with what was read from it and not yet used, and what has to be written to it.
 #[derive(Debug)]
 pub(super) struct Buffered<S> {
-    stream: S,
+    wire: Rc<RefCell<Wire<S>>>,
     pub(super) unread: BytesMut,
     /// The size of the next large read: it grows while reads fill it.
     large: usize,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
+/// What a connection shares with the outbox.
+#[derive(Debug)]
+pub(super) struct Wire<S> {
+    stream: S,
+    /// What was left with the outbox and is not yet written.
+    head: BytesMut,
+    body: Bytes,
+    left: Left,
+}
+
+/// How far the outbox has come with what was left with it.
+#[derive(Debug)]
+enum Left {
+    /// There is nothing, or no more is to be expected of it.
+    Nothing,
+    /// Its turn has not come. Who is woken when not all could be sent.
+    Waiting(Waker),
+    Failed(io::Error),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, unread: BytesMut::new(), large: SMALL_READ }
+        let wire = Wire { stream, head: BytesMut::new(), body: Bytes::new(), left: Left::Nothing };
+        Self { wire: Rc::new(RefCell::new(wire)), unread: BytesMut::new(), large: SMALL_READ }
     }
 
-    pub(super) fn get_ref(&self) -> &S {
-        &self.stream
+    pub(super) fn with_stream(&self, act: impl FnOnce(&S)) {
+        act(&self.wire.borrow().stream);
     }
 
     /// Reads what is there, up to a head's size. 0 is the peer's end.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut into = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut into))?;
+            ready!(Pin::new(&mut self.wire.borrow_mut().stream).poll_read(cx, &mut into))?;
             self.unread.extend_from_slice(into.filled());
             Poll::Ready(Ok(into.filled().len()))
         })
@@ -95,7 +102,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
             return self.poll_fill(cx);
         }
         self.unread.reserve(self.large.min(expected));
-        let length = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.unread))?;
+        let stream = &mut self.wire.borrow_mut().stream;
+        let length = ready!(poll_read_buf(Pin::new(stream), cx, &mut self.unread))?;
         if length >= self.large {
             self.large = (self.large * 2).min(LARGE_READ);
         }
@@ -107,40 +115,117 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Buffered<S> {
         let mut byte = [0];
         let mut into = ReadBuf::new(&mut byte);
         let mut cx = Context::from_waker(Waker::noop());
-        self.unread.is_empty() && Pin::new(&mut self.stream).poll_read(&mut cx, &mut into).is_pending()
+        let stream = &mut self.wire.borrow_mut().stream;
+        self.unread.is_empty() && Pin::new(stream).poll_read(&mut cx, &mut into).is_pending()
     }
 
-    /// Writes some of `head`, then of `body`; both shrink by what was written. Ready with the bytes written, 0 when
-    /// both are empty.
+    /// Leaves a small message with the outbox, if nothing is to be written before it, and says whether it did: then
+    /// both are empty. Whoever leaves one is woken only if it cannot be sent at once, to [`Self::poll_write`] the rest.
+    pub(super) fn leave(&self, cx: &Context<'_>, head: &mut BytesMut, body: &mut Bytes) -> bool {
+        if head.len() + body.len() > MAX_LEFT || self.owes() || !outbox::leave(&self.wire) {
+            return false;
+        }
+        let mut wire = self.wire.borrow_mut();
+        (wire.head, wire.body) = (std::mem::take(head), std::mem::take(body));
+        wire.left = Left::Waiting(cx.waker().clone());
+        true
+    }
+
+    /// Does at once what the outbox would do.
+    pub(super) fn send_off(&self) {
+        self.wire.send_off();
+    }
+
+    /// Whether something is left with the outbox whose turn has not come.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.wire.borrow().left, Left::Waiting(_))
+    }
+
+    /// Whether what was left with the outbox is not yet written.
+    pub(super) fn owes(&self) -> bool {
+        let wire = self.wire.borrow();
+        !wire.is_empty() || !matches!(wire.left, Left::Nothing)
+    }
+
+    /// Writes some of what was left, then of `head`, then of `body`; all shrink by what was written. Ready with the
+    /// bytes written, 0 when all are empty.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         head: &mut BytesMut,
         body: &mut Bytes,
     ) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.stream);
-        let written = match (head.is_empty(), body.is_empty()) {
-            (true, true) => return Poll::Ready(Ok(0)),
-            (false, true) => ready!(stream.poll_write(cx, head))?,
-            (true, false) => ready!(stream.poll_write(cx, body))?,
-            (false, false) => {
-                ready!(stream.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(body)]))?
-            }
-        };
-        if written == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        let wire = &mut *self.wire.borrow_mut();
+        if let Left::Failed(error) = std::mem::replace(&mut wire.left, Left::Nothing) {
+            return Poll::Ready(Err(error));
         }
-        let of_head = written.min(head.len());
-        head.advance(of_head);
-        body.advance(written - of_head);
-        Poll::Ready(Ok(written))
+        if wire.is_empty() { poll_write(&mut wire.stream, cx, head, body) } else { wire.poll_left(cx) }
     }
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.wire.borrow_mut().stream).poll_flush(cx)
     }
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.wire.borrow_mut().stream).poll_shutdown(cx)
     }
+}
+
+impl<S: AsyncWrite + Unpin> Wire<S> {
+    fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.body.is_empty()
+    }
+
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let written = ready!(poll_write(&mut self.stream, cx, &mut self.head, &mut self.body))?;
+        if self.is_empty() {
+            // An idle connection owns no buffer.
+            (self.head, self.body) = (BytesMut::new(), Bytes::new());
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_send_off(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            ready!(self.poll_left(cx))?;
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Sender for RefCell<Wire<S>> {
+    fn send_off(&self) {
+        let wire = &mut *self.borrow_mut();
+        let Left::Waiting(waker) = std::mem::replace(&mut wire.left, Left::Nothing) else { return };
+        match wire.poll_send_off(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => return,
+            Poll::Ready(Err(error)) => wire.left = Left::Failed(error),
+            Poll::Pending => {}
+        }
+        waker.wake();
+    }
+}
+
+/// Writes some of `head`, then of `body`; both shrink by what was written. Ready with the bytes written, 0 when both
+/// are empty.
+fn poll_write(
+    stream: &mut (impl AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+    head: &mut BytesMut,
+    body: &mut Bytes,
+) -> Poll<io::Result<usize>> {
+    let stream = Pin::new(stream);
+    let written = match (head.is_empty(), body.is_empty()) {
+        (true, true) => return Poll::Ready(Ok(0)),
+        (false, true) => ready!(stream.poll_write(cx, head))?,
+        (true, false) => ready!(stream.poll_write(cx, body))?,
+        (false, false) => ready!(stream.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(body)]))?,
+    };
+    if written == 0 {
+        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+    }
+    let of_head = written.min(head.len());
+    head.advance(of_head);
+    body.advance(written - of_head);
+    Poll::Ready(Ok(written))
 }

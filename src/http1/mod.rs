@@ -11,6 +11,7 @@ mod fields;
 mod framing;
 mod host;
 mod io;
+pub mod outbox;
 mod request;
 mod response;
 pub mod server;

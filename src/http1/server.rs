@@ -8,7 +8,7 @@ use self::answer::{Coding, write_head};
 use self::state::Io;
 use self::stopping::Stopping;
 use super::fields::{HeadLimits, HeadScan};
-use super::io::{Transport, others_first, poll_after_others};
+use super::io::Transport;
 use super::{Answer, Framing, Malformed, RequestHead};
 use crate::body::BoxError;
 use crate::clock;
@@ -22,7 +22,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -93,23 +93,12 @@ where
         first: true,
         idle_until: clock::now() + limits.idle,
     };
-    loop {
-        let head = match connection.next_head(&mut stopping, Wait::Idle).await? {
-            Next::Head(head) => head,
-            Next::Malformed(malformed) => {
-                boxed(|| connection.refuse(&malformed, service)).await?;
-                return connection.linger().await;
-            }
-            Next::Over => return connection.shutdown().await,
-            Next::Idle => continue,
-        };
-        // In a box of its own, so that an idle connection does not hold its room.
-        match boxed(|| connection.busy(head, service, &mut stopping)).await? {
-            After::Idle => {}
-            After::Lingering => return connection.linger().await,
-            After::Over => return connection.shutdown().await,
-        }
+    let served = connection.serve(service, &mut stopping).await;
+    if served.is_err() {
+        // The answers before what went wrong are good.
+        connection.io.borrow().bytes.send_off();
     }
+    served
 }
 
 /// The next frame of a body, as far as it is there.
@@ -167,6 +156,30 @@ impl Exchange {
 }
 
 impl<S: Transport> Connection<'_, S> {
+    async fn serve(
+        &mut self,
+        service: &impl Service<S>,
+        stopping: &mut Stopping<'_, impl Future<Output = ()>>,
+    ) -> io::Result<()> {
+        loop {
+            let head = match self.next_head(stopping, Wait::Idle).await? {
+                Next::Head(head) => head,
+                Next::Malformed(malformed) => {
+                    boxed(|| self.refuse(&malformed, service)).await?;
+                    return self.linger().await;
+                }
+                Next::Over => return self.shutdown().await,
+                Next::Idle => continue,
+            };
+            // In a box of its own, so that an idle connection does not hold its room.
+            match boxed(|| self.busy(head, service, stopping)).await? {
+                After::Idle => {}
+                After::Lingering => return self.linger().await,
+                After::Over => return self.shutdown().await,
+            }
+        }
+    }
+
     /// Has requests answered, as long as each comes soon after the last.
     async fn busy(
         &mut self,
@@ -210,6 +223,9 @@ impl<S: Transport> Connection<'_, S> {
         self.io.borrow_mut().timer.set(until);
         poll_fn(|cx| {
             let io = &mut *self.io.borrow_mut();
+            if let Err(error) = ready!(io.poll_sent(cx)) {
+                return Poll::Ready(Err(error));
+            }
             loop {
                 match scan.find(&io.bytes.unread, self.limits.head) {
                     Ok(Some((start, end))) => {
@@ -271,11 +287,8 @@ impl<S: Transport> Connection<'_, S> {
         let body = RequestBody { io: (framing != Framing::Empty).then(|| Rc::clone(&self.io)) };
         let mut answer = {
             let mut answering = pin!(service.call(&parts, body));
-            let mut is_first = true;
             poll_fn(|cx| match answering.as_mut().poll(cx) {
                 Poll::Ready(answer) => Poll::Ready(Ok(answer)),
-                // Mostly that is for the end of this turn; whoever waits for longer is asked once more then.
-                Poll::Pending if std::mem::take(&mut is_first) => poll_after_others(cx),
                 Poll::Pending => self.io.borrow_mut().poll_gone(cx).map(Err),
             })
             .await?
@@ -302,24 +315,28 @@ impl<S: Transport> Connection<'_, S> {
         let mut out = BytesMut::with_capacity(1024);
         write_head(&mut out, answer.status, &mut answer.fields, exchange, &coding, persists);
         if coding == Coding::Nothing {
-            others_first().await;
-            self.send(&mut out, Bytes::new()).await?;
+            self.send_last(&mut out, Bytes::new(), persists).await?;
             return Ok(persists);
         }
-        let sent = self.send_body(out, &mut answer.body, coding).await;
+        let sent = self.send_body(out, &mut answer.body, coding, persists).await;
         if sent.is_err() && coding == Coding::UntilClose {
-            self.io.borrow().bytes.get_ref().reset_when_dropped();
+            self.io.borrow().bytes.with_stream(S::reset_when_dropped);
         }
         sent.map(|()| persists)
     }
 
-    async fn send_body<B>(&self, mut out: BytesMut, body: &mut B, mut coding: Coding) -> io::Result<()>
+    async fn send_body<B>(
+        &self,
+        mut out: BytesMut,
+        body: &mut B,
+        mut coding: Coding,
+        persists: bool,
+    ) -> io::Result<()>
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
         // What is there already goes out together with the head; else the head goes first.
         let mut next = next_frame(body).await;
-        others_first().await;
         loop {
             let frame = match next {
                 Poll::Ready(frame) => frame,
@@ -337,21 +354,33 @@ impl<S: Transport> Connection<'_, S> {
             let data = frame.into_data().unwrap_or_default();
             if !data.is_empty() {
                 coding.begin(&mut out, data.len())?;
+                if coding == Coding::Length(0) && body.is_end_stream() {
+                    return self.send_last(&mut out, data, persists).await;
+                }
                 self.send(&mut out, data).await?;
                 coding.end_chunk(&mut out);
-                if coding == Coding::Length(0) && body.is_end_stream() {
-                    break;
-                }
             }
             next = next_frame(body).await;
         }
         coding.end(&mut out)?;
-        self.send(&mut out, Bytes::new()).await
+        self.send_last(&mut out, Bytes::new(), persists).await
     }
 
     /// Writes all of `out` and `data`.
     async fn send(&self, out: &mut BytesMut, mut data: Bytes) -> io::Result<()> {
         poll_fn(|cx| self.io.borrow_mut().poll_send(cx, out, &mut data)).await
+    }
+
+    /// Writes the end of an answer, or leaves it to be written when the connection goes on.
+    async fn send_last(&self, out: &mut BytesMut, mut data: Bytes, persists: bool) -> io::Result<()> {
+        poll_fn(|cx| {
+            let io = &mut *self.io.borrow_mut();
+            if persists && io.leave(cx, out, &mut data) {
+                return Poll::Ready(Ok(()));
+            }
+            io.poll_send(cx, out, &mut data)
+        })
+        .await
     }
 
     /// Reads what is left of a small body. A client that waits for `100 Continue` may send it or not: nobody knows
@@ -392,6 +421,7 @@ impl<S: Transport> Connection<'_, S> {
     }
 
     async fn shutdown(&self) -> io::Result<()> {
+        self.send(&mut BytesMut::new(), Bytes::new()).await?;
         poll_fn(|cx| self.io.borrow_mut().bytes.poll_shutdown(cx)).await
     }
 }

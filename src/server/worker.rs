@@ -6,6 +6,7 @@ use super::inherited::Socket;
 use super::listen::Bound;
 use crate::client::ListenerId;
 use crate::generation::{Current, Shared};
+use crate::http1::outbox;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -111,6 +112,7 @@ fn run(
 ) -> io::Result<Ended> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
+        spawn_local(outbox::run());
         let (open, mut all_closed) = mpsc::channel::<()>(1);
         let current = Current::new(Arc::clone(&shared))?;
         let context = Context { current, shared, stopping: stopping.clone(), open };

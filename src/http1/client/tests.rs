@@ -1,7 +1,9 @@
 //! The client over a stream in memory: what a store sends, and what is made of it.
 
 use super::*;
+use crate::http1::outbox;
 use http_body_util::{BodyExt, Empty, Full};
+use std::future::Future;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
@@ -18,6 +20,7 @@ fn content(bytes: &'static [u8]) -> impl Body<Data = Bytes, Error = BoxError> + 
 static LARGE: [u8; 1 << 22] = [b'x'; 1 << 22];
 
 fn connect() -> (Connection<DuplexStream>, DuplexStream) {
+    outbox::open_for_test();
     let (ours, theirs) = duplex(1 << 16);
     (Connection::new(ours, PATIENCE), theirs)
 }
@@ -210,4 +213,63 @@ async fn an_early_answer_ends_the_sending() {
         (answer.unwrap().status.as_u16(), read_body(&mut connection).await.unwrap())
     };
     assert_eq!(tokio::join!(serving, asking).1, (403, b"no".to_vec()));
+}
+
+/// A request is sent once all else was dealt with, unless nobody wants its answer any more.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_given_up_is_not_sent() {
+    for gives_up in [false, true] {
+        let (mut connection, mut store) = connect();
+        let mut body = no_body();
+        let request = head("GET / HTTP/1.1\r\n\r\n");
+        let mut sending = Box::pin(connection.send(&Method::GET, request, &mut body, false, PATIENCE));
+        assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
+        if gives_up {
+            drop(sending);
+            drop(connection);
+            let mut read = Vec::new();
+            store.read_to_end(&mut read).await.unwrap();
+            assert_eq!(read, b"");
+        } else {
+            let mut read = [0; 18];
+            store.read_exact(&mut read).await.unwrap();
+            assert_eq!(&read, b"GET / HTTP/1.1\r\n\r\n");
+        }
+    }
+}
+
+/// A head that does not go at once goes in pieces, and its answer is awaited behind it.
+#[tokio::test(start_paused = true)]
+async fn a_long_head_is_sent_whole() {
+    outbox::open_for_test();
+    let (ours, mut store) = duplex(64);
+    let mut connection = Connection::new(ours, PATIENCE);
+    let request = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(5000));
+    let serving = async {
+        let mut read = vec![0; request.len()];
+        store.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, request.as_bytes());
+        store.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    };
+    let mut body = no_body();
+    let asking = connection.send(&Method::GET, head(&request), &mut body, false, PATIENCE);
+    let ((), answer) = tokio::join!(serving, asking);
+    assert_eq!(answer.unwrap().status, StatusCode::OK);
+    assert!(connection.is_ready());
+    // One that was answered before it was sent whole is no good for another.
+    let serving = async {
+        store.read_exact(&mut [0; 64]).await.unwrap();
+        store.write_all(b"HTTP/1.1 431 x\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    };
+    let asking = connection.send(&Method::GET, head(&request), &mut body, false, PATIENCE);
+    let ((), answer) = tokio::join!(serving, asking);
+    assert_eq!((answer.unwrap().status.as_u16(), connection.may_be_kept()), (431, false));
+    let (ours, _store) = duplex(64);
+    let mut connection = Connection::new(ours, PATIENCE);
+    // One that nobody takes is not waited for without end.
+    let start = Instant::now();
+    let failure = connection.send(&Method::GET, head(&request), &mut body, false, PATIENCE).await;
+    assert_eq!(failure.unwrap_err().to_string(), "no answer in time");
+    assert_eq!(start.elapsed(), PATIENCE.response);
+    assert!(!connection.may_be_kept());
 }

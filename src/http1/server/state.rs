@@ -79,6 +79,19 @@ impl<S: Transport> Io<S> {
         Poll::Pending
     }
 
+    /// Leaves the end of an answer to be written later, if that is all there is to do.
+    pub(super) fn leave(&mut self, cx: &Context<'_>, out: &mut BytesMut, data: &mut Bytes) -> bool {
+        self.decoder.is_over() && self.interim.is_empty() && self.bytes.leave(cx, out, data)
+    }
+
+    /// Writes on what was left to be written and could not be.
+    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.bytes.waits() || !self.bytes.owes() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_send(cx, &mut BytesMut::new(), &mut Bytes::new())
+    }
+
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -90,8 +103,9 @@ impl<S: Transport> Io<S> {
             all.unsplit(std::mem::take(out));
             *out = all;
         }
-        while !out.is_empty() || !data.is_empty() {
+        loop {
             match self.bytes.poll_write(cx, out, data) {
+                Poll::Ready(Ok(0)) => break,
                 Poll::Ready(Ok(written)) => self.writing.progress(written),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
