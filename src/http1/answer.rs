@@ -48,22 +48,35 @@ pub struct Fields {
     added: Option<Box<HeaderMap>>,
 }
 
-/// Where a field's name and value stand.
-#[derive(Clone, Debug)]
+/// Where a field's name and value stand. No head is so long that 32 bits do not do, and half the room is half the work
+/// where many are under way.
+#[derive(Clone, Copy, Debug)]
 struct Line {
-    key: Key,
-    name: Range<usize>,
-    value: Range<usize>,
+    name: Place,
+    value: Place,
 }
 
-/// What two names that are equal have in common, whatever their case: most that are not equal differ in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key(usize, u8, u8);
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: u32,
+    end: u32,
+}
 
-impl Key {
-    fn of(name: &[u8]) -> Self {
-        let lower = |byte: Option<&u8>| byte.map_or(0, |byte| byte | 0x20);
-        Self(name.len(), lower(name.first()), lower(name.last()))
+impl Place {
+    /// Where `part` stands in `head`, which it is a part of.
+    fn of(part: &[u8], head: &[u8]) -> Option<Self> {
+        let start = part.as_ptr().addr().checked_sub(head.as_ptr().addr())?;
+        Some(Self { start: start.try_into().ok()?, end: (start + part.len()).try_into().ok()? })
+    }
+
+    fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+}
+
+impl From<Place> for Range<usize> {
+    fn from(place: Place) -> Self {
+        place.start as usize..place.end as usize
     }
 }
 
@@ -79,13 +92,11 @@ impl Fields {
         mut keep: impl FnMut(&'c [u8], &'c [u8]) -> bool,
     ) -> Result<Self, Malformed> {
         let mut lines = Vec::with_capacity(USUAL_FIELDS);
-        let place = |part: &[u8]| {
-            let start = part.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
-            start..start + part.len()
-        };
         read_fields(head.get(from..).unwrap_or_default(), limits, |name, value| {
             if keep(name, value) {
-                lines.push(Line { key: Key::of(name), name: place(name), value: place(value) });
+                let too_long = Malformed::message("the head is too long");
+                let place = |part| Place::of(part, head).ok_or(too_long);
+                lines.push(Line { name: place(name)?, value: place(value)? });
             }
             Ok(())
         })?;
@@ -94,14 +105,14 @@ impl Fields {
 
     /// The first value of a field. `name` is in lower case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        let came = self.line(name).map(|line| self.at(&line.value));
+        let came = self.line(name).map(|line| self.at(line.value));
         came.or_else(|| self.added.as_ref()?.get(name).map(HeaderValue::as_bytes))
     }
 
     /// The first value of a field, without a copy of it. `name` is in lower case.
     pub fn value(&self, name: &str) -> Option<HeaderValue> {
         match self.line(name) {
-            Some(line) => HeaderValue::from_maybe_shared(self.came.slice_ref(self.at(&line.value))).ok(),
+            Some(line) => HeaderValue::from_maybe_shared(self.came.slice_ref(self.at(line.value))).ok(),
             None => self.added.as_ref()?.get(name).cloned(),
         }
     }
@@ -110,7 +121,7 @@ impl Fields {
     pub fn remove(&mut self, name: &str) {
         if self.line(name).is_some() {
             let mut lines = std::mem::take(&mut self.lines);
-            lines.retain(|line| !self.at(&line.name).eq_ignore_ascii_case(name.as_bytes()));
+            lines.retain(|line| !self.at(line.name).eq_ignore_ascii_case(name.as_bytes()));
             self.lines = lines;
         }
         if let Some(added) = &mut self.added {
@@ -128,44 +139,45 @@ impl Fields {
     pub(super) fn write(&self, out: &mut BytesMut) {
         // Nearly every line is written as it is to be, and many follow each other: those are copied together.
         let mut run = 0..0;
-        for Line { name, value, .. } in &self.lines {
-            let line = name.start..value.end + 2;
-            let is_well =
-                self.at(&(name.end..value.start)) == b": " && self.at(&(value.end..line.end)) == b"\r\n";
-            if is_well && line.start == run.end {
-                run.end = line.end;
+        for Line { name, value } in &self.lines {
+            let (Range { start, end: name_end }, Range { start: value_start, end }) =
+                (Range::from(*name), Range::from(*value));
+            let is_well = self.at(name_end..value_start) == b": " && self.at(end..end + 2) == b"\r\n";
+            if is_well && start == run.end {
+                run.end = end + 2;
                 continue;
             }
-            out.extend_from_slice(self.at(&run));
-            run = if is_well { line } else { 0..0 };
+            out.extend_from_slice(self.at(run));
+            run = if is_well { start..end + 2 } else { 0..0 };
             if !is_well {
-                write_line(out, self.at(name), self.at(value));
+                write_line(out, self.at(*name), self.at(*value));
             }
         }
-        out.extend_from_slice(self.at(&run));
+        out.extend_from_slice(self.at(run));
         for (name, value) in self.added.iter().flat_map(|added| added.iter()) {
             write_line(out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
 
-    fn at(&self, place: &Range<usize>) -> &[u8] {
-        self.came.get(place.clone()).unwrap_or_default()
+    fn at(&self, place: impl Into<Range<usize>>) -> &[u8] {
+        self.came.get(place.into()).unwrap_or_default()
     }
 
     fn line(&self, name: &str) -> Option<&Line> {
         let name = name.as_bytes();
-        let key = Key::of(name);
-        self.lines.iter().find(|line| line.key == key && self.at(&line.name).eq_ignore_ascii_case(name))
+        let is_it =
+            |line: &&Line| line.name.len() == name.len() && self.at(line.name).eq_ignore_ascii_case(name);
+        self.lines.iter().find(is_it)
     }
 
     fn into_map(mut self) -> HeaderMap {
         let added = self.added.take().map_or_else(HeaderMap::new, |added| *added);
         let mut map = HeaderMap::with_capacity(self.lines.len() + added.len());
-        for Line { name, value, .. } in &self.lines {
+        for Line { name, value } in &self.lines {
             // Both were read as what they are.
             if let (Ok(name), Ok(value)) = (
-                HeaderName::from_bytes(self.at(name)),
-                HeaderValue::from_maybe_shared(self.came.slice_ref(self.at(value))),
+                HeaderName::from_bytes(self.at(*name)),
+                HeaderValue::from_maybe_shared(self.came.slice_ref(self.at(*value))),
             ) {
                 map.append(name, value);
             }

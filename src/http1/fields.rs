@@ -175,9 +175,10 @@ const NO_FIELD: &str =
 /// `field-name ":" OWS field-value OWS`.
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     static TOKEN: AsciiSet = AsciiSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
-    let colon = line.iter().position(|byte| !TOKEN.has(*byte)).filter(|at| *at > 0)?;
+    let colon = memchr(b':', line).filter(|at| *at > 0)?;
     let (name, value) = line.split_at_checked(colon)?;
-    Some((name, value.strip_prefix(b":")?.trim_ascii()))
+    let is_token = name.iter().fold(true, |so_far, byte| so_far & TOKEN.has(*byte));
+    is_token.then_some((name, value.strip_prefix(b":")?.trim_ascii()))
 }
 
 /// The fields of a request, which begin at `from` in its head; each of their lines by itself, which `note` is told of.
