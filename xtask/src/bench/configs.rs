@@ -18,11 +18,12 @@ pub(crate) enum Buffers {
     Large,
 }
 
-/// `nginx.conf`.
+/// `nginx.conf`; `host` is what it does with `Host`.
 pub(crate) fn nginx(
     listen: SocketAddr,
     behind: &Behind,
     buffers: Buffers,
+    host: &str,
     folder: &Path,
     as_root: bool,
 ) -> String {
@@ -46,7 +47,7 @@ pub(crate) fn nginx(
          client_max_body_size 0;\n{buffers}    \
          upstream store {{\n        server {store};\n        keepalive 1024;\n        keepalive_requests 1000000000;\n    }}\n    \
          server {{\n        listen {listen} backlog=4096;\n        location / {{\n            proxy_pass http://store;\n            \
-         proxy_http_version 1.1;\n            proxy_set_header Connection \"\";\n        }}\n    }}\n}}\n",
+         proxy_http_version 1.1;\n            proxy_set_header Connection \"\";\n            {host}\n        }}\n    }}\n}}\n",
         store = behind.store
     )
 }
@@ -173,7 +174,7 @@ mod tests {
     fn every_configuration_names_both_ends() {
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
         let texts = [
-            nginx(listen, &behind(), Buffers::Default, Path::new("/t"), false),
+            nginx(listen, &behind(), Buffers::Default, "", Path::new("/t"), false),
             haproxy(listen, &behind()),
             scopegate(listen, &behind(), true),
         ];
@@ -188,10 +189,11 @@ mod tests {
     #[test]
     fn only_the_large_buffers_are_set() {
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-        let default = nginx(listen, &behind(), Buffers::Default, Path::new("/t"), true);
+        let default = nginx(listen, &behind(), Buffers::Default, "", Path::new("/t"), true);
         assert!(!default.contains("64k") && default.contains("user root;"));
         assert!(
-            nginx(listen, &behind(), Buffers::Large, Path::new("/t"), false).contains("proxy_buffers 8 64k;")
+            nginx(listen, &behind(), Buffers::Large, "", Path::new("/t"), false)
+                .contains("proxy_buffers 8 64k;")
         );
     }
 }

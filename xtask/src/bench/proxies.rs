@@ -32,6 +32,8 @@ pub(crate) struct Variant {
 #[derive(Clone, PartialEq, Eq)]
 enum Kind {
     Nginx(Buffers),
+    /// One that passes on what clients have signed.
+    NginxSigned,
     Haproxy,
     Envoy {
         signing: bool,
@@ -49,6 +51,9 @@ pub(crate) const NGINX: &str = "nginx";
 /// The one that bodies are compared with.
 pub(crate) const NGINX_LARGE: &str = "nginx, 64 KiB buffers";
 
+/// Over the store, which answers only what is signed for its own name.
+pub(crate) const NGINX_SIGNED: &str = "nginx, passing signed requests";
+
 /// The origin or the store itself.
 pub(crate) const NO_PROXY: &str = "no proxy";
 
@@ -64,6 +69,7 @@ impl Variants {
             row(NO_PROXY, Kind::Direct),
             row(NGINX, Kind::Nginx(Buffers::Default)),
             row(NGINX_LARGE, Kind::Nginx(Buffers::Large)),
+            row(NGINX_SIGNED, Kind::NginxSigned),
             row("HAProxy", Kind::Haproxy),
         ];
         if programs.envoy.is_ok() {
@@ -105,13 +111,15 @@ impl Variants {
         })
     }
 
-    /// For the real store, which answers those alone who sign.
+    /// For the real store, which answers those alone who sign, or who pass on what was signed.
     pub(crate) fn signing(&self) -> Vec<Variant> {
-        self.without(|kind| {
-            let signs =
-                matches!(kind, Kind::Envoy { signing: true } | Kind::Scopegate { access_log: false, .. });
-            !signs && *kind != Kind::Direct
-        })
+        let signed = |kind: &Kind| match kind {
+            Kind::Envoy { signing } => *signing,
+            Kind::Scopegate { access_log, .. } => !access_log,
+            Kind::Direct | Kind::NginxSigned => true,
+            Kind::Nginx(_) | Kind::Haproxy => false,
+        };
+        self.0.iter().filter(|variant| signed(&variant.kind)).cloned().collect()
     }
 
     /// The session policy that Scopegate asks for, as it explains it.
@@ -143,7 +151,8 @@ impl Variants {
     }
 
     fn without(&self, out: impl Fn(&Kind) -> bool) -> Vec<Variant> {
-        self.0.iter().filter(|variant| !out(&variant.kind)).cloned().collect()
+        let is_out = |kind: &Kind| *kind == Kind::NginxSigned || out(kind);
+        self.0.iter().filter(|variant| !is_out(&variant.kind)).cloned().collect()
     }
 }
 
@@ -188,6 +197,11 @@ impl Running {
 }
 
 impl Variant {
+    /// Whether its clients have to sign.
+    pub(crate) fn passes_signed(&self) -> bool {
+        matches!(self.kind, Kind::NginxSigned | Kind::Direct)
+    }
+
     /// Starts it, and waits for its first answer to a GET of `target`.
     ///
     /// # Errors
@@ -206,7 +220,8 @@ impl Variant {
         command.stderr(log.map_err(|error| failed(error.to_string()))?);
         let started = Instant::now();
         let mut tree = Tree::start(command).map_err(failed)?;
-        let answered = first_answer(&mut tree, address, target);
+        let status = if self.passes_signed() { 403 } else { 200 };
+        let answered = first_answer(&mut tree, address, target, status);
         let first_answer = started.elapsed();
         if let Err(error) = answered {
             let said = fs::read_to_string(&stderr).unwrap_or_default();
@@ -229,9 +244,13 @@ impl Variant {
         };
         let (behind, Ground { programs, core, .. }) = (&ground.behind, ground);
         match &self.kind {
-            Kind::Nginx(buffers) => {
+            Kind::Nginx(_) | Kind::NginxSigned => {
                 let as_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-                let config = configs::nginx(listen, behind, *buffers, folder, as_root);
+                let (buffers, host) = match &self.kind {
+                    Kind::Nginx(buffers) => (*buffers, ""),
+                    _ => (Buffers::Default, "proxy_set_header Host $http_host;"),
+                };
+                let config = configs::nginx(listen, behind, buffers, host, folder, as_root);
                 let mut command = on_core(*core, &programs.nginx);
                 command.args(["-e", "stderr", "-c"]).arg(file("nginx.conf", &config)?).arg("-p").arg(folder);
                 Ok((command, true))
@@ -265,13 +284,13 @@ impl Variant {
     }
 }
 
-/// Asks until there is an answer with status 200.
-fn first_answer(tree: &mut Tree, address: SocketAddr, target: &str) -> Result<(), String> {
+/// Asks until there is an answer with this status.
+fn first_answer(tree: &mut Tree, address: SocketAddr, target: &str, status: u16) -> Result<(), String> {
     let start = Instant::now();
     let mut last = "it does not listen".to_owned();
     while start.elapsed() < PATIENCE {
         match http::get(address, target) {
-            Ok(answer) if answer.status() == 200 => return Ok(()),
+            Ok(answer) if answer.status() == status => return Ok(()),
             Ok(answer) => last = format!("it answered {}: {}", answer.status(), answer.text()),
             Err(error) => last = error.to_string(),
         }

@@ -4,7 +4,7 @@ use std::{fmt::Write, fs, path::Path};
 
 use super::{
     plot::{self, Bar, Panel},
-    proxies::{NGINX, NGINX_LARGE, NO_PROXY},
+    proxies::{NGINX, NGINX_LARGE, NGINX_SIGNED, NO_PROXY},
     table::{Spread, Table},
 };
 
@@ -144,8 +144,11 @@ impl Report {
             let Some(table) = self.table(id) else { continue };
             let cell = |proxy: &&str| {
                 // Bodies are compared with nginx as one would set it up for them.
-                let row = if *proxy == NGINX { table.baseline } else { proxy };
-                let row = if table.baseline == NO_PROXY { proxy } else { row };
+                let row = match (*proxy, table.baseline) {
+                    (NGINX, NO_PROXY) => NGINX_SIGNED,
+                    (NGINX, baseline) => baseline,
+                    _ => proxy,
+                };
                 let digits = table.columns.get(column).map_or(0, |column| column.digits);
                 table
                     .spread(row, column)
