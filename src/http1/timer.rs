@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A deadline that may be moved at any time for the price of a store: the timer behind it is set anew only when it
@@ -43,7 +44,7 @@ impl LazyTimer {
         if is_set && clock::now() < sleep.deadline() {
             return Poll::Pending;
         }
-        while sleep.as_mut().poll(cx).is_ready() {
+        while poll_untaxed(sleep.as_mut(), cx).is_ready() {
             if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
@@ -54,6 +55,12 @@ impl LazyTimer {
         }
         Poll::Pending
     }
+}
+
+/// Polls what a task waits for beside its work. A task that has had its share of a turn would be told `Pending`, and
+/// never be woken: it is not entered then.
+pub(super) fn poll_untaxed<F: Future + Unpin>(future: F, cx: &mut Context<'_>) -> Poll<F::Output> {
+    Pin::new(&mut unconstrained(future)).poll(cx)
 }
 
 /// A transfer that moves less than this within its time stands still, in bytes: one byte now and then holds nothing
@@ -109,7 +116,9 @@ impl StallTimer {
 mod tests {
     use super::*;
     use std::future::poll_fn;
-    use tokio::time::advance;
+    use std::pin::pin;
+    use tokio::task::coop;
+    use tokio::time::{advance, timeout};
 
     const LIMIT: Duration = Duration::from_secs(10);
 
@@ -125,6 +134,20 @@ mod tests {
         timer.set(Instant::now() + LIMIT);
         poll_fn(|cx| timer.poll(cx)).await;
         assert_eq!(start.elapsed(), 3 * LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_has_had_its_share_is_woken_all_the_same() {
+        let start = Instant::now();
+        let mut timer = LazyTimer::new(start + LIMIT);
+        let fires = poll_fn(|cx| {
+            while coop::has_budget_remaining() {
+                let _ = pin!(coop::consume_budget()).poll(cx);
+            }
+            timer.poll(cx)
+        });
+        assert!(timeout(2 * LIMIT, fires).await.is_ok());
+        assert_eq!(start.elapsed(), LIMIT);
     }
 
     #[tokio::test(start_paused = true)]

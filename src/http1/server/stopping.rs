@@ -1,5 +1,6 @@
 //! Whether the server stops, which is asked with each request and hardly ever so.
 
+use crate::http1::timer::poll_untaxed;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Waker};
@@ -43,6 +44,6 @@ impl<'w, W: Future<Output = ()>> Stopping<'w, W> {
             return false;
         }
         self.waker = Some(cx.waker().clone());
-        self.wait.as_mut().poll(cx).is_ready()
+        poll_untaxed(self.wait.as_mut(), cx).is_ready()
     }
 }
