@@ -123,12 +123,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         self.persists = false;
         self.deadline.set(clock::now() + if hold { CONTINUE_WAIT } else { patience.response });
         let stage = if hold { Stage::Waiting } else { Stage::Body };
-        let mut sending = Sending { head, data: Bytes::new(), stage, error: None, begun: false };
+        let mut sending =
+            Sending { head, data: Bytes::new(), stage, error: None, begun: false, was_left: false };
         let mut scan = HeadScan::default();
         let mut interim = 0;
         let head = poll_fn(|cx| {
             loop {
-                let begun = sending.begun && !self.bytes.waits();
+                let begun = sending.begun && (!sending.was_left || self.bytes.has_begun());
                 match self.poll_head(cx, &mut scan, method, begun) {
                     Poll::Ready(Ok(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                         return Poll::Ready(Err(Failure::Malformed(Malformed::message(
@@ -249,7 +250,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                 }
             }
             if sending.may_wait() && self.bytes.leave(cx, &mut sending.head, &mut sending.data) {
-                (sending.begun, moved) = (true, true);
+                (sending.begun, sending.was_left, moved) = (true, true, true);
                 break;
             }
             match self.bytes.poll_write(cx, &mut sending.head, &mut sending.data) {
@@ -305,6 +306,8 @@ struct Sending {
     stage: Stage,
     error: Option<io::Error>,
     begun: bool,
+    /// Its beginning was left with the outbox.
+    was_left: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -64,6 +64,8 @@ pub(super) struct Wire<S> {
     head: BytesMut,
     body: Bytes,
     left: Left,
+    /// Any of it was written.
+    has_begun: bool,
 }
 
 /// How far the outbox has come with what was left with it.
@@ -78,8 +80,14 @@ enum Left {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     pub(super) fn new(stream: S) -> Self {
-        let wire = Wire { stream, head: BytesMut::new(), body: Bytes::new(), left: Left::Nothing };
-        Self { wire: Rc::new(RefCell::new(wire)), unread: BytesMut::new(), large: SMALL_READ }
+        let wire =
+            Wire { stream, head: BytesMut::new(), body: Bytes::new(), left: Left::Nothing, has_begun: false };
+        Self {
+            wire: Rc::new(RefCell::new(wire)),
+            unread: BytesMut::new(),
+            large: SMALL_READ,
+            is_large: false,
+        }
     }
 
     pub(super) fn with_stream(&self, act: impl FnOnce(&S)) {
@@ -132,18 +140,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         }
         let mut wire = self.wire.borrow_mut();
         (wire.head, wire.body) = (std::mem::take(head), std::mem::take(body));
-        wire.left = Left::Waiting(cx.waker().clone());
+        (wire.left, wire.has_begun) = (Left::Waiting(cx.waker().clone()), false);
         true
-    }
-
-    /// Does at once what the outbox would do.
-    pub(super) fn send_off(&self) {
-        self.wire.send_off();
     }
 
     /// Whether something is left with the outbox whose turn has not come.
     pub(super) fn waits(&self) -> bool {
         matches!(self.wire.borrow().left, Left::Waiting(_))
+    }
+
+    /// Whether what was left with the outbox last has been written in part at least.
+    pub(super) fn has_begun(&self) -> bool {
+        self.wire.borrow().has_begun
     }
 
     /// Whether what was left with the outbox is not yet written.
@@ -183,6 +191,7 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
 
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let written = ready!(poll_write(&mut self.stream, cx, &mut self.head, &mut self.body))?;
+        self.has_begun = true;
         if self.is_empty() {
             // An idle connection owns no buffer.
             (self.head, self.body) = (BytesMut::new(), Bytes::new());

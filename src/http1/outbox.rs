@@ -81,11 +81,15 @@ fn send_all() {
     for sender in senders.drain(..).filter_map(|sender| sender.upgrade()) {
         sender.send_off();
     }
-    // Sending leaves nothing to send: the room is used again.
-    OUTBOX.with_borrow_mut(|outbox| outbox.senders = senders);
+    // Its room is used again: sending leaves nothing to send.
+    OUTBOX.with_borrow_mut(|outbox| {
+        if outbox.senders.is_empty() {
+            outbox.senders = senders;
+        }
+    });
 }
 
-/// An outbox that runs. What is left in it when it ends is sent by those who left it.
+/// An outbox that runs.
 struct Open;
 
 impl Open {

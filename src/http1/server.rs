@@ -25,6 +25,7 @@ use std::rc::Rc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 pub use self::state::RequestBody;
@@ -94,9 +95,9 @@ where
         idle_until: clock::now() + limits.idle,
     };
     let served = connection.serve(service, &mut stopping).await;
-    if served.is_err() {
-        // The answers before what went wrong are good.
-        connection.io.borrow().bytes.send_off();
+    if served.is_err() && connection.io.borrow().bytes.waits() {
+        // The answer before what went wrong is good.
+        let _ = connection.send(&mut BytesMut::new(), Bytes::new()).await;
     }
     served
 }
@@ -189,6 +190,7 @@ impl<S: Transport> Connection<'_, S> {
     ) -> io::Result<After> {
         let mut head = head;
         loop {
+            self.answered().await?;
             if !self.exchange(head, service, stopping).await? {
                 return Ok(After::Lingering);
             }
@@ -220,7 +222,10 @@ impl<S: Transport> Connection<'_, S> {
             Wait::Busy => idle_until.min(clock::now() + BUSY),
             Wait::Idle => idle_until,
         };
-        self.io.borrow_mut().timer.set(until);
+        {
+            let io = &mut *self.io.borrow_mut();
+            io.timer.set(until);
+        }
         poll_fn(|cx| {
             let io = &mut *self.io.borrow_mut();
             if let Err(error) = ready!(io.poll_sent(cx)) {
@@ -300,6 +305,16 @@ impl<S: Transport> Connection<'_, S> {
         Ok(persists && self.skip_rest().await?)
     }
 
+    /// Waits until what was left to be sent is sent. A client that has sent its next request already takes turns with
+    /// the others.
+    async fn answered(&self) -> io::Result<()> {
+        if !self.io.borrow().bytes.owes() {
+            return Ok(());
+        }
+        yield_now().await;
+        self.send(&mut BytesMut::new(), Bytes::new()).await
+    }
+
     /// Answers what is no request.
     async fn refuse(&self, malformed: &Malformed, service: &impl Service<S>) -> io::Result<bool> {
         self.respond(&Exchange::UNREAD, &mut service.refuse(malformed)).await
@@ -337,11 +352,14 @@ impl<S: Transport> Connection<'_, S> {
     {
         // What is there already goes out together with the head; else the head goes first.
         let mut next = next_frame(body).await;
+        // What comes last of a long answer may be a small part of a large buffer, and is not left lying.
+        let mut is_whole = true;
         loop {
             let frame = match next {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
                     self.send(&mut out, Bytes::new()).await?;
+                    is_whole = false;
                     poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
                         Poll::Ready(frame) => Poll::Ready(Ok(frame)),
                         Poll::Pending => self.io.borrow_mut().poll_gone(cx).map(Err),
@@ -355,15 +373,16 @@ impl<S: Transport> Connection<'_, S> {
             if !data.is_empty() {
                 coding.begin(&mut out, data.len())?;
                 if coding == Coding::Length(0) && body.is_end_stream() {
-                    return self.send_last(&mut out, data, persists).await;
+                    return self.send_last(&mut out, data, persists && is_whole).await;
                 }
                 self.send(&mut out, data).await?;
+                is_whole = false;
                 coding.end_chunk(&mut out);
             }
             next = next_frame(body).await;
         }
         coding.end(&mut out)?;
-        self.send_last(&mut out, Bytes::new(), persists).await
+        self.send_last(&mut out, Bytes::new(), persists && is_whole).await
     }
 
     /// Writes all of `out` and `data`.
@@ -371,11 +390,11 @@ impl<S: Transport> Connection<'_, S> {
         poll_fn(|cx| self.io.borrow_mut().poll_send(cx, out, &mut data)).await
     }
 
-    /// Writes the end of an answer, or leaves it to be written when the connection goes on.
-    async fn send_last(&self, out: &mut BytesMut, mut data: Bytes, persists: bool) -> io::Result<()> {
+    /// Writes the end of an answer; or, if it `may_wait`, leaves it to be written while the connection goes on.
+    async fn send_last(&self, out: &mut BytesMut, mut data: Bytes, may_wait: bool) -> io::Result<()> {
         poll_fn(|cx| {
             let io = &mut *self.io.borrow_mut();
-            if persists && io.leave(cx, out, &mut data) {
+            if may_wait && io.leave(cx, out, &mut data) {
                 return Poll::Ready(Ok(()));
             }
             io.poll_send(cx, out, &mut data)

@@ -273,3 +273,21 @@ async fn a_long_head_is_sent_whole() {
     assert_eq!(start.elapsed(), PATIENCE.response);
     assert!(!connection.may_be_kept());
 }
+
+/// What came before any of the request was sent is no answer to it, also when the sending fails.
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_nothing_is_none() {
+    let (mut connection, mut store) = connect();
+    let mut body = no_body();
+    let request = head("GET / HTTP/1.1\r\n\r\n");
+    let mut sending = Box::pin(connection.send(&Method::GET, request, &mut body, false, PATIENCE));
+    assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
+    store.write_all(b"HTTP/1.1 408 x\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    drop(store);
+    // The sending fails meanwhile.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    let failure = sending.await.unwrap_err();
+    assert!(failure.to_string().contains("before the request"), "{failure}");
+}

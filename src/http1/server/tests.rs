@@ -271,6 +271,18 @@ async fn read_some(client: &mut DuplexStream) -> String {
     String::from_utf8_lossy(&buf[..length]).into_owned()
 }
 
+/// Reads up to these words, for as long as something comes.
+async fn read_until(client: &mut DuplexStream, end: &str) -> String {
+    let mut all = String::new();
+    while !all.ends_with(end) {
+        match timeout(Duration::from_secs(1), read_some(client)).await {
+            Ok(some) if !some.is_empty() => all.push_str(&some),
+            over => panic!("{all:?} and then {over:?}"),
+        }
+    }
+    all
+}
+
 async fn local<F: Future<Output = ()>>(test: F) {
     tokio::task::LocalSet::new().run_until(test).await;
 }
@@ -437,11 +449,15 @@ async fn a_reader_that_takes_nothing_is_left() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_sent_whatever_its_client_does_next() {
     let get = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
-    for (next, statuses_then) in
-        [("", &[200_u16][..]), ("GET /b HTT", &[200]), ("GET /b\r\n\r\n", &[200, 400]), (get, &[200, 200])]
-    {
+    for (next, statuses_then, room) in [
+        ("", &[200_u16][..], 1 << 16),
+        ("GET /b HTT", &[200], 1 << 16),
+        ("GET /b HTT", &[200], 64),
+        ("GET /b\r\n\r\n", &[200, 400], 1 << 16),
+        (get, &[200, 200], 1 << 16),
+    ] {
         local(async {
-            let (mut client, _, task) = connect(Mirror::default());
+            let (mut client, _, task) = connect_over(room, Mirror::default());
             client.write_all(format!("{get}{next}").as_bytes()).await.unwrap();
             client.shutdown().await.unwrap();
             let mut answers = String::new();
@@ -476,6 +492,51 @@ async fn a_small_answer_waits_for_its_reader_like_a_large_one() {
             assert_eq!(statuses(&answers), [200, 200], "{answers}");
             assert!(answers.find("GET /a []") < answers.find("GET /b []"), "{answers}");
         }
+    })
+    .await;
+}
+
+/// However much a client has sent ahead, it is left when it takes nothing, and it takes turns with the others.
+#[tokio::test(start_paused = true)]
+async fn who_sends_ahead_is_left_like_anyone() {
+    for bytes in [&b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\n"] {
+        local(async {
+            let (mut client, _, task) = connect(Mirror::default());
+            let other = tokio::task::spawn_local(async {
+                for _ in 0..100 {
+                    yield_now().await;
+                }
+            });
+            let start = Instant::now();
+            // More than a task may do in one turn, and more than the stream holds.
+            let _ = timeout(Duration::from_mins(5), client.write_all(&bytes.repeat(5000))).await;
+            let ended = timeout(Duration::from_mins(5), task).await;
+            assert!(other.is_finished() && ended.is_ok(), "{ended:?}");
+            assert!(start.elapsed() <= Duration::from_mins(5) + LIMITS.stall);
+        })
+        .await;
+    }
+}
+
+/// An answer that does not go at once goes before the next request is looked at.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_follows_waits_for_the_answer_before_it() {
+    local(async {
+        let (mut client, mirror, _task) = connect_over(64, Mirror::default());
+        let sent = "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /never HTTP/1.1\r\nHost: h\r\n\r\n";
+        client.write_all(sent.as_bytes()).await.unwrap();
+        sleep(Duration::from_secs(5)).await;
+        let answer = read_until(&mut client, "GET /a []").await;
+        assert_eq!(statuses(&answer), [200]);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(mirror.running.get(), 1, "the next is being answered");
+        // A client that waits for it is asked for its body.
+        let (mut client, ..) = connect(Mirror::default());
+        let sent = "GET /a HTTP/1.1\r\nHost: h\r\n\r\nPUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\
+                    Expect: 100-continue\r\n\r\n";
+        client.write_all(sent.as_bytes()).await.unwrap();
+        let answers = read_until(&mut client, "100 Continue\r\n\r\n").await;
+        assert_eq!(statuses(&answers), [200, 100]);
     })
     .await;
 }
