@@ -288,6 +288,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         Poll::Ready(Some(Err(why)))
     }
 
+    /// Lets go of what no other request needs.
+    pub fn rest(&mut self) {
+        self.bytes.rest();
+    }
+
     /// Whether the answer's body has ended.
     pub fn is_over(&self) -> bool {
         self.decoder.is_over()

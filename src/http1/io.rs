@@ -54,6 +54,8 @@ pub(super) struct Buffered<S> {
     pub(super) unread: BytesMut,
     /// The size of the next large read: it grows while reads fill it.
     large: usize,
+    /// Whether `unread` is what is left of a large read's room.
+    is_large: bool,
 }
 
 /// What a connection shares with the outbox.
@@ -115,12 +117,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
             return self.poll_fill(cx);
         }
         self.unread.reserve(self.large.min(expected));
+        self.is_large = true;
         let stream = &mut self.wire.borrow_mut().stream;
         let length = ready!(poll_read_buf(Pin::new(stream), cx, &mut self.unread))?;
         if length >= self.large {
             self.large = (self.large * 2).min(LARGE_READ);
         }
         Poll::Ready(Ok(length))
+    }
+
+    /// Lets go of the room that a body was read into: it is large, however little of it was left unused.
+    pub(super) fn rest(&mut self) {
+        if self.is_large && self.unread.is_empty() {
+            (self.unread, self.is_large) = (BytesMut::new(), false);
+        }
     }
 
     /// Whether the peer has neither closed nor sent anything, as an idle connection should be.

@@ -224,6 +224,7 @@ impl<S: Transport> Connection<'_, S> {
         };
         {
             let io = &mut *self.io.borrow_mut();
+            io.bytes.rest();
             io.timer.set(until);
         }
         poll_fn(|cx| {

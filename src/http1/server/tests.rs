@@ -329,7 +329,7 @@ async fn an_answer_ends_before_what_is_left_of_the_request() {
         while !answer.ends_with("\r\n0\r\n\r\n") {
             answer += &read_some(&mut client).await;
         }
-        tokio::task::yield_now().await;
+        yield_now().await;
         assert_eq!(Arc::strong_count(&mirror.held), 1);
         assert!(!task.is_finished(), "the connection waits for the rest");
     })
@@ -356,8 +356,8 @@ async fn who_leaves_ends_the_request() {
     local(async {
         let (mut client, mirror, task) = connect(Mirror::default());
         client.write_all(b"GET /never HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
-        tokio::task::yield_now().await;
-        tokio::task::yield_now().await;
+        yield_now().await;
+        yield_now().await;
         assert_eq!(mirror.running.get(), 1);
         drop(client);
         assert!(task.await.unwrap().is_err());
@@ -537,6 +537,33 @@ async fn a_request_that_follows_waits_for_the_answer_before_it() {
         client.write_all(sent.as_bytes()).await.unwrap();
         let answers = read_until(&mut client, "100 Continue\r\n\r\n").await;
         assert_eq!(statuses(&answers), [200, 100]);
+    })
+    .await;
+}
+
+/// The room that a body was read into is not held by a connection that waits.
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_holds_no_room_of_a_body() {
+    local(async {
+        let (mut client, server) = duplex(1 << 20);
+        let mut connection = Connection {
+            io: Rc::new(RefCell::new(Io::new(server, &LIMITS))),
+            limits: &LIMITS,
+            first: true,
+            idle_until: Instant::now() + LIMITS.idle,
+        };
+        let mut stopping = pin!(stopping::wait(running()));
+        let mut stopping = Stopping::new(running(), stopping.as_mut());
+        let length = 300_000;
+        let put = format!("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n");
+        client.write_all(&[put.as_bytes(), &vec![b'x'; length]].concat()).await.unwrap();
+        let Next::Head(head) = connection.next_head(&mut stopping, Wait::Idle).await.unwrap() else {
+            panic!("no head")
+        };
+        assert!(connection.exchange(head, &Mirror::default(), &stopping).await.unwrap());
+        let waiting = timeout(Duration::from_secs(1), connection.next_head(&mut stopping, Wait::Idle)).await;
+        assert!(waiting.is_err());
+        assert!(!connection.io.borrow_mut().bytes.unread.try_reclaim(1 << 14));
     })
     .await;
 }
