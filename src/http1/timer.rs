@@ -1,66 +1,44 @@
 //! Timers that cost nothing while bytes flow.
 
-use crate::clock;
-use std::future::Future;
+use crate::clock::{self, poll_untaxed};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A deadline that may be moved at any time for the price of a store: the timer behind it is set anew only when it
-/// fires too early.
+/// A deadline that may be moved at any time for the price of a store: whoever runs the task by events wakes it.
 #[derive(Debug)]
 pub struct LazyTimer {
     deadline: Instant,
+    /// Where nobody does.
     sleep: Option<Pin<Box<Sleep>>>,
-    /// Who is woken when it fires.
-    waker: Option<Waker>,
 }
 
 impl LazyTimer {
     /// A timer for `deadline`.
     pub fn new(deadline: Instant) -> Self {
-        Self { deadline, sleep: None, waker: None }
+        Self { deadline, sleep: None }
     }
 
     /// Moves the deadline.
     pub fn set(&mut self, deadline: Instant) {
         self.deadline = deadline;
-        if let Some(sleep) = &mut self.sleep
-            && sleep.deadline() > deadline
-        {
-            sleep.as_mut().reset(deadline);
-            self.waker = None;
-        }
     }
 
     /// Ready once the deadline has passed.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = self.deadline;
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        // Whoever asks again before it can have fired need not have it look.
-        let is_set = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if is_set && clock::now() < sleep.deadline() {
+        if clock::now() >= self.deadline {
+            return Poll::Ready(());
+        }
+        if clock::wake_by(self.deadline) {
             return Poll::Pending;
         }
-        while poll_untaxed(sleep.as_mut(), cx).is_ready() {
-            if Instant::now() >= deadline {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(deadline);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(self.deadline)));
+        if sleep.deadline() != self.deadline {
+            sleep.as_mut().reset(self.deadline);
         }
-        if !is_set {
-            self.waker = Some(cx.waker().clone());
-        }
-        Poll::Pending
+        poll_untaxed(sleep.as_mut(), cx)
     }
-}
-
-/// Polls what a task waits for beside its work. A task that has had its share of a turn would be told `Pending`, and
-/// never be woken: it is not entered then.
-pub(super) fn poll_untaxed<F: Future + Unpin>(future: F, cx: &mut Context<'_>) -> Poll<F::Output> {
-    Pin::new(&mut unconstrained(future)).poll(cx)
 }
 
 /// A transfer that moves less than this within its time stands still, in bytes: one byte now and then holds nothing

@@ -1,6 +1,6 @@
 //! Whether the server stops, which is asked with each request and hardly ever so.
 
-use crate::http1::timer::poll_untaxed;
+use crate::clock::poll_untaxed;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Waker};

@@ -1,6 +1,7 @@
 //! The server over a stream in memory: bytes in, bytes out, and what reached the service in between.
 
 use super::*;
+use crate::clock::by_events;
 use crate::http1::io::Wire;
 use crate::http1::{Fields, outbox};
 use http::StatusCode;
@@ -128,7 +129,7 @@ async fn talk(mirror: &Mirror, sent: &[u8]) -> (String, Vec<String>) {
     let talking = async {
         let _ = timeout(Duration::from_mins(5), client.read_to_end(&mut answer)).await;
     };
-    let serving = serve(server, mirror, &LIMITS, running());
+    let serving = by_events(serve(server, mirror, &LIMITS, running()));
     let (_, ()) = tokio::join!(serving, talking);
     (String::from_utf8_lossy(&answer).into_owned(), mirror.seen.take())
 }
@@ -261,7 +262,10 @@ fn connect_over(
     let (client, server) = duplex(room);
     let mirror = Rc::new(mirror);
     let service = Rc::clone(&mirror);
-    let task = tokio::task::spawn_local(async move { serve(server, &*service, &LIMITS, running()).await });
+    let task =
+        tokio::task::spawn_local(by_events(
+            async move { serve(server, &*service, &LIMITS, running()).await },
+        ));
     (client, mirror, task)
 }
 
