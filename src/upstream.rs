@@ -241,8 +241,7 @@ impl Lease {
         Answer { status: head.status, fields: head.fields, body: Download { lease: Some(self) } }
     }
 
-    fn give_back(mut self) {
-        self.connection.rest();
+    fn give_back(self) {
         let Some(node) = self.pool.nodes.get(self.turn.choice().node.0) else { return };
         let mut idle = node.idle.borrow_mut();
         if self.connection.may_be_kept() && idle.len() < MAX_IDLE_CONNECTIONS {

@@ -266,8 +266,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         loop {
             match self.decoder.decode(&mut self.bytes.unread) {
-                Ok(Decoded::Data(data)) => return Poll::Ready(Some(Ok(data))),
-                Ok(Decoded::End) => return Poll::Ready(None),
+                Ok(Decoded::Data(data)) => {
+                    if self.decoder.is_over() {
+                        self.bytes.rest();
+                    }
+                    return Poll::Ready(Some(Ok(data)));
+                }
+                Ok(Decoded::End) => {
+                    self.bytes.rest();
+                    return Poll::Ready(None);
+                }
                 Ok(Decoded::More) => {}
                 Err(malformed) => return self.break_off(Broken::Malformed(malformed).into()),
             }
@@ -286,11 +294,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     fn break_off(&mut self, why: BoxError) -> Poll<Option<Result<Bytes, BoxError>>> {
         self.persists = false;
         Poll::Ready(Some(Err(why)))
-    }
-
-    /// Lets go of what no other request needs.
-    pub fn rest(&mut self) {
-        self.bytes.rest();
     }
 
     /// Whether the answer's body has ended.

@@ -291,3 +291,26 @@ async fn an_answer_to_nothing_is_none() {
     let failure = sending.await.unwrap_err();
     assert!(failure.to_string().contains("before the request"), "{failure}");
 }
+
+/// The room that a body was read into is not held by a connection that waits for another request.
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_holds_no_room_of_a_body() {
+    let length = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", LARGE.len());
+    let chunked = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", LARGE.len());
+    for (before, behind) in [(length, ""), (chunked, "\r\n0\r\n\r\n")] {
+        let (mut connection, mut store) = connect();
+        let answering = async {
+            store.read_exact(&mut [0; 18]).await.unwrap();
+            store.write_all(&[before.as_bytes(), &LARGE, behind.as_bytes()].concat()).await.unwrap();
+        };
+        let asking = async {
+            let mut body = no_body();
+            let request = head("GET / HTTP/1.1\r\n\r\n");
+            connection.send(&Method::GET, request, &mut body, false, PATIENCE).await.unwrap();
+            read_body(&mut connection).await.unwrap()
+        };
+        let (read, ()) = tokio::join!(asking, answering);
+        assert_eq!(read.len(), LARGE.len());
+        assert!(connection.is_ready() && !connection.bytes.unread.try_reclaim(1 << 14));
+    }
+}
