@@ -1,10 +1,13 @@
 //! The server over a stream in memory: bytes in, bytes out, and what reached the service in between.
 
+mod ahead;
+
 use super::*;
 use crate::clock::by_events;
 use crate::http1::io::Wire;
 use crate::http1::{Fields, outbox};
 use http::StatusCode;
+use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
@@ -445,129 +448,6 @@ async fn a_reader_that_takes_nothing_is_left() {
         client.write_all(&vec![b'x'; length]).await.unwrap();
         assert!(task.await.unwrap().is_err());
         assert_eq!(start.elapsed().as_secs(), 10);
-    })
-    .await;
-}
-
-/// A small answer is left to be sent, and the connection goes on meanwhile: it is sent all the same.
-#[tokio::test(start_paused = true)]
-async fn an_answer_is_sent_whatever_its_client_does_next() {
-    let get = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
-    for (next, statuses_then, room) in [
-        ("", &[200_u16][..], 1 << 16),
-        ("GET /b HTT", &[200], 1 << 16),
-        ("GET /b HTT", &[200], 64),
-        ("GET /b\r\n\r\n", &[200, 400], 1 << 16),
-        (get, &[200, 200], 1 << 16),
-    ] {
-        local(async {
-            let (mut client, _, task) = connect_over(room, Mirror::default());
-            client.write_all(format!("{get}{next}").as_bytes()).await.unwrap();
-            client.shutdown().await.unwrap();
-            let mut answers = String::new();
-            client.read_to_string(&mut answers).await.unwrap();
-            assert_eq!(statuses(&answers), statuses_then, "{next:?}");
-            let _ = task.await.unwrap();
-        })
-        .await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_small_answer_waits_for_its_reader_like_a_large_one() {
-    local(async {
-        for reads_at in [Some(5), Some(9), None] {
-            let (client, _, task) = connect_over(64, Mirror::default());
-            let (mut reading, mut writing) = tokio::io::split(client);
-            writing.write_all(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
-            let start = Instant::now();
-            let Some(seconds) = reads_at else {
-                let error = task.await.unwrap().unwrap_err();
-                assert_eq!((error.kind(), start.elapsed().as_secs()), (io::ErrorKind::TimedOut, 10));
-                continue;
-            };
-            sleep(Duration::from_secs(seconds)).await;
-            // What comes next is answered after it.
-            let next =
-                async { writing.write_all(b"GET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await };
-            let mut answers = String::new();
-            let (sent, read) = tokio::join!(next, reading.read_to_string(&mut answers));
-            assert!(sent.is_ok() && read.is_ok() && task.await.unwrap().is_ok());
-            assert_eq!(statuses(&answers), [200, 200], "{answers}");
-            assert!(answers.find("GET /a []") < answers.find("GET /b []"), "{answers}");
-        }
-    })
-    .await;
-}
-
-/// However much a client has sent ahead, it is left when it takes nothing, and it takes turns with the others.
-#[tokio::test(start_paused = true)]
-async fn who_sends_ahead_is_left_like_anyone() {
-    for bytes in [&b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\n"] {
-        local(async {
-            let (mut client, _, task) = connect(Mirror::default());
-            let other = tokio::task::spawn_local(async {
-                for _ in 0..100 {
-                    yield_now().await;
-                }
-            });
-            let start = Instant::now();
-            // More than a task may do in one turn, and more than the stream holds.
-            let _ = timeout(Duration::from_mins(5), client.write_all(&bytes.repeat(5000))).await;
-            let ended = timeout(Duration::from_mins(5), task).await;
-            assert!(other.is_finished() && ended.is_ok(), "{ended:?}");
-            assert!(start.elapsed() <= Duration::from_mins(5) + LIMITS.stall);
-        })
-        .await;
-    }
-}
-
-/// An answer that does not go at once goes before the next request is looked at.
-#[tokio::test(start_paused = true)]
-async fn a_request_that_follows_waits_for_the_answer_before_it() {
-    local(async {
-        let (mut client, mirror, _task) = connect_over(64, Mirror::default());
-        let sent = "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /never HTTP/1.1\r\nHost: h\r\n\r\n";
-        client.write_all(sent.as_bytes()).await.unwrap();
-        sleep(Duration::from_secs(5)).await;
-        let answer = read_until(&mut client, "GET /a []").await;
-        assert_eq!(statuses(&answer), [200]);
-        sleep(Duration::from_secs(1)).await;
-        assert_eq!(mirror.running.get(), 1, "the next is being answered");
-        // A client that waits for it is asked for its body.
-        let (mut client, ..) = connect(Mirror::default());
-        let sent = "GET /a HTTP/1.1\r\nHost: h\r\n\r\nPUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\
-                    Expect: 100-continue\r\n\r\n";
-        client.write_all(sent.as_bytes()).await.unwrap();
-        let answers = read_until(&mut client, "100 Continue\r\n\r\n").await;
-        assert_eq!(statuses(&answers), [200, 100]);
-    })
-    .await;
-}
-
-/// The room that a body was read into is not held by a connection that waits.
-#[tokio::test(start_paused = true)]
-async fn an_idle_connection_holds_no_room_of_a_body() {
-    local(async {
-        let (mut client, server) = duplex(1 << 20);
-        let mut connection = Connection {
-            io: Rc::new(RefCell::new(Io::new(server, &LIMITS))),
-            limits: &LIMITS,
-            first: true,
-            idle_until: Instant::now() + LIMITS.idle,
-        };
-        let mut stopping = pin!(stopping::wait(running()));
-        let mut stopping = Stopping::new(running(), stopping.as_mut());
-        let length = 300_000;
-        let put = format!("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n");
-        client.write_all(&[put.as_bytes(), &vec![b'x'; length]].concat()).await.unwrap();
-        let Next::Head(head) = connection.next_head(&mut stopping, Wait::Idle).await.unwrap() else {
-            panic!("no head")
-        };
-        assert!(connection.exchange(head, &Mirror::default(), &stopping).await.unwrap());
-        let waiting = timeout(Duration::from_secs(1), connection.next_head(&mut stopping, Wait::Idle)).await;
-        assert!(waiting.is_err());
-        assert!(!connection.io.borrow_mut().bytes.unread.try_reclaim(1 << 14));
     })
     .await;
 }
