@@ -1,6 +1,7 @@
 //! Connections to an endpoint, over TCP or TLS.
 
 use crate::endpoint::Endpoint;
+use crate::socket::Socket;
 use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
 use std::fmt;
@@ -82,7 +83,7 @@ impl Connector {
 
     async fn secure(&self, stream: TcpStream) -> io::Result<Stream> {
         match &self.tls {
-            None => Ok(Stream::Plain(stream)),
+            None => Ok(Stream::Plain(stream.into())),
             Some((connector, name)) => {
                 connector.connect(name.clone(), stream).await.map(|stream| Stream::Tls(Box::new(stream)))
             }
@@ -122,7 +123,7 @@ fn tls_connector(endpoint: &Endpoint) -> io::Result<(TlsConnector, ServerName<'s
 #[derive(Debug)]
 pub enum Stream {
     /// Over TCP.
-    Plain(TcpStream),
+    Plain(Socket),
     /// Over TLS.
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -130,7 +131,7 @@ pub enum Stream {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -139,7 +140,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, data),
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, data),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, data),
         }
     }
@@ -150,28 +151,28 @@ impl AsyncWrite for Stream {
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, data),
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, data),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, data),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Plain(socket) => socket.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
@@ -199,7 +200,7 @@ mod tests {
 
     fn peer(stream: &Stream) -> SocketAddr {
         match stream {
-            Stream::Plain(stream) => stream.peer_addr().unwrap(),
+            Stream::Plain(socket) => socket.stream().peer_addr().unwrap(),
             Stream::Tls(_) => panic!("a plain endpoint"),
         }
     }

@@ -74,6 +74,7 @@ pub mod secret;
 pub mod server;
 pub mod session;
 pub mod session_table;
+pub mod socket;
 pub mod target;
 pub mod token;
 pub mod upload_id;

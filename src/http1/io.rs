@@ -1,6 +1,7 @@
 //! A connection's bytes: read into one buffer, written without being copied together unless they are few.
 
 use super::outbox::{self, Sender};
+use crate::socket::Socket;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -9,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio_util::io::poll_read_buf;
 
 /// What is read at once while little is expected, such as a head.
@@ -35,10 +36,10 @@ pub trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
     fn reset_when_dropped(&self) {}
 }
 
-impl Transport for TcpStream {
+impl Transport for Socket {
     fn reset_when_dropped(&self) {
         // An error leaves an orderly end, which is all that can be had then.
-        let _ = socket2::SockRef::from(self).set_linger(Some(Duration::ZERO));
+        let _ = socket2::SockRef::from(self.stream()).set_linger(Some(Duration::ZERO));
     }
 }
 

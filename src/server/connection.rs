@@ -6,6 +6,7 @@ use crate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
 use crate::http1::{HeadLimits, Malformed, Transport};
 use crate::limits::Limits;
 use crate::proxy::{Answer, AnswerBody};
+use crate::socket::Socket;
 use http::request::Parts;
 use std::future::Future;
 use std::net::IpAddr;
@@ -51,7 +52,7 @@ pub(super) async fn run(
 ) {
     let service = Handler { client, proxy };
     let ended = match peer {
-        Peer::Tcp(stream, _) => serve(stream, &service, limits, stopping).await,
+        Peer::Tcp(stream, _) => serve(Socket::from(stream), &service, limits, stopping).await,
         Peer::Unix(stream) => serve(stream, &service, limits, stopping).await,
     };
     if let Err(error) = ended {

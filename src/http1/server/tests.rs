@@ -6,6 +6,7 @@ use super::*;
 use crate::clock::by_events;
 use crate::http1::io::Wire;
 use crate::http1::{Fields, outbox};
+use crate::socket::Socket;
 use http::StatusCode;
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -13,7 +14,6 @@ use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 use std::task::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 const LIMITS: ConnectionLimits = ConnectionLimits {
@@ -551,6 +551,6 @@ async fn an_idle_connection_is_small() {
     let mirror = Mirror::default();
     let serving = serve(server, &mirror, &LIMITS, running());
     assert!(size_of_val(&serving) <= 768, "{} bytes of a task", size_of_val(&serving));
-    let state = size_of::<Io<TcpStream>>() + size_of::<Wire<TcpStream>>();
+    let state = size_of::<Io<Socket>>() + size_of::<Wire<Socket>>();
     assert!(state <= 544, "{state} bytes of state");
 }
