@@ -5,12 +5,12 @@
 //! browser itself says when a request comes from another site (Fetch Metadata, <https://www.w3.org/TR/fetch-metadata/>).
 
 use crate::client::Client;
-use crate::http1::Host;
+use crate::http1::{Host, Request};
 use crate::refusal::{Refusal, Rule};
-use http::header::{HOST, HeaderName, ORIGIN};
-use http::{HeaderMap, Method};
+use http::Method;
+use http::header::{HOST, ORIGIN};
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// The hosts that a listener answers to besides addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,14 +39,14 @@ impl AllowedHosts {
         !from.is_loopback() && (host.address().is_some() || (self.hosts.is_empty() && self.domain.is_none()))
     }
 
-    fn names(&self, name: &str) -> bool {
-        let name = name.strip_suffix('.').unwrap_or(name);
+    fn names(&self, name: &[u8]) -> bool {
+        let name = name.strip_suffix(b".").unwrap_or(name);
         let below = |domain: &str| {
             let start = name.len().checked_sub(domain.len());
             let (bucket, end) = start.and_then(|at| name.split_at_checked(at)).unwrap_or_default();
-            end.eq_ignore_ascii_case(domain) && (bucket.is_empty() || bucket.ends_with('.'))
+            end.eq_ignore_ascii_case(domain.as_bytes()) && (bucket.is_empty() || bucket.ends_with(b"."))
         };
-        self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+        self.hosts.iter().any(|host| host.as_bytes().eq_ignore_ascii_case(name))
             || self.domain.as_deref().is_some_and(below)
     }
 }
@@ -55,25 +55,19 @@ impl AllowedHosts {
 ///
 /// # Errors
 /// When the host is none of ours, or the request comes from another site.
-pub fn check(
-    allowed: &AllowedHosts,
-    client: &Client,
-    method: &Method,
-    headers: &HeaderMap,
-) -> Result<(), Refusal> {
-    // HTTP/1.0, which no browser speaks, may leave it out; else it was read as one host before.
-    let host = headers.get(HOST).map(|host| Host::parse(host.as_bytes()));
-    if let Some(host) = host.transpose().map_err(|why| Refusal::new(Rule::BadHost, why))?
+pub fn check(allowed: &AllowedHosts, client: &Client, request: &Request) -> Result<(), Refusal> {
+    // HTTP/1.0, which no browser speaks, may leave it out.
+    if let Some(host) = request.host()
         && !allowed.admits(&host, client)
     {
         let message = format!(
             "the host {:?} is not one of this listener's: ask for it by its address, or add the name to the \
              listener's hosts",
-            host.name()
+            String::from_utf8_lossy(host.name())
         );
         return Err(Refusal::new(Rule::ForeignHost, message));
     }
-    if is_cross_site(method, headers) {
+    if is_cross_site(request) {
         return Err(Refusal::new(
             Rule::CrossSite,
             "a page of another site may not have a browser send requests here",
@@ -83,21 +77,24 @@ pub fn check(
 }
 
 /// Browsers ask before they send PUT or DELETE for another site (CORS, which is off here), but send forms unasked.
-fn is_cross_site(method: &Method, headers: &HeaderMap) -> bool {
-    if headers.get_all(SEC_FETCH_SITE).iter().any(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site"))
-    {
+fn is_cross_site(request: &Request) -> bool {
+    let fields = &request.fields;
+    if fields.all(SEC_FETCH_SITE).any(|site| site.eq_ignore_ascii_case(b"cross-site")) {
         return true;
     }
-    let Some(origin) = headers.get(ORIGIN).filter(|_| *method == Method::POST) else { return false };
-    let of_origin = origin.as_bytes().split(|byte| *byte == b'/').next_back().unwrap_or_default();
-    headers.get(HOST).is_none_or(|host| !host.as_bytes().eq_ignore_ascii_case(of_origin))
+    if request.method != Method::POST {
+        return false;
+    }
+    let Some(origin) = fields.get(ORIGIN.as_str()) else { return false };
+    let of_origin = origin.split(|byte| *byte == b'/').next_back().unwrap_or_default();
+    fields.get(HOST.as_str()).is_none_or(|host| !host.eq_ignore_ascii_case(of_origin))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::client::ListenerId;
-    use http::{HeaderName, HeaderValue};
+    use http::{HeaderName, HeaderValue, Uri};
 
     fn refused(
         from: Option<&str>,
@@ -106,11 +103,9 @@ mod tests {
         fields: &[(HeaderName, &str)],
     ) -> Option<Rule> {
         let client = Client::identify(from.map(|address| address.parse().unwrap()), ListenerId(0));
-        let headers = fields
-            .iter()
-            .map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()))
-            .collect();
-        check(allowed, &client, method, &headers).err().map(|refusal| refusal.rule)
+        let fields = fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()));
+        let request = Request::new(method.clone(), Uri::from_static("/"), fields.collect()).unwrap();
+        check(allowed, &client, &request).err().map(|refusal| refusal.rule)
     }
 
     #[test]

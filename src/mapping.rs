@@ -1,6 +1,7 @@
 //! Mappings: which client gets which scopes, and the decision on a request.
 
 use crate::client::Client;
+use crate::http1::{Fields, Request, visible};
 use crate::matcher::Matcher;
 use crate::mount::View;
 use crate::operation::{Operation, Spec, Unknown};
@@ -11,7 +12,7 @@ use crate::scope::{IndexName, Right, Rights, Scope, check_key, check_segments};
 use crate::target::{BadTarget, CopySource, Query, Resource, decode_path};
 use crate::upload_id::check_upload_id;
 use aws_smithy_types::base64;
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderName, Method, header};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,15 +110,15 @@ impl<'r> Grant<'r> {
     }
 
     /// What puts the client's names in the place of the store's, for an answer that may hold any.
-    pub fn rewriter(&self, head: &http::request::Parts) -> Option<Box<Rewriter>> {
+    pub fn rewriter(&self, request: &Request) -> Option<Box<Rewriter>> {
         let shows = matches!(self.operation(), Operation::CompleteMultipartUpload | Operation::DeleteObjects);
         if self.view.is_none() && !shows {
             return None;
         }
         let url = self.operation().lists() && self.query.get("encoding-type") == Some("url");
-        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = request.fields.get(header::HOST.as_str()).and_then(visible);
         let view = self.view.clone();
-        let names = Names::new(self.operation(), view, url, head.uri.path(), self.resource.key(), host);
+        let names = Names::new(self.operation(), view, url, request.uri.path(), self.resource.key(), host);
         Some(Box::new(Rewriter::new(names)))
     }
 
@@ -173,7 +174,7 @@ impl Mapping {
         method: &Method,
         path: &'r str,
         query: Option<&'r str>,
-        headers: &'r HeaderMap,
+        fields: &'r Fields,
     ) -> Result<Grant<'r>, Refusal> {
         let path = decode_path(path).map_err(bad_target)?;
         let view = self.mount_of(&path);
@@ -183,7 +184,7 @@ impl Mapping {
         let resource = locate(path, view).map_err(bad_target)?;
         self.check_bucket(&resource, view)?;
         let mut query = Query::parse(query).map_err(bad_target)?;
-        let copy_source = self.copy_source(headers)?;
+        let copy_source = self.copy_source(fields)?;
         let spec = Spec::find(method, &resource, &query, copy_source.is_some())
             .map_err(|unknown| refuse_unknown(method, &unknown))?;
         if let Some(id) = query.get("uploadId") {
@@ -306,17 +307,15 @@ impl Mapping {
     }
 
     /// The source of a copy, named as the client sees it.
-    fn copy_source<'r>(
-        &self,
-        headers: &'r HeaderMap,
-    ) -> Result<Option<Located<'_, CopySource<'r>>>, Refusal> {
-        let mut values = headers.get_all(X_AMZ_COPY_SOURCE).iter();
+    fn copy_source<'r>(&self, fields: &'r Fields) -> Result<Option<Located<'_, CopySource<'r>>>, Refusal> {
+        let name = X_AMZ_COPY_SOURCE;
+        let mut values = fields.all(name.as_str());
         let Some(value) = values.next() else { return Ok(None) };
         let bad = |why| Refusal::new(Rule::BadHeader, why);
         if values.next().is_some() {
             return Err(bad("x-amz-copy-source is given twice"));
         }
-        let text = value.to_str().map_err(|_| bad("x-amz-copy-source is not percent-encoded ASCII"))?;
+        let text = visible(value).ok_or_else(|| bad("x-amz-copy-source is not percent-encoded ASCII"))?;
         let mut seen = None;
         let source = CopySource::parse(text, |path| {
             seen = self.mount_of(&path);

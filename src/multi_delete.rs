@@ -7,12 +7,12 @@ mod document;
 
 use crate::body::{BoxError, Upload, read_whole};
 use crate::checksum::{Algorithm, Checksum, Hasher};
+use crate::http1::Fields;
 use crate::mapping::{Grant, Mapping};
 use crate::payload::{Payload, X_AMZ_CONTENT_SHA256, broken_body, checksum_mismatch};
 use crate::refusal::{Refusal, Rule};
 use crate::s3_error::xml_text;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body;
 use std::fmt::Write;
 use std::rc::Rc;
@@ -32,7 +32,7 @@ const NAMESPACE: &str = "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
 pub async fn read<B>(
     upload: &Rc<Upload<B>>,
     payload: &Payload,
-    headers: &HeaderMap,
+    fields: &Fields,
     patience: Duration,
 ) -> Result<Bytes, Refusal>
 where
@@ -48,22 +48,22 @@ where
     let read = read_whole(upload.attempt(), MAX_BODY, patience).await;
     let document = read
         .map_err(|error| if upload.sent() > MAX_BODY as u64 { too_large() } else { broken_body(&error) })?;
-    verify(headers, &document)?;
+    verify(fields, &document)?;
     Ok(document)
 }
 
-fn verify(headers: &HeaderMap, document: &[u8]) -> Result<(), Refusal> {
+fn verify(fields: &Fields, document: &[u8]) -> Result<(), Refusal> {
     for algorithm in Algorithm::ALL {
-        for value in headers.get_all(HeaderName::from_static(algorithm.header())) {
+        for value in fields.all(algorithm.header()) {
             let bad = |_| {
                 let why = format!("{} is not a checksum of its kind", algorithm.header());
                 Refusal::new(Rule::BadHeader, why)
             };
-            compare(&Checksum::parse(algorithm, value.as_bytes()).map_err(bad)?, document)?;
+            compare(&Checksum::parse(algorithm, value).map_err(bad)?, document)?;
         }
     }
     // Words such as UNSIGNED-PAYLOAD say nothing.
-    let hash = headers.get(X_AMZ_CONTENT_SHA256).map(HeaderValue::as_bytes);
+    let hash = fields.get(X_AMZ_CONTENT_SHA256.as_str());
     match hash.and_then(|hash| Checksum::parse_sha256_hex(hash).ok()) {
         Some(given) => compare(&given, document),
         None => Ok(()),

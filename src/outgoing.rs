@@ -5,13 +5,14 @@ mod derived;
 pub use derived::MAX_OBJECT;
 
 use crate::checksum::{Algorithm, Hasher};
+use crate::http1::Fields;
 use crate::mapping::{Grant, X_AMZ_COPY_SOURCE};
 use crate::operation::headers::is_known;
 use crate::operation::{Headers, Operation, Spec};
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
+use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method};
 
 /// A request to the store that lacks only its signature. It is made of a [`Grant`] alone, and can be signed more
 /// than once: for another session, another node, another second.
@@ -40,19 +41,15 @@ impl Outgoing {
     /// # Errors
     /// When a header is one that must not be let through, or has a value that servers read in different ways, and when
     /// the body is larger than the scopes take.
-    pub fn rebuild(grant: Grant<'_>, headers: &HeaderMap, payload: Payload) -> Result<Self, Refusal> {
+    pub fn rebuild(grant: Grant<'_>, fields: &Fields, payload: Payload) -> Result<Self, Refusal> {
         let spec = grant.spec();
         grant.check_size(payload.length())?;
         let mut passed: Vec<(HeaderName, HeaderValue)> = Vec::new();
-        for name in headers.keys() {
-            match fate(spec.headers, name.as_str()) {
-                Fate::Drop => {}
-                Fate::Refuse(rule, why) => {
-                    return Err(Refusal::new(rule, format!("the header {name} {why}")));
-                }
-                Fate::Pass => passed.push((name.clone(), only_value(headers, name)?)),
-            }
-        }
+        each_name(spec, fields, |name| {
+            let value = only_value(fields, &name)?;
+            passed.push((name, value));
+            Ok(())
+        })?;
         if let Some(source) = grant.copy_source() {
             let value = HeaderValue::from_str(&source).map_err(|_| {
                 Refusal::new(Rule::BadHeader, "x-amz-copy-source cannot be written as a header")
@@ -131,21 +128,36 @@ fn check_metadata(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> 
 ///
 /// # Errors
 /// When one is never let through.
-pub fn check_headers(spec: &Spec, headers: &HeaderMap) -> Result<(), Refusal> {
-    headers.keys().try_for_each(|name| match fate(spec.headers, name.as_str()) {
-        Fate::Refuse(rule, why) => Err(Refusal::new(rule, format!("the header {name} {why}"))),
-        Fate::Pass | Fate::Drop => Ok(()),
-    })
+pub fn check_headers(spec: &Spec, fields: &Fields) -> Result<(), Refusal> {
+    each_name(spec, fields, |_| Ok(()))
+}
+
+/// Hands on the names that pass. One that must not be there is an error.
+fn each_name(
+    spec: &Spec,
+    fields: &Fields,
+    mut pass: impl FnMut(HeaderName) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    for (name, _) in fields.iter() {
+        let name = HeaderName::from_bytes(name)
+            .map_err(|_| Refusal::new(Rule::BadHeader, "a header's name is too long"))?;
+        match fate(spec.headers, name.as_str()) {
+            Fate::Drop => {}
+            Fate::Pass => pass(name)?,
+            Fate::Refuse(rule, why) => return Err(Refusal::new(rule, format!("the header {name} {why}"))),
+        }
+    }
+    Ok(())
 }
 
 /// A header given twice is refused: whether the values are joined, or one wins, differs from server to server.
-fn only_value(headers: &HeaderMap, name: &HeaderName) -> Result<HeaderValue, Refusal> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) if std::str::from_utf8(value.as_bytes()).is_ok() => Ok(value.clone()),
-        (Some(_), None) => Err(Refusal::new(Rule::BadHeader, format!("the header {name} is not UTF-8"))),
-        _ => Err(Refusal::new(Rule::BadHeader, format!("the header {name} is given more than once"))),
+fn only_value(fields: &Fields, name: &HeaderName) -> Result<HeaderValue, Refusal> {
+    let bad = |what| Refusal::new(Rule::BadHeader, format!("the header {name} {what}"));
+    if fields.all(name.as_str()).nth(1).is_some() {
+        return Err(bad("is given more than once"));
     }
+    let value = fields.value(name.as_str()).filter(|value| str::from_utf8(value.as_bytes()).is_ok());
+    value.ok_or_else(|| bad("is not UTF-8"))
 }
 
 /// What belongs to a client's own signature or to its SDK, has no effect on MinIO, or is set by Scopegate itself.
@@ -211,13 +223,11 @@ mod tests {
     fn rebuild(method: &Method, target: &str, headers: &[(&str, &str)]) -> Result<Outgoing, Rule> {
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.append(
-                HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
-            );
-        }
+        let field = |(name, value): &(&str, &str)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            (name, HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        };
+        let map = headers.iter().map(field).collect();
         let grant = mapping().grant(method, path, query, &map).map_err(|refusal| refusal.rule)?;
         Outgoing::rebuild(grant, &map, Payload::Empty).map_err(|refusal| refusal.rule)
     }
@@ -269,10 +279,10 @@ mod tests {
         for (method, name, rule) in cases {
             assert_eq!(rebuild(&method, "/tmp/a", &[(name, "true")]).err(), Some(rule), "{name}");
         }
-        let mut headers = HeaderMap::new();
-        headers.insert("x-amz-meta-a", HeaderValue::from_bytes(b"\xff").unwrap());
-        let grant = mapping().grant(&Method::PUT, "/tmp/a", None, &headers).unwrap();
-        let sent = Outgoing::rebuild(grant, &headers, Payload::Empty).map_err(|refusal| refusal.rule);
+        let name = HeaderName::from_static("x-amz-meta-a");
+        let fields = Fields::from_iter([(name, HeaderValue::from_bytes(b"\xff").unwrap())]);
+        let grant = mapping().grant(&Method::PUT, "/tmp/a", None, &fields).unwrap();
+        let sent = Outgoing::rebuild(grant, &fields, Payload::Empty).map_err(|refusal| refusal.rule);
         assert_eq!(sent.err(), Some(Rule::BadHeader), "servers read what is not UTF-8 in different ways");
         let twice = [("if-match", "a"), ("if-match", "b")];
         assert_eq!(rebuild(&Method::GET, "/tmp/a", &twice).err(), Some(Rule::BadHeader));

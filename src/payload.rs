@@ -11,9 +11,10 @@ use crate::aws_chunked::{Envelope, Malformed};
 use crate::body::BoxError;
 use crate::checksum::{Algorithm, Checksum, Mismatch};
 use crate::chunk_signer::wire_length;
+use crate::http1::{Fields, visible};
 use crate::operation::Spec;
 use crate::refusal::{Refusal, Rule};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, header};
 
 /// S3's largest object in one PUT, and the largest part: 5 GiB.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
@@ -55,18 +56,18 @@ impl Payload {
     /// # Errors
     /// When the operation takes no body and there is one, when what is said of it is contradictory, or when it
     /// cannot be passed on.
-    pub fn classify(spec: &Spec, headers: &HeaderMap) -> Result<Self, Refusal> {
-        let length = decimal(headers, &header::CONTENT_LENGTH)?;
-        let endless = headers.contains_key(header::TRANSFER_ENCODING);
+    pub fn classify(spec: &Spec, fields: &Fields) -> Result<Self, Refusal> {
+        let length = decimal(fields, header::CONTENT_LENGTH.as_str())?;
+        let endless = fields.has(header::TRANSFER_ENCODING.as_str());
         if !spec.body {
             return match length {
                 None | Some(0) if !endless => Ok(Self::Empty),
                 _ => Err(Refusal::new(Rule::PayloadForm, "this operation takes no body")),
             };
         }
-        let payload = match envelope(headers)? {
-            None if endless => Self::Unknown(None, client_sha256(headers)),
-            None => Self::Sized(length.unwrap_or(0), client_sha256(headers)),
+        let payload = match envelope(fields)? {
+            None if endless => Self::Unknown(None, client_sha256(fields)),
+            None => Self::Sized(length.unwrap_or(0), client_sha256(fields)),
             // An envelope around nothing has an end all the same, which is read before anything goes on; and the store
             // reads trailers of PUT alone, others are verified here.
             Some(Envelope { decoded: Some(length @ 1..), trailer: None }) => Self::Unwrapped(length),
@@ -178,11 +179,10 @@ fn unwrap_encoding(value: &mut HeaderValue) -> bool {
     !left.is_empty()
 }
 
-fn decimal(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Refusal> {
-    let mut values = headers.get_all(name).iter();
+fn decimal(fields: &Fields, name: &str) -> Result<Option<u64>, Refusal> {
+    let mut values = fields.all(name);
     let Some(value) = values.next() else { return Ok(None) };
-    let digits =
-        value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+    let digits = visible(value).filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
     match (digits.and_then(|digits| digits.parse().ok()), values.next()) {
         (Some(length), None) => Ok(Some(length)),
         _ => Err(Refusal::new(Rule::BadHeader, format!("{name} is not one decimal number"))),
@@ -190,20 +190,19 @@ fn decimal(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Refusa
 }
 
 /// The envelope of a body, if it has one. Not every client says so in every header.
-fn envelope(headers: &HeaderMap) -> Result<Option<Envelope>, Refusal> {
-    let sha256 = only(headers, "x-amz-content-sha256")?;
+fn envelope(fields: &Fields) -> Result<Option<Envelope>, Refusal> {
+    let sha256 = only(fields, "x-amz-content-sha256")?;
     let streaming = sha256.is_some_and(|value| STREAMING.iter().any(|mode| value.eq_ignore_ascii_case(mode)));
     if !streaming && sha256.is_some_and(|value| has_prefix(value, "STREAMING-")) {
         let why = "x-amz-content-sha256 names a way of streaming that is not known";
         return Err(Refusal::new(Rule::PayloadForm, why));
     }
-    let encoded = headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
+    let encoded = fields
+        .all(header::CONTENT_ENCODING.as_str())
+        .filter_map(visible)
         .any(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("aws-chunked")));
-    let decoded = decimal(headers, &X_AMZ_DECODED_CONTENT_LENGTH)?;
-    let trailer = trailer(headers)?;
+    let decoded = decimal(fields, X_AMZ_DECODED_CONTENT_LENGTH.as_str())?;
+    let trailer = trailer(fields)?;
     if !streaming && !encoded && decoded.is_none() && trailer.is_none() {
         return Ok(None);
     }
@@ -218,17 +217,17 @@ fn has_prefix(value: &str, prefix: &str) -> bool {
     value.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
-    let mut values = headers.get_all(name).iter();
+fn only<'f>(fields: &'f Fields, name: &str) -> Result<Option<&'f str>, Refusal> {
+    let mut values = fields.all(name);
     let Some(value) = values.next() else { return Ok(None) };
-    match (value.to_str(), values.next()) {
-        (Ok(value), None) => Ok(Some(value)),
+    match (visible(value), values.next()) {
+        (Some(value), None) => Ok(Some(value)),
         _ => Err(Refusal::new(Rule::BadHeader, format!("the header {name} is not one text"))),
     }
 }
 
-fn trailer(headers: &HeaderMap) -> Result<Option<Algorithm>, Refusal> {
-    let Some(name) = only(headers, X_AMZ_TRAILER.as_str())? else { return Ok(None) };
+fn trailer(fields: &Fields) -> Result<Option<Algorithm>, Refusal> {
+    let Some(name) = only(fields, X_AMZ_TRAILER.as_str())? else { return Ok(None) };
     match Algorithm::of_header(name.trim()) {
         Some(algorithm) if algorithm != Algorithm::Md5 => Ok(Some(algorithm)),
         _ => Err(Refusal::new(Rule::PayloadForm, "x-amz-trailer does not name one x-amz-checksum-* trailer")),
@@ -236,10 +235,10 @@ fn trailer(headers: &HeaderMap) -> Result<Option<Algorithm>, Refusal> {
 }
 
 /// The hash a client gave is signed, so that the store verifies the body against it.
-fn client_sha256(headers: &HeaderMap) -> Option<HeaderValue> {
-    let value = headers.get(X_AMZ_CONTENT_SHA256)?;
-    Checksum::parse_sha256_hex(value.as_bytes()).ok()?;
-    HeaderValue::from_bytes(&value.as_bytes().to_ascii_lowercase()).ok()
+fn client_sha256(fields: &Fields) -> Option<HeaderValue> {
+    let value = fields.get(X_AMZ_CONTENT_SHA256.as_str())?;
+    Checksum::parse_sha256_hex(value).ok()?;
+    HeaderValue::from_bytes(&value.to_ascii_lowercase()).ok()
 }
 
 #[cfg(test)]
@@ -249,12 +248,11 @@ mod tests {
 
     type Headers<'a> = &'a [(&'static str, &'a str)];
 
-    fn map(headers: Headers<'_>) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.append(*name, HeaderValue::from_str(value).unwrap());
-        }
-        map
+    fn map(headers: Headers<'_>) -> Fields {
+        let field = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        headers.iter().map(field).collect()
     }
 
     fn classify(operation: Operation, headers: Headers<'_>) -> Result<Payload, Rule> {

@@ -8,7 +8,7 @@ use crate::body::{BoxError, Upload};
 use crate::browser::{self, AllowedHosts};
 use crate::client::Client;
 use crate::generation::{Generation, MappingState, Shared};
-use crate::http1::{self, Malformed};
+use crate::http1::{self, Fields, Malformed, Request};
 use crate::limits::Limits;
 use crate::list_buckets;
 use crate::listing::Plan;
@@ -27,8 +27,7 @@ use crate::session_table::Slot;
 use crate::upstream::{Download, Pool};
 use crate::virtual_host;
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode, Uri};
+use http::{Method, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::Full;
 use std::pin::pin;
@@ -87,7 +86,7 @@ struct Asked<'a, B> {
     mapping: &'a Mapping,
     state: &'a MappingState,
     upload: &'a Rc<Upload<B>>,
-    head: &'a Parts,
+    request: &'a Request,
     /// The path with the bucket in it, wherever the client named that.
     path: &'a str,
 }
@@ -95,8 +94,8 @@ struct Asked<'a, B> {
 impl<B> Asked<'_, B> {
     /// What the client asked for itself.
     fn wanted(&self) -> Wanted<'_> {
-        let Self { head, path, .. } = self;
-        Wanted { method: &head.method, path, query: head.uri.query(), headers: &head.headers }
+        let Self { request, path, .. } = self;
+        Wanted { method: &request.method, path, query: request.uri.query(), fields: &request.fields }
     }
 
     /// Waits for the request's turn: once, however many requests to the store it takes.
@@ -114,7 +113,7 @@ struct Wanted<'a> {
     method: &'a Method,
     path: &'a str,
     query: Option<&'a str>,
-    headers: &'a HeaderMap,
+    fields: &'a Fields,
 }
 
 /// What a request comes to, and what puts the client's names into it.
@@ -150,11 +149,11 @@ impl Proxy {
     }
 
     /// Answers a request of `client`.
-    pub async fn handle<B: ClientBody>(self: Rc<Self>, client: Client, head: &Parts, body: B) -> Answer {
-        let mut record = self.record(client, &head.method, Some(&head.uri));
+    pub async fn handle<B: ClientBody>(self: Rc<Self>, client: Client, request: &Request, body: B) -> Answer {
+        let mut record = self.record(client, &request.method, Some(&request.uri));
         let upload = Upload::new(body);
         let mut served = None;
-        contain(pin!(async { served = Some(self.serve(client, head, &upload, &mut record).await) })).await;
+        contain(pin!(async { served = Some(self.serve(client, request, &upload, &mut record).await) })).await;
         record.received(upload.sent());
         match served.unwrap_or_else(|| Err(failed_inside())) {
             Ok(Given::Store((FromStore::Streaming(answer), rewriter))) => relay(answer, rewriter, record),
@@ -163,8 +162,8 @@ impl Proxy {
             }
             Ok(Given::Made(answer)) => make(answer, record),
             Err(refusal) => {
-                let form = Representation::of_error(&head.headers, head.uri.query());
-                refuse(&refusal, form, head.uri.path(), record)
+                let form = Representation::of_error(&request.fields, request.uri.query());
+                refuse(&refusal, form, request.uri.path(), record)
             }
         }
     }
@@ -183,7 +182,7 @@ impl Proxy {
     async fn serve<B: ClientBody>(
         &self,
         client: Client,
-        head: &Parts,
+        request: &Request,
         upload: &Rc<Upload<B>>,
         record: &mut AccessRecord,
     ) -> Result<Given, Refusal> {
@@ -192,15 +191,15 @@ impl Proxy {
         let state = self.generation.states.get(index).ok_or_else(failed_inside)?;
         record.mapped(state.row);
         let hosts = self.generation.hosts.get(client.listener().0).unwrap_or(&NO_HOSTS);
-        browser::check(hosts, &client, &head.method, &head.headers)?;
-        let path = virtual_host::path_style(self.domain(&client), &head.headers, head.uri.path())?;
-        let asked = Asked { mapping, state, upload, head, path: &path };
-        let answer = match Plan::of(mapping, head, &path)? {
+        browser::check(hosts, &client, request)?;
+        let path = virtual_host::path_style(self.domain(&client), request.host(), request.uri.path())?;
+        let asked = Asked { mapping, state, upload, request, path: &path };
+        let answer = match Plan::of(mapping, request, &path)? {
             None => Given::Store(self.ask(&asked, &asked.wanted(), record).await?),
             // What few requests need stands in boxes, here and below: the others need not have room for it.
             Some(plan) => Box::pin(self.browse(&asked, &plan, record)).await?,
         };
-        if answer.is_error() { Box::pin(self.worded(answer, head, record)).await } else { Ok(answer) }
+        if answer.is_error() { Box::pin(self.worded(answer, request, record)).await } else { Ok(answer) }
     }
 
     /// Asks the store for what is wanted, if it is granted.
@@ -210,32 +209,32 @@ impl Proxy {
         wanted: &Wanted<'_>,
         record: &mut AccessRecord,
     ) -> Result<Served, Refusal> {
-        let grant = asked.mapping.grant(wanted.method, wanted.path, wanted.query, wanted.headers)?;
+        let grant = asked.mapping.grant(wanted.method, wanted.path, wanted.query, wanted.fields)?;
         record.granted(grant.operation());
-        let payload = Payload::classify(grant.spec(), wanted.headers)?;
+        let payload = Payload::classify(grant.spec(), wanted.fields)?;
         let upload = asked.upload;
         upload.set_length(payload.length());
         upload.unwrap_envelope(payload.envelope());
-        let rewriter = grant.rewriter(asked.head);
+        let rewriter = grant.rewriter(asked.request);
         let slot = asked.state.session.slot();
         match grant.operation() {
             Operation::ListBuckets => {
-                outgoing::check_headers(grant.spec(), wanted.headers)?;
+                outgoing::check_headers(grant.spec(), wanted.fields)?;
                 asked.admit(record).await?;
                 let document = list_buckets::document(asked.mapping, grant.query())?;
                 Ok((own(document), None))
             }
             Operation::DeleteObjects => {
-                outgoing::check_headers(grant.spec(), wanted.headers)?;
+                outgoing::check_headers(grant.spec(), wanted.fields)?;
                 asked.admit(record).await?;
                 let patience = self.generation.limits.response_timeout;
-                let reading = multi_delete::read(upload, &payload, wanted.headers, patience);
+                let reading = multi_delete::read(upload, &payload, wanted.fields, patience);
                 let document = Box::pin(reading).await?;
                 let judged = multi_delete::judge(&Deletion::parse(&document)?, asked.mapping, &grant);
                 Box::pin(self.delete(judged, grant, rewriter, slot, record)).await
             }
             _ => {
-                let outgoing = Outgoing::rebuild(grant, wanted.headers, payload)?;
+                let outgoing = Outgoing::rebuild(grant, wanted.fields, payload)?;
                 asked.admit(record).await?;
                 let answer = match outgoing.payload() {
                     Payload::Unknown(..) => {

@@ -4,6 +4,7 @@ mod accept;
 pub mod error;
 pub mod html;
 
+use crate::http1::Fields;
 use crate::refusal::{Refusal, Rule};
 use crate::target::Query;
 use accept::Accept;
@@ -27,13 +28,13 @@ pub const FORMAT: &str = "format";
 
 impl Representation {
     /// The form that a request's `Accept` asks for by name. S3 clients, and who takes anything, get S3's.
-    pub fn of(headers: &HeaderMap) -> Self {
-        if is_s3_client(headers) { Self::S3 } else { Accept::parse(headers).best().unwrap_or(Self::S3) }
+    pub fn of(fields: &Fields) -> Self {
+        if is_s3_client(fields) { Self::S3 } else { Accept::parse(fields).best().unwrap_or(Self::S3) }
     }
 
     /// The same for an answer that says what went wrong, where `?format=` counts as well.
-    pub fn of_error(headers: &HeaderMap, query: Option<&str>) -> Self {
-        Self::named(query).ok().flatten().unwrap_or_else(|| Self::of(headers))
+    pub fn of_error(fields: &Fields, query: Option<&str>) -> Self {
+        Self::named(query).ok().flatten().unwrap_or_else(|| Self::of(fields))
     }
 
     /// The form that a query asks for by [`FORMAT`].
@@ -81,14 +82,14 @@ impl Representation {
 
 /// Whether a request shows that an S3 client wrote it: by a signature, or by headers that only these send. Such a
 /// client gets what S3 would answer and nothing made for people, whatever it accepts.
-pub fn is_s3_client(headers: &HeaderMap) -> bool {
-    let signed = headers
-        .get(header::AUTHORIZATION)
-        .is_some_and(|value| value.as_bytes().starts_with(b"AWS4-") || value.as_bytes().starts_with(b"AWS "));
-    signed
-        || headers
-            .keys()
-            .any(|name| name.as_str().starts_with("x-amz-") || name.as_str().starts_with("amz-sdk-"))
+pub fn is_s3_client(fields: &Fields) -> bool {
+    let signed = fields
+        .get(header::AUTHORIZATION.as_str())
+        .is_some_and(|value| value.starts_with(b"AWS4-") || value.starts_with(b"AWS "));
+    let has_prefix = |name: &[u8], prefix: &[u8]| {
+        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    signed || fields.iter().any(|(name, _)| has_prefix(name, b"x-amz-") || has_prefix(name, b"amz-sdk-"))
 }
 
 #[cfg(test)]
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
     use http::HeaderName;
 
-    fn headers(given: &[(&'static str, &'static str)]) -> HeaderMap {
+    fn fields(given: &[(&'static str, &'static str)]) -> Fields {
         given
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
@@ -112,12 +113,12 @@ mod tests {
             ("amz-sdk-invocation-id", "1"),
         ] {
             assert_eq!(
-                Representation::of(&headers(&[own, ("accept", "text/html")])),
+                Representation::of(&fields(&[own, ("accept", "text/html")])),
                 Representation::S3,
                 "{own:?}"
             );
         }
-        let person = headers(&[("authorization", "Basic eDp5"), ("accept", "text/html")]);
+        let person = fields(&[("authorization", "Basic eDp5"), ("accept", "text/html")]);
         assert_eq!(Representation::of(&person), Representation::Html);
     }
 

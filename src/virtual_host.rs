@@ -1,9 +1,9 @@
 //! Virtual-host style: `Host: bucket.domain` names the bucket, and the path the key alone.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>
 
+use crate::http1::Host;
 use crate::refusal::{Refusal, Rule};
 use crate::scope::check_bucket;
-use http::{HeaderMap, header};
 use std::borrow::Cow;
 
 /// The path of a request as path style has it: with the bucket of its Host in front, if the Host lies below `domain`.
@@ -13,12 +13,13 @@ use std::borrow::Cow;
 /// When the Host lies below the domain and what stands before it can be no bucket.
 pub fn path_style<'p>(
     domain: Option<&str>,
-    headers: &HeaderMap,
+    host: Option<Host<'_>>,
     path: &'p str,
 ) -> Result<Cow<'p, str>, Refusal> {
-    let Some(host) = domain.and_then(|_| host(headers)) else { return Ok(path.into()) };
-    let host = host.to_ascii_lowercase();
-    let below = domain.and_then(|domain| host.strip_suffix(domain)).and_then(|rest| rest.strip_suffix('.'));
+    let (Some(domain), Some(host)) = (domain, host) else { return Ok(path.into()) };
+    let host = String::from_utf8_lossy(host.name()).to_ascii_lowercase();
+    let host = host.strip_suffix('.').unwrap_or(&host);
+    let below = host.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
     match below {
         Some(bucket) if path.starts_with('/') => {
             check_bucket(bucket).map_err(|why| Refusal::new(Rule::BadHost, format!("the Host: {why}")))?;
@@ -28,20 +29,12 @@ pub fn path_style<'p>(
     }
 }
 
-/// The name in Host, without a port or a final dot.
-fn host(headers: &HeaderMap) -> Option<&str> {
-    let host = headers.get(header::HOST)?.to_str().ok()?;
-    let name = host.split(':').next().unwrap_or_default();
-    Some(name.strip_suffix('.').unwrap_or(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn path(host: &str, path: &str) -> Result<String, Rule> {
-        let headers = [(header::HOST, host.parse().unwrap())].into_iter().collect();
-        path_style(Some("s3.example.test"), &headers, path)
+        path_style(Some("s3.example.test"), Host::parse(host.as_bytes()).ok(), path)
             .map(Cow::into_owned)
             .map_err(|refusal| refusal.rule)
     }
@@ -69,7 +62,7 @@ mod tests {
 
     #[test]
     fn without_a_domain_the_host_means_nothing() {
-        let headers = [(header::HOST, "media.s3.example.test".parse().unwrap())].into_iter().collect();
-        assert_eq!(path_style(None, &headers, "/a").unwrap(), "/a");
+        let host = Host::parse(b"media.s3.example.test").ok();
+        assert_eq!(path_style(None, host, "/a").unwrap(), "/a");
     }
 }

@@ -3,10 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header};
 use scopegate::amz_date::AmzDate;
 use scopegate::chunk_signer::SignedChunks;
 use scopegate::client::{Client, ListenerId};
+use scopegate::http1::Fields;
 use scopegate::mapping::{self, Grant, Mapping};
 use scopegate::matcher::Matcher;
 use scopegate::outgoing::Outgoing;
@@ -38,7 +39,7 @@ pub(crate) struct Example {
     client: Client,
     path: &'static str,
     query: Option<&'static str>,
-    headers: HeaderMap,
+    fields: Fields,
     session: Session,
     node: Authority,
     now: SystemTime,
@@ -54,16 +55,17 @@ impl Example {
         };
         let expiration = now + Duration::from_mins(15);
         let minted = Minted { keys, token: Secret::new("t".repeat(TOKEN)), expiration };
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:8080"));
-        headers.insert(header::USER_AGENT, HeaderValue::from_static("curl/8.5.0"));
-        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        let fields = [
+            (header::HOST, HeaderValue::from_static("127.0.0.1:8080")),
+            (header::USER_AGENT, HeaderValue::from_static("curl/8.5.0")),
+            (header::ACCEPT, HeaderValue::from_static("*/*")),
+        ];
         Self {
             mappings: (0..MAPPINGS).map(mapping_of).collect(),
             client: Client::identify(Some([10, 0, 0, 15].into()), ListenerId(0)),
             path: "/tmp/media/hello.txt",
             query: None,
-            headers,
+            fields: fields.into_iter().collect(),
             session: Session::new(1, minted, "us-east-1".into(), now).unwrap(),
             node: Authority::new("127.0.0.1:9000").unwrap(),
             now,
@@ -88,13 +90,13 @@ impl Example {
 
     /// What the request means, and that it may be.
     pub(crate) fn grant<'e>(&'e self, mapping: &Mapping) -> Grant<'e> {
-        mapping.grant(&Method::GET, black_box(self.path), self.query, &self.headers).unwrap()
+        mapping.grant(&Method::GET, black_box(self.path), self.query, &self.fields).unwrap()
     }
 
     /// Its headers, path and query anew.
     pub(crate) fn rebuild(&self, grant: Grant<'_>) -> Outgoing {
-        let payload = Payload::classify(grant.spec(), &self.headers).unwrap();
-        Outgoing::rebuild(grant, &self.headers, payload).unwrap()
+        let payload = Payload::classify(grant.spec(), &self.fields).unwrap();
+        Outgoing::rebuild(grant, &self.fields, payload).unwrap()
     }
 
     /// Its signature.

@@ -3,7 +3,7 @@
 use crate::amz_date::AmzDate;
 use crate::body::{BoxError, Upload, read_error_body};
 use crate::endpoint::Endpoint;
-use crate::http1::Answer;
+use crate::http1::{Answer, Fields};
 use crate::limits::Limits;
 use crate::mapping::Mapping;
 use crate::nodes::NodeBoard;
@@ -15,7 +15,7 @@ use crate::retry::Attempts;
 use crate::session::Session;
 use crate::upstream::{Download, Pool, SendError};
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::Method;
 use http_body_util::Empty;
 use std::io;
 use std::rc::Rc;
@@ -71,9 +71,9 @@ impl Direct {
 /// When it grants it not.
 pub(super) fn outgoing(mapping: &Mapping, method: &Method, target: &str) -> Result<Outgoing, Refusal> {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let headers = HeaderMap::new();
-    let grant = mapping.grant(method, path, query, &headers)?;
-    Outgoing::rebuild(grant, &headers, Payload::Empty)
+    let fields = Fields::default();
+    let grant = mapping.grant(method, path, query, &fields)?;
+    Outgoing::rebuild(grant, &fields, Payload::Empty)
 }
 
 /// The text of an error's body; empty where it cannot be read.

@@ -3,6 +3,7 @@
 use super::{CommandError, print, serve};
 use crate::client::{Client, ListenerId};
 use crate::config::Config;
+use crate::http1::{Fields, Request};
 use crate::listing::{Plan, Step};
 use crate::mapping::{self, Mapping};
 use crate::operation::Operation;
@@ -12,7 +13,7 @@ use crate::policy::MAX_POLICY_BYTES;
 use crate::refusal::Refusal;
 use crate::virtual_host;
 use clap::ArgGroup;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{HeaderName, HeaderValue, Method, Uri};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -71,12 +72,12 @@ fn explain(config: &Config, args: &Args) -> Result<String, CommandError> {
     };
     describe(mapping, &mut text);
     if let (Some(method), Some(target)) = (&args.method, &args.target) {
-        let headers = headers(&args.header)?;
+        let fields = fields(&args.header)?;
         let domain = config
             .listeners
             .get(find_listener(config, args)?)
             .and_then(|listener| listener.domain.as_deref());
-        let verdict = match decide(mapping, domain, method, target, &headers) {
+        let verdict = match decide(mapping, domain, method, target, &fields) {
             Ok(allowed) => allowed,
             Err(refusal) => format!(
                 "refused by rule {}: {} {}: {}\n",
@@ -138,15 +139,14 @@ fn describe(mapping: &Mapping, text: &mut String) {
     let _ = writeln!(text, "{pretty}");
 }
 
-fn headers(given: &[String]) -> Result<HeaderMap, CommandError> {
-    let mut headers = HeaderMap::new();
-    for header in given {
+fn fields(given: &[String]) -> Result<Fields, CommandError> {
+    let field = |header: &String| {
         let bad = || CommandError::usage(format!("{header:?} is not a header: write 'name: value'"));
         let (name, value) = header.split_once(':').ok_or_else(bad)?;
         let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| bad())?;
-        headers.append(name, HeaderValue::from_str(value.trim()).map_err(|_| bad())?);
-    }
-    Ok(headers)
+        Ok((name, HeaderValue::from_str(value.trim()).map_err(|_| bad())?))
+    };
+    given.iter().map(field).collect()
 }
 
 /// The very steps of the proxy, up to the session.
@@ -155,32 +155,33 @@ fn decide(
     domain: Option<&str>,
     method: &Method,
     target: &str,
-    headers: &HeaderMap,
+    fields: &Fields,
 ) -> Result<String, Refusal> {
-    let Some(plan) = plan(mapping, domain, method, target, headers)? else {
-        return ask(mapping, domain, method, target, headers);
-    };
-    let told = |method: &Method, target: &str, headers: &HeaderMap| {
-        ask(mapping, domain, method, target, headers).unwrap_or_else(|refusal| {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let uri = target.parse::<Uri>();
+    let request = Request::new(method.clone(), uri.as_ref().cloned().unwrap_or_default(), fields.clone())?;
+    let path = virtual_host::path_style(domain, request.host(), path)?;
+    // What can be no URL is refused with what is wrong about it.
+    let plan = if uri.is_ok() { Plan::of(mapping, &request, &path)? } else { None };
+    let Some(plan) = plan else { return ask(mapping, method, &path, query, fields) };
+    let told = |method: &Method, path: &str, query: Option<&str>, fields: &Fields| {
+        ask(mapping, method, path, query, fields).unwrap_or_else(|refusal| {
             format!("refused by rule {}: {}\n", refusal.rule.name(), refusal.message)
         })
     };
     let mut text = "answered in the first of these ways that finds something\n".to_owned();
     for step in &plan.steps {
         let (way, how) = match step {
-            Step::AsAsked => ("as S3 would", told(method, target, headers)),
-            Step::Index(path) => ("with the index of the folder", told(method, path, headers)),
+            Step::AsAsked => ("as S3 would", told(method, &path, query, fields)),
+            Step::Index(path) => ("with the index of the folder", told(method, path, None, fields)),
             Step::List(_) => {
                 let (path, query) = plan.place.request(&plan.position);
-                (
-                    "with a list of the folder",
-                    told(&Method::GET, &format!("{path}?{query}"), &HeaderMap::new()),
-                )
+                ("with a list of the folder", told(&Method::GET, &path, Some(&query), &Fields::default()))
             }
             Step::Redirect { needs: None, .. } => ("with a redirect to the folder", String::new()),
             Step::Redirect { needs: Some(path), .. } => (
                 "with a redirect to the folder, if it has an index",
-                told(&Method::HEAD, path, &HeaderMap::new()),
+                told(&Method::HEAD, path, None, &Fields::default()),
             ),
         };
         let _ = writeln!(text, "  {way}");
@@ -189,30 +190,14 @@ fn decide(
     Ok(text)
 }
 
-fn plan(
-    mapping: &Mapping,
-    domain: Option<&str>,
-    method: &Method,
-    target: &str,
-    headers: &HeaderMap,
-) -> Result<Option<Plan>, Refusal> {
-    let Ok(mut request) = Request::builder().method(method).uri(target).body(()) else { return Ok(None) };
-    request.headers_mut().clone_from(headers);
-    let head = request.into_parts().0;
-    let path = virtual_host::path_style(domain, headers, head.uri.path())?;
-    Plan::of(mapping, &head, &path)
-}
-
 fn ask(
     mapping: &Mapping,
-    domain: Option<&str>,
     method: &Method,
-    target: &str,
-    headers: &HeaderMap,
+    path: &str,
+    query: Option<&str>,
+    fields: &Fields,
 ) -> Result<String, Refusal> {
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let path = virtual_host::path_style(domain, headers, path)?;
-    let grant = mapping.grant(method, &path, query, headers)?;
+    let grant = mapping.grant(method, path, query, fields)?;
     let spec = grant.spec();
     let mut text =
         format!("allowed: {}, which needs: {}\n", spec.operation.name(), spec.rights(grant.query()));
@@ -224,11 +209,11 @@ fn ask(
         text.push_str("  answered by Scopegate from the scopes\n");
         return Ok(text);
     }
-    let payload = Payload::classify(spec, headers)?;
+    let payload = Payload::classify(spec, fields)?;
     if let Some(each) = spec.each {
         let _ = writeln!(text, "  each key of its body is judged as {} of it", each.name());
     }
-    let outgoing = Outgoing::rebuild(grant, headers, payload)?;
+    let outgoing = Outgoing::rebuild(grant, fields, payload)?;
     let question = if outgoing.query().is_empty() { "" } else { "?" };
     let _ =
         writeln!(text, "  sent as {} {}{question}{}", outgoing.method(), outgoing.path(), outgoing.query());

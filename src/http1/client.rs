@@ -2,9 +2,9 @@
 
 use super::chunked::Decoded;
 use super::decode::Decoder;
-use super::fields::{HeadLimits, HeadScan};
 use super::io::Buffered;
-use super::{Framing, LazyTimer, Malformed, ResponseHead, StallTimer};
+use super::scan::HeadScan;
+use super::{Framing, HeadLimits, LazyTimer, Malformed, ResponseHead, StallTimer};
 use crate::body::{BoxError, Broken};
 use crate::clock;
 use bytes::{Bytes, BytesMut};

@@ -1,140 +1,12 @@
-//! Where a head ends, and its field lines.
+//! The fields of a head: they stay in the bytes that they came in.
 
-use super::{AsciiSet, Malformed};
+use super::{AsciiSet, HeadLimits, Malformed};
 use crate::refusal::Rule;
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use memchr::memmem::Finder;
-use memchr::{memchr, memchr_iter};
-use std::sync::LazyLock;
-
-/// The same words for all that is wrong with a line's end: which of it shows first depends on what has arrived.
-const LINE_END: &str = "a line does not end in CRLF, or holds a bare CR or LF";
-
-/// Bounds on a head.
-#[derive(Clone, Copy, Debug)]
-pub struct HeadLimits {
-    /// Its length in bytes.
-    pub bytes: usize,
-    /// The number of its field lines.
-    pub fields: usize,
-}
-
-/// Empty lines that may stand before a request line (RFC 9112, section 2.2).
-const MAX_EMPTY_LINES: usize = 4;
-
-/// Looks for the end of a head in what has arrived so far: at once where all of it has, else line by line, each byte
-/// once.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct HeadScan {
-    /// Where the head begins, behind empty lines.
-    start: usize,
-    /// Where the line begins that is being read.
-    line: usize,
-    /// How far was looked.
-    seen: usize,
-    /// The lines that have ended, and up to which of them bare CRs were looked for.
-    lines: usize,
-    checked: Checked,
-    empty: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Checked {
-    bytes: usize,
-    lines: usize,
-}
-
-impl HeadScan {
-    /// The head's beginning and end (behind its empty line) once all of it is there.
-    ///
-    /// # Errors
-    /// When a line does not end in CRLF alone, or the head is too long.
-    pub(super) fn find(
-        &mut self,
-        buf: &[u8],
-        limits: HeadLimits,
-    ) -> Result<Option<(usize, usize)>, Malformed> {
-        if self.seen == 0
-            && let Some(end) = whole_head(buf, limits)
-        {
-            return Ok(Some((0, end)));
-        }
-        let from = self.seen;
-        for at in memchr_iter(b'\n', buf.get(from..).unwrap_or_default()) {
-            let end = from + at + 1;
-            let Some(length) = (end - self.line).checked_sub(2).filter(|_| buf.get(end - 2) == Some(&b'\r'))
-            else {
-                return Err(Malformed::message(LINE_END));
-            };
-            let is_first = self.line == self.start;
-            (self.line, self.seen) = (end, end);
-            self.lines += 1;
-            if length > 0 {
-                if is_first {
-                    self.check_returns(buf)?;
-                    within(length, limits, Rule::TargetTooLong)?;
-                }
-                continue;
-            }
-            if end - self.start > 2 {
-                self.check_returns(buf)?;
-                within(end - self.start, limits, Rule::HeaderTooLarge)?;
-                return Ok(Some((self.start, end)));
-            }
-            self.start = end;
-            self.empty += 1;
-            if self.empty > MAX_EMPTY_LINES {
-                return Err(Malformed::message("too many empty lines stand before the request"));
-            }
-        }
-        self.check_returns(buf)?;
-        // A bare CR shows before its line ends, which it may never do.
-        let new = buf.get(self.seen.saturating_sub(1).max(self.line)..).unwrap_or_default();
-        if memchr(b'\r', new).is_some_and(|at| at + 1 < new.len()) {
-            return Err(Malformed::message(LINE_END));
-        }
-        self.seen = buf.len();
-        let rule = if self.line == self.start { Rule::TargetTooLong } else { Rule::HeaderTooLarge };
-        // What ends a line is not part of it.
-        let length = buf.len().saturating_sub(self.start);
-        let length = if self.line == self.start { length.saturating_sub(1) } else { length };
-        within(length, limits, rule).map(|()| None)
-    }
-
-    /// Each line that has ended has one CR, which is at its end.
-    fn check_returns(&mut self, buf: &[u8]) -> Result<(), Malformed> {
-        let new = buf.get(self.checked.bytes..self.line).unwrap_or_default();
-        if memchr_iter(b'\r', new).count() != self.lines - self.checked.lines {
-            return Err(Malformed::message(LINE_END));
-        }
-        self.checked = Checked { bytes: self.line, lines: self.lines };
-        Ok(())
-    }
-}
-
-/// The end of a head that is there as a whole, and of which nothing has to be said. All of its lines are looked at
-/// together.
-fn whole_head(buf: &[u8], limits: HeadLimits) -> Option<usize> {
-    static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
-    if matches!(buf.first(), Some(b'\r' | b'\n')) {
-        return None;
-    }
-    let end = END.find(buf)? + 4;
-    let head = buf.get(..end.min(limits.bytes)).filter(|head| head.len() == end)?;
-    // Not `all`: without a way out in the middle many bytes are looked at together.
-    let pairs = head.iter().zip(head.get(1..).unwrap_or_default());
-    let is_well = |(one, next): (&u8, &u8)| (*one == b'\r') == (*next == b'\n');
-    let ends_in_crlf = pairs.fold(true, |so_far, pair| so_far & is_well(pair));
-    ends_in_crlf.then_some(end)
-}
-
-fn within(length: usize, limits: HeadLimits, rule: Rule) -> Result<(), Malformed> {
-    if length <= limits.bytes {
-        return Ok(());
-    }
-    Err(Malformed::new(rule, "the request's target and headers together are too long"))
-}
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use memchr::memchr;
+use std::fmt;
+use std::ops::Range;
 
 /// Reads field lines up to the empty line at their end, and hands each one's name and value to `each`. Every line is
 /// known to end in CRLF.
@@ -142,67 +14,266 @@ fn within(length: usize, limits: HeadLimits, rule: Rule) -> Result<(), Malformed
 /// # Errors
 /// When a line is no field line (RFC 9112, section 5): folded, without a name, with white space before the colon,
 /// with a control character; when there are too many; or whatever `each` says.
-pub(super) fn read_fields<'l>(
+fn read_fields<'l>(
     bytes: &'l [u8],
     limits: HeadLimits,
     mut each: impl FnMut(&'l [u8], &'l [u8]) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
+    let bad = Malformed::message(NO_FIELD);
     // All at once, which is the faster: of CR and LF it is known that they end lines and stand nowhere else. Not `all`:
     // without a way out in the middle many bytes are looked at together.
     let is_text = |byte: u8| (byte >= b' ' && byte != 0x7f) || matches!(byte, b'\t' | b'\r' | b'\n');
     if !bytes.iter().fold(true, |so_far, byte| so_far & is_text(*byte)) {
-        return Err(Malformed::message(NO_FIELD));
+        return Err(bad);
     }
-    let (mut begin, mut left) = (0, limits.fields);
-    for end in memchr_iter(b'\r', bytes) {
-        let line = bytes.get(begin..end).unwrap_or_default();
-        begin = end + 2;
-        if line.is_empty() {
-            break;
-        }
-        let (name, value) = field(line).ok_or(Malformed::message(NO_FIELD))?;
+    let (mut rest, mut left) = (bytes, limits.fields);
+    while rest != b"\r\n" {
+        let (name, behind) = split_name(rest).ok_or(bad)?;
+        let (value, behind) =
+            memchr(b'\r', behind).and_then(|end| behind.split_at_checked(end)).ok_or(bad)?;
+        rest = behind.get(2..).unwrap_or_default();
         left = left
             .checked_sub(1)
             .ok_or(Malformed::new(Rule::HeaderTooLarge, "the request has too many headers"))?;
-        each(name, value)?;
+        each(name, value.trim_ascii())?;
     }
-    if begin == bytes.len() { Ok(()) } else { Err(Malformed::message(NO_FIELD)) }
+    Ok(())
 }
 
 const NO_FIELD: &str =
     "a header line is not `Name: value`: no fold, no space before the colon, no control character";
 
-/// `field-name ":" OWS field-value OWS`.
-fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+/// `field-name ":"`, and what stands behind it.
+fn split_name(line: &[u8]) -> Option<(&[u8], &[u8])> {
     static TOKEN: AsciiSet = AsciiSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
-    let colon = memchr(b':', line).filter(|at| *at > 0)?;
-    let (name, value) = line.split_at_checked(colon)?;
-    let is_token = name.iter().fold(true, |so_far, byte| so_far & TOKEN.has(*byte));
-    is_token.then_some((name, value.strip_prefix(b":")?.trim_ascii()))
-}
-
-/// The fields of a request, which begin at `from` in its head; each of their lines by itself, which `note` is told of.
-pub(super) fn request_fields<'h>(
-    head: &'h Bytes,
-    from: usize,
-    limits: HeadLimits,
-    mut note: impl FnMut(&'h [u8], &'h [u8]),
-) -> Result<HeaderMap, Malformed> {
-    let mut map = HeaderMap::new();
-    read_fields(head.get(from..).unwrap_or_default(), limits, |name, value| {
-        note(name, value);
-        let bad = || Malformed::message("a header has a name or a value that HTTP does not allow");
-        let name = HeaderName::from_bytes(name).map_err(|_| bad())?;
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(value)).map_err(|_| bad())?;
-        map.append(name, value);
-        Ok(())
-    })?;
-    Ok(map)
+    let colon = line.iter().position(|byte| !TOKEN.has(*byte)).filter(|at| *at > 0)?;
+    let (name, behind) = line.split_at_checked(colon)?;
+    Some((name, behind.strip_prefix(b":")?))
 }
 
 /// The members of a comma-separated list of tokens, over all lines of a field.
 pub(super) fn list_members<'h>(lines: impl Iterator<Item = &'h [u8]>) -> impl Iterator<Item = &'h [u8]> {
     lines.flat_map(|line| line.split(|b| *b == b',')).map(<[u8]>::trim_ascii)
+}
+
+/// A field's value as text, if it is ASCII that shows, with spaces and tabs: the values that HTTP defines are
+/// (RFC 9110, section 5.5).
+pub fn visible(value: &[u8]) -> Option<&str> {
+    let is_visible = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
+    str::from_utf8(value).ok().filter(|text| text.as_bytes().iter().all(is_visible))
+}
+
+/// As many fields as a head has, mostly.
+const USUAL_FIELDS: usize = 16;
+
+/// The fields of a message: those that came, which are not copied, and those that were added. Names are looked for in
+/// any case.
+#[derive(Clone, Default)]
+pub struct Fields {
+    came: Bytes,
+    lines: Vec<Line>,
+    /// In a box, since what came mostly goes on without any.
+    added: Option<Box<HeaderMap>>,
+}
+
+/// Where a field's name and value stand. No head is so long that 32 bits do not do, and half the room is half the work
+/// where many are under way.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    name: Place,
+    value: Place,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: u32,
+    end: u32,
+}
+
+impl Place {
+    /// Where `part` stands in `head`, which it is a part of.
+    fn of(part: &[u8], head: &[u8]) -> Option<Self> {
+        let start = part.as_ptr().addr().checked_sub(head.as_ptr().addr())?;
+        Some(Self { start: start.try_into().ok()?, end: (start + part.len()).try_into().ok()? })
+    }
+
+    fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+}
+
+impl From<Place> for Range<usize> {
+    fn from(place: Place) -> Self {
+        place.start as usize..place.end as usize
+    }
+}
+
+impl Fields {
+    /// Reads the fields of a head, where they begin at `from`, and keeps those that `keep` says of their names and
+    /// values.
+    ///
+    /// # Errors
+    /// As [`read_fields`] says.
+    pub(super) fn read<'c>(
+        head: &'c Bytes,
+        from: usize,
+        limits: HeadLimits,
+        mut keep: impl FnMut(&'c [u8], &'c [u8]) -> bool,
+    ) -> Result<Self, Malformed> {
+        let mut lines = Vec::with_capacity(USUAL_FIELDS);
+        read_fields(head.get(from..).unwrap_or_default(), limits, |name, value| {
+            if keep(name, value) {
+                let too_long = Malformed::message("the head is too long");
+                let place = |part| Place::of(part, head).ok_or(too_long);
+                lines.push(Line { name: place(name)?, value: place(value)? });
+            }
+            Ok(())
+        })?;
+        Ok(Self { came: head.clone(), lines, added: None })
+    }
+
+    /// The first value of a field.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        let came = self.line(name).map(|line| self.at(line.value));
+        came.or_else(|| self.added.as_ref()?.get(name).map(HeaderValue::as_bytes))
+    }
+
+    /// Every value of a field, in their order.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let came = self.lines.iter().filter(move |line| self.has_name(line, name));
+        let added = self.added.iter().flat_map(move |added| added.get_all(name));
+        came.map(|line| self.at(line.value)).chain(added.map(HeaderValue::as_bytes))
+    }
+
+    /// Whether a field is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// The name, as it was written, and the value of each line.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let added = self.added.iter().flat_map(|added| added.iter());
+        let came = self.lines.iter().map(|line| (self.at(line.name), self.at(line.value)));
+        came.chain(added.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
+    }
+
+    /// The first value of a field, without a copy of it.
+    pub fn value(&self, name: &str) -> Option<HeaderValue> {
+        match self.line(name) {
+            Some(line) => HeaderValue::from_maybe_shared(self.came.slice_ref(self.at(line.value))).ok(),
+            None => self.added.as_ref()?.get(name).cloned(),
+        }
+    }
+
+    /// Takes a field out.
+    pub fn remove(&mut self, name: &str) {
+        if self.line(name).is_some() {
+            let mut lines = std::mem::take(&mut self.lines);
+            lines.retain(|line| !self.has_name(line, name));
+            self.lines = lines;
+        }
+        if let Some(added) = &mut self.added {
+            added.remove(name);
+        }
+    }
+
+    /// Adds a field, in the place of what has that name.
+    pub fn insert(&mut self, name: HeaderName, value: HeaderValue) {
+        self.remove(name.as_str());
+        self.added.get_or_insert_default().insert(name, value);
+    }
+
+    /// Writes them as they stand in a head, and tells `note` of each one's name.
+    pub(super) fn write(&self, out: &mut BytesMut, mut note: impl FnMut(&[u8])) {
+        // Nearly every line is written as it is to be, and many follow each other: those are copied together.
+        let mut run = 0..0;
+        for Line { name, value } in &self.lines {
+            note(self.at(*name));
+            let (Range { start, end: name_end }, Range { start: value_start, end }) =
+                (Range::from(*name), Range::from(*value));
+            let is_well = self.at(name_end..value_start) == b": " && self.at(end..end + 2) == b"\r\n";
+            if is_well && start == run.end {
+                run.end = end + 2;
+                continue;
+            }
+            out.extend_from_slice(self.at(run));
+            run = if is_well { start..end + 2 } else { 0..0 };
+            if !is_well {
+                write_line(out, self.at(*name), self.at(*value));
+            }
+        }
+        out.extend_from_slice(self.at(run));
+        for (name, value) in self.added.iter().flat_map(|added| added.iter()) {
+            note(name.as_str().as_bytes());
+            write_line(out, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+
+    fn at(&self, place: impl Into<Range<usize>>) -> &[u8] {
+        self.came.get(place.into()).unwrap_or_default()
+    }
+
+    fn line(&self, name: &str) -> Option<&Line> {
+        self.lines.iter().find(|line| self.has_name(line, name))
+    }
+
+    fn has_name(&self, line: &Line, name: &str) -> bool {
+        line.name.len() == name.len() && self.at(line.name).eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    pub(super) fn into_map(mut self) -> HeaderMap {
+        let added = self.added.take().map_or_else(HeaderMap::new, |added| *added);
+        let mut map = HeaderMap::with_capacity(self.lines.len() + added.len());
+        for Line { name, value } in &self.lines {
+            // Both were read as what they are.
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::from_bytes(self.at(*name)),
+                HeaderValue::from_maybe_shared(self.came.slice_ref(self.at(*value))),
+            ) {
+                map.append(name, value);
+            }
+        }
+        map.extend(added);
+        map
+    }
+}
+
+fn write_line(out: &mut BytesMut, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+impl fmt::Debug for Fields {
+    /// Their names alone: among the values are clients' keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|(name, _)| String::from_utf8_lossy(name))).finish()
+    }
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        let lines = |fields: &Self| -> Vec<(Vec<u8>, Vec<u8>)> {
+            fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec())).collect()
+        };
+        lines(self) == lines(other)
+    }
+}
+
+impl From<HeaderMap> for Fields {
+    /// Fields of Scopegate's own. How a message is framed, and whether another follows, is not theirs to say.
+    fn from(mut added: HeaderMap) -> Self {
+        added.remove(CONNECTION);
+        added.remove(TRANSFER_ENCODING);
+        Self { added: Some(Box::new(added)), ..Self::default() }
+    }
+}
+
+impl FromIterator<(HeaderName, HeaderValue)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(fields: I) -> Self {
+        Self { added: Some(Box::new(fields.into_iter().collect())), ..Self::default() }
+    }
 }
 
 #[cfg(test)]
@@ -211,51 +282,15 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    const LIMITS: HeadLimits = HeadLimits { bytes: 64, fields: 3 };
-
-    fn find(text: &[u8]) -> Result<Option<(usize, usize)>, Rule> {
-        let whole = HeadScan::default().find(text, LIMITS).map_err(|malformed| malformed.rule);
-        // Byte by byte the answer is the same, at the byte that decides it.
-        let mut scan = HeadScan::default();
-        let piecemeal = (1..=text.len())
-            .map(|length| scan.find(&text[..length], LIMITS).map_err(|malformed| malformed.rule))
-            .find(|found| !matches!(found, Ok(None)))
-            .unwrap_or(Ok(None));
-        assert_eq!(whole, piecemeal, "{:?}", text.escape_ascii().to_string());
-        whole
-    }
-
-    #[test]
-    fn heads_end_in_an_empty_line() {
-        assert_eq!(find(b"GET / HTTP/1.1\r\n\r\nrest"), Ok(Some((0, 18))));
-        assert_eq!(find(b"\r\n\r\nGET / HTTP/1.1\r\nA: b\r\n\r\n"), Ok(Some((4, 28))));
-        assert_eq!(find(b"GET / HTTP/1.1\r\nA: b\r\n"), Ok(None));
-        for bad in [
-            &b"GET / HTTP/1.1\n\n"[..],
-            b"GET / HTTP/1.1\r\nA: b\n\r\n",
-            b"GET / HTTP/1.1\r\nA: b\rc\r\n\r\n",
-            b"GET / HTTP/1.1\r\r\n\r\n",
-            b"GET / HTTP/1.1\rHost: a\r\r",
-            b"\r\r",
-            b"\n\nGET",
-            b"\r\n\r\n\r\n\r\n\r\nGET",
-        ] {
-            assert_eq!(find(bad), Err(Rule::MalformedRequest), "{}", bad.escape_ascii());
-        }
-        assert_eq!(find(&[b'a'; 66]), Err(Rule::TargetTooLong));
-        assert_eq!(find(&[&[b'a'; 65], &b"\r\nA: b\r\n\r\n"[..]].concat()), Err(Rule::TargetTooLong));
-        assert_eq!(find(&[b"GET / HTTP/1.1\r\nA: ", &[b'a'; 65][..]].concat()), Err(Rule::HeaderTooLarge));
-    }
-
     #[test]
     fn field_lines() {
         let parse = |text: &'static str| {
-            let text = Bytes::from_static(text.as_bytes());
-            request_fields(&text, 0, LIMITS, |_, _| {})
+            let limits = HeadLimits { bytes: 64, fields: 3 };
+            Fields::read(&Bytes::from_static(text.as_bytes()), 0, limits, |_, _| true)
         };
-        let map = parse("A:b\r\nX-C: \t d e \t\r\na: \u{fc}\r\n\r\n").unwrap();
-        assert_eq!(map["x-c"], "d e");
-        assert_eq!(map.get_all("a").iter().count(), 2);
+        let fields = parse("A:b\r\nX-C: \t d e \t\r\na: \u{fc}\r\n\r\n").unwrap();
+        assert_eq!(fields.get("x-c"), Some(&b"d e"[..]));
+        assert_eq!(fields.all("a").collect::<Vec<_>>(), [&b"b"[..], "\u{fc}".as_bytes()]);
         for bad in [
             "A : b\r\n\r\n",
             " A: b\r\n\r\n",
@@ -307,12 +342,48 @@ mod tests {
     }
 
     proptest! {
-        /// Mostly fields, of any bytes but CR and LF, which `HeadScan` has seen to.
+        /// Mostly fields, of any bytes but CR and LF, which [`super::super::scan::HeadScan`] has seen to.
         #[test]
         fn lines_are_read_as_httparse_reads_them(lines in vec(line(), 0..6)) {
             let mut text = lines.join(&b"\r\n"[..]);
             text.extend_from_slice(if lines.is_empty() { b"\r\n" } else { b"\r\n\r\n" });
             prop_assert_eq!(by_us(&text), by_httparse(&text), "{}", text.escape_ascii());
         }
+    }
+
+    fn fields(text: &'static str) -> Fields {
+        let limits = HeadLimits { bytes: 1024, fields: 20 };
+        let keep = |name: &[u8], _: &[u8]| !name.eq_ignore_ascii_case(b"server");
+        Fields::read(&Bytes::from_static(text.as_bytes()), 0, limits, keep).unwrap()
+    }
+
+    fn written(fields: &Fields) -> String {
+        let mut out = BytesMut::new();
+        fields.write(&mut out, |_| {});
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn what_came_is_written_as_it_came() {
+        let fields = fields("ETag:\t\"a\" \r\nServer: x\r\nx-a: 1\r\nX-A: 2\r\n\r\n");
+        assert_eq!(written(&fields), "ETag: \"a\"\r\nx-a: 1\r\nX-A: 2\r\n");
+        assert_eq!(fields.get("etag"), Some(&b"\"a\""[..]));
+        assert_eq!(fields.get("x-a"), Some(&b"1"[..]));
+        assert_eq!(fields.get("server"), None);
+        let map = fields.into_map();
+        assert_eq!(
+            (map.len(), map["etag"].as_bytes(), map.get_all("x-a").iter().count()),
+            (3, &b"\"a\""[..], 2)
+        );
+    }
+
+    #[test]
+    fn fields_are_replaced_and_taken_out() {
+        let mut fields = fields("ETag: a\r\nX-A: 1\r\nx-a: 2\r\n\r\n");
+        fields.insert(HeaderName::from_static("x-a"), HeaderValue::from_static("3"));
+        fields.remove("etag");
+        assert_eq!((written(&fields).as_str(), fields.get("x-a")), ("x-a: 3\r\n", Some(&b"3"[..])));
+        fields.remove("x-a");
+        assert!(fields.into_map().is_empty());
     }
 }

@@ -6,7 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// A host and port as a request names them, in the grammar of RFC 3986.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Host<'a> {
-    name: &'a str,
+    name: &'a [u8],
+    port: Option<u16>,
+}
+
+/// Where the parts of a text stand that was read as a host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measures {
+    name: usize,
     port: Option<u16>,
 }
 
@@ -16,30 +23,33 @@ impl<'a> Host<'a> {
     /// # Errors
     /// When it is neither.
     pub fn parse(text: &'a [u8]) -> Result<Self, &'static str> {
-        const NOT_A_HOST: &str = "Host is not one host, with a port or without";
-        let text = str::from_utf8(text).map_err(|_| NOT_A_HOST)?;
         // The colons of an IPv6 address stand within its brackets.
-        let name_end = if text.starts_with('[') { text.find(']').unwrap_or_default() } else { 0 };
-        let colon = text.bytes().skip(name_end).position(|byte| byte == b':');
-        let (name, port) = match colon.and_then(|at| text.split_at_checked(name_end + at)) {
+        let literal = if text.starts_with(b"[") { text.iter().position(|byte| *byte == b']') } else { None };
+        let behind = literal.unwrap_or_default();
+        let colon = text.iter().skip(behind).position(|byte| *byte == b':');
+        let (name, port) = match colon.and_then(|at| text.split_at_checked(behind + at)) {
             None => (text, None),
-            Some((name, port)) => (name, port.strip_prefix(':')),
+            Some((name, port)) => (name, port.strip_prefix(b":")),
         };
         if !is_host(name) {
-            return Err(NOT_A_HOST);
+            return Err("Host is not one host, with a port or without");
         }
-        match port {
-            None | Some("") => Ok(Self { name, port: None }),
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
-                let port = digits.parse().map_err(|_| "Host has a port that is not one")?;
-                Ok(Self { name, port: Some(port) })
-            }
-            Some(_) => Err("Host has a port that is not one"),
-        }
+        let port = port.filter(|port| !port.is_empty()).map(|port| number(port).ok_or(NOT_A_PORT));
+        Ok(Self { name, port: port.transpose()? })
+    }
+
+    /// Where its parts stand in the text that it was read from.
+    pub(super) fn measures(&self) -> Measures {
+        Measures { name: self.name.len(), port: self.port }
+    }
+
+    /// The host in a text of which it was read before.
+    pub(super) fn measured(text: &'a [u8], Measures { name, port }: Measures) -> Option<Self> {
+        Some(Self { name: text.get(..name)?, port })
     }
 
     /// The name or address as it was written, an IPv6 address in its brackets.
-    pub fn name(&self) -> &'a str {
+    pub fn name(&self) -> &'a [u8] {
         self.name
     }
 
@@ -51,27 +61,45 @@ impl<'a> Host<'a> {
     /// Whether it means this machine by a name or address that no DNS answer can point elsewhere
     /// (RFC 6761, section 6.3).
     pub fn is_loopback(&self) -> bool {
-        let name = self.name.strip_suffix('.').unwrap_or(self.name);
-        let local = name.eq_ignore_ascii_case("localhost")
-            || name.rsplit_once('.').is_some_and(|(_, last)| last.eq_ignore_ascii_case("localhost"));
-        local || self.address().is_some_and(|address| address.to_canonical().is_loopback())
+        is_localhost(self.name) || self.address().is_some_and(|address| address.to_canonical().is_loopback())
     }
 
     /// The address, if it is one.
     pub fn address(&self) -> Option<IpAddr> {
-        match self.name.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
-            Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
-            None => self.name.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+        match self.name {
+            [b'[', inner @ .., b']'] => str::from_utf8(inner).ok()?.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+            [b'0'..=b'9', ..] => str::from_utf8(self.name).ok()?.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+            _ => None,
         }
     }
 }
 
+const NOT_A_PORT: &str = "Host has a port that is not one";
+
+fn number(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0_u16, |number, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
+/// Whether a name is `localhost`, or below that.
+fn is_localhost(name: &[u8]) -> bool {
+    const LOCALHOST: &[u8] = b"localhost";
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    let parts = name.len().checked_sub(LOCALHOST.len()).and_then(|at| name.split_at_checked(at));
+    parts.is_some_and(|(above, last)| {
+        last.eq_ignore_ascii_case(LOCALHOST) && (above.is_empty() || above.ends_with(b"."))
+    })
+}
+
 /// `IP-literal / IPv4address / reg-name`, and not empty: an `http` URI has a host (RFC 9110, section 4.2.1).
-fn is_host(name: &str) -> bool {
-    if let Some(literal) = name.strip_prefix('[') {
-        return literal.strip_suffix(']').is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok());
+fn is_host(name: &[u8]) -> bool {
+    if let [b'[', literal @ ..] = name {
+        let inner = literal.strip_suffix(b"]").and_then(|inner| str::from_utf8(inner).ok());
+        return inner.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok());
     }
-    !name.is_empty() && name.len() <= 255 && is_reg_name(name.as_bytes())
+    !name.is_empty() && name.len() <= 255 && is_reg_name(name)
 }
 
 fn is_reg_name(name: &[u8]) -> bool {
@@ -100,6 +128,7 @@ mod tests {
             ("example.test:80", "example.test", Some(80), false),
             ("example.test:", "example.test", None, false),
             ("a_b!$&'()*+,;=~%41", "a_b!$&'()*+,;=~%41", None, false),
+            ("a:00080", "a", Some(80), false),
             ("localhost", "localhost", None, true),
             ("LOCALHOST.:8080", "LOCALHOST.", Some(8080), true),
             ("tmp.localhost", "tmp.localhost", None, true),
@@ -115,7 +144,11 @@ mod tests {
         ];
         for (text, name, port, loopback) in good {
             let host = Host::parse(text.as_bytes()).unwrap();
-            assert_eq!((host.name(), host.port(), host.is_loopback()), (name, port, loopback), "{text}");
+            assert_eq!(
+                (host.name(), host.port(), host.is_loopback()),
+                (name.as_bytes(), port, loopback),
+                "{text}"
+            );
         }
         for bad in [
             "",

@@ -14,17 +14,19 @@ mod io;
 pub mod outbox;
 mod request;
 mod response;
+mod scan;
 pub mod server;
 mod target;
 mod timer;
 
-pub use answer::{Answer, Fields};
-pub use fields::HeadLimits;
+pub use answer::Answer;
+pub use fields::{Fields, visible};
 pub use framing::Framing;
 pub use host::Host;
 pub use io::Transport;
-pub use request::RequestHead;
+pub use request::{Request, RequestHead};
 pub use response::ResponseHead;
+pub use scan::HeadLimits;
 pub use timer::{LazyTimer, StallTimer};
 
 use crate::refusal::{Refusal, Rule};

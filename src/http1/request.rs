@@ -1,25 +1,73 @@
 //! The head of a request.
 
-use super::fields::{HeadLimits, list_members, request_fields};
+use super::fields::list_members;
 use super::framing::OwnFields;
+use super::host::Measures;
 use super::target::parse_target;
-use super::{Framing, Host, Malformed};
+use super::{Fields, Framing, HeadLimits, Host, Malformed};
 use crate::refusal::Rule;
 use bytes::Bytes;
-use http::header::HOST;
-use http::request::Parts;
-use http::{HeaderValue, Method, Request, Version};
+use http::header::{EXPECT, HOST};
+use http::{HeaderValue, Method, Uri, Version};
 use memchr::memchr;
 
 /// Longest method that is looked at, in bytes.
 const MAX_METHOD: usize = 32;
 
+/// What a client asks for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Path and query, or `*`.
+    pub uri: Uri,
+    /// Every field. `Host` is one host, if it is there, which the target named if it named one.
+    pub fields: Fields,
+    host: Option<Measures>,
+}
+
+impl Request {
+    /// A request with these fields.
+    ///
+    /// # Errors
+    /// When `Host` is there, and is not one host.
+    pub fn new(method: Method, uri: Uri, fields: Fields) -> Result<Self, Malformed> {
+        let mut hosts = fields.all(HOST.as_str());
+        let host = match (hosts.next(), hosts.next()) {
+            (None, _) => None,
+            (Some(host), None) => Some(read_host(host)?),
+            (Some(_), Some(_)) => return Err(Malformed::new(Rule::BadHost, ONE_HOST)),
+        };
+        drop(hosts);
+        Ok(Self { method, uri, fields, host })
+    }
+
+    /// The host that it is for, which HTTP/1.0 may leave out.
+    pub fn host(&self) -> Option<Host<'_>> {
+        Host::measured(self.fields.get(HOST.as_str())?, self.host?)
+    }
+
+    fn is_for(&mut self, authority: Bytes) -> Result<(), Malformed> {
+        let no_host = |_| Malformed::new(Rule::BadHost, "the target's host is not one");
+        self.host = Some(read_host(&authority)?);
+        self.fields.insert(HOST, HeaderValue::from_maybe_shared(authority).map_err(no_host)?);
+        Ok(())
+    }
+}
+
+fn read_host(text: &[u8]) -> Result<Measures, Malformed> {
+    Host::parse(text).map(|host| host.measures()).map_err(|why| Malformed::new(Rule::BadHost, why))
+}
+
+const ONE_HOST: &str = "a request has exactly one Host header";
+
 /// A request's head, of which everything about the message itself is understood.
 #[derive(Debug)]
 pub struct RequestHead {
-    /// Method, path and query or `*`, version (HTTP/1.1 or HTTP/1.0) and every field. `Host` is one host, which the
-    /// target named if it named one.
-    pub parts: Parts,
+    /// What is asked for.
+    pub request: Request,
+    /// HTTP/1.1 or HTTP/1.0.
+    pub version: Version,
     /// How the body is framed.
     pub framing: Framing,
     /// Whether another request may follow on the connection.
@@ -37,33 +85,22 @@ impl RequestHead {
         let line_end = memchr(b'\r', head).unwrap_or(head.len());
         let (method, target, version) = parse_line(head.get(..line_end).unwrap_or_default())?;
         let mut own = OwnFields::default();
-        let (mut hosts, mut expectations) = ([None; 2], Vec::new());
-        let mut headers = request_fields(head, line_end + 2, limits, |name, value| {
-            if own.note(name, value).is_some() {
-                return;
-            }
-            if name.eq_ignore_ascii_case(b"host") {
-                // A second one is an error, and so would be a third.
-                hosts = [hosts[0].or(Some(value)), hosts[0].and(Some(value))];
-            } else if name.eq_ignore_ascii_case(b"expect") {
-                expectations.push(value);
-            }
+        let fields = Fields::read(head, line_end + 2, limits, |name, value| {
+            own.note(name, value);
+            true
         })?;
         let target = parse_target(&method, &head.slice_ref(target))?;
-        check_host(hosts, version)?;
+        let mut request = Request::new(method, target.uri, fields)?;
+        if request.host.is_none() && version != Version::HTTP_10 {
+            return Err(Malformed::new(Rule::BadHost, ONE_HOST));
+        }
         if let Some(authority) = target.authority {
-            let host = HeaderValue::from_maybe_shared(authority);
-            headers.insert(
-                HOST,
-                host.map_err(|_| Malformed::new(Rule::BadHost, "the target's host is not one"))?,
-            );
+            request.is_for(authority)?;
         }
         let framing = own.framing(version)?.unwrap_or(Framing::Empty);
         let keep_alive = own.keep_alive(version);
-        let expects_continue = expects_continue(&expectations, version)? && framing != Framing::Empty;
-        let (mut parts, ()) = Request::new(()).into_parts();
-        (parts.method, parts.uri, parts.version, parts.headers) = (method, target.uri, version, headers);
-        Ok(Self { parts, framing, keep_alive, expects_continue })
+        let expects_continue = expects_continue(&request.fields, version)? && framing != Framing::Empty;
+        Ok(Self { request, version, framing, keep_alive, expects_continue })
     }
 }
 
@@ -94,21 +131,12 @@ fn parse_line(line: &[u8]) -> Result<(Method, &[u8], Version), Malformed> {
     Ok((method, rest.get(..second).unwrap_or_default(), version))
 }
 
-/// Exactly one, and a host; HTTP/1.0 may leave it out (section 3.2).
-fn check_host(lines: [Option<&[u8]>; 2], version: Version) -> Result<(), Malformed> {
-    match lines {
-        [None, None] if version == Version::HTTP_10 => Ok(()),
-        [Some(host), None] => Host::parse(host).map(|_| ()).map_err(|why| Malformed::new(Rule::BadHost, why)),
-        _ => Err(Malformed::new(Rule::BadHost, "a request has exactly one Host header")),
-    }
-}
-
 /// RFC 9110, section 10.1.1: an expectation in HTTP/1.0 is ignored, another one than `100-continue` cannot be met.
-fn expects_continue(lines: &[&[u8]], version: Version) -> Result<bool, Malformed> {
-    if version != Version::HTTP_11 || lines.is_empty() {
+fn expects_continue(fields: &Fields, version: Version) -> Result<bool, Malformed> {
+    if version != Version::HTTP_11 || !fields.has(EXPECT.as_str()) {
         return Ok(false);
     }
-    if list_members(lines.iter().copied()).all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
+    if list_members(fields.all(EXPECT.as_str())).all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
         return Ok(true);
     }
     Err(Malformed::new(Rule::Expectation, "the only expectation that can be met is 100-continue"))
@@ -126,13 +154,14 @@ mod tests {
     #[test]
     fn heads() {
         let head = parse("GET /a?b HTTP/1.1\r\nHost: h:80\r\nX: y\r\n\r\n").unwrap();
-        assert_eq!((head.parts.method, head.parts.uri.to_string().as_str()), (Method::GET, "/a?b"));
+        assert_eq!((&head.request.method, head.request.uri.to_string().as_str()), (&Method::GET, "/a?b"));
         assert_eq!((head.framing, head.keep_alive, head.expects_continue), (Framing::Empty, true, false));
         let head = parse("GET http://other:1/a HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
         assert_eq!(
-            (&head.parts.headers[HOST], head.parts.uri.to_string().as_str()),
-            (&HeaderValue::from_static("other:1"), "/a")
+            (head.request.fields.get("host"), head.request.uri.to_string().as_str()),
+            (Some(&b"other:1"[..]), "/a")
         );
+        assert_eq!(head.request.host(), Host::parse(b"other:1").ok());
         let head = parse(
             "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 100-Continue\r\nConnection: a, Close\r\n\r\n",
         );

@@ -1,8 +1,7 @@
 //! The head of a response.
 
-use super::fields::HeadLimits;
 use super::framing::{OwnField, OwnFields};
-use super::{Fields, Framing, Malformed};
+use super::{Fields, Framing, HeadLimits, Malformed};
 use bytes::Bytes;
 use http::{Method, StatusCode, Version};
 use memchr::memchr;

@@ -7,14 +7,13 @@ mod stopping;
 
 use self::state::Io;
 use self::stopping::Stopping;
-use super::fields::{HeadLimits, HeadScan};
 use super::io::Transport;
-use super::{Answer, Framing, Malformed, RequestHead};
+use super::scan::HeadScan;
+use super::{Answer, Framing, HeadLimits, Malformed, Request, RequestHead};
 use crate::body::BoxError;
 use crate::clock;
 use crate::refusal::Rule;
 use bytes::{Bytes, BytesMut};
-use http::request::Parts;
 use http::{Method, Version};
 use http_body::Body;
 use std::cell::RefCell;
@@ -51,7 +50,7 @@ pub trait Service<S> {
     type Body: Body<Data = Bytes, Error = BoxError> + Unpin;
 
     /// Answers a request, of whose body nothing was read yet.
-    fn call(&self, head: &Parts, body: RequestBody<S>) -> impl Future<Output = Answer<Self::Body>>;
+    fn call(&self, request: &Request, body: RequestBody<S>) -> impl Future<Output = Answer<Self::Body>>;
 
     /// Answers what is no request.
     fn refuse(&self, malformed: &Malformed) -> Answer<Self::Body>;
@@ -278,16 +277,16 @@ impl<S: Transport> Connection<'_, S> {
         service: &impl Service<S>,
         stopping: &Stopping<'_, impl Future<Output = ()>>,
     ) -> io::Result<bool> {
-        let RequestHead { parts, framing, keep_alive, expects_continue } =
+        let RequestHead { request, version, framing, keep_alive, expects_continue } =
             match RequestHead::parse(&head, self.limits.head) {
                 Ok(head) => head,
                 Err(malformed) => return self.refuse(&malformed, service).await,
             };
         self.io.borrow_mut().begin(framing, expects_continue, self.limits.request);
-        let mut exchange = Exchange { method: parts.method.clone(), version: parts.version, keep_alive };
+        let mut exchange = Exchange { method: request.method.clone(), version, keep_alive };
         let body = RequestBody { io: (framing != Framing::Empty).then(|| Rc::clone(&self.io)) };
         let mut answer = {
-            let mut answering = pin!(service.call(&parts, body));
+            let mut answering = pin!(service.call(&request, body));
             poll_fn(|cx| match answering.as_mut().poll(cx) {
                 Poll::Ready(answer) => Poll::Ready(Ok(answer)),
                 Poll::Pending => self.io.borrow_mut().poll_gone(cx).map(Err),

@@ -1,10 +1,11 @@
 //! A folder: where it is in the store, and where its clients see it.
 
+use crate::http1::Fields;
 use crate::mapping::Mapping;
 use crate::mount::View;
 use crate::scope::{MAX_KEY_BYTES, Scope, check_segments};
 use crate::target::{Resource, decode_path, encode_path, encode_query};
-use http::{HeaderMap, Method};
+use http::Method;
 use std::sync::Arc;
 
 /// Most rows of an HTML page, and most keys of a request to the store; S3 gives no more at once.
@@ -126,7 +127,7 @@ impl Place {
     /// Whether the mapping's clients may list it.
     pub fn is_listed(&self, mapping: &Mapping) -> bool {
         let (path, query) = self.request(&Position::Start);
-        mapping.grant(&Method::GET, &path, Some(&query), &HeaderMap::new()).is_ok()
+        mapping.grant(&Method::GET, &path, Some(&query), &Fields::default()).is_ok()
     }
 
     /// The folder above.

@@ -1,6 +1,7 @@
 //! What a request that no S3 client wrote may be answered with.
 
 use super::place::{Place, Position};
+use crate::http1::Request;
 use crate::mapping::Mapping;
 use crate::refusal::{Refusal, Rule};
 use crate::representation::{FORMAT, Representation, is_s3_client};
@@ -8,7 +9,6 @@ use crate::scope::check_key;
 use crate::target::{Query, encode_path};
 use http::Method;
 use http::header::ACCEPT;
-use http::request::Parts;
 
 /// The query parameter of the position where a page begins.
 const AFTER: &str = "after";
@@ -50,23 +50,23 @@ impl Plan {
     ///
     /// # Errors
     /// When a list is asked for in a form or from a position that there is not.
-    pub fn of(mapping: &Mapping, head: &Parts, path: &str) -> Result<Option<Self>, Refusal> {
+    pub fn of(mapping: &Mapping, request: &Request, path: &str) -> Result<Option<Self>, Refusal> {
         let is_folder = path.ends_with('/');
         let is_short = path.bytes().filter(|b| *b == b'/').count() == 1;
         // This is all that the many requests for objects cost.
         if !(is_folder || is_short || mapping.has_index())
-            || !matches!(head.method, Method::GET | Method::HEAD)
+            || !matches!(request.method, Method::GET | Method::HEAD)
         {
             return Ok(None);
         }
-        if is_s3_client(&head.headers) || !is_query_ours(head.uri.query()) {
+        if is_s3_client(&request.fields) || !is_query_ours(request.uri.query()) {
             return Ok(None);
         }
         let Some(place) = Place::of(mapping, path) else { return Ok(None) };
         if is_folder || place.is_top() {
-            Self::of_folder(place, is_folder, mapping, head)
+            Self::of_folder(place, is_folder, mapping, request)
         } else {
-            Ok(Self::of_object(place, mapping, head))
+            Ok(Self::of_object(place, mapping, request))
         }
     }
 
@@ -74,19 +74,19 @@ impl Plan {
         place: Place,
         has_slash: bool,
         mapping: &Mapping,
-        head: &Parts,
+        request: &Request,
     ) -> Result<Option<Self>, Refusal> {
-        let query = head.uri.query();
+        let query = request.uri.query();
         let named = Representation::named(query)?;
         let position = position(&place, query)?;
         let mut steps = Vec::new();
         if has_slash && query.is_none_or(str::is_empty) {
             steps.extend(place.index(mapping).map(|index| Step::Index(place.object(index))));
         }
-        match named.unwrap_or_else(|| Representation::of(&head.headers)) {
+        match named.unwrap_or_else(|| Representation::of(&request.fields)) {
             Representation::S3 if place.is_top() => steps.push(Step::AsAsked),
             // What people use says that it takes anything; S3 clients that do not sign say nothing.
-            Representation::S3 if head.headers.contains_key(ACCEPT) => {
+            Representation::S3 if request.fields.has(ACCEPT.as_str()) => {
                 steps.extend([Step::AsAsked, Step::List(Representation::Text)]);
             }
             Representation::S3 => steps.push(Step::AsAsked),
@@ -100,8 +100,8 @@ impl Plan {
     }
 
     /// A path without a slash at its end is an object's, and where there is none, may be that of a folder with an index.
-    fn of_object(place: Place, mapping: &Mapping, head: &Parts) -> Option<Self> {
-        if head.uri.query().is_some_and(|query| !query.is_empty()) {
+    fn of_object(place: Place, mapping: &Mapping, request: &Request) -> Option<Self> {
+        if request.uri.query().is_some_and(|query| !query.is_empty()) {
             return None;
         }
         let index = place.index(mapping)?;

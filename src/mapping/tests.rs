@@ -15,11 +15,11 @@ fn mapping() -> Mapping {
 
 fn decide(method: &Method, target: &str, source: Option<&str>) -> Result<(), Rule> {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let mut headers = HeaderMap::new();
-    if let Some(source) = source {
-        headers.insert("x-amz-copy-source", HeaderValue::from_str(source).unwrap());
-    }
-    mapping().grant(method, path, query, &headers).map(|_| ()).map_err(|refusal| refusal.rule)
+    let source = source.map(|source| (X_AMZ_COPY_SOURCE, HeaderValue::from_str(source).unwrap()));
+    mapping()
+        .grant(method, path, query, &source.into_iter().collect())
+        .map(|_| ())
+        .map_err(|refusal| refusal.rule)
 }
 
 #[test]
@@ -84,8 +84,8 @@ fn a_copys_source_is_seen_from_the_same_place() {
     let inbox = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/\"\nallow = [\"write\"]\n";
     let mapping = Config::parse(&format!("{EXAMPLE}{mounted}{inbox}"), &Fake).unwrap().mappings.remove(0);
     let copy = |source: &'static str| {
-        let headers = HeaderMap::from_iter([(X_AMZ_COPY_SOURCE, HeaderValue::from_static(source))]);
-        let granted = mapping.grant(&Method::PUT, "/tmp/inbox/a", None, &headers);
+        let fields = Fields::from_iter([(X_AMZ_COPY_SOURCE, HeaderValue::from_static(source))]);
+        let granted = mapping.grant(&Method::PUT, "/tmp/inbox/a", None, &fields);
         granted.map(|grant| grant.copy_source()).map_err(|refusal| refusal.rule)
     };
     assert_eq!(copy("/pub/a"), Ok(Some("/tmp/behind/a".to_owned())));
@@ -98,9 +98,9 @@ fn scopes_bound_the_size_of_uploads() {
     let bounded = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/\"\nallow = [\"write\"]\nmax_object_size = \"1KiB\"\n";
     let wider = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/large/\"\nallow = [\"write\"]\n";
     let mapping = Config::parse(&format!("{EXAMPLE}{bounded}{wider}"), &Fake).unwrap().mappings.remove(0);
-    let headers = HeaderMap::new();
+    let fields = Fields::default();
     let fits = |path, bytes| {
-        let grant = mapping.grant(&Method::PUT, path, None, &headers).unwrap();
+        let grant = mapping.grant(&Method::PUT, path, None, &fields).unwrap();
         grant.check_size(bytes).map_err(|refusal| refusal.rule)
     };
     assert_eq!(fits("/tmp/inbox/a", 1024), Ok(()));
@@ -128,9 +128,9 @@ proptest! {
     ], verb in 0..4_usize) {
         let method = [Method::GET, Method::HEAD, Method::PUT, Method::DELETE][verb].clone();
         let (path, query) = target.split_once('?').map_or((&*target, None), |(path, query)| (path, Some(query)));
-        let headers = HeaderMap::new();
+        let fields = Fields::default();
         let mapping = mapping();
-        if let Ok(grant) = mapping.grant(&method, path, query, &headers) {
+        if let Ok(grant) = mapping.grant(&method, path, query, &fields) {
             let decided = grant.resource().clone();
             let named = grant.query.get("prefix").map(str::to_owned);
             let operation = grant.operation();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::mount::Mount;
 use crate::scope::{BucketName, Prefix, Right, Scope};
-use http::Method;
+use http::{HeaderName, HeaderValue, Method};
 use http_body_util::Full;
 use proptest::prelude::*;
 
@@ -21,8 +21,8 @@ fn mapping() -> Mapping {
 }
 
 fn judged(path: &str, document: &str) -> Judged {
-    let (mapping, headers) = (mapping(), HeaderMap::new());
-    let grant = mapping.grant(&Method::POST, path, Some("delete"), &headers).unwrap();
+    let (mapping, fields) = (mapping(), Fields::default());
+    let grant = mapping.grant(&Method::POST, path, Some("delete"), &fields).unwrap();
     judge(&Deletion::parse(document.as_bytes()).unwrap(), &mapping, &grant)
 }
 
@@ -139,14 +139,14 @@ fn with_no_key_left_nothing_is_sent() {
 }
 
 async fn read_with(headers: &[(&'static str, &str)], body: &'static [u8]) -> Result<Bytes, Rule> {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        map.insert(*name, HeaderValue::from_str(value).unwrap());
-    }
+    let field = |(name, value): &(&'static str, &str)| {
+        (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+    };
+    let fields = headers.iter().map(field).collect();
     let upload = Upload::new(Full::new(Bytes::from_static(body)));
     upload.set_length(body.len() as u64);
     let payload = Payload::Sized(body.len() as u64, None);
-    read(&upload, &payload, &map, Duration::from_secs(5)).await.map_err(|refusal| refusal.rule)
+    read(&upload, &payload, &fields, Duration::from_secs(5)).await.map_err(|refusal| refusal.rule)
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn a_document_is_bounded() {
     assert_eq!(read_with(&[], &LARGE).await, Err(Rule::TooLarge));
     let upload = Upload::new(Full::new(Bytes::from_static(&LARGE)));
     upload.set_length(LARGE.len() as u64);
-    let read = read(&upload, &Payload::Empty, &HeaderMap::new(), Duration::from_secs(5)).await;
+    let read = read(&upload, &Payload::Empty, &Fields::default(), Duration::from_secs(5)).await;
     assert_eq!(read.map_err(|refusal| refusal.rule), Err(Rule::TooLarge), "whatever was announced");
 }
 

@@ -180,10 +180,11 @@ async fn temporary_file() -> io::Result<File> {
 mod tests {
     use super::*;
     use crate::aws_chunked::Envelope;
+    use crate::http1::Fields;
     use crate::mapping::Mapping;
     use crate::payload::Payload;
     use crate::scope::{BucketName, Prefix, Right, Scope};
-    use http::{HeaderMap, Method};
+    use http::Method;
     use http_body_util::Full;
 
     const PART: usize = 8 * 1024 * 1024;
@@ -192,9 +193,9 @@ mod tests {
         let rights = [Right::Write].into_iter().collect();
         let scope = Scope::new(BucketName::parse("tmp").unwrap(), Prefix::parse("").unwrap(), rights);
         let mapping = Mapping::of_scopes("all", vec![scope]);
-        let headers = HeaderMap::new();
-        let grant = mapping.grant(&Method::PUT, "/tmp/a", None, &headers).unwrap();
-        Outgoing::rebuild(grant, &headers, Payload::Unknown(None, None)).unwrap()
+        let fields = Fields::default();
+        let grant = mapping.grant(&Method::PUT, "/tmp/a", None, &fields).unwrap();
+        Outgoing::rebuild(grant, &fields, Payload::Unknown(None, None)).unwrap()
     }
 
     fn source(content: &[u8]) -> Source<Full<Bytes>> {

@@ -169,7 +169,6 @@ mod tests {
     use crate::aws_chunked::Envelope;
     use crate::mapping::Mapping;
     use crate::scope::{BucketName, Prefix, Right, Scope};
-    use http::HeaderMap;
 
     type Given<'a> = &'a [(&'static str, &'a str)];
 
@@ -182,12 +181,12 @@ mod tests {
         let mut scope = Scope::new(BucketName::parse("tmp").unwrap(), Prefix::parse("in/").unwrap(), rights);
         scope.max_object_size = max_object_size;
         let mapping = Mapping::of_scopes("all", vec![scope]);
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.insert(*name, HeaderValue::from_str(value).unwrap());
-        }
-        let grant = mapping.grant(&Method::PUT, "/tmp/in/a%20b", None, &map).unwrap();
-        Outgoing::rebuild(grant, &map, payload).unwrap()
+        let field = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        let fields = headers.iter().map(field).collect();
+        let grant = mapping.grant(&Method::PUT, "/tmp/in/a%20b", None, &fields).unwrap();
+        Outgoing::rebuild(grant, &fields, payload).unwrap()
     }
 
     fn shown(outgoing: &Outgoing) -> (String, Vec<String>) {

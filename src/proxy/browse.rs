@@ -3,6 +3,7 @@
 use super::{Asked, ClientBody, FromStore, Given, Proxy, Served, Wanted};
 use crate::access::AccessRecord;
 use crate::body::{BoxError, Upload, read_error_body, read_whole};
+use crate::http1::{Fields, Request};
 use crate::listing::page::MAX_PAGE_BYTES;
 use crate::listing::rows::Rows;
 use crate::listing::{Page, Pages, Plan, Position, Step, html, pages};
@@ -15,8 +16,7 @@ use crate::response::{ERROR_CODE, Made};
 use crate::rewrite::Rewriter;
 use crate::s3_error;
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::Empty;
 use std::pin::pin;
@@ -77,14 +77,14 @@ impl Proxy {
             }
             Step::List(form) => {
                 let upload = Upload::new(NoBody::new());
-                let Asked { mapping, state, head, path, .. } = *asked;
-                let asked = Asked { upload: &upload, mapping, state, head, path };
+                let Asked { mapping, state, request, path, .. } = *asked;
+                let asked = Asked { upload: &upload, mapping, state, request, path };
                 self.list(&asked, plan, *form, record).await
             }
             Step::Redirect { to, needs } => {
                 if let Some(path) = needs {
-                    let headers = HeaderMap::new();
-                    let wanted = Wanted { method: &Method::HEAD, path, query: None, headers: &headers };
+                    let fields = Fields::default();
+                    let wanted = Wanted { method: &Method::HEAD, path, query: None, fields: &fields };
                     if !self.ask(asked, &wanted, record).await?.0.status().is_success() {
                         return Err(nothing());
                     }
@@ -119,7 +119,7 @@ impl Proxy {
                 return Ok(Given::Made(made(form, StatusCode::OK, Made::Whole(text.into()))));
             }
         };
-        let body = if asked.head.method == Method::HEAD {
+        let body = if asked.request.method == Method::HEAD {
             Made::Nothing
         } else {
             let shown = plan.place.shown();
@@ -138,14 +138,15 @@ impl Proxy {
         let (proxy, plan) = (self.clone(), Rc::new(plan.clone()));
         let (mapping, state) = (Rc::new(asked.mapping.clone()), asked.state.clone());
         let (upload, account) = (Rc::clone(asked.upload), record.aside());
-        let head = Rc::new(asked.head.clone());
+        let request = Rc::new(asked.request.clone());
         move |position| {
             let (proxy, plan, upload) = (proxy.clone(), Rc::clone(&plan), Rc::clone(&upload));
-            let head = Rc::clone(&head);
+            let request = Rc::clone(&request);
             let (mapping, state, mut record) = (Rc::clone(&mapping), state.clone(), account.aside());
             let coming = async move {
-                let path = head.uri.path();
-                let asked = Asked { mapping: &mapping, state: &state, upload: &upload, head: &head, path };
+                let path = request.uri.path();
+                let asked =
+                    Asked { mapping: &mapping, state: &state, upload: &upload, request: &request, path };
                 match proxy.page(&asked, &plan, &position, &mut record).await {
                     Ok(Paged::Page(page)) => Ok(page),
                     Ok(Paged::Other(answer)) => {
@@ -174,8 +175,8 @@ impl Proxy {
         record: &mut AccessRecord,
     ) -> Result<Paged, Refusal> {
         let (path, query) = plan.place.request(position);
-        let headers = HeaderMap::new();
-        let wanted = Wanted { method: &Method::GET, path: &path, query: Some(&query), headers: &headers };
+        let fields = Fields::default();
+        let wanted = Wanted { method: &Method::GET, path: &path, query: Some(&query), fields: &fields };
         let (answer, rewriter) = match self.ask(asked, &wanted, record).await? {
             (FromStore::Streaming(answer), rewriter) if answer.status.is_success() => (answer, rewriter),
             other => return Ok(Paged::Other(other)),
@@ -191,13 +192,13 @@ impl Proxy {
     }
 
     /// Writes an error of the store's in the form that a request asks for.
-    pub(super) async fn worded(&self, given: Given, head: &Parts, record: &mut AccessRecord) -> Outcome {
-        let form = Representation::of_error(&head.headers, head.uri.query());
+    pub(super) async fn worded(&self, given: Given, request: &Request, record: &mut AccessRecord) -> Outcome {
+        let form = Representation::of_error(&request.fields, request.uri.query());
         let from = match given {
             Given::Store(served) => served,
             given @ Given::Made(_) => return Ok(given),
         };
-        if form == Representation::S3 || head.method == Method::HEAD {
+        if form == Representation::S3 || request.method == Method::HEAD {
             return Ok(Given::Store(from));
         }
         let (from, rewriter) = from;
@@ -222,7 +223,7 @@ impl Proxy {
             help: None,
             rule: None,
             mapping: mapping.as_deref(),
-            path: head.uri.path(),
+            path: request.uri.path(),
             request_id: request_id.as_str(),
         };
         let body = document.body(form);

@@ -1,7 +1,8 @@
 //! `Accept` (RFC 9110, section 12.5.1), as far as it tells people from programs.
 
 use super::Representation;
-use http::header::{self, HeaderMap};
+use crate::http1::{Fields, visible};
+use http::header::ACCEPT;
 
 /// How much a request wants each form, in thousandths; 0 is not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,13 +16,10 @@ pub(super) struct Accept {
 
 impl Accept {
     /// Reads every `Accept` header. A range with a weight that is none is passed over.
-    pub(super) fn parse(headers: &HeaderMap) -> Self {
+    pub(super) fn parse(fields: &Fields) -> Self {
         let mut accept = Self::default();
-        for value in headers.get_all(header::ACCEPT) {
-            let Ok(value) = value.to_str() else { continue };
-            for range in split(value, ',') {
-                accept.add(range);
-            }
+        for range in fields.all(ACCEPT.as_str()).filter_map(visible).flat_map(|value| split(value, ',')) {
+            accept.add(range);
         }
         accept
     }
@@ -94,11 +92,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn best(values: &[&str]) -> Option<Representation> {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(header::ACCEPT, HeaderValue::from_str(value).unwrap());
-        }
-        Accept::parse(&headers).best()
+        let field = |value: &&str| (ACCEPT, HeaderValue::from_str(value).unwrap());
+        Accept::parse(&values.iter().map(field).collect()).best()
     }
 
     #[test]

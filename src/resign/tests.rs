@@ -1,6 +1,7 @@
 //! The signer against aws-sigv4's own `sign()`, byte by byte, over what clients may send.
 
 use super::*;
+use crate::http1::Fields;
 use crate::mapping::Mapping;
 use crate::scope::{BucketName, Prefix, Right, Scope};
 use crate::session::tests::minted;
@@ -10,8 +11,8 @@ use aws_sigv4::http_request::{
     SignatureLocation, SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4::SigningParams;
+use http::Request;
 use http::header::{self, HeaderName};
-use http::{HeaderMap, Request};
 use proptest::prelude::*;
 use std::time::{Duration, SystemTime};
 
@@ -26,12 +27,12 @@ fn mapping() -> Mapping {
     Mapping::of_scopes("all", vec![scope])
 }
 
-fn outgoing(method: &Method, target: &str, headers: &HeaderMap) -> Option<Outgoing> {
+fn outgoing(method: &Method, target: &str, fields: &Fields) -> Option<Outgoing> {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let mapping = mapping();
-    let grant = mapping.grant(method, path, query, headers).ok()?;
-    let payload = Payload::classify(grant.spec(), headers).ok()?;
-    Outgoing::rebuild(grant, headers, payload).ok()
+    let grant = mapping.grant(method, path, query, fields).ok()?;
+    let payload = Payload::classify(grant.spec(), fields).ok()?;
+    Outgoing::rebuild(grant, fields, payload).ok()
 }
 
 /// The `Authorization` that aws-sigv4 gives to the very request that we would send.
@@ -95,15 +96,15 @@ fn parsed<B>(signed: &SignedRequest<B>) -> Request<()> {
 }
 
 /// Whether the request is one that is sent at all; if so, its signature is the oracle's.
-fn assert_same(method: &Method, target: &str, headers: &HeaderMap, seconds: u64) -> bool {
-    let Some(outgoing) = outgoing(method, target, headers) else { return false };
+fn assert_same(method: &Method, target: &str, fields: &Fields, seconds: u64) -> bool {
+    let Some(outgoing) = outgoing(method, target, fields) else { return false };
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let session = Session::new(1, minted(time + Duration::from_mins(15)), "us-east-1".into(), time).unwrap();
     let authority = Authority::new("minio.example:9000").unwrap();
     let date = AmzDate::new(time);
     let sent = parsed(&resign(&outgoing, (), &session, &authority, &date).unwrap());
     let ours = sent.headers()["authorization"].to_str().unwrap();
-    assert_eq!(ours, oracle(&sent, &outgoing, &session, time), "{method} {target} {headers:?}");
+    assert_eq!(ours, oracle(&sent, &outgoing, &session, time), "{method} {target} {fields:?}");
     true
 }
 
@@ -147,14 +148,14 @@ fn awkward_keys() {
     ];
     for key in keys {
         for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE] {
-            assert!(assert_same(&method, &format!("/tmp/{key}"), &HeaderMap::new(), 1_440_938_160), "{key}");
+            assert!(assert_same(&method, &format!("/tmp/{key}"), &Fields::default(), 1_440_938_160), "{key}");
         }
     }
 }
 
 #[test]
 fn a_known_answer() {
-    let outgoing = outgoing(&Method::GET, "/tmp/media/hello.txt", &HeaderMap::new()).unwrap();
+    let outgoing = outgoing(&Method::GET, "/tmp/media/hello.txt", &Fields::default()).unwrap();
     let time = SystemTime::UNIX_EPOCH + Duration::from_mins(24_015_636);
     let session = Session::new(1, minted(time), "us-east-1".into(), time).unwrap();
     let signed =
@@ -193,22 +194,22 @@ proptest! {
     ) {
         let method = [Method::GET, Method::HEAD, Method::PUT, Method::DELETE][verb].clone();
         let written = if raw { key } else { percent_encoding::utf8_percent_encode(&key, percent_encoding::NON_ALPHANUMERIC).to_string() };
-        let mut headers = HeaderMap::new();
+        let mut fields = Fields::default();
         for (name, value) in meta {
-            headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            fields.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         if let Some(value) = content_type {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(&value).unwrap());
+            fields.insert(header::CONTENT_TYPE, HeaderValue::from_str(&value).unwrap());
         }
         if let Some(length) = trailed {
-            headers.insert("x-amz-decoded-content-length", length.into());
-            headers.insert("x-amz-trailer", HeaderValue::from_static("x-amz-checksum-crc64nvme"));
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip,aws-chunked"));
+            fields.insert(HeaderName::from_static("x-amz-decoded-content-length"), length.into());
+            fields.insert(HeaderName::from_static("x-amz-trailer"), HeaderValue::from_static("x-amz-checksum-crc64nvme"));
+            fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip,aws-chunked"));
         } else if let Some(value) = sha {
-            headers.insert("x-amz-content-sha256", HeaderValue::from_str(&value).unwrap());
+            fields.insert(HeaderName::from_static("x-amz-content-sha256"), HeaderValue::from_str(&value).unwrap());
         }
         let target = if raw && written.contains('?') { format!("/tmp/{written}") } else { format!("/tmp/{written}{query}") };
-        prop_assume!(assert_same(&method, &target, &headers, seconds));
+        prop_assume!(assert_same(&method, &target, &fields, seconds));
     }
 
     #[test]
@@ -220,7 +221,7 @@ proptest! {
             "/tmp?list-type=2&prefix={}&delimiter={}&continuation-token={}&max-keys=7",
             encode(&prefix), encode(&delimiter), encode(&token)
         );
-        prop_assume!(assert_same(&Method::GET, &target, &HeaderMap::new(), seconds));
+        prop_assume!(assert_same(&Method::GET, &target, &Fields::default(), seconds));
     }
 }
 

@@ -3,11 +3,10 @@
 use crate::client::Client;
 use crate::generation::Current;
 use crate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
-use crate::http1::{HeadLimits, Malformed, Transport};
+use crate::http1::{HeadLimits, Malformed, Request, Transport};
 use crate::limits::Limits;
 use crate::proxy::{Answer, AnswerBody};
 use crate::socket::Socket;
-use http::request::Parts;
 use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -69,8 +68,8 @@ struct Handler {
 impl<S: Transport> Service<S> for Handler {
     type Body = AnswerBody;
 
-    fn call(&self, head: &Parts, body: RequestBody<S>) -> impl Future<Output = Answer> {
-        self.proxy.proxy().handle(self.client, head, body)
+    fn call(&self, request: &Request, body: RequestBody<S>) -> impl Future<Output = Answer> {
+        self.proxy.proxy().handle(self.client, request, body)
     }
 
     fn refuse(&self, malformed: &Malformed) -> Answer {

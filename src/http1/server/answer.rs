@@ -81,15 +81,19 @@ pub(super) fn write_head(
         // Where there is no content there is no length (RFC 9110, section 8.6).
         fields.remove(LENGTH);
     }
-    fields.write(out);
+    let (mut has_length, mut has_date) = (false, false);
+    fields.write(out, |name| {
+        has_length |= name.eq_ignore_ascii_case(LENGTH.as_bytes());
+        has_date |= name.eq_ignore_ascii_case(b"date");
+    });
     match coding {
-        Coding::Length(length) if fields.get(LENGTH).is_none() => {
+        Coding::Length(length) if !has_length => {
             out.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
         }
         Coding::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         Coding::Length(_) | Coding::Nothing | Coding::UntilClose => {}
     }
-    if fields.get("date").is_none() {
+    if !has_date {
         out.extend_from_slice(b"date: ");
         out.extend_from_slice(httpdate::fmt_http_date(SystemTime::now()).as_bytes());
         out.extend_from_slice(b"\r\n");

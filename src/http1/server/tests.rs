@@ -61,10 +61,10 @@ fn answer(status: StatusCode, body: TestBody) -> Answer<TestBody> {
 impl<S: Transport> Service<S> for Mirror {
     type Body = TestBody;
 
-    async fn call(&self, parts: &Parts, content: RequestBody<S>) -> Answer<TestBody> {
+    async fn call(&self, request: &Request, content: RequestBody<S>) -> Answer<TestBody> {
         self.running.set(self.running.get() + 1);
         let _running = Running(Rc::clone(&self.running));
-        if parts.uri.path() == "/never" {
+        if request.uri.path() == "/never" {
             std::future::pending::<()>().await;
         }
         let text = if self.early {
@@ -73,12 +73,12 @@ impl<S: Transport> Service<S> for Mirror {
             match content.collect().await {
                 Ok(content) => String::from_utf8_lossy(&content.to_bytes()).into_owned(),
                 Err(error) => {
-                    self.seen.borrow_mut().push(format!("{} {} broken", parts.method, parts.uri));
+                    self.seen.borrow_mut().push(format!("{} {} broken", request.method, request.uri));
                     return answer(StatusCode::BAD_REQUEST, body(error.to_string()));
                 }
             }
         };
-        let seen = format!("{} {} [{text}]", parts.method, parts.uri);
+        let seen = format!("{} {} [{text}]", request.method, request.uri);
         self.seen.borrow_mut().push(seen.clone());
         if self.breaks {
             let frames = [Ok(Frame::data(Bytes::from(seen))), Err(BoxError::from("broke"))];

@@ -6,14 +6,13 @@ use super::request_head::check_head;
 use super::script::{End, Pace, Script, block_on};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, DATE, HOST};
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, Uri};
+use http::{HeaderValue, Method, Response, Uri};
 use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use scopegate::body::BoxError;
 use scopegate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
-use scopegate::http1::{self, Malformed, RequestHead};
+use scopegate::http1::{self, Fields, Malformed, Request, RequestHead};
 use std::cell::RefCell;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -55,7 +54,7 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
 struct Seen {
     method: Method,
     uri: Uri,
-    headers: HeaderMap,
+    fields: Fields,
     body: Option<Vec<u8>>,
 }
 
@@ -78,7 +77,7 @@ fn answer(status: u16, text: &'static str) -> Answer {
 impl Service<Script> for Recorder {
     type Body = UnsyncBoxBody<Bytes, BoxError>;
 
-    async fn call(&self, head: &Parts, body: RequestBody<Script>) -> Answer {
+    async fn call(&self, request: &Request, body: RequestBody<Script>) -> Answer {
         let said = body.size_hint().exact();
         let read =
             if self.early { None } else { body.collect().await.ok().map(|body| body.to_bytes().to_vec()) };
@@ -87,9 +86,9 @@ impl Service<Script> for Recorder {
         }
         let status = if read.is_some() || self.early { 200 } else { 400 };
         self.seen.borrow_mut().push(Seen {
-            method: head.method.clone(),
-            uri: head.uri.clone(),
-            headers: head.headers.clone(),
+            method: request.method.clone(),
+            uri: request.uri.clone(),
+            fields: request.fields.clone(),
             body: read,
         });
         answer(status, "seen")
@@ -129,7 +128,7 @@ pub(crate) fn check(input: &[u8]) -> String {
     }
     let statuses: Vec<&str> = answers.split("HTTP/1.1 ").filter_map(|answer| answer.get(..3)).collect();
     let last = seen.last().map(|seen| {
-        (seen.body.as_ref().map(|body| body.len().min(2)), seen.headers.contains_key(CONTENT_LENGTH))
+        (seen.body.as_ref().map(|body| body.len().min(2)), seen.fields.has(CONTENT_LENGTH.as_str()))
     });
     let why = answers.rsplit("\r\n\r\n").next().unwrap_or_default();
     format!("{} {statuses:?} {last:?} {orderly} {why}", seen.len().min(3))
@@ -148,9 +147,9 @@ fn check_seen(seen: &[Seen], mut input: &[u8], early: bool) {
         let parsed = RequestHead::parse(&Bytes::copy_from_slice(&head[start..]), super::request_head::LIMITS)
             .expect("what was seen has a head");
         check_head(&parsed, head);
-        assert_eq!((&parsed.parts.method, &parsed.parts.uri), (&request.method, &request.uri));
-        assert_eq!(parsed.parts.headers, request.headers);
-        assert!(request.headers.get_all(HOST).iter().count() <= 1);
+        assert_eq!((&parsed.request.method, &parsed.request.uri), (&request.method, &request.uri));
+        assert_eq!(parsed.request.fields, request.fields);
+        assert!(request.fields.all(HOST.as_str()).count() <= 1);
         last = version == b"HTTP/1.0" && !message.connection_has("keep-alive")
             || message.connection_has("close");
         match (message.body(rest), &request.body) {

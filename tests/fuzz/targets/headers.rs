@@ -3,8 +3,9 @@
 
 use super::decode::is_canonical;
 use super::mappings::trusted;
-use super::request::headers;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use super::request::fields;
+use http::{HeaderName, HeaderValue};
+use scopegate::http1::Fields;
 use scopegate::mapping::Mapping;
 use scopegate::operation::{Spec, TABLE};
 use scopegate::outgoing::Outgoing;
@@ -104,26 +105,26 @@ fn listed(operation: &str) -> Vec<&'static str> {
 const OWN: [&str; 2] = ["x-amz-decoded-content-length", "x-amz-trailer"];
 
 pub(crate) fn check(input: &[u8]) -> String {
-    let headers = headers(input);
+    let fields = fields(input);
     let mapping = trusted();
-    let outcomes: Vec<String> = TABLE.iter().map(|spec| outcome(spec, headers.clone(), &mapping)).collect();
+    let outcomes: Vec<String> = TABLE.iter().map(|spec| outcome(spec, fields.clone(), &mapping)).collect();
     outcomes.join(" ")
 }
 
-fn outcome(spec: &Spec, mut headers: HeaderMap, mapping: &Mapping) -> String {
-    if spec.copies {
-        headers.entry("x-amz-copy-source").or_insert(HeaderValue::from_static("/tmp/b"));
-    } else {
-        headers.remove("x-amz-copy-source");
+fn outcome(spec: &Spec, mut fields: Fields, mapping: &Mapping) -> String {
+    if !spec.copies {
+        fields.remove("x-amz-copy-source");
+    } else if !fields.has("x-amz-copy-source") {
+        fields.insert(HeaderName::from_static("x-amz-copy-source"), HeaderValue::from_static("/tmp/b"));
     }
     let (path, query) = target(spec);
-    let sent = mapping.grant(&spec.method.method(), path, Some(&query), &headers).and_then(|grant| {
+    let sent = mapping.grant(&spec.method.method(), path, Some(&query), &fields).and_then(|grant| {
         assert_eq!(grant.operation(), spec.operation);
-        let payload = Payload::classify(spec, &headers)?;
-        Outgoing::rebuild(grant, &headers, payload)
+        let payload = Payload::classify(spec, &fields)?;
+        Outgoing::rebuild(grant, &fields, payload)
     });
     match sent {
-        Ok(sent) => check_sent(spec, &sent, &headers).to_string(),
+        Ok(sent) => check_sent(spec, &sent, &fields).to_string(),
         Err(refusal) => format!("{:?}", refusal.rule),
     }
 }
@@ -140,7 +141,7 @@ fn target(spec: &Spec) -> (&'static str, String) {
     (path, spec.selects.iter().map(named).collect::<Vec<_>>().join("&"))
 }
 
-fn check_sent(spec: &Spec, sent: &Outgoing, headers: &HeaderMap) -> usize {
+fn check_sent(spec: &Spec, sent: &Outgoing, fields: &Fields) -> usize {
     let name = spec.operation.name();
     let listed = listed(name);
     for (header, value) in sent.headers() {
@@ -148,7 +149,7 @@ fn check_sent(spec: &Spec, sent: &Outgoing, headers: &HeaderMap) -> usize {
         if header == "x-amz-copy-source" {
             assert!(is_canonical(value.to_str().unwrap(), b"/?="), "{value:?}");
         } else if !OWN.contains(&header.as_str()) {
-            check_value(header, value, headers);
+            check_value(header, value, fields);
         }
     }
     let names: Vec<&str> = sent.headers().iter().map(|(name, _)| name.as_str()).collect();
@@ -168,18 +169,21 @@ fn check_name(header: &HeaderName, listed: &[&str], operation: &str) {
 }
 
 /// A value is the client's, and its only one; of a list of codings `aws-chunked` may be gone.
-fn check_value(header: &HeaderName, value: &HeaderValue, headers: &HeaderMap) {
-    let written: Vec<&HeaderValue> = headers.get_all(header).iter().collect();
-    if *header == http::header::CONTENT_ENCODING && written != [value] {
-        let codings = |value: &HeaderValue| {
-            let text = String::from_utf8(value.as_bytes().to_ascii_lowercase()).unwrap();
+fn check_value(header: &HeaderName, value: &HeaderValue, fields: &Fields) {
+    let written: Vec<&[u8]> = fields.all(header.as_str()).collect();
+    if *header == http::header::CONTENT_ENCODING && written != [value.as_bytes()] {
+        let codings = |value: &[u8]| {
+            let text = String::from_utf8(value.to_ascii_lowercase()).unwrap();
             text.split(',')
                 .map(|coding| coding.trim().to_owned())
                 .filter(|coding| !coding.is_empty() && coding != "aws-chunked")
                 .collect::<Vec<_>>()
         };
-        assert_eq!(written.iter().flat_map(|value| codings(value)).collect::<Vec<_>>(), codings(value));
+        assert_eq!(
+            written.iter().flat_map(|value| codings(value)).collect::<Vec<_>>(),
+            codings(value.as_bytes())
+        );
         return;
     }
-    assert_eq!(written, [value], "{header}");
+    assert_eq!(written, [value.as_bytes()], "{header}");
 }

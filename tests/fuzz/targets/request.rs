@@ -1,12 +1,13 @@
 //! A request written in lines, which is how inputs of several targets look: `METHOD target`, then `name: value`.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
+use scopegate::http1::Fields;
 
 pub(super) struct Lines<'a> {
     pub(super) method: Method,
     pub(super) path: &'a str,
     pub(super) query: Option<&'a str>,
-    pub(super) headers: HeaderMap,
+    pub(super) fields: Fields,
 }
 
 impl<'a> Lines<'a> {
@@ -17,19 +18,19 @@ impl<'a> Lines<'a> {
         let method = Method::from_bytes(method.as_bytes()).ok()?;
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        Some(Self { method, path, query, headers: headers(input.get(end + 1..).unwrap_or_default()) })
+        Some(Self { method, path, query, fields: fields(input.get(end + 1..).unwrap_or_default()) })
     }
 }
 
 /// The fields among these lines.
-pub(super) fn headers(lines: &[u8]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+pub(super) fn fields(lines: &[u8]) -> Fields {
+    let mut fields = Vec::new();
     for line in lines.split(|byte| *byte == b'\n').take(200) {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
         let (name, value) = (HeaderName::from_bytes(&line[..colon]), line[colon + 1..].trim_ascii());
         if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
-            headers.append(name, value);
+            fields.push((name, value));
         }
     }
-    headers
+    fields.into_iter().collect()
 }

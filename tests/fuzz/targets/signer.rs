@@ -79,13 +79,13 @@ impl InChunks for NoBody {
 const EPOCH: u64 = 1_440_938_160;
 
 pub(crate) fn check(input: &[u8]) -> String {
-    let Some(Lines { method, path, query, headers }) = Lines::read(input) else {
+    let Some(Lines { method, path, query, fields }) = Lines::read(input) else {
         return "not lines".to_owned();
     };
     let mapping = trusted();
-    let outgoing = mapping.grant(&method, path, query, &headers).and_then(|grant| {
-        let payload = Payload::classify(grant.spec(), &headers)?;
-        Outgoing::rebuild(grant, &headers, payload)
+    let outgoing = mapping.grant(&method, path, query, &fields).and_then(|grant| {
+        let payload = Payload::classify(grant.spec(), &fields)?;
+        Outgoing::rebuild(grant, &fields, payload)
     });
     let outgoing = match outgoing {
         Ok(outgoing) => outgoing,

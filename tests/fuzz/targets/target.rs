@@ -69,11 +69,11 @@ pub(crate) const WORDS: &[&[u8]] = &[
 ];
 
 pub(crate) fn check(input: &[u8]) -> String {
-    let Some(Lines { method, path, query, headers }) = Lines::read(input) else {
+    let Some(Lines { method, path, query, fields }) = Lines::read(input) else {
         return "not lines".to_owned();
     };
     let mapping = scoped();
-    let grant = match mapping.grant(&method, path, query, &headers) {
+    let grant = match mapping.grant(&method, path, query, &fields) {
         Ok(grant) => grant,
         Err(refusal) => return format!("{method} {:?}", refusal.rule),
     };
