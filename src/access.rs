@@ -3,10 +3,12 @@
 use crate::admission::Permit;
 use crate::client::Client;
 use crate::clock;
+use crate::http1::visible;
 use crate::metrics::{Metrics, Outcome, Row};
 use crate::operation::Operation;
 use crate::refusal::{Refusal, Rule};
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +24,13 @@ pub struct AccessRecord {
     client: Client,
     method: Method,
     /// Where it is to be logged.
-    uri: Option<Uri>,
+    target: Option<PathAndQuery>,
     mapping: Option<Row>,
     permit: Option<Permit>,
     operation: Option<Operation>,
     status: Option<StatusCode>,
     rule: Option<Rule>,
-    upstream_id: Option<HeaderValue>,
+    upstream_id: Option<Box<[u8]>>,
     error: Option<Box<str>>,
     received: u64,
     sent: u64,
@@ -69,7 +71,7 @@ impl AccessRecord {
         log: bool,
         client: Client,
         method: &Method,
-        uri: Option<&Uri>,
+        target: Option<&PathAndQuery>,
     ) -> Box<Self> {
         metrics.in_flight_add();
         Box::new(Self {
@@ -79,7 +81,7 @@ impl AccessRecord {
             id: fastrand::u64(..),
             client,
             method: method.clone(),
-            uri: uri.filter(|_| log).cloned(),
+            target: target.filter(|_| log).cloned(),
             mapping: None,
             permit: None,
             operation: None,
@@ -104,7 +106,7 @@ impl AccessRecord {
             id: self.id,
             client: self.client,
             method: self.method.clone(),
-            uri: self.uri.clone(),
+            target: self.target.clone(),
             mapping: self.mapping,
             permit: None,
             operation: self.operation,
@@ -155,9 +157,9 @@ impl AccessRecord {
     }
 
     /// The store answered.
-    pub fn answered(&mut self, status: StatusCode, upstream_id: Option<HeaderValue>) {
+    pub fn answered(&mut self, status: StatusCode, upstream_id: Option<&[u8]>) {
         self.status = Some(status);
-        self.upstream_id = upstream_id;
+        self.upstream_id = upstream_id.filter(|_| self.log).map(Into::into);
         self.first_byte = Some(self.elapsed());
     }
 
@@ -201,7 +203,7 @@ impl AccessRecord {
 
     fn write_line(&self) {
         let mapping = self.mapping_name();
-        let path = self.uri.as_ref().map_or("", Uri::path);
+        let path = self.target.as_ref().map_or("", PathAndQuery::path);
         let path = path.get(..path.floor_char_boundary(MAX_LOGGED_PATH)).unwrap_or_default();
         tracing::info!(
             target: "access",
@@ -216,7 +218,7 @@ impl AccessRecord {
             rule = self.rule.map(Rule::name),
             received = self.received,
             sent = self.sent,
-            upstream_id = self.upstream_id.as_ref().and_then(|id| id.to_str().ok()),
+            upstream_id = self.upstream_id.as_deref().and_then(visible),
             first_byte_us = self.first_byte.map(micros),
             total_us = micros(self.elapsed()),
             error = self.error,

@@ -94,7 +94,8 @@ fn is_cross_site(request: &Request) -> bool {
 mod tests {
     use super::*;
     use crate::client::ListenerId;
-    use http::{HeaderName, HeaderValue, Uri};
+    use http::uri::PathAndQuery;
+    use http::{HeaderName, HeaderValue};
 
     fn refused(
         from: Option<&str>,
@@ -104,7 +105,7 @@ mod tests {
     ) -> Option<Rule> {
         let client = Client::identify(from.map(|address| address.parse().unwrap()), ListenerId(0));
         let fields = fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()));
-        let request = Request::new(method.clone(), Uri::from_static("/"), fields.collect()).unwrap();
+        let request = Request::new(method.clone(), PathAndQuery::from_static("/"), fields.collect()).unwrap();
         check(allowed, &client, &request).err().map(|refusal| refusal.rule)
     }
 

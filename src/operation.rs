@@ -11,6 +11,7 @@ mod table;
 use crate::scope::{Right, Rights};
 use crate::target::{Query, Resource};
 use http::Method;
+use std::sync::LazyLock;
 
 pub use declined::{DECLINED, Declined};
 pub use page::page;
@@ -195,6 +196,22 @@ pub enum Unknown {
     Query(String),
 }
 
+/// The rows of one kind: few of the table's, which as a whole is some kilobytes.
+fn rows(verb: Verb, shape: Shape, copies: bool) -> impl Iterator<Item = &'static Spec> {
+    static ROWS: LazyLock<[Vec<&'static Spec>; VERBS * SHAPES * 2]> = LazyLock::new(|| {
+        let rows_of = |at| TABLE.iter().filter(|row| kind(row.method, row.shape, row.copies) == at).collect();
+        std::array::from_fn(rows_of)
+    });
+    ROWS.get(kind(verb, shape, copies)).into_iter().flatten().copied()
+}
+
+const VERBS: usize = Verb::Delete as usize + 1;
+const SHAPES: usize = Shape::Object as usize + 1;
+
+const fn kind(verb: Verb, shape: Shape, copies: bool) -> usize {
+    (verb as usize * SHAPES + shape as usize) * 2 + copies as usize
+}
+
 impl Spec {
     /// The row that a request means.
     ///
@@ -213,9 +230,7 @@ impl Spec {
         };
         let verb = Verb::of(method).ok_or(Unknown::Operation)?;
         let declined = || Declined::find(verb, shape, query);
-        let spec = TABLE
-            .iter()
-            .filter(|row| row.method == verb && row.shape == shape && row.copies == copies)
+        let spec = rows(verb, shape, copies)
             .filter(|row| row.selects.iter().all(|select| selected(select, query)))
             .max_by_key(|row| row.selects.len())
             .ok_or_else(|| declined().map_or(Unknown::Operation, Unknown::Declined))?;

@@ -27,7 +27,8 @@ use crate::session_table::Slot;
 use crate::upstream::{Download, Pool};
 use crate::virtual_host;
 use bytes::Bytes;
-use http::{Method, Response, StatusCode, Uri};
+use http::uri::PathAndQuery;
+use http::{Method, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use std::pin::pin;
@@ -54,7 +55,8 @@ pub type AnswerBody = ResponseBody<Download>;
 /// A store's answer, read as far as it had to be; or what stands in its place.
 pub(crate) enum FromStore {
     Streaming(http1::Answer<Download>),
-    Read(http::response::Parts, Bytes),
+    /// Its head in a box, since most answers are not read.
+    Read(Box<http::response::Parts>, Bytes),
 }
 
 /// What a client is given.
@@ -62,7 +64,7 @@ enum Given {
     /// The store's answer.
     Store(Served),
     /// What was made of it for people.
-    Made(Response<Made>),
+    Made(Box<Response<Made>>),
 }
 
 impl Given {
@@ -95,7 +97,7 @@ impl<B> Asked<'_, B> {
     /// What the client asked for itself.
     fn wanted(&self) -> Wanted<'_> {
         let Self { request, path, .. } = self;
-        Wanted { method: &request.method, path, query: request.uri.query(), fields: &request.fields }
+        Wanted { method: &request.method, path, query: request.target.query(), fields: &request.fields }
     }
 
     /// Waits for the request's turn: once, however many requests to the store it takes.
@@ -149,8 +151,13 @@ impl Proxy {
     }
 
     /// Answers a request of `client`.
-    pub async fn handle<B: ClientBody>(self: Rc<Self>, client: Client, request: &Request, body: B) -> Answer {
-        let mut record = self.record(client, &request.method, Some(&request.uri));
+    pub async fn handle<B: ClientBody>(
+        self: Rc<Self>,
+        client: &Client,
+        request: &Request,
+        body: B,
+    ) -> Answer {
+        let mut record = self.record(client, &request.method, Some(&request.target));
         let upload = Upload::new(body);
         let mut served = None;
         contain(pin!(async { served = Some(self.serve(client, request, &upload, &mut record).await) })).await;
@@ -158,41 +165,44 @@ impl Proxy {
         match served.unwrap_or_else(|| Err(failed_inside())) {
             Ok(Given::Store((FromStore::Streaming(answer), rewriter))) => relay(answer, rewriter, record),
             Ok(Given::Store((FromStore::Read(parts, body), rewriter))) => {
-                relay_read(parts, body, rewriter, record)
+                relay_read(*parts, body, rewriter, record)
             }
-            Ok(Given::Made(answer)) => make(answer, record),
+            Ok(Given::Made(answer)) => make(*answer, record),
             Err(refusal) => {
-                let form = Representation::of_error(&request.fields, request.uri.query());
-                refuse(&refusal, form, request.uri.path(), record)
+                let form = Representation::of_error(&request.fields, request.target.query());
+                refuse(&refusal, form, request.target.path(), record)
             }
         }
     }
 
     /// Answers `client` who sent what is no request.
-    pub fn refuse_malformed(&self, client: Client, malformed: &Malformed) -> Answer {
+    pub fn refuse_malformed(&self, client: &Client, malformed: &Malformed) -> Answer {
         let unread = Method::from_bytes(b"-").unwrap_or_default();
         refuse(&Refusal::from(*malformed), Representation::S3, "", self.record(client, &unread, None))
     }
 
-    fn record(&self, client: Client, method: &Method, uri: Option<&Uri>) -> Box<AccessRecord> {
+    fn record(&self, client: &Client, method: &Method, target: Option<&PathAndQuery>) -> Box<AccessRecord> {
         let metrics = Arc::clone(&self.shared.metrics);
-        AccessRecord::begin(metrics, self.generation.access_log, client, method, uri)
+        AccessRecord::begin(metrics, self.generation.access_log, *client, method, target)
     }
 
     async fn serve<B: ClientBody>(
         &self,
-        client: Client,
+        client: &Client,
         request: &Request,
         upload: &Rc<Upload<B>>,
         record: &mut AccessRecord,
     ) -> Result<Given, Refusal> {
-        let (index, mapping) = mapping::find(&self.generation.mappings, &client)
+        let (index, mapping) = mapping::find(&self.generation.mappings, client)
             .ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))?;
         let state = self.generation.states.get(index).ok_or_else(failed_inside)?;
         record.mapped(state.row);
         let hosts = self.generation.hosts.get(client.listener().0).unwrap_or(&NO_HOSTS);
-        browser::check(hosts, &client, request)?;
-        let path = virtual_host::path_style(self.domain(&client), request.host(), request.uri.path())?;
+        browser::check(hosts, client, request)?;
+        let path = match self.domain(client) {
+            Some(domain) => virtual_host::path_style(domain, request.host(), request.target.path())?,
+            None => request.target.path().into(),
+        };
         let asked = Asked { mapping, state, upload, request, path: &path };
         let answer = match Plan::of(mapping, request, &path)? {
             None => Given::Store(self.ask(&asked, &asked.wanted(), record).await?),
@@ -215,25 +225,14 @@ impl Proxy {
         let upload = asked.upload;
         upload.set_length(payload.length());
         upload.unwrap_envelope(payload.envelope());
-        let rewriter = grant.rewriter(asked.request);
-        let slot = asked.state.session.slot();
         match grant.operation() {
-            Operation::ListBuckets => {
-                outgoing::check_headers(grant.spec(), wanted.fields)?;
-                asked.admit(record).await?;
-                let document = list_buckets::document(asked.mapping, grant.query())?;
-                Ok((own(document), None))
-            }
+            Operation::ListBuckets => Box::pin(self.list_buckets(asked, wanted, grant, record)).await,
             Operation::DeleteObjects => {
-                outgoing::check_headers(grant.spec(), wanted.fields)?;
-                asked.admit(record).await?;
-                let patience = self.generation.limits.response_timeout;
-                let reading = multi_delete::read(upload, &payload, wanted.fields, patience);
-                let document = Box::pin(reading).await?;
-                let judged = multi_delete::judge(&Deletion::parse(&document)?, asked.mapping, &grant);
-                Box::pin(self.delete(judged, grant, rewriter, slot, record)).await
+                Box::pin(self.delete_objects(asked, wanted, grant, payload, record)).await
             }
             _ => {
+                let rewriter = grant.rewriter(asked.request);
+                let slot = asked.state.session.slot();
                 let outgoing = Outgoing::rebuild(grant, wanted.fields, payload)?;
                 asked.admit(record).await?;
                 let answer = match outgoing.payload() {
@@ -245,6 +244,38 @@ impl Proxy {
                 Ok((answer, rewriter))
             }
         }
+    }
+
+    /// Answers with the buckets of the mapping's scopes.
+    async fn list_buckets<B>(
+        &self,
+        asked: &Asked<'_, B>,
+        wanted: &Wanted<'_>,
+        grant: Grant<'_>,
+        record: &mut AccessRecord,
+    ) -> Result<Served, Refusal> {
+        outgoing::check_headers(grant.spec(), wanted.fields)?;
+        asked.admit(record).await?;
+        let document = list_buckets::document(asked.mapping, grant.query())?;
+        Ok((own(document), None))
+    }
+
+    /// Reads what is to be deleted, and judges each key.
+    async fn delete_objects<B: ClientBody>(
+        &self,
+        asked: &Asked<'_, B>,
+        wanted: &Wanted<'_>,
+        grant: Grant<'_>,
+        payload: Payload,
+        record: &mut AccessRecord,
+    ) -> Result<Served, Refusal> {
+        outgoing::check_headers(grant.spec(), wanted.fields)?;
+        asked.admit(record).await?;
+        let patience = self.generation.limits.response_timeout;
+        let document = multi_delete::read(asked.upload, &payload, wanted.fields, patience).await?;
+        let judged = multi_delete::judge(&Deletion::parse(&document)?, asked.mapping, &grant);
+        let (rewriter, slot) = (grant.rewriter(asked.request), asked.state.session.slot());
+        self.delete(judged, grant, rewriter, slot, record).await
     }
 
     /// The domain below which a client's buckets are hosts.
@@ -283,7 +314,7 @@ impl Proxy {
 /// A document of our own, where the store has no say.
 fn own(document: String) -> FromStore {
     let (parts, body) = response::own_document(document);
-    FromStore::Read(parts, body)
+    FromStore::Read(Box::new(parts), body)
 }
 
 fn failed_inside() -> Refusal {

@@ -2,7 +2,7 @@
 
 use crate::access::AccessRecord;
 use crate::body::BoxError;
-use crate::http1::{Answer, Fields};
+use crate::http1::{Answer, Fields, is_named};
 use crate::listing::Pages;
 use crate::refusal::{RULE_HEADER, Refusal};
 use crate::representation::Representation;
@@ -46,31 +46,28 @@ pub const ERROR_CODE: &str = "x-minio-error-code";
 /// Whether a header of the store's is read at all, in whatever case its name is written: what S3 clients know. What is
 /// left out says who the store is, grants other origins access, or belongs to the connection.
 pub fn is_wanted(name: &[u8]) -> bool {
-    // No two of them have the same length and end; written as MinIO does, which needs no look at the case.
-    let known: &[u8] = match (name.len(), name.last().map_or(0, u8::to_ascii_lowercase)) {
-        (3, b'e') => b"Age",
-        (4, b'e') => b"Date",
-        (4, b'g') => b"ETag",
-        (7, b's') => b"Expires",
-        (11, b'r') => b"Retry-After",
-        (12, b'e') => b"Content-Type",
-        (13, b'd') => b"Last-Modified",
-        (13, b'e') => b"Content-Range",
-        (13, b'l') => b"Cache-Control",
-        (13, b's') => b"Accept-Ranges",
-        (14, b'h') => b"Content-Length",
-        (16, b'e') => b"Content-Language",
-        (16, b'g') => b"Content-Encoding",
-        (18, b'e') => b"X-Minio-Error-Code",
-        (19, b'n') => b"Content-Disposition",
-        (20, b'n') if is(name, b"X-Amz-Security-Token") => return false,
-        _ => b"",
-    };
-    is(name, known) || name.get(..6).is_some_and(|start| is(start, b"X-Amz-"))
-}
-
-fn is(name: &[u8], known: &[u8]) -> bool {
-    name == known || name.eq_ignore_ascii_case(known)
+    // Told by length and first letters, so that one is compared; written as MinIO does, which needs no look at the
+    // case.
+    let [first, second, ..] = *name else { return false };
+    match (name.len(), first | 0x20, second | 0x20) {
+        (3, b'a', b'g') => is_named(name, b"Age"),
+        (4, b'd', b'a') => is_named(name, b"Date"),
+        (4, b'e', b't') => is_named(name, b"ETag"),
+        (7, b'e', b'x') => is_named(name, b"Expires"),
+        (11, b'r', b'e') => is_named(name, b"Retry-After"),
+        (13, b'l', b'a') => is_named(name, b"Last-Modified"),
+        (13, b'a', b'c') => is_named(name, b"Accept-Ranges"),
+        (13, b'c', b'a') => is_named(name, b"Cache-Control"),
+        (12, b'c', b'o') => is_named(name, b"Content-Type"),
+        (13, b'c', b'o') => is_named(name, b"Content-Range"),
+        (14, b'c', b'o') => is_named(name, b"Content-Length"),
+        (16, b'c', b'o') => is_named(name, b"Content-Encoding") || is_named(name, b"Content-Language"),
+        (19, b'c', b'o') => is_named(name, b"Content-Disposition"),
+        (20, b'x', _) if is_named(name, b"X-Amz-Security-Token") => false,
+        (18, b'x', _) if is_named(name, b"X-Minio-Error-Code") => true,
+        (_, b'x', _) => name.first_chunk::<6>().is_some_and(|start| is_named(start, b"X-Amz-")),
+        _ => false,
+    }
 }
 
 /// Passes a store's answer on, with the client's names in the place of the store's.
@@ -121,13 +118,13 @@ fn stripped<D: Body>(
     mut record: Box<AccessRecord>,
 ) -> Answer<ResponseBody<D>> {
     fields.remove(ERROR_CODE);
-    let id = fields.value(X_AMZ_REQUEST_ID.as_str());
+    let id = fields.get(X_AMZ_REQUEST_ID.as_str());
+    record.answered(status, id);
     if id.is_none()
         && let Ok(id) = HeaderValue::from_str(record.request_id().as_str())
     {
         fields.insert(X_AMZ_REQUEST_ID, id);
     }
-    record.answered(status, id);
     Answer { status, fields, body: ResponseBody { source, record } }
 }
 
@@ -135,7 +132,7 @@ fn stripped<D: Body>(
 pub fn make<D: Body>(answer: Response<Made>, mut record: Box<AccessRecord>) -> Answer<ResponseBody<D>> {
     let (mut parts, body) = answer.into_parts();
     let upstream_id = parts.headers.remove(&X_AMZ_REQUEST_ID);
-    record.answered(parts.status, upstream_id);
+    record.answered(parts.status, upstream_id.as_ref().map(HeaderValue::as_bytes));
     if let Ok(id) = HeaderValue::from_str(record.request_id().as_str()) {
         parts.headers.insert(X_AMZ_REQUEST_ID, id);
     }

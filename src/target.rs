@@ -228,11 +228,16 @@ fn is_client_signature(name: &str) -> bool {
 /// Decodes percent escapes once; in a query `+` is a space.
 fn decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>, BadTarget> {
     let bytes = text.as_bytes();
-    if bytes.iter().any(u8::is_ascii_control) {
+    let (mut control, mut escaped, mut plus) = (false, false, false);
+    for byte in bytes {
+        control |= byte.is_ascii_control();
+        escaped |= *byte == b'%';
+        plus |= *byte == b'+';
+    }
+    if control {
         return Err(BadTarget("the target holds a raw control character"));
     }
-    let escaped = bytes.contains(&b'%');
-    let plus = plus_is_space && bytes.contains(&b'+');
+    plus &= plus_is_space;
     if !escaped && !plus {
         return Ok(Cow::Borrowed(text));
     }

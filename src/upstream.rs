@@ -5,7 +5,7 @@ use crate::body::BoxError;
 use crate::clock;
 use crate::connect::{Connector, Stream};
 use crate::endpoint::Endpoint;
-use crate::http1::client::{Connection, Failure, Patience};
+use crate::http1::client::{Connection, Exchange, Failure, Patience};
 use crate::http1::{Answer, ResponseHead};
 use crate::limits::Limits;
 use crate::nodes::NodeBoard;
@@ -48,36 +48,32 @@ struct Node {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Box<Connection<Stream>>,
-    age: Age,
-}
-
-/// When a connection was made, and until when it is used again.
-#[derive(Clone, Copy, Debug)]
-struct Age {
-    born: Instant,
+    held: Box<Held>,
+    /// When it is not used any more.
     until: Instant,
 }
 
-impl Age {
-    fn idle_since(now: Instant, born: Instant) -> Self {
-        Self { born, until: (now + MAX_IDLE).min(born + MAX_AGE) }
-    }
-
-    fn is_usable(self, now: Instant) -> bool {
-        now <= self.until
-    }
-}
-
-/// A connection for one request.
+/// A connection, and who has it.
 #[derive(Debug)]
-pub struct Lease {
-    pool: Rc<Pool>,
-    turn: InFlight,
-    connection: Box<Connection<Stream>>,
+struct Held {
+    connection: Connection<Stream>,
     born: Instant,
+    /// It has served a request before.
     reused: bool,
+    /// What it was chosen for last.
+    choice: Choice,
+    /// Nobody, while it is idle.
+    by: Option<(Rc<Pool>, InFlight)>,
 }
+
+/// Until when a connection is used again that is idle from now on.
+fn usable_until(now: Instant, born: Instant) -> Instant {
+    (now + MAX_IDLE).min(born + MAX_AGE)
+}
+
+/// A connection for one request. It goes from hand to hand, and so do answers with it: all that it has is in its box.
+#[derive(Debug)]
+pub struct Lease(Box<Held>);
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -146,21 +142,23 @@ impl Pool {
         while let Some(turn) = self.balancer.pick(clock::now(), attempts) {
             let Some(node) = self.nodes.get(turn.choice().node.0) else { break };
             let idle = if attempts.want_fresh() { None } else { node.take_idle(clock::now()) };
-            if let Some(Idle { connection, age }) = idle {
-                let pool = Rc::clone(self);
-                return Ok(Lease { pool, turn, connection, born: age.born, reused: true });
+            if let Some(held) = idle {
+                return Ok(self.lend(held, turn));
             }
-            match Box::pin(node.connect(self.patience)).await {
-                Ok(connection) => {
-                    let (pool, born) = (Rc::clone(self), clock::now());
-                    return Ok(Lease { pool, turn, connection, born, reused: false });
-                }
+            match Box::pin(node.connect(self.patience, turn.choice())).await {
+                Ok(held) => return Ok(self.lend(held, turn)),
                 Err(error) => last = Some(error),
             }
             self.report(turn.choice(), Outcome::Failed);
             attempts.unreachable(turn.choice().node);
         }
         Err(SendError::Unreachable(last.unwrap_or_else(|| io::Error::other("no node is configured"))))
+    }
+
+    fn lend(self: &Rc<Self>, mut held: Box<Held>, turn: InFlight) -> Lease {
+        held.choice = turn.choice();
+        held.by = Some((Rc::clone(self), turn));
+        Lease(held)
     }
 
     /// Tells the balancer what became of a request.
@@ -184,56 +182,58 @@ impl Pool {
 
 impl Node {
     /// The connection that was used last, so that those not needed age and go.
-    fn take_idle(&self, now: Instant) -> Option<Idle> {
+    fn take_idle(&self, now: Instant) -> Option<Box<Held>> {
         let mut idle = self.idle.borrow_mut();
-        if idle.first().is_some_and(|oldest| !oldest.age.is_usable(now)) {
-            idle.retain(|idle| idle.age.is_usable(now));
+        if idle.first().is_some_and(|oldest| oldest.until < now) {
+            idle.retain(|idle| now <= idle.until);
         }
         while let Some(mut last) = idle.pop() {
-            if last.age.is_usable(now) && last.connection.is_ready() {
-                return Some(last);
+            if now <= last.until && last.held.connection.is_ready() {
+                return Some(last.held);
             }
         }
         None
     }
 
-    async fn connect(&self, patience: Patience) -> io::Result<Box<Connection<Stream>>> {
+    async fn connect(&self, patience: Patience, choice: Choice) -> io::Result<Box<Held>> {
         let stream = self.connector.connect().await?;
-        Ok(Box::new(Connection::new(stream, patience).keeping(is_wanted)))
+        let connection = Connection::new(stream, patience).keeping(is_wanted);
+        Ok(Box::new(Held { connection, born: clock::now(), reused: false, choice, by: None }))
     }
 }
 
 impl Lease {
     /// The name of the node, which is signed.
     pub fn authority(&self) -> Option<&Authority> {
-        self.pool.nodes.get(self.turn.choice().node.0).map(|node| &node.authority)
+        let (pool, _) = self.0.by.as_ref()?;
+        pool.nodes.get(self.choice().node.0).map(|node| &node.authority)
     }
 
     /// Which node it leads to.
     pub fn choice(&self) -> Choice {
-        self.turn.choice()
+        self.0.choice
     }
 
     /// Sends a request and waits for the head of the answer. A body is held back until the store asks for it: so a
     /// request that the store refuses early costs no transfer, and can be sent again.
-    ///
-    /// # Errors
-    /// When there is no answer.
-    pub async fn send<B>(&mut self, request: SignedRequest<B>) -> Result<ResponseHead, SendError>
+    pub fn send<B>(&mut self, request: SignedRequest<B>) -> Exchange<'_, Stream, B>
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
-        let (method, mut head, mut body) = request.into_parts();
+        let (method, mut head, body) = request.into_parts();
         let hold = !body.is_end_stream();
         head.put_slice(if hold { b"expect: 100-continue\r\n\r\n" } else { b"\r\n" });
-        let patience = self.pool.patience;
-        let answered = self.connection.send(&method, head, &mut body, hold, patience).await;
-        answered.map_err(|failure| match failure {
-            Failure::Silent(_) if self.reused => SendError::Stale,
+        self.0.connection.send(method, head, body, hold)
+    }
+
+    /// What the failure of a request that was sent means.
+    pub fn failed(&self, failure: Failure) -> SendError {
+        match failure {
+            Failure::Silent(_) if self.0.reused => SendError::Stale,
             Failure::Timeout => SendError::Timeout,
             Failure::Body(error) => SendError::Body(error),
             failure => SendError::Broken(failure),
-        })
+        }
     }
 
     /// The answer that began with `head`.
@@ -242,11 +242,14 @@ impl Lease {
     }
 
     fn give_back(self) {
-        let Some(node) = self.pool.nodes.get(self.turn.choice().node.0) else { return };
+        let Self(mut held) = self;
+        let Some((pool, _turn)) = held.by.take() else { return };
+        let Some(node) = pool.nodes.get(held.choice.node.0) else { return };
         let mut idle = node.idle.borrow_mut();
-        if self.connection.may_be_kept() && idle.len() < MAX_IDLE_CONNECTIONS {
-            let age = Age::idle_since(clock::now(), self.born);
-            idle.push(Idle { connection: self.connection, age });
+        if held.connection.may_be_kept() && idle.len() < MAX_IDLE_CONNECTIONS {
+            held.reused = true;
+            let until = usable_until(clock::now(), held.born);
+            idle.push(Idle { held, until });
         }
     }
 }
@@ -259,7 +262,7 @@ pub struct Download {
 
 impl Download {
     fn is_over(&self) -> bool {
-        self.lease.as_ref().is_none_or(|lease| lease.connection.is_over())
+        self.lease.as_ref().is_none_or(|lease| lease.0.connection.is_over())
     }
 }
 
@@ -281,7 +284,7 @@ impl Body for Download {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         let Some(lease) = &mut this.lease else { return Poll::Ready(None) };
-        let next = ready!(lease.connection.poll_body(cx));
+        let next = ready!(lease.0.connection.poll_body(cx));
         // The connection is free for another request while the end of this answer is still being written.
         if this.is_over()
             && let Some(lease) = this.lease.take()
@@ -298,7 +301,7 @@ impl Body for Download {
     fn size_hint(&self) -> SizeHint {
         match &self.lease {
             None => SizeHint::with_exact(0),
-            Some(lease) => lease.connection.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            Some(lease) => lease.0.connection.left().map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }
@@ -310,7 +313,7 @@ mod tests {
     #[test]
     fn connections_are_given_up_when_idle_for_long_and_when_old() {
         let now = Instant::now() + 2 * MAX_AGE;
-        let usable = |age, idle| Age::idle_since(now - idle, now - age).is_usable(now);
+        let usable = |age, idle| now <= usable_until(now - idle, now - age);
         assert!(usable(MAX_IDLE, MAX_IDLE) && usable(MAX_AGE, Duration::ZERO));
         assert!(!usable(MAX_AGE, MAX_IDLE + Duration::from_millis(1)));
         assert!(

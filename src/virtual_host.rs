@@ -11,12 +11,8 @@ use std::borrow::Cow;
 ///
 /// # Errors
 /// When the Host lies below the domain and what stands before it can be no bucket.
-pub fn path_style<'p>(
-    domain: Option<&str>,
-    host: Option<Host<'_>>,
-    path: &'p str,
-) -> Result<Cow<'p, str>, Refusal> {
-    let (Some(domain), Some(host)) = (domain, host) else { return Ok(path.into()) };
+pub fn path_style<'p>(domain: &str, host: Option<Host<'_>>, path: &'p str) -> Result<Cow<'p, str>, Refusal> {
+    let Some(host) = host else { return Ok(path.into()) };
     let host = String::from_utf8_lossy(host.name()).to_ascii_lowercase();
     let host = host.strip_suffix('.').unwrap_or(&host);
     let below = host.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
@@ -34,7 +30,7 @@ mod tests {
     use super::*;
 
     fn path(host: &str, path: &str) -> Result<String, Rule> {
-        path_style(Some("s3.example.test"), Host::parse(host.as_bytes()).ok(), path)
+        path_style("s3.example.test", Host::parse(host.as_bytes()).ok(), path)
             .map(Cow::into_owned)
             .map_err(|refusal| refusal.rule)
     }
@@ -61,8 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_domain_the_host_means_nothing() {
-        let host = Host::parse(b"media.s3.example.test").ok();
-        assert_eq!(path_style(None, host, "/a").unwrap(), "/a");
+    fn without_a_host_the_path_is_all() {
+        assert_eq!(path_style("s3.example.test", None, "/media/a").unwrap(), "/media/a");
     }
 }

@@ -58,8 +58,11 @@ impl Direct {
             let signed = resign(outgoing, Upload::new(Empty::new()).attempt(), session, authority, &date)
                 .map_err(|_| unsignable())?;
             match lease.send(signed).await {
-                Err(SendError::Stale) if attempts.renew() => {}
-                answered => return answered.map(|head| lease.answered(head)),
+                Ok(head) => return Ok(lease.answered(head)),
+                Err(failure) => match lease.failed(failure) {
+                    SendError::Stale if attempts.renew() => {}
+                    error => return Err(error),
+                },
             }
         }
     }

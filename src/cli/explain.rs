@@ -13,7 +13,8 @@ use crate::policy::MAX_POLICY_BYTES;
 use crate::refusal::Refusal;
 use crate::virtual_host;
 use clap::ArgGroup;
-use http::{HeaderName, HeaderValue, Method, Uri};
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Method};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -158,11 +159,15 @@ fn decide(
     fields: &Fields,
 ) -> Result<String, Refusal> {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let uri = target.parse::<Uri>();
-    let request = Request::new(method.clone(), uri.as_ref().cloned().unwrap_or_default(), fields.clone())?;
-    let path = virtual_host::path_style(domain, request.host(), path)?;
+    let parsed = target.parse::<PathAndQuery>();
+    let asked = parsed.as_ref().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    let request = Request::new(method.clone(), asked, fields.clone())?;
+    let path = match domain {
+        Some(domain) => virtual_host::path_style(domain, request.host(), path)?,
+        None => path.into(),
+    };
     // What can be no URL is refused with what is wrong about it.
-    let plan = if uri.is_ok() { Plan::of(mapping, &request, &path)? } else { None };
+    let plan = if parsed.is_ok() { Plan::of(mapping, &request, &path)? } else { None };
     let Some(plan) = plan else { return ask(mapping, method, &path, query, fields) };
     let told = |method: &Method, path: &str, query: Option<&str>, fields: &Fields| {
         ask(mapping, method, path, query, fields).unwrap_or_else(|refusal| {

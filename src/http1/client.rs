@@ -11,10 +11,10 @@ use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use http_body::Body;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -32,6 +32,8 @@ pub struct Connection<S> {
     decoder: Decoder,
     /// Whether it may serve another request once the answer was read.
     persists: bool,
+    /// For the head of an answer, once the whole request was sent.
+    patience: Duration,
     deadline: LazyTimer,
     stall: StallTimer,
     keep: fn(&[u8]) -> bool,
@@ -80,6 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
             bytes: Buffered::new(stream),
             decoder: Decoder::new(Framing::Empty),
             persists: true,
+            patience: patience.response,
             deadline: LazyTimer::new(clock::now() + patience.response),
             stall: StallTimer::new(patience.stall),
             keep: |_| true,
@@ -105,75 +108,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     /// Sends a request, whose `head` is complete and lasts to its empty line, and reads the head of the answer. With
     /// `hold` the body is held back until the store asks for it or has had a second to. An answer that comes while
     /// the body is being sent ends the sending.
-    ///
-    /// # Errors
-    /// When there is no answer.
-    pub async fn send<B>(
-        &mut self,
-        method: &Method,
-        head: BytesMut,
-        body: &mut B,
-        hold: bool,
-        patience: Patience,
-    ) -> Result<ResponseHead, Failure>
+    pub fn send<B>(&mut self, method: Method, head: BytesMut, body: B, hold: bool) -> Exchange<'_, S, B>
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
         // Only an answer that was read whole makes it good for another.
         self.persists = false;
-        self.deadline.set(clock::now() + if hold { CONTINUE_WAIT } else { patience.response });
+        self.deadline.set(clock::now() + if hold { CONTINUE_WAIT } else { self.patience });
         let stage = if hold { Stage::Waiting } else { Stage::Body };
-        let mut sending =
-            Sending { head, data: Bytes::new(), stage, error: None, begun: false, was_left: false };
-        let mut scan = HeadScan::default();
-        let mut interim = 0;
-        let head = poll_fn(|cx| {
-            loop {
-                let begun = sending.begun && (!sending.was_left || self.bytes.has_begun());
-                match self.poll_head(cx, &mut scan, method, begun) {
-                    Poll::Ready(Ok(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                        return Poll::Ready(Err(Failure::Malformed(Malformed::message(
-                            "it switches protocols unasked",
-                        ))));
-                    }
-                    Poll::Ready(Ok(head)) if head.status.is_informational() => {
-                        interim += 1;
-                        if interim > MAX_INTERIM {
-                            return Poll::Ready(Err(Failure::Malformed(Malformed::message(
-                                "too many interim answers",
-                            ))));
-                        }
-                        if head.status == StatusCode::CONTINUE {
-                            sending.release();
-                            self.deadline.set(clock::now() + patience.response);
-                        }
-                        scan = HeadScan::default();
-                        continue;
-                    }
-                    Poll::Ready(head) => return Poll::Ready(head),
-                    Poll::Pending => {}
-                }
-                match self.poll_sending(cx, &mut sending, body) {
-                    Poll::Ready(Ok(())) if sending.stage == Stage::Waiting => {}
-                    Poll::Ready(Ok(())) => self.deadline.set(clock::now() + patience.response),
-                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                    Poll::Pending => {}
-                }
-                if self.deadline.poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
-                if sending.stage != Stage::Waiting {
-                    return Poll::Ready(Err(Failure::Timeout));
-                }
-                sending.release();
-                self.deadline.set(clock::now() + patience.response);
-            }
-        })
-        .await?;
-        self.persists = head.keep_alive && sending.is_done() && !self.bytes.owes();
-        self.decoder = Decoder::new(head.framing);
-        self.stall.rest();
-        Ok(head)
+        let sending = Sending { head, data: Bytes::new(), stage, error: None, begun: false, was_left: false };
+        Exchange { connection: self, method, body, sending, scan: HeadScan::default(), interim: 0 }
     }
 
     fn poll_head(
@@ -194,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                         ))));
                     }
                     return Poll::Ready(
-                        ResponseHead::parse(&head.freeze(), method, HEAD, self.keep)
+                        ResponseHead::parse(head.freeze(), method, HEAD, self.keep)
                             .map_err(Failure::Malformed),
                     );
                 }
@@ -307,7 +251,88 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     }
 }
 
+/// A request under way, whose answer's head is awaited. It is written as it is, and not as an `async` function, so that
+/// what it holds stands in it once.
+///
+/// It fails when there is no answer.
+#[derive(Debug)]
+pub struct Exchange<'c, S, B> {
+    connection: &'c mut Connection<S>,
+    method: Method,
+    body: B,
+    sending: Sending,
+    scan: HeadScan,
+    interim: u32,
+}
+
+impl<S, B> Exchange<'_, S, B>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
+{
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failure>> {
+        let connection = &mut *self.connection;
+        loop {
+            let begun = self.sending.begun && (!self.sending.was_left || connection.bytes.has_begun());
+            match connection.poll_head(cx, &mut self.scan, &self.method, begun) {
+                Poll::Ready(Ok(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                    let why = Malformed::message("it switches protocols unasked");
+                    return Poll::Ready(Err(Failure::Malformed(why)));
+                }
+                Poll::Ready(Ok(head)) if head.status.is_informational() => {
+                    self.interim += 1;
+                    if self.interim > MAX_INTERIM {
+                        let why = Malformed::message("too many interim answers");
+                        return Poll::Ready(Err(Failure::Malformed(why)));
+                    }
+                    if head.status == StatusCode::CONTINUE {
+                        self.sending.release();
+                        connection.deadline.set(clock::now() + connection.patience);
+                    }
+                    self.scan = HeadScan::default();
+                    continue;
+                }
+                Poll::Ready(head) => return Poll::Ready(head),
+                Poll::Pending => {}
+            }
+            match connection.poll_sending(cx, &mut self.sending, &mut self.body) {
+                Poll::Ready(Ok(())) if self.sending.stage == Stage::Waiting => {}
+                Poll::Ready(Ok(())) => connection.deadline.set(clock::now() + connection.patience),
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Pending => {}
+            }
+            if connection.deadline.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if self.sending.stage != Stage::Waiting {
+                return Poll::Ready(Err(Failure::Timeout));
+            }
+            self.sending.release();
+            connection.deadline.set(clock::now() + connection.patience);
+        }
+    }
+}
+
+impl<S, B> Future for Exchange<'_, S, B>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
+{
+    type Output = Result<ResponseHead, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let head = ready!(this.poll_answer(cx))?;
+        let connection = &mut *this.connection;
+        connection.persists = head.keep_alive && this.sending.is_done() && !connection.bytes.owes();
+        connection.decoder = Decoder::new(head.framing);
+        connection.stall.rest();
+        Poll::Ready(Ok(head))
+    }
+}
+
 /// How far a request was sent.
+#[derive(Debug)]
 struct Sending {
     head: BytesMut,
     data: Bytes,

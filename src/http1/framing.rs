@@ -1,7 +1,7 @@
 //! How a body is framed (RFC 9112, section 6). Each way to read a message in two ways ends here.
 
-use super::Malformed;
 use super::fields::list_members;
+use super::{Malformed, is_named};
 use crate::refusal::Rule;
 use http::Version;
 
@@ -34,20 +34,32 @@ pub(super) enum OwnField {
 
 impl<'h> OwnFields<'h> {
     /// Notes a line, if it is of one of them.
+    #[inline]
     pub(super) fn note(&mut self, name: &[u8], value: &'h [u8]) -> Option<OwnField> {
-        if name.eq_ignore_ascii_case(b"content-length") {
-            // A second one is an error, and so would be a third.
-            self.lengths = [self.lengths[0].or(Some(value)), self.lengths[0].and(Some(value))];
-            Some(OwnField::Length)
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            self.codings.push(value);
-            Some(OwnField::Coding)
-        } else if name.eq_ignore_ascii_case(b"connection") {
-            self.options.push(value);
-            Some(OwnField::Options)
-        } else {
-            None
+        match name.len() {
+            14 if is_named(name, b"Content-Length") => Some(self.note_length(value)),
+            17 if is_named(name, b"Transfer-Encoding") => Some(self.note_coding(value)),
+            10 if is_named(name, b"Connection") => Some(self.note_options(value)),
+            _ => None,
         }
+    }
+
+    fn note_length(&mut self, value: &'h [u8]) -> OwnField {
+        // A second one is an error, and so would be a third.
+        self.lengths = [self.lengths[0].or(Some(value)), self.lengths[0].and(Some(value))];
+        OwnField::Length
+    }
+
+    #[cold]
+    fn note_coding(&mut self, value: &'h [u8]) -> OwnField {
+        self.codings.push(value);
+        OwnField::Coding
+    }
+
+    #[cold]
+    fn note_options(&mut self, value: &'h [u8]) -> OwnField {
+        self.options.push(value);
+        OwnField::Options
     }
 
     /// How the body is framed, `None` where that is not said.

@@ -1,6 +1,6 @@
 //! `Host`: one host, with a port or without (RFC 9110, section 7.2; RFC 3986, section 3.2).
 
-use super::AsciiSet;
+use super::ByteSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A host and port as a request names them, in the grammar of RFC 3986.
@@ -103,7 +103,7 @@ fn is_host(name: &[u8]) -> bool {
 }
 
 fn is_reg_name(name: &[u8]) -> bool {
-    static ALLOWED: AsciiSet = AsciiSet::alphanumeric_and(b"-._~!$&'()*+,;=");
+    static ALLOWED: ByteSet = ByteSet::alphanumeric_and(b"-._~!$&'()*+,;=");
     let mut rest = name.iter();
     while let Some(byte) = rest.next() {
         let good = match byte {

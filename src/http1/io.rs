@@ -67,6 +67,8 @@ pub(super) struct Wire<S> {
     head: BytesMut,
     body: Bytes,
     left: Left,
+    /// Who left it last, and is woken when not all could be sent: mostly the same, whose waker is not made anew then.
+    waker: Waker,
     /// Any of it was written.
     has_begun: bool,
 }
@@ -76,15 +78,21 @@ pub(super) struct Wire<S> {
 enum Left {
     /// There is nothing, or no more is to be expected of it.
     Nothing,
-    /// Its turn has not come. Who is woken when not all could be sent.
-    Waiting(Waker),
+    /// Its turn has not come.
+    Waiting,
     Failed(io::Error),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     pub(super) fn new(stream: S) -> Self {
-        let wire =
-            Wire { stream, head: BytesMut::new(), body: Bytes::new(), left: Left::Nothing, has_begun: false };
+        let wire = Wire {
+            stream,
+            head: BytesMut::new(),
+            body: Bytes::new(),
+            left: Left::Nothing,
+            waker: Waker::noop().clone(),
+            has_begun: false,
+        };
         Self {
             wire: Rc::new(RefCell::new(wire)),
             unread: BytesMut::new(),
@@ -151,13 +159,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         }
         let mut wire = self.wire.borrow_mut();
         (wire.head, wire.body) = (std::mem::take(head), std::mem::take(body));
-        (wire.left, wire.has_begun) = (Left::Waiting(cx.waker().clone()), false);
+        (wire.left, wire.has_begun) = (Left::Waiting, false);
+        wire.waker.clone_from(cx.waker());
         true
     }
 
     /// Whether something is left with the outbox whose turn has not come.
     pub(super) fn waits(&self) -> bool {
-        matches!(self.wire.borrow().left, Left::Waiting(_))
+        matches!(self.wire.borrow().left, Left::Waiting)
     }
 
     /// Whether what was left with the outbox last has been written in part at least.
@@ -221,13 +230,13 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
 impl<S: AsyncWrite + Unpin> Sender for RefCell<Wire<S>> {
     fn send_off(&self) {
         let wire = &mut *self.borrow_mut();
-        let Left::Waiting(waker) = std::mem::replace(&mut wire.left, Left::Nothing) else { return };
+        let Left::Waiting = std::mem::replace(&mut wire.left, Left::Nothing) else { return };
         match wire.poll_send_off(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => return,
             Poll::Ready(Err(error)) => wire.left = Left::Failed(error),
             Poll::Pending => {}
         }
-        waker.wake();
+        wire.waker.wake_by_ref();
     }
 }
 

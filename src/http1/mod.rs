@@ -20,7 +20,7 @@ mod target;
 mod timer;
 
 pub use answer::Answer;
-pub use fields::{Fields, visible};
+pub use fields::{Fields, is_named, visible};
 pub use framing::Framing;
 pub use host::Host;
 pub use io::Transport;
@@ -33,9 +33,9 @@ use crate::refusal::{Refusal, Rule};
 use std::fmt;
 
 /// A set of bytes, which says of one in a single step whether it has it.
-struct AsciiSet([bool; 256]);
+struct ByteSet([bool; 256]);
 
-impl AsciiSet {
+impl ByteSet {
     /// ASCII's letters and digits, and `others`.
     #[expect(clippy::indexing_slicing, reason = "of a constant: what is out of bounds does not compile")]
     const fn alphanumeric_and(mut others: &[u8]) -> Self {
@@ -50,6 +50,17 @@ impl AsciiSet {
             others = rest;
         }
         Self(has)
+    }
+
+    /// With every byte that is not ASCII.
+    const fn with_all_beyond_ascii(mut self) -> Self {
+        let (_, beyond) = self.0.split_at_mut(128);
+        let mut rest = beyond;
+        while let [has, more @ ..] = rest {
+            *has = true;
+            rest = more;
+        }
+        self
     }
 
     fn has(&self, byte: u8) -> bool {

@@ -1,6 +1,6 @@
 //! The head of a request.
 
-use super::fields::list_members;
+use super::fields::{Places, list_members};
 use super::framing::OwnFields;
 use super::host::Measures;
 use super::target::parse_target;
@@ -8,7 +8,8 @@ use super::{Fields, Framing, HeadLimits, Host, Malformed};
 use crate::refusal::Rule;
 use bytes::Bytes;
 use http::header::{EXPECT, HOST};
-use http::{HeaderValue, Method, Uri, Version};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Version};
 use memchr::memchr;
 
 /// Longest method that is looked at, in bytes.
@@ -20,7 +21,7 @@ pub struct Request {
     /// The method.
     pub method: Method,
     /// Path and query, or `*`.
-    pub uri: Uri,
+    pub target: PathAndQuery,
     /// Every field. `Host` is one host, if it is there, which the target named if it named one.
     pub fields: Fields,
     host: Option<Measures>,
@@ -31,7 +32,7 @@ impl Request {
     ///
     /// # Errors
     /// When `Host` is there, and is not one host.
-    pub fn new(method: Method, uri: Uri, fields: Fields) -> Result<Self, Malformed> {
+    pub fn new(method: Method, target: PathAndQuery, fields: Fields) -> Result<Self, Malformed> {
         let mut hosts = fields.all(HOST.as_str());
         let host = match (hosts.next(), hosts.next()) {
             (None, _) => None,
@@ -39,7 +40,7 @@ impl Request {
             (Some(_), Some(_)) => return Err(Malformed::new(Rule::BadHost, ONE_HOST)),
         };
         drop(hosts);
-        Ok(Self { method, uri, fields, host })
+        Ok(Self { method, target, fields, host })
     }
 
     /// The host that it is for, which HTTP/1.0 may leave out.
@@ -81,24 +82,24 @@ impl RequestHead {
     ///
     /// # Errors
     /// When it breaks RFC 9112, or asks for something that is not understood.
-    pub fn parse(head: &Bytes, limits: HeadLimits) -> Result<Self, Malformed> {
-        let line_end = memchr(b'\r', head).unwrap_or(head.len());
+    pub fn parse(head: Bytes, limits: HeadLimits) -> Result<Self, Malformed> {
+        let line_end = memchr(b'\r', &head).unwrap_or(head.len());
         let (method, target, version) = parse_line(head.get(..line_end).unwrap_or_default())?;
         let mut own = OwnFields::default();
-        let fields = Fields::read(head, line_end + 2, limits, |name, value| {
+        let places = Places::read(&head, line_end + 2, limits, |name, value| {
             own.note(name, value);
             true
         })?;
         let target = parse_target(&method, &head.slice_ref(target))?;
-        let mut request = Request::new(method, target.uri, fields)?;
+        let (framing, keep_alive) = (own.framing(version), own.keep_alive(version));
+        let mut request = Request::new(method, target.path, Fields::of(head, places))?;
         if request.host.is_none() && version != Version::HTTP_10 {
             return Err(Malformed::new(Rule::BadHost, ONE_HOST));
         }
         if let Some(authority) = target.authority {
             request.is_for(authority)?;
         }
-        let framing = own.framing(version)?.unwrap_or(Framing::Empty);
-        let keep_alive = own.keep_alive(version);
+        let framing = framing?.unwrap_or(Framing::Empty);
         let expects_continue = expects_continue(&request.fields, version)? && framing != Framing::Empty;
         Ok(Self { request, version, framing, keep_alive, expects_continue })
     }
@@ -148,17 +149,17 @@ mod tests {
 
     fn parse(text: &str) -> Result<RequestHead, Rule> {
         let text = Bytes::copy_from_slice(text.as_bytes());
-        RequestHead::parse(&text, HeadLimits { bytes: 8192, fields: 100 }).map_err(|malformed| malformed.rule)
+        RequestHead::parse(text, HeadLimits { bytes: 8192, fields: 100 }).map_err(|malformed| malformed.rule)
     }
 
     #[test]
     fn heads() {
         let head = parse("GET /a?b HTTP/1.1\r\nHost: h:80\r\nX: y\r\n\r\n").unwrap();
-        assert_eq!((&head.request.method, head.request.uri.to_string().as_str()), (&Method::GET, "/a?b"));
+        assert_eq!((&head.request.method, head.request.target.to_string().as_str()), (&Method::GET, "/a?b"));
         assert_eq!((head.framing, head.keep_alive, head.expects_continue), (Framing::Empty, true, false));
         let head = parse("GET http://other:1/a HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
         assert_eq!(
-            (head.request.fields.get("host"), head.request.uri.to_string().as_str()),
+            (head.request.fields.get("host"), head.request.target.to_string().as_str()),
             (Some(&b"other:1"[..]), "/a")
         );
         assert_eq!(head.request.host(), Host::parse(b"other:1").ok());

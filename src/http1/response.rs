@@ -1,5 +1,6 @@
 //! The head of a response.
 
+use super::fields::Places;
 use super::framing::{OwnField, OwnFields};
 use super::{Fields, Framing, HeadLimits, Malformed};
 use bytes::Bytes;
@@ -26,21 +27,21 @@ impl ResponseHead {
     /// # Errors
     /// When it breaks RFC 9112.
     pub fn parse(
-        head: &Bytes,
+        head: Bytes,
         method: &Method,
         limits: HeadLimits,
         keep: impl Fn(&[u8]) -> bool,
     ) -> Result<Self, Malformed> {
-        let line_end = memchr(b'\r', head).unwrap_or(head.len());
+        let line_end = memchr(b'\r', &head).unwrap_or(head.len());
         let (version, status) = parse_line(head.get(..line_end).unwrap_or_default())?;
         let mut own = OwnFields::default();
-        let fields = Fields::read(head, line_end + 2, limits, |name, value| match own.note(name, value) {
+        let places = Places::read(&head, line_end + 2, limits, |name, value| match own.note(name, value) {
             Some(OwnField::Length) => true,
             // These are the connection's own.
             Some(OwnField::Coding | OwnField::Options) => false,
             None => keep(name),
         })?;
-        let named = own.framing(version)?;
+        let (named, keep_alive) = (own.framing(version)?, own.keep_alive(version));
         // These have no body, whatever their fields say (section 6.3).
         let bodiless = *method == Method::HEAD
             || status.is_informational()
@@ -48,7 +49,7 @@ impl ResponseHead {
         // A body that ends with the connection looks whole when it was cut off.
         let unknown = Malformed::message("it does not say where its body ends");
         let framing = if bodiless { Framing::Empty } else { named.ok_or(unknown)? };
-        Ok(Self { status, fields, framing, keep_alive: own.keep_alive(version) })
+        Ok(Self { status, fields: Fields::of(head, places), framing, keep_alive })
     }
 }
 
@@ -75,7 +76,7 @@ mod tests {
 
     fn parse(text: &str, method: &Method) -> Option<(u16, Framing, bool)> {
         let text = Bytes::copy_from_slice(text.as_bytes());
-        ResponseHead::parse(&text, method, HeadLimits { bytes: 8192, fields: 100 }, |_| true)
+        ResponseHead::parse(text, method, HeadLimits { bytes: 8192, fields: 100 }, |_| true)
             .ok()
             .map(|head| (head.status.as_u16(), head.framing, head.keep_alive))
     }

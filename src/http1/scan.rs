@@ -53,6 +53,9 @@ impl HeadScan {
         buf: &[u8],
         limits: HeadLimits,
     ) -> Result<Option<(usize, usize)>, Malformed> {
+        if buf.len() == self.seen {
+            return Ok(None);
+        }
         if self.seen == 0
             && let Some(end) = whole_head(buf, limits)
         {

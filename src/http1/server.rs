@@ -125,7 +125,6 @@ enum Wait {
 
 enum Next {
     Head(Bytes),
-    Malformed(Malformed),
     /// None came soon.
     Idle,
     Over,
@@ -133,9 +132,28 @@ enum Next {
 
 /// What becomes of a connection after its requests.
 enum After {
-    Idle,
     Lingering,
     Over,
+}
+
+/// Why there are no more requests, where that is not as it should be.
+#[derive(Debug)]
+enum Ended {
+    Io(io::Error),
+    /// What came is no request.
+    Malformed(Malformed),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Malformed> for Ended {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
 }
 
 /// What an answer has to know of its request.
@@ -156,21 +174,32 @@ impl<S: Transport> Connection<'_, S> {
         service: &impl Service<S>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
     ) -> io::Result<()> {
+        match self.requests(service, stopping).await {
+            Ok(After::Over) => self.shutdown().await,
+            Ok(After::Lingering) => self.linger().await,
+            Err(Ended::Malformed(malformed)) => {
+                boxed(|| self.refuse(&malformed, service)).await?;
+                self.linger().await
+            }
+            Err(Ended::Io(error)) => Err(error),
+        }
+    }
+
+    /// Has requests answered to the last.
+    async fn requests(
+        &mut self,
+        service: &impl Service<S>,
+        stopping: &mut Stopping<'_, impl Future<Output = ()>>,
+    ) -> Result<After, Ended> {
         loop {
             let head = match self.next_head(stopping, Wait::Idle).await? {
                 Next::Head(head) => head,
-                Next::Malformed(malformed) => {
-                    boxed(|| self.refuse(&malformed, service)).await?;
-                    return self.linger().await;
-                }
-                Next::Over => return self.shutdown().await,
+                Next::Over => return Ok(After::Over),
                 Next::Idle => continue,
             };
             // In a box of its own, so that an idle connection does not hold its room.
-            match boxed(|| self.busy(head, service, stopping)).await? {
-                After::Idle => {}
-                After::Lingering => return self.linger().await,
-                After::Over => return self.shutdown().await,
+            if let Some(after) = boxed(|| self.busy(head, service, stopping)).await? {
+                return Ok(after);
             }
         }
     }
@@ -178,25 +207,20 @@ impl<S: Transport> Connection<'_, S> {
     /// Has requests answered, as long as each comes soon after the last.
     async fn busy(
         &mut self,
-        head: Bytes,
+        mut head: Bytes,
         service: &impl Service<S>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
-    ) -> io::Result<After> {
-        let mut head = head;
+    ) -> Result<Option<After>, Ended> {
         loop {
             self.answered().await?;
             if !self.exchange(head, service, stopping).await? {
-                return Ok(After::Lingering);
+                return Ok(Some(After::Lingering));
             }
             self.idle_until = clock::now() + self.limits.idle;
             head = match self.next_head(stopping, Wait::Busy).await? {
                 Next::Head(head) => head,
-                Next::Malformed(malformed) => {
-                    self.refuse(&malformed, service).await?;
-                    return Ok(After::Lingering);
-                }
-                Next::Idle => return Ok(After::Idle),
-                Next::Over => return Ok(After::Over),
+                Next::Idle => return Ok(None),
+                Next::Over => return Ok(Some(After::Over)),
             };
         }
     }
@@ -206,7 +230,7 @@ impl<S: Transport> Connection<'_, S> {
         &mut self,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
         wait: Wait,
-    ) -> io::Result<Next> {
+    ) -> Result<Next, Ended> {
         let first = std::mem::take(&mut self.first);
         let mut stopped = false;
         let mut scan = HeadScan::default();
@@ -224,7 +248,7 @@ impl<S: Transport> Connection<'_, S> {
         poll_fn(|cx| {
             let io = &mut *self.io.borrow_mut();
             if let Err(error) = ready!(io.poll_sent(cx)) {
-                return Poll::Ready(Err(error));
+                return Poll::Ready(Err(error.into()));
             }
             loop {
                 match scan.find(&io.bytes.unread, self.limits.head) {
@@ -234,7 +258,7 @@ impl<S: Transport> Connection<'_, S> {
                         return Poll::Ready(Ok(Next::Head(head.freeze())));
                     }
                     Ok(None) => {}
-                    Err(malformed) => return Poll::Ready(Ok(Next::Malformed(malformed))),
+                    Err(malformed) => return Poll::Ready(Err(malformed.into())),
                 }
                 if !begun && !io.bytes.unread.is_empty() {
                     begun = true;
@@ -242,11 +266,11 @@ impl<S: Transport> Connection<'_, S> {
                 }
                 match io.bytes.poll_fill(cx) {
                     Poll::Ready(Ok(0)) if begun => {
-                        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                        return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
                     }
                     Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Next::Over)),
                     Poll::Ready(Ok(_)) => {}
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                     Poll::Pending => break,
                 }
             }
@@ -258,10 +282,10 @@ impl<S: Transport> Connection<'_, S> {
                 io.timer.set(Instant::now() + STOP_GRACE);
             }
             match io.timer.poll(cx) {
-                Poll::Ready(()) if begun => Poll::Ready(Ok(Next::Malformed(Malformed::new(
-                    Rule::RequestTimeout,
-                    "the request's head took too long",
-                )))),
+                Poll::Ready(()) if begun => {
+                    let late = Malformed::new(Rule::RequestTimeout, "the request's head took too long");
+                    Poll::Ready(Err(late.into()))
+                }
                 Poll::Ready(()) if !stopped && until < idle_until => Poll::Ready(Ok(Next::Idle)),
                 Poll::Ready(()) => Poll::Ready(Ok(Next::Over)),
                 Poll::Pending => Poll::Pending,
@@ -276,12 +300,9 @@ impl<S: Transport> Connection<'_, S> {
         head: Bytes,
         service: &impl Service<S>,
         stopping: &Stopping<'_, impl Future<Output = ()>>,
-    ) -> io::Result<bool> {
-        let RequestHead { request, version, framing, keep_alive, expects_continue } =
-            match RequestHead::parse(&head, self.limits.head) {
-                Ok(head) => head,
-                Err(malformed) => return self.refuse(&malformed, service).await,
-            };
+    ) -> Result<bool, Ended> {
+        let head = RequestHead::parse(head, self.limits.head)?;
+        let RequestHead { request, version, framing, keep_alive, expects_continue } = head;
         self.io.borrow_mut().begin(framing, expects_continue, self.limits.request);
         let mut exchange = Exchange { method: request.method.clone(), version, keep_alive };
         let body = RequestBody { io: (framing != Framing::Empty).then(|| Rc::clone(&self.io)) };

@@ -1,16 +1,16 @@
 //! The request target (RFC 9112, section 3.2): to a path and a query, and for the absolute form to its host.
 
-use super::{AsciiSet, Host, Malformed};
+use super::{ByteSet, Host, Malformed};
 use crate::refusal::Rule;
 use bytes::Bytes;
 use http::Method;
-use http::uri::{PathAndQuery, Uri};
+use http::uri::PathAndQuery;
 
 /// A target that was read.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// Path and query.
-    pub(super) uri: Uri,
+    /// Path and query, or `*`.
+    pub(super) path: PathAndQuery,
     /// The host that the absolute form names in place of `Host`.
     pub(super) authority: Option<Bytes>,
 }
@@ -21,9 +21,9 @@ pub(super) struct Target {
 /// When it is in none of the forms of its method, or holds a character that no target may.
 pub(super) fn parse_target(method: &Method, target: &Bytes) -> Result<Target, Malformed> {
     match target.first() {
-        Some(b'/') => origin(target.clone()).map(|uri| Target { uri, authority: None }),
+        Some(b'/') => origin(target.clone()).map(|path| Target { path, authority: None }),
         Some(b'*') if target.len() == 1 && *method == Method::OPTIONS => {
-            Ok(Target { uri: Uri::from_static("*"), authority: None })
+            Ok(Target { path: PathAndQuery::from_static("*"), authority: None })
         }
         _ if *method == Method::CONNECT => {
             Err(Malformed::new(Rule::UnknownOperation, "this is no tunnel: CONNECT is not supported"))
@@ -32,15 +32,13 @@ pub(super) fn parse_target(method: &Method, target: &Bytes) -> Result<Target, Ma
     }
 }
 
-fn origin(path: Bytes) -> Result<Uri, Malformed> {
+fn origin(path: Bytes) -> Result<PathAndQuery, Malformed> {
     let bad = |why| Malformed::new(Rule::BadTarget, why);
     let is_text = || path.is_ascii() || str::from_utf8(&path).is_ok();
     if !path.iter().all(|byte| may_stand(*byte)) || !is_text() {
         return Err(bad("the target holds a character that must be percent-encoded in a URL"));
     }
-    PathAndQuery::from_maybe_shared(path)
-        .map(Uri::from)
-        .map_err(|_| bad("the target is not a URL's path and query"))
+    PathAndQuery::from_maybe_shared(path).map_err(|_| bad("the target is not a URL's path and query"))
 }
 
 /// `http://host/path`: the host stands for `Host`, the rest for the target (section 3.2.2).
@@ -58,14 +56,14 @@ fn absolute(target: &Bytes) -> Result<Target, Malformed> {
     Host::parse(&authority).map_err(|_| bad("the target is a URL without one host"))?;
     let path = rest.slice(end..);
     let path = if path.first() == Some(&b'/') { path } else { [b"/", &*path].concat().into() };
-    origin(path).map(|uri| Target { uri, authority: Some(authority) })
+    origin(path).map(|path| Target { path, authority: Some(authority) })
 }
 
 /// `pchar / "/" / "?"` of RFC 3986, and what people type who do not know it: brackets, and letters of any language,
 /// which have one meaning and go on percent-encoded. A `%` is looked at where the target is decoded.
 fn may_stand(byte: u8) -> bool {
-    static ASCII: AsciiSet = AsciiSet::alphanumeric_and(b"-._~%!$&'()*+,;=:@/?[]");
-    !byte.is_ascii() || ASCII.has(byte)
+    static SET: ByteSet = ByteSet::alphanumeric_and(b"-._~%!$&'()*+,;=:@/?[]").with_all_beyond_ascii();
+    SET.has(byte)
 }
 
 #[cfg(test)]
@@ -74,7 +72,7 @@ mod tests {
 
     fn parse(method: &Method, target: &'static str) -> Result<(String, Option<Bytes>), Rule> {
         parse_target(method, &Bytes::from_static(target.as_bytes()))
-            .map(|target| (target.uri.to_string(), target.authority))
+            .map(|target| (target.path.to_string(), target.authority))
             .map_err(|malformed| malformed.rule)
     }
 

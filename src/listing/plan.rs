@@ -46,11 +46,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan for a request, whose `path` has the bucket in it; none where it is to be answered as S3 would and in no other way.
+    /// The plan for a request, whose `path` has the bucket in it; none where it is to be answered as S3 would and in
+    /// no other way. In a box, since few requests have one.
     ///
     /// # Errors
     /// When a list is asked for in a form or from a position that there is not.
-    pub fn of(mapping: &Mapping, request: &Request, path: &str) -> Result<Option<Self>, Refusal> {
+    pub fn of(mapping: &Mapping, request: &Request, path: &str) -> Result<Option<Box<Self>>, Refusal> {
         let is_folder = path.ends_with('/');
         let is_short = path.bytes().filter(|b| *b == b'/').count() == 1;
         // This is all that the many requests for objects cost.
@@ -59,7 +60,7 @@ impl Plan {
         {
             return Ok(None);
         }
-        if is_s3_client(&request.fields) || !is_query_ours(request.uri.query()) {
+        if is_s3_client(&request.fields) || !is_query_ours(request.target.query()) {
             return Ok(None);
         }
         let Some(place) = Place::of(mapping, path) else { return Ok(None) };
@@ -75,8 +76,8 @@ impl Plan {
         has_slash: bool,
         mapping: &Mapping,
         request: &Request,
-    ) -> Result<Option<Self>, Refusal> {
-        let query = request.uri.query();
+    ) -> Result<Option<Box<Self>>, Refusal> {
+        let query = request.target.query();
         let named = Representation::named(query)?;
         let position = position(&place, query)?;
         let mut steps = Vec::new();
@@ -96,18 +97,18 @@ impl Plan {
             form => steps.push(Step::List(form)),
         }
         let plan = Self { place, position, is_format_named: named.is_some(), steps };
-        Ok((plan.steps != [Step::AsAsked]).then_some(plan))
+        Ok((plan.steps != [Step::AsAsked]).then(|| Box::new(plan)))
     }
 
     /// A path without a slash at its end is an object's, and where there is none, may be that of a folder with an index.
-    fn of_object(place: Place, mapping: &Mapping, request: &Request) -> Option<Self> {
-        if request.uri.query().is_some_and(|query| !query.is_empty()) {
+    fn of_object(place: Place, mapping: &Mapping, request: &Request) -> Option<Box<Self>> {
+        if request.target.query().is_some_and(|query| !query.is_empty()) {
             return None;
         }
         let index = place.index(mapping)?;
         let redirect = Step::Redirect { to: reference(&place, None), needs: Some(place.object(index)) };
         let steps = vec![Step::AsAsked, redirect];
-        Some(Self { place, position: Position::Start, is_format_named: false, steps })
+        Some(Box::new(Self { place, position: Position::Start, is_format_named: false, steps }))
     }
 }
 

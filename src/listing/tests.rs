@@ -45,7 +45,7 @@ fn request(method: &Method, target: &str, accept: &str) -> Request {
 
 fn steps(method: &Method, target: &str, accept: &str) -> Option<Vec<Step>> {
     let request = request(method, target, accept);
-    Plan::of(&mapping(), &request, request.uri.path()).unwrap().map(|plan| plan.steps)
+    Plan::of(&mapping(), &request, request.target.path()).unwrap().map(|plan| plan.steps)
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn what_is_planned_for_whom() {
 fn a_list_from_nowhere_or_in_no_form_is_refused() {
     for target in ["/tmp/media/?format=xml", "/tmp/media/?after=../x", "/tmp/media/?after=a//b"] {
         let request = request(&Method::GET, target, "text/html");
-        let refusal = Plan::of(&mapping(), &request, request.uri.path()).unwrap_err();
+        let refusal = Plan::of(&mapping(), &request, request.target.path()).unwrap_err();
         assert_eq!(refusal.rule.name(), "bad-target", "{target}");
     }
 }

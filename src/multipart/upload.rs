@@ -160,10 +160,10 @@ impl MultipartUpload<'_> {
         let (mut head, answer) = self.ask(&outgoing, Held::Held(body), length).await?;
         head.status = completed_status(head.status, &answer);
         if !head.status.is_success() {
-            return Err(Stop::Answered(Box::new(FromStore::Read(head, Bytes::from(answer)))));
+            return Err(Stop::Answered(Box::new(FromStore::Read(Box::new(head), Bytes::from(answer)))));
         }
         as_of_a_put(&mut head, &answer);
-        Ok(FromStore::Read(head, Bytes::new()))
+        Ok(FromStore::Read(Box::new(head), Bytes::new()))
     }
 
     async fn ask(
@@ -197,7 +197,7 @@ async fn ask(
         Refusal::new(Rule::Upstream, "the store's answer broke off")
     })?;
     if !head.status.is_success() {
-        return Err(Stop::Answered(Box::new(FromStore::Read(head, body))));
+        return Err(Stop::Answered(Box::new(FromStore::Read(Box::new(head), body))));
     }
     Ok((head, String::from_utf8_lossy(&body).into_owned()))
 }

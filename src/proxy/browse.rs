@@ -144,7 +144,7 @@ impl Proxy {
             let request = Rc::clone(&request);
             let (mapping, state, mut record) = (Rc::clone(&mapping), state.clone(), account.aside());
             let coming = async move {
-                let path = request.uri.path();
+                let path = request.target.path();
                 let asked =
                     Asked { mapping: &mapping, state: &state, upload: &upload, request: &request, path };
                 match proxy.page(&asked, &plan, &position, &mut record).await {
@@ -193,7 +193,7 @@ impl Proxy {
 
     /// Writes an error of the store's in the form that a request asks for.
     pub(super) async fn worded(&self, given: Given, request: &Request, record: &mut AccessRecord) -> Outcome {
-        let form = Representation::of_error(&request.fields, request.uri.query());
+        let form = Representation::of_error(&request.fields, request.target.query());
         let from = match given {
             Given::Store(served) => served,
             given @ Given::Made(_) => return Ok(given),
@@ -223,13 +223,13 @@ impl Proxy {
             help: None,
             rule: None,
             mapping: mapping.as_deref(),
-            path: request.uri.path(),
+            path: request.target.path(),
             request_id: request_id.as_str(),
         };
         let body = document.body(form);
         form.describe(&mut parts.headers);
         parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
-        Ok(Given::Made(Response::from_parts(parts, Made::Whole(body))))
+        Ok(Given::Made(Box::new(Response::from_parts(*parts, Made::Whole(body)))))
     }
 
     /// Reads the body of an error to its end.
@@ -238,7 +238,7 @@ impl Proxy {
             FromStore::Streaming(answer) if !answer.body.is_end_stream() => {
                 let (parts, body) = answer.into_parts();
                 let body = read_error_body(body, self.generation.limits.stall_timeout).await;
-                Ok(FromStore::Read(parts, body.map_err(|error| broke_off(&error, record))?))
+                Ok(FromStore::Read(Box::new(parts), body.map_err(|error| broke_off(&error, record))?))
             }
             other => Ok(other),
         }
@@ -270,8 +270,8 @@ fn broke_off(error: &BoxError, record: &mut AccessRecord) -> Refusal {
     Refusal::new(Rule::Upstream, "the store's answer broke off")
 }
 
-fn made(form: Representation, status: StatusCode, body: Made) -> Response<Made> {
-    let mut response = Response::new(body);
+fn made(form: Representation, status: StatusCode, body: Made) -> Box<Response<Made>> {
+    let mut response = Box::new(Response::new(body));
     *response.status_mut() = status;
     form.describe(response.headers_mut());
     response

@@ -130,9 +130,11 @@ impl Proxy {
                     self.pool.report(choice, Outcome::of_answer(head.status));
                     return Ok((lease.answered(head), choice));
                 }
-                Err(SendError::Body(error)) => return Err(broken_body(&error)),
-                Err(error) => error,
+                Err(failure) => lease.failed(failure),
             };
+            if let SendError::Body(error) = &error {
+                return Err(broken_body(error));
+            }
             if let Some(outcome) = error.outcome() {
                 self.pool.report(choice, outcome);
             }
@@ -168,7 +170,8 @@ impl Proxy {
             Refusal::new(Rule::Upstream, "the store's answer broke off")
         })?;
         let code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
-        Ok((FromStore::Read(parts, s3_error::without_signature(body)), Verdict::of_code(code.as_deref())))
+        let answer = FromStore::Read(Box::new(parts), s3_error::without_signature(body));
+        Ok((answer, Verdict::of_code(code.as_deref())))
     }
 }
 

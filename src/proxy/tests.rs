@@ -72,7 +72,7 @@ fn proxy(clock: Clock) -> Rc<Proxy> {
 
 fn request() -> Request {
     let host = Fields::from_iter([(HOST, HeaderValue::from_static("localhost"))]);
-    Request::new(Method::GET, Uri::from_static("/tmp/media/a"), host).unwrap()
+    Request::new(Method::GET, PathAndQuery::from_static("/tmp/media/a"), host).unwrap()
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn a_panic_is_answered_counted_and_over() {
     let proxy = proxy(Clock::new(|| panic!("scripted")));
     let client = Client::identify("127.0.0.1".parse().ok(), ListenerId(0));
     for asked in 1..=3 {
-        let answer = Rc::clone(&proxy).handle(client, &request(), Empty::new()).await;
+        let answer = Rc::clone(&proxy).handle(&client, &request(), Empty::new()).await;
         assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
         let body = answer.body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8_lossy(&body);
@@ -101,6 +101,6 @@ async fn a_request_takes_little_room() {
     let proxy = proxy(Clock::SYSTEM);
     let client = Client::identify("127.0.0.1".parse().ok(), ListenerId(0));
     let (request, body) = (request(), Empty::new());
-    let answering = proxy.handle(client, &request, body);
+    let answering = proxy.handle(&client, &request, body);
     assert!(size_of_val(&answering) <= 6144, "{} bytes", size_of_val(&answering));
 }

@@ -69,10 +69,10 @@ impl<S: Transport> Service<S> for Handler {
     type Body = AnswerBody;
 
     fn call(&self, request: &Request, body: RequestBody<S>) -> impl Future<Output = Answer> {
-        self.proxy.proxy().handle(self.client, request, body)
+        self.proxy.proxy().handle(&self.client, request, body)
     }
 
     fn refuse(&self, malformed: &Malformed) -> Answer {
-        self.proxy.proxy().refuse_malformed(self.client, malformed)
+        self.proxy.proxy().refuse_malformed(&self.client, malformed)
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::http1::outbox;
 use http_body_util::{BodyExt, Empty, Full};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
@@ -52,8 +52,7 @@ async fn ask(answer: &[u8], closes: bool) -> Asked {
     };
     let asking = async {
         let mut body = no_body();
-        let head =
-            connection.send(&Method::GET, head("GET / HTTP/1.1\r\n\r\n"), &mut body, false, PATIENCE).await;
+        let head = connection.send(Method::GET, head("GET / HTTP/1.1\r\n\r\n"), &mut body, false).await;
         let status = head.map_err(|failure| failure.to_string())?.status.as_u16();
         let body = read_body(&mut connection).await.map(|body| String::from_utf8(body).unwrap());
         Ok((status, body, connection.is_ready()))
@@ -135,8 +134,7 @@ async fn what_is_no_answer() {
     let (mut connection, mut store) = connect();
     store.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
     assert!(!connection.is_ready(), "an answer that nobody asked for");
-    let failure =
-        connection.send(&Method::GET, head("GET / HTTP/1.1\r\n\r\n"), &mut no_body(), false, PATIENCE).await;
+    let failure = connection.send(Method::GET, head("GET / HTTP/1.1\r\n\r\n"), no_body(), false).await;
     assert!(failure.unwrap_err().to_string().contains("before the request"));
 }
 
@@ -158,8 +156,7 @@ async fn put(script: &[(&str, &str)]) -> (Result<u16, String>, bool, Duration) {
     };
     let asking = async {
         let mut body = content(b"abc");
-        let sent =
-            connection.send(&Method::PUT, head("PUT / HTTP/1.1\r\n\r\n"), &mut body, true, PATIENCE).await;
+        let sent = connection.send(Method::PUT, head("PUT / HTTP/1.1\r\n\r\n"), &mut body, true).await;
         (sent.map(|head| head.status.as_u16()).map_err(|failure| failure.to_string()), start.elapsed())
     };
     let ((), (answer, took)) = tokio::join!(serving, asking);
@@ -192,8 +189,7 @@ async fn an_early_answer_ends_the_sending() {
     };
     let asking = async {
         let mut body = content(&LARGE);
-        let answer =
-            connection.send(&Method::PUT, head("PUT / HTTP/1.1\r\n\r\n"), &mut body, false, PATIENCE).await;
+        let answer = connection.send(Method::PUT, head("PUT / HTTP/1.1\r\n\r\n"), &mut body, false).await;
         (answer.unwrap().status.as_u16(), read_body(&mut connection).await.unwrap(), connection.may_be_kept())
     };
     assert_eq!(tokio::join!(serving, asking).1, (403, b"no".to_vec(), false));
@@ -208,8 +204,7 @@ async fn an_early_answer_ends_the_sending() {
     };
     let asking = async {
         let mut body = content(&LARGE);
-        let answer =
-            connection.send(&Method::PUT, head("PUT / HTTP/1.1\r\n\r\n"), &mut body, false, PATIENCE).await;
+        let answer = connection.send(Method::PUT, head("PUT / HTTP/1.1\r\n\r\n"), &mut body, false).await;
         (answer.unwrap().status.as_u16(), read_body(&mut connection).await.unwrap())
     };
     assert_eq!(tokio::join!(serving, asking).1, (403, b"no".to_vec()));
@@ -222,7 +217,7 @@ async fn a_request_that_is_given_up_is_not_sent() {
         let (mut connection, mut store) = connect();
         let mut body = no_body();
         let request = head("GET / HTTP/1.1\r\n\r\n");
-        let mut sending = Box::pin(connection.send(&Method::GET, request, &mut body, false, PATIENCE));
+        let mut sending = Box::pin(connection.send(Method::GET, request, &mut body, false));
         assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
         if gives_up {
             drop(sending);
@@ -252,7 +247,7 @@ async fn a_long_head_is_sent_whole() {
         store.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
     };
     let mut body = no_body();
-    let asking = connection.send(&Method::GET, head(&request), &mut body, false, PATIENCE);
+    let asking = connection.send(Method::GET, head(&request), &mut body, false);
     let ((), answer) = tokio::join!(serving, asking);
     assert_eq!(answer.unwrap().status, StatusCode::OK);
     assert!(connection.is_ready());
@@ -261,14 +256,14 @@ async fn a_long_head_is_sent_whole() {
         store.read_exact(&mut [0; 64]).await.unwrap();
         store.write_all(b"HTTP/1.1 431 x\r\nContent-Length: 0\r\n\r\n").await.unwrap();
     };
-    let asking = connection.send(&Method::GET, head(&request), &mut body, false, PATIENCE);
+    let asking = connection.send(Method::GET, head(&request), &mut body, false);
     let ((), answer) = tokio::join!(serving, asking);
     assert_eq!((answer.unwrap().status.as_u16(), connection.may_be_kept()), (431, false));
     let (ours, _store) = duplex(64);
     let mut connection = Connection::new(ours, PATIENCE);
     // One that nobody takes is not waited for without end.
     let start = Instant::now();
-    let failure = connection.send(&Method::GET, head(&request), &mut body, false, PATIENCE).await;
+    let failure = connection.send(Method::GET, head(&request), &mut body, false).await;
     assert_eq!(failure.unwrap_err().to_string(), "no answer in time");
     assert_eq!(start.elapsed(), PATIENCE.response);
     assert!(!connection.may_be_kept());
@@ -280,7 +275,7 @@ async fn an_answer_to_nothing_is_none() {
     let (mut connection, mut store) = connect();
     let mut body = no_body();
     let request = head("GET / HTTP/1.1\r\n\r\n");
-    let mut sending = Box::pin(connection.send(&Method::GET, request, &mut body, false, PATIENCE));
+    let mut sending = Box::pin(connection.send(Method::GET, request, &mut body, false));
     assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
     store.write_all(b"HTTP/1.1 408 x\r\nContent-Length: 0\r\n\r\n").await.unwrap();
     drop(store);
@@ -306,7 +301,7 @@ async fn an_idle_connection_holds_no_room_of_a_body() {
         let asking = async {
             let mut body = no_body();
             let request = head("GET / HTTP/1.1\r\n\r\n");
-            connection.send(&Method::GET, request, &mut body, false, PATIENCE).await.unwrap();
+            connection.send(Method::GET, request, &mut body, false).await.unwrap();
             read_body(&mut connection).await.unwrap()
         };
         let (read, ()) = tokio::join!(asking, answering);

@@ -1,8 +1,8 @@
 //! How an answer is written.
 
 use super::Exchange;
-use crate::http1::{Answer, Fields};
-use bytes::{BufMut, BytesMut};
+use crate::http1::{Answer, Fields, is_named};
+use bytes::BytesMut;
 use http::{Method, StatusCode, Version};
 use http_body::Body;
 use std::io;
@@ -72,19 +72,20 @@ pub(super) fn write_head(
     coding: &Coding,
     persists: bool,
 ) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status.as_str().as_bytes());
-    out.put_u8(b' ');
-    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    out.extend_from_slice(b"\r\n");
+    if status == StatusCode::OK {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    } else {
+        let reason = status.canonical_reason().unwrap_or_default();
+        out.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).as_bytes());
+    }
     if status == StatusCode::NO_CONTENT {
         // Where there is no content there is no length (RFC 9110, section 8.6).
         fields.remove(LENGTH);
     }
     let (mut has_length, mut has_date) = (false, false);
     fields.write(out, |name| {
-        has_length |= name.eq_ignore_ascii_case(LENGTH.as_bytes());
-        has_date |= name.eq_ignore_ascii_case(b"date");
+        has_length |= is_named(name, b"Content-Length");
+        has_date |= is_named(name, b"Date");
     });
     match coding {
         Coding::Length(length) if !has_length => {

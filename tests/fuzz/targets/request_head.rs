@@ -37,7 +37,7 @@ pub(crate) const WORDS: &[&[u8]] = &[
 pub(super) const LIMITS: HeadLimits = HeadLimits { bytes: 8192, fields: 100 };
 
 pub(crate) fn check(input: &[u8]) -> String {
-    let parsed = RequestHead::parse(&Bytes::copy_from_slice(input), LIMITS);
+    let parsed = RequestHead::parse(Bytes::copy_from_slice(input), LIMITS);
     // What was promised to the parser: lines that end in CRLF, and the empty one at the very end.
     let promised = find(input, b"\r\n\r\n").is_some_and(|end| end > 0 && end + 4 == input.len())
         && !input.starts_with(b"\r\n")
@@ -49,7 +49,7 @@ pub(crate) fn check(input: &[u8]) -> String {
     };
     check_head(&head, input);
     let again = write(&head);
-    let reread = RequestHead::parse(&Bytes::from(again.clone()), LIMITS)
+    let reread = RequestHead::parse(Bytes::from(again.clone()), LIMITS)
         .unwrap_or_else(|why| panic!("not read again: {why:?}: {}", again.escape_ascii()));
     assert_eq!(meant(&head), meant(&reread), "it means something else when written anew");
     format!(
@@ -74,7 +74,7 @@ pub(super) fn check_head(head: &RequestHead, input: &[u8]) {
     assert_eq!(head.request.method.as_str().as_bytes(), method);
     assert_eq!(format!("{:?}", head.version).as_bytes(), version);
     let (authority, path) = meaning(target);
-    assert_eq!(head.request.uri.to_string().as_bytes(), path);
+    assert_eq!(head.request.target.to_string().as_bytes(), path);
 
     let fields = &head.request.fields;
     let hosts: Vec<&[u8]> = fields.all(HOST.as_str()).collect();
@@ -107,7 +107,7 @@ pub(super) fn check_head(head: &RequestHead, input: &[u8]) {
 /// All that a head says.
 fn meant(head: &RequestHead) -> impl PartialEq + std::fmt::Debug {
     let RequestHead { request, version, framing, keep_alive, expects_continue } = head;
-    let asked = (request.method.clone(), request.uri.clone(), request.fields.clone());
+    let asked = (request.method.clone(), request.target.clone(), request.fields.clone());
     (asked, *version, *framing, *keep_alive, *expects_continue)
 }
 
@@ -127,7 +127,7 @@ fn meaning(target: &[u8]) -> (Option<&[u8]>, Vec<u8>) {
 
 fn write(head: &RequestHead) -> Vec<u8> {
     let mut text =
-        format!("{} {} {:?}\r\n", head.request.method, head.request.uri, head.version).into_bytes();
+        format!("{} {} {:?}\r\n", head.request.method, head.request.target, head.version).into_bytes();
     for (name, value) in head.request.fields.iter() {
         text.extend_from_slice(&[name, b": ", value, b"\r\n"].concat());
     }

@@ -46,9 +46,9 @@ struct Told {
 fn ask(method: &Method, input: &[u8], pace: Pace, end: End) -> Result<Told, String> {
     block_on(async {
         let mut connection = Connection::new(Script::answering(input, pace, end), PATIENCE);
-        let mut body = Empty::<Bytes>::new().map_err(|never| -> BoxError { match never {} });
+        let body = Empty::<Bytes>::new().map_err(|never| -> BoxError { match never {} });
         let request = BytesMut::from(&b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"[..]);
-        let head = connection.send(method, request, &mut body, false, PATIENCE).await;
+        let head = connection.send(method.clone(), request, body, false).await;
         let head = head.map_err(|failure| failure.to_string())?;
         let mut read = Vec::new();
         let body = loop {
