@@ -204,10 +204,12 @@ impl Proxy {
             None => request.target.path().into(),
         };
         let asked = Asked { mapping, state, upload, request, path: &path };
-        let answer = match Plan::of(mapping, request, &path)? {
-            None => Given::Store(self.ask(&asked, &asked.wanted(), record).await?),
-            // What few requests need stands in boxes, here and below: the others need not have room for it.
-            Some(plan) => Box::pin(self.browse(&asked, &plan, record)).await?,
+        // What few requests need stands in boxes, here and below: the others need not have room for it.
+        let plan = Plan::of(mapping, request, &path)?;
+        let answer = if let Some(plan) = plan {
+            Box::pin(self.browse(&asked, &plan, record)).await?
+        } else {
+            Given::Store(self.ask(&asked, &asked.wanted(), record).await?)
         };
         if answer.is_error() { Box::pin(self.worded(answer, request, record)).await } else { Ok(answer) }
     }
@@ -219,31 +221,35 @@ impl Proxy {
         wanted: &Wanted<'_>,
         record: &mut AccessRecord,
     ) -> Result<Served, Refusal> {
-        let grant = asked.mapping.grant(wanted.method, wanted.path, wanted.query, wanted.fields)?;
-        record.granted(grant.operation());
-        let payload = Payload::classify(grant.spec(), wanted.fields)?;
-        let upload = asked.upload;
-        upload.set_length(payload.length());
-        upload.unwrap_envelope(payload.envelope());
-        match grant.operation() {
-            Operation::ListBuckets => Box::pin(self.list_buckets(asked, wanted, grant, record)).await,
-            Operation::DeleteObjects => {
+        match self.pass_on(asked, wanted, record).await {
+            Ok(served) => Ok(served),
+            Err(Otherwise::Refused(refusal)) => Err(refusal),
+            Err(Otherwise::Buckets(grant)) => {
+                Box::pin(self.list_buckets(asked, wanted, *grant, record)).await
+            }
+            Err(Otherwise::Deletion(granted)) => {
+                let (grant, payload) = *granted;
                 Box::pin(self.delete_objects(asked, wanted, grant, payload, record)).await
             }
-            _ => {
-                let rewriter = grant.rewriter(asked.request);
-                let slot = asked.state.session.slot();
-                let outgoing = Outgoing::rebuild(grant, wanted.fields, payload)?;
-                asked.admit(record).await?;
-                let answer = match outgoing.payload() {
-                    Payload::Unknown(..) => {
-                        Box::pin(multipart::pass_on(self, &outgoing, upload, asked.state, record)).await?
-                    }
-                    _ => self.exchange(&outgoing, upload, slot, record).await?,
-                };
-                Ok((answer, rewriter))
-            }
         }
+    }
+
+    /// Passes on what is one request to the store as well.
+    async fn pass_on<'a, B: ClientBody>(
+        &self,
+        asked: &'a Asked<'a, B>,
+        wanted: &Wanted<'a>,
+        record: &mut AccessRecord,
+    ) -> Result<Served, Otherwise<'a>> {
+        let (outgoing, rewriter) = build(asked, wanted, record)?;
+        asked.admit(record).await?;
+        let answer = match outgoing.payload() {
+            Payload::Unknown(..) => {
+                Box::pin(multipart::pass_on(self, &outgoing, asked.upload, asked.state, record)).await?
+            }
+            _ => self.exchange(&outgoing, asked.upload, asked.state.session.slot(), record).await?,
+        };
+        Ok((answer, rewriter))
     }
 
     /// Answers with the buckets of the mapping's scopes.
@@ -308,6 +314,42 @@ impl Proxy {
         }
         let rewriter = rewriter.map(|rewriter| rewriter.with_more(judged.refused.into()));
         Ok((answer?, rewriter))
+    }
+}
+
+/// Why a request is not passed on as one.
+enum Otherwise<'a> {
+    Refused(Refusal),
+    /// It is answered from the scopes.
+    Buckets(Box<Grant<'a>>),
+    /// What it holds is judged first.
+    Deletion(Box<(Grant<'a>, Payload)>),
+}
+
+impl From<Refusal> for Otherwise<'_> {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// The request to the store for what is wanted, if it is granted, and what puts the client's names into its answer.
+fn build<'a, B: ClientBody>(
+    asked: &'a Asked<'a, B>,
+    wanted: &Wanted<'a>,
+    record: &mut AccessRecord,
+) -> Result<(Outgoing, Option<Box<Rewriter>>), Otherwise<'a>> {
+    let grant = asked.mapping.grant(wanted.method, wanted.path, wanted.query, wanted.fields)?;
+    record.granted(grant.operation());
+    let payload = Payload::classify(grant.spec(), wanted.fields)?;
+    asked.upload.set_length(payload.length());
+    asked.upload.unwrap_envelope(payload.envelope());
+    match grant.operation() {
+        Operation::ListBuckets => Err(Otherwise::Buckets(Box::new(grant))),
+        Operation::DeleteObjects => Err(Otherwise::Deletion(Box::new((grant, payload)))),
+        _ => {
+            let rewriter = grant.rewriter(asked.request);
+            Ok((Outgoing::rebuild(grant, wanted.fields, payload)?, rewriter))
+        }
     }
 }
 

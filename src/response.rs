@@ -27,7 +27,7 @@ enum Source<D> {
     Store(D),
     Rewritten(Box<Rewritten<D>>),
     Own(Option<Bytes>),
-    Pages(Pages),
+    Pages(Box<Pages>),
 }
 
 /// The body of an answer that Scopegate made.
@@ -138,7 +138,7 @@ pub fn make<D: Body>(answer: Response<Made>, mut record: Box<AccessRecord>) -> A
     }
     let source = match body {
         Made::Nothing => Source::Own(None),
-        Made::Pages(pages) => Source::Pages(pages),
+        Made::Pages(pages) => Source::Pages(Box::new(pages)),
         Made::Whole(body) => {
             parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
             Source::Own(Some(body).filter(|body| !body.is_empty()))
@@ -203,7 +203,7 @@ where
             Source::Store(body) => Pin::new(body).poll_frame(cx),
             Source::Rewritten(body) => Pin::new(body).poll_frame(cx),
             Source::Own(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
-            Source::Pages(pages) => Pin::new(pages).poll_frame(cx),
+            Source::Pages(pages) => Pin::new(&mut **pages).poll_frame(cx),
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {

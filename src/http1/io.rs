@@ -2,7 +2,7 @@
 
 use super::outbox::{self, Sender};
 use crate::socket::Socket;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,14 +19,12 @@ const SMALL_READ: usize = 16 * 1024;
 const LARGE_READ: usize = 256 * 1024;
 /// The longest message of which head and body are copied together, in bytes: the kernel takes one piece faster than
 /// two.
-const MAX_JOINED: usize = 4 * 1024;
-const _: () = assert!(MAX_JOINED <= SMALL_READ, "they are joined in the room for a small read");
+pub(super) const MAX_JOINED: usize = 4 * 1024;
 /// The longest message that is left with the outbox, in bytes: so much may wait for each client that reads slowly.
 const MAX_LEFT: usize = 16 * 1024;
 
 thread_local! {
-    // An idle connection owns no buffer: what arrives is read here and copied to what fits it. Small messages are
-    // joined here.
+    // An idle connection owns no buffer: what arrives is read here and copied to what fits it.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SMALL_READ].into());
 }
 
@@ -157,6 +155,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         if head.len() + body.len() > MAX_LEFT || self.owes() || !outbox::leave(&self.wire) {
             return false;
         }
+        if head.len() + body.len() <= MAX_JOINED {
+            // Now, and not when they are sent: both have just been looked at.
+            head.extend_from_slice(&std::mem::take(body));
+        }
         let mut wire = self.wire.borrow_mut();
         (wire.head, wire.body) = (std::mem::take(head), std::mem::take(body));
         (wire.left, wire.has_begun) = (Left::Waiting, false);
@@ -253,7 +255,6 @@ fn poll_write(
         (true, true) => return Poll::Ready(Ok(0)),
         (false, true) => ready!(stream.poll_write(cx, head))?,
         (true, false) => ready!(stream.poll_write(cx, body))?,
-        (false, false) if head.len() + body.len() <= MAX_JOINED => ready!(poll_join(stream, cx, head, body))?,
         (false, false) => ready!(stream.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(body)]))?,
     };
     if written == 0 {
@@ -263,18 +264,4 @@ fn poll_write(
     head.advance(of_head);
     body.advance(written - of_head);
     Poll::Ready(Ok(written))
-}
-
-fn poll_join(
-    stream: Pin<&mut impl AsyncWrite>,
-    cx: &mut Context<'_>,
-    head: &[u8],
-    body: &[u8],
-) -> Poll<io::Result<usize>> {
-    SCRATCH.with_borrow_mut(|scratch| {
-        let mut room = &mut **scratch;
-        room.put_slice(head);
-        room.put_slice(body);
-        stream.poll_write(cx, scratch.get(..head.len() + body.len()).unwrap_or_default())
-    })
 }

@@ -301,8 +301,8 @@ impl<S: Transport> Connection<'_, S> {
         service: &impl Service<S>,
         stopping: &Stopping<'_, impl Future<Output = ()>>,
     ) -> Result<bool, Ended> {
-        let head = RequestHead::parse(head, self.limits.head)?;
-        let RequestHead { request, version, framing, keep_alive, expects_continue } = head;
+        let RequestHead { request, version, framing, keep_alive, expects_continue } =
+            RequestHead::parse(head, self.limits.head)?;
         self.io.borrow_mut().begin(framing, expects_continue, self.limits.request);
         let mut exchange = Exchange { method: request.method.clone(), version, keep_alive };
         let body = RequestBody { io: (framing != Framing::Empty).then(|| Rc::clone(&self.io)) };

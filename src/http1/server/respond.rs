@@ -4,7 +4,7 @@ use super::answer::{Coding, write_head};
 use super::{Connection, Exchange};
 use crate::body::BoxError;
 use crate::http1::Answer;
-use crate::http1::io::Transport;
+use crate::http1::io::{MAX_JOINED, Transport};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use std::future::poll_fn;
@@ -17,6 +17,18 @@ async fn next_frame<B: Body + Unpin>(body: &mut B) -> Poll<Option<Result<Frame<B
     poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx))).await
 }
 
+/// Room for a head, and for a body that is copied behind it.
+fn room(coding: &Coding) -> usize {
+    const HEAD: usize = 640;
+    match coding {
+        Coding::Length(length) => match usize::try_from(*length) {
+            Ok(length) if HEAD + length <= MAX_JOINED => HEAD + length,
+            _ => HEAD,
+        },
+        _ => HEAD,
+    }
+}
+
 impl<S: Transport> Connection<'_, S> {
     /// Writes an answer, and says whether the connection persists.
     pub(super) async fn respond<B>(&self, exchange: &Exchange, answer: &mut Answer<B>) -> io::Result<bool>
@@ -25,7 +37,7 @@ impl<S: Transport> Connection<'_, S> {
     {
         let coding = Coding::of(exchange, answer);
         let persists = exchange.keep_alive && coding != Coding::UntilClose;
-        let mut out = BytesMut::with_capacity(1024);
+        let mut out = BytesMut::with_capacity(room(&coding));
         write_head(&mut out, answer.status, &mut answer.fields, exchange, &coding, persists);
         if coding == Coding::Nothing {
             self.send_last(&mut out, Bytes::new(), persists).await?;
