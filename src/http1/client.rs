@@ -79,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     /// A connection over `stream`.
     pub fn new(stream: S, patience: Patience) -> Self {
         Self {
-            bytes: Buffered::new(stream),
+            bytes: Buffered::new(stream).sharing(),
             decoder: Decoder::new(Framing::Empty),
             persists: true,
             patience: patience.response,

@@ -26,7 +26,12 @@ const MAX_LEFT: usize = 16 * 1024;
 thread_local! {
     // An idle connection owns no buffer: what arrives is read here and copied to what fits it.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SMALL_READ].into());
+    /// Room for answers of the store, which is used by one after the other and stays in the nearest cache.
+    static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
+
+/// Answers that are read at the same time mostly come to their end before the next is read.
+const MAX_SPARE: usize = 4;
 
 /// A stream between a client and the proxy.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
@@ -55,6 +60,8 @@ pub(super) struct Buffered<S> {
     large: usize,
     /// Whether `unread` is what is left of a large read's room.
     is_large: bool,
+    /// Whether it has no room of its own between messages, but shares it with others on this thread.
+    shares: bool,
 }
 
 /// What a connection shares with the outbox.
@@ -96,7 +103,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
             unread: BytesMut::new(),
             large: SMALL_READ,
             is_large: false,
+            shares: false,
         }
+    }
+
+    /// The same, sharing its room with others.
+    pub(super) fn sharing(self) -> Self {
+        Self { shares: true, ..self }
     }
 
     pub(super) fn with_stream(&self, act: impl FnOnce(&S)) {
@@ -108,6 +121,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut into = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.wire.borrow_mut().stream).poll_read(cx, &mut into))?;
+            if self.shares && self.unread.capacity() == 0 {
+                self.unread = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+            }
             self.unread.extend_from_slice(into.filled());
             Poll::Ready(Ok(into.filled().len()))
         })
@@ -133,10 +149,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         Poll::Ready(Ok(length))
     }
 
-    /// Lets go of the room that a body was read into: it is large, however little of it was left unused.
+    /// Lets go of the room that a body was read into, which is large, however little of it was left unused; and of
+    /// what is shared.
     pub(super) fn rest(&mut self) {
-        if self.is_large && self.unread.is_empty() {
-            (self.unread, self.is_large) = (BytesMut::new(), false);
+        if !self.unread.is_empty() || !(self.is_large || self.shares) {
+            return;
+        }
+        let room = std::mem::take(&mut self.unread);
+        if !std::mem::take(&mut self.is_large) {
+            SPARE.with_borrow_mut(|spare| {
+                if spare.len() < MAX_SPARE {
+                    spare.push(room);
+                }
+            });
         }
     }
 
