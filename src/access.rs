@@ -19,22 +19,26 @@ use tokio::time::Instant;
 pub struct AccessRecord {
     metrics: Arc<Metrics>,
     accounted: bool,
-    log: bool,
     id: u64,
-    client: Client,
-    method: Method,
-    /// Where it is to be logged.
-    target: Option<PathAndQuery>,
     mapping: Option<Row>,
     permit: Option<Permit>,
     operation: Option<Operation>,
     status: Option<StatusCode>,
     rule: Option<Rule>,
-    upstream_id: Option<Box<[u8]>>,
     error: Option<Box<str>>,
     received: u64,
     sent: u64,
     start: Instant,
+    /// What the access log says beside that, if there is one.
+    line: Option<Box<Line>>,
+}
+
+#[derive(Debug)]
+struct Line {
+    client: Client,
+    method: Method,
+    target: Option<PathAndQuery>,
+    upstream_id: Option<Box<[u8]>>,
     first_byte: Option<Duration>,
 }
 
@@ -74,25 +78,24 @@ impl AccessRecord {
         target: Option<&PathAndQuery>,
     ) -> Box<Self> {
         metrics.in_flight_add();
+        let line = || {
+            let (method, target) = (method.clone(), target.cloned());
+            Box::new(Line { client, method, target, upstream_id: None, first_byte: None })
+        };
         Box::new(Self {
             metrics,
             accounted: true,
-            log,
             id: fastrand::u64(..),
-            client,
-            method: method.clone(),
-            target: target.filter(|_| log).cloned(),
             mapping: None,
             permit: None,
             operation: None,
             status: None,
             rule: None,
-            upstream_id: None,
             error: None,
             received: 0,
             sent: 0,
             start: clock::now(),
-            first_byte: None,
+            line: log.then(line),
         })
     }
 
@@ -102,22 +105,17 @@ impl AccessRecord {
         Self {
             metrics: Arc::clone(&self.metrics),
             accounted: false,
-            log: false,
             id: self.id,
-            client: self.client,
-            method: self.method.clone(),
-            target: self.target.clone(),
             mapping: self.mapping,
             permit: None,
             operation: self.operation,
             status: None,
             rule: None,
-            upstream_id: None,
             error: None,
             received: 0,
             sent: 0,
             start: self.start,
-            first_byte: None,
+            line: None,
         }
     }
 
@@ -159,15 +157,20 @@ impl AccessRecord {
     /// The store answered.
     pub fn answered(&mut self, status: StatusCode, upstream_id: Option<&[u8]>) {
         self.status = Some(status);
-        self.upstream_id = upstream_id.filter(|_| self.log).map(Into::into);
-        self.first_byte = Some(self.elapsed());
+        let elapsed = self.elapsed();
+        if let Some(line) = &mut self.line {
+            (line.upstream_id, line.first_byte) = (upstream_id.map(Into::into), Some(elapsed));
+        }
     }
 
     /// Scopegate answers itself.
     pub fn refused(&mut self, refusal: &Refusal) {
         self.status = Some(refusal.rule.status());
         self.rule = Some(refusal.rule);
-        self.first_byte = Some(self.elapsed());
+        let elapsed = self.elapsed();
+        if let Some(line) = &mut self.line {
+            line.first_byte = Some(elapsed);
+        }
     }
 
     /// What stood behind an error, for the log alone.
@@ -201,25 +204,25 @@ impl AccessRecord {
         clock::now().saturating_duration_since(self.start)
     }
 
-    fn write_line(&self) {
+    fn write_line(&self, line: &Line) {
         let mapping = self.mapping_name();
-        let path = self.target.as_ref().map_or("", PathAndQuery::path);
+        let path = line.target.as_ref().map_or("", PathAndQuery::path);
         let path = path.get(..path.floor_char_boundary(MAX_LOGGED_PATH)).unwrap_or_default();
         tracing::info!(
             target: "access",
             id = self.request_id().as_str(),
-            client = %self.client,
+            client = %line.client,
             mapping = mapping.as_deref().unwrap_or("-"),
             operation = self.operation.map_or("-", Operation::name),
-            method = %self.method,
+            method = %line.method,
             // Debug escapes what would break the line.
             path = ?path,
             status = self.status.map_or(0, |status| status.as_u16()),
             rule = self.rule.map(Rule::name),
             received = self.received,
             sent = self.sent,
-            upstream_id = self.upstream_id.as_deref().and_then(visible),
-            first_byte_us = self.first_byte.map(micros),
+            upstream_id = line.upstream_id.as_deref().and_then(visible),
+            first_byte_us = line.first_byte.map(micros),
             total_us = micros(self.elapsed()),
             error = self.error,
         );
@@ -247,8 +250,8 @@ impl Drop for AccessRecord {
             sent: self.sent,
             total: self.elapsed(),
         });
-        if self.log {
-            self.write_line();
+        if let Some(line) = &self.line {
+            self.write_line(line);
         }
     }
 }

@@ -34,7 +34,11 @@ pub(super) enum OwnField {
 
 impl<'h> OwnFields<'h> {
     /// Notes a line, if it is of one of them.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "it is asked of every line, and says no to nearly all by their length"
+    )]
+    #[inline(always)]
     pub(super) fn note(&mut self, name: &[u8], value: &'h [u8]) -> Option<OwnField> {
         match name.len() {
             14 if is_named(name, b"Content-Length") => Some(self.note_length(value)),

@@ -49,44 +49,57 @@ const MIN_PROGRESS: u64 = 1024;
 #[derive(Debug)]
 pub struct StallTimer {
     limit: Duration,
+    /// In a box, which a message has that was waited for: most are not, and connections are many.
+    wait: Option<Box<StallWait>>,
+}
+
+#[derive(Debug)]
+struct StallWait {
     /// Bytes that moved, and time that was waited, since the last real progress.
     moved: u64,
     waited: Duration,
     /// Since when it waits.
     since: Option<Instant>,
-    timer: Option<LazyTimer>,
+    timer: LazyTimer,
 }
 
 impl StallTimer {
     /// A timer that allows `limit` without progress.
     pub fn new(limit: Duration) -> Self {
-        Self { limit, moved: 0, waited: Duration::ZERO, since: None, timer: None }
+        Self { limit, wait: None }
     }
 
     /// So many bytes moved.
     pub fn progress(&mut self, bytes: usize) {
-        let Some(since) = self.since.take() else { return };
-        self.waited += since.elapsed();
-        self.moved += bytes as u64;
-        if self.moved >= MIN_PROGRESS {
-            self.rest();
+        let Some(wait) = &mut self.wait else { return };
+        let Some(since) = wait.since.take() else { return };
+        wait.waited += since.elapsed();
+        wait.moved += bytes as u64;
+        if wait.moved >= MIN_PROGRESS {
+            (wait.moved, wait.waited) = (0, Duration::ZERO);
         }
     }
 
     /// What was awaited is over: the next wait has all its time again.
     pub fn rest(&mut self) {
-        (self.moved, self.waited, self.since) = (0, Duration::ZERO, None);
+        self.wait = None;
     }
 
     /// Nothing moves; whether that has gone on for too long.
     pub fn poll_stalled(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.since.is_none() {
+        let wait = self.wait.get_or_insert_with(|| Box::new(StallWait::begin()));
+        if wait.since.is_none() {
             let now = Instant::now();
-            let deadline = now + self.limit.saturating_sub(self.waited);
-            self.timer.get_or_insert_with(|| LazyTimer::new(deadline)).set(deadline);
-            self.since = Some(now);
+            wait.timer.set(now + self.limit.saturating_sub(wait.waited));
+            wait.since = Some(now);
         }
-        self.timer.as_mut().is_some_and(|timer| timer.poll(cx).is_ready())
+        wait.timer.poll(cx).is_ready()
+    }
+}
+
+impl StallWait {
+    fn begin() -> Self {
+        Self { moved: 0, waited: Duration::ZERO, since: None, timer: LazyTimer::new(Instant::now()) }
     }
 }
 
