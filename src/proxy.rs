@@ -181,6 +181,10 @@ impl Proxy {
         refuse(&Refusal::from(*malformed), Representation::S3, "", self.record(client, &unread, None))
     }
 
+    #[expect(
+        clippy::unnecessary_box_returns,
+        reason = "it is made in its box and goes from hand to hand in it"
+    )]
     fn record(&self, client: &Client, method: &Method, target: Option<&PathAndQuery>) -> Box<AccessRecord> {
         let metrics = Arc::clone(&self.shared.metrics);
         AccessRecord::begin(metrics, self.generation.access_log, *client, method, target)

@@ -326,6 +326,9 @@ where
         let connection = &mut *this.connection;
         connection.persists = head.keep_alive && this.sending.is_done() && !connection.bytes.owes();
         connection.decoder = Decoder::new(head.framing);
+        if connection.decoder.is_over() {
+            connection.bytes.rest();
+        }
         connection.stall.rest();
         Poll::Ready(Ok(head))
     }

@@ -408,4 +408,21 @@ mod tests {
         fields.remove("x-a");
         assert!(fields.into_map().is_empty());
     }
+
+    /// A log or a panic shows no client's key.
+    #[test]
+    fn values_are_not_shown() {
+        let mut fields = fields("Authorization: AWS4-HMAC-SHA256 hush\r\n\r\n");
+        fields.insert(HeaderName::from_static("x-amz-security-token"), HeaderValue::from_static("hush"));
+        assert_eq!(format!("{fields:?}"), r#"["Authorization", "x-amz-security-token"]"#);
+    }
+
+    #[test]
+    fn fields_are_the_same_in_any_case_of_their_names() {
+        let came = fields("X-A: 1\r\nx-b: 2\r\n\r\n");
+        let name = HeaderName::from_static;
+        let made = |b| Fields::from_iter([(name("x-a"), HeaderValue::from_static("1")), (name("x-b"), b)]);
+        assert_eq!(came, made(HeaderValue::from_static("2")));
+        assert_ne!(came, made(HeaderValue::from_static("3")));
+    }
 }

@@ -58,10 +58,19 @@ pub(super) struct Buffered<S> {
     pub(super) unread: BytesMut,
     /// The size of the next large read: it grows while reads fill it.
     large: usize,
-    /// Whether `unread` is what is left of a large read's room.
-    is_large: bool,
+    /// What `unread` stands in.
+    room: Room,
     /// Whether it has no room of its own between messages, but shares it with others on this thread.
     shares: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Nothing,
+    /// That of a read into the thread's block, or more of them.
+    Small,
+    /// That of a read of its own, or what is left of it.
+    Large,
 }
 
 /// What a connection shares with the outbox.
@@ -102,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
             wire: Rc::new(RefCell::new(wire)),
             unread: BytesMut::new(),
             large: SMALL_READ,
-            is_large: false,
+            room: Room::Nothing,
             shares: false,
         }
     }
@@ -121,8 +130,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut into = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.wire.borrow_mut().stream).poll_read(cx, &mut into))?;
-            if self.shares && self.unread.capacity() == 0 {
-                self.unread = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+            if self.room == Room::Nothing && !into.filled().is_empty() {
+                self.room = Room::Small;
+                if self.shares {
+                    self.unread = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+                }
             }
             self.unread.extend_from_slice(into.filled());
             Poll::Ready(Ok(into.filled().len()))
@@ -139,8 +151,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         if expected <= SMALL_READ && self.unread.capacity() < expected {
             return self.poll_fill(cx);
         }
-        self.unread.reserve(self.large.min(expected));
-        self.is_large = true;
+        let size = self.large.min(expected);
+        if self.unread.capacity() < size {
+            self.unread.reserve(size);
+            self.room = Room::Large;
+        }
         let stream = &mut self.wire.borrow_mut().stream;
         let length = ready!(poll_read_buf(Pin::new(stream), cx, &mut self.unread))?;
         if length >= self.large {
@@ -152,11 +167,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     /// Lets go of the room that a body was read into, which is large, however little of it was left unused; and of
     /// what is shared.
     pub(super) fn rest(&mut self) {
-        if !self.unread.is_empty() || !(self.is_large || self.shares) {
+        let is_shared = self.shares && self.room == Room::Small;
+        if !self.unread.is_empty() || !(is_shared || self.room == Room::Large) {
             return;
         }
         let room = std::mem::take(&mut self.unread);
-        if !std::mem::take(&mut self.is_large) {
+        self.room = Room::Nothing;
+        if is_shared {
+            // Who used it last is not to be held by it.
+            self.wire.borrow_mut().waker.clone_from(Waker::noop());
             SPARE.with_borrow_mut(|spare| {
                 if spare.len() < MAX_SPARE {
                     spare.push(room);
@@ -289,4 +308,10 @@ fn poll_write(
     head.advance(of_head);
     body.advance(written - of_head);
     Poll::Ready(Ok(written))
+}
+
+/// How many rooms are shared on this thread and not used.
+#[cfg(test)]
+pub(super) fn spare_rooms() -> usize {
+    SPARE.with_borrow(Vec::len)
 }

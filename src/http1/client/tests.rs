@@ -1,6 +1,7 @@
 //! The client over a stream in memory: what a store sends, and what is made of it.
 
 use super::*;
+use crate::http1::io::spare_rooms;
 use crate::http1::outbox;
 use http_body_util::{BodyExt, Empty, Full};
 use std::future::{Future, poll_fn};
@@ -307,5 +308,26 @@ async fn an_idle_connection_holds_no_room_of_a_body() {
         let (read, ()) = tokio::join!(asking, answering);
         assert_eq!(read.len(), LARGE.len());
         assert!(connection.is_ready() && !connection.bytes.unread.try_reclaim(1 << 14));
+    }
+}
+
+/// What was read and used up is room for the next answer on this thread, whoever reads it.
+#[tokio::test(start_paused = true)]
+async fn connections_share_the_room_for_answers() {
+    for answer in ["HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"] {
+        for _ in 0..3 {
+            let (mut connection, mut store) = connect();
+            let answering = async {
+                store.read_exact(&mut [0; 18]).await.unwrap();
+                store.write_all(answer.as_bytes()).await.unwrap();
+            };
+            let asking = async {
+                let request = head("GET / HTTP/1.1\r\n\r\n");
+                connection.send(Method::GET, request, no_body(), false).await.unwrap();
+                read_body(&mut connection).await.unwrap();
+            };
+            tokio::join!(asking, answering);
+            assert_eq!((connection.bytes.unread.capacity(), spare_rooms()), (0, 1), "{answer}");
+        }
     }
 }
