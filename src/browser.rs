@@ -78,7 +78,7 @@ pub fn check(allowed: &AllowedHosts, client: &Client, request: &Request) -> Resu
 
 /// Browsers ask before they send PUT or DELETE for another site (CORS, which is off here), but send forms unasked.
 fn is_cross_site(request: &Request) -> bool {
-    let fields = &request.fields;
+    let fields = request.fields();
     if fields.all(SEC_FETCH_SITE).any(|site| site.eq_ignore_ascii_case(b"cross-site")) {
         return true;
     }

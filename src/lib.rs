@@ -4,7 +4,8 @@
 //! neither a socket nor a clock:
 //!
 //! ```
-//! use http::{HeaderMap, Method};
+//! use http::Method;
+//! use scopegate::http1::Fields;
 //! use scopegate::mapping::Mapping;
 //! use scopegate::refusal::Rule;
 //! use scopegate::scope::{BucketName, Prefix, Right, Scope};
@@ -12,12 +13,12 @@
 //! let rights = [Right::Read, Right::List].into_iter().collect();
 //! let scope = Scope::new(BucketName::parse("tmp")?, Prefix::parse("media/")?, rights);
 //! let mapping = Mapping::of_scopes("media-reader", vec![scope]);
-//! let headers = HeaderMap::new();
+//! let fields = Fields::default();
 //!
-//! let granted = mapping.grant(&Method::GET, "/tmp/media/a%20b", None, &headers).unwrap();
+//! let granted = mapping.grant(&Method::GET, "/tmp/media/a%20b", None, &fields).unwrap();
 //! assert_eq!(granted.into_canonical().0, "/tmp/media/a%20b");
 //!
-//! let refused = mapping.grant(&Method::GET, "/tmp/media/%2e%2e/secret", None, &headers).unwrap_err();
+//! let refused = mapping.grant(&Method::GET, "/tmp/media/%2e%2e/secret", None, &fields).unwrap_err();
 //! assert_eq!(refused.rule, Rule::BadTarget);
 //! # Ok::<(), &str>(())
 //! ```

@@ -116,7 +116,7 @@ impl<'r> Grant<'r> {
             return None;
         }
         let url = self.operation().lists() && self.query.get("encoding-type") == Some("url");
-        let host = request.fields.get(header::HOST.as_str()).and_then(visible);
+        let host = request.fields().get(header::HOST.as_str()).and_then(visible);
         let view = self.view.clone();
         let names = Names::new(self.operation(), view, url, request.target.path(), self.resource.key(), host);
         Some(Box::new(Rewriter::new(names)))

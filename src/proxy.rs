@@ -2,7 +2,9 @@
 
 mod browse;
 mod exchange;
+mod otherwise;
 
+use self::otherwise::Otherwise;
 use crate::access::AccessRecord;
 use crate::body::{BoxError, Upload};
 use crate::browser::{self, AllowedHosts};
@@ -10,27 +12,23 @@ use crate::client::Client;
 use crate::generation::{Generation, MappingState, Shared};
 use crate::http1::{self, Fields, Malformed, Request};
 use crate::limits::Limits;
-use crate::list_buckets;
 use crate::listing::Plan;
-use crate::mapping::{self, Grant, Mapping};
-use crate::multi_delete::{self, Deletion, Judged};
+use crate::mapping::{self, Mapping};
 use crate::multipart::{self, Budget};
 use crate::operation::Operation;
-use crate::outgoing::{self, Outgoing};
+use crate::outgoing::Outgoing;
 use crate::panics::contain;
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
 use crate::representation::Representation;
-use crate::response::{self, Made, ResponseBody, make, refuse, relay, relay_read};
+use crate::response::{Made, ResponseBody, make, refuse, relay, relay_read};
 use crate::rewrite::Rewriter;
-use crate::session_table::Slot;
 use crate::upstream::{Download, Pool};
 use crate::virtual_host;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode};
 use http_body::Body;
-use http_body_util::Full;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -97,7 +95,7 @@ impl<B> Asked<'_, B> {
     /// What the client asked for itself.
     fn wanted(&self) -> Wanted<'_> {
         let Self { request, path, .. } = self;
-        Wanted { method: &request.method, path, query: request.target.query(), fields: &request.fields }
+        Wanted { method: &request.method, path, query: request.target.query(), fields: request.fields() }
     }
 
     /// Waits for the request's turn: once, however many requests to the store it takes.
@@ -169,7 +167,7 @@ impl Proxy {
             }
             Ok(Given::Made(answer)) => make(*answer, record),
             Err(refusal) => {
-                let form = Representation::of_error(&request.fields, request.target.query());
+                let form = Representation::of_error(request.fields(), request.target.query());
                 refuse(&refusal, form, request.target.path(), record)
             }
         }
@@ -256,83 +254,9 @@ impl Proxy {
         Ok((answer, rewriter))
     }
 
-    /// Answers with the buckets of the mapping's scopes.
-    async fn list_buckets<B>(
-        &self,
-        asked: &Asked<'_, B>,
-        wanted: &Wanted<'_>,
-        grant: Grant<'_>,
-        record: &mut AccessRecord,
-    ) -> Result<Served, Refusal> {
-        outgoing::check_headers(grant.spec(), wanted.fields)?;
-        asked.admit(record).await?;
-        let document = list_buckets::document(asked.mapping, grant.query())?;
-        Ok((own(document), None))
-    }
-
-    /// Reads what is to be deleted, and judges each key.
-    async fn delete_objects<B: ClientBody>(
-        &self,
-        asked: &Asked<'_, B>,
-        wanted: &Wanted<'_>,
-        grant: Grant<'_>,
-        payload: Payload,
-        record: &mut AccessRecord,
-    ) -> Result<Served, Refusal> {
-        outgoing::check_headers(grant.spec(), wanted.fields)?;
-        asked.admit(record).await?;
-        let patience = self.generation.limits.response_timeout;
-        let document = multi_delete::read(asked.upload, &payload, wanted.fields, patience).await?;
-        let judged = multi_delete::judge(&Deletion::parse(&document)?, asked.mapping, &grant);
-        let (rewriter, slot) = (grant.rewriter(asked.request), asked.state.session.slot());
-        self.delete(judged, grant, rewriter, slot, record).await
-    }
-
     /// The domain below which a client's buckets are hosts.
     fn domain(&self, client: &Client) -> Option<&str> {
         self.generation.listener(client.listener()).and_then(|listener| listener.domain.as_deref())
-    }
-
-    /// Has the store delete what is allowed, and answers with both: its result and the refusals.
-    async fn delete(
-        &self,
-        judged: Judged,
-        grant: Grant<'_>,
-        rewriter: Option<Box<Rewriter>>,
-        slot: &Slot,
-        record: &mut AccessRecord,
-    ) -> Result<Served, Refusal> {
-        let Some(document) = judged.document else {
-            return Ok((own(judged.result()), None));
-        };
-        let outgoing = Outgoing::of_document(grant, &document);
-        let held = || {
-            let upload = Upload::new(Full::new(document.clone()));
-            upload.set_length(document.len() as u64);
-            upload
-        };
-        let mut answer = self.exchange(&outgoing, &held(), slot, record).await;
-        // MinIO reads a document before it looks at the session. This one is ours and can be sent again.
-        if answer.as_ref().is_err_and(|refusal| refusal.rule == Rule::SessionReplaced) {
-            answer = self.exchange(&outgoing, &held(), slot, record).await;
-        }
-        let rewriter = rewriter.map(|rewriter| rewriter.with_more(judged.refused.into()));
-        Ok((answer?, rewriter))
-    }
-}
-
-/// Why a request is not passed on as one.
-enum Otherwise<'a> {
-    Refused(Refusal),
-    /// It is answered from the scopes.
-    Buckets(Box<Grant<'a>>),
-    /// What it holds is judged first.
-    Deletion(Box<(Grant<'a>, Payload)>),
-}
-
-impl From<Refusal> for Otherwise<'_> {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
     }
 }
 
@@ -355,12 +279,6 @@ fn build<'a, B: ClientBody>(
             Ok((Outgoing::rebuild(grant, wanted.fields, payload)?, rewriter))
         }
     }
-}
-
-/// A document of our own, where the store has no say.
-fn own(document: String) -> FromStore {
-    let (parts, body) = response::own_document(document);
-    FromStore::Read(Box::new(parts), body)
 }
 
 fn failed_inside() -> Refusal {

@@ -32,7 +32,7 @@ impl Socket {
         &self,
         interest: Interest,
         room: usize,
-        mut call: impl FnMut() -> Called<usize>,
+        call: impl FnOnce() -> Called<usize>,
     ) -> io::Result<Option<usize>> {
         let mut moved = None;
         let outcome = self.0.try_io(interest, || {

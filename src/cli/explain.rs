@@ -159,15 +159,16 @@ fn decide(
     fields: &Fields,
 ) -> Result<String, Refusal> {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let parsed = target.parse::<PathAndQuery>();
-    let asked = parsed.as_ref().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    // A fragment, which no request has, would be left out.
+    let parsed = target.parse::<PathAndQuery>().ok().filter(|parsed| parsed.as_str() == target);
+    let asked = parsed.clone().unwrap_or(PathAndQuery::from_static("/"));
     let request = Request::new(method.clone(), asked, fields.clone())?;
     let path = match domain {
         Some(domain) => virtual_host::path_style(domain, request.host(), path)?,
         None => path.into(),
     };
     // What can be no URL is refused with what is wrong about it.
-    let plan = if parsed.is_ok() { Plan::of(mapping, &request, &path)? } else { None };
+    let plan = if parsed.is_some() { Plan::of(mapping, &request, &path)? } else { None };
     let Some(plan) = plan else { return ask(mapping, method, &path, query, fields) };
     let told = |method: &Method, path: &str, query: Option<&str>, fields: &Fields| {
         ask(mapping, method, path, query, fields).unwrap_or_else(|refusal| {

@@ -212,12 +212,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
             match self.decoder.decode(&mut self.bytes.unread) {
                 Ok(Decoded::Data(data)) => {
                     if self.decoder.is_over() {
-                        self.bytes.rest();
+                        self.rest();
                     }
                     return Poll::Ready(Some(Ok(data)));
                 }
                 Ok(Decoded::End) => {
-                    self.bytes.rest();
+                    self.rest();
                     return Poll::Ready(None);
                 }
                 Ok(Decoded::More) => {}
@@ -233,6 +233,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// Lets go of what only a message needs, at an answer's end.
+    fn rest(&mut self) {
+        self.bytes.rest();
+        self.bytes.forget();
+        self.stall.rest();
     }
 
     fn break_off(&mut self, why: BoxError) -> Poll<Option<Result<Bytes, BoxError>>> {
@@ -326,10 +333,10 @@ where
         let connection = &mut *this.connection;
         connection.persists = head.keep_alive && this.sending.is_done() && !connection.bytes.owes();
         connection.decoder = Decoder::new(head.framing);
-        if connection.decoder.is_over() {
-            connection.bytes.rest();
-        }
         connection.stall.rest();
+        if connection.decoder.is_over() {
+            connection.rest();
+        }
         Poll::Ready(Ok(head))
     }
 }

@@ -291,6 +291,7 @@ impl From<HeaderMap> for Fields {
 }
 
 impl FromIterator<(HeaderName, HeaderValue)> for Fields {
+    /// Fields of a request, as they are given. Those of an answer are made of a [`HeaderMap`].
     fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(fields: I) -> Self {
         Self { added: Some(Box::new(fields.into_iter().collect())), ..Self::default() }
     }

@@ -1,4 +1,5 @@
-//! A connection's bytes: read into one buffer, written without being copied together unless they are few.
+//! A connection's bytes: read into one buffer, written without being copied together unless they are few and left with
+//! the outbox.
 
 use super::outbox::{self, Sender};
 use crate::socket::Socket;
@@ -148,11 +149,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         left: Option<u64>,
     ) -> Poll<io::Result<usize>> {
         let expected = left.map_or(LARGE_READ, |left| usize::try_from(left).unwrap_or(LARGE_READ));
-        if expected <= SMALL_READ && self.unread.capacity() < expected {
+        let free = self.unread.capacity() - self.unread.len();
+        if expected <= SMALL_READ && free < expected {
             return self.poll_fill(cx);
         }
         let size = self.large.min(expected);
-        if self.unread.capacity() < size {
+        if free < size {
+            if self.room == Room::Small {
+                self.rest();
+            }
+            // Room that was large before is used again, once all that was read into it has been passed on.
             self.unread.reserve(size);
             self.room = Room::Large;
         }
@@ -167,21 +173,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     /// Lets go of the room that a body was read into, which is large, however little of it was left unused; and of
     /// what is shared.
     pub(super) fn rest(&mut self) {
-        let is_shared = self.shares && self.room == Room::Small;
-        if !self.unread.is_empty() || !(is_shared || self.room == Room::Large) {
+        if self.shares || self.room == Room::Large {
+            self.let_go();
+        }
+    }
+
+    /// Lets go of all room, unless something is in it.
+    pub(super) fn let_go(&mut self) {
+        if !self.unread.is_empty() || self.room == Room::Nothing {
             return;
         }
-        let room = std::mem::take(&mut self.unread);
-        self.room = Room::Nothing;
-        if is_shared {
-            // Who used it last is not to be held by it.
-            self.wire.borrow_mut().waker.clone_from(Waker::noop());
+        let unread = std::mem::take(&mut self.unread);
+        let room = std::mem::replace(&mut self.room, Room::Nothing);
+        if self.shares && room == Room::Small {
             SPARE.with_borrow_mut(|spare| {
                 if spare.len() < MAX_SPARE {
-                    spare.push(room);
+                    spare.push(unread);
                 }
             });
         }
+    }
+
+    /// Forgets who left a message last, so that their task is not held by it.
+    pub(super) fn forget(&mut self) {
+        self.wire.borrow_mut().waker.clone_from(Waker::noop());
     }
 
     /// Whether the peer has neither closed nor sent anything, as an idle connection should be.
@@ -308,6 +323,14 @@ fn poll_write(
     head.advance(of_head);
     body.advance(written - of_head);
     Poll::Ready(Ok(written))
+}
+
+#[cfg(test)]
+impl<S> Buffered<S> {
+    /// Whether it holds the task of who left a message last.
+    pub(super) fn remembers(&self) -> bool {
+        !self.wire.borrow().waker.data().is_null()
+    }
 }
 
 /// How many rooms are shared on this thread and not used.

@@ -1,7 +1,7 @@
 //! HTTP/1.1 (RFC 9112) as it is spoken to clients and to the store: one strict reading for both directions.
 //!
 //! Whatever two parsers may read in two ways is refused here and never repaired. What is left is handed on as
-//! `http` types and an [`http_body::Body`], so that nothing else knows how bytes are read.
+//! [`Request`]s and [`Answer`]s with an [`http_body::Body`], so that nothing else knows how bytes are read.
 
 mod answer;
 mod chunked;

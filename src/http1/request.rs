@@ -22,8 +22,7 @@ pub struct Request {
     pub method: Method,
     /// Path and query, or `*`.
     pub target: PathAndQuery,
-    /// Every field. `Host` is one host, if it is there, which the target named if it named one.
-    pub fields: Fields,
+    fields: Fields,
     host: Option<Measures>,
 }
 
@@ -41,6 +40,11 @@ impl Request {
         };
         drop(hosts);
         Ok(Self { method, target, fields, host })
+    }
+
+    /// Every field. `Host` is one host, if it is there, which the target named if it named one.
+    pub fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     /// The host that it is for, which HTTP/1.0 may leave out.
@@ -159,7 +163,7 @@ mod tests {
         assert_eq!((head.framing, head.keep_alive, head.expects_continue), (Framing::Empty, true, false));
         let head = parse("GET http://other:1/a HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
         assert_eq!(
-            (head.request.fields.get("host"), head.request.target.to_string().as_str()),
+            (head.request.fields().get("host"), head.request.target.to_string().as_str()),
             (Some(&b"other:1"[..]), "/a")
         );
         assert_eq!(head.request.host(), Host::parse(b"other:1").ok());

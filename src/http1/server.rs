@@ -204,7 +204,7 @@ impl<S: Transport> Connection<'_, S> {
         }
     }
 
-    /// Has requests answered, as long as each comes soon after the last.
+    /// Has requests answered, as long as each comes soon after the last: until then there is nothing to come of it.
     async fn busy(
         &mut self,
         mut head: Bytes,
@@ -242,7 +242,10 @@ impl<S: Transport> Connection<'_, S> {
         };
         {
             let io = &mut *self.io.borrow_mut();
-            io.bytes.rest();
+            match wait {
+                Wait::Busy => io.bytes.rest(),
+                Wait::Idle => io.let_go(),
+            }
             io.timer.set(until);
         }
         poll_fn(|cx| {

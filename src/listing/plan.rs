@@ -60,7 +60,7 @@ impl Plan {
         {
             return Ok(None);
         }
-        if is_s3_client(&request.fields) || !is_query_ours(request.target.query()) {
+        if is_s3_client(request.fields()) || !is_query_ours(request.target.query()) {
             return Ok(None);
         }
         let Some(place) = Place::of(mapping, path) else { return Ok(None) };
@@ -84,10 +84,10 @@ impl Plan {
         if has_slash && query.is_none_or(str::is_empty) {
             steps.extend(place.index(mapping).map(|index| Step::Index(place.object(index))));
         }
-        match named.unwrap_or_else(|| Representation::of(&request.fields)) {
+        match named.unwrap_or_else(|| Representation::of(request.fields())) {
             Representation::S3 if place.is_top() => steps.push(Step::AsAsked),
             // What people use says that it takes anything; S3 clients that do not sign say nothing.
-            Representation::S3 if request.fields.has(ACCEPT.as_str()) => {
+            Representation::S3 if request.fields().has(ACCEPT.as_str()) => {
                 steps.extend([Step::AsAsked, Step::List(Representation::Text)]);
             }
             Representation::S3 => steps.push(Step::AsAsked),

@@ -193,7 +193,7 @@ impl Proxy {
 
     /// Writes an error of the store's in the form that a request asks for.
     pub(super) async fn worded(&self, given: Given, request: &Request, record: &mut AccessRecord) -> Outcome {
-        let form = Representation::of_error(&request.fields, request.target.query());
+        let form = Representation::of_error(request.fields(), request.target.query());
         let from = match given {
             Given::Store(served) => served,
             given @ Given::Made(_) => return Ok(given),

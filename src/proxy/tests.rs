@@ -10,7 +10,7 @@ use crate::mint::{Mint, MintError, MintRequest};
 use crate::multipart::Budget;
 use crate::nodes::NodeBoard;
 use crate::session::Minted;
-use crate::session_table::{Clock, Keeper, MintBudget};
+use crate::session_table::{Clock, Keeper, MintBudget, Slot};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::header::HOST;

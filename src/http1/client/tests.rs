@@ -308,6 +308,7 @@ async fn an_idle_connection_holds_no_room_of_a_body() {
         let (read, ()) = tokio::join!(asking, answering);
         assert_eq!(read.len(), LARGE.len());
         assert!(connection.is_ready() && !connection.bytes.unread.try_reclaim(1 << 14));
+        assert!(!connection.bytes.remembers());
     }
 }
 
@@ -328,6 +329,7 @@ async fn connections_share_the_room_for_answers() {
             };
             tokio::join!(asking, answering);
             assert_eq!((connection.bytes.unread.capacity(), spare_rooms()), (0, 1), "{answer}");
+            assert!(!connection.bytes.remembers(), "{answer}");
         }
     }
 }

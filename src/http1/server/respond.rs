@@ -17,12 +17,12 @@ async fn next_frame<B: Body + Unpin>(body: &mut B) -> Poll<Option<Result<Frame<B
     poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx))).await
 }
 
-/// Room for a head, and for a body that is copied behind it.
-fn room(coding: &Coding) -> usize {
+/// Room for a head, and for a body that is copied behind it, if the answer `may_wait`.
+fn room(coding: &Coding, may_wait: bool) -> usize {
     const HEAD: usize = 640;
     match coding {
-        Coding::Length(length) => match usize::try_from(*length) {
-            Ok(length) if HEAD + length <= MAX_JOINED => HEAD + length,
+        Coding::Length(length) if may_wait => match usize::try_from(*length) {
+            Ok(length) if length <= MAX_JOINED - HEAD => HEAD + length,
             _ => HEAD,
         },
         _ => HEAD,
@@ -37,7 +37,7 @@ impl<S: Transport> Connection<'_, S> {
     {
         let coding = Coding::of(exchange, answer);
         let persists = exchange.keep_alive && coding != Coding::UntilClose;
-        let mut out = BytesMut::with_capacity(room(&coding));
+        let mut out = BytesMut::with_capacity(room(&coding, persists));
         write_head(&mut out, answer.status, &mut answer.fields, exchange, &coding, persists);
         if coding == Coding::Nothing {
             self.send_last(&mut out, Bytes::new(), persists).await?;
@@ -110,5 +110,20 @@ impl<S: Transport> Connection<'_, S> {
             io.poll_send(cx, out, &mut data)
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The length is what a store says.
+    #[test]
+    fn room_is_bounded() {
+        assert_eq!(room(&Coding::Length(1024), true), 1664);
+        for coding in [Coding::Length(u64::MAX), Coding::Length(MAX_JOINED as u64), Coding::Chunked] {
+            assert_eq!(room(&coding, true), 640, "{coding:?}");
+        }
+        assert_eq!(room(&Coding::Length(1024), false), 640);
     }
 }

@@ -84,6 +84,13 @@ impl<S: Transport> Io<S> {
         self.decoder.is_over() && self.interim.is_empty() && self.bytes.leave(cx, out, data)
     }
 
+    /// Lets go of what only messages need.
+    pub(super) fn let_go(&mut self) {
+        self.bytes.let_go();
+        self.reading.rest();
+        self.writing.rest();
+    }
+
     /// Writes on what was left to be written and could not be.
     pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.bytes.waits() || !self.bytes.owes() {

@@ -505,16 +505,20 @@ async fn a_connection_is_busy_for_a_moment_and_idle_for_its_time() {
 /// What is not followed by another request soon gives up the room for one.
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_not_busy_for_long() {
-    let (_client, server) = duplex(1);
+    let (mut client, server) = duplex(64);
     let io = Rc::new(RefCell::new(Io::new(server, &LIMITS)));
     let start = Instant::now();
     let mut connection = Connection { io, limits: &LIMITS, first: false, idle_until: start + LIMITS.idle };
     let wait = pin!(stopping::wait(running()));
     let mut stopping = Stopping::new(running(), wait);
+    client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    assert!(matches!(connection.next_head(&mut stopping, Wait::Busy).await, Ok(Next::Head(_))));
     assert!(matches!(connection.next_head(&mut stopping, Wait::Busy).await, Ok(Next::Idle)));
     assert_eq!(start.elapsed(), BUSY);
     assert!(matches!(connection.next_head(&mut stopping, Wait::Idle).await, Ok(Next::Over)));
     assert_eq!(start.elapsed(), LIMITS.idle);
+    let unread = &mut connection.io.borrow_mut().bytes.unread;
+    assert!(unread.capacity() == 0 && !unread.try_reclaim(1), "it holds the room of a head");
 }
 
 #[tokio::test(start_paused = true)]

@@ -59,7 +59,7 @@ pub(crate) fn check(input: &[u8]) -> String {
         std::mem::discriminant(&head.framing),
         head.keep_alive,
         head.expects_continue,
-        head.request.fields.has(HOST.as_str())
+        head.request.fields().has(HOST.as_str())
     )
 }
 
@@ -76,7 +76,7 @@ pub(super) fn check_head(head: &RequestHead, input: &[u8]) {
     let (authority, path) = meaning(target);
     assert_eq!(head.request.target.to_string().as_bytes(), path);
 
-    let fields = &head.request.fields;
+    let fields = head.request.fields();
     let hosts: Vec<&[u8]> = fields.all(HOST.as_str()).collect();
     let named = message.all("host");
     assert!(named.len() == 1 || (named.is_empty() && head.version == Version::HTTP_10), "{named:?}");
@@ -107,7 +107,7 @@ pub(super) fn check_head(head: &RequestHead, input: &[u8]) {
 /// All that a head says.
 fn meant(head: &RequestHead) -> impl PartialEq + std::fmt::Debug {
     let RequestHead { request, version, framing, keep_alive, expects_continue } = head;
-    let asked = (request.method.clone(), request.target.clone(), request.fields.clone());
+    let asked = (request.method.clone(), request.target.clone(), request.fields().clone());
     (asked, *version, *framing, *keep_alive, *expects_continue)
 }
 
@@ -128,7 +128,7 @@ fn meaning(target: &[u8]) -> (Option<&[u8]>, Vec<u8>) {
 fn write(head: &RequestHead) -> Vec<u8> {
     let mut text =
         format!("{} {} {:?}\r\n", head.request.method, head.request.target, head.version).into_bytes();
-    for (name, value) in head.request.fields.iter() {
+    for (name, value) in head.request.fields().iter() {
         text.extend_from_slice(&[name, b": ", value, b"\r\n"].concat());
     }
     text.extend_from_slice(b"\r\n");
