@@ -102,5 +102,5 @@ async fn a_request_takes_little_room() {
     let client = Client::identify("127.0.0.1".parse().ok(), ListenerId(0));
     let (request, body) = (request(), Empty::new());
     let answering = proxy.handle(&client, &request, body);
-    assert!(size_of_val(&answering) <= 6144, "{} bytes", size_of_val(&answering));
+    assert!(size_of_val(&answering) <= 2048, "{} bytes", size_of_val(&answering));
 }
