@@ -204,7 +204,7 @@ impl<S: Transport> Connection<'_, S> {
         }
     }
 
-    /// Has requests answered, as long as each comes soon after the last: until then there is nothing to come of it.
+    /// Has requests answered, as long as each comes soon after the last. `None` when the next does not: it may still come.
     async fn busy(
         &mut self,
         mut head: Bytes,
