@@ -104,8 +104,10 @@ impl AsyncWrite for Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio::time::timeout;
 
     async fn pair() -> (Socket, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -123,7 +125,8 @@ mod tests {
             peer.write_all(sent.as_bytes()).await.unwrap();
             let mut read = Vec::new();
             while read.len() < sent.len() {
-                let length = socket.read(&mut room).await.unwrap();
+                let reading = timeout(Duration::from_secs(5), socket.read(&mut room));
+                let length = reading.await.expect("what is left of it is read").unwrap();
                 read.extend_from_slice(&room[..length]);
             }
             assert_eq!(read, sent.as_bytes());
@@ -141,7 +144,7 @@ mod tests {
         let sent: Vec<u8> = (0..=250).cycle().take(8_000_000).collect();
         let expected = sent.clone();
         let writing = tokio::spawn(async move { socket.write_all(&sent).await });
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(!writing.is_finished(), "the kernel does not hold as much");
         let mut read = Vec::new();
         peer.read_to_end(&mut read).await.unwrap();
@@ -152,7 +155,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_has_gone_is_an_error() {
         let (mut socket, peer) = pair().await;
-        socket2::SockRef::from(&peer).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);
         let error = socket.read(&mut [0; 4]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
