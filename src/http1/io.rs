@@ -209,14 +209,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     }
 
     /// Leaves a small message with the outbox, if nothing is to be written before it, and says whether it did: then
-    /// both are empty. Whoever leaves one is woken only if it cannot be sent at once, to [`Self::poll_write`] the rest.
+    /// both are empty, and else a small one may have become all head. Whoever leaves one is woken only if it cannot be
+    /// sent at once, to [`Self::poll_write`] the rest.
     pub(super) fn leave(&self, cx: &Context<'_>, head: &mut BytesMut, body: &mut Bytes) -> bool {
-        if head.len() + body.len() > MAX_LEFT || self.owes() || !outbox::leave(&self.wire) {
+        if head.len() + body.len() > MAX_LEFT || self.owes() {
             return false;
         }
         if head.len() + body.len() <= MAX_JOINED {
             // Now, and not when they are sent: both have just been looked at.
             head.extend_from_slice(&std::mem::take(body));
+        }
+        if !outbox::leave(&self.wire) {
+            return false;
         }
         let mut wire = self.wire.borrow_mut();
         (wire.head, wire.body) = (std::mem::take(head), std::mem::take(body));

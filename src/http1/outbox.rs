@@ -3,8 +3,11 @@
 //! Sending wakes the peer, and waking a core that has gone to sleep takes longer than most of what is done here for a
 //! request. On a busy thread the messages of one turn go out one right after the other: the first wakes, and the
 //! others find their peers awake. Whoever leaves a message here need not be polled for it to be sent.
+//!
+//! A thread with one request alone has nothing to send with it, and sends at once: that saves two looks for events for
+//! each request.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -12,6 +15,24 @@ use tokio::task::{unconstrained, yield_now};
 
 thread_local! {
     static OUTBOX: RefCell<Outbox> = const { RefCell::new(Outbox::CLOSED) };
+    static UNDER_WAY: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A request that is being answered on this thread, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct UnderWay;
+
+impl UnderWay {
+    pub(super) fn begin() -> Self {
+        UNDER_WAY.set(UNDER_WAY.get() + 1);
+        Self
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        UNDER_WAY.set(UNDER_WAY.get() - 1);
+    }
 }
 
 struct Outbox {
@@ -32,11 +53,11 @@ pub(super) trait Sender {
     fn send_off(&self);
 }
 
-/// Has `sender` asked to send off its message at the end of this turn. It is false where the thread does not [`run`]
-/// its outbox.
+/// Has `sender` asked to send off its message at the end of this turn. It is false where the message is better sent at
+/// once: no other request is [`UnderWay`] on this thread, or it does not [`run`] its outbox.
 pub(super) fn leave(sender: &Rc<impl Sender + 'static>) -> bool {
     OUTBOX.with_borrow_mut(|outbox| {
-        if !outbox.is_open {
+        if !outbox.is_open || UNDER_WAY.get() < 2 {
             return false;
         }
         if let Some(waker) = outbox.waker.as_ref().filter(|_| outbox.senders.is_empty()) {
@@ -105,12 +126,19 @@ impl Drop for Open {
     }
 }
 
-/// Has an outbox run from now on, for as long as the runtime of a test does.
+/// Has an outbox run from now on, for as long as the runtime of a test does, on a thread that has other requests.
 #[cfg(test)]
 pub(super) fn open_for_test() {
     if OUTBOX.with_borrow(|outbox| !outbox.is_open) {
         tokio::spawn(run());
+        set_others_for_test(2);
     }
+}
+
+/// Has this thread answer so many other requests.
+#[cfg(test)]
+pub(super) fn set_others_for_test(count: usize) {
+    UNDER_WAY.set(count);
 }
 
 #[cfg(test)]
@@ -140,6 +168,7 @@ mod tests {
     #[test]
     fn messages_go_when_all_was_dealt_with() {
         let notes = Notes::default();
+        let _two = (UnderWay::begin(), UnderWay::begin());
         on_a_worker(async {
             spawn_local(run());
             for name in ["a", "b", "dropped"] {
@@ -163,11 +192,27 @@ mod tests {
     #[test]
     fn nothing_is_left_where_none_runs() {
         let message = Rc::new(Message("a", Notes::default()));
+        let _two = (UnderWay::begin(), UnderWay::begin());
         assert!(!leave(&message));
         on_a_worker(async {
             spawn_local(run());
             assert!(leave(&message));
         });
         assert!(!leave(&message), "its runtime has ended");
+    }
+
+    #[test]
+    fn nothing_is_left_beside_nothing() {
+        let message = Rc::new(Message("a", Notes::default()));
+        on_a_worker(async {
+            spawn_local(run());
+            assert!(!leave(&message));
+            let _one = UnderWay::begin();
+            assert!(!leave(&message));
+            let other = UnderWay::begin();
+            assert!(leave(&message));
+            drop(other);
+            assert!(!leave(&message));
+        });
     }
 }

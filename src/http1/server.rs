@@ -8,6 +8,7 @@ mod stopping;
 use self::state::Io;
 use self::stopping::Stopping;
 use super::io::Transport;
+use super::outbox::UnderWay;
 use super::scan::HeadScan;
 use super::{Answer, Framing, HeadLimits, Malformed, Request, RequestHead};
 use crate::body::BoxError;
@@ -211,11 +212,13 @@ impl<S: Transport> Connection<'_, S> {
         service: &impl Service<S>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
     ) -> Result<Option<After>, Ended> {
+        let mut ahead = false;
         loop {
-            self.answered().await?;
+            self.answered(ahead).await?;
             if !self.exchange(head, service, stopping).await? {
                 return Ok(Some(After::Lingering));
             }
+            ahead = !self.io.borrow().bytes.unread.is_empty();
             self.idle_until = clock::now() + self.limits.idle;
             head = match self.next_head(stopping, Wait::Busy).await? {
                 Next::Head(head) => head,
@@ -306,6 +309,7 @@ impl<S: Transport> Connection<'_, S> {
     ) -> Result<bool, Ended> {
         let RequestHead { request, version, framing, keep_alive, expects_continue } =
             RequestHead::parse(head, self.limits.head)?;
+        let under_way = UnderWay::begin();
         self.io.borrow_mut().begin(framing, expects_continue, self.limits.request);
         let mut exchange = Exchange { method: request.method.clone(), version, keep_alive };
         let body = RequestBody { io: (framing != Framing::Empty).then(|| Rc::clone(&self.io)) };
@@ -320,18 +324,18 @@ impl<S: Transport> Connection<'_, S> {
         exchange.keep_alive &= !stopping.is_over() && self.io.borrow().may_persist();
         let persists = self.respond(&exchange, &mut answer).await?;
         // Its account and its leave to run end here, whatever its client still has to send.
-        drop(answer);
+        drop((answer, under_way));
         Ok(persists && self.skip_rest().await?)
     }
 
-    /// Waits until what was left to be sent is sent. A client that has sent its next request already takes turns with
-    /// the others.
-    async fn answered(&self) -> io::Result<()> {
-        if !self.io.borrow().bytes.owes() {
-            return Ok(());
+    /// Waits until what was left to be sent is sent. A client that has sent its next request `ahead` of the answer
+    /// takes turns with the others.
+    async fn answered(&self, ahead: bool) -> io::Result<()> {
+        let owes = self.io.borrow().bytes.owes();
+        if owes || ahead {
+            yield_now().await;
         }
-        yield_now().await;
-        self.send(&mut BytesMut::new(), Bytes::new()).await
+        if owes { self.send(&mut BytesMut::new(), Bytes::new()).await } else { Ok(()) }
     }
 
     /// Answers what is no request.

@@ -14,6 +14,18 @@ fn connection(server: DuplexStream) -> Connection<'static, DuplexStream> {
     }
 }
 
+/// Both ways in which a small answer goes: left to be sent beside others, and at once.
+async fn either_way<F: Future<Output = ()>>(test: impl Fn() -> F) {
+    for others in [2, 0] {
+        local(async {
+            outbox::open_for_test();
+            outbox::set_others_for_test(others);
+            test().await;
+        })
+        .await;
+    }
+}
+
 /// A small answer is left to be sent, and the connection goes on meanwhile: it is sent all the same.
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_sent_whatever_its_client_does_next() {
@@ -25,7 +37,7 @@ async fn an_answer_is_sent_whatever_its_client_does_next() {
         ("GET /b\r\n\r\n", &[200, 400], 1 << 16),
         (get, &[200, 200], 1 << 16),
     ] {
-        local(async {
+        either_way(|| async {
             let (mut client, _, task) = connect_over(room, Mirror::default());
             client.write_all(format!("{get}{next}").as_bytes()).await.unwrap();
             client.shutdown().await.unwrap();
@@ -40,7 +52,7 @@ async fn an_answer_is_sent_whatever_its_client_does_next() {
 
 #[tokio::test(start_paused = true)]
 async fn a_small_answer_waits_for_its_reader_like_a_large_one() {
-    local(async {
+    either_way(|| async {
         for reads_at in [Some(5), Some(9), None] {
             let (client, _, task) = connect_over(64, Mirror::default());
             let (mut reading, mut writing) = tokio::io::split(client);
@@ -69,7 +81,7 @@ async fn a_small_answer_waits_for_its_reader_like_a_large_one() {
 #[tokio::test(start_paused = true)]
 async fn who_sends_ahead_is_left_like_anyone() {
     for bytes in [&b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\n"] {
-        local(async {
+        either_way(|| async {
             let (mut client, _, task) = connect(Mirror::default());
             let other = tokio::task::spawn_local(async {
                 for _ in 0..100 {
@@ -90,7 +102,7 @@ async fn who_sends_ahead_is_left_like_anyone() {
 /// An answer that does not go at once goes before the next request is looked at.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_follows_waits_for_the_answer_before_it() {
-    local(async {
+    either_way(|| async {
         let (mut client, mirror, _task) = connect_over(64, Mirror::default());
         let sent = "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /never HTTP/1.1\r\nHost: h\r\n\r\n";
         client.write_all(sent.as_bytes()).await.unwrap();
@@ -113,7 +125,7 @@ async fn a_request_that_follows_waits_for_the_answer_before_it() {
 /// Between two turns of another task a client gets no more than one answer, however many requests it has sent.
 #[tokio::test(start_paused = true)]
 async fn who_sends_ahead_takes_turns() {
-    local(async {
+    either_way(|| async {
         let (mut client, mirror, _task) = connect(Mirror::default());
         let sent = 300;
         client.write_all(&b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n".repeat(sent)).await.unwrap();
