@@ -52,12 +52,24 @@ pub(crate) fn nginx(
     )
 }
 
+/// What `HAProxy` takes its clients' bytes for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Http,
+    /// Nothing: it passes them on.
+    Tcp,
+}
+
 /// `haproxy.cfg`.
-pub(crate) fn haproxy(listen: SocketAddr, behind: &Behind) -> String {
+pub(crate) fn haproxy(listen: SocketAddr, behind: &Behind, mode: Mode) -> String {
+    let mode = match mode {
+        Mode::Http => "http\n    http-reuse always",
+        Mode::Tcp => "tcp",
+    };
     format!(
         "global\n    nbthread 1\n    maxconn 12000\n    no strict-limits\n\
-         defaults\n    mode http\n    timeout connect 5s\n    timeout client 10m\n    timeout server 10m\n    \
-         option splice-auto\n    http-reuse always\n\
+         defaults\n    mode {mode}\n    timeout connect 5s\n    timeout client 10m\n    timeout server 10m\n    \
+         option splice-auto\n\
          frontend clients\n    bind {listen} backlog 4096\n    default_backend store\n\
          backend store\n    server store {}\n",
         behind.store
@@ -175,7 +187,8 @@ mod tests {
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
         let texts = [
             nginx(listen, &behind(), Buffers::Default, "", Path::new("/t"), false),
-            haproxy(listen, &behind()),
+            haproxy(listen, &behind(), Mode::Http),
+            haproxy(listen, &behind(), Mode::Tcp),
             scopegate(listen, &behind(), true),
         ];
         for text in texts {

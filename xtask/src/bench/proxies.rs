@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{
     child::{Tree, on_core},
-    configs::{self, Behind, Buffers},
+    configs::{self, Behind, Buffers, Mode},
     programs::Programs,
 };
 use crate::support::{http, keys::Keys};
@@ -35,6 +35,8 @@ enum Kind {
     /// One that passes on what clients have signed.
     NginxSigned,
     Haproxy,
+    /// One that does not look at what it passes on.
+    HaproxyTcp,
     Envoy {
         signing: bool,
     },
@@ -54,6 +56,9 @@ pub(crate) const NGINX_LARGE: &str = "nginx, 64 KiB buffers";
 /// Over the store, which answers only what is signed for its own name.
 pub(crate) const NGINX_SIGNED: &str = "nginx, passing signed requests";
 
+/// What any hop costs: bytes are passed on, whatever they are.
+pub(crate) const TCP_RELAY: &str = "HAProxy, relaying TCP alone";
+
 /// The origin or the store itself.
 pub(crate) const NO_PROXY: &str = "no proxy";
 
@@ -70,6 +75,7 @@ impl Variants {
             row(NGINX, Kind::Nginx(Buffers::Default)),
             row(NGINX_LARGE, Kind::Nginx(Buffers::Large)),
             row(NGINX_SIGNED, Kind::NginxSigned),
+            row(TCP_RELAY, Kind::HaproxyTcp),
             row("HAProxy", Kind::Haproxy),
         ];
         if programs.envoy.is_ok() {
@@ -116,7 +122,7 @@ impl Variants {
         let signed = |kind: &Kind| match kind {
             Kind::Envoy { signing } => *signing,
             Kind::Scopegate { access_log, .. } => !access_log,
-            Kind::Direct | Kind::NginxSigned => true,
+            Kind::Direct | Kind::NginxSigned | Kind::HaproxyTcp => true,
             Kind::Nginx(_) | Kind::Haproxy => false,
         };
         self.0.iter().filter(|variant| signed(&variant.kind)).cloned().collect()
@@ -151,7 +157,7 @@ impl Variants {
     }
 
     fn without(&self, out: impl Fn(&Kind) -> bool) -> Vec<Variant> {
-        let is_out = |kind: &Kind| *kind == Kind::NginxSigned || out(kind);
+        let is_out = |kind: &Kind| matches!(kind, Kind::NginxSigned | Kind::HaproxyTcp) || out(kind);
         self.0.iter().filter(|variant| !is_out(&variant.kind)).cloned().collect()
     }
 }
@@ -199,7 +205,7 @@ impl Running {
 impl Variant {
     /// Whether its clients have to sign.
     pub(crate) fn passes_signed(&self) -> bool {
-        matches!(self.kind, Kind::NginxSigned | Kind::Direct)
+        matches!(self.kind, Kind::NginxSigned | Kind::HaproxyTcp | Kind::Direct)
     }
 
     /// Starts it, and waits for its first answer to a GET of `target`.
@@ -255,9 +261,13 @@ impl Variant {
                 command.args(["-e", "stderr", "-c"]).arg(file("nginx.conf", &config)?).arg("-p").arg(folder);
                 Ok((command, true))
             }
-            Kind::Haproxy => {
+            Kind::Haproxy | Kind::HaproxyTcp => {
+                let mode = if self.kind == Kind::Haproxy { Mode::Http } else { Mode::Tcp };
                 let mut command = on_core(*core, &programs.haproxy);
-                command.arg("-db").arg("-f").arg(file("haproxy.cfg", &configs::haproxy(listen, behind))?);
+                command
+                    .arg("-db")
+                    .arg("-f")
+                    .arg(file("haproxy.cfg", &configs::haproxy(listen, behind, mode))?);
                 Ok((command, true))
             }
             Kind::Envoy { signing } => {

@@ -22,6 +22,16 @@ impl Request {
         Self { head: format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").into_bytes().into(), up: 0 }
     }
 
+    /// A GET with these headers, `Host` among them.
+    pub(crate) fn get_with(target: &str, headers: &[(String, String)]) -> Self {
+        let mut head = format!("GET {target} HTTP/1.1\r\n");
+        for (name, value) in headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        head.push_str("\r\n");
+        Self { head: head.into_bytes().into(), up: 0 }
+    }
+
     pub(crate) fn put(target: &str, length: u64) -> Self {
         let head = format!(
             "PUT {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\
@@ -43,6 +53,11 @@ impl Connection {
         let stream = TcpStream::connect(address).await.map_err(|error| format!("cannot connect: {error}"))?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         Ok(Self { stream, buffer: vec![0; buffer] })
+    }
+
+    /// [`Self::open`] for small answers.
+    pub(crate) async fn small(address: SocketAddr) -> Result<Self, String> {
+        Self::open(address, 16 << 10).await
     }
 
     /// [`Self::open`] for bodies that are to arrive fast.

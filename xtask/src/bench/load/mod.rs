@@ -1,13 +1,17 @@
-//! The load that wrk cannot make: a fixed rate, uploads, connections that do nothing, and readers that are slow.
+//! The load that wrk cannot make: a fixed rate, two servers in turns, uploads, connections that do nothing, and readers
+//! that are slow.
 
 mod exchange;
 pub(crate) mod idle;
+mod latencies;
 pub(crate) mod rate;
 pub(crate) mod transfers;
+pub(crate) mod turns;
 
 use tokio::{runtime::Runtime, task::LocalSet};
 
 pub(crate) use exchange::{Connection, Request};
+pub(crate) use latencies::Latencies;
 
 /// Runs a load on this thread, and with it on this program's core.
 ///

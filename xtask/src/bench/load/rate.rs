@@ -18,7 +18,7 @@ use std::{
 
 use tokio::{sync::Notify, task::JoinSet, time::timeout};
 
-use super::{Connection, Request};
+use super::{Connection, Latencies, Request};
 
 /// How often due requests are looked for. Tokio's timers are ten times coarser.
 const TICK: Duration = Duration::from_micros(100);
@@ -34,23 +34,6 @@ pub(crate) struct Rate {
     pub(crate) per_second: f64,
     pub(crate) length: Duration,
     pub(crate) seed: u64,
-}
-
-/// How long answers took.
-pub(crate) struct Latencies(Vec<Duration>);
-
-impl Latencies {
-    /// The time within which this part of the answers came.
-    pub(crate) fn quantile(&self, part: f64) -> Duration {
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a place in a list of some 100,000"
-        )]
-        let place = ((self.0.len() as f64 * part).ceil() as usize).saturating_sub(1);
-        self.0.get(place).or(self.0.last()).copied().unwrap_or_default()
-    }
 }
 
 /// Requests that are due, and those who may send them.
@@ -71,7 +54,7 @@ impl Rate {
         let due = Rc::new(Due::default());
         let mut workers = JoinSet::new();
         for _ in 0..self.connections {
-            let mut connection = Connection::open(address, 16 << 10).await?;
+            let mut connection = Connection::small(address).await?;
             connection.exchange(&request).await?;
             workers.spawn_local(work(connection, request.clone(), Rc::clone(&due)));
         }
@@ -90,8 +73,7 @@ impl Rate {
             Ok::<(), String>(())
         };
         timeout(GRACE, all).await.map_err(|_| behind())??;
-        took.sort_unstable();
-        Ok(Latencies(took))
+        Ok(took.into())
     }
 
     /// Makes requests due until time is up, and returns how many there were.
@@ -155,19 +137,5 @@ impl Clock {
 impl Drop for Clock {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_are_values_that_were_measured() {
-        let latencies = Latencies((1..=200).map(Duration::from_millis).collect());
-        assert_eq!(latencies.quantile(0.5), Duration::from_millis(100));
-        assert_eq!(latencies.quantile(0.99), Duration::from_millis(198));
-        assert_eq!(latencies.quantile(1.0), Duration::from_millis(200));
-        assert_eq!(Latencies(Vec::new()).quantile(0.5), Duration::ZERO);
     }
 }

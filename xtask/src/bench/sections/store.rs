@@ -1,13 +1,14 @@
 //! The real MinIO: what a client of a proxy feels beside one that signs for itself.
 //!
 //! MinIO has one core to itself; load and proxy share the other. An nginx that passes on what its clients have signed
-//! shows what a hop costs by itself.
+//! shows what a hop of HTTP costs by itself, and a relay that passes on bytes what any hop does.
 
 use std::{
     fmt::Write,
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -15,7 +16,9 @@ use tempfile::TempDir;
 use super::{Bench, Plan, microseconds, names, note, object};
 use crate::{
     bench::{
+        child::stay_on_core,
         configs::Behind,
+        load::{Request, on_this_thread, turns::Turns},
         proxies::{Ground, NO_PROXY, Running, Variants},
         table::{Column, Table},
         wrk::Load,
@@ -23,8 +26,7 @@ use crate::{
     support::{
         keys::Keys,
         minio::{Minio, Programs},
-        sigv4::{self, Request},
-        sts,
+        sigv4, sts,
     },
 };
 
@@ -50,7 +52,7 @@ pub(crate) fn run(
     // The same for all: MinIO reads a session's policy with each request, which takes the longer the more it says.
     let policy = all.policy(minio.address)?;
     let session = sts::scoped(&minio, &issuer, &policy);
-    let (wrk, core) = (bench.wrk, bench.ground.core);
+    let (core, stores_core) = (bench.ground.core, bench.load_core);
     let mut bench = Bench {
         plan: Plan { ..bench.plan },
         ground: Ground {
@@ -60,44 +62,85 @@ pub(crate) fn run(
             session,
             core,
         },
-        wrk,
+        wrk: bench.wrk,
         // MinIO was started where load and origin were.
         load_core: core,
         random: bench.random.clone(),
         stopped: bench.stopped.clone(),
     };
-    let title = |connections| format!("MinIO: 1 KiB objects, {connections}");
+    let title = |what| format!("MinIO: 1 KiB objects, {what}");
     let mut tables = [
-        Table::new("store-1", title("1 connection"), &ONE, NO_PROXY).with_rows(names(&variants)),
-        Table::new("store-64", title("64 connections"), &MANY, NO_PROXY).with_rows(names(&variants)),
-    ];
+        Table::new("store-1", title("1 connection, in turns with one to MinIO"), &ONE, NO_PROXY),
+        Table::new("store-64", title("64 connections"), &MANY, NO_PROXY),
+    ]
+    .map(|table| table.with_rows(names(&variants)));
     let proxies: Vec<_> = variants.into_iter().filter(|variant| variant.name != NO_PROXY).collect();
     let running = bench.start(&proxies, &object(SIZE), &mut tables)?;
+    let [one, many] = &mut tables;
     let script = folder.path().join("signed.lua");
+    stay_on_core(core)?;
     for round in 0..bench.plan.rounds {
         // A signature is good for a quarter of an hour.
-        sign(&script, &minio, &bench.ground.session)?;
-        for (connections, table) in [1, 64].into_iter().zip(&mut tables) {
-            let mut order: Vec<Option<&Running>> = running.iter().map(Some).chain([None]).collect();
-            bench.random.shuffle(&mut order);
-            for proxy in order {
-                bench.go_on()?;
-                let signs = proxy.is_none_or(|proxy| proxy.variant.passes_signed());
-                let script = signs.then_some(script.as_path());
-                let address = proxy.map_or(minio.address, |proxy| proxy.address);
-                let load = Load { wrk, core, connections, seconds: bench.plan.seconds, script };
-                let measured = load.run(address, &object(SIZE)).map(|counted| {
-                    let p99 = Some(microseconds(counted.p99));
-                    match connections {
-                        1 => vec![Some(microseconds(counted.p50)), p99],
-                        _ => vec![Some(counted.requests / counted.seconds), p99],
-                    }
-                });
-                note(table, round, proxy.map_or(NO_PROXY, |proxy| &proxy.variant.name), measured);
-            }
-        }
+        let signed = signed(&minio, &bench.ground.session);
+        in_turns(&mut bench, round, &running, &signed, one)?;
+        write_script(&script, &signed)?;
+        as_many_as_go(&mut bench, round, &running, &script, many)?;
     }
+    stay_on_core(stores_core)?;
     Ok(tables.into())
+}
+
+/// Each proxy in turns with the store: each pair of them is a round of the table.
+fn in_turns(
+    bench: &mut Bench<'_>,
+    round: u32,
+    running: &[Running],
+    signed: &[(String, String)],
+    table: &mut Table,
+) -> Result<(), String> {
+    let (store, length) = (bench.ground.behind.store, Duration::from_secs(bench.plan.seconds));
+    let signed = Request::get_with(&object(SIZE), signed);
+    let unsigned = Request::get(&object(SIZE));
+    let places = (round * u32::try_from(running.len()).unwrap_or(1)..).zip(bench.shuffled(running));
+    for (pair, proxy) in places {
+        bench.go_on()?;
+        let request = if proxy.variant.passes_signed() { &signed } else { &unsigned };
+        let load = Turns { length, seed: bench.random.u64(..) };
+        let measured = on_this_thread(load.run([(store, &signed), (proxy.address, request)]));
+        let of = |side: usize| {
+            let [direct, proxied] = measured.as_ref().map_err(Clone::clone)?;
+            let latencies = if side == 0 { direct } else { proxied };
+            Ok([0.5, 0.99].map(|part| Some(microseconds(latencies.quantile(part)))).to_vec())
+        };
+        note(table, pair, NO_PROXY, of(0));
+        note(table, pair, &proxy.variant.name, of(1));
+    }
+    Ok(())
+}
+
+/// What each answers to 64 clients.
+fn as_many_as_go(
+    bench: &mut Bench<'_>,
+    round: u32,
+    running: &[Running],
+    script: &Path,
+    table: &mut Table,
+) -> Result<(), String> {
+    let mut order: Vec<Option<&Running>> = running.iter().map(Some).chain([None]).collect();
+    bench.random.shuffle(&mut order);
+    for proxy in order {
+        bench.go_on()?;
+        let signs = proxy.is_none_or(|proxy| proxy.variant.passes_signed());
+        let script = signs.then_some(script);
+        let address = proxy.map_or(bench.ground.behind.store, |proxy| proxy.address);
+        let (wrk, core, seconds) = (bench.wrk, bench.load_core, bench.plan.seconds);
+        let load = Load { wrk, core, connections: 64, seconds, script };
+        let measured = load
+            .run(address, &object(SIZE))
+            .map(|counted| vec![Some(counted.requests / counted.seconds), Some(microseconds(counted.p99))]);
+        note(table, round, proxy.map_or(NO_PROXY, |proxy| &proxy.variant.name), measured);
+    }
+    Ok(())
 }
 
 /// A program that runs MinIO, and ends it should this program be killed.
@@ -109,14 +152,19 @@ fn ending_with_us(minio: &Path, folder: &Path) -> Result<PathBuf, String> {
     written.map(|()| script).map_err(|error| format!("cannot write a script: {error}"))
 }
 
-/// Writes a script for wrk that sends the headers of a signed request.
-fn sign(script: &Path, minio: &Minio, session: &Keys) -> Result<(), String> {
+/// The headers of a signed request.
+fn signed(minio: &Minio, session: &Keys) -> Vec<(String, String)> {
     let (host, target) = (minio.address.to_string(), object(SIZE));
-    let request = Request { method: "GET", host: &host, target: &target, headers: &[], body: b"" };
+    let request = sigv4::Request { method: "GET", host: &host, target: &target, headers: &[], body: b"" };
+    sigv4::signed(session, "s3", &request)
+}
+
+/// Writes a script for wrk that sends these headers.
+fn write_script(script: &Path, headers: &[(String, String)]) -> Result<(), String> {
     let mut text = String::new();
-    for (name, value) in sigv4::signed(session, "s3", &request) {
+    for (name, value) in headers {
         // wrk writes another for the proxy unless it is spelled so.
-        let name = if name == "host" { "Host" } else { &*name };
+        let name = if name == "host" { "Host" } else { name };
         let _ = writeln!(text, "wrk.headers[\"{name}\"] = \"{value}\"");
     }
     fs::write(script, text).map_err(|error| format!("{}: {error}", script.display()))

@@ -1,0 +1,42 @@
+//! How long answers took.
+
+use std::time::Duration;
+
+/// Times of answers, the shortest first.
+#[derive(Debug)]
+pub(crate) struct Latencies(Vec<Duration>);
+
+impl From<Vec<Duration>> for Latencies {
+    fn from(mut took: Vec<Duration>) -> Self {
+        took.sort_unstable();
+        Self(took)
+    }
+}
+
+impl Latencies {
+    /// The time within which this part of the answers came.
+    pub(crate) fn quantile(&self, part: f64) -> Duration {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a place in a list of some 100,000"
+        )]
+        let place = ((self.0.len() as f64 * part).ceil() as usize).saturating_sub(1);
+        self.0.get(place).or(self.0.last()).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_values_that_were_measured() {
+        let latencies = Latencies::from((1..=200).rev().map(Duration::from_millis).collect::<Vec<_>>());
+        assert_eq!(latencies.quantile(0.5), Duration::from_millis(100));
+        assert_eq!(latencies.quantile(0.99), Duration::from_millis(198));
+        assert_eq!(latencies.quantile(1.0), Duration::from_millis(200));
+        assert_eq!(Latencies::from(Vec::new()).quantile(0.5), Duration::ZERO);
+    }
+}
