@@ -31,7 +31,7 @@ const WHISKER: &str = "#d29922";
 
 /// Draws panels below each other.
 pub(crate) fn draw(title: &str, panels: &[Panel]) -> String {
-    let most = panels.iter().flat_map(|panel| &panel.bars).map(|bar| bar.spread.most).fold(0.0, f64::max);
+    let most = panels.iter().flat_map(|panel| &panel.bars).map(|bar| bar.spread.high).fold(0.0, f64::max);
     let scale = if most > 0.0 { LONGEST / most } else { 0.0 };
     let mut drawn = String::new();
     let mut y = 48.0;
@@ -54,9 +54,9 @@ pub(crate) fn draw(title: &str, panels: &[Panel]) -> String {
 }
 
 fn draw_bar(drawn: &mut String, bar: &Bar, y: f64, scale: f64) {
-    let Spread { median, least, most } = bar.spread;
+    let Spread { median, low, high } = bar.spread;
     let (length, from, to) =
-        (median.max(0.0) * scale, LEFT + least.max(0.0) * scale, LEFT + most.max(0.0) * scale);
+        (median.max(0.0) * scale, LEFT + low.max(0.0) * scale, LEFT + high.max(0.0) * scale);
     let (top, middle, colour) = (y - 13.0, y - 5.0, if bar.ours { OURS } else { OTHERS });
     let (label, digits) = (escaped(&bar.label), bar.digits);
     let end = LEFT - 10.0;
@@ -65,7 +65,7 @@ fn draw_bar(drawn: &mut String, bar: &Bar, y: f64, scale: f64) {
         drawn,
         "<rect x=\"{LEFT}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"16\" rx=\"2\" fill=\"{colour}\"/>"
     );
-    if most > least {
+    if high > low {
         let _ = writeln!(
             drawn,
             "<path d=\"M{from:.1} {middle:.1}H{to:.1}M{from:.1} {top:.1}v16M{to:.1} {top:.1}v16\" \
@@ -86,9 +86,9 @@ mod tests {
 
     #[test]
     fn the_longest_spread_fills_the_width_for_bars() {
-        let bar = |label: &str, median, least, most, ours| Bar {
+        let bar = |label: &str, median, low, high, ours| Bar {
             label: label.to_owned(),
-            spread: Spread { median, least, most },
+            spread: Spread { median, low, high },
             digits: 1,
             ours,
         };

@@ -13,9 +13,12 @@ const METHOD: &str = "\
 Every proxy runs on one core, alone; the origin and the load are on another. The origin answers at once and checks
 nothing, so these figures are about the proxies; the last tables are about the real MinIO, which has a core to itself
 while proxy and load share the other. In each round every variant is measured, in shuffled order. A figure is the
-median of the rounds with the least and the most; a ratio is taken to the baseline in the same round first. CPU is what
-the kernel counted for the proxy's processes (`schedstat`), memory their proportional set size. Requests at a fixed
-rate are due at random times, whatever the answers do, and what one waits for a free connection counts.
+median of the rounds with its quartiles; a ratio is taken to the baseline in the same round first. Where as many
+requests go as can, a run takes a second and a round has several: a machine that stands still for some milliseconds now
+and then spoils few of them. CPU is what the kernel counted for the proxy's processes (`schedstat`), memory their
+proportional set size. Requests at a fixed rate are due at random times, whatever the answers do, and what one waits for
+a free connection counts. In turns with MinIO means that one client asks MinIO and the proxy alternately, one request at
+a time, so that both meet the same store.
 
 Scopegate does all of its checks and signs with a session; Envoy signs where the row says so; nginx and HAProxy pass on
 unsigned what they get. One worker each, HTTP/1.1 without TLS, connections kept on both sides, no access log unless the
@@ -257,7 +260,7 @@ mod tests {
             "- rounds: 2; seed: 7\n- kernel: Linux 6\n",
             "![CPU per request, 1 KiB, as ratio to nginx (less is better)](benchmark-cpu.svg)",
             "| | requests/s | to nginx | CPU | to nginx |\n|---|---:|---:|---:|---:|\n",
-            "| no proxy | 90 | 8.59 (8.18..9.00) | – | – |",
+            "| no proxy | 90 | 8.59 (8.39..8.80) | – | – |",
             "| Scopegate | 21 (20..22) | 2.00 | 1.50 | 0.75 |",
             "| Envoy | – | – | – | – |",
             "\nEnvoy: it ended\n",

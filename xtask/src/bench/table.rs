@@ -25,12 +25,12 @@ pub(crate) struct Table {
     pub(crate) missing: BTreeMap<String, String>,
 }
 
-/// Median, least and most.
+/// Median and quartiles: half of the rounds are between `low` and `high`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
-    pub(crate) least: f64,
-    pub(crate) most: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
 }
 
 impl Table {
@@ -97,18 +97,23 @@ impl Spread {
     /// `None` of nothing.
     pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
-        let (least, most) = (*values.first()?, *values.last()?);
-        let (low, high) = (values.get((values.len() - 1) / 2)?, values.get(values.len() / 2)?);
-        Some(Self { median: f64::midpoint(*low, *high), least, most })
+        // Between two values as far as the quarters of the list are between their places.
+        let quarter = |quarters: usize| {
+            let place = (values.len().checked_sub(1)?) * quarters;
+            let (at, next) = (values.get(place / 4)?, values.get(place.div_ceil(4))?);
+            let part = f64::from(u8::try_from(place % 4).unwrap_or(0)) / 4.0;
+            Some(at + (next - at) * part)
+        };
+        Some(Self { median: quarter(2)?, low: quarter(1)?, high: quarter(3)? })
     }
 
-    /// `median (least..most)`; the median alone where there was one value.
+    /// `median (low..high)`; the median alone where there was one value.
     pub(crate) fn written(&self, digits: usize) -> String {
-        let Self { median, least, most } = self;
-        if (least - most).abs() < f64::EPSILON {
+        let Self { median, low, high } = self;
+        if (low - high).abs() < f64::EPSILON {
             return format!("{median:.digits$}");
         }
-        format!("{median:.digits$} ({least:.digits$}..{most:.digits$})")
+        format!("{median:.digits$} ({low:.digits$}..{high:.digits$})")
     }
 }
 
@@ -124,15 +129,29 @@ mod tests {
             table.record(round, "b", Ok(vec![Some(b)]));
         }
         table.record(3, "b", Ok(vec![Some(7.0), None]));
-        assert_eq!(table.ratio("b", 0), Some(Spread { median: 2.0, least: 0.5, most: 3.0 }));
-        assert_eq!(table.spread("b", 0), Some(Spread { median: 13.5, least: 3.0, most: 50.0 }));
+        assert_eq!(table.ratio("b", 0), Some(Spread { median: 2.0, low: 1.25, high: 2.5 }));
+        assert_eq!(table.spread("b", 0), Some(Spread { median: 13.5, low: 6.0, high: 27.5 }));
         assert_eq!(table.spread("c", 0), None);
     }
 
     #[test]
+    fn a_spread_is_the_median_and_the_quartiles() {
+        for (values, median, low, high) in [
+            (&[7.0][..], 7.0, 7.0, 7.0),
+            (&[2.0, 1.0], 1.5, 1.25, 1.75),
+            (&[3.0, 1.0, 2.0], 2.0, 1.5, 2.5),
+            (&[5.0, 1.0, 4.0, 2.0, 3.0], 3.0, 2.0, 4.0),
+            (&[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 900.0], 1.0, 1.0, 1.0),
+        ] {
+            assert_eq!(Spread::of(values.to_vec()), Some(Spread { median, low, high }), "{values:?}");
+        }
+        assert_eq!(Spread::of(Vec::new()), None);
+    }
+
+    #[test]
     fn a_spread_is_written_with_its_ends() {
-        assert_eq!(Spread { median: 1.5, least: 1.0, most: 2.25 }.written(2), "1.50 (1.00..2.25)");
-        assert_eq!(Spread { median: 1.5, least: 1.5, most: 1.5 }.written(1), "1.5");
+        assert_eq!(Spread { median: 1.5, low: 1.0, high: 2.25 }.written(2), "1.50 (1.00..2.25)");
+        assert_eq!(Spread { median: 1.5, low: 1.5, high: 1.5 }.written(1), "1.5");
     }
 
     #[test]

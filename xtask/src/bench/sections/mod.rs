@@ -29,7 +29,9 @@ pub(crate) struct Plan {
     pub(crate) rounds: u32,
     /// Rounds of what takes a new process each, and hardly varies.
     pub(crate) few_rounds: u32,
-    /// Of a run of wrk.
+    /// Runs of a second each in a round of small objects.
+    pub(crate) small_runs: u32,
+    /// Of a run over the store.
     pub(crate) seconds: u64,
     /// Of a run at a fixed rate.
     pub(crate) rate: Duration,
@@ -46,6 +48,7 @@ impl Plan {
     pub(crate) const FULL: Self = Self {
         rounds: 11,
         few_rounds: 3,
+        small_runs: 4,
         seconds: 4,
         rate: Duration::from_secs(4),
         large: 128 << 20,
@@ -57,6 +60,7 @@ impl Plan {
     pub(crate) const QUICK: Self = Self {
         rounds: 3,
         few_rounds: 1,
+        small_runs: 1,
         seconds: 1,
         rate: Duration::from_millis(500),
         large: 16 << 20,

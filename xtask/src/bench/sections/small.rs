@@ -1,4 +1,7 @@
 //! Objects of 1 KiB, as many as go.
+//!
+//! Many short runs, and not a few long ones: now and then a machine stands still for some milliseconds, which a run of
+//! some seconds hardly escapes, and then its p99 says how often that was.
 
 use super::{Bench, microseconds, names, note, object};
 use crate::bench::{
@@ -28,7 +31,7 @@ pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Tabl
         Table::new(format!("small-{connections}"), title, &COLUMNS, NGINX).with_rows(names(&variants))
     });
     let running = bench.start(&variants, &object(SIZE), &mut tables)?;
-    for round in 0..bench.plan.rounds {
+    for round in 0..bench.plan.rounds * bench.plan.small_runs {
         for (connections, table) in counts.into_iter().zip(&mut tables) {
             for proxy in bench.shuffled(&running) {
                 bench.go_on()?;
@@ -40,8 +43,8 @@ pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Tabl
 }
 
 fn measure(bench: &Bench<'_>, proxy: &Running, connections: u32) -> Result<Vec<Option<f64>>, String> {
-    let (wrk, core, seconds) = (bench.wrk, bench.load_core, bench.plan.seconds);
-    let load = Load { wrk, core, connections, seconds, script: None };
+    let (wrk, core) = (bench.wrk, bench.load_core);
+    let load = Load { wrk, core, connections, seconds: 1, script: None };
     let before = proxy.cpu()?;
     let counted = load.run(proxy.address, &object(SIZE))?;
     let cpu = proxy.cpu_since(before)?.map(|cpu| microseconds(cpu) / counted.requests);
