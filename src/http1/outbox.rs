@@ -1,17 +1,17 @@
-//! Messages are sent at the end of a turn of the thread's runtime, once all that has arrived was dealt with.
+//! Messages are sent at the end of a turn of the thread's runtime, once all that was ready has been dealt with.
 //!
 //! Sending wakes the peer, and waking a core that has gone to sleep takes longer than most of what is done here for a
 //! request. On a busy thread the messages of one turn go out one right after the other: the first wakes, and the
 //! others find their peers awake. Whoever leaves a message here need not be polled for it to be sent.
 //!
-//! A thread with one request alone has nothing to send with it, and sends at once: that saves two looks for events for
-//! each request.
+//! A thread with one request alone has nothing to send with it, and sends at once: its peer works while the rest is
+//! done here.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
-use tokio::task::{unconstrained, yield_now};
+use tokio::task::unconstrained;
 
 thread_local! {
     static OUTBOX: RefCell<Outbox> = const { RefCell::new(Outbox::CLOSED) };
@@ -76,9 +76,8 @@ pub fn run() -> impl Future<Output = ()> {
     unconstrained(async move {
         let _open = open;
         loop {
+            // The first message wakes this task, which is polled once all has been that was ready by then.
             poll_fn(poll_any).await;
-            // Everything else that is ready comes first, and what has arrived meanwhile.
-            yield_now().await;
             send_all();
         }
     })
@@ -145,7 +144,7 @@ pub(super) fn set_others_for_test(count: usize) {
 mod tests {
     use super::*;
     use tokio::runtime::{Builder, LocalOptions};
-    use tokio::task::spawn_local;
+    use tokio::task::{spawn_local, yield_now};
 
     type Notes = Rc<RefCell<Vec<String>>>;
 
