@@ -140,13 +140,14 @@ async fn who_sends_ahead_takes_turns() {
     .await;
 }
 
-/// The end of a long answer may be a small part of a large buffer.
+/// The end of a long answer may be a small part of a large buffer; and who is answered alone is answered at once.
 #[tokio::test(start_paused = true)]
-async fn only_a_whole_answer_is_left() {
+async fn only_a_whole_answer_beside_another_is_left() {
     local(async {
-        for streams in [false, true] {
+        for (streams, others) in [(false, 1), (true, 1), (false, 0), (true, 0)] {
             let (mut client, server) = duplex(1 << 16);
             let mut connection = connection(server);
+            outbox::set_others_for_test(others);
             let mut stopping = pin!(stopping::wait(running()));
             let mut stopping = Stopping::new(running(), stopping.as_mut());
             client.write_all(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
@@ -155,7 +156,8 @@ async fn only_a_whole_answer_is_left() {
             };
             let mirror = Mirror { streams, ..Mirror::default() };
             assert!(connection.exchange(head, &mirror, &stopping).await.unwrap());
-            assert_eq!(connection.io.borrow().bytes.waits(), !streams, "{streams}");
+            let is_left = connection.io.borrow().bytes.waits();
+            assert_eq!(is_left, !streams && others > 0, "{streams}, {others}");
         }
     })
     .await;
