@@ -76,8 +76,8 @@ fn unwrap_chunks(bencher: Bencher<'_, '_>, chunk: usize) {
                 black_box(content);
             }
         }
-        // Whatever is wrong with the envelope fails here.
-        decoder.finish().expect("a whole envelope")
+        // Whatever is wrong with the envelope shows here.
+        assert!(decoder.finish().is_ok(), "a whole envelope was taken off");
     });
 }
 
