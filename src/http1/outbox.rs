@@ -1,4 +1,5 @@
-//! Messages are sent at the end of a turn of the thread's runtime, once all that was ready has been dealt with.
+//! Messages are sent at the end of a turn of the thread's runtime, once all that was ready has been dealt with, or a
+//! number of them wait.
 //!
 //! Sending wakes the peer, and waking a core that has gone to sleep takes longer than most of what is done here for a
 //! request. On a busy thread the messages of one turn go out one right after the other: the first wakes, and the
@@ -12,6 +13,10 @@ use std::future::{Future, poll_fn};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use tokio::task::unconstrained;
+
+/// How many messages may wait, so that on a very busy thread the first of a turn's peers work while the others are
+/// dealt with. Fewer wake them more often.
+const MAX_WAITING: usize = 48;
 
 thread_local! {
     static OUTBOX: RefCell<Outbox> = const { RefCell::new(Outbox::CLOSED) };
@@ -53,9 +58,13 @@ pub(super) trait Sender {
     fn send_off(&self);
 }
 
-/// Has `sender` asked to send off its message at the end of this turn. It is false where the message is better sent at
-/// once: no other request is [`UnderWay`] on this thread, or it does not [`run`] its outbox.
+/// Has `sender` asked to send off its message at the end of this turn, and the others before it where too many wait. It
+/// is false where the message is better sent at once: no other request is [`UnderWay`] on this thread, or it does not
+/// [`run`] its outbox.
 pub(super) fn leave(sender: &Rc<impl Sender + 'static>) -> bool {
+    if OUTBOX.with_borrow(|outbox| outbox.senders.len() >= MAX_WAITING) {
+        send_all();
+    }
     OUTBOX.with_borrow_mut(|outbox| {
         if !outbox.is_open || UNDER_WAY.get() < 2 {
             return false;
@@ -186,6 +195,26 @@ mod tests {
             }
         });
         assert_eq!(*notes.borrow(), ["left a", "left b", "left dropped", "sent a", "sent b"]);
+    }
+
+    #[test]
+    fn a_number_of_messages_waits_for_no_other() {
+        let notes = Notes::default();
+        let _two = (UnderWay::begin(), UnderWay::begin());
+        on_a_worker(async {
+            spawn_local(run());
+            // One poll of one task: nobody else has a turn in between.
+            let messages: Vec<_> =
+                (0..2 * MAX_WAITING).map(|_| Rc::new(Message("one", Rc::clone(&notes)))).collect();
+            let mut sent = Vec::new();
+            for message in &messages {
+                assert!(leave(message));
+                sent.push(notes.borrow().len());
+            }
+            assert_eq!(sent, [[0; MAX_WAITING], [MAX_WAITING; MAX_WAITING]].concat());
+            yield_now().await;
+            assert_eq!(notes.borrow().len(), 2 * MAX_WAITING);
+        });
     }
 
     #[test]
