@@ -1,6 +1,7 @@
-//! The load that wrk cannot make: a fixed rate, two servers in turns, uploads, connections that do nothing, and readers
-//! that are slow.
+//! The load that wrk cannot make or does not measure as it is: single answers, a fixed rate, two servers in turns,
+//! uploads, connections that do nothing, and readers that are slow.
 
+pub(crate) mod closed;
 mod exchange;
 pub(crate) mod idle;
 mod latencies;

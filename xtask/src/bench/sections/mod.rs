@@ -46,9 +46,9 @@ pub(crate) struct Plan {
 impl Plan {
     /// For figures that are to be published, in three quarters of an hour.
     pub(crate) const FULL: Self = Self {
-        rounds: 11,
+        rounds: 7,
         few_rounds: 3,
-        small_runs: 4,
+        small_runs: 3,
         seconds: 4,
         rate: Duration::from_secs(4),
         large: 128 << 20,

@@ -31,7 +31,13 @@ use crate::{
 };
 
 const ONE: [Column; 2] = [Column { name: "p50 µs", digits: 0 }, Column { name: "p99 µs", digits: 0 }];
-const MANY: [Column; 2] = [Column { name: "requests/s", digits: 0 }, Column { name: "p99 µs", digits: 0 }];
+const MANY: [Column; 3] = [
+    Column { name: "requests/s", digits: 0 },
+    Column { name: "p50 µs", digits: 0 },
+    Column { name: "p99 µs", digits: 0 },
+];
+/// Connections of clients that ask again at once.
+const CONNECTIONS: [u32; 2] = [1, 64];
 const SIZE: u64 = 1 << 10;
 
 /// Runs the section.
@@ -71,12 +77,13 @@ pub(crate) fn run(
     let title = |what| format!("MinIO: 1 KiB objects, {what}");
     let mut tables = [
         Table::new("store-1", title("1 connection, in turns with one to MinIO"), &ONE, NO_PROXY),
-        Table::new("store-64", title("64 connections"), &MANY, NO_PROXY),
+        Table::new("store-loop-1", title("1 connection, one proxy after the other"), &MANY, NO_PROXY),
+        Table::new("store-loop-64", title("64 connections, one proxy after the other"), &MANY, NO_PROXY),
     ]
     .map(|table| table.with_rows(names(&variants)));
     let proxies: Vec<_> = variants.into_iter().filter(|variant| variant.name != NO_PROXY).collect();
     let running = bench.start(&proxies, &object(SIZE), &mut tables)?;
-    let [one, many] = &mut tables;
+    let [one, many @ ..] = &mut tables;
     let script = folder.path().join("signed.lua");
     stay_on_core(core)?;
     for round in 0..bench.plan.rounds {
@@ -84,7 +91,9 @@ pub(crate) fn run(
         let signed = signed(&minio, &bench.ground.session);
         in_turns(&mut bench, round, &running, &signed, one)?;
         write_script(&script, &signed)?;
-        as_many_as_go(&mut bench, round, &running, &script, many)?;
+        for (connections, table) in CONNECTIONS.into_iter().zip(&mut *many) {
+            as_many_as_go(&mut bench, round, &running, (connections, &script), table)?;
+        }
     }
     stay_on_core(stores_core)?;
     Ok(tables.into())
@@ -118,12 +127,12 @@ fn in_turns(
     Ok(())
 }
 
-/// What each answers to 64 clients.
+/// What each answers to so many clients that ask again at once, with a script where they sign.
 fn as_many_as_go(
     bench: &mut Bench<'_>,
     round: u32,
     running: &[Running],
-    script: &Path,
+    (connections, script): (u32, &Path),
     table: &mut Table,
 ) -> Result<(), String> {
     let mut order: Vec<Option<&Running>> = running.iter().map(Some).chain([None]).collect();
@@ -134,10 +143,11 @@ fn as_many_as_go(
         let script = signs.then_some(script);
         let address = proxy.map_or(bench.ground.behind.store, |proxy| proxy.address);
         let (wrk, core, seconds) = (bench.wrk, bench.load_core, bench.plan.seconds);
-        let load = Load { wrk, core, connections: 64, seconds, script };
-        let measured = load
-            .run(address, &object(SIZE))
-            .map(|counted| vec![Some(counted.requests / counted.seconds), Some(microseconds(counted.p99))]);
+        let load = Load { wrk, core, connections, seconds, script };
+        let measured = load.run(address, &object(SIZE)).map(|counted| {
+            let rate = counted.requests / counted.seconds;
+            [rate, microseconds(counted.p50), microseconds(counted.p99)].map(Some).to_vec()
+        });
         note(table, round, proxy.map_or(NO_PROXY, |proxy| &proxy.variant.name), measured);
     }
     Ok(())
