@@ -28,8 +28,8 @@ Tasks:
   help             this text
 
 Options of bench:
-  --quick          two minutes in the place of 45; changes no file
-  --rounds N       how often each proxy is measured
+  --quick          four minutes in the place of 35; changes no file
+  --rounds N       how often each proxy is measured [default: 7]
   --only SECTION   one of small, rate, large, idle, transfers, start, store;
                    may be given more than once; changes no file
   --binary FILE    this scopegate instead of a new build

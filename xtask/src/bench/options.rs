@@ -39,7 +39,7 @@ impl Section {
 /// The options, as they were given.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// About two minutes, to be read as such.
+    /// About four minutes, to be read as such.
     pub(crate) quick: bool,
     pub(crate) rounds: Option<u32>,
     /// Shuffles the rounds.

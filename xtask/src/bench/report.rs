@@ -16,10 +16,11 @@ while proxy and load share the other. In each round every variant is measured, i
 median of the rounds with its quartiles; a ratio is taken to the baseline in the same round first. Where as many
 requests go as can, `wrk` says how many, and another client, which asks again as soon as it has its answer as well, how
 long they took: `wrk` adds to the times those of requests that it might have sent while it waited for one, so that its
-p99 says how long the machine stood still. A run takes a second there, and a round has three. CPU is what the kernel counted for the proxy's processes (`schedstat`), memory their
-proportional set size. Requests at a fixed rate are due at random times, whatever the answers do, and what one waits for
-a free connection counts. In turns with MinIO means that one client asks MinIO and the proxy alternately, one request at
-a time, so that both meet the same store; one proxy after the other, that each has clients that ask again at once.
+p99 says how long the machine stood still. A run takes a second there, and a round has three. CPU is what the kernel
+counted for the proxy's processes (`schedstat`), memory their proportional set size. Requests at a fixed rate are due at
+random times, whatever the answers do, and what one waits for a free connection counts. In turns with MinIO means that
+one client asks MinIO and the proxy alternately, one request at a time, so that both meet the same store; one proxy after
+the other, that each has clients that ask again at once, those of `wrk`.
 
 Scopegate does all of its checks and signs with a session; Envoy signs where the row says so; nginx and HAProxy pass on
 unsigned what they get. One worker each, HTTP/1.1 without TLS, connections kept on both sides, no access log unless the

@@ -44,7 +44,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// For figures that are to be published, in three quarters of an hour.
+    /// For figures that are to be published, in 35 minutes.
     pub(crate) const FULL: Self = Self {
         rounds: 7,
         few_rounds: 3,
@@ -56,7 +56,7 @@ impl Plan {
         slow: Duration::from_secs(15),
     };
 
-    /// For a look, in two minutes.
+    /// For a look, in four minutes.
     pub(crate) const QUICK: Self = Self {
         rounds: 3,
         few_rounds: 1,

@@ -33,8 +33,8 @@ use crate::{
 const ONE: [Column; 2] = [Column { name: "p50 µs", digits: 0 }, Column { name: "p99 µs", digits: 0 }];
 const MANY: [Column; 3] = [
     Column { name: "requests/s", digits: 0 },
-    Column { name: "p50 µs", digits: 0 },
-    Column { name: "p99 µs", digits: 0 },
+    Column { name: "p50 µs, corrected by wrk", digits: 0 },
+    Column { name: "p99 µs, corrected by wrk", digits: 0 },
 ];
 /// Connections of clients that ask again at once.
 const CONNECTIONS: [u32; 2] = [1, 64];
