@@ -342,3 +342,44 @@ impl<S> Buffered<S> {
 pub(super) fn spare_rooms() -> usize {
     SPARE.with_borrow(Vec::len)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::outbox::UnderWay;
+    use tokio::io::{AsyncReadExt, duplex};
+    use tokio::runtime::{Builder, LocalOptions};
+    use tokio::task::{spawn_local, yield_now};
+
+    fn leave(bytes: &Buffered<tokio::io::DuplexStream>, head: &mut BytesMut) -> bool {
+        bytes.leave(&Context::from_waker(Waker::noop()), head, &mut Bytes::new())
+    }
+
+    /// A client that reads slowly has so much wait for it, and no message takes the place of one that it has not read.
+    #[test]
+    fn what_is_long_and_what_comes_second_is_not_left() {
+        let runtime = Builder::new_current_thread().build_local(LocalOptions::default()).unwrap();
+        runtime.block_on(async {
+            spawn_local(outbox::run());
+            yield_now().await;
+            let _two = (UnderWay::begin(), UnderWay::begin());
+            let (mut client, server) = duplex(1024);
+            let bytes = Buffered::new(server);
+
+            let mut long = BytesMut::from(&*vec![b'l'; MAX_LEFT + 1]);
+            assert!(!leave(&bytes, &mut long));
+            assert_eq!(long.len(), MAX_LEFT + 1);
+
+            let mut first = BytesMut::from(&*vec![b'f'; MAX_LEFT]);
+            assert!(leave(&bytes, &mut first) && bytes.waits());
+            yield_now().await;
+            assert!(!bytes.waits() && bytes.owes(), "the client has not read it all");
+            let mut second = BytesMut::from("second");
+            assert!(!leave(&bytes, &mut second));
+            assert_eq!(second, "second");
+            let mut read = [0; 1024];
+            client.read_exact(&mut read).await.unwrap();
+            assert_eq!(read, [b'f'; 1024]);
+        });
+    }
+}
