@@ -141,7 +141,13 @@ fn expects_continue(fields: &Fields, version: Version) -> Result<bool, Malformed
     if version != Version::HTTP_11 || !fields.has(EXPECT.as_str()) {
         return Ok(false);
     }
-    if list_members(fields.all(EXPECT.as_str())).all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
+    // An empty field expects nothing, as S3 has it.
+    let mut members =
+        list_members(fields.all(EXPECT.as_str())).filter(|member| !member.is_empty()).peekable();
+    if members.peek().is_none() {
+        return Ok(false);
+    }
+    if members.all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
         return Ok(true);
     }
     Err(Malformed::new(Rule::Expectation, "the only expectation that can be met is 100-continue"))
@@ -172,6 +178,10 @@ mod tests {
         );
         let head = head.unwrap();
         assert_eq!((head.framing, head.keep_alive, head.expects_continue), (Framing::Length(1), false, true));
+        for empty in ["Expect:", "Expect: ,"] {
+            let head = format!("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n{empty}\r\n\r\n");
+            assert!(!parse(&head).unwrap().expects_continue, "{empty}");
+        }
         let old = parse("GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").unwrap();
         assert!(!old.keep_alive && !old.expects_continue);
         assert!(parse("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").unwrap().keep_alive);
