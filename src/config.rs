@@ -15,6 +15,7 @@ mod value;
 use crate::endpoint::Endpoint;
 use crate::limits::Limits;
 use crate::mapping::Mapping;
+use crate::operation::grammar::Dialect;
 use crate::secret::Credentials;
 use std::fmt;
 use std::net::SocketAddr;
@@ -81,6 +82,8 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// The region that requests are signed for.
     pub region: Arc<str>,
+    /// The kind of store that it is.
+    pub store: Dialect,
 }
 
 /// Who sessions are cut from.

@@ -78,6 +78,5 @@ pub mod session_table;
 pub mod socket;
 pub mod target;
 pub mod token;
-pub mod upload_id;
 pub mod upstream;
 pub mod virtual_host;

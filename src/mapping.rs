@@ -4,14 +4,15 @@ use crate::client::Client;
 use crate::http1::{Fields, Request, visible};
 use crate::matcher::Matcher;
 use crate::mount::View;
+use crate::operation::grammar::{Dialect, Grammar, Spelling};
+use crate::operation::values::{Quote, refuse};
 use crate::operation::{Operation, Spec, Unknown};
+use crate::payload::Payload;
 use crate::policy::SessionPolicy;
 use crate::refusal::{Refusal, Rule};
 use crate::rewrite::{Names, Rewriter};
 use crate::scope::{IndexName, Right, Rights, Scope, check_key, check_segments};
 use crate::target::{BadTarget, CopySource, Query, Resource, decode_path};
-use crate::upload_id::check_upload_id;
-use aws_smithy_types::base64;
 use http::{HeaderName, Method, header};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub struct Mapping {
     pub duration: Duration,
     /// When it is minted.
     pub mint: MintWhen,
+    /// The kind of store that its requests go to.
+    pub dialect: Dialect,
 }
 
 /// The first mapping that admits `client`.
@@ -60,8 +63,18 @@ pub struct Grant<'r> {
     resource: Resource<'r>,
     query: Query<'r>,
     copy_source: Option<CopySource<'r>>,
-    max_size: Option<u64>,
+    allowed: Allowed,
+    dialect: Dialect,
     view: Option<Arc<View>>,
+}
+
+/// What the scopes allow of a request that they grant.
+#[derive(Clone, Copy, Debug, Default)]
+struct Allowed {
+    /// The largest upload in bytes, if there is a bound.
+    max_size: Option<u64>,
+    /// Whether old versions may be reached, and so be lost.
+    versions: bool,
 }
 
 impl<'r> Grant<'r> {
@@ -93,7 +106,7 @@ impl<'r> Grant<'r> {
     /// The most that its body may hold, where the scopes bound that; for a body whose length is not known before it
     /// ends.
     pub fn max_object_size(&self) -> Option<u64> {
-        self.max_size
+        self.allowed.max_size
     }
 
     /// Whether the scopes take a body of so many bytes.
@@ -101,7 +114,38 @@ impl<'r> Grant<'r> {
     /// # Errors
     /// When it is larger than their `max_object_size`.
     pub fn check_size(&self, bytes: u64) -> Result<(), Refusal> {
-        check_size(bytes, self.max_size)
+        check_size(bytes, self.allowed.max_size)
+    }
+
+    /// Whether the key may have this content. MinIO keeps an object whose key ends in a slash outside of versions and
+    /// object lock: content there could be overwritten for good, so that only empty folders are made and copied.
+    ///
+    /// # Errors
+    /// When content would be written there without the right `versions`.
+    pub fn check_folder(&self, payload: &Payload) -> Result<(), Refusal> {
+        let is_folder = |key: Option<&str>| key.is_some_and(|key| key.ends_with('/'));
+        if self.allowed.versions || !is_folder(self.resource.key()) {
+            return Ok(());
+        }
+        let holds_content = match self.operation() {
+            Operation::PutObject => !payload.is_known_to_be_empty(),
+            Operation::CopyObject => {
+                !is_folder(self.copy_source.as_ref().and_then(|source| source.resource.key()))
+            }
+            Operation::CreateMultipartUpload => true,
+            _ => false,
+        };
+        if !holds_content {
+            return Ok(());
+        }
+        let why = "the key ends in '/', where MinIO keeps no versions: only an empty object can be written there, \
+                   or choose a key without the slash";
+        Err(Refusal::new(Rule::BadArgument, why))
+    }
+
+    /// The kind of store that the request goes to.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// The copy's source, spelled canonically.
@@ -148,7 +192,8 @@ impl Mapping {
     pub fn of_scopes(name: &str, scopes: Vec<Scope>) -> Self {
         let policy = SessionPolicy::compile(&scopes);
         let (client, mint) = (Matcher::default(), MintWhen::Lazy);
-        Self { name: name.into(), client, scopes, policy, duration: Duration::from_mins(15), mint }
+        let (duration, dialect) = (Duration::from_mins(15), Dialect::default());
+        Self { name: name.into(), client, scopes, policy, duration, mint, dialect }
     }
 
     /// Whether any of its scopes has an index.
@@ -187,24 +232,22 @@ impl Mapping {
         let copy_source = self.copy_source(fields)?;
         let spec = Spec::find(method, &resource, &query, copy_source.is_some())
             .map_err(|unknown| refuse_unknown(method, &unknown))?;
-        if let Some(id) = query.get("uploadId") {
-            check_upload_id(id).map_err(bad_target)?;
-        }
         if let Some(view) = view {
             view.bring_inward(spec.operation, &mut query).map_err(bad_target)?;
         }
-        if spec.operation.lists() {
-            check_position(&query)?;
-        }
-        let max_size = self.check_scope(spec, &resource, &query, view)?;
-        if let Some((source, view)) = &copy_source {
-            self.check_copy_source(source, *view)?;
-        }
-        let copy_source = copy_source.map(|(source, _)| source);
-        Ok(Grant { spec, resource, query, copy_source, max_size, view: view.cloned() })
+        let allowed = self.check_scope(spec, &resource, &query, view)?;
+        // Below a mount a value has the scope's prefix in it, which its client does not know.
+        spec.spell_query(&mut query, self.dialect, if view.is_some() { Quote::No } else { Quote::Value })?;
+        let copy_source = match copy_source {
+            Some((source, view)) => Some(self.check_copy_source(source, view)?),
+            None => None,
+        };
+        let dialect = self.dialect;
+        Ok(Grant { spec, resource, query, copy_source, allowed, dialect, view: view.cloned() })
     }
 
-    /// Decides on one key of a multi-object delete as on a DELETE of it, and says what the store calls it.
+    /// Decides on one key of a multi-object delete as on a DELETE of it, and says what the store calls the key and the
+    /// version.
     ///
     /// # Errors
     /// The refusal, which names the rule.
@@ -213,7 +256,7 @@ impl Mapping {
         request: &Grant<'_>,
         key: &'k str,
         version_id: Option<&str>,
-    ) -> Result<Cow<'k, str>, Refusal> {
+    ) -> Result<(Cow<'k, str>, Option<String>), Refusal> {
         let key = match request.view() {
             Some(view) => Cow::Owned(view.inward(key)),
             None => Cow::Borrowed(key),
@@ -227,7 +270,8 @@ impl Mapping {
             query.set("versionId", version_id.to_owned());
         }
         self.check_scope(spec, &resource, &query, request.view())?;
-        Ok(key)
+        spec.spell_query(&mut query, self.dialect, Quote::Value)?;
+        Ok((key, query.get("versionId").map(str::to_owned)))
     }
 
     /// The mount that a decoded path lies below.
@@ -249,14 +293,14 @@ impl Mapping {
         }
     }
 
-    /// Whether a scope allows the operation; with the largest upload that one of those takes, if all have a bound.
+    /// What the scopes that grant the operation allow of it.
     fn check_scope(
         &self,
         spec: &Spec,
         resource: &Resource<'_>,
         query: &Query<'_>,
         view: Option<&Arc<View>>,
-    ) -> Result<Option<u64>, Refusal> {
+    ) -> Result<Allowed, Refusal> {
         let needs = spec.rights(query);
         let named = named_key(spec, resource, query)?;
         let mut within = self
@@ -276,9 +320,13 @@ impl Mapping {
                 _ => "this key",
             }));
         }
-        let allowing = within.filter(|scope| scope.allow.has_all(needs));
-        if let Some(most) = allowing.map(|scope| scope.max_object_size.unwrap_or(u64::MAX)).max() {
-            return Ok((most < u64::MAX).then_some(most));
+        let mut allowing = within.filter(|scope| scope.allow.has_all(needs)).peekable();
+        if allowing.peek().is_some() {
+            let (most, versions) = allowing.fold((0, false), |(most, versions), scope| {
+                let own = scope.max_object_size.unwrap_or(u64::MAX);
+                (own.max(most), versions || scope.allow.has(Right::Versions))
+            });
+            return Ok(Allowed { max_size: (most < u64::MAX).then_some(most), versions });
         }
         Err(Refusal::new(
             Rule::RightNotGranted,
@@ -286,7 +334,12 @@ impl Mapping {
         ))
     }
 
-    fn check_copy_source(&self, source: &CopySource<'_>, view: Option<&Arc<View>>) -> Result<(), Refusal> {
+    /// The source of a copy with its version spelled as the store is sent it, if the mapping grants to read it.
+    fn check_copy_source<'r>(
+        &self,
+        mut source: CopySource<'r>,
+        view: Option<&Arc<View>>,
+    ) -> Result<CopySource<'r>, Refusal> {
         let read = Rights::default().with(Right::Read);
         let needs = if source.version_id.is_some() { read.with(Right::Versions) } else { read };
         let (bucket, key) = (source.resource.bucket(), source.resource.key().unwrap_or_default());
@@ -297,7 +350,13 @@ impl Mapping {
                 && scope.allow.has_all(needs)
         });
         if allowed {
-            return Ok(());
+            if let Some(id) = &source.version_id {
+                let bad = |why| refuse("the header x-amz-copy-source:", "versionId", Some(id), why);
+                if let Spelling::As(id) = Grammar::VersionId.read(id, self.dialect).map_err(bad)? {
+                    source.version_id = Some(Cow::Owned(id));
+                }
+            }
+            return Ok(source);
         }
         let message = format!(
             "mapping {:?} does not grant to read the source of the copy, which needs: {needs}",
@@ -340,20 +399,6 @@ fn locate<'r>(path: Cow<'r, str>, view: Option<&Arc<View>>) -> Result<Resource<'
     let key = view.inward(rest);
     check_key(&key).map_err(BadTarget)?;
     Ok(Resource::Object(bucket, Cow::Owned(key)))
-}
-
-/// MinIO keeps notes of its own in a list's position, between brackets, and fails inside where the second is missing.
-fn check_position(query: &Query<'_>) -> Result<(), Refusal> {
-    let is_open = |text: &str| {
-        text.find("[minio_cache").and_then(|at| text.get(at..)).is_some_and(|note| !note.contains(']'))
-    };
-    let token = query.get("continuation-token").and_then(|token| base64::decode(token).ok());
-    let token = token.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let positions = ["marker", "start-after", "key-marker"].into_iter().filter_map(|name| query.get(name));
-    if positions.chain(token.as_deref()).any(is_open) {
-        return Err(bad_target(BadTarget("the list's position has an open bracket that MinIO cannot read")));
-    }
-    Ok(())
 }
 
 /// The key, or the beginning of keys, that must lie in a scope; `None` where the bucket alone is asked about.

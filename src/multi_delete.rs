@@ -104,15 +104,15 @@ pub fn judge(deletion: &Deletion, mapping: &Mapping, grant: &Grant<'_>) -> Judge
 }
 
 fn judge_one(named: &Named, mapping: &Mapping, grant: &Grant<'_>) -> Result<String, Refusal> {
-    let key = mapping.grant_delete(grant, &named.key, named.version_id.as_deref())?;
+    let (key, version_id) = mapping.grant_delete(grant, &named.key, named.version_id.as_deref())?;
     if named.conditional {
         let why = "a condition on a key is not honoured by the store when it deletes";
         return Err(Refusal::new(Rule::UnknownHeader, why));
     }
     let mut object = "<Object>".to_owned();
     push_element(&mut object, "Key", &key)?;
-    if let Some(version_id) = &named.version_id {
-        push_element(&mut object, "VersionId", version_id)?;
+    if let Some(version_id) = version_id {
+        push_element(&mut object, "VersionId", &version_id)?;
     }
     object.push_str("</Object>");
     Ok(object)

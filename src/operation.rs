@@ -4,10 +4,13 @@
 //! (`GET key?policy` answers the object), so a query name that no row lists is refused.
 
 mod declined;
+pub mod grammar;
 pub mod headers;
 mod page;
 mod table;
+pub mod values;
 
+use self::grammar::Grammar;
 use crate::scope::{Right, Rights};
 use crate::target::{Query, Resource};
 use http::Method;
@@ -131,6 +134,8 @@ pub enum Headers {
     Attributes,
     /// Content headers, user metadata, checksums and conditions of an object that is written.
     Write,
+    /// The same of an object whose content comes later, in parts.
+    Create,
     /// The same, with a copy's source, its conditions and directives.
     Copy,
     /// A copied part's range and conditions.
@@ -156,8 +161,8 @@ pub struct Spec {
     pub selects: &'static [&'static str],
     /// Whether `x-amz-copy-source` selects it.
     pub copies: bool,
-    /// Other query names that may be there.
-    pub query: &'static [&'static str],
+    /// Query parameters that may be there, or that select it by their presence and have a value.
+    pub query: &'static [Parameter],
     /// Headers that may be there.
     pub headers: Headers,
     /// Whether a request body belongs to it.
@@ -172,6 +177,15 @@ pub struct Spec {
     pub actions: &'static [&'static str],
     /// The further actions when it names an old version.
     pub version_actions: &'static [&'static str],
+}
+
+/// A query parameter of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What its value may be.
+    pub grammar: Grammar,
 }
 
 /// How an operation meets old versions.
@@ -247,7 +261,8 @@ impl Spec {
     }
 
     fn knows(&self, name: &str) -> bool {
-        self.query.contains(&name) || self.selects.iter().any(|select| select.split('=').next() == Some(name))
+        self.query.iter().any(|parameter| parameter.name == name)
+            || self.selects.iter().any(|select| select.split('=').next() == Some(name))
     }
 
     /// The rights that a request for this operation needs.

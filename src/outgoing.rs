@@ -7,7 +7,9 @@ pub use derived::MAX_OBJECT;
 use crate::checksum::{Algorithm, Hasher};
 use crate::http1::Fields;
 use crate::mapping::{Grant, X_AMZ_COPY_SOURCE};
+use crate::operation::grammar::{Dialect, Grammar, Spelling};
 use crate::operation::headers::is_known;
+use crate::operation::values::refuse;
 use crate::operation::{Headers, Operation, Spec};
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
@@ -25,12 +27,14 @@ pub struct Outgoing {
     query: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     payload: Payload,
+    /// Whether its range is wanted only of an object that has not changed (`If-Range`).
+    is_range_conditional: bool,
 }
 
 /// What becomes of a client's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    Pass,
+    Pass(Grammar),
     Drop,
     Refuse(Rule, &'static str),
 }
@@ -42,14 +46,18 @@ impl Outgoing {
     /// When a header is one that must not be let through, or has a value that servers read in different ways, and when
     /// the body is larger than the scopes take.
     pub fn rebuild(grant: Grant<'_>, fields: &Fields, payload: Payload) -> Result<Self, Refusal> {
-        let spec = grant.spec();
+        let (spec, dialect) = (grant.spec(), grant.dialect());
         grant.check_size(payload.length())?;
+        grant.check_folder(&payload)?;
         let mut passed: Vec<(HeaderName, HeaderValue)> = Vec::new();
-        each_name(spec, fields, |name| {
+        let mut has_if_range = false;
+        each_name(spec, fields, |name, grammar| {
+            has_if_range |= grammar == Grammar::IfRange;
             let value = only_value(fields, &name)?;
-            passed.push((name, value));
+            passed.extend(spell(&name, value, grammar, dialect)?.map(|value| (name, value)));
             Ok(())
         })?;
+        spec.relate_headers(&mut passed)?;
         if let Some(source) = grant.copy_source() {
             let value = HeaderValue::from_str(&source).map_err(|_| {
                 Refusal::new(Rule::BadHeader, "x-amz-copy-source cannot be written as a header")
@@ -61,9 +69,32 @@ impl Outgoing {
         let (operation, method) = (spec.operation, spec.method.method());
         let max_size = grant.max_object_size();
         let (path, query) = grant.into_canonical();
-        let mut outgoing = Self { operation, max_size, method, path, query, headers: passed, payload };
+        let is_range_conditional = has_if_range && passed.iter().any(|(name, _)| *name == header::RANGE);
+        let mut outgoing =
+            Self { operation, max_size, method, path, query, headers: passed, payload, is_range_conditional };
         outgoing.sort();
         Ok(outgoing)
+    }
+
+    /// The same request for the whole object, where the object has changed since the client got the range before.
+    pub fn without_range(&self) -> Option<Self> {
+        if !self.is_range_conditional {
+            return None;
+        }
+        let mut headers = self.headers.clone();
+        headers.retain(|(name, _)| {
+            !matches!(*name, header::RANGE | header::IF_MATCH | header::IF_UNMODIFIED_SINCE)
+        });
+        Some(Self {
+            operation: self.operation,
+            max_size: self.max_size,
+            method: self.method.clone(),
+            path: self.path.clone(),
+            query: self.query.clone(),
+            headers,
+            payload: self.payload.clone(),
+            is_range_conditional: false,
+        })
     }
 
     fn sort(&mut self) {
@@ -80,7 +111,7 @@ impl Outgoing {
         let max_size = None;
         let (path, query) = grant.into_canonical();
         let payload = Payload::Sized(document.len() as u64, None);
-        Self { operation, max_size, method, path, query, headers, payload }
+        Self { operation, max_size, method, path, query, headers, payload, is_range_conditional: false }
     }
 
     /// The method.
@@ -129,21 +160,21 @@ fn check_metadata(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> 
 /// # Errors
 /// When one is never let through.
 pub fn check_headers(spec: &Spec, fields: &Fields) -> Result<(), Refusal> {
-    each_name(spec, fields, |_| Ok(()))
+    each_name(spec, fields, |_, _| Ok(()))
 }
 
 /// Hands on the names that pass. One that must not be there is an error.
 fn each_name(
     spec: &Spec,
     fields: &Fields,
-    mut pass: impl FnMut(HeaderName) -> Result<(), Refusal>,
+    mut pass: impl FnMut(HeaderName, Grammar) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
     for (name, _) in fields.iter() {
         let name = HeaderName::from_bytes(name)
             .map_err(|_| Refusal::new(Rule::BadHeader, "a header's name is too long"))?;
         match fate(spec.headers, name.as_str()) {
             Fate::Drop => {}
-            Fate::Pass => pass(name)?,
+            Fate::Pass(grammar) => pass(name, grammar)?,
             Fate::Refuse(rule, why) => return Err(Refusal::new(rule, format!("the header {name} {why}"))),
         }
     }
@@ -158,6 +189,45 @@ fn only_value(fields: &Fields, name: &HeaderName) -> Result<HeaderValue, Refusal
     }
     let value = fields.value(name.as_str()).filter(|value| str::from_utf8(value.as_bytes()).is_ok());
     value.ok_or_else(|| bad("is not UTF-8"))
+}
+
+/// The value of a header as the store is sent it, if it is.
+fn spell(
+    name: &HeaderName,
+    value: HeaderValue,
+    grammar: Grammar,
+    dialect: Dialect,
+) -> Result<Option<HeaderValue>, Refusal> {
+    let bad = |why: &str| Refusal::new(Rule::BadHeader, format!("the header {name} {why}"));
+    if grammar == Grammar::Metadata {
+        check_metadata_name(name)?;
+    }
+    let text = str::from_utf8(value.as_bytes()).map_err(|_| bad("is not UTF-8"))?;
+    match grammar.read(text, dialect).map_err(|why| refuse("the header", name.as_str(), Some(text), why))? {
+        Spelling::AsIs => Ok(Some(value)),
+        Spelling::As(text) => {
+            HeaderValue::try_from(text).map(Some).map_err(|_| bad("cannot be written as a header"))
+        }
+        // A range with a condition that never holds is no range.
+        Spelling::LeftOut if grammar == Grammar::IfRange => Ok(Some(HeaderValue::from_static(""))),
+        Spelling::LeftOut => Ok(None),
+    }
+}
+
+/// MinIO has names of its own among those of user metadata.
+fn check_metadata_name(name: &HeaderName) -> Result<(), Refusal> {
+    let own = name.as_str().strip_prefix("x-amz-meta-").unwrap_or_default();
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+    let reserved = ["x-amz-unencrypted-content-", "x-minio-"].iter().any(|start| own.starts_with(start));
+    if (1..=128).contains(&own.len()) && own.bytes().all(is_plain) && !reserved {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Rule::BadHeader,
+        format!(
+            "the header {name} names no user metadata: x-amz-meta- and 1 to 128 of a-z, 0-9, '.', '_' and '-' is expected"
+        ),
+    ))
 }
 
 /// What belongs to a client's own signature or to its SDK, has no effect on MinIO, or is set by Scopegate itself.
@@ -191,8 +261,8 @@ fn fate(class: Headers, name: &str) -> Fate {
     if class.refuse(name) {
         return Fate::Refuse(Rule::UnknownHeader, "is not honoured by the store when it deletes");
     }
-    if class.pass(name) {
-        Fate::Pass
+    if let Some(field) = class.field(name) {
+        Fate::Pass(field.grammar)
     } else if !name.starts_with("x-amz-") || DROPPED_AMZ.contains(&name) || is_known(name) {
         // What another operation has a use for is without effect here.
         Fate::Drop
@@ -231,6 +301,8 @@ mod tests {
         let grant = mapping().grant(method, path, query, &map).map_err(|refusal| refusal.rule)?;
         Outgoing::rebuild(grant, &map, Payload::Empty).map_err(|refusal| refusal.rule)
     }
+
+    const UPLOAD: &str = "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
 
     fn names(outgoing: &Outgoing) -> Vec<&str> {
         outgoing.headers().iter().map(|(name, _)| name.as_str()).collect()
@@ -340,7 +412,11 @@ mod tests {
                 crate::operation::Shape::Bucket => "/tmp",
                 crate::operation::Shape::Object => "/tmp/a",
             };
-            let select = spec.selects.iter().map(|s| if s.contains('=') { (*s).to_owned() } else { format!("{s}=1") });
+            let select = spec.selects.iter().map(|select| match *select {
+                "uploadId" => format!("uploadId={UPLOAD}"),
+                "partNumber" => "partNumber=1".to_owned(),
+                select => select.to_owned(),
+            });
             let target = format!("{path}?{}", select.collect::<Vec<_>>().join("&"));
             let mut headers = vec![(&*name, &*value)];
             if spec.copies { headers.push(("x-amz-copy-source", "/tmp/b")); }

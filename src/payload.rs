@@ -90,6 +90,15 @@ impl Payload {
         }
     }
 
+    /// Whether nothing is in it, as far as the request's head says.
+    pub fn is_known_to_be_empty(&self) -> bool {
+        match self {
+            Self::Empty | Self::Sized(0, _) => true,
+            Self::Unknown(Some(envelope), _) => envelope.decoded == Some(0),
+            _ => false,
+        }
+    }
+
     /// The length of what the store is sent.
     pub fn wire_length(&self) -> u64 {
         match self {

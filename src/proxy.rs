@@ -251,6 +251,14 @@ impl Proxy {
             }
             _ => self.exchange(&outgoing, asked.upload, asked.state.session.slot(), record).await?,
         };
+        let answer = match outgoing.without_range() {
+            // The object has changed since the client got the range before: it gets all of it (RFC 9110, section 13.1.5).
+            Some(whole) if answer.status() == StatusCode::PRECONDITION_FAILED => {
+                drop(answer);
+                Box::pin(self.exchange(&whole, asked.upload, asked.state.session.slot(), record)).await?
+            }
+            _ => answer,
+        };
         Ok((answer, rewriter))
     }
 

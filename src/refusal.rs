@@ -57,6 +57,16 @@ pub enum Rule {
     BadHeader,
     /// A query parameter with a value that it cannot have.
     BadArgument,
+    /// A checksum header that is no checksum of its algorithm, or one too many.
+    BadChecksum,
+    /// A `Content-MD5` that is no MD5.
+    InvalidDigest,
+    /// Tags that no object can have.
+    InvalidTag,
+    /// A storage class that the store does not have.
+    InvalidStorageClass,
+    /// An upload id that names no multipart upload.
+    NoSuchUpload,
     /// A body that is not the document it has to be.
     MalformedDocument,
     /// The body has no length.
@@ -97,7 +107,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 47] = [
         Self::NoMapping,
         Self::OutsideScope,
         Self::RightNotGranted,
@@ -122,6 +132,11 @@ impl Rule {
         Self::UnknownHeader,
         Self::BadHeader,
         Self::BadArgument,
+        Self::BadChecksum,
+        Self::InvalidDigest,
+        Self::InvalidTag,
+        Self::InvalidStorageClass,
+        Self::NoSuchUpload,
         Self::MalformedDocument,
         Self::LengthRequired,
         Self::PayloadForm,
@@ -213,6 +228,13 @@ impl Rule {
             Self::UnknownHeader => ("unknown-header", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
             Self::BadHeader => ("bad-header", StatusCode::BAD_REQUEST, "InvalidArgument"),
             Self::BadArgument => ("bad-argument", StatusCode::BAD_REQUEST, "InvalidArgument"),
+            Self::BadChecksum => ("bad-checksum", StatusCode::BAD_REQUEST, "InvalidRequest"),
+            Self::InvalidDigest => ("invalid-digest", StatusCode::BAD_REQUEST, "InvalidDigest"),
+            Self::InvalidTag => ("invalid-tag", StatusCode::BAD_REQUEST, "InvalidTag"),
+            Self::InvalidStorageClass => {
+                ("invalid-storage-class", StatusCode::BAD_REQUEST, "InvalidStorageClass")
+            }
+            Self::NoSuchUpload => ("no-such-upload", StatusCode::NOT_FOUND, "NoSuchUpload"),
             Self::MalformedDocument => ("malformed-document", StatusCode::BAD_REQUEST, "MalformedXML"),
             Self::LengthRequired => ("length-required", StatusCode::LENGTH_REQUIRED, "MissingContentLength"),
             Self::PayloadForm => ("payload-form", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),

@@ -8,6 +8,9 @@ use std::sync::Arc;
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 pub const MAX_KEY_BYTES: usize = 1024;
 
+/// Longest name of a file, which MinIO makes of each segment of a key.
+const MAX_SEGMENT_BYTES: usize = 255;
+
 /// A bucket's name by S3's naming rules, which is also safe in a path, a policy and a log.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,26 +98,50 @@ fn look_closely(key: &str) -> Result<(), &'static str> {
     if bytes.iter().zip(bytes.iter().skip(1)).fold(false, |so_far, pair| so_far | doubled(pair)) {
         return Err("the key has an empty segment ('//')");
     }
-    if bytes.contains(&0) {
-        return Err("the key holds a NUL");
+    // Documents that name it would be no XML.
+    if key.chars().any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')) {
+        return Err("the key holds a control character or a character that XML cannot hold");
     }
     if bytes.split(|byte| matches!(byte, b'/' | b'\\')).any(is_dots) {
         return Err("the key has a '.' or '..' segment");
     }
+    check_names(key)
+}
+
+/// Refuses names with a meaning of their own to MinIO: each would reach, hide or break another object.
+fn check_names(key: &str) -> Result<(), &'static str> {
+    // As a list's position it would be read as a note, and what that says as a path.
+    if key.contains("[minio_cache") {
+        return Err("the key holds '[minio_cache', which MinIO reads as a note of its own");
+    }
+    for segment in key.split('/') {
+        if segment.len() > MAX_SEGMENT_BYTES {
+            return Err("the key has a segment of more than 255 bytes");
+        }
+        // MinIO keeps an object's data in a file of this name.
+        if segment == "xl.meta" {
+            return Err("the key has a segment 'xl.meta', which is a file of MinIO's own");
+        }
+        // MinIO takes it for the same object as one whose key ends in a slash, which has no versions.
+        if segment.ends_with("__XLDIR__") {
+            return Err("the key has a segment that ends in '__XLDIR__', which MinIO takes for a slash");
+        }
+    }
     Ok(())
 }
 
-/// Whether it needs no closer look, as nearly every key: it holds no `//`, no NUL, and each dot in it stands behind a
-/// letter or a digit of its segment.
+/// Whether it needs no closer look, as nearly every key: it is ASCII without control characters, `//`, `[`, `__` and
+/// `l.`, each dot in it stands behind a letter or a digit of its segment, and no segment can be too long.
 fn is_harmless(key: &[u8]) -> bool {
     let mut before = b'/';
-    let mut harmless = true;
+    let mut harmless = key.len() <= MAX_SEGMENT_BYTES;
     for &byte in key {
         harmless &= match byte {
-            0 => false,
             b'/' => before != b'/',
-            b'.' => before.is_ascii_alphanumeric(),
-            _ => true,
+            b'.' => before.is_ascii_alphanumeric() && before != b'l',
+            b'_' => before != b'_',
+            b'[' => false,
+            _ => matches!(byte, b' '..=b'~'),
         };
         before = byte;
     }
@@ -160,7 +187,7 @@ impl Prefix {
         if prefix.len() > MAX_KEY_BYTES {
             return Err("a prefix is at most 1024 bytes long");
         }
-        check_segments(prefix).map_err(|_| "a prefix has no '//', '.' or '..' segments")?;
+        check_segments(prefix)?;
         Ok(Self(prefix.into()))
     }
 
@@ -404,9 +431,14 @@ mod tests {
     proptest! {
         /// Keys are looked at as bytes; this is what is meant, in words.
         #[test]
-        fn keys_are_refused_for_what_a_server_may_resolve(key in "[a./\\\\ \u{a0}\u{2003}é\0]{1,12}") {
+        fn keys_are_refused_for_what_a_server_may_resolve(
+            key in "([a./\\\\ \u{a0}\u{2003}é\u{0}\u{85}\u{7f}\u{fffe}_\\[]|xl\\.meta|__XLDIR__|\\[minio_cache){1,12}",
+        ) {
             let dots = key.split(['/', '\\']).any(|segment| matches!(segment.trim(), "." | ".."));
-            let bad = key.starts_with('/') || key.contains("//") || key.contains('\0') || dots;
+            let own = |segment: &str| segment == "xl.meta" || segment.ends_with("__XLDIR__");
+            let bad = key.starts_with('/') || key.contains("//") || key.contains(char::is_control) || dots
+                || key.contains(['\u{fffe}', '\u{ffff}']) || key.contains("[minio_cache")
+                || key.split('/').any(own);
             prop_assert_eq!(check_key(&key).is_err(), bad);
         }
 
@@ -420,10 +452,52 @@ mod tests {
 
     #[test]
     fn keys() {
-        for good in ["a", "a/", "a/b", "...", "a..b", ".hidden", "a\\b", "a+b ü%"] {
+        let longest = "s".repeat(255);
+        for good in [
+            "a",
+            "a/",
+            "a/b",
+            "...",
+            "a..b",
+            ".hidden",
+            "a\\b",
+            "a+b ü%",
+            "xl.meta.txt",
+            "html.html",
+            "a__b",
+            "__XLDIR__a",
+            "[minio",
+            &format!("{longest}/{longest}"),
+        ] {
             assert!(check_key(good).is_ok(), "{good}");
         }
-        for bad in ["", "/a", "a//b", "a/../b", "a/.", "..", ".", "a\\..\\b", "a/..\\b", "a\0", "a/ .. /b"] {
+        for bad in [
+            "",
+            "/a",
+            "a//b",
+            "a/../b",
+            "a/.",
+            "..",
+            ".",
+            "a\\..\\b",
+            "a/..\\b",
+            "a\0",
+            "a/ .. /b",
+            "a\u{1}",
+            "a\n",
+            "a\u{7f}",
+            "a\u{85}",
+            "a\u{fffe}",
+            "a\u{ffff}",
+            "xl.meta",
+            "media/xl.meta",
+            "xl.meta/a",
+            "__XLDIR__",
+            "a__XLDIR__",
+            "a__XLDIR__/b",
+            "a[minio_cache:v2,return:]",
+            &"s".repeat(256),
+        ] {
             assert!(check_key(bad).is_err(), "{bad:?}");
         }
     }

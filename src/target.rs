@@ -3,6 +3,7 @@
 //! What a client wrote is decoded to what it means; everything is decided on that, and what is sent is encoded
 //! anew from it. So no second reading of the client's spelling can reach anything that was not authorised.
 
+use crate::operation::grammar::Spelling;
 use crate::scope::{check_bucket, check_key};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
@@ -134,9 +135,20 @@ impl<'a> Query<'a> {
     /// On a bad escape, a raw `;`, a name given twice, or too many parameters: a server may read each of these
     /// in another way than we do.
     pub fn parse(query: Option<&'a str>) -> Result<Self, BadTarget> {
+        Self::read(query.unwrap_or_default(), is_client_signature)
+    }
+
+    /// Reads a text that is written as a query is, with every name in it.
+    ///
+    /// # Errors
+    /// As [`Query::parse`].
+    pub fn parse_whole(text: &'a str) -> Result<Self, BadTarget> {
+        Self::read(text, |_| false)
+    }
+
+    fn read(query: &'a str, is_left_out: impl Fn(&str) -> bool) -> Result<Self, BadTarget> {
         let mut parameters: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
-        for (index, part) in query.unwrap_or_default().split('&').filter(|part| !part.is_empty()).enumerate()
-        {
+        for (index, part) in query.split('&').filter(|part| !part.is_empty()).enumerate() {
             if index >= MAX_QUERY_PARAMETERS {
                 return Err(BadTarget("the query has more than 64 parameters"));
             }
@@ -145,7 +157,7 @@ impl<'a> Query<'a> {
             }
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let name = decode(name, true)?;
-            if is_client_signature(&name) {
+            if is_left_out(&name) {
                 continue;
             }
             if parameters.iter().any(|(earlier, _)| *earlier == name) {
@@ -169,6 +181,32 @@ impl<'a> Query<'a> {
     /// Whether nothing is named.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Spells each value in its own way, or leaves the parameter out.
+    ///
+    /// # Errors
+    /// The first that `spell` makes.
+    pub fn respell<E>(&mut self, mut spell: impl FnMut(&str, &str) -> Result<Spelling, E>) -> Result<(), E> {
+        let mut outcome = Ok(());
+        self.0.retain_mut(|(name, value)| match spell(name, value) {
+            Ok(Spelling::AsIs) => true,
+            Ok(Spelling::As(spelled)) => {
+                *value = Cow::Owned(spelled);
+                true
+            }
+            Ok(Spelling::LeftOut) => false,
+            Err(error) => {
+                outcome = Err(error);
+                true
+            }
+        });
+        outcome
+    }
+
+    /// Every parameter, with its value.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// Every parameter's name.

@@ -131,10 +131,14 @@ fn probes(scope: &Scope) -> Vec<(Right, Method, String)> {
         (Right::List, Method::GET, format!("{base}/?list-type=2&max-keys=1&prefix={}", path(prefix))),
         (Right::Read, Method::GET, format!("{base}/{absent}")),
         // A part of an upload that does not exist.
-        (Right::Write, Method::PUT, format!("{base}/{absent}?partNumber=1&uploadId=scopegate-check")),
+        (Right::Write, Method::PUT, format!("{base}/{absent}?partNumber=1&uploadId={ABSENT_UPLOAD}")),
     ];
     all.into_iter().filter(|(right, ..)| scope.allow.has(*right)).collect()
 }
+
+/// An upload id as MinIO writes it, with nothing but zeros in it.
+const ABSENT_UPLOAD: &str =
+    "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
 
 async fn probe(
     direct: &Direct,

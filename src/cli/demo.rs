@@ -62,6 +62,7 @@ fn config(listen: SocketAddr, store: &Store) -> Result<Config, CommandError> {
         name = "demo"
         address = "{listen}"
         [upstream]
+        store = "s3"
         endpoints = ["{endpoint}"]
         region = "{region}"
         [issuer]

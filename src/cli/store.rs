@@ -6,6 +6,7 @@ use crate::endpoint::Endpoint;
 use crate::http1::Answer;
 use crate::limits::Limits;
 use crate::mapping::Mapping;
+use crate::operation::grammar::Dialect;
 use crate::s3_error;
 use crate::scope::{BucketName, Prefix, Right, Scope};
 use crate::session::Session;
@@ -163,7 +164,8 @@ fn anything_in(bucket: &str) -> Result<Mapping, CommandError> {
     let bucket = BucketName::parse(bucket).map_err(bad)?;
     let allow = [Right::Read, Right::List].into_iter().collect();
     let scope = Scope::new(bucket, Prefix::parse("").map_err(bad)?, allow);
-    Ok(Mapping::of_scopes("token", vec![scope]))
+    // The token does not say which kind of store it is for.
+    Ok(Mapping { dialect: Dialect::S3, ..Mapping::of_scopes("token", vec![scope]) })
 }
 
 /// Percent-encodes a part of a target.

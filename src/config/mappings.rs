@@ -8,6 +8,7 @@ use super::value::{parse_network, parse_size};
 use crate::client::ListenerId;
 use crate::mapping::{Mapping, MintWhen};
 use crate::matcher::Matcher;
+use crate::operation::grammar::Dialect;
 use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::scope::{BucketName, IndexName, Prefix, Right, Rights, Scope};
 use std::ops::RangeInclusive;
@@ -74,6 +75,7 @@ fn read_mapping(table: Table<'_>, reader: &Reader<'_>, listeners: &Listeners) ->
         policy,
         duration,
         mint: mint.unwrap_or_default(),
+        dialect: Dialect::default(),
     })
 }
 

@@ -9,6 +9,8 @@ use super::{
     Config, Diagnostic, Environment, ListenAddress, Listener, Log, LogFormat, LogLevel, Upstream, reach,
 };
 use crate::endpoint::Endpoint;
+use crate::mapping::Mapping;
+use crate::operation::grammar::Dialect;
 use std::net::SocketAddr;
 use toml::de::DeTable;
 
@@ -41,8 +43,10 @@ fn read_root(root: &Table<'_>, reader: &Reader<'_>, environment: &dyn Environmen
         reach::check(&mappings, &listeners.list, reader);
     }
     let listeners = listeners.list.into_iter().map(|listener| listener.value).collect();
-    let mappings = mappings.into_iter().map(|mapping| mapping.value).collect();
-    Some(Config { listeners, admin, upstream: upstream?, issuer: issuer?, mappings, limits, workers, log })
+    let upstream = upstream?;
+    let dialect = upstream.store;
+    let mappings = mappings.into_iter().map(|mapping| Mapping { dialect, ..mapping.value }).collect();
+    Some(Config { listeners, admin, upstream, issuer: issuer?, mappings, limits, workers, log })
 }
 
 fn require<'t>(root: &Table<'t>, reader: &Reader<'_>, key: &'static str, name: &'static str) -> Table<'t> {
@@ -102,8 +106,9 @@ fn read_upstream(table: Table<'_>, reader: &Reader<'_>) -> Option<Upstream> {
         nodes
     });
     let region = read_region(&table, reader);
+    let store = read_word(&table, reader, "store", &[("minio", Dialect::Minio), ("s3", Dialect::S3)]);
     table.finish(reader);
-    Some(Upstream { endpoints: endpoints?, region: region.into() })
+    Some(Upstream { endpoints: endpoints?, region: region.into(), store: store.unwrap_or_default() })
 }
 
 pub(super) fn endpoint(url: At<&str>, reader: &Reader<'_>) -> Option<Endpoint> {

@@ -86,7 +86,7 @@ fn every_key_is_judged_as_a_delete_of_it() {
         &objects(&[
             "<Key>media/a&amp;b</Key>",
             "<Key>other/a</Key>",
-            "<Key>old/a</Key><VersionId>7</VersionId>",
+            "<Key>old/a</Key><VersionId>0fb6db5c-2e1f-4a0b-9a40-2f9c1d0e6b7a</VersionId>",
             "<Key>media/a</Key><VersionId>7</VersionId>",
             "<Key>media/../other/a</Key>",
             "<Key>read/a</Key>",
@@ -99,7 +99,7 @@ fn every_key_is_judged_as_a_delete_of_it() {
     assert_eq!(
         sent,
         "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>false</Quiet>\
-         <Object><Key>media/a&amp;b</Key></Object><Object><Key>old/a</Key><VersionId>7</VersionId></Object></Delete>"
+         <Object><Key>media/a&amp;b</Key></Object><Object><Key>old/a</Key><VersionId>0fb6db5c-2e1f-4a0b-9a40-2f9c1d0e6b7a</VersionId></Object></Delete>"
     );
     let codes: Vec<_> = judged
         .refused
@@ -117,7 +117,7 @@ fn every_key_is_judged_as_a_delete_of_it() {
             ("read/a", "AccessDenied"),
             ("deep/a", "AccessDenied"),
             ("media/c", "NotImplemented"),
-            ("media/\u{fffd}", "MalformedXML"),
+            ("media/\u{fffd}", "InvalidURI"),
         ]
     );
 }

@@ -1,76 +1,176 @@
-//! Which of a client's headers pass, by what they are for.
+//! Which of a client's headers pass, by what they are for, and what each may say.
 //!
 //! A name that ends in `*` stands for every name that begins so.
 
 use super::Headers;
+use super::grammar::Grammar as G;
+use crate::checksum::Algorithm as A;
+
+/// A header that passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name in lower case; one that ends in `*` stands for every name that begins so.
+    pub name: &'static str,
+    /// What it may say.
+    pub grammar: G,
+}
+
+const fn field(name: &'static str, grammar: G) -> Field {
+    Field { name, grammar }
+}
+
+const CACHE_CONTROL: Field = field("cache-control", G::ContentText);
+const CONTENT_DISPOSITION: Field = field("content-disposition", G::ContentText);
+const CONTENT_ENCODING: Field = field("content-encoding", G::ContentEncoding);
+const CONTENT_LANGUAGE: Field = field("content-language", G::ContentText);
+const CONTENT_MD5: Field = field("content-md5", G::Checksum(A::Md5));
+const CONTENT_TYPE: Field = field("content-type", G::ContentType);
+const EXPIRES: Field = field("expires", G::Expires);
+const IF_MATCH: Field = field("if-match", G::IfMatch);
+const IF_NONE_MATCH: Field = field("if-none-match", G::IfNoneMatchOfWrite);
+const CHECKSUM_ALGORITHM: Field = field("x-amz-checksum-algorithm", G::ChecksumAlgorithm);
+const CHECKSUM_CRC32: Field = field("x-amz-checksum-crc32", G::Checksum(A::Crc32));
+const CHECKSUM_CRC32C: Field = field("x-amz-checksum-crc32c", G::Checksum(A::Crc32c));
+const CHECKSUM_CRC64NVME: Field = field("x-amz-checksum-crc64nvme", G::Checksum(A::Crc64Nvme));
+const CHECKSUM_SHA1: Field = field("x-amz-checksum-sha1", G::Checksum(A::Sha1));
+const CHECKSUM_SHA256: Field = field("x-amz-checksum-sha256", G::Checksum(A::Sha256));
+const CHECKSUM_TYPE: Field = field("x-amz-checksum-type", G::ChecksumType);
+const METADATA: Field = field("x-amz-meta-*", G::Metadata);
+const SDK_CHECKSUM_ALGORITHM: Field = field("x-amz-sdk-checksum-algorithm", G::SdkChecksumAlgorithm);
+const STORAGE_CLASS: Field = field("x-amz-storage-class", G::StorageClass);
+const TAGGING: Field = field("x-amz-tagging", G::Tagging);
 
 /// Content headers, user metadata, checksums and conditions of an object that is written.
-const WRITE: &[&str] = &[
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-md5",
-    "content-type",
-    "expires",
-    "if-match",
-    "if-none-match",
-    "x-amz-checksum-*",
-    "x-amz-meta-*",
-    "x-amz-sdk-checksum-algorithm",
-    "x-amz-storage-class",
-    "x-amz-tagging",
+const WRITE: &[Field] = &[
+    CACHE_CONTROL,
+    CONTENT_DISPOSITION,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_MD5,
+    CONTENT_TYPE,
+    EXPIRES,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    CHECKSUM_ALGORITHM,
+    CHECKSUM_CRC32,
+    CHECKSUM_CRC32C,
+    CHECKSUM_CRC64NVME,
+    CHECKSUM_SHA1,
+    CHECKSUM_SHA256,
+    CHECKSUM_TYPE,
+    METADATA,
+    SDK_CHECKSUM_ALGORITHM,
+    STORAGE_CLASS,
+    TAGGING,
 ];
 
-const COPY: &[&str] = &[
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-type",
-    "expires",
-    "if-match",
-    "if-none-match",
-    "x-amz-checksum-*",
-    "x-amz-copy-source-if-*",
-    "x-amz-meta-*",
-    "x-amz-metadata-directive",
-    "x-amz-sdk-checksum-algorithm",
-    "x-amz-storage-class",
-    "x-amz-tagging",
-    "x-amz-tagging-directive",
+/// The same of an object whose content comes later, or from another object.
+const CREATE: &[Field] = &[
+    CACHE_CONTROL,
+    CONTENT_DISPOSITION,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_TYPE,
+    EXPIRES,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    CHECKSUM_ALGORITHM,
+    CHECKSUM_TYPE,
+    METADATA,
+    SDK_CHECKSUM_ALGORITHM,
+    STORAGE_CLASS,
+    TAGGING,
 ];
 
-const READ: &[&str] = &[
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
-    "range",
-    "x-amz-checksum-mode",
+const COPY: &[Field] = &[
+    CACHE_CONTROL,
+    CONTENT_DISPOSITION,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_TYPE,
+    EXPIRES,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    CHECKSUM_ALGORITHM,
+    SOURCE_IF_MATCH,
+    SOURCE_IF_MODIFIED_SINCE,
+    SOURCE_IF_NONE_MATCH,
+    SOURCE_IF_UNMODIFIED_SINCE,
+    METADATA,
+    field("x-amz-metadata-directive", G::Directive),
+    SDK_CHECKSUM_ALGORITHM,
+    STORAGE_CLASS,
+    TAGGING,
+    field("x-amz-tagging-directive", G::Directive),
 ];
 
-const BODY: &[&str] = &["content-md5", "content-type", "x-amz-checksum-*", "x-amz-sdk-checksum-algorithm"];
+const SOURCE_IF_MATCH: Field = field("x-amz-copy-source-if-match", G::IfMatch);
+const SOURCE_IF_MODIFIED_SINCE: Field = field("x-amz-copy-source-if-modified-since", G::Date);
+const SOURCE_IF_NONE_MATCH: Field = field("x-amz-copy-source-if-none-match", G::IfNoneMatchOfWrite);
+const SOURCE_IF_UNMODIFIED_SINCE: Field = field("x-amz-copy-source-if-unmodified-since", G::Date);
 
-const COMPLETE: &[&str] = &[
-    "content-md5",
-    "content-type",
-    "if-match",
-    "if-none-match",
-    "x-amz-checksum-*",
-    "x-amz-mp-object-size",
-    "x-amz-sdk-checksum-algorithm",
+const COPY_PART: &[Field] = &[
+    SOURCE_IF_MATCH,
+    SOURCE_IF_MODIFIED_SINCE,
+    SOURCE_IF_NONE_MATCH,
+    SOURCE_IF_UNMODIFIED_SINCE,
+    field("x-amz-copy-source-range", G::CopyRange),
+];
+
+const READ: &[Field] = &[
+    IF_MATCH,
+    field("if-modified-since", G::Date),
+    field("if-none-match", G::IfNoneMatch),
+    field("if-range", G::IfRange),
+    field("if-unmodified-since", G::Date),
+    field("range", G::Range),
+    field("x-amz-checksum-mode", G::ChecksumMode),
+];
+
+const LIST: &[Field] = &[field("x-amz-optional-object-attributes", G::ListAttributes)];
+
+const ATTRIBUTES: &[Field] = &[
+    field("x-amz-max-parts", G::MaxParts),
+    field("x-amz-object-attributes", G::ObjectAttributes),
+    field("x-amz-part-number-marker", G::PartPosition),
+];
+
+const BODY: &[Field] = &[
+    CONTENT_MD5,
+    CONTENT_TYPE,
+    CHECKSUM_ALGORITHM,
+    CHECKSUM_CRC32,
+    CHECKSUM_CRC32C,
+    CHECKSUM_CRC64NVME,
+    CHECKSUM_SHA1,
+    CHECKSUM_SHA256,
+    SDK_CHECKSUM_ALGORITHM,
+];
+
+const COMPLETE: &[Field] = &[
+    CONTENT_MD5,
+    CONTENT_TYPE,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    field("x-amz-checksum-crc32", G::ObjectChecksum(A::Crc32)),
+    field("x-amz-checksum-crc32c", G::ObjectChecksum(A::Crc32c)),
+    field("x-amz-checksum-crc64nvme", G::ObjectChecksum(A::Crc64Nvme)),
+    field("x-amz-checksum-sha1", G::ObjectChecksum(A::Sha1)),
+    field("x-amz-checksum-sha256", G::ObjectChecksum(A::Sha256)),
+    CHECKSUM_TYPE,
+    field("x-amz-mp-object-size", G::ObjectSize),
+    SDK_CHECKSUM_ALGORITHM,
 ];
 
 impl Headers {
     /// Every class.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Plain,
         Self::List,
         Self::Read,
         Self::Attributes,
         Self::Write,
+        Self::Create,
         Self::Copy,
         Self::CopyPart,
         Self::Body,
@@ -78,24 +178,25 @@ impl Headers {
         Self::Delete,
     ];
 
-    /// The names that pass.
-    pub const fn names(self) -> &'static [&'static str] {
+    /// The headers that pass.
+    pub const fn fields(self) -> &'static [Field] {
         match self {
             Self::Plain | Self::Delete => &[],
-            Self::List => &["x-amz-optional-object-attributes"],
+            Self::List => LIST,
             Self::Read => READ,
-            Self::Attributes => &["x-amz-max-parts", "x-amz-object-attributes", "x-amz-part-number-marker"],
+            Self::Attributes => ATTRIBUTES,
             Self::Write => WRITE,
+            Self::Create => CREATE,
             Self::Copy => COPY,
-            Self::CopyPart => &["x-amz-copy-source-if-*", "x-amz-copy-source-range"],
+            Self::CopyPart => COPY_PART,
             Self::Body => BODY,
             Self::Complete => COMPLETE,
         }
     }
 
-    /// Whether a header passes. `name` is in lower case.
-    pub fn pass(self, name: &str) -> bool {
-        self.names().iter().any(|pattern| matches(pattern, name))
+    /// The entry of a header that passes. `name` is in lower case.
+    pub fn field(self, name: &str) -> Option<&'static Field> {
+        self.fields().iter().find(|field| matches(field.name, name))
     }
 
     /// Whether a header asks for what the store would ignore, to the client's harm: MinIO deletes whatever the
@@ -107,7 +208,7 @@ impl Headers {
 
 /// Whether any operation has a use for a header, so that it is left out elsewhere and not refused.
 pub fn is_known(name: &str) -> bool {
-    Headers::ALL.iter().any(|class| class.pass(name))
+    Headers::ALL.iter().any(|class| class.field(name).is_some())
 }
 
 fn matches(pattern: &str, name: &str) -> bool {
@@ -123,9 +224,11 @@ mod tests {
 
     #[test]
     fn names_and_beginnings() {
-        assert!(Headers::Write.pass("x-amz-checksum-crc64nvme") && Headers::Write.pass("x-amz-meta-a"));
-        assert!(!Headers::Write.pass("x-amz-checksum") && !Headers::Write.pass("range"));
-        assert!(Headers::Read.pass("range") && !Headers::Read.pass("content-type"));
+        let passes = |class: Headers, name| class.field(name).is_some();
+        assert!(passes(Headers::Write, "x-amz-checksum-crc64nvme") && passes(Headers::Write, "x-amz-meta-a"));
+        assert!(!passes(Headers::Write, "x-amz-checksum") && !passes(Headers::Write, "range"));
+        assert!(!passes(Headers::Write, "x-amz-checksum-crc32x"), "checksums have exact names");
+        assert!(passes(Headers::Read, "range") && !passes(Headers::Read, "content-type"));
         assert!(is_known("x-amz-copy-source-if-match") && !is_known("x-amz-copy-source"));
         assert!(Headers::Delete.refuse("if-match") && !Headers::Plain.refuse("if-match"));
     }

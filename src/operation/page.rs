@@ -1,7 +1,9 @@
 //! The table as a page of the documentation: docs/operations.md is what [`page`] writes.
 
+use super::grammar::{Dialect, Form, Grammar};
 use super::{DECLINED, Headers, Shape, Spec, TABLE, Versions};
 use crate::refusal::Rule;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 const HEAD: &str = "# Operations
@@ -46,6 +48,32 @@ Whatever is in neither table is answered `501 NotImplemented`, another method at
 preflight (`OPTIONS`) `403 AccessDenied`.
 ";
 
+const VALUES: &str = "
+## Values
+
+MinIO reads structure into values that S3 calls opaque: a list position is a path, an upload id is a folder. No policy looks
+at any of them. So each value is decoded once, as leniently as the store decodes it, held against its grammar and written
+again. What is outside its grammar is refused with the code in the last column; *left out* says that the store is sent the
+request without the value, as RFC 9110 has it for conditions and ranges that cannot be understood.
+
+A **key** is UTF-8 of 1 to 1024 bytes, in segments of 1 to 255 bytes between slashes. It may end in a slash. It holds no
+control character (U+0000 to U+001F, U+007F to U+009F), no U+FFFE or U+FFFF, no segment `.` or `..` (with blanks around it, or
+between backslashes), no segment `xl.meta`, none that ends in `__XLDIR__`, and no `[minio_cache`. What is no key is refused
+with `InvalidURI`. The **beginning of a key** may be empty and may end anywhere.
+
+Where a key ends in a slash MinIO keeps neither versions nor object lock. Without the right `versions` only an empty object
+can be written there, or a copy of another such key.
+
+A list's position is sent without MinIO's note on it (`[minio_cache:v2,…]`), which names a path that MinIO writes to and
+removes: MinIO goes on behind the key alone. A continuation token belongs to the prefix of its list.
+
+`[upstream] store = \"s3\"` in the configuration is for other stores. Their version ids, upload ids and tokens are opaque,
+and have the wider form of the third column.
+
+| value | the store is sent, as a regular expression or in words | with `store = \"s3\"` | else |
+|---|---|---|---|
+";
+
 /// The page.
 pub fn page() -> String {
     let mut text = HEAD.to_owned();
@@ -56,13 +84,63 @@ pub fn page() -> String {
             row.operation.name(),
             request(row),
             needs(row),
-            list(row.query),
-            list(row.headers.names()),
+            parameters(row),
+            list(row.headers.fields().iter().map(|field| field.name)),
             actions(row),
         );
     }
     text.push_str(&notes());
+    text.push_str(&values());
     text
+}
+
+/// Every value of the table, by its name, with its grammar.
+fn values() -> String {
+    let queries = TABLE.iter().flat_map(|row| row.query).map(|parameter| (parameter.grammar, parameter.name));
+    let headers = Headers::ALL.into_iter().flat_map(Headers::fields).map(|field| (field.grammar, field.name));
+    let mut names: BTreeMap<Grammar, BTreeSet<&str>> = BTreeMap::new();
+    for (grammar, name) in queries.chain(headers) {
+        names.entry(grammar).or_default().insert(name);
+    }
+    let mut text = VALUES.to_owned();
+    for (grammar, names) in names {
+        let own = shown(grammar, grammar.form(Dialect::Minio));
+        let other = shown(grammar, grammar.form(Dialect::S3));
+        let other = if other == own { "the same" } else { &other };
+        let (names, of) = (list(names.into_iter()), of_what(grammar));
+        let _ = writeln!(text, "| {names}{of} | {own} | {other} | {} |", otherwise(grammar));
+    }
+    text
+}
+
+/// Of which operations the values are, where the same name has another grammar elsewhere.
+const fn of_what(grammar: Grammar) -> &'static str {
+    match grammar {
+        Grammar::BucketPrefix => " of ListBuckets",
+        Grammar::IfNoneMatch => " of a read",
+        Grammar::ObjectChecksum(_) => " of CompleteMultipartUpload",
+        _ => "",
+    }
+}
+
+fn shown(grammar: Grammar, form: Form) -> String {
+    match form {
+        _ if grammar == Grammar::IfRange => "`If-Match` or `If-Unmodified-Since` with this value".to_owned(),
+        Form::Key if grammar == Grammar::Prefix => "the beginning of a key".to_owned(),
+        Form::Key => "a key".to_owned(),
+        Form::EncodedKey => "the base64 of a key".to_owned(),
+        // A `|` would end the cell.
+        Form::Pattern(pattern) => format!("`` {} ``", pattern.replace('|', "\\|")),
+    }
+}
+
+/// What becomes of a value outside the grammar, shown with one that no grammar has.
+fn otherwise(grammar: Grammar) -> String {
+    match grammar.read("a\u{1}b", Dialect::Minio) {
+        Err(bad) => format!("{} {}", bad.rule.status().as_u16(), bad.rule.code()),
+        Ok(_) if grammar == Grammar::IfRange => "left out, with the range".to_owned(),
+        Ok(_) => "left out".to_owned(),
+    }
 }
 
 fn notes() -> String {
@@ -112,14 +190,23 @@ fn needs(row: &Spec) -> String {
 fn actions(row: &Spec) -> String {
     match row.each {
         Some(each) => format!("as {} of each key", each.name()),
-        None if row.version_actions.is_empty() => list(row.actions),
-        None if row.actions.is_empty() => list(row.version_actions),
-        None => format!("{}; with `versions` {}", list(row.actions), list(row.version_actions)),
+        None if row.version_actions.is_empty() => list(row.actions.iter().copied()),
+        None if row.actions.is_empty() => list(row.version_actions.iter().copied()),
+        None => format!(
+            "{}; with `versions` {}",
+            list(row.actions.iter().copied()),
+            list(row.version_actions.iter().copied())
+        ),
     }
 }
 
-fn list(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+/// The parameters besides those that select the operation, which stand in the request.
+fn parameters(row: &Spec) -> String {
+    list(row.query.iter().map(|parameter| parameter.name).filter(|name| !row.selects.contains(name)))
+}
+
+fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let quoted: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     if quoted.is_empty() { "–".to_owned() } else { quoted.join(", ") }
 }
 

@@ -1,25 +1,30 @@
 //! The rows of the table.
 
-use super::{Headers, Operation, Shape, Spec, Verb, Versions};
+use super::grammar::Grammar;
+use super::{Headers, Operation, Parameter, Shape, Spec, Verb, Versions};
 use crate::scope::Right;
 
-const OVERRIDES: [&str; 6] = [
-    "response-cache-control",
-    "response-content-disposition",
-    "response-content-encoding",
-    "response-content-language",
-    "response-content-type",
-    "response-expires",
-];
-const READ_QUERY: [&str; 8] = [
-    OVERRIDES[0],
-    OVERRIDES[1],
-    OVERRIDES[2],
-    OVERRIDES[3],
-    OVERRIDES[4],
-    OVERRIDES[5],
-    "versionId",
-    "partNumber",
+const fn parameter(name: &'static str, grammar: Grammar) -> Parameter {
+    Parameter { name, grammar }
+}
+
+const PREFIX: Parameter = parameter("prefix", Grammar::Prefix);
+const DELIMITER: Parameter = parameter("delimiter", Grammar::Delimiter);
+const MAX_KEYS: Parameter = parameter("max-keys", Grammar::MaxKeys);
+const ENCODING_TYPE: Parameter = parameter("encoding-type", Grammar::EncodingType);
+const VERSION_ID: Parameter = parameter("versionId", Grammar::VersionId);
+const UPLOAD_ID: Parameter = parameter("uploadId", Grammar::UploadId);
+const PART_NUMBER: Parameter = parameter("partNumber", Grammar::PartNumber);
+
+const READ_QUERY: [Parameter; 8] = [
+    parameter("response-cache-control", Grammar::Override),
+    parameter("response-content-disposition", Grammar::Override),
+    parameter("response-content-encoding", Grammar::Override),
+    parameter("response-content-language", Grammar::Override),
+    parameter("response-content-type", Grammar::Override),
+    parameter("response-expires", Grammar::Override),
+    VERSION_ID,
+    PART_NUMBER,
 ];
 
 const fn row(operation: Operation, method: Verb, shape: Shape, right: Right) -> Spec {
@@ -43,7 +48,11 @@ const fn row(operation: Operation, method: Verb, shape: Shape, right: Right) -> 
 /// The table. Of several rows that fit a request, the one with the most selectors is meant.
 pub static TABLE: [Spec; 22] = [
     Spec {
-        query: &["prefix", "max-buckets", "continuation-token"],
+        query: &[
+            parameter("prefix", Grammar::BucketPrefix),
+            parameter("max-buckets", Grammar::MaxBuckets),
+            parameter("continuation-token", Grammar::BucketPrefix),
+        ],
         ..row(Operation::ListBuckets, Verb::Get, Shape::Service, Right::List)
     },
     Spec {
@@ -56,7 +65,7 @@ pub static TABLE: [Spec; 22] = [
         ..row(Operation::GetBucketLocation, Verb::Get, Shape::Bucket, Right::List)
     },
     Spec {
-        query: &["prefix", "delimiter", "marker", "max-keys", "encoding-type"],
+        query: &[PREFIX, DELIMITER, parameter("marker", Grammar::Position), MAX_KEYS, ENCODING_TYPE],
         headers: Headers::List,
         actions: &["s3:ListBucket"],
         ..row(Operation::ListObjects, Verb::Get, Shape::Bucket, Right::List)
@@ -64,13 +73,13 @@ pub static TABLE: [Spec; 22] = [
     Spec {
         selects: &["list-type=2"],
         query: &[
-            "prefix",
-            "delimiter",
-            "continuation-token",
-            "start-after",
-            "max-keys",
-            "encoding-type",
-            "fetch-owner",
+            PREFIX,
+            DELIMITER,
+            parameter("continuation-token", Grammar::ContinuationToken),
+            parameter("start-after", Grammar::Position),
+            MAX_KEYS,
+            ENCODING_TYPE,
+            parameter("fetch-owner", Grammar::Boolean),
         ],
         headers: Headers::List,
         actions: &["s3:ListBucket"],
@@ -78,7 +87,14 @@ pub static TABLE: [Spec; 22] = [
     },
     Spec {
         selects: &["versions"],
-        query: &["prefix", "delimiter", "key-marker", "version-id-marker", "max-keys", "encoding-type"],
+        query: &[
+            PREFIX,
+            DELIMITER,
+            parameter("key-marker", Grammar::Position),
+            parameter("version-id-marker", Grammar::VersionPosition),
+            MAX_KEYS,
+            ENCODING_TYPE,
+        ],
         headers: Headers::List,
         versions: Versions::Always,
         version_actions: &["s3:ListBucketVersions"],
@@ -102,7 +118,7 @@ pub static TABLE: [Spec; 22] = [
     },
     Spec {
         selects: &["attributes"],
-        query: &["versionId"],
+        query: &[VERSION_ID],
         headers: Headers::Attributes,
         versions: Versions::ById,
         actions: &["s3:GetObjectAttributes"],
@@ -111,7 +127,7 @@ pub static TABLE: [Spec; 22] = [
     },
     Spec {
         selects: &["tagging"],
-        query: &["versionId"],
+        query: &[VERSION_ID],
         versions: Versions::ById,
         actions: &["s3:GetObjectTagging"],
         version_actions: &["s3:GetObjectVersionTagging"],
@@ -119,7 +135,7 @@ pub static TABLE: [Spec; 22] = [
     },
     Spec {
         selects: &["tagging"],
-        query: &["versionId"],
+        query: &[VERSION_ID],
         headers: Headers::Body,
         body: true,
         versions: Versions::ById,
@@ -129,7 +145,7 @@ pub static TABLE: [Spec; 22] = [
     },
     Spec {
         selects: &["tagging"],
-        query: &["versionId"],
+        query: &[VERSION_ID],
         versions: Versions::ById,
         actions: &["s3:DeleteObjectTagging"],
         version_actions: &["s3:DeleteObjectVersionTagging"],
@@ -149,12 +165,13 @@ pub static TABLE: [Spec; 22] = [
     },
     Spec {
         selects: &["uploads"],
-        headers: Headers::Write,
+        headers: Headers::Create,
         actions: &["s3:PutObject"],
         ..row(Operation::CreateMultipartUpload, Verb::Post, Shape::Object, Right::Write)
     },
     Spec {
         selects: &["partNumber", "uploadId"],
+        query: &[PART_NUMBER, UPLOAD_ID],
         headers: Headers::Body,
         body: true,
         actions: &["s3:PutObject"],
@@ -162,6 +179,7 @@ pub static TABLE: [Spec; 22] = [
     },
     Spec {
         selects: &["partNumber", "uploadId"],
+        query: &[PART_NUMBER, UPLOAD_ID],
         copies: true,
         headers: Headers::CopyPart,
         actions: &["s3:PutObject"],
@@ -169,12 +187,18 @@ pub static TABLE: [Spec; 22] = [
     },
     Spec {
         selects: &["uploadId"],
-        query: &["max-parts", "part-number-marker", "encoding-type"],
+        query: &[
+            UPLOAD_ID,
+            parameter("max-parts", Grammar::MaxParts),
+            parameter("part-number-marker", Grammar::PartPosition),
+            ENCODING_TYPE,
+        ],
         actions: &["s3:ListMultipartUploadParts"],
         ..row(Operation::ListParts, Verb::Get, Shape::Object, Right::Write)
     },
     Spec {
         selects: &["uploadId"],
+        query: &[UPLOAD_ID],
         headers: Headers::Complete,
         body: true,
         actions: &["s3:PutObject"],
@@ -182,11 +206,12 @@ pub static TABLE: [Spec; 22] = [
     },
     Spec {
         selects: &["uploadId"],
+        query: &[UPLOAD_ID],
         actions: &["s3:AbortMultipartUpload"],
         ..row(Operation::AbortMultipartUpload, Verb::Delete, Shape::Object, Right::Write)
     },
     Spec {
-        query: &["versionId"],
+        query: &[VERSION_ID],
         headers: Headers::Delete,
         versions: Versions::ById,
         actions: &["s3:DeleteObject"],

@@ -4,6 +4,7 @@ mod compared;
 mod mounts;
 mod multi_delete;
 mod operations;
+mod values;
 mod virtual_host;
 
 use crate::support::http::Response;

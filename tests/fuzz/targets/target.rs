@@ -4,8 +4,12 @@
 use super::decode::{is_canonical, pairs, place, unescape};
 use super::mappings::{covers, scoped};
 use super::request::Lines;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use regex_lite::Regex;
 use scopegate::mapping::Grant;
-use scopegate::operation::Operation;
+use scopegate::operation::grammar::{Dialect, Form};
+use scopegate::operation::{Operation, Spec};
 use scopegate::scope::Right;
 
 pub(crate) const WORDS: &[&[u8]] = &[
@@ -64,6 +68,25 @@ pub(crate) const WORDS: &[&[u8]] = &[
     b"X-Amz-Signature=0",
     b"&x-id=GetObject",
     b"response-content-type=a",
+    b"response-expires=%01",
+    b"prefix=media/&marker=",
+    b"key-marker=",
+    b"version-id-marker=",
+    b"continuation-token=",
+    b"max-keys=",
+    b"encoding-type=url",
+    b"media/a",
+    b"[minio_cache:v2,return:]",
+    b"[minio_cache:v2,id:../x,return:]",
+    b"bWVkaWEvYQ==",
+    b"bWVkaWEvYVttaW5pb19jYWNoZTp2MixyZXR1cm46XQ==",
+    b"null",
+    b"00000000-0000-0000-0000-000000000000",
+    b"xl.meta",
+    b"__XLDIR__",
+    b"%01",
+    b"eC4",
+    b"-1",
     b"\nx-amz-copy-source: ",
     b"/tmp/media/",
 ];
@@ -83,7 +106,8 @@ pub(crate) fn check(input: &[u8]) -> String {
         .bucket()
         .map(|bucket| (bucket.to_owned(), grant.resource().key().unwrap_or_default().to_owned()));
     let copied = check_copy(&grant);
-    let right = grant.spec().right;
+    let spec = grant.spec();
+    let right = spec.right;
     let (sent_path, sent_query) = grant.into_canonical();
 
     assert!(is_canonical(&sent_path, b"/") && !sent_path.contains("%2F"), "{sent_path}");
@@ -99,30 +123,45 @@ pub(crate) fn check(input: &[u8]) -> String {
         "{sent_path} is not what was decided on"
     );
     check_key(&key);
-    check_query(&sent, query.unwrap_or_default());
+    check_query(spec, &sent, query.unwrap_or_default());
     check_scope(operation, right, &bucket, &key, &sent);
     format!("{} {} {copied} {}", operation.name(), key.is_empty(), sent.len().min(3))
 }
 
-/// No store may take a key for a way to another.
+/// No store may take a key for a way to another, or for a name of its own.
 fn check_key(key: &str) {
-    assert!(
-        !key.contains("//") && !key.starts_with('/') && !key.contains('\0') && key.len() <= 1024,
-        "{key:?}"
-    );
-    assert!(!key.split(['/', '\\']).any(|segment| segment == ".." || segment == "."), "{key:?}");
+    assert!(!key.starts_with('/') && key.len() <= 1024, "{key:?}");
+    check_segments(key);
 }
 
-/// What is sent is what was written, each name once, but for a client's own signature, which nobody reads.
-fn check_query(sent: &[(String, String)], query: &str) {
+fn check_segments(key: &str) {
+    assert!(!key.contains("//") && !key.contains(char::is_control), "{key:?}");
+    assert!(!key.contains(['\u{fffe}', '\u{ffff}']) && !key.contains("[minio_cache"), "{key:?}");
+    assert!(!key.split(['/', '\\']).any(|segment| segment == ".." || segment == "."), "{key:?}");
+    for segment in key.split('/') {
+        assert!(segment.len() <= 255 && segment != "xl.meta" && !segment.ends_with("__XLDIR__"), "{key:?}");
+    }
+}
+
+/// Each name that is sent was written, once, and its value has the documented form.
+fn check_query(spec: &Spec, sent: &[(String, String)], query: &str) {
     let kept: Vec<&str> = query.split('&').filter(|part| !is_signature(part)).collect();
     let written = pairs(&kept.join("&")).expect("what is granted can be decoded");
     assert!(sent.windows(2).all(|pair| pair[0].0 < pair[1].0), "not sorted, or a name twice: {sent:?}");
-    for pair in sent {
-        assert!(written.contains(pair), "{pair:?} was not asked for");
-    }
-    for pair in written {
-        assert!(sent.contains(&pair), "{pair:?} is lost");
+    for (name, value) in sent {
+        assert!(written.iter().any(|(have, _)| have == name), "{name} was not asked for");
+        let parameter = spec.query.iter().find(|parameter| parameter.name == name);
+        match parameter.map(|parameter| parameter.grammar.form(Dialect::Minio)) {
+            Some(Form::Key) => check_segments(value),
+            Some(Form::EncodedKey) => {
+                let decoded = STANDARD.decode(value).expect("canonical base64");
+                check_segments(str::from_utf8(&decoded).expect("UTF-8"));
+            }
+            Some(Form::Pattern(pattern)) => {
+                assert!(Regex::new(pattern).unwrap().is_match(value), "{name}: {value:?} is not {pattern}");
+            }
+            None => assert!(value.is_empty() || name == "list-type", "{name}: {value:?}"),
+        }
     }
 }
 

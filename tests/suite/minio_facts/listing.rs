@@ -1,10 +1,14 @@
 //! What a session may list, and how the condition on `s3:prefix` is walked around.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use crate::support::{
     keys::Keys,
     minio::Minio,
+    process::wait_for,
     sigv4::direct,
     sts::{assume_role, scoped},
 };
@@ -30,6 +34,25 @@ fn list(minio: &Minio, keys: &Keys, query: &str, headers: &[(&str, &str)]) -> (S
     let text = answer.text();
     let listed = text.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
     (outcome(&answer), listed.map(|(key, _)| key.to_owned()).collect())
+}
+
+/// A list's position names where MinIO keeps the list, and neither IAM nor a session's policy looks at that.
+#[test]
+fn a_position_writes_to_any_bucket() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    minio.mc(&["mb", "local/victim"]);
+    let keys = scoped(&minio, &issuer, &listing(&["media/*"]));
+    let position = STANDARD.encode("media/a[minio_cache:v2,return:,id:../../../../victim/planted]");
+    let token = utf8_percent_encode(&position, NON_ALPHANUMERIC);
+    let asked = list(&minio, &keys, &format!("prefix=media%2F&continuation-token={token}"), &[]);
+    assert_eq!(asked.0, "200");
+    let planted = || direct(&minio, &issuer, "HEAD", "/victim/planted/block-0.s2", &[], b"").status();
+    assert_eq!(
+        wait_for(|| (planted() == 200).then_some(())),
+        Some(()),
+        "nothing was written to the other bucket"
+    );
 }
 
 #[test]

@@ -131,6 +131,12 @@ impl Minio {
         self.mc(&["cp", "--quiet", &file, &format!("local/{path}")]);
     }
 
+    /// How many lists of a bucket the server keeps in the drive.
+    pub(crate) fn kept_lists(&self, bucket: &str) -> usize {
+        let kept = self.folder.path().join("data/.minio.sys/buckets").join(bucket).join(".metacache");
+        fs::read_dir(kept).map_or(0, Iterator::count)
+    }
+
     pub(crate) fn disable_user(&self, name: &str) {
         self.mc(&["admin", "user", "disable", "local", name]);
     }

@@ -92,9 +92,9 @@ fn operations() -> Vec<Asked> {
         ask("location", "GET", "/tmp?location="),
         ask("head bucket", "HEAD", "/tmp"),
         ask("create upload", "POST", "/tmp/{k}m?uploads="),
-        ask("parts of none", "GET", "/tmp/{k}m?uploadId=x"),
-        ask("abort none", "DELETE", "/tmp/{k}m?uploadId=x"),
-        ask("complete none", "POST", "/tmp/{k}m?uploadId=x")
+        ask("parts of none", "GET", "/tmp/{k}m?uploadId=MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw"),
+        ask("abort none", "DELETE", "/tmp/{k}m?uploadId=MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw"),
+        ask("complete none", "POST", "/tmp/{k}m?uploadId=MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw")
             .body(b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>"),
         ask("delete many", "POST", "/tmp?delete=").with("content-md5", "").body(delete),
         ask("delete", "DELETE", "/tmp/{k}a"),
@@ -106,6 +106,7 @@ fn operations() -> Vec<Asked> {
 fn told(answer: &Response, key: &str) -> BTreeMap<String, String> {
     let mut told = BTreeMap::new();
     told.insert("status".to_owned(), answer.status().to_string());
+    told.extend(answer.element("Code").map(|code| ("code".to_owned(), code)));
     for (name, value) in &answer.head.headers {
         let name = name.to_ascii_lowercase();
         let value = match &*name {
@@ -159,6 +160,12 @@ fn what_differs_from_minio_is_listed_and_nothing_else() {
             told(&answer, key)
         });
         let [minio, proxy] = &mut sides;
+        // What Scopegate refuses itself has MinIO's status and code, and words of its own.
+        if proxy.contains_key("header x-scopegate-rule") {
+            for side in [&mut *minio, &mut *proxy] {
+                side.retain(|name, _| matches!(&**name, "status" | "code"));
+            }
+        }
         for name in minio.keys().chain(proxy.keys()) {
             let difference = match (minio.get(name), proxy.get(name)) {
                 (Some(one), Some(other)) if one == other => continue,

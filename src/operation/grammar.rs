@@ -1,0 +1,285 @@
+//! Grammars of request values: what each query parameter and header may say, and how the store is told.
+//!
+//! MinIO reads structure into values that S3 calls opaque: a list position is a path, an upload id is a folder, a
+//! part's checksum has a count behind it. No policy looks at any of them. So each value is decoded as leniently as the
+//! store decodes it, held against one grammar, and spelled again from what it means. A value outside its grammar is
+//! refused, or left out where HTTP or S3 says that it is to be ignored.
+
+mod conditions;
+mod content;
+mod id;
+mod numbers;
+mod pattern;
+mod position;
+
+use crate::checksum::{Algorithm, Checksum};
+use crate::refusal::Rule;
+use crate::scope::check_segments;
+
+pub use numbers::copied_range;
+pub use pattern::Form;
+pub use position::key_of_position;
+
+/// The kind of store behind the proxy. It decides how exact the grammars of ids and positions are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// MinIO: version ids are UUIDs, upload ids name a deployment and an upload, positions are keys.
+    #[default]
+    Minio,
+    /// Another S3 store, whose ids and continuation tokens are opaque.
+    S3,
+}
+
+/// How a value goes to the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// As the client wrote it.
+    AsIs,
+    /// In another spelling of the same meaning.
+    As(String),
+    /// Not at all: without it the request means the same, or the store would ignore it.
+    LeftOut,
+}
+
+/// Why a value is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadValue {
+    /// The rule that the refusal names.
+    pub rule: Rule,
+    /// What is expected instead.
+    pub expected: &'static str,
+}
+
+impl BadValue {
+    const fn argument(expected: &'static str) -> Self {
+        Self { rule: Rule::BadArgument, expected }
+    }
+}
+
+/// The spelling of a value, or why it is refused.
+pub type Read = Result<Spelling, BadValue>;
+
+/// What a value may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grammar {
+    /// A name without a value.
+    Flag,
+    /// The beginning of keys.
+    Prefix,
+    /// The beginning of a bucket's name.
+    BucketPrefix,
+    /// A key that a list begins behind.
+    Position,
+    /// A list's position as the store handed it out.
+    ContinuationToken,
+    /// One version of an object.
+    VersionId,
+    /// The version that a list of versions begins behind.
+    VersionPosition,
+    /// A multipart upload.
+    UploadId,
+    /// A part's number: 1 to 10000.
+    PartNumber,
+    /// The part that a list begins behind: 0 to 10000.
+    PartPosition,
+    /// How many entries a list has at most: 0 to 1000.
+    MaxKeys,
+    /// How many parts a list has at most: 1 to 1000.
+    MaxParts,
+    /// How many buckets a list has at most: 1 to 10000.
+    MaxBuckets,
+    /// What a list groups keys by.
+    Delimiter,
+    /// `url`.
+    EncodingType,
+    /// `true` or `false`.
+    Boolean,
+    /// A header of the answer.
+    Override,
+    /// One range of bytes of a read.
+    Range,
+    /// The range of a copied part.
+    CopyRange,
+    /// A condition that one of these entity tags is the object's.
+    IfMatch,
+    /// A condition of a read that none of these entity tags is the object's.
+    IfNoneMatch,
+    /// The same condition of a write or of a copy's source.
+    IfNoneMatchOfWrite,
+    /// A condition on the time of an object.
+    Date,
+    /// A condition of a range: an entity tag or a time.
+    IfRange,
+    /// A media type.
+    ContentType,
+    /// A text that describes an object.
+    ContentText,
+    /// Codings of an object's content.
+    ContentEncoding,
+    /// When an object expires.
+    Expires,
+    /// User metadata.
+    Metadata,
+    /// Tags of an object.
+    Tagging,
+    /// `COPY` or `REPLACE`.
+    Directive,
+    /// A storage class.
+    StorageClass,
+    /// A checksum of a body.
+    Checksum(Algorithm),
+    /// A checksum of an object, which may be one of its parts' checksums.
+    ObjectChecksum(Algorithm),
+    /// The algorithm of an object's checksum.
+    ChecksumAlgorithm,
+    /// The algorithm that an SDK computes.
+    SdkChecksumAlgorithm,
+    /// `FULL_OBJECT` or `COMPOSITE`.
+    ChecksumType,
+    /// `ENABLED`.
+    ChecksumMode,
+    /// The size of an object in bytes.
+    ObjectSize,
+    /// The attributes that are asked for.
+    ObjectAttributes,
+    /// The attributes that a list shows besides.
+    ListAttributes,
+}
+
+impl Grammar {
+    /// Reads a value, which is decoded already, and says how the store is told it.
+    ///
+    /// # Errors
+    /// When the value is outside the grammar.
+    pub fn read(self, value: &str, dialect: Dialect) -> Read {
+        match self {
+            Self::Flag => Ok(respelled(value, String::new())),
+            Self::Prefix => prefix(value),
+            Self::BucketPrefix => position::bucket_prefix(value),
+            Self::Position => position::position(value),
+            Self::ContinuationToken => position::continuation_token(value, dialect),
+            Self::VersionPosition if value.is_empty() => Ok(Spelling::LeftOut),
+            Self::VersionId | Self::VersionPosition => id::version(value, dialect),
+            Self::UploadId => id::upload(value, dialect),
+            Self::PartNumber => numbers::part(value, 1),
+            Self::PartPosition => numbers::part(value, 0),
+            Self::MaxKeys => numbers::at_most(value, 0, 1000),
+            Self::MaxParts => numbers::at_most(value, 1, 1000),
+            Self::MaxBuckets => numbers::at_most(value, 1, 10_000),
+            Self::ObjectSize => numbers::size(value),
+            Self::Delimiter => position::delimiter(value),
+            Self::Range => Ok(numbers::range(value)),
+            Self::CopyRange => numbers::copy_range(value),
+            Self::IfMatch => conditions::if_match(value, dialect),
+            Self::IfNoneMatch => conditions::if_none_match(value, dialect),
+            Self::IfNoneMatchOfWrite => conditions::if_none_match_of_write(value, dialect),
+            Self::IfRange => Ok(conditions::if_range(value, dialect)),
+            Self::Date | Self::Expires => Ok(conditions::date(value)),
+            Self::Override | Self::ContentText => content::text(value, 1024),
+            Self::ContentType => content::media_type(value),
+            Self::ContentEncoding => content::encoding(value),
+            Self::Metadata => content::metadata(value),
+            Self::Tagging => content::tagging(value),
+            Self::StorageClass => content::storage_class(value, dialect),
+            Self::Checksum(algorithm) => checksum(algorithm, value),
+            Self::ObjectChecksum(algorithm) => object_checksum(algorithm, value),
+            Self::ObjectAttributes => content::object_attributes(value),
+            Self::EncodingType
+            | Self::Boolean
+            | Self::Directive
+            | Self::ChecksumAlgorithm
+            | Self::SdkChecksumAlgorithm
+            | Self::ChecksumType
+            | Self::ChecksumMode
+            | Self::ListAttributes => self.word(value),
+        }
+    }
+
+    /// The words that the value is one of, for a grammar of words.
+    const fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::EncodingType => &["url"],
+            Self::Boolean => &["true", "false"],
+            Self::Directive => &["COPY", "REPLACE"],
+            Self::ChecksumAlgorithm | Self::SdkChecksumAlgorithm => {
+                &["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
+            }
+            Self::ChecksumType => &["FULL_OBJECT", "COMPOSITE"],
+            Self::ChecksumMode => &["ENABLED"],
+            Self::ListAttributes => &["RestoreStatus"],
+            _ => &[],
+        }
+    }
+
+    /// One of the words, in any case of letters.
+    fn word(self, value: &str) -> Read {
+        let found = self.words().iter().find(|word| word.eq_ignore_ascii_case(value.trim_matches(' ')));
+        match found {
+            Some(word) => Ok(respelled(value, (*word).to_owned())),
+            None if value.is_empty() || self.is_only_a_hint() => Ok(Spelling::LeftOut),
+            None => Err(BadValue { rule: self.rule(), expected: self.expected() }),
+        }
+    }
+
+    /// Whether a request means the same without a value that is not understood.
+    const fn is_only_a_hint(self) -> bool {
+        matches!(self, Self::SdkChecksumAlgorithm | Self::ChecksumMode | Self::ListAttributes)
+    }
+
+    const fn rule(self) -> Rule {
+        match self {
+            Self::ChecksumAlgorithm | Self::ChecksumType => Rule::BadChecksum,
+            _ => Rule::BadArgument,
+        }
+    }
+
+    const fn expected(self) -> &'static str {
+        match self {
+            Self::EncodingType => "url",
+            Self::Boolean => "true or false",
+            Self::Directive => "COPY or REPLACE",
+            Self::ChecksumAlgorithm => "CRC32, CRC32C, CRC64NVME, SHA1 or SHA256",
+            Self::ChecksumType => "FULL_OBJECT or COMPOSITE",
+            _ => "a word that S3 has for it",
+        }
+    }
+}
+
+/// The spelling of a value that is to be `spelled`.
+fn respelled(value: &str, spelled: String) -> Spelling {
+    if value == spelled { Spelling::AsIs } else { Spelling::As(spelled) }
+}
+
+fn prefix(value: &str) -> Read {
+    match check_segments(value) {
+        Ok(()) => Ok(Spelling::AsIs),
+        Err(expected) => Err(BadValue { rule: Rule::BadTarget, expected }),
+    }
+}
+
+fn checksum(algorithm: Algorithm, value: &str) -> Read {
+    // The decoder takes canonical base64 alone: no line breaks, no other padding, no spare bits.
+    match Checksum::parse(algorithm, value.as_bytes()) {
+        Ok(_) => Ok(Spelling::AsIs),
+        Err(_) if algorithm == Algorithm::Md5 => {
+            Err(BadValue { rule: Rule::InvalidDigest, expected: "16 bytes in base64" })
+        }
+        Err(_) => Err(BadValue {
+            rule: Rule::BadChecksum,
+            expected: "a checksum of its algorithm's length in base64",
+        }),
+    }
+}
+
+/// Reads `BASE64` or `BASE64-N`, with N parts.
+fn object_checksum(algorithm: Algorithm, value: &str) -> Read {
+    let Some((sum, parts)) = value.split_once('-') else { return checksum(algorithm, value) };
+    numbers::part(parts, 1).map_err(|_| BadValue {
+        rule: Rule::BadChecksum,
+        expected: "1 to 10000 parts behind the checksum",
+    })?;
+    checksum(algorithm, sum)
+}
+
+#[cfg(test)]
+mod tests;

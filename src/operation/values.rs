@@ -1,0 +1,150 @@
+//! A request's values, held against the grammars of the operation table and spelled as the store is sent them.
+
+use super::grammar::{BadValue, Dialect, Grammar, Spelling};
+use super::{Operation, Spec};
+use crate::refusal::{Refusal, Rule};
+use crate::target::Query;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{CONTENT_TYPE, IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
+use http::{HeaderName, HeaderValue};
+
+/// Most characters of a value that a message quotes.
+const QUOTED: usize = 64;
+
+impl Spec {
+    /// Spells the values of a query, whose names this operation knows.
+    ///
+    /// # Errors
+    /// When one is outside its grammar, or does not go with another one.
+    pub fn spell_query(&self, query: &mut Query<'_>, dialect: Dialect, quote: Quote) -> Result<(), Refusal> {
+        query.respell(|name, value| {
+            let Some(grammar) = self.grammar_of(name) else { return Ok(Spelling::AsIs) };
+            let shown = (quote == Quote::Value).then_some(value);
+            grammar.read(value, dialect).map_err(|bad| refuse("the query parameter", name, shown, bad))
+        })?;
+        check_positions(query, dialect)
+    }
+
+    /// The grammar of a query parameter; of one that selects the operation by its value there is none.
+    fn grammar_of(&self, name: &str) -> Option<Grammar> {
+        let listed = self.query.iter().find(|parameter| parameter.name == name);
+        let is_flag = || self.selects.contains(&name).then_some(Grammar::Flag);
+        listed.map(|parameter| parameter.grammar).or_else(is_flag)
+    }
+
+    /// Holds the headers that pass against each other. `headers` have their spelling already.
+    ///
+    /// # Errors
+    /// When two contradict each other.
+    pub fn relate_headers(&self, headers: &mut Vec<(HeaderName, HeaderValue)>) -> Result<(), Refusal> {
+        match self.operation {
+            Operation::GetObject | Operation::HeadObject => relate_range(headers),
+            Operation::CopyObject => relate_tags(headers),
+            Operation::CreateMultipartUpload => check_form(headers)?,
+            _ => {}
+        }
+        check_checksums(headers)
+    }
+}
+
+/// Whether a refusal quotes the value that it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quote {
+    /// It does.
+    Value,
+    /// It does not: the value is not as the client wrote it.
+    No,
+}
+
+/// Refuses a value, and says what is expected.
+pub fn refuse(what: &str, name: &str, value: Option<&str>, bad: BadValue) -> Refusal {
+    let BadValue { rule, expected } = bad;
+    let Some(value) = value else {
+        return Refusal::new(
+            rule,
+            format!("{what} {name} has a value that it cannot have: expected {expected}"),
+        );
+    };
+    let mut shown: String = value.chars().take(QUOTED).collect();
+    if shown.len() < value.len() {
+        shown.push('…');
+    }
+    Refusal::new(rule, format!("{what} {name} is {shown:?}: expected {expected}"))
+}
+
+/// A token is of the list that it continues, and a version's position goes with a key's.
+fn check_positions(query: &Query<'_>, dialect: Dialect) -> Result<(), Refusal> {
+    let bad = |why| Err(Refusal::new(Rule::BadArgument, why));
+    if query.has("version-id-marker") && !query.has("key-marker") {
+        return bad(
+            "version-id-marker is given without key-marker: give both, as the list before showed them",
+        );
+    }
+    let Some(token) = query.get("continuation-token").filter(|_| dialect == Dialect::Minio) else {
+        return Ok(());
+    };
+    let Some(prefix) = query.get("prefix") else { return Ok(()) };
+    if STANDARD.decode(token).is_ok_and(|key| key.starts_with(prefix.as_bytes())) {
+        return Ok(());
+    }
+    bad("the continuation-token is that of a list with another prefix: begin that list again")
+}
+
+/// MinIO ignores `If-Range` and would send the range of an object that has changed. The same condition as `If-Match` or
+/// `If-Unmodified-Since` makes it say so; then the whole object is asked for. What cannot be said that way takes the
+/// range with it (RFC 9110, section 13.1.5).
+fn relate_range(headers: &mut Vec<(HeaderName, HeaderValue)>) {
+    let has = |headers: &[(HeaderName, HeaderValue)], wanted: &HeaderName| {
+        headers.iter().any(|(name, _)| name == wanted)
+    };
+    let Some(at) = headers.iter().position(|(name, _)| *name == IF_RANGE) else { return };
+    let (_, validator) = headers.remove(at);
+    let other = [IF_MATCH, IF_UNMODIFIED_SINCE].iter().any(|name| has(headers, name));
+    if validator.is_empty() || other || !has(headers, &RANGE) {
+        headers.retain(|(name, _)| *name != RANGE);
+        return;
+    }
+    let condition = if validator.as_bytes().contains(&b'"') { IF_MATCH } else { IF_UNMODIFIED_SINCE };
+    headers.push((condition, validator));
+}
+
+/// The tags of a copy are its source's, unless the client says `REPLACE`: MinIO stores other ones without a look.
+fn relate_tags(headers: &mut Vec<(HeaderName, HeaderValue)>) {
+    let replaces = headers
+        .iter()
+        .any(|(name, value)| name == "x-amz-tagging-directive" && value.as_bytes() == b"REPLACE");
+    if !replaces {
+        headers.retain(|(name, _)| name != "x-amz-tagging");
+    }
+}
+
+/// MinIO takes a POST of this type for an upload by a form.
+fn check_form(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> {
+    let is_form = |value: &HeaderValue| {
+        value.as_bytes().get(..19).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/form-data"))
+    };
+    if headers.iter().any(|(name, value)| *name == CONTENT_TYPE && is_form(value)) {
+        let why =
+            "an object of type multipart/form-data cannot be uploaded in parts: name another Content-Type";
+        return Err(Refusal::new(Rule::BadArgument, why));
+    }
+    Ok(())
+}
+
+/// S3 takes one checksum of a body, besides its `Content-MD5`.
+fn check_checksums(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> {
+    let is_value = |name: &HeaderName| {
+        name.as_str()
+            .strip_prefix("x-amz-checksum-")
+            .is_some_and(|what| !matches!(what, "algorithm" | "type" | "mode"))
+    };
+    let mut values = headers.iter().map(|(name, _)| name).filter(|name| is_value(name));
+    match (values.next(), values.next()) {
+        (Some(one), Some(other)) => Err(Refusal::new(
+            Rule::BadChecksum,
+            format!("{one} and {other} are both given: S3 takes one checksum"),
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,138 @@
+//! Values of requests that MinIO takes for more than S3 does, and what becomes of them on the way.
+
+use super::elements;
+use crate::support::world::{World, corner, outcome};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];
+const MOUNTED: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete@/files/")];
+
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// MinIO builds and keeps a list of the whole prefix for each position with its note.
+#[test]
+fn lists_are_paged_without_a_list_kept_in_the_store() {
+    let world = World::start(&[corner("all", ALL), corner("files", MOUNTED)]);
+    for number in 0..7 {
+        assert_eq!(world.ask("all", "PUT", &format!("/tmp/inbox/k{number}"), &[], b"x").status(), 200);
+    }
+    let before = world.minio.kept_lists("tmp");
+    let lists = [
+        ("all", "/tmp?list-type=2&prefix=inbox/", "NextContinuationToken", "continuation-token", "inbox/"),
+        ("all", "/tmp?prefix=inbox/&delimiter=/", "NextMarker", "marker", "inbox/"),
+        ("files", "/files?list-type=2", "NextContinuationToken", "continuation-token", ""),
+        ("files", "/files?delimiter=/&encoding-type=URL", "NextMarker", "marker", ""),
+    ];
+    for (client, list, next_element, next_name, prefix) in lists {
+        let (mut keys, mut next) = (Vec::new(), String::new());
+        loop {
+            let page = world.get(client, &format!("{list}&max-keys=2{next}"));
+            assert_eq!(page.status(), 200, "{list}{next}: {}", page.text());
+            keys.extend(elements(&page, "Key"));
+            let Some(token) = page.element(next_element) else { break };
+            next = format!("&{next_name}={}", encoded(&token.replace("%2F", "/")));
+        }
+        let all: Vec<String> = (0..7).map(|number| format!("{prefix}k{number}")).collect();
+        assert_eq!(keys, all, "{list}");
+    }
+    // As MinIO writes positions itself.
+    for note in
+        ["[minio_cache:v2,return:]", "[minio_cache:v2,id:0fb6db5c-2e1f-4a0b-9a40-2f9c1d0e6b7a,p:0,s:0]"]
+    {
+        let page =
+            world.get("all", &format!("/tmp?prefix=inbox/&marker={}", encoded(&format!("inbox/k4{note}"))));
+        assert_eq!(elements(&page, "Key"), ["inbox/k5", "inbox/k6"]);
+    }
+    assert_eq!(world.minio.kept_lists("tmp"), before, "a list was kept in the store");
+}
+
+#[test]
+fn one_uploads_abort_leaves_the_others_alone() {
+    let world = World::start(&[corner("all", ALL)]);
+    let create = || world.ask("all", "POST", "/tmp/inbox/up?uploads", &[], b"").element("UploadId").unwrap();
+    let (first, second) = (create(), create());
+    // The base64url of `x.`, `x..` and `x./`.
+    for id in ["eC4", "eC4u", "eC4v"] {
+        let answer = world.ask("all", "DELETE", &format!("/tmp/inbox/up?uploadId={id}"), &[], b"");
+        assert_eq!(outcome(&answer), "404 NoSuchUpload no-such-upload", "{id}");
+    }
+    assert_eq!(
+        world.ask("all", "DELETE", &format!("/tmp/inbox/up?uploadId={first}"), &[], b"").status(),
+        204
+    );
+    assert_eq!(world.get("all", &format!("/tmp/inbox/up?uploadId={second}")).status(), 200);
+}
+
+#[test]
+fn conditions_and_ranges_mean_what_http_says() {
+    let world = World::start(&[corner("all", ALL)]);
+    let old = world.ask("all", "PUT", "/tmp/inbox/a", &[], b"old content").header("etag").unwrap().to_owned();
+    let new = world.ask("all", "PUT", "/tmp/inbox/a", &[], b"new content").header("etag").unwrap().to_owned();
+    let modified = world.get("all", "/tmp/inbox/a").header("last-modified").unwrap().to_owned();
+    let (weak, past) = (format!("W/{new}"), "Sat, 01 Jan 2000 00:00:00 GMT");
+    let range = ("Range", "bytes=4-");
+    let cases: [(Headers<'_>, u16, &str); 15] = [
+        (&[range, ("If-Range", &new)], 206, "content"),
+        (&[range, ("If-Range", &old)], 200, "new content"),
+        (&[range, ("If-Range", &weak)], 200, "new content"),
+        (&[range, ("If-Range", &modified)], 206, "content"),
+        (&[range, ("If-Range", past)], 200, "new content"),
+        (&[range, ("If-Range", "yesterday")], 200, "new content"),
+        (&[range, ("If-Range", &new), ("If-Match", &old)], 412, ""),
+        (&[("If-Range", &old)], 200, "new content"),
+        (&[("Range", "bytes=0-1,4-5")], 200, "new content"),
+        (&[("Range", "lines=0-1")], 200, "new content"),
+        (&[("Range", "bytes=4-18446744073709551615")], 206, "content"),
+        (&[("If-None-Match", &weak)], 304, ""),
+        (&[("If-None-Match", "\"an:other\"")], 200, "new content"),
+        (&[("If-Modified-Since", "not a date")], 200, "new content"),
+        (&[("If-Match", &new)], 200, "new content"),
+    ];
+    for (headers, status, content) in cases {
+        let answer = world.ask("all", "GET", "/tmp/inbox/a", headers, b"");
+        assert_eq!(answer.status(), status, "{headers:?}: {}", answer.text());
+        assert!(status >= 300 || answer.text() == content, "{headers:?}: {}", answer.text());
+    }
+    let (_, log) = world.proxy.terminate();
+    assert!(!log.contains("panic"), "{log}");
+}
+
+#[test]
+fn tags_of_a_copy_are_its_sources_or_checked() {
+    let world = World::start(&[corner("all", ALL)]);
+    let put = |target: &str, headers: &[(&str, &str)]| world.ask("all", "PUT", target, headers, b"");
+    assert_eq!(put("/tmp/inbox/src", &[("x-amz-tagging", "a=b")]).status(), 200);
+    let many = (0..60).map(|number| format!("k{number}=v")).collect::<Vec<_>>().join("&");
+    let copy = |headers: &[(&'static str, &str)]| {
+        let mut all = vec![("x-amz-copy-source", "/tmp/inbox/src"), ("x-amz-metadata-directive", "REPLACE")];
+        all.extend(headers);
+        put("/tmp/inbox/dst", &all)
+    };
+    let tags = || elements(&world.get("all", "/tmp/inbox/dst?tagging"), "Key").join(",");
+    assert_eq!(outcome(&copy(&[("x-amz-tagging", &many)])), "400 InvalidTag invalid-tag");
+    assert_eq!(copy(&[("x-amz-tagging", "c=d")]).status(), 200);
+    assert_eq!(tags(), "a", "without a directive the tags are the source's");
+    assert_eq!(copy(&[("x-amz-tagging", "c=d+e"), ("x-amz-tagging-directive", "REPLACE")]).status(), 200);
+    assert_eq!(tags(), "c");
+}
+
+/// What ends in a slash has no versions in MinIO: content there could be lost for good.
+#[test]
+fn a_key_that_ends_in_a_slash_is_an_empty_folder() {
+    let versions: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,write,versions")];
+    let world = World::start(&[corner("all", ALL), corner("versions", versions)]);
+    let put = |client: &str, headers: &[(&str, &str)], body: &[u8]| {
+        outcome(&world.ask(client, "PUT", "/tmp/inbox/folder/", headers, body))
+    };
+    assert_eq!(put("all", &[], b""), "200");
+    assert_eq!(put("all", &[], b"content"), "400 InvalidArgument bad-argument");
+    let copied = [("x-amz-copy-source", "/tmp/inbox/folder/")];
+    assert_eq!(world.ask("all", "PUT", "/tmp/inbox/renamed/", &copied, b"").status(), 200);
+    assert_eq!(world.ask("all", "PUT", "/tmp/inbox/a", &[], b"content").status(), 200);
+    assert_eq!(put("all", &[("x-amz-copy-source", "/tmp/inbox/a")], b""), "400 InvalidArgument bad-argument");
+    assert_eq!(put("versions", &[], b"content"), "200");
+}
