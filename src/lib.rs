@@ -61,6 +61,7 @@ pub mod outgoing;
 pub mod panics;
 pub mod payload;
 pub mod policy;
+pub mod presigned;
 pub mod proxy;
 pub mod refresh;
 pub mod refusal;

@@ -6,7 +6,7 @@ use crate::matcher::Matcher;
 use crate::mount::View;
 use crate::operation::grammar::{Dialect, Grammar, Spelling};
 use crate::operation::values::{Quote, refuse};
-use crate::operation::{Operation, Spec, Unknown};
+use crate::operation::{Operation, Spec, Unknown, is_subresource};
 use crate::payload::Payload;
 use crate::policy::SessionPolicy;
 use crate::refusal::{Refusal, Rule};
@@ -229,6 +229,10 @@ impl Mapping {
         let resource = locate(path, view).map_err(bad_target)?;
         self.check_bucket(&resource, view)?;
         let mut query = Query::parse(query).map_err(bad_target)?;
+        let is_read = matches!(*method, Method::GET | Method::HEAD) && resource.key().is_some();
+        if is_read && !query.names().any(is_subresource) {
+            query.retain(is_read_parameter);
+        }
         let copy_source = self.copy_source(fields)?;
         let spec = Spec::find(method, &resource, &query, copy_source.is_some())
             .map_err(|unknown| refuse_unknown(method, &unknown))?;
@@ -417,6 +421,11 @@ fn named_key<'q>(
 
 fn bad_target(BadTarget(why): BadTarget) -> Refusal {
     Refusal::new(Rule::BadTarget, why)
+}
+
+/// Whether a read of an object knows a query parameter. What else is there means nothing to S3.
+fn is_read_parameter(name: &str) -> bool {
+    Spec::of(Operation::GetObject).is_some_and(|row| row.query.iter().any(|parameter| parameter.name == name))
 }
 
 fn refuse_unknown(method: &Method, unknown: &Unknown) -> Refusal {

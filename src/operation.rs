@@ -199,6 +199,40 @@ pub enum Versions {
     Always,
 }
 
+/// Subresources and parameters of S3's that no row and no declined operation names.
+const OTHER_SUBRESOURCES: [&str; 11] = [
+    "analytics",
+    "append",
+    "intelligent-tiering",
+    "inventory",
+    "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
+    "metadataTable",
+    "metrics",
+    "select-type",
+    "session",
+];
+
+/// Whether a query parameter selects what is asked of an object, in S3 or in MinIO, so that a request without it would mean
+/// something else.
+pub fn is_subresource(name: &str) -> bool {
+    let selects = TABLE.iter().flat_map(|row| row.selects).chain(DECLINED.iter().flat_map(|row| row.selects));
+    let own =
+        selects.filter_map(|select| select.split('=').next()).any(|select| select.eq_ignore_ascii_case(name));
+    let is_prefixed =
+        |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    own || is_prefixed("x-amz-")
+        || is_prefixed("x-minio-")
+        || OTHER_SUBRESOURCES.iter().any(|other| other.eq_ignore_ascii_case(name))
+}
+
+/// Whether S3 or MinIO has a use for a query parameter of any request.
+pub fn is_of_s3(name: &str) -> bool {
+    let listed = TABLE.iter().flat_map(|row| row.query).any(|parameter| parameter.name == name);
+    listed || is_subresource(name)
+}
+
 /// Why no operation could be found for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unknown {

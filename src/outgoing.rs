@@ -8,7 +8,7 @@ use crate::checksum::{Algorithm, Hasher};
 use crate::http1::Fields;
 use crate::mapping::{Grant, X_AMZ_COPY_SOURCE};
 use crate::operation::grammar::{Dialect, Grammar, Spelling};
-use crate::operation::headers::is_known;
+use crate::operation::headers::changes_meaning;
 use crate::operation::values::refuse;
 use crate::operation::{Headers, Operation, Spec};
 use crate::payload::Payload;
@@ -230,23 +230,6 @@ fn check_metadata_name(name: &HeaderName) -> Result<(), Refusal> {
     ))
 }
 
-/// What belongs to a client's own signature or to its SDK, has no effect on MinIO, or is set by Scopegate itself.
-const DROPPED_AMZ: [&str; 12] = [
-    "x-amz-acl",
-    // The C++ SDK, and pyarrow with it, names the API's one version on every request.
-    "x-amz-api-version",
-    "x-amz-content-sha256",
-    "x-amz-copy-source",
-    "x-amz-date",
-    "x-amz-decoded-content-length",
-    "x-amz-expected-bucket-owner",
-    "x-amz-request-payer",
-    "x-amz-security-token",
-    "x-amz-source-expected-bucket-owner",
-    "x-amz-trailer",
-    "x-amz-user-agent",
-];
-
 fn fate(class: Headers, name: &str) -> Fate {
     if name.starts_with("x-minio-") {
         return Fate::Refuse(Rule::ForbiddenHeader, "is MinIO's own and not let through");
@@ -261,13 +244,11 @@ fn fate(class: Headers, name: &str) -> Fate {
     if class.refuse(name) {
         return Fate::Refuse(Rule::UnknownHeader, "is not honoured by the store when it deletes");
     }
-    if let Some(field) = class.field(name) {
-        Fate::Pass(field.grammar)
-    } else if !name.starts_with("x-amz-") || DROPPED_AMZ.contains(&name) || is_known(name) {
-        // What another operation has a use for is without effect here.
-        Fate::Drop
-    } else {
-        Fate::Refuse(Rule::UnknownHeader, "is not supported")
+    match class.field(name) {
+        Some(field) => Fate::Pass(field.grammar),
+        None if changes_meaning(name) => Fate::Refuse(Rule::UnknownHeader, "is not supported"),
+        // What another operation has a use for is without effect here, and S3 ignores what it does not know.
+        None => Fate::Drop,
     }
 }
 
@@ -344,7 +325,12 @@ mod tests {
             (Method::DELETE, "x-amz-bypass-governance-retention", Rule::UnknownHeader),
             (Method::PUT, "x-amz-object-lock-mode", Rule::UnknownHeader),
             (Method::PUT, "x-amz-grant-full-control", Rule::UnknownHeader),
-            (Method::GET, "x-amz-invented", Rule::UnknownHeader),
+            (Method::PUT, "x-amz-website-redirect-location", Rule::UnknownHeader),
+            (Method::PUT, "x-amz-write-offset-bytes", Rule::UnknownHeader),
+            (Method::PUT, "x-amz-replication-status", Rule::UnknownHeader),
+            (Method::PUT, "x-amz-object-tagging", Rule::UnknownHeader),
+            (Method::GET, "x-amz-server-side-encryption-customer-algorithm", Rule::UnknownHeader),
+            (Method::PUT, "x-amz-copy-source-if-invented", Rule::UnknownHeader),
             (Method::DELETE, "if-match", Rule::UnknownHeader),
             (Method::DELETE, "x-amz-if-match-size", Rule::UnknownHeader),
         ];
@@ -370,6 +356,9 @@ mod tests {
                 ("content-type", "text/plain"),
                 ("x-amz-acl", "private"),
                 ("x-amz-api-version", "2006-03-01"),
+                ("x-amz-te", "append-md5"),
+                ("x-amz-cf-id", "of-a-cdn"),
+                ("x-amz-invented", "of a release to come"),
                 ("cache-control", "no-store"),
             ],
         );

@@ -19,6 +19,7 @@ use crate::operation::Operation;
 use crate::outgoing::Outgoing;
 use crate::panics::contain;
 use crate::payload::Payload;
+use crate::presigned;
 use crate::refusal::{Refusal, Rule};
 use crate::representation::Representation;
 use crate::response::{Made, ResponseBody, make, refuse, relay, relay_read};
@@ -201,6 +202,8 @@ impl Proxy {
         record.mapped(state.row);
         let hosts = self.generation.hosts.get(client.listener().0).unwrap_or(&NO_HOSTS);
         browser::check(hosts, client, request)?;
+        let presigned = presigned::with_headers_of_query(request)?;
+        let request = presigned.as_deref().unwrap_or(request);
         let path = match self.domain(client) {
             Some(domain) => virtual_host::path_style(domain, request.host(), request.target.path())?,
             None => request.target.path().into(),

@@ -89,7 +89,11 @@ pub fn is_s3_client(fields: &Fields) -> bool {
     let has_prefix = |name: &[u8], prefix: &[u8]| {
         name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
-    signed || fields.iter().any(|(name, _)| has_prefix(name, b"x-amz-") || has_prefix(name, b"amz-sdk-"))
+    // CloudFront adds headers of its own to what browsers ask.
+    let is_sdks = |name: &[u8]| {
+        (has_prefix(name, b"x-amz-") && !has_prefix(name, b"x-amz-cf-")) || has_prefix(name, b"amz-sdk-")
+    };
+    signed || fields.iter().any(|(name, _)| is_sdks(name))
 }
 
 #[cfg(test)]

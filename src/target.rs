@@ -124,9 +124,12 @@ fn split(decoded: Cow<'_, str>) -> (Cow<'_, str>, Option<Cow<'_, str>>) {
     }
 }
 
+/// A parameter's name and value.
+pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// A decoded query without duplicates, in the order it was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub struct Query<'a>(Vec<Pair<'a>>);
 
 impl<'a> Query<'a> {
     /// Reads a query; what belongs to a client's own (presigned) signature is left out.
@@ -135,7 +138,35 @@ impl<'a> Query<'a> {
     /// On a bad escape, a raw `;`, a name given twice, or too many parameters: a server may read each of these
     /// in another way than we do.
     pub fn parse(query: Option<&'a str>) -> Result<Self, BadTarget> {
-        Self::read(query.unwrap_or_default(), is_client_signature)
+        let text = query.unwrap_or_default();
+        let mut query = Self::read(text, is_client_signature)?;
+        if text.contains("ignature") && Self::parse_whole(text)?.is_presigned() {
+            // They are headers, and have been read as such.
+            query.0.retain(|(name, _)| !stands_for_header(name));
+        }
+        Ok(query)
+    }
+
+    /// The parameters of a presigned URL that stand for headers; none where the query has no signature.
+    ///
+    /// # Errors
+    /// As [`Query::parse`].
+    pub fn carried_headers(query: &'a str) -> Result<Vec<Pair<'a>>, BadTarget> {
+        let mut whole = Self::parse_whole(query)?;
+        if !whole.is_presigned() {
+            return Ok(Vec::new());
+        }
+        whole.0.retain(|(name, _)| stands_for_header(name) && !is_client_signature(name));
+        Ok(whole.0)
+    }
+
+    fn is_presigned(&self) -> bool {
+        self.has_ignoring_case("X-Amz-Signature")
+            || (self.has_ignoring_case("Signature") && self.has_ignoring_case("AWSAccessKeyId"))
+    }
+
+    fn has_ignoring_case(&self, wanted: &str) -> bool {
+        self.names().any(|name| name.eq_ignore_ascii_case(wanted))
     }
 
     /// Reads a text that is written as a query is, with every name in it.
@@ -147,7 +178,7 @@ impl<'a> Query<'a> {
     }
 
     fn read(query: &'a str, is_left_out: impl Fn(&str) -> bool) -> Result<Self, BadTarget> {
-        let mut parameters: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+        let mut parameters: Vec<Pair<'a>> = Vec::new();
         for (index, part) in query.split('&').filter(|part| !part.is_empty()).enumerate() {
             if index >= MAX_QUERY_PARAMETERS {
                 return Err(BadTarget("the query has more than 64 parameters"));
@@ -204,6 +235,11 @@ impl<'a> Query<'a> {
         outcome
     }
 
+    /// Leaves out the parameters whose names `keep` does not keep.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|(name, _)| keep(name));
+    }
+
     /// Every parameter, with its value.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
@@ -242,6 +278,11 @@ impl<'a> Query<'a> {
         }
         query
     }
+}
+
+/// Whether a query parameter of a presigned URL is a header that an SDK has put there.
+fn stands_for_header(name: &str) -> bool {
+    name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
 }
 
 /// Whether a query parameter is part of a presigned URL (SigV4 or `SigV2`), or an SDK's label of the operation.

@@ -10,6 +10,7 @@ use crate::operation::Operation;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
 use crate::policy::MAX_POLICY_BYTES;
+use crate::presigned;
 use crate::refusal::Refusal;
 use crate::virtual_host;
 use clap::ArgGroup;
@@ -163,12 +164,17 @@ fn decide(
     let parsed = target.parse::<PathAndQuery>().ok().filter(|parsed| parsed.as_str() == target);
     let asked = parsed.clone().unwrap_or(PathAndQuery::from_static("/"));
     let request = Request::new(method.clone(), asked, fields.clone())?;
+    let presigned = presigned::with_headers_of_query(&request)?;
+    let (request, fields) = match &presigned {
+        Some(presigned) => (&**presigned, presigned.fields()),
+        None => (&request, fields),
+    };
     let path = match domain {
         Some(domain) => virtual_host::path_style(domain, request.host(), path)?,
         None => path.into(),
     };
     // What can be no URL is refused with what is wrong about it.
-    let plan = if parsed.is_some() { Plan::of(mapping, &request, &path)? } else { None };
+    let plan = if parsed.is_some() { Plan::of(mapping, request, &path)? } else { None };
     let Some(plan) = plan else { return ask(mapping, method, &path, query, fields) };
     let told = |method: &Method, path: &str, query: Option<&str>, fields: &Fields| {
         ask(mapping, method, path, query, fields).unwrap_or_else(|refusal| {

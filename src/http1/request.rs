@@ -47,6 +47,12 @@ impl Request {
         &self.fields
     }
 
+    /// The same request with other fields, of which `Host` is the same.
+    #[must_use]
+    pub fn with_fields(&self, fields: Fields) -> Self {
+        Self { method: self.method.clone(), target: self.target.clone(), fields, host: self.host }
+    }
+
     /// The host that it is for, which HTTP/1.0 may leave out.
     pub fn host(&self) -> Option<Host<'_>> {
         Host::measured(self.fields.get(HOST.as_str())?, self.host?)

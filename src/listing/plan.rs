@@ -3,6 +3,7 @@
 use super::place::{Place, Position};
 use crate::http1::Request;
 use crate::mapping::Mapping;
+use crate::operation::is_of_s3;
 use crate::refusal::{Refusal, Rule};
 use crate::representation::{FORMAT, Representation, is_s3_client};
 use crate::scope::check_key;
@@ -81,7 +82,7 @@ impl Plan {
         let named = Representation::named(query)?;
         let position = position(&place, query)?;
         let mut steps = Vec::new();
-        if has_slash && query.is_none_or(str::is_empty) {
+        if has_slash && !asks_for_a_list(query) {
             steps.extend(place.index(mapping).map(|index| Step::Index(place.object(index))));
         }
         match named.unwrap_or_else(|| Representation::of(request.fields())) {
@@ -102,25 +103,33 @@ impl Plan {
 
     /// A path without a slash at its end is an object's, and where there is none, may be that of a folder with an index.
     fn of_object(place: Place, mapping: &Mapping, request: &Request) -> Option<Box<Self>> {
-        if request.target.query().is_some_and(|query| !query.is_empty()) {
+        if asks_for_a_list(request.target.query()) {
             return None;
         }
         let index = place.index(mapping)?;
-        let redirect = Step::Redirect { to: reference(&place, None), needs: Some(place.object(index)) };
+        let redirect = Step::Redirect {
+            to: reference(&place, request.target.query()),
+            needs: Some(place.object(index)),
+        };
         let steps = vec![Step::AsAsked, redirect];
         Some(Box::new(Self { place, position: Position::Start, is_format_named: false, steps }))
     }
 }
 
-/// Whether a query has no other parameters than those of lists for people.
+/// Whether a query has no parameters but those of lists for people and those that mean nothing to S3.
 fn is_query_ours(query: Option<&str>) -> bool {
     match query {
         None | Some("") => true,
         Some(text) => {
-            Query::parse(query).is_ok_and(|query| query.names().all(|name| name == FORMAT || name == AFTER))
-                && !text.contains("Amz-")
+            let is_ours = |name: &str| matches!(name, FORMAT | AFTER) || !is_of_s3(name);
+            Query::parse(query).is_ok_and(|query| query.names().all(is_ours)) && !text.contains("Amz-")
         }
     }
+}
+
+/// Whether a query, of which all is ours, asks for a list in a form or from a position.
+fn asks_for_a_list(query: Option<&str>) -> bool {
+    Query::parse(query).is_ok_and(|query| query.has(FORMAT) || query.has(AFTER))
 }
 
 fn position(place: &Place, query: Option<&str>) -> Result<Position, Refusal> {

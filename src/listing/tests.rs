@@ -84,13 +84,17 @@ fn what_is_planned_for_whom() {
         ("/tmp%2Fmedia/", browser, None),
         // With an index.
         ("/tmp/site/a/", browser, Some(vec![index.clone(), list(Html)])),
-        ("/tmp/site/a/", "*/*", Some(vec![index, Step::AsAsked, list(Text)])),
+        ("/tmp/site/a/", "*/*", Some(vec![index.clone(), Step::AsAsked, list(Text)])),
         ("/tmp/site/a/?format=json", browser, Some(vec![list(Json)])),
         (
             "/tmp/site/a:b%20",
             "*/*",
             Some(vec![Step::AsAsked, to("./a%3Ab%20/", Some("/tmp/site/a%3Ab%20/index.html"))]),
         ),
+        ("/tmp/site/a/?utm_source=x", browser, Some(vec![index.clone(), list(Html)])),
+        ("/tmp/site/b?v=1", "*/*", Some(vec![Step::AsAsked, to("./b/?v=1", Some("/tmp/site/b/index.html"))])),
+        ("/tmp/media/?utm_source=x", browser, Some(vec![list(Html)])),
+        ("/tmp/media/?ACL", browser, None),
         ("/tmp/site/a?versionId=1", browser, None),
         ("/tmp/media/a", "*/*", None),
     ];

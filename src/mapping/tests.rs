@@ -73,7 +73,15 @@ fn each_refusal_names_its_rule() {
         ),
         (Method::POST, "/tmp/media/a?delete", Err(Rule::UnknownOperation)),
         (Method::GET, "/tmp/media/a?acl", Err(Rule::UnknownOperation)),
-        (Method::GET, "/tmp/media/a?wat", Err(Rule::UnknownQuery)),
+        (Method::GET, "/tmp/media/a?wat", Ok(())),
+        (Method::HEAD, "/tmp/media/a?v=80d5e7a1&utm_source=x&prefix=y", Ok(())),
+        (Method::GET, "/tmp/media/a?ACL", Err(Rule::UnknownQuery)),
+        (Method::GET, "/tmp/media/a?x-amz-meta-a=b", Err(Rule::UnknownQuery)),
+        (Method::GET, "/tmp/media/a?x-minio-extract=true", Err(Rule::UnknownQuery)),
+        (Method::GET, "/tmp/media/a?torrent&v=1", Err(Rule::UnknownOperation)),
+        (Method::GET, "/tmp/media/a?metrics", Err(Rule::UnknownQuery)),
+        (Method::GET, "/tmp?prefix=media/&wat", Err(Rule::UnknownQuery)),
+        (Method::PUT, "/tmp/inbox/a?wat", Err(Rule::UnknownQuery)),
     ];
     for (method, target, expected) in cases {
         assert_eq!(decide(&method, target, None), expected, "{method} {target}");

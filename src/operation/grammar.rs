@@ -245,6 +245,11 @@ impl Grammar {
     }
 }
 
+/// Whether a header, whose name is in lower case, is the value of a checksum.
+pub fn is_checksum_value(name: &str) -> bool {
+    name.strip_prefix("x-amz-checksum-").is_some_and(|what| !matches!(what, "algorithm" | "type" | "mode"))
+}
+
 /// The spelling of a value that is to be `spelled`.
 fn respelled(value: &str, spelled: String) -> Spelling {
     if value == spelled { Spelling::AsIs } else { Spelling::As(spelled) }

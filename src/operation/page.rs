@@ -1,6 +1,7 @@
 //! The table as a page of the documentation: docs/operations.md is what [`page`] writes.
 
 use super::grammar::{Dialect, Form, Grammar};
+use super::headers::MEANINGFUL;
 use super::{DECLINED, Headers, Shape, Spec, TABLE, Versions};
 use crate::refusal::Rule;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,10 +12,14 @@ const HEAD: &str = "# Operations
 Made from the table in `src/operation/table.rs`, which the router, the allow-lists and the policy compiler use; a test
 keeps this page equal to it (`UPDATE_DOCS=1 cargo test --lib operations_page` writes it anew).
 
-What no row allows is refused and never forwarded: an unknown query parameter, an unknown `x-amz-*` header, any
-`x-minio-*` header. Other headers that no row lists, and those that belong to a client's own signature, are left out.
-`x-amz-acl` is left out as well: a scope's objects belong to the store's user.
+What no row allows is never forwarded. An unknown query parameter is refused, but for GET and HEAD of an object: there it
+is left out, unless it is a subresource of S3's, since pages and their parts are asked for with parameters of all kinds
+(`style.css?v=80d5e7a1`). A header that no row lists is left out, as are those of a client's own signature and `x-amz-acl`: a
+scope's objects belong to the store's user. Refused are headers that say what a request means and that MinIO would act on or
+not honour: `x-minio-*`, and those that begin with one of
+";
 
+const HEAD_END: &str = "
 The right `versions` is needed besides where a request names an old version (`versionId`), and always to list versions.
 
 | operation | request | needs | query | headers | policy actions |
@@ -76,7 +81,7 @@ and have the wider form of the third column.
 
 /// The page.
 pub fn page() -> String {
-    let mut text = HEAD.to_owned();
+    let mut text = format!("{HEAD}{}.\n{HEAD_END}", list(MEANINGFUL.into_iter()));
     for row in &TABLE {
         let _ = writeln!(
             text,

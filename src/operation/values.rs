@@ -1,6 +1,6 @@
 //! A request's values, held against the grammars of the operation table and spelled as the store is sent them.
 
-use super::grammar::{BadValue, Dialect, Grammar, Spelling};
+use super::grammar::{BadValue, Dialect, Grammar, Spelling, is_checksum_value};
 use super::{Operation, Spec};
 use crate::refusal::{Refusal, Rule};
 use crate::target::Query;
@@ -134,12 +134,7 @@ fn check_form(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> {
 
 /// S3 takes one checksum of a body, besides its `Content-MD5`.
 fn check_checksums(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> {
-    let is_value = |name: &HeaderName| {
-        name.as_str()
-            .strip_prefix("x-amz-checksum-")
-            .is_some_and(|what| !matches!(what, "algorithm" | "type" | "mode"))
-    };
-    let mut values = headers.iter().map(|(name, _)| name).filter(|name| is_value(name));
+    let mut values = headers.iter().map(|(name, _)| name).filter(|name| is_checksum_value(name.as_str()));
     match (values.next(), values.next()) {
         (Some(one), Some(other)) => Err(Refusal::new(
             Rule::BadChecksum,

@@ -101,6 +101,40 @@ fn conditions_and_ranges_mean_what_http_says() {
     assert!(!log.contains("panic"), "{log}");
 }
 
+/// SDKs, CDNs and pages add headers and parameters that mean nothing to S3.
+#[test]
+fn what_means_nothing_to_s3_is_left_out() {
+    let world = World::start(&[corner("all", ALL)]);
+    let ask = |method: &str, target: &str, headers: Headers<'_>, body: &[u8]| {
+        world.ask("all", method, target, headers, body)
+    };
+    let of_sdks = [("x-amz-te", "append-md5"), ("x-amz-cf-id", "x"), ("x-amzn-trace-id", "Root=1")];
+    assert_eq!(ask("PUT", "/tmp/inbox/a", &of_sdks, b"content").status(), 200);
+    assert_eq!(ask("GET", "/tmp/inbox/a", &of_sdks, b"").text(), "content");
+    for query in ["v=80d5e7a1", "utm_source=x&utm_medium=y", "service=git-upload-pack", "wat"] {
+        assert_eq!(ask("GET", &format!("/tmp/inbox/a?{query}"), &[], b"").text(), "content", "{query}");
+    }
+    // As SDKs presign: headers are in the query, and the sum is that of no body.
+    let signed = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a&X-Amz-Date=20200101T000000Z&X-Amz-Expires=9\
+                  &X-Amz-SignedHeaders=host&X-Amz-Signature=00";
+    let put = "x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32&x-id=PutObject&x-amz-meta-a=b\
+               &x-amz-tagging=c%3Dd&X-Amz-Acl=private";
+    assert_eq!(ask("PUT", &format!("/tmp/inbox/b?{signed}&{put}"), &[], b"presigned").status(), 200);
+    let got = ask("GET", &format!("/tmp/inbox/b?{signed}&x-amz-checksum-mode=ENABLED"), &[], b"");
+    assert_eq!((got.text(), got.header("x-amz-meta-a")), ("presigned".to_owned(), Some("b")));
+    assert_eq!(elements(&ask("GET", "/tmp/inbox/b?tagging", &[], b""), "Key"), ["c"]);
+    for (query, expected) in [
+        ("x-amz-server-side-encryption=AES256", "501 NotImplemented unknown-header"),
+        ("x-amz-object-lock-mode=GOVERNANCE", "501 NotImplemented unknown-header"),
+        ("x-amz-meta-snowball-auto-extract=true", "403 AccessDenied forbidden-header"),
+        ("x-amz-copy-source=%2Ftmp%2Fother%2Fsecret.txt", "403 AccessDenied copy-source"),
+        ("x-minio-extract=true", "501 NotImplemented unknown-query"),
+    ] {
+        let answer = ask("PUT", &format!("/tmp/inbox/b?{signed}&{query}"), &[], b"");
+        assert_eq!(outcome(&answer), expected, "{query}");
+    }
+}
+
 #[test]
 fn tags_of_a_copy_are_its_sources_or_checked() {
     let world = World::start(&[corner("all", ALL)]);
