@@ -20,8 +20,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(24);
 const SLOW_RETURN: Duration = Duration::from_secs(10);
 /// What is left of a node's share right after its return.
 const FIRST_SHARE: f64 = 0.1;
-/// So many answers in a row that say "busy" eject a node; a failure does at once.
-const MOST_STRIKES: u32 = 5;
 /// What the prober found longer ago says nothing any more.
 const CHECK_HOLDS: Duration = Duration::from_secs(20);
 
@@ -30,10 +28,11 @@ const CHECK_HOLDS: Duration = Duration::from_secs(20);
 pub enum Outcome {
     /// It answered.
     Answered,
-    /// It answered that it is too busy (a 503, or a 502 or 504 of what stands before it).
-    Busy,
-    /// It accepted no connection, broke off before it answered, did not answer in time, or answered that it is still
-    /// starting.
+    /// It failed at this request: it broke off before it answered, sent what is no answer, did not answer in time, or
+    /// said that it cannot (a 503, or a 502 or 504 of what stands before it). The request may be the reason, so that
+    /// the prober decides.
+    Doubtful,
+    /// It accepted no connection, or answered that it is still starting: no request brings that about.
     Failed,
 }
 
@@ -48,7 +47,6 @@ pub struct Balancer {
 #[derive(Debug, Default)]
 struct Node {
     in_flight: Cell<u32>,
-    strikes: Cell<u32>,
     /// Failures in a row, however long ago.
     failures: Cell<u32>,
     ejection: Cell<Option<Ejection>>,
@@ -92,7 +90,7 @@ impl Outcome {
     pub fn of_answer(status: StatusCode) -> Self {
         match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
-                Self::Busy
+                Self::Doubtful
             }
             _ => Self::Answered,
         }
@@ -144,28 +142,30 @@ impl Balancer {
         if known.is_some_and(|known| choice.at < known) {
             return false;
         }
-        if outcome == Outcome::Answered {
-            self.answered(choice, now);
-            return false;
+        match outcome {
+            Outcome::Answered => {
+                self.answered(choice, now);
+                return false;
+            }
+            Outcome::Doubtful => {
+                self.board.doubt(choice.node);
+                return false;
+            }
+            Outcome::Failed => {}
         }
         // It was known to be down and was chosen for want of another.
         if node.ejection.get().is_some_and(|ejection| ejection.tried != choice.at) {
             return false;
         }
-        node.strikes.set(node.strikes.get() + if outcome == Outcome::Busy { 1 } else { MOST_STRIKES });
-        let ejects = node.strikes.get() >= MOST_STRIKES || node.ejection.get().is_some();
-        if ejects {
-            let failures = node.failures.get();
-            node.failures.set(failures.saturating_add(1));
-            let pause = pause_after(failures, chance);
-            self.eject(choice.node, Ejection { since: now, tried: now, until: now + pause, pause });
-        }
-        ejects
+        let failures = node.failures.get();
+        node.failures.set(failures.saturating_add(1));
+        let pause = pause_after(failures, chance);
+        self.eject(choice.node, Ejection { since: now, tried: now, until: now + pause, pause });
+        true
     }
 
     fn answered(&self, choice: Choice, now: Instant) {
         let Some(node) = self.node(choice.node) else { return };
-        node.strikes.set(0);
         node.answered.set(node.answered.get().max(Some(choice.at)));
         if node.ejection.take().is_some() {
             node.returned.set(Some(now));
@@ -179,7 +179,6 @@ impl Balancer {
 
     fn eject(&self, index: NodeIndex, ejection: Ejection) {
         let Some(node) = self.node(index) else { return };
-        node.strikes.set(0);
         if node.ejection.replace(Some(ejection)).is_none() {
             self.board.ejected(index);
         }

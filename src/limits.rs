@@ -27,7 +27,7 @@ pub struct Limits {
     pub stall_timeout: Duration,
     /// The time an upstream has to accept a connection.
     pub connect_timeout: Duration,
-    /// The time an upstream has to answer once it has the whole request.
+    /// The time an upstream has to answer while it has all of the request that it waits for.
     pub response_timeout: Duration,
     /// The time a request waits for its session to be minted.
     pub session_wait: Duration,

@@ -3,8 +3,9 @@
 //! One prober writes, the balancers of all worker threads read. Every value is an atomic of its own.
 
 use crate::endpoint::Endpoint;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// A node's place in the configuration.
@@ -18,6 +19,8 @@ pub struct NodeBoard {
     start: Instant,
     nodes: Box<[NodeFacts]>,
     retries: AtomicU64,
+    /// Wakes the prober.
+    doubts: Notify,
 }
 
 /// What is known of one node.
@@ -26,6 +29,8 @@ pub struct NodeFacts {
     name: Box<str>,
     /// [`Check`], packed; 0 before the first.
     checked: AtomicU64,
+    /// A request failed there since the prober last began to look.
+    doubted: AtomicBool,
     requests: AtomicU64,
     ejections: AtomicU64,
     ejected: AtomicU64,
@@ -46,11 +51,13 @@ impl NodeBoard {
         let node = |endpoint: &Endpoint| NodeFacts {
             name: endpoint.authority().into(),
             checked: AtomicU64::new(0),
+            doubted: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             ejections: AtomicU64::new(0),
             ejected: AtomicU64::new(0),
         };
-        Self { start: now, nodes: endpoints.iter().map(node).collect(), retries: AtomicU64::new(0) }
+        let nodes = endpoints.iter().map(node).collect();
+        Self { start: now, nodes, retries: AtomicU64::new(0), doubts: Notify::new() }
     }
 
     /// The nodes, in the order of the configuration.
@@ -72,6 +79,27 @@ impl NodeBoard {
         let packed = self.get(node)?.checked.load(Ordering::Relaxed);
         let since = Duration::from_millis((packed >> 1).checked_sub(1)?);
         Some(Check { began: self.start + since, answers: packed & 1 == 1 })
+    }
+
+    /// Notes that a request failed at a node, which may be the node's fault or the request's: the prober is to look, if
+    /// there is another node to turn to.
+    pub fn doubt(&self, node: NodeIndex) {
+        if self.nodes.len() > 1
+            && let Some(facts) = self.get(node)
+            && !facts.doubted.swap(true, Ordering::AcqRel)
+        {
+            self.doubts.notify_one();
+        }
+    }
+
+    /// Takes the doubt about a node away, and says whether there was one.
+    pub fn take_doubt(&self, node: NodeIndex) -> bool {
+        self.get(node).is_some_and(|facts| facts.doubted.swap(false, Ordering::AcqRel))
+    }
+
+    /// Waits until a node is doubted.
+    pub async fn doubted(&self) {
+        self.doubts.notified().await;
     }
 
     /// A request goes to a node.

@@ -73,6 +73,11 @@ pub fn is_node_not_ready(code: &str) -> bool {
     matches!(code, "XMinioServerNotInitialized" | "XMinioIAMNotInitialized")
 }
 
+/// Whether a code says that a node works and has as many requests as it takes, which clients bring about.
+pub fn is_node_full(code: &str) -> bool {
+    code == "ServerBusy"
+}
+
 /// Whether a code says that a node could not read what others may have: its quorum was not there at the moment.
 pub fn is_unreadable_here(code: &str) -> bool {
     code == "SlowDownRead"

@@ -66,6 +66,16 @@ struct Held {
     by: Option<(Rc<Pool>, InFlight)>,
 }
 
+/// Says what a connection that could not be made means for the node. Whatever else fails may lack something on this
+/// machine that clients have used up, such as file descriptors, or time.
+fn of_connect(error: &io::Error) -> Outcome {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
+    match error.kind() {
+        ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable => Outcome::Failed,
+        _ => Outcome::Doubtful,
+    }
+}
+
 /// Until when a connection is used again that is idle from now on.
 fn usable_until(now: Instant, born: Instant) -> Instant {
     (now + MAX_IDLE).min(born + MAX_AGE)
@@ -84,18 +94,22 @@ pub enum SendError {
     Unreachable(io::Error),
     /// The store did not answer in time.
     Timeout,
-    /// The store broke off, or what it sent is not HTTP.
+    /// The store broke off before it answered.
     Broken(Failure),
+    /// What the store sent is not HTTP/1.1.
+    Malformed(Failure),
     /// The client's body could not be read.
     Body(BoxError),
 }
 
 impl SendError {
-    /// What it says of the node. Nothing, when it was only the connection that was old, or the client's own doing.
+    /// Says what it means for the node. A request alone convicts no node: a client may have chosen one that every node
+    /// fails at.
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
-            Self::Stale | Self::Body(_) => None,
-            Self::Unreachable(_) | Self::Timeout | Self::Broken(_) => Some(Outcome::Failed),
+            // The connection was old, the client broke off, or the checkout has reported it.
+            Self::Stale | Self::Body(_) | Self::Unreachable(_) => None,
+            Self::Timeout | Self::Broken(_) | Self::Malformed(_) => Some(Outcome::Doubtful),
         }
     }
 }
@@ -106,7 +120,7 @@ impl fmt::Display for SendError {
             Self::Stale => f.write_str("the connection was closed"),
             Self::Unreachable(error) => write!(f, "no node can be reached: {error}"),
             Self::Timeout => f.write_str("no answer in time"),
-            Self::Broken(failure) => failure.fmt(f),
+            Self::Broken(failure) | Self::Malformed(failure) => failure.fmt(f),
             Self::Body(error) => error.fmt(f),
         }
     }
@@ -149,7 +163,7 @@ impl Pool {
                 Ok(held) => return Ok(self.lend(held, turn)),
                 Err(error) => last = Some(error),
             }
-            self.report(turn.choice(), Outcome::Failed);
+            self.report(turn.choice(), last.as_ref().map_or(Outcome::Failed, of_connect));
             attempts.unreachable(turn.choice().node);
         }
         Err(SendError::Unreachable(last.unwrap_or_else(|| io::Error::other("no node is configured"))))
@@ -232,6 +246,7 @@ impl Lease {
             Failure::Silent(_) if self.0.reused => SendError::Stale,
             Failure::Timeout => SendError::Timeout,
             Failure::Body(error) => SendError::Body(error),
+            failure @ Failure::Malformed(_) => SendError::Malformed(failure),
             failure => SendError::Broken(failure),
         }
     }
@@ -309,6 +324,29 @@ impl Body for Download {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_that_this_machine_cannot_make_does_not_convict_the_node() {
+        let refused = io::Error::from_raw_os_error(111);
+        assert_eq!(of_connect(&refused), Outcome::Failed, "{refused}");
+        for (number, why) in
+            [(24, "no file descriptor"), (99, "no port"), (105, "no buffer"), (12, "no memory")]
+        {
+            assert_eq!(of_connect(&io::Error::from_raw_os_error(number)), Outcome::Doubtful, "{why}");
+        }
+        assert_eq!(of_connect(&io::ErrorKind::TimedOut.into()), Outcome::Doubtful);
+    }
+
+    #[test]
+    fn a_request_alone_does_not_convict_a_node() {
+        let eof = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        for error in [SendError::Timeout, SendError::Broken(Failure::Silent(eof()))] {
+            assert_eq!(error.outcome(), Some(Outcome::Doubtful), "{error}");
+        }
+        for error in [SendError::Stale, SendError::Body("x".into())] {
+            assert_eq!(error.outcome(), None, "{error}");
+        }
+    }
 
     #[test]
     fn connections_are_given_up_when_idle_for_long_and_when_old() {

@@ -187,18 +187,33 @@ fn nodes_that_return_together_share_all_there_is() {
 }
 
 #[test]
-fn busy_answers_count_softly() {
-    let cluster = Cluster::of(2);
-    for _ in 1..MOST_STRIKES {
-        cluster.make(0, Outcome::Busy);
+fn requests_that_fail_put_no_node_out_and_have_it_looked_at() {
+    let mut cluster = Cluster::of(2);
+    for _ in 0..100 {
+        cluster.make(0, Outcome::Doubtful);
     }
     assert_eq!(cluster.board.nodes()[0].ejections(), 0);
+    assert_eq!(cluster.shares(10), [5, 5]);
+    assert!(cluster.board.take_doubt(NodeIndex(0)) && !cluster.board.take_doubt(NodeIndex(0)));
+    assert!(!cluster.board.take_doubt(NodeIndex(1)));
+    // The look decides.
+    cluster.now += MILLI;
+    cluster.check(0, true);
+    assert_eq!(cluster.shares(10), [5, 5]);
+    cluster.now += MILLI;
+    cluster.check(0, false);
+    assert_eq!(cluster.shares(10), [0, 10]);
+}
+
+#[test]
+fn a_trial_that_fails_does_not_prolong_the_pause() {
+    let mut cluster = Cluster::of(2);
+    cluster.make(0, Outcome::Failed);
+    cluster.now += SECOND;
+    cluster.make(0, Outcome::Doubtful);
+    cluster.now += SECOND;
     cluster.make(0, Outcome::Answered);
-    for _ in 1..MOST_STRIKES {
-        cluster.make(0, Outcome::Busy);
-    }
-    assert_eq!(cluster.board.nodes()[0].ejections(), 0, "an answer in between forgives");
-    cluster.make(0, Outcome::Busy);
+    assert_eq!(cluster.board.nodes()[0].ejecting_workers(), 0);
     assert_eq!(cluster.board.nodes()[0].ejections(), 1);
 }
 

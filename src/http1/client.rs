@@ -32,7 +32,7 @@ pub struct Connection<S> {
     decoder: Decoder,
     /// Whether it may serve another request once the answer was read.
     persists: bool,
-    /// For the head of an answer, once the whole request was sent.
+    /// For the head of an answer, while the store has everything that it waits for.
     patience: Duration,
     deadline: LazyTimer,
     stall: StallTimer,
@@ -69,7 +69,7 @@ impl fmt::Display for Failure {
 /// How long to wait for an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// For its head, once the whole request was sent.
+    /// For its head, while the store has everything that it waits for.
     pub response: Duration,
     /// Between parts of its body.
     pub stall: Duration,
@@ -116,8 +116,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         self.persists = false;
         self.deadline.set(clock::now() + if hold { CONTINUE_WAIT } else { self.patience });
         let stage = if hold { Stage::Waiting } else { Stage::Body };
-        let sending = Sending { head, data: Bytes::new(), stage, error: None, begun: false, was_left: false };
-        Exchange { connection: self, method, body, sending, scan: HeadScan::default(), interim: 0 }
+        let sending = Sending {
+            head,
+            data: Bytes::new(),
+            stage,
+            error: None,
+            begun: false,
+            was_left: false,
+            flushed: false,
+        };
+        let scan = HeadScan::default();
+        Exchange { connection: self, method, body, sending, scan, interim: 0, starved: false }
     }
 
     fn poll_head(
@@ -203,7 +212,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                 Poll::Ready(Err(error)) => sending.error = Some(error),
             }
         }
-        if self.bytes.poll_flush(cx).is_pending() || !moved { Poll::Pending } else { Poll::Ready(Ok(())) }
+        sending.flushed = self.bytes.poll_flush(cx).is_ready();
+        if sending.flushed && moved { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     /// What comes next of the answer's body; none at its end.
@@ -270,6 +280,8 @@ pub struct Exchange<'c, S, B> {
     sending: Sending,
     scan: HeadScan,
     interim: u32,
+    /// Everything there is was sent, and the rest of the body has not come yet.
+    starved: bool,
 }
 
 impl<S, B> Exchange<'_, S, B>
@@ -307,6 +319,14 @@ where
                 Poll::Ready(Ok(())) => connection.deadline.set(clock::now() + connection.patience),
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                 Poll::Pending => {}
+            }
+            let starved = self.sending.waits_for_body() && !connection.bytes.owes();
+            if std::mem::replace(&mut self.starved, starved) && !starved {
+                connection.deadline.set(clock::now() + connection.patience);
+            }
+            // The client is late, not the store. Whoever gives the body has a time for it.
+            if starved {
+                return Poll::Pending;
             }
             if connection.deadline.poll(cx).is_pending() {
                 return Poll::Pending;
@@ -351,6 +371,8 @@ struct Sending {
     begun: bool,
     /// Its beginning was left with the outbox.
     was_left: bool,
+    /// What was written is with the store.
+    flushed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -366,6 +388,12 @@ impl Sending {
         if self.stage == Stage::Waiting {
             self.stage = Stage::Body;
         }
+    }
+
+    /// Whether all that came of the body was written, and more is to come.
+    fn waits_for_body(&self) -> bool {
+        let nothing_left = self.head.is_empty() && self.data.is_empty() && self.flushed;
+        self.stage == Stage::Body && nothing_left && self.error.is_none()
     }
 
     /// Whether nothing else is to be sent soon.

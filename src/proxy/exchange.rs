@@ -142,7 +142,11 @@ impl Proxy {
                 && match error {
                     SendError::Stale => attempts.renew(),
                     SendError::Broken(_) => self.pool.leave(choice, attempts),
-                    SendError::Unreachable(_) | SendError::Timeout | SendError::Body(_) => false,
+                    // Other nodes may well answer a request alike that one answers with what is no answer.
+                    SendError::Unreachable(_)
+                    | SendError::Timeout
+                    | SendError::Malformed(_)
+                    | SendError::Body(_) => false,
                 };
             if !again {
                 return Err(failed(&error, record));
@@ -196,6 +200,7 @@ fn failed(error: &SendError, record: &mut AccessRecord) -> Refusal {
             refusal.retry_after = Some(1);
             refusal
         }
+        SendError::Malformed(_) => Refusal::new(Rule::Upstream, "the store's answer is not HTTP/1.1"),
         SendError::Stale | SendError::Broken(_) | SendError::Body(_) => {
             Refusal::new(Rule::Upstream, "the store broke off before it answered")
         }

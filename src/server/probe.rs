@@ -3,10 +3,11 @@
 use crate::connect::Connector;
 use crate::endpoint::Endpoint;
 use crate::nodes::{Check, NodeBoard, NodeIndex};
+use crate::s3_error;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, header};
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use std::io;
@@ -14,12 +15,20 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 /// A node that has not answered by then does not count.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Where MinIO says that it is still starting.
+const SERVER_STATUS: &str = "x-minio-server-status";
 /// A node in doubt is asked this often.
 const PACE: Duration = Duration::from_secs(5);
+/// A node that is doubted is asked at once, though not more often than this.
+const DOUBT_PACE: Duration = Duration::from_secs(1);
+/// A node that does not answer is asked so often before that is believed: one slow answer may be a client's doing.
+const TRIES: u32 = 2;
+/// The longest error document that is read of a node's answer, in bytes.
+const MAX_ANSWER: usize = 16 * 1024;
 /// And any other with every so many of those, if there are several.
 const ROUNDS: u32 = 3;
 
@@ -56,15 +65,28 @@ impl Prober {
         let mut pace = interval(PACE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut round = 0_u32;
+        let mut looked = Instant::now();
         loop {
-            tokio::select! {
-                _ = pace.tick() => {}
-                _ = stopping.wait_for(|stop| *stop) => return,
-            }
             let nodes = self.0.load_full();
-            let everyone = nodes.list.len() > 1 && round.is_multiple_of(ROUNDS);
-            round = round.wrapping_add(1);
-            let mut asking = nodes.ask_those(|node| everyone || nodes.board.is_in_doubt(node));
+            let doubted = async {
+                nodes.board.doubted().await;
+                sleep_until(looked + DOUBT_PACE).await;
+            };
+            let everyone = tokio::select! {
+                _ = pace.tick() => {
+                    round = round.wrapping_add(1);
+                    nodes.list.len() > 1 && round % ROUNDS == 1
+                }
+                () = doubted => false,
+                _ = stopping.wait_for(|stop| *stop) => return,
+            };
+            looked = Instant::now();
+            // Those that a reload has brought meanwhile.
+            let nodes = self.0.load_full();
+            let mut asking = nodes.ask_those(|node| {
+                let doubted = nodes.board.take_doubt(node);
+                doubted || everyone || nodes.board.is_in_doubt(node)
+            });
             while asking.join_next().await.is_some() {}
         }
     }
@@ -99,9 +121,15 @@ impl Nodes {
 
     async fn ask(self: Arc<Self>, index: NodeIndex) -> bool {
         let Some(node) = self.list.get(index.0) else { return false };
-        let began = Instant::now();
-        let answered = timeout(PATIENCE, status(node)).await;
-        let answers = answered.is_ok_and(|status| status.is_ok_and(|status| status < 500));
+        let mut began = Instant::now();
+        let mut answers = node.answers().await;
+        for _ in 1..TRIES {
+            if answers {
+                break;
+            }
+            began = Instant::now();
+            answers = node.answers().await;
+        }
         let known = self.board.is_up(index);
         self.board.checked(index, Check { began, answers });
         if known != answers {
@@ -111,17 +139,34 @@ impl Nodes {
     }
 }
 
-/// MinIO's own readiness; another store answers with some 4xx, which shows that it answers.
-/// <https://min.io/docs/minio/linux/operations/monitoring/healthcheck-probe.html>
-async fn status(node: &Node) -> Result<u16, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = TokioIo::new(node.connector.connect().await?);
-    let (mut sender, connection) = http1::handshake(stream).await?;
-    let request = Request::get("/minio/health/ready")
-        .header(header::HOST, &node.authority)
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())?;
-    let connection = tokio::spawn(connection);
-    let status = sender.send_request(request).await.map(|answer| answer.status().as_u16());
-    connection.abort();
-    Ok(status?)
+impl Node {
+    /// Asks once, and says whether the node answers in time as one that can serve.
+    async fn answers(&self) -> bool {
+        matches!(timeout(PATIENCE, self.ask()).await, Ok(Ok(true)))
+    }
+
+    /// Asks MinIO's own readiness; another store answers with some 4xx, which shows that it answers.
+    /// <https://min.io/docs/minio/linux/operations/monitoring/healthcheck-probe.html>
+    async fn ask(&self) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+        let stream = TokioIo::new(self.connector.connect().await?);
+        let (mut sender, connection) = http1::handshake(stream).await?;
+        let request = Request::get("/minio/health/ready")
+            .header(header::HOST, &self.authority)
+            .header(header::CONNECTION, "close")
+            .body(Empty::<Bytes>::new())?;
+        // Ends the connection together with this.
+        let mut running = JoinSet::new();
+        running.spawn(connection);
+        let answer = sender.send_request(request).await?;
+        // MinIO says 200 before it has started as well.
+        if answer.headers().contains_key(SERVER_STATUS) {
+            return Ok(false);
+        }
+        if answer.status().as_u16() < 500 {
+            return Ok(true);
+        }
+        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await?.to_bytes();
+        let code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
+        Ok(code.is_some_and(|code| s3_error::is_node_full(&code)))
+    }
 }

@@ -2,6 +2,7 @@
 //! what did not happen.
 
 mod answers;
+mod blame;
 mod nodes;
 mod relayed;
 mod strict;

@@ -180,6 +180,59 @@ async fn a_body_waits_until_the_store_wants_it() {
     assert_eq!((answer, kept, took), (Ok(403), false, Duration::ZERO));
 }
 
+/// A body of which each piece comes some time after the last.
+struct Late {
+    pieces: Vec<&'static [u8]>,
+    pause: Duration,
+    sleep: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Body for Late {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        ready!(self.sleep.as_mut().poll(cx));
+        let next = Instant::now() + self.pause;
+        self.sleep.as_mut().reset(next);
+        Poll::Ready(self.pieces.pop().map(|piece| Ok(http_body::Frame::data(Bytes::from_static(piece)))))
+    }
+}
+
+/// The time for an answer runs only while the store has all that there is of the request.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_pauses_takes_nothing_of_the_stores_time() {
+    const PAUSE: Duration = Duration::from_secs(100);
+    for (last, answers) in [(&b"cd"[..], true), (b"", true), (b"cd", false)] {
+        let (mut connection, mut store) = connect();
+        let start = Instant::now();
+        let sleep = Box::pin(tokio::time::sleep(PAUSE));
+        let body = Late { pieces: vec![last, b"ab"], pause: PAUSE, sleep };
+        let serving = async {
+            let mut read = vec![0; 20 + last.len()];
+            store.read_exact(&mut read).await.unwrap();
+            if answers {
+                tokio::time::sleep_until(start + 3 * PAUSE + PATIENCE.response * 2 / 3).await;
+                store.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            }
+            store
+        };
+        let asking = async {
+            let sent = connection.send(Method::PUT, head("PUT / HTTP/1.1\r\n\r\n"), body, false).await;
+            (sent.map(|head| head.status.as_u16()).map_err(|failure| failure.to_string()), start.elapsed())
+        };
+        let (_store, (answer, took)) = tokio::join!(serving, asking);
+        if answers {
+            assert_eq!(answer, Ok(200), "{last:?}");
+        } else {
+            assert_eq!((answer, took), (Err("no answer in time".into()), 3 * PAUSE + PATIENCE.response));
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_early_answer_ends_the_sending() {
     let (mut connection, mut store) = connect();

@@ -15,6 +15,10 @@ use std::time::Duration;
 pub(crate) enum Step {
     /// Reads a head.
     Head,
+    /// Reads a head, also of one that asks for the store's health.
+    Any,
+    /// If this is in the head, does these and nothing after them.
+    When(&'static str, Vec<Step>),
     /// Asks for the body if the client of the connection waits for that, and reads it.
     Body,
     /// Asks for the body and reads so much of it.
@@ -74,7 +78,9 @@ impl Scripted {
 fn play(mut stream: TcpStream, steps: &[Step], requests: &AtomicUsize) {
     let mut length = 0;
     let mut waits = false;
-    for step in steps {
+    let mut read = String::new();
+    let mut steps = steps.iter();
+    while let Some(step) = steps.next() {
         let done = match step {
             Step::Head => match read_head(&mut stream) {
                 Some(head) => {
@@ -86,10 +92,18 @@ fn play(mut stream: TcpStream, steps: &[Step], requests: &AtomicUsize) {
                     requests.fetch_add(1, Ordering::SeqCst);
                     waits = head.contains("\r\nexpect: 100-continue\r\n");
                     length = content_length(&head);
+                    read = head;
                     true
                 }
                 None => false,
             },
+            Step::Any => read_head(&mut stream).is_some(),
+            Step::When(text, others) => {
+                if read.contains(text) {
+                    steps = others.iter();
+                }
+                true
+            }
             Step::Body => proceed(&mut stream, waits) && skip(&mut stream, length),
             Step::Begin(bytes) => proceed(&mut stream, waits) && skip(&mut stream, *bytes),
             Step::Send(bytes) => stream.write_all(bytes).is_ok(),
@@ -175,21 +189,29 @@ type Plan = Option<(Way, u64, Cut)>;
 pub(crate) struct Relay {
     listener: Acceptor,
     plan: Arc<Mutex<Plan>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Relay {
     /// A relay to `server` that cuts nothing yet.
     pub(crate) fn start(server: SocketAddr) -> Self {
         let plan: Arc<Mutex<Plan>> = Arc::default();
+        let connections = Arc::new(AtomicUsize::new(0));
         let listener = Acceptor::start({
-            let plan = Arc::clone(&plan);
+            let (plan, connections) = (Arc::clone(&plan), Arc::clone(&connections));
             move |near| {
+                connections.fetch_add(1, Ordering::SeqCst);
                 let Ok(far) = TcpStream::connect(server) else { return };
                 let _gone = far.set_nodelay(true);
                 relay(&near, &far, &plan);
             }
         });
-        Self { listener, plan }
+        Self { listener, plan, connections }
+    }
+
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
