@@ -23,6 +23,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use environment::read_guarded;
+
 pub use diagnostic::Diagnostic;
 pub use environment::{Environment, Failed, SystemEnvironment};
 pub use value::parse_duration;
@@ -151,8 +153,8 @@ impl LogLevel {
 /// Why a configuration cannot be used: the file cannot be read, or everything that is wrong with it.
 #[derive(Debug)]
 pub enum ConfigError {
-    /// The file cannot be read.
-    Unreadable(PathBuf, String),
+    /// The file cannot be read, or everybody may change it.
+    Unreadable(Failed),
     /// It was read, and this is wrong with it.
     Wrong(PathBuf, Vec<Diagnostic>),
 }
@@ -176,8 +178,9 @@ impl Config {
     /// # Errors
     /// When the file cannot be read, or every mistake in it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let source = environment::read_bounded(path, MAX_CONFIG_BYTES)
-            .map_err(|error| ConfigError::Unreadable(path.to_owned(), error))?;
+        // Whoever writes it decides who gets what.
+        let help = "name a configuration with --config FILE; the README begins with one";
+        let source = read_guarded(path, MAX_CONFIG_BYTES, help).map_err(ConfigError::Unreadable)?;
         Self::parse(&source, &SystemEnvironment).map_err(|wrong| ConfigError::Wrong(path.to_owned(), wrong))
     }
 }
@@ -185,11 +188,7 @@ impl Config {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(path, error) => write!(
-                f,
-                "cannot read {}: {error}\n  help: name a configuration with --config FILE; the README begins with one",
-                path.display()
-            ),
+            Self::Unreadable(Failed { message, help }) => write!(f, "{message}\n  help: {help}"),
             Self::Wrong(path, diagnostics) => {
                 let count = diagnostics.len();
                 write!(f, "{} has {count} mistake{}", path.display(), if count == 1 { "" } else { "s" })?;

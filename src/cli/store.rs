@@ -2,6 +2,7 @@
 
 use super::CommandError;
 use super::direct::{self, Direct};
+use crate::config::read_guarded;
 use crate::endpoint::Endpoint;
 use crate::http1::Answer;
 use crate::limits::Limits;
@@ -14,7 +15,6 @@ use crate::token::{MAX_TOKEN_BYTES, Token};
 use crate::upstream::Download;
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -40,8 +40,11 @@ impl TokenArgs {
         };
         let json = match self.token.as_deref().filter(|path| *path != Path::new("-")) {
             Some(path) => {
-                let file = File::open(path).map_err(|error| bad(&format!("{}: {error}", path.display())))?;
-                read_bounded(file)
+                // Whoever writes it decides which server is spoken to.
+                let help = "make a token with `scopegate token` and name its file with --token FILE";
+                Ok(read_guarded(path, MAX_TOKEN_BYTES, help).map_err(|failed| {
+                    CommandError::usage(format!("no token: {}\n  {}", failed.message, failed.help))
+                })?)
             }
             None if io::stdin().is_terminal() => return Err(bad("standard input is a terminal")),
             None => read_bounded(io::stdin()),

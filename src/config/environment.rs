@@ -88,9 +88,33 @@ fn check_permissions(path: &Path) -> Result<(), Failed> {
     })
 }
 
+/// The text of a file that not everybody may write to, if it is no longer than `limit` bytes. `help` is for one that
+/// cannot be read.
+///
+/// # Errors
+/// Says what is wrong, and how to mend it.
+pub(crate) fn read_guarded(path: &Path, limit: u64, help: &str) -> Result<String, Failed> {
+    let shown = path.display();
+    let unreadable =
+        |error: String| Failed { message: format!("cannot read {shown}: {error}"), help: help.to_owned() };
+    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    let about = file.metadata().map_err(|error| unreadable(error.to_string()))?;
+    let mode = about.permissions().mode() & 0o7777;
+    if mode & 0o002 != 0 {
+        return Err(Failed {
+            message: format!("{shown} has mode {mode:04o}: every user of this machine may change it"),
+            help: format!("see what is in it, then chmod o-w {shown}"),
+        });
+    }
+    read_all(file, limit).map_err(unreadable)
+}
+
 /// A file's text, if it is no longer than `limit` bytes.
-pub(super) fn read_bounded(path: &Path, limit: u64) -> Result<String, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
+fn read_bounded(path: &Path, limit: u64) -> Result<String, String> {
+    read_all(File::open(path).map_err(|error| error.to_string())?, limit)
+}
+
+fn read_all(file: File, limit: u64) -> Result<String, String> {
     let mut text = String::new();
     file.take(limit + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
     if text.len() as u64 > limit {

@@ -419,6 +419,24 @@ fn secret_files_are_for_their_owner() {
     }
 }
 
+#[test]
+fn a_configuration_that_everybody_may_change_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    // Read, and wrong for another reason.
+    std::fs::write(file.path(), "nothing = 1\n").unwrap();
+    for (mode, good) in [(0o600, true), (0o644, true), (0o664, true), (0o666, false), (0o602, false)] {
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        match Config::load(file.path()).unwrap_err() {
+            ConfigError::Wrong(..) => assert!(good, "{mode:o}"),
+            ConfigError::Unreadable(failed) => {
+                assert!(!good && failed.message.contains(&format!("has mode 0{mode:o}")), "{failed:?}");
+                assert!(failed.help.contains("chmod o-w "), "{failed:?}");
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn nothing_panics(source in "\\PC{0,200}") {

@@ -229,6 +229,23 @@ fn tokens_that_cannot_be_had() {
 }
 
 #[test]
+fn a_token_that_everybody_may_change_is_refused() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "hush-hush").unwrap();
+    let path = file.path().to_str().unwrap();
+    for (mode, words) in [
+        (0o600, ["no token", "it is not JSON"]),
+        (0o644, ["no token", "it is not JSON"]),
+        (0o646, ["has mode 0646: every user of this machine may change it", "chmod o-w "]),
+    ] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        for command in [&["ls", "tmp/media/", "--token", path], &["get", "tmp/media/a", "--token", path]] {
+            fails(&scopegate(command, &[], b""), 2, &words, &["hush-hush"]);
+        }
+    }
+}
+
+#[test]
 fn check_tells_what_is_wrong_and_where() {
     let mut minio = Minio::start();
     let issuer = minio.seed_issuer();
