@@ -4,9 +4,10 @@ use crate::admission::Permit;
 use crate::client::Client;
 use crate::clock;
 use crate::http1::visible;
-use crate::metrics::{Metrics, Outcome, Row};
+use crate::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::operation::Operation;
 use crate::refusal::{Refusal, Rule};
+use crate::s3_error;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use std::fmt;
@@ -26,6 +27,7 @@ pub struct AccessRecord {
     status: Option<StatusCode>,
     rule: Option<Rule>,
     error: Option<Box<str>>,
+    cut: Option<CutBy>,
     received: u64,
     sent: u64,
     start: Instant,
@@ -39,6 +41,7 @@ struct Line {
     method: Method,
     target: Option<PathAndQuery>,
     upstream_id: Option<Box<[u8]>>,
+    store_code: Option<Box<str>>,
     first_byte: Option<Duration>,
 }
 
@@ -80,7 +83,7 @@ impl AccessRecord {
         metrics.in_flight_add();
         let line = || {
             let (method, target) = (method.clone(), target.cloned());
-            Box::new(Line { client, method, target, upstream_id: None, first_byte: None })
+            Box::new(Line { client, method, target, upstream_id: None, store_code: None, first_byte: None })
         };
         Box::new(Self {
             metrics,
@@ -92,6 +95,7 @@ impl AccessRecord {
             status: None,
             rule: None,
             error: None,
+            cut: None,
             received: 0,
             sent: 0,
             start: clock::now(),
@@ -112,6 +116,7 @@ impl AccessRecord {
             status: None,
             rule: None,
             error: None,
+            cut: None,
             received: 0,
             sent: 0,
             start: self.start,
@@ -163,6 +168,13 @@ impl AccessRecord {
         }
     }
 
+    /// The code of the store's error document, if it gave one.
+    pub fn store_said(&mut self, code: Option<&str>) {
+        if let Some(line) = &mut self.line {
+            line.store_code = code.map(|code| s3_error::shown_code(code).into());
+        }
+    }
+
     /// Scopegate answers itself.
     pub fn refused(&mut self, refusal: &Refusal) {
         self.status = Some(refusal.rule.status());
@@ -191,12 +203,18 @@ impl AccessRecord {
     /// The answer's body broke off.
     pub fn broken(&mut self, error: &dyn fmt::Display) {
         self.note(error);
+        self.cut = Some(CutBy::Store);
     }
 
     /// The answer's body was not read to its end.
     pub fn cut_short(&mut self) {
-        if self.error.is_none() {
-            self.note(&"the client went away");
+        if self.cut.is_some() {
+            return;
+        }
+        let by = if self.metrics.is_cutting() { CutBy::Shutdown } else { CutBy::Client };
+        self.cut = Some(by);
+        if self.error.is_none() || by == CutBy::Shutdown {
+            self.note(&by.why());
         }
     }
 
@@ -221,6 +239,7 @@ impl AccessRecord {
             rule = self.rule.map(Rule::name),
             received = self.received,
             sent = self.sent,
+            store_code = line.store_code,
             upstream_id = line.upstream_id.as_deref().and_then(visible),
             first_byte_us = line.first_byte.map(micros),
             total_us = micros(self.elapsed()),
@@ -238,14 +257,15 @@ impl Drop for AccessRecord {
         if !self.accounted {
             return;
         }
-        if self.status.is_none() && self.error.is_none() {
-            self.error = Some("the client went away".into());
+        if self.status.is_none() {
+            self.cut_short();
         }
         self.metrics.request_over(&Outcome {
             mapping: self.mapping,
             operation: self.operation,
             status: self.status,
             rule: self.rule,
+            cut: self.cut,
             received: self.received,
             sent: self.sent,
             total: self.elapsed(),

@@ -44,6 +44,7 @@ pub mod demo;
 pub mod endpoint;
 pub mod generation;
 pub mod http1;
+pub mod judge;
 pub mod limits;
 pub mod list_buckets;
 pub mod listing;

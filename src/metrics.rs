@@ -25,6 +25,40 @@ const RULES: usize = Rule::ALL.len();
 /// Upper bounds of the duration histogram, in seconds.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0];
 
+/// What ended a request before its answer was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutBy {
+    /// The client went away.
+    Client,
+    /// The store broke off.
+    Store,
+    /// The server stopped, and `drain_timeout` was over.
+    Shutdown,
+}
+
+impl CutBy {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Client, Self::Store, Self::Shutdown];
+
+    /// The name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Store => "store",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    /// What the log says.
+    pub const fn why(self) -> &'static str {
+        match self {
+            Self::Client => "the client went away",
+            Self::Store => "the store broke off",
+            Self::Shutdown => "cut off by the shutdown: limits.drain_timeout was over",
+        }
+    }
+}
+
 /// How a request ended.
 #[derive(Debug)]
 pub struct Outcome {
@@ -36,6 +70,8 @@ pub struct Outcome {
     pub status: Option<StatusCode>,
     /// What refused.
     pub rule: Option<Rule>,
+    /// What ended it too early.
+    pub cut: Option<CutBy>,
     /// Bytes of the client's body that were passed on.
     pub received: u64,
     /// Bytes of the answer's body that were passed on.
@@ -62,9 +98,32 @@ pub struct Metrics {
     pub connections: Connections,
     /// Reloads of the configuration.
     pub reloads: Reloads,
+    /// The issuer, as STS sees it.
+    pub issuer: IssuerFacts,
+    /// The server stops, and what still runs is cut off.
+    cutting: AtomicBool,
+    cut: [AtomicU64; CutBy::ALL.len()],
     replays: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
+}
+
+/// What is known of the issuer.
+#[derive(Debug, Default)]
+pub struct IssuerFacts {
+    refused: AtomicBool,
+}
+
+impl IssuerFacts {
+    /// Notes whether STS refuses it.
+    pub fn set_refused(&self, refused: bool) {
+        self.refused.store(refused, Ordering::Relaxed);
+    }
+
+    /// Whether STS refuses it.
+    pub fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
 }
 
 /// The counts of one mapping.
@@ -125,6 +184,9 @@ impl Default for Metrics {
             in_flight: AtomicU64::new(0),
             connections: Connections::default(),
             reloads: Reloads::default(),
+            issuer: IssuerFacts::default(),
+            cutting: AtomicBool::new(false),
+            cut: Default::default(),
             replays: AtomicU64::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -180,6 +242,21 @@ impl Metrics {
         self.replays.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Notes that whatever is not over is cut off from now on.
+    pub fn cut_off(&self) {
+        self.cutting.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server cuts off what still runs.
+    pub fn is_cutting(&self) -> bool {
+        self.cutting.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were cut off.
+    pub fn cut_by(&self, by: CutBy) -> u64 {
+        self.cut.get(by as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
     /// A request is over.
     pub fn request_over(&self, outcome: &Outcome) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -190,6 +267,9 @@ impl Metrics {
             if let Some(rule) = outcome.rule {
                 add(&row.refusals, rule as usize, 1);
             }
+        }
+        if let Some(by) = outcome.cut {
+            add(&self.cut, by as usize, 1);
         }
         let seconds = outcome.total.as_secs_f64();
         add(&self.durations, BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(BUCKETS.len()), 1);
@@ -236,6 +316,7 @@ mod tests {
             operation: Some(Operation::GetObject),
             status: Some(StatusCode::FORBIDDEN),
             rule: Some(Rule::OutsideScope),
+            cut: Some(CutBy::Store),
             received: 1,
             sent: 2,
             total: Duration::from_millis(3),
@@ -245,6 +326,10 @@ mod tests {
             "scopegate_requests_total{mapping=\"media\",operation=\"GetObject\",status=\"4xx\"} 1",
             "scopegate_refusals_total{mapping=\"media\",rule=\"outside-scope\"} 1",
             "scopegate_mints_total{mapping=\"media\",result=\"minted\"} 0",
+            "scopegate_store_denials_total{mapping=\"media\"} 0",
+            "scopegate_issuer_refused 0",
+            "scopegate_requests_cut_total{by=\"store\"} 1",
+            "scopegate_requests_cut_total{by=\"shutdown\"} 0",
             "scopegate_node_requests_total{node=\"node:9000\"} 1",
             "scopegate_node_ejected{node=\"node:9000\"} 0",
             "scopegate_node_up{node=\"node:9000\"} 1",

@@ -3,6 +3,7 @@
 
 use crate::endpoint::Endpoint;
 use crate::policy::SessionPolicy;
+use crate::s3_error;
 use crate::secret::{Credentials, Secret};
 use crate::session::Minted;
 use arc_swap::ArcSwap;
@@ -100,6 +101,22 @@ impl MintError {
     }
 }
 
+impl MintError {
+    /// Whether STS refused the issuer itself, or is none at all, so that no session can be minted.
+    fn is_about_issuer(&self) -> bool {
+        match self.code.as_deref() {
+            None => true,
+            Some(code) => {
+                s3_error::is_denial(code) || s3_error::is_dead_session(code) || OF_A_WRONG_KEY.contains(&code)
+            }
+        }
+    }
+}
+
+/// What other stores say of a key that they do not know, or whose signature is wrong.
+const OF_A_WRONG_KEY: [&str; 4] =
+    ["InvalidClientTokenId", "UnrecognizedClientException", "IncompleteSignature", "AuthFailure"];
+
 impl fmt::Display for MintError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.code {
@@ -126,6 +143,17 @@ pub struct StsMint {
     role: String,
 }
 
+/// What STS is asked for.
+struct AssumeRole<'a> {
+    session: &'a str,
+    policy: &'a str,
+    seconds: i32,
+}
+
+/// A policy and a duration in seconds that every STS refuses, once it has checked who asks.
+const NO_POLICY: &str = "{}";
+const NO_DURATION: i32 = 1;
+
 /// A node that does not accept a connection by then is passed over for the next.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -142,17 +170,53 @@ impl StsMint {
         Self { clients, current: AtomicUsize::new(0), role: role.unwrap_or(DEFAULT_ROLE).to_owned() }
     }
 
-    async fn mint_at(
+    /// Finds out whether STS takes the issuer's key, by a request that mints nothing.
+    ///
+    /// # Errors
+    /// What STS said against the issuer, or what was in the way.
+    pub async fn check(&self) -> Result<(), MintError> {
+        let asked = AssumeRole { session: "check", policy: NO_POLICY, seconds: NO_DURATION };
+        match self.ask(&asked).await {
+            Err(error) if error.failure == MintFailure::Refused && !error.is_about_issuer() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Asks the node that answered last; the others in their turn if it cannot be reached.
+    async fn ask(&self, asked: &AssumeRole<'_>) -> Result<Minted, MintError> {
+        let first = self.current.load(Ordering::Relaxed);
+        let mut last = MintError {
+            failure: MintFailure::Unreachable,
+            code: None,
+            message: "there is no STS endpoint".to_owned(),
+        };
+        for step in 0..self.clients.len() {
+            let index = first.wrapping_add(step) % self.clients.len();
+            let Some(client) = self.clients.get(index) else { break };
+            // Noted before the answer: who hangs is not asked first the next time.
+            self.current.store(index.wrapping_add(1), Ordering::Relaxed);
+            match self.ask_at(client, asked).await {
+                Err(error) if error.failure == MintFailure::Unreachable => last = error,
+                answered => {
+                    self.current.store(index, Ordering::Relaxed);
+                    return answered;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    async fn ask_at(
         &self,
         client: &aws_sdk_sts::Client,
-        request: &MintRequest,
+        asked: &AssumeRole<'_>,
     ) -> Result<Minted, MintError> {
         let answer = client
             .assume_role()
             .role_arn(&self.role)
-            .role_session_name(role_session_name(&request.name))
-            .duration_seconds(i32::try_from(request.duration.as_secs()).unwrap_or(i32::MAX))
-            .policy(request.policy.json())
+            .role_session_name(role_session_name(asked.session))
+            .duration_seconds(asked.seconds)
+            .policy(asked.policy)
             .send()
             .await
             .map_err(|error| explain(&error))?;
@@ -197,28 +261,9 @@ fn client(endpoint: &Endpoint, region: &str, issuer: &Credentials, timeout: Dura
 }
 
 impl Mint for StsMint {
-    /// Asks the node that answered last; the others in their turn if it cannot be reached.
     async fn mint(&self, request: &MintRequest) -> Result<Minted, MintError> {
-        let first = self.current.load(Ordering::Relaxed);
-        let mut last = MintError {
-            failure: MintFailure::Unreachable,
-            code: None,
-            message: "there is no STS endpoint".to_owned(),
-        };
-        for step in 0..self.clients.len() {
-            let index = first.wrapping_add(step) % self.clients.len();
-            let Some(client) = self.clients.get(index) else { break };
-            // Noted before the answer: who hangs is not asked first the next time.
-            self.current.store(index.wrapping_add(1), Ordering::Relaxed);
-            match self.mint_at(client, request).await {
-                Err(error) if error.failure == MintFailure::Unreachable => last = error,
-                answered => {
-                    self.current.store(index, Ordering::Relaxed);
-                    return answered;
-                }
-            }
-        }
-        Err(last)
+        let seconds = i32::try_from(request.duration.as_secs()).unwrap_or(i32::MAX);
+        self.ask(&AssumeRole { session: &request.name, policy: request.policy.json(), seconds }).await
     }
 }
 
@@ -265,8 +310,7 @@ fn refused(error: &AssumeRoleError, raw: &HttpResponse) -> MintError {
     let status = raw.status().as_u16();
     // Clock skew and start-up are answered in S3's form, in which the SDK finds nothing.
     let body = raw.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
-    let from =
-        |given: Option<&str>, tag| given.map(str::to_owned).or_else(|| crate::s3_error::element(&body, tag));
+    let from = |given: Option<&str>, tag| given.map(str::to_owned).or_else(|| s3_error::element(&body, tag));
     let code = from(error.code(), "Code").map(|code| clean(&code));
     let message =
         from(error.message(), "Message").unwrap_or_else(|| format!("STS answered with status {status}"));

@@ -41,6 +41,8 @@ pub enum Held {
     Unused,
     /// A request has used it.
     Used,
+    /// It was minted for another plan, and serves until this one has its own.
+    Inherited,
     /// The store has rejected it.
     Rejected,
 }
@@ -87,7 +89,7 @@ impl Plan {
         let usable = matches!(facts.held, Held::Unused | Held::Used);
         let live = self.lease.filter(|lease| usable && now.wall + LAST_MOMENTS < lease.expires);
         let due = match live {
-            None => self.always || facts.wanted,
+            None => self.always || facts.wanted || facts.held == Held::Inherited,
             Some(lease) => {
                 (self.always || facts.held == Held::Used)
                     && (now.wall >= lease.refresh_wall || now.mono >= lease.refresh_mono)
@@ -196,6 +198,18 @@ mod tests {
     #[test]
     fn a_session_that_was_dropped_is_minted_anew_whatever_the_clock_says() {
         assert_eq!(leased(false).step(at(10), WANTED), Step::Mint);
+    }
+
+    #[test]
+    fn an_inherited_session_is_replaced_at_once_and_however_long_it_takes() {
+        let mut plan = Plan::new(false, LIFE);
+        let inherited = Facts { wanted: false, held: Held::Inherited };
+        assert_eq!(plan.step(at(0), inherited), Step::Mint);
+        plan.failed(at(0), 1.0);
+        assert_eq!(plan.step(at(0), inherited), Step::Sleep(Duration::from_secs(1)));
+        assert_eq!(plan.step(at(1), inherited), Step::Mint);
+        plan.minted(at(1), at(901).wall, 0.5, false);
+        assert_eq!(plan.step(at(100), USED), Step::Sleep(MAX_NAP));
     }
 
     #[test]

@@ -68,6 +68,25 @@ pub fn is_dead_session(code: &str) -> bool {
     )
 }
 
+/// The code of what is not allowed.
+pub const ACCESS_DENIED: &str = "AccessDenied";
+
+/// The longest code that is shown.
+const MAX_CODE: usize = 64;
+
+/// A code as it may be shown to people: what a store says beyond letters and digits is left out.
+pub fn shown_code(code: &str) -> String {
+    code.chars().filter(char::is_ascii_alphanumeric).take(MAX_CODE).collect()
+}
+
+/// Whether a code denies a request as such, whatever it is about: as not allowed, or for its signature, date or region.
+pub fn is_denial(code: &str) -> bool {
+    matches!(
+        code,
+        ACCESS_DENIED | "SignatureDoesNotMatch" | "RequestTimeTooSkewed" | "AuthorizationHeaderMalformed"
+    )
+}
+
 /// Whether a code says that a node has not started up yet, so that another one is worth a try.
 pub fn is_node_not_ready(code: &str) -> bool {
     matches!(code, "XMinioServerNotInitialized" | "XMinioIAMNotInitialized")

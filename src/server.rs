@@ -5,6 +5,7 @@ mod admin;
 mod connection;
 mod health;
 mod inherited;
+mod issuer;
 mod listen;
 mod listening;
 mod notify;

@@ -1,7 +1,9 @@
 //! The session table: one slot per mapping, read without a lock, and the keeper that fills it.
 //!
 //! One keeper task per mapping mints, so there is never more than one mint of a mapping at a time, and a client
-//! that goes away takes nothing with it.
+//! that goes away takes nothing with it. A second task tries the session when the store denies what it should allow.
+
+mod verdict;
 
 use crate::mint::{Mint, MintError, MintFailure, MintRequest};
 use crate::refresh::{Facts, Held, Now, Plan, Step};
@@ -13,6 +15,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use verdict::Denials;
+
+pub use verdict::{Judge, Verdict};
 
 /// The wall clock, replaceable in tests.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +59,7 @@ struct Failure {
     passing: bool,
 }
 
-/// Counts of a slot's mints, by result.
+/// Counts of a slot: its mints by result, and denials.
 #[derive(Debug, Default)]
 pub struct MintCounts {
     /// Mints that returned a session.
@@ -65,6 +70,8 @@ pub struct MintCounts {
     pub failed: AtomicU64,
     /// Mints that did not reach STS.
     pub unreachable: AtomicU64,
+    /// Answers that deny what the mapping grants.
+    pub denials: AtomicU64,
 }
 
 /// One mapping's place in the table.
@@ -72,6 +79,8 @@ pub struct MintCounts {
 pub struct Slot {
     needed_always: bool,
     current: ArcSwapOption<Session>,
+    /// Sessions up to this id are another slot's, which serve until there is one of its own.
+    inherited: u64,
     /// Sessions minted so far; the last one's id.
     last_id: AtomicU64,
     rejected: AtomicU64,
@@ -79,6 +88,7 @@ pub struct Slot {
     wake: Notify,
     standing: watch::Sender<Standing>,
     counts: Arc<MintCounts>,
+    denials: Denials,
 }
 
 /// Why there is no session for a request.
@@ -96,13 +106,31 @@ impl Slot {
         Self {
             needed_always,
             current: ArcSwapOption::empty(),
+            inherited: 0,
             last_id: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
             wake: Notify::new(),
             standing: watch::Sender::new(Standing::Calm),
             counts,
+            denials: Denials::new(),
         }
+    }
+
+    /// A slot that serves with the session of `old`, if that is alive, until it has minted one of its own. The session
+    /// must be for the same policy and the same store.
+    #[must_use]
+    pub fn inheriting(self, old: &Self, now: SystemTime) -> Self {
+        let Some(session) = old.live(now) else { return self };
+        self.last_id.store(session.id(), Ordering::Release);
+        let inherited = session.id();
+        self.current.store(Some(session));
+        Self { inherited, ..self }
+    }
+
+    /// Whether it serves with another slot's session.
+    pub fn is_inheriting(&self) -> bool {
+        self.current.load().as_ref().is_some_and(|session| session.id() <= self.inherited)
     }
 
     /// The session, if it can be used at `now`.
@@ -172,10 +200,17 @@ impl Slot {
         &self.counts
     }
 
-    fn facts(&self) -> Facts {
+    /// The session that there is, unless the store has rejected it.
+    fn current_unrejected(&self) -> Option<Arc<Session>> {
+        let session = self.current.load_full();
+        session.filter(|session| session.id() > self.rejected.load(Ordering::Acquire))
+    }
+
+    fn facts(&self, now: SystemTime) -> Facts {
         let held = match self.current.load().as_deref() {
             None => Held::Nothing,
             Some(session) if session.id() <= self.rejected.load(Ordering::Acquire) => Held::Rejected,
+            Some(session) if session.id() <= self.inherited && session.is_live(now) => Held::Inherited,
             Some(session) if session.is_used() => Held::Used,
             Some(_) => Held::Unused,
         };
@@ -238,7 +273,7 @@ impl Kept {
 
 /// What keeps one slot filled.
 #[derive(Debug)]
-pub struct Keeper<M> {
+pub struct Keeper<M, J> {
     /// The slot.
     pub slot: Arc<Slot>,
     /// What mints.
@@ -251,9 +286,13 @@ pub struct Keeper<M> {
     pub clock: Clock,
     /// Shared by all keepers.
     pub budget: Arc<MintBudget>,
+    /// What tries sessions.
+    pub judge: J,
+    /// Told when the store denies what the mapping grants, which may be the issuer's fault.
+    pub issuer_doubts: Arc<Notify>,
 }
 
-impl<M: Mint> Keeper<M> {
+impl<M: Mint, J: Judge> Keeper<M, J> {
     /// Keeps the slot, on the runtime that this is called in, until what is returned is dropped.
     pub fn start(self) -> Arc<Kept> {
         let slot = Arc::clone(&self.slot);
@@ -269,7 +308,12 @@ impl<M: Mint> Keeper<M> {
         let mut attempts = JoinSet::new();
         loop {
             let running = Arc::clone(&keeper);
-            attempts.spawn(async move { running.run().await });
+            attempts.spawn(async move {
+                tokio::select! {
+                    () = running.run() => {}
+                    () = running.keep_judging() => {}
+                }
+            });
             let ended = attempts.join_next().await;
             tracing::error!(
                 mapping = keeper.request.name,
@@ -286,7 +330,7 @@ impl<M: Mint> Keeper<M> {
         let start = Instant::now();
         loop {
             let now = || Now { wall: self.clock.now(), mono: start.elapsed() };
-            match plan.step(now(), self.slot.facts()) {
+            match plan.step(now(), self.slot.facts(self.clock.now())) {
                 Step::Mint => {
                     self.budget.take().await;
                     self.mint_once(&mut plan, now).await;
@@ -304,7 +348,7 @@ impl<M: Mint> Keeper<M> {
     }
 
     async fn mint_once(&self, plan: &mut Plan, now: impl Fn() -> Now) {
-        let rejected = self.slot.facts().held == Held::Rejected;
+        let rejected = self.slot.facts(self.clock.now()).held == Held::Rejected;
         self.slot.wanted.store(false, Ordering::Release);
         let minted = timeout(self.budget.timeout(), self.mint.mint(&self.request)).await;
         let session = minted

@@ -1,7 +1,7 @@
 //! How Prometheus reads the counts.
 
 use super::encode_nodes::encode_nodes;
-use super::{BUCKETS, CLASSES, Metrics, NONE, Reloads};
+use super::{BUCKETS, CLASSES, CutBy, Metrics, NONE, Reloads};
 use crate::connections::Over;
 use crate::operation::{Operation, TABLE};
 use crate::refusal::Rule;
@@ -43,6 +43,11 @@ impl Collector for Reading {
         let help = "Panics, each contained to what it happened in";
         let mut metric = encoder.encode_descriptor("panics", help, None, MetricType::Counter)?;
         counter(&mut metric, crate::panics::count())?;
+        let help = "Requests that were over before their answer was, by what ended them";
+        let mut family = encoder.encode_descriptor("requests_cut", help, None, MetricType::Counter)?;
+        for by in CutBy::ALL {
+            counter(&mut family.encode_family(&[("by", by.name())])?, metrics.cut_by(by))?;
+        }
         gauge(&mut encoder, "requests_in_flight", "Requests begun and not over", metrics.in_flight())?;
         encode_connections(metrics, &mut encoder)?;
         encode_reloads(metrics, &mut encoder)?;
@@ -105,6 +110,14 @@ fn encode_sessions(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fm
             counter(&mut family.encode_family(&labels)?, count.load(Ordering::Relaxed))?;
         }
     }
+    let help = "Answers in which the store denied what the mapping grants";
+    let mut family = encoder.encode_descriptor("store_denials", help, None, MetricType::Counter)?;
+    for row in rows.iter().skip(1) {
+        let count = row.mints.denials.load(Ordering::Relaxed);
+        counter(&mut family.encode_family(&[("mapping", &*row.name)])?, count)?;
+    }
+    let help = "Whether STS refuses the issuer's key";
+    gauge(encoder, "issuer_refused", help, u64::from(metrics.issuer.is_refused()))?;
     let help = "When each mapping's session ends, in seconds since 1970";
     let mut family =
         encoder.encode_descriptor("session_expiry_timestamp_seconds", help, None, MetricType::Gauge)?;

@@ -15,26 +15,33 @@ use crate::response::ERROR_CODE;
 use crate::retry::{Attempts, is_repeatable};
 use crate::s3_error;
 use crate::session::Session;
-use crate::session_table::Slot;
+use crate::session_table::{self, Slot};
 use crate::upstream::{Download, SendError};
 use http::{Method, StatusCode};
 use http_body::Body;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What an answer says of where it came from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Final,
     DeadSession,
+    /// The session may have ended while the store looked at the request.
+    Denied,
+    /// The store denies the request for another reason than rights.
+    Refused,
     NodeNotReady,
     Unreadable,
 }
 
 impl Verdict {
-    fn of_code(code: Option<&str>) -> Self {
+    fn of(status: StatusCode, code: Option<&str>) -> Self {
         match code {
             Some(code) if s3_error::is_dead_session(code) => Self::DeadSession,
+            None | Some(s3_error::ACCESS_DENIED) if status == StatusCode::FORBIDDEN => Self::Denied,
+            Some(code) if s3_error::is_denial(code) => Self::Refused,
             Some(code) if s3_error::is_node_not_ready(code) => Self::NodeNotReady,
             Some(code) if s3_error::is_unreadable_here(code) => Self::Unreadable,
             _ => Self::Final,
@@ -63,6 +70,19 @@ impl Proxy {
             match verdict {
                 Verdict::Final => return Ok(answer),
                 Verdict::DeadSession => {}
+                // No other session helps.
+                Verdict::Refused => {
+                    slot.doubt(choice.node);
+                    slot.counts().denials.fetch_add(1, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Verdict::Denied => {
+                    let judging = Box::pin(slot.judge(session.id(), choice.node));
+                    if judging.await != session_table::Verdict::Dead {
+                        slot.counts().denials.fetch_add(1, Ordering::Relaxed);
+                        return Ok(answer);
+                    }
+                }
                 Verdict::NodeNotReady | Verdict::Unreadable => {
                     if verdict == Verdict::NodeNotReady {
                         self.pool.report(choice, Outcome::Failed);
@@ -164,7 +184,8 @@ impl Proxy {
         // HEAD has no body to say it in.
         let code = answer.fields.get(ERROR_CODE).and_then(|code| str::from_utf8(code).ok());
         if answer.body.is_end_stream() {
-            let verdict = Verdict::of_code(code);
+            record.store_said(code);
+            let verdict = Verdict::of(answer.status, code);
             return Ok((FromStore::Streaming(answer), verdict));
         }
         let (parts, body) = answer.into_parts();
@@ -174,8 +195,10 @@ impl Proxy {
             Refusal::new(Rule::Upstream, "the store's answer broke off")
         })?;
         let code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
+        record.store_said(code.as_deref());
+        let verdict = Verdict::of(parts.status, code.as_deref());
         let answer = FromStore::Read(Box::new(parts), s3_error::without_signature(body));
-        Ok((answer, Verdict::of_code(code.as_deref())))
+        Ok((answer, verdict))
     }
 }
 

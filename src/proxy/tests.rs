@@ -8,9 +8,9 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::mint::{Mint, MintError, MintRequest};
 use crate::multipart::Budget;
-use crate::nodes::NodeBoard;
-use crate::session::Minted;
-use crate::session_table::{Clock, Keeper, MintBudget, Slot};
+use crate::nodes::{NodeBoard, NodeIndex};
+use crate::session::{Minted, Session};
+use crate::session_table::{Clock, Judge, Keeper, MintBudget, Slot, Verdict};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::header::HOST;
@@ -18,12 +18,18 @@ use http_body_util::{BodyExt, Empty};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// An STS that is never asked.
+/// An STS and a judge that are never asked.
 struct Unasked;
 
 impl Mint for Unasked {
     async fn mint(&self, _: &MintRequest) -> Result<Minted, MintError> {
         std::future::pending().await
+    }
+}
+
+impl Judge for Unasked {
+    async fn judge(&self, _: &Session, _: &[NodeIndex]) -> Verdict {
+        Verdict::Unknown
     }
 }
 
@@ -41,6 +47,8 @@ fn state(config: &Config, metrics: &Metrics) -> MappingState {
         region: "us-east-1".into(),
         clock: Clock::SYSTEM,
         budget: Arc::new(MintBudget::new(1, Duration::from_secs(1))),
+        judge: Unasked,
+        issuer_doubts: Arc::default(),
     };
     let admission = Arc::new(Admission::new(Bounds::of(&Limits::default())));
     MappingState { row, session: keeper.start(), admission }

@@ -2,6 +2,7 @@
 
 use super::probe::Prober;
 use crate::generation::Shared;
+use crate::s3_error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
@@ -49,13 +50,22 @@ impl Readiness {
         }
         let now = self.shared.clock.now();
         let generation = self.shared.generation.load_full();
+        let mut without = 0;
         for (mapping, state) in generation.mappings.iter().zip(&generation.states) {
-            if !state.session.slot().is_ready(now) {
+            let (name, slot) = (&mapping.name, state.session.slot());
+            without += usize::from(slot.live(now).is_none());
+            if !slot.is_ready(now) {
+                obstacles.push(format!("session: mapping {name:?} has none (see the log for what STS said)"));
+            } else if let Some(code) = slot.denial() {
                 obstacles.push(format!(
-                    "session: mapping {:?} has none (see the log for what STS said)",
-                    mapping.name
+                    "store: mapping {name:?} is denied what it grants: {} (see the log for what to do)",
+                    s3_error::shown_code(&code)
                 ));
             }
+        }
+        // Sessions that there are serve on.
+        if without > 0 && self.shared.metrics.issuer.is_refused() {
+            obstacles.push("issuer: STS refuses its key (see the log for what it said)".to_owned());
         }
         obstacles
     }

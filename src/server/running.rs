@@ -42,7 +42,8 @@ impl Running {
         change: Change,
         stopping: &watch::Receiver<bool>,
     ) -> io::Result<Self> {
-        let (metrics, sessions) = (Arc::new(Metrics::default()), Sessions::new(&config));
+        let metrics = Arc::new(Metrics::default());
+        let sessions = Sessions::new(&config, &metrics)?;
         let states = sessions.begin(&config, &metrics);
         let nodes = Arc::new(NodeBoard::new(&config.upstream.endpoints, Instant::now()));
         metrics.show_nodes(&nodes);
@@ -93,10 +94,11 @@ impl Running {
             Arc::new(NodeBoard::new(endpoints, Instant::now()))
         };
         self.ready.prober().follow(endpoints, &nodes).map_err(|error| vec![error.to_string()])?;
-        self.shared.metrics.show_nodes(&nodes);
-
         let states = self.sessions.follow(&config, (&self.config, &before), &self.shared.metrics);
+        let states = states.map_err(|error| vec![error.to_string()])?;
+        self.shared.metrics.show_nodes(&nodes);
         let kept = states.iter().filter(|state| before.states.iter().any(|old| same(old, state))).count();
+        let renewed = states.iter().filter(|state| state.session.slot().is_inheriting()).count();
         let next = generation(&config, states, nodes, &change.ids);
         self.shared.generation.store(Arc::new(next));
         drop(before);
@@ -105,7 +107,7 @@ impl Running {
         self.change_listeners(change);
         self.workers.adopt();
         let mappings = self.config.mappings.len();
-        tracing::info!(mappings, sessions_kept = kept, "configuration reloaded");
+        tracing::info!(mappings, sessions_kept = kept, sessions_to_renew = renewed, "configuration reloaded");
         Ok(())
     }
 

@@ -1,13 +1,17 @@
-//! The sessions of a configuration: those of the one before where nothing about them has changed, else new ones.
+//! The sessions of a configuration: those of the one before where nothing about them has changed. Where they are to be
+//! minted again for the same policy and store, the old ones serve until that is done.
 
+use super::issuer::IssuerWatch;
 use crate::admission::{Admission, Bounds};
 use crate::config::Config;
 use crate::generation::{Generation, MappingState};
+use crate::judge::{Nodes, StoreJudge};
 use crate::mapping::{Mapping, MintWhen};
 use crate::metrics::Metrics;
 use crate::mint::{MintRequest, StsMint};
 use crate::session_table::{Clock, Keeper, Kept, MintBudget, Slot};
 use arc_swap::ArcSwap;
+use std::io;
 use std::sync::Arc;
 
 /// Who mints, for one issuer.
@@ -15,15 +19,38 @@ use std::sync::Arc;
 pub(super) struct Sessions {
     minter: Arc<ArcSwap<StsMint>>,
     budget: Arc<MintBudget>,
+    nodes: Arc<ArcSwap<Nodes>>,
+    issuer: IssuerWatch,
+}
+
+/// What a mapping's session before a reload is to the one after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    /// The same.
+    Kept,
+    /// For the same policy at the same store: good until there is the new one.
+    Good,
+    /// For something else.
+    Other,
 }
 
 impl Sessions {
-    /// For the issuer of `config`.
-    pub(super) fn new(config: &Config) -> Self {
+    /// For the issuer of `config`, on the runtime that this is called in.
+    ///
+    /// # Errors
+    /// When an endpoint cannot be spoken to.
+    pub(super) fn new(config: &Config, metrics: &Arc<Metrics>) -> io::Result<Self> {
+        Ok(Self::with(config, metrics, nodes(config)?))
+    }
+
+    fn with(config: &Config, metrics: &Arc<Metrics>, nodes: Nodes) -> Self {
         let limits = &config.limits;
+        let minter = Arc::new(ArcSwap::from_pointee(minter(config)));
         Self {
-            minter: Arc::new(ArcSwap::from_pointee(minter(config))),
+            issuer: IssuerWatch::start(Arc::clone(&minter), Arc::clone(metrics)),
+            minter,
             budget: Arc::new(MintBudget::new(limits.mints_per_second, limits.mint_timeout)),
+            nodes: Arc::new(ArcSwap::from_pointee(nodes)),
         }
     }
 
@@ -32,48 +59,64 @@ impl Sessions {
         config.mappings.iter().map(|mapping| self.state(config, mapping, metrics, None)).collect()
     }
 
-    /// The states of the mappings of `config`, which follows `old`. Must not fail: from here on it is in effect.
+    /// The states of the mappings of `config`, which follows `old`. From here on it is in effect.
+    ///
+    /// # Errors
+    /// When an endpoint cannot be spoken to; nothing is changed then.
     pub(super) fn follow(
         &mut self,
         config: &Config,
         (old, generation): (&Config, &Generation),
-        metrics: &Metrics,
-    ) -> Vec<MappingState> {
-        let same_issuer = same_issuer(old, config);
+        metrics: &Arc<Metrics>,
+    ) -> io::Result<Vec<MappingState>> {
+        let nodes = nodes(config)?;
+        let (same_store, same_issuer) = (same_store(old, config), same_issuer(old, config));
         if same_issuer {
+            self.nodes.store(Arc::new(nodes));
             // Those that are kept follow the endpoints and the time-out too.
             self.minter.store(Arc::new(minter(config)));
             self.budget.set(config.limits.mints_per_second, config.limits.mint_timeout);
         } else {
-            *self = Self::new(config);
+            *self = Self::with(config, metrics, nodes);
         }
         let state = |mapping: &Mapping| {
             let before =
                 old.mappings.iter().zip(&generation.states).find(|(old, _)| old.name == mapping.name);
-            let before = before.map(|(old, state)| (same_issuer && same_session(old, mapping), state));
+            let before = before.map(|(old, state)| {
+                let what = match old.policy == mapping.policy && same_store {
+                    true if same_issuer && same_session(old, mapping) => Before::Kept,
+                    true => Before::Good,
+                    false => Before::Other,
+                };
+                (what, state)
+            });
             self.state(config, mapping, metrics, before)
         };
-        config.mappings.iter().map(state).collect()
+        Ok(config.mappings.iter().map(state).collect())
     }
 
-    /// `before` is the mapping's state until now, and whether its session is still the right one.
+    /// `before` is the mapping's state until now, and what its session is to the next.
     fn state(
         &self,
         config: &Config,
         mapping: &Mapping,
         metrics: &Metrics,
-        before: Option<(bool, &MappingState)>,
+        before: Option<(Before, &MappingState)>,
     ) -> MappingState {
         let bounds = Bounds::of(&config.limits);
         let admission = match before {
             Some((_, state)) if state.admission.bounds() == bounds => Arc::clone(&state.admission),
             _ => Arc::new(Admission::new(bounds)),
         };
-        if let Some((true, state)) = before {
+        if let Some((Before::Kept, state)) = before {
             return MappingState { admission, ..state.clone() };
         }
         let (row, counts) = metrics.row(&mapping.name);
-        let slot = Arc::new(Slot::new(mapping.mint == MintWhen::Start, counts));
+        let slot = Slot::new(mapping.mint == MintWhen::Start, counts);
+        let slot = Arc::new(match before {
+            Some((Before::Good, state)) => slot.inheriting(state.session.slot(), Clock::SYSTEM.now()),
+            _ => slot,
+        });
         metrics.show_slot(row, &slot);
         MappingState { row, session: self.keep(config, mapping, slot), admission }
     }
@@ -86,7 +129,9 @@ impl Sessions {
         };
         let (mint, budget) = (Arc::clone(&self.minter), Arc::clone(&self.budget));
         let region = Arc::clone(&config.upstream.region);
-        Keeper { slot, mint, request, region, clock: Clock::SYSTEM, budget }.start()
+        let judge = StoreJudge::new(Arc::clone(&self.nodes), mapping, Clock::SYSTEM);
+        let issuer_doubts = Arc::clone(self.issuer.doubts());
+        Keeper { slot, mint, request, region, clock: Clock::SYSTEM, budget, judge, issuer_doubts }.start()
     }
 }
 
@@ -95,14 +140,23 @@ fn minter(config: &Config) -> StsMint {
     StsMint::new(config.sts(), region, &config.issuer.keys, role, config.limits.mint_timeout)
 }
 
-/// Whether sessions of one are sessions of the other. An STS with a node in common is the same STS.
-fn same_issuer(one: &Config, other: &Config) -> bool {
+fn nodes(config: &Config) -> io::Result<Nodes> {
+    Nodes::new(&config.upstream.endpoints, config.limits.connect_timeout)
+}
+
+/// Whether sessions of one are good in the other. An STS with a node in common is the same STS.
+fn same_store(one: &Config, other: &Config) -> bool {
     one.sts().iter().any(|endpoint| other.sts().contains(endpoint))
         && one.upstream.region == other.upstream.region
+}
+
+/// Whether sessions of one are sessions of the other.
+fn same_issuer(one: &Config, other: &Config) -> bool {
+    same_store(one, other)
         && one.issuer.role_arn == other.issuer.role_arn
         && one.issuer.keys.are(&other.issuer.keys)
 }
 
 fn same_session(one: &Mapping, other: &Mapping) -> bool {
-    (&one.policy, one.duration, one.mint) == (&other.policy, other.duration, other.mint)
+    (one.duration, one.mint) == (other.duration, other.mint)
 }

@@ -2,6 +2,7 @@
 //! jumps where a case says so. The store judges sessions by true time, as MinIO does.
 
 use super::*;
+use crate::nodes::NodeIndex;
 use crate::policy::SessionPolicy;
 use crate::session::tests::minted;
 use std::cell::Cell;
@@ -70,6 +71,15 @@ impl Drop for Running<'_> {
     }
 }
 
+/// A judge where the store denies nothing.
+struct Unasked;
+
+impl Judge for Unasked {
+    async fn judge(&self, _: &Session, _: &[NodeIndex]) -> Verdict {
+        panic!("nothing was denied")
+    }
+}
+
 struct World {
     slot: Arc<Slot>,
     kept: Arc<Kept>,
@@ -83,7 +93,11 @@ impl World {
     fn start(always: bool, script: fn(u64) -> Behaviour) -> Self {
         START.set(Some(Instant::now()));
         JUMP.set(0);
-        let slot = Arc::new(Slot::new(always, Arc::default()));
+        Self::of(Slot::new(always, Arc::default()), script)
+    }
+
+    fn of(slot: Slot, script: fn(u64) -> Behaviour) -> Self {
+        let slot = Arc::new(slot);
         let sts = Arc::new(ScriptedSts { script, calls: AtomicU64::new(0), running: AtomicU64::new(0) });
         let keeper = Keeper {
             slot: Arc::clone(&slot),
@@ -92,6 +106,8 @@ impl World {
             region: "us-east-1".into(),
             clock: CLOCK,
             budget: Arc::new(MintBudget::new(10, Duration::from_secs(10))),
+            judge: Unasked,
+            issuer_doubts: Arc::default(),
         };
         Self { slot, sts, kept: keeper.start() }
     }
@@ -331,4 +347,36 @@ async fn a_keeper_is_retired_with_the_last_that_holds_it_and_not_before() {
     sleep(Duration::from_secs(HOUR)).await;
     assert_eq!(sts.calls.load(Ordering::Relaxed), 1, "nobody refreshes it");
     assert!(slot.live(CLOCK.now()).is_none());
+}
+
+/// Another issuer's secret is wrong for a minute, and the session of the one before is good.
+#[tokio::test(start_paused = true)]
+async fn a_slot_serves_with_what_it_inherits_until_it_has_its_own() {
+    let old = World::start(false, |_| Behaviour::Fine);
+    let first = old.slot.obtain(CLOCK, WAIT).await.unwrap();
+    let slot = Slot::new(false, Arc::default()).inheriting(&old.slot, CLOCK.now());
+    let new = World::of(slot, |second| if second < 60 { Behaviour::Fails } else { Behaviour::Fine });
+    assert!(new.slot.is_inheriting());
+    while seconds() < 59 {
+        assert_eq!(new.slot.obtain(CLOCK, WAIT).await.unwrap().id(), first.id());
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert!(new.mints() >= 3, "nothing asks for it, and it is minted");
+    sleep(Duration::from_mins(1)).await;
+    assert!(!new.slot.is_inheriting());
+    assert!(new.slot.obtain(CLOCK, WAIT).await.unwrap().id() > first.id());
+
+    // One that is dead is not inherited.
+    old.slot.reject(first.id());
+    assert!(!Slot::new(false, Arc::default()).inheriting(&old.slot, CLOCK.now()).is_inheriting());
+    // One that ends first is not used any longer than it lives, nor minted for without a request.
+    let other = World::start(false, |_| Behaviour::Fine);
+    other.slot.obtain(CLOCK, WAIT).await.unwrap();
+    let slot = Slot::new(false, Arc::default()).inheriting(&other.slot, CLOCK.now());
+    let never = World::of(slot, |_| Behaviour::Fails);
+    sleep(LIFE).await;
+    assert!(never.slot.live(CLOCK.now()).is_none());
+    let mints = never.mints();
+    sleep(LIFE).await;
+    assert!(never.mints() <= mints + 1, "{mints}, then {}", never.mints());
 }

@@ -132,9 +132,9 @@ fn accepted(address: SocketAddr) -> Connection {
 
 #[test]
 fn connections_are_bounded_in_all_and_of_each_client() {
-    let nobody = Recorder::start(b"");
+    let (nobody, sts) = (Recorder::start(b""), Recorder::start(b""));
     let more = "[limits]\nconnections = 3\nconnections_per_client = 2\n";
-    let config = config(nobody.address(), nobody.address(), &[corner("all", ALL)], more);
+    let config = config(nobody.address(), sts.address(), &[corner("all", ALL)], more);
     let proxy = crate::support::world::start(&config, &Keys::random("issuer"));
     let address = proxy.address("all");
     let (first, _second) = (accepted(address), accepted(address));

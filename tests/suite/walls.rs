@@ -193,12 +193,12 @@ fn the_proxy_alone_refuses_without_a_request_or_a_mint() {
         let by_rule = answer.header("x-scopegate-rule").is_some();
         // A target that is no URI at all is answered by the HTTP layer, without a rule.
         assert!(by_rule || answer.status() == 400, "{method} {target} {headers:?}: {}", outcome(&answer));
-        let reached = (store.connections(), sts.connections());
+        let reached = (store.connections(), sts.mints());
         assert_eq!(reached, (0, 0), "{method} {target} {headers:?} got through: {:?}", store.received());
     }
     let inside = http::get(proxy.address("client"), "/tmp/media/a").unwrap();
     assert_eq!(
-        (inside.status(), store.connections(), sts.connections()),
+        (inside.status(), store.connections(), sts.mints()),
         (200, 1, 1),
         "what is inside gets through"
     );
@@ -262,7 +262,7 @@ fn a_client_that_no_mapping_knows_is_refused() {
     let answer = http::get(proxy.address("client"), "/tmp/media/a").unwrap();
     assert_eq!(outcome(&answer), "403 AccessDenied no-mapping");
     assert!(answer.header("x-amz-request-id").is_some() && answer.element("RequestId").is_some());
-    assert_eq!((store.connections(), sts.connections()), (0, 0));
+    assert_eq!((store.connections(), sts.mints()), (0, 0));
 }
 
 #[test]

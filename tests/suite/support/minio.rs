@@ -137,6 +137,12 @@ impl Minio {
         fs::read_dir(kept).map_or(0, Iterator::count)
     }
 
+    /// How many sessions the server keeps.
+    pub(crate) fn sessions(&self) -> usize {
+        let folder = self.folder.path().join("data/.minio.sys/config/iam/sts");
+        fs::read_dir(folder).map_or(0, Iterator::count)
+    }
+
     pub(crate) fn disable_user(&self, name: &str) {
         self.mc(&["admin", "user", "disable", "local", name]);
     }

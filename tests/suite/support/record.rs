@@ -45,6 +45,13 @@ impl Recorder {
         self.received().len()
     }
 
+    /// How many sessions of 15 minutes were asked for, where this is an STS. To ask whether the issuer's key is good is
+    /// none.
+    pub(crate) fn mints(&self) -> usize {
+        let asked = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).matches("DurationSeconds=900").count();
+        self.received().iter().map(asked).sum()
+    }
+
     /// The raw bytes of each connection until now.
     pub(crate) fn received(&self) -> Vec<Vec<u8>> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()

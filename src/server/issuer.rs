@@ -1,0 +1,66 @@
+//! Whether STS takes the issuer's key: asked at the start, before the first client needs a session.
+
+use crate::metrics::Metrics;
+use crate::mint::{MintFailure, StsMint};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+/// The pause between two questions while there is no good answer: the first, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// One refusal may be of a store that is still starting. So many in a row are told.
+const REFUSALS: u32 = 2;
+
+/// A watch over one issuer, which ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct IssuerWatch {
+    doubts: Arc<Notify>,
+    _watching: JoinSet<()>,
+}
+
+impl IssuerWatch {
+    /// Begins to watch, on the runtime that this is called in.
+    pub(super) fn start(minter: Arc<ArcSwap<StsMint>>, metrics: Arc<Metrics>) -> Self {
+        let doubts = Arc::new(Notify::new());
+        let mut watching = JoinSet::new();
+        watching.spawn(watch(minter, metrics, Arc::clone(&doubts)));
+        Self { doubts, _watching: watching }
+    }
+
+    /// Has the issuer looked at again when it is told.
+    pub(super) fn doubts(&self) -> &Arc<Notify> {
+        &self.doubts
+    }
+}
+
+/// Asks until the issuer is accepted, and again when it is doubted.
+async fn watch(minter: Arc<ArcSwap<StsMint>>, metrics: Arc<Metrics>, doubts: Arc<Notify>) {
+    let (mut refusals, mut pause) = (0_u32, FIRST_PAUSE);
+    metrics.issuer.set_refused(false);
+    loop {
+        match minter.load_full().check().await {
+            Ok(()) => {
+                if refusals >= REFUSALS {
+                    tracing::info!("STS takes the issuer's key again");
+                }
+                metrics.issuer.set_refused(false);
+                (refusals, pause) = (0, FIRST_PAUSE);
+                doubts.notified().await;
+            }
+            Err(error) if error.failure == MintFailure::Refused => {
+                refusals = refusals.saturating_add(1);
+                if refusals == REFUSALS {
+                    metrics.issuer.set_refused(true);
+                    tracing::warn!(%error, help = error.help(), "STS refuses the issuer: no session can be minted");
+                }
+            }
+            Err(error) => tracing::debug!(%error, "STS cannot be asked about the issuer"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
