@@ -17,6 +17,7 @@ mod worker;
 
 use crate::config::Config;
 use crate::connect::Connector;
+use crate::metrics::CutBy;
 use listening::{Change, Listening};
 use running::Running;
 use std::future::Future;
@@ -100,7 +101,14 @@ impl Server {
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                source = hangups.next() => reload::reload(&mut running, source).await,
+                source = hangups.next() => {
+                    // A file may make it wait for as long as it likes.
+                    let loaded = tokio::select! {
+                        loaded = reload::load(source) => loaded,
+                        () = &mut shutdown => break,
+                    };
+                    reload::apply(&mut running, loaded);
+                }
             }
         }
         notify::stopping();
@@ -108,8 +116,10 @@ impl Server {
         let in_flight = running.shared().metrics.in_flight();
         tracing::info!(in_flight, drain_ms = millis(drain), "shutting down");
         stop.send_replace(true);
+        let metrics = Arc::clone(&running.shared().metrics);
         let ended = running.finish().await;
-        tracing::info!(cut_short = ended == Ended::CutShort, "stopped");
+        let requests_cut = metrics.cut_by(CutBy::Shutdown);
+        tracing::info!(cut_short = ended == Ended::CutShort, requests_cut, "stopped");
         Ok(ended)
     }
 }

@@ -2,13 +2,14 @@
 
 use super::notify;
 use super::running::Running;
-use crate::config::{Config, ConfigError, Diagnostic};
+use crate::config::{Config, ConfigError, Diagnostic, Failed};
 use crate::session_table::Clock;
 use std::future::pending;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::thread;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::spawn_blocking;
+use tokio::sync::oneshot;
 
 /// The wishes to read a configuration again.
 pub(super) struct Hangups<'p>(Option<(Signal, &'p Path)>);
@@ -31,12 +32,42 @@ impl<'p> Hangups<'p> {
     }
 }
 
-/// Reads a configuration and puts it into effect; a bad one changes nothing, and everything wrong with it is logged.
-pub(super) async fn reload(running: &mut Running, source: &Path) {
+/// What was read of a configuration file, or everything that is wrong with it.
+pub(super) type Loaded = Result<Config, Vec<String>>;
+
+/// Reads a configuration, on a thread of its own: files may be slow, and sessions are kept on this one meanwhile.
+/// Nobody waits for that thread when the process ends.
+pub(super) async fn load(source: &Path) -> Loaded {
     notify::reloading();
+    let (done, loaded) = oneshot::channel();
+    let source = source.to_owned();
+    let reading = move || {
+        // Whoever asked may be gone.
+        let _ = done.send(read(&source));
+    };
+    if let Err(error) = thread::Builder::new().name("reload".to_owned()).spawn(reading) {
+        return Err(vec![format!("no thread to read the configuration: {error}")]);
+    }
+    loaded.await.unwrap_or_else(|_| Err(vec!["reading the configuration panicked".to_owned()]))
+}
+
+fn read(source: &Path) -> Loaded {
+    Config::load(source).map_err(|error| match error {
+        ConfigError::Wrong(path, diagnostics) => {
+            let path = path.display();
+            let line = |Diagnostic { line, column, message, help }| {
+                format!("{path}:{line}:{column}: {message}; {help}")
+            };
+            diagnostics.into_iter().map(line).collect()
+        }
+        ConfigError::Unreadable(Failed { message, help }) => vec![format!("{message}; {help}")],
+    })
+}
+
+/// Puts a configuration into effect; a bad one changes nothing, and everything wrong with it is logged.
+pub(super) fn apply(running: &mut Running, loaded: Loaded) {
     let reloads = running.shared().clone();
-    let loaded = load(source.to_owned()).await.and_then(|config| running.reload(config));
-    match loaded {
+    match loaded.and_then(|config| running.reload(config)) {
         Ok(()) => reloads.metrics.reloads.took_effect(Clock::SYSTEM.now(), true),
         Err(errors) => {
             for error in &errors {
@@ -48,20 +79,4 @@ pub(super) async fn reload(running: &mut Running, source: &Path) {
         }
     }
     notify::ready();
-}
-
-/// Files may be slow: sessions are kept on this thread meanwhile.
-async fn load(source: PathBuf) -> Result<Config, Vec<String>> {
-    match spawn_blocking(move || Config::load(&source)).await {
-        Ok(Ok(config)) => Ok(config),
-        Ok(Err(ConfigError::Wrong(path, diagnostics))) => {
-            let path = path.display();
-            let line = |Diagnostic { line, column, message, help }| {
-                format!("{path}:{line}:{column}: {message}; {help}")
-            };
-            Err(diagnostics.into_iter().map(line).collect())
-        }
-        Ok(Err(error)) => Err(vec![error.to_string()]),
-        Err(_) => Err(vec!["reading the configuration panicked".to_owned()]),
-    }
 }

@@ -149,6 +149,7 @@ fn run(
         // Every connection holds a sender; the channel closes with the last.
         let drained = timeout(drain, all_closed.recv()).await.is_ok();
         if !drained {
+            shared.metrics.cut_off();
             shared.buffers.give_up();
         }
         shared.buffers.settled(ABORT_TIME).await;

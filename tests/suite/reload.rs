@@ -6,6 +6,7 @@ use crate::support::process::wait_for;
 use crate::support::record::Recorder;
 use crate::support::world::{self, Corner, World, config, corner, outcome};
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt;
 
 const READER: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list")];
 const WRITER: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];
@@ -115,6 +116,81 @@ fn a_good_configuration_holds_for_requests_that_begin_later() {
     let log = proxy.terminate().1;
     // Three before, and the transfer, which began then.
     assert_eq!(log.matches("client=").count(), 4, "[log] access does not follow: {log}");
+}
+
+/// The file of the secret is written before the store knows it, and is wrong.
+#[test]
+fn a_reload_with_a_wrong_secret_keeps_the_session_that_there_is() {
+    let world = World::start(&corners());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let with_file = world.config(&corners(), "").replace(
+        "secret_key = { env = \"ISSUER_SECRET\" }",
+        &format!("secret_key = {{ file = \"{}\" }}", file.path().display()),
+    );
+    let get = || outcome(&world.get("reader", "/tmp/media/hello.txt"));
+    assert_eq!((get().as_str(), world.minted("reader")), ("200", 1));
+    std::fs::write(file.path(), "wrong-wrong-wrong").unwrap();
+    world.reload(&with_file, RELOADED);
+    world.said("sessions_kept=0 sessions_to_renew=1");
+    world.said("mint failed");
+    world.said("the issuer's secret key is wrong");
+    for _ in 0..20 {
+        assert_eq!(get(), "200");
+    }
+    let ready = || http::get(world.proxy.address("admin"), "/readyz").unwrap().text();
+    // The writer has no session, and none can be had.
+    assert!(
+        wait_for(|| ready().contains("issuer: STS refuses its key").then_some(())).is_some(),
+        "{}",
+        ready()
+    );
+    assert_eq!(world.minted("reader"), 1);
+    // The right one: the next session is the new issuer's.
+    std::fs::write(file.path(), &world.issuer.secret_key).unwrap();
+    world.reload(&with_file, RELOADED);
+    world.counts("scopegate_mints_total{mapping=\"reader\",result=\"minted\"}", 2);
+    assert_eq!(get(), "200");
+    assert!(wait_for(|| (ready() == "ok\n").then_some(())).is_some(), "{}", ready());
+}
+
+/// Another policy is another session: the old one may do too much, or too little.
+#[test]
+fn a_reload_of_scopes_serves_nothing_with_the_old_session() {
+    let world = World::start(&corners());
+    assert_eq!(world.get("reader", "/tmp/media/hello.txt").status(), 200);
+    let other = [corner("reader", &[("tmp", "other/", "read")]), corner("writer", WRITER)];
+    let wrong = world.config(&other, "").replace("ISSUER_SECRET", "ISSUER_KEY");
+    world.reload(&wrong, RELOADED);
+    world.said("sessions_kept=0 sessions_to_renew=0");
+    assert_eq!(outcome(&world.get("reader", "/tmp/other/secret.txt")), "503 ServiceUnavailable no-session");
+}
+
+/// Opens a pipe only if somebody reads it.
+const O_NONBLOCK: i32 = 0o4000;
+
+/// A file may make a reload wait for ever.
+#[test]
+fn a_stop_is_heard_while_a_reload_waits_for_a_file() {
+    let world = World::start(&corners());
+    let folder = tempfile::TempDir::new().unwrap();
+    let pipe = folder.path().join("secret");
+    let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let waits = world.config(&corners(), "").replace(
+        "secret_key = { env = \"ISSUER_SECRET\" }",
+        &format!("secret_key = {{ file = \"{}\" }}", pipe.display()),
+    );
+    world.proxy.reload(&waits);
+    // Whoever opens it has the process at the other end.
+    let open = || std::fs::File::options().write(true).custom_flags(O_NONBLOCK).open(&pipe).ok();
+    let end = wait_for(open);
+    let end = end.expect("the reload does not read the file");
+    assert_eq!(world.get("reader", "/tmp/media/hello.txt").status(), 200);
+    let World { proxy, .. } = world;
+    let (code, log) = proxy.terminate();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("stopped cut_short=false"), "{log}");
+    drop(end);
 }
 
 #[test]

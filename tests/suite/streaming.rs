@@ -1,6 +1,6 @@
 //! Bodies on their way: nothing is collected, nothing is lost in silence, and whoever leaves ends the other side.
 
-use crate::support::http::Connection;
+use crate::support::http::{self, Connection};
 use crate::support::keys::Keys;
 use crate::support::process::wait_for;
 use crate::support::proxy::Proxy;
@@ -336,5 +336,38 @@ fn the_end_does_not_wait_for_ever() {
     let (_upstream, _) = driven.upstream();
     let (code, log) = driven.proxy.terminate();
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("stopped cut_short=true"), "{log}");
+    assert!(log.contains("stopped cut_short=true requests_cut=1"), "{log}");
+}
+
+/// Whoever reads the log is not told that the client left.
+#[test]
+fn what_a_shutdown_cuts_off_is_told_as_that() {
+    let driven = driven("[limits]\ndrain_timeout = \"300ms\"\n");
+    let mut leaver = driven.client(GET);
+    let (mut upstream, _) = driven.upstream();
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf").unwrap();
+    assert_eq!(leaver.read_head().unwrap().status, 200);
+    drop((leaver, upstream));
+    let left = || driven.proxy.stderr().matches("the client went away").count();
+    let seen = wait_for(|| {
+        let text = http::get(driven.proxy.address("admin"), "/metrics").unwrap().text();
+        (text.contains("scopegate_requests_cut_total{by=\"client\"} 1\n")
+            || text.contains("scopegate_requests_cut_total{by=\"store\"} 1\n"))
+        .then_some(())
+    });
+    assert!(seen.is_some(), "{}", driven.proxy.stderr());
+    let before = left();
+
+    let mut client = driven.client(GET);
+    let (mut upstream, _) = driven.upstream();
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf").unwrap();
+    assert_eq!(client.read_head().unwrap().status, 200);
+    let waiting = driven.client(GET);
+    let (_silent, _) = driven.upstream();
+    let (code, log) = driven.proxy.terminate();
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(log.matches("the client went away").count(), before, "{log}");
+    assert_eq!(log.matches("cut off by the shutdown: limits.drain_timeout was over").count(), 2, "{log}");
+    assert!(log.contains("stopped cut_short=true requests_cut=2"), "{log}");
+    drop(waiting);
 }
