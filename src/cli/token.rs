@@ -17,6 +17,9 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The issuer's keys come from SCOPEGATE_ACCESS_KEY and SCOPEGATE_SECRET_KEY, or from files.\n\n\
+    Use an issuer of its own for sessions that are handed out, never the one that a proxy serves with: at MinIO any \
+    holder of a session can end all sessions of its issuer, read the issuer's name and policy, and send requests that \
+    the proxy refuses because MinIO misreads them.\n\n\
     Example:\n  scopegate token --endpoint http://127.0.0.1:9000 --bucket tmp --prefix media/ | scopegate ls tmp/media/"
 )]
 pub struct Args {
