@@ -97,3 +97,47 @@ fn what_a_refused_mint_says() {
     minio.disable_user("stsadmin");
     denied(&issuer, "Your account is disabled");
 }
+
+/// So sessions that are handed out are cut from an issuer of their own.
+#[test]
+fn any_holder_of_a_session_ends_all_sessions_of_its_issuer_and_of_no_other() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let other = minio.add_user("other", ALLOW_ALL);
+    let (holder, neighbour) = (reading(&minio, &issuer), reading(&minio, &issuer));
+    let elsewhere = reading(&minio, &other);
+    let target = "/minio/admin/v3/revoke-tokens/builtin?fullRevoke=true";
+    assert_eq!(direct(&minio, &holder, "POST", target, &[], b"").status(), 204);
+    for session in [&holder, &neighbour] {
+        assert_eq!(get(&minio, session), UNKNOWN);
+    }
+    assert_eq!(get(&minio, &elsewhere), "200");
+}
+
+/// What the proxy tries a session with: the answer tells a dead session from a key that does not exist, whatever the
+/// session may do.
+#[test]
+fn a_try_tells_whether_a_session_lives() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let cases = [
+        (&["s3:GetObject"][..], "GET", "/tmp/media/absent", "404 NoSuchKey"),
+        (&["s3:DeleteObjectTagging"], "DELETE", "/tmp/media/absent?tagging=", "404 NoSuchKey"),
+        (&["s3:DeleteObject"], "GET", "/tmp/media/absent", DENIED),
+    ];
+    for (actions, method, target, alive) in cases {
+        let session = scoped(&minio, &issuer, &allowing(actions, &["tmp/media/*"]));
+        let ask = || direct(&minio, &session, method, target, &[], b"");
+        let answer = ask();
+        assert_eq!(
+            (outcome(&answer).as_str(), answer.header("server")),
+            (alive, Some("MinIO")),
+            "{method} {target}"
+        );
+        minio.disable_user("stsadmin");
+        assert_eq!(outcome(&ask()), DENIED, "{method} {target}");
+        minio.enable_user("stsadmin");
+        minio.revoke_sessions("stsadmin");
+        assert_eq!(outcome(&ask()), UNKNOWN, "{method} {target}");
+    }
+}
