@@ -43,6 +43,10 @@ const fn ask(name: &'static str, method: &'static str, target: &'static str, bod
     Ask { name, method, target, body }
 }
 
+/// An upload, and a part of it, with an id as MinIO writes it.
+const UPLOAD: &str = "/tmp/inbox/a?uploadId=MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
+const PART: &str = "/tmp/inbox/a?partNumber=1&uploadId=MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
+
 /// Every kind of request that has an answer with a body.
 const ASKS: [Ask; 7] = [
     ask("get", "GET", "/tmp/inbox/a", 0),
@@ -50,8 +54,8 @@ const ASKS: [Ask; 7] = [
     ask("create", "POST", "/tmp/inbox/a?uploads", 0),
     ask("put", "PUT", "/tmp/inbox/a", 4),
     ask("put large", "PUT", "/tmp/inbox/a", 3 << 20),
-    ask("part", "PUT", "/tmp/inbox/a?partNumber=1&uploadId=u", 3 << 20),
-    ask("complete", "POST", "/tmp/inbox/a?uploadId=u", 200),
+    ask("part", "PUT", PART, 3 << 20),
+    ask("complete", "POST", UPLOAD, 200),
 ];
 
 /// Sends a request as a client that looks for an answer even where its body is not taken, and says what came: an
