@@ -7,6 +7,7 @@ use crate::endpoint::Endpoint;
 use crate::http1::Fields;
 use crate::mapping::Mapping;
 use crate::nodes::NodeIndex;
+use crate::operation::grammar::Dialect;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
 use crate::resign::{Authority, InChunks, SignedRequest, resign};
@@ -25,6 +26,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
+
+/// An upload id as MinIO writes it, with nothing but zeros in it.
+pub const ABSENT_UPLOAD: &str =
+    "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
 
 /// The nodes of a store, to try sessions at.
 #[derive(Debug)]
@@ -64,9 +69,8 @@ struct Trial {
 enum Proves {
     /// The issuer may not do what the mapping grants.
     Denial,
-    /// The same, at MinIO. Other stores deny a key that does not exist to those who may not list.
-    DenialAtMinio,
-    /// That the session lives, since its own policy denies the trial.
+    /// That the session lives: its own policy may deny the trial, or the store denies a key that does not exist to those
+    /// who may not list, as AWS does.
     Life,
 }
 
@@ -75,7 +79,6 @@ enum Proves {
 struct Said {
     status: u16,
     code: Option<String>,
-    is_minio: bool,
 }
 
 impl StoreJudge {
@@ -125,8 +128,8 @@ impl Trial {
         let granted = mapping.scopes.iter().find_map(|scope| {
             let (method, target) = target(scope, scope.allow)?;
             let outgoing = outgoing(mapping, &method, &target)?;
-            let lists = scope.allow.has(Right::List);
-            Some(Self { outgoing, proves: if lists { Proves::Denial } else { Proves::DenialAtMinio } })
+            let is_clear = scope.allow.has(Right::List) || mapping.dialect == Dialect::Minio;
+            Some(Self { outgoing, proves: if is_clear { Proves::Denial } else { Proves::Life } })
         });
         if granted.is_some() {
             return granted;
@@ -136,16 +139,13 @@ impl Trial {
         let read = Rights::default().with(Right::Read);
         let scope = Scope::new(first.bucket.clone(), first.prefix.clone(), read);
         let (method, target) = target(&scope, read)?;
-        let outgoing = outgoing(&Mapping::of_scopes(&mapping.name, vec![scope]), &method, &target)?;
+        let reading = Mapping { dialect: mapping.dialect, ..Mapping::of_scopes(&mapping.name, vec![scope]) };
+        let outgoing = outgoing(&reading, &method, &target)?;
         Some(Self { outgoing, proves: Proves::Life })
     }
 
     fn verdict(&self, said: Said) -> Verdict {
-        let proves_denial = match self.proves {
-            Proves::Denial => true,
-            Proves::DenialAtMinio => said.is_minio,
-            Proves::Life => false,
-        };
+        let proves_denial = self.proves == Proves::Denial;
         match said.code {
             Some(code) if s3_error::is_dead_session(&code) => Verdict::Dead,
             Some(code) if code == s3_error::ACCESS_DENIED && !proves_denial => Verdict::Works,
@@ -172,7 +172,8 @@ fn target(scope: &Scope, rights: Rights) -> Option<(Method, String)> {
     } else if rights.has(Right::List) {
         Some((Method::GET, format!("{base}/?location")))
     } else if rights.has(Right::Write) {
-        Some((Method::DELETE, format!("{base}/{absent}?tagging")))
+        // The parts of an upload that does not exist.
+        Some((Method::GET, format!("{base}/{absent}?uploadId={ABSENT_UPLOAD}")))
     } else {
         None
     }
@@ -205,9 +206,7 @@ async fn ask(connector: &Connector, signed: &SignedRequest<NoBody>) -> Result<Sa
     running.spawn(connection);
     let answer = sender.send_request(request).await?;
     let status = answer.status();
-    let server = answer.headers().get(header::SERVER).map(|server| server.as_bytes().to_ascii_lowercase());
-    let is_minio = server.is_some_and(|server| server == b"minio");
-    let mut said = Said { status: status.as_u16(), code: None, is_minio };
+    let mut said = Said { status: status.as_u16(), code: None };
     if status.is_client_error() || status.is_server_error() {
         let body = Limited::new(answer.into_body(), MAX_ERROR_BODY).collect().await?.to_bytes();
         said.code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
@@ -234,62 +233,53 @@ mod tests {
     use super::*;
     use crate::scope::{BucketName, Prefix};
 
-    fn trial(rights: &[Right]) -> Trial {
+    fn trial(rights: &[Right], dialect: Dialect) -> Trial {
         let (bucket, prefix) = (BucketName::parse("tmp").unwrap(), Prefix::parse("media/").unwrap());
         let scope = Scope::new(bucket, prefix, rights.iter().copied().collect());
-        Trial::of(&Mapping::of_scopes("m", vec![scope])).unwrap()
+        Trial::of(&Mapping { dialect, ..Mapping::of_scopes("m", vec![scope]) }).unwrap()
     }
 
     #[test]
     fn every_mapping_has_a_trial_that_changes_nothing() {
         const OBJECT: &str = "/tmp/media/scopegate-check-";
-        for (rights, method, path, query, proves) in [
-            (&[Right::Read, Right::List][..], "GET", OBJECT, "", Proves::Denial),
-            (&[Right::Read, Right::Write], "GET", OBJECT, "", Proves::DenialAtMinio),
-            (&[Right::List, Right::Write], "GET", "/tmp", "location=", Proves::Denial),
-            (&[Right::Write], "DELETE", OBJECT, "tagging=", Proves::DenialAtMinio),
-            (&[Right::Delete], "GET", OBJECT, "", Proves::Life),
+        for (rights, path, query, at_minio, elsewhere) in [
+            (&[Right::Read, Right::List][..], OBJECT, "", Proves::Denial, Proves::Denial),
+            (&[Right::Read, Right::Write], OBJECT, "", Proves::Denial, Proves::Life),
+            (&[Right::List, Right::Write], "/tmp", "location=", Proves::Denial, Proves::Denial),
+            (&[Right::Write], OBJECT, "uploadId=", Proves::Denial, Proves::Life),
+            (&[Right::Delete], OBJECT, "", Proves::Life, Proves::Life),
         ] {
-            let trial = trial(rights);
-            let outgoing = &trial.outgoing;
-            let found = (outgoing.method().as_str(), outgoing.query(), trial.proves);
-            assert_eq!(found, (method, query, proves));
-            assert!(outgoing.path().starts_with(path), "{}", outgoing.path());
+            for (dialect, proves) in [(Dialect::Minio, at_minio), (Dialect::S3, elsewhere)] {
+                let trial = trial(rights, dialect);
+                let Trial { outgoing, proves: proved } = &trial;
+                assert_eq!((outgoing.method(), *proved), (&Method::GET, proves), "{rights:?}");
+                assert!(outgoing.path().starts_with(path), "{}", outgoing.path());
+                assert!(outgoing.query().starts_with(query), "{}", outgoing.query());
+            }
         }
     }
 
     #[test]
     fn verdicts() {
         let denied = |code: &str| Verdict::Denied(code.into());
-        let said = |status, code: &str, is_minio| {
+        let said = |status, code: &str| {
             let code = Some(code.to_owned()).filter(|code| !code.is_empty());
-            Said { status, code, is_minio }
+            Said { status, code }
         };
-        let [read, list, delete] =
-            [trial(&[Right::Read]), trial(&[Right::Read, Right::List]), trial(&[Right::Delete])];
-        for (status, code, read_only, at_minio, with_list, delete_only) in [
-            (403, "InvalidAccessKeyId", Verdict::Dead, Verdict::Dead, Verdict::Dead, Verdict::Dead),
-            (400, "ExpiredToken", Verdict::Dead, Verdict::Dead, Verdict::Dead, Verdict::Dead),
-            (
-                403,
-                "AccessDenied",
-                Verdict::Works,
-                denied("AccessDenied"),
-                denied("AccessDenied"),
-                Verdict::Works,
-            ),
-            (403, "", Verdict::Works, denied("403"), denied("403"), Verdict::Works),
-            (404, "NoSuchKey", Verdict::Works, Verdict::Works, Verdict::Works, Verdict::Works),
-            (200, "", Verdict::Works, Verdict::Works, Verdict::Works, Verdict::Works),
-            (503, "SlowDown", Verdict::Unknown, Verdict::Unknown, Verdict::Unknown, Verdict::Unknown),
+        let [denial, life] = [Right::Read, Right::Delete].map(|right| trial(&[right], Dialect::Minio));
+        for (status, code, where_denied, where_alive) in [
+            (403, "InvalidAccessKeyId", Verdict::Dead, Verdict::Dead),
+            (400, "ExpiredToken", Verdict::Dead, Verdict::Dead),
+            (403, "AccessDenied", denied("AccessDenied"), Verdict::Works),
+            (403, "", denied("403"), Verdict::Works),
+            (403, "RequestTimeTooSkewed", denied("RequestTimeTooSkewed"), denied("RequestTimeTooSkewed")),
+            (404, "NoSuchKey", Verdict::Works, Verdict::Works),
+            (200, "", Verdict::Works, Verdict::Works),
+            (503, "SlowDown", Verdict::Unknown, Verdict::Unknown),
         ] {
-            assert_eq!(read.verdict(said(status, code, false)), read_only, "{code}");
-            assert_eq!(read.verdict(said(status, code, true)), at_minio, "{code}");
-            assert_eq!(list.verdict(said(status, code, false)), with_list, "{code}");
-            assert_eq!(delete.verdict(said(status, code, true)), delete_only, "{code}");
+            assert_eq!(denial.verdict(said(status, code)), where_denied, "{code}");
+            assert_eq!(life.verdict(said(status, code)), where_alive, "{code}");
         }
-        let skewed = "RequestTimeTooSkewed";
-        assert_eq!(delete.verdict(said(403, skewed, false)), denied(skewed));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{CommandError, direct::Direct, print, serve};
 use crate::amz_date::rfc3339;
 use crate::config::Config;
+use crate::judge::ABSENT_UPLOAD;
 use crate::mapping::Mapping;
 use crate::mint::{Mint, MintRequest, StsMint};
 use crate::policy::MAX_POLICY_BYTES;
@@ -135,10 +136,6 @@ fn probes(scope: &Scope) -> Vec<(Right, Method, String)> {
     ];
     all.into_iter().filter(|(right, ..)| scope.allow.has(*right)).collect()
 }
-
-/// An upload id as MinIO writes it, with nothing but zeros in it.
-const ABSENT_UPLOAD: &str =
-    "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
 
 async fn probe(
     direct: &Direct,
