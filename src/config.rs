@@ -178,7 +178,7 @@ impl Config {
     /// # Errors
     /// When the file cannot be read, or every mistake in it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        // Whoever writes it decides who gets what.
+        // Its writer decides who gets what.
         let help = "name a configuration with --config FILE; the README begins with one";
         let source = read_guarded(path, MAX_CONFIG_BYTES, help).map_err(ConfigError::Unreadable)?;
         Self::parse(&source, &SystemEnvironment).map_err(|wrong| ConfigError::Wrong(path.to_owned(), wrong))

@@ -134,7 +134,7 @@ impl Trial {
         if granted.is_some() {
             return granted;
         }
-        // Of deletes alone there is none that changes nothing. The store knows the session or not, whatever is asked.
+        // Every delete changes something. The store says whether it knows the session, whatever is asked.
         let first = mapping.scopes.first()?;
         let read = Rights::default().with(Right::Read);
         let scope = Scope::new(first.bucket.clone(), first.prefix.clone(), read);
@@ -186,7 +186,7 @@ fn outgoing(mapping: &Mapping, method: &Method, target: &str) -> Option<Outgoing
     Outgoing::rebuild(grant, &fields, Payload::Empty).ok()
 }
 
-/// A request's body that is none.
+/// The body of a request without one.
 struct NoBody;
 
 impl InChunks for NoBody {

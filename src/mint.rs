@@ -102,7 +102,7 @@ impl MintError {
 }
 
 impl MintError {
-    /// Whether STS refused the issuer itself, or is none at all, so that no session can be minted.
+    /// Whether STS refused the issuer itself, or the endpoint is no STS, so that no session can be minted.
     fn is_about_issuer(&self) -> bool {
         match self.code.as_deref() {
             None => true,

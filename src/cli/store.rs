@@ -40,7 +40,7 @@ impl TokenArgs {
         };
         let json = match self.token.as_deref().filter(|path| *path != Path::new("-")) {
             Some(path) => {
-                // Whoever writes it decides which server is spoken to.
+                // Its writer decides which server is spoken to.
                 let help = "make a token with `scopegate token` and name its file with --token FILE";
                 Ok(read_guarded(path, MAX_TOKEN_BYTES, help).map_err(|failed| {
                     CommandError::usage(format!("no token: {}\n  {}", failed.message, failed.help))

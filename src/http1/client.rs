@@ -324,7 +324,7 @@ where
             if std::mem::replace(&mut self.starved, starved) && !starved {
                 connection.deadline.set(clock::now() + connection.patience);
             }
-            // The client is late, not the store. Whoever gives the body has a time for it.
+            // The client is late, not the store. The body has a stall timer of its own.
             if starved {
                 return Poll::Pending;
             }

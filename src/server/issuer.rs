@@ -12,7 +12,7 @@ use tokio::time::sleep;
 /// The pause between two questions while there is no good answer: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// One refusal may be of a store that is still starting. So many in a row are told.
+/// The refusals in a row that are reported: a single one may come from a store that is still starting.
 const REFUSALS: u32 = 2;
 
 /// A watch over one issuer, which ends when this is dropped.

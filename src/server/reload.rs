@@ -42,7 +42,7 @@ pub(super) async fn load(source: &Path) -> Loaded {
     let (done, loaded) = oneshot::channel();
     let source = source.to_owned();
     let reading = move || {
-        // Whoever asked may be gone.
+        // The receiver may be gone.
         let _ = done.send(read(&source));
     };
     if let Err(error) = thread::Builder::new().name("reload".to_owned()).spawn(reading) {

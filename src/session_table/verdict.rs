@@ -141,7 +141,7 @@ impl<M: Mint, J: Judge> Keeper<M, J> {
             let asked = denials.take_nodes();
             let began = Instant::now();
             let Some(session) = self.slot.current_unrejected() else {
-                // That there is no session is said elsewhere; whoever waits is told that it is another's turn.
+                // The keeper reports a missing session. Requests that wait need another one.
                 *lock(&denials.denied) = None;
                 self.conclude(Judged { session: 0, began, verdict: Verdict::Unknown });
                 continue;

@@ -181,7 +181,7 @@ fn a_stop_is_heard_while_a_reload_waits_for_a_file() {
         &format!("secret_key = {{ file = \"{}\" }}", pipe.display()),
     );
     world.proxy.reload(&waits);
-    // Whoever opens it has the process at the other end.
+    // The open succeeds once the proxy reads the pipe.
     let open = || std::fs::File::options().write(true).custom_flags(O_NONBLOCK).open(&pipe).ok();
     let end = wait_for(open);
     let end = end.expect("the reload does not read the file");

@@ -339,7 +339,7 @@ fn the_end_does_not_wait_for_ever() {
     assert!(log.contains("stopped cut_short=true requests_cut=1"), "{log}");
 }
 
-/// Whoever reads the log is not told that the client left.
+/// The log does not say that the client left.
 #[test]
 fn what_a_shutdown_cuts_off_is_told_as_that() {
     let driven = driven("[limits]\ndrain_timeout = \"300ms\"\n");

@@ -28,7 +28,7 @@ fn failures() -> Vec<(&'static str, Vec<Step>)> {
     let malformed = answers(b"HTTP/1.1 200 OK\r\nContent-Type: \x01\r\nContent-Length: 0\r\n\r\n");
     let skip_head = |script: Vec<Step>| script.into_iter().skip(1).collect();
     vec![
-        ("an answer that is none", skip_head(malformed)),
+        ("a malformed answer", skip_head(malformed)),
         ("a handler that panics", vec![Step::Reset]),
         ("a key that is locked", vec![Step::Stall]),
         ("a key that cannot be read", skip_head(unavailable("SlowDownRead"))),
