@@ -13,6 +13,10 @@ use tokio::io::{AsyncRead, ReadBuf, Take};
 
 /// What is read of a held part at a time.
 const PIECE: usize = 64 * 1024;
+/// A piece of an envelope that is smaller is put together with others: each piece that is passed on costs a write.
+const SMALL: usize = 4 * 1024;
+/// The most small pieces that are put together, in bytes.
+const TOGETHER: usize = 16 * 1024;
 
 /// The content of an upload.
 #[derive(Debug)]
@@ -96,6 +100,10 @@ pub struct Enveloped<B> {
     body: B,
     decoder: Decoder,
     input: Bytes,
+    /// Small pieces that wait for more, or for what has to come after them.
+    small: BytesMut,
+    /// A piece that comes after them.
+    next: Option<Bytes>,
     last: Option<Bytes>,
     hasher: Option<Hasher>,
     sum: Option<Checksum>,
@@ -106,7 +114,17 @@ impl<B> Enveloped<B> {
     fn new(body: B, envelope: Envelope) -> Self {
         let hasher = envelope.trailer.map(Hasher::new);
         let decoder = Decoder::new(envelope);
-        Self { body, decoder, input: Bytes::new(), last: None, hasher, sum: None, ended: false }
+        Self {
+            body,
+            decoder,
+            input: Bytes::new(),
+            small: BytesMut::new(),
+            next: None,
+            last: None,
+            hasher,
+            sum: None,
+            ended: false,
+        }
     }
 
     /// What is known of the content at its end.
@@ -120,18 +138,37 @@ impl<B> Enveloped<B> {
         Ok(())
     }
 
-    /// The next piece of what has been read already.
+    /// Returns the next piece of what has been read already, if it is worth passing on alone.
     fn next_piece(&mut self) -> Result<Option<Bytes>, BoxError> {
+        if let Some(piece) = self.next.take() {
+            return Ok(Some(piece));
+        }
         while let Some(piece) = self.decoder.next(&mut self.input)? {
             if let Some(hasher) = &mut self.hasher {
                 hasher.update(&piece);
             }
-            if !self.decoder.is_whole() {
-                return Ok(Some(piece));
+            if self.decoder.is_whole() {
+                self.last = Some(piece);
+                continue;
             }
-            self.last = Some(piece);
+            if piece.len() < SMALL {
+                self.small.extend_from_slice(&piece);
+                if self.small.len() >= TOGETHER {
+                    return Ok(self.take_small());
+                }
+            } else if self.small.is_empty() {
+                return Ok(Some(piece));
+            } else {
+                self.next = Some(piece);
+                return Ok(self.take_small());
+            }
         }
         Ok(None)
+    }
+
+    /// Returns the small pieces that wait.
+    fn take_small(&mut self) -> Option<Bytes> {
+        (!self.small.is_empty()).then(|| self.small.split().freeze())
     }
 }
 
@@ -142,22 +179,30 @@ where
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
             if self.ended {
-                return Poll::Ready(self.last.take().map(|piece| Ok(Frame::data(piece))));
+                let piece = self.take_small().or_else(|| self.last.take());
+                return Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))));
             }
             match self.next_piece() {
                 Ok(Some(piece)) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            match Pin::new(&mut self.body).poll_frame(cx) {
                 // The trailers of the transfer coding are no part of the envelope.
-                Some(Ok(frame)) => self.input = frame.into_data().unwrap_or_default(),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-                None => {
+                Poll::Ready(Some(Ok(frame))) => self.input = frame.into_data().unwrap_or_default(),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
+                Poll::Ready(None) => {
                     if let Err(error) = self.end() {
-                        self.last = None;
+                        (self.last, self.small) = (None, BytesMut::new());
                         return Poll::Ready(Some(Err(error)));
                     }
+                }
+                // What there is goes on while more is waited for.
+                Poll::Pending => {
+                    return match self.take_small() {
+                        Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+                        None => Poll::Pending,
+                    };
                 }
             }
         }
@@ -185,6 +230,20 @@ mod tests {
             _: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
             Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+        }
+    }
+
+    /// A client's body of which the rest never comes.
+    struct Slow(Option<Bytes>);
+
+    impl Body for Slow {
+        type Data = Bytes;
+        type Error = BoxError;
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            self.0.take().map_or(Poll::Pending, |piece| Poll::Ready(Some(Ok(Frame::data(piece)))))
         }
     }
 
@@ -238,6 +297,30 @@ mod tests {
         }
         let (passed, sum) = unwrapped(good, 1, envelope).await;
         assert_eq!((&*passed, sum.unwrap()), (&b"123456789"[..], None));
+    }
+
+    /// Chunks of one byte cost no write each, and what has come is not kept back while more is awaited.
+    #[tokio::test]
+    async fn small_chunks_are_put_together() {
+        let many: String = (0..40_000).map(|_| "1\r\nx\r\n").collect();
+        let large = "y".repeat(SMALL);
+        let body = format!("{many}{SMALL:x}\r\n{large}\r\n{many}1\r\nz\r\n0\r\n\r\n");
+        let whole = ["x".repeat(40_000), large, "x".repeat(40_000), "z".to_owned()].concat();
+        let envelope = Envelope { decoded: Some(whole.len() as u64), trailer: None };
+        for piece in [7, 1000, body.len()] {
+            let pieces = body.as_bytes().chunks(piece).map(Bytes::copy_from_slice).collect();
+            let mut content = Content::Plain(Pieces(pieces)).unwrap_envelope(envelope);
+            let (mut passed, mut frames) = (Vec::new(), 0);
+            while let Some(frame) = content.frame().await {
+                passed.extend_from_slice(&frame.unwrap().into_data().unwrap());
+                frames += 1;
+            }
+            assert!(passed == whole.as_bytes(), "{piece}");
+            assert!(frames <= 9, "{frames} frames of pieces of {piece} bytes");
+        }
+        let first = Slow(Some(Bytes::from_static(b"1\r\na\r\n1\r\nb\r\n")));
+        let mut content = Content::Plain(first).unwrap_envelope(Envelope { decoded: Some(9), trailer: None });
+        assert_eq!(content.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
     }
 
     #[tokio::test]
