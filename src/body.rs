@@ -2,10 +2,8 @@
 
 use crate::aws_chunked::Envelope;
 use crate::checksum::Checksum;
-use crate::chunk_signer::SignedChunks;
 use crate::content::Content;
 use crate::http1::Malformed;
-use crate::resign::InChunks;
 use crate::s3_error::MAX_ERROR_BODY;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
@@ -106,68 +104,13 @@ impl<B> Upload<B> {
 
     /// The body for one attempt.
     pub fn attempt(self: &Rc<Self>) -> UploadBody<B> {
-        UploadBody { upload: Rc::clone(self), chunks: None }
+        UploadBody(Rc::clone(self))
     }
 }
 
 /// An [`Upload`] as the body of a request to the store.
 #[derive(Debug)]
-pub struct UploadBody<B> {
-    upload: Rc<Upload<B>>,
-    /// In a box, since most have none.
-    chunks: Option<Box<SignedChunks>>,
-}
-
-impl<B> InChunks for UploadBody<B> {
-    fn in_chunks(self, chunks: SignedChunks) -> Self {
-        Self { chunks: Some(Box::new(chunks)), ..self }
-    }
-}
-
-impl<B> UploadBody<B>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
-{
-    /// The next piece of the content.
-    fn poll_content(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        let upload = &*self.upload;
-        if upload.sent() >= upload.length() {
-            return Poll::Ready(None);
-        }
-        upload.begun.set(true);
-        Poll::Ready(match ready!(Pin::new(&mut *upload.body.borrow_mut()).poll_frame(cx)) {
-            // A client's trailers are no part of the object and are not passed on.
-            Some(Ok(frame)) => frame.into_data().ok().map(|data| {
-                upload.sent.set(upload.sent.get() + data.len() as u64);
-                Ok(data)
-            }),
-            Some(Err(error)) => Some(Err(error)),
-            None => None,
-        })
-    }
-
-    /// The next piece of the signed chunks that the content goes into.
-    fn poll_chunks(
-        &self,
-        chunks: &mut SignedChunks,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, BoxError>>> {
-        loop {
-            if let Some(chunk) = chunks.next_chunk() {
-                return Poll::Ready(Some(Ok(chunk)));
-            }
-            match ready!(self.poll_content(cx)) {
-                Some(Ok(data)) => chunks.push(data),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => {
-                    // Without it nothing has an end, so that nothing is committed.
-                    let sum = self.upload.trailing_checksum().ok_or(Broken::Short)?;
-                    return Poll::Ready(chunks.finish(&sum).map(Ok));
-                }
-            }
-        }
-    }
-}
+pub struct UploadBody<B>(Rc<Upload<B>>);
 
 impl<B> Body for UploadBody<B>
 where
@@ -180,16 +123,20 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.get_mut();
-        let polled = match this.chunks.take() {
-            Some(mut chunks) => {
-                let polled = this.poll_chunks(&mut chunks, cx);
-                this.chunks = Some(chunks);
-                polled
-            }
-            None => this.poll_content(cx),
-        };
-        polled.map_ok(Frame::data)
+        let upload = &*self.0;
+        if upload.sent() >= upload.length() {
+            return Poll::Ready(None);
+        }
+        upload.begun.set(true);
+        Poll::Ready(match ready!(Pin::new(&mut *upload.body.borrow_mut()).poll_frame(cx)) {
+            // A client's trailers are no part of the object and are not passed on.
+            Some(Ok(frame)) => frame.into_data().ok().map(|data| {
+                upload.sent.set(upload.sent.get() + data.len() as u64);
+                Ok(Frame::data(data))
+            }),
+            Some(Err(error)) => Some(Err(error)),
+            None => None,
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -197,10 +144,7 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match &self.chunks {
-            Some(chunks) => chunks.left(),
-            None => self.upload.length().saturating_sub(self.upload.sent()),
-        })
+        SizeHint::with_exact(self.0.length().saturating_sub(self.0.sent()))
     }
 }
 

@@ -78,6 +78,11 @@ impl Algorithm {
         Self::ALL.into_iter().find(|algorithm| algorithm.header().eq_ignore_ascii_case(name))
     }
 
+    /// Returns the algorithm whose checksum an element of S3's XML carries.
+    pub fn of_element(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| *algorithm != Self::Md5 && algorithm.element() == name)
+    }
+
     /// Whether the checksum of a whole object can be made of its parts' (`FULL_OBJECT`).
     pub const fn is_of_whole_objects(self) -> bool {
         matches!(self, Self::Crc32 | Self::Crc32c | Self::Crc64Nvme)
@@ -119,10 +124,11 @@ impl fmt::Display for Mismatch {
 impl std::error::Error for Mismatch {}
 
 impl Checksum {
-    /// Reads a value in base64.
+    /// Reads a value in canonical base64: padded, without blanks, its unused bits zero. The store reads more spellings
+    /// than this one, and each of them differently.
     ///
     /// # Errors
-    /// When it is not base64 or not of the algorithm's length.
+    /// When it is spelled in another way or not of the algorithm's length.
     pub fn parse(algorithm: Algorithm, base64: &[u8]) -> Result<Self, BadChecksum> {
         let value = STANDARD.decode(base64).map_err(|_| BadChecksum)?;
         if value.len() == algorithm.size() { Ok(Self { algorithm, value }) } else { Err(BadChecksum) }

@@ -10,7 +10,7 @@ use crate::mapping::Mapping;
 use crate::metrics::{Metrics, Row};
 use crate::multipart::Budget;
 use crate::nodes::NodeBoard;
-use crate::proxy::Proxy;
+use crate::proxy::{Completions, Proxy};
 use crate::session_table::{Clock, Kept};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
@@ -62,6 +62,8 @@ pub struct MappingState {
     pub session: Arc<Kept>,
     /// Its requests.
     pub admission: Arc<Admission>,
+    /// Its multipart uploads that are being completed.
+    pub completions: Arc<Completions>,
 }
 
 impl Generation {

@@ -1,7 +1,6 @@
 //! Trying a session at the store: one request that its mapping grants and that changes nothing.
 
 use crate::amz_date::AmzDate;
-use crate::chunk_signer::SignedChunks;
 use crate::connect::Connector;
 use crate::endpoint::Endpoint;
 use crate::http1::Fields;
@@ -10,7 +9,7 @@ use crate::nodes::NodeIndex;
 use crate::operation::grammar::Dialect;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
-use crate::resign::{Authority, InChunks, SignedRequest, resign};
+use crate::resign::{Authority, SignedRequest, resign};
 use crate::s3_error::{self, MAX_ERROR_BODY};
 use crate::scope::{Right, Rights, Scope};
 use crate::session::Session;
@@ -93,7 +92,7 @@ impl StoreJudge {
             return Verdict::Unknown;
         };
         let date = AmzDate::new(self.clock.now());
-        let Ok(signed) = resign(&trial.outgoing, NoBody, session, authority, &date) else {
+        let Ok(signed) = resign(&trial.outgoing, (), session, authority, &date) else {
             return Verdict::Unknown;
         };
         match ask(connector, &signed).await {
@@ -186,19 +185,10 @@ fn outgoing(mapping: &Mapping, method: &Method, target: &str) -> Option<Outgoing
     Outgoing::rebuild(grant, &fields, Payload::Empty).ok()
 }
 
-/// The body of a request without one.
-struct NoBody;
-
-impl InChunks for NoBody {
-    fn in_chunks(self, _: SignedChunks) -> Self {
-        self
-    }
-}
-
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Sends a request over a connection of its own.
-async fn ask(connector: &Connector, signed: &SignedRequest<NoBody>) -> Result<Said, AnyError> {
+async fn ask(connector: &Connector, signed: &SignedRequest<()>) -> Result<Said, AnyError> {
     let request = request(signed.head())?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(connector.connect().await?)).await?;
     // Ends the connection together with this.

@@ -31,7 +31,6 @@ pub mod balance;
 pub mod body;
 pub mod browser;
 pub mod checksum;
-pub mod chunk_signer;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -41,6 +40,7 @@ pub mod connections;
 pub mod content;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod document;
 pub mod endpoint;
 pub mod generation;
 pub mod http1;

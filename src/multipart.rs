@@ -1,25 +1,31 @@
-//! Bodies of unknown length: one request if they are small, else a multipart upload of the store.
+//! Bodies that are held before they are passed on: one request if they are small, else a multipart upload of the store.
 //!
-//! `pg_dump | curl -T -` says no length, and the store takes no body without one. So a body is read until it ends or
-//! has [`PART_SIZE`]; what ends goes on as it came, with its length. What does not becomes a multipart upload on the
-//! client's behalf: the same key, metadata, tags, conditions and checksums, and the answer of a PUT. Nothing of it is
-//! left in the store when the client vanishes or anything fails.
+//! - `pg_dump | curl -T -` says no length, and the store takes no body without one.
+//! - A checksum that follows the body goes to the store as a header. As a trailer it could break off, and MinIO never
+//!   recovers from that.
+//! - MinIO locks the key of a conditional PUT for as long as its body comes, which must not depend on the client.
+//!
+//! So a body is read until it ends or has [`PART_SIZE`]. One that ends goes on with its length and its checksum. A longer
+//! one becomes a multipart upload on the client's behalf: the same key, metadata, tags, conditions and checksums, and the
+//! answer of a PUT. Nothing of it is left in the store when the client vanishes or anything fails.
 //!
 //! The client's body must be read before the store can say anything about it; that the client may write there is known
 //! before. Conditions are checked by the store when the upload is created, which for a large body is early, and again
 //! when it is completed.
 
+mod answers;
 mod budget;
-mod document;
 mod part;
 mod plan;
 mod upload;
 
 use crate::access::AccessRecord;
 use crate::body::Upload;
+use crate::checksum::Algorithm;
 use crate::generation::MappingState;
 use crate::operation::Operation;
 use crate::outgoing::Outgoing;
+use crate::payload::HeldBody;
 use crate::proxy::{ClientBody, FromStore, Proxy};
 use crate::refusal::{Refusal, Rule};
 use crate::session_table::Slot;
@@ -30,18 +36,21 @@ use upload::MultipartUpload;
 
 pub use crate::limits::PART_SIZE;
 pub use budget::Budget;
-pub use plan::{MAX_PARTS, part_size};
+pub use plan::part_size;
 
-/// The most of a part of unknown length that is held until it is whole; S3's own parts may have 5 GiB.
+/// The most of a part of unknown length that is held until it is whole.
 const MAX_HELD_PART: u64 = 64 * 1024 * 1024;
+/// The largest body of a known length that is held without a share of the upload buffer: 1 MiB.
+const MAX_SMALL: u64 = 1024 * 1024;
 
-/// Passes on a request whose body has no length.
+/// Holds the body of a request, and passes it on.
 ///
 /// # Errors
 /// The refusal, when the body is not what is said of it, or the store cannot be asked.
 pub(crate) async fn pass_on<B: ClientBody>(
     proxy: &Proxy,
     outgoing: &Outgoing,
+    body: &HeldBody,
     upload: &Rc<Upload<B>>,
     state: &MappingState,
     record: &mut AccessRecord,
@@ -49,30 +58,48 @@ pub(crate) async fn pass_on<B: ClientBody>(
     let slot = state.session.slot();
     upload.set_length(u64::MAX);
     let said = outgoing.checksums()?;
-    // Whoever cannot be served now is told so before anything is read.
+    // A client that cannot be served now is told so before anything is read.
     proxy.session(slot, record).await?;
-    // Its mapping's turn first, so that who waits for that holds nothing of what all share.
-    let _turn = state.admission.hold_body().await;
-    let _share = proxy.buffers().share().await;
-    let whole = outgoing.operation() == Operation::PutObject;
-    let algorithm = outgoing.checksum_algorithm().filter(|_| whole);
-    let mut source = Source::new(upload, said, algorithm);
-    let mut part = Part::new(algorithm);
-    let mut filled = part.fill(&mut source, PART_SIZE, outgoing).await?;
-    if filled == Filled::Full && outgoing.operation() == Operation::UploadPart {
-        filled = part.fill(&mut source, MAX_HELD_PART, outgoing).await?;
-    }
-    match filled {
-        Filled::Ended => send_whole(proxy, outgoing, part, source, slot, record).await,
-        _ if whole => {
-            let upload = MultipartUpload { proxy, outgoing, slot, record, algorithm };
+    let _room = match body.length {
+        Some(..=MAX_SMALL) => None,
+        // Its mapping's turn first, so that a body that waits for that holds nothing of what all share.
+        _ => Some((state.admission.hold_body().await, proxy.buffers().share().await)),
+    };
+    let algorithm = outgoing.checksum_algorithm();
+    let whole = algorithm.filter(|_| outgoing.operation() == Operation::PutObject);
+    let mut source = Source::new(upload, said, whole);
+    let mut part = Part::new(whole, body.length);
+    let size = first_size(outgoing.operation(), algorithm, body.length);
+    match (part.fill(&mut source, size, outgoing).await?, outgoing.operation()) {
+        (Filled::Ended, _) => send_whole(proxy, outgoing, part, source, slot, record).await,
+        (_, Operation::PutObject) => {
+            let upload = MultipartUpload { proxy, outgoing, slot, record, algorithm: whole };
             upload.run(part, source).await
         }
-        _ => Err(Refusal::new(
+        (Filled::Short, _) => Err(no_room()),
+        (Filled::Full, _) => Err(Refusal::new(
             Rule::LengthRequired,
-            "a body of this size must say its length: send Content-Length or x-amz-decoded-content-length",
+            "a part of this size must say its length: send Content-Length or x-amz-decoded-content-length",
         )),
     }
+}
+
+/// How much of a body is held before it is cut into parts. A part of an upload is not cut, nor is an object whose
+/// checksum cannot be made of its parts' checksums: what exceeds the memory of a part is spooled.
+fn first_size(operation: Operation, algorithm: Option<Algorithm>, length: Option<u64>) -> u64 {
+    let divisible = algorithm.is_none_or(Algorithm::is_of_whole_objects);
+    match (operation, length) {
+        (Operation::PutObject, Some(length)) if !divisible => length.max(PART_SIZE),
+        (Operation::UploadPart, Some(length)) => length.max(PART_SIZE),
+        (Operation::UploadPart, None) => MAX_HELD_PART,
+        _ => PART_SIZE,
+    }
+}
+
+fn no_room() -> Refusal {
+    let why = "this part must be spooled until its checksum is known, and no temporary file can be written: \
+        send its checksum in a header, or parts of at most 8 MiB";
+    Refusal::new(Rule::NoRoom, why)
 }
 
 /// The body has ended within one part: it goes on as if the client had known its length.
@@ -90,4 +117,33 @@ async fn send_whole<B: ClientBody>(
     let outgoing = outgoing.with_length(length, trailing.as_ref());
     let upload = Upload::of(content, length);
     proxy.exchange(&outgoing, &upload, slot, record).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_and_objects_with_an_indivisible_checksum_are_held_whole() {
+        use Algorithm::{Crc32, Sha256};
+        use Operation::{PutObject, UploadPart};
+        let (small, large) = (Some(7), Some(5 * PART_SIZE));
+        for (operation, algorithm, length, expected) in [
+            (PutObject, None, None, PART_SIZE),
+            (PutObject, None, large, PART_SIZE),
+            (PutObject, Some(Crc32), large, PART_SIZE),
+            (PutObject, Some(Sha256), None, PART_SIZE),
+            (PutObject, Some(Sha256), large, 5 * PART_SIZE),
+            (PutObject, Some(Sha256), small, PART_SIZE),
+            (UploadPart, Some(Crc32), large, 5 * PART_SIZE),
+            (UploadPart, Some(Crc32), small, PART_SIZE),
+            (UploadPart, None, None, MAX_HELD_PART),
+        ] {
+            assert_eq!(
+                first_size(operation, algorithm, length),
+                expected,
+                "{operation:?} {algorithm:?} {length:?}"
+            );
+        }
+    }
 }

@@ -2,9 +2,8 @@
 
 mod derived;
 
-pub use derived::MAX_OBJECT;
+pub use derived::{MAX_OBJECT, WithDocument};
 
-use crate::checksum::{Algorithm, Hasher};
 use crate::http1::Fields;
 use crate::mapping::{Grant, X_AMZ_COPY_SOURCE};
 use crate::operation::grammar::{Dialect, Grammar, Spelling};
@@ -101,17 +100,21 @@ impl Outgoing {
         self.headers.sort_unstable_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     }
 
-    /// A granted request with a document of Scopegate's own in the place of the client's, and no header of the client.
-    pub fn of_document(grant: Grant<'_>, document: &[u8]) -> Self {
-        // MinIO wants a checksum of a document, and verifies it.
-        let mut hasher = Hasher::new(Algorithm::Md5);
-        hasher.update(document);
-        let headers = vec![(Algorithm::Md5.header_name(), hasher.finish().header_value())];
+    /// Makes a granted request without any header of the client's.
+    pub fn bare(grant: Grant<'_>) -> Self {
         let (operation, method) = (grant.operation(), grant.spec().method.method());
-        let max_size = None;
+        let max_size = grant.max_object_size();
         let (path, query) = grant.into_canonical();
-        let payload = Payload::Sized(document.len() as u64, None);
-        Self { operation, max_size, method, path, query, headers, payload, is_range_conditional: false }
+        Self {
+            operation,
+            max_size,
+            method,
+            path,
+            query,
+            headers: Vec::new(),
+            payload: Payload::Empty,
+            is_range_conditional: false,
+        }
     }
 
     /// The method.

@@ -4,28 +4,30 @@
 //! |---|---|
 //! | `Content-Length` | the same, with the client's SHA-256 or `UNSIGNED-PAYLOAD`, and its checksum headers |
 //! | aws-chunked with a decoded length | what is inside, with `Content-Length` |
-//! | the same with a trailing checksum | what is inside, in chunks signed with our session, with that trailer |
-//! | anything without a length | one PUT with `Content-Length` if it is small, else a multipart upload |
+//! | the same with a trailing checksum | the content is held until the checksum is known, which then is a header |
+//! | anything without a length | held as well |
+//! | an object under a condition | held as well: the store locks the key while the body comes |
+//!
+//! What is held goes on as one PUT with `Content-Length` if it is small, else as a multipart upload. The store is never
+//! sent a trailer: a connection that breaks inside one makes MinIO append zeros until its memory runs out.
 
 use crate::aws_chunked::{Envelope, Malformed};
 use crate::body::BoxError;
 use crate::checksum::{Algorithm, Checksum, Mismatch};
-use crate::chunk_signer::wire_length;
 use crate::http1::{Fields, visible};
-use crate::operation::Spec;
+use crate::operation::{Operation, Spec};
 use crate::refusal::{Refusal, Rule};
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, header};
 
 /// S3's largest object in one PUT, and the largest part: 5 GiB.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 pub const MAX_SINGLE_PUT: u64 = 5 * 1024 * 1024 * 1024;
 
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
-const SIGNED_CHUNKS: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
 /// How `x-amz-content-sha256` names an aws-chunked body.
 const STREAMING: [&str; 5] = [
     "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
-    SIGNED_CHUNKS,
+    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
     "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
     "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER",
     "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
@@ -44,10 +46,19 @@ pub enum Payload {
     Sized(u64, Option<HeaderValue>),
     /// So many bytes, which come in an aws-chunked envelope.
     Unwrapped(u64),
-    /// So many bytes, which come in an aws-chunked envelope with a checksum behind them.
-    Trailed(u64, Algorithm),
-    /// Bytes of unknown number, in an envelope or not, with a SHA-256 where the client gave one.
-    Unknown(Option<Envelope>, Option<HeaderValue>),
+    /// Bytes that are held before the request to the store begins.
+    Held(HeldBody),
+}
+
+/// What is known of a body that is held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldBody {
+    /// What the client has put around the content.
+    pub envelope: Option<Envelope>,
+    /// The length of the content in bytes, where the client says it.
+    pub length: Option<u64>,
+    /// The SHA-256 that the client gave, in lower-case hexadecimal.
+    pub sha256: Option<HeaderValue>,
 }
 
 impl Payload {
@@ -65,45 +76,42 @@ impl Payload {
                 _ => Err(Refusal::new(Rule::PayloadForm, "this operation takes no body")),
             };
         }
+        let conditional = spec.operation == Operation::PutObject && has_condition(fields);
         let payload = match envelope(fields)? {
-            None if endless => Self::Unknown(None, client_sha256(fields)),
-            None => Self::Sized(length.unwrap_or(0), client_sha256(fields)),
-            // An envelope around nothing has an end all the same, which is read before anything goes on; and the store
-            // reads trailers of PUT alone, others are verified here.
-            Some(Envelope { decoded: Some(length @ 1..), trailer: None }) => Self::Unwrapped(length),
-            Some(Envelope { decoded: Some(length @ 1..), trailer: Some(algorithm) })
-                if spec.method.method() == Method::PUT =>
-            {
-                Self::Trailed(length, algorithm)
+            None if endless => Self::held(None, None, client_sha256(fields)),
+            None => match length.unwrap_or(0) {
+                length @ 1.. if conditional => Self::held(None, Some(length), client_sha256(fields)),
+                length => Self::Sized(length, client_sha256(fields)),
+            },
+            // An envelope around nothing has an end all the same, which is read before anything goes on.
+            Some(Envelope { decoded: Some(length @ 1..), trailer: None }) if !conditional => {
+                Self::Unwrapped(length)
             }
-            Some(envelope) => Self::Unknown(Some(envelope), None),
+            Some(envelope) => Self::held(Some(envelope), envelope.decoded, None),
         };
         check_single_put(payload.length())?;
         Ok(payload)
     }
 
-    /// The length of the content in bytes; 0 where it is unknown.
-    pub fn length(&self) -> u64 {
-        match self {
-            Self::Empty | Self::Unknown(..) => 0,
-            Self::Sized(length, _) | Self::Unwrapped(length) | Self::Trailed(length, _) => *length,
-        }
+    fn held(envelope: Option<Envelope>, length: Option<u64>, sha256: Option<HeaderValue>) -> Self {
+        Self::Held(HeldBody { envelope, length, sha256 })
     }
 
     /// Whether nothing is in it, as far as the request's head says.
     pub fn is_known_to_be_empty(&self) -> bool {
         match self {
             Self::Empty | Self::Sized(0, _) => true,
-            Self::Unknown(Some(envelope), _) => envelope.decoded == Some(0),
+            Self::Held(body) => body.length == Some(0),
             _ => false,
         }
     }
 
-    /// The length of what the store is sent.
-    pub fn wire_length(&self) -> u64 {
+    /// Returns the length of the content in bytes; 0 where it is unknown.
+    pub fn length(&self) -> u64 {
         match self {
-            Self::Trailed(length, algorithm) => wire_length(*length, *algorithm),
-            _ => self.length(),
+            Self::Empty => 0,
+            Self::Sized(length, _) | Self::Unwrapped(length) => *length,
+            Self::Held(body) => body.length.unwrap_or(0),
         }
     }
 
@@ -112,10 +120,7 @@ impl Payload {
         match *self {
             Self::Empty | Self::Sized(..) => None,
             Self::Unwrapped(length) => Some(Envelope { decoded: Some(length), trailer: None }),
-            Self::Trailed(length, algorithm) => {
-                Some(Envelope { decoded: Some(length), trailer: Some(algorithm) })
-            }
-            Self::Unknown(envelope, _) => envelope,
+            Self::Held(HeldBody { envelope, .. }) => envelope,
         }
     }
 
@@ -123,7 +128,6 @@ impl Payload {
     pub fn content_sha256(&self) -> HeaderValue {
         match self {
             Self::Sized(_, Some(hash)) => hash.clone(),
-            Self::Trailed(..) => HeaderValue::from_static(SIGNED_CHUNKS),
             _ => HeaderValue::from_static(UNSIGNED),
         }
     }
@@ -132,10 +136,6 @@ impl Payload {
     pub fn amend(&self, headers: &mut Vec<(HeaderName, HeaderValue)>) {
         if self.envelope().is_some() {
             headers.retain_mut(|(name, value)| *name != header::CONTENT_ENCODING || unwrap_encoding(value));
-        }
-        if let Self::Trailed(length, algorithm) = self {
-            headers.push((X_AMZ_DECODED_CONTENT_LENGTH, (*length).into()));
-            headers.push((X_AMZ_TRAILER, HeaderValue::from_static(algorithm.header())));
         }
     }
 }
@@ -186,6 +186,10 @@ fn unwrap_encoding(value: &mut HeaderValue) -> bool {
     let left = left.join(",");
     *value = HeaderValue::try_from(&left).unwrap_or_else(|_| HeaderValue::from_static(""));
     !left.is_empty()
+}
+
+fn has_condition(fields: &Fields) -> bool {
+    fields.has(header::IF_MATCH.as_str()) || fields.has(header::IF_NONE_MATCH.as_str())
 }
 
 fn decimal(fields: &Fields, name: &str) -> Result<Option<u64>, Refusal> {
@@ -271,10 +275,12 @@ mod tests {
 
     #[test]
     fn plain_forms() {
-        use Operation::{GetObject, PutObject};
+        use Operation::{CompleteMultipartUpload, GetObject, PutObject};
         let sha = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855";
         let lower = Some(HeaderValue::from_str(&sha.to_lowercase()).unwrap());
-        let cases: [(Operation, Headers<'_>, Payload); 8] = [
+        let (if_match, if_none) = (("if-match", "\"e\""), ("if-none-match", "*"));
+        let length = ("content-length", "7");
+        let cases: [(Operation, Headers<'_>, Payload); 13] = [
             (GetObject, &[], Payload::Empty),
             (GetObject, &[("content-length", "0")], Payload::Empty),
             (PutObject, &[("content-length", "7")], Payload::Sized(7, None)),
@@ -289,12 +295,22 @@ mod tests {
                 &[("content-length", "0"), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")],
                 Payload::Sized(0, None),
             ),
-            (PutObject, &[("transfer-encoding", "chunked")], Payload::Unknown(None, None)),
+            (PutObject, &[("transfer-encoding", "chunked")], Payload::held(None, None, None)),
             (
                 PutObject,
                 &[("transfer-encoding", "chunked"), ("x-amz-content-sha256", sha)],
-                Payload::Unknown(None, lower),
+                Payload::held(None, None, lower.clone()),
             ),
+            (PutObject, &[length, if_none], Payload::held(None, Some(7), None)),
+            (
+                PutObject,
+                &[length, if_match, ("x-amz-content-sha256", sha)],
+                Payload::held(None, Some(7), lower),
+            ),
+            (PutObject, &[("content-length", "0"), if_none], Payload::Sized(0, None)),
+            (PutObject, &[if_none], Payload::Sized(0, None)),
+            // The store does not lock the key while a document comes.
+            (CompleteMultipartUpload, &[length, if_none], Payload::Sized(7, None)),
         ];
         for (operation, headers, payload) in cases {
             assert_eq!(classify(operation, headers), Ok(payload), "{headers:?}");
@@ -306,16 +322,18 @@ mod tests {
         use Operation::{CompleteMultipartUpload, PutObject, UploadPart};
         let decoded = ("x-amz-decoded-content-length", "5");
         let crc = ("x-amz-trailer", "X-Amz-Checksum-Crc32");
-        let trailed = Payload::Trailed(5, Algorithm::Crc32);
-        let inside = |decoded, trailer| Payload::Unknown(Some(Envelope { decoded, trailer }), None);
+        let inside = |decoded, trailer| Payload::held(Some(Envelope { decoded, trailer }), decoded, None);
+        let trailed = inside(Some(5), Some(Algorithm::Crc32));
+        let if_none = ("if-none-match", "*");
         for mode in STREAMING {
             let headers = [("content-length", "90"), ("x-amz-content-sha256", mode), decoded];
             assert_eq!(classify(PutObject, &headers), Ok(Payload::Unwrapped(5)), "{mode}");
             let headers = [("transfer-encoding", "chunked"), ("x-amz-content-sha256", mode), decoded, crc];
             assert_eq!(classify(PutObject, &headers), Ok(trailed.clone()), "{mode}");
         }
-        let cases: [(Operation, Headers<'_>, Payload); 8] = [
+        let cases: [(Operation, Headers<'_>, Payload); 9] = [
             (PutObject, &[("content-encoding", "gzip, AWS-Chunked"), decoded], Payload::Unwrapped(5)),
+            (PutObject, &[("content-encoding", "aws-chunked"), decoded, if_none], inside(Some(5), None)),
             (UploadPart, &[("content-encoding", "aws-chunked"), decoded, crc], trailed.clone()),
             (UploadPart, &[decoded, crc], trailed),
             (PutObject, &[crc], inside(None, Some(Algorithm::Crc32))),
@@ -380,13 +398,11 @@ mod tests {
         ];
         for (given, left) in cases {
             let mut headers = vec![(header::CONTENT_ENCODING, HeaderValue::from_static(given))];
-            Payload::Trailed(1, Algorithm::Sha1).amend(&mut headers);
+            Payload::Unwrapped(1).amend(&mut headers);
             let found = |name: &str| {
                 headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.to_str().unwrap())
             };
             assert_eq!(found("content-encoding"), left, "{given}");
-            assert_eq!(found("x-amz-trailer"), Some("x-amz-checksum-sha1"));
-            assert_eq!(found("x-amz-decoded-content-length"), Some("1"));
         }
     }
 }

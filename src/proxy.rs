@@ -1,14 +1,19 @@
 //! The way of a request, as one straight line: identify, grant, rebuild, admit, session, sign, send, strip, stream back.
 
 mod browse;
+mod completion;
+mod documents;
 mod exchange;
 mod otherwise;
 
+pub use self::completion::Completions;
+use self::documents::Documented;
 use self::otherwise::Otherwise;
 use crate::access::AccessRecord;
 use crate::body::{BoxError, Upload};
 use crate::browser::{self, AllowedHosts};
 use crate::client::Client;
+use crate::document::Kind;
 use crate::generation::{Generation, MappingState, Shared};
 use crate::http1::{self, Fields, Malformed, Request};
 use crate::limits::Limits;
@@ -232,9 +237,8 @@ impl Proxy {
             Err(Otherwise::Buckets(grant)) => {
                 Box::pin(self.list_buckets(asked, wanted, *grant, record)).await
             }
-            Err(Otherwise::Deletion(granted)) => {
-                let (grant, payload) = *granted;
-                Box::pin(self.delete_objects(asked, wanted, grant, payload, record)).await
+            Err(Otherwise::Document(request)) => {
+                Box::pin(self.pass_on_document(asked, wanted, *request, record)).await
             }
         }
     }
@@ -249,8 +253,8 @@ impl Proxy {
         let (outgoing, rewriter) = build(asked, wanted, record)?;
         asked.admit(record).await?;
         let answer = match outgoing.payload() {
-            Payload::Unknown(..) => {
-                Box::pin(multipart::pass_on(self, &outgoing, asked.upload, asked.state, record)).await?
+            Payload::Held(body) => {
+                Box::pin(multipart::pass_on(self, &outgoing, body, asked.upload, asked.state, record)).await?
             }
             _ => self.exchange(&outgoing, asked.upload, asked.state.session.slot(), record).await?,
         };
@@ -271,7 +275,7 @@ impl Proxy {
     }
 }
 
-/// The request to the store for what is wanted, if it is granted, and what puts the client's names into its answer.
+/// Builds the request to the store for what is wanted, if it is granted.
 fn build<'a, B: ClientBody>(
     asked: &'a Asked<'a, B>,
     wanted: &Wanted<'a>,
@@ -282,14 +286,14 @@ fn build<'a, B: ClientBody>(
     let payload = Payload::classify(grant.spec(), wanted.fields)?;
     asked.upload.set_length(payload.length());
     asked.upload.unwrap_envelope(payload.envelope());
-    match grant.operation() {
-        Operation::ListBuckets => Err(Otherwise::Buckets(Box::new(grant))),
-        Operation::DeleteObjects => Err(Otherwise::Deletion(Box::new((grant, payload)))),
-        _ => {
-            let rewriter = grant.rewriter(asked.request);
-            Ok((Outgoing::rebuild(grant, wanted.fields, payload)?, rewriter))
-        }
+    if grant.operation() == Operation::ListBuckets {
+        return Err(Otherwise::Buckets(Box::new(grant)));
     }
+    if let Some(kind) = Kind::of(grant.operation()) {
+        return Err(Otherwise::Document(Box::new(Documented { kind, grant, payload })));
+    }
+    let rewriter = grant.rewriter(asked.request);
+    Ok((Outgoing::rebuild(grant, wanted.fields, payload)?, rewriter))
 }
 
 fn failed_inside() -> Refusal {

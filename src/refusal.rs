@@ -69,8 +69,14 @@ pub enum Rule {
     NoSuchUpload,
     /// A body that is not the document it has to be.
     MalformedDocument,
+    /// A part of a multipart upload has an entity tag or checksum that no part has.
+    InvalidPart,
+    /// The parts of a multipart upload are not in ascending order.
+    PartOrder,
     /// The body has no length.
     LengthRequired,
+    /// A body that must be held does not fit into memory, and no temporary file can be written.
+    NoRoom,
     /// The body comes in a form that is not supported.
     PayloadForm,
     /// The body is longer than S3 takes at once.
@@ -107,7 +113,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 50] = [
         Self::NoMapping,
         Self::OutsideScope,
         Self::RightNotGranted,
@@ -138,7 +144,10 @@ impl Rule {
         Self::InvalidStorageClass,
         Self::NoSuchUpload,
         Self::MalformedDocument,
+        Self::InvalidPart,
+        Self::PartOrder,
         Self::LengthRequired,
+        Self::NoRoom,
         Self::PayloadForm,
         Self::TooLarge,
         Self::BadBody,
@@ -236,7 +245,10 @@ impl Rule {
             }
             Self::NoSuchUpload => ("no-such-upload", StatusCode::NOT_FOUND, "NoSuchUpload"),
             Self::MalformedDocument => ("malformed-document", StatusCode::BAD_REQUEST, "MalformedXML"),
+            Self::InvalidPart => ("invalid-part", StatusCode::BAD_REQUEST, "InvalidPart"),
+            Self::PartOrder => ("part-order", StatusCode::BAD_REQUEST, "InvalidPartOrder"),
             Self::LengthRequired => ("length-required", StatusCode::LENGTH_REQUIRED, "MissingContentLength"),
+            Self::NoRoom => ("no-room", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             Self::PayloadForm => ("payload-form", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
             Self::TooLarge => ("too-large", StatusCode::BAD_REQUEST, "EntityTooLarge"),
             Self::BadBody => ("bad-body", StatusCode::BAD_REQUEST, "IncompleteBody"),

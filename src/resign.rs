@@ -6,16 +6,13 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 
 use crate::amz_date::AmzDate;
-use crate::chunk_signer::{ChunkSigner, SignedChunks};
 use crate::outgoing::{Outgoing, is_signed};
-use crate::payload::Payload;
 use crate::session::{DayKey, Session};
 use bytes::{BufMut, BytesMut};
 use http::{HeaderValue, Method};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
 
 /// A request signed with a session, as it goes over the wire: what was signed is what is sent, byte by byte. The
 /// upstream pool sends nothing else, and only [`resign`] makes one.
@@ -23,13 +20,6 @@ pub struct SignedRequest<B> {
     method: Method,
     head: BytesMut,
     body: B,
-}
-
-/// A body that can go on from the request's signature, where its form asks for that.
-pub trait InChunks {
-    /// The same content in signed chunks.
-    #[must_use]
-    fn in_chunks(self, chunks: SignedChunks) -> Self;
 }
 
 impl<B> SignedRequest<B> {
@@ -79,7 +69,7 @@ impl Authority {
 ///
 /// # Errors
 /// When something in it cannot be written in HTTP.
-pub fn resign<B: InChunks>(
+pub fn resign<B>(
     outgoing: &Outgoing,
     body: B,
     session: &Session,
@@ -103,19 +93,10 @@ pub fn resign<B: InChunks>(
     }
     // PUT and POST always say their length; the store answers 411 otherwise.
     if matches!(*outgoing.method(), Method::PUT | Method::POST) {
-        let _ = write!(head, "content-length: {}\r\n", outgoing.payload().wire_length());
+        let _ = write!(head, "content-length: {}\r\n", outgoing.payload().length());
     }
     let key = session.day_key(date);
-    let signature =
-        SCRATCH.with_borrow_mut(|scratch| sign(scratch, outgoing, &own, &key, date, &mut head))?;
-    let body = match *outgoing.payload() {
-        Payload::Trailed(length, algorithm) => {
-            let seed = String::from_utf8_lossy(&hex(&signature)).into_owned();
-            let signer = ChunkSigner::new(Arc::clone(&key), *date, seed);
-            body.in_chunks(SignedChunks::new(signer, length, algorithm))
-        }
-        _ => body,
-    };
+    SCRATCH.with_borrow_mut(|scratch| sign(scratch, outgoing, &own, &key, date, &mut head))?;
     Ok(SignedRequest { method: outgoing.method().clone(), head, body })
 }
 
@@ -159,7 +140,7 @@ thread_local! {
         RefCell::new(Scratch { text: Vec::with_capacity(4096), names: Vec::with_capacity(256) });
 }
 
-/// Writes the `Authorization` header into `head`, and returns the signature in it.
+/// Writes the `Authorization` header into `head`.
 fn sign(
     scratch: &mut Scratch,
     outgoing: &Outgoing,
@@ -167,7 +148,7 @@ fn sign(
     key: &DayKey,
     date: &AmzDate,
     head: &mut BytesMut,
-) -> Result<[u8; 32], Unsignable> {
+) -> Result<(), Unsignable> {
     write_canonical(scratch, outgoing, own)?;
     let Scratch { text, names } = scratch;
     let hash = Sha256::digest(&*text);
@@ -185,7 +166,7 @@ fn sign(
     head.put_slice(b", Signature=");
     head.put_slice(&hex(&signature));
     head.put_slice(b"\r\n");
-    Ok(signature)
+    Ok(())
 }
 
 /// Writes the canonical request, and the names of its signed headers.

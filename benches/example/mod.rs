@@ -5,14 +5,13 @@
 
 use http::{HeaderValue, Method, header};
 use scopegate::amz_date::AmzDate;
-use scopegate::chunk_signer::SignedChunks;
 use scopegate::client::{Client, ListenerId};
 use scopegate::http1::Fields;
 use scopegate::mapping::{self, Grant, Mapping};
 use scopegate::matcher::Matcher;
 use scopegate::outgoing::Outgoing;
 use scopegate::payload::Payload;
-use scopegate::resign::{Authority, InChunks, SignedRequest, resign};
+use scopegate::resign::{Authority, SignedRequest, resign};
 use scopegate::scope::{BucketName, Prefix, Right, Scope};
 use scopegate::secret::{Credentials, Secret};
 use scopegate::session::{Minted, Session};
@@ -26,12 +25,6 @@ const TOKEN: usize = 700;
 
 /// The body of a request without one.
 pub(crate) struct NoBody;
-
-impl InChunks for NoBody {
-    fn in_chunks(self, _chunks: SignedChunks) -> Self {
-        self
-    }
-}
 
 /// What a worker has when a request comes in.
 pub(crate) struct Example {

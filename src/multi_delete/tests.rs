@@ -1,8 +1,8 @@
 use super::*;
+use crate::http1::Fields;
 use crate::mount::Mount;
 use crate::scope::{BucketName, Prefix, Right, Scope};
-use http::{HeaderName, HeaderValue, Method};
-use http_body_util::Full;
+use http::Method;
 use proptest::prelude::*;
 
 fn scope(prefix: &str, rights: &[Right]) -> Scope {
@@ -23,7 +23,11 @@ fn mapping() -> Mapping {
 fn judged(path: &str, document: &str) -> Judged {
     let (mapping, fields) = (mapping(), Fields::default());
     let grant = mapping.grant(&Method::POST, path, Some("delete"), &fields).unwrap();
-    judge(&Deletion::parse(document.as_bytes()).unwrap(), &mapping, &grant)
+    judge(Deletion::parse(document.as_bytes()).unwrap(), &mapping, &grant)
+}
+
+fn sent(judged: &Judged) -> Vec<&str> {
+    judged.groups.iter().map(|group| str::from_utf8(&group.document).unwrap()).collect()
 }
 
 fn objects(keys: &[&str]) -> String {
@@ -32,7 +36,7 @@ fn objects(keys: &[&str]) -> String {
 
 #[test]
 fn documents() {
-    let document = "<?xml version=\"1.0\"?>\n<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n <!-- x -->\
+    let document = "<?xml version=\"1.0\"?>\n<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n \
         <Quiet>true</Quiet><Object><Key>a&amp;b&#x41;&lt;<![CDATA[<c>]]></Key><VersionId>1</VersionId></Object>\
         <Object><VersionId></VersionId><Key> d </Key><ETag>\"e\"</ETag></Object></Delete>\n";
     let read = Deletion::parse(document.as_bytes()).unwrap();
@@ -69,6 +73,9 @@ fn documents_that_are_none() {
         "<Other><Object><Key>a</Key></Object></Other>",
         "<!DOCTYPE Delete [<!ENTITY k \"media/a\">]><Delete><Object><Key>&k;</Key></Object></Delete>",
         "<Delete><Object><Key>&k;</Key></Object></Delete>",
+        "<Delete><!-- c --><Object><Key>a</Key></Object></Delete>",
+        "<Delete a=\"b\"><Object><Key>a</Key></Object></Delete>",
+        "<Delete><Object><Key>a</Key></Object><Quiet/><Quiet/></Delete>",
         "<?php x?><Delete><Object><Key>a</Key></Object></Delete>",
         &many,
         &long,
@@ -95,11 +102,10 @@ fn every_key_is_judged_as_a_delete_of_it() {
             "<Key>media/&#1;</Key>",
         ]),
     );
-    let sent = String::from_utf8(judged.document.unwrap().to_vec()).unwrap();
     assert_eq!(
-        sent,
-        "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>false</Quiet>\
-         <Object><Key>media/a&amp;b</Key></Object><Object><Key>old/a</Key><VersionId>0fb6db5c-2e1f-4a0b-9a40-2f9c1d0e6b7a</VersionId></Object></Delete>"
+        sent(&judged),
+        ["<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>false</Quiet>\
+         <Object><Key>media/a&amp;b</Key></Object><Object><Key>old/a</Key><VersionId>0fb6db5c-2e1f-4a0b-9a40-2f9c1d0e6b7a</VersionId></Object></Delete>"]
     );
     let codes: Vec<_> = judged
         .refused
@@ -125,63 +131,28 @@ fn every_key_is_judged_as_a_delete_of_it() {
 #[test]
 fn a_mounted_clients_keys_are_its_own() {
     let judged = judged("/pub", &objects(&["<Key>a</Key>", "<Key>../media/a</Key>"]));
-    assert!(String::from_utf8_lossy(&judged.document.unwrap()).contains("<Key>deep/a</Key>"));
+    assert!(sent(&judged).concat().contains("<Key>deep/a</Key>"));
     assert!(judged.refused.contains("<Key>../media/a</Key>") && !judged.refused.contains("deep"));
 }
 
 #[test]
 fn with_no_key_left_nothing_is_sent() {
     let judged = judged("/tmp", &objects(&["<Key>other/a</Key>"]));
-    assert_eq!(judged.document, None);
+    assert_eq!(sent(&judged), [""; 0]);
     assert!(
-        judged.result().contains("<DeleteResult xmlns") && judged.result().contains("<Key>other/a</Key>")
+        result(&judged.refused).contains("<DeleteResult xmlns=")
+            && judged.refused.contains("<Key>other/a</Key>")
     );
 }
 
-async fn read_with(headers: &[(&'static str, &str)], body: &'static [u8]) -> Result<Bytes, Rule> {
-    let field = |(name, value): &(&'static str, &str)| {
-        (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
-    };
-    let fields = headers.iter().map(field).collect();
-    let upload = Upload::new(Full::new(Bytes::from_static(body)));
-    upload.set_length(body.len() as u64);
-    let payload = Payload::Sized(body.len() as u64, None);
-    read(&upload, &payload, &fields, Duration::from_secs(5)).await.map_err(|refusal| refusal.rule)
-}
-
-#[tokio::test]
-async fn a_document_is_what_its_checksums_say() {
-    let sha = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
-    let good = [
-        ("content-md5", "rL0Y20zC+Fzt72VPzMSk2A=="),
-        ("x-amz-checksum-crc32", "jHNlIQ=="),
-        ("x-amz-checksum-sha1", "C+7Hteo/D9vJXQ3UfzxbwnXaijM="),
-        ("x-amz-content-sha256", sha),
-        ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
-    ];
-    for header in good {
-        assert_eq!(read_with(&[header], b"foo").await.as_deref(), Ok(&b"foo"[..]), "{header:?}");
-    }
-    let bad = [
-        ("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==", Rule::BadDigest),
-        ("content-md5", "AAAA", Rule::BadHeader),
-        ("x-amz-checksum-crc32", "AAAAAA==", Rule::ChecksumMismatch),
-        ("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=", Rule::ChecksumMismatch),
-        ("x-amz-content-sha256", &"0".repeat(64), Rule::ChecksumMismatch),
-    ];
-    for (name, value, rule) in bad {
-        assert_eq!(read_with(&[(name, value)], b"foo").await, Err(rule), "{name}");
-    }
-}
-
-#[tokio::test]
-async fn a_document_is_bounded() {
-    static LARGE: [u8; MAX_BODY + 1] = [b' '; MAX_BODY + 1];
-    assert_eq!(read_with(&[], &LARGE).await, Err(Rule::TooLarge));
-    let upload = Upload::new(Full::new(Bytes::from_static(&LARGE)));
-    upload.set_length(LARGE.len() as u64);
-    let read = read(&upload, &Payload::Empty, &Fields::default(), Duration::from_secs(5)).await;
-    assert_eq!(read.map_err(|refusal| refusal.rule), Err(Rule::TooLarge), "whatever was announced");
+#[test]
+fn many_keys_are_sent_in_small_groups_in_their_order() {
+    let keys: Vec<String> = (0..2 * GROUP + 1).map(|number| format!("<Key>media/{number}</Key>")).collect();
+    let document = objects(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    let judged = judged("/tmp", &document);
+    assert_eq!(judged.groups.iter().map(|group| group.named.len()).collect::<Vec<_>>(), [GROUP, GROUP, 1]);
+    let read = sent(&judged).into_iter().flat_map(|sent| Deletion::parse(sent.as_bytes()).unwrap().objects);
+    assert!(read.map(|named| named.key).eq((0..2 * GROUP + 1).map(|number| format!("media/{number}"))));
 }
 
 proptest! {
@@ -190,8 +161,8 @@ proptest! {
     fn only_keys_in_scope_are_sent(key in prop_oneof!["(media/|old/|other/|)[a-z&<>\"'./\\\\]{0,12}", "media/\\PC{1,20}"]) {
         let document = objects(&[&format!("<Key>{}</Key>", quick_xml::escape::escape(&key))]);
         prop_assume!(Deletion::parse(document.as_bytes()).is_ok());
-        if let Some(sent) = judged("/tmp", &document).document {
-            let sent = Deletion::parse(&sent).unwrap();
+        for sent in sent(&judged("/tmp", &document)) {
+            let sent = Deletion::parse(sent.as_bytes()).unwrap();
             prop_assert!(key.starts_with("media/") || key.starts_with("old/"), "{}", key);
             prop_assert_eq!(&sent.objects[0].key, &key);
         }

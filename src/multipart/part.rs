@@ -105,10 +105,11 @@ pub(super) enum Filled {
 }
 
 impl Part {
-    /// An empty part, whose checksum is computed if there is an algorithm.
-    pub(super) fn new(algorithm: Option<Algorithm>) -> Self {
+    /// Makes an empty part for `length` bytes, if that is known, and computes a checksum if there is an algorithm.
+    pub(super) fn new(algorithm: Option<Algorithm>, length: Option<u64>) -> Self {
         // Memory is taken from the system as it is written to.
-        let memory = BytesMut::with_capacity(usize::try_from(PART_SIZE).unwrap_or(0));
+        let room = length.unwrap_or(PART_SIZE).min(PART_SIZE);
+        let memory = BytesMut::with_capacity(usize::try_from(room).unwrap_or(0));
         Self { memory, file: None, spooled: 0, hasher: algorithm.map(Hasher::new) }
     }
 
@@ -182,7 +183,7 @@ mod tests {
     use crate::aws_chunked::Envelope;
     use crate::http1::Fields;
     use crate::mapping::Mapping;
-    use crate::payload::Payload;
+    use crate::payload::{HeldBody, Payload};
     use crate::scope::{BucketName, Prefix, Right, Scope};
     use http::Method;
     use http_body_util::Full;
@@ -195,7 +196,7 @@ mod tests {
         let mapping = Mapping::of_scopes("all", vec![scope]);
         let fields = Fields::default();
         let grant = mapping.grant(&Method::PUT, "/tmp/a", None, &fields).unwrap();
-        Outgoing::rebuild(grant, &fields, Payload::Unknown(None, None)).unwrap()
+        Outgoing::rebuild(grant, &fields, Payload::Held(HeldBody::default())).unwrap()
     }
 
     fn source(content: &[u8]) -> Source<Full<Bytes>> {
@@ -224,7 +225,7 @@ mod tests {
         let content = content(length);
         let (mut source, mut read, mut cut) = (source(&content), Vec::new(), Vec::new());
         for size in sizes {
-            let mut part = Part::new(Some(Algorithm::Crc32));
+            let mut part = Part::new(Some(Algorithm::Crc32), None);
             let filled = part.fill(&mut source, u64::try_from(*size).unwrap(), &outgoing()).await.unwrap();
             let (held, length, of_part) = part.close().await.unwrap();
             let held = held.collect().await.unwrap().to_bytes();
@@ -253,13 +254,13 @@ mod tests {
     async fn what_is_said_of_the_body_is_verified() {
         let upload = test_upload(Full::new(Bytes::from_static(b"content")));
         let mut source = Source::new(&upload, vec![sum(b"another")], None);
-        let mut part = Part::new(None);
+        let mut part = Part::new(None, None);
         assert_eq!(part.fill(&mut source, PART_SIZE, &outgoing()).await, Ok(Filled::Ended));
         assert_eq!(source.verify().unwrap_err().rule, Rule::ChecksumMismatch);
         let upload = test_upload(Full::new(Bytes::from_static(b"content")));
         upload.unwrap_envelope(Some(Envelope::default()));
         let mut source = Source::new(&upload, Vec::new(), None);
-        let filled = Part::new(None).fill(&mut source, PART_SIZE, &outgoing()).await;
+        let filled = Part::new(None, None).fill(&mut source, PART_SIZE, &outgoing()).await;
         assert_eq!(filled.unwrap_err().rule, Rule::BadEnvelope);
     }
 }

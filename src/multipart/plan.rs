@@ -1,10 +1,8 @@
 //! How large the parts of an object of unknown length are.
 
+use crate::document::MAX_PARTS;
 use crate::limits::PART_SIZE;
 
-/// Most parts of an object.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
-pub const MAX_PARTS: u32 = 10_000;
 /// After so many parts their size is doubled.
 const DOUBLED_AFTER: u32 = 1000;
 

@@ -1,13 +1,14 @@
 //! One multipart upload on a client's behalf.
 
+use super::answers::{completed_status, upload_id};
 use super::budget::Open;
-use super::document::{StoredPart, completed_status, completion, upload_id};
 use super::part::{Filled, Part, Source};
-use super::plan::{MAX_PARTS, part_size};
+use super::plan::part_size;
 use crate::access::AccessRecord;
 use crate::body::{Upload, read_whole};
 use crate::checksum::{Algorithm, Checksum};
 use crate::content::Held;
+use crate::document::{Completion, MAX_PARTS, Part as StoredPart};
 use crate::outgoing::Outgoing;
 use crate::proxy::{ClientBody, FromStore, Proxy};
 use crate::refusal::{Refusal, Rule};
@@ -123,15 +124,15 @@ impl MultipartUpload<'_> {
         first: Part,
         mut source: Source<B>,
     ) -> Result<FromStore, Stop> {
-        let mut parts: Vec<StoredPart> = Vec::new();
+        let mut parts = Vec::new();
         let (mut part, mut filled) = (first, Filled::Full);
         for number in 1..=MAX_PARTS {
             parts.push(self.send(id, number, part).await?);
             if filled == Filled::Ended {
                 let sum = source.verify()?;
-                return self.complete(id, &parts, sum.as_ref()).await;
+                return self.complete(id, parts, sum.as_ref()).await;
             }
-            part = Part::new(self.algorithm);
+            part = Part::new(self.algorithm, None);
             filled = part.fill(&mut source, part_size(number + 1), self.outgoing).await?;
         }
         let why = "the object has more parts than S3 takes: is there no room for temporary files?";
@@ -144,16 +145,16 @@ impl MultipartUpload<'_> {
         let (head, _) = self.ask(&outgoing, content, length).await?;
         let etag = head.headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
         let etag = etag.ok_or_else(|| Refusal::new(Rule::Upstream, "the store gave a part no ETag"))?;
-        Ok(StoredPart { number, etag, sum })
+        Ok(StoredPart::stored(number, &etag, sum))
     }
 
     async fn complete(
         &mut self,
         id: &str,
-        parts: &[StoredPart],
+        parts: Vec<StoredPart>,
         sum: Option<&Checksum>,
     ) -> Result<FromStore, Stop> {
-        let body = Bytes::from(completion(parts));
+        let body = Bytes::from(Completion::of(parts).document());
         let length = body.len() as u64;
         let sum = sum.filter(|sum| sum.algorithm().is_of_whole_objects());
         let outgoing = self.outgoing.complete_upload(id, length, sum);

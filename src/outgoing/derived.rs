@@ -2,12 +2,13 @@
 //! is about the same key; the right and the policy of `PutObject` hold for all of them.
 
 use super::Outgoing;
-use crate::checksum::{Algorithm, Checksum};
+use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::mapping::check_size;
 use crate::operation::Operation;
-use crate::payload::Payload;
+use crate::payload::{HeldBody, Payload};
 use crate::refusal::{Refusal, Rule};
 use crate::target::encode_query;
+use bytes::Bytes;
 use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
 
@@ -17,6 +18,15 @@ pub const MAX_OBJECT: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 
 const X_AMZ_CHECKSUM_ALGORITHM: HeaderName = HeaderName::from_static("x-amz-checksum-algorithm");
 const X_AMZ_CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
+
+/// A request with its body, which is a document of Scopegate's own.
+#[derive(Debug)]
+pub struct WithDocument {
+    /// The request, whose headers are about the document.
+    pub request: Outgoing,
+    /// The document.
+    pub document: Bytes,
+}
 
 impl Outgoing {
     /// The operation it was granted for.
@@ -40,7 +50,7 @@ impl Outgoing {
     #[must_use]
     pub fn with_length(&self, length: u64, trailing: Option<&Checksum>) -> Self {
         let sha256 = match &self.payload {
-            Payload::Unknown(_, sha256) => sha256.clone(),
+            Payload::Held(body) => body.sha256.clone(),
             _ => None,
         };
         let mut headers = self.headers.clone();
@@ -65,6 +75,33 @@ impl Outgoing {
         outgoing
     }
 
+    /// Makes the same request with a document of Scopegate's own as its body.
+    pub fn with_document(&self, document: impl Into<Bytes>) -> WithDocument {
+        let document = document.into();
+        // The checksum of a completion is that of the object, and no other header is about anything but the body.
+        let of_the_body = |name: &HeaderName| {
+            *name == header::CONTENT_TYPE
+                || name == Algorithm::Md5.header()
+                || (self.operation != Operation::CompleteMultipartUpload
+                    && name.as_str().contains("-checksum-"))
+        };
+        let mut headers = self.headers.clone();
+        headers.retain(|(name, _)| !of_the_body(name));
+        headers.push((header::CONTENT_TYPE, HeaderValue::from_static("application/xml")));
+        // MinIO wants a checksum of a document, and verifies it.
+        let mut hasher = Hasher::new(Algorithm::Md5);
+        hasher.update(&document);
+        headers.push((Algorithm::Md5.header_name(), hasher.finish().header_value()));
+        let payload = Payload::Sized(document.len() as u64, None);
+        let (path, query, method) = (self.path.clone(), self.query.clone(), self.method.clone());
+        let (operation, max_size) = (self.operation, self.max_size);
+        let is_range_conditional = false;
+        let mut request =
+            Self { operation, max_size, method, path, query, headers, payload, is_range_conditional };
+        request.sort();
+        WithDocument { request, document }
+    }
+
     /// The checksums that its headers say.
     ///
     /// # Errors
@@ -74,7 +111,9 @@ impl Outgoing {
             Algorithm::of_header(name.as_str()).map(|algorithm| (algorithm, value))
         });
         let sha256 = match &self.payload {
-            Payload::Unknown(_, Some(hash)) => Checksum::parse_sha256_hex(hash.as_bytes()).ok(),
+            Payload::Held(HeldBody { sha256: Some(hash), .. }) => {
+                Checksum::parse_sha256_hex(hash.as_bytes()).ok()
+            }
             _ => None,
         };
         let bad = |algorithm: Algorithm| {
@@ -182,6 +221,10 @@ mod tests {
 
     type Given<'a> = &'a [(&'static str, &'a str)];
 
+    fn held() -> Payload {
+        Payload::Held(HeldBody::default())
+    }
+
     fn put(headers: Given<'_>, payload: Payload) -> Outgoing {
         put_within(None, headers, payload)
     }
@@ -219,7 +262,7 @@ mod tests {
                 ("x-amz-checksum-crc32", "y/Q5Jg=="),
                 ("x-amz-sdk-checksum-algorithm", "CRC32"),
             ],
-            Payload::Unknown(None, None),
+            held(),
         );
         let expected = |target: &str, headers: &[&str]| {
             (target.to_owned(), headers.iter().map(|&header| header.to_owned()).collect::<Vec<_>>())
@@ -261,33 +304,35 @@ mod tests {
     fn what_clients_say_of_checksums() {
         let trailed = Envelope { decoded: None, trailer: Some(Algorithm::Sha1) };
         let cases: [(Given<'_>, Payload, Option<Algorithm>); 5] = [
-            (&[], Payload::Unknown(None, None), None),
-            (&[("content-md5", "kAFQmDzST7DWlj99KOF/cg==")], Payload::Unknown(None, None), None),
-            (&[], Payload::Unknown(Some(trailed), None), Some(Algorithm::Sha1)),
-            (&[("x-amz-checksum-crc32", "AAAAAA==")], Payload::Unknown(None, None), Some(Algorithm::Crc32)),
+            (&[], held(), None),
+            (&[("content-md5", "kAFQmDzST7DWlj99KOF/cg==")], held(), None),
             (
-                &[("x-amz-sdk-checksum-algorithm", "crc64nvme")],
-                Payload::Unknown(None, None),
-                Some(Algorithm::Crc64Nvme),
+                &[],
+                Payload::Held(HeldBody { envelope: Some(trailed), ..HeldBody::default() }),
+                Some(Algorithm::Sha1),
             ),
+            (&[("x-amz-checksum-crc32", "AAAAAA==")], held(), Some(Algorithm::Crc32)),
+            (&[("x-amz-sdk-checksum-algorithm", "crc64nvme")], held(), Some(Algorithm::Crc64Nvme)),
         ];
         for (headers, payload, algorithm) in cases {
             assert_eq!(put(headers, payload).checksum_algorithm(), algorithm, "{headers:?}");
         }
         let hash = Some(HeaderValue::from_str(&"0".repeat(64)).unwrap());
-        let said = put(&[("content-md5", "kAFQmDzST7DWlj99KOF/cg==")], Payload::Unknown(None, hash));
+        let said = put(
+            &[("content-md5", "kAFQmDzST7DWlj99KOF/cg==")],
+            Payload::Held(HeldBody { sha256: hash, ..HeldBody::default() }),
+        );
         assert_eq!(said.checksums().unwrap().len(), 2);
     }
 
     #[test]
     fn a_length_that_is_known_in_the_end() {
         let sum = Checksum::parse(Algorithm::Crc32, b"y/Q5Jg==").unwrap();
-        let sized = put(&[("x-amz-checksum-crc32", "AAAAAA==")], Payload::Unknown(None, None))
-            .with_length(9, Some(&sum));
+        let sized = put(&[("x-amz-checksum-crc32", "AAAAAA==")], held()).with_length(9, Some(&sum));
         assert_eq!(sized.payload(), &Payload::Sized(9, None));
         assert_eq!(shown(&sized).1, ["x-amz-checksum-crc32: y/Q5Jg=="]);
         assert!(sized.check_size(MAX_OBJECT).is_ok() && sized.check_size(MAX_OBJECT + 1).is_err());
-        let bounded = put_within(Some(9), &[], Payload::Unknown(None, None));
+        let bounded = put_within(Some(9), &[], held());
         assert!(bounded.check_size(9).is_ok());
         assert_eq!(bounded.check_size(10).map_err(|refusal| refusal.rule), Err(Rule::TooLarge));
     }

@@ -51,7 +51,7 @@ fn state(config: &Config, metrics: &Metrics) -> MappingState {
         issuer_doubts: Arc::default(),
     };
     let admission = Arc::new(Admission::new(Bounds::of(&Limits::default())));
-    MappingState { row, session: keeper.start(), admission }
+    MappingState { row, session: keeper.start(), admission, completions: Arc::default() }
 }
 
 fn proxy(clock: Clock) -> Rc<Proxy> {

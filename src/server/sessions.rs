@@ -118,7 +118,8 @@ impl Sessions {
             _ => slot,
         });
         metrics.show_slot(row, &slot);
-        MappingState { row, session: self.keep(config, mapping, slot), admission }
+        let completions = before.map(|(_, state)| Arc::clone(&state.completions)).unwrap_or_default();
+        MappingState { row, session: self.keep(config, mapping, slot), admission, completions }
     }
 
     fn keep(&self, config: &Config, mapping: &Mapping, slot: Arc<Slot>) -> Arc<Kept> {

@@ -1,7 +1,10 @@
 //! Every form in which clients send bodies, on the real MinIO: the object stored is the object sent, with its checksum.
 
+mod documents;
 mod envelopes;
 mod failures;
+mod locks;
+mod trailers;
 mod unknown_length;
 
 use crate::support::http::Response;

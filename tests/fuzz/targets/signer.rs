@@ -10,10 +10,9 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4::SigningParams;
 use http::{HeaderMap, HeaderValue, Request};
 use scopegate::amz_date::AmzDate;
-use scopegate::chunk_signer::SignedChunks;
 use scopegate::outgoing::Outgoing;
 use scopegate::payload::Payload;
-use scopegate::resign::{Authority, InChunks, SignedRequest, resign};
+use scopegate::resign::{Authority, SignedRequest, resign};
 use scopegate::secret::{Credentials, Secret};
 use scopegate::session::{Minted, Session};
 use std::time::{Duration, SystemTime};
@@ -68,12 +67,6 @@ pub(crate) const WORDS: &[&[u8]] = &[
 
 /// What is signed here is the head alone.
 struct NoBody;
-
-impl InChunks for NoBody {
-    fn in_chunks(self, _: SignedChunks) -> Self {
-        self
-    }
-}
 
 /// Some of 2015, when SigV4's published examples were signed.
 const EPOCH: u64 = 1_440_938_160;

@@ -5,7 +5,7 @@
 use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -190,6 +190,7 @@ pub(crate) struct Relay {
     listener: Acceptor,
     plan: Arc<Mutex<Plan>>,
     connections: Arc<AtomicUsize>,
+    up: Arc<AtomicU64>,
 }
 
 impl Relay {
@@ -197,21 +198,27 @@ impl Relay {
     pub(crate) fn start(server: SocketAddr) -> Self {
         let plan: Arc<Mutex<Plan>> = Arc::default();
         let connections = Arc::new(AtomicUsize::new(0));
+        let up: Arc<AtomicU64> = Arc::default();
         let listener = Acceptor::start({
-            let (plan, connections) = (Arc::clone(&plan), Arc::clone(&connections));
+            let (plan, connections, up) = (Arc::clone(&plan), Arc::clone(&connections), Arc::clone(&up));
             move |near| {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let Ok(far) = TcpStream::connect(server) else { return };
                 let _gone = far.set_nodelay(true);
-                relay(&near, &far, &plan);
+                relay(&near, &far, &plan, &up);
             }
         });
-        Self { listener, plan, connections }
+        Self { listener, plan, connections, up }
     }
 
     /// How many connections there were.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes have been passed on to the server.
+    pub(crate) fn up(&self) -> u64 {
+        self.up.load(Ordering::SeqCst)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -224,15 +231,15 @@ impl Relay {
     }
 }
 
-fn relay(near: &TcpStream, far: &TcpStream, plan: &Arc<Mutex<Plan>>) {
+fn relay(near: &TcpStream, far: &TcpStream, plan: &Arc<Mutex<Plan>>, up: &AtomicU64) {
     thread::scope(|scope| {
-        scope.spawn(|| pump(near, far, Way::Up, plan));
-        pump(far, near, Way::Down, plan);
+        scope.spawn(|| pump(near, far, Way::Up, plan, up));
+        pump(far, near, Way::Down, plan, &AtomicU64::default());
     });
 }
 
 /// Passes bytes on until an end or a cut.
-fn pump(mut from: &TcpStream, mut to: &TcpStream, way: Way, plan: &Mutex<Plan>) {
+fn pump(mut from: &TcpStream, mut to: &TcpStream, way: Way, plan: &Mutex<Plan>, count: &AtomicU64) {
     let mut buffer = vec![0; 16 << 10];
     let mut passed = 0;
     let mut known = None;
@@ -244,6 +251,7 @@ fn pump(mut from: &TcpStream, mut to: &TcpStream, way: Way, plan: &Mutex<Plan>) 
         let cut = plan.filter(|(of, at, _)| *of == way && passed + length as u64 > *at);
         let Some((_, at, how)) = cut else {
             passed += length as u64;
+            count.fetch_add(length as u64, Ordering::SeqCst);
             if to.write_all(&buffer[..length]).is_err() {
                 break;
             }

@@ -6,6 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -86,6 +87,36 @@ impl Minio {
     /// Ends the server at once; [`Self::restart`] brings it back.
     pub(crate) fn stop(&mut self) {
         self.process.kill();
+    }
+
+    /// The memory that the server has, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// The time that the server has had of all processors.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.0.id())).unwrap();
+        // The name, which may hold blanks, is in parentheses; user and system time are the 12th and 13th field behind it.
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let ticks = |at: usize| fields.split_whitespace().nth(at).unwrap().parse::<u64>().unwrap();
+        Duration::from_millis((ticks(11) + ticks(12)) * 10)
+    }
+
+    /// Waits until the server has less than half of one processor.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let (mut before, mut since) = (self.processor_time(), Instant::now());
+        let rests = || {
+            if since.elapsed() < Duration::from_millis(500) {
+                return None;
+            }
+            let (time, elapsed) = (self.processor_time() - before, since.elapsed());
+            (before, since) = (self.processor_time(), Instant::now());
+            (time < elapsed / 2).then_some(())
+        };
+        wait_for(rests).is_some()
     }
 
     /// Runs `mc` as root, to whom this server is `local`, and returns what it printed.

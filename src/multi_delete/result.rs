@@ -1,0 +1,162 @@
+//! The result of a multi-object delete, made of the store's results for each group.
+
+use super::{Group, NAMESPACE, Named};
+use crate::s3_error::{element, xml_text};
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+const ROOT: &str = "DeleteResult";
+
+/// The error of one key, as an element of the result.
+pub fn error(named: &Named, code: &str, message: &str) -> String {
+    let version = named
+        .version_id
+        .as_ref()
+        .map(|id| format!("<VersionId>{}</VersionId>", xml_text(id)))
+        .unwrap_or_default();
+    format!(
+        "<Error><Key>{}</Key>{version}<Code>{}</Code><Message>{}</Message></Error>",
+        xml_text(&named.key),
+        xml_text(code),
+        xml_text(message),
+    )
+}
+
+/// A whole result with these elements.
+pub fn result(elements: &str) -> String {
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{ROOT} {NAMESPACE}>{elements}</{ROOT}>")
+}
+
+/// The store's results, one after the other, with the store's names for the keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Merged {
+    elements: String,
+    /// Keys that were not asked about, or whose fate is not known, with the client's names.
+    failed: String,
+}
+
+/// An answer that is no result of a multi-object delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoResult;
+
+impl Merged {
+    /// Adds the store's result for a group.
+    ///
+    /// # Errors
+    /// When the answer is no result.
+    pub fn add(&mut self, answer: &str) -> Result<(), NoResult> {
+        self.elements.push_str(inside(answer).ok_or(NoResult)?);
+        Ok(())
+    }
+
+    /// Notes that a group was not deleted, as far as is known, with the store's words where it said any.
+    pub fn fail(&mut self, group: &Group, code: &str, message: &str) {
+        for named in &group.named {
+            self.failed.push_str(&error(named, code, message));
+        }
+    }
+
+    /// The result with the store's names, and the further elements that have the client's.
+    pub fn finish(self) -> (String, String) {
+        (result(&self.elements), self.failed)
+    }
+}
+
+/// Code and message of a store's error document.
+pub fn code_and_message(answer: &str) -> (String, String) {
+    let text = |name: &str| element(answer, name);
+    (
+        text("Code").unwrap_or_else(|| "InternalError".to_owned()),
+        text("Message").unwrap_or_else(|| "the store did not say why".to_owned()),
+    )
+}
+
+/// What stands between the tags of a well-formed result's root.
+fn inside(answer: &str) -> Option<&str> {
+    let mut reader = Reader::from_str(answer);
+    let (mut depth, mut start, mut found) = (0_usize, 0, None);
+    loop {
+        let before = position(&reader)?;
+        match reader.read_event().ok()? {
+            Event::Start(tag) => {
+                if depth == 0 {
+                    if found.is_some() || tag.local_name().as_ref() != ROOT {
+                        return None;
+                    }
+                    start = position(&reader)?;
+                }
+                depth += 1;
+            }
+            Event::Empty(tag) if depth == 0 => {
+                if found.is_some() || tag.local_name().as_ref() != ROOT {
+                    return None;
+                }
+                found = Some("");
+            }
+            Event::End(_) => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    found = answer.get(start..before);
+                }
+            }
+            Event::Text(text) if depth == 0 && !text.trim_ascii().is_empty() => return None,
+            Event::DocType(_) => return None,
+            Event::Eof if depth == 0 => return found,
+            Event::Eof => return None,
+            _ => {}
+        }
+    }
+}
+
+fn position(reader: &Reader<&[u8]>) -> Option<usize> {
+    usize::try_from(reader.buffer_position()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_merged_in_order() {
+        let mut merged = Merged::default();
+        for answer in [
+            "<?xml version=\"1.0\"?>\n<DeleteResult xmlns=\"x\"><Deleted><Key>a</Key></Deleted></DeleteResult>\n",
+            "<DeleteResult/>",
+            "<DeleteResult></DeleteResult>",
+            "<DeleteResult><Error><Key>b</Key></Error><Deleted/></DeleteResult>",
+        ] {
+            assert_eq!(merged.add(answer), Ok(()), "{answer}");
+        }
+        let named = ["c", "<d>"].map(|key| Named { key: key.to_owned(), ..Named::default() });
+        let group = Group { document: bytes::Bytes::new(), named: named.to_vec() };
+        merged.fail(&group, "SlowDown", "later");
+        let (whole, failed) = merged.finish();
+        assert_eq!(
+            whole,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<DeleteResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+             <Deleted><Key>a</Key></Deleted><Error><Key>b</Key></Error><Deleted/></DeleteResult>"
+        );
+        assert_eq!(
+            failed,
+            "<Error><Key>c</Key><Code>SlowDown</Code><Message>later</Message></Error>\
+             <Error><Key>&lt;d&gt;</Key><Code>SlowDown</Code><Message>later</Message></Error>"
+        );
+    }
+
+    #[test]
+    fn what_is_no_result_is_not_merged() {
+        for answer in [
+            "",
+            "text",
+            "<DeleteResult>",
+            "<DeleteResult><a></DeleteResult>",
+            "</DeleteResult>",
+            "<Error><Code>AccessDenied</Code></Error>",
+            "<DeleteResult/><DeleteResult/>",
+            "<DeleteResult></DeleteResult>text",
+            "<!DOCTYPE a><DeleteResult/>",
+        ] {
+            assert_eq!(Merged::default().add(answer), Err(NoResult), "{answer}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Operations whose body is a document: read whole, judged, and written again for the store.
+
+use super::otherwise::own;
+use super::{Asked, ClientBody, FromStore, Proxy, Served, Wanted};
+use crate::access::AccessRecord;
+use crate::body::{Upload, read_whole};
+use crate::document::{self, Completion, Kind, Tagging};
+use crate::mapping::Grant;
+use crate::multi_delete::{self, Deletion, Group, Judged, Merged, code_and_message};
+use crate::outgoing::{self, Outgoing, WithDocument};
+use crate::payload::Payload;
+use crate::refusal::{Refusal, Rule};
+use crate::rewrite::Rewriter;
+use crate::session_table::Slot;
+use bytes::Bytes;
+use http::StatusCode;
+use http::response::Parts;
+use http_body_util::Full;
+use tokio::time::{Instant, timeout_at};
+
+/// The most that is read of the store's result for a group: a key has up to 6 KiB with its markup.
+const MAX_RESULT: usize = multi_delete::GROUP * 8 * 1024;
+
+/// A granted request whose body is a document.
+pub(super) struct Documented<'a> {
+    pub(super) kind: Kind,
+    pub(super) grant: Grant<'a>,
+    pub(super) payload: Payload,
+}
+
+impl Proxy {
+    /// Reads the document of a request and has the store do what it says.
+    pub(super) async fn pass_on_document<B: ClientBody>(
+        &self,
+        asked: &Asked<'_, B>,
+        wanted: &Wanted<'_>,
+        request: Documented<'_>,
+        record: &mut AccessRecord,
+    ) -> Result<Served, Refusal> {
+        let Documented { kind, grant, payload } = request;
+        if kind == Kind::Delete {
+            return self.delete_objects(asked, wanted, grant, payload, record).await;
+        }
+        let rewriter = grant.rewriter(asked.request);
+        // The document's size is not that of an object.
+        let outgoing = Outgoing::rebuild(grant, wanted.fields, Payload::Empty)?;
+        asked.admit(record).await?;
+        let document = self.read_document(kind, asked, wanted, &payload).await?;
+        let answer = match kind {
+            Kind::Tagging => {
+                let document = Tagging::parse(&document)?.document();
+                let outgoing = outgoing.with_document(document);
+                self.send_document(&outgoing, asked.state.session.slot(), record).await
+            }
+            Kind::Complete | Kind::Delete => {
+                let completion = Completion::parse(&document)?;
+                drop(document);
+                self.complete(&outgoing, &completion, asked.state, record).await
+            }
+        };
+        Ok((answer?, rewriter))
+    }
+
+    async fn read_document<B: ClientBody>(
+        &self,
+        kind: Kind,
+        asked: &Asked<'_, B>,
+        wanted: &Wanted<'_>,
+        payload: &Payload,
+    ) -> Result<Bytes, Refusal> {
+        let patience = self.generation.limits.response_timeout;
+        document::read(kind, asked.upload, payload, wanted.fields, patience).await
+    }
+
+    /// Sends a document of Scopegate's own.
+    pub(super) async fn send_document(
+        &self,
+        outgoing: &WithDocument,
+        slot: &Slot,
+        record: &mut AccessRecord,
+    ) -> Result<FromStore, Refusal> {
+        let WithDocument { request, document } = outgoing;
+        let held = || {
+            let upload = Upload::new(Full::new(document.clone()));
+            upload.set_length(document.len() as u64);
+            upload
+        };
+        match self.exchange(request, &held(), slot, record).await {
+            // MinIO reads a document before it looks at the session. This one is ours and can be sent again.
+            Err(refusal) if refusal.rule == Rule::SessionReplaced => {
+                self.exchange(request, &held(), slot, record).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Reads what is to be deleted, and judges each key.
+    async fn delete_objects<B: ClientBody>(
+        &self,
+        asked: &Asked<'_, B>,
+        wanted: &Wanted<'_>,
+        grant: Grant<'_>,
+        payload: Payload,
+        record: &mut AccessRecord,
+    ) -> Result<Served, Refusal> {
+        outgoing::check_headers(grant.spec(), wanted.fields)?;
+        asked.admit(record).await?;
+        let document = self.read_document(Kind::Delete, asked, wanted, &payload).await?;
+        let judged = multi_delete::judge(Deletion::parse(&document)?, asked.mapping, &grant);
+        drop(document);
+        let (rewriter, slot) = (grant.rewriter(asked.request), asked.state.session.slot());
+        self.delete(judged, &Outgoing::bare(grant), rewriter, slot, record).await
+    }
+
+    /// Has the store delete what is allowed, and answers with both: its results and the refusals.
+    async fn delete(
+        &self,
+        judged: Judged,
+        outgoing: &Outgoing,
+        rewriter: Option<Box<Rewriter>>,
+        slot: &Slot,
+        record: &mut AccessRecord,
+    ) -> Result<Served, Refusal> {
+        let Judged { groups, mut refused } = judged;
+        let answer = match &*groups {
+            [] => return Ok((own(multi_delete::result(&refused)), None)),
+            [only] => {
+                self.send_document(&outgoing.with_document(only.document.clone()), slot, record).await?
+            }
+            groups => {
+                let (answer, failed) = self.delete_groups(groups, outgoing, slot, record).await?;
+                refused.insert_str(0, &failed);
+                answer
+            }
+        };
+        let rewriter = rewriter.map(|rewriter| rewriter.with_more(refused.into()));
+        Ok((answer, rewriter))
+    }
+
+    /// Deletes group after group, all of them within the time that one request may take. A failure before anything is
+    /// deleted is the answer; a later one becomes an error of each key that is left.
+    async fn delete_groups(
+        &self,
+        groups: &[Group],
+        outgoing: &Outgoing,
+        slot: &Slot,
+        record: &mut AccessRecord,
+    ) -> Result<(FromStore, String), Refusal> {
+        let deadline = Instant::now() + self.generation.limits.response_timeout;
+        let mut merged = Merged::default();
+        let mut head: Option<Parts> = None;
+        for (number, group) in groups.iter().enumerate() {
+            let deleting = self.delete_group(group, outgoing, slot, record);
+            let deleted = timeout_at(deadline, deleting).await.unwrap_or_else(|_| Err(too_slow().into()));
+            let stop = match deleted {
+                Ok((parts, answer)) if merged.add(&answer).is_ok() => {
+                    head.get_or_insert(parts);
+                    continue;
+                }
+                Ok(_) => Stop::Refused(Refusal::new(Rule::Upstream, "the store's answer is no DeleteResult")),
+                Err(stop) => stop,
+            };
+            if head.is_none() {
+                return stop.answer().map(|answer| (answer, String::new()));
+            }
+            let (code, message) = stop.code_and_message();
+            for group in groups.iter().skip(number) {
+                merged.fail(group, &code, &message);
+            }
+            break;
+        }
+        let (document, failed) = merged.finish();
+        let answer = match head {
+            Some(head) => FromStore::Read(Box::new(head), document.into()),
+            None => own(document),
+        };
+        Ok((answer, failed))
+    }
+
+    /// Deletes one group, and reads the result.
+    async fn delete_group(
+        &self,
+        group: &Group,
+        outgoing: &Outgoing,
+        slot: &Slot,
+        record: &mut AccessRecord,
+    ) -> Result<(Parts, String), Stop> {
+        let outgoing = outgoing.with_document(group.document.clone());
+        let answer = self.send_document(&outgoing, slot, record).await?;
+        let FromStore::Streaming(answer) = answer else { return Err(Stop::Answered(Box::new(answer))) };
+        let (parts, body) = answer.into_parts();
+        let reading = read_whole(body, MAX_RESULT, self.generation.limits.stall_timeout);
+        let body = reading.await.map_err(|error| {
+            record.note(&error);
+            Refusal::new(Rule::Upstream, "the store's answer broke off")
+        })?;
+        if parts.status != StatusCode::OK {
+            return Err(Stop::Answered(Box::new(FromStore::Read(Box::new(parts), body))));
+        }
+        Ok((parts, String::from_utf8_lossy(&body).into_owned()))
+    }
+}
+
+/// Why no further group is deleted.
+enum Stop {
+    Refused(Refusal),
+    /// The store said no, in its words.
+    Answered(Box<FromStore>),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Stop {
+    fn answer(self) -> Result<FromStore, Refusal> {
+        match self {
+            Self::Refused(refusal) => Err(refusal),
+            Self::Answered(answer) => Ok(*answer),
+        }
+    }
+
+    fn code_and_message(&self) -> (String, String) {
+        match self {
+            Self::Refused(refusal) => (refusal.rule.code().to_owned(), refusal.message.clone()),
+            Self::Answered(answer) => match &**answer {
+                FromStore::Read(_, body) => code_and_message(&String::from_utf8_lossy(body)),
+                FromStore::Streaming(_) => code_and_message(""),
+            },
+        }
+    }
+}
+
+fn too_slow() -> Refusal {
+    let why = "the store did not delete all keys in time: is one of them being read or written slowly?";
+    Refusal::new(Rule::UpstreamTimeout, why)
+}

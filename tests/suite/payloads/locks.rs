@@ -1,0 +1,104 @@
+//! MinIO locks keys while bodies come and go: no client holds more keys than it must, and none by sending slowly.
+
+use super::{ALL, content};
+use crate::support::http::{Connection, request_bytes};
+use crate::support::minio::Minio;
+use crate::support::sigv4::{self, borrowed};
+use crate::support::world::{World, corner, outcome};
+use std::fmt::Write as _;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What is asked for without waiting for anybody takes far less than this, and what waits takes longer.
+const SOON: Duration = Duration::from_secs(5);
+
+fn timed<T>(ask: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let answer = ask();
+    (answer, start.elapsed())
+}
+
+/// MinIO reads the body of a conditional PUT under the key's lock, so that readers wait for as long as it comes.
+#[test]
+fn a_conditional_upload_that_trickles_keeps_no_reader_waiting() {
+    let world = World::start(&[corner("all", ALL)]);
+    world.minio.put("tmp/inbox/a", b"old");
+    let etag = world.get("all", "/tmp/inbox/a").header("etag").unwrap().to_owned();
+    for condition in [("If-Match", &*etag), ("If-None-Match", "\"0123\"")] {
+        for length in [1000, 9 << 20] {
+            let content = content(length);
+            let request = request_bytes("PUT", "/tmp/inbox/a", &[condition], &content);
+            let (first, rest) = request.split_at(request.len() - 500);
+            let mut slow = Connection::open(world.proxy.address("all")).unwrap();
+            slow.send(first).unwrap();
+            let begun = || (world.metric("scopegate_requests_in_flight") == 1).then_some(());
+            assert!(crate::support::process::wait_for(begun).is_some());
+            let (got, time) = timed(|| world.get("all", "/tmp/inbox/a"));
+            assert!(
+                got.status() == 200 && time < SOON,
+                "{condition:?} {length}: {} after {time:?}",
+                got.status()
+            );
+            slow.send(rest).unwrap();
+            let put = slow.read_response("PUT").unwrap();
+            assert_eq!(put.status(), 200, "{condition:?} {length}: {}", put.text());
+            assert!(world.get("all", "/tmp/inbox/a").body == content, "{condition:?} {length}");
+            // The condition holds at the end as well.
+            let changed = world.ask("all", "PUT", "/tmp/inbox/a", &[("If-None-Match", "*")], &content);
+            assert_eq!(outcome(&changed), "412 PreconditionFailed", "{length}");
+            world.minio.put("tmp/inbox/a", b"old");
+        }
+    }
+    assert_eq!(super::unfinished(&world.minio), 0);
+}
+
+/// A client of MinIO itself that reads an object slowly, which holds its key's lock.
+fn slow_reader(minio: &Minio, key: &str) -> Connection {
+    let host = minio.address.to_string();
+    let target = format!("/tmp/{key}");
+    let asked = sigv4::Request { method: "GET", host: &host, target: &target, headers: &[], body: b"" };
+    let headers = sigv4::signed(&minio.root, "s3", &asked);
+    let mut reader = Connection::open(minio.address).unwrap();
+    reader.send(&request_bytes("GET", &target, &borrowed(&headers), b"")).unwrap();
+    assert_eq!(reader.read_head().unwrap().status, 200);
+    reader
+}
+
+/// The keys of a multi-object delete that stand far from a locked one are deleted at once, and nobody who asks for them
+/// waits. Those that are left in the end are named.
+#[test]
+fn a_key_that_is_read_slowly_holds_few_others_of_a_multi_delete() {
+    let limits = "[limits]\nresponse_timeout = \"3s\"\n";
+    let world = World::start_with(&[corner("all", ALL)], limits);
+    world.minio.put("tmp/inbox/read", &vec![7; 64 << 20]);
+    let mut keys: Vec<String> = (0..120).map(|number| format!("{number:03}")).collect();
+    for key in &keys {
+        assert_eq!(world.ask("all", "PUT", &format!("/tmp/inbox/{key}"), &[], b"x").status(), 200);
+    }
+    keys.insert(60, "read".to_owned());
+    let reader = slow_reader(&world.minio, "inbox/read");
+    let mut document = "<Delete>".to_owned();
+    for key in &keys {
+        let _ = write!(document, "<Object><Key>inbox/{key}</Key></Object>");
+    }
+    document.push_str("</Delete>");
+    let deleted = thread::scope(|scope| {
+        let deleting = scope.spawn(|| world.ask("all", "POST", "/tmp?delete", &[], document.as_bytes()));
+        let first_is_gone = || (world.get("all", "/tmp/inbox/000").status() == 404).then_some(());
+        assert!(crate::support::process::wait_for(first_is_gone).is_some());
+        for key in ["049", "119"] {
+            let (_, time) = timed(|| world.get("all", &format!("/tmp/inbox/{key}")));
+            assert!(time < Duration::from_secs(2), "{key}: {time:?}");
+        }
+        deleting.join().unwrap()
+    });
+    drop(reader);
+    assert_eq!(deleted.status(), 200, "{}", deleted.text());
+    let text = deleted.text();
+    let named = |key: &str| text.matches(&format!("<Key>inbox/{key}</Key>")).count();
+    assert!(keys.iter().all(|key| named(key) == 1), "{text}");
+    let (done, failed) = (text.matches("<Deleted>").count(), text.matches("<Error>").count());
+    assert_eq!((done, failed), (50, 71), "{text}");
+    assert!(text.find("<Key>inbox/119</Key>") > text.find("<Key>inbox/000</Key>"));
+    assert_eq!(world.get("all", "/tmp/inbox/119").status(), 200, "what is said to be left is left");
+}
