@@ -153,6 +153,16 @@ impl<'r> Grant<'r> {
         self.copy_source.as_ref().map(CopySource::canonical)
     }
 
+    /// Returns path and query of a copy's source, spelled canonically.
+    pub fn copy_source_target(&self) -> Option<(String, String)> {
+        let CopySource { resource, version_id } = self.copy_source.as_ref()?;
+        let mut query = Query::default();
+        if let Some(version_id) = version_id {
+            query.set("versionId", version_id.to_string());
+        }
+        Some((resource.canonical_path(), query.canonical()))
+    }
+
     /// What puts the client's names in the place of the store's, for an answer that may hold any.
     pub fn rewriter(&self, request: &Request) -> Option<Box<Rewriter>> {
         let shows = matches!(self.operation(), Operation::CompleteMultipartUpload | Operation::DeleteObjects);

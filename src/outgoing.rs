@@ -1,5 +1,6 @@
 //! What goes to the store: headers from an allow-list, path and query spelled anew.
 
+mod copy;
 mod derived;
 
 pub use derived::{MAX_OBJECT, WithDocument};
@@ -64,6 +65,7 @@ impl Outgoing {
             passed.push((X_AMZ_COPY_SOURCE, value));
         }
         check_metadata(&passed)?;
+        copy::check_range(&passed, grant.max_object_size())?;
         payload.amend(&mut passed);
         let (operation, method) = (spec.operation, spec.method.method());
         let max_size = grant.max_object_size();

@@ -2,6 +2,7 @@
 
 mod browse;
 mod completion;
+mod copies;
 mod documents;
 mod exchange;
 mod otherwise;
@@ -250,8 +251,11 @@ impl Proxy {
         wanted: &Wanted<'a>,
         record: &mut AccessRecord,
     ) -> Result<Served, Otherwise<'a>> {
-        let (outgoing, rewriter) = build(asked, wanted, record)?;
+        let Built { mut outgoing, rewriter, source } = build(asked, wanted, record)?;
         asked.admit(record).await?;
+        if let Some(source) = source {
+            outgoing = Box::pin(self.measure(outgoing, &source, asked.state.session.slot(), record)).await?;
+        }
         let answer = match outgoing.payload() {
             Payload::Held(body) => {
                 Box::pin(multipart::pass_on(self, &outgoing, body, asked.upload, asked.state, record)).await?
@@ -275,12 +279,21 @@ impl Proxy {
     }
 }
 
+/// A granted request.
+struct Built {
+    outgoing: Outgoing,
+    /// What puts the client's names into its answer.
+    rewriter: Option<Box<Rewriter>>,
+    /// For a copy whose size counts: the question how large its source is.
+    source: Option<Box<Outgoing>>,
+}
+
 /// Builds the request to the store for what is wanted, if it is granted.
 fn build<'a, B: ClientBody>(
     asked: &'a Asked<'a, B>,
     wanted: &Wanted<'a>,
     record: &mut AccessRecord,
-) -> Result<(Outgoing, Option<Box<Rewriter>>), Otherwise<'a>> {
+) -> Result<Built, Otherwise<'a>> {
     let grant = asked.mapping.grant(wanted.method, wanted.path, wanted.query, wanted.fields)?;
     record.granted(grant.operation());
     let payload = Payload::classify(grant.spec(), wanted.fields)?;
@@ -293,7 +306,8 @@ fn build<'a, B: ClientBody>(
         return Err(Otherwise::Document(Box::new(Documented { kind, grant, payload })));
     }
     let rewriter = grant.rewriter(asked.request);
-    Ok((Outgoing::rebuild(grant, wanted.fields, payload)?, rewriter))
+    let source = Outgoing::size_of_source(&grant, wanted.fields).map(Box::new);
+    Ok(Built { outgoing: Outgoing::rebuild(grant, wanted.fields, payload)?, rewriter, source })
 }
 
 fn failed_inside() -> Refusal {

@@ -1,5 +1,6 @@
 //! Every form in which clients send bodies, on the real MinIO: the object stored is the object sent, with its checksum.
 
+mod copies;
 mod documents;
 mod envelopes;
 mod failures;

@@ -1,0 +1,175 @@
+//! The size of what is copied, which counts as an upload's does.
+
+use super::Outgoing;
+use crate::http1::Fields;
+use crate::mapping::{Grant, check_size};
+use crate::operation::Operation;
+use crate::payload::{MAX_SINGLE_PUT, Payload};
+use crate::refusal::{Refusal, Rule};
+use http::Method;
+use http::header::{HeaderName, HeaderValue};
+
+const X_AMZ_COPY_SOURCE_RANGE: HeaderName = HeaderName::from_static("x-amz-copy-source-range");
+const X_AMZ_COPY_SOURCE_IF_MATCH: HeaderName = HeaderName::from_static("x-amz-copy-source-if-match");
+/// An entity tag that no object has.
+const NO_TAG: &str = "\"none\"";
+
+/// The bytes of a source that are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct CopiedRange {
+    first: u64,
+    last: u64,
+}
+
+impl CopiedRange {
+    /// Reads `bytes=FIRST-LAST`. The store knows no other form here.
+    fn parse(text: &str) -> Option<Self> {
+        let number = |digits: &str| {
+            let plain = (1..=18).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse().ok().filter(|_| plain)
+        };
+        let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
+        let range = Self { first: number(first)?, last: number(last)? };
+        (range.first <= range.last).then_some(range)
+    }
+
+    const fn length(self) -> u64 {
+        self.last.saturating_sub(self.first).saturating_add(1)
+    }
+}
+
+/// Refuses a copied part that is larger than S3 or a scope takes.
+pub(super) fn check_range(
+    headers: &[(HeaderName, HeaderValue)],
+    max_size: Option<u64>,
+) -> Result<(), Refusal> {
+    let Some((_, value)) = headers.iter().find(|(name, _)| *name == X_AMZ_COPY_SOURCE_RANGE) else {
+        return Ok(());
+    };
+    let range = value.to_str().ok().and_then(CopiedRange::parse).ok_or_else(|| {
+        let why = format!(
+            "{X_AMZ_COPY_SOURCE_RANGE} {value:?} is not of the form bytes=FIRST-LAST, as in bytes=0-99"
+        );
+        Refusal::new(Rule::BadHeader, why)
+    })?;
+    if range.length() > MAX_SINGLE_PUT {
+        return Err(Refusal::new(Rule::TooLarge, "a copied part is at most 5 GiB: copy a smaller range"));
+    }
+    check_size(range.length(), max_size)
+}
+
+impl Outgoing {
+    /// Makes the question how large the source of a copy is, where that counts and the request does not say it. The
+    /// right to read the source was granted with the copy.
+    pub fn size_of_source(grant: &Grant<'_>, fields: &Fields) -> Option<Self> {
+        grant.max_object_size()?;
+        if fields.has(X_AMZ_COPY_SOURCE_RANGE.as_str()) {
+            return None;
+        }
+        let (path, query) = grant.copy_source_target()?;
+        Some(Self {
+            operation: Operation::HeadObject,
+            max_size: None,
+            method: Method::HEAD,
+            path,
+            query,
+            headers: Vec::new(),
+            payload: Payload::Empty,
+        })
+    }
+
+    /// Makes the same copy of the very source that was looked at, whose entity tag is `etag`. Without one there was no
+    /// source, and there must not be one now.
+    #[must_use]
+    pub fn copying(self, etag: Option<&HeaderValue>) -> Self {
+        let mut outgoing = self;
+        let wanted = outgoing.headers.iter().find(|(name, _)| *name == X_AMZ_COPY_SOURCE_IF_MATCH);
+        let matches = |(_, wanted): &(HeaderName, HeaderValue)| {
+            wanted == "*" || etag.is_some_and(|etag| unquoted(etag) == unquoted(wanted))
+        };
+        let is_wanted = wanted.is_none_or(matches);
+        let condition = etag.filter(|_| is_wanted).cloned().unwrap_or(HeaderValue::from_static(NO_TAG));
+        outgoing.headers.retain(|(name, _)| *name != X_AMZ_COPY_SOURCE_IF_MATCH);
+        outgoing.headers.push((X_AMZ_COPY_SOURCE_IF_MATCH, condition));
+        outgoing.sort();
+        outgoing
+    }
+}
+
+fn unquoted(etag: &HeaderValue) -> &[u8] {
+    let etag = etag.as_bytes().trim_ascii();
+    etag.strip_prefix(b"\"").and_then(|etag| etag.strip_suffix(b"\"")).unwrap_or(etag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        let read = |text| CopiedRange::parse(text).map(CopiedRange::length);
+        assert_eq!(
+            (read("bytes=0-0"), read("bytes=5-14"), read("bytes=00-01")),
+            (Some(1), Some(10), Some(2))
+        );
+        assert_eq!(read("bytes=0-999999999999999999"), Some(1_000_000_000_000_000_000));
+        for bad in [
+            "",
+            "bytes=",
+            "bytes=-",
+            "bytes=1-",
+            "bytes=-1",
+            "bytes=2-1",
+            "bytes=0-1,3-4",
+            "bytes=+1-2",
+            "bytes= 1-2",
+            "bytes=0x1-2",
+            "Bytes=0-1",
+            "0-1",
+            "bytes=0-1 ",
+            "bytes=0-1000000000000000000",
+            "bytes=1-2-3",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_range_counts_as_an_upload_does() {
+        let check = |range: &'static str, max| {
+            let headers = [(X_AMZ_COPY_SOURCE_RANGE, HeaderValue::from_static(range))];
+            check_range(&headers, max).map_err(|refusal| refusal.rule)
+        };
+        assert_eq!(check("bytes=0-99", Some(100)), Ok(()));
+        assert_eq!(check("bytes=0-100", Some(100)), Err(Rule::TooLarge));
+        assert_eq!(check("bytes=7-5368709126", None), Ok(()));
+        assert_eq!(check("bytes=7-5368709127", None), Err(Rule::TooLarge));
+        assert_eq!(check("bytes=1-0", None), Err(Rule::BadHeader));
+        assert_eq!(check_range(&[], Some(1)), Ok(()));
+    }
+
+    #[test]
+    fn only_the_source_that_was_looked_at_is_copied() {
+        let copy = |condition: Option<&'static str>, etag: Option<&'static str>| {
+            let header = |value| (X_AMZ_COPY_SOURCE_IF_MATCH, HeaderValue::from_static(value));
+            let outgoing = Outgoing {
+                operation: Operation::CopyObject,
+                max_size: Some(1),
+                method: Method::PUT,
+                path: "/tmp/a".to_owned(),
+                query: String::new(),
+                headers: condition.map(header).into_iter().collect(),
+                payload: Payload::Empty,
+            };
+            let copying = outgoing.copying(etag.map(HeaderValue::from_static).as_ref());
+            assert_eq!(copying.headers().len(), 1);
+            copying.headers()[0].1.to_str().unwrap().to_owned()
+        };
+        assert_eq!(copy(None, Some("\"e\"")), "\"e\"");
+        assert_eq!(copy(Some("*"), Some("\"e\"")), "\"e\"");
+        assert_eq!(copy(Some("e"), Some("\"e\"")), "\"e\"");
+        assert_eq!(copy(Some("\"f\""), Some("\"e\"")), NO_TAG);
+        assert_eq!(copy(None, None), NO_TAG);
+        assert_eq!(copy(Some("*"), None), NO_TAG);
+    }
+}

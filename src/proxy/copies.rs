@@ -1,0 +1,41 @@
+//! Copies into scopes that bound the size of an object.
+
+use super::{FromStore, Proxy};
+use crate::access::AccessRecord;
+use crate::body::Upload;
+use crate::content::Held;
+use crate::outgoing::Outgoing;
+use crate::refusal::{Refusal, Rule};
+use crate::session_table::Slot;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, ETAG, HeaderValue};
+
+impl Proxy {
+    /// Looks how large the source of a copy is, and makes a copy of just that source. Where there is none, the copy that
+    /// is made can only fail, in the store's words.
+    pub(super) async fn measure(
+        &self,
+        copy: Outgoing,
+        question: &Outgoing,
+        slot: &Slot,
+        record: &mut AccessRecord,
+    ) -> Result<Outgoing, Refusal> {
+        let nothing = Upload::of(Held::Held(Bytes::new()), 0);
+        let FromStore::Streaming(answer) = self.exchange(question, &nothing, slot, record).await? else {
+            return Ok(copy.copying(None));
+        };
+        if answer.status != StatusCode::OK {
+            return Ok(copy.copying(None));
+        }
+        let field = |name: &str| answer.fields.get(name).and_then(|value| str::from_utf8(value).ok());
+        let length = field(CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok());
+        let etag = field(ETAG.as_str()).and_then(|etag| HeaderValue::from_str(etag).ok());
+        let (Some(length), Some(etag)) = (length, etag) else {
+            let why = "the store does not say how large the source of the copy is";
+            return Err(Refusal::new(Rule::Upstream, why));
+        };
+        copy.check_size(length)?;
+        Ok(copy.copying(Some(&etag)))
+    }
+}
