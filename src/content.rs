@@ -3,12 +3,12 @@
 use crate::aws_chunked::{Decoder, Envelope};
 use crate::body::BoxError;
 use crate::checksum::{Checksum, Hasher};
+use crate::spool::SpoolFile;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use http_body_util::Empty;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf, Take};
 
 /// What is read of a held part at a time.
@@ -28,7 +28,7 @@ pub enum Content<B> {
     /// A part held in memory.
     Held(Bytes),
     /// A part held in memory as far as it goes, and then in a file from where it stands.
-    Spooled(Bytes, Take<File>),
+    Spooled(Bytes, Take<SpoolFile>),
 }
 
 /// Content that does not come from a client.
@@ -80,7 +80,10 @@ fn next_piece(part: &mut Bytes) -> Option<Bytes> {
     (!part.is_empty()).then(|| part.split_to(part.len().min(PIECE)))
 }
 
-fn poll_file(file: &mut Take<File>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+fn poll_file(
+    file: &mut Take<SpoolFile>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
     let mut piece = BytesMut::zeroed(PIECE);
     let mut buffer = ReadBuf::new(&mut piece);
     if let Err(error) = ready!(Pin::new(file).poll_read(cx, &mut buffer)) {
@@ -216,8 +219,6 @@ mod tests {
     use crate::checksum::{Algorithm, Mismatch};
     use http_body_util::BodyExt;
     use std::collections::VecDeque;
-    use std::io::{Seek, Write};
-    use tokio::io::AsyncReadExt;
 
     /// A client's body that comes in these pieces.
     struct Pieces(VecDeque<Bytes>);
@@ -327,12 +328,11 @@ mod tests {
     async fn held_parts_are_read_from_memory_and_from_files() {
         let part: Vec<u8> = (0..200_000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
         assert_eq!(read(Content::Held(Bytes::from(part.clone()))).await.0, part);
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&part).unwrap();
-        file.write_all(b"left over").unwrap();
-        file.rewind().unwrap();
-        let file = File::from_std(file).take(200_000);
-        let spooled = Content::Spooled(Bytes::from_static(b"memory"), file);
+        let mut file = SpoolFile::create(u64::MAX).await.unwrap();
+        for piece in part.chunks(70_000) {
+            file.append(piece).await.unwrap();
+        }
+        let spooled = Content::Spooled(Bytes::from_static(b"memory"), file.reread().await.unwrap());
         assert_eq!(read(spooled).await.0, [&b"memory"[..], &part].concat());
     }
 }

@@ -51,10 +51,9 @@ impl Kind {
     /// Returns the size of the largest document, in bytes.
     pub const fn most(self) -> usize {
         match self {
-            // 1000 keys of 1024 bytes, and as much again for the markup.
-            Self::Delete => 2 << 20,
-            // 10,000 parts with a SHA-256 each, as SDKs write them: 1.8 MiB.
-            Self::Complete => 2 << 20,
+            // 1000 keys of 1024 bytes and as much again for the markup; 10,000 parts with a SHA-256 each, as SDKs write
+            // them, have 1.8 MiB.
+            Self::Delete | Self::Complete => 2 << 20,
             // 10 tags of 128 + 256 characters of 4 bytes, twice.
             Self::Tagging => 64 << 10,
         }

@@ -78,6 +78,7 @@ pub mod server;
 pub mod session;
 pub mod session_table;
 pub mod socket;
+pub mod spool;
 pub mod target;
 pub mod token;
 pub mod upstream;

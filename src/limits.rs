@@ -45,6 +45,8 @@ pub struct Limits {
     pub requests_per_second: Option<NonZeroU32>,
     /// Memory for bodies of unknown length, in bytes, over all requests.
     pub upload_buffer: u64,
+    /// Temporary files for bodies that are held and do not fit into memory, in bytes, over all requests.
+    pub upload_spool: u64,
     /// The time that running requests have to finish after SIGTERM.
     pub drain_timeout: Duration,
 }
@@ -70,6 +72,7 @@ impl Default for Limits {
             queue_timeout: Duration::from_secs(10),
             requests_per_second: None,
             upload_buffer: 256 << 20,
+            upload_spool: 2 << 30,
             drain_timeout: Duration::from_secs(30),
         }
     }

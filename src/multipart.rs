@@ -40,8 +40,8 @@ pub use plan::part_size;
 
 /// The most of a part of unknown length that is held until it is whole.
 const MAX_HELD_PART: u64 = 64 * 1024 * 1024;
-/// The largest body of a known length that is held without a share of the upload buffer: 1 MiB.
-const MAX_SMALL: u64 = 1024 * 1024;
+/// The largest body of a known length that is held without a share of the upload buffer.
+const MAX_SMALL: u64 = 64 * 1024;
 
 /// Holds the body of a request, and passes it on.
 ///
@@ -68,7 +68,7 @@ pub(crate) async fn pass_on<B: ClientBody>(
     let algorithm = outgoing.checksum_algorithm();
     let whole = algorithm.filter(|_| outgoing.operation() == Operation::PutObject);
     let mut source = Source::new(upload, said, whole);
-    let mut part = Part::new(whole, body.length);
+    let mut part = Part::new(whole, body.length, proxy.limits().upload_spool);
     let size = first_size(outgoing.operation(), algorithm, body.length);
     match (part.fill(&mut source, size, outgoing).await?, outgoing.operation()) {
         (Filled::Ended, _) => send_whole(proxy, outgoing, part, source, slot, record).await,

@@ -43,6 +43,7 @@ pub(super) fn read_limits(table: Table<'_>, reader: &Reader<'_>) -> (Limits, Opt
         requests_per_second: number(&table, reader, "requests_per_second", 1..=MOST)
             .and_then(NonZeroU32::new),
         upload_buffer: read_upload_buffer(&table, reader).unwrap_or(default.upload_buffer),
+        upload_spool: read_upload_spool(&table, reader).unwrap_or(default.upload_spool),
         drain_timeout: table
             .duration(reader, "drain_timeout", Duration::ZERO..=HOUR)
             .unwrap_or(default.drain_timeout),
@@ -59,6 +60,16 @@ fn read_upload_buffer(table: &Table<'_>, reader: &Reader<'_>) -> Option<u64> {
     if size.is_none() {
         let help = "write a size from 8MiB to 1TiB, as in \"256MiB\"";
         reader.error(text.offset, "upload_buffer is not a size in its range", help);
+    }
+    size
+}
+
+fn read_upload_spool(table: &Table<'_>, reader: &Reader<'_>) -> Option<u64> {
+    let text = table.string(reader, "upload_spool")?;
+    let size = parse_size(text.value).filter(|size| *size <= 1 << 50);
+    if size.is_none() {
+        let help = "write a size of at most 1024TiB, as in \"2GiB\"";
+        reader.error(text.offset, "upload_spool is not a size in its range", help);
     }
     size
 }

@@ -217,6 +217,11 @@ fn one_mistake_each() {
         ),
         (
             "[admin]",
+            "[limits]\nupload_spool = \"2PiB\"\n[admin]",
+            &["6:16 upload_spool is not a size in its range | write a size of at most 1024TiB"],
+        ),
+        (
+            "[admin]",
             "hosts = [\"S3.test\", \"s3.test\", \"a:80\"]\ndomain = \"10.0.0.1\"\n[admin]",
             &["5:21 the host \"s3.test\" is there twice", "5:32 not a host", "6:10 not a domain"],
         ),

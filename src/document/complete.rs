@@ -182,7 +182,7 @@ mod tests {
         whole(&numbers.into_iter().map(part).collect::<String>())
     }
 
-    /// What the SDKs for Python, Java, Go, JavaScript, Rust and C++, s3cmd and DuckDB send.
+    /// The forms that SDKs, s3cmd and others send.
     #[test]
     fn documents_of_clients_are_read() {
         let expected = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
@@ -268,6 +268,19 @@ mod tests {
             Completion::parse(b"<CompleteMultipartUpload>\xff").err().map(|r| r.rule),
             Some(MalformedDocument)
         );
+    }
+
+    /// The time to read a document grows with its length alone.
+    #[test]
+    fn many_namespaces_are_read_in_no_time() {
+        let mut names = String::new();
+        for number in 0..150_000 {
+            let _ = write!(names, " xmlns:a{number}=\"\"");
+        }
+        let document = format!("<CompleteMultipartUpload{names}/>");
+        let start = std::time::Instant::now();
+        assert_eq!(refused(&document), Some(Rule::MalformedDocument));
+        assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
     }
 
     #[test]

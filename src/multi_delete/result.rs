@@ -100,9 +100,8 @@ fn inside(answer: &str) -> Option<&str> {
                 }
             }
             Event::Text(text) if depth == 0 && !text.trim_ascii().is_empty() => return None,
-            Event::DocType(_) => return None,
             Event::Eof if depth == 0 => return found,
-            Event::Eof => return None,
+            Event::Eof | Event::DocType(_) => return None,
             _ => {}
         }
     }

@@ -7,13 +7,12 @@ use crate::content::Held;
 use crate::outgoing::Outgoing;
 use crate::payload::{broken_body, checksum_mismatch};
 use crate::refusal::{Refusal, Rule};
+use crate::spool::SpoolFile;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
 use std::io;
 use std::rc::Rc;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 /// A client's body, as it is read.
 pub(super) struct Source<B> {
@@ -88,8 +87,9 @@ where
 /// other. The file has no name, and is gone with the process.
 pub(super) struct Part {
     memory: BytesMut,
-    file: Option<File>,
-    spooled: u64,
+    file: Option<SpoolFile>,
+    /// What all files may have together, in bytes.
+    spool: u64,
     hasher: Option<Hasher>,
 }
 
@@ -100,21 +100,21 @@ pub(super) enum Filled {
     Ended,
     /// It has its size, and more follows.
     Full,
-    /// No file can be written: it is smaller than it was to be, and more follows.
+    /// No file can be written, or not more of it: the part is smaller than it was to be, and more follows.
     Short,
 }
 
 impl Part {
     /// Makes an empty part for `length` bytes, if that is known, and computes a checksum if there is an algorithm.
-    pub(super) fn new(algorithm: Option<Algorithm>, length: Option<u64>) -> Self {
+    pub(super) fn new(algorithm: Option<Algorithm>, length: Option<u64>, spool: u64) -> Self {
         // Memory is taken from the system as it is written to.
         let room = length.unwrap_or(PART_SIZE).min(PART_SIZE);
         let memory = BytesMut::with_capacity(usize::try_from(room).unwrap_or(0));
-        Self { memory, file: None, spooled: 0, hasher: algorithm.map(Hasher::new) }
+        Self { memory, file: None, spool, hasher: algorithm.map(Hasher::new) }
     }
 
     pub(super) fn length(&self) -> u64 {
-        self.memory.len() as u64 + self.spooled
+        self.memory.len() as u64 + self.file.as_ref().map_or(0, SpoolFile::bytes)
     }
 
     /// Reads until the part has `size` bytes.
@@ -148,12 +148,9 @@ impl Part {
     async fn spool(&mut self, piece: &[u8]) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(temporary_file().await?),
+            none => none.insert(SpoolFile::create(self.spool).await?),
         };
-        file.write_all(piece).await?;
-        file.flush().await?;
-        self.spooled += piece.len() as u64;
-        Ok(())
+        file.append(piece).await
     }
 
     /// What it holds, its length and its checksum.
@@ -162,19 +159,15 @@ impl Part {
         let memory = self.memory.freeze();
         let content = match self.file {
             None => Held::Held(memory),
-            Some(mut file) => {
-                file.rewind().await.map_err(|error| {
+            Some(file) => {
+                let file = file.reread().await.map_err(|error| {
                     Refusal::new(Rule::Upstream, format!("a part cannot be read back from its file: {error}"))
                 })?;
-                Held::Spooled(memory, file.take(self.spooled))
+                Held::Spooled(memory, file)
             }
         };
         Ok((content, length, sum))
     }
-}
-
-async fn temporary_file() -> io::Result<File> {
-    tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(io::Error::other)?.map(File::from_std)
 }
 
 #[cfg(test)]
@@ -225,7 +218,7 @@ mod tests {
         let content = content(length);
         let (mut source, mut read, mut cut) = (source(&content), Vec::new(), Vec::new());
         for size in sizes {
-            let mut part = Part::new(Some(Algorithm::Crc32), None);
+            let mut part = Part::new(Some(Algorithm::Crc32), None, u64::MAX);
             let filled = part.fill(&mut source, u64::try_from(*size).unwrap(), &outgoing()).await.unwrap();
             let (held, length, of_part) = part.close().await.unwrap();
             let held = held.collect().await.unwrap().to_bytes();
@@ -254,13 +247,13 @@ mod tests {
     async fn what_is_said_of_the_body_is_verified() {
         let upload = test_upload(Full::new(Bytes::from_static(b"content")));
         let mut source = Source::new(&upload, vec![sum(b"another")], None);
-        let mut part = Part::new(None, None);
+        let mut part = Part::new(None, None, u64::MAX);
         assert_eq!(part.fill(&mut source, PART_SIZE, &outgoing()).await, Ok(Filled::Ended));
         assert_eq!(source.verify().unwrap_err().rule, Rule::ChecksumMismatch);
         let upload = test_upload(Full::new(Bytes::from_static(b"content")));
         upload.unwrap_envelope(Some(Envelope::default()));
         let mut source = Source::new(&upload, Vec::new(), None);
-        let filled = Part::new(None, None).fill(&mut source, PART_SIZE, &outgoing()).await;
+        let filled = Part::new(None, None, u64::MAX).fill(&mut source, PART_SIZE, &outgoing()).await;
         assert_eq!(filled.unwrap_err().rule, Rule::BadEnvelope);
     }
 }

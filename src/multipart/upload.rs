@@ -132,7 +132,7 @@ impl MultipartUpload<'_> {
                 let sum = source.verify()?;
                 return self.complete(id, parts, sum.as_ref()).await;
             }
-            part = Part::new(self.algorithm, None);
+            part = Part::new(self.algorithm, None, self.proxy.limits().upload_spool);
             filled = part.fill(&mut source, part_size(number + 1), self.outgoing).await?;
         }
         let why = "the object has more parts than S3 takes: is there no room for temporary files?";

@@ -63,7 +63,8 @@ impl Outgoing {
     /// right to read the source was granted with the copy.
     pub fn size_of_source(grant: &Grant<'_>, fields: &Fields) -> Option<Self> {
         grant.max_object_size()?;
-        if fields.has(X_AMZ_COPY_SOURCE_RANGE.as_str()) {
+        // A copy of an object has no range: the header is left out.
+        if grant.operation() == Operation::UploadPartCopy && fields.has(X_AMZ_COPY_SOURCE_RANGE.as_str()) {
             return None;
         }
         let (path, query) = grant.copy_source_target()?;

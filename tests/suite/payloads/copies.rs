@@ -31,6 +31,7 @@ fn a_copy_is_at_most_as_large_as_an_upload() {
     };
     assert_eq!(copy("/tmp/media/large", &[]), TOO_LARGE);
     assert_eq!(copy("/tmp/media/large", &[("x-amz-metadata-directive", "REPLACE")]), TOO_LARGE);
+    assert_eq!(copy("/tmp/media/large", &[("x-amz-copy-source-range", "bytes=0-9")]), TOO_LARGE);
     assert!(!exists(&world, "inbox/a"));
     assert_eq!(copy("/tmp/media/fits", &[]), "200");
     assert_eq!(world.get("all", "/tmp/inbox/a").body.len(), 1024);

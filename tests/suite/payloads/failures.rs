@@ -18,6 +18,9 @@ use std::thread;
 type Answers<'a> = &'a [(u16, &'a str)];
 
 const PART: usize = 8 * 1024 * 1024;
+/// An id as MinIO makes them.
+const UPLOAD: &str = "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAxLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMngxNzAwMDAwMDAwMDAwMDAwMDAw";
+const ETAG: &str = "0123456789abcdef0123456789abcdef";
 const ENDLESS: (&str, &str) = ("Transfer-Encoding", "chunked");
 
 /// A client that has sent more than a part, of which the store knows.
@@ -199,6 +202,42 @@ fn whatever_the_store_fails_at_the_upload_is_aborted() {
         assert_eq!(outcome(&answer), expected, "{answers:?}");
         assert_eq!(store.asked(), asked, "{answers:?}");
     }
+}
+
+/// MinIO goes on with a completion when the client has left. So its turn lasts until the store answers.
+#[test]
+fn a_completion_lasts_until_the_store_answers() {
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{SESSION}", SESSION.len());
+    let sts = Recorder::start(answer.as_bytes());
+    let done = "<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>";
+    let store = Scripted::start(&[(200, done), (200, done), (200, done)]);
+    let config =
+        config(store.address, sts.address(), &[corner("all", ALL)], "[limits]\nqueue_timeout = \"1s\"\n");
+    let world = world::start(&config, &Keys::random("issuer"));
+    let part = |number| format!("<Part><PartNumber>{number}</PartNumber><ETag>{ETAG}</ETag></Part>");
+    let document = |parts: u32| {
+        let parts: String = (1..=parts).map(part).collect();
+        format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>").into_bytes()
+    };
+    let ask = |key: &str, parts: u32| {
+        request_bytes("POST", &format!("/tmp/inbox/{key}?uploadId={UPLOAD}"), &[], &document(parts))
+    };
+    let held = store.answers.lock().unwrap();
+    for key in ["a", "b"] {
+        let mut connection = Connection::open(world.address("all")).unwrap();
+        connection.send(&ask(key, 10_000)).unwrap();
+        let is_asked = || store.asked().iter().any(|asked| asked.contains(&format!("/{key}?"))).then_some(());
+        assert!(wait_for(is_asked).is_some());
+        // The client leaves.
+    }
+    let complete = |key: &str| {
+        let mut connection = Connection::open(world.address("all")).unwrap();
+        connection.send(&ask(key, 1)).unwrap();
+        outcome(&connection.read_response("POST").unwrap())
+    };
+    assert_eq!(complete("c"), "503 SlowDown queue-timeout");
+    drop(held);
+    assert!(wait_for(|| (complete("c") == "200").then_some(())).is_some());
 }
 
 /// The client's request ends while the store creates the upload: what is created all the same is aborted.

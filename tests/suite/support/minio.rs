@@ -112,7 +112,7 @@ impl Minio {
             if since.elapsed() < Duration::from_millis(500) {
                 return None;
             }
-            let (time, elapsed) = (self.processor_time() - before, since.elapsed());
+            let (time, elapsed) = (self.processor_time().saturating_sub(before), since.elapsed());
             (before, since) = (self.processor_time(), Instant::now());
             (time < elapsed / 2).then_some(())
         };
