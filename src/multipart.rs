@@ -76,8 +76,8 @@ pub(crate) async fn pass_on<B: ClientBody>(
             let upload = MultipartUpload { proxy, outgoing, slot, record, algorithm: whole };
             upload.run(part, source).await
         }
-        (Filled::Short, _) => Err(no_room()),
-        (Filled::Full, _) => Err(Refusal::new(
+        (Filled::Short, _) if body.length.is_some() => Err(no_room()),
+        (Filled::Short | Filled::Full, _) => Err(Refusal::new(
             Rule::LengthRequired,
             "a part of this size must say its length: send Content-Length or x-amz-decoded-content-length",
         )),

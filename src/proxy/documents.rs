@@ -21,6 +21,9 @@ use tokio::time::{Instant, timeout_at};
 /// The most that is read of the store's result for a group: a key has up to 6 KiB with its markup.
 const MAX_RESULT: usize = multi_delete::GROUP * 8 * 1024;
 
+/// The number of groups that may wait for a locked key until all time is over.
+const SLOW_GROUPS: u32 = 4;
+
 /// A granted request whose body is a document.
 pub(super) struct Documented<'a> {
     pub(super) kind: Kind,
@@ -38,27 +41,46 @@ impl Proxy {
         record: &mut AccessRecord,
     ) -> Result<Served, Refusal> {
         let Documented { kind, grant, payload } = request;
-        if kind == Kind::Delete {
-            return self.delete_objects(asked, wanted, grant, payload, record).await;
+        match kind {
+            Kind::Delete => self.delete_objects(asked, wanted, grant, payload, record).await,
+            Kind::Complete => self.complete_upload(asked, wanted, grant, payload, record).await,
+            Kind::Tagging => self.put_tagging(asked, wanted, grant, payload, record).await,
         }
+    }
+
+    async fn put_tagging<B: ClientBody>(
+        &self,
+        asked: &Asked<'_, B>,
+        wanted: &Wanted<'_>,
+        grant: Grant<'_>,
+        payload: Payload,
+        record: &mut AccessRecord,
+    ) -> Result<Served, Refusal> {
         let rewriter = grant.rewriter(asked.request);
         // The document's size is not that of an object.
         let outgoing = Outgoing::rebuild(grant, wanted.fields, Payload::Empty)?;
         asked.admit(record).await?;
-        let document = self.read_document(kind, asked, wanted, &payload).await?;
-        let answer = match kind {
-            Kind::Tagging => {
-                let document = Tagging::parse(&document)?.document();
-                let outgoing = outgoing.with_document(document);
-                self.send_document(&outgoing, asked.state.session.slot(), record).await
-            }
-            Kind::Complete | Kind::Delete => {
-                let completion = Completion::parse(&document)?;
-                drop(document);
-                self.complete(&outgoing, &completion, asked.state, record).await
-            }
-        };
-        Ok((answer?, rewriter))
+        let document = self.read_document(Kind::Tagging, asked, wanted, &payload).await?;
+        let outgoing = outgoing.with_document(Tagging::parse(&document)?.document());
+        Ok((self.send_document(&outgoing, asked.state.session.slot(), record).await?, rewriter))
+    }
+
+    async fn complete_upload<B: ClientBody>(
+        &self,
+        asked: &Asked<'_, B>,
+        wanted: &Wanted<'_>,
+        grant: Grant<'_>,
+        payload: Payload,
+        record: &mut AccessRecord,
+    ) -> Result<Served, Refusal> {
+        let rewriter = grant.rewriter(asked.request);
+        // The document's size is not that of an object.
+        let outgoing = Outgoing::rebuild(grant, wanted.fields, Payload::Empty)?;
+        asked.admit(record).await?;
+        let document = self.read_document(Kind::Complete, asked, wanted, &payload).await?;
+        let completion = Completion::parse(&document)?;
+        drop(document);
+        Ok((self.complete(&outgoing, &completion, asked.state, record).await?, rewriter))
     }
 
     async fn read_document<B: ClientBody>(
@@ -137,8 +159,9 @@ impl Proxy {
         Ok((answer, rewriter))
     }
 
-    /// Deletes group after group, all of them within the time that one request may take. A failure before anything is
-    /// deleted is the answer; a later one becomes an error of each key that is left.
+    /// Deletes group after group, all of them within the time that one request may take. A group that takes too long is
+    /// left for the next one; any other failure is the end. Keys that are left are errors of the result, unless nothing
+    /// was deleted: then the first failure is the answer.
     async fn delete_groups(
         &self,
         groups: &[Group],
@@ -146,35 +169,36 @@ impl Proxy {
         slot: &Slot,
         record: &mut AccessRecord,
     ) -> Result<(FromStore, String), Refusal> {
-        let deadline = Instant::now() + self.generation.limits.response_timeout;
-        let mut merged = Merged::default();
-        let mut head: Option<Parts> = None;
-        for (number, group) in groups.iter().enumerate() {
-            let deleting = self.delete_group(group, outgoing, slot, record);
-            let deleted = timeout_at(deadline, deleting).await.unwrap_or_else(|_| Err(too_slow().into()));
-            let stop = match deleted {
-                Ok((parts, answer)) if merged.add(&answer).is_ok() => {
+        let patience = self.generation.limits.response_timeout;
+        let deadline = Instant::now() + patience;
+        let (mut merged, mut head, mut first) = (Merged::default(), None, None);
+        let mut left = groups.iter();
+        while let Some(group) = left.next() {
+            let until = deadline.min(Instant::now() + patience / SLOW_GROUPS);
+            let stop = match timeout_at(until, self.delete_group(group, outgoing, slot, record)).await {
+                Ok(Ok((parts, answer))) if merged.add(&answer).is_ok() => {
                     head.get_or_insert(parts);
                     continue;
                 }
-                Ok(_) => Stop::Refused(Refusal::new(Rule::Upstream, "the store's answer is no DeleteResult")),
-                Err(stop) => stop,
+                Ok(Ok(_)) => {
+                    Stop::Refused(Refusal::new(Rule::Upstream, "the store's answer is no DeleteResult"))
+                }
+                Ok(Err(stop)) => stop,
+                Err(_) => Stop::Slow,
             };
-            if head.is_none() {
-                return stop.answer().map(|answer| (answer, String::new()));
-            }
             let (code, message) = stop.code_and_message();
-            for group in groups.iter().skip(number) {
-                merged.fail(group, &code, &message);
+            merged.fail(group, &code, &message);
+            if !matches!(stop, Stop::Slow) || Instant::now() >= deadline {
+                left.by_ref().for_each(|group| merged.fail(group, &code, &message));
             }
-            break;
+            first.get_or_insert(stop);
         }
         let (document, failed) = merged.finish();
-        let answer = match head {
-            Some(head) => FromStore::Read(Box::new(head), document.into()),
-            None => own(document),
-        };
-        Ok((answer, failed))
+        match (head, first) {
+            (None, Some(stop)) => stop.answer().map(|answer| (answer, String::new())),
+            (Some(head), _) => Ok((FromStore::Read(Box::new(head), document.into()), failed)),
+            (None, None) => Ok((own(document), failed)),
+        }
     }
 
     /// Deletes one group, and reads the result.
@@ -201,8 +225,10 @@ impl Proxy {
     }
 }
 
-/// Why no further group is deleted.
+/// Why a group is not deleted.
 enum Stop {
+    /// It took too long: a key of it may be locked.
+    Slow,
     Refused(Refusal),
     /// The store said no, in its words.
     Answered(Box<FromStore>),
@@ -217,14 +243,17 @@ impl From<Refusal> for Stop {
 impl Stop {
     fn answer(self) -> Result<FromStore, Refusal> {
         match self {
+            Self::Slow => Err(too_slow()),
             Self::Refused(refusal) => Err(refusal),
             Self::Answered(answer) => Ok(*answer),
         }
     }
 
     fn code_and_message(&self) -> (String, String) {
+        let of = |refusal: &Refusal| (refusal.rule.code().to_owned(), refusal.message.clone());
         match self {
-            Self::Refused(refusal) => (refusal.rule.code().to_owned(), refusal.message.clone()),
+            Self::Slow => of(&too_slow()),
+            Self::Refused(refusal) => of(refusal),
             Self::Answered(answer) => match &**answer {
                 FromStore::Read(_, body) => code_and_message(&String::from_utf8_lossy(body)),
                 FromStore::Streaming(_) => code_and_message(""),
@@ -234,6 +263,6 @@ impl Stop {
 }
 
 fn too_slow() -> Refusal {
-    let why = "the store did not delete all keys in time: is one of them being read or written slowly?";
+    let why = "the store did not delete these keys in time: is one of them being read or written slowly?";
     Refusal::new(Rule::UpstreamTimeout, why)
 }

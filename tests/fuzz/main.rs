@@ -32,6 +32,7 @@ targets! {
     aws_chunked: 15_000,
     config: 1_500,
     connection: 800,
+    documents: 15_000,
     headers: 800,
     request_head: 20_000,
     response: 1_200,

@@ -3,6 +3,7 @@
 pub(crate) mod aws_chunked;
 pub(crate) mod config;
 pub(crate) mod connection;
+pub(crate) mod documents;
 pub(crate) mod headers;
 pub(crate) mod request_head;
 pub(crate) mod response;

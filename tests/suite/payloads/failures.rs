@@ -1,6 +1,6 @@
 //! Uploads in parts that something goes wrong with: the client hears of it, and nothing is left behind.
 
-use super::{ALL, chunked, content, exists, unfinished};
+use super::{ALL, chunked, content, envelope, exists, sum, unfinished};
 use crate::streaming::SESSION;
 use crate::support::http::{Connection, request_bytes};
 use crate::support::keys::Keys;
@@ -9,6 +9,7 @@ use crate::support::process::wait_for;
 use crate::support::proxy::Proxy;
 use crate::support::record::Recorder;
 use crate::support::world::{self, World, config, corner, outcome};
+use scopegate::checksum::Algorithm;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -77,6 +78,13 @@ fn no_temporary_file_can_be_written() {
     let part = format!("/tmp/inbox/b?partNumber=1&uploadId={}", created.element("UploadId").unwrap());
     let refused = world.ask("all", "PUT", &part, &[ENDLESS], &chunked(&content));
     assert_eq!(outcome(&refused), "411 MissingContentLength length-required");
+    let sum = sum(Algorithm::Crc32, &content);
+    let body = envelope(&content, false, Some((Algorithm::Crc32, &sum)));
+    let length = content.len().to_string();
+    let trailing = [("x-amz-decoded-content-length", &*length), ("x-amz-trailer", "x-amz-checksum-crc32")];
+    let refused = world.ask("all", "PUT", &part, &trailing, &body);
+    assert_eq!(outcome(&refused), "503 SlowDown no-room");
+    assert_eq!(world.ask("all", "PUT", &part, &[("x-amz-checksum-crc32", &sum)], &content).status(), 200);
     assert!(!exists(&world, "inbox/b"));
 }
 
