@@ -263,6 +263,6 @@ impl Stop {
 }
 
 fn too_slow() -> Refusal {
-    let why = "the store did not delete these keys in time: is one of them being read or written slowly?";
+    let why = "the store has not said in time that these keys are deleted: one of them may be in use, look again later";
     Refusal::new(Rule::UpstreamTimeout, why)
 }

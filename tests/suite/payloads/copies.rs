@@ -65,7 +65,7 @@ fn a_copied_part_is_at_most_as_large_as_an_uploaded_one() {
     let world = bounded();
     let created = world.ask("all", "POST", "/tmp/inbox/a?uploads", &[], b"");
     let target = format!("/tmp/inbox/a?partNumber=1&uploadId={}", created.element("UploadId").unwrap());
-    let bad = "400 InvalidArgument bad-header";
+    let bad = "400 InvalidArgument bad-argument";
     for (source, range, expected) in [
         ("/tmp/media/large", None, TOO_LARGE),
         ("/tmp/media/fits", None, "200"),

@@ -64,8 +64,8 @@ fn slow_reader(minio: &Minio, key: &str) -> Connection {
     reader
 }
 
-/// Only the group of a locked key is left, and nobody who asks for keys of other groups waits. Those that are left are
-/// named.
+/// Only the group of a locked key is left, and nobody who asks for keys of other groups waits. The keys that are left are
+/// named; MinIO may delete them all the same when the reader is done.
 #[test]
 fn a_key_that_is_read_slowly_holds_few_others_of_a_multi_delete() {
     let limits = "[limits]\nresponse_timeout = \"12s\"\n";
@@ -99,7 +99,7 @@ fn a_key_that_is_read_slowly_holds_few_others_of_a_multi_delete() {
     assert!(keys.iter().all(|key| named(key) == 1), "{text}");
     let (done, failed) = (text.matches("<Deleted>").count(), text.matches("<Error>").count());
     assert_eq!((done, failed), (96, 25), "{text}");
-    for (key, status) in [("049", 404), ("050", 200), ("073", 200), ("074", 404), ("119", 404)] {
+    for (key, status) in [("000", 404), ("049", 404), ("074", 404), ("119", 404)] {
         assert_eq!(world.get("all", &format!("/tmp/inbox/{key}")).status(), status, "{key}");
     }
 }
