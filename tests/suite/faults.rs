@@ -47,6 +47,10 @@ const fn ask(name: &'static str, method: &'static str, target: &'static str, bod
 const UPLOAD: &str = "/tmp/inbox/a?uploadId=MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
 const PART: &str = "/tmp/inbox/a?partNumber=1&uploadId=MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
 
+/// What completes an upload.
+const COMPLETION: &[u8] = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>\
+    <ETag>0123456789abcdef0123456789abcdef</ETag></Part></CompleteMultipartUpload>";
+
 /// Every kind of request that has an answer with a body.
 const ASKS: [Ask; 7] = [
     ask("get", "GET", "/tmp/inbox/a", 0),
@@ -62,7 +66,8 @@ const ASKS: [Ask; 7] = [
 /// outcome, or `broken` where the answer is visibly none.
 fn send(address: SocketAddr, ask: Ask) -> (String, Option<Response>) {
     let mut connection = Connection::open(address).unwrap();
-    let _not_taken = connection.send(&request_bytes(ask.method, ask.target, &[], &vec![b'x'; ask.body]));
+    let body = if ask.target == UPLOAD { COMPLETION.to_vec() } else { vec![b'x'; ask.body] };
+    let _not_taken = connection.send(&request_bytes(ask.method, ask.target, &[], &body));
     match connection.read_response(ask.method) {
         Ok(answer) => (outcome(&answer), Some(answer)),
         Err(_) => ("broken".to_owned(), None),
