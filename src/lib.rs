@@ -61,6 +61,7 @@ pub mod operation;
 pub mod outgoing;
 pub mod panics;
 pub mod payload;
+pub mod places;
 pub mod policy;
 pub mod presigned;
 pub mod proxy;
