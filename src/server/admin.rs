@@ -1,4 +1,7 @@
 //! The admin listener: `/livez`, `/readyz` and `/metrics`.
+//!
+//! It always has room for one more connection. When there are too many, the oldest of the address that has the most is
+//! closed: who holds connections open does not keep a probe from its answer.
 
 use super::health::Readiness;
 use bytes::Bytes;
@@ -9,17 +12,22 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
+use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
 const MAX_CONNECTIONS: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// A scrape that has not been read by then is cut off.
-const CONNECTION_LIFE: Duration = Duration::from_mins(5);
+/// After this time a connection ends with the answer that is being read.
+const CONNECTION_LIFE: Duration = Duration::from_mins(1);
+/// An answer that has not been read this long after that is cut off.
+const LAST_ANSWER: Duration = Duration::from_secs(10);
 const MAX_BUFFER: usize = 16 * 1024;
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -32,22 +40,49 @@ pub(super) fn start(socket: std::net::TcpListener, ready: Arc<Readiness>) -> io:
 }
 
 async fn accept_all(socket: TcpListener, ready: Arc<Readiness>) {
-    let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut open = Open::default();
     loop {
-        let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
-        match socket.accept().await {
-            Ok((stream, _)) => {
-                let ready = Arc::clone(&ready);
-                tokio::spawn(async move {
-                    let _ = timeout(CONNECTION_LIFE, serve(stream, ready)).await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "accept failed on the admin listener");
-                sleep(Duration::from_millis(50)).await;
-            }
+        tokio::select! {
+            accepted = socket.accept() => match accepted {
+                Ok((stream, address)) => open.serve(address.ip(), serve(stream, Arc::clone(&ready))),
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed on the admin listener");
+                    sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(ended) = open.tasks.join_next_with_id() => open.forget(&ended),
         }
+    }
+}
+
+/// The open connections, the oldest first.
+#[derive(Default)]
+struct Open {
+    tasks: JoinSet<()>,
+    connections: Vec<(IpAddr, AbortHandle)>,
+}
+
+impl Open {
+    /// Serves another connection, in the place of an older one if there are too many.
+    fn serve(&mut self, address: IpAddr, connection: impl Future<Output = ()> + Send + 'static) {
+        if self.connections.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = self.oldest_of_the_most()
+        {
+            self.connections.remove(oldest).1.abort();
+        }
+        self.connections.push((address, self.tasks.spawn(connection)));
+    }
+
+    /// The oldest connection of the address that has the most.
+    fn oldest_of_the_most(&self) -> Option<usize> {
+        let count = |address| self.connections.iter().filter(|(other, _)| *other == address).count();
+        let most = self.connections.iter().map(|(address, _)| count(*address)).max()?;
+        self.connections.iter().position(|(address, _)| count(*address) == most)
+    }
+
+    fn forget(&mut self, ended: &Result<(Id, ()), JoinError>) {
+        let ended = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        self.connections.retain(|(_, task)| task.id() != ended);
     }
 }
 
@@ -56,12 +91,16 @@ async fn serve(stream: TcpStream, ready: Arc<Readiness>) {
         let ready = Arc::clone(&ready);
         async move { Ok::<_, Infallible>(answer(&request, &ready).await) }
     });
-    let _ = http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_BUFFER)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    if timeout(CONNECTION_LIFE, connection.as_mut()).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(LAST_ANSWER, connection).await;
+    }
 }
 
 async fn answer(request: &Request<Incoming>, ready: &Readiness) -> Response<Full<Bytes>> {
@@ -84,4 +123,33 @@ fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<B
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+
+    #[tokio::test]
+    async fn a_full_listener_closes_the_oldest_connection_of_the_address_that_has_the_most() {
+        let mut open = Open::default();
+        let address = |last| IpAddr::from([10, 0, 0, last]);
+        open.serve(address(1), pending());
+        for _ in 0..1000 {
+            open.serve(address(2), pending());
+        }
+        open.serve(address(3), pending());
+        assert_eq!(open.connections.len(), MAX_CONNECTIONS);
+        let kept = |last| open.connections.iter().filter(|(other, _)| *other == address(last)).count();
+        assert_eq!((kept(1), kept(2), kept(3)), (1, MAX_CONNECTIONS - 2, 1));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_ended_makes_room() {
+        let mut open = Open::default();
+        open.serve(IpAddr::from([10, 0, 0, 1]), async {});
+        let ended = open.tasks.join_next_with_id().await.unwrap();
+        open.forget(&ended);
+        assert!(open.connections.is_empty());
+    }
 }
