@@ -8,6 +8,7 @@ use crate::client::ListenerId;
 use crate::generation::{Current, Shared};
 use crate::http1::outbox;
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_local;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// The time in which multipart uploads that were given up are aborted before the end.
 const ABORT_TIME: Duration = Duration::from_secs(1);
@@ -23,6 +24,22 @@ const ABORT_TIME: Duration = Duration::from_secs(1);
 /// After so many polls the runtime looks for events, whatever else is ready. With tokio's own 61 the last of many
 /// requests wait longer (docs/performance.md).
 const EVENT_INTERVAL: u32 = 16;
+
+/// How often a worker has the allocator look for memory to give back.
+const GIVE_BACK: Duration = Duration::from_secs(3);
+/// Room that the allocator has no page of at hand, in bytes.
+const LARGE: usize = 1 << 20;
+
+/// Gives memory back to the system that is free since a peak.
+///
+/// mimalloc does that by itself a second after the memory became free, but only while it is asked for a page or given
+/// one back. A proxy that has nothing to do after a peak would keep all of it.
+async fn give_memory_back() {
+    loop {
+        sleep(GIVE_BACK).await;
+        drop(black_box(Vec::<u8>::with_capacity(LARGE)));
+    }
+}
 
 /// The running workers.
 pub(super) struct Workers(Vec<Worker>);
@@ -118,6 +135,7 @@ fn run(
     let runtime = runtime.event_interval(EVENT_INTERVAL).enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         spawn_local(outbox::run());
+        spawn_local(give_memory_back());
         let (open, mut all_closed) = mpsc::channel::<()>(1);
         let current = Current::new(Arc::clone(&shared))?;
         let context = Context { current, shared, stopping: stopping.clone(), open };
