@@ -5,10 +5,13 @@ use crate::config::Config;
 use crate::log;
 use crate::panics;
 use crate::server::{Ended, Inherited, Server};
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use std::path::{Path, PathBuf};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// File descriptors that the process needs besides those of its clients' connections.
+const OWN_DESCRIPTORS: u64 = 64;
 
 /// What `serve` is told.
 #[derive(Debug, clap::Args)]
@@ -48,6 +51,7 @@ pub(super) fn serve(
 ) -> Result<(), CommandError> {
     panics::watch();
     forbid_core_files();
+    raise_descriptors(config.limits.connections);
     let server = Server::bind(config, inherited).map_err(|error| CommandError::failed(error.to_string()))?;
     bound(&server);
     let runtime = Builder::new_current_thread()
@@ -73,6 +77,23 @@ pub(super) fn serve(
 fn forbid_core_files() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "a crash may leave a core file, which holds secrets");
+    }
+}
+
+/// Allows as many file descriptors as the system lets this process have, and says so if they do not suffice.
+fn raise_descriptors(connections: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let most = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    let wanted = (connections as u64).saturating_add(OWN_DESCRIPTORS);
+    if let Some(most) = most.filter(|most| *most < wanted) {
+        tracing::warn!(
+            most,
+            wanted,
+            connections,
+            "there are fewer file descriptors than limits.connections may take: raise them (ulimit -n, LimitNOFILE) \
+            or lower limits.connections"
+        );
     }
 }
 
