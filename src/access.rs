@@ -1,9 +1,10 @@
 //! The account of a request: one line in the access log and the counts in the metrics, written when it is over.
 
 use crate::admission::Permit;
-use crate::client::Client;
+use crate::client::{Client, ClientKey};
 use crate::clock;
 use crate::http1::visible;
+use crate::memory::{MemoryBudget, Payer, Share, Use};
 use crate::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::operation::Operation;
 use crate::refusal::{Refusal, Rule};
@@ -21,8 +22,10 @@ pub struct AccessRecord {
     metrics: Arc<Metrics>,
     accounted: bool,
     id: u64,
+    client: ClientKey,
     mapping: Option<Row>,
     permit: Option<Permit>,
+    memory: Option<Box<Share>>,
     operation: Option<Operation>,
     status: Option<StatusCode>,
     rule: Option<Rule>,
@@ -89,8 +92,10 @@ impl AccessRecord {
             metrics,
             accounted: true,
             id: fastrand::u64(..),
+            client: client.key(),
             mapping: None,
             permit: None,
+            memory: None,
             operation: None,
             status: None,
             rule: None,
@@ -110,8 +115,10 @@ impl AccessRecord {
             metrics: Arc::clone(&self.metrics),
             accounted: false,
             id: self.id,
+            client: self.client,
             mapping: self.mapping,
             permit: None,
+            memory: None,
             operation: self.operation,
             status: None,
             rule: None,
@@ -122,6 +129,11 @@ impl AccessRecord {
             start: self.start,
             line: None,
         }
+    }
+
+    /// Returns the client that it is counted for.
+    pub fn client(&self) -> ClientKey {
+        self.client
     }
 
     /// What was noted last.
@@ -152,6 +164,12 @@ impl AccessRecord {
     /// It may run; its leave ends with it.
     pub fn admitted(&mut self, permit: Permit) {
         self.permit = Some(permit);
+    }
+
+    /// Returns the memory that it holds, which it gives back when it is over.
+    pub fn memory(&mut self, budget: &MemoryBudget, used_for: Use) -> &mut Share {
+        let payer = Payer::Client(self.client);
+        self.memory.get_or_insert_with(|| Box::new(budget.share(payer, used_for)))
     }
 
     /// The operation that was granted.

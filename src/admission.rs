@@ -1,13 +1,15 @@
-//! Admission: how many requests of a mapping run at once, how many wait for how long, how many begin in a second, and
-//! how many bodies without a length are held.
+//! Admission: how many requests of a mapping run at once, how many wait for how long, and how many begin in a second.
+//!
+//! All of them are divided among the mapping's clients (see [`places`](crate::places)).
 
-use crate::limits::{Limits, PART_SIZE};
+use crate::client::ClientKey;
+use crate::limits::Limits;
+use crate::places::{Holder, Place, Places, Size};
 use crate::refusal::{Refusal, Rule};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError};
 use tokio::time::{Instant, timeout};
 
 /// The bounds of one mapping.
@@ -17,88 +19,80 @@ pub struct Bounds {
     waiting: usize,
     wait: Duration,
     per_second: Option<NonZeroU32>,
-    bodies: usize,
 }
 
 impl Bounds {
-    /// What `limits` say of a mapping.
+    /// Returns what `limits` say of a mapping.
     pub fn of(limits: &Limits) -> Self {
         Self {
             running: limits.requests_per_mapping,
             waiting: limits.queue_per_mapping,
             wait: limits.queue_timeout,
             per_second: limits.requests_per_second,
-            bodies: bodies(limits.upload_buffer),
         }
     }
-}
-
-/// Half of all that have room: however slowly one mapping's clients send, it does not have the room of all others.
-fn bodies(upload_buffer: u64) -> usize {
-    let half = (upload_buffer / PART_SIZE).div_ceil(2);
-    usize::try_from(half).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS)
 }
 
 /// Admits one mapping's requests.
 #[derive(Debug)]
 pub struct Admission {
     bounds: Bounds,
-    running: Arc<Semaphore>,
-    /// The places to wait in.
-    places: Semaphore,
+    running: Arc<Places>,
     rate: Option<Rate>,
-    bodies: Semaphore,
     epoch: Instant,
 }
 
 /// A request's leave to run, until it is dropped.
 #[derive(Debug)]
-pub struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub struct Permit(#[expect(dead_code, reason = "held for its drop")] Place);
+
+impl From<Place> for Permit {
+    fn from(place: Place) -> Self {
+        Self(place)
+    }
+}
 
 impl Admission {
-    /// Within `bounds`.
+    /// Makes an admission within `bounds`.
     pub fn new(bounds: Bounds) -> Self {
+        let size = Size { places: bounds.running, grouped: false, queue: bounds.waiting };
         Self {
             bounds,
-            running: Arc::new(Semaphore::new(bounds.running)),
-            places: Semaphore::new(bounds.waiting),
+            running: Places::new(size),
             rate: bounds.per_second.map(Rate::new),
-            bodies: Semaphore::new(bounds.bodies),
             epoch: Instant::now(),
         }
     }
 
-    /// The bounds.
+    /// Returns the bounds.
     pub fn bounds(&self) -> Bounds {
         self.bounds
     }
 
-    /// Admits a request, when it is its turn. Leaving while it waits gives its place up.
+    /// Counts a request of the mapping that begins.
     ///
     /// # Errors
-    /// When there are too many requests a second, too many that wait, or when its turn does not come in time.
-    pub async fn admit(&self) -> Result<Permit, Refusal> {
-        if let Some(rate) = &self.rate {
-            rate.take(self.epoch.elapsed()).map_err(too_fast)?;
-        }
-        match Arc::clone(&self.running).try_acquire_owned() {
-            Ok(permit) => Ok(Permit(permit)),
-            Err(TryAcquireError::NoPermits) => Box::pin(self.wait()).await,
-            Err(TryAcquireError::Closed) => Err(full()),
+    /// When there are too many a second.
+    pub fn begin(&self) -> Result<(), Refusal> {
+        self.rate.as_ref().map_or(Ok(()), |rate| rate.take(self.epoch.elapsed()).map_err(too_fast))
+    }
+
+    /// Admits a request of `client` when it is its turn. Leaving while it waits gives its place up.
+    ///
+    /// # Errors
+    /// When too many requests begin in a second, when too many wait, or when its turn does not come in time.
+    pub async fn admit(&self, client: ClientKey) -> Result<Permit, Refusal> {
+        self.begin()?;
+        let holder = Holder { group: 0, client };
+        match self.running.try_take(holder) {
+            Some(place) => Ok(Permit(place)),
+            None => Box::pin(self.wait(holder)).await,
         }
     }
 
-    /// Waits until the mapping may hold one more body without a length, which it may until this is dropped.
-    pub async fn hold_body(&self) -> Option<SemaphorePermit<'_>> {
-        // It fails if the semaphore is closed, which it never is.
-        self.bodies.acquire().await.ok()
-    }
-
-    async fn wait(&self) -> Result<Permit, Refusal> {
-        let _place = self.places.try_acquire().map_err(|_| full())?;
-        match timeout(self.bounds.wait, Arc::clone(&self.running).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(Permit(permit)),
-            Ok(Err(_)) => Err(full()),
+    async fn wait(&self, holder: Holder) -> Result<Permit, Refusal> {
+        match timeout(self.bounds.wait, self.running.take(holder)).await {
+            Ok(place) => place.map(Permit).ok_or_else(full),
             Err(_) => Err(refusal(
                 Rule::QueueTimeout,
                 "too many requests are running: this one waited its time for its turn",
@@ -108,7 +102,8 @@ impl Admission {
     }
 }
 
-fn full() -> Refusal {
+/// The refusal of a request for which the queue has no room.
+pub(crate) fn full() -> Refusal {
     let message = "too many requests are running and waiting: slow down";
     refusal(Rule::QueueFull, message, Duration::from_secs(1))
 }
@@ -165,22 +160,24 @@ mod tests {
 
     fn bounds(running: usize, waiting: usize, per_second: u32) -> Bounds {
         let per_second = NonZeroU32::new(per_second);
-        Bounds { running, waiting, wait: Duration::from_secs(10), per_second, bodies: 1 }
+        Bounds { running, waiting, wait: Duration::from_secs(10), per_second }
     }
 
+    const ONE: ClientKey = ClientKey::User(Some(1));
+
     async fn refused(admission: &Admission) -> (Rule, Option<u64>) {
-        let refusal = admission.admit().await.unwrap_err();
+        let refusal = admission.admit(ONE).await.unwrap_err();
         (refusal.rule, refusal.retry_after)
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_queue_is_bounded_in_length_and_time() {
         let admission = Arc::new(Admission::new(bounds(2, 1, 0)));
-        let (first, _second) = (admission.admit().await.unwrap(), admission.admit().await.unwrap());
+        let (first, _second) = (admission.admit(ONE).await.unwrap(), admission.admit(ONE).await.unwrap());
         let start = Instant::now();
         let waiting = tokio::spawn({
             let admission = Arc::clone(&admission);
-            async move { admission.admit().await.map_err(|refusal| refusal.rule) }
+            async move { admission.admit(ONE).await.map_err(|refusal| refusal.rule) }
         });
         tokio::task::yield_now().await;
         assert_eq!(refused(&admission).await, (Rule::QueueFull, Some(1)));
@@ -191,46 +188,59 @@ mod tests {
         assert_eq!(refused(&admission).await, (Rule::QueueTimeout, Some(1)));
         assert_eq!(start.elapsed().as_secs(), 10);
         drop(third);
-        assert!(admission.admit().await.is_ok());
+        assert!(admission.admit(ONE).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_leaves_while_waiting_leaves_nothing_behind() {
+    async fn a_client_that_leaves_while_it_waits_leaves_nothing_behind() {
         let admission = Arc::new(Admission::new(bounds(1, 8, 0)));
-        let only = admission.admit().await.unwrap();
+        let only = admission.admit(ONE).await.unwrap();
         for _ in 0..10 {
             let mut waiting = JoinSet::new();
-            for _ in 0..8 {
+            for _ in 0..6 {
                 let admission = Arc::clone(&admission);
-                waiting.spawn(async move { admission.admit().await.is_ok() });
+                waiting.spawn(async move { admission.admit(ONE).await.is_ok() });
             }
             tokio::task::yield_now().await;
-            assert_eq!(admission.places.available_permits(), 0);
+            assert_eq!(admission.running.waiting(), 6);
             waiting.shutdown().await;
-            assert_eq!(admission.places.available_permits(), 8);
+            assert_eq!(admission.running.waiting(), 0);
         }
         drop(only);
-        assert_eq!(admission.running.available_permits(), 1);
+        assert_eq!(admission.running.taken(), 0);
+    }
+
+    /// One client fills the mapping and its queue. Another one runs at once all the same.
+    #[tokio::test(start_paused = true)]
+    async fn one_client_does_not_take_the_places_of_the_others() {
+        let admission = Arc::new(Admission::new(bounds(16, 16, 0)));
+        let mut hostile = JoinSet::new();
+        for _ in 0..100 {
+            let admission = Arc::clone(&admission);
+            hostile.spawn(async move {
+                let permit = admission.admit(ONE).await;
+                if permit.is_ok() {
+                    tokio::time::sleep(Duration::from_hours(6)).await;
+                }
+            });
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(admission.running.taken(), 12);
+        let start = Instant::now();
+        assert!(admission.admit(ClientKey::User(Some(2))).await.is_ok());
+        assert!(start.elapsed().is_zero());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_second_holds_so_many_requests_and_no_more() {
         let admission = Admission::new(bounds(100, 0, 5));
         for _ in 0..5 {
-            assert!(admission.admit().await.is_ok());
+            assert!(admission.admit(ONE).await.is_ok());
         }
         assert_eq!(refused(&admission).await, (Rule::RateLimited, Some(1)));
         tokio::time::advance(Duration::from_millis(200)).await;
-        assert!(admission.admit().await.is_ok());
+        assert!(admission.admit(ONE).await.is_ok());
         assert_eq!(refused(&admission).await, (Rule::RateLimited, Some(1)));
-    }
-
-    #[test]
-    fn a_mapping_holds_half_of_the_bodies() {
-        let mib = 1 << 20;
-        for (buffer, most) in [(8, 1), (16, 1), (24, 2), (32, 2), (256, 16)] {
-            assert_eq!(bodies(buffer * mib), most, "{buffer} MiB");
-        }
     }
 
     proptest! {

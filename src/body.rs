@@ -4,6 +4,7 @@ use crate::aws_chunked::Envelope;
 use crate::checksum::Checksum;
 use crate::content::Content;
 use crate::http1::Malformed;
+use crate::refusal::Refusal;
 use crate::s3_error::MAX_ERROR_BODY;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
@@ -167,20 +168,54 @@ pub async fn read_whole<B>(body: B, limit: usize, patience: Duration) -> Result<
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
+    read_within(body, limit, patience, |_| Ok(())).await.map_err(|unread| match unread {
+        Unread::Broken(error) => error,
+        Unread::Refused(refusal) => refusal.to_string().into(),
+    })
+}
+
+/// Why a body was not read whole.
+#[derive(Debug)]
+pub enum Unread {
+    /// It broke off, took too long or was too large.
+    Broken(BoxError),
+    /// There is no memory for it.
+    Refused(Refusal),
+}
+
+/// Reads a body as [`read_whole`] does. Before it holds more memory it asks `hold` for so many bytes in all.
+///
+/// # Errors
+/// When it breaks off, takes too long or is larger, or when there is no memory for it.
+pub async fn read_within<B>(
+    body: B,
+    limit: usize,
+    patience: Duration,
+    mut hold: impl FnMut(usize) -> Result<(), Refusal>,
+) -> Result<Bytes, Unread>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     let mut body = body;
     let mut read = BytesMut::new();
     let reading = async {
         while let Some(frame) = body.frame().await {
-            if let Ok(data) = frame.map_err(Into::into)?.into_data() {
-                read.extend_from_slice(&data);
+            let frame = frame.map_err(|error| Unread::Broken(error.into()))?;
+            let data = frame.into_data().unwrap_or_default();
+            let length = read.len() + data.len();
+            if length > limit {
+                return Err(Unread::Broken(format!("the body is larger than {limit} bytes").into()));
             }
-            if read.len() > limit {
-                return Err(format!("the answer is larger than {limit} bytes").into());
+            if length > read.capacity() {
+                let capacity = length.next_power_of_two().min(limit);
+                hold(capacity).map_err(Unread::Refused)?;
+                read.reserve(capacity - read.len());
             }
+            read.extend_from_slice(&data);
         }
-        Ok::<(), BoxError>(())
+        Ok(())
     };
-    tokio::time::timeout(patience, reading).await.map_err(|_| Broken::Stalled)??;
+    tokio::time::timeout(patience, reading).await.map_err(|_| Unread::Broken(Broken::Stalled.into()))??;
     Ok(read.freeze())
 }
 

@@ -1,32 +1,54 @@
-//! Client connections: how many there are, in all and of each address.
+//! Client connections: how many there are in all, on each listener and of each client.
+//!
+//! Each listener has a reserve that no other listener's connections take. A client may open another connection as long
+//! as it has fewer than three times those that its listener has left, and clients of no mapping as long as they have
+//! fewer than a third of that together. So a client without a connection finds room, whatever a few others do.
 
+use crate::client::{Client, ClientKey, ListenerId};
 use crate::limits::Limits;
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::places::SHARE;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The listeners share a quarter of all connections as their reserves.
+const RESERVES: usize = 4;
 
 /// The limit that a connection was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
-    /// `limits.connections`.
+    /// `limits.connections`, or what other listeners leave of it.
     All,
-    /// `limits.connections_per_client`.
+    /// `limits.connections_per_client`, or the client's share of what is left.
     Client,
+    /// What clients of no mapping have together.
+    Strangers,
 }
 
 impl Over {
     /// Every one.
-    pub const ALL: [Self; 2] = [Self::All, Self::Client];
+    pub const ALL: [Self; 3] = [Self::All, Self::Client, Self::Strangers];
 
-    /// The limit's name in the configuration and the metrics.
+    /// Returns the limit's name in the metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::All => "connections",
             Self::Client => "connections_per_client",
+            Self::Strangers => "no_mapping",
         }
     }
+}
+
+/// A connection that has been accepted and is not yet counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Whose it is.
+    pub client: Client,
+    /// Whether a mapping knows the client.
+    pub known: bool,
+    /// How many listeners are configured.
+    pub listeners: usize,
 }
 
 /// The open connections of a process.
@@ -35,72 +57,100 @@ pub struct Connections(Arc<Open>);
 
 #[derive(Debug, Default)]
 struct Open {
-    all: AtomicUsize,
-    /// No entry is zero.
-    by_client: DashMap<IpAddr, usize>,
+    counts: Mutex<Counts>,
     refused: [AtomicU64; Over::ALL.len()],
     accepts_failed: AtomicU64,
 }
 
+/// No entry is zero.
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    strangers: usize,
+    by_listener: HashMap<ListenerId, usize>,
+    by_client: HashMap<ClientKey, usize>,
+}
+
 impl Connections {
-    /// Counts a connection of `address` (none on a unix socket) until the guard is dropped.
+    /// Counts a connection until the guard is dropped.
     ///
     /// # Errors
     /// When it is over a limit: the connection is to be closed.
-    pub fn admit(&self, address: Option<IpAddr>, limits: &Limits) -> Result<ConnectionGuard, Over> {
-        let open = &self.0;
-        // Counted first: of two that come at once for the last place, one sees the other.
-        open.all.fetch_add(1, Ordering::AcqRel);
-        let mut guard = ConnectionGuard { open: Arc::clone(open), client: None };
-        if open.all.load(Ordering::Acquire) > limits.connections {
-            return Err(open.refuse(Over::All));
+    pub fn admit(&self, arrival: &Arrival, limits: &Limits) -> Result<ConnectionGuard, Over> {
+        let mut counts = self.0.lock();
+        if let Some(over) = counts.over(arrival, limits) {
+            if let Some(count) = self.0.refused.get(over as usize) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            return Err(over);
         }
-        let Some(client) = address.map(client) else { return Ok(guard) };
-        let mut count = open.by_client.entry(client).or_insert(0);
-        if *count >= limits.connections_per_client {
-            return Err(open.refuse(Over::Client));
-        }
-        *count += 1;
-        drop(count);
-        guard.client = Some(client);
-        Ok(guard)
+        counts.all += 1;
+        counts.strangers += usize::from(!arrival.known);
+        *counts.by_listener.entry(arrival.client.listener()).or_default() += 1;
+        *counts.by_client.entry(arrival.client.key()).or_default() += 1;
+        Ok(ConnectionGuard { open: Arc::clone(&self.0), client: arrival.client, known: arrival.known })
     }
 
-    /// How many are open.
+    /// Returns how many are open.
     pub fn open(&self) -> usize {
-        self.0.all.load(Ordering::Relaxed)
+        self.0.lock().all
     }
 
-    /// A connection could not be accepted, and waits.
+    /// Notes that a connection could not be accepted, and waits.
     pub fn accept_failed(&self) {
         self.0.accepts_failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often one could not be accepted.
+    /// Returns how often one could not be accepted.
     pub fn accepts_failed(&self) -> u64 {
         self.0.accepts_failed.load(Ordering::Relaxed)
     }
 
-    /// How many were closed at once over a limit.
+    /// Returns how many were closed at once over a limit.
     pub fn refused(&self, over: Over) -> u64 {
         self.0.refused.get(over as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 }
 
 impl Open {
-    fn refuse(&self, over: Over) -> Over {
-        if let Some(count) = self.refused.get(over as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-        over
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One client, as far as addresses tell: an IPv6 host picks any address of its /64.
-fn client(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-        address @ IpAddr::V4(_) => address,
+impl Counts {
+    /// The limit that one more connection would be over.
+    fn over(&self, arrival: &Arrival, limits: &Limits) -> Option<Over> {
+        let left = self.left(arrival, limits);
+        let of_client = self.by_client.get(&arrival.client.key()).copied().unwrap_or_default();
+        if left == 0 || self.all >= limits.connections {
+            Some(Over::All)
+        } else if of_client >= limits.connections_per_client.min(left.saturating_mul(SHARE)) {
+            Some(Over::Client)
+        } else if !arrival.known && self.strangers >= left / SHARE {
+            Some(Over::Strangers)
+        } else {
+            None
+        }
+    }
+
+    /// What an arrival's listener has left: of its reserve, and of what all listeners share.
+    fn left(&self, arrival: &Arrival, limits: &Limits) -> usize {
+        let listeners = arrival.listeners.max(1);
+        let reserve = limits.connections / RESERVES / listeners;
+        let shared = limits.connections - reserve * listeners;
+        let used: usize = self.by_listener.values().map(|count| count.saturating_sub(reserve)).sum();
+        let own = self.by_listener.get(&arrival.client.listener()).copied().unwrap_or_default();
+        reserve.saturating_sub(own) + shared.saturating_sub(used)
+    }
+}
+
+fn subtract<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }
 
@@ -108,19 +158,17 @@ fn client(address: IpAddr) -> IpAddr {
 #[derive(Debug)]
 pub struct ConnectionGuard {
     open: Arc<Open>,
-    client: Option<IpAddr>,
+    client: Client,
+    known: bool,
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.open.all.fetch_sub(1, Ordering::AcqRel);
-        let Some(client) = self.client else { return };
-        if let Entry::Occupied(mut entry) = self.open.by_client.entry(client) {
-            *entry.get_mut() -= 1;
-            if *entry.get() == 0 {
-                entry.remove();
-            }
-        }
+        let mut counts = self.open.lock();
+        counts.all -= 1;
+        counts.strangers -= usize::from(!self.known);
+        subtract(&mut counts.by_listener, &self.client.listener());
+        subtract(&mut counts.by_client, &self.client.key());
     }
 }
 
@@ -132,10 +180,19 @@ mod tests {
         Limits { connections, connections_per_client, ..Limits::default() }
     }
 
+    fn arrival(address: &str, listener: usize, listeners: usize) -> Arrival {
+        let client = Client::identify(address.parse().ok(), ListenerId(listener));
+        Arrival { client, known: true, listeners }
+    }
+
+    fn fill(connections: &Connections, arrival: &Arrival, limits: &Limits) -> Vec<ConnectionGuard> {
+        std::iter::from_fn(|| connections.admit(arrival, limits).ok()).collect()
+    }
+
     #[test]
     fn each_client_has_its_share() {
         let connections = Connections::default();
-        let admit = |address: &str| connections.admit(address.parse().ok(), &limits(4, 2));
+        let admit = |address: &str| connections.admit(&arrival(address, 0, 1), &limits(4, 2));
         let (a, _b) = (admit("10.0.0.1").unwrap(), admit("::ffff:10.0.0.1").unwrap());
         assert_eq!(admit("10.0.0.1").unwrap_err(), Over::Client);
         let _c = admit("fd00::1").unwrap();
@@ -150,16 +207,64 @@ mod tests {
         assert!(admit("10.0.0.1").is_ok());
     }
 
+    /// Three addresses, each with all that it gets, leave every listener open.
     #[test]
-    fn who_is_gone_is_forgotten() {
+    fn a_few_clients_do_not_shut_the_listeners() {
+        let (connections, limits) = (Connections::default(), Limits::default());
+        let mut held = Vec::new();
+        for address in ["10.0.0.1", "10.0.0.2", "10.0.0.3"] {
+            held.push(fill(&connections, &arrival(address, 0, 2), &limits));
+        }
+        assert!(connections.admit(&arrival("10.0.0.9", 0, 2), &limits).is_ok());
+        // Any number of them takes the reserve of another listener.
+        for number in 0..1000_u32 {
+            let address = std::net::Ipv4Addr::from_bits(number).to_string();
+            held.push(fill(&connections, &arrival(&address, 0, 2), &limits));
+        }
+        assert_eq!(connections.admit(&arrival("10.0.0.9", 0, 2), &limits).unwrap_err(), Over::All);
+        let other = fill(&connections, &arrival("10.0.0.9", 1, 2), &limits);
+        assert_eq!((connections.open(), other.len()), (8750 + other.len(), 938));
+    }
+
+    #[test]
+    fn users_of_unix_sockets_are_counted() {
         let connections = Connections::default();
+        let admit = |user| {
+            let client = Client::of_user(Some(user), ListenerId(0));
+            connections.admit(&Arrival { client, known: true, listeners: 1 }, &limits(10, 2))
+        };
+        let _held = (admit(1).unwrap(), admit(1).unwrap(), admit(2).unwrap());
+        assert_eq!(admit(1).unwrap_err(), Over::Client);
+    }
+
+    #[test]
+    fn clients_of_no_mapping_come_last() {
+        let (connections, limits) = (Connections::default(), limits(100, 100));
+        let mut held = Vec::new();
+        for number in 0..100_u32 {
+            let address = std::net::Ipv4Addr::from_bits(number).to_string();
+            let stranger = Arrival { known: false, ..arrival(&address, 0, 1) };
+            held.extend(connections.admit(&stranger, &limits));
+        }
+        assert_eq!((held.len(), connections.refused(Over::Strangers)), (25, 75));
+        let known =
+            ["10.0.0.1", "10.0.0.2"].map(|address| fill(&connections, &arrival(address, 0, 1), &limits));
+        assert_eq!(known.each_ref().map(Vec::len), [57, 14]);
+        drop((held, known));
+        assert_eq!(connections.open(), 0);
+    }
+
+    #[test]
+    fn a_client_that_is_gone_is_forgotten() {
+        let (connections, limits) = (Connections::default(), limits(10, 1));
         for number in 0..10_000_u32 {
-            let address = IpAddr::from(number.to_be_bytes());
-            drop(connections.admit(Some(address), &limits(10, 1)));
-            let held = connections.admit(Some(address), &limits(10, 1)).unwrap();
-            assert_eq!(connections.admit(Some(address), &limits(10, 1)).unwrap_err(), Over::Client);
+            let one = arrival(&std::net::Ipv4Addr::from_bits(number).to_string(), 0, 1);
+            drop(connections.admit(&one, &limits));
+            let held = connections.admit(&one, &limits).unwrap();
+            assert_eq!(connections.admit(&one, &limits).unwrap_err(), Over::Client);
             drop(held);
         }
-        assert_eq!((connections.open(), connections.0.by_client.len()), (0, 0));
+        let counts = connections.0.lock();
+        assert_eq!((counts.all, counts.by_client.len(), counts.by_listener.len()), (0, 0, 0));
     }
 }

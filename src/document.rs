@@ -7,9 +7,10 @@ mod complete;
 mod elements;
 mod tagging;
 
-use crate::body::{BoxError, Upload, read_whole};
+use crate::body::{BoxError, Unread, Upload, read_within};
 use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::http1::Fields;
+use crate::memory::Share;
 use crate::operation::Operation;
 use crate::payload::{Payload, X_AMZ_CONTENT_SHA256, broken_body, checksum_mismatch};
 use crate::refusal::{Refusal, Rule};
@@ -74,17 +75,22 @@ impl Kind {
     }
 }
 
+/// What is made of a document takes as much memory: what is read of it, the document for the store and its result.
+const COPIES: usize = 4;
+
 /// Reads a request's document whole and verifies every checksum that the client gives of it. This is the one place
 /// where documents are held in memory.
 ///
 /// # Errors
-/// When it is too large, breaks off, takes longer than `patience`, or differs from a checksum.
+/// When it is too large, breaks off, takes longer than `patience`, or differs from a checksum, and when `memory` has no room
+/// for it.
 pub async fn read<B>(
     kind: Kind,
     upload: &Rc<Upload<B>>,
     payload: &Payload,
     fields: &Fields,
     patience: Duration,
+    memory: &mut Share,
 ) -> Result<Bytes, Refusal>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
@@ -96,10 +102,14 @@ where
     if matches!(payload, Payload::Held(_)) {
         upload.set_length(u64::MAX);
     }
-    let document = read_whole(upload.attempt(), most, patience)
-        .await
-        .map_err(|error| if upload.sent() > most as u64 { kind.too_large() } else { broken_body(&error) })?;
+    let read = read_within(upload.attempt(), most, patience, |bytes| memory.grow_to(bytes)).await;
+    let document = read.map_err(|unread| match unread {
+        Unread::Refused(refusal) => refusal,
+        Unread::Broken(_) if upload.sent() > most as u64 => kind.too_large(),
+        Unread::Broken(error) => broken_body(&error),
+    })?;
     verify(kind, fields, &document)?;
+    memory.grow_to(document.len().saturating_mul(COPIES))?;
     Ok(document)
 }
 

@@ -7,6 +7,7 @@ use crate::client::ListenerId;
 use crate::config::{Listener, Upstream};
 use crate::limits::Limits;
 use crate::mapping::Mapping;
+use crate::memory::MemoryBudget;
 use crate::metrics::{Metrics, Row};
 use crate::multipart::Budget;
 use crate::nodes::NodeBoard;
@@ -27,7 +28,9 @@ pub struct Shared {
     /// The counts.
     pub metrics: Arc<Metrics>,
     /// The memory for bodies of unknown length.
-    pub buffers: Budget,
+    pub buffers: Arc<Budget>,
+    /// The memory for everything else that clients control.
+    pub memory: MemoryBudget,
     /// The wall clock.
     pub clock: Clock,
 }

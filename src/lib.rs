@@ -51,6 +51,7 @@ pub mod listing;
 pub mod log;
 pub mod mapping;
 pub mod matcher;
+pub mod memory;
 pub mod metrics;
 pub mod mint;
 pub mod mount;

@@ -1,10 +1,14 @@
 //! Bounds on what peers control.
 
+use crate::memory::LOG;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// The size of the first parts, and what a body of unknown length may take of memory: 8 MiB.
 pub const PART_SIZE: u64 = 8 * 1024 * 1024;
+
+/// The least that is left of `memory` for everything but uploads without a length: 32 MiB.
+pub const LEAST_SHARED: u64 = 32 * 1024 * 1024;
 
 /// The limits of a proxy, each with its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub struct Limits {
     pub headers: usize,
     /// The time a body may stand still, in either direction.
     pub stall_timeout: Duration,
+    /// The lowest rate at which a client sends or reads a body, in bytes per second; slower ones have `stall_timeout`.
+    pub minimum_rate: u32,
     /// The time an upstream has to accept a connection.
     pub connect_timeout: Duration,
     /// The time an upstream has to answer while it has all of the request that it waits for.
@@ -43,7 +49,9 @@ pub struct Limits {
     pub queue_timeout: Duration,
     /// Requests per second of one mapping, with a burst of as many; none is no bound.
     pub requests_per_second: Option<NonZeroU32>,
-    /// Memory for bodies of unknown length, in bytes, over all requests.
+    /// Memory for all that clients control, in bytes.
+    pub memory: u64,
+    /// The part of it that is set aside for bodies of unknown length.
     pub upload_buffer: u64,
     /// Temporary files for bodies that are held and do not fit into memory, in bytes, over all requests.
     pub upload_spool: u64,
@@ -62,6 +70,7 @@ impl Default for Limits {
             header_bytes: 32 * 1024,
             headers: 100,
             stall_timeout: Duration::from_mins(1),
+            minimum_rate: 1024,
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_mins(5),
             session_wait: Duration::from_secs(10),
@@ -71,9 +80,26 @@ impl Default for Limits {
             queue_per_mapping: 1024,
             queue_timeout: Duration::from_secs(10),
             requests_per_second: None,
-            upload_buffer: 256 << 20,
+            memory: 128 << 20,
+            upload_buffer: 64 << 20,
             upload_spool: 2 << 30,
             drain_timeout: Duration::from_secs(30),
         }
     }
+}
+
+impl Limits {
+    /// Returns the part of `memory` that is set aside for reading large bodies, in bytes.
+    pub fn read_memory(&self) -> usize {
+        size(self.memory / 8)
+    }
+
+    /// Returns what is left of `memory` for everything that is divided among clients, in bytes.
+    pub fn shared_memory(&self) -> usize {
+        size(self.memory.saturating_sub(self.upload_buffer)).saturating_sub(self.read_memory() + LOG)
+    }
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

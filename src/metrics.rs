@@ -1,9 +1,12 @@
 //! What Scopegate counts, and how Prometheus reads it.
 
 mod encode;
+mod encode_memory;
 mod encode_nodes;
 
 use crate::connections::Connections;
+use crate::memory::MemoryBudget;
+use crate::multipart::Budget;
 use crate::nodes::NodeBoard;
 use crate::operation::{Operation, TABLE};
 use crate::refusal::Rule;
@@ -14,7 +17,7 @@ use http::StatusCode;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
 /// Labels for what no mapping or operation is known of.
@@ -84,6 +87,13 @@ pub struct Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row(usize);
 
+impl Row {
+    /// Returns its number.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// All counts of a process. Every one is an atomic of its own; nothing is locked.
 #[derive(Debug)]
 pub struct Metrics {
@@ -103,6 +113,7 @@ pub struct Metrics {
     /// The server stops, and what still runs is cut off.
     cutting: AtomicBool,
     cut: [AtomicU64; CutBy::ALL.len()],
+    memory: OnceLock<Memory>,
     replays: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
@@ -149,6 +160,14 @@ impl Counts {
     }
 }
 
+/// The memory that clients control.
+#[derive(Debug)]
+struct Memory {
+    limit: u64,
+    shared: MemoryBudget,
+    uploads: Arc<Budget>,
+}
+
 /// Reloads of the configuration, by result.
 #[derive(Debug, Default)]
 pub struct Reloads {
@@ -187,6 +206,7 @@ impl Default for Metrics {
             issuer: IssuerFacts::default(),
             cutting: AtomicBool::new(false),
             cut: Default::default(),
+            memory: OnceLock::new(),
             replays: AtomicU64::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -220,6 +240,11 @@ impl Metrics {
     /// The nodes that are shown from now on.
     pub fn show_nodes(&self, nodes: &Arc<NodeBoard>) {
         self.nodes.store(Arc::clone(nodes));
+    }
+
+    /// Shows the use of memory from now on, of so many bytes in all.
+    pub fn show_memory(&self, limit: u64, shared: &MemoryBudget, uploads: &Arc<Budget>) {
+        let _ = self.memory.set(Memory { limit, shared: shared.clone(), uploads: Arc::clone(uploads) });
     }
 
     /// A mapping's name.
@@ -299,7 +324,9 @@ fn add(counts: &[AtomicU64], at: usize, by: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::ClientKey;
     use crate::endpoint::Endpoint;
+    use crate::memory::{Payer, Use};
     use crate::nodes::NodeIndex;
 
     #[test]
@@ -321,6 +348,12 @@ mod tests {
             sent: 2,
             total: Duration::from_millis(3),
         });
+        let memory = MemoryBudget::new(1024);
+        metrics.show_memory(4096, &memory, &Arc::new(Budget::new(0, 1)));
+        let _held = memory.take(Payer::Strangers, Use::Documents, 128).unwrap();
+        let client = Payer::Client(ClientKey::User(None));
+        let _held = memory.take(client, Use::Documents, 384).unwrap();
+        memory.take(client, Use::Documents, 1024).unwrap_err();
         let text = metrics.encode();
         for line in [
             "scopegate_requests_total{mapping=\"media\",operation=\"GetObject\",status=\"4xx\"} 1",
@@ -341,6 +374,11 @@ mod tests {
             "scopegate_request_duration_seconds_count 1",
             "scopegate_config_last_reload_successful 1",
             "scopegate_panics_total",
+            "scopegate_memory_bytes{use=\"documents\"} 512",
+            "scopegate_memory_bytes{use=\"uploads\"} 0",
+            "scopegate_memory_refused_total{use=\"documents\"} 1",
+            "scopegate_memory_limit_bytes 4096",
+            "scopegate_log_lines_dropped_total 0",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

@@ -23,6 +23,7 @@ use crate::access::AccessRecord;
 use crate::body::Upload;
 use crate::checksum::Algorithm;
 use crate::generation::MappingState;
+use crate::memory::Use;
 use crate::operation::Operation;
 use crate::outgoing::Outgoing;
 use crate::payload::HeldBody;
@@ -41,7 +42,7 @@ pub use plan::part_size;
 /// The most of a part of unknown length that is held until it is whole.
 const MAX_HELD_PART: u64 = 64 * 1024 * 1024;
 /// The largest body of a known length that is held without a share of the upload buffer.
-const MAX_SMALL: u64 = 64 * 1024;
+const MAX_SMALL: u64 = 1024 * 1024;
 
 /// Holds the body of a request, and passes it on.
 ///
@@ -58,13 +59,20 @@ pub(crate) async fn pass_on<B: ClientBody>(
     let slot = state.session.slot();
     upload.set_length(u64::MAX);
     let said = outgoing.checksums()?;
+    // A small body takes a place and its own size; a larger one waits for a buffer, which is its leave to run: what waits
+    // for a buffer holds no place among the requests that run.
+    if let Some(length @ ..=MAX_SMALL) = body.length {
+        if !record.is_admitted() {
+            record.admitted(state.admission.admit(record.client()).await?);
+        }
+        let memory = record.memory(proxy.memory(), Use::Uploads);
+        memory.grow_to(usize::try_from(length).unwrap_or(usize::MAX))?;
+    } else {
+        state.admission.begin()?;
+        record.admitted(proxy.buffers().share(state.row, record.client()).await?);
+    }
     // A client that cannot be served now is told so before anything is read.
     proxy.session(slot, record).await?;
-    let _room = match body.length {
-        Some(..=MAX_SMALL) => None,
-        // Its mapping's turn first, so that a body that waits for that holds nothing of what all share.
-        _ => Some((state.admission.hold_body().await, proxy.buffers().share().await)),
-    };
     let algorithm = outgoing.checksum_algorithm();
     let whole = algorithm.filter(|_| outgoing.operation() == Operation::PutObject);
     let mut source = Source::new(upload, said, whole);

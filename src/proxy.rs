@@ -20,6 +20,7 @@ use crate::http1::{self, Fields, Malformed, Request};
 use crate::limits::Limits;
 use crate::listing::Plan;
 use crate::mapping::{self, Mapping};
+use crate::memory::MemoryBudget;
 use crate::multipart::{self, Budget};
 use crate::operation::Operation;
 use crate::outgoing::Outgoing;
@@ -108,7 +109,7 @@ impl<B> Asked<'_, B> {
     /// Waits for the request's turn: once, however many requests to the store it takes.
     async fn admit(&self, record: &mut AccessRecord) -> Result<(), Refusal> {
         if !record.is_admitted() {
-            record.admitted(self.state.admission.admit().await?);
+            record.admitted(self.state.admission.admit(record.client()).await?);
         }
         Ok(())
     }
@@ -151,6 +152,10 @@ impl Proxy {
         &self.generation.limits
     }
 
+    pub(crate) fn memory(&self) -> &MemoryBudget {
+        &self.shared.memory
+    }
+
     pub(crate) fn buffers(&self) -> &Budget {
         &self.shared.buffers
     }
@@ -186,10 +191,6 @@ impl Proxy {
         refuse(&Refusal::from(*malformed), Representation::S3, "", self.record(client, &unread, None))
     }
 
-    #[expect(
-        clippy::unnecessary_box_returns,
-        reason = "it is made in its box and goes from hand to hand in it"
-    )]
     fn record(&self, client: &Client, method: &Method, target: Option<&PathAndQuery>) -> Box<AccessRecord> {
         let metrics = Arc::clone(&self.shared.metrics);
         AccessRecord::begin(metrics, self.generation.access_log, *client, method, target)
@@ -252,7 +253,10 @@ impl Proxy {
         record: &mut AccessRecord,
     ) -> Result<Served, Otherwise<'a>> {
         let Built { mut outgoing, rewriter, source } = build(asked, wanted, record)?;
-        asked.admit(record).await?;
+        // A body that is held waits for a buffer, which is its leave to run.
+        if !matches!(outgoing.payload(), Payload::Held(_)) {
+            asked.admit(record).await?;
+        }
         if let Some(source) = source {
             outgoing = Box::pin(self.measure(outgoing, &source, asked.state.session.slot(), record)).await?;
         }

@@ -93,6 +93,8 @@ pub enum Rule {
     QueueTimeout,
     /// The mapping sends more requests a second than it may.
     RateLimited,
+    /// There is no memory left for what the client sends or does not read.
+    MemoryFull,
     /// The client's aws-chunked body is malformed, or not what was announced.
     BadEnvelope,
     /// The user metadata is larger than S3 takes.
@@ -113,7 +115,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::NoMapping,
         Self::OutsideScope,
         Self::RightNotGranted,
@@ -156,6 +158,7 @@ impl Rule {
         Self::QueueFull,
         Self::QueueTimeout,
         Self::RateLimited,
+        Self::MemoryFull,
         Self::BadEnvelope,
         Self::MetadataTooLarge,
         Self::NoSession,
@@ -259,6 +262,7 @@ impl Rule {
             Self::QueueFull => ("queue-full", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             Self::QueueTimeout => ("queue-timeout", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             Self::RateLimited => ("rate-limited", StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
+            Self::MemoryFull => ("memory-full", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             Self::BadEnvelope => ("bad-envelope", StatusCode::BAD_REQUEST, "InvalidRequest"),
             Self::MetadataTooLarge => ("metadata-too-large", StatusCode::BAD_REQUEST, "MetadataTooLarge"),
             Self::NoSession => ("no-session", StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),

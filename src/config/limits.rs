@@ -1,9 +1,8 @@
 //! `[limits]`: bounds on what peers control.
 
-use super::reader::{Reader, Table};
-use super::value::parse_size;
-use crate::limits::Limits;
-use crate::limits::PART_SIZE;
+use super::reader::{At, Reader, Table};
+use super::value::{parse_size, show_size};
+use crate::limits::{LEAST_SHARED, Limits, PART_SIZE};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -20,6 +19,7 @@ pub(super) fn read_limits(table: Table<'_>, reader: &Reader<'_>) -> (Limits, Opt
     let default = Limits::default();
     let time = |key, default: Duration| table.duration(reader, key, SECOND / 10..=HOUR).unwrap_or(default);
     let count = |key, range, default: usize| number(&table, reader, key, range).unwrap_or(default);
+    let (memory, upload_buffer) = read_memory(&table, reader, &default);
     let limits = Limits {
         connections: count("connections", 1..=MOST, default.connections),
         connections_per_client: count("connections_per_client", 1..=MOST, default.connections_per_client),
@@ -31,6 +31,9 @@ pub(super) fn read_limits(table: Table<'_>, reader: &Reader<'_>) -> (Limits, Opt
         header_bytes: count("header_bytes", 4096..=131_072, default.header_bytes),
         headers: count("headers", 16..=1000, default.headers),
         stall_timeout: time("stall_timeout", default.stall_timeout),
+        minimum_rate: size(&table, reader, "minimum_rate", 1..=1 << 30, "1KiB")
+            .and_then(|rate| u32::try_from(rate.value).ok())
+            .unwrap_or(default.minimum_rate),
         connect_timeout: time("connect_timeout", default.connect_timeout),
         response_timeout: time("response_timeout", default.response_timeout),
         session_wait: time("session_wait", default.session_wait),
@@ -42,7 +45,8 @@ pub(super) fn read_limits(table: Table<'_>, reader: &Reader<'_>) -> (Limits, Opt
         queue_timeout: time("queue_timeout", default.queue_timeout),
         requests_per_second: number(&table, reader, "requests_per_second", 1..=MOST)
             .and_then(NonZeroU32::new),
-        upload_buffer: read_upload_buffer(&table, reader).unwrap_or(default.upload_buffer),
+        memory,
+        upload_buffer,
         upload_spool: read_upload_spool(&table, reader).unwrap_or(default.upload_spool),
         drain_timeout: table
             .duration(reader, "drain_timeout", Duration::ZERO..=HOUR)
@@ -53,15 +57,48 @@ pub(super) fn read_limits(table: Table<'_>, reader: &Reader<'_>) -> (Limits, Opt
     (limits, workers)
 }
 
-/// Less than one part is no buffer.
-fn read_upload_buffer(table: &Table<'_>, reader: &Reader<'_>) -> Option<u64> {
-    let text = table.string(reader, "upload_buffer")?;
-    let size = parse_size(text.value).filter(|size| (PART_SIZE..=1 << 40).contains(size));
-    if size.is_none() {
-        let help = "write a size from 8MiB to 1TiB, as in \"256MiB\"";
-        reader.error(text.offset, "upload_buffer is not a size in its range", help);
+/// Reads the memory in all, and the part of it for uploads: less than a `PART_SIZE` is no buffer.
+fn read_memory(table: &Table<'_>, reader: &Reader<'_>, default: &Limits) -> (u64, u64) {
+    let least = PART_SIZE + LEAST_SHARED;
+    let memory = size(table, reader, "memory", least..=1 << 40, "128MiB");
+    let uploads = size(table, reader, "upload_buffer", PART_SIZE..=1 << 40, "64MiB");
+    let bytes = memory.as_ref().map_or(default.memory, |memory| memory.value);
+    let of_uploads = uploads.as_ref().map_or(default.upload_buffer, |uploads| uploads.value);
+    let most = bytes.saturating_sub(LEAST_SHARED);
+    if uploads.is_none() && memory.is_some() {
+        return (bytes, (bytes / 2).clamp(PART_SIZE, most));
     }
-    size
+    if let Some(uploads) = uploads.filter(|uploads| uploads.value > most) {
+        let message = format!(
+            "upload_buffer is {} and does not fit into memory, which is {}",
+            show_size(uploads.value),
+            show_size(bytes)
+        );
+        let help = format!(
+            "memory holds upload_buffer and {} besides: write memory = \"{}\" or more",
+            show_size(LEAST_SHARED),
+            show_size(uploads.value.saturating_add(LEAST_SHARED))
+        );
+        reader.error(uploads.offset, message, help);
+    }
+    (bytes, of_uploads)
+}
+
+fn size(
+    table: &Table<'_>,
+    reader: &Reader<'_>,
+    key: &'static str,
+    range: RangeInclusive<u64>,
+    example: &str,
+) -> Option<At<u64>> {
+    let text = table.string(reader, key)?;
+    let size = parse_size(text.value).filter(|size| range.contains(size));
+    if size.is_none() {
+        let (from, to) = (show_size(*range.start()), show_size(*range.end()));
+        let help = format!("write a size from {from} to {to}, as in \"{example}\"");
+        reader.error(text.offset, format!("{key} is not a size in its range"), help);
+    }
+    size.map(|value| At { value, offset: text.offset })
 }
 
 fn read_upload_spool(table: &Table<'_>, reader: &Reader<'_>) -> Option<u64> {

@@ -212,6 +212,20 @@ fn one_mistake_each() {
         ),
         (
             "[admin]",
+            "[limits]\nmemory = \"39MiB\"\nminimum_rate = \"0B\"\n[admin]",
+            &[
+                "6:10 memory is not a size in its range | write a size from 40MiB to 1TiB",
+                "7:16 minimum_rate is not a size in its range | write a size from 1B to 1GiB",
+            ],
+        ),
+        (
+            "[admin]",
+            "[limits]\nmemory = \"64MiB\"\nupload_buffer = \"33MiB\"\n[admin]",
+            &["7:17 upload_buffer is 33MiB and does not fit into memory, which is 64MiB | memory holds \
+               upload_buffer and 32MiB besides: write memory = \"65MiB\" or more"],
+        ),
+        (
+            "[admin]",
             "[limits]\nupload_buffer = \"7MiB\"\n[admin]",
             &["6:17 upload_buffer is not a size in its range | write a size from 8MiB to 1TiB"],
         ),
@@ -465,4 +479,20 @@ proptest! {
             prop_assert!(!message.contains(&secret), "{message}");
         }
     }
+}
+
+/// Whoever says how much memory there is need not say how much of it uploads have.
+#[test]
+fn uploads_have_half_of_the_memory_where_nothing_else_is_said() {
+    let limits = |limits: &str| {
+        let source = EXAMPLE.replacen("[admin]", &format!("[limits]\n{limits}\n[admin]"), 1);
+        let limits = Config::parse(&source, &Fake).unwrap().limits;
+        (limits.memory >> 20, limits.upload_buffer >> 20)
+    };
+    assert_eq!(limits(""), (128, 64));
+    assert_eq!(limits("memory = \"1GiB\""), (1024, 512));
+    assert_eq!(limits("memory = \"40MiB\""), (40, 8));
+    assert_eq!(limits("upload_buffer = \"16MiB\""), (128, 16));
+    let least = Limits { memory: 40 << 20, upload_buffer: 8 << 20, ..Limits::default() };
+    assert!(least.shared_memory() >= 16 << 20, "{}", least.shared_memory());
 }

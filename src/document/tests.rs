@@ -1,8 +1,14 @@
 use super::*;
 use crate::aws_chunked::Envelope;
+use crate::client::ClientKey;
+use crate::memory::{MemoryBudget, Payer, Use};
 use crate::payload::HeldBody;
 use http::{HeaderName, HeaderValue};
 use http_body_util::Full;
+
+fn memory() -> Share {
+    MemoryBudget::new(64 << 20).share(Payer::Client(ClientKey::User(Some(1))), Use::Documents)
+}
 
 async fn read_with(kind: Kind, headers: &[(&'static str, &str)], body: &'static [u8]) -> Result<Bytes, Rule> {
     let field = |(name, value): &(&'static str, &str)| {
@@ -12,7 +18,9 @@ async fn read_with(kind: Kind, headers: &[(&'static str, &str)], body: &'static 
     let upload = Upload::new(Full::new(Bytes::from_static(body)));
     upload.set_length(body.len() as u64);
     let payload = Payload::Sized(body.len() as u64, None);
-    read(kind, &upload, &payload, &fields, Duration::from_secs(5)).await.map_err(|refusal| refusal.rule)
+    read(kind, &upload, &payload, &fields, Duration::from_secs(5), &mut memory())
+        .await
+        .map_err(|refusal| refusal.rule)
 }
 
 #[tokio::test]
@@ -51,7 +59,15 @@ async fn a_document_is_bounded() {
     assert_eq!(read_with(Kind::Delete, &[], &LARGE).await, Err(Rule::TooLarge));
     let upload = Upload::new(Full::new(Bytes::from_static(&LARGE)));
     upload.set_length(LARGE.len() as u64);
-    let read = read(Kind::Delete, &upload, &Payload::Empty, &Fields::default(), Duration::from_secs(5)).await;
+    let read = read(
+        Kind::Delete,
+        &upload,
+        &Payload::Empty,
+        &Fields::default(),
+        Duration::from_secs(5),
+        &mut memory(),
+    )
+    .await;
     assert_eq!(read.map_err(|refusal| refusal.rule), Err(Rule::TooLarge), "whatever was announced");
 }
 
@@ -78,7 +94,15 @@ async fn a_document_comes_in_any_form() {
         let upload = Upload::new(Full::new(Bytes::from(body)));
         upload.unwrap_envelope(envelope);
         let payload = Payload::Held(HeldBody { envelope, ..HeldBody::default() });
-        let read = read(Kind::Complete, &upload, &payload, &Fields::default(), Duration::from_secs(5)).await;
+        let read = read(
+            Kind::Complete,
+            &upload,
+            &payload,
+            &Fields::default(),
+            Duration::from_secs(5),
+            &mut memory(),
+        )
+        .await;
         assert_eq!(read.as_deref().map_err(|refusal| refusal.rule), expected.map(str::as_bytes));
     }
 }

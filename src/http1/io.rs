@@ -2,10 +2,13 @@
 //! the outbox.
 
 use super::outbox::{self, Sender};
+use crate::memory::reads::ReadRoom;
 use crate::socket::Socket;
 use bytes::{Buf, Bytes, BytesMut};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -38,6 +41,11 @@ const MAX_SPARE: usize = 4;
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
     /// Has the peer see a failure when this is dropped, where an orderly end would look like the end of a body.
     fn reset_when_dropped(&self) {}
+
+    /// Returns whether the peer has ended its side, also where bytes that it sent before were not read yet.
+    fn has_ended(&self) -> bool {
+        false
+    }
 }
 
 impl Transport for Socket {
@@ -45,9 +53,26 @@ impl Transport for Socket {
         // An error leaves an orderly end, which is all that can be had then.
         let _ = socket2::SockRef::from(self.stream()).set_linger(Some(Duration::ZERO));
     }
+
+    fn has_ended(&self) -> bool {
+        has_hung_up(self.stream())
+    }
 }
 
-impl Transport for UnixStream {}
+impl Transport for UnixStream {
+    fn has_ended(&self) -> bool {
+        has_hung_up(self)
+    }
+}
+
+/// Asks the kernel whether the peer has ended its side.
+fn has_hung_up(stream: impl AsFd) -> bool {
+    let ended = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    let mut asked = [PollFd::new(&stream, PollFlags::RDHUP)];
+    // An error is no answer, and the connection is asked again.
+    let answered = poll(&mut asked, Some(&Timespec::default()));
+    answered.is_ok_and(|count| count > 0) && asked.iter().any(|fd| fd.revents().intersects(ended))
+}
 
 #[cfg(test)]
 impl Transport for tokio::io::DuplexStream {}
@@ -63,6 +88,8 @@ pub(super) struct Buffered<S> {
     room: Room,
     /// Whether it has no room of its own between messages, but shares it with others on this thread.
     shares: bool,
+    /// What it has of the room for large reads.
+    taken: ReadRoom,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
             large: SMALL_READ,
             room: Room::Nothing,
             shares: false,
+            taken: ReadRoom::default(),
         }
     }
 
@@ -122,8 +150,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         Self { shares: true, ..self }
     }
 
-    pub(super) fn with_stream(&self, act: impl FnOnce(&S)) {
-        act(&self.wire.borrow().stream);
+    pub(super) fn with_stream<T>(&self, act: impl FnOnce(&S) -> T) -> T {
+        act(&self.wire.borrow().stream)
     }
 
     /// Reads what is there, up to a head's size. 0 is the peer's end.
@@ -153,7 +181,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         if expected <= SMALL_READ && free < expected {
             return self.poll_fill(cx);
         }
-        let size = self.large.min(expected);
+        let mut size = self.large.min(expected);
+        if free < size && !self.taken.resize(size) {
+            // Many large bodies are under way: this one goes in small pieces.
+            size = SMALL_READ.min(expected);
+        }
         if free < size {
             if self.room == Room::Small {
                 self.rest();
@@ -183,6 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         if !self.unread.is_empty() || self.room == Room::Nothing {
             return;
         }
+        self.taken.clear();
         let unread = std::mem::take(&mut self.unread);
         let room = std::mem::replace(&mut self.room, Room::Nothing);
         if self.shares && room == Room::Small {
@@ -243,6 +276,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     pub(super) fn owes(&self) -> bool {
         let wire = self.wire.borrow();
         !wire.is_empty() || !matches!(wire.left, Left::Nothing)
+    }
+
+    /// Returns how many bytes are left to be written.
+    pub(super) fn left(&self) -> usize {
+        let wire = self.wire.borrow();
+        wire.head.len() + wire.body.len()
     }
 
     /// Writes some of what was left, then of `head`, then of `body`; all shrink by what was written. Ready with the

@@ -13,6 +13,7 @@ use super::scan::HeadScan;
 use super::{Answer, Framing, HeadLimits, Malformed, Request, RequestHead};
 use crate::body::BoxError;
 use crate::clock;
+use crate::memory::{Share, Use};
 use crate::refusal::Rule;
 use bytes::{Bytes, BytesMut};
 use http::{Method, Version};
@@ -22,7 +23,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::yield_now;
@@ -39,8 +40,10 @@ pub struct ConnectionLimits {
     pub header: Duration,
     /// The time without a request.
     pub idle: Duration,
-    /// The time a body may stand still, in either direction.
+    /// The time a body may stand still, or be slower than `rate`, in either direction.
     pub stall: Duration,
+    /// The lowest rate of a body, in bytes per second.
+    pub rate: u32,
     /// The time for a request as a whole.
     pub request: Duration,
 }
@@ -53,9 +56,15 @@ pub trait Service<S> {
     /// Answers a request, of whose body nothing was read yet.
     fn call(&self, request: &Request, body: RequestBody<S>) -> impl Future<Output = Answer<Self::Body>>;
 
+    /// Makes an empty share of the memory that the connection's client may take.
+    fn share(&self, used_for: Use) -> Share;
+
     /// Answers what is no request.
     fn refuse(&self, malformed: &Malformed) -> Answer<Self::Body>;
 }
+
+/// A head that came whole is counted as memory if it is longer, in bytes. One that is not yet whole is counted always.
+const UNCOUNTED_HEAD: usize = 4096;
 
 /// What is left of a request's body after its answer and is read so that the connection can go on, in bytes.
 const MAX_SKIPPED: u64 = 16 * 1024 * 1024;
@@ -92,6 +101,7 @@ where
         io: Rc::new(RefCell::new(Io::new(stream, limits))),
         limits,
         first: true,
+        held: None,
         idle_until: clock::now() + limits.idle,
     };
     let served = connection.serve(service, &mut stopping).await;
@@ -107,10 +117,27 @@ fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::into_pin(Box::write(Box::new_uninit(), make()))
 }
 
+/// Takes so much memory for what a connection holds.
+fn hold<S>(
+    held: &mut Option<Box<Share>>,
+    service: &impl Service<S>,
+    used_for: Use,
+    bytes: usize,
+) -> Result<(), Ended> {
+    if held.as_ref().is_some_and(|held| held.used_for() != used_for) {
+        *held = None;
+    }
+    let share = held.get_or_insert_with(|| Box::new(service.share(used_for)));
+    let full = Malformed::new(Rule::MemoryFull, "too much memory is in use for requests' heads: try again");
+    share.grow_to(bytes).map_err(|_| full.into())
+}
+
 struct Connection<'l, S> {
     io: Rc<RefCell<Io<S>>>,
     limits: &'l ConnectionLimits,
     first: bool,
+    /// What a long head or an answer that is not read takes.
+    held: Option<Box<Share>>,
     /// When it has been without a request for too long.
     idle_until: Instant,
 }
@@ -193,7 +220,7 @@ impl<S: Transport> Connection<'_, S> {
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
     ) -> Result<After, Ended> {
         loop {
-            let head = match self.next_head(stopping, Wait::Idle).await? {
+            let head = match self.next_head(service, stopping, Wait::Idle).await? {
                 Next::Head(head) => head,
                 Next::Over => return Ok(After::Over),
                 Next::Idle => continue,
@@ -220,7 +247,7 @@ impl<S: Transport> Connection<'_, S> {
             }
             ahead = !self.io.borrow().bytes.unread.is_empty();
             self.idle_until = clock::now() + self.limits.idle;
-            head = match self.next_head(stopping, Wait::Busy).await? {
+            head = match self.next_head(service, stopping, Wait::Busy).await? {
                 Next::Head(head) => head,
                 Next::Idle => return Ok(None),
                 Next::Over => return Ok(Some(After::Over)),
@@ -231,6 +258,7 @@ impl<S: Transport> Connection<'_, S> {
     /// The next request's head. Waiting for its first byte, the connection holds no buffer.
     async fn next_head(
         &mut self,
+        service: &impl Service<S>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
         wait: Wait,
     ) -> Result<Next, Ended> {
@@ -251,19 +279,32 @@ impl<S: Transport> Connection<'_, S> {
             }
             io.timer.set(until);
         }
+        self.held = None;
+        let (io, memory) = (&self.io, &mut self.held);
         poll_fn(|cx| {
-            let io = &mut *self.io.borrow_mut();
-            if let Err(error) = ready!(io.poll_sent(cx)) {
-                return Poll::Ready(Err(error.into()));
+            let io = &mut *io.borrow_mut();
+            match io.poll_sent(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => {
+                    if hold(memory, service, Use::Answers, io.bytes.left()).is_err() {
+                        return Poll::Ready(Err(io::Error::from(io::ErrorKind::OutOfMemory).into()));
+                    }
+                    return Poll::Pending;
+                }
             }
             loop {
                 match scan.find(&io.bytes.unread, self.limits.head) {
                     Ok(Some((start, end))) => {
                         let mut head = io.bytes.unread.split_to(end);
                         bytes::Buf::advance(&mut head, start);
+                        if head.len() > UNCOUNTED_HEAD {
+                            hold(memory, service, Use::Heads, head.len())?;
+                        }
                         return Poll::Ready(Ok(Next::Head(head.freeze())));
                     }
-                    Ok(None) => {}
+                    Ok(None) if io.bytes.unread.is_empty() => {}
+                    Ok(None) => hold(memory, service, Use::Heads, io.bytes.unread.capacity())?,
                     Err(malformed) => return Poll::Ready(Err(malformed.into())),
                 }
                 if !begun && !io.bytes.unread.is_empty() {

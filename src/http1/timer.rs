@@ -41,65 +41,84 @@ impl LazyTimer {
     }
 }
 
-/// A transfer that moves less than this within its time stands still, in bytes: one byte now and then holds nothing
-/// open.
+/// A store that moves less than this within its time stands still, in bytes: one byte now and then holds nothing open.
 const MIN_PROGRESS: u64 = 1024;
 
-/// Finds out that a transfer stands still. Only the time in which its peer is awaited counts.
+/// Finds out that a transfer stands still or is slower than it may be. Only the time in which its peer is awaited
+/// counts.
+///
+/// The peer has a credit of time. Waiting uses it up, and each byte restores what a byte may take at the lowest rate:
+/// a peer at that rate goes on for ever, one that sends nothing has as long as the whole credit.
 #[derive(Debug)]
 pub struct StallTimer {
-    limit: Duration,
+    /// The whole credit, in milliseconds.
+    limit: u32,
+    /// The lowest rate, in bytes per second.
+    rate: u32,
     /// In a box, which a message has that was waited for: most are not, and connections are many.
     wait: Option<Box<StallWait>>,
 }
 
 #[derive(Debug)]
 struct StallWait {
-    /// Bytes that moved, and time that was waited, since the last real progress.
-    moved: u64,
-    waited: Duration,
+    credit: Duration,
     /// Since when it waits.
     since: Option<Instant>,
     timer: LazyTimer,
 }
 
 impl StallTimer {
-    /// A timer that allows `limit` without progress.
+    /// Makes a timer that allows `limit` without progress worth the name.
     pub fn new(limit: Duration) -> Self {
-        Self { limit, wait: None }
+        let rate = MIN_PROGRESS.div_ceil(limit.as_secs().max(1));
+        Self::demanding(limit, u32::try_from(rate).unwrap_or(1))
     }
 
-    /// So many bytes moved.
+    /// Makes a timer that allows `limit` below a rate of so many bytes per second.
+    pub fn demanding(limit: Duration, rate: u32) -> Self {
+        let limit = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
+        Self { limit, rate: rate.max(1), wait: None }
+    }
+
+    /// Notes that so many bytes moved.
     pub fn progress(&mut self, bytes: usize) {
+        let limit = self.limit();
         let Some(wait) = &mut self.wait else { return };
-        let Some(since) = wait.since.take() else { return };
-        wait.waited += since.elapsed();
-        wait.moved += bytes as u64;
-        if wait.moved >= MIN_PROGRESS {
-            (wait.moved, wait.waited) = (0, Duration::ZERO);
-        }
+        let waited = wait.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        // Bytes that come too late earn nothing.
+        let Some(left) = wait.credit.checked_sub(waited) else {
+            wait.credit = Duration::ZERO;
+            return;
+        };
+        let earned = (bytes as u64).saturating_mul(1_000_000) / u64::from(self.rate);
+        wait.credit = left.saturating_add(Duration::from_micros(earned)).min(limit);
     }
 
-    /// What was awaited is over: the next wait has all its time again.
+    /// Forgets what was awaited: the next wait has all its time again.
     pub fn rest(&mut self) {
         self.wait = None;
     }
 
-    /// Nothing moves; whether that has gone on for too long.
+    /// Says that nothing moves, and returns whether that has gone on for too long.
     pub fn poll_stalled(&mut self, cx: &mut Context<'_>) -> bool {
-        let wait = self.wait.get_or_insert_with(|| Box::new(StallWait::begin()));
+        let limit = self.limit();
+        let wait = self.wait.get_or_insert_with(|| Box::new(StallWait::begin(limit)));
         if wait.since.is_none() {
             let now = Instant::now();
-            wait.timer.set(now + self.limit.saturating_sub(wait.waited));
+            wait.timer.set(now + wait.credit);
             wait.since = Some(now);
         }
         wait.timer.poll(cx).is_ready()
     }
+
+    fn limit(&self) -> Duration {
+        Duration::from_millis(u64::from(self.limit))
+    }
 }
 
 impl StallWait {
-    fn begin() -> Self {
-        Self { moved: 0, waited: Duration::ZERO, since: None, timer: LazyTimer::new(Instant::now()) }
+    fn begin(credit: Duration) -> Self {
+        Self { credit, since: None, timer: LazyTimer::new(Instant::now()) }
     }
 }
 
@@ -156,7 +175,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_trickle_is_a_stall_and_a_flow_is_none() {
-        for (bytes, stalls) in [(0, true), (90, true), (200, false), (100_000, false)] {
+        for (bytes, stalls) in [(0, true), (60, true), (200, false), (100_000, false)] {
             let mut timer = StallTimer::new(LIMIT);
             let mut stalled = false;
             for _ in 0..30 {
@@ -166,5 +185,44 @@ mod tests {
             }
             assert_eq!(stalled, stalls, "{bytes} bytes a second");
         }
+    }
+
+    /// How many seconds a peer that moves so many bytes a second has, of 1000.
+    async fn lasts(limit: Duration, rate: u32, bytes: usize) -> u32 {
+        let mut timer = StallTimer::demanding(limit, rate);
+        for second in 0..1000 {
+            if poll_fn(|cx| Poll::Ready(timer.poll_stalled(cx))).await {
+                return second;
+            }
+            advance(Duration::from_secs(1)).await;
+            timer.progress(bytes);
+        }
+        1000
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_at_the_lowest_rate_goes_on_and_a_slower_one_does_not() {
+        for (bytes, seconds) in [
+            (0, 10..=10),
+            (20, 10..=11),
+            (512, 19..=21),
+            (1000, 300..=500),
+            (1024, 1000..=1000),
+            (1 << 20, 1000..=1000),
+        ] {
+            let lasted = lasts(LIMIT, 1024, bytes).await;
+            assert!(seconds.contains(&lasted), "{bytes} bytes a second: {lasted}");
+        }
+    }
+
+    /// A burst does not buy more than the whole credit.
+    #[tokio::test(start_paused = true)]
+    async fn what_came_fast_does_not_excuse_a_long_pause() {
+        let mut timer = StallTimer::demanding(LIMIT, 1024);
+        assert!(!poll_fn(|cx| Poll::Ready(timer.poll_stalled(cx))).await);
+        timer.progress(1 << 30);
+        assert!(!poll_fn(|cx| Poll::Ready(timer.poll_stalled(cx))).await);
+        advance(LIMIT).await;
+        assert!(poll_fn(|cx| Poll::Ready(timer.poll_stalled(cx))).await);
     }
 }

@@ -1,5 +1,6 @@
 //! How Prometheus reads the counts.
 
+use super::encode_memory::encode_memory;
 use super::encode_nodes::encode_nodes;
 use super::{BUCKETS, CLASSES, CutBy, Metrics, NONE, Reloads};
 use crate::connections::Over;
@@ -50,6 +51,7 @@ impl Collector for Reading {
         }
         gauge(&mut encoder, "requests_in_flight", "Requests begun and not over", metrics.in_flight())?;
         encode_connections(metrics, &mut encoder)?;
+        encode_memory(metrics.memory.get(), &mut encoder)?;
         encode_reloads(metrics, &mut encoder)?;
         encode_durations(metrics, &mut encoder)
     }
@@ -59,7 +61,7 @@ pub(super) fn counter(metric: &mut MetricEncoder<'_>, value: u64) -> fmt::Result
     metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
 }
 
-fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+pub(super) fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
     let value = i64::try_from(value).unwrap_or(i64::MAX);
     encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
 }

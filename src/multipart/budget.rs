@@ -1,16 +1,23 @@
 //! The memory that all bodies of unknown length have together, over all threads.
 
 use super::PART_SIZE;
+use crate::admission::{Permit, full};
+use crate::client::ClientKey;
+use crate::metrics::Row;
+use crate::places::{Holder, Places, Size};
+use crate::refusal::Refusal;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// A number of part buffers. Whoever has none waits for one, in the order of coming; whoever has one never needs
-/// another, so that everyone comes to an end. How many one mapping has at once is bounded by its admission. It also knows which multipart uploads are not over.
+/// A number of part buffers, divided among mappings and their clients.
+///
+/// A request without a buffer waits for one and holds nothing else; a request with a buffer never needs another, so
+/// that each comes to an end. The budget also knows which multipart uploads are not over.
 #[derive(Debug)]
 pub struct Budget {
-    parts: Semaphore,
+    parts: Arc<Places>,
     open: Arc<watch::Sender<usize>>,
     ending: watch::Sender<bool>,
 }
@@ -26,10 +33,10 @@ impl Drop for Open {
 }
 
 impl Budget {
-    /// A budget of so many bytes; at least one part.
-    pub fn new(bytes: u64) -> Self {
-        let parts = usize::try_from(bytes / PART_SIZE).unwrap_or(usize::MAX);
-        let parts = Semaphore::new(parts.clamp(1, Semaphore::MAX_PERMITS));
+    /// Makes a budget of so many bytes, of at least one part. In each mapping `queue` requests may wait for a part.
+    pub fn new(bytes: u64, queue: usize) -> Self {
+        let places = usize::try_from(bytes / PART_SIZE).unwrap_or(usize::MAX).max(1);
+        let parts = Places::new(Size { places, grouped: true, queue });
         Self { parts, open: Arc::new(watch::Sender::new(0)), ending: watch::Sender::new(false) }
     }
 
@@ -56,41 +63,57 @@ impl Budget {
         let _ = timeout(patience, self.open.subscribe().wait_for(|open| *open == 0)).await;
     }
 
-    /// Waits for the right to hold one part in memory, which is given back when it is dropped.
-    pub async fn share(&self) -> Option<SemaphorePermit<'_>> {
-        // It fails if the semaphore is closed, which it never is.
-        self.parts.acquire().await.ok()
+    /// Waits for the right to hold one part in memory, which lasts until it is dropped.
+    ///
+    /// # Errors
+    /// When too many requests of the mapping or the client wait already.
+    pub async fn share(&self, mapping: Row, client: ClientKey) -> Result<Permit, Refusal> {
+        let holder = Holder { group: mapping.index(), client };
+        self.parts.take(holder).await.map(Permit::from).ok_or_else(full)
+    }
+
+    /// Returns the bytes that are held, or may be.
+    pub fn taken(&self) -> u64 {
+        (self.parts.taken() as u64).saturating_mul(PART_SIZE)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
     use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Waker};
 
+    const ONE: ClientKey = ClientKey::User(Some(1));
+
+    fn row(name: &str) -> Row {
+        Metrics::default().row(name).0
+    }
+
     #[test]
     fn shares_are_given_in_the_order_of_asking() {
-        let budget = Budget::new(2 * PART_SIZE + 1);
+        let budget = Budget::new(4 * PART_SIZE + 1, 100);
         let mut cx = Context::from_waker(Waker::noop());
-        let mut asked =
-            [pin!(budget.share()), pin!(budget.share()), pin!(budget.share()), pin!(budget.share())];
+        let share = || budget.share(row("all"), ONE);
+        let mut asked = [pin!(share()), pin!(share()), pin!(share()), pin!(share())];
         let mut given: Vec<_> = asked.iter_mut().map(|share| share.as_mut().poll(&mut cx)).collect();
         assert_eq!(
             given.iter().map(std::task::Poll::is_ready).collect::<Vec<_>>(),
-            [true, true, false, false]
+            [true, true, false, false],
+            "a mapping alone has half"
         );
         given.clear();
         let [_, _, third, fourth] = &mut asked;
         // Two are free again: who came after does not come before.
         assert!(fourth.as_mut().poll(&mut cx).is_ready() && third.as_mut().poll(&mut cx).is_ready());
-        assert!(pin!(budget.share()).poll(&mut cx).is_ready());
+        assert!(pin!(share()).poll(&mut cx).is_ready());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_end_waits_for_uploads_that_are_open() {
-        let budget = Budget::new(0);
+        let budget = Budget::new(0, 1);
         let (one, other) = (budget.open(), budget.open());
         let soon = Duration::from_millis(1);
         assert!(timeout(soon, budget.ending()).await.is_err());
@@ -104,6 +127,7 @@ mod tests {
 
     #[test]
     fn there_is_always_one() {
-        assert_eq!(Budget::new(0).parts.available_permits(), 1);
+        let budget = Budget::new(0, 1);
+        assert!(pin!(budget.share(row("all"), ONE)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
     }
 }

@@ -2,11 +2,12 @@
 
 use super::{Asked, ClientBody, FromStore, Given, Proxy, Served, Wanted};
 use crate::access::AccessRecord;
-use crate::body::{BoxError, Upload, read_error_body, read_whole};
+use crate::body::{BoxError, Unread, Upload, read_error_body, read_within};
 use crate::http1::{Fields, Request};
 use crate::listing::page::MAX_PAGE_BYTES;
 use crate::listing::rows::Rows;
 use crate::listing::{Page, Pages, Plan, Position, Step, html, pages};
+use crate::memory::{Payer, Use};
 use crate::operation::Operation;
 use crate::panics::contain;
 use crate::refusal::{Refusal, Rule};
@@ -19,18 +20,23 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::Empty;
+use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
 
 /// The body of a request that is made for a list.
 type NoBody = Empty<Bytes>;
 
+/// What is made of a page takes as much memory: the page in its client's view, its rows, and their text.
+const COPIES: usize = 4;
+
 /// What came of one way to answer.
 type Outcome = Result<Given, Refusal>;
 
 /// What a request for a page came to.
 enum Paged {
-    Page(Page),
+    /// A page, with the memory that it takes.
+    Page(Page, usize),
     /// The store's own answer is the answer.
     Other(Served),
 }
@@ -101,8 +107,8 @@ impl Proxy {
         form: Representation,
         record: &mut AccessRecord,
     ) -> Outcome {
-        let page = match self.page(asked, plan, &plan.position, record).await? {
-            Paged::Page(page) => page,
+        let (page, bytes) = match self.page(asked, plan, &plan.position, record).await? {
+            Paged::Page(page, bytes) => (page, bytes),
             Paged::Other(answer) => return Ok(Given::Store(answer)),
         };
         let is_bare = page.entries.is_empty() && !page.has_marker && plan.position == Position::Start;
@@ -116,6 +122,7 @@ impl Proxy {
             Representation::Html => {
                 let text =
                     html::write(&plan.place, asked.mapping, &plan.position, &page, plan.is_format_named);
+                record.memory(&self.shared.memory, Use::Pages).grow_to(text.len())?;
                 return Ok(Given::Made(made(form, StatusCode::OK, Made::Whole(text.into()))));
             }
         };
@@ -123,7 +130,8 @@ impl Proxy {
             Made::Nothing
         } else {
             let shown = plan.place.shown();
-            Made::Pages(Pages::new(rows, &shown, page, self.further_pages(asked, plan, record)))
+            let further = self.further_pages(asked, plan, (record, bytes));
+            Made::Pages(Pages::new(rows, &shown, page, further))
         };
         Ok(Given::Made(made(form, StatusCode::OK, body)))
     }
@@ -133,22 +141,31 @@ impl Proxy {
         &self,
         asked: &Asked<'_, NoBody>,
         plan: &Plan,
-        record: &AccessRecord,
+        (record, first): (&AccessRecord, usize),
     ) -> impl FnMut(Position) -> pages::Coming + use<> {
+        // The request has memory for its first page, which is used for each later page in turn. This is what a longer
+        // one takes besides.
+        let payer = Payer::Client(record.client());
+        let held = Rc::new(RefCell::new(self.shared.memory.share(payer, Use::Pages)));
         let (proxy, plan) = (self.clone(), Rc::new(plan.clone()));
         let (mapping, state) = (Rc::new(asked.mapping.clone()), asked.state.clone());
         let (upload, account) = (Rc::clone(asked.upload), record.aside());
         let request = Rc::new(asked.request.clone());
         move |position| {
             let (proxy, plan, upload) = (proxy.clone(), Rc::clone(&plan), Rc::clone(&upload));
-            let request = Rc::clone(&request);
+            let (request, held) = (Rc::clone(&request), Rc::clone(&held));
             let (mapping, state, mut record) = (Rc::clone(&mapping), state.clone(), account.aside());
             let coming = async move {
                 let path = request.target.path();
                 let asked =
                     Asked { mapping: &mapping, state: &state, upload: &upload, request: &request, path };
                 match proxy.page(&asked, &plan, &position, &mut record).await {
-                    Ok(Paged::Page(page)) => Ok(page),
+                    Ok(Paged::Page(page, bytes)) => {
+                        match held.borrow_mut().grow_to(bytes.saturating_sub(first)) {
+                            Ok(()) => Ok(page),
+                            Err(refusal) => Err(refusal.to_string().into()),
+                        }
+                    }
                     Ok(Paged::Other(answer)) => {
                         Err(format!("the store answered {} to a further page", answer.0.status()).into())
                     }
@@ -182,11 +199,17 @@ impl Proxy {
             other => return Ok(Paged::Other(other)),
         };
         let patience = self.generation.limits.stall_timeout;
-        let body = read_whole(answer.body, MAX_PAGE_BYTES, patience).await;
-        let page = body.map_err(|error| broke_off(&error, record))?;
+        let memory = record.memory(&self.shared.memory, Use::Pages);
+        let body = read_within(answer.body, MAX_PAGE_BYTES, patience, |bytes| memory.grow_to(bytes)).await;
+        let page = body.map_err(|unread| match unread {
+            Unread::Refused(refusal) => refusal,
+            Unread::Broken(error) => broke_off(&error, record),
+        })?;
+        let bytes = page.len().saturating_mul(COPIES);
+        record.memory(&self.shared.memory, Use::Pages).grow_to(bytes)?;
         let page = in_its_view(page, rewriter)?;
         match Page::parse(&page, plan.place.below(), position) {
-            Ok(page) => Ok(Paged::Page(page)),
+            Ok(page) => Ok(Paged::Page(page, bytes)),
             Err(error) => Err(Refusal::new(Rule::Upstream, error.to_string())),
         }
     }

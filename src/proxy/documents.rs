@@ -6,6 +6,7 @@ use crate::access::AccessRecord;
 use crate::body::{Upload, read_whole};
 use crate::document::{self, Completion, Kind, Tagging};
 use crate::mapping::Grant;
+use crate::memory::Use;
 use crate::multi_delete::{self, Deletion, Group, Judged, Merged, code_and_message};
 use crate::outgoing::{self, Outgoing, WithDocument};
 use crate::payload::Payload;
@@ -60,7 +61,7 @@ impl Proxy {
         // The document's size is not that of an object.
         let outgoing = Outgoing::rebuild(grant, wanted.fields, Payload::Empty)?;
         asked.admit(record).await?;
-        let document = self.read_document(Kind::Tagging, asked, wanted, &payload).await?;
+        let document = self.read_document(Kind::Tagging, asked, wanted, &payload, record).await?;
         let outgoing = outgoing.with_document(Tagging::parse(&document)?.document());
         Ok((self.send_document(&outgoing, asked.state.session.slot(), record).await?, rewriter))
     }
@@ -77,7 +78,7 @@ impl Proxy {
         // The document's size is not that of an object.
         let outgoing = Outgoing::rebuild(grant, wanted.fields, Payload::Empty)?;
         asked.admit(record).await?;
-        let document = self.read_document(Kind::Complete, asked, wanted, &payload).await?;
+        let document = self.read_document(Kind::Complete, asked, wanted, &payload, record).await?;
         let completion = Completion::parse(&document)?;
         drop(document);
         Ok((self.complete(&outgoing, &completion, asked.state, record).await?, rewriter))
@@ -89,9 +90,11 @@ impl Proxy {
         asked: &Asked<'_, B>,
         wanted: &Wanted<'_>,
         payload: &Payload,
+        record: &mut AccessRecord,
     ) -> Result<Bytes, Refusal> {
         let patience = self.generation.limits.response_timeout;
-        document::read(kind, asked.upload, payload, wanted.fields, patience).await
+        let memory = record.memory(self.memory(), Use::Documents);
+        document::read(kind, asked.upload, payload, wanted.fields, patience, memory).await
     }
 
     /// Sends a document of Scopegate's own.
@@ -127,7 +130,7 @@ impl Proxy {
     ) -> Result<Served, Refusal> {
         outgoing::check_headers(grant.spec(), wanted.fields)?;
         asked.admit(record).await?;
-        let document = self.read_document(Kind::Delete, asked, wanted, &payload).await?;
+        let document = self.read_document(Kind::Delete, asked, wanted, &payload, record).await?;
         let judged = multi_delete::judge(Deletion::parse(&document)?, asked.mapping, &grant);
         drop(document);
         let (rewriter, slot) = (grant.rewriter(asked.request), asked.state.session.slot());

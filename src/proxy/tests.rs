@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake};
 use crate::generation::MappingState;
 use crate::limits::Limits;
+use crate::memory::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::mint::{Mint, MintError, MintRequest};
 use crate::multipart::Budget;
@@ -72,7 +73,8 @@ fn proxy(clock: Clock) -> Rc<Proxy> {
     let shared = Shared {
         generation: ArcSwap::from(Arc::clone(&generation)),
         metrics,
-        buffers: Budget::new(1 << 20),
+        buffers: Arc::new(Budget::new(1 << 20, 1)),
+        memory: MemoryBudget::new(1 << 20),
         clock,
     };
     Rc::new(Proxy::new(Arc::new(shared), generation, pool))

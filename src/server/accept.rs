@@ -1,11 +1,15 @@
 //! Accepting connections.
 
-use super::connection::{self, Peer};
+use super::connection::{self, Memory, Peer};
 use super::inherited::Socket;
 use crate::client::{Client, ListenerId};
 use crate::clock::by_events;
+use crate::connections::Arrival;
 use crate::generation::{Current, Shared};
 use crate::http1::server::ConnectionLimits;
+use crate::mapping;
+use crate::memory::Payer;
+use socket2::SockRef;
 use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
@@ -20,6 +24,13 @@ use tokio::time::{Instant, sleep};
 const PAUSE: Duration = Duration::from_millis(50);
 /// While accepts fail, one line says so in this time.
 const QUIET: Duration = Duration::from_secs(10);
+
+/// The longest head of a client that no mapping knows, in bytes: it is refused whatever it says.
+const STRANGERS_HEAD: usize = 4096;
+
+/// What the kernel takes of an answer before it has sent it, in bytes. A reader shows that it reads each time half of it
+/// has gone: by default that is megabytes, and a reader of 20 KiB a second seems to stand still for a minute.
+const UNSENT: u32 = 128 * 1024;
 
 /// What a connection needs to know of its worker.
 #[derive(Clone)]
@@ -85,17 +96,27 @@ impl Context {
 
     fn serve(&self, peer: Peer, listener: ListenerId) {
         let generation = self.shared.generation.load_full();
-        let Ok(guard) = self.shared.metrics.connections.admit(peer.address(), &generation.limits) else {
+        let client = peer.client(listener);
+        let known = mapping::find(&generation.mappings, &client).is_some();
+        let arrival = Arrival { client, known, listeners: generation.listeners.iter().flatten().count() };
+        let Ok(guard) = self.shared.metrics.connections.admit(&arrival, &generation.limits) else {
             return;
         };
-        let client = Client::identify(peer.address(), listener);
-        let limits = ConnectionLimits::of(&generation.limits);
+        let mut limits = ConnectionLimits::of(&generation.limits);
+        if !known {
+            limits.head.bytes = limits.head.bytes.min(STRANGERS_HEAD);
+        }
+        let memory = Memory { budget: self.shared.memory.clone(), payer: payer(&client, known) };
         let (current, stopping, open) = (Rc::clone(&self.current), self.stopping.clone(), self.open.clone());
         spawn_local(by_events(async move {
-            connection::run(peer, client, current, &limits, stopping).await;
+            connection::run(peer, client, memory, current, &limits, stopping).await;
             drop((guard, open));
         }));
     }
+}
+
+fn payer(client: &Client, known: bool) -> Payer {
+    if known { Payer::Client(client.key()) } else { Payer::Strangers }
 }
 
 /// A worker's handle of a listening socket.
@@ -123,6 +144,8 @@ impl Acceptor {
             Accepting::Tcp(socket) => {
                 let (stream, address) = socket.accept().await?;
                 stream.set_nodelay(true)?;
+                // Without it a slow reader has more memory of the kernel's, and shows progress seldom.
+                let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
                 Ok(Peer::Tcp(stream, address.ip()))
             }
             Accepting::Unix(socket) => Ok(Peer::Unix(socket.accept().await?.0)),

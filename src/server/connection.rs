@@ -1,10 +1,11 @@
 //! One client's connection.
 
-use crate::client::Client;
+use crate::client::{Client, ListenerId};
 use crate::generation::Current;
 use crate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
 use crate::http1::{HeadLimits, Malformed, Request, Transport};
 use crate::limits::Limits;
+use crate::memory::{MemoryBudget, Payer, Share, Use};
 use crate::proxy::{Answer, AnswerBody};
 use crate::socket::Socket;
 use std::future::Future;
@@ -20,10 +21,11 @@ pub(super) enum Peer {
 }
 
 impl Peer {
-    pub(super) fn address(&self) -> Option<IpAddr> {
+    /// Identifies the client behind it.
+    pub(super) fn client(&self, listener: ListenerId) -> Client {
         match self {
-            Self::Tcp(_, address) => Some(*address),
-            Self::Unix(_) => None,
+            Self::Tcp(_, address) => Client::identify(Some(*address), listener),
+            Self::Unix(stream) => Client::of_user(stream.peer_cred().ok().map(|peer| peer.uid()), listener),
         }
     }
 }
@@ -36,6 +38,7 @@ impl ConnectionLimits {
             header: limits.header_timeout,
             idle: limits.idle_timeout,
             stall: limits.stall_timeout,
+            rate: limits.minimum_rate,
             request: limits.request_timeout,
         }
     }
@@ -45,11 +48,12 @@ impl ConnectionLimits {
 pub(super) async fn run(
     peer: Peer,
     client: Client,
+    memory: Memory,
     proxy: Rc<Current>,
     limits: &ConnectionLimits,
     stopping: watch::Receiver<bool>,
 ) {
-    let service = Handler { client, proxy };
+    let service = Handler { client, memory, proxy };
     let ended = match peer {
         Peer::Tcp(stream, _) => serve(Socket::from(stream), &service, limits, stopping).await,
         Peer::Unix(stream) => serve(stream, &service, limits, stopping).await,
@@ -59,9 +63,16 @@ pub(super) async fn run(
     }
 }
 
+/// The memory that a connection's requests may take, and for whom.
+pub(super) struct Memory {
+    pub(super) budget: MemoryBudget,
+    pub(super) payer: Payer,
+}
+
 /// The proxy, for one client.
 struct Handler {
     client: Client,
+    memory: Memory,
     proxy: Rc<Current>,
 }
 
@@ -70,6 +81,10 @@ impl<S: Transport> Service<S> for Handler {
 
     fn call(&self, request: &Request, body: RequestBody<S>) -> impl Future<Output = Answer> {
         self.proxy.proxy().handle(&self.client, request, body)
+    }
+
+    fn share(&self, used_for: Use) -> Share {
+        self.memory.budget.share(self.memory.payer, used_for)
     }
 
     fn refuse(&self, malformed: &Malformed) -> Answer {

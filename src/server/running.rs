@@ -13,6 +13,7 @@ use crate::config::{Config, Listener};
 use crate::connect::Connector;
 use crate::generation::{Generation, MappingState, Shared};
 use crate::log;
+use crate::memory::{MemoryBudget, reads};
 use crate::metrics::Metrics;
 use crate::multipart::Budget;
 use crate::nodes::NodeBoard;
@@ -52,8 +53,12 @@ impl Running {
         let generation = generation(&config, states, nodes, &change.ids);
         metrics.reloads.took_effect(Clock::SYSTEM.now(), false);
         let generation = ArcSwap::from_pointee(generation);
-        let buffers = Budget::new(config.limits.upload_buffer);
-        let shared = Arc::new(Shared { generation, metrics, buffers, clock: Clock::SYSTEM });
+        let limits = &config.limits;
+        let buffers = Arc::new(Budget::new(limits.upload_buffer, limits.queue_per_mapping));
+        let memory = MemoryBudget::of(limits);
+        reads::set_limit(limits.read_memory());
+        metrics.show_memory(limits.memory, &memory, &buffers);
+        let shared = Arc::new(Shared { generation, metrics, buffers, memory, clock: Clock::SYSTEM });
         let ready = Readiness::new(Arc::clone(&shared), prober, stopping.clone());
         let workers = worker::start(workers_wanted, &shared, stopping)?;
         let listening = Listening::default();
@@ -116,6 +121,7 @@ impl Running {
         let cases = [
             ("[admin] address", self.config.admin != config.admin),
             ("limits.workers", self.config.workers != config.workers),
+            ("limits.memory", self.config.limits.memory != config.limits.memory),
             ("limits.upload_buffer", self.config.limits.upload_buffer != config.limits.upload_buffer),
             ("log.format", self.config.log.format != config.log.format),
         ];

@@ -1,5 +1,8 @@
 //! Whoever asks for too much gets a clear answer, and nobody else notices.
 
+mod memory;
+mod shares;
+
 use crate::streaming::{Driven, GET, driven};
 use crate::support::http::{self, Connection, Response};
 use crate::support::keys::Keys;
@@ -16,7 +19,7 @@ use std::time::{Duration, Instant};
 
 const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];
 
-fn metric(proxy: &Proxy, series: &str) -> u64 {
+pub(crate) fn metric(proxy: &Proxy, series: &str) -> u64 {
     read_metric(&http::get(proxy.address("admin"), "/metrics").unwrap(), series)
 }
 
@@ -163,7 +166,7 @@ fn is_closed_unanswered_after_close(address: SocketAddr) -> bool {
     client.request("GET", "/tmp/other", &[], b"").is_err()
 }
 
-fn from_another_address(address: SocketAddr) -> TcpStream {
+pub(crate) fn from_another_address(address: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
     socket.connect(&address.into()).unwrap();

@@ -16,6 +16,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+/// How often a client is asked whether it has gone, while bytes that it sent are not read.
+const ENDED: Duration = Duration::from_millis(200);
+
 /// A connection's state, which the body of the request and the connection share.
 #[derive(Debug)]
 pub(super) struct Io<S> {
@@ -43,8 +46,8 @@ impl<S: Transport> Io<S> {
             broken: false,
             timer: LazyTimer::new(now),
             whole: LazyTimer::new(now + limits.request),
-            reading: StallTimer::new(limits.stall),
-            writing: StallTimer::new(limits.stall),
+            reading: StallTimer::demanding(limits.stall, limits.rate),
+            writing: StallTimer::demanding(limits.stall, limits.rate),
         }
     }
 
@@ -52,7 +55,9 @@ impl<S: Transport> Io<S> {
         self.decoder = Decoder::new(framing);
         // Whoever has begun to send does not wait, and who has nothing to send has sent it all.
         self.waits = waits && self.bytes.unread.is_empty() && !self.decoder.is_over();
-        self.whole.set(clock::now() + limit);
+        let now = clock::now();
+        self.whole.set(now + limit);
+        self.timer.set(now + ENDED);
         self.reading.rest();
         self.writing.rest();
     }
@@ -75,6 +80,18 @@ impl<S: Transport> Io<S> {
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(error),
             }
+        }
+        self.poll_ended(cx)
+    }
+
+    /// Asks now and then whether the client has gone. Its end does not show in what is read, as long as bytes that it
+    /// sent before are not read: a body that nobody wants yet, or the next request.
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        while self.timer.poll(cx).is_ready() {
+            if self.bytes.with_stream(S::has_ended) {
+                return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
+            }
+            self.timer.set(clock::now() + ENDED);
         }
         Poll::Pending
     }
@@ -126,7 +143,6 @@ impl<S: Transport> Io<S> {
                 }
             }
         }
-        self.writing.rest();
         self.bytes.poll_flush(cx)
     }
 

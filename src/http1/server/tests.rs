@@ -6,6 +6,7 @@ use super::*;
 use crate::clock::by_events;
 use crate::http1::io::Wire;
 use crate::http1::{Fields, outbox};
+use crate::memory::{MemoryBudget, Payer};
 use crate::socket::Socket;
 use http::StatusCode;
 use http_body::Frame;
@@ -21,6 +22,7 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     header: Duration::from_secs(5),
     idle: Duration::from_secs(20),
     stall: Duration::from_secs(10),
+    rate: 1024,
     request: Duration::from_secs(100),
 };
 
@@ -40,6 +42,16 @@ struct Mirror {
     running: Rc<Cell<usize>>,
     /// Held by answers without a length.
     held: Arc<()>,
+    memory: TestMemory,
+}
+
+/// Enough memory, unless a test says otherwise.
+struct TestMemory(MemoryBudget);
+
+impl Default for TestMemory {
+    fn default() -> Self {
+        Self(MemoryBudget::new(1 << 30))
+    }
 }
 
 struct Running(Rc<Cell<usize>>);
@@ -97,6 +109,10 @@ impl<S: Transport> Service<S> for Mirror {
             return answer(StatusCode::OK, StreamBody::new(frames).boxed_unsync());
         }
         answer(StatusCode::OK, body(seen))
+    }
+
+    fn share(&self, used_for: Use) -> Share {
+        self.memory.0.share(Payer::Strangers, used_for)
     }
 
     fn refuse(&self, malformed: &Malformed) -> Answer<TestBody> {
@@ -373,6 +389,68 @@ async fn who_leaves_ends_the_request() {
     .await;
 }
 
+/// The end of a client shows also behind bytes that nobody reads: a body that is not wanted yet, or another request.
+#[tokio::test]
+async fn a_client_that_leaves_behind_unread_bytes_ends_the_request() {
+    local(async {
+        for unread in [
+            &b"PUT /never HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nbegin"[..],
+            b"PUT /never HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
+            b"GET /never HTTP/1.1\r\nHost: h\r\n\r\nGET /next HTTP/1.1\r\n",
+        ] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let server = Socket::from(listener.accept().await.unwrap().0);
+            left_behind(&mut client, unread, server).await;
+            drop(client);
+            let (mut client, server) = tokio::net::UnixStream::pair().unwrap();
+            left_behind(&mut client, unread, server).await;
+        }
+    })
+    .await;
+}
+
+async fn left_behind(client: &mut (impl AsyncWriteExt + Unpin), unread: &[u8], server: impl Transport) {
+    let mirror = Mirror::default();
+    let running = Rc::clone(&mirror.running);
+    client.write_all(unread).await.unwrap();
+    let task =
+        tokio::task::spawn_local(by_events(
+            async move { serve(server, &mirror, &LIMITS, self::running()).await },
+        ));
+    while running.get() == 0 {
+        yield_now().await;
+    }
+    sleep(Duration::from_millis(300)).await;
+    assert!(!task.is_finished(), "the client is there");
+    client.shutdown().await.unwrap();
+    assert!(timeout(Duration::from_secs(5), task).await.unwrap().unwrap().is_err());
+    assert_eq!(running.get(), 0);
+}
+
+/// What is not whole is counted, and a client that can have no more memory is told so.
+#[tokio::test(start_paused = true)]
+async fn heads_that_are_not_whole_take_memory_and_give_it_back() {
+    local(async {
+        // A fourth of it for clients of no mapping.
+        let memory = MemoryBudget::new(16 * 1024);
+        let begin = |length: usize| format!("GET /a HTTP/1.1\r\nX: {}", "x".repeat(length)).into_bytes();
+        let connect = || connect(Mirror { memory: TestMemory(memory.clone()), ..Mirror::default() });
+        let (mut first, _, task) = connect();
+        first.write_all(&begin(2500)).await.unwrap();
+        yield_now().await;
+        assert!((2500..=4096).contains(&memory.taken(Use::Heads)), "{}", memory.taken(Use::Heads));
+        let (mut second, ..) = connect();
+        second.write_all(&begin(2500)).await.unwrap();
+        assert_eq!(statuses(&read_some(&mut second).await), [503]);
+        assert_eq!(memory.refused(Use::Heads), 1);
+        drop(first);
+        let _ = task.await.unwrap();
+        assert_eq!(memory.taken(Use::Heads), 0);
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_wait_has_its_time() {
     local(async {
@@ -508,14 +586,24 @@ async fn a_connection_is_not_busy_for_long() {
     let (mut client, server) = duplex(64);
     let io = Rc::new(RefCell::new(Io::new(server, &LIMITS)));
     let start = Instant::now();
-    let mut connection = Connection { io, limits: &LIMITS, first: false, idle_until: start + LIMITS.idle };
+    let mut connection =
+        Connection { io, limits: &LIMITS, first: false, held: None, idle_until: start + LIMITS.idle };
     let wait = pin!(stopping::wait(running()));
     let mut stopping = Stopping::new(running(), wait);
     client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
-    assert!(matches!(connection.next_head(&mut stopping, Wait::Busy).await, Ok(Next::Head(_))));
-    assert!(matches!(connection.next_head(&mut stopping, Wait::Busy).await, Ok(Next::Idle)));
+    assert!(matches!(
+        connection.next_head(&Mirror::default(), &mut stopping, Wait::Busy).await,
+        Ok(Next::Head(_))
+    ));
+    assert!(matches!(
+        connection.next_head(&Mirror::default(), &mut stopping, Wait::Busy).await,
+        Ok(Next::Idle)
+    ));
     assert_eq!(start.elapsed(), BUSY);
-    assert!(matches!(connection.next_head(&mut stopping, Wait::Idle).await, Ok(Next::Over)));
+    assert!(matches!(
+        connection.next_head(&Mirror::default(), &mut stopping, Wait::Idle).await,
+        Ok(Next::Over)
+    ));
     assert_eq!(start.elapsed(), LIMITS.idle);
     let unread = &mut connection.io.borrow_mut().bytes.unread;
     assert!(unread.capacity() == 0 && !unread.try_reclaim(1), "it holds the room of a head");

@@ -14,6 +14,7 @@ use http_body_util::{BodyExt, Full};
 use scopegate::body::BoxError;
 use scopegate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
 use scopegate::http1::{self, Fields, Malformed, Request, RequestHead};
+use scopegate::memory::{MemoryBudget, Payer, Share, Use};
 use std::cell::RefCell;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -47,6 +48,7 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     header: Duration::from_secs(5),
     idle: Duration::from_secs(20),
     stall: Duration::from_secs(10),
+    rate: 1024,
     request: Duration::from_secs(100),
 };
 
@@ -93,6 +95,10 @@ impl Service<Script> for Recorder {
             body: read,
         });
         answer(status, "seen")
+    }
+
+    fn share(&self, used_for: Use) -> Share {
+        MemoryBudget::new(1 << 30).share(Payer::Strangers, used_for)
     }
 
     fn refuse(&self, malformed: &Malformed) -> Answer {

@@ -4,6 +4,7 @@
 use super::ALL;
 use crate::support::http::{self, Connection};
 use crate::support::minio::Minio;
+use crate::support::process::wait_for;
 use crate::support::record::Recorder;
 use crate::support::world::{config, corner, start};
 use std::fmt::Write as _;
@@ -55,9 +56,14 @@ fn a_list_nobody_reads_is_not_asked_for() {
     connection.send(b"GET /tmp/media/?format=text HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     assert_eq!(connection.read_head().unwrap().status, 200);
     drop(connection);
+    let left = || {
+        let metrics = http::get(proxy.address("admin"), "/metrics").unwrap().text();
+        metrics.contains("scopegate_requests_in_flight 0\n").then_some(())
+    };
+    assert!(wait_for(left).is_some(), "the request goes on without its client");
+    let (_, log) = proxy.terminate();
     let pages = asked.recv_timeout(Duration::from_mins(1)).expect("the connection to the store ends");
     assert!(pages < 50, "{pages} pages were asked for, which nobody read");
-    let (_, log) = proxy.terminate();
     assert!(log.contains("the client went away"), "{log}");
 }
 

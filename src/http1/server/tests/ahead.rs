@@ -10,6 +10,7 @@ fn connection(server: DuplexStream) -> Connection<'static, DuplexStream> {
         io: Rc::new(RefCell::new(Io::new(server, &LIMITS))),
         limits: &LIMITS,
         first: true,
+        held: None,
         idle_until: Instant::now() + LIMITS.idle,
     }
 }
@@ -151,7 +152,9 @@ async fn only_a_whole_answer_beside_another_is_left() {
             let mut stopping = pin!(stopping::wait(running()));
             let mut stopping = Stopping::new(running(), stopping.as_mut());
             client.write_all(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
-            let Next::Head(head) = connection.next_head(&mut stopping, Wait::Idle).await.unwrap() else {
+            let Next::Head(head) =
+                connection.next_head(&Mirror::default(), &mut stopping, Wait::Idle).await.unwrap()
+            else {
                 panic!("no head")
             };
             let mirror = Mirror { streams, ..Mirror::default() };
@@ -174,13 +177,39 @@ async fn an_idle_connection_holds_no_room_of_a_body() {
         let length = 300_000;
         let put = format!("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n");
         client.write_all(&[put.as_bytes(), &vec![b'x'; length]].concat()).await.unwrap();
-        let Next::Head(head) = connection.next_head(&mut stopping, Wait::Idle).await.unwrap() else {
+        let Next::Head(head) =
+            connection.next_head(&Mirror::default(), &mut stopping, Wait::Idle).await.unwrap()
+        else {
             panic!("no head")
         };
         assert!(connection.exchange(head, &Mirror::default(), &stopping).await.unwrap());
-        let waiting = timeout(Duration::from_secs(1), connection.next_head(&mut stopping, Wait::Idle)).await;
+        let waiting = timeout(
+            Duration::from_secs(1),
+            connection.next_head(&Mirror::default(), &mut stopping, Wait::Idle),
+        )
+        .await;
         assert!(waiting.is_err());
         assert!(!connection.io.borrow_mut().bytes.unread.try_reclaim(1 << 14));
+    })
+    .await;
+}
+
+/// An answer that its client does not read takes memory. Where there is none, the connection ends.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_read_takes_memory_and_gives_it_back() {
+    local(async {
+        for (bytes, ends) in [(1 << 20, false), (10, true)] {
+            let memory = MemoryBudget::new(bytes);
+            let (mut client, _, task) =
+                connect_over(64, Mirror { memory: TestMemory(memory.clone()), ..Mirror::default() });
+            client.write_all(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(task.is_finished(), ends, "of {bytes} bytes");
+            assert_eq!(memory.taken(Use::Answers) == 0, ends, "of {bytes} bytes");
+            drop(client);
+            let _ = task.await.unwrap();
+            assert_eq!(memory.taken(Use::Answers), 0);
+        }
     })
     .await;
 }

@@ -1,0 +1,316 @@
+//! The memory that peers control, in all: what they send, and what waits for them to read it.
+//!
+//! Each item has a bound of its own beside its code. Here is the bound over all of them, `limits.memory`. Part of it is
+//! set aside for uploads without a length, for reading large bodies and for log lines; the rest is divided among clients
+//! as places are: one alone gets three quarters, and whatever it does, the next finds some. Clients of no mapping have a
+//! quarter together.
+
+use crate::client::ClientKey;
+use crate::limits::Limits;
+use crate::places::SHARE;
+use crate::refusal::{Refusal, Rule};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Log lines that wait to be written, in bytes.
+pub const LOG: usize = 4 << 20;
+
+/// What memory is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Heads of requests that are long, or not whole.
+    Heads,
+    /// Documents that clients send, with what is made of them.
+    Documents,
+    /// Small uploads that are held before they are passed on.
+    Uploads,
+    /// Pages of lists for people.
+    Pages,
+    /// Answers that slow readers have not taken.
+    Answers,
+}
+
+impl Use {
+    /// Every use.
+    pub const ALL: [Self; 5] = [Self::Heads, Self::Documents, Self::Uploads, Self::Pages, Self::Answers];
+
+    /// Returns its name in the metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Heads => "heads",
+            Self::Documents => "documents",
+            Self::Uploads => "uploads",
+            Self::Pages => "pages",
+            Self::Answers => "answers",
+        }
+    }
+}
+
+/// Whose memory it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Payer {
+    /// A client that a mapping knows.
+    Client(ClientKey),
+    /// All others together.
+    Strangers,
+}
+
+/// The budget of a process.
+#[derive(Clone, Debug)]
+pub struct MemoryBudget(Arc<Budget>);
+
+#[derive(Debug)]
+struct Budget {
+    limit: usize,
+    taken: Mutex<Taken>,
+    by_use: [AtomicUsize; Use::ALL.len()],
+    refused: [AtomicU64; Use::ALL.len()],
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    /// No entry is zero.
+    by_payer: HashMap<Payer, usize>,
+}
+
+/// Memory that was taken, until it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    budget: Arc<Budget>,
+    payer: Payer,
+    used_for: Use,
+    bytes: usize,
+}
+
+impl MemoryBudget {
+    /// Makes a budget of so many bytes.
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Budget {
+            limit,
+            taken: Mutex::default(),
+            by_use: Default::default(),
+            refused: Default::default(),
+        }))
+    }
+
+    /// Makes the budget of what `limits` do not set aside.
+    pub fn of(limits: &Limits) -> Self {
+        Self::new(limits.shared_memory())
+    }
+
+    /// Makes an empty share, which grows as it is needed.
+    pub fn share(&self, payer: Payer, used_for: Use) -> Share {
+        Share { budget: Arc::clone(&self.0), payer, used_for, bytes: 0 }
+    }
+
+    /// Takes so many bytes.
+    ///
+    /// # Errors
+    /// When they are not to be had.
+    pub fn take(&self, payer: Payer, used_for: Use, bytes: usize) -> Result<Share, Refusal> {
+        let mut share = self.share(payer, used_for);
+        share.grow_to(bytes)?;
+        Ok(share)
+    }
+
+    /// Returns the bytes that clients can have in all.
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// Returns the bytes that are taken for a use.
+    pub fn taken(&self, used_for: Use) -> usize {
+        self.0.by_use.get(used_for as usize).map_or(0, |bytes| bytes.load(Ordering::Relaxed))
+    }
+
+    /// Returns how often there were none for a use.
+    pub fn refused(&self, used_for: Use) -> u64 {
+        self.0.refused.get(used_for as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}
+
+impl Share {
+    /// Returns the bytes that it has.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns what it is for.
+    pub fn used_for(&self) -> Use {
+        self.used_for
+    }
+
+    /// Makes it at least so large.
+    ///
+    /// # Errors
+    /// When the bytes are not to be had; it stays as it was.
+    pub fn grow_to(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return Ok(());
+        }
+        if !self.budget.take(self.payer, more) {
+            if let Some(count) = self.budget.refused.get(self.used_for as usize) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            return Err(full());
+        }
+        self.bytes += more;
+        if let Some(taken) = self.budget.by_use.get(self.used_for as usize) {
+            taken.fetch_add(more, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
+        if let Some(taken) = self.budget.by_use.get(self.used_for as usize) {
+            taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+        let mut taken = self.budget.lock();
+        taken.all -= self.bytes;
+        if let Entry::Occupied(mut entry) = taken.by_payer.entry(self.payer) {
+            *entry.get_mut() -= self.bytes;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
+}
+
+impl Budget {
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, payer: Payer, bytes: usize) -> bool {
+        let mut taken = self.lock();
+        let Some(free) = self.limit.checked_sub(taken.all.saturating_add(bytes)) else { return false };
+        let most = match payer {
+            Payer::Client(_) => free.saturating_mul(SHARE),
+            Payer::Strangers => free / SHARE,
+        };
+        let of_payer = taken.by_payer.get(&payer).copied().unwrap_or_default() + bytes;
+        if of_payer > most {
+            return false;
+        }
+        taken.by_payer.insert(payer, of_payer);
+        taken.all += bytes;
+        true
+    }
+}
+
+fn full() -> Refusal {
+    let message = "too much memory is in use for what clients send and do not read: try again";
+    let mut refusal = Refusal::new(Rule::MemoryFull, message);
+    refusal.retry_after = Some(1);
+    refusal
+}
+
+/// Room for reading large bodies, over all threads. A read that gets none is small.
+pub mod reads {
+    use super::{AtomicUsize, Ordering};
+
+    static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+    /// Sets how many bytes there are in all.
+    pub fn set_limit(bytes: usize) {
+        LIMIT.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Returns how many bytes are taken.
+    pub fn taken() -> usize {
+        TAKEN.load(Ordering::Relaxed)
+    }
+
+    /// Room that was taken, until it is dropped.
+    #[derive(Debug, Default)]
+    pub struct ReadRoom(usize);
+
+    impl ReadRoom {
+        /// Makes it `size` bytes, if that is not more than a quarter of what is free, and returns whether it did.
+        pub fn resize(&mut self, size: usize) -> bool {
+            if size <= self.0 {
+                return true;
+            }
+            let more = size - self.0;
+            let before = TAKEN.fetch_add(more, Ordering::Relaxed);
+            if more > LIMIT.load(Ordering::Relaxed).saturating_sub(before) / 4 {
+                TAKEN.fetch_sub(more, Ordering::Relaxed);
+                return false;
+            }
+            self.0 = size;
+            true
+        }
+
+        /// Gives all of it back.
+        pub fn clear(&mut self) {
+            TAKEN.fetch_sub(std::mem::take(&mut self.0), Ordering::Relaxed);
+        }
+    }
+
+    impl Drop for ReadRoom {
+        fn drop(&mut self) {
+            self.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    const MIB: usize = 1 << 20;
+
+    fn client(number: u32) -> Payer {
+        Payer::Client(ClientKey::V4(Ipv4Addr::from_bits(number)))
+    }
+
+    fn take_all(budget: &MemoryBudget, payer: Payer) -> Vec<Share> {
+        std::iter::from_fn(|| budget.take(payer, Use::Documents, MIB).ok()).collect()
+    }
+
+    #[test]
+    fn a_client_alone_gets_three_quarters_and_the_next_finds_some() {
+        let budget = MemoryBudget::new(64 * MIB);
+        let first = take_all(&budget, client(1));
+        assert_eq!(first.len(), 48);
+        let (second, third) = (take_all(&budget, client(2)), take_all(&budget, client(3)));
+        assert_eq!((second.len(), third.len()), (12, 3));
+        assert_eq!((budget.taken(Use::Documents), budget.refused(Use::Documents)), (63 * MIB, 3));
+        drop((first, second, third));
+        assert_eq!(budget.taken(Use::Documents), 0);
+        assert!(budget.0.lock().by_payer.is_empty());
+    }
+
+    #[test]
+    fn clients_of_no_mapping_have_a_quarter_together_and_come_last() {
+        let budget = MemoryBudget::new(64 * MIB);
+        let strangers = take_all(&budget, Payer::Strangers);
+        assert_eq!(strangers.len(), 16);
+        drop(strangers);
+        let _client = take_all(&budget, client(1));
+        assert_eq!(take_all(&budget, Payer::Strangers).len(), 4);
+    }
+
+    #[test]
+    fn a_share_that_cannot_grow_stays_as_it_was() {
+        let budget = MemoryBudget::new(4 * MIB);
+        let mut share = budget.take(client(1), Use::Heads, MIB).unwrap();
+        assert_eq!(share.grow_to(4 * MIB).unwrap_err().rule, Rule::MemoryFull);
+        assert_eq!(share.grow_to(usize::MAX).unwrap_err().rule, Rule::MemoryFull);
+        assert_eq!((share.bytes(), budget.taken(Use::Heads)), (MIB, MIB));
+        share.grow_to(2 * MIB).unwrap();
+        share.grow_to(MIB).unwrap();
+        assert_eq!(budget.taken(Use::Heads), 2 * MIB);
+    }
+}

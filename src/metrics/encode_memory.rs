@@ -1,0 +1,36 @@
+//! How Prometheus reads the use of memory that clients control.
+
+use super::Memory;
+use super::encode::{counter, gauge};
+use crate::log;
+use crate::memory::{Use, reads};
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::MetricType;
+use std::fmt;
+
+pub(super) fn encode_memory(memory: Option<&Memory>, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    encode_log(encoder)?;
+    let Some(Memory { limit, shared, uploads }) = memory else { return Ok(()) };
+    gauge(encoder, "memory_limit_bytes", "Memory that clients can have, limits.memory", *limit)?;
+    let of_clients = Use::ALL.map(|used_for| (used_for.name(), shared.taken(used_for) as u64));
+    let set_aside =
+        [("uploads", uploads.taken()), ("reads", reads::taken() as u64), ("log", log::waiting() as u64)];
+    let help = "Memory that clients have, by what it is used for";
+    let mut family = encoder.encode_descriptor("memory_bytes", help, None, MetricType::Gauge)?;
+    for (name, bytes) in of_clients.into_iter().chain(set_aside) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        family.encode_family(&[("use", name)])?.encode_gauge(&bytes)?;
+    }
+    let help = "How often a client could have no memory, by what it was for";
+    let mut family = encoder.encode_descriptor("memory_refused", help, None, MetricType::Counter)?;
+    for used_for in Use::ALL {
+        counter(&mut family.encode_family(&[("use", used_for.name())])?, shared.refused(used_for))?;
+    }
+    Ok(())
+}
+
+fn encode_log(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Log lines dropped because stderr was not read fast enough";
+    let mut metric = encoder.encode_descriptor("log_lines_dropped", help, None, MetricType::Counter)?;
+    counter(&mut metric, log::dropped())
+}

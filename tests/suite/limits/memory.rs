@@ -1,0 +1,216 @@
+//! What clients send and do not read costs no more memory than the limits say, and memory comes back.
+
+use super::{ALL, metric};
+use crate::streaming::{GET, SESSION, driven};
+use crate::support::http::{self, Connection, request_bytes};
+use crate::support::keys::Keys;
+use crate::support::process::wait_for;
+use crate::support::proxy::{Proxy, command};
+use crate::support::record::Recorder;
+use crate::support::scopegate::binary;
+use crate::support::world::{self, config, corner, outcome};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+use std::time::Duration;
+
+const MIB: u64 = 1 << 20;
+
+/// The memory of a process that is resident, in bytes.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+}
+
+fn taken(proxy: &Proxy, used_for: &str) -> u64 {
+    metric(proxy, &format!("scopegate_memory_bytes{{use=\"{used_for}\"}}"))
+}
+
+fn is_given_back(proxy: &Proxy, used_for: &str, before: u64, most: u64) {
+    assert!(wait_for(|| (taken(proxy, used_for) == 0).then_some(())).is_some(), "it is still counted");
+    let back = wait_for(|| (resident(proxy.id()) < before + most).then_some(()));
+    assert!(back.is_some(), "{} MiB and {} MiB before", resident(proxy.id()) / MIB, before / MIB);
+}
+
+/// Delete documents that wait for their last byte. Those for which there is no memory are refused, and another client's
+/// are served.
+#[test]
+fn documents_that_never_end_are_bounded_in_all() {
+    let driven = driven("");
+    let address = driven.address();
+    let answer =
+        driven.client(b"GET /tmp/other HTTP/1.1\r\nHost: localhost\r\n\r\n").read_response("GET").unwrap();
+    assert_eq!(answer.status(), 403);
+    let before = resident(driven.proxy.id());
+    let body = vec![b' '; 2 << 20];
+    let request = request_bytes("POST", "/tmp?delete", &[], &body);
+    let mut held: Vec<Connection> = Vec::new();
+    for _ in 0..100 {
+        let mut connection = Connection::open(address).unwrap();
+        // It may be refused before all is sent.
+        let _ = connection.send(&request[..request.len() - 1]);
+        held.push(connection);
+    }
+    let refused =
+        || (metric(&driven.proxy, "scopegate_memory_refused_total{use=\"documents\"}") > 50).then_some(());
+    assert!(wait_for(refused).is_some());
+    assert!(taken(&driven.proxy, "documents") <= 44 * MIB);
+    let grown = resident(driven.proxy.id()).saturating_sub(before);
+    assert!(grown < 110 * MIB, "{} MiB", grown / MIB);
+    let refused = held.pop().unwrap().read_response("POST").unwrap();
+    assert_eq!(outcome(&refused), "503 SlowDown memory-full");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    drop(held);
+    is_given_back(&driven.proxy, "documents", before, 24 * MIB);
+}
+
+/// Heads that never end, from clients that no mapping knows.
+#[test]
+fn half_heads_are_bounded_in_all_and_their_memory_comes_back() {
+    let nobody = Recorder::start(b"");
+    let more = "[limits]\nheader_timeout = \"1h\"\n\
+        [[listener]]\nname = \"strangers\"\naddress = \"127.0.0.1:0\"\n\
+        [[mapping]]\nname = \"far\"\nclient = { network = \"203.0.113.0/24\", listener = \"strangers\" }\n\
+        [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"far/\"\nallow = [\"read\"]\n";
+    let config = config(nobody.address(), nobody.address(), &[corner("all", ALL)], more);
+    let proxy = world::start(&config, &Keys::random("issuer"));
+    let before = resident(proxy.id());
+    for (listener, length) in [("strangers", 4000), ("all", 30_000)] {
+        let half = format!("GET /{} HTTP/1.1\r\nX: ", "x".repeat(length)).into_bytes();
+        let half = if length > 8000 {
+            [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'x'; length]].concat()
+        } else {
+            half
+        };
+        let held: Vec<TcpStream> = (0..2000)
+            .map(|_| {
+                let mut connection = TcpStream::connect(proxy.address(listener)).unwrap();
+                let _ = connection.write_all(&half);
+                connection
+            })
+            .collect();
+        let counted = || (taken(&proxy, "heads") > 4 * MIB).then_some(());
+        assert!(wait_for(counted).is_some(), "{}", taken(&proxy, "heads"));
+        assert!(taken(&proxy, "heads") <= 44 * MIB);
+        let grown = resident(proxy.id()).saturating_sub(before);
+        assert!(grown < 90 * MIB, "{} MiB", grown / MIB);
+        drop(held);
+        is_given_back(&proxy, "heads", before, 24 * MIB);
+    }
+}
+
+/// Slow readers of large objects: their reads become small when there are many.
+#[test]
+fn readers_that_take_nothing_do_not_hold_a_large_buffer_each() {
+    let answer =
+        [&b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n"[..], &vec![b'x'; 8_000_000]].concat();
+    let store = Recorder::start(&answer);
+    let session = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{SESSION}", SESSION.len());
+    let sts = Recorder::start(session.as_bytes());
+    let config = config(store.address(), sts.address(), &[corner("all", ALL)], "");
+    let proxy = world::start(&config, &Keys::random("issuer"));
+    let before = resident(proxy.id());
+    let readers: Vec<Connection> = (0..300)
+        .map(|_| {
+            let mut connection = Connection::open(proxy.address("all")).unwrap();
+            connection.send(GET).unwrap();
+            assert_eq!(connection.read_head().unwrap().status, 200);
+            connection
+        })
+        .collect();
+    assert!(taken(&proxy, "reads") <= 16 * MIB);
+    let grown = resident(proxy.id()).saturating_sub(before);
+    assert!(grown < 60 * MIB, "{} MiB", grown / MIB);
+    drop(readers);
+    assert!(wait_for(|| (taken(&proxy, "reads") == 0).then_some(())).is_some());
+}
+
+/// A log that nobody reads takes what it may, and says afterwards what is missing.
+#[test]
+fn a_log_that_is_not_read_is_bounded_and_says_what_is_missing() {
+    let nobody = Recorder::start(b"");
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("proxy.toml");
+    std::fs::write(&file, config(nobody.address(), nobody.address(), &[corner("all", ALL)], "")).unwrap();
+    let keys = [("ISSUER_KEY", "issuer"), ("ISSUER_SECRET", "a-secret-of-the-issuer")];
+    let mut child = command(binary(), &keys)
+        .args(["serve", "--config"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let process = crate::support::process::Killed(child);
+    let mut address = |name: &str| loop {
+        let mut line = String::new();
+        assert!(lines.read_line(&mut line).unwrap() > 0);
+        if line.contains("listening") && line.contains(&format!("name={name} ")) {
+            let address = line.trim_end().rsplit_once("address=").unwrap().1;
+            break address.parse().unwrap();
+        }
+    };
+    let (all, admin): (std::net::SocketAddr, std::net::SocketAddr) = (address("all"), address("admin"));
+    let before = resident(process.0.id());
+    let dropped = || {
+        let text = http::get(admin, "/metrics").unwrap().text();
+        let line = text.lines().find_map(|line| line.strip_prefix("scopegate_log_lines_dropped_total "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    let mut client = Connection::open(all).unwrap();
+    // A path as long as is logged.
+    let path = format!("/other{}", format!("/{}", "x".repeat(200)).repeat(5));
+    while dropped() == 0 {
+        for _ in 0..1000 {
+            assert_eq!(client.request("GET", &path, &[], b"").unwrap().status(), 403);
+        }
+    }
+    for _ in 0..2000 {
+        client.request("GET", &path, &[], b"").unwrap();
+    }
+    assert!(dropped() >= 2000);
+    let grown = resident(process.0.id()).saturating_sub(before);
+    assert!(grown < 16 * MIB, "{} MiB", grown / MIB);
+    let said = loop {
+        let mut line = String::new();
+        assert!(lines.read_line(&mut line).unwrap() > 0);
+        if line.contains("log lines were dropped") {
+            break line;
+        }
+    };
+    let count = said.trim_end().rsplit_once("lines=").unwrap().1.parse::<u64>().unwrap();
+    assert!((2000..=dropped()).contains(&count), "{said}");
+}
+
+/// Whoever holds the admin listener's connections open and reads nothing does not keep probes from their answer.
+#[test]
+fn probes_are_answered_whoever_holds_the_admin_listener() {
+    let driven = driven("");
+    let admin = driven.proxy.address("admin");
+    let held: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut connection = TcpStream::connect(admin).unwrap();
+            connection.write_all(&b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(200)).unwrap();
+            connection
+        })
+        .collect();
+    for _ in 0..20 {
+        let mut probe = Connection::open(admin).unwrap();
+        probe.set_read_timeout(Duration::from_secs(10)).unwrap();
+        let answer = probe.request("GET", "/livez", &[], b"").unwrap();
+        assert_eq!((answer.status(), answer.text().as_str()), (200, "ok\n"));
+    }
+    let mut cut = 0;
+    for mut connection in held {
+        connection.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        let mut rest = Vec::new();
+        cut += usize::from(
+            !connection
+                .read_to_end(&mut rest)
+                .is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+        );
+    }
+    assert!(cut >= 100, "{cut} were closed");
+}
