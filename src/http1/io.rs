@@ -227,6 +227,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         }
     }
 
+    /// Lets go of all room and of what is in it.
+    pub(super) fn discard(&mut self) {
+        self.unread.clear();
+        self.let_go();
+    }
+
     /// Forgets who left a message last, so that their task is not held by it.
     pub(super) fn forget(&mut self) {
         self.wire.borrow_mut().waker.clone_from(Waker::noop());

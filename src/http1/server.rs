@@ -407,6 +407,7 @@ impl<S: Transport> Connection<'_, S> {
 
     /// Ends the connection without a reset that would take the answer with it.
     async fn linger(&self) -> io::Result<()> {
+        self.io.borrow_mut().bytes.discard();
         self.shutdown().await?;
         let end = Instant::now() + LINGER;
         let mut read = 0;

@@ -198,8 +198,10 @@ impl<S: Transport> Io<S> {
     }
 
     pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.bytes.unread.clear();
-        match self.bytes.poll_fill(cx) {
+        let filled = self.bytes.poll_fill(cx);
+        // A client that is being left may stay for a while, and holds no room for what nobody reads.
+        self.bytes.discard();
+        match filled {
             Poll::Pending => self.timer.poll(cx).map(|()| Ok(0)),
             ready @ Poll::Ready(_) => ready,
         }

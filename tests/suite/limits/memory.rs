@@ -62,7 +62,7 @@ fn documents_that_never_end_are_bounded_in_all() {
     assert_eq!(outcome(&refused), "503 SlowDown memory-full");
     assert_eq!(refused.header("retry-after"), Some("1"));
     drop(held);
-    is_given_back(&driven.proxy, "documents", before, 24 * MIB);
+    is_given_back(&driven.proxy, "documents", before, 40 * MIB);
 }
 
 /// Heads that never end, from clients that no mapping knows.
@@ -83,7 +83,7 @@ fn half_heads_are_bounded_in_all_and_their_memory_comes_back() {
         } else {
             half
         };
-        let held: Vec<TcpStream> = (0..2000)
+        let held: Vec<TcpStream> = (0..4000)
             .map(|_| {
                 let mut connection = TcpStream::connect(proxy.address(listener)).unwrap();
                 let _ = connection.write_all(&half);
@@ -93,10 +93,11 @@ fn half_heads_are_bounded_in_all_and_their_memory_comes_back() {
         let counted = || (taken(&proxy, "heads") > 4 * MIB).then_some(());
         assert!(wait_for(counted).is_some(), "{}", taken(&proxy, "heads"));
         assert!(taken(&proxy, "heads") <= 44 * MIB);
+        // Those that were refused are left soon, and hold nothing meanwhile.
         let grown = resident(proxy.id()).saturating_sub(before);
-        assert!(grown < 90 * MIB, "{} MiB", grown / MIB);
+        assert!(grown < 80 * MIB, "{} MiB", grown / MIB);
         drop(held);
-        is_given_back(&proxy, "heads", before, 24 * MIB);
+        is_given_back(&proxy, "heads", before, 40 * MIB);
     }
 }
 
