@@ -82,6 +82,7 @@ pub mod session_table;
 pub mod socket;
 pub mod spool;
 pub mod target;
+pub mod terminal;
 pub mod token;
 pub mod upstream;
 pub mod virtual_host;

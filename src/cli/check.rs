@@ -1,5 +1,6 @@
 //! `scopegate check`: reads a configuration as `serve` would; with `--live` tries it on the server.
 
+use super::store::{MAX_CODE, MAX_MESSAGE, said};
 use super::{CommandError, direct::Direct, print, serve};
 use crate::amz_date::rfc3339;
 use crate::config::Config;
@@ -10,6 +11,7 @@ use crate::policy::MAX_POLICY_BYTES;
 use crate::s3_error;
 use crate::scope::{Right, Scope};
 use crate::session::Session;
+use crate::terminal::plain_lines;
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
@@ -64,11 +66,11 @@ async fn live(config: &Config) -> Result<(), CommandError> {
         match try_mapping(config, mapping, &mint).await {
             Ok(report) => {
                 wrong += report.matches("  WRONG").count();
-                print(&report)?;
+                print(&plain_lines(&report))?;
             }
             Err(problem) => {
                 wrong += 1;
-                print(&format!("  WRONG mapping {:?}: {problem}\n", mapping.name))?;
+                print(&plain_lines(&format!("  WRONG mapping {:?}: {problem}\n", mapping.name)))?;
             }
         }
     }
@@ -153,6 +155,7 @@ async fn probe(
     let body = super::direct::error_body(answer).await;
     let code = s3_error::element(&body, "Code").unwrap_or_default();
     let message = s3_error::element(&body, "Message").unwrap_or_default();
+    let (code, message) = (said(&code, MAX_CODE), said(&message, MAX_MESSAGE));
     match &*code {
         "NoSuchKey" | "NoSuchUpload" => Ok(()),
         "NoSuchBucket" => Err("NoSuchBucket: create the bucket, or correct it".to_owned()),

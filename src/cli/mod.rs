@@ -11,6 +11,7 @@ pub mod serve;
 mod store;
 pub mod token;
 
+use crate::terminal::plain_lines;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, Write};
@@ -72,8 +73,9 @@ impl CommandError {
 }
 
 impl fmt::Display for CommandError {
+    /// Whatever a server or a file had to say is in the message: it is made safe for a terminal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&plain_lines(&self.message))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::operation::grammar::Dialect;
 use crate::s3_error;
 use crate::scope::{BucketName, Prefix, Right, Scope};
 use crate::session::Session;
+use crate::terminal::plain;
 use crate::token::{MAX_TOKEN_BYTES, Token};
 use crate::upstream::Download;
 use http::Method;
@@ -156,9 +157,18 @@ impl Store {
             "SignatureDoesNotMatch" => "the token was changed or cut: make a new one".to_owned(),
             _ => "the server refused".to_owned(),
         };
-        let said: String = message.chars().filter(|c| !c.is_control()).take(200).collect();
-        format!("{code}: {said}\n  {next}")
+        format!("{}: {}\n  {next}", said(code, MAX_CODE), said(message, MAX_MESSAGE))
     }
+}
+
+/// The longest code and message of a store that are printed, in characters.
+pub(super) const MAX_CODE: usize = 64;
+pub(super) const MAX_MESSAGE: usize = 200;
+
+/// Returns what a store says in a form that is safe to print, cut to `max` characters.
+pub(super) fn said(text: &str, max: usize) -> String {
+    let start: String = text.chars().take(max).collect();
+    plain(&start).into_owned()
 }
 
 /// What is asked for is not cut down to the token's scope here, so that it is the store that judges.

@@ -1,9 +1,8 @@
 //! Lists that are streamed from beginning to end: JSON and text.
 
 use super::page::{Entry, Object};
-use crate::representation::html::visible;
+use crate::terminal::plain;
 use serde::Serialize;
-use std::borrow::Cow;
 use std::fmt::Write;
 
 /// How the rows of a streamed list are written.
@@ -82,19 +81,4 @@ fn text_row(Entry { name, object }: &Entry, out: &mut String) {
         Some(Object { size, modified: Some(time), .. }) => writeln!(out, "{time}  {size:>13}  {name}"),
         Some(Object { size, .. }) => writeln!(out, "{:>20}  {size:>13}  {name}", "-"),
     };
-}
-
-/// A name that cannot end its line, move a terminal's cursor, or turn what stands beside it around.
-fn plain(name: &str) -> Cow<'_, str> {
-    let name = visible(name);
-    if !name.chars().any(turns) {
-        return name;
-    }
-    let escaped = |c: char| if turns(c) { c.escape_unicode().to_string() } else { c.to_string() };
-    Cow::Owned(name.chars().map(escaped).collect())
-}
-
-/// The controls of bidirectional text, and the line separators that are no control characters.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -4,6 +4,7 @@ use super::Representation;
 use super::html::visible;
 use crate::refusal::Refusal;
 use crate::s3_error::xml_text;
+use crate::terminal::plain;
 use askama::Template;
 use bytes::Bytes;
 use http::StatusCode;
@@ -120,7 +121,7 @@ impl<'a> ErrorDocument<'a> {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("{}: {}\n", self.title(), sentence(&visible(self.message)));
+        let mut text = format!("{}: {}\n", self.title(), sentence(&plain(self.message)));
         if let Some(help) = self.help {
             let _ = writeln!(text, "{help}");
         }
@@ -132,7 +133,7 @@ impl<'a> ErrorDocument<'a> {
             ("request", Some(self.request_id)),
         ] {
             if let Some(value) = value {
-                let _ = writeln!(text, "{name}: {}", visible(value));
+                let _ = writeln!(text, "{name}: {}", plain(value));
             }
         }
         text

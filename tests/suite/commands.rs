@@ -116,6 +116,36 @@ fn a_list_pages_through_all_keys() {
     assert_eq!(text(&got.stdout), "x", "{}", text(&got.stderr));
 }
 
+/// A store may say anything: none of it moves the cursor of the terminal it is printed on.
+#[test]
+fn a_hostile_store_does_not_reach_the_terminal() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let made = token(&minio, &issuer, &["--prefix", "media/"]);
+    let hostile = "\u{1b}[2J\u{9b}1m\u{202e}";
+    let document =
+        format!("<Error><Code>No{hostile}Code</Code><Message>no{hostile}message</Message></Error>");
+    let list = format!(
+        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>media/a</Key>\
+         <LastModified>2026{hostile}</LastModified><Size>1</Size></Contents></ListBucketResult>"
+    );
+    for (status, body, command) in [
+        ("404 Not Found", &document, &["get", "tmp/media/a"][..]),
+        ("404 Not Found", &document, &["ls", "tmp/media/"]),
+        ("200 OK", &list, &["ls", "--long", "tmp/media/"]),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let store = Canned::answer(answer);
+        let elsewhere = text(&made.stdout).replace(&format!("http://{}", minio.address), &store.url);
+        let output = scopegate(command, &[], elsewhere.as_bytes());
+        store.done();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(said.contains("No␛[2J") || said.contains(" - tmp/media/a"), "{command:?}: {said:?}");
+        let bad = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!said.contains(bad), "{command:?}: {said:?}");
+    }
+}
+
 #[test]
 fn a_file_is_written_whole_or_not_at_all() {
     let minio = Minio::start();
@@ -377,7 +407,8 @@ struct Canned {
 }
 
 impl Canned {
-    fn answer(answer: &'static str) -> Self {
+    fn answer(answer: impl Into<String>) -> Self {
+        let answer = answer.into();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let thread = std::thread::spawn(move || {

@@ -1,0 +1,53 @@
+//! Makes text that a peer wrote safe to print on a terminal.
+
+use crate::representation::html::visible;
+use std::borrow::Cow;
+
+/// Returns `text` on one line, with its control characters made visible.
+///
+/// A terminal obeys control characters, and the controls of bidirectional text reorder what is printed beside them.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    let text = visible(text);
+    if !text.chars().any(reorders) {
+        return text;
+    }
+    let escaped = |c: char| if reorders(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escaped).collect())
+}
+
+/// Returns the lines of `text`, each of them as [`plain`] returns it.
+pub fn plain_lines(text: &str) -> Cow<'_, str> {
+    if text.lines().all(|line| matches!(plain(line), Cow::Borrowed(_))) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.split('\n').map(plain).collect::<Vec<_>>().join("\n"))
+}
+
+/// Whether a character controls the direction of text, or separates lines without being a control character.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn escapes_and_direction_controls_are_shown() {
+        assert_eq!(plain("a b ü 🦀"), "a b ü 🦀");
+        assert_eq!(plain("a\u{1b}[2Jb\r\n\u{9b}1m"), "a␛[2Jb␍␊\u{fffd}1m");
+        assert_eq!(plain("cod\u{202e}txt.exe\u{2069}\u{200f}"), "cod\\u{202e}txt.exe\\u{2069}\\u{200f}");
+        assert_eq!(plain_lines("one\n  two\n"), "one\n  two\n");
+        assert_eq!(plain_lines("one\u{7}\n\u{202d}two"), "one␇\n\\u{202d}two");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_moves_the_cursor_is_left(text in "\\PC{0,20}|[\u{0}-\u{ff}\u{2028}-\u{206f}]{0,20}") {
+            let left = |text: &str| text.chars().any(|c| c.is_control() || reorders(c));
+            prop_assert!(!left(&plain(&text)));
+            prop_assert!(!left(&plain_lines(&text).replace('\n', "")));
+        }
+    }
+}
