@@ -13,7 +13,7 @@ pub mod rows;
 
 pub use page::Page;
 pub use pages::Pages;
-pub use place::{Place, Position};
+pub use place::{Crumb, Place, Position};
 pub use plan::{Plan, Step};
 
 #[cfg(test)]

@@ -49,7 +49,9 @@ pub fn write(place: &Place, mapping: &Mapping, position: &Position, page: &Page,
     let is_first = *position == Position::Start;
     let mut crumbs = place.crumbs(mapping);
     for crumb in &mut crumbs {
-        crumb.name = visible(&crumb.name).into_owned();
+        if let Crumb::Folder { name, .. } = crumb {
+            *name = visible(name).into_owned();
+        }
     }
     let listing = ListingPage {
         title: visible(&place.shown()).into_owned(),

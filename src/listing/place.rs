@@ -36,13 +36,22 @@ pub enum Position {
     Token(String),
 }
 
-/// A folder on the way down to a [`Place`], the last one being the place itself.
+/// The most folders above a [`Place`] that a page names after the first. A path of 1 KiB has 500, and a link to each of
+/// them that is relative takes 400 KB.
+const NEAREST: usize = 8;
+
+/// A part of the way down to a [`Place`], which is the last part itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Crumb {
-    /// Its name.
-    pub name: String,
-    /// A relative reference to it, if its client may list it and is not there already.
-    pub up: Option<String>,
+pub enum Crumb {
+    /// A folder.
+    Folder {
+        /// Its name.
+        name: String,
+        /// A relative reference to it, if its client may list it and is not there already.
+        up: Option<String>,
+    },
+    /// Folders that are left out.
+    Omitted(usize),
 }
 
 impl Place {
@@ -136,23 +145,38 @@ impl Place {
         Some(Self { root: self.root.clone(), below, view: self.view.clone() })
     }
 
-    /// The way down to it. What the mapping's clients may not list is named, as the path names it, and leads nowhere.
+    /// Returns the way down to it: the first folder and the nearest ones, however deep it lies.
+    ///
+    /// A folder that the mapping's clients may not list is named and has no link: the path names it anyway.
     pub fn crumbs(&self, mapping: &Mapping) -> Vec<Crumb> {
         let shown = self.shown();
-        let names = shown.split('/').filter(|name| !name.is_empty());
-        let mut crumbs: Vec<Crumb> = names.map(|name| Crumb { name: name.to_owned(), up: None }).collect();
-        let mut above = self.parent();
-        for (steps, crumb) in crumbs.iter_mut().rev().skip(1).enumerate() {
-            let Some(place) = above else { break };
-            crumb.up = place.is_listed(mapping).then(|| "../".repeat(steps + 1));
-            above = place.parent();
+        let names: Vec<&str> = shown.split('/').filter(|name| !name.is_empty()).collect();
+        let omitted = names.len().saturating_sub(NEAREST + 2);
+        let mut crumbs = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            let steps = names.len() - 1 - index;
+            match index {
+                1 if omitted > 0 => crumbs.push(Crumb::Omitted(omitted)),
+                _ if (1..=omitted).contains(&index) => {}
+                _ => crumbs.push(Crumb::Folder { name: (*name).to_owned(), up: self.up(steps, mapping) }),
+            }
         }
         crumbs
+    }
+
+    /// A reference to the folder this many steps above, if there is one that the mapping's clients may list.
+    fn up(&self, steps: usize, mapping: &Mapping) -> Option<String> {
+        if steps == 0 {
+            return None;
+        }
+        let above = (0..steps).try_fold(self.below.as_str(), |folder, _| above(folder))?;
+        let place = Self { root: self.root.clone(), below: above.to_owned(), view: self.view.clone() };
+        place.is_listed(mapping).then(|| "../".repeat(steps))
     }
 }
 
 /// A folder's path without its last name: `a/` of `a/b/`.
 fn above(folder: &str) -> Option<&str> {
     let inner = folder.strip_suffix('/')?;
-    Some(inner.rfind('/').and_then(|at| folder.get(..=at)).unwrap_or_default())
+    inner.rfind('/').map_or(Some(""), |at| folder.get(..=at))
 }

@@ -116,14 +116,18 @@ fn a_list_from_nowhere_or_in_no_form_is_refused() {
 
 #[test]
 fn the_way_up_ends_at_the_scope() {
-    let crumbs = |path: &str| -> Vec<(String, Option<String>)> {
-        let place = Place::of(&mapping(), path).unwrap();
-        place.crumbs(&mapping()).into_iter().map(|crumb| (crumb.name, crumb.up)).collect()
-    };
+    let crumbs = |path: &str| Place::of(&mapping(), path).unwrap().crumbs(&mapping());
+    let crumb =
+        |(name, up): (&str, Option<&str>)| Crumb::Folder { name: name.to_owned(), up: up.map(str::to_owned) };
     let expected = [("tmp", None), ("media", Some("../../")), ("a b", Some("../")), ("c", None)];
-    let expected = expected.map(|(name, up)| (name.to_owned(), up.map(str::to_owned)));
-    assert_eq!(crumbs("/tmp/media/a%20b/c/"), expected);
-    assert_eq!(crumbs("/tmp/"), [("tmp".to_owned(), None)]);
+    assert_eq!(crumbs("/tmp/media/a%20b/c/"), expected.map(crumb));
+    assert_eq!(crumbs("/tmp/"), [crumb(("tmp", None))]);
+    assert!(crumbs("/tmp/media/2/3/4/5/6/7/8/9/").iter().all(|crumb| *crumb != Crumb::Omitted(0)));
+    let deep = crumbs("/tmp/media/2/3/4/5/6/7/8/9/a/");
+    assert_eq!(
+        (&deep[..3], deep.len()),
+        (&[crumb(("tmp", None)), Crumb::Omitted(1), crumb(("2", Some(&*"../".repeat(8))))][..], 11)
+    );
     let parent = |path: &str| Place::of(&mapping(), path).unwrap().parent().map(|parent| parent.shown());
     assert_eq!(parent("/tmp/media/a/"), Some("/tmp/media/".to_owned()));
     assert_eq!(parent("/tmp/media/"), Some("/tmp/".to_owned()));
@@ -283,6 +287,18 @@ fn a_page_says_what_is_there() {
     assert!(html.contains("datetime=\"2026-01-02T03:04:05Z\"") && html.contains(">2026-01-02 03:04 UTC<"));
     assert!(html.contains("1 folder, 2 files, 2.4 KiB<") && !html.contains("rel=\"next\""), "{html}");
     assert!(written(vec![], &Position::Start, None).contains("This folder is empty."));
+}
+
+/// A relative link to each of 500 folders above would take 400 KB.
+#[test]
+fn a_page_of_a_deep_folder_is_small() {
+    let place = Place::of(&mapping(), &format!("/tmp/media/{}", "a/".repeat(500))).unwrap();
+    let page = |entries| html::write(&place, &mapping(), &Position::Start, &page(entries, None), false);
+    let empty = page(vec![]);
+    assert!(empty.contains("folders are left out"), "{empty}");
+    let shallow = written(vec![], &Position::Start, None);
+    assert!(empty.len() < shallow.len() + 8 * 1024, "{} and {}", empty.len(), shallow.len());
+    assert!(page(vec![file("b"), file("c")]).len() < empty.len() + 2 * 1024);
 }
 
 #[test]
