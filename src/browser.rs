@@ -1,18 +1,20 @@
-//! A web page must not use a client's corner: the attacks that a browser would carry out for it.
+//! Rejects requests that a browser sends on behalf of another site (CSRF, DNS rebinding), and service workers.
 //!
-//! A proxy on loopback is reachable from every page that its user opens. A page of another site cannot make the
-//! browser send a `Host` of its own choice, unless its own name resolves to this machine (DNS rebinding), and the
-//! browser itself says when a request comes from another site (Fetch Metadata, <https://www.w3.org/TR/fetch-metadata/>).
+//! A proxy on a private network or on loopback is reachable from every page that its user opens. Such a page cannot make
+//! the browser send a `Host` of its own choice, unless its own name resolves to this machine (DNS rebinding): a `Host`
+//! that is an address, or one of the listener's names, was not rebound. From which site a request comes the browser says
+//! itself: by Fetch Metadata (<https://www.w3.org/TR/fetch-metadata/>) over TLS and to loopback, else by `Origin` and
+//! `Referer`. Programs send none of these.
 
-use crate::client::Client;
+mod signs;
+
+use self::signs::{Signs, Site};
+use crate::config::Listener;
 use crate::http1::{Host, Request};
 use crate::refusal::{Refusal, Rule};
 use http::Method;
-use http::header::{HOST, ORIGIN};
 
-const SEC_FETCH_SITE: &str = "sec-fetch-site";
-
-/// The hosts that a listener answers to besides addresses.
+/// The names that a listener answers to, besides addresses and the names of loopback.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedHosts {
     hosts: Vec<Box<str>>,
@@ -20,23 +22,25 @@ pub struct AllowedHosts {
 }
 
 impl AllowedHosts {
+    /// Those of a listener.
+    pub fn of(listener: &Listener) -> Self {
+        Self::new(listener.hosts.clone(), listener.domain.clone())
+    }
+
     /// These names, and the domain with the buckets below it; all in lower case.
     pub fn new(hosts: Vec<Box<str>>, domain: Option<Box<str>>) -> Self {
         Self { hosts, domain }
     }
 
-    /// No host.
+    /// No name.
     pub const fn none() -> Self {
         Self { hosts: Vec::new(), domain: None }
     }
 
-    fn admits(&self, host: &Host<'_>, client: &Client) -> bool {
-        let Some(from) = client.address() else { return true };
-        if host.is_loopback() || self.names(host.name()) {
-            return true;
-        }
-        // From elsewhere an address proves that no name was rebound; without any host configured, names pass too.
-        !from.is_loopback() && (host.address().is_some() || (self.hosts.is_empty() && self.domain.is_none()))
+    fn admits(&self, host: &Host<'_>) -> bool {
+        // Browsers take 0.0.0.0 for loopback and send no Fetch Metadata to it. Nothing has that address.
+        let is_address = host.address().is_some_and(|address| !address.to_canonical().is_unspecified());
+        host.is_loopback() || is_address || self.names(host.name())
     }
 
     fn names(&self, name: &[u8]) -> bool {
@@ -51,115 +55,59 @@ impl AllowedHosts {
     }
 }
 
-/// Refuses what a page of another site had a browser send.
+/// Checks that no page of another site made a browser send a request, and that it asks for no service worker.
 ///
 /// # Errors
-/// When the host is none of ours, or the request comes from another site.
-pub fn check(allowed: &AllowedHosts, client: &Client, request: &Request) -> Result<(), Refusal> {
-    // HTTP/1.0, which no browser speaks, may leave it out.
-    if let Some(host) = request.host()
-        && !allowed.admits(&host, client)
-    {
-        let message = format!(
-            "the host {:?} is not one of this listener's: ask for it by its address, or add the name to the \
-             listener's hosts",
-            String::from_utf8_lossy(host.name())
-        );
-        return Err(Refusal::new(Rule::ForeignHost, message));
-    }
-    if is_cross_site(request) {
-        return Err(Refusal::new(
-            Rule::CrossSite,
-            "a page of another site may not have a browser send requests here",
-        ));
-    }
-    Ok(())
+/// When `Host` is none of the listener's, the request comes from another site, or its answer would become a service
+/// worker.
+pub fn check(allowed: &AllowedHosts, request: &Request) -> Result<(), Refusal> {
+    check_fields(allowed, request.host(), &request.method, request.fields().iter())
 }
 
-/// Browsers ask before they send PUT or DELETE for another site (CORS, which is off here), but send forms unasked.
-fn is_cross_site(request: &Request) -> bool {
-    let fields = request.fields();
-    if fields.all(SEC_FETCH_SITE).any(|site| site.eq_ignore_ascii_case(b"cross-site")) {
-        return true;
+/// Does what [`check`] does for a request of any codec, given its parts.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_fields<'f>(
+    allowed: &AllowedHosts,
+    host: Option<Host<'_>>,
+    method: &Method,
+    fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
+) -> Result<(), Refusal> {
+    // HTTP/1.0, which no browser speaks, may leave it out.
+    if let Some(host) = &host
+        && !allowed.admits(host)
+    {
+        return Err(foreign_host(host));
     }
-    if request.method != Method::POST {
-        return false;
+    let signs = Signs::read(fields);
+    if signs.is_service_worker() {
+        let message = "an object is not given to a browser as a service worker: it would outlive the object";
+        return Err(Refusal::new(Rule::ServiceWorker, message));
     }
-    let Some(origin) = fields.get(ORIGIN.as_str()) else { return false };
-    let of_origin = origin.split(|byte| *byte == b'/').next_back().unwrap_or_default();
-    fields.get(HOST.as_str()).is_none_or(|host| !host.eq_ignore_ascii_case(of_origin))
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let allowed = match signs.site(host.as_ref(), |name| allowed.names(name)) {
+        Site::Own => true,
+        // Another port, or another name of the same listener: its page may show what it cannot read.
+        Site::Same => reads,
+        // A link leads here, and shows nothing to the page that it is on.
+        Site::Other => reads && signs.is_navigation(),
+    };
+    if allowed {
+        return Ok(());
+    }
+    let from = signs.said().map(|said| format!(" ({said})")).unwrap_or_default();
+    Err(Refusal::new(Rule::CrossSite, format!("requests sent by a page of another site are refused{from}")))
+}
+
+fn foreign_host(host: &Host<'_>) -> Refusal {
+    let message = format!(
+        "the host {:?} is not one of this listener's: ask for it by its address, or add the name to the listener's \
+         hosts",
+        String::from_utf8_lossy(host.name())
+    );
+    Refusal::new(Rule::ForeignHost, message)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::ListenerId;
-    use http::uri::PathAndQuery;
-    use http::{HeaderName, HeaderValue};
-
-    fn refused(
-        from: Option<&str>,
-        allowed: &AllowedHosts,
-        method: &Method,
-        fields: &[(HeaderName, &str)],
-    ) -> Option<Rule> {
-        let client = Client::identify(from.map(|address| address.parse().unwrap()), ListenerId(0));
-        let fields = fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()));
-        let request = Request::new(method.clone(), PathAndQuery::from_static("/"), fields.collect()).unwrap();
-        check(allowed, &client, &request).err().map(|refusal| refusal.rule)
-    }
-
-    #[test]
-    fn hosts() {
-        let none = AllowedHosts::default();
-        let some = AllowedHosts { hosts: vec!["s3.test".into()], domain: Some("b.test".into()) };
-        let (local, remote) = (Some("127.0.0.1"), Some("10.0.0.9"));
-        for (from, allowed, host, good) in [
-            (local, &none, "127.0.0.1:8080", true),
-            (local, &none, "localhost", true),
-            (local, &none, "[::1]:80", true),
-            (Some("::1"), &none, "LocalHost.:80", true),
-            (local, &none, "evil.test", false),
-            (local, &none, "10.0.0.1", false),
-            (local, &none, "127.0.0.1.evil.test", false),
-            (local, &some, "s3.test", true),
-            (local, &some, "S3.TEST.:9", true),
-            (local, &some, "b.test", true),
-            (local, &some, "tmp.b.test:80", true),
-            (local, &some, "evilb.test", false),
-            (local, &some, "s3.test.evil.test", false),
-            (remote, &none, "evil.test", true),
-            (remote, &some, "evil.test", false),
-            (remote, &some, "10.0.0.1:80", true),
-            (None, &none, "anything", true),
-        ] {
-            let rule = refused(from, allowed, &Method::GET, &[(HOST, host)]);
-            assert_eq!(rule, (!good).then_some(Rule::ForeignHost), "{from:?} {host}");
-        }
-        assert_eq!(refused(local, &none, &Method::GET, &[]), None);
-    }
-
-    #[test]
-    fn sites() {
-        let none = AllowedHosts::default();
-        let site = || HeaderName::from_static("sec-fetch-site");
-        let here = (HOST, "localhost:8080");
-        for (method, fields, good) in [
-            (Method::GET, vec![(site(), "cross-site")], false),
-            (Method::PUT, vec![(site(), "Cross-Site")], false),
-            (Method::GET, vec![(site(), "same-origin")], true),
-            (Method::GET, vec![(site(), "same-origin"), (site(), "cross-site")], false),
-            (Method::GET, vec![(site(), "none")], true),
-            (Method::GET, vec![(ORIGIN, "https://evil.test")], true),
-            (Method::PUT, vec![(ORIGIN, "https://evil.test")], true),
-            (Method::POST, vec![(ORIGIN, "https://evil.test")], false),
-            (Method::POST, vec![(ORIGIN, "null")], false),
-            (Method::POST, vec![(ORIGIN, "http://localhost:8080")], true),
-            (Method::POST, vec![], true),
-        ] {
-            let fields = [vec![here.clone()], fields].concat();
-            let rule = refused(Some("127.0.0.1"), &none, &method, &fields);
-            assert_eq!(rule, (!good).then_some(Rule::CrossSite), "{method} {fields:?}");
-        }
-    }
-}
+mod tests;

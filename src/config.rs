@@ -39,7 +39,7 @@ pub struct Config {
     /// Where clients connect; at least one.
     pub listeners: Vec<Listener>,
     /// Where health and metrics are asked for.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<Admin>,
     /// The store.
     pub upstream: Upstream,
     /// Who sessions are cut from.
@@ -61,11 +61,35 @@ pub struct Listener {
     pub name: Box<str>,
     /// Where it listens.
     pub address: ListenAddress,
-    /// Hosts that clients may ask for besides loopback and the listener's own address: as a Host header spells them,
-    /// in lower case and without a port.
+    /// The names that clients may call it by, besides addresses and loopback: as a Host header spells them, in lower
+    /// case and without a port.
     pub hosts: Vec<Box<str>>,
     /// The domain below which a bucket is a host of its own, in lower case.
     pub domain: Option<Box<str>>,
+}
+
+/// The admin listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The names that it may be called by, as those of a [`Listener`].
+    pub hosts: Vec<Box<str>>,
+}
+
+impl Listener {
+    /// Whether clients of other machines reach it and can call it by addresses alone.
+    pub fn is_nameless(&self) -> bool {
+        let remote = matches!(self.address, ListenAddress::Tcp(address) if !address.ip().is_loopback());
+        remote && self.hosts.is_empty() && self.domain.is_none()
+    }
+}
+
+impl Admin {
+    /// Whether other machines reach it and can call it by addresses alone.
+    pub fn is_nameless(&self) -> bool {
+        !self.address.ip().is_loopback() && self.hosts.is_empty()
+    }
 }
 
 /// Where a listener listens.

@@ -46,6 +46,8 @@ pub struct Generation {
     pub listeners: Vec<Option<Listener>>,
     /// The hosts that each listener answers to, by its id.
     pub hosts: Vec<AllowedHosts>,
+    /// The hosts that the admin listener answers to.
+    pub admin_hosts: AllowedHosts,
     /// The store.
     pub upstream: Upstream,
     /// What is known of its nodes.

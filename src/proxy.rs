@@ -41,7 +41,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Of a listener that is not configured any more: its clients are on loopback, or give an address.
+/// The names of a listener that was removed from the configuration.
 static NO_HOSTS: AllowedHosts = AllowedHosts::none();
 
 /// The proxy of one generation, as one worker thread has it.
@@ -208,7 +208,7 @@ impl Proxy {
         let state = self.generation.states.get(index).ok_or_else(failed_inside)?;
         record.mapped(state.row);
         let hosts = self.generation.hosts.get(client.listener().0).unwrap_or(&NO_HOSTS);
-        browser::check(hosts, client, request)?;
+        browser::check(hosts, request)?;
         let presigned = presigned::with_headers_of_query(request)?;
         let request = presigned.as_deref().unwrap_or(request);
         let path = match self.domain(client) {

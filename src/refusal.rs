@@ -35,10 +35,14 @@ pub enum Rule {
     RequestTimeout,
     /// Host is missing or not one host.
     BadHost,
-    /// Host is none of the listener's.
+    /// Host is neither an address nor one of the listener's names.
     ForeignHost,
-    /// A browser was made to send it by another site.
+    /// A browser sends it on behalf of another site.
     CrossSite,
+    /// A browser asks for the script of a service worker.
+    ServiceWorker,
+    /// A browser asks for an object with an override that could make it run.
+    ActiveOverride,
     /// The target is not one unambiguous bucket, key and query.
     BadTarget,
     /// No such operation is known.
@@ -115,7 +119,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 53] = [
         Self::NoMapping,
         Self::OutsideScope,
         Self::RightNotGranted,
@@ -131,6 +135,8 @@ impl Rule {
         Self::BadHost,
         Self::ForeignHost,
         Self::CrossSite,
+        Self::ServiceWorker,
+        Self::ActiveOverride,
         Self::BadTarget,
         Self::UnknownOperation,
         Self::NotOffered,
@@ -229,6 +235,9 @@ impl Rule {
             Self::BadHost => ("bad-host", StatusCode::BAD_REQUEST, "InvalidRequest"),
             Self::ForeignHost => ("foreign-host", StatusCode::FORBIDDEN, "AccessDenied"),
             Self::CrossSite => ("cross-site", StatusCode::FORBIDDEN, "AccessDenied"),
+            Self::ServiceWorker => ("service-worker", StatusCode::FORBIDDEN, "AccessDenied"),
+            // As S3 answers overrides in a request that is not signed.
+            Self::ActiveOverride => ("active-override", StatusCode::BAD_REQUEST, "InvalidRequest"),
             Self::BadTarget => ("bad-target", StatusCode::BAD_REQUEST, "InvalidURI"),
             Self::UnknownOperation => ("unknown-operation", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
             Self::NotOffered => ("not-offered", StatusCode::FORBIDDEN, "AccessDenied"),

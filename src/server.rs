@@ -61,7 +61,8 @@ impl Server {
         let listeners = Listening::default()
             .plan(&config.listeners, workers, &mut inherited)
             .map_err(|errors| io::Error::other(errors.join("\n")))?;
-        let admin = config.admin.map(|address| listen::bind_admin(address, &mut inherited)).transpose()?;
+        let admin = config.admin.as_ref();
+        let admin = admin.map(|admin| listen::bind_admin(admin.address, &mut inherited)).transpose()?;
         inherited.all_claimed()?;
         // What would keep a worker from starting, such as missing certificates, is said before anything starts.
         for endpoint in &config.upstream.endpoints {

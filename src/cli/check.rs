@@ -40,10 +40,23 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     if args.live { super::block_on(live(&config)) } else { Ok(()) }
 }
 
+const NAMELESS: &str = "    note: it has no hosts, so that clients reach it by an address alone, as in http://10.0.0.7:8080\n    \
+    help: name what else they call it by, as in hosts = [\"s3.example.test\"]; other names are refused, since a page of\n    \
+    another site can have its own name resolve to this machine\n";
+
 fn summary(config: &Config) -> String {
     let mut text = String::from("configuration ok\n");
     for listener in &config.listeners {
         let _ = writeln!(text, "  listener {:?} on {}", listener.name, listener.address);
+        if listener.is_nameless() {
+            text.push_str(NAMELESS);
+        }
+    }
+    if let Some(admin) = &config.admin {
+        let _ = writeln!(text, "  admin listener on {}", admin.address);
+        if admin.is_nameless() {
+            text.push_str(NAMELESS);
+        }
     }
     for mapping in &config.mappings {
         let size = mapping.policy.size();

@@ -1,8 +1,9 @@
 //! `scopegate explain`: which mapping, which policy, and what would become of a request.
 
 use super::{CommandError, print, serve};
+use crate::browser::{self, AllowedHosts};
 use crate::client::{Client, ListenerId};
-use crate::config::Config;
+use crate::config::{Config, Listener};
 use crate::http1::{Fields, Request};
 use crate::listing::{Plan, Step};
 use crate::mapping::{self, Mapping};
@@ -75,11 +76,8 @@ fn explain(config: &Config, args: &Args) -> Result<String, CommandError> {
     describe(mapping, &mut text);
     if let (Some(method), Some(target)) = (&args.method, &args.target) {
         let fields = fields(&args.header)?;
-        let domain = config
-            .listeners
-            .get(find_listener(config, args)?)
-            .and_then(|listener| listener.domain.as_deref());
-        let verdict = match decide(mapping, domain, method, target, &fields) {
+        let listener = config.listeners.get(find_listener(config, args)?);
+        let verdict = match decide(mapping, listener, method, target, &fields) {
             Ok(allowed) => allowed,
             Err(refusal) => format!(
                 "refused by rule {}: {} {}: {}\n",
@@ -154,7 +152,7 @@ fn fields(given: &[String]) -> Result<Fields, CommandError> {
 /// The very steps of the proxy, up to the session.
 fn decide(
     mapping: &Mapping,
-    domain: Option<&str>,
+    listener: Option<&Listener>,
     method: &Method,
     target: &str,
     fields: &Fields,
@@ -164,12 +162,14 @@ fn decide(
     let parsed = target.parse::<PathAndQuery>().ok().filter(|parsed| parsed.as_str() == target);
     let asked = parsed.clone().unwrap_or(PathAndQuery::from_static("/"));
     let request = Request::new(method.clone(), asked, fields.clone())?;
+    let allowed = listener.map(AllowedHosts::of).unwrap_or_default();
+    browser::check(&allowed, &request)?;
     let presigned = presigned::with_headers_of_query(&request)?;
     let (request, fields) = match &presigned {
         Some(presigned) => (&**presigned, presigned.fields()),
         None => (&request, fields),
     };
-    let path = match domain {
+    let path = match listener.and_then(|listener| listener.domain.as_deref()) {
         Some(domain) => virtual_host::path_style(domain, request.host(), path)?,
         None => path.into(),
     };
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn answers() {
-        let cases: [(&[&str], &str); 13] = [
+        let cases: [(&[&str], &str); 16] = [
             (&["--mapping", "media-reader"], "tmp/media/ allows read,list"),
             (&["--mapping", "media"], "there are: media-reader"),
             (&["--from", "127.0.0.1"], "mapping \"media-reader\""),
@@ -295,6 +295,18 @@ mod tests {
             (
                 &["--from", "127.0.0.1", "-H", "x-minio-a: b", "GET", "/tmp/media/a"],
                 "refused by rule forbidden-header",
+            ),
+            (
+                &["--from", "127.0.0.1", "-H", "host: evil.test", "GET", "/tmp/media/a"],
+                "refused by rule foreign-host",
+            ),
+            (
+                &["--from", "127.0.0.1", "-H", "sec-fetch-site: cross-site", "GET", "/tmp/media/a"],
+                "refused by rule cross-site",
+            ),
+            (
+                &["--from", "127.0.0.1", "-H", "service-worker: script", "GET", "/tmp/media/a"],
+                "refused by rule service-worker",
             ),
         ];
         for (words, expected) in cases {

@@ -65,7 +65,7 @@ pub(super) fn check_free(
     }
 }
 
-fn read_hosts(table: &Table<'_>, reader: &Reader<'_>) -> Vec<Box<str>> {
+pub(super) fn read_hosts(table: &Table<'_>, reader: &Reader<'_>) -> Vec<Box<str>> {
     let Some(list) = table.strings(reader, "hosts") else { return Vec::new() };
     if list.value.len() > MAX_HOSTS {
         reader.error(list.offset, format!("hosts has more than {MAX_HOSTS} entries"), "use fewer");

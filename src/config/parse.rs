@@ -2,11 +2,12 @@
 
 use super::issuer::read_issuer;
 use super::limits::read_limits;
-use super::listeners::{check_free, read_listeners};
+use super::listeners::{check_free, read_hosts, read_listeners};
 use super::mappings::read_mappings;
 use super::reader::{At, Reader, Table};
 use super::{
-    Config, Diagnostic, Environment, ListenAddress, Listener, Log, LogFormat, LogLevel, Upstream, reach,
+    Admin, Config, Diagnostic, Environment, ListenAddress, Listener, Log, LogFormat, LogLevel, Upstream,
+    reach,
 };
 use crate::endpoint::Endpoint;
 use crate::mapping::Mapping;
@@ -67,10 +68,10 @@ pub(super) fn read_name<'t>(table: &Table<'t>, reader: &Reader<'_>) -> Option<At
     good.then_some(name)
 }
 
-fn read_admin(table: Table<'_>, reader: &Reader<'_>, listeners: &[At<Listener>]) -> Option<SocketAddr> {
+fn read_admin(table: Table<'_>, reader: &Reader<'_>, listeners: &[At<Listener>]) -> Option<Admin> {
     let address = table.required(reader, "address", "\"127.0.0.1:9180\"").and_then(|text| {
         let help = "write an address and a port, as in \"127.0.0.1:9180\"";
-        let address = text
+        let address: SocketAddr = text
             .value
             .parse()
             .map_err(|_| reader.error(text.offset, "address is not one to listen on", help))
@@ -78,8 +79,9 @@ fn read_admin(table: Table<'_>, reader: &Reader<'_>, listeners: &[At<Listener>])
         check_free(&ListenAddress::Tcp(address), text.offset, listeners, reader);
         Some(address)
     });
+    let hosts = read_hosts(&table, reader);
     table.finish(reader);
-    address
+    Some(Admin { address: address?, hosts })
 }
 
 fn read_upstream(table: Table<'_>, reader: &Reader<'_>) -> Option<Upstream> {

@@ -65,7 +65,7 @@ fn mistakes(source: &str) -> Vec<String> {
 fn the_example_is_valid() {
     let config = Config::parse(EXAMPLE, &Fake).unwrap();
     assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:8080");
-    assert_eq!(config.admin.unwrap().port(), 9180);
+    assert_eq!(config.admin.as_ref().unwrap().address.port(), 9180);
     assert_eq!(config.upstream.endpoints[0].to_string(), "http://127.0.0.1:9000");
     assert_eq!((config.mappings[0].mint, config.mappings[0].duration.as_secs()), (MintWhen::Lazy, 900));
     assert_eq!(config.mappings[0].scopes[0].allow.to_string(), "read,list");

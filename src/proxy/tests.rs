@@ -63,6 +63,7 @@ fn proxy(clock: Clock) -> Rc<Proxy> {
         nodes,
         states: vec![state(&config, &metrics)],
         hosts: Vec::new(),
+        admin_hosts: AllowedHosts::none(),
         listeners: Vec::new(),
         upstream: config.upstream,
         limits: config.limits,

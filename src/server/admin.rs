@@ -4,6 +4,9 @@
 //! closed: who holds connections open does not keep a probe from its answer.
 
 use super::health::Readiness;
+use crate::browser::{self, AllowedHosts};
+use crate::http1::Host;
+use crate::refusal::{Refusal, Rule};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -104,6 +107,9 @@ async fn serve(stream: TcpStream, ready: Arc<Readiness>) {
 }
 
 async fn answer(request: &Request<Incoming>, ready: &Readiness) -> Response<Full<Bytes>> {
+    if let Err(refusal) = check(request, &ready.shared().generation.load().admin_hosts) {
+        return text(refusal.rule.status(), PLAIN, refusal.message + "\n");
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n".into());
     }
@@ -118,10 +124,26 @@ async fn answer(request: &Request<Incoming>, ready: &Readiness) -> Response<Full
     }
 }
 
+/// Refuses what a page of another site has a browser send, as the listeners of clients do.
+fn check(request: &Request<Incoming>, allowed: &AllowedHosts) -> Result<(), Refusal> {
+    let bad = |why| Refusal::new(Rule::BadHost, why);
+    let mut hosts = request.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let named = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad("a request has exactly one Host header"));
+    }
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let host = authority.or(named).map(Host::parse).transpose().map_err(bad)?;
+    let fields = request.headers().iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    browser::check_fields(allowed, host, request.method(), fields)
+}
+
 fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 

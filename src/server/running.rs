@@ -118,8 +118,9 @@ impl Running {
 
     /// What only a restart can change, as far as it was changed.
     fn unchangeable(&self, config: &Config) -> Vec<String> {
+        let admin = |config: &Config| config.admin.as_ref().map(|admin| admin.address);
         let cases = [
-            ("[admin] address", self.config.admin != config.admin),
+            ("[admin] address", admin(&self.config) != admin(config)),
             ("limits.workers", self.config.workers != config.workers),
             ("limits.memory", self.config.limits.memory != config.limits.memory),
             ("limits.upload_buffer", self.config.limits.upload_buffer != config.limits.upload_buffer),
@@ -176,14 +177,13 @@ fn generation(
             *place = Some(listener.clone());
         }
     }
-    let hosts = |listener: &Option<Listener>| match listener {
-        Some(listener) => AllowedHosts::new(listener.hosts.clone(), listener.domain.clone()),
-        None => AllowedHosts::none(),
-    };
+    let hosts = |listener: &Option<Listener>| listener.as_ref().map(AllowedHosts::of).unwrap_or_default();
+    let admin_hosts = config.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
     Generation {
         mappings,
         states,
         hosts: listeners.iter().map(hosts).collect(),
+        admin_hosts: AllowedHosts::new(admin_hosts, None),
         listeners,
         upstream: config.upstream.clone(),
         nodes,

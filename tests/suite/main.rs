@@ -10,6 +10,7 @@ mod cluster;
 mod commands;
 mod faults;
 mod framing;
+mod guards;
 mod harness;
 mod life;
 mod limits;

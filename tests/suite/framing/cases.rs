@@ -156,6 +156,9 @@ fn hosts() -> Vec<Case> {
         "[::1]:80",
         "tmp.localhost",
         "localhost:",
+        // No name can be rebound to an address.
+        "10.0.0.1",
+        "[2001:db8::1]:80",
     ] {
         cases.push(forwarded("a good host", with(&format!("Host: {host}\r\n")), GET_A));
     }
@@ -179,7 +182,7 @@ fn hosts() -> Vec<Case> {
     ] {
         cases.push(refused(name, with(fields), 400));
     }
-    for host in ["evil.test", "10.0.0.1", "localhost.evil.test", "127.0.0.1.evil.test", "[::2]"] {
+    for host in ["evil.test", "0.0.0.0", "[::]:80", "localhost.evil.test", "127.0.0.1.evil.test", "10.1"] {
         cases.push(refused("a foreign host", with(&format!("Host: {host}\r\n")), 403));
     }
     cases
@@ -207,7 +210,27 @@ fn fields() -> Vec<Case> {
         refused("fields too long", with(&format!("X: {}\r\n", "y".repeat(40_000))), 431),
         refused("a page of another site", with("Sec-Fetch-Site: cross-site\r\n"), 403),
         forwarded("the same site", with("Sec-Fetch-Site: same-origin\r\n"), GET_A),
-        forwarded("an origin alone", with("Origin: https://evil.test\r\n"), GET_A),
+        refused("the origin of another site", with("Origin: https://evil.test\r\n"), 403),
+        refused("a page without an origin", with("Origin: null\r\n"), 403),
+        forwarded("an origin of its own", with("Origin: http://localhost\r\n"), GET_A),
+        refused("an image on another site", with("Referer: http://evil.test/\r\n"), 403),
+        forwarded("an image on the same site", with("Referer: http://localhost/a\r\n"), GET_A),
+        forwarded(
+            "a link on another site",
+            with("Referer: http://evil.test/\r\nUpgrade-Insecure-Requests: 1\r\n"),
+            GET_A,
+        ),
+        forwarded(
+            "a link on another site, over TLS",
+            with("Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"),
+            GET_A,
+        ),
+        refused(
+            "a frame on another site",
+            with("Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\n"),
+            403,
+        ),
+        refused("a service worker", with("Service-Worker: script\r\n"), 403),
     ];
     for (name, text) in [
         ("a blank before the colon", "X-Injected : a\r\n"),

@@ -1,0 +1,187 @@
+use super::*;
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue};
+
+type Given = &'static [(&'static str, &'static str)];
+
+fn refused(allowed: &AllowedHosts, method: &Method, fields: &[(&str, &str)]) -> Option<Rule> {
+    let fields = fields.iter().map(|(name, value)| {
+        (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+    });
+    let request = Request::new(method.clone(), PathAndQuery::from_static("/"), fields.collect()).unwrap();
+    check(allowed, &request).err().map(|refusal| refusal.rule)
+}
+
+/// Other names may have been rebound to this machine, whichever network the client is on.
+#[test]
+fn only_addresses_and_configured_names_are_served() {
+    let none = AllowedHosts::default();
+    let some = AllowedHosts::new(vec!["s3.test".into()], Some("b.test".into()));
+    for (allowed, host, good) in [
+        (&none, "127.0.0.1:8080", true),
+        (&none, "localhost", true),
+        (&none, "tmp.localhost:80", true),
+        (&none, "[::1]:80", true),
+        (&none, "LocalHost.:80", true),
+        (&none, "10.0.0.1", true),
+        (&none, "[fd00::1]:8080", true),
+        (&none, "192.0.2.1:80", true),
+        (&none, "0.0.0.0:8080", false),
+        (&none, "[::]:8080", false),
+        (&none, "[::ffff:0.0.0.0]", false),
+        (&none, "evil.test", false),
+        (&none, "10.0.0.1.", false),
+        (&none, "10.1", false),
+        (&none, "0x7f000001", false),
+        (&none, "2130706433", false),
+        (&none, "127.0.0.1.evil.test", false),
+        (&none, "localhost.evil.test", false),
+        (&some, "s3.test", true),
+        (&some, "S3.TEST.:9", true),
+        (&some, "b.test", true),
+        (&some, "tmp.b.test:80", true),
+        (&some, "10.0.0.1:80", true),
+        (&some, "evilb.test", false),
+        (&some, "s3.test.evil.test", false),
+        (&some, "evil.test", false),
+    ] {
+        let rule = refused(allowed, &Method::GET, &[("host", host)]);
+        assert_eq!(rule, (!good).then_some(Rule::ForeignHost), "{host}");
+    }
+    assert_eq!(refused(&none, &Method::GET, &[]), None, "no browser leaves it out");
+}
+
+const CROSS: (&str, &str) = ("sec-fetch-site", "cross-site");
+const NAVIGATE: (&str, &str) = ("sec-fetch-mode", "navigate");
+const DOCUMENT: (&str, &str) = ("sec-fetch-dest", "document");
+const LINK: (&str, &str) = ("upgrade-insecure-requests", "1");
+const EVIL: (&str, &str) = ("origin", "https://evil.test");
+const EVIL_PAGE: (&str, &str) = ("referer", "http://evil.test/page?http://s3.test:8080/");
+
+/// Judges a GET and a POST with these fields, sent to s3.test:8080.
+fn check_both(cases: &[(Given, bool, bool)]) {
+    let allowed = AllowedHosts::new(vec!["s3.test".into(), "other.test".into()], None);
+    for (fields, get, post) in cases {
+        let fields = [&[("host", "s3.test:8080")], *fields].concat();
+        for (method, good) in
+            [(Method::GET, get), (Method::HEAD, get), (Method::POST, post), (Method::PUT, post)]
+        {
+            let rule = refused(&allowed, &method, &fields);
+            assert_eq!(rule, (!good).then_some(Rule::CrossSite), "{method} {fields:?}");
+        }
+    }
+}
+
+#[test]
+fn fetch_metadata_tells_the_site() {
+    check_both(&[
+        (&[], true, true),
+        (&[("sec-fetch-site", "same-origin")], true, true),
+        (&[("sec-fetch-site", "none")], true, true),
+        // A proxy in front may send another Host: what the browser says of the site counts.
+        (&[("sec-fetch-site", "same-origin"), ("origin", "https://public.test")], true, true),
+        (&[("sec-fetch-site", "same-site")], true, false),
+        (&[CROSS], false, false),
+        (&[("sec-fetch-site", "Cross-Site")], false, false),
+        (&[("sec-fetch-site", "invented")], false, false),
+        (&[("sec-fetch-site", "same-origin"), CROSS], false, false),
+        (&[CROSS, ("sec-fetch-site", "same-origin")], false, false),
+        (&[CROSS, ("origin", "http://s3.test:8080")], false, false),
+    ]);
+}
+
+#[test]
+fn a_link_of_another_site_may_be_followed() {
+    check_both(&[
+        (&[CROSS, NAVIGATE, DOCUMENT], true, false),
+        (&[CROSS, NAVIGATE, DOCUMENT, EVIL], true, false),
+        (&[CROSS, NAVIGATE], false, false),
+        (&[CROSS, DOCUMENT], false, false),
+        (&[CROSS, NAVIGATE, ("sec-fetch-dest", "iframe")], false, false),
+        (&[CROSS, NAVIGATE, ("sec-fetch-dest", "embed")], false, false),
+        (&[CROSS, NAVIGATE, DOCUMENT, ("sec-fetch-dest", "iframe")], false, false),
+        (&[CROSS, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")], false, false),
+        (&[CROSS, LINK], false, false),
+        // Over plain HTTP there is no Fetch Metadata.
+        (&[EVIL_PAGE, LINK], true, false),
+        (&[EVIL, LINK], false, false),
+        (&[EVIL_PAGE, ("upgrade-insecure-requests", "0")], false, false),
+    ]);
+}
+
+#[test]
+fn origin_and_referer_tell_the_site_where_fetch_metadata_does_not() {
+    check_both(&[
+        (&[EVIL], false, false),
+        (&[("origin", "null")], false, false),
+        (&[("origin", "")], false, false),
+        (&[("origin", "file://")], false, false),
+        (&[("origin", "http://s3.test:8080")], true, true),
+        (&[("origin", "HTTP://S3.Test.:8080")], true, true),
+        (&[("origin", "http://s3.test:8080"), EVIL], false, false),
+        (&[EVIL, ("origin", "http://s3.test:8080")], false, false),
+        // Another service of the machine, and another name of the listener.
+        (&[("origin", "http://s3.test:3000")], true, false),
+        (&[("origin", "http://s3.test")], true, false),
+        (&[("origin", "http://other.test")], true, false),
+        (&[("origin", "http://s3.test.evil.test:8080")], false, false),
+        (&[("origin", "http://evil.test"), ("referer", "http://s3.test:8080/")], false, false),
+        (&[EVIL_PAGE], false, false),
+        (&[("referer", "http://s3.test:8080/tmp/?a#b")], true, true),
+        (&[("referer", "http://s3.test:3000/")], true, false),
+        (&[("referer", "http://s3.test:8080@evil.test/")], false, false),
+        (&[("referer", "https://[::1")], false, false),
+        (&[("referer", "http://s3.test:8080/"), EVIL_PAGE], false, false),
+        // What programs send.
+        (&[("referer", "about:blank")], true, true),
+        (&[("referer", "backup-job-7")], true, true),
+        (&[("referer", "")], true, true),
+    ]);
+}
+
+#[test]
+fn a_port_that_host_does_not_name_is_the_schemes() {
+    let allowed = AllowedHosts::new(vec!["s3.test".into()], None);
+    for (host, origin, good) in [
+        ("s3.test", "http://s3.test", true),
+        ("s3.test", "https://s3.test", true),
+        ("s3.test:80", "http://s3.test", true),
+        ("s3.test:443", "https://s3.test", true),
+        ("s3.test", "https://s3.test:8443", false),
+        ("s3.test:8080", "https://s3.test", false),
+        ("[::1]:8080", "http://[::1]:8080", true),
+    ] {
+        let rule = refused(&allowed, &Method::POST, &[("host", host), ("origin", origin)]);
+        assert_eq!(rule, (!good).then_some(Rule::CrossSite), "{host} {origin}");
+    }
+    let without_host = refused(&allowed, &Method::POST, &[("origin", "http://s3.test")]);
+    assert_eq!(without_host, Some(Rule::CrossSite), "nothing to compare it with");
+}
+
+#[test]
+fn no_object_becomes_a_service_worker() {
+    let none = AllowedHosts::default();
+    for fields in [
+        &[("service-worker", "script")][..],
+        &[("service-worker", "")],
+        &[("sec-fetch-dest", "serviceworker"), ("sec-fetch-site", "same-origin")],
+        &[("service-worker", "script"), ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "same-origin")],
+    ] {
+        assert_eq!(refused(&none, &Method::GET, fields), Some(Rule::ServiceWorker), "{fields:?}");
+    }
+    let worker = [("sec-fetch-dest", "worker"), ("sec-fetch-site", "same-origin")];
+    assert_eq!(refused(&none, &Method::GET, &worker), None, "it ends with the page");
+}
+
+#[test]
+fn a_refusal_quotes_what_it_is_based_on() {
+    let fields = [("host", "s3.test"), ("origin", "https://evil.test")];
+    let said = |fields: &[(&str, &str)]| {
+        let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let host = Host::parse(b"s3.test").unwrap();
+        let allowed = AllowedHosts::new(vec!["s3.test".into()], None);
+        check_fields(&allowed, Some(host), &Method::GET, fields).unwrap_err().message
+    };
+    assert!(said(&fields).contains("Origin \"https://evil.test\""));
+    assert!(said(&[EVIL_PAGE]).contains("Referer \"http://evil.test/page"));
+}
