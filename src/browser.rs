@@ -1,4 +1,5 @@
-//! Rejects requests that a browser sends on behalf of another site (CSRF, DNS rebinding), and service workers.
+//! Protects clients from what their browsers can be made to do: rejects requests that a browser sends on behalf of
+//! another site (CSRF, DNS rebinding), and keeps objects from running with the rights of their readers.
 //!
 //! A proxy on a private network or on loopback is reachable from every page that its user opens. Such a page cannot make
 //! the browser send a `Host` of its own choice, unless its own name resolves to this machine (DNS rebinding): a `Host`
@@ -6,7 +7,13 @@
 //! itself: by Fetch Metadata (<https://www.w3.org/TR/fetch-metadata/>) over TLS and to loopback, else by `Origin` and
 //! `Referer`. Programs send none of these.
 
+mod confine;
+mod overrides;
 mod signs;
+mod types;
+
+pub use confine::{confine, let_run};
+pub use overrides::check_overrides;
 
 use self::signs::{Signs, Site};
 use crate::config::Listener;

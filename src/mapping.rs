@@ -1,5 +1,6 @@
 //! Mappings: which client gets which scopes, and the decision on a request.
 
+use crate::browser::check_overrides;
 use crate::client::Client;
 use crate::http1::{Fields, Request, visible};
 use crate::matcher::Matcher;
@@ -220,6 +221,22 @@ impl Mapping {
         self.scopes.iter().filter(here).find_map(|scope| scope.index.as_ref()).map(IndexName::as_str)
     }
 
+    /// Whether a grant is to read an object of a site: the scope with the longest prefix around it says so.
+    pub fn is_site(&self, grant: &Grant<'_>) -> bool {
+        let reads = matches!(grant.operation(), Operation::GetObject | Operation::HeadObject);
+        if !reads || !self.scopes.iter().any(|scope| scope.site) {
+            return false;
+        }
+        let (bucket, key) = (grant.resource.bucket(), grant.resource.key().unwrap_or_default());
+        let around = self.scopes.iter().filter(|scope| {
+            Some(scope.bucket.as_str()) == bucket
+                && scope.is_seen_as(grant.view())
+                && scope.prefix.covers(key)
+                && scope.allow.has(Right::Read)
+        });
+        around.max_by_key(|scope| (scope.prefix.as_str().len(), scope.site)).is_some_and(|scope| scope.site)
+    }
+
     /// Decides on a request: what it means, and whether one of the scopes allows that.
     ///
     /// # Errors
@@ -256,6 +273,7 @@ impl Mapping {
             Some((source, view)) => Some(self.check_copy_source(source, view)?),
             None => None,
         };
+        check_overrides(&query, fields)?;
         let dialect = self.dialect;
         Ok(Grant { spec, resource, query, copy_source, allowed, dialect, view: view.cloned() })
     }

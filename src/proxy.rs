@@ -252,7 +252,7 @@ impl Proxy {
         wanted: &Wanted<'a>,
         record: &mut AccessRecord,
     ) -> Result<Served, Otherwise<'a>> {
-        let Built { mut outgoing, rewriter, source } = build(asked, wanted, record)?;
+        let Built { mut outgoing, rewriter, source, site } = build(asked, wanted, record)?;
         // A body that is held waits for a buffer, which is its leave to run.
         if !matches!(outgoing.payload(), Payload::Held(_)) {
             asked.admit(record).await?;
@@ -266,7 +266,7 @@ impl Proxy {
             }
             _ => self.exchange(&outgoing, asked.upload, asked.state.session.slot(), record).await?,
         };
-        let answer = match outgoing.without_range() {
+        let mut answer = match outgoing.without_range() {
             // The object has changed since the client got the range before: it gets all of it (RFC 9110, section 13.1.5).
             Some(whole) if answer.status() == StatusCode::PRECONDITION_FAILED => {
                 drop(answer);
@@ -274,6 +274,13 @@ impl Proxy {
             }
             _ => answer,
         };
+        // A browser that keeps the object takes the head of a 304 for its own.
+        if site
+            && let FromStore::Streaming(answer) = &mut answer
+            && (answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED)
+        {
+            browser::let_run(&mut answer.fields);
+        }
         Ok((answer, rewriter))
     }
 
@@ -290,6 +297,8 @@ struct Built {
     rewriter: Option<Box<Rewriter>>,
     /// For a copy whose size counts: the question how large its source is.
     source: Option<Box<Outgoing>>,
+    /// Whether the answer is an object of a site.
+    site: bool,
 }
 
 /// Builds the request to the store for what is wanted, if it is granted.
@@ -309,9 +318,9 @@ fn build<'a, B: ClientBody>(
     if let Some(kind) = Kind::of(grant.operation()) {
         return Err(Otherwise::Document(Box::new(Documented { kind, grant, payload })));
     }
-    let rewriter = grant.rewriter(asked.request);
+    let (rewriter, site) = (grant.rewriter(asked.request), asked.mapping.is_site(&grant));
     let source = Outgoing::size_of_source(&grant, wanted.fields).map(Box::new);
-    Ok(Built { outgoing: Outgoing::rebuild(grant, wanted.fields, payload)?, rewriter, source })
+    Ok(Built { outgoing: Outgoing::rebuild(grant, wanted.fields, payload)?, rewriter, source, site })
 }
 
 fn failed_inside() -> Refusal {

@@ -63,14 +63,14 @@ impl Representation {
         })
     }
 
-    /// Adds the headers that say what a body of this form is, and what a browser may make of it.
+    /// Adds the headers that say what a body of this form is. What all answers have is not among them
+    /// ([`crate::browser::confine`]).
     pub fn describe(self, headers: &mut HeaderMap) {
         headers.insert(header::CONTENT_TYPE, self.content_type());
         if self == Self::S3 {
             return;
         }
         headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         // It holds for this client alone, and may be another a moment later.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
@@ -150,7 +150,7 @@ mod tests {
             headers
         };
         assert_eq!(described(Representation::S3).len(), 1);
-        assert_eq!(described(Representation::Text).len(), 5);
+        assert_eq!(described(Representation::Text).len(), 4);
         let page = described(Representation::Html);
         let policy = page.get("content-security-policy").unwrap().to_str().unwrap();
         assert!(

@@ -2,6 +2,7 @@
 
 use crate::access::AccessRecord;
 use crate::body::BoxError;
+use crate::browser;
 use crate::http1::{Answer, Fields, is_named};
 use crate::listing::Pages;
 use crate::refusal::{RULE_HEADER, Refusal};
@@ -125,6 +126,7 @@ fn stripped<D: Body>(
     {
         fields.insert(X_AMZ_REQUEST_ID, id);
     }
+    browser::confine(&mut fields);
     Answer { status, fields, body: ResponseBody { source, record } }
 }
 
@@ -144,7 +146,9 @@ pub fn make<D: Body>(answer: Response<Made>, mut record: Box<AccessRecord>) -> A
             Source::Own(Some(body).filter(|body| !body.is_empty()))
         }
     };
-    Answer { status: parts.status, fields: parts.headers.into(), body: ResponseBody { source, record } }
+    let mut fields = Fields::from(parts.headers);
+    browser::confine(&mut fields);
+    Answer { status: parts.status, fields, body: ResponseBody { source, record } }
 }
 
 /// Answers with a refusal, in this form. `path` is the request's path as the client wrote it.
@@ -170,7 +174,9 @@ pub fn refuse<D: Body>(
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
     let body = ResponseBody { source: Source::Own(Some(body)), record };
-    Answer { status: refusal.rule.status(), fields: headers.into(), body }
+    let mut fields = Fields::from(headers);
+    browser::confine(&mut fields);
+    Answer { status: refusal.rule.status(), fields, body }
 }
 
 impl<D: Body> Drop for ResponseBody<D> {
@@ -267,6 +273,12 @@ mod tests {
             ("connection", false),
             ("transfer-encoding", false),
             ("location", false),
+            ("refresh", false),
+            ("link", false),
+            ("service-worker-allowed", false),
+            ("content-security-policy", false),
+            ("x-content-type-options", false),
+            ("clear-site-data", false),
             ("Strict-Transport-Security", false),
             ("x-amz-security-token", false),
             ("X-Amz-Security-Token", false),

@@ -351,12 +351,14 @@ pub struct Scope {
     pub view: Option<Arc<View>>,
     /// The object that is a folder's page, if people are to get one in place of a list.
     pub index: Option<IndexName>,
+    /// Whether browsers may run its objects, as those of a site. Else they are shown in a sandbox.
+    pub site: bool,
 }
 
 impl Scope {
     /// A scope without further bounds.
     pub fn new(bucket: BucketName, prefix: Prefix, allow: Rights) -> Self {
-        Self { bucket, prefix, allow, max_object_size: None, view: None, index: None }
+        Self { bucket, prefix, allow, max_object_size: None, view: None, index: None, site: false }
     }
 
     /// The same, seen by its clients below `mount`.

@@ -63,7 +63,9 @@ fn summary(config: &Config) -> String {
         let _ =
             writeln!(text, "  mapping {:?}, session policy {size} of {MAX_POLICY_BYTES} bytes", mapping.name);
         for scope in &mapping.scopes {
-            let _ = writeln!(text, "    {}/{} allows {}", scope.bucket, scope.prefix, scope.allow);
+            let runs =
+                if scope.site { ", a site: browsers run its objects with their reader's rights" } else { "" };
+            let _ = writeln!(text, "    {}/{} allows {}{runs}", scope.bucket, scope.prefix, scope.allow);
         }
     }
     text

@@ -129,6 +129,9 @@ fn describe(mapping: &Mapping, text: &mut String) {
         if let Some(index) = &scope.index {
             let _ = write!(text, ", index {:?}", index.as_str());
         }
+        if scope.site {
+            text.push_str(", a site: browsers run its objects");
+        }
         text.push('\n');
     }
     let size = mapping.policy.size();

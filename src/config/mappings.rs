@@ -166,9 +166,11 @@ fn read_scope(table: Table<'_>, reader: &Reader<'_>) -> Option<At<Scope>> {
     let max_object_size = read_size(&table, reader);
     let mount = mounts::read_mount(&table, reader);
     let index = read_index(&table, reader, allow);
+    let site = read_site(&table, reader, allow);
     table.finish(reader);
     let mut scope = Scope::new(bucket?, prefix?, allow?);
     scope.max_object_size = max_object_size;
+    scope.site = site.unwrap_or(index.is_some());
     scope.index = index;
     Some(match mount {
         Some(mount) => At { value: scope.mounted(mount.value), offset: mount.offset },
@@ -192,6 +194,15 @@ fn read_index(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>) -> 
         reader.error(name.offset, "index without the right to read it", "add \"read\" to allow");
     }
     IndexName::parse(name.value).map_err(|why| reader.error(name.offset, "not an index", why)).ok()
+}
+
+fn read_site(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>) -> Option<bool> {
+    let site = table.boolean(reader, "site")?;
+    if site && allow.is_some_and(|allow| !allow.has(Right::Read)) {
+        let offset = table.get("site").map_or(table.offset(), |value| value.span().start);
+        reader.error(offset, "site without the right to read it", "add \"read\" to allow");
+    }
+    Some(site)
 }
 
 fn read_rights(table: &Table<'_>, reader: &Reader<'_>) -> Option<Rights> {

@@ -176,6 +176,12 @@ fn one_mistake_each() {
             "[\"list\"]\nindex  = \"index.html\"",
             &["26:10 index without the right to read it | add \"read\" to allow"],
         ),
+        ("allow  =", "site   = \"yes\"\nallow  =", &["25:10 site is of type string"]),
+        (
+            "[\"read\", \"list\"]",
+            "[\"list\"]\nsite   = true",
+            &["26:10 site without the right to read it | add \"read\" to allow"],
+        ),
         (
             "[upstream]",
             "[upstrem]",
@@ -315,6 +321,12 @@ fn an_index_is_read() {
     let config = Config::parse(&format!("{EXAMPLE}index = \"index.html\"\n"), &Fake).unwrap();
     assert_eq!(config.mappings[0].index(None, "tmp", "media/a/"), Some("index.html"));
     assert_eq!(config.mappings[0].index(None, "tmp", "other/"), None);
+    let site = |more: &str| {
+        let config = Config::parse(&format!("{EXAMPLE}{more}"), &Fake).unwrap();
+        config.mappings[0].scopes[0].site
+    };
+    assert!(!site("") && site("index = \"index.html\"\n") && site("site = true\n"));
+    assert!(!site("index = \"index.html\"\nsite = false\n"), "pages may be shown and not run");
 }
 
 #[test]

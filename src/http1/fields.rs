@@ -84,6 +84,8 @@ pub struct Fields {
     lines: Vec<Line>,
     /// In a box, since what came mostly goes on without any.
     added: Option<Box<HeaderMap>>,
+    /// Whole lines that are written last, empty for most messages. They are not found by name.
+    closing: &'static str,
 }
 
 /// Where a field's name and value stand. No head is so long that 32 bits do not do, and half the room is half the work
@@ -149,7 +151,7 @@ impl Places {
 impl Fields {
     /// Those of a head at these places.
     pub(super) fn of(head: Bytes, places: Places) -> Self {
-        Self { came: head, lines: places.0, added: None }
+        Self { came: head, lines: places.0, ..Self::default() }
     }
 
     /// The first value of a field.
@@ -203,6 +205,17 @@ impl Fields {
         self.added.get_or_insert_default().insert(name, value);
     }
 
+    /// Sets lines that are written last, each with its CRLF. They cost no allocation.
+    pub fn close_with(&mut self, lines: &'static str) {
+        debug_assert!(lines.is_empty() || lines.ends_with("\r\n"), "whole lines");
+        self.closing = lines;
+    }
+
+    /// Whether lines to be written last were set.
+    pub fn is_closed(&self) -> bool {
+        !self.closing.is_empty()
+    }
+
     /// Writes them as they stand in a head, and tells `note` of each one's name.
     pub(super) fn write(&self, out: &mut BytesMut, mut note: impl FnMut(&[u8])) {
         // Nearly every line is written as it is to be, and many follow each other: those are copied together.
@@ -227,6 +240,7 @@ impl Fields {
             note(name.as_str().as_bytes());
             write_line(out, name.as_str().as_bytes(), value.as_bytes());
         }
+        out.extend_from_slice(self.closing.as_bytes());
     }
 
     fn at(&self, place: impl Into<Range<usize>>) -> &[u8] {

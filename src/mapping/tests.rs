@@ -22,6 +22,30 @@ fn decide(method: &Method, target: &str, source: Option<&str>) -> Result<(), Rul
         .map_err(|refusal| refusal.rule)
 }
 
+/// The scope with the longest prefix decides, as an operator reads them.
+#[test]
+fn only_objects_of_a_site_are_a_sites() {
+    let scopes = "index = \"index.html\"\n\
+        [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"media/inbox/\"\nallow = [\"read\"]\n\
+        [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"media/inbox/site/\"\nallow = [\"read\"]\nsite = true\n\
+        [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"media/docs/\"\nallow = [\"write\"]\n\
+        [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"plain/\"\nallow = [\"read\"]\n";
+    let mapping = Config::parse(&format!("{EXAMPLE}{scopes}"), &Fake).unwrap().mappings.remove(0);
+    let fields = Fields::default();
+    for (path, query, site) in [
+        ("/tmp/media/a", None, true),
+        ("/tmp/media/inbox/a", None, false),
+        ("/tmp/media/inbox/site/a", None, true),
+        ("/tmp/media/docs/a", None, true),
+        ("/tmp/plain/a", None, false),
+        ("/tmp/media/a", Some("tagging"), false),
+        ("/tmp", Some("prefix=media/"), false),
+    ] {
+        let grant = mapping.grant(&Method::GET, path, query, &fields).unwrap();
+        assert_eq!(mapping.is_site(&grant), site, "{path} {query:?}");
+    }
+}
+
 #[test]
 fn each_refusal_names_its_rule() {
     let cases = [

@@ -1,5 +1,8 @@
 //! The pages in a real browser. Pictures of them are left in target/tmp/screenshots.
 
+mod objects;
+mod sites;
+
 use crate::browsing::AWKWARD;
 use crate::support::browser::Browser;
 use crate::support::http::Connection;
@@ -24,7 +27,8 @@ impl Site {
         let minio = Minio::start();
         let issuer = minio.seed_issuer();
         let text = config(minio.address, minio.address, &[corner("all", SCOPES)], "")
-            .replace("prefix = \"site/\"", "prefix = \"site/\"\nindex = \"index.html\"");
+            .replace("prefix = \"site/\"", "prefix = \"site/\"\nindex = \"index.html\"")
+            .replace("[[listener]]\n", "[[listener]]\nhosts = [\"proxy.test\"]\n");
         let proxy = start(&text, &issuer);
         Some(Self { _minio: minio, proxy, browser })
     }

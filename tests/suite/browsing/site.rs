@@ -33,6 +33,8 @@ fn a_site_is_served_by_its_index() {
         );
     }
     let page = ask("GET", "/tmp/site/", &[], b"");
+    assert_eq!(page.header("content-security-policy"), None, "its scripts run");
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     let etag = page.header("etag").unwrap();
     assert_eq!(ask("GET", "/tmp/site/", &[("If-None-Match", etag)], b"").status(), 304);
     assert_eq!(ask("GET", "/tmp/site/", &[("Range", "bytes=0-3")], b"").text(), "site");
@@ -132,4 +134,50 @@ fn errors_are_in_the_form_that_is_asked_for() {
         assert_eq!((head.status(), head.body.len()), (404, 0), "{form}");
     }
     assert_eq!(ask("all", "GET", "/tmp/media/?format=xml", BROWSER).status(), 400);
+}
+
+/// Who asks, with which method, target and headers; the status, and the policy.
+type Case<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], u16, Option<&'a str>);
+
+/// The lines are there for every client: over plain HTTP a browser is told from a program by nothing sure.
+#[test]
+fn every_answer_says_what_a_browser_may_make_of_it() {
+    let world = World::start(&[corner("all", ALL), corner("mounted", &[("tmp", "media/", "read,list@/")])]);
+    for (key, kind) in [("page", "text/html"), ("sound", "audio/mpeg"), ("paper", "application/pdf")] {
+        let target = format!("/tmp/media/{key}");
+        assert_eq!(world.ask("all", "PUT", &target, &[("Content-Type", kind)], b"x").status(), 200);
+    }
+    let etag = world.get("all", "/tmp/media/page").header("etag").unwrap().to_owned();
+    let confined = Some("sandbox");
+    let viewed = Some("script-src 'none'");
+    let cases: [Case<'_>; 14] = [
+        ("all", "GET", "/tmp/media/page", &[], 200, confined),
+        ("all", "GET", "/tmp/media/page", &accept(BROWSER), 200, confined),
+        ("all", "GET", "/tmp/media/page", &[("x-amz-date", "20260101T000000Z")], 200, confined),
+        ("all", "HEAD", "/tmp/media/page", &[], 200, confined),
+        ("all", "GET", "/tmp/media/page", &[("Range", "bytes=0-0")], 206, confined),
+        ("all", "GET", "/tmp/media/page", &[("If-None-Match", &etag)], 304, confined),
+        ("mounted", "GET", "/page", &[], 200, confined),
+        ("all", "GET", "/tmp/media/sound", &[], 200, viewed),
+        ("all", "GET", "/tmp/media/paper", &[], 200, viewed),
+        ("all", "GET", "/tmp?prefix=media/", &[], 200, confined),
+        ("mounted", "GET", "/?list-type=2", &[], 200, confined),
+        ("all", "GET", "/tmp/media/none", &[], 404, confined),
+        ("all", "GET", "/tmp/other", &[], 403, confined),
+        ("all", "GET", "/tmp/media/?format=json", &[], 200, confined),
+    ];
+    for (who, method, target, headers, status, policy) in cases {
+        let answer = world.ask(who, method, target, headers, b"");
+        assert_eq!((answer.status(), answer.header("content-security-policy")), (status, policy), "{target}");
+        for (name, value) in
+            [("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-site")]
+        {
+            assert_eq!(answer.head.all(name).collect::<Vec<_>>(), [value], "{method} {target} {headers:?}");
+        }
+        assert!(answer.head.all("content-security-policy").count() == 1, "{target}");
+    }
+    let page = world.ask("all", "GET", "/tmp/media/", &accept(BROWSER), b"");
+    let policies: Vec<&str> = page.head.all("content-security-policy").collect();
+    assert!(policies.len() == 1 && policies[0].starts_with("default-src 'none'"), "{policies:?}");
+    assert_eq!(page.head.all("x-content-type-options").count(), 1);
 }

@@ -20,7 +20,7 @@ pub(crate) struct Browser {
     address: SocketAddr,
     session: String,
     _driver: Killed,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// An element of a page.
@@ -45,9 +45,10 @@ impl Browser {
         };
         let folder = TempDir::new().unwrap();
         let (driver, address) = launch(&driver, folder.path());
-        let profile = folder.path().join("profile");
-        let mut browser = Self { address, session: String::new(), _driver: driver, _folder: folder };
-        let created = browser.call("POST", "/session", &capabilities(&chromium, &profile));
+        let mut browser = Self { address, session: String::new(), _driver: driver, folder };
+        let (profile, downloads) = (browser.folder.path().join("profile"), browser.downloads());
+        fs::create_dir(&downloads).unwrap();
+        let created = browser.call("POST", "/session", &capabilities(&chromium, &profile, &downloads));
         browser.session = format!("/session/{}", created["sessionId"].as_str().unwrap());
         Some(browser)
     }
@@ -67,6 +68,11 @@ impl Browser {
 
     fn get(&self, path: &str) -> Value {
         self.call("GET", &format!("{}{path}", self.session), &Value::Null)
+    }
+
+    /// The folder that downloads go to.
+    pub(crate) fn downloads(&self) -> PathBuf {
+        self.folder.path().join("downloads")
     }
 
     /// Opens an address and waits until it is loaded.
@@ -154,7 +160,7 @@ impl Drop for Browser {
     }
 }
 
-fn capabilities(chromium: &Path, profile: &Path) -> Value {
+fn capabilities(chromium: &Path, profile: &Path, downloads: &Path) -> Value {
     let profile = format!("--user-data-dir={}", profile.display());
     let arguments = [
         "--headless",
@@ -167,13 +173,17 @@ fn capabilities(chromium: &Path, profile: &Path) -> Value {
         "--disable-component-update",
         "--disable-sync",
         "--no-proxy-server",
-        // Nothing but this machine is asked for anything.
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        // Nothing but this machine is asked for anything. These names are this machine, which is no secure context.
+        "--host-resolver-rules=MAP proxy.test 127.0.0.1, MAP evil.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         &profile,
     ];
     json!({ "capabilities": { "alwaysMatch": {
         "browserName": "chrome",
-        "goog:chromeOptions": { "binary": chromium, "args": arguments },
+        "goog:chromeOptions": {
+            "binary": chromium,
+            "args": arguments,
+            "prefs": { "download.default_directory": downloads },
+        },
         "goog:loggingPrefs": { "browser": "ALL" },
     }}})
 }

@@ -1,0 +1,101 @@
+//! Media types, by what a browser makes of a body.
+
+/// Types that browsers show by a viewer of their own. A script in such a body, as PDF has them, never has the origin.
+///
+/// The lists are closed: of a type that ends in `+xml` browsers make a page with scripts, whatever its beginning.
+const VIEWED: [&str; 20] = [
+    "application/pdf",
+    "audio/aac",
+    "audio/flac",
+    "audio/mp4",
+    "audio/mpeg",
+    "audio/ogg",
+    "audio/opus",
+    "audio/wav",
+    "audio/wave",
+    "audio/webm",
+    "audio/x-flac",
+    "audio/x-m4a",
+    "audio/x-wav",
+    "video/mp4",
+    "video/mpeg",
+    "video/ogg",
+    "video/quicktime",
+    "video/webm",
+    "video/x-m4v",
+    "video/x-matroska",
+];
+
+/// Further types of which no browser makes a page, a style or a script.
+const INERT: [&str; 12] = [
+    "application/gzip",
+    "application/json",
+    "application/octet-stream",
+    "application/zip",
+    "binary/octet-stream",
+    "image/avif",
+    "image/gif",
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "text/csv",
+    "text/plain",
+];
+
+/// Whether browsers show a body of this type by a viewer of their own.
+pub(super) fn is_viewed(content_type: &[u8]) -> bool {
+    // Nearly every type is told by its first letter.
+    matches!(content_type.first(), Some(b'a' | b'v' | b'A' | b'V')) && is_one_of(&VIEWED, content_type)
+}
+
+/// Whether no browser runs a body of this type.
+pub(super) fn is_inert(content_type: &[u8]) -> bool {
+    is_viewed(content_type) || is_one_of(&INERT, content_type)
+}
+
+fn is_one_of(types: &[&str], content_type: &[u8]) -> bool {
+    // Of a list, browsers take the last type.
+    if content_type.contains(&b',') {
+        return false;
+    }
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    types.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(essence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_types_are_inert() {
+        for viewed in ["application/pdf", "Video/MP4", "audio/ogg; codecs=opus", "video/webm ;codecs=\"vp8\""]
+        {
+            assert!(is_viewed(viewed.as_bytes()) && is_inert(viewed.as_bytes()), "{viewed}");
+        }
+        for inert in ["text/plain", "TEXT/PLAIN;charset=utf-8", "image/png", "application/octet-stream"] {
+            assert!(!is_viewed(inert.as_bytes()) && is_inert(inert.as_bytes()), "{inert}");
+        }
+        for active in [
+            "",
+            "text/html",
+            "text/html;application/pdf",
+            "application/xhtml+xml",
+            "image/svg+xml",
+            "video/x+xml",
+            "audio/mp4+xml",
+            "application/pdf+xml",
+            "application/pdf, text/html",
+            "text/html, video/mp4",
+            "video/mp4,text/html;x=",
+            "text/xml",
+            "application/xml",
+            "text/javascript",
+            "text/css",
+            "text/plain\u{b}",
+            "multipart/x-mixed-replace",
+            "application/pdfx",
+        ] {
+            assert!(!is_viewed(active.as_bytes()) && !is_inert(active.as_bytes()), "{active}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Pages of other sites, over plain HTTP and names that are no loopback: there browsers send no Fetch Metadata.
+
+use super::{PLAIN, Site};
+use crate::support::http;
+use crate::support::process::wait_for;
+use crate::support::record::Recorder;
+use crate::support::world::outcome;
+
+/// A server of a page.
+fn page(body: &str) -> Recorder {
+    let length = body.len();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n");
+    Recorder::start((head + body).as_bytes())
+}
+
+#[test]
+fn a_page_of_another_site_shows_and_sends_nothing() {
+    let Some(site) = Site::start() else { return };
+    let browser = &site.browser;
+    let svg = b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>";
+    site.store("media/a.svg", &[("Content-Type", "image/svg+xml")], svg);
+    site.put([("media/note.txt", PLAIN)]);
+    let port = site.proxy.address("all").port();
+    let named = format!("http://proxy.test:{port}");
+    let evil = page(&format!(
+        "<!doctype html><img src='{named}/tmp/media/a.svg'>\
+         <img src='{named}/tmp/media/a.svg?versionId=null' referrerpolicy=no-referrer>\
+         <img src='http://127.0.0.1:{port}/tmp/media/a.svg'>\
+         <a href='{named}/tmp/media/note.txt'>link</a>"
+    ));
+    let open = |host: &str| browser.open(&format!("http://{host}:{}/", evil.address().port()));
+    let widths = "return [...document.images].map(image => image.naturalWidth)";
+
+    open("evil.test");
+    // Without a Referer the second looks like a program's request. Its answer is for pages of the same site alone.
+    assert_eq!(browser.run(widths), serde_json::json!([0, 0, 0]));
+    open("proxy.test");
+    assert_eq!(browser.run(widths).as_array().unwrap()[0], 9, "this test sees what is shown");
+
+    // A person may follow a link.
+    open("evil.test");
+    browser.click(&browser.link("link"));
+    assert_eq!(
+        (browser.url(), browser.text()),
+        (format!("{named}/tmp/media/note.txt"), "media/note.txt".to_owned())
+    );
+    // A form is refused.
+    open("evil.test");
+    browser.run(&format!(
+        "const form = document.createElement('form'); form.method = 'post'; form.enctype = 'text/plain'; \
+         form.action = '{named}/tmp?delete'; document.body.append(form); form.submit()"
+    ));
+    let refused = || browser.text().contains("cross-site").then_some(());
+    assert!(wait_for(refused).is_some(), "{}", browser.text());
+}
+
+/// The origin of a page whose own name resolves to this machine would be the proxy's.
+#[test]
+fn a_name_that_was_rebound_is_not_served() {
+    let Some(site) = Site::start() else { return };
+    site.put([("media/note.txt", PLAIN)]);
+    let port = site.proxy.address("all").port();
+    site.browser.open(&format!("http://evil.test:{port}/tmp/media/note.txt"));
+    assert!(site.browser.text().contains("foreign-host"), "{}", site.browser.text());
+    site.browser.open(&format!("http://evil.test:{}/metrics", site.proxy.address("admin").port()));
+    assert!(site.browser.text().contains("evil.test") && !site.browser.text().contains("scopegate_"));
+    let host = [("Host", "evil.test")];
+    let answer = http::request(site.proxy.address("all"), "GET", "/tmp/media/note.txt", &host, b"").unwrap();
+    assert_eq!(outcome(&answer), "403 AccessDenied foreign-host");
+}
