@@ -6,6 +6,7 @@ use crate::policy::SessionPolicy;
 use crate::s3_error;
 use crate::secret::{Credentials, Secret};
 use crate::session::Minted;
+use crate::terminal::plain;
 use arc_swap::ArcSwap;
 use aws_sdk_sts::config::{BehaviorVersion, Region};
 use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -320,7 +321,8 @@ fn refused(error: &AssumeRoleError, raw: &HttpResponse) -> MintError {
 
 /// A server's words, bounded and on one line.
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+    let start: String = text.chars().take(300).collect();
+    plain(&start).into_owned()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub struct Args {
 /// On a bad configuration (exit code 78), or when the server does not play along (exit code 1).
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let config = serve::load(&args.config)?;
-    print(&summary(&config))?;
+    print(&plain_lines(&summary(&config)))?;
     if args.live { super::block_on(live(&config)) } else { Ok(()) }
 }
 

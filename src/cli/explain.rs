@@ -13,6 +13,7 @@ use crate::payload::Payload;
 use crate::policy::MAX_POLICY_BYTES;
 use crate::presigned;
 use crate::refusal::Refusal;
+use crate::terminal::plain_lines;
 use crate::virtual_host;
 use clap::ArgGroup;
 use http::uri::PathAndQuery;
@@ -58,7 +59,7 @@ pub struct Args {
 /// # Errors
 /// On a bad configuration (exit code 78) or a question that names what is not there (exit code 2).
 pub fn run(args: &Args) -> Result<(), CommandError> {
-    print(&explain(&serve::load(&args.config)?, args)?)
+    print(&plain_lines(&explain(&serve::load(&args.config)?, args)?))
 }
 
 fn explain(config: &Config, args: &Args) -> Result<String, CommandError> {
