@@ -7,6 +7,7 @@ use crate::support::minio::Minio;
 use crate::support::process::wait_for;
 use crate::support::record::Recorder;
 use crate::support::world::{config, corner, start};
+use aws_smithy_types::base64;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
@@ -20,8 +21,11 @@ use std::time::Duration;
 fn a_list_that_breaks_off_says_so() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
-    let page = "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>\
-        <Contents><Key>media/a</Key><Size>1</Size></Contents></ListBucketResult>";
+    let token = base64::encode("media/a");
+    let page = format!(
+        "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>\
+         <Contents><Key>media/a</Key><Size>1</Size></Contents></ListBucketResult>"
+    );
     // The same token again: a store that goes in circles.
     let upstream = Recorder::start(
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len()).as_bytes(),
@@ -116,7 +120,8 @@ fn long(pages: u64) -> (SocketAddr, Receiver<u64>) {
 
 fn long_page(page: u64, is_truncated: bool) -> Vec<u8> {
     let mut body = format!("<ListBucketResult><IsTruncated>{is_truncated}</IsTruncated>");
-    let _ = write!(body, "<NextContinuationToken>{page}</NextContinuationToken>");
+    let token = base64::encode(format!("media/{page:06}"));
+    let _ = write!(body, "<NextContinuationToken>{token}</NextContinuationToken>");
     for number in 0..1000 {
         let _ = write!(body, "<Contents><Key>media/{page:06}{number:0>894}</Key><Size>1</Size></Contents>");
     }
