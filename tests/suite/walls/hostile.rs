@@ -59,7 +59,12 @@ pub(super) const HOSTILE: &[Request] = &[
     ("POST", "/tmp/media/a", FORM, ASSUME),
     ("POST", "/tmp/media/a?uploads", FORM, ASSUME),
     ("POST", "/?Action=AssumeRoleWithWebIdentity&Version=2011-06-15", NONE, b""),
-    ("OPTIONS", "/tmp/media/a", &[("Origin", "http://a"), ("Access-Control-Request-Method", "GET")], b""),
+    (
+        "OPTIONS",
+        "/tmp/media/a",
+        &[("Origin", "http://localhost"), ("Access-Control-Request-Method", "GET")],
+        b"",
+    ),
     ("OPTIONS", "/", NONE, b""),
     ("TRACE", "/tmp/media/a", NONE, b""),
     ("PATCH", "/tmp/media/a", NONE, b""),
