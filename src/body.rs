@@ -183,7 +183,7 @@ pub enum Unread {
     Refused(Refusal),
 }
 
-/// Reads a body as [`read_whole`] does. Before it holds more memory it asks `hold` for so many bytes in all.
+/// Reads a body as [`read_whole`] does. Before it holds more memory it asks `hold` for the bytes that it then holds in all.
 ///
 /// # Errors
 /// When it breaks off, takes too long or is larger, or when there is no memory for it.

@@ -86,7 +86,7 @@ pub struct Share {
 }
 
 impl MemoryBudget {
-    /// Makes a budget of so many bytes.
+    /// Makes a budget of this many bytes.
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(Budget {
             limit,
@@ -106,7 +106,7 @@ impl MemoryBudget {
         Share { budget: Arc::clone(&self.0), payer, used_for, bytes: 0 }
     }
 
-    /// Takes so many bytes.
+    /// Takes this many bytes.
     ///
     /// # Errors
     /// When they are not to be had.

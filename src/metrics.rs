@@ -242,7 +242,7 @@ impl Metrics {
         self.nodes.store(Arc::clone(nodes));
     }
 
-    /// Shows the use of memory from now on, of so many bytes in all.
+    /// Shows the use of memory from now on, of this many bytes in all.
     pub fn show_memory(&self, limit: u64, shared: &MemoryBudget, uploads: &Arc<Budget>) {
         let _ = self.memory.set(Memory { limit, shared: shared.clone(), uploads: Arc::clone(uploads) });
     }

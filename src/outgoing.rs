@@ -246,8 +246,8 @@ fn fate(class: Headers, name: &str) -> Fate {
     {
         return Fate::Refuse(Rule::ForbiddenHeader, "makes MinIO unpack archives and is not let through");
     }
-    if class.refuse(name) {
-        return Fate::Refuse(Rule::UnknownHeader, "is not honoured by the store when it deletes");
+    if let Some((rule, why)) = class.refuse(name) {
+        return Fate::Refuse(rule, why);
     }
     match class.field(name) {
         Some(field) => Fate::Pass(field.grammar),
@@ -337,6 +337,8 @@ mod tests {
             (Method::GET, "x-amz-server-side-encryption-customer-algorithm", Rule::UnknownHeader),
             (Method::PUT, "x-amz-copy-source-if-invented", Rule::UnknownHeader),
             (Method::DELETE, "if-match", Rule::UnknownHeader),
+            (Method::PUT, "if-unmodified-since", Rule::UnknownHeader),
+            (Method::PUT, "content-range", Rule::BadArgument),
             (Method::DELETE, "x-amz-if-match-size", Rule::UnknownHeader),
         ];
         for (method, name, rule) in cases {

@@ -269,7 +269,7 @@ impl State {
         self.next += 1;
         let Some(held) = self.holders.get_mut(&holder) else { return };
         if let Some((_, give)) = held.queue.pop_first() {
-            // Whoever has left gives the place back when its turn is dropped.
+            // A request that has left gives the place back when its turn is dropped.
             let _ = give.send(());
         }
         held.turn = (!held.queue.is_empty()).then_some(next);

@@ -1,5 +1,5 @@
-//! Headers that a presigned URL carries in its query: SDKs move `x-amz-*` headers there, so that whoever has the URL need
-//! not send them. Each is the header that it stands for.
+//! Headers that a presigned URL carries in its query: SDKs move `x-amz-*` headers there, so that a program that has
+//! the URL need not send them. Each counts as the header that it stands for.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
 use crate::http1::Request;

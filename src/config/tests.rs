@@ -493,7 +493,7 @@ proptest! {
     }
 }
 
-/// Whoever says how much memory there is need not say how much of it uploads have.
+/// A configuration that says how much memory there is need not say how much of it uploads have.
 #[test]
 fn uploads_have_half_of_the_memory_where_nothing_else_is_said() {
     let limits = |limits: &str| {

@@ -130,7 +130,7 @@ fn entity_tag(text: &str) -> Result<String, Refusal> {
     };
     unquoted(text).filter(is_tag).map(str::to_owned).ok_or_else(|| {
         let why = format!(
-            "the ETag {:?} is none of a part: send the one that the store answered the part with",
+            "the ETag {:?} is not that of a part: send the one that the store answered the part with",
             Shown(text)
         );
         Refusal::new(Rule::InvalidPart, why)

@@ -74,13 +74,13 @@ impl StallTimer {
         Self::demanding(limit, u32::try_from(rate).unwrap_or(1))
     }
 
-    /// Makes a timer that allows `limit` below a rate of so many bytes per second.
+    /// Makes a timer that allows `limit` below a rate, in bytes per second.
     pub fn demanding(limit: Duration, rate: u32) -> Self {
         let limit = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
         Self { limit, rate: rate.max(1), wait: None }
     }
 
-    /// Notes that so many bytes moved.
+    /// Notes that bytes moved.
     pub fn progress(&mut self, bytes: usize) {
         let limit = self.limit();
         let Some(wait) = &mut self.wait else { return };
@@ -187,7 +187,7 @@ mod tests {
         }
     }
 
-    /// How many seconds a peer that moves so many bytes a second has, of 1000.
+    /// How many of 1000 seconds a peer has that moves this many bytes a second.
     async fn lasts(limit: Duration, rate: u32, bytes: usize) -> u32 {
         let mut timer = StallTimer::demanding(limit, rate);
         for second in 0..1000 {

@@ -73,7 +73,7 @@ impl Queue {
     pub(super) fn write_all(&self, to: &mut impl Write, lost: impl Fn(u64) -> String) {
         let mut batch = Vec::new();
         while let Some(untold) = self.next(&mut batch) {
-            // Whoever cannot be written to is not told so.
+            // A client that does not read is not told so.
             let _ = to.write_all(&batch).and_then(|()| to.flush());
             if untold > 0 {
                 let _ = to.write_all(lost(untold).as_bytes());

@@ -33,7 +33,7 @@ impl Drop for Open {
 }
 
 impl Budget {
-    /// Makes a budget of so many bytes, of at least one part. In each mapping `queue` requests may wait for a part.
+    /// Makes a budget of this many bytes, of at least one part. In each mapping `queue` requests may wait for a part.
     pub fn new(bytes: u64, queue: usize) -> Self {
         let places = usize::try_from(bytes / PART_SIZE).unwrap_or(usize::MAX).max(1);
         let parts = Places::new(Size { places, grouped: true, queue });

@@ -5,6 +5,7 @@
 use super::Headers;
 use super::grammar::Grammar as G;
 use crate::checksum::Algorithm as A;
+use crate::refusal::Rule;
 
 /// A header that passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,10 +200,23 @@ impl Headers {
         self.fields().iter().find(|field| matches(field.name, name))
     }
 
-    /// Whether a header asks for what the store would ignore, to the client's harm: MinIO deletes whatever the
-    /// condition says.
-    pub fn refuse(self, name: &str) -> bool {
-        self == Self::Delete && matches!(name, "if-match" | "if-none-match" | "if-unmodified-since")
+    /// Why a header is refused that the store would ignore to the client's harm: MinIO deletes and writes whatever such a
+    /// condition says, and replaces an object by the part of it that a resumed upload sends.
+    pub fn refuse(self, name: &str) -> Option<(Rule, &'static str)> {
+        let writes = matches!(self, Self::Write | Self::Create | Self::Copy | Self::Body | Self::Complete);
+        match name {
+            "if-match" | "if-none-match" if self == Self::Delete => {
+                Some((Rule::UnknownHeader, "is not honoured by the store when it deletes"))
+            }
+            "if-modified-since" | "if-unmodified-since" if writes || self == Self::Delete => {
+                Some((Rule::UnknownHeader, "is not honoured by the store when it writes or deletes"))
+            }
+            "content-range" if writes => Some((
+                Rule::BadArgument,
+                "asks for a part of an object to be written: send the whole object, or use multipart upload",
+            )),
+            _ => None,
+        }
     }
 }
 
@@ -259,7 +273,7 @@ mod tests {
                 && changes_meaning("x-amz-copy-source-server-side-encryption-a")
         );
         assert!(!changes_meaning("x-amz-te") && !changes_meaning("x-amz-acl"));
-        assert!(Headers::Delete.refuse("if-match") && !Headers::Plain.refuse("if-match"));
+        assert!(Headers::Delete.refuse("if-match").is_some() && Headers::Plain.refuse("if-match").is_none());
     }
 
     /// No class lets through what Scopegate sets itself or what belongs to a connection.

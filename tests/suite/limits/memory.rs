@@ -185,9 +185,9 @@ fn a_log_that_is_not_read_is_bounded_and_says_what_is_missing() {
     assert!((2000..=dropped()).contains(&count), "{said}");
 }
 
-/// Whoever holds the admin listener's connections open and reads nothing does not keep probes from their answer.
+/// A client that holds the admin listener's connections open and reads nothing does not keep probes from their answer.
 #[test]
-fn probes_are_answered_whoever_holds_the_admin_listener() {
+fn probes_are_answered_while_a_client_holds_the_admin_listener() {
     let driven = driven("");
     let admin = driven.proxy.address("admin");
     let held: Vec<TcpStream> = (0..200)
