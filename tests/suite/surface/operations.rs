@@ -236,7 +236,7 @@ fn buckets(ask: Ask<'_>, ok: Good<'_>) {
         ("GET", "/tmp/?policy", "501 NotImplemented unknown-operation"),
         ("GET", "/tmp/inbox/a?acl", "501 NotImplemented unknown-operation"),
         ("PUT", "/tmp/?cors", "403 AccessDenied not-offered"),
-        ("GET", "/tmp/inbox/a?wat", "501 NotImplemented unknown-query"),
+        ("GET", "/tmp/inbox/a?metrics", "501 NotImplemented unknown-query"),
         ("GET", "/tmp?list-type=3&prefix=inbox/", "501 NotImplemented unknown-query"),
     ] {
         assert_eq!(outcome(&ask(method, target, &[], b"")), expected, "{method} {target}");
