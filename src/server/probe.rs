@@ -6,7 +6,7 @@ use crate::nodes::{Check, NodeBoard, NodeIndex};
 use crate::s3_error;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Request, header};
+use http::{Request, Response, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -31,6 +31,15 @@ const TRIES: u32 = 2;
 const MAX_ANSWER: usize = 16 * 1024;
 /// And any other with every so many of those, if there are several.
 const ROUNDS: u32 = 3;
+
+/// How closely a node is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// Whether it answers.
+    Short,
+    /// Whether it can write as well, since something failed there.
+    Close,
+}
 
 /// Asks nodes. The only one in a process.
 #[derive(Debug)]
@@ -85,7 +94,11 @@ impl Prober {
             let nodes = self.0.load_full();
             let mut asking = nodes.ask_those(|node| {
                 let doubted = nodes.board.take_doubt(node);
-                doubted || everyone || nodes.board.is_in_doubt(node)
+                if doubted || nodes.board.is_in_doubt(node) {
+                    Some(Look::Close)
+                } else {
+                    everyone.then_some(Look::Short)
+                }
             });
             while asking.join_next().await.is_some() {}
         }
@@ -93,7 +106,7 @@ impl Prober {
 
     /// Whether any node answers.
     pub(super) async fn any_answers(&self) -> bool {
-        let mut asking = self.0.load_full().ask_those(|_| true);
+        let mut asking = self.0.load_full().ask_those(|_| Some(Look::Short));
         while let Some(answered) = asking.join_next().await {
             if matches!(answered, Ok(true)) {
                 // What the others say is noted all the same.
@@ -114,12 +127,12 @@ impl Nodes {
         Ok(Self { list: endpoints.iter().map(node).collect::<io::Result<_>>()?, board: Arc::clone(board) })
     }
 
-    fn ask_those(self: &Arc<Self>, which: impl Fn(NodeIndex) -> bool) -> JoinSet<bool> {
-        let due = (0..self.list.len()).map(NodeIndex).filter(|node| which(*node));
-        due.map(|node| Arc::clone(self).ask(node)).collect()
+    fn ask_those(self: &Arc<Self>, which: impl Fn(NodeIndex) -> Option<Look>) -> JoinSet<bool> {
+        let due = (0..self.list.len()).map(NodeIndex).filter_map(|node| Some((node, which(node)?)));
+        due.map(|(node, look)| Arc::clone(self).ask(node, look)).collect()
     }
 
-    async fn ask(self: Arc<Self>, index: NodeIndex) -> bool {
+    async fn ask(self: Arc<Self>, index: NodeIndex, look: Look) -> bool {
         let Some(node) = self.list.get(index.0) else { return false };
         let mut began = Instant::now();
         let mut answers = node.answers().await;
@@ -130,6 +143,9 @@ impl Nodes {
             began = Instant::now();
             answers = node.answers().await;
         }
+        if answers && look == Look::Close {
+            answers = self.sees_what_others_see(index).await;
+        }
         let known = self.board.is_up(index);
         self.board.checked(index, Check { began, answers });
         if known != answers {
@@ -139,25 +155,45 @@ impl Nodes {
     }
 }
 
+impl Nodes {
+    /// Says whether a node can write, or no other can either. A node that has just returned may be ready and not see the
+    /// drives of the others yet: it refuses writes that the others would take.
+    async fn sees_what_others_see(&self, index: NodeIndex) -> bool {
+        let Some(node) = self.list.get(index.0) else { return true };
+        if node.has_quorum().await != Some(false) {
+            return true;
+        }
+        for (_, other) in self.list.iter().enumerate().filter(|(number, _)| *number != index.0) {
+            if other.has_quorum().await == Some(true) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
 impl Node {
     /// Asks once, and says whether the node answers in time as one that can serve.
     async fn answers(&self) -> bool {
-        matches!(timeout(PATIENCE, self.ask()).await, Ok(Ok(true)))
+        matches!(timeout(PATIENCE, self.is_ready()).await, Ok(Ok(true)))
+    }
+
+    /// Says whether the node sees enough drives to write, as far as it tells. Other stores do not.
+    async fn has_quorum(&self) -> Option<bool> {
+        let answer = timeout(PATIENCE, self.get("/minio/health/cluster")).await.ok()?.ok()?;
+        match answer.status().as_u16() {
+            200 => Some(true),
+            503 => Some(false),
+            _ => None,
+        }
     }
 
     /// Asks MinIO's own readiness; another store answers with some 4xx, which shows that it answers.
     /// <https://min.io/docs/minio/linux/operations/monitoring/healthcheck-probe.html>
-    async fn ask(&self) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
-        let stream = TokioIo::new(self.connector.connect().await?);
-        let (mut sender, connection) = http1::handshake(stream).await?;
-        let request = Request::get("/minio/health/ready")
-            .header(header::HOST, &self.authority)
-            .header(header::CONNECTION, "close")
-            .body(Empty::<Bytes>::new())?;
-        // Ends the connection together with this.
-        let mut running = JoinSet::new();
-        running.spawn(connection);
-        let answer = sender.send_request(request).await?;
+    async fn is_ready(&self) -> Result<bool, AnyError> {
+        let answer = self.get("/minio/health/ready").await?;
         // MinIO says 200 before it has started as well.
         if answer.headers().contains_key(SERVER_STATUS) {
             return Ok(false);
@@ -165,8 +201,23 @@ impl Node {
         if answer.status().as_u16() < 500 {
             return Ok(true);
         }
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await?.to_bytes();
-        let code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
+        let code = s3_error::element(&String::from_utf8_lossy(answer.body()), "Code");
         Ok(code.is_some_and(|code| s3_error::is_node_full(&code)))
+    }
+
+    /// Sends a GET over a connection of its own.
+    async fn get(&self, path: &str) -> Result<Response<Bytes>, AnyError> {
+        let stream = TokioIo::new(self.connector.connect().await?);
+        let (mut sender, connection) = http1::handshake(stream).await?;
+        let request = Request::get(path)
+            .header(header::HOST, &self.authority)
+            .header(header::CONNECTION, "close")
+            .body(Empty::<Bytes>::new())?;
+        // Ends the connection together with this.
+        let mut running = JoinSet::new();
+        running.spawn(connection);
+        let (parts, body) = sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
+        Ok(Response::from_parts(parts, body))
     }
 }
