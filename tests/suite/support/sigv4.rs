@@ -1,5 +1,6 @@
 //! Signs requests with aws-sigv4's own `sign()`, independently of the product's signer.
 
+use std::io;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -67,10 +68,22 @@ pub(crate) fn direct(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Response {
+    try_direct(minio, keys, method, target, headers, body)
+        .unwrap_or_else(|error| panic!("{method} {target}: {error}"))
+}
+
+/// Does the same as [`direct`] where MinIO may not answer.
+pub(crate) fn try_direct(
+    minio: &Minio,
+    keys: &Keys,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Response> {
     let host = minio.address.to_string();
     let signed = signed(keys, "s3", &Request { method, host: &host, target, headers, body });
     http::request(minio.address, method, target, &borrowed(&signed), body)
-        .unwrap_or_else(|error| panic!("{method} {target}: {error}"))
 }
 
 /// Header pairs as [`http::request`] takes them.
