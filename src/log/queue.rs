@@ -8,6 +8,10 @@ use std::time::Duration;
 /// After this many bytes the room of lines is given back once they are written.
 const KEPT: usize = 64 * 1024;
 
+/// How long the writer lets lines gather, so that it is woken once for many of them. Under load a worker would else wake it
+/// for each line.
+const GATHER: Duration = Duration::from_millis(2);
+
 /// Lines that wait to be written.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -92,7 +96,9 @@ impl Queue {
     fn next(&self, batch: &mut Vec<u8>) -> Option<u64> {
         let waits = |state: &mut State| state.lines.is_empty() && state.untold == 0 && !state.is_closed;
         let state = self.more.wait_while(self.lock(), waits);
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        let gathering = self.more.wait_timeout_while(state, GATHER, |state| !state.is_closed);
+        let (mut state, _) = gathering.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(batch, &mut state.lines);
         self.writing.store(batch.len(), Ordering::Relaxed);
         let untold = std::mem::take(&mut state.untold);
