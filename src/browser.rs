@@ -65,7 +65,7 @@ impl AllowedHosts {
 /// Checks that no page of another site made a browser send a request, and that it asks for no service worker.
 ///
 /// # Errors
-/// When `Host` is none of the listener's, the request comes from another site, or its answer would become a service
+/// When `Host` is not one of the listener's, the request comes from another site, or its answer would become a service
 /// worker.
 pub fn check(allowed: &AllowedHosts, request: &Request) -> Result<(), Refusal> {
     check_fields(allowed, request.host(), &request.method, request.fields().iter())

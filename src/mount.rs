@@ -123,7 +123,7 @@ impl View {
     /// of the values is looked at afterwards.
     ///
     /// # Errors
-    /// When a token is none that was handed out.
+    /// When a token was not handed out here.
     pub fn bring_inward(&self, operation: Operation, query: &mut Query<'_>) -> Result<(), BadTarget> {
         if !operation.lists() {
             return Ok(());

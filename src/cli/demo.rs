@@ -106,7 +106,7 @@ fn announce(server: &Server, store: &Store) {
     let text = format!(
         "Scopegate demo, for trying out: an embedded S3 store with STS at {endpoint}\n\
          (objects in {data}), and in front of it the proxy at http://{address}\n\
-         Whoever connects from this machine may read and list {bucket}/media/, and also write below {bucket}/inbox/.\n\
+         Every client on this machine may read and list {bucket}/media/, and also write below {bucket}/inbox/.\n\
          \n\
          In another terminal:\n\
          \n\

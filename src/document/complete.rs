@@ -7,6 +7,7 @@
 use super::elements::{Elements, Shown};
 use super::{NAMESPACE, push_element};
 use crate::checksum::{Algorithm, Checksum};
+use crate::operation::grammar::Dialect;
 use crate::refusal::{Refusal, Rule};
 use std::fmt::Write as _;
 
@@ -47,18 +48,18 @@ impl Completion {
         Self { parts }
     }
 
-    /// Reads a document.
+    /// Reads a document for a store of this kind.
     ///
     /// # Errors
     /// When it is malformed, a part is not one, or the parts do not ascend.
-    pub fn parse(document: &[u8]) -> Result<Self, Refusal> {
+    pub fn parse(document: &[u8], dialect: Dialect) -> Result<Self, Refusal> {
         let mut xml = Elements::open(ROOT, document)?;
         let mut parts: Vec<Part> = Vec::new();
         while let Some(name) = xml.child()? {
             if name != "Part" {
                 return Err(xml.misplaced(&name));
             }
-            let part = part(&mut xml)?;
+            let part = part(&mut xml, dialect)?;
             if let Some(last) = parts.last().filter(|last| last.number >= part.number) {
                 return Err(order(last.number, part.number));
             }
@@ -94,12 +95,12 @@ impl Completion {
     }
 }
 
-fn part(xml: &mut Elements<'_>) -> Result<Part, Refusal> {
+fn part(xml: &mut Elements<'_>, dialect: Dialect) -> Result<Part, Refusal> {
     let (mut number, mut etag, mut sum) = (None, None, None);
     while let Some(name) = xml.child()? {
         match &*name {
             "PartNumber" if number.is_none() => number = Some(part_number(&xml.text(MAX_TEXT)?)?),
-            "ETag" if etag.is_none() => etag = Some(entity_tag(&xml.text(MAX_TEXT)?)?),
+            "ETag" if etag.is_none() => etag = Some(entity_tag(&xml.text(MAX_TEXT)?, dialect)?),
             _ if sum.is_none() => {
                 let algorithm = Algorithm::of_element(&name).ok_or_else(|| xml.misplaced(&name))?;
                 sum = Some(checksum(algorithm, &xml.text(MAX_TEXT)?)?);
@@ -123,10 +124,20 @@ fn part_number(text: &str) -> Result<u32, Refusal> {
     })
 }
 
-fn entity_tag(text: &str) -> Result<String, Refusal> {
-    let is_tag = |tag: &&str| {
-        (1..=MAX_ETAG).contains(&tag.len())
-            && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+/// Reads the entity tag of a part. MinIO's is an MD5 in hexadecimal, of a copied part with a number of parts behind it.
+fn entity_tag(text: &str, dialect: Dialect) -> Result<String, Refusal> {
+    let is_tag = |tag: &&str| match dialect {
+        Dialect::Minio => {
+            let (hash, parts) = tag.split_once('-').unwrap_or((tag, "0"));
+            hash.len() == 32
+                && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+                && (1..=5).contains(&parts.len())
+                && parts.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        Dialect::S3 => {
+            (1..=MAX_ETAG).contains(&tag.len())
+                && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        }
     };
     unquoted(text).filter(is_tag).map(str::to_owned).ok_or_else(|| {
         let why = format!(
@@ -170,7 +181,7 @@ mod tests {
     const TAG: &str = "0123456789abcdef0123456789abcdef";
 
     fn refused(document: &str) -> Option<Rule> {
-        Completion::parse(document.as_bytes()).err().map(|refusal| refusal.rule)
+        Completion::parse(document.as_bytes(), Dialect::Minio).err().map(|refusal| refusal.rule)
     }
 
     fn whole(parts: &str) -> String {
@@ -201,7 +212,7 @@ mod tests {
              <PartNumber>10000</PartNumber><ETag>TAG-7</ETag><ChecksumCRC32>y/Q5Jg==</ChecksumCRC32></Part>\
              </CompleteMultipartUpload>",
         ] {
-            let read = Completion::parse(client.replace("TAG", TAG).as_bytes()).unwrap();
+            let read = Completion::parse(client.replace("TAG", TAG).as_bytes(), Dialect::Minio).unwrap();
             assert_eq!(read.document(), expected, "{client}");
         }
     }
@@ -250,6 +261,10 @@ mod tests {
             (one("1", &format!("{TAG}\""), ""), InvalidPart),
             (one("1", &format!(" {TAG}"), ""), InvalidPart),
             (one("1", "a/b", ""), InvalidPart),
+            (one("1", "an-opaque-tag", ""), InvalidPart),
+            (one("1", &TAG.to_uppercase(), ""), InvalidPart),
+            (one("1", &format!("{TAG}-123456"), ""), InvalidPart),
+            (one("1", &format!("{TAG}-"), ""), InvalidPart),
             (one("1", &"a".repeat(129), ""), InvalidPart),
             (one("1", &"a".repeat(300), ""), MalformedDocument),
             (one("1", TAG, "<ChecksumCRC32/>"), InvalidPart),
@@ -265,7 +280,7 @@ mod tests {
             assert_eq!(refused(&document), Some(rule), "{document}");
         }
         assert_eq!(
-            Completion::parse(b"<CompleteMultipartUpload>\xff").err().map(|r| r.rule),
+            Completion::parse(b"<CompleteMultipartUpload>\xff", Dialect::Minio).err().map(|r| r.rule),
             Some(MalformedDocument)
         );
     }
@@ -276,8 +291,8 @@ mod tests {
         let sums = "<ETag>&quot;TAG&quot;</ETag><ChecksumSHA256>47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=</ChecksumSHA256>";
         let verbose = most.replace(&format!("<ETag>{TAG}</ETag>"), &sums.replace("TAG", TAG));
         assert!(verbose.len() < super::super::Kind::Complete.most(), "{}", verbose.len());
-        assert!(Completion::parse(verbose.as_bytes()).is_ok());
-        assert_eq!(Completion::parse(most.as_bytes()).unwrap().parts(), 10_000);
+        assert!(Completion::parse(verbose.as_bytes(), Dialect::Minio).is_ok());
+        assert_eq!(Completion::parse(most.as_bytes(), Dialect::Minio).unwrap().parts(), 10_000);
         assert_eq!(refused(&numbered(1..=MAX_PARTS + 1)), Some(Rule::MalformedDocument));
     }
 
@@ -290,13 +305,13 @@ mod tests {
         ) {
             let etag = if quoted { format!("\"{etag}\"") } else { etag };
             let part = |number| format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
-            let read = Completion::parse(whole(&numbers.iter().map(part).collect::<String>()).as_bytes()).unwrap();
-            prop_assert_eq!(Completion::parse(read.document().as_bytes()), Ok(read));
+            let read = Completion::parse(whole(&numbers.iter().map(part).collect::<String>()).as_bytes(), Dialect::S3).unwrap();
+            prop_assert_eq!(Completion::parse(read.document().as_bytes(), Dialect::S3), Ok(read));
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64), text in "[<>/&;a-zA-Z1 \"!\\[\\]-]{0,80}") {
-            let _ = (Completion::parse(&bytes), Completion::parse(text.as_bytes()), Completion::parse(whole(&text).as_bytes()));
+            let _ = (Completion::parse(&bytes, Dialect::Minio), Completion::parse(text.as_bytes(), Dialect::S3), Completion::parse(whole(&text).as_bytes(), Dialect::S3));
         }
     }
 }

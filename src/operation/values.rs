@@ -26,7 +26,7 @@ impl Spec {
         check_positions(query, dialect)
     }
 
-    /// The grammar of a query parameter; of one that selects the operation by its value there is none.
+    /// Returns the grammar of a query parameter, or `None` for one that selects the operation by its value.
     fn grammar_of(&self, name: &str) -> Option<Grammar> {
         let listed = self.query.iter().find(|parameter| parameter.name == name);
         let is_flag = || self.selects.contains(&name).then_some(Grammar::Flag);

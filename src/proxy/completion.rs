@@ -31,7 +31,7 @@ impl Default for Completions {
 }
 
 impl Completions {
-    /// Waits until the store may look at so many parts more.
+    /// Waits until the store may look at this many more parts.
     async fn turn(&self, parts: usize, patience: Duration) -> Result<OwnedSemaphorePermit, Refusal> {
         let parts = u32::try_from(parts).unwrap_or(MAX_PARTS).min(MAX_PARTS);
         if let Ok(turn) = Arc::clone(&self.parts).try_acquire_many_owned(parts) {

@@ -75,11 +75,12 @@ impl Proxy {
         record: &mut AccessRecord,
     ) -> Result<Served, Refusal> {
         let rewriter = grant.rewriter(asked.request);
+        let dialect = grant.dialect();
         // The document's size is not that of an object.
         let outgoing = Outgoing::rebuild(grant, wanted.fields, Payload::Empty)?;
         asked.admit(record).await?;
         let document = self.read_document(Kind::Complete, asked, wanted, &payload, record).await?;
-        let completion = Completion::parse(&document)?;
+        let completion = Completion::parse(&document, dialect)?;
         drop(document);
         Ok((self.complete(&outgoing, &completion, asked.state, record).await?, rewriter))
     }

@@ -4,6 +4,7 @@
 use scopegate::checksum::Algorithm;
 use scopegate::document::{Completion, Tagging};
 use scopegate::multi_delete::Deletion;
+use scopegate::operation::grammar::Dialect;
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"<CompleteMultipartUpload>",
@@ -44,11 +45,11 @@ pub(crate) const WORDS: &[&[u8]] = &[
 ];
 
 pub(crate) fn check(input: &[u8]) -> String {
-    if let Ok(completion) = Completion::parse(input) {
+    if let Ok(completion) = Completion::parse(input, Dialect::S3) {
         let written = completion.document();
         let parts = read_completion(&written).unwrap_or_else(|| panic!("outside the grammar: {written}"));
         assert_eq!(parts, completion.parts());
-        assert_eq!(Completion::parse(written.as_bytes()), Ok(completion));
+        assert_eq!(Completion::parse(written.as_bytes(), Dialect::S3), Ok(completion));
         return format!("completion of {}", parts.min(3));
     }
     if let Ok(tagging) = Tagging::parse(input) {

@@ -96,7 +96,7 @@ fn operations() -> Vec<Asked> {
         ask("parts of none", "GET", "/tmp/{k}m?uploadId=MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw"),
         ask("abort none", "DELETE", "/tmp/{k}m?uploadId=MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw"),
         ask("complete none", "POST", "/tmp/{k}m?uploadId=MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw")
-            .body(b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>"),
+            .body(b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>0123456789abcdef0123456789abcdef</ETag></Part></CompleteMultipartUpload>"),
         ask("delete many", "POST", "/tmp?delete=").with("content-md5", "").body(delete),
         ask("delete", "DELETE", "/tmp/{k}a"),
         ask("delete none", "DELETE", "/tmp/{k}none"),
