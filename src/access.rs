@@ -1,9 +1,11 @@
 //! The account of a request: one line in the access log and the counts in the metrics, written when it is over.
 
+mod line;
+
 use crate::admission::Permit;
 use crate::client::{Client, ClientKey};
 use crate::clock;
-use crate::http1::visible;
+use crate::http1::Fields;
 use crate::memory::{MemoryBudget, Payer, Share, Use};
 use crate::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::operation::Operation;
@@ -11,6 +13,7 @@ use crate::refusal::{Refusal, Rule};
 use crate::s3_error;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
+use line::LineFields;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,18 +37,26 @@ pub struct AccessRecord {
     received: u64,
     sent: u64,
     start: Instant,
+    waits: Waits,
+    first_byte: Option<Duration>,
     /// What the access log says beside that, if there is one.
-    line: Option<Box<Line>>,
+    line: Option<Box<LineFields>>,
 }
 
-#[derive(Debug)]
-struct Line {
-    client: Client,
-    method: Method,
-    target: Option<PathAndQuery>,
-    upstream_id: Option<Box<[u8]>>,
-    store_code: Option<Box<str>>,
-    first_byte: Option<Duration>,
+/// What a request waits for before it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Its turn among the requests of its mapping, or a buffer for its body.
+    Queue,
+    /// A session of its mapping.
+    Session,
+}
+
+/// How long a request waited for what.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waits {
+    queue: Duration,
+    session: Duration,
 }
 
 /// A request's id: sixteen hexadecimal digits, written where they are shown.
@@ -71,23 +82,17 @@ impl RequestId {
     }
 }
 
-/// The longest path that is logged, in bytes.
-const MAX_LOGGED_PATH: usize = 1024;
-
 impl AccessRecord {
-    /// Begins the account of a request; what was no request has no target. In a box, since it goes from hand to hand.
+    /// Begins the account of a request that came by `listener`; it has a line in the log if that is named. What was no
+    /// request has neither target nor headers. In a box, since it goes from hand to hand.
     pub fn begin(
         metrics: Arc<Metrics>,
-        log: bool,
+        listener: Option<&Arc<str>>,
         client: Client,
         method: &Method,
-        target: Option<&PathAndQuery>,
+        request: Option<(&PathAndQuery, &Fields)>,
     ) -> Box<Self> {
         metrics.in_flight_add();
-        let line = || {
-            let (method, target) = (method.clone(), target.cloned());
-            Box::new(Line { client, method, target, upstream_id: None, store_code: None, first_byte: None })
-        };
         Box::new(Self {
             metrics,
             accounted: true,
@@ -104,7 +109,9 @@ impl AccessRecord {
             received: 0,
             sent: 0,
             start: clock::now(),
-            line: log.then(line),
+            waits: Waits::default(),
+            first_byte: None,
+            line: listener.map(|listener| LineFields::new(client, Arc::clone(listener), method, request)),
         })
     }
 
@@ -127,6 +134,8 @@ impl AccessRecord {
             received: 0,
             sent: 0,
             start: self.start,
+            waits: Waits::default(),
+            first_byte: None,
             line: None,
         }
     }
@@ -172,17 +181,47 @@ impl AccessRecord {
         self.memory.get_or_insert_with(|| Box::new(budget.share(payer, used_for)))
     }
 
-    /// The operation that was granted.
+    /// Awaits what the request waits for, and adds the time to its account.
+    pub async fn waits<T>(&mut self, wait: Wait, until: impl Future<Output = T>) -> T {
+        let since = clock::now();
+        let outcome = until.await;
+        let waited = clock::now().saturating_duration_since(since);
+        match wait {
+            Wait::Queue => self.waits.queue += waited,
+            Wait::Session => self.waits.session += waited,
+        }
+        outcome
+    }
+
+    /// The operation that was asked for, with the query, whether it is granted or not.
+    pub fn routed(&mut self, operation: Operation, query: Option<&str>) {
+        self.operation = Some(operation);
+        if let Some(line) = &mut self.line
+            && operation.lists()
+        {
+            line.listed(query);
+        }
+    }
+
+    /// The operation that the client's request amounts to, whatever the store is asked for it.
     pub fn granted(&mut self, operation: Operation) {
         self.operation = Some(operation);
+    }
+
+    /// The request is sent to a node, the first time or again.
+    pub fn sent_to(&mut self, node: Option<&Arc<str>>) {
+        if let Some(line) = &mut self.line {
+            line.attempts += 1;
+            line.node = node.cloned();
+        }
     }
 
     /// The store answered.
     pub fn answered(&mut self, status: StatusCode, upstream_id: Option<&[u8]>) {
         self.status = Some(status);
-        let elapsed = self.elapsed();
+        self.first_byte = Some(self.elapsed());
         if let Some(line) = &mut self.line {
-            (line.upstream_id, line.first_byte) = (upstream_id.map(Into::into), Some(elapsed));
+            line.upstream_id = upstream_id.map(Into::into);
         }
     }
 
@@ -197,10 +236,7 @@ impl AccessRecord {
     pub fn refused(&mut self, refusal: &Refusal) {
         self.status = Some(refusal.rule.status());
         self.rule = Some(refusal.rule);
-        let elapsed = self.elapsed();
-        if let Some(line) = &mut self.line {
-            line.first_byte = Some(elapsed);
-        }
+        self.first_byte = Some(self.elapsed());
     }
 
     /// What stood behind an error, for the log alone.
@@ -239,31 +275,6 @@ impl AccessRecord {
     fn elapsed(&self) -> Duration {
         clock::now().saturating_duration_since(self.start)
     }
-
-    fn write_line(&self, line: &Line) {
-        let mapping = self.mapping_name();
-        let path = line.target.as_ref().map_or("", PathAndQuery::path);
-        let path = path.get(..path.floor_char_boundary(MAX_LOGGED_PATH)).unwrap_or_default();
-        tracing::info!(
-            target: "access",
-            id = self.request_id().as_str(),
-            client = %line.client,
-            mapping = mapping.as_deref().unwrap_or("-"),
-            operation = self.operation.map_or("-", Operation::name),
-            method = %line.method,
-            // Debug escapes what would break the line.
-            path = ?path,
-            status = self.status.map_or(0, |status| status.as_u16()),
-            rule = self.rule.map(Rule::name),
-            received = self.received,
-            sent = self.sent,
-            store_code = line.store_code,
-            upstream_id = line.upstream_id.as_deref().and_then(visible),
-            first_byte_us = line.first_byte.map(micros),
-            total_us = micros(self.elapsed()),
-            error = self.error,
-        );
-    }
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -278,6 +289,7 @@ impl Drop for AccessRecord {
         if self.status.is_none() {
             self.cut_short();
         }
+        let total = self.elapsed();
         self.metrics.request_over(&Outcome {
             mapping: self.mapping,
             operation: self.operation,
@@ -286,10 +298,12 @@ impl Drop for AccessRecord {
             cut: self.cut,
             received: self.received,
             sent: self.sent,
-            total: self.elapsed(),
+            queued: self.waits.queue,
+            first_byte: self.first_byte,
+            total,
         });
         if let Some(line) = &self.line {
-            self.write_line(line);
+            line.write(self, total);
         }
     }
 }

@@ -69,6 +69,16 @@ impl Admission {
         self.bounds
     }
 
+    /// Returns how many requests run.
+    pub fn running(&self) -> usize {
+        self.running.taken()
+    }
+
+    /// Returns how many requests wait for their turn.
+    pub fn queued(&self) -> usize {
+        self.running.waiting()
+    }
+
     /// Counts a request of the mapping that begins.
     ///
     /// # Errors

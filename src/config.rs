@@ -58,7 +58,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Its name, unique.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Where it listens.
     pub address: ListenAddress,
     /// The names that clients may call it by, besides addresses and loopback: as a Host header spells them, in lower

@@ -18,7 +18,10 @@ use arc_swap::ArcSwap;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+/// The name of what has none.
+static NO_NAME: OnceLock<Arc<str>> = OnceLock::new();
 
 /// What all worker threads share.
 #[derive(Debug)]
@@ -75,6 +78,11 @@ impl Generation {
     /// The listener of this id.
     pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
         self.listeners.get(id.0)?.as_ref()
+    }
+
+    /// The name of this listener; a dash if it was removed from the configuration.
+    pub fn listener_name(&self, id: ListenerId) -> &Arc<str> {
+        self.listener(id).map_or_else(|| NO_NAME.get_or_init(|| "-".into()), |listener| &listener.name)
     }
 }
 

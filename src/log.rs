@@ -1,16 +1,25 @@
 //! The log: one line an event on stderr, written aside so that no request waits for it.
 
+mod events;
+mod line;
 mod queue;
+
+pub use line::Line;
 
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::memory;
-use queue::{Queue, Writer};
+use events::Lines;
+use line::Style;
+use queue::Queue;
+use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+use tracing::Level;
 use tracing_subscriber::filter::EnvFilter;
-use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload::{self, Handle};
@@ -19,8 +28,16 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// How long the end waits for lines to be written: a reader that has stopped reading does not keep the process.
 const FLUSH: Duration = Duration::from_secs(1);
 
+/// The bytes that a thread keeps to write its next line in.
+const KEPT_ROOM: usize = 4 * 1024;
+
 static LEVEL: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
+static STYLE: OnceLock<Style> = OnceLock::new();
 static LINES: Queue = Queue::new(memory::LOG);
+
+thread_local! {
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Changes what is worth a line, from now on; not where `RUST_LOG` says it.
 pub fn set_level(level: LogLevel) {
@@ -43,7 +60,7 @@ pub fn dropped() -> u64 {
 fn filter(level: LogLevel) -> EnvFilter {
     // What libraries say of bytes on the wire may hold credentials: theirs is never below warnings.
     let own = std::env::var("RUST_LOG").unwrap_or_else(|_| level.as_str().to_owned());
-    EnvFilter::builder().parse_lossy(format!("warn,scopegate={own},access=info"))
+    EnvFilter::builder().parse_lossy(format!("warn,scopegate={own}"))
 }
 
 /// Writes out what was logged when it is dropped, as far as that is read.
@@ -63,35 +80,73 @@ impl Drop for Flush {
 /// Starts logging as configured; what was logged is written out when the guard is dropped. `RUST_LOG` overrides the
 /// configured level.
 pub fn start(log: &Log) -> Option<Flush> {
-    let format = log.format;
-    let writing = move || LINES.write_all(&mut io::stderr(), |lines| lost(format, lines));
-    let writer = std::thread::Builder::new().name("log".to_owned()).spawn(writing).ok();
-    let flush = Flush(writer);
-    let (filter, handle) = reload::Layer::new(filter(log.level));
-    let _ = LEVEL.set(handle);
-    let registry = tracing_subscriber::registry().with(filter);
-    let lines = || Writer(&LINES);
-    let started = match log.format {
-        LogFormat::Text => {
-            let ansi = io::stderr().is_terminal();
-            registry.with(fmt::layer().with_writer(lines).with_ansi(ansi)).try_init()
-        }
-        LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(lines)).try_init()
-        }
+    let style = Style {
+        format: log.format,
+        colors: log.format == LogFormat::Text && io::stderr().is_terminal(),
+        priorities: is_journal(io::stderr().as_fd(), std::env::var_os("JOURNAL_STREAM").as_deref()),
     };
-    started.ok().map(|()| flush)
+    let (filter, handle) = reload::Layer::new(filter(log.level));
+    tracing_subscriber::registry().with(filter).with(Lines).try_init().ok()?;
+    let _ = (LEVEL.set(handle), STYLE.set(style));
+    let writing = move || LINES.write_all(&mut io::stderr(), |lines| lost(style, lines));
+    let writer = std::thread::Builder::new().name("log".to_owned()).spawn(writing).ok();
+    Some(Flush(writer))
 }
 
-/// The line that says that others are missing.
-fn lost(format: LogFormat, lines: u64) -> String {
-    let message = "log lines were dropped: stderr was not read fast enough";
-    match format {
-        LogFormat::Text => format!(" WARN scopegate::log: {message} lines={lines}\n"),
-        LogFormat::Json => {
-            format!(
-                "{{\"level\":\"WARN\",\"message\":\"{message}\",\"lines\":{lines},\"target\":\"scopegate::log\"}}\n"
-            )
+/// Writes one line; nothing before the log is started.
+pub fn write(level: Level, target: &str, fill: impl FnOnce(&mut Line<'_>)) {
+    let Some(style) = STYLE.get() else { return };
+    let mut room = ROOM.take();
+    let mut line = Line::begin(&mut room, *style, SystemTime::now(), (level, target));
+    fill(&mut line);
+    line.end();
+    LINES.push(&room);
+    room.clear();
+    room.shrink_to(KEPT_ROOM);
+    ROOM.set(room);
+}
+
+/// Whether a stream leads to the journal, as `JOURNAL_STREAM` says (systemd.exec(5)): device and inode of the stream.
+fn is_journal(stream: BorrowedFd<'_>, named: Option<&OsStr>) -> bool {
+    let named = named.and_then(OsStr::to_str).and_then(|named| named.split_once(':'));
+    let number = |text: &str| text.parse::<u64>().ok();
+    let Some((device, inode)) = named.and_then(|(device, inode)| Some((number(device)?, number(inode)?)))
+    else {
+        return false;
+    };
+    rustix::fs::fstat(stream).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (device, inode))
+}
+
+/// Returns the line that says that others are missing.
+fn lost(style: Style, lines: u64) -> Vec<u8> {
+    let mut text = Vec::new();
+    let about = (Level::WARN, "scopegate::log");
+    let mut line = Line::begin(&mut text, style, SystemTime::now(), about);
+    line.message(&"log lines were dropped: stderr was not read fast enough");
+    line.number("lines", lines);
+    line.end();
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+
+    #[test]
+    fn the_journal_is_told_by_the_stream_that_it_names() {
+        let file = tempfile::tempfile().unwrap();
+        let stat = rustix::fs::fstat(&file).unwrap();
+        let named = |device: u64, inode: u64| OsString::from(format!("{device}:{inode}"));
+        for (named, expected) in [
+            (Some(named(stat.st_dev, stat.st_ino)), true),
+            (Some(named(stat.st_dev, stat.st_ino + 1)), false),
+            (Some(named(stat.st_dev + 1, stat.st_ino)), false),
+            (Some("7".into()), false),
+            (Some(":".into()), false),
+            (None, false),
+        ] {
+            assert_eq!(is_journal(file.as_fd(), named.as_deref()), expected, "{named:?}");
         }
     }
 }

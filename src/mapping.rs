@@ -195,6 +195,15 @@ pub(crate) fn check_size(bytes: u64, most: Option<u64>) -> Result<(), Refusal> {
     }
 }
 
+/// An operation with what a request names for it, of which nothing is decided yet.
+struct Named<'r, 'm> {
+    spec: &'static Spec,
+    resource: Resource<'r>,
+    query: Query<'r>,
+    copy_source: Option<Located<'m, CopySource<'r>>>,
+    view: Option<&'m Arc<View>>,
+}
+
 /// What was named, and the mount that it was named below.
 type Located<'m, T> = (T, Option<&'m Arc<View>>);
 
@@ -263,6 +272,13 @@ impl Mapping {
         let copy_source = self.copy_source(fields)?;
         let spec = Spec::find(method, &resource, &query, copy_source.is_some())
             .map_err(|unknown| refuse_unknown(method, &unknown))?;
+        let named = Named { spec, resource, query, copy_source, view };
+        self.decide(named, fields).map_err(|refusal| refusal.of(spec.operation))
+    }
+
+    /// Decides on an operation that is known.
+    fn decide<'r>(&self, named: Named<'r, '_>, fields: &Fields) -> Result<Grant<'r>, Refusal> {
+        let Named { spec, resource, mut query, copy_source, view } = named;
         if let Some(view) = view {
             view.bring_inward(spec.operation, &mut query).map_err(bad_target)?;
         }

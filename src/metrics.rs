@@ -3,7 +3,13 @@
 mod encode;
 mod encode_memory;
 mod encode_nodes;
+mod exposition;
+mod histogram;
+mod process;
 
+pub use exposition::Format;
+
+use crate::admission::Admission;
 use crate::connections::Connections;
 use crate::memory::MemoryBudget;
 use crate::multipart::Budget;
@@ -13,7 +19,9 @@ use crate::refusal::Rule;
 use crate::session_table::{MintCounts, Slot};
 use arc_swap::ArcSwap;
 use encode::Reading;
+use histogram::Histogram;
 use http::StatusCode;
+use process::ProcessReading;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,8 +33,6 @@ const NONE: &str = "-";
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 const OPERATIONS: usize = TABLE.len() + 1;
 const RULES: usize = Rule::ALL.len();
-/// Upper bounds of the duration histogram, in seconds.
-const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0];
 
 /// What ended a request before its answer was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +85,11 @@ pub struct Outcome {
     pub received: u64,
     /// Bytes of the answer's body that were passed on.
     pub sent: u64,
-    /// How long it took.
+    /// How long it waited for its turn.
+    pub queued: Duration,
+    /// How long it took until the head of the answer was known.
+    pub first_byte: Option<Duration>,
+    /// How long it took until the answer was over.
     pub total: Duration,
 }
 
@@ -101,8 +111,6 @@ pub struct Metrics {
     rows: ArcSwap<Vec<Arc<Counts>>>,
     /// The nodes of the configuration in effect.
     nodes: ArcSwap<NodeBoard>,
-    durations: [AtomicU64; BUCKETS.len() + 1],
-    duration_micros: AtomicU64,
     in_flight: AtomicU64,
     /// Client connections.
     pub connections: Connections,
@@ -115,8 +123,6 @@ pub struct Metrics {
     cut: [AtomicU64; CutBy::ALL.len()],
     memory: OnceLock<Memory>,
     replays: AtomicU64,
-    received: AtomicU64,
-    sent: AtomicU64,
 }
 
 /// What is known of the issuer.
@@ -143,8 +149,14 @@ struct Counts {
     name: Box<str>,
     requests: Vec<AtomicU64>,
     refusals: Vec<AtomicU64>,
+    received: AtomicU64,
+    sent: AtomicU64,
+    durations: Histogram,
+    first_bytes: Histogram,
+    queue_waits: Histogram,
     mints: Arc<MintCounts>,
     slot: ArcSwap<Weak<Slot>>,
+    admission: ArcSwap<Weak<Admission>>,
 }
 
 impl Counts {
@@ -154,9 +166,29 @@ impl Counts {
             name: name.into(),
             requests: zeros(OPERATIONS * CLASSES.len()),
             refusals: zeros(RULES),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            durations: Histogram::default(),
+            first_bytes: Histogram::default(),
+            queue_waits: Histogram::default(),
             mints: Arc::default(),
             slot: ArcSwap::from_pointee(Weak::new()),
+            admission: ArcSwap::from_pointee(Weak::new()),
         })
+    }
+}
+
+impl Counts {
+    fn observe(&self, outcome: &Outcome) {
+        self.received.fetch_add(outcome.received, Ordering::Relaxed);
+        self.sent.fetch_add(outcome.sent, Ordering::Relaxed);
+        self.durations.observe(outcome.total);
+        if let Some(first_byte) = outcome.first_byte {
+            self.first_bytes.observe(first_byte);
+        }
+        if !outcome.queued.is_zero() {
+            self.queue_waits.observe(outcome.queued);
+        }
     }
 }
 
@@ -198,8 +230,6 @@ impl Default for Metrics {
         Self {
             rows: ArcSwap::from_pointee(vec![Counts::new(NONE)]),
             nodes: ArcSwap::from_pointee(NodeBoard::new(&[], tokio::time::Instant::now())),
-            durations: Default::default(),
-            duration_micros: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
             connections: Connections::default(),
             reloads: Reloads::default(),
@@ -208,8 +238,6 @@ impl Default for Metrics {
             cut: Default::default(),
             memory: OnceLock::new(),
             replays: AtomicU64::new(0),
-            received: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
         }
     }
 }
@@ -234,6 +262,13 @@ impl Metrics {
     pub fn show_slot(&self, row: Row, slot: &Arc<Slot>) {
         if let Some(counts) = self.rows.load().get(row.0) {
             counts.slot.store(Arc::new(Arc::downgrade(slot)));
+        }
+    }
+
+    /// The admission whose requests a row shows from now on.
+    pub fn show_admission(&self, row: Row, admission: &Arc<Admission>) {
+        if let Some(counts) = self.rows.load().get(row.0) {
+            counts.admission.store(Arc::new(Arc::downgrade(admission)));
         }
     }
 
@@ -292,26 +327,26 @@ impl Metrics {
             if let Some(rule) = outcome.rule {
                 add(&row.refusals, rule as usize, 1);
             }
+            row.observe(outcome);
         }
         if let Some(by) = outcome.cut {
             add(&self.cut, by as usize, 1);
         }
-        let seconds = outcome.total.as_secs_f64();
-        add(&self.durations, BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(BUCKETS.len()), 1);
-        let micros = u64::try_from(outcome.total.as_micros()).unwrap_or(u64::MAX);
-        self.duration_micros.fetch_add(micros, Ordering::Relaxed);
-        self.received.fetch_add(outcome.received, Ordering::Relaxed);
-        self.sent.fetch_add(outcome.sent, Ordering::Relaxed);
     }
 
-    /// Everything in `OpenMetrics`' text format.
-    pub fn encode(self: &Arc<Self>) -> String {
-        let mut registry = Registry::with_prefix("scopegate");
-        registry.register_collector(Box::new(Reading(Arc::clone(self))));
+    /// Everything in a text format.
+    pub fn encode(self: &Arc<Self>, format: Format) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(ProcessReading));
+        let own = registry.sub_registry_with_prefix("scopegate");
+        own.register_collector(Box::new(Reading(Arc::clone(self))));
         let mut encoded = String::with_capacity(4096);
         // Writing to a string cannot fail.
         let _ = text::encode(&mut encoded, &registry);
-        encoded
+        match format {
+            Format::OpenMetrics => encoded,
+            Format::Text => exposition::text_of(&encoded),
+        }
     }
 }
 
@@ -324,8 +359,10 @@ fn add(counts: &[AtomicU64], at: usize, by: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission::Bounds;
     use crate::client::ClientKey;
     use crate::endpoint::Endpoint;
+    use crate::limits::Limits;
     use crate::memory::{Payer, Use};
     use crate::nodes::NodeIndex;
 
@@ -337,6 +374,8 @@ mod tests {
         nodes.requested(NodeIndex(0));
         metrics.show_nodes(&nodes);
         let (row, _) = metrics.row("media");
+        let admission = Arc::new(Admission::new(Bounds::of(&Limits::default())));
+        metrics.show_admission(row, &admission);
         metrics.in_flight_add();
         metrics.request_over(&Outcome {
             mapping: Some(row),
@@ -346,6 +385,8 @@ mod tests {
             cut: Some(CutBy::Store),
             received: 1,
             sent: 2,
+            queued: Duration::from_millis(200),
+            first_byte: Some(Duration::from_millis(2)),
             total: Duration::from_millis(3),
         });
         let memory = MemoryBudget::new(1024);
@@ -354,7 +395,7 @@ mod tests {
         let client = Payer::Client(ClientKey::User(None));
         let _held = memory.take(client, Use::Documents, 384).unwrap();
         memory.take(client, Use::Documents, 1024).unwrap_err();
-        let text = metrics.encode();
+        let text = metrics.encode(Format::Text);
         for line in [
             "scopegate_requests_total{mapping=\"media\",operation=\"GetObject\",status=\"4xx\"} 1",
             "scopegate_refusals_total{mapping=\"media\",rule=\"outside-scope\"} 1",
@@ -368,10 +409,20 @@ mod tests {
             "scopegate_node_up{node=\"node:9000\"} 1",
             "scopegate_retries_total 0",
             "scopegate_requests_in_flight 0",
-            "scopegate_sent_bytes_total 2",
-            "scopegate_request_duration_seconds_bucket{le=\"0.005\"} 1",
-            "scopegate_request_duration_seconds_bucket{le=\"+Inf\"} 1",
-            "scopegate_request_duration_seconds_count 1",
+            "scopegate_received_bytes_total{mapping=\"media\"} 1",
+            "scopegate_sent_bytes_total{mapping=\"media\"} 2",
+            "scopegate_request_duration_seconds_bucket{le=\"0.0025\",mapping=\"media\"} 0",
+            "scopegate_request_duration_seconds_bucket{le=\"0.005\",mapping=\"media\"} 1",
+            "scopegate_request_duration_seconds_bucket{le=\"+Inf\",mapping=\"media\"} 1",
+            "scopegate_request_duration_seconds_count{mapping=\"media\"} 1",
+            "scopegate_first_byte_seconds_bucket{le=\"0.0025\",mapping=\"media\"} 1",
+            "scopegate_queue_wait_seconds_bucket{le=\"0.1\",mapping=\"media\"} 0",
+            "scopegate_queue_wait_seconds_bucket{le=\"0.25\",mapping=\"media\"} 1",
+            "scopegate_requests_running{mapping=\"media\"} 0",
+            "scopegate_requests_queued{mapping=\"media\"} 0",
+            "scopegate_build_info{version=",
+            "process_cpu_seconds_total ",
+            "process_open_fds ",
             "scopegate_config_last_reload_successful 1",
             "scopegate_panics_total",
             "scopegate_memory_bytes{use=\"documents\"} 512",
@@ -400,7 +451,7 @@ mod tests {
         let metrics = Arc::new(Metrics::default());
         metrics.reloads.took_effect(SystemTime::UNIX_EPOCH + Duration::from_secs(7), true);
         metrics.reloads.failed();
-        let text = metrics.encode();
+        let text = metrics.encode(Format::Text);
         for line in [
             "scopegate_config_reloads_total{result=\"ok\"} 1",
             "scopegate_config_reloads_total{result=\"failed\"} 1",

@@ -19,7 +19,7 @@ mod part;
 mod plan;
 mod upload;
 
-use crate::access::AccessRecord;
+use crate::access::{AccessRecord, Wait};
 use crate::body::Upload;
 use crate::checksum::Algorithm;
 use crate::generation::MappingState;
@@ -63,13 +63,17 @@ pub(crate) async fn pass_on<B: ClientBody>(
     // for a buffer holds no place among the requests that run.
     if let Some(length @ ..=MAX_SMALL) = body.length {
         if !record.is_admitted() {
-            record.admitted(state.admission.admit(record.client()).await?);
+            let turn = state.admission.admit(record.client());
+            let permit = record.waits(Wait::Queue, turn).await?;
+            record.admitted(permit);
         }
         let memory = record.memory(proxy.memory(), Use::Uploads);
         memory.grow_to(usize::try_from(length).unwrap_or(usize::MAX))?;
     } else {
         state.admission.begin()?;
-        record.admitted(proxy.buffers().share(state.row, record.client()).await?);
+        let buffer = proxy.buffers().share(state.row, record.client());
+        let permit = record.waits(Wait::Queue, buffer).await?;
+        record.admitted(permit);
     }
     // A client that cannot be served now is told so before anything is read.
     proxy.session(slot, record).await?;

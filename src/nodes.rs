@@ -3,6 +3,7 @@
 //! One prober writes, the balancers of all worker threads read. Every value is an atomic of its own.
 
 use crate::endpoint::Endpoint;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -26,7 +27,7 @@ pub struct NodeBoard {
 /// What is known of one node.
 #[derive(Debug)]
 pub struct NodeFacts {
-    name: Box<str>,
+    name: Arc<str>,
     /// [`Check`], packed; 0 before the first.
     checked: AtomicU64,
     /// A request failed there since the prober last began to look.
@@ -63,6 +64,11 @@ impl NodeBoard {
     /// The nodes, in the order of the configuration.
     pub fn nodes(&self) -> &[NodeFacts] {
         &self.nodes
+    }
+
+    /// A node's name.
+    pub fn name(&self, node: NodeIndex) -> Option<&Arc<str>> {
+        self.get(node).map(|facts| &facts.name)
     }
 
     /// Notes what a look at a node found.

@@ -10,7 +10,7 @@ mod otherwise;
 pub use self::completion::Completions;
 use self::documents::Documented;
 use self::otherwise::Otherwise;
-use crate::access::AccessRecord;
+use crate::access::{AccessRecord, Wait};
 use crate::body::{BoxError, Upload};
 use crate::browser::{self, AllowedHosts};
 use crate::client::Client;
@@ -109,7 +109,9 @@ impl<B> Asked<'_, B> {
     /// Waits for the request's turn: once, however many requests to the store it takes.
     async fn admit(&self, record: &mut AccessRecord) -> Result<(), Refusal> {
         if !record.is_admitted() {
-            record.admitted(self.state.admission.admit(record.client()).await?);
+            let turn = self.state.admission.admit(record.client());
+            let permit = record.waits(Wait::Queue, turn).await?;
+            record.admitted(permit);
         }
         Ok(())
     }
@@ -167,7 +169,7 @@ impl Proxy {
         request: &Request,
         body: B,
     ) -> Answer {
-        let mut record = self.record(client, &request.method, Some(&request.target));
+        let mut record = self.record(client, &request.method, Some((&request.target, request.fields())));
         let upload = Upload::new(body);
         let mut served = None;
         contain(pin!(async { served = Some(self.serve(client, request, &upload, &mut record).await) })).await;
@@ -191,9 +193,15 @@ impl Proxy {
         refuse(&Refusal::from(*malformed), Representation::S3, "", self.record(client, &unread, None))
     }
 
-    fn record(&self, client: &Client, method: &Method, target: Option<&PathAndQuery>) -> Box<AccessRecord> {
-        let metrics = Arc::clone(&self.shared.metrics);
-        AccessRecord::begin(metrics, self.generation.access_log, *client, method, target)
+    fn record(
+        &self,
+        client: &Client,
+        method: &Method,
+        request: Option<(&PathAndQuery, &Fields)>,
+    ) -> Box<AccessRecord> {
+        let generation = &self.generation;
+        let listener = generation.access_log.then(|| generation.listener_name(client.listener()));
+        AccessRecord::begin(Arc::clone(&self.shared.metrics), listener, *client, method, request)
     }
 
     async fn serve<B: ClientBody>(
@@ -307,8 +315,12 @@ fn build<'a, B: ClientBody>(
     wanted: &Wanted<'a>,
     record: &mut AccessRecord,
 ) -> Result<Built, Otherwise<'a>> {
-    let grant = asked.mapping.grant(wanted.method, wanted.path, wanted.query, wanted.fields)?;
-    record.granted(grant.operation());
+    let grant = asked.mapping.grant(wanted.method, wanted.path, wanted.query, wanted.fields);
+    let operation = grant.as_ref().map_or_else(|refusal| refusal.operation, |grant| Some(grant.operation()));
+    if let Some(operation) = operation {
+        record.routed(operation, wanted.query);
+    }
+    let grant = grant?;
     let payload = Payload::classify(grant.spec(), wanted.fields)?;
     asked.upload.set_length(payload.length());
     asked.upload.unwrap_envelope(payload.envelope());

@@ -1,5 +1,6 @@
 //! Answers of Scopegate's own: which rule refused, as S3 says such things.
 
+use crate::operation::Operation;
 use http::StatusCode;
 use std::fmt;
 
@@ -293,12 +294,20 @@ pub struct Refusal {
     pub message: String,
     /// When it is worth trying again, in seconds.
     pub retry_after: Option<u64>,
+    /// The operation that was asked for, where that is known.
+    pub operation: Option<Operation>,
 }
 
 impl Refusal {
     /// A refusal by `rule`.
     pub fn new(rule: Rule, message: impl Into<String>) -> Self {
-        Self { rule, message: message.into(), retry_after: None }
+        Self { rule, message: message.into(), retry_after: None, operation: None }
+    }
+
+    /// Names the operation that was asked for.
+    #[must_use]
+    pub fn of(self, operation: Operation) -> Self {
+        Self { operation: Some(operation), ..self }
     }
 }
 

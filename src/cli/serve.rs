@@ -52,6 +52,7 @@ pub(super) fn serve(
     panics::watch();
     forbid_core_files();
     raise_descriptors(config.limits.connections);
+    announce(&config, source);
     let server = Server::bind(config, inherited).map_err(|error| CommandError::failed(error.to_string()))?;
     bound(&server);
     let runtime = Builder::new_current_thread()
@@ -71,6 +72,19 @@ pub(super) fn serve(
             Ok(())
         }
     }
+}
+
+/// Logs what starts, so that a log shows which version ran with which configuration.
+fn announce(config: &Config, source: Option<&Path>) {
+    let upstream: Vec<String> = config.upstream.endpoints.iter().map(ToString::to_string).collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = source.and_then(Path::to_str),
+        upstream = upstream.join(" "),
+        listeners = config.listeners.len(),
+        mappings = config.mappings.len(),
+        "scopegate starts"
+    );
 }
 
 /// Secrets stay in this process's memory: no core file, and no other process of the same user reads it.

@@ -1,6 +1,6 @@
 //! Lines on their way to a slow reader: bounded in bytes, and counted when they have to be dropped.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -74,13 +74,13 @@ impl Queue {
 
     /// Writes lines as they come, until the queue is closed. What `lost` says of lines that were dropped is written in
     /// their place.
-    pub(super) fn write_all(&self, to: &mut impl Write, lost: impl Fn(u64) -> String) {
+    pub(super) fn write_all(&self, to: &mut impl Write, lost: impl Fn(u64) -> Vec<u8>) {
         let mut batch = Vec::new();
         while let Some(untold) = self.next(&mut batch) {
             // A client that does not read is not told so.
             let _ = to.write_all(&batch).and_then(|()| to.flush());
             if untold > 0 {
-                let _ = to.write_all(lost(untold).as_bytes());
+                let _ = to.write_all(&lost(untold));
             }
             batch.clear();
             if batch.capacity() > KEPT {
@@ -118,24 +118,10 @@ impl Queue {
     }
 }
 
-/// Adds what is written to a queue, each time as one line.
-#[derive(Debug)]
-pub(super) struct Writer<'q>(pub(super) &'q Queue);
-
-impl Write for Writer<'_> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.push(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
     use std::sync::mpsc;
     use std::thread;
 
@@ -164,7 +150,7 @@ mod tests {
         thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 let mut slow = Slow { go, read: Vec::new() };
-                queue.write_all(&mut slow, |lines| format!("lost {lines}\n"));
+                queue.write_all(&mut slow, |lines| format!("lost {lines}\n").into());
                 slow.read
             });
             queue.push(b"first\n");
@@ -189,7 +175,7 @@ mod tests {
         let queue = Queue::new(1000);
         let (told, go) = mpsc::channel();
         thread::scope(|scope| {
-            scope.spawn(|| queue.write_all(&mut Slow { go, read: Vec::new() }, |_| String::new()));
+            scope.spawn(|| queue.write_all(&mut Slow { go, read: Vec::new() }, |_| Vec::new()));
             queue.push(b"line\n");
             queue.close(Duration::from_millis(1));
             assert!(!queue.lock().is_done);

@@ -2,7 +2,9 @@
 
 use super::encode_memory::encode_memory;
 use super::encode_nodes::encode_nodes;
-use super::{BUCKETS, CLASSES, CutBy, Metrics, NONE, Reloads};
+use super::histogram::Histogram;
+use super::{CLASSES, Counts, CutBy, Metrics, NONE, Reloads};
+use crate::admission::Admission;
 use crate::connections::Over;
 use crate::operation::{Operation, TABLE};
 use crate::refusal::Rule;
@@ -12,7 +14,7 @@ use prometheus_client::metrics::MetricType;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 fn operation_label(index: usize) -> &'static str {
     TABLE
@@ -32,15 +34,11 @@ impl Collector for Reading {
         encode_requests(metrics, &mut encoder)?;
         encode_sessions(metrics, &mut encoder)?;
         encode_nodes(&metrics.nodes.load(), &mut encoder)?;
-        let singles = [
-            ("replays", "Requests sent again with a new session", &metrics.replays),
-            ("received_bytes", "Bytes of clients' bodies passed on", &metrics.received),
-            ("sent_bytes", "Bytes of answers' bodies passed on", &metrics.sent),
-        ];
-        for (name, help, count) in singles {
-            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            counter(&mut metric, count.load(Ordering::Relaxed))?;
-        }
+        encode_build(&mut encoder)?;
+        encode_traffic(metrics, &mut encoder)?;
+        let help = "Requests sent again with a new session";
+        let mut metric = encoder.encode_descriptor("replays", help, None, MetricType::Counter)?;
+        counter(&mut metric, metrics.replays.load(Ordering::Relaxed))?;
         let help = "Panics, each contained to what it happened in";
         let mut metric = encoder.encode_descriptor("panics", help, None, MetricType::Counter)?;
         counter(&mut metric, crate::panics::count())?;
@@ -86,6 +84,39 @@ fn encode_requests(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fm
         for (at, count) in nonzero(&row.refusals) {
             let rule = Rule::ALL.get(at).map_or(NONE, |rule| rule.name());
             counter(&mut family.encode_family(&[("mapping", &*row.name), ("rule", rule)])?, count)?;
+        }
+    }
+    Ok(())
+}
+
+/// A count of a mapping's requests.
+type CountOf = fn(&Admission) -> usize;
+
+fn encode_traffic(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let rows = metrics.rows.load();
+    let help = "Bytes of clients' bodies passed on, by mapping";
+    let mut family = encoder.encode_descriptor("received_bytes", help, None, MetricType::Counter)?;
+    for row in rows.iter() {
+        let count = row.received.load(Ordering::Relaxed);
+        counter(&mut family.encode_family(&[("mapping", &*row.name)])?, count)?;
+    }
+    let help = "Bytes of answers' bodies passed on, by mapping";
+    let mut family = encoder.encode_descriptor("sent_bytes", help, None, MetricType::Counter)?;
+    for row in rows.iter() {
+        let count = row.sent.load(Ordering::Relaxed);
+        counter(&mut family.encode_family(&[("mapping", &*row.name)])?, count)?;
+    }
+    let places: [(&str, &str, CountOf); 2] = [
+        ("requests_running", "Requests of a mapping that run now", Admission::running),
+        ("requests_queued", "Requests of a mapping that wait for their turn now", Admission::queued),
+    ];
+    for (name, help, of) in places {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for row in rows.iter().skip(1) {
+            if let Some(admission) = row.admission.load().upgrade() {
+                let count = i64::try_from(of(&admission)).unwrap_or(i64::MAX);
+                family.encode_family(&[("mapping", &*row.name)])?.encode_gauge(&count)?;
+            }
         }
     }
     Ok(())
@@ -162,13 +193,36 @@ fn encode_reloads(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt
     gauge(encoder, "config_last_reload_success_timestamp_seconds", help, since)
 }
 
+/// A histogram of a mapping.
+type HistogramOf = fn(&Counts) -> &Histogram;
+
 fn encode_durations(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let counts: Vec<u64> = metrics.durations.iter().map(|count| count.load(Ordering::Relaxed)).collect();
-    let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
-    let buckets: Vec<(f64, u64)> = bounds.zip(counts.iter().copied()).collect();
-    let sum = Duration::from_micros(metrics.duration_micros.load(Ordering::Relaxed)).as_secs_f64();
-    let help = "Requests from their head to the end of the answer, in seconds";
-    encoder
-        .encode_descriptor("request_duration_seconds", help, None, MetricType::Histogram)?
-        .encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)
+    let rows = metrics.rows.load();
+    let families: [(&str, &str, HistogramOf); 3] = [
+        (
+            "request_duration_seconds",
+            "From a request's head to the end of its answer: it includes the time its client takes to send and to read",
+            |row| &row.durations,
+        ),
+        ("first_byte_seconds", "From a request's head until the head of its answer is known", |row| {
+            &row.first_bytes
+        }),
+        ("queue_wait_seconds", "How long requests waited for their turn, of those that had to wait", |row| {
+            &row.queue_waits
+        }),
+    ];
+    for (name, help, of) in families {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for row in rows.iter().filter(|row| !of(row).is_empty()) {
+            of(row).encode(&mut family.encode_family(&[("mapping", &*row.name)])?)?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_build(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "The version that runs; always 1";
+    let mut family = encoder.encode_descriptor("build_info", help, None, MetricType::Gauge)?;
+    let labels = [("version", env!("CARGO_PKG_VERSION"))];
+    family.encode_family(&labels)?.encode_gauge(&1_i64)
 }

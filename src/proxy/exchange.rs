@@ -2,7 +2,7 @@
 //! done.
 
 use super::{ClientBody, FromStore, Proxy};
-use crate::access::AccessRecord;
+use crate::access::{AccessRecord, Wait};
 use crate::amz_date::AmzDate;
 use crate::balance::{Choice, Outcome};
 use crate::body::{Upload, read_error_body};
@@ -39,6 +39,7 @@ enum Verdict {
 impl Verdict {
     fn of(status: StatusCode, code: Option<&str>) -> Self {
         match code {
+            _ if !may_need_another(status) => Self::Final,
             Some(code) if s3_error::is_dead_session(code) => Self::DeadSession,
             None | Some(s3_error::ACCESS_DENIED) if status == StatusCode::FORBIDDEN => Self::Denied,
             Some(code) if s3_error::is_denial(code) => Self::Refused,
@@ -63,7 +64,7 @@ impl Proxy {
         loop {
             let session = self.session(slot, record).await?;
             let (answer, choice) = self.attempt(outgoing, upload, &session, &mut attempts, record).await?;
-            if !may_need_another(answer.status) {
+            if !is_error(answer.status) {
                 return Ok(FromStore::Streaming(answer));
             }
             let (answer, verdict) = Box::pin(self.inspect(answer, record)).await?;
@@ -117,7 +118,8 @@ impl Proxy {
         slot: &Slot,
         record: &mut AccessRecord,
     ) -> Result<Arc<Session>, Refusal> {
-        slot.obtain(self.shared.clock, self.generation.limits.session_wait).await.map_err(|unavailable| {
+        let session = slot.obtain(self.shared.clock, self.generation.limits.session_wait);
+        record.waits(Wait::Session, session).await.map_err(|unavailable| {
             if let Some(cause) = &unavailable.cause {
                 record.note(cause);
             }
@@ -140,6 +142,7 @@ impl Proxy {
         loop {
             let mut lease = self.pool.checkout(attempts).await.map_err(|error| failed(&error, record))?;
             let choice = lease.choice();
+            record.sent_to(self.generation.nodes.name(choice.node));
             let date = AmzDate::new(self.shared.clock.now());
             let unsignable = || Refusal::new(Rule::BadTarget, "the request cannot be written in HTTP");
             let authority = lease.authority().ok_or_else(unsignable)?;
@@ -174,8 +177,7 @@ impl Proxy {
         }
     }
 
-    /// Looks whether an answer says that the session is dead or the node not ready. Only small error documents are read
-    /// for it.
+    /// Reads an error, and looks whether it says that the session is dead or the node not ready.
     async fn inspect(
         &self,
         answer: Answer<Download>,
@@ -200,6 +202,11 @@ impl Proxy {
         let answer = FromStore::Read(Box::new(parts), s3_error::without_signature(body));
         Ok((answer, verdict))
     }
+}
+
+/// Whether an answer is an error, of which the log shows the code.
+fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
 }
 
 /// Whether an answer may say that the session is dead or the node not ready.

@@ -6,6 +6,7 @@ use crate::config::tests::{EXAMPLE, Fake};
 use crate::generation::MappingState;
 use crate::limits::Limits;
 use crate::memory::MemoryBudget;
+use crate::metrics::Format;
 use crate::metrics::Metrics;
 use crate::mint::{Mint, MintError, MintRequest};
 use crate::multipart::Budget;
@@ -96,7 +97,7 @@ async fn a_panic_is_answered_counted_and_over() {
         let body = answer.body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8_lossy(&body);
         assert!(body.contains("<Code>InternalError</Code>") && !body.contains("scripted"), "{body}");
-        let counts = proxy.shared.metrics.encode();
+        let counts = proxy.shared.metrics.encode(Format::Text);
         for line in [
             &format!("scopegate_refusals_total{{mapping=\"media-reader\",rule=\"internal\"}} {asked}"),
             "scopegate_requests_in_flight 0",

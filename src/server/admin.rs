@@ -6,6 +6,7 @@
 use super::health::Readiness;
 use crate::browser::{self, AllowedHosts};
 use crate::http1::Host;
+use crate::metrics::Format;
 use crate::refusal::{Refusal, Rule};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -32,7 +33,6 @@ const CONNECTION_LIFE: Duration = Duration::from_mins(1);
 /// An answer that has not been read this long after that is cut off.
 const LAST_ANSWER: Duration = Duration::from_secs(10);
 const MAX_BUFFER: usize = 16 * 1024;
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// Starts answering on `socket`, on the runtime that this is called in.
@@ -119,7 +119,14 @@ async fn answer(request: &Request<Incoming>, ready: &Readiness) -> Response<Full
             [] => text(StatusCode::OK, PLAIN, "ok\n".into()),
             obstacles => text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, obstacles.join("\n") + "\n"),
         },
-        "/metrics" => text(StatusCode::OK, OPENMETRICS, ready.shared().metrics.encode()),
+        "/metrics" => {
+            let accepted = request.headers().get_all(header::ACCEPT).iter();
+            let format = Format::of_accept(accepted.filter_map(|value| value.to_str().ok()));
+            let mut response =
+                text(StatusCode::OK, format.content_type(), ready.shared().metrics.encode(format));
+            response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+            response
+        }
         _ => text(StatusCode::NOT_FOUND, PLAIN, "there are /livez, /readyz and /metrics\n".into()),
     }
 }

@@ -9,13 +9,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const BACKLOG: i32 = 1024;
 
 /// A listener with a socket for every worker.
 #[derive(Debug)]
 pub struct Bound {
-    name: Box<str>,
+    name: Arc<str>,
     address: BoundAddress,
     sockets: Vec<Socket>,
     inherited: bool,

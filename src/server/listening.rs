@@ -5,6 +5,7 @@ use super::listen::Bound;
 use crate::client::ListenerId;
 use crate::config::{ListenAddress, Listener};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The open listeners.
 #[derive(Debug, Default)]
@@ -20,7 +21,7 @@ pub(super) struct Listening {
 #[derive(Clone, Debug)]
 struct Open {
     socket: u64,
-    name: Box<str>,
+    name: Arc<str>,
     address: ListenAddress,
     inherited: bool,
     own_path: Option<PathBuf>,

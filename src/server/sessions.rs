@@ -108,10 +108,11 @@ impl Sessions {
             Some((_, state)) if state.admission.bounds() == bounds => Arc::clone(&state.admission),
             _ => Arc::new(Admission::new(bounds)),
         };
+        let (row, counts) = metrics.row(&mapping.name);
+        metrics.show_admission(row, &admission);
         if let Some((Before::Kept, state)) = before {
             return MappingState { admission, ..state.clone() };
         }
-        let (row, counts) = metrics.row(&mapping.name);
         let slot = Slot::new(mapping.mint == MintWhen::Start, counts);
         let slot = Arc::new(match before {
             Some((Before::Good, state)) => slot.inheriting(state.session.slot(), Clock::SYSTEM.now()),

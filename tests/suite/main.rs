@@ -15,6 +15,7 @@ mod harness;
 mod life;
 mod limits;
 mod minio_facts;
+mod observability;
 mod payloads;
 mod proxied;
 mod reload;

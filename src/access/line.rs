@@ -1,0 +1,166 @@
+//! The line of a request in the access log.
+
+use super::{AccessRecord, micros};
+use crate::client::Client;
+use crate::http1::{Fields, visible};
+use crate::log;
+use crate::operation::Operation;
+use crate::refusal::Rule;
+use crate::target::Query;
+use http::Method;
+use http::uri::PathAndQuery;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::Level;
+
+/// The longest path or prefix that is logged, in bytes.
+const MAX_TEXT: usize = 1024;
+/// The longest id of a client's that is logged, in bytes.
+const MAX_ID: usize = 128;
+/// Where clients and the proxies in front name their request: what proxies use, then what the SDKs of AWS send.
+const CLIENT_IDS: [&str; 2] = ["x-request-id", "amz-sdk-invocation-id"];
+
+/// What the access log says of a request beside what is counted.
+#[derive(Debug)]
+pub(super) struct LineFields {
+    client: Client,
+    listener: Arc<str>,
+    method: Method,
+    target: Option<PathAndQuery>,
+    client_id: Option<Box<str>>,
+    pub(super) prefix: Option<Box<str>>,
+    pub(super) node: Option<Arc<str>>,
+    pub(super) attempts: u64,
+    pub(super) upstream_id: Option<Box<[u8]>>,
+    pub(super) store_code: Option<Box<str>>,
+}
+
+impl LineFields {
+    /// Makes the fields of a request that has just come; what was no request has neither target nor headers.
+    pub(super) fn new(
+        client: Client,
+        listener: Arc<str>,
+        method: &Method,
+        request: Option<(&PathAndQuery, &Fields)>,
+    ) -> Box<Self> {
+        Box::new(Self {
+            client,
+            listener,
+            method: method.clone(),
+            target: request.map(|(target, _)| target.clone()),
+            client_id: request.and_then(|(_, fields)| client_id(fields)).map(Into::into),
+            prefix: None,
+            node: None,
+            attempts: 0,
+            upstream_id: None,
+            store_code: None,
+        })
+    }
+
+    /// Takes the prefix that a list asks for.
+    pub(super) fn listed(&mut self, query: Option<&str>) {
+        let Some(query) = query.and_then(|query| Query::parse(Some(query)).ok()) else { return };
+        self.prefix = Some(shortened(query.get("prefix").unwrap_or_default()).into());
+    }
+
+    /// Writes the line of a request that is over.
+    pub(super) fn write(&self, record: &AccessRecord, total: Duration) {
+        let mapping = record.mapping_name();
+        let path = self.target.as_ref().map_or("", |target| shortened(target.path()));
+        let waited = |wait: Duration| (!wait.is_zero()).then(|| micros(wait));
+        log::write(Level::INFO, "access", |line| {
+            line.text("id", record.request_id().as_str());
+            line.word("client", &self.client);
+            line.text("listener", &self.listener);
+            line.text("mapping", mapping.as_deref().unwrap_or("-"));
+            line.text("operation", record.operation.map_or("-", Operation::name));
+            line.word("method", &self.method);
+            line.text("path", path);
+            line.text_if("prefix", self.prefix.as_deref());
+            line.number("status", record.status.map_or(0, |status| status.as_u16().into()));
+            line.text_if("rule", record.rule.map(Rule::name));
+            line.number("received", record.received);
+            line.number("sent", record.sent);
+            line.text_if("node", self.node.as_deref());
+            line.number_if("attempts", (self.attempts > 1).then_some(self.attempts));
+            line.text_if("store_code", self.store_code.as_deref());
+            line.text_if("upstream_id", self.upstream_id.as_deref().and_then(visible));
+            line.text_if("client_request_id", self.client_id.as_deref());
+            line.number_if("queue_us", waited(record.waits.queue));
+            line.number_if("session_us", waited(record.waits.session));
+            line.number_if("first_byte_us", record.first_byte.map(micros));
+            line.number("total_us", micros(total));
+            line.text_if("error", record.error.as_deref());
+        });
+    }
+}
+
+/// Returns the id that a client gave to its request.
+fn client_id(fields: &Fields) -> Option<&str> {
+    let id = CLIENT_IDS.iter().find_map(|name| fields.get(name)).and_then(visible)?;
+    (!id.is_empty()).then(|| id.get(..id.len().min(MAX_ID)).unwrap_or_default())
+}
+
+fn shortened(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    /// Headers that a client sends.
+    type Given<'g> = &'g [(&'static str, &'g [u8])];
+
+    #[test]
+    fn a_clients_id_is_visible_and_short() {
+        let with = |given: Given| -> Fields {
+            let field = |(name, value): &(&'static str, &[u8])| {
+                (HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())
+            };
+            given.iter().map(field).collect()
+        };
+        let long = [b'a'; 300];
+        let cases: [(Given, Option<&str>); 6] = [
+            (&[("x-request-id", b"abc-1"), ("amz-sdk-invocation-id", b"other")], Some("abc-1")),
+            (&[("amz-sdk-invocation-id", b"other")], Some("other")),
+            (&[("x-request-id", b"")], None),
+            (&[("x-request-id", b"a\xffb")], None),
+            (&[("x-request-id", &long)], Some(str::from_utf8(&long[..MAX_ID]).unwrap())),
+            (&[("accept", b"x")], None),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(client_id(&with(given)), expected);
+        }
+    }
+
+    #[test]
+    fn every_field_is_documented() {
+        let page = include_str!("../../docs/reference/logs.md");
+        let (own, _) = include_str!("line.rs").split_once("#[cfg(test)]").unwrap();
+        let names: Vec<&str> = own
+            .split("            line.")
+            .skip(1)
+            .filter_map(|call| call.split_once("(\"")?.1.split_once('"'))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(names.contains(&"queue_us") && names.len() > 20, "{names:?}");
+        for name in names {
+            assert!(page.contains(&format!("`{name}`")), "docs/reference/logs.md lacks {name}");
+        }
+    }
+
+    #[test]
+    fn a_list_names_the_prefix_that_it_asks_for() {
+        let listed = |query| {
+            let client = Client::identify(None, crate::client::ListenerId(0));
+            let mut fields = LineFields::new(client, "main".into(), &Method::GET, None);
+            fields.listed(query);
+            fields.prefix.map(String::from)
+        };
+        assert_eq!(listed(Some("list-type=2&prefix=media%2Fa+b")).as_deref(), Some("media/a b"));
+        assert_eq!(listed(Some("list-type=2")).as_deref(), Some(""));
+        assert_eq!(listed(None), None);
+    }
+}

@@ -1,0 +1,378 @@
+//! One log line, written field by field as text or as JSON.
+
+use crate::config::LogFormat;
+use jiff::Timestamp;
+use std::cell::Cell;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::time::SystemTime;
+use tracing::Level;
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Style {
+    pub(super) format: LogFormat,
+    /// Whether the level is coloured, for a terminal.
+    pub(super) colors: bool,
+    /// Whether a line begins with its syslog priority, for the journal (sd-daemon(3), "Log levels").
+    pub(super) priorities: bool,
+}
+
+/// A line that is being written.
+#[derive(Debug)]
+pub struct Line<'b> {
+    to: &'b mut Vec<u8>,
+    format: LogFormat,
+}
+
+impl<'b> Line<'b> {
+    /// Begins a line with its time, level and target. Text has the message next; in JSON it is a field.
+    pub(super) fn begin(
+        to: &'b mut Vec<u8>,
+        style: Style,
+        now: SystemTime,
+        (level, target): (Level, &str),
+    ) -> Self {
+        let Style { format, colors, priorities } = style;
+        if priorities {
+            to.extend_from_slice(priority(level));
+        }
+        let mut line = Self { to, format };
+        match format {
+            LogFormat::Text => {
+                line.timestamp(now);
+                line.to.push(b' ');
+                line.level(level, colors);
+                line.raw(target);
+                line.to.push(b':');
+            }
+            LogFormat::Json => {
+                line.raw("{\"timestamp\":\"");
+                line.timestamp(now);
+                line.raw("\",\"level\":\"");
+                line.raw(level.as_str());
+                line.to.push(b'"');
+                line.text("target", target);
+            }
+        }
+        line
+    }
+
+    /// Ends the line.
+    pub(super) fn end(self) {
+        let end: &[u8] = match self.format {
+            LogFormat::Text => b"\n",
+            LogFormat::Json => b"}\n",
+        };
+        self.to.extend_from_slice(end);
+    }
+
+    /// Adds the message.
+    pub(super) fn message(&mut self, message: &dyn fmt::Display) {
+        match self.format {
+            LogFormat::Text => {
+                self.to.push(b' ');
+                // Writing to memory cannot fail.
+                let _ = write!(OneLine(self.to), "{message}");
+            }
+            LogFormat::Json => self.quoted("message", message),
+        }
+    }
+
+    /// Adds a text, which is quoted.
+    pub fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        write_quoted(self.to, value);
+    }
+
+    /// Adds a text if there is one.
+    pub fn text_if(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+    }
+
+    /// Adds a single word, such as an address or a method. Text quotes it only where it is more than a word.
+    pub fn word(&mut self, name: &str, value: &dyn fmt::Display) {
+        match self.format {
+            LogFormat::Json => self.quoted(name, value),
+            LogFormat::Text => {
+                self.name(name);
+                let from = self.to.len();
+                let _ = write!(self.to, "{value}");
+                if !self.to.get(from..).is_some_and(is_word) {
+                    let written =
+                        String::from_utf8_lossy(self.to.get(from..).unwrap_or_default()).into_owned();
+                    self.to.truncate(from);
+                    write_quoted(self.to, &written);
+                }
+            }
+        }
+    }
+
+    /// Adds a number.
+    pub fn number(&mut self, name: &str, value: u64) {
+        self.name(name);
+        let _ = write!(self.to, "{value}");
+    }
+
+    /// Adds a number if there is one.
+    pub fn number_if(&mut self, name: &str, value: Option<u64>) {
+        if let Some(value) = value {
+            self.number(name, value);
+        }
+    }
+
+    /// Adds a number or `true` or `false`, which JSON does not quote either.
+    pub(super) fn bare(&mut self, name: &str, value: &dyn fmt::Display) {
+        self.name(name);
+        let _ = write!(self.to, "{value}");
+    }
+
+    fn quoted(&mut self, name: &str, value: &dyn fmt::Display) {
+        self.name(name);
+        self.to.push(b'"');
+        let _ = write!(Escaped(self.to), "{value}");
+        self.to.push(b'"');
+    }
+
+    fn name(&mut self, name: &str) {
+        match self.format {
+            LogFormat::Text => {
+                self.to.push(b' ');
+                self.raw(name);
+                self.to.push(b'=');
+            }
+            LogFormat::Json => {
+                self.raw(",\"");
+                self.raw(name);
+                self.raw("\":");
+            }
+        }
+    }
+
+    fn level(&mut self, level: Level, colors: bool) {
+        let color = match level {
+            Level::ERROR => "\x1b[31m",
+            Level::WARN => "\x1b[33m",
+            Level::INFO => "\x1b[32m",
+            Level::DEBUG => "\x1b[34m",
+            Level::TRACE => "\x1b[35m",
+        };
+        let (color, end) = if colors { (color, "\x1b[0m") } else { ("", "") };
+        let _ = write!(self.to, "{color}{level:>5}{end} ");
+    }
+
+    fn raw(&mut self, text: &str) {
+        self.to.extend_from_slice(text.as_bytes());
+    }
+
+    /// Writes a time as RFC 3339 has it, in UTC with microseconds.
+    fn timestamp(&mut self, now: SystemTime) {
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let second = second(since.as_secs());
+        self.to.extend_from_slice(&second);
+        let _ = write!(self.to, ".{:06}Z", since.subsec_micros());
+    }
+}
+
+thread_local! {
+    /// The last second that was written: thousands of lines have the same.
+    static SECOND: Cell<(u64, [u8; 19])> = const { Cell::new((0, *b"1970-01-01T00:00:00")) };
+}
+
+/// Returns a second since 1970 as `2026-01-31T23:59:59`.
+fn second(since: u64) -> [u8; 19] {
+    let (last, text) = SECOND.get();
+    if last == since {
+        return text;
+    }
+    let mut text = text;
+    let time = i64::try_from(since).ok().and_then(|since| Timestamp::from_second(since).ok());
+    if let Some(written) = time.map(|time| format!("{time:.0}"))
+        && let Some(written) = written.as_bytes().first_chunk()
+    {
+        text = *written;
+    }
+    SECOND.set((since, text));
+    text
+}
+
+/// Returns what the journal takes for a level (`<3>` is an error, syslog(3)).
+const fn priority(level: Level) -> &'static [u8] {
+    match level {
+        Level::ERROR => b"<3>",
+        Level::WARN => b"<4>",
+        Level::INFO => b"<6>",
+        Level::DEBUG | Level::TRACE => b"<7>",
+    }
+}
+
+/// Whether text needs no quotes.
+fn is_word(text: &[u8]) -> bool {
+    !text.is_empty()
+        && text.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\'))
+}
+
+fn write_quoted(to: &mut Vec<u8>, text: &str) {
+    to.push(b'"');
+    // Writing to memory cannot fail.
+    let _ = Escaped(to).write_str(text);
+    to.push(b'"');
+}
+
+/// Writes what stands between the quotes of a JSON string (RFC 8259, section 7). Text lines use the same escapes.
+struct Escaped<'b>(&'b mut Vec<u8>);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.find(needs_escape) {
+            let (plain, from) = rest.split_at(at);
+            self.0.extend_from_slice(plain.as_bytes());
+            let mut characters = from.chars();
+            if let Some(character) = characters.next() {
+                escape(self.0, character);
+            }
+            rest = characters.as_str();
+        }
+        self.0.extend_from_slice(rest.as_bytes());
+        Ok(())
+    }
+}
+
+/// Writes text of which nothing ends the line or moves the cursor.
+struct OneLine<'b>(&'b mut Vec<u8>);
+
+impl fmt::Write for OneLine<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            if character.is_control() {
+                escape(self.0, character);
+            } else {
+                self.0.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a character is escaped in quotes: what JSON requires, what moves a terminal's cursor, and what reverses or hides text.
+fn needs_escape(character: char) -> bool {
+    matches!(character, '"' | '\\' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || character.is_control()
+}
+
+fn escape(to: &mut Vec<u8>, character: char) {
+    let short: Option<&[u8]> = match character {
+        '"' => Some(b"\\\""),
+        '\\' => Some(b"\\\\"),
+        '\n' => Some(b"\\n"),
+        '\r' => Some(b"\\r"),
+        '\t' => Some(b"\\t"),
+        _ => None,
+    };
+    match short {
+        Some(short) => to.extend_from_slice(short),
+        None => {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(to, "\\u{unit:04x}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn written(style: Style, fill: impl FnOnce(&mut Line<'_>)) -> String {
+        let mut to = Vec::new();
+        let now = SystemTime::UNIX_EPOCH + Duration::new(1_796_000_000, 42_000);
+        let mut line = Line::begin(&mut to, style, now, (Level::WARN, "scopegate::mint"));
+        fill(&mut line);
+        line.end();
+        String::from_utf8(to).unwrap()
+    }
+
+    fn style(format: LogFormat) -> Style {
+        Style { format, colors: false, priorities: false }
+    }
+
+    fn all_kinds(line: &mut Line<'_>) {
+        line.message(&"no session\nto be had");
+        line.text("path", "/tmp/\"a b\"\n");
+        line.word("client", &"10.0.0.1");
+        line.word("error", &"connection refused: \"x\"");
+        line.word("empty", &"");
+        line.number("status", 403);
+        line.bare("again", &true);
+        line.text_if("rule", None);
+    }
+
+    #[test]
+    fn a_text_line_quotes_what_is_more_than_a_word() {
+        assert_eq!(
+            written(style(LogFormat::Text), all_kinds),
+            "2026-11-30T00:53:20.000042Z  WARN scopegate::mint: no session\\nto be had path=\"/tmp/\\\"a b\\\"\\n\" \
+             client=10.0.0.1 error=\"connection refused: \\\"x\\\"\" empty=\"\" status=403 again=true\n"
+        );
+    }
+
+    #[test]
+    fn a_json_line_is_json_with_the_values_themselves() {
+        let line = written(style(LogFormat::Json), all_kinds);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            value,
+            serde_json::json!({
+                "timestamp": "2026-11-30T00:53:20.000042Z", "level": "WARN", "target": "scopegate::mint",
+                "message": "no session\nto be had", "path": "/tmp/\"a b\"\n", "client": "10.0.0.1",
+                "error": "connection refused: \"x\"", "empty": "", "status": 403, "again": true,
+            })
+        );
+    }
+
+    #[test]
+    fn the_journal_gets_priorities_and_a_terminal_colours() {
+        let for_journal = Style { priorities: true, ..style(LogFormat::Json) };
+        assert!(written(for_journal, |_| {}).starts_with("<4>{\"timestamp\":"));
+        let for_terminal = Style { colors: true, ..style(LogFormat::Text) };
+        assert!(written(for_terminal, |_| {}).contains("Z \u{1b}[33m WARN\u{1b}[0m scopegate::mint:\n"));
+    }
+
+    #[test]
+    fn every_second_has_its_own_text() {
+        for (since, text) in [
+            (0, "1970-01-01T00:00:00"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (1_796_000_000, "2026-11-30T00:53:20"),
+            (1_796_000_000, "2026-11-30T00:53:20"),
+            (4_102_444_799, "2099-12-31T23:59:59"),
+        ] {
+            assert_eq!(str::from_utf8(&second(since)), Ok(text));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_a_line(text in any::<String>()) {
+            for format in [LogFormat::Text, LogFormat::Json] {
+                let line = written(style(format), |line| {
+                    line.message(&text);
+                    line.text("path", &text);
+                    line.word("client", &text);
+                });
+                prop_assert!(!line.trim_end_matches('\n').contains(char::is_control), "{line:?}");
+                if format == LogFormat::Json {
+                    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+                    for name in ["message", "path", "client"] {
+                        prop_assert_eq!(value[name].as_str(), Some(&*text));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What every Prometheus client says of its process, under the standard names.
+//! <https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>
+
+use procfs::process::{LimitValue, Process};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use std::fmt;
+
+/// Reads the metrics of this process from `/proc` when somebody asks.
+#[derive(Debug)]
+pub(super) struct ProcessReading;
+
+/// The facts as they are at the moment.
+struct Facts {
+    cpu_seconds: f64,
+    start_seconds: f64,
+    resident_bytes: u64,
+    virtual_bytes: u64,
+    threads: u64,
+    open_fds: Option<u64>,
+    max_fds: Option<u64>,
+}
+
+impl Facts {
+    /// Reads them; none where `/proc` is not mounted.
+    fn read() -> Option<Self> {
+        let process = Process::myself().ok()?;
+        let stat = process.stat().ok()?;
+        let limits = process.limits().ok();
+        let seconds = |ticks: u64| precise(ticks) / precise(procfs::ticks_per_second());
+        Some(Self {
+            cpu_seconds: seconds(stat.utime + stat.stime),
+            start_seconds: precise(procfs::boot_time_secs().ok()?) + seconds(stat.starttime),
+            resident_bytes: stat.rss.saturating_mul(procfs::page_size()),
+            virtual_bytes: stat.vsize,
+            threads: u64::try_from(stat.num_threads).unwrap_or_default(),
+            open_fds: process.fd_count().ok().map(|count| count as u64),
+            max_fds: limits.and_then(|limits| match limits.max_open_files.soft_limit {
+                LimitValue::Value(most) => Some(most),
+                LimitValue::Unlimited => None,
+            }),
+        })
+    }
+}
+
+impl Collector for ProcessReading {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(facts) = Facts::read() else { return Ok(()) };
+        let help = "Total user and system CPU time spent in seconds";
+        encoder
+            .encode_descriptor("process_cpu_seconds", help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, u64>(&facts.cpu_seconds, None)?;
+        let help = "Start time of the process since unix epoch in seconds";
+        encoder
+            .encode_descriptor("process_start_time_seconds", help, None, MetricType::Gauge)?
+            .encode_gauge(&facts.start_seconds)?;
+        for (name, help, value) in [
+            ("process_resident_memory_bytes", "Resident memory size in bytes", Some(facts.resident_bytes)),
+            ("process_virtual_memory_bytes", "Virtual memory size in bytes", Some(facts.virtual_bytes)),
+            ("process_threads", "Number of OS threads in the process", Some(facts.threads)),
+            ("process_open_fds", "Number of open file descriptors", facts.open_fds),
+            ("process_max_fds", "Maximum number of open file descriptors", facts.max_fds),
+        ] {
+            if let Some(value) = value {
+                super::encode::gauge(&mut encoder, name, help, value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns a count as a float. Counts here are far below 2^53, up to which floats are exact.
+#[expect(clippy::cast_precision_loss, reason = "clock ticks and seconds stay below 2^53")]
+fn precise(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    #[test]
+    fn a_process_knows_its_start_its_memory_and_its_files() {
+        let facts = Facts::read().unwrap();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+        assert!(
+            facts.start_seconds < now + 1.0 && facts.start_seconds > now - 3600.0,
+            "{}",
+            facts.start_seconds
+        );
+        assert!(facts.resident_bytes > 1 << 20 && facts.virtual_bytes >= facts.resident_bytes);
+        assert!(facts.threads >= 1 && facts.open_fds > Some(2) && facts.max_fds >= facts.open_fds);
+    }
+}

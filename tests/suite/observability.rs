@@ -1,0 +1,178 @@
+//! What an operator sees of requests to a real MinIO: the access log as JSON and as text, and the metrics.
+
+use crate::support::http;
+use crate::support::process::wait_for;
+use crate::support::world::{World, corner};
+use serde_json::Value;
+
+const SCOPES: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list")];
+const OBJECT: &str = "/tmp/media/hello.txt";
+const JSON: &str = "[log]\nformat = \"json\"\n";
+
+/// Waits for the line of the request that a client calls by this id.
+fn line(world: &World, id: &str) -> Value {
+    let found = wait_for(|| {
+        let log = world.proxy.stderr();
+        let lines = log.lines().map(|line| serde_json::from_str(line).expect("every line is JSON"));
+        lines.into_iter().find(|line: &Value| line["client_request_id"] == id)
+    });
+    found.unwrap_or_else(|| panic!("no line of {id} in {}", world.proxy.stderr()))
+}
+
+#[test]
+fn a_line_of_the_access_log_says_what_was_asked_and_where_it_went() {
+    let world = World::start_with(&[corner("client", SCOPES)], JSON);
+    let node = world.minio.address.to_string();
+    // Method and target; then what the line says: operation, prefix, status, rule, the store's code.
+    let cases = [
+        ("GET", OBJECT, "GetObject", None, 200, None, None),
+        ("HEAD", OBJECT, "HeadObject", None, 200, None, None),
+        (
+            "GET",
+            "/tmp?list-type=2&prefix=media%2Fa+b%2F",
+            "ListObjectsV2",
+            Some("media/a b/"),
+            200,
+            None,
+            None,
+        ),
+        ("GET", "/tmp/media/%22a%20b%22", "GetObject", None, 404, None, Some("NoSuchKey")),
+        ("HEAD", "/tmp/media/missing", "HeadObject", None, 404, None, Some("NoSuchKey")),
+        ("PUT", "/tmp/media/new", "PutObject", None, 403, Some("right-not-granted"), None),
+        ("DELETE", "/tmp/other/x", "DeleteObject", None, 403, Some("outside-scope"), None),
+        (
+            "GET",
+            "/tmp?list-type=2&prefix=other/",
+            "ListObjectsV2",
+            Some("other/"),
+            403,
+            Some("outside-scope"),
+            None,
+        ),
+        ("GET", "/tmp?website", "-", None, 501, Some("unknown-operation"), None),
+    ];
+    for (number, (method, target, operation, prefix, status, rule, code)) in cases.into_iter().enumerate() {
+        let id = format!("request-{number}");
+        let answer = world.ask("client", method, target, &[("x-request-id", &id)], b"");
+        let line = line(&world, &id);
+        let said = |name: &str| line[name].as_str();
+        let path = target.split('?').next();
+        assert_eq!(
+            (said("method"), said("path"), said("operation"), said("prefix")),
+            (Some(method), path, Some(operation), prefix),
+            "{line}"
+        );
+        let logged = line["status"].as_u64();
+        assert_eq!((logged, said("rule"), said("store_code")), (Some(status), rule, code), "{line}");
+        assert_eq!(answer.status(), u16::try_from(status).unwrap(), "{target}");
+        assert_eq!((said("listener"), said("mapping")), (Some("client"), Some("client")), "{line}");
+        assert_eq!(said("node"), rule.is_none().then_some(&*node), "{line}");
+        assert!(line["total_us"].is_u64() && line["first_byte_us"].is_u64(), "{line}");
+    }
+    let first = line(&world, "request-0");
+    assert!(first["session_us"].as_u64() > Some(0), "the first request waits for the session: {first}");
+    assert_eq!(line(&world, "request-1")["session_us"], Value::Null);
+}
+
+#[test]
+fn the_first_lines_say_which_version_runs_with_which_configuration() {
+    let world = World::start_with(&[corner("client", SCOPES)], JSON);
+    let log = world.proxy.stderr();
+    let line: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    assert_eq!(line["message"], "scopegate starts");
+    assert_eq!(line["version"], env!("CARGO_PKG_VERSION"));
+    assert!(line["config"].as_str().unwrap().contains("proxy.toml"), "{line}");
+    assert_eq!(line["upstream"], format!("http://{}", world.minio.address));
+    assert_eq!((line["mappings"].as_u64(), line["listeners"].as_u64()), (Some(1), Some(1)));
+}
+
+#[test]
+fn text_lines_quote_what_a_peer_wrote() {
+    let mut world = World::start(&[corner("client", SCOPES)]);
+    let id = "a b=\"c\"";
+    world.ask("client", "GET", "/tmp/media/x", &[("x-request-id", id)], b"");
+    world.minio.stop();
+    world.get("client", OBJECT);
+    let log = wait_for(|| Some(world.proxy.stderr()).filter(|log| log.contains("status=502")));
+    let log = log.unwrap_or_else(|| panic!("{}", world.proxy.stderr()));
+    assert!(log.contains(" client_request_id=\"a b=\\\"c\\\"\" "), "{log}");
+    assert!(log.contains(" error=\""), "{log}");
+}
+
+#[test]
+fn metrics_come_in_the_format_that_is_asked_for() {
+    let world = World::start(&[corner("client", SCOPES)]);
+    assert_eq!(world.get("client", OBJECT).status(), 200);
+    // A request is counted when its answer is over, which its client may see a moment before.
+    wait_for(|| (world.metric("scopegate_requests_in_flight") == 0).then_some(()));
+    let ask = |accept: &[(&str, &str)]| {
+        http::request(world.proxy.address("admin"), "GET", "/metrics", accept, b"").unwrap()
+    };
+    let text = ask(&[]);
+    assert_eq!(text.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let open = ask(&[("accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.3")]);
+    assert_eq!(
+        open.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    assert!(open.text().ends_with("# EOF\n") && open.text().contains("# TYPE scopegate_requests counter\n"));
+    let text = text.text();
+    assert!(!text.contains("# EOF"), "{text}");
+    for expected in [
+        "# TYPE scopegate_requests_total counter\n",
+        "scopegate_request_duration_seconds_count{mapping=\"client\"} 1\n",
+        "scopegate_first_byte_seconds_count{mapping=\"client\"} 1\n",
+        "scopegate_requests_queued{mapping=\"client\"} 0\n",
+        "scopegate_build_info{version=",
+        "process_resident_memory_bytes ",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+}
+
+#[test]
+fn the_reference_names_every_metric_with_its_type_and_labels() {
+    let world = World::start(&[corner("client", SCOPES)]);
+    assert_eq!(world.get("client", OBJECT).status(), 200);
+    assert_eq!(world.get("client", "/tmp/other").status(), 403);
+    wait_for(|| (world.metric("scopegate_requests_in_flight") == 0).then_some(()));
+    let text = http::get(world.proxy.address("admin"), "/metrics").unwrap().text();
+    let page = include_str!("../../docs/reference/metrics.md");
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let mut documented: Vec<String> = Vec::new();
+    for row in &rows {
+        documented.extend(quoted(row.split('|').nth(1).unwrap()));
+    }
+    let mut families = Vec::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let help = text.lines().find_map(|line| line.strip_prefix(&format!("# HELP {name} ")));
+        assert!(help.is_some_and(|help| help.len() > 8), "{name} has no help");
+        assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+        let row = rows.iter().find(|row| row.contains(&format!("`{name}`")));
+        let row = row.unwrap_or_else(|| panic!("docs/reference/metrics.md lacks {name}"));
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert_eq!(cells[2], kind, "{name}");
+        if let Some(labels) = labels(&text, name) {
+            assert_eq!(quoted(cells[3]), labels, "{name}");
+        }
+        families.push(name.to_owned());
+    }
+    documented.retain(|name| !families.contains(name));
+    assert!(documented.is_empty(), "no such metrics: {documented:?}");
+}
+
+/// The words in backquotes.
+fn quoted(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The labels of a metric's first sample, without those that every histogram has.
+fn labels(text: &str, name: &str) -> Option<Vec<String>> {
+    let mut rests = text.lines().filter_map(|line| line.strip_prefix(name));
+    let labels = rests.find_map(|rest| rest.strip_prefix('{').or_else(|| rest.strip_prefix("_bucket{")))?;
+    let (labels, _) = labels.rsplit_once('}')?;
+    let names =
+        labels.split("\",").filter_map(|label| label.split_once('=')).map(|(name, _)| name.to_owned());
+    Some(names.filter(|name| name != "le").collect())
+}
