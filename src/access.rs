@@ -14,7 +14,9 @@ use crate::s3_error;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use line::LineFields;
+use std::cell::Cell;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -34,6 +36,8 @@ pub struct AccessRecord {
     rule: Option<Rule>,
     error: Option<Box<str>>,
     cut: Option<CutBy>,
+    /// How often the store was asked for the rest of its answer, where it may be.
+    continuations: Option<Rc<Cell<u64>>>,
     received: u64,
     sent: u64,
     start: Instant,
@@ -106,6 +110,7 @@ impl AccessRecord {
             rule: None,
             error: None,
             cut: None,
+            continuations: None,
             received: 0,
             sent: 0,
             start: clock::now(),
@@ -131,6 +136,7 @@ impl AccessRecord {
             rule: None,
             error: None,
             cut: None,
+            continuations: None,
             received: 0,
             sent: 0,
             start: self.start,
@@ -269,6 +275,22 @@ impl AccessRecord {
         self.cut = Some(by);
         if self.error.is_none() || by == CutBy::Shutdown {
             self.note(&by.why());
+        }
+    }
+
+    /// Returns what counts how often the store is asked for the rest of its answer.
+    pub fn count_continuations(&mut self) -> Rc<Cell<u64>> {
+        Rc::clone(self.continuations.get_or_insert_default())
+    }
+
+    fn continuations(&self) -> Option<u64> {
+        self.continuations.as_ref().map(|count| count.get())
+    }
+
+    /// The client sends no more, and had no answer yet.
+    pub fn client_ended(&mut self) {
+        if self.error.is_none() {
+            self.note(&"the client closed its side of the connection before the answer");
         }
     }
 

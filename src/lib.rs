@@ -38,6 +38,7 @@ pub mod config;
 pub mod connect;
 pub mod connections;
 pub mod content;
+pub mod continuation;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod document;

@@ -11,6 +11,7 @@ pub use exposition::Format;
 
 use crate::admission::Admission;
 use crate::connections::Connections;
+use crate::continuation;
 use crate::memory::MemoryBudget;
 use crate::multipart::Budget;
 use crate::nodes::NodeBoard;
@@ -123,6 +124,7 @@ pub struct Metrics {
     cut: [AtomicU64; CutBy::ALL.len()],
     memory: OnceLock<Memory>,
     replays: AtomicU64,
+    continuations: [AtomicU64; continuation::Outcome::ALL.len()],
 }
 
 /// What is known of the issuer.
@@ -238,6 +240,7 @@ impl Default for Metrics {
             cut: Default::default(),
             memory: OnceLock::new(),
             replays: AtomicU64::new(0),
+            continuations: Default::default(),
         }
     }
 }
@@ -300,6 +303,11 @@ impl Metrics {
     /// A request is sent again with a new session.
     pub fn replayed(&self) {
         self.replays.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes what became of an answer that broke off.
+    pub fn continued(&self, outcome: continuation::Outcome) {
+        add(&self.continuations, outcome as usize, 1);
     }
 
     /// Notes that whatever is not over is cut off from now on.
@@ -389,6 +397,7 @@ mod tests {
             first_byte: Some(Duration::from_millis(2)),
             total: Duration::from_millis(3),
         });
+        metrics.continued(continuation::Outcome::Changed);
         let memory = MemoryBudget::new(1024);
         metrics.show_memory(4096, &memory, &Arc::new(Budget::new(0, 1)));
         let _held = memory.take(Payer::Strangers, Use::Documents, 128).unwrap();
@@ -408,6 +417,8 @@ mod tests {
             "scopegate_node_ejected{node=\"node:9000\"} 0",
             "scopegate_node_up{node=\"node:9000\"} 1",
             "scopegate_retries_total 0",
+            "scopegate_continuations_total{outcome=\"continued\"} 0",
+            "scopegate_continuations_total{outcome=\"changed\"} 1",
             "scopegate_requests_in_flight 0",
             "scopegate_received_bytes_total{mapping=\"media\"} 1",
             "scopegate_sent_bytes_total{mapping=\"media\"} 2",

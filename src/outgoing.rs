@@ -2,6 +2,7 @@
 
 mod copy;
 mod derived;
+mod rest;
 
 pub use derived::{MAX_OBJECT, WithDocument};
 

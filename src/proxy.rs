@@ -2,6 +2,7 @@
 
 mod browse;
 mod completion;
+mod continued;
 mod copies;
 mod documents;
 mod exchange;
@@ -289,6 +290,7 @@ impl Proxy {
         {
             browser::let_run(&mut answer.fields);
         }
+        self.provide_rest(&mut answer, outgoing, asked.state, record);
         Ok((answer, rewriter))
     }
 

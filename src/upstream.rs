@@ -16,6 +16,7 @@ use bytes::{BufMut, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use std::cell::RefCell;
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -253,7 +254,7 @@ impl Lease {
 
     /// The answer that began with `head`.
     pub fn answered(self, head: ResponseHead) -> Answer<Download> {
-        Answer { status: head.status, fields: head.fields, body: Download { lease: Some(self) } }
+        Answer { status: head.status, fields: head.fields, body: Download { lease: Some(self), rest: None } }
     }
 
     fn give_back(self) {
@@ -269,23 +270,107 @@ impl Lease {
     }
 }
 
+/// Gets the rest of an answer that breaks off.
+pub trait Continue: fmt::Debug {
+    /// Notes that so many bytes of the answer were passed on.
+    fn advance(&mut self, bytes: usize);
+
+    /// Asks for the rest, of which more may break off.
+    fn ask(self: Box<Self>, broken: BrokenOff) -> Asking;
+}
+
+/// What broke off.
+#[derive(Debug)]
+pub struct BrokenOff {
+    /// Why.
+    pub error: BoxError,
+    /// What was chosen for it.
+    pub choice: Choice,
+}
+
+/// The rest of an answer, with what gets the rest of that.
+pub type Continued = (Box<dyn Continue>, Download);
+
+/// A question for the rest of an answer.
+pub type Asking = Pin<Box<dyn Future<Output = Result<Continued, BoxError>>>>;
+
+/// What becomes of an answer that breaks off.
+enum Rest {
+    Known(Box<dyn Continue>),
+    Asked(Asking),
+}
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(rest) => rest.fmt(f),
+            Self::Asked(_) => f.write_str("Asked"),
+        }
+    }
+}
+
 /// The body of an answer. Read to its end it gives the connection back; dropped before, it ends the connection.
 #[derive(Debug)]
 pub struct Download {
     lease: Option<Lease>,
+    /// In a box, which long answers have.
+    rest: Option<Box<Rest>>,
 }
 
 impl Download {
+    /// Has `rest` asked for what is missing when the answer breaks off.
+    pub fn continue_with(&mut self, rest: Box<dyn Continue>) {
+        self.rest = Some(Box::new(Rest::Known(rest)));
+    }
+
     fn is_over(&self) -> bool {
-        self.lease.as_ref().is_none_or(|lease| lease.0.connection.is_over())
+        match (&self.lease, self.rest.as_deref()) {
+            (Some(lease), _) => lease.0.connection.is_over(),
+            (None, rest) => !matches!(rest, Some(Rest::Asked(_))),
+        }
+    }
+
+    fn give_back(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+
+    /// Has the rest asked for, if it can be.
+    fn break_off(&mut self, error: BoxError) -> Result<(), BoxError> {
+        let choice = self.lease.as_ref().map(Lease::choice);
+        match (self.rest.take().map(|rest| *rest), choice) {
+            (Some(Rest::Known(rest)), Some(choice)) => {
+                // The connection is of no use any more.
+                self.give_back();
+                self.rest = Some(Box::new(Rest::Asked(rest.ask(BrokenOff { error, choice }))));
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Goes on with the rest, once it is there.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let Some(Rest::Asked(asking)) = self.rest.as_deref_mut() else { return Poll::Ready(Ok(())) };
+        let continued = ready!(asking.as_mut().poll(cx));
+        self.rest = None;
+        let (rest, mut download) = continued?;
+        self.lease = download.lease.take();
+        self.continue_with(rest);
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        if let Some(Rest::Known(rest)) = self.rest.as_deref_mut() {
+            rest.advance(bytes);
+        }
     }
 }
 
 impl Drop for Download {
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.give_back();
-        }
+        self.give_back();
     }
 }
 
@@ -298,15 +383,27 @@ impl Body for Download {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let Some(lease) = &mut this.lease else { return Poll::Ready(None) };
-        let next = ready!(lease.0.connection.poll_body(cx));
-        // The connection is free for another request while the end of this answer is still being written.
-        if this.is_over()
-            && let Some(lease) = this.lease.take()
-        {
-            lease.give_back();
+        loop {
+            ready!(this.poll_rest(cx))?;
+            let Some(lease) = &mut this.lease else { return Poll::Ready(None) };
+            let next = match ready!(lease.0.connection.poll_body(cx)) {
+                Some(Err(error)) => match this.break_off(error) {
+                    Ok(()) => continue,
+                    Err(error) => Some(Err(error)),
+                },
+                Some(Ok(data)) => {
+                    this.advance(data.len());
+                    Some(Ok(Frame::data(data)))
+                }
+                None => None,
+            };
+            // The connection is free for another request while the end of this answer is still being written.
+            if this.is_over() {
+                this.give_back();
+                this.rest = None;
+            }
+            return Poll::Ready(next);
         }
-        Poll::Ready(next.map(|data| data.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -315,8 +412,9 @@ impl Body for Download {
 
     fn size_hint(&self) -> SizeHint {
         match &self.lease {
-            None => SizeHint::with_exact(0),
             Some(lease) => lease.0.connection.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            None if self.is_over() => SizeHint::with_exact(0),
+            None => SizeHint::default(),
         }
     }
 }

@@ -83,6 +83,7 @@ impl LineFields {
             line.number("sent", record.sent);
             line.text_if("node", self.node.as_deref());
             line.number_if("attempts", (self.attempts > 1).then_some(self.attempts));
+            line.number_if("continuations", record.continuations().filter(|count| *count > 0));
             line.text_if("store_code", self.store_code.as_deref());
             line.text_if("upstream_id", self.upstream_id.as_deref().and_then(visible));
             line.text_if("client_request_id", self.client_id.as_deref());

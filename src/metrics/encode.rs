@@ -6,6 +6,7 @@ use super::histogram::Histogram;
 use super::{CLASSES, Counts, CutBy, Metrics, NONE, Reloads};
 use crate::admission::Admission;
 use crate::connections::Over;
+use crate::continuation::Outcome;
 use crate::operation::{Operation, TABLE};
 use crate::refusal::Rule;
 use prometheus_client::collector::Collector;
@@ -39,6 +40,12 @@ impl Collector for Reading {
         let help = "Requests sent again with a new session";
         let mut metric = encoder.encode_descriptor("replays", help, None, MetricType::Counter)?;
         counter(&mut metric, metrics.replays.load(Ordering::Relaxed))?;
+        let help = "Answers of the store that broke off, by what became of the request for their rest";
+        let mut family = encoder.encode_descriptor("continuations", help, None, MetricType::Counter)?;
+        for (outcome, count) in Outcome::ALL.iter().zip(&metrics.continuations) {
+            let labels = [("outcome", outcome.name())];
+            counter(&mut family.encode_family(&labels)?, count.load(Ordering::Relaxed))?;
+        }
         let help = "Panics, each contained to what it happened in";
         let mut metric = encoder.encode_descriptor("panics", help, None, MetricType::Counter)?;
         counter(&mut metric, crate::panics::count())?;

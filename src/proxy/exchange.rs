@@ -60,7 +60,19 @@ impl Proxy {
         slot: &Slot,
         record: &mut AccessRecord,
     ) -> Result<FromStore, Refusal> {
-        let (mut replayed, mut attempts) = (false, Attempts::default());
+        self.exchange_after(Attempts::default(), outgoing, upload, slot, record).await
+    }
+
+    /// The same, after these attempts.
+    pub(super) async fn exchange_after<B: ClientBody>(
+        &self,
+        mut attempts: Attempts,
+        outgoing: &Outgoing,
+        upload: &Rc<Upload<B>>,
+        slot: &Slot,
+        record: &mut AccessRecord,
+    ) -> Result<FromStore, Refusal> {
+        let mut replayed = false;
         loop {
             let session = self.session(slot, record).await?;
             let (answer, choice) = self.attempt(outgoing, upload, &session, &mut attempts, record).await?;

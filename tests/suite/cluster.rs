@@ -153,8 +153,7 @@ fn nodes_killed_and_returned_under_load() {
     }
     let seen = load.finish();
     assert!(seen.refused.is_empty(), "GETs failed: {:?}", seen.refused);
-    // Only what was being read from a node when it was killed.
-    assert!(seen.broken.len() <= CLIENTS * KILLED.len(), "GETs broke off: {:?}", seen.broken);
+    assert!(seen.broken.is_empty(), "GETs broke off: {:?}\n{}", seen.broken, proxy.stderr());
     assert!(seen.failed.len() <= CLIENTS * KILLED.len() * 4, "PUTs failed: {:?}", seen.failed);
     assert!(!seen.stored.is_empty());
     for key in &seen.stored {

@@ -8,6 +8,7 @@ mod browser;
 mod browsing;
 mod cluster;
 mod commands;
+mod continued;
 mod faults;
 mod framing;
 mod guards;

@@ -81,7 +81,7 @@ fn log(number: usize, folder: &Path) -> std::path::PathBuf {
 }
 
 fn start_node(number: usize, address: SocketAddr, root: &Keys, folder: &Path, drives: &[String]) -> Killed {
-    spawn(&Minio::programs().minio, address, root, &log(number, folder), drives)
+    spawn(&Minio::programs().minio, address, root, &log(number, folder), drives, &[])
 }
 
 /// Whether a node serves and sees all others: what is stored must still be without itself, which of four takes three.

@@ -141,6 +141,15 @@ impl Connection {
         }
     }
 
+    /// Ends the connection with a reset.
+    pub(crate) fn reset(self) {
+        let linger = Some(Duration::ZERO);
+        match self.stream.get_ref() {
+            Stream::Tcp(stream) => socket2::SockRef::from(stream).set_linger(linger).unwrap(),
+            Stream::Unix(_) => panic!("a unix socket knows no reset"),
+        }
+    }
+
     /// The next bytes, so many.
     pub(crate) fn read_exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; length];

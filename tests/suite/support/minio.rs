@@ -36,9 +36,13 @@ pub(crate) struct Minio {
     pub(crate) address: SocketAddr,
     pub(crate) root: Keys,
     programs: Programs,
+    /// Further variables of its environment.
+    settings: Settings,
     process: Killed,
     folder: TempDir,
 }
+
+type Settings = &'static [(&'static str, &'static str)];
 
 impl Minio {
     /// Starts a server with no data on a free port.
@@ -48,12 +52,21 @@ impl Minio {
 
     /// [`Self::start`] with programs that the environment does not name.
     pub(crate) fn start_programs(programs: Programs) -> Self {
+        Self::start_with(programs, &[])
+    }
+
+    /// Starts a server that ends an answer whose reader pauses for a second, and not for half a minute.
+    pub(crate) fn start_impatient() -> Self {
+        Self::start_with(Self::programs(), &[("MINIO_IDLE_TIMEOUT", "1s")])
+    }
+
+    fn start_with(programs: Programs, settings: Settings) -> Self {
         let folder = TempDir::new().unwrap();
         let root = Keys::random("root-of-the-test");
         for _attempt in 0..5 {
             let address = free_address();
-            match launch(&programs.minio, address, &root, folder.path()) {
-                Ok(process) => return Self { address, root, programs, process, folder },
+            match launch(&programs.minio, address, &root, folder.path(), settings) {
+                Ok(process) => return Self { address, root, programs, settings, process, folder },
                 Err(log) if log.contains("port is already in use") => {}
                 Err(log) => panic!("minio did not start:\n{log}"),
             }
@@ -63,7 +76,7 @@ impl Minio {
 
     /// A server that was started as one node of several; it cannot be restarted.
     pub(super) fn of_node(address: SocketAddr, root: Keys, process: Killed, folder: TempDir) -> Self {
-        Self { address, root, programs: Self::programs(), process, folder }
+        Self { address, root, programs: Self::programs(), settings: &[], process, folder }
     }
 
     /// The programs that the environment names.
@@ -74,7 +87,8 @@ impl Minio {
     /// Ends the server at once and starts it again, at the same address with the same data.
     pub(crate) fn restart(&mut self) {
         self.process.kill();
-        self.process = launch(&self.programs.minio, self.address, &self.root, self.folder.path())
+        let folder = self.folder.path();
+        self.process = launch(&self.programs.minio, self.address, &self.root, folder, self.settings)
             .unwrap_or_else(|log| panic!("minio did not start again:\n{log}"));
     }
 
@@ -197,10 +211,16 @@ impl Minio {
 ///
 /// # Errors
 /// The log of one that is not.
-fn launch(minio: &Path, address: SocketAddr, root: &Keys, folder: &Path) -> Result<Killed, String> {
+fn launch(
+    minio: &Path,
+    address: SocketAddr,
+    root: &Keys,
+    folder: &Path,
+    settings: Settings,
+) -> Result<Killed, String> {
     let log = folder.join("log");
     let drives = [folder.join("data").into_os_string().into_string().unwrap()];
-    let mut process = spawn(minio, address, root, &log, &drives);
+    let mut process = spawn(minio, address, root, &log, &drives, settings);
     // The log line says that the port is this server's own, which an answer alone does not: another's
     // server may have taken the port first.
     let said = || fs::read_to_string(&log).unwrap();
@@ -214,7 +234,14 @@ fn launch(minio: &Path, address: SocketAddr, root: &Keys, folder: &Path) -> Resu
 }
 
 /// Starts a server and does not wait for it.
-pub(super) fn spawn(minio: &Path, address: SocketAddr, root: &Keys, log: &Path, drives: &[String]) -> Killed {
+pub(super) fn spawn(
+    minio: &Path,
+    address: SocketAddr,
+    root: &Keys,
+    log: &Path,
+    drives: &[String],
+    settings: Settings,
+) -> Killed {
     let out = File::create(log).unwrap();
     Killed(
         Command::new(minio)
@@ -226,6 +253,7 @@ pub(super) fn spawn(minio: &Path, address: SocketAddr, root: &Keys, log: &Path, 
             .env("MINIO_CI_CD", "1")
             // In a container a server does not take a loopback address for its own unless it is told to.
             .env("_MINIO_SERVER_LOCAL", address.to_string())
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(out.try_clone().unwrap())
             .stderr(out)

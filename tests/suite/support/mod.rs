@@ -10,6 +10,7 @@ pub(crate) mod keys;
 pub(crate) mod minio;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod reader;
 pub(crate) mod record;
 pub(crate) mod scopegate;
 pub(crate) mod sigv4;

@@ -1,0 +1,242 @@
+//! The rest of an answer that breaks off: which answers have one that can be asked for, and what it must look like.
+//!
+//! MinIO ends an answer whose reader pauses for half a minute, and a node that dies ends all of its own. The object is
+//! there all the same, so its missing bytes are asked for by a range, on condition that it is the same object.
+
+use crate::http1::Fields;
+use http::{HeaderValue, StatusCode};
+use std::fmt;
+
+/// The shortest answer that is continued, in bytes. What is shorter is in the kernel's buffers before it breaks off.
+pub const LEAST: u64 = 256 * 1024;
+/// The longest entity tag that is sent back to the store, in bytes.
+const MAX_TAG: usize = 256;
+
+/// The bytes of an object that an answer has not brought yet.
+#[derive(Debug)]
+pub struct Rest {
+    etag: HeaderValue,
+    coding: Option<HeaderValue>,
+    /// The position of the first byte that is missing.
+    next: u64,
+    /// The position of the last byte that the answer brings.
+    last: u64,
+    /// The object's length.
+    total: u64,
+}
+
+/// What became of an answer that broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The store gave the rest.
+    Continued,
+    /// The object is gone, or is another by now.
+    Changed,
+    /// The store gave something else than the rest.
+    Refused,
+    /// The store could not be asked in time, or broke off too often.
+    Failed,
+}
+
+impl Outcome {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Continued, Self::Changed, Self::Refused, Self::Failed];
+
+    /// Its name in the metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Continued => "continued",
+            Self::Changed => "changed",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why an answer is not the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTheRest {
+    /// The object is gone, or is another by now.
+    Changed,
+    /// It has another status than 206 Partial Content.
+    Status(StatusCode),
+    /// It brings other bytes than were asked for.
+    Range,
+}
+
+impl NotTheRest {
+    /// What became of the answer that broke off.
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::Changed => Outcome::Changed,
+            Self::Status(_) | Self::Range => Outcome::Refused,
+        }
+    }
+}
+
+impl fmt::Display for NotTheRest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed => f.write_str("the object has been replaced or deleted since"),
+            Self::Status(status) => write!(f, "the store answered {status} to the request for its rest"),
+            Self::Range => f.write_str("the store answered with other bytes than its rest"),
+        }
+    }
+}
+
+impl Rest {
+    /// The rest of an answer with this head, of whose body `left` bytes are to come. `None` where it could not be told
+    /// from the rest of another object.
+    pub fn of(status: StatusCode, fields: &Fields, left: u64) -> Option<Self> {
+        let etag = fields.value("etag").filter(is_strong_tag)?;
+        let (next, last, total) = match status {
+            StatusCode::OK if !fields.has("content-range") => (0, left.checked_sub(1)?, left),
+            StatusCode::PARTIAL_CONTENT => content_range(fields)?,
+            _ => return None,
+        };
+        let has_all = last.checked_sub(next).and_then(|length| length.checked_add(1)) == Some(left);
+        has_all.then(|| Self { etag, coding: fields.value("content-encoding"), next, last, total })
+    }
+
+    /// Notes that so many bytes of it have come.
+    pub fn advance(&mut self, bytes: u64) {
+        self.next = self.next.saturating_add(bytes);
+    }
+
+    /// The position of the first byte that is missing.
+    pub fn position(&self) -> u64 {
+        self.next
+    }
+
+    /// The object's entity tag, as the value of `If-Match`.
+    pub fn etag(&self) -> HeaderValue {
+        self.etag.clone()
+    }
+
+    /// The bytes that are missing, as the value of `Range`.
+    ///
+    /// # Errors
+    /// When none is.
+    pub fn range(&self) -> Option<HeaderValue> {
+        let Self { next, last, .. } = self;
+        (next <= last).then(|| HeaderValue::try_from(format!("bytes={next}-{last}")).ok())?
+    }
+
+    /// Holds an answer against what is missing: its head, and the length of its body.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn check(&self, status: StatusCode, fields: &Fields, length: Option<u64>) -> Result<(), NotTheRest> {
+        match status {
+            StatusCode::PARTIAL_CONTENT => {}
+            StatusCode::PRECONDITION_FAILED | StatusCode::NOT_FOUND => return Err(NotTheRest::Changed),
+            other => return Err(NotTheRest::Status(other)),
+        }
+        if fields.value("etag").as_ref() != Some(&self.etag) {
+            return Err(NotTheRest::Changed);
+        }
+        let is_rest = content_range(fields) == Some((self.next, self.last, self.total))
+            && fields.value("content-encoding") == self.coding
+            && length == Some(self.last - self.next + 1);
+        if is_rest { Ok(()) } else { Err(NotTheRest::Range) }
+    }
+}
+
+/// Whether a value is one entity tag that stands for these very bytes (RFC 9110, section 8.8.3).
+fn is_strong_tag(value: &HeaderValue) -> bool {
+    let opaque = value.as_bytes().strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\""));
+    opaque.is_some_and(|tag| {
+        (1..=MAX_TAG).contains(&tag.len()) && tag.iter().all(|byte| matches!(byte, b'!' | b'#'..=b'~'))
+    })
+}
+
+/// First and last position, and the object's length.
+fn content_range(fields: &Fields) -> Option<(u64, u64, u64)> {
+    let mut values = fields.all("content-range");
+    let value = str::from_utf8(values.next()?).ok()?;
+    if values.next().is_some() {
+        return None;
+    }
+    let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last, total) = (number(first)?, number(last)?, number(total)?);
+    (first <= last && last < total).then_some((first, last, total))
+}
+
+fn number(digits: &str) -> Option<u64> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderName;
+
+    fn fields(lines: &[(&'static str, &str)]) -> Fields {
+        let field = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        lines.iter().map(field).collect()
+    }
+
+    fn range_of(status: u16, lines: &[(&'static str, &str)], left: u64) -> Option<String> {
+        let rest = Rest::of(StatusCode::from_u16(status).unwrap(), &fields(lines), left)?;
+        Some(rest.range()?.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn only_the_bytes_of_one_object_have_a_rest() {
+        let etag = ("etag", "\"0123\"");
+        let cases: [(u16, &[(&str, &str)], u64, Option<&str>); 17] = [
+            (200, &[etag], 10, Some("bytes=0-9")),
+            (206, &[etag, ("content-range", "bytes 5-9/10")], 5, Some("bytes=5-9")),
+            (206, &[etag, ("content-range", "bytes 0-0/1")], 1, Some("bytes=0-0")),
+            (200, &[etag], 0, None),
+            (200, &[], 10, None),
+            (200, &[("etag", "W/\"0123\"")], 10, None),
+            (200, &[("etag", "0123")], 10, None),
+            (200, &[("etag", "\"\"")], 10, None),
+            (200, &[("etag", "\"a\", \"b\"")], 10, None),
+            (200, &[etag, ("content-range", "bytes 0-9/10")], 10, None),
+            (206, &[etag], 10, None),
+            (206, &[etag, ("content-range", "bytes 5-9/10")], 4, None),
+            (206, &[etag, ("content-range", "bytes 5-9/*")], 5, None),
+            (206, &[etag, ("content-range", "bytes 9-5/10")], 5, None),
+            (206, &[etag, ("content-range", "bytes +5-9/10")], 5, None),
+            (206, &[etag, ("content-range", "bytes 0-18446744073709551615/18446744073709551615")], 0, None),
+            (404, &[etag], 10, None),
+        ];
+        for (status, lines, left, expected) in cases {
+            assert_eq!(range_of(status, lines, left).as_deref(), expected, "{status} {lines:?} {left}");
+        }
+    }
+
+    #[test]
+    fn what_comes_must_be_the_rest_of_the_same_object() {
+        let etag = ("etag", "\"0123\"");
+        let mut rest = Rest::of(StatusCode::OK, &fields(&[etag]), 10).unwrap();
+        rest.advance(4);
+        assert_eq!((rest.position(), rest.range().unwrap()), (4, HeaderValue::from_static("bytes=4-9")));
+        let good = ("content-range", "bytes 4-9/10");
+        let cases: [(u16, &[(&str, &str)], Option<u64>, Result<(), NotTheRest>); 12] = [
+            (206, &[etag, good], Some(6), Ok(())),
+            (206, &[etag, good], Some(5), Err(NotTheRest::Range)),
+            (206, &[etag, good], None, Err(NotTheRest::Range)),
+            (206, &[etag], Some(6), Err(NotTheRest::Range)),
+            (206, &[etag, ("content-range", "bytes 3-9/10")], Some(6), Err(NotTheRest::Range)),
+            (206, &[etag, ("content-range", "bytes 4-9/11")], Some(6), Err(NotTheRest::Range)),
+            (206, &[etag, good, ("content-encoding", "gzip")], Some(6), Err(NotTheRest::Range)),
+            (206, &[("etag", "\"4567\""), good], Some(6), Err(NotTheRest::Changed)),
+            (206, &[good], Some(6), Err(NotTheRest::Changed)),
+            (412, &[], Some(6), Err(NotTheRest::Changed)),
+            (404, &[], Some(6), Err(NotTheRest::Changed)),
+            (200, &[etag], Some(10), Err(NotTheRest::Status(StatusCode::OK))),
+        ];
+        for (status, lines, length, expected) in cases {
+            let checked = rest.check(StatusCode::from_u16(status).unwrap(), &fields(lines), length);
+            assert_eq!(checked, expected, "{status} {lines:?} {length:?}");
+        }
+        rest.advance(6);
+        assert_eq!(rest.range(), None);
+    }
+}

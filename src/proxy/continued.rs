@@ -1,0 +1,197 @@
+//! Answers that go on after the store broke off.
+//!
+//! The store is asked when the client takes more, and not before: a client that pauses keeps nothing busy, and MinIO's
+//! lock of the object ends with the answer that MinIO cut. The request keeps its place among those that run.
+
+use super::{FromStore, Proxy};
+use crate::access::AccessRecord;
+use crate::balance::{Choice, Outcome as NodeOutcome};
+use crate::body::{BoxError, Broken, Upload};
+use crate::content::Held;
+use crate::continuation::{LEAST, NotTheRest, Outcome, Rest};
+use crate::generation::MappingState;
+use crate::http1::Answer;
+use crate::operation::Operation;
+use crate::outgoing::Outgoing;
+use crate::retry::Attempts;
+use crate::session_table::Kept;
+use crate::upstream::{Asking, BrokenOff, Continue, Continued, Download};
+use bytes::Bytes;
+use http_body::Body;
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// The pauses before the questions for one rest. A node that restarts is back within their sum.
+const PAUSES: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
+/// What must come of an answer for the next question to begin with the first pause again, in bytes.
+const PROGRESS: u64 = 64 * 1024;
+
+impl Proxy {
+    /// Has what is missing of a long answer asked for, should it break off.
+    pub(super) fn provide_rest(
+        &self,
+        answer: &mut FromStore,
+        outgoing: Outgoing,
+        state: &MappingState,
+        record: &mut AccessRecord,
+    ) {
+        if outgoing.operation() != Operation::GetObject {
+            return;
+        }
+        let FromStore::Streaming(answer) = answer else { return };
+        let Some(left) = answer.body.size_hint().exact().filter(|left| *left >= LEAST) else { return };
+        let Some(rest) = Rest::of(answer.status, &answer.fields, left) else { return };
+        answer.body.continue_with(Box::new(Continuation {
+            proxy: self.clone(),
+            session: Arc::clone(&state.session),
+            outgoing,
+            settled: rest.position(),
+            rest,
+            asked: 0,
+            record: record.aside(),
+            count: record.count_continuations(),
+        }));
+    }
+}
+
+/// What the store is asked with for the rest of an answer.
+struct Continuation {
+    proxy: Proxy,
+    session: Arc<Kept>,
+    outgoing: Outgoing,
+    rest: Rest,
+    /// Questions since there was progress.
+    asked: usize,
+    /// The position up to which there was progress.
+    settled: u64,
+    record: AccessRecord,
+    count: Rc<Cell<u64>>,
+}
+
+impl fmt::Debug for Continuation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Continuation").field("rest", &self.rest).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no rest.
+enum Failure {
+    /// Another question may have an answer.
+    Passing(String),
+    NotTheRest(NotTheRest),
+}
+
+impl Continue for Continuation {
+    fn advance(&mut self, bytes: usize) {
+        self.rest.advance(bytes as u64);
+    }
+
+    fn ask(mut self: Box<Self>, broken: BrokenOff) -> Asking {
+        Box::pin(async move {
+            if self.rest.position() >= self.settled.saturating_add(PROGRESS) {
+                (self.asked, self.settled) = (0, self.rest.position());
+            }
+            // As long as the store may stand still in the middle of a body.
+            let patience = self.proxy.limits().stall_timeout;
+            let asked = timeout(patience, self.ask_again_and_again(&broken)).await;
+            let late = || (Outcome::Failed, "it took too long".to_owned());
+            match asked.unwrap_or_else(|_| Err(late())) {
+                Ok(download) => {
+                    self.tell(Outcome::Continued);
+                    let continued: Continued = (self, download);
+                    Ok(continued)
+                }
+                Err((outcome, why)) => {
+                    self.tell(outcome);
+                    Err(self.given_up(&broken.error, &why))
+                }
+            }
+        })
+    }
+}
+
+impl Continuation {
+    async fn ask_again_and_again(&mut self, broken: &BrokenOff) -> Result<Download, (Outcome, String)> {
+        let mut last = "it broke off too often".to_owned();
+        while let Some(pause) = PAUSES.get(self.asked) {
+            self.asked += 1;
+            if !pause.is_zero() {
+                sleep(*pause).await;
+            }
+            match self.ask_once(broken).await {
+                Ok(download) => return Ok(download),
+                Err(Failure::Passing(why)) => last = why,
+                Err(Failure::NotTheRest(why)) => return Err((why.outcome(), why.to_string())),
+            }
+        }
+        Err((Outcome::Failed, last))
+    }
+
+    async fn ask_once(&mut self, broken: &BrokenOff) -> Result<Download, Failure> {
+        let passing = |why: &dyn fmt::Display| Failure::Passing(why.to_string());
+        let Some(outgoing) = self.outgoing.rest(&self.rest) else {
+            return Err(Failure::NotTheRest(NotTheRest::Range));
+        };
+        self.count.set(self.count.get().saturating_add(1));
+        let attempts = self.attempts(broken);
+        let upload = Upload::of(Held::Held(Bytes::new()), 0);
+        let slot = self.session.slot();
+        let asked = self.proxy.exchange_after(attempts, &outgoing, &upload, slot, &mut self.record).await;
+        match asked.map_err(|refusal| passing(&refusal))? {
+            FromStore::Streaming(Answer { status, fields, body }) => {
+                let checked = self.rest.check(status, &fields, body.size_hint().exact());
+                match checked {
+                    Ok(()) => Ok(body),
+                    Err(why) if status.is_server_error() => Err(passing(&why)),
+                    Err(why) => Err(Failure::NotTheRest(why)),
+                }
+            }
+            FromStore::Read(head, _) if head.status.is_server_error() => {
+                Err(passing(&NotTheRest::Status(head.status)))
+            }
+            FromStore::Read(head, _) => Err(Failure::NotTheRest(NotTheRest::Status(head.status))),
+        }
+    }
+
+    /// The attempts that are behind the answer: a node that stood still is left, if there is another.
+    fn attempts(&self, broken: &BrokenOff) -> Attempts {
+        if !matches!(broken.error.downcast_ref(), Some(Broken::Stalled)) {
+            return Attempts::default();
+        }
+        self.doubt(broken.choice);
+        let mut attempts = Attempts::default();
+        if self.proxy.pool.leave(broken.choice, &mut attempts) { attempts } else { Attempts::default() }
+    }
+
+    fn doubt(&self, choice: Choice) {
+        self.proxy.pool.report(choice, NodeOutcome::Doubtful);
+    }
+
+    fn tell(&self, outcome: Outcome) {
+        self.proxy.shared.metrics.continued(outcome);
+    }
+
+    /// What the access log says, and a line that says the same where there is none.
+    fn given_up(&self, broken: &BoxError, why: &str) -> BoxError {
+        let said = format!("the store's answer broke off ({broken}) and could not be continued: {why}");
+        let id = self.record.request_id();
+        let mapping = self.record.mapping_name();
+        tracing::warn!(
+            id = id.as_str(),
+            mapping = mapping.as_deref().unwrap_or("-"),
+            missing_from = self.rest.position(),
+            "{said}"
+        );
+        said.into()
+    }
+}

@@ -1,0 +1,77 @@
+//! A client that reads slowly: what it does not take stays with the proxy and the store.
+
+use super::http::request_bytes;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// What its kernel takes for it, in bytes.
+const BUFFER: usize = 64 * 1024;
+
+/// A GET under way.
+pub(crate) struct Reader {
+    stream: TcpStream,
+    /// The head of the answer.
+    pub(crate) head: String,
+    /// What was read of the body.
+    pub(crate) body: Vec<u8>,
+    length: usize,
+}
+
+impl Reader {
+    /// Asks for an object and reads the head of the answer.
+    pub(crate) fn get(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(BUFFER).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let mut stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(Duration::from_mins(2))).unwrap();
+        stream.write_all(&request_bytes("GET", target, headers, b"")).unwrap();
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.parse().unwrap())
+        });
+        Self { stream, body: Vec::new(), length: length.unwrap_or_else(|| panic!("{head}")), head }
+    }
+
+    /// Reads so many bytes of the body, or what is left of it.
+    pub(crate) fn take(&mut self, bytes: usize) -> io::Result<()> {
+        let (begin, end) = (self.body.len(), self.length.min(self.body.len() + bytes));
+        self.body.resize(end, 0);
+        let mut at = begin;
+        while at < end {
+            match self.stream.read(&mut self.body[at..end]) {
+                Ok(0) => {
+                    self.body.truncate(at);
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Ok(length) => at += length,
+                Err(error) => {
+                    self.body.truncate(at);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is left of the body.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.take(self.length)
+    }
+
+    /// Reads to the end, so many bytes at a time with a pause between.
+    pub(crate) fn finish_slowly(&mut self, bytes: usize, pause: Duration) -> io::Result<()> {
+        while self.body.len() < self.length {
+            self.take(bytes)?;
+            std::thread::sleep(pause);
+        }
+        Ok(())
+    }
+}
