@@ -19,7 +19,7 @@ pub struct Limits {
     pub connections_per_client: usize,
     /// The time a client has to send a request's head, once it has begun.
     pub header_timeout: Duration,
-    /// The time a connection may be idle before a request begins.
+    /// The time a connection may be idle before a request begins. A load balancer in front must have a shorter one.
     pub idle_timeout: Duration,
     /// The time a whole request may take, with both bodies.
     pub request_timeout: Duration,
@@ -65,7 +65,8 @@ impl Default for Limits {
             connections: 10_000,
             connections_per_client: 4096,
             header_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_mins(1),
+            // More than the minute after which common load balancers let go of a connection: so it is they who close it.
+            idle_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_hours(6),
             header_bytes: 32 * 1024,
             headers: 100,
