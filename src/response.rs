@@ -3,7 +3,7 @@
 use crate::access::AccessRecord;
 use crate::body::BoxError;
 use crate::browser;
-use crate::http1::{Answer, Fields, is_named};
+use crate::http1::{Answer, Fields, PeerState, is_named};
 use crate::listing::Pages;
 use crate::refusal::{RULE_HEADER, Refusal};
 use crate::representation::Representation;
@@ -177,6 +177,17 @@ pub fn refuse<D: Body>(
     let mut fields = Fields::from(headers);
     browser::confine(&mut fields);
     Answer { status: refusal.rule.status(), fields, body }
+}
+
+impl<D: Body> ResponseBody<D> {
+    /// Notes what the client has done before it had the answer.
+    pub fn note_peer(&mut self, peer: PeerState) {
+        match peer {
+            PeerState::Open => {}
+            PeerState::Ended => self.record.client_ended(),
+            PeerState::Gone => self.record.cut_short(),
+        }
+    }
 }
 
 impl<D: Body> Drop for ResponseBody<D> {

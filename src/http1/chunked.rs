@@ -16,7 +16,7 @@ const MAX_TRAILER_LINES: usize = 64;
 const MAX_CHUNK: u64 = 5 << 40;
 
 /// Reads a chunked body from whatever of it has arrived.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Chunked {
     state: State,
     extensions: usize,
@@ -84,6 +84,18 @@ impl Chunked {
 
     pub(super) fn is_over(&self) -> bool {
         self.state == State::Over
+    }
+
+    /// Returns whether the body ends within `bytes`, which come next.
+    pub(super) fn ends_within(&self, bytes: &[u8]) -> bool {
+        let (mut ahead, mut bytes) = (self.clone(), BytesMut::from(bytes));
+        loop {
+            match ahead.decode(&mut bytes) {
+                Ok(Decoded::Data(_)) => {}
+                Ok(Decoded::End) => return true,
+                Ok(Decoded::More) | Err(_) => return false,
+            }
+        }
     }
 
     fn begin_chunk(&mut self, line: &[u8]) -> Result<(), Malformed> {

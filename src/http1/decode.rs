@@ -47,6 +47,14 @@ impl Decoder {
         }
     }
 
+    /// Returns whether the body ends within `bytes`, which come next.
+    pub(super) fn ends_within(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Length(left) => *left <= bytes.len() as u64,
+            Self::Chunked(chunked) => chunked.ends_within(bytes),
+        }
+    }
+
     /// The bytes that are left, where that is known.
     pub(super) fn left(&self) -> Option<u64> {
         match self {

@@ -6,6 +6,8 @@ use crate::memory::reads::ReadRoom;
 use crate::socket::Socket;
 use bytes::{Buf, Bytes, BytesMut};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::ioctl_fionread;
+use socket2::TcpKeepalive;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
@@ -37,15 +39,34 @@ thread_local! {
 /// Answers that are read at the same time mostly come to their end before the next is read.
 const MAX_SPARE: usize = 4;
 
+/// What a peer has done with its end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PeerState {
+    /// It may send more.
+    Open,
+    /// It sends no more. Whether it still reads shows only when something is written to it.
+    Ended,
+    /// It neither sends nor reads.
+    Gone,
+}
+
 /// A stream between a client and the proxy.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
     /// Has the peer see a failure when this is dropped, where an orderly end would look like the end of a body.
     fn reset_when_dropped(&self) {}
 
-    /// Returns whether the peer has ended its side, also where bytes that it sent before were not read yet.
-    fn has_ended(&self) -> bool {
-        false
+    /// Returns what the peer has done, also where bytes that it sent before were not read yet.
+    fn peer_state(&self) -> PeerState {
+        PeerState::Open
     }
+
+    /// Returns how many bytes have arrived and were not read.
+    fn arrived(&self) -> usize {
+        0
+    }
+
+    /// Has the kernel find out whether a peer that has ended its side still exists.
+    fn probe_peer(&self) {}
 }
 
 impl Transport for Socket {
@@ -54,24 +75,56 @@ impl Transport for Socket {
         let _ = socket2::SockRef::from(self.stream()).set_linger(Some(Duration::ZERO));
     }
 
-    fn has_ended(&self) -> bool {
-        has_hung_up(self.stream())
+    fn peer_state(&self) -> PeerState {
+        state_of_peer(self.stream())
+    }
+
+    fn arrived(&self) -> usize {
+        arrived(self.stream())
+    }
+
+    fn probe_peer(&self) {
+        let probes =
+            TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER).with_retries(PROBES);
+        // Without probes the request ends with its own time-outs.
+        let _ = socket2::SockRef::from(self.stream()).set_tcp_keepalive(&probes);
     }
 }
 
 impl Transport for UnixStream {
-    fn has_ended(&self) -> bool {
-        has_hung_up(self)
+    fn peer_state(&self) -> PeerState {
+        state_of_peer(self)
+    }
+
+    fn arrived(&self) -> usize {
+        arrived(self)
     }
 }
 
-/// Asks the kernel whether the peer has ended its side.
-fn has_hung_up(stream: impl AsFd) -> bool {
-    let ended = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+/// When the kernel asks a silent peer whether it exists, and how often. A system forgets a connection that its program
+/// has closed about a minute after that, and answers the next probe with a reset.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+const PROBES: u32 = 4;
+
+/// Asks the kernel what the peer has done.
+fn state_of_peer(stream: impl AsFd) -> PeerState {
     let mut asked = [PollFd::new(&stream, PollFlags::RDHUP)];
-    // An error is no answer, and the connection is asked again.
-    let answered = poll(&mut asked, Some(&Timespec::default()));
-    answered.is_ok_and(|count| count > 0) && asked.iter().any(|fd| fd.revents().intersects(ended))
+    // After an error nothing is known, and the kernel is asked again later.
+    let _ = poll(&mut asked, Some(&Timespec::default()));
+    let said = asked.iter().fold(PollFlags::empty(), |said, fd| said | fd.revents());
+    if said.intersects(PollFlags::HUP | PollFlags::ERR) {
+        PeerState::Gone
+    } else if said.contains(PollFlags::RDHUP) {
+        PeerState::Ended
+    } else {
+        PeerState::Open
+    }
+}
+
+/// Asks the kernel how many bytes wait to be read.
+fn arrived(stream: impl AsFd) -> usize {
+    let count = ioctl_fionread(stream).unwrap_or_default();
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

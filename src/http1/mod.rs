@@ -23,7 +23,7 @@ pub use answer::Answer;
 pub use fields::{Fields, is_named, visible};
 pub use framing::Framing;
 pub use host::Host;
-pub use io::Transport;
+pub use io::{PeerState, Transport};
 pub use request::{Request, RequestHead};
 pub use response::ResponseHead;
 pub use scan::HeadLimits;

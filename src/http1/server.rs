@@ -7,7 +7,7 @@ mod stopping;
 
 use self::state::Io;
 use self::stopping::Stopping;
-use super::io::Transport;
+use super::io::{PeerState, Transport};
 use super::outbox::UnderWay;
 use super::scan::HeadScan;
 use super::{Answer, Framing, HeadLimits, Malformed, Request, RequestHead};
@@ -61,6 +61,9 @@ pub trait Service<S> {
 
     /// Answers what is no request.
     fn refuse(&self, malformed: &Malformed) -> Answer<Self::Body>;
+
+    /// Notes in the account of an answer what its client has done before it had the answer.
+    fn note_peer(&self, answer: &mut Answer<Self::Body>, peer: PeerState);
 }
 
 /// A head that came whole is counted as memory if it is longer, in bytes. One that is not yet whole is counted always.
@@ -351,7 +354,7 @@ impl<S: Transport> Connection<'_, S> {
         let RequestHead { request, version, framing, keep_alive, expects_continue } =
             RequestHead::parse(head, self.limits.head)?;
         let under_way = UnderWay::begin();
-        self.io.borrow_mut().begin(framing, expects_continue, self.limits.request);
+        self.io.borrow_mut().begin(framing, expects_continue, &request.method, self.limits.request);
         let mut exchange = Exchange { method: request.method.clone(), version, keep_alive };
         let body = RequestBody { io: (framing != Framing::Empty).then(|| Rc::clone(&self.io)) };
         let mut answer = {
@@ -362,8 +365,20 @@ impl<S: Transport> Connection<'_, S> {
             })
             .await?
         };
-        exchange.keep_alive &= !stopping.is_over() && self.io.borrow().may_persist();
-        let persists = self.respond(&exchange, &mut answer).await?;
+        let peer = {
+            let io = &mut *self.io.borrow_mut();
+            exchange.keep_alive &= !stopping.is_over() && io.may_persist();
+            io.begin_answer();
+            io.peer()
+        };
+        if peer != PeerState::Open {
+            service.note_peer(&mut answer, peer);
+        }
+        let responded = self.respond(&exchange, &mut answer).await;
+        if responded.is_err() {
+            service.note_peer(&mut answer, PeerState::Gone);
+        }
+        let persists = responded?;
         // Its account and its leave to run end here, whatever its client still has to send.
         drop((answer, under_way));
         Ok(persists && self.skip_rest().await?)

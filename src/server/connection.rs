@@ -3,7 +3,7 @@
 use crate::client::{Client, ListenerId};
 use crate::generation::Current;
 use crate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
-use crate::http1::{HeadLimits, Malformed, Request, Transport};
+use crate::http1::{HeadLimits, Malformed, PeerState, Request, Transport};
 use crate::limits::Limits;
 use crate::memory::{MemoryBudget, Payer, Share, Use};
 use crate::proxy::{Answer, AnswerBody};
@@ -89,5 +89,9 @@ impl<S: Transport> Service<S> for Handler {
 
     fn refuse(&self, malformed: &Malformed) -> Answer {
         self.proxy.proxy().refuse_malformed(&self.client, malformed)
+    }
+
+    fn note_peer(&self, answer: &mut Answer, peer: PeerState) {
+        answer.body.note_peer(peer);
     }
 }

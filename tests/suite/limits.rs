@@ -69,7 +69,7 @@ fn a_request_does_not_wait_for_its_turn_for_ever() {
     let refused = driven.client(GET).read_response("GET").unwrap();
     assert_eq!(outcome(&refused), "503 SlowDown queue-timeout");
     assert_eq!(refused.header("retry-after"), Some("1"));
-    drop(first);
+    first.reset();
     let Driven { proxy, accepted, .. } = &driven;
     assert!(accepted.try_recv().is_err(), "it reached the store");
     let gone = || (metric(proxy, "scopegate_requests_in_flight") == 0).then_some(());

@@ -12,6 +12,7 @@ mod continued;
 mod faults;
 mod framing;
 mod guards;
+mod half_closed;
 mod harness;
 mod life;
 mod limits;

@@ -87,7 +87,7 @@ fn a_client_that_leaves_ends_the_upstream_request() {
     // Before the answer.
     let client = driven.client(GET);
     let (mut upstream, _) = driven.upstream();
-    drop(client);
+    client.reset();
     assert!(is_closed(&mut upstream));
     // In the middle of it.
     let mut client = driven.client(GET);
@@ -272,7 +272,8 @@ fn a_request_is_replayed_once_and_not_for_ever() {
 #[test]
 fn what_stands_still_is_given_up() {
     let driven = driven(
-        "[limits]\nstall_timeout = \"300ms\"\nresponse_timeout = \"500ms\"\nheader_timeout = \"400ms\"\n",
+        "[limits]\nstall_timeout = \"300ms\"\nresponse_timeout = \"500ms\"\nheader_timeout = \"400ms\"\n\
+         idle_timeout = \"500ms\"\n",
     );
     let mut client = driven.client(GET);
     let (upstream, _) = driven.upstream();

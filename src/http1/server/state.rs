@@ -5,9 +5,10 @@ use crate::body::{BoxError, Broken};
 use crate::clock;
 use crate::http1::chunked::Decoded;
 use crate::http1::decode::Decoder;
-use crate::http1::io::{Buffered, Transport};
+use crate::http1::io::{Buffered, PeerState, Transport};
 use crate::http1::{Framing, LazyTimer, StallTimer};
 use bytes::{Bytes, BytesMut};
+use http::Method;
 use http_body::{Body, Frame, SizeHint};
 use std::cell::RefCell;
 use std::io;
@@ -16,8 +17,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// How often a client is asked whether it has gone, while bytes that it sent are not read.
+/// How often the kernel is asked about a client that has ended its side, or whose bytes are not read.
 const ENDED: Duration = Duration::from_millis(200);
+/// What is read ahead of a chunked body to see whether it ends there, in bytes.
+const MAX_AHEAD: usize = 16 * 1024;
 
 /// A connection's state, which the body of the request and the connection share.
 #[derive(Debug)]
@@ -29,6 +32,14 @@ pub(super) struct Io<S> {
     /// What of `100 Continue` is not yet written.
     interim: BytesMut,
     broken: bool,
+    /// What the client has done with its end of the connection, as far as that was looked at.
+    peer: PeerState,
+    /// Everything that the client sent was read.
+    at_end: bool,
+    /// The body of the request has arrived, and the client sends no more.
+    has_arrived: bool,
+    /// The request ends when its client has gone, although all of it has arrived.
+    gives_up: bool,
     pub(super) timer: LazyTimer,
     pub(super) whole: LazyTimer,
     reading: StallTimer,
@@ -44,6 +55,10 @@ impl<S: Transport> Io<S> {
             waits: false,
             interim: BytesMut::new(),
             broken: false,
+            peer: PeerState::Open,
+            at_end: false,
+            has_arrived: false,
+            gives_up: true,
             timer: LazyTimer::new(now),
             whole: LazyTimer::new(now + limits.request),
             reading: StallTimer::demanding(limits.stall, limits.rate),
@@ -51,10 +66,12 @@ impl<S: Transport> Io<S> {
         }
     }
 
-    pub(super) fn begin(&mut self, framing: Framing, waits: bool, limit: Duration) {
+    pub(super) fn begin(&mut self, framing: Framing, waits: bool, method: &Method, limit: Duration) {
         self.decoder = Decoder::new(framing);
         // Whoever has begun to send does not wait, and who has nothing to send has sent it all.
         self.waits = waits && self.bytes.unread.is_empty() && !self.decoder.is_over();
+        self.has_arrived = false;
+        self.gives_up = matches!(*method, Method::GET | Method::HEAD);
         let now = clock::now();
         self.whole.set(now + limit);
         self.timer.set(now + ENDED);
@@ -62,38 +79,90 @@ impl<S: Transport> Io<S> {
         self.writing.rest();
     }
 
-    /// Whether it is known where the next request begins.
-    pub(super) fn may_persist(&self) -> bool {
-        let small = self.decoder.is_over() || self.decoder.left().is_some_and(|left| left <= MAX_SKIPPED);
-        !self.broken && !self.waits && small
+    /// Notes that the answer begins: without its client nothing is left to do.
+    pub(super) fn begin_answer(&mut self) {
+        self.gives_up = true;
     }
 
-    /// Ready when the client has gone, or the request has had its time.
+    /// What the client has done with its end of the connection, as far as that was looked at.
+    pub(super) fn peer(&self) -> PeerState {
+        self.peer
+    }
+
+    /// Whether it is known where the next request begins, and there may be one.
+    pub(super) fn may_persist(&self) -> bool {
+        let small = self.decoder.is_over() || self.decoder.left().is_some_and(|left| left <= MAX_SKIPPED);
+        let is_last = self.peer == PeerState::Gone || (self.at_end && self.bytes.unread.is_empty());
+        !self.broken && !self.waits && small && !is_last
+    }
+
+    /// Ready when the request is to be given up: it has had its time, or its client has left before all of it had
+    /// arrived, or does not read the answer to a read.
+    ///
+    /// A client that sends no more may still read (RFC 9112, section 9.6), and what it has asked for is done.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if self.whole.poll(cx).is_ready() {
             return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the request took too long"));
         }
         // Bytes of a body are left to whoever reads the body.
-        while self.decoder.is_over() && self.bytes.unread.is_empty() {
+        while !self.at_end && self.decoder.is_over() && self.bytes.unread.is_empty() {
             match ready!(self.bytes.poll_fill(cx)) {
-                Ok(0) => return Poll::Ready(io::ErrorKind::ConnectionAborted.into()),
-                Ok(_) => {}
-                Err(error) => return Poll::Ready(error),
+                Ok(1..) => {}
+                Ok(0) => {
+                    self.at_end = true;
+                    self.note_peer(PeerState::Ended);
+                }
+                Err(_) => {
+                    self.at_end = true;
+                    self.note_peer(PeerState::Gone);
+                }
             }
         }
-        self.poll_ended(cx)
+        self.poll_peer(cx)
     }
 
-    /// Asks now and then whether the client has gone. Its end does not show in what is read, as long as bytes that it
-    /// sent before are not read: a body that nobody wants yet, or the next request.
-    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    /// Asks now and then what the client has done. That does not show in what is read, as long as bytes that it sent
+    /// before are not read (a body that nobody wants yet, or the next request), or once all was read.
+    fn poll_peer(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         while self.timer.poll(cx).is_ready() {
-            if self.bytes.with_stream(S::has_ended) {
+            self.note_peer(self.bytes.with_stream(S::peer_state));
+            let is_over = match self.peer {
+                PeerState::Open => false,
+                PeerState::Ended => !self.may_arrive(cx),
+                PeerState::Gone => self.gives_up || !self.may_arrive(cx),
+            };
+            if is_over {
                 return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
             }
             self.timer.set(clock::now() + ENDED);
         }
         Poll::Pending
+    }
+
+    fn note_peer(&mut self, state: PeerState) {
+        if self.peer == PeerState::Open && state == PeerState::Ended {
+            self.bytes.with_stream(S::probe_peer);
+        }
+        self.peer = self.peer.max(state);
+    }
+
+    /// Whether all of the body may be there, now that the client sends no more.
+    fn may_arrive(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.has_arrived || self.decoder.is_over() {
+            return true;
+        }
+        let arrived = self.bytes.with_stream(S::arrived);
+        self.has_arrived = match self.decoder.left() {
+            Some(left) => left <= (self.bytes.unread.len() as u64).saturating_add(arrived as u64),
+            // What is longer is read to its end by whoever wants it.
+            None if arrived > MAX_AHEAD => return true,
+            None => {
+                // What cannot be read now was read before.
+                let _ = self.bytes.poll_fill(cx);
+                self.decoder.ends_within(&self.bytes.unread)
+            }
+        };
+        self.has_arrived
     }
 
     /// Leaves the end of an answer to be written later, if that is all there is to do.

@@ -1,6 +1,7 @@
 //! The server over a stream in memory: bytes in, bytes out, and what reached the service in between.
 
 mod ahead;
+mod leaving;
 
 use super::*;
 use crate::clock::by_events;
@@ -15,6 +16,7 @@ use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 use std::task::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 const LIMITS: ConnectionLimits = ConnectionLimits {
@@ -38,6 +40,10 @@ struct Mirror {
     streams: bool,
     /// The answer's body breaks off.
     breaks: bool,
+    /// What `/held` waits for before it reads its body, and `/read` behind it.
+    go: Notify,
+    /// What clients had done before they had their answers.
+    peers: RefCell<Vec<PeerState>>,
     /// Requests that are being answered.
     running: Rc<Cell<usize>>,
     /// Held by answers without a length.
@@ -79,6 +85,9 @@ impl<S: Transport> Service<S> for Mirror {
         if request.target.path() == "/never" {
             std::future::pending::<()>().await;
         }
+        if request.target.path() == "/held" {
+            self.go.notified().await;
+        }
         let text = if self.early {
             String::new()
         } else {
@@ -90,6 +99,9 @@ impl<S: Transport> Service<S> for Mirror {
                 }
             }
         };
+        if request.target.path() == "/read" {
+            self.go.notified().await;
+        }
         let seen = format!("{} {} [{text}]", request.method, request.target);
         self.seen.borrow_mut().push(seen.clone());
         if self.breaks {
@@ -117,6 +129,10 @@ impl<S: Transport> Service<S> for Mirror {
 
     fn refuse(&self, malformed: &Malformed) -> Answer<TestBody> {
         answer(malformed.rule.status(), body(""))
+    }
+
+    fn note_peer(&self, _: &mut Answer<TestBody>, peer: PeerState) {
+        self.peers.borrow_mut().push(peer);
     }
 }
 
@@ -372,60 +388,6 @@ async fn what_an_answer_left_of_a_large_body_ends_the_connection() {
         }
     })
     .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_leaves_ends_the_request() {
-    local(async {
-        let (mut client, mirror, task) = connect(Mirror::default());
-        client.write_all(b"GET /never HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
-        yield_now().await;
-        yield_now().await;
-        assert_eq!(mirror.running.get(), 1);
-        drop(client);
-        assert!(task.await.unwrap().is_err());
-        assert_eq!(mirror.running.get(), 0);
-    })
-    .await;
-}
-
-/// The end of a client shows also behind bytes that nobody reads: a body that is not wanted yet, or another request.
-#[tokio::test]
-async fn a_client_that_leaves_behind_unread_bytes_ends_the_request() {
-    local(async {
-        for unread in [
-            &b"PUT /never HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nbegin"[..],
-            b"PUT /never HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
-            b"GET /never HTTP/1.1\r\nHost: h\r\n\r\nGET /next HTTP/1.1\r\n",
-        ] {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let server = Socket::from(listener.accept().await.unwrap().0);
-            left_behind(&mut client, unread, server).await;
-            drop(client);
-            let (mut client, server) = tokio::net::UnixStream::pair().unwrap();
-            left_behind(&mut client, unread, server).await;
-        }
-    })
-    .await;
-}
-
-async fn left_behind(client: &mut (impl AsyncWriteExt + Unpin), unread: &[u8], server: impl Transport) {
-    let mirror = Mirror::default();
-    let running = Rc::clone(&mirror.running);
-    client.write_all(unread).await.unwrap();
-    let task =
-        tokio::task::spawn_local(by_events(
-            async move { serve(server, &mirror, &LIMITS, self::running()).await },
-        ));
-    while running.get() == 0 {
-        yield_now().await;
-    }
-    sleep(Duration::from_millis(300)).await;
-    assert!(!task.is_finished(), "the client is there");
-    client.shutdown().await.unwrap();
-    assert!(timeout(Duration::from_secs(5), task).await.unwrap().unwrap().is_err());
-    assert_eq!(running.get(), 0);
 }
 
 /// What is not whole is counted, and a client that can have no more memory is told so.

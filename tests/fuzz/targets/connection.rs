@@ -13,7 +13,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use scopegate::body::BoxError;
 use scopegate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
-use scopegate::http1::{self, Fields, Malformed, Request, RequestHead};
+use scopegate::http1::{self, Fields, Malformed, PeerState, Request, RequestHead};
 use scopegate::memory::{MemoryBudget, Payer, Share, Use};
 use std::cell::RefCell;
 use std::time::Duration;
@@ -104,6 +104,8 @@ impl Service<Script> for Recorder {
     fn refuse(&self, malformed: &Malformed) -> Answer {
         answer(malformed.rule.status().as_u16(), malformed.why)
     }
+
+    fn note_peer(&self, _: &mut Answer, _: PeerState) {}
 }
 
 /// What was seen, what was answered, and whether the connection ended in order.
