@@ -113,10 +113,7 @@ impl Rest {
         self.etag.clone()
     }
 
-    /// The bytes that are missing, as the value of `Range`.
-    ///
-    /// # Errors
-    /// When none is.
+    /// The bytes that are missing, as the value of `Range`. `None` when none is.
     pub fn range(&self) -> Option<HeaderValue> {
         let Self { next, last, .. } = self;
         (next <= last).then(|| HeaderValue::try_from(format!("bytes={next}-{last}")).ok())?
@@ -137,7 +134,7 @@ impl Rest {
         }
         let is_rest = content_range(fields) == Some((self.next, self.last, self.total))
             && fields.value("content-encoding") == self.coding
-            && length == Some(self.last - self.next + 1);
+            && length == self.last.checked_sub(self.next).and_then(|length| length.checked_add(1));
         if is_rest { Ok(()) } else { Err(NotTheRest::Range) }
     }
 }
@@ -179,6 +176,11 @@ mod tests {
         lines.iter().map(field).collect()
     }
 
+    const ETAG: (&str, &str) = ("etag", "\"0123\"");
+    const GOOD: (&str, &str) = ("content-range", "bytes 4-9/10");
+
+    type Lines = &'static [(&'static str, &'static str)];
+
     fn range_of(status: u16, lines: &[(&'static str, &str)], left: u64) -> Option<String> {
         let rest = Rest::of(StatusCode::from_u16(status).unwrap(), &fields(lines), left)?;
         Some(rest.range()?.to_str().unwrap().to_owned())
@@ -186,25 +188,24 @@ mod tests {
 
     #[test]
     fn only_the_bytes_of_one_object_have_a_rest() {
-        let etag = ("etag", "\"0123\"");
-        let cases: [(u16, &[(&str, &str)], u64, Option<&str>); 17] = [
-            (200, &[etag], 10, Some("bytes=0-9")),
-            (206, &[etag, ("content-range", "bytes 5-9/10")], 5, Some("bytes=5-9")),
-            (206, &[etag, ("content-range", "bytes 0-0/1")], 1, Some("bytes=0-0")),
-            (200, &[etag], 0, None),
+        let cases: [(u16, Lines, u64, Option<&str>); 17] = [
+            (200, &[ETAG], 10, Some("bytes=0-9")),
+            (206, &[ETAG, ("content-range", "bytes 5-9/10")], 5, Some("bytes=5-9")),
+            (206, &[ETAG, ("content-range", "bytes 0-0/1")], 1, Some("bytes=0-0")),
+            (200, &[ETAG], 0, None),
             (200, &[], 10, None),
             (200, &[("etag", "W/\"0123\"")], 10, None),
             (200, &[("etag", "0123")], 10, None),
             (200, &[("etag", "\"\"")], 10, None),
             (200, &[("etag", "\"a\", \"b\"")], 10, None),
-            (200, &[etag, ("content-range", "bytes 0-9/10")], 10, None),
-            (206, &[etag], 10, None),
-            (206, &[etag, ("content-range", "bytes 5-9/10")], 4, None),
-            (206, &[etag, ("content-range", "bytes 5-9/*")], 5, None),
-            (206, &[etag, ("content-range", "bytes 9-5/10")], 5, None),
-            (206, &[etag, ("content-range", "bytes +5-9/10")], 5, None),
-            (206, &[etag, ("content-range", "bytes 0-18446744073709551615/18446744073709551615")], 0, None),
-            (404, &[etag], 10, None),
+            (200, &[ETAG, ("content-range", "bytes 0-9/10")], 10, None),
+            (206, &[ETAG], 10, None),
+            (206, &[ETAG, ("content-range", "bytes 5-9/10")], 4, None),
+            (206, &[ETAG, ("content-range", "bytes 5-9/*")], 5, None),
+            (206, &[ETAG, ("content-range", "bytes 9-5/10")], 5, None),
+            (206, &[ETAG, ("content-range", "bytes +5-9/10")], 5, None),
+            (206, &[ETAG, ("content-range", "bytes 0-18446744073709551615/18446744073709551615")], 0, None),
+            (404, &[ETAG], 10, None),
         ];
         for (status, lines, left, expected) in cases {
             assert_eq!(range_of(status, lines, left).as_deref(), expected, "{status} {lines:?} {left}");
@@ -213,24 +214,23 @@ mod tests {
 
     #[test]
     fn what_comes_must_be_the_rest_of_the_same_object() {
-        let etag = ("etag", "\"0123\"");
-        let mut rest = Rest::of(StatusCode::OK, &fields(&[etag]), 10).unwrap();
+        type Case = (u16, Lines, Option<u64>, Result<(), NotTheRest>);
+        let mut rest = Rest::of(StatusCode::OK, &fields(&[ETAG]), 10).unwrap();
         rest.advance(4);
         assert_eq!((rest.position(), rest.range().unwrap()), (4, HeaderValue::from_static("bytes=4-9")));
-        let good = ("content-range", "bytes 4-9/10");
-        let cases: [(u16, &[(&str, &str)], Option<u64>, Result<(), NotTheRest>); 12] = [
-            (206, &[etag, good], Some(6), Ok(())),
-            (206, &[etag, good], Some(5), Err(NotTheRest::Range)),
-            (206, &[etag, good], None, Err(NotTheRest::Range)),
-            (206, &[etag], Some(6), Err(NotTheRest::Range)),
-            (206, &[etag, ("content-range", "bytes 3-9/10")], Some(6), Err(NotTheRest::Range)),
-            (206, &[etag, ("content-range", "bytes 4-9/11")], Some(6), Err(NotTheRest::Range)),
-            (206, &[etag, good, ("content-encoding", "gzip")], Some(6), Err(NotTheRest::Range)),
-            (206, &[("etag", "\"4567\""), good], Some(6), Err(NotTheRest::Changed)),
-            (206, &[good], Some(6), Err(NotTheRest::Changed)),
+        let cases: [Case; 12] = [
+            (206, &[ETAG, GOOD], Some(6), Ok(())),
+            (206, &[ETAG, GOOD], Some(5), Err(NotTheRest::Range)),
+            (206, &[ETAG, GOOD], None, Err(NotTheRest::Range)),
+            (206, &[ETAG], Some(6), Err(NotTheRest::Range)),
+            (206, &[ETAG, ("content-range", "bytes 3-9/10")], Some(6), Err(NotTheRest::Range)),
+            (206, &[ETAG, ("content-range", "bytes 4-9/11")], Some(6), Err(NotTheRest::Range)),
+            (206, &[ETAG, GOOD, ("content-encoding", "gzip")], Some(6), Err(NotTheRest::Range)),
+            (206, &[("etag", "\"4567\""), GOOD], Some(6), Err(NotTheRest::Changed)),
+            (206, &[GOOD], Some(6), Err(NotTheRest::Changed)),
             (412, &[], Some(6), Err(NotTheRest::Changed)),
             (404, &[], Some(6), Err(NotTheRest::Changed)),
-            (200, &[etag], Some(10), Err(NotTheRest::Status(StatusCode::OK))),
+            (200, &[ETAG], Some(10), Err(NotTheRest::Status(StatusCode::OK))),
         ];
         for (status, lines, length, expected) in cases {
             let checked = rest.check(StatusCode::from_u16(status).unwrap(), &fields(lines), length);

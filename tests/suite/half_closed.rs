@@ -231,17 +231,16 @@ fn two_thousand_that_left_do_not_keep_others_waiting() {
         other.read_exact(&mut begin).unwrap();
         String::from_utf8_lossy(&begin).into_owned()
     });
-    let mut held = Vec::new();
-    let mine = loop {
+    let mut running = Vec::new();
+    let mut mine = loop {
         let (upstream, head) = driven.upstream();
         if head.starts_with("get /tmp/inbox/mine ") {
             break upstream;
         }
-        held.push(upstream);
-        assert!(held.len() <= 16, "too many run");
+        running.push(upstream);
+        assert!(running.len() <= 16, "too many run");
     };
-    let mut mine = mine;
     mine.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
     assert_eq!(served.join().unwrap(), "HTTP/1.1 200");
-    drop(held);
+    drop(running);
 }

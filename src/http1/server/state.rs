@@ -32,18 +32,24 @@ pub(super) struct Io<S> {
     /// What of `100 Continue` is not yet written.
     interim: BytesMut,
     broken: bool,
-    /// What the client has done with its end of the connection, as far as that was looked at.
-    peer: PeerState,
-    /// Everything that the client sent was read.
-    at_end: bool,
-    /// The body of the request has arrived, and the client sends no more.
-    has_arrived: bool,
-    /// The request ends when its client has gone, although all of it has arrived.
-    gives_up: bool,
+    client: ClientEnd,
     pub(super) timer: LazyTimer,
     pub(super) whole: LazyTimer,
     reading: StallTimer,
     writing: StallTimer,
+}
+
+/// The client's end of the connection, and what its leaving means for the request.
+#[derive(Debug)]
+struct ClientEnd {
+    /// What the client has done with it, as far as that was looked at.
+    state: PeerState,
+    /// Everything that the client sent was read.
+    at_end: bool,
+    /// The body of the request has arrived, and the client sends no more.
+    has_arrived: bool,
+    /// The request ends when the client has gone, although all of it has arrived.
+    gives_up: bool,
 }
 
 impl<S: Transport> Io<S> {
@@ -55,10 +61,7 @@ impl<S: Transport> Io<S> {
             waits: false,
             interim: BytesMut::new(),
             broken: false,
-            peer: PeerState::Open,
-            at_end: false,
-            has_arrived: false,
-            gives_up: true,
+            client: ClientEnd { state: PeerState::Open, at_end: false, has_arrived: false, gives_up: true },
             timer: LazyTimer::new(now),
             whole: LazyTimer::new(now + limits.request),
             reading: StallTimer::demanding(limits.stall, limits.rate),
@@ -70,8 +73,8 @@ impl<S: Transport> Io<S> {
         self.decoder = Decoder::new(framing);
         // Whoever has begun to send does not wait, and who has nothing to send has sent it all.
         self.waits = waits && self.bytes.unread.is_empty() && !self.decoder.is_over();
-        self.has_arrived = false;
-        self.gives_up = matches!(*method, Method::GET | Method::HEAD);
+        self.client.has_arrived = false;
+        self.client.gives_up = matches!(*method, Method::GET | Method::HEAD);
         let now = clock::now();
         self.whole.set(now + limit);
         self.timer.set(now + ENDED);
@@ -81,18 +84,19 @@ impl<S: Transport> Io<S> {
 
     /// Notes that the answer begins: without its client nothing is left to do.
     pub(super) fn begin_answer(&mut self) {
-        self.gives_up = true;
+        self.client.gives_up = true;
     }
 
     /// What the client has done with its end of the connection, as far as that was looked at.
     pub(super) fn peer(&self) -> PeerState {
-        self.peer
+        self.client.state
     }
 
     /// Whether it is known where the next request begins, and there may be one.
     pub(super) fn may_persist(&self) -> bool {
         let small = self.decoder.is_over() || self.decoder.left().is_some_and(|left| left <= MAX_SKIPPED);
-        let is_last = self.peer == PeerState::Gone || (self.at_end && self.bytes.unread.is_empty());
+        let is_last =
+            self.client.state == PeerState::Gone || (self.client.at_end && self.bytes.unread.is_empty());
         !self.broken && !self.waits && small && !is_last
     }
 
@@ -105,15 +109,15 @@ impl<S: Transport> Io<S> {
             return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the request took too long"));
         }
         // Bytes of a body are left to whoever reads the body.
-        while !self.at_end && self.decoder.is_over() && self.bytes.unread.is_empty() {
+        while !self.client.at_end && self.decoder.is_over() && self.bytes.unread.is_empty() {
             match ready!(self.bytes.poll_fill(cx)) {
                 Ok(1..) => {}
                 Ok(0) => {
-                    self.at_end = true;
+                    self.client.at_end = true;
                     self.note_peer(PeerState::Ended);
                 }
                 Err(_) => {
-                    self.at_end = true;
+                    self.client.at_end = true;
                     self.note_peer(PeerState::Gone);
                 }
             }
@@ -126,10 +130,10 @@ impl<S: Transport> Io<S> {
     fn poll_peer(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         while self.timer.poll(cx).is_ready() {
             self.note_peer(self.bytes.with_stream(S::peer_state));
-            let is_over = match self.peer {
+            let is_over = match self.client.state {
                 PeerState::Open => false,
                 PeerState::Ended => !self.may_arrive(cx),
-                PeerState::Gone => self.gives_up || !self.may_arrive(cx),
+                PeerState::Gone => self.client.gives_up || !self.may_arrive(cx),
             };
             if is_over {
                 return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
@@ -140,19 +144,19 @@ impl<S: Transport> Io<S> {
     }
 
     fn note_peer(&mut self, state: PeerState) {
-        if self.peer == PeerState::Open && state == PeerState::Ended {
+        if self.client.state == PeerState::Open && state == PeerState::Ended {
             self.bytes.with_stream(S::probe_peer);
         }
-        self.peer = self.peer.max(state);
+        self.client.state = self.client.state.max(state);
     }
 
     /// Whether all of the body may be there, now that the client sends no more.
     fn may_arrive(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.has_arrived || self.decoder.is_over() {
+        if self.client.has_arrived || self.decoder.is_over() {
             return true;
         }
         let arrived = self.bytes.with_stream(S::arrived);
-        self.has_arrived = match self.decoder.left() {
+        self.client.has_arrived = match self.decoder.left() {
             Some(left) => left <= (self.bytes.unread.len() as u64).saturating_add(arrived as u64),
             // What is longer is read to its end by whoever wants it.
             None if arrived > MAX_AHEAD => return true,
@@ -162,7 +166,7 @@ impl<S: Transport> Io<S> {
                 self.decoder.ends_within(&self.bytes.unread)
             }
         };
-        self.has_arrived
+        self.client.has_arrived
     }
 
     /// Leaves the end of an answer to be written later, if that is all there is to do.
