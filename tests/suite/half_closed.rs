@@ -192,9 +192,9 @@ fn the_log_tells_of_a_client_that_left() {
         upstream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
         upstream.read_exact(&mut [0; 4]).unwrap();
         if reset {
-            client.reset()
+            client.reset();
         } else {
-            drop(client)
+            drop(client);
         }
         std::thread::sleep(Duration::from_millis(600));
         upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
