@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::judge::ABSENT_UPLOAD;
 use crate::mapping::Mapping;
 use crate::mint::{Mint, MintRequest, StsMint};
+use crate::operation::grammar::Dialect;
 use crate::policy::MAX_POLICY_BYTES;
 use crate::s3_error;
 use crate::scope::{Right, Scope};
@@ -17,7 +18,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// What `check` is told.
 #[derive(Debug, clap::Args)]
@@ -71,6 +72,12 @@ fn summary(config: &Config) -> String {
     text
 }
 
+/// How long MinIO waits for the reader of an answer, unless its settings say otherwise.
+const MINIO_IDLE: Duration = Duration::from_secs(30);
+
+const PAUSES: &str = "  note: MinIO breaks off a download that pauses for its MINIO_IDLE_TIMEOUT (30s if it is not set), which is\n  \
+    shorter than limits.stall_timeout; Scopegate then asks for the rest\n";
+
 async fn live(config: &Config) -> Result<(), CommandError> {
     let region = &config.upstream.region;
     let timeout = config.limits.mint_timeout;
@@ -88,6 +95,9 @@ async fn live(config: &Config) -> Result<(), CommandError> {
                 print(&plain_lines(&format!("  WRONG mapping {:?}: {problem}\n", mapping.name)))?;
             }
         }
+    }
+    if config.limits.stall_timeout > MINIO_IDLE && config.upstream.store == Dialect::Minio {
+        print(PAUSES)?;
     }
     if wrong == 0 {
         return print("live ok\n");
@@ -108,10 +118,7 @@ async fn try_mapping(config: &Config, mapping: &Mapping, mint: &StsMint) -> Resu
     let now = SystemTime::now();
     let expires = minted.expiration;
     let mut text = format!("  ok mapping {:?}: session until {}\n", mapping.name, rfc3339(expires));
-    if expires
-        .duration_since(now)
-        .is_ok_and(|life| life + std::time::Duration::from_mins(1) < mapping.duration)
-    {
+    if expires.duration_since(now).is_ok_and(|life| life + Duration::from_mins(1) < mapping.duration) {
         text.push_str(
             "    note: it ends sooner than asked: MINIO_STS_DURATION on the server, or this clock is ahead\n",
         );

@@ -291,8 +291,13 @@ fn check_tells_what_is_wrong_and_where() {
     let good = config(minio.address, minio.address, &[corner("client", &scopes)], "");
     let checked = check(&good, &["--live"], &env);
     assert!(checked.status.success(), "{}{}", text(&checked.stdout), text(&checked.stderr));
-    for word in ["configuration ok", "ok mapping \"client\": session until", "ok tmp/inbox/ write", "live ok"]
-    {
+    for word in [
+        "configuration ok",
+        "ok mapping \"client\": session until",
+        "ok tmp/inbox/ write",
+        "MINIO_IDLE_TIMEOUT",
+        "live ok",
+    ] {
         assert!(text(&checked.stdout).contains(word), "{}", text(&checked.stdout));
     }
     let bad = good.replace("\"media/\"", "\"media\"").replace("[admin]", "[admn]");
