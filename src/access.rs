@@ -243,6 +243,10 @@ impl AccessRecord {
         self.status = Some(refusal.rule.status());
         self.rule = Some(refusal.rule);
         self.first_byte = Some(self.elapsed());
+        if let Some(line) = &mut self.line {
+            line.reason = Some(refusal.message.as_str().into());
+            line.help = refusal.help().map(Into::into);
+        }
     }
 
     /// What stood behind an error, for the log alone.

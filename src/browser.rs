@@ -109,8 +109,7 @@ pub fn check_fields<'f>(
 
 fn foreign_host(host: &Host<'_>) -> Refusal {
     let message = format!(
-        "the host {:?} is not one of this listener's: ask for it by its address, or add the name to the listener's \
-         hosts",
+        "this service does not answer to the host {:?}: ask by its address or by a name that it has",
         String::from_utf8_lossy(host.name())
     );
     Refusal::new(Rule::ForeignHost, message)

@@ -192,22 +192,35 @@ impl Rule {
         self.row().2
     }
 
-    /// What a client or its operator can do about it, where the message alone does not say so.
-    pub const fn help(self) -> Option<&'static str> {
+    /// What the client can do about it, where the message does not say so. It names nothing of the configuration, which
+    /// clients do not write.
+    pub const fn advice(self) -> Option<&'static str> {
         match self {
-            Self::NoMapping => Some(
-                "Connect to another listener or from another address, or have a [[mapping]] added whose client matches.",
-            ),
-            Self::OutsideScope => {
-                Some("Ask for what the mapping covers, or have a [[mapping.scope]] added for this.")
-            }
-            Self::RightNotGranted => Some("Have the right added to \"allow\" of the scope."),
-            Self::CopySource => {
-                Some("Copy from what the mapping may read, or have \"read\" added for the source.")
-            }
+            Self::NoMapping => Some("Ask whoever runs this service for access."),
+            Self::OutsideScope => Some("Ask for something else, or have access to this granted."),
+            Self::RightNotGranted => Some("Ask whoever runs this service for the right."),
+            Self::CopySource => Some("Copy from what this client may read."),
             Self::NoSuchFolder => Some("Look at the folder above, and at how the name is spelled."),
             Self::UnknownOperation | Self::UnknownQuery => {
-                Some("What is supported stands in the documentation, under Rights.")
+                Some("The documentation lists what is supported, under Operations.")
+            }
+            _ => None,
+        }
+    }
+
+    /// What the operator can change so that such a request is allowed: for the log and `explain`.
+    pub const fn help(self) -> Option<&'static str> {
+        match self {
+            Self::NoMapping => Some("add a [[mapping]] whose client matches"),
+            Self::OutsideScope => Some("add a [[mapping.scope]] that covers this"),
+            Self::RightNotGranted => Some("add the right to allow of the scope"),
+            Self::CopySource => Some("add \"read\" to allow of a scope that covers the source"),
+            Self::ForeignHost => Some("add the name to hosts of the listener"),
+            Self::TooLarge => {
+                Some("S3 takes 5 GiB at once; raise max_object_size of the scope if that is lower")
+            }
+            Self::QueueFull | Self::QueueTimeout | Self::RateLimited | Self::MemoryFull => {
+                Some("docs/operating.md says how the [limits] divide what there is")
             }
             _ => None,
         }
@@ -290,24 +303,37 @@ impl Rule {
 pub struct Refusal {
     /// The rule that refused.
     pub rule: Rule,
-    /// For people: what was wrong, and how to mend it.
+    /// For the client: what was wrong, and how to ask differently.
     pub message: String,
     /// When it is worth trying again, in seconds.
     pub retry_after: Option<u64>,
     /// The operation that was asked for, where that is known.
     pub operation: Option<Operation>,
+    /// For the operator: what to change, where more can be said than [`Rule::help`] does.
+    help: Option<Box<str>>,
 }
 
 impl Refusal {
     /// A refusal by `rule`.
     pub fn new(rule: Rule, message: impl Into<String>) -> Self {
-        Self { rule, message: message.into(), retry_after: None, operation: None }
+        Self { rule, message: message.into(), retry_after: None, operation: None, help: None }
     }
 
     /// Names the operation that was asked for.
     #[must_use]
     pub fn of(self, operation: Operation) -> Self {
         Self { operation: Some(operation), ..self }
+    }
+
+    /// Adds what the operator can change so that such a request is allowed.
+    #[must_use]
+    pub fn with_help(self, help: impl Into<Box<str>>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    /// What the operator can change so that such a request is allowed: for the log and `explain`, never for clients.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref().or(self.rule.help())
     }
 }
 

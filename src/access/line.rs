@@ -33,6 +33,8 @@ pub(super) struct LineFields {
     pub(super) attempts: u64,
     pub(super) upstream_id: Option<Box<[u8]>>,
     pub(super) store_code: Option<Box<str>>,
+    pub(super) reason: Option<Box<str>>,
+    pub(super) help: Option<Box<str>>,
 }
 
 impl LineFields {
@@ -54,6 +56,8 @@ impl LineFields {
             attempts: 0,
             upstream_id: None,
             store_code: None,
+            reason: None,
+            help: None,
         })
     }
 
@@ -79,6 +83,8 @@ impl LineFields {
             line.text_if("prefix", self.prefix.as_deref());
             line.number("status", record.status.map_or(0, |status| status.as_u16().into()));
             line.text_if("rule", record.rule.map(Rule::name));
+            line.text_if("reason", self.reason.as_deref());
+            line.text_if("help", self.help.as_deref());
             line.number("received", record.received);
             line.number("sent", record.sent);
             line.text_if("node", self.node.as_deref());

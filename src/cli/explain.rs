@@ -80,13 +80,16 @@ fn explain(config: &Config, args: &Args) -> Result<String, CommandError> {
         let listener = config.listeners.get(find_listener(config, args)?);
         let verdict = match decide(mapping, listener, method, target, &fields) {
             Ok(allowed) => allowed,
-            Err(refusal) => format!(
-                "refused by rule {}: {} {}: {}\n",
-                refusal.rule.name(),
-                refusal.rule.status().as_u16(),
-                refusal.rule.code(),
-                refusal.message
-            ),
+            Err(refusal) => {
+                let help = refusal.help().map(|help| format!("  help: {help}\n")).unwrap_or_default();
+                format!(
+                    "refused by rule {}: {} {}: {}\n{help}",
+                    refusal.rule.name(),
+                    refusal.rule.status().as_u16(),
+                    refusal.rule.code(),
+                    refusal.message
+                )
+            }
         };
         let _ = write!(text, "\n{method} {target}\n  {verdict}");
     }
@@ -280,7 +283,8 @@ mod tests {
             ),
             (
                 &["--from", "127.0.0.1", "GET", "/tmp/other/a"],
-                "refused by rule outside-scope: 403 AccessDenied",
+                "refused by rule outside-scope: 403 AccessDenied: mapping \"media-reader\" does not cover this key\n  \
+                 help: add a [[mapping.scope]]",
             ),
             (&["--from", "127.0.0.1", "GET", "/"], "answered by Scopegate from the scopes"),
             (

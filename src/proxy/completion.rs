@@ -45,7 +45,9 @@ impl Completions {
 
 fn busy(rule: Rule) -> Refusal {
     let why = "too many multipart uploads with many parts are being completed: try again";
-    Refusal { retry_after: Some(1), ..Refusal::new(rule, why) }
+    let mut refusal = Refusal::new(rule, why);
+    refusal.retry_after = Some(1);
+    refusal
 }
 
 impl Proxy {

@@ -21,7 +21,7 @@ pub struct ErrorDocument<'a> {
     pub code: &'a str,
     /// What was wrong.
     pub message: &'a str,
-    /// How to mend it.
+    /// What the client can do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<&'a str>,
     /// The rule that refused; none when the store did.
@@ -61,7 +61,7 @@ impl<'a> ErrorDocument<'a> {
             status: refusal.rule.status(),
             code: refusal.rule.code(),
             message: &refusal.message,
-            help: refusal.rule.help(),
+            help: refusal.rule.advice(),
             rule: Some(refusal.rule.name()),
             mapping,
             path,
@@ -157,7 +157,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     fn document(form: Representation, message: &str, path: &str) -> String {
-        let refusal = Refusal::new(Rule::OutsideScope, message);
+        let refusal = Refusal::new(Rule::OutsideScope, message).with_help("add [[mapping.scope]]");
         let body = ErrorDocument::of(&refusal, Some("media"), path, "1\"").body(form);
         String::from_utf8(body.to_vec()).unwrap()
     }
@@ -170,11 +170,12 @@ mod tests {
                 "AccessDenied",
                 "outside-scope",
                 "media does not cover this key",
-                "[[mapping.scope]]",
+                "have access to this granted",
                 "/tmp/a",
             ] {
                 assert!(body.contains(part), "{form:?}: no {part} in {body}");
             }
+            assert!(!body.contains("[["), "{form:?}: configuration is the operator's: {body}");
         }
         let text = document(Representation::Text, "no", "/");
         assert!(text.starts_with("403 Forbidden: No.\n"), "{text}");

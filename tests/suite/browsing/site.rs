@@ -111,7 +111,7 @@ fn errors_are_in_the_form_that_is_asked_for() {
     assert_eq!(
         xml.element("Message").as_deref(),
         Some(
-            "mapping &quot;all&quot; does not cover this key. Ask for what the mapping covers, or have a [[mapping.scope]] added for this."
+            "mapping &quot;all&quot; does not cover this key. Ask for something else, or have access to this granted."
         )
     );
     assert_eq!(
