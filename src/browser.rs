@@ -8,11 +8,13 @@
 //! `Referer`. Programs send none of these.
 
 mod confine;
+mod cors;
 mod overrides;
 mod signs;
 mod types;
 
 pub use confine::{confine, let_run};
+pub use cors::{Cors, EXPOSED, Origin, Origins, RequestHeaders, is_preflight, preflight};
 pub use overrides::check_overrides;
 
 use self::signs::{Signs, Site};
@@ -62,16 +64,22 @@ impl AllowedHosts {
     }
 }
 
-/// Checks that no page of another site made a browser send a request, and that it asks for no service worker.
+/// Checks that no page of another site made a browser send a request, but for those that the mapping's rules name, and
+/// that it asks for no service worker. A preflight is only checked for its host: [`preflight`] answers it.
 ///
 /// # Errors
 /// When `Host` is not one of the listener's, the request comes from another site, or its answer would become a service
 /// worker.
-pub fn check(allowed: &AllowedHosts, request: &Request) -> Result<(), Refusal> {
-    check_fields(allowed, request.host(), &request.method, request.fields().iter())
+pub fn check(allowed: &AllowedHosts, cors: Option<&Cors>, request: &Request) -> Result<(), Refusal> {
+    let host = request.host();
+    check_host(allowed, host.as_ref())?;
+    if is_preflight(request) {
+        return Ok(());
+    }
+    check_site(allowed, cors, host.as_ref(), &request.method, request.fields().iter())
 }
 
-/// Does what [`check`] does for a request of any codec, given its parts.
+/// Does what [`check`] does for a request of any codec, given its parts, where no page of another origin is meant.
 ///
 /// # Errors
 /// As [`check`].
@@ -81,30 +89,45 @@ pub fn check_fields<'f>(
     method: &Method,
     fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
 ) -> Result<(), Refusal> {
-    // HTTP/1.0, which no browser speaks, may leave it out.
-    if let Some(host) = &host
-        && !allowed.admits(host)
-    {
-        return Err(foreign_host(host));
+    check_host(allowed, host.as_ref())?;
+    check_site(allowed, None, host.as_ref(), method, fields)
+}
+
+fn check_host(allowed: &AllowedHosts, host: Option<&Host<'_>>) -> Result<(), Refusal> {
+    match host {
+        Some(host) if !allowed.admits(host) => Err(foreign_host(host)),
+        // HTTP/1.0, which no browser speaks, may leave it out.
+        _ => Ok(()),
     }
+}
+
+fn check_site<'f>(
+    allowed: &AllowedHosts,
+    cors: Option<&Cors>,
+    host: Option<&Host<'_>>,
+    method: &Method,
+    fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
+) -> Result<(), Refusal> {
     let signs = Signs::read(fields);
     if signs.is_service_worker() {
         let message = "an object is not given to a browser as a service worker: it would outlive the object";
         return Err(Refusal::new(Rule::ServiceWorker, message));
     }
     let reads = matches!(*method, Method::GET | Method::HEAD);
-    let allowed = match signs.site(host.as_ref(), |name| allowed.names(name)) {
+    let admitted = match signs.site(host, |name| allowed.names(name)) {
         Site::Own => true,
         // Another port, or another name of the same listener: its page may show what it cannot read.
         Site::Same => reads,
         // A link leads here, and shows nothing to the page that it is on.
         Site::Other => reads && signs.is_navigation(),
     };
-    if allowed {
+    if admitted || cors.is_some_and(|cors| cors.admits(&signs, method)) {
         return Ok(());
     }
     let from = signs.said().map(|said| format!(" ({said})")).unwrap_or_default();
-    Err(Refusal::new(Rule::CrossSite, format!("requests sent by a page of another site are refused{from}")))
+    let message = format!("requests sent by a page of another site are refused{from}");
+    let help = "name the page's origin in [mapping.cors] of the mapping, and the method, if its pages may";
+    Err(Refusal::new(Rule::CrossSite, message).with_help(help))
 }
 
 fn foreign_host(host: &Host<'_>) -> Refusal {

@@ -1,5 +1,6 @@
 //! The configuration: what `proxy.toml` says, as types that prove it was checked.
 
+mod cors;
 mod diagnostic;
 mod environment;
 mod issuer;

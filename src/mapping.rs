@@ -1,13 +1,15 @@
 //! Mappings: which client gets which scopes, and the decision on a request.
 
-use crate::browser::check_overrides;
+mod methods;
+
+use crate::browser::{Cors, check_overrides};
 use crate::client::Client;
 use crate::http1::{Fields, Request, visible};
 use crate::matcher::Matcher;
 use crate::mount::View;
 use crate::operation::grammar::{Dialect, Grammar, Spelling};
 use crate::operation::values::{Quote, refuse};
-use crate::operation::{Operation, Spec, Unknown, is_subresource};
+use crate::operation::{Operation, Spec, is_subresource};
 use crate::payload::Payload;
 use crate::policy::SessionPolicy;
 use crate::refusal::{Refusal, Rule};
@@ -49,6 +51,8 @@ pub struct Mapping {
     pub mint: MintWhen,
     /// The kind of store that its requests go to.
     pub dialect: Dialect,
+    /// What pages of other origins may do; nothing where it is absent.
+    pub cors: Option<Box<Cors>>,
 }
 
 /// The first mapping that admits `client`.
@@ -212,7 +216,12 @@ impl Mapping {
         let policy = SessionPolicy::compile(&scopes);
         let (client, mint) = (Matcher::default(), MintWhen::Lazy);
         let (duration, dialect) = (Duration::from_mins(15), Dialect::default());
-        Self { name: name.into(), client, scopes, policy, duration, mint, dialect }
+        Self { name: name.into(), client, scopes, policy, duration, mint, dialect, cors: None }
+    }
+
+    /// The buckets of its scopes, as their clients know them.
+    pub fn buckets(&self) -> impl Iterator<Item = &str> {
+        self.scopes.iter().filter(|scope| scope.view.is_none()).map(|scope| scope.bucket.as_str())
     }
 
     /// Whether any of its scopes has an index.
@@ -269,8 +278,11 @@ impl Mapping {
             query.retain(is_read_parameter);
         }
         let copy_source = self.copy_source(fields)?;
+        if copy_source.is_some() && *method != Method::PUT {
+            return Err(Refusal::new(Rule::BadHeader, "x-amz-copy-source belongs to a PUT"));
+        }
         let spec = Spec::find(method, &resource, &query, copy_source.is_some())
-            .map_err(|unknown| refuse_unknown(method, &unknown))?;
+            .map_err(|unknown| self.refuse_unknown(method, &resource, &query, view, unknown))?;
         let named = Named { spec, resource, query, copy_source, view };
         self.decide(named, fields).map_err(|refusal| refusal.of(spec.operation))
     }
@@ -334,7 +346,7 @@ impl Mapping {
                     .iter()
                     .any(|scope| scope.bucket.as_str() == bucket && scope.is_seen_as(view)) =>
             {
-                Err(self.outside("this bucket"))
+                Err(self.outside(&format!("the bucket {bucket:?}")))
             }
             _ => Ok(()),
         }
@@ -469,28 +481,6 @@ fn bad_target(BadTarget(why): BadTarget) -> Refusal {
 /// Whether a read of an object knows a query parameter. What else is there means nothing to S3.
 fn is_read_parameter(name: &str) -> bool {
     Spec::of(Operation::GetObject).is_some_and(|row| row.query.iter().any(|parameter| parameter.name == name))
-}
-
-fn refuse_unknown(method: &Method, unknown: &Unknown) -> Refusal {
-    match unknown {
-        // A preflight is answered only where CORS is configured; S3 answers 403 as well.
-        Unknown::Operation if *method == Method::OPTIONS => {
-            Refusal::new(Rule::RightNotGranted, "cross-origin requests are not allowed here")
-        }
-        Unknown::Operation => Refusal::new(Rule::UnknownOperation, "this operation is not supported"),
-        Unknown::Declined(row) => {
-            let why = match row.rule {
-                Rule::NotOffered => "is not allowed here: no right of a scope grants it",
-                Rule::MethodNotAllowed => "means nothing at this path",
-                _ => "is not supported",
-            };
-            Refusal::new(row.rule, format!("{} {why}", row.name))
-        }
-        Unknown::Query(name) => {
-            let shown: String = name.chars().take(64).collect();
-            Refusal::new(Rule::UnknownQuery, format!("the query parameter {shown:?} is not supported here"))
-        }
-    }
 }
 
 #[cfg(test)]

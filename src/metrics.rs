@@ -32,7 +32,7 @@ use std::time::{Duration, SystemTime};
 /// Labels for what no mapping or operation is known of.
 const NONE: &str = "-";
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
-const OPERATIONS: usize = TABLE.len() + 1;
+const OPERATIONS: usize = TABLE.len() + Operation::OWN.len() + 1;
 const RULES: usize = Rule::ALL.len();
 
 /// What ended a request before its answer was over.

@@ -9,6 +9,7 @@ pub mod headers;
 mod page;
 mod table;
 pub mod values;
+mod verb;
 
 use self::grammar::Grammar;
 use crate::scope::{Right, Rights};
@@ -16,9 +17,10 @@ use crate::target::{Query, Resource};
 use http::Method;
 use std::sync::LazyLock;
 
-pub use declined::{DECLINED, Declined};
+pub use declined::{DECLINED, Declined, answer};
 pub use page::page;
 pub use table::TABLE;
+pub use verb::{Verb, Verbs};
 
 /// The name of an operation, as S3's API reference has it.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html>
@@ -68,46 +70,10 @@ pub enum Operation {
     DeleteObject,
     /// `POST /bucket?delete`
     DeleteObjects,
-}
-
-/// The methods of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// `GET`
-    Get,
-    /// `HEAD`
-    Head,
-    /// `PUT`
-    Put,
-    /// `POST`
-    Post,
-    /// `DELETE`
-    Delete,
-}
-
-impl Verb {
-    /// The verb of a method, if it has a row.
-    pub fn of(method: &Method) -> Option<Self> {
-        match *method {
-            Method::GET => Some(Self::Get),
-            Method::HEAD => Some(Self::Head),
-            Method::PUT => Some(Self::Put),
-            Method::POST => Some(Self::Post),
-            Method::DELETE => Some(Self::Delete),
-            _ => None,
-        }
-    }
-
-    /// The method.
-    pub const fn method(self) -> Method {
-        match self {
-            Self::Get => Method::GET,
-            Self::Head => Method::HEAD,
-            Self::Put => Method::PUT,
-            Self::Post => Method::POST,
-            Self::Delete => Method::DELETE,
-        }
-    }
+    /// `OPTIONS` of a page of another origin, which asks whether its request would be answered.
+    Preflight,
+    /// `OPTIONS` of a program, which asks what can be done at a path.
+    Options,
 }
 
 /// What the path of an operation names.
@@ -227,6 +193,12 @@ pub fn is_subresource(name: &str) -> bool {
         || OTHER_SUBRESOURCES.iter().any(|other| other.eq_ignore_ascii_case(name))
 }
 
+/// Whether a query parameter selects something of S3's that no right grants.
+pub fn is_declined(name: &str) -> bool {
+    let selects = DECLINED.iter().flat_map(|row| row.selects).chain(&OTHER_SUBRESOURCES);
+    selects.into_iter().any(|select| select.eq_ignore_ascii_case(name))
+}
+
 /// Whether S3 or MinIO has a use for a query parameter of any request.
 pub fn is_of_s3(name: &str) -> bool {
     let listed = TABLE.iter().flat_map(|row| row.query).any(|parameter| parameter.name == name);
@@ -276,7 +248,11 @@ impl Spec {
             Resource::Bucket(_) => Shape::Bucket,
             Resource::Object(..) => Shape::Object,
         };
-        let verb = Verb::of(method).ok_or(Unknown::Operation)?;
+        let verb = match Verb::of(method).ok_or(Unknown::Operation)? {
+            // A prober asks so whether anybody answers.
+            Verb::Head if shape == Shape::Service => Verb::Get,
+            verb => verb,
+        };
         let declined = || Declined::find(verb, shape, query);
         let spec = rows(verb, shape, copies)
             .filter(|row| row.selects.iter().all(|select| selected(select, query)))
@@ -331,6 +307,9 @@ fn selected(select: &str, query: &Query<'_>) -> bool {
 }
 
 impl Operation {
+    /// Those that S3 does not have and the table no row for: Scopegate answers them itself.
+    pub const OWN: [Self; 2] = [Self::Preflight, Self::Options];
+
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -356,6 +335,8 @@ impl Operation {
             Self::AbortMultipartUpload => "AbortMultipartUpload",
             Self::DeleteObject => "DeleteObject",
             Self::DeleteObjects => "DeleteObjects",
+            Self::Preflight => "Preflight",
+            Self::Options => "Options",
         }
     }
 
@@ -401,6 +382,7 @@ mod tests {
             (Method::DELETE, "/tmp/a?uploadId=1", O::AbortMultipartUpload),
             (Method::DELETE, "/tmp/a?tagging", O::DeleteObjectTagging),
             (Method::GET, "/", O::ListBuckets),
+            (Method::HEAD, "/", O::ListBuckets),
             (Method::GET, "/?x-id=ListBuckets&max-buckets=5", O::ListBuckets),
             (Method::POST, "/tmp?delete", O::DeleteObjects),
             (Method::POST, "/tmp/?delete=", O::DeleteObjects),
@@ -417,7 +399,7 @@ mod tests {
     fn unknown_requests() {
         let cases = [
             (Method::POST, "/"),
-            (Method::HEAD, "/"),
+            (Method::PUT, "/"),
             (Method::POST, "/tmp"),
             (Method::POST, "/tmp?delete&uploads"),
             (Method::GET, "/tmp?delete"),
@@ -460,21 +442,21 @@ mod tests {
     #[test]
     fn what_is_declined_has_a_name() {
         let declined = |method, target| match find(&method, target, false) {
-            Err(Unknown::Declined(row)) => (row.name, row.rule),
+            Err(Unknown::Declined(row)) => (row.name, row.rule()),
             other => panic!("{method} {target}: {other:?}"),
         };
         let cases = [
             (Method::GET, "/tmp/?acl", "GetBucketAcl", Rule::UnknownOperation),
             (Method::GET, "/tmp/a?acl", "GetObjectAcl", Rule::UnknownOperation),
             (Method::GET, "/tmp/a?acl&versionId=1", "GetObjectAcl", Rule::UnknownOperation),
-            (Method::PUT, "/tmp/a?acl", "PutObjectAcl", Rule::UnknownOperation),
+            (Method::PUT, "/tmp/a?acl", "PutObjectAcl", Rule::NotOffered),
             (Method::GET, "/tmp?uploads&prefix=a", "ListMultipartUploads", Rule::UnknownOperation),
             (Method::PUT, "/tmp", "CreateBucket", Rule::NotOffered),
             (Method::PUT, "/tmp/?policy", "PutBucketPolicy", Rule::NotOffered),
             (Method::DELETE, "/tmp", "DeleteBucket", Rule::NotOffered),
             (Method::POST, "/", "AssumeRole", Rule::NotOffered),
-            (Method::HEAD, "/", "HeadService", Rule::MethodNotAllowed),
-            (Method::POST, "/tmp/a?delete", "DeleteObjects below a bucket", Rule::UnknownOperation),
+            (Method::POST, "/tmp", "PostObject", Rule::NotOffered),
+            (Method::POST, "/tmp/a?delete", "DeleteObjects below a bucket", Rule::NotOffered),
         ];
         for (method, target, name, rule) in cases {
             assert_eq!(declined(method, target), (name, rule), "{target}");

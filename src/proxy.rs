@@ -6,6 +6,7 @@ mod continued;
 mod copies;
 mod documents;
 mod exchange;
+mod options;
 mod otherwise;
 
 pub use self::completion::Completions;
@@ -172,10 +173,12 @@ impl Proxy {
     ) -> Answer {
         let mut record = self.record(client, &request.method, Some((&request.target, request.fields())));
         let upload = Upload::new(body);
+        let found = mapping::find(&self.generation.mappings, client);
         let mut served = None;
-        contain(pin!(async { served = Some(self.serve(client, request, &upload, &mut record).await) })).await;
+        let serve = async { served = Some(self.serve(client, found, request, &upload, &mut record).await) };
+        contain(pin!(serve)).await;
         record.received(upload.sent());
-        match served.unwrap_or_else(|| Err(failed_inside())) {
+        let mut answer = match served.unwrap_or_else(|| Err(failed_inside())) {
             Ok(Given::Store((FromStore::Streaming(answer), rewriter))) => relay(answer, rewriter, record),
             Ok(Given::Store((FromStore::Read(parts, body), rewriter))) => {
                 relay_read(*parts, body, rewriter, record)
@@ -185,7 +188,11 @@ impl Proxy {
                 let form = Representation::of_error(request.fields(), request.target.query());
                 refuse(&refusal, form, request.target.path(), record)
             }
+        };
+        if let Some(cors) = found.and_then(|(_, mapping)| mapping.cors.as_deref()) {
+            cors.mark(request, &mut answer.fields);
         }
+        answer
     }
 
     /// Answers `client` who sent what is no request.
@@ -208,16 +215,17 @@ impl Proxy {
     async fn serve<B: ClientBody>(
         &self,
         client: &Client,
+        found: Option<(usize, &Mapping)>,
         request: &Request,
         upload: &Rc<Upload<B>>,
         record: &mut AccessRecord,
     ) -> Result<Given, Refusal> {
-        let (index, mapping) = mapping::find(&self.generation.mappings, client)
-            .ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))?;
+        let (index, mapping) =
+            found.ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))?;
         let state = self.generation.states.get(index).ok_or_else(failed_inside)?;
         record.mapped(state.row);
         let hosts = self.generation.hosts.get(client.listener().0).unwrap_or(&NO_HOSTS);
-        browser::check(hosts, request)?;
+        browser::check(hosts, mapping.cors.as_deref(), request)?;
         let presigned = presigned::with_headers_of_query(request)?;
         let request = presigned.as_deref().unwrap_or(request);
         let path = match self.domain(client) {
@@ -225,6 +233,9 @@ impl Proxy {
             None => request.target.path().into(),
         };
         let asked = Asked { mapping, state, upload, request, path: &path };
+        if request.method == Method::OPTIONS {
+            return Box::pin(options::answer(&asked, record)).await;
+        }
         // What few requests need stands in boxes, here and below: the others need not have room for it.
         let plan = Plan::of(mapping, request, &path)?;
         let answer = if let Some(plan) = plan {

@@ -1,6 +1,6 @@
 //! Answers of Scopegate's own: which rule refused, as S3 says such things.
 
-use crate::operation::Operation;
+use crate::operation::{Operation, Verbs};
 use http::StatusCode;
 use std::fmt;
 
@@ -46,11 +46,11 @@ pub enum Rule {
     ActiveOverride,
     /// The target is not one unambiguous bucket, key and query.
     BadTarget,
-    /// No such operation is known.
+    /// A question that S3 has and no right grants.
     UnknownOperation,
-    /// The operation is known, and no right allows it.
+    /// A request that would change something, and that no right grants.
     NotOffered,
-    /// The path is known, and not with this method.
+    /// The path is known, and nothing can be done there with this method.
     MethodNotAllowed,
     /// The operation is known, the query parameter is not.
     UnknownQuery,
@@ -258,7 +258,7 @@ impl Rule {
             Self::MethodNotAllowed => {
                 ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed")
             }
-            Self::UnknownQuery => ("unknown-query", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            Self::UnknownQuery => ("unknown-query", StatusCode::BAD_REQUEST, "InvalidArgument"),
             Self::ForbiddenHeader => ("forbidden-header", StatusCode::FORBIDDEN, "AccessDenied"),
             Self::UnknownHeader => ("unknown-header", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
             Self::BadHeader => ("bad-header", StatusCode::BAD_REQUEST, "InvalidArgument"),
@@ -275,7 +275,7 @@ impl Rule {
             Self::PartOrder => ("part-order", StatusCode::BAD_REQUEST, "InvalidPartOrder"),
             Self::LengthRequired => ("length-required", StatusCode::LENGTH_REQUIRED, "MissingContentLength"),
             Self::NoRoom => ("no-room", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
-            Self::PayloadForm => ("payload-form", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            Self::PayloadForm => ("payload-form", StatusCode::BAD_REQUEST, "InvalidRequest"),
             Self::TooLarge => ("too-large", StatusCode::BAD_REQUEST, "EntityTooLarge"),
             Self::BadBody => ("bad-body", StatusCode::BAD_REQUEST, "IncompleteBody"),
             Self::BadDigest => ("bad-digest", StatusCode::BAD_REQUEST, "BadDigest"),
@@ -309,6 +309,8 @@ pub struct Refusal {
     pub retry_after: Option<u64>,
     /// The operation that was asked for, where that is known.
     pub operation: Option<Operation>,
+    /// For a method that cannot be used: those that can be.
+    pub allow: Option<Verbs>,
     /// For the operator: what to change, where more can be said than [`Rule::help`] does.
     help: Option<Box<str>>,
 }
@@ -316,7 +318,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal by `rule`.
     pub fn new(rule: Rule, message: impl Into<String>) -> Self {
-        Self { rule, message: message.into(), retry_after: None, operation: None, help: None }
+        Self { rule, message: message.into(), retry_after: None, operation: None, allow: None, help: None }
     }
 
     /// Names the operation that was asked for.

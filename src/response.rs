@@ -170,6 +170,9 @@ pub fn refuse<D: Body>(
     if let Ok(id) = HeaderValue::from_str(record.request_id().as_str()) {
         headers.insert(X_AMZ_REQUEST_ID, id);
     }
+    if let Some(verbs) = refusal.allow {
+        headers.insert(header::ALLOW, verbs.allow());
+    }
     if let Some(seconds) = refusal.retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }

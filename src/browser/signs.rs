@@ -38,9 +38,14 @@ impl<'f> Given<'f> {
         self.first = self.first.or(Some(value));
     }
 
+    /// The value, if there is one alone.
+    fn only(&self) -> Option<&'f [u8]> {
+        self.first.filter(|_| !self.more)
+    }
+
     /// Whether this value was given, once.
     fn is_only(&self, value: &[u8]) -> bool {
-        !self.more && self.first.is_some_and(|first| first.eq_ignore_ascii_case(value))
+        self.only().is_some_and(|first| first.eq_ignore_ascii_case(value))
     }
 }
 
@@ -107,6 +112,24 @@ impl<'f> Signs<'f> {
             return self.fetch_mode.is_only(b"navigate") && self.fetch_dest.is_only(b"document");
         }
         self.upgrades && self.origin.first.is_none() && !self.referer.more
+    }
+
+    /// Whether a page's origin is given, be it one or not.
+    pub(super) fn has_origin(&self) -> bool {
+        self.origin.first.is_some()
+    }
+
+    /// The origin of the page whose script sends the request.
+    pub(super) fn origin(&self) -> Option<&'f [u8]> {
+        self.origin.only()
+    }
+
+    /// The origin of the page that `Referer` names.
+    pub(super) fn origin_of_page(&self) -> Option<&'f [u8]> {
+        let page = self.referer.only()?;
+        let (_, rest) = default_port(page)?;
+        let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+        page.get(..page.len() - rest.len() + end)
     }
 
     /// The field that the judgement is based on, for a message.

@@ -9,7 +9,7 @@ fn refused(allowed: &AllowedHosts, method: &Method, fields: &[(&str, &str)]) -> 
         (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
     });
     let request = Request::new(method.clone(), PathAndQuery::from_static("/"), fields.collect()).unwrap();
-    check(allowed, &request).err().map(|refusal| refusal.rule)
+    check(allowed, None, &request).err().map(|refusal| refusal.rule)
 }
 
 /// Other names may have been rebound to this machine, whichever network the client is on.

@@ -170,7 +170,7 @@ fn decide(
     let asked = parsed.clone().unwrap_or(PathAndQuery::from_static("/"));
     let request = Request::new(method.clone(), asked, fields.clone())?;
     let allowed = listener.map(AllowedHosts::of).unwrap_or_default();
-    browser::check(&allowed, &request)?;
+    browser::check(&allowed, mapping.cors.as_deref(), &request)?;
     let presigned = presigned::with_headers_of_query(&request)?;
     let (request, fields) = match &presigned {
         Some(presigned) => (&**presigned, presigned.fields()),
@@ -180,6 +180,9 @@ fn decide(
         Some(domain) => virtual_host::path_style(domain, request.host(), path)?,
         None => path.into(),
     };
+    if *method == Method::OPTIONS {
+        return options(mapping, &request, &path);
+    }
     // What can be no URL is refused with what is wrong about it.
     let plan = if parsed.is_some() { Plan::of(mapping, request, &path)? } else { None };
     let Some(plan) = plan else { return ask(mapping, method, &path, query, fields) };
@@ -205,6 +208,20 @@ fn decide(
         };
         let _ = writeln!(text, "  {way}");
         text.extend(how.lines().map(|line| format!("    {line}\n")));
+    }
+    Ok(text)
+}
+
+/// What Scopegate answers to `OPTIONS` itself.
+fn options(mapping: &Mapping, request: &Request, path: &str) -> Result<String, Refusal> {
+    if !browser::is_preflight(request) {
+        let verbs = mapping.methods(path, request.target.query())?;
+        return Ok(format!("answered by Scopegate: these can be used here: {}\n", verbs.list()));
+    }
+    let (_, headers) = browser::preflight(mapping.cors.as_deref(), request)?;
+    let mut text = "allowed: Preflight, answered by Scopegate\n".to_owned();
+    for (name, value) in &headers {
+        let _ = writeln!(text, "    {name}: {}", value.to_str().unwrap_or_default());
     }
     Ok(text)
 }
@@ -271,7 +288,7 @@ mod tests {
 
     #[test]
     fn answers() {
-        let cases: [(&[&str], &str); 16] = [
+        let cases: [(&[&str], &str); 18] = [
             (&["--mapping", "media-reader"], "tmp/media/ allows read,list"),
             (&["--mapping", "media"], "there are: media-reader"),
             (&["--from", "127.0.0.1"], "mapping \"media-reader\""),
@@ -292,6 +309,20 @@ mod tests {
                 "refused by rule unknown-operation: 501 NotImplemented: GetBucketAcl",
             ),
             (&["--from", "127.0.0.1", "PUT", "/tmp/media/a"], "refused by rule right-not-granted"),
+            (&["--from", "127.0.0.1", "OPTIONS", "/tmp/media/a"], "can be used here: GET, HEAD"),
+            (
+                &[
+                    "--from",
+                    "127.0.0.1",
+                    "-H",
+                    "origin: https://a.example",
+                    "-H",
+                    "access-control-request-method: GET",
+                    "OPTIONS",
+                    "/tmp/media/a",
+                ],
+                "help: add [mapping.cors] with origins = [\"https://a.example\"]",
+            ),
             (
                 &["--from", "127.0.0.1", "-H", "accept: text/html", "GET", "/tmp/media/"],
                 "with a list of the folder\n    allowed: ListObjectsV2, which needs: list\n",
@@ -321,5 +352,25 @@ mod tests {
             let text = ask(words);
             assert!(text.contains(expected), "{words:?}: {text}");
         }
+    }
+
+    #[test]
+    fn a_preflight_is_explained() {
+        let text = format!("{EXAMPLE}[mapping.cors]\norigins = \"https://a.example\"\n");
+        let config = Config::parse(&text, &Fake).unwrap();
+        let words = [
+            "explain",
+            "--from",
+            "127.0.0.1",
+            "-H",
+            "origin: https://a.example",
+            "-H",
+            "access-control-request-method: GET",
+            "OPTIONS",
+            "/tmp/media/a",
+        ];
+        let told = explain(&config, &Line::try_parse_from(words).unwrap().args).unwrap();
+        assert!(told.contains("allowed: Preflight, answered by Scopegate"), "{told}");
+        assert!(told.contains("access-control-allow-methods: GET, HEAD"), "{told}");
     }
 }

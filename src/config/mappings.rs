@@ -1,5 +1,6 @@
 //! `[[mapping]]`: clients, scopes and rights.
 
+use super::cors;
 use super::listeners::Listeners;
 use super::mounts;
 use super::parse::{read_name, read_word};
@@ -60,6 +61,12 @@ fn read_mapping(table: Table<'_>, reader: &Reader<'_>, listeners: &Listeners) ->
     let duration = table.duration(reader, "session", SESSION).unwrap_or(*SESSION.start());
     let mint = read_word(&table, reader, "mint", &[("lazy", MintWhen::Lazy), ("start", MintWhen::Start)]);
     let scopes = read_scopes(&table, reader);
+    let around = client.as_ref().zip(scopes.as_ref()).map(|(client, scopes)| cors::Around {
+        client,
+        rights: cors::rights_of(scopes.iter().map(|scope| &scope.allow)),
+        listeners,
+    });
+    let cors = cors::read_cors(&table, reader, around.as_ref());
     table.finish(reader);
     let (name, client, scopes) = (name?, client?, scopes?);
     let policy = SessionPolicy::compile(&scopes);
@@ -76,6 +83,7 @@ fn read_mapping(table: Table<'_>, reader: &Reader<'_>, listeners: &Listeners) ->
         duration,
         mint: mint.unwrap_or_default(),
         dialect: Dialect::default(),
+        cors,
     })
 }
 

@@ -51,7 +51,7 @@ impl Environment for Fake {
     }
 }
 
-fn mistakes(source: &str) -> Vec<String> {
+pub(crate) fn mistakes(source: &str) -> Vec<String> {
     match Config::parse(source, &Fake) {
         Ok(_) => Vec::new(),
         Err(diagnostics) => diagnostics

@@ -211,6 +211,11 @@ impl Fields {
         self.closing = lines;
     }
 
+    /// The lines that are written last.
+    pub fn closing(&self) -> &'static str {
+        self.closing
+    }
+
     /// Whether lines to be written last were set.
     pub fn is_closed(&self) -> bool {
         !self.closing.is_empty()

@@ -4,6 +4,7 @@ use super::*;
 use crate::client::ListenerId;
 use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake};
+use crate::operation::Verbs;
 use http::HeaderValue;
 use proptest::prelude::*;
 
@@ -56,9 +57,10 @@ fn each_refusal_names_its_rule() {
         (Method::GET, "/tmp/other/a", Err(Rule::OutsideScope)),
         (Method::GET, "/other/media/a", Err(Rule::OutsideScope)),
         (Method::GET, "/", Ok(())),
-        (Method::HEAD, "/", Err(Rule::MethodNotAllowed)),
+        (Method::HEAD, "/", Ok(())),
         (Method::POST, "/", Err(Rule::NotOffered)),
-        (Method::OPTIONS, "/", Err(Rule::RightNotGranted)),
+        (Method::PUT, "/", Err(Rule::MethodNotAllowed)),
+        (Method::OPTIONS, "/", Err(Rule::MethodNotAllowed)),
         (Method::PUT, "/tmp", Err(Rule::NotOffered)),
         (Method::PUT, "/other", Err(Rule::OutsideScope)),
         (Method::POST, "/tmp?delete", Err(Rule::RightNotGranted)),
@@ -71,7 +73,7 @@ fn each_refusal_names_its_rule() {
         (Method::PUT, "/tmp/media/a", Err(Rule::RightNotGranted)),
         (Method::DELETE, "/tmp/inbox/a", Err(Rule::RightNotGranted)),
         (Method::GET, "/tmp/media/a?versionId=1", Err(Rule::RightNotGranted)),
-        (Method::OPTIONS, "/tmp/media/a", Err(Rule::RightNotGranted)),
+        (Method::PATCH, "/tmp/media/a", Err(Rule::MethodNotAllowed)),
         (Method::GET, "/tmp/media/../a", Err(Rule::BadTarget)),
         (Method::GET, "/tmp?prefix=media/../", Err(Rule::BadTarget)),
         (Method::GET, "/tmp?prefix=media/&marker=media/a[minio_cache:v2,return:]", Ok(())),
@@ -95,17 +97,20 @@ fn each_refusal_names_its_rule() {
             "/tmp?list-type=2&prefix=media/&continuation-token=bWVkaWEvYVttaW5pb19jYWNoZTp2Mg%3D%3D",
             Err(Rule::BadTarget),
         ),
-        (Method::POST, "/tmp/media/a?delete", Err(Rule::UnknownOperation)),
+        (Method::POST, "/tmp/media/a?delete", Err(Rule::NotOffered)),
+        (Method::POST, "/tmp/media/a", Err(Rule::MethodNotAllowed)),
         (Method::GET, "/tmp/media/a?acl", Err(Rule::UnknownOperation)),
         (Method::GET, "/tmp/media/a?wat", Ok(())),
         (Method::HEAD, "/tmp/media/a?v=80d5e7a1&utm_source=x&prefix=y", Ok(())),
-        (Method::GET, "/tmp/media/a?ACL", Err(Rule::UnknownQuery)),
+        (Method::GET, "/tmp/media/a?ACL", Err(Rule::UnknownOperation)),
         (Method::GET, "/tmp/media/a?x-amz-meta-a=b", Err(Rule::UnknownQuery)),
         (Method::GET, "/tmp/media/a?x-minio-extract=true", Err(Rule::UnknownQuery)),
         (Method::GET, "/tmp/media/a?torrent&v=1", Err(Rule::UnknownOperation)),
-        (Method::GET, "/tmp/media/a?metrics", Err(Rule::UnknownQuery)),
+        (Method::GET, "/tmp/media/a?metrics", Err(Rule::UnknownOperation)),
         (Method::GET, "/tmp?prefix=media/&wat", Err(Rule::UnknownQuery)),
         (Method::PUT, "/tmp/inbox/a?wat", Err(Rule::UnknownQuery)),
+        (Method::PUT, "/tmp/inbox/a?METRICS", Err(Rule::NotOffered)),
+        (Method::PUT, "/tmp/inbox/a?x-amz-meta-a=b", Err(Rule::UnknownQuery)),
     ];
     for (method, target, expected) in cases {
         assert_eq!(decide(&method, target, None), expected, "{method} {target}");
@@ -188,4 +193,63 @@ proptest! {
             prop_assert!(within, "{operation:?} {sent}");
         }
     }
+}
+
+#[test]
+fn a_method_that_cannot_be_used_names_those_that_can() {
+    let refused = |method: Method, target: &str| {
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let refusal = mapping().grant(&method, path, query, &Fields::default()).unwrap_err();
+        (refusal.rule, refusal.allow.map(Verbs::list))
+    };
+    for (method, target, allowed) in [
+        (Method::PUT, "/", "GET, HEAD"),
+        (Method::DELETE, "/", "GET, HEAD"),
+        (Method::PATCH, "/tmp", "GET, HEAD"),
+        (Method::PATCH, "/tmp/media/a", "GET, HEAD"),
+        (Method::POST, "/tmp/media/a", "GET, HEAD"),
+        (Method::PATCH, "/tmp/media/a?tagging", "GET"),
+        (Method::PATCH, "/tmp/media/a/", "GET, HEAD"),
+        (Method::POST, "/tmp/inbox/a", "PUT"),
+        (Method::PATCH, "/tmp/inbox/a?uploads", "POST"),
+        (Method::TRACE, "/tmp/inbox/a?tagging", "PUT, DELETE"),
+        (Method::from_bytes(b"get").unwrap(), "/tmp/inbox/a", "PUT"),
+    ] {
+        let expected = (Rule::MethodNotAllowed, Some(allowed.to_owned()));
+        assert_eq!(refused(method.clone(), target), expected, "{method} {target}");
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        assert_eq!(mapping().methods(path, query).unwrap().list(), allowed, "OPTIONS {target}");
+    }
+    for target in ["/tmp/other/a", "/other/a", "/tmp/other/"] {
+        assert_eq!(refused(Method::PATCH, target), (Rule::OutsideScope, None), "{target}");
+        assert_eq!(mapping().methods(target, None).unwrap_err().rule, Rule::OutsideScope, "{target}");
+    }
+}
+
+#[test]
+fn clients_do_not_send_again_what_is_refused_for_good() {
+    const SENT_AGAIN: [u16; 6] = [429, 500, 502, 503, 504, 408];
+    let passing = [
+        Rule::RequestTimeout,
+        Rule::NoRoom,
+        Rule::QueueFull,
+        Rule::QueueTimeout,
+        Rule::RateLimited,
+        Rule::MemoryFull,
+        Rule::NoSession,
+        Rule::SessionReplaced,
+        Rule::ShuttingDown,
+        Rule::Upstream,
+        Rule::UpstreamTimeout,
+        Rule::Internal,
+    ];
+    for rule in Rule::ALL {
+        let again = SENT_AGAIN.contains(&rule.status().as_u16());
+        assert_eq!(again, passing.contains(&rule), "{rule:?}");
+    }
+    let not_implemented: Vec<Rule> =
+        Rule::ALL.into_iter().filter(|rule| rule.status().as_u16() == 501).collect();
+    assert_eq!(not_implemented, [Rule::TransferCoding, Rule::UnknownOperation, Rule::UnknownHeader]);
 }

@@ -21,6 +21,7 @@ fn operation_label(index: usize) -> &'static str {
     TABLE
         .iter()
         .map(|row| row.operation)
+        .chain(Operation::OWN)
         .find(|operation| *operation as usize + 1 == index)
         .map_or(NONE, Operation::name)
 }

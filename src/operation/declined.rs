@@ -16,84 +16,84 @@ pub struct Declined {
     pub shape: Shape,
     /// Query names that select it.
     pub selects: &'static [&'static str],
-    /// What it is answered with. Reading a setting is answered `NotImplemented`, which clients take for a store
-    /// without that feature (an `AccessDenied` to `?acl` makes s3cmd give up); changing one is not allowed.
-    pub rule: Rule,
 }
 
-const NO: Rule = Rule::NotOffered;
-const UNKNOWN: Rule = Rule::UnknownOperation;
-
-const fn row(
-    name: &'static str,
-    method: Verb,
-    shape: Shape,
-    selects: &'static [&'static str],
-    rule: Rule,
-) -> Declined {
-    Declined { name, method, shape, selects, rule }
+const fn row(name: &'static str, method: Verb, shape: Shape, selects: &'static [&'static str]) -> Declined {
+    Declined { name, method, shape, selects }
 }
 
 /// The rows; of several that fit, the one with the most selectors is meant.
-pub static DECLINED: [Declined; 55] = [
-    row("AssumeRole", Verb::Post, Shape::Service, &[], NO),
-    row("HeadService", Verb::Head, Shape::Service, &[], Rule::MethodNotAllowed),
-    row("PutService", Verb::Put, Shape::Service, &[], Rule::MethodNotAllowed),
-    row("DeleteService", Verb::Delete, Shape::Service, &[], Rule::MethodNotAllowed),
-    row("CreateBucket", Verb::Put, Shape::Bucket, &[], NO),
-    row("DeleteBucket", Verb::Delete, Shape::Bucket, &[], NO),
-    row("PostObject", Verb::Post, Shape::Bucket, &[], UNKNOWN),
-    row("ListMultipartUploads", Verb::Get, Shape::Bucket, &["uploads"], UNKNOWN),
-    row("GetBucketAcl", Verb::Get, Shape::Bucket, &["acl"], UNKNOWN),
-    row("PutBucketAcl", Verb::Put, Shape::Bucket, &["acl"], UNKNOWN),
-    row("GetBucketPolicy", Verb::Get, Shape::Bucket, &["policy"], UNKNOWN),
-    row("GetBucketPolicyStatus", Verb::Get, Shape::Bucket, &["policyStatus"], UNKNOWN),
-    row("PutBucketPolicy", Verb::Put, Shape::Bucket, &["policy"], NO),
-    row("DeleteBucketPolicy", Verb::Delete, Shape::Bucket, &["policy"], NO),
-    row("GetBucketCors", Verb::Get, Shape::Bucket, &["cors"], UNKNOWN),
-    row("PutBucketCors", Verb::Put, Shape::Bucket, &["cors"], NO),
-    row("DeleteBucketCors", Verb::Delete, Shape::Bucket, &["cors"], NO),
-    row("GetBucketLifecycleConfiguration", Verb::Get, Shape::Bucket, &["lifecycle"], UNKNOWN),
-    row("PutBucketLifecycleConfiguration", Verb::Put, Shape::Bucket, &["lifecycle"], NO),
-    row("DeleteBucketLifecycle", Verb::Delete, Shape::Bucket, &["lifecycle"], NO),
-    row("GetBucketVersioning", Verb::Get, Shape::Bucket, &["versioning"], UNKNOWN),
-    row("PutBucketVersioning", Verb::Put, Shape::Bucket, &["versioning"], NO),
-    row("GetBucketEncryption", Verb::Get, Shape::Bucket, &["encryption"], UNKNOWN),
-    row("PutBucketEncryption", Verb::Put, Shape::Bucket, &["encryption"], NO),
-    row("DeleteBucketEncryption", Verb::Delete, Shape::Bucket, &["encryption"], NO),
-    row("GetObjectLockConfiguration", Verb::Get, Shape::Bucket, &["object-lock"], UNKNOWN),
-    row("PutObjectLockConfiguration", Verb::Put, Shape::Bucket, &["object-lock"], NO),
-    row("GetBucketReplication", Verb::Get, Shape::Bucket, &["replication"], UNKNOWN),
-    row("PutBucketReplication", Verb::Put, Shape::Bucket, &["replication"], NO),
-    row("DeleteBucketReplication", Verb::Delete, Shape::Bucket, &["replication"], NO),
-    row("GetBucketTagging", Verb::Get, Shape::Bucket, &["tagging"], UNKNOWN),
-    row("PutBucketTagging", Verb::Put, Shape::Bucket, &["tagging"], NO),
-    row("DeleteBucketTagging", Verb::Delete, Shape::Bucket, &["tagging"], NO),
-    row("GetBucketNotificationConfiguration", Verb::Get, Shape::Bucket, &["notification"], UNKNOWN),
-    row("PutBucketNotificationConfiguration", Verb::Put, Shape::Bucket, &["notification"], NO),
-    row("ListenBucketNotification", Verb::Get, Shape::Bucket, &["events"], UNKNOWN),
-    row("GetBucketWebsite", Verb::Get, Shape::Bucket, &["website"], UNKNOWN),
-    row("GetBucketLogging", Verb::Get, Shape::Bucket, &["logging"], UNKNOWN),
-    row("GetBucketRequestPayment", Verb::Get, Shape::Bucket, &["requestPayment"], UNKNOWN),
-    row("GetBucketAccelerateConfiguration", Verb::Get, Shape::Bucket, &["accelerate"], UNKNOWN),
-    row("GetBucketOwnershipControls", Verb::Get, Shape::Bucket, &["ownershipControls"], UNKNOWN),
-    row("GetPublicAccessBlock", Verb::Get, Shape::Bucket, &["publicAccessBlock"], UNKNOWN),
-    row("GetObjectAcl", Verb::Get, Shape::Object, &["acl"], UNKNOWN),
-    row("PutObjectAcl", Verb::Put, Shape::Object, &["acl"], UNKNOWN),
-    row("GetObjectRetention", Verb::Get, Shape::Object, &["retention"], UNKNOWN),
-    row("PutObjectRetention", Verb::Put, Shape::Object, &["retention"], NO),
-    row("GetObjectLegalHold", Verb::Get, Shape::Object, &["legal-hold"], UNKNOWN),
-    row("PutObjectLegalHold", Verb::Put, Shape::Object, &["legal-hold"], NO),
-    row("GetObjectTorrent", Verb::Get, Shape::Object, &["torrent"], UNKNOWN),
-    row("SelectObjectContent", Verb::Post, Shape::Object, &["select"], UNKNOWN),
-    row("RestoreObject", Verb::Post, Shape::Object, &["restore"], UNKNOWN),
-    row("RenameObject", Verb::Put, Shape::Object, &["renameObject"], UNKNOWN),
-    row("UpdateObjectEncryption", Verb::Put, Shape::Object, &["encryption"], UNKNOWN),
-    row("GetObjectLambda", Verb::Get, Shape::Object, &["lambdaArn"], UNKNOWN),
-    row("DeleteObjects below a bucket", Verb::Post, Shape::Object, &["delete"], UNKNOWN),
+pub static DECLINED: [Declined; 52] = [
+    row("AssumeRole", Verb::Post, Shape::Service, &[]),
+    row("CreateBucket", Verb::Put, Shape::Bucket, &[]),
+    row("DeleteBucket", Verb::Delete, Shape::Bucket, &[]),
+    row("PostObject", Verb::Post, Shape::Bucket, &[]),
+    row("ListMultipartUploads", Verb::Get, Shape::Bucket, &["uploads"]),
+    row("GetBucketAcl", Verb::Get, Shape::Bucket, &["acl"]),
+    row("PutBucketAcl", Verb::Put, Shape::Bucket, &["acl"]),
+    row("GetBucketPolicy", Verb::Get, Shape::Bucket, &["policy"]),
+    row("GetBucketPolicyStatus", Verb::Get, Shape::Bucket, &["policyStatus"]),
+    row("PutBucketPolicy", Verb::Put, Shape::Bucket, &["policy"]),
+    row("DeleteBucketPolicy", Verb::Delete, Shape::Bucket, &["policy"]),
+    row("GetBucketCors", Verb::Get, Shape::Bucket, &["cors"]),
+    row("PutBucketCors", Verb::Put, Shape::Bucket, &["cors"]),
+    row("DeleteBucketCors", Verb::Delete, Shape::Bucket, &["cors"]),
+    row("GetBucketLifecycleConfiguration", Verb::Get, Shape::Bucket, &["lifecycle"]),
+    row("PutBucketLifecycleConfiguration", Verb::Put, Shape::Bucket, &["lifecycle"]),
+    row("DeleteBucketLifecycle", Verb::Delete, Shape::Bucket, &["lifecycle"]),
+    row("GetBucketVersioning", Verb::Get, Shape::Bucket, &["versioning"]),
+    row("PutBucketVersioning", Verb::Put, Shape::Bucket, &["versioning"]),
+    row("GetBucketEncryption", Verb::Get, Shape::Bucket, &["encryption"]),
+    row("PutBucketEncryption", Verb::Put, Shape::Bucket, &["encryption"]),
+    row("DeleteBucketEncryption", Verb::Delete, Shape::Bucket, &["encryption"]),
+    row("GetObjectLockConfiguration", Verb::Get, Shape::Bucket, &["object-lock"]),
+    row("PutObjectLockConfiguration", Verb::Put, Shape::Bucket, &["object-lock"]),
+    row("GetBucketReplication", Verb::Get, Shape::Bucket, &["replication"]),
+    row("PutBucketReplication", Verb::Put, Shape::Bucket, &["replication"]),
+    row("DeleteBucketReplication", Verb::Delete, Shape::Bucket, &["replication"]),
+    row("GetBucketTagging", Verb::Get, Shape::Bucket, &["tagging"]),
+    row("PutBucketTagging", Verb::Put, Shape::Bucket, &["tagging"]),
+    row("DeleteBucketTagging", Verb::Delete, Shape::Bucket, &["tagging"]),
+    row("GetBucketNotificationConfiguration", Verb::Get, Shape::Bucket, &["notification"]),
+    row("PutBucketNotificationConfiguration", Verb::Put, Shape::Bucket, &["notification"]),
+    row("ListenBucketNotification", Verb::Get, Shape::Bucket, &["events"]),
+    row("GetBucketWebsite", Verb::Get, Shape::Bucket, &["website"]),
+    row("GetBucketLogging", Verb::Get, Shape::Bucket, &["logging"]),
+    row("GetBucketRequestPayment", Verb::Get, Shape::Bucket, &["requestPayment"]),
+    row("GetBucketAccelerateConfiguration", Verb::Get, Shape::Bucket, &["accelerate"]),
+    row("GetBucketOwnershipControls", Verb::Get, Shape::Bucket, &["ownershipControls"]),
+    row("GetPublicAccessBlock", Verb::Get, Shape::Bucket, &["publicAccessBlock"]),
+    row("GetObjectAcl", Verb::Get, Shape::Object, &["acl"]),
+    row("PutObjectAcl", Verb::Put, Shape::Object, &["acl"]),
+    row("GetObjectRetention", Verb::Get, Shape::Object, &["retention"]),
+    row("PutObjectRetention", Verb::Put, Shape::Object, &["retention"]),
+    row("GetObjectLegalHold", Verb::Get, Shape::Object, &["legal-hold"]),
+    row("PutObjectLegalHold", Verb::Put, Shape::Object, &["legal-hold"]),
+    row("GetObjectTorrent", Verb::Get, Shape::Object, &["torrent"]),
+    row("SelectObjectContent", Verb::Post, Shape::Object, &["select"]),
+    row("RestoreObject", Verb::Post, Shape::Object, &["restore"]),
+    row("RenameObject", Verb::Put, Shape::Object, &["renameObject"]),
+    row("UpdateObjectEncryption", Verb::Put, Shape::Object, &["encryption"]),
+    row("GetObjectLambda", Verb::Get, Shape::Object, &["lambdaArn"]),
+    row("DeleteObjects below a bucket", Verb::Post, Shape::Object, &["delete"]),
 ];
 
+/// How requests are answered that no right grants. A question is answered `501 NotImplemented`, as MinIO answers what it
+/// does not have: clients take it for a store without the feature, where an `AccessDenied` makes them give up (s3cmd asks
+/// for `?acl` before each copy). Whatever would change something is answered `403 AccessDenied`, which nothing retries.
+pub const fn answer(verb: Verb) -> Rule {
+    match verb {
+        Verb::Get | Verb::Head => Rule::UnknownOperation,
+        Verb::Put | Verb::Post | Verb::Delete => Rule::NotOffered,
+    }
+}
+
 impl Declined {
+    /// How it is answered.
+    pub const fn rule(&self) -> Rule {
+        answer(self.method)
+    }
+
     /// The row that a request means, if it means one.
     pub(super) fn find(verb: Verb, shape: Shape, query: &Query<'_>) -> Option<&'static Self> {
         DECLINED

@@ -3,7 +3,6 @@
 use super::grammar::{Dialect, Form, Grammar};
 use super::headers::MEANINGFUL;
 use super::{DECLINED, Headers, Shape, Spec, TABLE, Versions};
-use crate::refusal::Rule;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -41,17 +40,26 @@ const NOTES: &str = "
 
 ## Known and not offered
 
-Questions about a bucket's settings are answered `501 NotImplemented`, which clients take for a store without that
-feature; requests that would change one are answered `403 AccessDenied`. A bucket is never said to be absent, empty of
-policies or owned by the client, since Scopegate does not know.
+A GET or HEAD is answered `501 NotImplemented`, as MinIO answers what it does not have: clients take it for a store without
+that feature, and s3cmd does not copy where `?acl` is answered otherwise. Whatever would change something is answered
+`403 AccessDenied`. The same holds for subresources of S3 that are not in this table. A bucket is never said to be absent,
+empty of policies or owned by the client, since Scopegate does not know.
 
 | operation | request | answer |
 |---|---|---|
 ";
 
 const END: &str = "
-Whatever is in neither table is answered `501 NotImplemented`, another method at `/` `405 MethodNotAllowed`, and a
-preflight (`OPTIONS`) `403 AccessDenied`.
+A request that is in neither table is answered `405 MethodNotAllowed`, and `Allow` names the methods that the client may use
+at this path. A query parameter that the operation does not have is answered `400 InvalidArgument`.
+
+`OPTIONS` is answered by Scopegate: with `Allow`, or for the preflight of a web page as [cors.md](cors.md) says. `HEAD /` is
+answered as `GET /` is, without a body.
+
+GET, HEAD and DELETE may have a body of at most 64 KiB, which means nothing. A copy has none: `400 InvalidRequest`.
+
+No refusal above is one that clients send again. Clients send again what is answered 500, 502, 503, 504 or 429, which
+Scopegate answers while something is missing that may be there a moment later.
 ";
 
 const VALUES: &str = "
@@ -151,7 +159,7 @@ fn otherwise(grammar: Grammar) -> String {
 
 fn notes() -> String {
     let mut text = NOTES.to_owned();
-    for row in DECLINED.iter().filter(|row| row.rule != Rule::MethodNotAllowed) {
+    for row in &DECLINED {
         let _ = writeln!(
             text,
             "| {} | `{} {}{}` | {} {} |",
@@ -159,8 +167,8 @@ fn notes() -> String {
             row.method.method(),
             path(row.shape),
             question(row.selects),
-            row.rule.status().as_u16(),
-            row.rule.code(),
+            row.rule().status().as_u16(),
+            row.rule().code(),
         );
     }
     text.push_str(END);

@@ -1,5 +1,6 @@
 //! The pages in a real browser. Pictures of them are left in target/tmp/screenshots.
 
+mod cors;
 mod objects;
 mod sites;
 

@@ -196,6 +196,11 @@ fn the_proxy_alone_refuses_without_a_request_or_a_mint() {
         let reached = (store.connections(), sts.mints());
         assert_eq!(reached, (0, 0), "{method} {target} {headers:?} got through: {:?}", store.received());
     }
+    for (method, target) in [("HEAD", "/"), ("OPTIONS", "/"), ("OPTIONS", "/tmp/media/a"), ("OPTIONS", "*")] {
+        let answer = http::request(proxy.address("client"), method, target, &[], b"").unwrap();
+        let reached = (store.connections(), sts.mints());
+        assert_eq!((answer.status() / 100, reached), (2, (0, 0)), "{method} {target} is answered here");
+    }
     let inside = http::get(proxy.address("client"), "/tmp/media/a").unwrap();
     assert_eq!(
         (inside.status(), store.connections(), sts.mints()),

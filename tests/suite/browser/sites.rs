@@ -7,7 +7,7 @@ use crate::support::record::Recorder;
 use crate::support::world::outcome;
 
 /// A server of a page.
-fn page(body: &str) -> Recorder {
+pub(super) fn page(body: &str) -> Recorder {
     let length = body.len();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n");
     Recorder::start((head + body).as_bytes())

@@ -78,10 +78,10 @@ fn request_lines() -> Vec<Case> {
         ("HTTP/1.1x", "GET /tmp/media/a HTTP/1.1x", 400),
         ("HTTP/01.1", "GET /tmp/media/a HTTP/01.1", 400),
         ("a method with a bracket", "G(T /tmp/media/a HTTP/1.1", 400),
-        ("a method in lower case", "get /tmp/media/a HTTP/1.1", 501),
-        ("TRACE", "TRACE /tmp/media/a HTTP/1.1", 501),
+        ("a method in lower case", "get /tmp/media/a HTTP/1.1", 405),
+        ("TRACE", "TRACE /tmp/media/a HTTP/1.1", 405),
         ("CONNECT", "CONNECT localhost:9000 HTTP/1.1", 501),
-        ("CONNECT with a path", "CONNECT /tmp/media/a HTTP/1.1", 501),
+        ("CONNECT with a path", "CONNECT /tmp/media/a HTTP/1.1", 405),
     ] {
         cases.push(refused(name, line(text), status));
     }
@@ -105,6 +105,7 @@ fn targets() -> Vec<Case> {
         ),
         forwarded("letters of any language", get("/tmp/media/ü"), "GET /tmp/media/%C3%BC []"),
         forwarded("an escape that needs none", get("/tmp/media/%61"), GET_A),
+        forwarded("two slashes at the beginning", get("//tmp/media/a"), GET_A),
         forwarded("an escaped slash", get("/tmp%2fmedia%2Fa"), GET_A),
         forwarded(
             "marks that stand for themselves",
@@ -133,7 +134,7 @@ fn targets() -> Vec<Case> {
         ("a parent", "/tmp/media/../media/a"),
         ("an escaped parent", "/tmp/media/%2e%2e/media/a"),
         ("an overlong parent", "/tmp/media/%c0%ae%c0%ae/a"),
-        ("two slashes", "//tmp/media/a"),
+        ("two slashes before the key", "/tmp//media/a"),
     ] {
         cases.push(refused(name, get(target), 400));
     }

@@ -174,7 +174,7 @@ fn capabilities(chromium: &Path, profile: &Path, downloads: &Path) -> Value {
         "--disable-sync",
         "--no-proxy-server",
         // Nothing but this machine is asked for anything. These names are this machine, which is no secure context.
-        "--host-resolver-rules=MAP proxy.test 127.0.0.1, MAP evil.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        "--host-resolver-rules=MAP proxy.test 127.0.0.1, MAP evil.test 127.0.0.1, MAP app.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         &profile,
     ];
     json!({ "capabilities": { "alwaysMatch": {

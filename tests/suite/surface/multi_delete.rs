@@ -156,9 +156,9 @@ fn a_body_that_is_not_what_its_checksum_says_deletes_nothing() {
     for (headers, target, expected) in [
         (&[("x-minio-force-delete", "true")][..], "/tmp?delete", "403 AccessDenied forbidden-header"),
         (&[("If-Match", "x")], "/tmp?delete", "501 NotImplemented unknown-header"),
-        (&[], "/tmp/inbox/?delete", "501 NotImplemented unknown-operation"),
-        (&[], "/tmp/inbox/a?delete", "501 NotImplemented unknown-operation"),
-        (&[], "/tmp?delete&versionId=null", "501 NotImplemented unknown-query"),
+        (&[], "/tmp/inbox/?delete", "403 AccessDenied not-offered"),
+        (&[], "/tmp/inbox/a?delete", "403 AccessDenied not-offered"),
+        (&[], "/tmp?delete&versionId=null", "400 InvalidArgument unknown-query"),
         (&[], "/other?delete", "403 AccessDenied outside-scope"),
     ] {
         assert_eq!(outcome(&world.ask("all", "POST", target, headers, &body)), expected, "{target}");

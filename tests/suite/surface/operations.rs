@@ -228,7 +228,8 @@ fn buckets(ask: Ask<'_>, ok: Good<'_>) {
     let buckets = ok(ask("GET", "/?x-id=ListBuckets", &[], b""));
     assert_eq!(elements(&buckets, "Name"), ["tmp"]);
     for (method, target, expected) in [
-        ("HEAD", "/", "405 method-not-allowed"),
+        ("HEAD", "/", "200"),
+        ("PUT", "/", "405 MethodNotAllowed method-not-allowed"),
         ("PUT", "/tmp", "403 AccessDenied not-offered"),
         ("DELETE", "/tmp", "403 AccessDenied not-offered"),
         ("POST", "/", "403 AccessDenied not-offered"),
@@ -236,8 +237,10 @@ fn buckets(ask: Ask<'_>, ok: Good<'_>) {
         ("GET", "/tmp/?policy", "501 NotImplemented unknown-operation"),
         ("GET", "/tmp/inbox/a?acl", "501 NotImplemented unknown-operation"),
         ("PUT", "/tmp/?cors", "403 AccessDenied not-offered"),
-        ("GET", "/tmp/inbox/a?metrics", "501 NotImplemented unknown-query"),
-        ("GET", "/tmp?list-type=3&prefix=inbox/", "501 NotImplemented unknown-query"),
+        ("GET", "/tmp/inbox/a?metrics", "501 NotImplemented unknown-operation"),
+        ("PUT", "/tmp/inbox/a?acl", "403 AccessDenied not-offered"),
+        ("GET", "/tmp?wat&prefix=inbox/", "400 InvalidArgument unknown-query"),
+        ("GET", "/tmp?list-type=3&prefix=inbox/", "400 InvalidArgument unknown-query"),
     ] {
         assert_eq!(outcome(&ask(method, target, &[], b"")), expected, "{method} {target}");
     }

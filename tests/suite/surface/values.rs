@@ -130,7 +130,7 @@ fn what_means_nothing_to_s3_is_left_out() {
         ("x-amz-object-lock-mode=GOVERNANCE", "501 NotImplemented unknown-header"),
         ("x-amz-meta-snowball-auto-extract=true", "403 AccessDenied forbidden-header"),
         ("x-amz-copy-source=%2Ftmp%2Fother%2Fsecret.txt", "403 AccessDenied copy-source"),
-        ("x-minio-extract=true", "501 NotImplemented unknown-query"),
+        ("x-minio-extract=true", "400 InvalidArgument unknown-query"),
     ] {
         let answer = ask("PUT", &format!("/tmp/inbox/b?{signed}&{query}"), &[], b"");
         assert_eq!(outcome(&answer), expected, "{query}");

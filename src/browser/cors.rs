@@ -1,0 +1,296 @@
+//! Cross-origin requests (CORS): what pages of other origins may do with what a mapping grants, where its operator names
+//! them in `[mapping.cors]`. <https://fetch.spec.whatwg.org/#http-cors-protocol>
+//!
+//! Preflights are answered here and never by the store. Browsers send no credentials with them, so that the answer
+//! depends on the mapping alone and not on who its client has proved to be.
+
+mod origin;
+
+use super::confine;
+use super::signs::Signs;
+use crate::http1::{Fields, Request};
+use crate::operation::{Verb, Verbs};
+use crate::refusal::{Refusal, Rule};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use std::time::Duration;
+
+pub use origin::{Origin, Origins};
+
+const REQUEST_METHOD: &str = "access-control-request-method";
+const REQUEST_HEADERS: &str = "access-control-request-headers";
+const REQUEST_PRIVATE_NETWORK: &str = "access-control-request-private-network";
+const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+
+/// The most headers that a preflight may ask for.
+const MAX_HEADERS: usize = 64;
+
+/// The headers of an answer that scripts can read by default: those that an answer can have, by name for requests with
+/// credentials, where a `*` means nothing.
+pub const EXPOSED: [&str; 29] = [
+    "Accept-Ranges",
+    "Age",
+    "Allow",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Range",
+    "Date",
+    "ETag",
+    "Link",
+    "Retry-After",
+    "x-amz-bucket-region",
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-sha1",
+    "x-amz-checksum-sha256",
+    "x-amz-checksum-type",
+    "x-amz-copy-source-version-id",
+    "x-amz-delete-marker",
+    "x-amz-expiration",
+    "x-amz-id-2",
+    "x-amz-mp-parts-count",
+    "x-amz-request-id",
+    "x-amz-restore",
+    "x-amz-storage-class",
+    "x-amz-tagging-count",
+    "x-amz-version-id",
+    "x-scopegate-rule",
+];
+
+/// What pages of other origins may do: `[mapping.cors]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors {
+    origins: Origins,
+    methods: Verbs,
+    headers: RequestHeaders,
+    expose: HeaderValue,
+    max_age: u64,
+    credentials: bool,
+}
+
+/// The headers that a page may set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestHeaders {
+    /// All: each is left out, passed on or refused as it is of any client.
+    Any,
+    /// These, in lower case; one that ends in `*` stands for every name that begins so.
+    Named(Vec<Box<str>>),
+}
+
+impl RequestHeaders {
+    fn include(&self, name: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Named(names) => names.iter().any(|known| match known.strip_suffix('*') {
+                Some(start) => name.starts_with(start),
+                None => **known == *name,
+            }),
+        }
+    }
+}
+
+/// What an answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader<'f> {
+    /// A script of a page of this origin.
+    Script(&'f [u8]),
+    /// A page that shows it, as an image is shown: browsers send no `Origin` then.
+    Page,
+    /// Neither, as far as Scopegate knows.
+    Other,
+}
+
+impl Cors {
+    /// The rules of a mapping. `expose` are names of headers; `*` for all is added where it means something.
+    pub fn new(origins: Origins, methods: Verbs, headers: RequestHeaders, max_age: Duration) -> Self {
+        let expose = HeaderValue::try_from(format!("*, {}", EXPOSED.join(", ")));
+        let expose = expose.unwrap_or(HeaderValue::from_static("*"));
+        Self { origins, methods, headers, expose, max_age: max_age.as_secs(), credentials: false }
+    }
+
+    /// The same rules, with requests that carry credentials.
+    #[must_use]
+    pub fn with_credentials(self) -> Self {
+        let expose = HeaderValue::try_from(EXPOSED.join(", ")).unwrap_or(HeaderValue::from_static("ETag"));
+        Self { expose, credentials: true, ..self }
+    }
+
+    /// The same rules, with these headers of answers for scripts to read.
+    #[must_use]
+    pub fn exposing(self, expose: HeaderValue) -> Self {
+        Self { expose, ..self }
+    }
+
+    /// The methods that pages may use.
+    pub fn methods(&self) -> Verbs {
+        self.methods
+    }
+
+    /// Whether a request is answered although a page of another origin sends it.
+    pub(super) fn admits(&self, signs: &Signs<'_>, method: &Method) -> bool {
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        let allowed = Verb::of(method).is_some_and(|verb| self.methods.has(verb));
+        allowed
+            && match self.reader(signs) {
+                Reader::Script(_) => true,
+                Reader::Page => reads,
+                Reader::Other => false,
+            }
+    }
+
+    fn reader<'f>(&self, signs: &Signs<'f>) -> Reader<'f> {
+        if signs.has_origin() {
+            let origin = signs.origin().filter(|origin| self.origins.include(origin));
+            return origin.map_or(Reader::Other, Reader::Script);
+        }
+        let includes = |page: &[u8]| self.origins.include(page);
+        if self.origins == Origins::Any || signs.origin_of_page().is_some_and(includes) {
+            Reader::Page
+        } else {
+            Reader::Other
+        }
+    }
+
+    /// Says in an answer, whatever it is, which pages may read it.
+    pub fn mark(&self, request: &Request, answer: &mut Fields) {
+        let signs = Signs::read(request.fields().iter());
+        let reader = self.reader(&signs);
+        answer.insert(header::VARY, vary(answer.get(header::VARY.as_str()), request, reader));
+        if reader != Reader::Other {
+            confine::show_elsewhere(answer);
+        }
+        let is_any = self.origins == Origins::Any;
+        let origin = match reader {
+            _ if is_any => HeaderValue::from_static("*"),
+            Reader::Script(origin) => match HeaderValue::from_bytes(origin) {
+                Ok(origin) => origin,
+                Err(_) => return,
+            },
+            Reader::Page | Reader::Other => return,
+        };
+        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if self.credentials {
+            answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
+        if !is_preflight(request) {
+            answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, self.expose.clone());
+        }
+    }
+
+    /// What a preflight is answered, beside what [`Cors::mark`] says in every answer.
+    fn answer(&self, fields: &Fields, origin: &[u8]) -> Result<HeaderMap, Refusal> {
+        let shown = shown(origin);
+        if !self.origins.include(origin) {
+            let why = format!("pages of the origin {shown:?} are not answered here");
+            let help = match origin {
+                b"null" => {
+                    "the page is sandboxed or a file: serve it from an origin and name that".to_owned()
+                }
+                _ => format!("add {shown:?} to origins in [mapping.cors], if its pages may"),
+            };
+            return Err(Refusal::new(Rule::CrossSite, why).with_help(help));
+        }
+        let method = only(fields, REQUEST_METHOD).unwrap_or_default();
+        if !Verb::named(method).is_some_and(|verb| self.methods.has(verb)) {
+            let method: String = method.chars().take(32).collect();
+            let why = format!("pages of other origins may send {}, and not {method:?}", self.methods.list());
+            let help = format!("add {method:?} to methods in [mapping.cors], if pages may");
+            return Err(Refusal::new(Rule::CrossSite, why).with_help(help));
+        }
+        let mut headers = HeaderMap::new();
+        let value = |text: &str| HeaderValue::from_str(text).ok();
+        let wanted = self.wanted_headers(fields)?;
+        let lines = [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, value(&self.methods.list())),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, value(&wanted).filter(|_| !wanted.is_empty())),
+            (header::ACCESS_CONTROL_MAX_AGE, Some(self.max_age.into())),
+        ];
+        headers.extend(lines.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        // A page of a public network that reaches into a private one: only those that were named may.
+        let is_private = only(fields, REQUEST_PRIVATE_NETWORK) == Some("true");
+        if is_private && self.origins != Origins::Any {
+            headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
+        }
+        Ok(headers)
+    }
+
+    /// The headers that a preflight asks for, which are all allowed.
+    fn wanted_headers(&self, fields: &Fields) -> Result<String, Refusal> {
+        let refuse = |why: String| Refusal::new(Rule::CrossSite, why);
+        let lines = fields.all(REQUEST_HEADERS);
+        let mut wanted = Vec::new();
+        for name in lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii) {
+            if name.is_empty() {
+                continue;
+            }
+            let name = HeaderName::from_bytes(name)
+                .map_err(|_| refuse(format!("{REQUEST_HEADERS} is not a list of headers' names")))?;
+            if !self.headers.include(name.as_str()) {
+                let name: String = name.as_str().chars().take(100).collect();
+                let help = format!("add {name:?} to headers in [mapping.cors], or leave headers out for all");
+                let why = format!("pages of other origins may not set the header {name:?}");
+                return Err(refuse(why).with_help(help));
+            }
+            wanted.push(name);
+            if wanted.len() > MAX_HEADERS {
+                return Err(refuse(format!("a page sets at most {MAX_HEADERS} headers")));
+            }
+        }
+        Ok(wanted.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Whether a browser asks whether it may send a request for a page of another origin.
+pub fn is_preflight(request: &Request) -> bool {
+    request.method == Method::OPTIONS
+        && request.fields().has(header::ORIGIN.as_str())
+        && request.fields().has(REQUEST_METHOD)
+}
+
+/// Answers a preflight by the rules of the mapping, if it has any.
+///
+/// # Errors
+/// When the page may not send the request.
+pub fn preflight(cors: Option<&Cors>, request: &Request) -> Result<(StatusCode, HeaderMap), Refusal> {
+    let fields = request.fields();
+    let Some(origin) = only(fields, header::ORIGIN.as_str()) else {
+        return Err(Refusal::new(Rule::CrossSite, "Origin is not one origin"));
+    };
+    let Some(cors) = cors else {
+        let shown = shown(origin.as_bytes());
+        let why = format!("pages of other origins are not answered here, and this one is of {shown:?}");
+        let help = format!("add [mapping.cors] with origins = [{shown:?}] to the mapping, if its pages may");
+        return Err(Refusal::new(Rule::CrossSite, why).with_help(help));
+    };
+    cors.answer(fields, origin.as_bytes()).map(|headers| (StatusCode::NO_CONTENT, headers))
+}
+
+/// What `Vary` says of an answer: what it says already, and the fields that decide who may read it.
+fn vary(already: Option<&[u8]>, request: &Request, reader: Reader<'_>) -> HeaderValue {
+    let already = already.and_then(|value| str::from_utf8(value).ok());
+    let more = if is_preflight(request) {
+        "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+    } else if reader == Reader::Page {
+        "Origin, Referer"
+    } else {
+        "Origin"
+    };
+    let text = already.map_or(more.to_owned(), |already| format!("{already}, {more}"));
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("*"))
+}
+
+/// The value of a field that is there once.
+fn only<'f>(fields: &'f Fields, name: &str) -> Option<&'f str> {
+    let mut values = fields.all(name);
+    let value = values.next().and_then(|value| str::from_utf8(value).ok());
+    if values.next().is_some() { None } else { value }
+}
+
+fn shown(origin: &[u8]) -> String {
+    String::from_utf8_lossy(origin).chars().take(100).collect()
+}
+
+#[cfg(test)]
+mod tests;
