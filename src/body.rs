@@ -4,6 +4,7 @@ use crate::aws_chunked::Envelope;
 use crate::checksum::Checksum;
 use crate::content::Content;
 use crate::http1::Malformed;
+use crate::payload::{broken_body, check_unused};
 use crate::refusal::Refusal;
 use crate::s3_error::MAX_ERROR_BODY;
 use bytes::{Bytes, BytesMut};
@@ -12,6 +13,7 @@ use http_body_util::BodyExt;
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -101,6 +103,35 @@ impl<B> Upload<B> {
     /// The checksum that followed the content, once it has ended.
     pub fn trailing_checksum(&self) -> Option<Checksum> {
         self.body.borrow().trailing_checksum().cloned()
+    }
+
+    /// Whether nothing of it is to come.
+    pub fn is_over(&self) -> bool
+    where
+        B: Body,
+    {
+        match &*self.body.borrow() {
+            Content::Plain(body) => body.is_end_stream(),
+            _ => false,
+        }
+    }
+
+    /// Reads a body that means nothing, so that what breaks off or is malformed is refused before anything is done.
+    ///
+    /// # Errors
+    /// When it breaks off, or has more than `most` bytes.
+    pub async fn pass_over(&self, most: u64) -> Result<(), Refusal>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+    {
+        let mut length = 0;
+        loop {
+            let frame = poll_fn(|cx| Pin::new(&mut *self.body.borrow_mut()).poll_frame(cx)).await;
+            let Some(frame) = frame else { return Ok(()) };
+            let frame = frame.map_err(|error| broken_body(&error))?;
+            length += frame.data_ref().map_or(0, |data| data.len() as u64);
+            check_unused(length, most)?;
+        }
     }
 
     /// The body for one attempt.

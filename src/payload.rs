@@ -6,6 +6,7 @@
 //! | aws-chunked with a decoded length | what is inside, with `Content-Length` |
 //! | the same with a trailing checksum | the content is held until the checksum is known, which then is a header |
 //! | anything without a length | held as well |
+//! | a body that means nothing, with GET, HEAD or DELETE | none; it is read and dropped, 64 KiB at most |
 //! | an object under a condition | held as well: the store locks the key while the body comes |
 //!
 //! What is held goes on as one PUT with `Content-Length` if it is small, else as a multipart upload. The store is never
@@ -17,7 +18,7 @@ use crate::checksum::{Algorithm, Checksum, Mismatch};
 use crate::http1::{Fields, visible};
 use crate::operation::{Operation, Spec};
 use crate::refusal::{Refusal, Rule};
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Method, header};
 
 /// S3's largest object in one PUT, and the largest part: 5 GiB.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
@@ -71,10 +72,8 @@ impl Payload {
         let length = decimal(fields, header::CONTENT_LENGTH.as_str())?;
         let endless = fields.has(header::TRANSFER_ENCODING.as_str());
         if !spec.body {
-            return match length {
-                None | Some(0) if !endless => Ok(Self::Empty),
-                _ => Err(Refusal::new(Rule::PayloadForm, "this operation takes no body")),
-            };
+            check_unused(length.unwrap_or(0), most_unused(&spec.method.method()))?;
+            return Ok(Self::Empty);
         }
         let conditional = spec.operation == Operation::PutObject && has_condition(fields);
         let payload = match envelope(fields)? {
@@ -138,6 +137,32 @@ impl Payload {
             headers.retain_mut(|(name, value)| *name != header::CONTENT_ENCODING || unwrap_encoding(value));
         }
     }
+}
+
+/// The most of a body that means nothing, in bytes: with GET, HEAD and DELETE, as S3 has it. With another method that takes
+/// no body the client means something by it that would not happen, and so there is none.
+pub fn most_unused(method: &Method) -> u64 {
+    match *method {
+        Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS => MAX_UNUSED,
+        _ => 0,
+    }
+}
+
+const MAX_UNUSED: u64 = 64 * 1024;
+
+/// Checks a body that means nothing.
+///
+/// # Errors
+/// When it has more than `most` bytes.
+pub fn check_unused(length: u64, most: u64) -> Result<(), Refusal> {
+    if length <= most {
+        return Ok(());
+    }
+    let why = match most {
+        0 => "this operation takes no body: leave it out".to_owned(),
+        _ => format!("the body of this operation means nothing and may have {most} bytes: leave it out"),
+    };
+    Err(Refusal::new(Rule::PayloadForm, why))
 }
 
 /// Refuses what S3 does not take at once.
@@ -275,13 +300,17 @@ mod tests {
 
     #[test]
     fn plain_forms() {
-        use Operation::{CompleteMultipartUpload, GetObject, PutObject};
+        use Operation::{CompleteMultipartUpload, CopyObject, DeleteObject, GetObject, PutObject};
         let sha = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855";
         let lower = Some(HeaderValue::from_str(&sha.to_lowercase()).unwrap());
         let (if_match, if_none) = (("if-match", "\"e\""), ("if-none-match", "*"));
         let length = ("content-length", "7");
-        let cases: [(Operation, Headers<'_>, Payload); 13] = [
+        let cases: [(Operation, Headers<'_>, Payload); 17] = [
             (GetObject, &[], Payload::Empty),
+            (GetObject, &[("content-length", "65536")], Payload::Empty),
+            (GetObject, &[("transfer-encoding", "chunked")], Payload::Empty),
+            (DeleteObject, &[("content-length", "1")], Payload::Empty),
+            (CopyObject, &[("content-length", "0")], Payload::Empty),
             (GetObject, &[("content-length", "0")], Payload::Empty),
             (PutObject, &[("content-length", "7")], Payload::Sized(7, None)),
             (PutObject, &[], Payload::Sized(0, None)),
@@ -353,10 +382,10 @@ mod tests {
 
     #[test]
     fn refused_forms() {
-        use Operation::{GetObject, PutObject};
+        use Operation::{CopyObject, GetObject, PutObject};
         let cases: [(Operation, Headers<'_>, Rule); 15] = [
-            (GetObject, &[("content-length", "1")], Rule::PayloadForm),
-            (GetObject, &[("transfer-encoding", "chunked")], Rule::PayloadForm),
+            (GetObject, &[("content-length", "65537")], Rule::PayloadForm),
+            (CopyObject, &[("content-length", "1")], Rule::PayloadForm),
             (PutObject, &[("content-length", "1"), ("content-length", "1")], Rule::BadHeader),
             (PutObject, &[("content-length", "+1")], Rule::BadHeader),
             (PutObject, &[("content-length", "99999999999999999999999")], Rule::BadHeader),

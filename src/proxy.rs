@@ -27,7 +27,7 @@ use crate::multipart::{self, Budget};
 use crate::operation::Operation;
 use crate::outgoing::Outgoing;
 use crate::panics::contain;
-use crate::payload::Payload;
+use crate::payload::{self, Payload};
 use crate::presigned;
 use crate::refusal::{Refusal, Rule};
 use crate::representation::Representation;
@@ -106,6 +106,18 @@ impl<B> Asked<'_, B> {
     fn wanted(&self) -> Wanted<'_> {
         let Self { request, path, .. } = self;
         Wanted { method: &request.method, path, query: request.target.query(), fields: request.fields() }
+    }
+
+    /// Reads a body that means nothing, so that what breaks off is refused before anything is done, and the connection can
+    /// go on.
+    async fn pass_over_body(&self) -> Result<(), Refusal>
+    where
+        B: ClientBody,
+    {
+        if self.upload.is_over() {
+            return Ok(());
+        }
+        Box::pin(self.upload.pass_over(payload::most_unused(&self.request.method))).await
     }
 
     /// Waits for the request's turn: once, however many requests to the store it takes.
@@ -273,6 +285,9 @@ impl Proxy {
         record: &mut AccessRecord,
     ) -> Result<Served, Otherwise<'a>> {
         let Built { mut outgoing, rewriter, source, site } = build(asked, wanted, record)?;
+        if *outgoing.payload() == Payload::Empty {
+            asked.pass_over_body().await?;
+        }
         // A body that is held waits for a buffer, which is its leave to run.
         if !matches!(outgoing.payload(), Payload::Held(_)) {
             asked.admit(record).await?;

@@ -49,6 +49,7 @@ impl Proxy {
         plan: &Plan,
         record: &mut AccessRecord,
     ) -> Outcome {
+        asked.pass_over_body().await?;
         let mut first = None;
         for step in &plan.steps {
             let outcome = self.take(asked, plan, step, record).await;

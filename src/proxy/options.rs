@@ -31,6 +31,7 @@ pub(super) async fn answer<B: ClientBody>(
         headers.insert(header::ALLOW, verbs.allow());
         (StatusCode::NO_CONTENT, headers)
     };
+    asked.pass_over_body().await?;
     let mut answer = Response::new(Made::Nothing);
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;

@@ -1,7 +1,7 @@
 //! Requests that are not passed on as they come.
 
 use super::documents::Documented;
-use super::{Asked, FromStore, Proxy, Served, Wanted};
+use super::{Asked, ClientBody, FromStore, Proxy, Served, Wanted};
 use crate::access::AccessRecord;
 use crate::list_buckets;
 use crate::mapping::Grant;
@@ -26,7 +26,7 @@ impl From<Refusal> for Otherwise<'_> {
 
 impl Proxy {
     /// Answers with the buckets of the mapping's scopes.
-    pub(super) async fn list_buckets<B>(
+    pub(super) async fn list_buckets<B: ClientBody>(
         &self,
         asked: &Asked<'_, B>,
         wanted: &Wanted<'_>,
@@ -34,6 +34,7 @@ impl Proxy {
         record: &mut AccessRecord,
     ) -> Result<Served, Refusal> {
         outgoing::check_headers(grant.spec(), wanted.fields)?;
+        asked.pass_over_body().await?;
         asked.admit(record).await?;
         let document = list_buckets::document(asked.mapping, grant.query())?;
         Ok((own(document), None))
