@@ -197,6 +197,8 @@ impl Proxy {
             }
             Ok(Given::Made(answer)) => make(*answer, record),
             Err(refusal) => {
+                let buckets = found.iter().flat_map(|(_, mapping)| mapping.buckets());
+                let refusal = virtual_host::explain(refusal, self.domain(client), request.host(), buckets);
                 let form = Representation::of_error(request.fields(), request.target.query());
                 refuse(&refusal, form, request.target.path(), record)
             }
@@ -240,10 +242,7 @@ impl Proxy {
         browser::check(hosts, mapping.cors.as_deref(), request)?;
         let presigned = presigned::with_headers_of_query(request)?;
         let request = presigned.as_deref().unwrap_or(request);
-        let path = match self.domain(client) {
-            Some(domain) => virtual_host::path_style(domain, request.host(), request.target.path())?,
-            None => request.target.path().into(),
-        };
+        let path = virtual_host::path_style(self.domain(client), request.host(), request.target.path())?;
         let asked = Asked { mapping, state, upload, request, path: &path };
         if request.method == Method::OPTIONS {
             return Box::pin(options::answer(&asked, record)).await;

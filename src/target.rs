@@ -59,6 +59,9 @@ impl<'a> Resource<'a> {
         if path.is_empty() {
             return Ok(Self::Service);
         }
+        if path.starts_with('/') {
+            return Err(BadTarget("the path begins with two slashes: write /bucket/key"));
+        }
         // Split after decoding: an encoded slash is a slash to the store as well.
         let (bucket, key) = split(path);
         check_bucket(&bucket).map_err(BadTarget)?;

@@ -7,22 +7,69 @@ use crate::scope::check_bucket;
 use std::borrow::Cow;
 
 /// The path of a request as path style has it: with the bucket of its Host in front, if the Host lies below `domain`.
-/// The domain itself, any other name and an address mean path style.
+/// The domain itself, any other name and an address mean path style, where slashes at the beginning count as one: a URL
+/// that was put together from `http://host/` and `/bucket/key` has two.
 ///
 /// # Errors
 /// When the Host lies below the domain and what stands before it can be no bucket.
-pub fn path_style<'p>(domain: &str, host: Option<Host<'_>>, path: &'p str) -> Result<Cow<'p, str>, Refusal> {
-    let Some(host) = host else { return Ok(path.into()) };
-    let host = String::from_utf8_lossy(host.name()).to_ascii_lowercase();
-    let host = host.strip_suffix('.').unwrap_or(&host);
-    let below = host.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
-    match below {
+pub fn path_style<'p>(
+    domain: Option<&str>,
+    host: Option<Host<'_>>,
+    path: &'p str,
+) -> Result<Cow<'p, str>, Refusal> {
+    let (Some(domain), Some(host)) = (domain, host) else { return Ok(one_slash(path).into()) };
+    let host = bare(&host);
+    match host.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.')) {
         Some(bucket) if path.starts_with('/') => {
             check_bucket(bucket).map_err(|why| Refusal::new(Rule::BadHost, format!("the Host: {why}")))?;
             Ok(format!("/{bucket}{path}").into())
         }
-        _ => Ok(path.into()),
+        _ => Ok(one_slash(path).into()),
     }
+}
+
+/// The path with one slash at its beginning, where it has more.
+fn one_slash(path: &str) -> &str {
+    let mut path = path;
+    while let Some(rest) = path.strip_prefix('/').filter(|rest| rest.starts_with('/')) {
+        path = rest;
+    }
+    path
+}
+
+/// The name in a Host, in lower case and without the dot that may end it.
+fn bare(host: &Host<'_>) -> String {
+    let name = String::from_utf8_lossy(host.name()).to_ascii_lowercase();
+    name.strip_suffix('.').map(str::to_owned).unwrap_or(name)
+}
+
+/// Says in a refusal that the Host names one of the client's buckets, and that the listener has no domain below which it
+/// could.
+///
+/// A foreign host is not told which buckets there are: its page may be an attacker's. The operator is.
+#[must_use]
+pub fn explain<'b>(
+    refusal: Refusal,
+    domain: Option<&str>,
+    host: Option<Host<'_>>,
+    buckets: impl IntoIterator<Item = &'b str>,
+) -> Refusal {
+    let concerns = matches!(refusal.rule, Rule::OutsideScope | Rule::BadTarget | Rule::ForeignHost);
+    let Some(host) = host.filter(|host| concerns && host.address().is_none()) else { return refusal };
+    let host = bare(&host);
+    let below = |bucket: &str| host.strip_prefix(bucket)?.strip_prefix('.').map(str::to_owned);
+    let named = buckets.into_iter().find_map(|bucket| Some((bucket, below(bucket)?)));
+    let Some((bucket, rest)) = named.filter(|(_, rest)| domain != Some(rest)) else { return refusal };
+    let help =
+        format!("set domain = {rest:?} at the listener, so that its hosts name buckets as {host:?} does");
+    if refusal.rule == Rule::ForeignHost {
+        return refusal.with_help(help);
+    }
+    let message = format!(
+        "the Host {host:?} names the bucket {bucket:?}, and this service reads the bucket from the path: ask for \
+         /{bucket}/..., as clients do with path-style addressing (forcePathStyle)"
+    );
+    Refusal::new(refusal.rule, message).with_help(help)
 }
 
 #[cfg(test)]
@@ -30,7 +77,7 @@ mod tests {
     use super::*;
 
     fn path(host: &str, path: &str) -> Result<String, Rule> {
-        path_style("s3.example.test", Host::parse(host.as_bytes()).ok(), path)
+        path_style(Some("s3.example.test"), Host::parse(host.as_bytes()).ok(), path)
             .map(Cow::into_owned)
             .map_err(|refusal| refusal.rule)
     }
@@ -58,6 +105,52 @@ mod tests {
 
     #[test]
     fn without_a_host_the_path_is_all() {
-        assert_eq!(path_style("s3.example.test", None, "/media/a").unwrap(), "/media/a");
+        assert_eq!(path_style(Some("s3.example.test"), None, "/media/a").unwrap(), "/media/a");
+    }
+
+    #[test]
+    fn slashes_at_the_beginning_of_a_path_count_as_one() {
+        for (asked, expected) in [
+            ("//media/a", "/media/a"),
+            ("///media//a/", "/media//a/"),
+            ("//", "/"),
+            ("/", "/"),
+            ("/%2Fmedia", "/%2Fmedia"),
+            ("*", "*"),
+        ] {
+            assert_eq!(path_style(None, None, asked).unwrap(), expected);
+            assert_eq!(path("s3.example.test", asked).as_deref(), Ok(expected));
+        }
+        assert_eq!(path("media.s3.example.test", "//a").as_deref(), Ok("/media//a"), "a key has its slashes");
+    }
+
+    #[test]
+    fn a_bucket_in_a_host_without_a_domain_is_explained() {
+        let explained = |rule, domain, host: &str| {
+            let refusal = Refusal::new(rule, "no");
+            explain(refusal, domain, Host::parse(host.as_bytes()).ok(), ["other", "tmp", "a.b"])
+        };
+        for (host, domain, bucket, rest) in [
+            ("TMP.localhost.:8080", None, "tmp", "localhost"),
+            ("tmp.s3.example.test", Some("else.test"), "tmp", "s3.example.test"),
+            ("a.b.s3.example.test", None, "a.b", "s3.example.test"),
+        ] {
+            let told = explained(Rule::OutsideScope, domain, host);
+            assert!(told.message.contains(&format!("names the bucket {bucket:?}")), "{}", told.message);
+            assert!(told.help().unwrap().contains(&format!("domain = {rest:?}")), "{:?}", told.help());
+        }
+        let foreign = explained(Rule::ForeignHost, None, "tmp.evil.test");
+        assert_eq!(foreign.message, "no", "a page of evil.test learns nothing of buckets");
+        assert!(foreign.help().unwrap().contains("domain = \"evil.test\""));
+        for (rule, domain, host) in [
+            (Rule::OutsideScope, Some("s3.example.test"), "tmp.s3.example.test"),
+            (Rule::OutsideScope, None, "127.0.0.1:8080"),
+            (Rule::OutsideScope, None, "s3.example.test"),
+            (Rule::OutsideScope, None, "tmpx.s3.example.test"),
+            (Rule::NoSuchUpload, None, "tmp.localhost"),
+        ] {
+            let refusal = explained(rule, domain, host);
+            assert_eq!((&*refusal.message, refusal.help()), ("no", rule.help()), "{host}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::{CommandError, print, serve};
 use crate::browser::{self, AllowedHosts};
 use crate::client::{Client, ListenerId};
 use crate::config::{Config, Listener};
-use crate::http1::{Fields, Request};
+use crate::http1::{Fields, Host, Request};
 use crate::listing::{Plan, Step};
 use crate::mapping::{self, Mapping};
 use crate::operation::Operation;
@@ -16,6 +16,7 @@ use crate::refusal::Refusal;
 use crate::terminal::plain_lines;
 use crate::virtual_host;
 use clap::ArgGroup;
+use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method};
 use std::fmt::Write;
@@ -78,7 +79,8 @@ fn explain(config: &Config, args: &Args) -> Result<String, CommandError> {
     if let (Some(method), Some(target)) = (&args.method, &args.target) {
         let fields = fields(&args.header)?;
         let listener = config.listeners.get(find_listener(config, args)?);
-        let verdict = match decide(mapping, listener, method, target, &fields) {
+        let told = |refusal| explain_host(refusal, mapping, listener, &fields);
+        let verdict = match decide(mapping, listener, method, target, &fields).map_err(told) {
             Ok(allowed) => allowed,
             Err(refusal) => {
                 let help = refusal.help().map(|help| format!("  help: {help}\n")).unwrap_or_default();
@@ -156,6 +158,18 @@ fn fields(given: &[String]) -> Result<Fields, CommandError> {
     given.iter().map(field).collect()
 }
 
+/// Says where the Host names a bucket that it cannot name at the listener.
+fn explain_host(
+    refusal: Refusal,
+    mapping: &Mapping,
+    listener: Option<&Listener>,
+    fields: &Fields,
+) -> Refusal {
+    let host = fields.get(HOST.as_str()).and_then(|host| Host::parse(host).ok());
+    let domain = listener.and_then(|listener| listener.domain.as_deref());
+    virtual_host::explain(refusal, domain, host, mapping.buckets())
+}
+
 /// The very steps of the proxy, up to the session.
 fn decide(
     mapping: &Mapping,
@@ -176,10 +190,8 @@ fn decide(
         Some(presigned) => (&**presigned, presigned.fields()),
         None => (&request, fields),
     };
-    let path = match listener.and_then(|listener| listener.domain.as_deref()) {
-        Some(domain) => virtual_host::path_style(domain, request.host(), path)?,
-        None => path.into(),
-    };
+    let domain = listener.and_then(|listener| listener.domain.as_deref());
+    let path = virtual_host::path_style(domain, request.host(), path)?;
     if *method == Method::OPTIONS {
         return options(mapping, &request, &path);
     }
@@ -288,7 +300,7 @@ mod tests {
 
     #[test]
     fn answers() {
-        let cases: [(&[&str], &str); 18] = [
+        let cases: [(&[&str], &str); 20] = [
             (&["--mapping", "media-reader"], "tmp/media/ allows read,list"),
             (&["--mapping", "media"], "there are: media-reader"),
             (&["--from", "127.0.0.1"], "mapping \"media-reader\""),
@@ -309,6 +321,7 @@ mod tests {
                 "refused by rule unknown-operation: 501 NotImplemented: GetBucketAcl",
             ),
             (&["--from", "127.0.0.1", "PUT", "/tmp/media/a"], "refused by rule right-not-granted"),
+            (&["--from", "127.0.0.1", "GET", "//tmp/media/a"], "sent as GET /tmp/media/a\n"),
             (&["--from", "127.0.0.1", "OPTIONS", "/tmp/media/a"], "can be used here: GET, HEAD"),
             (
                 &[
@@ -322,6 +335,10 @@ mod tests {
                     "/tmp/media/a",
                 ],
                 "help: add [mapping.cors] with origins = [\"https://a.example\"]",
+            ),
+            (
+                &["--from", "127.0.0.1", "-H", "host: tmp.localhost", "GET", "/media/a"],
+                "help: set domain = \"localhost\" at the listener",
             ),
             (
                 &["--from", "127.0.0.1", "-H", "accept: text/html", "GET", "/tmp/media/"],
