@@ -62,7 +62,7 @@ fn judge_one(named: &Named, mapping: &Mapping, grant: &Grant<'_>) -> Result<Stri
     let (key, version_id) = mapping.grant_delete(grant, &named.key, named.version_id.as_deref())?;
     if named.conditional {
         let why = "a condition on a key is not honoured by the store when it deletes";
-        return Err(Refusal::new(Rule::UnknownHeader, why));
+        return Err(Refusal::new(Rule::Condition, why));
     }
     object(&key, version_id.as_deref()).map_err(|NoXml| {
         let why = "the key holds a character that XML cannot express: delete it alone";

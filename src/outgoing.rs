@@ -337,8 +337,8 @@ mod tests {
             (Method::PUT, "x-amz-object-tagging", Rule::UnknownHeader),
             (Method::GET, "x-amz-server-side-encryption-customer-algorithm", Rule::UnknownHeader),
             (Method::PUT, "x-amz-copy-source-if-invented", Rule::UnknownHeader),
-            (Method::DELETE, "if-match", Rule::UnknownHeader),
-            (Method::PUT, "if-unmodified-since", Rule::UnknownHeader),
+            (Method::DELETE, "if-match", Rule::Condition),
+            (Method::PUT, "if-unmodified-since", Rule::Condition),
             (Method::PUT, "content-range", Rule::BadArgument),
             (Method::DELETE, "x-amz-if-match-size", Rule::UnknownHeader),
         ];

@@ -58,6 +58,8 @@ pub enum Rule {
     ForbiddenHeader,
     /// A header that asks for something that is not supported.
     UnknownHeader,
+    /// A condition that the store would ignore.
+    Condition,
     /// A header that cannot be forwarded as it is.
     BadHeader,
     /// A query parameter with a value that it cannot have.
@@ -120,7 +122,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::NoMapping,
         Self::OutsideScope,
         Self::RightNotGranted,
@@ -145,6 +147,7 @@ impl Rule {
         Self::UnknownQuery,
         Self::ForbiddenHeader,
         Self::UnknownHeader,
+        Self::Condition,
         Self::BadHeader,
         Self::BadArgument,
         Self::BadChecksum,
@@ -260,7 +263,9 @@ impl Rule {
             }
             Self::UnknownQuery => ("unknown-query", StatusCode::BAD_REQUEST, "InvalidArgument"),
             Self::ForbiddenHeader => ("forbidden-header", StatusCode::FORBIDDEN, "AccessDenied"),
-            Self::UnknownHeader => ("unknown-header", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            Self::UnknownHeader => ("unknown-header", StatusCode::BAD_REQUEST, "InvalidRequest"),
+            // As S3 answers a condition that it does not know of the operation.
+            Self::Condition => ("condition", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
             Self::BadHeader => ("bad-header", StatusCode::BAD_REQUEST, "InvalidArgument"),
             Self::BadArgument => ("bad-argument", StatusCode::BAD_REQUEST, "InvalidArgument"),
             Self::BadChecksum => ("bad-checksum", StatusCode::BAD_REQUEST, "InvalidRequest"),

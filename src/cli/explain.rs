@@ -193,7 +193,7 @@ fn decide(
     let domain = listener.and_then(|listener| listener.domain.as_deref());
     let path = virtual_host::path_style(domain, request.host(), path)?;
     if *method == Method::OPTIONS {
-        return options(mapping, &request, &path);
+        return options(mapping, request, &path);
     }
     // What can be no URL is refused with what is wrong about it.
     let plan = if parsed.is_some() { Plan::of(mapping, request, &path)? } else { None };

@@ -251,5 +251,5 @@ fn clients_do_not_send_again_what_is_refused_for_good() {
     }
     let not_implemented: Vec<Rule> =
         Rule::ALL.into_iter().filter(|rule| rule.status().as_u16() == 501).collect();
-    assert_eq!(not_implemented, [Rule::TransferCoding, Rule::UnknownOperation, Rule::UnknownHeader]);
+    assert_eq!(not_implemented, [Rule::TransferCoding, Rule::UnknownOperation, Rule::Condition]);
 }

@@ -206,10 +206,10 @@ impl Headers {
         let writes = matches!(self, Self::Write | Self::Create | Self::Copy | Self::Body | Self::Complete);
         match name {
             "if-match" | "if-none-match" if self == Self::Delete => {
-                Some((Rule::UnknownHeader, "is not honoured by the store when it deletes"))
+                Some((Rule::Condition, "is not honoured by the store when it deletes"))
             }
             "if-modified-since" | "if-unmodified-since" if writes || self == Self::Delete => {
-                Some((Rule::UnknownHeader, "is not honoured by the store when it writes or deletes"))
+                Some((Rule::Condition, "is not honoured by the store when it writes or deletes"))
             }
             "content-range" if writes => Some((
                 Rule::BadArgument,

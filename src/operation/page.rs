@@ -34,7 +34,7 @@ const NOTES: &str = "
   With no key left nothing is sent. A `Content-MD5`, `x-amz-checksum-*` or `x-amz-content-sha256` is verified. A
   condition on a key (`ETag`, `LastModifiedTime`, `Size`) is refused, since MinIO would delete all the same.
 - **CopyObject** and **UploadPartCopy** need `read` on the source, and `versions` if it has a `versionId`.
-- **Conditions that MinIO ignores** are answered NotImplemented: `If-Match` and `If-None-Match` on a delete,
+- **Conditions that MinIO ignores** are answered `501 NotImplemented`, as S3 answers those it does not know: `If-Match` and `If-None-Match` on a delete,
   `If-Modified-Since` and `If-Unmodified-Since` on a delete or a write.
 - **Content-Range** on a write, as `curl -C -` sends it, is refused: MinIO would replace the object by the part.
 

@@ -71,17 +71,13 @@ impl Origin {
         }
         let origin =
             |start: &str, below: Option<&str>| Self { start: start.into(), below: below.map(Into::into) };
-        match rest.strip_prefix('*') {
-            Some(below) => {
-                check_domain(below)?;
-                check_authority(scheme, &format!("a{below}"))?;
-                Ok(origin(&format!("{scheme}://"), Some(below)))
-            }
-            None => {
-                check_authority(scheme, rest)?;
-                Ok(origin(text, None))
-            }
+        if let Some(below) = rest.strip_prefix('*') {
+            check_domain(below)?;
+            check_authority(scheme, &format!("a{below}"))?;
+            return Ok(origin(&format!("{scheme}://"), Some(below)));
         }
+        check_authority(scheme, rest)?;
+        Ok(origin(text, None))
     }
 
     fn is(&self, origin: &[u8]) -> bool {

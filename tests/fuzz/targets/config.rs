@@ -13,6 +13,8 @@ pub(crate) const WORDS: &[&[u8]] = &[
     b"[issuer]\n",
     b"[[mapping]]\n",
     b"[[mapping.scope]]\n",
+    b"[mapping.cors]\n",
+    b"origins = [\"https://a.example\"]\n",
     b"[limits]\n",
     b"[log]\n",
     b"name = \"a\"\n",

@@ -132,14 +132,14 @@ fn pages_that_are_named_read_answers_and_refusals_and_others_read_nothing() {
     assert_eq!(program.header("cross-origin-resource-policy"), Some("same-site"));
     assert_eq!(vary(&world.get("plain", "/tmp/media/hello.txt")), [""; 0], "as before without the section");
     // A page that is named may show an object, of which its browser names the page alone.
-    let shows = |referer: &str| {
+    let embed = |referer: &str| {
         let headers = [("Referer", referer), ("Sec-Fetch-Site", "cross-site")];
         world.ask("cors", "GET", "/tmp/media/hello.txt", &headers, b"")
     };
-    let shown = shows("https://app.example/");
+    let shown = embed("https://app.example/");
     assert_eq!((shown.status(), vary(&shown)), (200, vec!["Origin", "Referer"]));
     assert_eq!(shown.header("cross-origin-resource-policy"), Some("cross-origin"));
-    assert_eq!(outcome(&shows("https://app.example.evil/")), "403 AccessDenied cross-site");
+    assert_eq!(outcome(&embed("https://app.example.evil/")), "403 AccessDenied cross-site");
     // The store's own headers say that any origin may read with credentials: none passes.
     let answer = ask("cors", "GET", "/tmp/media/hello.txt", app);
     assert_eq!(answer.head.all("access-control-allow-origin").count(), 1);

@@ -155,7 +155,7 @@ fn a_body_that_is_not_what_its_checksum_says_deletes_nothing() {
     }
     for (headers, target, expected) in [
         (&[("x-minio-force-delete", "true")][..], "/tmp?delete", "403 AccessDenied forbidden-header"),
-        (&[("If-Match", "x")], "/tmp?delete", "501 NotImplemented unknown-header"),
+        (&[("If-Match", "x")], "/tmp?delete", "501 NotImplemented condition"),
         (&[], "/tmp/inbox/?delete", "403 AccessDenied not-offered"),
         (&[], "/tmp/inbox/a?delete", "403 AccessDenied not-offered"),
         (&[], "/tmp?delete&versionId=null", "400 InvalidArgument unknown-query"),
