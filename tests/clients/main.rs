@@ -6,6 +6,7 @@
 
 mod client;
 mod page;
+mod refusals;
 mod run;
 mod world;
 
