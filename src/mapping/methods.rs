@@ -13,11 +13,15 @@ use std::sync::Arc;
 const QUOTED: usize = 64;
 
 impl Mapping {
-    /// The methods that clients of the mapping can use with this path and query.
+    /// The methods that clients of the mapping can use with this path and query. `*` is the server as a whole (RFC 9110,
+    /// section 9.3.7).
     ///
     /// # Errors
     /// When the target cannot be understood, or nothing that the mapping grants is there.
     pub fn methods(&self, path: &str, query: Option<&str>) -> Result<Verbs, Refusal> {
+        if path == "*" {
+            return Ok(Verbs::ALL);
+        }
         let (resource, view) = self.locate(path)?;
         let query = Query::parse(query).map_err(bad_target)?;
         self.methods_of(&resource, &query, view)

@@ -3,14 +3,11 @@
 use super::{Asked, ClientBody, Given};
 use crate::access::AccessRecord;
 use crate::browser::{is_preflight, preflight};
-use crate::operation::{Operation, Verbs};
+use crate::operation::Operation;
 use crate::refusal::Refusal;
 use crate::response::Made;
 use http::header::{self, HeaderMap};
 use http::{Response, StatusCode};
-
-/// The target of a question about the whole server (RFC 9110, section 9.3.7).
-const SERVER: &str = "*";
 
 /// Answers an `OPTIONS`.
 pub(super) async fn answer<B: ClientBody>(
@@ -23,10 +20,7 @@ pub(super) async fn answer<B: ClientBody>(
         preflight(mapping.cors.as_deref(), request)?
     } else {
         record.granted(Operation::Options);
-        let verbs = match *path {
-            SERVER => Verbs::ALL,
-            path => mapping.methods(path, request.target.query())?,
-        };
+        let verbs = mapping.methods(path, request.target.query())?;
         let mut headers = HeaderMap::new();
         headers.insert(header::ALLOW, verbs.allow());
         (StatusCode::NO_CONTENT, headers)

@@ -48,6 +48,5 @@ mc)
     export MC_CONFIG_DIR="$HOME/mc" MC_HOST_proxy="http://anyanyany:anyanyany@$host"
     ask() { "$CLIENT" --quiet "$@" && exit 1 || true; }
     ask cp "$SMALL" proxy/tmp/other/mc
-    ask retention set governance 1d proxy/tmp/inbox/mc-retention
     ;;
 esac
