@@ -1,5 +1,5 @@
-//! Headers that a presigned URL carries in its query: SDKs move `x-amz-*` headers there, so that a program that has
-//! the URL need not send them. Each counts as the header that it stands for.
+//! Headers that a presigned URL carries in its query: SDKs move `x-amz-*` headers there, and some of them `Content-Type`
+//! and conditions too, so that a program that has the URL need not send them. Each counts as the header that it stands for.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
 use crate::http1::Request;
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn headers_of_a_presigned_url_count() {
-        let cases: [(&str, &[&str]); 6] = [
+        let cases: [(&str, &[&str]); 9] = [
             ("x-amz-meta-a=b%20c", &["x-amz-meta-a: b c"]),
             ("X-Amz-Tagging=a%3Db&x-amz-acl=private", &["x-amz-tagging: a=b", "x-amz-acl: private"]),
             (
@@ -69,6 +69,12 @@ mod tests {
             ),
             ("x-amz-checksum-mode=ENABLED", &["x-amz-checksum-mode: ENABLED"]),
             ("x-amz-trailer=x-amz-checksum-crc32", &[]),
+            (
+                "Content-Type=text%2Fcsv&Cache-Control=no-store",
+                &["content-type: text/csv", "cache-control: no-store"],
+            ),
+            ("content-md5=hBoSrhpAOePU4mtPwrlvIQ%3D%3D", &["content-md5: hBoSrhpAOePU4mtPwrlvIQ=="]),
+            ("If-Match=%22x%22&Range=bytes%3D0-1", &["if-match: \"x\"", "range: bytes=0-1"]),
             ("prefix=x&x-id=PutObject", &[]),
         ];
         for (query, expected) in cases {

@@ -285,7 +285,23 @@ impl<'a> Query<'a> {
 
 /// Whether a query parameter of a presigned URL is a header that an SDK has put there.
 fn stands_for_header(name: &str) -> bool {
+    // The older SDKs of JavaScript and Python move these there as well. `Expires` is the end of a V2 signature.
+    const NAMES: [&str; 12] = [
+        "Cache-Control",
+        "Content-Disposition",
+        "Content-Encoding",
+        "Content-Language",
+        "Content-MD5",
+        "Content-Type",
+        "If-Match",
+        "If-Modified-Since",
+        "If-None-Match",
+        "If-Range",
+        "If-Unmodified-Since",
+        "Range",
+    ];
     name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
+        || NAMES.iter().any(|header| header.eq_ignore_ascii_case(name))
 }
 
 /// Whether a query parameter is part of a presigned URL (SigV4 or `SigV2`), or an SDK's label of the operation.

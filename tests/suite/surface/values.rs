@@ -125,6 +125,24 @@ fn what_means_nothing_to_s3_is_left_out() {
     let got = ask("GET", &format!("/tmp/inbox/b?{signed}&x-amz-checksum-mode=ENABLED"), &[], b"");
     assert_eq!((got.text(), got.header("x-amz-meta-a")), ("presigned".to_owned(), Some("b")));
     assert_eq!(elements(&ask("GET", "/tmp/inbox/b?tagging", &[], b""), "Key"), ["c"]);
+    // The older SDK of JavaScript puts these there too.
+    let older = "AWSAccessKeyId=any&Signature=any&Expires=1";
+    let put = "Content-Type=text%2Fcsv&Cache-Control=no-store&Content-MD5=hBotaJrYa9FhFEdFPCLG%2FA%3D%3D";
+    for signed in [signed, older] {
+        assert_eq!(ask("PUT", &format!("/tmp/inbox/c?{signed}&{put}"), &[], b"body").status(), 200);
+        assert_eq!(
+            outcome(&ask("PUT", &format!("/tmp/inbox/c?{signed}&{put}"), &[], b"other")),
+            "400 BadDigest"
+        );
+        let got = ask("GET", &format!("/tmp/inbox/c?{signed}&Range=bytes%3D1-2"), &[], b"");
+        assert_eq!((got.status(), got.text()), (206, "od".to_owned()));
+        assert_eq!(
+            (got.header("content-type"), got.header("cache-control")),
+            (Some("text/csv"), Some("no-store"))
+        );
+        let changed = ask("GET", &format!("/tmp/inbox/c?{signed}&If-Match=%22x%22"), &[], b"");
+        assert_eq!(outcome(&changed), "412 PreconditionFailed");
+    }
     for (query, expected) in [
         ("x-amz-server-side-encryption=AES256", "400 InvalidRequest unknown-header"),
         ("x-amz-object-lock-mode=GOVERNANCE", "400 InvalidRequest unknown-header"),
