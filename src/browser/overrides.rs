@@ -10,7 +10,7 @@ use crate::target::Query;
 /// A link is enough to ask, and anyone can write one. S3 itself takes overrides of signed requests alone.
 ///
 /// # Errors
-/// When a browser asks for another type than an inert one, another disposition than `attachment`, or another coding.
+/// When a browser asks for another type than an inert one, for `inline` without such a type, or for another coding.
 pub fn check_overrides(query: &Query<'_>, fields: &Fields) -> Result<(), Refusal> {
     let Some((name, value, allowed)) = active_override(query) else { return Ok(()) };
     if !is_of_a_browser(fields) {
@@ -25,21 +25,26 @@ pub fn check_overrides(query: &Query<'_>, fields: &Fields) -> Result<(), Refusal
 
 /// The first override that could make an object run: its name, its value, and what is allowed.
 fn active_override<'q>(query: &'q Query<'_>) -> Option<(&'static str, &'q str, &'static str)> {
-    let kind = |value: &str| is_inert(value.as_bytes());
-    let disposition = |value: &str| {
-        let kind = value.split(';').next().unwrap_or_default().trim();
-        kind.eq_ignore_ascii_case("attachment")
-    };
-    let found = |name, is_harmless: fn(&str) -> bool, allowed| {
+    const TYPE: &str = "response-content-type";
+    let found = |name, is_harmless: &dyn Fn(&str) -> bool, allowed| {
         query.get(name).filter(|value| !is_harmless(value)).map(|value| (name, value, allowed))
     };
+    // An object that is stored as an attachment may be a page: `inline` alone would show it.
+    let has_type = query.get(TYPE).is_some();
+    let disposition = |value: &str| {
+        let kind = value.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("attachment") || (has_type && kind.eq_ignore_ascii_case("inline"))
+    };
     found(
-        "response-content-type",
-        kind,
-        "the types allowed are text/plain, images, sound, video, PDF and archives",
+        TYPE,
+        &|value| is_inert(value.as_bytes()),
+        "the types allowed are text/plain, images, sound, video, PDF, office documents and archives",
     )
-    .or_else(|| found("response-content-disposition", disposition, "only attachment is allowed"))
-    .or_else(|| found("response-content-encoding", |_| false, "store the object with its encoding"))
+    .or_else(|| {
+        let allowed = "only attachment is allowed, and inline beside response-content-type";
+        found("response-content-disposition", &disposition, allowed)
+    })
+    .or_else(|| found("response-content-encoding", &|_| false, "store the object with its encoding"))
 }
 
 /// Whether a browser sends these fields. Programs that sign may run in one: what a link can do is what counts.
@@ -87,6 +92,12 @@ mod tests {
             ("response-content-type=text/plain%3Bcharset%3Dutf-8", true),
             ("response-content-disposition=inline", false),
             ("response-content-disposition=attachmentx", false),
+            ("response-content-disposition=inline&response-content-type=application/pdf", true),
+            ("response-content-disposition=inline%3Bfilename%3Da&response-content-type=image/png", true),
+            ("response-content-disposition=inlinex&response-content-type=image/png", false),
+            ("response-content-disposition=inline&response-content-type=text/html", false),
+            ("response-content-disposition=inline&response-content-type=", false),
+            ("response-content-type=application/vnd.ms-excel", true),
             ("response-content-disposition=attachment%3B%20filename%3Da", true),
             ("response-content-encoding=gzip", false),
             ("response-cache-control=no-store&response-content-language=de&response-expires=x", true),

@@ -50,7 +50,15 @@ pub(super) fn is_viewed(content_type: &[u8]) -> bool {
 
 /// Whether no browser runs a body of this type.
 pub(super) fn is_inert(content_type: &[u8]) -> bool {
-    is_viewed(content_type) || is_one_of(&INERT, content_type)
+    is_viewed(content_type) || is_one_of(&INERT, content_type) || is_for_a_program(content_type)
+}
+
+/// Whether browsers leave a body of this type to another program: `application/vnd.…`, as documents, tables and slides
+/// have it. What ends in `+xml` would be a page.
+fn is_for_a_program(content_type: &[u8]) -> bool {
+    const START: &[u8] = b"application/vnd.";
+    content_type.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
+        && content_type.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/.-_".contains(byte))
 }
 
 fn is_one_of(types: &[&str], content_type: &[u8]) -> bool {
@@ -75,6 +83,12 @@ mod tests {
         for inert in ["text/plain", "TEXT/PLAIN;charset=utf-8", "image/png", "application/octet-stream"] {
             assert!(!is_viewed(inert.as_bytes()) && is_inert(inert.as_bytes()), "{inert}");
         }
+        for document in [
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            "Application/VND.ms-excel",
+        ] {
+            assert!(is_inert(document.as_bytes()), "{document}");
+        }
         for active in [
             "",
             "text/html",
@@ -94,6 +108,11 @@ mod tests {
             "text/plain\u{b}",
             "multipart/x-mixed-replace",
             "application/pdfx",
+            "application/vnd.mozilla.xul+xml",
+            "application/vnd.wap.xhtml+xml",
+            "application/vnd.ms-excel, text/html",
+            "application/vnd.ms-excel;text/html",
+            "text/vnd.wap.wml",
         ] {
             assert!(!is_viewed(active.as_bytes()) && !is_inert(active.as_bytes()), "{active}");
         }
