@@ -109,15 +109,9 @@ const fn python(
 }
 
 impl Client {
-    /// Whether all of it is here. Where tests must leave nothing out, one that is missing is a failure.
+    /// Whether all of it is here.
     pub(crate) fn is_installed(&self) -> bool {
-        let missing = [self.program, self.needs].into_iter().find(|program| find(program).is_none());
-        let Some(missing) = missing else { return true };
-        let how =
-            "`cargo xtask test` installs those in Python and s5cmd; apt-get install curl wget awscli rclone";
-        assert!(env::var_os("CI").is_none(), "{}: {missing} is needed here: {how}", self.name);
-        eprintln!("left out: {}: there is no {missing} ({how})", self.name);
-        false
+        is_installed(self.name, &[self.program, self.needs])
     }
 
     pub(crate) fn runner(&self) -> PathBuf {
@@ -130,6 +124,16 @@ impl Client {
     }
 }
 
+/// Whether all that a client needs is here. Where tests must leave nothing out, one that is missing is a failure.
+pub(crate) fn is_installed(name: &str, needs: &[&str]) -> bool {
+    let Some(missing) = needs.iter().find(|needed| find(needed).is_none()) else { return true };
+    let how =
+        "`cargo xtask test` installs what PyPI, npm, Maven and Go have; `docs/testing.md` names the others";
+    assert!(env::var_os("CI").is_none(), "{name}: {missing} is needed here: {how}");
+    eprintln!("left out: {name}: there is no {missing} ({how})");
+    false
+}
+
 /// Where clients are: what was installed for the tests, then where everything is.
 pub(crate) fn folders() -> Vec<PathBuf> {
     let tools = tools();
@@ -139,14 +143,17 @@ pub(crate) fn folders() -> Vec<PathBuf> {
 }
 
 /// `target/tools`, which holds `target/debug/deps` of this very test as well.
-fn tools() -> PathBuf {
+pub(crate) fn tools() -> PathBuf {
     let binary = Path::new(env!("CARGO_BIN_EXE_scopegate"));
     binary.ancestors().nth(2).unwrap().join("tools")
 }
 
-fn find(program: &str) -> Option<PathBuf> {
-    if program == "mc" {
-        return env::var_os("MC_BIN").map(PathBuf::from);
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    // The one that the tests were given, and the one that runs them.
+    match program {
+        "mc" => return env::var_os("MC_BIN").map(PathBuf::from),
+        "cargo" => return env::var_os("CARGO").map(PathBuf::from),
+        _ => {}
     }
     folders().into_iter().map(|folder| folder.join(program)).find(|path| path.is_file())
 }

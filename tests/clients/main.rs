@@ -1,11 +1,12 @@
-//! Real S3 clients, as their makers ship them, before the proxy and a real MinIO: `cargo xtask test` installs most of
-//! them. Each gets, puts, lists and deletes over HTTP, and over HTTPS behind a terminator of TLS; `docs/clients.md` is
-//! what came of it.
+//! Real S3 clients and other programs, as their makers ship them, before the proxy and a real MinIO: `cargo xtask test`
+//! installs most of them. Each client gets, puts, lists and deletes over HTTP, and over HTTPS behind a terminator of TLS;
+//! each program does its own job. `docs/clients.md` is what came of it.
 
 #![cfg(test)]
 
 mod client;
 mod page;
+mod programs;
 mod refusals;
 mod run;
 mod world;
@@ -26,6 +27,7 @@ mod support {
 }
 
 use client::{CLIENTS, Client};
+use programs::{PROGRAMS, Program};
 use run::{Row, Step};
 use std::sync::Mutex;
 use world::World;
@@ -34,33 +36,43 @@ use world::World;
 fn every_client_works_unmodified() {
     let present: Vec<&Client> = CLIENTS.iter().filter(|client| client.is_installed()).collect();
     let world = World::start();
-    let rows = rows(&world, &present);
+    world.store_many();
+    let ways: Vec<_> =
+        present.iter().flat_map(|client| client.ways.iter().map(move |way| (*client, *way))).collect();
+    let rows: Vec<Row> = two_at_a_time(&ways, |(client, way)| run::steps(&world, client, *way));
     let failures: Vec<&String> = rows.iter().flat_map(|row| &row.failures).collect();
     assert!(failures.is_empty(), "{failures:#?}");
     page::compare(&rows, present.len() == CLIENTS.len());
 }
 
-/// What came of every client in each of its ways, two of them at a time.
-fn rows(world: &World, clients: &[&Client]) -> Vec<Row> {
-    let ways: Vec<_> =
-        clients.iter().flat_map(|client| client.ways.iter().map(move |way| (*client, *way))).collect();
-    let waiting = Mutex::new(ways.iter().enumerate());
+#[test]
+fn every_program_does_its_job() {
+    let present: Vec<&Program> = PROGRAMS.iter().filter(|program| program.is_installed()).collect();
+    let world = World::start();
+    let failures = two_at_a_time(&present, |program| programs::run(&world, program).err());
+    let failures: Vec<String> = failures.into_iter().flatten().collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// What came of every job, two of them at a time.
+fn two_at_a_time<J: Sync, R: Send>(jobs: &[J], run: impl Fn(&J) -> R + Sync) -> Vec<R> {
+    let waiting = Mutex::new(jobs.iter().enumerate());
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
                     let next = waiting.lock().unwrap().next();
-                    let Some((place, (client, way))) = next else { return };
-                    let row = run::steps(world, client, *way);
-                    done.lock().unwrap().push((place, row));
+                    let Some((place, job)) = next else { return };
+                    let result = run(job);
+                    done.lock().unwrap().push((place, result));
                 }
             });
         }
     });
     let mut done = done.into_inner().unwrap();
     done.sort_by_key(|(place, _)| *place);
-    done.into_iter().map(|(_, row)| row).collect()
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 #[test]

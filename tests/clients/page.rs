@@ -1,6 +1,7 @@
 //! `docs/clients.md`, made of what came of the run.
 
 use crate::client::{CLIENTS, Scheme, Signs};
+use crate::programs::PROGRAMS;
 use crate::run::Row;
 use std::fmt::Write;
 use std::path::Path;
@@ -9,7 +10,7 @@ const HEAD: &str = "\
 # Clients
 
 Made by the test of real clients, which keeps this page equal to what it sees (`UPDATE_DOCS=1 cargo xtask test -- --test
-clients` writes it anew). Each client is run as it is shipped, against Scopegate and a real MinIO, and gets an object,
+clients` writes it). Each client is run as it is shipped, against Scopegate and a real MinIO, and gets an object,
 puts a small one, puts one of 64 MiB (in parts, where it can), lists 2,501 keys, and deletes; what the store holds
 afterwards is compared byte by byte. With HTTPS a terminator of TLS stands before Scopegate: SDKs frame bodies in other
 ways there. The versions are those of `tests/clients/requirements*.txt`, s5cmd 2.3.0, the `mc` that `cargo xtask tools`
@@ -33,6 +34,18 @@ certificate of your own authority, name that authority (`--cacert`, `--ca-certif
 |---|---|
 ";
 
+const OTHERS: &str = "
+## Programs
+
+Each of these does its own job in the same test, and what it reads back is compared with what was stored. It is given an
+address as `http://HOST/BUCKET/PREFIX/…`; programs that speak S3 are given `http://HOST` as their endpoint, and path style.
+The versions are those of `tests/clients/requirements*.txt`, `tests/clients/node/package.json` and `tests/clients/java`
+(2.17.295 and 2.58.0), and Debian 12's of the others.
+
+| program | does | setting |
+|---|---|---|
+";
+
 fn page(rows: &[Row]) -> String {
     let mut page = HEAD.to_owned();
     for row in rows {
@@ -41,6 +54,10 @@ fn page(rows: &[Row]) -> String {
     page.push_str(SETTINGS);
     for client in CLIENTS {
         let _ = writeln!(page, "| {} | {} |", client.name, client.setting);
+    }
+    page.push_str(OTHERS);
+    for program in PROGRAMS {
+        let _ = writeln!(page, "| {} | {} | {} |", program.name, program.does, program.setting);
     }
     page
 }

@@ -1,4 +1,5 @@
-//! What every client finds: some objects in its corner, the proxy over HTTP and over HTTPS, and two files to send.
+//! What every client finds: some objects in its corner, the proxy over HTTP, over HTTPS and as a static host, and files
+//! to send.
 
 use crate::client::Scheme;
 use crate::support::http::Response;
@@ -36,7 +37,10 @@ impl World {
         let issuer = minio.seed_issuer();
         minio.put("tmp/inbox/hello.txt", HELLO);
         let all = corner("all", &[("tmp", "inbox/", "read,list,write,delete")]);
-        let proxy = start(&config(minio.address, minio.address, &[all], ""), &issuer);
+        let site = corner("site", &[("tmp", "inbox/", "read,list,write,delete@/")]);
+        let config = config(minio.address, minio.address, &[all, site], "");
+        let config = config.replace("mount = \"/\"\n", "mount = \"/\"\nindex = \"index.html\"\n");
+        let proxy = start(&config, &issuer);
         let runtime = Runtime::new().unwrap();
         let (secure, authority) = terminate_tls(&runtime, proxy.address("all"));
         let folder = TempDir::new().unwrap();
@@ -44,11 +48,12 @@ impl World {
         let world = Self { minio, proxy, authority, folder, small, large, secure, _runtime: runtime };
         fs::write(world.path("small"), &world.small).unwrap();
         fs::write(world.path("large"), &world.large).unwrap();
-        world.store_many();
+        fs::write(world.path("medium"), &world.large[..12_000_000]).unwrap();
         world
     }
 
-    fn store_many(&self) {
+    /// What a list of many pages is made of.
+    pub(crate) fn store_many(&self) {
         let many = self.path("many");
         fs::create_dir(&many).unwrap();
         for number in 0..MANY {
@@ -66,6 +71,12 @@ impl World {
             Scheme::Http => format!("http://{}", self.proxy.address("all")),
             Scheme::Https => format!("https://{}", self.secure),
         }
+    }
+
+    /// Where a listener has the folder that clients write to.
+    pub(crate) fn url(&self, listener: &str) -> String {
+        let path = if listener == "site" { "/" } else { "/tmp/inbox/" };
+        format!("http://{}{path}", self.proxy.address(listener))
     }
 
     /// What the store itself holds.

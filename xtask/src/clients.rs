@@ -1,9 +1,9 @@
-//! The clients of `tests/clients` that registries of packages have: installed into `target/tools`.
+//! The clients and programs of `tests/clients` that registries of packages have: installed into `target/tools`.
 
 use std::{
     ffi::OsString,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -13,8 +13,17 @@ use crate::{complain, tools::target_folder};
 const S5CMD: &str = "module build\n\ngo 1.22\n\nrequire github.com/peak/s5cmd/v2 v2.3.0\n";
 
 /// Virtual environments with what is to be in each.
-const PYTHON: [(&str, &str); 2] =
-    [("clients", "requirements.txt"), ("clients-s3fs", "requirements-s3fs.txt")];
+const PYTHON: [(&str, &str); 3] = [
+    ("clients", "requirements.txt"),
+    ("clients-s3fs", "requirements-s3fs.txt"),
+    ("clients-programs", "requirements-programs.txt"),
+];
+
+/// The versions of the AWS SDK for Java: an old one, as many programs bring along, and a current one.
+const JAVA: [&str; 2] = ["2.17.295", "2.58.0"];
+
+/// Pinned, so that an old Maven's own choice does not decide whether the jars can be fetched.
+const COPY_JARS: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 
 /// Whether a run with these arguments for `cargo test` comes to the test of clients.
 pub(crate) fn are_tested(arguments: &[OsString]) -> bool {
@@ -38,13 +47,75 @@ pub(crate) fn set_up(workspace: &Path) {
     if let Err(error) = s5cmd(&tools) {
         complain(&format!("no s5cmd: {error}"));
     }
+    if let Err(error) = node(&tools.join("node"), &workspace.join("tests/clients/node")) {
+        complain(&format!("no SDKs for JavaScript: {error}"));
+    }
+    for version in JAVA {
+        if let Err(error) = java(&tools.join("java").join(version), workspace, version) {
+            complain(&format!("no SDK for Java {version}: {error}"));
+        }
+    }
 }
 
-/// Makes the environment anew where it is not the one of these requirements, whole.
+/// Installs the packages of a lock file, unless these are there.
+fn node(folder: &Path, wanted: &Path) -> Result<(), String> {
+    let lock = wanted.join("package-lock.json");
+    let stamp = Stamp::new(folder, &lock)?;
+    if stamp.is_there() {
+        return Ok(());
+    }
+    complain("installing the SDKs for JavaScript (some seconds, once)");
+    let failed = |error| format!("{}: {error}", folder.display());
+    fs::create_dir_all(folder).map_err(failed)?;
+    for name in ["package.json", "package-lock.json"] {
+        fs::copy(wanted.join(name), folder.join(name)).map_err(failed)?;
+    }
+    let mut npm = Command::new("npm");
+    run(npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder))?;
+    stamp.leave()
+}
+
+/// Fetches the jars of one version of the SDK, unless these are there.
+fn java(folder: &Path, workspace: &Path, version: &str) -> Result<(), String> {
+    let project = workspace.join("tests/clients/java/pom.xml");
+    let stamp = Stamp::new(folder, &project)?;
+    if stamp.is_there() {
+        return Ok(());
+    }
+    complain(&format!("fetching the SDK for Java {version} (some seconds, once)"));
+    let mut maven = Command::new("mvn");
+    maven.args(["--batch-mode", "--quiet", "--file"]).arg(&project).arg(format!("-Dsdk={version}"));
+    let mut output = OsString::from("-DoutputDirectory=");
+    output.push(folder);
+    run(maven.arg(COPY_JARS).arg(output).arg("-DincludeScope=runtime"))?;
+    stamp.leave()
+}
+
+/// A copy of what was asked for, left in a folder once all of it is there.
+struct Stamp {
+    place: PathBuf,
+    wanted: Vec<u8>,
+}
+
+impl Stamp {
+    fn new(folder: &Path, wanted: &Path) -> Result<Self, String> {
+        let read = fs::read(wanted).map_err(|error| format!("{}: {error}", wanted.display()))?;
+        Ok(Self { place: folder.join("installed"), wanted: read })
+    }
+
+    fn is_there(&self) -> bool {
+        fs::read(&self.place).is_ok_and(|installed| installed == self.wanted)
+    }
+
+    fn leave(&self) -> Result<(), String> {
+        fs::write(&self.place, &self.wanted).map_err(|error| format!("{}: {error}", self.place.display()))
+    }
+}
+
+/// Makes a new environment, unless one with these requirements is there.
 fn python(environment: &Path, requirements: &Path) -> Result<(), String> {
-    let wanted = fs::read(requirements).map_err(|error| format!("{}: {error}", requirements.display()))?;
-    let stamp = environment.join("installed");
-    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+    let stamp = Stamp::new(environment, requirements)?;
+    if stamp.is_there() {
         return Ok(());
     }
     complain(&format!("installing the clients of {} (a minute, once)", requirements.display()));
@@ -52,7 +123,7 @@ fn python(environment: &Path, requirements: &Path) -> Result<(), String> {
     let mut pip = Command::new(environment.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
     run(pip.arg(requirements))?;
-    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
+    stamp.leave()
 }
 
 fn s5cmd(tools: &Path) -> Result<(), String> {
