@@ -119,7 +119,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         name: "fsspec over HTTP",
-        does: "whole files, ranges, `ls`, `find`, `glob`, recursive `get`",
+        does: "whole files, ranges, `ls`, `find`, `glob`",
         setting: "none",
         needs: &[PYTHON],
         script: &["fsspec_http.py"],
@@ -144,7 +144,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     Program {
         name: "ffmpeg",
         does: "reads and seeks, writes MP4 and HLS",
-        setting: "`-method PUT` to write",
+        setting: "`-method PUT` to write, and `-re` with HLS: ffmpeg does not wait until one list is stored before it sends the next",
         needs: &[PYTHON, "curl"],
         script: &["ffmpeg.sh"],
         reads: &[],
@@ -155,7 +155,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         setting: "a scope with `index`",
         needs: &["chromium", PYTHON, "curl"],
         script: &["chromium.sh"],
-        reads: &[],
+        reads: SMALL,
     },
     Program {
         name: "curl",

@@ -13,7 +13,7 @@ const { ENDPOINT, PREFIX, SMALL, MEDIUM, GOT } = process.env;
 const credentials = { accessKeyId: "any", secretAccessKey: "any" };
 const client = new s3.S3Client({ endpoint: ENDPOINT, region: "us-east-1", forcePathStyle: true, credentials });
 const at = (name, more) => ({ Bucket: "tmp", Key: PREFIX + name, ...more });
-const curl = (...options) => execFileSync("curl", ["-sSf", ...options]);
+const curl = (...options) => execFileSync("curl", ["-sSf", ...options], { maxBuffer: 1 << 26 });
 
 function same(found, wanted, what) {
   if (String(found) !== String(wanted)) throw new Error(`${what}: ${found}, and not ${wanted}`);

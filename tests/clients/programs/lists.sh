@@ -9,7 +9,7 @@ seq -f 'tree/many/%04g' 1 1100 | xargs touch
 rclone --config /dev/null --s3-provider Minio --s3-endpoint "$ENDPOINT" --s3-no-check-bucket copy --transfers 16 tree \
     ":s3:tmp/${PREFIX}tree"
 case $1 in
-wget) wget --quiet -e robots=off --recursive --level=inf --no-parent --no-host-directories --cut-dirs=3 --reject 'index.html*' "${BASE}tree/" ;;
+wget) wget --quiet -e robots=off --recursive --level=inf --no-parent --no-host-directories --cut-dirs=4 -P found --reject 'index.html*' "${BASE}tree/" ;;
 lftp)
     lftp -c "set net:max-retries 1; set http:use-mkcol no; mirror ${BASE}tree found"
     lftp -c "set net:max-retries 1; open ${BASE}tree && cls && put $MEDIUM && pget -n 3 medium -o got && rm medium"

@@ -16,6 +16,6 @@ export MC_CONFIG_DIR="$HOME/mc" MC_HOST_proxy="http://any:anyanyany@${ENDPOINT#*
 begin third >/dev/null
 remote=":s3,provider=Minio,endpoint='$ENDPOINT',env_auth=true,no_check_bucket=true:tmp/${PREFIX%/}"
 rclone --config /dev/null backend list-multipart-uploads "$remote" | grep -q third
-rclone --config /dev/null cleanup -o max-age=0s "$remote"
+rclone --config /dev/null backend cleanup "$remote" -o max-age=0s
 [ "$(ids)" = None ]
 echo done
