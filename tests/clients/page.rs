@@ -46,6 +46,16 @@ The versions are those of `tests/clients/requirements*.txt`, `tests/clients/node
 |---|---|---|
 ";
 
+const BY_HAND: &str = "
+Tried by hand as well, and held by no test: the AWS SDKs for Go 2 and for Ruby, minio-java, minio-js, HTTPie, axel, Perl's LWP,
+PHP, `httpx`, Mercurial (`static-http://`), OSTree, zsync, ccache (`CCACHE_REMOTE_STORAGE`), dnf, Maven, duplicity
+(`boto3+s3://`), DVC (HTTP remote with `method PUT`), polars, deltalake, obstore, smart_open, cloudpathlib, httpdirfs, `rclone
+mount`. s3fs-fuse asks for a list of the whole bucket when it mounts: give it a bucket as scope, or a scope with
+`mount = \"/NAME/\"` and `NAME` as its bucket.
+
+Forms that upload by `POST` (boto3's `generate_presigned_post`, `mc share upload`) are not offered.
+";
+
 fn page(rows: &[Row]) -> String {
     let mut page = HEAD.to_owned();
     for row in rows {
@@ -59,6 +69,7 @@ fn page(rows: &[Row]) -> String {
     for program in PROGRAMS {
         let _ = writeln!(page, "| {} | {} | {} |", program.name, program.does, program.setting);
     }
+    page.push_str(BY_HAND);
     page
 }
 
