@@ -133,6 +133,13 @@ impl Balancer {
         (0..self.nodes.len()).map(NodeIndex).any(|node| !attempts.exclude(node) && self.is_up(node, now))
     }
 
+    /// The nodes that are up, or every node when none is.
+    pub fn up(&self, now: Instant) -> Vec<NodeIndex> {
+        let all = || (0..self.nodes.len()).map(NodeIndex);
+        let up: Vec<_> = all().filter(|node| self.is_up(*node, now)).collect();
+        if up.is_empty() { all().collect() } else { up }
+    }
+
     /// Notes what became of a request. `chance` is any number of 0.0 to 1.0. Returns whether it ejected the node.
     pub fn report(&self, choice: Choice, outcome: Outcome, now: Instant, chance: f64) -> bool {
         let Some(node) = self.node(choice.node) else { return false };

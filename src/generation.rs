@@ -12,7 +12,7 @@ use crate::metrics::{Metrics, Row};
 use crate::multipart::Budget;
 use crate::nodes::NodeBoard;
 use crate::proxy::{Completions, Proxy};
-use crate::session_table::{Clock, Kept};
+use crate::session_table::{Clock, Sessions};
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use std::cell::RefCell;
@@ -66,11 +66,11 @@ pub struct Generation {
 pub struct MappingState {
     /// Its place in the counts.
     pub row: Row,
-    /// Its session. The last request of the last generation that has it retires its keeper.
-    pub session: Arc<Kept>,
+    /// Its sessions.
+    pub session: Sessions,
     /// Its requests.
     pub admission: Arc<Admission>,
-    /// Its multipart uploads that are being completed.
+    /// What of its multipart uploads is being completed or listed.
     pub completions: Arc<Completions>,
 }
 

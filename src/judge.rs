@@ -6,6 +6,7 @@ use crate::endpoint::Endpoint;
 use crate::http1::Fields;
 use crate::mapping::Mapping;
 use crate::nodes::NodeIndex;
+use crate::operation::SessionKind;
 use crate::operation::grammar::Dialect;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
@@ -48,7 +49,7 @@ impl Nodes {
     }
 }
 
-/// A judge over the sessions of one mapping.
+/// A judge over one kind of a mapping's sessions.
 #[derive(Debug)]
 pub struct StoreJudge {
     nodes: Arc<ArcSwap<Nodes>>,
@@ -81,9 +82,9 @@ struct Said {
 }
 
 impl StoreJudge {
-    /// A judge over the sessions of `mapping` at these nodes.
-    pub fn new(nodes: Arc<ArcSwap<Nodes>>, mapping: &Mapping, clock: Clock) -> Self {
-        Self { nodes, trial: Trial::of(mapping), clock }
+    /// A judge over the sessions of `mapping` of this kind at these nodes.
+    pub fn new(nodes: Arc<ArcSwap<Nodes>>, mapping: &Mapping, kind: SessionKind, clock: Clock) -> Self {
+        Self { nodes, trial: Trial::of_kind(kind, mapping), clock }
     }
 
     async fn try_at(&self, trial: &Trial, session: &Session, node: NodeIndex) -> Verdict {
@@ -123,6 +124,25 @@ impl Judge for StoreJudge {
 }
 
 impl Trial {
+    fn of_kind(kind: SessionKind, mapping: &Mapping) -> Option<Self> {
+        match kind {
+            SessionKind::Scopes => Self::of(mapping),
+            SessionKind::Uploads => Self::of_uploads(mapping),
+        }
+    }
+
+    /// A list of the uploads of one key, which costs the store little.
+    fn of_uploads(mapping: &Mapping) -> Option<Self> {
+        mapping.scopes.iter().find_map(|scope| {
+            let (base, prefix) = place(scope);
+            let (fields, path) = (Fields::default(), format!("{base}/"));
+            let query = format!("uploads&max-uploads=1&prefix={}", absent(prefix));
+            let grant = mapping.grant(&Method::GET, &path, Some(&query), &fields).ok()?;
+            let outgoing = Outgoing::rebuild(grant, &fields, Payload::Empty).ok()?;
+            Some(Self { outgoing, proves: Proves::Denial })
+        })
+    }
+
     fn of(mapping: &Mapping) -> Option<Self> {
         let granted = mapping.scopes.iter().find_map(|scope| {
             let (method, target) = target(scope, scope.allow)?;
@@ -158,14 +178,8 @@ impl Trial {
 
 /// A request that one of `rights` allows in a scope, that changes nothing, and that costs the store little.
 fn target(scope: &Scope, rights: Rights) -> Option<(Method, String)> {
-    let path = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    // As a client asks, who may see the scope at a path of its own.
-    let (base, prefix) = match &scope.view {
-        Some(view) => (view.mount().as_str().trim_matches('/'), ""),
-        None => (scope.bucket.as_str(), scope.prefix.as_str()),
-    };
-    let base = if base.is_empty() { String::new() } else { format!("/{base}") };
-    let absent = path(&format!("{prefix}scopegate-check-{:016x}", fastrand::u64(..)));
+    let (base, prefix) = place(scope);
+    let absent = absent(prefix);
     if rights.has(Right::Read) {
         Some((Method::GET, format!("{base}/{absent}")))
     } else if rights.has(Right::List) {
@@ -176,6 +190,21 @@ fn target(scope: &Scope, rights: Rights) -> Option<(Method, String)> {
     } else {
         None
     }
+}
+
+/// The path of a scope's bucket and the beginning of its keys, as a client names them who may see it at a path of its own.
+fn place(scope: &Scope) -> (String, &str) {
+    let (base, prefix) = match &scope.view {
+        Some(view) => (view.mount().as_str().trim_matches('/'), ""),
+        None => (scope.bucket.as_str(), scope.prefix.as_str()),
+    };
+    (if base.is_empty() { String::new() } else { format!("/{base}") }, prefix)
+}
+
+/// A key below a prefix that no object has.
+fn absent(prefix: &str) -> String {
+    let key = format!("{prefix}scopegate-check-{:016x}", fastrand::u64(..));
+    utf8_percent_encode(&key, NON_ALPHANUMERIC).to_string()
 }
 
 fn outgoing(mapping: &Mapping, method: &Method, target: &str) -> Option<Outgoing> {

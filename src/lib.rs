@@ -48,6 +48,7 @@ pub mod http1;
 pub mod judge;
 pub mod limits;
 pub mod list_buckets;
+pub mod list_uploads;
 pub mod listing;
 pub mod log;
 pub mod mapping;

@@ -9,12 +9,12 @@ use crate::matcher::Matcher;
 use crate::mount::View;
 use crate::operation::grammar::{Dialect, Grammar, Spelling};
 use crate::operation::values::{Quote, refuse};
-use crate::operation::{Operation, Spec, is_subresource};
+use crate::operation::{Operation, SessionKind, Spec, is_subresource};
 use crate::payload::Payload;
 use crate::policy::SessionPolicy;
 use crate::refusal::{Refusal, Rule};
 use crate::rewrite::{Names, Rewriter};
-use crate::scope::{IndexName, Right, Rights, Scope, check_key, check_segments};
+use crate::scope::{IndexName, Prefix, Right, Rights, Scope, check_key, check_segments};
 use crate::target::{BadTarget, CopySource, Query, Resource, decode_path};
 use http::{HeaderName, Method, header};
 use std::borrow::Cow;
@@ -43,7 +43,7 @@ pub struct Mapping {
     pub client: Matcher,
     /// What they get.
     pub scopes: Vec<Scope>,
-    /// The policy that cuts the session down to the scopes.
+    /// The policy that cuts the session for the scopes down to them.
     pub policy: SessionPolicy,
     /// How long a session is asked for.
     pub duration: Duration,
@@ -224,6 +224,14 @@ impl Mapping {
         self.scopes.iter().filter(|scope| scope.view.is_none()).map(|scope| scope.bucket.as_str())
     }
 
+    /// The policy of its session of this kind, if its scopes need one.
+    pub fn policy_of(&self, kind: SessionKind) -> Option<SessionPolicy> {
+        match kind {
+            SessionKind::Scopes => Some(self.policy.clone()),
+            SessionKind::Uploads => SessionPolicy::of(kind, &self.scopes),
+        }
+    }
+
     /// Whether any of its scopes has an index.
     pub fn has_index(&self) -> bool {
         self.scopes.iter().any(|scope| scope.index.is_some())
@@ -236,6 +244,17 @@ impl Mapping {
                 && (view.is_some() || (scope.bucket.as_str() == bucket && scope.prefix.covers(prefix)))
         };
         self.scopes.iter().filter(here).find_map(|scope| scope.index.as_ref()).map(IndexName::as_str)
+    }
+
+    /// The beginnings of the keys that a granted list of multipart uploads may show.
+    pub fn prefixes_of_uploads(&self, grant: &Grant<'_>) -> Vec<Prefix> {
+        let (needs, bucket) = (grant.spec.needs(), grant.resource.bucket());
+        let shown = |scope: &&Scope| {
+            Some(scope.bucket.as_str()) == bucket
+                && scope.is_seen_as(grant.view())
+                && scope.allow.has_all(needs)
+        };
+        self.scopes.iter().filter(shown).map(|scope| scope.prefix.clone()).collect()
     }
 
     /// Whether a grant is to read an object of a site: the scope with the longest prefix around it says so.
@@ -370,7 +389,7 @@ impl Mapping {
                 // What names no bucket is about all that the client has.
                 None => true,
             })
-            .filter(|scope| named.is_none_or(|key| scope.prefix.covers(key)))
+            .filter(|scope| named.is_none_or(|key| scope.prefix.covers(key) || reaches(spec, scope, key)))
             .peekable();
         if within.peek().is_none() {
             return Err(self.outside(match (resource, named) {
@@ -466,12 +485,17 @@ fn named_key<'q>(
     resource: &'q Resource<'_>,
     query: &'q Query<'_>,
 ) -> Result<Option<&'q str>, Refusal> {
-    if !spec.operation.lists() {
+    if !spec.operation.lists() && !spec.operation.is_filtered() {
         return Ok(resource.key());
     }
     let prefix = query.get("prefix").unwrap_or_default();
     check_segments(prefix).map_err(|why| Refusal::new(Rule::BadTarget, format!("prefix: {why}")))?;
     Ok(Some(prefix))
+}
+
+/// Whether a list that is filtered reaches a scope from outside, since its prefix is shorter.
+fn reaches(spec: &Spec, scope: &Scope, prefix: &str) -> bool {
+    spec.operation.is_filtered() && scope.prefix.as_str().starts_with(prefix)
 }
 
 fn bad_target(BadTarget(why): BadTarget) -> Refusal {

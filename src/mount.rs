@@ -125,7 +125,7 @@ impl View {
     /// # Errors
     /// When a token was not handed out here.
     pub fn bring_inward(&self, operation: Operation, query: &mut Query<'_>) -> Result<(), BadTarget> {
-        if !operation.lists() {
+        if !operation.lists() && !operation.is_filtered() {
             return Ok(());
         }
         let prefix = self.inward(query.get("prefix").unwrap_or_default());

@@ -6,6 +6,7 @@
 mod declined;
 pub mod grammar;
 pub mod headers;
+mod kind;
 mod page;
 mod table;
 pub mod values;
@@ -18,6 +19,7 @@ use http::Method;
 use std::sync::LazyLock;
 
 pub use declined::{DECLINED, Declined, answer};
+pub use kind::SessionKind;
 pub use page::page;
 pub use table::TABLE;
 pub use verb::{Verb, Verbs};
@@ -38,6 +40,8 @@ pub enum Operation {
     ListObjectsV2,
     /// `GET /bucket?versions`
     ListObjectVersions,
+    /// `GET /bucket?uploads`
+    ListMultipartUploads,
     /// `GET /bucket/key`
     GetObject,
     /// `HEAD /bucket/key`
@@ -135,6 +139,10 @@ pub struct Spec {
     pub body: bool,
     /// The right it needs.
     pub right: Right,
+    /// A further right it needs.
+    pub also: Option<Right>,
+    /// The session that signs it.
+    pub session: SessionKind,
     /// Whether it reaches old versions, always or with a `versionId`.
     pub versions: Versions,
     /// The operation that each key it names is judged as, which has the policy actions.
@@ -275,9 +283,18 @@ impl Spec {
             || self.selects.iter().any(|select| select.split('=').next() == Some(name))
     }
 
+    /// The rights that every request for this operation needs.
+    pub const fn needs(&self) -> Rights {
+        let rights = Rights::NONE.with(self.right);
+        match self.also {
+            Some(right) => rights.with(right),
+            None => rights,
+        }
+    }
+
     /// The rights that a request for this operation needs.
     pub fn rights(&self, query: &Query<'_>) -> Rights {
-        let rights = Rights::default().with(self.right);
+        let rights = self.needs();
         let versions = match self.versions {
             Versions::No => false,
             Versions::ById => query.has("versionId"),
@@ -319,6 +336,7 @@ impl Operation {
             Self::ListObjects => "ListObjects",
             Self::ListObjectsV2 => "ListObjectsV2",
             Self::ListObjectVersions => "ListObjectVersions",
+            Self::ListMultipartUploads => "ListMultipartUploads",
             Self::GetObject => "GetObject",
             Self::HeadObject => "HeadObject",
             Self::GetObjectAttributes => "GetObjectAttributes",
@@ -344,6 +362,11 @@ impl Operation {
     pub const fn lists(self) -> bool {
         matches!(self, Self::ListObjects | Self::ListObjectsV2 | Self::ListObjectVersions)
     }
+
+    /// Whether Scopegate filters what the store lists, so that the query's `prefix` may be shorter than that of a scope.
+    pub const fn is_filtered(self) -> bool {
+        matches!(self, Self::ListMultipartUploads)
+    }
 }
 
 #[cfg(test)]
@@ -367,6 +390,7 @@ mod tests {
             (Method::GET, "/tmp?list-type=2&prefix=a&delimiter=/", O::ListObjectsV2),
             (Method::GET, "/tmp?versions&prefix=a", O::ListObjectVersions),
             (Method::GET, "/tmp?location", O::GetBucketLocation),
+            (Method::GET, "/tmp/?uploads&prefix=a&max-uploads=5", O::ListMultipartUploads),
             (Method::HEAD, "/tmp", O::HeadBucket),
             (Method::GET, "/tmp/a", O::GetObject),
             (Method::GET, "/tmp/a?partNumber=1", O::GetObject),
@@ -410,7 +434,6 @@ mod tests {
             (Method::TRACE, "/tmp/a"),
             (Method::PUT, "/tmp"),
             (Method::DELETE, "/tmp"),
-            (Method::GET, "/tmp?uploads"),
             (Method::GET, "/tmp?events"),
             (Method::GET, "/tmp?policy"),
             (Method::GET, "/tmp?acl"),
@@ -450,7 +473,6 @@ mod tests {
             (Method::GET, "/tmp/a?acl", "GetObjectAcl", Rule::UnknownOperation),
             (Method::GET, "/tmp/a?acl&versionId=1", "GetObjectAcl", Rule::UnknownOperation),
             (Method::PUT, "/tmp/a?acl", "PutObjectAcl", Rule::NotOffered),
-            (Method::GET, "/tmp?uploads&prefix=a", "ListMultipartUploads", Rule::UnknownOperation),
             (Method::PUT, "/tmp", "CreateBucket", Rule::NotOffered),
             (Method::PUT, "/tmp/?policy", "PutBucketPolicy", Rule::NotOffered),
             (Method::DELETE, "/tmp", "DeleteBucket", Rule::NotOffered),

@@ -3,6 +3,7 @@
 mod copy;
 mod derived;
 mod rest;
+mod uploads;
 
 pub use derived::{MAX_OBJECT, WithDocument};
 

@@ -1,6 +1,6 @@
 //! The session policy: a mapping's scopes, compiled from the operation table into the policy MinIO enforces.
 
-use crate::operation::{Shape, Spec, TABLE};
+use crate::operation::{SessionKind, Shape, Spec, TABLE};
 use crate::scope::{BucketName, Right, Rights, Scope};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,11 +46,23 @@ struct PrefixCondition {
 }
 
 impl SessionPolicy {
+    /// Compiles the policy of a mapping's session of this kind, if its scopes need one.
+    pub fn of(kind: SessionKind, scopes: &[Scope]) -> Option<Self> {
+        match kind {
+            SessionKind::Scopes => Some(Self::compile(scopes)),
+            SessionKind::Uploads => uploads_statement(scopes).map(|only| Self::of_statements(vec![only])),
+        }
+    }
+
     /// Compiles the policy that allows `scopes` and nothing else.
     pub fn compile(scopes: &[Scope]) -> Self {
         let mut statement = object_statements(scopes);
         statement.extend(list_statements(scopes));
         statement.extend(bucket_statement(scopes));
+        Self::of_statements(statement)
+    }
+
+    fn of_statements(statement: Vec<Statement>) -> Self {
         let policy = Policy { version: "2012-10-17", statement };
         // Maps with string keys and no floats cannot fail to serialise.
         let json = serde_json::to_string(&policy).unwrap_or_default();
@@ -126,11 +138,25 @@ fn bucket_statement(scopes: &[Scope]) -> Option<Statement> {
     (!resource.is_empty()).then_some(Statement { effect: "Allow", action, resource, condition: None })
 }
 
+/// Lists of multipart uploads, which the store refuses a condition on a prefix for. A session with this statement has no
+/// other one.
+fn uploads_statement(scopes: &[Scope]) -> Option<Statement> {
+    let rows = || TABLE.iter().filter(|row| row.session == SessionKind::Uploads);
+    let resource: BTreeSet<String> = scopes
+        .iter()
+        .filter(|scope| rows().any(|row| scope.allow.has_all(row.needs())))
+        .map(|scope| format!("arn:aws:s3:::{}", scope.bucket))
+        .collect();
+    let action = rows().flat_map(|row| row.actions).copied().collect();
+    (!resource.is_empty()).then_some(Statement { effect: "Allow", action, resource, condition: None })
+}
+
+/// The actions of the session for the scopes.
 fn actions(rights: Rights, which: impl Fn(&Spec) -> bool) -> BTreeSet<&'static str> {
     let versions = rights.has(Right::Versions);
     TABLE
         .iter()
-        .filter(|row| rights.has(row.right) && which(row))
+        .filter(|row| row.session == SessionKind::Scopes && rights.has_all(row.needs()) && which(row))
         .flat_map(|row| {
             row.actions.iter().chain(versions.then_some(row.version_actions).into_iter().flatten())
         })
@@ -217,6 +243,26 @@ mod tests {
     fn the_whole_bucket_needs_no_condition() {
         let policy = SessionPolicy::compile(&[scope("tmp", "", &[Right::List, Right::Read])]);
         assert!(!policy.json().contains("Condition") && policy.json().contains("arn:aws:s3:::tmp/*"));
+    }
+
+    #[test]
+    fn lists_of_uploads_have_a_session_of_their_own_which_can_do_nothing_else() {
+        let both = [Right::List, Right::Write];
+        let scopes = [
+            scope("tmp", "media/", &both),
+            scope("tmp", "other/", &both),
+            scope("zoo", "", &both),
+            scope("lists", "", &[Right::List]),
+            scope("writes", "", &[Right::Write]),
+        ];
+        let uploads = SessionPolicy::of(SessionKind::Uploads, &scopes).unwrap();
+        let expected = concat!(
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:ListBucketMultipartUploads"],"#,
+            r#""Resource":["arn:aws:s3:::tmp","arn:aws:s3:::zoo"]}]}"#
+        );
+        assert_eq!(uploads.json(), expected);
+        assert!(!SessionPolicy::compile(&scopes).json().contains("s3:ListBucketMultipartUploads"));
+        assert_eq!(SessionPolicy::of(SessionKind::Uploads, &scopes[3..]), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod documents;
 mod exchange;
 mod options;
 mod otherwise;
+mod uploads;
 
 pub use self::completion::Completions;
 use self::documents::Documented;
@@ -270,6 +271,9 @@ impl Proxy {
             Err(Otherwise::Buckets(grant)) => {
                 Box::pin(self.list_buckets(asked, wanted, *grant, record)).await
             }
+            Err(Otherwise::Uploads(grant)) => {
+                Box::pin(self.list_uploads(asked, wanted, *grant, record)).await
+            }
             Err(Otherwise::Document(request)) => {
                 Box::pin(self.pass_on_document(asked, wanted, *request, record)).await
             }
@@ -353,6 +357,9 @@ fn build<'a, B: ClientBody>(
     asked.upload.unwrap_envelope(payload.envelope());
     if grant.operation() == Operation::ListBuckets {
         return Err(Otherwise::Buckets(Box::new(grant)));
+    }
+    if grant.operation() == Operation::ListMultipartUploads {
+        return Err(Otherwise::Uploads(Box::new(grant)));
     }
     if let Some(kind) = Kind::of(grant.operation()) {
         return Err(Otherwise::Document(Box::new(Documented { kind, grant, payload })));

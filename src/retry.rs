@@ -9,7 +9,7 @@ use http::{Method, header};
 const MAX_MOVES: u8 = 2;
 
 /// The attempts at one request.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Attempts {
     left: Vec<NodeIndex>,
     moves: u8,
@@ -17,6 +17,12 @@ pub struct Attempts {
 }
 
 impl Attempts {
+    /// The attempts at a request to one of `nodes`, which goes to no other.
+    pub fn at(node: NodeIndex, nodes: usize) -> Self {
+        let left = (0..nodes).map(NodeIndex).filter(|other| *other != node).collect();
+        Self { left, moves: MAX_MOVES, fresh: false }
+    }
+
     /// Whether a connection is wanted that carried no request before.
     pub fn want_fresh(&self) -> bool {
         self.fresh

@@ -6,7 +6,7 @@
 
 mod body;
 mod names;
-mod xml;
+pub(crate) mod xml;
 
 pub use body::Rewritten;
 pub use names::Names;

@@ -224,7 +224,7 @@ pub enum Right {
     Read,
     /// Keys below the prefix.
     List,
-    /// Objects and their tags, and the whole of multipart upload with its abort.
+    /// Objects and their tags, and the whole of multipart upload with its abort. With `List` also lists of uploads.
     Write,
     /// Objects.
     Delete,
@@ -262,6 +262,9 @@ impl Right {
 pub struct Rights(u8);
 
 impl Rights {
+    /// No right.
+    pub const NONE: Self = Self(0);
+
     /// With `right` added.
     #[must_use]
     pub const fn with(self, right: Right) -> Self {

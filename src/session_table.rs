@@ -1,11 +1,13 @@
-//! The session table: one slot per mapping, read without a lock, and the keeper that fills it.
+//! The session table: one slot for each session of a mapping, read without a lock, and the keeper that fills it.
 //!
-//! One keeper task per mapping mints, so there is never more than one mint of a mapping at a time, and a client
-//! that goes away takes nothing with it. A second task tries the session when the store denies what it should allow.
+//! One keeper task per slot mints, so there is never more than one mint for a slot at a time, and a client that goes
+//! away takes nothing with it. A second task tries the session when the store denies what it should allow.
 
+mod kinds;
 mod verdict;
 
 use crate::mint::{Mint, MintError, MintFailure, MintRequest};
+use crate::operation::SessionKind;
 use crate::refresh::{Facts, Held, Now, Plan, Step};
 use crate::session::{Minted, Session};
 use arc_swap::ArcSwapOption;
@@ -17,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use verdict::Denials;
 
+pub use kinds::Sessions;
 pub use verdict::{Judge, Verdict};
 
 /// The wall clock, replaceable in tests.
@@ -74,7 +77,7 @@ pub struct MintCounts {
     pub denials: AtomicU64,
 }
 
-/// One mapping's place in the table.
+/// A session's place in the table.
 #[derive(Debug)]
 pub struct Slot {
     needed_always: bool,
@@ -280,6 +283,8 @@ pub struct Keeper<M, J> {
     pub mint: Arc<M>,
     /// What is minted.
     pub request: MintRequest,
+    /// The kind of session that it is.
+    pub kind: SessionKind,
     /// The region that sessions sign for.
     pub region: Arc<str>,
     /// The wall clock.
@@ -317,6 +322,7 @@ impl<M: Mint, J: Judge> Keeper<M, J> {
             let ended = attempts.join_next().await;
             tracing::error!(
                 mapping = keeper.request.name,
+                session = keeper.kind.name(),
                 ?ended,
                 "the keeper of a session ended, and is started again"
             );
@@ -363,6 +369,7 @@ impl<M: Mint, J: Judge> Keeper<M, J> {
                 let expiration = crate::amz_date::rfc3339(expires);
                 tracing::info!(
                     mapping = self.request.name,
+                    session = self.kind.name(),
                     expiration,
                     replaces_rejected = rejected,
                     "session minted"
@@ -384,6 +391,7 @@ impl<M: Mint, J: Judge> Keeper<M, J> {
         count.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(
             mapping = self.request.name,
+            session = self.kind.name(),
             %error,
             help = error.help(),
             attempt = plan.failures(),

@@ -185,6 +185,12 @@ impl Pool {
         }
     }
 
+    /// The attempts at a request to each node that is up, for what each node alone knows.
+    pub fn each_node(&self) -> Vec<Attempts> {
+        let up = self.balancer.up(clock::now());
+        up.into_iter().map(|node| Attempts::at(node, self.nodes.len())).collect()
+    }
+
     /// Leaves a node for another that is up, if there is one and the bounds allow.
     pub fn leave(&self, choice: Choice, attempts: &mut Attempts) -> bool {
         let leaves = attempts.leave(choice.node) && self.balancer.has_another(clock::now(), attempts);

@@ -5,12 +5,13 @@ use crate::browser::{self, AllowedHosts};
 use crate::client::{Client, ListenerId};
 use crate::config::{Config, Listener};
 use crate::http1::{Fields, Host, Request};
+use crate::list_uploads::Listing;
 use crate::listing::{Plan, Step};
 use crate::mapping::{self, Mapping};
-use crate::operation::Operation;
-use crate::outgoing::Outgoing;
+use crate::operation::{Operation, SessionKind};
+use crate::outgoing::{Outgoing, check_headers};
 use crate::payload::Payload;
-use crate::policy::MAX_POLICY_BYTES;
+use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::presigned;
 use crate::refusal::Refusal;
 use crate::terminal::plain_lines;
@@ -140,9 +141,15 @@ fn describe(mapping: &Mapping, text: &mut String) {
         }
         text.push('\n');
     }
-    let size = mapping.policy.size();
-    let _ = writeln!(text, "session policy ({size} of {MAX_POLICY_BYTES} bytes)");
-    let pretty = serde_json::from_str::<serde_json::Value>(mapping.policy.json())
+    describe_policy("session policy", &mapping.policy, text);
+    if let Some(policy) = mapping.policy_of(SessionKind::Uploads) {
+        describe_policy("session policy for lists of multipart uploads", &policy, text);
+    }
+}
+
+fn describe_policy(what: &str, policy: &SessionPolicy, text: &mut String) {
+    let _ = writeln!(text, "{what} ({} of {MAX_POLICY_BYTES} bytes)", policy.size());
+    let pretty = serde_json::from_str::<serde_json::Value>(policy.json())
         .and_then(|policy| serde_json::to_string_pretty(&policy))
         .unwrap_or_default();
     let _ = writeln!(text, "{pretty}");
@@ -257,6 +264,18 @@ fn ask(
         text.push_str("  answered by Scopegate from the scopes\n");
         return Ok(text);
     }
+    if spec.operation == Operation::ListMultipartUploads {
+        check_headers(spec, fields)?;
+        let asks =
+            "  asked for with a session that lists uploads and does nothing else, filtered to the scopes\n";
+        text.push_str(asks);
+        for question in Listing::new(mapping, &grant).questions() {
+            let outgoing = Outgoing::list_of_uploads(&grant, &question);
+            let _ =
+                writeln!(text, "  sent as {} {}?{}", outgoing.method(), outgoing.path(), outgoing.query());
+        }
+        return Ok(text);
+    }
     let payload = Payload::classify(spec, fields)?;
     if let Some(each) = spec.each {
         let _ = writeln!(text, "  each key of its body is judged as {} of it", each.name());
@@ -300,7 +319,7 @@ mod tests {
 
     #[test]
     fn answers() {
-        let cases: [(&[&str], &str); 21] = [
+        let cases: [(&[&str], &str); 22] = [
             (&["--mapping", "media-reader"], "tmp/media/ allows read,list"),
             (&["--mapping", "media"], "there are: media-reader"),
             (&["--from", "127.0.0.1"], "mapping \"media-reader\""),
@@ -316,6 +335,10 @@ mod tests {
                  help: add a [[mapping.scope]]",
             ),
             (&["--from", "127.0.0.1", "GET", "/"], "answered by Scopegate from the scopes"),
+            (
+                &["--from", "127.0.0.1", "GET", "/tmp?uploads"],
+                "does not grant ListMultipartUploads, which needs: list,write",
+            ),
             (
                 &["--from", "127.0.0.1", "GET", "/tmp?acl"],
                 "refused by rule unknown-operation: 501 NotImplemented: GetBucketAcl",

@@ -38,6 +38,7 @@ pub(super) fn need(operation: &str) -> Option<Need> {
         "DeleteObjects" => Need::EachKey,
         "ListObjects" | "ListObjectsV2" => Need::Listing,
         "HeadBucket" => Need::Bucket(&["s3:HeadBucket", "s3:ListBucket"]),
+        "ListMultipartUploads" => Need::Bucket(&["s3:ListBucketMultipartUploads"]),
         "GetBucketLocation" => Need::Bucket(&["s3:GetBucketLocation"]),
         _ => return None,
     })
@@ -56,9 +57,7 @@ mod tests {
 
     #[test]
     fn what_is_not_in_the_table_is_for_no_session() {
-        for operation in
-            ["ListBuckets", "CreateBucket", "PostObject", "ListMultipartUploads", "PutObjectAcl", ""]
-        {
+        for operation in ["ListBuckets", "CreateBucket", "PostObject", "PutObjectAcl", ""] {
             assert_eq!(need(operation), None, "{operation}");
         }
     }

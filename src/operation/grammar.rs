@@ -16,6 +16,7 @@ use crate::checksum::{Algorithm, Checksum};
 use crate::refusal::Rule;
 use crate::scope::check_segments;
 
+pub use id::began_at;
 pub use numbers::copied_range;
 pub use pattern::Form;
 pub use position::key_of_position;
@@ -78,6 +79,8 @@ pub enum Grammar {
     VersionPosition,
     /// A multipart upload.
     UploadId,
+    /// The upload that a list of uploads begins behind.
+    UploadPosition,
     /// A part's number: 1 to 10000.
     PartNumber,
     /// The part that a list begins behind: 0 to 10000.
@@ -160,6 +163,8 @@ impl Grammar {
             Self::ContinuationToken => position::continuation_token(value, dialect),
             Self::VersionPosition if value.is_empty() => Ok(Spelling::LeftOut),
             Self::VersionId | Self::VersionPosition => id::version(value, dialect),
+            Self::UploadPosition if value.is_empty() => Ok(Spelling::LeftOut),
+            Self::UploadPosition => id::upload_position(value, dialect),
             Self::UploadId => id::upload(value, dialect),
             Self::PartNumber => numbers::part(value, 1),
             Self::PartPosition => numbers::part(value, 0),

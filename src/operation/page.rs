@@ -33,6 +33,10 @@ const NOTES: &str = "
   of it; what is refused stands in the result as an error, and the rest is sent to the store in a document written anew.
   With no key left nothing is sent. A `Content-MD5`, `x-amz-checksum-*` or `x-amz-content-sha256` is verified. A
   condition on a key (`ETag`, `LastModifiedTime`, `Size`) is refused, since MinIO would delete all the same.
+- **ListMultipartUploads** needs both rights: it shows names, and with an upload's id the upload can be ended. It shows the
+  uploads of the client's scopes alone, also where no prefix or a shorter one is asked for. No policy can restrict such a list to a prefix, so
+  it has a session of its own, which can do nothing else, and Scopegate filters what the store lists. See
+  [uploads.md](uploads.md#lists-of-multipart-uploads) for what MinIO cannot tell.
 - **CopyObject** and **UploadPartCopy** need `read` on the source, and `versions` if it has a `versionId`.
 - **Conditions that MinIO ignores** are answered `501 NotImplemented`, as S3 answers those it does not know: `If-Match` and `If-None-Match` on a delete,
   `If-Modified-Since` and `If-Unmodified-Since` on a delete or a write.
@@ -198,7 +202,8 @@ fn needs(row: &Spec) -> String {
         Versions::ById => " (`versions` for a `versionId`)",
         Versions::Always => " and `versions`",
     };
-    format!("`{}`{versions}", row.right.name())
+    let rights: Vec<String> = row.needs().iter().map(|right| format!("`{}`", right.name())).collect();
+    format!("{}{versions}", rights.join(" and "))
 }
 
 fn actions(row: &Spec) -> String {

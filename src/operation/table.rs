@@ -1,7 +1,7 @@
 //! The rows of the table.
 
 use super::grammar::Grammar;
-use super::{Headers, Operation, Parameter, Shape, Spec, Verb, Versions};
+use super::{Headers, Operation, Parameter, SessionKind, Shape, Spec, Verb, Versions};
 use crate::scope::Right;
 
 const fn parameter(name: &'static str, grammar: Grammar) -> Parameter {
@@ -38,6 +38,8 @@ const fn row(operation: Operation, method: Verb, shape: Shape, right: Right) -> 
         headers: Headers::Plain,
         body: false,
         right,
+        also: None,
+        session: SessionKind::Scopes,
         versions: Versions::No,
         each: None,
         actions: &[],
@@ -46,7 +48,7 @@ const fn row(operation: Operation, method: Verb, shape: Shape, right: Right) -> 
 }
 
 /// The table. Of several rows that fit a request, the one with the most selectors is meant.
-pub static TABLE: [Spec; 22] = [
+pub static TABLE: [Spec; 23] = [
     Spec {
         query: &[
             parameter("prefix", Grammar::BucketPrefix),
@@ -99,6 +101,21 @@ pub static TABLE: [Spec; 22] = [
         versions: Versions::Always,
         version_actions: &["s3:ListBucketVersions"],
         ..row(Operation::ListObjectVersions, Verb::Get, Shape::Bucket, Right::List)
+    },
+    Spec {
+        selects: &["uploads"],
+        query: &[
+            PREFIX,
+            DELIMITER,
+            parameter("key-marker", Grammar::Position),
+            parameter("upload-id-marker", Grammar::UploadPosition),
+            parameter("max-uploads", Grammar::MaxKeys),
+            ENCODING_TYPE,
+        ],
+        also: Some(Right::List),
+        session: SessionKind::Uploads,
+        actions: &["s3:ListBucketMultipartUploads"],
+        ..row(Operation::ListMultipartUploads, Verb::Get, Shape::Bucket, Right::Write)
     },
     Spec {
         query: &READ_QUERY,

@@ -1,4 +1,5 @@
-//! Completing multipart uploads: few parts at once, since each costs the store a look at its disks.
+//! Completing multipart uploads: few parts at once, since each costs the store a look at its disks. Listing uploads: few
+//! lists at once, since MinIO writes each of them whole.
 
 use super::{FromStore, Proxy};
 use crate::access::AccessRecord;
@@ -8,7 +9,7 @@ use crate::outgoing::Outgoing;
 use crate::refusal::{Refusal, Rule};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
 use tokio::time::timeout;
 
 /// The most parts of one mapping that the store is at at once: two of the largest uploads, which cost MinIO about a
@@ -17,16 +18,21 @@ const PARTS_AT_ONCE: u32 = 2 * MAX_PARTS;
 /// The most completions of one mapping that wait for their turn.
 const WAITING: usize = 64;
 
-/// The completions of one mapping.
+/// The most lists of uploads of one mapping that the store is at at once.
+const LISTS_AT_ONCE: usize = 2;
+
+/// The completions and the lists of uploads of one mapping.
 #[derive(Debug)]
 pub struct Completions {
     parts: Arc<Semaphore>,
+    lists: Semaphore,
     waiting: Semaphore,
 }
 
 impl Default for Completions {
     fn default() -> Self {
-        Self { parts: Arc::new(Semaphore::new(PARTS_AT_ONCE as usize)), waiting: Semaphore::new(WAITING) }
+        let parts = Arc::new(Semaphore::new(PARTS_AT_ONCE as usize));
+        Self { parts, lists: Semaphore::new(LISTS_AT_ONCE), waiting: Semaphore::new(WAITING) }
     }
 }
 
@@ -37,14 +43,28 @@ impl Completions {
         if let Ok(turn) = Arc::clone(&self.parts).try_acquire_many_owned(parts) {
             return Ok(turn);
         }
+        let busy =
+            |rule| busy(rule, "too many multipart uploads with many parts are being completed: try again");
         let _place = self.waiting.try_acquire().map_err(|_| busy(Rule::QueueFull))?;
         let turn = timeout(patience, Arc::clone(&self.parts).acquire_many_owned(parts)).await;
         turn.ok().and_then(Result::ok).ok_or_else(|| busy(Rule::QueueTimeout))
     }
 }
 
-fn busy(rule: Rule) -> Refusal {
-    let why = "too many multipart uploads with many parts are being completed: try again";
+impl Completions {
+    /// Waits until the store may make one more list of uploads.
+    pub(super) async fn turn_to_list(&self, patience: Duration) -> Result<SemaphorePermit<'_>, Refusal> {
+        if let Ok(turn) = self.lists.try_acquire() {
+            return Ok(turn);
+        }
+        let busy = |rule| busy(rule, "too many lists of multipart uploads are being made: try again");
+        let _place = self.waiting.try_acquire().map_err(|_| busy(Rule::QueueFull))?;
+        let turn = timeout(patience, self.lists.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(|| busy(Rule::QueueTimeout))
+    }
+}
+
+fn busy(rule: Rule, why: &str) -> Refusal {
     let mut refusal = Refusal::new(rule, why);
     refusal.retry_after = Some(1);
     refusal
@@ -94,6 +114,18 @@ mod tests {
         assert_eq!(rule(completions.turn(1, patience).await), Some(Rule::QueueTimeout));
         drop(first);
         assert!(completions.turn(1, patience).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_lists_of_uploads_are_made_at_once() {
+        let completions = Completions::default();
+        let patience = Duration::from_secs(10);
+        let rule = |turn: Result<SemaphorePermit<'_>, Refusal>| turn.err().map(|refusal| refusal.rule);
+        let first = completions.turn_to_list(patience).await.unwrap();
+        let _second = completions.turn_to_list(patience).await.unwrap();
+        assert_eq!(rule(completions.turn_to_list(patience).await), Some(Rule::QueueTimeout));
+        drop(first);
+        assert!(completions.turn_to_list(patience).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

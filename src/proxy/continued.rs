@@ -14,14 +14,13 @@ use crate::http1::Answer;
 use crate::operation::Operation;
 use crate::outgoing::Outgoing;
 use crate::retry::Attempts;
-use crate::session_table::Kept;
+use crate::session_table::Sessions;
 use crate::upstream::{Asking, BrokenOff, Continue, Continued, Download};
 use bytes::Bytes;
 use http_body::Body;
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -53,7 +52,7 @@ impl Proxy {
         let Some(rest) = Rest::of(answer.status, &answer.fields, left) else { return };
         answer.body.continue_with(Box::new(Continuation {
             proxy: self.clone(),
-            session: Arc::clone(&state.session),
+            session: state.session.clone(),
             outgoing,
             settled: rest.position(),
             rest,
@@ -67,7 +66,7 @@ impl Proxy {
 /// What the store is asked with for the rest of an answer.
 struct Continuation {
     proxy: Proxy,
-    session: Arc<Kept>,
+    session: Sessions,
     outgoing: Outgoing,
     rest: Rest,
     /// Questions since there was progress.
@@ -146,7 +145,7 @@ impl Continuation {
         let attempts = self.attempts(broken);
         let upload = Upload::of(Held::Held(Bytes::new()), 0);
         let slot = self.session.slot();
-        let asked = self.proxy.exchange_after(attempts, &outgoing, &upload, slot, &mut self.record).await;
+        let asked = self.proxy.exchange_with(&outgoing, &upload, slot, attempts, &mut self.record).await;
         match asked.map_err(|refusal| passing(&refusal))? {
             FromStore::Streaming(Answer { status, fields, body }) => {
                 let checked = self.rest.check(status, &fields, body.size_hint().exact());

@@ -60,16 +60,16 @@ impl Proxy {
         slot: &Slot,
         record: &mut AccessRecord,
     ) -> Result<FromStore, Refusal> {
-        self.exchange_after(Attempts::default(), outgoing, upload, slot, record).await
+        self.exchange_with(outgoing, upload, slot, Attempts::default(), record).await
     }
 
-    /// The same, after these attempts.
-    pub(super) async fn exchange_after<B: ClientBody>(
+    /// [`Self::exchange`] at the nodes that the attempts allow.
+    pub(super) async fn exchange_with<B: ClientBody>(
         &self,
-        mut attempts: Attempts,
         outgoing: &Outgoing,
         upload: &Rc<Upload<B>>,
         slot: &Slot,
+        mut attempts: Attempts,
         record: &mut AccessRecord,
     ) -> Result<FromStore, Refusal> {
         let mut replayed = false;

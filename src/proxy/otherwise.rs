@@ -14,6 +14,8 @@ pub(super) enum Otherwise<'a> {
     Refused(Refusal),
     /// It is answered from the scopes.
     Buckets(Box<Grant<'a>>),
+    /// It is answered from what the store lists, filtered.
+    Uploads(Box<Grant<'a>>),
     /// Its body is a document, which is read first.
     Document(Box<Documented<'a>>),
 }

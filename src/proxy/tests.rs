@@ -11,8 +11,9 @@ use crate::metrics::Metrics;
 use crate::mint::{Mint, MintError, MintRequest};
 use crate::multipart::Budget;
 use crate::nodes::{NodeBoard, NodeIndex};
+use crate::operation::SessionKind;
 use crate::session::{Minted, Session};
-use crate::session_table::{Clock, Judge, Keeper, MintBudget, Slot, Verdict};
+use crate::session_table::{Clock, Judge, Keeper, MintBudget, Sessions, Slot, Verdict};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::header::HOST;
@@ -46,6 +47,7 @@ fn state(config: &Config, metrics: &Metrics) -> MappingState {
             policy: mapping.policy.clone(),
             duration: mapping.duration,
         },
+        kind: SessionKind::Scopes,
         region: "us-east-1".into(),
         clock: Clock::SYSTEM,
         budget: Arc::new(MintBudget::new(1, Duration::from_secs(1))),
@@ -53,7 +55,7 @@ fn state(config: &Config, metrics: &Metrics) -> MappingState {
         issuer_doubts: Arc::default(),
     };
     let admission = Arc::new(Admission::new(Bounds::of(&Limits::default())));
-    MappingState { row, session: keeper.start(), admission, completions: Arc::default() }
+    MappingState { row, session: Sessions::new(keeper.start(), None), admission, completions: Arc::default() }
 }
 
 fn proxy(clock: Clock) -> Rc<Proxy> {

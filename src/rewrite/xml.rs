@@ -11,7 +11,7 @@ const MAX_PIECE: usize = 64 * 1024;
 const MAX_DEPTH: usize = 16;
 
 /// A piece of a document.
-pub(super) enum Piece<'a> {
+pub(crate) enum Piece<'a> {
     /// A text as it is written, entities and all.
     Text(&'a str),
     /// A start tag, or the declaration.
@@ -24,7 +24,7 @@ pub(super) enum Piece<'a> {
 
 /// Where a document has come to.
 #[derive(Debug, Default)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     pending: Vec<u8>,
     path: Vec<String>,
     seen_root: bool,
@@ -32,7 +32,7 @@ pub(super) struct Tokens {
 
 impl Tokens {
     /// Takes bytes and gives every piece that is whole, with the names of the elements it is in.
-    pub(super) fn feed(
+    pub(crate) fn feed(
         &mut self,
         bytes: &[u8],
         mut give: impl FnMut(Piece<'_>, &[String]) -> Result<(), Unreadable>,
@@ -92,7 +92,7 @@ impl Tokens {
     }
 
     /// The document is over.
-    pub(super) fn finish(&mut self) -> Result<(), Unreadable> {
+    pub(crate) fn finish(&mut self) -> Result<(), Unreadable> {
         let whole = self.seen_root && self.path.is_empty() && self.pending.trim_ascii().is_empty();
         if whole { Ok(()) } else { Err(Unreadable("it broke off")) }
     }

@@ -154,7 +154,7 @@ impl Running {
 }
 
 fn same(one: &MappingState, other: &MappingState) -> bool {
-    Arc::ptr_eq(&one.session, &other.session)
+    one.session.is(&other.session)
 }
 
 /// `ids` are those of the configuration's listeners, in their order.

@@ -9,7 +9,9 @@ use crate::judge::{Nodes, StoreJudge};
 use crate::mapping::{Mapping, MintWhen};
 use crate::metrics::Metrics;
 use crate::mint::{MintRequest, StsMint};
-use crate::session_table::{Clock, Keeper, Kept, MintBudget, Slot};
+use crate::operation::SessionKind;
+use crate::policy::SessionPolicy;
+use crate::session_table::{self, Clock, Keeper, Kept, MintBudget, MintCounts, Slot};
 use arc_swap::ArcSwap;
 use std::io;
 use std::sync::Arc;
@@ -32,6 +34,34 @@ enum Before {
     Good,
     /// For something else.
     Other,
+}
+
+/// A mapping before a reload, and what has stayed the same.
+struct Old<'o> {
+    mapping: &'o Mapping,
+    state: &'o MappingState,
+    same_store: bool,
+    same_issuer: bool,
+}
+
+impl Old<'_> {
+    /// What was kept for the session of this kind, and what it is to that of `mapping`.
+    fn session(&self, kind: SessionKind, mapping: &Mapping) -> (Before, Option<&Arc<Kept>>) {
+        let same_policy = self.mapping.policy_of(kind) == mapping.policy_of(kind);
+        let before = match same_policy && self.same_store {
+            true if self.same_issuer && same_session(self.mapping, mapping) => Before::Kept,
+            true => Before::Good,
+            false => Before::Other,
+        };
+        (before, self.state.session.kept(kind))
+    }
+}
+
+/// An empty slot for a session of `mapping`. Only the session for the scopes can be minted at the start: the others are
+/// minted when a request needs them.
+fn slot(kind: SessionKind, mapping: &Mapping, counts: &Arc<MintCounts>) -> Slot {
+    let needed_always = kind == SessionKind::Scopes && mapping.mint == MintWhen::Start;
+    Slot::new(needed_always, Arc::clone(counts))
 }
 
 impl Sessions {
@@ -82,58 +112,63 @@ impl Sessions {
         let state = |mapping: &Mapping| {
             let before =
                 old.mappings.iter().zip(&generation.states).find(|(old, _)| old.name == mapping.name);
-            let before = before.map(|(old, state)| {
-                let what = match old.policy == mapping.policy && same_store {
-                    true if same_issuer && same_session(old, mapping) => Before::Kept,
-                    true => Before::Good,
-                    false => Before::Other,
-                };
-                (what, state)
-            });
+            let before = before.map(|(old, state)| Old { mapping: old, state, same_store, same_issuer });
             self.state(config, mapping, metrics, before)
         };
         Ok(config.mappings.iter().map(state).collect())
     }
 
-    /// `before` is the mapping's state until now, and what its session is to the next.
+    /// The state of a mapping, and what it was before.
     fn state(
         &self,
         config: &Config,
         mapping: &Mapping,
         metrics: &Metrics,
-        before: Option<(Before, &MappingState)>,
+        old: Option<Old<'_>>,
     ) -> MappingState {
         let bounds = Bounds::of(&config.limits);
-        let admission = match before {
-            Some((_, state)) if state.admission.bounds() == bounds => Arc::clone(&state.admission),
+        let admission = match &old {
+            Some(old) if old.state.admission.bounds() == bounds => Arc::clone(&old.state.admission),
             _ => Arc::new(Admission::new(bounds)),
         };
+        let completions = old.as_ref().map(|old| Arc::clone(&old.state.completions)).unwrap_or_default();
         let (row, counts) = metrics.row(&mapping.name);
         metrics.show_admission(row, &admission);
-        if let Some((Before::Kept, state)) = before {
-            return MappingState { admission, ..state.clone() };
-        }
-        let slot = Slot::new(mapping.mint == MintWhen::Start, counts);
-        let slot = Arc::new(match before {
-            Some((Before::Good, state)) => slot.inheriting(state.session.slot(), Clock::SYSTEM.now()),
-            _ => slot,
-        });
-        metrics.show_slot(row, &slot);
-        let completions = before.map(|(_, state)| Arc::clone(&state.completions)).unwrap_or_default();
-        MappingState { row, session: self.keep(config, mapping, slot), admission, completions }
+        let session = |kind, policy| {
+            let (before, kept) = old.as_ref().map_or((Before::Other, None), |old| old.session(kind, mapping));
+            match (before, kept) {
+                (Before::Kept, Some(kept)) => Arc::clone(kept),
+                (Before::Good, Some(kept)) => {
+                    let slot = slot(kind, mapping, &counts).inheriting(kept.slot(), Clock::SYSTEM.now());
+                    self.keep(config, mapping, kind, policy, slot)
+                }
+                _ => self.keep(config, mapping, kind, policy, slot(kind, mapping, &counts)),
+            }
+        };
+        let scopes = session(SessionKind::Scopes, mapping.policy.clone());
+        metrics.show_slot(row, scopes.slot());
+        let uploads = mapping.policy_of(SessionKind::Uploads);
+        let uploads = uploads.map(|policy| session(SessionKind::Uploads, policy));
+        let session = session_table::Sessions::new(scopes, uploads);
+        MappingState { row, session, admission, completions }
     }
 
-    fn keep(&self, config: &Config, mapping: &Mapping, slot: Arc<Slot>) -> Arc<Kept> {
-        let request = MintRequest {
-            name: mapping.name.to_string(),
-            policy: mapping.policy.clone(),
-            duration: mapping.duration,
-        };
+    fn keep(
+        &self,
+        config: &Config,
+        mapping: &Mapping,
+        kind: SessionKind,
+        policy: SessionPolicy,
+        slot: Slot,
+    ) -> Arc<Kept> {
+        let slot = Arc::new(slot);
+        let request = MintRequest { name: mapping.name.to_string(), policy, duration: mapping.duration };
         let (mint, budget) = (Arc::clone(&self.minter), Arc::clone(&self.budget));
         let region = Arc::clone(&config.upstream.region);
-        let judge = StoreJudge::new(Arc::clone(&self.nodes), mapping, Clock::SYSTEM);
+        let judge = StoreJudge::new(Arc::clone(&self.nodes), mapping, kind, Clock::SYSTEM);
         let issuer_doubts = Arc::clone(self.issuer.doubts());
-        Keeper { slot, mint, request, region, clock: Clock::SYSTEM, budget, judge, issuer_doubts }.start()
+        let clock = Clock::SYSTEM;
+        Keeper { slot, mint, request, kind, region, clock, budget, judge, issuer_doubts }.start()
     }
 }
 

@@ -103,6 +103,7 @@ impl World {
             slot: Arc::clone(&slot),
             mint: Arc::clone(&sts),
             request: MintRequest { name: "sim".into(), policy: SessionPolicy::compile(&[]), duration: LIFE },
+            kind: SessionKind::Scopes,
             region: "us-east-1".into(),
             clock: CLOCK,
             budget: Arc::new(MintBudget::new(10, Duration::from_secs(10))),

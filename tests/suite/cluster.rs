@@ -5,7 +5,7 @@ use crate::support::http::{self, Connection};
 use crate::support::keys::Keys;
 use crate::support::process::wait_for;
 use crate::support::proxy::Proxy;
-use crate::support::sigv4::try_direct;
+use crate::support::sigv4::{Request, borrowed, signed, try_direct};
 use crate::support::world::{self, config, corner, outcome};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -110,11 +110,11 @@ fn put(address: SocketAddr, key: String, seen: &mut Seen) {
     }
 }
 
-fn start_proxy(cluster: &Cluster, issuer: &Keys) -> Proxy {
+fn start_proxy(cluster: &Cluster, issuer: &Keys, scopes: &[(&str, &str, &str)]) -> Proxy {
     let first = cluster.addresses[0];
     let all: Vec<_> = cluster.addresses.iter().map(|address| format!("\"http://{address}\"")).collect();
     let more = format!("[limits]\nworkers = {WORKERS}\n");
-    let text = config(first, first, &[corner("all", SCOPES)], &more);
+    let text = config(first, first, &[corner("all", scopes)], &more);
     world::start(&text.replace(&format!("[\"http://{first}\"]"), &format!("[{}]", all.join(", "))), issuer)
 }
 
@@ -132,7 +132,7 @@ fn nodes_killed_and_returned_under_load() {
     let mut cluster = Cluster::start();
     let issuer = cluster.first.seed_issuer();
     cluster.first.put("tmp/media/large", &vec![b'x'; LARGE]);
-    let proxy = start_proxy(&cluster, &issuer);
+    let proxy = start_proxy(&cluster, &issuer, SCOPES);
     let load = Load::start(proxy.address("all"));
     load.pass(30);
     for address in &cluster.addresses {
@@ -162,4 +162,37 @@ fn nodes_killed_and_returned_under_load() {
         let there = read().or_else(|_| read()).unwrap();
         assert_eq!((there.status(), there.text()), (200, key.clone()), "it was said to be stored");
     }
+}
+
+/// Each node remembers the uploads that were begun through it, and those alone.
+#[test]
+fn uploads_of_every_node_are_listed() {
+    let mut cluster = Cluster::start();
+    let issuer = cluster.first.seed_issuer();
+    let scopes: &[(&str, &str, &str)] = &[("tmp", "media/", "list,write")];
+    let proxy = start_proxy(&cluster, &issuer, scopes);
+    let begin = |number: usize, prefix: &str| {
+        let target = format!("/tmp/{prefix}node{number}?uploads=");
+        let host = cluster.addresses[number].to_string();
+        let request = Request { method: "POST", host: &host, target: &target, headers: &[], body: b"" };
+        let headers = signed(&issuer, "s3", &request);
+        let begun =
+            http::request(cluster.addresses[number], "POST", &target, &borrowed(&headers), b"").unwrap();
+        assert_eq!(begun.status(), 200, "{}", begun.text());
+    };
+    for node in 0..cluster.addresses.len() {
+        begin(node, "media/");
+        begin(node, "other/");
+    }
+    let list = |query: &str| {
+        let answer = http::get(proxy.address("all"), &format!("/tmp?uploads{query}")).unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        let text = answer.text();
+        text.split("<Key>").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(list(""), ["media/node0", "media/node1", "media/node2", "media/node3"]);
+    // What a dead node remembers is not known; the drives of the others know a whole key.
+    cluster.kill(1);
+    assert_eq!(list(""), ["media/node0", "media/node2", "media/node3"], "{}", proxy.stderr());
+    assert_eq!(list("&prefix=media/node1"), ["media/node1"]);
 }

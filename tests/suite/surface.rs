@@ -5,6 +5,7 @@ mod methods;
 mod mounts;
 mod multi_delete;
 mod operations;
+mod uploads;
 mod values;
 mod virtual_host;
 

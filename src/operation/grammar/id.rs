@@ -65,6 +65,22 @@ pub(super) fn upload(value: &str, dialect: Dialect) -> Read {
     Err(BadValue { rule: Rule::NoSuchUpload, expected: "the id that CreateMultipartUpload answered" })
 }
 
+/// Reads the upload that a list of uploads begins behind.
+pub(super) fn upload_position(value: &str, dialect: Dialect) -> Read {
+    upload(value, dialect)
+        .map_err(|_| BadValue::argument("the NextUploadIdMarker that the list before has shown"))
+}
+
+/// When an upload of MinIO's began, in nanoseconds since 1970, which its id says. None for what is no id of MinIO's.
+pub fn began_at(id: &str) -> Option<i128> {
+    if !is_minios_upload(id) {
+        return None;
+    }
+    let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(id).ok()?;
+    let time = str::from_utf8(&decoded).ok()?.rsplit_once('x')?.1;
+    time.parse().ok()
+}
+
 /// Whether it is the base64url of `DEPLOYMENT.UPLOADxTIME`, both UUIDs, as MinIO writes it.
 fn is_minios_upload(value: &str) -> bool {
     let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(value);

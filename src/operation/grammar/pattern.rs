@@ -30,8 +30,8 @@ impl Grammar {
                 r"^(null|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$"
             }
             Self::VersionId | Self::VersionPosition => r"^[A-Za-z0-9._~-]{1,1024}$",
-            Self::UploadId if is_minio => r"^[A-Za-z0-9_-]{100,128}$",
-            Self::UploadId => r"^[A-Za-z0-9._~+=-]{1,512}$",
+            Self::UploadId | Self::UploadPosition if is_minio => r"^[A-Za-z0-9_-]{100,128}$",
+            Self::UploadId | Self::UploadPosition => r"^[A-Za-z0-9._~+=-]{1,512}$",
             Self::PartNumber | Self::MaxBuckets => r"^([1-9][0-9]{0,3}|10000)$",
             Self::PartPosition => r"^(0|[1-9][0-9]{0,3}|10000)$",
             Self::MaxKeys => r"^(0|[1-9][0-9]{0,2}|1000)$",

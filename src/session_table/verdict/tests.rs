@@ -1,5 +1,6 @@
 use super::*;
 use crate::mint::{MintError, MintRequest};
+use crate::operation::SessionKind;
 use crate::policy::SessionPolicy;
 use crate::session::Minted;
 use crate::session::tests::minted;
@@ -59,6 +60,7 @@ impl World {
                 policy: SessionPolicy::compile(&[]),
                 duration: Duration::from_hours(1),
             },
+            kind: SessionKind::Scopes,
             region: "us-east-1".into(),
             clock: CLOCK,
             budget: Arc::new(MintBudget::new(10, Duration::from_secs(10))),

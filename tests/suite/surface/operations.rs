@@ -184,6 +184,7 @@ fn multipart(ask: Ask<'_>, ok: Good<'_>) {
     assert_eq!(ok(ask("GET", "/tmp/inbox/large?partNumber=2", &[], b"")).status(), 206);
     multipart_with_checksums(ask, ok);
     let other = ok(ask("POST", "/tmp/inbox/aborted?uploads", &[], b"")).element("UploadId").unwrap();
+    assert_eq!(elements(&ok(ask("GET", "/tmp?uploads", &[], b"")), "UploadId"), [&*other]);
     ok(ask("DELETE", &format!("/tmp/inbox/aborted?uploadId={other}"), &[], b""));
     assert_eq!(
         outcome(&ask("GET", &format!("/tmp/inbox/aborted?uploadId={other}"), &[], b"")),

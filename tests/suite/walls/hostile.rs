@@ -48,8 +48,8 @@ pub(super) const HOSTILE: &[Request] = &[
     ("GET", "/tmp?prefix=media/&%70refix=other/", NONE, b""),
     ("GET", "/tmp?prefix=other/", &[("Prefix", "media/")], b""),
     ("GET", "/tmp?prefix=other/;prefix=media/", NONE, b""),
-    ("GET", "/tmp?uploads&prefix=media/", NONE, b""),
-    ("GET", "/tmp?uploads", NONE, b""),
+    ("GET", "/tmp?uploads&prefix=other/", NONE, b""),
+    ("GET", "/tmp?uploads&prefix=media-private/", NONE, b""),
     // Outside IAM.
     ("GET", "/minio/health/live", NONE, b""),
     ("GET", "/minio/v2/metrics/cluster", NONE, b""),

@@ -1,0 +1,194 @@
+//! Lists of multipart uploads: asked for with a session of their own, filtered and written again.
+
+use super::otherwise::own;
+use super::{Asked, FromStore, Proxy, Served, Wanted, failed_inside};
+use crate::access::AccessRecord;
+use crate::body::Upload;
+use crate::content::Held;
+use crate::list_uploads::{Listing, Question, Reader, Selection};
+use crate::mapping::Grant;
+use crate::memory::Use;
+use crate::operation::SessionKind;
+use crate::operation::grammar::Dialect;
+use crate::outgoing::{self, Outgoing};
+use crate::refusal::{Refusal, Rule};
+use crate::retry::Attempts;
+use crate::session_table::Slot;
+use crate::upstream::Download;
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::BodyExt;
+use tokio::task::yield_now;
+use tokio::time::timeout;
+
+/// The longest list that is read of one node, in bytes: that of some hundred thousand uploads.
+const MAX_LIST: usize = 256 << 20;
+
+/// A page on its way.
+struct Page<'a> {
+    listing: Listing,
+    selection: Selection,
+    grant: &'a Grant<'a>,
+    slot: &'a Slot,
+}
+
+/// What a question came to.
+enum Told {
+    /// A list, which ended there.
+    List(Option<(String, String)>),
+    /// The store's own answer is the answer.
+    Other(FromStore),
+}
+
+/// What all questions came to.
+enum Gathered {
+    /// At least one list.
+    Page,
+    /// The store's own answer is the answer.
+    Other(FromStore),
+}
+
+impl Proxy {
+    /// Answers with the multipart uploads of the mapping's scopes.
+    pub(super) async fn list_uploads<B>(
+        &self,
+        asked: &Asked<'_, B>,
+        wanted: &Wanted<'_>,
+        grant: Grant<'_>,
+        record: &mut AccessRecord,
+    ) -> Result<Served, Refusal> {
+        outgoing::check_headers(grant.spec(), wanted.fields)?;
+        asked.admit(record).await?;
+        let _turn = asked.state.completions.turn_to_list(self.limits().queue_timeout).await?;
+        let listing = Listing::new(asked.mapping, &grant);
+        let slot = asked.state.session.slot_of(SessionKind::Uploads).ok_or_else(failed_inside)?;
+        let selection = Selection::new(&listing);
+        let mut page = Page { listing, selection, grant: &grant, slot };
+        let gathering = async {
+            match page.listing.dialect() {
+                Dialect::Minio => self.ask_each_node(&mut page, record).await,
+                Dialect::S3 => self.ask_page_by_page(&mut page, record).await,
+            }
+        };
+        match timeout(self.limits().response_timeout, gathering).await.map_err(|_| too_slow())?? {
+            Gathered::Other(answer) => Ok((answer, grant.rewriter(asked.request))),
+            Gathered::Page => {
+                let Page { listing, selection, .. } = page;
+                let held = selection.bytes();
+                let document = listing.page(selection);
+                record.memory(self.memory(), Use::Pages).grow_to(held + document.len())?;
+                Ok((own(document), None))
+            }
+        }
+    }
+
+    /// Asks each node of MinIO's: it lists the uploads that were begun through it. What a node that is down remembers is
+    /// not known, and is forgotten when it returns.
+    async fn ask_each_node(
+        &self,
+        page: &mut Page<'_>,
+        record: &mut AccessRecord,
+    ) -> Result<Gathered, Refusal> {
+        let (mut has_list, mut failed) = (false, None);
+        for attempts in self.pool.each_node() {
+            for question in page.listing.questions() {
+                match self.ask_for_uploads(page, &question, attempts.clone(), record).await {
+                    Ok(Told::List(_)) => has_list = true,
+                    Ok(Told::Other(answer)) => _ = failed.get_or_insert(Ok(answer)),
+                    // No other node helps.
+                    Err(refusal) if matches!(refusal.rule, Rule::NoSession | Rule::MemoryFull) => {
+                        return Err(refusal);
+                    }
+                    Err(refusal) => _ = failed.get_or_insert(Err(refusal)),
+                }
+            }
+        }
+        match failed {
+            Some(failed) if !has_list => failed.map(Gathered::Other),
+            _ => Ok(Gathered::Page),
+        }
+    }
+
+    /// Asks another store scope by scope and page by page, until the client's page is full.
+    async fn ask_page_by_page(
+        &self,
+        page: &mut Page<'_>,
+        record: &mut AccessRecord,
+    ) -> Result<Gathered, Refusal> {
+        for mut question in page.listing.questions() {
+            while !page.selection.is_truncated() {
+                match self.ask_for_uploads(page, &question, Attempts::default(), record).await? {
+                    Told::Other(answer) => return Ok(Gathered::Other(answer)),
+                    Told::List(None) => break,
+                    Told::List(Some(next)) => {
+                        let next = question.from(next);
+                        if next == question {
+                            return Err(no_list("it goes on where it began"));
+                        }
+                        question = next;
+                    }
+                }
+            }
+        }
+        Ok(Gathered::Page)
+    }
+
+    async fn ask_for_uploads(
+        &self,
+        page: &mut Page<'_>,
+        question: &Question,
+        attempts: Attempts,
+        record: &mut AccessRecord,
+    ) -> Result<Told, Refusal> {
+        let outgoing = Outgoing::list_of_uploads(page.grant, question);
+        let nothing = Upload::of(Held::Held(Bytes::new()), 0);
+        match self.exchange_with(&outgoing, &nothing, page.slot, attempts, record).await? {
+            FromStore::Streaming(answer) if answer.status == StatusCode::OK => {
+                self.read_list(answer.body, page, record).await.map(Told::List)
+            }
+            other => Ok(Told::Other(other)),
+        }
+    }
+
+    /// Reads a list while it comes, and keeps what the page holds.
+    async fn read_list(
+        &self,
+        mut body: Download,
+        page: &mut Page<'_>,
+        record: &mut AccessRecord,
+    ) -> Result<Option<(String, String)>, Refusal> {
+        let (mut reader, mut length) = (Reader::default(), 0);
+        let patience = self.limits().stall_timeout;
+        let Page { listing, selection, .. } = page;
+        while let Some(frame) = timeout(patience, body.frame()).await.map_err(|_| too_slow())? {
+            let frame = frame.map_err(|error| {
+                record.note(&error);
+                Refusal::new(Rule::Upstream, "the store's answer broke off")
+            })?;
+            let data = frame.into_data().unwrap_or_default();
+            length += data.len();
+            if length > MAX_LIST {
+                return Err(no_list("it is larger than 256 MiB"));
+            }
+            let taking = reader.feed(&data, |upload| {
+                if let Some(entry) = listing.entry(upload) {
+                    selection.offer(entry);
+                }
+            });
+            taking.map_err(no_list)?;
+            record.memory(self.memory(), Use::Pages).grow_to(selection.bytes())?;
+            // Others have their turn while a long list is read.
+            yield_now().await;
+        }
+        reader.finish().map_err(no_list)
+    }
+}
+
+fn too_slow() -> Refusal {
+    let why = "the store has not listed its multipart uploads in time: try again";
+    Refusal::new(Rule::UpstreamTimeout, why)
+}
+
+fn no_list(why: impl std::fmt::Display) -> Refusal {
+    Refusal::new(Rule::Upstream, why.to_string())
+}
