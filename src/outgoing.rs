@@ -1,10 +1,12 @@
 //! What goes to the store: headers from an allow-list, path and query spelled anew.
 
+mod conditions;
 mod copy;
 mod derived;
 mod rest;
 mod uploads;
 
+pub use conditions::{Conditions, Seen};
 pub use derived::{MAX_OBJECT, WithDocument};
 
 use crate::http1::Fields;
@@ -59,7 +61,7 @@ impl Outgoing {
             passed.extend(spell(&name, value, grammar, dialect)?.map(|value| (name, value)));
             Ok(())
         })?;
-        spec.relate_headers(&mut passed)?;
+        spec.relate_headers(&mut passed, dialect)?;
         if let Some(source) = grant.copy_source() {
             let value = HeaderValue::from_str(&source).map_err(|_| {
                 Refusal::new(Rule::BadHeader, "x-amz-copy-source cannot be written as a header")
@@ -215,8 +217,10 @@ fn spell(
         Spelling::As(text) => {
             HeaderValue::try_from(text).map(Some).map_err(|_| bad("cannot be written as a header"))
         }
-        // A range with a condition that never holds is no range.
-        Spelling::LeftOut if grammar == Grammar::IfRange => Ok(Some(HeaderValue::from_static(""))),
+        // A range with a condition that never holds is no range, and a condition on a time does not count beside one on tags.
+        Spelling::LeftOut if matches!(grammar, Grammar::IfRange | Grammar::IfNoneMatch) => {
+            Ok(Some(HeaderValue::from_static("")))
+        }
         Spelling::LeftOut => Ok(None),
     }
 }

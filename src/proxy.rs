@@ -2,6 +2,7 @@
 
 mod browse;
 mod completion;
+mod conditions;
 mod continued;
 mod copies;
 mod documents;
@@ -26,7 +27,7 @@ use crate::mapping::{self, Mapping};
 use crate::memory::MemoryBudget;
 use crate::multipart::{self, Budget};
 use crate::operation::Operation;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Conditions, Outgoing};
 use crate::panics::contain;
 use crate::payload::{self, Payload};
 use crate::presigned;
@@ -34,9 +35,11 @@ use crate::refusal::{Refusal, Rule};
 use crate::representation::Representation;
 use crate::response::{Made, ResponseBody, make, refuse, relay, relay_read};
 use crate::rewrite::Rewriter;
+use crate::session_table::Slot;
 use crate::upstream::{Download, Pool};
 use crate::virtual_host;
 use bytes::Bytes;
+use http::header::CONTENT_RANGE;
 use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode};
 use http_body::Body;
@@ -287,7 +290,7 @@ impl Proxy {
         wanted: &Wanted<'a>,
         record: &mut AccessRecord,
     ) -> Result<Served, Otherwise<'a>> {
-        let Built { mut outgoing, rewriter, source, site } = build(asked, wanted, record)?;
+        let Built { mut outgoing, rewriter, first, site } = build(asked, wanted, record)?;
         if *outgoing.payload() == Payload::Empty {
             asked.pass_over_body().await?;
         }
@@ -295,8 +298,8 @@ impl Proxy {
         if !matches!(outgoing.payload(), Payload::Held(_)) {
             asked.admit(record).await?;
         }
-        if let Some(source) = source {
-            outgoing = Box::pin(self.measure(outgoing, &source, asked.state.session.slot(), record)).await?;
+        if let Some(first) = first {
+            outgoing = Box::pin(self.prepare(outgoing, &first, asked.state.session.slot(), record)).await?;
         }
         let answer = match outgoing.payload() {
             Payload::Held(body) => {
@@ -319,8 +322,27 @@ impl Proxy {
         {
             browser::let_run(&mut answer.fields);
         }
+        if let FromStore::Streaming(answer) = &mut answer
+            && answer.status == StatusCode::PARTIAL_CONTENT
+        {
+            mend_range_of_nothing(answer);
+        }
         self.provide_rest(&mut answer, outgoing, asked.state, record);
         Ok((answer, rewriter))
+    }
+
+    /// Asks what is to be known before a request, and makes the request that follows from it.
+    async fn prepare(
+        &self,
+        outgoing: Outgoing,
+        first: &First,
+        slot: &Slot,
+        record: &mut AccessRecord,
+    ) -> Result<Outgoing, Refusal> {
+        match first {
+            First::Source(source) => self.measure(outgoing, source, slot, record).await,
+            First::Object(conditions) => self.decide(outgoing, conditions, slot, record).await,
+        }
     }
 
     /// The domain below which a client's buckets are hosts.
@@ -334,10 +356,18 @@ struct Built {
     outgoing: Outgoing,
     /// What puts the client's names into its answer.
     rewriter: Option<Box<Rewriter>>,
-    /// For a copy whose size counts: the question how large its source is.
-    source: Option<Box<Outgoing>>,
+    /// What is asked before, if something is.
+    first: Option<First>,
     /// Whether the answer is an object of a site.
     site: bool,
+}
+
+/// What is asked of the store before a request.
+enum First {
+    /// For a copy whose size counts: how large its source is.
+    Source(Box<Outgoing>),
+    /// For a read on conditions that the store cannot decide: what the object is.
+    Object(Box<Conditions>),
 }
 
 /// Builds the request to the store for what is wanted, if it is granted.
@@ -365,8 +395,21 @@ fn build<'a, B: ClientBody>(
         return Err(Otherwise::Document(Box::new(Documented { kind, grant, payload })));
     }
     let (rewriter, site) = (grant.rewriter(asked.request), asked.mapping.is_site(&grant));
-    let source = Outgoing::size_of_source(&grant, wanted.fields).map(Box::new);
-    Ok(Built { outgoing: Outgoing::rebuild(grant, wanted.fields, payload)?, rewriter, source, site })
+    let source = Outgoing::size_of_source(&grant, wanted.fields);
+    let mut outgoing = Outgoing::rebuild(grant, wanted.fields, payload)?;
+    let first = match source {
+        Some(source) => Some(First::Source(Box::new(source))),
+        None => outgoing.take_conditions().map(First::Object),
+    };
+    Ok(Built { outgoing, rewriter, first, site })
+}
+
+/// MinIO answers the last bytes of an empty object with a range from 0 to -1. They are the whole object.
+fn mend_range_of_nothing<D>(answer: &mut http1::Answer<D>) {
+    if answer.fields.get(CONTENT_RANGE.as_str()) == Some(b"bytes 0--1/0") {
+        answer.fields.remove(CONTENT_RANGE.as_str());
+        answer.status = StatusCode::OK;
+    }
 }
 
 fn failed_inside() -> Refusal {

@@ -16,6 +16,7 @@ use crate::checksum::{Algorithm, Checksum};
 use crate::refusal::Rule;
 use crate::scope::check_segments;
 
+pub use conditions::{NO_TAG, tags_of_store};
 pub use id::began_at;
 pub use numbers::copied_range;
 pub use pattern::Form;
@@ -103,8 +104,10 @@ pub enum Grammar {
     Range,
     /// The range of a copied part.
     CopyRange,
-    /// A condition that one of these entity tags is the object's.
+    /// A condition of a read that one of these entity tags is the object's.
     IfMatch,
+    /// The same condition of a write or of a copy's source, with one entity tag.
+    IfMatchOfWrite,
     /// A condition of a read that none of these entity tags is the object's.
     IfNoneMatch,
     /// The same condition of a write or of a copy's source.
@@ -176,8 +179,9 @@ impl Grammar {
             Self::Range => Ok(numbers::range(value)),
             Self::CopyRange => numbers::copy_range(value),
             Self::IfMatch => conditions::if_match(value, dialect),
+            Self::IfMatchOfWrite => conditions::if_match_of_write(value, dialect),
             Self::IfNoneMatch => conditions::if_none_match(value, dialect),
-            Self::IfNoneMatchOfWrite => conditions::if_none_match_of_write(value, dialect),
+            Self::IfNoneMatchOfWrite => conditions::if_match_of_write(value, dialect),
             Self::IfRange => Ok(conditions::if_range(value, dialect)),
             Self::Date | Self::Expires => Ok(conditions::date(value)),
             Self::Override | Self::ContentText => content::text(value, 1024),

@@ -27,8 +27,12 @@ const CONTENT_LANGUAGE: Field = field("content-language", G::ContentText);
 const CONTENT_MD5: Field = field("content-md5", G::Checksum(A::Md5));
 const CONTENT_TYPE: Field = field("content-type", G::ContentType);
 const EXPIRES: Field = field("expires", G::Expires);
-const IF_MATCH: Field = field("if-match", G::IfMatch);
+const IF_MATCH: Field = field("if-match", G::IfMatchOfWrite);
 const IF_NONE_MATCH: Field = field("if-none-match", G::IfNoneMatchOfWrite);
+const READ_IF_MATCH: Field = field("if-match", G::IfMatch);
+const READ_IF_MODIFIED_SINCE: Field = field("if-modified-since", G::Date);
+const READ_IF_NONE_MATCH: Field = field("if-none-match", G::IfNoneMatch);
+const READ_IF_UNMODIFIED_SINCE: Field = field("if-unmodified-since", G::Date);
 const CHECKSUM_ALGORITHM: Field = field("x-amz-checksum-algorithm", G::ChecksumAlgorithm);
 const CHECKSUM_CRC32: Field = field("x-amz-checksum-crc32", G::Checksum(A::Crc32));
 const CHECKSUM_CRC32C: Field = field("x-amz-checksum-crc32c", G::Checksum(A::Crc32c));
@@ -105,7 +109,7 @@ const COPY: &[Field] = &[
     field("x-amz-tagging-directive", G::Directive),
 ];
 
-const SOURCE_IF_MATCH: Field = field("x-amz-copy-source-if-match", G::IfMatch);
+const SOURCE_IF_MATCH: Field = field("x-amz-copy-source-if-match", G::IfMatchOfWrite);
 const SOURCE_IF_MODIFIED_SINCE: Field = field("x-amz-copy-source-if-modified-since", G::Date);
 const SOURCE_IF_NONE_MATCH: Field = field("x-amz-copy-source-if-none-match", G::IfNoneMatchOfWrite);
 const SOURCE_IF_UNMODIFIED_SINCE: Field = field("x-amz-copy-source-if-unmodified-since", G::Date);
@@ -119,11 +123,11 @@ const COPY_PART: &[Field] = &[
 ];
 
 const READ: &[Field] = &[
-    IF_MATCH,
-    field("if-modified-since", G::Date),
-    field("if-none-match", G::IfNoneMatch),
+    READ_IF_MATCH,
+    READ_IF_MODIFIED_SINCE,
+    READ_IF_NONE_MATCH,
     field("if-range", G::IfRange),
-    field("if-unmodified-since", G::Date),
+    READ_IF_UNMODIFIED_SINCE,
     field("range", G::Range),
     field("x-amz-checksum-mode", G::ChecksumMode),
 ];
@@ -131,6 +135,10 @@ const READ: &[Field] = &[
 const LIST: &[Field] = &[field("x-amz-optional-object-attributes", G::ListAttributes)];
 
 const ATTRIBUTES: &[Field] = &[
+    READ_IF_MATCH,
+    READ_IF_MODIFIED_SINCE,
+    READ_IF_NONE_MATCH,
+    READ_IF_UNMODIFIED_SINCE,
     field("x-amz-max-parts", G::MaxParts),
     field("x-amz-object-attributes", G::ObjectAttributes),
     field("x-amz-part-number-marker", G::PartPosition),
@@ -203,13 +211,30 @@ impl Headers {
     /// Why a header is refused that the store would ignore to the client's harm: MinIO deletes and writes whatever such a
     /// condition says, and replaces an object by the part of it that a resumed upload sends.
     pub fn refuse(self, name: &str) -> Option<(Rule, &'static str)> {
-        let writes = matches!(self, Self::Write | Self::Create | Self::Copy | Self::Body | Self::Complete);
+        let writes = matches!(
+            self,
+            Self::Write
+                | Self::Create
+                | Self::Copy
+                | Self::CopyPart
+                | Self::Body
+                | Self::Complete
+                | Self::Delete
+        );
+        // What passes is honoured.
+        if self.field(name).is_some() {
+            return None;
+        }
         match name {
-            "if-match" | "if-none-match" if self == Self::Delete => {
-                Some((Rule::Condition, "is not honoured by the store when it deletes"))
+            "if-match" | "if-none-match" if writes => {
+                Some((Rule::Condition, "is not honoured by the store for this operation"))
             }
-            "if-modified-since" | "if-unmodified-since" if writes || self == Self::Delete => {
+            "if-modified-since" | "if-unmodified-since" if writes => {
                 Some((Rule::Condition, "is not honoured by the store when it writes or deletes"))
+            }
+            // No list and no settings of a bucket have an entity tag or a time of their own.
+            "if-match" | "if-unmodified-since" => {
+                Some((Rule::Condition, "is honoured for objects and their attributes alone"))
             }
             "content-range" if writes => Some((
                 Rule::BadArgument,
@@ -273,7 +298,10 @@ mod tests {
                 && changes_meaning("x-amz-copy-source-server-side-encryption-a")
         );
         assert!(!changes_meaning("x-amz-te") && !changes_meaning("x-amz-acl"));
-        assert!(Headers::Delete.refuse("if-match").is_some() && Headers::Plain.refuse("if-match").is_none());
+        assert!(
+            Headers::Delete.refuse("if-match").is_some() && Headers::Plain.refuse("if-none-match").is_none()
+        );
+        assert!(Headers::List.refuse("if-match").is_some() && Headers::Read.refuse("if-match").is_none());
     }
 
     /// No class lets through what Scopegate sets itself or what belongs to a connection.

@@ -38,8 +38,16 @@ const NOTES: &str = "
   it has a session of its own, which can do nothing else, and Scopegate filters what the store lists. See
   [uploads.md](uploads.md#lists-of-multipart-uploads) for what MinIO cannot tell.
 - **CopyObject** and **UploadPartCopy** need `read` on the source, and `versions` if it has a `versionId`.
-- **Conditions that MinIO ignores** are answered `501 NotImplemented`, as S3 answers those it does not know: `If-Match` and `If-None-Match` on a delete,
-  `If-Modified-Since` and `If-Unmodified-Since` on a delete or a write.
+- **Conditions** are honoured or refused, and never dropped. Reads of objects and of their attributes take all four, as RFC
+  9110 has them: any one of a list of entity tags is enough, `If-Match` compares strongly and `If-None-Match` weakly, a time beside a
+  tag does not count, and a precondition that fails comes before an object that is known. MinIO takes one tag. Where there are
+  several, or conditions of both kinds, Scopegate looks at the object first and sends the one condition that comes to the
+  same. PutObject, CreateMultipartUpload and CompleteMultipartUpload take `If-Match` and `If-None-Match` with `*` or one tag.
+- **Conditions that MinIO ignores** are answered `501 NotImplemented`, as S3 answers those it does not know: on deletes, tags and parts, `If-Match` and `If-None-Match`
+  of the target of a copy, `If-Modified-Since` and `If-Unmodified-Since` on whatever writes, and `If-Match` and
+  `If-Unmodified-Since` on what is no object.
+- **Range** is one range of bytes. Several ranges, another unit and what is no range are answered with the whole object, as
+  S3 does.
 - **Content-Range** on a write, as `curl -C -` sends it, is refused: MinIO would replace the object by the part.
 
 ## Known and not offered
@@ -135,7 +143,7 @@ fn values() -> String {
 const fn of_what(grammar: Grammar) -> &'static str {
     match grammar {
         Grammar::BucketPrefix => " of ListBuckets",
-        Grammar::IfNoneMatch => " of a read",
+        Grammar::IfMatch | Grammar::IfNoneMatch => " of a read",
         Grammar::ObjectChecksum(_) => " of CompleteMultipartUpload",
         _ => "",
     }

@@ -163,6 +163,7 @@ pub static TABLE: [Spec; 23] = [
     Spec {
         selects: &["tagging"],
         query: &[VERSION_ID],
+        headers: Headers::Delete,
         versions: Versions::ById,
         actions: &["s3:DeleteObjectTagging"],
         version_actions: &["s3:DeleteObjectVersionTagging"],
@@ -224,6 +225,7 @@ pub static TABLE: [Spec; 23] = [
     Spec {
         selects: &["uploadId"],
         query: &[UPLOAD_ID],
+        headers: Headers::Delete,
         actions: &["s3:AbortMultipartUpload"],
         ..row(Operation::AbortMultipartUpload, Verb::Delete, Shape::Object, Right::Write)
     },

@@ -6,7 +6,9 @@ use crate::refusal::{Refusal, Rule};
 use crate::target::Query;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONTENT_TYPE, IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
+use http::header::{
+    CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
 use http::{HeaderName, HeaderValue};
 
 /// Most characters of a value that a message quotes.
@@ -37,10 +39,22 @@ impl Spec {
     ///
     /// # Errors
     /// When two contradict each other.
-    pub fn relate_headers(&self, headers: &mut Vec<(HeaderName, HeaderValue)>) -> Result<(), Refusal> {
+    pub fn relate_headers(
+        &self,
+        headers: &mut Vec<(HeaderName, HeaderValue)>,
+        dialect: Dialect,
+    ) -> Result<(), Refusal> {
         match self.operation {
-            Operation::GetObject | Operation::HeadObject => relate_range(headers),
-            Operation::CopyObject => relate_tags(headers),
+            Operation::GetObject | Operation::HeadObject | Operation::GetObjectAttributes => {
+                relate_conditions(headers);
+                relate_range(headers);
+            }
+            Operation::CopyObject => {
+                relate_source_conditions(headers);
+                relate_tags(headers);
+                check_copy_conditions(headers, dialect)?;
+            }
+            Operation::UploadPartCopy => relate_source_conditions(headers),
             Operation::CreateMultipartUpload => check_form(headers)?,
             _ => {}
         }
@@ -89,6 +103,43 @@ fn check_positions(query: &Query<'_>, dialect: Dialect) -> Result<(), Refusal> {
         return Ok(());
     }
     bad("the continuation-token is that of a list with another prefix: begin that list again")
+}
+
+/// A condition on a time is ignored beside the same one on an entity tag (RFC 9110, section 13.2.2). MinIO would look at both.
+/// An `If-None-Match` without a value names no tag of the store's, and so it is true.
+fn relate_conditions(headers: &mut Vec<(HeaderName, HeaderValue)>) {
+    ignore_beside(headers, &IF_MATCH, &IF_UNMODIFIED_SINCE);
+    ignore_beside(headers, &IF_NONE_MATCH, &IF_MODIFIED_SINCE);
+    headers.retain(|(name, value)| *name != IF_NONE_MATCH || !value.is_empty());
+}
+
+/// S3 has it so for a copy's source as well.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+fn relate_source_conditions(headers: &mut Vec<(HeaderName, HeaderValue)>) {
+    const SOURCE_IF_MATCH: HeaderName = HeaderName::from_static("x-amz-copy-source-if-match");
+    const SOURCE_IF_UNMODIFIED: HeaderName = HeaderName::from_static("x-amz-copy-source-if-unmodified-since");
+    const SOURCE_IF_NONE_MATCH: HeaderName = HeaderName::from_static("x-amz-copy-source-if-none-match");
+    const SOURCE_IF_MODIFIED: HeaderName = HeaderName::from_static("x-amz-copy-source-if-modified-since");
+    ignore_beside(headers, &SOURCE_IF_MATCH, &SOURCE_IF_UNMODIFIED);
+    ignore_beside(headers, &SOURCE_IF_NONE_MATCH, &SOURCE_IF_MODIFIED);
+}
+
+fn ignore_beside(headers: &mut Vec<(HeaderName, HeaderValue)>, tag: &HeaderName, time: &HeaderName) {
+    if headers.iter().any(|(name, _)| name == tag) {
+        headers.retain(|(name, _)| name != time);
+    }
+}
+
+/// MinIO overwrites the target of a copy whatever these say.
+fn check_copy_conditions(headers: &[(HeaderName, HeaderValue)], dialect: Dialect) -> Result<(), Refusal> {
+    let is_condition = |name: &HeaderName| *name == IF_MATCH || *name == IF_NONE_MATCH;
+    match headers.iter().find(|(name, _)| is_condition(name)) {
+        Some((name, _)) if dialect == Dialect::Minio => {
+            let why = format!("the header {name} is not honoured by the store when it copies");
+            Err(Refusal::new(Rule::UnknownHeader, why))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// MinIO ignores `If-Range` and would send the range of an object that has changed. The same condition as `If-Match` or

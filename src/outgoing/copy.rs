@@ -4,7 +4,7 @@ use super::Outgoing;
 use crate::http1::Fields;
 use crate::mapping::{Grant, check_size};
 use crate::operation::Operation;
-use crate::operation::grammar::copied_range;
+use crate::operation::grammar::{NO_TAG, copied_range};
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
 use http::Method;
@@ -12,8 +12,6 @@ use http::header::{HeaderName, HeaderValue};
 
 const X_AMZ_COPY_SOURCE_RANGE: HeaderName = HeaderName::from_static("x-amz-copy-source-range");
 const X_AMZ_COPY_SOURCE_IF_MATCH: HeaderName = HeaderName::from_static("x-amz-copy-source-if-match");
-/// An entity tag that no object has.
-const NO_TAG: &str = "\"none\"";
 
 /// Refuses a copied part that is larger than a scope takes.
 pub(super) fn check_range(

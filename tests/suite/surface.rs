@@ -1,6 +1,7 @@
 //! The whole object surface on the real MinIO: every operation, mounts, virtual hosts, and what differs from MinIO.
 
 mod compared;
+mod conditions;
 mod methods;
 mod mounts;
 mod multi_delete;

@@ -3,8 +3,10 @@
 use super::{BadValue, Dialect, Read, Spelling, respelled};
 
 /// Most entity tags of one condition.
-const MAX_TAGS: usize = 32;
+const MAX_TAGS: usize = 64;
 const MAX_TAG: usize = 128;
+/// An entity tag that no object has.
+pub const NO_TAG: &str = "\"none\"";
 
 /// A condition's entity tags.
 enum Tags<'v> {
@@ -58,31 +60,52 @@ fn tag(text: &str) -> Option<(Tag<'_>, &str)> {
         None if is_weak => return None,
         None => text
             .split_at_checked(text.find([',', ' ', '\t']).unwrap_or(text.len()))
-            .filter(|(opaque, _)| !opaque.is_empty())?,
+            .filter(|(opaque, _)| !matches!(*opaque, "" | "*"))?,
     };
     let is_visible = opaque.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'~' | 0x80..));
     (is_visible && opaque.len() <= MAX_TAG).then_some((Tag { opaque, is_weak }, rest))
 }
 
-/// Reads a condition that holds for one entity tag.
+/// Reads the condition of a read that one of these entity tags is the object's. They are compared strongly (RFC 9110, section
+/// 13.1.1): a weak tag matches nothing, and neither does one that no object of the store has.
 pub(super) fn if_match(value: &str, dialect: Dialect) -> Read {
+    let bad = BadValue::argument("* or entity tags, such as \"0123456789abcdef\"");
+    match tags(value).ok_or(bad)? {
+        Tags::Any => Ok(respelled(value, "*".to_owned())),
+        Tags::These(tags) => {
+            let possible = tags.into_iter().filter(|tag| !tag.is_weak && tag.is_the_stores(dialect));
+            Ok(these(value, possible.collect()).unwrap_or_else(|| Spelling::As(NO_TAG.to_owned())))
+        }
+    }
+}
+
+/// Reads the condition of a write, which is `*` or one strong entity tag.
+pub(super) fn if_match_of_write(value: &str, dialect: Dialect) -> Read {
     let bad = BadValue::argument("* or one entity tag, such as \"0123456789abcdef\"");
-    one(value, dialect).ok_or(bad)
-}
-
-/// Reads the condition of a write that no object, or no object with this entity tag, is there.
-pub(super) fn if_none_match_of_write(value: &str, dialect: Dialect) -> Read {
-    if_match(value, dialect)
-}
-
-fn one(value: &str, dialect: Dialect) -> Option<Spelling> {
-    match tags(value)? {
-        Tags::Any => Some(respelled(value, "*".to_owned())),
+    match tags(value).ok_or(bad)? {
+        Tags::Any => Ok(respelled(value, "*".to_owned())),
         Tags::These(tags) => match &tags[..] {
-            [tag] if !tag.is_weak && tag.is_the_stores(dialect) => Some(plain(value, *tag)),
-            _ => None,
+            [tag] if !tag.is_weak && tag.is_the_stores(dialect) => Ok(plain(value, *tag)),
+            _ => Err(bad),
         },
     }
+}
+
+/// Entity tags as the store knows them: one as it is written, several as a list.
+fn these(value: &str, tags: Vec<Tag<'_>>) -> Option<Spelling> {
+    match &tags[..] {
+        [] => None,
+        [tag] => Some(plain(value, *tag)),
+        tags => {
+            let list: Vec<String> = tags.iter().map(|tag| tag.quoted()).collect();
+            Some(respelled(value, list.join(", ")))
+        }
+    }
+}
+
+/// The entity tags of a condition that was spelled for the store, without quotes.
+pub fn tags_of_store(spelled: &str) -> impl Iterator<Item = &str> {
+    spelled.split(", ").map(|tag| tag.trim_matches('"'))
 }
 
 fn plain(value: &str, tag: Tag<'_>) -> Spelling {
@@ -90,18 +113,14 @@ fn plain(value: &str, tag: Tag<'_>) -> Spelling {
 }
 
 /// Reads the condition of a read that the client has no such object. Entity tags are compared weakly here (RFC 9110,
-/// section 13.1.2). A tag that no object of the store has makes no difference; of several that may be an object's, MinIO
-/// would find none, so that the object is sent whole.
+/// section 13.1.2). A tag that no object of the store has makes no difference.
 pub(super) fn if_none_match(value: &str, dialect: Dialect) -> Read {
     let bad = BadValue::argument("* or entity tags, such as \"0123456789abcdef\"");
     match tags(value).ok_or(bad)? {
         Tags::Any => Ok(respelled(value, "*".to_owned())),
         Tags::These(tags) => {
-            let mut possible = tags.into_iter().filter(|tag| tag.is_the_stores(dialect));
-            Ok(match (possible.next(), possible.next()) {
-                (Some(tag), None) => plain(value, tag),
-                _ => Spelling::LeftOut,
-            })
+            let possible = tags.into_iter().filter(|tag| tag.is_the_stores(dialect));
+            Ok(these(value, possible.collect()).unwrap_or(Spelling::LeftOut))
         }
     }
 }

@@ -42,10 +42,16 @@ impl Grammar {
             Self::Override | Self::ContentText => TEXT,
             Self::Range => r"^bytes=([0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})$",
             Self::CopyRange => r"^bytes=[0-9]{1,18}-[0-9]{1,18}$",
-            Self::IfMatch | Self::IfNoneMatch | Self::IfNoneMatchOfWrite if is_minio => {
+            Self::IfMatch | Self::IfNoneMatch if is_minio => {
+                r#"^(\*|"[A-Za-z0-9-]{1,128}"(, "[A-Za-z0-9-]{1,128}"){0,63}|[A-Za-z0-9-]{1,128})$"#
+            }
+            Self::IfMatch | Self::IfNoneMatch => {
+                r#"^(\*|"[^\x00-\x20"\x7f]{1,128}"(, "[^\x00-\x20"\x7f]{1,128}"){0,63}|[^\x00-\x20"\x7f]{1,128})$"#
+            }
+            Self::IfMatchOfWrite | Self::IfNoneMatchOfWrite if is_minio => {
                 r#"^(\*|"[A-Za-z0-9-]{1,128}"|[A-Za-z0-9-]{1,128})$"#
             }
-            Self::IfMatch | Self::IfNoneMatch | Self::IfNoneMatchOfWrite => {
+            Self::IfMatchOfWrite | Self::IfNoneMatchOfWrite => {
                 r#"^(\*|"[^\x00-\x20"\x7f]{1,128}"|[^\x00-\x20"\x7f]{1,128})$"#
             }
             Self::Date | Self::Expires => {

@@ -246,6 +246,11 @@ fn ranges() {
     assert_eq!(copied_range("bytes=5-9"), Ok(5));
 }
 
+/// A list of so many entity tags.
+fn many(tags: usize) -> String {
+    vec!["\"a\""; tags].join(", ")
+}
+
 #[test]
 fn conditions() {
     as_is(Grammar::IfMatch, &["*", "\"0123abcd-5\"", "0123abcd"]);
@@ -253,12 +258,27 @@ fn conditions() {
     refused(
         Grammar::IfMatch,
         Rule::BadArgument,
+        &["", "\"", "\"a", "a\"b", "\"a\",", ",\"a\"", "*, \"a\"", &many(65)],
+    );
+    // A weak tag and one that MinIO never gives match nothing.
+    respelled(
+        Grammar::IfMatch,
+        &[("W/\"a\"", NO_TAG), ("\"a_b\"", NO_TAG), ("W/\"a\", \"b\"", "\"b\""), ("\"a\",b", "\"a\", \"b\"")],
+    );
+    as_is(Grammar::IfMatch, &["\"a\", \"b\"", &many(64)]);
+    refused(
+        Grammar::IfMatchOfWrite,
+        Rule::BadArgument,
         &["", "\"", "\"a", "W/\"a\"", "\"a\", \"b\"", "\"a_b\"", "a\"b"],
     );
+    let listed: Vec<&str> = tags_of_store("\"a\", \"b\"").collect();
+    assert_eq!((listed, tags_of_store("a").collect()), (vec!["a", "b"], vec!["a"]));
     as_is(Grammar::IfNoneMatch, &["*", "\"a\""]);
     // Entity tags are compared weakly, and one that MinIO never gives cannot match.
     respelled(Grammar::IfNoneMatch, &[("W/\"a\"", "\"a\""), ("\"a_b\", \"a\"", "\"a\"")]);
-    left_out(Grammar::IfNoneMatch, &["\"a\", \"b\"", "\"a:gzip\"", "\"\""]);
+    left_out(Grammar::IfNoneMatch, &["\"a:gzip\"", "\"\""]);
+    as_is(Grammar::IfNoneMatch, &["\"a\", \"b\""]);
+    respelled(Grammar::IfNoneMatch, &[("\"a\" ,W/\"b\",c,\"a_b\"", "\"a\", \"b\", \"c\"")]);
     refused(Grammar::IfNoneMatch, Rule::BadArgument, &["", "\"a", "\"a\" \"b\"", "*, \"a\"\"", "\"a\u{1}\""]);
     refused(Grammar::IfNoneMatchOfWrite, Rule::BadArgument, &["\"a\", \"b\"", "W/\"a\""]);
     let date = "Sat, 28 Nov 2026 06:00:00 GMT";

@@ -1,0 +1,134 @@
+//! Conditions of reads that no store looks at as HTTP has it: lists of entity tags, and conditions of both kinds.
+//!
+//! MinIO compares one tag, and says that an object has not changed before it says that a precondition failed. So such
+//! conditions are taken out of the request. What the object is now decides which one the store is sent in their place.
+
+use super::Outgoing;
+use crate::operation::Operation;
+use crate::operation::grammar::{NO_TAG, tags_of_store};
+use crate::payload::Payload;
+use http::Method;
+use http::header::{
+    HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
+};
+use std::time::SystemTime;
+
+/// The conditions of a read, as the store would be sent them.
+#[derive(Debug, Default)]
+pub struct Conditions {
+    if_match: Option<HeaderValue>,
+    if_unmodified_since: Option<HeaderValue>,
+    if_none_match: Option<HeaderValue>,
+    if_modified_since: Option<HeaderValue>,
+}
+
+/// What an object is, as far as conditions ask.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its entity tag.
+    pub etag: HeaderValue,
+    /// When it was last written.
+    pub modified: Option<SystemTime>,
+}
+
+impl Outgoing {
+    /// Takes conditions out that the store cannot decide. Few requests have any.
+    pub fn take_conditions(&mut self) -> Option<Box<Conditions>> {
+        if self.headers.is_empty() || !self.has_conditions_to_decide() {
+            return None;
+        }
+        let mut conditions = Box::new(Conditions::default());
+        let own = self.is_range_conditional;
+        self.headers.retain(|(name, value)| {
+            let place = match *name {
+                // Those of a range stay with it.
+                IF_MATCH if !own => &mut conditions.if_match,
+                IF_UNMODIFIED_SINCE if !own => &mut conditions.if_unmodified_since,
+                IF_NONE_MATCH => &mut conditions.if_none_match,
+                IF_MODIFIED_SINCE => &mut conditions.if_modified_since,
+                _ => return true,
+            };
+            *place = Some(value.clone());
+            false
+        });
+        Some(conditions)
+    }
+
+    fn has_conditions_to_decide(&self) -> bool {
+        let has = |wanted: [&HeaderName; 2]| self.headers.iter().any(|(name, _)| wanted.contains(&name));
+        let is_list = |(name, value): &(HeaderName, HeaderValue)| {
+            (*name == IF_MATCH || *name == IF_NONE_MATCH) && value.as_bytes().contains(&b',')
+        };
+        let reads = matches!(
+            self.operation,
+            Operation::GetObject | Operation::HeadObject | Operation::GetObjectAttributes
+        );
+        let has_both = || has([&IF_MATCH, &IF_UNMODIFIED_SINCE]) && has([&IF_NONE_MATCH, &IF_MODIFIED_SINCE]);
+        reads && (self.headers.iter().any(is_list) || (!self.is_range_conditional && has_both()))
+    }
+
+    /// The question what the object of this read is now.
+    pub fn look(&self) -> Self {
+        let version = self.query.split('&').find(|parameter| parameter.starts_with("versionId="));
+        Self {
+            operation: Operation::HeadObject,
+            max_size: None,
+            method: Method::HEAD,
+            path: self.path.clone(),
+            query: version.unwrap_or_default().to_owned(),
+            headers: Vec::new(),
+            payload: Payload::Empty,
+            is_range_conditional: false,
+        }
+    }
+
+    /// The same read with the condition that comes to what its conditions are for this object; without one the store is
+    /// to say so.
+    #[must_use]
+    pub fn on(mut self, conditions: &Conditions, seen: Option<&Seen>) -> Self {
+        self.headers.extend(conditions.decided(seen));
+        self.sort();
+        self
+    }
+}
+
+impl Conditions {
+    /// The conditions that the store is sent: with the object's own tag, so that they hold for what was looked at, or
+    /// with a tag that no object has. The order is that of RFC 9110, section 13.2.2.
+    fn decided(&self, seen: Option<&Seen>) -> Vec<(HeaderName, HeaderValue)> {
+        let failed = || vec![(IF_MATCH, HeaderValue::from_static(NO_TAG))];
+        let Some(seen) = seen else {
+            return if self.if_match.is_some() { failed() } else { Vec::new() };
+        };
+        let may_proceed = match (&self.if_match, &self.if_unmodified_since) {
+            (Some(tags), _) => seen.is_among(tags),
+            (None, Some(time)) => !seen.is_newer_than(time),
+            (None, None) => true,
+        };
+        if !may_proceed {
+            return failed();
+        }
+        let is_known = match (&self.if_none_match, &self.if_modified_since) {
+            (Some(tags), _) => seen.is_among(tags),
+            (None, Some(time)) => !seen.is_newer_than(time),
+            (None, None) => false,
+        };
+        let same = |name| (name, seen.etag.clone());
+        let pinned = self.if_match.as_ref().map(|_| same(IF_MATCH));
+        is_known.then(|| same(IF_NONE_MATCH)).into_iter().chain(pinned).collect()
+    }
+}
+
+impl Seen {
+    /// The tags that are left here are the store's, which are strong.
+    fn is_among(&self, tags: &HeaderValue) -> bool {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let (own, tags) = (text(&self.etag), text(tags));
+        tags == "*" || tags_of_store(&tags).any(|tag| tag == own.trim_matches('"'))
+    }
+
+    fn is_newer_than(&self, time: &HeaderValue) -> bool {
+        let time = time.to_str().ok().and_then(|time| httpdate::parse_http_date(time).ok());
+        self.modified.zip(time).is_some_and(|(modified, time)| modified > time)
+    }
+}
