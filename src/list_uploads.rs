@@ -50,13 +50,16 @@ pub struct Entry {
     upload: Option<(i128, String)>,
 }
 
+/// The key and the id of an upload that a list goes on behind.
+pub type Marker = (String, String);
+
 /// A question to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// The beginning of the keys. Empty for all that a node of MinIO's remembers.
     prefix: String,
-    /// The key and the upload behind which the store is to go on.
-    after: (String, String),
+    /// Where the store is to go on.
+    after: Marker,
     /// How many uploads are asked for.
     most: u32,
 }
@@ -187,7 +190,7 @@ impl Question {
             [("key-marker", key), ("max-uploads", &most), ("prefix", &self.prefix), ("upload-id-marker", id)];
         let mut query = "encoding-type=url".to_owned();
         for (name, value) in named.into_iter().filter(|(_, value)| !value.is_empty()) {
-            query.push_str(&format!("&{name}={}", encode_query(value)));
+            query.extend(["&", name, "=", &encode_query(value)]);
         }
         query.push_str("&uploads=");
         query
@@ -195,7 +198,7 @@ impl Question {
 
     /// The same question from where the store's page ended.
     #[must_use]
-    pub fn from(&self, after: (String, String)) -> Self {
+    pub fn from(&self, after: Marker) -> Self {
         Self { prefix: self.prefix.clone(), after, most: self.most }
     }
 }

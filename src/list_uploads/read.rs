@@ -1,5 +1,6 @@
 //! Reads the store's list of multipart uploads while it comes: MinIO's has no pages, and may be long.
 
+use super::Marker;
 use crate::rewrite::Unreadable;
 use crate::rewrite::xml::{Piece, Tokens};
 use jiff::Timestamp;
@@ -54,7 +55,7 @@ struct State {
     /// Whether names are percent-encoded.
     is_url: bool,
     is_truncated: bool,
-    next: (String, String),
+    next: Marker,
 }
 
 impl Reader {
@@ -77,11 +78,11 @@ impl Reader {
         }
     }
 
-    /// Ends the list. Returns the key and the id where the next page begins, if there is one.
+    /// Ends the list. Returns where it goes on, if it does.
     ///
     /// # Errors
     /// When the list broke off, or does not say where it goes on.
-    pub fn finish(mut self) -> Result<Option<(String, String)>, NoList> {
+    pub fn finish(mut self) -> Result<Option<Marker>, NoList> {
         self.tokens.finish()?;
         match self.state {
             State { is_truncated: false, .. } => Ok(None),

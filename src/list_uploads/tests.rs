@@ -49,7 +49,7 @@ fn upload(key: &str, time: u64) -> Upload {
 }
 
 /// The page's keys, its common prefixes, and where the next page begins.
-fn page(listing: &Listing, uploads: &[Upload]) -> (Vec<String>, Vec<String>, Option<(String, String)>) {
+fn page(listing: &Listing, uploads: &[Upload]) -> (Vec<String>, Vec<String>, Option<Marker>) {
     let mut selection = Selection::new(listing);
     for entry in uploads.iter().filter_map(|upload| listing.entry(upload)) {
         selection.offer(entry);
@@ -154,11 +154,11 @@ fn a_mount_shows_neither_bucket_nor_prefix() {
 fn minio_is_asked_for_all_and_for_a_whole_key() {
     let queries =
         |target: &str| -> Vec<String> { listing(target).questions().iter().map(Question::query).collect() };
-    const ALL: &str = "encoding-type=url&max-uploads=1000000&uploads=";
-    assert_eq!(queries("/tmp?uploads"), [ALL]);
-    assert_eq!(queries("/tmp?uploads&prefix=me"), [ALL], "a prefix outside of the scopes is no question");
+    let all = "encoding-type=url&max-uploads=1000000&uploads=";
+    assert_eq!(queries("/tmp?uploads"), [all]);
+    assert_eq!(queries("/tmp?uploads&prefix=me"), [all], "a prefix outside of the scopes is no question");
     let by_key = "encoding-type=url&max-uploads=1000000&prefix=media%2Fa%20b&uploads=";
-    assert_eq!(queries("/tmp?uploads&prefix=media/a%20b&key-marker=media/a&max-uploads=3"), [ALL, by_key]);
+    assert_eq!(queries("/tmp?uploads&prefix=media/a%20b&key-marker=media/a&max-uploads=3"), [all, by_key]);
 }
 
 #[test]
@@ -214,7 +214,7 @@ proptest! {
     }
 }
 
-fn read(chunks: &[&str]) -> Result<(Vec<Upload>, Option<(String, String)>), NoList> {
+fn read(chunks: &[&str]) -> Result<(Vec<Upload>, Option<Marker>), NoList> {
     let (mut reader, mut found) = (Reader::default(), Vec::new());
     for chunk in chunks {
         reader.feed(chunk.as_bytes(), |upload| found.push(upload.clone()))?;

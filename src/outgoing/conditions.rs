@@ -16,10 +16,14 @@ use std::time::SystemTime;
 /// The conditions of a read, as the store would be sent them.
 #[derive(Debug, Default)]
 pub struct Conditions {
-    if_match: Option<HeaderValue>,
-    if_unmodified_since: Option<HeaderValue>,
-    if_none_match: Option<HeaderValue>,
-    if_modified_since: Option<HeaderValue>,
+    /// `If-Match`
+    wanted: Option<HeaderValue>,
+    /// `If-Unmodified-Since`
+    unchanged_since: Option<HeaderValue>,
+    /// `If-None-Match`
+    known: Option<HeaderValue>,
+    /// `If-Modified-Since`
+    known_since: Option<HeaderValue>,
 }
 
 /// What an object is, as far as conditions ask.
@@ -42,10 +46,10 @@ impl Outgoing {
         self.headers.retain(|(name, value)| {
             let place = match *name {
                 // Those of a range stay with it.
-                IF_MATCH if !own => &mut conditions.if_match,
-                IF_UNMODIFIED_SINCE if !own => &mut conditions.if_unmodified_since,
-                IF_NONE_MATCH => &mut conditions.if_none_match,
-                IF_MODIFIED_SINCE => &mut conditions.if_modified_since,
+                IF_MATCH if !own => &mut conditions.wanted,
+                IF_UNMODIFIED_SINCE if !own => &mut conditions.unchanged_since,
+                IF_NONE_MATCH => &mut conditions.known,
+                IF_MODIFIED_SINCE => &mut conditions.known_since,
                 _ => return true,
             };
             *place = Some(value.clone());
@@ -68,6 +72,7 @@ impl Outgoing {
     }
 
     /// The question what the object of this read is now.
+    #[must_use]
     pub fn look(&self) -> Self {
         let version = self.query.split('&').find(|parameter| parameter.starts_with("versionId="));
         Self {
@@ -98,9 +103,9 @@ impl Conditions {
     fn decided(&self, seen: Option<&Seen>) -> Vec<(HeaderName, HeaderValue)> {
         let failed = || vec![(IF_MATCH, HeaderValue::from_static(NO_TAG))];
         let Some(seen) = seen else {
-            return if self.if_match.is_some() { failed() } else { Vec::new() };
+            return if self.wanted.is_some() { failed() } else { Vec::new() };
         };
-        let may_proceed = match (&self.if_match, &self.if_unmodified_since) {
+        let may_proceed = match (&self.wanted, &self.unchanged_since) {
             (Some(tags), _) => seen.is_among(tags),
             (None, Some(time)) => !seen.is_newer_than(time),
             (None, None) => true,
@@ -108,13 +113,13 @@ impl Conditions {
         if !may_proceed {
             return failed();
         }
-        let is_known = match (&self.if_none_match, &self.if_modified_since) {
+        let is_known = match (&self.known, &self.known_since) {
             (Some(tags), _) => seen.is_among(tags),
             (None, Some(time)) => !seen.is_newer_than(time),
             (None, None) => false,
         };
         let same = |name| (name, seen.etag.clone());
-        let pinned = self.if_match.as_ref().map(|_| same(IF_MATCH));
+        let pinned = self.wanted.as_ref().map(|_| same(IF_MATCH));
         is_known.then(|| same(IF_NONE_MATCH)).into_iter().chain(pinned).collect()
     }
 }

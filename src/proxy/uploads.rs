@@ -5,7 +5,7 @@ use super::{Asked, FromStore, Proxy, Served, Wanted, failed_inside};
 use crate::access::AccessRecord;
 use crate::body::Upload;
 use crate::content::Held;
-use crate::list_uploads::{Listing, Question, Reader, Selection};
+use crate::list_uploads::{Listing, Marker, Question, Reader, Selection};
 use crate::mapping::Grant;
 use crate::memory::Use;
 use crate::operation::SessionKind;
@@ -34,8 +34,8 @@ struct Page<'a> {
 
 /// What a question came to.
 enum Told {
-    /// A list, which ended there.
-    List(Option<(String, String)>),
+    /// A list, and where it goes on.
+    List(Option<Marker>),
     /// The store's own answer is the answer.
     Other(FromStore),
 }
@@ -156,7 +156,7 @@ impl Proxy {
         mut body: Download,
         page: &mut Page<'_>,
         record: &mut AccessRecord,
-    ) -> Result<Option<(String, String)>, Refusal> {
+    ) -> Result<Option<Marker>, Refusal> {
         let (mut reader, mut length) = (Reader::default(), 0);
         let patience = self.limits().stall_timeout;
         let Page { listing, selection, .. } = page;

@@ -113,7 +113,7 @@ impl Sessions {
             let before =
                 old.mappings.iter().zip(&generation.states).find(|(old, _)| old.name == mapping.name);
             let before = before.map(|(old, state)| Old { mapping: old, state, same_store, same_issuer });
-            self.state(config, mapping, metrics, before)
+            self.state(config, mapping, metrics, before.as_ref())
         };
         Ok(config.mappings.iter().map(state).collect())
     }
@@ -124,18 +124,18 @@ impl Sessions {
         config: &Config,
         mapping: &Mapping,
         metrics: &Metrics,
-        old: Option<Old<'_>>,
+        old: Option<&Old<'_>>,
     ) -> MappingState {
         let bounds = Bounds::of(&config.limits);
-        let admission = match &old {
+        let admission = match old {
             Some(old) if old.state.admission.bounds() == bounds => Arc::clone(&old.state.admission),
             _ => Arc::new(Admission::new(bounds)),
         };
-        let completions = old.as_ref().map(|old| Arc::clone(&old.state.completions)).unwrap_or_default();
+        let completions = old.map(|old| Arc::clone(&old.state.completions)).unwrap_or_default();
         let (row, counts) = metrics.row(&mapping.name);
         metrics.show_admission(row, &admission);
         let session = |kind, policy| {
-            let (before, kept) = old.as_ref().map_or((Before::Other, None), |old| old.session(kind, mapping));
+            let (before, kept) = old.map_or((Before::Other, None), |old| old.session(kind, mapping));
             match (before, kept) {
                 (Before::Kept, Some(kept)) => Arc::clone(kept),
                 (Before::Good, Some(kept)) => {

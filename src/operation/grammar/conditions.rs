@@ -73,8 +73,9 @@ pub(super) fn if_match(value: &str, dialect: Dialect) -> Read {
     match tags(value).ok_or(bad)? {
         Tags::Any => Ok(respelled(value, "*".to_owned())),
         Tags::These(tags) => {
-            let possible = tags.into_iter().filter(|tag| !tag.is_weak && tag.is_the_stores(dialect));
-            Ok(these(value, possible.collect()).unwrap_or_else(|| Spelling::As(NO_TAG.to_owned())))
+            let is_possible = |tag: &Tag<'_>| !tag.is_weak && tag.is_the_stores(dialect);
+            let possible: Vec<_> = tags.into_iter().filter(is_possible).collect();
+            Ok(these(value, &possible).unwrap_or_else(|| Spelling::As(NO_TAG.to_owned())))
         }
     }
 }
@@ -92,8 +93,8 @@ pub(super) fn if_match_of_write(value: &str, dialect: Dialect) -> Read {
 }
 
 /// Entity tags as the store knows them: one as it is written, several as a list.
-fn these(value: &str, tags: Vec<Tag<'_>>) -> Option<Spelling> {
-    match &tags[..] {
+fn these(value: &str, tags: &[Tag<'_>]) -> Option<Spelling> {
+    match tags {
         [] => None,
         [tag] => Some(plain(value, *tag)),
         tags => {
@@ -119,8 +120,8 @@ pub(super) fn if_none_match(value: &str, dialect: Dialect) -> Read {
     match tags(value).ok_or(bad)? {
         Tags::Any => Ok(respelled(value, "*".to_owned())),
         Tags::These(tags) => {
-            let possible = tags.into_iter().filter(|tag| tag.is_the_stores(dialect));
-            Ok(these(value, possible.collect()).unwrap_or(Spelling::LeftOut))
+            let possible: Vec<_> = tags.into_iter().filter(|tag| tag.is_the_stores(dialect)).collect();
+            Ok(these(value, &possible).unwrap_or(Spelling::LeftOut))
         }
     }
 }
