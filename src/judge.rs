@@ -4,6 +4,7 @@ use crate::amz_date::AmzDate;
 use crate::connect::Connector;
 use crate::endpoint::Endpoint;
 use crate::http1::Fields;
+use crate::list_uploads::Listing;
 use crate::mapping::Mapping;
 use crate::nodes::NodeIndex;
 use crate::operation::SessionKind;
@@ -133,14 +134,8 @@ impl Trial {
 
     /// A list of the uploads of one key, which costs the store little.
     fn of_uploads(mapping: &Mapping) -> Option<Self> {
-        mapping.scopes.iter().find_map(|scope| {
-            let (base, prefix) = place(scope);
-            let (fields, path) = (Fields::default(), format!("{base}/"));
-            let query = format!("uploads&max-uploads=1&prefix={}", absent(prefix));
-            let grant = mapping.grant(&Method::GET, &path, Some(&query), &fields).ok()?;
-            let outgoing = Outgoing::rebuild(grant, &fields, Payload::Empty).ok()?;
-            Some(Self { outgoing, proves: Proves::Denial })
-        })
+        let outgoing = mapping.scopes.iter().find_map(|scope| list_of_no_uploads(mapping, scope))?;
+        Some(Self { outgoing, proves: Proves::Denial })
     }
 
     fn of(mapping: &Mapping) -> Option<Self> {
@@ -190,6 +185,17 @@ fn target(scope: &Scope, rights: Rights) -> Option<(Method, String)> {
     } else {
         None
     }
+}
+
+/// A question for the uploads of a key in a scope that has none, if the scope grants it.
+pub fn list_of_no_uploads(mapping: &Mapping, scope: &Scope) -> Option<Outgoing> {
+    let (base, prefix) = place(scope);
+    let (fields, path) = (Fields::default(), format!("{base}/"));
+    let query = format!("uploads&prefix={}", absent(prefix));
+    let grant = mapping.grant(&Method::GET, &path, Some(&query), &fields).ok()?;
+    // The last is about the key alone.
+    let question = Listing::new(mapping, &grant).questions().pop()?;
+    Some(Outgoing::list_of_uploads(&grant, &question))
 }
 
 /// The path of a scope's bucket and the beginning of its keys, as a client names them who may see it at a path of its own.

@@ -1,7 +1,7 @@
 //! `scopegate check`: reads a configuration as `serve` would; with `--live` tries it on the server.
 
 use super::store::{MAX_CODE, MAX_MESSAGE, said};
-use super::{CommandError, direct::Direct, print, serve};
+use super::{CommandError, direct::Direct, print, serve, uploads};
 use crate::amz_date::rfc3339;
 use crate::config::Config;
 use crate::judge::ABSENT_UPLOAD;
@@ -138,6 +138,7 @@ async fn try_mapping(config: &Config, mapping: &Mapping, mint: &StsMint) -> Resu
             }
         }
     }
+    text.push_str(&uploads::try_lists(config, mapping, mint).await);
     Ok(text)
 }
 

@@ -10,6 +10,7 @@ pub mod ls;
 pub mod serve;
 mod store;
 pub mod token;
+mod uploads;
 
 use crate::terminal::plain_lines;
 use std::fmt;

@@ -234,3 +234,19 @@ fn the_log_level_follows() {
     let log = proxy.terminate().1;
     assert_eq!(log.matches("configuration reloaded").count(), 1, "{log}");
 }
+
+/// The session for lists of uploads follows a reload as the other one does.
+#[test]
+fn a_session_for_lists_of_uploads_is_kept_as_long_as_its_mapping_is_the_same() {
+    let world = World::start(&corners());
+    let list = || world.get("writer", "/tmp?uploads").status();
+    assert_eq!((list(), world.minted("writer")), (200, 1), "the other session is not needed");
+    world.reload(&world.config(&corners(), "[limits]\nrequest_timeout = \"2m\"\n"), RELOADED);
+    assert_eq!((list(), world.minted("writer")), (200, 1));
+    let more: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete"), ("tmp", "new/", "read")];
+    world.reload(&world.config(&[corner("reader", READER), corner("writer", more)], ""), RELOADED);
+    assert_eq!((list(), world.minted("writer")), (200, 1), "a scope without such lists makes no difference");
+    let less: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,write")];
+    world.reload(&world.config(&[corner("reader", READER), corner("writer", less)], ""), RELOADED);
+    assert_eq!(outcome(&world.get("writer", "/tmp?uploads")), "403 AccessDenied right-not-granted");
+}

@@ -5,6 +5,7 @@ use crate::support::http::Response;
 use crate::support::keys::Keys;
 use crate::support::minio::{ALLOW_ALL, Minio};
 use crate::support::process::wait_for;
+use crate::support::scopegate::scopegate;
 use crate::support::sigv4::direct;
 use crate::support::sts;
 use crate::support::world::{World, config, corner, outcome, start};
@@ -208,6 +209,18 @@ fn a_session_that_cannot_list_uploads_fails_these_lists_alone() {
     assert_eq!(get("/tmp?list-type=2&prefix=media/").status(), 200);
     let ready = crate::support::http::get(proxy.address("admin"), "/readyz").unwrap();
     assert_eq!((ready.status(), ready.text()), (200, "ok\n".to_owned()));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &text).unwrap();
+    let check = |issuer: &Keys| {
+        let env = [("ISSUER_KEY", &*issuer.access_key), ("ISSUER_SECRET", &*issuer.secret_key)];
+        let checked = scopegate(&["check", "--live", "--config", file.path().to_str().unwrap()], &env, b"");
+        (checked.status.success(), String::from_utf8_lossy(&checked.stdout).into_owned())
+    };
+    let (good, bad) = (check(&world.issuer), check(&issuer));
+    assert!(good.0 && good.1.contains("ok tmp/media/ lists of multipart uploads"), "{}", good.1);
+    let told = bad.1.contains("WRONG tmp/media/ lists of multipart uploads")
+        && bad.1.contains("s3:ListBucketMultipartUploads");
+    assert!(!bad.0 && told, "{}", bad.1);
 }
 
 #[test]

@@ -1,0 +1,61 @@
+//! The part of `check --live` that is about lists of multipart uploads, which have a session of their own.
+
+use super::direct::{Direct, error_body};
+use crate::config::Config;
+use crate::judge::list_of_no_uploads;
+use crate::mapping::Mapping;
+use crate::mint::{Mint, MintRequest, StsMint};
+use crate::operation::SessionKind;
+use crate::s3_error::{element, shown_code};
+use crate::session::Session;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Tries a list of uploads in each scope that grants one, and says what came of it.
+pub(super) async fn try_lists(config: &Config, mapping: &Mapping, mint: &StsMint) -> String {
+    let mut text = String::new();
+    let Some(policy) = mapping.policy_of(SessionKind::Uploads) else { return text };
+    let request = MintRequest { name: mapping.name.to_string(), policy, duration: mapping.duration };
+    let now = SystemTime::now();
+    let region = Arc::clone(&config.upstream.region);
+    let minted = mint.mint(&request).await.map_err(|error| error.to_string());
+    let session = minted.and_then(|minted| {
+        Session::new(1, minted, region, now)
+            .map_err(|_| "STS returned a token that cannot be a header".to_owned())
+    });
+    let session = match session {
+        Ok(session) => session,
+        Err(why) => return format!("    WRONG lists of multipart uploads: no session: {why}\n"),
+    };
+    for endpoint in &config.upstream.endpoints {
+        for scope in &mapping.scopes {
+            let Some(outgoing) = list_of_no_uploads(mapping, scope) else { continue };
+            let place = format!("{}/{} lists of multipart uploads at {endpoint}", scope.bucket, scope.prefix);
+            let sent = async {
+                let direct = Direct::new(endpoint, &config.limits).map_err(|error| error.to_string())?;
+                let answer = direct.send(&outgoing, &session).await.map_err(|error| error.to_string())?;
+                if answer.status.is_success() {
+                    return Ok(());
+                }
+                let (status, body) = (answer.status.as_u16(), error_body(answer).await);
+                Err(problem(status, &shown_code(&element(&body, "Code").unwrap_or_default())))
+            };
+            match sent.await {
+                Ok(()) => _ = writeln!(text, "    ok {place}"),
+                Err(problem) => _ = writeln!(text, "    WRONG {place}: {problem}"),
+            }
+        }
+    }
+    text
+}
+
+fn problem(status: u16, code: &str) -> String {
+    match code {
+        "AccessDenied" => {
+            "AccessDenied: the issuer's own policy does not allow s3:ListBucketMultipartUploads on the bucket"
+                .to_owned()
+        }
+        code => format!("{code} (status {status})"),
+    }
+}
