@@ -209,6 +209,16 @@ impl AccessRecord {
         }
     }
 
+    /// The operation that is accounted for so far.
+    pub fn operation(&self) -> Option<Operation> {
+        self.operation
+    }
+
+    /// The operation that the client asked for, whatever was asked on its account since.
+    pub fn is_about(&mut self, operation: Option<Operation>) {
+        self.operation = operation;
+    }
+
     /// The operation that the client's request amounts to, whatever the store is asked for it.
     pub fn granted(&mut self, operation: Operation) {
         self.operation = Some(operation);

@@ -1,20 +1,26 @@
-//! Lists for people: what a path that ends in `/` is answered with when no S3 client asks.
+//! Lists for people and for programs that follow links: the answer to a path that ends in `/` when no S3 client asks.
 //!
 //! A list is made of `ListObjectsV2` requests that are granted, signed and sent as a client's own would be. What is
 //! shown is the path as the client sees it; what is asked of the store is a bucket and a prefix. A [`Place`] holds both.
 
+pub mod above;
+pub mod form;
 pub mod html;
+pub mod index;
 pub mod name;
 pub mod page;
 pub mod pages;
 pub mod place;
 pub mod plan;
 pub mod rows;
+pub mod scopes;
 
+pub use above::Above;
+pub use form::Form;
 pub use page::Page;
 pub use pages::Pages;
 pub use place::{Crumb, Place, Position};
-pub use plan::{Plan, Step};
+pub use plan::{Needs, Plan, Step};
 
 #[cfg(test)]
 mod tests;

@@ -232,9 +232,14 @@ impl Mapping {
         }
     }
 
-    /// Whether any of its scopes has an index.
-    pub fn has_index(&self) -> bool {
-        self.scopes.iter().any(|scope| scope.index.is_some())
+    /// Whether a path without a slash at its end may be that of a mount, which is as deep.
+    pub fn may_be_mount(&self, path: &str) -> bool {
+        let depth = |path: &str| path.bytes().filter(|byte| *byte == b'/').count();
+        let mut mounts = self.scopes.iter().filter_map(|scope| scope.view.as_ref()).peekable();
+        mounts.peek().is_some() && {
+            let depth_of_path = depth(path);
+            mounts.any(|view| depth(view.mount().as_str()) == depth_of_path + 1)
+        }
     }
 
     /// The name of the index of a folder: below a mount, or in a bucket at this beginning of keys.

@@ -7,6 +7,7 @@ mod continued;
 mod copies;
 mod documents;
 mod exchange;
+mod missing;
 mod options;
 mod otherwise;
 mod uploads;
@@ -77,6 +78,8 @@ enum Given {
     Store(Served),
     /// What was made of it for people.
     Made(Box<Response<Made>>),
+    /// The error page of a site.
+    Page(Box<http1::Answer<Download>>),
 }
 
 impl Given {
@@ -122,6 +125,12 @@ impl<B> Asked<'_, B> {
             return Ok(());
         }
         Box::pin(self.upload.pass_over(payload::most_unused(&self.request.method))).await
+    }
+
+    /// The same for a request that is made on its account.
+    fn without_body<'b, N>(&'b self, upload: &'b Rc<Upload<N>>) -> Asked<'b, N> {
+        let Self { mapping, state, request, path, .. } = *self;
+        Asked { mapping, state, upload, request, path }
     }
 
     /// Waits for the request's turn: once, however many requests to the store it takes.
@@ -200,11 +209,13 @@ impl Proxy {
                 relay_read(*parts, body, rewriter, record)
             }
             Ok(Given::Made(answer)) => make(*answer, record),
+            Ok(Given::Page(answer)) => relay(*answer, None, record),
             Err(refusal) => {
                 let buckets = found.iter().flat_map(|(_, mapping)| mapping.buckets());
                 let refusal = virtual_host::explain(refusal, self.domain(client), request.host(), buckets);
                 let form = Representation::of_error(request.fields(), request.target.query());
-                refuse(&refusal, form, request.target.path(), record)
+                let back = if form == Representation::Html { self.back(client, request) } else { None };
+                refuse(&refusal, form, (request.target.path(), back.as_deref()), record)
             }
         };
         if let Some(cors) = found.and_then(|(_, mapping)| mapping.cors.as_deref()) {
@@ -216,7 +227,7 @@ impl Proxy {
     /// Answers `client` who sent what is no request.
     pub fn refuse_malformed(&self, client: &Client, malformed: &Malformed) -> Answer {
         let unread = Method::from_bytes(b"-").unwrap_or_default();
-        refuse(&Refusal::from(*malformed), Representation::S3, "", self.record(client, &unread, None))
+        refuse(&Refusal::from(*malformed), Representation::S3, ("", None), self.record(client, &unread, None))
     }
 
     fn record(
@@ -253,12 +264,26 @@ impl Proxy {
         }
         // What few requests need stands in boxes, here and below: the others need not have room for it.
         let plan = Plan::of(mapping, request, &path)?;
-        let answer = if let Some(plan) = plan {
-            Box::pin(self.browse(&asked, &plan, record)).await?
-        } else {
-            Given::Store(self.ask(&asked, &asked.wanted(), record).await?)
+        let mut outcome = match plan {
+            Some(plan) => Box::pin(self.browse(&asked, &plan, record)).await,
+            None => self.ask(&asked, &asked.wanted(), record).await.map(Given::Store),
         };
-        if answer.is_error() { Box::pin(self.worded(answer, request, record)).await } else { Ok(answer) }
+        if missing::is_missing(&outcome) {
+            outcome = Box::pin(self.instead(&asked, outcome, record)).await;
+        }
+        let answer = outcome?;
+        if !answer.is_error() {
+            return Ok(answer);
+        }
+        let back = Self::way_back(mapping, &path, request);
+        Box::pin(self.worded(answer, request, back.as_deref(), record)).await
+    }
+
+    /// A reference to the nearest folder that a client who is refused may see.
+    fn back(&self, client: &Client, request: &Request) -> Option<String> {
+        let (_, mapping) = mapping::find(&self.generation.mappings, client)?;
+        let path = virtual_host::path_style(self.domain(client), request.host(), request.target.path()).ok()?;
+        Self::way_back(mapping, &path, request)
     }
 
     /// Asks the store for what is wanted, if it is granted.

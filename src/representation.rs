@@ -1,8 +1,11 @@
-//! In which form Scopegate writes its own answers: S3's XML for S3 clients; HTML, JSON or plain text for who asks.
+//! The forms of Scopegate's own answers: S3's XML for S3 clients, and HTML, JSON or plain text for those who ask for it.
 
 mod accept;
 pub mod error;
 pub mod html;
+mod s3_client;
+
+pub use s3_client::{is_rclone, is_s3_client};
 
 use crate::http1::Fields;
 use crate::refusal::{Refusal, Rule};
@@ -30,6 +33,20 @@ impl Representation {
     /// The form that a request's `Accept` asks for by name. S3 clients, and who takes anything, get S3's.
     pub fn of(fields: &Fields) -> Self {
         if is_s3_client(fields) { Self::S3 } else { Accept::parse(fields).best().unwrap_or(Self::S3) }
+    }
+
+    /// The form of a list of names, and whether HTML is to be made for a program.
+    ///
+    /// Without a name in `Accept` that is known here it is HTML for a program, as other servers answer everybody. None
+    /// where XML is asked for by name.
+    pub fn of_list(fields: &Fields) -> Option<(Self, bool)> {
+        let accept = Accept::parse(fields);
+        match accept.best() {
+            Some(Self::Html) => Some((Self::Html, accept.has_a_better_type_than_html())),
+            Some(form) => Some((form, false)),
+            None if accept.wants_xml() => None,
+            None => Some((Self::Html, true)),
+        }
     }
 
     /// The same for an answer that says what went wrong, where `?format=` counts as well.
@@ -80,51 +97,9 @@ impl Representation {
     }
 }
 
-/// Whether a request shows that an S3 client wrote it: by a signature, or by headers that only these send. Such a
-/// client gets what S3 would answer and nothing made for people, whatever it accepts.
-pub fn is_s3_client(fields: &Fields) -> bool {
-    let signed = fields
-        .get(header::AUTHORIZATION.as_str())
-        .is_some_and(|value| value.starts_with(b"AWS4-") || value.starts_with(b"AWS "));
-    let has_prefix = |name: &[u8], prefix: &[u8]| {
-        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    };
-    // CloudFront adds headers of its own to what browsers ask.
-    let is_sdks = |name: &[u8]| {
-        (has_prefix(name, b"x-amz-") && !has_prefix(name, b"x-amz-cf-")) || has_prefix(name, b"amz-sdk-")
-    };
-    signed || fields.iter().any(|(name, _)| is_sdks(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderName;
-
-    fn fields(given: &[(&'static str, &'static str)]) -> Fields {
-        given
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect()
-    }
-
-    #[test]
-    fn s3_clients_get_xml_whatever_they_accept() {
-        for own in [
-            ("authorization", "AWS4-HMAC-SHA256 Credential=x"),
-            ("authorization", "AWS x:y"),
-            ("x-amz-date", "20260101T000000Z"),
-            ("amz-sdk-invocation-id", "1"),
-        ] {
-            assert_eq!(
-                Representation::of(&fields(&[own, ("accept", "text/html")])),
-                Representation::S3,
-                "{own:?}"
-            );
-        }
-        let person = fields(&[("authorization", "Basic eDp5"), ("accept", "text/html")]);
-        assert_eq!(Representation::of(&person), Representation::Html);
-    }
 
     #[test]
     fn formats_are_named_exactly() {

@@ -151,17 +151,18 @@ pub fn make<D: Body>(answer: Response<Made>, mut record: Box<AccessRecord>) -> A
     Answer { status: parts.status, fields, body: ResponseBody { source, record } }
 }
 
-/// Answers with a refusal, in this form. `path` is the request's path as the client wrote it.
+/// Answers with a refusal, in this form. `path` is the request's path as the client wrote it, `back` a reference to the
+/// nearest folder that it may see.
 pub fn refuse<D: Body>(
     refusal: &Refusal,
     form: Representation,
-    path: &str,
+    (path, back): (&str, Option<&str>),
     mut record: Box<AccessRecord>,
 ) -> Answer<ResponseBody<D>> {
     record.refused(refusal);
     let mapping = record.mapping_name();
     let id = record.request_id();
-    let document = ErrorDocument::of(refusal, mapping.as_deref(), path, id.as_str());
+    let document = ErrorDocument::of(refusal, mapping.as_deref(), path, id.as_str()).with_way_back(back);
     let body = document.body(form);
     let mut headers = HeaderMap::new();
     form.describe(&mut headers);

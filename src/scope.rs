@@ -339,6 +339,28 @@ impl IndexName {
     }
 }
 
+/// The error page of a site: the key of an object, counted from the scope's prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorPage(Box<str>);
+
+impl ErrorPage {
+    /// The error page of a scope with an index and no `error_page`, as other hosts of static sites have it.
+    const USUAL: &str = "404.html";
+
+    /// Checks `key`.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(key: &str) -> Result<Self, &'static str> {
+        if key.ends_with('/') || key.contains('\\') || check_key(key).is_err() {
+            return Err(
+                "an error page is the name of an object, counted from the scope's prefix, such as \"404.html\" or \"errors/404.html\"",
+            );
+        }
+        Ok(Self(key.into()))
+    }
+}
+
 /// One corner of a store: the keys of `bucket` below `prefix`, with what may be done there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
@@ -354,6 +376,8 @@ pub struct Scope {
     pub view: Option<Arc<View>>,
     /// The object that is a folder's page, if people are to get one in place of a list.
     pub index: Option<IndexName>,
+    /// The page that browsers get with status 404 where there is no object.
+    pub error_page: Option<ErrorPage>,
     /// Whether browsers may run its objects, as those of a site. Else they are shown in a sandbox.
     pub site: bool,
 }
@@ -361,7 +385,16 @@ pub struct Scope {
 impl Scope {
     /// A scope without further bounds.
     pub fn new(bucket: BucketName, prefix: Prefix, allow: Rights) -> Self {
-        Self { bucket, prefix, allow, max_object_size: None, view: None, index: None, site: false }
+        Self {
+            bucket,
+            prefix,
+            allow,
+            max_object_size: None,
+            view: None,
+            index: None,
+            error_page: None,
+            site: false,
+        }
     }
 
     /// The same, seen by its clients below `mount`.
@@ -369,6 +402,12 @@ impl Scope {
     pub fn mounted(mut self, mount: Mount) -> Self {
         self.view = Some(Arc::new(View::new(mount, self.bucket.clone(), self.prefix.clone())));
         self
+    }
+
+    /// The key of its error page, counted from its prefix: the one that is configured, or where there is an index, `404.html`.
+    pub fn error_page(&self) -> Option<&str> {
+        let usual = || self.index.as_ref().map(|_| ErrorPage::USUAL);
+        self.error_page.as_ref().map(|page| &*page.0).or_else(usual)
     }
 
     /// Whether a request that came through this mount, or through none, may mean the scope.

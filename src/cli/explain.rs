@@ -215,15 +215,14 @@ fn decide(
         let (way, how) = match step {
             Step::AsAsked => ("as S3 would", told(method, &path, query, fields)),
             Step::Index(path) => ("with the index of the folder", told(method, path, None, fields)),
-            Step::List(_) => {
-                let (path, query) = plan.place.request(&plan.position);
+            Step::List(place, _) => {
+                let (path, query) = place.request(&plan.position);
                 ("with a list of the folder", told(&Method::GET, &path, Some(&query), &Fields::default()))
             }
-            Step::Redirect { needs: None, .. } => ("with a redirect to the folder", String::new()),
-            Step::Redirect { needs: Some(path), .. } => (
-                "with a redirect to the folder, if it has an index",
-                told(&Method::HEAD, path, None, &Fields::default()),
-            ),
+            Step::Scopes(..) => {
+                ("with the scopes below the folder, answered by Scopegate from the scopes", String::new())
+            }
+            Step::Redirect { .. } => ("with a redirect to the folder", String::new()),
         };
         let _ = writeln!(text, "  {way}");
         text.extend(how.lines().map(|line| format!("    {line}\n")));

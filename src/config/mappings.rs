@@ -11,7 +11,7 @@ use crate::mapping::{Mapping, MintWhen};
 use crate::matcher::Matcher;
 use crate::operation::grammar::Dialect;
 use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
-use crate::scope::{BucketName, IndexName, Prefix, Right, Rights, Scope};
+use crate::scope::{BucketName, ErrorPage, IndexName, Prefix, Right, Rights, Scope};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -174,12 +174,14 @@ fn read_scope(table: Table<'_>, reader: &Reader<'_>) -> Option<At<Scope>> {
     let max_object_size = read_size(&table, reader);
     let mount = mounts::read_mount(&table, reader);
     let index = read_index(&table, reader, allow);
+    let error_page = read_error_page(&table, reader, allow);
     let site = read_site(&table, reader, allow);
     table.finish(reader);
     let mut scope = Scope::new(bucket?, prefix?, allow?);
     scope.max_object_size = max_object_size;
     scope.site = site.unwrap_or(index.is_some());
     scope.index = index;
+    scope.error_page = error_page;
     Some(match mount {
         Some(mount) => At { value: scope.mounted(mount.value), offset: mount.offset },
         None => At { value: scope, offset },
@@ -202,6 +204,14 @@ fn read_index(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>) -> 
         reader.error(name.offset, "index without the right to read it", "add \"read\" to allow");
     }
     IndexName::parse(name.value).map_err(|why| reader.error(name.offset, "not an index", why)).ok()
+}
+
+fn read_error_page(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>) -> Option<ErrorPage> {
+    let key = table.string(reader, "error_page")?;
+    if allow.is_some_and(|allow| !allow.has(Right::Read)) {
+        reader.error(key.offset, "error_page without the right to read it", "add \"read\" to allow");
+    }
+    ErrorPage::parse(key.value).map_err(|why| reader.error(key.offset, "not an error page", why)).ok()
 }
 
 fn read_site(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>) -> Option<bool> {

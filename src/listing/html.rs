@@ -6,15 +6,18 @@
 use super::name::{grouped, href, human_size};
 use super::page::{Entry, Object, Page};
 use super::place::{Crumb, Place, Position};
+use crate::http1::{Request, visible as ascii};
 use crate::mapping::Mapping;
 use crate::representation::html::visible;
-use crate::target::encode_query;
+use crate::target::{encode_path, encode_query};
 use askama::Template;
+use http::header::HOST;
 
 #[derive(Template)]
 #[template(path = "listing.html")]
 struct ListingPage {
     title: String,
+    heading: String,
     crumbs: Vec<Crumb>,
     has_parent: bool,
     is_first: bool,
@@ -23,6 +26,8 @@ struct ListingPage {
     kept: &'static str,
     next: Option<String>,
     summary: String,
+    /// The command that uploads a file to the folder, where its client may.
+    upload: Option<String>,
 }
 
 struct Row {
@@ -35,40 +40,72 @@ struct Row {
     shown_time: String,
 }
 
-/// Writes a page of `place`. `kept` says whether the form was asked for in the query, and is to stay.
-pub fn write(place: &Place, mapping: &Mapping, position: &Position, page: &Page, kept: bool) -> String {
-    let kept = if kept { "?format=html" } else { "" };
-    let last = page.entries.last().filter(|_| page.token.is_some());
-    let next = last.map(|entry| {
-        let joint = if kept.is_empty() { '?' } else { '&' };
-        format!("./{kept}{joint}after={}", encode_query(&entry.name))
-    });
-    // Folders first, as people look for them.
-    let (folders, files): (Vec<&Entry>, Vec<&Entry>) =
-        page.entries.iter().partition(|entry| entry.object.is_none());
-    let is_first = *position == Position::Start;
-    let mut crumbs = place.crumbs(mapping);
-    for crumb in &mut crumbs {
-        if let Crumb::Folder { name, .. } = crumb {
-            *name = visible(name).into_owned();
-        }
+/// What a page is written of.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    /// The folder.
+    pub place: &'a Place,
+    /// Where the page begins.
+    pub position: &'a Position,
+    /// Some of the names.
+    pub page: &'a Page,
+    /// Whether the form was named in the query, and is to stay.
+    pub is_format_named: bool,
+}
+
+impl Listed<'_> {
+    const fn kept(&self) -> &'static str {
+        if self.is_format_named { "?format=html" } else { "" }
     }
-    let listing = ListingPage {
-        title: visible(&place.shown()).into_owned(),
-        crumbs,
-        has_parent: place.parent().is_some_and(|parent| parent.is_listed(mapping)),
-        is_first,
-        summary: summary(&folders, &files, !is_first || next.is_some()),
-        rows: folders.into_iter().chain(files).map(|entry| Row::of(place, entry)).collect(),
-        kept,
-        next,
-    };
-    listing.render().unwrap_or_default()
+
+    /// A relative reference to the next page, if there is one.
+    pub fn next(&self) -> Option<String> {
+        let last = self.page.entries.last().filter(|_| self.page.token.is_some())?;
+        let begin = if self.is_format_named { "?format=html&" } else { "?" };
+        Some(format!("{begin}after={}", encode_query(&last.name)))
+    }
+
+    /// Writes the page for a client of a mapping that asks with this request.
+    pub fn write(&self, mapping: &Mapping, request: &Request) -> String {
+        let Self { place, position, page, .. } = *self;
+        // Folders first, as people look for them.
+        let (folders, files): (Vec<&Entry>, Vec<&Entry>) =
+            page.entries.iter().partition(|entry| entry.object.is_none());
+        let (is_first, next) = (*position == Position::Start, self.next());
+        let mut crumbs = place.trail(mapping);
+        crumbs.iter_mut().for_each(Crumb::make_visible);
+        let here = crumbs.pop();
+        let heading = here.as_ref().and_then(Crumb::name).filter(|name| !name.is_empty()).unwrap_or("/");
+        let listing = ListingPage {
+            title: visible(&place.shown()).into_owned(),
+            heading: heading.to_owned(),
+            crumbs,
+            has_parent: place.has_parent(mapping),
+            is_first,
+            summary: summary(&folders, &files, next.is_some(), is_first),
+            rows: folders.into_iter().chain(files).map(|entry| Row::of(self, entry)).collect(),
+            kept: self.kept(),
+            next,
+            upload: place.is_writable(mapping).then(|| upload(place, request)),
+        };
+        listing.render().unwrap_or_default()
+    }
+}
+
+/// The command that uploads a file to a folder, for a shell. Nothing in the path is special within quotes, as it is
+/// encoded; a host with such a character is not named.
+fn upload(place: &Place, request: &Request) -> String {
+    let is_plain = |host: &&str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+    let host = request.fields().get(HOST.as_str()).and_then(ascii).filter(is_plain).unwrap_or("HOST");
+    let is_secure = request.fields().get("x-forwarded-proto").is_some_and(|proto| proto == b"https");
+    let scheme = if is_secure { "https" } else { "http" };
+    format!("curl -T FILE '{scheme}://{host}{}'", encode_path(&place.shown()))
 }
 
 impl Row {
-    fn of(place: &Place, entry: &Entry) -> Self {
-        let href = href(place.below(), &entry.name);
+    fn of(listed: &Listed<'_>, entry: &Entry) -> Self {
+        let kept = if entry.object.is_none() { listed.kept() } else { "" };
+        let href = href(listed.place.below(), &entry.name).map(|href| href + kept);
         let name = visible(&entry.name).into_owned();
         let blank = Self {
             name,
@@ -98,7 +135,7 @@ fn shown_time(time: &jiff::Timestamp) -> String {
     }
 }
 
-fn summary(folders: &[&Entry], files: &[&Entry], partial: bool) -> String {
+fn summary(folders: &[&Entry], files: &[&Entry], has_next: bool, is_first: bool) -> String {
     let counted = |count: usize, one: &str| match count {
         1 => format!("1 {one}"),
         count => format!("{} {one}s", grouped(count as u64)),
@@ -112,5 +149,10 @@ fn summary(folders: &[&Entry], files: &[&Entry], partial: bool) -> String {
         parts.push(counted(files.len(), "file"));
         parts.push(human_size(total.fold(0, u64::saturating_add)));
     }
-    parts.join(", ") + if partial { " on this page" } else { "" }
+    let counts = parts.join(", ");
+    match (has_next, is_first) {
+        (false, true) => counts,
+        (false, false) => format!("{counts} on this page, the last"),
+        (true, _) => format!("{counts} on this page. There are more on the next page."),
+    }
 }

@@ -3,13 +3,14 @@
 use crate::scope::check_key;
 use crate::target::encode_path;
 
-/// A relative reference to a name in the folder that a page shows; none where no path can name that key.
+/// A relative reference to a name in the folder that a list shows; none where no path can name that key.
 ///
-/// It begins with `./`, so that no name is read as a scheme, and everything with a meaning in a reference is encoded.
-/// Names such as `..`, which browsers resolve even when they are encoded, are keys that are refused anyway.
+/// Everything with a meaning in a reference is encoded, `:` too, so that no name is read as a scheme and none needs `./`
+/// in front, which programs that compare paths do not take away. Names such as `..`, which browsers resolve even when
+/// they are encoded, are keys that are refused anyway.
 pub fn href(prefix: &str, name: &str) -> Option<String> {
     check_key(&format!("{prefix}{name}")).ok()?;
-    Some(format!("./{}", encode_path(name)))
+    Some(encode_path(name))
 }
 
 /// A size as people read it: `13 B`, `1.2 KiB`.

@@ -19,7 +19,8 @@ pub struct Pages {
     begun: String,
     first: bool,
     state: State,
-    ask: Box<dyn FnMut(Position) -> Coming>,
+    /// Asks for a further page; none where the first is all.
+    ask: Option<Box<dyn FnMut(Position) -> Coming>>,
 }
 
 enum State {
@@ -29,9 +30,15 @@ enum State {
 }
 
 impl Pages {
-    /// The list that begins with `page`; `shown` is the folder's path, `ask` gets further pages.
-    pub fn new(rows: Rows, shown: &str, page: Page, ask: impl FnMut(Position) -> Coming + 'static) -> Self {
-        Self { rows, begun: rows.head(shown), first: true, state: State::Have(page), ask: Box::new(ask) }
+    /// The list that begins with `page`; `shown` is the folder's path, `ask` gets further pages, if there are any.
+    pub fn new(
+        rows: Rows,
+        shown: &str,
+        page: Page,
+        ask: Option<impl FnMut(Position) -> Coming + 'static>,
+    ) -> Self {
+        let ask = ask.map(|ask| Box::new(ask) as Box<dyn FnMut(Position) -> Coming>);
+        Self { begun: rows.head(shown), rows, first: true, state: State::Have(page), ask }
     }
 
     /// The rows of a page, with what stands before and behind them. Without a further page it is done.
@@ -41,10 +48,9 @@ impl Pages {
             self.rows.row(entry, self.first, &mut out);
             self.first = false;
         }
-        if let Some(token) = page.token {
-            self.state = State::Await((self.ask)(Position::Token(token)));
-        } else {
-            out.push_str(self.rows.tail());
+        match (page.token, &mut self.ask) {
+            (Some(token), Some(ask)) => self.state = State::Await(ask(Position::Token(token))),
+            _ => out.push_str(self.rows.tail()),
         }
         out.into()
     }

@@ -1,17 +1,20 @@
-//! Lists that are streamed from beginning to end: JSON and text.
+//! Lists that are streamed from beginning to end: JSON, text, and HTML for programs.
 
+use super::index::Index;
 use super::page::{Entry, Object};
 use crate::terminal::plain;
 use serde::Serialize;
 use std::fmt::Write;
 
 /// How the rows of a streamed list are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rows {
     /// `{"path": …, "entries": [ … ], "complete": true}`, an entry a line.
     Json,
     /// `2026-01-01T00:00:00Z         1234  name`, a name a line.
     Text,
+    /// `<a href="name">name</a>     01-Jan-2026 00:00        1234`, a name a line.
+    Index(Index),
 }
 
 /// An entry in JSON.
@@ -30,32 +33,35 @@ struct JsonEntry<'a> {
 
 impl Rows {
     /// What stands before the first row.
-    pub fn head(self, shown: &str) -> String {
+    pub fn head(&self, shown: &str) -> String {
         match self {
             Self::Json => {
                 let path = serde_json::to_string(shown).unwrap_or_default();
                 format!("{{\"path\":{path},\"entries\":[")
             }
             Self::Text => String::new(),
+            Self::Index(index) => index.head(shown),
         }
     }
 
     /// Appends a row; `first` says whether it is the first of all.
-    pub fn row(self, entry: &Entry, first: bool, out: &mut String) {
+    pub fn row(&self, entry: &Entry, first: bool, out: &mut String) {
         match self {
             Self::Json => {
                 out.push_str(if first { "\n" } else { ",\n" });
                 out.push_str(&serde_json::to_string(&JsonEntry::of(entry)).unwrap_or_default());
             }
             Self::Text => text_row(entry, out),
+            Self::Index(index) => index.row(entry, out),
         }
     }
 
-    /// What stands behind the last row. JSON without it has been cut off.
-    pub const fn tail(self) -> &'static str {
+    /// What stands behind the last row. JSON and HTML without it have been cut off.
+    pub const fn tail(&self) -> &'static str {
         match self {
             Self::Json => "\n],\"complete\":true}\n",
             Self::Text => "",
+            Self::Index(_) => Index::tail(),
         }
     }
 }

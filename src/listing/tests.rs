@@ -1,10 +1,11 @@
+use super::html::Listed;
+use super::index::Index;
 use super::name::{grouped, href, human_size};
 use super::page::{Entry, NoList, Object};
 use super::rows::Rows;
 use super::*;
 use crate::http1::Request;
 use crate::mapping::Mapping;
-use crate::representation::Representation;
 use crate::scope::{BucketName, IndexName, Prefix, Right, Scope, check_key};
 use crate::target::{Query, Resource};
 use http::header::ACCEPT;
@@ -48,60 +49,162 @@ fn steps(method: &Method, target: &str, accept: &str) -> Option<Vec<Step>> {
     Plan::of(&mapping(), &request, request.target.path()).unwrap().map(|plan| plan.steps)
 }
 
+fn place(path: &str) -> Place {
+    Place::of(&mapping(), path).unwrap()
+}
+
+fn names_in(path: &str, form: Form) -> Step {
+    Step::List(place(path), form)
+}
+
+fn scopes_below(path: &str, form: Form) -> Step {
+    Step::Scopes(Above::of(&mapping(), path).unwrap(), form)
+}
+
+fn redirect(to: &str) -> Step {
+    Step::Redirect { to: to.to_owned(), needs: Vec::new() }
+}
+
+const BROWSER: &str = "text/html,application/xml;q=0.9,*/*;q=0.8";
+const PIP: &str =
+    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01";
+
 #[test]
 fn what_is_planned_for_whom() {
-    use Representation::{Html, Json, Text};
-    let browser = "text/html,application/xml;q=0.9,*/*;q=0.8";
-    let (list, index) = (Step::List, Step::Index("/tmp/site/a/index.html".to_owned()));
-    let to =
-        |to: &str, needs: Option<&str>| Step::Redirect { to: to.to_owned(), needs: needs.map(str::to_owned) };
+    use Form::{Json, Page, Text};
+    let index = Step::Index("/tmp/site/a/index.html".to_owned());
+    let all = |path: &str| vec![names_in(path, Form::Index), Step::AsAsked];
     let cases = [
-        ("/tmp/media/", browser, Some(vec![list(Html)])),
-        ("/tmp/media/", "application/json", Some(vec![list(Json)])),
-        ("/tmp/media/", "text/plain", Some(vec![list(Text)])),
-        ("/tmp/media/", "*/*", Some(vec![Step::AsAsked, list(Text)])),
-        ("/tmp/media/", "", None),
-        ("/tmp/site/a/", "", Some(vec![index.clone(), Step::AsAsked])),
-        ("/tmp/media/?format=json", "", Some(vec![list(Json)])),
-        ("/tmp/media/?format=text&after=x", browser, Some(vec![list(Text)])),
-        ("/tmp/", browser, Some(vec![list(Html)])),
-        ("/tmp/", "*/*", None),
-        ("/tmp", "*/*", None),
-        ("/tmp", browser, Some(vec![to("./tmp/", None)])),
-        ("/tmp?format=html&after=a", "*/*", Some(vec![to("./tmp/?format=html&after=a", None)])),
-        ("/tmp", "application/json", Some(vec![list(Json)])),
+        ("/tmp/media/", BROWSER, Some(vec![names_in("/tmp/media/", Page)])),
+        ("/tmp/media/", "application/json", Some(vec![names_in("/tmp/media/", Json)])),
+        ("/tmp/media/", "text/plain", Some(vec![names_in("/tmp/media/", Text)])),
+        ("/tmp/media/", "*/*", Some(all("/tmp/media/"))),
+        ("/tmp/media/", "", Some(all("/tmp/media/"))),
+        ("/tmp/media/", "image/png", Some(all("/tmp/media/"))),
+        ("/tmp/media/", PIP, Some(all("/tmp/media/"))),
+        ("/tmp/media/", "application/xml", None),
+        ("/tmp/site/a/", "application/xml", Some(vec![index.clone(), Step::AsAsked])),
+        ("/tmp/media/?format=json", "", Some(vec![names_in("/tmp/media/", Json)])),
+        ("/tmp/media/?format=html", BROWSER, Some(vec![names_in("/tmp/media/", Page)])),
+        ("/tmp/media/?format=html", "*/*", Some(all("/tmp/media/"))),
+        ("/tmp/media/?format=text&after=x", BROWSER, Some(vec![names_in("/tmp/media/", Text)])),
+        // Above the scopes.
+        ("/", BROWSER, Some(vec![scopes_below("/", Page)])),
+        ("/", "*/*", Some(vec![scopes_below("/", Form::Index)])),
+        ("/", "", Some(vec![scopes_below("/", Form::Index)])),
+        ("/?format=json", "*/*", Some(vec![scopes_below("/", Json)])),
+        ("/", "application/xml", None),
+        ("/tmp/", BROWSER, Some(vec![scopes_below("/tmp/", Page)])),
+        ("/tmp/", "*/*", Some(vec![scopes_below("/tmp/", Form::Index)])),
+        ("/tmp", "*/*", Some(vec![redirect("tmp/")])),
+        ("/tmp", BROWSER, Some(vec![redirect("tmp/")])),
+        ("/tmp?format=html&after=a", "*/*", Some(vec![redirect("tmp/?format=html&after=a")])),
+        ("/tmp", "application/json", Some(vec![scopes_below("/tmp/", Json)])),
+        ("/tmp", "application/xml", None),
+        ("/other", BROWSER, None),
+        ("/other/", BROWSER, Some(vec![names_in("/other/", Page)])),
         // What S3 clients ask is S3's to answer, whoever accepts what.
-        ("/tmp/?list-type=2&prefix=media/", browser, None),
-        ("/tmp?prefix=media/&format=json", browser, None),
-        ("/tmp?location", browser, None),
-        ("/tmp/media/?tagging", browser, None),
-        ("/tmp/media/?X-Amz-Signature=1", browser, None),
-        ("/tmp/media/hello.txt", browser, None),
-        ("/tmp/media/hello.txt?format=json", browser, None),
-        ("/", browser, None),
-        ("/TMP/", browser, None),
-        ("/tmp/../", browser, None),
-        ("/tmp%2Fmedia/", browser, None),
+        ("/tmp/?list-type=2&prefix=media/", BROWSER, None),
+        ("/tmp?prefix=media/&format=json", BROWSER, None),
+        ("/tmp?location", BROWSER, None),
+        ("/tmp/media/?tagging", BROWSER, None),
+        ("/tmp/media/?X-Amz-Signature=1", BROWSER, None),
+        ("/tmp/media/hello.txt", BROWSER, None),
+        ("/tmp/media/hello.txt?format=json", BROWSER, None),
+        ("/?prefix=a", BROWSER, None),
+        ("/TMP/", BROWSER, None),
+        ("/tmp/../", BROWSER, None),
+        ("/tmp%2Fmedia/", BROWSER, None),
         // With an index.
-        ("/tmp/site/a/", browser, Some(vec![index.clone(), list(Html)])),
-        ("/tmp/site/a/", "*/*", Some(vec![index.clone(), Step::AsAsked, list(Text)])),
-        ("/tmp/site/a/?format=json", browser, Some(vec![list(Json)])),
-        (
-            "/tmp/site/a:b%20",
-            "*/*",
-            Some(vec![Step::AsAsked, to("./a%3Ab%20/", Some("/tmp/site/a%3Ab%20/index.html"))]),
-        ),
-        ("/tmp/site/a/?utm_source=x", browser, Some(vec![index.clone(), list(Html)])),
-        ("/tmp/site/b?v=1", "*/*", Some(vec![Step::AsAsked, to("./b/?v=1", Some("/tmp/site/b/index.html"))])),
-        ("/tmp/media/?utm_source=x", browser, Some(vec![list(Html)])),
-        ("/tmp/media/?ACL", browser, None),
-        ("/tmp/site/a?versionId=1", browser, None),
+        ("/tmp/site/a/", BROWSER, Some(vec![index.clone(), names_in("/tmp/site/a/", Page)])),
+        ("/tmp/site/a/", "*/*", Some([vec![index.clone()], all("/tmp/site/a/")].concat())),
+        ("/tmp/site/a/?format=json", BROWSER, Some(vec![names_in("/tmp/site/a/", Json)])),
+        ("/tmp/site/a/?utm_source=x", BROWSER, Some(vec![index, names_in("/tmp/site/a/", Page)])),
+        ("/tmp/media/?utm_source=x", BROWSER, Some(vec![names_in("/tmp/media/", Page)])),
+        ("/tmp/media/?ACL", BROWSER, None),
+        ("/tmp/site/a?versionId=1", BROWSER, None),
         ("/tmp/media/a", "*/*", None),
     ];
     for (target, accept, expected) in cases {
         assert_eq!(steps(&Method::GET, target, accept), expected, "{target} {accept}");
         assert_eq!(steps(&Method::HEAD, target, accept), expected, "HEAD {target} {accept}");
         assert_eq!(steps(&Method::PUT, target, accept), None, "PUT {target}");
+    }
+}
+
+/// Without `list`, the way that S3 has goes first for programs.
+#[test]
+fn what_is_planned_where_nothing_may_be_listed() {
+    let mapping = Mapping::of_scopes("blind", vec![scope("media/", &[Right::Read, Right::Write])]);
+    let place = || Place::of(&mapping, "/tmp/media/").unwrap();
+    for (accept, expected) in [
+        (BROWSER, vec![Step::List(place(), Form::Page)]),
+        ("*/*", vec![Step::AsAsked, Step::List(place(), Form::Index)]),
+    ] {
+        let request = request(&Method::GET, "/tmp/media/", accept);
+        let plan = Plan::of(&mapping, &request, request.target.path()).unwrap().unwrap();
+        assert_eq!(plan.steps, expected, "{accept}");
+    }
+}
+
+fn with_agent(target: &str, agent: &'static str) -> Request {
+    let agent = (http::header::USER_AGENT, HeaderValue::from_static(agent));
+    Request::new(Method::GET, target.parse().unwrap(), [agent].into_iter().collect()).unwrap()
+}
+
+#[test]
+fn rclone_and_s3_clients_by_their_names() {
+    let planned = |target: &str, agent| {
+        let request = with_agent(target, agent);
+        Plan::of(&mapping(), &request, request.target.path()).unwrap().is_some()
+    };
+    for target in ["/", "/tmp", "/tmp/", "/tmp/media/"] {
+        assert!(!planned(target, "MinIO (linux; amd64) minio-go/v7"), "{target}");
+        assert!(planned(target, "curl/8"), "{target}");
+        assert_eq!(planned(target, "rclone/v1.60.1"), target.len() > 4, "{target}");
+    }
+    let missing = |target: &str, agent| {
+        let request = with_agent(target, agent);
+        Plan::of_missing(&mapping(), &request, request.target.path()).map(|plan| plan.steps)
+    };
+    for agent in ["MinIO (linux; amd64) minio-go/v7", "rclone/v1.60.1"] {
+        assert_eq!(missing("/tmp/media", agent), None, "{agent}");
+    }
+    assert_eq!(missing("/tmp/media/./a:b", "rclone/v1.60.1"), Some(vec![redirect("a%3Ab")]));
+    assert_eq!(missing("/tmp/media/./a:b", "MinIO (linux; amd64) minio-go/v7"), None);
+}
+
+#[test]
+fn a_folder_without_its_slash_is_redirected_where_it_may_be_known() {
+    let name = |path: &str| vec![Needs::Name(place(path))];
+    let index = |path: &str| Needs::Index(format!("{path}index.html"));
+    let to = |to: &str, needs| Some(vec![Step::Redirect { to: to.to_owned(), needs }]);
+    let cases = [
+        ("/tmp/media", to("media/", vec![])),
+        ("/tmp/media?format=json&v=1", to("media/?format=json&v=1", vec![])),
+        ("/tmp/site", to("site/", vec![])),
+        ("/tmp/media/a", to("a/", name("/tmp/media/a/"))),
+        ("/tmp/media/a%3Ab%20", to("a%3Ab%20/", name("/tmp/media/a:b%20/"))),
+        ("/tmp/site/a", to("a/", [vec![index("/tmp/site/a/")], name("/tmp/site/a/")].concat())),
+        ("/tmp/media/./x/../y", None),
+        ("/tmp/media/./x", to("x", vec![])),
+        ("/tmp/other", None),
+        ("/tmp/mediax", None),
+        ("/other", None),
+        ("/tmp%2Fmedia", None),
+        ("/tmp/media/a?uploads", None),
+        ("/tmp/media/a?versionId=1", None),
+        ("/tmp/media/", None),
+        ("/", None),
+    ];
+    for (target, expected) in cases {
+        for method in [Method::GET, Method::HEAD] {
+            let request = request(&method, target, "");
+            let plan = Plan::of_missing(&mapping(), &request, request.target.path());
+            assert_eq!(plan.map(|plan| plan.steps), expected, "{method} {target}");
+        }
+        let put = request(&Method::PUT, target, "");
+        assert_eq!(Plan::of_missing(&mapping(), &put, put.target.path()), None, "PUT {target}");
     }
 }
 
@@ -115,28 +218,32 @@ fn a_list_from_nowhere_or_in_no_form_is_refused() {
 }
 
 #[test]
-fn the_way_up_ends_at_the_scope() {
-    let crumbs = |path: &str| Place::of(&mapping(), path).unwrap().crumbs(&mapping());
+fn the_way_up_leads_through_every_folder_that_may_be_seen() {
+    let mapping = Mapping::of_scopes("deep", vec![scope("a/media/", &[Right::Read, Right::List])]);
+    let trail = |path: &str| Place::of(&mapping, path).unwrap().trail(&mapping);
     let crumb =
         |(name, up): (&str, Option<&str>)| Crumb::Folder { name: name.to_owned(), up: up.map(str::to_owned) };
-    let expected = [("tmp", None), ("media", Some("../../")), ("a b", Some("../")), ("c", None)];
-    assert_eq!(crumbs("/tmp/media/a%20b/c/"), expected.map(crumb));
-    assert_eq!(crumbs("/tmp/"), [crumb(("tmp", None))]);
-    assert!(crumbs("/tmp/media/2/3/4/5/6/7/8/9/").iter().all(|crumb| *crumb != Crumb::Omitted(0)));
-    let deep = crumbs("/tmp/media/2/3/4/5/6/7/8/9/a/");
-    assert_eq!(
-        (&deep[..3], deep.len()),
-        (&[crumb(("tmp", None)), Crumb::Omitted(1), crumb(("2", Some(&*"../".repeat(8))))][..], 11)
-    );
-    let parent = |path: &str| Place::of(&mapping(), path).unwrap().parent().map(|parent| parent.shown());
-    assert_eq!(parent("/tmp/media/a/"), Some("/tmp/media/".to_owned()));
-    assert_eq!(parent("/tmp/media/"), Some("/tmp/".to_owned()));
-    assert_eq!(parent("/tmp/"), None);
-    let html = |path: &str| {
-        let place = Place::of(&mapping(), path).unwrap();
-        html::write(&place, &mapping(), &Position::Start, &page(vec![file("a")], None), false)
-    };
-    assert!(html("/tmp/media/a/").contains("href=\"../\"") && !html("/tmp/media/").contains("href=\"../\""));
+    let expected = [
+        ("", Some("../../../../")),
+        ("tmp", Some("../../../")),
+        ("a", Some("../../")),
+        ("media", Some("../")),
+        ("a b", None),
+    ];
+    assert_eq!(trail("/tmp/a/media/a%20b/"), expected.map(crumb));
+    let other = [("", Some("../../")), ("tmp", Some("../")), ("x", None)];
+    assert_eq!(trail("/tmp/x/"), other.map(crumb));
+    let beside = [("", Some("../../../")), ("tmp", Some("../../")), ("x", None), ("y", None)];
+    assert_eq!(trail("/tmp/x/y/"), beside.map(crumb), "a folder that may not be seen is no link");
+    let of_host = Place::of(&mapping, "/tmp/a/").unwrap().of_host();
+    assert_eq!(of_host.trail(&mapping), [("", Some("../")), ("a", None)].map(crumb));
+    assert_eq!(of_host.shown(), "/a/");
+    for (path, has_parent) in [("/tmp/a/media/x/", true), ("/tmp/a/media/", true), ("/tmp/", true)] {
+        assert_eq!(Place::of(&mapping, path).unwrap().has_parent(&mapping), has_parent, "{path}");
+    }
+    assert!(!Place::of(&mapping, "/tmp/").unwrap().of_host().has_parent(&mapping));
+    let deep = trail("/tmp/a/media/2/3/4/5/6/7/8/9/");
+    assert_eq!((&deep[1], deep.len()), (&Crumb::Omitted(2), 11));
 }
 
 #[test]
@@ -225,7 +332,7 @@ fn streamed(rows: Rows, is_whole: bool) -> (Pages, Rc<RefCell<Vec<Position>>>) {
             }
         })
     };
-    (Pages::new(rows, "/tmp/\"/", page(vec![file("a"), file("b\"\n\u{202e}")], Some("1")), ask), asked)
+    (Pages::new(rows, "/tmp/\"/", page(vec![file("a"), file("b\"\n\u{202e}")], Some("1")), Some(ask)), asked)
 }
 
 #[tokio::test]
@@ -262,38 +369,101 @@ async fn pages_are_asked_for_when_they_are_wanted_and_a_break_is_an_error() {
 
 #[tokio::test]
 async fn an_empty_list_is_one() {
-    let empty = |rows| Pages::new(rows, "/tmp/", page(vec![], None), |_| unreachable!());
+    let no_more = None::<fn(Position) -> pages::Coming>;
+    let empty = |rows| Pages::new(rows, "/tmp/", page(vec![], None), no_more);
     assert_eq!(empty(Rows::Text).collect().await.unwrap().to_bytes(), "");
     let json = empty(Rows::Json).collect().await.unwrap().to_bytes();
     assert_eq!(json, "{\"path\":\"/tmp/\",\"entries\":[\n],\"complete\":true}\n");
 }
 
+fn index(kept: &'static str) -> Rows {
+    Rows::Index(Index { below: "media/".to_owned(), has_parent: true, kept })
+}
+
+#[tokio::test]
+async fn an_index_has_every_name_as_a_link_in_the_form_of_nginx() {
+    let (body, _) = streamed(index(""), true);
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let html = std::str::from_utf8(&bytes).unwrap();
+    assert!(html.contains("<title>Index of /tmp/&quot;/</title>"), "{html}");
+    let rows = html.split_once("<pre>").unwrap().1;
+    let expected = format!(
+        "<a href=\"../\">../</a>\n\
+         <a href=\"a\">a</a>{:49} 02-Jan-2026 03:04                1234\n\
+         b&quot;␊\\u{{202e}}{:39} 02-Jan-2026 03:04                1234\n\
+         <a href=\"c/\">c/</a>{:48} -                                   -\n\
+         </pre>\n<hr>\n</body>\n</html>\n",
+        "", "", ""
+    );
+    assert_eq!(rows, expected);
+    let (body, _) = streamed(index("?format=html"), true);
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let kept = std::str::from_utf8(&bytes).unwrap();
+    assert!(kept.contains("href=\"../?format=html\"") && kept.contains("href=\"c/?format=html\""), "{kept}");
+    assert!(kept.contains("href=\"a\""), "an object has no form: {kept}");
+}
+
+#[tokio::test]
+async fn an_index_that_breaks_off_has_no_end() {
+    let (mut body, _) = streamed(index(""), false);
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(!String::from_utf8_lossy(&first).contains("</pre>"));
+    assert!(body.frame().await.unwrap().is_err());
+}
+
+fn listed(place: &Place, position: &Position, page: &Page, is_format_named: bool) -> String {
+    let request = request(&Method::GET, "/tmp/media/", BROWSER);
+    Listed { place, position, page, is_format_named }.write(&mapping(), &request)
+}
+
 fn written(entries: Vec<Entry>, position: &Position, token: Option<&str>) -> String {
-    html::write(
-        &Place::of(&mapping(), "/tmp/media/").unwrap(),
-        &mapping(),
-        position,
-        &page(entries, token),
-        false,
-    )
+    listed(&place("/tmp/media/"), position, &page(entries, token), false)
 }
 
 #[test]
 fn a_page_says_what_is_there() {
     let html = written(vec![file("b&b"), folder("c d/"), file("e")], &Position::Start, None);
-    assert!(html.contains("<a href=\"./b%26b\"><bdi>b&#38;b</bdi></a>"), "{html}");
-    assert!(html.find("./c%20d/").unwrap() < html.find("./b%26b").unwrap(), "folders first: {html}");
+    assert!(html.contains("<a href=\"b%26b\"><bdi>b&#38;b</bdi></a>"), "{html}");
+    assert!(html.find("c%20d/").unwrap() < html.find("b%26b").unwrap(), "folders first: {html}");
     assert!(html.contains("title=\"1,234 bytes\">1.2 KiB<"), "{html}");
     assert!(html.contains("datetime=\"2026-01-02T03:04:05Z\"") && html.contains(">2026-01-02 03:04 UTC<"));
     assert!(html.contains("1 folder, 2 files, 2.4 KiB<") && !html.contains("rel=\"next\""), "{html}");
+    assert!(!html.contains("curl -T"), "nothing may be written here");
     assert!(written(vec![], &Position::Start, None).contains("This folder is empty."));
+}
+
+#[test]
+fn a_folder_that_may_be_written_says_how() {
+    let mapping = Mapping::of_scopes("writer", vec![scope("a 'b'/", &[Right::List, Right::Write])]);
+    let place = Place::of(&mapping, "/tmp/a%20%27b%27/").unwrap();
+    let command = |fields: &[(&'static str, &str)]| {
+        let fields = fields.iter().map(|(name, value)| {
+            (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        });
+        let request = Request::new(Method::GET, "/tmp/".parse().unwrap(), fields.collect()).unwrap();
+        let (position, page) = (&Position::Start, &page(vec![], None));
+        let html = Listed { place: &place, position, page, is_format_named: false }.write(&mapping, &request);
+        let command = html.split_once("<code>").unwrap().1.split_once("</code>").unwrap().0;
+        command.replace("&#39;", "'")
+    };
+    let path = "/tmp/a%20%27b%27/'";
+    assert_eq!(
+        command(&[("host", "proxy.test:8080")]),
+        format!("curl -T FILE 'http://proxy.test:8080{path}")
+    );
+    assert_eq!(command(&[("host", "[::1]:80")]), format!("curl -T FILE 'http://[::1]:80{path}"));
+    let secure = [("host", "proxy.test"), ("x-forwarded-proto", "https")];
+    assert_eq!(command(&secure), format!("curl -T FILE 'https://proxy.test{path}"));
+    for host in ["a'b", "$(x)", "a;b", "a&b"] {
+        assert_eq!(command(&[("host", host)]), format!("curl -T FILE 'http://HOST{path}"), "{host}");
+    }
 }
 
 /// A relative link to each of 500 folders above would take 400 KB.
 #[test]
 fn a_page_of_a_deep_folder_is_small() {
-    let place = Place::of(&mapping(), &format!("/tmp/media/{}", "a/".repeat(500))).unwrap();
-    let page = |entries| html::write(&place, &mapping(), &Position::Start, &page(entries, None), false);
+    let place = place(&format!("/tmp/media/{}", "a/".repeat(500)));
+    let page = |entries| listed(&place, &Position::Start, &page(entries, None), false);
     let empty = page(vec![]);
     assert!(empty.contains("folders are left out"), "{empty}");
     let shallow = written(vec![], &Position::Start, None);
@@ -305,23 +475,18 @@ fn a_page_of_a_deep_folder_is_small() {
 fn pages_lead_to_the_next_and_back_to_the_first() {
     let first = written(vec![file("a?b")], &Position::Start, Some("t"));
     assert!(
-        first.contains("<a href=\"./?after=a%3Fb\" rel=\"next\">") && !first.contains("First page"),
+        first.contains("<a href=\"?after=a%3Fb\" rel=\"next\">") && !first.contains("First page"),
         "{first}"
     );
+    assert!(first.contains("<link rel=\"next\" href=\"?after=a%3Fb\">"), "{first}");
+    assert!(first.contains("There are more on the next page."), "{first}");
     let last = written(vec![file("z")], &Position::After("a".to_owned()), None);
     assert!(last.contains("<a href=\"./\">First page</a>") && !last.contains("rel=\"next\""), "{last}");
-    let place = Place::of(&mapping(), "/tmp/media/").unwrap();
-    let kept = html::write(
-        &place,
-        &mapping(),
-        &Position::After("a".to_owned()),
-        &page(vec![file("z")], Some("t")),
-        true,
-    );
-    assert!(
-        kept.contains("./?format=html&#38;after=z") && kept.contains("href=\"./?format=html\""),
-        "{kept}"
-    );
+    let (position, page) = (Position::After("a".to_owned()), page(vec![folder("y/"), file("z")], Some("t")));
+    let kept = listed(&place("/tmp/media/"), &position, &page, true);
+    for href in ["?format=html&#38;after=z", "?format=html", "y/?format=html", "../?format=html", "z"] {
+        assert!(kept.contains(&format!("href=\"{href}\"")), "no {href} in {kept}");
+    }
 }
 
 /// The value of the first attribute `href` of a row, as a browser reads it.
@@ -395,7 +560,7 @@ proptest! {
     fn the_next_page_begins_behind_the_last_name(name in names()) {
         prop_assume!(check_key(&format!("media/{name}")).is_ok());
         let page = written(vec![file(&name)], &Position::Start, Some("t"));
-        let reference = page.split_once("./?after=").unwrap().1.split_once('"').unwrap().0;
+        let reference = page.split_once("?after=").unwrap().1.split_once('"').unwrap().0;
         let query = format!("after={reference}");
         let query = Query::parse(Some(&query)).unwrap();
         prop_assert_eq!(query.get("after"), Some(&*name));

@@ -1,12 +1,15 @@
-//! Answers for people: the ways of a [`Plan`] tried in turn, lists asked for page by page, errors worded anew.
+//! Answers for people: tries the ways of a [`Plan`] in turn, asks for lists page by page, writes errors in their form.
 
 use super::{Asked, ClientBody, FromStore, Given, Proxy, Served, Wanted};
 use crate::access::AccessRecord;
 use crate::body::{BoxError, Unread, Upload, read_error_body, read_within};
 use crate::http1::{Fields, Request};
+use crate::listing::html::Listed;
+use crate::listing::index::Index;
 use crate::listing::page::MAX_PAGE_BYTES;
 use crate::listing::rows::Rows;
-use crate::listing::{Page, Pages, Plan, Position, Step, html, pages};
+use crate::listing::scopes::{self, Seen};
+use crate::listing::{Above, Form, Needs, Page, Pages, Place, Plan, Position, Step, pages};
 use crate::memory::{Payer, Use};
 use crate::operation::Operation;
 use crate::panics::contain;
@@ -25,13 +28,13 @@ use std::pin::pin;
 use std::rc::Rc;
 
 /// The body of a request that is made for a list.
-type NoBody = Empty<Bytes>;
+pub(super) type NoBody = Empty<Bytes>;
 
 /// What is made of a page takes as much memory: the page in its client's view, its rows, and their text.
 const COPIES: usize = 4;
 
 /// What came of one way to answer.
-type Outcome = Result<Given, Refusal>;
+pub(super) type Outcome = Result<Given, Refusal>;
 
 /// What a request for a page came to.
 enum Paged {
@@ -42,7 +45,8 @@ enum Paged {
 }
 
 impl Proxy {
-    /// Answers in the first way of a plan that finds something; if none does, as the first of them said.
+    /// Answers in the first way of a plan that finds something. If none does, the answer is that of the first that the store
+    /// answered, else of the first.
     pub(super) async fn browse<B: ClientBody>(
         &self,
         asked: &Asked<'_, B>,
@@ -50,23 +54,29 @@ impl Proxy {
         record: &mut AccessRecord,
     ) -> Outcome {
         asked.pass_over_body().await?;
-        let mut first = None;
+        let mut kept: Option<(Outcome, Option<Operation>)> = None;
         for step in &plan.steps {
             let outcome = self.take(asked, plan, step, record).await;
             if !finds_nothing(&outcome) {
                 return outcome;
             }
-            if first.is_none() {
-                // Read to its end, so that its connection serves again.
-                first = Some(match outcome {
-                    Ok(Given::Store((from, rewriter))) => {
-                        self.read(from, record).await.map(|from| Given::Store((from, rewriter)))
-                    }
-                    other => other,
-                });
+            if kept.as_ref().is_none_or(|(kept, _)| kept.is_err() && outcome.is_ok()) {
+                kept = Some((self.whole(outcome, record).await, record.operation()));
             }
         }
-        first.unwrap_or_else(|| Err(nothing()))
+        let (outcome, operation) = kept.unwrap_or_else(|| (Err(nothing()), None));
+        record.is_about(operation);
+        outcome
+    }
+
+    /// Reads an answer to its end, so that its connection serves again.
+    pub(super) async fn whole(&self, outcome: Outcome, record: &mut AccessRecord) -> Outcome {
+        match outcome {
+            Ok(Given::Store((from, rewriter))) => {
+                self.read(from, record).await.map(|from| Given::Store((from, rewriter)))
+            }
+            other => other,
+        }
     }
 
     async fn take<B: ClientBody>(
@@ -82,85 +92,152 @@ impl Proxy {
                 let wanted = Wanted { path, query: None, ..asked.wanted() };
                 self.ask(asked, &wanted, record).await.map(Given::Store)
             }
-            Step::List(form) => {
+            Step::List(place, form) => {
                 let upload = Upload::new(NoBody::new());
-                let Asked { mapping, state, request, path, .. } = *asked;
-                let asked = Asked { upload: &upload, mapping, state, request, path };
-                self.list(&asked, plan, *form, record).await
+                let asked = asked.without_body(&upload);
+                self.list(&asked, (plan, place), *form, record).await
             }
+            Step::Scopes(above, form) => self.list_scopes(asked, plan, above, *form, record).await,
             Step::Redirect { to, needs } => {
-                if let Some(path) = needs {
-                    let fields = Fields::default();
-                    let wanted = Wanted { method: &Method::HEAD, path, query: None, fields: &fields };
-                    if !self.ask(asked, &wanted, record).await?.0.status().is_success() {
-                        return Err(nothing());
-                    }
-                }
-                redirect(to)
+                let upload = Upload::new(NoBody::new());
+                let operation = record.operation();
+                let is_there = self.is_there(&asked.without_body(&upload), needs, record).await;
+                record.is_about(operation);
+                if is_there? { redirect(to) } else { Err(nothing()) }
             }
         }
+    }
+
+    /// Whether a folder has one of the things that show that it is there.
+    async fn is_there(
+        &self,
+        asked: &Asked<'_, NoBody>,
+        needs: &[Needs],
+        record: &mut AccessRecord,
+    ) -> Result<bool, Refusal> {
+        for needed in needs {
+            let found = match needed {
+                Needs::Index(path) => {
+                    let fields = Fields::default();
+                    let wanted = Wanted { method: &Method::HEAD, path, query: None, fields: &fields };
+                    self.ask(asked, &wanted, record).await.map(|(answer, _)| answer.status().is_success())
+                }
+                Needs::Name(place) => {
+                    let page =
+                        self.page(asked, place, (place.request_of_one(), &Position::Start), record).await;
+                    page.map(|page| {
+                        matches!(page, Paged::Page(page, _) if page.has_marker || !page.entries.is_empty())
+                    })
+                }
+            };
+            match found {
+                Ok(false) => {}
+                Err(refusal) if refusal.rule == Rule::RightNotGranted => {}
+                found => return found,
+            }
+        }
+        Ok(needs.is_empty())
+    }
+
+    async fn list_scopes<B>(
+        &self,
+        asked: &Asked<'_, B>,
+        plan: &Plan,
+        above: &Above,
+        form: Form,
+        record: &mut AccessRecord,
+    ) -> Outcome {
+        record.granted(Operation::ListBuckets);
+        asked.admit(record).await?;
+        let is_host = asked.path != asked.request.target.path();
+        let seen = Seen { mapping: asked.mapping, is_host, is_format_named: plan.is_format_named };
+        let text = scopes::write(above, form, seen);
+        record.memory(&self.shared.memory, Use::Pages).grow_to(text.len())?;
+        Ok(Given::Made(made(form.representation(), StatusCode::OK, Made::Whole(text.into()))))
     }
 
     async fn list(
         &self,
         asked: &Asked<'_, NoBody>,
-        plan: &Plan,
-        form: Representation,
+        (plan, place): (&Plan, &Place),
+        form: Form,
         record: &mut AccessRecord,
     ) -> Outcome {
-        let (page, bytes) = match self.page(asked, plan, &plan.position, record).await? {
+        let from = (place.request(&plan.position), &plan.position);
+        let (page, bytes) = match self.page(asked, place, from, record).await? {
             Paged::Page(page, bytes) => (page, bytes),
             Paged::Other(answer) => return Ok(Given::Store(answer)),
         };
         let is_bare = page.entries.is_empty() && !page.has_marker && plan.position == Position::Start;
-        if is_bare && !plan.place.is_whole(asked.mapping) {
+        if is_bare && !place.is_whole(asked.mapping) {
             return Err(nothing());
         }
         record.granted(Operation::ListObjectsV2);
         let rows = match form {
-            Representation::Json => Rows::Json,
-            Representation::S3 | Representation::Text => Rows::Text,
-            Representation::Html => {
-                let text =
-                    html::write(&plan.place, asked.mapping, &plan.position, &page, plan.is_format_named);
-                record.memory(&self.shared.memory, Use::Pages).grow_to(text.len())?;
-                return Ok(Given::Made(made(form, StatusCode::OK, Made::Whole(text.into()))));
+            Form::Json => Rows::Json,
+            Form::Text => Rows::Text,
+            Form::Index => Rows::Index(Index {
+                below: place.below().to_owned(),
+                has_parent: place.has_parent(asked.mapping),
+                kept: if plan.is_format_named { "?format=html" } else { "" },
+            }),
+            Form::Page => {
+                let (position, is_format_named) = (&plan.position, plan.is_format_named);
+                return self.list_page(
+                    asked,
+                    Listed { place, position, page: &page, is_format_named },
+                    record,
+                );
             }
         };
         let body = if asked.request.method == Method::HEAD {
             Made::Nothing
         } else {
-            let shown = plan.place.shown();
-            let further = self.further_pages(asked, plan, (record, bytes));
+            let shown = place.shown();
+            let further = page.token.is_some().then(|| self.further_pages(asked, place, (record, bytes)));
             Made::Pages(Pages::new(rows, &shown, page, further))
         };
-        Ok(Given::Made(made(form, StatusCode::OK, body)))
+        Ok(Given::Made(made(form.representation(), StatusCode::OK, body)))
+    }
+
+    /// Answers with one page for a browser.
+    fn list_page(&self, asked: &Asked<'_, NoBody>, listed: Listed<'_>, record: &mut AccessRecord) -> Outcome {
+        let text = listed.write(asked.mapping, asked.request);
+        record.memory(&self.shared.memory, Use::Pages).grow_to(text.len())?;
+        let mut answer = made(Representation::Html, StatusCode::OK, Made::Whole(text.into()));
+        if let Some(next) = listed.next()
+            && let Ok(link) = HeaderValue::from_str(&format!("<{next}>; rel=\"next\""))
+        {
+            answer.headers_mut().insert(header::LINK, link);
+        }
+        Ok(Given::Made(answer))
     }
 
     /// Asks for the pages behind the first, each when it is wanted.
     fn further_pages(
         &self,
         asked: &Asked<'_, NoBody>,
-        plan: &Plan,
+        place: &Place,
         (record, first): (&AccessRecord, usize),
     ) -> impl FnMut(Position) -> pages::Coming + use<> {
         // The request has memory for its first page, which is used for each later page in turn. This is what a longer
         // one takes besides.
         let payer = Payer::Client(record.client());
         let held = Rc::new(RefCell::new(self.shared.memory.share(payer, Use::Pages)));
-        let (proxy, plan) = (self.clone(), Rc::new(plan.clone()));
+        let (proxy, place) = (self.clone(), Rc::new(place.clone()));
         let (mapping, state) = (Rc::new(asked.mapping.clone()), asked.state.clone());
         let (upload, account) = (Rc::clone(asked.upload), record.aside());
         let request = Rc::new(asked.request.clone());
         move |position| {
-            let (proxy, plan, upload) = (proxy.clone(), Rc::clone(&plan), Rc::clone(&upload));
+            let (proxy, place, upload) = (proxy.clone(), Rc::clone(&place), Rc::clone(&upload));
             let (request, held) = (Rc::clone(&request), Rc::clone(&held));
             let (mapping, state, mut record) = (Rc::clone(&mapping), state.clone(), account.aside());
             let coming = async move {
                 let path = request.target.path();
                 let asked =
                     Asked { mapping: &mapping, state: &state, upload: &upload, request: &request, path };
-                match proxy.page(&asked, &plan, &position, &mut record).await {
+                let from = (place.request(&position), &position);
+                match proxy.page(&asked, &place, from, &mut record).await {
                     Ok(Paged::Page(page, bytes)) => {
                         match held.borrow_mut().grow_to(bytes.saturating_sub(first)) {
                             Ok(()) => Ok(page),
@@ -184,15 +261,14 @@ impl Proxy {
         }
     }
 
-    /// Asks for a page as its client would, and reads it.
+    /// Asks for a page as its client would, with this path and query, and reads it.
     async fn page(
         &self,
         asked: &Asked<'_, NoBody>,
-        plan: &Plan,
-        position: &Position,
+        place: &Place,
+        ((path, query), position): ((String, String), &Position),
         record: &mut AccessRecord,
     ) -> Result<Paged, Refusal> {
-        let (path, query) = plan.place.request(position);
         let fields = Fields::default();
         let wanted = Wanted { method: &Method::GET, path: &path, query: Some(&query), fields: &fields };
         let (answer, rewriter) = match self.ask(asked, &wanted, record).await? {
@@ -209,18 +285,25 @@ impl Proxy {
         let bytes = page.len().saturating_mul(COPIES);
         record.memory(&self.shared.memory, Use::Pages).grow_to(bytes)?;
         let page = in_its_view(page, rewriter)?;
-        match Page::parse(&page, plan.place.below(), position) {
+        match Page::parse(&page, place.below(), position) {
             Ok(page) => Ok(Paged::Page(page, bytes)),
             Err(error) => Err(Refusal::new(Rule::Upstream, error.to_string())),
         }
     }
 
-    /// Writes an error of the store's in the form that a request asks for.
-    pub(super) async fn worded(&self, given: Given, request: &Request, record: &mut AccessRecord) -> Outcome {
+    /// Writes an error of the store's in the form that a request asks for. `back` leads to a folder that the client may
+    /// see.
+    pub(super) async fn worded(
+        &self,
+        given: Given,
+        request: &Request,
+        back: Option<&str>,
+        record: &mut AccessRecord,
+    ) -> Outcome {
         let form = Representation::of_error(request.fields(), request.target.query());
         let from = match given {
             Given::Store(served) => served,
-            given @ Given::Made(_) => return Ok(given),
+            given @ (Given::Made(_) | Given::Page(_)) => return Ok(given),
         };
         if form == Representation::S3 || request.method == Method::HEAD {
             return Ok(Given::Store(from));
@@ -249,6 +332,7 @@ impl Proxy {
             mapping: mapping.as_deref(),
             path: request.target.path(),
             request_id: request_id.as_str(),
+            back,
         };
         let body = document.body(form);
         form.describe(&mut parts.headers);
@@ -277,10 +361,10 @@ fn in_its_view(document: Bytes, rewriter: Option<Box<Rewriter>>) -> Result<Bytes
 }
 
 /// Whether another way may be tried: there is nothing, or nothing that may be had.
-fn finds_nothing(outcome: &Outcome) -> bool {
+pub(super) fn finds_nothing(outcome: &Outcome) -> bool {
     match outcome {
         Ok(Given::Store((from, _))) => from.status() == StatusCode::NOT_FOUND,
-        Ok(Given::Made(_)) => false,
+        Ok(Given::Made(_) | Given::Page(_)) => false,
         Err(refusal) => matches!(refusal.rule, Rule::RightNotGranted | Rule::NoSuchFolder),
     }
 }
@@ -294,7 +378,7 @@ fn broke_off(error: &BoxError, record: &mut AccessRecord) -> Refusal {
     Refusal::new(Rule::Upstream, "the store's answer broke off")
 }
 
-fn made(form: Representation, status: StatusCode, body: Made) -> Box<Response<Made>> {
+pub(super) fn made(form: Representation, status: StatusCode, body: Made) -> Box<Response<Made>> {
     let mut response = Box::new(Response::new(body));
     *response.status_mut() = status;
     form.describe(response.headers_mut());

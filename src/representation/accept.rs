@@ -1,4 +1,4 @@
-//! `Accept` (RFC 9110, section 12.5.1), as far as it tells people from programs.
+//! Reads `Accept` (RFC 9110, section 12.5.1): which form of an answer a client asks for by name.
 
 use super::Representation;
 use crate::http1::{Fields, visible};
@@ -10,8 +10,12 @@ pub(super) struct Accept {
     html: u16,
     json: u16,
     text: u16,
-    /// XML, by name or by a wildcard.
+    /// XML by name, or `application/*`.
     xml: u16,
+    /// Anything, or any text.
+    any: u16,
+    /// The type wanted most of those that no answer here has.
+    other: u16,
 }
 
 impl Accept {
@@ -38,8 +42,9 @@ impl Accept {
             "text/html" | "application/xhtml+xml" => &mut self.html,
             "application/json" => &mut self.json,
             "text/plain" => &mut self.text,
-            "application/xml" | "text/xml" | "*/*" | "application/*" | "text/*" => &mut self.xml,
-            _ => return,
+            "application/xml" | "text/xml" | "application/*" => &mut self.xml,
+            "*/*" | "text/*" => &mut self.any,
+            _ => &mut self.other,
         };
         *form = weight.max(*form);
     }
@@ -51,9 +56,22 @@ impl Accept {
             (self.json, Representation::Json),
             (self.text, Representation::Text),
         ];
-        let most =
-            named.iter().map(|(weight, _)| *weight).max().filter(|most| *most > 0 && *most >= self.xml)?;
+        let most = named
+            .iter()
+            .map(|(weight, _)| *weight)
+            .max()
+            .filter(|most| *most > 0 && *most >= self.xml.max(self.any))?;
         named.into_iter().find(|(weight, _)| *weight == most).map(|(_, form)| form)
+    }
+
+    /// Whether HTML is a second choice, behind a type that no answer here has. `pip` asks so, and no browser does.
+    pub(super) fn has_a_better_type_than_html(self) -> bool {
+        self.other > self.html
+    }
+
+    /// Whether XML is asked for by name, and wanted more than anything else.
+    pub(super) fn wants_xml(self) -> bool {
+        self.xml > 0 && self.xml >= self.any && self.xml >= self.other
     }
 }
 

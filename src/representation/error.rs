@@ -34,6 +34,9 @@ pub struct ErrorDocument<'a> {
     pub path: &'a str,
     /// The request's id.
     pub request_id: &'a str,
+    /// A relative reference to the nearest folder that the client may see, for a page.
+    #[serde(skip)]
+    pub back: Option<&'a str>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -52,6 +55,7 @@ struct ErrorPage<'a> {
     mapping: Option<&'a str>,
     path: &'a str,
     request_id: &'a str,
+    back: Option<&'a str>,
 }
 
 impl<'a> ErrorDocument<'a> {
@@ -66,7 +70,14 @@ impl<'a> ErrorDocument<'a> {
             mapping,
             path,
             request_id,
+            back: None,
         }
+    }
+
+    /// The same with the way back.
+    #[must_use]
+    pub fn with_way_back(self, back: Option<&'a str>) -> Self {
+        Self { back, ..self }
     }
 
     /// The body in this form.
@@ -112,6 +123,7 @@ impl<'a> ErrorDocument<'a> {
             mapping: self.mapping,
             path: self.path,
             request_id: self.request_id,
+            back: self.back,
         };
         page.render().unwrap_or_default()
     }
@@ -163,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_says_what_refused_and_how_to_mend_it() {
+    fn every_form_says_what_refused_and_nothing_for_operators() {
         for form in [Representation::S3, Representation::Html, Representation::Json, Representation::Text] {
             let body = document(form, "mapping media does not cover this key", "/tmp/a");
             for part in [

@@ -1,9 +1,10 @@
-//! What people get, over the real MinIO: lists as pages, JSON and text, index pages, readable errors.
+//! What people and programs that follow links get, over the real MinIO: lists in each form, folders, sites, errors.
 
+mod folders;
 mod site;
 mod streams;
 
-use crate::support::http::{self, Connection, Response};
+use crate::support::http::{Connection, Response};
 use crate::support::proxy::Proxy;
 use crate::support::world::{World, corner, outcome};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -74,6 +75,14 @@ fn references(page: &str) -> Vec<String> {
     values.map(|value| value.replace("&#38;", "&")).collect()
 }
 
+/// The references of a page that lead into the folder.
+fn references_below(page: &str) -> Vec<String> {
+    references(page)
+        .into_iter()
+        .filter(|link| !link.starts_with(['.', '?']) || link.starts_with("..h"))
+        .collect()
+}
+
 #[test]
 fn a_folder_is_listed_in_the_form_that_is_asked_for() {
     let world = World::start(&[corner("all", ALL)]);
@@ -82,12 +91,8 @@ fn a_folder_is_listed_in_the_form_that_is_asked_for() {
 
     let page = ask("/tmp/media/", BROWSER);
     assert_eq!((page.status(), page.header("content-type")), (200, Some("text/html; charset=utf-8")));
-    assert_eq!(
-        references(&page.text()),
-        ["./sub/", "./hello.txt"],
-        "no way out of the scope: {}",
-        page.text()
-    );
+    // The way up, the folder above, and what is there.
+    assert_eq!(references(&page.text()), ["../../", "../", "../", "sub/", "hello.txt"], "{}", page.text());
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
@@ -99,7 +104,16 @@ fn a_folder_is_listed_in_the_form_that_is_asked_for() {
     assert!(
         page.header("content-security-policy").unwrap().starts_with("default-src 'none'; style-src 'sha256-")
     );
-    assert_eq!(references(&ask("/tmp/media/sub/", BROWSER).text()), ["../", "../", "./a.txt"]);
+    assert_eq!(
+        references(&ask("/tmp/media/sub/", BROWSER).text()),
+        ["../../../", "../../", "../", "../", "a.txt"]
+    );
+    let kept = ask("/tmp/media/?format=html", BROWSER).text();
+    assert_eq!(
+        references(&kept),
+        ["../../?format=html", "../?format=html", "../?format=html", "sub/?format=html", "hello.txt"],
+        "whoever asks for HTML in the query stays in it"
+    );
 
     let listed = json(&ask("/tmp/media/", "application/json"));
     assert_eq!(listed["path"], "/tmp/media/");
@@ -129,55 +143,64 @@ fn a_folder_is_listed_in_the_form_that_is_asked_for() {
     assert!(log.contains("operation=\"ListObjectsV2\"") || log.contains("operation=ListObjectsV2"), "{log}");
 }
 
-/// What S3 clients ask is answered as before, and what curl asks of a folder is a list where there is no such object.
+/// What S3 clients ask is answered as S3 does. All others get links, as from every static host.
 #[test]
-fn s3_clients_and_curl() {
+fn s3_clients_get_xml_and_programs_get_links() {
     let whole = [("tmp", "", "read,list,write")];
     let world = World::start(&[
         corner("all", ALL),
         corner("whole", &whole),
         corner("writer", &[("tmp", "media/", "read,write")]),
     ]);
-    let any = |corner: &str, target: &str, more: &[(&str, &str)]| {
-        world.ask(corner, "GET", target, &[&[("Accept", "*/*")], more].concat(), b"")
-    };
-    for target in ["/tmp", "/tmp/", "/tmp?list-type=2&prefix=media/", "/tmp/?prefix=media/&delimiter=/"] {
-        let listed = any("whole", target, &[]);
-        assert!(
-            listed.status() == 200 && listed.text().contains("<ListBucketResult"),
-            "{target}: {}",
-            listed.text()
-        );
-        let browsed = world.ask("whole", "GET", target, &accept(BROWSER), b"");
-        let is_query = target.contains('?');
-        assert_eq!(browsed.text().contains("<ListBucketResult"), is_query, "{target}: {}", browsed.text());
+    let ask =
+        |corner: &str, target: &str, headers: &[(&str, &str)]| world.ask(corner, "GET", target, headers, b"");
+    let (any, nothing): ([(&str, &str); 1], [(&str, &str); 0]) = ([("Accept", "*/*")], []);
+    for accept in [&any[..], &nothing, &[("Accept", BROWSER)]] {
+        for target in ["/tmp?list-type=2&prefix=media/", "/tmp/?prefix=media/&delimiter=/"] {
+            let listed = ask("whole", target, accept);
+            assert!(listed.text().contains("<ListBucketResult"), "{target}: {}", listed.text());
+        }
+        let moved = ask("whole", "/tmp", accept);
+        assert_eq!((moved.status(), moved.header("location")), (302, Some("tmp/")), "{accept:?}");
     }
-    let text = any("all", "/tmp/media/", &[]);
-    assert_eq!((text.status(), text.header("content-type")), (200, Some("text/plain; charset=utf-8")));
-    assert!(text.text().ends_with("  hello.txt\n"), "{}", text.text());
-    let without = http::get(world.proxy.address("all"), "/tmp/media/").unwrap();
-    assert_eq!(outcome(&without), "404 NoSuchKey", "who says nothing is no person's tool");
-    assert_eq!(outcome(&any("all", "/tmp/media/none/", &[])), "404 NoSuchKey");
+    for accept in [&any[..], &nothing] {
+        let index = ask("all", "/tmp/media/", accept);
+        assert_eq!((index.status(), index.header("content-type")), (200, Some("text/html; charset=utf-8")));
+        assert!(index.text().contains("<title>Index of /tmp/media/</title>"), "{}", index.text());
+        assert_eq!(references(&index.text()), ["../", "hello.txt"]);
+        assert_eq!(references(&ask("whole", "/tmp/", accept).text()), ["../", "media/", "other/"]);
+        assert_eq!(outcome(&ask("all", "/tmp/media/none/", accept)), "404 NoSuchKey");
+    }
+    let kept = ask("whole", "/tmp/?format=html", &any).text();
+    assert_eq!(references(&kept), ["../?format=html", "media/?format=html", "other/?format=html"]);
+
+    // By a signature, by a header, by a name; and whoever wants XML.
     for (name, value) in [
         ("x-amz-date", "20260101T000000Z"),
         ("Authorization", "AWS4-HMAC-SHA256 Credential=x"),
         ("amz-sdk-request", "attempt=1"),
+        ("User-Agent", "MinIO (linux; amd64) minio-go/v7.0.88"),
+        ("User-Agent", "aws-sdk-go/1.44.298 (go1.26.8; linux; amd64)"),
+        ("User-Agent", "aws-cli/2.9.19 Python/3.11.2 command/s3.ls"),
     ] {
-        assert_eq!(outcome(&any("all", "/tmp/media/", &[(name, value)])), "404 NoSuchKey", "{name}");
-        let as_browser = [("Accept", BROWSER), (name, value)];
-        assert_eq!(
-            outcome(&world.ask("all", "GET", "/tmp/media/", &as_browser, b"")),
-            "404 NoSuchKey",
-            "{name}"
-        );
+        for accept in ["*/*", BROWSER] {
+            let headers = [("Accept", accept), (name, value)];
+            assert_eq!(outcome(&ask("all", "/tmp/media/", &headers)), "404 NoSuchKey", "{name}: {value}");
+            assert_eq!(outcome(&ask("all", "/tmp/media/sub", &headers)), "404 NoSuchKey", "{name}: {value}");
+            assert!(ask("whole", "/tmp", &headers).text().contains("<ListBucketResult"), "{name}: {value}");
+            assert!(ask("all", "/", &headers).text().contains("<ListAllMyBucketsResult"), "{name}: {value}");
+        }
     }
-    assert_eq!(outcome(&any("writer", "/tmp/media/", &[])), "404 NoSuchKey", "not granted to list");
-    // A key that ends in a slash is what S3 says it is.
+    assert!(ask("whole", "/tmp/", &[("Accept", "application/xml")]).text().contains("<ListBucketResult"));
+    assert_eq!(outcome(&ask("writer", "/tmp/media/", &any)), "404 NoSuchKey", "not granted to list");
+    // A folder that a client has marked by an object is a folder.
     assert_eq!(world.ask("all", "PUT", "/tmp/media/marked/", &[], b"").status(), 200);
-    let marked = any("all", "/tmp/media/marked/", &[]);
-    assert_eq!((marked.status(), marked.body.len()), (200, 0));
-    let page = world.ask("all", "GET", "/tmp/media/marked/", &accept(BROWSER), b"");
+    assert_eq!(references(&ask("all", "/tmp/media/marked/", &any).text()), ["../"]);
+    let page = ask("all", "/tmp/media/marked/", &accept(BROWSER));
     assert!(page.status() == 200 && page.text().contains("This folder is empty."), "{}", page.text());
+    assert!(page.text().contains("curl -T FILE &#39;http://"), "how to upload: {}", page.text());
+    let signed = ask("all", "/tmp/media/marked/", &[("x-amz-date", "20260101T000000Z")]);
+    assert_eq!((signed.status(), signed.body.len()), (200, 0), "S3 has an object of this key");
 }
 
 /// What is asked of the store for one request of a client is one request to the limits.
@@ -205,11 +228,18 @@ fn awkward_names_lead_to_their_objects() {
 
     let page = world.ask("all", "GET", "/tmp/media/odd/", &accept(BROWSER), b"").text();
     assert!(!page.contains("<script") && page.contains("<bdi>right\u{202e}txt.exe</bdi>"), "{page}");
-    let links: Vec<String> = references(&page).into_iter().filter(|link| link.starts_with("./")).collect();
+    let index = world.get("all", "/tmp/media/odd/").text();
+    assert!(!index.contains("<script") && !index.contains('\u{202e}'), "{index}");
+    let links = references_below(&page);
     assert_eq!(links.len(), AWKWARD.len() + 1);
+    let mut sorted = links.clone();
+    sorted.sort_unstable();
+    let mut linked = references_below(&index);
+    linked.sort_unstable();
+    assert_eq!(linked, sorted);
     for link in links {
-        let name = percent_decode_str(&link[2..]).decode_utf8().unwrap();
-        let target = format!("/tmp/media/odd/{}", &link[2..]);
+        let name = percent_decode_str(&link).decode_utf8().unwrap();
+        let target = format!("/tmp/media/odd/{link}");
         if name.ends_with('/') {
             assert!(world.get("all", &format!("{target}?format=text")).text().ends_with("  x\n"));
         } else {
@@ -248,17 +278,23 @@ fn two_thousand_five_hundred_keys() {
     let listed: Vec<&str> = text.lines().map(|line| line.rsplit("  ").next().unwrap()).collect();
     assert_eq!(listed, expected);
 
+    let index = world.get("all", "/tmp/media/many/");
+    assert_eq!(references_below(&index.text()), expected, "programs get all of it");
+    assert!(index.header("link").is_none() && index.text().ends_with("</html>\n"));
+
     let (mut target, mut seen, mut pages) = ("/tmp/media/many/".to_owned(), Vec::new(), 0);
     loop {
-        let page = world.ask("all", "GET", &target, &accept(BROWSER), b"").text();
+        let page = world.ask("all", "GET", &target, &accept(BROWSER), b"");
+        let head = world.ask("all", "HEAD", &target, &accept(BROWSER), b"");
+        assert_eq!(page.header("link"), head.header("link"));
         pages += 1;
-        let rows: Vec<String> = references(&page)
-            .into_iter()
-            .filter(|link| link.starts_with("./") && !link.contains("./?"))
-            .collect();
-        seen.extend(rows.iter().filter(|link| **link != "./").map(|link| link[2..].to_owned()));
-        match references(&page).into_iter().find(|link| link.contains("?after=")) {
-            Some(next) => target = format!("/tmp/media/many/{}", &next[2..]),
+        seen.extend(references_below(&page.text()));
+        let next = references(&page.text()).into_iter().find(|link| link.starts_with("?after="));
+        let link = next.as_ref().map(|next| format!("<{next}>; rel=\"next\""));
+        assert_eq!(page.header("link"), link.as_deref());
+        assert_eq!(page.text().contains("There are more on the next page."), next.is_some());
+        match next {
+            Some(next) => target = format!("/tmp/media/many/{next}"),
             None => break,
         }
     }
@@ -290,7 +326,7 @@ fn curl_appends_the_name_of_the_file_to_a_folder() {
         let target = format!("{path}a%20file.txt");
         assert_eq!(curl(&world.proxy, &["--fail"], &target), (Some(0), "from curl\n".to_owned()));
     }
-    let (code, list) = curl(&world.proxy, &["--fail"], "/tmp/media/new/folder/");
+    let (code, list) = curl(&world.proxy, &["--fail"], "/tmp/media/new/folder/?format=text");
     assert!(code == Some(0) && list.ends_with("             10  a file.txt\n"), "{code:?} {list}");
     let (code, refused) = curl(&world.proxy, &["-T", file], "/tmp/other/");
     assert!(code == Some(0) && refused.contains("<Rule>outside-scope</Rule>"), "{refused}");

@@ -43,7 +43,7 @@ fn a_site_is_served_by_its_index() {
 
     assert_eq!(
         references(&ask("GET", "/tmp/site/plain/", &accept(BROWSER), b"").text()),
-        ["../", "../", "./a.txt"]
+        ["../../../", "../../", "../", "../", "a.txt"]
     );
     assert!(
         ask("GET", "/tmp/site/?format=text", &[], b"").text().contains("  docs/\n"),
@@ -56,15 +56,98 @@ fn a_site_is_served_by_its_index() {
     }
     // As static hosts do: without the slash, a folder that has an index leads to it.
     let moved = ask("GET", "/tmp/site/docs", &accept(BROWSER), b"");
-    assert_eq!((moved.status(), moved.header("location")), (302, Some("./docs/")));
-    assert_eq!(ask("HEAD", "/tmp/site/docs", &[], b"").header("location"), Some("./docs/"));
-    for target in ["/tmp/site/plain", "/tmp/site/none", "/tmp/site/docs?versionId=1"] {
+    assert_eq!((moved.status(), moved.header("location")), (302, Some("docs/")));
+    assert_eq!(ask("HEAD", "/tmp/site/docs", &[], b"").header("location"), Some("docs/"));
+    assert_eq!(ask("GET", "/tmp/site/plain?v=1", &[], b"").header("location"), Some("plain/?v=1"));
+    for target in ["/tmp/bare/plain", "/tmp/site/none", "/tmp/site/docs?versionId=1"] {
         assert_eq!(ask("GET", target, &[], b"").header("location"), None, "{target}");
     }
-    assert_eq!(outcome(&ask("GET", "/tmp/site/plain", &[], b"")), "404 NoSuchKey");
+    assert_eq!(outcome(&ask("GET", "/tmp/bare/plain", &[], b"")), "404 NoSuchKey", "not granted to list");
     assert_eq!(ask("GET", "/tmp/site/plain/a.txt", &[], b"").text(), "a");
     assert_eq!(ask("PUT", "/tmp/bare/docs", &[], b"an object").status(), 200);
     assert_eq!(ask("GET", "/tmp/bare/docs", &[], b"").text(), "an object");
+}
+
+/// As other hosts of static sites do: a browser that finds nothing gets the site's own page, and the status says so.
+#[test]
+fn a_site_has_an_error_page_of_its_own() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let named = [("tmp", "named/", "read,list,write")];
+    let usual = [("tmp", "usual/", "read,list,write")];
+    let mounted = [("tmp", "usual/", "read,list@/pub/")];
+    let corners = [corner("named", &named), corner("usual", &usual), corner("mounted", &mounted)];
+    let text = config(minio.address, minio.address, &corners, "")
+        .replace("prefix = \"named/\"", "prefix = \"named/\"\nerror_page = \"errors/none.html\"")
+        .replace("prefix = \"usual/\"", "prefix = \"usual/\"\nindex = \"index.html\"");
+    let proxy = start(&text, &issuer);
+    let ask = |who: &str, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]| {
+        http::request(proxy.address(who), method, target, headers, body).unwrap()
+    };
+    let get = |who: &str, target: &str, form: &str| ask(who, "GET", target, &accept(form), b"");
+    let own = |who: &str, target: &str, body: &str| {
+        let page = get(who, target, BROWSER);
+        assert_eq!((page.status(), page.text().as_str()), (404, body), "{who} {target}");
+        assert_eq!(page.header("content-type"), Some("text/html"), "{target}");
+        for name in ["etag", "last-modified", "accept-ranges"] {
+            assert_eq!(page.header(name), None, "{name} would be that of the page: {target}");
+        }
+        page
+    };
+    let missing = get("usual", "/tmp/usual/none", BROWSER);
+    assert!(
+        missing.text().contains("<dt>Code</dt><dd>NoSuchKey</dd>"),
+        "while there is none: {}",
+        missing.text()
+    );
+
+    let html = [("Content-Type", "text/html")];
+    for (who, target) in [("named", "/tmp/named/errors/none.html"), ("usual", "/tmp/usual/404.html")] {
+        assert_eq!(ask(who, "PUT", target, &html, b"nothing here").status(), 200);
+    }
+    for target in ["/tmp/named/none", "/tmp/named/a/b/none.html", "/tmp/named/none/"] {
+        assert_eq!(own("named", target, "nothing here").header("content-security-policy"), Some("sandbox"));
+    }
+    for target in ["/tmp/usual/none", "/tmp/usual/none/", "/tmp/usual/a/b?v=1"] {
+        assert_eq!(own("usual", target, "nothing here").header("content-security-policy"), None, "a site");
+    }
+    own("mounted", "/pub/none/x", "nothing here");
+    let range = [("Accept", BROWSER), ("Range", "bytes=0-2"), ("If-None-Match", "*")];
+    assert_eq!(ask("named", "GET", "/tmp/named/none", &range, b"").text(), "nothing here");
+
+    // Programs, S3 clients and HEAD get what they would get, and other errors stay what they are.
+    assert_eq!(outcome(&get("usual", "/tmp/usual/none", "*/*")), "404 NoSuchKey");
+    let signed = [("Accept", BROWSER), ("x-amz-date", "20260101T000000Z")];
+    assert_eq!(outcome(&ask("usual", "GET", "/tmp/usual/none", &signed, b"")), "404 NoSuchKey");
+    assert_eq!(ask("usual", "HEAD", "/tmp/usual/none", &accept(BROWSER), b"").body.len(), 0);
+    assert!(get("usual", "/tmp/other/none", BROWSER).text().contains("outside-scope"));
+    assert_eq!(get("usual", "/tmp/usual/404.html", BROWSER).status(), 200);
+}
+
+#[test]
+fn an_error_page_leads_back_and_says_nothing_to_operators() {
+    let world = World::start(&[corner("all", ALL)]);
+    let back = |target: &str| {
+        let page = world.ask("all", "GET", target, &accept(BROWSER), b"").text();
+        assert!(!page.contains("[[mapping") && !page.contains("&#34;allow&#34;"), "{target}: {page}");
+        assert!(page.contains("<dt>Request</dt><dd>"), "{page}");
+        references(&page)
+    };
+    for (target, expected) in [
+        ("/tmp/media/none", "./"),
+        ("/tmp/media/none/", "../"),
+        ("/tmp/media/none/x/y", "./"),
+        ("/tmp/other/secret.txt", "../"),
+        ("/tmp/other/", "../"),
+        ("/other/x", "../"),
+        ("/other", "./"),
+        ("/tmp//x", "../"),
+        ("/tmp/%zz", "./"),
+        ("/a%2Fb/c", "../"),
+    ] {
+        assert_eq!(back(target), [expected], "{target}");
+    }
+    assert_eq!(back(&format!("/tmp/{}", "a/".repeat(400))), ["../".repeat(401)]);
 }
 
 #[test]

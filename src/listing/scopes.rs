@@ -1,0 +1,139 @@
+//! The scopes below a folder, in each form of a list.
+
+use super::above::{Above, Below};
+use super::form::Form;
+use super::index::Index;
+use super::place::{Crumb, is_visible, trail};
+use crate::mapping::Mapping;
+use crate::representation::html::visible;
+use crate::scope::Right;
+use crate::target::encode_path;
+use crate::terminal::plain;
+use askama::Template;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// How a client sees the folder that it asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The client's mapping.
+    pub mapping: &'a Mapping,
+    /// Whether it names the bucket in `Host`, and not in the path.
+    pub is_host: bool,
+    /// Whether the query names the form.
+    pub is_format_named: bool,
+}
+
+#[derive(Template)]
+#[template(path = "scopes.html")]
+struct ScopesPage {
+    title: String,
+    heading: String,
+    crumbs: Vec<Crumb>,
+    rows: Vec<Row>,
+    kept: &'static str,
+}
+
+/// A scope: its path in two parts, of which the first is a folder above it, if there is one.
+struct Row {
+    folder: Option<(String, String)>,
+    name: String,
+    href: Option<String>,
+    rights: String,
+}
+
+#[derive(Serialize)]
+struct JsonFolder<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    rights: Vec<&'static str>,
+}
+
+impl<'a> JsonFolder<'a> {
+    fn of(Below { name, rights, .. }: &'a Below) -> Self {
+        Self { name, kind: "folder", rights: rights.iter().map(Right::name).collect() }
+    }
+}
+
+#[derive(Serialize)]
+struct JsonList<'a> {
+    path: &'a str,
+    entries: Vec<JsonFolder<'a>>,
+    complete: bool,
+}
+
+/// Writes the scopes below a folder.
+pub fn write(above: &Above, form: Form, seen: Seen<'_>) -> String {
+    let kept = if seen.is_format_named { "?format=html" } else { "" };
+    match form {
+        Form::Page => page(above, seen, kept),
+        Form::Index => index(above, seen, kept),
+        Form::Json => json(above, seen),
+        Form::Text => text(above),
+    }
+}
+
+/// The folder's path as the client has it.
+fn shown(above: &Above, is_host: bool) -> &str {
+    let below_bucket = above.path.get(1..).and_then(|path| path.find('/')).map_or(0, |at| at + 1);
+    if is_host { above.path.get(below_bucket..).unwrap_or("/") } else { &above.path }
+}
+
+fn page(above: &Above, seen: Seen<'_>, kept: &'static str) -> String {
+    let shown = visible(shown(above, seen.is_host)).into_owned();
+    let mut crumbs = trail(&above.path, usize::from(seen.is_host), seen.mapping);
+    crumbs.iter_mut().for_each(Crumb::make_visible);
+    let here = crumbs.pop();
+    let heading =
+        here.as_ref().and_then(Crumb::name).filter(|name| !name.is_empty()).unwrap_or("Your folders");
+    let rows = above.scopes.iter().map(Row::of).collect();
+    let page = ScopesPage { heading: heading.to_owned(), title: shown, crumbs, rows, kept };
+    page.render().unwrap_or_default()
+}
+
+impl Row {
+    fn of(Below { name, rights, is_open }: &Below) -> Self {
+        let (first, rest) = name.split_at(name.find('/').map_or(0, |at| at + 1));
+        let folder = (!rest.is_empty()).then(|| (visible(first).into_owned(), encode_path(first)));
+        let own = if rest.is_empty() { first } else { rest };
+        Self {
+            folder,
+            name: visible(own).into_owned(),
+            href: is_open.then(|| encode_path(name)),
+            rights: rights.iter().map(Right::name).collect::<Vec<_>>().join(", "),
+        }
+    }
+}
+
+/// The folders that lie in this one, since programs follow links one folder deep.
+fn index(above: &Above, seen: Seen<'_>, kept: &'static str) -> String {
+    let shown = shown(above, seen.is_host);
+    let parent = above.path.strip_suffix('/').and_then(|path| above.path.get(..=path.rfind('/')?));
+    let has_parent = shown != "/" && parent.is_some_and(|parent| is_visible(seen.mapping, parent));
+    let index = Index { below: String::new(), has_parent, kept };
+    // A folder that shows nothing is not linked to: programs take the refusal for a failure.
+    let open = above.scopes.iter().filter(|below| below.is_open);
+    let folders: BTreeSet<&str> = open.filter_map(|below| below.name.split_inclusive('/').next()).collect();
+    let mut text = index.head(shown);
+    for folder in folders {
+        index.folder(folder, &encode_path(folder), &mut text);
+    }
+    text + Index::tail()
+}
+
+fn json(above: &Above, seen: Seen<'_>) -> String {
+    let entries = above.scopes.iter().map(JsonFolder::of).collect();
+    let list = JsonList { path: shown(above, seen.is_host), entries, complete: true };
+    serde_json::to_string(&list).unwrap_or_default() + "\n"
+}
+
+fn text(above: &Above) -> String {
+    let mut text = String::new();
+    for below in &above.scopes {
+        // As wide as the columns of a list of names.
+        let _ = writeln!(text, "{:>35}  {}", below.rights.to_string(), plain(&below.name));
+    }
+    text
+}

@@ -1,0 +1,183 @@
+//! Folders that are no scope's own: those above the scopes, and those whose path has no slash at its end.
+
+use super::{BROWSER, accept, json, references};
+use crate::support::http;
+use crate::support::minio::Minio;
+use crate::support::proxy::Proxy;
+use crate::support::world::{Corner, World, config, corner, outcome, start};
+
+const SCOPES: &[(&str, &str, &str)] =
+    &[("tmp", "media/", "read,list"), ("tmp", "a/b/", "read,list,write"), ("tmp", "inbox/", "write")];
+
+#[test]
+fn every_folder_above_a_scope_leads_to_it_and_shows_nothing_else() {
+    let world = World::start(&[
+        corner("all", SCOPES),
+        corner("deep", &[("tmp", "media/", "read,list@/pub/x/")]),
+        corner("root", &[("tmp", "media/", "read,list@/")]),
+    ]);
+    let ask = |who: &str, target: &str| world.ask(who, "GET", target, &accept(BROWSER), b"");
+    let page = ask("all", "/");
+    assert_eq!((page.status(), page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert_eq!(references(&page.text()), ["tmp/", "tmp/a/b/", "tmp/", "tmp/", "tmp/media/"]);
+    for rights in ["<td class=\"r\">read, list</td>", "<td class=\"r\">read, list, write</td>"] {
+        assert!(page.text().contains(rights), "{}", page.text());
+    }
+    assert!(!page.text().contains("other"), "nothing of the store: {}", page.text());
+    assert_eq!(references(&ask("all", "/tmp/").text()), ["../", "a/", "a/b/", "media/"]);
+    assert_eq!(references(&ask("all", "/tmp/a/").text()), ["../../", "../", "b/"]);
+    let kept = ask("all", "/tmp/a/?format=html").text();
+    assert_eq!(references(&kept), ["../../?format=html", "../?format=html", "b/?format=html"]);
+    // Programs follow links one folder deep, and take a refusal for a failure.
+    let links = |who: &str, target: &str| references(&world.get(who, target).text());
+    assert_eq!(links("all", "/"), ["tmp/"]);
+    assert_eq!(links("all", "/tmp/"), ["../", "a/", "media/"]);
+    assert_eq!(links("all", "/tmp/a/"), ["../", "b/"]);
+    assert_eq!(links("deep", "/"), ["pub/"]);
+    assert_eq!(links("deep", "/pub/"), ["../", "x/"]);
+    assert_eq!(links("deep", "/pub/x/"), ["../", "hello.txt"]);
+    assert_eq!(links("root", "/"), ["hello.txt"], "a scope at the root is what is there");
+
+    let listed = json(&world.get("all", "/?format=json"));
+    let first =
+        serde_json::json!({"name": "tmp/a/b/", "type": "folder", "rights": ["read", "list", "write"]});
+    assert_eq!((listed["path"].as_str(), &listed["entries"][0]), (Some("/"), &first));
+    assert_eq!(json(&world.get("all", "/tmp?format=json"))["entries"][0]["name"], "a/b/");
+    let text = world.get("all", "/tmp/?format=text").text();
+    assert_eq!(text.lines().last().unwrap().trim(), "read,list  media/");
+    for target in ["/", "/tmp/"] {
+        let head = world.ask("all", "HEAD", target, &accept(BROWSER), b"");
+        assert_eq!((head.status(), head.body.len()), (200, 0), "{target}");
+        assert_eq!(head.header("content-type"), Some("text/html; charset=utf-8"));
+    }
+    for target in ["/tmp/other/", "/other/", "/tmp/a/c/", "/tmp/inbox/"] {
+        assert_eq!(ask("all", target).status(), 403, "{target}");
+        assert_eq!(world.get("all", target).status(), 403, "{target}");
+    }
+    assert_eq!(outcome(&world.get("deep", "/tmp/media/")), "403 AccessDenied outside-scope");
+}
+
+#[test]
+fn a_folder_without_its_slash_leads_to_it() {
+    let world = World::start(&[
+        corner("all", SCOPES),
+        corner("deep", &[("tmp", "media/", "read,list@/pub/x/")]),
+        corner("reader", &[("tmp", "media/", "read")]),
+    ]);
+    for key in ["tmp/media/sub/a.txt", "tmp/media/a b/c", "tmp/media/both", "tmp/other/sub/x"] {
+        world.minio.put(key, b"x");
+    }
+    let cases = [
+        ("all", "/tmp", Some("tmp/")),
+        ("all", "/tmp/media", Some("media/")),
+        ("all", "/tmp/a", Some("a/")),
+        ("all", "/tmp/a/b", Some("b/")),
+        ("all", "/tmp/media/sub", Some("sub/")),
+        ("all", "/tmp/media/sub?format=json&v=1", Some("sub/?format=json&v=1")),
+        ("all", "/tmp/media/a%20b", Some("a%20b/")),
+        ("deep", "/pub", Some("pub/")),
+        ("deep", "/pub/x", Some("x/")),
+        ("deep", "/pub/x/sub", Some("sub/")),
+        ("all", "/tmp/media/./hello.txt", Some("hello.txt")),
+        ("all", "/tmp/media/hello.txt", None),
+        ("all", "/tmp/media/su", None),
+        ("all", "/tmp/media/none", None),
+        ("all", "/tmp/other", None),
+        ("all", "/tmp/other/sub", None),
+        ("all", "/tmp/oth", None),
+        ("all", "/other", None),
+        ("reader", "/tmp/media/sub", None),
+    ];
+    for (who, target, location) in cases {
+        for method in ["GET", "HEAD"] {
+            for headers in [&accept("*/*")[..], &accept(BROWSER), &[]] {
+                let answer = world.ask(who, method, target, headers, b"");
+                assert_eq!(answer.header("location"), location, "{method} {target} {headers:?}");
+                assert_eq!(answer.status() == 302, location.is_some(), "{method} {target}");
+            }
+            let signed = [("x-amz-date", "20260101T000000Z")];
+            let as_s3 = world.ask(who, method, target, &signed, b"");
+            assert_eq!(as_s3.header("location"), None, "{method} {target}");
+            assert_ne!(as_s3.status(), 302, "{method} {target}");
+        }
+    }
+    // What is refused is refused alike, whether it is there or not.
+    let refused = |target: &str| outcome(&world.get("all", target));
+    assert_eq!(refused("/tmp/other/sub"), refused("/tmp/other/none"));
+    assert_eq!(refused("/tmp/other"), refused("/tmp/none"));
+    assert_eq!(world.ask("all", "PUT", "/tmp/a/b/x", &[], b"x").header("location"), None);
+}
+
+#[test]
+fn a_bucket_in_the_host_is_no_folder_of_the_path() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let text = config(minio.address, minio.address, &[corner("all", SCOPES)], "")
+        .replace("[[listener]]\n", "[[listener]]\ndomain = \"s3.test\"\n");
+    let proxy = start(&text, &issuer);
+    minio.put("tmp/media/sub/x", b"x");
+    let ask = |target: &str, form: &str| {
+        let headers = [("Host", "tmp.s3.test"), ("Accept", form)];
+        http::request(proxy.address("all"), "GET", target, &headers, b"").unwrap()
+    };
+    assert_eq!(references(&ask("/", BROWSER).text()), ["a/", "a/b/", "media/"]);
+    assert_eq!(references(&ask("/media/", BROWSER).text()), ["../", "../", "sub/", "hello.txt"]);
+    assert!(ask("/media/", "*/*").text().contains("<title>Index of /media/</title>"));
+    assert_eq!(references(&ask("/", "*/*").text()), ["a/", "media/"]);
+    assert_eq!(references(&ask("/a/", "*/*").text()), ["../", "b/"]);
+    assert_eq!(json(&ask("/?format=json", "*/*"))["path"], "/");
+    assert_eq!(json(&ask("/media/sub/?format=json", "*/*"))["path"], "/media/sub/");
+    assert_eq!(ask("/media", "*/*").header("location"), Some("media/"));
+    assert_eq!(ask("/media/sub", "*/*").header("location"), Some("sub/"));
+    let missing = ask("/media/sub/none", BROWSER);
+    assert_eq!((missing.status(), references(&missing.text())), (404, vec!["./".to_owned()]));
+    assert_eq!(references(&ask("/other/x", BROWSER).text()), ["../"]);
+}
+
+/// What a client asked for is what the log and the counts speak of, whatever was asked of the store for its answer.
+#[test]
+fn a_miss_is_accounted_as_what_was_asked_for() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let corner = Corner { name: "all", scopes: &[("tmp", "media/", "read,list")], more: "" };
+    let text = config(minio.address, minio.address, &[corner], "")
+        .replace("prefix = \"media/\"", "prefix = \"media/\"\nindex = \"index.html\"");
+    let proxy: Proxy = start(&text, &issuer);
+    minio.put("tmp/media/sub/x", b"x");
+    let ask = |method: &str, target: &str| {
+        http::request(proxy.address("all"), method, target, &accept(BROWSER), b"").unwrap().status()
+    };
+    assert_eq!((ask("GET", "/tmp/media/none"), ask("GET", "/tmp/media/sub")), (404, 302));
+    assert_eq!((ask("GET", "/tmp/media/none/"), ask("HEAD", "/tmp/media/none")), (404, 404));
+    for target in ["/favicon.ico", "/apple-touch-icon.png", "/robots.txt"] {
+        assert_eq!((ask("GET", target), ask("HEAD", target)), (404, 404), "{target}");
+    }
+    let refused = http::get(proxy.address("all"), "/other/favicon.ico").unwrap();
+    assert_eq!(refused.status(), 403, "only where browsers look for it");
+    let metrics = http::get(proxy.address("admin"), "/metrics").unwrap().text();
+    let refused: Vec<&str> = metrics
+        .lines()
+        .filter(|line| line.starts_with("scopegate_refusals_total{") && line.contains("rule="))
+        .filter(|line| !line.ends_with(" 0"))
+        .collect();
+    let of_folders = ["scopegate_refusals_total{mapping=\"all\",rule=\"no-such-folder\"} 1"];
+    let expected = ["scopegate_refusals_total{mapping=\"all\",rule=\"outside-scope\"} 1"];
+    assert!(refused == expected || refused == [expected, of_folders].concat(), "{refused:?}");
+    let (_, log) = proxy.terminate();
+    let operation = |target: &str, method: &str| {
+        let path = format!("path=\"{target}\" ");
+        let line =
+            log.lines().find(|line| line.contains(&path) && line.contains(&format!("method={method}")));
+        let line = line.unwrap_or_else(|| panic!("no line of {target}: {log}"));
+        line.split_once("operation=").unwrap().1.split(' ').next().unwrap().trim_matches('"').to_owned()
+    };
+    for (target, method, expected) in [
+        ("/tmp/media/none", "GET", "GetObject"),
+        ("/tmp/media/sub", "GET", "GetObject"),
+        ("/tmp/media/none/", "GET", "GetObject"),
+        ("/tmp/media/none", "HEAD", "HeadObject"),
+    ] {
+        assert_eq!(operation(target, method), expected, "{method} {target}: {log}");
+    }
+    assert!(log.contains("help=\"add a [[mapping.scope]]"), "the operator is told: {log}");
+}
