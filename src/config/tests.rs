@@ -171,10 +171,17 @@ fn one_mistake_each() {
         ("allow  =", "index  = \"a/b\"\nallow  =", &["25:10 not an index | an index is the name"]),
         ("allow  =", "index  = \"..\"\nallow  =", &["25:10 not an index | an index is one name"]),
         ("allow  =", "index  = 1\nallow  =", &["25:10 index is of type integer"]),
+        ("allow  =", "error_page = \"/404.html\"\nallow  =", &["25:14 not an error page | an error page is the name"]),
+        ("allow  =", "error_page = \"a/../b\"\nallow  =", &["25:14 not an error page | an error page is the name"]),
         (
             "[\"read\", \"list\"]",
             "[\"list\"]\nindex  = \"index.html\"",
             &["26:10 index without the right to read it | add \"read\" to allow"],
+        ),
+        (
+            "[\"read\", \"list\"]",
+            "[\"list\"]\nerror_page = \"404.html\"",
+            &["26:14 error_page without the right to read it | add \"read\" to allow"],
         ),
         ("allow  =", "site   = \"yes\"\nallow  =", &["25:10 site is of type string"]),
         (
@@ -314,6 +321,18 @@ impl Environment for Env {
     fn file(&self, path: &Path) -> Result<Secret, Failed> {
         panic!("{}", path.display());
     }
+}
+
+#[test]
+fn an_error_page_is_read_and_usual_beside_an_index() {
+    let page = |more: &str| {
+        let config = Config::parse(&format!("{EXAMPLE}{more}"), &Fake).unwrap();
+        config.mappings[0].scopes[0].error_page().map(str::to_owned)
+    };
+    assert_eq!(page(""), None);
+    assert_eq!(page("error_page = \"errors/none.html\"\n").as_deref(), Some("errors/none.html"));
+    assert_eq!(page("index = \"index.html\"\n").as_deref(), Some("404.html"));
+    assert_eq!(page("index = \"index.html\"\nerror_page = \"a\"\n").as_deref(), Some("a"));
 }
 
 #[test]

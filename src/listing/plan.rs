@@ -11,6 +11,7 @@ use crate::representation::{FORMAT, Representation, is_rclone, is_s3_client};
 use crate::scope::check_key;
 use crate::target::{Query, decode_path, encode_path};
 use http::Method;
+use http::header::ACCEPT;
 
 /// The query parameter of the position where a list begins.
 const AFTER: &str = "after";
@@ -81,10 +82,12 @@ impl Plan {
         let query = request.target.query();
         let named = Representation::named(query)?;
         let position = position(place.as_ref(), query)?;
+        let is_of_s3 = named.is_none() && means_something_to_s3(mapping, request, path, place.as_ref());
+        let form = Form::of(request, named).filter(|_| !is_of_s3);
         let steps = if has_slash {
-            of_folder(mapping, request, path, place, Form::of(request, named))
+            of_folder(mapping, request, path, place, form)
         } else {
-            of_bucket(mapping, request, place, Form::of(request, named))
+            of_bucket(mapping, request, place, form)
         };
         let plan = Self { position, is_format_named: named.is_some(), steps };
         Ok((plan.steps != [Step::AsAsked]).then(|| Box::new(plan)))
@@ -114,6 +117,19 @@ fn place(mapping: &Mapping, request: &Request, path: &str) -> Option<Place> {
     Some(if path == request.target.path() { place } else { place.of_host() })
 }
 
+/// Whether a request may be an S3 client's that shows by nothing what it is: for the list of buckets, or for a bucket.
+///
+/// Programs that follow links nearly all send `Accept`. rclone sends none, whatever it is used for: its S3 client asks for
+/// all buckets and for a bucket without a slash at its end, its other one for folders.
+fn means_something_to_s3(mapping: &Mapping, request: &Request, path: &str, place: Option<&Place>) -> bool {
+    let has_slash = path.ends_with('/');
+    if is_rclone(request.fields()) {
+        return !has_slash || place.is_none();
+    }
+    let is_bucket = |place: &Place| place.is_top() && (!has_slash || place.is_listed(mapping));
+    !request.fields().has(ACCEPT.as_str()) && place.map_or(path == "/", is_bucket)
+}
+
 /// The ways to answer a path with a slash at its end.
 fn of_folder(
     mapping: &Mapping,
@@ -124,8 +140,6 @@ fn of_folder(
 ) -> Vec<Step> {
     let above = || decoded(path).and_then(|path| Above::of(mapping, &path));
     let Some(place) = place else {
-        // The S3 client of rclone is not told from its other one, which asks for a folder below rather than for this.
-        let form = form.filter(|_| !is_rclone(request.fields()) || path != "/");
         let scopes = form.and_then(|form| above().map(|above| Step::Scopes(above, form)));
         return vec![scopes.unwrap_or(Step::AsAsked)];
     };
@@ -151,7 +165,7 @@ fn of_folder(
 
 /// The ways to answer a path that stands for a bucket, without a slash at its end.
 fn of_bucket(mapping: &Mapping, request: &Request, place: Option<Place>, form: Option<Form>) -> Vec<Step> {
-    let Some((place, form)) = place.zip(form).filter(|_| !is_rclone(request.fields())) else {
+    let Some((place, form)) = place.zip(form) else {
         return vec![Step::AsAsked];
     };
     let path = place.path();

@@ -87,7 +87,7 @@ fn page(above: &Above, seen: Seen<'_>, kept: &'static str) -> String {
     crumbs.iter_mut().for_each(Crumb::make_visible);
     let here = crumbs.pop();
     let heading =
-        here.as_ref().and_then(Crumb::name).filter(|name| !name.is_empty()).unwrap_or("Your folders");
+        here.as_ref().and_then(Crumb::name).filter(|name| !name.is_empty()).unwrap_or("All folders");
     let rows = above.scopes.iter().map(Row::of).collect();
     let page = ScopesPage { heading: heading.to_owned(), title: shown, crumbs, rows, kept };
     page.render().unwrap_or_default()

@@ -91,8 +91,8 @@ fn what_is_planned_for_whom() {
         // Above the scopes.
         ("/", BROWSER, Some(vec![scopes_below("/", Page)])),
         ("/", "*/*", Some(vec![scopes_below("/", Form::Index)])),
-        ("/", "", Some(vec![scopes_below("/", Form::Index)])),
-        ("/?format=json", "*/*", Some(vec![scopes_below("/", Json)])),
+        ("/", "", None),
+        ("/?format=json", "", Some(vec![scopes_below("/", Json)])),
         ("/", "application/xml", None),
         ("/tmp/", BROWSER, Some(vec![scopes_below("/tmp/", Page)])),
         ("/tmp/", "*/*", Some(vec![scopes_below("/tmp/", Form::Index)])),
@@ -101,6 +101,9 @@ fn what_is_planned_for_whom() {
         ("/tmp?format=html&after=a", "*/*", Some(vec![redirect("tmp/?format=html&after=a")])),
         ("/tmp", "application/json", Some(vec![scopes_below("/tmp/", Json)])),
         ("/tmp", "application/xml", None),
+        ("/tmp", "", None),
+        ("/tmp/", "", Some(vec![scopes_below("/tmp/", Form::Index)])),
+        ("/tmp/?format=html", "", Some(vec![scopes_below("/tmp/", Form::Index)])),
         ("/other", BROWSER, None),
         ("/other/", BROWSER, Some(vec![names_in("/other/", Page)])),
         // What S3 clients ask is S3's to answer, whoever accepts what.
@@ -158,10 +161,10 @@ fn rclone_and_s3_clients_by_their_names() {
         let request = with_agent(target, agent);
         Plan::of(&mapping(), &request, request.target.path()).unwrap().is_some()
     };
-    for target in ["/", "/tmp", "/tmp/", "/tmp/media/"] {
+    for (target, rclone) in [("/", false), ("/tmp", false), ("/tmp/", true), ("/tmp/media/", true)] {
         assert!(!planned(target, "MinIO (linux; amd64) minio-go/v7"), "{target}");
-        assert!(planned(target, "curl/8"), "{target}");
-        assert_eq!(planned(target, "rclone/v1.60.1"), target.len() > 4, "{target}");
+        assert_eq!(planned(target, "rclone/v1.60.1"), rclone, "{target}");
+        assert_eq!(planned(target, "Python-urllib/3.11"), target.len() > 4, "{target}");
     }
     let missing = |target: &str, agent| {
         let request = with_agent(target, agent);
@@ -554,6 +557,23 @@ proptest! {
             prop_assert_eq!(page.matches(c).count(), plain.matches(c).count(), "{} in {}", c, page);
         }
         prop_assert!(!page.chars().any(|c| c.is_control() && c != '\n'));
+    }
+
+    #[test]
+    fn nothing_of_a_name_becomes_markup_in_an_index(name in names()) {
+        let written = |name: &str| {
+            let mut out = String::new();
+            index("").row(&file(name), true, &mut out);
+            out
+        };
+        let (plain, row) = (written("x"), written(&name));
+        prop_assume!(check_key(&format!("media/{name}")).is_ok());
+        for c in ['<', '>', '"', '\''] {
+            prop_assert_eq!(row.matches(c).count(), plain.matches(c).count(), "{} in {}", c, row);
+        }
+        prop_assert!(row.lines().count() == 1 && !row.trim_end_matches('\n').chars().any(char::is_control));
+        let path = resolved(row.split('"').nth(1).unwrap());
+        prop_assert_eq!(Resource::parse(&path).as_ref().map(Resource::key), Ok(Some(&*format!("media/{name}"))));
     }
 
     #[test]

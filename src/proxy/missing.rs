@@ -133,6 +133,6 @@ fn wants_error_page(request: &Request, outcome: &Outcome) -> bool {
 fn is_for_an_icon(request: &Request) -> bool {
     let path = request.target.path();
     let is_one = matches!(path, "/favicon.ico" | "/robots.txt")
-        || (path.starts_with("/apple-touch-icon") && path.ends_with(".png") && path.len() < 64);
+        || path.strip_prefix("/apple-touch-icon").is_some_and(|rest| rest.len() < 32 && !rest.contains('/'));
     is_one && matches!(request.method, Method::GET | Method::HEAD) && !is_s3_client(request.fields())
 }

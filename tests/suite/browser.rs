@@ -95,7 +95,15 @@ fn a_person_finds_the_way() {
     assert_eq!(browser.url(), site.url("/tmp/media/photos/"));
     browser.click(&browser.link("media"));
     assert_eq!(browser.url(), site.url("/tmp/media/"));
-    assert!(!browser.text().contains("Parent folder"), "there is no way out of the scope");
+    browser.click(&browser.link("Parent folder"));
+    assert_eq!(browser.url(), site.url("/tmp/"), "the folder above shows the scopes in it");
+    browser.click(&browser.link("All folders"));
+    assert_eq!(browser.url(), site.url("/"));
+    assert!(browser.text().contains("read, list, write"), "{}", browser.text());
+    browser.click(&browser.link("site/"));
+    assert_eq!(browser.url(), site.url("/tmp/site/"));
+    browser.open(&site.url("/tmp/media"));
+    assert_eq!(browser.url(), site.url("/tmp/media/"), "a folder without its slash leads to it");
     assert_eq!(site.complaints(), Vec::<String>::new());
 
     browser.open(&site.url("/tmp/site/docs"));
@@ -105,7 +113,9 @@ fn a_person_finds_the_way() {
     );
     browser.open(&site.url("/tmp"));
     assert_eq!(browser.url(), site.url("/tmp/"), "a bucket is a folder");
-    assert!(browser.text().contains("does not cover the whole bucket"), "{}", browser.text());
+    browser.open(&site.url("/tmp/media/photos/none.txt"));
+    browser.click(&browser.link("Go to the folder"));
+    assert_eq!(browser.url(), site.url("/tmp/media/photos/"));
 
     // A console that saw no breach would say nothing of any.
     site.open("/tmp/media/");
@@ -183,6 +193,12 @@ fn pages_fit_a_phone_and_the_dark() {
         browser.open(&site.url("/tmp/other/secret.txt"));
         assert!(browser.text().contains("outside-scope"));
         browser.picture(&format!("{name}-refused"));
+        for (path, what) in [("/", "scopes"), ("/tmp/", "above"), ("/tmp/media/none", "missing")] {
+            browser.open(&site.url(path));
+            let fits = browser.run("return document.documentElement.scrollWidth <= window.innerWidth");
+            assert_eq!(fits, true, "{name} {path}");
+            browser.picture(&format!("{name}-{what}"));
+        }
     }
 }
 

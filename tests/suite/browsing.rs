@@ -160,15 +160,25 @@ fn s3_clients_get_xml_and_programs_get_links() {
             let listed = ask("whole", target, accept);
             assert!(listed.text().contains("<ListBucketResult"), "{target}: {}", listed.text());
         }
+    }
+    for accept in [&any[..], &[("Accept", BROWSER)]] {
         let moved = ask("whole", "/tmp", accept);
         assert_eq!((moved.status(), moved.header("location")), (302, Some("tmp/")), "{accept:?}");
+        assert!(ask("whole", "/", accept).text().contains("href=\"tmp/\""), "{accept:?}");
+        assert!(ask("whole", "/tmp/", accept).text().contains("href=\"media/\""), "{accept:?}");
     }
+    // Where S3 has an answer of its own, whoever says nothing about itself gets that.
+    for target in ["/tmp", "/tmp/"] {
+        assert!(ask("whole", target, &nothing).text().contains("<ListBucketResult"), "{target}");
+        assert_eq!(world.ask("whole", "HEAD", target, &nothing, b"").status(), 200, "HeadBucket: {target}");
+    }
+    assert!(ask("whole", "/", &nothing).text().contains("<ListAllMyBucketsResult"));
     for accept in [&any[..], &nothing] {
         let index = ask("all", "/tmp/media/", accept);
         assert_eq!((index.status(), index.header("content-type")), (200, Some("text/html; charset=utf-8")));
         assert!(index.text().contains("<title>Index of /tmp/media/</title>"), "{}", index.text());
         assert_eq!(references(&index.text()), ["../", "hello.txt"]);
-        assert_eq!(references(&ask("whole", "/tmp/", accept).text()), ["../", "media/", "other/"]);
+        assert_eq!(references(&ask("whole", "/tmp/media/", accept).text()), ["../", "hello.txt"]);
         assert_eq!(outcome(&ask("all", "/tmp/media/none/", accept)), "404 NoSuchKey");
     }
     let kept = ask("whole", "/tmp/?format=html", &any).text();

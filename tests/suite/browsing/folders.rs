@@ -3,6 +3,7 @@
 use super::{BROWSER, accept, json, references};
 use crate::support::http;
 use crate::support::minio::Minio;
+use crate::support::process::wait_for;
 use crate::support::proxy::Proxy;
 use crate::support::world::{Corner, World, config, corner, outcome, start};
 
@@ -29,7 +30,8 @@ fn every_folder_above_a_scope_leads_to_it_and_shows_nothing_else() {
     let kept = ask("all", "/tmp/a/?format=html").text();
     assert_eq!(references(&kept), ["../../?format=html", "../?format=html", "b/?format=html"]);
     // Programs follow links one folder deep, and take a refusal for a failure.
-    let links = |who: &str, target: &str| references(&world.get(who, target).text());
+    let links =
+        |who: &str, target: &str| references(&world.ask(who, "GET", target, &accept("*/*"), b"").text());
     assert_eq!(links("all", "/"), ["tmp/"]);
     assert_eq!(links("all", "/tmp/"), ["../", "a/", "media/"]);
     assert_eq!(links("all", "/tmp/a/"), ["../", "b/"]);
@@ -91,6 +93,9 @@ fn a_folder_without_its_slash_leads_to_it() {
     for (who, target, location) in cases {
         for method in ["GET", "HEAD"] {
             for headers in [&accept("*/*")[..], &accept(BROWSER), &[]] {
+                // S3's answer to whoever says nothing about itself.
+                let of_s3 = headers.is_empty() && (target == "/pub/x" || (method, target) == ("HEAD", "/tmp"));
+                let location = location.filter(|_| !of_s3);
                 let answer = world.ask(who, method, target, headers, b"");
                 assert_eq!(answer.header("location"), location, "{method} {target} {headers:?}");
                 assert_eq!(answer.status() == 302, location.is_some(), "{method} {target}");
@@ -154,15 +159,15 @@ fn a_miss_is_accounted_as_what_was_asked_for() {
     }
     let refused = http::get(proxy.address("all"), "/other/favicon.ico").unwrap();
     assert_eq!(refused.status(), 403, "only where browsers look for it");
-    let metrics = http::get(proxy.address("admin"), "/metrics").unwrap().text();
-    let refused: Vec<&str> = metrics
-        .lines()
-        .filter(|line| line.starts_with("scopegate_refusals_total{") && line.contains("rule="))
-        .filter(|line| !line.ends_with(" 0"))
-        .collect();
-    let of_folders = ["scopegate_refusals_total{mapping=\"all\",rule=\"no-such-folder\"} 1"];
-    let expected = ["scopegate_refusals_total{mapping=\"all\",rule=\"outside-scope\"} 1"];
-    assert!(refused == expected || refused == [expected, of_folders].concat(), "{refused:?}");
+    // The account of a request is written when its answer is over.
+    let refused = || {
+        let metrics = http::get(proxy.address("admin"), "/metrics").unwrap().text();
+        let lines = metrics.lines().filter(|line| line.starts_with("scopegate_refusals_total{"));
+        let refused: Vec<String> = lines.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect();
+        (!refused.is_empty()).then_some(refused)
+    };
+    let of_folder = "scopegate_refusals_total{mapping=\"all\",rule=\"outside-scope\"} 1";
+    assert_eq!(wait_for(refused), Some(vec![of_folder.to_owned()]), "no icon is counted");
     let (_, log) = proxy.terminate();
     let operation = |target: &str, method: &str| {
         let path = format!("path=\"{target}\" ");
