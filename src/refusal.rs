@@ -229,25 +229,6 @@ impl Rule {
         }
     }
 
-    /// What the operator can do about it, for the log.
-    pub const fn help(self) -> Option<&'static str> {
-        match self {
-            Self::NoMapping => Some(
-                "Add a [[mapping]] whose client matches, or have the client connect to another listener or from another address.",
-            ),
-            Self::OutsideScope => {
-                Some("Add a [[mapping.scope]] for this, if the client is meant to have it.")
-            }
-            Self::RightNotGranted => {
-                Some("Add the right to \"allow\" of the scope, if the client is meant to have it.")
-            }
-            Self::CopySource => {
-                Some("Add \"read\" to \"allow\" of the source's scope, if the client is meant to have it.")
-            }
-            _ => None,
-        }
-    }
-
     const fn row(self) -> (&'static str, StatusCode, &'static str) {
         match self {
             Self::NoMapping => ("no-mapping", StatusCode::FORBIDDEN, "AccessDenied"),

@@ -171,8 +171,16 @@ fn one_mistake_each() {
         ("allow  =", "index  = \"a/b\"\nallow  =", &["25:10 not an index | an index is the name"]),
         ("allow  =", "index  = \"..\"\nallow  =", &["25:10 not an index | an index is one name"]),
         ("allow  =", "index  = 1\nallow  =", &["25:10 index is of type integer"]),
-        ("allow  =", "error_page = \"/404.html\"\nallow  =", &["25:14 not an error page | an error page is the name"]),
-        ("allow  =", "error_page = \"a/../b\"\nallow  =", &["25:14 not an error page | an error page is the name"]),
+        (
+            "allow  =",
+            "error_page = \"/404.html\"\nallow  =",
+            &["25:14 not an error page | an error page is the name"],
+        ),
+        (
+            "allow  =",
+            "error_page = \"a/../b\"\nallow  =",
+            &["25:14 not an error page | an error page is the name"],
+        ),
         (
             "[\"read\", \"list\"]",
             "[\"list\"]\nindex  = \"index.html\"",

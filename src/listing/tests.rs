@@ -573,7 +573,8 @@ proptest! {
         }
         prop_assert!(row.lines().count() == 1 && !row.trim_end_matches('\n').chars().any(char::is_control));
         let path = resolved(row.split('"').nth(1).unwrap());
-        prop_assert_eq!(Resource::parse(&path).as_ref().map(Resource::key), Ok(Some(&*format!("media/{name}"))));
+        let (resource, key) = (Resource::parse(&path), format!("media/{name}"));
+        prop_assert_eq!(resource.as_ref().map(Resource::key), Ok(Some(&*key)));
     }
 
     #[test]

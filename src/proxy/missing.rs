@@ -40,7 +40,8 @@ impl Proxy {
         if let Some(plan) = plan {
             let operation = record.operation();
             let redirected = self.browse(asked, &plan, record).await;
-            if !finds_nothing(&redirected) {
+            // A failure on the way leaves what was found out before.
+            if matches!(redirected, Ok(Given::Made(_))) {
                 return redirected;
             }
             record.is_about(operation);

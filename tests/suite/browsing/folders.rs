@@ -94,7 +94,8 @@ fn a_folder_without_its_slash_leads_to_it() {
         for method in ["GET", "HEAD"] {
             for headers in [&accept("*/*")[..], &accept(BROWSER), &[]] {
                 // S3's answer to whoever says nothing about itself.
-                let of_s3 = headers.is_empty() && (target == "/pub/x" || (method, target) == ("HEAD", "/tmp"));
+                let of_s3 =
+                    headers.is_empty() && (target == "/pub/x" || (method, target) == ("HEAD", "/tmp"));
                 let location = location.filter(|_| !of_s3);
                 let answer = world.ask(who, method, target, headers, b"");
                 assert_eq!(answer.header("location"), location, "{method} {target} {headers:?}");
