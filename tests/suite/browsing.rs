@@ -154,7 +154,7 @@ fn s3_clients_get_xml_and_programs_get_links() {
     ]);
     let ask =
         |corner: &str, target: &str, headers: &[(&str, &str)]| world.ask(corner, "GET", target, headers, b"");
-    let (any, nothing): ([(&str, &str); 1], [(&str, &str); 0]) = ([("Accept", "*/*")], []);
+    let (any, nothing) = (accept("*/*"), [("X-Nothing", "")]);
     for accept in [&any[..], &nothing, &[("Accept", BROWSER)]] {
         for target in ["/tmp?list-type=2&prefix=media/", "/tmp/?prefix=media/&delimiter=/"] {
             let listed = ask("whole", target, accept);
