@@ -198,6 +198,11 @@ impl Config {
         self.issuer.endpoint.as_ref().map_or(&self.upstream.endpoints, std::slice::from_ref)
     }
 
+    /// Returns every endpoint that is spoken to: the nodes, and STS where it has one of its own.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.upstream.endpoints.iter().chain(&self.issuer.endpoint)
+    }
+
     /// Reads a configuration file, with secrets from this process's environment and this machine's files.
     ///
     /// # Errors

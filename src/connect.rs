@@ -1,8 +1,13 @@
 //! Connections to an endpoint, over TCP or TLS.
 
+mod trouble;
+mod trust;
+
+pub use trouble::Trouble;
+pub use trust::Trust;
+
 use crate::endpoint::Endpoint;
 use crate::socket::Socket;
-use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
 use std::fmt;
 use std::io;
@@ -98,20 +103,12 @@ impl fmt::Debug for Connector {
 }
 
 fn tls_connector(endpoint: &Endpoint) -> io::Result<(TlsConnector, ServerName<'static>)> {
-    let mut roots = RootCertStore::empty();
-    let loaded = rustls_native_certs::load_native_certs();
-    let (added, _) = roots.add_parsable_certificates(loaded.certs);
-    if added == 0 {
-        let why = loaded.errors.first().map(ToString::to_string).unwrap_or_default();
-        return Err(io::Error::other(format!(
-            "{endpoint}: this machine has no trusted certificates: install ca-certificates or set SSL_CERT_FILE {why}"
-        )));
-    }
+    let trust = Trust::load().map_err(|why| io::Error::other(format!("{endpoint}: {why}")))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
-        .with_root_certificates(roots)
+        .with_root_certificates(trust.roots)
         .with_no_client_auth();
     let name = ServerName::try_from(endpoint.host().to_owned()).map_err(|_| {
         io::Error::new(io::ErrorKind::InvalidInput, format!("{endpoint}: not a name for TLS"))

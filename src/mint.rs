@@ -1,6 +1,7 @@
 //! Minting: one `AssumeRole` turns a session policy into a session.
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 
+use crate::connect::Trouble;
 use crate::endpoint::Endpoint;
 use crate::policy::SessionPolicy;
 use crate::s3_error;
@@ -65,13 +66,17 @@ pub struct MintError {
     pub code: Option<String>,
     /// What was said.
     pub message: String,
+    /// What keeps the endpoint from being spoken to, where that was recognised.
+    pub trouble: Option<Trouble>,
 }
 
 impl MintError {
     /// What an operator can do about it, if that can be told.
     pub fn help(&self) -> Option<&'static str> {
         let says = |words: &str| self.message.contains(words);
-        if says("does not exist in our records") {
+        if let Some(trouble) = self.trouble {
+            Some(trouble.help())
+        } else if says("does not exist in our records") {
             Some("the issuer's access key is unknown to the server: create the user, or correct access_key")
         } else if says("signature we calculated does not match") {
             Some("the issuer's secret key is wrong: correct secret_key")
@@ -81,10 +86,6 @@ impl MintError {
             Some("this machine's clock and the server's differ by more than 15 minutes: set the clock (NTP)")
         } else if self.code.as_deref() == Some("AuthorizationHeaderMalformed") || says("region") {
             Some("the region differs from the server's: correct region")
-        } else if says("InvalidContentType") {
-            Some("the endpoint does not speak TLS: write it with http://, or turn TLS on there")
-        } else if says("certificate") {
-            Some("the server's certificate is not trusted here: name its authority's file in SSL_CERT_FILE")
         } else if self.failure == MintFailure::Unreachable {
             Some("check the endpoint's host and port, and that the server is up")
         } else if self.code.as_deref() == Some("AccessDenied") {
@@ -190,6 +191,7 @@ impl StsMint {
             failure: MintFailure::Unreachable,
             code: None,
             message: "there is no STS endpoint".to_owned(),
+            trouble: None,
         };
         for step in 0..self.clients.len() {
             let index = first.wrapping_add(step) % self.clients.len();
@@ -221,8 +223,12 @@ impl StsMint {
             .send()
             .await
             .map_err(|error| explain(&error))?;
-        let nonsense =
-            |what: &str| MintError { failure: MintFailure::Failed, code: None, message: what.to_owned() };
+        let nonsense = |what: &str| MintError {
+            failure: MintFailure::Failed,
+            code: None,
+            message: what.to_owned(),
+            trouble: None,
+        };
         let keys = answer.credentials.ok_or_else(|| nonsense("STS returned no credentials"))?;
         let expiration = SystemTime::try_from(keys.expiration)
             .map_err(|_| nonsense("STS returned an expiration that is not a time"))?;
@@ -283,14 +289,19 @@ fn role_session_name(name: &str) -> String {
 }
 
 fn explain(error: &SdkError<AssumeRoleError, HttpResponse>) -> MintError {
-    let unreachable =
-        |message: &str| MintError { failure: MintFailure::Unreachable, code: None, message: message.into() };
+    let unreachable = |message: &str| MintError {
+        failure: MintFailure::Unreachable,
+        code: None,
+        message: message.into(),
+        trouble: Trouble::of(error),
+    };
     match error {
         SdkError::ServiceError(service) => refused(service.err(), service.raw()),
         SdkError::ResponseError(response) => MintError {
             failure: MintFailure::Failed,
             code: None,
             message: format!("the answer (status {}) is not one of STS", response.raw().status().as_u16()),
+            trouble: answered_by_tls(response.raw()),
         },
         SdkError::TimeoutError(_) => unreachable("STS did not answer in time"),
         SdkError::DispatchFailure(_) => unreachable(&innermost(error)),
@@ -316,7 +327,15 @@ fn refused(error: &AssumeRoleError, raw: &HttpResponse) -> MintError {
     let message =
         from(error.message(), "Message").unwrap_or_else(|| format!("STS answered with status {status}"));
     let failure = if (400..500).contains(&status) { MintFailure::Refused } else { MintFailure::Failed };
-    MintError { failure, code, message: clean(&message) }
+    MintError { failure, code, message: clean(&message), trouble: answered_by_tls(raw) }
+}
+
+/// Recognises a TLS server that was asked in plain HTTP.
+fn answered_by_tls(raw: &HttpResponse) -> Option<Trouble> {
+    // The body cannot be read where the server has reset the connection.
+    let body = raw.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
+    let is_bare = raw.headers().iter().next().is_none();
+    Trouble::of_answer(raw.status().as_u16(), is_bare, &body)
 }
 
 /// A server's words, bounded and on one line.
@@ -342,6 +361,7 @@ mod tests {
             failure: MintFailure::Refused,
             code: Some(code.into()),
             message: message.into(),
+            trouble: None,
         };
         let cases = [
             ("AccessDenied", "The Access Key Id you provided does not exist in our records.", "access_key"),
@@ -353,8 +373,6 @@ mod tests {
             ("AccessDenied", "Your account is disabled; please contact your administrator.", "enable"),
             ("RequestTimeTooSkewed", "x", "clock"),
             ("AuthorizationHeaderMalformed", "x", "region"),
-            ("", "STS cannot be reached: invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
-            ("", "STS cannot be reached: received corrupt message of type InvalidContentType", "http://"),
             ("AccessDenied", "Access Denied.", "user's own keys"),
         ];
         for (code, message, word) in cases {
@@ -362,5 +380,7 @@ mod tests {
         }
         let elsewhere = MintError { code: None, ..error("", "STS answered with status 405") };
         assert!(elsewhere.help().unwrap().contains("S3 port"));
+        let over_tls = MintError { trouble: Some(Trouble::TlsServer), ..elsewhere };
+        assert!(over_tls.help().unwrap().contains("https://"));
     }
 }

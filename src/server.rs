@@ -16,7 +16,8 @@ mod sessions;
 mod worker;
 
 use crate::config::Config;
-use crate::connect::Connector;
+use crate::connect::{Connector, Trust};
+use crate::endpoint::Endpoint;
 use crate::metrics::CutBy;
 use listening::{Change, Listening};
 use running::Running;
@@ -64,9 +65,14 @@ impl Server {
         let admin = config.admin.as_ref();
         let admin = admin.map(|admin| listen::bind_admin(admin.address, &mut inherited)).transpose()?;
         inherited.all_claimed()?;
-        // What would keep a worker from starting, such as missing certificates, is said before anything starts.
-        for endpoint in &config.upstream.endpoints {
+        // Reports what would keep a worker from starting, such as missing certificates, before anything starts.
+        for endpoint in config.endpoints() {
             Connector::new(endpoint.clone(), config.limits.connect_timeout)?;
+        }
+        if config.endpoints().any(Endpoint::tls) {
+            for note in Trust::load().map(|trust| trust.notes).unwrap_or_default() {
+                tracing::warn!(%note, "a place for trusted certificates has none");
+            }
         }
         Ok(Self { config, workers, listeners, admin })
     }

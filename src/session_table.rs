@@ -428,7 +428,7 @@ impl<M: Mint, J: Judge> Keeper<M, J> {
 }
 
 fn error(failure: MintFailure, message: &str) -> MintError {
-    MintError { failure, code: None, message: message.to_owned() }
+    MintError { failure, code: None, message: message.to_owned(), trouble: None }
 }
 
 #[cfg(test)]

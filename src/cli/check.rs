@@ -1,9 +1,12 @@
 //! `scopegate check`: reads a configuration as `serve` would; with `--live` tries it on the server.
 
+use super::direct::{self, Direct};
 use super::store::{MAX_CODE, MAX_MESSAGE, said};
-use super::{CommandError, direct::Direct, print, serve, uploads};
+use super::{CommandError, print, serve, uploads};
 use crate::amz_date::rfc3339;
 use crate::config::Config;
+use crate::connect::{Trouble, Trust};
+use crate::endpoint::Endpoint;
 use crate::judge::ABSENT_UPLOAD;
 use crate::mapping::Mapping;
 use crate::mint::{Mint, MintRequest, StsMint};
@@ -38,6 +41,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let config = serve::load(&args.config)?;
     print(&plain_lines(&summary(&config)))?;
+    print(&plain_lines(&trust(&config)))?;
     if args.live { super::block_on(live(&config)) } else { Ok(()) }
 }
 
@@ -78,7 +82,22 @@ const MINIO_IDLE: Duration = Duration::from_secs(30);
 const PAUSES: &str = "  note: MinIO breaks off a download that pauses for its MINIO_IDLE_TIMEOUT (30s if it is not set), which is\n  \
     shorter than limits.stall_timeout; Scopegate then asks for the rest\n";
 
+/// Notes what is wrong with the certificates of this machine, where the store is reached over TLS.
+fn trust(config: &Config) -> String {
+    if !config.endpoints().any(Endpoint::tls) {
+        return String::new();
+    }
+    let notes = match Trust::load() {
+        Ok(trust) => trust.notes,
+        Err(why) => vec![format!("{why}; `serve` does not start without them")],
+    };
+    notes.iter().map(|note| format!("  note: {note}\n")).collect()
+}
+
 async fn live(config: &Config) -> Result<(), CommandError> {
+    if config.endpoints().any(Endpoint::tls) {
+        Trust::load().map_err(CommandError::failed)?;
+    }
     let region = &config.upstream.region;
     let timeout = config.limits.mint_timeout;
     let mint =
@@ -169,16 +188,22 @@ async fn probe(
     method: &Method,
     target: &str,
 ) -> Result<(), String> {
-    let outgoing = super::direct::outgoing(mapping, method, target).map_err(|refusal| refusal.to_string())?;
-    let answer = direct.send(&outgoing, session).await.map_err(|error| error.to_string())?;
-    let status = answer.status;
+    let outgoing = direct::outgoing(mapping, method, target).map_err(|refusal| refusal.to_string())?;
+    let answer = direct.send(&outgoing, session).await.map_err(|error| match direct::trouble(&error) {
+        Some(trouble) => format!("{error}\n      help: {trouble}"),
+        None => error.to_string(),
+    })?;
+    let (status, is_bare) = (answer.status, answer.fields.iter().next().is_none());
     if status.is_success() {
         return Ok(());
     }
-    let body = super::direct::error_body(answer).await;
+    let body = direct::error_body(answer).await;
     let code = s3_error::element(&body, "Code").unwrap_or_default();
     let message = s3_error::element(&body, "Message").unwrap_or_default();
     let (code, message) = (said(&code, MAX_CODE), said(&message, MAX_MESSAGE));
+    if let Some(trouble) = Trouble::of_answer(status.as_u16(), is_bare, &body) {
+        return Err(format!("status {}: {trouble}", status.as_u16()));
+    }
     match &*code {
         "NoSuchKey" | "NoSuchUpload" => Ok(()),
         "NoSuchBucket" => Err("NoSuchBucket: create the bucket, or correct it".to_owned()),

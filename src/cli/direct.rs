@@ -2,6 +2,7 @@
 
 use crate::amz_date::AmzDate;
 use crate::body::{BoxError, Upload, read_error_body};
+use crate::connect::Trouble;
 use crate::endpoint::Endpoint;
 use crate::http1::{Answer, Fields};
 use crate::limits::Limits;
@@ -65,6 +66,15 @@ impl Direct {
                 },
             }
         }
+    }
+}
+
+/// Returns what a failed request says about the endpoint itself.
+pub(super) fn trouble(error: &SendError) -> Option<Trouble> {
+    match error {
+        SendError::Unreachable(error) => Trouble::of(error),
+        SendError::Malformed(_) => Some(Trouble::NotHttp),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::CommandError;
 use super::direct::{self, Direct};
 use crate::config::read_guarded;
+use crate::connect::Trouble;
 use crate::endpoint::Endpoint;
 use crate::http1::Answer;
 use crate::limits::Limits;
@@ -112,19 +113,20 @@ impl Store {
             CommandError::usage(format!("cannot ask for this path: {}", refusal.message))
         })?;
         let answer = self.direct.send(&outgoing, &self.session).await.map_err(|error| {
-            CommandError::failed(format!(
-                "{} cannot be asked: {error}\n  see that the token's Endpoint is right and the server up",
-                self.token.endpoint
-            ))
+            let help = direct::trouble(&error)
+                .map_or("check that the token's Endpoint is right and the server up", Trouble::help);
+            CommandError::failed(format!("{} cannot be asked: {error}\n  {help}", self.token.endpoint))
         })?;
         if answer.status.is_success() {
             return Ok(answer);
         }
-        let status = answer.status.as_u16();
+        let (status, is_bare) = (answer.status.as_u16(), answer.fields.iter().next().is_none());
         let body = direct::error_body(answer).await;
         let Some(code) = s3_error::element(&body, "Code") else {
+            let help = Trouble::of_answer(status, is_bare, &body)
+                .map_or("check that the token's Endpoint is an S3 store's", Trouble::help);
             return Err(CommandError::failed(format!(
-                "{} answered with status {status} and no S3 error\n  see that the token's Endpoint is an S3 store's",
+                "{} answered with status {status} and no S3 error\n  {help}",
                 self.token.endpoint
             )));
         };

@@ -2,6 +2,7 @@
 
 use super::{CommandError, print};
 use crate::config::{Environment, Failed, SystemEnvironment, parse_duration};
+use crate::connect::Trust;
 use crate::endpoint::Endpoint;
 use crate::mint::{Mint, MintRequest, StsMint};
 use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
@@ -85,6 +86,13 @@ pub async fn run(args: Args) -> Result<(), CommandError> {
             policy.size()
         );
         return Err(CommandError::usage(message));
+    }
+    if endpoint.tls() {
+        let trust =
+            Trust::load().map_err(|why| CommandError::failed(format!("no token from {endpoint}: {why}")))?;
+        for note in &trust.notes {
+            let _ = writeln!(io::stderr(), "scopegate: {note}");
+        }
     }
     let keys = Credentials {
         access_key: key(args.access_key_file, "SCOPEGATE_ACCESS_KEY", "--access-key-file")?,

@@ -46,7 +46,7 @@ impl Readiness {
             obstacles.push("draining: the server is shutting down".to_owned());
         }
         if !self.upstream_answers().await {
-            obstacles.push("upstream: no node answers".to_owned());
+            obstacles.push("upstream: no node answers (see the log for why)".to_owned());
         }
         let now = self.shared.clock.now();
         let generation = self.shared.generation.load_full();

@@ -1,6 +1,6 @@
 //! Asks the store's nodes whether they are ready, and notes it for all worker threads.
 
-use crate::connect::Connector;
+use crate::connect::{Connector, Trouble};
 use crate::endpoint::Endpoint;
 use crate::nodes::{Check, NodeBoard, NodeIndex};
 use crate::s3_error;
@@ -135,21 +135,26 @@ impl Nodes {
     async fn ask(self: Arc<Self>, index: NodeIndex, look: Look) -> bool {
         let Some(node) = self.list.get(index.0) else { return false };
         let mut began = Instant::now();
-        let mut answers = node.answers().await;
+        let mut answered = node.answers().await;
         for _ in 1..TRIES {
-            if answers {
+            if answered.is_ok() {
                 break;
             }
             began = Instant::now();
-            answers = node.answers().await;
+            answered = node.answers().await;
         }
+        let mut answers = answered.is_ok();
         if answers && look == Look::Close {
             answers = self.sees_what_others_see(index).await;
         }
         let known = self.board.is_up(index);
         self.board.checked(index, Check { began, answers });
         if known != answers {
-            tracing::warn!(node = %node.authority, answers, "a node's health changed");
+            let (error, help) = match &answered {
+                Ok(()) => (None, None),
+                Err(down) => (Some(tracing::field::display(&down.why)), down.trouble.map(Trouble::help)),
+            };
+            tracing::warn!(node = %node.authority, answers, error, help, "a node's health changed");
         }
         answers
     }
@@ -174,10 +179,31 @@ impl Nodes {
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Why a node cannot serve.
+struct Down {
+    why: String,
+    trouble: Option<Trouble>,
+}
+
+impl Down {
+    fn because(why: impl Into<String>) -> Self {
+        Self { why: why.into(), trouble: None }
+    }
+}
+
+impl From<AnyError> for Down {
+    fn from(error: AnyError) -> Self {
+        Self { why: error.to_string(), trouble: Trouble::of(&*error) }
+    }
+}
+
 impl Node {
-    /// Asks once, and says whether the node answers in time as one that can serve.
-    async fn answers(&self) -> bool {
-        matches!(timeout(PATIENCE, self.is_ready()).await, Ok(Ok(true)))
+    /// Asks once whether the node answers in time as one that can serve.
+    async fn answers(&self) -> Result<(), Down> {
+        match timeout(PATIENCE, self.is_ready()).await {
+            Ok(answered) => answered,
+            Err(_) => Err(Down::because("no answer in time")),
+        }
     }
 
     /// Says whether the node sees enough drives to write, as far as it tells. Other stores do not.
@@ -192,17 +218,24 @@ impl Node {
 
     /// Asks MinIO's own readiness; another store answers with some 4xx, which shows that it answers.
     /// <https://min.io/docs/minio/linux/operations/monitoring/healthcheck-probe.html>
-    async fn is_ready(&self) -> Result<bool, AnyError> {
+    async fn is_ready(&self) -> Result<(), Down> {
         let answer = self.get("/minio/health/ready").await?;
         // MinIO says 200 before it has started as well.
         if answer.headers().contains_key(SERVER_STATUS) {
-            return Ok(false);
+            return Err(Down::because("it is still starting"));
         }
-        if answer.status().as_u16() < 500 {
-            return Ok(true);
+        let (status, body) = (answer.status().as_u16(), String::from_utf8_lossy(answer.body()));
+        let code = s3_error::element(&body, "Code");
+        match (status, code) {
+            // No store takes this request for a bad one and says so in another form than S3's. TLS servers do.
+            (400, None) => {
+                let why = "it answers with status 400 and no S3 error".to_owned();
+                Err(Down { why, trouble: Trouble::of_answer(400, answer.headers().is_empty(), &body) })
+            }
+            (..500, _) => Ok(()),
+            (_, Some(code)) if s3_error::is_node_full(&code) => Ok(()),
+            _ => Err(Down::because(format!("it answers with status {status}"))),
         }
-        let code = s3_error::element(&String::from_utf8_lossy(answer.body()), "Code");
-        Ok(code.is_some_and(|code| s3_error::is_node_full(&code)))
     }
 
     /// Sends a GET over a connection of its own.
@@ -217,7 +250,12 @@ impl Node {
         let mut running = JoinSet::new();
         running.spawn(connection);
         let (parts, body) = sender.send_request(request).await?.into_parts();
-        let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
+        let body = match Limited::new(body, MAX_ANSWER).collect().await {
+            Ok(body) => body.to_bytes(),
+            // A TLS server may reset the connection before its answer to plain HTTP is read.
+            Err(_) if parts.status.as_u16() == 400 => Bytes::new(),
+            Err(error) => return Err(error),
+        };
         Ok(Response::from_parts(parts, body))
     }
 }

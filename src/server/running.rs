@@ -81,7 +81,7 @@ impl Running {
     /// Everything that is in its way; nothing is changed then.
     pub(super) fn reload(&mut self, config: Config) -> Result<(), Vec<String>> {
         let mut errors = self.unchangeable(&config);
-        for endpoint in &config.upstream.endpoints {
+        for endpoint in config.endpoints() {
             if let Err(error) = Connector::new(endpoint.clone(), config.limits.connect_timeout) {
                 errors.push(error.to_string());
             }

@@ -74,6 +74,23 @@ impl Minio {
         panic!("minio found each of five free ports taken")
     }
 
+    /// Starts a server that speaks TLS with this certificate and key, both in PEM. `mc` cannot set it up.
+    pub(crate) fn start_over_tls(certificate: &str, key: &str) -> Self {
+        let (folder, programs) = (TempDir::new().unwrap(), Self::programs());
+        let root = Keys::random("root-of-the-test");
+        let certs = folder.path().join("certs");
+        fs::create_dir(&certs).unwrap();
+        fs::write(certs.join("public.crt"), certificate).unwrap();
+        fs::write(certs.join("private.key"), key).unwrap();
+        let arguments = ["--certs-dir".to_owned(), certs.into_os_string().into_string().unwrap()];
+        let data = folder.path().join("data").into_os_string().into_string().unwrap();
+        let (address, log) = (free_address(), folder.path().join("log"));
+        let process = spawn(&programs.minio, address, &root, &log, &[&arguments[..], &[data]].concat());
+        let said = || fs::read_to_string(&log).unwrap();
+        assert!(wait_for(|| said().contains("\nAPI: https://").then_some(())).is_some(), "{}", said());
+        Self { address, root, programs, process, folder }
+    }
+
     /// A server that was started as one node of several; it cannot be restarted.
     pub(super) fn of_node(address: SocketAddr, root: Keys, process: Killed, folder: TempDir) -> Self {
         Self { address, root, programs: Self::programs(), settings: &[], process, folder }

@@ -1,0 +1,204 @@
+//! Recognises why an endpoint cannot be spoken to, and says what an operator can do about it.
+
+use rustls::{AlertDescription, CertificateError, Error as TlsError};
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// Why an endpoint cannot be spoken to, where the endpoint's configuration or certificate is the cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The server uses a certificate authority's certificate as its own, as `openssl req -x509` makes one.
+    AuthorityAsServer,
+    /// The certificate has expired.
+    Expired,
+    /// The certificate is not valid yet.
+    NotYetValid,
+    /// The certificate is for another name.
+    WrongName,
+    /// No trusted authority signed the certificate.
+    UnknownIssuer,
+    /// The certificate is X.509 version 1, which names no hosts.
+    OldCertificate,
+    /// The certificate is wrong in another way.
+    BadCertificate,
+    /// The server wants a certificate of its client.
+    WantsClientCertificate,
+    /// The server and this program have no version or cipher of TLS in common.
+    NoCommonProtocol,
+    /// The endpoint is written with `https://`, and the server does not speak TLS.
+    PlainServer,
+    /// The endpoint is written with `http://`, and the server speaks TLS.
+    TlsServer,
+    /// The endpoint is written with `http://`, and the server answers in something other than HTTP, as TLS servers do.
+    NotHttp,
+}
+
+impl Trouble {
+    /// Finds the trouble in an error or in one of its causes.
+    pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        let mut next = Some(error);
+        while let Some(cause) = next {
+            if let Some(found) = Self::of_one(cause) {
+                return Some(found);
+            }
+            // The source of an I/O error is that of the error in it, so that this one would be passed over.
+            next = match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+                Some(inner) => Some(inner),
+                None => cause.source(),
+            };
+        }
+        None
+    }
+
+    fn of_one(error: &(dyn Error + 'static)) -> Option<Self> {
+        if let Some(error) = error.downcast_ref::<TlsError>() {
+            return Self::of_tls(error);
+        }
+        let error = error.downcast_ref::<hyper::Error>()?;
+        (error.is_parse() || error.is_incomplete_message()).then_some(Self::NotHttp)
+    }
+
+    fn of_tls(error: &TlsError) -> Option<Self> {
+        Some(match error {
+            TlsError::InvalidCertificate(error) => Self::of_certificate(error),
+            TlsError::InvalidMessage(_) => Self::PlainServer,
+            TlsError::AlertReceived(alert) => match alert {
+                AlertDescription::CertificateRequired
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnknownCA => Self::WantsClientCertificate,
+                AlertDescription::HandshakeFailure
+                | AlertDescription::ProtocolVersion
+                | AlertDescription::InsufficientSecurity => Self::NoCommonProtocol,
+                _ => return None,
+            },
+            TlsError::PeerIncompatible(_) => Self::NoCommonProtocol,
+            _ => return None,
+        })
+    }
+
+    fn of_certificate(error: &CertificateError) -> Self {
+        match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Self::WrongName
+            }
+            // An authority of the same name with another key is another authority.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
+            // rustls passes these on as errors of its library, which have no type here.
+            CertificateError::Other(other) => match format!("{other:?}") {
+                text if text.contains("CaUsedAsEndEntity") => Self::AuthorityAsServer,
+                text if text.contains("UnsupportedCertVersion") => Self::OldCertificate,
+                _ => Self::BadCertificate,
+            },
+            _ => Self::BadCertificate,
+        }
+    }
+
+    /// Recognises a TLS server by its answer to a request in plain HTTP. `is_bare` says that the answer has no header
+    /// at all. The body may be empty: Go resets the connection, which can overtake the text.
+    pub fn of_answer(status: u16, is_bare: bool, body: &str) -> Option<Self> {
+        // nginx, Apache.
+        let known = ["HTTP request was sent to HTTPS port", "SSL-enabled server port"];
+        // Go, and so MinIO, answers with a status line and this text alone.
+        let is_of_go = is_bare && (body.is_empty() || body.contains("HTTP request to an HTTPS server"));
+        (status == 400 && (is_of_go || known.iter().any(|words| body.contains(words))))
+            .then_some(Self::TlsServer)
+    }
+
+    /// Says what an operator can do about it.
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::AuthorityAsServer => {
+                "the server uses the certificate of an authority (CA:TRUE) as its own, as `openssl req -x509` makes it: \
+                 make it again with -addext basicConstraints=critical,CA:FALSE and \
+                 -addext subjectAltName=DNS:HOST, and name the new file in SSL_CERT_FILE"
+            }
+            Self::Expired => {
+                "the server's certificate has expired: renew it there. If it is still valid, this machine's clock is \
+                 ahead: set it (NTP)"
+            }
+            Self::NotYetValid => {
+                "the server's certificate is not valid yet: this machine's clock is behind (set it, NTP), or the \
+                 certificate was made for later"
+            }
+            Self::WrongName => {
+                "the server's certificate is for another name: write the endpoint with a name that the certificate \
+                 has, or make one with -addext subjectAltName=DNS:HOST (IP:ADDRESS for an address)"
+            }
+            Self::UnknownIssuer => {
+                "no authority that this machine trusts signed the server's certificate: name the authority's PEM file \
+                 in the environment variable SSL_CERT_FILE, or install it with update-ca-certificates. A server that \
+                 does not send its intermediate certificates looks the same"
+            }
+            Self::OldCertificate => {
+                "the server's certificate is X.509 version 1, as `openssl x509 -req` makes it without -extfile: make \
+                 it again with subjectAltName=DNS:HOST"
+            }
+            Self::BadCertificate => "the server's certificate cannot be accepted: make another one there",
+            Self::WantsClientCertificate => {
+                "the server wants a certificate of its client, which Scopegate does not have: turn that off there"
+            }
+            Self::NoCommonProtocol => {
+                "the server offers neither TLS 1.2 nor TLS 1.3 with a current cipher: turn one on there"
+            }
+            Self::PlainServer => {
+                "the endpoint does not speak TLS: write it with http://, or turn TLS on at the server"
+            }
+            Self::TlsServer => "the endpoint speaks TLS: write it with https://",
+            Self::NotHttp => {
+                "the endpoint does not answer in HTTP: write it with https:// if it speaks TLS, and check the port"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.help())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_found_below_other_errors() {
+        let tls = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        for (error, expected) in [
+            (tls(TlsError::InvalidCertificate(CertificateError::Expired)), Some(Trouble::Expired)),
+            (
+                io::Error::other(tls(TlsError::InvalidCertificate(CertificateError::UnknownIssuer))),
+                Some(Trouble::UnknownIssuer),
+            ),
+            (
+                tls(TlsError::AlertReceived(AlertDescription::CertificateRequired)),
+                Some(Trouble::WantsClientCertificate),
+            ),
+            (tls(TlsError::AlertReceived(AlertDescription::InternalError)), None),
+            (io::Error::from(io::ErrorKind::ConnectionRefused), None),
+            (io::Error::other("expired"), None),
+        ] {
+            assert_eq!(Trouble::of(&error), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_tls_server_is_known_by_its_answer_to_plain_http() {
+        for (is_bare, body) in [
+            (true, "Client sent an HTTP request to an HTTPS server.\n"),
+            (true, ""),
+            (false, "<title>400 The plain HTTP request was sent to HTTPS port</title>"),
+            (false, "You're speaking plain HTTP to an SSL-enabled server port.<br />"),
+        ] {
+            assert_eq!(Trouble::of_answer(400, is_bare, body), Some(Trouble::TlsServer), "{body}");
+        }
+        for (status, is_bare, body) in
+            [(400, false, "<Error><Code>InvalidRequest</Code></Error>"), (400, false, ""), (403, true, "")]
+        {
+            assert_eq!(Trouble::of_answer(status, is_bare, body), None, "{status} {body}");
+        }
+    }
+}
