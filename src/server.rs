@@ -59,6 +59,7 @@ impl Server {
     /// When an address cannot be bound, or an endpoint cannot be spoken to over TLS; the message names it.
     pub fn bind(config: Config, mut inherited: Inherited) -> io::Result<Self> {
         let workers = config.workers.or(available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+        inherited.check_names(&config.listeners, config.admin.is_some())?;
         let listeners = Listening::default()
             .plan(&config.listeners, workers, &mut inherited)
             .map_err(|errors| io::Error::other(errors.join("\n")))?;

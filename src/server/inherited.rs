@@ -1,7 +1,7 @@
 //! Sockets that were opened before this process began: socket activation, as systemd does it.
 //! <https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html>
 
-use crate::config::ListenAddress;
+use crate::config::{ListenAddress, Listener};
 use listenfd::ListenFd;
 use socket2::SockRef;
 use std::env;
@@ -65,12 +65,36 @@ impl Inherited {
         Ok(Some(socket))
     }
 
-    /// All must have been claimed: a socket that nobody accepts on leaves its clients waiting.
+    /// Checks that each socket has the name of a listener: nobody would accept on another, and its clients would wait.
+    ///
+    /// # Errors
+    /// Names the socket and the names that it could have.
+    pub(super) fn check_names(&self, listeners: &[Listener], has_admin: bool) -> io::Result<()> {
+        let mut known: Vec<&str> = listeners.iter().map(|listener| &*listener.name).collect();
+        known.extend(has_admin.then_some("admin"));
+        match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some((name, socket)) => {
+                let at = socket.address().map_or_else(|_| "?".to_owned(), |at| at.to_string());
+                let known = known.join(", ");
+                Err(bad(&format!(
+                    "the socket {name:?} at {at} was handed over, but there is no listener of this name: set \
+                     FileDescriptorName= of its socket unit to one of: {known}"
+                )))
+            }
+        }
+    }
+
+    /// Checks that every socket was claimed: one name leads to one listener, which takes one socket.
+    ///
+    /// # Errors
+    /// Names the sockets that are left.
     pub(super) fn all_claimed(&self) -> io::Result<()> {
         match self.0.first() {
             None => Ok(()),
             Some((name, _)) => Err(bad(&format!(
-                "the socket {name:?} was handed over, but there is no listener of this name: FileDescriptorName= is to be a listener's name, or admin"
+                "several sockets are named {name:?}, and a listener has one: use a socket unit with a \
+                 FileDescriptorName= of its own for each ListenStream="
             ))),
         }
     }

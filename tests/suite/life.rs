@@ -92,7 +92,14 @@ fn an_inherited_socket_is_the_one_that_the_configuration_means() {
         said
     };
     let other = serve("raeder", &text);
-    assert!(other.contains("\"raeder\" was handed over, but there is no listener of this name"), "{other}");
+    assert!(other.contains("was handed over, but there is no listener of this name"), "{other}");
+    // Where the listener's own address is the socket's: that it is in use is not the cause.
+    let here = text.replacen("\"127.0.0.1:0\"\n[[mapping", &format!("\"{address}\"\n[[mapping"), 1);
+    for name in ["raeder", "scopegate.socket", ""] {
+        let other = serve(name, &here);
+        assert!(other.contains(&format!("the socket {name:?} at {address} was handed over")), "{other}");
+        assert!(other.contains("to one of: reader, admin") && !other.contains("in use"), "{other}");
+    }
     let elsewhere =
         serve("reader", &text.replacen("\"127.0.0.1:0\"\n[[mapping", "\"127.0.0.2:0\"\n[[mapping", 1));
     assert!(
