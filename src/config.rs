@@ -27,7 +27,7 @@ use std::sync::Arc;
 pub(crate) use environment::read_guarded;
 
 pub use diagnostic::Diagnostic;
-pub use environment::{Environment, Failed, SystemEnvironment};
+pub use environment::{Environment, Failed, SystemEnvironment, WithoutSecrets};
 pub use value::parse_duration;
 
 /// Largest configuration that is read, in bytes.
@@ -208,10 +208,18 @@ impl Config {
     /// # Errors
     /// When the file cannot be read, or every mistake in it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(path, &SystemEnvironment)
+    }
+
+    /// Reads a configuration file, with secrets from `environment`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_with(path: &Path, environment: &dyn Environment) -> Result<Self, ConfigError> {
         // Its writer decides who gets what.
-        let help = "name a configuration with --config FILE; the README begins with one";
+        let help = "name a configuration with --config FILE; `scopegate init` writes one to begin with";
         let source = read_guarded(path, MAX_CONFIG_BYTES, help).map_err(ConfigError::Unreadable)?;
-        Self::parse(&source, &SystemEnvironment).map_err(|wrong| ConfigError::Wrong(path.to_owned(), wrong))
+        Self::parse(&source, environment).map_err(|wrong| ConfigError::Wrong(path.to_owned(), wrong))
     }
 }
 

@@ -168,7 +168,9 @@ impl Prefix {
     /// Says what is wrong and how to mend it.
     pub fn parse(prefix: &str) -> Result<Self, &'static str> {
         if prefix.contains('*') || prefix.contains('?') {
-            return Err("'*' and '?' are wildcards in a policy: write the prefix alone, such as \"media/\"");
+            return Err(
+                "'*' and '?' are wildcards in a policy and stand nowhere but in \"media/*\": write the prefix alone, as in \"media/\"",
+            );
         }
         if prefix.contains("${") {
             return Err("'${' begins a variable in a policy and cannot be part of a prefix");
@@ -191,7 +193,7 @@ impl Prefix {
         Ok(Self(prefix.into()))
     }
 
-    /// As [`Prefix::parse`], for a prefix typed by a person: one trailing `*` is taken to mean "and below".
+    /// Checks a prefix as people write it: `media/*` means `media/`, and `*` the whole bucket.
     ///
     /// # Errors
     /// As [`Prefix::parse`].

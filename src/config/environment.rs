@@ -32,6 +32,42 @@ pub trait Environment {
     /// # Errors
     /// When it cannot be read, is too long, or may be read by others.
     fn file(&self, path: &Path) -> Result<Secret, Failed>;
+
+    /// The credential of this name that systemd loaded for the unit (`LoadCredential=`).
+    /// <https://systemd.io/CREDENTIALS/>
+    ///
+    /// # Errors
+    /// When systemd loaded none, or when its file cannot be read.
+    fn credential(&self, name: &str) -> Result<Secret, Failed> {
+        let folder = self.variable(CREDENTIALS_DIRECTORY).map_err(|_| Failed {
+            message: format!("there is no credential {name:?}: {CREDENTIALS_DIRECTORY} is not set"),
+            help: format!(
+                "systemd sets it for a unit with LoadCredential={name}:/etc/scopegate/{name}; check a configuration \
+                 outside of the unit with `scopegate check --without-secrets`"
+            ),
+        })?;
+        self.file(&Path::new(folder.reveal()).join(name)).map_err(|failed| Failed {
+            help: format!("add LoadCredential={name}:/etc/scopegate/{name} to the unit"),
+            ..failed
+        })
+    }
+}
+
+/// Where systemd puts the credentials of a unit.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// Every secret is there and unknown: for configurations whose secrets exist only where they run.
+#[derive(Clone, Copy, Debug)]
+pub struct WithoutSecrets;
+
+impl Environment for WithoutSecrets {
+    fn variable(&self, _: &str) -> Result<Secret, Failed> {
+        Ok(Secret::new("unknown".to_owned()))
+    }
+
+    fn file(&self, _: &Path) -> Result<Secret, Failed> {
+        Ok(Secret::new("unknown".to_owned()))
+    }
 }
 
 /// This process's environment and this machine's files.

@@ -30,7 +30,9 @@ fn read_secret(
     environment: &dyn Environment,
     key: &'static str,
 ) -> Option<Secret> {
-    let help = format!("write {key} = {{ env = \"NAME\" }} or {key} = {{ file = \"/run/secrets/...\" }}");
+    let help = format!(
+        "write {key} = {{ env = \"NAME\" }}, {{ file = \"/run/secrets/...\" }} or {{ credential = \"NAME\" }} (systemd)"
+    );
     let Some(value) = table.get(key) else {
         if table.is_present() {
             reader.error(table.offset(), format!("[issuer] has no {key:?}"), help);
@@ -45,13 +47,19 @@ fn read_secret(
         return None;
     };
     let source = Table::new(source, if key == "access_key" { "access_key" } else { "secret_key" }, offset);
-    let (variable, file) = (source.string(reader, "env"), source.string(reader, "file"));
+    let [variable, file, credential] = ["env", "file", "credential"].map(|kind| source.string(reader, kind));
     source.finish(reader);
-    let read = match (variable, file) {
-        (Some(name), None) => environment.variable(name.value),
-        (None, Some(path)) => environment.file(Path::new(path.value)),
+    let read = match (variable, file, credential) {
+        (Some(name), None, None) => environment.variable(name.value),
+        (None, Some(path), None) => environment.file(Path::new(path.value)),
+        (None, None, Some(name)) if is_credential_name(name.value) => environment.credential(name.value),
+        (None, None, Some(name)) => {
+            let help = "write the name alone, as in LoadCredential=NAME:/path";
+            reader.error(name.offset, "not the name of a credential", help);
+            return None;
+        }
         _ => {
-            reader.error(offset, format!("{key} names not exactly one of env and file"), help);
+            reader.error(offset, format!("{key} names not exactly one of env, file and credential"), help);
             return None;
         }
     };
@@ -66,4 +74,10 @@ fn read_secret(
             None
         }
     }
+}
+
+/// Whether systemd takes a name for a credential: it is that of a file in one folder.
+fn is_credential_name(name: &str) -> bool {
+    let is_printable = name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':'));
+    (1..=255).contains(&name.len()) && is_printable && !matches!(name, "." | "..")
 }

@@ -73,7 +73,10 @@ fn read_mapping(table: Table<'_>, reader: &Reader<'_>, listeners: &Listeners) ->
     if policy.size() > MAX_POLICY_BYTES {
         let message =
             format!("the session policy has {} bytes, MinIO takes {MAX_POLICY_BYTES}", policy.size());
-        reader.error(offset, message, "use fewer or shorter prefixes, or split the mapping in two");
+        let help = "give scopes that lie beside each other one prefix above them, shorten prefixes, or have scopes \
+                    allow the same rights, which share a statement. A client that needs them all can also connect to \
+                    two listeners, with a mapping of its own for each";
+        reader.error(offset, message, help);
     }
     Some(Mapping {
         name: name.value.into(),
@@ -150,9 +153,15 @@ fn find_listener(name: At<&str>, reader: &Reader<'_>, listeners: &Listeners) -> 
 
 fn read_scopes(table: &Table<'_>, reader: &Reader<'_>) -> Option<Vec<Scope>> {
     let tables = table.tables(reader, "scope", "[[mapping.scope]]");
-    if tables.is_empty() || tables.len() > MAX_SCOPES {
+    if tables.is_empty() {
         let help = "add [[mapping.scope]] with bucket, prefix and allow below the mapping";
         reader.error(table.offset(), format!("a mapping has 1 to {MAX_SCOPES} scopes"), help);
+        return None;
+    }
+    if tables.len() > MAX_SCOPES {
+        let help = "give scopes that lie beside each other one prefix above them, or use a mapping for each listener";
+        let message = format!("a mapping has 1 to {MAX_SCOPES} scopes, and this one has {}", tables.len());
+        reader.error(table.offset(), message, help);
         return None;
     }
     let count = tables.len();
@@ -168,7 +177,9 @@ fn read_scope(table: Table<'_>, reader: &Reader<'_>) -> Option<At<Scope>> {
     });
     let prefix =
         table.required(reader, "prefix", "\"media/\" (or \"\" for the whole bucket)").and_then(|prefix| {
-            Prefix::parse(prefix.value).map_err(|why| reader.error(prefix.offset, "not a prefix", why)).ok()
+            Prefix::parse_typed(prefix.value)
+                .map_err(|why| reader.error(prefix.offset, "not a prefix", why))
+                .ok()
         });
     let allow = read_rights(&table, reader);
     let max_object_size = read_size(&table, reader);

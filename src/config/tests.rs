@@ -154,7 +154,20 @@ fn one_mistake_each() {
         ("\"tmp\"", "\"minio\"", &["23:10 not a bucket"]),
         ("prefix = \"media/\"", "", &["22:1 [[mapping.scope]] has no \"prefix\""]),
         ("\"media/\"", "\"media\"", &["24:10 not a prefix | a prefix ends in '/'"]),
-        ("\"media/\"", "\"media/*\"", &["24:10 not a prefix | '*' and '?' are wildcards"]),
+        ("\"media/\"", "\"me*ia/\"", &["24:10 not a prefix | '*' and '?' are wildcards"]),
+        ("\"media/\"", "\"media/**\"", &["24:10 not a prefix | '*' and '?' are wildcards"]),
+        (
+            "{ env = \"SCOPEGATE_ACCESS_KEY\" }",
+            "{ credential = \"../key\" }",
+            &["14:29 not the name of a credential | write the name alone"],
+        ),
+        (
+            "{ env = \"SCOPEGATE_ACCESS_KEY\" }",
+            "{ credential = \"access_key\" }",
+            &[
+                "14:14 access_key: there is no credential \"access_key\": CREDENTIALS_DIRECTORY is not set | systemd sets it",
+            ],
+        ),
         ("\"media/\"", "\"me?ia/\"", &["24:10 not a prefix | '*' and '?' are wildcards"]),
         ("\"media/\"", "\"${aws:username}/\"", &["24:10 not a prefix | '${' begins a variable"]),
         ("\"media/\"", "\"a/../b/\"", &["24:10 not a prefix"]),
@@ -316,6 +329,57 @@ fn the_file_that_shows_every_key_says_the_defaults() {
     assert_eq!(config.listeners[0].domain.as_deref(), Some("s3.example.test"));
     assert_eq!(config.mappings[0].scopes[0].max_object_size, Some(100 << 20));
     assert_eq!(config.log, Log::default());
+}
+
+/// A prefix means the same here and for `scopegate token`.
+#[test]
+fn a_star_at_the_end_of_a_prefix_means_everything_below() {
+    for (written, meant) in [("media/*", "media/"), ("*", ""), ("media/", "media/")] {
+        let source = EXAMPLE.replace("\"media/\"", &format!("\"{written}\""));
+        let config = Config::parse(&source, &Fake).unwrap();
+        assert_eq!(config.mappings[0].scopes[0].prefix.as_str(), meant, "{written}");
+        let policy =
+            Config::parse(&EXAMPLE.replace("media/", meant), &Fake).unwrap().mappings[0].policy.clone();
+        assert_eq!(config.mappings[0].policy, policy, "{written}");
+    }
+}
+
+#[test]
+fn too_many_scopes_are_answered_with_what_one_client_can_do() {
+    let scope = |number: usize| {
+        let prefix = format!("{number}{}/", "x".repeat(60));
+        format!("[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"{prefix}\"\nallow = [\"read\"]\n")
+    };
+    let many = |count: usize| EXAMPLE.to_owned() + &(0..count).map(scope).collect::<String>();
+    assert!(
+        mistakes(&many(30))[0]
+            .contains("MinIO takes 2048 | give scopes that lie beside each other one prefix")
+    );
+    assert!(mistakes(&many(64))[0].contains("1 to 64 scopes, and this one has 65 | give scopes"));
+    assert!(mistakes(&many(64)).concat().contains("one prefix above them"));
+}
+
+/// A credential is a file in the folder that systemd names.
+#[test]
+fn a_credential_of_systemd_is_read() {
+    struct Unit;
+    impl Environment for Unit {
+        fn variable(&self, name: &str) -> Result<Secret, Failed> {
+            assert_eq!(name, "CREDENTIALS_DIRECTORY");
+            Ok(Secret::new("/run/credentials/scopegate.service".into()))
+        }
+
+        fn file(&self, path: &Path) -> Result<Secret, Failed> {
+            Ok(Secret::new(path.display().to_string()))
+        }
+    }
+    let source = EXAMPLE
+        .replace("{ env = \"SCOPEGATE_ACCESS_KEY\" }", "{ credential = \"access\" }")
+        .replace("{ file = \"/run/secrets/scopegate\" }", "{ credential = \"secret\" }");
+    let keys = Config::parse(&source, &Unit).unwrap().issuer.keys;
+    assert_eq!(keys.access_key.reveal(), "/run/credentials/scopegate.service/access");
+    assert_eq!(keys.secret_key.reveal(), "/run/credentials/scopegate.service/secret");
+    assert!(Config::parse(&source, &WithoutSecrets).is_ok());
 }
 
 struct Env(&'static [&'static str]);
