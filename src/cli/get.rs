@@ -1,8 +1,9 @@
 //! `scopegate get`: an object, with a token.
 
 use super::CommandError;
-use super::store::{Store, TokenArgs, encoded, split_path};
+use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
 use crate::http1::Answer;
+use crate::scope::Right;
 use crate::upstream::Download;
 use http_body_util::BodyExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -37,7 +38,8 @@ pub async fn run(args: Args) -> Result<(), CommandError> {
         ));
     }
     let store = Store::open(args.token.read()?)?;
-    let answer = store.get(bucket, &format!("/{bucket}/{}", encoded(key))).await?;
+    let wanted = Wanted { bucket, path: key, right: Right::Read };
+    let answer = store.get(wanted, &format!("/{bucket}/{}", encoded(key))).await?;
     match &args.output {
         Some(path) if path != Path::new("-") => to_file(answer, path).await,
         _ => to_stdout(answer).await,

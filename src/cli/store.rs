@@ -76,6 +76,23 @@ pub(super) fn split_path(path: &str) -> Result<(&str, &str), CommandError> {
     Ok((bucket, key))
 }
 
+/// What is wanted of a store: a right on a key, or on all keys with a common beginning.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) bucket: &'a str,
+    pub(super) path: &'a str,
+    pub(super) right: Right,
+}
+
+impl Wanted<'_> {
+    /// Whether the token's own scope covers it.
+    fn is_within(&self, token: &Token) -> bool {
+        self.bucket == token.bucket
+            && self.path.starts_with(&*token.prefix)
+            && token.allow.iter().any(|right| right == self.right.name())
+    }
+}
+
 /// The store of a token.
 pub(super) struct Store {
     token: Token,
@@ -107,8 +124,12 @@ impl Store {
     ///
     /// # Errors
     /// Whatever the store refuses, said with what to do about it.
-    pub(super) async fn get(&self, bucket: &str, target: &str) -> Result<Answer<Download>, CommandError> {
-        let asked = anything_in(bucket)?;
+    pub(super) async fn get(
+        &self,
+        wanted: Wanted<'_>,
+        target: &str,
+    ) -> Result<Answer<Download>, CommandError> {
+        let asked = anything_in(wanted.bucket)?;
         let outgoing = direct::outgoing(&asked, &Method::GET, target).map_err(|refusal| {
             CommandError::usage(format!("cannot ask for this path: {}", refusal.message))
         })?;
@@ -131,15 +152,21 @@ impl Store {
             )));
         };
         let message = s3_error::element(&body, "Message").unwrap_or_default();
-        Err(CommandError::failed(self.explain(&code, &message, SystemTime::now())))
+        Err(CommandError::failed(self.explain(wanted, &code, &message, SystemTime::now())))
     }
 
     /// A store's error, with what to do next.
-    fn explain(&self, code: &str, message: &str, now: SystemTime) -> String {
+    fn explain(&self, wanted: Wanted<'_>, code: &str, message: &str, now: SystemTime) -> String {
         let token = &self.token;
         let next = match code {
+            "AccessDenied" if wanted.is_within(token) => format!(
+                "the token is for this ({}), and the store denies it all the same: the token's issuer is disabled or \
+                 removed, or its own policy does not allow this\n  see `mc admin user info ALIAS USER`, and enable it \
+                 with `mc admin user enable ALIAS USER`",
+                token.place()
+            ),
             "AccessDenied" => format!(
-                "the token is for {} and nothing else, as far as its issuer may do that itself\n  \
+                "the token is for {} and nothing else\n  \
                  for another place make another token: scopegate token --bucket ... --prefix ...",
                 token.place()
             ),

@@ -186,6 +186,8 @@ fn write(token: &Token, format: Format) -> String {
             ("AWS_ACCESS_KEY_ID", &token.access_key_id),
             ("AWS_SECRET_ACCESS_KEY", &token.secret_access_key),
             ("AWS_SESSION_TOKEN", &token.session_token),
+            // As `aws configure export-credentials --format env` names it.
+            ("AWS_CREDENTIAL_EXPIRATION", &token.expiration),
             ("AWS_REGION", &token.region),
             ("AWS_ENDPOINT_URL", &token.endpoint),
         ]

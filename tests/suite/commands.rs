@@ -82,6 +82,78 @@ fn the_seeds_job() {
 }
 
 #[test]
+fn a_denial_of_what_the_token_is_for_names_its_issuer() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let made = token(&minio, &issuer, &["--prefix", "media/"]);
+    minio.disable_user("stsadmin");
+    for command in [&["ls", "tmp/media/"][..], &["ls"], &["get", "tmp/media/hello.txt"]] {
+        let denied = scopegate(command, &[], &made.stdout);
+        fails(&denied, 1, &["AccessDenied", "issuer is disabled or removed", "mc admin user enable"], &[]);
+        assert!(!text(&denied.stderr).contains("nothing else"), "{}", text(&denied.stderr));
+    }
+    let elsewhere = scopegate(&["get", "tmp/other/secret.txt"], &[], &made.stdout);
+    fails(&elsewhere, 1, &["the token is for tmp/media/ (read,list) and nothing else"], &[]);
+    // What the token does not allow is not its issuer's fault.
+    minio.enable_user("stsadmin");
+    let made = token(&minio, &issuer, &["--prefix", "media/", "--allow", "list"]);
+    let denied = scopegate(&["get", "tmp/media/hello.txt"], &[], &made.stdout);
+    fails(&denied, 1, &["the token is for tmp/media/ (list) and nothing else"], &[]);
+}
+
+#[test]
+fn a_list_is_of_the_tokens_place_and_one_level_deep_unless_told_otherwise() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    minio.put("tmp/media/sub/deep/b", b"x");
+    minio.put("tmp/media/sub/a", b"x");
+    let made = token(&minio, &issuer, &["--prefix", "media/"]);
+    let level = "tmp/media/hello.txt\ntmp/media/sub/\n";
+    let all = "tmp/media/hello.txt\ntmp/media/sub/a\ntmp/media/sub/deep/b\n";
+    for (arguments, expected) in [
+        (&["ls"][..], level),
+        (&["ls", "tmp/media/"], level),
+        (&["ls", "tmp/media/*"], level),
+        (&["ls", "tmp/media/h"], "tmp/media/hello.txt\n"),
+        (&["ls", "--recursive"], all),
+        (&["ls", "-r", "tmp/media/*"], all),
+        (&["ls", "-r", "tmp/media/sub/deep/"], "tmp/media/sub/deep/b\n"),
+    ] {
+        let listed = scopegate(arguments, &[], &made.stdout);
+        assert_eq!(text(&listed.stdout), expected, "{arguments:?}: {}", text(&listed.stderr));
+        assert_eq!(listed.status.code(), Some(0), "{arguments:?}");
+    }
+    let lines = text(&scopegate(&["ls", "--json"], &[], &made.stdout).stdout);
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["Key"], &lines[0]["Size"]), (&"media/hello.txt".into(), &13.into()));
+    assert!(lines[0]["LastModified"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(lines[1], serde_json::json!({ "Bucket": "tmp", "Prefix": "media/sub/" }));
+
+    fails(
+        &scopegate(&["ls", "tmp/media/none"], &[], &made.stdout),
+        1,
+        &["no key begins with tmp/media/none"],
+        &[],
+    );
+    fails(
+        &scopegate(&["ls", "tmp/media/*.txt"], &[], &made.stdout),
+        2,
+        &["is a pattern", "--recursive"],
+        &[],
+    );
+    let empty = token(&minio, &issuer, &["--prefix", "empty/"]);
+    for arguments in [&["ls"][..], &["ls", "tmp/empty/"]] {
+        let listed = scopegate(arguments, &[], &empty.stdout);
+        assert_eq!((listed.status.code(), &*text(&listed.stdout)), (Some(0), ""), "{}", text(&listed.stderr));
+    }
+    let env = text(&token(&minio, &issuer, &["--prefix", "media/", "--format", "env"]).stdout);
+    let names: Vec<&str> =
+        env.lines().filter_map(|line| line.strip_prefix("export ")?.split('=').next()).collect();
+    assert!(names.contains(&"AWS_CREDENTIAL_EXPIRATION"), "{names:?}");
+}
+
+#[test]
 fn a_list_pages_through_all_keys() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
