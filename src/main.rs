@@ -53,7 +53,9 @@ fn main() -> ExitCode {
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "scopegate: {error}");
+            if error.has_message() {
+                let _ = writeln!(io::stderr(), "scopegate: {error}");
+            }
             ExitCode::from(error.exit_code())
         }
     }

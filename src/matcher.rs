@@ -12,7 +12,29 @@ pub struct Matcher {
     pub listener: Option<ListenerId>,
 }
 
+/// A condition of a [`Matcher`] that does not hold for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch<'m> {
+    /// The client's address, if it has one, lies in none of these networks.
+    Network(&'m [IpNet]),
+    /// The client came in by another listener than this one.
+    Listener(ListenerId),
+}
+
 impl Matcher {
+    /// Returns every condition that does not hold for `client`; none where it is meant.
+    pub fn mismatches(&self, client: &Client) -> Vec<Mismatch<'_>> {
+        let without = |part: Self| !part.admits(client);
+        let network = self
+            .networks
+            .as_ref()
+            .filter(|networks| without(Self { networks: Some((*networks).clone()), listener: None }));
+        let listener =
+            self.listener.filter(|listener| without(Self { networks: None, listener: Some(*listener) }));
+        let network = network.map(|networks| Mismatch::Network(networks));
+        network.into_iter().chain(listener.map(Mismatch::Listener)).collect()
+    }
+
     /// Whether `client` is meant.
     pub fn admits(&self, client: &Client) -> bool {
         let network = match (&self.networks, client.address()) {
@@ -39,6 +61,12 @@ mod tests {
         assert!(!local.admits(&from("128.0.0.1", here)));
         assert!(!local.admits(&from("::1", here)));
         assert!(!local.admits(&Client::identify(None, here)));
+        let networks = local.networks.as_deref().unwrap();
+        assert_eq!(local.mismatches(&from("127.0.0.1", here)), []);
+        assert_eq!(local.mismatches(&from("::1", here)), [Mismatch::Network(networks)]);
+        assert_eq!(local.mismatches(&from("127.0.0.1", ListenerId(1))), [Mismatch::Listener(here)]);
+        let both = [Mismatch::Network(networks), Mismatch::Listener(here)];
+        assert_eq!(local.mismatches(&Client::identify(None, ListenerId(1))), both);
         assert!(Matcher { networks: None, listener: Some(here) }.admits(&Client::identify(None, here)));
     }
 }

@@ -282,7 +282,8 @@ impl Proxy {
     /// A reference to the nearest folder that a client who is refused may see.
     fn back(&self, client: &Client, request: &Request) -> Option<String> {
         let (_, mapping) = mapping::find(&self.generation.mappings, client)?;
-        let path = virtual_host::path_style(self.domain(client), request.host(), request.target.path()).ok()?;
+        let path =
+            virtual_host::path_style(self.domain(client), request.host(), request.target.path()).ok()?;
         Self::way_back(mapping, &path, request)
     }
 

@@ -1,17 +1,22 @@
-//! `scopegate explain`: which mapping, which policy, and what would become of a request.
+//! `scopegate explain`: which mapping a client gets, and what becomes of a request.
+
+mod report;
+
+pub(super) use report::Explanation;
 
 use super::{CommandError, print, serve};
 use crate::browser::{self, AllowedHosts};
 use crate::client::{Client, ListenerId};
-use crate::config::{Config, Listener};
+use crate::config::{Config, ListenAddress, Listener, WithoutSecrets};
 use crate::http1::{Fields, Host, Request};
+use crate::list_buckets;
 use crate::list_uploads::Listing;
 use crate::listing::{Plan, Step};
 use crate::mapping::{self, Mapping};
-use crate::operation::{Operation, SessionKind};
+use crate::matcher::Mismatch;
+use crate::operation::Operation;
 use crate::outgoing::{Outgoing, check_headers};
 use crate::payload::Payload;
-use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::presigned;
 use crate::refusal::Refusal;
 use crate::terminal::plain_lines;
@@ -21,13 +26,16 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method};
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 /// What `explain` is asked.
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("who").required(true).args(["mapping", "from", "unix"]))]
-#[command(after_help = "Examples:\n  scopegate explain --from 127.0.0.1 GET /tmp/media/hello.txt\n  \
+#[command(after_help = "Secrets of the configuration are not read.\n\n\
+    Exit codes: 0 allowed, or as --expect says; 3 refused; 1 not as --expect says; 2 wrong usage; 78 bad configuration\n\n\
+    Examples:\n  scopegate explain --from 127.0.0.1 GET /tmp/media/hello.txt\n  \
+    scopegate explain --from 127.0.0.1 --expect refused PUT /tmp/media/hello.txt\n  \
     scopegate explain --mapping media-reader GET '/tmp?list-type=2&prefix=media/'")]
 pub struct Args {
     /// The configuration
@@ -42,12 +50,21 @@ pub struct Args {
     /// Explain what a client of a unix socket gets
     #[arg(long)]
     pub unix: bool,
-    /// The listener it connects to; the first when not given
+    /// The listener it connects to; the mapping's own or the first when not given
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
     /// A header of the request, as in 'x-amz-copy-source: /tmp/media/a'; may be repeated
     #[arg(long, short = 'H', value_name = "NAME: VALUE")]
     pub header: Vec<String>,
+    /// Fail with exit code 1 unless the answer is this one
+    #[arg(long, value_enum)]
+    pub expect: Option<Expected>,
+    /// Write the answer as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Also print the policy of the mapping's sessions
+    #[arg(long)]
+    pub policy: bool,
     /// The request's method
     #[arg(requires = "target")]
     pub method: Option<Method>,
@@ -56,103 +73,168 @@ pub struct Args {
     pub target: Option<String>,
 }
 
+/// What a request is expected to come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Expected {
+    /// The request is passed on, or answered by Scopegate
+    Allowed,
+    /// The request is refused
+    Refused,
+}
+
+/// A client, and what it asks.
+#[derive(Debug)]
+pub(super) struct Question<'q> {
+    pub(super) who: Who<'q>,
+    /// The name of the listener that it connects to.
+    pub(super) listener: Option<&'q str>,
+    /// Method, path and headers, where a request is asked about.
+    pub(super) request: Option<(&'q Method, &'q str, Fields)>,
+}
+
+/// The client that is asked about.
+#[derive(Debug)]
+pub(super) enum Who<'q> {
+    /// One that has this mapping.
+    Mapping(&'q str),
+    /// One from this address, or of a unix socket.
+    Client(Option<IpAddr>),
+}
+
+/// A way in which a request is answered.
+#[derive(Debug)]
+pub(super) struct Way {
+    /// Which way it is, where there are several.
+    pub(super) how: Option<&'static str>,
+    pub(super) ruling: Ruling,
+}
+
+/// What is done, for people, or the refusal.
+pub(super) type Ruling = Result<String, Refusal>;
+
 /// Prints the explanation.
 ///
 /// # Errors
-/// On a bad configuration (exit code 78) or a question that names what is not there (exit code 2).
+/// On a bad configuration (exit code 78), a question that names what is not there (exit code 2), a refusal (exit code 3),
+/// and an answer that is not the expected one (exit code 1).
 pub fn run(args: &Args) -> Result<(), CommandError> {
-    print(&plain_lines(&explain(&serve::load(&args.config)?, args)?))
+    let config = serve::load_with(&args.config, &WithoutSecrets)?;
+    let question = question(args)?;
+    let explanation = explain(&config, &question)?;
+    print(&if args.json {
+        explanation.json(args.policy)
+    } else {
+        plain_lines(&explanation.text(args.policy)).into_owned()
+    })?;
+    match (args.expect, explanation.refusal()) {
+        (None, None) | (Some(Expected::Allowed), None) | (Some(Expected::Refused), Some(_)) => Ok(()),
+        (None, Some(_)) => Err(CommandError::refused()),
+        (Some(Expected::Allowed), Some((rule, _))) => {
+            Err(CommandError::failed(format!("expected allowed, and it is refused by rule {}", rule.name())))
+        }
+        (Some(Expected::Refused), None) => Err(CommandError::failed("expected refused, and it is allowed")),
+    }
 }
 
-fn explain(config: &Config, args: &Args) -> Result<String, CommandError> {
-    let mut text = String::new();
-    let mapping = match &args.mapping {
-        Some(name) => config.mappings.iter().find(|mapping| *mapping.name == **name).ok_or_else(|| {
-            let names: Vec<&str> = config.mappings.iter().map(|mapping| &*mapping.name).collect();
-            CommandError::usage(format!("there is no mapping {name:?}; there are: {}", names.join(", ")))
-        })?,
-        None => match find_by_client(config, args, &mut text)? {
-            Some(mapping) => mapping,
-            None => return Ok(text),
-        },
+fn question(args: &Args) -> Result<Question<'_>, CommandError> {
+    let who = args.mapping.as_deref().map_or(Who::Client(args.from), Who::Mapping);
+    let request = match (&args.method, &args.target) {
+        (Some(method), Some(target)) => Some((method, &**target, fields(&args.header)?)),
+        _ => None,
     };
-    describe(mapping, &mut text);
-    if let (Some(method), Some(target)) = (&args.method, &args.target) {
-        let fields = fields(&args.header)?;
-        let listener = config.listeners.get(find_listener(config, args)?);
-        let told = |refusal| explain_host(refusal, mapping, listener, &fields);
-        let verdict = match decide(mapping, listener, method, target, &fields).map_err(told) {
-            Ok(allowed) => allowed,
-            Err(refusal) => {
-                let help = refusal.help().map(|help| format!("  help: {help}\n")).unwrap_or_default();
-                format!(
-                    "refused by rule {}: {} {}: {}\n{help}",
-                    refusal.rule.name(),
-                    refusal.rule.status().as_u16(),
-                    refusal.rule.code(),
-                    refusal.message
-                )
-            }
-        };
-        let _ = write!(text, "\n{method} {target}\n  {verdict}");
-    }
-    Ok(text)
+    Ok(Question { who, listener: args.listener.as_deref(), request })
 }
 
-fn find_by_client<'c>(
+/// Answers a question by the code that decides in the proxy.
+///
+/// # Errors
+/// When it names a mapping or a listener that is not there.
+pub(super) fn explain<'c>(
     config: &'c Config,
-    args: &Args,
-    text: &mut String,
-) -> Result<Option<&'c Mapping>, CommandError> {
-    let listener = find_listener(config, args)?;
-    let client = Client::identify(args.from, ListenerId(listener));
-    let at = config.listeners.get(listener).map_or("", |listener| &*listener.name);
-    let _ = writeln!(text, "client {client} at listener {at:?}");
-    let found = mapping::find(&config.mappings, &client);
-    let passed = found.map_or(config.mappings.len(), |(index, _)| index);
-    for mapping in config.mappings.iter().take(passed) {
-        let _ = writeln!(text, "  mapping {:?} does not match", mapping.name);
+    question: &Question<'_>,
+) -> Result<Explanation<'c>, CommandError> {
+    let mut explanation = Explanation::default();
+    let named = question.listener.map(|name| find_listener(config, name)).transpose()?;
+    let (mapping, listener) = match question.who {
+        Who::Mapping(name) => {
+            let mapping = find_mapping(config, name)?;
+            (Some(mapping), named.or(mapping.client.listener).unwrap_or(ListenerId(0)))
+        }
+        Who::Client(address) => {
+            let listener = named.unwrap_or(ListenerId(0));
+            let client = Client::identify(address, listener);
+            explanation.client = Some((client, listener_name(config, listener)));
+            let found = mapping::find(&config.mappings, &client);
+            let passed = found.map_or(config.mappings.len(), |(index, _)| index);
+            let passed = config.mappings.iter().take(passed);
+            explanation.passed_over =
+                passed.map(|mapping| (&*mapping.name, mismatch(config, mapping, &client))).collect();
+            (found.map(|(_, mapping)| mapping), listener)
+        }
+    };
+    explanation.mapping = mapping;
+    if let Some((method, target, fields)) = &question.request {
+        explanation.request = Some(format!("{method} {target}"));
+        if let Some(mapping) = mapping {
+            let listener = config.listeners.get(listener.0);
+            let told = |refusal| explain_host(refusal, mapping, listener, fields);
+            explanation.decision = Some(decide(mapping, listener, method, target, fields).map_err(told));
+        }
     }
-    if found.is_none() {
-        text.push_str("  no mapping matches: every request is refused by rule no-mapping\n");
-    }
-    Ok(found.map(|(_, mapping)| mapping))
+    Ok(explanation)
 }
 
-/// The place of the listener that is asked about.
-fn find_listener(config: &Config, args: &Args) -> Result<usize, CommandError> {
-    let Some(name) = &args.listener else { return Ok(0) };
-    config.listeners.iter().position(|listener| *listener.name == **name).ok_or_else(|| {
+fn find_mapping<'c>(config: &'c Config, name: &str) -> Result<&'c Mapping, CommandError> {
+    config.mappings.iter().find(|mapping| *mapping.name == *name).ok_or_else(|| {
+        let names: Vec<&str> = config.mappings.iter().map(|mapping| &*mapping.name).collect();
+        CommandError::usage(format!("there is no mapping {name:?}; there are: {}", names.join(", ")))
+    })
+}
+
+fn find_listener(config: &Config, name: &str) -> Result<ListenerId, CommandError> {
+    let found = config.listeners.iter().position(|listener| *listener.name == *name);
+    found.map(ListenerId).ok_or_else(|| {
         let names: Vec<&str> = config.listeners.iter().map(|listener| &*listener.name).collect();
         CommandError::usage(format!("there is no listener {name:?}; there are: {}", names.join(", ")))
     })
 }
 
-fn describe(mapping: &Mapping, text: &mut String) {
-    let _ = writeln!(text, "mapping {:?}", mapping.name);
-    for scope in &mapping.scopes {
-        let seen = scope.view.as_ref().map(|view| format!(", seen at {}", view.mount())).unwrap_or_default();
-        let _ = write!(text, "  {}/{} allows {}{seen}", scope.bucket, scope.prefix, scope.allow);
-        if let Some(index) = &scope.index {
-            let _ = write!(text, ", index {:?}", index.as_str());
-        }
-        if scope.site {
-            text.push_str(", a site: browsers run its objects");
-        }
-        text.push('\n');
-    }
-    describe_policy("session policy", &mapping.policy, text);
-    if let Some(policy) = mapping.policy_of(SessionKind::Uploads) {
-        describe_policy("session policy for lists of multipart uploads", &policy, text);
-    }
+fn listener_name(config: &Config, listener: ListenerId) -> &str {
+    config.listeners.get(listener.0).map_or("", |listener| &*listener.name)
 }
 
-fn describe_policy(what: &str, policy: &SessionPolicy, text: &mut String) {
-    let _ = writeln!(text, "{what} ({} of {MAX_POLICY_BYTES} bytes)", policy.size());
-    let pretty = serde_json::from_str::<serde_json::Value>(policy.json())
-        .and_then(|policy| serde_json::to_string_pretty(&policy))
-        .unwrap_or_default();
-    let _ = writeln!(text, "{pretty}");
+/// Says which matchers of a mapping do not hold for a client.
+fn mismatch(config: &Config, mapping: &Mapping, client: &Client) -> String {
+    let told = mapping.client.mismatches(client).into_iter().map(|mismatch| match mismatch {
+        Mismatch::Network(networks) => {
+            let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+            match client.address() {
+                Some(address) => format!("network: {address} is not in {}", networks.join(", ")),
+                None => "network: a client of a unix socket has no address".to_owned(),
+            }
+        }
+        Mismatch::Listener(wanted) => format!(
+            "listener: {:?} is wanted, and it is {:?}",
+            listener_name(config, wanted),
+            listener_name(config, client.listener())
+        ),
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// Returns the Host that a client sends which calls a listener by its address.
+fn own_host(listener: Option<&Listener>) -> HeaderValue {
+    let localhost = HeaderValue::from_static("localhost");
+    let Some(ListenAddress::Tcp(address)) = listener.map(|listener| &listener.address) else {
+        return localhost;
+    };
+    let mut address = *address;
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    HeaderValue::try_from(address.to_string()).unwrap_or(localhost)
 }
 
 fn fields(given: &[String]) -> Result<Fields, CommandError> {
@@ -177,18 +259,23 @@ fn explain_host(
     virtual_host::explain(refusal, domain, host, mapping.buckets())
 }
 
-/// The very steps of the proxy, up to the session.
+/// Takes the steps of the proxy up to the session.
 fn decide(
     mapping: &Mapping,
     listener: Option<&Listener>,
     method: &Method,
     target: &str,
     fields: &Fields,
-) -> Result<String, Refusal> {
+) -> Result<Vec<Way>, Refusal> {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     // A fragment, which no request has, would be left out.
     let parsed = target.parse::<PathAndQuery>().ok().filter(|parsed| parsed.as_str() == target);
     let asked = parsed.clone().unwrap_or(PathAndQuery::from_static("/"));
+    let mut fields = fields.clone();
+    if !fields.has(HOST.as_str()) {
+        fields.insert(HOST, own_host(listener));
+    }
+    let fields = &fields;
     let request = Request::new(method.clone(), asked, fields.clone())?;
     let allowed = listener.map(AllowedHosts::of).unwrap_or_default();
     browser::check(&allowed, mapping.cors.as_deref(), &request)?;
@@ -200,19 +287,19 @@ fn decide(
     let domain = listener.and_then(|listener| listener.domain.as_deref());
     let path = virtual_host::path_style(domain, request.host(), path)?;
     if *method == Method::OPTIONS {
-        return options(mapping, request, &path);
+        return Ok(vec![Way { how: None, ruling: Ok(options(mapping, request, &path)?) }]);
     }
     // What can be no URL is refused with what is wrong about it.
     let plan = if parsed.is_some() { Plan::of(mapping, request, &path)? } else { None };
-    let Some(plan) = plan else { return ask(mapping, method, &path, query, fields) };
-    let told = |method: &Method, path: &str, query: Option<&str>, fields: &Fields| {
-        ask(mapping, method, path, query, fields).unwrap_or_else(|refusal| {
-            format!("refused by rule {}: {}\n", refusal.rule.name(), refusal.message)
-        })
+    let Some(plan) = plan else {
+        return Ok(vec![Way { how: None, ruling: Ok(ask(mapping, method, &path, query, fields)?) }]);
     };
-    let mut text = "answered in the first of these ways that finds something\n".to_owned();
+    let told = |method: &Method, path: &str, query: Option<&str>, fields: &Fields| {
+        ask(mapping, method, path, query, fields)
+    };
+    let mut ways = Vec::new();
     for step in &plan.steps {
-        let (way, how) = match step {
+        let (how, ruling) = match step {
             Step::AsAsked => ("as S3 would", told(method, &path, query, fields)),
             Step::Index(path) => ("with the index of the folder", told(method, path, None, fields)),
             Step::List(place, _) => {
@@ -220,14 +307,16 @@ fn decide(
                 ("with a list of the folder", told(&Method::GET, &path, Some(&query), &Fields::default()))
             }
             Step::Scopes(..) => {
-                ("with the scopes below the folder, answered by Scopegate from the scopes", String::new())
+                ("with the scopes below the folder, answered by Scopegate from the scopes", Ok(String::new()))
             }
-            Step::Redirect { .. } => ("with a redirect to the folder", String::new()),
+            Step::Redirect { needs, .. } if needs.is_empty() => {
+                ("with a redirect to the folder", Ok(String::new()))
+            }
+            Step::Redirect { .. } => ("with a redirect to the folder, if it is there", Ok(String::new())),
         };
-        let _ = writeln!(text, "  {way}");
-        text.extend(how.lines().map(|line| format!("    {line}\n")));
+        ways.push(Way { how: Some(how), ruling });
     }
-    Ok(text)
+    Ok(ways)
 }
 
 /// What Scopegate answers to `OPTIONS` itself.
@@ -260,6 +349,8 @@ fn ask(
         let _ = writeln!(text, "  and of the store: {}", actions.join(", "));
     }
     if spec.operation == Operation::ListBuckets {
+        check_headers(spec, fields)?;
+        list_buckets::document(mapping, grant.query())?;
         text.push_str("  answered by Scopegate from the scopes\n");
         return Ok(text);
     }
@@ -304,7 +395,8 @@ mod tests {
     fn ask(words: &[&str]) -> String {
         let config = Config::parse(EXAMPLE, &Fake).unwrap();
         let args = Line::try_parse_from([&["explain"], words].concat()).unwrap().args;
-        explain(&config, &args).unwrap_or_else(|error| error.to_string())
+        let told = question(&args).and_then(|question| Ok(explain(&config, &question)?.text(args.policy)));
+        told.unwrap_or_else(|error| error.to_string())
     }
 
     #[test]
@@ -318,12 +410,33 @@ mod tests {
 
     #[test]
     fn answers() {
-        let cases: [(&[&str], &str); 22] = [
+        let cases: [(&[&str], &str); 30] = [
             (&["--mapping", "media-reader"], "tmp/media/ allows read,list"),
             (&["--mapping", "media"], "there are: media-reader"),
             (&["--from", "127.0.0.1"], "mapping \"media-reader\""),
-            (&["--from", "10.0.0.1"], "no mapping matches"),
-            (&["--unix"], "no mapping matches"),
+            (
+                &["--from", "10.0.0.1"],
+                "mapping \"media-reader\" does not match: network: 10.0.0.1 is not in 127.0.0.0/8, ::1/128\n  \
+                 no mapping matches",
+            ),
+            (&["--unix"], "does not match: network: a client of a unix socket has no address\n"),
+            (&["--mapping", "media-reader", "--policy"], "\"Action\": ["),
+            (&["--from", "10.0.0.1", "GET", "/tmp/media/a"], "every request is refused by rule no-mapping"),
+            (&["--from", "127.0.0.1", "-H", "x-minio-a: b", "GET", "/"], "refused by rule forbidden-header"),
+            (&["--from", "127.0.0.1", "GET", "/?max-buckets=0"], "refused by rule bad-argument"),
+            (
+                &["--from", "127.0.0.1", "-H", "origin: http://evil.test", "POST", "/tmp?delete"],
+                "refused by rule cross-site",
+            ),
+            (
+                &["--from", "127.0.0.1", "-H", "origin: http://127.0.0.1:8080", "POST", "/tmp?delete"],
+                "refused by rule right-not-granted",
+            ),
+            (
+                &["--from", "127.0.0.1", "-H", "host: a", "-H", "host: b", "GET", "/tmp/media/a"],
+                "refused by rule bad-host",
+            ),
+            (&["--from", "127.0.0.1", "--listener", "x"], "there are: sidecar"),
             (
                 &["--from", "127.0.0.1", "GET", "/tmp/media/a b"],
                 "allowed: GetObject, which needs: read\n  and of the store: s3:GetObject\n  sent as GET /tmp/media/a%20b\n",
@@ -409,7 +522,8 @@ mod tests {
             "OPTIONS",
             "/tmp/media/a",
         ];
-        let told = explain(&config, &Line::try_parse_from(words).unwrap().args).unwrap();
+        let args = Line::try_parse_from(words).unwrap().args;
+        let told = explain(&config, &question(&args).unwrap()).unwrap().text(false);
         assert!(told.contains("allowed: Preflight, answered by Scopegate"), "{told}");
         assert!(told.contains("access-control-allow-methods: GET, HEAD"), "{told}");
     }

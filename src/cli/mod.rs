@@ -67,6 +67,16 @@ impl CommandError {
         Self { message: message.into(), code: 78 }
     }
 
+    /// The request that was asked about is refused, which stdout explains: exit code 3.
+    pub fn refused() -> Self {
+        Self { message: String::new(), code: 3 }
+    }
+
+    /// Whether there is something to say on stderr.
+    pub fn has_message(&self) -> bool {
+        !self.message.is_empty()
+    }
+
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         self.code

@@ -1,7 +1,7 @@
 //! `scopegate serve`: the proxy, until SIGTERM or SIGINT.
 
 use super::CommandError;
-use crate::config::Config;
+use crate::config::{Config, Environment, SystemEnvironment};
 use crate::log;
 use crate::panics;
 use crate::server::{Ended, Inherited, Server};
@@ -39,7 +39,15 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
 /// # Errors
 /// With exit code 78 and every mistake in it.
 pub(super) fn load(path: &Path) -> Result<Config, CommandError> {
-    Config::load(path).map_err(|error| CommandError::configuration(error.to_string()))
+    load_with(path, &SystemEnvironment)
+}
+
+/// Reads a configuration for a command, with secrets from `environment`.
+///
+/// # Errors
+/// With exit code 78 and every mistake in it.
+pub(super) fn load_with(path: &Path, environment: &dyn Environment) -> Result<Config, CommandError> {
+    Config::load_with(path, environment).map_err(|error| CommandError::configuration(error.to_string()))
 }
 
 /// Serves `config`, which was read from `source`, if from a file; `bound` is called when the sockets are.

@@ -1,0 +1,172 @@
+//! What `explain` found, as text and as JSON.
+
+use super::Way;
+use crate::client::Client;
+use crate::mapping::Mapping;
+use crate::operation::SessionKind;
+use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
+use crate::refusal::{Refusal, Rule};
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// The answer to a question.
+#[derive(Debug, Default)]
+pub(in crate::cli) struct Explanation<'c> {
+    /// The client and its listener's name, unless a mapping was asked about.
+    pub(super) client: Option<(Client, &'c str)>,
+    /// The mappings that do not match, and why.
+    pub(super) passed_over: Vec<(&'c str, String)>,
+    /// The mapping that matches or was asked about.
+    pub(super) mapping: Option<&'c Mapping>,
+    /// The request that was asked about.
+    pub(super) request: Option<String>,
+    /// What becomes of it, where there is a mapping.
+    pub(super) decision: Option<Result<Vec<Way>, Refusal>>,
+}
+
+const NO_MAPPING: &str = "no mapping matches: every request is refused by rule no-mapping";
+
+impl Explanation<'_> {
+    /// Returns the mapping's name.
+    pub(in crate::cli) fn mapping(&self) -> Option<&str> {
+        self.mapping.map(|mapping| &*mapping.name)
+    }
+
+    /// Returns the rule that refuses, with its message; none where something is allowed or nothing was asked.
+    pub(in crate::cli) fn refusal(&self) -> Option<(Rule, &str)> {
+        if self.mapping.is_none() {
+            return Some((Rule::NoMapping, NO_MAPPING));
+        }
+        let refusal = match self.decision.as_ref()? {
+            Err(refusal) => refusal,
+            // Where no way finds anything, the first says so.
+            Ok(ways) if ways.iter().all(|way| way.ruling.is_err()) => {
+                ways.iter().find_map(|way| way.ruling.as_ref().err())?
+            }
+            Ok(_) => return None,
+        };
+        Some((refusal.rule, &refusal.message))
+    }
+
+    /// Returns what an operator can do about the refusal.
+    fn help(&self) -> Option<String> {
+        let refusal = self.decision.as_ref()?.as_ref().err()?;
+        refusal.help().map(ToString::to_string)
+    }
+
+    /// Writes it for people.
+    pub(in crate::cli) fn text(&self, with_policy: bool) -> String {
+        let mut text = String::new();
+        if let Some((client, listener)) = &self.client {
+            let _ = writeln!(text, "client {client} at listener {listener:?}");
+        }
+        for (name, why) in &self.passed_over {
+            let _ = writeln!(text, "  mapping {name:?} does not match: {why}");
+        }
+        let Some(mapping) = self.mapping else {
+            let _ = writeln!(text, "  {NO_MAPPING}");
+            return text;
+        };
+        describe(mapping, with_policy, &mut text);
+        if let (Some(request), Some(decision)) = (&self.request, &self.decision) {
+            let _ = write!(text, "\n{request}\n  {}", verdict(decision));
+        }
+        text
+    }
+
+    /// Writes it as one JSON object on a line.
+    pub(in crate::cli) fn json(&self, with_policy: bool) -> String {
+        let refusal = self.refusal();
+        let asked = self.decision.is_some() || self.mapping.is_none();
+        let passed_over: Vec<Value> =
+            self.passed_over.iter().map(|(name, why)| json!({ "mapping": name, "because": why })).collect();
+        let mut answer = json!({
+            "client": self.client.map(|(client, _)| client.to_string()),
+            "listener": self.client.map(|(_, listener)| listener),
+            "passed_over": passed_over,
+            "mapping": self.mapping(),
+            "scopes": self.mapping.map(scopes),
+            "request": self.request,
+            "allowed": asked.then_some(refusal.is_none()),
+            "rule": refusal.map(|(rule, _)| rule.name()),
+            "status": refusal.map(|(rule, _)| rule.status().as_u16()),
+            "code": refusal.map(|(rule, _)| rule.code()),
+            "message": refusal.map(|(_, message)| message),
+            "help": self.help(),
+            "details": self.decision.as_ref().map(|decision| verdict(decision).lines().map(str::to_owned).collect::<Vec<_>>()),
+        });
+        if with_policy && let (Some(mapping), Some(answer)) = (self.mapping, answer.as_object_mut()) {
+            let policy = serde_json::from_str(mapping.policy.json()).unwrap_or(Value::Null);
+            answer.insert("policy".to_owned(), policy);
+        }
+        format!("{answer}\n")
+    }
+}
+
+fn verdict(decision: &Result<Vec<Way>, Refusal>) -> String {
+    let ruled = |ruling: &Result<String, Refusal>| match ruling {
+        Ok(text) => text.clone(),
+        Err(refusal) => refused(refusal),
+    };
+    match decision {
+        Err(refusal) => refused(refusal),
+        Ok(ways) => match &ways[..] {
+            [Way { how: None, ruling }] => ruled(ruling),
+            ways => {
+                let mut text = "answered in the first of these ways that finds something\n".to_owned();
+                for Way { how, ruling } in ways {
+                    let _ = writeln!(text, "  {}", how.unwrap_or_default());
+                    text.extend(ruled(ruling).lines().map(|line| format!("    {line}\n")));
+                }
+                text
+            }
+        },
+    }
+}
+
+fn refused(refusal: &Refusal) -> String {
+    let help = refusal.help().map(|help| format!("  help: {help}\n")).unwrap_or_default();
+    let (rule, message) = (refusal.rule, &refusal.message);
+    format!("refused by rule {}: {} {}: {message}\n{help}", rule.name(), rule.status().as_u16(), rule.code())
+}
+
+fn scopes(mapping: &Mapping) -> Vec<Value> {
+    let scope = |scope: &crate::scope::Scope| {
+        json!({
+            "bucket": scope.bucket.as_str(),
+            "prefix": scope.prefix.as_str(),
+            "allow": scope.allow.iter().map(crate::scope::Right::name).collect::<Vec<_>>(),
+            "mount": scope.view.as_ref().map(|view| view.mount().to_string()),
+        })
+    };
+    mapping.scopes.iter().map(scope).collect()
+}
+
+fn describe(mapping: &Mapping, with_policy: bool, text: &mut String) {
+    let _ = writeln!(text, "mapping {:?}", mapping.name);
+    for scope in &mapping.scopes {
+        let seen = scope.view.as_ref().map(|view| format!(", seen at {}", view.mount())).unwrap_or_default();
+        let _ = write!(text, "  {}/{} allows {}{seen}", scope.bucket, scope.prefix, scope.allow);
+        if let Some(index) = &scope.index {
+            let _ = write!(text, ", index {:?}", index.as_str());
+        }
+        if scope.site {
+            text.push_str(", a site: browsers run its objects");
+        }
+        text.push('\n');
+    }
+    if with_policy {
+        describe_policy("session policy", &mapping.policy, text);
+        if let Some(policy) = mapping.policy_of(SessionKind::Uploads) {
+            describe_policy("session policy for lists of multipart uploads", &policy, text);
+        }
+    }
+}
+
+fn describe_policy(what: &str, policy: &SessionPolicy, text: &mut String) {
+    let _ = writeln!(text, "{what} ({} of {MAX_POLICY_BYTES} bytes)", policy.size());
+    let pretty = serde_json::from_str::<Value>(policy.json())
+        .and_then(|policy| serde_json::to_string_pretty(&policy))
+        .unwrap_or_default();
+    let _ = writeln!(text, "{pretty}");
+}
