@@ -1,5 +1,6 @@
 //! The configuration: what `proxy.toml` says, as types that prove it was checked.
 
+mod cases;
 mod cors;
 mod diagnostic;
 mod environment;
@@ -12,6 +13,7 @@ mod parse;
 mod reach;
 mod reader;
 mod value;
+mod warnings;
 
 use crate::endpoint::Endpoint;
 use crate::limits::Limits;
@@ -26,9 +28,11 @@ use std::sync::Arc;
 
 pub(crate) use environment::read_guarded;
 
+pub use cases::{Expectation, PolicyTest, TestClient, read_tests};
 pub use diagnostic::Diagnostic;
 pub use environment::{Environment, Failed, SystemEnvironment, WithoutSecrets};
 pub use value::parse_duration;
+pub use warnings::{Warning, root};
 
 /// Largest configuration that is read, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 1024 * 1024;

@@ -3,6 +3,7 @@
 mod accept;
 mod admin;
 mod connection;
+pub mod descriptors;
 mod health;
 mod inherited;
 mod issuer;

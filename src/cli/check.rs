@@ -1,10 +1,13 @@
 //! `scopegate check`: reads a configuration as `serve` would; with `--live` tries it on the server.
 
+mod account;
+mod cases;
+
 use super::direct::{self, Direct};
 use super::store::{MAX_CODE, MAX_MESSAGE, said};
 use super::{CommandError, print, serve, uploads};
 use crate::amz_date::rfc3339;
-use crate::config::Config;
+use crate::config::{Config, Environment, SystemEnvironment, WithoutSecrets};
 use crate::connect::{Trouble, Trust};
 use crate::endpoint::Endpoint;
 use crate::judge::ABSENT_UPLOAD;
@@ -14,6 +17,7 @@ use crate::operation::grammar::Dialect;
 use crate::policy::MAX_POLICY_BYTES;
 use crate::s3_error;
 use crate::scope::{Right, Scope};
+use crate::server::descriptors::{self, TooFew};
 use crate::session::Session;
 use crate::terminal::plain_lines;
 use http::Method;
@@ -25,6 +29,10 @@ use std::time::{Duration, SystemTime};
 
 /// What `check` is told.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Warnings do not fail it.\n\n\
+    Exit codes: 0 good; 1 a live check or a test failed; 2 wrong usage; 78 bad configuration or bad file of tests\n\n\
+    A file of tests:\n  [[test]]\n  from    = \"127.0.0.1\"\n  request = \"GET /tmp/other/secret.txt\"\n  \
+    expect  = \"refused\"")]
 pub struct Args {
     /// The configuration
     #[arg(long, short, default_value = "proxy.toml", value_name = "FILE")]
@@ -32,16 +40,31 @@ pub struct Args {
     /// Also mint every mapping once and try each scope on the server; nothing is written there
     #[arg(long)]
     pub live: bool,
+    /// Do not read the issuer's keys, which may exist only where the proxy runs
+    #[arg(long, conflicts_with = "live")]
+    pub without_secrets: bool,
+    /// Also decide on the requests of a file with [[test]] tables, as `explain` does; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub tests: Vec<PathBuf>,
 }
 
 /// Checks, and prints what it found.
 ///
 /// # Errors
-/// On a bad configuration (exit code 78), or when the server does not play along (exit code 1).
+/// On a bad configuration (exit code 78), when a test fails, or when the server does not play along (exit code 1).
 pub fn run(args: &Args) -> Result<(), CommandError> {
-    let config = serve::load(&args.config)?;
+    let environment: &dyn Environment =
+        if args.without_secrets { &WithoutSecrets } else { &SystemEnvironment };
+    let config = serve::load_with(&args.config, environment)?;
     print(&plain_lines(&summary(&config)))?;
-    print(&plain_lines(&trust(&config)))?;
+    print(&plain_lines(&warnings(&config)))?;
+    let mut failed = 0;
+    for file in &args.tests {
+        failed += cases::run(&config, file)?;
+    }
+    if failed > 0 {
+        return Err(CommandError::failed(format!("{failed} of the policy tests failed")));
+    }
     if args.live { super::block_on(live(&config)) } else { Ok(()) }
 }
 
@@ -82,16 +105,31 @@ const MINIO_IDLE: Duration = Duration::from_secs(30);
 const PAUSES: &str = "  note: MinIO breaks off a download that pauses for its MINIO_IDLE_TIMEOUT (30s if it is not set), which is\n  \
     shorter than limits.stall_timeout; Scopegate then asks for the rest\n";
 
-/// Notes what is wrong with the certificates of this machine, where the store is reached over TLS.
-fn trust(config: &Config) -> String {
-    if !config.endpoints().any(Endpoint::tls) {
-        return String::new();
+/// Writes what is hardly meant, or does not suffice on this machine.
+fn warnings(config: &Config) -> String {
+    let mut text = String::new();
+    let mut warn = |message: &str, help: &str| text += &warned(message, help);
+    for warning in config.warnings() {
+        warn(&warning.message, &warning.help);
     }
-    let notes = match Trust::load() {
-        Ok(trust) => trust.notes,
-        Err(why) => vec![format!("{why}; `serve` does not start without them")],
-    };
-    notes.iter().map(|note| format!("  note: {note}\n")).collect()
+    let connections = config.limits.connections;
+    if let Some(TooFew { most, wanted }) = TooFew::of(connections) {
+        let message = format!(
+            "limits.connections is {connections}, which takes {wanted} file descriptors, and this process may have {most}"
+        );
+        warn(&message, descriptors::HELP);
+    }
+    if config.endpoints().any(Endpoint::tls) {
+        match Trust::load() {
+            Ok(trust) => trust.notes.iter().for_each(|note| warn(note, "the other certificates are used")),
+            Err(why) => warn(&why, "`serve` does not start without trusted certificates"),
+        }
+    }
+    text
+}
+
+fn warned(message: &str, help: &str) -> String {
+    format!("  warning: {message}\n    help: {help}\n")
 }
 
 async fn live(config: &Config) -> Result<(), CommandError> {
@@ -117,6 +155,10 @@ async fn live(config: &Config) -> Result<(), CommandError> {
     }
     if config.limits.stall_timeout > MINIO_IDLE && config.upstream.store == Dialect::Minio {
         print(PAUSES)?;
+    }
+    // The default names of root are known without asking.
+    if let Some(warning) = account::warning(config).await.filter(|found| !config.warnings().contains(found)) {
+        print(&warned(&warning.message, &warning.help))?;
     }
     if wrong == 0 {
         return print("live ok\n");

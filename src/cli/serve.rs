@@ -4,14 +4,11 @@ use super::CommandError;
 use crate::config::{Config, Environment, SystemEnvironment};
 use crate::log;
 use crate::panics;
-use crate::server::{Ended, Inherited, Server};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use crate::server::{Ended, Inherited, Server, descriptors};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::path::{Path, PathBuf};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// File descriptors that the process needs besides those of its clients' connections.
-const OWN_DESCRIPTORS: u64 = 64;
 
 /// What `serve` is told.
 #[derive(Debug, clap::Args)]
@@ -59,7 +56,7 @@ pub(super) fn serve(
 ) -> Result<(), CommandError> {
     panics::watch();
     forbid_core_files();
-    raise_descriptors(config.limits.connections);
+    descriptors::raise(config.limits.connections);
     announce(&config, source);
     let server = Server::bind(config, inherited).map_err(|error| CommandError::failed(error.to_string()))?;
     bound(&server);
@@ -99,23 +96,6 @@ fn announce(config: &Config, source: Option<&Path>) {
 fn forbid_core_files() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "a crash may leave a core file, which holds secrets");
-    }
-}
-
-/// Allows as many file descriptors as the system lets this process have, and says so if they do not suffice.
-fn raise_descriptors(connections: usize) {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let most = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
-    let wanted = (connections as u64).saturating_add(OWN_DESCRIPTORS);
-    if let Some(most) = most.filter(|most| *most < wanted) {
-        tracing::warn!(
-            most,
-            wanted,
-            connections,
-            "there are fewer file descriptors than limits.connections may take: raise them (ulimit -n, LimitNOFILE) \
-            or lower limits.connections"
-        );
     }
 }
 

@@ -18,17 +18,22 @@ use toml::de::DeTable;
 pub(super) fn parse(source: &str, environment: &dyn Environment) -> Result<Config, Vec<Diagnostic>> {
     let reader = Reader::new(source);
     let (root, errors) = DeTable::parse_recoverable(source);
-    for error in &errors {
-        let offset = error.span().map_or(0, |span| span.start);
-        // The message names what TOML expected; the line itself may hold a secret and is not shown.
-        reader.error(offset, format!("not TOML: {}", error.message()), "see https://toml.io for the syntax");
-    }
+    note_syntax(&errors, &reader);
     let root = Table::new(root.get_ref(), "the file", 0);
     let config = read_root(&root, &reader, environment);
     root.finish(&reader);
     match (config, reader.into_diagnostics()) {
         (Some(config), diagnostics) if diagnostics.is_empty() => Ok(config),
         (_, diagnostics) => Err(diagnostics),
+    }
+}
+
+/// Notes what is no TOML.
+pub(super) fn note_syntax(errors: &[toml::de::Error], reader: &Reader<'_>) {
+    for error in errors {
+        let offset = error.span().map_or(0, |span| span.start);
+        // The message names what TOML expected; the line itself may hold a secret and is not shown.
+        reader.error(offset, format!("not TOML: {}", error.message()), "see https://toml.io for the syntax");
     }
 }
 

@@ -39,6 +39,11 @@ impl<'s> Reader<'s> {
         self.diagnostics.borrow_mut().push(Diagnostic::at(self.source, offset, message, help));
     }
 
+    /// Returns the line of a byte, from 1.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        Diagnostic::at(self.source, offset, "", "").line
+    }
+
     /// Every mistake, in the order of their places, each once.
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
         let mut diagnostics = self.diagnostics.into_inner();

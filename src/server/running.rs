@@ -1,12 +1,12 @@
 //! A running server, and what a changed configuration does to it.
 
-use super::Ended;
 use super::health::Readiness;
 use super::inherited::Inherited;
 use super::listening::{Change, Listening};
 use super::probe::Prober;
 use super::sessions::Sessions;
 use super::worker::{self, Workers};
+use super::{Ended, descriptors};
 use crate::browser::AllowedHosts;
 use crate::client::ListenerId;
 use crate::config::{Config, Listener};
@@ -108,6 +108,9 @@ impl Running {
         self.shared.generation.store(Arc::new(next));
         drop(before);
         log::set_level(config.log.level);
+        if config.limits.connections > self.config.limits.connections {
+            descriptors::raise(config.limits.connections);
+        }
         self.config = config;
         self.change_listeners(change);
         self.workers.adopt();

@@ -1,0 +1,109 @@
+//! Asks MinIO whose key the issuer's is, to find one that may do everything.
+
+use crate::config::{Config, Warning, root};
+use crate::connect::Connector;
+use crate::endpoint::Endpoint;
+use crate::operation::grammar::Dialect;
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4::SigningParams;
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Answers any user with its own name and policy.
+/// <https://github.com/minio/madmin-go>
+const PATH: &str = "/minio/admin/v3/accountinfo";
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest answer that is read: it has a line for each bucket.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
+
+/// Warns of an issuer that is root, or may administer the store as root may. Where MinIO does not tell, nothing is said.
+pub(super) async fn warning(config: &Config) -> Option<Warning> {
+    let endpoint = config.sts().first().filter(|_| config.upstream.store == Dialect::Minio)?;
+    let account = timeout(PATIENCE, ask(config, endpoint)).await.ok()?.ok()?;
+    account.get("Policy").is_some_and(administers).then(root)
+}
+
+async fn ask(config: &Config, endpoint: &Endpoint) -> Result<Value, Box<dyn Error + Send + Sync>> {
+    let mut request =
+        Request::get(PATH).header(header::HOST, endpoint.authority()).body(Empty::<Bytes>::new())?;
+    sign_as_issuer(config, endpoint, &mut request)?;
+    let stream =
+        TokioIo::new(Connector::new(endpoint.clone(), config.limits.connect_timeout)?.connect().await?);
+    let (mut sender, connection) = http1::handshake(stream).await?;
+    // Ends the connection together with this.
+    let mut running = JoinSet::new();
+    running.spawn(connection);
+    let answer = sender.send_request(request).await?;
+    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await?.to_bytes();
+    Ok(serde_json::from_slice(&body)?)
+}
+
+/// Signs with the issuer's own keys: a session's policy is not the issuer's.
+fn sign_as_issuer<B>(
+    config: &Config,
+    endpoint: &Endpoint,
+    request: &mut Request<B>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let keys = &config.issuer.keys;
+    let (access, secret) = (keys.access_key.reveal(), keys.secret_key.reveal());
+    let identity = Credentials::new(access, secret, None, None, "scopegate").into();
+    let mut settings = SigningSettings::default();
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    let params = SigningParams::builder()
+        .identity(&identity)
+        .region(&config.upstream.region)
+        .name("s3")
+        .time(SystemTime::now())
+        .settings(settings)
+        .build()?
+        .into();
+    let host = endpoint.authority();
+    let headers = [(header::HOST.as_str(), &*host)].into_iter();
+    let signable = SignableRequest::new("GET", PATH, headers, SignableBody::Bytes(b""))?;
+    let (instructions, _) = sign(signable, &params)?.into_parts();
+    instructions.apply_to_request_http1x(request);
+    Ok(())
+}
+
+/// Whether a policy allows every administration.
+fn administers(policy: &Value) -> bool {
+    let allows_all = |statement: &Value| {
+        let actions = match statement.get("Action") {
+            Some(Value::Array(actions)) => &actions[..],
+            Some(one) => std::slice::from_ref(one),
+            None => &[],
+        };
+        statement.get("Effect").is_some_and(|effect| effect == "Allow")
+            && actions.iter().any(|action| action == "admin:*" || action == "*")
+    };
+    policy
+        .get("Statement")
+        .and_then(Value::as_array)
+        .is_some_and(|statements| statements.iter().any(allows_all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_policy_that_administers_is_found() {
+        let policy =
+            |effect: &str, action: Value| json!({ "Statement": [{ "Effect": effect, "Action": action }] });
+        assert!(administers(&policy("Allow", json!(["s3:*", "admin:*"]))));
+        assert!(administers(&policy("Allow", json!("admin:*"))));
+        assert!(!administers(&policy("Deny", json!("admin:*"))));
+        assert!(!administers(&policy("Allow", json!(["s3:*", "admin:ServerInfo"]))));
+        assert!(!administers(&Value::Null) && !administers(&json!({ "Statement": "x" })));
+    }
+}

@@ -1,0 +1,63 @@
+//! Policy tests: requests of a file, decided on as `explain` does.
+
+use crate::cli::explain::{Question, Who, explain};
+use crate::cli::{CommandError, print};
+use crate::config::{Config, Expectation, PolicyTest, TestClient, read_tests};
+use crate::terminal::plain_lines;
+use std::path::Path;
+
+/// Runs the tests of a file, prints a line for each, and returns how many failed.
+///
+/// # Errors
+/// When the file cannot be used (exit code 78), or a test names what the configuration does not have (exit code 2).
+pub(super) fn run(config: &Config, file: &Path) -> Result<usize, CommandError> {
+    let tests = read_tests(file).map_err(|error| CommandError::configuration(error.to_string()))?;
+    let mut failed = 0;
+    for test in &tests {
+        let place = format!("{}:{}", file.display(), test.line);
+        let shown = match &test.name {
+            Some(name) => format!("{place}: {name}"),
+            None => format!("{place}: {} {}", test.method, test.target),
+        };
+        let line = match wrong(config, test) {
+            Ok(None) => format!("  ok test {shown}\n"),
+            Ok(Some(why)) => {
+                failed += 1;
+                format!("  WRONG test {shown}: {why}\n")
+            }
+            Err(error) => return Err(CommandError::usage(format!("{place}: {error}"))),
+        };
+        print(&plain_lines(&line))?;
+    }
+    Ok(failed)
+}
+
+/// Says what is not as a test expects it.
+fn wrong(config: &Config, test: &PolicyTest) -> Result<Option<String>, CommandError> {
+    let who = match &test.client {
+        TestClient::From(address) => Who::Client(Some(*address)),
+        TestClient::Unix => Who::Client(None),
+        TestClient::Mapping(name) => Who::Mapping(name),
+    };
+    let request = Some((&test.method, &*test.target, test.fields.clone()));
+    let explanation = explain(config, &Question { who, listener: test.listener.as_deref(), request })?;
+    if let Some(wanted) = test.mapping.as_deref()
+        && explanation.mapping() != Some(wanted)
+    {
+        let found = explanation.mapping().map_or("none".to_owned(), |name| format!("{name:?}"));
+        return Ok(Some(format!("the mapping {wanted:?} is expected, and the client gets {found}")));
+    }
+    Ok(match (test.expected, explanation.refusal()) {
+        (Expectation::Allowed, None) | (Expectation::Refused(None), Some(_)) => None,
+        (Expectation::Refused(Some(wanted)), Some((rule, _))) if rule == wanted => None,
+        (Expectation::Refused(Some(wanted)), Some((rule, message))) => Some(format!(
+            "a refusal by rule {} is expected, and rule {} refuses: {message}",
+            wanted.name(),
+            rule.name()
+        )),
+        (Expectation::Allowed, Some((rule, message))) => {
+            Some(format!("allowed is expected, and rule {} refuses: {message}", rule.name()))
+        }
+        (Expectation::Refused(_), None) => Some("refused is expected, and it is allowed".to_owned()),
+    })
+}

@@ -1,0 +1,224 @@
+//! Policy tests: who asks what, and what is expected to come of it. `scopegate check --tests` runs them.
+
+use super::environment::read_guarded;
+use super::reader::{At, Reader, Table};
+use super::{ConfigError, Failed, MAX_CONFIG_BYTES, parse};
+use crate::http1::Fields;
+use crate::refusal::Rule;
+use http::{HeaderName, HeaderValue, Method};
+use std::net::IpAddr;
+use std::path::Path;
+use toml::de::DeTable;
+
+/// A test of a configuration.
+#[derive(Debug)]
+pub struct PolicyTest {
+    /// The line where it begins, from 1.
+    pub line: usize,
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// Who asks.
+    pub client: TestClient,
+    /// The name of the listener that the client connects to.
+    pub listener: Option<String>,
+    /// The request's method.
+    pub method: Method,
+    /// The request's path and query.
+    pub target: String,
+    /// The request's headers.
+    pub fields: Fields,
+    /// What is expected.
+    pub expected: Expectation,
+    /// The mapping that the client is expected to get.
+    pub mapping: Option<String>,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TestClient {
+    /// A client from this address.
+    From(IpAddr),
+    /// A client of a unix socket.
+    Unix,
+    /// A client that has this mapping.
+    Mapping(String),
+}
+
+/// What is expected of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// It is passed on or answered.
+    Allowed,
+    /// It is refused, by this rule where one is named.
+    Refused(Option<Rule>),
+}
+
+/// Reads a file of tests.
+///
+/// # Errors
+/// When it cannot be read, or every mistake in it.
+pub fn read_tests(path: &Path) -> Result<Vec<PolicyTest>, ConfigError> {
+    let help = "name a file with [[test]] tables; docs/commands.md shows one";
+    let source = read_guarded(path, MAX_CONFIG_BYTES, help).map_err(ConfigError::Unreadable)?;
+    let reader = Reader::new(&source);
+    let (root, errors) = DeTable::parse_recoverable(&source);
+    parse::note_syntax(&errors, &reader);
+    let root = Table::new(root.get_ref(), "the file", 0);
+    let tests: Vec<Option<PolicyTest>> =
+        root.tables(&reader, "test", "[[test]]").into_iter().map(|table| read_test(table, &reader)).collect();
+    root.finish(&reader);
+    let mistakes = reader.into_diagnostics();
+    if !mistakes.is_empty() {
+        return Err(ConfigError::Wrong(path.to_owned(), mistakes));
+    }
+    let tests: Vec<PolicyTest> = tests.into_iter().flatten().collect();
+    if tests.is_empty() {
+        // A file that tests nothing would pass for ever.
+        let message = format!("{} has no [[test]]", path.display());
+        return Err(ConfigError::Unreadable(Failed { message, help: help.to_owned() }));
+    }
+    Ok(tests)
+}
+
+fn read_test(table: Table<'_>, reader: &Reader<'_>) -> Option<PolicyTest> {
+    let name = table.string(reader, "name").map(|name| name.value.to_owned());
+    let from = table.string(reader, "from");
+    let unix = table.boolean(reader, "unix");
+    let mapping = table.string(reader, "mapping").map(|name| name.value.to_owned());
+    let listener = table.string(reader, "listener").map(|name| name.value.to_owned());
+    let request = table.required(reader, "request", "\"GET /tmp/media/hello.txt\"");
+    let fields = read_fields(&table, reader);
+    let expect = table.required(reader, "expect", "\"allowed\" or \"refused\"");
+    let rule = table.string(reader, "rule");
+    let offset = table.offset();
+    table.finish(reader);
+    let (client, mapping) = match (from, unix.unwrap_or(false), mapping) {
+        (Some(from), false, mapping) => {
+            let address = from.value.parse();
+            let help = "write an address, as in \"127.0.0.1\"";
+            (
+                address
+                    .map_err(|_| reader.error(from.offset, "from is not an address", help))
+                    .ok()
+                    .map(TestClient::From),
+                mapping,
+            )
+        }
+        (None, true, mapping) => (Some(TestClient::Unix), mapping),
+        (None, false, Some(mapping)) => (Some(TestClient::Mapping(mapping)), None),
+        _ => {
+            let help = "say who asks by one of from = \"ADDRESS\", unix = true and mapping = \"NAME\"; a mapping beside \
+                        the others is the one that the client must get";
+            reader.error(offset, "[[test]] does not say who asks", help);
+            (None, None)
+        }
+    };
+    let request = request.and_then(|request| read_request(request, reader));
+    let expected = expect.and_then(|expect| read_expectation(expect, rule, reader));
+    let (method, target) = request?;
+    let (client, expected, line) = (client?, expected?, reader.line(offset));
+    Some(PolicyTest { line, name, client, listener, method, target, fields, expected, mapping })
+}
+
+fn read_request(request: At<&str>, reader: &Reader<'_>) -> Option<(Method, String)> {
+    let parts = request.value.split_once(' ').filter(|(_, target)| target.starts_with('/'));
+    let parts = parts.and_then(|(method, target)| Some((method.parse().ok()?, target.to_owned())));
+    if parts.is_none() {
+        let help = "write method and path, as in \"GET /tmp/media/hello.txt\"";
+        reader.error(request.offset, "request is not one", help);
+    }
+    parts
+}
+
+fn read_fields(table: &Table<'_>, reader: &Reader<'_>) -> Fields {
+    let list = table.strings(reader, "headers").map(|list| list.value).unwrap_or_default();
+    let field = |header: At<&str>| {
+        let parts = header.value.split_once(':').and_then(|(name, value)| {
+            Some((
+                HeaderName::from_bytes(name.trim().as_bytes()).ok()?,
+                HeaderValue::from_str(value.trim()).ok()?,
+            ))
+        });
+        if parts.is_none() {
+            reader.error(header.offset, "not a header", "write \"name: value\"");
+        }
+        parts
+    };
+    list.into_iter().filter_map(field).collect()
+}
+
+fn read_expectation(expect: At<&str>, rule: Option<At<&str>>, reader: &Reader<'_>) -> Option<Expectation> {
+    match (expect.value, rule) {
+        ("allowed", None) => Some(Expectation::Allowed),
+        ("refused", None) => Some(Expectation::Refused(None)),
+        ("refused", Some(name)) => {
+            let found = Rule::ALL.into_iter().find(|rule| rule.name() == name.value);
+            if found.is_none() {
+                let help = "write a rule as `scopegate explain` names it, as in \"outside-scope\"";
+                reader.error(name.offset, "there is no such rule", help);
+            }
+            found.map(|rule| Expectation::Refused(Some(rule)))
+        }
+        ("allowed", Some(rule)) => {
+            reader.error(rule.offset, "rule stands beside expect = \"allowed\"", "remove one");
+            None
+        }
+        _ => {
+            reader.error(expect.offset, "expect has no such value", "write one of: allowed, refused");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<PolicyTest>, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read_tests(file.path()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn tests_are_read() {
+        let text = "[[test]]\nfrom = \"::1\"\nrequest = \"GET /tmp/a?x=y z\"\nheaders = [\"host: a\"]\nexpect = \"allowed\"\n\
+                    [[test]]\nmapping = \"m\"\nrequest = \"PUT /\"\nexpect = \"refused\"\nrule = \"outside-scope\"\n\
+                    [[test]]\nunix = true\nmapping = \"m\"\nlistener = \"l\"\nname = \"n\"\nrequest = \"GET /\"\nexpect = \"refused\"\n";
+        let tests = read(text).unwrap();
+        assert_eq!((tests[0].line, &*tests[0].target), (1, "/tmp/a?x=y z"));
+        assert_eq!(tests[0].client, TestClient::From("::1".parse().unwrap()));
+        assert!(tests[0].fields.has("host"));
+        assert_eq!((&tests[1].client, &tests[1].mapping), (&TestClient::Mapping("m".into()), &None));
+        assert_eq!(tests[1].expected, Expectation::Refused(Some(Rule::OutsideScope)));
+        assert_eq!((&tests[2].client, tests[2].mapping.as_deref()), (&TestClient::Unix, Some("m")));
+        assert_eq!((tests[2].listener.as_deref(), tests[2].name.as_deref()), (Some("l"), Some("n")));
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_places() {
+        let good =
+            "[[test]]\nfrom = \"::1\"\nrequest = \"GET /\"\nexpect = \"refused\"\nrule = \"no-mapping\"\n";
+        assert!(read(good).is_ok());
+        for (from, to, told) in [
+            ("\"::1\"", "\"here\"", ":2:8: error: from is not an address"),
+            ("from = \"::1\"\n", "", ":1:1: error: [[test]] does not say who asks"),
+            (
+                "from = \"::1\"\n",
+                "from = \"::1\"\nunix = true\n",
+                ":1:1: error: [[test]] does not say who asks",
+            ),
+            ("GET /", "GET tmp", ":3:11: error: request is not one"),
+            ("\"refused\"", "\"denied\"", ":4:10: error: expect has no such value"),
+            ("\"refused\"", "\"allowed\"", ":5:8: error: rule stands beside"),
+            ("no-mapping", "nomapping", ":5:8: error: there is no such rule"),
+            ("rule =", "rules =", ":5:1: error: unknown key \"rules\""),
+            ("[[test]]", "[[test]", ": error: not TOML"),
+            ("[[test]]", "# [[test]]\n[x]", ": error: unknown key \"x\""),
+        ] {
+            let error = read(&good.replacen(from, to, 1)).unwrap_err();
+            assert!(error.contains(told), "no {told:?} in {error}");
+        }
+        assert!(read("# nothing\n").unwrap_err().contains("has no [[test]]"));
+    }
+}

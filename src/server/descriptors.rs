@@ -1,0 +1,58 @@
+//! File descriptors: as many as the system allows, and a warning where these are too few.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// File descriptors that the process needs besides those of its clients' connections.
+const OWN: u64 = 64;
+
+/// Too few file descriptors for `limits.connections`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooFew {
+    /// The most that the system allows.
+    pub most: u64,
+    /// The number that is needed.
+    pub wanted: u64,
+}
+
+/// What to do about [`TooFew`].
+pub const HELP: &str = "raise the hard limit (LimitNOFILE= of the unit, ulimit -Hn, the container's ulimits), or lower limits.connections";
+
+impl TooFew {
+    /// Holds `connections` against the hard limit of this process, to which `serve` raises the soft limit.
+    pub fn of(connections: usize) -> Option<Self> {
+        Self::at(getrlimit(Resource::Nofile).maximum, connections)
+    }
+
+    fn at(most: Option<u64>, connections: usize) -> Option<Self> {
+        let wanted = (connections as u64).saturating_add(OWN);
+        most.filter(|most| *most < wanted).map(|most| Self { most, wanted })
+    }
+}
+
+/// Raises the soft limit to the hard limit, and logs where that is too low for `connections`.
+pub fn raise(connections: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let most = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    if let Some(TooFew { most, wanted }) = TooFew::at(most, connections) {
+        tracing::warn!(
+            most,
+            wanted,
+            connections,
+            help = HELP,
+            "there are fewer file descriptors than limits.connections may take"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_suffices_is_no_matter() {
+        assert_eq!(TooFew::at(None, 1_000_000), None);
+        assert_eq!(TooFew::at(Some(1064), 1000), None);
+        assert_eq!(TooFew::at(Some(1063), 1000), Some(TooFew { most: 1063, wanted: 1064 }));
+    }
+}
