@@ -14,6 +14,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// Gives clients which cannot sign S3 requests exactly their own corner of a MinIO, and nothing else.
 #[derive(Parser)]
 #[command(name = "scopegate", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "What is asked for is written to stdout, everything else to stderr.\n\n\
+    Exit codes: 0 done; 1 failed; 2 wrong usage; 3 refused (`explain`); 78 bad configuration")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -26,10 +28,14 @@ enum Command {
     /// Try it out: an embedded S3 store, some objects, and the proxy in front
     #[cfg(feature = "demo")]
     Demo(cli::demo::Args),
+    /// Write a configuration to begin with
+    Init(cli::init::Args),
     /// Read a configuration as `serve` would, and say everything that is wrong with it
     Check(cli::check::Args),
-    /// Say which mapping a client gets, with which policy, and what becomes of a request
+    /// Say which mapping a client gets, and what becomes of a request
     Explain(cli::explain::Args),
+    /// Ask a running proxy whether it is ready
+    Health(cli::health::Args),
     /// Mint a token for a bucket and a prefix
     Token(cli::token::Args),
     /// List keys with a token
@@ -41,7 +47,7 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page, or a command's
+    /// Show the manual page, or a command's; its source where stdout is not a terminal
     Man {
         /// The command
         command: Option<String>,
@@ -66,6 +72,8 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Serve(args) => cli::serve::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => cli::demo::run(&args),
+        Command::Init(args) => cli::init::run(&args),
+        Command::Health(args) => cli::health::run(&args),
         Command::Check(args) => cli::check::run(&args),
         Command::Explain(args) => cli::explain::run(&args),
         Command::Token(args) => cli::block_on(cli::token::run(args)),
@@ -76,27 +84,6 @@ fn run(command: Command) -> Result<(), CommandError> {
             clap_complete::generate(shell, &mut Arguments::command(), "scopegate", &mut script);
             cli::print(&String::from_utf8_lossy(&script))
         }
-        Command::Man { command } => man(command.as_deref()),
+        Command::Man { command } => cli::man::run(Arguments::command(), command.as_deref()),
     }
-}
-
-/// Prints the manual page of the whole, or of one command: `scopegate man token | man -l -`.
-fn man(command: Option<&str>) -> Result<(), CommandError> {
-    let mut whole = Arguments::command();
-    // Gives each command its whole name, as in `scopegate-token(1)`.
-    whole.build();
-    let page = match command {
-        None => whole,
-        Some(name) => {
-            let known: Vec<String> = whole.get_subcommands().map(|one| one.get_name().to_owned()).collect();
-            whole.find_subcommand(name).cloned().ok_or_else(|| {
-                CommandError::usage(format!("there is no command {name:?}; there are: {}", known.join(", ")))
-            })?
-        }
-    };
-    let mut text = Vec::new();
-    clap_mangen::Man::new(page)
-        .render(&mut text)
-        .map_err(|error| CommandError::failed(format!("cannot write the page: {error}")))?;
-    cli::print(&String::from_utf8_lossy(&text))
 }

@@ -18,6 +18,8 @@ mod life;
 mod limits;
 mod minio_facts;
 mod observability;
+mod operators;
+mod pasted;
 mod payloads;
 mod proxied;
 mod reload;
