@@ -102,30 +102,45 @@ impl Environment for Keys<'_> {
 fn announce(server: &Server, store: &Store) {
     let address =
         server.listeners().next().map(|listener| listener.address().to_string()).unwrap_or_default();
-    let (bucket, endpoint, data) = (store::BUCKET, store.endpoint(), store.data().display().to_string());
-    let text = format!(
+    let data = store.data().display().to_string();
+    let _ = print(&greeting(&address, store::BUCKET, &store.endpoint(), &data));
+}
+
+/// Returns what to try. Comments are prose: an interactive zsh takes `#` for a command.
+fn greeting(address: &str, bucket: &str, endpoint: &str, data: &str) -> String {
+    format!(
         "Scopegate demo, for trying out: an embedded S3 store with STS at {endpoint}\n\
          (objects in {data}), and in front of it the proxy at http://{address}\n\
          Every client on this machine may read and list {bucket}/media/, and also write below {bucket}/inbox/.\n\
          \n\
-         In another terminal:\n\
+         In another terminal, get an object (no key, no token, no signature), its headers alone, and a range of it:\n\
          \n\
-         # get an object; no key, no token, no signature\n\
          curl http://{address}/{bucket}/media/hello.txt\n\
-         # its headers alone\n\
          curl -I http://{address}/{bucket}/media/hello.txt\n\
-         # a range of it\n\
          curl -r 0-4 http://{address}/{bucket}/media/hello.txt\n\
-         # what is there\n\
+         \n\
+         List what is there, put an object where that is allowed, and read it back:\n\
+         \n\
          curl 'http://{address}/{bucket}?list-type=2&prefix=media/'\n\
-         # put an object where that is allowed, and read it back\n\
          echo Hello | curl -T - http://{address}/{bucket}/inbox/hello.txt\n\
          curl http://{address}/{bucket}/inbox/hello.txt\n\
-         # refused: outside the scope\n\
+         \n\
+         This one is refused, since it is outside the scope:\n\
+         \n\
          curl -i http://{address}/{bucket}/other/secret.txt\n\
          \n\
          In a browser: http://{address}/{bucket}/media/\n\
          Ctrl-C ends it.\n"
-    );
-    let _ = print(&text);
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_to_paste_hold_no_comment() {
+        let text = greeting("127.0.0.1:8080", "tmp", "http://127.0.0.1:9000", "/tmp/x");
+        assert!(!text.contains('#') && text.contains("\ncurl -i http://127.0.0.1:8080/tmp/other/"), "{text}");
+    }
 }

@@ -127,7 +127,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
         plain_lines(&explanation.text(args.policy)).into_owned()
     })?;
     match (args.expect, explanation.refusal()) {
-        (None, None) | (Some(Expected::Allowed), None) | (Some(Expected::Refused), Some(_)) => Ok(()),
+        (None | Some(Expected::Allowed), None) | (Some(Expected::Refused), Some(_)) => Ok(()),
         (None, Some(_)) => Err(CommandError::refused()),
         (Some(Expected::Allowed), Some((rule, _))) => {
             Err(CommandError::failed(format!("expected allowed, and it is refused by rule {}", rule.name())))

@@ -35,8 +35,12 @@ pub struct Args {
     /// Also the keys in folders, at every depth
     #[arg(long, short)]
     pub recursive: bool,
-    /// A JSON object on a line for each key (Bucket, Key, Size, LastModified) and folder (Bucket, Prefix)
-    #[arg(long, conflicts_with = "long")]
+    /// Print JSON.
+    #[arg(
+        long,
+        conflicts_with = "long",
+        help = "A JSON object on a line for each key (Bucket, Key, Size, LastModified) and folder (Bucket, Prefix)"
+    )]
     pub json: bool,
     /// The token
     #[command(flatten)]

@@ -3,7 +3,7 @@
 use rustls::RootCertStore;
 use rustls_native_certs::{load_certs_from_paths, load_native_certs};
 use std::env;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The variables that name other authorities than the system's own.
@@ -26,12 +26,12 @@ impl Trust {
     /// # Errors
     /// When there is no authority. The message says where they were looked for, and what to do.
     pub fn load() -> Result<Self, String> {
-        Self::from(env::var_os(FILE), env::var_os(DIR))
+        Self::from(env::var_os(FILE).as_deref(), env::var_os(DIR).as_deref())
     }
 
-    fn from(file: Option<OsString>, dirs: Option<OsString>) -> Result<Self, String> {
+    fn from(file: Option<&OsStr>, dirs: Option<&OsStr>) -> Result<Self, String> {
         let mut trust = Self { roots: RootCertStore::empty(), notes: Vec::new() };
-        let dirs: Vec<PathBuf> = dirs.iter().flat_map(env::split_paths).collect();
+        let dirs: Vec<PathBuf> = dirs.into_iter().flat_map(env::split_paths).collect();
         let dirs: Vec<_> = dirs.iter().filter(|dir| !dir.as_os_str().is_empty()).collect();
         if file.is_none() && dirs.is_empty() {
             trust.roots.add_parsable_certificates(load_native_certs().certs);
@@ -43,7 +43,7 @@ impl Trust {
             }
             return Ok(trust);
         }
-        if let Some(file) = &file {
+        if let Some(file) = file {
             trust.add(FILE, Path::new(file), false);
         }
         for dir in dirs {
@@ -94,6 +94,7 @@ impl Trust {
 mod tests {
     use super::*;
     use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use std::ffi::OsString;
 
     #[test]
     fn each_place_without_a_certificate_is_named_with_what_is_wrong() {
@@ -116,12 +117,12 @@ mod tests {
             (None, os("none"), "SSL_CERT_DIR names"),
             (None, os("good.pem"), "is not a directory"),
         ] {
-            let told = Trust::from(file, dirs).unwrap_err();
+            let told = Trust::from(file.as_deref(), dirs.as_deref()).unwrap_err();
             assert!(told.contains("no trusted certificates") && told.contains(word), "no {word:?} in {told}");
         }
-        let trust = Trust::from(os("good.pem"), None).unwrap();
+        let trust = Trust::from(os("good.pem").as_deref(), None).unwrap();
         assert_eq!((trust.roots.len(), trust.notes.len()), (1, 0));
-        let trust = Trust::from(os("good.pem"), os("absent")).unwrap();
+        let trust = Trust::from(os("good.pem").as_deref(), os("absent").as_deref()).unwrap();
         assert_eq!((trust.roots.len(), trust.notes.len()), (1, 1), "one place serves, the other is told");
     }
 }

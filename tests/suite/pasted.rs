@@ -1,0 +1,102 @@
+//! Lines that people paste into a shell: an interactive zsh knows no comments and complains about patterns that match
+//! nothing, so that a line with either fails there.
+
+use crate::support::scopegate::scopegate;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every page, and the line of each block of code in it.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![root.to_owned(), root.join("docs"), root.join("deploy")];
+    pages = pages
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    pages.retain(|page| page.extension().is_some_and(|end| end == "md"));
+    assert!(pages.len() > 10, "{pages:?}");
+    pages
+}
+
+/// The lines of the blocks of a page that are for a shell. Lines that end in `\` are joined with the next.
+fn shell_lines(page: &str) -> Vec<String> {
+    let (mut lines, mut language): (Vec<String>, Option<&str>) = (Vec::new(), None);
+    for line in page.lines() {
+        match (line.trim_start().strip_prefix("```"), language) {
+            (Some(_), Some(_)) => language = None,
+            (Some(named), None) => language = Some(named.trim()),
+            (None, Some("sh" | "bash" | "zsh" | "shell" | "console")) => lines.push(line.trim().to_owned()),
+            (None, _) => {}
+        }
+    }
+    lines
+}
+
+/// Says what an interactive zsh does not take about a line as other shells do.
+fn unfit(line: &str) -> Option<&'static str> {
+    let mut quote = None;
+    let mut before = ' ';
+    for c in line.chars() {
+        match (quote, c) {
+            (None, '\'' | '"') => quote = Some(c),
+            (Some(open), _) if open == c => quote = None,
+            (None, '#') if before == ' ' => return Some("a comment"),
+            (None, '*' | '?' | '[') => return Some("a pattern"),
+            (Some('"'), '!') => return Some("a reference to history"),
+            _ => {}
+        }
+        before = c;
+    }
+    None
+}
+
+#[test]
+fn what_zsh_does_not_take_is_found() {
+    for (line, found) in [
+        ("# a comment", Some("a comment")),
+        ("curl http://a/b    # what it does", Some("a comment")),
+        ("curl http://a/b?c", Some("a pattern")),
+        ("curl http://a/b#c", None),
+        ("curl 'http://a/b?c#d' # e", Some("a comment")),
+        ("curl 'http://a/b?c=*'", None),
+        ("echo \"hello!\"", Some("a reference to history")),
+    ] {
+        assert_eq!(unfit(line), found, "{line}");
+    }
+    assert_eq!(
+        shell_lines("a\n```sh\none\n```\n# b\n  ```toml\n# c\n  ```\n   ```sh\n   two\n   ```\n"),
+        ["one", "two"]
+    );
+}
+
+#[test]
+fn the_blocks_of_the_documentation_can_be_pasted_into_zsh() {
+    let mut seen = 0;
+    for page in pages() {
+        for line in shell_lines(&fs::read_to_string(&page).unwrap()) {
+            assert_eq!(unfit(&line), None, "{}: {line}", page.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen} lines");
+}
+
+#[test]
+fn the_examples_of_every_help_can_be_pasted_into_zsh() {
+    let help = |arguments: &[&str]| String::from_utf8(scopegate(arguments, &[], b"").stdout).unwrap();
+    let whole = help(&["--help"]);
+    let commands =
+        whole.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.contains(&"serve") && commands.contains(&"health"), "{whole}");
+    let mut seen = 0;
+    for command in commands {
+        let text = help(&[command, "--help"]);
+        for line in text.lines().filter(|line| line.trim_start().starts_with("scopegate ")) {
+            assert_eq!(unfit(line.trim()), None, "{command}: {line}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 5, "{seen} examples");
+}
