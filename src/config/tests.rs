@@ -599,3 +599,38 @@ fn uploads_have_half_of_the_memory_where_nothing_else_is_said() {
     let least = Limits { memory: 40 << 20, upload_buffer: 8 << 20, ..Limits::default() };
     assert!(least.shared_memory() >= 16 << 20, "{}", least.shared_memory());
 }
+
+/// The most memory that a proxy takes, in bytes, with the kernel's buffers: docs/operating.md sums it up.
+fn footprint(config: &Config) -> u64 {
+    let Limits { connections, requests_per_mapping, queue_per_mapping, memory, .. } = config.limits;
+    let (process, connection, kernel) = (20 << 20, 3 << 10, 128 << 10);
+    let mapping = (requests_per_mapping as u64) * (24 << 10) + (queue_per_mapping as u64) * (8 << 10);
+    memory + process + (connections as u64) * (connection + kernel) + config.mappings.len() as u64 * mapping
+}
+
+#[test]
+fn what_is_shipped_fits_the_memory_that_it_is_given() {
+    for (source, given, mebibytes) in [
+        (
+            include_str!("../../deploy/kubernetes/proxy.toml"),
+            include_str!("../../deploy/kubernetes/sidecar.yaml").contains("memory: 256Mi }"),
+            256,
+        ),
+        (
+            include_str!("../../deploy/compose/proxy.toml"),
+            include_str!("../../deploy/compose/compose.yaml").contains("mem_limit: 384m"),
+            // The folder for parts of uploads is in memory.
+            384 - 128,
+        ),
+        (
+            include_str!("../../deploy/systemd/proxy.toml"),
+            include_str!("../../deploy/systemd/scopegate.service").contains("MemoryMax=1536M"),
+            1536,
+        ),
+    ] {
+        let config = Config::parse(source, &WithoutSecrets).unwrap();
+        assert!(given, "{mebibytes} MiB");
+        assert!(footprint(&config) <= mebibytes << 20, "{} MiB of {mebibytes}", footprint(&config) >> 20);
+        assert_eq!(config.warnings(), []);
+    }
+}
