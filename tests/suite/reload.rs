@@ -77,7 +77,7 @@ fn a_bad_configuration_changes_nothing_and_every_mistake_is_logged() {
         1,
     );
     world.reload(&config, FAILED);
-    world.said("listener \"reader\" cannot bind");
+    world.said(r#"listener \"reader\" cannot bind"#);
     assert_eq!((get(), world.minted("reader")), ("200".to_owned(), 1));
 }
 

@@ -85,10 +85,10 @@ impl Minio {
         let arguments = ["--certs-dir".to_owned(), certs.into_os_string().into_string().unwrap()];
         let data = folder.path().join("data").into_os_string().into_string().unwrap();
         let (address, log) = (free_address(), folder.path().join("log"));
-        let process = spawn(&programs.minio, address, &root, &log, &[&arguments[..], &[data]].concat());
+        let process = spawn(&programs.minio, address, &root, &log, &[&arguments[..], &[data]].concat(), &[]);
         let said = || fs::read_to_string(&log).unwrap();
         assert!(wait_for(|| said().contains("\nAPI: https://").then_some(())).is_some(), "{}", said());
-        Self { address, root, programs, process, folder }
+        Self { address, root, programs, process, folder, settings: &[] }
     }
 
     /// A server that was started as one node of several; it cannot be restarted.
