@@ -24,6 +24,9 @@ use tokio::time::timeout;
 /// The longest list that is read of one node, in bytes: that of some hundred thousand uploads.
 const MAX_LIST: usize = 256 << 20;
 
+/// The number of questions that may hang until all time is over: a node that hangs leaves time for the others.
+const SLOW_NODES: u32 = 4;
+
 /// A page on its way.
 struct Page<'a> {
     listing: Listing,
@@ -90,9 +93,11 @@ impl Proxy {
         record: &mut AccessRecord,
     ) -> Result<Gathered, Refusal> {
         let (mut has_list, mut failed) = (false, None);
+        let patience = self.limits().response_timeout / SLOW_NODES;
         for attempts in self.pool.each_node() {
             for question in page.listing.questions() {
-                match self.ask_for_uploads(page, &question, attempts.clone(), record).await {
+                let asking = self.ask_for_uploads(page, &question, attempts.clone(), record);
+                match timeout(patience, asking).await.unwrap_or_else(|_| Err(too_slow())) {
                     Ok(Told::List(_)) => has_list = true,
                     Ok(Told::Other(answer)) => _ = failed.get_or_insert(Ok(answer)),
                     // No other node helps.
