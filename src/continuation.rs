@@ -65,6 +65,14 @@ pub enum NotTheRest {
 }
 
 impl NotTheRest {
+    /// What an answer with another status than 206 says.
+    pub const fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::PRECONDITION_FAILED | StatusCode::NOT_FOUND => Self::Changed,
+            other => Self::Status(other),
+        }
+    }
+
     /// What became of the answer that broke off.
     pub const fn outcome(self) -> Outcome {
         match self {
@@ -124,10 +132,8 @@ impl Rest {
     /// # Errors
     /// When it is something else.
     pub fn check(&self, status: StatusCode, fields: &Fields, length: Option<u64>) -> Result<(), NotTheRest> {
-        match status {
-            StatusCode::PARTIAL_CONTENT => {}
-            StatusCode::PRECONDITION_FAILED | StatusCode::NOT_FOUND => return Err(NotTheRest::Changed),
-            other => return Err(NotTheRest::Status(other)),
+        if status != StatusCode::PARTIAL_CONTENT {
+            return Err(NotTheRest::of_status(status));
         }
         if fields.value("etag").as_ref() != Some(&self.etag) {
             return Err(NotTheRest::Changed);

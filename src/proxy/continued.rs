@@ -155,10 +155,10 @@ impl Continuation {
                     Err(why) => Err(Failure::NotTheRest(why)),
                 }
             }
-            FromStore::Read(head, _) if head.status.is_server_error() => {
-                Err(passing(&NotTheRest::Status(head.status)))
+            FromStore::Read(head, _) => {
+                let why = NotTheRest::of_status(head.status);
+                if head.status.is_server_error() { Err(passing(&why)) } else { Err(Failure::NotTheRest(why)) }
             }
-            FromStore::Read(head, _) => Err(Failure::NotTheRest(NotTheRest::Status(head.status))),
         }
     }
 

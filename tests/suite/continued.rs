@@ -170,7 +170,7 @@ fn another_object_is_not_mixed_in() {
         change();
         reader.finish().unwrap_err();
         assert!(old.starts_with(&reader.body) && reader.body.len() > 3_000_000, "{}", reader.body.len());
-        assert_eq!(continuations(world, "changed"), number);
+        assert_eq!(continuations(world, "changed"), number, "{}", world.proxy.stderr());
         network.relay.cut(None);
     }
     let log = world.proxy.stderr();

@@ -50,7 +50,12 @@ fn a_mapping_s_requests_queue_and_the_queue_has_an_end() {
     assert_eq!(outcome(&refused), "503 SlowDown queue-full");
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(driven.accepted.try_recv().unwrap_err(), TryRecvError::Empty, "the other waits");
-    assert_eq!(metric(&driven.proxy, "scopegate_refusals_total{mapping=\"all\",rule=\"queue-full\"}"), 1);
+    let is_counted = || {
+        let metrics = http::get(driven.proxy.address("admin"), "/metrics").unwrap().text();
+        metrics.contains("scopegate_refusals_total{mapping=\"all\",rule=\"queue-full\"} 1\n").then_some(())
+    };
+    // A request is counted after its answer.
+    assert!(wait_for(is_counted).is_some());
 
     upstream.write_all(b"half").unwrap();
     first.read_body("GET", &head, &mut Vec::new()).unwrap();
