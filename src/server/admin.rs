@@ -108,10 +108,14 @@ async fn serve(stream: TcpStream, ready: Arc<Readiness>) {
 
 async fn answer(request: &Request<Incoming>, ready: &Readiness) -> Response<Full<Bytes>> {
     if let Err(refusal) = check(request, &ready.shared().generation.load().admin_hosts) {
-        return text(refusal.rule.status(), PLAIN, refusal.message + "\n");
+        // Who asks here is an operator.
+        let help = refusal.help().map(|help| format!("help: {help}\n")).unwrap_or_default();
+        return text(refusal.rule.status(), PLAIN, format!("{}\n{help}", refusal.message));
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n".into());
+        let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n".into());
+        refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
     }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, PLAIN, "ok\n".into()),

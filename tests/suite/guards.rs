@@ -121,6 +121,8 @@ fn the_admin_listener_has_the_same_guards() {
     }
     let refused = ask("/metrics", &[("Host", "metrics.example.test")]).text();
     assert!(refused.contains("\"metrics.example.test\"") && refused.contains("hosts"), "{refused}");
+    let posted = http::request(proxy.address("admin"), "POST", "/metrics", &[], b"").unwrap();
+    assert_eq!((posted.status(), posted.header("allow")), (405, Some("GET, HEAD")));
     proxy.reload(&text.replace("[admin]\n", "[admin]\nhosts = [\"metrics.example.test\"]\n"));
     let named = || (ask("/metrics", &[("Host", "metrics.example.test:9180")]).status() == 200).then_some(());
     assert!(wait_for(named).is_some(), "the name is configured now");
