@@ -84,6 +84,7 @@ const CONTENT: &[&str] = &[
 ];
 const OBJECT: &[&str] = &["x-amz-meta-*", "x-amz-storage-class", "x-amz-tagging"];
 const CONDITION: &[&str] = &["if-match", "if-none-match"];
+const TIMES: &[&str] = &["if-modified-since", "if-unmodified-since"];
 const BODY: &[&str] = &["content-md5", "content-type", "x-amz-checksum-*", "x-amz-sdk-checksum-algorithm"];
 const COPY: &[&str] = &[
     "x-amz-checksum-algorithm",
@@ -97,12 +98,9 @@ const COPY: &[&str] = &[
 /// What may leave with an operation, written down once more. A `*` stands for any ending.
 fn listed(operation: &str) -> Vec<&'static str> {
     let lists: &[&[&str]] = match operation {
-        "GetObject" | "HeadObject" => &[
-            CONDITION,
-            &["if-modified-since", "if-unmodified-since", "if-range", "range", "x-amz-checksum-mode"],
-        ],
+        "GetObject" | "HeadObject" => &[CONDITION, TIMES, &["if-range", "range", "x-amz-checksum-mode"]],
         "GetObjectAttributes" => {
-            &[&["x-amz-object-attributes", "x-amz-max-parts", "x-amz-part-number-marker"]]
+            &[CONDITION, TIMES, &["x-amz-object-attributes", "x-amz-max-parts", "x-amz-part-number-marker"]]
         }
         "ListObjects" | "ListObjectsV2" | "ListObjectVersions" => &[&["x-amz-optional-object-attributes"]],
         "PutObject" | "CreateMultipartUpload" => &[CONDITION, CONTENT, OBJECT, BODY],
