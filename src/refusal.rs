@@ -355,6 +355,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_of_rules_has_each_with_its_status_and_code() {
+        let page = include_str!("../docs/reference/rules.md");
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        for rule in Rule::ALL {
+            let row = format!("| `{}` | {} | {} |", rule.name(), rule.status().as_u16(), rule.code());
+            assert!(rows.iter().any(|line| line.starts_with(&row)), "docs/reference/rules.md lacks {row}");
+        }
+        assert_eq!(rows.len(), Rule::ALL.len());
+    }
+
+    #[test]
     fn rules_have_names_of_their_own() {
         for (index, rule) in Rule::ALL.iter().enumerate() {
             assert!(Rule::ALL.iter().skip(index + 1).all(|other| other.name() != rule.name()));

@@ -11,7 +11,7 @@ use crate::config::{Config, ListenAddress, Listener, WithoutSecrets};
 use crate::http1::{Fields, Host, Request};
 use crate::list_buckets;
 use crate::list_uploads::Listing;
-use crate::listing::{Plan, Step};
+use crate::listing::{Needs, Plan, Step};
 use crate::mapping::{self, Mapping};
 use crate::matcher::Mismatch;
 use crate::operation::Operation;
@@ -292,7 +292,15 @@ fn decide(
     // What can be no URL is refused with what is wrong about it.
     let plan = if parsed.is_some() { Plan::of(mapping, request, &path)? } else { None };
     let Some(plan) = plan else {
-        return Ok(vec![Way { how: None, ruling: Ok(ask(mapping, method, &path, query, fields)?) }]);
+        let as_asked = ask(mapping, method, &path, query, fields);
+        let missing = parsed.and_then(|_| Plan::of_missing(mapping, request, &path));
+        return match missing.and_then(|plan| plan.steps.into_iter().next()) {
+            Some(Step::Redirect { needs, .. }) if as_asked.is_err() => Ok(vec![
+                Way { how: Some("as S3 would"), ruling: as_asked },
+                Way { how: Some(redirected(&needs)), ruling: Ok(String::new()) },
+            ]),
+            _ => Ok(vec![Way { how: None, ruling: Ok(as_asked?) }]),
+        };
     };
     let told = |method: &Method, path: &str, query: Option<&str>, fields: &Fields| {
         ask(mapping, method, path, query, fields)
@@ -309,14 +317,20 @@ fn decide(
             Step::Scopes(..) => {
                 ("with the scopes below the folder, answered by Scopegate from the scopes", Ok(String::new()))
             }
-            Step::Redirect { needs, .. } if needs.is_empty() => {
-                ("with a redirect to the folder", Ok(String::new()))
-            }
-            Step::Redirect { .. } => ("with a redirect to the folder, if it is there", Ok(String::new())),
+            Step::Redirect { needs, .. } => (redirected(needs), Ok(String::new())),
         };
         ways.push(Way { how: Some(how), ruling });
     }
     Ok(ways)
+}
+
+/// Says how a redirect to a folder answers.
+const fn redirected(needs: &[Needs]) -> &'static str {
+    if needs.is_empty() {
+        "with a redirect to the folder"
+    } else {
+        "with a redirect to the folder, if it is there"
+    }
 }
 
 /// What Scopegate answers to `OPTIONS` itself.
@@ -410,7 +424,7 @@ mod tests {
 
     #[test]
     fn answers() {
-        let cases: [(&[&str], &str); 30] = [
+        let cases: [(&[&str], &str); 31] = [
             (&["--mapping", "media-reader"], "tmp/media/ allows read,list"),
             (&["--mapping", "media"], "there are: media-reader"),
             (&["--from", "127.0.0.1"], "mapping \"media-reader\""),
@@ -456,6 +470,7 @@ mod tests {
                 "refused by rule unknown-operation: 501 NotImplemented: GetBucketAcl",
             ),
             (&["--from", "127.0.0.1", "PUT", "/tmp/media/a"], "refused by rule right-not-granted"),
+            (&["--from", "127.0.0.1", "GET", "/tmp/media"], "with a redirect to the folder"),
             (&["--from", "127.0.0.1", "GET", "//tmp/media/a"], "sent as GET /tmp/media/a\n"),
             (&["--from", "127.0.0.1", "OPTIONS", "/tmp/media/a"], "can be used here: GET, HEAD"),
             (&["--from", "127.0.0.1", "OPTIONS", "*"], "can be used here: GET, HEAD, PUT, POST, DELETE"),

@@ -127,7 +127,12 @@ fn verdict(decision: &Result<Vec<Way>, Refusal>) -> String {
 fn refused(refusal: &Refusal) -> String {
     let help = refusal.help().map(|help| format!("  help: {help}\n")).unwrap_or_default();
     let (rule, message) = (refusal.rule, &refusal.message);
-    format!("refused by rule {}: {} {}: {message}\n{help}", rule.name(), rule.status().as_u16(), rule.code())
+    format!(
+        "refused by rule {}: {} {}: {message}\n{help}  more: docs/reference/rules.md\n",
+        rule.name(),
+        rule.status().as_u16(),
+        rule.code()
+    )
 }
 
 fn scopes(mapping: &Mapping) -> Vec<Value> {
