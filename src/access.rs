@@ -43,6 +43,8 @@ pub struct AccessRecord {
     start: Instant,
     waits: Waits,
     first_byte: Option<Duration>,
+    /// The client closed its side before the answer.
+    client_ended: bool,
     /// What the access log says beside that, if there is one.
     line: Option<Box<LineFields>>,
 }
@@ -116,6 +118,7 @@ impl AccessRecord {
             start: clock::now(),
             waits: Waits::default(),
             first_byte: None,
+            client_ended: false,
             line: listener.map(|listener| LineFields::new(client, Arc::clone(listener), method, request)),
         })
     }
@@ -142,6 +145,7 @@ impl AccessRecord {
             start: self.start,
             waits: Waits::default(),
             first_byte: None,
+            client_ended: false,
             line: None,
         }
     }
@@ -303,9 +307,7 @@ impl AccessRecord {
 
     /// The client sends no more, and had no answer yet.
     pub fn client_ended(&mut self) {
-        if self.error.is_none() {
-            self.note(&"the client closed its side of the connection before the answer");
-        }
+        self.client_ended = true;
     }
 
     fn elapsed(&self) -> Duration {

@@ -20,6 +20,9 @@ const MAX_ID: usize = 128;
 /// Where clients and the proxies in front name their request: what proxies use, then what the SDKs of AWS send.
 const CLIENT_IDS: [&str; 2] = ["x-request-id", "amz-sdk-invocation-id"];
 
+/// The note of a request whose client half-closed its connection or left.
+const CLIENT_ENDED: &str = "the client closed its side of the connection before the answer";
+
 /// What the access log says of a request beside what is counted.
 #[derive(Debug)]
 pub(super) struct LineFields {
@@ -97,6 +100,7 @@ impl LineFields {
             line.number_if("session_us", waited(record.waits.session));
             line.number_if("first_byte_us", record.first_byte.map(micros));
             line.number("total_us", micros(total));
+            line.text_if("note", record.client_ended.then_some(CLIENT_ENDED));
             line.text_if("error", record.error.as_deref());
         });
     }
