@@ -221,6 +221,11 @@ impl AccessRecord {
     /// The operation that the client asked for, whatever was asked on its account since.
     pub fn is_about(&mut self, operation: Option<Operation>) {
         self.operation = operation;
+        if let Some(line) = &mut self.line
+            && !operation.is_some_and(Operation::lists)
+        {
+            line.prefix = None;
+        }
     }
 
     /// The operation that the client's request amounts to, whatever the store is asked for it.

@@ -104,9 +104,10 @@ impl Plan {
         {
             return None;
         }
-        let to_folder = || redirect(mapping, place(mapping, request, path), request, path);
+        let place = place(mapping, request, path);
         // Both clients of rclone take a redirected HEAD for an object.
-        let to_folder = || if is_rclone(fields) { None } else { to_folder() };
+        let is_of_s3 = means_something_to_s3(mapping, request, path, place.as_ref());
+        let to_folder = || if is_of_s3 { None } else { redirect(mapping, place, request, path) };
         let redirect = without_dots(request).or_else(to_folder)?;
         Some(Box::new(Self { position: Position::Start, is_format_named: false, steps: vec![redirect] }))
     }

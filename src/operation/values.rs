@@ -136,7 +136,7 @@ fn check_copy_conditions(headers: &[(HeaderName, HeaderValue)], dialect: Dialect
     match headers.iter().find(|(name, _)| is_condition(name)) {
         Some((name, _)) if dialect == Dialect::Minio => {
             let why = format!("the header {name} is not honoured by the store when it copies");
-            Err(Refusal::new(Rule::UnknownHeader, why))
+            Err(Refusal::new(Rule::Condition, why))
         }
         _ => Ok(()),
     }

@@ -179,7 +179,7 @@ fn conditions_of_writes_are_honoured_or_refused() {
     let ask = |method: &str, target: &str, headers: Headers<'_>| {
         outcome(&world.ask("all", method, target, headers, if method == "PUT" { b"new" } else { b"" }))
     };
-    let not_honoured = "501 NotImplemented unknown-header";
+    let not_honoured = "501 NotImplemented condition";
     let bad = "400 InvalidArgument bad-argument";
     for (headers, expected) in [
         (("If-Match", &*etag), "200"),

@@ -16,7 +16,8 @@ pub(super) const HOSTILE: &[Request] = &[
     ("PUT", "/tmp/other/new", NONE, b"x"),
     ("DELETE", "/tmp/other/secret.txt", NONE, b""),
     ("POST", "/tmp/other/new?uploads", NONE, b""),
-    ("GET", "/tmp/media", NONE, b""),
+    // As an S3 client asks; others are led to the folder, where nothing is asked either.
+    ("GET", "/tmp/media", &[("x-amz-content-sha256", "UNSIGNED-PAYLOAD")], b""),
     ("GET", "/tmp/media-private/a", NONE, b""),
     ("GET", "/tmp/Media/a", NONE, b""),
     ("GET", "/other/media/a", NONE, b""),
