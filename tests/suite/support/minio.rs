@@ -224,11 +224,27 @@ impl Minio {
     }
 }
 
-/// Starts a server and waits until it says and shows that it is ready.
+/// Starts a server and waits until it says and shows that it is ready. MinIO hides the environment from itself for moments
+/// (`env.SetEnvOff`), and now and then misses its password in one of them: it is started again then.
 ///
 /// # Errors
-/// The log of one that is not.
+/// The log of one that is not ready.
 fn launch(
+    minio: &Path,
+    address: SocketAddr,
+    root: &Keys,
+    folder: &Path,
+    settings: Settings,
+) -> Result<Killed, String> {
+    let start = || launch_once(minio, address, root, folder, settings);
+    start().or_else(
+        |log| {
+            if log.contains("Missing credential environment variable") { start() } else { Err(log) }
+        },
+    )
+}
+
+fn launch_once(
     minio: &Path,
     address: SocketAddr,
     root: &Keys,
