@@ -28,6 +28,15 @@ fn reorders(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }
 
+/// Whether a character reorders text or takes no room, so that two different texts look alike.
+pub fn is_unseen(c: char) -> bool {
+    let is_without_width = matches!(
+        c,
+        '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+    );
+    is_without_width || reorders(c)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

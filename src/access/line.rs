@@ -163,6 +163,14 @@ mod tests {
     }
 
     #[test]
+    fn a_long_path_is_cut_between_two_characters() {
+        let long = "é".repeat(MAX_TEXT);
+        assert_eq!(shortened(&long), "é".repeat(MAX_TEXT / 2));
+        assert_eq!(shortened(&format!("x{long}")).len(), MAX_TEXT - 1);
+        assert_eq!(shortened("/tmp/a"), "/tmp/a");
+    }
+
+    #[test]
     fn a_list_names_the_prefix_that_it_asks_for() {
         let listed = |query| {
             let client = Client::identify(None, crate::client::ListenerId(0));

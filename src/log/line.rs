@@ -1,6 +1,7 @@
 //! One log line, written field by field as text or as JSON.
 
 use crate::config::LogFormat;
+use crate::terminal::is_unseen;
 use jiff::Timestamp;
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
@@ -241,13 +242,13 @@ impl fmt::Write for Escaped<'_> {
     }
 }
 
-/// Writes text of which nothing ends the line or moves the cursor.
+/// Writes text of which nothing ends the line, moves the cursor, or reorders or hides what stands beside it.
 struct OneLine<'b>(&'b mut Vec<u8>);
 
 impl fmt::Write for OneLine<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for character in text.chars() {
-            if character.is_control() {
+            if does_not_show(character) {
                 escape(self.0, character);
             } else {
                 self.0.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -257,10 +258,14 @@ impl fmt::Write for OneLine<'_> {
     }
 }
 
-/// Whether a character is escaped in quotes: what JSON requires, what moves a terminal's cursor, and what reverses or hides text.
+/// Whether a character is escaped in quotes: what JSON requires, and what does not show as itself.
 fn needs_escape(character: char) -> bool {
-    matches!(character, '"' | '\\' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        || character.is_control()
+    matches!(character, '"' | '\\') || does_not_show(character)
+}
+
+/// Whether a character moves a terminal's cursor, or reorders or hides text.
+fn does_not_show(character: char) -> bool {
+    character.is_control() || (!character.is_ascii() && is_unseen(character))
 }
 
 fn escape(to: &mut Vec<u8>, character: char) {
@@ -358,14 +363,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_breaks_a_line(text in any::<String>()) {
+        fn no_text_breaks_a_line(text in "\\PC{0,8}|[\u{0}-\u{ff}\u{61c}\u{200b}-\u{206f}\u{feff}\u{e0001}\"\\\\]{0,20}") {
             for format in [LogFormat::Text, LogFormat::Json] {
                 let line = written(style(format), |line| {
                     line.message(&text);
                     line.text("path", &text);
                     line.word("client", &text);
                 });
-                prop_assert!(!line.trim_end_matches('\n').contains(char::is_control), "{line:?}");
+                let reordering = |c: char| c.is_control() || is_unseen(c);
+                prop_assert!(!line.trim_end_matches('\n').contains(reordering), "{line:?}");
                 if format == LogFormat::Json {
                     let value: serde_json::Value = serde_json::from_str(&line).unwrap();
                     for name in ["message", "path", "client"] {
