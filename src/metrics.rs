@@ -444,6 +444,11 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let mut series = std::collections::HashSet::new();
+        for sample in samples.filter_map(|line| Some(line.rsplit_once(' ')?.0)) {
+            assert!(series.insert(sample), "Prometheus takes a series once: {sample}");
+        }
     }
 
     #[test]

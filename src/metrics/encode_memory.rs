@@ -12,9 +12,11 @@ pub(super) fn encode_memory(memory: Option<&Memory>, encoder: &mut DescriptorEnc
     encode_log(encoder)?;
     let Some(Memory { limit, shared, uploads }) = memory else { return Ok(()) };
     gauge(encoder, "memory_limit_bytes", "Memory that clients can have, limits.memory", *limit)?;
-    let of_clients = Use::ALL.map(|used_for| (used_for.name(), shared.taken(used_for) as u64));
-    let set_aside =
-        [("uploads", uploads.taken()), ("reads", reads::taken() as u64), ("log", log::waiting() as u64)];
+    let of_clients = Use::ALL.map(|used_for| {
+        let buffers = if used_for == Use::Uploads { uploads.taken() } else { 0 };
+        (used_for.name(), (shared.taken(used_for) as u64).saturating_add(buffers))
+    });
+    let set_aside = [("reads", reads::taken() as u64), ("log", log::waiting() as u64)];
     let help = "Memory that clients have, by what it is used for";
     let mut family = encoder.encode_descriptor("memory_bytes", help, None, MetricType::Gauge)?;
     for (name, bytes) in of_clients.into_iter().chain(set_aside) {
