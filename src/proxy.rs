@@ -40,7 +40,7 @@ use crate::session_table::Slot;
 use crate::upstream::{Download, Pool};
 use crate::virtual_host;
 use bytes::Bytes;
-use http::header::CONTENT_RANGE;
+use http::header::{CONTENT_RANGE, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode};
 use http_body::Body;
@@ -94,6 +94,14 @@ impl FromStore {
         match self {
             Self::Streaming(answer) => answer.status,
             Self::Read(parts, _) => parts.status,
+        }
+    }
+
+    /// Sets a header of the answer.
+    fn insert(&mut self, name: HeaderName, value: HeaderValue) {
+        match self {
+            Self::Streaming(answer) => answer.fields.insert(name, value),
+            Self::Read(parts, _) => _ = parts.headers.insert(name, value),
         }
     }
 }

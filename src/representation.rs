@@ -29,6 +29,11 @@ pub enum Representation {
 /// The query parameter that asks for a form, stronger than `Accept`.
 pub const FORMAT: &str = "format";
 
+/// `Vary` of an answer that has more than one form: a cache keeps one for each `Accept`.
+pub const BY_ACCEPT: HeaderValue = HeaderValue::from_static("Accept");
+/// `Cache-Control` of an answer that holds for one client, and may change a moment later.
+pub const FOR_ONE_CLIENT: HeaderValue = HeaderValue::from_static("private, no-cache");
+
 impl Representation {
     /// The form that a request's `Accept` asks for by name. S3 clients, and who takes anything, get S3's.
     pub fn of(fields: &Fields) -> Self {
@@ -84,13 +89,12 @@ impl Representation {
     /// ([`crate::browser::confine`]).
     pub fn describe(self, headers: &mut HeaderMap) {
         headers.insert(header::CONTENT_TYPE, self.content_type());
+        headers.insert(header::VARY, BY_ACCEPT);
         if self == Self::S3 {
             return;
         }
-        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        // It holds for this client alone, and may be another a moment later.
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.insert(header::CACHE_CONTROL, FOR_ONE_CLIENT);
         if self == Self::Html {
             headers.insert(header::CONTENT_SECURITY_POLICY, html::content_security_policy());
         }
@@ -124,7 +128,8 @@ mod tests {
             form.describe(&mut headers);
             headers
         };
-        assert_eq!(described(Representation::S3).len(), 1);
+        assert_eq!(described(Representation::S3).len(), 2);
+        assert_eq!(described(Representation::S3).get("vary"), Some(&BY_ACCEPT));
         assert_eq!(described(Representation::Text).len(), 4);
         let page = described(Representation::Html);
         let policy = page.get("content-security-policy").unwrap().to_str().unwrap();

@@ -14,8 +14,8 @@ use crate::memory::{Payer, Use};
 use crate::operation::Operation;
 use crate::panics::contain;
 use crate::refusal::{Refusal, Rule};
-use crate::representation::Representation;
 use crate::representation::error::ErrorDocument;
+use crate::representation::{BY_ACCEPT, Representation, is_s3_client};
 use crate::response::{ERROR_CODE, Made};
 use crate::rewrite::Rewriter;
 use crate::s3_error;
@@ -305,10 +305,13 @@ impl Proxy {
             Given::Store(served) => served,
             given @ (Given::Made(_) | Given::Page(_)) => return Ok(given),
         };
+        let (mut from, rewriter) = from;
         if form == Representation::S3 || request.method == Method::HEAD {
-            return Ok(Given::Store(from));
+            if matches!(request.method, Method::GET | Method::HEAD) && !is_s3_client(request.fields()) {
+                from.insert(header::VARY, BY_ACCEPT);
+            }
+            return Ok(Given::Store((from, rewriter)));
         }
-        let (from, rewriter) = from;
         let (mut parts, body) = match self.read(from, record).await? {
             FromStore::Read(parts, body) => (parts, body),
             bare @ FromStore::Streaming(_) => return Ok(Given::Store((bare, rewriter))),

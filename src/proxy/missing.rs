@@ -8,7 +8,7 @@ use crate::http1::{Fields, Request};
 use crate::listing::{Plan, place};
 use crate::mapping::Mapping;
 use crate::refusal::Rule;
-use crate::representation::{Representation, is_s3_client};
+use crate::representation::{BY_ACCEPT, FOR_ONE_CLIENT, Representation, is_s3_client};
 use crate::response::Made;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
@@ -79,6 +79,9 @@ impl Proxy {
                 for name in OF_THE_OBJECT {
                     answer.fields.remove(name.as_str());
                 }
+                // Programs get an error in XML, and the object may be there a moment later.
+                answer.fields.insert(header::VARY, BY_ACCEPT);
+                answer.fields.insert(header::CACHE_CONTROL, FOR_ONE_CLIENT);
                 Some(Given::Page(Box::new(answer)))
             }
             answer => {

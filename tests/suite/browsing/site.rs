@@ -92,6 +92,8 @@ fn a_site_has_an_error_page_of_its_own() {
         for name in ["etag", "last-modified", "accept-ranges"] {
             assert_eq!(page.header(name), None, "{name} would be that of the page: {target}");
         }
+        assert_eq!(page.header("vary"), Some("Accept"), "programs get XML: {target}");
+        assert_eq!(page.header("cache-control"), Some("private, no-cache"), "it may be there soon: {target}");
         page
     };
     let missing = get("usual", "/tmp/usual/none", BROWSER);
@@ -116,6 +118,11 @@ fn a_site_has_an_error_page_of_its_own() {
     assert_eq!(ask("named", "GET", "/tmp/named/none", &range, b"").text(), "nothing here");
 
     // Programs, S3 clients and HEAD get what they would get, and other errors stay what they are.
+    for (method, target) in [("GET", "/tmp/usual/none"), ("HEAD", "/tmp/usual/none"), ("GET", "/tmp/other/x")]
+    {
+        let xml = ask("usual", method, target, &accept("*/*"), b"");
+        assert_eq!(xml.header("vary"), Some("Accept"), "browsers get a page: {method} {target}");
+    }
     assert_eq!(outcome(&get("usual", "/tmp/usual/none", "*/*")), "404 NoSuchKey");
     let signed = [("Accept", BROWSER), ("x-amz-date", "20260101T000000Z")];
     assert_eq!(outcome(&ask("usual", "GET", "/tmp/usual/none", &signed, b"")), "404 NoSuchKey");

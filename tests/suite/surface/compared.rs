@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("header server is not passed on", "it says who the store is"),
     ("header strict-transport-security is not passed on", "it would speak for the proxy's own host"),
     ("header vary is not passed on", "it is about MinIO's CORS, which is not let through"),
+    ("header vary: Accept-Encoding | Accept", "errors are pages for browsers, and are never compressed"),
     ("header x-minio-error-code is not passed on", "it is MinIO's own"),
     ("header x-minio-error-desc is not passed on", "it is MinIO's own"),
     ("header x-ratelimit-limit is not passed on", "it counts the connections of the proxy's user"),
