@@ -88,6 +88,32 @@ pub fn check_segments(key: &str) -> Result<(), &'static str> {
     if is_harmless(key.as_bytes()) { Ok(()) } else { look_closely(key) }
 }
 
+/// Checks a key behind which a list goes on, which need not be one that a path may name: a program with
+/// credentials of its own may have stored one with control characters, and the list has names behind it.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn check_position(key: &str) -> Result<(), &'static str> {
+    if key.len() > MAX_KEY_BYTES {
+        return Err("the key is longer than 1024 bytes");
+    }
+    if !key.contains(is_not_of_xml) {
+        return check_segments(key);
+    }
+    // Blanks around dots count as blanks.
+    let shown = |c: char| match c {
+        c if !is_not_of_xml(c) => c,
+        c if c.is_whitespace() => ' ',
+        _ => '?',
+    };
+    check_segments(&key.chars().map(shown).collect::<String>())
+}
+
+/// Whether documents with this character would be no XML, or other XML.
+fn is_not_of_xml(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
 fn look_closely(key: &str) -> Result<(), &'static str> {
     if key.starts_with('/') {
         return Err("the key begins with '/'");
@@ -98,8 +124,7 @@ fn look_closely(key: &str) -> Result<(), &'static str> {
     if bytes.iter().zip(bytes.iter().skip(1)).fold(false, |so_far, pair| so_far | doubled(pair)) {
         return Err("the key has an empty segment ('//')");
     }
-    // Documents that name it would be no XML.
-    if key.chars().any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')) {
+    if key.contains(is_not_of_xml) {
         return Err("the key holds a control character or a character that XML cannot hold");
     }
     if bytes.split(|byte| matches!(byte, b'/' | b'\\')).any(is_dots) {
@@ -460,6 +485,18 @@ mod tests {
         let media = Prefix::parse("media/").unwrap();
         assert!(media.covers("media/") && media.covers("media/a"));
         assert!(!media.covers("media") && !media.covers("media-private/a") && !media.covers(""));
+    }
+
+    #[test]
+    fn a_list_goes_on_behind_keys_that_no_path_may_name() {
+        for key in ["", "a/b", "a/\u{1}", "a\n/b", "a/\u{fffe}"] {
+            assert_eq!(check_position(key), Ok(()), "{key:?}");
+        }
+        for key in ["/a", "a//b\n", "a/\n..", "a/..\u{85}/b", "[minio_cache\u{1}", "a\u{1}/xl.meta"] {
+            assert!(check_position(key).is_err(), "{key:?}");
+        }
+        assert!(check_position(&"\n/".repeat(513)).is_err());
+        assert!(check_key("a/\u{1}").is_err(), "a path may not name it");
     }
 
     #[test]

@@ -60,7 +60,11 @@ impl Listed<'_> {
 
     /// A relative reference to the next page, if there is one.
     pub fn next(&self) -> Option<String> {
-        let last = self.page.entries.last().filter(|_| self.page.token.is_some())?;
+        self.page.token.as_ref()?;
+        // A list begins behind a name that a path may have. What follows the last such name is shown once more.
+        let may_be_named = |entry: &&Entry| href(self.place.below(), &entry.name).is_some();
+        let entries = &self.page.entries;
+        let last = entries.iter().rfind(may_be_named).or(entries.last())?;
         let begin = if self.is_format_named { "?format=html&" } else { "?" };
         Some(format!("{begin}after={}", encode_query(&last.name)))
     }

@@ -483,6 +483,11 @@ fn pages_lead_to_the_next_and_back_to_the_first() {
     );
     assert!(first.contains("<link rel=\"next\" href=\"?after=a%3Fb\">"), "{first}");
     assert!(first.contains("There are more on the next page."), "{first}");
+    let unnamed = written(vec![file("a"), file("b\u{1}")], &Position::Start, Some("t"));
+    assert!(
+        unnamed.contains("<a href=\"?after=a\" rel=\"next\">"),
+        "no list begins behind the last: {unnamed}"
+    );
     let last = written(vec![file("z")], &Position::After("a".to_owned()), None);
     assert!(last.contains("<a href=\"./\">First page</a>") && !last.contains("rel=\"next\""), "{last}");
     let (position, page) = (Position::After("a".to_owned()), page(vec![folder("y/"), file("z")], Some("t")));

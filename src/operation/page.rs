@@ -85,7 +85,8 @@ request without the value, as RFC 9110 has it for conditions and ranges that can
 A **key** is UTF-8 of 1 to 1024 bytes, in segments of 1 to 255 bytes between slashes. It may end in a slash. It holds no
 control character (U+0000 to U+001F, U+007F to U+009F), no U+FFFE or U+FFFF, no segment `.` or `..` (with blanks around it, or
 between backslashes), no segment `xl.meta`, none that ends in `__XLDIR__`, and no `[minio_cache`. What is no key is refused
-with `InvalidURI`. The **beginning of a key** may be empty and may end anywhere.
+with `InvalidURI`. The **beginning of a key** may be empty and may end anywhere. In a continuation token a key may hold control
+characters: a program with credentials of its own may have stored one, and the list goes on behind it.
 
 Where a key ends in a slash MinIO keeps neither versions nor object lock. Without the right `versions` only an empty object
 can be written there, or a copy of another such key.

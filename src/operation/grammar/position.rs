@@ -3,7 +3,7 @@
 use super::id::is_lower_uuid;
 use super::{BadValue, Dialect, Read, Spelling, respelled};
 use crate::refusal::Rule;
-use crate::scope::{MAX_KEY_BYTES, check_segments};
+use crate::scope::{MAX_KEY_BYTES, check_position, check_segments};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
@@ -25,6 +25,8 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// `return:` it would build and keep a list of the whole prefix, and with an `id:` of a client's own it would write to
 /// and remove whatever path that names.
 ///
+/// The key may be one that no path may name ([`check_position`]).
+///
 /// # Errors
 /// When the key is no key, or what follows it is not one note as MinIO writes it.
 pub fn key_of_position(position: &str) -> Result<&str, BadValue> {
@@ -39,7 +41,7 @@ pub fn key_of_position(position: &str) -> Result<&str, BadValue> {
     if key.len() > MAX_KEY_BYTES {
         return Err(bad("a key of at most 1024 bytes"));
     }
-    check_segments(key).map_err(bad)?;
+    check_position(key).map_err(bad)?;
     Ok(key)
 }
 
@@ -69,10 +71,9 @@ pub(super) fn position(value: &str) -> Read {
     if value.is_empty() {
         return Ok(Spelling::LeftOut);
     }
-    Ok(match key_of_position(value)? {
-        "" => Spelling::LeftOut,
-        key => respelled(value, key.to_owned()),
-    })
+    let key = key_of_position(value)?;
+    check_segments(key).map_err(|expected| BadValue { rule: Rule::BadTarget, expected })?;
+    Ok(if key.is_empty() { Spelling::LeftOut } else { respelled(value, key.to_owned()) })
 }
 
 /// Reads a token. MinIO's is the base64 of a position; Go's decoder would skip line breaks in it and take spare bits.
