@@ -88,6 +88,8 @@ impl MintError {
             Some("the region differs from the server's: correct region")
         } else if self.failure == MintFailure::Unreachable {
             Some("check the endpoint's host and port, and that the server is up")
+        } else if says("must be made to API port") {
+            Some("the endpoint is MinIO's console: name the store's S3 port, 9000 unless set otherwise")
         } else if self.code.as_deref() == Some("AccessDenied") {
             Some(
                 "use a user's own keys (service accounts and temporary credentials may not call AssumeRole), \
@@ -373,6 +375,7 @@ mod tests {
             ("AccessDenied", "Your account is disabled; please contact your administrator.", "enable"),
             ("RequestTimeTooSkewed", "x", "clock"),
             ("AuthorizationHeaderMalformed", "x", "region"),
+            ("InvalidArgument", "S3 API Requests must be made to API port.", "S3 port"),
             ("AccessDenied", "Access Denied.", "user's own keys"),
         ];
         for (code, message, word) in cases {

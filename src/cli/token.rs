@@ -74,8 +74,7 @@ pub enum Format {
 /// # Errors
 /// When an argument is wrong (exit code 2) or no session can be had (exit code 1).
 pub async fn run(args: Args) -> Result<(), CommandError> {
-    let endpoint =
-        Endpoint::parse(&args.endpoint).map_err(|why| CommandError::usage(format!("--endpoint: {why}")))?;
+    let endpoint = endpoint(&args.endpoint)?;
     let rights = rights(&args.allow)?;
     let scope = typed_scope(&args.bucket, &args.prefix, rights).map_err(CommandError::usage)?;
     let duration = duration(&args.duration)?;
@@ -110,6 +109,12 @@ pub async fn run(args: Args) -> Result<(), CommandError> {
     print(&write(&token, args.format))
 }
 
+/// Reads `--endpoint`. A URL with a password is not quoted.
+fn endpoint(url: &str) -> Result<Endpoint, CommandError> {
+    let quoted = if url.contains('@') { String::new() } else { format!("{url:?}: ") };
+    Endpoint::parse(url).map_err(|why| CommandError::usage(format!("--endpoint: {quoted}{why}")))
+}
+
 /// Rights as they were typed.
 fn rights(names: &[String]) -> Result<Rights, CommandError> {
     let right = |name: &String| {
@@ -133,7 +138,8 @@ fn duration(text: &str) -> Result<Duration, CommandError> {
         .or_else(|| parse_duration(text))
         .filter(|duration| (900..=43_200).contains(&duration.as_secs()))
         .ok_or_else(|| {
-            CommandError::usage("--duration: write a duration from 15m to 12h, as in 15m, 1h30m or 3600")
+            let help = "write a duration from 15m to 12h, as in 15m, 1h30m or 3600";
+            CommandError::usage(format!("--duration: {text:?}: {help}"))
         })
 }
 
@@ -208,8 +214,17 @@ mod tests {
             assert_eq!(duration(text).unwrap().as_secs(), seconds, "{text}");
         }
         for bad in ["14m", "899", "13h", "", "soon", "-1"] {
-            assert_eq!(duration(bad).unwrap_err().exit_code(), 2, "{bad}");
+            let error = duration(bad).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{bad}");
+            assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
         }
+    }
+
+    #[test]
+    fn an_endpoint_is_quoted_without_a_password() {
+        let told = |url| endpoint(url).unwrap_err().to_string();
+        assert!(told("minio:9000").contains("--endpoint: \"minio:9000\""), "{}", told("minio:9000"));
+        assert!(!told("http://me:hush@minio:9000").contains("hush"));
     }
 
     #[test]

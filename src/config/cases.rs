@@ -97,10 +97,7 @@ fn read_test(table: Table<'_>, reader: &Reader<'_>) -> Option<PolicyTest> {
             let address = from.value.parse();
             let help = "write an address, as in \"127.0.0.1\"";
             (
-                address
-                    .map_err(|_| reader.error(from.offset, "from is not an address", help))
-                    .ok()
-                    .map(TestClient::From),
+                address.map_err(|_| reader.wrong(from, "is not an address", help)).ok().map(TestClient::From),
                 mapping,
             )
         }
@@ -125,7 +122,7 @@ fn read_request(request: At<&str>, reader: &Reader<'_>) -> Option<(Method, Strin
     let parts = parts.and_then(|(method, target)| Some((method.parse().ok()?, target.to_owned())));
     if parts.is_none() {
         let help = "write method and path, as in \"GET /tmp/media/hello.txt\"";
-        reader.error(request.offset, "request is not one", help);
+        reader.wrong(request, "is not a request", help);
     }
     parts
 }
@@ -140,7 +137,7 @@ fn read_fields(table: &Table<'_>, reader: &Reader<'_>) -> Fields {
             ))
         });
         if parts.is_none() {
-            reader.error(header.offset, "not a header", "write \"name: value\"");
+            reader.wrong(header, "is not a header", "write \"name: value\"");
         }
         parts
     };
@@ -155,7 +152,7 @@ fn read_expectation(expect: At<&str>, rule: Option<At<&str>>, reader: &Reader<'_
             let found = Rule::ALL.into_iter().find(|rule| rule.name() == name.value);
             if found.is_none() {
                 let help = "write a rule as `scopegate explain` names it, as in \"outside-scope\"";
-                reader.error(name.offset, "there is no such rule", help);
+                reader.wrong(name, "is not a rule", help);
             }
             found.map(|rule| Expectation::Refused(Some(rule)))
         }
@@ -164,7 +161,7 @@ fn read_expectation(expect: At<&str>, rule: Option<At<&str>>, reader: &Reader<'_
             None
         }
         _ => {
-            reader.error(expect.offset, "expect has no such value", "write one of: allowed, refused");
+            reader.wrong(expect, "is not a value of expect", "write one of: allowed, refused");
             None
         }
     }
@@ -201,17 +198,17 @@ mod tests {
             "[[test]]\nfrom = \"::1\"\nrequest = \"GET /\"\nexpect = \"refused\"\nrule = \"no-mapping\"\n";
         assert!(read(good).is_ok());
         for (from, to, told) in [
-            ("\"::1\"", "\"here\"", ":2:8: error: from is not an address"),
+            ("\"::1\"", "\"here\"", ":2:8: error: \"here\" is not an address"),
             ("from = \"::1\"\n", "", ":1:1: error: [[test]] does not say who asks"),
             (
                 "from = \"::1\"\n",
                 "from = \"::1\"\nunix = true\n",
                 ":1:1: error: [[test]] does not say who asks",
             ),
-            ("GET /", "GET tmp", ":3:11: error: request is not one"),
-            ("\"refused\"", "\"denied\"", ":4:10: error: expect has no such value"),
+            ("GET /", "GET tmp", ":3:11: error: \"GET tmp\" is not a request"),
+            ("\"refused\"", "\"denied\"", ":4:10: error: \"denied\" is not a value of expect"),
             ("\"refused\"", "\"allowed\"", ":5:8: error: rule stands beside"),
-            ("no-mapping", "nomapping", ":5:8: error: there is no such rule"),
+            ("no-mapping", "nomapping", ":5:8: error: \"nomapping\" is not a rule"),
             ("rule =", "rules =", ":5:1: error: unknown key \"rules\""),
             ("[[test]]", "[[test]", ": error: not TOML"),
             ("[[test]]", "# [[test]]\n[x]", ": error: unknown key \"x\""),

@@ -265,7 +265,7 @@ mod tests {
                 "origins = \"https://a.example\"\nexpose = \"*\"\ncredentials = true",
                 "28:10 \"*\" means nothing where requests carry credentials",
             ),
-            ("origins = \"https://a.example\"\nmax_age = \"2d\"", "28:11 max_age is not a duration"),
+            ("origins = \"https://a.example\"\nmax_age = \"2d\"", "28:11 max_age = \"2d\" is not a duration"),
             ("origins = \"https://a.example\"\norigin = 1", "unknown key \"origin\" in [mapping.cors]"),
             ("origins = \"https://a.example\"\ncredentials = 1", "credentials is of type integer"),
         ];

@@ -42,7 +42,7 @@ fn read_secret(
     let offset = value.span().start;
     let DeValue::Table(source) = value.get_ref() else {
         let what =
-            "stands in the open: a configuration is read by more people and programs than a secret should be";
+            "is written in the open: more people and programs read a configuration than should read a secret";
         reader.error(offset, format!("{key} {what}"), help);
         return None;
     };
@@ -55,7 +55,7 @@ fn read_secret(
         (None, None, Some(name)) if is_credential_name(name.value) => environment.credential(name.value),
         (None, None, Some(name)) => {
             let help = "write the name alone, as in LoadCredential=NAME:/path";
-            reader.error(name.offset, "not the name of a credential", help);
+            reader.wrong(name, "is not the name of a credential", help);
             return None;
         }
         _ => {

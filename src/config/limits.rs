@@ -1,7 +1,7 @@
 //! `[limits]`: bounds on what peers control.
 
 use super::reader::{At, Reader, Table};
-use super::value::{parse_size, show_size};
+use super::value::show_size;
 use crate::limits::{LEAST_SHARED, Limits, PART_SIZE};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
@@ -91,24 +91,13 @@ fn size(
     range: RangeInclusive<u64>,
     example: &str,
 ) -> Option<At<u64>> {
-    let text = table.string(reader, key)?;
-    let size = parse_size(text.value).filter(|size| range.contains(size));
-    if size.is_none() {
-        let (from, to) = (show_size(*range.start()), show_size(*range.end()));
-        let help = format!("write a size from {from} to {to}, as in \"{example}\"");
-        reader.error(text.offset, format!("{key} is not a size in its range"), help);
-    }
-    size.map(|value| At { value, offset: text.offset })
+    let (from, to) = (show_size(*range.start()), show_size(*range.end()));
+    table.size(reader, key, range, &format!("write a size from {from} to {to}, as in \"{example}\""))
 }
 
 fn read_upload_spool(table: &Table<'_>, reader: &Reader<'_>) -> Option<u64> {
-    let text = table.string(reader, "upload_spool")?;
-    let size = parse_size(text.value).filter(|size| *size <= 1 << 50);
-    if size.is_none() {
-        let help = "write a size of at most 1024TiB, as in \"2GiB\"";
-        reader.error(text.offset, "upload_spool is not a size in its range", help);
-    }
-    size
+    let help = "write a size of at most 1024TiB, as in \"2GiB\"";
+    table.size(reader, "upload_spool", 0..=1 << 50, help).map(|size| size.value)
 }
 
 fn number<N: TryFrom<u64>>(

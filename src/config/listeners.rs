@@ -36,7 +36,7 @@ pub(super) fn read_listeners(root: &Table<'_>, reader: &Reader<'_>) -> Listeners
         let (hosts, domain) = (read_hosts(&table, reader), read_domain(&table, reader));
         let address = table.required(reader, "address", "\"127.0.0.1:8080\"").and_then(|text| {
             let address = parse_listen_address(text.value)
-                .map_err(|help| reader.error(text.offset, "address is not one to listen on", help))
+                .map_err(|help| reader.wrong(text, "is not an address to listen on", help))
                 .ok()?;
             check_free(&address, text.offset, &listeners, reader);
             Some(address)
@@ -77,7 +77,7 @@ pub(super) fn read_hosts(table: &Table<'_>, reader: &Reader<'_>) -> Vec<Box<str>
                 reader.error(host.offset, format!("the host {name:?} is there twice"), "remove one");
             }
             Ok(name) => hosts.push(name),
-            Err(help) => reader.error(host.offset, "not a host", help),
+            Err(help) => reader.wrong(host, "is not a host", help),
         }
     }
     hosts
@@ -85,5 +85,5 @@ pub(super) fn read_hosts(table: &Table<'_>, reader: &Reader<'_>) -> Vec<Box<str>
 
 fn read_domain(table: &Table<'_>, reader: &Reader<'_>) -> Option<Box<str>> {
     let domain = table.string(reader, "domain")?;
-    parse_domain(domain.value).map_err(|help| reader.error(domain.offset, "not a domain", help)).ok()
+    parse_domain(domain.value).map_err(|help| reader.wrong(domain, "is not a domain", help)).ok()
 }

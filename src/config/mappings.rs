@@ -5,7 +5,7 @@ use super::listeners::Listeners;
 use super::mounts;
 use super::parse::{read_name, read_word};
 use super::reader::{At, Reader, Table, nearest};
-use super::value::{parse_network, parse_size};
+use super::value::parse_network;
 use crate::client::ListenerId;
 use crate::mapping::{Mapping, MintWhen};
 use crate::matcher::Matcher;
@@ -116,7 +116,7 @@ fn read_client(table: &Table<'_>, reader: &Reader<'_>, listeners: &Listeners) ->
         Some(list) if list.value.is_empty() || list.value.len() > MAX_NETWORKS => {
             reader.error(
                 list.offset,
-                format!("network has not 1 to {MAX_NETWORKS} entries"),
+                format!("network has {} entries, and 1 to {MAX_NETWORKS} are allowed", list.value.len()),
                 format!("write {example}"),
             );
             return None;
@@ -134,7 +134,7 @@ fn read_client(table: &Table<'_>, reader: &Reader<'_>, listeners: &Listeners) ->
 }
 
 fn network(text: At<&str>, reader: &Reader<'_>) -> Option<ipnet::IpNet> {
-    parse_network(text.value).map_err(|help| reader.error(text.offset, "not a network", help)).ok()
+    parse_network(text.value).map_err(|help| reader.wrong(text, "is not a network", help)).ok()
 }
 
 fn find_listener(name: At<&str>, reader: &Reader<'_>, listeners: &Listeners) -> Option<ListenerId> {
@@ -146,7 +146,7 @@ fn find_listener(name: At<&str>, reader: &Reader<'_>, listeners: &Listeners) -> 
             || format!("there are: {}", names.join(", ")),
             |near| format!("did you mean {near:?}?"),
         );
-        reader.error(name.offset, "there is no listener of this name", help);
+        reader.wrong(name, "is not the name of a listener", help);
     }
     found.map(ListenerId)
 }
@@ -173,13 +173,11 @@ fn read_scopes(table: &Table<'_>, reader: &Reader<'_>) -> Option<Vec<Scope>> {
 fn read_scope(table: Table<'_>, reader: &Reader<'_>) -> Option<At<Scope>> {
     let offset = table.offset();
     let bucket = table.required(reader, "bucket", "\"...\"").and_then(|name| {
-        BucketName::parse(name.value).map_err(|why| reader.error(name.offset, "not a bucket", why)).ok()
+        BucketName::parse(name.value).map_err(|why| reader.wrong(name, "is not a bucket", why)).ok()
     });
     let prefix =
         table.required(reader, "prefix", "\"media/\" (or \"\" for the whole bucket)").and_then(|prefix| {
-            Prefix::parse_typed(prefix.value)
-                .map_err(|why| reader.error(prefix.offset, "not a prefix", why))
-                .ok()
+            Prefix::parse_typed(prefix.value).map_err(|why| reader.wrong(prefix, "is not a prefix", why)).ok()
         });
     let allow = read_rights(&table, reader);
     let max_object_size = read_size(&table, reader);
@@ -200,13 +198,8 @@ fn read_scope(table: Table<'_>, reader: &Reader<'_>) -> Option<At<Scope>> {
 }
 
 fn read_size(table: &Table<'_>, reader: &Reader<'_>) -> Option<u64> {
-    let text = table.string(reader, "max_object_size")?;
-    let size = parse_size(text.value).filter(|size| (1..=MAX_OBJECT).contains(size));
-    if size.is_none() {
-        let help = "write a size from 1B to 5TiB, as in \"100MiB\" or \"5GiB\"";
-        reader.error(text.offset, "max_object_size is not a size in its range", help);
-    }
-    size
+    let help = "write a size from 1B to 5TiB, as in \"100MiB\" or \"5GiB\"";
+    table.size(reader, "max_object_size", 1..=MAX_OBJECT, help).map(|size| size.value)
 }
 
 fn read_index(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>) -> Option<IndexName> {
@@ -214,7 +207,7 @@ fn read_index(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>) -> 
     if allow.is_some_and(|allow| !allow.has(Right::Read)) {
         reader.error(name.offset, "index without the right to read it", "add \"read\" to allow");
     }
-    IndexName::parse(name.value).map_err(|why| reader.error(name.offset, "not an index", why)).ok()
+    IndexName::parse(name.value).map_err(|why| reader.wrong(name, "is not an index", why)).ok()
 }
 
 fn read_error_page(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>) -> Option<ErrorPage> {
@@ -222,7 +215,7 @@ fn read_error_page(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>
     if allow.is_some_and(|allow| !allow.has(Right::Read)) {
         reader.error(key.offset, "error_page without the right to read it", "add \"read\" to allow");
     }
-    ErrorPage::parse(key.value).map_err(|why| reader.error(key.offset, "not an error page", why)).ok()
+    ErrorPage::parse(key.value).map_err(|why| reader.wrong(key, "is not an error page", why)).ok()
 }
 
 fn read_site(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>) -> Option<bool> {
@@ -244,7 +237,8 @@ fn read_rights(table: &Table<'_>, reader: &Reader<'_>) -> Option<Rights> {
         return None;
     };
     let mut rights = Rights::default();
-    for At { value, offset } in &list.value {
+    for name in &list.value {
+        let At { value, offset } = name;
         match Right::parse(value) {
             Some(right) if rights.has(right) => {
                 reader.error(*offset, format!("{value:?} is there twice"), "remove one");
@@ -253,7 +247,7 @@ fn read_rights(table: &Table<'_>, reader: &Reader<'_>) -> Option<Rights> {
             None => {
                 let help =
                     nearest(value, &names).map_or(help.clone(), |near| format!("did you mean {near:?}?"));
-                reader.error(*offset, "not a right", help);
+                reader.wrong(*name, "is not a right", help);
             }
         }
     }

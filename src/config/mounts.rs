@@ -7,7 +7,7 @@ use crate::scope::Scope;
 /// The `mount` of a scope.
 pub(super) fn read_mount(table: &Table<'_>, reader: &Reader<'_>) -> Option<At<Mount>> {
     let text = table.string(reader, "mount")?;
-    let mount = Mount::parse(text.value).map_err(|why| reader.error(text.offset, "not a mount", why)).ok()?;
+    let mount = Mount::parse(text.value).map_err(|why| reader.wrong(text, "is not a mount", why)).ok()?;
     Some(At { value: mount, offset: text.offset })
 }
 

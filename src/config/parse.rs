@@ -68,7 +68,7 @@ pub(super) fn read_name<'t>(table: &Table<'t>, reader: &Reader<'_>) -> Option<At
     let good = (1..=64).contains(&name.value.len())
         && name.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if !good {
-        reader.error(name.offset, "name is not usable", "write 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'");
+        reader.wrong(name, "is not usable as a name", "write 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'");
     }
     good.then_some(name)
 }
@@ -79,7 +79,7 @@ fn read_admin(table: Table<'_>, reader: &Reader<'_>, listeners: &[At<Listener>])
         let address: SocketAddr = text
             .value
             .parse()
-            .map_err(|_| reader.error(text.offset, "address is not one to listen on", help))
+            .map_err(|_| reader.wrong(text, "is not an address to listen on", help))
             .ok()?;
         check_free(&ListenAddress::Tcp(address), text.offset, listeners, reader);
         Some(address)
@@ -119,7 +119,12 @@ fn read_upstream(table: Table<'_>, reader: &Reader<'_>) -> Option<Upstream> {
 }
 
 pub(super) fn endpoint(url: At<&str>, reader: &Reader<'_>) -> Option<Endpoint> {
-    Endpoint::parse(url.value).map_err(|help| reader.error(url.offset, "not an endpoint", help)).ok()
+    let wrong = |help| match url.value.contains('@') {
+        // What stands before it may be a password.
+        true => reader.error(url.offset, "not an endpoint", help),
+        false => reader.wrong(url, "is not an endpoint", help),
+    };
+    Endpoint::parse(url.value).map_err(wrong).ok()
 }
 
 fn read_region<'t>(table: &Table<'t>, reader: &Reader<'_>) -> &'t str {
@@ -127,7 +132,7 @@ fn read_region<'t>(table: &Table<'t>, reader: &Reader<'_>) -> &'t str {
     let good = (1..=64).contains(&region.value.len())
         && region.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     if !good {
-        reader.error(region.offset, "region is not usable", "write the server's region, as in \"us-east-1\"");
+        reader.wrong(region, "is not usable as a region", "write the server's region, as in \"us-east-1\"");
     }
     region.value
 }
@@ -142,11 +147,8 @@ pub(super) fn read_word<T: Copy>(
     let found = words.iter().find(|(name, _)| *name == word.value).map(|(_, value)| *value);
     if found.is_none() {
         let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
-        reader.error(
-            word.offset,
-            format!("{key} has no such value"),
-            format!("write one of: {}", names.join(", ")),
-        );
+        let help = format!("write one of: {}", names.join(", "));
+        reader.wrong(word, &format!("is not a value of {key}"), help);
     }
     found
 }

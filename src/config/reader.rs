@@ -1,7 +1,7 @@
 //! Reads TOML tables key by key and remembers every mistake.
 
 use super::Diagnostic;
-use super::value::{parse_duration, show_duration};
+use super::value::{parse_duration, parse_size, show_duration};
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -37,6 +37,11 @@ impl<'s> Reader<'s> {
 
     pub(super) fn error(&self, offset: usize, message: impl Into<String>, help: impl Into<String>) {
         self.diagnostics.borrow_mut().push(Diagnostic::at(self.source, offset, message, help));
+    }
+
+    /// Notes a value that is wrong. The message begins with the value: no secret is ever read as one.
+    pub(super) fn wrong(&self, text: At<&str>, what: &str, help: impl Into<String>) {
+        self.error(text.offset, format!("{} {what}", shown(text.value)), help);
     }
 
     /// Returns the line of a byte, from 1.
@@ -90,8 +95,7 @@ impl<'t> Table<'t> {
                     Some(near) => format!("did you mean {near:?}?"),
                     None => format!("{} knows: {}", self.name, known.join(", ")),
                 };
-                let shown: String = name.chars().take(40).collect();
-                reader.error(key.span().start, format!("unknown key {shown:?} in {}", self.name), help);
+                reader.error(key.span().start, format!("unknown key {} in {}", shown(name), self.name), help);
             }
         }
     }
@@ -140,12 +144,13 @@ impl<'t> Table<'t> {
         let DeValue::Integer(integer) = value.get_ref() else {
             return wrong_type(reader, offset, key, "a number", value.get_ref());
         };
-        let digits = integer.as_str().replace('_', "");
+        let written = integer.as_str();
+        let digits = written.replace('_', "");
         let number =
             u64::from_str_radix(&digits, integer.radix()).ok().filter(|number| range.contains(number));
         if number.is_none() {
             let help = format!("write a number from {} to {}", range.start(), range.end());
-            reader.error(offset, format!("{key} is out of range"), help);
+            reader.error(offset, format!("{key} = {written} is out of range"), help);
         }
         number
     }
@@ -156,14 +161,42 @@ impl<'t> Table<'t> {
         key: &'static str,
         range: RangeInclusive<Duration>,
     ) -> Option<Duration> {
-        let text = self.string(reader, key)?;
-        let duration = parse_duration(text.value).filter(|duration| range.contains(duration));
-        if duration.is_none() {
+        let value = self.get(key)?;
+        let offset = value.span().start;
+        let DeValue::String(text) = value.get_ref() else {
+            return wrong_type(reader, offset, key, "a duration in quotes, as in \"15m\"", value.get_ref());
+        };
+        let duration = parse_duration(text);
+        let in_range = duration.filter(|duration| range.contains(duration));
+        if in_range.is_none() {
             let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
             let help = format!("write a duration from {from} to {to}, as in \"30s\", \"15m\" or \"1h30m\"");
-            reader.error(text.offset, format!("{key} is not a duration in its range"), help);
+            let what = if duration.is_some() { "out of range" } else { "not a duration" };
+            reader.error(offset, format!("{key} = {} is {what}", shown(text)), help);
         }
-        duration
+        in_range
+    }
+
+    /// Reads a size in `range`; `help` says what is expected.
+    pub(super) fn size(
+        &self,
+        reader: &Reader<'_>,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        help: &str,
+    ) -> Option<At<u64>> {
+        let value = self.get(key)?;
+        let offset = value.span().start;
+        let DeValue::String(text) = value.get_ref() else {
+            return wrong_type(reader, offset, key, "a size in quotes, as in \"100MiB\"", value.get_ref());
+        };
+        let size = parse_size(text);
+        let in_range = size.filter(|size| range.contains(size));
+        if in_range.is_none() {
+            let what = if size.is_some() { "out of range" } else { "not a size" };
+            reader.error(offset, format!("{key} = {} is {what}", shown(text)), help);
+        }
+        in_range.map(|value| At { value, offset })
     }
 
     /// A list of strings; a single one may stand for a list of one.
@@ -214,6 +247,13 @@ impl<'t> Table<'t> {
         };
         items.iter().filter_map(table).collect()
     }
+}
+
+/// Quotes a value for a message: escaped, and at most 60 characters of it.
+fn shown(text: &str) -> String {
+    let beginning: String = text.chars().take(60).collect();
+    let more = if beginning.len() < text.len() { "..." } else { "" };
+    format!("{beginning:?}{more}")
 }
 
 fn wrong_type<T>(

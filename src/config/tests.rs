@@ -85,12 +85,21 @@ fn one_mistake_each() {
                 "2:1 unknown key \"nmae\" in [[listener]] | did you mean \"name\"?",
             ][..],
         ),
-        ("\"127.0.0.1:8080\"", "\"localhost\"", &["3:11 address is not one to listen on"]),
+        ("\"127.0.0.1:8080\"", "\"localhost\"", &["3:11 \"localhost\" is not an address to listen on"]),
         ("\"127.0.0.1:8080\"", "8080", &["3:11 address is of type integer | address is a string"]),
-        ("address = \"127.0.0.1:9180\"", "address = \"9180\"", &["6:11 address is not one to listen on"]),
-        ("\"http://127.0.0.1:9000\"", "\"127.0.0.1:9000\"", &["9:14 not an endpoint"]),
+        (
+            "address = \"127.0.0.1:9180\"",
+            "address = \"9180\"",
+            &["6:11 \"9180\" is not an address to listen on"],
+        ),
+        ("\"http://127.0.0.1:9000\"", "\"127.0.0.1:9000\"", &["9:14 \"127.0.0.1:9000\" is not an endpoint"]),
+        (
+            "\"http://127.0.0.1:9000\"",
+            "\"http://me:hush@127.0.0.1:9000\"",
+            &["9:14 not an endpoint | an endpoint holds no user or password"],
+        ),
         ("[\"http://127.0.0.1:9000\"]", "[]", &["9:13 endpoints is empty"]),
-        ("\"us-east-1\"", "\"us east\"", &["10:13 region is not usable"]),
+        ("\"us-east-1\"", "\"us east\"", &["10:13 \"us east\" is not usable as a region"]),
         (
             "region    =",
             "somewhere =",
@@ -106,7 +115,7 @@ fn one_mistake_each() {
             "address = \"127.0.0.1:8080\"",
             &["6:11 the listener \"sidecar\" has this address already"],
         ),
-        ("{ env = \"SCOPEGATE_ACCESS_KEY\" }", "\"AKIAOPEN\"", &["14:14 access_key stands in the open"]),
+        ("{ env = \"SCOPEGATE_ACCESS_KEY\" }", "\"AKIAOPEN\"", &["14:14 access_key is written in the open"]),
         (
             "{ env = \"SCOPEGATE_ACCESS_KEY\" }",
             "{ env = \"NOPE\" }",
@@ -122,44 +131,50 @@ fn one_mistake_each() {
                 "15:1 unknown key \"secretkey\" in [issuer] | did you mean \"secret_key\"?",
             ],
         ),
-        ("\"media-reader\"", "\"media reader\"", &["18:11 name is not usable"]),
+        ("\"media-reader\"", "\"media reader\"", &["18:11 \"media reader\" is not usable as a name"]),
         (
             "\"127.0.0.0/8\"",
             "\"127.0.0.1/8\"",
-            &["19:24 not a network | the address has bits beyond its prefix length: write \"127.0.0.0/8\""],
+            &[
+                "19:24 \"127.0.0.1/8\" is not a network | the address has bits beyond its prefix length: write \"127.0.0.0/8\"",
+            ],
         ),
         (
             "listener = \"sidecar\"",
             "listener = \"sidcar\"",
-            &["19:62 there is no listener of this name | did you mean \"sidecar\"?"],
+            &["19:62 \"sidcar\" is not the name of a listener | did you mean \"sidecar\"?"],
         ),
         (
             "{ network = [\"127.0.0.0/8\", \"::1/128\"], listener = \"sidecar\" }",
             "{}",
             &["19:11 client has no matcher and would match everyone"],
         ),
-        ("[\"127.0.0.0/8\", \"::1/128\"]", "[]", &["19:23 network has not 1 to"]),
+        ("[\"127.0.0.0/8\", \"::1/128\"]", "[]", &["19:23 network has 0 entries, and 1 to"]),
         (
             "\"15m\"",
             "\"14m\"",
-            &["20:11 session is not a duration in its range | write a duration from 15m to 12h"],
+            &["20:11 session = \"14m\" is out of range | write a duration from 15m to 12h"],
         ),
-        ("\"15m\"", "900", &["20:11 session is of type integer"]),
+        (
+            "\"15m\"",
+            "900",
+            &["20:11 session is of type integer | session is a duration in quotes, as in \"15m\""],
+        ),
         (
             "session = ",
             "mint = \"never\"\nsession = ",
-            &["20:8 mint has no such value | write one of: lazy, start"],
+            &["20:8 \"never\" is not a value of mint | write one of: lazy, start"],
         ),
-        ("\"tmp\"", "\"TMP\"", &["23:10 not a bucket"]),
-        ("\"tmp\"", "\"minio\"", &["23:10 not a bucket"]),
+        ("\"tmp\"", "\"TMP\"", &["23:10 \"TMP\" is not a bucket"]),
+        ("\"tmp\"", "\"minio\"", &["23:10 \"minio\" is not a bucket"]),
         ("prefix = \"media/\"", "", &["22:1 [[mapping.scope]] has no \"prefix\""]),
-        ("\"media/\"", "\"media\"", &["24:10 not a prefix | a prefix ends in '/'"]),
-        ("\"media/\"", "\"me*ia/\"", &["24:10 not a prefix | '*' and '?' are wildcards"]),
-        ("\"media/\"", "\"media/**\"", &["24:10 not a prefix | '*' and '?' are wildcards"]),
+        ("\"media/\"", "\"media\"", &["24:10 \"media\" is not a prefix | a prefix ends in '/'"]),
+        ("\"media/\"", "\"me*ia/\"", &["24:10 \"me*ia/\" is not a prefix | '*' and '?' are wildcards"]),
+        ("\"media/\"", "\"media/**\"", &["24:10 \"media/**\" is not a prefix | '*' and '?' are wildcards"]),
         (
             "{ env = \"SCOPEGATE_ACCESS_KEY\" }",
             "{ credential = \"../key\" }",
-            &["14:29 not the name of a credential | write the name alone"],
+            &["14:29 \"../key\" is not the name of a credential | write the name alone"],
         ),
         (
             "{ env = \"SCOPEGATE_ACCESS_KEY\" }",
@@ -168,11 +183,15 @@ fn one_mistake_each() {
                 "14:14 access_key: there is no credential \"access_key\": CREDENTIALS_DIRECTORY is not set | systemd sets it",
             ],
         ),
-        ("\"media/\"", "\"me?ia/\"", &["24:10 not a prefix | '*' and '?' are wildcards"]),
-        ("\"media/\"", "\"${aws:username}/\"", &["24:10 not a prefix | '${' begins a variable"]),
-        ("\"media/\"", "\"a/../b/\"", &["24:10 not a prefix"]),
-        ("\"media/\"", "\"a//b/\"", &["24:10 not a prefix"]),
-        ("[\"read\", \"list\"]", "[\"raed\"]", &["25:11 not a right | did you mean \"read\"?"]),
+        ("\"media/\"", "\"me?ia/\"", &["24:10 \"me?ia/\" is not a prefix | '*' and '?' are wildcards"]),
+        (
+            "\"media/\"",
+            "\"${aws:username}/\"",
+            &["24:10 \"${aws:username}/\" is not a prefix | '${' begins a variable"],
+        ),
+        ("\"media/\"", "\"a/../b/\"", &["24:10 \"a/../b/\" is not a prefix"]),
+        ("\"media/\"", "\"a//b/\"", &["24:10 \"a//b/\" is not a prefix"]),
+        ("[\"read\", \"list\"]", "[\"raed\"]", &["25:11 \"raed\" is not a right | did you mean \"read\"?"]),
         ("[\"read\", \"list\"]", "[\"read\", \"read\"]", &["25:19 \"read\" is there twice"]),
         ("[\"read\", \"list\"]", "[]", &["25:10 allow is empty"]),
         ("[\"read\", \"list\"]", "[\"versions\"]", &["25:10 \"versions\" alone allows nothing"]),
@@ -181,18 +200,18 @@ fn one_mistake_each() {
             "allow  = [\"read\"]\nmnt  = \"/\" #",
             &["26:1 unknown key \"mnt\" in [[mapping.scope]]"],
         ),
-        ("allow  =", "index  = \"a/b\"\nallow  =", &["25:10 not an index | an index is the name"]),
-        ("allow  =", "index  = \"..\"\nallow  =", &["25:10 not an index | an index is one name"]),
+        ("allow  =", "index  = \"a/b\"\nallow  =", &["25:10 \"a/b\" is not an index | an index is the name"]),
+        ("allow  =", "index  = \"..\"\nallow  =", &["25:10 \"..\" is not an index | an index is one name"]),
         ("allow  =", "index  = 1\nallow  =", &["25:10 index is of type integer"]),
         (
             "allow  =",
             "error_page = \"/404.html\"\nallow  =",
-            &["25:14 not an error page | an error page is the name"],
+            &["25:14 \"/404.html\" is not an error page | an error page is the name"],
         ),
         (
             "allow  =",
             "error_page = \"a/../b\"\nallow  =",
-            &["25:14 not an error page | an error page is the name"],
+            &["25:14 \"a/../b\" is not an error page | an error page is the name"],
         ),
         (
             "[\"read\", \"list\"]",
@@ -222,9 +241,9 @@ fn one_mistake_each() {
             "[admin]",
             "[limits]\nconnections = 0\nheader_timeout = \"2h\"\nworkers = 0\n[admin]",
             &[
-                "6:15 connections is out of range",
-                "7:18 header_timeout is not a duration",
-                "8:11 workers is out of range",
+                "6:15 connections = 0 is out of range",
+                "7:18 header_timeout = \"2h\" is out of range",
+                "8:11 workers = 0 is out of range",
             ],
         ),
         (
@@ -233,23 +252,23 @@ fn one_mistake_each() {
              header_bytes = 4095\nheaders = 1001\nrequests_per_mapping = 0\nqueue_per_mapping = -1\n\
              queue_timeout = 10\nrequests_per_second = 0\n[admin]",
             &[
-                "6:26 connections_per_client is out of range",
-                "7:16 idle_timeout is not a duration",
-                "8:19 request_timeout is not a duration in its range | write a duration from 1s to 168h",
-                "9:16 header_bytes is out of range | write a number from 4096 to 131072",
-                "10:11 headers is out of range",
-                "11:24 requests_per_mapping is out of range",
-                "12:21 queue_per_mapping is out of range",
+                "6:26 connections_per_client = 0 is out of range",
+                "7:16 idle_timeout = \"1d\" is not a duration",
+                "8:19 request_timeout = \"0s\" is out of range | write a duration from 1s to 168h",
+                "9:16 header_bytes = 4095 is out of range | write a number from 4096 to 131072",
+                "10:11 headers = 1001 is out of range",
+                "11:24 requests_per_mapping = 0 is out of range",
+                "12:21 queue_per_mapping = -1 is out of range",
                 "13:17 queue_timeout is of type integer",
-                "14:23 requests_per_second is out of range",
+                "14:23 requests_per_second = 0 is out of range",
             ],
         ),
         (
             "[admin]",
             "[limits]\nmemory = \"39MiB\"\nminimum_rate = \"0B\"\n[admin]",
             &[
-                "6:10 memory is not a size in its range | write a size from 40MiB to 1TiB",
-                "7:16 minimum_rate is not a size in its range | write a size from 1B to 1GiB",
+                "6:10 memory = \"39MiB\" is out of range | write a size from 40MiB to 1TiB",
+                "7:16 minimum_rate = \"0B\" is out of range | write a size from 1B to 1GiB",
             ],
         ),
         (
@@ -261,19 +280,27 @@ fn one_mistake_each() {
         (
             "[admin]",
             "[limits]\nupload_buffer = \"7MiB\"\n[admin]",
-            &["6:17 upload_buffer is not a size in its range | write a size from 8MiB to 1TiB"],
+            &["6:17 upload_buffer = \"7MiB\" is out of range | write a size from 8MiB to 1TiB"],
         ),
         (
             "[admin]",
             "[limits]\nupload_spool = \"2PiB\"\n[admin]",
-            &["6:16 upload_spool is not a size in its range | write a size of at most 1024TiB"],
+            &["6:16 upload_spool = \"2PiB\" is not a size | write a size of at most 1024TiB"],
         ),
         (
             "[admin]",
             "hosts = [\"S3.test\", \"s3.test\", \"a:80\"]\ndomain = \"10.0.0.1\"\n[admin]",
-            &["5:21 the host \"s3.test\" is there twice", "5:32 not a host", "6:10 not a domain"],
+            &[
+                "5:21 the host \"s3.test\" is there twice",
+                "5:32 \"a:80\" is not a host",
+                "6:10 \"10.0.0.1\" is not a domain",
+            ],
         ),
-        ("allow  =", "mount = \"/pub\"\nallow  =", &["25:9 not a mount | a mount begins and ends with '/'"]),
+        (
+            "allow  =",
+            "mount = \"/pub\"\nallow  =",
+            &["25:9 \"/pub\" is not a mount | a mount begins and ends with '/'"],
+        ),
         (
             "allow  =",
             "mount = \"/pub/\"\nallow = [\"list\"]\n[[mapping.scope]]\nbucket = \"other\"\nprefix = \"\"\nmount = \"/pub/a/\"\nallow  =",
@@ -292,12 +319,12 @@ fn one_mistake_each() {
         (
             "allow  =",
             "max_object_size = \"100MB\"\nallow  =",
-            &["25:19 max_object_size is not a size in its range | write a size from 1B to 5TiB"],
+            &["25:19 max_object_size = \"100MB\" is not a size | write a size from 1B to 5TiB"],
         ),
         (
             "[admin]",
             "[log]\nformat = \"xml\"\naccess = \"yes\"\n[admin]",
-            &["6:10 format has no such value", "7:10 access is of type string"],
+            &["6:10 \"xml\" is not a value of format", "7:10 access is of type string"],
         ),
         ("region    = \"us-east-1\"", "region    = \"us-east-1", &["10:", "not TOML"]),
     ];
@@ -307,8 +334,18 @@ fn one_mistake_each() {
         for part in expected {
             assert!(found.iter().any(|line| line.contains(part)), "{to}: no {part:?} in {found:#?}");
         }
+        assert!(!found.concat().contains("hush") && !found.concat().contains("AKIAOPEN"), "{found:#?}");
         assert!(found.len() <= expected.len(), "{to}: {found:#?}");
     }
+}
+
+/// Messages quote the beginning of a value, escaped: it may be long, and may hold what moves a cursor.
+#[test]
+fn values_in_messages_are_escaped_and_short() {
+    let source = EXAMPLE.replace("\"us-east-1\"", &format!("\"\\u001b[2J{}\"", "x".repeat(10_000)));
+    let told = mistakes(&source).concat();
+    assert!(told.contains("\"\\u{1b}[2Jxxx") && told.contains("xxx\"... is not usable"), "{told}");
+    assert!(told.len() < 250, "{told}");
 }
 
 /// What is commented out there is the default, or an example where nothing is.

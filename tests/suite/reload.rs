@@ -59,7 +59,7 @@ fn a_bad_configuration_changes_nothing_and_every_mistake_is_logged() {
     assert_eq!(world.get("reader", "/tmp/other/secret.txt").status(), 403);
     assert_eq!(world.ask("writer", "PUT", "/tmp/inbox/a", &[], b"a").status(), 200);
     assert_eq!(world.metric("scopegate_config_last_reload_successful"), 0);
-    for mistake in ["not a bucket", "workers is out of range", "mistakes=2", "stays in effect"] {
+    for mistake in ["is not a bucket", "workers = 0 is out of range", "mistakes=2", "stays in effect"] {
         world.said(mistake);
     }
 
