@@ -199,9 +199,9 @@ impl Rule {
     /// clients do not write.
     pub const fn advice(self) -> Option<&'static str> {
         match self {
-            Self::NoMapping => Some("Ask whoever runs this service for access."),
-            Self::OutsideScope => Some("Ask for something else, or have access to this granted."),
-            Self::RightNotGranted => Some("Ask whoever runs this service for the right."),
+            Self::NoMapping => Some("Ask the operator of this service for access."),
+            Self::OutsideScope => Some("Ask the operator of this service for access."),
+            Self::RightNotGranted => Some("Ask the operator of this service for this right."),
             Self::CopySource => Some("Copy from what this client may read."),
             Self::NoSuchFolder => Some("Look at the folder above, and at how the name is spelled."),
             Self::UnknownOperation | Self::UnknownQuery => {

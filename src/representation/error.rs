@@ -8,10 +8,12 @@ use crate::terminal::plain;
 use askama::Template;
 use bytes::Bytes;
 use http::StatusCode;
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt::Write;
 
-/// An error, whoever found it: a rule of Scopegate's, or the store.
+/// An error of a rule of Scopegate's or of the store.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ErrorDocument<'a> {
     /// The response's status.
@@ -56,6 +58,7 @@ struct ErrorPage<'a> {
     path: &'a str,
     request_id: &'a str,
     back: Option<&'a str>,
+    folder: String,
 }
 
 impl<'a> ErrorDocument<'a> {
@@ -124,6 +127,7 @@ impl<'a> ErrorDocument<'a> {
             path: self.path,
             request_id: self.request_id,
             back: self.back,
+            folder: self.back.map(|back| visible(&folder(self.path, back)).into_owned()).unwrap_or_default(),
         };
         page.render().unwrap_or_default()
     }
@@ -150,6 +154,13 @@ impl<'a> ErrorDocument<'a> {
         }
         text
     }
+}
+
+/// Resolves `back`, which is `./` or some `../`, at a path, and decodes it for people.
+fn folder<'p>(path: &'p str, back: &str) -> Cow<'p, str> {
+    let steps = back.matches("../").count();
+    let end = path.rmatch_indices('/').nth(steps).map_or(path.len(), |(at, _)| at + 1);
+    percent_decode_str(path.get(..end).unwrap_or(path)).decode_utf8_lossy()
 }
 
 /// A message as a sentence: they are written without a capital and a full stop, to stand behind a colon.
@@ -182,7 +193,7 @@ mod tests {
                 "AccessDenied",
                 "outside-scope",
                 "media does not cover this key",
-                "have access to this granted",
+                "Ask the operator of this service",
                 "/tmp/a",
             ] {
                 assert!(body.contains(part), "{form:?}: no {part} in {body}");
@@ -194,6 +205,22 @@ mod tests {
         let json: serde_json::Value =
             serde_json::from_str(&document(Representation::Json, "no", "/")).unwrap();
         assert_eq!((json["status"].as_u64(), json["rule"].as_str()), (Some(403), Some("outside-scope")));
+    }
+
+    #[test]
+    fn the_way_back_names_its_folder() {
+        let refusal = Refusal::new(Rule::NoSuchFolder, "no");
+        for (path, back, name) in [
+            ("/tmp/media/a", "./", "/tmp/media/"),
+            ("/tmp/media/a/", "../", "/tmp/media/"),
+            ("/tmp/other/x", "../../", "/"),
+            ("/tmp/b%C3%BCcher%20%3Cb%3E%1b/x", "./", "/tmp/bücher &#60;b&#62;␛/"),
+        ] {
+            let document = ErrorDocument::of(&refusal, None, path, "1").with_way_back(Some(back));
+            let page = String::from_utf8(document.body(Representation::Html).to_vec()).unwrap();
+            let link = format!("<a href=\"{back}\">Go to <bdi>{name}</bdi></a>");
+            assert!(page.contains(&link), "no {link} in {page}");
+        }
     }
 
     #[test]

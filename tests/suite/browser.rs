@@ -114,7 +114,7 @@ fn a_person_finds_the_way() {
     browser.open(&site.url("/tmp"));
     assert_eq!(browser.url(), site.url("/tmp/"), "a bucket is a folder");
     browser.open(&site.url("/tmp/media/photos/none.txt"));
-    browser.click(&browser.link("Go to the folder"));
+    browser.click(&browser.link("Go to /tmp/media/photos/"));
     assert_eq!(browser.url(), site.url("/tmp/media/photos/"));
 
     // A console that saw no breach would say nothing of any.

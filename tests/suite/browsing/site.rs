@@ -200,9 +200,7 @@ fn errors_are_in_the_form_that_is_asked_for() {
     assert_eq!(xml.header("content-type"), Some("application/xml"));
     assert_eq!(
         xml.element("Message").as_deref(),
-        Some(
-            "mapping &quot;all&quot; does not cover this key. Ask for something else, or have access to this granted."
-        )
+        Some("mapping &quot;all&quot; does not cover this key. Ask the operator of this service for access.")
     );
     assert_eq!(
         (xml.element("Rule").as_deref(), xml.element("Mapping").as_deref()),
