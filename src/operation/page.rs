@@ -9,7 +9,7 @@ use std::fmt::Write;
 const HEAD: &str = "# Operations
 
 Made from the table in `src/operation/table.rs`, which the router, the allow-lists and the policy compiler use; a test
-keeps this page equal to it (`UPDATE_DOCS=1 cargo test --lib operations_page` writes it anew).
+keeps this page equal to it (`UPDATE_DOCS=1 cargo test --lib operations_page` writes it).
 
 What no row allows is never forwarded. An unknown query parameter is refused, but for GET and HEAD of an object: there it
 is left out, unless it is a subresource of S3's, since pages and their parts are asked for with parameters of all kinds
@@ -30,7 +30,7 @@ const NOTES: &str = "
   segment under its own name. S3 wants a creation date, which Scopegate does not know: it is always
   1970-01-01T00:00:00.000Z.
 - **DeleteObjects** takes at most 1000 keys in at most 2 MiB, at the bucket alone. Each key is judged as a DeleteObject
-  of it; what is refused stands in the result as an error, and the rest is sent to the store in a document written anew.
+  of it; what is refused is an error in the result, and the rest is sent to the store in a new document.
   With no key left nothing is sent. A `Content-MD5`, `x-amz-checksum-*` or `x-amz-content-sha256` is verified. A
   condition on a key (`ETag`, `LastModifiedTime`, `Size`) is refused, since MinIO would delete all the same.
 - **ListMultipartUploads** needs both rights: it shows names, and with an upload's id the upload can be ended. It shows the
@@ -44,7 +44,7 @@ const NOTES: &str = "
   several, or conditions of both kinds, Scopegate looks at the object first and sends the one condition that comes to the
   same. PutObject, CreateMultipartUpload and CompleteMultipartUpload take `If-Match` and `If-None-Match` with `*` or one tag.
 - **Conditions that MinIO ignores** are answered `501 NotImplemented`, as S3 answers those it does not know: on deletes, tags and parts, `If-Match` and `If-None-Match`
-  of the target of a copy, `If-Modified-Since` and `If-Unmodified-Since` on whatever writes, and `If-Match` and
+  of the target of a copy, `If-Modified-Since` and `If-Unmodified-Since` on writes, and `If-Match` and
   `If-Unmodified-Since` on what is no object.
 - **Range** is one range of bytes. Several ranges, another unit and what is no range are answered with the whole object, as
   S3 does.
@@ -53,7 +53,7 @@ const NOTES: &str = "
 ## Known and not offered
 
 A GET or HEAD is answered `501 NotImplemented`, as MinIO answers what it does not have: clients take it for a store without
-that feature, and s3cmd does not copy where `?acl` is answered otherwise. Whatever would change something is answered
+that feature, and s3cmd does not copy where `?acl` is answered otherwise. What would change something is answered
 `403 AccessDenied`. The same holds for subresources of S3 that are not in this table. A bucket is never said to be absent,
 empty of policies or owned by the client, since Scopegate does not know.
 
