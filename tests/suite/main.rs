@@ -16,6 +16,7 @@ mod half_closed;
 mod harness;
 mod life;
 mod limits;
+mod links;
 mod minio_facts;
 mod observability;
 mod operators;

@@ -1,0 +1,109 @@
+//! Links of the documentation: each leads to a file, and to a heading of it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Collects the files below a folder that end in one of `endings`.
+fn files(folder: &Path, endings: &[&str], into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            files(&path, endings, into);
+        } else if path.extension().is_some_and(|ending| endings.iter().any(|one| ending == *one)) {
+            into.push(path);
+        }
+    }
+}
+
+fn pages() -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    files(&root().join("docs"), &["md"], &mut pages);
+    for entry in fs::read_dir(root()).unwrap().map(Result::unwrap) {
+        if entry.path().extension().is_some_and(|ending| ending == "md") {
+            pages.push(entry.path());
+        }
+    }
+    pages
+}
+
+/// Returns the lines of a page that are not in a block of code.
+fn prose(page: &str) -> impl Iterator<Item = &str> {
+    let mut in_code = false;
+    page.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        in_code ^= is_fence;
+        !in_code && !is_fence
+    })
+}
+
+/// Returns the anchors of a page's headings, as GitHub makes them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for heading in prose(page).filter_map(|line| line.strip_prefix('#')) {
+        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        let anchor: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
+        let numbered = (1..).map(|number| format!("{anchor}-{number}"));
+        let free = std::iter::once(anchor.clone()).chain(numbered).find(|name| !found.contains(name));
+        found.extend(free);
+    }
+    found
+}
+
+/// Says what is wrong with a link from a folder.
+fn check(link: &str, page: &Path, folder: &Path) -> Option<String> {
+    let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
+    let target = if file.is_empty() { page.to_path_buf() } else { folder.join(file) };
+    let wrong = |why: &str| Some(format!("{}: {link}: {why}", page.display()));
+    if !target.exists() {
+        return wrong("there is no such file");
+    }
+    let anchor = anchor.filter(|_| target.extension().is_some_and(|ending| ending == "md"))?;
+    let known = anchors(&fs::read_to_string(target).unwrap());
+    if known.contains(anchor) { None } else { wrong("there is no such heading") }
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let links =
+            prose(&text).flat_map(|line| line.split("](").skip(1)).filter_map(|rest| rest.split_once(')'));
+        for (link, _) in links.filter(|(link, _)| !link.contains("://")) {
+            count += 1;
+            wrong.extend(check(link, &page, page.parent().unwrap()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(count > 60, "only {count} links were found");
+}
+
+/// Messages, comments and shipped configurations name pages by their path from the root.
+#[test]
+fn every_page_that_code_names_is_there() {
+    let mut named = vec![root().join("proxy.toml")];
+    files(&root().join("src"), &["rs"], &mut named);
+    files(&root().join("deploy"), &["toml", "yaml"], &mut named);
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for file in named {
+        let text = fs::read_to_string(&file).unwrap();
+        for rest in text.split("docs/").skip(1) {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '/' | '.' | '#' | '-'));
+            let name = rest.get(..end.unwrap_or(rest.len())).unwrap().trim_end_matches('.');
+            if name.contains(".md") {
+                count += 1;
+                wrong.extend(check(&format!("docs/{name}"), &file, root()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(count > 5, "only {count} names were found");
+}
