@@ -33,7 +33,7 @@ fn decide(bencher: Bencher<'_, '_>, kind: Kind) {
     bencher.bench_local(|| black_box(example.grant(mapping)));
 }
 
-/// The payload classified, headers and target written anew from the allow-lists.
+/// The payload classified, headers and target written from the allow-lists.
 #[divan::bench(args = [Kind::Get, Kind::Escaped, Kind::List])]
 fn rebuild(bencher: Bencher<'_, '_>, kind: Kind) {
     let example = kind.example();
@@ -64,7 +64,7 @@ fn decide_to_signed(bencher: Bencher<'_, '_>, kind: Kind) {
     bencher.bench_local(|| black_box(example.whole()));
 }
 
-/// An aws-chunked envelope taken off a body, with chunks of so many bytes: SDKs send 64 KiB or more, S3 takes 8.
+/// An aws-chunked envelope taken off a body, with chunks of different sizes: SDKs send 64 KiB or more, S3 takes 8.
 #[divan::bench(args = [8 << 10, 64 << 10, 1 << 20])]
 fn unwrap_chunks(bencher: Bencher<'_, '_>, chunk: usize) {
     let pieces = enveloped(chunk);

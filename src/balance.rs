@@ -300,7 +300,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The pause after so many earlier failures in a row.
+/// The pause after a number of failures in a row.
 fn pause_after(failures: u32, chance: f64) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX));
     doubled.min(LONGEST_PAUSE).mul_f64(1.0 + chance.clamp(0.0, 1.0) / 4.0)

@@ -49,7 +49,7 @@ impl Algorithm {
         HeaderName::from_static(self.header())
     }
 
-    /// As `x-amz-checksum-algorithm` has it; MD5 is none of these.
+    /// As `x-amz-checksum-algorithm` has it; MD5 is not among these.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Crc32 => "CRC32",

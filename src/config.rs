@@ -37,7 +37,7 @@ pub use warnings::{Warning, root};
 /// Largest configuration that is read, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 
-/// Everything a proxy is told. Made by [`Config::parse`] alone, so that whoever holds one holds a good one.
+/// Everything a proxy is told. Made by [`Config::parse`] alone, so that every one is good.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {

@@ -59,7 +59,7 @@ impl Connector {
         Ok(Self { endpoint, tls, timeout, resolver: Resolver::System })
     }
 
-    /// Connects. Names are resolved anew each time, and every address is tried in its turn: one that does not answer
+    /// Connects. Names are resolved each time, and every address is tried in its turn: one that does not answer
     /// leaves the others their part of the time.
     ///
     /// # Errors

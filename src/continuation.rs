@@ -106,7 +106,7 @@ impl Rest {
         has_all.then(|| Self { etag, coding: fields.value("content-encoding"), next, last, total })
     }
 
-    /// Notes that so many bytes of it have come.
+    /// Notes how many bytes of it have come.
     pub fn advance(&mut self, bytes: u64) {
         self.next = self.next.saturating_add(bytes);
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// S3's most uploads of a page.
 const MAX_UPLOADS: usize = 1000;
-/// MinIO gives all uploads of a key at once, if so many are asked for.
+/// MinIO gives all uploads of a key at once, if this number is asked for.
 const ALL_OF_MINIO: u32 = 1_000_000;
 const PAGE_OF_S3: u32 = 1000;
 /// What an entry of a page takes besides its name and its id, in bytes.

@@ -93,7 +93,7 @@ impl<'r> Grant<'r> {
         self.spec.operation
     }
 
-    /// What the client sees in the place of bucket and prefix, if the path lies below a mount.
+    /// What the client sees instead of bucket and prefix, if the path lies below a mount.
     pub fn view(&self) -> Option<&Arc<View>> {
         self.view.as_ref()
     }
@@ -114,7 +114,7 @@ impl<'r> Grant<'r> {
         self.allowed.max_size
     }
 
-    /// Whether the scopes take a body of so many bytes.
+    /// Whether the scopes take a body of this length.
     ///
     /// # Errors
     /// When it is larger than their `max_object_size`.
@@ -168,7 +168,7 @@ impl<'r> Grant<'r> {
         Some((resource.canonical_path(), query.canonical()))
     }
 
-    /// What puts the client's names in the place of the store's, for an answer that may hold any.
+    /// What writes the client's names instead of the store's, for an answer that may hold any.
     pub fn rewriter(&self, request: &Request) -> Option<Box<Rewriter>> {
         let shows = matches!(self.operation(), Operation::CompleteMultipartUpload | Operation::DeleteObjects);
         if self.view.is_none() && !shows {
@@ -187,7 +187,7 @@ impl<'r> Grant<'r> {
     }
 }
 
-/// Whether a body of so many bytes, or of which so many have come, is within `most`.
+/// Whether the length of a body, or of what has come of it, is within `most`.
 pub(crate) fn check_size(bytes: u64, most: Option<u64>) -> Result<(), Refusal> {
     match most {
         Some(most) if bytes > most => {

@@ -27,7 +27,7 @@ const DEFAULT_ROLE: &str = "arn:aws:iam::000000000000:role/scopegate";
 /// What one mint asks for.
 #[derive(Clone, Debug)]
 pub struct MintRequest {
-    /// Who it is for; stands in the server's audit log as the role session's name.
+    /// Who it is for; shown in the server's audit log as the role session's name.
     pub name: String,
     /// The policy that cuts the session down.
     pub policy: SessionPolicy,

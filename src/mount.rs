@@ -1,4 +1,4 @@
-//! Mounts: a scope as its clients see it, with a path of its own in the place of bucket and prefix.
+//! Mounts: a scope as its clients see it, with a path of its own instead of bucket and prefix.
 //!
 //! What a client names is brought inward (prefix in front), what the store names outward (prefix off). Neither ever
 //! shows a client the bucket or the prefix.
@@ -57,7 +57,7 @@ impl Mount {
         check_bucket(name).is_ok().then_some(name)
     }
 
-    /// The path without the slashes around it, which stands in for the bucket's name.
+    /// The path without the slashes around it, which is used as the bucket's name.
     fn name(&self) -> &str {
         self.0.trim_matches('/')
     }
@@ -98,7 +98,7 @@ impl View {
         self.prefix.as_str()
     }
 
-    /// What clients are told in the place of the bucket's name; empty at `/`.
+    /// What clients are told instead of the bucket's name; empty at `/`.
     pub fn bucket_shown(&self) -> &str {
         self.mount.name()
     }

@@ -1,4 +1,4 @@
-//! What goes to the store: headers from an allow-list, path and query spelled anew.
+//! What goes to the store: headers from an allow-list, path and query written by Scopegate.
 
 mod conditions;
 mod copy;

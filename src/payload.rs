@@ -43,9 +43,9 @@ const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 pub enum Payload {
     /// None.
     Empty,
-    /// So many bytes, with the SHA-256 that the client gave for them, in lower-case hexadecimal.
+    /// A number of bytes, with the SHA-256 that the client gave for them, in lower-case hexadecimal.
     Sized(u64, Option<HeaderValue>),
-    /// So many bytes, which come in an aws-chunked envelope.
+    /// A number of bytes, which come in an aws-chunked envelope.
     Unwrapped(u64),
     /// Bytes that are held before the request to the store begins.
     Held(HeldBody),

@@ -65,7 +65,7 @@ pub type Answer = http1::Answer<AnswerBody>;
 /// Its body.
 pub type AnswerBody = ResponseBody<Download>;
 
-/// A store's answer, read as far as it had to be; or what stands in its place.
+/// A store's answer, read as far as it had to be; or what replaces it.
 pub(crate) enum FromStore {
     Streaming(http1::Answer<Download>),
     /// Its head in a box, since most answers are not read.
@@ -270,7 +270,7 @@ impl Proxy {
         if request.method == Method::OPTIONS {
             return Box::pin(options::answer(&asked, record)).await;
         }
-        // What few requests need stands in boxes, here and below: the others need not have room for it.
+        // What few requests need is in boxes, here and below: the others need no room for it.
         let plan = Plan::of(mapping, request, &path)?;
         let mut outcome = match plan {
             Some(plan) => Box::pin(self.browse(&asked, &plan, record)).await,

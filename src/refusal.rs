@@ -7,7 +7,7 @@ use std::fmt;
 /// The response header that names the [`Rule`].
 pub const RULE_HEADER: &str = "x-scopegate-rule";
 
-/// Why Scopegate answers a request itself. Each has a name that stands in the response, the log and the metrics.
+/// Why Scopegate answers a request itself. Each has a name, which is shown in the response, the log and the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
     /// The client matches no mapping.
@@ -199,8 +199,7 @@ impl Rule {
     /// clients do not write.
     pub const fn advice(self) -> Option<&'static str> {
         match self {
-            Self::NoMapping => Some("Ask the operator of this service for access."),
-            Self::OutsideScope => Some("Ask the operator of this service for access."),
+            Self::NoMapping | Self::OutsideScope => Some("Ask the operator of this service for access."),
             Self::RightNotGranted => Some("Ask the operator of this service for this right."),
             Self::CopySource => Some("Copy from what this client may read."),
             Self::NoSuchFolder => Some("Look at the folder above, and at how the name is spelled."),

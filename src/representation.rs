@@ -75,7 +75,7 @@ impl Representation {
         }
     }
 
-    /// What stands in `Content-Type`.
+    /// The value of `Content-Type`.
     pub const fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::S3 => "application/xml",

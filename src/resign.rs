@@ -186,7 +186,7 @@ fn write_canonical(scratch: &mut Scratch, outgoing: &Outgoing, own: &Own<'_>) ->
         }
         names.extend_from_slice(name.as_bytes());
     };
-    // Two sorted lists are merged; no name stands in both.
+    // Two sorted lists are merged; no name is in both.
     let [_, (_, payload_hash), ..] = own;
     let mut own = own.iter().peekable();
     let mut passed = outgoing.headers().iter().filter(|(name, _)| is_signed(name)).peekable();

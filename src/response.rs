@@ -71,7 +71,7 @@ pub fn is_wanted(name: &[u8]) -> bool {
     }
 }
 
-/// Passes a store's answer on, with the client's names in the place of the store's.
+/// Passes a store's answer on, with the client's names instead of the store's.
 pub fn relay<D: Body>(
     answer: Answer<D>,
     rewriter: Option<Box<Rewriter>>,
@@ -105,7 +105,7 @@ pub fn relay_read<D: Body>(
     stripped(parts.status, parts.headers.into(), Source::Own(Some(body)), record)
 }
 
-/// A document of Scopegate's own, in the place of an answer of the store.
+/// A document of Scopegate's own, instead of an answer of the store.
 pub fn own_document(document: String) -> (http::response::Parts, Bytes) {
     let mut parts = Response::new(()).into_parts().0;
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));

@@ -1,4 +1,4 @@
-//! The store's XML as the client is to read it: a mounted client's own names in the place of bucket and prefix.
+//! The store's XML as the client is to read it: a mounted client's own names instead of bucket and prefix.
 //!
 //! A document is rewritten while it passes. What is kept of it is one piece, a tag or a text, which is bounded; a
 //! page of a list is not. The store's spelling is kept, but for the names. What cannot be understood ends the answer:
@@ -40,7 +40,7 @@ pub struct Rewriter {
 }
 
 impl Rewriter {
-    /// A rewriter that puts `names` in the place of the store's.
+    /// A rewriter that writes `names` instead of the store's.
     pub fn new(names: Names) -> Self {
         Self { names, tokens: Tokens::default(), more: Bytes::new() }
     }

@@ -156,7 +156,7 @@ fn check_names(key: &str) -> Result<(), &'static str> {
 }
 
 /// Whether it needs no closer look, as nearly every key: it is ASCII without control characters, `//`, `[`, `__` and
-/// `l.`, each dot in it stands behind a letter or a digit of its segment, and no segment can be too long.
+/// `l.`, each dot in it follows a letter or a digit of its segment, and no segment can be too long.
 fn is_harmless(key: &[u8]) -> bool {
     let mut before = b'/';
     let mut harmless = key.len() <= MAX_SEGMENT_BYTES;
@@ -182,7 +182,7 @@ fn is_dots(segment: &[u8]) -> bool {
 
 /// The beginning that all keys of a scope share: empty for the whole bucket, else ending in `/`.
 ///
-/// It stands in session policies, where `*`, `?` and `${` are live and cannot be escaped: none is in it.
+/// Session policies hold it, where `*`, `?` and `${` are live and cannot be escaped: none is in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix(Box<str>);
 
@@ -399,7 +399,7 @@ pub struct Scope {
     pub allow: Rights,
     /// The largest body of one upload, in bytes, where there is a bound besides S3's own.
     pub max_object_size: Option<u64>,
-    /// What its clients see in the place of bucket and prefix, where it is mounted.
+    /// What its clients see instead of bucket and prefix, where it is mounted.
     pub view: Option<Arc<View>>,
     /// The object that is a folder's page, if people are to get one in place of a list.
     pub index: Option<IndexName>,

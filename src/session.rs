@@ -102,7 +102,7 @@ impl Session {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The key for `date`'s day: kept, and derived anew when the day has changed.
+    /// The key for `date`'s day: kept, and derived again when the day has changed.
     pub fn day_key(&self, date: &AmzDate) -> arc_swap::Guard<Arc<DayKey>> {
         let kept = self.day.load();
         if date.is_in(kept.day()) {

@@ -41,7 +41,7 @@ impl Clock {
     }
 }
 
-/// After so many failures in a row (about seven seconds of them) requests do not wait for the next attempt any more.
+/// The failures in a row (about seven seconds of them) after which requests do not wait for the next attempt any more.
 const PASSING_FAILURES: u32 = 3;
 
 /// How a slot stands with STS.

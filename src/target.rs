@@ -1,7 +1,7 @@
 //! The target of a request: which bucket, which key, which query, decoded once and encoded once.
 //!
 //! What a client wrote is decoded to what it means; everything is decided on that, and what is sent is encoded
-//! anew from it. So no second reading of the client's spelling can reach anything that was not authorised.
+//! again from it. So no second reading of the client's spelling can reach anything that was not authorised.
 
 use crate::operation::grammar::Spelling;
 use crate::scope::{check_bucket, check_key};

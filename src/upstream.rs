@@ -278,7 +278,7 @@ impl Lease {
 
 /// Gets the rest of an answer that breaks off.
 pub trait Continue: fmt::Debug {
-    /// Notes that so many bytes of the answer were passed on.
+    /// Notes how many bytes of the answer were passed on.
     fn advance(&mut self, bytes: usize);
 
     /// Asks for the rest, of which more may break off.

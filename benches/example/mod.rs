@@ -71,7 +71,7 @@ impl Example {
         Self { path: "/tmp", query, ..Self::plain_get() }
     }
 
-    /// A GET of a key with characters that are spelled anew.
+    /// A GET of a key with characters that are encoded again.
     pub(crate) fn escaped_get() -> Self {
         Self { path: "/tmp/media/r%C3%A9sum%C3%A9%20(final)+1.txt", ..Self::plain_get() }
     }
@@ -86,7 +86,7 @@ impl Example {
         mapping.grant(&Method::GET, black_box(self.path), self.query, &self.fields).unwrap()
     }
 
-    /// Its headers, path and query anew.
+    /// Writes its headers, path and query again.
     pub(crate) fn rebuild(&self, grant: Grant<'_>) -> Outgoing {
         let payload = Payload::classify(grant.spec(), &self.fields).unwrap();
         Outgoing::rebuild(grant, &self.fields, payload).unwrap()

@@ -50,7 +50,7 @@ async fn to_stdout(answer: Answer<Download>) -> Result<(), CommandError> {
     // A bar on the same terminal as the object would be part of neither.
     let shown = !io::stdout().is_terminal();
     match copy(answer, &mut io::stdout(), shown).await {
-        // Whoever reads it has had enough, as `head` does.
+        // Its reader has had enough, as `head` does.
         Err(CopyError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(error.into_command("standard output")),
         Ok(()) => Ok(()),

@@ -37,7 +37,7 @@ fn show(roff: &[u8]) -> io::Result<()> {
     let mut man =
         process::Command::new("man").args(["-l", "-"]).stdin(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     if let Some(mut stdin) = man.stdin.take() {
-        // Whoever leaves the pager early has read enough.
+        // A reader who leaves the pager early has read enough.
         let _ = stdin.write_all(roff);
     }
     if man.wait()?.success() { Ok(()) } else { Err(io::Error::other("man failed")) }

@@ -34,7 +34,7 @@ pub fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Resu
     LocalSet::new().block_on(&runtime, command)
 }
 
-/// Writes to stdout. Whoever reads it may leave early, as `head` does.
+/// Writes to stdout. Its reader may leave early, as `head` does.
 ///
 /// # Errors
 /// When it cannot be written for another reason, such as a full disk.

@@ -157,7 +157,7 @@ fn read_expectation(expect: At<&str>, rule: Option<At<&str>>, reader: &Reader<'_
             found.map(|rule| Expectation::Refused(Some(rule)))
         }
         ("allowed", Some(rule)) => {
-            reader.error(rule.offset, "rule stands beside expect = \"allowed\"", "remove one");
+            reader.error(rule.offset, "rule is of no use with expect = \"allowed\"", "remove one");
             None
         }
         _ => {
@@ -207,7 +207,7 @@ mod tests {
             ),
             ("GET /", "GET tmp", ":3:11: error: \"GET tmp\" is not a request"),
             ("\"refused\"", "\"denied\"", ":4:10: error: \"denied\" is not a value of expect"),
-            ("\"refused\"", "\"allowed\"", ":5:8: error: rule stands beside"),
+            ("\"refused\"", "\"allowed\"", ":5:8: error: rule is of no use with"),
             ("no-mapping", "nomapping", ":5:8: error: \"nomapping\" is not a rule"),
             ("rule =", "rules =", ":5:1: error: unknown key \"rules\""),
             ("[[test]]", "[[test]", ": error: not TOML"),

@@ -119,10 +119,13 @@ fn read_upstream(table: Table<'_>, reader: &Reader<'_>) -> Option<Upstream> {
 }
 
 pub(super) fn endpoint(url: At<&str>, reader: &Reader<'_>) -> Option<Endpoint> {
-    let wrong = |help| match url.value.contains('@') {
-        // What stands before it may be a password.
-        true => reader.error(url.offset, "not an endpoint", help),
-        false => reader.wrong(url, "is not an endpoint", help),
+    let wrong = |help| {
+        if url.value.contains('@') {
+            // What is before it may be a password.
+            reader.error(url.offset, "not an endpoint", help);
+        } else {
+            reader.wrong(url, "is not an endpoint", help);
+        }
     };
     Endpoint::parse(url.value).map_err(wrong).ok()
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A duration such as `30s`, `15m`, `1h30m` or `500ms`; `0` is none.
+/// A duration such as `30s`, `15m`, `1h30m` or `500ms`; `0` alone is not one.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut total = Duration::ZERO;

@@ -61,7 +61,7 @@ impl Config {
 /// The warning of an issuer that is root.
 pub fn root() -> Warning {
     Warning {
-        message: "the issuer is root, or may do all that root may: whoever reads its key owns the store".to_owned(),
+        message: "the issuer is root, or may do all that root may: everyone who reads its key owns the store".to_owned(),
         help: "make a user of its own with `mc admin user add`, whose policy allows what the mappings need and no more \
                (the README shows how)"
             .to_owned(),

@@ -64,7 +64,7 @@ pub(super) fn not_implemented() -> S3Error {
 
 fn refusal(code: S3ErrorCode, status: StatusCode, message: &'static str) -> S3Error {
     let mut headers = HeaderMap::new();
-    // s3s puts these in the place of its own headers, so the type of the body has to be among them.
+    // s3s puts these instead of its own headers, so the type of the body has to be among them.
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     if let Ok(code) = HeaderValue::from_str(code.as_str()) {
         headers.insert(ERROR_CODE, code);

@@ -38,7 +38,7 @@ impl KeyPair {
     }
 }
 
-/// What the caller of `AssumeRole` gets: the only place where the token stands in full.
+/// What the caller of `AssumeRole` gets: the only place that holds the whole token.
 pub(super) struct Minted {
     pub(super) key: KeyPair,
     pub(super) token: String,

@@ -269,7 +269,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
 }
 
 /// A request under way, whose answer's head is awaited. It is written as it is, and not as an `async` function, so that
-/// what it holds stands in it once.
+/// it holds each value once.
 ///
 /// It fails when there is no answer.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 /// Where the reading of a body stands.
 #[derive(Debug)]
 pub(super) enum Decoder {
-    /// So many bytes are left.
+    /// The number of bytes left.
     Length(u64),
     Chunked(Box<Chunked>),
 }

@@ -43,7 +43,7 @@ fn read_fields<'l>(
 const NO_FIELD: &str =
     "a header line is not `Name: value`: no fold, no space before the colon, no control character";
 
-/// `field-name ":"`, and what stands behind it.
+/// `field-name ":"`, and what follows it.
 fn split_name(line: &[u8]) -> Option<(&[u8], &[u8])> {
     static TOKEN: ByteSet = ByteSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
     // Four at a time, as long as it lasts.
@@ -103,7 +103,7 @@ struct Place {
 }
 
 impl Place {
-    /// Where `part` stands in `head`, which it is a part of.
+    /// Returns the place of `part` in `head`.
     fn of(part: &[u8], head: &[u8]) -> Option<Self> {
         let start = part.as_ptr().addr().checked_sub(head.as_ptr().addr())?;
         Some(Self { start: start.try_into().ok()?, end: (start + part.len()).try_into().ok()? })
@@ -199,7 +199,7 @@ impl Fields {
         }
     }
 
-    /// Adds a field, in the place of what has that name.
+    /// Sets a field, instead of those of that name.
     pub fn insert(&mut self, name: HeaderName, value: HeaderValue) {
         self.remove(name.as_str());
         self.added.get_or_insert_default().insert(name, value);

@@ -10,7 +10,7 @@ use http::Version;
 pub enum Framing {
     /// There is none.
     Empty,
-    /// After so many bytes.
+    /// After this number of bytes.
     Length(u64),
     /// With the last chunk.
     Chunked,

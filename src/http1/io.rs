@@ -137,7 +137,7 @@ pub(super) struct Buffered<S> {
     pub(super) unread: BytesMut,
     /// The size of the next large read: it grows while reads fill it.
     large: usize,
-    /// What `unread` stands in.
+    /// What holds `unread`.
     room: Room,
     /// Whether it has no room of its own between messages, but shares it with others on this thread.
     shares: bool,
@@ -162,7 +162,7 @@ pub(super) struct Wire<S> {
     head: BytesMut,
     body: Bytes,
     left: Left,
-    /// Who left it last, and is woken when not all could be sent: mostly the same, whose waker is not made anew then.
+    /// Who left it last, and is woken when not all could be sent: mostly the same, whose waker is kept then.
     waker: Waker,
     /// Any of it was written.
     has_begun: bool,
@@ -301,7 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     }
 
     /// Leaves a small message with the outbox, if nothing is to be written before it, and says whether it did: then
-    /// both are empty, and else a small one may have become all head. Whoever leaves one is woken only if it cannot be
+    /// both are empty, and else a small one may have become all head. The task that leaves one is woken only if it cannot be
     /// sent at once, to [`Self::poll_write`] the rest.
     pub(super) fn leave(&self, cx: &Context<'_>, head: &mut BytesMut, body: &mut Bytes) -> bool {
         if head.len() + body.len() > MAX_LEFT || self.owes() {

@@ -3,7 +3,7 @@
 //!
 //! Sending wakes the peer, and waking a core that has gone to sleep takes longer than most of what is done here for a
 //! request. On a busy thread the messages of one turn go out one right after the other: the first wakes, and the
-//! others find their peers awake. Whoever leaves a message here need not be polled for it to be sent.
+//! others find their peers awake. A task that leaves a message here need not be polled for it to be sent.
 //!
 //! A thread with one request alone has nothing to send with it, and sends at once: its peer works while the rest is
 //! done here.
@@ -143,7 +143,7 @@ pub(super) fn open_for_test() {
     }
 }
 
-/// Has this thread answer so many other requests.
+/// Has this thread answer some other requests.
 #[cfg(test)]
 pub(super) fn set_others_for_test(count: usize) {
     UNDER_WAY.set(count);

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A deadline that may be moved at any time for the price of a store: whoever runs the task by events wakes it.
+/// A deadline that may be moved at any time for the price of a store: what runs the task by events wakes it.
 #[derive(Debug)]
 pub struct LazyTimer {
     deadline: Instant,

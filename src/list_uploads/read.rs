@@ -123,7 +123,7 @@ impl State {
             "Key" => self.upload.key = self.name(text)?,
             "UploadId" => self.upload.id = plain(text)?,
             "Initiated" => {
-                let time = plain(text)?.parse::<Timestamp>().map_err(|_| NoList("a time is none"))?;
+                let time = plain(text)?.parse::<Timestamp>().map_err(|_| NoList("a time is malformed"))?;
                 self.upload.initiated = time.as_nanosecond();
             }
             _ => {}

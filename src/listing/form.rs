@@ -21,7 +21,7 @@ impl Form {
     pub fn of(request: &Request, named: Option<Representation>) -> Option<Self> {
         let accepted = Representation::of_list(request.fields());
         match named.map(|form| (form, accepted)) {
-            // Whoever names HTML in the query and not in `Accept` is no browser.
+            // A client that asks for HTML in the query and not in `Accept` is no browser.
             Some((Representation::Html, Some((Representation::Html, false)))) => Some(Self::Page),
             Some((Representation::Html, _)) => Some(Self::Index),
             Some((form, _)) => Self::from_parts(form, false),

@@ -21,7 +21,7 @@ pub struct Index {
     pub kept: &'static str,
 }
 
-/// The column at which the time stands behind a name.
+/// The column of the time, after the name.
 const NAME_WIDTH: usize = 50;
 
 impl Index {
@@ -68,7 +68,7 @@ impl Index {
         out.extend(std::iter::repeat_n(' ', NAME_WIDTH.saturating_sub(shown.chars().count())));
     }
 
-    /// What stands behind the last row. A list without it has been cut off.
+    /// What follows the last row. A list without it has been cut off.
     pub const fn tail() -> &'static str {
         "</pre>\n<hr>\n</body>\n</html>\n"
     }

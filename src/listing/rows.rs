@@ -56,7 +56,7 @@ impl Rows {
         }
     }
 
-    /// What stands behind the last row. JSON and HTML without it have been cut off.
+    /// What follows the last row. JSON and HTML without it have been cut off.
     pub const fn tail(&self) -> &'static str {
         match self {
             Self::Json => "\n],\"complete\":true}\n",

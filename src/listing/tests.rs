@@ -106,7 +106,7 @@ fn what_is_planned_for_whom() {
         ("/tmp/?format=html", "", Some(vec![scopes_below("/tmp/", Form::Index)])),
         ("/other", BROWSER, None),
         ("/other/", BROWSER, Some(vec![names_in("/other/", Page)])),
-        // What S3 clients ask is S3's to answer, whoever accepts what.
+        // What S3 clients ask is answered as S3 does, whatever they accept.
         ("/tmp/?list-type=2&prefix=media/", BROWSER, None),
         ("/tmp?prefix=media/&format=json", BROWSER, None),
         ("/tmp?location", BROWSER, None),
@@ -556,7 +556,7 @@ proptest! {
     fn nothing_of_a_name_becomes_markup(name in names()) {
         let plain = written(vec![file("x"), folder("y/")], &Position::Start, Some("t"));
         let page = written(vec![file(&name), folder(&format!("{name}/"))], &Position::Start, Some("t"));
-        // A name that cannot be asked for is no link; it stands in another element.
+        // A name that cannot be asked for is no link; it is in another element.
         prop_assume!(check_key(&format!("media/{name}/")).is_ok());
         for c in ['<', '>', '"', '\''] {
             prop_assert_eq!(page.matches(c).count(), plain.matches(c).count(), "{} in {}", c, page);

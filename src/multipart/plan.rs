@@ -3,7 +3,7 @@
 use crate::document::MAX_PARTS;
 use crate::limits::PART_SIZE;
 
-/// After so many parts their size is doubled.
+/// The number of parts after which their size is doubled.
 const DOUBLED_AFTER: u32 = 1000;
 
 /// The size of a part, of which the first has the number 1: small while an object is small, and large enough later for

@@ -19,7 +19,7 @@ pub(super) struct Accept {
 }
 
 impl Accept {
-    /// Reads every `Accept` header. A range with a weight that is none is passed over.
+    /// Reads every `Accept` header. A range with an invalid weight is passed over.
     pub(super) fn parse(fields: &Fields) -> Self {
         let mut accept = Self::default();
         for range in fields.all(ACCEPT.as_str()).filter_map(visible).flat_map(|value| split(value, ',')) {

@@ -163,7 +163,7 @@ fn folder<'p>(path: &'p str, back: &str) -> Cow<'p, str> {
     percent_decode_str(path.get(..end).unwrap_or(path)).decode_utf8_lossy()
 }
 
-/// A message as a sentence: they are written without a capital and a full stop, to stand behind a colon.
+/// Makes a sentence of a message, which is written without a capital and a full stop, to follow a colon.
 fn sentence(message: &str) -> String {
     let mut chars = message.trim_end_matches('.').chars();
     let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();

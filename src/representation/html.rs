@@ -54,6 +54,6 @@ mod tests {
 
     #[test]
     fn the_style_cannot_end_its_element() {
-        assert!(!STYLE.contains('<') && !STYLE.contains('&'), "it stands in a page as it is");
+        assert!(!STYLE.contains('<') && !STYLE.contains('&'), "a page holds it as it is");
     }
 }

@@ -66,7 +66,7 @@ struct Open {
 }
 
 impl Open {
-    /// Serves another connection, in the place of an older one if there are too many.
+    /// Serves another connection, instead of an older one if there are too many.
     fn serve(&mut self, address: IpAddr, connection: impl Future<Output = ()> + Send + 'static) {
         if self.connections.len() >= MAX_CONNECTIONS
             && let Some(oldest) = self.oldest_of_the_most()

@@ -44,7 +44,7 @@ impl Inherited {
                 Some(socket) if socket.listens()? => sockets.push((name.to_owned(), socket)),
                 _ => {
                     return Err(bad(&format!(
-                        "the socket {name:?} is none to accept streams on (ListenStream=, Accept=no)"
+                        "the socket {name:?} does not accept streams: its unit needs ListenStream= and Accept=no"
                     )));
                 }
             }

@@ -32,7 +32,7 @@ pub enum BoundAddress {
 }
 
 impl Bound {
-    /// Binds a listener for so many workers, or takes the socket of its name that was inherited.
+    /// Binds a listener for `workers`, or takes the socket of its name that was inherited.
     ///
     /// # Errors
     /// When its address is taken or not to be had; the message names it.

@@ -147,7 +147,7 @@ impl Running {
         }
     }
 
-    /// Finishes what runs; whoever stops has told the workers.
+    /// Finishes what runs. The workers have been told before.
     pub(super) async fn finish(self) -> Ended {
         let drain = self.config.limits.drain_timeout;
         let ended = self.workers.join(drain).await;

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 /// The time in which multipart uploads that were given up are aborted before the end.
 const ABORT_TIME: Duration = Duration::from_secs(1);
 
-/// After so many polls the runtime looks for events, whatever else is ready. With tokio's own 61 the last of many
+/// The number of polls after which the runtime looks for events, whatever else is ready. With tokio's own 61 the last of many
 /// requests wait longer (docs/performance.md).
 const EVENT_INTERVAL: u32 = 16;
 
@@ -59,7 +59,7 @@ enum Order {
     Adopt,
 }
 
-/// Starts so many threads, which accept nothing yet.
+/// Starts the threads, which accept nothing yet.
 pub(super) fn start(
     count: usize,
     shared: &Arc<Shared>,

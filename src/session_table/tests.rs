@@ -1,4 +1,4 @@
-//! Hours of simulated time: tokio's clock is paused and moved on by whoever sleeps; the wall clock follows it, and
+//! Hours of simulated time: tokio's clock is paused and moved on by each sleep; the wall clock follows it, and
 //! jumps where a case says so. The store judges sessions by true time, as MinIO does.
 
 use super::*;

@@ -112,7 +112,7 @@ fn a_folder_is_listed_in_the_form_that_is_asked_for() {
     assert_eq!(
         references(&kept),
         ["../../?format=html", "../?format=html", "../?format=html", "sub/?format=html", "hello.txt"],
-        "whoever asks for HTML in the query stays in it"
+        "a client that asks for HTML in the query stays in it"
     );
 
     let listed = json(&ask("/tmp/media/", "application/json"));
@@ -167,7 +167,7 @@ fn s3_clients_get_xml_and_programs_get_links() {
         assert!(ask("whole", "/", accept).text().contains("href=\"tmp/\""), "{accept:?}");
         assert!(ask("whole", "/tmp/", accept).text().contains("href=\"media/\""), "{accept:?}");
     }
-    // Where S3 has an answer of its own, whoever says nothing about itself gets that.
+    // Where S3 has an answer of its own, a client that says nothing about itself gets that.
     for target in ["/tmp", "/tmp/"] {
         assert!(ask("whole", target, &nothing).text().contains("<ListBucketResult"), "{target}");
         assert_eq!(world.ask("whole", "HEAD", target, &nothing, b"").status(), 200, "HeadBucket: {target}");
@@ -184,7 +184,7 @@ fn s3_clients_get_xml_and_programs_get_links() {
     let kept = ask("whole", "/tmp/?format=html", &any).text();
     assert_eq!(references(&kept), ["../?format=html", "media/?format=html", "other/?format=html"]);
 
-    // By a signature, by a header, by a name; and whoever wants XML.
+    // By a signature, by a header, by a name; and clients that want XML.
     for (name, value) in [
         ("x-amz-date", "20260101T000000Z"),
         ("Authorization", "AWS4-HMAC-SHA256 Credential=x"),

@@ -464,7 +464,7 @@ fn usage_is_told() {
     assert!(text(&scopegate(&["man", "nonsense"], &[], b"").stderr).contains("there are: serve, "));
 }
 
-/// Whoever cannot write what was asked for says so and fails, and does not panic.
+/// A command that cannot write its output says so and fails, and does not panic.
 #[test]
 fn a_full_disk_is_told() {
     for arguments in [&["completions", "bash"][..], &["man"]] {

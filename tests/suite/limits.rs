@@ -1,4 +1,4 @@
-//! Whoever asks for too much gets a clear answer, and nobody else notices.
+//! A client that asks for too much gets a clear answer, and no other notices.
 
 mod memory;
 mod shares;
@@ -62,7 +62,7 @@ fn a_mapping_s_requests_queue_and_the_queue_has_an_end() {
     let (mut upstream, _) = driven.upstream();
     upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
     assert_eq!(answered.recv().unwrap().status(), 200);
-    // Whoever leaves in the middle gives its place up too.
+    // A client that leaves in the middle gives its place up too.
     drop(driven.client(GET));
 }
 

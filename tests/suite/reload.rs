@@ -81,7 +81,7 @@ fn a_bad_configuration_changes_nothing_and_every_mistake_is_logged() {
     assert_eq!((get(), world.minted("reader")), ("200".to_owned(), 1));
 }
 
-/// The mapping that changed is minted for anew, the other keeps its session; connections and transfers stay.
+/// The mapping that changed is minted for again, the other keeps its session; connections and transfers stay.
 #[test]
 fn a_good_configuration_holds_for_requests_that_begin_later() {
     let world = World::start(&corners());

@@ -1,4 +1,4 @@
-//! Bodies on their way: nothing is collected, nothing is lost in silence, and whoever leaves ends the other side.
+//! Bodies on their way: nothing is collected, nothing is lost in silence, and a side that leaves ends the other.
 
 use crate::support::http::{self, Connection};
 use crate::support::keys::Keys;

@@ -28,7 +28,7 @@ Tasks:
   help             this text
 
 Options of bench:
-  --quick          four minutes in the place of 35; changes no file
+  --quick          four minutes instead of 35; changes no file
   --rounds N       how often each proxy is measured [default: 7]
   --only SECTION   one of small, rate, large, idle, transfers, start, store;
                    may be given more than once; changes no file
@@ -92,7 +92,7 @@ pub(crate) struct Soak {
     pub(crate) minutes: u64,
     /// Where the summary is written besides stdout.
     pub(crate) out: Option<PathBuf>,
-    /// The binary to run in the place of a new build.
+    /// The binary to run instead of a new build.
     pub(crate) binary: Option<PathBuf>,
 }
 

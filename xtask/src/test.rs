@@ -32,7 +32,7 @@ pub(crate) fn run(workspace: &Path, arguments: &[OsString]) -> Result<ExitCode, 
 /// The cargo that runs this task, as if it had been started by hand.
 ///
 /// What cargo tells a program that it runs about its package is taken out: build scripts (that of `ring`
-/// does) ask to be run again when it changes, so each task would build their crates anew.
+/// does) ask to be run again when it changes, so each task would build their crates again.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os() {

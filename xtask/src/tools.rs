@@ -69,7 +69,7 @@ pub(crate) fn build_deployed(workspace: &Path) -> Result<PathBuf, String> {
 
 fn find_or_install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
     if let Some(named) = env::var_os(tool.variable).filter(|value| !value.is_empty()) {
-        // Whoever names a tool means that one: another in its place would be a surprise.
+        // A tool that is named is the one that is meant: another would be a surprise.
         return usable(tool, Path::new(&named)).map_err(|why| format!("${}: {why}", tool.variable));
     }
     let search = env::var_os("PATH").unwrap_or_default();

@@ -14,7 +14,7 @@ const LENGTH: &str = "content-length";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     Nothing,
-    /// So many bytes are to come.
+    /// The number of bytes to come.
     Length(u64),
     Chunked,
     UntilClose,

@@ -71,7 +71,7 @@ impl<S: Transport> Io<S> {
 
     pub(super) fn begin(&mut self, framing: Framing, waits: bool, method: &Method, limit: Duration) {
         self.decoder = Decoder::new(framing);
-        // Whoever has begun to send does not wait, and who has nothing to send has sent it all.
+        // A client that has begun to send does not wait, and one with nothing to send has sent it all.
         self.waits = waits && self.bytes.unread.is_empty() && !self.decoder.is_over();
         self.client.has_arrived = false;
         self.client.gives_up = matches!(*method, Method::GET | Method::HEAD);
@@ -108,7 +108,7 @@ impl<S: Transport> Io<S> {
         if self.whole.poll(cx).is_ready() {
             return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the request took too long"));
         }
-        // Bytes of a body are left to whoever reads the body.
+        // Bytes of a body are left to the reader of the body.
         while !self.client.at_end && self.decoder.is_over() && self.bytes.unread.is_empty() {
             match ready!(self.bytes.poll_fill(cx)) {
                 Ok(1..) => {}
@@ -158,7 +158,7 @@ impl<S: Transport> Io<S> {
         let arrived = self.bytes.with_stream(S::arrived);
         self.client.has_arrived = match self.decoder.left() {
             Some(left) => left <= (self.bytes.unread.len() as u64).saturating_add(arrived as u64),
-            // What is longer is read to its end by whoever wants it.
+            // What is longer is read to its end where it is wanted.
             None if arrived > MAX_AHEAD => return true,
             None => {
                 // What cannot be read now was read before.

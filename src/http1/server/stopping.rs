@@ -35,7 +35,7 @@ impl<'w, W: Future<Output = ()>> Stopping<'w, W> {
         }
     }
 
-    /// The same, and wakes when it becomes so. Whoever asks again need not be entered again.
+    /// The same, and wakes when it becomes so. A task that asks again is not entered twice.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         if self.is_over() {
             return true;

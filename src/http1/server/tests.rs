@@ -288,7 +288,7 @@ fn connect(mirror: Mirror) -> (DuplexStream, Rc<Mirror>, tokio::task::JoinHandle
     connect_over(1 << 16, mirror)
 }
 
-/// Over a stream that holds so many bytes which were not read.
+/// Over a stream that holds bytes which were not read.
 fn connect_over(
     room: usize,
     mirror: Mirror,

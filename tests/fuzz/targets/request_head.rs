@@ -1,4 +1,4 @@
-//! The head of a request: what is taken means one thing, to a second reader as well, and again when written anew.
+//! The head of a request: what is taken means one thing, to a second reader as well, and again when written out.
 
 use super::reference::{Framing as Said, Message, find};
 use bytes::Bytes;
@@ -51,7 +51,7 @@ pub(crate) fn check(input: &[u8]) -> String {
     let again = write(&head);
     let reread = RequestHead::parse(Bytes::from(again.clone()), LIMITS)
         .unwrap_or_else(|why| panic!("not read again: {why:?}: {}", again.escape_ascii()));
-    assert_eq!(meant(&head), meant(&reread), "it means something else when written anew");
+    assert_eq!(meant(&head), meant(&reread), "it means something else when written out");
     format!(
         "{} {:?} {:?} {} {} {}",
         head.request.method,

@@ -99,7 +99,7 @@ fn a_site_has_an_error_page_of_its_own() {
     let missing = get("usual", "/tmp/usual/none", BROWSER);
     assert!(
         missing.text().contains("<dt>Code</dt><dd>NoSuchKey</dd>"),
-        "while there is none: {}",
+        "without an error page: {}",
         missing.text()
     );
 

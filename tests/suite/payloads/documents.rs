@@ -80,7 +80,7 @@ fn a_completion_that_chokes_the_store_is_refused_before_it() {
     assert_eq!(world.get("all", "/tmp/inbox/a").body.len(), PART + 5);
 }
 
-/// Ten thousand parts are what S3 allows. They are written anew, and MinIO looks for them in about a second.
+/// Ten thousand parts are what S3 allows. They are written again, and MinIO looks for them in about a second.
 #[test]
 fn the_largest_completion_is_passed_on() {
     let world = World::start(&[corner("all", ALL)]);

@@ -150,7 +150,7 @@ impl Connection {
         }
     }
 
-    /// The next bytes, so many.
+    /// Returns the next bytes, in this number.
     pub(crate) fn read_exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         self.stream.read_exact(&mut bytes)?;

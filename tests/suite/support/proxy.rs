@@ -83,7 +83,7 @@ impl Proxy {
         proxy
     }
 
-    /// Puts another configuration in the place of the first and has it read.
+    /// Replaces the configuration and has it read.
     pub(crate) fn reload(&self, config: &str) {
         fs::write(self.folder.path().join("proxy.toml"), config).unwrap();
         self.signal("HUP");

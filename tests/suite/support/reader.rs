@@ -40,7 +40,7 @@ impl Reader {
         Self { stream, body: Vec::new(), length: length.unwrap_or_else(|| panic!("{head}")), head }
     }
 
-    /// Reads so many bytes of the body, or what is left of it.
+    /// Reads a number of bytes of the body, or what is left of it.
     pub(crate) fn take(&mut self, bytes: usize) -> io::Result<()> {
         let (begin, end) = (self.body.len(), self.length.min(self.body.len() + bytes));
         self.body.resize(end, 0);
@@ -66,7 +66,7 @@ impl Reader {
         self.take(self.length)
     }
 
-    /// Reads to the end, so many bytes at a time with a pause between.
+    /// Reads to the end, in pieces of this size with a pause between.
     pub(crate) fn finish_slowly(&mut self, bytes: usize, pause: Duration) -> io::Result<()> {
         while self.body.len() < self.length {
             self.take(bytes)?;

@@ -46,11 +46,11 @@ pub(crate) struct Options {
     pub(crate) seed: Option<u64>,
     /// The sections to run; all where there is none.
     only: Vec<Section>,
-    /// The binary to measure in the place of a new build.
+    /// The binary to measure instead of a new build.
     pub(crate) binary: Option<PathBuf>,
     /// Further binaries, measured beside it under these names.
     pub(crate) also: Vec<(String, PathBuf)>,
-    /// Where the report goes in the place of docs/.
+    /// Where the report goes instead of docs/.
     pub(crate) out: Option<PathBuf>,
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use crate::support::http::{Connection, Head, Response, request_bytes};
 
-/// A connection to one listener, opened anew where the last exchange ended it.
+/// A connection to one listener, opened again where the last exchange ended it.
 pub(crate) struct Client {
     address: SocketAddr,
     connection: Option<Connection>,
