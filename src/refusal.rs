@@ -222,7 +222,7 @@ impl Rule {
                 Some("S3 takes 5 GiB at once; raise max_object_size of the scope if that is lower")
             }
             Self::QueueFull | Self::QueueTimeout | Self::RateLimited | Self::MemoryFull => {
-                Some("docs/operating.md says how the [limits] divide what there is")
+                Some("docs/running.md says how the [limits] divide what there is")
             }
             _ => None,
         }

@@ -637,7 +637,7 @@ fn uploads_have_half_of_the_memory_where_nothing_else_is_said() {
     assert!(least.shared_memory() >= 16 << 20, "{}", least.shared_memory());
 }
 
-/// The most memory that a proxy takes, in bytes, with the kernel's buffers: docs/operating.md sums it up.
+/// The most memory that a proxy takes, in bytes, with the kernel's buffers: docs/running.md sums it up.
 fn footprint(config: &Config) -> u64 {
     let Limits { connections, requests_per_mapping, queue_per_mapping, memory, .. } = config.limits;
     let (process, connection, kernel) = (20 << 20, 3 << 10, 128 << 10);

@@ -1,4 +1,4 @@
-//! The table as a page of the documentation: docs/operations.md is what [`page`] writes.
+//! The table as a page of the documentation: docs/s3-operations.md is what [`page`] writes.
 
 use super::grammar::{Dialect, Form, Grammar};
 use super::headers::MEANINGFUL;
@@ -6,7 +6,7 @@ use super::{DECLINED, Headers, Shape, Spec, TABLE, Versions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-const HEAD: &str = "# Operations
+const HEAD: &str = "# S3 operations
 
 Made from the table in `src/operation/table.rs`, which the router, the allow-lists and the policy compiler use; a test
 keeps this page equal to it (`UPDATE_DOCS=1 cargo test --lib operations_page` writes it).
@@ -252,12 +252,15 @@ mod tests {
 
     #[test]
     fn the_operations_page_says_what_the_table_does() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/s3-operations.md");
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(path, page()).unwrap();
         }
         let written = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(written == page(), "docs/operations.md is not what the table gives: run with UPDATE_DOCS=1");
+        assert!(
+            written == page(),
+            "docs/s3-operations.md is not what the table gives: run with UPDATE_DOCS=1"
+        );
     }
 
     #[test]
