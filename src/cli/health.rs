@@ -18,7 +18,7 @@ const MAX_ANSWER: usize = 64 * 1024;
     Example, in a Containerfile:\n  HEALTHCHECK CMD [\"/usr/local/bin/scopegate\", \"health\", \"--config\", \"/etc/scopegate/proxy.toml\"]"
 )]
 pub struct Args {
-    /// The configuration, whose [admin] address is asked
+    /// The configuration, which names the address of the admin listener
     #[arg(long, short, default_value = "proxy.toml", value_name = "FILE", conflicts_with = "address")]
     pub config: PathBuf,
     /// The admin listener's address, as in 127.0.0.1:9180, in place of the configuration's
