@@ -33,22 +33,25 @@ impl Tag<'_> {
     }
 }
 
-/// Reads `*` or a list of entity tags, each quoted or, as S3 takes it, without quotes.
+/// Reads `*` or a list of entity tags, each quoted or, as S3 takes it, without quotes. Empty elements are ignored
+/// (RFC 9110, section 5.6.1.2).
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3>
 fn tags(value: &str) -> Option<Tags<'_>> {
-    let mut rest = value.trim_matches([' ', '\t']);
-    if rest == "*" {
+    if value.trim_matches([' ', '\t']) == "*" {
         return Some(Tags::Any);
     }
+    let separators = [' ', '\t', ','];
+    let mut rest = value.trim_matches(separators);
     let mut tags = Vec::new();
     loop {
         let (tag, behind) = tag(rest)?;
         tags.push(tag);
-        rest = behind.trim_start_matches([' ', '\t']);
-        match rest.strip_prefix(',') {
-            Some(more) if tags.len() < MAX_TAGS => rest = more.trim_start_matches([' ', '\t']),
-            Some(_) => return None,
-            None => return rest.is_empty().then_some(Tags::These(tags)),
+        rest = behind.trim_start_matches(separators);
+        let (between, _) = behind.split_at(behind.len() - rest.len());
+        match (rest.is_empty(), between.contains(',')) {
+            (true, _) => return Some(Tags::These(tags)),
+            (false, true) if tags.len() < MAX_TAGS => {}
+            (false, _) => return None,
         }
     }
 }

@@ -254,12 +254,9 @@ fn many(tags: usize) -> String {
 #[test]
 fn conditions() {
     as_is(Grammar::IfMatch, &["*", "\"0123abcd-5\"", "0123abcd"]);
-    respelled(Grammar::IfMatch, &[(" \"a\" ", "\"a\"")]);
-    refused(
-        Grammar::IfMatch,
-        Rule::BadArgument,
-        &["", "\"", "\"a", "a\"b", "\"a\",", ",\"a\"", "*, \"a\"", &many(65)],
-    );
+    respelled(Grammar::IfMatch, &[(" \"a\" ", "\"a\""), (",, \"a\" ,", "\"a\"")]);
+    respelled(Grammar::IfNoneMatch, &[("\"a\",, \"b\",", "\"a\", \"b\"")]);
+    refused(Grammar::IfMatch, Rule::BadArgument, &["", ",", "\"", "\"a", "a\"b", "*, \"a\"", &many(65)]);
     // A weak tag and one that MinIO never gives match nothing.
     respelled(
         Grammar::IfMatch,
