@@ -90,7 +90,7 @@ impl RequestId {
 
 impl AccessRecord {
     /// Begins the account of a request that came by `listener`; it has a line in the log if that is named. What was no
-    /// request has neither target nor headers. In a box, since it goes from hand to hand.
+    /// request has neither target nor headers. It is boxed, since it is moved often.
     pub fn begin(
         metrics: Arc<Metrics>,
         listener: Option<&Arc<str>>,

@@ -139,8 +139,8 @@ impl Payload {
     }
 }
 
-/// The most of a body that means nothing, in bytes: with GET, HEAD and DELETE, as S3 has it. With another method that takes
-/// no body the client means something by it that would not happen, and so there is none.
+/// The most of a body that means nothing, in bytes: with GET, HEAD and DELETE, as S3 has it. Any other method that
+/// takes no body is refused with one, since its client expects an effect.
 pub fn most_unused(method: &Method) -> u64 {
     match *method {
         Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS => MAX_UNUSED,

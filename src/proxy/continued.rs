@@ -180,7 +180,7 @@ impl Continuation {
         self.proxy.shared.metrics.continued(outcome);
     }
 
-    /// What the access log says, and a line that says the same where there is none.
+    /// Makes the error that the access log shows, and writes it as a line of its own where there is no access log.
     fn given_up(&self, broken: &BoxError, why: &str) -> BoxError {
         let said = format!("the store's answer broke off ({broken}) and could not be continued: {why}");
         let id = self.record.request_id();

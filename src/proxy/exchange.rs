@@ -76,7 +76,7 @@ impl Proxy {
         loop {
             let session = self.session(slot, record).await?;
             let (answer, choice) = self.attempt(outgoing, upload, &session, &mut attempts, record).await?;
-            if !is_error(answer.status) {
+            if !is_looked_at(&answer) {
                 return Ok(FromStore::Streaming(answer));
             }
             let (answer, verdict) = Box::pin(self.inspect(answer, record)).await?;
@@ -216,9 +216,15 @@ impl Proxy {
     }
 }
 
-/// Whether an answer is an error, of which the log shows the code.
-fn is_error(status: StatusCode) -> bool {
-    status.is_client_error() || status.is_server_error()
+/// Whether an answer is read: it may need another, or it is a short error, of which the log shows the code.
+fn is_looked_at(answer: &Answer<Download>) -> bool {
+    let is_error = answer.status.is_client_error() || answer.status.is_server_error();
+    may_need_another(answer.status) || (is_error && is_short(answer))
+}
+
+/// Whether the body of an answer is known to be as short as error documents are.
+pub(super) fn is_short(answer: &Answer<Download>) -> bool {
+    answer.body.size_hint().exact().is_some_and(|length| length <= s3_error::MAX_ERROR_BODY as u64)
 }
 
 /// Whether an answer may say that the session is dead or the node not ready.

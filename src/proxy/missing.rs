@@ -1,6 +1,7 @@
 //! What is done where nothing was found: a redirect to a folder, a site's own error page, a way back.
 
 use super::browse::{NoBody, Outcome, finds_nothing, made};
+use super::exchange::is_short;
 use super::{Asked, ClientBody, FromStore, Given, Proxy, Wanted};
 use crate::access::AccessRecord;
 use crate::body::Upload;
@@ -29,6 +30,12 @@ impl Proxy {
         outcome: Outcome,
         record: &mut AccessRecord,
     ) -> Outcome {
+        if let Ok(Given::Store((FromStore::Streaming(answer), _))) = &outcome
+            && !is_short(answer)
+        {
+            // It is no error document of S3's, and goes on as it comes.
+            return outcome;
+        }
         let plan = Plan::of_missing(asked.mapping, asked.request, asked.path);
         let page = wants_error_page(asked.request, &outcome)
             .then(|| place::error_page(asked.mapping, asked.path))

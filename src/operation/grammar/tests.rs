@@ -246,7 +246,7 @@ fn ranges() {
     assert_eq!(copied_range("bytes=5-9"), Ok(5));
 }
 
-/// A list of so many entity tags.
+/// Makes a list of this many entity tags.
 fn many(tags: usize) -> String {
     vec!["\"a\""; tags].join(", ")
 }

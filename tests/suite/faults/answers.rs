@@ -177,6 +177,23 @@ fn answers_that_are_sound_pass() {
     fixture.finish();
 }
 
+/// What stands before a store may answer with a page of its own.
+#[test]
+fn an_error_that_is_no_document_of_s3_is_passed_on_as_it_comes() {
+    let fixture = Fixture::start();
+    let page = "x".repeat(100_000);
+    for status in ["404 Not Found", "409 Conflict", "500 Internal Server Error"] {
+        let head =
+            format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", page.len());
+        let script = answers((head + &page).as_bytes());
+        for (ask, seen, answer) in fixture.see_all(&[ASKS[0], ASKS[1], ASKS[3]], &script) {
+            assert_eq!(Some(&*seen), status.split(' ').next(), "{}", ask.name);
+            assert_eq!(answer.unwrap().text().len(), page.len(), "{}", ask.name);
+        }
+    }
+    fixture.finish();
+}
+
 /// Some stores show the request as it was signed, with the session's key and token in it.
 #[test]
 fn a_store_that_shows_the_session_shows_it_to_nobody() {
