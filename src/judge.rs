@@ -12,8 +12,9 @@ use crate::operation::grammar::Dialect;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
 use crate::resign::{Authority, SignedRequest, resign};
+use crate::rights::{Right, Rights};
 use crate::s3_error::{self, MAX_ERROR_BODY};
-use crate::scope::{Right, Rights, Scope};
+use crate::scope::Scope;
 use crate::session::Session;
 use crate::session_table::{Clock, Judge, Verdict};
 use arc_swap::ArcSwap;
@@ -256,7 +257,7 @@ fn request(head: &[u8]) -> Result<Request<Empty<Bytes>>, AnyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scope::{BucketName, Prefix};
+    use crate::names::{BucketName, Prefix};
 
     fn trial(rights: &[Right], dialect: Dialect) -> Trial {
         let (bucket, prefix) = (BucketName::parse("tmp").unwrap(), Prefix::parse("media/").unwrap());

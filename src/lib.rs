@@ -8,7 +8,9 @@
 //! use scopegate::http1::Fields;
 //! use scopegate::mapping::Mapping;
 //! use scopegate::refusal::Rule;
-//! use scopegate::scope::{BucketName, Prefix, Right, Scope};
+//! use scopegate::names::{BucketName, Prefix};
+//! use scopegate::rights::Right;
+//! use scopegate::scope::Scope;
 //!
 //! let rights = [Right::Read, Right::List].into_iter().collect();
 //! let scope = Scope::new(BucketName::parse("tmp")?, Prefix::parse("media/")?, rights);
@@ -59,6 +61,7 @@ pub mod mint;
 pub mod mount;
 pub mod multi_delete;
 pub mod multipart;
+pub mod names;
 pub mod nodes;
 pub mod operation;
 pub mod outgoing;
@@ -75,6 +78,7 @@ pub mod resign;
 pub mod response;
 pub mod retry;
 pub mod rewrite;
+pub mod rights;
 pub mod s3_error;
 pub mod scope;
 pub mod secret;

@@ -3,8 +3,9 @@
 
 use crate::mapping::Mapping;
 use crate::refusal::{Refusal, Rule};
+use crate::rights::Right;
 use crate::s3_error::xml_text;
-use crate::scope::{Right, Scope};
+use crate::scope::Scope;
 use crate::target::Query;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -67,7 +68,7 @@ pub fn document(mapping: &Mapping, query: &Query<'_>) -> Result<String, Refusal>
 mod tests {
     use super::*;
     use crate::mount::Mount;
-    use crate::scope::{BucketName, Prefix};
+    use crate::names::{BucketName, Prefix};
 
     fn mapping() -> Mapping {
         let scope = |bucket, prefix, rights: &[Right]| {

@@ -11,8 +11,8 @@ pub use read::{NoList, Reader, Upload};
 
 use crate::mapping::{Grant, Mapping};
 use crate::mount::View;
+use crate::names::{Prefix, check_key};
 use crate::operation::grammar::{Dialect, began_at};
-use crate::scope::{Prefix, check_key};
 use crate::target::encode_query;
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ pub mod values;
 mod verb;
 
 use self::grammar::Grammar;
-use crate::scope::{Right, Rights};
+use crate::rights::{Right, Rights};
 use crate::target::{Query, Resource};
 use http::Method;
 use std::sync::LazyLock;

@@ -272,8 +272,10 @@ pub fn is_signed(name: &HeaderName) -> bool {
 mod tests {
     use super::*;
     use crate::mapping::Mapping;
+    use crate::names::{BucketName, Prefix};
     use crate::operation::TABLE;
-    use crate::scope::{BucketName, Prefix, Right, Scope};
+    use crate::rights::Right;
+    use crate::scope::Scope;
     use proptest::prelude::*;
 
     fn mapping() -> Mapping {

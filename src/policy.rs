@@ -1,7 +1,9 @@
 //! The session policy: a mapping's scopes, compiled from the operation table into the policy MinIO enforces.
 
+use crate::names::BucketName;
 use crate::operation::{SessionKind, Shape, Spec, TABLE};
-use crate::scope::{BucketName, Right, Rights, Scope};
+use crate::rights::{Right, Rights};
+use crate::scope::Scope;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -167,7 +169,7 @@ fn actions(rights: Rights, which: impl Fn(&Spec) -> bool) -> BTreeSet<&'static s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scope::Prefix;
+    use crate::names::Prefix;
 
     fn scope(bucket: &str, prefix: &str, allow: &[Right]) -> Scope {
         let rights = allow.iter().copied().collect();

@@ -65,8 +65,10 @@ pub fn is_repeatable(outgoing: &Outgoing, body_has_begun: bool) -> bool {
 mod tests {
     use super::*;
     use crate::mapping::Mapping;
+    use crate::names::{BucketName, Prefix};
     use crate::payload::Payload;
-    use crate::scope::{BucketName, Prefix, Right, Scope};
+    use crate::rights::Right;
+    use crate::scope::Scope;
 
     #[test]
     fn a_request_moves_twice_at_most_and_is_renewed_once() {

@@ -3,8 +3,8 @@
 //! What a client wrote is decoded to what it means; everything is decided on that, and what is sent is encoded
 //! again from it. So no second reading of the client's spelling can reach anything that was not authorised.
 
+use crate::names::{check_bucket, check_key};
 use crate::operation::grammar::Spelling;
-use crate::scope::{check_bucket, check_key};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
 

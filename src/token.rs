@@ -1,7 +1,9 @@
 //! A token: a session together with what it is for, as `scopegate token` writes and `ls` and `get` read it.
 
 use crate::amz_date::rfc3339;
-use crate::scope::{BucketName, Prefix, Rights, Scope};
+use crate::names::{BucketName, Prefix};
+use crate::rights::Rights;
+use crate::scope::Scope;
 use crate::secret::{Credentials, Secret};
 use crate::session::Minted;
 use jiff::Timestamp;
@@ -141,7 +143,7 @@ pub fn typed_scope(bucket: &str, prefix: &str, allow: Rights) -> Result<Scope, S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scope::Right;
+    use crate::rights::Right;
     use crate::session::tests::minted;
     use std::time::Duration;
 

@@ -2,8 +2,8 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>
 
 use crate::http1::Host;
+use crate::names::check_bucket;
 use crate::refusal::{Refusal, Rule};
-use crate::scope::check_bucket;
 use std::borrow::Cow;
 
 /// The path of a request as path style has it: with the bucket of its Host in front, if the Host lies below `domain`.

@@ -3,7 +3,7 @@
 use super::CommandError;
 use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
 use crate::http1::Answer;
-use crate::scope::Right;
+use crate::rights::Right;
 use crate::upstream::Download;
 use http_body_util::BodyExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

@@ -3,7 +3,7 @@
 use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
 use super::{CommandError, print};
 use crate::body::read_whole;
-use crate::scope::Right;
+use crate::rights::Right;
 use crate::terminal::plain;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;

@@ -6,7 +6,7 @@ use crate::connect::Trust;
 use crate::endpoint::Endpoint;
 use crate::mint::{Mint, MintRequest, StsMint};
 use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
-use crate::scope::{Right, Rights};
+use crate::rights::{Right, Rights};
 use crate::secret::{Credentials, Secret};
 use crate::session::Minted;
 use crate::token::{Token, shell_quoted, typed_scope};

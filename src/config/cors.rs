@@ -7,7 +7,7 @@ use crate::browser::{Cors, Origin, Origins, RequestHeaders};
 use crate::client::ListenerId;
 use crate::matcher::Matcher;
 use crate::operation::{TABLE, Verb, Verbs};
-use crate::scope::{Right, Rights};
+use crate::rights::{Right, Rights};
 use http::{HeaderName, HeaderValue};
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -9,9 +9,11 @@ use super::value::parse_network;
 use crate::client::ListenerId;
 use crate::mapping::{Mapping, MintWhen};
 use crate::matcher::Matcher;
+use crate::names::{BucketName, ErrorPage, IndexName, Prefix};
 use crate::operation::grammar::Dialect;
 use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
-use crate::scope::{BucketName, ErrorPage, IndexName, Prefix, Right, Rights, Scope};
+use crate::rights::{Right, Rights};
+use crate::scope::Scope;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 

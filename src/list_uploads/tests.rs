@@ -1,7 +1,9 @@
 use super::*;
 use crate::http1::Fields;
 use crate::mount::Mount;
-use crate::scope::{BucketName, Right, Rights, Scope};
+use crate::names::BucketName;
+use crate::rights::{Right, Rights};
+use crate::scope::Scope;
 use base64::Engine as _;
 use http::Method;
 use proptest::prelude::*;

@@ -1,7 +1,8 @@
 //! The folders above a client's scopes. They list what leads to these scopes, and nothing of the store.
 
 use crate::mapping::Mapping;
-use crate::scope::{Right, Rights, Scope};
+use crate::rights::{Right, Rights};
+use crate::scope::Scope;
 use std::collections::BTreeMap;
 
 /// A folder above scopes, as the clients of a mapping have it.
@@ -59,7 +60,7 @@ fn root(scope: &Scope) -> String {
 mod tests {
     use super::*;
     use crate::mount::Mount;
-    use crate::scope::{BucketName, Prefix};
+    use crate::names::{BucketName, Prefix};
 
     fn mapping() -> Mapping {
         let scope = |bucket, prefix, rights: &[Right]| {

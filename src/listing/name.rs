@@ -1,6 +1,6 @@
 //! The names in a folder, and what leads to them.
 
-use crate::scope::check_key;
+use crate::names::check_key;
 use crate::target::encode_path;
 
 /// A relative reference to a name in the folder that a list shows; none where no path can name that key.

@@ -6,7 +6,7 @@ use super::index::Index;
 use super::place::{Crumb, is_visible, trail};
 use crate::mapping::Mapping;
 use crate::representation::html::visible;
-use crate::scope::Right;
+use crate::rights::Right;
 use crate::target::encode_path;
 use crate::terminal::plain;
 use askama::Template;

@@ -1,7 +1,9 @@
 use super::*;
 use crate::http1::Fields;
 use crate::mount::Mount;
-use crate::scope::{BucketName, Prefix, Right, Scope};
+use crate::names::{BucketName, Prefix};
+use crate::rights::Right;
+use crate::scope::Scope;
 use http::Method;
 use proptest::prelude::*;
 

@@ -176,8 +176,10 @@ mod tests {
     use crate::aws_chunked::Envelope;
     use crate::http1::Fields;
     use crate::mapping::Mapping;
+    use crate::names::{BucketName, Prefix};
     use crate::payload::{HeldBody, Payload};
-    use crate::scope::{BucketName, Prefix, Right, Scope};
+    use crate::rights::Right;
+    use crate::scope::Scope;
     use http::Method;
     use http_body_util::Full;
 

@@ -13,8 +13,8 @@ mod pattern;
 mod position;
 
 use crate::checksum::{Algorithm, Checksum};
+use crate::names::check_segments;
 use crate::refusal::Rule;
-use crate::scope::check_segments;
 
 pub use conditions::{NO_TAG, tags_of_store};
 pub use id::began_at;

@@ -2,7 +2,7 @@
 
 use super::grammar::Grammar;
 use super::{Headers, Operation, Parameter, SessionKind, Shape, Spec, Verb, Versions};
-use crate::scope::Right;
+use crate::rights::Right;
 
 const fn parameter(name: &'static str, grammar: Grammar) -> Parameter {
     Parameter { name, grammar }

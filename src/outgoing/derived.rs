@@ -217,7 +217,9 @@ mod tests {
     use super::*;
     use crate::aws_chunked::Envelope;
     use crate::mapping::Mapping;
-    use crate::scope::{BucketName, Prefix, Right, Scope};
+    use crate::names::{BucketName, Prefix};
+    use crate::rights::Right;
+    use crate::scope::Scope;
 
     type Given<'a> = &'a [(&'static str, &'a str)];
 

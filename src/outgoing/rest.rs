@@ -30,7 +30,9 @@ mod tests {
     use super::*;
     use crate::http1::Fields;
     use crate::mapping::Mapping;
-    use crate::scope::{BucketName, Prefix, Right, Scope};
+    use crate::names::{BucketName, Prefix};
+    use crate::rights::Right;
+    use crate::scope::Scope;
     use http::{HeaderName, HeaderValue, Method, StatusCode};
 
     #[test]

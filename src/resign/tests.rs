@@ -3,9 +3,11 @@
 use super::*;
 use crate::http1::Fields;
 use crate::mapping::Mapping;
+use crate::names::{BucketName, Prefix};
 use crate::operation::grammar::Dialect;
 use crate::payload::Payload;
-use crate::scope::{BucketName, Prefix, Right, Scope};
+use crate::rights::Right;
+use crate::scope::Scope;
 use crate::session::tests::minted;
 use aws_credential_types::Credentials as AwsCredentials;
 use aws_sigv4::http_request::{

@@ -394,7 +394,7 @@ fn generated_keys_are_signed_as_the_store_reads_them() {
     while stored < 150 {
         let key = keys.new_tree(&mut runner).unwrap().current();
         // A name that is a folder as well, or that the store's file system cannot hold, is MinIO's to refuse.
-        if scopegate::scope::check_key(&key).is_err() || key.contains('/') && key.ends_with('/') {
+        if scopegate::names::check_key(&key).is_err() || key.contains('/') && key.ends_with('/') {
             continue;
         }
         let key = format!("{stored}/{key}");

@@ -10,8 +10,10 @@ use crate::support::record::Recorder;
 use crate::support::sigv4::direct;
 use crate::support::sts;
 use crate::support::world::{self, config, corner, outcome};
+use scopegate::names::{BucketName, Prefix};
 use scopegate::policy::SessionPolicy;
-use scopegate::scope::{BucketName, Prefix, Right, Scope};
+use scopegate::rights::Right;
+use scopegate::scope::Scope;
 
 fn scope(bucket: &str, prefix: &str, rights: &[Right]) -> Scope {
     let rights = rights.iter().copied().collect();

@@ -140,7 +140,7 @@ fn scopes(mapping: &Mapping) -> Vec<Value> {
         json!({
             "bucket": scope.bucket.as_str(),
             "prefix": scope.prefix.as_str(),
-            "allow": scope.allow.iter().map(crate::scope::Right::name).collect::<Vec<_>>(),
+            "allow": scope.allow.iter().map(crate::rights::Right::name).collect::<Vec<_>>(),
             "mount": scope.view.as_ref().map(|view| view.mount().to_string()),
         })
     };

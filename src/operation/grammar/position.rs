@@ -2,8 +2,8 @@
 
 use super::id::is_lower_uuid;
 use super::{BadValue, Dialect, Read, Spelling, respelled};
+use crate::names::{MAX_KEY_BYTES, check_position, check_segments};
 use crate::refusal::Rule;
-use crate::scope::{MAX_KEY_BYTES, check_position, check_segments};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;

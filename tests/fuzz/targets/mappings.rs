@@ -1,7 +1,9 @@
 //! The scopes of the fuzzed clients.
 
 use scopegate::mapping::Mapping;
-use scopegate::scope::{BucketName, Prefix, Right, Scope};
+use scopegate::names::{BucketName, Prefix};
+use scopegate::rights::Right;
+use scopegate::scope::Scope;
 
 /// Scopes that lie beside and within each other, with rights of their own.
 pub(super) const SCOPES: [(&str, &str, &[Right]); 4] = [

@@ -10,7 +10,7 @@ use regex_lite::Regex;
 use scopegate::mapping::Grant;
 use scopegate::operation::grammar::{Dialect, Form};
 use scopegate::operation::{Operation, Spec};
-use scopegate::scope::Right;
+use scopegate::rights::Right;
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"GET ",

@@ -10,9 +10,11 @@ use crate::support::sigv4::direct;
 use crate::support::sts;
 use crate::support::world::{World, config, corner, outcome, start};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use scopegate::names::{BucketName, Prefix};
 use scopegate::operation::SessionKind;
 use scopegate::policy::SessionPolicy;
-use scopegate::scope::{BucketName, Prefix, Right, Scope};
+use scopegate::rights::Right;
+use scopegate::scope::Scope;
 
 const MEDIA: &[(&str, &str, &str)] = &[("tmp", "media/", "list,write")];
 const MEDIA2: &[(&str, &str, &str)] = &[("tmp", "media2/", "list,write"), ("tmp", "zoo/", "list,write")];
