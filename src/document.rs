@@ -11,16 +11,16 @@ use crate::body::{BoxError, Unread, Upload, read_within};
 use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::http1::Fields;
 use crate::memory::Share;
-use crate::operation::Operation;
 use crate::payload::{Payload, X_AMZ_CONTENT_SHA256, broken_body, checksum_mismatch};
 use crate::refusal::{Refusal, Rule};
+use crate::s3_operation::Operation;
 use bytes::Bytes;
 use http_body::Body;
 use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub use complete::{Completion, MAX_PARTS, Part};
+pub use complete::{Completion, Part};
 pub use elements::Elements;
 pub use tagging::Tagging;
 

@@ -5,6 +5,7 @@ use crate::mapping::Mapping;
 use crate::refusal::{Refusal, Rule};
 use crate::rights::Right;
 use crate::s3_error::xml_text;
+use crate::s3_limits::MAX_BUCKETS;
 use crate::scope::Scope;
 use crate::target::Query;
 use std::collections::BTreeSet;
@@ -12,9 +13,6 @@ use std::fmt::Write;
 
 /// S3 clients want a date of creation. The real one is not known here; this one is plainly none.
 const CREATED: &str = "1970-01-01T00:00:00.000Z";
-/// S3's most buckets in an answer.
-const MAX_BUCKETS: usize = 10_000;
-
 /// The buckets that a mapping may list: those of its scopes, and mounts that look like one, under their own names.
 fn buckets(mapping: &Mapping) -> BTreeSet<&str> {
     mapping.scopes.iter().filter(|scope| scope.allow.has(Right::List)).filter_map(seen_as).collect()

@@ -13,12 +13,11 @@ use crate::mapping::{Grant, Mapping};
 use crate::mount::View;
 use crate::names::{Prefix, check_key};
 use crate::operation::grammar::{Dialect, began_at};
+use crate::s3_limits::MAX_PAGE;
 use crate::target::encode_query;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// S3's most uploads of a page.
-const MAX_UPLOADS: usize = 1000;
 /// MinIO gives all uploads of a key at once, if this number is asked for.
 const ALL_OF_MINIO: u32 = 1_000_000;
 const PAGE_OF_S3: u32 = 1000;
@@ -69,7 +68,7 @@ impl Listing {
     pub fn new(mapping: &Mapping, grant: &Grant<'_>) -> Self {
         let query = grant.query();
         let text = |name: &str| query.get(name).unwrap_or_default().to_owned();
-        let most = query.get("max-uploads").and_then(|most| most.parse().ok()).unwrap_or(MAX_UPLOADS);
+        let most = query.get("max-uploads").and_then(|most| most.parse().ok()).unwrap_or(MAX_PAGE);
         let key_marker = text("key-marker");
         // S3 ignores the id without a key.
         let id_marker = Some(text("upload-id-marker")).filter(|id| !id.is_empty() && !key_marker.is_empty());
@@ -82,7 +81,7 @@ impl Listing {
             delimiter: query.get("delimiter").map(str::to_owned),
             key_marker,
             id_marker,
-            most: most.min(MAX_UPLOADS),
+            most: most.min(MAX_PAGE),
             is_url: query.get("encoding-type") == Some("url"),
         }
     }

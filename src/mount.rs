@@ -3,9 +3,10 @@
 //! What a client names is brought inward (prefix in front), what the store names outward (prefix off). Neither ever
 //! shows a client the bucket or the prefix.
 
-use crate::names::{BucketName, MAX_KEY_BYTES, Prefix, check_bucket, check_segments};
-use crate::operation::Operation;
+use crate::names::{BucketName, Prefix, check_bucket, check_segments};
 use crate::operation::grammar::key_of_position;
+use crate::s3_limits::MAX_KEY_BYTES;
+use crate::s3_operation::Operation;
 use crate::target::{BadTarget, Query};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -12,7 +12,7 @@ use crate::mapping::{Grant, Mapping};
 use crate::refusal::{Refusal, Rule};
 use bytes::Bytes;
 
-pub use document::{Deletion, MAX_KEYS, Named};
+pub use document::{Deletion, Named};
 pub use result::{Merged, code_and_message, error, result};
 
 /// The most keys that the store is sent at once. A key that somebody reads slowly makes the others of its group wait

@@ -1,10 +1,7 @@
 //! S3's names: buckets, keys, prefixes of keys, and the names of a site's pages.
 
+use crate::s3_limits::MAX_KEY_BYTES;
 use std::fmt;
-
-/// Longest key S3 knows, in bytes of UTF-8.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
-pub const MAX_KEY_BYTES: usize = 1024;
 
 /// Longest name of a file, which MinIO makes of each segment of a key.
 const MAX_SEGMENT_BYTES: usize = 255;

@@ -7,16 +7,18 @@ mod rest;
 mod uploads;
 
 pub use conditions::{Conditions, Seen};
-pub use derived::{MAX_OBJECT, WithDocument};
+pub use derived::WithDocument;
 
 use crate::http1::Fields;
 use crate::mapping::{Grant, X_AMZ_COPY_SOURCE};
-use crate::operation::grammar::{Dialect, Grammar, Spelling};
+use crate::operation::grammar::{Dialect, Grammar};
 use crate::operation::headers::changes_meaning;
 use crate::operation::values::refuse;
-use crate::operation::{Headers, Operation, Spec};
+use crate::operation::{Headers, Spec};
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
+use crate::s3_operation::Operation;
+use crate::target::Spelling;
 use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
 

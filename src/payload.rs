@@ -16,13 +16,11 @@ use crate::aws_chunked::{Envelope, Malformed};
 use crate::body::BoxError;
 use crate::checksum::{Algorithm, Checksum, Mismatch};
 use crate::http1::{Fields, visible};
-use crate::operation::{Operation, Spec};
+use crate::operation::Spec;
 use crate::refusal::{Refusal, Rule};
+use crate::s3_limits::MAX_SINGLE_PUT;
+use crate::s3_operation::Operation;
 use http::{HeaderName, HeaderValue, Method, header};
-
-/// S3's largest object in one PUT, and the largest part: 5 GiB.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
-pub const MAX_SINGLE_PUT: u64 = 5 * 1024 * 1024 * 1024;
 
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 /// How `x-amz-content-sha256` names an aws-chunked body.
@@ -282,7 +280,8 @@ fn client_sha256(fields: &Fields) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::{Operation, TABLE};
+    use crate::operation::TABLE;
+    use crate::s3_operation::Operation;
 
     type Headers<'a> = &'a [(&'static str, &'a str)];
 

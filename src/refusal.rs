@@ -1,6 +1,7 @@
 //! Answers of Scopegate's own: which rule refused, as S3 says such things.
 
-use crate::operation::{Operation, Verbs};
+use crate::s3_operation::Operation;
+use crate::verb::Verbs;
 use http::StatusCode;
 use std::fmt;
 

@@ -4,9 +4,19 @@
 //! again from it. So no second reading of the client's spelling can reach anything that was not authorised.
 
 use crate::names::{check_bucket, check_key};
-use crate::operation::grammar::Spelling;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
+
+/// How a value goes to the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// As the client wrote it.
+    AsIs,
+    /// In another spelling of the same meaning.
+    As(String),
+    /// Not at all: without it the request means the same, or the store would ignore it.
+    LeftOut,
+}
 
 /// Most query parameters of a request.
 pub const MAX_QUERY_PARAMETERS: usize = 64;

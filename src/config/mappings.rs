@@ -13,6 +13,7 @@ use crate::names::{BucketName, ErrorPage, IndexName, Prefix};
 use crate::operation::grammar::Dialect;
 use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::rights::{Right, Rights};
+use crate::s3_limits::MAX_OBJECT;
 use crate::scope::Scope;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -21,8 +22,6 @@ use std::time::Duration;
 const MAX_MAPPINGS: usize = 10_000;
 const MAX_SCOPES: usize = 64;
 const MAX_NETWORKS: usize = 1000;
-/// The largest object that S3 knows: 5 TiB.
-const MAX_OBJECT: u64 = 5 << 40;
 /// MinIO takes sessions of 15 minutes and more; other stores end at 12 hours.
 const SESSION: RangeInclusive<Duration> = Duration::from_mins(15)..=Duration::from_hours(12);
 

@@ -9,11 +9,8 @@ use super::{NAMESPACE, push_element};
 use crate::checksum::{Algorithm, Checksum};
 use crate::operation::grammar::Dialect;
 use crate::refusal::{Refusal, Rule};
+use crate::s3_limits::MAX_PARTS;
 use std::fmt::Write as _;
-
-/// The most parts of an object.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
-pub const MAX_PARTS: u32 = 10_000;
 
 const ROOT: &str = "CompleteMultipartUpload";
 /// The longest text in a document: an entity tag of another store in quotation marks.

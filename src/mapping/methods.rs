@@ -2,11 +2,13 @@
 
 use super::{Located, Mapping, bad_target, locate};
 use crate::mount::View;
-use crate::operation::{Operation, Spec, Unknown, Verb, Verbs, answer, is_declined};
+use crate::operation::{Spec, Unknown, answer, is_declined};
 use crate::refusal::{Refusal, Rule};
 use crate::rights::Right;
+use crate::s3_operation::Operation;
 use crate::scope::Scope;
 use crate::target::{Query, Resource, decode_path};
+use crate::verb::{Verb, Verbs};
 use http::Method;
 use std::sync::Arc;
 

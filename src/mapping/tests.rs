@@ -4,7 +4,7 @@ use super::*;
 use crate::client::ListenerId;
 use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake};
-use crate::operation::Verbs;
+use crate::verb::Verbs;
 use http::HeaderValue;
 use proptest::prelude::*;
 

@@ -2,9 +2,8 @@
 
 use crate::document::Elements;
 use crate::refusal::Refusal;
+use crate::s3_limits::MAX_PAGE;
 
-/// S3's most keys in one document.
-pub const MAX_KEYS: usize = 1000;
 const ROOT: &str = "Delete";
 /// A key has at most 1024 bytes; no text that is read is much longer.
 const MAX_TEXT: usize = 4096;
@@ -40,7 +39,7 @@ impl Deletion {
         while let Some(name) = xml.child()? {
             match &*name {
                 "Quiet" if quiet.is_none() => quiet = Some(read_quiet(&mut xml)?),
-                "Object" if objects.len() == MAX_KEYS => {
+                "Object" if objects.len() == MAX_PAGE => {
                     return Err(xml.malformed("it has more than 1000 keys"));
                 }
                 "Object" => objects.push(read_object(&mut xml)?),

@@ -53,7 +53,7 @@ fn documents() {
 
 #[test]
 fn documents_that_are_none() {
-    let many = objects(&vec!["<Key>a</Key>"; MAX_KEYS + 1]);
+    let many = objects(&vec!["<Key>a</Key>"; crate::s3_limits::MAX_PAGE + 1]);
     let long = objects(&[&format!("<Key>{}</Key>", "a".repeat(5000))]);
     for bad in [
         "",

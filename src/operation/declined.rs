@@ -1,9 +1,10 @@
 //! Operations of S3 that Scopegate knows and does not offer, so that clients which ask are told what S3 would tell
 //! them. None is forwarded: they speak about whole buckets, accounts or guards that a scope is no part of.
 
-use super::{Shape, Verb, selected};
+use super::{Shape, selected};
 use crate::refusal::Rule;
 use crate::target::Query;
+use crate::verb::Verb;
 
 /// A row: an operation that is not offered.
 #[derive(Debug, PartialEq, Eq)]

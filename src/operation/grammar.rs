@@ -15,6 +15,7 @@ mod position;
 use crate::checksum::{Algorithm, Checksum};
 use crate::names::check_segments;
 use crate::refusal::Rule;
+use crate::target::Spelling;
 
 pub use conditions::{NO_TAG, tags_of_store};
 pub use id::began_at;
@@ -30,17 +31,6 @@ pub enum Dialect {
     Minio,
     /// Another S3 store, whose ids and continuation tokens are opaque.
     S3,
-}
-
-/// How a value goes to the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Spelling {
-    /// As the client wrote it.
-    AsIs,
-    /// In another spelling of the same meaning.
-    As(String),
-    /// Not at all: without it the request means the same, or the store would ignore it.
-    LeftOut,
 }
 
 /// Why a value is refused.

@@ -1,8 +1,10 @@
 //! The rows of the table.
 
 use super::grammar::Grammar;
-use super::{Headers, Operation, Parameter, SessionKind, Shape, Spec, Verb, Versions};
+use super::{Headers, Parameter, SessionKind, Shape, Spec, Versions};
 use crate::rights::Right;
+use crate::s3_operation::Operation;
+use crate::verb::Verb;
 
 const fn parameter(name: &'static str, grammar: Grammar) -> Parameter {
     Parameter { name, grammar }

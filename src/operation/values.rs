@@ -1,9 +1,10 @@
 //! A request's values, held against the grammars of the operation table and spelled as the store is sent them.
 
-use super::grammar::{BadValue, Dialect, Grammar, Spelling, is_checksum_value};
-use super::{Operation, Spec};
+use super::Spec;
+use super::grammar::{BadValue, Dialect, Grammar, is_checksum_value};
 use crate::refusal::{Refusal, Rule};
-use crate::target::Query;
+use crate::s3_operation::Operation;
+use crate::target::{Query, Spelling};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{

@@ -4,9 +4,9 @@
 //! conditions are taken out of the request. What the object is now decides which one the store is sent in their place.
 
 use super::Outgoing;
-use crate::operation::Operation;
 use crate::operation::grammar::{NO_TAG, tags_of_store};
 use crate::payload::Payload;
+use crate::s3_operation::Operation;
 use http::Method;
 use http::header::{
     HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,

@@ -3,10 +3,10 @@
 use super::Outgoing;
 use crate::http1::Fields;
 use crate::mapping::{Grant, check_size};
-use crate::operation::Operation;
 use crate::operation::grammar::{NO_TAG, copied_range};
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
+use crate::s3_operation::Operation;
 use http::Method;
 use http::header::{HeaderName, HeaderValue};
 

@@ -4,17 +4,14 @@
 use super::Outgoing;
 use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::mapping::check_size;
-use crate::operation::Operation;
 use crate::payload::{HeldBody, Payload};
 use crate::refusal::{Refusal, Rule};
+use crate::s3_limits::MAX_OBJECT;
+use crate::s3_operation::Operation;
 use crate::target::encode_query;
 use bytes::Bytes;
 use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
-
-/// S3's largest object: 5 TiB.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
-pub const MAX_OBJECT: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 
 const X_AMZ_CHECKSUM_ALGORITHM: HeaderName = HeaderName::from_static("x-amz-checksum-algorithm");
 const X_AMZ_CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");

@@ -3,8 +3,8 @@
 use super::Outgoing;
 use crate::list_uploads::Question;
 use crate::mapping::Grant;
-use crate::operation::Operation;
 use crate::payload::Payload;
+use crate::s3_operation::Operation;
 use crate::target::Resource;
 use http::Method;
 

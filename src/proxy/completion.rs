@@ -3,10 +3,11 @@
 
 use super::{FromStore, Proxy};
 use crate::access::AccessRecord;
-use crate::document::{Completion, MAX_PARTS};
+use crate::document::Completion;
 use crate::generation::MappingState;
 use crate::outgoing::Outgoing;
 use crate::refusal::{Refusal, Rule};
+use crate::s3_limits::MAX_PARTS;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};

@@ -3,9 +3,9 @@
 use super::{Asked, ClientBody, Given};
 use crate::access::AccessRecord;
 use crate::browser::{is_preflight, preflight};
-use crate::operation::Operation;
 use crate::refusal::Refusal;
 use crate::response::Made;
+use crate::s3_operation::Operation;
 use http::header::{self, HeaderMap};
 use http::{Response, StatusCode};
 

@@ -2,8 +2,8 @@
 
 use super::Unreadable;
 use crate::mount::View;
-use crate::operation::Operation;
 use crate::s3_error::xml_text;
+use crate::s3_operation::Operation;
 use http::StatusCode;
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::body::BoxError;
 use crate::mount::{Mount, View};
 use crate::names::{BucketName, Prefix};
-use crate::operation::Operation;
+use crate::s3_operation::Operation;
 use http::StatusCode;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;

@@ -1,6 +1,7 @@
 //! Grammars of conditions: entity tags and times.
 
-use super::{BadValue, Dialect, Read, Spelling, respelled};
+use super::{BadValue, Dialect, Read, respelled};
+use crate::target::Spelling;
 
 /// Most entity tags of one condition.
 const MAX_TAGS: usize = 64;

@@ -1,7 +1,8 @@
 //! Grammars of what describes an object: its content's headers, metadata, tags and attributes.
 
-use super::{BadValue, Dialect, Read, Spelling, respelled};
+use super::{BadValue, Dialect, Read, respelled};
 use crate::refusal::Rule;
+use crate::target::Spelling;
 use crate::target::{Query, encode_query};
 
 /// Most tags of an object.

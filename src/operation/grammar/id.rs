@@ -1,7 +1,8 @@
 //! Grammars of ids that the store makes: versions and uploads.
 
-use super::{BadValue, Dialect, Read, Spelling, respelled};
+use super::{BadValue, Dialect, Read, respelled};
 use crate::refusal::Rule;
+use crate::target::Spelling;
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};

@@ -1,7 +1,8 @@
 //! Grammars of numbers and ranges.
 
-use super::{BadValue, Read, Spelling, respelled};
-use crate::payload::MAX_SINGLE_PUT;
+use super::{BadValue, Read, respelled};
+use crate::s3_limits::MAX_SINGLE_PUT;
+use crate::target::Spelling;
 
 /// More digits than any length of an object in bytes has.
 const MAX_DIGITS: usize = 18;

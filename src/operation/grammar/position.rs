@@ -1,9 +1,11 @@
 //! Grammars of what a list is asked for: positions, delimiters and the beginning of a bucket's name.
 
 use super::id::is_lower_uuid;
-use super::{BadValue, Dialect, Read, Spelling, respelled};
-use crate::names::{MAX_KEY_BYTES, check_position, check_segments};
+use super::{BadValue, Dialect, Read, respelled};
+use crate::names::{check_position, check_segments};
 use crate::refusal::Rule;
+use crate::s3_limits::MAX_KEY_BYTES;
+use crate::target::Spelling;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;

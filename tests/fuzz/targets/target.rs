@@ -8,9 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use regex_lite::Regex;
 use scopegate::mapping::Grant;
+use scopegate::operation::Spec;
 use scopegate::operation::grammar::{Dialect, Form};
-use scopegate::operation::{Operation, Spec};
 use scopegate::rights::Right;
+use scopegate::s3_operation::Operation;
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"GET ",
