@@ -1,6 +1,5 @@
 //! Bounds on what peers control.
 
-use crate::memory::LOG;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -9,6 +8,9 @@ pub const PART_SIZE: u64 = 8 * 1024 * 1024;
 
 /// The least that is left of `memory` for everything but uploads without a length: 32 MiB.
 pub const LEAST_SHARED: u64 = 32 * 1024 * 1024;
+
+/// Log lines that wait to be written, in bytes.
+pub const LOG_MEMORY: usize = 4 << 20;
 
 /// The limits of a proxy, each with its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +99,7 @@ impl Limits {
 
     /// Returns what is left of `memory` for everything that is divided among clients, in bytes.
     pub fn shared_memory(&self) -> usize {
-        size(self.memory.saturating_sub(self.upload_buffer)).saturating_sub(self.read_memory() + LOG)
+        size(self.memory.saturating_sub(self.upload_buffer)).saturating_sub(self.read_memory() + LOG_MEMORY)
     }
 }
 

@@ -7,7 +7,7 @@ mod queue;
 pub use line::Line;
 
 use crate::config::{Log, LogFormat, LogLevel};
-use crate::memory;
+use crate::limits;
 use events::Lines;
 use line::Style;
 use queue::Queue;
@@ -33,7 +33,7 @@ const KEPT_ROOM: usize = 4 * 1024;
 
 static LEVEL: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
 static STYLE: OnceLock<Style> = OnceLock::new();
-static LINES: Queue = Queue::new(memory::LOG);
+static LINES: Queue = Queue::new(limits::LOG_MEMORY);
 
 thread_local! {
     static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };

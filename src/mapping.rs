@@ -11,7 +11,6 @@ use crate::names::{IndexName, Prefix, check_key, check_segments};
 use crate::operation::grammar::{Dialect, Grammar};
 use crate::operation::values::{Quote, refuse};
 use crate::operation::{SessionKind, Spec, is_subresource};
-use crate::payload::Payload;
 use crate::policy::SessionPolicy;
 use crate::refusal::{Refusal, Rule};
 use crate::rewrite::{Names, Rewriter};
@@ -126,18 +125,20 @@ impl<'r> Grant<'r> {
         check_size(bytes, self.allowed.max_size)
     }
 
-    /// Whether the key may have this content. MinIO keeps an object whose key ends in a slash outside of versions and
-    /// object lock: content there could be overwritten for good, so that only empty folders are made and copied.
+    /// Checks that a key that ends in `/` gets no content. MinIO keeps such objects outside of versioning and object
+    /// lock, so an overwrite could not be undone. Empty folder objects are allowed.
+    ///
+    /// `is_empty` says whether the request's body is known to be empty.
     ///
     /// # Errors
     /// When content would be written there without the right `versions`.
-    pub fn check_folder(&self, payload: &Payload) -> Result<(), Refusal> {
+    pub fn check_folder(&self, is_empty: bool) -> Result<(), Refusal> {
         let is_folder = |key: Option<&str>| key.is_some_and(|key| key.ends_with('/'));
         if self.allowed.versions || !is_folder(self.resource.key()) {
             return Ok(());
         }
         let holds_content = match self.operation() {
-            Operation::PutObject => !payload.is_known_to_be_empty(),
+            Operation::PutObject => !is_empty,
             Operation::CopyObject => {
                 !is_folder(self.copy_source.as_ref().and_then(|source| source.resource.key()))
             }

@@ -6,6 +6,7 @@ mod encode_nodes;
 mod exposition;
 mod histogram;
 mod process;
+mod samples;
 
 pub use exposition::Format;
 

@@ -1,7 +1,23 @@
-//! Makes text that a peer wrote safe to print on a terminal.
+//! Makes text that a peer wrote safe to show on a terminal or a page.
 
-use crate::representation::html::visible;
 use std::borrow::Cow;
+
+/// Returns `name` with its control characters made visible. HTML cannot express most of them, and a terminal obeys them.
+pub fn visible(name: &str) -> Cow<'_, str> {
+    if !name.chars().any(char::is_control) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(name.chars().map(picture).collect())
+}
+
+fn picture(c: char) -> char {
+    match c {
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
+        '\u{7f}' => '\u{2421}',
+        '\u{80}'..='\u{9f}' => '\u{fffd}',
+        c => c,
+    }
+}
 
 /// Returns `text` on one line, with its control characters made visible.
 ///
@@ -49,6 +65,12 @@ mod tests {
         assert_eq!(plain("cod\u{202e}txt.exe\u{2069}\u{200f}"), "cod\\u{202e}txt.exe\\u{2069}\\u{200f}");
         assert_eq!(plain_lines("one\n  two\n"), "one\n  two\n");
         assert_eq!(plain_lines("one\u{7}\n\u{202d}two"), "one␇\n\\u{202d}two");
+    }
+
+    #[test]
+    fn control_characters_are_shown() {
+        assert_eq!(visible("a b"), "a b");
+        assert_eq!(visible("a\nb\u{1b}[2J\u{7f}\u{9b}"), "a␊b␛[2J␡\u{fffd}");
     }
 
     proptest! {

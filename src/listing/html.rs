@@ -8,8 +8,8 @@ use super::page::{Entry, Object, Page};
 use super::place::{Crumb, Place, Position};
 use crate::http1::{Request, visible as ascii};
 use crate::mapping::Mapping;
-use crate::representation::html::visible;
 use crate::target::{encode_path, encode_query};
+use crate::terminal::visible;
 use askama::Template;
 use http::header::HOST;
 

@@ -3,6 +3,7 @@
 use super::encode_memory::encode_memory;
 use super::encode_nodes::encode_nodes;
 use super::histogram::Histogram;
+use super::samples::{counter, gauge};
 use super::{CLASSES, Counts, CutBy, Metrics, NONE, Reloads};
 use crate::admission::Admission;
 use crate::connections::Over;
@@ -11,7 +12,7 @@ use crate::operation::TABLE;
 use crate::refusal::Rule;
 use crate::s3_operation::Operation;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use std::fmt;
 use std::sync::Arc;
@@ -62,15 +63,6 @@ impl Collector for Reading {
         encode_reloads(metrics, &mut encoder)?;
         encode_durations(metrics, &mut encoder)
     }
-}
-
-pub(super) fn counter(metric: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
-    metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
-}
-
-pub(super) fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
-    let value = i64::try_from(value).unwrap_or(i64::MAX);
-    encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
 }
 
 fn encode_requests(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -1,7 +1,7 @@
 //! How Prometheus reads the use of memory that clients control.
 
 use super::Memory;
-use super::encode::{counter, gauge};
+use super::samples::{counter, gauge};
 use crate::log;
 use crate::memory::{Use, reads};
 use prometheus_client::encoding::DescriptorEncoder;

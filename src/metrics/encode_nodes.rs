@@ -1,6 +1,6 @@
 //! How Prometheus reads what is known of the nodes.
 
-use super::encode::counter;
+use super::samples::counter;
 use crate::nodes::{NodeBoard, NodeIndex};
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;

@@ -63,7 +63,7 @@ impl Collector for ProcessReading {
             ("process_max_fds", "Maximum number of open file descriptors", facts.max_fds),
         ] {
             if let Some(value) = value {
-                super::encode::gauge(&mut encoder, name, help, value)?;
+                super::samples::gauge(&mut encoder, name, help, value)?;
             }
         }
         Ok(())

@@ -1,10 +1,10 @@
 //! What went wrong, in each form: as S3 writes it, as a page, as JSON, as text.
 
 use super::Representation;
-use super::html::visible;
 use crate::refusal::Refusal;
 use crate::s3_error::xml_text;
 use crate::terminal::plain;
+use crate::terminal::visible;
 use askama::Template;
 use bytes::Bytes;
 use http::StatusCode;
