@@ -16,16 +16,12 @@ use crate::refusal::{Refusal, Rule};
 use crate::s3_operation::Operation;
 use bytes::Bytes;
 use http_body::Body;
-use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
 
 pub use complete::{Completion, Part};
 pub use elements::Elements;
 pub use tagging::Tagging;
-
-/// The namespace of S3's documents, as an attribute.
-pub const NAMESPACE: &str = "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
 
 /// An operation whose body is a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,30 +133,6 @@ fn compare(given: &Checksum, document: &[u8]) -> Result<(), Refusal> {
     hasher.update(document);
     hasher.verify(given).map_err(checksum_mismatch)
 }
-
-/// Writes an element whose text the store reads as these very characters.
-///
-/// # Errors
-/// When the text holds a character that XML cannot express.
-pub fn push_element(xml: &mut String, name: &str, text: &str) -> Result<(), NoXml> {
-    let _ = write!(xml, "<{name}>");
-    for c in text.chars() {
-        match c {
-            '&' => xml.push_str("&amp;"),
-            '<' => xml.push_str("&lt;"),
-            '>' => xml.push_str("&gt;"),
-            '\t' | '\n' | '\r' => _ = write!(xml, "&#{};", u32::from(c)),
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => return Err(NoXml),
-            c => xml.push(c),
-        }
-    }
-    let _ = write!(xml, "</{name}>");
-    Ok(())
-}
-
-/// A text with a character that XML 1.0 cannot express.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoXml;
 
 #[cfg(test)]
 mod tests;

@@ -95,3 +95,5 @@ pub mod token;
 pub mod upstream;
 pub mod verb;
 pub mod virtual_host;
+pub mod xml;
+pub mod xml_tokens;

@@ -4,13 +4,13 @@
 use crate::mapping::Mapping;
 use crate::refusal::{Refusal, Rule};
 use crate::rights::Right;
-use crate::s3_error::xml_text;
 use crate::s3_limits::MAX_BUCKETS;
 use crate::scope::Scope;
 use crate::target::Query;
+use crate::xml::Document;
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
+const ROOT: &str = "ListAllMyBucketsResult";
 /// S3 clients want a date of creation. The real one is not known here; this one is plainly none.
 const CREATED: &str = "1970-01-01T00:00:00.000Z";
 /// The buckets that a mapping may list: those of its scopes, and mounts that look like one, under their own names.
@@ -44,22 +44,26 @@ pub fn document(mapping: &Mapping, query: &Query<'_>) -> Result<String, Refusal>
     let all = buckets(mapping);
     let mut left = all.iter().filter(|name| name.starts_with(prefix) && **name > after);
     let shown: Vec<_> = left.by_ref().take(most).collect();
-    let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-        <ListAllMyBucketsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-        <Owner><ID>scopegate</ID><DisplayName>scopegate</DisplayName></Owner><Buckets>"
-        .to_owned();
+    let mut xml = Document::answer(ROOT);
+    xml.open("Owner");
+    xml.element("ID", "scopegate");
+    xml.element("DisplayName", "scopegate");
+    xml.close("Owner");
+    xml.open("Buckets");
     for name in &shown {
-        let _ = write!(text, "<Bucket><Name>{name}</Name><CreationDate>{CREATED}</CreationDate></Bucket>");
+        xml.open("Bucket");
+        xml.element("Name", name);
+        xml.element("CreationDate", CREATED);
+        xml.close("Bucket");
     }
-    text.push_str("</Buckets>");
+    xml.close("Buckets");
     if let (Some(last), Some(_)) = (shown.last(), left.next()) {
-        let _ = write!(text, "<ContinuationToken>{last}</ContinuationToken>");
+        xml.element("ContinuationToken", last);
     }
     if !prefix.is_empty() {
-        let _ = write!(text, "<Prefix>{}</Prefix>", xml_text(prefix));
+        xml.element("Prefix", prefix);
     }
-    text.push_str("</ListAllMyBucketsResult>");
-    Ok(text)
+    Ok(xml.finish(ROOT))
 }
 
 #[cfg(test)]

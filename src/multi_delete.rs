@@ -7,13 +7,13 @@
 mod document;
 mod result;
 
-use crate::document::{NAMESPACE, NoXml, push_element};
 use crate::mapping::{Grant, Mapping};
 use crate::refusal::{Refusal, Rule};
+use crate::xml::{Document, Inexpressible};
 use bytes::Bytes;
 
 pub use document::{Deletion, Named};
-pub use result::{Merged, code_and_message, error, result};
+pub use result::{Merged, code_and_message, push_error, result};
 
 /// The most keys that the store is sent at once. A key that somebody reads slowly makes the others of its group wait
 /// as well; the table in `docs/uploads.md` shows what smaller groups cost.
@@ -25,7 +25,7 @@ pub struct Judged {
     /// The allowed keys, in the client's order.
     pub groups: Vec<Group>,
     /// The refused keys, as elements of the result.
-    pub refused: String,
+    pub refused: Document,
 }
 
 /// Keys that the store is asked to delete with one request.
@@ -39,45 +39,53 @@ pub struct Group {
 
 /// Judges every key.
 pub fn judge(deletion: Deletion, mapping: &Mapping, grant: &Grant<'_>) -> Judged {
-    let mut refused = String::new();
-    let mut allowed: Vec<(Named, String)> = Vec::new();
+    let mut refused = Document::fragment();
+    let mut allowed: Vec<(Named, Document)> = Vec::new();
     for named in deletion.objects {
         match judge_one(&named, mapping, grant) {
             Ok(object) => allowed.push((named, object)),
-            Err(refusal) => refused.push_str(&error(&named, refusal.rule.code(), &refusal.message)),
+            Err(refusal) => push_error(&mut refused, &named, refusal.rule.code(), &refusal.message),
         }
     }
     let mut groups = Vec::new();
     let mut allowed = allowed.into_iter().peekable();
     while allowed.peek().is_some() {
-        let (named, objects): (Vec<Named>, String) = allowed.by_ref().take(GROUP).unzip();
-        let quiet = deletion.quiet;
-        let document = format!("<Delete {NAMESPACE}><Quiet>{quiet}</Quiet>{objects}</Delete>").into();
-        groups.push(Group { document, named });
+        let (named, objects): (Vec<Named>, Vec<Document>) = allowed.by_ref().take(GROUP).unzip();
+        groups.push(Group { document: request(deletion.quiet, &objects).into(), named });
     }
     Judged { groups, refused }
 }
 
-fn judge_one(named: &Named, mapping: &Mapping, grant: &Grant<'_>) -> Result<String, Refusal> {
+fn judge_one(named: &Named, mapping: &Mapping, grant: &Grant<'_>) -> Result<Document, Refusal> {
     let (key, version_id) = mapping.grant_delete(grant, &named.key, named.version_id.as_deref())?;
     if named.conditional {
         let why = "a condition on a key is not honoured by the store when it deletes";
         return Err(Refusal::new(Rule::Condition, why));
     }
-    object(&key, version_id.as_deref()).map_err(|NoXml| {
+    object(&key, version_id.as_deref()).map_err(|Inexpressible| {
         let why = "the key holds a character that XML cannot express: delete it alone";
         Refusal::new(Rule::MalformedDocument, why)
     })
 }
 
-fn object(key: &str, version_id: Option<&str>) -> Result<String, NoXml> {
-    let mut object = "<Object>".to_owned();
-    push_element(&mut object, "Key", key)?;
+fn object(key: &str, version_id: Option<&str>) -> Result<Document, Inexpressible> {
+    let mut object = Document::fragment();
+    object.open("Object");
+    object.exact_element("Key", key)?;
     if let Some(version_id) = version_id {
-        push_element(&mut object, "VersionId", version_id)?;
+        object.exact_element("VersionId", version_id)?;
     }
-    object.push_str("</Object>");
+    object.close("Object");
     Ok(object)
+}
+
+fn request(quiet: bool, objects: &[Document]) -> String {
+    let mut xml = Document::request("Delete");
+    xml.element("Quiet", if quiet { "true" } else { "false" });
+    for object in objects {
+        xml.append(object);
+    }
+    xml.finish("Delete")
 }
 
 #[cfg(test)]

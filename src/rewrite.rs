@@ -6,27 +6,12 @@
 
 mod body;
 mod names;
-pub(crate) mod xml;
 
 pub use body::Rewritten;
 pub use names::Names;
 
+use crate::xml_tokens::{Piece, Tokens, Unreadable};
 use bytes::Bytes;
-use std::error::Error;
-use std::fmt;
-use xml::{Piece, Tokens};
-
-/// A store's document that cannot be rewritten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreadable(pub &'static str);
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the store's XML cannot be passed on: {}", self.0)
-    }
-}
-
-impl Error for Unreadable {}
 
 const DELETE_RESULT: &str = "DeleteResult";
 

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use quick_xml::Reader;
-use quick_xml::escape::escape;
 use quick_xml::events::Event;
 
 /// The most of an error's body that is looked at, in bytes.
@@ -100,15 +99,6 @@ pub fn is_node_full(code: &str) -> bool {
 /// Whether a code says that a node could not read what others may have: its quorum was not there at the moment.
 pub fn is_unreadable_here(code: &str) -> bool {
     code == "SlowDownRead"
-}
-
-/// Escapes text for XML 1.0, which has no way to write most control characters.
-pub fn xml_text(text: &str) -> String {
-    let printable: String = text
-        .chars()
-        .map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { '\u{fffd}' } else { c })
-        .collect();
-    escape(printable).into_owned()
 }
 
 #[cfg(test)]

@@ -5,12 +5,11 @@
 //! quotation mark for an entity tag makes it panic. So each part has one place in ascending order.
 
 use super::elements::{Elements, Shown};
-use super::{NAMESPACE, push_element};
 use crate::checksum::{Algorithm, Checksum};
 use crate::operation::grammar::Dialect;
 use crate::refusal::{Refusal, Rule};
 use crate::s3_limits::MAX_PARTS;
-use std::fmt::Write as _;
+use crate::xml::Document;
 
 const ROOT: &str = "CompleteMultipartUpload";
 /// The longest text in a document: an entity tag of another store in quotation marks.
@@ -76,19 +75,18 @@ impl Completion {
 
     /// Writes the document for the store.
     pub fn document(&self) -> String {
-        let mut xml = format!("<{ROOT} {NAMESPACE}>");
+        let mut xml = Document::request(ROOT);
         for Part { number, etag, sum } in &self.parts {
-            let _ = write!(xml, "<Part><PartNumber>{number}</PartNumber>");
-            // What the store gave as an entity tag is visible ASCII, and what a client may give as well.
-            let _ = push_element(&mut xml, "ETag", &format!("\"{etag}\""));
+            xml.open("Part");
+            xml.element("PartNumber", &number.to_string());
+            // Entity tags are visible ASCII, whether the store or a client gave them.
+            let _ = xml.exact_element("ETag", &format!("\"{etag}\""));
             if let Some(sum) = sum {
-                let name = sum.algorithm().element();
-                let _ = write!(xml, "<{name}>{}</{name}>", sum.base64());
+                xml.element(sum.algorithm().element(), &sum.base64());
             }
-            xml.push_str("</Part>");
+            xml.close("Part");
         }
-        let _ = write!(xml, "</{ROOT}>");
-        xml
+        xml.finish(ROOT)
     }
 }
 

@@ -2,8 +2,8 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Tag.html>
 
 use super::elements::{Elements, Shown};
-use super::{NAMESPACE, push_element};
 use crate::refusal::{Refusal, Rule};
+use crate::xml::Document;
 
 const ROOT: &str = "Tagging";
 /// S3's limits on the tags of an object.
@@ -41,15 +41,16 @@ impl Tagging {
 
     /// Writes the document for the store.
     pub fn document(&self) -> String {
-        let mut xml = format!("<{ROOT} {NAMESPACE}><TagSet>");
+        let mut xml = Document::request(ROOT);
+        xml.open("TagSet");
         for (key, value) in &self.tags {
-            xml.push_str("<Tag>");
-            // No character of a tag is one that XML cannot express.
-            let _ = (push_element(&mut xml, "Key", key), push_element(&mut xml, "Value", value));
-            xml.push_str("</Tag>");
+            xml.open("Tag");
+            // A tag holds no character that XML cannot express.
+            let _ = (xml.exact_element("Key", key), xml.exact_element("Value", value));
+            xml.close("Tag");
         }
-        xml.push_str("</TagSet></Tagging>");
-        xml
+        xml.close("TagSet");
+        xml.finish(ROOT)
     }
 }
 
@@ -178,13 +179,15 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_reads_as_the_same(tags in prop::collection::btree_map("[a-zé0-9 +.=_:/@-]{1,128}", "\\PC{0,20}", 0..10)) {
-            let mut xml = "<Tagging><TagSet>".to_owned();
+            let mut xml = Document::request(ROOT);
+            xml.open("TagSet");
             for (key, value) in &tags {
-                xml.push_str("<Tag>");
-                let _ = (push_element(&mut xml, "Key", key), push_element(&mut xml, "Value", value));
-                xml.push_str("</Tag>");
+                xml.open("Tag");
+                let _ = (xml.exact_element("Key", key), xml.exact_element("Value", value));
+                xml.close("Tag");
             }
-            xml.push_str("</TagSet></Tagging>");
+            xml.close("TagSet");
+            let xml = xml.finish(ROOT);
             if let Ok(read) = Tagging::parse(xml.as_bytes()) {
                 prop_assert_eq!(Tagging::parse(read.document().as_bytes()), Ok(read));
             }

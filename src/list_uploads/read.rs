@@ -1,8 +1,7 @@
 //! Reads the store's list of multipart uploads while it comes: MinIO's has no pages, and may be long.
 
 use super::Marker;
-use crate::rewrite::Unreadable;
-use crate::rewrite::xml::{Piece, Tokens};
+use crate::xml_tokens::{Piece, Tokens, Unreadable};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use quick_xml::escape::unescape;

@@ -1,17 +1,14 @@
 //! Writes the page of a list of multipart uploads.
 
 use super::{Entry, Listing, Selection};
-use crate::document::NAMESPACE;
-use crate::s3_error::xml_text;
 use crate::target::encode_path;
+use crate::xml::Document;
 use jiff::Timestamp;
-use std::fmt::Write;
 
-/// Who has begun the uploads: the store's user, as all clients of a scope are.
-const WHO: &str = "<ID>scopegate</ID><DisplayName>scopegate</DisplayName>";
+const ROOT: &str = "ListMultipartUploadsResult";
 
 impl Listing {
-    /// The page with the entries that were selected.
+    /// Writes the page with the selected entries.
     pub fn page(&self, selection: Selection) -> String {
         let is_truncated = selection.is_truncated();
         let entries: Vec<Entry> = selection.entries.into_iter().take(self.most).collect();
@@ -20,47 +17,51 @@ impl Listing {
             Some(Entry { name, upload }) => (&**name, upload.as_ref().map_or("", |(_, id)| id)),
             None => ("", ""),
         };
-        let mut text =
-            format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListMultipartUploadsResult {NAMESPACE}>");
-        let bucket = self.view.as_ref().map_or(&*self.bucket, |view| view.bucket_shown());
-        push(&mut text, "Bucket", &xml_text(bucket));
-        push(&mut text, "KeyMarker", &self.shown(&self.key_marker));
-        push(&mut text, "UploadIdMarker", &xml_text(self.id_marker.as_deref().unwrap_or_default()));
-        push(&mut text, "NextKeyMarker", &self.shown(next_key));
-        push(&mut text, "NextUploadIdMarker", &xml_text(next_id));
-        push(&mut text, "Prefix", &self.shown(&self.prefix));
+        let mut xml = Document::answer(ROOT);
+        xml.element("Bucket", self.view.as_ref().map_or(&*self.bucket, |view| view.bucket_shown()));
+        xml.element("KeyMarker", &self.shown(&self.key_marker));
+        xml.element("UploadIdMarker", self.id_marker.as_deref().unwrap_or_default());
+        xml.element("NextKeyMarker", &self.shown(next_key));
+        xml.element("NextUploadIdMarker", next_id);
+        xml.element("Prefix", &self.shown(&self.prefix));
         if let Some(delimiter) = &self.delimiter {
-            push(&mut text, "Delimiter", &self.encoded(delimiter));
+            xml.element("Delimiter", &self.encoded(delimiter));
         }
         if self.is_url {
-            push(&mut text, "EncodingType", "url");
+            xml.element("EncodingType", "url");
         }
-        push(&mut text, "MaxUploads", &self.most.to_string());
-        push(&mut text, "IsTruncated", if is_truncated { "true" } else { "false" });
+        xml.element("MaxUploads", &self.most.to_string());
+        xml.element("IsTruncated", if is_truncated { "true" } else { "false" });
         for entry in &entries {
-            self.push_upload(&mut text, entry);
+            self.push_upload(&mut xml, entry);
         }
         for entry in entries.iter().filter(|entry| entry.upload.is_none()) {
-            let _ =
-                write!(text, "<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", self.shown(&entry.name));
+            xml.open("CommonPrefixes");
+            xml.element("Prefix", &self.shown(&entry.name));
+            xml.close("CommonPrefixes");
         }
-        text.push_str("</ListMultipartUploadsResult>");
-        text
+        xml.finish(ROOT)
     }
 
-    fn push_upload(&self, text: &mut String, Entry { name, upload }: &Entry) {
+    fn push_upload(&self, xml: &mut Document, Entry { name, upload }: &Entry) {
         let Some((time, id)) = upload else { return };
-        text.push_str("<Upload>");
-        push(text, "Key", &self.shown(name));
-        push(text, "UploadId", &xml_text(id));
-        push(text, "Initiator", WHO);
-        push(text, "Owner", WHO);
-        push(text, "StorageClass", "");
-        push(text, "Initiated", &written(*time));
-        text.push_str("</Upload>");
+        xml.open("Upload");
+        xml.element("Key", &self.shown(name));
+        xml.element("UploadId", id);
+        // All clients of a scope are one user to the store.
+        for role in ["Initiator", "Owner"] {
+            xml.open(role);
+            xml.element("ID", "scopegate");
+            xml.element("DisplayName", "scopegate");
+            xml.close(role);
+        }
+        xml.element("StorageClass", "");
+        xml.element("Initiated", &rfc3339(*time));
+        xml.close("Upload");
     }
 
-    /// A name as the client knows and wants it. Every name that is written is below the client's mount.
+    /// Returns a name as the client knows it, in the encoding that the client asked for. Every name that is written is
+    /// below the client's mount.
     fn shown(&self, name: &str) -> String {
         let name = match &self.view {
             Some(view) => view.outward(name).unwrap_or_default(),
@@ -70,16 +71,12 @@ impl Listing {
     }
 
     fn encoded(&self, name: &str) -> String {
-        if self.is_url { encode_path(name) } else { xml_text(name) }
+        if self.is_url { encode_path(name) } else { name.to_owned() }
     }
 }
 
-fn push(text: &mut String, name: &str, content: &str) {
-    let _ = write!(text, "<{name}>{content}</{name}>");
-}
-
-/// A time as S3 writes it, to the millisecond.
-fn written(nanoseconds: i128) -> String {
+/// Returns a time as S3 writes it, to the millisecond.
+fn rfc3339(nanoseconds: i128) -> String {
     let time = Timestamp::from_nanosecond(nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH);
     time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }

@@ -5,8 +5,8 @@
 
 use super::name::href;
 use super::page::{Entry, Object};
-use crate::s3_error::xml_text;
 use crate::terminal::plain;
+use crate::xml::escape;
 use jiff::Timestamp;
 use std::fmt::Write;
 
@@ -27,7 +27,7 @@ const NAME_WIDTH: usize = 50;
 impl Index {
     /// What stands before the first row; `shown` is the folder's path.
     pub fn head(&self, shown: &str) -> String {
-        let title = xml_text(&plain(shown));
+        let title = escape(&plain(shown));
         let mut head = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"robots\" content=\"noindex\">\n<title>Index of {title}</title>\n</head>\n\
@@ -59,7 +59,7 @@ impl Index {
     /// Appends a link to a name, with what would end its line or turn it around written out.
     fn link(href: Option<String>, name: &str, out: &mut String) {
         let shown = plain(name);
-        let text = xml_text(&shown);
+        let text = escape(&shown);
         let _ = match href {
             // What is encoded has no character with a meaning in HTML.
             Some(href) => write!(out, "<a href=\"{href}\">{text}</a>"),

@@ -1,38 +1,38 @@
 //! The result of a multi-object delete, made of the store's results for each group.
 
-use super::{Group, NAMESPACE, Named};
-use crate::s3_error::{element, xml_text};
+use super::{Group, Named};
+use crate::s3_error::element;
+use crate::xml::Document;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
 const ROOT: &str = "DeleteResult";
 
-/// The error of one key, as an element of the result.
-pub fn error(named: &Named, code: &str, message: &str) -> String {
-    let version = named
-        .version_id
-        .as_ref()
-        .map(|id| format!("<VersionId>{}</VersionId>", xml_text(id)))
-        .unwrap_or_default();
-    format!(
-        "<Error><Key>{}</Key>{version}<Code>{}</Code><Message>{}</Message></Error>",
-        xml_text(&named.key),
-        xml_text(code),
-        xml_text(message),
-    )
+/// Appends the error of one key to the elements of a result.
+pub fn push_error(result: &mut Document, named: &Named, code: &str, message: &str) {
+    result.open("Error");
+    result.element("Key", &named.key);
+    if let Some(id) = &named.version_id {
+        result.element("VersionId", id);
+    }
+    result.element("Code", code);
+    result.element("Message", message);
+    result.close("Error");
 }
 
-/// A whole result with these elements.
-pub fn result(elements: &str) -> String {
-    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{ROOT} {NAMESPACE}>{elements}</{ROOT}>")
+/// Returns a whole result with these elements.
+pub fn result(elements: &Document) -> String {
+    let mut xml = Document::answer(ROOT);
+    xml.append(elements);
+    xml.finish(ROOT)
 }
 
 /// The store's results, one after the other, with the store's names for the keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Merged {
-    elements: String,
+    elements: Document,
     /// Keys that were not asked about, or whose fate is not known, with the client's names.
-    failed: String,
+    failed: Document,
 }
 
 /// An answer that is no result of a multi-object delete.
@@ -45,19 +45,19 @@ impl Merged {
     /// # Errors
     /// When the answer is no result.
     pub fn add(&mut self, answer: &str) -> Result<(), NoResult> {
-        self.elements.push_str(inside(answer).ok_or(NoResult)?);
+        self.elements.append_written(inside(answer).ok_or(NoResult)?);
         Ok(())
     }
 
     /// Notes that a group was not deleted, as far as is known, with the store's words where it said any.
     pub fn fail(&mut self, group: &Group, code: &str, message: &str) {
         for named in &group.named {
-            self.failed.push_str(&error(named, code, message));
+            push_error(&mut self.failed, named, code, message);
         }
     }
 
     /// The result with the store's names, and the further elements that have the client's.
-    pub fn finish(self) -> (String, String) {
+    pub fn finish(self) -> (String, Document) {
         (result(&self.elements), self.failed)
     }
 }
@@ -136,7 +136,7 @@ mod tests {
              <Deleted><Key>a</Key></Deleted><Error><Key>b</Key></Error><Deleted/></DeleteResult>"
         );
         assert_eq!(
-            failed,
+            failed.into_fragment(),
             "<Error><Key>c</Key><Code>SlowDown</Code><Message>later</Message></Error>\
              <Error><Key>&lt;d&gt;</Key><Code>SlowDown</Code><Message>later</Message></Error>"
         );

@@ -109,8 +109,8 @@ fn every_key_is_judged_as_a_delete_of_it() {
         ["<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>false</Quiet>\
          <Object><Key>media/a&amp;b</Key></Object><Object><Key>old/a</Key><VersionId>0fb6db5c-2e1f-4a0b-9a40-2f9c1d0e6b7a</VersionId></Object></Delete>"]
     );
-    let codes: Vec<_> = judged
-        .refused
+    let refused = result(&judged.refused);
+    let codes: Vec<_> = refused
         .split("<Error><Key>")
         .skip(1)
         .map(|error| (error.split('<').next().unwrap(), error.split("<Code>").nth(1).unwrap()))
@@ -134,7 +134,10 @@ fn every_key_is_judged_as_a_delete_of_it() {
 fn a_mounted_clients_keys_are_its_own() {
     let judged = judged("/pub", &objects(&["<Key>a</Key>", "<Key>../media/a</Key>"]));
     assert!(sent(&judged).concat().contains("<Key>deep/a</Key>"));
-    assert!(judged.refused.contains("<Key>../media/a</Key>") && !judged.refused.contains("deep"));
+    assert!(
+        result(&judged.refused).contains("<Key>../media/a</Key>")
+            && !result(&judged.refused).contains("deep")
+    );
 }
 
 #[test]
@@ -143,7 +146,7 @@ fn with_no_key_left_nothing_is_sent() {
     assert_eq!(sent(&judged), [""; 0]);
     assert!(
         result(&judged.refused).contains("<DeleteResult xmlns=")
-            && judged.refused.contains("<Key>other/a</Key>")
+            && result(&judged.refused).contains("<Key>other/a</Key>")
     );
 }
 

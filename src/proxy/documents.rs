@@ -13,6 +13,7 @@ use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
 use crate::rewrite::Rewriter;
 use crate::session_table::Slot;
+use crate::xml::Document;
 use bytes::Bytes;
 use http::StatusCode;
 use http::response::Parts;
@@ -154,12 +155,13 @@ impl Proxy {
                 self.send_document(&outgoing.with_document(only.document.clone()), slot, record).await?
             }
             groups => {
-                let (answer, failed) = self.delete_groups(groups, outgoing, slot, record).await?;
-                refused.insert_str(0, &failed);
+                let (answer, mut failed) = self.delete_groups(groups, outgoing, slot, record).await?;
+                failed.append(&refused);
+                refused = failed;
                 answer
             }
         };
-        let rewriter = rewriter.map(|rewriter| rewriter.with_more(refused.into()));
+        let rewriter = rewriter.map(|rewriter| rewriter.with_more(refused.into_fragment().into()));
         Ok((answer, rewriter))
     }
 
@@ -172,7 +174,7 @@ impl Proxy {
         outgoing: &Outgoing,
         slot: &Slot,
         record: &mut AccessRecord,
-    ) -> Result<(FromStore, String), Refusal> {
+    ) -> Result<(FromStore, Document), Refusal> {
         let patience = self.generation.limits.response_timeout;
         let deadline = Instant::now() + patience;
         let (mut merged, mut head, mut first) = (Merged::default(), None, None);
@@ -199,7 +201,7 @@ impl Proxy {
         }
         let (document, failed) = merged.finish();
         match (head, first) {
-            (None, Some(stop)) => stop.answer().map(|answer| (answer, String::new())),
+            (None, Some(stop)) => stop.answer().map(|answer| (answer, Document::fragment())),
             (Some(head), _) => Ok((FromStore::Read(Box::new(head), document.into()), failed)),
             (None, None) => Ok((own(document), failed)),
         }

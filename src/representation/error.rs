@@ -2,9 +2,9 @@
 
 use super::Representation;
 use crate::refusal::Refusal;
-use crate::s3_error::xml_text;
 use crate::terminal::plain;
 use crate::terminal::visible;
+use crate::xml::Document;
 use askama::Template;
 use bytes::Bytes;
 use http::StatusCode;
@@ -100,7 +100,7 @@ impl<'a> ErrorDocument<'a> {
         if let Some(help) = self.help {
             let _ = write!(message, ". {help}");
         }
-        let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>".to_owned();
+        let mut xml = Document::error();
         for (name, text) in [
             ("Code", Some(self.code)),
             ("Message", Some(&*message)),
@@ -110,10 +110,10 @@ impl<'a> ErrorDocument<'a> {
             ("Mapping", self.mapping),
         ] {
             if let Some(text) = text {
-                let _ = write!(xml, "<{name}>{}</{name}>", xml_text(text));
+                xml.element(name, text);
             }
         }
-        xml + "</Error>\n"
+        xml.finish("Error") + "\n"
     }
 
     fn page(&self) -> String {

@@ -1,9 +1,9 @@
 //! Which texts of S3's documents are names, and what a client reads in their place.
 
-use super::Unreadable;
 use crate::mount::View;
-use crate::s3_error::xml_text;
 use crate::s3_operation::Operation;
+use crate::xml::escape;
+use crate::xml_tokens::Unreadable;
 use http::StatusCode;
 use std::sync::Arc;
 
@@ -96,7 +96,7 @@ impl Names {
             return Ok(());
         }
         if root == "CompleteMultipartUploadResult" && name == "Location" {
-            out.extend_from_slice(xml_text(&self.location).as_bytes());
+            out.extend_from_slice(escape(&self.location).as_bytes());
             return Ok(());
         }
         let Some(view) = &self.view else {
@@ -106,9 +106,9 @@ impl Names {
         let written = match (root, within, name) {
             ("ListBucketResult" | "ListVersionsResult", _, name) => self.in_list(view, name, text)?,
             ("DeleteResult", "Deleted" | "Error", "Key") => outward(view, text, false)?.to_owned(),
-            (_, _, "Bucket" | "BucketName") => xml_text(view.bucket_shown()),
-            (_, _, "Key") => xml_text(self.key.as_deref().unwrap_or_default()),
-            ("Error", _, "Resource") => xml_text(&self.path),
+            (_, _, "Bucket" | "BucketName") => escape(view.bucket_shown()),
+            (_, _, "Key") => escape(self.key.as_deref().unwrap_or_default()),
+            ("Error", _, "Resource") => escape(&self.path),
             _ => other(view, name, text),
         };
         out.extend_from_slice(written.as_bytes());
@@ -117,7 +117,7 @@ impl Names {
 
     fn in_list(&self, view: &View, name: &str, text: &str) -> Result<String, Unreadable> {
         Ok(match name {
-            "Name" => xml_text(view.bucket_shown()),
+            "Name" => escape(view.bucket_shown()),
             "Key" | "Prefix" | "Marker" | "NextMarker" | "StartAfter" | "KeyMarker" | "NextKeyMarker" => {
                 outward(view, text, self.url)?.to_owned()
             }
@@ -125,7 +125,7 @@ impl Names {
                 let token = quick_xml::escape::unescape(text).map_err(|_| Unreadable("a bad entity"))?;
                 let sealed =
                     view.seal_token(&token).ok_or(Unreadable("a continuation token outside of the scope"))?;
-                xml_text(&sealed)
+                escape(&sealed)
             }
             _ => other(view, name, text),
         })

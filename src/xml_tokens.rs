@@ -3,7 +3,20 @@
 //! XML libraries read from something that blocks or that can be awaited; here bytes are pushed. S3's documents are
 //! elements and texts alone: comments, CDATA and document types are refused, so that nothing hides in them.
 
-use super::Unreadable;
+use std::error::Error;
+use std::fmt;
+
+/// A document of the store that Scopegate cannot read, with the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable(pub &'static str);
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the store's XML cannot be passed on: {}", self.0)
+    }
+}
+
+impl Error for Unreadable {}
 
 /// The longest tag or text: a key of 1024 bytes, each written as an entity of six, with room to spare.
 const MAX_PIECE: usize = 64 * 1024;
