@@ -1,7 +1,7 @@
-//! The S3 operations Scopegate knows: one table that the router, the allow-lists and the policy compiler share.
+//! The S3 operations that Scopegate offers: one table that the router, the allow-lists and the policy compiler share.
 //!
-//! What is not in the table is never forwarded. The store would fall through on subresources it does not know
-//! (`GET key?policy` answers the object), so a query name that no row lists is refused.
+//! A request that no row describes is never forwarded. The store ignores subresources that it does not know (`GET
+//! key?policy` returns the object), so a query name that no row lists is refused.
 
 mod declined;
 pub mod grammar;
@@ -24,7 +24,7 @@ pub use kind::SessionKind;
 pub use page::page;
 pub use table::TABLE;
 
-/// What the path of an operation names.
+/// What an operation's path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Nothing: `/`.
@@ -35,30 +35,30 @@ pub enum Shape {
     Object,
 }
 
-/// Which of a request's headers pass, by what they are for.
+/// A class of request headers that may pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Headers {
-    /// None beside those every request has.
+    /// Only the headers that every request may have.
     Plain,
-    /// What a list shows besides.
+    /// Optional attributes of a list.
     List,
     /// Ranges and conditions of a read.
     Read,
-    /// What `GetObjectAttributes` asks for.
+    /// The attributes that `GetObjectAttributes` returns.
     Attributes,
-    /// Content headers, user metadata, checksums and conditions of an object that is written.
+    /// Content headers, user metadata, checksums and conditions of an object being written.
     Write,
-    /// The same of an object whose content comes later, in parts.
+    /// The same for an object whose content follows in parts.
     Create,
     /// The same, with a copy's source, its conditions and directives.
     Copy,
-    /// A copied part's range and conditions.
+    /// Range and conditions of a copied part.
     CopyPart,
-    /// A body's checksums.
+    /// Checksums of a body.
     Body,
-    /// What completes a multipart upload.
+    /// Headers that complete a multipart upload.
     Complete,
-    /// None, and a condition is refused.
+    /// No headers. A condition is refused.
     Delete,
 }
 
@@ -69,31 +69,31 @@ pub struct Spec {
     pub operation: Operation,
     /// Its method.
     pub method: Verb,
-    /// What its path names.
+    /// The kind of resource that its path names.
     pub shape: Shape,
-    /// Query names (with `=value` where the value is fixed) that select it: all are present.
+    /// Query names that select it, all of which must be present. `name=value` also fixes the value.
     pub selects: &'static [&'static str],
-    /// Whether `x-amz-copy-source` selects it.
+    /// Whether a request with `x-amz-copy-source` selects it.
     pub copies: bool,
-    /// Query parameters that may be there, or that select it by their presence and have a value.
+    /// Query parameters that it accepts.
     pub query: &'static [Parameter],
-    /// Headers that may be there.
+    /// Headers that it accepts.
     pub headers: Headers,
-    /// Whether a request body belongs to it.
+    /// Whether it has a request body.
     pub body: bool,
-    /// The right it needs.
+    /// The right that it requires.
     pub right: Right,
-    /// A further right it needs.
+    /// A second right that it requires.
     pub also: Option<Right>,
-    /// The session that signs it.
+    /// The kind of session that signs it.
     pub session: SessionKind,
-    /// Whether it reaches old versions, always or with a `versionId`.
+    /// When it reaches old versions.
     pub versions: Versions,
-    /// The operation that each key it names is judged as, which has the policy actions.
+    /// The operation that each key in its document is judged as. That operation's row has the policy actions.
     pub each: Option<Operation>,
-    /// The policy actions it needs of the store, on the object or, for a bucket's shape, on the bucket.
+    /// The policy actions that the store checks, on the object or, for a bucket's path, on the bucket.
     pub actions: &'static [&'static str],
-    /// The further actions when it names an old version.
+    /// Further policy actions of a request that names an old version.
     pub version_actions: &'static [&'static str],
 }
 
@@ -102,22 +102,22 @@ pub struct Spec {
 pub struct Parameter {
     /// Its name.
     pub name: &'static str,
-    /// What its value may be.
+    /// The grammar of its value.
     pub grammar: Grammar,
 }
 
-/// How an operation meets old versions.
+/// When an operation reaches old versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Versions {
     /// Never.
     No,
-    /// When the query has a `versionId`.
+    /// If the query has a `versionId`.
     ById,
     /// Always.
     Always,
 }
 
-/// Subresources and parameters of S3's that no row and no declined operation names.
+/// Subresources and parameters of S3 that neither the table nor the declined operations name.
 const OTHER_SUBRESOURCES: [&str; 11] = [
     "analytics",
     "append",
@@ -132,8 +132,8 @@ const OTHER_SUBRESOURCES: [&str; 11] = [
     "session",
 ];
 
-/// Whether a query parameter selects what is asked of an object, in S3 or in MinIO, so that a request without it would mean
-/// something else.
+/// Returns whether a query parameter selects an operation of S3 or MinIO. Without it the request would mean something
+/// else.
 pub fn is_subresource(name: &str) -> bool {
     let selects = TABLE.iter().flat_map(|row| row.selects).chain(DECLINED.iter().flat_map(|row| row.selects));
     let own =
@@ -145,30 +145,31 @@ pub fn is_subresource(name: &str) -> bool {
         || OTHER_SUBRESOURCES.iter().any(|other| other.eq_ignore_ascii_case(name))
 }
 
-/// Whether a query parameter selects something of S3's that no right grants.
+/// Returns whether a query parameter selects an operation that no right grants.
 pub fn is_declined(name: &str) -> bool {
     let selects = DECLINED.iter().flat_map(|row| row.selects).chain(&OTHER_SUBRESOURCES);
     selects.into_iter().any(|select| select.eq_ignore_ascii_case(name))
 }
 
-/// Whether S3 or MinIO has a use for a query parameter of any request.
+/// Returns whether S3 or MinIO uses a query parameter of this name.
 pub fn is_of_s3(name: &str) -> bool {
     let listed = TABLE.iter().flat_map(|row| row.query).any(|parameter| parameter.name == name);
     listed || is_subresource(name)
 }
 
-/// Why no operation could be found for a request.
+/// Why a request has no row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unknown {
-    /// No row has this method and shape.
+    /// No row has this method and kind of path.
     Operation,
-    /// An operation that is not offered.
+    /// It is an operation that Scopegate does not offer.
     Declined(&'static Declined),
-    /// A row is near, but the query has a name that it does not know.
+    /// The nearest row does not accept a query parameter of this name.
     Query(String),
 }
 
-/// The rows of one kind: few of the table's, which as a whole is some kilobytes.
+/// Returns the rows of one method and kind of path: a few rows instead of the whole table, which is several
+/// kilobytes.
 fn rows(verb: Verb, shape: Shape, copies: bool) -> impl Iterator<Item = &'static Spec> {
     static ROWS: LazyLock<[Vec<&'static Spec>; VERBS * SHAPES * 2]> = LazyLock::new(|| {
         let rows_of = |at| TABLE.iter().filter(|row| kind(row.method, row.shape, row.copies) == at).collect();
@@ -185,10 +186,10 @@ const fn kind(verb: Verb, shape: Shape, copies: bool) -> usize {
 }
 
 impl Spec {
-    /// The row that a request means.
+    /// Returns the row that describes a request.
     ///
     /// # Errors
-    /// When there is none; such a request is not forwarded.
+    /// When no row describes it. Such a request is not forwarded.
     pub fn find(
         method: &Method,
         resource: &Resource<'_>,
@@ -201,7 +202,7 @@ impl Spec {
             Resource::Object(..) => Shape::Object,
         };
         let verb = match Verb::of(method).ok_or(Unknown::Operation)? {
-            // A prober asks so whether anybody answers.
+            // Health checks send HEAD requests to `/`.
             Verb::Head if shape == Shape::Service => Verb::Get,
             verb => verb,
         };
@@ -217,7 +218,7 @@ impl Spec {
         }
     }
 
-    /// The row of an operation.
+    /// Returns an operation's row.
     pub fn of(operation: Operation) -> Option<&'static Self> {
         TABLE.iter().find(|row| row.operation == operation)
     }
@@ -227,7 +228,7 @@ impl Spec {
             || self.selects.iter().any(|select| select.split('=').next() == Some(name))
     }
 
-    /// The rights that every request for this operation needs.
+    /// Returns the rights that every request for this operation requires.
     pub const fn needs(&self) -> Rights {
         let rights = Rights::NONE.with(self.right);
         match self.also {
@@ -236,7 +237,7 @@ impl Spec {
         }
     }
 
-    /// The rights that a request for this operation needs.
+    /// Returns the rights that a request with this query requires.
     pub fn rights(&self, query: &Query<'_>) -> Rights {
         let rights = self.needs();
         let versions = match self.versions {
@@ -249,7 +250,7 @@ impl Spec {
 }
 
 impl Spec {
-    /// The policy actions that a request for this operation needs of the store.
+    /// Returns the policy actions that the store checks for a request with this query.
     pub fn actions_of(&self, query: &Query<'_>) -> impl Iterator<Item = &'static str> {
         let versions = self.rights(query).has(Right::Versions);
         let more = if versions { self.version_actions } else { &[] };
@@ -361,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_declined_has_a_name() {
+    fn every_declined_operation_is_named() {
         let declined = |method, target| match find(&method, target, false) {
             Err(Unknown::Declined(row)) => (row.name, row.rule()),
             other => panic!("{method} {target}: {other:?}"),
@@ -383,9 +384,9 @@ mod tests {
         }
     }
 
-    /// Nothing that is declined can be reached by a row of the table.
+    /// No row accepts a query that selects a declined operation.
     #[test]
-    fn no_row_knows_what_another_declines() {
+    fn no_row_accepts_a_declined_query() {
         for declined in DECLINED.iter().filter(|row| !row.selects.is_empty()) {
             for row in TABLE.iter().filter(|row| row.method == declined.method && row.shape == declined.shape)
             {

@@ -78,12 +78,6 @@ impl Document {
         Ok(())
     }
 
-    /// Writes an element whose content is XML already.
-    pub fn element_of(&mut self, name: &str, content: &Self) {
-        self.open(name);
-        self.append(content);
-        self.close(name);
-    }
 
     /// Appends a fragment.
     pub fn append(&mut self, fragment: &Self) {
@@ -128,7 +122,9 @@ mod tests {
         let mut owner = Document::fragment();
         owner.element("ID", "<me>");
         let mut list = Document::answer("List");
-        list.element_of("Owner", &owner);
+        list.open("Owner");
+        list.append(&owner);
+        list.close("Owner");
         list.append_written("<Own/>");
         assert_eq!(
             list.finish("List"),

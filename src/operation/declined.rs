@@ -1,19 +1,21 @@
-//! Operations of S3 that Scopegate knows and does not offer, so that clients which ask are told what S3 would tell
-//! them. None is forwarded: they speak about whole buckets, accounts or guards that a scope is no part of.
+//! Operations of S3 that Scopegate knows and does not offer.
+//!
+//! They concern whole buckets, accounts or locks, which no scope covers. None is forwarded. They are listed so that a
+//! client gets the answer that S3 would give.
 
 use super::{Shape, selected};
 use crate::refusal::Rule;
 use crate::target::Query;
 use crate::verb::Verb;
 
-/// A row: an operation that is not offered.
+/// A row of the table of declined operations.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Declined {
-    /// Its name in S3's API reference.
+    /// Its name in the S3 API reference.
     pub name: &'static str,
     /// Its method.
     pub method: Verb,
-    /// What its path names.
+    /// The kind of resource that its path names.
     pub shape: Shape,
     /// Query names that select it.
     pub selects: &'static [&'static str],
@@ -23,7 +25,7 @@ const fn row(name: &'static str, method: Verb, shape: Shape, selects: &'static [
     Declined { name, method, shape, selects }
 }
 
-/// The rows; of several that fit, the one with the most selectors is meant.
+/// The table. If several rows match, the one with the most selectors wins.
 pub static DECLINED: [Declined; 51] = [
     row("AssumeRole", Verb::Post, Shape::Service, &[]),
     row("CreateBucket", Verb::Put, Shape::Bucket, &[]),
@@ -78,9 +80,11 @@ pub static DECLINED: [Declined; 51] = [
     row("DeleteObjects below a bucket", Verb::Post, Shape::Object, &["delete"]),
 ];
 
-/// How requests are answered that no right grants. A question is answered `501 NotImplemented`, as MinIO answers what it
-/// does not have: clients take it for a store without the feature, where an `AccessDenied` makes them give up (s3cmd asks
-/// for `?acl` before each copy). Whatever would change something is answered `403 AccessDenied`, which nothing retries.
+/// Returns the rule that refuses an operation that no right grants.
+///
+/// A read is answered with `501 NotImplemented`, as by MinIO for features it lacks. Clients then carry on without the
+/// feature, whereas `AccessDenied` makes them give up: s3cmd asks for `?acl` before each copy. A change is answered
+/// with `403 AccessDenied`, which no client retries.
 pub const fn answer(verb: Verb) -> Rule {
     match verb {
         Verb::Get | Verb::Head => Rule::UnknownOperation,
@@ -89,12 +93,12 @@ pub const fn answer(verb: Verb) -> Rule {
 }
 
 impl Declined {
-    /// How it is answered.
+    /// Returns the rule that refuses it.
     pub const fn rule(&self) -> Rule {
         answer(self.method)
     }
 
-    /// The row that a request means, if it means one.
+    /// Returns the row that matches a request.
     pub(super) fn find(verb: Verb, shape: Shape, query: &Query<'_>) -> Option<&'static Self> {
         DECLINED
             .iter()

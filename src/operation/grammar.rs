@@ -1,9 +1,9 @@
-//! Grammars of request values: what each query parameter and header may say, and how the store is told.
+//! Grammars of request values: what each query parameter and header may contain, and how it is spelled for the store.
 //!
-//! MinIO reads structure into values that S3 calls opaque: a list position is a path, an upload id is a folder, a
-//! part's checksum has a count behind it. No policy looks at any of them. So each value is decoded as leniently as the
-//! store decodes it, held against one grammar, and spelled again from what it means. A value outside its grammar is
-//! refused, or left out where HTTP or S3 says that it is to be ignored.
+//! MinIO reads structure into values that S3 calls opaque: a list position holds a path, an upload id names a folder,
+//! the checksum of a multipart object ends in a count. No policy checks any of them. So each value is decoded as
+//! leniently as the store decodes it, checked against one grammar, and spelled again from its meaning. A value
+//! outside its grammar is refused, or dropped where HTTP or S3 says to ignore it.
 
 mod conditions;
 mod content;
@@ -23,20 +23,20 @@ pub use numbers::copied_range;
 pub use pattern::Form;
 pub use position::key_of_position;
 
-/// The kind of store behind the proxy. It decides how exact the grammars of ids and positions are.
+/// The kind of store behind the proxy. It decides how strict the grammars of ids and positions are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// MinIO: version ids are UUIDs, upload ids name a deployment and an upload, positions are keys.
+    /// MinIO: version ids are UUIDs, upload ids name a deployment and an upload, and positions are keys.
     #[default]
     Minio,
-    /// Another S3 store, whose ids and continuation tokens are opaque.
+    /// Any other S3 store: ids and continuation tokens are opaque.
     S3,
 }
 
-/// Why a value is refused.
+/// The reason a value is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadValue {
-    /// The rule that the refusal names.
+    /// The rule that refuses it.
     pub rule: Rule,
     /// What is expected instead.
     pub expected: &'static str,
@@ -48,71 +48,71 @@ impl BadValue {
     }
 }
 
-/// The spelling of a value, or why it is refused.
+/// A value's spelling for the store, or the reason it is refused.
 pub type Read = Result<Spelling, BadValue>;
 
-/// What a value may be.
+/// The grammar of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Grammar {
     /// A name without a value.
     Flag,
-    /// The beginning of keys.
+    /// A prefix of keys.
     Prefix,
-    /// The beginning of a bucket's name.
+    /// A prefix of bucket names.
     BucketPrefix,
-    /// A key that a list begins behind.
+    /// The key after which a list starts.
     Position,
-    /// A list's position as the store handed it out.
+    /// A list position that the store issued.
     ContinuationToken,
-    /// One version of an object.
+    /// A version of an object.
     VersionId,
-    /// The version that a list of versions begins behind.
+    /// The version after which a list of versions starts.
     VersionPosition,
     /// A multipart upload.
     UploadId,
-    /// The upload that a list of uploads begins behind.
+    /// The upload after which a list of uploads starts.
     UploadPosition,
-    /// A part's number: 1 to 10000.
+    /// A part number: 1 to 10000.
     PartNumber,
-    /// The part that a list begins behind: 0 to 10000.
+    /// The part after which a list starts: 0 to 10000.
     PartPosition,
-    /// How many entries a list has at most: 0 to 1000.
+    /// The maximum number of entries of a list: 0 to 1000.
     MaxKeys,
-    /// How many parts a list has at most: 1 to 1000.
+    /// The maximum number of parts of a list: 1 to 1000.
     MaxParts,
-    /// How many buckets a list has at most: 1 to 10000.
+    /// The maximum number of buckets of a list: 1 to 10000.
     MaxBuckets,
-    /// What a list groups keys by.
+    /// The delimiter by which a list groups keys.
     Delimiter,
     /// `url`.
     EncodingType,
     /// `true` or `false`.
     Boolean,
-    /// A header of the answer.
+    /// A header of the response.
     Override,
-    /// One range of bytes of a read.
+    /// The byte range of a read.
     Range,
-    /// The range of a copied part.
+    /// The byte range of a copied part.
     CopyRange,
-    /// A condition of a read that one of these entity tags is the object's.
+    /// `If-Match` of a read: a list of entity tags.
     IfMatch,
-    /// The same condition of a write or of a copy's source, with one entity tag.
+    /// `If-Match` of a write or of a copy's source: one entity tag.
     IfMatchOfWrite,
-    /// A condition of a read that none of these entity tags is the object's.
+    /// `If-None-Match` of a read: a list of entity tags.
     IfNoneMatch,
-    /// The same condition of a write or of a copy's source.
+    /// `If-None-Match` of a write or of a copy's source.
     IfNoneMatchOfWrite,
-    /// A condition on the time of an object.
+    /// A condition on an object's modification time.
     Date,
-    /// A condition of a range: an entity tag or a time.
+    /// `If-Range`: an entity tag or a time.
     IfRange,
     /// A media type.
     ContentType,
-    /// A text that describes an object.
+    /// A descriptive text about an object.
     ContentText,
-    /// Codings of an object's content.
+    /// Content codings of an object.
     ContentEncoding,
-    /// When an object expires.
+    /// The expiry time of an object.
     Expires,
     /// User metadata.
     Metadata,
@@ -124,26 +124,26 @@ pub enum Grammar {
     StorageClass,
     /// A checksum of a body.
     Checksum(Algorithm),
-    /// A checksum of an object, which may be one of its parts' checksums.
+    /// A checksum of an object, which may be a checksum of its parts' checksums.
     ObjectChecksum(Algorithm),
     /// The algorithm of an object's checksum.
     ChecksumAlgorithm,
-    /// The algorithm that an SDK computes.
+    /// The algorithm that the SDK uses.
     SdkChecksumAlgorithm,
     /// `FULL_OBJECT` or `COMPOSITE`.
     ChecksumType,
     /// `ENABLED`.
     ChecksumMode,
-    /// The size of an object in bytes.
+    /// The size of an object, in bytes.
     ObjectSize,
-    /// The attributes that are asked for.
+    /// The attributes to return.
     ObjectAttributes,
-    /// The attributes that a list shows besides.
+    /// The optional attributes of a list.
     ListAttributes,
 }
 
 impl Grammar {
-    /// Reads a value, which is decoded already, and says how the store is told it.
+    /// Checks a decoded value and returns its spelling for the store.
     ///
     /// # Errors
     /// When the value is outside the grammar.
@@ -192,7 +192,7 @@ impl Grammar {
         }
     }
 
-    /// The words that the value is one of, for a grammar of words.
+    /// Returns the allowed words of a grammar that consists of words.
     const fn words(self) -> &'static [&'static str] {
         match self {
             Self::EncodingType => &["url"],
@@ -208,7 +208,7 @@ impl Grammar {
         }
     }
 
-    /// One of the words, in any case of letters.
+    /// Reads one of the words, in upper or lower case.
     fn word(self, value: &str) -> Read {
         let found = self.words().iter().find(|word| word.eq_ignore_ascii_case(value.trim_matches(' ')));
         match found {
@@ -218,7 +218,7 @@ impl Grammar {
         }
     }
 
-    /// Whether a request means the same without a value that is not understood.
+    /// Returns whether a value that is not understood can be dropped without changing the request's meaning.
     const fn is_only_a_hint(self) -> bool {
         matches!(self, Self::SdkChecksumAlgorithm | Self::ChecksumMode | Self::ListAttributes)
     }
@@ -242,12 +242,12 @@ impl Grammar {
     }
 }
 
-/// Whether a header, whose name is in lower case, is the value of a checksum.
+/// Returns whether a header carries a checksum. `name` is in lower case.
 pub fn is_checksum_value(name: &str) -> bool {
     name.strip_prefix("x-amz-checksum-").is_some_and(|what| !matches!(what, "algorithm" | "type" | "mode"))
 }
 
-/// The spelling of a value that is to be `spelled`.
+/// Returns the spelling for a value that must reach the store as `spelled`.
 fn respelled(value: &str, spelled: String) -> Spelling {
     if value == spelled { Spelling::AsIs } else { Spelling::As(spelled) }
 }
@@ -260,7 +260,7 @@ fn prefix(value: &str) -> Read {
 }
 
 fn checksum(algorithm: Algorithm, value: &str) -> Read {
-    // The decoder takes canonical base64 alone: no line breaks, no other padding, no spare bits.
+    // The decoder accepts canonical base64 only: no line breaks, no other padding, no spare bits.
     match Checksum::parse(algorithm, value.as_bytes()) {
         Ok(_) => Ok(Spelling::AsIs),
         Err(_) if algorithm == Algorithm::Md5 => {
@@ -273,7 +273,7 @@ fn checksum(algorithm: Algorithm, value: &str) -> Read {
     }
 }
 
-/// Reads `BASE64` or `BASE64-N`, with N parts.
+/// Reads `BASE64`, or `BASE64-N` for N parts.
 fn object_checksum(algorithm: Algorithm, value: &str) -> Read {
     let Some((sum, parts)) = value.split_once('-') else { return checksum(algorithm, value) };
     numbers::part(parts, 1).map_err(|_| BadValue {

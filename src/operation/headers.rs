@@ -1,18 +1,18 @@
-//! Which of a client's headers pass, by what they are for, and what each may say.
+//! The request headers that may pass, by class, and the grammar of each.
 //!
-//! A name that ends in `*` stands for every name that begins so.
+//! A name that ends in `*` matches every header with that beginning.
 
 use super::Headers;
 use super::grammar::Grammar as G;
 use crate::checksum::Algorithm as A;
 use crate::refusal::Rule;
 
-/// A header that passes.
+/// A header that may pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Its name in lower case; one that ends in `*` stands for every name that begins so.
+    /// Its name in lower case. A name that ends in `*` matches every header with that beginning.
     pub name: &'static str,
-    /// What it may say.
+    /// The grammar of its value.
     pub grammar: G,
 }
 
@@ -45,7 +45,7 @@ const SDK_CHECKSUM_ALGORITHM: Field = field("x-amz-sdk-checksum-algorithm", G::S
 const STORAGE_CLASS: Field = field("x-amz-storage-class", G::StorageClass);
 const TAGGING: Field = field("x-amz-tagging", G::Tagging);
 
-/// Content headers, user metadata, checksums and conditions of an object that is written.
+/// Headers of an object being written.
 const WRITE: &[Field] = &[
     CACHE_CONTROL,
     CONTENT_DISPOSITION,
@@ -69,7 +69,7 @@ const WRITE: &[Field] = &[
     TAGGING,
 ];
 
-/// The same of an object whose content comes later, or from another object.
+/// Headers of an object whose content follows in parts or comes from another object.
 const CREATE: &[Field] = &[
     CACHE_CONTROL,
     CONTENT_DISPOSITION,
@@ -187,7 +187,7 @@ impl Headers {
         Self::Delete,
     ];
 
-    /// The headers that pass.
+    /// Returns the headers that may pass.
     pub const fn fields(self) -> &'static [Field] {
         match self {
             Self::Plain | Self::Delete => &[],
@@ -203,12 +203,13 @@ impl Headers {
         }
     }
 
-    /// The entry of a header that passes. `name` is in lower case.
+    /// Returns the entry that lets a header pass. `name` is in lower case.
     pub fn field(self, name: &str) -> Option<&'static Field> {
         self.fields().iter().find(|field| matches(field.name, name))
     }
 
-    /// Why a header is refused that the store would ignore to the client's harm: MinIO deletes and writes whatever such a
+    /// Returns why a header is refused that the store would ignore to the client's harm. MinIO deletes and writes
+    /// without regard to such a condition, and replaces an object by the tail that a resumed upload sends.
     /// condition says, and replaces an object by the part of it that a resumed upload sends.
     pub fn refuse(self, name: &str) -> Option<(Rule, &'static str)> {
         let writes = matches!(
@@ -221,7 +222,7 @@ impl Headers {
                 | Self::Complete
                 | Self::Delete
         );
-        // What passes is honoured.
+        // A header that passes is honoured.
         if self.field(name).is_some() {
             return None;
         }
@@ -232,7 +233,7 @@ impl Headers {
             "if-modified-since" | "if-unmodified-since" if writes => {
                 Some((Rule::Condition, "is not honoured by the store when it writes or deletes"))
             }
-            // No list and no settings of a bucket have an entity tag or a time of their own.
+            // Lists and bucket settings have no entity tag or modification time.
             "if-match" | "if-unmodified-since" => {
                 Some((Rule::Condition, "is honoured for objects and their attributes alone"))
             }
@@ -245,9 +246,9 @@ impl Headers {
     }
 }
 
-/// Beginnings of the names of headers that say what a request means: where no row lets one of them pass, the request is
-/// refused. MinIO acts on them, or would not do what they ask for. Every other `x-amz-*` header is left out, as S3 ignores
-/// what it does not know: SDKs and CDNs add such headers with each release.
+/// Prefixes of headers that change a request's meaning. If no row lets such a header pass, the request is refused,
+/// because MinIO would act on it or would not do what it asks for. Every other `x-amz-*` header is dropped, as S3
+/// ignores headers it does not know: SDKs and CDNs add new ones with each release.
 pub const MEANINGFUL: [&str; 13] = [
     "x-amz-bucket-object-lock-",
     "x-amz-bucket-replication-",
@@ -264,12 +265,12 @@ pub const MEANINGFUL: [&str; 13] = [
     "x-amz-write-",
 ];
 
-/// Whether a request without the header would mean something else. `name` is in lower case.
+/// Returns whether a header changes the request's meaning. `name` is in lower case.
 pub fn changes_meaning(name: &str) -> bool {
     MEANINGFUL.iter().any(|start| name.starts_with(start)) && !is_listed(name)
 }
 
-/// Whether a row has a use for a header, so that it is left out of another one's requests.
+/// Returns whether some row uses a header, so that it can be dropped from requests of other rows.
 fn is_listed(name: &str) -> bool {
     name == "x-amz-copy-source" || Headers::ALL.iter().any(|class| class.field(name).is_some())
 }
@@ -304,9 +305,9 @@ mod tests {
         assert!(Headers::List.refuse("if-match").is_some() && Headers::Read.refuse("if-match").is_none());
     }
 
-    /// No class lets through what Scopegate sets itself or what belongs to a connection.
+    /// No class passes a header that Scopegate sets itself or that belongs to the connection.
     #[test]
-    fn what_is_scopegates_own_is_in_no_class() {
+    fn no_class_passes_headers_that_scopegate_sets() {
         for name in [
             "authorization",
             "connection",

@@ -1,4 +1,4 @@
-//! The table as a page of the documentation: docs/s3-operations.md is what [`page`] writes.
+//! Writes docs/s3-operations.md from the table of operations.
 
 use super::grammar::{Dialect, Form, Grammar};
 use super::headers::MEANINGFUL;
@@ -101,7 +101,7 @@ and have the wider form of the third column.
 |---|---|---|---|
 ";
 
-/// The page.
+/// Returns the page.
 pub fn page() -> String {
     let mut text = format!("{HEAD}{}.\n{HEAD_END}", list(MEANINGFUL.into_iter()));
     for row in &TABLE {
@@ -121,7 +121,7 @@ pub fn page() -> String {
     text
 }
 
-/// Every value of the table, by its name, with its grammar.
+/// Returns the table of values by name, with their grammars.
 fn values() -> String {
     let queries = TABLE.iter().flat_map(|row| row.query).map(|parameter| (parameter.grammar, parameter.name));
     let headers = Headers::ALL.into_iter().flat_map(Headers::fields).map(|field| (field.grammar, field.name));
@@ -140,7 +140,7 @@ fn values() -> String {
     text
 }
 
-/// Of which operations the values are, where the same name has another grammar elsewhere.
+/// Returns which operations a grammar applies to, where the same name has another grammar elsewhere.
 const fn of_what(grammar: Grammar) -> &'static str {
     match grammar {
         Grammar::BucketPrefix => " of ListBuckets",
@@ -156,12 +156,12 @@ fn shown(grammar: Grammar, form: Form) -> String {
         Form::Key if grammar == Grammar::Prefix => "the beginning of a key".to_owned(),
         Form::Key => "a key".to_owned(),
         Form::EncodedKey => "the base64 of a key".to_owned(),
-        // A `|` would end the cell.
+        // A `|` would end the table cell.
         Form::Pattern(pattern) => format!("`` {} ``", pattern.replace('|', "\\|")),
     }
 }
 
-/// What becomes of a value outside the grammar, shown with one that no grammar has.
+/// Returns what happens to a value outside the grammar. Tries a value that no grammar accepts.
 fn otherwise(grammar: Grammar) -> String {
     match grammar.read("a\u{1}b", Dialect::Minio) {
         Err(bad) => format!("{} {}", bad.rule.status().as_u16(), bad.rule.code()),
@@ -228,7 +228,7 @@ fn actions(row: &Spec) -> String {
     }
 }
 
-/// The parameters besides those that select the operation, which stand in the request.
+/// Returns the parameters other than those that select the operation.
 fn parameters(row: &Spec) -> String {
     list(row.query.iter().map(|parameter| parameter.name).filter(|name| !row.selects.contains(name)))
 }
@@ -239,7 +239,7 @@ fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
 }
 
 impl Headers {
-    /// Whether a row uses the class.
+    /// Returns whether a row uses the class.
     #[cfg(test)]
     fn is_used(self) -> bool {
         TABLE.iter().any(|row| row.headers == self)

@@ -1,4 +1,4 @@
-//! The rows of the table.
+//! The rows of the table of operations.
 
 use super::grammar::Grammar;
 use super::{Headers, Parameter, SessionKind, Shape, Spec, Versions};
@@ -49,7 +49,7 @@ const fn row(operation: Operation, method: Verb, shape: Shape, right: Right) -> 
     }
 }
 
-/// The table. Of several rows that fit a request, the one with the most selectors is meant.
+/// The table. If several rows match a request, the one with the most selectors wins.
 pub static TABLE: [Spec; 23] = [
     Spec {
         query: &[

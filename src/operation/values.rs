@@ -1,4 +1,4 @@
-//! A request's values, held against the grammars of the operation table and spelled as the store is sent them.
+//! Checks a request's values against the grammars of the table and spells them for the store.
 
 use super::Spec;
 use super::grammar::{BadValue, Dialect, Grammar, is_checksum_value};
@@ -12,14 +12,14 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue};
 
-/// Most characters of a value that a message quotes.
+/// Maximum number of characters of a value that a message quotes.
 const QUOTED: usize = 64;
 
 impl Spec {
-    /// Spells the values of a query, whose names this operation knows.
+    /// Checks the values of a query and spells them for the store.
     ///
     /// # Errors
-    /// When one is outside its grammar, or does not go with another one.
+    /// When a value is outside its grammar or contradicts another one.
     pub fn spell_query(&self, query: &mut Query<'_>, dialect: Dialect, quote: Quote) -> Result<(), Refusal> {
         query.respell(|name, value| {
             let Some(grammar) = self.grammar_of(name) else { return Ok(Spelling::AsIs) };
@@ -29,14 +29,14 @@ impl Spec {
         check_positions(query, dialect)
     }
 
-    /// Returns the grammar of a query parameter, or `None` for one that selects the operation by its value.
+    /// Returns the grammar of a query parameter. Returns `None` if the parameter's value selects the operation.
     fn grammar_of(&self, name: &str) -> Option<Grammar> {
         let listed = self.query.iter().find(|parameter| parameter.name == name);
         let is_flag = || self.selects.contains(&name).then_some(Grammar::Flag);
         listed.map(|parameter| parameter.grammar).or_else(is_flag)
     }
 
-    /// Holds the headers that pass against each other. `headers` have their spelling already.
+    /// Checks the headers that pass against each other. `headers` are spelled for the store already.
     ///
     /// # Errors
     /// When two contradict each other.
@@ -63,16 +63,16 @@ impl Spec {
     }
 }
 
-/// Whether a refusal quotes the value that it is about.
+/// Whether a refusal quotes the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quote {
-    /// It does.
+    /// Quotes it.
     Value,
-    /// It does not: the value is not as the client wrote it.
+    /// Does not quote it, because the value is not in the client's spelling.
     No,
 }
 
-/// Refuses a value, and says what is expected.
+/// Returns a refusal of a value that says what is expected.
 pub fn refuse(what: &str, name: &str, value: Option<&str>, bad: BadValue) -> Refusal {
     let BadValue { rule, expected } = bad;
     let Some(value) = value else {
@@ -88,7 +88,7 @@ pub fn refuse(what: &str, name: &str, value: Option<&str>, bad: BadValue) -> Ref
     Refusal::new(rule, format!("{what} {name} is {shown:?}: expected {expected}"))
 }
 
-/// A token is of the list that it continues, and a version's position goes with a key's.
+/// Checks that a token belongs to the list it continues, and that a version's position comes with a key's.
 fn check_positions(query: &Query<'_>, dialect: Dialect) -> Result<(), Refusal> {
     let bad = |why| Err(Refusal::new(Rule::BadArgument, why));
     if query.has("version-id-marker") && !query.has("key-marker") {
@@ -106,15 +106,15 @@ fn check_positions(query: &Query<'_>, dialect: Dialect) -> Result<(), Refusal> {
     bad("the continuation-token is that of a list with another prefix: begin that list again")
 }
 
-/// A condition on a time is ignored beside the same one on an entity tag (RFC 9110, section 13.2.2). MinIO would look at both.
-/// An `If-None-Match` without a value names no tag of the store's, and so it is true.
+/// Drops a condition on a time next to the same condition on an entity tag (RFC 9110, section 13.2.2). MinIO would
+/// check both. An `If-None-Match` without a value names no tag of the store, so it always holds.
 fn relate_conditions(headers: &mut Vec<(HeaderName, HeaderValue)>) {
     ignore_beside(headers, &IF_MATCH, &IF_UNMODIFIED_SINCE);
     ignore_beside(headers, &IF_NONE_MATCH, &IF_MODIFIED_SINCE);
     headers.retain(|(name, value)| *name != IF_NONE_MATCH || !value.is_empty());
 }
 
-/// S3 has it so for a copy's source as well.
+/// Does the same for the conditions on a copy's source.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
 fn relate_source_conditions(headers: &mut Vec<(HeaderName, HeaderValue)>) {
     const SOURCE_IF_MATCH: HeaderName = HeaderName::from_static("x-amz-copy-source-if-match");
@@ -131,7 +131,7 @@ fn ignore_beside(headers: &mut Vec<(HeaderName, HeaderValue)>, tag: &HeaderName,
     }
 }
 
-/// MinIO overwrites the target of a copy whatever these say.
+/// Refuses conditions on a copy's target, which MinIO ignores.
 fn check_copy_conditions(headers: &[(HeaderName, HeaderValue)], dialect: Dialect) -> Result<(), Refusal> {
     let is_condition = |name: &HeaderName| *name == IF_MATCH || *name == IF_NONE_MATCH;
     match headers.iter().find(|(name, _)| is_condition(name)) {
@@ -143,9 +143,9 @@ fn check_copy_conditions(headers: &[(HeaderName, HeaderValue)], dialect: Dialect
     }
 }
 
-/// MinIO ignores `If-Range` and would send the range of an object that has changed. The same condition as `If-Match` or
-/// `If-Unmodified-Since` makes it say so; then the whole object is asked for. What cannot be said that way takes the
-/// range with it (RFC 9110, section 13.1.5).
+/// Replaces `If-Range` by `If-Match` or `If-Unmodified-Since`. MinIO ignores `If-Range` and would send a range of an
+/// object that has changed. If the replacement fails, the proxy requests the whole object. An `If-Range` that cannot
+/// be replaced removes the range (RFC 9110, section 13.1.5).
 fn relate_range(headers: &mut Vec<(HeaderName, HeaderValue)>) {
     let has = |headers: &[(HeaderName, HeaderValue)], wanted: &HeaderName| {
         headers.iter().any(|(name, _)| name == wanted)
@@ -161,7 +161,7 @@ fn relate_range(headers: &mut Vec<(HeaderName, HeaderValue)>) {
     headers.push((condition, validator));
 }
 
-/// The tags of a copy are its source's, unless the client says `REPLACE`: MinIO stores other ones without a look.
+/// Drops tags unless the client says `REPLACE`: a copy has its source's tags, and MinIO would store others unchecked.
 fn relate_tags(headers: &mut Vec<(HeaderName, HeaderValue)>) {
     let replaces = headers
         .iter()
@@ -171,7 +171,7 @@ fn relate_tags(headers: &mut Vec<(HeaderName, HeaderValue)>) {
     }
 }
 
-/// MinIO takes a POST of this type for an upload by a form.
+/// Refuses a content type that makes MinIO treat a POST as a form upload.
 fn check_form(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> {
     let is_form = |value: &HeaderValue| {
         value.as_bytes().get(..19).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/form-data"))
@@ -184,7 +184,7 @@ fn check_form(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// S3 takes one checksum of a body, besides its `Content-MD5`.
+/// Refuses several checksums of one body. S3 accepts one besides `Content-MD5`.
 fn check_checksums(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> {
     let mut values = headers.iter().map(|(name, _)| name).filter(|name| is_checksum_value(name.as_str()));
     match (values.next(), values.next()) {
@@ -202,7 +202,7 @@ mod tests {
     use crate::operation::TABLE;
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-    /// A value that no operation gains without a grammar: whatever its name, this never goes to the store.
+    /// No operation passes a parameter without a grammar, whatever the parameter's name.
     #[test]
     fn no_parameter_of_any_operation_carries_structure() {
         let hostile = "media/a\u{1}[minio_cache:v2,return:,id:..]";
@@ -214,7 +214,7 @@ mod tests {
                     let text = format!("{name}={written}");
                     let mut query = Query::parse(Some(&text)).unwrap();
                     let spelled = row.spell_query(&mut query, dialect, Quote::Value);
-                    // `list-type` selects by its value, so that another one finds no row.
+                    // `list-type` selects by value, so another value matches no row.
                     let good =
                         spelled.is_err() || !query.canonical().contains("minio") || name == "list-type";
                     assert!(good, "{:?} {name}", row.operation);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_quotes_the_value_and_no_more_of_it_than_is_needed() {
+    fn messages_quote_a_bounded_part_of_the_value() {
         let bad = BadValue { rule: Rule::BadArgument, expected: "a number" };
         let long = refuse("the query parameter", "max-keys", Some(&"é".repeat(100)), bad);
         assert_eq!(

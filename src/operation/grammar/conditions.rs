@@ -3,13 +3,13 @@
 use super::{BadValue, Dialect, Read, respelled};
 use crate::target::Spelling;
 
-/// Most entity tags of one condition.
+/// Maximum number of entity tags of one condition.
 const MAX_TAGS: usize = 64;
 const MAX_TAG: usize = 128;
 /// An entity tag that no object has.
 pub const NO_TAG: &str = "\"none\"";
 
-/// A condition's entity tags.
+/// The entity tags of a condition.
 enum Tags<'v> {
     /// `*`
     Any,
@@ -23,7 +23,8 @@ struct Tag<'v> {
 }
 
 impl Tag<'_> {
-    /// Whether it may be an object's. MinIO's are hexadecimal digits, with a number of parts behind them.
+    /// Returns whether an object of the store may have this tag. MinIO's tags are hexadecimal digits, followed by the
+    /// number of parts if there are several.
     fn is_the_stores(self, dialect: Dialect) -> bool {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         !self.opaque.is_empty() && (dialect == Dialect::S3 || self.opaque.bytes().all(is_plain))
@@ -34,8 +35,8 @@ impl Tag<'_> {
     }
 }
 
-/// Reads `*` or a list of entity tags, each quoted or, as S3 takes it, without quotes. Empty elements are ignored
-/// (RFC 9110, section 5.6.1.2).
+/// Reads `*` or a list of entity tags. Quotes are optional, as on S3. Empty elements are ignored (RFC 9110, section
+/// 5.6.1.2).
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3>
 fn tags(value: &str) -> Option<Tags<'_>> {
     if value.trim_matches([' ', '\t']) == "*" {
@@ -70,8 +71,8 @@ fn tag(text: &str) -> Option<(Tag<'_>, &str)> {
     (is_visible && opaque.len() <= MAX_TAG).then_some((Tag { opaque, is_weak }, rest))
 }
 
-/// Reads the condition of a read that one of these entity tags is the object's. They are compared strongly (RFC 9110, section
-/// 13.1.1): a weak tag matches nothing, and neither does one that no object of the store has.
+/// Reads `If-Match` of a read. Tags are compared strongly (RFC 9110, section 13.1.1), so a weak tag matches nothing.
+/// Neither does a tag that no object of the store can have.
 pub(super) fn if_match(value: &str, dialect: Dialect) -> Read {
     let bad = BadValue::argument("* or entity tags, such as \"0123456789abcdef\"");
     match tags(value).ok_or(bad)? {
@@ -84,7 +85,7 @@ pub(super) fn if_match(value: &str, dialect: Dialect) -> Read {
     }
 }
 
-/// Reads the condition of a write, which is `*` or one strong entity tag.
+/// Reads `If-Match` of a write: `*` or one strong entity tag.
 pub(super) fn if_match_of_write(value: &str, dialect: Dialect) -> Read {
     let bad = BadValue::argument("* or one entity tag, such as \"0123456789abcdef\"");
     match tags(value).ok_or(bad)? {
@@ -96,7 +97,7 @@ pub(super) fn if_match_of_write(value: &str, dialect: Dialect) -> Read {
     }
 }
 
-/// Entity tags as the store knows them: one as it is written, several as a list.
+/// Returns tags in the store's spelling: one as it is written, several as a list.
 fn these(value: &str, tags: &[Tag<'_>]) -> Option<Spelling> {
     match tags {
         [] => None,
@@ -108,7 +109,7 @@ fn these(value: &str, tags: &[Tag<'_>]) -> Option<Spelling> {
     }
 }
 
-/// The entity tags of a condition that was spelled for the store, without quotes.
+/// Returns the entity tags of a condition in the store's spelling, without quotes.
 pub fn tags_of_store(spelled: &str) -> impl Iterator<Item = &str> {
     spelled.split(", ").map(|tag| tag.trim_matches('"'))
 }
@@ -117,8 +118,8 @@ fn plain(value: &str, tag: Tag<'_>) -> Spelling {
     if value == tag.opaque { Spelling::AsIs } else { respelled(value, tag.quoted()) }
 }
 
-/// Reads the condition of a read that the client has no such object. Entity tags are compared weakly here (RFC 9110,
-/// section 13.1.2). A tag that no object of the store has makes no difference.
+/// Reads `If-None-Match` of a read. Tags are compared weakly (RFC 9110, section 13.1.2). A tag that no object of the
+/// store can have makes no difference.
 pub(super) fn if_none_match(value: &str, dialect: Dialect) -> Read {
     let bad = BadValue::argument("* or entity tags, such as \"0123456789abcdef\"");
     match tags(value).ok_or(bad)? {
@@ -130,10 +131,10 @@ pub(super) fn if_none_match(value: &str, dialect: Dialect) -> Read {
     }
 }
 
-/// Reads a time. One that is no HTTP date is left out, as RFC 9110, section 13.1.3, says.
+/// Reads a time. A value that is not an HTTP date is dropped (RFC 9110, section 13.1.3).
 pub(super) fn date(value: &str) -> Spelling {
     let trimmed = value.trim_matches([' ', '\t']);
-    // MinIO does not look at the day of the week; the library refuses a wrong one.
+    // MinIO ignores the day of the week; the library refuses a wrong one.
     let on = |day: &str| httpdate::parse_http_date(&format!("{day}{}", trimmed.get(3..)?)).ok();
     let days = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     match httpdate::parse_http_date(trimmed).ok().or_else(|| days.into_iter().find_map(on)) {
@@ -142,7 +143,7 @@ pub(super) fn date(value: &str) -> Spelling {
     }
 }
 
-/// Reads the validator of a range: a strong entity tag or a time. Another one never matches.
+/// Reads the validator of a range: a strong entity tag or a time. Any other validator never matches.
 pub(super) fn if_range(value: &str, dialect: Dialect) -> Spelling {
     match tags(value) {
         Some(Tags::These(tags)) if value.contains('"') => match &tags[..] {

@@ -1,17 +1,17 @@
-//! Grammars of what describes an object: its content's headers, metadata, tags and attributes.
+//! Grammars of values that describe an object: content headers, metadata, tags and attributes.
 
 use super::{BadValue, Dialect, Read, respelled};
 use crate::refusal::Rule;
 use crate::target::Spelling;
 use crate::target::{Query, encode_query};
 
-/// Most tags of an object.
+/// Maximum number of tags of an object.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
 const MAX_TAGS: usize = 10;
 const ATTRIBUTES: [&str; 5] = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"];
 
-/// Reads a header's text of at most `most` bytes: MinIO would send a control character on, and no client could read its
-/// answer.
+/// Reads a header's text of at most `most` bytes. Control characters are refused: MinIO would send them back, and no
+/// client could parse the response.
 pub(super) fn text(value: &str, most: usize) -> Read {
     let is_control = |byte: u8| byte.is_ascii_control() && byte != b'\t';
     match value {
@@ -30,7 +30,7 @@ pub(super) fn media_type(value: &str) -> Read {
     }
 }
 
-/// Reads codings. `aws-chunked` is the envelope's, which is taken off, and not the object's.
+/// Reads content codings. `aws-chunked` describes the upload's envelope, not the object, and is removed.
 pub(super) fn encoding(value: &str) -> Read {
     let is_token = |coding: &str| {
         !coding.is_empty()
@@ -56,7 +56,7 @@ pub(super) fn metadata(value: &str) -> Read {
     Ok(Spelling::AsIs)
 }
 
-/// Reads tags as a query has them: at most 10, each key once. MinIO stores those of a copy without a look.
+/// Reads tags in query form: at most 10, each key once. MinIO stores the tags of a copy unchecked.
 pub(super) fn tagging(value: &str) -> Read {
     let bad = |expected| BadValue { rule: Rule::InvalidTag, expected };
     if value.is_empty() {

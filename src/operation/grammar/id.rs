@@ -1,4 +1,4 @@
-//! Grammars of ids that the store makes: versions and uploads.
+//! Grammars of ids that the store issues: versions and uploads.
 
 use super::{BadValue, Dialect, Read, respelled};
 use crate::refusal::Rule;
@@ -7,12 +7,12 @@ use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// The version that MinIO calls `null` as well.
+/// The version that MinIO also calls `null`.
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 const MAX_VERSION: usize = 1024;
 const MAX_UPLOAD: usize = 512;
 
-/// As lenient as any store's decoder: what is decoded here and not there does no harm.
+/// The most lenient decoder of any store. Decoding something that the store would not decode does no harm.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()
@@ -20,7 +20,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Reads a version's id. MinIO would also take a UUID in braces, without its dashes, or as a URN: one object would have
+/// Reads a version id. MinIO also accepts a UUID in braces, without dashes, or as a URN, which would give one version
 /// eight names.
 pub(super) fn version(value: &str, dialect: Dialect) -> Read {
     match dialect {
@@ -41,20 +41,20 @@ fn is_unreserved(value: &str, most: usize) -> bool {
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte))
 }
 
-/// Whether a text has a UUID's shape: 8-4-4-4-12 digits.
+/// Returns whether a text has a UUID's shape: 8-4-4-4-12 digits.
 fn is_uuid(text: &str, is_digit: fn(&u8) -> bool) -> bool {
     let is_dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| if is_dash(at) { byte == b'-' } else { is_digit(&byte) })
 }
 
-/// Whether a text is a UUID as MinIO writes it.
+/// Returns whether a text is a UUID in MinIO's spelling.
 pub(super) fn is_lower_uuid(text: &str) -> bool {
     is_uuid(text, |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Reads an upload's id. MinIO makes a folder of what stands behind the first dot in it, and an abort removes that folder:
-/// an id that names no upload could name all uploads of the key, or another key.
+/// Reads an upload id. MinIO uses the text after the first dot as a folder's name, and an abort removes that folder.
+/// An id that names no upload could reach all uploads of the key, or another key.
 pub(super) fn upload(value: &str, dialect: Dialect) -> Read {
     let good = match dialect {
         Dialect::Minio => is_minios_upload(value),
@@ -66,13 +66,14 @@ pub(super) fn upload(value: &str, dialect: Dialect) -> Read {
     Err(BadValue { rule: Rule::NoSuchUpload, expected: "the id that CreateMultipartUpload answered" })
 }
 
-/// Reads the upload that a list of uploads begins behind.
+/// Reads the upload after which a list of uploads starts.
 pub(super) fn upload_position(value: &str, dialect: Dialect) -> Read {
     upload(value, dialect)
         .map_err(|_| BadValue::argument("the NextUploadIdMarker that the list before has shown"))
 }
 
-/// When an upload of MinIO's began, in nanoseconds since 1970, which its id says. None for what is no id of MinIO's.
+/// Returns when an upload of MinIO began, in nanoseconds since 1970, which its id contains. Returns `None` for other
+/// ids.
 pub fn began_at(id: &str) -> Option<i128> {
     if !is_minios_upload(id) {
         return None;
@@ -82,7 +83,7 @@ pub fn began_at(id: &str) -> Option<i128> {
     time.parse().ok()
 }
 
-/// Whether it is the base64url of `DEPLOYMENT.UPLOADxTIME`, both UUIDs, as MinIO writes it.
+/// Returns whether the id is the base64url of `DEPLOYMENT.UPLOADxTIME` with two UUIDs, as MinIO writes it.
 fn is_minios_upload(value: &str) -> bool {
     let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(value);
     let text = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -97,7 +98,7 @@ fn is_minios_upload(value: &str) -> bool {
     })
 }
 
-/// Whether it may be an id of any store and is no way out of a folder for one that decodes it as MinIO does.
+/// Returns whether the id may belong to any store, and does not escape its folder if decoded as MinIO does.
 fn is_opaque_upload(value: &str) -> bool {
     let opaque = (1..=MAX_UPLOAD).contains(&value.len())
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~+=-".contains(&byte));

@@ -4,14 +4,14 @@ use super::{BadValue, Read, respelled};
 use crate::s3_limits::MAX_SINGLE_PUT;
 use crate::target::Spelling;
 
-/// More digits than any length of an object in bytes has.
+/// More digits than the length of any object has.
 const MAX_DIGITS: usize = 18;
 
 fn is_decimal(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Reads how many entries an answer has at most. A larger number than the store gives is spelled as `most`.
+/// Reads the maximum number of entries of a response. A larger number than the store supports becomes `most`.
 pub(super) fn at_most(value: &str, least: u64, most: u64) -> Read {
     if value.is_empty() {
         return Ok(Spelling::LeftOut);
@@ -21,7 +21,7 @@ pub(super) fn at_most(value: &str, least: u64, most: u64) -> Read {
         (_, 1000) => "a number from 1 to 1000",
         _ => "a number from 1 to 10000",
     };
-    // A number of clients that mean "all" is larger than any integer.
+    // Clients that want everything send numbers larger than any integer.
     let number = if is_decimal(value) { Some(value.parse().unwrap_or(u64::MAX)) } else { None };
     match number {
         Some(number) if number >= least => Ok(respelled(value, number.min(most).to_string())),
@@ -29,7 +29,7 @@ pub(super) fn at_most(value: &str, least: u64, most: u64) -> Read {
     }
 }
 
-/// Reads a part's number from `least` to 10000, without leading zeros.
+/// Reads a part number from `least` to 10000, without leading zeros.
 pub(super) fn part(value: &str, least: u16) -> Read {
     let canonical = is_decimal(value) && value.len() <= 5 && (value.len() == 1 || !value.starts_with('0'));
     let number = if canonical { value.parse::<u16>().ok() } else { None };
@@ -49,8 +49,8 @@ pub(super) fn size(value: &str) -> Read {
     }
 }
 
-/// Reads one range of a read. Another unit, several ranges and what is no range are left out: RFC 9110, section 14.2,
-/// has them ignored, and MinIO sends the whole object as well.
+/// Reads the range of a read. Other units, several ranges and malformed ranges are dropped: RFC 9110, section 14.2,
+/// says to ignore them, and MinIO then sends the whole object.
 pub(super) fn range(value: &str) -> Spelling {
     let inner = value.trim_matches([' ', '\t']).split_once('=');
     let Some((_, span)) = inner.filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes")) else {
@@ -64,20 +64,20 @@ pub(super) fn range(value: &str) -> Spelling {
     respelled(value, format!("bytes={}-{}", bounded(first), bounded(last)))
 }
 
-/// A position within any object, or one behind all of them.
+/// Returns a position within any object, or one past the end of all.
 fn bounded(digits: &str) -> &str {
     if digits.len() <= MAX_DIGITS { digits } else { "999999999999999999" }
 }
 
-/// Reads the range of a copied part: `bytes=FIRST-LAST`, of at most 5 GiB.
+/// Reads the range of a copied part: `bytes=FIRST-LAST`, at most 5 GiB.
 pub(super) fn copy_range(value: &str) -> Read {
     copied_range(value).map(|_| Spelling::AsIs)
 }
 
-/// The length in bytes of a copied part's range.
+/// Returns the length of a copied part's range, in bytes.
 ///
 /// # Errors
-/// When it is no such range.
+/// When it is not such a range.
 pub fn copied_range(value: &str) -> Result<u64, BadValue> {
     let bad = BadValue::argument("bytes=FIRST-LAST, of at most 5 GiB");
     let (first, last) = value.strip_prefix("bytes=").and_then(|span| span.split_once('-')).ok_or(bad)?;

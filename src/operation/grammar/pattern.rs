@@ -1,29 +1,29 @@
-//! What the store is sent of each value, written down for the documentation and held against the code by tests.
+//! The form of each value that the store receives, for the documentation. Tests check it against the code.
 
 use super::{Algorithm, Dialect, Grammar};
 
-/// The form that every value has which the store is sent.
+/// The form of a value that the store receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// A key, or the beginning of one.
+    /// A key, or a prefix of one.
     Key,
     /// The base64 of a key.
     EncodedKey,
-    /// What this regular expression matches.
+    /// A value that this regular expression matches.
     Pattern(&'static str),
 }
 
 const TEXT: &str = r"^[^\x00-\x08\x0a-\x1f\x7f]{1,1024}$";
 
 impl Grammar {
-    /// The form of what a store of this kind is sent.
+    /// Returns the form of the value that this kind of store receives.
     pub const fn form(self, dialect: Dialect) -> Form {
         let is_minio = matches!(dialect, Dialect::Minio);
         Form::Pattern(match self {
             Self::Prefix | Self::Position => return Form::Key,
             Self::ContinuationToken if is_minio => return Form::EncodedKey,
             Self::ContinuationToken => r"^[A-Za-z0-9+/=_.~-]{1,2048}$",
-            // A condition of a range goes as If-Match or If-Unmodified-Since.
+            // `If-Range` becomes `If-Match` or `If-Unmodified-Since`.
             Self::Flag | Self::IfRange => r"^$",
             Self::BucketPrefix => r"^[a-z0-9.-]{0,63}$",
             Self::VersionId | Self::VersionPosition if is_minio => {
@@ -80,7 +80,7 @@ impl Grammar {
     }
 }
 
-/// Base64 of as many bytes as the algorithm has.
+/// Returns the base64 of as many bytes as the algorithm's checksums have.
 const fn checksum(algorithm: Algorithm, of_parts: bool) -> Form {
     Form::Pattern(match (algorithm.size(), of_parts) {
         (4, false) => r"^[A-Za-z0-9+/]{6}==$",

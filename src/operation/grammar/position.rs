@@ -1,4 +1,4 @@
-//! Grammars of what a list is asked for: positions, delimiters and the beginning of a bucket's name.
+//! Grammars of the values that select a list's page: positions, delimiters and prefixes of bucket names.
 
 use super::id::is_lower_uuid;
 use super::{BadValue, Dialect, Read, respelled};
@@ -11,9 +11,10 @@ use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// The beginning of MinIO's note on a position. What it says is a path that MinIO writes to and removes later.
+/// The beginning of the note that MinIO appends to a position. MinIO writes to the path in it, and removes that path
+/// later.
 const NOTE: &str = "[minio_cache";
-/// Longest token of another store's.
+/// Longest continuation token of another store, in bytes.
 const MAX_TOKEN: usize = 2048;
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -23,14 +24,13 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The key in a list's position, without MinIO's note on it: MinIO lists from the key alone as well. With the note
-/// `return:` it would build and keep a list of the whole prefix, and with an `id:` of a client's own it would write to
-/// and remove whatever path that names.
+/// Returns the key in a list position, without MinIO's note, which MinIO does not need. The note `return:` makes
+/// MinIO build and keep a list of the whole prefix. A forged `id:` makes it write to and remove any path.
 ///
 /// The key may be one that no path may name ([`check_position`]).
 ///
 /// # Errors
-/// When the key is no key, or what follows it is not one note as MinIO writes it.
+/// When the key is malformed, or its note is not one that MinIO writes.
 pub fn key_of_position(position: &str) -> Result<&str, BadValue> {
     let bad = |expected| BadValue { rule: Rule::BadTarget, expected };
     let (key, note) = match position.find(NOTE) {
@@ -47,7 +47,7 @@ pub fn key_of_position(position: &str) -> Result<&str, BadValue> {
     Ok(key)
 }
 
-/// Whether it is `[minio_cache:v2,return:]` or `[minio_cache:v2,id:UUID,p:POOL,s:SET]`.
+/// Returns whether a text is `[minio_cache:v2,return:]` or `[minio_cache:v2,id:UUID,p:POOL,s:SET]`.
 fn is_note(note: &str) -> bool {
     let inner = note.strip_prefix("[minio_cache:v2,").and_then(|rest| rest.strip_suffix(']'));
     let Some(inner) = inner else { return false };
@@ -78,8 +78,8 @@ pub(super) fn position(value: &str) -> Read {
     Ok(if key.is_empty() { Spelling::LeftOut } else { respelled(value, key.to_owned()) })
 }
 
-/// Reads a token. MinIO's is the base64 of a position; Go's decoder would skip line breaks in it and take spare bits.
-/// Another store's is opaque, unless it has a note of MinIO's in it.
+/// Reads a continuation token. MinIO's is the base64 of a position; Go's decoder would skip line breaks in it and
+/// accept spare bits. Another store's token is opaque, unless it contains a note of MinIO.
 pub(super) fn continuation_token(value: &str, dialect: Dialect) -> Read {
     let bad = BadValue::argument("the token that the list before has shown");
     let decoded = STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -96,7 +96,7 @@ pub(super) fn continuation_token(value: &str, dialect: Dialect) -> Read {
     }
 }
 
-/// Whether a text is plain, and holds no note for a decoder that is more lenient.
+/// Returns whether a token is visible ASCII and contains no note, even for a lenient decoder.
 fn is_opaque_token(token: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_.~-".contains(&byte);
     let standard = token.replace('-', "+").replace('_', "/");

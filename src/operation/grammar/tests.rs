@@ -1,4 +1,4 @@
-//! What each grammar takes, spells in another way, leaves out and refuses.
+//! Values that each grammar accepts, respells, drops and refuses.
 
 use super::*;
 use crate::operation::{Headers, TABLE};
@@ -20,7 +20,7 @@ fn base64url(text: &str) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
 }
 
-/// Every grammar that a value of the table has.
+/// Returns every grammar in the table.
 fn all() -> BTreeSet<Grammar> {
     let queries = TABLE.iter().flat_map(|row| row.query).map(|parameter| parameter.grammar);
     let headers = Headers::ALL.into_iter().flat_map(Headers::fields).map(|field| field.grammar);
@@ -54,7 +54,7 @@ fn refused(grammar: Grammar, rule: Rule, values: &[&str]) {
 }
 
 #[test]
-fn a_position_goes_without_the_stores_note() {
+fn positions_lose_minios_note() {
     let note = format!("[minio_cache:v2,id:{VERSION},p:0,s:12]");
     as_is(Grammar::Position, &["media/a", "media/", "a[1]"]);
     left_out(Grammar::Position, &[""]);
@@ -120,7 +120,7 @@ fn a_token_is_the_base64_of_a_position() {
 }
 
 #[test]
-fn a_version_has_one_spelling() {
+fn versions_have_one_spelling() {
     as_is(Grammar::VersionId, &["null", VERSION]);
     respelled(
         Grammar::VersionId,
@@ -246,7 +246,7 @@ fn ranges() {
     assert_eq!(copied_range("bytes=5-9"), Ok(5));
 }
 
-/// Makes a list of this many entity tags.
+/// Returns a list with this many entity tags.
 fn many(tags: usize) -> String {
     vec!["\"a\""; tags].join(", ")
 }
@@ -257,7 +257,7 @@ fn conditions() {
     respelled(Grammar::IfMatch, &[(" \"a\" ", "\"a\""), (",, \"a\" ,", "\"a\"")]);
     respelled(Grammar::IfNoneMatch, &[("\"a\",, \"b\",", "\"a\", \"b\"")]);
     refused(Grammar::IfMatch, Rule::BadArgument, &["", ",", "\"", "\"a", "a\"b", "*, \"a\"", &many(65)]);
-    // A weak tag and one that MinIO never gives match nothing.
+    // A weak tag and a tag that MinIO never issues match nothing.
     respelled(
         Grammar::IfMatch,
         &[("W/\"a\"", NO_TAG), ("\"a_b\"", NO_TAG), ("W/\"a\", \"b\"", "\"b\""), ("\"a\",b", "\"a\", \"b\"")],
@@ -271,7 +271,7 @@ fn conditions() {
     let listed: Vec<&str> = tags_of_store("\"a\", \"b\"").collect();
     assert_eq!((listed, tags_of_store("a").collect()), (vec!["a", "b"], vec!["a"]));
     as_is(Grammar::IfNoneMatch, &["*", "\"a\""]);
-    // Entity tags are compared weakly, and one that MinIO never gives cannot match.
+    // Entity tags are compared weakly. A tag that MinIO never issues cannot match.
     respelled(Grammar::IfNoneMatch, &[("W/\"a\"", "\"a\""), ("\"a_b\", \"a\"", "\"a\"")]);
     left_out(Grammar::IfNoneMatch, &["\"a:gzip\"", "\"\""]);
     as_is(Grammar::IfNoneMatch, &["\"a\", \"b\""]);
@@ -294,7 +294,7 @@ fn conditions() {
 }
 
 #[test]
-fn what_describes_an_object() {
+fn object_descriptions() {
     as_is(Grammar::Override, &["text/plain; charset=utf-8", "attachment; filename=\"ü\"", "a\tb"]);
     refused(
         Grammar::Override,
@@ -365,9 +365,9 @@ fn words() {
     respelled(Grammar::Flag, &[("x", "")]);
 }
 
-/// No value has a grammar that lets anything through.
+/// No grammar lets every value pass.
 #[test]
-fn every_grammar_refuses_or_spells_what_a_store_could_read_as_structure() {
+fn no_grammar_passes_structure_that_a_store_could_read() {
     for grammar in all() {
         for hostile in ["a\u{1}b", "a\r\nb", "a\u{7f}"] {
             for dialect in [Dialect::Minio, Dialect::S3] {
@@ -423,9 +423,9 @@ fn value() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 
-    /// Whatever a client says, what the store is sent has the form that the documentation gives, and is its own spelling.
+    /// Whatever the client sends, the store receives the documented form, which reads as itself.
     #[test]
-    fn what_is_sent_has_the_documented_form(value in value()) {
+    fn the_store_receives_the_documented_form(value in value()) {
         for grammar in all() {
             for dialect in [Dialect::Minio, Dialect::S3] {
                 let sent = match grammar.read(&value, dialect) {
