@@ -1,7 +1,7 @@
 //! Request documents: small XML bodies that Scopegate reads whole, parses strictly and writes again.
 //!
-//! The store never reads a byte of XML that a client wrote. What MinIO makes of such bytes costs seconds of its time
-//! and gigabytes of its memory (`docs/uploads.md`).
+//! The store never parses XML that a client wrote. Hostile XML costs MinIO seconds of CPU time and gigabytes of
+//! memory (`docs/uploads.md`).
 
 mod complete;
 mod elements;
@@ -23,7 +23,7 @@ pub use complete::{Completion, Part};
 pub use elements::Elements;
 pub use tagging::Tagging;
 
-/// An operation whose body is a document.
+/// A kind of request document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `DeleteObjects`
@@ -35,7 +35,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns the kind of document that an operation takes.
+    /// Returns the kind of document that an operation requires.
     pub const fn of(operation: Operation) -> Option<Self> {
         match operation {
             Operation::DeleteObjects => Some(Self::Delete),
@@ -45,18 +45,18 @@ impl Kind {
         }
     }
 
-    /// Returns the size of the largest document, in bytes.
+    /// Returns the size limit, in bytes.
     pub const fn most(self) -> usize {
         match self {
-            // 1000 keys of 1024 bytes and as much again for the markup; 10,000 parts with a SHA-256 each, as SDKs write
-            // them, have 1.8 MiB.
+            // Twice the 1000 keys of 1024 bytes, for the markup. 10,000 parts with a SHA-256 each, as SDKs write
+            // them, take 1.8 MiB.
             Self::Delete | Self::Complete => 2 << 20,
-            // 10 tags of 128 + 256 characters of 4 bytes, twice.
+            // Twice the 10 tags of 128 + 256 characters of 4 bytes.
             Self::Tagging => 64 << 10,
         }
     }
 
-    /// Whether the checksum headers are about the document. Those of a completion are about the object.
+    /// Returns whether checksum headers describe the document. Those of a completion describe the object.
     const fn is_what_checksums_are_of(self) -> bool {
         !matches!(self, Self::Complete)
     }
@@ -71,15 +71,15 @@ impl Kind {
     }
 }
 
-/// What is made of a document takes as much memory: what is read of it, the document for the store and its result.
+/// Memory that a document takes, as a multiple of its size: what is parsed from it, the new document and its result.
 const COPIES: usize = 4;
 
-/// Reads a request's document whole and verifies every checksum that the client gives of it. This is the one place
-/// where documents are held in memory.
+/// Reads a whole document and verifies every checksum that the client gives. This is the only place that holds
+/// documents in memory.
 ///
 /// # Errors
-/// When it is too large, breaks off, takes longer than `patience`, or differs from a checksum, and when `memory` has no room
-/// for it.
+/// When it is too large, breaks off, takes longer than `patience`, or does not match a checksum, and when `memory` is
+/// exhausted.
 pub async fn read<B>(
     kind: Kind,
     upload: &Rc<Upload<B>>,
@@ -120,7 +120,7 @@ fn verify(kind: Kind, fields: &Fields, document: &[u8]) -> Result<(), Refusal> {
             compare(&Checksum::parse(algorithm, value).map_err(bad)?, document)?;
         }
     }
-    // Words such as UNSIGNED-PAYLOAD say nothing.
+    // Values such as UNSIGNED-PAYLOAD are not hashes.
     let hash = fields.get(X_AMZ_CONTENT_SHA256.as_str());
     match hash.and_then(|hash| Checksum::parse_sha256_hex(hash).ok()) {
         Some(given) => compare(&given, document),

@@ -1,4 +1,4 @@
-//! `ListBuckets`, answered from a client's own scopes: the store is not asked, as it would tell of other buckets too.
+//! `ListBuckets`, answered from the client's scopes. The store is not asked, because it would list other buckets too.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>
 
 use crate::mapping::Mapping;
@@ -11,14 +11,14 @@ use crate::xml::Document;
 use std::collections::BTreeSet;
 
 const ROOT: &str = "ListAllMyBucketsResult";
-/// S3 clients want a date of creation. The real one is not known here; this one is plainly none.
+/// S3 clients require a creation date. The real one is unknown here; this one is recognisably made up.
 const CREATED: &str = "1970-01-01T00:00:00.000Z";
-/// The buckets that a mapping may list: those of its scopes, and mounts that look like one, under their own names.
+/// Returns the buckets that a mapping may list: those of its scopes, and mounts that look like a bucket.
 fn buckets(mapping: &Mapping) -> BTreeSet<&str> {
     mapping.scopes.iter().filter(|scope| scope.allow.has(Right::List)).filter_map(seen_as).collect()
 }
 
-/// What a client calls a scope's bucket.
+/// Returns the name that clients see for a scope's bucket.
 fn seen_as(scope: &Scope) -> Option<&str> {
     match &scope.view {
         Some(view) => view.mount().as_bucket(),
@@ -26,10 +26,10 @@ fn seen_as(scope: &Scope) -> Option<&str> {
     }
 }
 
-/// The answer's document.
+/// Returns the response document.
 ///
 /// # Errors
-/// When `max-buckets` is no number from 1 to 10,000.
+/// When `max-buckets` is not a number from 1 to 10,000.
 pub fn document(mapping: &Mapping, query: &Query<'_>) -> Result<String, Refusal> {
     let prefix = query.get("prefix").unwrap_or_default();
     let after = query.get("continuation-token").unwrap_or_default();

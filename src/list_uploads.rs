@@ -1,8 +1,8 @@
-//! `ListMultipartUploads`, answered from what the store lists: filtered to the scopes, put in order and written again.
+//! `ListMultipartUploads`: the store's list, filtered to the scopes, sorted and written again.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html>
 //!
-//! MinIO honours a prefix only if it is a whole key. Asked without one, each node lists the uploads of the whole bucket
-//! that it remembers, whatever page is wanted. So all of that is read, and no more is kept than the page holds.
+//! MinIO honours a prefix only if it is a whole key. Without a prefix, each node lists all uploads of the bucket that
+//! it remembers, whatever page is requested. So the whole list is read, and only the entries of the page are kept.
 
 mod read;
 mod write;
@@ -18,19 +18,19 @@ use crate::target::encode_query;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// MinIO gives all uploads of a key at once, if this number is asked for.
+/// The limit that makes MinIO return all uploads of a key at once.
 const ALL_OF_MINIO: u32 = 1_000_000;
 const PAGE_OF_S3: u32 = 1000;
-/// What an entry of a page takes besides its name and its id, in bytes.
+/// Memory of an entry besides its name and its id, in bytes.
 const ENTRY: usize = 128;
 
-/// What a client may see of a bucket's uploads, and which page of it is wanted.
+/// The uploads of a bucket that a client may see, and the page that it requests.
 #[derive(Debug)]
 pub struct Listing {
     bucket: String,
     view: Option<Arc<View>>,
     dialect: Dialect,
-    /// The beginnings of the keys that may be shown.
+    /// The prefixes of the keys that may be shown.
     scopes: Vec<Prefix>,
     prefix: String,
     delimiter: Option<String>,
@@ -40,37 +40,37 @@ pub struct Listing {
     is_url: bool,
 }
 
-/// An entry of a page, in S3's order: by name, then by the time when the upload began.
+/// An entry of a page. Entries sort in S3's order: by name, then by the upload's start.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
-    /// A key, or what several keys begin with.
+    /// A key or a common prefix.
     name: String,
-    /// When the upload of the key began, in nanoseconds since 1970, and its id. None for several keys.
+    /// When the upload began, in nanoseconds since 1970, and its id. `None` for a common prefix.
     upload: Option<(i128, String)>,
 }
 
-/// The key and the id of an upload that a list goes on behind.
+/// The key and the id of the upload after which a list continues.
 pub type Marker = (String, String);
 
-/// A question to the store.
+/// A list request to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// The beginning of the keys. Empty for all that a node of MinIO's remembers.
+    /// The prefix of the keys. Empty for all uploads that a MinIO node remembers.
     prefix: String,
-    /// Where the store is to go on.
+    /// Where the list continues.
     after: Marker,
-    /// How many uploads are asked for.
+    /// The maximum number of uploads.
     most: u32,
 }
 
 impl Listing {
-    /// What a granted request wants to see.
+    /// Returns the list that a granted request asks for.
     pub fn new(mapping: &Mapping, grant: &Grant<'_>) -> Self {
         let query = grant.query();
         let text = |name: &str| query.get(name).unwrap_or_default().to_owned();
         let most = query.get("max-uploads").and_then(|most| most.parse().ok()).unwrap_or(MAX_PAGE);
         let key_marker = text("key-marker");
-        // S3 ignores the id without a key.
+        // S3 ignores the id if there is no key.
         let id_marker = Some(text("upload-id-marker")).filter(|id| !id.is_empty() && !key_marker.is_empty());
         Self {
             bucket: grant.resource().bucket().unwrap_or_default().to_owned(),
@@ -86,12 +86,13 @@ impl Listing {
         }
     }
 
-    /// The kind of store that is asked.
+    /// Returns the kind of store.
     pub const fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// The questions to the store: at MinIO to each node, elsewhere one after the other until the page is full.
+    /// Returns the requests to the store: to MinIO one for each node, to other stores one after the other until the
+    /// page is full.
     pub fn questions(&self) -> Vec<Question> {
         match self.dialect {
             Dialect::Minio => self.questions_to_minio(),
@@ -99,8 +100,8 @@ impl Listing {
         }
     }
 
-    /// What a node remembers, and what the drives know of a whole key. A node forgets all uploads when it is restarted; the
-    /// drives do not.
+    /// Asks for the uploads that a node remembers, and for those of a whole key on its drives. A restart erases a
+    /// node's memory but not the drives.
     fn questions_to_minio(&self) -> Vec<Question> {
         let about = |prefix: &str| Question {
             prefix: prefix.to_owned(),
@@ -114,7 +115,7 @@ impl Listing {
         questions
     }
 
-    /// A question for each scope, in the order of their keys.
+    /// Asks once for each scope, in key order.
     fn questions_by_scope(&self) -> Vec<Question> {
         let longer = |scope: &Prefix| {
             if scope.covers(&self.prefix) { self.prefix.clone() } else { scope.as_str().to_owned() }
@@ -122,7 +123,7 @@ impl Listing {
         let prefixes: BTreeSet<String> = self.scopes.iter().map(longer).collect();
         let mut questions: Vec<Question> = Vec::new();
         for prefix in prefixes.into_iter().filter(|prefix| prefix.starts_with(&self.prefix)) {
-            // What lies in another scope is listed with it.
+            // A scope below the last one is listed with it.
             if questions.last().is_some_and(|last| prefix.starts_with(&last.prefix)) {
                 continue;
             }
@@ -136,16 +137,16 @@ impl Listing {
         questions
     }
 
-    /// The entry that an upload makes on the page, if its client may see it and the page has not passed it.
+    /// Returns the entry for an upload, if the client may see it and the page continues before it.
     pub fn entry(&self, upload: &Upload) -> Option<Entry> {
         let Upload { key, id, initiated } = upload;
         let is_shown = self.scopes.iter().any(|scope| scope.covers(key)) && key.starts_with(&self.prefix);
-        // What is no key can be in no request, that for the next page included.
+        // A name that is not a valid key cannot appear in any request, including the one for the next page.
         if !is_shown || check_key(key).is_err() {
             return None;
         }
-        // The id says the time to the nanosecond, and alike on every node. What is no id of MinIO's names no upload that
-        // Scopegate would pass on.
+        // The id contains the start time to the nanosecond, equal on every node. An id in another form names no
+        // upload that Scopegate would pass on.
         let time = match self.dialect {
             Dialect::Minio => began_at(id)?,
             Dialect::S3 => *initiated,
@@ -167,12 +168,12 @@ impl Listing {
         match (&self.id_marker, self.dialect) {
             (None, _) => false,
             (Some(marker), Dialect::Minio) => (began_at(marker), marker.as_str()) < (Some(time), id),
-            // It is the store that goes on behind the id.
+            // Other stores continue after the id themselves.
             (Some(marker), Dialect::S3) => marker != id,
         }
     }
 
-    /// What the key begins with, up to and with the first delimiter behind the prefix.
+    /// Returns the part of the key up to and including the first delimiter after the prefix.
     fn grouped<'k>(&self, key: &'k str) -> Option<&'k str> {
         let delimiter = self.delimiter.as_deref()?;
         let rest = key.get(self.prefix.len()..)?;
@@ -181,7 +182,7 @@ impl Listing {
 }
 
 impl Question {
-    /// The query, in its canonical spelling. Names come encoded: XML cannot hold every key.
+    /// Returns the query in canonical spelling. It requests encoded names, because XML cannot express every key.
     pub fn query(&self) -> String {
         let (key, id) = &self.after;
         let most = self.most.to_string();
@@ -195,14 +196,14 @@ impl Question {
         query
     }
 
-    /// The same question from where the store's page ended.
+    /// Returns the same request, continuing where the store's page ended.
     #[must_use]
     pub fn from(&self, after: Marker) -> Self {
         Self { prefix: self.prefix.clone(), after, most: self.most }
     }
 }
 
-/// The entries of a page, as they are found: the first of them in S3's order, and one more if there is one.
+/// The entries of a page: the first ones in S3's order, and one more if the list goes on.
 #[derive(Debug)]
 pub struct Selection {
     most: usize,
@@ -211,12 +212,12 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// An empty page.
+    /// Returns an empty page.
     pub const fn new(listing: &Listing) -> Self {
         Self { most: listing.most, entries: BTreeSet::new(), bytes: 0 }
     }
 
-    /// Takes an entry, unless the page is full of others that come before it. Returns whether it took it.
+    /// Adds an entry unless the page is full of earlier ones. Returns whether it was added.
     pub fn offer(&mut self, entry: Entry) -> bool {
         if self.most == 0 {
             return false;
@@ -237,12 +238,12 @@ impl Selection {
         true
     }
 
-    /// The memory that the entries take.
+    /// Returns the memory that the entries take, in bytes.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether there is an entry behind the page.
+    /// Returns whether the list continues after this page.
     pub fn is_truncated(&self) -> bool {
         self.entries.len() > self.most
     }

@@ -1,7 +1,7 @@
-//! Mounts: a scope as its clients see it, with a path of its own instead of bucket and prefix.
+//! Mounts: scopes that clients see at a path of their own instead of at bucket and prefix.
 //!
-//! What a client names is brought inward (prefix in front), what the store names outward (prefix off). Neither ever
-//! shows a client the bucket or the prefix.
+//! Names from a client get the prefix added, names from the store get it removed. Clients never see the bucket or the
+//! prefix.
 
 use crate::names::{BucketName, Prefix, check_bucket, check_segments};
 use crate::operation::grammar::key_of_position;
@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
 
-/// Where a scope appears to its clients: `/`, or a path that begins and ends with `/`.
+/// The path at which clients see a scope: `/`, or a path that begins and ends with `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount(Box<str>);
 
@@ -20,7 +20,7 @@ impl Mount {
     /// Checks `mount`.
     ///
     /// # Errors
-    /// Says what is wrong and how to mend it.
+    /// Says what is wrong and how to fix it.
     pub fn parse(mount: &str) -> Result<Self, &'static str> {
         if !mount.starts_with('/') || !mount.ends_with('/') {
             return Err("a mount begins and ends with '/', as in \"/\" or \"/pub/\"");
@@ -36,29 +36,30 @@ impl Mount {
         Ok(Self(mount.into()))
     }
 
-    /// The path.
+    /// Returns the path.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether a path could lie below both.
+    /// Returns whether some path could lie below both.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.0.starts_with(&*other.0) || other.0.starts_with(&*self.0)
     }
 
-    /// Whether it takes paths that name `bucket`.
+    /// Returns whether it takes over paths that name `bucket`.
     pub fn hides(&self, bucket: &BucketName) -> bool {
         let first = self.0.split('/').nth(1).unwrap_or_default();
         first.is_empty() || first == bucket.as_str()
     }
 
-    /// The bucket that it looks like to S3 clients, if it does: of one segment, with a bucket's name.
+    /// Returns the bucket that the mount looks like to S3 clients: a mount of one segment that is a valid bucket
+    /// name.
     pub fn as_bucket(&self) -> Option<&str> {
         let name = self.name();
         check_bucket(name).is_ok().then_some(name)
     }
 
-    /// The path without the slashes around it, which is used as the bucket's name.
+    /// Returns the path without its outer slashes. S3 clients see it as the bucket's name.
     fn name(&self) -> &str {
         self.0.trim_matches('/')
     }
@@ -70,7 +71,7 @@ impl fmt::Display for Mount {
     }
 }
 
-/// A mounted scope's two names: the store's and the client's.
+/// A mounted scope's names, to the store and to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     mount: Mount,
@@ -79,52 +80,53 @@ pub struct View {
 }
 
 impl View {
-    /// The keys of `bucket` below `prefix`, seen below `mount`.
+    /// Returns the view of the keys of `bucket` below `prefix`, mounted at `mount`.
     pub fn new(mount: Mount, bucket: BucketName, prefix: Prefix) -> Self {
         Self { mount, bucket, prefix }
     }
 
-    /// Where it appears.
+    /// Returns the mount.
     pub fn mount(&self) -> &Mount {
         &self.mount
     }
 
-    /// The store's bucket.
+    /// Returns the store's bucket.
     pub fn bucket(&self) -> &str {
         self.bucket.as_str()
     }
 
-    /// The beginning of the store's keys.
+    /// Returns the prefix of the store's keys.
     pub fn prefix(&self) -> &str {
         self.prefix.as_str()
     }
 
-    /// What clients are told instead of the bucket's name; empty at `/`.
+    /// Returns the bucket name that clients see. It is empty at `/`.
     pub fn bucket_shown(&self) -> &str {
         self.mount.name()
     }
 
-    /// What lies behind the mount in a decoded path without its first slash; empty for the mount itself.
+    /// Returns the part of a decoded path, without its first slash, that follows the mount. It is empty for the mount
+    /// itself.
     pub fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
         let mount = self.mount.as_str().get(1..).unwrap_or_default();
         if mount.strip_suffix('/') == Some(path) { Some("") } else { path.strip_prefix(mount) }
     }
 
-    /// The store's key for a client's.
+    /// Returns the store's key for a client's key.
     pub fn inward(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
     }
 
-    /// The client's key for the store's, if it lies in the scope.
+    /// Returns the client's key for a store's key, if it lies in the scope.
     pub fn outward<'k>(&self, key: &'k str) -> Option<&'k str> {
         key.strip_prefix(self.prefix.as_str())
     }
 
-    /// Brings inward what a list's query names: the prefix, an absent one too, and where to go on. What the grammars say
-    /// of the values is looked at afterwards.
+    /// Translates the names in a list's query to the store's: the prefix, even if absent, and the position. Their
+    /// grammars are checked afterwards.
     ///
     /// # Errors
-    /// When a token was not handed out here.
+    /// When a token was not issued by Scopegate.
     pub fn bring_inward(&self, operation: Operation, query: &mut Query<'_>) -> Result<(), BadTarget> {
         if !operation.lists() && !operation.is_filtered() {
             return Ok(());
@@ -145,14 +147,14 @@ impl View {
         Ok(())
     }
 
-    /// Whether a text tells of the store's bucket or prefix.
+    /// Returns whether a text reveals the store's bucket or prefix.
     pub fn shows(&self, text: &str) -> bool {
         let prefix = self.prefix().trim_end_matches('/');
         (!prefix.is_empty() && text.contains(prefix)) || text.contains(self.bucket())
     }
 
-    /// A continuation token for clients. MinIO's is the base64 of a key with a note: it shows the key without the prefix,
-    /// and without the note. Another store's is passed on if it does not show the prefix.
+    /// Returns a continuation token for clients. MinIO's token is the base64 of a key with a note: the client gets it
+    /// without prefix and note. Another store's token is passed on unless it reveals the prefix.
     pub fn seal_token(&self, token: &str) -> Option<String> {
         let decoded = STANDARD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let key = decoded.as_deref().and_then(|position| key_of_position(position).ok());
@@ -163,8 +165,8 @@ impl View {
         (!tells).then(|| format!("o{token}"))
     }
 
-    /// The store's token for one that [`Self::seal_token`] made. A client may make up another: the key in it begins with
-    /// the prefix, and the grammar of tokens holds for both kinds.
+    /// Returns the store's token for one that [`Self::seal_token`] made. A forged token cannot leave the scope: the
+    /// prefix is added to its key, and the grammar of tokens applies.
     pub fn open_token(&self, token: &str) -> Option<String> {
         if let Some(other) = token.strip_prefix('o') {
             return Some(other.to_owned());
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lists_query_is_brought_inward() {
+    fn list_queries_are_translated_to_the_stores_names() {
         let public = view("/pub/", "media/");
         let inward = |query: &'static str| {
             let mut query = Query::parse(Some(query)).unwrap();
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_does_not_show_the_prefix_and_comes_back() {
+    fn tokens_hide_the_prefix_and_round_trip() {
         let public = view("/pub/", "media/deep/");
         let stores = STANDARD.encode("media/deep/k3[minio_cache:v2,return:]");
         let sealed = public.seal_token(&stores).unwrap();
@@ -250,16 +252,16 @@ mod tests {
     }
 
     proptest! {
-        /// What a client names and what the store names are the same thing, one to one.
+        /// Translating a name to the store's and back is lossless.
         #[test]
-        fn inward_and_outward_are_inverse(key in "\\PC{0,40}", prefix in "([a-z]{1,6}/){0,3}") {
+        fn names_translate_losslessly(key in "\\PC{0,40}", prefix in "([a-z]{1,6}/){0,3}") {
             let view = view("/pub/", &prefix);
             let inward = view.inward(&key);
             prop_assert!(inward.starts_with(&prefix));
             prop_assert_eq!(view.outward(&inward), Some(&*key));
         }
 
-        /// Whatever a client sends as a token: none, or one whose key lies in the scope.
+        /// No forged token reaches a key outside the scope.
         #[test]
         fn no_token_leaves_the_scope(token in prop_oneof!["k[A-Za-z0-9+/=]{0,24}", "\\PC{0,24}"]) {
             let view = view("/pub/", "media/");

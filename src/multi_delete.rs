@@ -1,8 +1,8 @@
-//! Multi-object delete: many keys in one document, each judged as a DELETE of it.
+//! Multi-object delete: many keys in one document, each judged like a DELETE of that key.
 //!
-//! Refused keys never reach the store and stand in the result as errors. Allowed keys are written into documents of
-//! Scopegate's own, a few keys in each: MinIO locks all keys of a document at once, also those that only wait for
-//! another one. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
+//! Refused keys never reach the store; the result reports them as errors. Allowed keys go to the store in new
+//! documents of a few keys each. MinIO locks all keys of a document at once, even while it waits for one of them.
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
 
 mod document;
 mod result;
@@ -15,11 +15,11 @@ use bytes::Bytes;
 pub use document::{Deletion, Named};
 pub use result::{Merged, code_and_message, push_error, result};
 
-/// The most keys that the store is sent at once. A key that somebody reads slowly makes the others of its group wait
-/// as well; the table in `docs/uploads.md` shows what smaller groups cost.
+/// Maximum number of keys per document for the store. A key that someone reads slowly delays its whole group; the
+/// table in `docs/uploads.md` shows what smaller groups cost.
 pub const GROUP: usize = 25;
 
-/// What becomes of a deletion.
+/// The outcome of judging a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
     /// The allowed keys, in the client's order.
@@ -28,12 +28,12 @@ pub struct Judged {
     pub refused: Document,
 }
 
-/// Keys that the store is asked to delete with one request.
+/// Keys that one request to the store deletes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// The document for the store.
     pub document: Bytes,
-    /// The keys, as the client named them.
+    /// The keys in the client's spelling.
     pub named: Vec<Named>,
 }
 

@@ -1,12 +1,12 @@
-//! S3's names: buckets, keys, prefixes of keys, and the names of a site's pages.
+//! S3's names: buckets, keys, prefixes of keys, and the pages of a static site.
 
 use crate::s3_limits::MAX_KEY_BYTES;
 use std::fmt;
 
-/// Longest name of a file, which MinIO makes of each segment of a key.
+/// Longest segment of a key, in bytes. MinIO stores each segment as a file name.
 const MAX_SEGMENT_BYTES: usize = 255;
 
-/// A bucket's name by S3's naming rules, which is also safe in a path, a policy and a log.
+/// A bucket name that follows S3's naming rules. It is safe in a path, a policy and a log.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BucketName(Box<str>);
@@ -24,7 +24,7 @@ impl BucketName {
         Ok(Self(name.into()))
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -36,7 +36,7 @@ impl fmt::Display for BucketName {
     }
 }
 
-/// Checks a bucket's name without keeping it.
+/// Checks a bucket name against S3's naming rules.
 ///
 /// # Errors
 /// Says which rule is broken.
@@ -58,10 +58,10 @@ pub fn check_bucket(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Checks that a decoded key names one object and nothing a server might resolve to another.
+/// Checks that a decoded key names one object, and nothing that a server might resolve to another.
 ///
-/// The server rejects `.` and `..` segments (with `\` as a separator too) and `//`; here they are refused
-/// before anything is decided, so that what is authorised is what is reached.
+/// MinIO rejects `//` and segments `.` and `..`, also with `\` as a separator. They are refused here before anything
+/// is decided, so that the object that was authorised is the object that is reached.
 ///
 /// # Errors
 /// Says what is wrong.
@@ -75,7 +75,7 @@ pub fn check_key(key: &str) -> Result<(), &'static str> {
     check_segments(key)
 }
 
-/// The part of [`check_key`] that also holds for the beginning of a key, such as a list's `prefix`.
+/// Checks what also holds for a prefix of a key, such as a list's `prefix`.
 ///
 /// # Errors
 /// Says what is wrong.
@@ -83,8 +83,8 @@ pub fn check_segments(key: &str) -> Result<(), &'static str> {
     if is_harmless(key.as_bytes()) { Ok(()) } else { look_closely(key) }
 }
 
-/// Checks a key behind which a list goes on, which need not be one that a path may name: a program with
-/// credentials of its own may have stored one with control characters, and the list has names behind it.
+/// Checks the key after which a list continues. It may hold control characters, which no path may: a program with its
+/// own credentials may have stored such a key, and the list continues after it.
 ///
 /// # Errors
 /// Says what is wrong.
@@ -95,7 +95,7 @@ pub fn check_position(key: &str) -> Result<(), &'static str> {
     if !key.contains(is_not_of_xml) {
         return check_segments(key);
     }
-    // Blanks around dots count as blanks.
+    // White space around dots counts as spaces.
     let shown = |c: char| match c {
         c if !is_not_of_xml(c) => c,
         c if c.is_whitespace() => ' ',
@@ -104,7 +104,7 @@ pub fn check_position(key: &str) -> Result<(), &'static str> {
     check_segments(&key.chars().map(shown).collect::<String>())
 }
 
-/// Whether documents with this character would be no XML, or other XML.
+/// Returns whether XML cannot express a character, or would change it.
 fn is_not_of_xml(c: char) -> bool {
     c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
@@ -114,7 +114,7 @@ fn look_closely(key: &str) -> Result<(), &'static str> {
         return Err("the key begins with '/'");
     }
     let bytes = key.as_bytes();
-    // Not `any`: without a way out in the middle many bytes are looked at together.
+    // `fold` instead of `any`: without an early exit the compiler compares many bytes at once.
     let doubled = |pair: (&u8, &u8)| pair == (&b'/', &b'/');
     if bytes.iter().zip(bytes.iter().skip(1)).fold(false, |so_far, pair| so_far | doubled(pair)) {
         return Err("the key has an empty segment ('//')");
@@ -128,9 +128,9 @@ fn look_closely(key: &str) -> Result<(), &'static str> {
     check_names(key)
 }
 
-/// Refuses names with a meaning of their own to MinIO: each would reach, hide or break another object.
+/// Refuses names that MinIO uses itself. Each would reach, hide or break another object.
 fn check_names(key: &str) -> Result<(), &'static str> {
-    // As a list's position it would be read as a note, and what that says as a path.
+    // In a list position MinIO would read it as its own note, which holds a path.
     if key.contains("[minio_cache") {
         return Err("the key holds '[minio_cache', which MinIO reads as a note of its own");
     }
@@ -138,11 +138,11 @@ fn check_names(key: &str) -> Result<(), &'static str> {
         if segment.len() > MAX_SEGMENT_BYTES {
             return Err("the key has a segment of more than 255 bytes");
         }
-        // MinIO keeps an object's data in a file of this name.
+        // MinIO stores an object's data in a file of this name.
         if segment == "xl.meta" {
             return Err("the key has a segment 'xl.meta', which is a file of MinIO's own");
         }
-        // MinIO takes it for the same object as one whose key ends in a slash, which has no versions.
+        // MinIO takes the key for one that ends in a slash, which has no versions.
         if segment.ends_with("__XLDIR__") {
             return Err("the key has a segment that ends in '__XLDIR__', which MinIO takes for a slash");
         }
@@ -150,8 +150,8 @@ fn check_names(key: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether it needs no closer look, as nearly every key: it is ASCII without control characters, `//`, `[`, `__` and
-/// `l.`, each dot in it follows a letter or a digit of its segment, and no segment can be too long.
+/// Returns whether a key passes the cheap test that nearly all keys pass: ASCII without control characters, `//`,
+/// `[`, `__` and `l.`, every dot after a letter or digit, and no segment too long.
 fn is_harmless(key: &[u8]) -> bool {
     let mut before = b'/';
     let mut harmless = key.len() <= MAX_SEGMENT_BYTES;
@@ -168,16 +168,17 @@ fn is_harmless(key: &[u8]) -> bool {
     harmless
 }
 
-/// Whether a segment is `.` or `..`, with white space around it or without.
+/// Returns whether a segment is `.` or `..`, with or without white space around it.
 fn is_dots(segment: &[u8]) -> bool {
-    // Nearly every segment is told by its first letter.
+    // The first letter or digit excludes nearly every segment.
     let spelled = segment.iter().any(u8::is_ascii_alphanumeric);
     !spelled && str::from_utf8(segment).is_ok_and(|segment| matches!(segment.trim(), "." | ".."))
 }
 
-/// The beginning that all keys of a scope share: empty for the whole bucket, else ending in `/`.
+/// The prefix that all keys of a scope share: empty for the whole bucket, otherwise ending in `/`.
 ///
-/// Session policies hold it, where `*`, `?` and `${` are live and cannot be escaped: none is in it.
+/// It becomes part of a session policy, where `*`, `?` and `${` have a meaning and cannot be escaped. So it never
+/// contains them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix(Box<str>);
 
@@ -185,7 +186,7 @@ impl Prefix {
     /// Checks `prefix`.
     ///
     /// # Errors
-    /// Says what is wrong and how to mend it.
+    /// Says what is wrong and how to fix it.
     pub fn parse(prefix: &str) -> Result<Self, &'static str> {
         if prefix.contains('*') || prefix.contains('?') {
             return Err(
@@ -213,7 +214,7 @@ impl Prefix {
         Ok(Self(prefix.into()))
     }
 
-    /// Checks a prefix as people write it: `media/*` means `media/`, and `*` the whole bucket.
+    /// Reads a prefix as people write it: `media/*` means `media/`, and `*` means the whole bucket.
     ///
     /// # Errors
     /// As [`Prefix::parse`].
@@ -222,12 +223,12 @@ impl Prefix {
         Self::parse(trimmed.unwrap_or(prefix))
     }
 
-    /// The prefix.
+    /// Returns the prefix.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether `key` (or the beginning of a key, as a list names it) lies below this prefix.
+    /// Returns whether `key`, or the prefix of a list, lies below this prefix.
     pub fn covers(&self, key: &str) -> bool {
         key.starts_with(&*self.0)
     }
@@ -239,7 +240,7 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// The name, in every folder, of the object that is the folder's page.
+/// The object name that serves as a folder's page, in every folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexName(Box<str>);
 
@@ -262,18 +263,18 @@ impl IndexName {
         Ok(Self(name.into()))
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The error page of a site: the key of an object, counted from the scope's prefix.
+/// The error page of a site: an object's key, relative to the scope's prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorPage(Box<str>);
 
 impl ErrorPage {
-    /// The error page of a scope with an index and no `error_page`, as other hosts of static sites have it.
+    /// The default error page of a scope with an index, as on other hosts of static sites.
     pub const USUAL: &str = "404.html";
 
     /// Checks `key`.
@@ -329,14 +330,14 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_covers_only_what_lies_below_it() {
+    fn prefixes_cover_only_keys_below_them() {
         let media = Prefix::parse("media/").unwrap();
         assert!(media.covers("media/") && media.covers("media/a"));
         assert!(!media.covers("media") && !media.covers("media-private/a") && !media.covers(""));
     }
 
     #[test]
-    fn a_list_goes_on_behind_keys_that_no_path_may_name() {
+    fn lists_continue_after_keys_that_no_path_may_name() {
         for key in ["", "a/b", "a/\u{1}", "a\n/b", "a/\u{fffe}"] {
             assert_eq!(check_position(key), Ok(()), "{key:?}");
         }
@@ -360,9 +361,9 @@ mod tests {
     }
 
     proptest! {
-        /// Keys are looked at as bytes; this is what is meant, in words.
+        /// `check_key` works on bytes. This states the same rules in words.
         #[test]
-        fn keys_are_refused_for_what_a_server_may_resolve(
+        fn check_key_refuses_what_a_server_may_resolve(
             key in "([a./\\\\ \u{a0}\u{2003}é\u{0}\u{85}\u{7f}\u{fffe}_\\[]|xl\\.meta|__XLDIR__|\\[minio_cache){1,12}",
         ) {
             let dots = key.split(['/', '\\']).any(|segment| matches!(segment.trim(), "." | ".."));
@@ -374,7 +375,7 @@ mod tests {
         }
 
         #[test]
-        fn buckets_are_refused_for_what_has_two_names(name in "[a.-]{3,8}") {
+        fn bucket_names_with_two_readings_are_refused(name in "[a.-]{3,8}") {
             let bad = name.starts_with(['.', '-']) || name.ends_with(['.', '-'])
                 || ["..", ".-", "-."].iter().any(|pair| name.contains(pair));
             prop_assert_eq!(BucketName::parse(&name).is_err(), bad);

@@ -1,4 +1,4 @@
-//! What goes to the store: headers from an allow-list, path and query written by Scopegate.
+//! Requests to the store: headers from an allow-list, path and query written by Scopegate.
 
 mod conditions;
 mod copy;
@@ -22,8 +22,8 @@ use crate::target::Spelling;
 use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
 
-/// A request to the store that lacks only its signature. It is made of a [`Grant`] alone, and can be signed more
-/// than once: for another session, another node, another second.
+/// A request to the store that only lacks its signature. It is made from a [`Grant`] and can be signed again: for
+/// another session, another node, or another time.
 #[derive(Debug)]
 pub struct Outgoing {
     operation: Operation,
@@ -33,11 +33,11 @@ pub struct Outgoing {
     query: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     payload: Payload,
-    /// Whether its range is wanted only of an object that has not changed (`If-Range`).
+    /// Whether its range applies only if the object has not changed (`If-Range`).
     is_range_conditional: bool,
 }
 
-/// What becomes of a client's header.
+/// The decision about a client's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Pass(Grammar),
@@ -49,8 +49,8 @@ impl Outgoing {
     /// Rebuilds a granted request.
     ///
     /// # Errors
-    /// When a header is one that must not be let through, or has a value that servers read in different ways, and when
-    /// the body is larger than the scopes take.
+    /// When a header is forbidden or has a value that servers read in different ways, and when the body is larger
+    /// than the scopes allow.
     pub fn rebuild(grant: Grant<'_>, fields: &Fields, payload: Payload) -> Result<Self, Refusal> {
         let (spec, dialect) = (grant.spec(), grant.dialect());
         grant.check_size(payload.length())?;
@@ -83,7 +83,8 @@ impl Outgoing {
         Ok(outgoing)
     }
 
-    /// The same request for the whole object, where the object has changed since the client got the range before.
+    /// Returns the same request for the whole object, for use when the object has changed since the client got its
+    /// first part.
     pub fn without_range(&self) -> Option<Self> {
         if !self.is_range_conditional {
             return None;
@@ -108,7 +109,7 @@ impl Outgoing {
         self.headers.sort_unstable_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     }
 
-    /// Makes a granted request without any header of the client's.
+    /// Builds a granted request without any header of the client.
     pub fn bare(grant: Grant<'_>) -> Self {
         let (operation, method) = (grant.operation(), grant.spec().method.method());
         let max_size = grant.max_object_size();
@@ -125,33 +126,33 @@ impl Outgoing {
         }
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> &Method {
         &self.method
     }
 
-    /// The path in its canonical spelling.
+    /// Returns the path in canonical spelling.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The query in its canonical spelling, without `?`.
+    /// Returns the query in canonical spelling, without `?`.
     pub fn query(&self) -> &str {
         &self.query
     }
 
-    /// The client's headers that pass, sorted by name, each once.
+    /// Returns the client's headers that pass, sorted by name, each once.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.headers
     }
 
-    /// The body's form.
+    /// Returns the form of the body.
     pub fn payload(&self) -> &Payload {
         &self.payload
     }
 }
 
-/// S3's limit on user metadata: names without their prefix, and values.
+/// S3's limit on user metadata, in bytes of values and of names without their prefix.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 const MAX_METADATA: usize = 2048;
 
@@ -165,16 +166,16 @@ fn check_metadata(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> 
     Err(Refusal::new(Rule::MetadataTooLarge, "the user metadata (x-amz-meta-*) is larger than 2 KiB"))
 }
 
-/// Whether all headers of a request may be there. [`Outgoing::rebuild`] asks the same; this is for requests of which no
-/// header is passed on.
+/// Checks that no header is forbidden. [`Outgoing::rebuild`] does the same; this is for requests that pass no header
+/// on.
 ///
 /// # Errors
-/// When one is never let through.
+/// When a header is forbidden.
 pub fn check_headers(spec: &Spec, fields: &Fields) -> Result<(), Refusal> {
     each_name(spec, fields, |_, _| Ok(()))
 }
 
-/// Hands on the names that pass. One that must not be there is an error.
+/// Calls `each` for the names that pass. A forbidden name is an error.
 fn each_name(
     spec: &Spec,
     fields: &Fields,
@@ -192,7 +193,7 @@ fn each_name(
     Ok(())
 }
 
-/// A header given twice is refused: whether the values are joined, or one wins, differs from server to server.
+/// Returns a header's value. A repeated header is refused, because some servers join the values and others pick one.
 fn only_value(fields: &Fields, name: &HeaderName) -> Result<HeaderValue, Refusal> {
     let bad = |what| Refusal::new(Rule::BadHeader, format!("the header {name} {what}"));
     if fields.all(name.as_str()).nth(1).is_some() {
@@ -202,7 +203,7 @@ fn only_value(fields: &Fields, name: &HeaderName) -> Result<HeaderValue, Refusal
     value.ok_or_else(|| bad("is not UTF-8"))
 }
 
-/// The value of a header as the store is sent it, if it is.
+/// Returns a header's value as the store receives it, or `None` to drop the header.
 fn spell(
     name: &HeaderName,
     value: HeaderValue,
@@ -219,7 +220,8 @@ fn spell(
         Spelling::As(text) => {
             HeaderValue::try_from(text).map(Some).map_err(|_| bad("cannot be written as a header"))
         }
-        // A range with a condition that never holds is no range, and a condition on a time does not count beside one on tags.
+        // A range whose condition never holds is dropped, and a condition on a time has no effect next to one on
+        // tags.
         Spelling::LeftOut if matches!(grammar, Grammar::IfRange | Grammar::IfNoneMatch) => {
             Ok(Some(HeaderValue::from_static("")))
         }
@@ -227,7 +229,7 @@ fn spell(
     }
 }
 
-/// MinIO has names of its own among those of user metadata.
+/// Refuses user metadata with a name that MinIO uses itself.
 fn check_metadata_name(name: &HeaderName) -> Result<(), Refusal> {
     let own = name.as_str().strip_prefix("x-amz-meta-").unwrap_or_default();
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
@@ -247,7 +249,7 @@ fn fate(class: Headers, name: &str) -> Fate {
     if name.starts_with("x-minio-") {
         return Fate::Refuse(Rule::ForbiddenHeader, "is MinIO's own and not let through");
     }
-    // A tar body would be unpacked to whatever keys it names.
+    // MinIO would unpack a tar body to any keys that it names.
     if name
         .strip_prefix("x-amz-meta-")
         .is_some_and(|meta| meta.starts_with("snowball-") || meta.starts_with("minio-"))
@@ -260,12 +262,12 @@ fn fate(class: Headers, name: &str) -> Fate {
     match class.field(name) {
         Some(field) => Fate::Pass(field.grammar),
         None if changes_meaning(name) => Fate::Refuse(Rule::UnknownHeader, "is not supported"),
-        // What another operation has a use for is without effect here, and S3 ignores what it does not know.
+        // A header of another operation has no effect here, and S3 ignores headers that it does not know.
         None => Fate::Drop,
     }
 }
 
-/// Whether the signature covers a forwarded header: what the store acts on and SigV4 asks for.
+/// Returns whether the signature covers a forwarded header: one that the store acts on or that SigV4 requires.
 pub fn is_signed(name: &HeaderName) -> bool {
     *name == header::CONTENT_TYPE || name == "content-md5" || name.as_str().starts_with("x-amz-")
 }
@@ -305,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clients_credentials_and_connection_are_left_out() {
+    fn client_credentials_and_connection_headers_are_dropped() {
         let sent = rebuild(
             &Method::GET,
             "/tmp/a",
@@ -364,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_keeps_what_describes_the_object() {
+    fn uploads_keep_headers_that_describe_the_object() {
         let sent = rebuild(
             &Method::PUT,
             "/tmp/a",
@@ -392,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copys_source_is_spelled_anew() {
+    fn copy_sources_are_respelled() {
         let sent = rebuild(&Method::PUT, "/tmp/a", &[("x-amz-copy-source", "tmp/b%2fc%20d")]).unwrap();
         let value = sent
             .headers()
@@ -403,9 +405,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever header over whatever operation: only listed names leave, and none that Scopegate owns.
+        /// Only listed headers leave, and none that Scopegate sets itself, for every header and operation.
         #[test]
-        fn nothing_leaves_that_is_not_listed(
+        fn only_listed_headers_leave(
             row in 0..TABLE.len(),
             name in prop_oneof!["[a-z-]{1,24}", "x-amz-[a-z-]{1,16}", "x-minio-[a-z-]{1,16}", Just("authorization".to_owned()),
                 Just("host".to_owned()), Just("content-length".to_owned()), Just("transfer-encoding".to_owned()),

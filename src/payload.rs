@@ -1,16 +1,16 @@
-//! Payload forms: how a client frames a body, and how it is passed on.
+//! Payload forms: how a client frames a body, and how the store receives it.
 //!
-//! | the client sends | the store gets |
+//! | client sends | store receives |
 //! |---|---|
 //! | `Content-Length` | the same, with the client's SHA-256 or `UNSIGNED-PAYLOAD`, and its checksum headers |
-//! | aws-chunked with a decoded length | what is inside, with `Content-Length` |
-//! | the same with a trailing checksum | the content is held until the checksum is known, which then is a header |
-//! | anything without a length | held as well |
-//! | a body that means nothing, with GET, HEAD or DELETE | none; it is read and dropped, 64 KiB at most |
-//! | an object under a condition | held as well: the store locks the key while the body comes |
+//! | aws-chunked with a decoded length | the content, with `Content-Length` |
+//! | the same with a trailing checksum | the content, held until the checksum is known and can be a header |
+//! | no length | the content, held |
+//! | a meaningless body of GET, HEAD or DELETE | nothing; at most 64 KiB are read and dropped |
+//! | an object under a condition | the content, held, because the store locks the key while a body arrives |
 //!
-//! What is held goes on as one PUT with `Content-Length` if it is small, else as a multipart upload. The store is never
-//! sent a trailer: a connection that breaks inside one makes MinIO append zeros until its memory runs out.
+//! Held content is sent as one PUT with `Content-Length` if it is small, otherwise as a multipart upload. The store
+//! never receives a trailer: a connection that breaks inside one makes MinIO append zeros until its memory runs out.
 
 use crate::aws_chunked::{Envelope, Malformed};
 use crate::body::BoxError;
@@ -23,7 +23,7 @@ use crate::s3_operation::Operation;
 use http::{HeaderName, HeaderValue, Method, header};
 
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
-/// How `x-amz-content-sha256` names an aws-chunked body.
+/// The values of `x-amz-content-sha256` that announce an aws-chunked body.
 const STREAMING: [&str; 5] = [
     "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
     "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
@@ -32,40 +32,40 @@ const STREAMING: [&str; 5] = [
     "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
 ];
 const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
-/// The hash that a client gives of its body.
+/// The header with the hash of the body.
 pub const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 
-/// A request body as it will be passed on.
+/// A request body as the store will receive it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
-    /// None.
+    /// No body.
     Empty,
-    /// A number of bytes, with the SHA-256 that the client gave for them, in lower-case hexadecimal.
+    /// A known number of bytes, and the client's SHA-256 in lower-case hexadecimal.
     Sized(u64, Option<HeaderValue>),
-    /// A number of bytes, which come in an aws-chunked envelope.
+    /// A known number of content bytes, which arrive `aws-chunked`.
     Unwrapped(u64),
-    /// Bytes that are held before the request to the store begins.
+    /// Content that is held before the request to the store begins.
     Held(HeldBody),
 }
 
-/// What is known of a body that is held.
+/// Facts about a body that is held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeldBody {
-    /// What the client has put around the content.
+    /// The client's envelope around the content.
     pub envelope: Option<Envelope>,
-    /// The length of the content in bytes, where the client says it.
+    /// The length of the content in bytes, if the client says it.
     pub length: Option<u64>,
-    /// The SHA-256 that the client gave, in lower-case hexadecimal.
+    /// The client's SHA-256, in lower-case hexadecimal.
     pub sha256: Option<HeaderValue>,
 }
 
 impl Payload {
-    /// The form of a request's body.
+    /// Determines the form of a request's body.
     ///
     /// # Errors
-    /// When the operation takes no body and there is one, when what is said of it is contradictory, or when it
-    /// cannot be passed on.
+    /// When the operation does not allow a body, when headers contradict each other, or when the body cannot be
+    /// passed on.
     pub fn classify(spec: &Spec, fields: &Fields) -> Result<Self, Refusal> {
         let length = decimal(fields, header::CONTENT_LENGTH.as_str())?;
         let endless = fields.has(header::TRANSFER_ENCODING.as_str());
@@ -80,7 +80,7 @@ impl Payload {
                 length @ 1.. if conditional => Self::held(None, Some(length), client_sha256(fields)),
                 length => Self::Sized(length, client_sha256(fields)),
             },
-            // An envelope around nothing has an end all the same, which is read before anything goes on.
+            // An empty envelope still has an end, which must be read first.
             Some(Envelope { decoded: Some(length @ 1..), trailer: None }) if !conditional => {
                 Self::Unwrapped(length)
             }
@@ -94,7 +94,7 @@ impl Payload {
         Self::Held(HeldBody { envelope, length, sha256 })
     }
 
-    /// Whether nothing is in it, as far as the request's head says.
+    /// Returns whether the request's head says that there is no content.
     pub fn is_known_to_be_empty(&self) -> bool {
         match self {
             Self::Empty | Self::Sized(0, _) => true,
@@ -103,7 +103,7 @@ impl Payload {
         }
     }
 
-    /// Returns the length of the content in bytes; 0 where it is unknown.
+    /// Returns the length of the content in bytes, or 0 if it is unknown.
     pub fn length(&self) -> u64 {
         match self {
             Self::Empty => 0,
@@ -112,7 +112,7 @@ impl Payload {
         }
     }
 
-    /// What the client has put around the content.
+    /// Returns the client's envelope around the content.
     pub fn envelope(&self) -> Option<Envelope> {
         match *self {
             Self::Empty | Self::Sized(..) => None,
@@ -121,7 +121,7 @@ impl Payload {
         }
     }
 
-    /// `x-amz-content-sha256` for the store.
+    /// Returns `x-amz-content-sha256` for the store.
     pub fn content_sha256(&self) -> HeaderValue {
         match self {
             Self::Sized(_, Some(hash)) => hash.clone(),
@@ -129,7 +129,7 @@ impl Payload {
         }
     }
 
-    /// Makes a client's headers say of the body what will be true when it is passed on.
+    /// Adjusts the client's headers to describe the body that the store receives.
     pub fn amend(&self, headers: &mut Vec<(HeaderName, HeaderValue)>) {
         if self.envelope().is_some() {
             headers.retain_mut(|(name, value)| *name != header::CONTENT_ENCODING || unwrap_encoding(value));
@@ -137,8 +137,8 @@ impl Payload {
     }
 }
 
-/// The most of a body that means nothing, in bytes: with GET, HEAD and DELETE, as S3 has it. Any other method that
-/// takes no body is refused with one, since its client expects an effect.
+/// Returns how many bytes of a meaningless body are allowed: some with GET, HEAD and DELETE, as on S3. Any other
+/// method without a body is refused with one, because the client expects an effect.
 pub fn most_unused(method: &Method) -> u64 {
     match *method {
         Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS => MAX_UNUSED,
@@ -148,7 +148,7 @@ pub fn most_unused(method: &Method) -> u64 {
 
 const MAX_UNUSED: u64 = 64 * 1024;
 
-/// Checks a body that means nothing.
+/// Checks the length of a meaningless body.
 ///
 /// # Errors
 /// When it has more than `most` bytes.
@@ -163,7 +163,7 @@ pub fn check_unused(length: u64, most: u64) -> Result<(), Refusal> {
     Err(Refusal::new(Rule::PayloadForm, why))
 }
 
-/// Refuses what S3 does not take at once.
+/// Checks the length of a single PUT.
 ///
 /// # Errors
 /// When it is longer than 5 GiB.
@@ -174,7 +174,7 @@ pub fn check_single_put(length: u64) -> Result<(), Refusal> {
     Err(Refusal::new(Rule::TooLarge, "a single upload is at most 5 GiB: use multipart upload"))
 }
 
-/// What a client is told of a body that could not be passed on to its end.
+/// Returns the refusal of a body that could not be read to its end.
 pub fn broken_body(error: &BoxError) -> Refusal {
     if let Some(Malformed(why)) = error.downcast_ref() {
         return Refusal::new(Rule::BadEnvelope, format!("the aws-chunked body is malformed: {why}"));
@@ -185,7 +185,7 @@ pub fn broken_body(error: &BoxError) -> Refusal {
     }
 }
 
-/// What a client is told whose body is not what its checksum says, in the store's words.
+/// Returns the refusal of a body that does not match its checksum, in the store's words.
 pub fn checksum_mismatch(mismatch: Mismatch) -> Refusal {
     match mismatch {
         Mismatch(Algorithm::Md5) => {
@@ -198,7 +198,7 @@ pub fn checksum_mismatch(mismatch: Mismatch) -> Refusal {
     }
 }
 
-/// Takes `aws-chunked` out of a `Content-Encoding`; whether anything is left.
+/// Removes `aws-chunked` from a `Content-Encoding`. Returns whether anything is left.
 fn unwrap_encoding(value: &mut HeaderValue) -> bool {
     let text = value.to_str().unwrap_or_default();
     let left: Vec<&str> = text
@@ -225,7 +225,7 @@ fn decimal(fields: &Fields, name: &str) -> Result<Option<u64>, Refusal> {
     }
 }
 
-/// The envelope of a body, if it has one. Not every client says so in every header.
+/// Returns a body's envelope. Not every client announces it in every header.
 fn envelope(fields: &Fields) -> Result<Option<Envelope>, Refusal> {
     let sha256 = only(fields, "x-amz-content-sha256")?;
     let streaming = sha256.is_some_and(|value| STREAMING.iter().any(|mode| value.eq_ignore_ascii_case(mode)));
@@ -270,7 +270,7 @@ fn trailer(fields: &Fields) -> Result<Option<Algorithm>, Refusal> {
     }
 }
 
-/// The hash a client gave is signed, so that the store verifies the body against it.
+/// Returns the client's hash of the body. It is signed, so that the store verifies the body against it.
 fn client_sha256(fields: &Fields) -> Option<HeaderValue> {
     let value = fields.get(X_AMZ_CONTENT_SHA256.as_str())?;
     Checksum::parse_sha256_hex(value).ok()?;
@@ -337,7 +337,7 @@ mod tests {
             ),
             (PutObject, &[("content-length", "0"), if_none], Payload::Sized(0, None)),
             (PutObject, &[if_none], Payload::Sized(0, None)),
-            // The store does not lock the key while a document comes.
+            // The store does not lock the key while a document arrives.
             (CompleteMultipartUpload, &[length, if_none], Payload::Sized(7, None)),
         ];
         for (operation, headers, payload) in cases {

@@ -1,4 +1,4 @@
-//! The session policy: a mapping's scopes, compiled from the operation table into the policy MinIO enforces.
+//! The session policy that MinIO enforces: a mapping's scopes, compiled from the table of operations.
 
 use crate::names::BucketName;
 use crate::operation::{SessionKind, Shape, Spec, TABLE};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The most MinIO takes, in bytes of the policy as the server writes it out again.
+/// Largest policy that MinIO accepts, in bytes of the server's own JSON encoding.
 pub const MAX_POLICY_BYTES: usize = 2048;
 
 /// A compiled session policy.
@@ -24,7 +24,7 @@ struct Policy {
     statement: Vec<Statement>,
 }
 
-// Resource and Action are arrays always: other stores do not all take a single string.
+// Resource and Action are always arrays: some stores do not accept a single string.
 #[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "PascalCase")]
 struct Statement {
@@ -48,7 +48,7 @@ struct PrefixCondition {
 }
 
 impl SessionPolicy {
-    /// Compiles the policy of a mapping's session of this kind, if its scopes need one.
+    /// Compiles the policy of a mapping's session of this kind. Returns `None` if the scopes need no such session.
     pub fn of(kind: SessionKind, scopes: &[Scope]) -> Option<Self> {
         match kind {
             SessionKind::Scopes => Some(Self::compile(scopes)),
@@ -66,17 +66,18 @@ impl SessionPolicy {
 
     fn of_statements(statement: Vec<Statement>) -> Self {
         let policy = Policy { version: "2012-10-17", statement };
-        // Maps with string keys and no floats cannot fail to serialise.
+        // Serialising maps with string keys and no floats cannot fail.
         let json = serde_json::to_string(&policy).unwrap_or_default();
         Self { json: json.into() }
     }
 
-    /// The policy's JSON.
+    /// Returns the policy's JSON.
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    /// Its size in bytes as the server counts it: Go escapes `<`, `>`, `&`, U+2028 and U+2029 to six bytes each.
+    /// Returns its size in bytes as the server counts it. Go escapes `<`, `>`, `&`, U+2028 and U+2029 to six bytes
+    /// each.
     pub fn size(&self) -> usize {
         let extra: usize = self
             .json
@@ -91,7 +92,8 @@ impl SessionPolicy {
     }
 }
 
-/// Scopes with the same rights share a statement: policies must be short, since the session token holds them.
+/// Returns the statements about objects. Scopes with equal rights share a statement, because the session token
+/// contains the policy and must stay short.
 fn object_statements(scopes: &[Scope]) -> Vec<Statement> {
     let mut by_actions: BTreeMap<BTreeSet<&'static str>, BTreeSet<String>> = BTreeMap::new();
     for scope in scopes {
@@ -116,7 +118,7 @@ fn list_statements(scopes: &[Scope]) -> Vec<Statement> {
         .map(|((bucket, versions), prefix)| {
             let rights = Rights::default().with(Right::List);
             let rights = if versions { rights.with(Right::Versions) } else { rights };
-            // With the whole bucket in scope an absent prefix is too, which no condition would match.
+            // With the whole bucket in scope a list may have no prefix, and no condition would match that.
             let whole = prefix.contains("*");
             Statement {
                 effect: "Allow",
@@ -128,7 +130,8 @@ fn list_statements(scopes: &[Scope]) -> Vec<Statement> {
         .collect()
 }
 
-/// What is asked about a bucket as a whole knows no prefix, and the store refuses a condition on it.
+/// Returns the statement about whole buckets. Such operations have no prefix, and the store rejects a condition on
+/// it.
 fn bucket_statement(scopes: &[Scope]) -> Option<Statement> {
     let resource: BTreeSet<String> = scopes
         .iter()
@@ -140,8 +143,8 @@ fn bucket_statement(scopes: &[Scope]) -> Option<Statement> {
     (!resource.is_empty()).then_some(Statement { effect: "Allow", action, resource, condition: None })
 }
 
-/// Lists of multipart uploads, which the store refuses a condition on a prefix for. A session with this statement has no
-/// other one.
+/// Returns the statement that allows lists of multipart uploads. The store rejects a condition on their prefix, so
+/// the session with this statement has no other.
 fn uploads_statement(scopes: &[Scope]) -> Option<Statement> {
     let rows = || TABLE.iter().filter(|row| row.session == SessionKind::Uploads);
     let resource: BTreeSet<String> = scopes
@@ -153,7 +156,7 @@ fn uploads_statement(scopes: &[Scope]) -> Option<Statement> {
     (!resource.is_empty()).then_some(Statement { effect: "Allow", action, resource, condition: None })
 }
 
-/// The actions of the session for the scopes.
+/// Returns the actions of the scopes' session.
 fn actions(rights: Rights, which: impl Fn(&Spec) -> bool) -> BTreeSet<&'static str> {
     let versions = rights.has(Right::Versions);
     TABLE

@@ -2,26 +2,26 @@
 
 use std::fmt;
 
-/// What a mapping may allow; each is named, none is implied by another.
+/// A right. None implies another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Right {
-    /// Objects, their tags and attributes.
+    /// Read objects, their tags and attributes.
     Read,
-    /// Keys below the prefix.
+    /// List keys below the prefix.
     List,
-    /// Objects and their tags, and the whole of multipart upload with its abort. With `List` also lists of uploads.
+    /// Write objects and their tags, including all of multipart upload. Together with `List`, also list uploads.
     Write,
-    /// Objects.
+    /// Delete objects.
     Delete,
-    /// Extends the others to old versions.
+    /// Extend the other rights to old versions.
     Versions,
 }
 
 impl Right {
-    /// Every right, in the order in which they are shown.
+    /// All rights, in display order.
     pub const ALL: [Self; 5] = [Self::Read, Self::List, Self::Write, Self::Delete, Self::Versions];
 
-    /// The word for it in a configuration.
+    /// Returns its name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -32,7 +32,7 @@ impl Right {
         }
     }
 
-    /// The right of that name.
+    /// Returns the right of this name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|right| right.name() == name)
     }
@@ -47,31 +47,31 @@ impl Right {
 pub struct Rights(u8);
 
 impl Rights {
-    /// No right.
+    /// The empty set.
     pub const NONE: Self = Self(0);
 
-    /// With `right` added.
+    /// Returns the set with `right` added.
     #[must_use]
     pub const fn with(self, right: Right) -> Self {
         Self(self.0 | right.bit())
     }
 
-    /// Whether `right` is in it.
+    /// Returns whether the set contains `right`.
     pub const fn has(self, right: Right) -> bool {
         self.0 & right.bit() != 0
     }
 
-    /// Whether all of `others` are in it.
+    /// Returns whether the set contains all of `others`.
     pub const fn has_all(self, others: Self) -> bool {
         self.0 & others.0 == others.0
     }
 
-    /// Whether it allows nothing.
+    /// Returns whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The rights in it.
+    /// Returns the rights in display order.
     pub fn iter(self) -> impl Iterator<Item = Right> {
         Right::ALL.into_iter().filter(move |right| self.has(*right))
     }

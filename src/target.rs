@@ -1,43 +1,43 @@
-//! The target of a request: which bucket, which key, which query, decoded once and encoded once.
+//! The target of a request: bucket, key and query, decoded once and encoded once.
 //!
-//! What a client wrote is decoded to what it means; everything is decided on that, and what is sent is encoded
-//! again from it. So no second reading of the client's spelling can reach anything that was not authorised.
+//! A client's spelling is decoded to its meaning. Every decision is about the meaning, and the request to the store
+//! is encoded from it. So no second reading of the client's spelling can reach anything that was not authorised.
 
 use crate::names::{check_bucket, check_key};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
 
-/// How a value goes to the store.
+/// How a value is spelled for the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spelling {
     /// As the client wrote it.
     AsIs,
-    /// In another spelling of the same meaning.
+    /// In another spelling with the same meaning.
     As(String),
-    /// Not at all: without it the request means the same, or the store would ignore it.
+    /// Dropped, because the request means the same without it or the store would ignore it.
     LeftOut,
 }
 
-/// Most query parameters of a request.
+/// Maximum number of query parameters of a request.
 pub const MAX_QUERY_PARAMETERS: usize = 64;
 
-/// The bytes that SigV4 leaves as they are in a query.
+/// The bytes that SigV4 does not escape in a query.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// In a path `/` stands for itself too.
+/// In a path, `/` is not escaped either.
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
-/// A path, or part of one, in the spelling that is signed and sent.
+/// Returns a path, or part of one, in the spelling that is signed and sent.
 pub fn encode_path(path: &str) -> String {
     utf8_percent_encode(path, PATH).to_string()
 }
 
-/// A query's name or value in the spelling that is signed and sent.
+/// Returns a query name or value in the spelling that is signed and sent.
 pub fn encode_query(value: &str) -> String {
     utf8_percent_encode(value, QUERY).to_string()
 }
 
-/// What a path names.
+/// The resource that a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resource<'a> {
     /// `/`
@@ -48,7 +48,7 @@ pub enum Resource<'a> {
     Object(Cow<'a, str>, Cow<'a, str>),
 }
 
-/// Why a target cannot be understood.
+/// The reason a target is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadTarget(pub &'static str);
 
@@ -56,7 +56,7 @@ impl<'a> Resource<'a> {
     /// Reads the path of a request target.
     ///
     /// # Errors
-    /// When it is not a path, not decodable exactly once into UTF-8, or names no possible bucket or key.
+    /// When it is not a path, does not decode once to UTF-8, or names no valid bucket or key.
     pub fn parse(path: &'a str) -> Result<Self, BadTarget> {
         Self::of_decoded(decode_path(path)?)
     }
@@ -64,7 +64,7 @@ impl<'a> Resource<'a> {
     /// Reads a path that [`decode_path`] has decoded.
     ///
     /// # Errors
-    /// When it names no possible bucket or key.
+    /// When it names no valid bucket or key.
     pub fn of_decoded(path: Cow<'a, str>) -> Result<Self, BadTarget> {
         if path.is_empty() {
             return Ok(Self::Service);
@@ -72,7 +72,7 @@ impl<'a> Resource<'a> {
         if path.starts_with('/') {
             return Err(BadTarget("the path begins with two slashes: write /bucket/key"));
         }
-        // Split after decoding: an encoded slash is a slash to the store as well.
+        // The path is split after decoding, because an encoded slash is a slash to the store as well.
         let (bucket, key) = split(path);
         check_bucket(&bucket).map_err(BadTarget)?;
         match key {
@@ -84,7 +84,7 @@ impl<'a> Resource<'a> {
         }
     }
 
-    /// The bucket, if one is named.
+    /// Returns the bucket, unless the resource is `/`.
     pub fn bucket(&self) -> Option<&str> {
         match self {
             Self::Service => None,
@@ -92,7 +92,7 @@ impl<'a> Resource<'a> {
         }
     }
 
-    /// The key, if one is named.
+    /// Returns the key of an object.
     pub fn key(&self) -> Option<&str> {
         match self {
             Self::Object(_, key) => Some(key),
@@ -100,7 +100,7 @@ impl<'a> Resource<'a> {
         }
     }
 
-    /// The one spelling of this path that is signed and sent.
+    /// Returns the path in the one spelling that is signed and sent.
     pub fn canonical_path(&self) -> String {
         let mut path = String::with_capacity(64);
         path.push('/');
@@ -113,10 +113,10 @@ impl<'a> Resource<'a> {
     }
 }
 
-/// Decodes a path once and takes its first slash off.
+/// Decodes a path once and removes its first slash.
 ///
 /// # Errors
-/// When it is not a path, or not decodable exactly once into UTF-8.
+/// When it is not a path, or does not decode once to UTF-8.
 pub fn decode_path(path: &str) -> Result<Cow<'_, str>, BadTarget> {
     let rest = path.strip_prefix('/').ok_or(BadTarget("the path does not begin with '/'"))?;
     decode(rest, false)
@@ -137,30 +137,30 @@ fn split(decoded: Cow<'_, str>) -> (Cow<'_, str>, Option<Cow<'_, str>>) {
     }
 }
 
-/// A parameter's name and value.
+/// The name and value of a parameter.
 pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// A decoded query without duplicates, in the order it was written.
+/// A decoded query without duplicates, in its original order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query<'a>(Vec<Pair<'a>>);
 
 impl<'a> Query<'a> {
-    /// Reads a query; what belongs to a client's own (presigned) signature is left out.
+    /// Reads a query, without the parameters of a client's own presigned signature.
     ///
     /// # Errors
-    /// On a bad escape, a raw `;`, a name given twice, or too many parameters: a server may read each of these
-    /// in another way than we do.
+    /// On a bad escape, a raw `;`, a repeated name, or too many parameters. Servers read each of these in different
+    /// ways.
     pub fn parse(query: Option<&'a str>) -> Result<Self, BadTarget> {
         let text = query.unwrap_or_default();
         let mut query = Self::read(text, is_client_signature)?;
         if text.contains("ignature") && Self::parse_whole(text)?.is_presigned() {
-            // They are headers, and have been read as such.
+            // They stand for headers, and were read as headers.
             query.0.retain(|(name, _)| !stands_for_header(name));
         }
         Ok(query)
     }
 
-    /// The parameters of a presigned URL that stand for headers; none where the query has no signature.
+    /// Returns the parameters of a presigned URL that stand for headers. A query without a signature has none.
     ///
     /// # Errors
     /// As [`Query::parse`].
@@ -182,7 +182,7 @@ impl<'a> Query<'a> {
         self.names().any(|name| name.eq_ignore_ascii_case(wanted))
     }
 
-    /// Reads a text that is written as a query is, with every name in it.
+    /// Reads a text in query form, without leaving any name out.
     ///
     /// # Errors
     /// As [`Query::parse`].
@@ -212,25 +212,25 @@ impl<'a> Query<'a> {
         Ok(Self(parameters))
     }
 
-    /// The value of a parameter, empty when it was named without one.
+    /// Returns a parameter's value. It is empty for a name without a value.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(have, _)| have == name).map(|(_, value)| &**value)
     }
 
-    /// Whether a parameter is named.
+    /// Returns whether a parameter is present.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// Whether nothing is named.
+    /// Returns whether the query is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Spells each value in its own way, or leaves the parameter out.
+    /// Replaces or drops each value as `spell` says.
     ///
     /// # Errors
-    /// The first that `spell` makes.
+    /// The first error of `spell`.
     pub fn respell<E>(&mut self, mut spell: impl FnMut(&str, &str) -> Result<Spelling, E>) -> Result<(), E> {
         let mut outcome = Ok(());
         self.0.retain_mut(|(name, value)| match spell(name, value) {
@@ -248,33 +248,33 @@ impl<'a> Query<'a> {
         outcome
     }
 
-    /// Leaves out the parameters whose names `keep` does not keep.
+    /// Keeps only the parameters whose names pass `keep`.
     pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.0.retain(|(name, _)| keep(name));
     }
 
-    /// Every parameter, with its value.
+    /// Returns all names with their values.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// Every parameter's name.
+    /// Returns all names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| &**name)
     }
 
-    /// Gives a parameter this value.
+    /// Sets a parameter's value.
     pub fn set(&mut self, name: &'static str, value: String) {
         self.remove(name);
         self.0.push((Cow::Borrowed(name), Cow::Owned(value)));
     }
 
-    /// Takes a parameter out.
+    /// Removes a parameter.
     pub fn remove(&mut self, name: &str) {
         self.0.retain(|(have, _)| have != name);
     }
 
-    /// The one spelling of this query that is signed and sent: sorted and encoded as SigV4 has it.
+    /// Returns the query in the one spelling that is signed and sent: sorted and encoded as SigV4 requires.
     pub fn canonical(mut self) -> String {
         if self.0.is_empty() {
             return String::new();
@@ -293,9 +293,9 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Whether a query parameter of a presigned URL is a header that an SDK has put there.
+/// Returns whether a query parameter of a presigned URL stands for a header.
 fn stands_for_header(name: &str) -> bool {
-    // The older SDKs of JavaScript and Python move these there as well. `Expires` is the end of a V2 signature.
+    // Older SDKs for JavaScript and Python move these to the query as well. `Expires` is the end of a V2 signature.
     const NAMES: [&str; 12] = [
         "Cache-Control",
         "Content-Disposition",
@@ -314,7 +314,8 @@ fn stands_for_header(name: &str) -> bool {
         || NAMES.iter().any(|header| header.eq_ignore_ascii_case(name))
 }
 
-/// Whether a query parameter is part of a presigned URL (SigV4 or `SigV2`), or an SDK's label of the operation.
+/// Returns whether a query parameter belongs to a presigned URL (SigV4 or `SigV2`), or is an SDK's label for the
+/// operation.
 fn is_client_signature(name: &str) -> bool {
     const NAMES: [&str; 12] = [
         "X-Amz-Algorithm",
@@ -333,7 +334,7 @@ fn is_client_signature(name: &str) -> bool {
     name == "x-id" || NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
-/// Decodes percent escapes once; in a query `+` is a space.
+/// Decodes percent escapes once. In a query, `+` is a space.
 fn decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>, BadTarget> {
     let bytes = text.as_bytes();
     let (mut control, mut escaped, mut plus) = (false, false, false);
@@ -366,17 +367,17 @@ fn decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>, BadTarget> {
     Ok(Cow::Owned(decoded))
 }
 
-/// The source of a copy: `x-amz-copy-source: /bucket/key?versionId=…`, the slash at its front optional.
+/// The source of a copy: `x-amz-copy-source: /bucket/key?versionId=…`. The leading slash is optional.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopySource<'a> {
     /// Bucket and key.
     pub resource: Resource<'a>,
-    /// The version asked for.
+    /// The version, if one is named.
     pub version_id: Option<Cow<'a, str>>,
 }
 
 impl<'a> CopySource<'a> {
-    /// Reads the header's value; `locate` says what a decoded path names.
+    /// Reads the header's value. `locate` returns the resource that a decoded path names.
     ///
     /// # Errors
     /// When it names no object.
@@ -397,7 +398,7 @@ impl<'a> CopySource<'a> {
         Ok(Self { resource, version_id })
     }
 
-    /// The one spelling that is signed and sent.
+    /// Returns the source in the one spelling that is signed and sent.
     pub fn canonical(&self) -> String {
         let mut value = self.resource.canonical_path();
         if let Some(version) = &self.version_id {
@@ -482,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clients_signature_is_left_out() {
+    fn client_signatures_are_removed() {
         let sigv4 = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a%2Fb&X-Amz-Date=1&X-Amz-Expires=9\
                      &X-Amz-SignedHeaders=host&X-Amz-Signature=00&x-amz-security-token=t&x-id=GetObject&versionId=7";
         assert_eq!(Query::parse(Some(sigv4)).unwrap().canonical(), "versionId=7");
@@ -502,9 +503,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever was written, what is sent decodes to exactly what was decided on.
+        /// Every request that is sent decodes to what was decided.
         #[test]
-        fn what_is_sent_is_what_was_read(path in "/[a-z%/.0-9+ü\\\\]{0,40}") {
+        fn the_sent_target_decodes_to_the_decided_one(path in "/[a-z%/.0-9+ü\\\\]{0,40}") {
             if let Ok(resource) = Resource::parse(&path) {
                 let sent = resource.canonical_path();
                 let again = Resource::parse(&sent);

@@ -78,7 +78,6 @@ impl Document {
         Ok(())
     }
 
-
     /// Appends a fragment.
     pub fn append(&mut self, fragment: &Self) {
         self.0.push_str(&fragment.0);

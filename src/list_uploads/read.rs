@@ -1,4 +1,4 @@
-//! Reads the store's list of multipart uploads while it comes: MinIO's has no pages, and may be long.
+//! Reads the store's list of multipart uploads as it arrives. MinIO's list has no pages and may be long.
 
 use super::Marker;
 use crate::xml_tokens::{Piece, Tokens, Unreadable};
@@ -8,7 +8,7 @@ use quick_xml::escape::unescape;
 use std::fmt;
 
 const ROOT: &str = "ListMultipartUploadsResult";
-/// The longest text that is kept, in bytes: a key of 1,024 bytes, each percent-encoded.
+/// Longest text that is kept, in bytes: a percent-encoded key of 1,024 bytes.
 const MAX_TEXT: usize = 4096;
 
 /// An unfinished multipart upload.
@@ -18,11 +18,11 @@ pub struct Upload {
     pub key: String,
     /// Its id.
     pub id: String,
-    /// When it began as the list says, in nanoseconds since 1970; 0 where it does not.
+    /// When it began according to the list, in nanoseconds since 1970. 0 if the list does not say.
     pub initiated: i128,
 }
 
-/// What the store answered is not a list of multipart uploads.
+/// The reason a response is not a list of multipart uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoList(&'static str);
 
@@ -40,7 +40,7 @@ impl From<Unreadable> for NoList {
     }
 }
 
-/// A list that is being read.
+/// An incremental reader of one list.
 #[derive(Debug, Default)]
 pub struct Reader {
     tokens: Tokens,
@@ -49,7 +49,7 @@ pub struct Reader {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The upload whose elements are read.
+    /// The upload being read.
     upload: Upload,
     /// Whether names are percent-encoded.
     is_url: bool,
@@ -58,10 +58,10 @@ struct State {
 }
 
 impl Reader {
-    /// Takes the next bytes and gives every upload that is whole.
+    /// Reads the next bytes and calls `give` for every complete upload.
     ///
     /// # Errors
-    /// When they are not those of a list of multipart uploads.
+    /// When they do not belong to a list of multipart uploads.
     pub fn feed(&mut self, bytes: &[u8], mut give: impl FnMut(&Upload)) -> Result<(), NoList> {
         let Self { tokens, state } = self;
         let mut wrong = None;
@@ -77,10 +77,10 @@ impl Reader {
         }
     }
 
-    /// Ends the list. Returns where it goes on, if it does.
+    /// Ends the list. Returns where the next page continues.
     ///
     /// # Errors
-    /// When the list broke off, or does not say where it goes on.
+    /// When the list is incomplete, or is truncated without saying where it continues.
     pub fn finish(mut self) -> Result<Option<Marker>, NoList> {
         self.tokens.finish()?;
         match self.state {
@@ -141,7 +141,7 @@ impl State {
         Ok(())
     }
 
-    /// A key, as it is encoded.
+    /// Decodes a name.
     fn name(&self, text: &str) -> Result<String, NoList> {
         let text = plain(text)?;
         if !self.is_url {

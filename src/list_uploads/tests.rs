@@ -39,7 +39,7 @@ fn elsewhere(target: &str) -> Listing {
     listing_of(&Mapping { dialect: Dialect::S3, ..mapping() }, target)
 }
 
-/// The id of an upload that began at this time.
+/// Returns the id of an upload that began at this time.
 fn id(time: u64) -> String {
     let deployment = "0fb6db5c-2e1f-4a0b-9a40-2f9c1d0e6b7a";
     let text = format!("{deployment}.{deployment}x{time}");
@@ -50,7 +50,7 @@ fn upload(key: &str, time: u64) -> Upload {
     Upload { key: key.to_owned(), id: id(time), initiated: 0 }
 }
 
-/// The page's keys, its common prefixes, and where the next page begins.
+/// Returns the page's keys, its common prefixes, and the start of the next page.
 fn page(listing: &Listing, uploads: &[Upload]) -> (Vec<String>, Vec<String>, Option<Marker>) {
     let mut selection = Selection::new(listing);
     for entry in uploads.iter().filter_map(|upload| listing.entry(upload)) {
@@ -98,7 +98,7 @@ fn only_uploads_in_the_scopes_are_shown() {
 }
 
 #[test]
-fn an_id_that_names_no_upload_of_minios_is_left_out() {
+fn malformed_upload_ids_are_left_out() {
     let odd = Upload { key: "media/a".to_owned(), id: "eC4".to_owned(), initiated: 0 };
     assert_eq!(listing("/tmp?uploads").entry(&odd), None);
     assert!(elsewhere("/tmp?uploads").entry(&odd).is_some());
@@ -114,7 +114,7 @@ fn uploads_are_in_the_order_of_their_keys_and_then_of_their_times() {
 }
 
 #[test]
-fn keys_are_grouped_behind_the_prefix() {
+fn keys_are_grouped_after_the_prefix() {
     let uploads: Vec<Upload> =
         ["media/a", "media/b/1", "media/b/2", "media/c"].into_iter().map(|key| upload(key, 1)).collect();
     let at = |query: &str| page(&listing(&format!("/tmp?uploads&delimiter=/&{query}")), &uploads);
@@ -182,7 +182,7 @@ fn another_store_is_asked_scope_by_scope() {
 }
 
 #[test]
-fn a_page_takes_no_more_memory_than_its_entries_however_long_the_list_is() {
+fn a_page_keeps_only_its_entries() {
     let listing = listing("/tmp?uploads&max-uploads=10");
     let mut selection = Selection::new(&listing);
     for number in (0..100_000_u64).rev() {
@@ -193,7 +193,7 @@ fn a_page_takes_no_more_memory_than_its_entries_however_long_the_list_is() {
 }
 
 proptest! {
-    /// Pages of any size show every upload of the scope once, in S3's order, also when some are ended meanwhile.
+    /// Pages of any size show every upload of the scope once, in S3's order, even if uploads end meanwhile.
     #[test]
     fn pages_are_the_list(
         found in prop::collection::vec(("(media|zoo|other)/[ab/]{1,3}", 1_u64..4), 0..24),
@@ -231,7 +231,7 @@ const LIST: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListMultipartUp
     </ListMultipartUploadsResult>";
 
 #[test]
-fn a_list_is_read_however_it_is_cut() {
+fn lists_are_read_in_any_chunks() {
     let first = Upload { key: "media/a& b".into(), id: "one".into(), initiated: 1_500_000_000 };
     let second = Upload { key: "c".into(), id: "two".into(), initiated: 0 };
     for at in 0..LIST.len() {
@@ -244,7 +244,7 @@ fn a_list_is_read_however_it_is_cut() {
 }
 
 #[test]
-fn what_is_no_list_of_uploads_is_not_read() {
+fn other_documents_are_refused() {
     let without = |element: &str| LIST.replacen(element, "", 1);
     for bad in [
         "",

@@ -1,4 +1,4 @@
-//! Writes the page of a list of multipart uploads.
+//! Writes a page of a list of multipart uploads.
 
 use super::{Entry, Listing, Selection};
 use crate::target::encode_path;
@@ -48,7 +48,7 @@ impl Listing {
         xml.open("Upload");
         xml.element("Key", &self.shown(name));
         xml.element("UploadId", id);
-        // All clients of a scope are one user to the store.
+        // The store sees all clients of a scope as one user.
         for role in ["Initiator", "Owner"] {
             xml.open(role);
             xml.element("ID", "scopegate");
@@ -60,8 +60,8 @@ impl Listing {
         xml.close("Upload");
     }
 
-    /// Returns a name as the client knows it, in the encoding that the client asked for. Every name that is written is
-    /// below the client's mount.
+    /// Returns a name as the client sees it, in the requested encoding. Every name on the page is below the client's
+    /// mount.
     fn shown(&self, name: &str) -> String {
         let name = match &self.view {
             Some(view) => view.outward(name).unwrap_or_default(),
@@ -75,7 +75,7 @@ impl Listing {
     }
 }
 
-/// Returns a time as S3 writes it, to the millisecond.
+/// Returns a time in S3's format, to the millisecond.
 fn rfc3339(nanoseconds: i128) -> String {
     let time = Timestamp::from_nanosecond(nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH);
     time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()

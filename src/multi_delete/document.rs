@@ -1,38 +1,38 @@
-//! The document of a multi-object delete.
+//! The request document of a multi-object delete.
 
 use crate::document::Elements;
 use crate::refusal::Refusal;
 use crate::s3_limits::MAX_PAGE;
 
 const ROOT: &str = "Delete";
-/// A key has at most 1024 bytes; no text that is read is much longer.
+/// Longest text, in bytes. A key has at most 1024.
 const MAX_TEXT: usize = 4096;
 
-/// What a client asks to be deleted.
+/// The request of a client to delete objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deletion {
-    /// Whether only errors are wanted in the result.
+    /// Whether the result reports errors only.
     pub quiet: bool,
-    /// The objects, in the order in which they are named.
+    /// The objects, in document order.
     pub objects: Vec<Named>,
 }
 
-/// An object that is to be deleted.
+/// An object to delete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Named {
     /// Its key, as the client sees it.
     pub key: String,
-    /// The one version that is meant.
+    /// Its version, if one is named.
     pub version_id: Option<String>,
-    /// Whether it is to be deleted under a condition only.
+    /// Whether the document puts a condition on it.
     pub conditional: bool,
 }
 
 impl Deletion {
-    /// Reads a document.
+    /// Parses a document.
     ///
     /// # Errors
-    /// When it is no Delete document with 1 to 1000 keys.
+    /// When it is not a Delete document with 1 to 1000 keys.
     pub fn parse(document: &[u8]) -> Result<Self, Refusal> {
         let mut xml = Elements::open(ROOT, document)?;
         let (mut quiet, mut objects) = (None, Vec::new());

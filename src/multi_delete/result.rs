@@ -1,4 +1,4 @@
-//! The result of a multi-object delete, made of the store's results for each group.
+//! The result of a multi-object delete, merged from the store's results for each group.
 
 use super::{Group, Named};
 use crate::s3_error::element;
@@ -27,15 +27,15 @@ pub fn result(elements: &Document) -> String {
     xml.finish(ROOT)
 }
 
-/// The store's results, one after the other, with the store's names for the keys.
+/// The store's merged results, with the store's names for the keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Merged {
     elements: Document,
-    /// Keys that were not asked about, or whose fate is not known, with the client's names.
+    /// Errors for keys that were not sent or whose outcome is unknown, with the client's names.
     failed: Document,
 }
 
-/// An answer that is no result of a multi-object delete.
+/// A response that is not the result of a multi-object delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoResult;
 
@@ -43,26 +43,26 @@ impl Merged {
     /// Adds the store's result for a group.
     ///
     /// # Errors
-    /// When the answer is no result.
+    /// When the response is not such a result.
     pub fn add(&mut self, answer: &str) -> Result<(), NoResult> {
         self.elements.append_written(inside(answer).ok_or(NoResult)?);
         Ok(())
     }
 
-    /// Notes that a group was not deleted, as far as is known, with the store's words where it said any.
+    /// Reports a whole group as failed, with the store's code and message if there are any.
     pub fn fail(&mut self, group: &Group, code: &str, message: &str) {
         for named in &group.named {
             push_error(&mut self.failed, named, code, message);
         }
     }
 
-    /// The result with the store's names, and the further elements that have the client's.
+    /// Returns the result with the store's names, and the further elements with the client's names.
     pub fn finish(self) -> (String, Document) {
         (result(&self.elements), self.failed)
     }
 }
 
-/// Code and message of a store's error document.
+/// Returns the code and message of a store's error document.
 pub fn code_and_message(answer: &str) -> (String, String) {
     let text = |name: &str| element(answer, name);
     (
@@ -71,7 +71,7 @@ pub fn code_and_message(answer: &str) -> (String, String) {
     )
 }
 
-/// What stands between the tags of a well-formed result's root.
+/// Returns the content of a well-formed result's root element.
 fn inside(answer: &str) -> Option<&str> {
     let mut reader = Reader::from_str(answer);
     let (mut depth, mut start, mut found) = (0_usize, 0, None);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_result_is_not_merged() {
+    fn other_responses_are_not_merged() {
         for answer in [
             "",
             "text",

@@ -52,7 +52,7 @@ fn documents() {
 }
 
 #[test]
-fn documents_that_are_none() {
+fn malformed_documents_are_refused() {
     let many = objects(&vec!["<Key>a</Key>"; crate::s3_limits::MAX_PAGE + 1]);
     let long = objects(&[&format!("<Key>{}</Key>", "a".repeat(5000))]);
     for bad in [
@@ -131,7 +131,7 @@ fn every_key_is_judged_as_a_delete_of_it() {
 }
 
 #[test]
-fn a_mounted_clients_keys_are_its_own() {
+fn mounted_clients_see_their_own_keys() {
     let judged = judged("/pub", &objects(&["<Key>a</Key>", "<Key>../media/a</Key>"]));
     assert!(sent(&judged).concat().contains("<Key>deep/a</Key>"));
     assert!(
@@ -141,7 +141,7 @@ fn a_mounted_clients_keys_are_its_own() {
 }
 
 #[test]
-fn with_no_key_left_nothing_is_sent() {
+fn nothing_is_sent_without_an_allowed_key() {
     let judged = judged("/tmp", &objects(&["<Key>other/a</Key>"]));
     assert_eq!(sent(&judged), [""; 0]);
     assert!(
@@ -161,7 +161,7 @@ fn many_keys_are_sent_in_small_groups_in_their_order() {
 }
 
 proptest! {
-    /// Whatever a client names, the store is told of keys in scope alone, and reads the very keys that were judged.
+    /// The store receives only keys in scope, and reads exactly the keys that were judged.
     #[test]
     fn only_keys_in_scope_are_sent(key in prop_oneof!["(media/|old/|other/|)[a-z&<>\"'./\\\\]{0,12}", "media/\\PC{1,20}"]) {
         let document = objects(&[&format!("<Key>{}</Key>", quick_xml::escape::escape(&key))]);
@@ -173,7 +173,7 @@ proptest! {
         }
     }
 
-    /// No document at all makes it panic.
+    /// No document makes the parser panic.
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64), text in "[<>/&;a-zA-Z \"!\\[\\]-]{0,80}") {
         let _ = (Deletion::parse(&bytes), Deletion::parse(text.as_bytes()));
