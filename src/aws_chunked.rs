@@ -1,5 +1,5 @@
-//! The aws-chunked envelope that clients put around a body: unwrapped here, since its signatures are made with keys
-//! that mean nothing and it would be stored as part of the object.
+//! The aws-chunked envelope that clients put around a body. It is removed here: the store could not verify its
+//! signatures, and would store it as part of the object.
 //!
 //! ```text
 //! body    = *chunk last-chunk *trailer CRLF
@@ -14,24 +14,24 @@ use crate::checksum::{Algorithm, Checksum};
 use bytes::{Buf, Bytes};
 use std::fmt;
 
-/// Longest line that opens a chunk, with its line end. A `SigV4A` signature has 144 bytes.
+/// Longest chunk header, with its line end. A `SigV4A` signature has 144 bytes.
 const MAX_CHUNK_LINE: usize = 256;
 /// Longest trailer, with its line end.
 const MAX_TRAILER_LINE: usize = 1024;
-/// Most trailers: a checksum, a signature, and no more than clients can have use for.
+/// Maximum number of trailers: a checksum, a signature, and two more.
 const MAX_TRAILERS: usize = 4;
 const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature";
 
-/// What a request's headers say of its envelope.
+/// An envelope as the request's headers announce it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
-    /// The length of what is inside (`x-amz-decoded-content-length`).
+    /// The length of the content (`x-amz-decoded-content-length`).
     pub decoded: Option<u64>,
-    /// The checksum that follows it (`x-amz-trailer`).
+    /// The algorithm of the checksum that follows the content (`x-amz-trailer`).
     pub trailer: Option<Algorithm>,
 }
 
-/// What is wrong with an envelope.
+/// The reason an envelope is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed(pub &'static str);
 
@@ -43,7 +43,7 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// Unwraps an envelope, however its bytes are split. What is inside is passed on without being copied.
+/// A decoder of one envelope, in any chunks. It passes the content on without copying it.
 #[derive(Debug)]
 pub struct Decoder {
     envelope: Envelope,
@@ -64,16 +64,16 @@ enum State {
 }
 
 impl Decoder {
-    /// A decoder at the beginning of an envelope.
+    /// Returns a decoder at the beginning of an envelope.
     pub fn new(envelope: Envelope) -> Self {
         let (state, line) = (State::ChunkLine, Vec::new());
         Self { envelope, state, line, decoded: 0, trailers: 0, sum: None }
     }
 
-    /// The next piece of what is inside, taken from the front of `input`; `None` when `input` is used up.
+    /// Returns the next piece of content, taken from the front of `input`. Returns `None` when `input` is used up.
     ///
     /// # Errors
-    /// At the first byte that cannot belong to the envelope that was announced.
+    /// At the first byte that does not belong to the announced envelope.
     pub fn next(&mut self, input: &mut Bytes) -> Result<Option<Bytes>, Malformed> {
         while !input.is_empty() {
             match self.state {
@@ -85,7 +85,7 @@ impl Decoder {
                 State::Data(rest) => {
                     let here = usize::try_from(rest).unwrap_or(usize::MAX).min(input.len());
                     let piece = input.split_to(here);
-                    // What was taken is no more than `rest`, and that was counted when the chunk was opened.
+                    // No more than `rest` was taken, and `rest` was counted when the chunk began.
                     let left = rest.saturating_sub(here as u64);
                     self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
                     self.decoded = self.decoded.saturating_add(here as u64);
@@ -108,15 +108,15 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Whether everything that was announced has been passed on.
+    /// Returns whether all announced content has been passed on.
     pub fn is_whole(&self) -> bool {
         self.envelope.decoded == Some(self.decoded)
     }
 
-    /// The checksum that followed, if one was announced. To be asked when the body has ended.
+    /// Ends the envelope. Returns the checksum that followed, if one was announced.
     ///
     /// # Errors
-    /// When the envelope has no end.
+    /// When the envelope is incomplete.
     pub fn finish(&mut self) -> Result<Option<Checksum>, Malformed> {
         if self.state == State::End {
             Ok(self.sum.take())
@@ -125,7 +125,7 @@ impl Decoder {
         }
     }
 
-    /// Collects a line up to CRLF; whether it is complete. The line end is taken off.
+    /// Collects a line up to CRLF. Returns whether it is complete. The line end is removed.
     fn take_line(&mut self, input: &mut Bytes, limit: usize) -> Result<bool, Malformed> {
         while input.has_remaining() {
             let byte = input.get_u8();
@@ -189,7 +189,7 @@ impl Decoder {
     }
 }
 
-/// The size in the line that opens a chunk. Its signature is looked at for its form only.
+/// Returns the size in a chunk header. Only the form of its signature is checked.
 fn chunk_size(line: &[u8]) -> Result<u64, Malformed> {
     let end = line.iter().position(|byte| *byte == b';').unwrap_or(line.len());
     let (digits, extension) = line.split_at(end);
@@ -207,7 +207,7 @@ fn chunk_size(line: &[u8]) -> Result<u64, Malformed> {
     Ok(size)
 }
 
-/// HMAC signatures have 64 digits; ECDSA ones are filled up with `*` to 144.
+/// HMAC signatures have 64 digits; ECDSA signatures are padded with `*` to 144.
 fn is_chunk_signature(extension: &[u8]) -> bool {
     let Some(signature) = extension.strip_prefix(b";chunk-signature=") else { return false };
     let digits = signature.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();

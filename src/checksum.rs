@@ -1,4 +1,4 @@
-//! Checksums of bodies: which ones clients name, what they say, and whether that is true.
+//! Checksums of bodies: the algorithms, the values that clients send, and their verification.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>
 
 use base64::Engine as _;
@@ -32,7 +32,7 @@ impl Algorithm {
     pub const ALL: [Self; 6] =
         [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256, Self::Md5];
 
-    /// The header or trailer that carries it, in lower case.
+    /// Returns the header or trailer that carries it, in lower case.
     pub const fn header(self) -> &'static str {
         match self {
             Self::Crc32 => "x-amz-checksum-crc32",
@@ -44,12 +44,12 @@ impl Algorithm {
         }
     }
 
-    /// The same, for a header map.
+    /// Returns the same as a header name.
     pub const fn header_name(self) -> HeaderName {
         HeaderName::from_static(self.header())
     }
 
-    /// As `x-amz-checksum-algorithm` has it; MD5 is not among these.
+    /// Returns its name in `x-amz-checksum-algorithm`. MD5 has none there.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Crc32 => "CRC32",
@@ -61,7 +61,7 @@ impl Algorithm {
         }
     }
 
-    /// The element that carries it in S3's XML.
+    /// Returns the element that carries it in S3's XML.
     pub const fn element(self) -> &'static str {
         match self {
             Self::Crc32 => "ChecksumCRC32",
@@ -73,7 +73,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm whose header this is, in any case.
+    /// Returns the algorithm of a header, in any case.
     pub fn of_header(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.header().eq_ignore_ascii_case(name))
     }
@@ -83,12 +83,12 @@ impl Algorithm {
         Self::ALL.into_iter().find(|algorithm| *algorithm != Self::Md5 && algorithm.element() == name)
     }
 
-    /// Whether the checksum of a whole object can be made of its parts' (`FULL_OBJECT`).
+    /// Returns whether the checksum of an object can be computed from those of its parts (`FULL_OBJECT`).
     pub const fn is_of_whole_objects(self) -> bool {
         matches!(self, Self::Crc32 | Self::Crc32c | Self::Crc64Nvme)
     }
 
-    /// The length of a value in bytes.
+    /// Returns the length of a value, in bytes.
     pub const fn size(self) -> usize {
         match self {
             Self::Crc32 | Self::Crc32c => 4,
@@ -100,18 +100,18 @@ impl Algorithm {
     }
 }
 
-/// A checksum, as a client said it or as it was computed.
+/// A checksum, received from a client or computed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Checksum {
     algorithm: Algorithm,
     value: Vec<u8>,
 }
 
-/// A value that is no checksum of its algorithm.
+/// The error for a value that is not a checksum of its algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadChecksum;
 
-/// A body is not what its checksum says.
+/// The error for a body that does not match its checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mismatch(pub Algorithm);
 
@@ -124,17 +124,18 @@ impl fmt::Display for Mismatch {
 impl std::error::Error for Mismatch {}
 
 impl Checksum {
-    /// Reads a value in canonical base64: padded, without blanks, its unused bits zero. The store reads more spellings
-    /// than this one, and each of them differently.
+    /// Parses a value in canonical base64: padded, without spaces, unused bits zero. Stores accept further spellings,
+    /// each a different set.
     ///
     /// # Errors
+    /// When it is spelled in another way or does not have the algorithm's length.
     /// When it is spelled in another way or not of the algorithm's length.
     pub fn parse(algorithm: Algorithm, base64: &[u8]) -> Result<Self, BadChecksum> {
         let value = STANDARD.decode(base64).map_err(|_| BadChecksum)?;
         if value.len() == algorithm.size() { Ok(Self { algorithm, value }) } else { Err(BadChecksum) }
     }
 
-    /// Reads a SHA-256 in hexadecimal, as `x-amz-content-sha256` has it.
+    /// Parses a SHA-256 in hexadecimal, the form of `x-amz-content-sha256`.
     ///
     /// # Errors
     /// When it is not 64 hexadecimal digits.
@@ -153,19 +154,19 @@ impl Checksum {
         value.map(|value| Self { algorithm: Algorithm::Sha256, value }).ok_or(BadChecksum)
     }
 
-    /// Its algorithm.
+    /// Returns its algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Its value in base64.
+    /// Returns its value in base64.
     pub fn base64(&self) -> String {
         STANDARD.encode(&self.value)
     }
 
-    /// Its value as a header.
+    /// Returns its value as a header.
     pub fn header_value(&self) -> HeaderValue {
-        // Base64 is always a header.
+        // Base64 is always a valid header value.
         HeaderValue::try_from(self.base64()).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }
@@ -176,7 +177,7 @@ impl fmt::Debug for Checksum {
     }
 }
 
-/// Computes a checksum of what passes.
+/// An incremental checksum.
 #[derive(Clone, Debug)]
 pub struct Hasher(State);
 
@@ -189,7 +190,7 @@ enum State {
 }
 
 impl Hasher {
-    /// One that has seen nothing.
+    /// Returns a hasher that has seen no data.
     pub fn new(algorithm: Algorithm) -> Self {
         let crc = |of| State::Crc(algorithm, crc_fast::Digest::new(of));
         Self(match algorithm {
@@ -202,7 +203,7 @@ impl Hasher {
         })
     }
 
-    /// Takes what comes next.
+    /// Adds the next data.
     pub fn update(&mut self, data: &[u8]) {
         match &mut self.0 {
             State::Crc(_, crc) => crc.update(data),
@@ -212,7 +213,7 @@ impl Hasher {
         }
     }
 
-    /// The checksum of all of it.
+    /// Returns the checksum of all data.
     pub fn finish(self) -> Checksum {
         match self.0 {
             State::Crc(algorithm, crc) => {
@@ -228,37 +229,37 @@ impl Hasher {
         }
     }
 
-    /// Whether all of it is what `said` says.
+    /// Compares the data with a checksum.
     ///
     /// # Errors
-    /// When it is not.
+    /// When it does not match.
     pub fn verify(self, said: &Checksum) -> Result<(), Mismatch> {
         let computed = self.finish();
         if computed == *said { Ok(()) } else { Err(Mismatch(said.algorithm)) }
     }
 }
 
-/// What is said of a body before it is read, held against it while it passes.
+/// The checksums announced for a body, verified while it passes.
 #[derive(Debug, Default)]
 pub struct Verifier(Vec<(Checksum, Hasher)>);
 
 impl Verifier {
-    /// One that expects all of `said`.
+    /// Returns a verifier of these checksums.
     pub fn new(said: impl IntoIterator<Item = Checksum>) -> Self {
         Self(said.into_iter().map(|said| (said.clone(), Hasher::new(said.algorithm))).collect())
     }
 
-    /// Takes what comes next.
+    /// Adds the next data.
     pub fn update(&mut self, data: &[u8]) {
         for (_, hasher) in &mut self.0 {
             hasher.update(data);
         }
     }
 
-    /// Whether all that was said is true.
+    /// Verifies all checksums.
     ///
     /// # Errors
-    /// The first that is not.
+    /// The first that does not match.
     pub fn verify(self) -> Result<(), Mismatch> {
         self.0.into_iter().try_for_each(|(said, hasher)| hasher.verify(&said))
     }
@@ -275,7 +276,7 @@ mod tests {
         hasher.finish()
     }
 
-    /// The check values of the catalogue of CRCs and of the hashes' standards, for "123456789" and "abc".
+    /// The check values from the CRC catalogue and the hash standards, for "123456789" and "abc".
     #[test]
     fn known_answers() {
         let crcs = [

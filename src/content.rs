@@ -1,4 +1,4 @@
-//! Where the content of an upload comes from: the client as it sends it, the client's envelope, or a part that is held.
+//! Sources of an upload's content: the client's body, the content of its envelope, or a held part.
 
 use crate::aws_chunked::{Decoder, Envelope};
 use crate::body::BoxError;
@@ -11,23 +11,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf, Take};
 
-/// What is read of a held part at a time.
+/// Size of one read from a held part, in bytes.
 const PIECE: usize = 64 * 1024;
-/// A piece of an envelope that is smaller is put together with others: each piece that is passed on costs a write.
+/// Smaller pieces of an envelope are merged, because each piece that is passed on costs a write.
 const SMALL: usize = 4 * 1024;
-/// The most small pieces that are put together, in bytes.
+/// Maximum size of a merged piece, in bytes.
 const TOGETHER: usize = 16 * 1024;
 
 /// The content of an upload.
 #[derive(Debug)]
 pub enum Content<B> {
-    /// What the client sends.
+    /// The client's body.
     Plain(B),
-    /// What is inside the envelope that the client sends.
+    /// The content of the client's envelope.
     Enveloped(Box<Enveloped<B>>),
     /// A part held in memory.
     Held(Bytes),
-    /// A part held in memory as far as it goes, and then in a file from where it stands.
+    /// A held part that begins in memory and continues in a file.
     Spooled(Bytes, Take<SpoolFile>),
 }
 
@@ -35,7 +35,7 @@ pub enum Content<B> {
 pub type Held = Content<Empty<Bytes>>;
 
 impl<B> Content<B> {
-    /// Takes the client's body out of its envelope.
+    /// Removes the envelope from the client's body.
     #[must_use]
     pub fn unwrap_envelope(self, envelope: Envelope) -> Self {
         match self {
@@ -44,7 +44,7 @@ impl<B> Content<B> {
         }
     }
 
-    /// The checksum that followed the content, verified. Known when the content has ended.
+    /// Returns the verified checksum that followed the content, once the content has ended.
     pub fn trailing_checksum(&self) -> Option<&Checksum> {
         match self {
             Self::Enveloped(enveloped) => enveloped.sum.as_ref(),
@@ -94,18 +94,18 @@ fn poll_file(
     Poll::Ready((read > 0).then(|| Ok(Frame::data(piece.freeze()))))
 }
 
-/// A client's body taken out of its aws-chunked envelope.
+/// A client's body without its aws-chunked envelope.
 ///
-/// The last piece of an announced length is held back until the envelope has come to a good end: whoever passes it on
-/// by its length would otherwise have passed on the whole before a wrong end is seen.
+/// The last piece of an announced length is held back until the end of the envelope is verified. Otherwise the
+/// recipient, who counts bytes, would have the whole content before a bad end is detected.
 #[derive(Debug)]
 pub struct Enveloped<B> {
     body: B,
     decoder: Decoder,
     input: Bytes,
-    /// Small pieces that wait for more, or for what has to come after them.
+    /// Small pieces that wait to be merged, or for the piece that must follow them.
     small: BytesMut,
-    /// A piece that comes after them.
+    /// The piece that follows them.
     next: Option<Bytes>,
     last: Option<Bytes>,
     hasher: Option<Hasher>,
@@ -130,7 +130,7 @@ impl<B> Enveloped<B> {
         }
     }
 
-    /// What is known of the content at its end.
+    /// Verifies the end of the content.
     fn end(&mut self) -> Result<(), BoxError> {
         self.ended = true;
         let sum = self.decoder.finish()?;
@@ -141,7 +141,7 @@ impl<B> Enveloped<B> {
         Ok(())
     }
 
-    /// Returns the next piece of what has been read already, if it is worth passing on alone.
+    /// Returns the next piece of the data read so far, if it is large enough to pass on.
     fn next_piece(&mut self) -> Result<Option<Bytes>, BoxError> {
         if let Some(piece) = self.next.take() {
             return Ok(Some(piece));
@@ -191,7 +191,7 @@ where
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
             match Pin::new(&mut self.body).poll_frame(cx) {
-                // The trailers of the transfer coding are no part of the envelope.
+                // Trailers of the transfer coding do not belong to the envelope.
                 Poll::Ready(Some(Ok(frame))) => self.input = frame.into_data().unwrap_or_default(),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
                 Poll::Ready(None) => {
@@ -200,7 +200,7 @@ where
                         return Poll::Ready(Some(Err(error)));
                     }
                 }
-                // What there is goes on while more is waited for.
+                // Available data is passed on while more is awaited.
                 Poll::Pending => {
                     return match self.take_small() {
                         Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
@@ -220,7 +220,7 @@ mod tests {
     use http_body_util::BodyExt;
     use std::collections::VecDeque;
 
-    /// A client's body that comes in these pieces.
+    /// A client's body in these pieces.
     struct Pieces(VecDeque<Bytes>);
 
     impl Body for Pieces {
@@ -234,7 +234,7 @@ mod tests {
         }
     }
 
-    /// A client's body of which the rest never comes.
+    /// A client's body that never ends.
     struct Slow(Option<Bytes>);
 
     impl Body for Slow {
@@ -248,7 +248,7 @@ mod tests {
         }
     }
 
-    /// What is passed on before the end or the error, and the checksum behind it.
+    /// Returns the data before the end or the error, and the trailing checksum.
     async fn read(mut content: Content<Pieces>) -> (Vec<u8>, Result<Option<String>, BoxError>) {
         let mut passed = Vec::new();
         while let Some(frame) = content.frame().await {
@@ -283,9 +283,9 @@ mod tests {
         assert_eq!(sum.unwrap_err().downcast_ref(), Some(&Mismatch(Algorithm::Crc32)));
     }
 
-    /// Who passes the content on by its length must not have all of it before its end was seen to be good.
+    /// The recipient counts bytes, so it must not have all of them before the end is verified.
     #[tokio::test]
-    async fn the_last_piece_waits_for_a_good_end() {
+    async fn the_last_piece_waits_for_a_verified_end() {
         let envelope = Envelope { decoded: Some(9), trailer: None };
         let good = "4\r\n1234\r\n5\r\n56789\r\n0\r\n\r\n";
         for end in (0..good.len()).chain([good.len() + 1]) {
@@ -300,9 +300,9 @@ mod tests {
         assert_eq!((&*passed, sum.unwrap()), (&b"123456789"[..], None));
     }
 
-    /// Chunks of one byte cost no write each, and what has come is not kept back while more is awaited.
+    /// Chunks of one byte are merged into few writes, and available data is not delayed.
     #[tokio::test]
-    async fn small_chunks_are_put_together() {
+    async fn small_chunks_are_merged() {
         let many: String = (0..40_000).map(|_| "1\r\nx\r\n").collect();
         let large = "y".repeat(SMALL);
         let body = format!("{many}{SMALL:x}\r\n{large}\r\n{many}1\r\nz\r\n0\r\n\r\n");

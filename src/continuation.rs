@@ -1,48 +1,49 @@
-//! The rest of an answer that breaks off: which answers have one that can be asked for, and what it must look like.
+//! Downloads that break off: which can be continued, and how the missing bytes must look.
 //!
-//! MinIO ends an answer whose reader pauses for half a minute, and a node that dies ends all of its own. The object is
-//! there all the same, so its missing bytes are asked for by a range, on condition that it is the same object.
+//! MinIO ends a response whose reader pauses for half a minute, and a failing node ends all of its responses. The
+//! object still exists, so the missing bytes are requested by range, on condition that the object is unchanged.
 
 use crate::http1::Fields;
 use http::{HeaderValue, StatusCode};
 use std::fmt;
 
-/// The shortest answer that is continued, in bytes. What is shorter is in the kernel's buffers before it breaks off.
+/// The shortest response that is continued, in bytes. Shorter ones are in the kernel's buffers before they can break
+/// off.
 pub const LEAST: u64 = 256 * 1024;
-/// The longest entity tag that is sent back to the store, in bytes.
+/// Longest entity tag that is sent back to the store, in bytes.
 const MAX_TAG: usize = 256;
 
-/// The bytes of an object that an answer has not brought yet.
+/// The bytes of an object that a response still lacks.
 #[derive(Debug)]
 pub struct Rest {
     etag: HeaderValue,
     coding: Option<HeaderValue>,
-    /// The position of the first byte that is missing.
+    /// Offset of the first missing byte.
     next: u64,
-    /// The position of the last byte that the answer brings.
+    /// Offset of the last byte of the response.
     last: u64,
     /// The object's length.
     total: u64,
 }
 
-/// What became of an answer that broke off.
+/// The outcome of a continuation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The store gave the rest.
+    /// The store sent the missing bytes.
     Continued,
-    /// The object is gone, or is another by now.
+    /// The object was deleted or replaced.
     Changed,
-    /// The store gave something else than the rest.
+    /// The store sent something other than the missing bytes.
     Refused,
-    /// The store could not be asked in time, or broke off too often.
+    /// The store was unreachable, or broke off too often.
     Failed,
 }
 
 impl Outcome {
-    /// Every one.
+    /// All outcomes.
     pub const ALL: [Self; 4] = [Self::Continued, Self::Changed, Self::Refused, Self::Failed];
 
-    /// Its name in the metrics.
+    /// Returns its name in the metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Continued => "continued",
@@ -53,19 +54,19 @@ impl Outcome {
     }
 }
 
-/// Why an answer is not the rest.
+/// The reason a response is not the missing part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotTheRest {
-    /// The object is gone, or is another by now.
+    /// The object was deleted or replaced.
     Changed,
-    /// It has another status than 206 Partial Content.
+    /// Its status is not 206 Partial Content.
     Status(StatusCode),
-    /// It brings other bytes than were asked for.
+    /// It contains a different range.
     Range,
 }
 
 impl NotTheRest {
-    /// What an answer with another status than 206 says.
+    /// Returns the meaning of a status other than 206.
     pub const fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::PRECONDITION_FAILED | StatusCode::NOT_FOUND => Self::Changed,
@@ -73,7 +74,7 @@ impl NotTheRest {
         }
     }
 
-    /// What became of the answer that broke off.
+    /// Returns the outcome of the continuation.
     pub const fn outcome(self) -> Outcome {
         match self {
             Self::Changed => Outcome::Changed,
@@ -93,8 +94,8 @@ impl fmt::Display for NotTheRest {
 }
 
 impl Rest {
-    /// The rest of an answer with this head, of whose body `left` bytes are to come. `None` where it could not be told
-    /// from the rest of another object.
+    /// Returns the missing part of a response with this head and `left` bytes to come. Returns `None` if it could not
+    /// be distinguished from a part of another object.
     pub fn of(status: StatusCode, fields: &Fields, left: u64) -> Option<Self> {
         let etag = fields.value("etag").filter(is_strong_tag)?;
         let (next, last, total) = match status {
@@ -106,31 +107,31 @@ impl Rest {
         has_all.then(|| Self { etag, coding: fields.value("content-encoding"), next, last, total })
     }
 
-    /// Notes how many bytes of it have come.
+    /// Counts bytes that have arrived.
     pub fn advance(&mut self, bytes: u64) {
         self.next = self.next.saturating_add(bytes);
     }
 
-    /// The position of the first byte that is missing.
+    /// Returns the offset of the first missing byte.
     pub fn position(&self) -> u64 {
         self.next
     }
 
-    /// The object's entity tag, as the value of `If-Match`.
+    /// Returns the object's entity tag, as the value of `If-Match`.
     pub fn etag(&self) -> HeaderValue {
         self.etag.clone()
     }
 
-    /// The bytes that are missing, as the value of `Range`. `None` when none is.
+    /// Returns the missing bytes as the value of `Range`, or `None` if nothing is missing.
     pub fn range(&self) -> Option<HeaderValue> {
         let Self { next, last, .. } = self;
         (next <= last).then(|| HeaderValue::try_from(format!("bytes={next}-{last}")).ok())?
     }
 
-    /// Holds an answer against what is missing: its head, and the length of its body.
+    /// Compares a response's head and body length with what is missing.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When they differ.
     pub fn check(&self, status: StatusCode, fields: &Fields, length: Option<u64>) -> Result<(), NotTheRest> {
         if status != StatusCode::PARTIAL_CONTENT {
             return Err(NotTheRest::of_status(status));

@@ -1,7 +1,8 @@
-//! Lists for people and for programs that follow links: the answer to a path that ends in `/` when no S3 client asks.
+//! Lists for people and for programs that follow links: the response to a path that ends in `/`, unless an S3 client
+//! asks.
 //!
-//! A list is made of `ListObjectsV2` requests that are granted, signed and sent as a client's own would be. What is
-//! shown is the path as the client sees it; what is asked of the store is a bucket and a prefix. A [`Place`] holds both.
+//! A list consists of `ListObjectsV2` requests that are granted, signed and sent like a client's own. Pages show the
+//! path as the client sees it; the store gets a bucket and a prefix. A [`Place`] holds both.
 
 pub mod above;
 pub mod form;

@@ -1,5 +1,5 @@
-//! Headers that a presigned URL carries in its query: SDKs move `x-amz-*` headers there, and some of them `Content-Type`
-//! and conditions too, so that a program that has the URL need not send them. Each counts as the header that it stands for.
+//! Headers in the query of a presigned URL. SDKs move `x-amz-*` headers there, and some also `Content-Type` and
+//! conditions, so that the program that uses the URL need not send them. Each counts as the header it stands for.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
 use crate::http1::Request;
@@ -8,10 +8,10 @@ use crate::refusal::{Refusal, Rule};
 use crate::target::{BadTarget, Query};
 use http::{HeaderName, HeaderValue};
 
-/// The request with the headers of its query among its own, if it has any there.
+/// Returns the request with the headers from its query added, if there are any.
 ///
 /// # Errors
-/// When one cannot be a header.
+/// When a parameter is not a valid header.
 pub fn with_headers_of_query(request: &Request) -> Result<Option<Box<Request>>, Refusal> {
     let Some(text) = request.target.query().filter(|query| query.contains("ignature")) else {
         return Ok(None);
@@ -20,7 +20,7 @@ pub fn with_headers_of_query(request: &Request) -> Result<Option<Box<Request>>, 
     let mut fields = None;
     for (name, value) in Query::carried_headers(text).map_err(bad)? {
         let name = name.to_ascii_lowercase();
-        // The sum is that of the empty body which the SDK has signed, and a body's framing is its own.
+        // The checksum is that of the empty body that the SDK signed, and the framing describes the SDK's body.
         if is_checksum_value(&name) || matches!(&*name, "x-amz-trailer" | "x-amz-decoded-content-length") {
             continue;
         }
@@ -86,13 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_stronger_than_the_query() {
+    fn headers_override_the_query() {
         let own = [("x-amz-meta-a", "own")];
         assert_eq!(headers(&format!("{SIGNED}&x-amz-meta-a=b"), &own).unwrap(), ["x-amz-meta-a: own"]);
     }
 
     #[test]
-    fn what_cannot_be_a_header_is_refused() {
+    fn invalid_headers_are_refused() {
         assert_eq!(headers(&format!("{SIGNED}&x-amz-meta-a=b%0D%0Ac"), &[]), Err(Rule::BadHeader));
         assert_eq!(headers(&format!("{SIGNED}&x-amz-a%20b=c"), &[]), Err(Rule::BadHeader));
         assert_eq!(headers(&format!("{SIGNED}&x-amz-meta-a=%zz"), &[]), Err(Rule::BadTarget));

@@ -1,4 +1,4 @@
-//! The forms of Scopegate's own answers: S3's XML for S3 clients, and HTML, JSON or plain text for those who ask for it.
+//! The forms of Scopegate's own responses: S3's XML for S3 clients, and HTML, JSON or plain text on request.
 
 mod accept;
 pub mod error;
@@ -13,12 +13,12 @@ use crate::target::Query;
 use accept::Accept;
 use http::header::{self, HeaderMap, HeaderValue};
 
-/// The form of an answer.
+/// The form of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Representation {
     /// S3's own XML.
     S3,
-    /// A page for a browser.
+    /// A page for browsers.
     Html,
     /// JSON.
     Json,
@@ -26,24 +26,24 @@ pub enum Representation {
     Text,
 }
 
-/// The query parameter that asks for a form, stronger than `Accept`.
+/// The query parameter that selects a form. It overrides `Accept`.
 pub const FORMAT: &str = "format";
 
-/// `Vary` of an answer that has more than one form: a cache keeps one for each `Accept`.
+/// `Vary` of a response with several forms: a cache keeps one for each `Accept`.
 pub const BY_ACCEPT: HeaderValue = HeaderValue::from_static("Accept");
-/// `Cache-Control` of an answer that holds for one client, and may change a moment later.
+/// `Cache-Control` of a response that is only valid for one client and may soon change.
 pub const FOR_ONE_CLIENT: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 impl Representation {
-    /// The form that a request's `Accept` asks for by name. S3 clients, and who takes anything, get S3's.
+    /// Returns the form that `Accept` names. S3 clients, and clients that accept anything, get S3's XML.
     pub fn of(fields: &Fields) -> Self {
         if is_s3_client(fields) { Self::S3 } else { Accept::parse(fields).best().unwrap_or(Self::S3) }
     }
 
-    /// The form of a list of names, and whether HTML is to be made for a program.
+    /// Returns the form of a list, and whether its HTML is for a program.
     ///
-    /// Without a name in `Accept` that is known here it is HTML for a program, as other servers answer everybody. None
-    /// where XML is asked for by name.
+    /// Without a known name in `Accept` a program gets HTML, as from other web servers. Returns `None` if the client
+    /// asks for XML.
     pub fn of_list(fields: &Fields) -> Option<(Self, bool)> {
         let accept = Accept::parse(fields);
         match accept.best() {
@@ -54,15 +54,15 @@ impl Representation {
         }
     }
 
-    /// The same for an answer that says what went wrong, where `?format=` counts as well.
+    /// Returns the form of an error. `?format=` counts as well.
     pub fn of_error(fields: &Fields, query: Option<&str>) -> Self {
         Self::named(query).ok().flatten().unwrap_or_else(|| Self::of(fields))
     }
 
-    /// The form that a query asks for by [`FORMAT`].
+    /// Returns the form that the query selects by [`FORMAT`].
     ///
     /// # Errors
-    /// When it has another value than there are forms.
+    /// When the value is not a form.
     pub fn named(query: Option<&str>) -> Result<Option<Self>, Refusal> {
         let Some(query) = query.filter(|query| query.contains(FORMAT)) else { return Ok(None) };
         let Ok(query) = Query::parse(Some(query)) else { return Ok(None) };
@@ -75,7 +75,7 @@ impl Representation {
         }
     }
 
-    /// The value of `Content-Type`.
+    /// Returns the value of `Content-Type`.
     pub const fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::S3 => "application/xml",
@@ -85,7 +85,7 @@ impl Representation {
         })
     }
 
-    /// Adds the headers that say what a body of this form is. What all answers have is not among them
+    /// Adds the headers that describe a body of this form. Headers common to all responses are not among them
     /// ([`crate::browser::confine`]).
     pub fn describe(self, headers: &mut HeaderMap) {
         headers.insert(header::CONTENT_TYPE, self.content_type());

@@ -20,39 +20,39 @@ const DELETE_RESULT: &str = "DeleteResult";
 pub struct Rewriter {
     names: Names,
     tokens: Tokens,
-    /// What is put before the end of the document.
+    /// Elements to insert before the end of the document.
     more: Bytes,
 }
 
 impl Rewriter {
-    /// A rewriter that writes `names` instead of the store's.
+    /// Returns a rewriter that replaces the store's names by `names`.
     pub fn new(names: Names) -> Self {
         Self { names, tokens: Tokens::default(), more: Bytes::new() }
     }
 
-    /// Puts `more` before the end of a multi-object delete's result.
+    /// Inserts `more` before the end of a multi-object delete's result.
     #[must_use]
     pub fn with_more(mut self: Box<Self>, more: Bytes) -> Box<Self> {
         self.more = more;
         self
     }
 
-    /// Whether an answer of this status may hold names that are not the client's.
+    /// Returns whether a response of this status may contain names that are not the client's.
     pub fn concerns(&self, status: http::StatusCode) -> bool {
         self.names.concern(status) || (status.is_success() && !self.more.is_empty())
     }
 
-    /// Takes the next bytes of the document and writes what is whole of it.
+    /// Reads the next bytes of the document and writes the complete pieces.
     ///
     /// # Errors
-    /// When it is no document that S3 would send.
+    /// When S3 would not send such a document.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
         let Self { names, tokens, more } = self;
         tokens.feed(bytes, |piece, path| {
             match piece {
                 Piece::Text(text) => names.write_text(path, text, out)?,
                 Piece::Empty { tag, name } if path.is_empty() && name == DELETE_RESULT => {
-                    // An empty root gets something in it.
+                    // An empty root element must be opened to hold elements.
                     out.extend_from_slice(tag.trim_end_matches("/>").trim_end().as_bytes());
                     out.push(b'>');
                     out.extend_from_slice(more);
@@ -70,10 +70,10 @@ impl Rewriter {
         })
     }
 
-    /// The document is over.
+    /// Ends the document.
     ///
     /// # Errors
-    /// When it broke off.
+    /// When it is incomplete.
     pub fn finish(&mut self) -> Result<(), Unreadable> {
         self.tokens.finish()
     }
@@ -81,7 +81,7 @@ impl Rewriter {
     /// Rewrites a whole document.
     ///
     /// # Errors
-    /// When it is no document that S3 would send.
+    /// When S3 would not send such a document.
     pub fn rewrite(mut self, document: &[u8]) -> Result<Vec<u8>, Unreadable> {
         let mut out = Vec::with_capacity(document.len());
         self.feed(document, &mut out)?;

@@ -1,13 +1,13 @@
-//! S3's error documents, as far as Scopegate reads them: a code and a message.
+//! S3's error documents and error codes.
 
 use bytes::Bytes;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-/// The most of an error's body that is looked at, in bytes.
+/// Maximum length of an error document that is read, in bytes.
 pub const MAX_ERROR_BODY: usize = 64 * 1024;
 
-/// The text of the first element called `name`, whatever stands around it.
+/// Returns the text of the first element called `name`, at any depth.
 pub fn element(xml: &str, name: &str) -> Option<String> {
     let mut reader = Reader::from_str(xml);
     reader.config_mut().check_end_names = false;
@@ -23,8 +23,7 @@ pub fn element(xml: &str, name: &str) -> Option<String> {
     }
 }
 
-/// What stores say of a signature that they cannot verify: the key, and the request as it was signed, in which the
-/// session's token stands.
+/// Elements of errors about a signature: the key, and the request that was signed, which contains the session token.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 const OF_A_SIGNATURE: [&str; 7] = [
     "AWSAccessKeyId",
@@ -36,7 +35,7 @@ const OF_A_SIGNATURE: [&str; 7] = [
     "Token-0",
 ];
 
-/// Takes out of a store's error document what is the session's, and so not for clients.
+/// Removes the elements of an error document that reveal the session.
 pub fn without_signature(document: Bytes) -> Bytes {
     let text = String::from_utf8_lossy(&document);
     if !OF_A_SIGNATURE.iter().any(|name| text.contains(name)) {
@@ -49,7 +48,7 @@ pub fn without_signature(document: Bytes) -> Bytes {
     text.into()
 }
 
-/// One that does not end lasts to the end of the document.
+/// An element without an end extends to the end of the document.
 fn without_element(document: &str, name: &str) -> String {
     let (start, end) = (format!("<{name}>"), format!("</{name}>"));
     let mut pieces = document.split(&*start);
@@ -58,8 +57,8 @@ fn without_element(document: &str, name: &str) -> String {
     left
 }
 
-/// Whether a code says that the session is dead, so that another one is worth a try.
-/// `ExpiredToken` and `InvalidToken` are what other stores say.
+/// Returns whether a code says that the session is dead, so that another one is worth a try. `ExpiredToken` and
+/// `InvalidToken` come from stores other than MinIO.
 pub fn is_dead_session(code: &str) -> bool {
     matches!(
         code,
@@ -67,18 +66,19 @@ pub fn is_dead_session(code: &str) -> bool {
     )
 }
 
-/// The code of what is not allowed.
+/// The code of a request that is not allowed.
 pub const ACCESS_DENIED: &str = "AccessDenied";
 
-/// The longest code that is shown.
+/// Longest code that is shown, in characters.
 const MAX_CODE: usize = 64;
 
-/// A code as it may be shown to people: what a store says beyond letters and digits is left out.
+/// Returns a code for display, with letters and digits only.
 pub fn shown_code(code: &str) -> String {
     code.chars().filter(char::is_ascii_alphanumeric).take(MAX_CODE).collect()
 }
 
-/// Whether a code denies a request as such, whatever it is about: as not allowed, or for its signature, date or region.
+/// Returns whether a code denies a request regardless of its target: as forbidden, or for its signature, date or
+/// region.
 pub fn is_denial(code: &str) -> bool {
     matches!(
         code,
@@ -86,17 +86,17 @@ pub fn is_denial(code: &str) -> bool {
     )
 }
 
-/// Whether a code says that a node has not started up yet, so that another one is worth a try.
+/// Returns whether a code says that a node is still starting, so that another node is worth a try.
 pub fn is_node_not_ready(code: &str) -> bool {
     matches!(code, "XMinioServerNotInitialized" | "XMinioIAMNotInitialized")
 }
 
-/// Whether a code says that a node works and has as many requests as it takes, which clients bring about.
+/// Returns whether a code says that a healthy node has too many requests. Clients can cause this.
 pub fn is_node_full(code: &str) -> bool {
     code == "ServerBusy"
 }
 
-/// Whether a code says that a node could not read what others may have: its quorum was not there at the moment.
+/// Returns whether a code says that a node lacked a read quorum, so that another node may succeed.
 pub fn is_unreadable_here(code: &str) -> bool {
     code == "SlowDownRead"
 }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_the_sessions_is_taken_out() {
+    fn session_data_is_removed() {
         let without = |text: &str| {
             let left = without_signature(Bytes::copy_from_slice(text.as_bytes()));
             String::from_utf8(left.to_vec()).unwrap()

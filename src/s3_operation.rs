@@ -1,6 +1,6 @@
 //! The names of S3's operations.
 
-/// The name of an operation, as S3's API reference has it.
+/// The name of an operation in the S3 API reference.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
@@ -50,17 +50,17 @@ pub enum Operation {
     DeleteObject,
     /// `POST /bucket?delete`
     DeleteObjects,
-    /// `OPTIONS` of a page of another origin, which asks whether its request would be answered.
+    /// A browser's `OPTIONS` request before a request from another origin.
     Preflight,
-    /// `OPTIONS` of a program, which asks what can be done at a path.
+    /// A program's `OPTIONS` request for the methods of a path.
     Options,
 }
 
 impl Operation {
-    /// Those that S3 does not have and the table no row for: Scopegate answers them itself.
+    /// Operations that S3 does not have and that the table has no row for. Scopegate answers them itself.
     pub const OWN: [Self; 2] = [Self::Preflight, Self::Options];
 
-    /// Its name.
+    /// Returns its name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ListBuckets => "ListBuckets",
@@ -91,12 +91,13 @@ impl Operation {
         }
     }
 
-    /// Whether it lists keys, so that the query's `prefix` is what is authorised.
+    /// Returns whether it lists keys, so that the query's `prefix` is authorised.
     pub const fn lists(self) -> bool {
         matches!(self, Self::ListObjects | Self::ListObjectsV2 | Self::ListObjectVersions)
     }
 
-    /// Whether Scopegate filters what the store lists, so that the query's `prefix` may be shorter than that of a scope.
+    /// Returns whether Scopegate filters the store's list, so that the query's `prefix` may be shorter than a
+    /// scope's.
     pub const fn is_filtered(self) -> bool {
         matches!(self, Self::ListMultipartUploads)
     }

@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, ReadBuf, Take};
 
-/// The bytes that all files have together.
+/// The size of all files together, in bytes.
 static USED: AtomicU64 = AtomicU64::new(0);
 
-/// A temporary file without a name, which is gone with the process. Its bytes count until it is dropped.
+/// An unnamed temporary file, which the kernel deletes with the process. Its bytes count until it is dropped.
 #[derive(Debug)]
 pub struct SpoolFile {
     file: File,
@@ -22,18 +22,18 @@ impl SpoolFile {
     /// Creates an empty file in `TMPDIR`. All files together may have `limit` bytes.
     ///
     /// # Errors
-    /// When none can be created.
+    /// When the file cannot be created.
     pub async fn create(limit: u64) -> io::Result<Self> {
         let file = tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(io::Error::other)??;
         Ok(Self { file: File::from_std(file), bytes: 0, limit })
     }
 
-    /// Returns the bytes that were written.
+    /// Returns the number of bytes written.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Writes a piece at the end. After an error the pieces before it can be read all the same.
+    /// Appends a piece. After an error the previous pieces can still be read.
     ///
     /// # Errors
     /// When there is no room for it.
@@ -45,7 +45,7 @@ impl SpoolFile {
         Ok(())
     }
 
-    /// Goes back to the beginning, to read what was written.
+    /// Rewinds to read what was written.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -68,7 +68,7 @@ impl AsyncRead for SpoolFile {
     }
 }
 
-/// Bytes that were counted, until they are kept or dropped.
+/// Bytes counted against the bound until they are kept or dropped.
 struct Room(u64);
 
 impl Room {
@@ -93,7 +93,7 @@ impl Drop for Room {
 mod tests {
     use super::*;
 
-    /// Other tests use files as well, but far fewer bytes than are left here.
+    /// Other tests use files too, but far fewer bytes than the bound leaves.
     #[tokio::test]
     async fn all_files_together_have_a_bound() {
         const LIMIT: u64 = 1 << 40;

@@ -1,8 +1,8 @@
-//! The methods of requests, and sets of them.
+//! HTTP methods that S3 uses, and sets of them.
 
 use http::{HeaderValue, Method};
 
-/// The methods of the table.
+/// A method of the table of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     /// `GET`
@@ -18,10 +18,10 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Every verb.
+    /// All verbs.
     pub const ALL: [Self; 5] = [Self::Get, Self::Head, Self::Put, Self::Post, Self::Delete];
 
-    /// The verb of a method, if it has a row.
+    /// Returns the verb of a method, if the table uses it.
     pub fn of(method: &Method) -> Option<Self> {
         match *method {
             Method::GET => Some(Self::Get),
@@ -33,12 +33,12 @@ impl Verb {
         }
     }
 
-    /// The verb of this name, which is written in capitals.
+    /// Returns the verb of this name, in capitals.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|verb| verb.name() == name)
     }
 
-    /// The method.
+    /// Returns the method.
     pub const fn method(self) -> Method {
         match self {
             Self::Get => Method::GET,
@@ -49,7 +49,7 @@ impl Verb {
         }
     }
 
-    /// Its name.
+    /// Returns its name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -66,36 +66,36 @@ impl Verb {
 pub struct Verbs(u8);
 
 impl Verbs {
-    /// Every verb.
+    /// All verbs.
     pub const ALL: Self = Self((1 << Verb::ALL.len()) - 1);
 
-    /// Whether a verb is in it.
+    /// Returns whether the set contains a verb.
     pub const fn has(self, verb: Verb) -> bool {
         self.0 & (1 << verb as u8) != 0
     }
 
-    /// Whether it is empty.
+    /// Returns whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The set with one verb more.
+    /// Returns the set with another verb.
     #[must_use]
     pub const fn with(self, verb: Verb) -> Self {
         Self(self.0 | 1 << verb as u8)
     }
 
-    /// The verbs in it.
+    /// Returns the verbs in order.
     pub fn iter(self) -> impl Iterator<Item = Verb> {
         Verb::ALL.into_iter().filter(move |verb| self.has(*verb))
     }
 
-    /// What `Access-Control-Allow-Methods` says of it: `GET, HEAD`.
+    /// Returns the value of `Access-Control-Allow-Methods`, such as `GET, HEAD`.
     pub fn list(self) -> String {
         self.iter().map(Verb::name).collect::<Vec<_>>().join(", ")
     }
 
-    /// What `Allow` says where these can be used: `OPTIONS` can be used everywhere.
+    /// Returns the value of `Allow`. `OPTIONS` is always allowed.
     pub fn allow(self) -> HeaderValue {
         let text = if self.is_empty() { "OPTIONS".to_owned() } else { self.list() + ", OPTIONS" };
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("OPTIONS"))

@@ -1,7 +1,7 @@
-//! Splits a document into tags and texts as its bytes come, whatever the chunks they come in.
+//! Splits an XML document into tags and texts as its bytes arrive, in any chunks.
 //!
-//! XML libraries read from something that blocks or that can be awaited; here bytes are pushed. S3's documents are
-//! elements and texts alone: comments, CDATA and document types are refused, so that nothing hides in them.
+//! XML libraries pull from a blocking or async reader; here bytes are pushed. S3's documents consist of elements and
+//! texts. Comments, CDATA and document types are refused, so that nothing can hide in them.
 
 use std::error::Error;
 use std::fmt;
@@ -18,24 +18,24 @@ impl fmt::Display for Unreadable {
 
 impl Error for Unreadable {}
 
-/// The longest tag or text: a key of 1024 bytes, each written as an entity of six, with room to spare.
+/// Longest tag or text: a key of 1024 bytes with every byte as an entity of six, and room to spare.
 const MAX_PIECE: usize = 64 * 1024;
-/// S3's deepest document has five levels.
+/// Maximum nesting. S3's deepest document has five levels.
 const MAX_DEPTH: usize = 16;
 
 /// A piece of a document.
 pub(crate) enum Piece<'a> {
-    /// A text as it is written, entities and all.
+    /// A text, with its entities.
     Text(&'a str),
     /// A start tag, or the declaration.
     Tag(&'a str),
-    /// An element without content.
+    /// An empty element.
     Empty { tag: &'a str, name: &'a str },
     /// An end tag.
     End(&'a str),
 }
 
-/// Where a document has come to.
+/// The state of a document.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     pending: Vec<u8>,
@@ -44,7 +44,7 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// Takes bytes and gives every piece that is whole, with the names of the elements it is in.
+    /// Reads bytes and calls `give` for every complete piece, with the names of the enclosing elements.
     pub(crate) fn feed(
         &mut self,
         bytes: &[u8],
@@ -104,19 +104,19 @@ impl Tokens {
         Ok(())
     }
 
-    /// The document is over.
+    /// Ends the document.
     pub(crate) fn finish(&mut self) -> Result<(), Unreadable> {
         let whole = self.seen_root && self.path.is_empty() && self.pending.trim_ascii().is_empty();
         if whole { Ok(()) } else { Err(Unreadable("it broke off")) }
     }
 }
 
-/// A name without its namespace's prefix.
+/// Returns a name without its namespace prefix.
 fn local(name: &str) -> &str {
     name.rsplit(':').next().unwrap_or_default()
 }
 
-/// The text up to the next tag, and that tag, if both are whole.
+/// Returns the text up to the next tag, and that tag, if both are complete.
 fn next_pieces(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let start = bytes.iter().position(|b| *b == b'<')?;
     let (text, rest) = bytes.split_at_checked(start)?;

@@ -1,10 +1,10 @@
-//! The grammar as a table, and that neither splits nor garbage change what it means.
+//! The envelope's grammar as a table, and properties about splits and garbage.
 
 use super::*;
 use crate::checksum::Hasher;
 use proptest::prelude::*;
 
-/// What is inside and the checksum, when `body` comes in pieces of these lengths.
+/// Returns the content and the checksum of a `body` that arrives in pieces of these lengths.
 fn decode(
     envelope: Envelope,
     body: &[u8],
@@ -58,7 +58,7 @@ fn envelopes_as_clients_write_them() {
         ),
         (CRC32, format!("b\r\nhello world\r\n0\r\nx-amz-checksum-crc32:{sum}\r\n\r\n"), true),
         (CRC32, format!("b\r\nhello world\r\n0\r\nX-Amz-Checksum-Crc32: {sum}\r\n\r\n"), true),
-        // As minio-go writes it.
+        // In minio-go's spelling.
         (
             CRC32,
             format!(
@@ -85,7 +85,7 @@ fn envelopes_as_clients_write_them() {
 }
 
 #[test]
-fn what_is_no_envelope() {
+fn malformed_envelopes_are_refused() {
     let long = format!("1;chunk-signature={}\r\na\r\n0\r\n\r\n", "a".repeat(145));
     let many = format!("0\r\n{}\r\n", "x-amz-trailer-signature:a\r\n".repeat(5));
     let cases: [(Envelope, &[u8]); 33] = [
@@ -143,7 +143,7 @@ fn lines_without_an_end_are_not_collected() {
     }
 }
 
-/// An envelope around `pieces`, as a client would make it.
+/// Returns an envelope around `pieces`, as a client would write it.
 fn wrap(pieces: &[Vec<u8>], signed: bool, trailer: Option<Algorithm>) -> Vec<u8> {
     let signature = if signed { format!(";chunk-signature={}", "0".repeat(64)) } else { String::new() };
     let mut body = Vec::new();
@@ -187,7 +187,8 @@ proptest! {
         prop_assert_eq!(inside, content);
     }
 
-    /// Damaged and invented envelopes: no panic, never more than was announced, and the splits still do not matter.
+    /// Damaged and random envelopes cause no panic, never yield more than announced, and decode the same in any
+    /// split.
     #[test]
     fn anything_at_all(
         pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 0..4),

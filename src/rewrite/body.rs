@@ -1,4 +1,4 @@
-//! A store's body that is rewritten on its way.
+//! A store's body that is rewritten while it passes.
 
 use super::Rewriter;
 use crate::body::BoxError;
@@ -7,7 +7,7 @@ use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// A body whose document is rewritten as it comes; its length is not known before its end.
+/// A body whose document is rewritten as it arrives. Its length is unknown until its end.
 #[derive(Debug)]
 pub struct Rewritten<D> {
     body: D,
@@ -16,12 +16,12 @@ pub struct Rewritten<D> {
 }
 
 impl<D> Rewritten<D> {
-    /// `body`, rewritten.
+    /// Returns `body`, rewritten.
     pub fn new(body: D, rewriter: Box<Rewriter>) -> Self {
         Self { body, rewriter, over: false }
     }
 
-    /// Whether it was read to its end.
+    /// Returns whether it was read to its end.
     pub fn is_over(&self) -> bool {
         self.over
     }

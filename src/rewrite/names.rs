@@ -1,4 +1,4 @@
-//! Which texts of S3's documents are names, and what a client reads in their place.
+//! The texts of S3's documents that are names, and their replacements for clients.
 
 use crate::mount::View;
 use crate::s3_operation::Operation;
@@ -7,22 +7,22 @@ use crate::xml_tokens::Unreadable;
 use http::StatusCode;
 use std::sync::Arc;
 
-/// The names of one answer.
+/// The names in one response.
 #[derive(Clone, Debug)]
 pub struct Names {
     operation: Operation,
     view: Option<Arc<View>>,
-    /// Whether the store encodes names as in a URL (`encoding-type=url`), besides for XML.
+    /// Whether the store URL-encodes names (`encoding-type=url`).
     url: bool,
-    /// The path that the client asked for, as it wrote it.
+    /// The path in the client's spelling.
     path: Box<str>,
-    /// The client's key, where the path names one.
+    /// The client's key, if the path names one.
     key: Option<Box<str>>,
-    /// Where the client finds the object, for `Location`.
+    /// The client's address of the object, for `Location`.
     location: Box<str>,
 }
 
-/// Texts that name nothing, of every document: passed on without a look.
+/// Elements of any document whose texts are not names. They are passed on.
 const NAMELESS: [&str; 23] = [
     "Code",
     "Delimiter",
@@ -50,7 +50,7 @@ const NAMELESS: [&str; 23] = [
 ];
 
 impl Names {
-    /// The names of an answer to `operation`. `path` is the path as the client wrote it, `key` the store's key.
+    /// Returns the names in a response to `operation`. `path` is in the client's spelling, `key` is the store's.
     pub fn new(
         operation: Operation,
         view: Option<Arc<View>>,
@@ -64,12 +64,12 @@ impl Names {
             None => Some(key),
         };
         let key = key.and_then(outward).map(Into::into);
-        // What MinIO gives is its own address, which says nothing to a client.
+        // MinIO sends its own address, which is useless to a client.
         let location = host.map_or_else(|| path.to_owned(), |host| format!("http://{host}{path}"));
         Self { operation, view, url, path: path.into(), key, location: location.into() }
     }
 
-    /// Whether an answer of this status may hold names that are not the client's.
+    /// Returns whether a response of this status may contain names that are not the client's.
     pub(super) fn concern(&self, status: StatusCode) -> bool {
         let mounted = self.view.is_some();
         match self.operation {
@@ -80,7 +80,8 @@ impl Names {
         }
     }
 
-    /// Writes the text of an element. `path` are the names of the elements around it, `text` is as the store wrote it.
+    /// Writes the text of an element. `path` holds the names of the enclosing elements; `text` is in the store's
+    /// spelling.
     pub(super) fn write_text(
         &self,
         path: &[String],
@@ -132,7 +133,7 @@ impl Names {
     }
 }
 
-/// A text that is no name, unless a store puts names where S3 has none: such a text is left out.
+/// Returns a text that is not a name. It is dropped if a store puts a name where S3 has none.
 fn other(view: &View, name: &str, text: &str) -> String {
     if NAMELESS.contains(&name) || name.starts_with("Checksum") {
         return text.to_owned();
@@ -144,7 +145,7 @@ fn other(view: &View, name: &str, text: &str) -> String {
     }
 }
 
-/// A name without the scope's prefix, otherwise as the store wrote it.
+/// Returns a name without the scope's prefix, in the store's spelling.
 fn outward<'t>(view: &View, text: &'t str, url: bool) -> Result<&'t str, Unreadable> {
     let outside = || Unreadable("a name outside of the scope");
     let (mut rest, mut expected) = (text.as_bytes(), view.prefix().as_bytes());
@@ -156,7 +157,7 @@ fn outward<'t>(view: &View, text: &'t str, url: bool) -> Result<&'t str, Unreada
     str::from_utf8(rest).map_err(|_| outside())
 }
 
-/// Takes the beginning of `expected` off, however it is written, and says how many bytes of it that were.
+/// Removes a beginning of `expected` in any spelling. Returns the number of bytes of `expected` that matched.
 fn take<'t>(text: &'t [u8], expected: &[u8], url: bool) -> Option<(&'t [u8], usize)> {
     let (first, rest) = text.split_first()?;
     match *first {

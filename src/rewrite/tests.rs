@@ -134,7 +134,7 @@ fn refusals_of_scopegate_are_added_to_a_deletes_result() {
 }
 
 #[test]
-fn only_what_holds_names_is_rewritten() {
+fn only_documents_with_names_are_rewritten() {
     let concerns = |operation, status| rewriter(operation, "media/", false).concerns(status);
     assert!(!concerns(Operation::GetObject, StatusCode::OK));
     assert!(!concerns(Operation::GetObjectTagging, StatusCode::OK), "a tag's Key is no object's");
@@ -144,7 +144,7 @@ fn only_what_holds_names_is_rewritten() {
 }
 
 #[test]
-fn what_s3_does_not_send_ends_the_answer() {
+fn malformed_documents_end_the_response() {
     for bad in [
         "",
         "text",
@@ -208,9 +208,9 @@ async fn a_body_is_rewritten_whatever_its_chunks() {
 }
 
 proptest! {
-    /// Whatever the store's document is: refused, or without the bucket and the prefix in the places of names.
+    /// Every document is refused, or passes without bucket and prefix in the places of names.
     #[test]
-    fn no_name_of_the_store_passes(
+    fn no_store_name_passes(
         name in prop_oneof!["Key", "Prefix", "Name", "NextMarker", "NextContinuationToken", "Strange", "Resource"],
         text in prop_oneof!["deepmedia/\\PC{0,10}", "[a-z/&;#0-9%+]{0,20}", "hidden"],
         url: bool,
