@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sets MinIO up by mc alone: a bucket, an object, and the issuer with its policy.
+# Sets up MinIO with mc: a bucket, an object, and the issuer with its policy.
 set -eu
 until mc alias set store http://minio:9000 root-admin "$MINIO_ROOT_PASSWORD" >/dev/null 2>&1; do
     sleep 1
@@ -8,7 +8,7 @@ mc mb --ignore-existing store/tmp
 echo "Hello from MinIO." | mc pipe store/tmp/media/hello.txt
 mc admin user add store stsadmin "$ISSUER_SECRET"
 mc admin policy create store scopegate-issuer /issuer-policy.json
-# Attached already, when this runs again, is as good; anything else is an error.
+# When this runs again, the policy is already attached. Any other failure is an error.
 said=$(mc admin policy attach store scopegate-issuer --user stsadmin 2>&1) || case $said in
 *"already in effect"*) ;;
 *)
