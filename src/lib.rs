@@ -41,8 +41,6 @@ pub mod connect;
 pub mod connections;
 pub mod content;
 pub mod continuation;
-#[cfg(feature = "demo")]
-pub mod demo;
 pub mod document;
 pub mod endpoint;
 pub mod generation;

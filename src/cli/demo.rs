@@ -2,10 +2,10 @@
 
 use super::{CommandError, print, serve};
 use crate::config::{Config, Environment, Failed};
-use crate::demo::store::{self, Store, StoreConfig};
 use crate::log;
 use crate::secret::Secret;
 use crate::server::{Inherited, Server};
+use scopegate_demo_store::{BUCKET, REGION, Store, StoreConfig};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use tokio::runtime::Builder;
@@ -38,14 +38,14 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let store = runtime
-        .block_on(store::start(StoreConfig { listen, data: args.data.clone(), seed: true }))
+        .block_on(scopegate_demo_store::start(StoreConfig { listen, data: args.data.clone(), seed: true }))
         .map_err(|error| match &args.data {
-        Some(data) => CommandError::failed(format!(
-            "the store cannot keep its objects in {} (--data): {error}",
-            data.display()
-        )),
-        None => failed(error),
-    })?;
+            Some(data) => CommandError::failed(format!(
+                "the store cannot keep its objects in {} (--data): {error}",
+                data.display()
+            )),
+            None => failed(error),
+        })?;
     let config = config(args.listen, &store)?;
     let _flush = log::start(&config.log);
     let served = serve::serve(config, Inherited::default(), None, |server| announce(server, &store));
@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
 
 /// The demo's configuration is a configuration like any other.
 fn config(listen: SocketAddr, store: &Store) -> Result<Config, CommandError> {
-    let (endpoint, region, bucket) = (store.endpoint(), store::REGION, store::BUCKET);
+    let (endpoint, region, bucket) = (store.endpoint(), REGION, BUCKET);
     let source = format!(
         r#"
         [[listener]]
@@ -103,7 +103,7 @@ fn announce(server: &Server, store: &Store) {
     let address =
         server.listeners().next().map(|listener| listener.address().to_string()).unwrap_or_default();
     let data = store.data().display().to_string();
-    let _ = print(&greeting(&address, store::BUCKET, &store.endpoint(), &data));
+    let _ = print(&greeting(&address, BUCKET, &store.endpoint(), &data));
 }
 
 /// Returns what to try. Comments are prose: an interactive zsh takes `#` for a command.

@@ -193,8 +193,9 @@ fn threats_name_tests_that_exist() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let threats = std::fs::read_to_string(root.join("THREATS.md")).unwrap();
     let mut code = String::new();
-    sources(&root.join("src"), &mut code);
-    sources(&root.join("tests"), &mut code);
+    for folder in ["src", "crates", "tests"] {
+        sources(&root.join(folder), &mut code);
+    }
     let mut named = 0;
     for line in threats.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")) {
         let tests = line.trim_end_matches('|').rsplit('|').next().unwrap();

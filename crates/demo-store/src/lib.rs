@@ -21,8 +21,10 @@ mod refusal;
 mod seed;
 mod serve;
 mod session;
-pub mod store;
+mod store;
 mod sts;
+
+pub use store::{BUCKET, REGION, Store, StoreConfig, start};
 
 #[cfg(test)]
 mod tests;
