@@ -4,8 +4,6 @@ mod line;
 
 use crate::admission::Permit;
 use crate::client::{Client, ClientKey};
-use crate::clock;
-use crate::http1::Fields;
 use crate::memory::{MemoryBudget, Payer, Share, Use};
 use crate::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::refusal::{Refusal, Rule};
@@ -13,6 +11,8 @@ use crate::s3_error;
 use crate::s3_operation::Operation;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
+use http1::Fields;
+use http1::clock;
 use line::LineFields;
 use std::cell::Cell;
 use std::fmt;

@@ -3,47 +3,18 @@
 use crate::aws_chunked::Envelope;
 use crate::checksum::Checksum;
 use crate::content::Content;
-use crate::http1::Malformed;
 use crate::payload::{broken_body, check_unused};
 use crate::refusal::Refusal;
 use crate::s3_error::MAX_ERROR_BODY;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
+use http1::body::{BoxError, read_whole};
 use std::cell::{Cell, RefCell};
-use std::error::Error;
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-
-/// Whatever went wrong while a body was read.
-pub type BoxError = Box<dyn Error + Send + Sync>;
-
-/// Why a body was not read to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// Nothing came for too long.
-    Stalled,
-    /// The connection ended first.
-    Short,
-    /// It is not framed as HTTP has it.
-    Malformed(Malformed),
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stalled => f.write_str("the body stood still for too long"),
-            Self::Short => f.write_str("the connection ended before the body did"),
-            Self::Malformed(malformed) => malformed.fmt(f),
-        }
-    }
-}
-
-impl Error for Broken {}
 
 /// A client's body, which more than one attempt may want to send as long as none has begun.
 #[derive(Debug)]
@@ -191,69 +162,10 @@ where
     read_whole(body, MAX_ERROR_BODY, patience).await
 }
 
-/// Reads a body of at most `limit` bytes, within `patience`.
-///
-/// # Errors
-/// When it breaks off, takes too long or is larger.
-pub async fn read_whole<B>(body: B, limit: usize, patience: Duration) -> Result<Bytes, BoxError>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
-{
-    read_within(body, limit, patience, |_| Ok(())).await.map_err(|unread| match unread {
-        Unread::Broken(error) => error,
-        Unread::Refused(refusal) => refusal.to_string().into(),
-    })
-}
-
-/// Why a body was not read whole.
-#[derive(Debug)]
-pub enum Unread {
-    /// It broke off, took too long or was too large.
-    Broken(BoxError),
-    /// There is no memory for it.
-    Refused(Refusal),
-}
-
-/// Reads a body as [`read_whole`] does. Before it holds more memory it asks `hold` for the bytes that it then holds in all.
-///
-/// # Errors
-/// When it breaks off, takes too long or is larger, or when there is no memory for it.
-pub async fn read_within<B>(
-    body: B,
-    limit: usize,
-    patience: Duration,
-    mut hold: impl FnMut(usize) -> Result<(), Refusal>,
-) -> Result<Bytes, Unread>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
-{
-    let mut body = body;
-    let mut read = BytesMut::new();
-    let reading = async {
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Unread::Broken(error.into()))?;
-            let data = frame.into_data().unwrap_or_default();
-            let length = read.len() + data.len();
-            if length > limit {
-                return Err(Unread::Broken(format!("the body is larger than {limit} bytes").into()));
-            }
-            if length > read.capacity() {
-                let capacity = length.next_power_of_two().min(limit);
-                hold(capacity).map_err(Unread::Refused)?;
-                read.reserve(capacity - read.len());
-            }
-            read.extend_from_slice(&data);
-        }
-        Ok(())
-    };
-    tokio::time::timeout(patience, reading).await.map_err(|_| Unread::Broken(Broken::Stalled.into()))??;
-    Ok(read.freeze())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::Full;
+    use http_body_util::{BodyExt, Full};
 
     #[tokio::test]
     async fn an_upload_knows_whether_it_has_begun_and_what_was_sent() {

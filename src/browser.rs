@@ -19,9 +19,9 @@ pub use overrides::check_overrides;
 
 use self::signs::{Signs, Site};
 use crate::config::Listener;
-use crate::http1::{Host, Request};
 use crate::refusal::{Refusal, Rule};
 use http::Method;
+use http1::{Host, Request};
 
 /// The names that a listener answers to, besides addresses and the names of loopback.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

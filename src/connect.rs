@@ -7,7 +7,7 @@ pub use trouble::Trouble;
 pub use trust::Trust;
 
 use crate::endpoint::Endpoint;
-use crate::socket::Socket;
+use http1::Socket;
 use rustls::pki_types::ServerName;
 use std::fmt;
 use std::io;

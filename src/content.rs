@@ -1,12 +1,12 @@
 //! Sources of an upload's content: the client's body, the content of its envelope, or a held part.
 
 use crate::aws_chunked::{Decoder, Envelope};
-use crate::body::BoxError;
 use crate::checksum::{Checksum, Hasher};
 use crate::spool::SpoolFile;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use http_body_util::Empty;
+use http1::body::BoxError;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf, Take};

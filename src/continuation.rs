@@ -3,8 +3,8 @@
 //! MinIO ends a response whose reader pauses for half a minute, and a failing node ends all of its responses. The
 //! object still exists, so the missing bytes are requested by range, on condition that the object is unchanged.
 
-use crate::http1::Fields;
 use http::{HeaderValue, StatusCode};
+use http1::Fields;
 use std::fmt;
 
 /// The shortest response that is continued, in bytes. Shorter ones are in the kernel's buffers before they can break

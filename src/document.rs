@@ -7,15 +7,16 @@ mod complete;
 mod elements;
 mod tagging;
 
-use crate::body::{BoxError, Unread, Upload, read_within};
+use crate::body::Upload;
 use crate::checksum::{Algorithm, Checksum, Hasher};
-use crate::http1::Fields;
 use crate::memory::Share;
 use crate::payload::{Payload, X_AMZ_CONTENT_SHA256, broken_body, checksum_mismatch};
 use crate::refusal::{Refusal, Rule};
 use crate::s3_operation::Operation;
 use bytes::Bytes;
 use http_body::Body;
+use http1::Fields;
+use http1::body::{BoxError, Unread, read_within};
 use std::rc::Rc;
 use std::time::Duration;
 

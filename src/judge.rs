@@ -3,7 +3,6 @@
 use crate::amz_date::AmzDate;
 use crate::connect::Connector;
 use crate::endpoint::Endpoint;
-use crate::http1::Fields;
 use crate::list_uploads::Listing;
 use crate::mapping::Mapping;
 use crate::nodes::NodeIndex;
@@ -17,6 +16,7 @@ use crate::s3_error::{self, MAX_ERROR_BODY};
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::session_table::{Clock, Judge, Verdict};
+use ::http1::Fields;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Method, Request, header};

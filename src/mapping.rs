@@ -4,7 +4,6 @@ mod methods;
 
 use crate::browser::{Cors, check_overrides};
 use crate::client::Client;
-use crate::http1::{Fields, Request, visible};
 use crate::matcher::Matcher;
 use crate::mount::View;
 use crate::names::{IndexName, Prefix, check_key, check_segments};
@@ -20,6 +19,7 @@ use crate::scope::Scope;
 use crate::target::Spelling;
 use crate::target::{BadTarget, CopySource, Query, Resource, decode_path};
 use http::{HeaderName, Method, header};
+use http1::{Fields, Request, visible};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;

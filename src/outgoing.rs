@@ -9,7 +9,6 @@ mod uploads;
 pub use conditions::{Conditions, Seen};
 pub use derived::WithDocument;
 
-use crate::http1::Fields;
 use crate::mapping::{Grant, X_AMZ_COPY_SOURCE};
 use crate::operation::grammar::{Dialect, Grammar};
 use crate::operation::headers::changes_meaning;
@@ -21,6 +20,7 @@ use crate::s3_operation::Operation;
 use crate::target::Spelling;
 use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
+use http1::Fields;
 
 /// A request to the store that only lacks its signature. It is made from a [`Grant`] and can be signed again: for
 /// another session, another node, or another time.

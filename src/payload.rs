@@ -13,14 +13,14 @@
 //! never receives a trailer: a connection that breaks inside one makes MinIO append zeros until its memory runs out.
 
 use crate::aws_chunked::{Envelope, Malformed};
-use crate::body::BoxError;
 use crate::checksum::{Algorithm, Checksum, Mismatch};
-use crate::http1::{Fields, visible};
 use crate::operation::Spec;
 use crate::refusal::{Refusal, Rule};
 use crate::s3_limits::MAX_SINGLE_PUT;
 use crate::s3_operation::Operation;
 use http::{HeaderName, HeaderValue, Method, header};
+use http1::body::BoxError;
+use http1::{Fields, visible};
 
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 /// The values of `x-amz-content-sha256` that announce an aws-chunked body.

@@ -2,11 +2,11 @@
 //! conditions, so that the program that uses the URL need not send them. Each counts as the header it stands for.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
-use crate::http1::Request;
 use crate::operation::grammar::is_checksum_value;
 use crate::refusal::{Refusal, Rule};
 use crate::target::{BadTarget, Query};
 use http::{HeaderName, HeaderValue};
+use http1::Request;
 
 /// Returns the request with the headers from its query added, if there are any.
 ///
@@ -40,8 +40,8 @@ pub fn with_headers_of_query(request: &Request) -> Result<Option<Box<Request>>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http1::Fields;
     use http::Method;
+    use http1::Fields;
 
     const SIGNED: &str = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00&X-Amz-SignedHeaders=host";
 

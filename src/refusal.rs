@@ -3,6 +3,7 @@
 use crate::s3_operation::Operation;
 use crate::verb::Verbs;
 use http::StatusCode;
+use http1::{Malformed, Reason};
 use std::fmt;
 
 /// The response header that names the [`Rule`].
@@ -318,6 +319,31 @@ pub struct Refusal {
     pub allow: Option<Verbs>,
     /// For the operator: what to change, where more can be said than [`Rule::help`] does.
     help: Option<Box<str>>,
+}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self::new(malformed.reason.into(), malformed.why)
+    }
+}
+
+impl From<Reason> for Rule {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::InvalidSyntax => Self::MalformedRequest,
+            Reason::InvalidTarget => Self::BadTarget,
+            Reason::TargetTooLong => Self::TargetTooLong,
+            Reason::HeadTooLarge => Self::HeaderTooLarge,
+            Reason::HeadTimeout => Self::RequestTimeout,
+            Reason::InvalidHost => Self::BadHost,
+            Reason::UnsupportedMethod => Self::UnknownOperation,
+            Reason::UnsupportedVersion => Self::HttpVersion,
+            Reason::UnsupportedExpectation => Self::Expectation,
+            Reason::UnsupportedCoding => Self::TransferCoding,
+            Reason::InvalidBody => Self::BadBody,
+            Reason::OutOfMemory => Self::MemoryFull,
+        }
+    }
 }
 
 impl Refusal {

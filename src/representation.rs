@@ -7,11 +7,11 @@ mod s3_client;
 
 pub use s3_client::{is_rclone, is_s3_client};
 
-use crate::http1::Fields;
 use crate::refusal::{Refusal, Rule};
 use crate::target::Query;
 use accept::Accept;
 use http::header::{self, HeaderMap, HeaderValue};
+use http1::Fields;
 
 /// The form of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,7 @@
 //! What goes back to a client: the store's answer without what is the store's own, or a refusal.
 
 use crate::access::AccessRecord;
-use crate::body::BoxError;
 use crate::browser;
-use crate::http1::{Answer, Fields, PeerState, is_named};
 use crate::listing::Pages;
 use crate::refusal::{RULE_HEADER, Refusal};
 use crate::representation::Representation;
@@ -13,6 +11,8 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use http1::body::BoxError;
+use http1::{Answer, Fields, PeerState, is_named};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 

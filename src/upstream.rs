@@ -1,12 +1,8 @@
 //! The upstream pool of one worker thread: connections to the store's nodes, which take signed requests only.
 
 use crate::balance::{Balancer, Choice, InFlight, Outcome};
-use crate::body::BoxError;
-use crate::clock;
 use crate::connect::{Connector, Stream};
 use crate::endpoint::Endpoint;
-use crate::http1::client::{Connection, Exchange, Failure, Patience};
-use crate::http1::{Answer, ResponseHead};
 use crate::limits::Limits;
 use crate::nodes::NodeBoard;
 use crate::resign::{Authority, SignedRequest};
@@ -14,6 +10,10 @@ use crate::response::is_wanted;
 use crate::retry::Attempts;
 use bytes::{BufMut, Bytes};
 use http_body::{Body, Frame, SizeHint};
+use http1::body::BoxError;
+use http1::client::{Connection, Exchange, Failure, Patience};
+use http1::clock;
+use http1::{Answer, ResponseHead};
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;

@@ -1,9 +1,9 @@
 //! Virtual-host style: `Host: bucket.domain` names the bucket, and the path the key alone.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>
 
-use crate::http1::Host;
 use crate::names::check_bucket;
 use crate::refusal::{Refusal, Rule};
+use http1::Host;
 use std::borrow::Cow;
 
 /// The path of a request as path style has it: with the bucket of its Host in front, if the Host lies below `domain`.

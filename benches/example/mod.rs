@@ -4,9 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
 
 use http::{HeaderValue, Method, header};
+use http1::Fields;
 use scopegate::amz_date::AmzDate;
 use scopegate::client::{Client, ListenerId};
-use scopegate::http1::Fields;
 use scopegate::mapping::{self, Grant, Mapping};
 use scopegate::matcher::Matcher;
 use scopegate::names::{BucketName, Prefix};

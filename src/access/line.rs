@@ -2,13 +2,13 @@
 
 use super::{AccessRecord, micros};
 use crate::client::Client;
-use crate::http1::{Fields, visible};
 use crate::log;
 use crate::refusal::Rule;
 use crate::s3_operation::Operation;
 use crate::target::Query;
 use http::Method;
 use http::uri::PathAndQuery;
+use http1::{Fields, visible};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Level;

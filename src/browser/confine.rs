@@ -1,8 +1,8 @@
 //! What a browser may make of an answer's body: no object runs with the rights of its reader, unless it is a site's.
 
 use super::types::is_viewed;
-use crate::http1::Fields;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use http1::Fields;
 
 /// The lines that every answer ends its head with: its body is of the type that it is said to be, and pages of other
 /// sites do not show it. Browsers heed the second over plain HTTP too, where they do not say which site asks.

@@ -8,11 +8,11 @@ mod origin;
 
 use super::confine;
 use super::signs::Signs;
-use crate::http1::{Fields, Request};
 use crate::refusal::{Refusal, Rule};
 use crate::verb::{Verb, Verbs};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
+use http1::{Fields, Request};
 use std::time::Duration;
 
 pub use origin::{Origin, Origins};

@@ -1,9 +1,9 @@
 //! `response-*` in a query, which makes the store answer with other headers than the object has.
 
 use super::types::is_inert;
-use crate::http1::Fields;
 use crate::refusal::{Refusal, Rule};
 use crate::target::Query;
+use http1::Fields;
 
 /// Checks that no browser asks for an object in a form in which it would run, or would be read as something else.
 ///

@@ -1,6 +1,6 @@
 //! The fields by which a browser says where a request comes from and what it is for.
 
-use crate::http1::{Host, is_named};
+use http1::{Host, is_named};
 
 /// How the site that a request comes from is related to the host that it is sent to. The worse is the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,10 +1,9 @@
 //! A store spoken to directly, with a session: what `check --live`, `ls` and `get` do.
 
 use crate::amz_date::AmzDate;
-use crate::body::{BoxError, Upload, read_error_body};
+use crate::body::{Upload, read_error_body};
 use crate::connect::Trouble;
 use crate::endpoint::Endpoint;
-use crate::http1::{Answer, Fields};
 use crate::limits::Limits;
 use crate::mapping::Mapping;
 use crate::nodes::NodeBoard;
@@ -18,6 +17,8 @@ use crate::upstream::{Download, Pool, SendError};
 use bytes::Bytes;
 use http::Method;
 use http_body_util::Empty;
+use http1::body::BoxError;
+use http1::{Answer, Fields};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -2,10 +2,10 @@
 
 use super::CommandError;
 use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
-use crate::http1::Answer;
 use crate::rights::Right;
 use crate::upstream::Download;
 use http_body_util::BodyExt;
+use http1::Answer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};

@@ -2,9 +2,9 @@
 
 use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
 use super::{CommandError, print};
-use crate::body::read_whole;
 use crate::rights::Right;
 use crate::terminal::plain;
+use http1::body::read_whole;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use quick_xml::de::from_str;

@@ -3,9 +3,9 @@
 use super::environment::read_guarded;
 use super::reader::{At, Reader, Table};
 use super::{ConfigError, Failed, MAX_CONFIG_BYTES, parse};
-use crate::http1::Fields;
 use crate::refusal::Rule;
 use http::{HeaderName, HeaderValue, Method};
+use http1::Fields;
 use std::net::IpAddr;
 use std::path::Path;
 use toml::de::DeTable;

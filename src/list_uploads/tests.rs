@@ -1,11 +1,11 @@
 use super::*;
-use crate::http1::Fields;
 use crate::mount::Mount;
 use crate::names::BucketName;
 use crate::rights::{Right, Rights};
 use crate::scope::Scope;
 use base64::Engine as _;
 use http::Method;
+use http1::Fields;
 use proptest::prelude::*;
 
 const BOTH: [Right; 2] = [Right::List, Right::Write];

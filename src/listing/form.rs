@@ -1,7 +1,7 @@
 //! The forms of a list of names.
 
-use crate::http1::Request;
 use crate::representation::Representation;
+use http1::Request;
 
 /// The form of a list of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

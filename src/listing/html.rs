@@ -6,12 +6,12 @@
 use super::name::{grouped, href, human_size};
 use super::page::{Entry, Object, Page};
 use super::place::{Crumb, Place, Position};
-use crate::http1::{Request, visible as ascii};
 use crate::mapping::Mapping;
 use crate::target::{encode_path, encode_query};
 use crate::terminal::visible;
 use askama::Template;
 use http::header::HOST;
+use http1::{Request, visible as ascii};
 
 #[derive(Template)]
 #[template(path = "listing.html")]

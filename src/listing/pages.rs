@@ -3,9 +3,9 @@
 use super::page::Page;
 use super::place::Position;
 use super::rows::Rows;
-use crate::body::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame};
+use http1::body::BoxError;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,7 +1,6 @@
 //! A folder: where it is in the store, and where its clients see it.
 
 use super::above::Above;
-use crate::http1::Fields;
 use crate::mapping::Mapping;
 use crate::mount::View;
 use crate::names::check_segments;
@@ -11,6 +10,7 @@ use crate::scope::Scope;
 use crate::target::{Resource, decode_path, encode_path, encode_query};
 use crate::terminal::visible;
 use http::Method;
+use http1::Fields;
 use std::borrow::Cow;
 use std::sync::Arc;
 

@@ -3,7 +3,6 @@
 use super::above::Above;
 use super::form::Form;
 use super::place::{Place, Position, is_visible};
-use crate::http1::Request;
 use crate::mapping::Mapping;
 use crate::names::check_key;
 use crate::operation::is_of_s3;
@@ -12,6 +11,7 @@ use crate::representation::{FORMAT, Representation, is_rclone, is_s3_client};
 use crate::target::{Query, decode_path, encode_path};
 use http::Method;
 use http::header::ACCEPT;
+use http1::Request;
 
 /// The query parameter of the position where a list begins.
 const AFTER: &str = "after";

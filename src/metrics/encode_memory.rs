@@ -3,7 +3,8 @@
 use super::Memory;
 use super::samples::{counter, gauge};
 use crate::log;
-use crate::memory::{Use, reads};
+use crate::memory::Use;
+use http1::read_budget;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use std::fmt;
@@ -16,7 +17,7 @@ pub(super) fn encode_memory(memory: Option<&Memory>, encoder: &mut DescriptorEnc
         let buffers = if used_for == Use::Uploads { uploads.taken() } else { 0 };
         (used_for.name(), (shared.taken(used_for) as u64).saturating_add(buffers))
     });
-    let set_aside = [("reads", reads::taken() as u64), ("log", log::waiting() as u64)];
+    let set_aside = [("reads", read_budget::taken() as u64), ("log", log::waiting() as u64)];
     let help = "Memory that clients have, by what it is used for";
     let mut family = encoder.encode_descriptor("memory_bytes", help, None, MetricType::Gauge)?;
     for (name, bytes) in of_clients.into_iter().chain(set_aside) {

@@ -1,10 +1,10 @@
 use super::*;
-use crate::http1::Fields;
 use crate::mount::Mount;
 use crate::names::{BucketName, Prefix};
 use crate::rights::Right;
 use crate::scope::Scope;
 use http::Method;
+use http1::Fields;
 use proptest::prelude::*;
 
 fn scope(prefix: &str, rights: &[Right]) -> Scope {

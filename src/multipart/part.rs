@@ -1,7 +1,7 @@
 //! Reading a body of unknown length, part by part.
 
 use super::PART_SIZE;
-use crate::body::{BoxError, Upload, UploadBody};
+use crate::body::{Upload, UploadBody};
 use crate::checksum::{Algorithm, Checksum, Hasher, Verifier};
 use crate::content::Held;
 use crate::outgoing::Outgoing;
@@ -11,6 +11,7 @@ use crate::spool::SpoolFile;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
+use http1::body::BoxError;
 use std::io;
 use std::rc::Rc;
 
@@ -174,7 +175,6 @@ impl Part {
 mod tests {
     use super::*;
     use crate::aws_chunked::Envelope;
-    use crate::http1::Fields;
     use crate::mapping::Mapping;
     use crate::names::{BucketName, Prefix};
     use crate::payload::{HeldBody, Payload};
@@ -182,6 +182,7 @@ mod tests {
     use crate::scope::Scope;
     use http::Method;
     use http_body_util::Full;
+    use http1::Fields;
 
     const PART: usize = 8 * 1024 * 1024;
 

@@ -1,7 +1,6 @@
 //! The size of what is copied, which counts as an upload's does.
 
 use super::Outgoing;
-use crate::http1::Fields;
 use crate::mapping::{Grant, check_size};
 use crate::operation::grammar::{NO_TAG, copied_range};
 use crate::payload::Payload;
@@ -9,6 +8,7 @@ use crate::refusal::{Refusal, Rule};
 use crate::s3_operation::Operation;
 use http::Method;
 use http::header::{HeaderName, HeaderValue};
+use http1::Fields;
 
 const X_AMZ_COPY_SOURCE_RANGE: HeaderName = HeaderName::from_static("x-amz-copy-source-range");
 const X_AMZ_COPY_SOURCE_IF_MATCH: HeaderName = HeaderName::from_static("x-amz-copy-source-if-match");

@@ -28,12 +28,12 @@ impl Outgoing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http1::Fields;
     use crate::mapping::Mapping;
     use crate::names::{BucketName, Prefix};
     use crate::rights::Right;
     use crate::scope::Scope;
     use http::{HeaderName, HeaderValue, Method, StatusCode};
+    use http1::Fields;
 
     #[test]
     fn the_rest_is_asked_for_by_range_and_entity_tag() {

@@ -2,8 +2,7 @@
 
 use super::{Asked, ClientBody, FromStore, Given, Proxy, Served, Wanted};
 use crate::access::AccessRecord;
-use crate::body::{BoxError, Unread, Upload, read_error_body, read_within};
-use crate::http1::{Fields, Request};
+use crate::body::{Upload, read_error_body};
 use crate::listing::html::Listed;
 use crate::listing::index::Index;
 use crate::listing::page::MAX_PAGE_BYTES;
@@ -23,6 +22,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::Empty;
+use http1::body::{BoxError, Unread, read_within};
+use http1::{Fields, Request};
 use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;

@@ -3,7 +3,7 @@
 use super::otherwise::own;
 use super::{Asked, ClientBody, FromStore, Proxy, Served, Wanted};
 use crate::access::AccessRecord;
-use crate::body::{Upload, read_whole};
+use crate::body::Upload;
 use crate::document::{self, Completion, Kind, Tagging};
 use crate::mapping::Grant;
 use crate::memory::Use;
@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::response::Parts;
 use http_body_util::Full;
+use http1::body::read_whole;
 use tokio::time::{Instant, timeout_at};
 
 /// The most that is read of the store's result for a group: a key has up to 6 KiB with its markup.

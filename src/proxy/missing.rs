@@ -5,7 +5,6 @@ use super::exchange::is_short;
 use super::{Asked, ClientBody, FromStore, Given, Proxy, Wanted};
 use crate::access::AccessRecord;
 use crate::body::Upload;
-use crate::http1::{Fields, Request};
 use crate::listing::{Plan, place};
 use crate::mapping::Mapping;
 use crate::refusal::Rule;
@@ -13,6 +12,7 @@ use crate::representation::{BY_ACCEPT, FOR_ONE_CLIENT, Representation, is_s3_cli
 use crate::response::Made;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
+use http1::{Fields, Request};
 
 /// The headers of an error page that would speak of what was asked for.
 const OF_THE_OBJECT: [header::HeaderName; 5] =

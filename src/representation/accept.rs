@@ -1,8 +1,8 @@
 //! Reads `Accept` (RFC 9110, section 12.5.1): which form of an answer a client asks for by name.
 
 use super::Representation;
-use crate::http1::{Fields, visible};
 use http::header::ACCEPT;
+use http1::{Fields, visible};
 
 /// How much a request wants each form, in thousandths; 0 is not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

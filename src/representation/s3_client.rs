@@ -1,7 +1,7 @@
 //! Tells S3 clients, which get what S3 answers, from browsers and programs that follow links.
 
-use crate::http1::Fields;
 use http::header::{AUTHORIZATION, USER_AGENT};
+use http1::Fields;
 
 /// The beginnings of the `User-Agent` of S3 clients that may send a request without a signature and without a header
 /// of S3's: the AWS CLI 2, AWS SDKs, MinIO's SDKs and `mc`, and s3fs-fuse.

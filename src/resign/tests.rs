@@ -1,7 +1,6 @@
 //! The signer against aws-sigv4's own `sign()`, byte by byte, over what clients may send.
 
 use super::*;
-use crate::http1::Fields;
 use crate::mapping::Mapping;
 use crate::names::{BucketName, Prefix};
 use crate::operation::grammar::Dialect;
@@ -17,6 +16,7 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4::SigningParams;
 use http::Request;
 use http::header::{self, HeaderName};
+use http1::Fields;
 use proptest::prelude::*;
 use std::time::{Duration, SystemTime};
 

@@ -1,9 +1,9 @@
 //! A store's body that is rewritten while it passes.
 
 use super::Rewriter;
-use crate::body::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http1::body::BoxError;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 

@@ -1,11 +1,11 @@
 use super::*;
-use crate::body::BoxError;
 use crate::mount::{Mount, View};
 use crate::names::{BucketName, Prefix};
 use crate::s3_operation::Operation;
 use http::StatusCode;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
+use http1::body::BoxError;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::pin::Pin;

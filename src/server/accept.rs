@@ -3,12 +3,11 @@
 use super::connection::{self, Memory, Peer};
 use super::inherited::Socket;
 use crate::client::{Client, ListenerId};
-use crate::clock::by_events;
 use crate::connections::Arrival;
 use crate::generation::{Current, Shared};
-use crate::http1::server::ConnectionLimits;
 use crate::mapping;
 use crate::memory::Payer;
+use http1::clock::by_events;
 use socket2::SockRef;
 use std::convert::Infallible;
 use std::io;
@@ -102,7 +101,7 @@ impl Context {
         let Ok(guard) = self.shared.metrics.connections.admit(&arrival, &generation.limits) else {
             return;
         };
-        let mut limits = ConnectionLimits::of(&generation.limits);
+        let mut limits = connection::limits_of(&generation.limits);
         if !known {
             limits.head.bytes = limits.head.bytes.min(STRANGERS_HEAD);
         }

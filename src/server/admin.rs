@@ -5,9 +5,9 @@
 
 use super::health::Readiness;
 use crate::browser::{self, AllowedHosts};
-use crate::http1::Host;
 use crate::metrics::Format;
 use crate::refusal::{Refusal, Rule};
+use ::http1::Host;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;

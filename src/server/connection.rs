@@ -2,12 +2,12 @@
 
 use crate::client::{Client, ListenerId};
 use crate::generation::Current;
-use crate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
-use crate::http1::{HeadLimits, Malformed, PeerState, Request, Transport};
 use crate::limits::Limits;
-use crate::memory::{MemoryBudget, Payer, Share, Use};
-use crate::proxy::{Answer, AnswerBody};
-use crate::socket::Socket;
+use crate::memory::{MemoryBudget, Payer, Share};
+use crate::proxy::{Answer, AnswerBody, ClientBody};
+use http1::Socket;
+use http1::server::{ConnectionLimits, Service, serve};
+use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request};
 use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -30,17 +30,15 @@ impl Peer {
     }
 }
 
-impl ConnectionLimits {
-    /// What `limits` say of a connection.
-    pub(super) fn of(limits: &Limits) -> Self {
-        Self {
-            head: HeadLimits { bytes: limits.header_bytes, fields: limits.headers },
-            header: limits.header_timeout,
-            idle: limits.idle_timeout,
-            stall: limits.stall_timeout,
-            rate: limits.minimum_rate,
-            request: limits.request_timeout,
-        }
+/// Returns the bounds on a connection.
+pub(super) fn limits_of(limits: &Limits) -> ConnectionLimits {
+    ConnectionLimits {
+        head: HeadLimits { bytes: limits.header_bytes, fields: limits.headers },
+        header: limits.header_timeout,
+        idle: limits.idle_timeout,
+        stall: limits.stall_timeout,
+        rate: limits.minimum_rate,
+        request: limits.request_timeout,
     }
 }
 
@@ -76,15 +74,16 @@ struct Handler {
     proxy: Rc<Current>,
 }
 
-impl<S: Transport> Service<S> for Handler {
+impl<B: ClientBody> Service<B> for Handler {
     type Body = AnswerBody;
+    type Share = Share;
 
-    fn call(&self, request: &Request, body: RequestBody<S>) -> impl Future<Output = Answer> {
+    fn call(&self, request: &Request, body: B) -> impl Future<Output = Answer> {
         self.proxy.proxy().handle(&self.client, request, body)
     }
 
-    fn share(&self, used_for: Use) -> Share {
-        self.memory.budget.share(self.memory.payer, used_for)
+    fn share(&self, used_for: MemoryUse) -> Share {
+        self.memory.budget.share(self.memory.payer, used_for.into())
     }
 
     fn refuse(&self, malformed: &Malformed) -> Answer {

@@ -6,7 +6,7 @@ use super::inherited::Socket;
 use super::listen::Bound;
 use crate::client::ListenerId;
 use crate::generation::{Current, Shared};
-use crate::http1::outbox;
+use http1::outbox;
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::io;

@@ -4,7 +4,7 @@
 //! lower case, without a path, and without the default port of its scheme. What a browser would never send is a mistake
 //! in the configuration.
 
-use crate::http1::Host;
+use http1::Host;
 
 /// The longest origin, in bytes: a name has at most 253.
 const MAX_ORIGIN: usize = 300;

@@ -11,10 +11,11 @@ use http::{HeaderValue, Method, Response};
 use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use scopegate::body::BoxError;
-use scopegate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
-use scopegate::http1::{self, Fields, Malformed, PeerState, Request, RequestHead};
-use scopegate::memory::{MemoryBudget, Payer, Share, Use};
+use http1::body::BoxError;
+use http1::server::{ConnectionLimits, RequestBody, Service, serve};
+use http1::{self, Fields, Malformed, MemoryUse, PeerState, Request, RequestHead};
+use scopegate::memory::{MemoryBudget, Payer, Share};
+use scopegate::refusal::Refusal;
 use std::cell::RefCell;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -77,8 +78,9 @@ fn answer(status: u16, text: &'static str) -> Answer {
     Response::builder().status(status).header(DATE, date).body(body).unwrap().into()
 }
 
-impl Service<Script> for Recorder {
+impl Service<RequestBody<Script>> for Recorder {
     type Body = UnsyncBoxBody<Bytes, BoxError>;
+    type Share = Share;
 
     async fn call(&self, request: &Request, body: RequestBody<Script>) -> Answer {
         let said = body.size_hint().exact();
@@ -97,12 +99,12 @@ impl Service<Script> for Recorder {
         answer(status, "seen")
     }
 
-    fn share(&self, used_for: Use) -> Share {
-        MemoryBudget::new(1 << 30).share(Payer::Strangers, used_for)
+    fn share(&self, used_for: MemoryUse) -> Share {
+        MemoryBudget::new(1 << 30).share(Payer::Strangers, used_for.into())
     }
 
     fn refuse(&self, malformed: &Malformed) -> Answer {
-        answer(malformed.rule.status().as_u16(), malformed.why)
+        answer(Refusal::from(*malformed).rule.status().as_u16(), malformed.why)
     }
 
     fn note_peer(&self, _: &mut Answer, _: PeerState) {}

@@ -1,7 +1,7 @@
 //! A request written in lines, which is how inputs of several targets look: `METHOD target`, then `name: value`.
 
 use http::{HeaderName, HeaderValue, Method};
-use scopegate::http1::Fields;
+use http1::Fields;
 
 pub(super) struct Lines<'a> {
     pub(super) method: Method,

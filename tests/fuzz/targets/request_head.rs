@@ -4,7 +4,7 @@ use super::reference::{Framing as Said, Message, find};
 use bytes::Bytes;
 use http::Version;
 use http::header::HOST;
-use scopegate::http1::{Framing, HeadLimits, Host, RequestHead};
+use http1::{Framing, HeadLimits, Host, RequestHead};
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"\r\n",
@@ -45,7 +45,7 @@ pub(crate) fn check(input: &[u8]) -> String {
     let head = match parsed {
         Ok(head) if promised => head,
         Ok(_) => return "unpromised".to_owned(),
-        Err(malformed) => return format!("{:?} {}", malformed.rule, malformed.why),
+        Err(malformed) => return format!("{:?} {}", malformed.reason, malformed.why),
     };
     check_head(&head, input);
     let again = write(&head);

@@ -6,9 +6,9 @@ use super::script::{End, Pace, Script, block_on};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method};
 use http_body_util::{BodyExt, Empty};
-use scopegate::body::BoxError;
-use scopegate::http1::Answer;
-use scopegate::http1::client::{Connection, Patience};
+use http1::Answer;
+use http1::body::BoxError;
+use http1::client::{Connection, Patience};
 use std::future::poll_fn;
 use std::time::Duration;
 

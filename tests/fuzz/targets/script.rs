@@ -1,7 +1,7 @@
 //! A stream that plays what a peer sends, in pieces of any size, and records what it is sent.
 
 use fastrand::Rng;
-use scopegate::http1::Transport;
+use http1::Transport;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;

@@ -2,11 +2,11 @@
 
 use super::{ConnectionLimits, MAX_SKIPPED};
 use crate::body::{BoxError, Broken};
+use crate::chunked::Decoded;
 use crate::clock;
-use crate::http1::chunked::Decoded;
-use crate::http1::decode::Decoder;
-use crate::http1::io::{Buffered, PeerState, Transport};
-use crate::http1::{Framing, LazyTimer, StallTimer};
+use crate::decode::Decoder;
+use crate::io::{Buffered, PeerState, Transport};
+use crate::{Framing, LazyTimer, StallTimer};
 use bytes::{Bytes, BytesMut};
 use http::Method;
 use http_body::{Body, Frame, SizeHint};

@@ -142,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                     let mut head = self.bytes.unread.split_to(end);
                     bytes::Buf::advance(&mut head, start);
                     if !begun {
-                        return Poll::Ready(Err(Failure::Malformed(Malformed::message(
+                        return Poll::Ready(Err(Failure::Malformed(Malformed::syntax(
                             "it came before the request",
                         ))));
                     }
@@ -295,13 +295,13 @@ where
             let begun = self.sending.begun && (!self.sending.was_left || connection.bytes.has_begun());
             match connection.poll_head(cx, &mut self.scan, &self.method, begun) {
                 Poll::Ready(Ok(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                    let why = Malformed::message("it switches protocols unasked");
+                    let why = Malformed::syntax("it switches protocols unasked");
                     return Poll::Ready(Err(Failure::Malformed(why)));
                 }
                 Poll::Ready(Ok(head)) if head.status.is_informational() => {
                     self.interim += 1;
                     if self.interim > MAX_INTERIM {
-                        let why = Malformed::message("too many interim answers");
+                        let why = Malformed::syntax("too many interim answers");
                         return Poll::Ready(Err(Failure::Malformed(why)));
                     }
                     if head.status == StatusCode::CONTINUE {

@@ -2,7 +2,7 @@
 
 use super::fields::list_members;
 use super::{Malformed, is_named};
-use crate::refusal::Rule;
+use crate::Reason;
 use http::Version;
 
 /// How a body ends.
@@ -77,10 +77,10 @@ impl<'h> OwnFields<'h> {
             return Ok(length.map(Framing::Length));
         }
         if length.is_some() {
-            return Err(Malformed::message("Content-Length and Transfer-Encoding exclude each other"));
+            return Err(Malformed::syntax("Content-Length and Transfer-Encoding exclude each other"));
         }
         if version != Version::HTTP_11 {
-            return Err(Malformed::message("HTTP/1.0 has no Transfer-Encoding"));
+            return Err(Malformed::syntax("HTTP/1.0 has no Transfer-Encoding"));
         }
         check_coding(&self.codings).map(|()| Some(Framing::Chunked))
     }
@@ -98,7 +98,7 @@ impl<'h> OwnFields<'h> {
 
 fn content_length(lines: [Option<&[u8]>; 2]) -> Result<Option<u64>, Malformed> {
     let [Some(digits), more] = lines else { return Ok(None) };
-    let bad = || Malformed::message("Content-Length is not one decimal number");
+    let bad = || Malformed::syntax("Content-Length is not one decimal number");
     if more.is_some() || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(bad());
     }
@@ -118,9 +118,12 @@ fn check_coding(lines: &[&[u8]]) -> Result<(), Malformed> {
     // Without chunked at the very end, and only there, nobody knows where the body ends (section 6.3).
     let last_is_chunked = codings.pop().is_some_and(chunked);
     if last_is_chunked && !codings.iter().any(|coding| chunked(coding) || coding.is_empty()) {
-        return Err(Malformed::new(Rule::TransferCoding, "the only transfer coding understood is chunked"));
+        return Err(Malformed::new(
+            Reason::UnsupportedCoding,
+            "the only transfer coding understood is chunked",
+        ));
     }
-    Err(Malformed::message("Transfer-Encoding is not chunked, once"))
+    Err(Malformed::syntax("Transfer-Encoding is not chunked, once"))
 }
 
 #[cfg(test)]
@@ -128,12 +131,12 @@ mod tests {
     use super::*;
     use http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 
-    fn of(fields: &[(HeaderName, &str)], version: Version) -> Result<Option<Framing>, Rule> {
+    fn of(fields: &[(HeaderName, &str)], version: Version) -> Result<Option<Framing>, Reason> {
         let mut own = OwnFields::default();
         for (name, value) in fields {
             assert!(own.note(name.as_str().as_bytes(), value.as_bytes()).is_some());
         }
-        own.framing(version).map_err(|malformed| malformed.rule)
+        own.framing(version).map_err(|malformed| malformed.reason)
     }
 
     #[test]
@@ -158,10 +161,10 @@ mod tests {
             "5;",
             "5\u{e9}",
         ] {
-            assert_eq!(of(&[(CONTENT_LENGTH, bad)], Version::HTTP_11), Err(Rule::MalformedRequest), "{bad}");
+            assert_eq!(of(&[(CONTENT_LENGTH, bad)], Version::HTTP_11), Err(Reason::InvalidSyntax), "{bad}");
         }
         let twice = [(CONTENT_LENGTH, "5"), (CONTENT_LENGTH, "5")];
-        assert_eq!(of(&twice, Version::HTTP_11), Err(Rule::MalformedRequest));
+        assert_eq!(of(&twice, Version::HTTP_11), Err(Reason::InvalidSyntax));
         assert_eq!(of(&[], Version::HTTP_11), Ok(None));
     }
 
@@ -193,12 +196,12 @@ mod tests {
             "\u{b}chunked",
         ] {
             let rule = of(&[(TRANSFER_ENCODING, bad)], Version::HTTP_11);
-            assert_eq!(rule, Err(Rule::MalformedRequest), "{bad}");
+            assert_eq!(rule, Err(Reason::InvalidSyntax), "{bad}");
         }
         for unknown in ["gzip, chunked", "cow, chunked", "identity, chunked", "gzip, deflate,chunked"] {
             assert_eq!(
                 of(&[(TRANSFER_ENCODING, unknown)], Version::HTTP_11),
-                Err(Rule::TransferCoding),
+                Err(Reason::UnsupportedCoding),
                 "{unknown}"
             );
         }
@@ -209,7 +212,7 @@ mod tests {
             (vec![(TRANSFER_ENCODING, "chunked")], Version::HTTP_10),
         ];
         for (fields, version) in cases {
-            assert_eq!(of(&fields, version), Err(Rule::MalformedRequest), "{fields:?} {version:?}");
+            assert_eq!(of(&fields, version), Err(Reason::InvalidSyntax), "{fields:?} {version:?}");
         }
     }
 }

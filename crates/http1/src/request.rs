@@ -5,7 +5,7 @@ use super::framing::OwnFields;
 use super::host::Measures;
 use super::target::parse_target;
 use super::{Fields, Framing, HeadLimits, Host, Malformed};
-use crate::refusal::Rule;
+use crate::Reason;
 use bytes::Bytes;
 use http::header::{EXPECT, HOST};
 use http::uri::PathAndQuery;
@@ -36,13 +36,14 @@ impl Request {
         let host = match (hosts.next(), hosts.next()) {
             (None, _) => None,
             (Some(host), None) => Some(read_host(host)?),
-            (Some(_), Some(_)) => return Err(Malformed::new(Rule::BadHost, ONE_HOST)),
+            (Some(_), Some(_)) => return Err(Malformed::new(Reason::InvalidHost, ONE_HOST)),
         };
         drop(hosts);
         Ok(Self { method, target, fields, host })
     }
 
     /// Every field. `Host` is one host, if it is there, which the target named if it named one.
+    #[inline]
     pub fn fields(&self) -> &Fields {
         &self.fields
     }
@@ -54,12 +55,13 @@ impl Request {
     }
 
     /// The host that it is for, which HTTP/1.0 may leave out.
+    #[inline]
     pub fn host(&self) -> Option<Host<'_>> {
         Host::measured(self.fields.get(HOST.as_str())?, self.host?)
     }
 
     fn is_for(&mut self, authority: Bytes) -> Result<(), Malformed> {
-        let no_host = |_| Malformed::new(Rule::BadHost, "the target's host is not one");
+        let no_host = |_| Malformed::new(Reason::InvalidHost, "the target's host is not one");
         self.host = Some(read_host(&authority)?);
         self.fields.insert(HOST, HeaderValue::from_maybe_shared(authority).map_err(no_host)?);
         Ok(())
@@ -67,7 +69,7 @@ impl Request {
 }
 
 fn read_host(text: &[u8]) -> Result<Measures, Malformed> {
-    Host::parse(text).map(|host| host.measures()).map_err(|why| Malformed::new(Rule::BadHost, why))
+    Host::parse(text).map(|host| host.measures()).map_err(|why| Malformed::new(Reason::InvalidHost, why))
 }
 
 const ONE_HOST: &str = "a request has exactly one Host header";
@@ -104,7 +106,7 @@ impl RequestHead {
         let (framing, keep_alive) = (own.framing(version), own.keep_alive(version));
         let mut request = Request::new(method, target.path, Fields::of(head, places))?;
         if request.host.is_none() && version != Version::HTTP_10 {
-            return Err(Malformed::new(Rule::BadHost, ONE_HOST));
+            return Err(Malformed::new(Reason::InvalidHost, ONE_HOST));
         }
         if let Some(authority) = target.authority {
             request.is_for(authority)?;
@@ -117,11 +119,11 @@ impl RequestHead {
 
 /// `method SP request-target SP HTTP-version` (section 3).
 fn parse_line(line: &[u8]) -> Result<(Method, &[u8], Version), Malformed> {
-    let bad = || Malformed::message("the request line is not `METHOD target HTTP/1.1`");
+    let bad = || Malformed::syntax("the request line is not `METHOD target HTTP/1.1`");
     let first = memchr(b' ', line).ok_or_else(bad)?;
     let method = line.get(..first).unwrap_or_default();
     if method.len() > MAX_METHOD {
-        return Err(Malformed::new(Rule::UnknownOperation, "this method is not known"));
+        return Err(Malformed::new(Reason::UnsupportedMethod, "this method is not known"));
     }
     let method = Method::from_bytes(method).map_err(|_| bad())?;
     let rest = line.get(first + 1..).unwrap_or_default();
@@ -132,7 +134,10 @@ fn parse_line(line: &[u8]) -> Result<(Method, &[u8], Version), Malformed> {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            return Err(Malformed::new(Rule::HttpVersion, "the version of HTTP spoken here is HTTP/1.1"));
+            return Err(Malformed::new(
+                Reason::UnsupportedVersion,
+                "the version of HTTP spoken here is HTTP/1.1",
+            ));
         }
         _ => return Err(bad()),
     };
@@ -156,16 +161,20 @@ fn expects_continue(fields: &Fields, version: Version) -> Result<bool, Malformed
     if members.all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
         return Ok(true);
     }
-    Err(Malformed::new(Rule::Expectation, "the only expectation that can be met is 100-continue"))
+    Err(Malformed::new(
+        Reason::UnsupportedExpectation,
+        "the only expectation that can be met is 100-continue",
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<RequestHead, Rule> {
+    fn parse(text: &str) -> Result<RequestHead, Reason> {
         let text = Bytes::copy_from_slice(text.as_bytes());
-        RequestHead::parse(text, HeadLimits { bytes: 8192, fields: 100 }).map_err(|malformed| malformed.rule)
+        RequestHead::parse(text, HeadLimits { bytes: 8192, fields: 100 })
+            .map_err(|malformed| malformed.reason)
     }
 
     #[test]
@@ -196,24 +205,24 @@ mod tests {
     #[test]
     fn request_lines() {
         for (line, rule) in [
-            ("GET / HTTP/1.2", Rule::HttpVersion),
-            ("GET / HTTP/2.0", Rule::HttpVersion),
-            ("PRI * HTTP/2.0", Rule::HttpVersion),
-            ("GET / HTTP/0.9", Rule::HttpVersion),
-            ("GET /", Rule::MalformedRequest),
-            ("GET", Rule::MalformedRequest),
-            ("GET / http/1.1", Rule::MalformedRequest),
-            ("GET / HTTP/1.1 ", Rule::MalformedRequest),
-            ("GET / HTTP/11", Rule::MalformedRequest),
-            ("GET / HTTP/1.1.1", Rule::MalformedRequest),
-            ("GET  / HTTP/1.1", Rule::MalformedRequest),
-            ("GET /  HTTP/1.1", Rule::MalformedRequest),
-            (" GET / HTTP/1.1", Rule::MalformedRequest),
-            ("GET\t/ HTTP/1.1", Rule::MalformedRequest),
-            ("GET / a HTTP/1.1", Rule::MalformedRequest),
-            ("G(T / HTTP/1.1", Rule::MalformedRequest),
-            ("GET /a^b HTTP/1.1", Rule::BadTarget),
-            ("AVERYLONGMETHODTHATNOBODYHASEVERSENT / HTTP/1.1", Rule::UnknownOperation),
+            ("GET / HTTP/1.2", Reason::UnsupportedVersion),
+            ("GET / HTTP/2.0", Reason::UnsupportedVersion),
+            ("PRI * HTTP/2.0", Reason::UnsupportedVersion),
+            ("GET / HTTP/0.9", Reason::UnsupportedVersion),
+            ("GET /", Reason::InvalidSyntax),
+            ("GET", Reason::InvalidSyntax),
+            ("GET / http/1.1", Reason::InvalidSyntax),
+            ("GET / HTTP/1.1 ", Reason::InvalidSyntax),
+            ("GET / HTTP/11", Reason::InvalidSyntax),
+            ("GET / HTTP/1.1.1", Reason::InvalidSyntax),
+            ("GET  / HTTP/1.1", Reason::InvalidSyntax),
+            ("GET /  HTTP/1.1", Reason::InvalidSyntax),
+            (" GET / HTTP/1.1", Reason::InvalidSyntax),
+            ("GET\t/ HTTP/1.1", Reason::InvalidSyntax),
+            ("GET / a HTTP/1.1", Reason::InvalidSyntax),
+            ("G(T / HTTP/1.1", Reason::InvalidSyntax),
+            ("GET /a^b HTTP/1.1", Reason::InvalidTarget),
+            ("AVERYLONGMETHODTHATNOBODYHASEVERSENT / HTTP/1.1", Reason::UnsupportedMethod),
         ] {
             assert_eq!(parse(&format!("{line}\r\nHost: h\r\n\r\n")).unwrap_err(), rule, "{line}");
         }
@@ -222,16 +231,16 @@ mod tests {
     #[test]
     fn hosts_and_expectations() {
         for (fields, rule) in [
-            ("", Rule::BadHost),
-            ("Host: a\r\nHost: a\r\n", Rule::BadHost),
-            ("Host:\r\n", Rule::BadHost),
-            ("Host: a, b\r\n", Rule::BadHost),
-            ("Host: a/b\r\n", Rule::BadHost),
-            ("Host: a\r\nExpect: 200-ok\r\n", Rule::Expectation),
-            ("Host: a\r\nExpect: 100-continue, x\r\n", Rule::Expectation),
+            ("", Reason::InvalidHost),
+            ("Host: a\r\nHost: a\r\n", Reason::InvalidHost),
+            ("Host:\r\n", Reason::InvalidHost),
+            ("Host: a, b\r\n", Reason::InvalidHost),
+            ("Host: a/b\r\n", Reason::InvalidHost),
+            ("Host: a\r\nExpect: 200-ok\r\n", Reason::UnsupportedExpectation),
+            ("Host: a\r\nExpect: 100-continue, x\r\n", Reason::UnsupportedExpectation),
         ] {
             assert_eq!(parse(&format!("GET / HTTP/1.1\r\n{fields}\r\n")).unwrap_err(), rule, "{fields}");
         }
-        assert_eq!(parse("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n").unwrap_err(), Rule::BadHost);
+        assert_eq!(parse("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n").unwrap_err(), Reason::InvalidHost);
     }
 }

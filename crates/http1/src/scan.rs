@@ -1,7 +1,7 @@
 //! Where a head ends.
 
 use super::Malformed;
-use crate::refusal::Rule;
+use crate::Reason;
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter};
 use std::sync::LazyLock;
@@ -66,7 +66,7 @@ impl HeadScan {
             let end = from + at + 1;
             let Some(length) = (end - self.line).checked_sub(2).filter(|_| buf.get(end - 2) == Some(&b'\r'))
             else {
-                return Err(Malformed::message(LINE_END));
+                return Err(Malformed::syntax(LINE_END));
             };
             let is_first = self.line == self.start;
             (self.line, self.seen) = (end, end);
@@ -74,29 +74,29 @@ impl HeadScan {
             if length > 0 {
                 if is_first {
                     self.check_returns(buf)?;
-                    within(length, limits, Rule::TargetTooLong)?;
+                    within(length, limits, Reason::TargetTooLong)?;
                 }
                 continue;
             }
             if end - self.start > 2 {
                 self.check_returns(buf)?;
-                within(end - self.start, limits, Rule::HeaderTooLarge)?;
+                within(end - self.start, limits, Reason::HeadTooLarge)?;
                 return Ok(Some((self.start, end)));
             }
             self.start = end;
             self.empty += 1;
             if self.empty > MAX_EMPTY_LINES {
-                return Err(Malformed::message("too many empty lines stand before the request"));
+                return Err(Malformed::syntax("too many empty lines stand before the request"));
             }
         }
         self.check_returns(buf)?;
         // A bare CR shows before its line ends, which it may never do.
         let new = buf.get(self.seen.saturating_sub(1).max(self.line)..).unwrap_or_default();
         if memchr(b'\r', new).is_some_and(|at| at + 1 < new.len()) {
-            return Err(Malformed::message(LINE_END));
+            return Err(Malformed::syntax(LINE_END));
         }
         self.seen = buf.len();
-        let rule = if self.line == self.start { Rule::TargetTooLong } else { Rule::HeaderTooLarge };
+        let rule = if self.line == self.start { Reason::TargetTooLong } else { Reason::HeadTooLarge };
         // What ends a line is not part of it.
         let length = buf.len().saturating_sub(self.start);
         let length = if self.line == self.start { length.saturating_sub(1) } else { length };
@@ -107,7 +107,7 @@ impl HeadScan {
     fn check_returns(&mut self, buf: &[u8]) -> Result<(), Malformed> {
         let new = buf.get(self.checked.bytes..self.line).unwrap_or_default();
         if memchr_iter(b'\r', new).count() != self.lines - self.checked.lines {
-            return Err(Malformed::message(LINE_END));
+            return Err(Malformed::syntax(LINE_END));
         }
         self.checked = Checked { bytes: self.line, lines: self.lines };
         Ok(())
@@ -130,7 +130,7 @@ fn whole_head(buf: &[u8], limits: HeadLimits) -> Option<usize> {
     ends_in_crlf.then_some(end)
 }
 
-fn within(length: usize, limits: HeadLimits, rule: Rule) -> Result<(), Malformed> {
+fn within(length: usize, limits: HeadLimits, rule: Reason) -> Result<(), Malformed> {
     if length <= limits.bytes {
         return Ok(());
     }
@@ -143,12 +143,12 @@ mod tests {
 
     const LIMITS: HeadLimits = HeadLimits { bytes: 64, fields: 3 };
 
-    fn find(text: &[u8]) -> Result<Option<(usize, usize)>, Rule> {
-        let whole = HeadScan::default().find(text, LIMITS).map_err(|malformed| malformed.rule);
+    fn find(text: &[u8]) -> Result<Option<(usize, usize)>, Reason> {
+        let whole = HeadScan::default().find(text, LIMITS).map_err(|malformed| malformed.reason);
         // Byte by byte the answer is the same, at the byte that decides it.
         let mut scan = HeadScan::default();
         let piecemeal = (1..=text.len())
-            .map(|length| scan.find(&text[..length], LIMITS).map_err(|malformed| malformed.rule))
+            .map(|length| scan.find(&text[..length], LIMITS).map_err(|malformed| malformed.reason))
             .find(|found| !matches!(found, Ok(None)))
             .unwrap_or(Ok(None));
         assert_eq!(whole, piecemeal, "{:?}", text.escape_ascii().to_string());
@@ -170,10 +170,10 @@ mod tests {
             b"\n\nGET",
             b"\r\n\r\n\r\n\r\n\r\nGET",
         ] {
-            assert_eq!(find(bad), Err(Rule::MalformedRequest), "{}", bad.escape_ascii());
+            assert_eq!(find(bad), Err(Reason::InvalidSyntax), "{}", bad.escape_ascii());
         }
-        assert_eq!(find(&[b'a'; 66]), Err(Rule::TargetTooLong));
-        assert_eq!(find(&[&[b'a'; 65], &b"\r\nA: b\r\n\r\n"[..]].concat()), Err(Rule::TargetTooLong));
-        assert_eq!(find(&[b"GET / HTTP/1.1\r\nA: ", &[b'a'; 65][..]].concat()), Err(Rule::HeaderTooLarge));
+        assert_eq!(find(&[b'a'; 66]), Err(Reason::TargetTooLong));
+        assert_eq!(find(&[&[b'a'; 65], &b"\r\nA: b\r\n\r\n"[..]].concat()), Err(Reason::TargetTooLong));
+        assert_eq!(find(&[b"GET / HTTP/1.1\r\nA: ", &[b'a'; 65][..]].concat()), Err(Reason::HeadTooLarge));
     }
 }

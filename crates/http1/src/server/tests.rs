@@ -2,16 +2,17 @@
 
 mod ahead;
 mod leaving;
+mod memory;
 
 use super::*;
 use crate::clock::by_events;
-use crate::http1::io::Wire;
-use crate::http1::{Fields, outbox};
-use crate::memory::{MemoryBudget, Payer};
+use crate::io::Wire;
 use crate::socket::Socket;
+use crate::{Fields, outbox};
 use http::StatusCode;
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
+use memory::{TestMemory, TestShare};
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 use std::task::Context;
@@ -51,15 +52,6 @@ struct Mirror {
     memory: TestMemory,
 }
 
-/// Enough memory, unless a test says otherwise.
-struct TestMemory(MemoryBudget);
-
-impl Default for TestMemory {
-    fn default() -> Self {
-        Self(MemoryBudget::new(1 << 30))
-    }
-}
-
 struct Running(Rc<Cell<usize>>);
 
 impl Drop for Running {
@@ -76,10 +68,11 @@ fn answer(status: StatusCode, body: TestBody) -> Answer<TestBody> {
     Answer { status, fields: Fields::default(), body }
 }
 
-impl<S: Transport> Service<S> for Mirror {
+impl<B: Body<Data = Bytes, Error = BoxError>> Service<B> for Mirror {
     type Body = TestBody;
+    type Share = TestShare;
 
-    async fn call(&self, request: &Request, content: RequestBody<S>) -> Answer<TestBody> {
+    async fn call(&self, request: &Request, content: B) -> Answer<TestBody> {
         self.running.set(self.running.get() + 1);
         let _running = Running(Rc::clone(&self.running));
         if request.target.path() == "/never" {
@@ -123,16 +116,32 @@ impl<S: Transport> Service<S> for Mirror {
         answer(StatusCode::OK, body(seen))
     }
 
-    fn share(&self, used_for: Use) -> Share {
-        self.memory.0.share(Payer::Strangers, used_for)
+    fn share(&self, used_for: MemoryUse) -> TestShare {
+        self.memory.share(used_for)
     }
 
     fn refuse(&self, malformed: &Malformed) -> Answer<TestBody> {
-        answer(malformed.rule.status(), body(""))
+        answer(status_of(malformed.reason), body(""))
     }
 
     fn note_peer(&self, _: &mut Answer<TestBody>, peer: PeerState) {
         self.peers.borrow_mut().push(peer);
+    }
+}
+
+/// The status that a service answers a malformed request with.
+fn status_of(reason: Reason) -> StatusCode {
+    match reason {
+        Reason::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
+        Reason::TargetTooLong => StatusCode::URI_TOO_LONG,
+        Reason::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Reason::UnsupportedVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        Reason::UnsupportedExpectation => StatusCode::EXPECTATION_FAILED,
+        Reason::UnsupportedCoding | Reason::UnsupportedMethod => StatusCode::NOT_IMPLEMENTED,
+        Reason::OutOfMemory => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::InvalidSyntax | Reason::InvalidTarget | Reason::InvalidHost | Reason::InvalidBody => {
+            StatusCode::BAD_REQUEST
+        }
     }
 }
 
@@ -394,21 +403,20 @@ async fn what_an_answer_left_of_a_large_body_ends_the_connection() {
 #[tokio::test(start_paused = true)]
 async fn heads_that_are_not_whole_take_memory_and_give_it_back() {
     local(async {
-        // A fourth of it for clients of no mapping.
-        let memory = MemoryBudget::new(16 * 1024);
+        let memory = TestMemory::new(4096);
         let begin = |length: usize| format!("GET /a HTTP/1.1\r\nX: {}", "x".repeat(length)).into_bytes();
-        let connect = || connect(Mirror { memory: TestMemory(memory.clone()), ..Mirror::default() });
+        let connect = || connect(Mirror { memory: memory.clone(), ..Mirror::default() });
         let (mut first, _, task) = connect();
         first.write_all(&begin(2500)).await.unwrap();
         yield_now().await;
-        assert!((2500..=4096).contains(&memory.taken(Use::Heads)), "{}", memory.taken(Use::Heads));
+        assert!((2500..=4096).contains(&memory.taken(MemoryUse::Head)), "{}", memory.taken(MemoryUse::Head));
         let (mut second, ..) = connect();
         second.write_all(&begin(2500)).await.unwrap();
         assert_eq!(statuses(&read_some(&mut second).await), [503]);
-        assert_eq!(memory.refused(Use::Heads), 1);
+        assert_eq!(memory.refused(), 1);
         drop(first);
         let _ = task.await.unwrap();
-        assert_eq!(memory.taken(Use::Heads), 0);
+        assert_eq!(memory.taken(MemoryUse::Head), 0);
     })
     .await;
 }

@@ -1,8 +1,8 @@
 //! The client over a stream in memory: what a store sends, and what is made of it.
 
 use super::*;
-use crate::http1::io::spare_rooms;
-use crate::http1::outbox;
+use crate::io::spare_rooms;
+use crate::outbox;
 use http_body_util::{BodyExt, Empty, Full};
 use std::future::{Future, poll_fn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};

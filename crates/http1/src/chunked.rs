@@ -1,7 +1,7 @@
 //! The chunked transfer coding (RFC 9112, section 7.1), read strictly. Extensions and trailers are checked and left out.
 
 use super::Malformed;
-use crate::refusal::Rule;
+use crate::Reason;
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 
@@ -122,7 +122,7 @@ impl Chunked {
         self.trailers += line.len();
         self.trailer_lines += 1;
         if self.trailers > MAX_TRAILERS || self.trailer_lines > MAX_TRAILER_LINES {
-            return Err(Malformed::new(Rule::HeaderTooLarge, "the body's trailers are too long or too many"));
+            return Err(Malformed::new(Reason::HeadTooLarge, "the body's trailers are too long or too many"));
         }
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(0);
         let (name, value) = line.split_at_checked(colon).unwrap_or_default();
@@ -134,7 +134,7 @@ impl Chunked {
 }
 
 fn bad(why: &'static str) -> Malformed {
-    Malformed::new(Rule::BadBody, why)
+    Malformed::new(Reason::InvalidBody, why)
 }
 
 /// A line without its CRLF, once it is there.
@@ -211,14 +211,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    type Read = Result<Option<(Vec<u8>, Vec<u8>)>, Rule>;
+    type Read = Result<Option<(Vec<u8>, Vec<u8>)>, Reason>;
 
     /// Content and what is left behind the body, fed so many bytes at a time; `None` when more is wanted.
     fn decode(text: &[u8], step: usize) -> Read {
         let (mut chunked, mut buf, mut content) = (Chunked::default(), BytesMut::new(), Vec::new());
         let mut input = text.chunks(step.max(1));
         loop {
-            match chunked.decode(&mut buf).map_err(|malformed| malformed.rule)? {
+            match chunked.decode(&mut buf).map_err(|malformed| malformed.reason)? {
                 Decoded::Data(data) => content.extend_from_slice(&data),
                 Decoded::End => {
                     buf.extend(input.flatten());
@@ -307,18 +307,18 @@ mod tests {
             b"0\r\nA: b\n\r\n",
             b"0\r\n\n",
         ] {
-            assert_eq!(all_steps(bad), Err(Rule::BadBody), "{}", bad.escape_ascii());
+            assert_eq!(all_steps(bad), Err(Reason::InvalidBody), "{}", bad.escape_ascii());
         }
     }
 
     #[test]
     fn bounds() {
         let endless = [b"5;a=".to_vec(), vec![b'x'; 300]].concat();
-        assert_eq!(decode(&endless, 1), Err(Rule::BadBody));
+        assert_eq!(decode(&endless, 1), Err(Reason::InvalidBody));
         let extensions = b"1;a=\"0123456789012345678901234567890123456789\"\r\na\r\n".repeat(400);
-        assert_eq!(decode(&extensions, 4096), Err(Rule::BadBody));
+        assert_eq!(decode(&extensions, 4096), Err(Reason::InvalidBody));
         let trailers = [b"0\r\n".to_vec(), b"A: b\r\n".repeat(65)].concat();
-        assert_eq!(decode(&trailers, 4096), Err(Rule::HeaderTooLarge));
+        assert_eq!(decode(&trailers, 4096), Err(Reason::HeadTooLarge));
     }
 
     proptest! {

@@ -28,6 +28,7 @@ thread_local! {
 pub(super) struct UnderWay;
 
 impl UnderWay {
+    #[inline]
     pub(super) fn begin() -> Self {
         UNDER_WAY.set(UNDER_WAY.get() + 1);
         Self

@@ -4,7 +4,7 @@ use super::*;
 use std::cell::Cell;
 
 /// A connection of the test's own.
-fn connection(server: DuplexStream) -> Connection<'static, DuplexStream> {
+fn connection(server: DuplexStream) -> Connection<'static, DuplexStream, TestShare> {
     outbox::open_for_test();
     Connection {
         io: Rc::new(RefCell::new(Io::new(server, &LIMITS))),
@@ -199,16 +199,16 @@ async fn an_idle_connection_holds_no_room_of_a_body() {
 async fn an_answer_that_is_not_read_takes_memory_and_gives_it_back() {
     local(async {
         for (bytes, ends) in [(1 << 20, false), (10, true)] {
-            let memory = MemoryBudget::new(bytes);
+            let memory = TestMemory::new(bytes);
             let (mut client, _, task) =
-                connect_over(64, Mirror { memory: TestMemory(memory.clone()), ..Mirror::default() });
+                connect_over(64, Mirror { memory: memory.clone(), ..Mirror::default() });
             client.write_all(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
             sleep(Duration::from_secs(1)).await;
             assert_eq!(task.is_finished(), ends, "of {bytes} bytes");
-            assert_eq!(memory.taken(Use::Answers) == 0, ends, "of {bytes} bytes");
+            assert_eq!(memory.taken(MemoryUse::Response) == 0, ends, "of {bytes} bytes");
             drop(client);
             let _ = task.await.unwrap();
-            assert_eq!(memory.taken(Use::Answers), 0);
+            assert_eq!(memory.taken(MemoryUse::Response), 0);
         }
     })
     .await;

@@ -11,10 +11,10 @@ use super::io::{PeerState, Transport};
 use super::outbox::UnderWay;
 use super::scan::HeadScan;
 use super::{Answer, Framing, HeadLimits, Malformed, Request, RequestHead};
+use crate::Reason;
 use crate::body::BoxError;
 use crate::clock;
-use crate::memory::{Share, Use};
-use crate::refusal::Rule;
+use crate::memory::{MemoryShare, MemoryUse};
 use bytes::{Bytes, BytesMut};
 use http::{Method, Version};
 use http_body::Body;
@@ -48,16 +48,18 @@ pub struct ConnectionLimits {
     pub request: Duration,
 }
 
-/// What answers requests.
-pub trait Service<S> {
+/// A service that answers the requests of one client, whose bodies are `B`. It sees nothing of what carries them.
+pub trait Service<B> {
     /// The body of its answers.
     type Body: Body<Data = Bytes, Error = BoxError> + Unpin;
+    /// The memory that its client may take.
+    type Share: MemoryShare;
 
     /// Answers a request, of whose body nothing was read yet.
-    fn call(&self, request: &Request, body: RequestBody<S>) -> impl Future<Output = Answer<Self::Body>>;
+    fn call(&self, request: &Request, body: B) -> impl Future<Output = Answer<Self::Body>>;
 
     /// Makes an empty share of the memory that the connection's client may take.
-    fn share(&self, used_for: Use) -> Share;
+    fn share(&self, used_for: MemoryUse) -> Self::Share;
 
     /// Answers what is no request.
     fn refuse(&self, malformed: &Malformed) -> Answer<Self::Body>;
@@ -96,7 +98,7 @@ pub async fn serve<S, H>(
 ) -> io::Result<()>
 where
     S: Transport,
-    H: Service<S>,
+    H: Service<RequestBody<S>>,
 {
     let wait = pin!(stopping::wait(stopping.clone()));
     let mut stopping = Stopping::new(stopping, wait);
@@ -121,26 +123,33 @@ fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
 }
 
 /// Takes so much memory for what a connection holds.
-fn hold<S>(
-    held: &mut Option<Box<Share>>,
-    service: &impl Service<S>,
-    used_for: Use,
+fn hold<B, H: Service<B>>(
+    held: &mut Option<Box<Held<H::Share>>>,
+    service: &H,
+    used_for: MemoryUse,
     bytes: usize,
 ) -> Result<(), Ended> {
-    if held.as_ref().is_some_and(|held| held.used_for() != used_for) {
+    if held.as_ref().is_some_and(|held| held.used_for != used_for) {
         *held = None;
     }
-    let share = held.get_or_insert_with(|| Box::new(service.share(used_for)));
-    let full = Malformed::new(Rule::MemoryFull, "too much memory is in use for requests' heads: try again");
-    share.grow_to(bytes).map_err(|_| full.into())
+    let held = held.get_or_insert_with(|| Box::new(Held { used_for, share: service.share(used_for) }));
+    let full =
+        Malformed::new(Reason::OutOfMemory, "too much memory is in use for requests' heads: try again");
+    held.share.grow_to(bytes).map_err(|_| full.into())
 }
 
-struct Connection<'l, S> {
+/// Memory that a connection holds for its client.
+struct Held<M> {
+    used_for: MemoryUse,
+    share: M,
+}
+
+struct Connection<'l, S, M> {
     io: Rc<RefCell<Io<S>>>,
     limits: &'l ConnectionLimits,
     first: bool,
     /// What a long head or an answer that is not read takes.
-    held: Option<Box<Share>>,
+    held: Option<Box<Held<M>>>,
     /// When it has been without a request for too long.
     idle_until: Instant,
 }
@@ -199,10 +208,10 @@ impl Exchange {
     const UNREAD: Self = Self { method: Method::GET, version: Version::HTTP_11, keep_alive: false };
 }
 
-impl<S: Transport> Connection<'_, S> {
+impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
     async fn serve(
         &mut self,
-        service: &impl Service<S>,
+        service: &impl Service<RequestBody<S>, Share = M>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
     ) -> io::Result<()> {
         match self.requests(service, stopping).await {
@@ -219,7 +228,7 @@ impl<S: Transport> Connection<'_, S> {
     /// Has requests answered to the last.
     async fn requests(
         &mut self,
-        service: &impl Service<S>,
+        service: &impl Service<RequestBody<S>, Share = M>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
     ) -> Result<After, Ended> {
         loop {
@@ -239,7 +248,7 @@ impl<S: Transport> Connection<'_, S> {
     async fn busy(
         &mut self,
         mut head: Bytes,
-        service: &impl Service<S>,
+        service: &impl Service<RequestBody<S>, Share = M>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
     ) -> Result<Option<After>, Ended> {
         let mut ahead = false;
@@ -261,7 +270,7 @@ impl<S: Transport> Connection<'_, S> {
     /// The next request's head. Waiting for its first byte, the connection holds no buffer.
     async fn next_head(
         &mut self,
-        service: &impl Service<S>,
+        service: &impl Service<RequestBody<S>, Share = M>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
         wait: Wait,
     ) -> Result<Next, Ended> {
@@ -290,7 +299,7 @@ impl<S: Transport> Connection<'_, S> {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => {
-                    if hold(memory, service, Use::Answers, io.bytes.left()).is_err() {
+                    if hold(memory, service, MemoryUse::Response, io.bytes.left()).is_err() {
                         return Poll::Ready(Err(io::Error::from(io::ErrorKind::OutOfMemory).into()));
                     }
                     return Poll::Pending;
@@ -302,12 +311,12 @@ impl<S: Transport> Connection<'_, S> {
                         let mut head = io.bytes.unread.split_to(end);
                         bytes::Buf::advance(&mut head, start);
                         if head.len() > UNCOUNTED_HEAD {
-                            hold(memory, service, Use::Heads, head.len())?;
+                            hold(memory, service, MemoryUse::Head, head.len())?;
                         }
                         return Poll::Ready(Ok(Next::Head(head.freeze())));
                     }
                     Ok(None) if io.bytes.unread.is_empty() => {}
-                    Ok(None) => hold(memory, service, Use::Heads, io.bytes.unread.capacity())?,
+                    Ok(None) => hold(memory, service, MemoryUse::Head, io.bytes.unread.capacity())?,
                     Err(malformed) => return Poll::Ready(Err(malformed.into())),
                 }
                 if !begun && !io.bytes.unread.is_empty() {
@@ -333,7 +342,7 @@ impl<S: Transport> Connection<'_, S> {
             }
             match io.timer.poll(cx) {
                 Poll::Ready(()) if begun => {
-                    let late = Malformed::new(Rule::RequestTimeout, "the request's head took too long");
+                    let late = Malformed::new(Reason::HeadTimeout, "the request's head took too long");
                     Poll::Ready(Err(late.into()))
                 }
                 Poll::Ready(()) if !stopped && until < idle_until => Poll::Ready(Ok(Next::Idle)),
@@ -348,7 +357,7 @@ impl<S: Transport> Connection<'_, S> {
     async fn exchange(
         &mut self,
         head: Bytes,
-        service: &impl Service<S>,
+        service: &impl Service<RequestBody<S>, Share = M>,
         stopping: &Stopping<'_, impl Future<Output = ()>>,
     ) -> Result<bool, Ended> {
         let RequestHead { request, version, framing, keep_alive, expects_continue } =
@@ -395,7 +404,11 @@ impl<S: Transport> Connection<'_, S> {
     }
 
     /// Answers what is no request.
-    async fn refuse(&self, malformed: &Malformed, service: &impl Service<S>) -> io::Result<bool> {
+    async fn refuse(
+        &self,
+        malformed: &Malformed,
+        service: &impl Service<RequestBody<S>, Share = M>,
+    ) -> io::Result<bool> {
         self.respond(&Exchange::UNREAD, &mut service.refuse(malformed)).await
     }
 

@@ -1,7 +1,7 @@
 //! The request target (RFC 9112, section 3.2): to a path and a query, and for the absolute form to its host.
 
 use super::{ByteSet, Host, Malformed};
-use crate::refusal::Rule;
+use crate::Reason;
 use bytes::Bytes;
 use http::Method;
 use http::uri::PathAndQuery;
@@ -26,14 +26,14 @@ pub(super) fn parse_target(method: &Method, target: &Bytes) -> Result<Target, Ma
             Ok(Target { path: PathAndQuery::from_static("*"), authority: None })
         }
         _ if *method == Method::CONNECT => {
-            Err(Malformed::new(Rule::UnknownOperation, "this is no tunnel: CONNECT is not supported"))
+            Err(Malformed::new(Reason::UnsupportedMethod, "this is no tunnel: CONNECT is not supported"))
         }
         _ => absolute(target),
     }
 }
 
 fn origin(path: Bytes) -> Result<PathAndQuery, Malformed> {
-    let bad = |why| Malformed::new(Rule::BadTarget, why);
+    let bad = |why| Malformed::new(Reason::InvalidTarget, why);
     let is_text = || path.is_ascii() || str::from_utf8(&path).is_ok();
     if !path.iter().all(|byte| may_stand(*byte)) || !is_text() {
         return Err(bad("the target holds a character that must be percent-encoded in a URL"));
@@ -43,7 +43,7 @@ fn origin(path: Bytes) -> Result<PathAndQuery, Malformed> {
 
 /// `http://host/path`: the host stands for `Host`, the rest for the target (section 3.2.2).
 fn absolute(target: &Bytes) -> Result<Target, Malformed> {
-    let bad = |why| Malformed::new(Rule::BadTarget, why);
+    let bad = |why| Malformed::new(Reason::InvalidTarget, why);
     let scheme = ["http://", "https://"]
         .into_iter()
         .find(|scheme| {
@@ -70,10 +70,10 @@ fn may_stand(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn parse(method: &Method, target: &'static str) -> Result<(String, Option<Bytes>), Rule> {
+    fn parse(method: &Method, target: &'static str) -> Result<(String, Option<Bytes>), Reason> {
         parse_target(method, &Bytes::from_static(target.as_bytes()))
             .map(|target| (target.path.to_string(), target.authority))
-            .map_err(|malformed| malformed.rule)
+            .map_err(|malformed| malformed.reason)
     }
 
     #[test]
@@ -121,11 +121,11 @@ mod tests {
             "http://h/#a",
             "http://[::1/",
         ] {
-            assert_eq!(parse(&Method::GET, bad), Err(Rule::BadTarget), "{bad:?}");
+            assert_eq!(parse(&Method::GET, bad), Err(Reason::InvalidTarget), "{bad:?}");
         }
         let not_utf8 = parse_target(&Method::GET, &Bytes::from_static(b"/\xff"));
-        assert_eq!(not_utf8.unwrap_err().rule, Rule::BadTarget);
-        assert_eq!(parse(&Method::OPTIONS, "*a"), Err(Rule::BadTarget));
-        assert_eq!(parse(&Method::CONNECT, "h:443"), Err(Rule::UnknownOperation));
+        assert_eq!(not_utf8.unwrap_err().reason, Reason::InvalidTarget);
+        assert_eq!(parse(&Method::OPTIONS, "*a"), Err(Reason::InvalidTarget));
+        assert_eq!(parse(&Method::CONNECT, "h:443"), Err(Reason::UnsupportedMethod));
     }
 }

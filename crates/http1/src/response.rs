@@ -47,7 +47,7 @@ impl ResponseHead {
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         // A body that ends with the connection looks whole when it was cut off.
-        let unknown = Malformed::message("it does not say where its body ends");
+        let unknown = Malformed::syntax("it does not say where its body ends");
         let framing = if bodiless { Framing::Empty } else { named.ok_or(unknown)? };
         Ok(Self { status, fields: Fields::of(head, places), framing, keep_alive })
     }
@@ -55,7 +55,7 @@ impl ResponseHead {
 
 /// `HTTP-version SP status-code SP [ reason-phrase ]` (section 4).
 fn parse_line(line: &[u8]) -> Result<(Version, StatusCode), Malformed> {
-    let bad = || Malformed::message("the status line is not `HTTP/1.1 200 OK`");
+    let bad = || Malformed::syntax("the status line is not `HTTP/1.1 200 OK`");
     let (version, rest) = match line.split_first_chunk::<9>() {
         Some((b"HTTP/1.1 ", rest)) => (Version::HTTP_11, rest),
         Some((b"HTTP/1.0 ", rest)) => (Version::HTTP_10, rest),

@@ -26,6 +26,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When it is not in its coding.
+    #[inline]
     pub(super) fn decode(&mut self, buf: &mut BytesMut) -> Result<Decoded, Malformed> {
         match self {
             Self::Length(0) => Ok(Decoded::End),
@@ -40,6 +41,7 @@ impl Decoder {
     }
 
     /// Whether the body has ended.
+    #[inline]
     pub(super) fn is_over(&self) -> bool {
         match self {
             Self::Length(left) => *left == 0,
@@ -56,6 +58,7 @@ impl Decoder {
     }
 
     /// The bytes that are left, where that is known.
+    #[inline]
     pub(super) fn left(&self) -> Option<u64> {
         match self {
             Self::Length(left) => Some(*left),

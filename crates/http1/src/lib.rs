@@ -4,18 +4,23 @@
 //! [`Request`]s and [`Answer`]s with an [`http_body::Body`], so that nothing else knows how bytes are read.
 
 mod answer;
+pub mod body;
 mod chunked;
 pub mod client;
+pub mod clock;
 mod decode;
 mod fields;
 mod framing;
 mod host;
 mod io;
+mod memory;
 pub mod outbox;
+pub mod read_budget;
 mod request;
 mod response;
 mod scan;
 pub mod server;
+mod socket;
 mod target;
 mod timer;
 
@@ -24,12 +29,13 @@ pub use fields::{Fields, is_named, visible};
 pub use framing::Framing;
 pub use host::Host;
 pub use io::{PeerState, Transport};
+pub use memory::{MemoryShare, MemoryUse, OutOfMemory};
 pub use request::{Request, RequestHead};
 pub use response::ResponseHead;
 pub use scan::HeadLimits;
+pub use socket::Socket;
 pub use timer::{LazyTimer, StallTimer};
 
-use crate::refusal::{Refusal, Rule};
 use std::fmt;
 
 /// A set of bytes, which says of one in a single step whether it has it.
@@ -63,33 +69,57 @@ impl ByteSet {
         self
     }
 
+    #[inline]
     fn has(&self, byte: u8) -> bool {
         self.0.get(usize::from(byte)).copied().unwrap_or_default()
     }
 }
 
-/// Why a message is not one that can be acted on.
+/// The kind of mistake that makes a message unusable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The head or its framing breaks RFC 9112.
+    InvalidSyntax,
+    /// The request target breaks RFC 9112 or RFC 3986.
+    InvalidTarget,
+    /// The first line is longer than a head may be.
+    TargetTooLong,
+    /// The head, or the trailers of a body, are too long or have too many lines.
+    HeadTooLarge,
+    /// The head did not arrive in time.
+    HeadTimeout,
+    /// The `Host` header is missing, repeated, or not a host.
+    InvalidHost,
+    /// The method cannot be served.
+    UnsupportedMethod,
+    /// The version of HTTP is neither 1.1 nor 1.0.
+    UnsupportedVersion,
+    /// `Expect` asks for something other than `100-continue`.
+    UnsupportedExpectation,
+    /// `Transfer-Encoding` names a coding other than `chunked`.
+    UnsupportedCoding,
+    /// The chunked coding of the body is invalid.
+    InvalidBody,
+    /// The connection's memory budget is used up.
+    OutOfMemory,
+}
+
+/// A message that cannot be acted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed {
-    /// The rule a client is told.
-    pub rule: Rule,
-    /// What was wrong, and how to mend it.
+    /// The kind of mistake.
+    pub reason: Reason,
+    /// A description for the peer: what is wrong and what is expected.
     pub why: &'static str,
 }
 
 impl Malformed {
-    const fn new(rule: Rule, why: &'static str) -> Self {
-        Self { rule, why }
+    const fn new(reason: Reason, why: &'static str) -> Self {
+        Self { reason, why }
     }
 
-    const fn message(why: &'static str) -> Self {
-        Self::new(Rule::MalformedRequest, why)
-    }
-}
-
-impl From<Malformed> for Refusal {
-    fn from(malformed: Malformed) -> Self {
-        Self::new(malformed.rule, malformed.why)
+    const fn syntax(why: &'static str) -> Self {
+        Self::new(Reason::InvalidSyntax, why)
     }
 }
 

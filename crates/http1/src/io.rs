@@ -2,7 +2,7 @@
 //! the outbox.
 
 use super::outbox::{self, Sender};
-use crate::memory::reads::ReadRoom;
+use crate::read_budget::ReadRoom;
 use crate::socket::Socket;
 use bytes::{Buf, Bytes, BytesMut};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -444,7 +444,7 @@ pub(super) fn spare_rooms() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http1::outbox::UnderWay;
+    use crate::outbox::UnderWay;
     use tokio::io::{AsyncReadExt, duplex};
     use tokio::runtime::{Builder, LocalOptions};
     use tokio::task::{spawn_local, yield_now};

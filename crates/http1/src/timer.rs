@@ -21,11 +21,13 @@ impl LazyTimer {
     }
 
     /// Moves the deadline.
+    #[inline]
     pub fn set(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }
 
     /// Ready once the deadline has passed.
+    #[inline]
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if clock::now() >= self.deadline {
             return Poll::Ready(());
@@ -81,6 +83,7 @@ impl StallTimer {
     }
 
     /// Notes that bytes moved.
+    #[inline]
     pub fn progress(&mut self, bytes: usize) {
         let limit = self.limit();
         let Some(wait) = &mut self.wait else { return };
@@ -95,11 +98,13 @@ impl StallTimer {
     }
 
     /// Forgets what was awaited: the next wait has all its time again.
+    #[inline]
     pub fn rest(&mut self) {
         self.wait = None;
     }
 
     /// Says that nothing moves, and returns whether that has gone on for too long.
+    #[inline]
     pub fn poll_stalled(&mut self, cx: &mut Context<'_>) -> bool {
         let limit = self.limit();
         let wait = self.wait.get_or_insert_with(|| Box::new(StallWait::begin(limit)));
@@ -111,6 +116,7 @@ impl StallTimer {
         wait.timer.poll(cx).is_ready()
     }
 
+    #[inline]
     fn limit(&self) -> Duration {
         Duration::from_millis(u64::from(self.limit))
     }

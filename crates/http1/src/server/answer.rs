@@ -1,7 +1,7 @@
 //! How an answer is written.
 
 use super::Exchange;
-use crate::http1::{Answer, Fields, is_named};
+use crate::{Answer, Fields, is_named};
 use bytes::BytesMut;
 use http::{Method, StatusCode, Version};
 use http_body::Body;

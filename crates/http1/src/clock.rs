@@ -32,6 +32,7 @@ thread_local! {
 }
 
 /// The time of the event that is being dealt with; outside of any the time right now. It is never ahead of the clock.
+#[inline]
 pub fn now() -> Instant {
     match READING.get() {
         Reading::Read(now) => now,
@@ -45,6 +46,7 @@ pub fn now() -> Instant {
 }
 
 /// Has the task whose event is being dealt with polled again at `deadline`, or before. It is false outside of any.
+#[inline]
 pub fn wake_by(deadline: Instant) -> bool {
     if matches!(READING.get(), Reading::Outside) {
         return false;

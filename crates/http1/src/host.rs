@@ -44,16 +44,19 @@ impl<'a> Host<'a> {
     }
 
     /// The host in a text of which it was read before.
+    #[inline]
     pub(super) fn measured(text: &'a [u8], Measures { name, port }: Measures) -> Option<Self> {
         Some(Self { name: text.get(..name)?, port })
     }
 
     /// The name or address as it was written, an IPv6 address in its brackets.
+    #[inline]
     pub fn name(&self) -> &'a [u8] {
         self.name
     }
 
     /// The port, if one was named.
+    #[inline]
     pub fn port(&self) -> Option<u16> {
         self.port
     }

@@ -2,9 +2,10 @@
 
 use super::answer::{Coding, write_head};
 use super::{Connection, Exchange};
+use crate::Answer;
 use crate::body::BoxError;
-use crate::http1::Answer;
-use crate::http1::io::{MAX_JOINED, Transport};
+use crate::io::{MAX_JOINED, Transport};
+use crate::memory::MemoryShare;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use std::future::poll_fn;
@@ -29,7 +30,7 @@ fn room(coding: &Coding, may_wait: bool) -> usize {
     }
 }
 
-impl<S: Transport> Connection<'_, S> {
+impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
     /// Writes an answer, and says whether the connection persists.
     pub(super) async fn respond<B>(&self, exchange: &Exchange, answer: &mut Answer<B>) -> io::Result<bool>
     where

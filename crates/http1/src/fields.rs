@@ -1,7 +1,7 @@
 //! The fields of a head: they stay in the bytes that they came in.
 
 use super::{ByteSet, HeadLimits, Malformed};
-use crate::refusal::Rule;
+use crate::Reason;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use memchr::memchr;
@@ -19,7 +19,7 @@ fn read_fields<'l>(
     limits: HeadLimits,
     mut each: impl FnMut(&'l [u8], &'l [u8]) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
-    let bad = Malformed::message(NO_FIELD);
+    let bad = Malformed::syntax(NO_FIELD);
     // All at once, which is the faster: of CR and LF it is known that they end lines and stand nowhere else. Not `all`:
     // without a way out in the middle many bytes are looked at together.
     let is_text = |byte: u8| (byte >= b' ' && byte != 0x7f) || matches!(byte, b'\t' | b'\r' | b'\n');
@@ -34,7 +34,7 @@ fn read_fields<'l>(
         rest = behind.get(2..).unwrap_or_default();
         left = left
             .checked_sub(1)
-            .ok_or(Malformed::new(Rule::HeaderTooLarge, "the request has too many headers"))?;
+            .ok_or(Malformed::new(Reason::HeadTooLarge, "the request has too many headers"))?;
         each(name, value.trim_ascii())?;
     }
     Ok(())
@@ -68,6 +68,7 @@ pub fn is_named<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
 
 /// A field's value as text, if it is ASCII that shows, with spaces and tabs: the values that HTTP defines are
 /// (RFC 9110, section 5.5).
+#[inline]
 pub fn visible(value: &[u8]) -> Option<&str> {
     let is_visible = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
     str::from_utf8(value).ok().filter(|text| text.as_bytes().iter().all(is_visible))
@@ -138,7 +139,7 @@ impl Places {
         let mut lines = Vec::with_capacity(USUAL_FIELDS);
         read_fields(head.get(from..).unwrap_or_default(), limits, |name, value| {
             if keep(name, value) {
-                let too_long = Malformed::message("the head is too long");
+                let too_long = Malformed::syntax("the head is too long");
                 let place = |part| Place::of(part, head).ok_or(too_long);
                 lines.push(Line { name: place(name)?, value: place(value)? });
             }
@@ -155,12 +156,14 @@ impl Fields {
     }
 
     /// The first value of a field.
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let came = self.line(name).map(|line| self.at(line.value));
         came.or_else(|| self.added.as_ref()?.get(name).map(HeaderValue::as_bytes))
     }
 
     /// Every value of a field, in their order.
+    #[inline]
     pub fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let came = self.lines.iter().filter(move |line| self.has_name(line, name));
         let added = self.added.iter().flat_map(move |added| added.get_all(name));
@@ -168,11 +171,13 @@ impl Fields {
     }
 
     /// Whether a field is there.
+    #[inline]
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
     /// The name, as it was written, and the value of each line.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let added = self.added.iter().flat_map(|added| added.iter());
         let came = self.lines.iter().map(|line| (self.at(line.name), self.at(line.value)));
@@ -180,6 +185,7 @@ impl Fields {
     }
 
     /// The first value of a field, without a copy of it.
+    #[inline]
     pub fn value(&self, name: &str) -> Option<HeaderValue> {
         match self.line(name) {
             Some(line) => HeaderValue::from_maybe_shared(self.came.slice_ref(self.at(line.value))).ok(),
@@ -212,11 +218,13 @@ impl Fields {
     }
 
     /// The lines that are written last.
+    #[inline]
     pub fn closing(&self) -> &'static str {
         self.closing
     }
 
     /// Whether lines to be written last were set.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         !self.closing.is_empty()
     }
@@ -248,14 +256,17 @@ impl Fields {
         out.extend_from_slice(self.closing.as_bytes());
     }
 
+    #[inline]
     fn at(&self, place: impl Into<Range<usize>>) -> &[u8] {
         self.came.get(place.into()).unwrap_or_default()
     }
 
+    #[inline]
     fn line(&self, name: &str) -> Option<&Line> {
         self.lines.iter().find(|line| self.has_name(line, name))
     }
 
+    #[inline]
     fn has_name(&self, line: &Line, name: &str) -> bool {
         line.name.len() == name.len() && self.at(line.name).eq_ignore_ascii_case(name.as_bytes())
     }
@@ -346,9 +357,9 @@ mod tests {
             "A(: b\r\n\r\n",
             "A\0: b\r\n\r\n",
         ] {
-            assert_eq!(parse(bad).unwrap_err().rule, Rule::MalformedRequest, "{bad:?}");
+            assert_eq!(parse(bad).unwrap_err().reason, Reason::InvalidSyntax, "{bad:?}");
         }
-        assert_eq!(parse("A: b\r\nB: b\r\nC: b\r\nD: b\r\n\r\n").unwrap_err().rule, Rule::HeaderTooLarge);
+        assert_eq!(parse("A: b\r\nB: b\r\nC: b\r\nD: b\r\n\r\n").unwrap_err().reason, Reason::HeadTooLarge);
     }
 
     /// What httparse, which others rely on, says of the same lines: the fields, or that there is a mistake.
