@@ -3,6 +3,7 @@
 use crate::aws_chunked::{Decoder, Envelope};
 use crate::checksum::{Checksum, Hasher};
 use crate::spool::SpoolFile;
+use crate::upload::UploadError;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use http_body_util::Empty;
@@ -58,14 +59,16 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = UploadError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         match self.get_mut() {
-            Self::Plain(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Plain(body) => {
+                Pin::new(body).poll_frame(cx).map_err(|error| UploadError::Body(error.into()))
+            }
             Self::Enveloped(enveloped) => enveloped.poll_piece(cx),
             Self::Held(part) => Poll::Ready(next_piece(part).map(|piece| Ok(Frame::data(piece)))),
             Self::Spooled(part, file) => match next_piece(part) {
@@ -83,11 +86,11 @@ fn next_piece(part: &mut Bytes) -> Option<Bytes> {
 fn poll_file(
     file: &mut Take<SpoolFile>,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
     let mut piece = BytesMut::zeroed(PIECE);
     let mut buffer = ReadBuf::new(&mut piece);
     if let Err(error) = ready!(Pin::new(file).poll_read(cx, &mut buffer)) {
-        return Poll::Ready(Some(Err(error.into())));
+        return Poll::Ready(Some(Err(UploadError::Body(error.into()))));
     }
     let read = buffer.filled().len();
     piece.truncate(read);
@@ -131,7 +134,7 @@ impl<B> Enveloped<B> {
     }
 
     /// Verifies the end of the content.
-    fn end(&mut self) -> Result<(), BoxError> {
+    fn end(&mut self) -> Result<(), UploadError> {
         self.ended = true;
         let sum = self.decoder.finish()?;
         if let (Some(sum), Some(hasher)) = (&sum, self.hasher.take()) {
@@ -142,7 +145,7 @@ impl<B> Enveloped<B> {
     }
 
     /// Returns the next piece of the data read so far, if it is large enough to pass on.
-    fn next_piece(&mut self) -> Result<Option<Bytes>, BoxError> {
+    fn next_piece(&mut self) -> Result<Option<Bytes>, UploadError> {
         if let Some(piece) = self.next.take() {
             return Ok(Some(piece));
         }
@@ -179,7 +182,7 @@ impl<B> Enveloped<B>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         loop {
             if self.ended {
                 let piece = self.take_small().or_else(|| self.last.take());
@@ -193,7 +196,9 @@ where
             match Pin::new(&mut self.body).poll_frame(cx) {
                 // Trailers of the transfer coding do not belong to the envelope.
                 Poll::Ready(Some(Ok(frame))) => self.input = frame.into_data().unwrap_or_default(),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Some(Err(UploadError::Body(error.into()))));
+                }
                 Poll::Ready(None) => {
                     if let Err(error) = self.end() {
                         (self.last, self.small) = (None, BytesMut::new());
@@ -215,7 +220,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws_chunked::Malformed;
     use crate::checksum::{Algorithm, Mismatch};
     use http_body_util::BodyExt;
     use std::collections::VecDeque;
@@ -249,7 +253,7 @@ mod tests {
     }
 
     /// Returns the data before the end or the error, and the trailing checksum.
-    async fn read(mut content: Content<Pieces>) -> (Vec<u8>, Result<Option<String>, BoxError>) {
+    async fn read(mut content: Content<Pieces>) -> (Vec<u8>, Result<Option<String>, UploadError>) {
         let mut passed = Vec::new();
         while let Some(frame) = content.frame().await {
             match frame {
@@ -265,7 +269,7 @@ mod tests {
         body: &str,
         piece: usize,
         envelope: Envelope,
-    ) -> (Vec<u8>, Result<Option<String>, BoxError>) {
+    ) -> (Vec<u8>, Result<Option<String>, UploadError>) {
         let pieces = body.as_bytes().chunks(piece).map(Bytes::copy_from_slice).collect();
         read(Content::Plain(Pieces(pieces)).unwrap_envelope(envelope)).await
     }
@@ -280,7 +284,7 @@ mod tests {
         }
         let wrong = body.replace("y/Q5", "y/Q6");
         let (_, sum) = unwrapped(&wrong, 7, trailed).await;
-        assert_eq!(sum.unwrap_err().downcast_ref(), Some(&Mismatch(Algorithm::Crc32)));
+        assert!(matches!(sum, Err(UploadError::Checksum(Mismatch(Algorithm::Crc32)))));
     }
 
     /// The recipient counts bytes, so it must not have all of them before the end is verified.
@@ -293,7 +297,7 @@ mod tests {
             for piece in [1, 4, 1000] {
                 let (passed, sum) = unwrapped(&body[..end], piece, envelope).await;
                 assert!(passed.len() < 9, "{:?}", &body[..end]);
-                assert!(sum.unwrap_err().is::<Malformed>());
+                assert!(matches!(sum, Err(UploadError::Malformed(_))));
             }
         }
         let (passed, sum) = unwrapped(good, 1, envelope).await;

@@ -7,16 +7,16 @@ mod complete;
 mod elements;
 mod tagging;
 
-use crate::body::Upload;
 use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::memory::Share;
-use crate::payload::{Payload, X_AMZ_CONTENT_SHA256, broken_body, checksum_mismatch};
+use crate::payload::{Payload, X_AMZ_CONTENT_SHA256, checksum_mismatch};
 use crate::refusal::{Refusal, Rule};
 use crate::s3_operation::Operation;
+use crate::upload::Upload;
 use bytes::Bytes;
 use http_body::Body;
 use http1::Fields;
-use http1::body::{BoxError, Unread, read_within};
+use http1::body::{BoxError, ReadError, Unread, read_within};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -102,8 +102,9 @@ where
     let read = read_within(upload.attempt(), most, patience, |bytes| memory.grow_to(bytes)).await;
     let document = read.map_err(|unread| match unread {
         Unread::Refused(refusal) => refusal,
-        Unread::Broken(_) if upload.sent() > most as u64 => kind.too_large(),
-        Unread::Broken(error) => broken_body(&error),
+        Unread::Failed(_) if upload.sent() > most as u64 => kind.too_large(),
+        Unread::Failed(ReadError::Body(error)) => error.into(),
+        Unread::Failed(error) => Refusal::new(Rule::BadBody, error.to_string()),
     })?;
     verify(kind, fields, &document)?;
     memory.grow_to(document.len().saturating_mul(COPIES))?;

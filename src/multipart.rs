@@ -20,7 +20,6 @@ mod plan;
 mod upload;
 
 use crate::access::{AccessRecord, Wait};
-use crate::body::Upload;
 use crate::checksum::Algorithm;
 use crate::generation::MappingState;
 use crate::memory::Use;
@@ -30,6 +29,7 @@ use crate::proxy::{ClientBody, FromStore, Proxy};
 use crate::refusal::{Refusal, Rule};
 use crate::s3_operation::Operation;
 use crate::session_table::Slot;
+use crate::upload::Upload;
 use part::{Filled, Part, Source};
 use std::rc::Rc;
 use std::sync::Arc;

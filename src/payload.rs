@@ -12,14 +12,13 @@
 //! Held content is sent as one PUT with `Content-Length` if it is small, otherwise as a multipart upload. The store
 //! never receives a trailer: a connection that breaks inside one makes MinIO append zeros until its memory runs out.
 
-use crate::aws_chunked::{Envelope, Malformed};
+use crate::aws_chunked::Envelope;
 use crate::checksum::{Algorithm, Checksum, Mismatch};
 use crate::operation::Spec;
 use crate::refusal::{Refusal, Rule};
 use crate::s3_limits::MAX_SINGLE_PUT;
 use crate::s3_operation::Operation;
 use http::{HeaderName, HeaderValue, Method, header};
-use http1::body::BoxError;
 use http1::{Fields, visible};
 
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
@@ -172,17 +171,6 @@ pub fn check_single_put(length: u64) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(Rule::TooLarge, "a single upload is at most 5 GiB: use multipart upload"))
-}
-
-/// Returns the refusal of a body that could not be read to its end.
-pub fn broken_body(error: &BoxError) -> Refusal {
-    if let Some(Malformed(why)) = error.downcast_ref() {
-        return Refusal::new(Rule::BadEnvelope, format!("the aws-chunked body is malformed: {why}"));
-    }
-    match error.downcast_ref() {
-        Some(mismatch) => checksum_mismatch(*mismatch),
-        None => Refusal::new(Rule::BadBody, error.to_string()),
-    }
 }
 
 /// Returns the refusal of a body that does not match its checksum, in the store's words.

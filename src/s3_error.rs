@@ -1,11 +1,25 @@
 //! S3's error documents and error codes.
 
 use bytes::Bytes;
+use http_body::Body;
+use http1::body::{BoxError, read_whole};
 use quick_xml::Reader;
 use quick_xml::events::Event;
+use std::time::Duration;
 
 /// Maximum length of an error document that is read, in bytes.
 pub const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// Reads the body of a store's error within `patience`.
+///
+/// # Errors
+/// When it breaks off, takes too long or is larger than [`MAX_ERROR_BODY`].
+pub async fn read_error_body<B>(body: B, patience: Duration) -> Result<Bytes, BoxError>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    Ok(read_whole(body, MAX_ERROR_BODY, patience).await?)
+}
 
 /// Returns the text of the first element called `name`, at any depth.
 pub fn element(xml: &str, name: &str) -> Option<String> {
@@ -104,6 +118,15 @@ pub fn is_unreadable_here(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body_util::Full;
+
+    #[tokio::test]
+    async fn error_bodies_are_bounded() {
+        let small = read_error_body(Full::new(Bytes::from_static(b"x")), Duration::from_secs(1)).await;
+        assert_eq!(small.unwrap(), "x");
+        let large = Full::new(Bytes::from(vec![0; MAX_ERROR_BODY + 1]));
+        assert!(read_error_body(large, Duration::from_secs(1)).await.is_err());
+    }
 
     #[test]
     fn session_data_is_removed() {

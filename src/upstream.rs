@@ -8,6 +8,7 @@ use crate::nodes::NodeBoard;
 use crate::resign::{Authority, SignedRequest};
 use crate::response::is_wanted;
 use crate::retry::Attempts;
+use crate::upload::UploadError;
 use bytes::{BufMut, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use http1::body::BoxError;
@@ -96,11 +97,11 @@ pub enum SendError {
     /// The store did not answer in time.
     Timeout,
     /// The store broke off before it answered.
-    Broken(Failure),
+    Broken(Failure<UploadError>),
     /// What the store sent is not HTTP/1.1.
-    Malformed(Failure),
+    Malformed(Failure<UploadError>),
     /// The client's body could not be read.
-    Body(BoxError),
+    Body(UploadError),
 }
 
 impl SendError {
@@ -239,7 +240,7 @@ impl Lease {
     /// request that the store refuses early costs no transfer, and can be sent again.
     pub fn send<B>(&mut self, request: SignedRequest<B>) -> Exchange<'_, Stream, B>
     where
-        B: Body<Data = Bytes, Error = BoxError> + Unpin,
+        B: Body<Data = Bytes, Error = UploadError> + Unpin,
     {
         let (method, mut head, body) = request.into_parts();
         let hold = !body.is_end_stream();
@@ -248,7 +249,7 @@ impl Lease {
     }
 
     /// What the failure of a request that was sent means.
-    pub fn failed(&self, failure: Failure) -> SendError {
+    pub fn failed(&self, failure: Failure<UploadError>) -> SendError {
         match failure {
             Failure::Silent(_) if self.0.reused => SendError::Stale,
             Failure::Timeout => SendError::Timeout,
@@ -447,7 +448,7 @@ mod tests {
         for error in [SendError::Timeout, SendError::Broken(Failure::Silent(eof()))] {
             assert_eq!(error.outcome(), Some(Outcome::Doubtful), "{error}");
         }
-        for error in [SendError::Stale, SendError::Body("x".into())] {
+        for error in [SendError::Stale, SendError::Body(UploadError::Body("x".into()))] {
             assert_eq!(error.outcome(), None, "{error}");
         }
     }

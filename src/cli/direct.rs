@@ -1,7 +1,6 @@
 //! A store spoken to directly, with a session: what `check --live`, `ls` and `get` do.
 
 use crate::amz_date::AmzDate;
-use crate::body::{Upload, read_error_body};
 use crate::connect::Trouble;
 use crate::endpoint::Endpoint;
 use crate::limits::Limits;
@@ -12,7 +11,9 @@ use crate::payload::Payload;
 use crate::refusal::Refusal;
 use crate::resign::resign;
 use crate::retry::Attempts;
+use crate::s3_error::read_error_body;
 use crate::session::Session;
+use crate::upload::Upload;
 use crate::upstream::{Download, Pool, SendError};
 use bytes::Bytes;
 use http::Method;

@@ -1,13 +1,13 @@
 //! Reading a body of unknown length, part by part.
 
 use super::PART_SIZE;
-use crate::body::{Upload, UploadBody};
 use crate::checksum::{Algorithm, Checksum, Hasher, Verifier};
 use crate::content::Held;
 use crate::outgoing::Outgoing;
-use crate::payload::{broken_body, checksum_mismatch};
+use crate::payload::checksum_mismatch;
 use crate::refusal::{Refusal, Rule};
 use crate::spool::SpoolFile;
+use crate::upload::{Upload, UploadBody};
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -61,9 +61,7 @@ where
         while self.ahead.is_empty() {
             match self.body.frame().await {
                 Some(Ok(frame)) => self.ahead = frame.into_data().unwrap_or_default(),
-                Some(Err(error)) => {
-                    return Err(broken_body(&error));
-                }
+                Some(Err(error)) => return Err(error.into()),
                 None => return Ok(false),
             }
         }

@@ -2,7 +2,6 @@
 
 use super::{Asked, ClientBody, FromStore, Given, Proxy, Served, Wanted};
 use crate::access::AccessRecord;
-use crate::body::{Upload, read_error_body};
 use crate::listing::html::Listed;
 use crate::listing::index::Index;
 use crate::listing::page::MAX_PAGE_BYTES;
@@ -18,6 +17,8 @@ use crate::response::{ERROR_CODE, Made};
 use crate::rewrite::Rewriter;
 use crate::s3_error;
 use crate::s3_operation::Operation;
+use crate::s3_error::read_error_body;
+use crate::upload::Upload;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
@@ -281,7 +282,7 @@ impl Proxy {
         let body = read_within(answer.body, MAX_PAGE_BYTES, patience, |bytes| memory.grow_to(bytes)).await;
         let page = body.map_err(|unread| match unread {
             Unread::Refused(refusal) => refusal,
-            Unread::Broken(error) => broke_off(&error, record),
+            Unread::Failed(error) => broke_off(&error.into(), record),
         })?;
         let bytes = page.len().saturating_mul(COPIES);
         record.memory(&self.shared.memory, Use::Pages).grow_to(bytes)?;

@@ -6,7 +6,6 @@
 use super::{FromStore, Proxy};
 use crate::access::AccessRecord;
 use crate::balance::{Choice, Outcome as NodeOutcome};
-use crate::body::Upload;
 use crate::content::Held;
 use crate::continuation::{LEAST, NotTheRest, Outcome, Rest};
 use crate::generation::MappingState;
@@ -14,6 +13,7 @@ use crate::outgoing::Outgoing;
 use crate::retry::Attempts;
 use crate::s3_operation::Operation;
 use crate::session_table::Sessions;
+use crate::upload::Upload;
 use crate::upstream::{Asking, BrokenOff, Continue, Continued, Download};
 use bytes::Bytes;
 use http_body::Body;

@@ -2,11 +2,11 @@
 
 use super::{FromStore, Proxy};
 use crate::access::AccessRecord;
-use crate::body::Upload;
 use crate::content::Held;
 use crate::outgoing::Outgoing;
 use crate::refusal::{Refusal, Rule};
 use crate::session_table::Slot;
+use crate::upload::Upload;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, ETAG, HeaderValue};

@@ -3,7 +3,6 @@
 use super::otherwise::own;
 use super::{Asked, ClientBody, FromStore, Proxy, Served, Wanted};
 use crate::access::AccessRecord;
-use crate::body::Upload;
 use crate::document::{self, Completion, Kind, Tagging};
 use crate::mapping::Grant;
 use crate::memory::Use;
@@ -14,6 +13,7 @@ use crate::refusal::{Refusal, Rule};
 use crate::rewrite::Rewriter;
 use crate::session_table::Slot;
 use crate::xml::Document;
+use crate::upload::Upload;
 use bytes::Bytes;
 use http::StatusCode;
 use http::response::Parts;

@@ -5,16 +5,16 @@ use super::{ClientBody, FromStore, Proxy};
 use crate::access::{AccessRecord, Wait};
 use crate::amz_date::AmzDate;
 use crate::balance::{Choice, Outcome};
-use crate::body::{Upload, read_error_body};
 use crate::outgoing::Outgoing;
-use crate::payload::broken_body;
 use crate::refusal::{Refusal, Rule};
 use crate::resign::resign;
 use crate::response::ERROR_CODE;
 use crate::retry::{Attempts, is_repeatable};
 use crate::s3_error;
+use crate::s3_error::read_error_body;
 use crate::session::Session;
 use crate::session_table::{self, Slot};
+use crate::upload::Upload;
 use crate::upstream::{Download, SendError};
 use http::{Method, StatusCode};
 use http_body::Body;
@@ -167,9 +167,10 @@ impl Proxy {
                 }
                 Err(failure) => lease.failed(failure),
             };
-            if let SendError::Body(error) = &error {
-                return Err(broken_body(error));
-            }
+            let error = match error {
+                SendError::Body(error) => return Err(error.into()),
+                other => other,
+            };
             if let Some(outcome) = error.outcome() {
                 self.pool.report(choice, outcome);
             }

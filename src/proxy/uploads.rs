@@ -3,7 +3,6 @@
 use super::otherwise::own;
 use super::{Asked, FromStore, Proxy, Served, Wanted, failed_inside};
 use crate::access::AccessRecord;
-use crate::body::Upload;
 use crate::content::Held;
 use crate::list_uploads::{Listing, Marker, Question, Reader, Selection};
 use crate::mapping::Grant;
@@ -14,6 +13,7 @@ use crate::outgoing::{self, Outgoing};
 use crate::refusal::{Refusal, Rule};
 use crate::retry::Attempts;
 use crate::session_table::Slot;
+use crate::upload::Upload;
 use crate::upstream::Download;
 use bytes::Bytes;
 use http::StatusCode;

@@ -41,7 +41,7 @@ pub struct Connection<S> {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub enum Failure {
+pub enum Failure<E> {
     /// The connection ended, and not one byte of an answer had come.
     Silent(io::Error),
     /// The connection broke within the answer's head.
@@ -51,10 +51,10 @@ pub enum Failure {
     /// Nothing came in time.
     Timeout,
     /// The request's own body could not be read.
-    Body(BoxError),
+    Body(E),
 }
 
-impl fmt::Display for Failure {
+impl<E: fmt::Display> fmt::Display for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent(error) => write!(f, "the connection ended without an answer: {error}"),
@@ -110,7 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     /// the body is being sent ends the sending.
     pub fn send<B>(&mut self, method: Method, head: BytesMut, body: B, hold: bool) -> Exchange<'_, S, B>
     where
-        B: Body<Data = Bytes, Error = BoxError> + Unpin,
+        B: Body<Data = Bytes> + Unpin,
     {
         // Only an answer that was read whole makes it good for another.
         self.persists = false;
@@ -129,13 +129,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         Exchange { connection: self, method, body, sending, scan, interim: 0, starved: false }
     }
 
-    fn poll_head(
+    fn poll_head<E>(
         &mut self,
         cx: &mut Context<'_>,
         scan: &mut HeadScan,
         method: &Method,
         begun: bool,
-    ) -> Poll<Result<ResponseHead, Failure>> {
+    ) -> Poll<Result<ResponseHead, Failure<E>>> {
         loop {
             match scan.find(&self.bytes.unread, HEAD) {
                 Ok(Some((start, end))) => {
@@ -171,9 +171,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         cx: &mut Context<'_>,
         sending: &mut Sending,
         body: &mut B,
-    ) -> Poll<Result<(), Failure>>
+    ) -> Poll<Result<(), Failure<B::Error>>>
     where
-        B: Body<Data = Bytes, Error = BoxError> + Unpin,
+        B: Body<Data = Bytes> + Unpin,
     {
         let mut moved = false;
         loop {
@@ -287,9 +287,9 @@ pub struct Exchange<'c, S, B> {
 impl<S, B> Exchange<'_, S, B>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
-    B: Body<Data = Bytes, Error = BoxError> + Unpin,
+    B: Body<Data = Bytes> + Unpin,
 {
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failure>> {
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failure<B::Error>>> {
         let connection = &mut *self.connection;
         loop {
             let begun = self.sending.begun && (!self.sending.was_left || connection.bytes.has_begun());
@@ -343,9 +343,9 @@ where
 impl<S, B> Future for Exchange<'_, S, B>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
-    B: Body<Data = Bytes, Error = BoxError> + Unpin,
+    B: Body<Data = Bytes> + Unpin,
 {
-    type Output = Result<ResponseHead, Failure>;
+    type Output = Result<ResponseHead, Failure<B::Error>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();

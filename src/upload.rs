@@ -1,20 +1,67 @@
-//! Bodies on their way: streamed, counted, never collected, and given up when they stand still.
+//! The body of a client's request on its way to the store: streamed, counted, never collected.
 
+use crate::aws_chunked;
 use crate::aws_chunked::Envelope;
-use crate::checksum::Checksum;
+use crate::checksum::{Checksum, Mismatch};
 use crate::content::Content;
-use crate::payload::{broken_body, check_unused};
-use crate::refusal::Refusal;
-use crate::s3_error::MAX_ERROR_BODY;
+use crate::payload::{check_unused, checksum_mismatch};
+use crate::refusal::{Refusal, Rule};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http1::body::{BoxError, read_whole};
+use http1::body::BoxError;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::{error, fmt};
+
+/// The reason a client's body could not be passed on to its end.
+#[derive(Debug)]
+pub enum UploadError {
+    /// The aws-chunked envelope is malformed.
+    Malformed(aws_chunked::Malformed),
+    /// The content does not match its trailing checksum.
+    Checksum(Mismatch),
+    /// The body broke off, or what was held of it cannot be read back.
+    Body(BoxError),
+}
+
+impl fmt::Display for UploadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(malformed) => malformed.fmt(f),
+            Self::Checksum(mismatch) => mismatch.fmt(f),
+            Self::Body(error) => error.fmt(f),
+        }
+    }
+}
+
+impl error::Error for UploadError {}
+
+impl From<aws_chunked::Malformed> for UploadError {
+    fn from(malformed: aws_chunked::Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<Mismatch> for UploadError {
+    fn from(mismatch: Mismatch) -> Self {
+        Self::Checksum(mismatch)
+    }
+}
+
+impl From<UploadError> for Refusal {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::Malformed(aws_chunked::Malformed(why)) => {
+                Self::new(Rule::BadEnvelope, format!("the aws-chunked body is malformed: {why}"))
+            }
+            UploadError::Checksum(mismatch) => checksum_mismatch(mismatch),
+            UploadError::Body(error) => Self::new(Rule::BadBody, error.to_string()),
+        }
+    }
+}
 
 /// A client's body, which more than one attempt may want to send as long as none has begun.
 #[derive(Debug)]
@@ -99,7 +146,7 @@ impl<B> Upload<B> {
         loop {
             let frame = poll_fn(|cx| Pin::new(&mut *self.body.borrow_mut()).poll_frame(cx)).await;
             let Some(frame) = frame else { return Ok(()) };
-            let frame = frame.map_err(|error| broken_body(&error))?;
+            let frame = frame?;
             length += frame.data_ref().map_or(0, |data| data.len() as u64);
             check_unused(length, most)?;
         }
@@ -120,12 +167,12 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = UploadError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let upload = &*self.0;
         if upload.sent() >= upload.length() {
             return Poll::Ready(None);
@@ -151,17 +198,6 @@ where
     }
 }
 
-/// Reads the body of a store's error, which is small, within `patience`.
-///
-/// # Errors
-/// When it breaks off, takes too long or is larger than 64 KiB.
-pub async fn read_error_body<B>(body: B, patience: Duration) -> Result<Bytes, BoxError>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
-{
-    read_whole(body, MAX_ERROR_BODY, patience).await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,13 +218,5 @@ mod tests {
     async fn an_empty_upload_is_never_begun() {
         let upload = Upload::new(Full::new(Bytes::new()));
         assert!(upload.attempt().frame().await.is_none() && !upload.has_begun());
-    }
-
-    #[tokio::test]
-    async fn error_bodies_are_bounded() {
-        let small = read_error_body(Full::new(Bytes::from_static(b"x")), Duration::from_secs(1)).await;
-        assert_eq!(small.unwrap(), "x");
-        let large = Full::new(Bytes::from(vec![0; MAX_ERROR_BODY + 1]));
-        assert!(read_error_body(large, Duration::from_secs(1)).await.is_err());
     }
 }
