@@ -14,23 +14,9 @@ mod sections;
 mod table;
 mod wrk;
 
-use std::{
-    env,
-    ffi::OsString,
-    fs,
-    os::unix::process::CommandExt,
-    path::Path,
-    process::{Command, ExitCode},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Instant,
-};
-
-use crate::{complain, print, support::keys::Keys, test::cargo, tools};
-
+use crate::support::keys::Keys;
+use crate::test::cargo;
+use crate::{complain, print, tools};
 use child::{raise_file_limit, stay_on_core};
 use configs::Behind;
 use options::{Options, Section};
@@ -39,6 +25,16 @@ use programs::Programs;
 use proxies::{Ground, Variants};
 use report::Report;
 use sections::{Bench, Plan};
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Instant;
 use table::Table;
 
 /// Where the proxy is, alone.

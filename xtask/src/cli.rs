@@ -1,11 +1,8 @@
 //! What may be asked of `cargo xtask`.
 
-use std::{
-    ffi::{OsStr, OsString},
-    path::PathBuf,
-};
-
 use crate::bench;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 /// The text of `--help`.
 pub(crate) const USAGE: &str = "\

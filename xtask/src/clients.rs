@@ -1,13 +1,11 @@
 //! The clients and programs of `tests/clients` that registries of packages have: installed into `target/tools`.
 
-use std::{
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
-
-use crate::{complain, tools::target_folder};
+use crate::complain;
+use crate::tools::target_folder;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// What `go install` at a version cannot do everywhere, since it asks the module proxy for all versions besides.
 const S5CMD: &str = "module build\n\ngo 1.22\n\nrequire github.com/peak/s5cmd/v2 v2.3.0\n";

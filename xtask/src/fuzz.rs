@@ -2,11 +2,9 @@
 
 use crate::cli::Fuzz;
 use crate::test::{cargo, exit_code};
-use std::{
-    fs,
-    path::Path,
-    process::{Command, ExitCode},
-};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 
 /// Builds the targets and runs one of them, or all.
 ///

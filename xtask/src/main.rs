@@ -26,14 +26,11 @@ mod support {
     pub(crate) mod sts;
 }
 
-use std::{
-    env,
-    io::{self, Write},
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
-
 use cli::Task;
+use std::env;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let task = match cli::parse(env::args_os().skip(1).collect()) {

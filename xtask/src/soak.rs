@@ -9,24 +9,20 @@ mod metrics;
 mod report;
 mod tally;
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::Path,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
-
-use crate::{
-    cli, complain, print,
-    support::{http, keys::Keys, minio::Minio, proxy::Proxy},
-    tools,
-};
-
+use crate::support::http;
+use crate::support::keys::Keys;
+use crate::support::minio::Minio;
+use crate::support::proxy::Proxy;
+use crate::{cli, complain, print, tools};
 use content::Noise;
 use load::Listeners;
 use memory::Memory;
 use report::Summary;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 const MAPPINGS: [&str; 2] = ["reader", "writer"];
 

@@ -1,13 +1,10 @@
 //! `cargo xtask test`.
 
-use std::{
-    env,
-    ffi::OsString,
-    path::Path,
-    process::{Command, ExitCode, ExitStatus},
-};
-
 use crate::{clients, tools};
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitCode, ExitStatus};
 
 /// Sets up the tools, runs the tests and returns their status.
 ///

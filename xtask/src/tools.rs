@@ -1,12 +1,12 @@
 //! `minio` and `mc`, which the tests run: found, or installed with Go.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
-
-use crate::{complain, support::minio::Programs, test::cargo};
+use crate::complain;
+use crate::support::minio::Programs;
+use crate::test::cargo;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// What to do where a tool is neither found nor can be built.
 const WITHOUT_GO: &str = "\

@@ -1,12 +1,10 @@
 //! Child processes on a core of their own, and what the kernel counts for them.
 
-use std::{
-    ffi::OsStr,
-    fs,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// How long a process may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);

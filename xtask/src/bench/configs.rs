@@ -1,6 +1,7 @@
 //! The configuration of each proxy: one core, HTTP/1.1, connections kept on both sides, nothing logged.
 
-use std::{net::SocketAddr, path::Path};
+use std::net::SocketAddr;
+use std::path::Path;
 
 /// What a proxy stands before.
 #[derive(Clone)]

@@ -9,7 +9,8 @@ pub(crate) mod rate;
 pub(crate) mod transfers;
 pub(crate) mod turns;
 
-use tokio::{runtime::Runtime, task::LocalSet};
+use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
 
 pub(crate) use exchange::{Connection, Request};
 pub(crate) use latencies::Latencies;

@@ -1,13 +1,10 @@
 //! On what was measured, and with what.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-    thread,
-};
-
 use super::programs::{Programs, said};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
 
 /// Lines of a list, each `what: which`.
 pub(crate) fn describe(

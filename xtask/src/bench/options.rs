@@ -1,9 +1,7 @@
 //! What `cargo xtask bench` may be told.
 
-use std::{
-    ffi::{OsStr, OsString},
-    path::PathBuf,
-};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 /// Which part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

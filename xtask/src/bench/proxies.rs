@@ -1,23 +1,18 @@
 //! The proxies that are compared, and how each is started.
 
-use std::{
-    fs::{self, File},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    process::Command,
-    thread,
-    time::{Duration, Instant},
-};
-
+use super::child::{Tree, on_core};
+use super::configs::{self, Behind, Buffers, Mode};
+use super::programs::Programs;
+use crate::support::http;
+use crate::support::keys::Keys;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-use super::{
-    child::{Tree, on_core},
-    configs::{self, Behind, Buffers, Mode},
-    programs::Programs,
-};
-use crate::support::{http, keys::Keys};
 
 /// How long a proxy may take to give its first answer.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,12 +1,11 @@
 //! The report as markdown, its plots, and the summary in the README.
 
-use std::{fmt::Write, fs, path::Path};
-
-use super::{
-    plot::{self, Bar, Panel},
-    proxies::{NGINX, NGINX_LARGE, NGINX_SIGNED, NO_PROXY},
-    table::{Spread, Table},
-};
+use super::plot::{self, Bar, Panel};
+use super::proxies::{NGINX, NGINX_LARGE, NGINX_SIGNED, NO_PROXY};
+use super::table::{Spread, Table};
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
 
 /// How the figures came about, for whoever reads them.
 const METHOD: &str = "\

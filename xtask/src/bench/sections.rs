@@ -8,21 +8,13 @@ pub(crate) mod start;
 pub(crate) mod store;
 pub(crate) mod transfers;
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
-
-use super::{
-    proxies::{Ground, Running, Variant},
-    table::Table,
-};
-
+use super::proxies::{Ground, Running, Variant};
+use super::table::Table;
 use crate::complain;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// How much is done.
 pub(crate) struct Plan {

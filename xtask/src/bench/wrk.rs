@@ -1,13 +1,10 @@
 //! `wrk`: as many requests as a proxy answers.
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    process::{Command, Stdio},
-    time::Duration,
-};
-
 use super::child::on_core;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// What it counted.
 #[derive(Clone, Copy, Debug, PartialEq)]

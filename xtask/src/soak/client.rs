@@ -1,11 +1,8 @@
 //! A client of the proxy that keeps its connection.
 
-use std::{
-    io::{self, Write},
-    net::SocketAddr,
-};
-
 use crate::support::http::{Connection, Head, Response, request_bytes};
+use std::io::{self, Write};
+use std::net::SocketAddr;
 
 /// A connection to one listener, opened again where the last exchange ended it.
 pub(crate) struct Client {

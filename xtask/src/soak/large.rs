@@ -1,17 +1,11 @@
 //! One object of 5 GiB, the most that MinIO takes in a single PUT, through the proxy and back.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
-
+use super::client::{Client, Exchange};
+use super::content::Noise;
+use super::memory::{self, Memory};
 use crate::support::http::Connection;
-
-use super::{
-    client::{Client, Exchange},
-    content::Noise,
-    memory::{self, Memory},
-};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 const SIZE: u64 = 5 << 30;
 const TARGET: &str = "/tmp/inbox/large";

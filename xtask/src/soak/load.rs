@@ -1,17 +1,12 @@
 //! The requests of the load: what a reader and a writer do all day, with every answer checked.
 
-use std::{
-    net::SocketAddr,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::{Duration, Instant},
-};
-
-use super::{
-    client::{Client, Exchange},
-    content::Noise,
-    tally::{Failure, Tally},
-};
+use super::client::{Client, Exchange};
+use super::content::Noise;
+use super::tally::{Failure, Tally};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The sizes of objects, in bytes. The object `media/SIZE` has the noise from offset SIZE.
 pub(crate) const SIZES: [u64; 5] = [0, 1 << 10, (64 << 10) + 1, 1 << 20, (8 << 20) + 3];

@@ -1,12 +1,10 @@
 //! What a soak found, as markdown, and whether it is well.
 
-use std::{collections::BTreeMap, time::Duration};
-
-use super::{
-    large::Transfer,
-    metrics::Sessions,
-    tally::{Failure, Tally},
-};
+use super::large::Transfer;
+use super::metrics::Sessions;
+use super::tally::{Failure, Tally};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A run of this many minutes sees every session of 15 minutes replaced.
 const SEES_A_REFRESH: u64 = 15;

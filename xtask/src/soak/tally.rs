@@ -1,6 +1,7 @@
 //! What a load came to.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// How many failures are described; the rest are only counted.
 const DESCRIBED: usize = 20;

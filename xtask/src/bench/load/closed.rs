@@ -4,14 +4,10 @@
 //! as long as one does on average it adds those that a client at a steady pace would have had meanwhile (`stats_correct`
 //! in its `stats.c`): a stall of five milliseconds counts sevenfold where an answer takes 0.7.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
-
-use tokio::task::JoinSet;
-
 use super::{Connection, Latencies, Request};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// A load.
 pub(crate) struct Closed {

@@ -1,11 +1,9 @@
 //! One connection of a client, and an exchange on it.
 
-use std::{net::SocketAddr, rc::Rc};
-
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const BUFFER: usize = 256 << 10;
 

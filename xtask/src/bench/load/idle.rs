@@ -1,8 +1,7 @@
 //! Connections that have done one request each and do nothing more.
 
-use std::net::SocketAddr;
-
 use super::{Connection, Request};
+use std::net::SocketAddr;
 
 /// Opens this many more, one after the other.
 ///

@@ -3,22 +3,18 @@
 //! The times are those of a Poisson process, so that requests come as from many clients that know nothing of each
 //! other. A request that finds no connection free waits, and its waiting counts.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::VecDeque,
-    net::SocketAddr,
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::{Duration, Instant},
-};
-
-use tokio::{sync::Notify, task::JoinSet, time::timeout};
-
 use super::{Connection, Latencies, Request};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// How often due requests are looked for. Tokio's timers are ten times coarser.
 const TICK: Duration = Duration::from_micros(100);

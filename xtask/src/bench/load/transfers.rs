@@ -1,13 +1,10 @@
 //! Large bodies: a fixed amount as fast as it goes, and many that are read slowly.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
-
-use tokio::{task::JoinSet, time};
-
 use super::{Connection, Request};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio::time;
 
 /// How long any amount may take.
 const PATIENCE: Duration = Duration::from_mins(2);

@@ -3,12 +3,9 @@
 //! A store takes longer or shorter from one second to the next, and longer where it had nothing to do in between. What
 //! is asked in turns meets the same store.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
-
 use super::{Connection, Latencies, Request};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 /// A load.
 pub(crate) struct Turns {

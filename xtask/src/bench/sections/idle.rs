@@ -1,11 +1,9 @@
 //! What a proxy keeps for a connection on which nothing happens.
 
 use super::{Bench, names, note, object};
-use crate::bench::{
-    load::{Request, idle, on_this_thread},
-    proxies::{NGINX, Variant, Variants},
-    table::{Column, Table},
-};
+use crate::bench::load::{Request, idle, on_this_thread};
+use crate::bench::proxies::{NGINX, Variant, Variants};
+use crate::bench::table::{Column, Table};
 
 const COLUMNS: [Column; 1] = [Column { name: "KiB/connection", digits: 2 }];
 const COUNTS: [u32; 2] = [1000, 10_000];

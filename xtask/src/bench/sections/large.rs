@@ -1,11 +1,9 @@
 //! Large objects, down and up: a fixed amount, and what it cost.
 
 use super::{Bench, names, note, object};
-use crate::bench::{
-    load::{Request, on_this_thread, transfers},
-    proxies::{NGINX_LARGE, Running, Variants},
-    table::{Column, Table},
-};
+use crate::bench::load::{Request, on_this_thread, transfers};
+use crate::bench::proxies::{NGINX_LARGE, Running, Variants};
+use crate::bench::table::{Column, Table};
 
 const COLUMNS: [Column; 2] = [Column { name: "MB/s", digits: 0 }, Column { name: "CPU s/GiB", digits: 3 }];
 

@@ -1,15 +1,12 @@
 //! Objects of 1 KiB at rates that do not depend on the answers: what a request waits when there is room to spare.
 
 use super::{Bench, microseconds, names, note, object};
-use crate::{
-    bench::{
-        load::{Request, on_this_thread, rate::Rate},
-        proxies::{NGINX, Running, Variant, Variants},
-        table::{Column, Table},
-        wrk::Load,
-    },
-    complain,
-};
+use crate::bench::load::rate::Rate;
+use crate::bench::load::{Request, on_this_thread};
+use crate::bench::proxies::{NGINX, Running, Variant, Variants};
+use crate::bench::table::{Column, Table};
+use crate::bench::wrk::Load;
+use crate::complain;
 
 const COLUMNS: [Column; 3] = [
     Column { name: "p50 µs", digits: 0 },

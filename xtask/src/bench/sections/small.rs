@@ -4,15 +4,13 @@
 //! some seconds hardly escapes. What `wrk` counts goes with the CPU that it took; how long answers took is another
 //! load's to say, which [`Closed`] has the reason for.
 
-use std::time::Duration;
-
 use super::{Bench, microseconds, names, note, object};
-use crate::bench::{
-    load::{Request, closed::Closed, on_this_thread},
-    proxies::{NGINX, Running, Variants},
-    table::{Column, Table},
-    wrk::Load,
-};
+use crate::bench::load::closed::Closed;
+use crate::bench::load::{Request, on_this_thread};
+use crate::bench::proxies::{NGINX, Running, Variants};
+use crate::bench::table::{Column, Table};
+use crate::bench::wrk::Load;
+use std::time::Duration;
 
 const COLUMNS: [Column; 5] = [
     Column { name: "requests/s", digits: 0 },

@@ -1,10 +1,8 @@
 //! How soon a proxy answers after it was started, and how much it is then.
 
 use super::{Bench, names, note, object};
-use crate::bench::{
-    proxies::{NGINX, Variant, Variants},
-    table::{Column, Table},
-};
+use crate::bench::proxies::{NGINX, Variant, Variants};
+use crate::bench::table::{Column, Table};
 
 const COLUMNS: [Column; 2] =
     [Column { name: "ms to the first answer", digits: 1 }, Column { name: "MiB at rest", digits: 1 }];

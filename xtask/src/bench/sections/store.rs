@@ -3,32 +3,23 @@
 //! MinIO has one core to itself; load and proxy share the other. An nginx that passes on what its clients have signed
 //! shows what a hop of HTTP costs by itself, and a relay that passes on bytes what any hop does.
 
-use std::{
-    fmt::Write,
-    fs::{self, Permissions},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
-
-use tempfile::TempDir;
-
 use super::{Bench, Plan, microseconds, names, note, object};
-use crate::{
-    bench::{
-        child::stay_on_core,
-        configs::Behind,
-        load::{Request, on_this_thread, turns::Turns},
-        proxies::{Ground, NO_PROXY, Running, Variants},
-        table::{Column, Table},
-        wrk::Load,
-    },
-    support::{
-        keys::Keys,
-        minio::{Minio, Programs},
-        sigv4, sts,
-    },
-};
+use crate::bench::child::stay_on_core;
+use crate::bench::configs::Behind;
+use crate::bench::load::turns::Turns;
+use crate::bench::load::{Request, on_this_thread};
+use crate::bench::proxies::{Ground, NO_PROXY, Running, Variants};
+use crate::bench::table::{Column, Table};
+use crate::bench::wrk::Load;
+use crate::support::keys::Keys;
+use crate::support::minio::{Minio, Programs};
+use crate::support::{sigv4, sts};
+use std::fmt::Write;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
 
 const ONE: [Column; 2] = [Column { name: "p50 µs", digits: 0 }, Column { name: "p99 µs", digits: 0 }];
 const MANY: [Column; 3] = [

@@ -1,11 +1,9 @@
 //! What a proxy keeps while a thousand clients read slowly.
 
 use super::{Bench, names, note, object};
-use crate::bench::{
-    load::{Request, on_this_thread, transfers},
-    proxies::{NGINX_LARGE, Variant, Variants},
-    table::{Column, Table},
-};
+use crate::bench::load::{Request, on_this_thread, transfers};
+use crate::bench::proxies::{NGINX_LARGE, Variant, Variants};
+use crate::bench::table::{Column, Table};
 
 const COLUMNS: [Column; 1] = [Column { name: "MiB at most, above rest", digits: 1 }];
 const TRANSFERS: u32 = 1000;
