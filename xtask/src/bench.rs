@@ -4,7 +4,7 @@ mod child;
 mod configs;
 mod load;
 mod machine;
-pub(crate) mod options;
+mod options;
 pub(crate) mod origin;
 mod plot;
 mod programs;
@@ -14,12 +14,14 @@ mod sections;
 mod table;
 mod wrk;
 
+use crate::cargo::{build_deployed, cargo, target_folder};
+use crate::console::{announce, print};
 use crate::support::keys::Keys;
-use crate::test::cargo;
-use crate::{complain, print, tools};
+use crate::{command, tools};
 use child::{raise_file_limit, stay_on_core};
 use configs::Behind;
-use options::{Options, Section};
+pub(crate) use options::Options;
+use options::Section;
 use origin::Origin;
 use programs::Programs;
 use proxies::{Ground, Variants};
@@ -57,7 +59,7 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, Strin
     let minio = tools::set_up(workspace)?;
     let scopegate = match &options.binary {
         Some(binary) => binary.canonicalize().map_err(|error| format!("{}: {error}", binary.display()))?,
-        None => tools::build_deployed(workspace)?,
+        None => build_deployed(workspace)?,
     };
     let builds = options.also.iter().map(|(name, binary)| (name.clone(), binary.as_path()));
     let builds: Vec<_> =
@@ -67,7 +69,7 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, Strin
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
     let mut plan = if options.quick { Plan::QUICK } else { Plan::FULL };
     plan.rounds = options.rounds.unwrap_or(plan.rounds);
-    complain(&format!("{} rounds, shuffled with --seed {seed}", plan.rounds));
+    announce(&format!("{} rounds, shuffled with --seed {seed}", plan.rounds));
 
     raise_file_limit()?;
     stay_on_core(LOAD_CORE)?;
@@ -113,7 +115,7 @@ fn measure(
         if options.wants(section) {
             let start = Instant::now();
             tables.extend(run(&mut bench)?);
-            complain(&format!("{section:?} took {:.0} s", start.elapsed().as_secs_f64()));
+            announce(&format!("{section:?} took {:.0} s", start.elapsed().as_secs_f64()));
         }
         Ok::<(), String>(())
     };
@@ -132,8 +134,8 @@ fn publish(workspace: &Path, options: &Options, report: &Report) -> Result<(), S
     if let Some(folder) = &options.out {
         return report.write(folder);
     }
-    if !options.is_whole() {
-        complain("a part, a comparison or a quick run changes no file; --out DIR writes its report");
+    if !options.is_full() {
+        announce("a part, a comparison or a quick run changes no file; --out DIR writes its report");
         return Ok(());
     }
     report.write(&workspace.join("docs"))?;
@@ -145,15 +147,10 @@ fn publish(workspace: &Path, options: &Options, report: &Report) -> Result<(), S
 
 /// The same task in an optimised build of this program, which is origin and load at once.
 fn run_optimised(workspace: &Path) -> Result<ExitCode, String> {
-    let status = cargo()
-        .current_dir(workspace)
-        .args(["build", "--quiet", "--locked", "--release", "--package", "xtask"])
-        .status()
-        .map_err(|error| format!("cannot start cargo: {error}"))?;
-    if !status.success() {
-        return Err(format!("the build ended with {status}"));
-    }
-    let program = tools::target_folder(workspace).join("release").join("xtask");
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--locked", "--release", "--package", "xtask"]);
+    command::run(build.current_dir(workspace))?;
+    let program = target_folder(workspace).join("release").join("xtask");
     // In this process's place: a signal to it is then one to the benchmark.
     let error = Command::new(&program).args(env::args_os().skip(1)).exec();
     Err(format!("cannot start {}: {error}", program.display()))

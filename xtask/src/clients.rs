@@ -1,11 +1,12 @@
 //! The clients and programs of `tests/clients` that registries of packages have: installed into `target/tools`.
 
-use crate::complain;
-use crate::tools::target_folder;
+use crate::cargo::tools_folder;
+use crate::command::run;
+use crate::console::announce;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// What `go install` at a version cannot do everywhere, since it asks the module proxy for all versions besides.
 const S5CMD: &str = "module build\n\ngo 1.22\n\nrequire github.com/peak/s5cmd/v2 v2.3.0\n";
@@ -35,22 +36,22 @@ pub(crate) fn are_tested(arguments: &[OsString]) -> bool {
 
 /// Installs what is not there yet. The test says what it misses, and whether that is a failure.
 pub(crate) fn set_up(workspace: &Path) {
-    let tools = target_folder(workspace).join("tools");
+    let tools = tools_folder(workspace);
     for (name, requirements) in PYTHON {
         let requirements = workspace.join("tests/clients").join(requirements);
         if let Err(error) = python(&tools.join(name), &requirements) {
-            complain(&format!("no clients in Python: {error}"));
+            announce(&format!("no clients in Python: {error}"));
         }
     }
     if let Err(error) = s5cmd(&tools) {
-        complain(&format!("no s5cmd: {error}"));
+        announce(&format!("no s5cmd: {error}"));
     }
     if let Err(error) = node(&tools.join("node"), &workspace.join("tests/clients/node")) {
-        complain(&format!("no SDKs for JavaScript: {error}"));
+        announce(&format!("no SDKs for JavaScript: {error}"));
     }
     for version in JAVA {
         if let Err(error) = java(&tools.join("java").join(version), workspace, version) {
-            complain(&format!("no SDK for Java {version}: {error}"));
+            announce(&format!("no SDK for Java {version}: {error}"));
         }
     }
 }
@@ -62,7 +63,7 @@ fn node(folder: &Path, wanted: &Path) -> Result<(), String> {
     if stamp.is_there() {
         return Ok(());
     }
-    complain("installing the SDKs for JavaScript (some seconds, once)");
+    announce("installing the SDKs for JavaScript (some seconds, once)");
     let failed = |error| format!("{}: {error}", folder.display());
     fs::create_dir_all(folder).map_err(failed)?;
     for name in ["package.json", "package-lock.json"] {
@@ -80,7 +81,7 @@ fn java(folder: &Path, workspace: &Path, version: &str) -> Result<(), String> {
     if stamp.is_there() {
         return Ok(());
     }
-    complain(&format!("fetching the SDK for Java {version} (some seconds, once)"));
+    announce(&format!("fetching the SDK for Java {version} (some seconds, once)"));
     let mut maven = Command::new("mvn");
     maven.args(["--batch-mode", "--quiet", "--file"]).arg(&project).arg(format!("-Dsdk={version}"));
     let mut output = OsString::from("-DoutputDirectory=");
@@ -116,7 +117,7 @@ fn python(environment: &Path, requirements: &Path) -> Result<(), String> {
     if stamp.is_there() {
         return Ok(());
     }
-    complain(&format!("installing the clients of {} (a minute, once)", requirements.display()));
+    announce(&format!("installing the clients of {} (a minute, once)", requirements.display()));
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
     let mut pip = Command::new(environment.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
@@ -129,7 +130,7 @@ fn s5cmd(tools: &Path) -> Result<(), String> {
     if place.is_file() {
         return Ok(());
     }
-    complain("building s5cmd (half a minute, once)");
+    announce("building s5cmd (half a minute, once)");
     let folder = tools.join(format!("build-s5cmd-{}", std::process::id()));
     let failed = |error| format!("{}: {error}", folder.display());
     fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join("go.mod"), S5CMD)).map_err(failed)?;
@@ -139,16 +140,6 @@ fn s5cmd(tools: &Path) -> Result<(), String> {
         .and_then(|()| fs::rename(folder.join("s5cmd"), &place).map_err(failed));
     let _left_over = fs::remove_dir_all(&folder);
     built
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let program = command.get_program().display().to_string();
-    let status =
-        command.stdin(Stdio::null()).status().map_err(|error| format!("cannot start {program}: {error}"))?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(format!("{program} ended with {status}; its own words are above"))
 }
 
 #[cfg(test)]

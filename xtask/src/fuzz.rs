@@ -1,44 +1,53 @@
-//! `cargo xtask fuzz`: the fuzz targets of `tests/fuzz`, for longer than `cargo test` takes.
+//! `cargo xtask fuzz`: the fuzz targets of `tests/fuzz`, for longer than `cargo test` runs them.
 
-use crate::cli::Fuzz;
-use crate::test::{cargo, exit_code};
+use crate::cargo::{cargo, exit_code};
+use crate::command;
+use crate::console::print;
+use clap::Args;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-/// Builds the targets and runs one of them, or all.
+/// The options of `fuzz`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The target; a folder of tests/fuzz/corpus [default: all]
+    pub(crate) target: Option<String>,
+    /// How long to fuzz each target
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) minutes: u64,
+    /// The seed of the inputs [default: random]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+/// Builds the targets, runs one of them or all, and returns their exit code.
 ///
 /// # Errors
-/// Where there is no such target, or cargo cannot be started.
-pub(crate) fn run(workspace: &Path, options: &Fuzz) -> Result<ExitCode, String> {
+/// There is no such target, or cargo cannot be started.
+pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, String> {
     let targets = targets(workspace)?;
-    if let Some(target) = &options.target
-        && !targets.contains(target)
-    {
-        return Err(format!("there is no fuzz target `{target}`: there are {}", targets.join(", ")));
-    }
-    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
-    crate::print(&format!("fuzzing for {} minutes each, seed {seed}", options.minutes))?;
-    let status = command(options.target.as_deref(), &targets)
-        .current_dir(workspace)
-        .env("SCOPEGATE_FUZZ_MINUTES", options.minutes.to_string())
-        .env("SCOPEGATE_FUZZ_SEED", seed.to_string())
-        .status()
-        .map_err(|error| format!("cannot start cargo: {error}"))?;
-    Ok(exit_code(status))
-}
-
-fn command(target: Option<&str>, targets: &[String]) -> Command {
-    let mut command = cargo();
-    command.args(["test", "--locked", "--profile", "fuzz", "--test", "fuzz", "--", "--nocapture", "--exact"]);
-    match target {
-        Some(target) => command.arg(target),
-        None => command.args(targets),
+    let chosen = match &options.target {
+        None => targets,
+        Some(target) if targets.contains(target) => vec![target.clone()],
+        Some(target) => {
+            return Err(format!(
+                "there is no fuzz target `{target}`; the targets are {}",
+                targets.join(", ")
+            ));
+        }
     };
-    command
+    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
+    print(&format!("fuzzing {} for {} minutes each, seed {seed}", chosen.join(", "), options.minutes))?;
+    let mut fuzz = cargo();
+    fuzz.args(["test", "--locked", "--profile", "fuzz", "--test", "fuzz", "--", "--nocapture", "--exact"]);
+    fuzz.args(chosen).current_dir(workspace);
+    fuzz.env("SCOPEGATE_FUZZ_MINUTES", options.minutes.to_string());
+    fuzz.env("SCOPEGATE_FUZZ_SEED", seed.to_string());
+    Ok(exit_code(command::status(&mut fuzz)?))
 }
 
-/// Every target, by the folder of its corpus.
+/// Returns the targets, which are the folders of the corpus.
 fn targets(workspace: &Path) -> Result<Vec<String>, String> {
     let corpus = workspace.join("tests/fuzz/corpus");
     let failed = |error| format!("cannot read {}: {error}", corpus.display());

@@ -9,20 +9,37 @@ mod metrics;
 mod report;
 mod tally;
 
+use crate::cargo::build_deployed;
+use crate::console::{announce, print};
 use crate::support::http;
 use crate::support::keys::Keys;
 use crate::support::minio::Minio;
 use crate::support::proxy::Proxy;
-use crate::{cli, complain, print, tools};
+use crate::tools;
+use clap::Args;
 use content::Noise;
 use load::Listeners;
 use memory::Memory;
 use report::Summary;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+
+/// The options of `soak`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// How long the load lasts; from 15 on, sessions are replaced meanwhile
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) minutes: u64,
+    /// Write the summary into this file too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Run this scopegate instead of a new build
+    #[arg(long, value_name = "FILE")]
+    pub(crate) binary: Option<PathBuf>,
+}
 
 const MAPPINGS: [&str; 2] = ["reader", "writer"];
 
@@ -30,14 +47,14 @@ const MAPPINGS: [&str; 2] = ["reader", "writer"];
 ///
 /// # Errors
 /// Where it could not be set up or written.
-pub(crate) fn run(workspace: &Path, options: &cli::Soak) -> Result<ExitCode, String> {
+pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, String> {
     let programs = tools::set_up(workspace)?;
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
-        None => tools::build_deployed(workspace)?,
+        None => build_deployed(workspace)?,
     };
     let noise = Noise::new();
-    complain("starting MinIO and the proxy");
+    announce("starting MinIO and the proxy");
     let minio = Minio::start_programs(programs);
     let issuer = set_up(&minio, &noise);
     let env = [
@@ -59,10 +76,10 @@ fn measure(proxy: Proxy, noise: &Noise, minutes: u64) -> Result<Summary, String>
     let listeners = Listeners { reader: proxy.address("reader"), writer: proxy.address("writer") };
     let memory = Memory::watch(proxy.id());
 
-    complain("passing 5 GiB through the proxy and back");
+    announce("passing 5 GiB through the proxy and back");
     let large = large::run(listeners.writer, noise, proxy.id(), &memory);
 
-    complain(&format!("loading it for {minutes} minutes"));
+    announce(&format!("loading it for {minutes} minutes"));
     let (start, since) = (Instant::now(), memory.now());
     let load = load::run(listeners, noise, Duration::from_secs(minutes * 60))?;
     let took = start.elapsed();

@@ -1,8 +1,8 @@
 //! `minio` and `mc`, which the tests run: found, or installed with Go.
 
-use crate::complain;
+use crate::cargo::tools_folder;
+use crate::console::announce;
 use crate::support::minio::Programs;
-use crate::test::cargo;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,30 +41,8 @@ const MC: Tool = Tool {
 /// # Errors
 /// Which tool is missing or does not run, and how to get it.
 pub(crate) fn set_up(workspace: &Path) -> Result<Programs, String> {
-    let folder = target_folder(workspace).join("tools");
+    let folder = tools_folder(workspace);
     Ok(Programs { minio: find_or_install(&MINIO, &folder)?, mc: find_or_install(&MC, &folder)? })
-}
-
-/// Where cargo builds.
-pub(crate) fn target_folder(workspace: &Path) -> PathBuf {
-    workspace.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
-}
-
-/// Builds scopegate as it is deployed, and returns where it is.
-///
-/// # Errors
-/// Where the build fails.
-pub(crate) fn build_deployed(workspace: &Path) -> Result<PathBuf, String> {
-    complain("building the deployed binary (some minutes)");
-    let status = cargo()
-        .current_dir(workspace)
-        .args(["build", "--locked", "--package", "scopegate", "--profile", "dist", "--no-default-features"])
-        .status()
-        .map_err(|error| format!("cannot start cargo: {error}"))?;
-    if status.success() {
-        return Ok(target_folder(workspace).join("dist").join("scopegate"));
-    }
-    Err(format!("the build ended with {status}"))
 }
 
 fn find_or_install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
@@ -77,7 +55,7 @@ fn find_or_install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
     for candidate in folders.map(|folder| folder.join(tool.name)).filter(|path| path.is_file()) {
         match usable(tool, &candidate) {
             Ok(found) => return Ok(found),
-            Err(why) => complain(&format!("passed over: {why}")),
+            Err(why) => announce(&format!("passed over: {why}")),
         }
     }
     install(tool, folder)
@@ -108,7 +86,7 @@ fn is_version_of(name: &str, said: &str) -> bool {
 /// that could be taken for the tool.
 fn install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
     require_go(tool)?;
-    complain(&format!("{} was not found; building {} (some minutes, once)", tool.name, tool.package));
+    announce(&format!("{} was not found; building {} (some minutes, once)", tool.name, tool.package));
     let build = folder.join(format!("build-{}-{}", tool.name, std::process::id()));
     let installed = go_install(tool, &build).and_then(|built| {
         usable(tool, &built)?;

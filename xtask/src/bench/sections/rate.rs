@@ -6,7 +6,7 @@ use crate::bench::load::{Request, on_this_thread};
 use crate::bench::proxies::{NGINX, Running, Variant, Variants};
 use crate::bench::table::{Column, Table};
 use crate::bench::wrk::Load;
-use crate::complain;
+use crate::console::announce;
 
 const COLUMNS: [Column; 3] = [
     Column { name: "p50 µs", digits: 0 },
@@ -54,7 +54,7 @@ fn most_of_nginx(bench: &Bench<'_>, variants: &[Variant]) -> Result<f64, String>
     let load = Load { wrk, core, connections: CONNECTIONS, seconds: 1, script: None };
     let counted = load.run(nginx.address, &object(SIZE))?;
     let most = counted.requests / counted.seconds;
-    complain(&format!("nginx answers {most:.0} requests/s: rates are taken from that"));
+    announce(&format!("nginx answers {most:.0} requests/s: rates are taken from that"));
     Ok(most)
 }
 
