@@ -7,6 +7,8 @@ mod clients;
 mod command;
 mod console;
 mod fuzz;
+mod markdown;
+mod proc;
 mod soak;
 mod test;
 mod tools;

@@ -3,8 +3,10 @@
 use super::plot::{self, Bar, Panel};
 use super::proxies::{NGINX, NGINX_LARGE, NGINX_SIGNED, NO_PROXY};
 use super::table::{Spread, Table};
+use crate::markdown;
 use std::fmt::Write;
 use std::fs;
+use std::iter;
 use std::path::Path;
 
 /// How the figures came about, for whoever reads them.
@@ -25,6 +27,9 @@ Scopegate does all of its checks and signs with a session; Envoy signs where the
 unsigned what they get. One worker each, HTTP/1.1 without TLS, connections kept on both sides, no access log unless the
 row says so (then to /dev/null). Where a baseline is nginx with its default buffers, it may use files.
 ";
+
+/// The cell of a figure that was not measured.
+const ABSENT: &str = "–";
 
 /// Everything that was measured.
 pub(crate) struct Report {
@@ -142,53 +147,47 @@ impl Report {
             ("the same for a client that asks again at once", "store-loop-1", 1),
         ];
         const PROXIES: [&str; 5] = [NO_PROXY, NGINX, "HAProxy", "Envoy, signing", "Scopegate"];
-        let mut text = format!(
-            "| | no proxy | nginx, not signing | HAProxy, not signing | Envoy, signing | **Scopegate** |\n{}|\n",
-            "|---".repeat(PROXIES.len() + 1)
-        );
-        for (name, id, column) in ROWS {
-            let Some(table) = self.table(id) else { continue };
-            let cell = |proxy: &&str| {
-                // Bodies are compared with nginx as one would set it up for them.
-                let row = match (*proxy, table.baseline) {
-                    (NGINX, NO_PROXY) => NGINX_SIGNED,
-                    (NGINX, baseline) => baseline,
-                    _ => proxy,
-                };
-                // What is measured in turns with something is compared with that alone.
-                let (spread, digits) = if table.baseline == NO_PROXY {
-                    (table.ratio(row, column), 2)
-                } else {
-                    let digits = table.columns.get(column).map_or(0, |column| column.digits);
-                    (table.spread(row, column), digits)
-                };
-                spread.map_or("–".to_owned(), |spread| format!("{:.digits$}", spread.median))
-            };
-            let cells: Vec<String> = PROXIES.iter().map(cell).collect();
-            let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
-        }
-        text
+        const COLUMNS: [&str; 6] =
+            ["", "no proxy", "nginx, not signing", "HAProxy, not signing", "Envoy, signing", "**Scopegate**"];
+        let rows = ROWS.iter().filter_map(|(name, id, column)| {
+            let table = self.table(id)?;
+            let cells = PROXIES.iter().map(|proxy| summary_cell(table, proxy, *column));
+            Some(iter::once((*name).to_owned()).chain(cells).collect())
+        });
+        markdown::table(&COLUMNS, rows)
     }
 }
 
+/// Returns the median of a proxy, or its ratio where the table compares with direct access.
+fn summary_cell(table: &Table, proxy: &str, column: usize) -> String {
+    // Bodies are compared with nginx as one would set it up for them.
+    let row = match (proxy, table.baseline) {
+        (NGINX, NO_PROXY) => NGINX_SIGNED,
+        (NGINX, baseline) => baseline,
+        _ => proxy,
+    };
+    let (spread, digits) = if table.baseline == NO_PROXY {
+        (table.ratio(row, column), 2)
+    } else {
+        (table.spread(row, column), table.columns.get(column).map_or(0, |column| column.digits))
+    };
+    spread.map_or(ABSENT.to_owned(), |spread| format!("{:.digits$}", spread.median))
+}
+
 fn section(table: &Table) -> String {
-    let mut head = "| |".to_owned();
-    for column in &table.columns {
-        let _ = write!(head, " {} | to {} |", column.name, short(table.baseline));
-    }
-    let mut text =
-        format!("\n## {}\n\n{head}\n|---{}|\n", table.title, "|---:|---:".repeat(table.columns.len()));
-    for row in &table.rows {
-        let _ = write!(text, "| {row} |");
-        for (place, column) in table.columns.iter().enumerate() {
+    let baseline = short(table.baseline);
+    let figures = table.columns.iter().flat_map(|column| [column.name.to_owned(), format!("to {baseline}")]);
+    let columns: Vec<String> = iter::once(String::new()).chain(figures).collect();
+    let rows = table.rows.iter().map(|row| {
+        let figures = table.columns.iter().enumerate().flat_map(|(place, column)| {
             let cell = |spread: Option<Spread>, digits| {
-                spread.map_or("–".to_owned(), |spread| spread.written(digits))
+                spread.map_or(ABSENT.to_owned(), |spread| spread.written(digits))
             };
-            let (value, ratio) = (table.spread(row, place), table.ratio(row, place));
-            let _ = write!(text, " {} | {} |", cell(value, column.digits), cell(ratio, 2));
-        }
-        text.push('\n');
-    }
+            [cell(table.spread(row, place), column.digits), cell(table.ratio(row, place), 2)]
+        });
+        iter::once(row.clone()).chain(figures).collect()
+    });
+    let mut text = format!("\n## {}\n\n{}", table.title, markdown::table(&columns, rows));
     for (row, why) in &table.missing {
         let _ = write!(text, "\n{row}: {}\n", why.lines().next().unwrap_or_default());
     }

@@ -2,7 +2,8 @@
 
 use super::client::{Client, Exchange};
 use super::content::Noise;
-use super::memory::{self, Memory};
+use super::memory::Memory;
+use crate::proc;
 use crate::support::http::Connection;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -42,7 +43,7 @@ pub(crate) fn run(
     memory: &Memory,
 ) -> Result<Vec<Transfer>, String> {
     let measured = |name, transfer: &dyn Fn() -> Result<(), String>| {
-        let before = memory::resident(process).ok_or("the proxy has ended")?;
+        let before = proc::resident_kib(process)?;
         let (since, start) = (memory.now(), Instant::now());
         transfer().map_err(|why| format!("{name} of {SIZE} bytes: {why}"))?;
         let took = start.elapsed();

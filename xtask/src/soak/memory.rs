@@ -1,6 +1,6 @@
 //! The resident memory of a process, watched from beside it.
 
-use std::fs;
+use crate::proc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -33,7 +33,7 @@ impl Memory {
             let readings = Arc::clone(&readings);
             move || {
                 while matches!(end.recv_timeout(INTERVAL), Err(RecvTimeoutError::Timeout)) {
-                    let Some(kib) = resident(process) else { return };
+                    let Ok(kib) = proc::resident_kib(process) else { return };
                     let reading = Reading { after: start.elapsed(), kib };
                     readings.lock().unwrap_or_else(PoisonError::into_inner).push(reading);
                 }
@@ -84,26 +84,9 @@ fn peaks_by_minute(readings: &[Reading], since: Duration) -> Vec<u64> {
     peaks
 }
 
-/// `VmRSS` of a process in KiB, `None` once it has ended.
-pub(crate) fn resident(process: u32) -> Option<u64> {
-    parse_resident(&fs::read_to_string(format!("/proc/{process}/status")).ok()?)
-}
-
-fn parse_resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_resident_memory_is_read() {
-        assert_eq!(parse_resident("Name:\tx\nVmHWM:\t  9000 kB\nVmRSS:\t    8123 kB\n"), Some(8123));
-        assert_eq!(parse_resident("Name:\tzombie\n"), None);
-        assert!(resident(std::process::id()).unwrap() > 0);
-    }
 
     #[test]
     fn the_peaks_are_by_minute_of_the_load() {

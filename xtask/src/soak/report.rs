@@ -3,6 +3,7 @@
 use super::large::Transfer;
 use super::metrics::Sessions;
 use super::tally::{Failure, Tally};
+use crate::markdown;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -78,35 +79,38 @@ impl Summary {
         let Ok(transfers) = &self.large else { return String::new() };
         let rows = transfers.iter().map(|transfer| {
             let Transfer { name, bytes, before, peak, .. } = transfer;
-            format!(
-                "{name} | {} GiB | {:.0} | {before} | {peak}",
-                bytes >> 30,
-                transfer.megabytes_per_second()
-            )
+            let (size, rate) =
+                (format!("{} GiB", bytes >> 30), format!("{:.0}", transfer.megabytes_per_second()));
+            vec![(*name).to_owned(), size, rate, before.to_string(), peak.to_string()]
         });
-        table("One large object", "way | size | MB/s | RSS before, KiB | RSS at most, KiB", rows)
+        table("One large object", &["request", "size", "MB/s", "RSS before, KiB", "peak RSS, KiB"], rows)
     }
 
     fn kinds(&self) -> String {
         let rows = self.load.kinds.iter().map(|(name, kind)| {
             let mean =
                 kind.time.as_secs_f64() * 1e3 / f64::from(u32::try_from(kind.requests).unwrap_or(u32::MAX));
-            format!("{name} | {} | {mean:.2} | {:.1}", kind.requests, kind.slowest.as_secs_f64() * 1e3)
+            let slowest = kind.slowest.as_secs_f64() * 1e3;
+            vec![(*name).to_owned(), kind.requests.to_string(), format!("{mean:.2}"), format!("{slowest:.1}")]
         });
-        table("Requests", "kind | number | mean, ms | slowest, ms", rows)
+        table("Requests", &["kind", "number", "mean, ms", "slowest, ms"], rows)
     }
 
     fn memory(&self) -> String {
-        let rows = self.memory.iter().enumerate().map(|(minute, kib)| format!("{} | {kib}", minute + 1));
-        table("Memory", "minute | RSS at most, KiB", rows)
+        let rows = self
+            .memory
+            .iter()
+            .enumerate()
+            .map(|(minute, kib)| vec![(minute + 1).to_string(), kib.to_string()]);
+        table("Memory", &["minute", "peak RSS, KiB"], rows)
     }
 
     fn mints(&self) -> String {
         let rows = self.sessions.iter().flatten().map(|(mapping, of)| {
             let expiration = of.expiration.map_or_else(|| "unknown".to_owned(), |at| format!("{at:.0}"));
-            format!("{mapping} | {} | {expiration}", of.mints)
+            vec![mapping.clone(), of.mints.to_string(), expiration]
         });
-        table("Sessions", "mapping | mints | expiration, seconds since 1970", rows)
+        table("Sessions", &["mapping", "mints", "expiration, seconds since 1970"], rows)
     }
 
     fn lists(&self) -> String {
@@ -126,11 +130,8 @@ fn described(failure: &Failure) -> String {
     format!("after {:.1} s: {}", failure.after.as_secs_f64(), failure.what)
 }
 
-/// `columns` and each row with ` | ` between their cells.
-fn table(title: &str, columns: &str, rows: impl Iterator<Item = String>) -> String {
-    let line = "|---".repeat(columns.split('|').count());
-    let rows: Vec<String> = rows.map(|row| format!("| {row} |\n")).collect();
-    format!("\n## {title}\n\n| {columns} |\n{line}|\n{}", rows.concat())
+fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    format!("\n## {title}\n\n{}", markdown::table(columns, rows))
 }
 
 #[cfg(test)]
@@ -165,7 +166,8 @@ mod tests {
         let text = summary.markdown();
         for figure in [
             "# Soak of 20 minutes\n\n1 requests (1/s), 1.1 GB of bodies, 0 failures.",
-            "| way | size | MB/s | RSS before, KiB | RSS at most, KiB |\n|---|---|---|---|---|\n| PUT | 5 GiB | 537 | 9000 | 9500 |",
+            "| request | size | MB/s | RSS before, KiB | peak RSS, KiB |\n|---|---:|---:|---:|---:|\n\
+             | PUT | 5 GiB | 537 | 9000 | 9500 |",
             "| GET | 1 | 2.00 | 2.0 |",
             "| 2 | 10001 |",
             "| reader | 2 | 1700000000 |",
