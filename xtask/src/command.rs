@@ -22,10 +22,14 @@ pub(crate) fn status(command: &mut Command) -> Result<ExitStatus, String> {
     command.status().map_err(|error| format!("cannot start {}: {error}", command.get_program().display()))
 }
 
-/// Returns the program and its first argument, which names the subcommand of `cargo`, `go` and `npm`.
+/// Returns the program and, if it has one, its subcommand.
 fn shown(command: &Command) -> String {
     let program = command.get_program().display().to_string();
-    command.get_args().next().map_or(program.clone(), |first| format!("`{program} {}`", first.display()))
+    let first = command.get_args().next().map(|first| first.display().to_string());
+    match first.filter(|first| !first.starts_with('-')) {
+        Some(subcommand) => format!("`{program} {subcommand}`"),
+        None => format!("`{program}`"),
+    }
 }
 
 #[cfg(test)]
@@ -36,7 +40,9 @@ mod tests {
     fn errors_name_the_command() {
         assert_eq!(run(&mut Command::new("true")), Ok(()));
         let failed = run(Command::new("sh").args(["-c", "exit 3"])).unwrap_err();
-        assert!(failed.contains("`sh -c` failed (exit status: 3)"), "{failed}");
+        assert!(failed.starts_with("`sh` failed (exit status: 3)"), "{failed}");
+        let failed = run(Command::new("false").args(["build", "x"])).unwrap_err();
+        assert!(failed.starts_with("`false build` failed"), "{failed}");
         let missing = run(&mut Command::new("no-such-program")).unwrap_err();
         assert!(missing.starts_with("cannot start no-such-program: "), "{missing}");
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: the deployed build, before a real MinIO, under load for many minutes.
+//! `cargo xtask soak`: the deployed build before a real MinIO, under load for many minutes.
 
 mod client;
 mod content;
@@ -43,10 +43,10 @@ pub(crate) struct Options {
 
 const MAPPINGS: [&str; 2] = ["reader", "writer"];
 
-/// Runs the soak and prints its summary; the status says whether all was well.
+/// Runs the soak and prints its summary. The exit code says whether everything went well.
 ///
 /// # Errors
-/// Where it could not be set up or written.
+/// The soak cannot be set up, or its summary cannot be written.
 pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, String> {
     let programs = tools::set_up(workspace)?;
     let binary = match &options.binary {
@@ -79,7 +79,7 @@ fn measure(proxy: Proxy, noise: &Noise, minutes: u64) -> Result<Summary, String>
     announce("passing 5 GiB through the proxy and back");
     let large = large::run(listeners.writer, noise, proxy.id(), &memory);
 
-    announce(&format!("loading it for {minutes} minutes"));
+    announce(&format!("loading the proxy for {minutes} minutes"));
     let (start, since) = (Instant::now(), memory.now());
     let load = load::run(listeners, noise, Duration::from_secs(minutes * 60))?;
     let took = start.elapsed();
@@ -90,8 +90,10 @@ fn measure(proxy: Proxy, noise: &Noise, minutes: u64) -> Result<Summary, String>
     Ok(Summary { minutes, large, load, took, memory, sessions, exit, warnings: warnings(&stderr) })
 }
 
-/// The README's set-up, with the objects that the load reads, and one that keeps the folder of the writers: MinIO
-/// refuses a PUT with AccessDenied, to direct clients too, if its folder loses its last object at that moment.
+/// Sets MinIO up as the README does and stores the objects that the load reads.
+///
+/// One more object stays in the folder of the writers: MinIO refuses a PUT with AccessDenied, also without a proxy, if
+/// the folder loses its last object at that moment.
 fn set_up(minio: &Minio, noise: &Noise) -> Keys {
     let issuer = minio.seed_issuer();
     for size in load::SIZES {
@@ -101,7 +103,7 @@ fn set_up(minio: &Minio, noise: &Noise) -> Keys {
     issuer
 }
 
-/// Two mappings that differ in their listener, each with sessions as short as they may be.
+/// Returns a configuration of two mappings on listeners of their own, with the shortest sessions that STS allows.
 fn config(upstream: SocketAddr) -> String {
     let listeners =
         MAPPINGS.map(|name| format!("[[listener]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"\n"));
@@ -132,7 +134,7 @@ fn metrics_of(admin: SocketAddr) -> Result<String, String> {
     }
 }
 
-/// The first lines of a log that warn or worse.
+/// Returns the first warnings and errors of a log.
 fn warnings(stderr: &str) -> Vec<String> {
     let warns = |line: &&str| line.contains(" WARN ") || line.contains(" ERROR ");
     stderr.lines().filter(warns).take(20).map(str::to_owned).collect()
@@ -143,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_configuration_has_both_mappings_with_their_own_listeners() {
+    fn configures_both_mappings_on_their_own_listeners() {
         let config = config(SocketAddr::from(([127, 0, 0, 1], 9000)));
         for line in [
             "endpoints = [\"http://127.0.0.1:9000\"]",
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_are_found() {
+    fn finds_warnings_and_errors() {
         let log = "10:00  INFO a\n10:01  WARN b\n10:02 ERROR c\n10:03  INFO the WARNING d\n";
         assert_eq!(warnings(log), ["10:01  WARN b", "10:02 ERROR c"]);
     }

@@ -1,6 +1,7 @@
-//! `minio` and `mc`, which the tests run: found, or installed with Go.
+//! `minio` and `mc`, which the tests run: found on this machine or installed with Go.
 
 use crate::cargo::tools_folder;
+use crate::command::run;
 use crate::console::announce;
 use crate::support::minio::Programs;
 use std::env;
@@ -8,19 +9,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What to do where a tool is neither found nor can be built.
+/// What to do if a tool is missing and cannot be built.
 const WITHOUT_GO: &str = "\
-There is no `go` to build it with. Do one of these, then try again:
+`go`, which could build it, does not run either. Do one of these, then try again:
   - install Go 1.24 or later (https://go.dev/doc/install)
-  - or put minio and mc into $PATH
-  - or name them in MINIO_BIN and MC_BIN";
+  - put minio and mc into a folder of $PATH
+  - set MINIO_BIN and MC_BIN to their paths";
 
 struct Tool {
     name: &'static str,
-    /// The variable that names one which is there already.
+    /// The environment variable with the path of an installed one.
     variable: &'static str,
-    /// The Go package at the version to build. MinIO publishes no binaries any more, and its release
-    /// tags fail the module proxy's checks.
+    /// The Go package and version to build. MinIO no longer publishes binaries, and its release tags fail the checks of
+    /// the module proxy.
     package: &'static str,
 }
 
@@ -36,10 +37,10 @@ const MC: Tool = Tool {
     package: "github.com/minio/mc@v0.0.0-20250313080218-cf909e1063a9",
 };
 
-/// Finds both tools, installing into `target/tools` what is missing.
+/// Finds both tools. A missing one is installed into `target/tools`.
 ///
 /// # Errors
-/// Which tool is missing or does not run, and how to get it.
+/// A tool does not run, or is missing and cannot be built. The message says how to get it.
 pub(crate) fn set_up(workspace: &Path) -> Result<Programs, String> {
     let folder = tools_folder(workspace);
     Ok(Programs { minio: find_or_install(&MINIO, &folder)?, mc: find_or_install(&MC, &folder)? })
@@ -47,7 +48,7 @@ pub(crate) fn set_up(workspace: &Path) -> Result<Programs, String> {
 
 fn find_or_install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
     if let Some(named) = env::var_os(tool.variable).filter(|value| !value.is_empty()) {
-        // A tool that is named is the one that is meant: another would be a surprise.
+        // Falling back to another binary would hide a wrong path.
         return usable(tool, Path::new(&named)).map_err(|why| format!("${}: {why}", tool.variable));
     }
     let search = env::var_os("PATH").unwrap_or_default();
@@ -55,13 +56,13 @@ fn find_or_install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
     for candidate in folders.map(|folder| folder.join(tool.name)).filter(|path| path.is_file()) {
         match usable(tool, &candidate) {
             Ok(found) => return Ok(found),
-            Err(why) => announce(&format!("passed over: {why}")),
+            Err(why) => announce(&format!("ignoring {why}")),
         }
     }
     install(tool, folder)
 }
 
-/// The absolute path of a binary which says that it is the tool. Midnight Commander is also called `mc`.
+/// Returns the absolute path of a binary if its version line names the tool. Midnight Commander is also called `mc`.
 fn usable(tool: &Tool, path: &Path) -> Result<PathBuf, String> {
     let shown = path.display();
     let path = path.canonicalize().map_err(|error| format!("{shown}: {error}"))?;
@@ -69,21 +70,24 @@ fn usable(tool: &Tool, path: &Path) -> Result<PathBuf, String> {
         .arg("--version")
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| format!("{shown} does not run: {error}"))?;
+        .map_err(|error| format!("{shown}, which does not run: {error}"))?;
     let said = String::from_utf8_lossy(&output.stdout);
     if output.status.success() && is_version_of(tool.name, &said) {
         return Ok(path);
     }
     let first = said.lines().next().unwrap_or_default();
-    Err(format!("{shown} is not MinIO's {}: --version ended with {} and {first:?}", tool.name, output.status))
+    Err(format!(
+        "{shown}, which is not MinIO's {}: `--version` ended with {} and {first:?}",
+        tool.name, output.status
+    ))
 }
 
 fn is_version_of(name: &str, said: &str) -> bool {
     said.strip_prefix(name).is_some_and(|rest| rest.starts_with(" version ")) && said.contains("MinIO")
 }
 
-/// Builds the tool beside its place and moves it there whole: an interrupted build leaves nothing behind
-/// that could be taken for the tool.
+/// Builds the tool in a folder of its own and moves the result to its place, so that an interrupted build leaves nothing
+/// that looks like the tool.
 fn install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
     require_go(tool)?;
     announce(&format!("{} was not found; building {} (some minutes, once)", tool.name, tool.package));
@@ -91,7 +95,7 @@ fn install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
     let installed = go_install(tool, &build).and_then(|built| {
         usable(tool, &built)?;
         let place = folder.join(tool.name);
-        fs::rename(&built, &place).map_err(|error| format!("cannot make {}: {error}", place.display()))?;
+        fs::rename(&built, &place).map_err(|error| format!("cannot create {}: {error}", place.display()))?;
         usable(tool, &place)
     });
     let _left_over = fs::remove_dir_all(&build);
@@ -101,28 +105,24 @@ fn install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
 fn require_go(tool: &Tool) -> Result<(), String> {
     match Command::new("go").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status() {
         Ok(status) if status.success() => Ok(()),
-        _ => Err(format!("the tests need {}, which was not found.\n{WITHOUT_GO}", tool.name)),
+        _ => Err(format!("{} was not found, and the tests need it.\n{WITHOUT_GO}", tool.name)),
     }
 }
 
 fn go_install(tool: &Tool, build: &Path) -> Result<PathBuf, String> {
-    fs::create_dir_all(build).map_err(|error| format!("cannot make {}: {error}", build.display()))?;
+    fs::create_dir_all(build).map_err(|error| format!("cannot create {}: {error}", build.display()))?;
     let build = build.canonicalize().map_err(|error| format!("{}: {error}", build.display()))?;
-    let status = Command::new("go")
-        .args(["install", tool.package])
+    let mut go = Command::new("go");
+    go.args(["install", tool.package])
         .env("GOBIN", &build)
-        // Outside any module and for this machine, whatever the caller's shell says.
+        // Ignore settings of the shell: the build is outside any module and for this machine.
         .env("GO111MODULE", "on")
         .env_remove("GOOS")
         .env_remove("GOARCH")
         .env_remove("GOFLAGS")
-        .current_dir(&build)
-        .status()
-        .map_err(|error| format!("cannot start go: {error}"))?;
-    if status.success() {
-        return Ok(build.join(tool.name));
-    }
-    Err(format!("`go install {}` ended with {status}; its own words are above", tool.package))
+        .current_dir(&build);
+    run(&mut go)?;
+    Ok(build.join(tool.name))
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tool_is_known_by_its_version_line() {
+    fn recognizes_a_tool_by_its_version_line() {
         let minio =
             "minio version DEVELOPMENT.GOGET (commit-id=DEVELOPMENT.GOGET)\nCopyright: 2015-0000 MinIO, Inc.";
         assert!(is_version_of("minio", minio));
@@ -139,10 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn another_program_is_not_taken_for_the_tool() {
+    fn rejects_other_programs() {
         let other = env::current_exe().unwrap();
         let why = usable(&MC, &other).unwrap_err();
-        assert!(why.contains("is not MinIO's mc"), "{why}");
+        assert!(why.contains("which is not MinIO's mc"), "{why}");
         assert!(usable(&MC, Path::new("no/such/mc")).unwrap_err().contains("no/such/mc"));
     }
 }

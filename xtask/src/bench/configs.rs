@@ -1,13 +1,13 @@
-//! The configuration of each proxy: one core, HTTP/1.1, connections kept on both sides, nothing logged.
+//! The configuration of each proxy: one core, HTTP/1.1, persistent connections on both sides, no log.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// What a proxy stands before.
+/// The servers behind a proxy.
 #[derive(Clone)]
 pub(crate) struct Behind {
     pub(crate) store: SocketAddr,
-    /// Where sessions are had; the store, mostly.
+    /// The server that issues sessions: usually the store.
     pub(crate) sts: SocketAddr,
 }
 
@@ -15,11 +15,11 @@ pub(crate) struct Behind {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Buffers {
     Default,
-    /// 64 KiB each, and nothing is put into files.
+    /// 64 KiB each, without temporary files.
     Large,
 }
 
-/// `nginx.conf`; `host` is what it does with `Host`.
+/// Returns `nginx.conf` with a line for the header `Host`.
 pub(crate) fn nginx(
     listen: SocketAddr,
     behind: &Behind,
@@ -29,7 +29,7 @@ pub(crate) fn nginx(
     as_root: bool,
 ) -> String {
     let folder = folder.display();
-    // The worker must be able to write into the temporary folder of whoever runs this.
+    // The worker must be able to write into the temporary folder of this user.
     let user = if as_root { "user root;\n" } else { "" };
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("    {name}_temp_path {folder}/{name};\n"))
@@ -53,15 +53,15 @@ pub(crate) fn nginx(
     )
 }
 
-/// What `HAProxy` takes its clients' bytes for.
+/// The protocol that HAProxy expects of its clients.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Http,
-    /// Nothing: it passes them on.
+    /// None: bytes are relayed.
     Tcp,
 }
 
-/// `haproxy.cfg`.
+/// Returns `haproxy.cfg`.
 pub(crate) fn haproxy(listen: SocketAddr, behind: &Behind, mode: Mode) -> String {
     let mode = match mode {
         Mode::Http => "http\n    http-reuse always",
@@ -77,7 +77,7 @@ pub(crate) fn haproxy(listen: SocketAddr, behind: &Behind, mode: Mode) -> String
     )
 }
 
-/// `envoy.yaml`; signing as S3 has it, with the keys of the environment, where that is asked for.
+/// Returns `envoy.yaml`. If `signing`, requests are signed for S3 with the keys in the environment.
 pub(crate) fn envoy(listen: SocketAddr, behind: &Behind, signing: bool) -> String {
     let (ip, port) = (listen.ip(), listen.port());
     let (store_ip, store_port) = (behind.store.ip(), behind.store.port());
@@ -138,7 +138,7 @@ const ENVOY_SIGNER: &str = r#"          - name: signer
               - exact: accept
 "#;
 
-/// `proxy.toml`.
+/// Returns `proxy.toml`.
 pub(crate) fn scopegate(listen: SocketAddr, behind: &Behind, access_log: bool) -> String {
     format!(
         r#"[[listener]]
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn every_configuration_names_both_ends() {
+    fn names_both_ends_in_every_configuration() {
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
         let texts = [
             nginx(listen, &behind(), Buffers::Default, "", Path::new("/t"), false),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_large_buffers_are_set() {
+    fn sets_only_large_buffers() {
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
         let default = nginx(listen, &behind(), Buffers::Default, "", Path::new("/t"), true);
         assert!(!default.contains("64k") && default.contains("user root;"));

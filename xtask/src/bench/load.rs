@@ -1,5 +1,5 @@
-//! The load that wrk cannot make or does not measure as it is: single answers, a fixed rate, two servers in turns,
-//! uploads, connections that do nothing, and readers that are slow.
+//! Loads that wrk cannot generate or measures differently: single responses, a fixed rate, two servers in turns, uploads,
+//! idle connections and slow readers.
 
 pub(crate) mod closed;
 mod exchange;
@@ -15,14 +15,14 @@ use tokio::task::LocalSet;
 pub(crate) use exchange::{Connection, Request};
 pub(crate) use latencies::Latencies;
 
-/// Runs a load on this thread, and with it on this program's core.
+/// Runs a load on this thread and thereby on this program's core.
 ///
 /// # Errors
-/// Those of the load, and where there can be no runtime.
+/// The load fails, or the runtime cannot be started.
 pub(crate) fn on_this_thread<T>(load: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime: Runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| format!("no runtime: {error}"))?;
+        .map_err(|error| format!("cannot start a runtime: {error}"))?;
     LocalSet::new().block_on(&runtime, load)
 }

@@ -1,12 +1,12 @@
-//! On what was measured, and with what.
+//! The machine and the programs of a run.
 
-use super::programs::{Programs, said};
+use super::programs::{Programs, version};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-/// Lines of a list, each `what: which`.
+/// Returns the lines of a list.
 pub(crate) fn describe(
     workspace: &Path,
     programs: &Programs,
@@ -20,23 +20,23 @@ pub(crate) fn describe(
         format!("machine: {cores} cores, {}", processor(&read("/proc/cpuinfo"))),
         format!("kernel: Linux {}", read("/proc/sys/kernel/osrelease").trim()),
         format!(
-            "load average before it: {}",
+            "load average before the run: {}",
             read("/proc/loadavg").split_whitespace().next().unwrap_or("unknown")
         ),
         format!("commit: {}", output(workspace, "git", &["describe", "--always", "--dirty"])),
     ];
     for (name, binary) in builds {
-        lines.push(format!("{name}: {}", said(binary, "--version")));
+        lines.push(format!("{name}: {}", version(binary, "--version")));
     }
     lines.extend(programs.versions());
-    lines.push(said(minio, "--version"));
+    lines.push(version(minio, "--version"));
     if let Err(why) = &programs.envoy {
-        lines.push(format!("Envoy: **left out**, {}", why.lines().next().unwrap_or_default()));
+        lines.push(format!("Envoy: **not measured**, {}", why.lines().next().unwrap_or_default()));
     }
     lines
 }
 
-/// The first line that a program prints, or that it did not.
+/// Returns the output of a program, or "unknown".
 fn output(folder: &Path, program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).current_dir(folder).stdin(Stdio::null()).output();
     match output {
@@ -48,7 +48,7 @@ fn output(folder: &Path, program: &str, arguments: &[&str]) -> String {
 fn processor(cpuinfo: &str) -> &str {
     let name = |line: &'_ str| line.split_once(':').is_some_and(|(name, _)| name.trim() == "model name");
     let line = cpuinfo.lines().find(|line| name(line)).and_then(|line| line.split_once(':'));
-    line.map_or("of an unknown kind", |(_, model)| model.trim())
+    line.map_or("unknown processor", |(_, model)| model.trim())
 }
 
 #[cfg(test)]
@@ -56,8 +56,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_processor_is_found() {
+    fn finds_the_processor() {
         assert_eq!(processor("processor\t: 0\nmodel name\t: A CPU @ 2 GHz\n"), "A CPU @ 2 GHz");
-        assert_eq!(processor("Features : fp\n"), "of an unknown kind");
+        assert_eq!(processor("Features : fp\n"), "unknown processor");
     }
 }

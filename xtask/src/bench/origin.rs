@@ -1,8 +1,7 @@
-//! A store that answers at once, so that what is measured is the proxy before it.
+//! The origin: a store that answers at once, so that the figures are those of the proxy before it.
 //!
-//! It knows nothing of S3 and checks nothing: an object's name says how long it is, a body is read and forgotten,
-//! and a POST to `/` is answered with a session, which is all that a signing proxy needs. It never stands in for
-//! MinIO in a claim about MinIO.
+//! It knows nothing of S3 and checks nothing. The name of an object is its length, bodies are read and discarded, and a
+//! POST is answered with a session, which is all that a signing proxy needs. No claim about MinIO is based on it.
 
 use super::child::{Tree, on_core};
 use std::collections::HashMap;
@@ -14,12 +13,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::LocalSet;
 
-/// Objects up to this length are answered with one write.
+/// Objects up to this length are sent with one write.
 const SMALL: u64 = 64 << 10;
 const CHUNK: usize = 256 << 10;
-const LONGEST_HEAD: usize = 64 << 10;
+const MAX_HEAD: usize = 64 << 10;
 
-/// What MinIO says of an object, so that proxies have as much to read and to pass on.
+/// The headers of MinIO's response, so that proxies have as much to read and to pass on.
 const HEAD: &str = "Accept-Ranges: bytes\r\nContent-Type: application/octet-stream\r\n\
     ETag: \"6f5902ac237024bdd0c176cb93063dc4\"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\nServer: MinIO\r\n\
     Strict-Transport-Security: max-age=31536000; includeSubDomains\r\nVary: Origin\r\nVary: Accept-Encoding\r\n\
@@ -27,7 +26,7 @@ const HEAD: &str = "Accept-Ranges: bytes\r\nContent-Type: application/octet-stre
     X-Amz-Request-Id: 17A2B3C4D5E6F708\r\nX-Content-Type-Options: nosniff\r\nX-Xss-Protection: 1; mode=block\r\n\
     Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n";
 
-/// A session for whoever asks.
+/// The session that every POST gets.
 const SESSION: &str = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
     <Credentials><AccessKeyId>ANYTHING</AccessKeyId><SecretAccessKey>goes</SecretAccessKey>\
     <SessionToken>token</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials>\
@@ -40,38 +39,42 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Starts it on a core, as another process of this program.
+    /// Starts the origin on a core, as another process of this program.
     ///
     /// # Errors
-    /// Where it does not start.
+    /// It does not start.
     pub(crate) fn start(core: usize) -> Result<Self, String> {
-        let program = std::env::current_exe().map_err(|error| format!("this program's own path: {error}"))?;
+        let program = std::env::current_exe()
+            .map_err(|error| format!("cannot find the path of this program: {error}"))?;
         let mut command = on_core(core, &program);
         command.arg("origin").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Tree::start(command)?;
         let mut line = String::new();
         if let Some(out) = process.child().stdout.take() {
-            BufReader::new(out).read_line(&mut line).map_err(|error| format!("the origin: {error}"))?;
+            BufReader::new(out)
+                .read_line(&mut line)
+                .map_err(|error| format!("cannot read the origin's address: {error}"))?;
         }
-        let address = line.trim().parse().map_err(|_| format!("the origin said {line:?} and no address"))?;
+        let address =
+            line.trim().parse().map_err(|_| format!("the origin printed {line:?}, expected its address"))?;
         Ok(Self { address, _process: process })
     }
 }
 
-/// The task `origin`: says its address and serves until its stdin is closed.
+/// Runs the task `origin`: prints the address and serves until stdin is closed.
 ///
 /// # Errors
-/// Where it cannot listen.
+/// The origin cannot listen.
 pub(crate) fn run() -> Result<ExitCode, String> {
     std::thread::spawn(|| {
-        // Whoever started this holds the other end, and lets go of it by ending.
+        // The benchmark holds the other end, which is closed when it ends.
         let _ended = io::stdin().read(&mut [0]);
         std::process::exit(0);
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
-        .map_err(|error| format!("no runtime: {error}"))?;
+        .map_err(|error| format!("cannot start a runtime: {error}"))?;
     let error = LocalSet::new().block_on(&runtime, serve());
     Err(format!("the origin ended: {error}"))
 }
@@ -90,15 +93,15 @@ async fn serve() -> io::Error {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let peer = Peer { stream, content: Rc::clone(&content), small: HashMap::new() };
-                tokio::task::spawn_local(peer.converse());
+                tokio::task::spawn_local(peer.serve());
             }
             Err(error) => return error,
         }
     }
 }
 
-/// A queue of 128 connections, which is the usual one, overflows when a proxy opens 256 at once: then some of them wait
-/// for a second, and nothing is said of the proxy.
+/// Listens with a long backlog. The usual one of 128 overflows when a proxy opens 256 connections at once: some of them
+/// then wait for a second, which would be counted as the proxy's.
 fn listen() -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
@@ -108,14 +111,15 @@ fn listen() -> io::Result<TcpListener> {
 struct Peer {
     stream: TcpStream,
     content: Rc<Vec<u8>>,
+    /// Whole responses by the length of their object.
     small: HashMap<u64, Vec<u8>>,
 }
 
 impl Peer {
-    /// Answers until the peer goes, or says something that cannot be answered.
-    async fn converse(mut self) -> io::Result<()> {
+    /// Answers requests until the peer closes the connection or sends an unknown request.
+    async fn serve(mut self) -> io::Result<()> {
         self.stream.set_nodelay(true)?;
-        let mut buffer = vec![0; LONGEST_HEAD];
+        let mut buffer = vec![0; MAX_HEAD];
         let mut filled = 0;
         loop {
             let Some(end) = end_of_head(buffer.get(..filled).unwrap_or_default()) else {
@@ -126,23 +130,23 @@ impl Peer {
                 }
                 continue;
             };
-            let Some(ask) = Ask::parse(buffer.get(..end).unwrap_or_default()) else { return Ok(()) };
-            let here = u64::try_from(filled - end).unwrap_or_default().min(ask.body);
-            if ask.waits && here == 0 {
+            let Some(request) = Request::parse(buffer.get(..end).unwrap_or_default()) else { return Ok(()) };
+            let here = u64::try_from(filled - end).unwrap_or_default().min(request.body);
+            if request.expects_continue && here == 0 {
                 self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
             }
             let rest = end + usize::try_from(here).unwrap_or_default();
             buffer.copy_within(rest..filled, 0);
             filled -= rest;
-            // While a body is outstanding nothing of the next request can be here.
-            if ask.body > here {
-                self.forget(ask.body - here, &mut buffer).await?;
+            // No bytes of the next request arrive before the end of this body.
+            if request.body > here {
+                self.discard(request.body - here, &mut buffer).await?;
             }
-            self.answer(&ask).await?;
+            self.answer(&request).await?;
         }
     }
 
-    async fn forget(&mut self, mut left: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
+    async fn discard(&mut self, mut left: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
         buffer.resize(CHUNK, 0);
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
@@ -154,8 +158,8 @@ impl Peer {
         Ok(())
     }
 
-    async fn answer(&mut self, ask: &Ask) -> io::Result<()> {
-        let length = match ask.kind {
+    async fn answer(&mut self, request: &Request) -> io::Result<()> {
+        let length = match request.kind {
             Kind::Object(length) => length,
             Kind::Upload => 0,
             Kind::Session => {
@@ -195,13 +199,14 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
-/// A request, as far as it matters.
+/// The parts of a request that matter here.
 #[derive(Debug, PartialEq, Eq)]
-struct Ask {
+struct Request {
     kind: Kind,
+    /// The length of the body.
     body: u64,
-    /// For `100 Continue`.
-    waits: bool,
+    /// Whether the peer waits for `100 Continue`.
+    expects_continue: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -211,18 +216,18 @@ enum Kind {
     Session,
 }
 
-impl Ask {
+impl Request {
     fn parse(head: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(head).ok()?;
         let (line, headers) = text.split_once("\r\n")?;
         let mut words = line.split(' ');
         let (method, target) = (words.next()?, words.next()?);
-        let (mut body, mut waits) = (0, false);
+        let (mut body, mut expects_continue) = (0, false);
         for (name, value) in headers.lines().filter_map(|line| line.split_once(':')) {
             if name.eq_ignore_ascii_case("content-length") {
                 body = value.trim().parse().ok()?;
             } else if name.eq_ignore_ascii_case("expect") {
-                waits = true;
+                expects_continue = true;
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
                 return None;
             }
@@ -233,7 +238,7 @@ impl Ask {
             "POST" => Kind::Session,
             _ => return None,
         };
-        Some(Self { kind, body, waits })
+        Some(Self { kind, body, expects_continue })
     }
 }
 
@@ -242,20 +247,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_says_how_long_the_object_is() {
-        let get = Ask::parse(b"GET /tmp/media/1024 HTTP/1.1\r\nHost: a\r\n\r\n");
-        assert_eq!(get, Some(Ask { kind: Kind::Object(1024), body: 0, waits: false }));
+    fn reads_the_length_from_the_name() {
+        let get = Request::parse(b"GET /tmp/media/1024 HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(get, Some(Request { kind: Kind::Object(1024), body: 0, expects_continue: false }));
         let put = b"PUT /tmp/media/x HTTP/1.1\r\ncontent-length: 7\r\nExpect: 100-continue\r\n\r\n";
-        assert_eq!(Ask::parse(put), Some(Ask { kind: Kind::Upload, body: 7, waits: true }));
+        assert_eq!(
+            Request::parse(put),
+            Some(Request { kind: Kind::Upload, body: 7, expects_continue: true })
+        );
         for unknown in
             ["GET / HTTP/1.1\r\n\r\n", "PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "x"]
         {
-            assert_eq!(Ask::parse(unknown.as_bytes()), None, "{unknown}");
+            assert_eq!(Request::parse(unknown.as_bytes()), None, "{unknown}");
         }
     }
 
     #[test]
-    fn a_small_answer_is_whole() {
+    fn builds_small_responses_whole() {
         let answer = whole(1024, &vec![b'x'; CHUNK]);
         let end = end_of_head(&answer).unwrap();
         assert_eq!(answer.len() - end, 1024);

@@ -1,9 +1,9 @@
-//! Plots as SVG: bars with the spread of the rounds, in colours that are read on white and on black.
+//! Plots as SVG: bars with the spread of the rounds, in colors that are readable on white and on black.
 
 use super::table::Spread;
 use std::fmt::Write;
 
-/// Bars with the same scale as those of the other panels.
+/// A group of bars. All panels of a plot have the same scale.
 pub(crate) struct Panel {
     pub(crate) title: String,
     pub(crate) bars: Vec<Bar>,
@@ -14,13 +14,14 @@ pub(crate) struct Bar {
     pub(crate) label: String,
     pub(crate) spread: Spread,
     pub(crate) digits: usize,
-    /// Shown in the colour of this project.
+    /// Whether the bar has the color of this project.
     pub(crate) ours: bool,
 }
 
 const WIDTH: f64 = 760.0;
-/// Where bars begin, and how long the longest is.
+/// The left end of the bars.
 const LEFT: f64 = 200.0;
+/// The length of the longest bar.
 const LONGEST: f64 = 400.0;
 const LINE: f64 = 24.0;
 const TEXT: &str = "#7d8590";
@@ -56,13 +57,13 @@ fn draw_bar(drawn: &mut String, bar: &Bar, y: f64, scale: f64) {
     let Spread { median, low, high } = bar.spread;
     let (length, from, to) =
         (median.max(0.0) * scale, LEFT + low.max(0.0) * scale, LEFT + high.max(0.0) * scale);
-    let (top, middle, colour) = (y - 13.0, y - 5.0, if bar.ours { OURS } else { OTHERS });
+    let (top, middle, color) = (y - 13.0, y - 5.0, if bar.ours { OURS } else { OTHERS });
     let (label, digits) = (escaped(&bar.label), bar.digits);
     let end = LEFT - 10.0;
     let _ = writeln!(drawn, "<text x=\"{end}\" y=\"{y}\" text-anchor=\"end\">{label}</text>");
     let _ = writeln!(
         drawn,
-        "<rect x=\"{LEFT}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"16\" rx=\"2\" fill=\"{colour}\"/>"
+        "<rect x=\"{LEFT}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"16\" rx=\"2\" fill=\"{color}\"/>"
     );
     if high > low {
         let _ = writeln!(
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_spread_fills_the_width_for_bars() {
+    fn scales_bars_to_the_longest_spread() {
         let bar = |label: &str, median, low, high, ours| Bar {
             label: label.to_owned(),
             spread: Spread { median, low, high },
@@ -102,6 +103,6 @@ mod tests {
         ] {
             assert!(drawn.contains(part), "{part} is not in\n{drawn}");
         }
-        assert_eq!(drawn.matches("<path").count(), 1, "no spread, no whisker");
+        assert_eq!(drawn.matches("<path").count(), 1, "a bar without spread has no whisker");
     }
 }

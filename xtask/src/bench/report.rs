@@ -1,4 +1,4 @@
-//! The report as markdown, its plots, and the summary in the README.
+//! The report as Markdown, its plots, and the summary in the README.
 
 use super::plot::{self, Bar, Panel};
 use super::proxies::{NGINX, NGINX_LARGE, NGINX_SIGNED, NO_PROXY};
@@ -9,29 +9,30 @@ use std::fs;
 use std::iter;
 use std::path::Path;
 
-/// How the figures came about, for whoever reads them.
+/// The method, for readers of the report.
 const METHOD: &str = "\
-Every proxy runs on one core, alone; the origin and the load are on another. The origin answers at once and checks
-nothing, so these figures are about the proxies; the last tables are about the real MinIO, which has a core to itself
-while proxy and load share the other. In each round every variant is measured, in shuffled order. A figure is the
-median of the rounds with its quartiles; a ratio is taken to the baseline in the same round first. Where as many
-requests go as can, `wrk` says how many, and another client, which asks again as soon as it has its answer as well, how
-long they took: `wrk` adds to the times those of requests that it might have sent while it waited for one, so that its
-p99 says how long the machine stood still. A run takes a second there, and a round has three. CPU is what the kernel
-counted for the proxy's processes (`schedstat`), memory their proportional set size. Requests at a fixed rate are due at
-random times, whatever the answers do, and what one waits for a free connection counts. In turns with MinIO means that
-one client asks MinIO and the proxy alternately, one request at a time, so that both meet the same store; one proxy after
-the other, that each has clients that ask again at once, those of `wrk`.
+Every proxy runs on a core of its own; the origin and the load are on another. The origin answers at once and checks
+nothing, so these figures are those of the proxies. The last tables show the real MinIO, which has a core to itself while
+the proxy and the load share the other. Each round measures every variant, in random order. A figure is the median of
+the rounds with its quartiles; a ratio compares values of the same round.
 
-Scopegate does all of its checks and signs with a session; Envoy signs where the row says so; nginx and HAProxy pass on
-unsigned what they get. One worker each, HTTP/1.1 without TLS, connections kept on both sides, no access log unless the
-row says so (then to /dev/null). Where a baseline is nginx with its default buffers, it may use files.
+Where as many requests as possible are sent, `wrk` measures the rate. The latencies come from another client, which sends
+its next request as soon as it has the response: `wrk` adds the latencies of requests that it could have sent while it
+waited for one, so that its p99 is mostly the time for which the machine stalled. Each of these runs takes a second, and
+a round has three. CPU is the time that the kernel counted for the proxy's processes (`schedstat`); memory is their
+proportional set size. Requests at a fixed rate are due at random times that do not depend on the responses, and the wait
+for a free connection counts. In turns with MinIO means that one client sends requests to MinIO and to the proxy
+alternately, so that both meet the store in the same state. One proxy after the other means that `wrk` loads each alone.
+
+Scopegate makes all of its checks and signs with a session. Envoy signs where the row says so. nginx and HAProxy pass on
+requests unsigned. Each proxy has one worker, HTTP/1.1 without TLS, persistent connections on both sides and no access
+log unless the row says so (then to /dev/null). Where the baseline is nginx with its default buffers, it may use files.
 ";
 
 /// The cell of a figure that was not measured.
 const ABSENT: &str = "–";
 
-/// Everything that was measured.
+/// Everything that a run measured.
 pub(crate) struct Report {
     pub(crate) command: String,
     pub(crate) seed: u64,
@@ -41,7 +42,7 @@ pub(crate) struct Report {
     pub(crate) tables: Vec<Table>,
 }
 
-/// A plot of the report: file, title, and a panel for each table with the column shown.
+/// A plot of the report, with a panel for each of its tables.
 struct Figure {
     file: &'static str,
     title: &'static str,
@@ -82,12 +83,12 @@ const FIGURES: [Figure; 4] = [
 ];
 
 impl Report {
-    /// The whole of it, with plots beside it where `plots` says so.
+    /// Returns the report, with or without links to its plots.
     pub(crate) fn markdown(&self, plots: bool) -> String {
         let mut text = format!("# Benchmark\n\n`{}` wrote this file.\n\n{METHOD}\n", self.command);
         if self.quick {
             text.push_str(
-                "**A quick run**: short measurements, few rounds. The spread says how far to trust it.\n\n",
+                "**A quick run**: short measurements and few rounds. The spreads show how exact the figures are.\n\n",
             );
         }
         let _ = writeln!(text, "- rounds: {}; seed: {}", self.rounds, self.seed);
@@ -106,9 +107,9 @@ impl Report {
     /// Writes the report and its plots into a folder.
     ///
     /// # Errors
-    /// Where a file cannot be written.
+    /// A file cannot be written.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), String> {
-        fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+        fs::create_dir_all(folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
         let write = |name: &str, text: &str| {
             let path = folder.join(name);
             fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
@@ -121,7 +122,7 @@ impl Report {
         write("benchmark.md", &self.markdown(true))
     }
 
-    /// `None` where nothing of it was measured.
+    /// Draws a plot, or nothing if none of its figures was measured.
     fn draw(&self, figure: &Figure) -> Option<String> {
         let tables = figure.panels.iter().filter_map(|id| self.table(id));
         let panels: Vec<Panel> = tables.map(|table| panel(table, figure)).collect();
@@ -133,7 +134,7 @@ impl Report {
         self.tables.iter().find(|table| table.id == id)
     }
 
-    /// The few figures that the README shows.
+    /// Returns the summary for the README.
     pub(crate) fn summary(&self) -> String {
         const ROWS: [(&str, &str, usize); 9] = [
             ("requests/s on one core, 1 KiB, 64 connections", "small-64", 0),
@@ -143,8 +144,8 @@ impl Report {
             ("CPU s per GiB, GET, 32 connections", "get-32", 1),
             ("CPU s per GiB, PUT, 32 connections", "put-32", 1),
             ("KiB per idle connection, of 10,000", "idle-10000", 0),
-            ("p50 before MinIO, to that of direct access", "store-1", 0),
-            ("the same for a client that asks again at once", "store-loop-1", 1),
+            ("p50 before MinIO, as ratio to direct access", "store-1", 0),
+            ("the same for a client in a closed loop", "store-loop-1", 1),
         ];
         const PROXIES: [&str; 5] = [NO_PROXY, NGINX, "HAProxy", "Envoy, signing", "Scopegate"];
         const COLUMNS: [&str; 6] =
@@ -181,7 +182,7 @@ fn section(table: &Table) -> String {
     let rows = table.rows.iter().map(|row| {
         let figures = table.columns.iter().enumerate().flat_map(|(place, column)| {
             let cell = |spread: Option<Spread>, digits| {
-                spread.map_or(ABSENT.to_owned(), |spread| spread.written(digits))
+                spread.map_or(ABSENT.to_owned(), |spread| spread.shown(digits))
             };
             [cell(table.spread(row, place), column.digits), cell(table.ratio(row, place), 2)]
         });
@@ -194,7 +195,7 @@ fn section(table: &Table) -> String {
     text
 }
 
-/// What a baseline is called above a column.
+/// Returns the name of a baseline in the head of a column.
 fn short(baseline: &str) -> &str {
     if baseline == NGINX_LARGE { "that nginx" } else { baseline }
 }
@@ -206,23 +207,24 @@ fn panel(table: &Table, figure: &Figure) -> Panel {
             if figure.as_ratio { table.ratio(row, figure.column) } else { table.spread(row, figure.column) };
         Some(Bar { label: row.clone(), spread: spread?, digits, ours: row.starts_with("Scopegate") })
     };
-    // The origin by itself would make every proxy's bar short.
+    // The origin's own bar would make those of the proxies short.
     let proxies = table.rows.iter().filter(|row| *row != NO_PROXY);
     Panel { title: table.title.clone(), bars: proxies.filter_map(bar).collect() }
 }
 
-/// The README's lines between which the summary stands.
+/// The lines around the summary in the README.
 const MARKS: (&str, &str) = ("<!-- benchmark: written by `cargo xtask bench` -->\n", "<!-- /benchmark -->");
 
-/// Puts a summary between the marks.
+/// Replaces the summary between the marks.
 ///
 /// # Errors
-/// Where the text lacks them.
+/// The text lacks a mark.
 pub(crate) fn with_summary(readme: &str, summary: &str) -> Result<String, String> {
     let (start, end) = MARKS;
     let parts = readme.split_once(start).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
-    let (before, after) =
-        parts.ok_or_else(|| format!("the README has no lines {:?} and {end:?}", start.trim_end()))?;
+    let (before, after) = parts.ok_or_else(|| {
+        format!("README.md lacks the lines {:?} and {end:?} around the summary", start.trim_end())
+    })?;
     Ok(format!("{before}{start}{summary}{end}{after}"))
 }
 
@@ -262,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_its_values_and_ratios() {
+    fn shows_values_and_ratios_of_a_row() {
         let text = report().markdown(true);
         for line in [
             "**A quick run**",
@@ -280,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_has_what_was_measured() {
+    fn summarizes_only_what_was_measured() {
         let summary = report().summary();
         assert!(
             summary.contains("| requests/s on one core, 1 KiB, 64 connections | 90 | 10 | – | – | 21 |"),
@@ -291,19 +293,19 @@ mod tests {
             "{summary}"
         );
         assert!(
-            summary.contains("| p50 before MinIO, to that of direct access | 1.00 | – | – | – | 1.02 |"),
+            summary.contains("| p50 before MinIO, as ratio to direct access | 1.00 | – | – | – | 1.02 |"),
             "{summary}"
         );
         assert!(!summary.contains("idle"), "{summary}");
     }
 
     #[test]
-    fn the_readme_is_changed_between_its_marks_alone() {
+    fn changes_the_readme_only_between_its_marks() {
         let readme = format!("a\n{}old\n{}\nb\n", MARKS.0, MARKS.1);
         let changed = with_summary(&readme, "new\n").unwrap();
         assert_eq!(changed, format!("a\n{}new\n{}\nb\n", MARKS.0, MARKS.1));
         assert!(with_summary("a", "b").is_err());
         let own = include_str!("../../../README.md");
-        assert!(with_summary(own, "").is_ok(), "this project's README has the marks");
+        assert!(with_summary(own, "").is_ok(), "this project's README lacks the marks");
     }
 }

@@ -1,27 +1,27 @@
-//! What was measured: a value for each round, variant and column, and what follows from them.
+//! Measurements: a value for each round, variant and column, and their statistics.
 
 use std::collections::BTreeMap;
 
-/// A column: what is measured and how it is written.
+/// A column.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
     pub(crate) name: &'static str,
-    /// Digits after the point.
+    /// Digits after the decimal point.
     pub(crate) digits: usize,
 }
 
-/// The same figures of several variants.
+/// Figures of several variants.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// What the report's plots and summary find it by.
+    /// The name by which plots and the summary find the table.
     pub(crate) id: String,
     pub(crate) title: String,
     pub(crate) columns: Vec<Column>,
-    /// The row that ratios are taken to.
+    /// The row that ratios refer to.
     pub(crate) baseline: &'static str,
     pub(crate) rows: Vec<String>,
     values: BTreeMap<(String, usize, u32), f64>,
-    /// Why a row lacks values; the last reason of each.
+    /// The last reason why a row lacks values.
     pub(crate) missing: BTreeMap<String, String>,
 }
 
@@ -52,13 +52,13 @@ impl Table {
         }
     }
 
-    /// Adds rows in the order they are shown.
+    /// Adds rows in the order in which they are shown.
     pub(crate) fn with_rows<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
         self.rows.extend(names.into_iter().map(str::to_owned));
         self
     }
 
-    /// Notes what a variant did in a round, or why it did not. A value may be one that this row does not have.
+    /// Records the values of a variant in a round, or why it has none. A row may lack single values.
     pub(crate) fn record(&mut self, round: u32, row: &str, measured: Result<Vec<Option<f64>>, String>) {
         match measured {
             Ok(values) => {
@@ -74,12 +74,12 @@ impl Table {
         }
     }
 
-    /// The values of a row over all rounds.
+    /// Returns the spread of a row over all rounds.
     pub(crate) fn spread(&self, row: &str, column: usize) -> Option<Spread> {
         Spread::of(self.rounds(row, column).map(|(_, value)| value).collect())
     }
 
-    /// The ratios to the baseline, each taken within a round.
+    /// Returns the spread of the ratios to the baseline. Each ratio compares values of one round.
     pub(crate) fn ratio(&self, row: &str, column: usize) -> Option<Spread> {
         let base =
             |round| self.values.get(&(self.baseline.to_owned(), column, round)).filter(|base| **base > 0.0);
@@ -94,10 +94,10 @@ impl Table {
 }
 
 impl Spread {
-    /// `None` of nothing.
+    /// Returns the spread, or nothing without values.
     pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
-        // Between two values as far as the quarters of the list are between their places.
+        // A quartile between two values of the list is interpolated.
         let quarter = |quarters: usize| {
             let place = (values.len().checked_sub(1)?) * quarters;
             let (at, next) = (values.get(place / 4)?, values.get(place.div_ceil(4))?);
@@ -107,8 +107,8 @@ impl Spread {
         Some(Self { median: quarter(2)?, low: quarter(1)?, high: quarter(3)? })
     }
 
-    /// `median (low..high)`; the median alone where there was one value.
-    pub(crate) fn written(&self, digits: usize) -> String {
+    /// Returns `median (low..high)`, or only the median if the ends are equal.
+    pub(crate) fn shown(&self, digits: usize) -> String {
         let Self { median, low, high } = self;
         if (low - high).abs() < f64::EPSILON {
             return format!("{median:.digits$}");
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ratios_are_taken_within_a_round() {
+    fn compares_values_of_the_same_round() {
         let mut table = Table::new("t", "t", &[Column { name: "c", digits: 0 }], "a").with_rows(["a", "b"]);
         for (round, a, b) in [(0, 10.0, 20.0), (1, 100.0, 50.0), (2, 1.0, 3.0)] {
             table.record(round, "a", Ok(vec![Some(a)]));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spread_is_the_median_and_the_quartiles() {
+    fn computes_the_median_and_the_quartiles() {
         for (values, median, low, high) in [
             (&[7.0][..], 7.0, 7.0, 7.0),
             (&[2.0, 1.0], 1.5, 1.25, 1.75),
@@ -149,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn a_spread_is_written_with_its_ends() {
-        assert_eq!(Spread { median: 1.5, low: 1.0, high: 2.25 }.written(2), "1.50 (1.00..2.25)");
-        assert_eq!(Spread { median: 1.5, low: 1.5, high: 1.5 }.written(1), "1.5");
+    fn shows_a_spread_with_its_ends() {
+        assert_eq!(Spread { median: 1.5, low: 1.0, high: 2.25 }.shown(2), "1.50 (1.00..2.25)");
+        assert_eq!(Spread { median: 1.5, low: 1.5, high: 1.5 }.shown(1), "1.5");
     }
 
     #[test]
-    fn a_failure_is_kept_with_its_row() {
+    fn keeps_a_failure_with_its_row() {
         let mut table = Table::new("t", "t", &[Column { name: "c", digits: 0 }], "a").with_rows(["a"]);
         table.record(0, "a", Err("it ended".to_owned()));
         assert_eq!(table.missing["a"], "it ended");

@@ -1,4 +1,4 @@
-//! `wrk`: as many requests as a proxy answers.
+//! `wrk`, which sends as many requests as a proxy answers.
 
 use super::child::on_core;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// What it counted.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Counted {
     pub(crate) requests: f64,
@@ -21,15 +21,15 @@ pub(crate) struct Load<'a> {
     pub(crate) core: usize,
     pub(crate) connections: u32,
     pub(crate) seconds: u64,
-    /// Sets headers of the requests, where they need any.
+    /// A script that sets headers.
     pub(crate) script: Option<&'a Path>,
 }
 
 impl Load<'_> {
-    /// Runs it.
+    /// Runs wrk.
     ///
     /// # Errors
-    /// Where a request failed, or wrk did.
+    /// A request or wrk itself failed.
     pub(crate) fn run(&self, address: SocketAddr, target: &str) -> Result<Counted, String> {
         let mut command: Command = on_core(self.core, self.wrk);
         command.args(["--latency", "--threads", "1", "--timeout", "10s"]);
@@ -43,7 +43,7 @@ impl Load<'_> {
         let said = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
             return Err(format!(
-                "wrk ended with {}: {}",
+                "wrk failed ({}): {}",
                 output.status,
                 String::from_utf8_lossy(&output.stderr)
             ));
@@ -66,10 +66,10 @@ fn counted(said: &str) -> Result<Counted, String> {
         let requests = requests.parse().ok().filter(|requests| *requests > 0.0)?;
         Some(Counted { requests, seconds, p50: duration(line("50%")?)?, p99: duration(line("99%")?)? })
     };
-    read().ok_or_else(|| format!("wrk said\n{said}"))
+    read().ok_or_else(|| format!("the output of wrk lacks its figures:\n{said}"))
 }
 
-/// `12.34us`, `1.2ms`, `3.4s` or `1.1m`.
+/// Parses `12.34us`, `1.2ms`, `3.4s` or `1.1m`.
 fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let units = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0)];
@@ -87,14 +87,14 @@ mod tests {
         20000 requests in 1.10s, 27.00MB read\n";
 
     #[test]
-    fn its_figures_are_read() {
+    fn reads_the_figures() {
         let counted = counted(SAID).unwrap();
         assert!((counted.requests - 20_000.0).abs() < 0.1 && (counted.seconds - 1.1).abs() < 1e-9);
         assert_eq!((counted.p50, counted.p99), (Duration::from_micros(1250), Duration::from_micros(950)));
     }
 
     #[test]
-    fn a_failed_request_fails_the_run() {
+    fn fails_the_run_with_a_failed_request() {
         let failed = format!("{SAID}  Non-2xx or 3xx responses: 12\nRequests/sec: 1\n");
         assert_eq!(counted(&failed), Err("Non-2xx or 3xx responses: 12".to_owned()));
         assert!(counted("").is_err());

@@ -1,16 +1,16 @@
-//! A client of the proxy that keeps its connection.
+//! A client that reuses its connection to the proxy.
 
 use crate::support::http::{Connection, Head, Response, request_bytes};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-/// A connection to one listener, opened again where the last exchange ended it.
+/// A connection to one listener, which is opened again after an exchange that closed it.
 pub(crate) struct Client {
     address: SocketAddr,
     connection: Option<Connection>,
 }
 
-/// A request, and the status that it must be answered with.
+/// A request and the status of its expected response.
 pub(crate) struct Exchange<'a> {
     pub(crate) method: &'a str,
     pub(crate) target: &'a str,
@@ -24,59 +24,64 @@ impl Client {
         Self { address, connection: None }
     }
 
-    /// Sends a request and copies the body of the answer as it arrives. Returns its head and the length of
-    /// its body.
+    /// Sends a request and copies the response's body as it arrives. Returns the head and the length of the body.
     ///
     /// # Errors
-    /// Another status than expected, with its S3 code, or what went wrong on the connection.
+    /// The status is not the expected one, or the connection fails.
     pub(crate) fn exchange(
         &mut self,
-        ask: &Exchange<'_>,
+        request: &Exchange<'_>,
         into: &mut impl Write,
     ) -> Result<(Head, u64), String> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => Connection::open(self.address).map_err(|error| format!("cannot connect: {error}"))?,
         };
-        let (head, answer) = converse(&mut connection, ask, into)
-            .map_err(|error| format!("{} {}: {error}", ask.method, ask.target))?;
+        let (head, outcome) = converse(&mut connection, request, into)
+            .map_err(|error| format!("{} {}: {error}", request.method, request.target))?;
         if !head.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
             self.connection = Some(connection);
         }
-        match answer {
-            Answer::Expected(length) => Ok((head, length)),
-            Answer::Other(body) => Err(unexpected(ask, &Response { head, body })),
+        match outcome {
+            Outcome::Expected(length) => Ok((head, length)),
+            Outcome::Other(body) => Err(unexpected(request, &Response { head, body })),
         }
     }
 }
 
-enum Answer {
-    /// The length of the body that was copied.
+enum Outcome {
+    /// The length of the copied body.
     Expected(u64),
-    /// The body that tells why.
+    /// The body of a response with another status.
     Other(Vec<u8>),
 }
 
 fn converse(
     connection: &mut Connection,
-    ask: &Exchange<'_>,
+    request: &Exchange<'_>,
     into: &mut impl Write,
-) -> io::Result<(Head, Answer)> {
-    connection.send(&request_bytes(ask.method, ask.target, ask.headers, ask.body))?;
+) -> io::Result<(Head, Outcome)> {
+    connection.send(&request_bytes(request.method, request.target, request.headers, request.body))?;
     let mut head = connection.read_head()?;
     while head.status < 200 {
         head = connection.read_head()?;
     }
-    if head.status == ask.expected {
-        let length = connection.read_body(ask.method, &head, into)?;
-        return Ok((head, Answer::Expected(length)));
+    if head.status == request.expected {
+        let length = connection.read_body(request.method, &head, into)?;
+        return Ok((head, Outcome::Expected(length)));
     }
     let mut body = Vec::new();
-    connection.read_body(ask.method, &head, &mut body)?;
-    Ok((head, Answer::Other(body)))
+    connection.read_body(request.method, &head, &mut body)?;
+    Ok((head, Outcome::Other(body)))
 }
 
-fn unexpected(ask: &Exchange<'_>, answer: &Response) -> String {
-    let code = answer.code().unwrap_or_default();
-    format!("{} {}: {} {code} instead of {}", ask.method, ask.target, answer.status(), ask.expected)
+fn unexpected(request: &Exchange<'_>, response: &Response) -> String {
+    let code = response.code().unwrap_or_default();
+    format!(
+        "{} {}: {} {code}, expected {}",
+        request.method,
+        request.target,
+        response.status(),
+        request.expected
+    )
 }

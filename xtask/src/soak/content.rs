@@ -1,11 +1,11 @@
-//! Bytes that need not be kept to be known: any stretch of an object can be made again and compared.
+//! Contents of objects that are not kept: any range can be generated again and compared.
 
 use std::io::{self, Error, ErrorKind, Write};
 
-/// A prime, so that no two pieces of a power of two in length are alike and none can be taken for another.
+/// A prime, so that ranges at multiples of a power of two all differ and a misplaced one is noticed.
 const PERIOD: usize = 1_048_583;
 
-/// The content of every object: one block of noise over and over, from an offset that differs by object.
+/// The content of every object: one block of noise, repeated, from an offset that differs by object.
 pub(crate) struct Noise(Vec<u8>);
 
 impl Noise {
@@ -20,7 +20,7 @@ impl Noise {
         Self(std::iter::from_fn(byte).take(PERIOD).collect())
     }
 
-    /// Bytes from `offset` on, at most `limit` of them and as many as there are in one piece.
+    /// Returns at most `limit` bytes from `offset` on, fewer where the block ends.
     pub(crate) fn piece(&self, offset: u64, limit: u64) -> &[u8] {
         let start = usize::try_from(offset % PERIOD as u64).unwrap_or_default();
         let rest = self.0.get(start..).unwrap_or_default();
@@ -28,7 +28,7 @@ impl Noise {
         rest.get(..length).unwrap_or_default()
     }
 
-    /// All bytes from `offset` on.
+    /// Returns `length` bytes from `offset` on.
     pub(crate) fn bytes(&self, offset: u64, length: u64) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut at = 0;
@@ -40,13 +40,13 @@ impl Noise {
         bytes
     }
 
-    /// Compares what is written to it with the bytes from `offset` on.
+    /// Returns a writer that compares with the bytes from `offset` on.
     pub(crate) fn compare(&self, offset: u64) -> Compare<'_> {
         Compare { noise: self, offset, written: 0 }
     }
 }
 
-/// A writer which fails at the first byte that is another than it should be.
+/// A writer that fails at the first wrong byte.
 pub(crate) struct Compare<'a> {
     noise: &'a Noise,
     offset: u64,
@@ -58,7 +58,7 @@ impl Write for Compare<'_> {
         let expected = self.noise.piece(self.offset + self.written, bytes.len() as u64);
         let compared = bytes.get(..expected.len()).unwrap_or_default();
         if compared != expected {
-            let text = format!("wrong bytes between {} and {} more", self.written, compared.len());
+            let text = format!("a wrong byte in the {} bytes from {} on", compared.len(), self.written);
             return Err(Error::new(ErrorKind::InvalidData, text));
         }
         self.written += compared.len() as u64;
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_stretch_is_made_again() {
+    fn generates_any_range_again() {
         let noise = Noise::new();
         let all = noise.bytes(5, 3 * PERIOD as u64);
         assert_eq!(all.len(), 3 * PERIOD);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wrong_byte_and_a_shift_are_found() {
+    fn finds_one_wrong_byte_and_a_shift() {
         let noise = Noise::new();
         let mut wrong = noise.bytes(0, 2 << 20);
         wrong[1 << 20] ^= 1;

@@ -1,4 +1,4 @@
-//! One object of 5 GiB, the most that MinIO takes in a single PUT, through the proxy and back.
+//! One object of 5 GiB, the limit of MinIO for a single PUT, through the proxy and back.
 
 use super::client::{Client, Exchange};
 use super::content::Noise;
@@ -11,21 +11,22 @@ use std::time::{Duration, Instant};
 const SIZE: u64 = 5 << 30;
 const TARGET: &str = "/tmp/inbox/large";
 
-/// Storing 5 GiB may keep a slow disk busy before there is an answer.
+/// How long a slow disk may take to store 5 GiB before MinIO responds.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// One way of the object.
+/// The object on its way to the store or back.
 pub(crate) struct Transfer {
     pub(crate) name: &'static str,
     pub(crate) bytes: u64,
     pub(crate) took: Duration,
-    /// The proxy's memory, in KiB.
+    /// The proxy's memory before the transfer, in KiB.
     pub(crate) before: u64,
+    /// The proxy's memory at its peak, in KiB.
     pub(crate) peak: u64,
 }
 
 impl Transfer {
-    /// In millions of bytes.
+    /// Returns the rate in millions of bytes per second.
     #[expect(clippy::cast_precision_loss, reason = "a rounded figure is shown")]
     pub(crate) fn megabytes_per_second(&self) -> f64 {
         self.bytes as f64 / 1e6 / self.took.as_secs_f64()
@@ -35,7 +36,7 @@ impl Transfer {
 /// Puts, gets and deletes the object.
 ///
 /// # Errors
-/// What went wrong on the way.
+/// A request fails, or the object comes back changed.
 pub(crate) fn run(
     writer: SocketAddr,
     noise: &Noise,
@@ -68,10 +69,10 @@ fn put(writer: SocketAddr, noise: &Noise) -> Result<(), String> {
         broken = connection.send(piece).err();
         sent += piece.len() as u64;
     }
-    // A refusal may be the reason why no more was taken: the answer says more than the broken pipe.
+    // The proxy may have stopped reading because of a refusal, which says more than the broken pipe.
     match (connection.read_response("PUT"), broken) {
-        (Ok(answer), None) if answer.status() == 200 => Ok(()),
-        (Ok(answer), _) => Err(format!("{} {}", answer.status(), answer.code().unwrap_or_default())),
+        (Ok(response), None) if response.status() == 200 => Ok(()),
+        (Ok(response), _) => Err(format!("{} {}", response.status(), response.code().unwrap_or_default())),
         (Err(error), None) => Err(error.to_string()),
         (Err(_), Some(error)) => Err(format!("after about {sent} bytes: {error}")),
     }
@@ -87,7 +88,7 @@ fn get(writer: SocketAddr, noise: &Noise) -> Result<(), String> {
     }
     match connection.read_body("GET", &head, &mut noise.compare(0)) {
         Ok(SIZE) => Ok(()),
-        Ok(length) => Err(format!("{length} bytes came back")),
+        Ok(length) => Err(format!("{length} bytes came back, expected {SIZE}")),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -1,4 +1,4 @@
-//! The resident memory of a process, watched from beside it.
+//! The resident memory of a process over time.
 
 use crate::proc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Reads `VmRSS` ten times a second until it is dropped.
+/// Readings of `VmRSS`, ten per second until this is dropped.
 pub(crate) struct Memory {
     readings: Arc<Mutex<Vec<Reading>>>,
     start: Instant,
@@ -24,7 +24,7 @@ struct Reading {
 }
 
 impl Memory {
-    /// Watches the process of this id.
+    /// Starts to watch a process.
     pub(crate) fn watch(process: u32) -> Self {
         let (running, end) = mpsc::channel();
         let readings: Arc<Mutex<Vec<Reading>>> = Arc::default();
@@ -42,17 +42,17 @@ impl Memory {
         Self { readings, start, running: Some(running), thread: Some(thread) }
     }
 
-    /// The time since the watch began, for [`Self::peak_since`].
+    /// Returns the time since the watch began, for [`Self::peak_since`].
     pub(crate) fn now(&self) -> Duration {
         self.start.elapsed()
     }
 
-    /// The most KiB since then.
+    /// Returns the peak since a time, in KiB.
     pub(crate) fn peak_since(&self, since: Duration) -> Option<u64> {
         self.readings().iter().filter(|reading| reading.after >= since).map(|reading| reading.kib).max()
     }
 
-    /// The most KiB of each minute since then.
+    /// Returns the peak of each minute since a time, in KiB.
     pub(crate) fn by_minute(&self, since: Duration) -> Vec<u64> {
         peaks_by_minute(&self.readings(), since)
     }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_peaks_are_by_minute_of_the_load() {
+    fn groups_peaks_by_minute_of_the_load() {
         let reading = |after, kib| Reading { after: Duration::from_secs(after), kib };
         let readings = [reading(5, 99), reading(10, 1), reading(69, 3), reading(68, 2), reading(70, 4)];
         assert_eq!(peaks_by_minute(&readings, Duration::from_secs(10)), [3, 4]);

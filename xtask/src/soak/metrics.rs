@@ -1,10 +1,10 @@
-//! What the proxy says about itself on `/metrics`.
+//! Sessions as `/metrics` of the proxy reports them.
 
 use std::collections::BTreeMap;
 
-/// The counter of mints, with a label `mapping` and a label `result`.
+/// The counter of mints, with the labels `mapping` and `result`.
 const MINTS: &str = "scopegate_mints_total";
-/// The gauge of when the current session ends, in seconds since 1970, with a label `mapping`.
+/// The gauge of the end of the current session in seconds since 1970, with the label `mapping`.
 const EXPIRATION: &str = "scopegate_session_expiry_timestamp_seconds";
 
 /// The sessions of one mapping.
@@ -15,9 +15,7 @@ pub(crate) struct Sessions {
     pub(crate) expiration: Option<f64>,
 }
 
-/// The sessions of each of these mappings, in the text format of Prometheus.
-///
-/// Only the mints are counted of which the result was a session.
+/// Reads the sessions of mappings from the text format of Prometheus. Failed mints do not count.
 pub(crate) fn sessions(text: &str, mappings: &[&str]) -> BTreeMap<String, Sessions> {
     let mut found: BTreeMap<String, Sessions> =
         mappings.iter().map(|name| ((*name).to_owned(), Sessions::default())).collect();
@@ -48,7 +46,7 @@ impl Sample<'_> {
     }
 }
 
-/// A line of the text format. Label values with a quote or comma in them do not occur in names of mappings.
+/// Parses a line of the text format. Names of mappings contain no quotes or commas, which would need unescaping.
 fn parse(line: &str) -> Option<Sample<'_>> {
     if line.starts_with('#') {
         return None;
@@ -77,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mints_and_expirations_are_read_by_mapping() {
+    fn reads_mints_and_expirations_by_mapping() {
         let text = "# HELP scopegate_mints_total Mints.\n\
             scopegate_mints_total{mapping=\"reader\",result=\"minted\"} 3\n\
             scopegate_mints_total{mapping=\"reader\",result=\"failed\"} 7\n\

@@ -1,4 +1,4 @@
-//! What a soak found, as markdown, and whether it is well.
+//! The result of a soak as Markdown.
 
 use super::large::Transfer;
 use super::metrics::Sessions;
@@ -7,28 +7,28 @@ use crate::markdown;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A run of this many minutes sees every session of 15 minutes replaced.
-const SEES_A_REFRESH: u64 = 15;
+/// In a run of this many minutes every session of 15 minutes is replaced.
+const MINUTES_TO_REFRESH: u64 = 15;
 
-/// All that a soak measured.
+/// Everything that a soak measured.
 pub(crate) struct Summary {
     pub(crate) minutes: u64,
-    /// The object of 5 GiB, or why it did not pass.
+    /// The transfers of the object of 5 GiB, or why one failed.
     pub(crate) large: Result<Vec<Transfer>, String>,
     pub(crate) load: Tally,
     pub(crate) took: Duration,
-    /// KiB, at the most in each minute of the load.
+    /// The peak of each minute of the load, in KiB.
     pub(crate) memory: Vec<u64>,
-    /// By mapping, or why `/metrics` does not say.
+    /// By mapping, or why they are unknown.
     pub(crate) sessions: Result<BTreeMap<String, Sessions>, String>,
-    /// The exit code after SIGTERM.
+    /// The exit code after SIGTERM; absent if a signal ended the proxy.
     pub(crate) exit: Option<i32>,
-    /// The lines of the proxy's log that warn.
+    /// The first warnings and errors of the proxy's log.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Summary {
-    /// Everything for which the soak failed.
+    /// Returns the reasons for which the soak failed.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if let Err(why) = &self.large {
@@ -38,14 +38,14 @@ impl Summary {
             problems.push(format!("{} of {} requests failed", self.load.failed, self.load.requests()));
         }
         if self.load.requests() == 0 {
-            problems.push("no request was made".to_owned());
+            problems.push("no request was sent".to_owned());
         }
         match &self.sessions {
             Err(why) => problems.push(why.clone()),
-            Ok(sessions) if self.minutes >= SEES_A_REFRESH => {
+            Ok(sessions) if self.minutes >= MINUTES_TO_REFRESH => {
                 problems.extend(sessions.iter().filter(|(_, of)| of.mints < 2).map(|(mapping, of)| {
                     format!(
-                        "{} mints of {mapping} in {} minutes: at least 2 were due",
+                        "{} mints of {mapping} in {} minutes, expected at least 2",
                         of.mints, self.minutes
                     )
                 }));
@@ -53,12 +53,12 @@ impl Summary {
             Ok(_) => {}
         }
         if self.exit != Some(0) {
-            problems.push(format!("the proxy ended with {:?} after SIGTERM", self.exit));
+            problems.push(format!("the proxy exited with {} after SIGTERM, expected 0", shown(self.exit)));
         }
         problems
     }
 
-    /// The summary to read.
+    /// Returns the summary.
     pub(crate) fn markdown(&self) -> String {
         [self.head(), self.large(), self.kinds(), self.memory(), self.mints(), self.lists()].concat()
     }
@@ -115,8 +115,8 @@ impl Summary {
 
     fn lists(&self) -> String {
         let lists = [
-            ("What is wrong", self.problems()),
-            ("The first failures", self.load.failures.iter().map(described).collect()),
+            ("Problems", self.problems()),
+            ("First failures", self.load.failures.iter().map(shown_failure).collect()),
             ("Warnings in the log", self.warnings.clone()),
         ];
         let filled = lists.into_iter().filter(|(_, items)| !items.is_empty());
@@ -126,7 +126,11 @@ impl Summary {
     }
 }
 
-fn described(failure: &Failure) -> String {
+fn shown(exit: Option<i32>) -> String {
+    exit.map_or_else(|| "a signal".to_owned(), |code| code.to_string())
+}
+
+fn shown_failure(failure: &Failure) -> String {
     format!("after {:.1} s: {}", failure.after.as_secs_f64(), failure.what)
 }
 
@@ -160,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_run_has_its_figures_and_no_problem() {
+    fn shows_the_figures_of_a_good_run() {
         let summary = summary(20);
         assert_eq!(summary.problems(), Vec::<String>::new());
         let text = summary.markdown();
@@ -174,11 +178,11 @@ mod tests {
         ] {
             assert!(text.contains(figure), "{figure} is not in\n{text}");
         }
-        assert!(!text.contains("What is wrong"), "{text}");
+        assert!(!text.contains("Problems"), "{text}");
     }
 
     #[test]
-    fn each_problem_is_told() {
+    fn shows_every_problem() {
         let mut bad = summary(15);
         bad.large = Err("PUT: 403 AccessDenied".to_owned());
         let failure = Failure { after: Duration::from_millis(1500), what: "GET /tmp/x: 500".to_owned() };
@@ -187,18 +191,18 @@ mod tests {
         bad.exit = None;
         assert_eq!(bad.problems().len(), 4, "{:?}", bad.problems());
         let text = bad.markdown();
-        for told in [
+        for expected in [
             "PUT: 403 AccessDenied",
             "1 of 2 requests failed",
             "1 mints of writer",
             "after 1.5 s: GET /tmp/x: 500",
         ] {
-            assert!(text.contains(told), "{told} is not in\n{text}");
+            assert!(text.contains(expected), "{expected} is not in\n{text}");
         }
     }
 
     #[test]
-    fn a_short_run_need_not_see_a_refresh() {
+    fn a_short_run_needs_no_second_mint() {
         let mut short = summary(14);
         short.sessions = Ok(sessions_with_one_mint());
         assert_eq!(short.problems(), Vec::<String>::new());

@@ -1,21 +1,21 @@
-//! What a load came to.
+//! Counts of the load.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How many failures are described; the rest are only counted.
-const DESCRIBED: usize = 20;
+/// How many failures are kept. All of them are counted.
+const KEPT_FAILURES: usize = 20;
 
-/// The requests of a thread, or of all.
+/// The requests of one or more threads.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) kinds: BTreeMap<&'static str, Kind>,
     pub(crate) failed: u64,
-    /// The first of the failures, in order of time.
+    /// The first failures in order of time.
     pub(crate) failures: Vec<Failure>,
 }
 
-/// A request that was not answered as it should be.
+/// A request without the expected response.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Failure {
     /// Since the start of the load.
@@ -28,13 +28,13 @@ pub(crate) struct Failure {
 pub(crate) struct Kind {
     pub(crate) requests: u64,
     pub(crate) body_bytes: u64,
-    /// In all.
+    /// The sum over all requests.
     pub(crate) time: Duration,
     pub(crate) slowest: Duration,
 }
 
 impl Tally {
-    /// Counts a request, with the bytes of its body or how it failed.
+    /// Counts a request with the bytes of its body, or with its failure.
     pub(crate) fn count(&mut self, kind: &'static str, took: Duration, result: Result<u64, Failure>) {
         let of_kind = self.kinds.entry(kind).or_default();
         of_kind.requests += 1;
@@ -45,12 +45,12 @@ impl Tally {
             Err(failure) => {
                 self.failed += 1;
                 self.failures.push(failure);
-                self.failures.truncate(DESCRIBED);
+                self.failures.truncate(KEPT_FAILURES);
             }
         }
     }
 
-    /// Takes in another thread's.
+    /// Adds the counts of another thread.
     pub(crate) fn add(&mut self, other: Self) {
         for (name, kind) in other.kinds {
             let sum = self.kinds.entry(name).or_default();
@@ -62,7 +62,7 @@ impl Tally {
         self.failed += other.failed;
         self.failures.extend(other.failures);
         self.failures.sort();
-        self.failures.truncate(DESCRIBED);
+        self.failures.truncate(KEPT_FAILURES);
     }
 
     pub(crate) fn requests(&self) -> u64 {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_add_up() {
+    fn adds_the_counts_of_threads() {
         let second = Duration::from_secs(1);
         let mut all = Tally::default();
         let failure = |after| Failure { after: Duration::from_secs(after), what: "403".to_owned() };

@@ -1,25 +1,25 @@
-//! As many requests as go: each client asks again as soon as it has its answer.
+//! A closed loop: each client sends its next request as soon as it has the response.
 //!
-//! `wrk` counts more of them, but its percentiles are not those of the answers it had. For each that took more than twice
-//! as long as one does on average it adds those that a client at a steady pace would have had meanwhile (`stats_correct`
-//! in its `stats.c`): a stall of five milliseconds counts sevenfold where an answer takes 0.7.
+//! `wrk` sends more requests, but its percentiles are not those of its responses. For each response that took more than
+//! twice the average, it adds those that a client with a steady pace would have waited for (`stats_correct` in its
+//! `stats.c`). A stall of five milliseconds counts seven times if a response takes 0.7.
 
 use super::{Connection, Latencies, Request};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// A load.
+/// A load of clients in closed loops.
 pub(crate) struct Closed {
     pub(crate) connections: u32,
     pub(crate) length: Duration,
 }
 
 impl Closed {
-    /// Loads a proxy, and says how long its answers took.
+    /// Loads a proxy and returns the latencies.
     ///
     /// # Errors
-    /// Where an exchange fails.
+    /// An exchange fails.
     pub(crate) async fn run(&self, address: SocketAddr, request: &Request) -> Result<Latencies, String> {
         let mut connections = Vec::new();
         for _ in 0..self.connections {
@@ -30,7 +30,7 @@ impl Closed {
         let until = Instant::now() + self.length;
         let mut clients = JoinSet::new();
         for connection in connections {
-            clients.spawn_local(ask(connection, request.clone(), until));
+            clients.spawn_local(repeat(connection, request.clone(), until));
         }
         let mut took = Vec::new();
         while let Some(client) = clients.join_next().await {
@@ -40,14 +40,18 @@ impl Closed {
     }
 }
 
-async fn ask(mut connection: Connection, request: Request, until: Instant) -> Result<Vec<Duration>, String> {
+async fn repeat(
+    mut connection: Connection,
+    request: Request,
+    until: Instant,
+) -> Result<Vec<Duration>, String> {
     let mut took = Vec::new();
-    let mut asked = Instant::now();
-    while asked < until {
+    let mut sent = Instant::now();
+    while sent < until {
         connection.exchange(&request).await?;
         let answered = Instant::now();
-        took.push(answered - asked);
-        asked = answered;
+        took.push(answered - sent);
+        sent = answered;
     }
     Ok(took)
 }

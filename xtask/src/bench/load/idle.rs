@@ -1,12 +1,12 @@
-//! Connections that have done one request each and do nothing more.
+//! Connections that are idle after one request each.
 
 use super::{Connection, Request};
 use std::net::SocketAddr;
 
-/// Opens this many more, one after the other.
+/// Opens `count` more connections, one after the other.
 ///
 /// # Errors
-/// Where one is refused, or its request not answered.
+/// A connection is refused, or its exchange fails.
 pub(crate) async fn open(
     address: SocketAddr,
     count: usize,

@@ -1,8 +1,8 @@
-//! How long answers took.
+//! Latencies of responses.
 
 use std::time::Duration;
 
-/// Times of answers, the shortest first.
+/// Latencies, the shortest first.
 #[derive(Debug)]
 pub(crate) struct Latencies(Vec<Duration>);
 
@@ -14,13 +14,13 @@ impl From<Vec<Duration>> for Latencies {
 }
 
 impl Latencies {
-    /// The time within which this part of the answers came.
+    /// Returns the time within which this part of the responses arrived.
     pub(crate) fn quantile(&self, part: f64) -> Duration {
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "a place in a list of some 100,000"
+            reason = "an index into a list of about 100,000"
         )]
         let place = ((self.0.len() as f64 * part).ceil() as usize).saturating_sub(1);
         self.0.get(place).or(self.0.last()).copied().unwrap_or_default()
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_values_that_were_measured() {
+    fn returns_measured_values_as_quantiles() {
         let latencies = Latencies::from((1..=200).rev().map(Duration::from_millis).collect::<Vec<_>>());
         assert_eq!(latencies.quantile(0.5), Duration::from_millis(100));
         assert_eq!(latencies.quantile(0.99), Duration::from_millis(198));

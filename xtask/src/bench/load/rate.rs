@@ -1,7 +1,7 @@
-//! A fixed rate: requests are due at their own times, whatever the answers do.
+//! A fixed rate: requests are due at times that do not depend on the responses.
 //!
-//! The times are those of a Poisson process, so that requests come as from many clients that know nothing of each
-//! other. A request that finds no connection free waits, and its waiting counts.
+//! The times are a Poisson process, like the requests of many independent clients. A request for which no connection is
+//! free waits, and its wait counts.
 
 use super::{Connection, Latencies, Request};
 use std::cell::{Cell, RefCell};
@@ -16,15 +16,15 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// How often due requests are looked for. Tokio's timers are ten times coarser.
+/// How often to look for due requests. Tokio's timers are ten times coarser.
 const TICK: Duration = Duration::from_micros(100);
-/// How long answers are awaited after the last request.
+/// How long to wait for responses after the last request.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// So much work that waits at the end means that it would only grow.
-const BACKLOG: Duration = Duration::from_millis(50);
+/// A longer queue at the end means that the proxy is overloaded and the queue would only grow.
+const MAX_BACKLOG: Duration = Duration::from_millis(50);
 
-/// A load.
+/// A load at a fixed rate.
 pub(crate) struct Rate {
     pub(crate) connections: usize,
     pub(crate) per_second: f64,
@@ -32,20 +32,20 @@ pub(crate) struct Rate {
     pub(crate) seed: u64,
 }
 
-/// Requests that are due, and those who may send them.
+/// The queue of due requests.
 #[derive(Default)]
 struct Due {
     queue: RefCell<VecDeque<Instant>>,
-    some: Notify,
+    changed: Notify,
     over: Cell<bool>,
 }
 
 impl Rate {
-    /// Loads a proxy.
+    /// Loads a proxy and returns the latencies.
     ///
     /// # Errors
-    /// Where an exchange fails, or the proxy does not keep up.
-    #[expect(clippy::cast_precision_loss, reason = "a backlog is compared roughly")]
+    /// An exchange fails, or the proxy does not keep up.
+    #[expect(clippy::cast_precision_loss, reason = "the backlog is compared roughly")]
     pub(crate) async fn run(&self, address: SocketAddr, request: Request) -> Result<Latencies, String> {
         let due = Rc::new(Due::default());
         let mut workers = JoinSet::new();
@@ -54,14 +54,14 @@ impl Rate {
             connection.exchange(&request).await?;
             workers.spawn_local(work(connection, request.clone(), Rc::clone(&due)));
         }
-        let asked = self.ask(&due).await;
-        let behind = || format!("it does not keep up with {:.0} requests/s", self.per_second);
-        if Duration::from_secs_f64(due.queue.borrow().len() as f64 / self.per_second) > BACKLOG {
+        let count = self.schedule(&due).await;
+        let behind = || format!("the proxy does not keep up with {:.0} requests/s", self.per_second);
+        if Duration::from_secs_f64(due.queue.borrow().len() as f64 / self.per_second) > MAX_BACKLOG {
             return Err(behind());
         }
         due.over.set(true);
-        due.some.notify_waiters();
-        let mut took = Vec::with_capacity(asked);
+        due.changed.notify_waiters();
+        let mut took = Vec::with_capacity(count);
         let all = async {
             while let Some(worker) = workers.join_next().await {
                 took.extend(worker.map_err(|_panic| "a client panicked".to_owned())??);
@@ -72,27 +72,27 @@ impl Rate {
         Ok(took.into())
     }
 
-    /// Makes requests due until time is up, and returns how many there were.
-    async fn ask(&self, due: &Due) -> usize {
+    /// Queues requests until the time is up and returns their number.
+    async fn schedule(&self, due: &Due) -> usize {
         let clock = Clock::start();
         let mut random = fastrand::Rng::with_seed(self.seed);
         let start = Instant::now();
-        let (mut next, mut asked) = (Duration::ZERO, 0);
+        let (mut next, mut count) = (Duration::ZERO, 0);
         while next < self.length {
             clock.tick.notified().await;
             let now = Instant::now();
             while next < self.length && start + next <= now {
                 due.queue.borrow_mut().push_back(now);
-                due.some.notify_one();
-                asked += 1;
+                due.changed.notify_one();
+                count += 1;
                 next += Duration::from_secs_f64(-(1.0 - random.f64()).ln() / self.per_second);
             }
         }
-        asked
+        count
     }
 }
 
-/// Sends what is due on one connection until nothing more will be.
+/// Sends due requests on one connection until the load is over.
 async fn work(mut connection: Connection, request: Request, due: Rc<Due>) -> Result<Vec<Duration>, String> {
     let mut took = Vec::new();
     loop {
@@ -103,12 +103,12 @@ async fn work(mut connection: Connection, request: Request, due: Rc<Due>) -> Res
                 took.push(since.elapsed());
             }
             None if due.over.get() => return Ok(took),
-            None => due.some.notified().await,
+            None => due.changed.notified().await,
         }
     }
 }
 
-/// A thread that ticks until this is dropped.
+/// A thread that notifies at every [`TICK`] until this is dropped.
 struct Clock {
     tick: Arc<Notify>,
     stopped: Arc<AtomicBool>,

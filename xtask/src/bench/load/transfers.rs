@@ -1,4 +1,4 @@
-//! Large bodies: a fixed amount as fast as it goes, and many that are read slowly.
+//! Large bodies: a fixed amount as fast as possible, and many that are read slowly.
 
 use super::{Connection, Request};
 use std::net::SocketAddr;
@@ -6,25 +6,25 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time;
 
-/// How long any amount may take.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How long a fixed amount may take.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// What has passed.
-pub(crate) struct Passed {
+/// Bytes that were transferred.
+pub(crate) struct Transferred {
     pub(crate) bytes: u64,
     pub(crate) took: Duration,
 }
 
-/// Does `request` on each of `connections` so often, and waits until all of it is done.
+/// Sends `request` `each` times on each of `connections` and waits for all responses.
 ///
 /// # Errors
-/// Where a transfer fails, or all of them take too long.
+/// A transfer fails, or all of them take too long.
 pub(crate) async fn all(
     address: SocketAddr,
     connections: u32,
     each: u32,
     request: &Request,
-) -> Result<Passed, String> {
+) -> Result<Transferred, String> {
     let mut running = JoinSet::new();
     let start = Instant::now();
     for _ in 0..connections {
@@ -45,21 +45,21 @@ pub(crate) async fn all(
         }
         Ok::<(), String>(())
     };
-    time::timeout(PATIENCE, whole).await.map_err(|_| "the transfers do not end".to_owned())??;
-    Ok(Passed { bytes, took: start.elapsed() })
+    time::timeout(TIMEOUT, whole).await.map_err(|_| "the transfers took too long".to_owned())??;
+    Ok(Transferred { bytes, took: start.elapsed() })
 }
 
-/// Begins so many transfers at once, reads each at some 160 KiB/s for this long, and breaks them off. `look` is
-/// called four times a second.
+/// Starts all transfers at once, reads each at about 160 KiB/s for `length`, and aborts them. Calls `sample` four times
+/// per second.
 ///
 /// # Errors
-/// Where a transfer fails.
+/// A transfer or `sample` fails.
 pub(crate) async fn slowly(
     address: SocketAddr,
     connections: u32,
     request: &Request,
     length: Duration,
-    mut look: impl FnMut() -> Result<(), String>,
+    mut sample: impl FnMut() -> Result<(), String>,
 ) -> Result<(), String> {
     let mut running = JoinSet::new();
     for _ in 0..connections {
@@ -78,7 +78,7 @@ pub(crate) async fn slowly(
     let start = Instant::now();
     while start.elapsed() < length {
         time::sleep(Duration::from_millis(250)).await;
-        look()?;
+        sample()?;
         while let Some(ended) = running.try_join_next() {
             ended.map_err(|_panic| "a client panicked".to_owned())??;
         }

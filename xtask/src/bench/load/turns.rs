@@ -1,24 +1,24 @@
-//! Two servers, asked in turns by one client that waits for each answer.
+//! Two servers in turns: one client sends a request to one of them, waits for the response and goes on with the other.
 //!
-//! A store takes longer or shorter from one second to the next, and longer where it had nothing to do in between. What
-//! is asked in turns meets the same store.
+//! The speed of a store changes from second to second, and a store that was idle is slower. In turns, both servers meet
+//! the store in the same state.
 
 use super::{Connection, Latencies, Request};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// A load.
+/// A load on two servers in turns.
 pub(crate) struct Turns {
     pub(crate) length: Duration,
     pub(crate) seed: u64,
 }
 
 impl Turns {
-    /// Asks both, on a connection each, and says how long the answers of each took. Who is first in a pair of requests
-    /// is left to chance.
+    /// Loads both servers, each on one connection, and returns the latencies of each. Their order is random in each pair
+    /// of requests.
     ///
     /// # Errors
-    /// Where an exchange fails.
+    /// An exchange fails.
     pub(crate) async fn run(&self, sides: [(SocketAddr, &Request); 2]) -> Result<[Latencies; 2], String> {
         let [(one, _), (other, _)] = sides;
         let mut connections = [Connection::small(one).await?, Connection::small(other).await?];
@@ -32,9 +32,9 @@ impl Turns {
             let mut pair: Vec<_> = connections.iter_mut().zip(sides).zip(&mut took).collect();
             random.shuffle(&mut pair);
             for ((connection, (_, request)), took) in pair {
-                let asked = Instant::now();
+                let sent = Instant::now();
                 connection.exchange(request).await?;
-                took.push(asked.elapsed());
+                took.push(sent.elapsed());
             }
         }
         Ok(took.map(Latencies::from))

@@ -1,6 +1,6 @@
-//! What a proxy keeps for a connection on which nothing happens.
+//! The memory of idle connections.
 
-use super::{Bench, names, note, object};
+use super::{Bench, names, object, record};
 use crate::bench::load::{Request, idle, on_this_thread};
 use crate::bench::proxies::{NGINX, Variant, Variants};
 use crate::bench::table::{Column, Table};
@@ -11,7 +11,7 @@ const COUNTS: [u32; 2] = [1000, 10_000];
 /// Runs the section.
 ///
 /// # Errors
-/// Where the run is to stop.
+/// A signal has stopped the run.
 pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Table>, String> {
     let variants = variants.distinct();
     let mut tables = COUNTS.map(|count| {
@@ -20,22 +20,22 @@ pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Tabl
     });
     for round in 0..bench.plan.few_rounds {
         for variant in bench.shuffled(&variants) {
-            bench.go_on()?;
+            bench.check_stopped()?;
             let measured = measure(bench, variant);
             for (place, table) in tables.iter_mut().enumerate() {
                 let value = measured.as_ref().map(|values| vec![values.get(place).copied()]);
-                note(table, round, &variant.name, value.map_err(Clone::clone));
+                record(table, round, &variant.name, value.map_err(Clone::clone));
             }
         }
     }
     Ok(tables.into())
 }
 
-/// KiB for each connection, of a process of its own, at each count.
-#[expect(clippy::cast_precision_loss, reason = "rounded figures are shown")]
+/// Starts a process and returns its KiB per connection at each of [`COUNTS`].
+#[expect(clippy::cast_precision_loss, reason = "the figures are rounded")]
 fn measure(bench: &Bench<'_>, variant: &Variant) -> Result<Vec<f64>, String> {
-    let proxy = variant.start(&bench.ground, &object(1024))?;
-    let tree = proxy.tree.as_ref().ok_or("there is no process to measure")?;
+    let proxy = variant.start(&bench.setup, &object(1024))?;
+    let tree = proxy.tree.as_ref().ok_or("direct access has no process to measure")?;
     let request = Request::get(&object(1024));
     let rest = tree.memory()?;
     on_this_thread(async {

@@ -1,6 +1,6 @@
-//! Objects of 1 KiB at rates that do not depend on the answers: what a request waits when there is room to spare.
+//! Objects of 1 KiB at fixed rates: the latency of a proxy that is not saturated.
 
-use super::{Bench, microseconds, names, note, object};
+use super::{Bench, microseconds, names, object, record};
 use crate::bench::load::rate::Rate;
 use crate::bench::load::{Request, on_this_thread};
 use crate::bench::proxies::{NGINX, Running, Variant, Variants};
@@ -16,17 +16,17 @@ const COLUMNS: [Column; 3] = [
 
 const SIZE: u64 = 1 << 10;
 const CONNECTIONS: u32 = 64;
-/// Parts of what nginx answers at the most.
+/// The rates as parts of nginx's peak.
 const PARTS: [f64; 2] = [0.1, 0.5];
 
 /// Runs the section.
 ///
 /// # Errors
-/// Where the run is to stop, or there is no nginx to take the rate from.
+/// A signal has stopped the run, or the peak of nginx cannot be measured.
 pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Table>, String> {
     let variants = variants.small();
-    let most = most_of_nginx(bench, &variants)?;
-    let rates = PARTS.map(|part| ((most * part / 500.0).round() * 500.0).max(500.0));
+    let peak = nginx_peak(bench, &variants)?;
+    let rates = PARTS.map(|part| ((peak * part / 500.0).round() * 500.0).max(500.0));
     let mut tables = rates.map(|rate| {
         let title = format!("1 KiB objects at {rate:.0} requests/s, {CONNECTIONS} connections");
         Table::new(format!("rate-{rate:.0}"), title, &COLUMNS, NGINX).with_rows(names(&variants))
@@ -36,26 +36,33 @@ pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Tabl
         for (per_second, table) in rates.into_iter().zip(&mut tables) {
             let seed = bench.random.u64(..);
             for proxy in bench.shuffled(&running) {
-                bench.go_on()?;
-                let load =
-                    Rate { connections: CONNECTIONS as usize, per_second, length: bench.plan.rate, seed };
-                note(table, round, &proxy.variant.name, measure(&load, proxy));
+                bench.check_stopped()?;
+                let load = Rate {
+                    connections: CONNECTIONS as usize,
+                    per_second,
+                    length: bench.plan.rate_length,
+                    seed,
+                };
+                record(table, round, &proxy.variant.name, measure(&load, proxy));
             }
         }
     }
     Ok(tables.into())
 }
 
-/// What nginx answers in a second, to the first few figures.
-fn most_of_nginx(bench: &Bench<'_>, variants: &[Variant]) -> Result<f64, String> {
-    let nginx = variants.iter().find(|variant| variant.name == NGINX).ok_or("there is no nginx")?;
-    let nginx = nginx.start(&bench.ground, &object(SIZE))?;
+/// Returns how many requests nginx answers per second, measured roughly.
+fn nginx_peak(bench: &Bench<'_>, variants: &[Variant]) -> Result<f64, String> {
+    let nginx = variants
+        .iter()
+        .find(|variant| variant.name == NGINX)
+        .ok_or("nginx, whose peak sets the rates, is not measured")?;
+    let nginx = nginx.start(&bench.setup, &object(SIZE))?;
     let (wrk, core) = (bench.wrk, bench.load_core);
     let load = Load { wrk, core, connections: CONNECTIONS, seconds: 1, script: None };
     let counted = load.run(nginx.address, &object(SIZE))?;
-    let most = counted.requests / counted.seconds;
-    announce(&format!("nginx answers {most:.0} requests/s: rates are taken from that"));
-    Ok(most)
+    let peak = counted.requests / counted.seconds;
+    announce(&format!("nginx answers {peak:.0} requests/s, which sets the rates"));
+    Ok(peak)
 }
 
 fn measure(load: &Rate, proxy: &Running) -> Result<Vec<Option<f64>>, String> {

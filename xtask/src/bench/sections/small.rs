@@ -1,10 +1,10 @@
-//! Objects of 1 KiB, as many as go.
+//! Objects of 1 KiB, as many requests as possible.
 //!
-//! Many short runs, and not a few long ones: now and then a machine stands still for some milliseconds, which a run of
-//! some seconds hardly escapes. What `wrk` counts goes with the CPU that it took; how long answers took is another
-//! load's to say, which [`Closed`] has the reason for.
+//! Runs are short and many: a machine stalls for some milliseconds now and then, which a run of several seconds hardly
+//! escapes. `wrk` measures the rate, to which the CPU time belongs. The latencies come from another load; [`Closed`] says
+//! why.
 
-use super::{Bench, microseconds, names, note, object};
+use super::{Bench, microseconds, names, object, record};
 use crate::bench::load::closed::Closed;
 use crate::bench::load::{Request, on_this_thread};
 use crate::bench::proxies::{NGINX, Running, Variants};
@@ -25,20 +25,20 @@ const SIZE: u64 = 1 << 10;
 /// Runs the section.
 ///
 /// # Errors
-/// Where the run is to stop.
+/// A signal has stopped the run.
 pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Table>, String> {
     let variants = variants.small();
     let counts = [64, 256];
     let mut tables = counts.map(|connections| {
-        let title = format!("1 KiB objects, {connections} connections, as many requests as go");
+        let title = format!("1 KiB objects, {connections} connections, as many requests as possible");
         Table::new(format!("small-{connections}"), title, &COLUMNS, NGINX).with_rows(names(&variants))
     });
     let running = bench.start(&variants, &object(SIZE), &mut tables)?;
     for round in 0..bench.plan.rounds * bench.plan.small_runs {
         for (connections, table) in counts.into_iter().zip(&mut tables) {
             for proxy in bench.shuffled(&running) {
-                bench.go_on()?;
-                note(table, round, &proxy.variant.name, measure(bench, proxy, connections));
+                bench.check_stopped()?;
+                record(table, round, &proxy.variant.name, measure(bench, proxy, connections));
             }
         }
     }

@@ -1,14 +1,14 @@
-//! The real MinIO: what a client of a proxy feels beside one that signs for itself.
+//! The real MinIO: clients of a proxy compared with a client that signs its requests itself.
 //!
-//! MinIO has one core to itself; load and proxy share the other. An nginx that passes on what its clients have signed
-//! shows what a hop of HTTP costs by itself, and a relay that passes on bytes what any hop does.
+//! MinIO has one core to itself; the load and the proxy share the other. An nginx that passes on signed requests shows the
+//! cost of an HTTP hop, and a relay of bytes that of any hop.
 
-use super::{Bench, Plan, microseconds, names, note, object};
+use super::{Bench, Plan, microseconds, names, object, record};
 use crate::bench::child::stay_on_core;
 use crate::bench::configs::Behind;
 use crate::bench::load::turns::Turns;
 use crate::bench::load::{Request, on_this_thread};
-use crate::bench::proxies::{Ground, NO_PROXY, Running, Variants};
+use crate::bench::proxies::{NO_PROXY, Running, Setup, Variants};
 use crate::bench::table::{Column, Table};
 use crate::bench::wrk::Load;
 use crate::support::keys::Keys;
@@ -27,40 +27,40 @@ const MANY: [Column; 3] = [
     Column { name: "p50 µs, corrected by wrk", digits: 0 },
     Column { name: "p99 µs, corrected by wrk", digits: 0 },
 ];
-/// Connections of clients that ask again at once.
+/// Numbers of clients in closed loops.
 const CONNECTIONS: [u32; 2] = [1, 64];
 const SIZE: u64 = 1 << 10;
 
 /// Runs the section.
 ///
 /// # Errors
-/// Where the run is to stop, or a file cannot be written.
+/// A signal has stopped the run, or a file cannot be written.
 pub(crate) fn run(
     bench: &mut Bench<'_>,
     variants: &Variants,
     programs: Programs,
 ) -> Result<Vec<Table>, String> {
     let (all, variants) = (variants, variants.signing());
-    let folder = TempDir::new().map_err(|error| format!("no temporary folder: {error}"))?;
-    let minio = ending_with_us(&programs.minio, folder.path())?;
+    let folder = TempDir::new().map_err(|error| format!("cannot create a temporary folder: {error}"))?;
+    let minio = end_with_us(&programs.minio, folder.path())?;
     let minio = Minio::start_programs(Programs { minio, ..programs });
     let issuer = minio.seed_issuer();
     minio.put(&format!("tmp/media/{SIZE}"), &[b'x'; 1 << 10]);
-    // The same for all: MinIO reads a session's policy with each request, which takes the longer the more it says.
+    // Everyone gets the same policy: MinIO evaluates it for each request, and longer ones take longer.
     let policy = all.policy(minio.address)?;
     let session = sts::scoped(&minio, &issuer, &policy);
-    let (core, stores_core) = (bench.ground.core, bench.load_core);
+    let (core, stores_core) = (bench.setup.core, bench.load_core);
     let mut bench = Bench {
         plan: Plan { ..bench.plan },
-        ground: Ground {
-            programs: bench.ground.programs,
+        setup: Setup {
+            programs: bench.setup.programs,
             behind: Behind { store: minio.address, sts: minio.address },
             issuer,
             session,
             core,
         },
         wrk: bench.wrk,
-        // MinIO was started where load and origin were.
+        // MinIO runs on the core that the load and the origin had.
         load_core: core,
         random: bench.random.clone(),
         stopped: bench.stopped.clone(),
@@ -78,19 +78,19 @@ pub(crate) fn run(
     let script = folder.path().join("signed.lua");
     stay_on_core(core)?;
     for round in 0..bench.plan.rounds {
-        // A signature is good for a quarter of an hour.
-        let signed = signed(&minio, &bench.ground.session);
+        // A signature is valid for 15 minutes, which a round does not exceed.
+        let signed = signed(&minio, &bench.setup.session);
         in_turns(&mut bench, round, &running, &signed, one)?;
         write_script(&script, &signed)?;
         for (connections, table) in CONNECTIONS.into_iter().zip(&mut *many) {
-            as_many_as_go(&mut bench, round, &running, (connections, &script), table)?;
+            saturate(&mut bench, round, &running, (connections, &script), table)?;
         }
     }
     stay_on_core(stores_core)?;
     Ok(tables.into())
 }
 
-/// Each proxy in turns with the store: each pair of them is a round of the table.
+/// Measures each proxy in turns with the store. Each pair is a round of the table.
 fn in_turns(
     bench: &mut Bench<'_>,
     round: u32,
@@ -98,12 +98,12 @@ fn in_turns(
     signed: &[(String, String)],
     table: &mut Table,
 ) -> Result<(), String> {
-    let (store, length) = (bench.ground.behind.store, Duration::from_secs(bench.plan.seconds));
+    let (store, length) = (bench.setup.behind.store, Duration::from_secs(bench.plan.store_seconds));
     let signed = Request::get_with(&object(SIZE), signed);
     let unsigned = Request::get(&object(SIZE));
     let places = (round * u32::try_from(running.len()).unwrap_or(1)..).zip(bench.shuffled(running));
     for (pair, proxy) in places {
-        bench.go_on()?;
+        bench.check_stopped()?;
         let request = if proxy.variant.passes_signed() { &signed } else { &unsigned };
         let load = Turns { length, seed: bench.random.u64(..) };
         let measured = on_this_thread(load.run([(store, &signed), (proxy.address, request)]));
@@ -112,14 +112,14 @@ fn in_turns(
             let latencies = if side == 0 { direct } else { proxied };
             Ok([0.5, 0.99].map(|part| Some(microseconds(latencies.quantile(part)))).to_vec())
         };
-        note(table, pair, NO_PROXY, of(0));
-        note(table, pair, &proxy.variant.name, of(1));
+        record(table, pair, NO_PROXY, of(0));
+        record(table, pair, &proxy.variant.name, of(1));
     }
     Ok(())
 }
 
-/// What each answers to so many clients that ask again at once, with a script where they sign.
-fn as_many_as_go(
+/// Measures each proxy and the store with clients in closed loops, whose script contains signed headers.
+fn saturate(
     bench: &mut Bench<'_>,
     round: u32,
     running: &[Running],
@@ -129,31 +129,31 @@ fn as_many_as_go(
     let mut order: Vec<Option<&Running>> = running.iter().map(Some).chain([None]).collect();
     bench.random.shuffle(&mut order);
     for proxy in order {
-        bench.go_on()?;
+        bench.check_stopped()?;
         let signs = proxy.is_none_or(|proxy| proxy.variant.passes_signed());
         let script = signs.then_some(script);
-        let address = proxy.map_or(bench.ground.behind.store, |proxy| proxy.address);
-        let (wrk, core, seconds) = (bench.wrk, bench.load_core, bench.plan.seconds);
+        let address = proxy.map_or(bench.setup.behind.store, |proxy| proxy.address);
+        let (wrk, core, seconds) = (bench.wrk, bench.load_core, bench.plan.store_seconds);
         let load = Load { wrk, core, connections, seconds, script };
         let measured = load.run(address, &object(SIZE)).map(|counted| {
             let rate = counted.requests / counted.seconds;
             [rate, microseconds(counted.p50), microseconds(counted.p99)].map(Some).to_vec()
         });
-        note(table, round, proxy.map_or(NO_PROXY, |proxy| &proxy.variant.name), measured);
+        record(table, round, proxy.map_or(NO_PROXY, |proxy| &proxy.variant.name), measured);
     }
     Ok(())
 }
 
-/// A program that runs MinIO, and ends it should this program be killed.
-fn ending_with_us(minio: &Path, folder: &Path) -> Result<PathBuf, String> {
+/// Writes a script that runs MinIO and ends it when this program dies.
+fn end_with_us(minio: &Path, folder: &Path) -> Result<PathBuf, String> {
     let script = folder.join("minio");
     let text = format!("#!/bin/sh\nexec setpriv --pdeathsig TERM '{}' \"$@\"\n", minio.display());
     let written =
         fs::write(&script, text).and_then(|()| fs::set_permissions(&script, Permissions::from_mode(0o700)));
-    written.map(|()| script).map_err(|error| format!("cannot write a script: {error}"))
+    written.map(|()| script.clone()).map_err(|error| format!("cannot write {}: {error}", script.display()))
 }
 
-/// The headers of a signed request.
+/// Returns the headers of a signed request.
 fn signed(minio: &Minio, session: &Keys) -> Vec<(String, String)> {
     let (host, target) = (minio.address.to_string(), object(SIZE));
     let request = sigv4::Request { method: "GET", host: &host, target: &target, headers: &[], body: b"" };
@@ -164,9 +164,9 @@ fn signed(minio: &Minio, session: &Keys) -> Vec<(String, String)> {
 fn write_script(script: &Path, headers: &[(String, String)]) -> Result<(), String> {
     let mut text = String::new();
     for (name, value) in headers {
-        // wrk writes another for the proxy unless it is spelled so.
+        // wrk adds a second `Host` unless the name is spelled like this.
         let name = if name == "host" { "Host" } else { name };
         let _ = writeln!(text, "wrk.headers[\"{name}\"] = \"{value}\"");
     }
-    fs::write(script, text).map_err(|error| format!("{}: {error}", script.display()))
+    fs::write(script, text).map_err(|error| format!("cannot write {}: {error}", script.display()))
 }
