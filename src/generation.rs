@@ -12,8 +12,9 @@ use crate::metrics::{Metrics, Row};
 use crate::multipart::Budget;
 use crate::nodes::NodeBoard;
 use crate::proxy::{Completions, Proxy};
-use crate::session_table::{Clock, Sessions};
+use crate::session_table::Sessions;
 use crate::upstream::Pool;
+use crate::wall_clock::WallClock;
 use arc_swap::ArcSwap;
 use std::cell::RefCell;
 use std::io;
@@ -35,7 +36,7 @@ pub struct Shared {
     /// The memory for everything else that clients control.
     pub memory: MemoryBudget,
     /// The wall clock.
-    pub clock: Clock,
+    pub clock: WallClock,
 }
 
 /// One configuration, as requests see it.

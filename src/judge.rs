@@ -15,7 +15,8 @@ use crate::rights::{Right, Rights};
 use crate::s3_error::{self, MAX_ERROR_BODY};
 use crate::scope::Scope;
 use crate::session::Session;
-use crate::session_table::{Clock, Judge, Verdict};
+use crate::session_table::{Judge, Verdict};
+use crate::wall_clock::WallClock;
 use ::http1::Fields;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -56,7 +57,7 @@ impl Nodes {
 pub struct StoreJudge {
     nodes: Arc<ArcSwap<Nodes>>,
     trial: Option<Trial>,
-    clock: Clock,
+    clock: WallClock,
 }
 
 /// A request to try a session with.
@@ -85,7 +86,7 @@ struct Said {
 
 impl StoreJudge {
     /// A judge over the sessions of `mapping` of this kind at these nodes.
-    pub fn new(nodes: Arc<ArcSwap<Nodes>>, mapping: &Mapping, kind: SessionKind, clock: Clock) -> Self {
+    pub fn new(nodes: Arc<ArcSwap<Nodes>>, mapping: &Mapping, kind: SessionKind, clock: WallClock) -> Self {
         Self { nodes, trial: Trial::of_kind(kind, mapping), clock }
     }
 

@@ -90,5 +90,6 @@ pub mod upload;
 pub mod upstream;
 pub mod verb;
 pub mod virtual_host;
+pub mod wall_clock;
 pub mod xml;
 pub mod xml_tokens;

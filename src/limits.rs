@@ -12,6 +12,10 @@ pub const LEAST_SHARED: u64 = 32 * 1024 * 1024;
 /// Log lines that wait to be written, in bytes.
 pub const LOG_MEMORY: usize = 4 << 20;
 
+/// The sessions that a process keeps at once: two kinds for each of 10,000 mappings, over four configurations. Requests
+/// that run for long keep the sessions of an earlier configuration.
+pub const MAX_SESSIONS: usize = 80_000;
+
 /// The limits of a proxy, each with its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -4,9 +4,10 @@
 use crate::connect::Trouble;
 use crate::endpoint::Endpoint;
 use crate::policy::SessionPolicy;
+use crate::refresh::Reason;
 use crate::s3_error;
 use crate::secret::{Credentials, Secret};
-use crate::session::Minted;
+use crate::session::{Minted, Session};
 use crate::terminal::plain;
 use arc_swap::ArcSwap;
 use aws_sdk_sts::config::{BehaviorVersion, Region};
@@ -132,10 +133,14 @@ impl fmt::Display for MintError {
 
 impl std::error::Error for MintError {}
 
-/// Whatever can mint.
+/// A way to get sessions.
 pub trait Mint: Send + Sync + 'static {
-    /// Mints one session.
-    fn mint(&self, request: &MintRequest) -> impl Future<Output = Result<Minted, MintError>> + Send;
+    /// Returns a session that serves `reason`.
+    fn mint(
+        &self,
+        request: &MintRequest,
+        reason: Reason<'_, Session>,
+    ) -> impl Future<Output = Result<Minted, MintError>> + Send;
 }
 
 /// Mints with the issuer's keys at one of several STS endpoints.
@@ -270,7 +275,8 @@ fn client(endpoint: &Endpoint, region: &str, issuer: &Credentials, timeout: Dura
 }
 
 impl Mint for StsMint {
-    async fn mint(&self, request: &MintRequest) -> Result<Minted, MintError> {
+    /// Mints a new session, whatever the reason: STS never returns one twice.
+    async fn mint(&self, request: &MintRequest, _: Reason<'_, Session>) -> Result<Minted, MintError> {
         let seconds = i32::try_from(request.duration.as_secs()).unwrap_or(i32::MAX);
         self.ask(&AssumeRole { session: &request.name, policy: request.policy.json(), seconds }).await
     }
@@ -278,9 +284,9 @@ impl Mint for StsMint {
 
 /// A minter that may be replaced by one for other endpoints.
 impl<M: Mint> Mint for ArcSwap<M> {
-    async fn mint(&self, request: &MintRequest) -> Result<Minted, MintError> {
+    async fn mint(&self, request: &MintRequest, reason: Reason<'_, Session>) -> Result<Minted, MintError> {
         let current = self.load_full();
-        current.mint(request).await
+        current.mint(request, reason).await
     }
 }
 

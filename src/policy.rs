@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub const MAX_POLICY_BYTES: usize = 2048;
 
 /// A compiled session policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionPolicy {
     json: Arc<str>,
 }

@@ -1,15 +1,22 @@
-//! When to mint: the plan of one mapping's session, pure, with time as an argument.
+//! Values that are refreshed in the background: the plan of one value, pure, with time as an argument.
+//!
+//! A session is such a value. [`value`] holds one and carries the plan out.
 
-use crate::session::LAST_MOMENTS;
+mod value;
+
 use std::time::{Duration, SystemTime};
 
-/// Mints of one mapping are at least this far apart, whatever happens.
+pub use value::{Entry, Perishable, Reason, Refreshed, Retry, Source, Unavailable};
+
+/// The end of a value's life in which it is not used any more: it must still be good when the server looks at it.
+pub const LAST_MOMENTS: Duration = Duration::from_secs(2);
+/// The least time between two fetches of one value.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest pause between attempts while STS fails, or while sessions die young.
+/// The longest pause between fetches while they fail, or while values are rejected young.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// The longest sleep: a wall clock that jumps is noticed this late at most.
+/// The longest sleep while there is a live value: a jump of the wall clock is noticed within this time.
 pub const MAX_NAP: Duration = Duration::from_secs(30);
-/// A session that is rejected younger than this died of something a mint may not cure.
+/// A value rejected younger than this was rejected for a reason that a new one may not cure: fetches back off.
 const YOUNG: Duration = Duration::from_mins(1);
 
 /// A session is refreshed after this share of its life, plus up to [`REFRESH_JITTER`] of it.
@@ -27,92 +34,100 @@ pub fn mints_per_second_needed(sessions: usize, lifetime: Duration) -> f64 {
     sessions / (lifetime.as_secs_f64() * mean_refresh)
 }
 
-/// A point in time on both clocks: the wall's, which expirations are told in and which may jump, and a monotonic
-/// one (time since some start), which pauses are measured on.
+/// Returns whether a value that ends at `expires` can be used at `now`.
+pub fn is_live(expires: SystemTime, now: SystemTime) -> bool {
+    now.checked_add(LAST_MOMENTS).is_some_and(|soon| soon < expires)
+}
+
+/// A point in time on two clocks: the wall clock, which expirations refer to and which may jump, and a monotonic one,
+/// on which pauses are measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// The wall clock.
     pub wall: SystemTime,
-    /// The monotonic clock.
+    /// The monotonic clock: the time since a fixed start.
     pub mono: Duration,
 }
 
-/// What the plan cannot know by itself.
+/// The state of a value that its plan does not know.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts {
-    /// A request waits for a session.
+    /// A reader waits for a value.
     pub wanted: bool,
-    /// The session there is, dead or alive.
+    /// The current value, live or not.
     pub held: Held,
 }
 
-/// What is known of the session there is.
+/// What is known of the current value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Held {
     /// There is none.
     #[default]
     Nothing,
-    /// No request has used it.
+    /// No reader has used it.
     Unused,
-    /// A request has used it.
+    /// A reader has used it.
     Used,
-    /// It was minted for another plan, and serves until this one has its own.
+    /// It was fetched under another plan, and serves until this one's first fetch succeeds.
     Inherited,
-    /// The store has rejected it.
+    /// It was rejected.
     Rejected,
 }
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Mint now.
-    Mint,
-    /// Look again after this long, or when a request asks.
+    /// Fetch now.
+    Fetch,
+    /// Look again after this time, or when a reader asks.
     Sleep(Duration),
-    /// Nothing to do until a request asks.
+    /// Do nothing until a reader asks.
     Rest,
 }
 
-/// When one mapping's session is minted, refreshed and given up.
+/// Decides when one value is fetched, refreshed and given up.
 #[derive(Debug)]
 pub struct Plan {
-    always: bool,
-    asked: Duration,
+    eager: bool,
+    lifetime: Duration,
     lease: Option<Lease>,
+    /// Consecutive failed fetches.
     failures: u32,
+    /// Consecutive values that were rejected young.
     strikes: u32,
     not_before: Duration,
 }
 
+/// The life of the last value fetched.
 #[derive(Clone, Copy, Debug)]
 struct Lease {
     expires: SystemTime,
-    minted: Duration,
+    fetched: Duration,
     refresh_wall: SystemTime,
     refresh_mono: Duration,
 }
 
 impl Plan {
-    /// A plan without a session yet; `always` mints without being asked and refreshes unused sessions too. `asked` is
-    /// the life that sessions are asked for.
-    pub fn new(always: bool, asked: Duration) -> Self {
-        Self { always, asked, lease: None, failures: 0, strikes: 0, not_before: Duration::ZERO }
+    /// Makes a plan without a value. An `eager` one fetches before a reader asks and refreshes unused values too.
+    /// `lifetime` is the life that values are asked for.
+    pub fn new(eager: bool, lifetime: Duration) -> Self {
+        Self { eager, lifetime, lease: None, failures: 0, strikes: 0, not_before: Duration::ZERO }
     }
 
-    /// What to do at `now`.
+    /// Returns what to do at `now`.
     pub fn step(&self, now: Now, facts: Facts) -> Step {
         let usable = matches!(facts.held, Held::Unused | Held::Used);
-        let live = self.lease.filter(|lease| usable && now.wall + LAST_MOMENTS < lease.expires);
+        let live = self.lease.filter(|lease| usable && is_live(lease.expires, now.wall));
         let due = match live {
-            None => self.always || facts.wanted || facts.held == Held::Inherited,
+            None => self.eager || facts.wanted || facts.held == Held::Inherited,
             Some(lease) => {
-                (self.always || facts.held == Held::Used)
+                (self.eager || facts.held == Held::Used)
                     && (now.wall >= lease.refresh_wall || now.mono >= lease.refresh_mono)
             }
         };
         if due {
             return match self.not_before.checked_sub(now.mono) {
-                None | Some(Duration::ZERO) => Step::Mint,
+                None | Some(Duration::ZERO) => Step::Fetch,
                 Some(pause) => Step::Sleep(pause),
             };
         }
@@ -122,37 +137,37 @@ impl Plan {
         }
     }
 
-    /// A mint succeeded. `jitter` in 0..1 spreads the refreshes of many proxies and mappings. `replaces_rejected`
-    /// tells that the session before was rejected by the store.
-    pub fn minted(&mut self, now: Now, expires: SystemTime, jitter: f64, replaces_rejected: bool) {
+    /// Notes a successful fetch. `jitter`, from 0 to 1, spreads the refreshes of many values and proxies.
+    /// `replaces_rejected` says that the value before was rejected.
+    pub fn fetched(&mut self, now: Now, expires: SystemTime, jitter: f64, replaces_rejected: bool) {
         let died_young = replaces_rejected
-            && self.lease.is_some_and(|lease| now.mono.saturating_sub(lease.minted) < YOUNG);
+            && self.lease.is_some_and(|lease| now.mono.saturating_sub(lease.fetched) < YOUNG);
         self.strikes = if died_young { self.strikes.saturating_add(1) } else { 0 };
         self.failures = 0;
         self.not_before = now.mono + backoff(self.strikes);
-        // A clock that is behind would see a longer life than there is.
-        let life = expires.duration_since(now.wall).unwrap_or_default().min(self.asked);
+        // A wall clock that is behind would see a longer life than there is.
+        let life = expires.duration_since(now.wall).unwrap_or_default().min(self.lifetime);
         let refresh = life.mul_f64(REFRESH_AFTER + REFRESH_JITTER * jitter.clamp(0.0, 1.0));
         self.lease = Some(Lease {
             expires,
-            minted: now.mono,
+            fetched: now.mono,
             refresh_wall: now.wall + refresh,
             refresh_mono: now.mono + refresh,
         });
     }
 
-    /// A mint failed. Returns how long to pause before the next.
+    /// Notes a failed fetch. Returns the pause before the next.
     pub fn failed(&mut self, now: Now, jitter: f64) -> Duration {
         let pause = backoff(self.failures).mul_f64(0.75 + 0.25 * jitter.clamp(0.0, 1.0));
         self.failures = self.failures.saturating_add(1);
-        // While there is a session to save, attempts grow denser towards its end.
+        // While there is a value to save, attempts grow denser towards its end.
         let left = self.lease.and_then(|lease| lease.expires.duration_since(now.wall).ok());
         let pause = left.map_or(pause, |left| pause.min((left / 4).max(MIN_INTERVAL)));
         self.not_before = now.mono + pause;
         pause
     }
 
-    /// Consecutive failures so far.
+    /// Returns the number of consecutive failures.
     pub fn failures(&self) -> u32 {
         self.failures
     }
@@ -162,11 +177,11 @@ fn backoff(failures: u32) -> Duration {
     MIN_INTERVAL.saturating_mul(2_u32.saturating_pow(failures)).min(MAX_BACKOFF)
 }
 
-/// Until the refresh, though not longer than it takes to notice that the wall clock jumped.
+/// Returns the sleep until the refresh, cut short so that a jump of the wall clock is noticed.
 fn nap(now: Now, lease: Lease) -> Duration {
     let wall = lease.refresh_wall.duration_since(now.wall).unwrap_or_default();
     let mono = lease.refresh_mono.saturating_sub(now.mono);
-    // Past the refresh, an unused session waits for its end or for its first user.
+    // Past the refresh point, an unused value waits for its end or for its first reader, who does not wake the task.
     let nap = if wall.is_zero() || mono.is_zero() { MAX_NAP } else { wall.min(mono) };
     nap.clamp(Duration::from_millis(1), MAX_NAP)
 }
@@ -183,9 +198,9 @@ mod tests {
         Now { wall: START + Duration::from_secs(1_000_000) + since, mono: since }
     }
 
-    fn leased(always: bool) -> Plan {
-        let mut plan = Plan::new(always, LIFE);
-        plan.minted(at(0), at(900).wall, 0.5, false);
+    fn leased(eager: bool) -> Plan {
+        let mut plan = Plan::new(eager, LIFE);
+        plan.fetched(at(0), at(900).wall, 0.5, false);
         plan
     }
 
@@ -194,36 +209,42 @@ mod tests {
     const WANTED: Facts = Facts { wanted: true, held: Held::Nothing };
 
     #[test]
+    fn a_value_is_not_used_in_its_last_moments() {
+        assert!(is_live(at(900).wall, at(897).wall));
+        assert!(!is_live(at(900).wall, at(898).wall));
+    }
+
+    #[test]
     fn lazy_waits_for_a_request() {
         assert_eq!(Plan::new(false, LIFE).step(at(0), Facts::default()), Step::Rest);
-        assert_eq!(Plan::new(false, LIFE).step(at(0), WANTED), Step::Mint);
-        assert_eq!(Plan::new(true, LIFE).step(at(0), Facts::default()), Step::Mint);
+        assert_eq!(Plan::new(false, LIFE).step(at(0), WANTED), Step::Fetch);
+        assert_eq!(Plan::new(true, LIFE).step(at(0), Facts::default()), Step::Fetch);
     }
 
     #[test]
     fn a_used_session_is_refreshed_ahead_and_an_unused_one_left_to_end() {
         let plan = leased(false);
         assert_eq!(plan.step(at(629), USED), Step::Sleep(Duration::from_secs(1)));
-        assert_eq!(plan.step(at(630), USED), Step::Mint);
+        assert_eq!(plan.step(at(630), USED), Step::Fetch);
         assert_eq!(plan.step(at(630), UNUSED), Step::Sleep(MAX_NAP));
         assert_eq!(plan.step(at(899), UNUSED), Step::Rest);
-        assert_eq!(leased(true).step(at(630), UNUSED), Step::Mint);
+        assert_eq!(leased(true).step(at(630), UNUSED), Step::Fetch);
     }
 
     #[test]
     fn a_session_that_was_dropped_is_minted_anew_whatever_the_clock_says() {
-        assert_eq!(leased(false).step(at(10), WANTED), Step::Mint);
+        assert_eq!(leased(false).step(at(10), WANTED), Step::Fetch);
     }
 
     #[test]
     fn an_inherited_session_is_replaced_at_once_and_however_long_it_takes() {
         let mut plan = Plan::new(false, LIFE);
         let inherited = Facts { wanted: false, held: Held::Inherited };
-        assert_eq!(plan.step(at(0), inherited), Step::Mint);
+        assert_eq!(plan.step(at(0), inherited), Step::Fetch);
         plan.failed(at(0), 1.0);
         assert_eq!(plan.step(at(0), inherited), Step::Sleep(Duration::from_secs(1)));
-        assert_eq!(plan.step(at(1), inherited), Step::Mint);
-        plan.minted(at(1), at(901).wall, 0.5, false);
+        assert_eq!(plan.step(at(1), inherited), Step::Fetch);
+        plan.fetched(at(1), at(901).wall, 0.5, false);
         assert_eq!(plan.step(at(100), USED), Step::Sleep(MAX_NAP));
     }
 
@@ -231,9 +252,9 @@ mod tests {
     fn jitter_spreads_refreshes() {
         for (jitter, due) in [(0.0, 540), (0.999, 719)] {
             let mut plan = Plan::new(false, LIFE);
-            plan.minted(at(0), at(900).wall, jitter, false);
-            assert_ne!(plan.step(at(due - 1), USED), Step::Mint);
-            assert_eq!(plan.step(at(due + 1), USED), Step::Mint);
+            plan.fetched(at(0), at(900).wall, jitter, false);
+            assert_ne!(plan.step(at(due - 1), USED), Step::Fetch);
+            assert_eq!(plan.step(at(due + 1), USED), Step::Fetch);
         }
     }
 
@@ -248,7 +269,7 @@ mod tests {
     #[test]
     fn a_wall_clock_set_back_does_not_put_off_the_refresh() {
         let back = Now { wall: at(0).wall - Duration::from_hours(1), mono: at(630).mono };
-        assert_eq!(leased(false).step(back, USED), Step::Mint);
+        assert_eq!(leased(false).step(back, USED), Step::Fetch);
     }
 
     #[test]
@@ -256,8 +277,8 @@ mod tests {
         let behind =
             |seconds| Now { wall: at(seconds).wall - Duration::from_hours(24), mono: at(seconds).mono };
         let mut plan = Plan::new(false, LIFE);
-        plan.minted(behind(0), at(900).wall, 0.5, false);
-        assert_eq!(plan.step(behind(630), USED), Step::Mint);
+        plan.fetched(behind(0), at(900).wall, 0.5, false);
+        assert_eq!(plan.step(behind(630), USED), Step::Fetch);
     }
 
     #[test]
@@ -267,19 +288,19 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
         assert_eq!(plan.failed(at(880), 1.0), Duration::from_secs(5));
         assert_eq!(plan.step(at(884), USED), Step::Sleep(Duration::from_secs(1)));
-        assert_eq!(plan.step(at(885), USED), Step::Mint);
+        assert_eq!(plan.step(at(885), USED), Step::Fetch);
     }
 
     #[test]
     fn a_rejected_session_is_replaced_once_and_then_ever_more_slowly() {
         let mut plan = leased(false);
         let rejected = Facts { wanted: true, held: Held::Rejected };
-        assert_eq!(plan.step(at(100), rejected), Step::Mint);
-        plan.minted(at(100), at(1000).wall, 0.5, true);
+        assert_eq!(plan.step(at(100), rejected), Step::Fetch);
+        plan.fetched(at(100), at(1000).wall, 0.5, true);
         assert_eq!(plan.step(at(100), rejected), Step::Sleep(Duration::from_secs(1)));
-        plan.minted(at(101), at(1001).wall, 0.5, true);
+        plan.fetched(at(101), at(1001).wall, 0.5, true);
         assert_eq!(plan.step(at(101), rejected), Step::Sleep(Duration::from_secs(2)));
-        plan.minted(at(103), at(1003).wall, 0.5, true);
+        plan.fetched(at(103), at(1003).wall, 0.5, true);
         assert_eq!(plan.step(at(103), rejected), Step::Sleep(Duration::from_secs(4)));
     }
 }

@@ -1,6 +1,7 @@
 //! A session: what one mint returned, and what signing with it needs.
 
 use crate::amz_date::AmzDate;
+use crate::refresh::Perishable;
 use crate::secret::{Credentials, Secret};
 use arc_swap::ArcSwap;
 use aws_sigv4::sign::v4::generate_signing_key;
@@ -8,12 +9,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use zeroize::Zeroize;
-
-/// A session is not used for a request in its last moments: it must still be alive when the store looks.
-pub const LAST_MOMENTS: Duration = Duration::from_secs(2);
 
 /// What STS returned.
 #[derive(Clone, Debug)]
@@ -28,13 +25,11 @@ pub struct Minted {
 
 /// A session ready for signing. Shared by all requests of a mapping; nothing in it is locked.
 pub struct Session {
-    id: u64,
     keys: Credentials,
     token: Secret,
     expiration: SystemTime,
     region: Arc<str>,
     day: ArcSwap<DayKey>,
-    used: AtomicBool,
 }
 
 /// Why a mint's answer is of no use.
@@ -42,11 +37,11 @@ pub struct Session {
 pub struct BadToken;
 
 impl Session {
-    /// Makes a session of a mint's answer. `id` grows from mint to mint.
+    /// Makes a session of what STS returned.
     ///
     /// # Errors
-    /// When token or access key cannot stand in a header as they are.
-    pub fn new(id: u64, minted: Minted, region: Arc<str>, now: SystemTime) -> Result<Self, BadToken> {
+    /// When the token or the access key cannot be written in a header as it is.
+    pub fn new(minted: Minted, region: Arc<str>, now: SystemTime) -> Result<Self, BadToken> {
         let is_plain = |secret: &Secret| {
             !secret.is_empty() && secret.reveal().bytes().all(|byte| byte.is_ascii_graphic())
         };
@@ -54,14 +49,8 @@ impl Session {
             return Err(BadToken);
         }
         let day = ArcSwap::from_pointee(DayKey::derive(&minted.keys, &region, &AmzDate::new(now)));
-        let used = AtomicBool::new(false);
         let Minted { keys, token, expiration } = minted;
-        Ok(Self { id, keys, token, expiration, region, day, used })
-    }
-
-    /// Which mint it came from.
-    pub fn id(&self) -> u64 {
-        self.id
+        Ok(Self { keys, token, expiration, region, day })
     }
 
     /// When it ends.
@@ -84,24 +73,6 @@ impl Session {
         &self.region
     }
 
-    /// Whether it can be used at `now`.
-    pub fn is_live(&self, now: SystemTime) -> bool {
-        now.checked_add(LAST_MOMENTS).is_some_and(|soon| soon < self.expiration)
-    }
-
-    /// Notes that a request uses it: a session that nobody uses is not refreshed.
-    pub fn mark_used(&self) {
-        // Read first: a store on every request would pass the cache line from core to core.
-        if !self.used.load(Ordering::Relaxed) {
-            self.used.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether a request used it.
-    pub fn is_used(&self) -> bool {
-        self.used.load(Ordering::Relaxed)
-    }
-
     /// The key for `date`'s day: kept, and derived again when the day has changed.
     pub fn day_key(&self, date: &AmzDate) -> arc_swap::Guard<Arc<DayKey>> {
         let kept = self.day.load();
@@ -113,12 +84,15 @@ impl Session {
     }
 }
 
+impl Perishable for Session {
+    fn expires(&self) -> SystemTime {
+        self.expiration
+    }
+}
+
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("id", &self.id)
-            .field("expiration", &self.expiration)
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("expiration", &self.expiration).finish_non_exhaustive()
     }
 }
 
@@ -180,6 +154,7 @@ impl Zeroizing64 {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::time::Duration;
 
     pub(crate) fn minted(expiration: SystemTime) -> Minted {
         Minted {
@@ -193,31 +168,21 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn it_lives_until_its_last_moments() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let session =
-            Session::new(1, minted(now + Duration::from_mins(15)), "us-east-1".into(), now).unwrap();
-        assert!(session.is_live(now + Duration::from_secs(897)));
-        assert!(!session.is_live(now + Duration::from_secs(898)));
-    }
-
-    #[test]
     fn what_would_add_a_header_is_no_token() {
         let now = SystemTime::UNIX_EPOCH;
         for text in ["", "a b", "a\r\nx-amz-date: x", "a\n", "\u{fc}"] {
             let secret = || Secret::new(text.into());
             let token = Minted { token: secret(), ..minted(now) };
             let keys = Credentials { access_key: secret(), ..minted(now).keys };
-            assert!(Session::new(1, token, "r".into(), now).is_err(), "{text:?}");
-            assert!(Session::new(1, Minted { keys, ..minted(now) }, "r".into(), now).is_err(), "{text:?}");
+            assert!(Session::new(token, "r".into(), now).is_err(), "{text:?}");
+            assert!(Session::new(Minted { keys, ..minted(now) }, "r".into(), now).is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn the_key_follows_the_day() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 * 20_000 - 1);
-        let session =
-            Session::new(1, minted(now + Duration::from_mins(15)), "us-east-1".into(), now).unwrap();
+        let session = Session::new(minted(now + Duration::from_mins(15)), "us-east-1".into(), now).unwrap();
         let before = session.day_key(&AmzDate::new(now)).sign(b"x");
         let after = session.day_key(&AmzDate::new(now + Duration::from_secs(1))).sign(b"x");
         assert_ne!(before, after);
@@ -227,7 +192,7 @@ pub(crate) mod tests {
     #[test]
     fn debug_shows_no_secret() {
         let now = SystemTime::UNIX_EPOCH;
-        let session = Session::new(1, minted(now), "r".into(), now).unwrap();
+        let session = Session::new(minted(now), "r".into(), now).unwrap();
         let shown = format!("{session:?}");
         assert!(
             !shown.contains("AKID") && !shown.contains("token\"") && !shown.contains("the.session"),

@@ -61,7 +61,7 @@ impl Example {
             path: "/tmp/media/hello.txt",
             query: None,
             fields: fields.into_iter().collect(),
-            session: Session::new(1, minted, "us-east-1".into(), now).unwrap(),
+            session: Session::new(minted, "us-east-1".into(), now).unwrap(),
             node: Authority::new("127.0.0.1:9000").unwrap(),
             now,
         }

@@ -15,6 +15,7 @@ use crate::mapping::Mapping;
 use crate::mint::{Mint, MintRequest, StsMint};
 use crate::operation::grammar::Dialect;
 use crate::policy::MAX_POLICY_BYTES;
+use crate::refresh::Reason;
 use crate::rights::Right;
 use crate::s3_error;
 use crate::scope::Scope;
@@ -173,7 +174,7 @@ async fn try_mapping(config: &Config, mapping: &Mapping, mint: &StsMint) -> Resu
         policy: mapping.policy.clone(),
         duration: mapping.duration,
     };
-    let minted = mint.mint(&request).await.map_err(|error| match error.help() {
+    let minted = mint.mint(&request, Reason::Missing).await.map_err(|error| match error.help() {
         Some(help) => format!("no session: {error}\n    help: {help}"),
         None => format!("no session: {error}"),
     })?;
@@ -185,7 +186,7 @@ async fn try_mapping(config: &Config, mapping: &Mapping, mint: &StsMint) -> Resu
             "    note: it ends sooner than asked: MINIO_STS_DURATION on the server, or this clock is ahead\n",
         );
     }
-    let session = Session::new(1, minted, Arc::clone(&config.upstream.region), now)
+    let session = Session::new(minted, Arc::clone(&config.upstream.region), now)
         .map_err(|_| "STS returned a token that cannot be a header".to_owned())?;
     for endpoint in &config.upstream.endpoints {
         let direct = Direct::new(endpoint, &config.limits).map_err(|error| error.to_string())?;

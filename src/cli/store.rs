@@ -112,7 +112,7 @@ impl Store {
         let endpoint = Endpoint::parse(&token.endpoint).map_err(usage)?;
         let direct = Direct::new(&endpoint, &Limits::default())
             .map_err(|error| CommandError::failed(error.to_string()))?;
-        let session = Session::new(1, token.minted(), token.region.as_str().into(), SystemTime::now())
+        let session = Session::new(token.minted(), token.region.as_str().into(), SystemTime::now())
             .map_err(|_| usage("not usable in a header"))?;
         Ok(Self { token, direct, session })
     }

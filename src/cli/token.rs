@@ -6,6 +6,7 @@ use crate::connect::Trust;
 use crate::endpoint::Endpoint;
 use crate::mint::{Mint, MintRequest, StsMint};
 use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
+use crate::refresh::Reason;
 use crate::rights::{Right, Rights};
 use crate::secret::{Credentials, Secret};
 use crate::session::Minted;
@@ -99,11 +100,11 @@ pub async fn run(args: Args) -> Result<(), CommandError> {
     };
     let mint =
         StsMint::new(std::slice::from_ref(&endpoint), &args.region, &keys, None, Duration::from_secs(30));
-    let minted =
-        mint.mint(&MintRequest { name: "token".to_owned(), policy, duration }).await.map_err(|error| {
-            let help = error.help().map(|help| format!("\n  {help}")).unwrap_or_default();
-            CommandError::failed(format!("no token from {endpoint}: {error}{help}"))
-        })?;
+    let request = MintRequest { name: "token".to_owned(), policy, duration };
+    let minted = mint.mint(&request, Reason::Missing).await.map_err(|error| {
+        let help = error.help().map(|help| format!("\n  {help}")).unwrap_or_default();
+        CommandError::failed(format!("no token from {endpoint}: {error}{help}"))
+    })?;
     warn(&minted, duration);
     let token = Token::new(&minted, &endpoint.to_string(), &args.region, &scope);
     print(&write(&token, args.format))

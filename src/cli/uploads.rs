@@ -6,6 +6,7 @@ use crate::judge::list_of_no_uploads;
 use crate::mapping::Mapping;
 use crate::mint::{Mint, MintRequest, StsMint};
 use crate::operation::SessionKind;
+use crate::refresh::Reason;
 use crate::s3_error::{element, shown_code};
 use crate::session::Session;
 use std::fmt::Write;
@@ -19,9 +20,9 @@ pub(super) async fn try_lists(config: &Config, mapping: &Mapping, mint: &StsMint
     let request = MintRequest { name: mapping.name.to_string(), policy, duration: mapping.duration };
     let now = SystemTime::now();
     let region = Arc::clone(&config.upstream.region);
-    let minted = mint.mint(&request).await.map_err(|error| error.to_string());
+    let minted = mint.mint(&request, Reason::Missing).await.map_err(|error| error.to_string());
     let session = minted.and_then(|minted| {
-        Session::new(1, minted, region, now)
+        Session::new(minted, region, now)
             .map_err(|_| "STS returned a token that cannot be a header".to_owned())
     });
     let session = match session {

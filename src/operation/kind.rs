@@ -1,7 +1,7 @@
 //! Kinds of sessions.
 
 /// A kind of session. A mapping has one session of each kind that its scopes need, each with its own policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SessionKind {
     /// The session for everything that a policy can restrict to the scopes.
     #[default]

@@ -13,7 +13,7 @@ use crate::retry::{Attempts, is_repeatable};
 use crate::s3_error;
 use crate::s3_error::read_error_body;
 use crate::session::Session;
-use crate::session_table::{self, Slot};
+use crate::session_table::{self, Slot, SlotSession};
 use crate::upload::Upload;
 use crate::upstream::{Download, SendError};
 use http::{Method, StatusCode};
@@ -129,7 +129,7 @@ impl Proxy {
         &self,
         slot: &Slot,
         record: &mut AccessRecord,
-    ) -> Result<Arc<Session>, Refusal> {
+    ) -> Result<Arc<SlotSession>, Refusal> {
         let session = slot.obtain(self.shared.clock, self.generation.limits.session_wait);
         record.waits(Wait::Session, session).await.map_err(|unavailable| {
             if let Some(cause) = &unavailable.cause {

@@ -12,8 +12,10 @@ use crate::mint::{Mint, MintError, MintRequest};
 use crate::multipart::Budget;
 use crate::nodes::{NodeBoard, NodeIndex};
 use crate::operation::SessionKind;
+use crate::refresh::Reason;
 use crate::session::{Minted, Session};
-use crate::session_table::{Clock, Judge, Keeper, MintBudget, Sessions, Slot, Verdict};
+use crate::session_table::{Judge, Keeper, MintBudget, Sessions, Slot, Verdict};
+use crate::wall_clock::WallClock;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::header::HOST;
@@ -25,7 +27,7 @@ use tokio::time::Instant;
 struct Unasked;
 
 impl Mint for Unasked {
-    async fn mint(&self, _: &MintRequest) -> Result<Minted, MintError> {
+    async fn mint(&self, _: &MintRequest, _: Reason<'_, Session>) -> Result<Minted, MintError> {
         std::future::pending().await
     }
 }
@@ -49,7 +51,7 @@ fn state(config: &Config, metrics: &Metrics) -> MappingState {
         },
         kind: SessionKind::Scopes,
         region: "us-east-1".into(),
-        clock: Clock::SYSTEM,
+        clock: WallClock::SYSTEM,
         budget: Arc::new(MintBudget::new(1, Duration::from_secs(1))),
         judge: Unasked,
         issuer_doubts: Arc::default(),
@@ -58,7 +60,7 @@ fn state(config: &Config, metrics: &Metrics) -> MappingState {
     MappingState { row, session: Sessions::new(keeper.start(), None), admission, completions: Arc::default() }
 }
 
-fn proxy(clock: Clock) -> Rc<Proxy> {
+fn proxy(clock: WallClock) -> Rc<Proxy> {
     let config = Config::parse(EXAMPLE, &Fake).unwrap();
     let metrics = Arc::new(Metrics::default());
     let nodes = Arc::new(NodeBoard::new(&config.upstream.endpoints, Instant::now()));
@@ -91,7 +93,7 @@ fn request() -> Request {
 
 #[tokio::test]
 async fn a_panic_is_answered_counted_and_over() {
-    let proxy = proxy(Clock::new(|| panic!("scripted")));
+    let proxy = proxy(WallClock::new(|| panic!("scripted")));
     let client = Client::identify("127.0.0.1".parse().ok(), ListenerId(0));
     for asked in 1..=3 {
         let answer = Rc::clone(&proxy).handle(&client, &request(), Empty::new()).await;
@@ -112,7 +114,7 @@ async fn a_panic_is_answered_counted_and_over() {
 /// What a request costs before anything happens: the room that it takes while it runs.
 #[tokio::test]
 async fn a_request_takes_little_room() {
-    let proxy = proxy(Clock::SYSTEM);
+    let proxy = proxy(WallClock::SYSTEM);
     let client = Client::identify("127.0.0.1".parse().ok(), ListenerId(0));
     let (request, body) = (request(), Empty::new());
     let answering = proxy.handle(&client, &request, body);

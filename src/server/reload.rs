@@ -3,7 +3,7 @@
 use super::notify;
 use super::running::Running;
 use crate::config::{Config, ConfigError, Diagnostic, Failed};
-use crate::session_table::Clock;
+use crate::wall_clock::WallClock;
 use std::future::pending;
 use std::io;
 use std::path::Path;
@@ -68,7 +68,7 @@ fn read(source: &Path) -> Loaded {
 pub(super) fn apply(running: &mut Running, loaded: Loaded) {
     let reloads = running.shared().clone();
     match loaded.and_then(|config| running.reload(config)) {
-        Ok(()) => reloads.metrics.reloads.took_effect(Clock::SYSTEM.now(), true),
+        Ok(()) => reloads.metrics.reloads.took_effect(WallClock::SYSTEM.now(), true),
         Err(errors) => {
             for error in &errors {
                 tracing::error!(%error, "not reloaded");

@@ -1,98 +1,121 @@
-//! The sessions of a configuration: those of the one before where nothing about them has changed. Where they are to be
-//! minted again for the same policy and store, the old ones serve until that is done.
+//! The sessions that a configuration needs, taken from the session table, and the issuer that mints them.
 
 use super::issuer::IssuerWatch;
 use crate::admission::{Admission, Bounds};
 use crate::config::Config;
 use crate::generation::{Generation, MappingState};
 use crate::judge::{Nodes, StoreJudge};
+use crate::limits::MAX_SESSIONS;
 use crate::mapping::{Mapping, MintWhen};
 use crate::metrics::Metrics;
 use crate::mint::{MintRequest, StsMint};
 use crate::operation::SessionKind;
 use crate::policy::SessionPolicy;
-use crate::session_table::{self, Clock, Keeper, Kept, MintBudget, MintCounts, Slot};
+use crate::session_table::{
+    self, IssuerId, Keeper, MintBudget, MintCounts, Purpose, SessionHandle, SessionKey, SessionTable, Slot,
+    StoreId, TableFull, Terms,
+};
+use crate::wall_clock::WallClock;
 use arc_swap::ArcSwap;
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-/// Who mints, for one issuer.
+/// The session table and the issuer of its new sessions.
 #[derive(Debug)]
 pub(super) struct Sessions {
+    table: SessionTable,
+    issuer: Issuer,
+}
+
+/// One issuer, and what its sessions share.
+#[derive(Debug)]
+struct Issuer {
+    id: IssuerId,
+    store: StoreId,
     minter: Arc<ArcSwap<StsMint>>,
     budget: Arc<MintBudget>,
+    /// The nodes at which sessions are tried.
     nodes: Arc<ArcSwap<Nodes>>,
-    issuer: IssuerWatch,
+    watch: IssuerWatch,
 }
 
-/// What a mapping's session before a reload is to the one after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Before {
-    /// The same.
-    Kept,
-    /// For the same policy at the same store: good until there is the new one.
-    Good,
-    /// For something else.
-    Other,
-}
-
-/// A mapping before a reload, and what has stayed the same.
-struct Old<'o> {
-    mapping: &'o Mapping,
-    state: &'o MappingState,
-    same_store: bool,
-    same_issuer: bool,
-}
-
-impl Old<'_> {
-    /// What was kept for the session of this kind, and what it is to that of `mapping`.
-    fn session(&self, kind: SessionKind, mapping: &Mapping) -> (Before, Option<&Arc<Kept>>) {
-        let same_policy = self.mapping.policy_of(kind) == mapping.policy_of(kind);
-        let before = match same_policy && self.same_store {
-            true if self.same_issuer && same_session(self.mapping, mapping) => Before::Kept,
-            true => Before::Good,
-            false => Before::Other,
-        };
-        (before, self.state.session.kept(kind))
-    }
-}
-
-/// An empty slot for a session of `mapping`. Only the session for the scopes can be minted at the start: the others are
-/// minted when a request needs them.
-fn slot(kind: SessionKind, mapping: &Mapping, counts: &Arc<MintCounts>) -> Slot {
-    let needed_always = kind == SessionKind::Scopes && mapping.mint == MintWhen::Start;
-    Slot::new(needed_always, Arc::clone(counts))
-}
-
-impl Sessions {
-    /// For the issuer of `config`, on the runtime that this is called in.
-    ///
-    /// # Errors
-    /// When an endpoint cannot be spoken to.
-    pub(super) fn new(config: &Config, metrics: &Arc<Metrics>) -> io::Result<Self> {
-        Ok(Self::with(config, metrics, nodes(config)?))
-    }
-
-    fn with(config: &Config, metrics: &Arc<Metrics>, nodes: Nodes) -> Self {
+impl Issuer {
+    /// Starts using the issuer of `config`, on the current runtime.
+    fn start(config: &Config, metrics: &Arc<Metrics>, nodes: Nodes, id: IssuerId, store: StoreId) -> Self {
         let limits = &config.limits;
         let minter = Arc::new(ArcSwap::from_pointee(minter(config)));
         Self {
-            issuer: IssuerWatch::start(Arc::clone(&minter), Arc::clone(metrics)),
+            id,
+            store,
+            watch: IssuerWatch::start(Arc::clone(&minter), Arc::clone(metrics)),
             minter,
             budget: Arc::new(MintBudget::new(limits.mints_per_second, limits.mint_timeout)),
             nodes: Arc::new(ArcSwap::from_pointee(nodes)),
         }
     }
 
-    /// The states of the mappings of `config`, the first configuration.
-    pub(super) fn begin(&self, config: &Config, metrics: &Metrics) -> Vec<MappingState> {
-        config.mappings.iter().map(|mapping| self.state(config, mapping, metrics, None)).collect()
+    /// Applies the endpoints and limits of `config` to running sessions too.
+    fn update(&self, config: &Config, nodes: Nodes) {
+        self.nodes.store(Arc::new(nodes));
+        self.minter.store(Arc::new(minter(config)));
+        self.budget.set(config.limits.mints_per_second, config.limits.mint_timeout);
     }
 
-    /// The states of the mappings of `config`, which follows `old`. From here on it is in effect.
+    /// Returns the key of a session of `mapping`. Only the session for the scopes can be minted at start.
+    fn key(&self, mapping: &Mapping, kind: SessionKind, policy: SessionPolicy) -> SessionKey {
+        let eager = kind == SessionKind::Scopes && mapping.mint == MintWhen::Start;
+        SessionKey {
+            purpose: Purpose { mapping: mapping.name.clone(), kind, policy, store: self.store },
+            terms: Terms { issuer: self.id, lifetime: mapping.duration, eager },
+        }
+    }
+
+    /// Starts the keeper of a slot.
+    fn keep(&self, config: &Config, mapping: &Mapping, key: &SessionKey, slot: Slot) -> Arc<SessionHandle> {
+        let Purpose { kind, policy, .. } = &key.purpose;
+        Keeper {
+            slot: Arc::new(slot),
+            mint: Arc::clone(&self.minter),
+            request: MintRequest {
+                name: mapping.name.to_string(),
+                policy: policy.clone(),
+                duration: mapping.duration,
+            },
+            kind: *kind,
+            region: Arc::clone(&config.upstream.region),
+            clock: WallClock::SYSTEM,
+            budget: Arc::clone(&self.budget),
+            judge: StoreJudge::new(Arc::clone(&self.nodes), mapping, *kind, WallClock::SYSTEM),
+            issuer_doubts: Arc::clone(self.watch.doubts()),
+        }
+        .start()
+    }
+}
+
+impl Sessions {
+    /// Makes an empty table for the issuer of `config`, on the current runtime.
     ///
     /// # Errors
-    /// When an endpoint cannot be spoken to; nothing is changed then.
+    /// When an endpoint cannot be spoken to.
+    pub(super) fn new(config: &Config, metrics: &Arc<Metrics>) -> io::Result<Self> {
+        let (id, store) = (IssuerId::default(), StoreId::default());
+        let issuer = Issuer::start(config, metrics, nodes(config)?, id, store);
+        Ok(Self { table: SessionTable::new(MAX_SESSIONS), issuer })
+    }
+
+    /// Returns the states of the mappings of `config`, the first configuration.
+    ///
+    /// # Errors
+    /// When it needs more sessions than a process keeps.
+    pub(super) fn begin(&self, config: &Config, metrics: &Metrics) -> io::Result<Vec<MappingState>> {
+        self.states(&self.issuer, config, metrics, &HashMap::new())
+    }
+
+    /// Returns the states of the mappings of `config`, which replaces `old`.
+    ///
+    /// # Errors
+    /// When an endpoint cannot be spoken to, or too many sessions are in use; nothing is changed then.
     pub(super) fn follow(
         &mut self,
         config: &Config,
@@ -100,75 +123,79 @@ impl Sessions {
         metrics: &Arc<Metrics>,
     ) -> io::Result<Vec<MappingState>> {
         let nodes = nodes(config)?;
-        let (same_store, same_issuer) = (same_store(old, config), same_issuer(old, config));
-        if same_issuer {
-            self.nodes.store(Arc::new(nodes));
-            // Those that are kept follow the endpoints and the time-out too.
-            self.minter.store(Arc::new(minter(config)));
-            self.budget.set(config.limits.mints_per_second, config.limits.mint_timeout);
-        } else {
-            *self = Self::with(config, metrics, nodes);
+        let old_states = generation.mappings.iter().zip(&generation.states);
+        let old_states = old_states.map(|(mapping, state)| (&*mapping.name, state)).collect();
+        if same_issuer(old, config) {
+            let states = self.states(&self.issuer, config, metrics, &old_states)?;
+            self.issuer.update(config, nodes);
+            return Ok(states);
         }
-        let state = |mapping: &Mapping| {
-            let before =
-                old.mappings.iter().zip(&generation.states).find(|(old, _)| old.name == mapping.name);
-            let before = before.map(|(old, state)| Old { mapping: old, state, same_store, same_issuer });
-            self.state(config, mapping, metrics, before.as_ref())
-        };
-        Ok(config.mappings.iter().map(state).collect())
+        let Issuer { id, store, .. } = self.issuer;
+        let store = if same_store(old, config) { store } else { StoreId(store.0 + 1) };
+        let issuer = Issuer::start(config, metrics, nodes, IssuerId(id.0 + 1), store);
+        let states = self.states(&issuer, config, metrics, &old_states)?;
+        self.issuer = issuer;
+        Ok(states)
     }
 
-    /// The state of a mapping, and what it was before.
+    fn states(
+        &self,
+        issuer: &Issuer,
+        config: &Config,
+        metrics: &Metrics,
+        old: &HashMap<&str, &MappingState>,
+    ) -> io::Result<Vec<MappingState>> {
+        let state = |mapping: &Mapping| {
+            self.state(issuer, config, mapping, metrics, old.get(&*mapping.name).copied())
+        };
+        let states: Result<_, TableFull> = config.mappings.iter().map(state).collect();
+        states.map_err(|TableFull { capacity }| {
+            io::Error::other(format!(
+                "more than {capacity} sessions would be in use at once: requests of earlier configurations still \
+                 hold theirs; reload again when they have ended, or use fewer mappings"
+            ))
+        })
+    }
+
+    /// Returns the state of a mapping, which keeps of its `old` state what still fits.
     fn state(
         &self,
+        issuer: &Issuer,
         config: &Config,
         mapping: &Mapping,
         metrics: &Metrics,
-        old: Option<&Old<'_>>,
-    ) -> MappingState {
+        old: Option<&MappingState>,
+    ) -> Result<MappingState, TableFull> {
         let bounds = Bounds::of(&config.limits);
         let admission = match old {
-            Some(old) if old.state.admission.bounds() == bounds => Arc::clone(&old.state.admission),
+            Some(old) if old.admission.bounds() == bounds => Arc::clone(&old.admission),
             _ => Arc::new(Admission::new(bounds)),
         };
-        let completions = old.map(|old| Arc::clone(&old.state.completions)).unwrap_or_default();
+        let completions = old.map(|old| Arc::clone(&old.completions)).unwrap_or_default();
         let (row, counts) = metrics.row(&mapping.name);
         metrics.show_admission(row, &admission);
-        let session = |kind, policy| {
-            let (before, kept) = old.map_or((Before::Other, None), |old| old.session(kind, mapping));
-            match (before, kept) {
-                (Before::Kept, Some(kept)) => Arc::clone(kept),
-                (Before::Good, Some(kept)) => {
-                    let slot = slot(kind, mapping, &counts).inheriting(kept.slot(), Clock::SYSTEM.now());
-                    self.keep(config, mapping, kind, policy, slot)
-                }
-                _ => self.keep(config, mapping, kind, policy, slot(kind, mapping, &counts)),
-            }
-        };
-        let scopes = session(SessionKind::Scopes, mapping.policy.clone());
+        let session = |kind, policy| self.session(issuer, config, mapping, &counts, kind, policy);
+        let scopes = session(SessionKind::Scopes, mapping.policy.clone())?;
         metrics.show_slot(row, scopes.slot());
         let uploads = mapping.policy_of(SessionKind::Uploads);
-        let uploads = uploads.map(|policy| session(SessionKind::Uploads, policy));
+        let uploads = uploads.map(|policy| session(SessionKind::Uploads, policy)).transpose()?;
         let session = session_table::Sessions::new(scopes, uploads);
-        MappingState { row, session, admission, completions }
+        Ok(MappingState { row, session, admission, completions })
     }
 
-    fn keep(
+    fn session(
         &self,
+        issuer: &Issuer,
         config: &Config,
         mapping: &Mapping,
+        counts: &Arc<MintCounts>,
         kind: SessionKind,
         policy: SessionPolicy,
-        slot: Slot,
-    ) -> Arc<Kept> {
-        let slot = Arc::new(slot);
-        let request = MintRequest { name: mapping.name.to_string(), policy, duration: mapping.duration };
-        let (mint, budget) = (Arc::clone(&self.minter), Arc::clone(&self.budget));
-        let region = Arc::clone(&config.upstream.region);
-        let judge = StoreJudge::new(Arc::clone(&self.nodes), mapping, kind, Clock::SYSTEM);
-        let issuer_doubts = Arc::clone(self.issuer.doubts());
-        let clock = Clock::SYSTEM;
-        Keeper { slot, mint, request, kind, region, clock, budget, judge, issuer_doubts }.start()
+    ) -> Result<Arc<SessionHandle>, TableFull> {
+        let key = issuer.key(mapping, kind, policy);
+        let slot = Slot::new(key.terms.eager, Arc::clone(counts));
+        let start = |slot| issuer.keep(config, mapping, &key, slot);
+        self.table.get_or_start(&key, WallClock::SYSTEM.now(), slot, start)
     }
 }
 
@@ -181,19 +208,16 @@ fn nodes(config: &Config) -> io::Result<Nodes> {
     Nodes::new(&config.upstream.endpoints, config.limits.connect_timeout)
 }
 
-/// Whether sessions of one are good in the other. An STS with a node in common is the same STS.
+/// Returns whether sessions minted under one configuration are good under the other. An STS with a node in common is
+/// the same STS.
 fn same_store(one: &Config, other: &Config) -> bool {
     one.sts().iter().any(|endpoint| other.sts().contains(endpoint))
         && one.upstream.region == other.upstream.region
 }
 
-/// Whether sessions of one are sessions of the other.
+/// Returns whether both configurations cut sessions from the same rights.
 fn same_issuer(one: &Config, other: &Config) -> bool {
     same_store(one, other)
         && one.issuer.role_arn == other.issuer.role_arn
         && one.issuer.keys.are(&other.issuer.keys)
-}
-
-fn same_session(one: &Mapping, other: &Mapping) -> bool {
-    (one.duration, one.mint) == (other.duration, other.mint)
 }

@@ -1,13 +1,20 @@
 //! Hours of simulated time: tokio's clock is paused and moved on by each sleep; the wall clock follows it, and
 //! jumps where a case says so. The store judges sessions by true time, as MinIO does.
 
+use super::keeper::error;
 use super::*;
+use crate::mint::{Mint, MintError, MintFailure, MintRequest};
 use crate::nodes::NodeIndex;
-use crate::policy::SessionPolicy;
+use crate::refresh::Reason;
 use crate::session::tests::minted;
+use crate::session::{Minted, Session};
+use crate::wall_clock::WallClock;
 use std::cell::Cell;
 use std::future::pending;
-use std::sync::Weak;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::time::{Instant, sleep};
+
+mod table;
 
 const BASE: SystemTime = SystemTime::UNIX_EPOCH;
 const LIFE: Duration = Duration::from_mins(15);
@@ -48,7 +55,7 @@ enum Behaviour {
 }
 
 impl Mint for ScriptedSts {
-    async fn mint(&self, _: &MintRequest) -> Result<Minted, MintError> {
+    async fn mint(&self, _: &MintRequest, _: Reason<'_, Session>) -> Result<Minted, MintError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         assert_eq!(self.running.fetch_add(1, Ordering::Relaxed), 0, "one mint at a time");
         let _running = Running(&self.running);
@@ -82,18 +89,18 @@ impl Judge for Unasked {
 
 struct World {
     slot: Arc<Slot>,
-    kept: Arc<Kept>,
+    handle: Arc<SessionHandle>,
     sts: Arc<ScriptedSts>,
 }
 
-const CLOCK: Clock = Clock::new(wall);
+const CLOCK: WallClock = WallClock::new(wall);
 const WAIT: Duration = Duration::from_secs(10);
 
 impl World {
-    fn start(always: bool, script: fn(u64) -> Behaviour) -> Self {
+    fn start(eager: bool, script: fn(u64) -> Behaviour) -> Self {
         START.set(Some(Instant::now()));
         JUMP.set(0);
-        Self::of(Slot::new(always, Arc::default()), script)
+        Self::of(Slot::new(eager, Arc::default()), script)
     }
 
     fn of(slot: Slot, script: fn(u64) -> Behaviour) -> Self {
@@ -110,7 +117,7 @@ impl World {
             judge: Unasked,
             issuer_doubts: Arc::default(),
         };
-        Self { slot, sts, kept: keeper.start() }
+        Self { slot, sts, handle: keeper.start() }
     }
 
     fn mints(&self) -> u64 {
@@ -309,8 +316,9 @@ async fn a_day_of_refreshes_leaves_nothing_behind() {
     let (tasks, mut sessions) = (alive(), Vec::new());
     while seconds() < 24 * HOUR {
         if let Ok(session) = world.slot.obtain(CLOCK, WAIT).await {
-            let known =
-                sessions.last().is_some_and(|last: &Weak<Session>| last.as_ptr() == Arc::as_ptr(&session));
+            let known = sessions
+                .last()
+                .is_some_and(|last: &Weak<SlotSession>| last.as_ptr() == Arc::as_ptr(&session));
             if !known {
                 sessions.push(Arc::downgrade(&session));
             }
@@ -337,13 +345,13 @@ async fn a_day_of_refreshes_leaves_nothing_behind() {
 #[tokio::test(start_paused = true)]
 async fn a_keeper_is_retired_with_the_last_that_holds_it_and_not_before() {
     let world = World::start(false, |_| Behaviour::Slow(Duration::from_secs(3)));
-    let World { slot, sts, kept } = world;
+    let World { slot, sts, handle } = world;
     let waiting = tokio::spawn({
-        let kept = Arc::clone(&kept);
-        async move { kept.slot().obtain(CLOCK, WAIT).await.is_ok() }
+        let handle = Arc::clone(&handle);
+        async move { handle.slot().obtain(CLOCK, WAIT).await.is_ok() }
     });
     sleep(Duration::from_secs(1)).await;
-    drop(kept);
+    drop(handle);
     assert!(waiting.await.unwrap(), "who waits for a session gets it");
     sleep(Duration::from_secs(HOUR)).await;
     assert_eq!(sts.calls.load(Ordering::Relaxed), 1, "nobody refreshes it");

@@ -9,7 +9,6 @@ use crate::mint::Mint;
 use crate::nodes::NodeIndex;
 use crate::session::Session;
 use std::future::Future;
-use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -107,18 +106,12 @@ impl Slot {
 
     /// [`Self::doubt`], and what a try of the session `id` shows that begins after this.
     pub async fn judge(&self, id: u64, node: NodeIndex) -> Verdict {
-        if self.has_replaced(id) {
+        if self.sessions.has_replaced(id) {
             return Verdict::Dead;
         }
         let since = Instant::now();
         self.doubt(node);
         self.denials.wait_for(id, since).await
-    }
-
-    /// Whether a session is not used for requests any more: it was rejected, or there is a newer one.
-    fn has_replaced(&self, id: u64) -> bool {
-        let newer = self.current.load().as_ref().is_some_and(|session| session.id() > id);
-        newer || id <= self.rejected.load(Ordering::Acquire)
     }
 
     /// The code with which the store denies all that the mapping grants, as far as is known.
@@ -140,14 +133,15 @@ impl<M: Mint, J: Judge> Keeper<M, J> {
             }
             let asked = denials.take_nodes();
             let began = Instant::now();
-            let Some(session) = self.slot.current_unrejected() else {
+            let Some(session) = self.slot.sessions.unrejected() else {
                 // The keeper reports a missing session. Requests that wait need another one.
                 *lock(&denials.denied) = None;
                 self.conclude(Judged { session: 0, began, verdict: Verdict::Unknown });
                 continue;
             };
             let nodes = if asked.is_empty() { vec![NodeIndex(0)] } else { asked.clone() };
-            let trying = self.judge.judge(&session, &nodes);
+            // Boxed: an idle keeper would otherwise hold the room that a try needs.
+            let trying = Box::pin(self.judge.judge(&session, &nodes));
             let verdict = timeout(PATIENCE, trying).await.unwrap_or(Verdict::Unknown);
             log.tell(&self.request.name, &verdict, is_denied, !asked.is_empty());
             self.conclude(Judged { session: session.id(), began, verdict });

@@ -2,21 +2,23 @@ use super::*;
 use crate::mint::{MintError, MintRequest};
 use crate::operation::SessionKind;
 use crate::policy::SessionPolicy;
+use crate::refresh::Reason;
 use crate::session::Minted;
 use crate::session::tests::minted;
-use crate::session_table::{Clock, Kept, MintBudget};
+use crate::session_table::{MintBudget, SessionHandle, SlotSession};
+use crate::wall_clock::WallClock;
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-const CLOCK: Clock = Clock::new(|| SystemTime::UNIX_EPOCH);
+const CLOCK: WallClock = WallClock::new(|| SystemTime::UNIX_EPOCH);
 const NODE: NodeIndex = NodeIndex(3);
 
 struct Mints;
 
 impl Mint for Mints {
-    async fn mint(&self, _: &MintRequest) -> Result<Minted, MintError> {
+    async fn mint(&self, _: &MintRequest, _: Reason<'_, Session>) -> Result<Minted, MintError> {
         Ok(minted(SystemTime::UNIX_EPOCH + Duration::from_hours(1)))
     }
 }
@@ -45,8 +47,8 @@ impl Judge for Scripted {
 struct World {
     slot: Arc<Slot>,
     tries: Arc<AtomicU64>,
-    _kept: Arc<Kept>,
-    session: Arc<Session>,
+    _handle: Arc<SessionHandle>,
+    session: Arc<SlotSession>,
 }
 
 impl World {
@@ -67,9 +69,9 @@ impl World {
             judge: Scripted { script, tries: Arc::clone(&tries) },
             issuer_doubts: Arc::default(),
         };
-        let kept = keeper.start();
+        let handle = keeper.start();
         let session = slot.obtain(CLOCK, Duration::from_secs(10)).await.unwrap();
-        Self { slot, tries, _kept: kept, session }
+        Self { slot, tries, _handle: handle, session }
     }
 
     async fn judge(&self) -> Verdict {

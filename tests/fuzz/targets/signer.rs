@@ -115,7 +115,7 @@ fn session(now: SystemTime) -> Session {
     };
     let token = Secret::new("the.session.token".into());
     let minted = Minted { keys, token, expiration: now + Duration::from_mins(15) };
-    Session::new(1, minted, "us-east-1".into(), now).unwrap()
+    Session::new(minted, "us-east-1".into(), now).unwrap()
 }
 
 /// The names that an `Authorization` covers.

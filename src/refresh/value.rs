@@ -1,0 +1,357 @@
+//! A value that is refreshed in the background: readers share the last good one without a lock, and a single task
+//! fetches the next.
+//!
+//! Fetches are single flight: however many readers wait, one fetch runs, and a reader that goes away cancels nothing.
+
+use super::{Facts, Held, Now, Plan, Step, is_live};
+use crate::wall_clock::WallClock;
+use arc_swap::ArcSwapOption;
+use std::future::Future;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Consecutive failures (about seven seconds of them) after which readers fail at once instead of waiting for the next
+/// fetch.
+const TRANSIENT_FAILURES: u32 = 3;
+
+/// A value that expires.
+pub trait Perishable: Send + Sync + 'static {
+    /// Returns when the value ends.
+    fn expires(&self) -> SystemTime;
+}
+
+/// The origin of a value.
+pub trait Source: Send + Sync {
+    /// What is fetched.
+    type Value: Perishable;
+    /// Why a fetch failed.
+    type Error: Send + Sync + 'static;
+
+    /// Returns the lifetime that values are asked for; the source may decide otherwise.
+    fn lifetime(&self) -> Duration;
+
+    /// Returns whether a fetch has ever succeeded. Readers wait out the first failures of a source that has.
+    fn is_proven(&self) -> bool;
+
+    /// Waits until a fetch may begin.
+    fn turn(&self) -> impl Future<Output = ()> + Send;
+
+    /// Fetches a live value.
+    fn fetch(
+        &self,
+        reason: Reason<'_, Self::Value>,
+    ) -> impl Future<Output = Result<Self::Value, Self::Error>> + Send;
+
+    /// Reports a failed fetch.
+    fn failed(&self, error: &Self::Error, retry: Retry);
+}
+
+/// Why a value is fetched.
+#[derive(Debug)]
+pub enum Reason<'v, T> {
+    /// There is none that can be used.
+    Missing,
+    /// The current one ends soon, or belongs to another source.
+    Due,
+    /// The current one was rejected. A source that hands out one value several times must not return it again.
+    Rejected(&'v T),
+}
+
+/// What follows a failed fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    /// Consecutive failures so far.
+    pub attempt: u32,
+    /// The pause before the next fetch.
+    pub pause: Duration,
+    /// Whether the last good value still serves.
+    pub still_serves: bool,
+}
+
+/// A value as readers hold it.
+#[derive(Debug)]
+pub struct Entry<T> {
+    id: u64,
+    used: AtomicBool,
+    value: T,
+}
+
+impl<T> Entry<T> {
+    /// Returns which fetch the value came from; ids grow from fetch to fetch.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Notes that a reader uses the value: one that nobody uses is not refreshed.
+    fn mark_used(&self) {
+        // Read first: a store by every reader would move the cache line from core to core.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn is_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+impl<T> Deref for Entry<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// How fetches go.
+#[derive(Debug)]
+enum Health<E> {
+    /// Nothing was fetched yet, or the last fetch succeeded.
+    Ok,
+    /// The last fetch failed.
+    Failing(Failing<E>),
+}
+
+#[derive(Debug)]
+struct Failing<E> {
+    error: Arc<E>,
+    retry_at: Instant,
+    /// The source has worked before and fails since a moment ago: the next fetch is worth waiting for.
+    transient: bool,
+}
+
+// Derived, these would ask that errors can be cloned.
+impl<E> Clone for Health<E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Ok => Self::Ok,
+            Self::Failing(failing) => Self::Failing(failing.clone()),
+        }
+    }
+}
+
+impl<E> Clone for Failing<E> {
+    fn clone(&self) -> Self {
+        Self { error: Arc::clone(&self.error), ..*self }
+    }
+}
+
+/// Why a reader gets no value.
+#[derive(Debug)]
+pub struct Unavailable<E> {
+    /// The error of the last fetch, for the log.
+    pub cause: Option<Arc<E>>,
+    /// When it is worth trying again.
+    pub retry_after: Duration,
+}
+
+/// A value that [`Refreshed::keep`] keeps fresh.
+#[derive(Debug)]
+pub struct Refreshed<T, E> {
+    eager: bool,
+    current: ArcSwapOption<Entry<T>>,
+    /// Entries up to this id were taken over from another `Refreshed` and serve until the first fetch succeeds.
+    inherited: u64,
+    last_id: AtomicU64,
+    /// Entries up to this id are not used any more.
+    rejected: AtomicU64,
+    /// A reader waits for a value.
+    wanted: AtomicBool,
+    wake: Notify,
+    health: watch::Sender<Health<E>>,
+}
+
+impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
+    /// Makes one without a value. An `eager` one is fetched before a reader asks, and refreshed even when unused.
+    pub fn new(eager: bool) -> Self {
+        Self {
+            eager,
+            current: ArcSwapOption::empty(),
+            inherited: 0,
+            last_id: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            wanted: AtomicBool::new(false),
+            wake: Notify::new(),
+            health: watch::Sender::new(Health::Ok),
+        }
+    }
+
+    /// Serves with the value of `old`, if that is live, until the first fetch succeeds.
+    #[must_use]
+    pub fn inheriting(self, old: &Self, now: SystemTime) -> Self {
+        let Some(entry) = old.live(now) else { return self };
+        let inherited = entry.id;
+        self.last_id.store(inherited, Ordering::Release);
+        self.current.store(Some(entry));
+        Self { inherited, ..self }
+    }
+
+    /// Returns whether it serves with an inherited value.
+    pub fn is_inheriting(&self) -> bool {
+        self.current.load().as_ref().is_some_and(|entry| entry.id <= self.inherited)
+    }
+
+    /// Returns the value if it can be used at `now`.
+    pub fn live(&self, now: SystemTime) -> Option<Arc<Entry<T>>> {
+        let entry = self.current.load_full()?;
+        (is_live(entry.expires(), now) && !self.is_rejected(entry.id)).then_some(entry)
+    }
+
+    /// Returns the value, waiting for a fetch if there is none.
+    ///
+    /// # Errors
+    /// At once while the source keeps failing, otherwise after `wait`.
+    pub async fn obtain(&self, clock: WallClock, wait: Duration) -> Result<Arc<Entry<T>>, Unavailable<E>> {
+        if let Some(entry) = self.live(clock.now()) {
+            entry.mark_used();
+            return Ok(entry);
+        }
+        // Boxed to keep the futures of requests small: hardly any waits here.
+        Box::pin(self.wait_for_fetch(clock, wait)).await
+    }
+
+    async fn wait_for_fetch(
+        &self,
+        clock: WallClock,
+        wait: Duration,
+    ) -> Result<Arc<Entry<T>>, Unavailable<E>> {
+        let deadline = Instant::now() + wait;
+        let mut health = self.health.subscribe();
+        let mut cause = None;
+        loop {
+            // Read before the value: a change after this line wakes us.
+            let seen = health.borrow_and_update().clone();
+            if let Some(entry) = self.live(clock.now()) {
+                entry.mark_used();
+                return Ok(entry);
+            }
+            if let Health::Failing(failing) = seen {
+                let retry_after = failing.retry_at.saturating_duration_since(Instant::now());
+                cause = Some(failing.error);
+                if !retry_after.is_zero() && !failing.transient {
+                    return Err(Unavailable { cause, retry_after });
+                }
+            }
+            self.wanted.store(true, Ordering::Release);
+            self.wake.notify_one();
+            if timeout_at(deadline, health.changed()).await.is_err() {
+                return Err(Unavailable { cause, retry_after: Duration::from_secs(1) });
+            }
+        }
+    }
+
+    /// Stops using the value `id` and all before it.
+    pub fn reject(&self, id: u64) {
+        self.rejected.fetch_max(id, Ordering::AcqRel);
+        self.wake.notify_one();
+    }
+
+    /// Returns whether readers can be served: the value is live, or none was needed so far.
+    pub fn is_ready(&self, now: SystemTime) -> bool {
+        self.live(now).is_some() || (!self.eager && !matches!(*self.health.borrow(), Health::Failing(..)))
+    }
+
+    /// Returns when the current value ends.
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.current.load().as_ref().map(|entry| entry.expires())
+    }
+
+    /// Returns the current value, live or not, unless it was rejected.
+    pub fn unrejected(&self) -> Option<Arc<Entry<T>>> {
+        self.current.load_full().filter(|entry| !self.is_rejected(entry.id))
+    }
+
+    /// Returns whether readers no longer get the value `id`: it was rejected, or there is a newer one.
+    pub fn has_replaced(&self, id: u64) -> bool {
+        self.current.load().as_ref().is_some_and(|entry| entry.id > id) || self.is_rejected(id)
+    }
+
+    fn is_rejected(&self, id: u64) -> bool {
+        id <= self.rejected.load(Ordering::Acquire)
+    }
+
+    fn facts(&self, now: SystemTime) -> Facts {
+        let held = match self.current.load().as_deref() {
+            None => Held::Nothing,
+            Some(entry) if self.is_rejected(entry.id) => Held::Rejected,
+            Some(entry) if entry.id <= self.inherited && is_live(entry.expires(), now) => Held::Inherited,
+            Some(entry) if entry.is_used() => Held::Used,
+            Some(_) => Held::Unused,
+        };
+        Facts { wanted: self.wanted.load(Ordering::Acquire), held }
+    }
+}
+
+/// The part of the task that fetches.
+impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
+    /// Fetches from `source` whenever the plan says so, for as long as this is polled. Without a live value and without
+    /// readers it sleeps until a reader asks: an idle value costs no timer.
+    pub async fn keep<S: Source<Value = T, Error = E>>(&self, source: &S, clock: WallClock) {
+        let mut plan = Plan::new(self.eager, source.lifetime());
+        let start = Instant::now();
+        let now = || Now { wall: clock.now(), mono: start.elapsed() };
+        loop {
+            let at = now();
+            match plan.step(at, self.facts(at.wall)) {
+                Step::Fetch => {
+                    source.turn().await;
+                    self.fetch(source, &mut plan, now).await;
+                }
+                Step::Sleep(pause) => tokio::select! {
+                    () = sleep(pause) => {}
+                    () = self.wake.notified() => {}
+                },
+                Step::Rest => {
+                    self.drop_expired(at.wall);
+                    self.wake.notified().await;
+                }
+            }
+        }
+    }
+
+    async fn fetch<S: Source<Value = T, Error = E>>(
+        &self,
+        source: &S,
+        plan: &mut Plan,
+        now: impl Fn() -> Now,
+    ) {
+        let wall = now().wall;
+        let current = self.current.load_full();
+        let reason = match (current.as_deref(), self.facts(wall).held) {
+            (Some(entry), Held::Rejected) => Reason::Rejected(&entry.value),
+            (Some(entry), _) if is_live(entry.expires(), wall) => Reason::Due,
+            _ => Reason::Missing,
+        };
+        let replaces_rejected = matches!(reason, Reason::Rejected(_));
+        self.wanted.store(false, Ordering::Release);
+        match source.fetch(reason).await {
+            Ok(value) => {
+                plan.fetched(now(), value.expires(), fastrand::f64(), replaces_rejected);
+                let id = self.last_id.fetch_add(1, Ordering::AcqRel) + 1;
+                self.current.store(Some(Arc::new(Entry { id, used: AtomicBool::new(false), value })));
+                self.health.send_replace(Health::Ok);
+            }
+            Err(error) => {
+                let at = now();
+                let pause = plan.failed(at, fastrand::f64());
+                let (attempt, still_serves) = (plan.failures(), self.live(at.wall).is_some());
+                source.failed(&error, Retry { attempt, pause, still_serves });
+                let transient = attempt <= TRANSIENT_FAILURES && source.is_proven();
+                let retry_at = Instant::now() + pause;
+                let failing = Failing { error: Arc::new(error), retry_at, transient };
+                self.health.send_replace(Health::Failing(failing));
+            }
+        }
+    }
+
+    /// Drops an expired value, so that credentials do not outlive their use in memory.
+    fn drop_expired(&self, now: SystemTime) {
+        if self.current.load().as_ref().is_some_and(|entry| !is_live(entry.expires(), now)) {
+            self.current.store(None);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The place of one session: what requests read, and what its keeper fills.
+
+use super::verdict::Denials;
+use crate::mint::MintError;
+use crate::refresh::{Entry, Refreshed, Unavailable};
+use crate::session::Session;
+use crate::wall_clock::WallClock;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
+
+/// A session with its number in its slot.
+pub type SlotSession = Entry<Session>;
+
+/// Counts of a mapping's sessions: mints by result, and denials.
+#[derive(Debug, Default)]
+pub struct MintCounts {
+    /// Mints that returned a session.
+    pub minted: AtomicU64,
+    /// Mints that STS refused.
+    pub refused: AtomicU64,
+    /// Mints that failed at STS.
+    pub failed: AtomicU64,
+    /// Mints that did not reach STS.
+    pub unreachable: AtomicU64,
+    /// Answers that deny what the mapping grants.
+    pub denials: AtomicU64,
+}
+
+/// The place of one session.
+#[derive(Debug)]
+pub struct Slot {
+    pub(super) sessions: Refreshed<Session, MintError>,
+    pub(super) counts: Arc<MintCounts>,
+    pub(super) denials: Denials,
+}
+
+impl Slot {
+    /// Makes an empty slot. The session of an `eager` one is minted at start; mints are added to `counts`.
+    pub fn new(eager: bool, counts: Arc<MintCounts>) -> Self {
+        Self { sessions: Refreshed::new(eager), counts, denials: Denials::new() }
+    }
+
+    /// Serves with the session of `old`, if that is live, until there is one of its own. The session must be for the
+    /// same policy and the same store.
+    #[must_use]
+    pub fn inheriting(self, old: &Self, now: SystemTime) -> Self {
+        Self { sessions: self.sessions.inheriting(&old.sessions, now), ..self }
+    }
+
+    /// Returns whether it serves with the session of another slot.
+    pub fn is_inheriting(&self) -> bool {
+        self.sessions.is_inheriting()
+    }
+
+    /// Returns the session if it can be used at `now`.
+    pub fn live(&self, now: SystemTime) -> Option<Arc<SlotSession>> {
+        self.sessions.live(now)
+    }
+
+    /// Returns the session, waiting for a mint if there is none.
+    ///
+    /// # Errors
+    /// At once while STS keeps failing, otherwise after `wait`.
+    pub fn obtain(
+        &self,
+        clock: WallClock,
+        wait: Duration,
+    ) -> impl Future<Output = Result<Arc<SlotSession>, Unavailable<MintError>>> {
+        self.sessions.obtain(clock, wait)
+    }
+
+    /// Stops using the session `id`, which the store does not know.
+    pub fn reject(&self, id: u64) {
+        self.sessions.reject(id);
+    }
+
+    /// Returns whether requests can be served as far as the session goes: it is live, or none was needed so far.
+    pub fn is_ready(&self, now: SystemTime) -> bool {
+        self.sessions.is_ready(now)
+    }
+
+    /// Returns when the current session ends.
+    pub fn expiration(&self) -> Option<SystemTime> {
+        self.sessions.expires()
+    }
+
+    /// Returns the counts.
+    pub fn counts(&self) -> &MintCounts {
+        &self.counts
+    }
+}
