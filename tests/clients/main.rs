@@ -4,11 +4,13 @@
 
 #![cfg(test)]
 
+mod access_log;
 mod client;
 mod page;
 mod programs;
 mod refusals;
 mod run;
+mod viewers;
 mod world;
 
 /// A real MinIO, a running proxy and a signer: those of the suite.
@@ -30,6 +32,7 @@ use client::{CLIENTS, Client};
 use programs::{PROGRAMS, Program};
 use run::{Row, Step};
 use std::sync::Mutex;
+use viewers::VIEWERS;
 use world::World;
 
 #[test]
@@ -50,6 +53,16 @@ fn every_program_does_its_job() {
     let present: Vec<&Program> = PROGRAMS.iter().filter(|program| program.is_installed()).collect();
     let world = World::start();
     let failures = two_at_a_time(&present, |program| programs::run(&world, program).err());
+    let failures: Vec<String> = failures.into_iter().flatten().collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn every_viewer_reads_from_a_listed_origin_alone() {
+    let present: Vec<_> = VIEWERS.iter().filter(|viewer| viewer.program.is_installed()).collect();
+    let names: Vec<_> = present.iter().map(|viewer| viewer.program.name).collect();
+    let world = World::start_with_pages(&names);
+    let failures = two_at_a_time(&present, |viewer| viewers::run(&world, viewer).err());
     let failures: Vec<String> = failures.into_iter().flatten().collect();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }

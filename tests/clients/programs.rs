@@ -15,18 +15,20 @@ pub(crate) struct Program {
     /// What to tell it; the test does the same.
     pub(crate) setting: &'static str,
     /// The programs and files that have to be there, as [`find`] finds them.
-    needs: &'static [&'static str],
+    pub(crate) needs: &'static [&'static str],
     /// A script in `tests/clients/programs`, with its arguments. It checks what it sees, and prints `done` at the end.
-    script: &'static [&'static str],
+    pub(crate) script: &'static [&'static str],
     /// The files of the world that the script has read back through the program.
-    reads: &'static [&'static str],
+    pub(crate) reads: &'static [&'static str],
 }
 
 /// The environment with the programs that are written in Python.
-const PYTHON: &str = "clients-programs/bin/python";
+pub(crate) const PYTHON: &str = "clients-programs/bin/python";
+/// The folder that a script leaves what it has read in, below its home.
+const GOT: &str = "got-back";
 const SMALL: &[&str] = &["small"];
 const MEDIUM: &[&str] = &["medium"];
-const BOTH: &[&str] = &["small", "medium"];
+pub(crate) const BOTH: &[&str] = &["small", "medium"];
 
 pub(crate) const PROGRAMS: &[Program] = &[
     Program {
@@ -253,48 +255,61 @@ impl Program {
     }
 
     /// What the program and its script are called in messages and in the store.
-    fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         self.script.join("-").replace('.', "-")
     }
 }
 
-/// Runs a script.
+/// Runs a program's script.
 ///
 /// # Errors
-/// What it said, if it failed, did not finish, or read back anything else than it had stored.
+/// What the script printed, if it failed, did not end, or read back anything else than it had stored.
 pub(crate) fn run(world: &World, program: &Program) -> Result<(), String> {
+    let mut command = command(world, program);
+    command.stdin(Stdio::null());
+    finish(world, program, command)
+}
+
+/// Runs the command of a program's script to its end and checks what came of it.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn finish(world: &World, program: &Program, mut command: Command) -> Result<(), String> {
     let home = world.path(&program.label());
-    let got = home.join("got-back");
-    fs::create_dir_all(&got).unwrap();
     let (out, log) = (home.join("stdout"), home.join("stderr"));
-    let mut command = command(world, program, &home);
-    command.env("GOT", &got).stdin(Stdio::null());
     command.stdout(File::create(&out).unwrap()).stderr(File::create(&log).unwrap());
     let mut child = Killed(command.spawn().unwrap());
     let status = (0..4).find_map(|_| wait_for(|| child.0.try_wait().unwrap()));
-    let said = || {
+    let printed = || {
         let all = [fs::read(&out).unwrap(), fs::read(&log).unwrap()].concat();
         String::from_utf8_lossy(&all[all.len().saturating_sub(1500)..]).into_owned()
     };
     match status {
-        None => return Err(format!("{}: did not end: {}", program.name, said())),
-        Some(status) if !status.success() => return Err(format!("{}: {status}: {}", program.name, said())),
+        None => return Err(format!("{}: did not end: {}", program.name, printed())),
+        Some(status) if !status.success() => {
+            return Err(format!("{}: {status}: {}", program.name, printed()));
+        }
         Some(_) => {}
     }
     if fs::read_to_string(&out).unwrap().lines().last() != Some("done") {
-        return Err(format!("{}: its script did not come to its end: {}", program.name, said()));
+        return Err(format!("{}: its script did not come to its end: {}", program.name, printed()));
     }
-    let differs = |name: &&&str| fs::read(got.join(name)).ok() != Some(fs::read(world.path(name)).unwrap());
+    let differs =
+        |name: &&&str| fs::read(home.join(GOT).join(name)).ok() != Some(fs::read(world.path(name)).unwrap());
     match program.reads.iter().find(differs) {
         Some(name) => Err(format!("{}: {name} was not read back as it was stored", program.name)),
         None => Ok(()),
     }
 }
 
-/// A script with what it needs in its environment. `timeout` ends it together with what it started.
-fn command(world: &World, program: &Program, home: &Path) -> Command {
+/// Returns the command that runs a program's script, with a home of its own and what it needs in its environment.
+/// `timeout` ends the script together with everything it started.
+pub(crate) fn command(world: &World, program: &Program) -> Command {
     let [script, arguments @ ..] = program.script else { unreachable!("every program has a script") };
-    let of_python = Path::new(script).extension().is_some_and(|extension| extension == "py");
+    let home = world.path(&program.label());
+    let got = home.join(GOT);
+    fs::create_dir_all(&got).unwrap();
+    let is_python = Path::new(script).extension().is_some_and(|extension| extension == "py");
     let python =
         program.needs.iter().find(|needed| needed.ends_with("bin/python")).map(|path| find(path).unwrap());
     let shell = PathBuf::from("/bin/sh");
@@ -305,22 +320,25 @@ fn command(world: &World, program: &Program, home: &Path) -> Command {
     let mut command = Command::new("timeout");
     command
         .args(["--kill-after=5", "180"])
-        .arg(python.filter(|_| of_python).unwrap_or(shell))
+        .arg(python.filter(|_| is_python).unwrap_or(shell))
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/programs").join(script))
         .args(arguments)
-        .current_dir(home)
+        .current_dir(&home)
         .env_clear()
         .envs([
             ("PATH", std::env::join_paths(path).unwrap()),
-            ("HOME", home.into()),
+            ("HOME", home.as_path().into()),
+            ("GOT", got.into()),
             ("LANG", "C.UTF-8".into()),
         ])
         .envs([("SMALL", world.path("small")), ("MEDIUM", world.path("medium"))])
         .envs([("BASE", at("all")), ("SITE", at("site")), ("PREFIX", format!("inbox/{folder}"))])
         .env("ENDPOINT", format!("http://{}", world.proxy.address("all")))
         .env("TOOLS", crate::client::tools())
-        // A cloud's machine would be asked for keys otherwise.
-        .env("AWS_EC2_METADATA_DISABLED", "true");
+        // SDKs without keys would ask the metadata service of a cloud for some.
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        // Python's caches beside the scripts would be files of the repository.
+        .env("PYTHONDONTWRITEBYTECODE", "1");
     for (name, wanted) in [("MC", "mc"), ("CARGO", "cargo")] {
         if let Some(found) = find(wanted) {
             command.env(name, found);

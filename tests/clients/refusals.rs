@@ -1,6 +1,7 @@
 //! Requests that are refused for good are sent once: clients send again what is answered 5xx, some of them with pauses that
 //! grow to minutes.
 
+use crate::access_log::field;
 use crate::client::{CLIENTS, Client};
 use crate::support::world::{World, corner};
 use std::collections::BTreeMap;
@@ -15,12 +16,8 @@ const ASKED: [(&str, usize); 4] = [("boto3", 5), ("s3cmd", 2), ("rclone", 2), ("
 /// The refused requests in an access log, by method and path, with how often each was sent.
 fn refused(log: &str) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for line in log.lines().filter(|line| line.contains(" rule=")) {
-        let field = |name: &str| {
-            let (_, rest) = line.split_once(&format!(" {name}=")).unwrap_or_default();
-            rest.split(' ').next().unwrap_or_default().to_owned()
-        };
-        *counts.entry(format!("{} {}", field("method"), field("path"))).or_default() += 1;
+    for line in log.lines().filter(|line| !field(line, "rule").is_empty()) {
+        *counts.entry(format!("{} {}", field(line, "method"), field(line, "path"))).or_default() += 1;
     }
     counts
 }

@@ -7,9 +7,9 @@ use crate::support::minio::Minio;
 use crate::support::proxy::Proxy;
 use crate::support::sigv4::direct;
 use crate::support::tls::terminate_tls;
-use crate::support::world::{config, corner, start};
+use crate::support::world::{Corner, config, corner, start};
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use tempfile::{NamedTempFile, TempDir};
 use tokio::runtime::Runtime;
@@ -27,25 +27,44 @@ pub(crate) struct World {
     pub(crate) small: Vec<u8>,
     pub(crate) large: Vec<u8>,
     secure: SocketAddr,
+    /// The sockets on which viewers serve their pages, by the viewer's name.
+    pages: Vec<(&'static str, TcpListener)>,
     /// Holds the terminator.
     _runtime: Runtime,
 }
 
 impl World {
     pub(crate) fn start() -> Self {
+        Self::start_with_pages(&[])
+    }
+
+    /// Starts the same with a socket for each of these viewers. Its port is part of an origin, so it is bound before the
+    /// configuration that lists the origin is written.
+    pub(crate) fn start_with_pages(viewers: &[&'static str]) -> Self {
+        let bind = |name: &&'static str| (*name, TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+        let pages: Vec<_> = viewers.iter().map(bind).collect();
         let minio = Minio::start();
         let issuer = minio.seed_issuer();
         minio.put("tmp/inbox/hello.txt", HELLO);
-        let all = corner("all", &[("tmp", "inbox/", "read,list,write,delete")]);
-        let site = corner("site", &[("tmp", "inbox/", "read,list,write,delete@/")]);
-        let config = config(minio.address, minio.address, &[all, site], "");
+        let cors = cors(&pages);
+        let app = format!("{cors}methods = [\"GET\", \"HEAD\", \"PUT\", \"POST\", \"DELETE\"]\n");
+        let mut corners = vec![
+            corner("all", &[("tmp", "inbox/", "read,list,write,delete")]),
+            corner("site", &[("tmp", "inbox/", "read,list,write,delete@/")]),
+        ];
+        if !pages.is_empty() {
+            let writes = corner("app", &[("tmp", "inbox/", "read,list,write,delete")]);
+            corners.push(Corner { more: &cors, ..corner("viewer", &[("tmp", "inbox/", "read")]) });
+            corners.push(Corner { more: &app, ..writes });
+        }
+        let config = config(minio.address, minio.address, &corners, "");
         let config = config.replace("mount = \"/\"\n", "mount = \"/\"\nindex = \"index.html\"\n");
         let proxy = start(&config, &issuer);
         let runtime = Runtime::new().unwrap();
         let (secure, authority) = terminate_tls(&runtime, proxy.address("all"));
         let folder = TempDir::new().unwrap();
         let (small, large) = (b"a small one\n".to_vec(), large());
-        let world = Self { minio, proxy, authority, folder, small, large, secure, _runtime: runtime };
+        let world = Self { minio, proxy, authority, folder, small, large, secure, pages, _runtime: runtime };
         fs::write(world.path("small"), &world.small).unwrap();
         fs::write(world.path("large"), &world.large).unwrap();
         fs::write(world.path("medium"), &world.large[..12_000_000]).unwrap();
@@ -79,10 +98,24 @@ impl World {
         format!("http://{}{path}", self.proxy.address(listener))
     }
 
+    /// The socket on which this viewer serves its page.
+    pub(crate) fn page_socket(&self, viewer: &str) -> &TcpListener {
+        self.pages.iter().find(|(name, _)| *name == viewer).map(|(_, socket)| socket).unwrap()
+    }
+
     /// What the store itself holds.
     pub(crate) fn stored(&self, key: &str) -> Response {
         direct(&self.minio, &self.minio.root, "GET", &format!("/tmp/{key}"), &[], b"")
     }
+}
+
+/// The section of a mapping that lists the origins of these pages.
+fn cors(pages: &[(&'static str, TcpListener)]) -> String {
+    let origin = |(_, page): &(_, TcpListener)| {
+        format!("\"http://listed.localhost:{}\"", page.local_addr().unwrap().port())
+    };
+    let origins: Vec<String> = pages.iter().map(origin).collect();
+    format!("[mapping.cors]\norigins = [{}]\n", origins.join(", "))
 }
 
 /// A little more than 64 MiB, no two MiB alike. Lines of text, since `DuckDB` writes nothing else.

@@ -48,7 +48,7 @@ pub(crate) fn set_up(workspace: &Path) {
         announce(&format!("cannot build s5cmd: {error}"));
     }
     if let Err(error) = node(&tools.join("node"), &workspace.join("tests/clients/node")) {
-        announce(&format!("cannot install the SDKs for JavaScript: {error}"));
+        announce(&format!("cannot install the SDKs and viewers for JavaScript: {error}"));
     }
     for version in JAVA {
         if let Err(error) = java(&tools.join("java").join(version), workspace, version) {
@@ -64,14 +64,16 @@ fn node(folder: &Path, wanted: &Path) -> Result<(), String> {
     if stamp.is_current() {
         return Ok(());
     }
-    announce("installing the SDKs for JavaScript (some seconds, once)");
+    announce("installing the SDKs and viewers for JavaScript (some seconds, once)");
     let failed = |error| format!("{}: {error}", folder.display());
     fs::create_dir_all(folder).map_err(failed)?;
     for name in ["package.json", "package-lock.json"] {
         fs::copy(wanted.join(name), folder.join(name)).map_err(failed)?;
     }
     let mut npm = Command::new("npm");
-    run(npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder))?;
+    npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]);
+    // pdf.js would install a canvas of 30 MB, which only Node.js needs.
+    run(npm.arg("--omit=optional").current_dir(folder))?;
     stamp.write()
 }
 
