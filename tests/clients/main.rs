@@ -6,6 +6,7 @@
 
 mod access_log;
 mod client;
+mod mounts;
 mod page;
 mod programs;
 mod refusals;

@@ -1,6 +1,7 @@
 //! `docs/clients.md`, made of what came of the run.
 
 use crate::client::{CLIENTS, Scheme, Signs};
+use crate::mounts::HTTPDIRFS;
 use crate::programs::PROGRAMS;
 use crate::run::Row;
 use crate::viewers::VIEWERS;
@@ -52,7 +53,7 @@ to a page whose origin is not in `origins`.
 const BY_HAND: &str = "
 Tried by hand as well, and held by no test: the AWS SDKs for Go 2 and for Ruby, minio-java, minio-js, HTTPie, axel, Perl's LWP,
 PHP, `httpx`, Mercurial (`static-http://`), OSTree, zsync, ccache (`CCACHE_REMOTE_STORAGE`), dnf, Maven, duplicity
-(`boto3+s3://`), DVC (HTTP remote with `method PUT`), polars, deltalake, obstore, smart_open, cloudpathlib, httpdirfs, `rclone
+(`boto3+s3://`), DVC (HTTP remote with `method PUT`), polars, deltalake, obstore, smart_open, cloudpathlib, `rclone
 mount`. s3fs-fuse asks for a list of the whole bucket when it mounts: give it a bucket as scope, or a scope with
 `mount = \"/NAME/\"` and `NAME` as its bucket.
 
@@ -68,7 +69,7 @@ fn page(rows: &[String]) -> String {
     }
     page.push_str(OTHERS);
     let viewers = VIEWERS.iter().map(|viewer| &viewer.program);
-    for program in PROGRAMS.iter().chain(viewers) {
+    for program in PROGRAMS.iter().chain(viewers).chain([&HTTPDIRFS]) {
         let _ = writeln!(page, "| {} | {} | {} |", program.name, program.does, program.setting);
     }
     page.push_str(BY_HAND);

@@ -6,6 +6,7 @@ mod cli;
 mod clients;
 mod command;
 mod console;
+mod fuse;
 mod fuzz;
 mod markdown;
 mod proc;

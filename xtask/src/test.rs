@@ -1,7 +1,8 @@
 //! `cargo xtask test`.
 
 use crate::cargo::{cargo, exit_code};
-use crate::{clients, command, tools};
+use crate::console::announce;
+use crate::{clients, command, fuse, tools};
 use clap::Args;
 use std::ffi::OsString;
 use std::path::Path;
@@ -21,11 +22,37 @@ pub(crate) struct Options {
 /// A tool is missing and cannot be installed, or cargo cannot be started.
 pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, String> {
     let tools = tools::set_up(workspace)?;
-    if clients::are_tested(&options.arguments) {
+    let mut arguments = options.arguments.clone();
+    if clients::are_tested(&arguments) {
         clients::set_up(workspace);
+        if fuse::is_usable() {
+            include_ignored(&mut arguments);
+        } else {
+            announce("this machine cannot mount FUSE file systems: the test of httpdirfs is reported as ignored");
+        }
     }
     let mut test = cargo();
-    test.args(["test", "--workspace", "--locked"]).args(&options.arguments);
+    test.args(["test", "--workspace", "--locked"]).args(&arguments);
     test.env("MINIO_BIN", &tools.minio).env("MC_BIN", &tools.mc).current_dir(workspace);
     Ok(exit_code(command::status(&mut test)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn includes_ignored_tests_once() {
+        for (line, expected) in [
+            ("", "-- --include-ignored"),
+            ("--test clients", "--test clients -- --include-ignored"),
+            ("-- --nocapture", "-- --nocapture --include-ignored"),
+            ("-- --ignored", "-- --ignored"),
+            ("-- --include-ignored", "-- --include-ignored"),
+        ] {
+            let mut arguments: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            include_ignored(&mut arguments);
+            assert_eq!(arguments.join(" ".as_ref()), expected, "{line}");
+        }
+    }
 }
