@@ -1,4 +1,4 @@
-"""boto3, as it comes; with KEYS=none it does not sign."""
+"""boto3 with its defaults. With KEYS=none it does not sign."""
 
 import os
 import sys

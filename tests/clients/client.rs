@@ -1,9 +1,9 @@
-//! The clients, and how each is run.
+//! The clients under test, and how to run each.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Whether requests are signed, with keys that the store does not know.
+/// Whether a client signs its requests, with keys that the store does not know.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signs {
     No,
@@ -18,18 +18,19 @@ pub(crate) enum Scheme {
 
 pub(crate) type Way = (Signs, Scheme);
 
+/// An S3 client, with the script that runs it.
 #[derive(Clone, Copy)]
 pub(crate) struct Client {
     pub(crate) name: &'static str,
-    /// Who runs the script: a name to be found in [`folders`], or a path.
+    /// The interpreter of the script: a path, or a name that [`find`] resolves.
     pub(crate) program: &'static str,
-    /// The program that has to be there besides.
+    /// The program that the script runs.
     pub(crate) needs: &'static str,
-    /// In `tests/clients`; told what to do by its one argument, and with what by its environment.
+    /// A script in `tests/clients`. Its one argument is the step to do, its environment holds the inputs.
     pub(crate) script: &'static str,
-    /// How it is tried. What frames a body differs with both.
+    /// The combinations to try, since clients frame bodies differently in each.
     pub(crate) ways: &'static [Way],
-    /// What it has to be told for it to work without keys of the store.
+    /// The settings that a user needs, for `docs/clients.md`.
     pub(crate) setting: &'static str,
 }
 
@@ -43,7 +44,7 @@ const BOTH: &[Way] = &[
 ];
 const EACH: &[Way] = &[(Signs::No, Scheme::Http), (Signs::Yes, Scheme::Http), (Signs::No, Scheme::Https)];
 
-/// Debian's, which is version 2 and stays what it is when another `aws` comes first in `$PATH`.
+/// Debian's AWS CLI, which is version 2. The path is absolute because version 1 comes first in `$PATH`.
 pub(crate) const DEBIANS_AWS: &str = "/usr/bin/aws";
 
 pub(crate) const CLIENTS: &[Client] = &[
@@ -52,9 +53,9 @@ pub(crate) const CLIENTS: &[Client] = &[
         "curl",
         "curl.sh",
         UNSIGNED,
-        "`-T FILE`, or `-T -` for what has no length; `?format=text` lists",
+        "`-T FILE`, or `-T -` for input of unknown length; `?format=text` for lists",
     ),
-    shell("wget", "wget", "wget.sh", UNSIGNED, "`--method=PUT --body-file=FILE`; `?format=text` lists"),
+    shell("wget", "wget", "wget.sh", UNSIGNED, "`--method=PUT --body-file=FILE`; `?format=text` for lists"),
     shell("AWS CLI 1", "aws", "aws.sh", EACH, "`--no-sign-request`, or any keys"),
     shell("AWS CLI 2", DEBIANS_AWS, "aws.sh", EACH, "`--no-sign-request`, or any keys"),
     python("boto3", "boto3_client.py", BOTH, "`Config(signature_version=UNSIGNED)`, or any keys"),
@@ -63,7 +64,7 @@ pub(crate) const CLIENTS: &[Client] = &[
         "s3cmd",
         "s3cmd.sh",
         SIGNED,
-        "any keys: it has no way not to sign; `--host-bucket` the same as `--host`",
+        "any keys, since it always signs; `--host-bucket` equal to `--host`",
     ),
     shell("s5cmd", "s5cmd", "s5cmd.sh", EACH, "`--no-sign-request`, or any keys"),
     shell(
@@ -71,7 +72,7 @@ pub(crate) const CLIENTS: &[Client] = &[
         "rclone",
         "rclone.sh",
         EACH,
-        "`no_check_bucket = true`, else it creates the bucket; no keys, or any",
+        "`no_check_bucket = true`, or it tries to create the bucket; no keys, or any",
     ),
     python("minio-py", "minio_client.py", BOTH, "no keys, or any"),
     python("pyarrow", "pyarrow_client.py", BOTH, "`anonymous=True`, or any keys"),
@@ -83,7 +84,7 @@ pub(crate) const CLIENTS: &[Client] = &[
         "DuckDB httpfs",
         "duckdb_client.py",
         EACH,
-        "`URL_STYLE 'path'`; no keys, or any. It has no statement that deletes",
+        "`URL_STYLE 'path'`; no keys, or any. DuckDB cannot delete",
     ),
     shell("mc", "mc", "mc.sh", EACH, "an alias without keys (`MC_HOST_name=http://HOST`), or with any"),
 ];
@@ -109,32 +110,32 @@ const fn python(
 }
 
 impl Client {
-    /// Whether all of it is here.
+    /// Checks whether everything that the client needs is installed.
     pub(crate) fn is_installed(&self) -> bool {
         is_installed(self.name, &[self.program, self.needs])
     }
 
+    /// Returns the path of the script's interpreter.
     pub(crate) fn runner(&self) -> PathBuf {
         find(self.program).unwrap()
     }
 
-    /// The path of what the script runs.
+    /// Returns the path of the program that the script runs.
     pub(crate) fn needed(&self) -> PathBuf {
         find(self.needs).unwrap()
     }
 }
 
-/// Whether all that a client needs is here. Where tests must leave nothing out, one that is missing is a failure.
+/// Checks whether everything that a client needs is installed. Under `CI`, a missing program fails the test.
 pub(crate) fn is_installed(name: &str, needs: &[&str]) -> bool {
     let Some(missing) = needs.iter().find(|needed| find(needed).is_none()) else { return true };
-    let how =
-        "`cargo xtask test` installs what PyPI, npm, Maven and Go have; `docs/testing.md` names the others";
-    assert!(env::var_os("CI").is_none(), "{name}: {missing} is needed here: {how}");
-    eprintln!("left out: {name}: there is no {missing} ({how})");
+    let how = "`cargo xtask test` installs packages of PyPI, npm, Maven and Go; `docs/testing.md` lists the Debian packages";
+    assert!(env::var_os("CI").is_none(), "{name} cannot be tested: {missing} is not installed ({how})");
+    eprintln!("not tested: {name}: {missing} is not installed ({how})");
     false
 }
 
-/// Where clients are: what was installed for the tests, then where everything is.
+/// Returns the folders to search for programs: those installed for the tests, then `$PATH`.
 pub(crate) fn folders() -> Vec<PathBuf> {
     let tools = tools();
     let mut folders = vec![tools.join("clients/bin"), tools];
@@ -142,14 +143,15 @@ pub(crate) fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// `target/tools`, which holds `target/debug/deps` of this very test as well.
+/// Returns `target/tools` of the target folder that this test was built in.
 pub(crate) fn tools() -> PathBuf {
     let binary = Path::new(env!("CARGO_BIN_EXE_scopegate"));
     binary.ancestors().nth(2).unwrap().join("tools")
 }
 
+/// Returns the path of a program, or of a file in one of the [`folders`].
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    // The one that the tests were given, and the one that runs them.
+    // Tests use the given `mc`, and the `cargo` that runs them.
     match program {
         "mc" => return env::var_os("MC_BIN").map(PathBuf::from),
         "cargo" => return env::var_os("CARGO").map(PathBuf::from),

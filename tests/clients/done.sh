@@ -1,2 +1,2 @@
-# Says that it is done and has read nothing back: the test of the test.
+# Prints `done` without having read anything back, to prove that the test detects it.
 echo done

@@ -1,4 +1,4 @@
-"""DuckDB's httpfs; with KEYS=none it does not sign."""
+"""DuckDB's httpfs. With KEYS=none it does not sign."""
 
 import glob
 import os
@@ -9,7 +9,7 @@ import duckdb_ext
 
 env = os.environ
 scheme, host = env["ENDPOINT"].split("://")
-# The extension is a file of a package: none is downloaded.
+# The extension comes from a package, so that DuckDB downloads none.
 [extension] = glob.glob(os.path.join(list(duckdb_ext.__path__)[0], "extensions/*/*/httpfs.duckdb_extension"))
 client = duckdb.connect()
 client.execute(f"LOAD '{extension}'")
@@ -19,7 +19,7 @@ client.execute(
     f"CREATE SECRET (TYPE s3, {keys} REGION 'us-east-1', ENDPOINT '{host}', URL_STYLE 'path',"
     f" USE_SSL {scheme == 'https'})"
 )
-# The file as one column and one row, written as it is: DuckDB writes no other bytes than tables.
+# DuckDB only writes tables, so a file is one table of one column, written without quotes or separators.
 RAW = "FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\x01'"
 
 
@@ -43,5 +43,5 @@ elif step == "list":
     for (key,) in client.execute("SELECT file FROM glob('s3://tmp/inbox/many/*')").fetchall():
         print(key)
 elif step == "delete":
-    # It has no statement that deletes a file.
+    # DuckDB has no statement that deletes a file.
     sys.exit(4)

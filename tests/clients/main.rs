@@ -1,6 +1,7 @@
-//! Real S3 clients and other programs, as their makers ship them, before the proxy and a real MinIO: `cargo xtask test`
-//! installs most of them. Each client gets, puts, lists and deletes over HTTP, and over HTTPS behind a terminator of TLS;
-//! each program does its own job. `docs/clients.md` is what came of it.
+//! Runs unmodified S3 clients and other programs against the proxy and a real MinIO.
+//!
+//! Each client gets, puts, lists and deletes over HTTP, and over HTTPS through a TLS terminator. Each program does its
+//! usual job. `docs/clients.md` shows the results. `cargo xtask test` installs most of the programs.
 
 #![cfg(test)]
 
@@ -14,8 +15,8 @@ mod run;
 mod viewers;
 mod world;
 
-/// A real MinIO, a running proxy and a signer: those of the suite.
-#[allow(dead_code, reason = "written for the suite: not all of it is needed here")]
+/// Helpers shared with the suite: a real MinIO, a running proxy and a signer.
+#[allow(dead_code, reason = "the suite uses more of these helpers than this test does")]
 #[path = "../suite/support"]
 mod support {
     pub(crate) mod http;
@@ -43,7 +44,7 @@ fn every_client_works_unmodified() {
     world.store_many();
     let ways: Vec<_> =
         present.iter().flat_map(|client| client.ways.iter().map(move |way| (*client, *way))).collect();
-    let rows: Vec<Row> = two_at_a_time(&ways, |(client, way)| run::steps(&world, client, *way));
+    let rows: Vec<Row> = two_at_a_time(&ways, |(client, way)| run::run_steps(&world, client, *way));
     let failures: Vec<&String> = rows.iter().flat_map(|row| &row.failures).collect();
     assert!(failures.is_empty(), "{failures:#?}");
     page::compare(&rows, present.len() == CLIENTS.len());
@@ -59,7 +60,7 @@ fn every_program_does_its_job() {
 }
 
 #[test]
-fn every_viewer_reads_from_a_listed_origin_alone() {
+fn viewers_read_from_listed_origins_only() {
     let present: Vec<_> = VIEWERS.iter().filter(|viewer| viewer.program.is_installed()).collect();
     let names: Vec<_> = present.iter().map(|viewer| viewer.program.name).collect();
     let world = World::start_with_pages(&names);
@@ -68,31 +69,31 @@ fn every_viewer_reads_from_a_listed_origin_alone() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// What came of every job, two of them at a time.
+/// Runs the jobs two at a time, and returns their results in the order of the jobs.
 fn two_at_a_time<J: Sync, R: Send>(jobs: &[J], run: impl Fn(&J) -> R + Sync) -> Vec<R> {
-    let waiting = Mutex::new(jobs.iter().enumerate());
+    let pending = Mutex::new(jobs.iter().enumerate());
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
-                    let next = waiting.lock().unwrap().next();
-                    let Some((place, job)) = next else { return };
+                    let next = pending.lock().unwrap().next();
+                    let Some((index, job)) = next else { return };
                     let result = run(job);
-                    done.lock().unwrap().push((place, result));
+                    done.lock().unwrap().push((index, result));
                 }
             });
         }
     });
     let mut done = done.into_inner().unwrap();
-    done.sort_by_key(|(place, _)| *place);
+    done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, result)| result).collect()
 }
 
 #[test]
-fn a_client_that_does_nothing_is_found_out() {
+fn detects_a_client_that_does_nothing() {
     let world = World::start();
     let idle = Client { name: "idle", script: "idle.sh", ..CLIENTS[0] };
-    let row = run::steps(&world, &idle, idle.ways[0]);
+    let row = run::run_steps(&world, &idle, idle.ways[0]);
     assert_eq!(row.failures.len(), Step::ALL.len(), "{:#?}", row.failures);
 }

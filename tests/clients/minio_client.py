@@ -1,4 +1,4 @@
-"""minio-py; with KEYS=none it does not sign."""
+"""minio-py. With KEYS=none it does not sign."""
 
 import os
 import sys

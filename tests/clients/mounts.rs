@@ -1,13 +1,13 @@
-//! File systems in user space, which need FUSE from the kernel.
+//! Programs that mount a folder, for which the kernel must offer FUSE.
 
 use crate::programs::{self, Program};
 use crate::world::World;
 
-/// A row of its own: its test is ignored by default, since few containers have FUSE.
+/// Tested apart from the other programs: this test is ignored by default, since many containers lack FUSE.
 pub(crate) const HTTPDIRFS: Program = Program {
     name: "httpdirfs",
-    does: "mounts a folder by its list, reads files and parts of them",
-    setting: "the folder's slash. Its test runs only where FUSE can be used (`/dev/fuse`); elsewhere it is reported as ignored",
+    does: "mounts a folder from its list, reads files and parts of them",
+    setting: "the folder's trailing slash. Tested only on machines that can mount FUSE file systems; elsewhere the test is reported as ignored. httpdirfs hides empty files",
     needs: &["httpdirfs", "fusermount", "mountpoint", "rclone"],
     script: &["httpdirfs.sh"],
     reads: programs::BOTH,

@@ -1,5 +1,5 @@
-//! Programs that do one job each over plain HTTP or S3: registries, backups, downloads that go on, SDKs and the URLs
-//! that they presign.
+//! Programs that use the proxy for their own job over plain HTTP or S3: registries, backups, resumed downloads, SDKs and
+//! presigned URLs.
 
 use crate::client::{find, folders, is_installed};
 use crate::support::process::{Killed, wait_for};
@@ -8,23 +8,24 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// A program, with the script that runs it.
 pub(crate) struct Program {
     pub(crate) name: &'static str,
-    /// The jobs that the script gives it.
+    /// Its job in the test.
     pub(crate) does: &'static str,
-    /// What to tell it; the test does the same.
+    /// The settings that a user needs. The script uses the same ones.
     pub(crate) setting: &'static str,
-    /// The programs and files that have to be there, as [`find`] finds them.
+    /// The programs and files that must be installed, as [`find`] resolves them.
     pub(crate) needs: &'static [&'static str],
-    /// A script in `tests/clients/programs`, with its arguments. It checks what it sees, and prints `done` at the end.
+    /// A script in `tests/clients/programs` with its arguments. It checks its results, and prints `done` at the end.
     pub(crate) script: &'static [&'static str],
-    /// The files of the world that the script has read back through the program.
+    /// The input files that the script reads back through the program.
     pub(crate) reads: &'static [&'static str],
 }
 
-/// The environment with the programs that are written in Python.
+/// The Python of the environment that has the programs written in Python.
 pub(crate) const PYTHON: &str = "clients-programs/bin/python";
-/// The folder that a script leaves what it has read in, below its home.
+/// The folder below a script's home for the files that it has read back.
 const GOT: &str = "got-back";
 const SMALL: &[&str] = &["small"];
 const MEDIUM: &[&str] = &["medium"];
@@ -57,7 +58,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         name: "AWS SDK for JavaScript 2",
-        does: "objects, presigned URLs with a content type and a sum, with signatures of both versions",
+        does: "objects; presigned URLs with a content type and a checksum, with signatures of both versions",
         setting: "`endpoint`, `s3ForcePathStyle: true`, any credentials",
         needs: &["node", "node/node_modules/aws-sdk/package.json"],
         script: &["node.sh", "aws_sdk_js2.cjs"],
@@ -97,7 +98,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         name: "s3cmd",
-        does: "finds an upload that was not completed and goes on with it",
+        does: "resumes an upload that was interrupted",
         setting: "`put --continue-put`; rights `list` and `write`",
         needs: &["s3cmd", "/usr/bin/aws"],
         script: &["s3cmd_resume.sh"],
@@ -105,7 +106,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         name: "AWS CLI, mc, rclone",
-        does: "find uploads that nobody completed, and end them",
+        does: "find and abort uploads that were never completed",
         setting: "`list-multipart-uploads`, `mc rm --incomplete`, `rclone cleanup`; rights `list` and `write`",
         needs: &["/usr/bin/aws", "mc", "rclone"],
         script: &["uploads_left_over.sh"],
@@ -113,8 +114,8 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         name: "GDAL",
-        does: "reads parts of a raster by `/vsicurl/` and `/vsis3/`, writes one",
-        setting: "`/vsicurl/http://HOST/…` as it is; `/vsis3/` with `AWS_S3_ENDPOINT`, `AWS_VIRTUAL_HOSTING=FALSE`, `AWS_HTTPS=NO` without TLS, and `AWS_NO_SIGN_REQUEST=YES` or any keys",
+        does: "reads windows of a raster through `/vsicurl/` and `/vsis3/`, writes one",
+        setting: "`/vsicurl/http://HOST/…` without settings; `/vsis3/` with `AWS_S3_ENDPOINT`, `AWS_VIRTUAL_HOSTING=FALSE`, `AWS_HTTPS=NO` without TLS, and `AWS_NO_SIGN_REQUEST=YES` or any keys",
         needs: &[PYTHON, "curl"],
         script: &["gdal.py"],
         reads: &[],
@@ -146,14 +147,14 @@ pub(crate) const PROGRAMS: &[Program] = &[
     Program {
         name: "ffmpeg",
         does: "reads and seeks, writes MP4 and HLS",
-        setting: "`-method PUT` to write, and `-re` with HLS: ffmpeg does not wait until one list is stored before it sends the next",
+        setting: "`-method PUT` to write; `-re` with HLS, since ffmpeg sends the next playlist before the last one is stored",
         needs: &[PYTHON, "curl"],
         script: &["ffmpeg.sh"],
         reads: &[],
     },
     Program {
         name: "Chromium",
-        does: "shows a static site with `?v=` behind file names, seeks in a video",
+        does: "shows a static site whose links have `?v=`, seeks in a video",
         setting: "a scope with `index`",
         needs: &["chromium", PYTHON, "curl"],
         script: &["chromium.sh"],
@@ -161,15 +162,15 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         name: "curl",
-        does: "goes on with a download",
-        setting: "`-C -`; a resumed upload is refused, since S3 has none",
+        does: "resumes a download",
+        setting: "`-C -`; resumed uploads are refused, since S3 has none",
         needs: &["curl"],
         script: &["resume.sh", "curl"],
         reads: MEDIUM,
     },
     Program {
         name: "wget",
-        does: "goes on with a download, downloads what has changed",
+        does: "resumes a download, downloads only what has changed",
         setting: "`-c`, `-N`",
         needs: &["wget", "curl"],
         script: &["resume.sh", "wget"],
@@ -177,7 +178,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         name: "aria2",
-        does: "downloads over four connections, goes on with a download",
+        does: "downloads over four connections, resumes a download",
         setting: "`-x 4`, `-c`",
         needs: &["aria2c", "curl"],
         script: &["resume.sh", "aria2"],
@@ -185,24 +186,24 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         name: "wget, recursively",
-        does: "mirrors a folder by its list",
-        setting: "`-r -np -e robots=off`, and the folder's slash",
+        does: "mirrors a folder from its list",
+        setting: "`-r -np -e robots=off`, and the folder's trailing slash",
         needs: &["wget", "rclone"],
         script: &["lists.sh", "wget"],
         reads: SMALL,
     },
     Program {
         name: "lftp",
-        does: "mirrors a folder by its list, puts, gets in parts, removes",
-        setting: "none to read; `set http:use-mkcol no` before `mirror -R`",
+        does: "mirrors a folder from its list, puts, gets in parts, removes",
+        setting: "none for reading; `set http:use-mkcol no` before `mirror -R`",
         needs: &["lftp", "rclone"],
         script: &["lists.sh", "lftp"],
         reads: SMALL,
     },
     Program {
         name: "rclone over HTTP",
-        does: "copies a folder by its list",
-        setting: "`--http-url`, and the folder's slash",
+        does: "copies a folder from its list",
+        setting: "`--http-url`, and the folder's trailing slash",
         needs: &["rclone"],
         script: &["lists.sh", "rclone"],
         reads: SMALL,
@@ -210,7 +211,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     Program {
         name: "git",
         does: "clones and pulls a bare repository",
-        setting: "`git update-server-info` before the repository is stored",
+        setting: "`git update-server-info` before the repository is uploaded",
         needs: &["git", "curl"],
         script: &["git.sh"],
         reads: BOTH,
@@ -218,14 +219,14 @@ pub(crate) const PROGRAMS: &[Program] = &[
     Program {
         name: "apt",
         does: "reads a repository's index, downloads a package",
-        setting: "a line in `sources.list`",
+        setting: "an entry in `sources.list`",
         needs: &["apt-get", "dpkg-deb", "curl"],
         script: &["apt.sh"],
         reads: MEDIUM,
     },
     Program {
         name: "pip",
-        does: "installs from an index and from links on a folder's list",
+        does: "installs from an index and from the links in a folder's list",
         setting: "`--index-url` with a scope that has `index`; `--find-links` with any",
         needs: &["clients/bin/python", "curl"],
         script: &["pip.sh"],
@@ -233,7 +234,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     },
     Program {
         name: "npm",
-        does: "installs from a registry of files",
+        does: "installs from a registry of static files",
         setting: "`--registry`",
         needs: &["npm", "curl", "openssl"],
         script: &["npm.sh"],
@@ -254,7 +255,7 @@ impl Program {
         is_installed(self.name, self.needs)
     }
 
-    /// What the program and its script are called in messages and in the store.
+    /// Returns the name of the script's home and of its folder in the store.
     pub(crate) fn label(&self) -> String {
         self.script.join("-").replace('.', "-")
     }
@@ -263,14 +264,14 @@ impl Program {
 /// Runs a program's script.
 ///
 /// # Errors
-/// What the script printed, if it failed, did not end, or read back anything else than it had stored.
+/// What the script printed, if it failed, did not end, or read back other bytes than it had stored.
 pub(crate) fn run(world: &World, program: &Program) -> Result<(), String> {
     let mut command = command(world, program);
     command.stdin(Stdio::null());
     finish(world, program, command)
 }
 
-/// Runs the command of a program's script to its end and checks what came of it.
+/// Runs the command of a program's script to its end, and checks the results.
 ///
 /// # Errors
 /// As [`run`].
@@ -292,12 +293,14 @@ pub(crate) fn finish(world: &World, program: &Program, mut command: Command) -> 
         Some(_) => {}
     }
     if fs::read_to_string(&out).unwrap().lines().last() != Some("done") {
-        return Err(format!("{}: its script did not come to its end: {}", program.name, printed()));
+        return Err(format!("{}: its script did not print `done`: {}", program.name, printed()));
     }
     let differs =
         |name: &&&str| fs::read(home.join(GOT).join(name)).ok() != Some(fs::read(world.path(name)).unwrap());
     match program.reads.iter().find(differs) {
-        Some(name) => Err(format!("{}: {name} was not read back as it was stored", program.name)),
+        Some(name) => {
+            Err(format!("{}: {name} was not read back with the bytes that were stored", program.name))
+        }
         None => Ok(()),
     }
 }
@@ -305,7 +308,7 @@ pub(crate) fn finish(world: &World, program: &Program, mut command: Command) -> 
 /// Returns the command that runs a program's script, with a home of its own and what it needs in its environment.
 /// `timeout` ends the script together with everything it started.
 pub(crate) fn command(world: &World, program: &Program) -> Command {
-    let [script, arguments @ ..] = program.script else { unreachable!("every program has a script") };
+    let [script, arguments @ ..] = program.script else { unreachable!("{} has no script", program.name) };
     let home = world.path(&program.label());
     let got = home.join(GOT);
     fs::create_dir_all(&got).unwrap();
@@ -348,10 +351,10 @@ pub(crate) fn command(world: &World, program: &Program) -> Command {
 }
 
 #[test]
-fn a_program_that_does_nothing_is_found_out() {
+fn detects_a_program_that_does_nothing() {
     let world = World::start();
     let idle = Program { script: &["../idle.sh"], ..PROGRAMS[0] };
-    assert!(run(&world, &idle).unwrap_err().contains("did not come to its end"));
+    assert!(run(&world, &idle).unwrap_err().contains("did not print `done`"));
     let forgetful = Program { script: &["../done.sh"], ..PROGRAMS[0] };
     assert!(run(&world, &forgetful).unwrap_err().contains("was not read back"));
 }

@@ -1,4 +1,4 @@
-"""The file system of pyarrow; with KEYS=none it does not sign."""
+"""The S3 file system of pyarrow. With KEYS=none it does not sign."""
 
 import os
 import shutil

@@ -1,5 +1,5 @@
-//! Requests that are refused for good are sent once: clients send again what is answered 5xx, some of them with pauses that
-//! grow to minutes.
+//! Checks that clients do not retry requests that are refused permanently. Clients retry answers of 5xx, some of them with
+//! pauses that grow to minutes.
 
 use crate::access_log::field;
 use crate::client::{CLIENTS, Client};
@@ -10,11 +10,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// The clients that are asked, by what the script calls them, each with the least that it is refused.
-const ASKED: [(&str, usize); 4] = [("boto3", 5), ("s3cmd", 2), ("rclone", 2), ("mc", 1)];
+/// The clients by their name in the script, each with the least number of its requests that must be refused.
+const REFUSED: [(&str, usize); 4] = [("boto3", 5), ("s3cmd", 2), ("rclone", 2), ("mc", 1)];
 
-/// The refused requests in an access log, by method and path, with how often each was sent.
-fn refused(log: &str) -> BTreeMap<String, usize> {
+/// Counts the refused requests in an access log by method and path.
+fn count_refused(log: &str) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for line in log.lines().filter(|line| !field(line, "rule").is_empty()) {
         *counts.entry(format!("{} {}", field(line, "method"), field(line, "path"))).or_default() += 1;
@@ -22,10 +22,11 @@ fn refused(log: &str) -> BTreeMap<String, usize> {
     counts
 }
 
-fn ask(world: &World, client: &Client, name: &str) {
+/// Sends the requests that the script lists for a client.
+fn send(world: &World, client: &Client, name: &str) {
     let home = TempDir::new().unwrap();
     let small = home.path().join("small");
-    fs::write(&small, b"a small one\n").unwrap();
+    fs::write(&small, b"a small file\n").unwrap();
     let path = std::env::join_paths(crate::client::folders()).unwrap();
     let output = Command::new("/bin/sh")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/refused.sh"))
@@ -47,24 +48,24 @@ fn ask(world: &World, client: &Client, name: &str) {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name}: {}: {said}", output.status);
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {}: {printed}", output.status);
 }
 
 #[test]
-fn what_is_refused_for_good_is_sent_once() {
-    for (name, least) in ASKED {
+fn permanent_refusals_are_not_retried() {
+    for (name, minimum) in REFUSED {
         let client = CLIENTS.iter().find(|client| client.name == name).unwrap();
         if !client.is_installed() {
             continue;
         }
         let world = World::start(&[corner("all", &[("tmp", "inbox/", "read,list,write,delete")])]);
-        ask(&world, client, name);
+        send(&world, client, name);
         let (_, log) = world.proxy.terminate();
-        let counts = refused(&log);
+        let counts = count_refused(&log);
         let own = counts.keys().filter(|request| request.contains(name)).count();
-        assert!(own >= least, "{name} was refused {counts:?}:\n{log}");
-        let again: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
-        assert!(again.is_empty(), "{name} sent again {again:?}:\n{log}");
+        assert!(own >= minimum, "{name} had fewer than {minimum} requests refused: {counts:?}\n{log}");
+        let retried: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
+        assert!(retried.is_empty(), "{name} retried {retried:?}:\n{log}");
     }
 }

@@ -1,4 +1,4 @@
-# What is refused for good, asked for once by the client that the first argument names.
+# Sends requests that are refused permanently, by the client that the first argument names.
 host=${ENDPOINT#*://}
 case $1 in
 boto3)
@@ -27,7 +27,7 @@ for ask in (
         ask()
     except ClientError:
         continue
-    raise SystemExit("it was not refused")
+    raise SystemExit("a request succeeded that must be refused")
 PYTHON
     ;;
 s3cmd)

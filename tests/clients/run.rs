@@ -1,4 +1,4 @@
-//! One client doing what is asked of each, and what the store holds of it afterwards.
+//! Runs one client through all steps, and compares the store with what it should hold afterwards.
 
 use crate::client::{Client, DEBIANS_AWS, Scheme, Signs, Way, folders};
 use crate::support::process::{Killed, wait_for};
@@ -8,8 +8,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// How a script says that its client has no way to do a thing.
-const CANNOT: i32 = 4;
+/// The exit code of a script whose client does not support the step.
+const UNSUPPORTED: i32 = 4;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -34,21 +34,22 @@ impl Step {
     }
 }
 
-/// What came of one client in one of its ways.
+/// The results of one client in one of its ways.
 pub(crate) struct Row {
     pub(crate) client: Client,
     pub(crate) way: Way,
-    /// For each step whether it worked; none where the client has no way to do it.
+    /// Whether each step worked; `None` where the client does not support it.
     pub(crate) cells: Vec<Option<bool>>,
     pub(crate) failures: Vec<String>,
 }
 
-pub(crate) fn steps(world: &World, client: &Client, way: Way) -> Row {
+/// Runs all steps of a client.
+pub(crate) fn run_steps(world: &World, client: &Client, way: Way) -> Row {
     let mut row = Row { client: *client, way, cells: Vec::new(), failures: Vec::new() };
     let home = world.folder.path().join(label(client, way));
     fs::create_dir(&home).unwrap();
     for step in Step::ALL {
-        let cell = match step_of(world, client, way, step, &home) {
+        let cell = match run_step(world, client, way, step, &home) {
             Ok(done) => done.then_some(true),
             Err(why) => {
                 row.failures.push(format!("{} {}: {why}", label(client, way), step.name()));
@@ -60,15 +61,15 @@ pub(crate) fn steps(world: &World, client: &Client, way: Way) -> Row {
     row
 }
 
-/// A word for the way, which names its keys too.
+/// Returns a name for the client and its way, which is also the folder of its objects.
 fn label(client: &Client, (signs, scheme): Way) -> String {
     let signs = if signs == Signs::Yes { "signed" } else { "unsigned" };
     let scheme = if scheme == Scheme::Http { "http" } else { "https" };
     format!("{}-{signs}-{scheme}", client.name.replace(' ', "-").to_lowercase())
 }
 
-/// Whether the client did it, rather than said that it has no way to.
-fn step_of(world: &World, client: &Client, way: Way, step: Step, home: &Path) -> Result<bool, String> {
+/// Runs one step. Returns `false` where the client does not support it.
+fn run_step(world: &World, client: &Client, way: Way, step: Step, home: &Path) -> Result<bool, String> {
     let prefix = format!("inbox/{}/", label(client, way));
     let (out, log) = (home.join("stdout"), home.join("stderr"));
     let child = command(world, client, way, &prefix, home)
@@ -80,15 +81,15 @@ fn step_of(world: &World, client: &Client, way: Way, step: Step, home: &Path) ->
         .unwrap();
     let mut child = Killed(child);
     let status = wait_for(|| child.0.try_wait().unwrap());
-    let said = || {
+    let printed = || {
         let all = fs::read(&log).unwrap();
-        // Of a traceback the end says what is wrong.
+        // The end of a traceback names the error.
         String::from_utf8_lossy(&all[all.len().saturating_sub(600)..]).into_owned()
     };
     match status {
-        None => return Err(format!("did not end: {}", said())),
-        Some(status) if status.code() == Some(CANNOT) => return Ok(false),
-        Some(status) if !status.success() => return Err(format!("{status}: {}", said())),
+        None => return Err(format!("did not end: {}", printed())),
+        Some(status) if status.code() == Some(UNSUPPORTED) => return Ok(false),
+        Some(status) if !status.success() => return Err(format!("{status}: {}", printed())),
         Some(_) => {}
     }
     check(world, step, &prefix, &home.join("got"), &out).map(|()| true)
@@ -105,7 +106,7 @@ fn command(world: &World, client: &Client, (signs, scheme): Way, prefix: &str, h
         .envs([("SMALL", world.path("small")), ("LARGE", world.path("large")), ("OUT", home.join("got"))])
         .envs([("ENDPOINT", &*world.endpoint(scheme)), ("PREFIX", prefix)])
         .env("CLIENT", client.needed())
-        // A cloud's machine would be asked for keys otherwise.
+        // SDKs without keys would ask the metadata service of a cloud for some.
         .env("AWS_EC2_METADATA_DISABLED", "true");
     match signs {
         Signs::No => command.env("KEYS", "none"),
@@ -114,39 +115,39 @@ fn command(world: &World, client: &Client, (signs, scheme): Way, prefix: &str, h
         }
     };
     if client.needed() == Path::new(DEBIANS_AWS) {
-        // It runs by `env python3`, and its modules are Debian's.
+        // It starts through `env python3`, and needs the Python that has Debian's modules.
         command.env("PATH", "/usr/bin:/bin");
     }
     command
 }
 
-/// Whether the store, or the client, holds what it should.
+/// Checks that the step had its effect on the store, or on the client.
 fn check(world: &World, step: Step, prefix: &str, got: &Path, out: &Path) -> Result<(), String> {
     let holds = |key: &str, content: &[u8]| {
         let stored = world.stored(&format!("{prefix}{key}"));
         if stored.status() == 200 && stored.body == content {
             return Ok(());
         }
-        Err(format!("the store has {} with {} bytes", stored.status(), stored.body.len()))
+        Err(format!("the store answers {} with {} bytes for {key}", stored.status(), stored.body.len()))
     };
     match step {
         Step::Get if fs::read(got).is_ok_and(|content| content == HELLO) => Ok(()),
-        Step::Get => Err("what was got is not the object".to_owned()),
+        Step::Get => Err("the downloaded file differs from the object".to_owned()),
         Step::Put => holds("small", &world.small),
         Step::Large => holds("large", &world.large),
         Step::List => match keys_in(&fs::read_to_string(out).unwrap()).len() {
             MANY => Ok(()),
-            other => Err(format!("{other} keys were listed")),
+            other => Err(format!("listed {other} keys, expected {MANY}")),
         },
         Step::Delete => match world.stored(&format!("{prefix}small")).status() {
             404 if world.stored(&format!("{prefix}large")).status() == 200 => Ok(()),
-            404 => Err("the large one is gone as well, or never was".to_owned()),
-            other => Err(format!("the store still answers {other}")),
+            404 => Err("`large` is gone as well, or was never stored".to_owned()),
+            other => Err(format!("the store answers {other} for the deleted key, expected 404")),
         },
     }
 }
 
-/// The keys in a list of any form: each has a name of its own at a line's end.
+/// Returns the keys in the output of any client. Each client prints one key at the end of a line.
 fn keys_in(list: &str) -> BTreeSet<&str> {
     let names = list.lines().filter_map(|line| line.trim_end().rsplit(['/', ' ', '\t']).next());
     names.filter(|name| name.len() == 5 && name.starts_with('k')).collect()

@@ -1,4 +1,4 @@
-# s3cmd, which cannot do without keys.
+# s3cmd, which always signs.
 set -eu
 host=${ENDPOINT#*://}
 case $ENDPOINT in https:*) tls=--ssl ;; *) tls=--no-ssl ;; esac

@@ -1,4 +1,4 @@
-"""s3fs; with KEYS=none it does not sign."""
+"""s3fs. With KEYS=none it does not sign."""
 
 import os
 import sys

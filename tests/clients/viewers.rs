@@ -1,5 +1,5 @@
-//! Viewers that run in a browser, on a page of another origin: what `[mapping.cors]` is for. Each must read its objects
-//! on the origin that is listed, and nothing on one that is not.
+//! Viewers that run in a browser on a page of another origin, which `[mapping.cors]` exists for. Each must be able to read
+//! its objects if the origin is listed, and must fail if it is not.
 
 use crate::access_log::field;
 use crate::programs::{self, Program};
@@ -8,9 +8,10 @@ use crate::world::World;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
+/// A program that runs in a browser.
 pub(crate) struct Viewer {
     pub(crate) program: Program,
-    /// The objects of which it reads ranges.
+    /// The objects that it reads in ranges.
     ranges: &'static [&'static str],
 }
 
@@ -20,7 +21,7 @@ pub(crate) const VIEWERS: &[Viewer] = &[
     Viewer {
         program: Program {
             name: "pdf.js",
-            does: "shows one page of a PDF of which it loads ranges, in Chromium on a page of another origin",
+            does: "reads the text of one page of a PDF, in ranges, on a web page of another origin",
             setting: ORIGINS,
             needs: &viewer_needs("node/node_modules/pdfjs-dist/package.json"),
             script: &["viewer.py", "pdf"],
@@ -31,7 +32,7 @@ pub(crate) const VIEWERS: &[Viewer] = &[
     Viewer {
         program: Program {
             name: "hls.js",
-            does: "plays HLS from segments and from ranges of one file, likewise",
+            does: "plays HLS from segments, and from ranges of one file; likewise on another origin",
             setting: "the same",
             needs: &viewer_needs("node/node_modules/hls.js/package.json"),
             script: &["viewer.py", "hls"],
@@ -42,7 +43,7 @@ pub(crate) const VIEWERS: &[Viewer] = &[
     Viewer {
         program: Program {
             name: "geotiff.js",
-            does: "reads a window of a cloud-optimised GeoTIFF, likewise",
+            does: "reads a window of a cloud-optimised GeoTIFF; likewise on another origin",
             setting: "the same",
             needs: &viewer_needs("node/node_modules/geotiff/package.json"),
             script: &["viewer.py", "cog"],
@@ -52,8 +53,8 @@ pub(crate) const VIEWERS: &[Viewer] = &[
     },
     Viewer {
         program: Program {
-            name: "AWS SDK for JavaScript 3 in a page",
-            does: "objects, parts, a list, a presigned GET, likewise",
+            name: "AWS SDK for JavaScript 3 in a browser",
+            does: "objects, parts, a list, a presigned GET; likewise on another origin",
             setting: "`[mapping.cors]` with `methods = [\"GET\", \"HEAD\", \"PUT\", \"POST\", \"DELETE\"]`; any credentials",
             needs: &viewer_needs("node/node_modules/@aws-sdk/client-s3/package.json"),
             script: &["viewer.py", "sdk"],
@@ -81,7 +82,7 @@ pub(crate) fn run(world: &World, viewer: &Viewer) -> Result<(), String> {
     command.env("APP", format!("http://{}", world.proxy.address("app")));
     programs::finish(world, program, command)?;
     let path = format!("/tmp/inbox/{folder}");
-    // Lines are written by a thread of the proxy's own, so the last ones may come a moment later.
+    // The proxy writes its log on another thread, so the last lines can arrive after the script has ended.
     let mut checked = Ok(());
     wait_for(|| {
         checked = check_log(&world.proxy.stderr(), &path, viewer);
@@ -90,6 +91,7 @@ pub(crate) fn run(world: &World, viewer: &Viewer) -> Result<(), String> {
     checked
 }
 
+/// Checks that the log shows the ranges, and the refusal of the other origin.
 fn check_log(log: &str, folder: &str, viewer: &Viewer) -> Result<(), String> {
     let name = viewer.program.name;
     let of_viewer = || log.lines().filter(|line| field(line, "path").starts_with(folder));
@@ -108,7 +110,7 @@ fn check_log(log: &str, folder: &str, viewer: &Viewer) -> Result<(), String> {
 }
 
 #[test]
-fn a_viewer_that_reads_no_ranges_or_is_never_refused_fails() {
+fn detects_a_viewer_that_reads_no_ranges_or_is_never_refused() {
     let read = "access: path=\"/v/document.pdf\" status=206 sent=1\n";
     let refused = "access: path=\"/v/document.pdf\" status=403 rule=\"cross-site\" reason=\"x\"\n";
     let check = |log: &str| check_log(log, "/v/", &VIEWERS[0]);

@@ -1,4 +1,4 @@
-# wget, which knows nothing of S3.
+# wget, as a plain HTTP client.
 set -eu
 at="$ENDPOINT/tmp"
 ask() { wget --quiet --no-netrc --ca-certificate="$CA" "$@"; }

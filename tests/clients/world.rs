@@ -1,4 +1,4 @@
-//! What every client finds: some objects in its corner, the proxy over HTTP, over HTTPS and as a static host, and files
+//! The set-up of every test: a store with a few objects, the proxy over HTTP, over HTTPS and as a static host, and files
 //! to send.
 
 use crate::client::Scheme;
@@ -14,11 +14,12 @@ use std::path::PathBuf;
 use tempfile::{NamedTempFile, TempDir};
 use tokio::runtime::Runtime;
 
-/// More than two pages of a list, as S3 pages them.
+/// A number of keys that fills more than two pages of an S3 list.
 pub(crate) const MANY: usize = 2501;
 
 pub(crate) const HELLO: &[u8] = b"hello, client\n";
 
+/// A store and a proxy with the listeners that the scripts use.
 pub(crate) struct World {
     pub(crate) minio: Minio,
     pub(crate) proxy: Proxy,
@@ -29,17 +30,18 @@ pub(crate) struct World {
     secure: SocketAddr,
     /// The sockets on which viewers serve their pages, by the viewer's name.
     pages: Vec<(&'static str, TcpListener)>,
-    /// Holds the terminator.
+    /// Runs the TLS terminator.
     _runtime: Runtime,
 }
 
 impl World {
+    /// Starts a store and a proxy without pages of other origins.
     pub(crate) fn start() -> Self {
         Self::start_with_pages(&[])
     }
 
-    /// Starts the same with a socket for each of these viewers. Its port is part of an origin, so it is bound before the
-    /// configuration that lists the origin is written.
+    /// Starts the same with a socket for the page of each of these viewers. The port is part of the page's origin, so it must
+    /// be bound before the configuration that lists the origin is written.
     pub(crate) fn start_with_pages(viewers: &[&'static str]) -> Self {
         let bind = |name: &&'static str| (*name, TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
         let pages: Vec<_> = viewers.iter().map(bind).collect();
@@ -63,7 +65,7 @@ impl World {
         let runtime = Runtime::new().unwrap();
         let (secure, authority) = terminate_tls(&runtime, proxy.address("all"));
         let folder = TempDir::new().unwrap();
-        let (small, large) = (b"a small one\n".to_vec(), large());
+        let (small, large) = (b"a small file\n".to_vec(), large());
         let world = Self { minio, proxy, authority, folder, small, large, secure, pages, _runtime: runtime };
         fs::write(world.path("small"), &world.small).unwrap();
         fs::write(world.path("large"), &world.large).unwrap();
@@ -71,7 +73,7 @@ impl World {
         world
     }
 
-    /// What a list of many pages is made of.
+    /// Stores the keys of a list of many pages.
     pub(crate) fn store_many(&self) {
         let many = self.path("many");
         fs::create_dir(&many).unwrap();
@@ -92,24 +94,24 @@ impl World {
         }
     }
 
-    /// Where a listener has the folder that clients write to.
+    /// Returns the URL of the folder that clients write to, on this listener.
     pub(crate) fn url(&self, listener: &str) -> String {
         let path = if listener == "site" { "/" } else { "/tmp/inbox/" };
         format!("http://{}{path}", self.proxy.address(listener))
     }
 
-    /// The socket on which this viewer serves its page.
+    /// Returns the socket on which this viewer serves its page.
     pub(crate) fn page_socket(&self, viewer: &str) -> &TcpListener {
         self.pages.iter().find(|(name, _)| *name == viewer).map(|(_, socket)| socket).unwrap()
     }
 
-    /// What the store itself holds.
+    /// Reads an object from the store itself.
     pub(crate) fn stored(&self, key: &str) -> Response {
         direct(&self.minio, &self.minio.root, "GET", &format!("/tmp/{key}"), &[], b"")
     }
 }
 
-/// The section of a mapping that lists the origins of these pages.
+/// Returns the section of a mapping that lists the origins of these pages.
 fn cors(pages: &[(&'static str, TcpListener)]) -> String {
     let origin = |(_, page): &(_, TcpListener)| {
         format!("\"http://listed.localhost:{}\"", page.local_addr().unwrap().port())
@@ -118,7 +120,7 @@ fn cors(pages: &[(&'static str, TcpListener)]) -> String {
     format!("[mapping.cors]\norigins = [{}]\n", origins.join(", "))
 }
 
-/// A little more than 64 MiB, no two MiB alike. Lines of text, since `DuckDB` writes nothing else.
+/// Returns a little more than 64 MiB, of which no two MiB are equal. It is lines of text, since `DuckDB` writes only text.
 fn large() -> Vec<u8> {
     let line = || std::iter::repeat_with(fastrand::alphanumeric).take(127).chain(['\n']).collect::<String>();
     let block: String = std::iter::repeat_with(line).take(8192).collect();

@@ -1,5 +1,5 @@
-// The AWS SDK for Java 2, whose every GetObject has `x-amz-te: append-md5`, with keys and without; and URLs that it
-// presigns, used by java.net.http.
+// The AWS SDK for Java 2, with keys and without. It sends `x-amz-te: append-md5` with every GetObject. The URLs that it
+// presigns are used by java.net.http.
 
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -56,7 +56,7 @@ public class AwsSdk {
         check(Arrays.equals(range.asByteArray(), Arrays.copyOfRange(got.asByteArray(), 2, 5)), "range");
         try {
             client.getObject(get -> get.bucket(BUCKET).key(PREFIX + "none"));
-            throw new AssertionError("there is no such object");
+            throw new AssertionError("GetObject succeeded for an object that does not exist");
         } catch (NoSuchKeyException expected) {
         }
     }

@@ -18,7 +18,7 @@ ask() {
         -o Dir::State::status="$PWD/status" -o Dir::Cache="$PWD/cache" -o APT::Sandbox::User="$(id -un)" "$@"
 }
 ask update
-# The second time the index is asked for with a condition.
+# The second update sends a condition.
 ask update
 ask download demo-x
 dpkg-deb -x demo-x_*.deb unpacked

@@ -1,4 +1,4 @@
-"""zarr and h5py through fsspec: many small files that may be missing, and many small ranges of one file."""
+"""zarr and h5py through fsspec: many small files, some of them missing, and many small ranges of one file."""
 
 import os
 

@@ -1,4 +1,4 @@
-// The AWS SDK for JavaScript 2, whose presigned URLs have `Content-Type` and conditions in their query.
+// The AWS SDK for JavaScript 2. It puts `Content-Type` and conditions into the query of presigned URLs.
 process.env.AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE = "1";
 const { createRequire } = require("node:module");
 const { readFileSync, writeFileSync } = require("node:fs");

@@ -1,5 +1,5 @@
-// The AWS SDK for JavaScript 3: requests, a multipart upload, and URLs as its presigner makes them by default, used by
-// `fetch` and by curl.
+// The AWS SDK for JavaScript 3: requests, a multipart upload, and presigned URLs with the default options, used by `fetch`
+// and by curl.
 const { createRequire } = require("node:module");
 const { execFileSync } = require("node:child_process");
 const { createReadStream, readFileSync, writeFileSync } = require("node:fs");
@@ -16,7 +16,7 @@ const at = (name, more) => ({ Bucket: "tmp", Key: PREFIX + name, ...more });
 const curl = (...options) => execFileSync("curl", ["-sSf", ...options], { maxBuffer: 1 << 26 });
 
 function same(found, wanted, what) {
-  if (String(found) !== String(wanted)) throw new Error(`${what}: ${found}, and not ${wanted}`);
+  if (String(found) !== String(wanted)) throw new Error(`${what}: found ${found}, expected ${wanted}`);
 }
 
 async function byHttp(method, command, body, headers) {

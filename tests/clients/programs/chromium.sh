@@ -1,5 +1,5 @@
-# Chromium: a site as generators of static sites write it, with parameters behind the names of its files, a folder
-# without its slash, a video that is sought in, and requests that write.
+# Chromium: a site as generators of static sites write it. Links have query parameters, a folder is opened without its
+# trailing slash, the page seeks in a video and writes objects.
 . "${0%/*}/lib.sh"
 mkdir -p site/docs
 cp "$SMALL" site/small
@@ -26,7 +26,7 @@ chromium --headless --no-sandbox --disable-gpu --user-data-dir="$HOME/chromium" 
     "${SITE}docs?utm_source=x" >said 2>&1 &
 browser=$!
 trap 'kill $browser' EXIT
-# The page stores what it has seen.
+# The page stores its results as objects.
 until curl --silent --fail -o result "${BASE}result"; do
     kill -0 $browser || { cat said >&2; exit 1; }
 done

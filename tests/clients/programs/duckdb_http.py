@@ -1,4 +1,4 @@
-"""DuckDB over plain HTTP: it asks for a file's size first, then for ranges."""
+"""DuckDB over plain HTTP: it requests the size of a file first, then ranges of it."""
 
 import glob
 import os

@@ -1,5 +1,5 @@
-# ffmpeg: reads with seeking, writes a file, and writes and reads a stream (HLS). It closes a connection without waiting
-# for the answer to what it sent.
+# ffmpeg: reads with seeking, writes a file, and writes and reads a stream (HLS). It closes the connection of an upload
+# without waiting for the answer.
 . "${0%/*}/lib.sh"
 program=$(python3 -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')
 ask() { "$program" -nostdin -loglevel error -y "$@"; }
@@ -10,13 +10,13 @@ frames own.mp4 >expected
 frames "${BASE}own.mp4" | cmp - expected
 ask -ss 4 -i "${BASE}own.mp4" -frames:v 1 -f null -
 ask -i own.mp4 -c copy -movflags frag_keyframe+empty_moov -f mp4 -method PUT "${BASE}written.mp4"
-# At the speed of a camera: it would not wait for one list to be stored before it sends the next.
+# At the speed of a camera, since ffmpeg does not wait for the store between two versions of the playlist.
 ask -re -i own.mp4 -c copy -f hls -hls_time 1 -hls_list_size 0 -method PUT "${BASE}live/list.m3u8"
-# It is gone when the last of what it sent may still be on its way into the store.
+# ffmpeg has ended, but the proxy may still be storing its last upload.
 tries=0
 until frames "${BASE}written.mp4" 2>/dev/null | cmp -s - expected && [ "$(curl --silent "${BASE}live/list.m3u8" | grep -c '\.ts$')" = 6 ]; do
     tries=$((tries + 1))
-    [ $tries -lt 100 ] || { echo 'what ffmpeg wrote is not in the store' >&2; exit 1; }
+    [ $tries -lt 100 ] || { echo 'the store lacks frames or segments that ffmpeg wrote' >&2; exit 1; }
 done
 [ "$(frames "${BASE}live/list.m3u8" | wc -l)" = 150 ]
 echo done

@@ -1,4 +1,4 @@
-"""fsspec over plain HTTP, as pandas, dask and xarray use it: whole files, ranges, folders."""
+"""fsspec over plain HTTP, which pandas, dask and xarray use: whole files, ranges, folders."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""GDAL, by rasterio: a raster read in pieces over HTTP and as S3, folders, and one written."""
+"""GDAL through rasterio: writes a raster, and reads windows of it over HTTP and over S3."""
 
 import os
 
@@ -19,7 +19,7 @@ profile["transform"] = from_origin(0, 10, 0.01, 0.01)
 
 def read(place):
     with rasterio.open(place) as source:
-        # It lists the folder to look for files beside this one.
+        # GDAL lists the folder to find files that belong to this one.
         assert source.files == [place], source.files
         assert (source.read(window=((700, 740), (900, 990))) == numbers[:, 700:740, 900:990]).all()
 

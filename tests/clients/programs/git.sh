@@ -1,4 +1,4 @@
-# git: a bare repository behind a static host, cloned and pulled from. git asks for `info/refs?service=git-upload-pack`.
+# git: clones a bare repository of a static host and pulls from it. git requests `info/refs?service=git-upload-pack`.
 . "${0%/*}/lib.sh"
 git config --global user.name tester
 git config --global user.email tester@example.test

@@ -1,10 +1,10 @@
-# httpdirfs: mounts a folder by its list. Its files are found with their sizes, and read whole and in parts.
+# httpdirfs: mounts a folder from its list, with names and sizes of all files, and reads whole files and parts.
 . "${0%/*}/lib.sh"
 mkdir -p 'tree/deep/ü er' tree/many mounted
 cp "$SMALL" tree/small
 cp "$SMALL" 'tree/deep/ü er/a b+c%d.txt'
 cp "$MEDIUM" tree/medium
-# Not empty: httpdirfs hides empty files, whatever serves them.
+# The files are not empty, because httpdirfs hides empty files of any server.
 seq -f '%04g' 1 1100 | while read -r name; do echo "$name" >"tree/many/$name"; done
 rclone --config /dev/null --s3-provider Minio --s3-endpoint "$ENDPOINT" --s3-no-check-bucket copy --transfers 16 tree \
     ":s3:tmp/${PREFIX}tree"

@@ -1,5 +1,5 @@
-# Programs that follow the links of a folder's list find every object below it: the first argument names the program.
-# Folders with and without their slash, names that need escapes, and more names than one page of a list has.
+# Programs that follow the links in a folder's list must find every object below it. The first argument names the program.
+# The folder has names that need escapes, and more names than fit on one page of a list.
 . "${0%/*}/lib.sh"
 mkdir -p 'tree/deep/ü er' tree/many
 cp "$SMALL" tree/small

@@ -1,3 +1,3 @@
-# A script for Node.js, which the first argument names.
+# The script for Node.js that the first argument names.
 . "${0%/*}/lib.sh"
 exec node "${0%/*}/$1"

@@ -1,4 +1,4 @@
-# npm: a registry of files.
+# npm: a registry of static files.
 . "${0%/*}/lib.sh"
 mkdir -p package project
 cp "$SMALL" package/small

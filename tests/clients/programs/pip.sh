@@ -1,4 +1,4 @@
-# pip: an index (PEP 503) of a scope with index pages, and links on the list of a folder.
+# pip: an index (PEP 503) in a scope with index pages, and the links in the list of a folder.
 . "${0%/*}/lib.sh"
 wheel=demo_x-1.0-py3-none-any.whl
 python3 - "$SMALL" "$wheel" <<'PYTHON'

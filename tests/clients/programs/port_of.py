@@ -1,4 +1,4 @@
-"""Prints the TCP port that a process listens on, or nothing."""
+"""Prints the TCP port that a process listens on, or nothing if it listens on none yet."""
 
 import os
 import sys

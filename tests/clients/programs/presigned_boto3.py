@@ -1,4 +1,4 @@
-"""URLs that boto3 presigns, with both versions of signatures, used by a program that knows nothing of S3."""
+"""URLs that boto3 presigns with both versions of signatures, used by plain HTTP clients."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ for version in ["s3v4", "s3"]:
     ask("PUT", url("put_object", "small"), small)
     for parameters in [{"ACL": "public-read"}, {"RequestPayer": "requester"}, {"ChecksumAlgorithm": "SHA256"}]:
         ask("PUT", url("put_object", "other", **parameters), b"other")
-    # With version 2 these are in the query, with version 4 they are headers that the sender has to add.
+    # Version 2 puts these into the query. With version 4 the sender must add them as headers.
     headers = {"x-amz-meta-a": "b", "Content-Type": "text/csv"} if version == "s3v4" else {}
     ask("PUT", url("put_object", "about", Metadata={"a": "b"}, ContentType="text/csv"), b"about", headers)
     _, about = ask("HEAD", url("head_object", "about"))

@@ -1,4 +1,4 @@
-# docker-registry: a layer is pushed in two pieces and pulled again. It lists the uploads of its bucket to go on with one.
+# docker-registry: pushes a layer in two pieces and pulls it. The registry lists the uploads of its bucket to resume one.
 . "${0%/*}/lib.sh"
 cat >config.yml <<YAML
 version: 0.1
@@ -10,7 +10,7 @@ storage:
   redirect: {disable: true}
 http: {addr: "127.0.0.1:0", debug: {addr: ""}}
 YAML
-# It says nowhere which port it got, so the kernel is asked.
+# The registry does not log its port, so the port is read from /proc.
 docker-registry serve config.yml >registry.log 2>&1 &
 registry=$!
 trap 'kill $registry' EXIT

@@ -1,4 +1,4 @@
-# restic: a backup, checked, pruned and restored.
+# restic: makes a backup, prunes, checks and restores it.
 . "${0%/*}/lib.sh"
 mkdir data restored
 cp "$SMALL" data/small

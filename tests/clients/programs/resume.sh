@@ -1,11 +1,11 @@
-# Downloads that go on where they stopped, each by the program that the first argument names.
+# Resumed downloads, by the program that the first argument names.
 . "${0%/*}/lib.sh"
 store "$MEDIUM" medium
 for half in begun changed; do head -c 5000000 "$MEDIUM" >"$half"; done
 case $1 in
 curl)
     curl --silent --fail -C - -o begun "${BASE}medium"
-    # A resumed upload would replace the object by its tail.
+    # Storing a resumed upload would replace the object with its tail.
     if curl --silent --fail -o /dev/null -C 5000000 -T "$MEDIUM" "${BASE}medium"; then exit 1; fi
     ;;
 wget)

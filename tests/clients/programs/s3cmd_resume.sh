@@ -1,4 +1,4 @@
-# s3cmd: an upload that was killed is found again and gone on with.
+# s3cmd: finds an upload that was interrupted and resumes it.
 . "${0%/*}/lib.sh"
 host=${ENDPOINT#*://}
 ask() {
@@ -12,7 +12,7 @@ head -c 5242880 "$MEDIUM" >part
 begin upload-part --bucket tmp --key "${PREFIX}medium" --part-number 1 --upload-id "$id" --body part >/dev/null
 ask multipart s3://tmp | grep -qF "$id"
 ask put --continue-put "$MEDIUM" "$key" >said
-# The upload is the one that was begun: nothing is left of it.
+# s3cmd has completed that upload instead of starting another one.
 if ask multipart s3://tmp | grep -qF "$id"; then exit 1; fi
 ask get "$key" "$GOT/medium" >said
 echo done

@@ -1,4 +1,4 @@
-# The AWS CLI, mc and rclone find uploads that nobody completed, and end them.
+# The AWS CLI, mc and rclone find uploads that were never completed, and abort them.
 . "${0%/*}/lib.sh"
 export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=anyanyany
 api() { aws --endpoint-url "$ENDPOINT" --region us-east-1 --output text s3api "$@"; }

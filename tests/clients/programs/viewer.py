@@ -28,7 +28,7 @@ reports = queue.Queue()
 
 
 class Pages(http.server.SimpleHTTPRequestHandler):
-    """The files of the site; a page posts its report, and the objects that it has read."""
+    """Serves the files of the site. The page posts its report and the objects that it has read."""
 
     extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
 
@@ -69,7 +69,7 @@ def serve_site():
 def open_page(host, port):
     """Opens the page under a host's name, and returns its report."""
     where = urllib.parse.urlencode({"viewer": env["VIEWER"], "app": env["APP"], "prefix": env["PREFIX"]})
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0"]
     options += [f"--user-data-dir={env['HOME']}/{host}", "--autoplay-policy=no-user-gesture-required"]
     options += ["--host-resolver-rules=MAP *.localhost 127.0.0.1"]
     with open(f"{host}.log", "wb") as log:

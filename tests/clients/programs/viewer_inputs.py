@@ -1,4 +1,4 @@
-"""What the viewers read: each function stores objects, and returns what a viewer must report of them."""
+"""Inputs of the viewers. Each function stores the objects of one viewer, and returns the report that it must give."""
 
 import glob
 import os
@@ -23,7 +23,7 @@ def store(path, kind):
 
 
 def pdf():
-    """A PDF of 40 pages, each with a line of text and an image of 30 kB that does not compress."""
+    """Stores a PDF of 40 pages, each with a line of text and an incompressible image of 30 kB."""
     objects = [b"<< /Type /Catalog /Pages 2 0 R >>", None, b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
 
     def add(head, stream=None):
@@ -60,7 +60,7 @@ def pdf():
 
 
 def hls():
-    """Six seconds of video, once as a playlist of segments and once as one of ranges of a single file."""
+    """Stores six seconds of video, once as a playlist of segments and once as one of ranges of a single file."""
     ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "error"]
     ffmpeg += ["-f", "lavfi", "-i", "testsrc=duration=6:size=320x240:rate=25", "-f", "lavfi", "-i", "sine=duration=6"]
     ffmpeg += ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "25", "-c:a", "aac"]
@@ -76,7 +76,7 @@ def hls():
 
 
 def cog():
-    """A cloud-optimised GeoTIFF of 4 MB, which does not compress."""
+    """Stores a cloud-optimised GeoTIFF of several MB of random pixels."""
     numbers = numpy.random.default_rng(1).integers(0, 255, (1, 2000, 2000), "uint8")
     place = rasterio.transform.from_origin(0, 10, 0.01, 0.01)
     shape = {"width": 2000, "height": 2000, "count": 1, "dtype": "uint8"}
@@ -92,5 +92,5 @@ def cog():
 
 
 def sdk():
-    """Nothing: the page writes its objects itself."""
+    """Stores nothing, since the page writes its objects itself."""
     return {"keys": ["medium", "small"], "presigned": 200, "missing": "NoSuchKey"}

@@ -1,4 +1,4 @@
-// geotiff.js: where a raster is, and a window of it.
+// geotiff.js: reads the position of a raster and a window of its pixels.
 import { fromUrl } from "geotiff";
 
 export async function read({ viewer }) {

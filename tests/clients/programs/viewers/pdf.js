@@ -1,4 +1,4 @@
-// pdf.js: the text of one page of a document, of which it loads the parts that it needs.
+// pdf.js: reads the text of one page, and loads only the ranges of the document that it needs.
 import { getDocument, GlobalWorkerOptions } from "pdfjs-dist";
 
 GlobalWorkerOptions.workerSrc = "/node_modules/pdfjs-dist/build/pdf.worker.mjs";

@@ -7,7 +7,7 @@ export async function read({ app, prefix }) {
   const credentials = { accessKeyId: "any", secretAccessKey: "any" };
   const client = new S3Client({ endpoint: app, region: "us-east-1", forcePathStyle: true, credentials });
   const at = (name, more) => ({ Bucket: "tmp", Key: prefix + name, ...more });
-  // The SDK takes no `Blob` for the sum that it sends with a PUT.
+  // The SDK cannot compute the checksum of a `Blob` in PutObject.
   const small = new Uint8Array(await (await fetch("/small")).arrayBuffer());
   await client.send(new PutObjectCommand(at("small", { Body: small })));
   const medium = await (await fetch("/medium")).blob();
