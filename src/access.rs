@@ -3,7 +3,7 @@
 mod line;
 
 use crate::admission::Permit;
-use crate::client::{Client, ClientKey};
+use crate::client::{Client, ClientKey, Connection};
 use crate::memory::{MemoryBudget, Payer, Share, Use};
 use crate::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::refusal::{Refusal, Rule};
@@ -89,12 +89,12 @@ impl RequestId {
 }
 
 impl AccessRecord {
-    /// Begins the account of a request that came by `listener`; it has a line in the log if that is named. What was no
-    /// request has neither target nor headers. It is boxed, since it is moved often.
+    /// Begins the account of a request on a connection; it has a line in the log if `logged`. What was no request has
+    /// neither target nor headers. It is boxed, since it is moved often.
     pub fn begin(
         metrics: Arc<Metrics>,
-        listener: Option<&Arc<str>>,
-        client: Client,
+        connection: &Connection,
+        logged: bool,
         method: &Method,
         request: Option<(&PathAndQuery, &Fields)>,
     ) -> Box<Self> {
@@ -103,7 +103,7 @@ impl AccessRecord {
             metrics,
             accounted: true,
             id: fastrand::u64(..),
-            client: client.key(),
+            client: connection.key(),
             mapping: None,
             permit: None,
             memory: None,
@@ -119,7 +119,7 @@ impl AccessRecord {
             waits: Waits::default(),
             first_byte: None,
             client_ended: false,
-            line: listener.map(|listener| LineFields::new(client, Arc::clone(listener), method, request)),
+            line: logged.then(|| LineFields::new(connection.clone(), method, request)),
         })
     }
 
@@ -153,6 +153,11 @@ impl AccessRecord {
     /// Returns the client that it is counted for.
     pub fn client(&self) -> ClientKey {
         self.client
+    }
+
+    /// Counts the request for this client from now on.
+    pub fn identified(&mut self, client: &Client<'_>) {
+        self.client = client.key();
     }
 
     /// What was noted last.

@@ -18,7 +18,6 @@ pub use cors::{Cors, EXPOSED, Origin, Origins, RequestHeaders, is_preflight, pre
 pub use overrides::check_overrides;
 
 use self::signs::{Signs, Site};
-use crate::config::Listener;
 use crate::refusal::{Refusal, Rule};
 use http::Method;
 use http1::{Host, Request};
@@ -31,19 +30,24 @@ pub struct AllowedHosts {
 }
 
 impl AllowedHosts {
-    /// Those of a listener.
-    pub fn of(listener: &Listener) -> Self {
-        Self::new(listener.hosts.clone(), listener.domain.clone())
-    }
-
-    /// These names, and the domain with the buckets below it; all in lower case.
+    /// Allows these names, and the domain with the buckets below it; all in lower case.
     pub fn new(hosts: Vec<Box<str>>, domain: Option<Box<str>>) -> Self {
         Self { hosts, domain }
     }
 
-    /// No name.
+    /// Allows no name.
     pub const fn none() -> Self {
         Self { hosts: Vec::new(), domain: None }
+    }
+
+    /// Returns the domain below which a bucket is a host of its own.
+    pub fn domain(&self) -> Option<&str> {
+        self.domain.as_deref()
+    }
+
+    /// Checks whether no name is allowed.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty() && self.domain.is_none()
     }
 
     fn admits(&self, host: &Host<'_>) -> bool {

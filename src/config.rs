@@ -15,6 +15,8 @@ mod reader;
 mod value;
 mod warnings;
 
+use crate::browser::AllowedHosts;
+use crate::client::ListenerName;
 use crate::endpoint::Endpoint;
 use crate::limits::Limits;
 use crate::mapping::Mapping;
@@ -63,14 +65,11 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Its name, unique.
-    pub name: Arc<str>,
+    pub name: ListenerName,
     /// Where it listens.
     pub address: ListenAddress,
-    /// The names that clients may call it by, besides addresses and loopback: as a Host header spells them, in lower
-    /// case and without a port.
-    pub hosts: Vec<Box<str>>,
-    /// The domain below which a bucket is a host of its own, in lower case.
-    pub domain: Option<Box<str>>,
+    /// The names that it answers to, and the domain below which a bucket is a host of its own.
+    pub hosts: AllowedHosts,
 }
 
 /// The admin listener.
@@ -78,15 +77,15 @@ pub struct Listener {
 pub struct Admin {
     /// Where it listens.
     pub address: SocketAddr,
-    /// The names that it may be called by, as those of a [`Listener`].
-    pub hosts: Vec<Box<str>>,
+    /// The names that it answers to.
+    pub hosts: AllowedHosts,
 }
 
 impl Listener {
     /// Whether clients of other machines reach it and can call it by addresses alone.
     pub fn is_nameless(&self) -> bool {
         let remote = matches!(self.address, ListenAddress::Tcp(address) if !address.ip().is_loopback());
-        remote && self.hosts.is_empty() && self.domain.is_none()
+        remote && self.hosts.is_empty()
     }
 }
 

@@ -4,7 +4,7 @@
 //! as it has fewer than three times those that its listener has left, and clients of no mapping as long as they have
 //! fewer than a third of that together. So a client without a connection finds room, whatever a few others do.
 
-use crate::client::{Client, ClientKey, ListenerId};
+use crate::client::{ClientKey, ListenerId};
 use crate::limits::Limits;
 use crate::places::SHARE;
 use std::collections::HashMap;
@@ -43,8 +43,10 @@ impl Over {
 /// A connection that has been accepted and is not yet counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
-    /// Whose it is.
-    pub client: Client,
+    /// The client that it is counted for.
+    pub client: ClientKey,
+    /// The listener that accepted it.
+    pub listener: ListenerId,
     /// Whether a mapping knows the client.
     pub known: bool,
     /// How many listeners are configured.
@@ -86,9 +88,9 @@ impl Connections {
         }
         counts.all += 1;
         counts.strangers += usize::from(!arrival.known);
-        *counts.by_listener.entry(arrival.client.listener()).or_default() += 1;
-        *counts.by_client.entry(arrival.client.key()).or_default() += 1;
-        Ok(ConnectionGuard { open: Arc::clone(&self.0), client: arrival.client, known: arrival.known })
+        *counts.by_listener.entry(arrival.listener).or_default() += 1;
+        *counts.by_client.entry(arrival.client).or_default() += 1;
+        Ok(ConnectionGuard { open: Arc::clone(&self.0), arrival: *arrival })
     }
 
     /// Returns how many are open.
@@ -122,7 +124,7 @@ impl Counts {
     /// The limit that one more connection would be over.
     fn over(&self, arrival: &Arrival, limits: &Limits) -> Option<Over> {
         let left = self.left(arrival, limits);
-        let of_client = self.by_client.get(&arrival.client.key()).copied().unwrap_or_default();
+        let of_client = self.by_client.get(&arrival.client).copied().unwrap_or_default();
         if left == 0 || self.all >= limits.connections {
             Some(Over::All)
         } else if of_client >= limits.connections_per_client.min(left.saturating_mul(SHARE)) {
@@ -140,7 +142,7 @@ impl Counts {
         let reserve = limits.connections / RESERVES / listeners;
         let shared = limits.connections - reserve * listeners;
         let used: usize = self.by_listener.values().map(|count| count.saturating_sub(reserve)).sum();
-        let own = self.by_listener.get(&arrival.client.listener()).copied().unwrap_or_default();
+        let own = self.by_listener.get(&arrival.listener).copied().unwrap_or_default();
         reserve.saturating_sub(own) + shared.saturating_sub(used)
     }
 }
@@ -158,31 +160,42 @@ fn subtract<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
 #[derive(Debug)]
 pub struct ConnectionGuard {
     open: Arc<Open>,
-    client: Client,
-    known: bool,
+    arrival: Arrival,
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let mut counts = self.open.lock();
         counts.all -= 1;
-        counts.strangers -= usize::from(!self.known);
-        subtract(&mut counts.by_listener, &self.client.listener());
-        subtract(&mut counts.by_client, &self.client.key());
+        counts.strangers -= usize::from(!self.arrival.known);
+        subtract(&mut counts.by_listener, &self.arrival.listener);
+        subtract(&mut counts.by_client, &self.arrival.client);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::tests::connection;
+    use crate::client::{Connection, ListenerRef, ListenerRegistry};
+
+    /// Returns one of several listeners.
+    fn listener(number: usize) -> ListenerRef {
+        let mut registry = ListenerRegistry::default();
+        let listeners = ["a", "b"].map(|name| registry.register(&name.into()));
+        listeners[number].clone()
+    }
 
     fn limits(connections: usize, connections_per_client: usize) -> Limits {
         Limits { connections, connections_per_client, ..Limits::default() }
     }
 
     fn arrival(address: &str, listener: usize, listeners: usize) -> Arrival {
-        let client = Client::identify(address.parse().ok(), ListenerId(listener));
-        Arrival { client, known: true, listeners }
+        of(&connection(Some(address), self::listener(listener)), listeners)
+    }
+
+    fn of(connection: &Connection, listeners: usize) -> Arrival {
+        Arrival { client: connection.key(), listener: connection.listener().id(), known: true, listeners }
     }
 
     fn fill(connections: &Connections, arrival: &Arrival, limits: &Limits) -> Vec<ConnectionGuard> {
@@ -229,10 +242,8 @@ mod tests {
     #[test]
     fn users_of_unix_sockets_are_counted() {
         let connections = Connections::default();
-        let admit = |user| {
-            let client = Client::of_user(Some(user), ListenerId(0));
-            connections.admit(&Arrival { client, known: true, listeners: 1 }, &limits(10, 2))
-        };
+        let admit =
+            |user| connections.admit(&of(&Connection::unix(Some(user), listener(0)), 1), &limits(10, 2));
         let _held = (admit(1).unwrap(), admit(1).unwrap(), admit(2).unwrap());
         assert_eq!(admit(1).unwrap_err(), Over::Client);
     }

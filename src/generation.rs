@@ -3,10 +3,11 @@
 
 use crate::admission::Admission;
 use crate::browser::AllowedHosts;
-use crate::client::ListenerId;
+use crate::client::{Client, ListenerId, ListenerName, ListenerRegistry};
 use crate::config::{Listener, Upstream};
 use crate::limits::Limits;
 use crate::mapping::Mapping;
+use crate::matcher::MappingIndex;
 use crate::memory::MemoryBudget;
 use crate::metrics::{Metrics, Row};
 use crate::multipart::Budget;
@@ -19,10 +20,7 @@ use arc_swap::ArcSwap;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
-
-/// The name of what has none.
-static NO_NAME: OnceLock<Arc<str>> = OnceLock::new();
+use std::sync::Arc;
 
 /// What all worker threads share.
 #[derive(Debug)]
@@ -42,14 +40,10 @@ pub struct Shared {
 /// One configuration, as requests see it.
 #[derive(Debug)]
 pub struct Generation {
-    /// The mappings, tried in order.
-    pub mappings: Vec<Mapping>,
-    /// What belongs to each, in the same order.
-    pub states: Vec<MappingState>,
-    /// The listeners, by their id; none where there was one.
-    pub listeners: Vec<Option<Listener>>,
-    /// The hosts that each listener answers to, by its id.
-    pub hosts: Vec<AllowedHosts>,
+    /// The mappings with their state.
+    pub sites: SiteTable,
+    /// The listeners.
+    pub listeners: ListenerTable,
     /// The hosts that the admin listener answers to.
     pub admin_hosts: AllowedHosts,
     /// The store.
@@ -62,9 +56,11 @@ pub struct Generation {
     pub access_log: bool,
 }
 
-/// What a mapping keeps from request to request, and from one generation to the next where that is possible.
-#[derive(Clone, Debug)]
-pub struct MappingState {
+/// A mapping, and what it keeps from request to request and, where possible, from one generation to the next.
+#[derive(Debug)]
+pub struct Site {
+    /// The mapping.
+    pub mapping: Mapping,
     /// Its place in the counts.
     pub row: Row,
     /// Its sessions.
@@ -75,15 +71,59 @@ pub struct MappingState {
     pub completions: Arc<Completions>,
 }
 
-impl Generation {
-    /// The listener of this id.
-    pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
-        self.listeners.get(id.0)?.as_ref()
+/// The sites of a configuration, with the index that finds a client's.
+#[derive(Debug)]
+pub struct SiteTable {
+    sites: Vec<Arc<Site>>,
+    index: MappingIndex,
+}
+
+impl SiteTable {
+    /// Builds the table of these sites, of which a client gets the first that admits it.
+    pub fn new(sites: Vec<Arc<Site>>, listeners: &ListenerRegistry) -> Self {
+        let index = MappingIndex::new(sites.iter().map(|site| &site.mapping.client), listeners);
+        Self { sites, index }
     }
 
-    /// The name of this listener; a dash if it was removed from the configuration.
-    pub fn listener_name(&self, id: ListenerId) -> &Arc<str> {
-        self.listener(id).map_or_else(|| NO_NAME.get_or_init(|| "-".into()), |listener| &listener.name)
+    /// Returns the first site whose mapping admits `client`.
+    pub fn find(&self, client: &Client<'_>) -> Option<&Arc<Site>> {
+        self.sites.get(self.index.find(client)?)
+    }
+
+    /// Returns all sites, in the order of the configuration.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Site>> {
+        self.sites.iter()
+    }
+}
+
+/// The listeners of a configuration by their ids.
+#[derive(Debug, Default)]
+pub struct ListenerTable {
+    /// `None` at the ids of listeners that this configuration does not have.
+    by_id: Vec<Option<Listener>>,
+}
+
+impl ListenerTable {
+    /// Builds the table of `listeners`, whose ids are those of the registry.
+    pub fn new(listeners: &[Listener], registry: &ListenerRegistry) -> Self {
+        let of = |name: &ListenerName| listeners.iter().find(|listener| listener.name == *name).cloned();
+        Self { by_id: registry.names().iter().map(of).collect() }
+    }
+
+    /// Returns a listener, unless it was removed from the configuration: connections outlive that.
+    pub fn get(&self, id: ListenerId) -> Option<&Listener> {
+        self.by_id.get(id.index())?.as_ref()
+    }
+
+    /// Returns the hosts that a listener answers to. A removed one answers to addresses alone.
+    pub fn hosts(&self, id: ListenerId) -> &AllowedHosts {
+        static NONE: AllowedHosts = AllowedHosts::none();
+        self.get(id).map_or(&NONE, |listener| &listener.hosts)
+    }
+
+    /// Returns how many listeners the configuration has.
+    pub fn count(&self) -> usize {
+        self.by_id.iter().flatten().count()
     }
 }
 

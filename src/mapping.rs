@@ -42,7 +42,7 @@ pub enum MintWhen {
 pub struct Mapping {
     /// Its name.
     pub name: Box<str>,
-    /// Who is meant.
+    /// Selects the clients that the mapping applies to.
     pub client: Matcher,
     /// What they get.
     pub scopes: Vec<Scope>,
@@ -58,8 +58,10 @@ pub struct Mapping {
     pub cors: Option<Box<Cors>>,
 }
 
-/// The first mapping that admits `client`.
-pub fn find<'m>(mappings: &'m [Mapping], client: &Client) -> Option<(usize, &'m Mapping)> {
+/// Returns the first mapping that admits `client`, by trying all of them in order.
+///
+/// This defines which mapping a client gets. Requests look it up in a [`MappingIndex`](crate::matcher::MappingIndex).
+pub fn find<'m>(mappings: &'m [Mapping], client: &Client<'_>) -> Option<(usize, &'m Mapping)> {
     mappings.iter().enumerate().find(|(_, mapping)| mapping.client.admits(client))
 }
 

@@ -1,72 +1,82 @@
-//! What proves a client: the conditions that a mapping holds the facts of a connection against.
+//! Which clients a mapping applies to.
 
-use crate::client::{Client, ListenerId};
+mod condition;
+mod index;
+
+pub use condition::{Condition, Demand};
+pub use index::MappingIndex;
+
+use crate::client::{Client, ListenerName};
 use ipnet::IpNet;
 
-/// What a mapping demands of a client: all that is set must hold.
+/// A mapping's conditions on its clients. It applies to a client for whom all of them hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matcher {
-    /// Networks, in one of which the client's address lies.
-    pub networks: Option<Vec<IpNet>>,
-    /// The listener that it came in by.
-    pub listener: Option<ListenerId>,
-}
-
-/// A condition of a [`Matcher`] that does not hold for a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mismatch<'m> {
-    /// The client's address, if it has one, lies in none of these networks.
-    Network(&'m [IpNet]),
-    /// The client came in by another listener than this one.
-    Listener(ListenerId),
+    conditions: Vec<Condition>,
 }
 
 impl Matcher {
-    /// Returns every condition that does not hold for `client`; none where it is meant.
-    pub fn mismatches(&self, client: &Client) -> Vec<Mismatch<'_>> {
-        let without = |part: Self| !part.admits(client);
-        let network = self
-            .networks
-            .as_ref()
-            .filter(|networks| without(Self { networks: Some((*networks).clone()), listener: None }));
-        let listener =
-            self.listener.filter(|listener| without(Self { networks: None, listener: Some(*listener) }));
-        let network = network.map(|networks| Mismatch::Network(networks));
-        network.into_iter().chain(listener.map(Mismatch::Listener)).collect()
+    /// Makes a matcher of these conditions. Without any, it admits everyone.
+    pub fn new(conditions: Vec<Condition>) -> Self {
+        Self { conditions }
     }
 
-    /// Whether `client` is meant.
-    pub fn admits(&self, client: &Client) -> bool {
-        let network = match (&self.networks, client.address()) {
-            (None, _) => true,
-            (Some(networks), Some(address)) => networks.iter().any(|network| network.contains(&address)),
-            (Some(_), None) => false,
-        };
-        network && self.listener.is_none_or(|listener| listener == client.listener())
+    /// Returns the conditions.
+    pub fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
+    /// Checks whether every condition holds for `client`.
+    pub fn admits(&self, client: &Client<'_>) -> bool {
+        self.conditions.iter().all(|condition| condition.admits(client))
+    }
+
+    /// Explains every condition that does not hold for `client`.
+    pub fn mismatches(&self, client: &Client<'_>) -> Vec<String> {
+        self.conditions.iter().filter_map(|condition| condition.mismatch(client)).collect()
+    }
+
+    /// Checks whether the matcher can admit any client of a listener.
+    pub fn can_match_at(&self, listener: &ListenerName, is_unix: bool) -> bool {
+        self.conditions.iter().all(|condition| condition.at(listener, is_unix) != Demand::Impossible)
+    }
+
+    /// Returns the networks of the first network condition.
+    pub fn networks(&self) -> Option<&[IpNet]> {
+        self.conditions.iter().find_map(|condition| {
+            if let Condition::Network(networks) = condition { Some(&**networks) } else { None }
+        })
+    }
+
+    /// Returns the listener of the first listener condition.
+    pub fn listener(&self) -> Option<&ListenerName> {
+        self.conditions
+            .iter()
+            .find_map(|condition| if let Condition::Listener(name) = condition { Some(name) } else { None })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::tests::{connection, listener};
 
     #[test]
-    fn every_matcher_must_hold() {
-        let here = ListenerId(0);
-        let local = Matcher { networks: Some(vec!["127.0.0.0/8".parse().unwrap()]), listener: Some(here) };
-        let from = |address: &str, listener| Client::identify(Some(address.parse().unwrap()), listener);
-        assert!(local.admits(&from("127.0.0.1", here)));
-        assert!(local.admits(&from("::ffff:127.0.0.1", here)));
-        assert!(!local.admits(&from("127.0.0.1", ListenerId(1))));
-        assert!(!local.admits(&from("128.0.0.1", here)));
-        assert!(!local.admits(&from("::1", here)));
-        assert!(!local.admits(&Client::identify(None, here)));
-        let networks = local.networks.as_deref().unwrap();
-        assert_eq!(local.mismatches(&from("127.0.0.1", here)), []);
-        assert_eq!(local.mismatches(&from("::1", here)), [Mismatch::Network(networks)]);
-        assert_eq!(local.mismatches(&from("127.0.0.1", ListenerId(1))), [Mismatch::Listener(here)]);
-        let both = [Mismatch::Network(networks), Mismatch::Listener(here)];
-        assert_eq!(local.mismatches(&Client::identify(None, ListenerId(1))), both);
-        assert!(Matcher { networks: None, listener: Some(here) }.admits(&Client::identify(None, here)));
+    fn every_condition_must_hold() {
+        let networks = vec!["127.0.0.0/8".parse().unwrap()];
+        let matcher = Matcher::new(vec![Condition::Network(networks), Condition::Listener("here".into())]);
+        for (address, at, mismatches) in [
+            (Some("127.0.0.1"), "here", 0),
+            (Some("::1"), "here", 1),
+            (Some("127.0.0.1"), "there", 1),
+            (None, "there", 2),
+        ] {
+            let connection = connection(address, listener(at));
+            let client = Client::of_connection(&connection);
+            assert_eq!(matcher.mismatches(&client).len(), mismatches, "{address:?} at {at}");
+            assert_eq!(matcher.admits(&client), mismatches == 0, "{address:?} at {at}");
+        }
+        let connection = connection(None, listener("here"));
+        assert!(Matcher::default().admits(&Client::of_connection(&connection)));
     }
 }

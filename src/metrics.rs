@@ -27,6 +27,7 @@ use http::StatusCode;
 use process::ProcessReading;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
@@ -248,19 +249,23 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The row of the mapping of this name, begun if there was none, and its counts of mints. One caller at a time.
-    pub fn row(&self, name: &str) -> (Row, Arc<MintCounts>) {
-        let rows = self.rows.load_full();
-        // The first belongs to no mapping.
-        if let Some((index, counts)) = rows.iter().enumerate().skip(1).find(|(_, row)| *row.name == *name) {
-            return (Row(index), Arc::clone(&counts.mints));
-        }
-        let counts = Counts::new(name);
-        let mints = Arc::clone(&counts.mints);
-        let mut grown = Vec::clone(&rows);
-        grown.push(counts);
-        self.rows.store(Arc::new(grown));
-        (Row(rows.len()), mints)
+    /// Returns the row of each mapping of these names with its counts of mints. A name that is new gets a new row. One
+    /// caller at a time.
+    pub fn rows<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Vec<(Row, Arc<MintCounts>)> {
+        let mut rows = Vec::clone(&self.rows.load_full());
+        // The first row belongs to no mapping.
+        let mut known: HashMap<Box<str>, usize> =
+            (1..).zip(rows.iter().skip(1)).map(|(index, row)| (row.name.clone(), index)).collect();
+        let mut row = |name: &str| {
+            let index = *known.entry(name.into()).or_insert(rows.len());
+            if index == rows.len() {
+                rows.push(Counts::new(name));
+            }
+            (Row(index), rows.get(index).map(|row| Arc::clone(&row.mints)).unwrap_or_default())
+        };
+        let found = names.into_iter().map(&mut row).collect();
+        self.rows.store(Arc::new(rows));
+        found
     }
 
     /// The slot whose expiration a row shows from now on.
@@ -383,7 +388,7 @@ mod tests {
         let nodes = Arc::new(NodeBoard::new(&endpoints, tokio::time::Instant::now()));
         nodes.requested(NodeIndex(0));
         metrics.show_nodes(&nodes);
-        let (row, _) = metrics.row("media");
+        let (row, _) = metrics.rows(["media"]).remove(0);
         let admission = Arc::new(Admission::new(Bounds::of(&Limits::default())));
         metrics.show_admission(row, &admission);
         metrics.in_flight_add();
@@ -456,12 +461,13 @@ mod tests {
     #[test]
     fn a_name_keeps_its_row() {
         let metrics = Metrics::default();
-        let (media, mints) = metrics.row("media");
-        let (other, _) = metrics.row("other");
-        let (again, same) = metrics.row("media");
+        let row = |name| metrics.rows([name]).remove(0);
+        let (media, mints) = row("media");
+        let (other, _) = row("other");
+        let (again, same) = row("media");
         assert_eq!((media, *metrics.mapping_name(other) == *"other"), (again, true));
         assert!(media != other && Arc::ptr_eq(&mints, &same));
-        assert_ne!(metrics.row(NONE).0, Row(0), "a mapping may be called so, and is not no mapping");
+        assert_ne!(row(NONE).0, Row(0), "a mapping may be called so, and is not no mapping");
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod upload;
 
 use crate::access::{AccessRecord, Wait};
 use crate::checksum::Algorithm;
-use crate::generation::MappingState;
+use crate::generation::Site;
 use crate::memory::Use;
 use crate::outgoing::Outgoing;
 use crate::payload::HeldBody;
@@ -53,7 +53,7 @@ pub(crate) async fn pass_on<B: ClientBody>(
     outgoing: &Outgoing,
     body: &HeldBody,
     upload: &Rc<Upload<B>>,
-    state: &MappingState,
+    state: &Site,
     record: &mut AccessRecord,
 ) -> Result<FromStore, Refusal> {
     let slot = state.session.slot();

@@ -16,13 +16,13 @@ pub use self::completion::Completions;
 use self::documents::Documented;
 use self::otherwise::Otherwise;
 use crate::access::{AccessRecord, Wait};
-use crate::browser::{self, AllowedHosts};
-use crate::client::Client;
+use crate::browser;
+use crate::client::{self, Connection};
 use crate::document::Kind;
-use crate::generation::{Generation, MappingState, Shared};
+use crate::generation::{Generation, Shared, Site};
 use crate::limits::Limits;
 use crate::listing::Plan;
-use crate::mapping::{self, Mapping};
+use crate::mapping::Mapping;
 use crate::memory::MemoryBudget;
 use crate::multipart::{self, Budget};
 use crate::outgoing::{Conditions, Outgoing};
@@ -48,9 +48,6 @@ use http1::{self, Fields, Malformed, Request};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// The names of a listener that was removed from the configuration.
-static NO_HOSTS: AllowedHosts = AllowedHosts::none();
 
 /// The proxy of one generation, as one worker thread has it.
 #[derive(Clone)]
@@ -110,7 +107,7 @@ impl FromStore {
 /// A client's request, and what belongs to it.
 struct Asked<'a, B> {
     mapping: &'a Mapping,
-    state: &'a MappingState,
+    state: &'a Arc<Site>,
     upload: &'a Rc<Upload<B>>,
     request: &'a Request,
     /// The path with the bucket in it, wherever the client named that.
@@ -198,18 +195,25 @@ impl Proxy {
         &self.shared.buffers
     }
 
-    /// Answers a request of `client`.
+    /// Answers a request on a connection.
     pub async fn handle<B: ClientBody>(
         self: Rc<Self>,
-        client: &Client,
+        connection: &Connection,
         request: &Request,
         body: B,
     ) -> Answer {
-        let mut record = self.record(client, &request.method, Some((&request.target, request.fields())));
+        let mut record = self.record(connection, &request.method, Some((&request.target, request.fields())));
         let upload = Upload::new(body);
-        let found = mapping::find(&self.generation.mappings, client);
-        let mut served = None;
-        let serve = async { served = Some(self.serve(client, found, request, &upload, &mut record).await) };
+        let (mut found, mut served) = (None, None);
+        let serve = async {
+            served = Some(match self.find_site(connection, request, &mut record).await {
+                Ok(site) => {
+                    found = Some(site);
+                    self.serve(connection, site, request, &upload, &mut record).await
+                }
+                Err(refusal) => Err(refusal),
+            });
+        };
         contain(pin!(serve)).await;
         record.received(upload.sent());
         let mut answer = match served.unwrap_or_else(|| Err(failed_inside())) {
@@ -220,54 +224,67 @@ impl Proxy {
             Ok(Given::Made(answer)) => make(*answer, record),
             Ok(Given::Page(answer)) => relay(*answer, None, record),
             Err(refusal) => {
-                let buckets = found.iter().flat_map(|(_, mapping)| mapping.buckets());
-                let refusal = virtual_host::explain(refusal, self.domain(client), request.host(), buckets);
+                let buckets = found.iter().flat_map(|site| site.mapping.buckets());
+                let domain = self.domain(connection);
+                let refusal = virtual_host::explain(refusal, domain, request.host(), buckets);
                 let form = Representation::of_error(request.fields(), request.target.query());
-                let back = if form == Representation::Html { self.back(client, request) } else { None };
+                let back = found
+                    .filter(|_| form == Representation::Html)
+                    .and_then(|site| self.back(connection, site, request));
                 refuse(&refusal, form, (request.target.path(), back.as_deref()), record)
             }
         };
-        if let Some(cors) = found.and_then(|(_, mapping)| mapping.cors.as_deref()) {
+        if let Some(cors) = found.and_then(|site| site.mapping.cors.as_deref()) {
             cors.mark(request, &mut answer.fields);
         }
         answer
     }
 
-    /// Answers `client` who sent what is no request.
-    pub fn refuse_malformed(&self, client: &Client, malformed: &Malformed) -> Answer {
+    /// Answers a malformed request on a connection.
+    pub fn refuse_malformed(&self, connection: &Connection, malformed: &Malformed) -> Answer {
         let unread = Method::from_bytes(b"-").unwrap_or_default();
-        refuse(&Refusal::from(*malformed), Representation::S3, ("", None), self.record(client, &unread, None))
+        let record = self.record(connection, &unread, None);
+        refuse(&Refusal::from(*malformed), Representation::S3, ("", None), record)
     }
 
     fn record(
         &self,
-        client: &Client,
+        connection: &Connection,
         method: &Method,
         request: Option<(&PathAndQuery, &Fields)>,
     ) -> Box<AccessRecord> {
-        let generation = &self.generation;
-        let listener = generation.access_log.then(|| generation.listener_name(client.listener()));
-        AccessRecord::begin(Arc::clone(&self.shared.metrics), listener, *client, method, request)
+        let (metrics, logged) = (Arc::clone(&self.shared.metrics), self.generation.access_log);
+        AccessRecord::begin(metrics, connection, logged, method, request)
+    }
+
+    /// Establishes who sends a request, and finds the site of that client.
+    async fn find_site(
+        &self,
+        connection: &Connection,
+        request: &Request,
+        record: &mut AccessRecord,
+    ) -> Result<&Arc<Site>, Refusal> {
+        let client = client::identify(connection, request).await?;
+        record.identified(&client);
+        let site = self.generation.sites.find(&client);
+        site.ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))
     }
 
     async fn serve<B: ClientBody>(
         &self,
-        client: &Client,
-        found: Option<(usize, &Mapping)>,
+        connection: &Connection,
+        site: &Arc<Site>,
         request: &Request,
         upload: &Rc<Upload<B>>,
         record: &mut AccessRecord,
     ) -> Result<Given, Refusal> {
-        let (index, mapping) =
-            found.ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))?;
-        let state = self.generation.states.get(index).ok_or_else(failed_inside)?;
-        record.mapped(state.row);
-        let hosts = self.generation.hosts.get(client.listener().0).unwrap_or(&NO_HOSTS);
+        record.mapped(site.row);
+        let (mapping, hosts) = (&site.mapping, self.generation.listeners.hosts(connection.listener().id()));
         browser::check(hosts, mapping.cors.as_deref(), request)?;
         let presigned = presigned::with_headers_of_query(request)?;
         let request = presigned.as_deref().unwrap_or(request);
-        let path = virtual_host::path_style(self.domain(client), request.host(), request.target.path())?;
-        let asked = Asked { mapping, state, upload, request, path: &path };
+        let path = virtual_host::path_style(hosts.domain(), request.host(), request.target.path())?;
+        let asked = Asked { mapping, state: site, upload, request, path: &path };
         if request.method == Method::OPTIONS {
             return Box::pin(options::answer(&asked, record)).await;
         }
@@ -289,11 +306,10 @@ impl Proxy {
     }
 
     /// A reference to the nearest folder that a client who is refused may see.
-    fn back(&self, client: &Client, request: &Request) -> Option<String> {
-        let (_, mapping) = mapping::find(&self.generation.mappings, client)?;
-        let path =
-            virtual_host::path_style(self.domain(client), request.host(), request.target.path()).ok()?;
-        Self::way_back(mapping, &path, request)
+    fn back(&self, connection: &Connection, site: &Site, request: &Request) -> Option<String> {
+        let domain = self.domain(connection);
+        let path = virtual_host::path_style(domain, request.host(), request.target.path()).ok()?;
+        Self::way_back(&site.mapping, &path, request)
     }
 
     /// Asks the store for what is wanted, if it is granted.
@@ -380,9 +396,9 @@ impl Proxy {
         }
     }
 
-    /// The domain below which a client's buckets are hosts.
-    fn domain(&self, client: &Client) -> Option<&str> {
-        self.generation.listener(client.listener()).and_then(|listener| listener.domain.as_deref())
+    /// The domain below which buckets are hosts, at the listener of a connection.
+    fn domain(&self, connection: &Connection) -> Option<&str> {
+        self.generation.listeners.hosts(connection.listener().id()).domain()
     }
 }
 

@@ -6,9 +6,9 @@
 use http::{HeaderValue, Method, header};
 use http1::Fields;
 use scopegate::amz_date::AmzDate;
-use scopegate::client::{Client, ListenerId};
-use scopegate::mapping::{self, Grant, Mapping};
-use scopegate::matcher::Matcher;
+use scopegate::client::{Client, Connection, ListenerRegistry};
+use scopegate::mapping::{Grant, Mapping};
+use scopegate::matcher::{Condition, MappingIndex, Matcher};
 use scopegate::names::{BucketName, Prefix};
 use scopegate::outgoing::Outgoing;
 use scopegate::payload::Payload;
@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 
 /// How many mappings are looked through; the last is the client's.
 const MAPPINGS: usize = 16;
+const LISTENER: &str = "main";
 /// As long as those of MinIO are.
 const TOKEN: usize = 700;
 
@@ -31,7 +32,8 @@ pub(crate) struct NoBody;
 /// What a worker has when a request comes in.
 pub(crate) struct Example {
     mappings: Vec<Mapping>,
-    client: Client,
+    index: MappingIndex,
+    connection: Connection,
     path: &'static str,
     query: Option<&'static str>,
     fields: Fields,
@@ -55,9 +57,13 @@ impl Example {
             (header::USER_AGENT, HeaderValue::from_static("curl/8.5.0")),
             (header::ACCEPT, HeaderValue::from_static("*/*")),
         ];
+        let mut listeners = ListenerRegistry::default();
+        let listener = listeners.register(&LISTENER.into());
+        let mappings: Vec<Mapping> = (0..MAPPINGS).map(mapping_of).collect();
         Self {
-            mappings: (0..MAPPINGS).map(mapping_of).collect(),
-            client: Client::identify(Some([10, 0, 0, 15].into()), ListenerId(0)),
+            index: MappingIndex::new(mappings.iter().map(|mapping| &mapping.client), &listeners),
+            mappings,
+            connection: Connection::tcp([10, 0, 0, 15].into(), listener),
             path: "/tmp/media/hello.txt",
             query: None,
             fields: fields.into_iter().collect(),
@@ -80,7 +86,8 @@ impl Example {
 
     /// Which mapping the client has.
     pub(crate) fn mapping(&self) -> &Mapping {
-        mapping::find(&self.mappings, black_box(&self.client)).unwrap().1
+        let found = self.index.find(&Client::of_connection(black_box(&self.connection)));
+        self.mappings.get(found.unwrap()).unwrap()
     }
 
     /// What the request means, and that it may be.
@@ -111,9 +118,7 @@ fn mapping_of(number: usize) -> Mapping {
         Scope::new(BucketName::parse(bucket).unwrap(), Prefix::parse(prefix).unwrap(), allow)
     };
     let scopes = vec![scope("archive", "2026/"), scope("tmp", "media/")];
-    let client = Matcher {
-        networks: Some(vec![format!("10.0.0.{number}/32").parse().unwrap()]),
-        listener: Some(ListenerId(0)),
-    };
+    let network = format!("10.0.0.{number}/32").parse().unwrap();
+    let client = Matcher::new(vec![Condition::Network(vec![network]), Condition::Listener(LISTENER.into())]);
     Mapping { client, ..Mapping::of_scopes(&format!("mapping-{number}"), scopes) }
 }

@@ -1,7 +1,7 @@
 //! The line of a request in the access log.
 
 use super::{AccessRecord, micros};
-use crate::client::Client;
+use crate::client::Connection;
 use crate::log;
 use crate::refusal::Rule;
 use crate::s3_operation::Operation;
@@ -26,8 +26,7 @@ const CLIENT_ENDED: &str = "the client closed its side of the connection before 
 /// What the access log says of a request beside what is counted.
 #[derive(Debug)]
 pub(super) struct LineFields {
-    client: Client,
-    listener: Arc<str>,
+    connection: Connection,
     method: Method,
     target: Option<PathAndQuery>,
     client_id: Option<Box<str>>,
@@ -43,14 +42,12 @@ pub(super) struct LineFields {
 impl LineFields {
     /// Makes the fields of a request that has just come; what was no request has neither target nor headers.
     pub(super) fn new(
-        client: Client,
-        listener: Arc<str>,
+        connection: Connection,
         method: &Method,
         request: Option<(&PathAndQuery, &Fields)>,
     ) -> Box<Self> {
         Box::new(Self {
-            client,
-            listener,
+            connection,
             method: method.clone(),
             target: request.map(|(target, _)| target.clone()),
             client_id: request.and_then(|(_, fields)| client_id(fields)).map(Into::into),
@@ -77,8 +74,8 @@ impl LineFields {
         let waited = |wait: Duration| (!wait.is_zero()).then(|| micros(wait));
         log::write(Level::INFO, "access", |line| {
             line.text("id", record.request_id().as_str());
-            line.word("client", &self.client);
-            line.text("listener", &self.listener);
+            line.word("client", &self.connection);
+            line.text("listener", self.connection.listener().name());
             line.text("mapping", mapping.as_deref().unwrap_or("-"));
             line.text("operation", record.operation.map_or("-", Operation::name));
             line.word("method", &self.method);
@@ -119,6 +116,7 @@ fn shortened(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::tests::listener;
     use http::{HeaderName, HeaderValue};
 
     /// Headers that a client sends.
@@ -173,8 +171,8 @@ mod tests {
     #[test]
     fn a_list_names_the_prefix_that_it_asks_for() {
         let listed = |query| {
-            let client = Client::identify(None, crate::client::ListenerId(0));
-            let mut fields = LineFields::new(client, "main".into(), &Method::GET, None);
+            let connection = Connection::unix(None, listener("main"));
+            let mut fields = LineFields::new(connection, &Method::GET, None);
             fields.listed(query);
             fields.prefix.map(String::from)
         };

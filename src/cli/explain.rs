@@ -6,13 +6,12 @@ pub(super) use report::Explanation;
 
 use super::{CommandError, print, serve};
 use crate::browser::{self, AllowedHosts};
-use crate::client::{Client, ListenerId};
+use crate::client::{Client, Connection, ListenerRegistry};
 use crate::config::{Config, ListenAddress, Listener, WithoutSecrets};
 use crate::list_buckets;
 use crate::list_uploads::Listing;
 use crate::listing::{Needs, Plan, Step};
 use crate::mapping::{self, Mapping};
-use crate::matcher::Mismatch;
 use crate::outgoing::{Outgoing, check_headers};
 use crate::payload::Payload;
 use crate::presigned;
@@ -158,17 +157,22 @@ pub(super) fn explain<'c>(
     let (mapping, listener) = match question.who {
         Who::Mapping(name) => {
             let mapping = find_mapping(config, name)?;
-            (Some(mapping), named.or(mapping.client.listener).unwrap_or(ListenerId(0)))
+            let own = mapping.client.listener();
+            let own = own.and_then(|own| config.listeners.iter().find(|listener| listener.name == *own));
+            (Some(mapping), named.or(own).or(config.listeners.first()))
         }
         Who::Client(address) => {
-            let listener = named.unwrap_or(ListenerId(0));
-            let client = Client::identify(address, listener);
-            explanation.client = Some((client, listener_name(config, listener)));
-            let found = mapping::find(&config.mappings, &client);
+            let listener = named.or(config.listeners.first());
+            let connection = listener.map(|listener| connection(address, listener));
+            let client = connection.as_ref().map(Client::of_connection);
+            let found = client.and_then(|client| mapping::find(&config.mappings, &client));
             let passed = found.map_or(config.mappings.len(), |(index, _)| index);
-            let passed = config.mappings.iter().take(passed);
-            explanation.passed_over =
-                passed.map(|mapping| (&*mapping.name, mismatch(config, mapping, &client))).collect();
+            let why = |mapping: &'c Mapping| {
+                let why = client.map(|client| mapping.client.mismatches(&client).join("; "));
+                (&*mapping.name, why.unwrap_or_default())
+            };
+            explanation.passed_over = config.mappings.iter().take(passed).map(why).collect();
+            explanation.connection = connection;
             (found.map(|(_, mapping)| mapping), listener)
         }
     };
@@ -176,7 +180,6 @@ pub(super) fn explain<'c>(
     if let Some((method, target, fields)) = &question.request {
         explanation.request = Some(format!("{method} {target}"));
         if let Some(mapping) = mapping {
-            let listener = config.listeners.get(listener.0);
             let told = |refusal| explain_host(refusal, mapping, listener, fields);
             explanation.decision = Some(decide(mapping, listener, method, target, fields).map_err(told));
         }
@@ -191,35 +194,20 @@ fn find_mapping<'c>(config: &'c Config, name: &str) -> Result<&'c Mapping, Comma
     })
 }
 
-fn find_listener(config: &Config, name: &str) -> Result<ListenerId, CommandError> {
-    let found = config.listeners.iter().position(|listener| *listener.name == *name);
-    found.map(ListenerId).ok_or_else(|| {
+fn find_listener<'c>(config: &'c Config, name: &str) -> Result<&'c Listener, CommandError> {
+    config.listeners.iter().find(|listener| *listener.name == *name).ok_or_else(|| {
         let names: Vec<&str> = config.listeners.iter().map(|listener| &*listener.name).collect();
         CommandError::usage(format!("there is no listener {name:?}; there are: {}", names.join(", ")))
     })
 }
 
-fn listener_name(config: &Config, listener: ListenerId) -> &str {
-    config.listeners.get(listener.0).map_or("", |listener| &*listener.name)
-}
-
-/// Says which matchers of a mapping do not hold for a client.
-fn mismatch(config: &Config, mapping: &Mapping, client: &Client) -> String {
-    let told = mapping.client.mismatches(client).into_iter().map(|mismatch| match mismatch {
-        Mismatch::Network(networks) => {
-            let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
-            match client.address() {
-                Some(address) => format!("network: {address} is not in {}", networks.join(", ")),
-                None => "network: a client of a unix socket has no address".to_owned(),
-            }
-        }
-        Mismatch::Listener(wanted) => format!(
-            "listener: {:?} is wanted, and it is {:?}",
-            listener_name(config, wanted),
-            listener_name(config, client.listener())
-        ),
-    });
-    told.collect::<Vec<_>>().join("; ")
+/// Returns the connection of a client from this address, or of a unix socket.
+fn connection(address: Option<IpAddr>, listener: &Listener) -> Connection {
+    let listener = ListenerRegistry::default().register(&listener.name);
+    match address {
+        Some(address) => Connection::tcp(address, listener),
+        None => Connection::unix(None, listener),
+    }
 }
 
 /// Returns the Host that a client sends which calls a listener by its address.
@@ -255,7 +243,7 @@ fn explain_host(
     fields: &Fields,
 ) -> Refusal {
     let host = fields.get(HOST.as_str()).and_then(|host| Host::parse(host).ok());
-    let domain = listener.and_then(|listener| listener.domain.as_deref());
+    let domain = listener.and_then(|listener| listener.hosts.domain());
     virtual_host::explain(refusal, domain, host, mapping.buckets())
 }
 
@@ -277,14 +265,15 @@ fn decide(
     }
     let fields = &fields;
     let request = Request::new(method.clone(), asked, fields.clone())?;
-    let allowed = listener.map(AllowedHosts::of).unwrap_or_default();
-    browser::check(&allowed, mapping.cors.as_deref(), &request)?;
+    let none = AllowedHosts::none();
+    let allowed = listener.map_or(&none, |listener| &listener.hosts);
+    browser::check(allowed, mapping.cors.as_deref(), &request)?;
     let presigned = presigned::with_headers_of_query(&request)?;
     let (request, fields) = match &presigned {
         Some(presigned) => (&**presigned, presigned.fields()),
         None => (&request, fields),
     };
-    let domain = listener.and_then(|listener| listener.domain.as_deref());
+    let domain = listener.and_then(|listener| listener.hosts.domain());
     let path = virtual_host::path_style(domain, request.host(), path)?;
     if *method == Method::OPTIONS {
         return Ok(vec![Way { how: None, ruling: Ok(options(mapping, request, &path)?) }]);

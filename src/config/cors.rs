@@ -4,7 +4,6 @@ use super::ListenAddress;
 use super::listeners::Listeners;
 use super::reader::{At, Reader, Table};
 use crate::browser::{Cors, Origin, Origins, RequestHeaders};
-use crate::client::ListenerId;
 use crate::matcher::Matcher;
 use crate::operation::TABLE;
 use crate::rights::{Right, Rights};
@@ -191,16 +190,17 @@ fn check_any(
 
 /// Whether anyone at all can be a client, so that a page learns nothing that its own server could not ask for.
 fn is_public(around: &Around<'_>) -> bool {
-    let everyone = around.client.networks.as_ref();
-    let everyone = everyone.is_none_or(|networks| networks.iter().any(|network| network.prefix_len() == 0));
+    let networks = around.client.networks();
+    let everyone = networks.is_none_or(|networks| networks.iter().any(|network| network.prefix_len() == 0));
     let is_local = |address: &ListenAddress| matches!(address, ListenAddress::Tcp(address) if address.ip().is_loopback());
+    let wanted = around.client.listener();
     let mut reached = around
         .listeners
         .list
         .iter()
-        .enumerate()
-        .filter(|(index, _)| around.client.listener.is_none_or(|wanted| wanted == ListenerId(*index)));
-    everyone && !reached.all(|(_, listener)| is_local(&listener.value.address))
+        .map(|listener| &listener.value)
+        .filter(|listener| wanted.is_none_or(|wanted| *wanted == listener.name));
+    everyone && !reached.all(|listener| is_local(&listener.address))
 }
 
 /// The rights of all scopes of a mapping.

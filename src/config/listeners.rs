@@ -4,6 +4,7 @@ use super::parse::read_name;
 use super::reader::{At, Reader, Table};
 use super::value::{parse_domain, parse_host, parse_listen_address};
 use super::{ListenAddress, Listener};
+use crate::browser::AllowedHosts;
 
 /// Most hosts of a listener.
 const MAX_HOSTS: usize = 1000;
@@ -33,7 +34,7 @@ pub(super) fn read_listeners(root: &Table<'_>, reader: &Reader<'_>) -> Listeners
                 "give each its own name",
             );
         }
-        let (hosts, domain) = (read_hosts(&table, reader), read_domain(&table, reader));
+        let hosts = AllowedHosts::new(read_hosts(&table, reader), read_domain(&table, reader));
         let address = table.required(reader, "address", "\"127.0.0.1:8080\"").and_then(|text| {
             let address = parse_listen_address(text.value)
                 .map_err(|help| reader.wrong(text, "is not an address to listen on", help))
@@ -43,8 +44,7 @@ pub(super) fn read_listeners(root: &Table<'_>, reader: &Reader<'_>) -> Listeners
         });
         table.finish(reader);
         if let (Some(name), Some(address)) = (name, address) {
-            listeners
-                .push(At { value: Listener { name: name.value.into(), address, hosts, domain }, offset });
+            listeners.push(At { value: Listener { name: name.value.into(), address, hosts }, offset });
         }
     }
     Listeners { sound: listeners.len() == count, list: listeners }

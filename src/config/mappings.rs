@@ -6,9 +6,9 @@ use super::mounts;
 use super::parse::{read_name, read_word};
 use super::reader::{At, Reader, Table, nearest};
 use super::value::parse_network;
-use crate::client::ListenerId;
+use crate::client::ListenerName;
 use crate::mapping::{Mapping, MintWhen};
-use crate::matcher::Matcher;
+use crate::matcher::{Condition, Matcher};
 use crate::names::{BucketName, ErrorPage, IndexName, Prefix};
 use crate::operation::grammar::Dialect;
 use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
@@ -131,15 +131,16 @@ fn read_client(table: &Table<'_>, reader: &Reader<'_>, listeners: &Listeners) ->
         Some(name) => Some(find_listener(name, reader, listeners)?),
         None => None,
     };
-    Some(Matcher { networks, listener })
+    let networks = networks.map(Condition::Network);
+    Some(Matcher::new(networks.into_iter().chain(listener.map(Condition::Listener)).collect()))
 }
 
 fn network(text: At<&str>, reader: &Reader<'_>) -> Option<ipnet::IpNet> {
     parse_network(text.value).map_err(|help| reader.wrong(text, "is not a network", help)).ok()
 }
 
-fn find_listener(name: At<&str>, reader: &Reader<'_>, listeners: &Listeners) -> Option<ListenerId> {
-    let found = listeners.list.iter().position(|listener| *listener.value.name == *name.value);
+fn find_listener(name: At<&str>, reader: &Reader<'_>, listeners: &Listeners) -> Option<ListenerName> {
+    let found = listeners.list.iter().find(|listener| *listener.value.name == *name.value);
     // The name may be that of a listener which has a mistake of its own.
     if found.is_none() && listeners.sound {
         let names: Vec<&str> = listeners.list.iter().map(|listener| &*listener.value.name).collect();
@@ -149,7 +150,7 @@ fn find_listener(name: At<&str>, reader: &Reader<'_>, listeners: &Listeners) -> 
         );
         reader.wrong(name, "is not the name of a listener", help);
     }
-    found.map(ListenerId)
+    found.map(|listener| listener.value.name.clone())
 }
 
 fn read_scopes(table: &Table<'_>, reader: &Reader<'_>) -> Option<Vec<Scope>> {

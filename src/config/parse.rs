@@ -9,6 +9,7 @@ use super::{
     Admin, Config, Diagnostic, Environment, ListenAddress, Listener, Log, LogFormat, LogLevel, Upstream,
     reach,
 };
+use crate::browser::AllowedHosts;
 use crate::endpoint::Endpoint;
 use crate::mapping::Mapping;
 use crate::operation::grammar::Dialect;
@@ -84,7 +85,7 @@ fn read_admin(table: Table<'_>, reader: &Reader<'_>, listeners: &[At<Listener>])
         check_free(&ListenAddress::Tcp(address), text.offset, listeners, reader);
         Some(address)
     });
-    let hosts = read_hosts(&table, reader);
+    let hosts = AllowedHosts::new(read_hosts(&table, reader), None);
     table.finish(reader);
     Some(Admin { address: address?, hosts })
 }

@@ -362,8 +362,8 @@ fn the_file_that_shows_every_key_says_the_defaults() {
     let config = Config::parse(&uncommented, environment).unwrap();
     let examples = Limits { requests_per_second: NonZeroU32::new(1000), ..Limits::default() };
     assert_eq!(config.limits, examples);
-    assert_eq!(*config.listeners[0].hosts, [Box::from("s3.example.test")]);
-    assert_eq!(config.listeners[0].domain.as_deref(), Some("s3.example.test"));
+    let hosts = AllowedHosts::new(vec!["s3.example.test".into()], Some("s3.example.test".into()));
+    assert_eq!(config.listeners[0].hosts, hosts);
     assert_eq!(config.mappings[0].scopes[0].max_object_size, Some(100 << 20));
     assert_eq!(config.log, Log::default());
 }

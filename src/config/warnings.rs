@@ -1,7 +1,6 @@
 //! Warnings: what a configuration may say and its author hardly means.
 
 use super::{Config, ListenAddress, Listener};
-use crate::client::ListenerId;
 use crate::mapping::Mapping;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, SocketAddr};
@@ -33,19 +32,18 @@ impl Config {
     fn public_admin(&self) -> Option<Warning> {
         let admin = self.admin.as_ref()?.address;
         let is_everyone = |mapping: &Mapping| {
-            mapping.client.networks.as_ref().is_some_and(|all| all.iter().any(|net| net.prefix_len() == 0))
+            mapping.client.networks().is_some_and(|all| all.iter().any(|net| net.prefix_len() == 0))
         };
-        let reached = |id: ListenerId, listener: &Listener| match listener.address {
+        let reached = |listener: &&Listener| match listener.address {
             ListenAddress::Tcp(address) => {
                 !address.ip().is_loopback()
                     && (admin.ip().is_unspecified() || admin.ip() == address.ip())
-                    && self.mappings.iter().any(|mapping| is_at(mapping, id) && is_everyone(mapping))
+                    && self.mappings.iter().any(|mapping| is_at(mapping, listener) && is_everyone(mapping))
             }
             ListenAddress::Unix(_) => false,
         };
-        let open =
-            self.listeners.iter().enumerate().find(|(id, listener)| reached(ListenerId(*id), listener));
-        open.filter(|_| !admin.ip().is_loopback()).map(|(_, listener)| Warning {
+        let open = self.listeners.iter().find(reached);
+        open.filter(|_| !admin.ip().is_loopback()).map(|listener| Warning {
             message: format!(
                 "the admin listener on {admin} is reached by everyone who reaches the listener {:?}, whose mapping takes \
                  clients from anywhere: /metrics names mappings and nodes",
@@ -68,8 +66,8 @@ pub fn root() -> Warning {
     }
 }
 
-fn is_at(mapping: &Mapping, id: ListenerId) -> bool {
-    mapping.client.listener.is_none_or(|wanted| wanted == id)
+fn is_at(mapping: &Mapping, listener: &Listener) -> bool {
+    mapping.client.listener().is_none_or(|wanted| *wanted == listener.name)
 }
 
 /// Returns the networks that clients of an address come from: those of a loopback address from this machine.
@@ -86,9 +84,9 @@ fn clients_of(address: SocketAddr) -> Vec<IpNet> {
 
 /// Warns of listeners and mappings whose networks have no client in common.
 fn unmatched(listeners: &[Listener], mappings: &[Mapping]) -> Vec<Warning> {
-    let can_match = |mapping: &Mapping, id: usize, listener: &Listener| {
-        is_at(mapping, ListenerId(id))
-            && match (&listener.address, &mapping.client.networks) {
+    let can_match = |mapping: &Mapping, listener: &Listener| {
+        is_at(mapping, listener)
+            && match (&listener.address, mapping.client.networks()) {
                 (_, None) => true,
                 (ListenAddress::Unix(_), Some(_)) => false,
                 (ListenAddress::Tcp(address), Some(networks)) => {
@@ -99,10 +97,9 @@ fn unmatched(listeners: &[Listener], mappings: &[Mapping]) -> Vec<Warning> {
                 }
             }
     };
-    let at = || listeners.iter().enumerate();
     let lonely =
-        at().filter(|(id, listener)| !mappings.iter().any(|mapping| can_match(mapping, *id, listener)));
-    let lonely = lonely.map(|(_, listener)| Warning {
+        listeners.iter().filter(|listener| !mappings.iter().any(|mapping| can_match(mapping, listener)));
+    let lonely = lonely.map(|listener| Warning {
         message: format!(
             "the listener {:?} on {} has no clients: {}, and no mapping has a network that they are in",
             listener.name,
@@ -113,7 +110,7 @@ fn unmatched(listeners: &[Listener], mappings: &[Mapping]) -> Vec<Warning> {
             .to_owned(),
     });
     let unused =
-        mappings.iter().filter(|mapping| !at().any(|(id, listener)| can_match(mapping, id, listener)));
+        mappings.iter().filter(|mapping| !listeners.iter().any(|listener| can_match(mapping, listener)));
     let unused = unused.map(|mapping| Warning {
         message: format!(
             "the mapping {:?} has no clients: its networks and those from which its listeners are reached have nothing \

@@ -1,7 +1,7 @@
 //! Decisions, each with its rule.
 
 use super::*;
-use crate::client::ListenerId;
+use crate::client::tests::{connection, listener};
 use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake};
 use crate::verb::Verbs;
@@ -161,10 +161,11 @@ fn scopes_bound_the_size_of_uploads() {
 #[test]
 fn the_first_mapping_that_matches_wins() {
     let mappings = [mapping(), mapping()];
-    let here = Client::identify("127.0.0.1".parse().ok(), ListenerId(0));
-    assert_eq!(find(&mappings, &here).map(|(index, _)| index), Some(0));
-    let there = Client::identify("10.0.0.1".parse().ok(), ListenerId(0));
-    assert!(find(&mappings, &there).is_none());
+    let listener = listener("sidecar");
+    let here = connection(Some("127.0.0.1"), listener.clone());
+    assert_eq!(find(&mappings, &Client::of_connection(&here)).map(|(index, _)| index), Some(0));
+    let there = connection(Some("10.0.0.1"), listener);
+    assert!(find(&mappings, &Client::of_connection(&there)).is_none());
 }
 
 proptest! {

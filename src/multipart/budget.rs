@@ -89,7 +89,7 @@ mod tests {
     const ONE: ClientKey = ClientKey::User(Some(1));
 
     fn row(name: &str) -> Row {
-        Metrics::default().row(name).0
+        Metrics::default().rows([name]).remove(0).0
     }
 
     #[test]

@@ -28,6 +28,7 @@ use http1::{Fields, Request};
 use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// The body of a request that is made for a list.
 pub(super) type NoBody = Empty<Bytes>;
@@ -227,17 +228,17 @@ impl Proxy {
         let payer = Payer::Client(record.client());
         let held = Rc::new(RefCell::new(self.shared.memory.share(payer, Use::Pages)));
         let (proxy, place) = (self.clone(), Rc::new(place.clone()));
-        let (mapping, state) = (Rc::new(asked.mapping.clone()), asked.state.clone());
+        let state = Arc::clone(asked.state);
         let (upload, account) = (Rc::clone(asked.upload), record.aside());
         let request = Rc::new(asked.request.clone());
         move |position| {
             let (proxy, place, upload) = (proxy.clone(), Rc::clone(&place), Rc::clone(&upload));
             let (request, held) = (Rc::clone(&request), Rc::clone(&held));
-            let (mapping, state, mut record) = (Rc::clone(&mapping), state.clone(), account.aside());
+            let (state, mut record) = (Arc::clone(&state), account.aside());
             let coming = async move {
                 let path = request.target.path();
-                let asked =
-                    Asked { mapping: &mapping, state: &state, upload: &upload, request: &request, path };
+                let mapping = &state.mapping;
+                let asked = Asked { mapping, state: &state, upload: &upload, request: &request, path };
                 let from = (place.request(&position), &position);
                 match proxy.page(&asked, &place, from, &mut record).await {
                     Ok(Paged::Page(page, bytes)) => {

@@ -4,7 +4,7 @@
 use super::{FromStore, Proxy};
 use crate::access::AccessRecord;
 use crate::document::Completion;
-use crate::generation::MappingState;
+use crate::generation::Site;
 use crate::outgoing::Outgoing;
 use crate::refusal::{Refusal, Rule};
 use crate::s3_limits::MAX_PARTS;
@@ -78,7 +78,7 @@ impl Proxy {
         &self,
         outgoing: &Outgoing,
         completion: &Completion,
-        state: &MappingState,
+        state: &Site,
         record: &mut AccessRecord,
     ) -> Result<FromStore, Refusal> {
         let turn = state.completions.turn(completion.parts(), self.limits().queue_timeout).await?;

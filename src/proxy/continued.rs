@@ -8,7 +8,7 @@ use crate::access::AccessRecord;
 use crate::balance::{Choice, Outcome as NodeOutcome};
 use crate::content::Held;
 use crate::continuation::{LEAST, NotTheRest, Outcome, Rest};
-use crate::generation::MappingState;
+use crate::generation::Site;
 use crate::outgoing::Outgoing;
 use crate::retry::Attempts;
 use crate::s3_operation::Operation;
@@ -42,7 +42,7 @@ impl Proxy {
         &self,
         answer: &mut FromStore,
         outgoing: Outgoing,
-        state: &MappingState,
+        state: &Site,
         record: &mut AccessRecord,
     ) {
         if outgoing.operation() != Operation::GetObject {

@@ -1,9 +1,11 @@
 use super::*;
 use crate::admission::{Admission, Bounds};
-use crate::client::ListenerId;
+use crate::browser::AllowedHosts;
+use crate::client::ListenerRegistry;
+use crate::client::tests::{connection, listener};
 use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake};
-use crate::generation::MappingState;
+use crate::generation::{ListenerTable, SiteTable};
 use crate::limits::Limits;
 use crate::memory::MemoryBudget;
 use crate::metrics::Format;
@@ -38,8 +40,8 @@ impl Judge for Unasked {
     }
 }
 
-fn state(config: &Config, metrics: &Metrics) -> MappingState {
-    let (row, counts) = metrics.row("media-reader");
+fn site(config: &Config, metrics: &Metrics) -> Site {
+    let (row, counts) = metrics.rows(["media-reader"]).remove(0);
     let mapping = &config.mappings[0];
     let keeper = Keeper {
         slot: Arc::new(Slot::new(false, counts)),
@@ -57,23 +59,24 @@ fn state(config: &Config, metrics: &Metrics) -> MappingState {
         issuer_doubts: Arc::default(),
     };
     let admission = Arc::new(Admission::new(Bounds::of(&Limits::default())));
-    MappingState { row, session: Sessions::new(keeper.start(), None), admission, completions: Arc::default() }
+    let session = Sessions::new(keeper.start(), None);
+    Site { mapping: mapping.clone(), row, session, admission, completions: Arc::default() }
 }
 
 fn proxy(clock: WallClock) -> Rc<Proxy> {
     let config = Config::parse(EXAMPLE, &Fake).unwrap();
     let metrics = Arc::new(Metrics::default());
     let nodes = Arc::new(NodeBoard::new(&config.upstream.endpoints, Instant::now()));
+    let mut registry = ListenerRegistry::default();
+    registry.register(&config.listeners[0].name);
     let generation = Arc::new(Generation {
         nodes,
-        states: vec![state(&config, &metrics)],
-        hosts: Vec::new(),
+        sites: SiteTable::new(vec![Arc::new(site(&config, &metrics))], &registry),
         admin_hosts: AllowedHosts::none(),
-        listeners: Vec::new(),
+        listeners: ListenerTable::default(),
         upstream: config.upstream,
         limits: config.limits,
         access_log: false,
-        mappings: config.mappings,
     });
     let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes).unwrap();
     let shared = Shared {
@@ -94,9 +97,9 @@ fn request() -> Request {
 #[tokio::test]
 async fn a_panic_is_answered_counted_and_over() {
     let proxy = proxy(WallClock::new(|| panic!("scripted")));
-    let client = Client::identify("127.0.0.1".parse().ok(), ListenerId(0));
+    let connection = connection(Some("127.0.0.1"), listener("sidecar"));
     for asked in 1..=3 {
-        let answer = Rc::clone(&proxy).handle(&client, &request(), Empty::new()).await;
+        let answer = Rc::clone(&proxy).handle(&connection, &request(), Empty::new()).await;
         assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
         let body = answer.body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8_lossy(&body);
@@ -115,8 +118,8 @@ async fn a_panic_is_answered_counted_and_over() {
 #[tokio::test]
 async fn a_request_takes_little_room() {
     let proxy = proxy(WallClock::SYSTEM);
-    let client = Client::identify("127.0.0.1".parse().ok(), ListenerId(0));
+    let connection = connection(Some("127.0.0.1"), listener("sidecar"));
     let (request, body) = (request(), Empty::new());
-    let answering = proxy.handle(&client, &request, body);
+    let answering = proxy.handle(&connection, &request, body);
     assert!(size_of_val(&answering) <= 2048, "{} bytes", size_of_val(&answering));
 }

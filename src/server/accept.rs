@@ -1,13 +1,13 @@
 //! Accepting connections.
 
-use super::connection::{self, Memory, Peer};
+use super::connection::{self, Accepted, Memory};
 use super::inherited::Socket;
-use crate::client::{Client, ListenerId};
+use crate::client::{Client, ListenerRef};
 use crate::connections::Arrival;
 use crate::generation::{Current, Shared};
-use crate::mapping;
 use crate::memory::Payer;
 use http1::clock::by_events;
+use http1::server::ConnectionLimits;
 use socket2::SockRef;
 use std::convert::Infallible;
 use std::io;
@@ -46,7 +46,7 @@ impl Context {
     pub(super) async fn accept_all(
         mut self,
         acceptor: Acceptor,
-        listener: ListenerId,
+        listener: ListenerRef,
         mut closed: oneshot::Receiver<Infallible>,
     ) {
         let mut told: Option<Instant> = None;
@@ -57,7 +57,7 @@ impl Context {
                 _ = &mut closed => break,
             };
             match accepted {
-                Ok(peer) => self.serve(peer, listener),
+                Ok(socket) => self.serve(socket, &listener),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     self.shared.metrics.connections.accept_failed();
@@ -72,12 +72,12 @@ impl Context {
         }
         // What waits at another process's socket is served by that one.
         if !acceptor.is_shared {
-            self.accept_waiting(&acceptor, listener).await;
+            self.accept_waiting(&acceptor, &listener).await;
         }
     }
 
     /// Closing a socket resets what waits in its queue.
-    async fn accept_waiting(&self, acceptor: &Acceptor, listener: ListenerId) {
+    async fn accept_waiting(&self, acceptor: &Acceptor, listener: &ListenerRef) {
         // Lets the runtime look at its sockets once more.
         yield_now().await;
         loop {
@@ -87,35 +87,34 @@ impl Context {
                 () = std::future::ready(()) => return,
             };
             match waiting {
-                Ok(peer) => self.serve(peer, listener),
+                Ok(socket) => self.serve(socket, listener),
                 Err(_) => return,
             }
         }
     }
 
-    fn serve(&self, peer: Peer, listener: ListenerId) {
+    fn serve(&self, socket: Accepted, listener: &ListenerRef) {
         let generation = self.shared.generation.load_full();
-        let client = peer.client(listener);
-        let known = mapping::find(&generation.mappings, &client).is_some();
-        let arrival = Arrival { client, known, listeners: generation.listeners.iter().flatten().count() };
+        let connection = socket.connection(listener.clone());
+        let known = generation.sites.find(&Client::of_connection(&connection)).is_some();
+        let client = connection.key();
+        let listeners = generation.listeners.count();
+        let arrival = Arrival { client, listener: listener.id(), known, listeners };
         let Ok(guard) = self.shared.metrics.connections.admit(&arrival, &generation.limits) else {
             return;
         };
-        let mut limits = connection::limits_of(&generation.limits);
+        let mut limits = ConnectionLimits::from(&generation.limits);
         if !known {
             limits.head.bytes = limits.head.bytes.min(STRANGERS_HEAD);
         }
-        let memory = Memory { budget: self.shared.memory.clone(), payer: payer(&client, known) };
+        let payer = if known { Payer::Client(client) } else { Payer::Strangers };
+        let memory = Memory { budget: self.shared.memory.clone(), payer };
         let (current, stopping, open) = (Rc::clone(&self.current), self.stopping.clone(), self.open.clone());
         spawn_local(by_events(async move {
-            connection::run(peer, client, memory, current, &limits, stopping).await;
+            connection::run(socket, connection, memory, current, &limits, stopping).await;
             drop((guard, open));
         }));
     }
-}
-
-fn payer(client: &Client, known: bool) -> Payer {
-    if known { Payer::Client(client.key()) } else { Payer::Strangers }
 }
 
 /// A worker's handle of a listening socket.
@@ -138,16 +137,16 @@ impl Acceptor {
         Ok(Self { socket, is_shared })
     }
 
-    async fn accept(&self) -> io::Result<Peer> {
+    async fn accept(&self) -> io::Result<Accepted> {
         match &self.socket {
             Accepting::Tcp(socket) => {
                 let (stream, address) = socket.accept().await?;
                 stream.set_nodelay(true)?;
                 // Without it a slow reader has more memory of the kernel's, and shows progress seldom.
                 let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
-                Ok(Peer::Tcp(stream, address.ip()))
+                Ok(Accepted::Tcp(stream, address.ip()))
             }
-            Accepting::Unix(socket) => Ok(Peer::Unix(socket.accept().await?.0)),
+            Accepting::Unix(socket) => Ok(Accepted::Unix(socket.accept().await?.0)),
         }
     }
 }

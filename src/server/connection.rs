@@ -1,6 +1,6 @@
 //! One client's connection.
 
-use crate::client::{Client, ListenerId};
+use crate::client::{Connection, ListenerRef};
 use crate::generation::Current;
 use crate::limits::Limits;
 use crate::memory::{MemoryBudget, Payer, Share};
@@ -14,62 +14,65 @@ use std::rc::Rc;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 
-/// An accepted connection.
-pub(super) enum Peer {
+/// The socket of an accepted connection.
+pub(super) enum Accepted {
     Tcp(TcpStream, IpAddr),
     Unix(UnixStream),
 }
 
-impl Peer {
-    /// Identifies the client behind it.
-    pub(super) fn client(&self, listener: ListenerId) -> Client {
+impl Accepted {
+    /// Collects the facts about the connection.
+    pub(super) fn connection(&self, listener: ListenerRef) -> Connection {
         match self {
-            Self::Tcp(_, address) => Client::identify(Some(*address), listener),
-            Self::Unix(stream) => Client::of_user(stream.peer_cred().ok().map(|peer| peer.uid()), listener),
+            Self::Tcp(_, address) => Connection::tcp(*address, listener),
+            Self::Unix(stream) => {
+                Connection::unix(stream.peer_cred().ok().map(|process| process.uid()), listener)
+            }
         }
     }
 }
 
-/// Returns the bounds on a connection.
-pub(super) fn limits_of(limits: &Limits) -> ConnectionLimits {
-    ConnectionLimits {
-        head: HeadLimits { bytes: limits.header_bytes, fields: limits.headers },
-        header: limits.header_timeout,
-        idle: limits.idle_timeout,
-        stall: limits.stall_timeout,
-        rate: limits.minimum_rate,
-        request: limits.request_timeout,
+impl From<&Limits> for ConnectionLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            head: HeadLimits { bytes: limits.header_bytes, fields: limits.headers },
+            header: limits.header_timeout,
+            idle: limits.idle_timeout,
+            stall: limits.stall_timeout,
+            rate: limits.minimum_rate,
+            request: limits.request_timeout,
+        }
     }
 }
 
-/// Serves a connection to its end; when the server stops, to the end of the request that runs.
+/// Serves a connection until it ends. When the server stops, it ends after the request that is running.
 pub(super) async fn run(
-    peer: Peer,
-    client: Client,
+    socket: Accepted,
+    connection: Connection,
     memory: Memory,
     proxy: Rc<Current>,
     limits: &ConnectionLimits,
     stopping: watch::Receiver<bool>,
 ) {
-    let service = Handler { client, memory, proxy };
-    let ended = match peer {
-        Peer::Tcp(stream, _) => serve(Socket::from(stream), &service, limits, stopping).await,
-        Peer::Unix(stream) => serve(stream, &service, limits, stopping).await,
+    let service = Handler { connection, memory, proxy };
+    let ended = match socket {
+        Accepted::Tcp(stream, _) => serve(Socket::from(stream), &service, limits, stopping).await,
+        Accepted::Unix(stream) => serve(stream, &service, limits, stopping).await,
     };
     if let Err(error) = ended {
-        tracing::debug!(%client, %error, "connection ended");
+        tracing::debug!(client = %service.connection, %error, "connection ended");
     }
 }
 
-/// The memory that a connection's requests may take, and for whom.
+/// The memory that a connection's requests may take, and who it is counted for.
 pub(super) struct Memory {
     pub(super) budget: MemoryBudget,
     pub(super) payer: Payer,
 }
 
-/// The proxy, for one client.
+/// Passes a connection's requests to the proxy.
 struct Handler {
-    client: Client,
+    connection: Connection,
     memory: Memory,
     proxy: Rc<Current>,
 }
@@ -79,7 +82,7 @@ impl<B: ClientBody> Service<B> for Handler {
     type Share = Share;
 
     fn call(&self, request: &Request, body: B) -> impl Future<Output = Answer> {
-        self.proxy.proxy().handle(&self.client, request, body)
+        self.proxy.proxy().handle(&self.connection, request, body)
     }
 
     fn share(&self, used_for: MemoryUse) -> Share {
@@ -87,7 +90,7 @@ impl<B: ClientBody> Service<B> for Handler {
     }
 
     fn refuse(&self, malformed: &Malformed) -> Answer {
-        self.proxy.proxy().refuse_malformed(&self.client, malformed)
+        self.proxy.proxy().refuse_malformed(&self.connection, malformed)
     }
 
     fn note_peer(&self, answer: &mut Answer, peer: PeerState) {

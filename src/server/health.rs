@@ -51,8 +51,8 @@ impl Readiness {
         let now = self.shared.clock.now();
         let generation = self.shared.generation.load_full();
         let mut without = 0;
-        for (mapping, state) in generation.mappings.iter().zip(&generation.states) {
-            let (name, slot) = (&mapping.name, state.session.slot());
+        for site in generation.sites.iter() {
+            let (name, slot) = (&site.mapping.name, site.session.slot());
             without += usize::from(slot.live(now).is_none());
             if !slot.is_ready(now) {
                 obstacles.push(format!("session: mapping {name:?} has none (see the log for what STS said)"));

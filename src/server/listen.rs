@@ -1,6 +1,7 @@
 //! Sockets that clients connect to.
 
 use super::inherited::{Inherited, Socket};
+use crate::client::ListenerName;
 use crate::config::{ListenAddress, Listener};
 use socket2::{Domain, Protocol, Type};
 use std::fmt;
@@ -9,14 +10,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 const BACKLOG: i32 = 1024;
 
 /// A listener with a socket for every worker.
 #[derive(Debug)]
 pub struct Bound {
-    name: Arc<str>,
+    name: ListenerName,
     address: BoundAddress,
     sockets: Vec<Socket>,
     inherited: bool,

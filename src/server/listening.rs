@@ -2,17 +2,14 @@
 
 use super::inherited::Inherited;
 use super::listen::Bound;
-use crate::client::ListenerId;
+use crate::client::{ListenerName, ListenerRef, ListenerRegistry};
 use crate::config::{ListenAddress, Listener};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// The open listeners.
 #[derive(Debug, Default)]
 pub(super) struct Listening {
-    /// Every name there ever was. A name keeps its place, which is its id, as long as the process lives: a connection
-    /// outlasts the configuration that it came in under.
-    names: Vec<Box<str>>,
+    registry: ListenerRegistry,
     open: Vec<Open>,
     /// Sockets opened so far; the last one's number.
     opened: u64,
@@ -21,7 +18,7 @@ pub(super) struct Listening {
 #[derive(Clone, Debug)]
 struct Open {
     socket: u64,
-    name: Arc<str>,
+    name: ListenerName,
     address: ListenAddress,
     inherited: bool,
     own_path: Option<PathBuf>,
@@ -31,12 +28,11 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct Change {
     /// With the number of each socket.
-    pub(super) opened: Vec<(u64, ListenerId, Bound)>,
+    pub(super) opened: Vec<(u64, ListenerRef, Bound)>,
     /// The numbers of sockets.
     pub(super) closed: Vec<u64>,
-    /// The ids of the new configuration's listeners, in their order.
-    pub(super) ids: Vec<ListenerId>,
-    names: Vec<Box<str>>,
+    /// The ids of all listeners, with those of the new configuration.
+    pub(super) registry: ListenerRegistry,
     open: Vec<Open>,
 }
 
@@ -54,7 +50,7 @@ impl Listening {
         let (mut change, mut errors) = (Change::of(self), Vec::new());
         let mut socket = self.opened;
         for listener in listeners {
-            let id = change.id(&listener.name);
+            let bound_as = change.registry.register(&listener.name);
             if let Some(open) = self.find(listener) {
                 change.open.push(open.clone());
                 continue;
@@ -63,7 +59,7 @@ impl Listening {
                 Ok(bound) => {
                     socket += 1;
                     change.open.push(Open::of(socket, listener, &bound));
-                    change.opened.push((socket, id, bound));
+                    change.opened.push((socket, bound_as, bound));
                 }
                 Err(error) => errors.push(error.to_string()),
             }
@@ -84,10 +80,10 @@ impl Listening {
     }
 
     /// Notes that `change` has taken place. Returns the bound listeners and the numbers of those to be closed.
-    pub(super) fn commit(&mut self, change: Change) -> (Vec<(u64, ListenerId, Bound)>, Vec<u64>) {
+    pub(super) fn commit(&mut self, change: Change) -> (Vec<(u64, ListenerRef, Bound)>, Vec<u64>) {
         self.opened += change.opened.len() as u64;
         let old = std::mem::replace(&mut self.open, change.open);
-        self.names = change.names;
+        self.registry = change.registry;
         for path in
             old.into_iter().filter(|old| change.closed.contains(&old.socket)).filter_map(|old| old.own_path)
         {
@@ -122,34 +118,26 @@ impl Open {
 
 impl Change {
     fn of(listening: &Listening) -> Self {
-        let names = listening.names.clone();
-        Self { opened: Vec::new(), closed: Vec::new(), ids: Vec::new(), names, open: Vec::new() }
-    }
-
-    fn id(&mut self, name: &str) -> ListenerId {
-        let known = self.names.iter().position(|known| **known == *name);
-        let id = ListenerId(known.unwrap_or_else(|| {
-            self.names.push(name.into());
-            self.names.len() - 1
-        }));
-        self.ids.push(id);
-        id
+        let registry = listening.registry.clone();
+        Self { opened: Vec::new(), closed: Vec::new(), registry, open: Vec::new() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::browser::AllowedHosts;
     use crate::server::listen::BoundAddress;
 
     fn listener(name: &str, address: &str) -> Listener {
         let address = ListenAddress::Tcp(address.parse().unwrap());
-        Listener { name: name.into(), address, hosts: Vec::new(), domain: None }
+        Listener { name: name.into(), address, hosts: AllowedHosts::none() }
     }
 
     fn change(listening: &mut Listening, listeners: &[Listener]) -> (Vec<usize>, usize, usize) {
         let change = listening.plan(listeners, 1, &mut Inherited::default()).unwrap();
-        let ids = change.ids.iter().map(|id| id.0).collect();
+        let id = |listener: &Listener| change.registry.id(&listener.name).unwrap().index();
+        let ids = listeners.iter().map(id).collect();
         let (opened, closed) = listening.commit(change);
         (ids, opened.len(), closed.len())
     }

@@ -7,11 +7,10 @@ use super::probe::Prober;
 use super::sessions::Sessions;
 use super::worker::{self, Workers};
 use super::{Ended, descriptors};
-use crate::browser::AllowedHosts;
-use crate::client::ListenerId;
-use crate::config::{Config, Listener};
+use crate::client::ListenerRegistry;
+use crate::config::Config;
 use crate::connect::Connector;
-use crate::generation::{Generation, MappingState, Shared};
+use crate::generation::{Generation, ListenerTable, Shared, Site, SiteTable};
 use crate::log;
 use crate::memory::MemoryBudget;
 use crate::metrics::Metrics;
@@ -20,6 +19,7 @@ use crate::nodes::NodeBoard;
 use crate::wall_clock::WallClock;
 use arc_swap::ArcSwap;
 use http1::read_budget;
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -46,12 +46,12 @@ impl Running {
     ) -> io::Result<Self> {
         let metrics = Arc::new(Metrics::default());
         let sessions = Sessions::new(&config, &metrics)?;
-        let states = sessions.begin(&config, &metrics)?;
+        let sites = sessions.begin(&config, &metrics)?;
         let nodes = Arc::new(NodeBoard::new(&config.upstream.endpoints, Instant::now()));
         metrics.show_nodes(&nodes);
         let prober = Prober::new(&config.upstream.endpoints, &nodes)?;
         tokio::spawn(Arc::clone(&prober).run_until(stopping.clone()));
-        let generation = generation(&config, states, nodes, &change.ids);
+        let generation = generation(&config, sites, nodes, &change.registry);
         metrics.reloads.took_effect(WallClock::SYSTEM.now(), false);
         let generation = ArcSwap::from_pointee(generation);
         let limits = &config.limits;
@@ -100,12 +100,12 @@ impl Running {
             Arc::new(NodeBoard::new(endpoints, Instant::now()))
         };
         self.ready.prober().follow(endpoints, &nodes).map_err(|error| vec![error.to_string()])?;
-        let states = self.sessions.follow(&config, (&self.config, &before), &self.shared.metrics);
-        let states = states.map_err(|error| vec![error.to_string()])?;
+        let sites = self.sessions.follow(&config, (&self.config, &before), &self.shared.metrics);
+        let sites = sites.map_err(|error| vec![error.to_string()])?;
         self.shared.metrics.show_nodes(&nodes);
-        let kept = states.iter().filter(|state| before.states.iter().any(|old| same(old, state))).count();
-        let renewed = states.iter().filter(|state| state.session.slot().is_inheriting()).count();
-        let next = generation(&config, states, nodes, &change.ids);
+        let kept = kept(&before.sites, &sites);
+        let renewed = sites.iter().filter(|site| site.session.slot().is_inheriting()).count();
+        let next = generation(&config, sites, nodes, &change.registry);
         self.shared.generation.store(Arc::new(next));
         drop(before);
         log::set_level(config.log.level);
@@ -139,9 +139,9 @@ impl Running {
 
     fn change_listeners(&mut self, change: Change) {
         let (opened, closed) = self.listening.commit(change);
-        for (number, id, bound) in opened {
+        for (number, listener, bound) in opened {
             tracing::info!(name = %bound.name(), address = %bound.address(), "listening");
-            self.workers.accept(number, id, bound);
+            self.workers.accept(number, &listener, bound);
         }
         for number in closed {
             self.workers.close(number);
@@ -157,38 +157,25 @@ impl Running {
     }
 }
 
-fn same(one: &MappingState, other: &MappingState) -> bool {
-    one.session.is(&other.session)
+/// Counts the sites whose sessions are those of the same mapping before.
+fn kept(before: &SiteTable, sites: &[Arc<Site>]) -> usize {
+    let before: HashMap<&str, &Arc<Site>> = before.iter().map(|site| (&*site.mapping.name, site)).collect();
+    let is_kept = |site: &&Arc<Site>| {
+        before.get(&*site.mapping.name).is_some_and(|before| before.session.is(&site.session))
+    };
+    sites.iter().filter(is_kept).count()
 }
 
-/// `ids` are those of the configuration's listeners, in their order.
 fn generation(
     config: &Config,
-    states: Vec<MappingState>,
+    sites: Vec<Arc<Site>>,
     nodes: Arc<NodeBoard>,
-    ids: &[ListenerId],
+    registry: &ListenerRegistry,
 ) -> Generation {
-    let mut mappings = config.mappings.clone();
-    for mapping in &mut mappings {
-        // One that is not there would be nobody's, never everybody's.
-        let id = |place: ListenerId| ids.get(place.0).copied().unwrap_or(ListenerId(usize::MAX));
-        mapping.client.listener = mapping.client.listener.map(id);
-    }
-    let mut listeners = Vec::new();
-    for (id, listener) in ids.iter().zip(&config.listeners) {
-        listeners.resize_with(listeners.len().max(id.0 + 1), || None);
-        if let Some(place) = listeners.get_mut(id.0) {
-            *place = Some(listener.clone());
-        }
-    }
-    let hosts = |listener: &Option<Listener>| listener.as_ref().map(AllowedHosts::of).unwrap_or_default();
-    let admin_hosts = config.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
     Generation {
-        mappings,
-        states,
-        hosts: listeners.iter().map(hosts).collect(),
-        admin_hosts: AllowedHosts::new(admin_hosts, None),
-        listeners,
+        sites: SiteTable::new(sites, registry),
+        listeners: ListenerTable::new(&config.listeners, registry),
+        admin_hosts: config.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default(),
         upstream: config.upstream.clone(),
         nodes,
         limits: config.limits.clone(),

@@ -3,11 +3,11 @@
 use super::issuer::IssuerWatch;
 use crate::admission::{Admission, Bounds};
 use crate::config::Config;
-use crate::generation::{Generation, MappingState};
+use crate::generation::{Generation, Site};
 use crate::judge::{Nodes, StoreJudge};
 use crate::limits::MAX_SESSIONS;
 use crate::mapping::{Mapping, MintWhen};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Row};
 use crate::mint::{MintRequest, StsMint};
 use crate::operation::SessionKind;
 use crate::policy::SessionPolicy;
@@ -104,52 +104,52 @@ impl Sessions {
         Ok(Self { table: SessionTable::new(MAX_SESSIONS), issuer })
     }
 
-    /// Returns the states of the mappings of `config`, the first configuration.
+    /// Returns the sites of the mappings of `config`, the first configuration.
     ///
     /// # Errors
     /// When it needs more sessions than a process keeps.
-    pub(super) fn begin(&self, config: &Config, metrics: &Metrics) -> io::Result<Vec<MappingState>> {
-        self.states(&self.issuer, config, metrics, &HashMap::new())
+    pub(super) fn begin(&self, config: &Config, metrics: &Metrics) -> io::Result<Vec<Arc<Site>>> {
+        self.sites(&self.issuer, config, metrics, &HashMap::new())
     }
 
-    /// Returns the states of the mappings of `config`, which replaces `old`.
+    /// Returns the sites of the mappings of `config`, which replaces `old`.
     ///
     /// # Errors
-    /// When an endpoint cannot be spoken to, or too many sessions are in use; nothing is changed then.
+    /// When an endpoint is unusable, or too many sessions are in use. Nothing changes then.
     pub(super) fn follow(
         &mut self,
         config: &Config,
         (old, generation): (&Config, &Generation),
         metrics: &Arc<Metrics>,
-    ) -> io::Result<Vec<MappingState>> {
+    ) -> io::Result<Vec<Arc<Site>>> {
         let nodes = nodes(config)?;
-        let old_states = generation.mappings.iter().zip(&generation.states);
-        let old_states = old_states.map(|(mapping, state)| (&*mapping.name, state)).collect();
+        let old_sites = generation.sites.iter().map(|site| (&*site.mapping.name, &**site)).collect();
         if same_issuer(old, config) {
-            let states = self.states(&self.issuer, config, metrics, &old_states)?;
+            let sites = self.sites(&self.issuer, config, metrics, &old_sites)?;
             self.issuer.update(config, nodes);
-            return Ok(states);
+            return Ok(sites);
         }
         let Issuer { id, store, .. } = self.issuer;
         let store = if same_store(old, config) { store } else { StoreId(store.0 + 1) };
         let issuer = Issuer::start(config, metrics, nodes, IssuerId(id.0 + 1), store);
-        let states = self.states(&issuer, config, metrics, &old_states)?;
+        let sites = self.sites(&issuer, config, metrics, &old_sites)?;
         self.issuer = issuer;
-        Ok(states)
+        Ok(sites)
     }
 
-    fn states(
+    fn sites(
         &self,
         issuer: &Issuer,
         config: &Config,
         metrics: &Metrics,
-        old: &HashMap<&str, &MappingState>,
-    ) -> io::Result<Vec<MappingState>> {
-        let state = |mapping: &Mapping| {
-            self.state(issuer, config, mapping, metrics, old.get(&*mapping.name).copied())
+        old: &HashMap<&str, &Site>,
+    ) -> io::Result<Vec<Arc<Site>>> {
+        let rows = metrics.rows(config.mappings.iter().map(|mapping| &*mapping.name));
+        let site = |(mapping, row): (&Mapping, _)| {
+            self.site(issuer, config, mapping, (metrics, row), old.get(&*mapping.name).copied()).map(Arc::new)
         };
-        let states: Result<_, TableFull> = config.mappings.iter().map(state).collect();
-        states.map_err(|TableFull { capacity }| {
+        let sites: Result<_, TableFull> = config.mappings.iter().zip(rows).map(site).collect();
+        sites.map_err(|TableFull { capacity }| {
             io::Error::other(format!(
                 "more than {capacity} sessions would be in use at once: requests of earlier configurations still \
                  hold theirs; reload again when they have ended, or use fewer mappings"
@@ -157,22 +157,21 @@ impl Sessions {
         })
     }
 
-    /// Returns the state of a mapping, which keeps of its `old` state what still fits.
-    fn state(
+    /// Returns the site of a mapping, which keeps the parts of its `old` site that still fit.
+    fn site(
         &self,
         issuer: &Issuer,
         config: &Config,
         mapping: &Mapping,
-        metrics: &Metrics,
-        old: Option<&MappingState>,
-    ) -> Result<MappingState, TableFull> {
+        (metrics, (row, counts)): (&Metrics, (Row, Arc<MintCounts>)),
+        old: Option<&Site>,
+    ) -> Result<Site, TableFull> {
         let bounds = Bounds::of(&config.limits);
         let admission = match old {
             Some(old) if old.admission.bounds() == bounds => Arc::clone(&old.admission),
             _ => Arc::new(Admission::new(bounds)),
         };
         let completions = old.map(|old| Arc::clone(&old.completions)).unwrap_or_default();
-        let (row, counts) = metrics.row(&mapping.name);
         metrics.show_admission(row, &admission);
         let session = |kind, policy| self.session(issuer, config, mapping, &counts, kind, policy);
         let scopes = session(SessionKind::Scopes, mapping.policy.clone())?;
@@ -180,7 +179,7 @@ impl Sessions {
         let uploads = mapping.policy_of(SessionKind::Uploads);
         let uploads = uploads.map(|policy| session(SessionKind::Uploads, policy)).transpose()?;
         let session = session_table::Sessions::new(scopes, uploads);
-        Ok(MappingState { row, session, admission, completions })
+        Ok(Site { mapping: mapping.clone(), row, session, admission, completions })
     }
 
     fn session(

@@ -4,7 +4,7 @@ use super::Ended;
 use super::accept::{Acceptor, Context};
 use super::inherited::Socket;
 use super::listen::Bound;
-use crate::client::ListenerId;
+use crate::client::ListenerRef;
 use crate::generation::{Current, Shared};
 use http1::outbox;
 use std::collections::HashMap;
@@ -52,7 +52,7 @@ struct Worker {
 /// What a worker is told while it runs.
 enum Order {
     /// Accept on a socket, known by its number from now on; whether another process accepts on it too.
-    Accept(u64, ListenerId, Socket, bool),
+    Accept(u64, ListenerRef, Socket, bool),
     /// Accept no more on it.
     Close(u64),
     /// There is another generation: let go of the old one, also without a request.
@@ -76,11 +76,11 @@ pub(super) fn start(
 
 impl Workers {
     /// Accepts on each worker's socket of a listener.
-    pub(super) fn accept(&self, number: u64, id: ListenerId, listener: Bound) {
-        let is_shared = listener.is_inherited();
-        for (worker, socket) in self.0.iter().zip(listener.into_sockets()) {
+    pub(super) fn accept(&self, number: u64, listener: &ListenerRef, bound: Bound) {
+        let is_shared = bound.is_inherited();
+        for (worker, socket) in self.0.iter().zip(bound.into_sockets()) {
             // A worker that has ended serves nobody, which its log line says.
-            let _ = worker.orders.send(Order::Accept(number, id, socket, is_shared));
+            let _ = worker.orders.send(Order::Accept(number, listener.clone(), socket, is_shared));
         }
     }
 
@@ -143,11 +143,11 @@ fn run(
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
-                    Some(Order::Accept(number, id, socket, is_shared)) => {
+                    Some(Order::Accept(number, listener, socket, is_shared)) => {
                         let (close, closed) = oneshot::channel();
                         match Acceptor::new(socket, is_shared) {
                             Ok(acceptor) => {
-                                spawn_local(context.clone().accept_all(acceptor, id, closed));
+                                spawn_local(context.clone().accept_all(acceptor, listener, closed));
                                 accepting.insert(number, close);
                             }
                             Err(error) => tracing::error!(%error, "a listener cannot be used"),

@@ -28,13 +28,26 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, Strin
         if fuse::is_usable() {
             include_ignored(&mut arguments);
         } else {
-            announce("this machine cannot mount FUSE file systems: the test of httpdirfs is reported as ignored");
+            announce(
+                "this machine cannot mount FUSE file systems: the test of httpdirfs is reported as ignored",
+            );
         }
     }
     let mut test = cargo();
     test.args(["test", "--workspace", "--locked"]).args(&arguments);
     test.env("MINIO_BIN", &tools.minio).env("MC_BIN", &tools.mc).current_dir(workspace);
     Ok(exit_code(command::status(&mut test)?))
+}
+
+/// Adds the tests that are ignored by default: those that need FUSE.
+fn include_ignored(arguments: &mut Vec<OsString>) {
+    if arguments.iter().any(|argument| argument == "--ignored" || argument == "--include-ignored") {
+        return;
+    }
+    if !arguments.iter().any(|argument| argument == "--") {
+        arguments.push("--".into());
+    }
+    arguments.push("--include-ignored".into());
 }
 
 #[cfg(test)]

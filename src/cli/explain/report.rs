@@ -1,7 +1,7 @@
 //! What `explain` found, as text and as JSON.
 
 use super::Way;
-use crate::client::Client;
+use crate::client::Connection;
 use crate::mapping::Mapping;
 use crate::operation::SessionKind;
 use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
@@ -12,8 +12,8 @@ use std::fmt::Write;
 /// The answer to a question.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Explanation<'c> {
-    /// The client and its listener's name, unless a mapping was asked about.
-    pub(super) client: Option<(Client, &'c str)>,
+    /// The client's connection, unless a mapping was asked about.
+    pub(super) connection: Option<Connection>,
     /// The mappings that do not match, and why.
     pub(super) passed_over: Vec<(&'c str, String)>,
     /// The mapping that matches or was asked about.
@@ -57,8 +57,8 @@ impl Explanation<'_> {
     /// Writes it for people.
     pub(in crate::cli) fn text(&self, with_policy: bool) -> String {
         let mut text = String::new();
-        if let Some((client, listener)) = &self.client {
-            let _ = writeln!(text, "client {client} at listener {listener:?}");
+        if let Some(connection) = &self.connection {
+            let _ = writeln!(text, "client {connection} at listener {:?}", connection.listener().name());
         }
         for (name, why) in &self.passed_over {
             let _ = writeln!(text, "  mapping {name:?} does not match: {why}");
@@ -81,8 +81,8 @@ impl Explanation<'_> {
         let passed_over: Vec<Value> =
             self.passed_over.iter().map(|(name, why)| json!({ "mapping": name, "because": why })).collect();
         let mut answer = json!({
-            "client": self.client.map(|(client, _)| client.to_string()),
-            "listener": self.client.map(|(_, listener)| listener),
+            "client": self.connection.as_ref().map(ToString::to_string),
+            "listener": self.connection.as_ref().map(|connection| &**connection.listener().name()),
             "passed_over": passed_over,
             "mapping": self.mapping(),
             "scopes": self.mapping.map(scopes),

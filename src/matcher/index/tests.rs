@@ -1,0 +1,132 @@
+use super::*;
+use crate::client::ListenerRef;
+use proptest::prelude::*;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+const LISTENERS: [&str; 3] = ["a", "b", "c"];
+
+/// Addresses that differ in a few bits at the beginning, in the middle and at the end, so that networks overlap.
+fn bits(positions: &'static [u32]) -> impl Strategy<Value = u128> {
+    prop::collection::vec(any::<bool>(), positions.len()).prop_map(|set| {
+        positions.iter().zip(set).filter(|(_, set)| *set).map(|(position, _)| 1_u128 << position).sum()
+    })
+}
+
+fn v4() -> impl Strategy<Value = Ipv4Addr> {
+    bits(&[0, 1, 8, 9, 30, 31]).prop_map(|bits| Ipv4Addr::from_bits(u32::try_from(bits).unwrap()))
+}
+
+fn v6() -> impl Strategy<Value = Ipv6Addr> {
+    prop_oneof![
+        bits(&[0, 1, 64, 65, 126, 127]).prop_map(Ipv6Addr::from_bits),
+        v4().prop_map(|address| address.to_ipv6_mapped()),
+    ]
+}
+
+fn address() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![v4().prop_map(IpAddr::from), v6().prop_map(IpAddr::from)]
+}
+
+fn network() -> impl Strategy<Value = IpNet> {
+    let v4_lengths = prop::sample::select(vec![0, 1, 2, 8, 22, 23, 24, 30, 31, 32]);
+    let v6_lengths = prop::sample::select(vec![0, 1, 2, 62, 63, 64, 96, 104, 126, 127, 128]);
+    prop_oneof![
+        (v4(), v4_lengths).prop_map(|(address, length)| IpNet::new(address.into(), length).unwrap()),
+        (v6(), v6_lengths).prop_map(|(address, length)| IpNet::new(address.into(), length).unwrap()),
+    ]
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    let unknown = prop::sample::select(vec!["a", "b", "c", "unknown"]);
+    prop_oneof![
+        3 => prop::collection::vec(network(), 1..4).prop_map(Condition::Network),
+        1 => unknown.prop_map(|name| Condition::Listener(name.into())),
+    ]
+}
+
+fn matcher() -> impl Strategy<Value = Matcher> {
+    // Three conditions are two of one kind, which no table expresses.
+    prop::collection::vec(condition(), 0..4).prop_map(Matcher::new)
+}
+
+fn listeners() -> (ListenerRegistry, Vec<ListenerRef>) {
+    let mut registry = ListenerRegistry::default();
+    let listeners = LISTENERS.iter().map(|name| registry.register(&(*name).into())).collect();
+    (registry, listeners)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn the_index_finds_what_a_linear_scan_finds(
+        matchers in prop::collection::vec(matcher(), 0..24),
+        clients in prop::collection::vec((prop::option::of(address()), 0..LISTENERS.len()), 1..24),
+    ) {
+        let (registry, listeners) = listeners();
+        let index = MappingIndex::new(&matchers, &registry);
+        for (address, listener) in clients {
+            let listener = listeners[listener].clone();
+            let connection = match address {
+                Some(address) => Connection::tcp(address, listener),
+                None => Connection::unix(Some(1000), listener),
+            };
+            let client = Client::of_connection(&connection);
+            let scanned = matchers.iter().position(|matcher| matcher.admits(&client));
+            prop_assert_eq!(index.find(&client), scanned, "{:?}", connection);
+        }
+    }
+
+    /// Every border of every network is looked up: there a range that is one address too long or short shows.
+    #[test]
+    fn ranges_end_where_networks_do(networks in prop::collection::vec(network(), 1..24)) {
+        let (registry, listeners) = listeners();
+        let matchers: Vec<Matcher> =
+            networks.iter().map(|network| Matcher::new(vec![Condition::Network(vec![*network])])).collect();
+        let index = MappingIndex::new(&matchers, &registry);
+        for network in &networks {
+            for address in around(network) {
+                let connection = Connection::tcp(address, listeners[0].clone());
+                let client = Client::of_connection(&connection);
+                let scanned = matchers.iter().position(|matcher| matcher.admits(&client));
+                prop_assert_eq!(index.find(&client), scanned, "{}", address);
+            }
+        }
+    }
+}
+
+/// Returns the first and last address of a network and those beside them.
+fn around(network: &IpNet) -> Vec<IpAddr> {
+    match network {
+        IpNet::V4(network) => {
+            let (first, last) = (network.network().to_bits(), network.broadcast().to_bits());
+            [first.saturating_sub(1), first, last, last.saturating_add(1)]
+                .map(|bits| IpAddr::from(Ipv4Addr::from_bits(bits)))
+                .to_vec()
+        }
+        IpNet::V6(network) => {
+            let (first, last) = (network.network().to_bits(), network.broadcast().to_bits());
+            [first.saturating_sub(1), first, last, last.saturating_add(1)]
+                .map(|bits| IpAddr::from(Ipv6Addr::from_bits(bits)))
+                .to_vec()
+        }
+    }
+}
+
+#[test]
+fn size_is_linear_in_the_number_of_networks() {
+    // The worst case: each network lies in the one before it and belongs to an earlier mapping, so all borders count.
+    let nested =
+        |length| Matcher::new(vec![Condition::Network(vec![IpNet::new([0; 4].into(), length).unwrap()])]);
+    let matchers: Vec<Matcher> = (0..=32).rev().map(nested).collect();
+    let (registry, _) = listeners();
+    let index = MappingIndex::new(&matchers, &registry);
+    assert_eq!(index.any_listener.v4.starts.len(), 33);
+    let flat: Vec<Matcher> = (0..1000_u32)
+        .map(|number| IpNet::new(Ipv4Addr::from_bits(number << 9).into(), 24).unwrap())
+        .map(|network| Matcher::new(vec![Condition::Network(vec![network]), Condition::Listener("b".into())]))
+        .collect();
+    let index = MappingIndex::new(&flat, &registry);
+    assert_eq!(index.by_listener[1].v4.starts.len(), 2000);
+    assert!(index.any_listener.v4.starts.is_empty() && index.by_listener[0].v4.starts.is_empty());
+}
