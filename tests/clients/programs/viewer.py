@@ -32,6 +32,9 @@ class Pages(http.server.SimpleHTTPRequestHandler):
 
     extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
 
+    def log_message(self, *_):
+        """Logs nothing, since the test shows only the end of the output of a script that fails."""
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/report":
