@@ -184,7 +184,9 @@ impl<'r> Grant<'r> {
         let url = self.operation().lists() && self.query.get("encoding-type") == Some("url");
         let host = request.fields().get(header::HOST.as_str()).and_then(visible);
         let view = self.view.clone();
-        let names = Names::new(self.operation(), view, url, request.target.path(), self.resource.key(), host);
+        let origin = host.map(|host| format!("{}://{host}", request.scheme()));
+        let (path, key) = (request.target.path(), self.resource.key());
+        let names = Names::new(self.operation(), view, url, path, key, origin.as_deref());
         Some(Box::new(Rewriter::new(names)))
     }
 

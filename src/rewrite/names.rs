@@ -50,14 +50,15 @@ const NAMELESS: [&str; 23] = [
 ];
 
 impl Names {
-    /// Returns the names in a response to `operation`. `path` is in the client's spelling, `key` is the store's.
+    /// Returns the names in a response to `operation`. `path` is in the client's spelling, `key` is the store's, and
+    /// `origin` is the scheme and host by which the client reached the proxy.
     pub fn new(
         operation: Operation,
         view: Option<Arc<View>>,
         url: bool,
         path: &str,
         key: Option<&str>,
-        host: Option<&str>,
+        origin: Option<&str>,
     ) -> Self {
         let outward = |key| match &view {
             Some(view) => view.outward(key),
@@ -65,7 +66,7 @@ impl Names {
         };
         let key = key.and_then(outward).map(Into::into);
         // MinIO sends its own address, which is useless to a client.
-        let location = host.map_or_else(|| path.to_owned(), |host| format!("http://{host}{path}"));
+        let location = origin.map_or_else(|| path.to_owned(), |origin| format!("{origin}{path}"));
         Self { operation, view, url, path: path.into(), key, location: location.into() }
     }
 
