@@ -1,10 +1,11 @@
-//! Places that clients share: as many requests run as there are places, and nobody takes all of them.
+//! A semaphore that clients share fairly: no client can take all of its places.
 //!
-//! A client may take another place as long as it has fewer than [`SHARE`] times those that are free: alone it gets three
-//! quarters of all, and whatever it does with them, a client that has none finds one free. Who has to wait waits in a
-//! queue that is divided in the same way. Freed places go to waiting clients in turns, not to waiting requests.
+//! A client may take a place while it holds fewer than [`SHARE`] times the number of free places. Alone it gets three
+//! quarters of all, and whatever it does with them, a client that has none finds one free. A request that has to wait
+//! queues, and the queue is divided in the same way. Freed places go round among the waiting clients, so a client does
+//! not get more places by sending more requests.
 //!
-//! Places may be divided among groups first. A group gets at most as many as are still free, so half of all if it is
+//! Places can be divided among groups first. A group gets at most as many places as stay free: half of all if it is
 //! alone.
 
 use crate::client::ClientKey;
@@ -13,10 +14,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// A client has at most this many times the places that are free.
+/// A client holds at most this many times the number of free places.
 pub const SHARE: usize = 3;
 
-/// Whose a place is.
+/// The client that holds a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Holder {
     /// The group.
@@ -25,18 +26,18 @@ pub struct Holder {
     pub client: ClientKey,
 }
 
-/// How many places there are.
+/// The number of places and the length of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Places in all.
+    /// All places.
     pub places: usize,
-    /// Whether groups share them, or there is one group alone.
+    /// Whether the places are divided among groups. If not, all holders are in one group.
     pub grouped: bool,
-    /// Requests of one group that may wait.
+    /// The number of requests of one group that may wait.
     pub queue: usize,
 }
 
-/// Places, and the queue for them.
+/// Places and the queue for them.
 #[derive(Debug)]
 pub struct Places {
     size: Size,
@@ -47,10 +48,11 @@ pub struct Places {
 struct State {
     taken: usize,
     waiting: usize,
-    groups: Vec<(usize, Group)>,
-    /// Every holder that has a place or waits for one.
+    /// The groups that have places or wait for one. No entry is zero.
+    groups: HashMap<usize, Group>,
+    /// The holders that have places or wait for one.
     holders: HashMap<Holder, Held>,
-    /// Holders that wait, in the order of their turns.
+    /// The holders that wait, in the order of their turns.
     turns: BTreeMap<u64, Holder>,
     next: u64,
 }
@@ -68,14 +70,15 @@ struct Held {
     turn: Option<u64>,
 }
 
-/// A place, until it is dropped.
+/// A place, which is free again when this is dropped.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
     holder: Holder,
 }
 
-/// A wait for a place. Dropped before its turn it leaves the queue, dropped after it gives the place back.
+/// A request that waits for a place. Dropping it before its turn leaves the queue; dropping it after gives the place
+/// back.
 struct Turn<'p> {
     places: &'p Arc<Places>,
     holder: Holder,
@@ -84,12 +87,12 @@ struct Turn<'p> {
 }
 
 impl Places {
-    /// Makes free places.
+    /// Makes places that are all free.
     pub fn new(size: Size) -> Arc<Self> {
         Arc::new(Self { size, state: Mutex::default() })
     }
 
-    /// Takes a place, if the holder may have one now.
+    /// Takes a place if the holder may have one now.
     pub fn try_take(self: &Arc<Self>, holder: Holder) -> Option<Place> {
         let mut state = self.lock();
         if !state.may_take(&self.size, holder) {
@@ -99,7 +102,7 @@ impl Places {
         Some(Place { places: Arc::clone(self), holder })
     }
 
-    /// Waits for a place; `None` when the queue has no room for the holder.
+    /// Waits for a place. Returns `None` when the queue has no room for the holder.
     pub async fn take(self: &Arc<Self>, holder: Holder) -> Option<Place> {
         if let Some(place) = self.try_take(holder) {
             return Some(place);
@@ -110,22 +113,22 @@ impl Places {
                 return None;
             }
             let (number, given) = state.wait(holder);
-            // A place may have been freed since it was tried for.
+            // A place may have been freed since `try_take`.
             state.give(&self.size);
             (Turn { places: self, holder, number, has_place: false }, given)
         };
-        // It fails if the sender is dropped, which only happens to a turn that was left.
+        // The sender is dropped only when the turn leaves the queue.
         given.await.ok()?;
         turn.has_place = true;
         Some(Place { places: Arc::clone(self), holder })
     }
 
-    /// Returns how many places are taken.
+    /// Returns the number of taken places.
     pub fn taken(&self) -> usize {
         self.lock().taken
     }
 
-    /// Returns how many wait.
+    /// Returns the number of waiting requests.
     pub fn waiting(&self) -> usize {
         self.lock().waiting
     }
@@ -154,40 +157,36 @@ impl Drop for Turn<'_> {
         }
         let mut state = self.places.lock();
         if !state.leave(self.holder, self.number) {
-            // Its turn came, and nobody is there to take the place.
+            // Its turn came while it was being dropped: the place goes to the next.
             state.release(self.holder);
             state.give(&self.places.size);
         }
     }
 }
 
-/// Whether someone who has `taken` may take one more of those that are `free`.
+/// Checks whether a holder of `taken` places may take another when `free` are left.
 fn is_within(taken: usize, free: usize) -> bool {
     free > 0 && taken < free.saturating_mul(SHARE).max(1)
 }
 
 impl State {
     fn counts(&self, number: usize) -> Group {
-        self.groups
-            .iter()
-            .find(|(known, _)| *known == number)
-            .map_or_else(Group::default, |(_, group)| *group)
+        self.groups.get(&number).copied().unwrap_or_default()
     }
 
-    /// Changes a group's counts; one without any is forgotten.
+    /// Changes a group's counts, and forgets a group without any.
     fn count(&mut self, number: usize, change: impl FnOnce(&mut Group)) {
-        let mut group = self.counts(number);
-        change(&mut group);
-        self.groups.retain(|(known, _)| *known != number);
-        if group.taken + group.waiting > 0 {
-            self.groups.push((number, group));
+        let group = self.groups.entry(number).or_default();
+        change(group);
+        if group.taken + group.waiting == 0 {
+            self.groups.remove(&number);
         }
     }
 
     fn may_take(&self, size: &Size, holder: Holder) -> bool {
         let mut free = size.places.saturating_sub(self.taken);
         if size.grouped {
-            // Each place that the group takes is one less that is free: it may take half of the difference.
+            // Each place that the group takes is also one fewer free place: it may take half of the difference.
             free = free.saturating_sub(self.counts(holder.group).taken).div_ceil(2);
         }
         is_within(self.holders.get(&holder).map_or(0, |held| held.taken), free)
@@ -231,7 +230,7 @@ impl State {
         (number, given)
     }
 
-    /// Leaves the queue; false if the turn has come already.
+    /// Leaves the queue. Returns `false` if the turn has come already.
     fn leave(&mut self, holder: Holder, number: u64) -> bool {
         let Entry::Occupied(mut entry) = self.holders.entry(holder) else { return false };
         let held = entry.get_mut();
@@ -251,7 +250,7 @@ impl State {
         true
     }
 
-    /// Gives places to those whose turn it is, as long as any may have one.
+    /// Gives free places to waiting holders, in turns, until none of them may have one.
     fn give(&mut self, size: &Size) {
         while self.waiting > 0 && self.taken < size.places {
             let next = self.turns.iter().find(|(_, holder)| self.may_take(size, **holder));
@@ -269,7 +268,7 @@ impl State {
         self.next += 1;
         let Some(held) = self.holders.get_mut(&holder) else { return };
         if let Some((_, give)) = held.queue.pop_first() {
-            // A request that has left gives the place back when its turn is dropped.
+            // If the request has left meanwhile, dropping its `Turn` gives the place back.
             let _ = give.send(());
         }
         held.turn = (!held.queue.is_empty()).then_some(next);

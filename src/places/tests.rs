@@ -96,9 +96,9 @@ async fn the_queue_is_divided_as_well() {
     assert_eq!((places.taken(), places.waiting()), (0, 0));
 }
 
-/// A turn that comes in the moment in which its client leaves is not lost.
+/// A place is not lost when its request leaves at the moment its turn comes.
 #[tokio::test]
-async fn a_place_given_to_who_has_left_goes_to_the_next() {
+async fn a_place_for_a_request_that_has_left_goes_to_the_next() {
     let places = places(1, 8, false);
     let only = places.try_take(holder(0, 1)).unwrap();
     let mut waits = JoinSet::new();
@@ -116,8 +116,7 @@ async fn a_place_given_to_who_has_left_goes_to_the_next() {
 }
 
 proptest! {
-    /// Whatever is taken and given back, no more is taken than there is, and a client without a place finds one where
-    /// half of the clients before it took all that they could.
+    /// In any order of taking and giving back, no more places are taken than there are, and the counts return to zero.
     #[test]
     fn counts_hold(size in 1..40_usize, grouped: bool, steps in prop::collection::vec((0..3_usize, 0..4_u32, any::<bool>()), 1..200)) {
         let places = places(size, 0, grouped);
