@@ -1,11 +1,12 @@
-//! Protects clients from what their browsers can be made to do: rejects requests that a browser sends on behalf of
-//! another site (CSRF, DNS rebinding), and keeps objects from running with the rights of their readers.
+//! Rejects requests that a browser sends on behalf of another site (CSRF, DNS rebinding), and keeps objects from running
+//! with the rights of their readers.
 //!
-//! A proxy on a private network or on loopback is reachable from every page that its user opens. Such a page cannot make
-//! the browser send a `Host` of its own choice, unless its own name resolves to this machine (DNS rebinding): a `Host`
-//! that is an address, or one of the listener's names, was not rebound. From which site a request comes the browser says
-//! itself: by Fetch Metadata (<https://www.w3.org/TR/fetch-metadata/>) over TLS and to loopback, else by `Origin` and
-//! `Referer`. Programs send none of these.
+//! Every page that a user opens can reach a proxy on that user's loopback or private network. Two things give it away:
+//!
+//! - The `Host`. A page can choose it only by letting its own name resolve to the proxy's address (DNS rebinding). A `Host`
+//!   that is an address or one of the listener's names was not rebound.
+//! - The site that a request comes from. Browsers tell it by Fetch Metadata (<https://www.w3.org/TR/fetch-metadata/>) over
+//!   TLS and to loopback, else by `Origin` and `Referer`. Programs send none of these.
 
 mod confine;
 mod cors;
@@ -22,7 +23,7 @@ use crate::refusal::{Refusal, Rule};
 use http::Method;
 use http1::{Host, Request};
 
-/// The names that a listener answers to, besides addresses and the names of loopback.
+/// The names that a listener answers to, in addition to addresses and the names of loopback.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedHosts {
     hosts: Vec<Box<str>>,
@@ -51,7 +52,7 @@ impl AllowedHosts {
     }
 
     fn admits(&self, host: &Host<'_>) -> bool {
-        // Browsers take 0.0.0.0 for loopback and send no Fetch Metadata to it. Nothing has that address.
+        // Browsers treat 0.0.0.0 as loopback but send no Fetch Metadata to it. No client has a reason to use it.
         let is_address = host.address().is_some_and(|address| !address.to_canonical().is_unspecified());
         host.is_loopback() || is_address || self.names(host.name())
     }
@@ -68,12 +69,12 @@ impl AllowedHosts {
     }
 }
 
-/// Checks that no page of another site made a browser send a request, but for those that the mapping's rules name, and
-/// that it asks for no service worker. A preflight is only checked for its host: [`preflight`] answers it.
+/// Checks that a request was not sent by a page of another site, unless the mapping's CORS rules name that site, and that
+/// its answer would not become a service worker. Of a preflight only the host is checked: [`preflight`] answers it.
 ///
 /// # Errors
-/// When `Host` is not one of the listener's, the request comes from another site, or its answer would become a service
-/// worker.
+/// When `Host` is not one of the listener's, when the request comes from another site, or when its answer would become a
+/// service worker.
 pub fn check(allowed: &AllowedHosts, cors: Option<&Cors>, request: &Request) -> Result<(), Refusal> {
     let host = request.host();
     check_host(allowed, host.as_ref())?;
@@ -83,7 +84,7 @@ pub fn check(allowed: &AllowedHosts, cors: Option<&Cors>, request: &Request) -> 
     check_site(allowed, cors, host.as_ref(), &request.method, request.fields().iter())
 }
 
-/// Does what [`check`] does for a request of any codec, given its parts, where no page of another origin is meant.
+/// Checks the parts of a request, of any HTTP implementation, as [`check`] does where there are no CORS rules.
 ///
 /// # Errors
 /// As [`check`].
@@ -100,7 +101,7 @@ pub fn check_fields<'f>(
 fn check_host(allowed: &AllowedHosts, host: Option<&Host<'_>>) -> Result<(), Refusal> {
     match host {
         Some(host) if !allowed.admits(host) => Err(foreign_host(host)),
-        // HTTP/1.0, which no browser speaks, may leave it out.
+        // HTTP/1.0 may leave it out. No browser speaks that.
         _ => Ok(()),
     }
 }
@@ -114,15 +115,15 @@ fn check_site<'f>(
 ) -> Result<(), Refusal> {
     let signs = Signs::read(fields);
     if signs.is_service_worker() {
-        let message = "an object is not given to a browser as a service worker: it would outlive the object";
+        let message = "objects are not served as service workers: a worker would outlive the object";
         return Err(Refusal::new(Rule::ServiceWorker, message));
     }
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let admitted = match signs.site(host, |name| allowed.names(name)) {
         Site::Own => true,
-        // Another port, or another name of the same listener: its page may show what it cannot read.
+        // Another port, or another name of the same listener: its pages may embed objects, which they cannot read.
         Site::Same => reads,
-        // A link leads here, and shows nothing to the page that it is on.
+        // Following a link shows nothing to the page that has the link.
         Site::Other => reads && signs.is_navigation(),
     };
     if admitted || cors.is_some_and(|cors| cors.admits(&signs, method)) {
@@ -130,13 +131,14 @@ fn check_site<'f>(
     }
     let from = signs.said().map(|said| format!(" ({said})")).unwrap_or_default();
     let message = format!("requests sent by a page of another site are refused{from}");
-    let help = "name the page's origin in [mapping.cors] of the mapping, and the method, if its pages may";
+    let help =
+        "if pages of that site may send it, add their origin and the method to [mapping.cors] of the mapping";
     Err(Refusal::new(Rule::CrossSite, message).with_help(help))
 }
 
 fn foreign_host(host: &Host<'_>) -> Refusal {
     let message = format!(
-        "this service does not answer to the host {:?}: ask by its address or by a name that it has",
+        "this service does not answer to the host {:?}: use its address or one of its names",
         String::from_utf8_lossy(host.name())
     );
     Refusal::new(Rule::ForeignHost, message)

@@ -1,4 +1,4 @@
-//! Virtual-host style: `Host: bucket.domain` names the bucket, and the path the key alone.
+//! Virtual-host style: `Host: bucket.domain` names the bucket, and the path only the key.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>
 
 use crate::names::check_bucket;
@@ -6,12 +6,13 @@ use crate::refusal::{Refusal, Rule};
 use http1::Host;
 use std::borrow::Cow;
 
-/// The path of a request as path style has it: with the bucket of its Host in front, if the Host lies below `domain`.
-/// The domain itself, any other name and an address mean path style, where slashes at the beginning count as one: a URL
-/// that was put together from `http://host/` and `/bucket/key` has two.
+/// Returns the path of a request in path style: preceded by the bucket that its Host names, if the Host is below `domain`.
+///
+/// The domain itself, any other name and an address mean that the path is in path style already. There, several slashes at
+/// the beginning count as one: a URL that was joined from `http://host/` and `/bucket/key` has two.
 ///
 /// # Errors
-/// When the Host lies below the domain and what stands before it can be no bucket.
+/// When the part of the Host before the domain is not a bucket name.
 pub fn path_style<'p>(
     domain: Option<&str>,
     host: Option<Host<'_>>,
@@ -28,7 +29,7 @@ pub fn path_style<'p>(
     }
 }
 
-/// The path with one slash at its beginning, where it has more.
+/// Reduces several slashes at the beginning of a path to one.
 fn one_slash(path: &str) -> &str {
     let mut path = path;
     while let Some(rest) = path.strip_prefix('/').filter(|rest| rest.starts_with('/')) {
@@ -37,16 +38,16 @@ fn one_slash(path: &str) -> &str {
     path
 }
 
-/// The name in a Host, in lower case and without the dot that may end it.
+/// Returns the name in a Host, in lower case and without a dot at its end.
 fn bare(host: &Host<'_>) -> String {
     let name = String::from_utf8_lossy(host.name()).to_ascii_lowercase();
     name.strip_suffix('.').map(str::to_owned).unwrap_or(name)
 }
 
-/// Says in a refusal that the Host names one of the client's buckets, and that the listener has no domain below which it
-/// could.
+/// Explains a refusal whose cause is that the Host names one of the client's buckets and the listener has no such domain.
 ///
-/// A foreign host is not told which buckets there are: its page may be an attacker's. The operator is.
+/// A request for a foreign host is answered without naming buckets, because its page may be an attacker's. Only the help
+/// for the operator names them.
 #[must_use]
 pub fn explain<'b>(
     refusal: Refusal,
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_host_the_path_is_all() {
+    fn a_request_without_a_host_is_in_path_style() {
         assert_eq!(path_style(Some("s3.example.test"), None, "/media/a").unwrap(), "/media/a");
     }
 

@@ -1,18 +1,18 @@
-//! What a browser may make of an answer's body: no object runs with the rights of its reader, unless it is a site's.
+//! Response headers that keep browsers from running objects with the rights of their readers. Objects of a site may run.
 
 use super::types::is_viewed;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http1::Fields;
 
-/// The lines that every answer ends its head with: its body is of the type that it is said to be, and pages of other
-/// sites do not show it. Browsers heed the second over plain HTTP too, where they do not say which site asks.
+/// The lines that end the head of every response: browsers do not guess another type, and pages of other sites cannot
+/// embed it. Browsers obey the second over plain HTTP too, where they do not tell which site asks.
 macro_rules! every {
     ($for:literal, $more:literal) => {
         concat!("X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: ", $for, "\r\n", $more)
     };
 }
 
-/// The lines of an answer, and the same where a page of another origin may show it.
+/// The lines of a response, and those of a response that pages of other origins may embed.
 macro_rules! lines {
     ($more:literal) => {
         (every!("same-site", $more), every!("cross-origin", $more))
@@ -20,20 +20,20 @@ macro_rules! lines {
 }
 
 const PLAIN: (&str, &str) = lines!("");
-/// No script, no form, no frame's parent, and an origin of its own.
+/// No scripts, no forms, no access to a parent frame, and an origin of its own.
 const SANDBOXED: (&str, &str) = lines!("Content-Security-Policy: sandbox\r\n");
-/// The viewer loads the body once more, which it cannot in a sandbox.
+/// Viewers load the body again, which a sandbox would prevent.
 const VIEWED: (&str, &str) = lines!("Content-Security-Policy: script-src 'none'\r\n");
 
-/// Adds the lines of an object that belongs to a site: its scripts run.
+/// Adds the lines of an object that belongs to a site: browsers run its scripts.
 pub fn let_run(fields: &mut Fields) {
     fields.close_with(PLAIN.0);
 }
 
-/// Adds the lines that keep browsers from running the body, unless [`let_run`] was there first, or the head has a policy
+/// Adds the lines that keep browsers from running the body, unless [`let_run`] was called before or the head has a policy
 /// of its own.
 ///
-/// All clients get them: a browser cannot be told from a program over plain HTTP, and programs pass over them.
+/// All clients get them: over plain HTTP a browser cannot be told from a program, and programs ignore them.
 pub fn confine(fields: &mut Fields) {
     if fields.is_closed() {
         return;
@@ -49,7 +49,7 @@ pub fn confine(fields: &mut Fields) {
     fields.close_with(lines);
 }
 
-/// Lets a page of another origin show an answer that [`let_run`] or [`confine`] was at.
+/// Lets pages of other origins embed a response to which [`let_run`] or [`confine`] added its lines.
 pub(super) fn show_elsewhere(fields: &mut Fields) {
     let closing = fields.closing();
     if let Some((_, elsewhere)) = [PLAIN, SANDBOXED, VIEWED].into_iter().find(|(lines, _)| *lines == closing)

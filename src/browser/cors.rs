@@ -1,8 +1,8 @@
-//! Cross-origin requests (CORS): what pages of other origins may do with what a mapping grants, where its operator names
-//! them in `[mapping.cors]`. <https://fetch.spec.whatwg.org/#http-cors-protocol>
+//! Cross-origin requests (CORS): what pages of the origins in `[mapping.cors]` may do with what the mapping grants.
+//! <https://fetch.spec.whatwg.org/#http-cors-protocol>
 //!
-//! Preflights are answered here and never by the store. Browsers send no credentials with them, so that the answer
-//! depends on the mapping alone and not on who its client has proved to be.
+//! Preflights are answered here and never by the store. Browsers send no credentials with them, so the answer depends only
+//! on the mapping.
 
 mod origin;
 
@@ -22,11 +22,11 @@ const REQUEST_HEADERS: &str = "access-control-request-headers";
 const REQUEST_PRIVATE_NETWORK: &str = "access-control-request-private-network";
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// The most headers that a preflight may ask for.
+/// The maximum number of headers that a preflight may ask for.
 const MAX_HEADERS: usize = 64;
 
-/// The headers of an answer that scripts can read by default: those that an answer can have, by name for requests with
-/// credentials, where a `*` means nothing.
+/// The response headers that scripts can read by default: all that a response can have. They are listed by name because
+/// `*` has no meaning for requests with credentials.
 pub const EXPOSED: [&str; 29] = [
     "Accept-Ranges",
     "Age",
@@ -70,12 +70,12 @@ pub struct Cors {
     credentials: bool,
 }
 
-/// The headers that a page may set.
+/// The request headers that a page may set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestHeaders {
-    /// All: each is left out, passed on or refused as it is of any client.
+    /// All. Each is passed on, left out or refused as for any client.
     Any,
-    /// These, in lower case; one that ends in `*` stands for every name that begins so.
+    /// These, in lower case. A `*` at the end matches any continuation.
     Named(Vec<Box<str>>),
 }
 
@@ -91,44 +91,44 @@ impl RequestHeaders {
     }
 }
 
-/// What an answer is for.
+/// The reader of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reader<'f> {
     /// A script of a page of this origin.
     Script(&'f [u8]),
-    /// A page that shows it, as an image is shown: browsers send no `Origin` then.
+    /// A page that embeds it, for example as an image. Browsers send no `Origin` then.
     Page,
-    /// Neither, as far as Scopegate knows.
+    /// Neither, as far as the request tells.
     Other,
 }
 
 impl Cors {
-    /// The rules of a mapping. `expose` are names of headers; `*` for all is added where it means something.
+    /// Makes rules without credentials, which let scripts read all headers of responses.
     pub fn new(origins: Origins, methods: Verbs, headers: RequestHeaders, max_age: Duration) -> Self {
         let expose = HeaderValue::try_from(format!("*, {}", EXPOSED.join(", ")));
         let expose = expose.unwrap_or(HeaderValue::from_static("*"));
         Self { origins, methods, headers, expose, max_age: max_age.as_secs(), credentials: false }
     }
 
-    /// The same rules, with requests that carry credentials.
+    /// Allows requests with credentials. Scripts can then read the headers in [`EXPOSED`].
     #[must_use]
     pub fn with_credentials(self) -> Self {
         let expose = HeaderValue::try_from(EXPOSED.join(", ")).unwrap_or(HeaderValue::from_static("ETag"));
         Self { expose, credentials: true, ..self }
     }
 
-    /// The same rules, with these headers of answers for scripts to read.
+    /// Lets scripts read these headers of responses only.
     #[must_use]
     pub fn exposing(self, expose: HeaderValue) -> Self {
         Self { expose, ..self }
     }
 
-    /// The methods that pages may use.
+    /// Returns the methods that pages may use.
     pub fn methods(&self) -> Verbs {
         self.methods
     }
 
-    /// Whether a request is answered although a page of another origin sends it.
+    /// Checks whether a page of another origin may send a request.
     pub(super) fn admits(&self, signs: &Signs<'_>, method: &Method) -> bool {
         let reads = matches!(*method, Method::GET | Method::HEAD);
         let allowed = Verb::of(method).is_some_and(|verb| self.methods.has(verb));
@@ -153,7 +153,7 @@ impl Cors {
         }
     }
 
-    /// Says in an answer, whatever it is, which pages may read it.
+    /// Adds the headers that tell browsers which pages may read a response.
     pub fn mark(&self, request: &Request, answer: &mut Fields) {
         let signs = Signs::read(request.fields().iter());
         let reader = self.reader(&signs);
@@ -179,16 +179,16 @@ impl Cors {
         }
     }
 
-    /// What a preflight is answered, beside what [`Cors::mark`] says in every answer.
+    /// Returns the headers that answer a preflight, in addition to those that [`Cors::mark`] adds to every response.
     fn answer(&self, fields: &Fields, origin: &[u8]) -> Result<HeaderMap, Refusal> {
         let shown = shown(origin);
         if !self.origins.include(origin) {
-            let why = format!("pages of the origin {shown:?} are not answered here");
+            let why = format!("pages of the origin {shown:?} may not use this service");
             let help = match origin {
                 b"null" => {
                     "the page is sandboxed or a file: serve it from an origin and name that".to_owned()
                 }
-                _ => format!("add {shown:?} to origins in [mapping.cors], if its pages may"),
+                _ => format!("add {shown:?} to origins in [mapping.cors] to allow it"),
             };
             return Err(Refusal::new(Rule::CrossSite, why).with_help(help));
         }
@@ -196,7 +196,7 @@ impl Cors {
         if !Verb::named(method).is_some_and(|verb| self.methods.has(verb)) {
             let method: String = method.chars().take(32).collect();
             let why = format!("pages of other origins may send {}, and not {method:?}", self.methods.list());
-            let help = format!("add {method:?} to methods in [mapping.cors], if pages may");
+            let help = format!("add {method:?} to methods in [mapping.cors] to allow it");
             return Err(Refusal::new(Rule::CrossSite, why).with_help(help));
         }
         let mut headers = HeaderMap::new();
@@ -208,7 +208,7 @@ impl Cors {
             (header::ACCESS_CONTROL_MAX_AGE, Some(self.max_age.into())),
         ];
         headers.extend(lines.into_iter().filter_map(|(name, value)| Some((name, value?))));
-        // A page of a public network that reaches into a private one: only those that were named may.
+        // The page is on a public network and the proxy on a private one: only origins that are named may do that.
         let is_private = only(fields, REQUEST_PRIVATE_NETWORK) == Some("true");
         if is_private && self.origins != Origins::Any {
             headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
@@ -216,7 +216,7 @@ impl Cors {
         Ok(headers)
     }
 
-    /// The headers that a preflight asks for, which are all allowed.
+    /// Returns the headers that a preflight asks for, if all of them are allowed.
     fn wanted_headers(&self, fields: &Fields) -> Result<String, Refusal> {
         let refuse = |why: String| Refusal::new(Rule::CrossSite, why);
         let lines = fields.all(REQUEST_HEADERS);
@@ -226,48 +226,50 @@ impl Cors {
                 continue;
             }
             let name = HeaderName::from_bytes(name)
-                .map_err(|_| refuse(format!("{REQUEST_HEADERS} is not a list of headers' names")))?;
+                .map_err(|_| refuse(format!("{REQUEST_HEADERS} is not a list of header names")))?;
             if !self.headers.include(name.as_str()) {
                 let name: String = name.as_str().chars().take(100).collect();
-                let help = format!("add {name:?} to headers in [mapping.cors], or leave headers out for all");
+                let help = format!("add {name:?} to headers in [mapping.cors], or leave headers out to allow all");
                 let why = format!("pages of other origins may not set the header {name:?}");
                 return Err(refuse(why).with_help(help));
             }
             wanted.push(name);
             if wanted.len() > MAX_HEADERS {
-                return Err(refuse(format!("a page sets at most {MAX_HEADERS} headers")));
+                return Err(refuse(format!(
+                    "a page may set at most {MAX_HEADERS} headers, and this one asks for more"
+                )));
             }
         }
         Ok(wanted.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", "))
     }
 }
 
-/// Whether a browser asks whether it may send a request for a page of another origin.
+/// Checks whether a browser asks if it may send a request for a page of another origin.
 pub fn is_preflight(request: &Request) -> bool {
     request.method == Method::OPTIONS
         && request.fields().has(header::ORIGIN.as_str())
         && request.fields().has(REQUEST_METHOD)
 }
 
-/// Answers a preflight by the rules of the mapping, if it has any.
+/// Answers a preflight by the CORS rules of the mapping.
 ///
 /// # Errors
-/// When the page may not send the request.
+/// When the page may not send the request, or the mapping has no rules.
 pub fn preflight(cors: Option<&Cors>, request: &Request) -> Result<(StatusCode, HeaderMap), Refusal> {
     let fields = request.fields();
     let Some(origin) = only(fields, header::ORIGIN.as_str()) else {
-        return Err(Refusal::new(Rule::CrossSite, "Origin is not one origin"));
+        return Err(Refusal::new(Rule::CrossSite, "a preflight must have exactly one Origin"));
     };
     let Some(cors) = cors else {
         let shown = shown(origin.as_bytes());
-        let why = format!("pages of other origins are not answered here, and this one is of {shown:?}");
-        let help = format!("add [mapping.cors] with origins = [{shown:?}] to the mapping, if its pages may");
+        let why = format!("pages of other origins may not use this service, and this one is of {shown:?}");
+        let help = format!("add [mapping.cors] with origins = [{shown:?}] to the mapping to allow it");
         return Err(Refusal::new(Rule::CrossSite, why).with_help(help));
     };
     cors.answer(fields, origin.as_bytes()).map(|headers| (StatusCode::NO_CONTENT, headers))
 }
 
-/// What `Vary` says of an answer: what it says already, and the fields that decide who may read it.
+/// Returns the `Vary` of a response: its own, with the fields that decide who may read it.
 fn vary(already: Option<&[u8]>, request: &Request, reader: Reader<'_>) -> HeaderValue {
     let already = already.and_then(|value| str::from_utf8(value).ok());
     let more = if is_preflight(request) {
@@ -281,7 +283,7 @@ fn vary(already: Option<&[u8]>, request: &Request, reader: Reader<'_>) -> Header
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("*"))
 }
 
-/// The value of a field that is there once.
+/// Returns the value of a field that is not repeated.
 fn only<'f>(fields: &'f Fields, name: &str) -> Option<&'f str> {
     let mut values = fields.all(name);
     let value = values.next().and_then(|value| str::from_utf8(value).ok());

@@ -1,16 +1,16 @@
-//! `response-*` in a query, which makes the store answer with other headers than the object has.
+//! `response-*` query parameters, which override headers of the object in the store's response.
 
 use super::types::is_inert;
 use crate::refusal::{Refusal, Rule};
 use crate::target::Query;
 use http1::Fields;
 
-/// Checks that no browser asks for an object in a form in which it would run, or would be read as something else.
+/// Checks that a browser does not ask for an object in a form that it would run, or read as something else.
 ///
-/// A link is enough to ask, and anyone can write one. S3 itself takes overrides of signed requests alone.
+/// A link is enough to ask for one, and anyone can publish a link. S3 itself accepts overrides in signed requests only.
 ///
 /// # Errors
-/// When a browser asks for another type than an inert one, for `inline` without such a type, or for another coding.
+/// When a browser asks for a type that is not inert, for `inline` without an inert type, or for another coding.
 pub fn check_overrides(query: &Query<'_>, fields: &Fields) -> Result<(), Refusal> {
     let Some((name, value, allowed)) = active_override(query) else { return Ok(()) };
     if !is_of_a_browser(fields) {
@@ -23,7 +23,7 @@ pub fn check_overrides(query: &Query<'_>, fields: &Fields) -> Result<(), Refusal
     ))
 }
 
-/// The first override that could make an object run: its name, its value, and what is allowed.
+/// Returns the first override that could make an object run: its name, its value, and what is allowed.
 fn active_override<'q>(query: &'q Query<'_>) -> Option<(&'static str, &'q str, &'static str)> {
     const TYPE: &str = "response-content-type";
     let found = |name, is_harmless: &dyn Fn(&str) -> bool, allowed| {
@@ -47,7 +47,8 @@ fn active_override<'q>(query: &'q Query<'_>) -> Option<(&'static str, &'q str, &
     .or_else(|| found("response-content-encoding", &|_| false, "store the object with its encoding"))
 }
 
-/// Whether a browser sends these fields. Programs that sign may run in one: what a link can do is what counts.
+/// Checks whether a browser sends these fields. Signatures prove nothing, as a program that signs may run in a browser:
+/// what a link can do counts.
 fn is_of_a_browser(fields: &Fields) -> bool {
     const TELLING: [&[u8]; 4] = [b"accept-language", b"origin", b"referer", b"upgrade-insecure-requests"];
     fields.iter().any(|(name, value)| {
@@ -109,7 +110,7 @@ mod tests {
         }
     }
 
-    /// A content delivery network adds `x-amz-*` to what browsers send, and over plain HTTP they send no `Sec-Fetch-*`.
+    /// Content delivery networks add `x-amz-*` to the requests of browsers, and over plain HTTP there is no `Sec-Fetch-*`.
     #[test]
     fn a_browser_is_told_by_what_no_program_sends() {
         for fields in [

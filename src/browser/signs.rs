@@ -1,8 +1,8 @@
-//! The fields by which a browser says where a request comes from and what it is for.
+//! The header fields by which browsers tell where a request comes from and what it is for.
 
 use http1::{Host, is_named};
 
-/// How the site that a request comes from is related to the host that it is sent to. The worse is the greater.
+/// The relation of the site that a request comes from to the host that it is sent to. Greater is less trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Site {
     /// A page of this origin, a person, or a program.
@@ -13,7 +13,7 @@ pub(super) enum Site {
     Other,
 }
 
-/// What the fields of a request say. Of a field that is given twice the worse counts.
+/// What the fields of a request tell. Of a repeated field, the less trusted value counts.
 #[derive(Default)]
 pub(super) struct Signs<'f> {
     fetch_site: Option<Site>,
@@ -25,7 +25,7 @@ pub(super) struct Signs<'f> {
     is_service_worker: bool,
 }
 
-/// The first value of a field, and whether there is another, which a browser never sends.
+/// The first value of a field, and whether it is repeated. Browsers never repeat one.
 #[derive(Clone, Copy, Default)]
 struct Given<'f> {
     first: Option<&'f [u8]>,
@@ -38,19 +38,19 @@ impl<'f> Given<'f> {
         self.first = self.first.or(Some(value));
     }
 
-    /// The value, if there is one alone.
+    /// Returns the value of a field that is not repeated.
     fn only(&self) -> Option<&'f [u8]> {
         self.first.filter(|_| !self.more)
     }
 
-    /// Whether this value was given, once.
+    /// Checks whether the field has this value and is not repeated.
     fn is_only(&self, value: &[u8]) -> bool {
         self.only().is_some_and(|first| first.eq_ignore_ascii_case(value))
     }
 }
 
 impl<'f> Signs<'f> {
-    /// Reads them from all fields of a request, in one pass: every request has it.
+    /// Reads all fields of a request in one pass, since every request pays for it.
     pub(super) fn read(fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Self {
         let mut signs = Self::default();
         for (name, value) in fields {
@@ -78,14 +78,14 @@ impl<'f> Signs<'f> {
         }
     }
 
-    /// Whether the answer would become a service worker.
+    /// Checks whether the answer would become a service worker.
     /// <https://w3c.github.io/ServiceWorker/#service-worker-script-request>
     pub(super) fn is_service_worker(&self) -> bool {
         self.is_service_worker
     }
 
-    /// Which site the request comes from: as Fetch Metadata says, else `Origin`, else `Referer`. `is_ours` tells other
-    /// names of the listener.
+    /// Returns the relation of the site that sent the request: by Fetch Metadata, else `Origin`, else `Referer`. `is_ours`
+    /// recognizes other names of the listener.
     pub(super) fn site(&self, host: Option<&Host<'_>>, is_ours: impl Fn(&[u8]) -> bool) -> Site {
         if let Some(site) = self.fetch_site {
             return site;
@@ -97,16 +97,16 @@ impl<'f> Signs<'f> {
         }
         match Origin::parse(value) {
             Some(origin) => origin.relation(host, is_ours),
-            // A Referer that is no URL of the web names no page. `Origin: null` is a page without an origin of its own.
+            // A Referer that is not a web URL names no page. `Origin: null` is a page without an origin of its own.
             None if self.origin.first.is_none() && default_port(value).is_none() => Site::Own,
             None => Site::Other,
         }
     }
 
-    /// Whether a person follows a link: the page on which it is learns nothing of the answer.
+    /// Checks whether a person follows a link: the page with the link learns nothing of the answer.
     ///
-    /// Over plain HTTP, where there is no Fetch Metadata, `Upgrade-Insecure-Requests` tells it: browsers send it for
-    /// pages and for nothing that a page embeds but frames, and no script can set it.
+    /// Over plain HTTP, without Fetch Metadata, `Upgrade-Insecure-Requests` tells it: browsers send it for pages and
+    /// frames but for nothing else that a page embeds, and scripts cannot set it.
     pub(super) fn is_navigation(&self) -> bool {
         if self.fetch_site.is_some() {
             return self.fetch_mode.is_only(b"navigate") && self.fetch_dest.is_only(b"document");
@@ -114,17 +114,17 @@ impl<'f> Signs<'f> {
         self.upgrades && self.origin.first.is_none() && !self.referer.more
     }
 
-    /// Whether a page's origin is given, be it one or not.
+    /// Checks whether there is an `Origin`, valid or not.
     pub(super) fn has_origin(&self) -> bool {
         self.origin.first.is_some()
     }
 
-    /// The origin of the page whose script sends the request.
+    /// Returns the origin of the page whose script sends the request.
     pub(super) fn origin(&self) -> Option<&'f [u8]> {
         self.origin.only()
     }
 
-    /// The origin of the page that `Referer` names.
+    /// Returns the origin of the page that `Referer` names.
     pub(super) fn origin_of_page(&self) -> Option<&'f [u8]> {
         let page = self.referer.only()?;
         let (_, rest) = default_port(page)?;
@@ -132,7 +132,7 @@ impl<'f> Signs<'f> {
         page.get(..page.len() - rest.len() + end)
     }
 
-    /// The field that the judgement is based on, for a message.
+    /// Returns the field that decides, for a message.
     pub(super) fn said(&self) -> Option<String> {
         let shown = |value: &[u8]| String::from_utf8_lossy(value).chars().take(100).collect::<String>();
         if self.fetch_site.is_some() {
@@ -168,8 +168,8 @@ impl<'f> Origin<'f> {
         Some(Self { host, default_port })
     }
 
-    /// The scheme that the client used is not known, as TLS may end before Scopegate: a port that `Host` does not name
-    /// is the default one of the page's.
+    /// Relates the origin to a host. The scheme that the client used is unknown, as TLS may end before Scopegate: a `Host`
+    /// without a port has the default port of the page's scheme.
     fn relation(&self, host: Option<&Host<'_>>, is_ours: impl Fn(&[u8]) -> bool) -> Site {
         let port = |host: &Host<'_>| host.port().unwrap_or(self.default_port);
         match host {
@@ -186,7 +186,7 @@ impl<'f> Origin<'f> {
     }
 }
 
-/// The default port of the scheme of a URL of the web, and what follows the scheme.
+/// Returns the default port of a web URL's scheme, and the text after the scheme.
 fn default_port(text: &[u8]) -> Option<(u16, &[u8])> {
     [(80, &b"http://"[..]), (443, b"https://")].into_iter().find_map(|(port, scheme)| {
         let (start, rest) = text.split_at_checked(scheme.len())?;

@@ -12,7 +12,7 @@ fn refused(allowed: &AllowedHosts, method: &Method, fields: &[(&str, &str)]) -> 
     check(allowed, None, &request).err().map(|refusal| refusal.rule)
 }
 
-/// Other names may have been rebound to this machine, whichever network the client is on.
+/// Any other name may have been rebound to this machine, on any network.
 #[test]
 fn only_addresses_and_configured_names_are_served() {
     let none = AllowedHosts::default();
@@ -58,7 +58,7 @@ const LINK: (&str, &str) = ("upgrade-insecure-requests", "1");
 const EVIL: (&str, &str) = ("origin", "https://evil.test");
 const EVIL_PAGE: (&str, &str) = ("referer", "http://evil.test/page?http://s3.test:8080/");
 
-/// Judges a GET and a POST with these fields, sent to s3.test:8080.
+/// Checks reading and writing requests with these fields, sent to s3.test:8080.
 fn check_both(cases: &[(Given, bool, bool)]) {
     let allowed = AllowedHosts::new(vec!["s3.test".into(), "other.test".into()], None);
     for (fields, get, post) in cases {

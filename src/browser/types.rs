@@ -1,8 +1,8 @@
-//! Media types, by what a browser makes of a body.
+//! Media types, classified by what browsers do with a body.
 
-/// Types that browsers show by a viewer of their own. A script in such a body, as PDF has them, never has the origin.
+/// Types that browsers show in a viewer of their own. Scripts in such a body, as in a PDF, run without the origin.
 ///
-/// The lists are closed: of a type that ends in `+xml` browsers make a page with scripts, whatever its beginning.
+/// The lists are closed: browsers make a page with scripts of any type that ends in `+xml`, whatever its beginning.
 const VIEWED: [&str; 20] = [
     "application/pdf",
     "audio/aac",
@@ -26,7 +26,7 @@ const VIEWED: [&str; 20] = [
     "video/x-matroska",
 ];
 
-/// Further types of which no browser makes a page, a style or a script.
+/// Other types that no browser treats as a page, a style or a script.
 const INERT: [&str; 12] = [
     "application/gzip",
     "application/json",
@@ -42,19 +42,19 @@ const INERT: [&str; 12] = [
     "text/plain",
 ];
 
-/// Whether browsers show a body of this type by a viewer of their own.
+/// Checks whether browsers show a body of this type in a viewer of their own.
 pub(super) fn is_viewed(content_type: &[u8]) -> bool {
-    // Nearly every type is told by its first letter.
+    // The first letter rules out nearly all types.
     matches!(content_type.first(), Some(b'a' | b'v' | b'A' | b'V')) && is_one_of(&VIEWED, content_type)
 }
 
-/// Whether no browser runs a body of this type.
+/// Checks whether browsers never run a body of this type.
 pub(super) fn is_inert(content_type: &[u8]) -> bool {
     is_viewed(content_type) || is_one_of(&INERT, content_type) || is_for_a_program(content_type)
 }
 
-/// Whether browsers leave a body of this type to another program: `application/vnd.…`, as documents, tables and slides
-/// have it. What ends in `+xml` would be a page.
+/// Checks whether browsers leave a body of this type to another program: `application/vnd.…`, the types of office
+/// documents. A type that ends in `+xml` would be a page.
 fn is_for_a_program(content_type: &[u8]) -> bool {
     const START: &[u8] = b"application/vnd.";
     content_type.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
@@ -62,7 +62,7 @@ fn is_for_a_program(content_type: &[u8]) -> bool {
 }
 
 fn is_one_of(types: &[&str], content_type: &[u8]) -> bool {
-    // Of a list, browsers take the last type.
+    // Browsers take the last type of a list.
     if content_type.contains(&b',') {
         return false;
     }

@@ -1,25 +1,25 @@
-//! The origins that a mapping's `[mapping.cors]` names, and whether a page's origin is one of them.
+//! The origins in `[mapping.cors]`, and matching a page's origin against them.
 //!
-//! An origin is compared as the bytes that a browser sends (<https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin>):
-//! lower case, without a path, and without the default port of its scheme. What a browser would never send is a mistake
-//! in the configuration.
+//! Origins are compared byte by byte with what browsers send
+//! (<https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin>): lower case, without a path, and without the default
+//! port of the scheme. An origin that no browser would send is a mistake in the configuration.
 
 use http1::Host;
 
-/// The longest origin, in bytes: a name has at most 253.
+/// The maximum length of an origin in bytes. A host name has at most 253.
 const MAX_ORIGIN: usize = 300;
 
-/// Which pages are meant.
+/// The origins of the pages that rules are for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origins {
-    /// Those of every origin: what the mapping grants is public.
+    /// All origins: what the mapping grants is public.
     Any,
-    /// Those of these origins.
+    /// These origins.
     Named(Vec<Origin>),
 }
 
 impl Origins {
-    /// Whether a page of this origin is meant.
+    /// Checks whether a page's origin is one of these.
     pub fn include(&self, origin: &[u8]) -> bool {
         match self {
             Self::Any => true,
@@ -28,20 +28,20 @@ impl Origins {
     }
 }
 
-/// An origin, or those of all names below a domain.
+/// An origin, or the origins of all names below a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// All of it; for names below a domain the scheme alone.
+    /// The whole origin, or only the scheme where `below` follows.
     start: Box<str>,
     /// `.example.org:8443`, for all names below that domain.
     below: Option<Box<str>>,
 }
 
 impl Origin {
-    /// Reads `https://app.example.org`, `http://localhost:3000` or `https://*.example.org`.
+    /// Parses `https://app.example.org`, `http://localhost:3000` or `https://*.example.org`.
     ///
     /// # Errors
-    /// What a browser would send instead, for people.
+    /// Explains what a browser would send instead.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text == "null" {
             return Err(
@@ -91,7 +91,7 @@ impl Origin {
     }
 }
 
-/// What stands before a path, without a scheme: for an example.
+/// Returns the host and port in a text, for an example.
 fn bare(text: &str) -> &str {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     rest.split('/').next().unwrap_or_default()
@@ -102,7 +102,7 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.'))
 }
 
-/// Labels of a name, with a dot between each two.
+/// Checks whether a text is a host name: non-empty labels, separated by dots.
 fn is_name(text: &[u8]) -> bool {
     text.split(|byte| *byte == b'.').all(|label| {
         !label.is_empty() && label.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
@@ -122,7 +122,7 @@ fn check_domain(below: &str) -> Result<(), String> {
 
 fn check_authority(scheme: &str, authority: &str) -> Result<(), String> {
     if authority.contains('@') {
-        return Err("an origin has no user: leave out what stands before the '@'".into());
+        return Err("an origin has no user: leave out the part up to the '@'".into());
     }
     if authority.contains('*') {
         return Err("a * stands for the whole first name, as in \"https://*.example.org\"".into());
@@ -134,7 +134,7 @@ fn check_authority(scheme: &str, authority: &str) -> Result<(), String> {
         let why = if name.ends_with(b".") {
             "leave out the dot at its end"
         } else {
-            "its host is no name or address"
+            "its host is neither a name nor an address"
         };
         return Err(why.into());
     }
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_sends_is_a_mistake() {
+    fn rejects_origins_that_no_browser_sends() {
         for (text, help) in [
             ("null", "sandboxed"),
             ("", "as browsers send it"),

@@ -29,7 +29,7 @@ fn request(method: Method, fields: &[(&str, &str)]) -> Request {
     Request::new(method, PathAndQuery::from_static("/tmp/a"), all.into()).unwrap()
 }
 
-/// What an answer says to browsers, by the names of its headers.
+/// Returns the headers of a response to a request with these fields.
 fn marked(cors: &Cors, method: Method, fields: &[(&str, &str)]) -> Fields {
     let mut answer = Fields::default();
     confine(&mut answer);
@@ -110,7 +110,7 @@ fn public_answers_are_for_every_origin() {
 }
 
 #[test]
-fn credentials_are_allowed_where_that_is_said() {
+fn credentials_are_allowed_only_where_configured() {
     let answer = marked(&reading().with_credentials(), Method::GET, &[("origin", APP)]);
     assert_eq!(text(&answer, "access-control-allow-credentials"), Some("true"));
     let exposed = text(&answer, "access-control-expose-headers").unwrap();
@@ -148,7 +148,7 @@ fn a_preflight_is_answered_by_the_rules() {
 }
 
 #[test]
-fn what_a_preflight_may_not_is_refused_with_help() {
+fn a_refused_preflight_comes_with_help() {
     let narrow = Cors {
         headers: RequestHeaders::Named(vec!["range".into(), "x-amz-*".into()]),
         ..rules(&[Verb::Get])
