@@ -1,6 +1,7 @@
-//! Admission: how many requests of a mapping run at once, how many wait for how long, and how many begin in a second.
+//! Admission control for one mapping: how many requests run at once, how many wait and for how long, and how many start
+//! per second.
 //!
-//! All of them are divided among the mapping's clients (see [`places`](crate::places)).
+//! Running and waiting requests are divided among the mapping's clients (see [`places`](crate::places)).
 
 use crate::client::ClientKey;
 use crate::limits::Limits;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// The bounds of one mapping.
+/// The limits of one mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     running: usize,
@@ -22,7 +23,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Returns what `limits` say of a mapping.
+    /// Returns the part of `limits` that applies to each mapping.
     pub fn of(limits: &Limits) -> Self {
         Self {
             running: limits.requests_per_mapping,
@@ -33,7 +34,7 @@ impl Bounds {
     }
 }
 
-/// Admits one mapping's requests.
+/// The admission control of one mapping.
 #[derive(Debug)]
 pub struct Admission {
     bounds: Bounds,
@@ -42,7 +43,7 @@ pub struct Admission {
     epoch: Instant,
 }
 
-/// A request's leave to run, until it is dropped.
+/// A permit to run, which is given back when it is dropped.
 #[derive(Debug)]
 pub struct Permit(#[expect(dead_code, reason = "held for its drop")] Place);
 
@@ -53,7 +54,7 @@ impl From<Place> for Permit {
 }
 
 impl Admission {
-    /// Makes an admission within `bounds`.
+    /// Makes an admission control with these bounds.
     pub fn new(bounds: Bounds) -> Self {
         let size = Size { places: bounds.running, grouped: false, queue: bounds.waiting };
         Self {
@@ -69,28 +70,28 @@ impl Admission {
         self.bounds
     }
 
-    /// Returns how many requests run.
+    /// Returns the number of running requests.
     pub fn running(&self) -> usize {
         self.running.taken()
     }
 
-    /// Returns how many requests wait for their turn.
+    /// Returns the number of queued requests.
     pub fn queued(&self) -> usize {
         self.running.waiting()
     }
 
-    /// Counts a request of the mapping that begins.
+    /// Counts a request against the rate of the mapping.
     ///
     /// # Errors
-    /// When there are too many a second.
+    /// When too many requests start per second.
     pub fn begin(&self) -> Result<(), Refusal> {
         self.rate.as_ref().map_or(Ok(()), |rate| rate.take(self.epoch.elapsed()).map_err(too_fast))
     }
 
-    /// Admits a request of `client` when it is its turn. Leaving while it waits gives its place up.
+    /// Waits until a request of `client` may run. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// When too many requests begin in a second, when too many wait, or when its turn does not come in time.
+    /// When too many requests start per second, when the queue is full, or when the wait takes too long.
     pub async fn admit(&self, client: ClientKey) -> Result<Permit, Refusal> {
         self.begin()?;
         let holder = Holder { group: 0, client };
@@ -105,32 +106,31 @@ impl Admission {
             Ok(place) => place.map(Permit).ok_or_else(full),
             Err(_) => Err(refusal(
                 Rule::QueueTimeout,
-                "too many requests are running: this one waited its time for its turn",
+                "too many requests of this mapping are running, and none ended in time to run this one: try again later",
                 Duration::from_secs(1),
             )),
         }
     }
 }
 
-/// The refusal of a request for which the queue has no room.
+/// Returns the refusal of a request that finds the queue full.
 pub(crate) fn full() -> Refusal {
-    let message = "too many requests are running and waiting: slow down";
+    let message = "too many requests of this mapping are running and waiting: slow down";
     refusal(Rule::QueueFull, message, Duration::from_secs(1))
 }
 
 fn too_fast(retry_after: Duration) -> Refusal {
-    refusal(Rule::RateLimited, "too many requests a second: slow down", retry_after)
+    refusal(Rule::RateLimited, "too many requests per second: slow down", retry_after)
 }
 
 fn refusal(rule: Rule, message: &str, retry_after: Duration) -> Refusal {
     let mut refusal = Refusal::new(rule, message);
-    // Retry-After knows whole seconds.
+    // Retry-After takes whole seconds: round up.
     refusal.retry_after = Some(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0));
     refusal
 }
 
-/// A token bucket that holds one second's tokens, as a single number: when it would be full again (GCRA). Time is an
-/// argument.
+/// A token bucket that holds the tokens of one second. Its only state is the time at which it is full again (GCRA).
 #[derive(Debug)]
 struct Rate {
     interval: u64,
@@ -145,7 +145,7 @@ impl Rate {
         Self { interval: SECOND / u64::from(per_second.get()), full_at: AtomicU64::new(0) }
     }
 
-    /// Takes a token, or says how long there is none.
+    /// Takes a token, or returns the time until there is one.
     fn take(&self, now: Duration) -> Result<(), Duration> {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         let take = |full_at: u64| {
@@ -191,7 +191,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert_eq!(refused(&admission).await, (Rule::QueueFull, Some(1)));
-        assert!(start.elapsed().is_zero(), "the one too many does not wait");
+        assert!(start.elapsed().is_zero(), "a request that finds the queue full does not wait");
 
         drop(first);
         let third = waiting.await.unwrap().unwrap();
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(admission.running.taken(), 0);
     }
 
-    /// One client fills the mapping and its queue. Another one runs at once all the same.
+    /// A second client runs at once although the first fills the mapping and its queue.
     #[tokio::test(start_paused = true)]
     async fn one_client_does_not_take_the_places_of_the_others() {
         let admission = Arc::new(Admission::new(bounds(16, 16, 0)));
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_second_holds_so_many_requests_and_no_more() {
+    async fn the_rate_bounds_the_requests_of_a_second() {
         let admission = Admission::new(bounds(100, 0, 5));
         for _ in 0..5 {
             assert!(admission.admit(ONE).await.is_ok());
@@ -254,7 +254,7 @@ mod tests {
     }
 
     proptest! {
-        /// However requests come, there are never more than the rate and one burst.
+        /// At any spacing of requests, no more pass than the rate and one burst allow.
         #[test]
         fn a_rate_holds(per_second in 1..1000_u32, gaps in prop::collection::vec(0..50_000_u64, 1..2000)) {
             let rate = Rate::new(NonZeroU32::new(per_second).unwrap());

@@ -1,8 +1,8 @@
-//! Client connections: how many there are in all, on each listener and of each client.
+//! Limits on client connections: in all, per listener and per client.
 //!
-//! Each listener has a reserve that no other listener's connections take. A client may open another connection as long
-//! as it has fewer than three times those that its listener has left, and clients of no mapping as long as they have
-//! fewer than a third of that together. So a client without a connection finds room, whatever a few others do.
+//! Each listener has a reserve that connections of other listeners do not take. A client may open another connection
+//! while it has fewer than three times the number that its listener has left. Clients of no mapping may have a third of
+//! what is left, together. So a client without a connection finds room, whatever a few others do.
 
 use crate::client::{ClientKey, ListenerId};
 use crate::limits::Limits;
@@ -15,19 +15,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The listeners share a quarter of all connections as their reserves.
 const RESERVES: usize = 4;
 
-/// The limit that a connection was over.
+/// The limit that a connection exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
     /// `limits.connections`, or what other listeners leave of it.
     All,
     /// `limits.connections_per_client`, or the client's share of what is left.
     Client,
-    /// What clients of no mapping have together.
+    /// The share of clients of no mapping.
     Strangers,
 }
 
 impl Over {
-    /// Every one.
+    /// All limits.
     pub const ALL: [Self; 3] = [Self::All, Self::Client, Self::Strangers];
 
     /// Returns the limit's name in the metrics.
@@ -40,16 +40,16 @@ impl Over {
     }
 }
 
-/// A connection that has been accepted and is not yet counted.
+/// An accepted connection that is not counted yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     /// The client that it is counted for.
     pub client: ClientKey,
     /// The listener that accepted it.
     pub listener: ListenerId,
-    /// Whether a mapping knows the client.
+    /// Whether a mapping admits the client.
     pub known: bool,
-    /// How many listeners are configured.
+    /// The number of configured listeners.
     pub listeners: usize,
 }
 
@@ -64,7 +64,7 @@ struct Open {
     accepts_failed: AtomicU64,
 }
 
-/// No entry is zero.
+/// The numbers of open connections. No entry is zero.
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
@@ -77,7 +77,7 @@ impl Connections {
     /// Counts a connection until the guard is dropped.
     ///
     /// # Errors
-    /// When it is over a limit: the connection is to be closed.
+    /// When it exceeds a limit: the connection is to be closed.
     pub fn admit(&self, arrival: &Arrival, limits: &Limits) -> Result<ConnectionGuard, Over> {
         let mut counts = self.0.lock();
         if let Some(over) = counts.over(arrival, limits) {
@@ -93,22 +93,22 @@ impl Connections {
         Ok(ConnectionGuard { open: Arc::clone(&self.0), arrival: *arrival })
     }
 
-    /// Returns how many are open.
+    /// Returns the number of open connections.
     pub fn open(&self) -> usize {
         self.0.lock().all
     }
 
-    /// Notes that a connection could not be accepted, and waits.
+    /// Counts a failed accept.
     pub fn accept_failed(&self) {
         self.0.accepts_failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns how often one could not be accepted.
+    /// Returns the number of failed accepts.
     pub fn accepts_failed(&self) -> u64 {
         self.0.accepts_failed.load(Ordering::Relaxed)
     }
 
-    /// Returns how many were closed at once over a limit.
+    /// Returns the number of connections that were closed because they exceeded this limit.
     pub fn refused(&self, over: Over) -> u64 {
         self.0.refused.get(over as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
@@ -121,7 +121,7 @@ impl Open {
 }
 
 impl Counts {
-    /// The limit that one more connection would be over.
+    /// Returns the limit that another connection would exceed.
     fn over(&self, arrival: &Arrival, limits: &Limits) -> Option<Over> {
         let left = self.left(arrival, limits);
         let of_client = self.by_client.get(&arrival.client).copied().unwrap_or_default();
@@ -136,7 +136,7 @@ impl Counts {
         }
     }
 
-    /// What an arrival's listener has left: of its reserve, and of what all listeners share.
+    /// Returns what the arrival's listener has left: of its reserve, and of what all listeners share.
     fn left(&self, arrival: &Arrival, limits: &Limits) -> usize {
         let listeners = arrival.listeners.max(1);
         let reserve = limits.connections / RESERVES / listeners;
@@ -220,7 +220,7 @@ mod tests {
         assert!(admit("10.0.0.1").is_ok());
     }
 
-    /// Three addresses, each with all that it gets, leave every listener open.
+    /// Three addresses that take all they can get leave room at every listener.
     #[test]
     fn a_few_clients_do_not_shut_the_listeners() {
         let (connections, limits) = (Connections::default(), Limits::default());
@@ -229,7 +229,7 @@ mod tests {
             held.push(fill(&connections, &arrival(address, 0, 2), &limits));
         }
         assert!(connections.admit(&arrival("10.0.0.9", 0, 2), &limits).is_ok());
-        // Any number of them takes the reserve of another listener.
+        // No number of addresses takes the reserve of another listener.
         for number in 0..1000_u32 {
             let address = std::net::Ipv4Addr::from_bits(number).to_string();
             held.push(fill(&connections, &arrival(&address, 0, 2), &limits));

@@ -1,5 +1,5 @@
-//! A generation: one configuration as requests see it. A request sees one from its beginning to its end; a reload puts
-//! another in its place for those that begin later.
+//! A generation: one configuration as requests see it. A request uses the same generation from its beginning to its end. A
+//! reload replaces it for requests that begin later.
 
 use crate::admission::Admission;
 use crate::browser::AllowedHosts;
@@ -22,12 +22,12 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What all worker threads share.
+/// The state that all worker threads share.
 #[derive(Debug)]
 pub struct Shared {
     /// The generation for requests that begin now.
     pub generation: ArcSwap<Generation>,
-    /// The counts.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The memory for bodies of unknown length.
     pub buffers: Arc<Budget>,
@@ -48,11 +48,11 @@ pub struct Generation {
     pub admin_hosts: AllowedHosts,
     /// The store.
     pub upstream: Upstream,
-    /// What is known of its nodes.
+    /// The state of the store's nodes.
     pub nodes: Arc<NodeBoard>,
     /// The limits.
     pub limits: Limits,
-    /// Whether each request is logged.
+    /// Whether there is a log line for each request.
     pub access_log: bool,
 }
 
@@ -61,13 +61,13 @@ pub struct Generation {
 pub struct Site {
     /// The mapping.
     pub mapping: Mapping,
-    /// Its place in the counts.
+    /// Its row in the metrics.
     pub row: Row,
     /// Its sessions.
     pub session: Sessions,
-    /// Its requests.
+    /// Its admission control.
     pub admission: Arc<Admission>,
-    /// What of its multipart uploads is being completed or listed.
+    /// Its multipart uploads that are being completed or listed.
     pub completions: Arc<Completions>,
 }
 
@@ -127,17 +127,17 @@ impl ListenerTable {
     }
 }
 
-/// One worker thread's view of the generations.
+/// The current generation, as one worker thread sees it.
 pub struct Current {
     shared: Arc<Shared>,
     proxy: RefCell<Rc<Proxy>>,
 }
 
 impl Current {
-    /// A view of what is shared.
+    /// Makes the view of one thread.
     ///
     /// # Errors
-    /// When there can be no pool of connections to the store.
+    /// When no pool of connections to the store can be made.
     pub fn new(shared: Arc<Shared>) -> io::Result<Rc<Self>> {
         let generation = shared.generation.load_full();
         let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes)?;
@@ -145,7 +145,8 @@ impl Current {
         Ok(Rc::new(Self { shared, proxy: RefCell::new(proxy) }))
     }
 
-    /// The proxy of the generation for requests that begin now. Costs an atomic load as long as that is the same.
+    /// Returns the proxy of the generation for requests that begin now. It costs an atomic load while the generation is the
+    /// same.
     pub fn proxy(&self) -> Rc<Proxy> {
         let proxy = Rc::clone(&self.proxy.borrow());
         let newest = self.shared.generation.load();
@@ -160,8 +161,8 @@ impl Current {
         match Pool::new(&newest.upstream.endpoints, &newest.limits, &newest.nodes) {
             Ok(pool) => self.adopt(next(pool)),
             Err(error) => {
-                // A reload tries this before. Whatever is missing now may be there for the next request.
-                tracing::error!(%error, "no connections to the new endpoints: those to the old ones are used");
+                // The reload succeeded at this. The cause may be gone with the next request.
+                tracing::error!(%error, "cannot make connections to the new endpoints: using those to the old ones");
                 next(Rc::clone(proxy.pool()))
             }
         }
@@ -173,7 +174,7 @@ impl Current {
     }
 }
 
-/// Whether one generation's connections to the store serve the other as well.
+/// Checks whether two generations can use the same connections to the store.
 fn same_pool(one: &Generation, other: &Generation) -> bool {
     let of_pool = |limits: &Limits| (limits.connect_timeout, limits.stall_timeout, limits.response_timeout);
     one.upstream.endpoints == other.upstream.endpoints && of_pool(&one.limits) == of_pool(&other.limits)

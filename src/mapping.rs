@@ -37,24 +37,24 @@ pub enum MintWhen {
     Start,
 }
 
-/// A client's scopes and the session they share.
+/// What some clients may do: the scopes that they get, and the session that these share.
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    /// Its name.
+    /// The name in the configuration.
     pub name: Box<str>,
     /// Selects the clients that the mapping applies to.
     pub client: Matcher,
-    /// What they get.
+    /// The scopes that these clients get.
     pub scopes: Vec<Scope>,
-    /// The policy that cuts the session for the scopes down to them.
+    /// The policy that restricts the session to the scopes.
     pub policy: SessionPolicy,
-    /// How long a session is asked for.
+    /// The lifetime that sessions are requested with.
     pub duration: Duration,
-    /// When it is minted.
+    /// When the session is minted.
     pub mint: MintWhen,
-    /// The kind of store that its requests go to.
+    /// The kind of store that requests go to.
     pub dialect: Dialect,
-    /// What pages of other origins may do; nothing where it is absent.
+    /// What pages of other origins may do. They may do nothing without it.
     pub cors: Option<Box<Cors>>,
 }
 

@@ -19,30 +19,32 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::{Instant, sleep};
 
-/// The pause after an accept that failed for want of something, such as file descriptors.
+/// The pause after an accept that failed because the process lacks something, such as file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
-/// While accepts fail, one line says so in this time.
+/// The interval between log lines while accepts fail.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// The longest head of a client that no mapping knows, in bytes: it is refused whatever it says.
+/// The maximum size of a request's head from a client that no mapping admits, in bytes. The request is refused anyway.
 const STRANGERS_HEAD: usize = 4096;
 
-/// What the kernel takes of an answer before it has sent it, in bytes. A reader shows that it reads each time half of it
-/// has gone: by default that is megabytes, and a reader of 20 KiB a second seems to stand still for a minute.
+/// The bytes of an answer that the kernel accepts before it has sent them.
+///
+/// A reader's progress is visible each time half of them are sent. With the kernel's default of megabytes, a reader of
+/// 20 KiB per second would seem stalled for a minute.
 const UNSENT: u32 = 128 * 1024;
 
-/// What a connection needs to know of its worker.
+/// The part of a worker that its connections use.
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) current: Rc<Current>,
     pub(super) shared: Arc<Shared>,
     pub(super) stopping: watch::Receiver<bool>,
-    /// Held by every connection.
+    /// Held by each connection, so that the worker notices when all are closed.
     pub(super) open: mpsc::Sender<()>,
 }
 
 impl Context {
-    /// Accepts until the server stops or `closed`'s other end is dropped.
+    /// Accepts connections until the server stops or the other end of `closed` is dropped.
     pub(super) async fn accept_all(
         mut self,
         acceptor: Acceptor,
@@ -63,22 +65,22 @@ impl Context {
                     self.shared.metrics.connections.accept_failed();
                     if told.is_none_or(|told| told.elapsed() > QUIET) {
                         told = Some(Instant::now());
-                        tracing::warn!(%error, "no connection can be accepted at the moment");
+                        tracing::warn!(%error, "cannot accept connections at the moment");
                     }
-                    // The connection waits in the queue: without a pause this would spin.
+                    // The connection stays in the queue: without a pause this would spin.
                     sleep(PAUSE).await;
                 }
             }
         }
-        // What waits at another process's socket is served by that one.
+        // Connections that wait at an inherited socket are for the process that accepts on it next.
         if !acceptor.is_shared {
             self.accept_waiting(&acceptor, &listener).await;
         }
     }
 
-    /// Closing a socket resets what waits in its queue.
+    /// Accepts the connections in the queue, which closing the socket would reset.
     async fn accept_waiting(&self, acceptor: &Acceptor, listener: &ListenerRef) {
-        // Lets the runtime look at its sockets once more.
+        // Lets the runtime poll its sockets once more.
         yield_now().await;
         loop {
             let waiting = tokio::select! {
@@ -117,7 +119,7 @@ impl Context {
     }
 }
 
-/// A worker's handle of a listening socket.
+/// A worker's handle to a listening socket.
 pub(super) struct Acceptor {
     socket: Accepting,
     is_shared: bool,
@@ -142,7 +144,7 @@ impl Acceptor {
             Accepting::Tcp(socket) => {
                 let (stream, address) = socket.accept().await?;
                 stream.set_nodelay(true)?;
-                // Without it a slow reader has more memory of the kernel's, and shows progress seldom.
+                // If it fails, a slow reader only takes more of the kernel's memory and shows progress less often.
                 let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
                 Ok(Accepted::Tcp(stream, address.ip()))
             }
@@ -151,7 +153,7 @@ impl Acceptor {
     }
 }
 
-/// The connection was gone before it was accepted: no reason to pause.
+/// Checks whether an error concerns one connection that was gone before it was accepted: the next accept may succeed.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

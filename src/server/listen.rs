@@ -1,4 +1,4 @@
-//! Sockets that clients connect to.
+//! Listening sockets.
 
 use super::inherited::{Inherited, Socket};
 use crate::client::ListenerName;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 const BACKLOG: i32 = 1024;
 
-/// A listener with a socket for every worker.
+/// A bound listener, with a socket for each worker.
 #[derive(Debug)]
 pub struct Bound {
     name: ListenerName,
@@ -22,20 +22,20 @@ pub struct Bound {
     inherited: bool,
 }
 
-/// The address a listener got.
+/// The address that a listener is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BoundAddress {
-    /// An address with the port that was free, if port 0 was asked for.
+    /// An address, with the actual port if the configuration says port 0.
     Tcp(SocketAddr),
-    /// A path.
+    /// The path of a unix socket.
     Unix(PathBuf),
 }
 
 impl Bound {
-    /// Binds a listener for `workers`, or takes the socket of its name that was inherited.
+    /// Binds a listener for `workers`, or takes the inherited socket of its name.
     ///
     /// # Errors
-    /// When its address is taken or not to be had; the message names it.
+    /// When the address cannot be bound. The message names it.
     pub(super) fn bind(listener: &Listener, workers: usize, inherited: &mut Inherited) -> io::Result<Self> {
         let socket = inherited.claim(&listener.name, &listener.address)?;
         let is_inherited = socket.is_some();
@@ -50,22 +50,22 @@ impl Bound {
         Ok(Self { name: listener.name.clone(), address, sockets, inherited: is_inherited })
     }
 
-    /// Its name.
+    /// Returns the name of the listener.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The address it got.
+    /// Returns the address that it is bound to.
     pub fn address(&self) -> &BoundAddress {
         &self.address
     }
 
-    /// Whether somebody else opened it, and keeps it open when this process ends.
+    /// Checks whether the socket was inherited: its owner keeps it open when this process ends.
     pub(super) fn is_inherited(&self) -> bool {
         self.inherited
     }
 
-    /// The path of a socket that nobody else removes.
+    /// Returns the path of a unix socket that this process has to remove.
     pub(super) fn own_path(&self) -> Option<PathBuf> {
         match &self.address {
             BoundAddress::Unix(path) if !self.inherited => Some(path.clone()),
@@ -73,7 +73,7 @@ impl Bound {
         }
     }
 
-    /// One for each worker.
+    /// Returns a socket for each worker.
     pub(super) fn into_sockets(self) -> Vec<Socket> {
         self.sockets
     }
@@ -88,7 +88,7 @@ impl fmt::Display for BoundAddress {
     }
 }
 
-/// Binds the admin listener, or takes the socket that was inherited for it.
+/// Binds the admin listener, or takes the inherited socket for it.
 pub(super) fn bind_admin(address: SocketAddr, inherited: &mut Inherited) -> io::Result<TcpListener> {
     if let Some(Socket::Tcp(socket)) = inherited.claim("admin", &ListenAddress::Tcp(address))? {
         socket.set_nonblocking(true)?;
@@ -101,12 +101,12 @@ pub(super) fn bind_admin(address: SocketAddr, inherited: &mut Inherited) -> io::
 
 fn named(error: &io::Error, what: &str) -> io::Error {
     let help = match error.kind() {
-        io::ErrorKind::AddrInUse => "; stop what has it, or choose another",
+        io::ErrorKind::AddrInUse => "; stop the program that uses it, or choose another address",
         io::ErrorKind::AddrNotAvailable => {
             "; choose an address of this machine, or 0.0.0.0 or [::] for all of them"
         }
         io::ErrorKind::PermissionDenied => {
-            "; choose a port from 1024 or a folder that may be written to, or give this program the right"
+            "; choose a port from 1024 on or a writable folder, or give this program the permission"
         }
         io::ErrorKind::NotFound => "; create its folder first",
         _ => "",
@@ -114,8 +114,8 @@ fn named(error: &io::Error, what: &str) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}{help}"))
 }
 
-/// Handles of one socket: what waits in its queue is accepted by whichever worker comes first, here or in the process
-/// that takes over.
+/// Makes a handle to the same socket for each worker. The first worker that is free accepts the next connection, here or
+/// in the process that takes over.
 fn share(socket: Socket, workers: usize) -> io::Result<(BoundAddress, Vec<Socket>)> {
     match socket {
         Socket::Tcp(socket) => {
@@ -136,7 +136,7 @@ fn share(socket: Socket, workers: usize) -> io::Result<(BoundAddress, Vec<Socket
 }
 
 fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<(BoundAddress, Vec<Socket>)> {
-    // With SO_REUSEPORT a second server on the same port would be no error: the first socket asks without it.
+    // SO_REUSEPORT would let a second server share the port silently. Binding without it first makes that an error.
     let probe = tcp_socket(address, false)?;
     let address = probe.local_addr()?.as_socket().unwrap_or(address);
     drop(probe);
@@ -178,7 +178,7 @@ fn share_unix(
     Ok((BoundAddress::Unix(path), sockets))
 }
 
-/// A socket that nobody listens on was left behind by a crash. Anything else in its place stays.
+/// Removes a unix socket that refuses connections, as a crashed process leaves it behind. Keeps any other file.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let Ok(there) = std::fs::symlink_metadata(path) else { return Ok(()) };
     let refused = |result: io::Result<UnixStream>| {

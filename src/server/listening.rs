@@ -1,4 +1,4 @@
-//! The listeners that are open, and what a changed configuration opens and closes.
+//! The set of open listeners, and the sockets that a changed configuration opens and closes.
 
 use super::inherited::Inherited;
 use super::listen::Bound;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub(super) struct Listening {
     registry: ListenerRegistry,
     open: Vec<Open>,
-    /// Sockets opened so far; the last one's number.
+    /// The number of sockets opened so far, which is the number of the last one.
     opened: u64,
 }
 
@@ -24,23 +24,23 @@ struct Open {
     own_path: Option<PathBuf>,
 }
 
-/// What is opened and closed to get from one configuration to the next. What it opens is bound already.
+/// The difference between the open listeners and those of a configuration. New sockets are bound already.
 #[derive(Debug)]
 pub(super) struct Change {
-    /// With the number of each socket.
+    /// The new listeners with the numbers of their sockets.
     pub(super) opened: Vec<(u64, ListenerRef, Bound)>,
-    /// The numbers of sockets.
+    /// The numbers of the sockets to close.
     pub(super) closed: Vec<u64>,
-    /// The ids of all listeners, with those of the new configuration.
+    /// The ids of all listeners, including new ones.
     pub(super) registry: ListenerRegistry,
     open: Vec<Open>,
 }
 
 impl Listening {
-    /// Binds what `listeners` have that is not open.
+    /// Binds those of `listeners` that are not open.
     ///
     /// # Errors
-    /// All that cannot be: nothing is opened or closed then.
+    /// Lists all listeners that cannot be bound. Nothing is opened or closed then.
     pub(super) fn plan(
         &self,
         listeners: &[Listener],
@@ -70,7 +70,7 @@ impl Listening {
             }
             if old.inherited {
                 errors.push(format!(
-                    "listener {:?} has an inherited socket, which only a restart changes or removes",
+                    "listener {:?} has an inherited socket: restart to change or remove it",
                     old.name
                 ));
             }
@@ -79,7 +79,7 @@ impl Listening {
         if errors.is_empty() { Ok(change) } else { Err(errors) }
     }
 
-    /// Notes that `change` has taken place. Returns the bound listeners and the numbers of those to be closed.
+    /// Takes over a change. Returns the bound listeners, and the numbers of the sockets to close.
     pub(super) fn commit(&mut self, change: Change) -> (Vec<(u64, ListenerRef, Bound)>, Vec<u64>) {
         self.opened += change.opened.len() as u64;
         let old = std::mem::replace(&mut self.open, change.open);
@@ -92,7 +92,7 @@ impl Listening {
         (change.opened, change.closed)
     }
 
-    /// Removes what listeners leave in the file system.
+    /// Removes the files of unix sockets.
     pub(super) fn clean_up(&self) {
         for path in self.open.iter().filter_map(|open| open.own_path.as_ref()) {
             let _ = std::fs::remove_file(path);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unchanged_stays_open_and_names_keep_their_ids() {
+    fn unchanged_listeners_stay_open_and_names_keep_their_ids() {
         let (a, b, c) =
             (listener("a", "127.0.0.1:0"), listener("b", "127.0.0.1:0"), listener("c", "127.0.0.1:0"));
         let mut listening = Listening::default();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_bound_changes_nothing_and_is_all_told() {
+    fn a_failed_bind_changes_nothing_and_all_failures_are_listed() {
         let mut listening = Listening::default();
         let first = listening.plan(&[listener("a", "127.0.0.1:0")], 1, &mut Inherited::default()).unwrap();
         let BoundAddress::Tcp(taken) = *first.opened[0].2.address() else { unreachable!() };

@@ -1,4 +1,4 @@
-//! A running server, and what a changed configuration does to it.
+//! A running server, and how a changed configuration takes effect in it.
 
 use super::health::Readiness;
 use super::inherited::Inherited;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// A server that serves.
+/// A running server.
 pub(super) struct Running {
     config: Config,
     workers_wanted: usize,
@@ -37,7 +37,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Begins to serve. On the runtime that this is called in, sessions are kept.
+    /// Starts serving. Sessions are refreshed on the runtime that this is called on.
     pub(super) fn start(
         config: Config,
         workers_wanted: usize,
@@ -76,10 +76,10 @@ impl Running {
         &self.ready
     }
 
-    /// Puts another configuration into effect for the requests that begin from now on.
+    /// Puts a configuration into effect for requests that begin from now on.
     ///
     /// # Errors
-    /// Everything that is in its way; nothing is changed then.
+    /// Lists everything that prevents it. Nothing has changed then.
     pub(super) fn reload(&mut self, config: Config) -> Result<(), Vec<String>> {
         let mut errors = self.unchangeable(&config);
         for endpoint in config.endpoints() {
@@ -120,7 +120,7 @@ impl Running {
         Ok(())
     }
 
-    /// What only a restart can change, as far as it was changed.
+    /// Returns a message for each changed setting that only a restart can change.
     fn unchangeable(&self, config: &Config) -> Vec<String> {
         let admin = |config: &Config| config.admin.as_ref().map(|admin| admin.address);
         let cases = [
@@ -148,7 +148,7 @@ impl Running {
         }
     }
 
-    /// Finishes what runs. The workers have been told before.
+    /// Waits until running requests have finished. The workers were told to stop before.
     pub(super) async fn finish(self) -> Ended {
         let drain = self.config.limits.drain_timeout;
         let ended = self.workers.join(drain).await;

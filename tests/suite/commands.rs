@@ -441,7 +441,12 @@ fn an_address_that_is_taken_is_an_error() {
     let listener = format!("name = \"client\"\naddress = \"{address}\"");
     std::fs::write(&path, good.replace("name = \"client\"\naddress = \"127.0.0.1:0\"", &listener)).unwrap();
     let output = scopegate(&["serve", "--config", path.to_str().unwrap()], &env, b"");
-    fails(&output, 1, &["listener \"client\" cannot bind", &address.to_string(), "stop what has it"], &[]);
+    fails(
+        &output,
+        1,
+        &["listener \"client\" cannot bind", &address.to_string(), "stop the program that uses it"],
+        &[],
+    );
 }
 
 #[test]
