@@ -179,3 +179,21 @@ fn same_pool(one: &Generation, other: &Generation) -> bool {
     let of_pool = |limits: &Limits| (limits.connect_timeout, limits.stall_timeout, limits.response_timeout);
     one.upstream.endpoints == other.upstream.endpoints && of_pool(&one.limits) == of_pool(&other.limits)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::config::tests::{EXAMPLE, Fake};
+
+    #[test]
+    fn a_removed_listener_answers_to_addresses_alone() {
+        let config = EXAMPLE.replacen("[admin]", "hosts = [\"s3.test\"]\n[admin]", 1);
+        let listeners = Config::parse(&config, &Fake).unwrap().listeners;
+        let mut registry = ListenerRegistry::default();
+        let (removed, kept) = (registry.register(&"removed".into()), registry.register(&listeners[0].name));
+        let table = ListenerTable::new(&listeners, &registry);
+        assert_eq!((table.count(), table.get(removed.id())), (1, None));
+        assert!(table.hosts(removed.id()).is_empty() && !table.hosts(kept.id()).is_empty());
+    }
+}

@@ -1,5 +1,6 @@
 //! Names and ids of listeners.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -71,12 +72,13 @@ impl ListenerRef {
 #[derive(Clone, Debug, Default)]
 pub struct ListenerRegistry {
     names: Vec<ListenerName>,
+    ids: HashMap<ListenerName, ListenerId>,
 }
 
 impl ListenerRegistry {
     /// Returns the listener of this name, with a new id if the name is new.
     pub fn register(&mut self, name: &ListenerName) -> ListenerRef {
-        let id = self.id(name).unwrap_or_else(|| {
+        let id = *self.ids.entry(name.clone()).or_insert_with(|| {
             self.names.push(name.clone());
             ListenerId(self.names.len() - 1)
         });
@@ -85,7 +87,7 @@ impl ListenerRegistry {
 
     /// Returns the id of a registered name.
     pub fn id(&self, name: &ListenerName) -> Option<ListenerId> {
-        self.names.iter().position(|known| known == name).map(ListenerId)
+        self.ids.get(name).copied()
     }
 
     /// Returns all names, in the order of their ids.
