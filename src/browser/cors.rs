@@ -229,7 +229,8 @@ impl Cors {
                 .map_err(|_| refuse(format!("{REQUEST_HEADERS} is not a list of header names")))?;
             if !self.headers.include(name.as_str()) {
                 let name: String = name.as_str().chars().take(100).collect();
-                let help = format!("add {name:?} to headers in [mapping.cors], or leave headers out to allow all");
+                let help =
+                    format!("add {name:?} to headers in [mapping.cors], or leave headers out to allow all");
                 let why = format!("pages of other origins may not set the header {name:?}");
                 return Err(refuse(why).with_help(help));
             }
