@@ -1,4 +1,4 @@
-//! What one request costs between the sockets, with its allocations: `cargo bench --bench request`.
+//! The time and allocations of a request between the sockets: `cargo bench --bench request`.
 
 mod example;
 
@@ -18,14 +18,14 @@ fn main() {
     divan::main();
 }
 
-/// The last of sixteen mappings is found.
+/// Finds the last of sixteen mappings.
 #[divan::bench]
 fn find_mapping(bencher: Bencher<'_, '_>) {
     let example = Example::plain_get();
     bencher.bench_local(|| black_box(example.mapping()));
 }
 
-/// Router and policy: target and query read, operation found, scope and right held against it.
+/// Routes and authorizes: parses target and query, finds the operation, checks scope and right.
 #[divan::bench(args = [Kind::Get, Kind::Escaped, Kind::List])]
 fn decide(bencher: Bencher<'_, '_>, kind: Kind) {
     let example = kind.example();
@@ -33,7 +33,7 @@ fn decide(bencher: Bencher<'_, '_>, kind: Kind) {
     bencher.bench_local(|| black_box(example.grant(mapping)));
 }
 
-/// The payload classified, headers and target written from the allow-lists.
+/// Classifies the payload and writes headers and target from the allow-lists.
 #[divan::bench(args = [Kind::Get, Kind::Escaped, Kind::List])]
 fn rebuild(bencher: Bencher<'_, '_>, kind: Kind) {
     let example = kind.example();
@@ -43,7 +43,7 @@ fn rebuild(bencher: Bencher<'_, '_>, kind: Kind) {
         .bench_local_values(|grant| black_box(example.rebuild(grant)));
 }
 
-/// The canonical request, its signature, and the request to send.
+/// Computes the signature and writes the request.
 #[divan::bench(args = [Kind::Get, Kind::Escaped, Kind::List])]
 fn sign(bencher: Bencher<'_, '_>, kind: Kind) {
     let example = kind.example();
@@ -51,20 +51,20 @@ fn sign(bencher: Bencher<'_, '_>, kind: Kind) {
     bencher.bench_local(|| black_box(example.sign(&outgoing)));
 }
 
-/// The date as it is signed.
+/// Formats the date as it is signed.
 #[divan::bench]
 fn date() -> AmzDate {
     AmzDate::new(black_box(SystemTime::UNIX_EPOCH))
 }
 
-/// From the client to the signed request: all of the above.
+/// Does all of the above, from the client to the signed request.
 #[divan::bench(args = [Kind::Get, Kind::Escaped, Kind::List])]
 fn decide_to_signed(bencher: Bencher<'_, '_>, kind: Kind) {
     let example = kind.example();
     bencher.bench_local(|| black_box(example.whole()));
 }
 
-/// An aws-chunked envelope taken off a body, with chunks of different sizes: SDKs send 64 KiB or more, S3 takes 8.
+/// Removes an aws-chunked envelope with chunks of different sizes. SDKs send 64 KiB or more; S3 accepts 8 KiB.
 #[divan::bench(args = [8 << 10, 64 << 10, 1 << 20])]
 fn unwrap_chunks(bencher: Bencher<'_, '_>, chunk: usize) {
     let pieces = enveloped(chunk);
@@ -76,15 +76,15 @@ fn unwrap_chunks(bencher: Bencher<'_, '_>, chunk: usize) {
                 black_box(content);
             }
         }
-        // Whatever is wrong with the envelope shows here.
-        assert!(decoder.finish().is_ok(), "a whole envelope was taken off");
+        // The loop stops at an error, which `finish` reports.
+        assert!(decoder.finish().is_ok(), "the envelope is malformed");
     });
 }
 
-/// What is inside the envelopes, in bytes.
+/// The length of the content in the envelopes.
 const CONTENT: usize = 1 << 20;
 
-/// A body in signed chunks with a checksum behind them, in pieces as they are read.
+/// Returns a body in signed chunks followed by a checksum, in pieces as a socket delivers them.
 fn enveloped(chunk: usize) -> Vec<Bytes> {
     let signature = "a".repeat(64);
     let mut body = Vec::new();
@@ -99,7 +99,7 @@ fn enveloped(chunk: usize) -> Vec<Bytes> {
     (0..body.len()).step_by(16 << 10).map(|at| body.slice(at..body.len().min(at + (16 << 10)))).collect()
 }
 
-/// The requests that are measured.
+/// The measured requests.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Get,

@@ -1,6 +1,6 @@
-//! Counts what a request allocates between the sockets, so that none is added unseen.
+//! Counts the allocations of a request between the sockets, so that none is added unnoticed.
 //!
-//! A test binary of its own, as the allocator that counts is one for the whole program.
+//! This is a test binary of its own because the counting allocator is global.
 
 #[allow(dead_code, reason = "the benches measure more kinds of requests")]
 #[path = "../benches/example/mod.rs"]
@@ -9,22 +9,22 @@ mod example;
 use example::Example;
 use std::hint::black_box;
 
-/// What a plain GET allocates from the look-up of its mapping to its signature.
-const OF_A_PLAIN_GET: u64 = 2;
+/// The allocations of a plain GET from the lookup of its mapping to its signature.
+const PLAIN_GET: u64 = 2;
 
 #[test]
-fn a_plain_get_allocates_no_more_than_it_did() {
+fn a_plain_get_allocates_exactly_twice() {
     let example = Example::plain_get();
-    // The first request of a thread makes its scratch space.
+    // The first request of a thread allocates its scratch space.
     black_box(example.whole());
     let allocated = allocation_counter::measure(|| {
         black_box(example.whole());
     });
     let count = allocated.count_total;
     assert_eq!(
-        count, OF_A_PLAIN_GET,
-        "a lookup, decision, rebuild and signature allocate {count} times ({} bytes) and not {OF_A_PLAIN_GET}: \
-         avoid what was added, or lower the figure to keep what was gained",
+        count, PLAIN_GET,
+        "a plain GET allocates {count} times ({} bytes), expected {PLAIN_GET}; avoid the added allocation, \
+         or lower the constant if one was saved",
         allocated.bytes_total
     );
 }

@@ -1,7 +1,6 @@
-//! A plain GET on its way through the pure part of the proxy, for the benches and for the test that counts its
-//! allocations.
+//! Requests on their way through the pure part of the proxy, for the benches and for the test that counts allocations.
 
-#![allow(clippy::unwrap_used, reason = "what cannot be set up cannot be measured")]
+#![allow(clippy::unwrap_used, reason = "without its set-up nothing can be measured")]
 
 use http::{HeaderValue, Method, header};
 use http1::Fields;
@@ -20,16 +19,16 @@ use scopegate::session::{Minted, Session};
 use std::hint::black_box;
 use std::time::{Duration, SystemTime};
 
-/// How many mappings are looked through; the last is the client's.
+/// The number of mappings, of which the last is the client's.
 const MAPPINGS: usize = 16;
 const LISTENER: &str = "main";
-/// As long as those of MinIO are.
+/// The length of MinIO's session tokens.
 const TOKEN: usize = 700;
 
-/// The body of a request without one.
+/// An absent body.
 pub(crate) struct NoBody;
 
-/// What a worker has when a request comes in.
+/// The state of a worker and a request.
 pub(crate) struct Example {
     mappings: Vec<Mapping>,
     index: MappingIndex,
@@ -43,7 +42,7 @@ pub(crate) struct Example {
 }
 
 impl Example {
-    /// `curl http://proxy/tmp/media/hello.txt`
+    /// Returns the request of `curl http://proxy/tmp/media/hello.txt`.
     pub(crate) fn plain_get() -> Self {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_001);
         let keys = Credentials {
@@ -73,40 +72,40 @@ impl Example {
         }
     }
 
-    /// A list of the client's corner, with `path` and `query` as SDKs write them.
+    /// Returns a list of the client's scope, encoded as SDKs do.
     pub(crate) fn list() -> Self {
         let query = Some("list-type=2&prefix=media%2F&delimiter=%2F&max-keys=1000");
         Self { path: "/tmp", query, ..Self::plain_get() }
     }
 
-    /// A GET of a key with characters that are encoded again.
+    /// Returns a GET of a key with characters that need encoding.
     pub(crate) fn escaped_get() -> Self {
         Self { path: "/tmp/media/r%C3%A9sum%C3%A9%20(final)+1.txt", ..Self::plain_get() }
     }
 
-    /// Which mapping the client has.
+    /// Finds the client's mapping.
     pub(crate) fn mapping(&self) -> &Mapping {
         let found = self.index.find(&Client::of_connection(black_box(&self.connection)));
         self.mappings.get(found.unwrap()).unwrap()
     }
 
-    /// What the request means, and that it may be.
+    /// Routes and authorizes the request.
     pub(crate) fn grant<'e>(&'e self, mapping: &Mapping) -> Grant<'e> {
         mapping.grant(&Method::GET, black_box(self.path), self.query, &self.fields).unwrap()
     }
 
-    /// Writes its headers, path and query again.
+    /// Rebuilds headers, path and query.
     pub(crate) fn rebuild(&self, grant: Grant<'_>) -> Outgoing {
         let payload = Payload::classify(grant.spec(), &self.fields).unwrap();
         Outgoing::rebuild(grant, &self.fields, payload).unwrap()
     }
 
-    /// Its signature.
+    /// Signs the request.
     pub(crate) fn sign(&self, outgoing: &Outgoing) -> SignedRequest<NoBody> {
         resign(outgoing, NoBody, &self.session, &self.node, &AmzDate::new(black_box(self.now))).unwrap()
     }
 
-    /// All of it: from the client to what is sent.
+    /// Does all of it, from the client to the signed request.
     pub(crate) fn whole(&self) -> SignedRequest<NoBody> {
         self.sign(&self.rebuild(self.grant(self.mapping())))
     }
