@@ -1,4 +1,4 @@
-//! Runs a target: its corpus, then inputs made from it, and what becomes of one that fails.
+//! Runs a target on its corpus and on inputs derived from it, and reports a failure.
 
 mod attempt;
 mod corpus;
@@ -14,32 +14,32 @@ use std::env;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-/// The seed of `cargo test`, so that it does the same each time.
+/// The seed of `cargo test`, which checks the same inputs each time.
 const SEED: u64 = 0x5C09_E6A7;
 
-/// What is fuzzed.
+/// A fuzz target.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
-    /// Its test's name and its corpus's.
+    /// The name of its test and of its corpus.
     pub(crate) name: &'static str,
-    /// Words that mean something to it, which mutations put in.
+    /// Fragments of its format, which mutations insert.
     pub(crate) words: &'static [&'static [u8]],
-    /// How many inputs `cargo test` makes.
+    /// How many inputs `cargo test` derives.
     pub(crate) inputs: u32,
-    /// Panics when a property is broken, else names the class of the outcome. Inputs of a class that was not seen
-    /// before are worth further mutation.
+    /// Panics if a property is broken, and returns the class of the outcome otherwise. An input of a new class is
+    /// mutated further.
     pub(crate) check: fn(&[u8]) -> String,
 }
 
-/// How long a target is run, and from which seed.
+/// The extent of a run.
 struct Plan {
     seed: u64,
-    /// The end of a long run, which also keeps what fails.
+    /// The end of a run of `cargo xtask fuzz`, which also adds failing inputs to the corpus.
     until: Option<Instant>,
 }
 
 impl Plan {
-    /// What `cargo xtask fuzz` says, if it is that which runs.
+    /// Reads the settings of `cargo xtask fuzz`, or those of `cargo test` without them.
     fn from_env() -> Self {
         let number = |name| env::var(name).ok().map(|text| text.parse().expect(name));
         let minutes = number("SCOPEGATE_FUZZ_MINUTES");
@@ -52,14 +52,14 @@ impl Plan {
     }
 }
 
-/// Runs a target.
+/// Runs a target and panics if an input breaks a property.
 pub(crate) fn run(target: &Target) {
     let plan = Plan::from_env();
     let watch = Watch::start(target.name);
     let mut pool = corpus::load(target.name);
     let mut classes = HashSet::new();
     for input in &pool {
-        classes.insert(hold(target, &plan, &watch, input));
+        classes.insert(check(target, &plan, &watch, input));
     }
     let (known, begun) = (pool.len(), Instant::now());
     let mut mutator = Mutator::new(plan.seed, target.words);
@@ -67,12 +67,12 @@ pub(crate) fn run(target: &Target) {
     while !plan.is_over(target, made) {
         let input = mutator.mutate(&pool);
         made += 1;
-        if classes.insert(hold(target, &plan, &watch, &input)) {
+        if classes.insert(check(target, &plan, &watch, &input)) {
             pool.push(input);
         }
     }
     println!(
-        "{}: {known} inputs of the corpus and {made} made from seed {} in {:.1} s, {} classes of outcomes",
+        "{}: {known} inputs of the corpus and {made} derived from seed {} in {:.1} s, {} classes of outcomes",
         target.name,
         plan.seed,
         begun.elapsed().as_secs_f64(),
@@ -80,8 +80,8 @@ pub(crate) fn run(target: &Target) {
     );
 }
 
-/// The class of an input's outcome; an input that fails ends the test with all that is to be known of it.
-fn hold(target: &Target, plan: &Plan, watch: &Watch, input: &[u8]) -> String {
+/// Returns the class of an input's outcome. A failing input is shrunk and ends the test.
+fn check(target: &Target, plan: &Plan, watch: &Watch, input: &[u8]) -> String {
     watch.begin(input);
     let outcome = attempt(target, input);
     watch.end();
@@ -101,9 +101,12 @@ fn report(target: &Target, plan: &Plan, input: &[u8], why: &str) -> String {
     let mut text = format!("{name}: {small_why}\nseed {}, input b\"{}\"\n", plan.seed, small.escape_ascii());
     let _ = if plan.until.is_some() {
         let file = corpus::keep(name, &small);
-        writeln!(text, "kept as {file}; to replay: cargo test --test fuzz {name}")
+        writeln!(text, "added to the corpus as {file}; to run it again: cargo test --test fuzz {name}")
     } else {
-        writeln!(text, "to replay: put it into tests/fuzz/corpus/{name}/, then cargo test --test fuzz {name}")
+        writeln!(
+            text,
+            "to run it again, write it to a file in tests/fuzz/corpus/{name}/, then: cargo test --test fuzz {name}"
+        )
     };
     text
 }

@@ -1,9 +1,9 @@
-//! Fuzz targets: properties that hold for any bytes whatever.
+//! Fuzz targets: properties that hold for any input.
 //!
-//! Each target runs over all of `corpus/NAME/` and then over inputs that are made from it. `cargo test` does so
-//! briefly and always in the same way; `cargo xtask fuzz` takes longer, and another way each time. An input that
-//! breaks a property is made as small as it will get and shown; `cargo xtask fuzz` also puts it into the corpus, where
-//! it is run ever after. README.md says how to work with it.
+//! Each target checks the inputs of `corpus/NAME/`, then inputs derived from them. `cargo test` does so briefly and
+//! always with the same inputs; `cargo xtask fuzz` runs longer and from another seed each time. An input that breaks a
+//! property is shrunk and shown. `cargo xtask fuzz` also adds it to the corpus, so that later runs check it again.
+//! docs/testing.md describes how to work with it.
 
 #![cfg(test)]
 
@@ -12,7 +12,7 @@ mod targets;
 
 use engine::Target;
 
-/// A test for each target, of its name.
+/// Defines a test for each target, with the target's name.
 macro_rules! targets {
     ($($name:ident: $inputs:literal,)*) => {$(
         #[test]
@@ -27,7 +27,7 @@ macro_rules! targets {
     )*};
 }
 
-// The number of inputs that `cargo test` makes: two seconds' worth without optimisation.
+// The number of inputs that `cargo test` derives: about two seconds each without optimization.
 targets! {
     aws_chunked: 15_000,
     config: 1_500,

@@ -1,4 +1,4 @@
-//! What is fuzzed. `WORDS` are put into inputs, `check` holds the properties.
+//! The targets. Mutations insert `WORDS` into inputs; `check` panics if a property is broken.
 
 pub(crate) mod aws_chunked;
 pub(crate) mod config;

@@ -1,4 +1,4 @@
-//! One input, with its panic caught so that the input can be told.
+//! One input, whose panic is caught so that the input can be reported.
 
 use super::Target;
 use std::cell::{Cell, RefCell};
@@ -8,7 +8,7 @@ use std::sync::Once;
 pub(super) enum Attempt {
     /// The class of the outcome.
     Held(String),
-    /// What was broken, and where.
+    /// The message of the panic.
     Failed(String),
 }
 
@@ -18,7 +18,7 @@ thread_local! {
 }
 
 pub(super) fn attempt(target: &Target, input: &[u8]) -> Attempt {
-    note_panics();
+    record_panics();
     TRYING.set(true);
     let outcome = catch_unwind(AssertUnwindSafe(|| (target.check)(input)));
     TRYING.set(false);
@@ -28,8 +28,8 @@ pub(super) fn attempt(target: &Target, input: &[u8]) -> Attempt {
     }
 }
 
-/// A panic of an attempt is noted and not printed: shrinking an input makes hundreds of them.
-fn note_panics() {
+/// Records panics of attempts instead of printing them: shrinking an input causes hundreds.
+fn record_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let usual = panic::take_hook();

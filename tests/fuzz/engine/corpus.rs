@@ -1,4 +1,4 @@
-//! `corpus/NAME/`: a file an input.
+//! The corpus: a file per input in `corpus/NAME/`.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,17 +8,17 @@ fn folder(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests/fuzz/corpus", name].iter().collect()
 }
 
-/// Every input, in the order of the files' names.
+/// Returns every input, ordered by file name.
 pub(super) fn load(name: &str) -> Vec<Vec<u8>> {
     let folder = folder(name);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert!(!files.is_empty(), "{} holds no input", folder.display());
+    assert!(!files.is_empty(), "{} contains no input", folder.display());
     files.into_iter().map(|file| fs::read(file).unwrap()).collect()
 }
 
-/// Adds an input that failed, and returns the name of its file.
+/// Adds a failing input and returns its file.
 pub(super) fn keep(name: &str, input: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     input.hash(&mut hasher);

@@ -1,14 +1,14 @@
-//! Inputs out of inputs.
+//! Inputs derived from other inputs.
 
 use fastrand::Rng;
 use std::ops::Range;
 
-/// Longest input that is made, in bytes.
+/// The length of the longest derived input, in bytes.
 const MAX_INPUT: usize = 16 * 1024;
-/// Most changes to an input at once.
+/// The largest number of changes to one input.
 const MAX_CHANGES: u32 = 6;
 
-/// Bytes at which parsers turn.
+/// Bytes with a meaning to some parser.
 const EDGES: &[u8] = b"\0\t\n\r \"%&+,-./0:;=?[\\]_aAfFxX~\x7f\x80\xc0\xff";
 
 pub(super) struct Mutator {
@@ -21,7 +21,7 @@ impl Mutator {
         Self { rng: Rng::with_seed(seed), words }
     }
 
-    /// One of the pool, changed.
+    /// Returns a changed copy of an input of the pool.
     pub(super) fn mutate(&mut self, pool: &[Vec<u8>]) -> Vec<u8> {
         let mut input = pool[self.rng.usize(..pool.len())].clone();
         for _ in 0..self.rng.u32(1..=MAX_CHANGES) {
@@ -59,7 +59,7 @@ impl Mutator {
         }
     }
 
-    /// Copies a part of the input once more, now and then many times.
+    /// Inserts a copy of a part of the input, sometimes many copies.
     fn repeat_range(&mut self, input: &mut Vec<u8>) {
         let part = input[self.range(input.len(), 48)].to_vec();
         let times = if self.rng.u32(..8) == 0 { self.rng.usize(2..100) } else { 1 };
@@ -67,7 +67,7 @@ impl Mutator {
         input.splice(at..at, part.repeat(times));
     }
 
-    /// The beginning of one input and the end of another.
+    /// Joins the beginning of one input and the end of another.
     fn splice(&mut self, input: &mut Vec<u8>, pool: &[Vec<u8>]) {
         let other = &pool[self.rng.usize(..pool.len())];
         input.truncate(self.rng.usize(..=input.len()));
@@ -89,7 +89,7 @@ impl Mutator {
 }
 
 #[test]
-fn a_seed_makes_the_same_inputs_again() {
+fn derives_the_same_inputs_from_a_seed() {
     let pool = [b"GET / HTTP/1.1\r\n\r\n".to_vec(), Vec::new()];
     let make = |seed| {
         let mut mutator = Mutator::new(seed, &[b"Host: h\r\n"]);

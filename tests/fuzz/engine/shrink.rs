@@ -1,9 +1,9 @@
-//! A failing input, made smaller as long as it fails.
+//! Shrinks a failing input as long as it still fails.
 
 use super::Target;
 use super::attempt::{Attempt, attempt};
 
-/// Takes out ever smaller parts, for as long as one of them can go.
+/// Removes parts of the input, first large ones, then smaller ones, as long as the rest still fails.
 pub(super) fn shrink(target: &Target, input: &[u8]) -> Vec<u8> {
     let fails = |input: &[u8]| matches!(attempt(target, input), Attempt::Failed(_));
     let mut small = input.to_vec();
@@ -25,7 +25,7 @@ pub(super) fn shrink(target: &Target, input: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_does_not_matter_is_taken_out() {
+fn removes_irrelevant_parts() {
     let check = |input: &[u8]| {
         assert!(!input.windows(2).any(|pair| pair == b"ab"));
         String::new()

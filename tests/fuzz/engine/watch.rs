@@ -1,20 +1,20 @@
-//! Tells of an input that does not end.
+//! Reports an input whose check does not end.
 
 use std::process;
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Every input is small, and its time is that of an unoptimised build on a busy machine.
+/// How long one input may take. Inputs are small, but the build may be unoptimized and the machine busy.
 const LIMIT: Duration = Duration::from_secs(20);
 
 type Running = Mutex<Option<(Instant, Vec<u8>)>>;
 
-/// What runs right now, where another thread sees it.
+/// The input that is being checked, shared with the watching thread.
 pub(super) struct Watch(Arc<Running>);
 
 impl Watch {
-    /// Starts the thread; it ends with this.
+    /// Starts the watching thread, which ends when this is dropped.
     pub(super) fn start(name: &'static str) -> Self {
         let running = Arc::<Running>::default();
         let watched = Arc::downgrade(&running);

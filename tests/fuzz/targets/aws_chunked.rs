@@ -1,5 +1,6 @@
-//! The aws-chunked envelope: what is told to be whole is what a second reader finds in it, however it was cut, and no
-//! more than was announced. An input is a line `LENGTH CHECKSUM`, either of them `-`, and the envelope behind it.
+//! The aws-chunked envelope: content that is reported as complete is the content that a second reader finds, independent
+//! of how it arrives, and never longer than announced. An input is a line `LENGTH CHECKSUM`, each of which may be `-`, and
+//! the envelope after it.
 
 use super::reference::find;
 use super::script::cut;
@@ -34,14 +35,14 @@ pub(crate) fn check(input: &[u8]) -> String {
     let Some((envelope, text)) = read_envelope(input) else { return "no envelope".to_owned() };
     let whole = decode(envelope, [text.to_vec()]);
     let pieces = decode(envelope, cut(text, false).into_iter().flatten());
-    assert_eq!(whole, pieces, "it depends on its pieces");
+    assert_eq!(whole, pieces, "the result depends on how the input is split");
     match whole {
         Ok((content, checksum)) => {
-            let (second, trailers) = read(text).expect("the second reader finds an end");
+            let (second, trailers) = read(text).expect("the second reader accepts it");
             assert_eq!(content, second);
             assert!(
                 envelope.decoded.is_none_or(|length| length == content.len() as u64),
-                "not the length announced"
+                "the content has another length than announced"
             );
             let name = envelope.trailer.map(Algorithm::header);
             let sums: Vec<&String> =
@@ -70,7 +71,7 @@ fn decode(envelope: Envelope, pieces: impl IntoIterator<Item = Vec<u8>>) -> Resu
             content.extend_from_slice(&data);
             assert!(
                 envelope.decoded.is_none_or(|length| content.len() as u64 <= length),
-                "more than announced"
+                "the content is longer than announced"
             );
         }
     }
@@ -78,7 +79,7 @@ fn decode(envelope: Envelope, pieces: impl IntoIterator<Item = Vec<u8>>) -> Resu
     Ok((content, checksum.map(|checksum| checksum.base64())))
 }
 
-/// Content and trailers of an envelope, read a second time.
+/// Reads the content and trailers of an envelope with independent code.
 fn read(mut rest: &[u8]) -> Option<(Vec<u8>, Trailers)> {
     let mut content = Vec::new();
     loop {

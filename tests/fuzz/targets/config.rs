@@ -1,4 +1,4 @@
-//! A configuration: it is read or every mistake is told with a place that exists, and no secret is in what is told.
+//! A configuration is either accepted or rejected with mistakes at places that exist, and no message contains a secret.
 
 use scopegate::config::{Config, ConfigError, Diagnostic, Environment, Failed};
 use scopegate::secret::Secret;
@@ -62,9 +62,9 @@ pub(crate) const WORDS: &[&[u8]] = &[
     b"drain_timeout = \"1s\"\n",
 ];
 
-/// What the environment and files hold.
+/// The content of every environment variable and file.
 const SECRET: &str = "HUSH-KEPT-HUSH";
-/// A secret that somebody wrote where its name should be.
+/// A secret in the place of the variable or file that contains it.
 const WRITTEN: &str = "HUSH-WRITTEN-HUSH";
 
 struct Fake;
@@ -97,7 +97,7 @@ pub(crate) fn check(input: &[u8]) -> String {
     }
 }
 
-/// A message without what it quotes.
+/// Returns a message without its quotations.
 fn outline(message: &str) -> String {
     message.split('"').step_by(2).collect()
 }
@@ -111,7 +111,7 @@ fn check_config(config: &Config) {
     assert_eq!(
         (listeners.len(), mappings.len()),
         (config.listeners.len(), config.mappings.len()),
-        "a name twice"
+        "a name occurs twice"
     );
     for mapping in &config.mappings {
         assert!(!mapping.scopes.is_empty());
@@ -124,17 +124,17 @@ fn check_config(config: &Config) {
             assert_ne!(scope.allow.to_string(), "", "a scope that allows nothing");
         }
     }
-    assert!(!format!("{config:?}").contains(SECRET), "a secret is shown");
+    assert!(!format!("{config:?}").contains(SECRET), "the debug output contains a secret");
 }
 
 fn check_diagnostics(diagnostics: &[Diagnostic], source: &str) {
-    assert!(!diagnostics.is_empty(), "it is refused without a word");
+    assert!(!diagnostics.is_empty(), "it is rejected without a message");
     assert!(
         diagnostics.is_sorted_by_key(|found| (found.line, found.column)),
-        "not in the order of their places"
+        "the messages are not in the order of their places"
     );
     let lines: Vec<&str> = source.split('\n').collect();
-    // A key may be quoted, and whatever stands in other tables; a value of [issuer] may not.
+    // A message may quote keys and values of other tables, but no value of [issuer].
     let written = ["access_key = ", "secret_key = "].iter().any(|key| {
         let line = format!("\n[issuer]\n{key}\"{WRITTEN}\"\n");
         source.contains(&line)
@@ -148,6 +148,6 @@ fn check_diagnostics(diagnostics: &[Diagnostic], source: &str) {
         assert!(!message.is_empty() && !help.is_empty());
     }
     let told = ConfigError::Wrong(PathBuf::from("proxy.toml"), diagnostics.to_vec()).to_string();
-    assert!(!told.contains(SECRET), "a secret is told");
-    assert!(!written || !told.contains(WRITTEN), "a secret that was written down is told");
+    assert!(!told.contains(SECRET), "a message contains a secret");
+    assert!(!written || !told.contains(WRITTEN), "a message contains a secret of the file");
 }

@@ -1,5 +1,5 @@
-//! A client's connection: whatever it sends, in whatever pieces, each request that is answered is one that a second
-//! reader sees at the same place, and there are no others.
+//! A client's connection: for any input, in any pieces, the answered requests are those that a second reader finds at
+//! the same places, and no others.
 
 use super::reference::{Message, is_token};
 use super::request_head::check_head;
@@ -53,7 +53,7 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     request: Duration::from_secs(100),
 };
 
-/// A request as the service saw it; without a body when that broke.
+/// A request as the service received it. The body is absent if it was incomplete.
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
     method: Method,
@@ -65,7 +65,7 @@ struct Seen {
 #[derive(Default)]
 struct Recorder {
     seen: RefCell<Vec<Seen>>,
-    /// Answers before it has read the body.
+    /// Whether it answers before it has read the body.
     early: bool,
 }
 
@@ -73,7 +73,7 @@ type Answer = http1::Answer<UnsyncBoxBody<Bytes, BoxError>>;
 
 fn answer(status: u16, text: &'static str) -> Answer {
     let body = Full::new(Bytes::from_static(text.as_bytes())).map_err(|never| match never {}).boxed_unsync();
-    // A clock would make two answers differ.
+    // The current time would make two responses differ.
     let date = HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT");
     Response::builder().status(status).header(DATE, date).body(body).unwrap().into()
 }
@@ -87,7 +87,7 @@ impl Service<RequestBody<Script>> for Recorder {
         let read =
             if self.early { None } else { body.collect().await.ok().map(|body| body.to_bytes().to_vec()) };
         if let (Some(read), Some(said)) = (&read, said) {
-            assert_eq!(read.len() as u64, said, "the body has another length than was said");
+            assert_eq!(read.len() as u64, said, "the body has another length than its size hint");
         }
         let status = if read.is_some() || self.early { 200 } else { 400 };
         self.seen.borrow_mut().push(Seen {
@@ -110,7 +110,7 @@ impl Service<RequestBody<Script>> for Recorder {
     fn note_peer(&self, _: &mut Answer, _: PeerState) {}
 }
 
-/// What was seen, what was answered, and whether the connection ended in order.
+/// Returns the received requests, the responses and whether the connection ended without an error.
 fn talk(input: &[u8], pace: Pace, end: End, early: bool) -> (Vec<Seen>, String, bool) {
     let recorder = Recorder { early, ..Recorder::default() };
     let script = Script::new(input, pace, end);
@@ -118,7 +118,7 @@ fn talk(input: &[u8], pace: Pace, end: End, early: bool) -> (Vec<Seen>, String, 
     let running = watch::Sender::new(false);
     let served = block_on(serve(script, &recorder, &LIMITS, running.subscribe()));
     let answers = String::from_utf8(sent.take()).unwrap();
-    // Whether a client that does not wait is asked to go on depends on how fast its body came.
+    // Whether a client is sent `100 Continue` depends on how fast its body arrives.
     (recorder.seen.take(), answers.replace("HTTP/1.1 100 Continue\r\n\r\n", ""), served.is_ok())
 }
 
@@ -127,12 +127,12 @@ pub(crate) fn check(input: &[u8]) -> String {
     check_seen(&seen, input, false);
     for pace in [Pace::Pieces, Pace::Halting] {
         let (again, other, _) = talk(input, pace, End::Closes, false);
-        assert_eq!(seen, again, "{pace:?}: other requests are seen");
-        assert_eq!(answers, other, "{pace:?}: other answers are given");
+        assert_eq!(seen, again, "{pace:?}: the requests differ");
+        assert_eq!(answers, other, "{pace:?}: the responses differ");
     }
-    // A client that does not close is waited for, and what it sent means the same.
+    // The input means the same if the client does not close the connection.
     let (again, _, _) = talk(input, Pace::Pieces, End::Waits, false);
-    assert_eq!(seen, again, "other requests are seen of a client that waits");
+    assert_eq!(seen, again, "the requests of a client that waits differ");
     for pace in [Pace::Whole, Pace::Halting] {
         let (seen, _, _) = talk(input, pace, End::Closes, true);
         check_seen(&seen, input, true);
@@ -145,18 +145,18 @@ pub(crate) fn check(input: &[u8]) -> String {
     format!("{} {statuses:?} {last:?} {orderly} {why}", seen.len().min(3))
 }
 
-/// Holds the requests that were seen against those of the second reader.
+/// Compares the received requests with those of the second reader.
 fn check_seen(seen: &[Seen], mut input: &[u8], early: bool) {
     let mut last = false;
     for request in seen {
-        assert!(!last, "a request is seen behind the last");
-        let (message, rest) = Message::read(input).expect("the second reader sees a request here");
+        assert!(!last, "a request was received after the last one");
+        let (message, rest) = Message::read(input).expect("the second reader finds a request here");
         let [method, _, version] = message.line;
         assert!(is_token(method) && version.starts_with(b"HTTP/1."));
         let head = &input[..input.len() - rest.len()];
         let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap();
         let parsed = RequestHead::parse(Bytes::copy_from_slice(&head[start..]), super::request_head::LIMITS)
-            .expect("what was seen has a head");
+            .expect("a received request has a head");
         check_head(&parsed, head);
         assert_eq!((&parsed.request.method, &parsed.request.target), (&request.method, &request.target));
         assert_eq!(*parsed.request.fields(), request.fields);
@@ -165,12 +165,12 @@ fn check_seen(seen: &[Seen], mut input: &[u8], early: bool) {
             || message.connection_has("close");
         match (message.body(rest), &request.body) {
             (Some((body, rest)), Some(read)) => {
-                assert_eq!(&body, read, "the second reader sees another body");
+                assert_eq!(&body, read, "the second reader finds another body");
                 input = rest;
             }
             (Some((_, rest)), None) if early => input = rest,
-            (None, Some(_)) => panic!("a body is read whole that the second reader does not see"),
-            // A bound that the second reader does not know, or a body that is broken.
+            (None, Some(_)) => panic!("a body was received that the second reader does not find"),
+            // The body is malformed, or it exceeds a limit that the second reader does not have.
             (_, None) => last = true,
         }
     }

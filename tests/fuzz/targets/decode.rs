@@ -1,6 +1,6 @@
-//! A second decoder of targets, which is what a store may make of what it is sent.
+//! A second decoder of targets, as a store may decode them.
 
-/// Percent escapes decoded once; a `+` is left as it is.
+/// Decodes percent escapes once. A `+` remains a `+`.
 pub(super) fn unescape(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::new();
@@ -16,14 +16,14 @@ pub(super) fn unescape(text: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-/// Bucket and key of a path.
+/// Returns the bucket and key of a path.
 pub(super) fn place(path: &str) -> Option<(String, String)> {
     let decoded = unescape(path.strip_prefix('/')?)?;
     let (bucket, key) = decoded.split_once('/').unwrap_or((&decoded, ""));
     Some((bucket.to_owned(), key.to_owned()))
 }
 
-/// The pairs of a query, in which a `+` is a space.
+/// Returns the pairs of a query, in which a `+` is a space.
 pub(super) fn pairs(query: &str) -> Option<Vec<(String, String)>> {
     let parts = query.split('&').filter(|part| !part.is_empty());
     let pair = |part: &str| {
@@ -33,7 +33,7 @@ pub(super) fn pairs(query: &str) -> Option<Vec<(String, String)>> {
     parts.map(pair).collect()
 }
 
-/// Whether a text is spelled as SigV4 spells it; these separators may stand between its parts.
+/// Reports whether a text is encoded as SigV4 requires, with these separators between its parts.
 pub(super) fn is_canonical(text: &str, separators: &[u8]) -> bool {
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -1,5 +1,5 @@
-//! Request documents: nothing outside their grammar is written for the store, and what is written reads as the same. An
-//! input is a document of any kind.
+//! Request documents: what is written for the store is within their grammar and parses to the same document. An input is
+//! a document of any kind.
 
 use scopegate::checksum::Algorithm;
 use scopegate::document::{Completion, Tagging};
@@ -70,7 +70,7 @@ pub(crate) fn check(input: &[u8]) -> String {
 
 const NAMESPACE: &str = " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
 
-/// The number of parts, read letter by letter.
+/// Returns the number of parts if a completion is within the grammar.
 fn read_completion(written: &str) -> Option<usize> {
     let inside = written.strip_prefix("<CompleteMultipartUpload")?.strip_prefix(NAMESPACE)?;
     let mut rest = inside.strip_suffix("</CompleteMultipartUpload>")?;
@@ -90,7 +90,7 @@ fn read_completion(written: &str) -> Option<usize> {
     Some(parts)
 }
 
-/// Whether it is one checksum element, or none.
+/// Reports whether a text is empty or one checksum element.
 fn is_sum(text: &str) -> bool {
     let is_of = |algorithm: &Algorithm| {
         let name = algorithm.element();
@@ -106,7 +106,7 @@ fn is_sum(text: &str) -> bool {
     text.is_empty() || Algorithm::ALL.iter().filter(|algorithm| **algorithm != Algorithm::Md5).any(is_of)
 }
 
-/// The number of tags, read letter by letter.
+/// Returns the number of tags if a tagging is within the grammar.
 fn read_tagging(written: &str) -> Option<usize> {
     let inside = written.strip_prefix("<Tagging")?.strip_prefix(NAMESPACE)?.strip_prefix("<TagSet>")?;
     let mut rest = inside.strip_suffix("</TagSet></Tagging>")?;

@@ -1,5 +1,5 @@
-//! A client's headers over every operation: nothing leaves that is not on the operation's list, nothing that
-//! Scopegate or the connection owns, and each value has the documented form.
+//! A client's headers on every operation: only headers of the operation's list are forwarded, none that belongs to
+//! Scopegate or to the connection, and each value has the documented form.
 
 use super::decode::is_canonical;
 use super::mappings::trusted;
@@ -70,7 +70,7 @@ pub(crate) const WORDS: &[&[u8]] = &[
     b"\xff",
 ];
 
-/// An upload's id as MinIO writes it.
+/// An upload id in MinIO's format.
 const UPLOAD: &str =
     "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
 
@@ -95,7 +95,7 @@ const COPY: &[&str] = &[
     "x-amz-tagging-directive",
 ];
 
-/// What may leave with an operation, written down once more. A `*` stands for any ending.
+/// Returns the headers that an operation may forward, written independently of the table. A `*` matches any ending.
 fn listed(operation: &str) -> Vec<&'static str> {
     let lists: &[&[&str]] = match operation {
         "GetObject" | "HeadObject" => &[CONDITION, TIMES, &["if-range", "range", "x-amz-checksum-mode"]],
@@ -112,7 +112,7 @@ fn listed(operation: &str) -> Vec<&'static str> {
     lists.concat()
 }
 
-/// What Scopegate says itself: the length inside an envelope that it makes, and the checksum that follows it.
+/// Headers that Scopegate adds: the length inside its own envelope and the name of the checksum after it.
 const OWN: [&str; 2] = ["x-amz-decoded-content-length", "x-amz-trailer"];
 
 pub(crate) fn check(input: &[u8]) -> String {
@@ -140,7 +140,7 @@ fn outcome(spec: &Spec, mut fields: Fields, mapping: &Mapping) -> String {
     }
 }
 
-/// A target that means the row's operation.
+/// Returns a target that selects the operation of a row.
 fn target(spec: &Spec) -> (&'static str, String) {
     let path = match &*format!("{:?}", spec.shape) {
         "Object" => "/tmp/a",
@@ -174,15 +174,15 @@ fn check_sent(spec: &Spec, sent: &Outgoing, fields: &Fields) -> usize {
 fn check_name(header: &HeaderName, listed: &[&str], operation: &str) {
     let name = header.as_str();
     let forbidden = ["x-minio-", "x-amz-meta-snowball-", "x-amz-meta-minio-"];
-    assert!(!forbidden.iter().any(|own| name.starts_with(own)), "{name} leaves with {operation}");
+    assert!(!forbidden.iter().any(|own| name.starts_with(own)), "{name} is forwarded with {operation}");
     let fits = |pattern: &&str| match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
         None => *pattern == name,
     };
-    assert!(listed.iter().any(fits) || OWN.contains(&name), "{name} leaves with {operation}");
+    assert!(listed.iter().any(fits) || OWN.contains(&name), "{name} is forwarded with {operation}");
 }
 
-/// A value was written once, and has the documented form.
+/// Checks that a value occurs once in the input and has the documented form.
 fn check_value(spec: &Spec, header: &HeaderName, value: &HeaderValue, fields: &Fields) {
     let written: Vec<&[u8]> = fields.all(header.as_str()).collect();
     let is_range = fields.has("if-range") && ["if-match", "if-unmodified-since"].contains(&header.as_str());

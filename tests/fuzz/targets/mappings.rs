@@ -5,7 +5,7 @@ use scopegate::names::{BucketName, Prefix};
 use scopegate::rights::Right;
 use scopegate::scope::Scope;
 
-/// Scopes that lie beside and within each other, with rights of their own.
+/// Scopes beside and within each other, with different rights.
 pub(super) const SCOPES: [(&str, &str, &[Right]); 4] = [
     ("tmp", "media/", &[Right::Read, Right::List]),
     ("tmp", "inbox/", &[Right::Write, Right::Delete]),
@@ -13,19 +13,19 @@ pub(super) const SCOPES: [(&str, &str, &[Right]); 4] = [
     ("tmp-2", "", &[Right::List, Right::Write]),
 ];
 
-/// Whether one scope covers a key and grants all of these rights.
+/// Reports whether one scope covers a key and grants all of these rights.
 pub(super) fn covers(bucket: &str, key: &str, needs: &[Right]) -> bool {
     SCOPES.iter().any(|(own, prefix, rights)| {
         *own == bucket && key.starts_with(prefix) && needs.iter().all(|right| rights.contains(right))
     })
 }
 
-/// A client of [`SCOPES`].
+/// Returns the mapping of a client with [`SCOPES`].
 pub(super) fn scoped() -> Mapping {
     of(&SCOPES)
 }
 
-/// A client that may do anything in `tmp`.
+/// Returns the mapping of a client with every right in `tmp`.
 pub(super) fn trusted() -> Mapping {
     of(&[("tmp", "", &Right::ALL)])
 }

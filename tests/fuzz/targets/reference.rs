@@ -1,26 +1,26 @@
-//! A second reader of HTTP/1.1, which knows nothing of the first: written for the eye, from RFC 9112, over bytes that
-//! are all there. What it does not take as one message and no other, it does not take.
+//! A second reader of HTTP/1.1, written from RFC 9112 independently of the first. It reads complete input, favors
+//! clarity over speed, and rejects whatever is ambiguous.
 
-/// A request or a response as the wire has it.
+/// A request or response as sent.
 #[derive(Debug)]
 pub(super) struct Message<'a> {
-    /// The three parts of its first line.
+    /// The three parts of the first line.
     pub(super) line: [&'a [u8]; 3],
-    /// Its fields, with names in lower case.
+    /// The fields, with names in lower case.
     pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
-    /// What the fields say of its body's end.
+    /// The framing of the body according to the fields.
     pub(super) framing: Framing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    Unsaid,
+    Absent,
     Length(u64),
     Chunked,
 }
 
 impl<'a> Message<'a> {
-    /// The message at the beginning of `input`, and what comes behind its head.
+    /// Reads the message at the beginning of `input` and returns it with the bytes after its head.
     pub(super) fn read(mut input: &'a [u8]) -> Option<(Self, &'a [u8])> {
         while let Some(rest) = input.strip_prefix(b"\r\n") {
             input = rest;
@@ -39,21 +39,21 @@ impl<'a> Message<'a> {
         Some((Self { line, fields, framing }, rest))
     }
 
-    /// The values of a field.
+    /// Returns the values of a field.
     pub(super) fn all(&self, name: &str) -> Vec<&[u8]> {
         all(&self.fields, name)
     }
 
-    /// Whether `Connection` has this option.
+    /// Reports whether `Connection` contains an option.
     pub(super) fn connection_has(&self, option: &str) -> bool {
         let options = self.all("connection").join(&b","[..]).to_ascii_lowercase();
         options.split(|byte| *byte == b',').any(|have| have.trim_ascii() == option.as_bytes())
     }
 
-    /// The body at the beginning of `rest`, and what comes behind it.
+    /// Reads the body at the beginning of `rest` and returns it with the bytes after it.
     pub(super) fn body(&self, rest: &'a [u8]) -> Option<(Vec<u8>, &'a [u8])> {
         match self.framing {
-            Framing::Unsaid => Some((Vec::new(), rest)),
+            Framing::Absent => Some((Vec::new(), rest)),
             Framing::Length(length) => {
                 let (body, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
                 Some((body.to_vec(), rest))
@@ -79,7 +79,7 @@ fn read_field(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 
 fn read_framing(fields: &[(Vec<u8>, Vec<u8>)]) -> Option<Framing> {
     match (&*all(fields, "content-length"), &*all(fields, "transfer-encoding")) {
-        ([], []) => Some(Framing::Unsaid),
+        ([], []) => Some(Framing::Absent),
         ([length], []) if !length.is_empty() && length.iter().all(u8::is_ascii_digit) => {
             std::str::from_utf8(length).ok()?.parse().ok().map(Framing::Length)
         }
@@ -115,7 +115,7 @@ fn read_chunks(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     }
 }
 
-/// Up to CRLF, and no other line end before it.
+/// Takes a line that ends in CRLF and contains no other LF.
 fn take_line(input: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = find(input, b"\r\n")?;
     let line = &input[..end];

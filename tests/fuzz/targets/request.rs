@@ -1,4 +1,4 @@
-//! A request written in lines, which is how inputs of several targets look: `METHOD target`, then `name: value`.
+//! A request as lines, the format of inputs of several targets: `METHOD target`, then lines `name: value`.
 
 use http::{HeaderName, HeaderValue, Method};
 use http1::Fields;
@@ -11,7 +11,7 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// Reads an input; none when it is not written so.
+    /// Reads an input, or returns nothing if it has another format.
     pub(super) fn read(input: &'a [u8]) -> Option<Self> {
         let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
         let (method, target) = std::str::from_utf8(&input[..end]).ok()?.split_once(' ')?;
@@ -22,7 +22,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The fields among these lines.
+/// Returns the fields among these lines.
 pub(super) fn fields(lines: &[u8]) -> Fields {
     let mut fields = Vec::new();
     for line in lines.split(|byte| *byte == b'\n').take(200) {

@@ -1,6 +1,6 @@
-//! The head of a request: what is taken means one thing, to a second reader as well, and again when written out.
+//! The head of a request: an accepted head means the same to a second reader, and after it was written and read again.
 
-use super::reference::{Framing as Said, Message, find};
+use super::reference::{Framing as Second, Message, find};
 use bytes::Bytes;
 use http::Version;
 use http::header::HOST;
@@ -38,7 +38,7 @@ pub(super) const LIMITS: HeadLimits = HeadLimits { bytes: 8192, fields: 100 };
 
 pub(crate) fn check(input: &[u8]) -> String {
     let parsed = RequestHead::parse(Bytes::copy_from_slice(input), LIMITS);
-    // What was promised to the parser: lines that end in CRLF, and the empty one at the very end.
+    // The parser's precondition: every line ends in CRLF, and the input ends with the empty line.
     let promised = find(input, b"\r\n\r\n").is_some_and(|end| end > 0 && end + 4 == input.len())
         && !input.starts_with(b"\r\n")
         && input.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count() == 2 * count_lines(input);
@@ -50,8 +50,8 @@ pub(crate) fn check(input: &[u8]) -> String {
     check_head(&head, input);
     let again = write(&head);
     let reread = RequestHead::parse(Bytes::from(again.clone()), LIMITS)
-        .unwrap_or_else(|why| panic!("not read again: {why:?}: {}", again.escape_ascii()));
-    assert_eq!(meant(&head), meant(&reread), "it means something else when written out");
+        .unwrap_or_else(|why| panic!("rejected after it was written: {why:?}: {}", again.escape_ascii()));
+    assert_eq!(meant(&head), meant(&reread), "it means something else after it was written");
     format!(
         "{} {:?} {:?} {} {} {}",
         head.request.method,
@@ -67,9 +67,9 @@ fn count_lines(input: &[u8]) -> usize {
     input.windows(2).filter(|pair| pair == b"\r\n").count()
 }
 
-/// Holds a head against what the second reader makes of it.
+/// Compares a head with that of the second reader.
 pub(super) fn check_head(head: &RequestHead, input: &[u8]) {
-    let (message, _) = Message::read(input).expect("the second reader takes it too");
+    let (message, _) = Message::read(input).expect("the second reader accepts it");
     let [method, target, version] = message.line;
     assert_eq!(head.request.method.as_str().as_bytes(), method);
     assert_eq!(format!("{:?}", head.version).as_bytes(), version);
@@ -84,11 +84,11 @@ pub(super) fn check_head(head: &RequestHead, input: &[u8]) {
     assert_eq!(head.request.host(), hosts.first().map(|host| Host::parse(host).expect("it is one host")));
 
     let count = |name: &str| fields.all(name).count();
-    assert!(count("content-length") + count("transfer-encoding") <= 1, "framed twice");
+    assert!(count("content-length") + count("transfer-encoding") <= 1, "the head has two framings");
     let framing = match message.framing {
-        Said::Unsaid => Framing::Empty,
-        Said::Length(length) => Framing::Length(length),
-        Said::Chunked => Framing::Chunked,
+        Second::Absent => Framing::Empty,
+        Second::Length(length) => Framing::Length(length),
+        Second::Chunked => Framing::Chunked,
     };
     assert_eq!(head.framing, framing);
     let is_host = |name: &[u8]| name.eq_ignore_ascii_case(b"host");
@@ -104,14 +104,14 @@ pub(super) fn check_head(head: &RequestHead, input: &[u8]) {
     assert_eq!(fields.iter().filter(|(name, _)| !is_host(name)).count(), others);
 }
 
-/// All that a head says.
+/// Returns the meaning of a head.
 fn meant(head: &RequestHead) -> impl PartialEq + std::fmt::Debug {
     let RequestHead { request, version, framing, keep_alive, expects_continue } = head;
     let asked = (request.method.clone(), request.target.clone(), request.fields().clone());
     (asked, *version, *framing, *keep_alive, *expects_continue)
 }
 
-/// The host that a target names and the path that it means.
+/// Returns the host and the path of a target.
 fn meaning(target: &[u8]) -> (Option<&[u8]>, Vec<u8>) {
     let lower = target.to_ascii_lowercase();
     let Some(scheme) = [&b"http://"[..], b"https://"].into_iter().find(|scheme| lower.starts_with(scheme))

@@ -1,5 +1,5 @@
-//! A store's answer: what is told to be whole is what a second reader sees, and the connection is used again only
-//! when nothing is left on it.
+//! A store's response: a body that is reported as complete is the body that a second reader finds, and a connection is
+//! reused only if no bytes are left on it.
 
 use super::reference::{Framing, Message};
 use super::script::{End, Pace, Script, block_on};
@@ -36,14 +36,14 @@ pub(crate) const WORDS: &[&[u8]] = &[
 const PATIENCE: Patience = Patience { response: Duration::from_secs(30), stall: Duration::from_secs(10) };
 
 #[derive(Debug, PartialEq, Eq)]
-struct Told {
+struct Received {
     status: u16,
     fields: HeaderMap,
     body: Result<Vec<u8>, &'static str>,
     kept: bool,
 }
 
-fn ask(method: &Method, input: &[u8], pace: Pace, end: End) -> Result<Told, String> {
+fn exchange(method: &Method, input: &[u8], pace: Pace, end: End) -> Result<Received, String> {
     block_on(async {
         let mut connection = Connection::new(Script::answering(input, pace, end), PATIENCE);
         let body = Empty::<Bytes>::new().map_err(|never| -> BoxError { match never {} });
@@ -54,15 +54,15 @@ fn ask(method: &Method, input: &[u8], pace: Pace, end: End) -> Result<Told, Stri
         let body = loop {
             match poll_fn(|cx| connection.poll_body(cx)).await {
                 Some(Ok(data)) => read.extend_from_slice(&data),
-                // Which of its mistakes is found first depends on what has come of it.
+                // Which of several mistakes is found first depends on what has arrived.
                 Some(Err(_)) => break Err("broken"),
                 None => break Ok(read),
             }
         };
-        assert!(body.is_err() || connection.is_over(), "a body that has ended is not over");
+        assert!(body.is_err() || connection.is_over(), "a complete body is not over");
         let kept = connection.is_ready();
         let (head, ()) = Answer { status: head.status, fields: head.fields, body: () }.into_parts();
-        Ok(Told { status: head.status.as_u16(), fields: head.headers, body, kept })
+        Ok(Received { status: head.status.as_u16(), fields: head.headers, body, kept })
     })
 }
 
@@ -74,68 +74,75 @@ pub(crate) fn check(input: &[u8]) -> String {
 }
 
 fn outcome(method: &Method, input: &[u8], end: End) -> String {
-    let told = ask(method, input, Pace::Whole, end);
+    let received = exchange(method, input, Pace::Whole, end);
     assert_eq!(
-        told,
-        ask(method, input, Pace::Pieces, end),
-        "{method} {end:?}: the answer depends on its pieces"
+        received,
+        exchange(method, input, Pace::Pieces, end),
+        "{method} {end:?}: the response depends on how it is split"
     );
-    let class = match &told {
-        Ok(told) => {
-            check_told(told, input, method, end);
-            format!("{} {:?} {}", told.status, told.body.as_ref().map(|body| body.len().min(2)), told.kept)
+    let class = match &received {
+        Ok(received) => {
+            check_received(received, input, method, end);
+            format!(
+                "{} {:?} {}",
+                received.status,
+                received.body.as_ref().map(|body| body.len().min(2)),
+                received.kept
+            )
         }
         Err(why) => why.clone(),
     };
-    // Whether something is left on the connection shows only once it has arrived.
-    let unkept = |told: Result<Told, String>| told.map(|told| (told.status, told.fields, told.body));
-    let halting = ask(method, input, Pace::Halting, end);
-    assert_eq!(unkept(told), unkept(halting), "{method} {end:?}: the answer depends on its pace");
+    // Leftover bytes are noticed only after they arrived, so `kept` may differ.
+    let unkept = |received: Result<Received, String>| {
+        received.map(|received| (received.status, received.fields, received.body))
+    };
+    let halting = exchange(method, input, Pace::Halting, end);
+    assert_eq!(unkept(received), unkept(halting), "{method} {end:?}: the response depends on its pace");
     class
 }
 
-/// Holds an answer against the second reader's.
-fn check_told(told: &Told, mut input: &[u8], method: &Method, end: End) {
+/// Compares a response with that of the second reader.
+fn check_received(received: &Received, mut input: &[u8], method: &Method, end: End) {
     let (message, rest) = loop {
-        let (message, rest) = Message::read(input).expect("the second reader sees an answer");
+        let (message, rest) = Message::read(input).expect("the second reader finds a response");
         assert!(message.line[0] == b"HTTP/1.1" || message.line[0] == b"HTTP/1.0");
         if !message.line[1].starts_with(b"1") {
             break (message, rest);
         }
         input = rest;
     };
-    assert_eq!(told.status.to_string().as_bytes(), message.line[1]);
+    assert_eq!(received.status.to_string().as_bytes(), message.line[1]);
     let of_the_message = |name: &[u8]| !matches!(name, b"connection" | b"transfer-encoding");
     let mut expected: Vec<_> =
         message.fields.iter().filter(|(name, _)| of_the_message(name)).cloned().collect();
-    let told_fields = told.fields.iter();
-    let mut read: Vec<_> = told_fields
+    let received_fields = received.fields.iter();
+    let mut read: Vec<_> = received_fields
         .map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()))
         .collect();
     expected.sort();
     read.sort();
     assert_eq!(read, expected);
-    let bodiless = *method == Method::HEAD || matches!(told.status, 204 | 304);
-    let until_close = !bodiless && message.framing == Framing::Unsaid;
-    let left = match &told.body {
+    let bodiless = *method == Method::HEAD || matches!(received.status, 204 | 304);
+    let until_close = !bodiless && message.framing == Framing::Absent;
+    let left = match &received.body {
         Ok(body) if bodiless => {
             assert!(body.is_empty());
             Some(rest)
         }
         Ok(body) if until_close => {
-            assert_eq!((&**body, end), (rest, End::Closes), "only the connection's end ends it");
+            assert_eq!((&**body, end), (rest, End::Closes), "such a body ends only with the connection");
             None
         }
         Ok(body) => {
-            let (whole, left) = message.body(rest).expect("a body is told to be whole that is not");
+            let (whole, left) = message.body(rest).expect("the second reader finds a complete body");
             assert_eq!(*body, whole);
             Some(left)
         }
         Err(_) => None,
     };
-    if told.kept {
-        assert_eq!(left, Some(&b""[..]), "a connection is kept on which something is left");
+    if received.kept {
+        assert_eq!(left, Some(&b""[..]), "a connection with leftover bytes is kept");
         let old = message.line[0] == b"HTTP/1.0" && !message.connection_has("keep-alive");
-        assert!(!old && !message.connection_has("close"), "a connection is kept that the store closes");
+        assert!(!old && !message.connection_has("close"), "a connection that the store closes is kept");
     }
 }

@@ -1,4 +1,4 @@
-//! A stream that plays what a peer sends, in pieces of any size, and records what it is sent.
+//! A stream that plays the part of a peer: it delivers an input in pieces of any size and records what is written to it.
 
 use fastrand::Rng;
 use http1::Transport;
@@ -20,35 +20,35 @@ pub(super) enum Pace {
     Whole,
     /// In pieces.
     Pieces,
-    /// In pieces, and what reads them has to come again for some.
+    /// In pieces, with reads in between that are pending.
     Halting,
 }
 
-/// What a peer does once it has sent all.
+/// What a peer does after its last byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// It closes.
+    /// It closes the connection.
     Closes,
-    /// It waits for ever.
+    /// It keeps the connection open.
     Waits,
 }
 
 pub(super) struct Script {
-    /// What arrives, one read each; none is a read that has to wait.
+    /// The result of each read; nothing is a pending read.
     pieces: VecDeque<Option<Vec<u8>>>,
     end: End,
-    /// Nothing arrives before something was sent.
+    /// Whether nothing arrives before something was written.
     answers: bool,
-    /// What reads it and has to come again once something was.
+    /// Wakes the reader that waits for that write.
     reader: Option<Waker>,
     sent: Rc<RefCell<Vec<u8>>>,
 }
 
 impl Script {
-    /// A peer that sends `input` unasked.
+    /// Returns a peer that sends `input` at once.
     pub(super) fn new(input: &[u8], pace: Pace, end: End) -> Self {
         let pieces = match pace {
-            // A read of nothing would be the end.
+            // An empty read would mean the end.
             Pace::Whole if input.is_empty() => VecDeque::new(),
             Pace::Whole => VecDeque::from([Some(input.to_vec())]),
             Pace::Pieces | Pace::Halting => cut(input, matches!(pace, Pace::Halting)),
@@ -56,18 +56,18 @@ impl Script {
         Self { pieces, end, answers: false, reader: None, sent: Rc::default() }
     }
 
-    /// A peer that sends it as an answer.
+    /// Returns a peer that sends `input` after it received something.
     pub(super) fn answering(input: &[u8], pace: Pace, end: End) -> Self {
         Self { answers: true, ..Self::new(input, pace, end) }
     }
 
-    /// What it will have been sent.
+    /// Returns the record of everything written to it.
     pub(super) fn sent(&self) -> Rc<RefCell<Vec<u8>>> {
         Rc::clone(&self.sent)
     }
 }
 
-/// Cuts an input into pieces, always into the same.
+/// Splits an input into pieces, always in the same way.
 pub(super) fn cut(mut input: &[u8], halting: bool) -> VecDeque<Option<Vec<u8>>> {
     let mut hasher = DefaultHasher::new();
     (input, halting).hash(&mut hasher);
@@ -135,7 +135,7 @@ impl AsyncWrite for Script {
 impl Transport for Script {}
 
 thread_local! {
-    // Its clock stands still and jumps to the next timer when nothing else is left to do.
+    // The clock is paused and advances to the next timer when every task waits.
     static RUNTIME: Runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! The signer against aws-sigv4's own `sign()`, byte by byte, over whatever a client may send.
+//! The signer compared with `sign()` of aws-sigv4, byte by byte, for any request of a client.
 
 use super::mappings::trusted;
 use super::request::Lines;
@@ -65,10 +65,10 @@ pub(crate) const WORDS: &[&[u8]] = &[
     b"\nx-amz-storage-class: STANDARD",
 ];
 
-/// What is signed here is the head alone.
+/// The body of the signed requests: only the head matters here.
 struct NoBody;
 
-/// Some of 2015, when SigV4's published examples were signed.
+/// A day in 2015, that of SigV4's published examples.
 const EPOCH: u64 = 1_440_938_160;
 
 pub(crate) fn check(input: &[u8]) -> String {
@@ -84,18 +84,22 @@ pub(crate) fn check(input: &[u8]) -> String {
         Ok(outgoing) => outgoing,
         Err(refusal) => return format!("{:?}", refusal.rule),
     };
-    // A day more for each byte, so that keys of many days are used.
+    // A day later for each byte, so that keys of many days are derived.
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH + 86_400 * input.len() as u64);
     let session = session(now);
     let authority = Authority::new("minio.example:9000").unwrap();
     let sent = parsed(&resign(&outgoing, NoBody, &session, &authority, &AmzDate::new(now)).unwrap());
     let ours = sent.headers()["authorization"].to_str().unwrap();
     check_signed(ours, sent.headers());
-    assert_eq!(ours, oracle(&sent, signed_names(ours), &session, now), "another signature than aws-sigv4's");
+    assert_eq!(
+        ours,
+        oracle(&sent, signed_names(ours), &session, now),
+        "the signature differs from that of aws-sigv4"
+    );
     format!("{} {}", sent.method(), signed_names(ours).count())
 }
 
-/// What goes over the wire, read by another parser than the one that wrote it.
+/// Parses a signed head with another parser.
 fn parsed(signed: &SignedRequest<NoBody>) -> Request<NoBody> {
     let text = [signed.head(), b"\r\n"].concat();
     let mut fields = [httparse::EMPTY_HEADER; 128];
@@ -118,13 +122,13 @@ fn session(now: SystemTime) -> Session {
     Session::new(minted, "us-east-1".into(), now).unwrap()
 }
 
-/// The names that an `Authorization` covers.
+/// Returns the names of the signed headers.
 fn signed_names(authorization: &str) -> impl Iterator<Item = &str> {
     let names = authorization.split("SignedHeaders=").nth(1).unwrap();
     names.split(',').next().unwrap().split(';')
 }
 
-/// The signature covers everything that it has to: MinIO refuses an `x-amz-` header that is not signed.
+/// Checks that all required headers are signed. MinIO refuses an unsigned `x-amz-` header.
 fn check_signed(authorization: &str, headers: &HeaderMap) {
     for name in headers.keys().map(http::HeaderName::as_str) {
         let must = name.starts_with("x-amz-") || ["host", "content-type", "content-md5"].contains(&name);
@@ -132,7 +136,7 @@ fn check_signed(authorization: &str, headers: &HeaderMap) {
     }
 }
 
-/// Runs of white space made one space, and none at either end: what Go's `unicode.IsSpace` takes for white space.
+/// Trims a value and replaces runs of white space by one space, where white space is that of Go's `unicode.IsSpace`.
 fn fold(value: &str) -> String {
     let is_space = |c: char| {
         matches!(c, '\t'..='\r' | ' ' | '\u{85}' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}')
@@ -141,7 +145,7 @@ fn fold(value: &str) -> String {
     value.split(is_space).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// The `Authorization` that aws-sigv4 gives to the very request that is sent.
+/// Returns the `Authorization` that aws-sigv4 computes for a sent request.
 fn oracle<'n>(
     sent: &Request<NoBody>,
     names: impl Iterator<Item = &'n str>,
@@ -160,7 +164,7 @@ fn oracle<'n>(
     let params = SigningParams::builder().identity(&identity).region(session.region()).name("s3").time(now);
     let params = params.settings(settings).build().unwrap().into();
 
-    // MinIO folds more than the spaces that sign() does.
+    // MinIO folds more kinds of white space than sign() does.
     let text = |value: &HeaderValue| fold(std::str::from_utf8(value.as_bytes()).unwrap());
     let own = ["host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
     let signed: Vec<(&str, String)> =

@@ -1,5 +1,5 @@
-//! Path, query and copy source: a refusal, or a request whose decoded bucket and key are in scope and are those that
-//! were decided on.
+//! Path, query and copy source: either a refusal, or a request whose decoded bucket and key are in scope and are the ones
+//! that were decided on.
 
 use super::decode::{is_canonical, pairs, place, unescape};
 use super::mappings::{covers, scoped};
@@ -113,7 +113,7 @@ pub(crate) fn check(input: &[u8]) -> String {
 
     assert!(is_canonical(&sent_path, b"/") && !sent_path.contains("%2F"), "{sent_path}");
     assert!(is_canonical(&sent_query, b"=&"), "{sent_query}");
-    let sent = pairs(&sent_query).expect("the query is decoded by anybody");
+    let sent = pairs(&sent_query).expect("the query can be decoded");
     let Some((bucket, key)) = decided else {
         assert_eq!((operation.name(), &*sent_path), ("ListBuckets", "/"));
         return "ListBuckets".to_owned();
@@ -121,7 +121,7 @@ pub(crate) fn check(input: &[u8]) -> String {
     assert_eq!(
         place(&sent_path),
         Some((bucket.clone(), key.clone())),
-        "{sent_path} is not what was decided on"
+        "{sent_path} is not the object that was decided on"
     );
     check_key(&key);
     check_query(spec, &sent, query.unwrap_or_default());
@@ -129,7 +129,7 @@ pub(crate) fn check(input: &[u8]) -> String {
     format!("{} {} {copied} {}", operation.name(), key.is_empty(), sent.len().min(3))
 }
 
-/// No store may take a key for a way to another, or for a name of its own.
+/// Checks that no store can mistake a key for a path to another one or for one of its own files.
 fn check_key(key: &str) {
     assert!(!key.starts_with('/') && key.len() <= 1024, "{key:?}");
     check_segments(key);
@@ -144,20 +144,23 @@ fn check_segments(key: &str) {
     }
 }
 
-/// Each name that is sent was written, once, and its value has the documented form.
+/// Checks that each parameter comes from the client, occurs once and has a value of the documented form.
 fn check_query(spec: &Spec, sent: &[(String, String)], query: &str) {
     let kept: Vec<&str> = query.split('&').filter(|part| !is_signature(part)).collect();
-    let written = pairs(&kept.join("&")).expect("what is granted can be decoded");
-    assert!(sent.windows(2).all(|pair| pair[0].0 < pair[1].0), "not sorted, or a name twice: {sent:?}");
+    let written = pairs(&kept.join("&")).expect("a granted query can be decoded");
+    assert!(
+        sent.windows(2).all(|pair| pair[0].0 < pair[1].0),
+        "names are not sorted or not unique: {sent:?}"
+    );
     for (name, value) in sent {
-        assert!(written.iter().any(|(have, _)| have == name), "{name} was not asked for");
+        assert!(written.iter().any(|(have, _)| have == name), "{name} is not in the client's query");
         let parameter = spec.query.iter().find(|parameter| parameter.name == name);
         match parameter.map(|parameter| parameter.grammar.form(Dialect::Minio)) {
             Some(Form::Key) => check_segments(value),
             Some(Form::EncodedKey) => {
                 let decoded = STANDARD.decode(value).expect("canonical base64");
                 let key = str::from_utf8(&decoded).expect("UTF-8");
-                // A list goes on behind keys that no path may name.
+                // A list may continue after keys that no path may contain.
                 let may_be_there = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
                 check_segments(&key.replace(may_be_there, "?"));
             }
@@ -189,7 +192,7 @@ fn check_scope(operation: Operation, right: Right, bucket: &str, key: &str, sent
     }
 }
 
-/// A copy reads only what may be read.
+/// Checks that the source of a copy is readable for the client.
 fn check_copy(grant: &Grant<'_>) -> bool {
     let Some(source) = grant.copy_source() else { return false };
     let (path, query) = source.split_once('?').map_or((&*source, ""), |(path, query)| (path, query));
