@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn reads_paths_in_types_expressions_and_macros() {
-        let text = "fn f(a: Vec<crate::a::A>) -> u8 {\n    crate::b::b(a);\n    vec![crate::c::C, g(super::d::D { e: 1 })]\n}";
+        let text = "fn f(a: Vec<crate::a::A>) -> u8 {\n    crate::b::b(a);\n    \
+            vec![crate::c::C, g(super::d::D { e: 1 })]\n}";
         assert_eq!(paths(text), ["1:crate::a::A", "2:crate::b::b", "3:crate::c::C", "3:super::d::D"]);
     }
 

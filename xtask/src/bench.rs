@@ -39,7 +39,7 @@ use std::thread;
 use std::time::Instant;
 use table::Table;
 
-/// The core of the proxy, which has it for itself.
+/// The core of the proxy, which nothing else uses.
 const PROXY_CORE: usize = 0;
 /// The core of the load and the origin.
 const LOAD_CORE: usize = 1;
@@ -159,8 +159,8 @@ fn run_optimised(workspace: &Path) -> Result<ExitCode, String> {
     Err(format!("cannot start {}: {error}", program.display()))
 }
 
-/// Returns a flag that the first SIGINT or SIGTERM sets, so that the run ends in order. The second one ends this program
-/// at once, and the kernel ends its children.
+/// Returns a flag that the first SIGINT or SIGTERM sets, so that the run ends in order. The second one ends this
+/// program at once, and the kernel ends its children.
 fn stopped_by_signal() -> Result<Arc<AtomicBool>, String> {
     use tokio::signal::unix::{SignalKind, signal};
 

@@ -1,4 +1,4 @@
-//! The S3 clients and programs of `tests/clients` that are installed into `target/tools` from package registries.
+//! The S3 clients and programs of `tests/clients` that are installed into `target/tools`.
 
 use crate::cargo::tools_folder;
 use crate::command::run;

@@ -86,8 +86,8 @@ fn is_version_of(name: &str, said: &str) -> bool {
     said.strip_prefix(name).is_some_and(|rest| rest.starts_with(" version ")) && said.contains("MinIO")
 }
 
-/// Builds the tool in a folder of its own and moves the result to its place, so that an interrupted build leaves nothing
-/// that looks like the tool.
+/// Builds the tool in a folder of its own and moves the result to its place, so that an interrupted build leaves
+/// nothing that looks like the tool.
 fn install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
     require_go(tool)?;
     announce(&format!("{} was not found; building {} (some minutes, once)", tool.name, tool.package));

@@ -1,5 +1,5 @@
-//! The aws-chunked envelope: content that is reported as complete is the content that a second reader finds, independent
-//! of how it arrives, and never longer than announced. An input is a line `LENGTH CHECKSUM`, each of which may be `-`, and
+//! The aws-chunked envelope: content that is reported as complete is the content that a second reader finds, however it
+//! arrives, and is never longer than announced. An input is a line `LENGTH CHECKSUM`, each of which may be `-`, and
 //! the envelope after it.
 
 use super::reference::find;

@@ -1,5 +1,5 @@
-//! Request documents: what is written for the store is within their grammar and parses to the same document. An input is
-//! a document of any kind.
+//! Request documents: what is written for the store is within their grammar and parses to the same document. An input
+//! is a document of any kind.
 
 use scopegate::checksum::Algorithm;
 use scopegate::document::{Completion, Tagging};

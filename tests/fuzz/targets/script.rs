@@ -1,4 +1,4 @@
-//! A stream that plays the part of a peer: it delivers an input in pieces of any size and records what is written to it.
+//! A stream that plays a peer: it delivers an input in pieces of any size and records what is written to it.
 
 use fastrand::Rng;
 use http1::Transport;

@@ -1,4 +1,4 @@
-//! Path, query and copy source: either a refusal, or a request whose decoded bucket and key are in scope and are the ones
+//! Path, query and copy source: either a refusal, or a request whose decoded bucket and key are in scope and are those
 //! that were decided on.
 
 use super::decode::{is_canonical, pairs, place, unescape};

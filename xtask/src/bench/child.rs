@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// How long a process may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Open files for 10,000 connections on both sides of a load generator, and some more.
+/// The open files of a process with 10,000 connections and some more.
 const MIN_FILES: u64 = 12_000;
 /// More than any section needs.
 const MAX_FILES: u64 = 40_000;

@@ -1,5 +1,5 @@
-//! Loads that wrk cannot generate or measures differently: single responses, a fixed rate, two servers in turns, uploads,
-//! idle connections and slow readers.
+//! Loads that wrk cannot generate or measures differently: single responses, a fixed rate, two servers in turns,
+//! uploads, idle connections and slow readers.
 
 pub(crate) mod closed;
 mod exchange;

@@ -16,7 +16,7 @@ pub(crate) enum Section {
     Idle,
     /// Memory with many slow transfers
     Transfers,
-    /// Time from the start of the process to the first answer
+    /// Time from the start of the process to the first response
     Start,
     /// Small objects from the real MinIO
     Store,

@@ -12,17 +12,18 @@ use std::path::Path;
 /// The method, for readers of the report.
 const METHOD: &str = "\
 Every proxy runs on a core of its own; the origin and the load are on another. The origin answers at once and checks
-nothing, so these figures are those of the proxies. The last tables show the real MinIO, which has a core to itself while
-the proxy and the load share the other. Each round measures every variant, in random order. A figure is the median of
-the rounds with its quartiles; a ratio compares values of the same round.
+nothing, so these figures are those of the proxies. The last tables show the real MinIO, which has a core to itself
+while the proxy and the load share the other. Each round measures every variant, in random order. A figure is the
+median of the rounds with its quartiles; a ratio compares values of the same round.
 
-Where as many requests as possible are sent, `wrk` measures the rate. The latencies come from another client, which sends
-its next request as soon as it has the response: `wrk` adds the latencies of requests that it could have sent while it
-waited for one, so that its p99 is mostly the time for which the machine stalled. Each of these runs takes a second, and
-a round has three. CPU is the time that the kernel counted for the proxy's processes (`schedstat`); memory is their
-proportional set size. Requests at a fixed rate are due at random times that do not depend on the responses, and the wait
-for a free connection counts. In turns with MinIO means that one client sends requests to MinIO and to the proxy
-alternately, so that both meet the store in the same state. One proxy after the other means that `wrk` loads each alone.
+Where as many requests as possible are sent, `wrk` measures the rate. The latencies come from another client, which
+sends its next request as soon as it has the response: `wrk` adds the latencies of requests that it could have sent
+while it waited for one, so that its p99 is mostly the time for which the machine stalled. Each of these runs takes a
+second, and a round has three. CPU is the time that the kernel counted for the proxy's processes (`schedstat`); memory
+is their proportional set size. Requests at a fixed rate are due at random times that do not depend on the responses,
+and the wait for a free connection counts. In turns with MinIO means that one client sends requests to MinIO and to the
+proxy alternately, so that both meet the store in the same state. One proxy after the other means that `wrk` loads each
+alone.
 
 Scopegate makes all of its checks and signs with a session. Envoy signs where the row says so. nginx and HAProxy pass on
 requests unsigned. Each proxy has one worker, HTTP/1.1 without TLS, persistent connections on both sides and no access

@@ -1,4 +1,4 @@
-//! The sections of the benchmark. Each fills its tables round by round. A round measures every variant, in random order.
+//! The sections of the benchmark. Each fills its tables round by round; a round measures all variants in random order.
 
 pub(crate) mod idle;
 pub(crate) mod large;

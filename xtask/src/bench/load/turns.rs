@@ -14,8 +14,8 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// Loads both servers, each on one connection, and returns the latencies of each. Their order is random in each pair
-    /// of requests.
+    /// Loads both servers, each on one connection, and returns the latencies of each. The order within a pair of
+    /// requests is random.
     ///
     /// # Errors
     /// An exchange fails.

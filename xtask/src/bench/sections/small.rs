@@ -1,8 +1,8 @@
 //! Objects of 1 KiB, as many requests as possible.
 //!
 //! Runs are short and many: a machine stalls for some milliseconds now and then, which a run of several seconds hardly
-//! escapes. `wrk` measures the rate, to which the CPU time belongs. The latencies come from another load; [`Closed`] says
-//! why.
+//! escapes. `wrk` measures the rate and the CPU time that belongs to it. The latencies come from another load, for the
+//! reason given at [`Closed`].
 
 use super::{Bench, microseconds, names, object, record};
 use crate::bench::load::closed::Closed;

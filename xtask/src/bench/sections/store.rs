@@ -1,7 +1,7 @@
 //! The real MinIO: clients of a proxy compared with a client that signs its requests itself.
 //!
-//! MinIO has one core to itself; the load and the proxy share the other. An nginx that passes on signed requests shows the
-//! cost of an HTTP hop, and a relay of bytes that of any hop.
+//! MinIO has one core to itself; the load and the proxy share the other. An nginx that passes on signed requests shows
+//! the cost of an HTTP hop, and a relay of bytes that of any hop.
 
 use super::{Bench, Plan, microseconds, names, object, record};
 use crate::bench::child::stay_on_core;
