@@ -72,7 +72,7 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, Strin
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
     let mut plan = if options.quick { Plan::QUICK } else { Plan::FULL };
     plan.rounds = options.rounds.unwrap_or(plan.rounds);
-    announce(&format!("{} rounds, shuffled with --seed {seed}", plan.rounds));
+    announce(&format!("rounds: {}; --seed {seed} repeats their order", plan.rounds));
 
     raise_file_limit()?;
     stay_on_core(LOAD_CORE)?;
@@ -118,7 +118,7 @@ fn measure(
         if options.wants(section) {
             let start = Instant::now();
             tables.extend(run(&mut bench)?);
-            announce(&format!("{section:?} took {:.0} s", start.elapsed().as_secs_f64()));
+            announce(&format!("section {section:?} took {:.0} s", start.elapsed().as_secs_f64()));
         }
         Ok::<(), String>(())
     };
