@@ -1,7 +1,8 @@
-//! Which node a request goes to: the least loaded of those that are up. Pure: time and chance are arguments.
+//! Chooses the node for each request: the least loaded one that is up. Pure: time and chance are arguments.
 //!
-//! Each worker thread has a balancer of its own and learns from its own requests; what the prober finds reaches all
-//! of them through the [`NodeBoard`].
+//! Each worker thread has its own balancer, which ejects nodes by the outcome of its own requests and brings them back
+//! with a slow start. What the prober finds reaches all balancers through the [`NodeBoard`]. Written by hand: balancers
+//! of libraries keep their state behind locks, or take the time themselves.
 
 use crate::nodes::{Check, NodeBoard, NodeIndex};
 use crate::retry::Attempts;
@@ -12,31 +13,30 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The first pause of a node that failed; it doubles with each failure after it.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause, before chance adds up to a quarter: 30 s in all.
-const LONGEST_PAUSE: Duration = Duration::from_secs(24);
-/// How long a node that returned has until it gets its whole share.
-const SLOW_RETURN: Duration = Duration::from_secs(10);
-/// What is left of a node's share right after its return.
-const FIRST_SHARE: f64 = 0.1;
-/// What the prober found longer ago says nothing any more.
-const CHECK_HOLDS: Duration = Duration::from_secs(20);
+/// The back-off after the first failure of a node; it doubles with each failure in a row.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+/// The longest back-off, without the jitter of up to a quarter: 30 s in all.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(24);
+/// The time in which a node that returns from an ejection grows to its full weight.
+const SLOW_START: Duration = Duration::from_secs(10);
+/// A node's weight right after its return.
+const FIRST_WEIGHT: f64 = 0.1;
+/// Checks of the prober older than this are ignored.
+const CHECK_LIFETIME: Duration = Duration::from_secs(20);
 
-/// What became of a request at a node.
+/// The outcome of a request at a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It answered.
+    /// The node answered.
     Answered,
-    /// It failed at this request: it broke off before it answered, sent what is no answer, did not answer in time, or
-    /// said that it cannot (a 503, or a 502 or 504 of what stands before it). The request may be the reason, so that
-    /// the prober decides.
+    /// The node failed at this request: it closed the connection, sent something other than HTTP, did not answer in time,
+    /// or answered 503 (or a proxy before it 502 or 504). The request may be the cause, so the prober decides.
     Doubtful,
-    /// It accepted no connection, or answered that it is still starting: no request brings that about.
+    /// The node accepted no connection, or is still starting. No request can cause that.
     Failed,
 }
 
-/// The nodes, as one worker thread sees them.
+/// The nodes as one worker thread sees them.
 #[derive(Debug)]
 pub struct Balancer {
     board: Arc<NodeBoard>,
@@ -47,29 +47,28 @@ pub struct Balancer {
 #[derive(Debug, Default)]
 struct Node {
     in_flight: Cell<u32>,
-    /// Failures in a row, however long ago.
+    /// Consecutive failures, however long ago.
     failures: Cell<u32>,
     ejection: Cell<Option<Ejection>>,
-    /// When it came back from its last ejection.
-    returned: Cell<Option<Instant>>,
-    /// When a request that was answered last was sent.
+    /// When it returned from its last ejection.
+    returned_at: Cell<Option<Instant>>,
+    /// When the latest request that it answered was sent.
     answered: Cell<Option<Instant>>,
-    /// What it has gathered of its next turn, while it returns.
+    /// The weight gathered towards its next turn during a slow start.
     credit: Cell<f64>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Ejection {
-    /// When it failed.
-    since: Instant,
-    /// When it was tried last.
-    tried: Instant,
-    /// When it may be tried again unasked.
-    until: Instant,
-    pause: Duration,
+    ejected_at: Instant,
+    /// When a request was last sent to it.
+    last_probe: Instant,
+    /// When the next request may be sent to it.
+    retry_at: Instant,
+    backoff: Duration,
 }
 
-/// Which node was chosen, and when: who reports on it later says so.
+/// The node chosen for a request, and when; reports refer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// The node.
@@ -78,7 +77,7 @@ pub struct Choice {
     pub at: Instant,
 }
 
-/// A request under way at a node; until it is dropped it counts as the node's load.
+/// A request in flight at a node. It counts as the node's load until it is dropped.
 #[derive(Debug)]
 pub struct InFlight {
     balancer: Rc<Balancer>,
@@ -86,7 +85,7 @@ pub struct InFlight {
 }
 
 impl Outcome {
-    /// What an answer's status says of its node.
+    /// Returns what the status of an answer says about its node.
     pub fn of_answer(status: StatusCode) -> Self {
         match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
@@ -98,54 +97,55 @@ impl Outcome {
 }
 
 impl Balancer {
-    /// A balancer over the nodes of `board`. Threads do well to begin at different nodes: `first` is any number.
+    /// Makes a balancer over the nodes of `board`. `first` is any number; it should differ between threads, which so begin
+    /// at different nodes.
     pub fn new(board: Arc<NodeBoard>, first: usize) -> Rc<Self> {
         let nodes = board.nodes().iter().map(|_| Node::default()).collect();
         Rc::new(Self { board, nodes, turn: Cell::new(first) })
     }
 
-    /// What is known of the nodes.
+    /// Returns what is known of the nodes.
     pub fn board(&self) -> &Arc<NodeBoard> {
         &self.board
     }
 
-    /// Chooses the node for an attempt: of those that are up the one with the least in flight, ties in turn; when none
-    /// is, the one whose ejection ends first. None when every node was left.
+    /// Chooses the node for an attempt: the node that is up with the fewest requests in flight, ties in turn, or, with
+    /// every node ejected, the one that may be tried first. Returns `None` when all nodes are excluded.
     pub fn pick(self: &Rc<Self>, now: Instant, attempts: &Attempts) -> Option<InFlight> {
         let first = self.turn.get();
         self.turn.set(first.wrapping_add(1));
         let in_turn = (0..self.nodes.len()).map(|step| self.in_turn(first, step));
-        let left_over = in_turn.filter(|node| !attempts.exclude(*node));
+        let allowed = in_turn.filter(|node| !attempts.is_excluded(*node));
         let index = self
             .least_loaded(first, now, attempts)
-            .or_else(|| left_over.min_by_key(|node| self.ejected_until(*node)))?;
+            .or_else(|| allowed.min_by_key(|node| self.retry_at(*node)))?;
         let node = self.node(index)?;
         if self.is_up(index, now) {
-            node.take_trial(now);
+            node.begin_probe(now);
         }
         node.in_flight.set(node.in_flight.get() + 1);
         self.board.requested(index);
         Some(InFlight { balancer: Rc::clone(self), choice: Choice { node: index, at: now } })
     }
 
-    /// Whether there is a node that is up and was not left.
+    /// Returns whether a node is up and not excluded.
     pub fn has_another(&self, now: Instant, attempts: &Attempts) -> bool {
-        (0..self.nodes.len()).map(NodeIndex).any(|node| !attempts.exclude(node) && self.is_up(node, now))
+        (0..self.nodes.len()).map(NodeIndex).any(|node| !attempts.is_excluded(node) && self.is_up(node, now))
     }
 
-    /// The nodes that are up, or every node when none is.
+    /// Returns the nodes that are up, or all when none is.
     pub fn up(&self, now: Instant) -> Vec<NodeIndex> {
         let all = || (0..self.nodes.len()).map(NodeIndex);
         let up: Vec<_> = all().filter(|node| self.is_up(*node, now)).collect();
         if up.is_empty() { all().collect() } else { up }
     }
 
-    /// Notes what became of a request. `chance` is any number of 0.0 to 1.0. Returns whether it ejected the node.
+    /// Notes the outcome of a request. `chance`, from 0 to 1, spreads retries. Returns whether the node was ejected.
     pub fn report(&self, choice: Choice, outcome: Outcome, now: Instant, chance: f64) -> bool {
         let Some(node) = self.node(choice.node) else { return false };
-        // What was sent before the node was ejected or came back tells nothing new: fifty requests that die with it
-        // are one failure.
-        let known = node.ejection.get().map(|ejection| ejection.since).max(node.returned.get());
+        // A request sent before the ejection or the return tells nothing new: fifty requests that die with a node are
+        // one failure.
+        let known = node.ejection.get().map(|ejection| ejection.ejected_at).max(node.returned_at.get());
         if known.is_some_and(|known| choice.at < known) {
             return false;
         }
@@ -160,14 +160,15 @@ impl Balancer {
             }
             Outcome::Failed => {}
         }
-        // It was known to be down and was chosen for want of another.
-        if node.ejection.get().is_some_and(|ejection| ejection.tried != choice.at) {
+        // Already ejected; chosen only because every node is down.
+        if node.ejection.get().is_some_and(|ejection| ejection.last_probe != choice.at) {
             return false;
         }
         let failures = node.failures.get();
         node.failures.set(failures.saturating_add(1));
-        let pause = pause_after(failures, chance);
-        self.eject(choice.node, Ejection { since: now, tried: now, until: now + pause, pause });
+        let backoff = backoff(failures, chance);
+        let ejection = Ejection { ejected_at: now, last_probe: now, retry_at: now + backoff, backoff };
+        self.eject(choice.node, ejection);
         true
     }
 
@@ -175,11 +176,11 @@ impl Balancer {
         let Some(node) = self.node(choice.node) else { return };
         node.answered.set(node.answered.get().max(Some(choice.at)));
         if node.ejection.take().is_some() {
-            node.returned.set(Some(now));
+            node.returned_at.set(Some(now));
             node.credit.set(0.0);
             self.board.returned(choice.node);
-        } else if node.share(now) >= 1.0 {
-            // It came back for good: a failure from now on is a new one.
+        } else if node.slow_start_weight(now) >= 1.0 {
+            // The slow start is over: the next failure counts as the first.
             node.failures.set(0);
         }
     }
@@ -191,31 +192,32 @@ impl Balancer {
         }
     }
 
-    /// Whether a node may be chosen while there are others. One that does not answer the prober is ejected here.
+    /// Returns whether a node may be chosen while there are others. Ejects a node that does not answer the prober.
     fn is_up(&self, index: NodeIndex, now: Instant) -> bool {
         let Some(node) = self.node(index) else { return false };
-        let is_fresh = |check: &Check| now.saturating_duration_since(check.began) < CHECK_HOLDS;
+        let is_fresh = |check: &Check| now.saturating_duration_since(check.began) < CHECK_LIFETIME;
         let check = self.board.last_check(index).filter(is_fresh);
         match (node.ejection.get(), check) {
-            // The prober has tried it since: that is better than to try it with a request.
-            (Some(ejection), Some(check)) if check.began > ejection.tried => check.answers,
-            (Some(ejection), _) => now >= ejection.until,
+            // The prober has checked it since, which saves trying it with a request.
+            (Some(ejection), Some(check)) if check.began > ejection.last_probe => check.answers,
+            (Some(ejection), _) => now >= ejection.retry_at,
             (None, Some(check)) if !check.answers && Some(check.began) > node.answered.get() => {
-                let (since, until) = (check.began, check.began + CHECK_HOLDS);
-                self.eject(index, Ejection { since, tried: since, until, pause: FIRST_PAUSE });
+                let (ejected_at, retry_at) = (check.began, check.began + CHECK_LIFETIME);
+                let backoff = FIRST_BACKOFF;
+                self.eject(index, Ejection { ejected_at, last_probe: ejected_at, retry_at, backoff });
                 false
             }
             (None, _) => true,
         }
     }
 
-    /// Of the nodes that are up. One that came back is passed over now and then, unless there is no other.
+    /// Returns the least loaded node that is up. One in its slow start passes on some of its turns, unless it is alone.
     fn least_loaded(&self, first: usize, now: Instant, attempts: &Attempts) -> Option<NodeIndex> {
         let load = |step| self.node(self.in_turn(first, step)).map(|node| (node.in_flight.get(), step));
         let above = |least: Option<(u32, usize)>| {
             let up = (0..self.nodes.len()).filter(|step| {
                 let node = self.in_turn(first, *step);
-                !attempts.exclude(node) && self.is_up(node, now)
+                !attempts.is_excluded(node) && self.is_up(node, now)
             });
             up.filter_map(load).filter(|load| Some(*load) > least).min()
         };
@@ -223,7 +225,7 @@ impl Balancer {
         let only = candidate;
         while let Some((_, step)) = candidate {
             let index = self.in_turn(first, step);
-            if self.node(index)?.takes_turn(now) {
+            if self.node(index)?.accepts_turn(now) {
                 return Some(index);
             }
             candidate = above(candidate);
@@ -235,8 +237,8 @@ impl Balancer {
         NodeIndex(first.wrapping_add(step) % self.nodes.len())
     }
 
-    fn ejected_until(&self, index: NodeIndex) -> Option<Instant> {
-        self.node(index)?.ejection.get().map(|ejection| ejection.until)
+    fn retry_at(&self, index: NodeIndex) -> Option<Instant> {
+        self.node(index)?.ejection.get().map(|ejection| ejection.retry_at)
     }
 
     fn node(&self, index: NodeIndex) -> Option<&Node> {
@@ -255,39 +257,42 @@ impl Drop for Balancer {
 }
 
 impl Node {
-    /// The part of its share that it gets: it grows after a return.
-    fn share(&self, now: Instant) -> f64 {
-        let Some(returned) = self.returned.get() else { return 1.0 };
-        let gone = now.saturating_duration_since(returned).as_secs_f64() / SLOW_RETURN.as_secs_f64();
-        (FIRST_SHARE + (1.0 - FIRST_SHARE) * gone).min(1.0)
+    /// Returns the part of its turns that the node accepts, which grows after its return.
+    fn slow_start_weight(&self, now: Instant) -> f64 {
+        let Some(returned) = self.returned_at.get() else { return 1.0 };
+        let elapsed = now.saturating_duration_since(returned).as_secs_f64() / SLOW_START.as_secs_f64();
+        (FIRST_WEIGHT + (1.0 - FIRST_WEIGHT) * elapsed).min(1.0)
     }
 
-    /// Whether it takes the turn that it could have.
-    fn takes_turn(&self, now: Instant) -> bool {
+    /// Decides whether the node accepts its turn or passes it on.
+    fn accepts_turn(&self, now: Instant) -> bool {
         if self.ejection.get().is_some() {
             return true;
         }
-        let credit = self.credit.get() + self.share(now);
+        let credit = self.credit.get() + self.slow_start_weight(now);
         self.credit.set(if credit >= 1.0 { 0.0_f64.max(credit - 1.0) } else { credit });
         credit >= 1.0
     }
 
-    /// A request to an ejected node is a trial: until it was answered, or another pause is over, it is the only one.
-    fn take_trial(&self, now: Instant) {
+    /// Notes that a request probes the node, if it is ejected. No other is sent there until this one is answered or
+    /// another back-off is over.
+    fn begin_probe(&self, now: Instant) {
         if let Some(ejection) = self.ejection.get() {
-            self.ejection.set(Some(Ejection { tried: now, until: now + ejection.pause, ..ejection }));
+            let retry_at = now + ejection.backoff;
+            self.ejection.set(Some(Ejection { last_probe: now, retry_at, ..ejection }));
         }
     }
 }
 
 impl InFlight {
-    /// What was chosen.
+    /// Returns the choice.
     pub fn choice(&self) -> Choice {
         self.choice
     }
 
-    /// [`Balancer::report`] on this request.
-    pub fn report(&self, outcome: Outcome, now: Instant, chance: f64) -> bool {
+    /// Reports the outcome of this request: see [`Balancer::report`].
+    #[cfg(test)]
+    fn report(&self, outcome: Outcome, now: Instant, chance: f64) -> bool {
         self.balancer.report(self.choice, outcome, now, chance)
     }
 }
@@ -300,10 +305,10 @@ impl Drop for InFlight {
     }
 }
 
-/// The pause after a number of failures in a row.
-fn pause_after(failures: u32, chance: f64) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX));
-    doubled.min(LONGEST_PAUSE).mul_f64(1.0 + chance.clamp(0.0, 1.0) / 4.0)
+/// Returns the back-off after `failures` earlier consecutive failures.
+fn backoff(failures: u32, chance: f64) -> Duration {
+    let doubled = FIRST_BACKOFF.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX));
+    doubled.min(LONGEST_BACKOFF).mul_f64(1.0 + chance.clamp(0.0, 1.0) / 4.0)
 }
 
 #[cfg(test)]

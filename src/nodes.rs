@@ -1,6 +1,6 @@
-//! What a process knows of the store's nodes: whether each answers, and how often it was turned to.
+//! The board of the store's nodes: what the process knows of each node's health, and counts.
 //!
-//! One prober writes, the balancers of all worker threads read. Every value is an atomic of its own.
+//! One prober writes health, and the balancers of all worker threads read it. Every value is a separate atomic.
 
 use crate::endpoint::Endpoint;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeIndex(pub usize);
 
-/// What all threads know of all nodes.
+/// What all threads know of the nodes.
 #[derive(Debug)]
 pub struct NodeBoard {
-    /// Instants are kept as milliseconds since then.
+    /// Instants are stored as milliseconds since this one.
     start: Instant,
     nodes: Box<[NodeFacts]>,
     retries: AtomicU64,
@@ -24,30 +24,30 @@ pub struct NodeBoard {
     doubts: Notify,
 }
 
-/// What is known of one node.
+/// Health and counts of one node.
 #[derive(Debug)]
 pub struct NodeFacts {
     name: Arc<str>,
     /// [`Check`], packed; 0 before the first.
     checked: AtomicU64,
-    /// A request failed there since the prober last began to look.
+    /// A request failed there since the prober's last check began.
     doubted: AtomicBool,
     requests: AtomicU64,
     ejections: AtomicU64,
     ejected: AtomicU64,
 }
 
-/// The last look at a node.
+/// One check of a node by the prober.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// When it began: what it found may have changed since, but not before.
+    /// When the check began: its result is at least as new.
     pub began: Instant,
-    /// Whether the node answered.
+    /// Whether the node answered as one that can serve.
     pub answers: bool,
 }
 
 impl NodeBoard {
-    /// A board on which nothing is known of these endpoints yet.
+    /// Makes a board for these endpoints, without any check.
     pub fn new(endpoints: &[Endpoint], now: Instant) -> Self {
         let node = |endpoint: &Endpoint| NodeFacts {
             name: endpoint.authority().into(),
@@ -61,34 +61,34 @@ impl NodeBoard {
         Self { start: now, nodes, retries: AtomicU64::new(0), doubts: Notify::new() }
     }
 
-    /// The nodes, in the order of the configuration.
+    /// Returns the nodes, in the order of the configuration.
     pub fn nodes(&self) -> &[NodeFacts] {
         &self.nodes
     }
 
-    /// A node's name.
+    /// Returns a node's name.
     pub fn name(&self, node: NodeIndex) -> Option<&Arc<str>> {
         self.get(node).map(|facts| &facts.name)
     }
 
-    /// Notes what a look at a node found.
+    /// Notes a check of a node.
     pub fn checked(&self, node: NodeIndex, check: Check) {
         let Some(facts) = self.get(node) else { return };
         let since = u64::try_from(check.began.saturating_duration_since(self.start).as_millis());
         let packed = (since.unwrap_or(u64::MAX >> 2) + 1) << 1 | u64::from(check.answers);
-        // Of two looks at once the later one counts.
+        // Of two concurrent checks the one that began later counts.
         facts.checked.fetch_max(packed, Ordering::Relaxed);
     }
 
-    /// The last look at a node.
+    /// Returns the latest check of a node.
     pub fn last_check(&self, node: NodeIndex) -> Option<Check> {
         let packed = self.get(node)?.checked.load(Ordering::Relaxed);
         let since = Duration::from_millis((packed >> 1).checked_sub(1)?);
         Some(Check { began: self.start + since, answers: packed & 1 == 1 })
     }
 
-    /// Notes that a request failed at a node, which may be the node's fault or the request's: the prober is to look, if
-    /// there is another node to turn to.
+    /// Notes that a request failed at a node, by the node's fault or its own, and wakes the prober to find out. A single
+    /// node is not checked: there is no other to use instead.
     pub fn doubt(&self, node: NodeIndex) {
         if self.nodes.len() > 1
             && let Some(facts) = self.get(node)
@@ -98,7 +98,7 @@ impl NodeBoard {
         }
     }
 
-    /// Takes the doubt about a node away, and says whether there was one.
+    /// Clears the doubt about a node. Returns whether there was one.
     pub fn take_doubt(&self, node: NodeIndex) -> bool {
         self.get(node).is_some_and(|facts| facts.doubted.swap(false, Ordering::AcqRel))
     }
@@ -108,40 +108,40 @@ impl NodeBoard {
         self.doubts.notified().await;
     }
 
-    /// A request goes to a node.
+    /// Counts a request to a node.
     pub fn requested(&self, node: NodeIndex) {
         self.count(node, |facts| &facts.requests);
     }
 
-    /// A worker passes a node over from now on.
+    /// Notes that a worker ejects a node.
     pub fn ejected(&self, node: NodeIndex) {
         self.count(node, |facts| &facts.ejections);
         self.count(node, |facts| &facts.ejected);
     }
 
-    /// A worker that passed a node over does so no longer.
+    /// Notes that a worker's ejection of a node ends.
     pub fn returned(&self, node: NodeIndex) {
         if let Some(facts) = self.get(node) {
             facts.ejected.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// A request is sent again, to another node.
+    /// Counts a request that is sent again, to another node.
     pub fn retried(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Requests that were sent again, to another node.
+    /// Returns the number of requests that were sent again, to another node.
     pub fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
     }
 
-    /// Whether a node answered when it was last looked at; one that nobody looked at is believed to.
+    /// Returns whether a node answered its latest check. A node that was never checked counts as up.
     pub fn is_up(&self, node: NodeIndex) -> bool {
         self.last_check(node).is_none_or(|check| check.answers)
     }
 
-    /// Whether a node is to be looked at before it is its turn: some worker passes it over, or it did not answer.
+    /// Returns whether a node needs a check in the next interval: a worker ejects it, or it did not answer the last one.
     pub fn is_in_doubt(&self, node: NodeIndex) -> bool {
         !self.is_up(node) || self.get(node).is_some_and(|facts| facts.ejecting_workers() > 0)
     }
@@ -158,22 +158,22 @@ impl NodeBoard {
 }
 
 impl NodeFacts {
-    /// Host and port.
+    /// Returns the host and the port.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Requests that went to it, attempts included that did not reach it.
+    /// Returns the number of requests, including attempts that did not reach the node.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How often a worker began to pass it over.
+    /// Returns how often a worker ejected the node.
     pub fn ejections(&self) -> u64 {
         self.ejections.load(Ordering::Relaxed)
     }
 
-    /// How many workers pass it over now.
+    /// Returns how many workers eject the node now.
     pub fn ejecting_workers(&self) -> u64 {
         self.ejected.load(Ordering::Relaxed)
     }
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_later_look_counts() {
+    fn the_check_that_began_later_counts() {
         let start = Instant::now();
         let endpoints = [Endpoint::parse("http://a:1").unwrap(), Endpoint::parse("http://b:2").unwrap()];
         let board = NodeBoard::new(&endpoints, start);

@@ -1,4 +1,4 @@
-//! The upstream pool of one worker thread: connections to the store's nodes, which take signed requests only.
+//! The pool of one worker thread: its connections to the store's nodes. It sends signed requests and nothing else.
 
 use crate::balance::{Balancer, Choice, InFlight, Outcome};
 use crate::connect::{Connector, Stream};
@@ -26,14 +26,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// MinIO closes a connection after 30 s without a request; ours are not used any more well before.
+/// The time after which an idle connection is not used again: well before the 30 s after which MinIO closes it.
 const MAX_IDLE: Duration = Duration::from_secs(15);
-/// However busy, a connection is used for this long: the node's name may lead elsewhere by then.
+/// The time after which even a busy connection is not used again: the node's name may have a new address by then.
 const MAX_AGE: Duration = Duration::from_mins(5);
-/// Idle connections kept per node and worker.
+/// The most idle connections that are kept for each node and worker.
 const MAX_IDLE_CONNECTIONS: usize = 512;
 
-/// Connections to every node of the store, of one thread.
+/// The connections of one thread to the nodes of the store.
 #[derive(Debug)]
 pub struct Pool {
     nodes: Vec<Node>,
@@ -51,25 +51,25 @@ struct Node {
 #[derive(Debug)]
 struct Idle {
     held: Box<Held>,
-    /// When it is not used any more.
+    /// When it is no longer used.
     until: Instant,
 }
 
-/// A connection, and who has it.
+/// A connection and its use.
 #[derive(Debug)]
 struct Held {
     connection: Connection<Stream>,
     born: Instant,
-    /// It has served a request before.
+    /// Whether it has carried a request before.
     reused: bool,
-    /// What it was chosen for last.
+    /// The choice that it was last used for.
     choice: Choice,
-    /// Nobody, while it is idle.
+    /// The request that uses it, with the pool that takes it back; `None` while idle.
     by: Option<(Rc<Pool>, InFlight)>,
 }
 
-/// Says what a connection that could not be made means for the node. Whatever else fails may lack something on this
-/// machine that clients have used up, such as file descriptors, or time.
+/// Returns what a failed connection says about the node. Errors other than these may be caused by this machine, such as
+/// file descriptors that clients have used up.
 fn of_connect(error: &io::Error) -> Outcome {
     use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
     match error.kind() {
@@ -78,25 +78,25 @@ fn of_connect(error: &io::Error) -> Outcome {
     }
 }
 
-/// Until when a connection is used again that is idle from now on.
+/// Returns until when a connection that becomes idle now may be used again.
 fn usable_until(now: Instant, born: Instant) -> Instant {
     (now + MAX_IDLE).min(born + MAX_AGE)
 }
 
-/// A connection for one request. It goes from hand to hand, and so do answers with it: all that it has is in its box.
+/// A connection for one request. Boxed, because it is moved often, alone and within answers.
 #[derive(Debug)]
 pub struct Lease(Box<Held>);
 
-/// Why there is no answer.
+/// Why a request has no answer.
 #[derive(Debug)]
 pub enum SendError {
-    /// The connection was an old one that the store had closed: nothing was done, another will serve.
+    /// The store had closed the idle connection: nothing was executed, and a fresh connection will do.
     Stale,
-    /// The store could not be reached.
+    /// No node could be connected to.
     Unreachable(io::Error),
     /// The store did not answer in time.
     Timeout,
-    /// The store broke off before it answered.
+    /// The store closed the connection before it answered.
     Broken(Failure<UploadError>),
     /// What the store sent is not HTTP/1.1.
     Malformed(Failure<UploadError>),
@@ -105,11 +105,11 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// Says what it means for the node. A request alone convicts no node: a client may have chosen one that every node
-    /// fails at.
+    /// Returns what the error says about the node. A failed request alone ejects no node: a client may have chosen one
+    /// that every node fails at.
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
-            // The connection was old, the client broke off, or the checkout has reported it.
+            // The idle connection was closed, the client's body failed, or `checkout` has reported it.
             Self::Stale | Self::Body(_) | Self::Unreachable(_) => None,
             Self::Timeout | Self::Broken(_) | Self::Malformed(_) => Some(Outcome::Doubtful),
         }
@@ -129,30 +129,30 @@ impl fmt::Display for SendError {
 }
 
 impl Pool {
-    /// A pool for `endpoints`, which are the nodes of `board`; nothing is connected yet.
+    /// Makes a pool for `endpoints`, which are the nodes of `board`. Nothing is connected yet.
     ///
     /// # Errors
-    /// When an endpoint speaks TLS and no trusted certificates can be loaded, or its name cannot be a `Host`.
+    /// When an endpoint uses TLS and no trusted certificates can be loaded, or its name is not a valid `Host`.
     pub fn new(endpoints: &[Endpoint], limits: &Limits, board: &Arc<NodeBoard>) -> io::Result<Rc<Self>> {
         let node = |endpoint: &Endpoint| {
             let authority = Authority::new(&endpoint.authority()).map_err(|_| {
-                io::Error::new(io::ErrorKind::InvalidInput, "the endpoint's name cannot be a Host")
+                io::Error::new(io::ErrorKind::InvalidInput, "the endpoint's name is not a valid Host")
             })?;
             let connector = Connector::new(endpoint.clone(), limits.connect_timeout)?;
             Ok(Node { connector, authority, idle: RefCell::default() })
         };
         let nodes = endpoints.iter().map(node).collect::<io::Result<Vec<_>>>()?;
         let patience = Patience { response: limits.response_timeout, stall: limits.stall_timeout };
-        // Threads begin at different nodes.
+        // Random, so that threads begin at different nodes.
         let balancer = Balancer::new(Arc::clone(board), fastrand::usize(..));
         Ok(Rc::new(Self { nodes, balancer, patience }))
     }
 
-    /// A connection to the node whose turn it is: an idle one unless a fresh one is wanted, else a new one. Nodes that
-    /// cannot be connected to are passed over.
+    /// Returns a connection to the node that the balancer picks: an idle one if there is one and the attempts allow it,
+    /// otherwise a new one. Nodes that cannot be connected to are skipped.
     ///
     /// # Errors
-    /// When no node accepts.
+    /// When no node accepts a connection.
     pub async fn checkout(self: &Rc<Self>, attempts: &mut Attempts) -> Result<Lease, SendError> {
         let mut last = None;
         while let Some(turn) = self.balancer.pick(clock::now(), attempts) {
@@ -177,7 +177,7 @@ impl Pool {
         Lease(held)
     }
 
-    /// Tells the balancer what became of a request.
+    /// Reports the outcome of a request to the balancer.
     pub fn report(&self, choice: Choice, outcome: Outcome) {
         if self.balancer.report(choice, outcome, clock::now(), fastrand::f64())
             && let Some(node) = self.nodes.get(choice.node.0)
@@ -186,24 +186,25 @@ impl Pool {
         }
     }
 
-    /// The attempts at a request to each node that is up, for what each node alone knows.
+    /// Returns attempts for each node that is up, for a question that every node must answer for itself.
     pub fn each_node(&self) -> Vec<Attempts> {
         let up = self.balancer.up(clock::now());
         up.into_iter().map(|node| Attempts::at(node, self.nodes.len())).collect()
     }
 
-    /// Leaves a node for another that is up, if there is one and the bounds allow.
-    pub fn leave(&self, choice: Choice, attempts: &mut Attempts) -> bool {
-        let leaves = attempts.leave(choice.node) && self.balancer.has_another(clock::now(), attempts);
-        if leaves {
+    /// Excludes a node that failed at a request. Returns whether the request may move to another node that is up, which
+    /// counts as a retry.
+    pub fn exclude(&self, choice: Choice, attempts: &mut Attempts) -> bool {
+        let moves = attempts.exclude(choice.node) && self.balancer.has_another(clock::now(), attempts);
+        if moves {
             self.balancer.board().retried();
         }
-        leaves
+        moves
     }
 }
 
 impl Node {
-    /// The connection that was used last, so that those not needed age and go.
+    /// Takes the connection that was used last, so that connections that are not needed expire.
     fn take_idle(&self, now: Instant) -> Option<Box<Held>> {
         let mut idle = self.idle.borrow_mut();
         if idle.first().is_some_and(|oldest| oldest.until < now) {
@@ -225,19 +226,19 @@ impl Node {
 }
 
 impl Lease {
-    /// The name of the node, which is signed.
+    /// Returns the name of the node, which is signed.
     pub fn authority(&self) -> Option<&Authority> {
         let (pool, _) = self.0.by.as_ref()?;
         pool.nodes.get(self.choice().node.0).map(|node| &node.authority)
     }
 
-    /// Which node it leads to.
+    /// Returns the choice of its node.
     pub fn choice(&self) -> Choice {
         self.0.choice
     }
 
-    /// Sends a request and waits for the head of the answer. A body is held back until the store asks for it: so a
-    /// request that the store refuses early costs no transfer, and can be sent again.
+    /// Sends a request and waits for the head of the answer. The body is held back until the store asks for it, so that a
+    /// request that the store refuses early costs no transfer and can be sent again.
     pub fn send<B>(&mut self, request: SignedRequest<B>) -> Exchange<'_, Stream, B>
     where
         B: Body<Data = Bytes, Error = UploadError> + Unpin,
@@ -248,7 +249,7 @@ impl Lease {
         self.0.connection.send(method, head, body, hold)
     }
 
-    /// What the failure of a request that was sent means.
+    /// Classifies the failure of a request that was sent.
     pub fn failed(&self, failure: Failure<UploadError>) -> SendError {
         match failure {
             Failure::Silent(_) if self.0.reused => SendError::Stale,
@@ -259,7 +260,7 @@ impl Lease {
         }
     }
 
-    /// The answer that began with `head`.
+    /// Makes the answer that began with `head`.
     pub fn answered(self, head: ResponseHead) -> Answer<Download> {
         Answer { status: head.status, fields: head.fields, body: Download { lease: Some(self), rest: None } }
     }
@@ -277,31 +278,31 @@ impl Lease {
     }
 }
 
-/// Gets the rest of an answer that breaks off.
+/// A way to get the rest of an answer that breaks off.
 pub trait Continue: fmt::Debug {
-    /// Notes how many bytes of the answer were passed on.
+    /// Notes that this many more bytes of the answer were passed on.
     fn advance(&mut self, bytes: usize);
 
-    /// Asks for the rest, of which more may break off.
+    /// Requests the rest, which may break off in turn.
     fn ask(self: Box<Self>, broken: BrokenOff) -> Asking;
 }
 
-/// What broke off.
+/// An answer that broke off.
 #[derive(Debug)]
 pub struct BrokenOff {
-    /// Why.
+    /// The cause.
     pub error: BoxError,
-    /// What was chosen for it.
+    /// The node that sent it.
     pub choice: Choice,
 }
 
-/// The rest of an answer, with what gets the rest of that.
+/// The rest of an answer, with the way to continue that.
 pub type Continued = (Box<dyn Continue>, Download);
 
-/// A question for the rest of an answer.
+/// A request for the rest of an answer.
 pub type Asking = Pin<Box<dyn Future<Output = Result<Continued, BoxError>>>>;
 
-/// What becomes of an answer that breaks off.
+/// The state of a continuation.
 enum Rest {
     Known(Box<dyn Continue>),
     Asked(Asking),
@@ -316,16 +317,17 @@ impl fmt::Debug for Rest {
     }
 }
 
-/// The body of an answer. Read to its end it gives the connection back; dropped before, it ends the connection.
+/// The body of an answer. Reading it to its end returns the connection to the pool; dropping it earlier closes the
+/// connection.
 #[derive(Debug)]
 pub struct Download {
     lease: Option<Lease>,
-    /// In a box, which long answers have.
+    /// Boxed, because only long answers have one.
     rest: Option<Box<Rest>>,
 }
 
 impl Download {
-    /// Has `rest` asked for what is missing when the answer breaks off.
+    /// Continues the answer with `rest` if it breaks off.
     pub fn continue_with(&mut self, rest: Box<dyn Continue>) {
         self.rest = Some(Box::new(Rest::Known(rest)));
     }
@@ -343,12 +345,12 @@ impl Download {
         }
     }
 
-    /// Has the rest asked for, if it can be.
+    /// Requests the rest, or returns the error if the answer cannot be continued.
     fn break_off(&mut self, error: BoxError) -> Result<(), BoxError> {
         let choice = self.lease.as_ref().map(Lease::choice);
         match (self.rest.take().map(|rest| *rest), choice) {
             (Some(Rest::Known(rest)), Some(choice)) => {
-                // The connection is of no use any more.
+                // The broken connection is closed, not returned: it may not be kept.
                 self.give_back();
                 self.rest = Some(Box::new(Rest::Asked(rest.ask(BrokenOff { error, choice }))));
                 Ok(())
@@ -357,7 +359,7 @@ impl Download {
         }
     }
 
-    /// Goes on with the rest, once it is there.
+    /// Waits for the requested rest and continues with it.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         let Some(Rest::Asked(asking)) = self.rest.as_deref_mut() else { return Poll::Ready(Ok(())) };
         let continued = ready!(asking.as_mut().poll(cx));
@@ -404,7 +406,7 @@ impl Body for Download {
                 }
                 None => None,
             };
-            // The connection is free for another request while the end of this answer is still being written.
+            // Returned now, so that another request can use the connection while the end of this answer is written.
             if this.is_over() {
                 this.give_back();
                 this.rest = None;
@@ -431,7 +433,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_that_this_machine_cannot_make_does_not_convict_the_node() {
+    fn local_connect_errors_eject_no_node() {
         let refused = io::Error::from_raw_os_error(111);
         assert_eq!(of_connect(&refused), Outcome::Failed, "{refused}");
         for (number, why) in
@@ -443,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_alone_does_not_convict_a_node() {
+    fn failed_requests_alone_eject_no_node() {
         let eof = || io::Error::from(io::ErrorKind::UnexpectedEof);
         for error in [SendError::Timeout, SendError::Broken(Failure::Silent(eof()))] {
             assert_eq!(error.outcome(), Some(Outcome::Doubtful), "{error}");
@@ -454,14 +456,14 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_given_up_when_idle_for_long_and_when_old() {
+    fn idle_and_old_connections_are_not_reused() {
         let now = Instant::now() + 2 * MAX_AGE;
         let usable = |age, idle| now <= usable_until(now - idle, now - age);
         assert!(usable(MAX_IDLE, MAX_IDLE) && usable(MAX_AGE, Duration::ZERO));
         assert!(!usable(MAX_AGE, MAX_IDLE + Duration::from_millis(1)));
         assert!(
             !usable(MAX_AGE + Duration::from_millis(1), Duration::ZERO),
-            "it is busy, and old all the same"
+            "a busy connection becomes too old as well"
         );
     }
 }

@@ -29,19 +29,19 @@ impl Cluster {
         request.report(outcome, self.now, 0.0)
     }
 
-    /// A request to this node; others that are begun for it end without an answer.
+    /// Sends requests until one goes to this node; the others end without an answer.
     fn pick_node(&self, node: usize) -> InFlight {
         let mut begun: Vec<_> = (0..100).map(|_| self.pick()).collect();
         let place = begun.iter().position(|request| request.choice().node.0 == node);
         begun.swap_remove(place.unwrap_or_else(|| panic!("node {node} is never chosen")))
     }
 
-    /// A request to this node that ends so.
+    /// Makes a request to this node that has this outcome.
     fn make(&self, node: usize, outcome: Outcome) {
         self.report(&self.pick_node(node), outcome);
     }
 
-    /// How many of so many requests, one after the other and all answered, go to each node.
+    /// Returns how many of `requests` requests, one after the other and all answered, go to each node.
     fn shares(&self, requests: usize) -> Vec<usize> {
         let mut shares = vec![0; self.balancer.nodes.len()];
         for _ in 0..requests {
@@ -58,7 +58,7 @@ impl Cluster {
 }
 
 #[test]
-fn ties_go_in_turn_and_load_decides() {
+fn picks_the_least_loaded_node_and_ties_in_turn() {
     let cluster = Cluster::of(3);
     assert_eq!(cluster.shares(300), [100, 100, 100]);
     let held: Vec<_> =
@@ -69,7 +69,7 @@ fn ties_go_in_turn_and_load_decides() {
 }
 
 #[test]
-fn a_node_is_not_chosen_again_for_the_same_request() {
+fn excluded_nodes_are_not_chosen_again() {
     let cluster = Cluster::of(3);
     let mut attempts = Attempts::default();
     let mut seen = Vec::new();
@@ -83,7 +83,7 @@ fn a_node_is_not_chosen_again_for_the_same_request() {
 }
 
 #[test]
-fn a_dead_node_costs_one_request_per_pause_and_pauses_grow_to_their_bound() {
+fn a_dead_node_costs_one_request_per_backoff() {
     let mut cluster = Cluster::of(2);
     let mut tried = Vec::new();
     let start = cluster.now;
@@ -99,19 +99,19 @@ fn a_dead_node_costs_one_request_per_pause_and_pauses_grow_to_their_bound() {
         cluster.now += 100 * MILLI;
     }
     assert_eq!(tried, [0, 1, 3, 7, 15, 31, 55, 79, 103]);
-    assert_eq!(pause_after(0, 1.0), SECOND + SECOND / 4);
-    assert_eq!(pause_after(u32::MAX, 1.0), 30 * SECOND);
+    assert_eq!(backoff(0, 1.0), SECOND + SECOND / 4);
+    assert_eq!(backoff(u32::MAX, 1.0), 30 * SECOND);
 }
 
 #[test]
-fn a_trial_is_alone_until_its_answer() {
+fn an_ejected_node_is_probed_with_one_request_at_a_time() {
     let mut cluster = Cluster::of(2);
     cluster.make(0, Outcome::Failed);
     cluster.now += 2 * SECOND;
     let burst: Vec<_> = (0..20).map(|_| cluster.pick()).collect();
     let trials: Vec<_> = burst.iter().filter(|request| request.choice().node.0 == 0).collect();
     assert_eq!(trials.len(), 1);
-    // One that is given up without an answer does not keep the node out for ever.
+    // A probe that is given up without an answer does not keep the node out for ever.
     drop(burst);
     cluster.now += SECOND;
     cluster.make(0, Outcome::Answered);
@@ -119,7 +119,7 @@ fn a_trial_is_alone_until_its_answer() {
 }
 
 #[test]
-fn a_slow_trial_counts_although_another_began() {
+fn a_slow_probe_counts_after_another_began() {
     let mut cluster = Cluster::of(2);
     cluster.make(0, Outcome::Failed);
     cluster.now += SECOND;
@@ -132,23 +132,23 @@ fn a_slow_trial_counts_although_another_began() {
 }
 
 #[test]
-fn what_dies_with_a_node_is_one_failure() {
+fn requests_that_die_with_a_node_are_one_failure() {
     let mut cluster = Cluster::of(2);
     let burst: Vec<_> = (0..100).map(|_| cluster.pick()).filter(|one| one.choice().node.0 == 0).collect();
     cluster.now += MILLI;
     let ejections = burst.iter().filter(|request| cluster.report(request, Outcome::Failed)).count();
     assert_eq!((ejections, cluster.board.nodes()[0].ejections()), (1, 1));
-    // Nor does an answer that was on its way before bring it back.
+    // Nor does the answer to a request sent before the ejection bring it back.
     cluster.report(&burst[0], Outcome::Answered);
     assert_eq!(cluster.board.nodes()[0].ejecting_workers(), 1);
     drop(burst);
     cluster.now += SECOND;
     cluster.make(0, Outcome::Answered);
-    assert_eq!(cluster.board.nodes()[0].ejecting_workers(), 0, "the pause was the first, of a second");
+    assert_eq!(cluster.board.nodes()[0].ejecting_workers(), 0, "the back-off was the first, of one second");
 }
 
 #[test]
-fn a_returned_node_gets_a_growing_share() {
+fn a_returned_node_starts_slowly() {
     let mut cluster = Cluster::of(2);
     cluster.make(0, Outcome::Failed);
     cluster.now += SECOND;
@@ -163,7 +163,7 @@ fn a_returned_node_gets_a_growing_share() {
     assert!((40..=110).contains(&shares[0]), "{shares:?}");
     assert!(shares.is_sorted(), "{shares:?}");
     assert_eq!(shares[5], 500, "{shares:?}");
-    // A failure during the return pauses it for longer than the first did.
+    // A failure during the slow start backs off for longer than the first did.
     cluster.make(0, Outcome::Failed);
     cluster.now += SECOND;
     cluster.make(0, Outcome::Answered);
@@ -174,7 +174,7 @@ fn a_returned_node_gets_a_growing_share() {
 }
 
 #[test]
-fn nodes_that_return_together_share_all_there_is() {
+fn nodes_that_return_together_share_all_requests() {
     let mut cluster = Cluster::of(2);
     cluster.make(0, Outcome::Failed);
     cluster.make(1, Outcome::Failed);
@@ -187,7 +187,7 @@ fn nodes_that_return_together_share_all_there_is() {
 }
 
 #[test]
-fn requests_that_fail_put_no_node_out_and_have_it_looked_at() {
+fn failed_requests_eject_no_node_and_wake_the_prober() {
     let mut cluster = Cluster::of(2);
     for _ in 0..100 {
         cluster.make(0, Outcome::Doubtful);
@@ -196,7 +196,7 @@ fn requests_that_fail_put_no_node_out_and_have_it_looked_at() {
     assert_eq!(cluster.shares(10), [5, 5]);
     assert!(cluster.board.take_doubt(NodeIndex(0)) && !cluster.board.take_doubt(NodeIndex(0)));
     assert!(!cluster.board.take_doubt(NodeIndex(1)));
-    // The look decides.
+    // The check decides.
     cluster.now += MILLI;
     cluster.check(0, true);
     assert_eq!(cluster.shares(10), [5, 5]);
@@ -206,7 +206,7 @@ fn requests_that_fail_put_no_node_out_and_have_it_looked_at() {
 }
 
 #[test]
-fn a_trial_that_fails_does_not_prolong_the_pause() {
+fn a_doubtful_probe_does_not_prolong_the_backoff() {
     let mut cluster = Cluster::of(2);
     cluster.make(0, Outcome::Failed);
     cluster.now += SECOND;
@@ -218,14 +218,14 @@ fn a_trial_that_fails_does_not_prolong_the_pause() {
 }
 
 #[test]
-fn when_all_are_down_the_one_that_may_return_first_is_tried() {
+fn with_all_nodes_down_the_first_to_retry_is_chosen() {
     let mut cluster = Cluster::of(3);
     for node in [2, 0, 1] {
         cluster.make(node, Outcome::Failed);
         cluster.now += 10 * MILLI;
     }
     assert_eq!(cluster.pick().choice().node, NodeIndex(2));
-    // However often it is tried for want of another, that does not prolong its pause.
+    // Requests that go to it only because every node is down do not prolong its back-off.
     for _ in 0..100 {
         cluster.report(&cluster.pick(), Outcome::Failed);
     }
@@ -235,7 +235,7 @@ fn when_all_are_down_the_one_that_may_return_first_is_tried() {
 }
 
 #[test]
-fn the_prober_takes_nodes_out_and_lets_them_in() {
+fn checks_eject_and_return_nodes() {
     let mut cluster = Cluster::of(2);
     cluster.now += SECOND;
     cluster.check(0, false);
@@ -251,31 +251,31 @@ fn the_prober_takes_nodes_out_and_lets_them_in() {
     assert_eq!(cluster.shares(10), [0, 10]);
     cluster.check(0, true);
     cluster.now += MILLI;
-    assert!(cluster.shares(100)[0] > 0, "it answered before its pause was over");
+    assert!(cluster.shares(100)[0] > 0, "it answered the prober before its back-off was over");
 
     cluster.make(0, Outcome::Failed);
     cluster.now += 500 * MILLI;
     cluster.check(0, false);
     cluster.now += 15 * SECOND;
-    assert_eq!(cluster.shares(10), [0, 10], "its pause is over, and it still does not answer");
+    assert_eq!(cluster.shares(10), [0, 10], "its back-off is over, and it still does not answer the prober");
     cluster.now += 5 * SECOND;
-    assert!(cluster.shares(100)[0] > 0, "the prober's word is too old");
+    assert!(cluster.shares(100)[0] > 0, "the check is too old");
 }
 
 #[test]
-fn requests_that_are_answered_know_better_than_the_prober() {
+fn answered_requests_overrule_older_checks() {
     let mut cluster = Cluster::of(2);
     cluster.check(0, false);
     let asked = cluster.now;
     cluster.now += MILLI;
-    // The word arrives after requests that began later were answered.
+    // The check arrives after requests that began later were answered.
     let other = Cluster { balancer: Balancer::new(Arc::clone(&cluster.board), 0), ..cluster };
     other.balancer.nodes[0].answered.set(Some(asked + MILLI));
     assert_eq!(other.shares(10), [5, 5]);
 }
 
 #[test]
-fn a_balancer_that_goes_takes_its_ejections_with_it() {
+fn a_dropped_balancer_takes_back_its_ejections() {
     let cluster = Cluster::of(2);
     cluster.make(0, Outcome::Failed);
     assert_eq!(cluster.board.nodes()[0].ejecting_workers(), 1);
@@ -283,10 +283,10 @@ fn a_balancer_that_goes_takes_its_ejections_with_it() {
     assert_eq!(cluster.board.nodes()[0].ejecting_workers(), 0);
 }
 
-/// One node's time in the simulation: down from the first to the second, in milliseconds.
+/// An outage of one node: from the first to the second time, in milliseconds.
 type Outage = (u64, u64);
 
-/// What happened in a simulation.
+/// The result of a simulation.
 #[derive(Default)]
 struct Seen {
     /// When each node was chosen, and whether that was while it was down.
@@ -295,7 +295,7 @@ struct Seen {
     lost: usize,
 }
 
-/// A request every 5 ms that takes 20 ms, and is tried elsewhere where a node is down.
+/// Sends a request every 5 ms, which takes 20 ms and is tried at another node if its node is down.
 fn simulate(outages: &[Outage], end: u64, chance: f64) -> (Cluster, Seen) {
     let mut cluster = Cluster::of(outages.len());
     let start = cluster.now;
@@ -331,7 +331,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn nodes_die_and_return(
+    fn no_request_is_lost_while_nodes_die_and_return(
         outages in proptest::collection::vec((0..30_000_u64, 0..40_000_u64), 2..6),
         chance in 0.0..1.0_f64,
     ) {
@@ -342,14 +342,14 @@ proptest! {
         let (cluster, seen) = simulate(&outages, 120_000, chance);
         prop_assert_eq!(seen.lost, 0);
         for (chosen, (from, until)) in seen.chosen.iter().zip(&outages) {
-            // What found it dead: one request each pause, however many there are.
+            // The requests that found it dead: one for each back-off.
             let trials: Vec<u64> = chosen.iter().filter(|(_, down)| *down).map(|(at, _)| *at).collect();
             for (number, pair) in trials.windows(2).enumerate() {
-                let pause = pause_after(u32::try_from(number).unwrap(), 0.0);
-                prop_assert!(u128::from(pair[1] - pair[0]) >= pause.as_millis(), "{:?}", trials);
+                let backoff = backoff(u32::try_from(number).unwrap(), 0.0);
+                prop_assert!(u128::from(pair[1] - pair[0]) >= backoff.as_millis(), "{:?}", trials);
             }
             prop_assert!(trials.len() <= 8);
-            // It is back with its whole share after the longest pause and the slow return.
+            // It is back at its full weight after the longest back-off and the slow start.
             let whole = until + 30_000 + 10_000;
             let served = chosen.iter().filter(|(at, _)| *at >= whole).count();
             let due = usize::try_from((120_000 - whole) / 5).unwrap() / outages.len();

@@ -170,7 +170,7 @@ impl Continuation {
         }
         self.doubt(broken.choice);
         let mut attempts = Attempts::default();
-        if self.proxy.pool.leave(broken.choice, &mut attempts) { attempts } else { Attempts::default() }
+        if self.proxy.pool.exclude(broken.choice, &mut attempts) { attempts } else { Attempts::default() }
     }
 
     fn doubt(&self, choice: Choice) {

@@ -102,7 +102,7 @@ impl Proxy {
                     }
                     let reads = matches!(*outgoing.method(), Method::GET | Method::HEAD);
                     let again = !upload.has_begun() && (reads || verdict == Verdict::NodeNotReady);
-                    if !again || !self.pool.leave(choice, &mut attempts) {
+                    if !again || !self.pool.exclude(choice, &mut attempts) {
                         return Ok(answer);
                     }
                     continue;
@@ -174,10 +174,10 @@ impl Proxy {
             if let Some(outcome) = error.outcome() {
                 self.pool.report(choice, outcome);
             }
-            let again = is_repeatable(outgoing, upload.has_begun())
+            let again = is_repeatable(outgoing.method(), outgoing.headers(), upload.has_begun())
                 && match error {
                     SendError::Stale => attempts.renew(),
-                    SendError::Broken(_) => self.pool.leave(choice, attempts),
+                    SendError::Broken(_) => self.pool.exclude(choice, attempts),
                     // Other nodes may well answer a request alike that one answers with what is no answer.
                     SendError::Unreachable(_)
                     | SendError::Timeout
