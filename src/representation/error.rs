@@ -175,7 +175,8 @@ mod tests {
     use super::*;
     use crate::refusal::Rule;
     use crate::representation::html;
-    use aws_smithy_types::base64;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
     use sha2::{Digest, Sha256};
 
@@ -239,7 +240,7 @@ mod tests {
     fn the_policy_allows_the_style_as_it_stands_in_the_page() {
         let page = document(Representation::Html, "no", "/");
         let style = page.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
-        let hash = base64::encode(Sha256::digest(style));
+        let hash = STANDARD.encode(Sha256::digest(style));
         let policy = html::content_security_policy();
         assert!(policy.to_str().unwrap().contains(&hash), "{policy:?}");
         assert_eq!(page.matches("<style").count(), 1);

@@ -2,7 +2,8 @@
 //!
 //! The pages themselves are in `templates/`. There every value is escaped unless it says otherwise, and none does.
 
-use aws_smithy_types::base64;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
@@ -11,7 +12,7 @@ use std::sync::LazyLock;
 pub const STYLE: &str = include_str!("../../templates/style.css").trim_ascii_end();
 
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = base64::encode(Sha256::digest(STYLE));
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
     // Images: the icons, which stand in the style itself.
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
