@@ -4,7 +4,7 @@ use super::issuer::IssuerWatch;
 use crate::admission::{Admission, Bounds};
 use crate::config::Config;
 use crate::generation::{Generation, Site};
-use crate::judge::{Nodes, StoreJudge};
+use crate::judge::{Nodes, StoreJudge, Trial};
 use crate::limits::MAX_SESSIONS;
 use crate::mapping::{Mapping, MintWhen};
 use crate::metrics::{Metrics, Row};
@@ -74,6 +74,7 @@ impl Issuer {
     /// Starts the keeper of a slot.
     fn keep(&self, config: &Config, mapping: &Mapping, key: &SessionKey, slot: Slot) -> Arc<SessionHandle> {
         let Purpose { kind, policy, .. } = &key.purpose;
+        let trial = Trial::of_kind(*kind, mapping);
         Keeper {
             slot: Arc::new(slot),
             mint: Arc::clone(&self.minter),
@@ -86,7 +87,7 @@ impl Issuer {
             region: Arc::clone(&config.upstream.region),
             clock: WallClock::SYSTEM,
             budget: Arc::clone(&self.budget),
-            judge: StoreJudge::new(Arc::clone(&self.nodes), mapping, *kind, WallClock::SYSTEM),
+            judge: StoreJudge::new(Arc::clone(&self.nodes), trial, WallClock::SYSTEM),
             issuer_doubts: Arc::clone(self.watch.doubts()),
         }
         .start()

@@ -1,0 +1,194 @@
+//! The request that a session is tried with: one that its mapping grants and that changes nothing.
+
+use super::Reply;
+use crate::http1::Fields;
+use crate::list_uploads::Listing;
+use crate::mapping::Mapping;
+use crate::operation::SessionKind;
+use crate::operation::grammar::Dialect;
+use crate::outgoing::Outgoing;
+use crate::payload::Payload;
+use crate::s3_error;
+use crate::scope::{Right, Rights, Scope};
+use crate::session_table::Verdict;
+use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// An upload id in MinIO's form that no upload has: all its numbers are zero.
+pub const ABSENT_UPLOAD: &str =
+    "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
+
+/// A request to try a session with.
+#[derive(Debug)]
+pub struct Trial {
+    outgoing: Outgoing,
+    proves: Proves,
+}
+
+/// What a denied trial proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proves {
+    /// The issuer may not do what the mapping grants.
+    Denial,
+    /// The session lives. Its own policy may deny the trial, or the store answers so for a missing key to clients that may
+    /// not list, as AWS does.
+    Life,
+}
+
+impl Trial {
+    /// Makes the trial of this kind of session, if its mapping grants anything to try.
+    pub fn of_kind(kind: SessionKind, mapping: &Mapping) -> Option<Self> {
+        match kind {
+            SessionKind::Scopes => Self::of(mapping),
+            SessionKind::Uploads => Self::of_uploads(mapping),
+        }
+    }
+
+    /// Lists the uploads of one key, which costs the store little.
+    fn of_uploads(mapping: &Mapping) -> Option<Self> {
+        let outgoing = mapping.scopes.iter().find_map(|scope| list_of_no_uploads(mapping, scope))?;
+        Some(Self { outgoing, proves: Proves::Denial })
+    }
+
+    fn of(mapping: &Mapping) -> Option<Self> {
+        let granted = mapping.scopes.iter().find_map(|scope| {
+            let (method, target) = target(scope, scope.allow)?;
+            let outgoing = outgoing(mapping, &method, &target)?;
+            let is_clear = scope.allow.has(Right::List) || mapping.dialect == Dialect::Minio;
+            Some(Self { outgoing, proves: if is_clear { Proves::Denial } else { Proves::Life } })
+        });
+        if granted.is_some() {
+            return granted;
+        }
+        // The mapping grants only deletes, and each would change something. Any request shows whether the session lives.
+        let first = mapping.scopes.first()?;
+        let read = Rights::default().with(Right::Read);
+        let scope = Scope::new(first.bucket.clone(), first.prefix.clone(), read);
+        let (method, target) = target(&scope, read)?;
+        let reading = Mapping { dialect: mapping.dialect, ..Mapping::of_scopes(&mapping.name, vec![scope]) };
+        let outgoing = outgoing(&reading, &method, &target)?;
+        Some(Self { outgoing, proves: Proves::Life })
+    }
+
+    /// Returns the request.
+    pub(super) fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
+    }
+
+    /// Judges the answer.
+    pub(super) fn verdict(&self, reply: Reply) -> Verdict {
+        let proves_denial = self.proves == Proves::Denial;
+        match reply.code {
+            Some(code) if s3_error::is_dead_session(&code) => Verdict::Dead,
+            Some(code) if code == s3_error::ACCESS_DENIED && !proves_denial => Verdict::Works,
+            Some(code) if s3_error::is_denial(&code) => Verdict::Denied(code.into()),
+            None if reply.status == 403 && proves_denial => Verdict::Denied("403".into()),
+            _ if reply.status >= 500 => Verdict::Unknown,
+            _ => Verdict::Works,
+        }
+    }
+}
+
+/// Returns a request that one of `rights` allows in a scope, that changes nothing and costs the store little.
+fn target(scope: &Scope, rights: Rights) -> Option<(Method, String)> {
+    let (base, prefix) = place(scope);
+    let absent = absent(prefix);
+    if rights.has(Right::Read) {
+        Some((Method::GET, format!("{base}/{absent}")))
+    } else if rights.has(Right::List) {
+        Some((Method::GET, format!("{base}/?location")))
+    } else if rights.has(Right::Write) {
+        // Lists the parts of an upload that does not exist.
+        Some((Method::GET, format!("{base}/{absent}?uploadId={ABSENT_UPLOAD}")))
+    } else {
+        None
+    }
+}
+
+/// Returns a request for the uploads of a key that has none, if the scope grants such lists.
+pub fn list_of_no_uploads(mapping: &Mapping, scope: &Scope) -> Option<Outgoing> {
+    let (base, prefix) = place(scope);
+    let (fields, path) = (Fields::default(), format!("{base}/"));
+    let query = format!("uploads&prefix={}", absent(prefix));
+    let grant = mapping.grant(&Method::GET, &path, Some(&query), &fields).ok()?;
+    // The last question is about the key alone.
+    let question = Listing::new(mapping, &grant).questions().pop()?;
+    Some(Outgoing::list_of_uploads(&grant, &question))
+}
+
+/// Returns the path of a scope's bucket and the start of its keys, as its clients write them: at its mount, if it has one.
+fn place(scope: &Scope) -> (String, &str) {
+    let (base, prefix) = match &scope.view {
+        Some(view) => (view.mount().as_str().trim_matches('/'), ""),
+        None => (scope.bucket.as_str(), scope.prefix.as_str()),
+    };
+    (if base.is_empty() { String::new() } else { format!("/{base}") }, prefix)
+}
+
+/// Returns a percent-encoded key below a prefix that no object has.
+fn absent(prefix: &str) -> String {
+    let key = format!("{prefix}scopegate-check-{:016x}", fastrand::u64(..));
+    utf8_percent_encode(&key, NON_ALPHANUMERIC).to_string()
+}
+
+fn outgoing(mapping: &Mapping, method: &Method, target: &str) -> Option<Outgoing> {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let fields = Fields::default();
+    let grant = mapping.grant(method, path, query, &fields).ok()?;
+    Outgoing::rebuild(grant, &fields, Payload::Empty).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope::{BucketName, Prefix};
+
+    fn trial(rights: &[Right], dialect: Dialect) -> Trial {
+        let (bucket, prefix) = (BucketName::parse("tmp").unwrap(), Prefix::parse("media/").unwrap());
+        let scope = Scope::new(bucket, prefix, rights.iter().copied().collect());
+        Trial::of(&Mapping { dialect, ..Mapping::of_scopes("m", vec![scope]) }).unwrap()
+    }
+
+    #[test]
+    fn every_mapping_has_a_trial_that_changes_nothing() {
+        const OBJECT: &str = "/tmp/media/scopegate-check-";
+        for (rights, path, query, at_minio, elsewhere) in [
+            (&[Right::Read, Right::List][..], OBJECT, "", Proves::Denial, Proves::Denial),
+            (&[Right::Read, Right::Write], OBJECT, "", Proves::Denial, Proves::Life),
+            (&[Right::List, Right::Write], "/tmp", "location=", Proves::Denial, Proves::Denial),
+            (&[Right::Write], OBJECT, "uploadId=", Proves::Denial, Proves::Life),
+            (&[Right::Delete], OBJECT, "", Proves::Life, Proves::Life),
+        ] {
+            for (dialect, proves) in [(Dialect::Minio, at_minio), (Dialect::S3, elsewhere)] {
+                let trial = trial(rights, dialect);
+                let Trial { outgoing, proves: proved } = &trial;
+                assert_eq!((outgoing.method(), *proved), (&Method::GET, proves), "{rights:?}");
+                assert!(outgoing.path().starts_with(path), "{}", outgoing.path());
+                assert!(outgoing.query().starts_with(query), "{}", outgoing.query());
+            }
+        }
+    }
+
+    #[test]
+    fn verdicts() {
+        let denied = |code: &str| Verdict::Denied(code.into());
+        let reply = |status, code: &str| {
+            let code = Some(code.to_owned()).filter(|code| !code.is_empty());
+            Reply { status, code }
+        };
+        let [denial, life] = [Right::Read, Right::Delete].map(|right| trial(&[right], Dialect::Minio));
+        for (status, code, where_denied, where_alive) in [
+            (403, "InvalidAccessKeyId", Verdict::Dead, Verdict::Dead),
+            (400, "ExpiredToken", Verdict::Dead, Verdict::Dead),
+            (403, "AccessDenied", denied("AccessDenied"), Verdict::Works),
+            (403, "", denied("403"), Verdict::Works),
+            (403, "RequestTimeTooSkewed", denied("RequestTimeTooSkewed"), denied("RequestTimeTooSkewed")),
+            (404, "NoSuchKey", Verdict::Works, Verdict::Works),
+            (200, "", Verdict::Works, Verdict::Works),
+            (503, "SlowDown", Verdict::Unknown, Verdict::Unknown),
+        ] {
+            assert_eq!(denial.verdict(reply(status, code)), where_denied, "{code}");
+            assert_eq!(life.verdict(reply(status, code)), where_alive, "{code}");
+        }
+    }
+}
