@@ -2,7 +2,7 @@
 //!
 //! Each worker thread has its own balancer, which ejects nodes by the outcome of its own requests and brings them back
 //! with a slow start. What the prober finds reaches all balancers through the [`NodeBoard`]. Written by hand: balancers
-//! of libraries keep their state behind locks, or take the time themselves.
+//! in libraries read the clock themselves and cannot learn from a prober.
 
 use crate::nodes::{Check, NodeBoard, NodeIndex};
 use crate::retry::Attempts;

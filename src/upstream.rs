@@ -1,5 +1,7 @@
 //! The pool of one worker thread: its connections to the store's nodes. It sends signed requests and nothing else.
 
+mod download;
+
 use crate::balance::{Balancer, Choice, InFlight, Outcome};
 use crate::connect::{Connector, Stream};
 use crate::endpoint::Endpoint;
@@ -10,21 +12,19 @@ use crate::response::is_wanted;
 use crate::retry::Attempts;
 use crate::upload::UploadError;
 use bytes::{BufMut, Bytes};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use http1::body::BoxError;
 use http1::client::{Connection, Exchange, Failure, Patience};
-use http1::clock;
-use http1::{Answer, ResponseHead};
+use http1::{Answer, ResponseHead, clock};
 use std::cell::RefCell;
 use std::fmt;
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
+
+pub use download::{Asking, BrokenOff, Continue, Continued, Download};
 
 /// The time after which an idle connection is not used again: well before the 30 s after which MinIO closes it.
 const MAX_IDLE: Duration = Duration::from_secs(15);
@@ -98,7 +98,7 @@ pub enum SendError {
     Timeout,
     /// The store closed the connection before it answered.
     Broken(Failure<UploadError>),
-    /// What the store sent is not HTTP/1.1.
+    /// The store's answer is not HTTP/1.1.
     Malformed(Failure<UploadError>),
     /// The client's body could not be read.
     Body(UploadError),
@@ -262,7 +262,7 @@ impl Lease {
 
     /// Makes the answer that began with `head`.
     pub fn answered(self, head: ResponseHead) -> Answer<Download> {
-        Answer { status: head.status, fields: head.fields, body: Download { lease: Some(self), rest: None } }
+        Answer { status: head.status, fields: head.fields, body: Download::new(self) }
     }
 
     fn give_back(self) {
@@ -274,156 +274,6 @@ impl Lease {
             held.reused = true;
             let until = usable_until(clock::now(), held.born);
             idle.push(Idle { held, until });
-        }
-    }
-}
-
-/// A way to get the rest of an answer that breaks off.
-pub trait Continue: fmt::Debug {
-    /// Notes that this many more bytes of the answer were passed on.
-    fn advance(&mut self, bytes: usize);
-
-    /// Requests the rest, which may break off in turn.
-    fn ask(self: Box<Self>, broken: BrokenOff) -> Asking;
-}
-
-/// An answer that broke off.
-#[derive(Debug)]
-pub struct BrokenOff {
-    /// The cause.
-    pub error: BoxError,
-    /// The node that sent it.
-    pub choice: Choice,
-}
-
-/// The rest of an answer, with the way to continue that.
-pub type Continued = (Box<dyn Continue>, Download);
-
-/// A request for the rest of an answer.
-pub type Asking = Pin<Box<dyn Future<Output = Result<Continued, BoxError>>>>;
-
-/// The state of a continuation.
-enum Rest {
-    Known(Box<dyn Continue>),
-    Asked(Asking),
-}
-
-impl fmt::Debug for Rest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Known(rest) => rest.fmt(f),
-            Self::Asked(_) => f.write_str("Asked"),
-        }
-    }
-}
-
-/// The body of an answer. Reading it to its end returns the connection to the pool; dropping it earlier closes the
-/// connection.
-#[derive(Debug)]
-pub struct Download {
-    lease: Option<Lease>,
-    /// Boxed, because only long answers have one.
-    rest: Option<Box<Rest>>,
-}
-
-impl Download {
-    /// Continues the answer with `rest` if it breaks off.
-    pub fn continue_with(&mut self, rest: Box<dyn Continue>) {
-        self.rest = Some(Box::new(Rest::Known(rest)));
-    }
-
-    fn is_over(&self) -> bool {
-        match (&self.lease, self.rest.as_deref()) {
-            (Some(lease), _) => lease.0.connection.is_over(),
-            (None, rest) => !matches!(rest, Some(Rest::Asked(_))),
-        }
-    }
-
-    fn give_back(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.give_back();
-        }
-    }
-
-    /// Requests the rest, or returns the error if the answer cannot be continued.
-    fn break_off(&mut self, error: BoxError) -> Result<(), BoxError> {
-        let choice = self.lease.as_ref().map(Lease::choice);
-        match (self.rest.take().map(|rest| *rest), choice) {
-            (Some(Rest::Known(rest)), Some(choice)) => {
-                // The broken connection is closed, not returned: it may not be kept.
-                self.give_back();
-                self.rest = Some(Box::new(Rest::Asked(rest.ask(BrokenOff { error, choice }))));
-                Ok(())
-            }
-            _ => Err(error),
-        }
-    }
-
-    /// Waits for the requested rest and continues with it.
-    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        let Some(Rest::Asked(asking)) = self.rest.as_deref_mut() else { return Poll::Ready(Ok(())) };
-        let continued = ready!(asking.as_mut().poll(cx));
-        self.rest = None;
-        let (rest, mut download) = continued?;
-        self.lease = download.lease.take();
-        self.continue_with(rest);
-        Poll::Ready(Ok(()))
-    }
-
-    fn advance(&mut self, bytes: usize) {
-        if let Some(Rest::Known(rest)) = self.rest.as_deref_mut() {
-            rest.advance(bytes);
-        }
-    }
-}
-
-impl Drop for Download {
-    fn drop(&mut self) {
-        self.give_back();
-    }
-}
-
-impl Body for Download {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.get_mut();
-        loop {
-            ready!(this.poll_rest(cx))?;
-            let Some(lease) = &mut this.lease else { return Poll::Ready(None) };
-            let next = match ready!(lease.0.connection.poll_body(cx)) {
-                Some(Err(error)) => match this.break_off(error) {
-                    Ok(()) => continue,
-                    Err(error) => Some(Err(error)),
-                },
-                Some(Ok(data)) => {
-                    this.advance(data.len());
-                    Some(Ok(Frame::data(data)))
-                }
-                None => None,
-            };
-            // Returned now, so that another request can use the connection while the end of this answer is written.
-            if this.is_over() {
-                this.give_back();
-                this.rest = None;
-            }
-            return Poll::Ready(next);
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.is_over()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.lease {
-            Some(lease) => lease.0.connection.left().map_or_else(SizeHint::default, SizeHint::with_exact),
-            None if self.is_over() => SizeHint::with_exact(0),
-            None => SizeHint::default(),
         }
     }
 }

@@ -1,0 +1,166 @@
+//! The body of an answer, which is continued by another request if it breaks off.
+
+use super::Lease;
+use crate::balance::Choice;
+use crate::body::BoxError;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// A way to get the rest of an answer that breaks off.
+pub trait Continue: fmt::Debug {
+    /// Notes that this many more bytes of the answer were passed on.
+    fn advance(&mut self, bytes: usize);
+
+    /// Requests the rest, which may break off in turn.
+    fn ask(self: Box<Self>, broken: BrokenOff) -> Asking;
+}
+
+/// An answer that broke off.
+#[derive(Debug)]
+pub struct BrokenOff {
+    /// The cause.
+    pub error: BoxError,
+    /// The node that sent it.
+    pub choice: Choice,
+}
+
+/// The rest of an answer, with the way to continue that.
+pub type Continued = (Box<dyn Continue>, Download);
+
+/// A request for the rest of an answer.
+pub type Asking = Pin<Box<dyn Future<Output = Result<Continued, BoxError>>>>;
+
+/// The state of a continuation.
+enum Rest {
+    Known(Box<dyn Continue>),
+    Asked(Asking),
+}
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(rest) => rest.fmt(f),
+            Self::Asked(_) => f.write_str("Asked"),
+        }
+    }
+}
+
+/// The body of an answer. Reading it to its end returns the connection to the pool; dropping it earlier closes the
+/// connection.
+#[derive(Debug)]
+pub struct Download {
+    lease: Option<Lease>,
+    /// Boxed, because only long answers have one.
+    rest: Option<Box<Rest>>,
+}
+
+impl Download {
+    /// Makes the body of the answer that `lease` has received the head of.
+    pub(super) fn new(lease: Lease) -> Self {
+        Self { lease: Some(lease), rest: None }
+    }
+
+    /// Continues the answer with `rest` if it breaks off.
+    pub fn continue_with(&mut self, rest: Box<dyn Continue>) {
+        self.rest = Some(Box::new(Rest::Known(rest)));
+    }
+
+    fn is_over(&self) -> bool {
+        match (&self.lease, self.rest.as_deref()) {
+            (Some(lease), _) => lease.0.connection.is_over(),
+            (None, rest) => !matches!(rest, Some(Rest::Asked(_))),
+        }
+    }
+
+    fn give_back(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+
+    /// Requests the rest, or returns the error if the answer cannot be continued.
+    fn break_off(&mut self, error: BoxError) -> Result<(), BoxError> {
+        let choice = self.lease.as_ref().map(Lease::choice);
+        match (self.rest.take().map(|rest| *rest), choice) {
+            (Some(Rest::Known(rest)), Some(choice)) => {
+                // The broken connection is closed, not returned: it may not be kept.
+                self.give_back();
+                self.rest = Some(Box::new(Rest::Asked(rest.ask(BrokenOff { error, choice }))));
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Waits for the requested rest and continues with it.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let Some(Rest::Asked(asking)) = self.rest.as_deref_mut() else { return Poll::Ready(Ok(())) };
+        let continued = ready!(asking.as_mut().poll(cx));
+        self.rest = None;
+        let (rest, mut download) = continued?;
+        self.lease = download.lease.take();
+        self.continue_with(rest);
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        if let Some(Rest::Known(rest)) = self.rest.as_deref_mut() {
+            rest.advance(bytes);
+        }
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        loop {
+            ready!(this.poll_rest(cx))?;
+            let Some(lease) = &mut this.lease else { return Poll::Ready(None) };
+            let next = match ready!(lease.0.connection.poll_body(cx)) {
+                Some(Err(error)) => match this.break_off(error) {
+                    Ok(()) => continue,
+                    Err(error) => Some(Err(error)),
+                },
+                Some(Ok(data)) => {
+                    this.advance(data.len());
+                    Some(Ok(Frame::data(data)))
+                }
+                None => None,
+            };
+            // Returned now, so that another request can use the connection while the end of this answer is written.
+            if this.is_over() {
+                this.give_back();
+                this.rest = None;
+            }
+            return Poll::Ready(next);
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.lease {
+            Some(lease) => lease.0.connection.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            None if self.is_over() => SizeHint::with_exact(0),
+            None => SizeHint::default(),
+        }
+    }
+}
