@@ -1,11 +1,11 @@
-//! The two spellings of a time that SigV4 signs.
+//! The date and the day that SigV4 signs.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::cell::Cell;
 use std::time::SystemTime;
 
-/// A second in UTC as `x-amz-date` has it (`20260131T235959Z`), of which the first eight characters are the day.
+/// A time in UTC to the second, in the form of `x-amz-date` (`20260131T235959Z`). Its first eight characters are the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AmzDate {
     text: [u8; 16],
@@ -13,12 +13,12 @@ pub struct AmzDate {
 }
 
 thread_local! {
-    // Thousands of requests are signed in a second, which is written once.
+    // Thousands of requests are signed in a second; it is formatted once.
     static LAST: Cell<Option<AmzDate>> = const { Cell::new(None) };
 }
 
 impl AmzDate {
-    /// The second that `time` lies in.
+    /// Makes the date of `time`.
     pub fn new(time: SystemTime) -> Self {
         let second =
             |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs());
@@ -44,27 +44,27 @@ impl AmzDate {
         Self { text, time }
     }
 
-    /// The whole of it.
+    /// Returns the date as text.
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.text).unwrap_or_default()
     }
 
-    /// The whole of it as bytes.
+    /// Returns the date as bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.text
     }
 
-    /// The day.
+    /// Returns the day.
     pub fn day(&self) -> &str {
         self.as_str().get(..8).unwrap_or_default()
     }
 
-    /// Whether it lies in a day, written as [`AmzDate::day`] is.
+    /// Returns whether it is in this day, which has the form of [`AmzDate::day`].
     pub fn is_in(&self, day: &str) -> bool {
         self.text.get(..8) == Some(day.as_bytes())
     }
 
-    /// The time it was made of.
+    /// Returns the time that it was made of.
     pub fn time(&self) -> SystemTime {
         self.time
     }
@@ -78,7 +78,7 @@ fn write_digits(text: &mut [u8; 16], at: usize, count: usize, value: u16) {
     }
 }
 
-/// `time` for people and programs: RFC 3339 in UTC, to the second.
+/// Formats `time` as RFC 3339 in UTC, to the second.
 pub fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     i64::try_from(seconds)
@@ -94,7 +94,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn spellings() {
+    fn formats_dates() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_440_938_160_999);
         let date = AmzDate::new(time);
         assert_eq!((date.as_str(), date.day()), ("20150830T123600Z", "20150830"));

@@ -1,4 +1,4 @@
-//! Connections to an endpoint, over TCP or TLS.
+//! Connects to endpoints, over TCP or TLS.
 
 mod trouble;
 mod trust;
@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Connects to one endpoint.
+/// A connector to one endpoint.
 pub struct Connector {
     endpoint: Endpoint,
     tls: Option<(TlsConnector, ServerName<'static>)>,
@@ -30,7 +30,7 @@ pub struct Connector {
     resolver: Resolver,
 }
 
-/// Where a name's addresses come from.
+/// The source of a name's addresses.
 enum Resolver {
     System,
     #[cfg(test)]
@@ -48,22 +48,20 @@ impl Resolver {
 }
 
 impl Connector {
-    /// A connector to `endpoint`, with `timeout` for each connection including its name's resolution and its
-    /// handshake. For TLS the machine's trusted certificates are loaded (`SSL_CERT_FILE` and `SSL_CERT_DIR` name
-    /// others).
+    /// Makes a connector to `endpoint`. `timeout` bounds each connection, including name resolution and the TLS handshake.
+    /// TLS uses the machine's trusted certificates, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     ///
     /// # Errors
-    /// When TLS is wanted and no certificates can be loaded, or the host is no name that a certificate could be for.
+    /// When the endpoint uses TLS and no certificates can be loaded, or its host is not a valid name for a certificate.
     pub fn new(endpoint: Endpoint, timeout: Duration) -> io::Result<Self> {
         let tls = endpoint.tls().then(|| tls_connector(&endpoint)).transpose()?;
         Ok(Self { endpoint, tls, timeout, resolver: Resolver::System })
     }
 
-    /// Connects. Names are resolved each time, and every address is tried in its turn: one that does not answer
-    /// leaves the others their part of the time.
+    /// Connects. Resolves the name each time and tries its addresses in turn, each for its share of the time that is left.
     ///
     /// # Errors
-    /// What was wrong with the last address, or `TimedOut`.
+    /// The error of the last address, or `TimedOut`.
     pub async fn connect(&self) -> io::Result<Stream> {
         let end = Instant::now() + self.timeout;
         let addresses = timeout_at(end, self.resolver.resolve(&self.endpoint)).await??;
@@ -119,9 +117,9 @@ fn tls_connector(endpoint: &Endpoint) -> io::Result<(TlsConnector, ServerName<'s
 /// A connection.
 #[derive(Debug)]
 pub enum Stream {
-    /// Over TCP.
+    /// Plain TCP.
     Plain(Socket),
-    /// Over TLS.
+    /// TLS.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -203,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_leads_elsewhere_is_followed_with_the_next_connection() {
+    async fn names_are_resolved_for_each_connection() {
         let ((_one, first), (_two, second)) = (node().await, node().await);
         let current = Arc::new(Mutex::new(vec![first]));
         let connector = connector({
@@ -218,11 +216,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_address_is_tried_and_none_takes_the_time_of_the_others() {
+    async fn every_address_is_tried_with_its_share_of_the_time() {
         let (listener, refuses) = node().await;
         drop(listener);
         let (_answers, good) = node().await;
-        // Its queue is full: what more comes is neither accepted nor refused.
+        // A listener with a full queue: further connections are neither accepted nor refused.
         let deaf = TcpSocket::new_v4().unwrap();
         deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let deaf = deaf.listen(1).unwrap();

@@ -1,4 +1,4 @@
-//! Endpoints: where a node of the store, or its STS, is reached.
+//! Endpoints: the addresses of the store's nodes and of its STS.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads a URL as people write it; the port defaults to 80 or 443.
+    /// Reads a URL. The port defaults to 80 or 443.
     ///
     /// # Errors
-    /// Says what is wrong and how to mend it.
+    /// Says what is wrong and how to correct it.
     pub fn parse(url: &str) -> Result<Self, &'static str> {
         let uri: http::Uri = url.parse().map_err(|_| "not a URL: write it as http://host:9000")?;
         let tls = match uri.scheme_str() {
@@ -48,22 +48,22 @@ impl Endpoint {
         Ok(Self { tls, host: authority.host().into(), port })
     }
 
-    /// Whether it is spoken to over TLS.
+    /// Returns whether it uses TLS.
     pub fn tls(&self) -> bool {
         self.tls
     }
 
-    /// The host's name or address, without the brackets of IPv6.
+    /// Returns the host's name or address, without the brackets of IPv6.
     pub fn host(&self) -> &str {
         self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host)
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What `Host` says: the port is left out where it is the scheme's own (RFC 9110, section 4.2.3).
+    /// Returns the value of `Host`, without a port that is the scheme's default (RFC 9110, section 4.2.3).
     pub fn authority(&self) -> String {
         match (self.tls, self.port) {
             (false, 80) | (true, 443) => self.host.to_string(),
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls() {
+    fn reads_urls() {
         let cases = [
             ("http://127.0.0.1:9000", "127.0.0.1:9000", "127.0.0.1", 9000),
             ("http://minio.example/", "minio.example", "minio.example", 80),

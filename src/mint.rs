@@ -1,4 +1,4 @@
-//! Minting: one `AssumeRole` turns a session policy into a session.
+//! Mints sessions: one `AssumeRole` with a session policy returns one session.
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 
 use crate::connect::Trouble;
@@ -22,33 +22,33 @@ use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-/// MinIO ignores the role; AWS and Ceph need one.
+/// The role where none is configured: MinIO ignores it, AWS and Ceph need one.
 const DEFAULT_ROLE: &str = "arn:aws:iam::000000000000:role/scopegate";
 
-/// What one mint asks for.
+/// The parameters of a mint.
 #[derive(Clone, Debug)]
 pub struct MintRequest {
-    /// Who it is for; shown in the server's audit log as the role session's name.
+    /// The mapping's name, which becomes the role session's name.
     pub name: String,
-    /// The policy that cuts the session down.
+    /// The policy that restricts the session.
     pub policy: SessionPolicy,
-    /// How long it shall live. The server may decide otherwise.
+    /// The lifetime that is asked for. The server may decide otherwise.
     pub duration: Duration,
 }
 
-/// How a mint went wrong.
+/// The kind of a failed mint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MintFailure {
     /// STS refused (4xx).
     Refused,
-    /// STS failed (5xx), or answered nonsense.
+    /// STS failed (5xx), or its answer is invalid.
     Failed,
     /// STS could not be reached, or not in time.
     Unreachable,
 }
 
 impl MintFailure {
-    /// The name in metrics.
+    /// Returns the name in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Refused => "refused",
@@ -58,21 +58,21 @@ impl MintFailure {
     }
 }
 
-/// Why a mint failed: what STS said, and what to do about it. Holds no secret.
+/// Why a mint failed. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MintError {
     /// The kind.
     pub failure: MintFailure,
-    /// The S3 or STS error code, if one was given.
+    /// The S3 or STS error code, if the answer has one.
     pub code: Option<String>,
-    /// What was said.
+    /// The message of STS, or of the failed connection.
     pub message: String,
-    /// What keeps the endpoint from being spoken to, where that was recognised.
+    /// The cause of a failed connection, where it was recognised.
     pub trouble: Option<Trouble>,
 }
 
 impl MintError {
-    /// What an operator can do about it, if that can be told.
+    /// Returns what an operator can do about it, where the cause was recognised.
     pub fn help(&self) -> Option<&'static str> {
         let says = |words: &str| self.message.contains(words);
         if let Some(trouble) = self.trouble {
@@ -107,19 +107,21 @@ impl MintError {
 }
 
 impl MintError {
-    /// Whether STS refused the issuer itself, or the endpoint is no STS, so that no session can be minted.
+    /// Returns whether no session can be minted at all: STS refused the issuer itself, or the endpoint is not an STS.
     fn is_about_issuer(&self) -> bool {
         match self.code.as_deref() {
             None => true,
             Some(code) => {
-                s3_error::is_denial(code) || s3_error::is_dead_session(code) || OF_A_WRONG_KEY.contains(&code)
+                s3_error::is_denial(code)
+                    || s3_error::is_dead_session(code)
+                    || WRONG_KEY_CODES.contains(&code)
             }
         }
     }
 }
 
-/// What other stores say of a key that they do not know, or whose signature is wrong.
-const OF_A_WRONG_KEY: [&str; 4] =
+/// The codes of other stores for an unknown key or a wrong signature.
+const WRONG_KEY_CODES: [&str; 4] =
     ["InvalidClientTokenId", "UnrecognizedClientException", "IncompleteSignature", "AuthFailure"];
 
 impl fmt::Display for MintError {
@@ -143,31 +145,31 @@ pub trait Mint: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Minted, MintError>> + Send;
 }
 
-/// Mints with the issuer's keys at one of several STS endpoints.
+/// A minter with the issuer's keys, at several STS endpoints.
 #[derive(Debug)]
 pub struct StsMint {
     clients: Vec<aws_sdk_sts::Client>,
-    /// The client that answered last.
+    /// The index of the client that answered last.
     current: AtomicUsize,
     role: String,
 }
 
-/// What STS is asked for.
+/// The parameters of one `AssumeRole`.
 struct AssumeRole<'a> {
     session: &'a str,
     policy: &'a str,
     seconds: i32,
 }
 
-/// A policy and a duration in seconds that every STS refuses, once it has checked who asks.
+/// A policy and a duration in seconds that every STS refuses, after it has checked the issuer.
 const NO_POLICY: &str = "{}";
 const NO_DURATION: i32 = 1;
 
-/// A node that does not accept a connection by then is passed over for the next.
+/// The time an endpoint has to accept a connection before the next one is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl StsMint {
-    /// A minter at any of `endpoints`; each answer may take `timeout`. Nothing is connected yet.
+    /// Makes a minter that uses any of `endpoints`. Each answer may take `timeout`. Nothing is connected yet.
     pub fn new(
         endpoints: &[Endpoint],
         region: &str,
@@ -179,10 +181,10 @@ impl StsMint {
         Self { clients, current: AtomicUsize::new(0), role: role.unwrap_or(DEFAULT_ROLE).to_owned() }
     }
 
-    /// Finds out whether STS takes the issuer's key, by a request that mints nothing.
+    /// Checks that STS accepts the issuer's key, with a request that mints nothing.
     ///
     /// # Errors
-    /// What STS said against the issuer, or what was in the way.
+    /// When STS refuses the issuer, or gives no answer that tells.
     pub async fn check(&self) -> Result<(), MintError> {
         let asked = AssumeRole { session: "check", policy: NO_POLICY, seconds: NO_DURATION };
         match self.ask(&asked).await {
@@ -191,7 +193,7 @@ impl StsMint {
         }
     }
 
-    /// Asks the node that answered last; the others in their turn if it cannot be reached.
+    /// Asks the endpoint that answered last, and the others in turn while none can be reached.
     async fn ask(&self, asked: &AssumeRole<'_>) -> Result<Minted, MintError> {
         let first = self.current.load(Ordering::Relaxed);
         let mut last = MintError {
@@ -203,7 +205,7 @@ impl StsMint {
         for step in 0..self.clients.len() {
             let index = first.wrapping_add(step) % self.clients.len();
             let Some(client) = self.clients.get(index) else { break };
-            // Noted before the answer: who hangs is not asked first the next time.
+            // Set before the answer, so that an endpoint that hangs is not asked first the next time.
             self.current.store(index.wrapping_add(1), Ordering::Relaxed);
             match self.ask_at(client, asked).await {
                 Err(error) if error.failure == MintFailure::Unreachable => last = error,
@@ -230,15 +232,15 @@ impl StsMint {
             .send()
             .await
             .map_err(|error| explain(&error))?;
-        let nonsense = |what: &str| MintError {
+        let invalid = |what: &str| MintError {
             failure: MintFailure::Failed,
             code: None,
             message: what.to_owned(),
             trouble: None,
         };
-        let keys = answer.credentials.ok_or_else(|| nonsense("STS returned no credentials"))?;
+        let keys = answer.credentials.ok_or_else(|| invalid("STS returned no credentials"))?;
         let expiration = SystemTime::try_from(keys.expiration)
-            .map_err(|_| nonsense("STS returned an expiration that is not a time"))?;
+            .map_err(|_| invalid("STS returned an expiration that is not a time"))?;
         Ok(Minted {
             keys: Credentials {
                 access_key: Secret::new(keys.access_key_id),
@@ -282,7 +284,7 @@ impl Mint for StsMint {
     }
 }
 
-/// A minter that may be replaced by one for other endpoints.
+/// Mints with the current minter, which a reload may replace.
 impl<M: Mint> Mint for ArcSwap<M> {
     async fn mint(&self, request: &MintRequest, reason: Reason<'_, Session>) -> Result<Minted, MintError> {
         let current = self.load_full();
@@ -290,7 +292,7 @@ impl<M: Mint> Mint for ArcSwap<M> {
     }
 }
 
-/// STS takes 2 to 64 of `[\w+=,.@-]`.
+/// Returns a name that STS accepts: 2 to 64 of `[\w+=,.@-]`.
 fn role_session_name(name: &str) -> String {
     let safe = name.chars().filter(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(*c)).take(53);
     "scopegate-".chars().chain(safe).collect()
@@ -317,7 +319,7 @@ fn explain(error: &SdkError<AssumeRoleError, HttpResponse>) -> MintError {
     }
 }
 
-/// The end of an error's chain of causes, such as "Connection refused", says the most.
+/// Quotes the last cause of an error, such as "Connection refused", which says the most.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
@@ -328,7 +330,7 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 
 fn refused(error: &AssumeRoleError, raw: &HttpResponse) -> MintError {
     let status = raw.status().as_u16();
-    // Clock skew and start-up are answered in S3's form, in which the SDK finds nothing.
+    // MinIO reports clock skew and start-up as S3 errors, which the SDK does not parse.
     let body = raw.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
     let from = |given: Option<&str>, tag| given.map(str::to_owned).or_else(|| s3_error::element(&body, tag));
     let code = from(error.code(), "Code").map(|code| clean(&code));
@@ -338,15 +340,15 @@ fn refused(error: &AssumeRoleError, raw: &HttpResponse) -> MintError {
     MintError { failure, code, message: clean(&message), trouble: answered_by_tls(raw) }
 }
 
-/// Recognises a TLS server that was asked in plain HTTP.
+/// Recognises a TLS server that answers a plain HTTP request.
 fn answered_by_tls(raw: &HttpResponse) -> Option<Trouble> {
-    // The body cannot be read where the server has reset the connection.
+    // The body is missing if the server has reset the connection.
     let body = raw.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
     let is_bare = raw.headers().iter().next().is_none();
     Trouble::of_answer(raw.status().as_u16(), is_bare, &body)
 }
 
-/// A server's words, bounded and on one line.
+/// Returns a server's text shortened, on one line and safe to print.
 fn clean(text: &str) -> String {
     let start: String = text.chars().take(300).collect();
     plain(&start).into_owned()
@@ -357,7 +359,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn role_session_names_are_what_sts_takes() {
+    fn role_session_names_are_valid() {
         assert_eq!(role_session_name("media-reader"), "scopegate-media-reader");
         assert_eq!(role_session_name("a b/ü"), "scopegate-ab");
         assert_eq!(role_session_name(&"x".repeat(100)).len(), 63);

@@ -215,14 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn lazy_waits_for_a_request() {
+    fn a_lazy_session_waits_for_a_request() {
         assert_eq!(Plan::new(false, LIFE).step(at(0), Facts::default()), Step::Rest);
         assert_eq!(Plan::new(false, LIFE).step(at(0), WANTED), Step::Fetch);
         assert_eq!(Plan::new(true, LIFE).step(at(0), Facts::default()), Step::Fetch);
     }
 
     #[test]
-    fn a_used_session_is_refreshed_ahead_and_an_unused_one_left_to_end() {
+    fn used_sessions_are_refreshed_and_unused_ones_end() {
         let plan = leased(false);
         assert_eq!(plan.step(at(629), USED), Step::Sleep(Duration::from_secs(1)));
         assert_eq!(plan.step(at(630), USED), Step::Fetch);
@@ -232,12 +232,12 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_was_dropped_is_minted_anew_whatever_the_clock_says() {
+    fn a_dropped_session_is_replaced_whatever_the_clock_says() {
         assert_eq!(leased(false).step(at(10), WANTED), Step::Fetch);
     }
 
     #[test]
-    fn an_inherited_session_is_replaced_at_once_and_however_long_it_takes() {
+    fn an_inherited_session_is_replaced_until_a_mint_succeeds() {
         let mut plan = Plan::new(false, LIFE);
         let inherited = Facts { wanted: false, held: Held::Inherited };
         assert_eq!(plan.step(at(0), inherited), Step::Fetch);
@@ -267,13 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_set_back_does_not_put_off_the_refresh() {
+    fn a_wall_clock_set_back_does_not_delay_the_refresh() {
         let back = Now { wall: at(0).wall - Duration::from_hours(1), mono: at(630).mono };
         assert_eq!(leased(false).step(back, USED), Step::Fetch);
     }
 
     #[test]
-    fn a_clock_that_is_behind_does_not_put_off_the_refresh() {
+    fn a_clock_that_is_behind_does_not_delay_the_refresh() {
         let behind =
             |seconds| Now { wall: at(seconds).wall - Duration::from_hours(24), mono: at(seconds).mono };
         let mut plan = Plan::new(false, LIFE);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_back_off_and_grow_denser_towards_the_end() {
+    fn retries_back_off_and_grow_denser_towards_the_end() {
         let mut plan = leased(false);
         let pauses: Vec<u64> = (0..8).map(|_| plan.failed(at(630), 1.0).as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejected_session_is_replaced_once_and_then_ever_more_slowly() {
+    fn rejected_sessions_are_replaced_with_backoff() {
         let mut plan = leased(false);
         let rejected = Facts { wanted: true, held: Held::Rejected };
         assert_eq!(plan.step(at(100), rejected), Step::Fetch);

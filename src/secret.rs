@@ -1,24 +1,24 @@
-//! Secrets that do not show and do not stay.
+//! Secrets: never printed, and erased from memory when dropped.
 
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// A secret key, session token or the like: zeroised when dropped, redacted by `Debug`, without `Display`.
+/// A secret key or session token: zeroised when dropped, redacted by `Debug`, without `Display`.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes a secret over.
+    /// Takes ownership of a secret.
     pub fn new(value: String) -> Self {
         Self(Zeroizing::new(value))
     }
 
-    /// The secret itself, for the signer, the STS call, and output that asked for it.
+    /// Returns the secret itself: for signing, for STS, and for output that the user asked for.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -33,14 +33,14 @@ impl fmt::Debug for Secret {
 /// An access key pair of a MinIO user, or of a session.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// Access key id. Not printed either: knowing one is enough for some attacks on unpatched servers.
+    /// The access key id. Not printed either, because some attacks on unpatched servers need no more.
     pub access_key: Secret,
-    /// Secret access key.
+    /// The secret access key.
     pub secret_key: Secret,
 }
 
 impl Credentials {
-    /// Whether both are the same. For what an operator wrote, not for what a client brings: it takes no constant time.
+    /// Compares both keys, not in constant time: for an operator's configuration, never for what a client sends.
     pub fn are(&self, other: &Self) -> bool {
         self.access_key.reveal() == other.access_key.reveal()
             && self.secret_key.reveal() == other.secret_key.reveal()

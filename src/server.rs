@@ -1,4 +1,4 @@
-//! The server: sockets, one runtime per core, and an orderly end.
+//! The process that serves: sockets, worker threads, sessions, reload and shutdown.
 
 mod accept;
 mod admin;
@@ -35,7 +35,7 @@ use tokio::sync::watch;
 pub use inherited::Inherited;
 pub use listen::{Bound, BoundAddress};
 
-/// A server whose sockets are bound; nothing is accepted yet.
+/// A server whose sockets are bound. Nothing is accepted yet.
 #[derive(Debug)]
 pub struct Server {
     config: Config,
@@ -47,9 +47,9 @@ pub struct Server {
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Every request was finished.
+    /// Every request finished.
     Drained,
-    /// The drain's time was over before every request was.
+    /// The drain timeout ended requests.
     CutShort,
 }
 
@@ -57,7 +57,7 @@ impl Server {
     /// Binds every socket of `config` that was not inherited.
     ///
     /// # Errors
-    /// When an address cannot be bound, or an endpoint cannot be spoken to over TLS; the message names it.
+    /// When an address cannot be bound or an endpoint's TLS cannot be set up; the message names it.
     pub fn bind(config: Config, mut inherited: Inherited) -> io::Result<Self> {
         let workers = config.workers.or(available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         inherited.check_names(&config.listeners, config.admin.is_some())?;
@@ -67,7 +67,7 @@ impl Server {
         let admin = config.admin.as_ref();
         let admin = admin.map(|admin| listen::bind_admin(admin.address, &mut inherited)).transpose()?;
         inherited.all_claimed()?;
-        // Reports what would keep a worker from starting, such as missing certificates, before anything starts.
+        // Reports errors that would keep a worker from starting, such as missing certificates, before anything starts.
         for endpoint in config.endpoints() {
             Connector::new(endpoint.clone(), config.limits.connect_timeout)?;
         }
@@ -79,19 +79,18 @@ impl Server {
         Ok(Self { config, workers, listeners, admin })
     }
 
-    /// The bound listeners, in the order of the configuration.
+    /// Returns the bound listeners, in the order of the configuration.
     pub fn listeners(&self) -> impl Iterator<Item = &Bound> {
         self.listeners.opened.iter().map(|(.., bound)| bound)
     }
 
-    /// Where the admin listener is bound.
+    /// Returns the address of the admin listener.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().and_then(|socket| socket.local_addr().ok())
     }
 
-    /// Serves until `shutdown` is ready, then finishes what runs. Must be called inside a tokio runtime, on which
-    /// sessions are kept and the admin listener is answered; requests are served on threads of their own. On SIGHUP
-    /// `source` is read again, where there is one.
+    /// Serves until `shutdown` is ready, then finishes running requests. Must be called inside a tokio runtime, which keeps
+    /// the sessions and answers the admin listener; worker threads serve requests. On SIGHUP, reads `source` again.
     ///
     /// # Errors
     /// When a worker cannot be started.
@@ -111,7 +110,7 @@ impl Server {
             tokio::select! {
                 () = &mut shutdown => break,
                 source = hangups.next() => {
-                    // A file may make it wait for as long as it likes.
+                    // Reading a file may take arbitrarily long, and must not delay the shutdown.
                     let loaded = tokio::select! {
                         loaded = reload::load(source) => loaded,
                         () = &mut shutdown => break,

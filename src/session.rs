@@ -1,4 +1,4 @@
-//! A session: what one mint returned, and what signing with it needs.
+//! Sessions: the credentials that one mint returned, with the key that signs with them.
 
 use crate::amz_date::AmzDate;
 use crate::refresh::Perishable;
@@ -12,18 +12,18 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use zeroize::Zeroize;
 
-/// What STS returned.
+/// The credentials that STS returned.
 #[derive(Clone, Debug)]
 pub struct Minted {
     /// The session's key pair.
     pub keys: Credentials,
     /// The session's token, which every request carries.
     pub token: Secret,
-    /// When it ends: the only truth about its life.
+    /// When the session ends. Only this counts, not the lifetime that was asked for.
     pub expiration: SystemTime,
 }
 
-/// A session ready for signing. Shared by all requests of a mapping; nothing in it is locked.
+/// A session ready for signing, shared without a lock by all requests of a mapping.
 pub struct Session {
     keys: Credentials,
     token: Secret,
@@ -32,12 +32,12 @@ pub struct Session {
     day: ArcSwap<DayKey>,
 }
 
-/// Why a mint's answer is of no use.
+/// STS returned a token or an access key that cannot be written in a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadToken;
 
 impl Session {
-    /// Makes a session of what STS returned.
+    /// Makes a session of the credentials that STS returned.
     ///
     /// # Errors
     /// When the token or the access key cannot be written in a header as it is.
@@ -53,27 +53,27 @@ impl Session {
         Ok(Self { keys, token, expiration, region, day })
     }
 
-    /// When it ends.
+    /// Returns when the session ends.
     pub fn expiration(&self) -> SystemTime {
         self.expiration
     }
 
-    /// The key pair.
+    /// Returns the key pair.
     pub fn keys(&self) -> &Credentials {
         &self.keys
     }
 
-    /// The token.
+    /// Returns the token.
     pub fn token(&self) -> &Secret {
         &self.token
     }
 
-    /// The region it is signed for.
+    /// Returns the region that requests are signed for.
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// The key for `date`'s day: kept, and derived again when the day has changed.
+    /// Returns the signing key of `date`'s day. It is derived again only when the day changes.
     pub fn day_key(&self, date: &AmzDate) -> arc_swap::Guard<Arc<DayKey>> {
         let kept = self.day.load();
         if date.is_in(kept.day()) {
@@ -96,7 +96,7 @@ impl fmt::Debug for Session {
     }
 }
 
-/// SigV4's signing key of one day, region and service.
+/// The SigV4 signing key of one day, region and service.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html>
 pub struct DayKey {
     scope: String,
@@ -120,17 +120,17 @@ impl DayKey {
         self.scope.get(..8).unwrap_or_default()
     }
 
-    /// The credential scope: day, region, service.
+    /// Returns the credential scope: day, region, service.
     pub fn scope(&self) -> &str {
         &self.scope
     }
 
-    /// The `Authorization` header up to the list of signed headers.
+    /// Returns the `Authorization` header up to the list of signed headers.
     pub fn authorization(&self) -> &str {
         &self.authorization
     }
 
-    /// HMAC-SHA-256 of the string to sign.
+    /// Returns the HMAC-SHA-256 of the string to sign.
     pub fn sign(&self, string_to_sign: &[u8]) -> [u8; 32] {
         let mut mac = self.mac.clone();
         mac.update(string_to_sign);
@@ -138,7 +138,7 @@ impl DayKey {
     }
 }
 
-/// An HMAC key padded to SHA-256's block, which makes keying infallible.
+/// An HMAC key padded to the block of SHA-256, which cannot have a wrong length.
 struct Zeroizing64([u8; 64]);
 
 impl Zeroizing64 {
@@ -168,7 +168,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_would_add_a_header_is_no_token() {
+    fn tokens_that_would_add_a_header_are_rejected() {
         let now = SystemTime::UNIX_EPOCH;
         for text in ["", "a b", "a\r\nx-amz-date: x", "a\n", "\u{fc}"] {
             let secret = || Secret::new(text.into());
@@ -180,7 +180,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_key_follows_the_day() {
+    fn the_signing_key_follows_the_day() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 * 20_000 - 1);
         let session = Session::new(minted(now + Duration::from_mins(15)), "us-east-1".into(), now).unwrap();
         let before = session.day_key(&AmzDate::new(now)).sign(b"x");

@@ -1,4 +1,4 @@
-//! A token: a session together with what it is for, as `scopegate token` writes and `ls` and `get` read it.
+//! Tokens: a session with its endpoint and scope, as `scopegate token` writes it and `ls` and `get` read it.
 
 use crate::amz_date::rfc3339;
 use crate::names::{BucketName, Prefix};
@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::SystemTime;
 
-/// Longest token that is read, in bytes.
+/// The longest token that is read, in bytes.
 pub const MAX_TOKEN_BYTES: u64 = 64 * 1024;
 
-/// The JSON of a token. `Version` to `Expiration` are what a `credential_process` answers.
+/// The JSON of a token. `Version` to `Expiration` are the fields of a `credential_process`.
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Token {
-    /// 1.
+    /// The version of the format, which is 1.
     pub version: u32,
     /// The session's access key id.
     pub access_key_id: String,
@@ -33,16 +33,16 @@ pub struct Token {
     pub endpoint: String,
     /// The region that requests are signed for.
     pub region: String,
-    /// The bucket it is for.
+    /// The bucket of its scope.
     pub bucket: String,
-    /// The prefix it is for.
+    /// The prefix of its scope.
     pub prefix: String,
-    /// What it allows.
+    /// The rights of its scope.
     pub allow: Vec<String>,
 }
 
 impl Token {
-    /// The token of a session that was minted for `scope`.
+    /// Makes the token of a session that was minted for `scope`.
     pub fn new(minted: &Minted, endpoint: &str, region: &str, scope: &Scope) -> Self {
         Self {
             version: 1,
@@ -61,7 +61,7 @@ impl Token {
     /// Reads a token's JSON.
     ///
     /// # Errors
-    /// Says what is missing, without quoting anything of it.
+    /// Says what is wrong without quoting the token.
     pub fn parse(json: &str) -> Result<Self, String> {
         if json.trim().is_empty() {
             return Err("it is empty".to_owned());
@@ -81,7 +81,7 @@ impl Token {
         Ok(token)
     }
 
-    /// The session in it.
+    /// Returns its credentials.
     pub fn minted(&self) -> Minted {
         Minted {
             keys: Credentials {
@@ -93,17 +93,17 @@ impl Token {
         }
     }
 
-    /// When it ends.
+    /// Returns when it ends.
     pub fn expires(&self) -> Option<SystemTime> {
         self.expiration.parse::<Timestamp>().ok().and_then(|end| SystemTime::try_from(end).ok())
     }
 
-    /// What it is for, as people say it.
+    /// Describes its scope for people.
     pub fn place(&self) -> String {
         format!("{}/{} ({})", self.bucket, self.prefix, self.allow.join(","))
     }
 
-    /// The command that makes another one like it.
+    /// Returns the command that makes another token for the same scope.
     pub fn command(&self) -> String {
         format!(
             "scopegate token --endpoint {} --bucket {} --prefix {} --allow {}",
@@ -121,7 +121,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A word that a POSIX shell reads as `text`, whatever is in it.
+/// Quotes `text` for a POSIX shell, if that is needed.
 pub fn shell_quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -130,10 +130,10 @@ pub fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The scope that a person named by words.
+/// Reads a scope from command-line arguments.
 ///
 /// # Errors
-/// Says which word is wrong, and why.
+/// Names the wrong argument and says why.
 pub fn typed_scope(bucket: &str, prefix: &str, allow: Rights) -> Result<Scope, String> {
     let bucket = BucketName::parse(bucket).map_err(|why| format!("--bucket: {why}"))?;
     let prefix = Prefix::parse_typed(prefix).map_err(|why| format!("--prefix: {why}"))?;
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn its_json_is_the_contract() {
+    fn the_json_has_the_documented_fields() {
         let json: serde_json::Value = serde_json::to_value(token()).unwrap();
         let names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let mut expected = [
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused_without_being_shown() {
+    fn invalid_tokens_are_refused_without_being_shown() {
         let good = serde_json::to_string(&token()).unwrap();
         for bad in [
             "",

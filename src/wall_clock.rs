@@ -10,7 +10,7 @@ impl WallClock {
     /// The machine's clock.
     pub const SYSTEM: Self = Self(SystemTime::now);
 
-    /// A clock that shows what `now` returns.
+    /// Makes a clock that shows the time that `now` returns.
     pub const fn new(now: fn() -> SystemTime) -> Self {
         Self(now)
     }

@@ -1,11 +1,11 @@
-//! Recognises why an endpoint cannot be spoken to, and says what an operator can do about it.
+//! Recognises why an endpoint cannot be used, and says what an operator can do about it.
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// Why an endpoint cannot be spoken to, where the endpoint's configuration or certificate is the cause.
+/// Why an endpoint cannot be used, where its configuration or certificate is the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// The server uses a certificate authority's certificate as its own, as `openssl req -x509` makes one.
@@ -42,7 +42,7 @@ impl Trouble {
             if let Some(found) = Self::of_one(cause) {
                 return Some(found);
             }
-            // The source of an I/O error is that of the error in it, so that this one would be passed over.
+            // `source` of an I/O error skips the error inside it.
             next = match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
                 Some(inner) => Some(inner),
                 None => cause.source(),
@@ -84,9 +84,9 @@ impl Trouble {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 Self::WrongName
             }
-            // An authority of the same name with another key is another authority.
+            // An authority with the same name and another key is a different authority.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
-            // rustls passes these on as errors of its library, which have no type here.
+            // rustls passes these on as errors of webpki, whose types are not accessible here.
             CertificateError::Other(other) => match format!("{other:?}") {
                 text if text.contains("CaUsedAsEndEntity") => Self::AuthorityAsServer,
                 text if text.contains("UnsupportedCertVersion") => Self::OldCertificate,
@@ -107,7 +107,7 @@ impl Trouble {
             .then_some(Self::TlsServer)
     }
 
-    /// Says what an operator can do about it.
+    /// Returns what an operator can do about it.
     pub const fn help(self) -> &'static str {
         match self {
             Self::AuthorityAsServer => {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tls_server_is_known_by_its_answer_to_plain_http() {
+    fn recognises_tls_servers_by_their_answer_to_plain_http() {
         for (is_bare, body) in [
             (true, "Client sent an HTTP request to an HTTPS server.\n"),
             (true, ""),

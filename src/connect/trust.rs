@@ -11,20 +11,20 @@ use std::path::{Path, PathBuf};
 const FILE: &str = "SSL_CERT_FILE";
 const DIR: &str = "SSL_CERT_DIR";
 
-/// The trusted authorities; one or more.
+/// The trusted authorities, one or more.
 #[derive(Debug)]
 pub struct Trust {
     /// The authorities.
     pub roots: RootCertStore,
-    /// Places that a variable names and that hold no certificate: what is wrong with each, and how to fix it.
+    /// What is wrong with each place that a variable names and that has no certificate, and how to fix it.
     pub notes: Vec<String>,
 }
 
 impl Trust {
-    /// Loads what the environment names, or the system's own authorities where it names nothing.
+    /// Loads the authorities that the environment names, or the system's own if it names none.
     ///
     /// # Errors
-    /// When there is no authority. The message says where they were looked for, and what to do.
+    /// When there is no authority. The message says where they were searched, and what to do.
     pub fn load() -> Result<Self, String> {
         Self::from(env::var_os(FILE).as_deref(), env::var_os(DIR).as_deref())
     }
@@ -55,7 +55,7 @@ impl Trust {
         Ok(trust)
     }
 
-    /// Adds the certificates at `path`, and notes a place that has none.
+    /// Adds the certificates at `path`, or a note if there are none.
     fn add(&mut self, variable: &str, path: &Path, is_dir: bool) {
         let (file, dir) = if is_dir { (None, Some(path)) } else { (Some(path), None) };
         let loaded = load_certs_from_paths(file, dir);

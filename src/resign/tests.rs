@@ -1,4 +1,4 @@
-//! The signer against aws-sigv4's own `sign()`, byte by byte, over what clients may send.
+//! Compares the signer with aws-sigv4's `sign()`, byte by byte, over requests that clients may send.
 
 use super::*;
 use crate::mapping::Mapping;
@@ -23,7 +23,7 @@ use std::time::{Duration, SystemTime};
 fn mapping() -> Mapping {
     let rights = Right::ALL.into_iter().collect();
     let scope = Scope::new(BucketName::parse("tmp").unwrap(), Prefix::parse("").unwrap(), rights);
-    // Ids and tokens of any store are signed alike.
+    // In this dialect ids and tokens of any form reach the signer.
     Mapping { dialect: Dialect::S3, ..Mapping::of_scopes("all", vec![scope]) }
 }
 
@@ -35,7 +35,7 @@ fn outgoing(method: &Method, target: &str, fields: &Fields) -> Option<Outgoing> 
     Outgoing::rebuild(grant, fields, payload).ok()
 }
 
-/// The `Authorization` that aws-sigv4 gives to the very request that we would send.
+/// Returns the `Authorization` that aws-sigv4 computes for the request that was sent.
 fn oracle(sent: &Request<()>, outgoing: &Outgoing, session: &Session, time: SystemTime) -> String {
     let keys = session.keys();
     let identity = AwsCredentials::new(
@@ -79,7 +79,7 @@ fn oracle(sent: &Request<()>, outgoing: &Outgoing, session: &Session, time: Syst
     headers.iter().find(|header| header.name() == "authorization").unwrap().value().to_owned()
 }
 
-/// What goes over the wire, read by another parser than the one that wrote it.
+/// Parses the bytes that go over the wire.
 fn parsed<B>(signed: &SignedRequest<B>) -> Request<()> {
     let text = [signed.head(), b"\r\n"].concat();
     let mut fields = [httparse::EMPTY_HEADER; 64];
@@ -92,7 +92,7 @@ fn parsed<B>(signed: &SignedRequest<B>) -> Request<()> {
     request.body(()).unwrap()
 }
 
-/// Whether the request is one that is sent at all; if so, its signature is the oracle's.
+/// Checks the signature of a request against the oracle. Returns false if the request is refused before signing.
 fn assert_same(method: &Method, target: &str, fields: &Fields, seconds: u64) -> bool {
     let Some(outgoing) = outgoing(method, target, fields) else { return false };
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
@@ -220,9 +220,9 @@ proptest! {
     }
 }
 
-/// What is signed as it stands holds nothing that a server folds.
+/// `Host` is signed without folding, so it must hold no white space.
 #[test]
-fn an_authority_is_one_word() {
+fn authorities_hold_no_white_space() {
     assert!(Authority::new("[::1]:9000").is_ok());
     for bad in ["a b", " a", "a\t", "a\u{fc}", "a\r\nb"] {
         assert_eq!(Authority::new(bad), Err(Unsignable), "{bad:?}");

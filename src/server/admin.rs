@@ -1,7 +1,7 @@
 //! The admin listener: `/livez`, `/readyz` and `/metrics`.
 //!
-//! It always has room for one more connection. When there are too many, the oldest of the address that has the most is
-//! closed: who holds connections open does not keep a probe from its answer.
+//! A client that holds connections open cannot keep probes from their answers: with too many connections, the oldest of
+//! the address that has the most is closed.
 
 use super::health::Readiness;
 use crate::browser::{self, AllowedHosts};
@@ -28,14 +28,14 @@ use tokio::time::{sleep, timeout};
 
 const MAX_CONNECTIONS: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// After this time a connection ends with the answer that is being read.
+/// The age at which a connection ends, after the answer that is being read.
 const CONNECTION_LIFE: Duration = Duration::from_mins(1);
-/// An answer that has not been read this long after that is cut off.
+/// The time that such an answer has to be read.
 const LAST_ANSWER: Duration = Duration::from_secs(10);
 const MAX_BUFFER: usize = 16 * 1024;
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// Starts answering on `socket`, on the runtime that this is called in.
+/// Starts answering on `socket`, on the current runtime.
 pub(super) fn start(socket: std::net::TcpListener, ready: Arc<Readiness>) -> io::Result<()> {
     let socket = TcpListener::from_std(socket)?;
     tokio::spawn(accept_all(socket, ready));
@@ -66,7 +66,7 @@ struct Open {
 }
 
 impl Open {
-    /// Serves another connection, instead of an older one if there are too many.
+    /// Serves a connection, closing an older one if there are too many.
     fn serve(&mut self, address: IpAddr, connection: impl Future<Output = ()> + Send + 'static) {
         if self.connections.len() >= MAX_CONNECTIONS
             && let Some(oldest) = self.oldest_of_the_most()
@@ -76,7 +76,7 @@ impl Open {
         self.connections.push((address, self.tasks.spawn(connection)));
     }
 
-    /// The oldest connection of the address that has the most.
+    /// Returns the oldest connection of the address that has the most.
     fn oldest_of_the_most(&self) -> Option<usize> {
         let count = |address| self.connections.iter().filter(|(other, _)| *other == address).count();
         let most = self.connections.iter().map(|(address, _)| count(*address)).max()?;
@@ -108,12 +108,13 @@ async fn serve(stream: TcpStream, ready: Arc<Readiness>) {
 
 async fn answer(request: &Request<Incoming>, ready: &Readiness) -> Response<Full<Bytes>> {
     if let Err(refusal) = check(request, &ready.shared().generation.load().admin_hosts) {
-        // Who asks here is an operator.
+        // The help may be shown, because the clients here are operators.
         let help = refusal.help().map(|help| format!("help: {help}\n")).unwrap_or_default();
         return text(refusal.rule.status(), PLAIN, format!("{}\n{help}", refusal.message));
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n".into());
+        let mut refused =
+            text(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD are allowed\n".into());
         refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refused;
     }
@@ -131,11 +132,11 @@ async fn answer(request: &Request<Incoming>, ready: &Readiness) -> Response<Full
             response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
             response
         }
-        _ => text(StatusCode::NOT_FOUND, PLAIN, "there are /livez, /readyz and /metrics\n".into()),
+        _ => text(StatusCode::NOT_FOUND, PLAIN, "not found: use /livez, /readyz or /metrics\n".into()),
     }
 }
 
-/// Refuses what a page of another site has a browser send, as the listeners of clients do.
+/// Refuses requests that a browser sends on behalf of another site, as the listeners for clients do.
 fn check(request: &Request<Incoming>, allowed: &AllowedHosts) -> Result<(), Refusal> {
     let bad = |why| Refusal::new(Rule::BadHost, why);
     let mut hosts = request.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes);
@@ -164,7 +165,7 @@ mod tests {
     use std::future::pending;
 
     #[tokio::test]
-    async fn a_full_listener_closes_the_oldest_connection_of_the_address_that_has_the_most() {
+    async fn a_full_listener_closes_the_oldest_connection_of_the_busiest_address() {
         let mut open = Open::default();
         let address = |last| IpAddr::from([10, 0, 0, last]);
         open.serve(address(1), pending());
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_has_ended_makes_room() {
+    async fn an_ended_connection_makes_room() {
         let mut open = Open::default();
         open.serve(IpAddr::from([10, 0, 0, 1]), async {});
         let ended = open.tasks.join_next_with_id().await.unwrap();

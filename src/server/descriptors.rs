@@ -1,8 +1,8 @@
-//! File descriptors: as many as the system allows, and a warning where these are too few.
+//! File descriptors: raises the limit, and warns if it is too low.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// File descriptors that the process needs besides those of its clients' connections.
+/// The file descriptors that the process needs besides those of client connections.
 const OWN: u64 = 64;
 
 /// Too few file descriptors for `limits.connections`.
@@ -14,11 +14,11 @@ pub struct TooFew {
     pub wanted: u64,
 }
 
-/// What to do about [`TooFew`].
+/// The help for [`TooFew`].
 pub const HELP: &str = "raise the hard limit (LimitNOFILE= of the unit, ulimit -Hn, the container's ulimits), or lower limits.connections";
 
 impl TooFew {
-    /// Holds `connections` against the hard limit of this process, to which `serve` raises the soft limit.
+    /// Compares `connections` with the hard limit of this process, to which `serve` raises the soft limit.
     pub fn of(connections: usize) -> Option<Self> {
         Self::at(getrlimit(Resource::Nofile).maximum, connections)
     }
@@ -29,7 +29,7 @@ impl TooFew {
     }
 }
 
-/// Raises the soft limit to the hard limit, and logs where that is too low for `connections`.
+/// Raises the soft limit to the hard limit, and warns if that is too low for `connections`.
 pub fn raise(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_that_suffices_is_no_matter() {
+    fn only_a_low_limit_is_reported() {
         assert_eq!(TooFew::at(None, 1_000_000), None);
         assert_eq!(TooFew::at(Some(1064), 1000), None);
         assert_eq!(TooFew::at(Some(1063), 1000), Some(TooFew { most: 1063, wanted: 1064 }));

@@ -1,4 +1,4 @@
-//! Whether the proxy can serve: it is not draining, a node answers, and the sessions needed are live.
+//! Readiness: the proxy is not draining, a node answers, and the sessions that are needed are live.
 
 use super::probe::Prober;
 use crate::generation::Shared;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-/// However often it is asked, nodes are asked this often.
-const KEPT: Duration = Duration::from_secs(1);
+/// The time for which the nodes' answers are reused, however often `/readyz` is requested.
+const REUSED_FOR: Duration = Duration::from_secs(1);
 
 /// Answers `/readyz`.
 #[derive(Debug)]
@@ -29,17 +29,17 @@ impl Readiness {
         Arc::new(Self { shared, prober, stopping, last: Mutex::new(None) })
     }
 
-    /// Who asks the nodes.
+    /// Returns the prober of the nodes.
     pub(super) fn prober(&self) -> &Prober {
         &self.prober
     }
 
-    /// The counts, for `/metrics`.
+    /// Returns what the threads share, such as the counts for `/metrics`.
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }
 
-    /// What is in the way of serving, a line each; nothing when ready.
+    /// Returns what keeps the proxy from serving, one line each; nothing when it is ready.
     pub(super) async fn obstacles(&self) -> Vec<String> {
         let mut obstacles = Vec::new();
         if *self.stopping.borrow() {
@@ -63,7 +63,7 @@ impl Readiness {
                 ));
             }
         }
-        // Sessions that there are serve on.
+        // Live sessions serve on, whatever STS says of the issuer.
         if without > 0 && self.shared.metrics.issuer.is_refused() {
             obstacles.push("issuer: STS refuses its key (see the log for what it said)".to_owned());
         }
@@ -73,7 +73,7 @@ impl Readiness {
     async fn upstream_answers(&self) -> bool {
         let mut last = self.last.lock().await;
         if let Some((when, answers)) = *last
-            && when.elapsed() < KEPT
+            && when.elapsed() < REUSED_FOR
         {
             return answers;
         }

@@ -1,4 +1,4 @@
-//! Sockets that were opened before this process began: socket activation, as systemd does it.
+//! Socket activation: takes over sockets that systemd opened before this process started.
 //! <https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html>
 
 use crate::config::{ListenAddress, Listener};
@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 
-/// Sockets by name; a listener takes the one of its own name in place of binding.
+/// Sockets by name. A listener uses the socket of its name instead of binding one.
 #[derive(Debug, Default)]
 pub struct Inherited(Vec<(String, Socket)>);
 
@@ -22,8 +22,8 @@ pub(super) enum Socket {
 }
 
 impl Inherited {
-    /// Those that were handed to this process, if any were. To be called before there are other threads: it takes
-    /// what says so out of the environment.
+    /// Takes the sockets that were passed to this process, if any. Must be called before other threads start, because it
+    /// removes variables from the environment.
     ///
     /// # Errors
     /// When one is not a listening stream socket, or has no name.
@@ -52,7 +52,7 @@ impl Inherited {
         Ok(Self(sockets))
     }
 
-    /// The socket of this name, which must listen where the configuration says.
+    /// Takes the socket of this name and checks that it listens at the configured address.
     pub(super) fn claim(&mut self, name: &str, address: &ListenAddress) -> io::Result<Option<Socket>> {
         let Some(index) = self.0.iter().position(|(other, _)| other == name) else { return Ok(None) };
         let (_, socket) = self.0.swap_remove(index);
@@ -65,10 +65,10 @@ impl Inherited {
         Ok(Some(socket))
     }
 
-    /// Checks that each socket has the name of a listener: nobody would accept on another, and its clients would wait.
+    /// Checks that each socket has the name of a listener. Clients of any other socket would wait for ever.
     ///
     /// # Errors
-    /// Names the socket and the names that it could have.
+    /// Names the socket and the possible names.
     pub(super) fn check_names(&self, listeners: &[Listener], has_admin: bool) -> io::Result<()> {
         let mut known: Vec<&str> = listeners.iter().map(|listener| &*listener.name).collect();
         known.extend(has_admin.then_some("admin"));
@@ -85,10 +85,10 @@ impl Inherited {
         }
     }
 
-    /// Checks that every socket was claimed: one name leads to one listener, which takes one socket.
+    /// Checks that every socket was claimed: a listener uses one socket, so two of the same name are an error.
     ///
     /// # Errors
-    /// Names the sockets that are left.
+    /// Names the socket that is left.
     pub(super) fn all_claimed(&self) -> io::Result<()> {
         match self.0.first() {
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! Whether STS takes the issuer's key: asked at the start, before the first client needs a session.
+//! Checks at start that STS accepts the issuer's key, before the first client needs a session.
 
 use crate::metrics::Metrics;
 use crate::mint::{MintFailure, StsMint};
@@ -9,13 +9,13 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// The pause between two questions while there is no good answer: the first, and the longest.
+/// The first and the longest pause between checks while none succeeds.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// The refusals in a row that are reported: a single one may come from a store that is still starting.
+/// The consecutive refusals after which the issuer counts as refused: a store that is still starting may refuse once.
 const REFUSALS: u32 = 2;
 
-/// A watch over one issuer, which ends when this is dropped.
+/// A watch over one issuer. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct IssuerWatch {
     doubts: Arc<Notify>,
@@ -23,7 +23,7 @@ pub(super) struct IssuerWatch {
 }
 
 impl IssuerWatch {
-    /// Begins to watch, on the runtime that this is called in.
+    /// Starts watching, on the current runtime.
     pub(super) fn start(minter: Arc<ArcSwap<StsMint>>, metrics: Arc<Metrics>) -> Self {
         let doubts = Arc::new(Notify::new());
         let mut watching = JoinSet::new();
@@ -31,13 +31,13 @@ impl IssuerWatch {
         Self { doubts, _watching: watching }
     }
 
-    /// Has the issuer looked at again when it is told.
+    /// Returns the notification that starts another check of the issuer.
     pub(super) fn doubts(&self) -> &Arc<Notify> {
         &self.doubts
     }
 }
 
-/// Asks until the issuer is accepted, and again when it is doubted.
+/// Checks until the issuer is accepted, and again whenever it is doubted.
 async fn watch(minter: Arc<ArcSwap<StsMint>>, metrics: Arc<Metrics>, doubts: Arc<Notify>) {
     let (mut refusals, mut pause) = (0_u32, FIRST_PAUSE);
     metrics.issuer.set_refused(false);
@@ -45,7 +45,7 @@ async fn watch(minter: Arc<ArcSwap<StsMint>>, metrics: Arc<Metrics>, doubts: Arc
         match minter.load_full().check().await {
             Ok(()) => {
                 if refusals >= REFUSALS {
-                    tracing::info!("STS takes the issuer's key again");
+                    tracing::info!("STS accepts the issuer's key again");
                 }
                 metrics.issuer.set_refused(false);
                 (refusals, pause) = (0, FIRST_PAUSE);

@@ -1,28 +1,28 @@
-//! What a service manager is told, where there is one.
+//! Notifies the service manager, if there is one.
 //! <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
 
 use sd_notify::NotifyState;
 
-/// It serves; after a reload, again.
+/// Reports that the server serves, at start and after each reload.
 pub(super) fn ready() {
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
 }
 
-/// It reads its configuration again.
+/// Reports that the server reads its configuration again.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!(%error, "the service manager was not told of a reload"),
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "the service manager could not be notified of a reload"),
     }
 }
 
-/// It finishes what runs.
+/// Reports that the server finishes running requests.
 pub(super) fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
 }
 
-fn tell(state: &[NotifyState<'_>]) {
+fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "the service manager cannot be told");
+        tracing::warn!(%error, "the service manager could not be notified");
     }
 }

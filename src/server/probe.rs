@@ -1,4 +1,4 @@
-//! Asks the store's nodes whether they are ready, and notes it for all worker threads.
+//! Checks the health of the store's nodes for all worker threads.
 
 use crate::connect::{Connector, Trouble};
 use crate::endpoint::Endpoint;
@@ -17,31 +17,31 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-/// A node that has not answered by then does not count.
+/// The time a node has to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Where MinIO says that it is still starting.
+/// The header with which MinIO says that it is still starting.
 const SERVER_STATUS: &str = "x-minio-server-status";
-/// A node in doubt is asked this often.
+/// The interval of checks of nodes in doubt.
 const PACE: Duration = Duration::from_secs(5);
-/// A node that is doubted is asked at once, though not more often than this.
+/// The least time before a newly doubted node is checked, which otherwise happens at once.
 const DOUBT_PACE: Duration = Duration::from_secs(1);
-/// A node that does not answer is asked so often before that is believed: one slow answer may be a client's doing.
+/// The unanswered requests that make a node count as down: a client may cause one slow answer.
 const TRIES: u32 = 2;
-/// The longest error document that is read of a node's answer, in bytes.
+/// The longest error document that is read, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;
-/// And any other with every so many of those, if there are several.
+/// With several nodes, those not in doubt are checked only every third interval.
 const ROUNDS: u32 = 3;
 
-/// How closely a node is looked at.
+/// The depth of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    /// Whether it answers.
-    Short,
-    /// Whether it can write as well, since something failed there.
-    Close,
+enum Depth {
+    /// Whether the node answers.
+    Ready,
+    /// Whether it can write as well, after a request failed there.
+    Quorum,
 }
 
-/// Asks nodes. The only one in a process.
+/// The prober, one for each process.
 #[derive(Debug)]
 pub(super) struct Prober(ArcSwap<Nodes>);
 
@@ -58,30 +58,30 @@ struct Node {
 }
 
 impl Prober {
-    /// A prober for `endpoints`, which are the nodes of `board`.
+    /// Makes a prober for `endpoints`, which are the nodes of `board`.
     pub(super) fn new(endpoints: &[Endpoint], board: &Arc<NodeBoard>) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self(ArcSwap::from_pointee(Nodes::new(endpoints, board)?))))
     }
 
-    /// Asks these from now on.
+    /// Checks these nodes from now on.
     pub(super) fn follow(&self, endpoints: &[Endpoint], board: &Arc<NodeBoard>) -> io::Result<()> {
         self.0.store(Arc::new(Nodes::new(endpoints, board)?));
         Ok(())
     }
 
-    /// Asks those in doubt, and now and then all, until the server stops.
+    /// Checks nodes in doubt, and all nodes at longer intervals, until the server stops.
     pub(super) async fn run_until(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
         let mut pace = interval(PACE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut round = 0_u32;
-        let mut looked = Instant::now();
+        let mut checked = Instant::now();
         loop {
             let nodes = self.0.load_full();
             let doubted = async {
                 nodes.board.doubted().await;
-                sleep_until(looked + DOUBT_PACE).await;
+                sleep_until(checked + DOUBT_PACE).await;
             };
-            let everyone = tokio::select! {
+            let all = tokio::select! {
                 _ = pace.tick() => {
                     round = round.wrapping_add(1);
                     nodes.list.len() > 1 && round % ROUNDS == 1
@@ -89,28 +89,28 @@ impl Prober {
                 () = doubted => false,
                 _ = stopping.wait_for(|stop| *stop) => return,
             };
-            looked = Instant::now();
-            // Those that a reload has brought meanwhile.
+            checked = Instant::now();
+            // Loaded again: a reload may have replaced them.
             let nodes = self.0.load_full();
-            let mut asking = nodes.ask_those(|node| {
+            let mut checks = nodes.check_those(|node| {
                 let doubted = nodes.board.take_doubt(node);
                 if doubted || nodes.board.is_in_doubt(node) {
-                    Some(Look::Close)
+                    Some(Depth::Quorum)
                 } else {
-                    everyone.then_some(Look::Short)
+                    all.then_some(Depth::Ready)
                 }
             });
-            while asking.join_next().await.is_some() {}
+            while checks.join_next().await.is_some() {}
         }
     }
 
-    /// Whether any node answers.
+    /// Returns whether any node answers.
     pub(super) async fn any_answers(&self) -> bool {
-        let mut asking = self.0.load_full().ask_those(|_| Some(Look::Short));
-        while let Some(answered) = asking.join_next().await {
+        let mut checks = self.0.load_full().check_those(|_| Some(Depth::Ready));
+        while let Some(answered) = checks.join_next().await {
             if matches!(answered, Ok(true)) {
-                // What the others say is noted all the same.
-                asking.detach_all();
+                // The other checks go on, because the board notes their results.
+                checks.detach_all();
                 return true;
             }
         }
@@ -127,12 +127,12 @@ impl Nodes {
         Ok(Self { list: endpoints.iter().map(node).collect::<io::Result<_>>()?, board: Arc::clone(board) })
     }
 
-    fn ask_those(self: &Arc<Self>, which: impl Fn(NodeIndex) -> Option<Look>) -> JoinSet<bool> {
+    fn check_those(self: &Arc<Self>, which: impl Fn(NodeIndex) -> Option<Depth>) -> JoinSet<bool> {
         let due = (0..self.list.len()).map(NodeIndex).filter_map(|node| Some((node, which(node)?)));
-        due.map(|(node, look)| Arc::clone(self).ask(node, look)).collect()
+        due.map(|(node, depth)| Arc::clone(self).check(node, depth)).collect()
     }
 
-    async fn ask(self: Arc<Self>, index: NodeIndex, look: Look) -> bool {
+    async fn check(self: Arc<Self>, index: NodeIndex, depth: Depth) -> bool {
         let Some(node) = self.list.get(index.0) else { return false };
         let mut began = Instant::now();
         let mut answered = node.answers().await;
@@ -144,8 +144,8 @@ impl Nodes {
             answered = node.answers().await;
         }
         let mut answers = answered.is_ok();
-        if answers && look == Look::Close {
-            answers = self.sees_what_others_see(index).await;
+        if answers && depth == Depth::Quorum {
+            answers = self.has_quorum_like_others(index).await;
         }
         let known = self.board.is_up(index);
         self.board.checked(index, Check { began, answers });
@@ -161,9 +161,9 @@ impl Nodes {
 }
 
 impl Nodes {
-    /// Says whether a node can write, or no other can either. A node that has just returned may be ready and not see the
-    /// drives of the others yet: it refuses writes that the others would take.
-    async fn sees_what_others_see(&self, index: NodeIndex) -> bool {
+    /// Returns whether a node can write, or no other node can either. A node that has just returned may be ready without
+    /// seeing the drives of the others yet: it refuses writes that they would accept.
+    async fn has_quorum_like_others(&self, index: NodeIndex) -> bool {
         let Some(node) = self.list.get(index.0) else { return true };
         if node.has_quorum().await != Some(false) {
             return true;
@@ -179,7 +179,7 @@ impl Nodes {
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a node cannot serve.
+/// Why a node counts as down.
 struct Down {
     why: String,
     trouble: Option<Trouble>,
@@ -198,7 +198,7 @@ impl From<AnyError> for Down {
 }
 
 impl Node {
-    /// Asks once whether the node answers in time as one that can serve.
+    /// Checks once that the node answers in time and can serve.
     async fn answers(&self) -> Result<(), Down> {
         match timeout(PATIENCE, self.is_ready()).await {
             Ok(answered) => answered,
@@ -206,7 +206,7 @@ impl Node {
         }
     }
 
-    /// Says whether the node sees enough drives to write, as far as it tells. Other stores do not.
+    /// Returns whether the node sees enough drives to write. `None` if it does not tell, as stores other than MinIO.
     async fn has_quorum(&self) -> Option<bool> {
         let answer = timeout(PATIENCE, self.get("/minio/health/cluster")).await.ok()?.ok()?;
         match answer.status().as_u16() {
@@ -216,18 +216,18 @@ impl Node {
         }
     }
 
-    /// Asks MinIO's own readiness; another store answers with some 4xx, which shows that it answers.
+    /// Requests MinIO's readiness. Other stores answer with a 4xx, which shows as well that they are up.
     /// <https://min.io/docs/minio/linux/operations/monitoring/healthcheck-probe.html>
     async fn is_ready(&self) -> Result<(), Down> {
         let answer = self.get("/minio/health/ready").await?;
-        // MinIO says 200 before it has started as well.
+        // MinIO answers 200 even while it is starting.
         if answer.headers().contains_key(SERVER_STATUS) {
             return Err(Down::because("it is still starting"));
         }
         let (status, body) = (answer.status().as_u16(), String::from_utf8_lossy(answer.body()));
         let code = s3_error::element(&body, "Code");
         match (status, code) {
-            // No store takes this request for a bad one and says so in another form than S3's. TLS servers do.
+            // A store would answer with an S3 error. A 400 in another form comes from a TLS server, for example.
             (400, None) => {
                 let why = "it answers with status 400 and no S3 error".to_owned();
                 Err(Down { why, trouble: Trouble::of_answer(400, answer.headers().is_empty(), &body) })
@@ -238,7 +238,7 @@ impl Node {
         }
     }
 
-    /// Sends a GET over a connection of its own.
+    /// Sends a GET over a new connection.
     async fn get(&self, path: &str) -> Result<Response<Bytes>, AnyError> {
         let stream = TokioIo::new(self.connector.connect().await?);
         let (mut sender, connection) = http1::handshake(stream).await?;
@@ -246,7 +246,7 @@ impl Node {
             .header(header::HOST, &self.authority)
             .header(header::CONNECTION, "close")
             .body(Empty::<Bytes>::new())?;
-        // Ends the connection together with this.
+        // Closes the connection when this future ends.
         let mut running = JoinSet::new();
         running.spawn(connection);
         let (parts, body) = sender.send_request(request).await?.into_parts();

@@ -1,4 +1,4 @@
-//! Reading the configuration again on SIGHUP.
+//! Reads the configuration again on SIGHUP.
 
 use super::notify;
 use super::running::Running;
@@ -11,17 +11,17 @@ use std::thread;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// The wishes to read a configuration again.
+/// The requests to read the configuration again.
 pub(super) struct Hangups<'p>(Option<(Signal, &'p Path)>);
 
 impl<'p> Hangups<'p> {
-    /// From now on SIGHUP ends the process no more; without a file there is nothing to read, and it does.
+    /// Handles SIGHUP from now on. Without a configuration file it still ends the process.
     pub(super) fn listen(source: Option<&'p Path>) -> io::Result<Self> {
         let listening = source.map(|source| signal(SignalKind::hangup()).map(|signal| (signal, source)));
         listening.transpose().map(Self)
     }
 
-    /// Ready with the next, with what is to be read.
+    /// Waits for the next request. Returns the file to read.
     pub(super) async fn next(&mut self) -> &'p Path {
         if let Some((signal, source)) = &mut self.0
             && signal.recv().await.is_some()
@@ -32,21 +32,21 @@ impl<'p> Hangups<'p> {
     }
 }
 
-/// What was read of a configuration file, or everything that is wrong with it.
+/// A configuration, or everything that is wrong with its file.
 pub(super) type Loaded = Result<Config, Vec<String>>;
 
-/// Reads a configuration, on a thread of its own: files may be slow, and sessions are kept on this one meanwhile.
-/// Nobody waits for that thread when the process ends.
+/// Reads a configuration on a new thread: files may be slow, and the current thread keeps the sessions. The process does
+/// not wait for that thread when it ends.
 pub(super) async fn load(source: &Path) -> Loaded {
     notify::reloading();
     let (done, loaded) = oneshot::channel();
     let source = source.to_owned();
     let reading = move || {
-        // The receiver may be gone.
+        // The receiver is gone if the server stops meanwhile.
         let _ = done.send(read(&source));
     };
     if let Err(error) = thread::Builder::new().name("reload".to_owned()).spawn(reading) {
-        return Err(vec![format!("no thread to read the configuration: {error}")]);
+        return Err(vec![format!("cannot start a thread to read the configuration: {error}")]);
     }
     loaded.await.unwrap_or_else(|_| Err(vec!["reading the configuration panicked".to_owned()]))
 }
@@ -64,7 +64,7 @@ fn read(source: &Path) -> Loaded {
     })
 }
 
-/// Puts a configuration into effect; a bad one changes nothing, and everything wrong with it is logged.
+/// Applies a configuration. An invalid one changes nothing, and everything wrong with it is logged.
 pub(super) fn apply(running: &mut Running, loaded: Loaded) {
     let reloads = running.shared().clone();
     match loaded.and_then(|config| running.reload(config)) {

@@ -1,4 +1,4 @@
-//! Worker threads: each has a runtime, a socket of every listener and an upstream pool of its own.
+//! Worker threads. Each has its own runtime, sockets and pool of connections to the store.
 
 use super::Ended;
 use super::accept::{Acceptor, Context};
@@ -18,22 +18,22 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
-/// The time in which multipart uploads that were given up are aborted before the end.
+/// The time at the end for aborting abandoned multipart uploads.
 const ABORT_TIME: Duration = Duration::from_secs(1);
 
-/// The number of polls after which the runtime looks for events, whatever else is ready. With tokio's own 61 the last of many
-/// requests wait longer (docs/performance.md).
+/// The number of task polls after which the runtime polls for I/O events. With tokio's default of 61 the last of many
+/// concurrent requests wait longer (docs/performance.md).
 const EVENT_INTERVAL: u32 = 16;
 
-/// How often a worker has the allocator look for memory to give back.
+/// The interval at which a worker makes the allocator return memory to the system.
 const GIVE_BACK: Duration = Duration::from_secs(3);
-/// Room that the allocator has no page of at hand, in bytes.
+/// An allocation too large for the allocator's cached pages, in bytes.
 const LARGE: usize = 1 << 20;
 
-/// Gives memory back to the system that is free since a peak.
+/// Returns memory to the system that is free after a peak.
 ///
-/// mimalloc does that by itself a second after the memory became free, but only while it is asked for a page or given
-/// one back. A proxy that has nothing to do after a peak would keep all of it.
+/// mimalloc does so a second after memory becomes free, but only when a page is allocated or freed. A proxy without
+/// requests after a peak would keep all of it.
 async fn give_memory_back() {
     loop {
         sleep(GIVE_BACK).await;
@@ -49,17 +49,17 @@ struct Worker {
     done: oneshot::Receiver<Ended>,
 }
 
-/// What a worker is told while it runs.
+/// A message to a running worker.
 enum Order {
-    /// Accept on a socket, known by its number from now on; whether another process accepts on it too.
+    /// Accept on a socket, which has this number from now on. The flag says that other processes accept on it too.
     Accept(u64, ListenerRef, Socket, bool),
-    /// Accept no more on it.
+    /// Stop accepting on the socket with this number.
     Close(u64),
-    /// There is another generation: let go of the old one, also without a request.
+    /// Drop the old generation, even without a request.
     Adopt,
 }
 
-/// Starts the threads, which accept nothing yet.
+/// Starts the threads. They accept nothing yet.
 pub(super) fn start(
     count: usize,
     shared: &Arc<Shared>,
@@ -75,11 +75,11 @@ pub(super) fn start(
 }
 
 impl Workers {
-    /// Accepts on each worker's socket of a listener.
+    /// Accepts connections of a listener on all workers.
     pub(super) fn accept(&self, number: u64, listener: &ListenerRef, bound: Bound) {
         let is_shared = bound.is_inherited();
         for (worker, socket) in self.0.iter().zip(bound.into_sockets()) {
-            // A worker that has ended serves nobody, which its log line says.
+            // A send fails only if the worker could not start, which is logged.
             let _ = worker.orders.send(Order::Accept(number, listener.clone(), socket, is_shared));
         }
     }
@@ -91,18 +91,18 @@ impl Workers {
         }
     }
 
-    /// Tells of another generation.
+    /// Makes all workers drop the old generation.
     pub(super) fn adopt(&self) {
         for worker in &self.0 {
             let _ = worker.orders.send(Order::Adopt);
         }
     }
 
-    /// Waits until every worker has finished; they watch the drain's time themselves.
+    /// Waits until all workers have finished, which watch the drain timeout themselves.
     pub(super) async fn join(self, drain: Duration) -> Ended {
         let mut ended = Ended::Drained;
         for worker in self.0 {
-            // A worker that does not even notice that its time is over is not waited for.
+            // A worker that is stuck past the drain timeout is not waited for.
             match timeout(drain + Duration::from_secs(2), worker.done).await {
                 Ok(Ok(Ended::Drained)) => {}
                 _ => ended = Ended::CutShort,
@@ -153,7 +153,7 @@ fn run(
                             Err(error) => tracing::error!(%error, "a listener cannot be used"),
                         }
                     }
-                    // Dropping its end closes it.
+                    // Dropping the sender closes the socket.
                     Some(Order::Close(number)) => drop(accepting.remove(&number)),
                     Some(Order::Adopt) => drop(context.current.proxy()),
                     None => break,
@@ -164,7 +164,7 @@ fn run(
         let shared = Arc::clone(&context.shared);
         let drain = shared.generation.load().limits.drain_timeout;
         drop((context, accepting));
-        // Every connection holds a sender; the channel closes with the last.
+        // Every connection holds a sender: the channel closes when the last connection ends.
         let drained = timeout(drain, all_closed.recv()).await.is_ok();
         if !drained {
             shared.metrics.cut_off();

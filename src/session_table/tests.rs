@@ -1,5 +1,5 @@
-//! Hours of simulated time: tokio's clock is paused and moved on by each sleep; the wall clock follows it, and
-//! jumps where a case says so. The store judges sessions by true time, as MinIO does.
+//! Simulates hours of sessions: tokio's clock is paused and advances with each sleep. The wall clock follows it, and
+//! jumps where a test says so. The store judges sessions by true time, as MinIO does.
 
 use super::keeper::error;
 use super::*;
@@ -28,18 +28,18 @@ fn seconds() -> u64 {
     START.get().map_or(0, |start| start.elapsed().as_secs())
 }
 
-/// True time, which the store lives in.
+/// Returns the true time, which the store uses.
 fn truth() -> SystemTime {
     BASE + Duration::from_secs(1_000_000_000) + START.get().map_or(Duration::ZERO, |start| start.elapsed())
 }
 
-/// What this machine believes.
+/// Returns the time of this machine's wall clock.
 fn wall() -> SystemTime {
     let jump = Duration::from_secs(JUMP.get().unsigned_abs());
     if JUMP.get() < 0 { truth() - jump } else { truth() + jump }
 }
 
-/// An STS that behaves by a script of the simulated second.
+/// An STS that follows a script by the simulated second.
 struct ScriptedSts {
     script: fn(u64) -> Behaviour,
     calls: AtomicU64,
@@ -78,7 +78,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// A judge where the store denies nothing.
+/// A judge for a store that denies nothing.
 struct Unasked;
 
 impl Judge for Unasked {
@@ -124,7 +124,7 @@ impl World {
         self.sts.calls.load(Ordering::Relaxed)
     }
 
-    /// A request: the store takes a session that is alive in true time; a dead one is replaced and tried once more.
+    /// Makes a request. The store accepts a session that is live in true time; a dead one is replaced once.
     async fn request(&self) -> bool {
         for _ in 0..2 {
             let Ok(session) = self.slot.obtain(CLOCK, WAIT).await else { return false };
@@ -136,7 +136,7 @@ impl World {
         false
     }
 
-    /// A request every five seconds until `end`; returns the seconds at which one failed.
+    /// Makes a request every five seconds until `end`. Returns the seconds at which requests failed.
     async fn load_until(&self, end: u64) -> Vec<u64> {
         let mut failed = Vec::new();
         while seconds() < end {
@@ -154,7 +154,7 @@ const HOUR: u64 = 3600;
 const NONE: [u64; 0] = [];
 
 #[tokio::test(start_paused = true)]
-async fn six_quiet_hours() {
+async fn six_quiet_hours_have_one_mint_per_refresh() {
     let world = World::start(false, |_| Behaviour::Fine);
     assert_eq!(world.load_until(6 * HOUR).await, NONE);
     // Refreshed between 60 and 80 % of 900 s.
@@ -162,7 +162,7 @@ async fn six_quiet_hours() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_sts_that_fails_now_and_then_is_not_noticed() {
+async fn short_failures_of_sts_fail_no_request() {
     // 150 s in every 20 minutes; a refresh leaves at least 180 s to the session's end.
     let world =
         World::start(false, |at| if at > 60 && at % 1200 < 150 { Behaviour::Fails } else { Behaviour::Fine });
@@ -170,13 +170,13 @@ async fn an_sts_that_fails_now_and_then_is_not_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_sts_is_not_noticed() {
+async fn a_slow_sts_fails_no_request() {
     let world = World::start(false, |_| Behaviour::Slow(Duration::from_secs(8)));
     assert_eq!(world.load_until(4 * HOUR).await, NONE);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_sts_costs_what_it_must_and_no_storm() {
+async fn a_dead_sts_is_retried_with_backoff() {
     let world =
         World::start(
             false,
@@ -195,7 +195,7 @@ async fn a_dead_sts_costs_what_it_must_and_no_storm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hanging_sts_is_given_up_and_tried_again() {
+async fn a_hanging_mint_times_out_and_is_retried() {
     let world = World::start(false, |at| if at < 15 { Behaviour::Hangs } else { Behaviour::Fine });
     assert!(!world.request().await);
     sleep(Duration::from_secs(20)).await;
@@ -205,17 +205,17 @@ async fn a_hanging_sts_is_given_up_and_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_costs_one_attempt() {
     let world = World::start(false, |at| if at < 5 { Behaviour::Panics } else { Behaviour::Fine });
-    assert!(!world.request().await, "nobody answers within the wait");
+    assert!(!world.request().await, "STS does not answer within the wait");
     sleep(Duration::from_secs(5)).await;
     assert!(world.request().await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_jumping_clock_is_not_noticed() {
+async fn a_jumping_clock_fails_no_request() {
     for jump in [600, -600, 3600, -3600, 86_400, -86_400] {
         let world = World::start(false, |_| Behaviour::Fine);
         assert_eq!(world.load_until(HOUR).await, NONE);
-        // Forward beyond a session's life every session looks dead, and says so: that is not tried here.
+        // Set ahead by more than a session's lifetime, every session looks dead; the clamp leaves that case out.
         JUMP.set(if jump > 800 { 800 } else { jump });
         assert_eq!(world.load_until(2 * HOUR).await, NONE, "jump by {jump}");
         JUMP.set(0);
@@ -225,7 +225,7 @@ async fn a_jumping_clock_is_not_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn however_many_wait_there_is_one_mint_and_leaving_cancels_nothing() {
+async fn mints_are_single_flight_and_survive_leaving_requests() {
     let world = World::start(false, |_| Behaviour::Slow(Duration::from_secs(3)));
     let leaving: Vec<_> = (0..50)
         .map(|_| {
@@ -250,7 +250,7 @@ async fn however_many_wait_there_is_one_mint_and_leaving_cancels_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_rejected_by_many_is_minted_anew_once() {
+async fn a_session_rejected_by_many_is_replaced_once() {
     let world = World::start(true, |_| Behaviour::Fine);
     let first = world.slot.obtain(CLOCK, WAIT).await.unwrap();
     sleep(Duration::from_secs(90)).await;
@@ -261,9 +261,9 @@ async fn a_session_rejected_by_many_is_minted_anew_once() {
     assert_eq!((second.id(), world.mints()), (2, 2));
 }
 
-/// The keeper may notice a rejection long before the request that met it asks for another session.
+/// The keeper may notice a rejection long before the rejected request asks for a new session.
 #[tokio::test(start_paused = true)]
-async fn a_rejection_that_is_noticed_before_the_next_request() {
+async fn a_rejection_is_replaced_whenever_the_keeper_notices() {
     for pause in [0, 1, 100, 100_000] {
         let world = World::start(false, |_| Behaviour::Fine);
         let first = world.slot.obtain(CLOCK, WAIT).await.unwrap();
@@ -275,7 +275,7 @@ async fn a_rejection_that_is_noticed_before_the_next_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_set_back_after_the_end_of_a_session() {
+async fn a_clock_set_back_after_a_session_ended_fails_no_request() {
     let world = World::start(false, |_| Behaviour::Fine);
     assert!(world.request().await);
     sleep(Duration::from_mins(50)).await;
@@ -285,7 +285,7 @@ async fn a_clock_set_back_after_the_end_of_a_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sessions_that_die_at_once_make_no_storm() {
+async fn sessions_that_die_at_once_are_minted_with_backoff() {
     let world = World::start(false, |_| Behaviour::Fine);
     while seconds() < 600 {
         if let Ok(session) = world.slot.obtain(CLOCK, WAIT).await {
@@ -297,7 +297,7 @@ async fn sessions_that_die_at_once_make_no_storm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_mapping_is_not_minted_for() {
+async fn idle_mappings_are_not_minted_for() {
     let world = World::start(false, |_| Behaviour::Fine);
     sleep(Duration::from_secs(HOUR)).await;
     assert_eq!(world.mints(), 0);
@@ -307,9 +307,9 @@ async fn an_idle_mapping_is_not_minted_for() {
     assert!(world.slot.expiration().is_none(), "dead credentials are dropped");
 }
 
-/// Whatever is made for a session is gone when the next one is there.
+/// Everything that belongs to a session is dropped when the next one is minted.
 #[tokio::test(start_paused = true)]
-async fn a_day_of_refreshes_leaves_nothing_behind() {
+async fn a_day_of_refreshes_leaks_nothing() {
     let world = World::start(true, |at| if at % 5000 > 4900 { Behaviour::Fails } else { Behaviour::Fine });
     let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     assert!(world.request().await);
@@ -325,25 +325,29 @@ async fn a_day_of_refreshes_leaves_nothing_behind() {
         }
         sleep(Duration::from_mins(1)).await;
     }
-    // One may have come since the last look.
+    // A new session may have been minted since the last request.
     let current = world.slot.live(CLOCK.now()).unwrap();
     sessions.retain(|session| session.as_ptr() != Arc::as_ptr(&current));
     sessions.push(Arc::downgrade(&current));
     drop(current);
     assert!(sessions.len() > 110, "{} sessions in a day", sessions.len());
     let living = sessions.iter().filter(|session| session.strong_count() > 0).count();
-    assert_eq!((living, alive()), (1, tasks), "one session, and the tasks there were at first");
+    assert_eq!((living, alive()), (1, tasks), "one session, and the tasks of the start");
 
     let (slot, sts) = (Arc::downgrade(&world.slot), Arc::downgrade(&world.sts));
     drop(world);
     tokio::task::yield_now().await;
     tokio::task::yield_now().await;
-    assert_eq!((slot.strong_count(), sts.strong_count(), alive()), (0, 0, 0), "retired with all it held");
+    assert_eq!(
+        (slot.strong_count(), sts.strong_count(), alive()),
+        (0, 0, 0),
+        "dropped with everything it held"
+    );
     assert!(sessions.iter().all(|session| session.strong_count() == 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_keeper_is_retired_with_the_last_that_holds_it_and_not_before() {
+async fn a_keeper_ends_with_its_last_handle() {
     let world = World::start(false, |_| Behaviour::Slow(Duration::from_secs(3)));
     let World { slot, sts, handle } = world;
     let waiting = tokio::spawn({
@@ -352,15 +356,15 @@ async fn a_keeper_is_retired_with_the_last_that_holds_it_and_not_before() {
     });
     sleep(Duration::from_secs(1)).await;
     drop(handle);
-    assert!(waiting.await.unwrap(), "who waits for a session gets it");
+    assert!(waiting.await.unwrap(), "a request that waits gets its session");
     sleep(Duration::from_secs(HOUR)).await;
-    assert_eq!(sts.calls.load(Ordering::Relaxed), 1, "nobody refreshes it");
+    assert_eq!(sts.calls.load(Ordering::Relaxed), 1, "nothing refreshes it");
     assert!(slot.live(CLOCK.now()).is_none());
 }
 
-/// Another issuer's secret is wrong for a minute, and the session of the one before is good.
+/// The secret of the new issuer is wrong for a minute, and the session of the old one is good.
 #[tokio::test(start_paused = true)]
-async fn a_slot_serves_with_what_it_inherits_until_it_has_its_own() {
+async fn an_inherited_session_serves_until_the_first_mint() {
     let old = World::start(false, |_| Behaviour::Fine);
     let first = old.slot.obtain(CLOCK, WAIT).await.unwrap();
     let slot = Slot::new(false, Arc::default()).inheriting(&old.slot, CLOCK.now());
@@ -370,15 +374,16 @@ async fn a_slot_serves_with_what_it_inherits_until_it_has_its_own() {
         assert_eq!(new.slot.obtain(CLOCK, WAIT).await.unwrap().id(), first.id());
         sleep(Duration::from_secs(1)).await;
     }
-    assert!(new.mints() >= 3, "nothing asks for it, and it is minted");
+    assert!(new.mints() >= 3, "it is minted without a request");
     sleep(Duration::from_mins(1)).await;
     assert!(!new.slot.is_inheriting());
     assert!(new.slot.obtain(CLOCK, WAIT).await.unwrap().id() > first.id());
 
-    // One that is dead is not inherited.
+    // A dead session is not inherited.
     old.slot.reject(first.id());
     assert!(!Slot::new(false, Arc::default()).inheriting(&old.slot, CLOCK.now()).is_inheriting());
-    // One that ends first is not used any longer than it lives, nor minted for without a request.
+    // An inherited session that ends before the first mint is not used any longer, and no session is minted without a
+    // request.
     let other = World::start(false, |_| Behaviour::Fine);
     other.slot.obtain(CLOCK, WAIT).await.unwrap();
     let slot = Slot::new(false, Arc::default()).inheriting(&other.slot, CLOCK.now());

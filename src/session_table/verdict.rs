@@ -1,8 +1,8 @@
-//! Finding out whether a session that the store denied something still lives.
+//! Finds out whether a session is still alive after the store denied a request.
 //!
-//! A store checks a signature first and rights later. A session that ends in between is answered as if it lacked a
-//! right, so that a denial alone does not say whether another session helps. One try that changes nothing does: the
-//! judge makes it, one at a time per mapping, and everybody who was denied something meanwhile learns from it.
+//! A store checks the signature first and rights later. A session that ends in between is answered as if it lacked a
+//! right, so a denial alone does not say whether a new session would help. A try with a request that changes nothing
+//! does. The judge makes one try at a time for a session, and all requests denied before it began share its verdict.
 
 use super::{Keeper, Slot};
 use crate::mint::Mint;
@@ -14,42 +14,42 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-/// Tries of one mapping begin at least this far apart, however many requests are denied.
+/// The least time between the tries of one session, however many requests are denied.
 const SPACING: Duration = Duration::from_millis(100);
-/// The time for one try.
+/// The time that one try may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// While the store denies what a mapping grants, it is tried this often without being asked.
+/// The interval of tries without a denied request, for as long as the store denies what the mapping grants.
 const RECHECK: Duration = Duration::from_secs(5);
-/// Denials that go on are told this often.
+/// The interval at which continuing denials are logged.
 const QUIET: Duration = Duration::from_mins(1);
 
-/// What a try with a session showed.
+/// The result of a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The store does not know the session.
     Dead,
-    /// The store denies what the mapping grants, with this code. No client can bring that about.
+    /// The store denies what the mapping grants, with this code. No client can cause that.
     Denied(Box<str>),
-    /// The session works: a denial is about what was asked for.
+    /// The session works: a denied request asked for something that the session may not do.
     Works,
-    /// There was no answer that says it.
+    /// No answer tells.
     Unknown,
 }
 
-/// Something that tries a session.
+/// A way to try sessions.
 pub trait Judge: Send + Sync + 'static {
-    /// Tries a session at these nodes, of which there is at least one.
+    /// Tries a session at these nodes, one or more.
     fn judge(&self, session: &Session, nodes: &[NodeIndex]) -> impl Future<Output = Verdict> + Send;
 }
 
-/// What is known of denials in a slot.
+/// The denials of a slot's session.
 #[derive(Debug)]
 pub(super) struct Denials {
-    /// Where requests were denied something since the last try began.
+    /// The nodes that denied a request since the last try began.
     nodes: Mutex<Vec<NodeIndex>>,
     wake: Notify,
     last: watch::Sender<Option<Judged>>,
-    /// The code with which all that the mapping grants is denied.
+    /// The code with which the store denies everything that the mapping grants.
     denied: Mutex<Option<Box<str>>>,
 }
 
@@ -60,7 +60,7 @@ struct Judged {
     verdict: Verdict,
 }
 
-/// Held over a few instructions at most.
+/// Locks a mutex that is only held over a few instructions.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -75,10 +75,10 @@ impl Denials {
         std::mem::take(&mut *lock(&self.nodes))
     }
 
-    /// The try of a session that began no earlier than `since`, once it is over.
+    /// Waits for a try that began no earlier than `since`. Returns its verdict on `session`.
     async fn wait_for(&self, session: u64, since: Instant) -> Verdict {
         let mut last = self.last.subscribe();
-        // One try may be under way, and the next is the one.
+        // A try may be running already, and only the next one counts.
         let end = since + SPACING + 2 * PATIENCE;
         loop {
             if let Some(judged) = &*last.borrow_and_update()
@@ -94,7 +94,7 @@ impl Denials {
 }
 
 impl Slot {
-    /// Notes that a node denied something that the mapping grants, and has its session tried.
+    /// Notes that a node denied a request that the mapping grants, and starts a try.
     pub fn doubt(&self, node: NodeIndex) {
         let mut nodes = lock(&self.denials.nodes);
         if !nodes.contains(&node) {
@@ -104,7 +104,7 @@ impl Slot {
         self.denials.wake.notify_one();
     }
 
-    /// [`Self::doubt`], and what a try of the session `id` shows that begins after this.
+    /// Starts a try like [`Self::doubt`], and returns the verdict on the session `id`.
     pub async fn judge(&self, id: u64, node: NodeIndex) -> Verdict {
         if self.sessions.has_replaced(id) {
             return Verdict::Dead;
@@ -114,17 +114,17 @@ impl Slot {
         self.denials.wait_for(id, since).await
     }
 
-    /// The code with which the store denies all that the mapping grants, as far as is known.
+    /// Returns the code with which the store denies everything that the mapping grants, if the last try showed that.
     pub fn denial(&self) -> Option<Box<str>> {
         lock(&self.denials.denied).clone()
     }
 }
 
 impl<M: Mint, J: Judge> Keeper<M, J> {
-    /// Tries the session whenever it is doubted, and again and again while it is denied, for as long as it is polled.
+    /// Tries the session when it is doubted, and regularly while the store denies it, for as long as this is polled.
     pub(super) async fn keep_judging(&self) {
         let denials = &self.slot.denials;
-        let mut log = Told::default();
+        let mut denial_log = DenialLog::default();
         loop {
             let is_denied = self.slot.denial().is_some();
             tokio::select! {
@@ -134,7 +134,7 @@ impl<M: Mint, J: Judge> Keeper<M, J> {
             let asked = denials.take_nodes();
             let began = Instant::now();
             let Some(session) = self.slot.sessions.unrejected() else {
-                // The keeper reports a missing session. Requests that wait need another one.
+                // There is no session to try, and the requests that wait need a new one.
                 *lock(&denials.denied) = None;
                 self.conclude(Judged { session: 0, began, verdict: Verdict::Unknown });
                 continue;
@@ -143,7 +143,7 @@ impl<M: Mint, J: Judge> Keeper<M, J> {
             // Boxed: an idle keeper would otherwise hold the room that a try needs.
             let trying = Box::pin(self.judge.judge(&session, &nodes));
             let verdict = timeout(PATIENCE, trying).await.unwrap_or(Verdict::Unknown);
-            log.tell(&self.request.name, &verdict, is_denied, !asked.is_empty());
+            denial_log.log(&self.request.name, &verdict, is_denied, !asked.is_empty());
             self.conclude(Judged { session: session.id(), began, verdict });
             sleep_until(began + SPACING).await;
         }
@@ -167,15 +167,15 @@ impl<M: Mint, J: Judge> Keeper<M, J> {
     }
 }
 
-/// What the log was told of a mapping's denials.
+/// Limits how often a mapping's denials are logged, because clients can cause them.
 #[derive(Debug, Default)]
-struct Told {
+struct DenialLog {
     at: Option<Instant>,
 }
 
-impl Told {
-    /// Tells of a verdict: at once where it changes something, else now and then. Clients bring about the rest.
-    fn tell(&mut self, mapping: &str, verdict: &Verdict, was_denied: bool, asked: bool) {
+impl DenialLog {
+    /// Logs a verdict: at once if it is news, otherwise at intervals.
+    fn log(&mut self, mapping: &str, verdict: &Verdict, was_denied: bool, asked: bool) {
         let is_new = matches!(verdict, Verdict::Denied(_)) && !was_denied;
         let is_due = self.at.is_none_or(|at| at.elapsed() >= QUIET);
         match verdict {
@@ -199,7 +199,7 @@ impl Told {
     }
 }
 
-/// What an operator can do about a code.
+/// Returns what an operator can do about a denial with this code.
 fn help(code: &str) -> &'static str {
     match code {
         "RequestTimeTooSkewed" => {

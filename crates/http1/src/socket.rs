@@ -1,7 +1,8 @@
-//! A TCP connection whose small reads and writes are system calls and nothing else.
+//! A TCP connection that makes the system calls of small reads and writes directly.
 //!
-//! In the C library `recv` and `send` are points at which a thread may be cancelled (pthreads(7)), and in a process with
-//! threads each call pays for that with two locked instructions. Nothing is cancelled here, so rustix makes the calls.
+//! In the C library `recv` and `send` are cancellation points (pthreads(7)), which costs each call two locked instructions
+//! in a process with threads. Nothing is cancelled here, so rustix makes the calls: 0.97 instead of 0.99 of nginx's CPU per
+//! request (docs/performance.md).
 
 use rustix::io::Result as Called;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -22,12 +23,12 @@ impl From<TcpStream> for Socket {
 }
 
 impl Socket {
-    /// The connection as tokio has it.
+    /// Returns the underlying connection.
     pub fn stream(&self) -> &TcpStream {
         &self.0
     }
 
-    /// Has `call` move up to `room` bytes and says how many it moved; `None` if it would have had to wait.
+    /// Moves up to `room` bytes with `call`. Returns how many, or `None` if it would block.
     fn attempt(
         &self,
         interest: Interest,
@@ -38,8 +39,8 @@ impl Socket {
         let outcome = self.0.try_io(interest, || {
             let length = call()?;
             moved = Some(length);
-            // Fewer than might have been: there are no more, and the kernel says when there are again (epoll(7)). So
-            // tokio need not have it tried a second time.
+            // A short read or write means that nothing is left, and epoll(7) reports when there is more. Telling tokio
+            // now saves a second call that would only return WouldBlock.
             if 0 < length && length < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         match (moved, outcome) {
@@ -51,7 +52,8 @@ impl Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Large bodies are read into room that holds nothing yet: one call more or less is nothing there.
+        // Large bodies are read into uninitialised memory, which this path cannot use. The cost of a call does not matter
+        // there.
         if into.initialized().len() < into.capacity() {
             return Pin::new(&mut self.get_mut().0).poll_read(cx, into);
         }
@@ -72,7 +74,7 @@ impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.0.poll_write_ready(cx))?;
-            // A peer that has gone is an error, not a signal.
+            // A closed connection must be an error, not a SIGPIPE.
             let call = || send(&self.0, bytes, SendFlags::NOSIGNAL);
             if let Some(written) = self.attempt(Interest::WRITABLE, bytes.len(), call)? {
                 return Poll::Ready(Ok(written));
@@ -117,16 +119,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_in_parts_is_read_to_its_end() {
+    async fn reads_data_in_parts_to_its_end() {
         let (mut socket, mut peer) = pair().await;
         let mut room = [0; 4];
-        // What fills the room, what does not, and an end right behind it.
+        // Data that fills the buffer, data that does not, and an end right after the data.
         for sent in ["abcd", "ab", "abcdef"] {
             peer.write_all(sent.as_bytes()).await.unwrap();
             let mut read = Vec::new();
             while read.len() < sent.len() {
                 let reading = timeout(Duration::from_secs(5), socket.read(&mut room));
-                let length = reading.await.expect("what is left of it is read").unwrap();
+                let length = reading.await.expect("the rest is read").unwrap();
                 read.extend_from_slice(&room[..length]);
             }
             assert_eq!(read, sent.as_bytes());
@@ -139,13 +141,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_peer_does_not_take_yet_is_written_later() {
+    async fn writes_wait_for_a_slow_peer() {
         let (mut socket, mut peer) = pair().await;
         let sent: Vec<u8> = (0..=250).cycle().take(8_000_000).collect();
         let expected = sent.clone();
         let writing = tokio::spawn(async move { socket.write_all(&sent).await });
         tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(!writing.is_finished(), "the kernel does not hold as much");
+        assert!(!writing.is_finished(), "the kernel does not buffer this much");
         let mut read = Vec::new();
         peer.read_to_end(&mut read).await.unwrap();
         writing.await.unwrap().unwrap();
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_has_gone_is_an_error() {
+    async fn a_closed_connection_is_an_error() {
         let (mut socket, peer) = pair().await;
         socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);

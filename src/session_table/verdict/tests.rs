@@ -23,8 +23,7 @@ impl Mint for Mints {
     }
 }
 
-/// A judge that says by a script what each of its tries shows, each of which takes a while; or never, where that is
-/// nothing.
+/// A judge whose tries take a while and have the verdicts of a script. A try without a verdict never ends.
 struct Scripted {
     script: fn(u64) -> Option<Verdict>,
     tries: Arc<AtomicU64>,
@@ -84,7 +83,7 @@ impl World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_try_serves_all_who_were_denied_before_it_began() {
+async fn one_try_serves_all_requests_denied_before_it_began() {
     let world = World::start(|_| Some(Verdict::Works)).await;
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..100 {
@@ -95,9 +94,9 @@ async fn one_try_serves_all_who_were_denied_before_it_began() {
     assert_eq!(world.tries(), 1);
 }
 
-/// The session may have ended since the try that is under way was answered.
+/// The session may have ended after the running try was answered.
 #[tokio::test(start_paused = true)]
-async fn a_try_that_began_before_a_denial_says_nothing_of_it() {
+async fn a_try_that_began_before_a_denial_does_not_answer_it() {
     let world = World::start(|number| Some(if number == 0 { Verdict::Works } else { Verdict::Dead })).await;
     let late = async {
         sleep(A_WHILE / 2).await;
@@ -108,7 +107,7 @@ async fn a_try_that_began_before_a_denial_says_nothing_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn denials_that_are_meant_cost_few_tries() {
+async fn justified_denials_cost_few_tries() {
     let world = World::start(|_| Some(Verdict::Works)).await;
     let start = Instant::now();
     for _ in 0..20 {
@@ -123,14 +122,14 @@ async fn a_dead_session_is_rejected_and_not_tried_again() {
     assert_eq!(world.judge().await, Verdict::Dead);
     assert!(world.slot.live(CLOCK.now()).is_none());
     assert_eq!((world.judge().await, world.tries()), (Verdict::Dead, 1));
-    // A request that was sent with it before there was another learns of it too.
+    // A request that was sent with the old session before there was a new one gets the verdict too.
     let next = world.slot.obtain(CLOCK, Duration::from_secs(10)).await.unwrap();
     assert!(next.id() > world.session.id());
     assert_eq!((world.judge().await, world.tries()), (Verdict::Dead, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_try_that_is_not_answered_is_not_waited_for() {
+async fn unanswered_tries_time_out() {
     let world = World::start(|number| (number > 0).then_some(Verdict::Works)).await;
     let start = Instant::now();
     assert_eq!((world.judge().await, start.elapsed()), (Verdict::Unknown, PATIENCE));
@@ -138,7 +137,7 @@ async fn a_try_that_is_not_answered_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_denied_is_tried_again_until_it_is_not() {
+async fn a_denied_session_is_tried_until_it_is_allowed() {
     let world = World::start(|number| match number {
         0 | 2 => Some(Verdict::Denied("AccessDenied".into())),
         1 => Some(Verdict::Unknown),
@@ -153,6 +152,6 @@ async fn what_is_denied_is_tried_again_until_it_is_not() {
     }
     assert_eq!((world.slot.denial(), world.tries()), (None, 4));
     sleep(10 * RECHECK).await;
-    assert_eq!(world.tries(), 4, "it is not doubted any more");
+    assert_eq!(world.tries(), 4, "nothing doubts it any more");
     assert!(world.slot.live(CLOCK.now()).is_some());
 }
