@@ -355,3 +355,6 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
