@@ -62,8 +62,6 @@ pub fn is_repeatable(method: &Method, headers: &[(HeaderName, HeaderValue)], bod
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::{BucketName, Prefix};
-    use crate::rights::Right;
 
     #[test]
     fn a_request_moves_twice_at_most_and_is_renewed_once() {

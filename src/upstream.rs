@@ -13,7 +13,6 @@ use crate::retry::Attempts;
 use crate::upload::UploadError;
 use bytes::{BufMut, Bytes};
 use http_body::Body;
-use http1::body::BoxError;
 use http1::client::{Connection, Exchange, Failure, Patience};
 use http1::{Answer, ResponseHead, clock};
 use std::cell::RefCell;

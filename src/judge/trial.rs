@@ -1,17 +1,18 @@
 //! The request that a session is tried with: one that its mapping grants and that changes nothing.
 
 use super::Reply;
-use crate::http1::Fields;
 use crate::list_uploads::Listing;
 use crate::mapping::Mapping;
 use crate::operation::SessionKind;
 use crate::operation::grammar::Dialect;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
+use crate::rights::{Right, Rights};
 use crate::s3_error;
-use crate::scope::{Right, Rights, Scope};
+use crate::scope::Scope;
 use crate::session_table::Verdict;
 use http::Method;
+use http1::Fields;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// An upload id in MinIO's form that no upload has: all its numbers are zero.
@@ -141,7 +142,7 @@ fn outgoing(mapping: &Mapping, method: &Method, target: &str) -> Option<Outgoing
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scope::{BucketName, Prefix};
+    use crate::names::{BucketName, Prefix};
 
     fn trial(rights: &[Right], dialect: Dialect) -> Trial {
         let (bucket, prefix) = (BucketName::parse("tmp").unwrap(), Prefix::parse("media/").unwrap());

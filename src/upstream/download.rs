@@ -2,9 +2,9 @@
 
 use super::Lease;
 use crate::balance::Choice;
-use crate::body::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http1::body::BoxError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
