@@ -1,8 +1,8 @@
-//! Makes text that a peer wrote safe to show on a terminal or a page.
+//! Makes text from peers safe to show on a terminal or a page.
 
 use std::borrow::Cow;
 
-/// Returns `name` with its control characters made visible. HTML cannot express most of them, and a terminal obeys them.
+/// Replaces control characters by visible ones. HTML cannot express most of them, and terminals obey them.
 pub fn visible(name: &str) -> Cow<'_, str> {
     if !name.chars().any(char::is_control) {
         return Cow::Borrowed(name);
@@ -21,7 +21,7 @@ fn picture(c: char) -> char {
 
 /// Returns `text` on one line, with its control characters made visible.
 ///
-/// A terminal obeys control characters, and the controls of bidirectional text reorder what is printed beside them.
+/// Terminals obey control characters, and bidirectional controls reorder the text around them.
 pub fn plain(text: &str) -> Cow<'_, str> {
     let text = visible(text);
     if !text.chars().any(reorders) {
@@ -31,7 +31,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escaped).collect())
 }
 
-/// Returns the lines of `text`, each of them as [`plain`] returns it.
+/// Returns the lines of `text`, each made safe by [`plain`].
 pub fn plain_lines(text: &str) -> Cow<'_, str> {
     if text.lines().all(|line| matches!(plain(line), Cow::Borrowed(_))) {
         return Cow::Borrowed(text);
@@ -39,12 +39,12 @@ pub fn plain_lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.split('\n').map(plain).collect::<Vec<_>>().join("\n"))
 }
 
-/// Whether a character controls the direction of text, or separates lines without being a control character.
+/// Returns whether a character controls the direction of text, or separates lines without being a control character.
 fn reorders(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }
 
-/// Whether a character reorders text or takes no room, so that two different texts look alike.
+/// Returns whether a character reorders text or has no width, so that two different texts look alike.
 pub fn is_unseen(c: char) -> bool {
     let is_without_width = matches!(
         c,
@@ -75,7 +75,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_moves_the_cursor_is_left(text in "\\PC{0,20}|[\u{0}-\u{ff}\u{2028}-\u{206f}]{0,20}") {
+        fn removes_everything_that_moves_the_cursor(text in "\\PC{0,20}|[\u{0}-\u{ff}\u{2028}-\u{206f}]{0,20}") {
             let left = |text: &str| text.chars().any(|c| c.is_control() || reorders(c));
             prop_assert!(!left(&plain(&text)));
             prop_assert!(!left(&plain_lines(&text).replace('\n', "")));

@@ -1,32 +1,32 @@
-//! The folders above a client's scopes. They list what leads to these scopes, and nothing of the store.
+//! Folders above a client's scopes. They list the ways down to these scopes, and nothing that the store contains.
 
 use crate::mapping::Mapping;
 use crate::rights::{Right, Rights};
 use crate::scope::Scope;
 use std::collections::BTreeMap;
 
-/// A folder above scopes, as the clients of a mapping have it.
+/// A folder above scopes, as the clients of a mapping see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Above {
-    /// Its path, decoded.
+    /// The decoded path.
     pub path: String,
-    /// The scopes below it, in the order of their names.
+    /// The scopes below it, sorted by name.
     pub scopes: Vec<Below>,
 }
 
 /// A scope below a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Below {
-    /// Its path from that folder, decoded: `media/`, or `tmp/media/` from `/`.
+    /// The decoded path from that folder: `media/`, or `tmp/media/` from `/`.
     pub name: String,
-    /// What may be done there.
+    /// The rights of the client in that scope.
     pub rights: Rights,
-    /// Whether a browser gets anything there: a list, or the page that is the index.
+    /// Whether a browser can open it: it can be listed, or has an index page.
     pub is_open: bool,
 }
 
 impl Above {
-    /// The folder at a decoded path that begins and ends in `/`. None where no scope lies below it.
+    /// Returns the folder at a decoded path that begins and ends with `/`. Returns `None` if no scope is below it.
     pub fn of(mapping: &Mapping, path: &str) -> Option<Self> {
         if !path.ends_with('/') {
             return None;
@@ -48,7 +48,7 @@ impl Above {
     }
 }
 
-/// The path at which clients see a scope, decoded.
+/// Returns the decoded path at which clients see a scope.
 fn root(scope: &Scope) -> String {
     match &scope.view {
         Some(view) => view.mount().as_str().to_owned(),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_above_scopes_shows_these_alone() {
+    fn a_folder_above_scopes_lists_only_these() {
         let row = |name: &str, rights: &str, is_open| (name.to_owned(), rights.to_owned(), is_open);
         let (media, inbox) = ("read,list", "write");
         assert_eq!(

@@ -3,12 +3,12 @@
 use crate::representation::Representation;
 use http1::Request;
 
-/// The form of a list of names.
+/// A form of a list of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// A page for a browser: some names, and a link to the next page.
+    /// A page for a browser: up to 1000 names, and a link to the next page.
     Page,
-    /// All names as HTML for programs that follow links, as nginx writes an index.
+    /// All names as HTML for programs that follow links, in nginx's index format.
     Index,
     /// All names as JSON.
     Json,
@@ -17,11 +17,11 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form that a request asks for, where `named` is what its query names. None where it wants XML.
+    /// Returns the form that a request asks for. `named` is the form that its query names. Returns `None` for XML.
     pub fn of(request: &Request, named: Option<Representation>) -> Option<Self> {
         let accepted = Representation::of_list(request.fields());
         match named.map(|form| (form, accepted)) {
-            // A client that asks for HTML in the query and not in `Accept` is no browser.
+            // Browsers send HTML in `Accept`. A client that names HTML only in the query is a program.
             Some((Representation::Html, Some((Representation::Html, false)))) => Some(Self::Page),
             Some((Representation::Html, _)) => Some(Self::Index),
             Some((form, _)) => Self::from_parts(form, false),
@@ -39,7 +39,7 @@ impl Form {
         }
     }
 
-    /// What an answer of this form is.
+    /// Returns the representation of a response in this form.
     pub fn representation(self) -> Representation {
         match self {
             Self::Page | Self::Index => Representation::Html,
@@ -48,7 +48,7 @@ impl Form {
         }
     }
 
-    /// Whether it is HTML, whose links are relative to a path with a slash at its end.
+    /// Returns whether the form is HTML, whose links are relative to a path that ends with a slash.
     pub fn has_links(self) -> bool {
         matches!(self, Self::Page | Self::Index)
     }

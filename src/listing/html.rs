@@ -1,7 +1,7 @@
 //! A folder as a page for a browser.
 //!
-//! A page has the names of one page of the store's and a link to the next: a browser that streamed a million rows
-//! would neither be readable nor usable on a phone, and a link can be kept, sent and gone back from.
+//! Each page shows one page of the store's list and links to the next. A browser can neither display a million rows
+//! nor let a person search them, and a link can be kept, shared and returned to.
 
 use super::name::{grouped, href, human_size};
 use super::page::{Entry, Object, Page};
@@ -22,11 +22,11 @@ struct ListingPage {
     has_parent: bool,
     is_first: bool,
     rows: Vec<Row>,
-    /// What every link within the folder keeps of the query.
+    /// The query that links within the folder keep.
     kept: &'static str,
     next: Option<String>,
     summary: String,
-    /// The command that uploads a file to the folder, where its client may.
+    /// The command that uploads a file to the folder, if the client may write there.
     upload: Option<String>,
 }
 
@@ -40,16 +40,16 @@ struct Row {
     shown_time: String,
 }
 
-/// What a page is written of.
+/// A page of a folder, ready to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Listed<'a> {
     /// The folder.
     pub place: &'a Place,
-    /// Where the page begins.
+    /// The position where the page begins.
     pub position: &'a Position,
-    /// Some of the names.
+    /// The names on the page.
     pub page: &'a Page,
-    /// Whether the form was named in the query, and is to stay.
+    /// Whether the query names the form, so that links must keep it.
     pub is_format_named: bool,
 }
 
@@ -58,10 +58,11 @@ impl Listed<'_> {
         if self.is_format_named { "?format=html" } else { "" }
     }
 
-    /// A relative reference to the next page, if there is one.
+    /// Returns a relative reference to the next page, if there is one.
     pub fn next(&self) -> Option<String> {
         self.page.token.as_ref()?;
-        // A list begins behind a name that a path may have. What follows the last such name is shown once more.
+        // A list starts after a name that a path can express. The names after the last such name appear on both
+        // pages.
         let may_be_named = |entry: &&Entry| href(self.place.below(), &entry.name).is_some();
         let entries = &self.page.entries;
         let last = entries.iter().rfind(may_be_named).or(entries.last())?;
@@ -69,10 +70,10 @@ impl Listed<'_> {
         Some(format!("{begin}after={}", encode_query(&last.name)))
     }
 
-    /// Writes the page for a client of a mapping that asks with this request.
+    /// Writes the page in answer to `request`, for a client of `mapping`.
     pub fn write(&self, mapping: &Mapping, request: &Request) -> String {
         let Self { place, position, page, .. } = *self;
-        // Folders first, as people look for them.
+        // Folders come first, as people expect.
         let (folders, files): (Vec<&Entry>, Vec<&Entry>) =
             page.entries.iter().partition(|entry| entry.object.is_none());
         let (is_first, next) = (*position == Position::Start, self.next());
@@ -96,8 +97,8 @@ impl Listed<'_> {
     }
 }
 
-/// The command that uploads a file to a folder, for a shell. Nothing in the path is special within quotes, as it is
-/// encoded; a host with such a character is not named.
+/// Returns a shell command that uploads a file to the folder. The encoded path contains no character that is special
+/// within quotes; a host with such a character is replaced by `HOST`.
 fn upload(place: &Place, request: &Request) -> String {
     let is_plain = |host: &&str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
     let host = request.fields().get(HOST.as_str()).and_then(ascii).filter(is_plain).unwrap_or("HOST");
@@ -130,7 +131,7 @@ impl Row {
     }
 }
 
-/// `2026-01-01 00:00 UTC`: to the minute, and without a place that the reader may not be in.
+/// Returns a time to the minute, as `2026-01-01 00:00 UTC`. The server does not know the reader's time zone.
 fn shown_time(time: &jiff::Timestamp) -> String {
     let text = time.to_string();
     match (text.get(..10), text.get(11..16)) {

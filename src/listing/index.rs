@@ -1,6 +1,6 @@
-//! A list as HTML for programs that follow links, in the form of nginx's index, which many programs know.
+//! A list as HTML for programs that follow links, in nginx's index format, which many programs can read.
 //!
-//! It has every name in the folder, however many: such a program takes what it is given for all that there is.
+//! It contains every name in the folder, because such programs do not look for further pages.
 //! <https://nginx.org/en/docs/http/ngx_http_autoindex_module.html>
 
 use super::name::href;
@@ -10,22 +10,22 @@ use crate::xml::escape;
 use jiff::Timestamp;
 use std::fmt::Write;
 
-/// What an index has besides its rows.
+/// The settings of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
-    /// The beginning of the keys in the folder, as its client knows them.
+    /// The prefix that the keys in the folder share, as its client sees it.
     pub below: String,
-    /// Whether there is a folder above to link to.
+    /// Whether to link to the parent folder.
     pub has_parent: bool,
-    /// What links to folders keep of the query: `?format=html`, or nothing.
+    /// The query that links to folders keep: `?format=html`, or nothing.
     pub kept: &'static str,
 }
 
-/// The column of the time, after the name.
+/// The column at which the time begins.
 const NAME_WIDTH: usize = 50;
 
 impl Index {
-    /// What stands before the first row; `shown` is the folder's path.
+    /// Returns the text before the first row. `shown` is the folder's path.
     pub fn head(&self, shown: &str) -> String {
         let title = escape(&plain(shown));
         let mut head = format!(
@@ -50,31 +50,31 @@ impl Index {
         let _ = writeln!(out, " {time:<17} {size:>19}");
     }
 
-    /// Appends a row of a folder of which no more is known.
+    /// Appends a row of a folder, with a name and a link only.
     pub fn folder(&self, name: &str, href: &str, out: &mut String) {
         Self::link(Some(format!("{href}{}", self.kept)), name, out);
         let _ = writeln!(out, " {:<17} {:>19}", "-", "-");
     }
 
-    /// Appends a link to a name, with what would end its line or turn it around written out.
+    /// Appends a link to a name. Control and direction characters in the name are made visible.
     fn link(href: Option<String>, name: &str, out: &mut String) {
         let shown = plain(name);
         let text = escape(&shown);
         let _ = match href {
-            // What is encoded has no character with a meaning in HTML.
+            // The encoded reference contains no character that is special in HTML.
             Some(href) => write!(out, "<a href=\"{href}\">{text}</a>"),
             None => write!(out, "{text}"),
         };
         out.extend(std::iter::repeat_n(' ', NAME_WIDTH.saturating_sub(shown.chars().count())));
     }
 
-    /// What follows the last row. A list without it has been cut off.
+    /// Returns the text after the last row. A list without it is incomplete.
     pub const fn tail() -> &'static str {
         "</pre>\n<hr>\n</body>\n</html>\n"
     }
 }
 
-/// `02-Jan-2026 03:04`, in UTC.
+/// Formats a time as nginx does, in UTC: `02-Jan-2026 03:04`.
 fn nginx_time(time: Timestamp) -> String {
     time.strftime("%d-%b-%Y %H:%M").to_string()
 }

@@ -1,26 +1,26 @@
-//! The names in a folder, and what leads to them.
+//! Names in a folder, and links to them.
 
 use crate::names::check_key;
 use crate::target::encode_path;
 
-/// A relative reference to a name in the folder that a list shows; none where no path can name that key.
+/// Returns a relative reference to a name in a listed folder, or `None` if no path can express that key.
 ///
-/// Everything with a meaning in a reference is encoded, `:` too, so that no name is read as a scheme and none needs `./`
-/// in front, which programs that compare paths do not take away. Names such as `..`, which browsers resolve even when
-/// they are encoded, are keys that are refused anyway.
+/// Every character that is special in a reference is encoded, including `:`, so that no name is read as a scheme.
+/// This also avoids a leading `./`, which programs that compare paths do not remove. Browsers resolve names such as
+/// `..` even when they are encoded, but these are not valid keys.
 pub fn href(prefix: &str, name: &str) -> Option<String> {
     check_key(&format!("{prefix}{name}")).ok()?;
     Some(encode_path(name))
 }
 
-/// A size as people read it: `13 B`, `1.2 KiB`.
+/// Formats a size for people: `13 B`, `1.2 KiB`.
 #[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
 pub fn human_size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut size = bytes as f64;
     let mut unit = "B";
     for next in UNITS {
-        // What would round to 1024.0 is 1.0 of the next unit.
+        // A larger size would be rounded to 1024.0 instead of 1.0 of the next unit.
         if size < 1023.95 {
             break;
         }
@@ -30,7 +30,7 @@ pub fn human_size(bytes: u64) -> String {
     if unit == "B" { format!("{bytes} B") } else { format!("{size:.1} {unit}") }
 }
 
-/// A number with its thousands apart: `1,234,567`.
+/// Formats a number with thousands separators: `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);

@@ -1,4 +1,4 @@
-//! A page of `ListObjectsV2`, read.
+//! Parses a page of `ListObjectsV2`.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 
 use super::place::Position;
@@ -8,41 +8,41 @@ use quick_xml::de::from_str;
 use serde::Deserialize;
 use std::fmt;
 
-/// The largest page in bytes: 1,000 keys of 1,024 bytes each, percent-encoded, with their attributes.
+/// Maximum size of a page in bytes: 1000 keys of 1024 bytes each, percent-encoded, with their attributes.
 pub const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
-/// Some of the names in a folder, in their order.
+/// A part of a folder's names, sorted.
 #[derive(Debug, Default)]
 pub struct Page {
     /// The names.
     pub entries: Vec<Entry>,
-    /// Where the store goes on; none at the end.
+    /// The store's token for the next page, if there is one.
     pub token: Option<String>,
-    /// Whether the folder is a key of its own.
+    /// Whether the folder's own path is a key.
     pub has_marker: bool,
 }
 
 /// A name in a folder.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name; that of a folder ends in `/`.
+    /// The name; a folder's ends with `/`.
     pub name: String,
-    /// What is known of an object; none of a folder.
+    /// The attributes of an object; `None` for a folder.
     pub object: Option<Object>,
 }
 
 /// An object's attributes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Object {
-    /// Its length in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// When it was last written, to the second.
+    /// The time of the last write, to the second.
     pub modified: Option<Timestamp>,
-    /// Its entity tag, without quotes.
+    /// The entity tag, without quotation marks.
     pub etag: String,
 }
 
-/// What the store answered is not a list of what was asked for.
+/// The store's response is not a list of the requested folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoList;
 
@@ -82,10 +82,10 @@ struct CommonPrefix {
 }
 
 impl Page {
-    /// Reads the store's answer to a request for the names below `prefix`, from `position` on.
+    /// Parses the store's response to a request for the names below `prefix`, from `position` on.
     ///
     /// # Errors
-    /// When it is no list, or one of other keys.
+    /// When it is not a list, or contains keys outside `prefix`.
     pub fn parse(xml: &[u8], prefix: &str, position: &Position) -> Result<Self, NoList> {
         let document: Document =
             from_str(std::str::from_utf8(xml).map_err(|_| NoList)?).map_err(|_| NoList)?;
@@ -102,7 +102,7 @@ impl Page {
             page.entries.push(Entry { name: name(&folder.prefix, prefix)?, object: None });
         }
         page.entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        // Some stores begin with the folder whose keys the position lies before.
+        // Some stores repeat the folder that contains the position.
         if let Position::After(last) = position {
             page.entries.retain(|entry| entry.name > *last);
         }
@@ -128,7 +128,7 @@ impl Contents {
     }
 }
 
-/// A key, encoded as was asked for since XML cannot hold every key, without the prefix that all have.
+/// Decodes a key and strips the prefix. Keys are requested percent-encoded, because XML cannot express every key.
 fn name(encoded: &str, prefix: &str) -> Result<String, NoList> {
     let spaced = encoded.replace('+', " ");
     let key = percent_decode_str(&spaced).decode_utf8().map_err(|_| NoList)?;

@@ -1,4 +1,4 @@
-//! A list as the body of a response: a page is asked of the store when the one before has been taken.
+//! A list as a response body. Each page is requested from the store once the client has taken the page before.
 
 use super::page::Page;
 use super::place::Position;
@@ -10,16 +10,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A page on its way.
+/// A page that has been requested.
 pub type Coming = Pin<Box<dyn Future<Output = Result<Page, BoxError>>>>;
 
-/// A folder's names, however many. What it holds of them at any time is one page; dropping it ends the asking.
+/// All names in a folder. It holds one page at a time; dropping it stops the requests.
 pub struct Pages {
     rows: Rows,
     begun: String,
     first: bool,
     state: State,
-    /// Asks for a further page; none where the first is all.
+    /// Requests a further page; `None` if the first page is the only one.
     ask: Option<Box<dyn FnMut(Position) -> Coming>>,
 }
 
@@ -30,7 +30,7 @@ enum State {
 }
 
 impl Pages {
-    /// The list that begins with `page`; `shown` is the folder's path, `ask` gets further pages, if there are any.
+    /// Returns a list that begins with `page`. `shown` is the folder's path; `ask` requests further pages.
     pub fn new(
         rows: Rows,
         shown: &str,
@@ -41,7 +41,7 @@ impl Pages {
         Self { begun: rows.head(shown), rows, first: true, state: State::Have(page), ask }
     }
 
-    /// The rows of a page, with what stands before and behind them. Without a further page it is done.
+    /// Writes the rows of a page, with the head before the first page and the tail after the last.
     fn write(&mut self, page: Page) -> Bytes {
         let mut out = std::mem::take(&mut self.begun);
         for entry in &page.entries {

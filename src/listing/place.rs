@@ -1,4 +1,4 @@
-//! A folder: where it is in the store, and where its clients see it.
+//! A folder: its location in the store, and its path as clients see it.
 
 use super::above::Above;
 use crate::mapping::Mapping;
@@ -14,56 +14,57 @@ use http1::Fields;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Most rows of a page for a browser, and most keys of a request to the store; S3 gives no more at once.
+/// Maximum number of rows on a page for a browser, and of keys per request to the store. S3 returns at most this
+/// many.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 pub const PAGE_KEYS: usize = 1000;
 
-/// A folder: its path as its client has it, and the beginning that the store's keys in it have.
+/// A folder: its path as its client sees it, and the prefix of its keys in the store.
 ///
-/// Every request that is made for it is spelled as its client would, and granted as its client's.
+/// Every request for its names is written in the client's terms and must be granted like the client's own requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The path that stands for a bucket, decoded, with a slash at its end.
+    /// The decoded path of the bucket or mount, with a trailing slash.
     root: String,
-    /// What follows in the path: the key's beginning, for the client.
+    /// The rest of the path: the key prefix, as the client sees it.
     below: String,
-    /// The mount that it lies below.
+    /// The mount that contains the folder.
     view: Option<Arc<View>>,
-    /// Whether the client names the bucket in `Host`, and not in the path.
+    /// Whether the client names the bucket in `Host` instead of the path.
     is_host: bool,
 }
 
-/// Where in a folder a page begins.
+/// The position in a folder where a page begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Position {
-    /// At its beginning.
+    /// The beginning of the folder.
     Start,
-    /// Behind this name.
+    /// After this name.
     After(String),
-    /// Where the store's token says.
+    /// The position of the store's token.
     Token(String),
 }
 
-/// The most folders above another that a page names after the first. A path of 1 KiB has 500, and a link to each of
-/// them that is relative takes 400 KB.
+/// Maximum number of parent folders that a page names besides the first. A path of 1 KiB has 500 of them, and
+/// relative links to all would take 400 KB.
 const NEAREST: usize = 8;
 
-/// A part of the way down to a folder, which is the last part itself.
+/// A part of the breadcrumb trail, whose last part is the folder itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Crumb {
     /// A folder.
     Folder {
-        /// Its name; empty for `/`.
+        /// The name; empty for `/`.
         name: String,
-        /// A relative reference to it, if its client may see it and is not there already.
+        /// A relative reference, if the client may see the folder and is not already there.
         up: Option<String>,
     },
-    /// Folders that are left out.
+    /// The number of folders left out.
     Omitted(usize),
 }
 
 impl Crumb {
-    /// The folder's name.
+    /// Returns the folder's name.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Folder { name, .. } => Some(name),
@@ -71,7 +72,7 @@ impl Crumb {
         }
     }
 
-    /// Writes out the control characters in the name.
+    /// Makes control characters in the name visible.
     pub fn make_visible(&mut self) {
         if let Self::Folder { name, .. } = self {
             *name = visible(name).into_owned();
@@ -80,10 +81,10 @@ impl Crumb {
 }
 
 impl Place {
-    /// The folder that a path names, with or without the slash at its end.
+    /// Returns the folder at a path, with or without a trailing slash.
     ///
-    /// None where the path names no bucket or cannot be understood, and where a slash is encoded: relative references,
-    /// which pages are made of, would lead elsewhere.
+    /// Returns `None` if the path names no bucket, is invalid, or contains an encoded slash: the relative links on
+    /// pages would lead elsewhere.
     pub fn of(mapping: &Mapping, path: &str) -> Option<Self> {
         if path.contains("%2F") || path.contains("%2f") {
             return None;
@@ -91,7 +92,7 @@ impl Place {
         Self::of_decoded(mapping, decode_path(path).ok()?)
     }
 
-    /// The folder that a path names which [`decode_path`] has decoded.
+    /// Returns the folder at a decoded path (see [`decode_path`]).
     fn of_decoded(mapping: &Mapping, decoded: Cow<'_, str>) -> Option<Self> {
         let view = mapping.mount_of(&decoded).cloned();
         let (root, mut below) = if let Some(view) = &view {
@@ -107,38 +108,38 @@ impl Place {
         (below.len() <= MAX_KEY_BYTES).then_some(Self { root, below, view, is_host: false })
     }
 
-    /// The same folder for a client that names the bucket in `Host`.
+    /// Returns the same folder for a client that names the bucket in `Host`.
     #[must_use]
     pub fn of_host(self) -> Self {
         Self { is_host: true, ..self }
     }
 
-    /// The beginning of the names in it, as its client knows them.
+    /// Returns the prefix of the names in it, as its client sees it.
     pub fn below(&self) -> &str {
         &self.below
     }
 
-    /// The path that its client has for it, decoded.
+    /// Returns the decoded path, as its client sees it.
     pub fn shown(&self) -> String {
         format!("{}{}", if self.is_host { "/" } else { &self.root }, self.below)
     }
 
-    /// Its path with the bucket in it, decoded.
+    /// Returns the decoded path, with the bucket in it.
     pub fn path(&self) -> String {
         format!("{}{}", self.root, self.below)
     }
 
-    /// Whether its path stands for a bucket.
+    /// Returns whether the path is that of a whole bucket or mount.
     pub fn is_top(&self) -> bool {
         self.below.is_empty()
     }
 
-    /// The path and query of the request for the names from `position` on.
+    /// Returns path and query of the request for the names from `position` on.
     pub fn request(&self, position: &Position) -> (String, String) {
         self.request_of(PAGE_KEYS, position)
     }
 
-    /// The path and query of the request that tells whether it has a name.
+    /// Returns path and query of the request that finds out whether the folder contains a name.
     pub fn request_of_one(&self) -> (String, String) {
         self.request_of(1, &Position::Start)
     }
@@ -158,12 +159,12 @@ impl Place {
         (encode_path(&self.root), query)
     }
 
-    /// The path of an object in it.
+    /// Returns the path of an object in it.
     pub fn object(&self, name: &str) -> String {
         encode_path(&format!("{}{name}", self.path()))
     }
 
-    /// The name of its index.
+    /// Returns the name of its index.
     pub fn index<'m>(&self, mapping: &'m Mapping) -> Option<&'m str> {
         mapping.index(self.view.as_ref(), self.bucket(), &self.below)
     }
@@ -172,7 +173,7 @@ impl Place {
         self.root.trim_matches('/')
     }
 
-    /// Whether it is all of a bucket or of a scope: such a folder is there even when it is empty.
+    /// Returns whether it is the root of a bucket or of a scope. Such a folder exists even when it is empty.
     pub fn is_whole(&self, mapping: &Mapping) -> bool {
         let whole = |scope: &Scope| {
             scope.view.is_none()
@@ -182,30 +183,31 @@ impl Place {
         self.is_top() || mapping.scopes.iter().any(whole)
     }
 
-    /// Whether the mapping's clients may list it.
+    /// Returns whether the mapping's clients may list it.
     pub fn is_listed(&self, mapping: &Mapping) -> bool {
         let (path, query) = self.request(&Position::Start);
         mapping.grant(&Method::GET, &path, Some(&query), &Fields::default()).is_ok()
     }
 
-    /// Whether its clients may store objects in it.
+    /// Returns whether the mapping's clients may store objects in it.
     pub fn is_writable(&self, mapping: &Mapping) -> bool {
         mapping.scopes.iter().any(|scope| scope.allow.has(Right::Write) && self.is_in(scope))
     }
 
-    /// Whether it is a scope's folder, or lies below that.
+    /// Returns whether it is a scope's folder, or inside one.
     fn is_in(&self, scope: &Scope) -> bool {
         scope.is_seen_as(self.view.as_ref())
             && (self.view.is_some()
                 || (scope.bucket.as_str() == self.bucket() && scope.prefix.covers(&self.below)))
     }
 
-    /// The folders above, as their clients have them: `/`, `/tmp/`, `/tmp/media/`, and it itself at the end.
+    /// Returns the folders above it, as its clients see them, ending with the folder itself: `/`, `/tmp/`,
+    /// `/tmp/media/`.
     pub fn trail(&self, mapping: &Mapping) -> Vec<Crumb> {
         trail(&self.path(), usize::from(self.is_host), mapping)
     }
 
-    /// Whether there is a folder above that its clients may see.
+    /// Returns whether the mapping's clients may see the folder above.
     pub fn has_parent(&self, mapping: &Mapping) -> bool {
         let path = self.path();
         let is_lowest = self.is_host && self.below.is_empty();
@@ -213,7 +215,8 @@ impl Place {
     }
 }
 
-/// Whether a mapping's clients get something at a folder, given its decoded path: its names, the page that is its index, or the way to a scope.
+/// Returns whether a mapping's clients can see anything at a folder, given its decoded path: its names, its index
+/// page, or the way down to a scope.
 pub fn is_visible(mapping: &Mapping, path: &str) -> bool {
     let is_place =
         Place::of_decoded(mapping, path.strip_prefix('/').unwrap_or_default().into()).is_some_and(|place| {
@@ -222,13 +225,13 @@ pub fn is_visible(mapping: &Mapping, path: &str) -> bool {
     is_place || Above::of(mapping, path).is_some()
 }
 
-/// What [`is_visible`] says of a folder, given its path as a client writes it.
+/// Like [`is_visible`], but takes the path as a client writes it.
 pub fn is_visible_encoded(mapping: &Mapping, path: &str) -> bool {
     let is_plain = !path.contains("%2F") && !path.contains("%2f");
     is_plain && decode_path(path).is_ok_and(|path| is_visible(mapping, &format!("/{path}")))
 }
 
-/// The path of the error page of the site in which a path lies: of the scope with the longest prefix around it.
+/// Returns the path of the error page of the site that contains a path. The scope with the longest prefix decides.
 pub fn error_page(mapping: &Mapping, path: &str) -> Option<String> {
     let place = Place::of(mapping, path)?;
     let is_around = |scope: &&Scope| place.is_in(scope);
@@ -241,10 +244,10 @@ pub fn error_page(mapping: &Mapping, path: &str) -> Option<String> {
     Some(encode_path(&(root + name)))
 }
 
-/// Returns the way down to a folder, given its decoded path: the first folder and the nearest ones, however deep it lies.
-/// `hidden` folders at the beginning are in no path of its clients.
+/// Returns the breadcrumb trail of a folder, given its decoded path: the first folder and the nearest ones. It skips
+/// `hidden` folders at the beginning, which are not in the paths of the client.
 ///
-/// A folder that the mapping's clients may not see is named and has no link: the path names it anyway.
+/// Folders that the mapping's clients may not see are named without a link. The path names them anyway.
 pub fn trail(path: &str, hidden: usize, mapping: &Mapping) -> Vec<Crumb> {
     let ends: Vec<usize> = path.match_indices('/').map(|(at, _)| at + 1).skip(hidden).collect();
     let omitted = ends.len().saturating_sub(NEAREST + 2);
@@ -265,7 +268,7 @@ pub fn trail(path: &str, hidden: usize, mapping: &Mapping) -> Vec<Crumb> {
     crumbs
 }
 
-/// The path of the folder above: `/a/` of `/a/b/`.
+/// Returns the path of the parent folder: `/a/` for `/a/b/`.
 fn above(folder: &str) -> Option<&str> {
     let inner = folder.strip_suffix('/')?;
     folder.get(..=inner.rfind('/')?)

@@ -1,4 +1,5 @@
-//! Decides how a request that no S3 client wrote is answered: with an index, a list, the way to a scope, or a redirect.
+//! Decides how to answer a request that does not come from an S3 client: with an index, a list, the way down to a
+//! scope, or a redirect.
 
 use super::above::Above;
 use super::form::Form;
@@ -13,60 +14,60 @@ use http::Method;
 use http::header::ACCEPT;
 use http1::Request;
 
-/// The query parameter of the position where a list begins.
+/// The query parameter with the name after which a list begins.
 const AFTER: &str = "after";
 
-/// A way to answer.
+/// One way to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// As S3 would.
+    /// Answer as S3 does.
     AsAsked,
-    /// With the index of the folder, the object at this path.
+    /// Send the folder's index, the object at this path.
     Index(String),
-    /// With the names in a folder.
+    /// List the names in a folder.
     List(Place, Form),
-    /// With the scopes below a folder.
+    /// List the scopes below a folder.
     Scopes(Above, Form),
-    /// By sending the client to the path with a slash at its end.
+    /// Redirect to the path with a trailing slash.
     Redirect {
         /// A relative reference to the folder.
         to: String,
-        /// What the folder must have, one of these; nothing where it is known to be there.
+        /// The folder exists if any of these does. Empty if it is known to exist.
         needs: Vec<Needs>,
     },
 }
 
-/// What shows that a folder is there.
+/// Evidence that a folder exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// The object at this path, which is its index.
+    /// The object at this path, the folder's index.
     Index(String),
-    /// A name in it.
+    /// Any name in the folder.
     Name(Place),
 }
 
-/// The ways to answer a request. A way is tried where those before it find nothing, or nothing that the mapping lets its
-/// clients have.
+/// The ways to answer a request. Each is tried if the ones before it found nothing, or nothing that the mapping
+/// grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Where a list begins.
+    /// The position where a list begins.
     pub position: Position,
     /// Whether the query names the form.
     pub is_format_named: bool,
-    /// The ways, in the order in which they are tried; one or more.
+    /// The ways, in the order in which they are tried. Never empty.
     pub steps: Vec<Step>,
 }
 
 impl Plan {
-    /// Returns the plan for a request, whose `path` has the bucket in it. None where it is answered as S3 would, at first.
-    /// In a box, since few requests have one.
+    /// Returns the plan for a request whose `path` contains the bucket. Returns `None` if the request is answered as
+    /// S3 does. The plan is boxed because few requests have one.
     ///
     /// # Errors
-    /// When a list is asked for in a form or from a position that there is not.
+    /// When the query names an unknown form or an invalid position.
     pub fn of(mapping: &Mapping, request: &Request, path: &str) -> Result<Option<Box<Self>>, Refusal> {
         let has_slash = path.ends_with('/');
         let is_short = path.bytes().filter(|b| *b == b'/').count() == 1;
-        // This is all that the many requests for objects cost.
+        // Requests for objects, the great majority, end here.
         if !(has_slash || is_short || mapping.may_be_mount(path))
             || !matches!(request.method, Method::GET | Method::HEAD)
         {
@@ -82,7 +83,7 @@ impl Plan {
         let query = request.target.query();
         let named = Representation::named(query)?;
         let position = position(place.as_ref(), query)?;
-        let is_of_s3 = named.is_none() && means_something_to_s3(mapping, request, path, place.as_ref());
+        let is_of_s3 = named.is_none() && may_come_from_s3_client(mapping, request, path, place.as_ref());
         let form = Form::of(request, named).filter(|_| !is_of_s3);
         let steps = if has_slash {
             of_folder(mapping, request, path, place, form)
@@ -93,8 +94,8 @@ impl Plan {
         Ok((plan.steps != [Step::AsAsked]).then(|| Box::new(plan)))
     }
 
-    /// Returns the redirect for a path without a slash at its end where no object was found: to the folder of this name, if there
-    /// is one. `path` has the bucket in it.
+    /// Returns the redirect for a path without a trailing slash at which no object was found, to the folder of that
+    /// name, if it may exist. `path` contains the bucket.
     pub fn of_missing(mapping: &Mapping, request: &Request, path: &str) -> Option<Box<Self>> {
         let fields = request.fields();
         if path.ends_with('/')
@@ -105,8 +106,8 @@ impl Plan {
             return None;
         }
         let place = place(mapping, request, path);
-        // Both clients of rclone take a redirected HEAD for an object.
-        let is_of_s3 = means_something_to_s3(mapping, request, path, place.as_ref());
+        // Both of rclone's clients mistake a redirected HEAD for an object.
+        let is_of_s3 = may_come_from_s3_client(mapping, request, path, place.as_ref());
         let to_folder = || if is_of_s3 { None } else { redirect(mapping, place, request, path) };
         let redirect = without_dots(request).or_else(to_folder)?;
         Some(Box::new(Self { position: Position::Start, is_format_named: false, steps: vec![redirect] }))
@@ -118,11 +119,11 @@ fn place(mapping: &Mapping, request: &Request, path: &str) -> Option<Place> {
     Some(if path == request.target.path() { place } else { place.of_host() })
 }
 
-/// Whether a request may be an S3 client's that shows by nothing what it is: for the list of buckets, or for a bucket.
+/// Returns whether a request for `/` or for a bucket may come from an S3 client that does not identify itself.
 ///
-/// Programs that follow links nearly all send `Accept`. rclone sends none, whatever it is used for: its S3 client asks for
-/// all buckets and for a bucket without a slash at its end, its other one for folders.
-fn means_something_to_s3(mapping: &Mapping, request: &Request, path: &str, place: Option<&Place>) -> bool {
+/// Nearly all programs that follow links send `Accept`. rclone never does: its S3 client requests the list of
+/// buckets, and buckets without a trailing slash; its HTTP client requests folders.
+fn may_come_from_s3_client(mapping: &Mapping, request: &Request, path: &str, place: Option<&Place>) -> bool {
     let has_slash = path.ends_with('/');
     if is_rclone(request.fields()) {
         return !has_slash || place.is_none();
@@ -131,7 +132,7 @@ fn means_something_to_s3(mapping: &Mapping, request: &Request, path: &str, place
     !request.fields().has(ACCEPT.as_str()) && place.map_or(path == "/", is_bucket)
 }
 
-/// The ways to answer a path with a slash at its end.
+/// Returns the ways to answer a path with a trailing slash.
 fn of_folder(
     mapping: &Mapping,
     request: &Request,
@@ -152,7 +153,7 @@ fn of_folder(
         None => steps.push(Step::AsAsked),
         Some(form) if place.is_listed(mapping) => {
             steps.push(Step::List(place, form));
-            // An object whose key ends in a slash may be all that there is.
+            // The path may be the key of an object.
             steps.extend((form == Form::Index).then_some(Step::AsAsked));
         }
         Some(form) => match above() {
@@ -164,7 +165,7 @@ fn of_folder(
     steps
 }
 
-/// The ways to answer a path that stands for a bucket, without a slash at its end.
+/// Returns the ways to answer a bucket's path without a trailing slash.
 fn of_bucket(mapping: &Mapping, request: &Request, place: Option<Place>, form: Option<Form>) -> Vec<Step> {
     let Some((place, form)) = place.zip(form) else {
         return vec![Step::AsAsked];
@@ -181,7 +182,8 @@ fn of_bucket(mapping: &Mapping, request: &Request, place: Option<Place>, form: O
     }
 }
 
-/// The redirect to the folder of a path without a slash at its end, if the mapping's clients may know whether it is there.
+/// Returns the redirect to the folder of a path without a trailing slash, if the mapping's clients may learn whether
+/// it exists.
 fn redirect(mapping: &Mapping, place: Option<Place>, request: &Request, path: &str) -> Option<Step> {
     let folder = decoded(path)? + "/";
     let to = reference(&folder, request.target.query());
@@ -196,7 +198,8 @@ fn redirect(mapping: &Mapping, place: Option<Place>, request: &Request, path: &s
     (!needs.is_empty()).then_some(Step::Redirect { to, needs })
 }
 
-/// The redirect for a path with a segment `.`, which means nothing in a URL. rclone sends one before a name with `:`.
+/// Returns the redirect for a path with a segment `.`, which means nothing in a URL. rclone sends one before a name
+/// with `:`.
 fn without_dots(request: &Request) -> Option<Step> {
     let (_, rest) = request.target.path().rsplit_once("/./")?;
     let rest = decode_path(&format!("/{rest}")).ok()?.into_owned();
@@ -205,7 +208,7 @@ fn without_dots(request: &Request) -> Option<Step> {
     Some(Step::Redirect { to: encode_path(&rest) + &query, needs: Vec::new() })
 }
 
-/// A path decoded. None where a slash is encoded, since relative references would lead elsewhere.
+/// Decodes a path. Returns `None` if it contains an encoded slash, because relative links would lead elsewhere.
 fn decoded(path: &str) -> Option<String> {
     if path.contains("%2F") || path.contains("%2f") {
         return None;
@@ -213,7 +216,7 @@ fn decoded(path: &str) -> Option<String> {
     Some(format!("/{}", decode_path(path).ok()?))
 }
 
-/// Whether a query has no parameters but those of lists for people and those that mean nothing to S3.
+/// Returns whether all parameters of a query are those of lists for people, or unknown to S3.
 fn is_query_ours(query: Option<&str>) -> bool {
     match query {
         None | Some("") => true,
@@ -224,7 +227,7 @@ fn is_query_ours(query: Option<&str>) -> bool {
     }
 }
 
-/// Whether a query, of which all is ours, asks for a list in a form or from a position.
+/// Returns whether such a query asks for a list in a form or from a position.
 fn asks_for_a_list(query: Option<&str>) -> bool {
     Query::parse(query).is_ok_and(|query| query.has(FORMAT) || query.has(AFTER))
 }
@@ -241,8 +244,8 @@ fn position(place: Option<&Place>, query: Option<&str>) -> Result<Position, Refu
     }
 }
 
-/// A reference to a folder, given its decoded path, from the folder above: proxies in front, which may show other paths, need
-/// not know of it.
+/// Returns a reference to a folder, given its decoded path, relative to the folder above. A relative reference also
+/// works behind a proxy that changes paths.
 fn reference(folder: &str, query: Option<&str>) -> String {
     let name = folder.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let mut to = format!("{}/", encode_path(name));

@@ -1,4 +1,4 @@
-//! Lists that are streamed from beginning to end: JSON, text, and HTML for programs.
+//! Streamed lists: JSON, text, and HTML for programs.
 
 use super::index::Index;
 use super::page::{Entry, Object};
@@ -6,14 +6,14 @@ use crate::terminal::plain;
 use serde::Serialize;
 use std::fmt::Write;
 
-/// How the rows of a streamed list are written.
+/// The format of a streamed list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// `{"path": …, "entries": [ … ], "complete": true}`, an entry a line.
+    /// `{"path": …, "entries": [ … ], "complete": true}`, with one entry per line.
     Json,
-    /// `2026-01-01T00:00:00Z         1234  name`, a name a line.
+    /// `2026-01-01T00:00:00Z         1234  name`, with one name per line.
     Text,
-    /// `<a href="name">name</a>     01-Jan-2026 00:00        1234`, a name a line.
+    /// `<a href="name">name</a>     01-Jan-2026 00:00        1234`, with one name per line.
     Index(Index),
 }
 
@@ -32,7 +32,7 @@ struct JsonEntry<'a> {
 }
 
 impl Rows {
-    /// What stands before the first row.
+    /// Returns the text before the first row.
     pub fn head(&self, shown: &str) -> String {
         match self {
             Self::Json => {
@@ -44,7 +44,7 @@ impl Rows {
         }
     }
 
-    /// Appends a row; `first` says whether it is the first of all.
+    /// Appends a row. `first` says whether it is the first of the list.
     pub fn row(&self, entry: &Entry, first: bool, out: &mut String) {
         match self {
             Self::Json => {
@@ -56,7 +56,7 @@ impl Rows {
         }
     }
 
-    /// What follows the last row. JSON and HTML without it have been cut off.
+    /// Returns the text after the last row. JSON and HTML without it are incomplete.
     pub const fn tail(&self) -> &'static str {
         match self {
             Self::Json => "\n],\"complete\":true}\n",

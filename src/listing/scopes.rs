@@ -1,4 +1,4 @@
-//! The scopes below a folder, in each form of a list.
+//! A list of the scopes below a folder, in every form.
 
 use super::above::{Above, Below};
 use super::form::Form;
@@ -14,12 +14,12 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// How a client sees the folder that it asks for.
+/// How a client sees a folder.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     /// The client's mapping.
     pub mapping: &'a Mapping,
-    /// Whether it names the bucket in `Host`, and not in the path.
+    /// Whether the client names the bucket in `Host` instead of the path.
     pub is_host: bool,
     /// Whether the query names the form.
     pub is_format_named: bool,
@@ -35,7 +35,7 @@ struct ScopesPage {
     kept: &'static str,
 }
 
-/// A scope: its path in two parts, of which the first is a folder above it, if there is one.
+/// A scope's path in two parts: the folder above it, if there is one, and the rest.
 struct Row {
     folder: Option<(String, String)>,
     name: String,
@@ -64,7 +64,7 @@ struct JsonList<'a> {
     complete: bool,
 }
 
-/// Writes the scopes below a folder.
+/// Writes the list of scopes below a folder.
 pub fn write(above: &Above, form: Form, seen: Seen<'_>) -> String {
     let kept = if seen.is_format_named { "?format=html" } else { "" };
     match form {
@@ -75,7 +75,7 @@ pub fn write(above: &Above, form: Form, seen: Seen<'_>) -> String {
     }
 }
 
-/// The folder's path as the client has it.
+/// Returns the folder's path as the client sees it.
 fn shown(above: &Above, is_host: bool) -> &str {
     let below_bucket = above.path.get(1..).and_then(|path| path.find('/')).map_or(0, |at| at + 1);
     if is_host { above.path.get(below_bucket..).unwrap_or("/") } else { &above.path }
@@ -107,13 +107,13 @@ impl Row {
     }
 }
 
-/// The folders that lie in this one, since programs follow links one folder deep.
+/// Lists the folders directly in this one, because programs follow links one level at a time.
 fn index(above: &Above, seen: Seen<'_>, kept: &'static str) -> String {
     let shown = shown(above, seen.is_host);
     let parent = above.path.strip_suffix('/').and_then(|path| above.path.get(..=path.rfind('/')?));
     let has_parent = shown != "/" && parent.is_some_and(|parent| is_visible(seen.mapping, parent));
     let index = Index { below: String::new(), has_parent, kept };
-    // A folder that shows nothing is not linked to: programs take the refusal for a failure.
+    // Folders that the client cannot open get no link, because programs report the refusal as a failure.
     let open = above.scopes.iter().filter(|below| below.is_open);
     let folders: BTreeSet<&str> = open.filter_map(|below| below.name.split_inclusive('/').next()).collect();
     let mut text = index.head(shown);
@@ -132,7 +132,7 @@ fn json(above: &Above, seen: Seen<'_>) -> String {
 fn text(above: &Above) -> String {
     let mut text = String::new();
     for below in &above.scopes {
-        // As wide as the columns of a list of names.
+        // Aligned with the columns of a list of names.
         let _ = writeln!(text, "{:>35}  {}", below.rights.to_string(), plain(&below.name));
     }
     text

@@ -72,7 +72,7 @@ const PIP: &str =
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01";
 
 #[test]
-fn what_is_planned_for_whom() {
+fn each_kind_of_client_gets_its_plan() {
     use Form::{Json, Page, Text};
     let index = Step::Index("/tmp/site/a/index.html".to_owned());
     let all = |path: &str| vec![names_in(path, Form::Index), Step::AsAsked];
@@ -108,7 +108,7 @@ fn what_is_planned_for_whom() {
         ("/tmp/?format=html", "", Some(vec![scopes_below("/tmp/", Form::Index)])),
         ("/other", BROWSER, None),
         ("/other/", BROWSER, Some(vec![names_in("/other/", Page)])),
-        // What S3 clients ask is answered as S3 does, whatever they accept.
+        // Requests of S3 clients are answered as S3 does, whatever they accept.
         ("/tmp/?list-type=2&prefix=media/", BROWSER, None),
         ("/tmp?prefix=media/&format=json", BROWSER, None),
         ("/tmp?location", BROWSER, None),
@@ -137,9 +137,9 @@ fn what_is_planned_for_whom() {
     }
 }
 
-/// Without `list`, the way that S3 has goes first for programs.
+/// Without `list`, programs get S3's answer first.
 #[test]
-fn what_is_planned_where_nothing_may_be_listed() {
+fn plans_without_the_list_right() {
     let mapping = Mapping::of_scopes("blind", vec![scope("media/", &[Right::Read, Right::Write])]);
     let place = || Place::of(&mapping, "/tmp/media/").unwrap();
     for (accept, expected) in [
@@ -158,7 +158,7 @@ fn with_agent(target: &str, agent: &'static str) -> Request {
 }
 
 #[test]
-fn rclone_and_s3_clients_by_their_names() {
+fn rclone_and_s3_clients_are_recognised_by_user_agent() {
     let planned = |target: &str, agent| {
         let request = with_agent(target, agent);
         Plan::of(&mapping(), &request, request.target.path()).unwrap().is_some()
@@ -180,7 +180,7 @@ fn rclone_and_s3_clients_by_their_names() {
 }
 
 #[test]
-fn a_folder_without_its_slash_is_redirected_where_it_may_be_known() {
+fn redirects_folders_without_a_slash_that_clients_may_know() {
     let name = |path: &str| vec![Needs::Name(place(path))];
     let index = |path: &str| Needs::Index(format!("{path}index.html"));
     let to = |to: &str, needs| Some(vec![Step::Redirect { to: to.to_owned(), needs }]);
@@ -214,7 +214,7 @@ fn a_folder_without_its_slash_is_redirected_where_it_may_be_known() {
 }
 
 #[test]
-fn a_list_from_nowhere_or_in_no_form_is_refused() {
+fn refuses_unknown_forms_and_positions() {
     for target in ["/tmp/media/?format=xml", "/tmp/media/?after=../x", "/tmp/media/?after=a//b"] {
         let request = request(&Method::GET, target, "text/html");
         let refusal = Plan::of(&mapping(), &request, request.target.path()).unwrap_err();
@@ -223,7 +223,7 @@ fn a_list_from_nowhere_or_in_no_form_is_refused() {
 }
 
 #[test]
-fn the_way_up_leads_through_every_folder_that_may_be_seen() {
+fn the_trail_links_to_every_visible_folder() {
     let mapping = Mapping::of_scopes("deep", vec![scope("a/media/", &[Right::Read, Right::List])]);
     let trail = |path: &str| Place::of(&mapping, path).unwrap().trail(&mapping);
     let crumb =
@@ -252,7 +252,7 @@ fn the_way_up_leads_through_every_folder_that_may_be_seen() {
 }
 
 #[test]
-fn requests_are_those_that_the_mapping_grants() {
+fn the_mapping_grants_list_requests() {
     let place = Place::of(&mapping(), "/tmp/media/a%26b/").unwrap();
     for (position, query) in [
         (Position::Start, ""),
@@ -278,20 +278,20 @@ const XML: &str = "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.am
     <CommonPrefixes><Prefix>media/c/</Prefix></CommonPrefixes></ListBucketResult>";
 
 #[test]
-fn pages_are_read_in_order() {
+fn parses_pages_in_order() {
     let page = Page::parse(XML.as_bytes(), "media/", &Position::Start).unwrap();
     let names: Vec<&str> = page.entries.iter().map(|entry| &*entry.name).collect();
     assert_eq!((names, page.has_marker, page.token.as_deref()), (vec!["b c+\n", "c/", "d"], true, Some("t")));
     let modified = "2026-01-02T03:04:05Z".parse().ok();
     assert_eq!(page.entries[0].object, Some(Object { size: 7, modified, etag: "e".to_owned() }));
     assert_eq!(page.entries[2].object, Some(Object { size: 8, modified: None, etag: String::new() }));
-    // A store that repeats the folder which the position names.
+    // Some stores repeat the folder of the position.
     let rest = Page::parse(XML.as_bytes(), "media/", &Position::After("c/".to_owned())).unwrap();
     assert_eq!(rest.entries.len(), 1);
 }
 
 #[test]
-fn what_is_no_list_of_the_folder_is_an_error() {
+fn rejects_lists_of_other_folders() {
     let again = Position::Token("t".to_owned());
     assert_eq!(
         Page::parse(XML.as_bytes(), "media/", &again).unwrap_err(),
@@ -306,7 +306,7 @@ fn what_is_no_list_of_the_folder_is_an_error() {
 }
 
 #[test]
-fn sizes() {
+fn formats_sizes_and_counts() {
     for (bytes, shown) in [
         (0, "0 B"),
         (1023, "1023 B"),
@@ -323,7 +323,7 @@ fn sizes() {
     }
 }
 
-/// Asks for two more pages, or for one that breaks off.
+/// Returns a list of three pages, or one whose second page fails.
 fn streamed(rows: Rows, is_whole: bool) -> (Pages, Rc<RefCell<Vec<Position>>>) {
     let asked = Rc::new(RefCell::new(Vec::new()));
     let log = Rc::clone(&asked);
@@ -341,7 +341,7 @@ fn streamed(rows: Rows, is_whole: bool) -> (Pages, Rc<RefCell<Vec<Position>>>) {
 }
 
 #[tokio::test]
-async fn json_goes_on_to_its_end() {
+async fn json_lists_every_page() {
     let (body, asked) = streamed(Rows::Json, true);
     let bytes = body.collect().await.unwrap().to_bytes();
     let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
@@ -355,7 +355,7 @@ async fn json_goes_on_to_its_end() {
 }
 
 #[tokio::test]
-async fn text_has_a_line_for_each_name_whatever_the_name() {
+async fn text_has_one_line_per_name() {
     let (body, _) = streamed(Rows::Text, true);
     let bytes = body.collect().await.unwrap().to_bytes();
     let expected = "2026-01-02T03:04:05Z           1234  a\n2026-01-02T03:04:05Z           1234  b\"␊\\u{202e}\n                   -              -  c/\n";
@@ -363,7 +363,7 @@ async fn text_has_a_line_for_each_name_whatever_the_name() {
 }
 
 #[tokio::test]
-async fn pages_are_asked_for_when_they_are_wanted_and_a_break_is_an_error() {
+async fn requests_pages_on_demand_and_reports_failures() {
     let (mut body, asked) = streamed(Rows::Json, false);
     assert!(asked.borrow().is_empty(), "nothing is asked before the first is taken");
     assert!(body.frame().await.unwrap().is_ok());
@@ -373,7 +373,7 @@ async fn pages_are_asked_for_when_they_are_wanted_and_a_break_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_empty_list_is_one() {
+async fn an_empty_list_is_valid() {
     let no_more = None::<fn(Position) -> pages::Coming>;
     let empty = |rows| Pages::new(rows, "/tmp/", page(vec![], None), no_more);
     assert_eq!(empty(Rows::Text).collect().await.unwrap().to_bytes(), "");
@@ -386,7 +386,7 @@ fn index(kept: &'static str) -> Rows {
 }
 
 #[tokio::test]
-async fn an_index_has_every_name_as_a_link_in_the_form_of_nginx() {
+async fn an_index_links_every_name_in_nginx_format() {
     let (body, _) = streamed(index(""), true);
     let bytes = body.collect().await.unwrap().to_bytes();
     let html = std::str::from_utf8(&bytes).unwrap();
@@ -409,7 +409,7 @@ async fn an_index_has_every_name_as_a_link_in_the_form_of_nginx() {
 }
 
 #[tokio::test]
-async fn an_index_that_breaks_off_has_no_end() {
+async fn an_incomplete_index_has_no_tail() {
     let (mut body, _) = streamed(index(""), false);
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert!(!String::from_utf8_lossy(&first).contains("</pre>"));
@@ -426,7 +426,7 @@ fn written(entries: Vec<Entry>, position: &Position, token: Option<&str>) -> Str
 }
 
 #[test]
-fn a_page_says_what_is_there() {
+fn a_page_summarises_its_names() {
     let html = written(vec![file("b&b"), folder("c d/"), file("e")], &Position::Start, None);
     assert!(html.contains("<a href=\"b%26b\"><bdi>b&#38;b</bdi></a>"), "{html}");
     assert!(html.find("c%20d/").unwrap() < html.find("b%26b").unwrap(), "folders first: {html}");
@@ -438,7 +438,7 @@ fn a_page_says_what_is_there() {
 }
 
 #[test]
-fn a_folder_that_may_be_written_says_how() {
+fn a_writable_folder_shows_the_upload_command() {
     let mapping = Mapping::of_scopes("writer", vec![scope("a 'b'/", &[Right::List, Right::Write])]);
     let place = Place::of(&mapping, "/tmp/a%20%27b%27/").unwrap();
     let command = |fields: &[(&'static str, &str)]| {
@@ -464,7 +464,7 @@ fn a_folder_that_may_be_written_says_how() {
     }
 }
 
-/// A relative link to each of 500 folders above would take 400 KB.
+/// Relative links to all of 500 folders above would take 400 KB.
 #[test]
 fn a_page_of_a_deep_folder_is_small() {
     let place = place(&format!("/tmp/media/{}", "a/".repeat(500)));
@@ -477,7 +477,7 @@ fn a_page_of_a_deep_folder_is_small() {
 }
 
 #[test]
-fn pages_lead_to_the_next_and_back_to_the_first() {
+fn pages_link_to_the_next_and_the_first() {
     let first = written(vec![file("a?b")], &Position::Start, Some("t"));
     assert!(
         first.contains("<a href=\"?after=a%3Fb\" rel=\"next\">") && !first.contains("First page"),
@@ -499,14 +499,15 @@ fn pages_lead_to_the_next_and_back_to_the_first() {
     }
 }
 
-/// The value of the first attribute `href` of a row, as a browser reads it.
+/// Returns the first attribute `href` of a row, as a browser reads it.
 fn first_href(html: &str) -> Option<String> {
     let row = html.split_once("<tr class=\"f\">").or_else(|| html.split_once("<tr class=\"d\">"))?.1;
     let value = row.split_once("</tr>")?.0.split_once("<a href=\"")?.1.split_once('"')?.0;
     Some(value.replace("&#38;", "&"))
 }
 
-/// How a browser resolves a relative reference in `/tmp/media/`: the path ends at `?` or `#`, dots are resolved.
+/// Resolves a relative reference in `/tmp/media/` as a browser does: the path ends at `?` or `#`, and dots are
+/// resolved.
 fn resolved(reference: &str) -> String {
     let path = reference.split(['?', '#']).next().unwrap();
     let mut segments = vec!["tmp", "media"];
@@ -521,14 +522,14 @@ fn resolved(reference: &str) -> String {
 }
 
 #[test]
-fn names_that_lead_elsewhere_are_no_links() {
+fn names_that_would_lead_elsewhere_have_no_link() {
     for name in ["../", "./", "..", "a\\..\\b", "/", " .. /"] {
         assert_eq!(href("media/", name), None, "{name:?}");
         assert_eq!(first_href(&written(vec![file(name)], &Position::Start, None)), None, "{name:?}");
     }
 }
 
-/// Names as they hurt: markup, references, spaces, controls, other scripts, and anything at all.
+/// Generates awkward names: markup, references, spaces, controls, other scripts, and arbitrary text.
 fn names() -> impl Strategy<Value = String> {
     prop_oneof![
         "[<>&\"'`=/a-c !#%?:;+.\\\\{}|^~-]{1,20}",
@@ -558,7 +559,7 @@ proptest! {
     fn nothing_of_a_name_becomes_markup(name in names()) {
         let plain = written(vec![file("x"), folder("y/")], &Position::Start, Some("t"));
         let page = written(vec![file(&name), folder(&format!("{name}/"))], &Position::Start, Some("t"));
-        // A name that cannot be asked for is no link; it is in another element.
+        // A name that cannot be requested has no link; its row uses another element.
         prop_assume!(check_key(&format!("media/{name}/")).is_ok());
         for c in ['<', '>', '"', '\''] {
             prop_assert_eq!(page.matches(c).count(), plain.matches(c).count(), "{} in {}", c, page);
@@ -567,7 +568,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_of_a_name_becomes_markup_in_an_index(name in names()) {
+    fn names_never_become_markup_in_an_index(name in names()) {
         let written = |name: &str| {
             let mut out = String::new();
             index("").row(&file(name), true, &mut out);
@@ -585,7 +586,7 @@ proptest! {
     }
 
     #[test]
-    fn the_next_page_begins_behind_the_last_name(name in names()) {
+    fn the_next_page_begins_after_the_last_name(name in names()) {
         prop_assume!(check_key(&format!("media/{name}")).is_ok());
         let page = written(vec![file(&name)], &Position::Start, Some("t"));
         let reference = page.split_once("?after=").unwrap().1.split_once('"').unwrap().0;

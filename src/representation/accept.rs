@@ -1,10 +1,10 @@
-//! Reads `Accept` (RFC 9110, section 12.5.1): which form of an answer a client asks for by name.
+//! Parses `Accept` (RFC 9110, section 12.5.1) and finds the form of response that a client asks for by name.
 
 use super::Representation;
 use http::header::ACCEPT;
 use http1::{Fields, visible};
 
-/// How much a request wants each form, in thousandths; 0 is not at all.
+/// The weight of each form in thousandths; 0 means not acceptable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Accept {
     html: u16,
@@ -12,14 +12,14 @@ pub(super) struct Accept {
     text: u16,
     /// XML by name, or `application/*`.
     xml: u16,
-    /// Anything, or any text.
+    /// `*/*` or `text/*`.
     any: u16,
-    /// The type wanted most of those that no answer here has.
+    /// The highest weight among types that Scopegate does not produce.
     other: u16,
 }
 
 impl Accept {
-    /// Reads every `Accept` header. A range with an invalid weight is passed over.
+    /// Parses all `Accept` headers. Ranges with an invalid weight are ignored.
     pub(super) fn parse(fields: &Fields) -> Self {
         let mut accept = Self::default();
         for range in fields.all(ACCEPT.as_str()).filter_map(visible).flat_map(|value| split(value, ',')) {
@@ -49,7 +49,7 @@ impl Accept {
         *form = weight.max(*form);
     }
 
-    /// The form named that is wanted most, unless XML is wanted more. A wildcard alone names none.
+    /// Returns the named form with the highest weight, unless XML has a higher one. A wildcard names no form.
     pub(super) fn best(self) -> Option<Representation> {
         let named = [
             (self.html, Representation::Html),
@@ -64,18 +64,19 @@ impl Accept {
         named.into_iter().find(|(weight, _)| *weight == most).map(|(_, form)| form)
     }
 
-    /// Whether HTML is a second choice, behind a type that no answer here has. `pip` asks so, and no browser does.
+    /// Returns whether the client prefers some other type to HTML that Scopegate does not produce. `pip` does;
+    /// browsers do not.
     pub(super) fn has_a_better_type_than_html(self) -> bool {
         self.other > self.html
     }
 
-    /// Whether XML is asked for by name, and wanted more than anything else.
+    /// Returns whether XML is named and no other type is preferred.
     pub(super) fn wants_xml(self) -> bool {
         self.xml > 0 && self.xml >= self.any && self.xml >= self.other
     }
 }
 
-/// Splits at `separator`, but not within quotes.
+/// Splits at `separator` outside of quotation marks.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c| {
@@ -89,7 +90,7 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A weight: `0` or `1`, with up to three digits behind the point and not more than 1.
+/// Parses a weight from 0 to 1 with up to three decimals.
 fn thousandths(text: &str) -> Option<u16> {
     let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
     if digits.len() > 3 || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_browsers_and_programs_send() {
+    fn selects_the_form_for_real_accept_headers() {
         use Representation::{Html, Json, Text};
         let cases: [(&[&str], Option<Representation>); 27] = [
             (&[], None),
@@ -156,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn anything_can_be_read(value in "[ -~]{0,80}") {
+        fn any_value_can_be_parsed(value in "[ -~]{0,80}") {
             let _ = best(&[&value]);
         }
 

@@ -1,4 +1,4 @@
-//! What went wrong, in each form: as S3 writes it, as a page, as JSON, as text.
+//! Errors in each form: XML as S3 writes it, HTML, JSON, and text.
 
 use super::Representation;
 use crate::refusal::Refusal;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// An error of a rule of Scopegate's or of the store.
+/// An error of the store, or of one of Scopegate's rules.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ErrorDocument<'a> {
     /// The response's status.
@@ -21,22 +21,22 @@ pub struct ErrorDocument<'a> {
     pub status: StatusCode,
     /// S3's code.
     pub code: &'a str,
-    /// What was wrong.
+    /// A description of the error.
     pub message: &'a str,
-    /// What the client can do about it.
+    /// Advice for the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<&'a str>,
-    /// The rule that refused; none when the store did.
+    /// The rule that refused the request; `None` for errors of the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<&'a str>,
-    /// The mapping of the client.
+    /// The client's mapping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mapping: Option<&'a str>,
-    /// The path as the client wrote it.
+    /// The path, as the client wrote it.
     pub path: &'a str,
     /// The request's id.
     pub request_id: &'a str,
-    /// A relative reference to the nearest folder that the client may see, for a page.
+    /// A relative reference to the nearest folder that the client may see, for pages.
     #[serde(skip)]
     pub back: Option<&'a str>,
 }
@@ -62,7 +62,7 @@ struct ErrorPage<'a> {
 }
 
 impl<'a> ErrorDocument<'a> {
-    /// The document of a refusal.
+    /// Returns the document of a refusal.
     pub fn of(refusal: &'a Refusal, mapping: Option<&'a str>, path: &'a str, request_id: &'a str) -> Self {
         Self {
             status: refusal.rule.status(),
@@ -77,13 +77,13 @@ impl<'a> ErrorDocument<'a> {
         }
     }
 
-    /// The same with the way back.
+    /// Sets the way back.
     #[must_use]
     pub fn with_way_back(self, back: Option<&'a str>) -> Self {
         Self { back, ..self }
     }
 
-    /// The body in this form.
+    /// Returns the body in a form.
     pub fn body(&self, form: Representation) -> Bytes {
         match form {
             Representation::S3 => self.xml(),
@@ -94,7 +94,7 @@ impl<'a> ErrorDocument<'a> {
         .into()
     }
 
-    /// As S3 has it, and what S3 clients pass over: the rule and the mapping.
+    /// Writes the error as S3 does, with elements for rule and mapping, which S3 clients ignore.
     fn xml(&self) -> String {
         let mut message = self.message.to_owned();
         if let Some(help) = self.help {
@@ -156,14 +156,14 @@ impl<'a> ErrorDocument<'a> {
     }
 }
 
-/// Resolves `back`, which is `./` or some `../`, at a path, and decodes it for people.
+/// Resolves `back`, which is `./` or a sequence of `../`, against a path, and decodes the result for people.
 fn folder<'p>(path: &'p str, back: &str) -> Cow<'p, str> {
     let steps = back.matches("../").count();
     let end = path.rmatch_indices('/').nth(steps).map_or(path.len(), |(at, _)| at + 1);
     percent_decode_str(path.get(..end).unwrap_or(path)).decode_utf8_lossy()
 }
 
-/// Makes a sentence of a message, which is written without a capital and a full stop, to follow a colon.
+/// Turns a message into a sentence. Messages are written to follow a colon, without a capital letter and a full stop.
 fn sentence(message: &str) -> String {
     let mut chars = message.trim_end_matches('.').chars();
     let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_says_what_refused_and_nothing_for_operators() {
+    fn every_form_names_the_rule_and_hides_advice_for_operators() {
         for form in [Representation::S3, Representation::Html, Representation::Json, Representation::Text] {
             let body = document(form, "mapping media does not cover this key", "/tmp/a");
             for part in [
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_allows_the_style_as_it_stands_in_the_page() {
+    fn the_policy_allows_the_style_of_pages() {
         let page = document(Representation::Html, "no", "/");
         let style = page.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
         let hash = STANDARD.encode(Sha256::digest(style));

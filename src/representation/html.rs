@@ -1,6 +1,6 @@
-//! The style that all pages share and the policy that a browser holds them to.
+//! The style that all pages share, and their `Content-Security-Policy`.
 //!
-//! The pages themselves are in `templates/`. There every value is escaped unless it says otherwise, and none does.
+//! The pages are in `templates/`, where every value is escaped.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,19 +8,19 @@ use http::HeaderValue;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
-/// The style of every page, as it stands there: templates lose the end of their last line.
+/// The style of every page, exactly as pages contain it: templates drop a trailing newline.
 pub const STYLE: &str = include_str!("../../templates/style.css").trim_ascii_end();
 
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
-    // Images: the icons, which stand in the style itself.
+    // The style embeds the icons as images.
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
 });
 
-/// The `Content-Security-Policy` of a page: the one style, no script, no frame, nothing from elsewhere.
+/// Returns the `Content-Security-Policy` of pages: only this style, and no scripts, frames or external content.
 pub fn content_security_policy() -> HeaderValue {
     POLICY.clone()
 }

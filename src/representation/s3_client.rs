@@ -1,20 +1,21 @@
-//! Tells S3 clients, which get what S3 answers, from browsers and programs that follow links.
+//! Recognises S3 clients, which get S3's responses instead of those for browsers and programs that follow links.
 
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http1::Fields;
 
-/// The beginnings of the `User-Agent` of S3 clients that may send a request without a signature and without a header
-/// of S3's: the AWS CLI 2, AWS SDKs, MinIO's SDKs and `mc`, and s3fs-fuse.
+/// Prefixes of the `User-Agent` of S3 clients that may send requests with neither a signature nor a header of S3: the
+/// AWS CLI 2, AWS SDKs, MinIO's SDKs and `mc`, s3fs-fuse, and Cyberduck.
 const S3_AGENTS: [&str; 5] = ["aws-", "Boto", "MinIO", "s3fs/", "Cyberduck/"];
 
-/// Whether an S3 client wrote a request: it has a signature, a header that only these send, or the name of one.
+/// Returns whether a request comes from an S3 client: it has a signature, a header that only S3 clients send, or the
+/// name of one.
 ///
-/// Such a client gets what S3 would answer and nothing made for people, whatever it accepts.
+/// S3 clients get only S3's responses, whatever they accept.
 pub fn is_s3_client(fields: &Fields) -> bool {
     let signed = fields
         .get(AUTHORIZATION.as_str())
         .is_some_and(|value| value.starts_with(b"AWS4-") || value.starts_with(b"AWS "));
-    // CloudFront adds headers of its own to what browsers ask.
+    // CloudFront adds its own `x-amz-cf-` headers to requests of browsers.
     let is_sdks = |name: &[u8]| {
         (begins_with(name, "x-amz-") && !begins_with(name, "x-amz-cf-")) || begins_with(name, "amz-sdk-")
     };
@@ -23,8 +24,8 @@ pub fn is_s3_client(fields: &Fields) -> bool {
         || fields.iter().any(|(name, _)| is_sdks(name))
 }
 
-/// Whether rclone wrote a request. Its S3 client and its client of web pages send the same headers. Both understand what
-/// S3 answers to a path without a slash at its end.
+/// Returns whether a request comes from rclone. Its S3 client and its HTTP client send the same headers. Both
+/// understand S3's response to a path without a trailing slash.
 pub fn is_rclone(fields: &Fields) -> bool {
     is_agent(fields, "rclone/")
 }
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn browsers_and_programs_that_follow_links_are_no_s3_clients() {
+    fn browsers_and_programs_that_follow_links_are_not_s3_clients() {
         for own in [
             ("authorization", "Basic eDp5"),
             ("x-amz-cf-id", "1"),
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn rclone_is_known_by_its_name() {
+    fn recognises_rclone_by_user_agent() {
         assert!(is_rclone(&fields(&[("user-agent", "rclone/v1.60.1-DEV")])));
         assert!(!is_rclone(&fields(&[("user-agent", "curl/8")])) && !is_rclone(&fields(&[])));
     }
