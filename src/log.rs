@@ -1,4 +1,5 @@
-//! The log: one line an event on stderr, written aside so that no request waits for it.
+//! The log: one line per event on stderr. A separate thread writes the lines, so that no request waits for a slow
+//! reader.
 
 mod events;
 mod line;
@@ -25,10 +26,11 @@ use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How long the end waits for lines to be written: a reader that has stopped reading does not keep the process.
+/// How long the process waits at its end for lines to be written. A reader that has stopped reading must not keep it
+/// alive.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// The bytes that a thread keeps to write its next line in.
+/// Bytes of capacity that a thread keeps for its next line.
 const KEPT_ROOM: usize = 4 * 1024;
 
 static LEVEL: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
@@ -39,46 +41,46 @@ thread_local! {
     static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Changes what is worth a line, from now on; not where `RUST_LOG` says it.
+/// Changes the level from now on, unless `RUST_LOG` sets it.
 pub fn set_level(level: LogLevel) {
     if let Some(handle) = LEVEL.get() {
-        // It fails only when there is no log any more.
+        // Fails only after the subscriber is gone.
         let _ = handle.reload(filter(level));
     }
 }
 
-/// Returns the bytes of lines that wait to be written.
+/// Returns the bytes of lines that are still to be written.
 pub fn waiting() -> usize {
     LINES.waiting()
 }
 
-/// Returns how many lines were dropped because too many waited.
+/// Returns the number of lines dropped because too many were waiting.
 pub fn dropped() -> u64 {
     LINES.dropped()
 }
 
 fn filter(level: LogLevel) -> EnvFilter {
-    // What libraries say of bytes on the wire may hold credentials: theirs is never below warnings.
+    // Libraries stay at warnings: below that, they may log bytes from the wire, which may contain credentials.
     let own = std::env::var("RUST_LOG").unwrap_or_else(|_| level.as_str().to_owned());
     EnvFilter::builder().parse_lossy(format!("warn,scopegate={own}"))
 }
 
-/// Writes out what was logged when it is dropped, as far as that is read.
+/// Writes the remaining lines when dropped, if the reader keeps up.
 #[derive(Debug)]
 pub struct Flush(Option<JoinHandle<()>>);
 
 impl Drop for Flush {
     fn drop(&mut self) {
         LINES.close(FLUSH);
-        // A writer that is not done by then waits for its reader.
+        // A writer that has not finished by now is blocked by its reader.
         if let Some(writer) = self.0.take().filter(JoinHandle::is_finished) {
             let _ = writer.join();
         }
     }
 }
 
-/// Starts logging as configured; what was logged is written out when the guard is dropped. `RUST_LOG` overrides the
-/// configured level.
+/// Starts logging as configured. `RUST_LOG` overrides the configured level. Dropping the returned guard writes the
+/// remaining lines.
 pub fn start(log: &Log) -> Option<Flush> {
     let style = Style {
         format: log.format,
@@ -93,7 +95,7 @@ pub fn start(log: &Log) -> Option<Flush> {
     Some(Flush(writer))
 }
 
-/// Writes one line; nothing before the log is started.
+/// Writes one line. Does nothing before logging has started.
 pub fn write(level: Level, target: &str, fill: impl FnOnce(&mut Line<'_>)) {
     let Some(style) = STYLE.get() else { return };
     let mut room = ROOM.take();
@@ -106,7 +108,8 @@ pub fn write(level: Level, target: &str, fill: impl FnOnce(&mut Line<'_>)) {
     ROOM.set(room);
 }
 
-/// Whether a stream leads to the journal, as `JOURNAL_STREAM` says (systemd.exec(5)): device and inode of the stream.
+/// Returns whether a stream leads to the journal. `JOURNAL_STREAM` contains the device and inode of the journal's
+/// stream (systemd.exec(5)).
 fn is_journal(stream: BorrowedFd<'_>, named: Option<&OsStr>) -> bool {
     let named = named.and_then(OsStr::to_str).and_then(|named| named.split_once(':'));
     let number = |text: &str| text.parse::<u64>().ok();
@@ -117,7 +120,7 @@ fn is_journal(stream: BorrowedFd<'_>, named: Option<&OsStr>) -> bool {
     rustix::fs::fstat(stream).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (device, inode))
 }
 
-/// Returns the line that says that others are missing.
+/// Returns the line that reports dropped lines.
 fn lost(style: Style, lines: u64) -> Vec<u8> {
     let mut text = Vec::new();
     let about = (Level::WARN, "scopegate::log");
@@ -134,7 +137,7 @@ mod tests {
     use std::ffi::OsString;
 
     #[test]
-    fn the_journal_is_told_by_the_stream_that_it_names() {
+    fn recognises_the_stream_of_the_journal() {
         let file = tempfile::tempfile().unwrap();
         let stat = rustix::fs::fstat(&file).unwrap();
         let named = |device: u64, inode: u64| OsString::from(format!("{device}:{inode}"));

@@ -1,4 +1,4 @@
-//! What Scopegate counts, and how Prometheus reads it.
+//! Counts of everything that Scopegate does, for Prometheus.
 
 mod encode;
 mod encode_memory;
@@ -32,28 +32,28 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
-/// Labels for what no mapping or operation is known of.
+/// The label for requests without a mapping or operation.
 const NONE: &str = "-";
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 const OPERATIONS: usize = TABLE.len() + Operation::OWN.len() + 1;
 const RULES: usize = Rule::ALL.len();
 
-/// What ended a request before its answer was over.
+/// The cause of a response that ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CutBy {
-    /// The client went away.
+    /// The client disconnected.
     Client,
     /// The store broke off.
     Store,
-    /// The server stopped, and `drain_timeout` was over.
+    /// The server stopped, and `drain_timeout` ran out.
     Shutdown,
 }
 
 impl CutBy {
-    /// Every one.
+    /// All causes.
     pub const ALL: [Self; 3] = [Self::Client, Self::Store, Self::Shutdown];
 
-    /// The name in metrics.
+    /// Returns the name in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
@@ -62,58 +62,59 @@ impl CutBy {
         }
     }
 
-    /// What the log says.
+    /// Returns the description in the log.
     pub const fn why(self) -> &'static str {
         match self {
-            Self::Client => "the client went away",
+            Self::Client => "the client disconnected",
             Self::Store => "the store broke off",
-            Self::Shutdown => "cut off by the shutdown: limits.drain_timeout was over",
+            Self::Shutdown => "cut off by the shutdown: limits.drain_timeout ran out",
         }
     }
 }
 
-/// How a request ended.
+/// The outcome of a request.
 #[derive(Debug)]
 pub struct Outcome {
     /// The mapping's row.
     pub mapping: Option<Row>,
-    /// What was granted.
+    /// The granted operation.
     pub operation: Option<Operation>,
-    /// What was answered; none if the client left before.
+    /// The response's status; `None` if the client left before.
     pub status: Option<StatusCode>,
-    /// What refused.
+    /// The rule that refused the request.
     pub rule: Option<Rule>,
-    /// What ended it too early.
+    /// The cause, if the response ended early.
     pub cut: Option<CutBy>,
-    /// Bytes of the client's body that were passed on.
+    /// Bytes of the request body that were forwarded.
     pub received: u64,
-    /// Bytes of the answer's body that were passed on.
+    /// Bytes of the response body that were forwarded.
     pub sent: u64,
-    /// How long it waited for its turn.
+    /// Time spent waiting for admission.
     pub queued: Duration,
-    /// How long it took until the head of the answer was known.
+    /// Time until the head of the response was known.
     pub first_byte: Option<Duration>,
-    /// How long it took until the answer was over.
+    /// Time until the response was complete.
     pub total: Duration,
 }
 
-/// A mapping's place in the counts: the same for a name as long as the process lives.
+/// The index of a mapping's counts. A name keeps its row while the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row(usize);
 
 impl Row {
-    /// Returns its number.
+    /// Returns the index.
     pub fn index(self) -> usize {
         self.0
     }
 }
 
-/// All counts of a process. Every one is an atomic of its own; nothing is locked.
+/// All counts of a process, as independent atomics without locks.
 #[derive(Debug)]
 pub struct Metrics {
-    /// One for requests of no mapping, then one for each name that a mapping ever had. It only grows.
+    /// The first row is for requests without a mapping, the others for every name that a mapping ever had. Rows are
+    /// never removed.
     rows: ArcSwap<Vec<Arc<Counts>>>,
-    /// The nodes of the configuration in effect.
+    /// The nodes of the current configuration.
     nodes: ArcSwap<NodeBoard>,
     in_flight: AtomicU64,
     /// Client connections.
@@ -122,7 +123,7 @@ pub struct Metrics {
     pub reloads: Reloads,
     /// The issuer, as STS sees it.
     pub issuer: IssuerFacts,
-    /// The server stops, and what still runs is cut off.
+    /// The server is stopping and cuts off running requests.
     cutting: AtomicBool,
     cut: [AtomicU64; CutBy::ALL.len()],
     memory: OnceLock<Memory>,
@@ -130,19 +131,19 @@ pub struct Metrics {
     continuations: [AtomicU64; continuation::Outcome::ALL.len()],
 }
 
-/// What is known of the issuer.
+/// Facts about the issuer.
 #[derive(Debug, Default)]
 pub struct IssuerFacts {
     refused: AtomicBool,
 }
 
 impl IssuerFacts {
-    /// Notes whether STS refuses it.
+    /// Records whether STS refuses the issuer.
     pub fn set_refused(&self, refused: bool) {
         self.refused.store(refused, Ordering::Relaxed);
     }
 
-    /// Whether STS refuses it.
+    /// Returns whether STS refuses the issuer.
     pub fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
     }
@@ -197,7 +198,7 @@ impl Counts {
     }
 }
 
-/// The memory that clients control.
+/// The memory budgets of clients.
 #[derive(Debug)]
 struct Memory {
     limit: u64,
@@ -215,7 +216,7 @@ pub struct Reloads {
 }
 
 impl Reloads {
-    /// A configuration took effect at `now`: at the start, or reloaded.
+    /// Records that a configuration took effect at `now`, at startup or by a reload.
     pub fn took_effect(&self, now: SystemTime, reloaded: bool) {
         self.ok.fetch_add(u64::from(reloaded), Ordering::Relaxed);
         self.last_failed.store(false, Ordering::Relaxed);
@@ -223,7 +224,7 @@ impl Reloads {
         self.last_success.store(seconds, Ordering::Relaxed);
     }
 
-    /// A configuration was not taken, and the one before stays.
+    /// Records that a configuration was rejected and the previous one stays in effect.
     pub fn failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         self.last_failed.store(true, Ordering::Relaxed);
@@ -268,71 +269,71 @@ impl Metrics {
         found
     }
 
-    /// The slot whose expiration a row shows from now on.
+    /// Sets the slot whose expiration a row shows.
     pub fn show_slot(&self, row: Row, slot: &Arc<Slot>) {
         if let Some(counts) = self.rows.load().get(row.0) {
             counts.slot.store(Arc::new(Arc::downgrade(slot)));
         }
     }
 
-    /// The admission whose requests a row shows from now on.
+    /// Sets the admission whose requests a row shows.
     pub fn show_admission(&self, row: Row, admission: &Arc<Admission>) {
         if let Some(counts) = self.rows.load().get(row.0) {
             counts.admission.store(Arc::new(Arc::downgrade(admission)));
         }
     }
 
-    /// The nodes that are shown from now on.
+    /// Sets the nodes to show.
     pub fn show_nodes(&self, nodes: &Arc<NodeBoard>) {
         self.nodes.store(Arc::clone(nodes));
     }
 
-    /// Shows the use of memory from now on, of this many bytes in all.
+    /// Sets the memory budgets to show, and their total in bytes.
     pub fn show_memory(&self, limit: u64, shared: &MemoryBudget, uploads: &Arc<Budget>) {
         let _ = self.memory.set(Memory { limit, shared: shared.clone(), uploads: Arc::clone(uploads) });
     }
 
-    /// A mapping's name.
+    /// Returns a mapping's name.
     pub fn mapping_name(&self, row: Row) -> Box<str> {
         self.rows.load().get(row.0).map_or_else(|| NONE.into(), |counts| counts.name.clone())
     }
 
-    /// A request begins.
+    /// Records the beginning of a request.
     pub fn in_flight_add(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Requests that have begun and are not over.
+    /// Returns the number of requests in progress.
     pub fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// A request is sent again with a new session.
+    /// Records that a request is sent again with a new session.
     pub fn replayed(&self) {
         self.replays.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes what became of an answer that broke off.
+    /// Records the outcome of continuing a response that broke off.
     pub fn continued(&self, outcome: continuation::Outcome) {
         add(&self.continuations, outcome as usize, 1);
     }
 
-    /// Notes that whatever is not over is cut off from now on.
+    /// Records that requests still running are cut off from now on.
     pub fn cut_off(&self) {
         self.cutting.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the server cuts off what still runs.
+    /// Returns whether the server cuts off running requests.
     pub fn is_cutting(&self) -> bool {
         self.cutting.load(Ordering::Relaxed)
     }
 
-    /// Requests that were cut off.
+    /// Returns the number of requests that were cut off.
     pub fn cut_by(&self, by: CutBy) -> u64 {
         self.cut.get(by as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// A request is over.
+    /// Records the end of a request.
     pub fn request_over(&self, outcome: &Outcome) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let operation = outcome.operation.map_or(0, |operation| operation as usize + 1);
@@ -349,7 +350,7 @@ impl Metrics {
         }
     }
 
-    /// Everything in a text format.
+    /// Encodes all metrics in a text format.
     pub fn encode(self: &Arc<Self>, format: Format) -> String {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ProcessReading));
@@ -382,7 +383,7 @@ mod tests {
     use crate::nodes::NodeIndex;
 
     #[test]
-    fn what_happened_can_be_read() {
+    fn encodes_recorded_events() {
         let metrics = Arc::new(Metrics::default());
         let endpoints = [Endpoint::parse("http://node:9000").unwrap()];
         let nodes = Arc::new(NodeBoard::new(&endpoints, tokio::time::Instant::now()));
@@ -459,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_keeps_its_row() {
+    fn a_mapping_name_keeps_its_row() {
         let metrics = Metrics::default();
         let row = |name| metrics.rows([name]).remove(0);
         let (media, mints) = row("media");
@@ -471,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn reloads_are_told() {
+    fn encodes_reloads() {
         let metrics = Arc::new(Metrics::default());
         metrics.reloads.took_effect(SystemTime::UNIX_EPOCH + Duration::from_secs(7), true);
         metrics.reloads.failed();

@@ -1,4 +1,4 @@
-//! Panics: contained to what they happened in, counted, and logged without what they say.
+//! Panics: contained in the request they happen in, counted, and logged without their messages.
 
 use std::future::{Future, poll_fn};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
@@ -8,7 +8,8 @@ use std::task::Poll;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// From now on a panic is counted, and logged with its place alone: its message may hold what was being worked on.
+/// Installs a hook that counts panics and logs their location. It leaves out the message, which may contain data of a
+/// request.
 pub fn watch() {
     panic::set_hook(Box::new(note));
 }
@@ -16,20 +17,20 @@ pub fn watch() {
 fn note(panic: &PanicHookInfo<'_>) {
     COUNT.fetch_add(1, Ordering::Relaxed);
     let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
-    tracing::error!(place, "a panic: this is a mistake in scopegate, please report it");
+    tracing::error!(place, "a panic occurred: this is a bug in scopegate, please report it");
 }
 
-/// Panics so far.
+/// Returns the number of panics so far.
 pub fn count() -> u64 {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// Runs a future so that its panic ends it alone. What comes of it is the future's to put somewhere, where it is not
-/// if it panicked; and the future is lent. Either would be copied with all of its room, each time on its way.
+/// Runs a future and stops a panic from spreading. The future is borrowed and stores its result itself, if it gets
+/// that far: moving either would copy all of its memory.
 pub async fn contain(mut future: Pin<&mut impl Future<Output = ()>>) {
     poll_fn(|cx| {
         let polled = panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-        // What it left half done goes with it: it is not polled again.
+        // The state that a panic leaves behind is never used again: the future is not polled again.
         polled.unwrap_or(Poll::Ready(()))
     })
     .await;
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_ends_its_future_is_counted_and_does_not_say_what_it_held() {
+    async fn a_panic_ends_only_its_future_and_logs_no_data() {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();

@@ -1,4 +1,4 @@
-//! The events of `tracing` as log lines.
+//! Writes the events of `tracing` as log lines.
 
 use super::line::Line;
 use std::fmt;
@@ -6,7 +6,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-/// The layer that writes a line for each event.
+/// The layer that writes one line per event.
 pub(super) struct Lines;
 
 impl<S: Subscriber> Layer<S> for Lines {
@@ -19,10 +19,10 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 }
 
-/// The name that `tracing` gives to an event's message.
+/// The field in which `tracing` passes an event's message.
 const MESSAGE: &str = "message";
 
-/// Writes an event's message, which comes before its fields.
+/// Writes an event's message. It must come before the fields.
 struct Message<'l, 'b>(&'l mut Line<'b>);
 
 impl Visit for Message<'_, '_> {

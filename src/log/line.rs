@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::time::SystemTime;
 use tracing::Level;
 
-/// How lines look.
+/// The style of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Style {
     pub(super) format: LogFormat,
@@ -19,7 +19,7 @@ pub(super) struct Style {
     pub(super) priorities: bool,
 }
 
-/// A line that is being written.
+/// A line under construction.
 #[derive(Debug)]
 pub struct Line<'b> {
     to: &'b mut Vec<u8>,
@@ -27,7 +27,7 @@ pub struct Line<'b> {
 }
 
 impl<'b> Line<'b> {
-    /// Begins a line with its time, level and target. Text has the message next; in JSON it is a field.
+    /// Begins a line with time, level and target.
     pub(super) fn begin(
         to: &'b mut Vec<u8>,
         style: Style,
@@ -80,20 +80,20 @@ impl<'b> Line<'b> {
         }
     }
 
-    /// Adds a text, which is quoted.
+    /// Adds a quoted text.
     pub fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         write_quoted(self.to, value);
     }
 
-    /// Adds a text if there is one.
+    /// Adds a quoted text, if there is one.
     pub fn text_if(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(name, value);
         }
     }
 
-    /// Adds a single word, such as an address or a method. Text quotes it only where it is more than a word.
+    /// Adds a single word, such as an address or a method. The text format quotes it only if it needs quotes.
     pub fn word(&mut self, name: &str, value: &dyn fmt::Display) {
         match self.format {
             LogFormat::Json => self.quoted(name, value),
@@ -124,7 +124,7 @@ impl<'b> Line<'b> {
         }
     }
 
-    /// Adds a number or `true` or `false`, which JSON does not quote either.
+    /// Adds a number or a boolean, which JSON does not quote either.
     pub(super) fn bare(&mut self, name: &str, value: &dyn fmt::Display) {
         self.name(name);
         let _ = write!(self.to, "{value}");
@@ -168,7 +168,7 @@ impl<'b> Line<'b> {
         self.to.extend_from_slice(text.as_bytes());
     }
 
-    /// Writes a time as RFC 3339 has it, in UTC with microseconds.
+    /// Writes a time as in RFC 3339, in UTC with microseconds.
     fn timestamp(&mut self, now: SystemTime) {
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let second = second(since.as_secs());
@@ -178,11 +178,11 @@ impl<'b> Line<'b> {
 }
 
 thread_local! {
-    /// The last second that was written: thousands of lines have the same.
+    /// The last second that was formatted. Thousands of lines share it.
     static SECOND: Cell<(u64, [u8; 19])> = const { Cell::new((0, *b"1970-01-01T00:00:00")) };
 }
 
-/// Returns a second since 1970 as `2026-01-31T23:59:59`.
+/// Formats a second since 1970 as `2026-01-31T23:59:59`.
 fn second(since: u64) -> [u8; 19] {
     let (last, text) = SECOND.get();
     if last == since {
@@ -199,7 +199,7 @@ fn second(since: u64) -> [u8; 19] {
     text
 }
 
-/// Returns what the journal takes for a level (`<3>` is an error, syslog(3)).
+/// Returns the journal's prefix for a level, such as `<3>` for errors (syslog(3)).
 const fn priority(level: Level) -> &'static [u8] {
     match level {
         Level::ERROR => b"<3>",
@@ -209,7 +209,7 @@ const fn priority(level: Level) -> &'static [u8] {
     }
 }
 
-/// Whether text needs no quotes.
+/// Returns whether a text needs no quotation marks.
 fn is_word(text: &[u8]) -> bool {
     !text.is_empty()
         && text.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\'))
@@ -222,7 +222,7 @@ fn write_quoted(to: &mut Vec<u8>, text: &str) {
     to.push(b'"');
 }
 
-/// Writes what stands between the quotes of a JSON string (RFC 8259, section 7). Text lines use the same escapes.
+/// Writes the content of a JSON string (RFC 8259, section 7). The text format uses the same escapes.
 struct Escaped<'b>(&'b mut Vec<u8>);
 
 impl fmt::Write for Escaped<'_> {
@@ -242,7 +242,7 @@ impl fmt::Write for Escaped<'_> {
     }
 }
 
-/// Writes text of which nothing ends the line, moves the cursor, or reorders or hides what stands beside it.
+/// Writes text with every character escaped that ends the line, moves the cursor, or reorders or hides other text.
 struct OneLine<'b>(&'b mut Vec<u8>);
 
 impl fmt::Write for OneLine<'_> {
@@ -258,12 +258,12 @@ impl fmt::Write for OneLine<'_> {
     }
 }
 
-/// Whether a character is escaped in quotes: what JSON requires, and what does not show as itself.
+/// Returns whether a character is escaped within quotation marks: JSON requires it, or it is not visible as itself.
 fn needs_escape(character: char) -> bool {
     matches!(character, '"' | '\\') || does_not_show(character)
 }
 
-/// Whether a character moves a terminal's cursor, or reorders or hides text.
+/// Returns whether a character moves a terminal's cursor, or reorders or hides text.
 fn does_not_show(character: char) -> bool {
     character.is_control() || (!character.is_ascii() && is_unseen(character))
 }
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_line_quotes_what_is_more_than_a_word() {
+    fn text_lines_quote_values_unless_they_are_words() {
         assert_eq!(
             written(style(LogFormat::Text), all_kinds),
             "2026-11-30T00:53:20.000042Z  WARN scopegate::mint: no session\\nto be had path=\"/tmp/\\\"a b\\\"\\n\" \
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_json_line_is_json_with_the_values_themselves() {
+    fn json_lines_preserve_values() {
         let line = written(style(LogFormat::Json), all_kinds);
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn every_second_has_its_own_text() {
+    fn formats_each_second() {
         for (since, text) in [
             (0, "1970-01-01T00:00:00"),
             (951_782_400, "2000-02-29T00:00:00"),

@@ -1,27 +1,26 @@
-//! Lines on their way to a slow reader: bounded in bytes, and counted when they have to be dropped.
+//! Lines waiting for a slow reader. Their size is limited; lines over the limit are dropped and counted.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// After this many bytes the room of lines is given back once they are written.
+/// Bytes of capacity that the batch keeps after it is written.
 const KEPT: usize = 64 * 1024;
 
-/// How long the writer lets lines gather, so that it is woken once for many of them. Under load a worker would else wake it
-/// for each line.
+/// How long the writer lets lines gather. Without this pause, a busy worker would wake the writer for each line.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// Lines that wait to be written.
+/// Lines to be written.
 #[derive(Debug)]
 pub(super) struct Queue {
     limit: usize,
     state: Mutex<State>,
-    /// Lines came, or there will be none.
+    /// Signals new lines, or the end.
     more: Condvar,
-    /// Everything is written.
+    /// Signals that everything is written.
     done: Condvar,
-    /// Bytes that are being written.
+    /// Bytes being written now.
     writing: AtomicUsize,
     dropped: AtomicU64,
 }
@@ -29,7 +28,7 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct State {
     lines: Vec<u8>,
-    /// Lines dropped that the log has not told of.
+    /// Dropped lines that the log has not reported yet.
     untold: u64,
     is_closed: bool,
     is_done: bool,
@@ -48,7 +47,7 @@ impl Queue {
         }
     }
 
-    /// Adds a line, or drops it if there is no room.
+    /// Adds a line, or drops it if the queue is full.
     pub(super) fn push(&self, line: &[u8]) {
         let mut state = self.lock();
         if state.lines.len() + self.writing.load(Ordering::Relaxed) + line.len() > self.limit {
@@ -72,12 +71,12 @@ impl Queue {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Writes lines as they come, until the queue is closed. What `lost` says of lines that were dropped is written in
-    /// their place.
+    /// Writes lines as they come, until the queue is closed. After a gap it writes what `lost` says about the dropped
+    /// lines.
     pub(super) fn write_all(&self, to: &mut impl Write, lost: impl Fn(u64) -> Vec<u8>) {
         let mut batch = Vec::new();
         while let Some(untold) = self.next(&mut batch) {
-            // A client that does not read is not told so.
+            // If stderr fails, there is nowhere left to report it.
             let _ = to.write_all(&batch).and_then(|()| to.flush());
             if untold > 0 {
                 let _ = to.write_all(&lost(untold));
@@ -92,7 +91,7 @@ impl Queue {
         self.done.notify_all();
     }
 
-    /// Takes the lines that wait, and how many were dropped behind them; `None` at the end.
+    /// Takes the waiting lines and the number of lines dropped after them. Returns `None` at the end.
     fn next(&self, batch: &mut Vec<u8>) -> Option<u64> {
         let waits = |state: &mut State| state.lines.is_empty() && state.untold == 0 && !state.is_closed;
         let state = self.more.wait_while(self.lock(), waits);
@@ -105,7 +104,7 @@ impl Queue {
         (untold > 0 || !batch.is_empty()).then_some(untold)
     }
 
-    /// Has the writer end once all is written, and waits for that, but not longer than `patience`.
+    /// Ends the writer after the remaining lines. Waits at most `patience` for them.
     pub(super) fn close(&self, patience: Duration) {
         let mut state = self.lock();
         state.is_closed = true;
@@ -125,7 +124,7 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
-    /// A reader that takes what is written when it is told to.
+    /// A reader that accepts a write only when told to.
     struct Slow {
         go: mpsc::Receiver<()>,
         read: Vec<u8>,
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_stalls_costs_no_more_than_the_limit_and_is_told_what_is_missing() {
+    fn a_stalled_reader_loses_lines_over_the_limit_and_is_told() {
         let queue = Queue::new(1000);
         let (told, go) = mpsc::channel();
         thread::scope(|scope| {
@@ -154,7 +153,7 @@ mod tests {
                 slow.read
             });
             queue.push(b"first\n");
-            // The writer has taken it, and waits for its reader.
+            // The writer has taken the line and is blocked.
             while queue.lock().lines.is_empty().then(|| queue.writing.load(Ordering::Relaxed)) != Some(6) {
                 thread::yield_now();
             }
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_does_not_wait_for_a_reader_that_stalls() {
+    fn closing_does_not_wait_for_a_stalled_reader() {
         let queue = Queue::new(1000);
         let (told, go) = mpsc::channel();
         thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! How Prometheus reads the counts.
+//! Encodes the counts for Prometheus.
 
 use super::encode_memory::encode_memory;
 use super::encode_nodes::encode_nodes;
@@ -28,7 +28,7 @@ fn operation_label(index: usize) -> &'static str {
         .map_or(NONE, Operation::name)
 }
 
-/// What is read when somebody asks.
+/// A collector that reads the counts on each scrape.
 #[derive(Debug)]
 pub(super) struct Reading(pub(super) Arc<Metrics>);
 
@@ -43,21 +43,21 @@ impl Collector for Reading {
         let help = "Requests sent again with a new session";
         let mut metric = encoder.encode_descriptor("replays", help, None, MetricType::Counter)?;
         counter(&mut metric, metrics.replays.load(Ordering::Relaxed))?;
-        let help = "Answers of the store that broke off, by what became of the request for their rest";
+        let help = "Store responses that broke off, by outcome of the request for the rest";
         let mut family = encoder.encode_descriptor("continuations", help, None, MetricType::Counter)?;
         for (outcome, count) in Outcome::ALL.iter().zip(&metrics.continuations) {
             let labels = [("outcome", outcome.name())];
             counter(&mut family.encode_family(&labels)?, count.load(Ordering::Relaxed))?;
         }
-        let help = "Panics, each contained to what it happened in";
+        let help = "Panics since the start";
         let mut metric = encoder.encode_descriptor("panics", help, None, MetricType::Counter)?;
         counter(&mut metric, crate::panics::count())?;
-        let help = "Requests that were over before their answer was, by what ended them";
+        let help = "Requests whose response ended early, by cause";
         let mut family = encoder.encode_descriptor("requests_cut", help, None, MetricType::Counter)?;
         for by in CutBy::ALL {
             counter(&mut family.encode_family(&[("by", by.name())])?, metrics.cut_by(by))?;
         }
-        gauge(&mut encoder, "requests_in_flight", "Requests begun and not over", metrics.in_flight())?;
+        gauge(&mut encoder, "requests_in_flight", "Requests in progress", metrics.in_flight())?;
         encode_connections(metrics, &mut encoder)?;
         encode_memory(metrics.memory.get(), &mut encoder)?;
         encode_reloads(metrics, &mut encoder)?;
@@ -67,7 +67,7 @@ impl Collector for Reading {
 
 fn encode_requests(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let rows = metrics.rows.load();
-    let help = "Requests by mapping, operation and class of status";
+    let help = "Requests by mapping, operation and status class";
     let mut family = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
     for row in &**rows {
         for (at, count) in nonzero(&row.requests) {
@@ -79,7 +79,7 @@ fn encode_requests(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fm
             counter(&mut family.encode_family(&labels)?, count)?;
         }
     }
-    let help = "Requests that Scopegate answered itself, by mapping and rule";
+    let help = "Requests that Scopegate refused, by mapping and rule";
     let mut family = encoder.encode_descriptor("refusals", help, None, MetricType::Counter)?;
     for row in &**rows {
         for (at, count) in nonzero(&row.refusals) {
@@ -95,21 +95,21 @@ type CountOf = fn(&Admission) -> usize;
 
 fn encode_traffic(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let rows = metrics.rows.load();
-    let help = "Bytes of clients' bodies passed on, by mapping";
+    let help = "Bytes of request bodies forwarded, by mapping";
     let mut family = encoder.encode_descriptor("received_bytes", help, None, MetricType::Counter)?;
     for row in rows.iter() {
         let count = row.received.load(Ordering::Relaxed);
         counter(&mut family.encode_family(&[("mapping", &*row.name)])?, count)?;
     }
-    let help = "Bytes of answers' bodies passed on, by mapping";
+    let help = "Bytes of response bodies forwarded, by mapping";
     let mut family = encoder.encode_descriptor("sent_bytes", help, None, MetricType::Counter)?;
     for row in rows.iter() {
         let count = row.sent.load(Ordering::Relaxed);
         counter(&mut family.encode_family(&[("mapping", &*row.name)])?, count)?;
     }
     let places: [(&str, &str, CountOf); 2] = [
-        ("requests_running", "Requests of a mapping that run now", Admission::running),
-        ("requests_queued", "Requests of a mapping that wait for their turn now", Admission::queued),
+        ("requests_running", "Requests running now, by mapping", Admission::running),
+        ("requests_queued", "Requests waiting for admission now, by mapping", Admission::queued),
     ];
     for (name, help, of) in places {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -123,14 +123,15 @@ fn encode_traffic(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt
     Ok(())
 }
 
-/// Series appear with their first count: most of the table's combinations never do.
+/// Returns the counts above zero. Most combinations in the table never occur, so a series appears with its first
+/// count.
 fn nonzero(counts: &[AtomicU64]) -> impl Iterator<Item = (usize, u64)> {
     counts.iter().map(|count| count.load(Ordering::Relaxed)).enumerate().filter(|(_, count)| *count > 0)
 }
 
 fn encode_sessions(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let rows = metrics.rows.load();
-    let help = "Sessions asked of STS, by mapping and result";
+    let help = "Sessions requested from STS, by mapping and result";
     let mut family = encoder.encode_descriptor("mints", help, None, MetricType::Counter)?;
     for row in rows.iter().skip(1) {
         let results = [
@@ -144,7 +145,7 @@ fn encode_sessions(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fm
             counter(&mut family.encode_family(&labels)?, count.load(Ordering::Relaxed))?;
         }
     }
-    let help = "Answers in which the store denied what the mapping grants";
+    let help = "Store responses that denied a request that the mapping grants";
     let mut family = encoder.encode_descriptor("store_denials", help, None, MetricType::Counter)?;
     for row in rows.iter().skip(1) {
         let count = row.mints.denials.load(Ordering::Relaxed);
@@ -152,7 +153,7 @@ fn encode_sessions(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fm
     }
     let help = "Whether STS refuses the issuer's key";
     gauge(encoder, "issuer_refused", help, u64::from(metrics.issuer.is_refused()))?;
-    let help = "When each mapping's session ends, in seconds since 1970";
+    let help = "Expiration of each mapping's session, in seconds since 1970";
     let mut family =
         encoder.encode_descriptor("session_expiry_timestamp_seconds", help, None, MetricType::Gauge)?;
     for row in rows.iter().skip(1) {
@@ -168,13 +169,13 @@ fn encode_sessions(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fm
 fn encode_connections(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let open = metrics.connections.open();
     gauge(encoder, "connections", "Open client connections", open as u64)?;
-    let help = "Connections closed at once, by the limit they were over";
+    let help = "Connections closed on arrival, by the limit they exceeded";
     let mut family = encoder.encode_descriptor("connections_refused", help, None, MetricType::Counter)?;
     for over in Over::ALL {
         let labels = [("limit", over.name())];
         counter(&mut family.encode_family(&labels)?, metrics.connections.refused(over))?;
     }
-    let help = "Accepts that failed, as for want of file descriptors";
+    let help = "Failed accepts, for example for lack of file descriptors";
     let mut metric = encoder.encode_descriptor("accepts_failed", help, None, MetricType::Counter)?;
     counter(&mut metric, metrics.connections.accepts_failed())
 }
@@ -186,10 +187,10 @@ fn encode_reloads(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt
     for (result, count) in [("ok", ok), ("failed", failed)] {
         counter(&mut family.encode_family(&[("result", result)])?, count.load(Ordering::Relaxed))?;
     }
-    let help = "Whether the configuration that was read last is the one in effect";
+    let help = "Whether the last reload of the configuration succeeded";
     let successful = u64::from(!last_failed.load(Ordering::Relaxed));
     gauge(encoder, "config_last_reload_successful", help, successful)?;
-    let help = "When the configuration in effect was read, in seconds since 1970";
+    let help = "Time of the last successful load of the configuration, in seconds since 1970";
     let since = last_success.load(Ordering::Relaxed);
     gauge(encoder, "config_last_reload_success_timestamp_seconds", help, since)
 }
@@ -202,13 +203,13 @@ fn encode_durations(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> f
     let families: [(&str, &str, HistogramOf); 3] = [
         (
             "request_duration_seconds",
-            "From a request's head to the end of its answer: it includes the time its client takes to send and to read",
+            "From the head of a request to the end of its response, including the time its client takes to send and read",
             |row| &row.durations,
         ),
-        ("first_byte_seconds", "From a request's head until the head of its answer is known", |row| {
+        ("first_byte_seconds", "From the head of a request to the head of its response", |row| {
             &row.first_bytes
         }),
-        ("queue_wait_seconds", "How long requests waited for their turn, of those that had to wait", |row| {
+        ("queue_wait_seconds", "Time spent waiting for admission, of requests that had to wait", |row| {
             &row.queue_waits
         }),
     ];
@@ -222,7 +223,7 @@ fn encode_durations(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> f
 }
 
 fn encode_build(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let help = "The version that runs; always 1";
+    let help = "Version of the running process; always 1";
     let mut family = encoder.encode_descriptor("build_info", help, None, MetricType::Gauge)?;
     let labels = [("version", env!("CARGO_PKG_VERSION"))];
     family.encode_family(&labels)?.encode_gauge(&1_i64)

@@ -1,4 +1,4 @@
-//! How Prometheus reads the use of memory that clients control.
+//! Encodes the memory use of clients.
 
 use super::Memory;
 use super::samples::{counter, gauge};
@@ -12,19 +12,19 @@ use std::fmt;
 pub(super) fn encode_memory(memory: Option<&Memory>, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     encode_log(encoder)?;
     let Some(Memory { limit, shared, uploads }) = memory else { return Ok(()) };
-    gauge(encoder, "memory_limit_bytes", "Memory that clients can have, limits.memory", *limit)?;
+    gauge(encoder, "memory_limit_bytes", "Memory available to clients (limits.memory)", *limit)?;
     let of_clients = Use::ALL.map(|used_for| {
         let buffers = if used_for == Use::Uploads { uploads.taken() } else { 0 };
         (used_for.name(), (shared.taken(used_for) as u64).saturating_add(buffers))
     });
     let set_aside = [("reads", read_budget::taken() as u64), ("log", log::waiting() as u64)];
-    let help = "Memory that clients have, by what it is used for";
+    let help = "Memory used by clients, by use";
     let mut family = encoder.encode_descriptor("memory_bytes", help, None, MetricType::Gauge)?;
     for (name, bytes) in of_clients.into_iter().chain(set_aside) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         family.encode_family(&[("use", name)])?.encode_gauge(&bytes)?;
     }
-    let help = "How often a client could have no memory, by what it was for";
+    let help = "Memory refused to clients, by use";
     let mut family = encoder.encode_descriptor("memory_refused", help, None, MetricType::Counter)?;
     for used_for in Use::ALL {
         counter(&mut family.encode_family(&[("use", used_for.name())])?, shared.refused(used_for))?;

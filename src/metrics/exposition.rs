@@ -1,21 +1,21 @@
-//! The text formats in which metrics are handed out, and the one that a scraper asks for.
+//! The text formats of metrics, and how a scraper selects one.
 
 use std::fmt::Write;
 
 /// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Prometheus' own, which every scraper and `promtool` reads.
+    /// Prometheus' own format, which every scraper and `promtool` can read.
     /// <https://prometheus.io/docs/instrumenting/exposition_formats/>
     Text,
-    /// `OpenMetrics` 1.0, for scrapers that name it.
+    /// `OpenMetrics` 1.0, for scrapers that ask for it.
     OpenMetrics,
 }
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
 impl Format {
-    /// Returns the format that the values of `Accept` headers ask for: `OpenMetrics` where it is named and not refused.
+    /// Returns the format that `Accept` headers ask for: `OpenMetrics` if it is named with a weight above 0.
     pub fn of_accept<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let named = values.into_iter().flat_map(|value| value.split(',')).any(|range| {
             let mut parts = range.split(';').map(str::trim);
@@ -39,7 +39,7 @@ fn quality(parameter: &str) -> Option<f32> {
     name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().ok()).flatten()
 }
 
-/// Rewrites `OpenMetrics` as Prometheus' text format. There a counter's metadata have the name of its samples, with
+/// Converts `OpenMetrics` to Prometheus' text format, in which a counter's metadata use the name of its samples, with
 /// `_total`, and no line ends the text.
 pub(super) fn text_of(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + 1024);
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn openmetrics_is_for_scrapers_that_name_it() {
+    fn openmetrics_is_only_for_scrapers_that_ask_for_it() {
         let prometheus =
             "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
         for (accept, expected) in [

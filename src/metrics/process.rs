@@ -1,4 +1,4 @@
-//! What every Prometheus client says of its process, under the standard names.
+//! The standard metrics that every Prometheus client reports about its process.
 //! <https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>
 
 use procfs::process::{LimitValue, Process};
@@ -7,11 +7,11 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use std::fmt;
 
-/// Reads the metrics of this process from `/proc` when somebody asks.
+/// A collector that reads this process's metrics from `/proc` on each scrape.
 #[derive(Debug)]
 pub(super) struct ProcessReading;
 
-/// The facts as they are at the moment.
+/// The values at one moment.
 struct Facts {
     cpu_seconds: f64,
     start_seconds: f64,
@@ -23,7 +23,7 @@ struct Facts {
 }
 
 impl Facts {
-    /// Reads them; none where `/proc` is not mounted.
+    /// Reads the values. Returns `None` if `/proc` is not mounted.
     fn read() -> Option<Self> {
         let process = Process::myself().ok()?;
         let stat = process.stat().ok()?;
@@ -70,7 +70,7 @@ impl Collector for ProcessReading {
     }
 }
 
-/// Returns a count as a float. Counts here are far below 2^53, up to which floats are exact.
+/// Converts a count to a float. Counts here are far below 2^53, up to which floats are exact.
 #[expect(clippy::cast_precision_loss, reason = "clock ticks and seconds stay below 2^53")]
 fn precise(count: u64) -> f64 {
     count as f64
@@ -82,7 +82,7 @@ mod tests {
     use std::time::SystemTime;
 
     #[test]
-    fn a_process_knows_its_start_its_memory_and_its_files() {
+    fn reads_plausible_process_metrics() {
         let facts = Facts::read().unwrap();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
         assert!(

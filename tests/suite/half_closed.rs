@@ -184,7 +184,7 @@ fn the_log_tells_of_a_client_that_left() {
     let driven = driven("[log]\naccess = true\n");
     for (reset, said) in [
         (false, "the client closed its side of the connection before the answer"),
-        (true, "the client went away"),
+        (true, "the client disconnected"),
     ] {
         let put = b"PUT /tmp/inbox/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody";
         let client = driven.client(put);

@@ -349,7 +349,7 @@ fn what_a_shutdown_cuts_off_is_told_as_that() {
     upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf").unwrap();
     assert_eq!(leaver.read_head().unwrap().status, 200);
     drop((leaver, upstream));
-    let left = || driven.proxy.stderr().matches("the client went away").count();
+    let left = || driven.proxy.stderr().matches("the client disconnected").count();
     let seen = wait_for(|| {
         let text = http::get(driven.proxy.address("admin"), "/metrics").unwrap().text();
         (text.contains("scopegate_requests_cut_total{by=\"client\"} 1\n")
@@ -367,8 +367,8 @@ fn what_a_shutdown_cuts_off_is_told_as_that() {
     let (_silent, _) = driven.upstream();
     let (code, log) = driven.proxy.terminate();
     assert_eq!(code, Some(0), "{log}");
-    assert_eq!(log.matches("the client went away").count(), before, "{log}");
-    assert_eq!(log.matches("cut off by the shutdown: limits.drain_timeout was over").count(), 2, "{log}");
+    assert_eq!(log.matches("the client disconnected").count(), before, "{log}");
+    assert_eq!(log.matches("cut off by the shutdown: limits.drain_timeout ran out").count(), 2, "{log}");
     assert!(log.contains("stopped cut_short=true requests_cut=2"), "{log}");
     drop(waiting);
 }

@@ -68,7 +68,7 @@ fn a_list_nobody_reads_is_not_asked_for() {
     let (_, log) = proxy.terminate();
     let pages = asked.recv_timeout(Duration::from_mins(1)).expect("the connection to the store ends");
     assert!(pages < 50, "{pages} pages were asked for, which nobody read");
-    assert!(log.contains("the client went away"), "{log}");
+    assert!(log.contains("the client disconnected"), "{log}");
 }
 
 /// What is held of a list does not depend on how long it is.
