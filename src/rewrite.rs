@@ -1,8 +1,8 @@
-//! The store's XML as the client is to read it: a mounted client's own names instead of bucket and prefix.
+//! Rewrites the store's XML so that it contains the client's names instead of the store's bucket and prefix.
 //!
-//! A document is rewritten while it passes. What is kept of it is one piece, a tag or a text, which is bounded; a
-//! page of a list is not. The store's spelling is kept, but for the names. What cannot be understood ends the answer:
-//! a name that does not begin with the prefix is never passed on.
+//! A document is rewritten as it streams through. Only one piece of it, a tag or a text of limited size, is held in
+//! memory. Everything but the names keeps the store's spelling. Invalid XML ends the response: a name that does not
+//! begin with the prefix never reaches the client.
 
 mod body;
 mod names;

@@ -1,8 +1,8 @@
 //! The document of `CompleteMultipartUpload`.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
 //!
-//! MinIO's time grows with the square of the number of parts, it takes a part that is named twice twice, and a lone
-//! quotation mark for an entity tag makes it panic. So each part has one place in ascending order.
+//! MinIO's time grows with the square of the number of parts, it uses a part twice that is named twice, and it panics
+//! on an entity tag that is a lone quotation mark. So parts must be in ascending order, each at most once.
 
 use super::elements::{Elements, Shown};
 use crate::checksum::{Algorithm, Checksum};
@@ -12,9 +12,9 @@ use crate::s3_limits::MAX_PARTS;
 use crate::xml::Document;
 
 const ROOT: &str = "CompleteMultipartUpload";
-/// The longest text in a document: an entity tag of another store in quotation marks.
+/// Maximum length of a text: another store's entity tag in quotation marks.
 const MAX_TEXT: usize = 256;
-/// The longest entity tag without its quotation marks. MinIO's have 32 digits and the number of parts.
+/// Maximum length of an entity tag without quotation marks. MinIO's have 32 digits and a number of parts.
 const MAX_ETAG: usize = 128;
 
 /// The parts that an upload is completed with.
@@ -32,22 +32,22 @@ pub struct Part {
 }
 
 impl Part {
-    /// Makes a part of what the store said of it.
+    /// Creates a part from the store's response.
     pub fn stored(number: u32, etag: &str, sum: Option<Checksum>) -> Self {
         Self { number, etag: unquoted(etag).unwrap_or(etag).to_owned(), sum }
     }
 }
 
 impl Completion {
-    /// Makes a completion of parts that the store has, in their order.
+    /// Creates a completion of stored parts, in the given order.
     pub fn of(parts: Vec<Part>) -> Self {
         Self { parts }
     }
 
-    /// Reads a document for a store of this kind.
+    /// Parses a document for a kind of store.
     ///
     /// # Errors
-    /// When it is malformed, a part is not one, or the parts do not ascend.
+    /// When it is malformed, a part is invalid, or the parts are not in ascending order.
     pub fn parse(document: &[u8], dialect: Dialect) -> Result<Self, Refusal> {
         let mut xml = Elements::open(ROOT, document)?;
         let mut parts: Vec<Part> = Vec::new();
@@ -62,7 +62,7 @@ impl Completion {
             parts.push(part);
         }
         if parts.is_empty() {
-            return Err(xml.malformed("it names no part"));
+            return Err(xml.malformed("it has no Part"));
         }
         xml.finish()?;
         Ok(Self { parts })
@@ -79,7 +79,7 @@ impl Completion {
         for Part { number, etag, sum } in &self.parts {
             xml.open("Part");
             xml.element("PartNumber", &number.to_string());
-            // Entity tags are visible ASCII, whether the store or a client gave them.
+            // Entity tags are visible ASCII, whether they come from the store or a client.
             let _ = xml.exact_element("ETag", &format!("\"{etag}\""));
             if let Some(sum) = sum {
                 xml.element(sum.algorithm().element(), &sum.base64());
@@ -119,7 +119,8 @@ fn part_number(text: &str) -> Result<u32, Refusal> {
     })
 }
 
-/// Reads the entity tag of a part. MinIO's is an MD5 in hexadecimal, of a copied part with a number of parts behind it.
+/// Parses the entity tag of a part. MinIO's is an MD5 in hexadecimal, followed by a number of parts if the part is a
+/// copy.
 fn entity_tag(text: &str, dialect: Dialect) -> Result<String, Refusal> {
     let is_tag = |tag: &&str| match dialect {
         Dialect::Minio => {
@@ -136,14 +137,14 @@ fn entity_tag(text: &str, dialect: Dialect) -> Result<String, Refusal> {
     };
     unquoted(text).filter(is_tag).map(str::to_owned).ok_or_else(|| {
         let why = format!(
-            "the ETag {:?} is not that of a part: send the one that the store answered the part with",
+            "the ETag {:?} is not the ETag of a part: send the one from the response to UploadPart",
             Shown(text)
         );
         Refusal::new(Rule::InvalidPart, why)
     })
 }
 
-/// Takes the quotation marks off: both or none.
+/// Removes the quotation marks, or returns `None` if one of the two is missing.
 fn unquoted(text: &str) -> Option<&str> {
     match text.strip_prefix('"') {
         Some(rest) => rest.strip_suffix('"'),
@@ -188,9 +189,9 @@ mod tests {
         whole(&numbers.into_iter().map(part).collect::<String>())
     }
 
-    /// The forms that SDKs, s3cmd and others send.
+    /// The spellings of SDKs, s3cmd and other clients.
     #[test]
-    fn documents_of_clients_are_read() {
+    fn reads_the_completions_of_known_clients() {
         let expected = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
             <Part><PartNumber>1</PartNumber><ETag>\"0123456789abcdef0123456789abcdef\"</ETag></Part>\
             <Part><PartNumber>10000</PartNumber><ETag>\"0123456789abcdef0123456789abcdef-7\"</ETag>\
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_client_sends_is_refused() {
+    fn rejects_invalid_completions() {
         use Rule::{InvalidPart, MalformedDocument, PartOrder};
         let one = |number: &str, etag: &str, more: &str| {
             whole(&format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag>{more}</Part>"))
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_parts_fit_and_no_more() {
+    fn accepts_ten_thousand_parts_and_no_more() {
         let most = numbered(1..=MAX_PARTS);
         let sums = "<ETag>&quot;TAG&quot;</ETag><ChecksumSHA256>47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=</ChecksumSHA256>";
         let verbose = most.replace(&format!("<ETag>{TAG}</ETag>"), &sums.replace("TAG", TAG));
@@ -292,7 +293,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is read is written in the one form, which reads as the same.
+        /// Writing normalises a document: reading the result gives the same completion.
         #[test]
         fn what_is_written_reads_as_the_same(
             numbers in prop::collection::btree_set(1..=MAX_PARTS, 1..20),

@@ -1,4 +1,4 @@
-//! A strict reader of XML documents: elements and texts, and nothing else.
+//! A strict reader of XML documents that accepts only elements and texts.
 //!
 //! Comments, instructions, document types, attributes other than namespaces and texts between elements are refused.
 
@@ -8,14 +8,14 @@ use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
 use std::fmt;
 
-/// A document that is read element by element.
+/// A document, read element by element.
 #[derive(Debug)]
 pub struct Elements<'d> {
     root: &'static str,
     reader: Reader<&'d [u8]>,
 }
 
-/// What comes next.
+/// The next item.
 enum Next {
     Start(String),
     End,
@@ -42,19 +42,19 @@ impl<'d> Elements<'d> {
         }
     }
 
-    /// Enters the next element inside the one that is open and returns its name. Returns nothing where the open
-    /// element ends, which closes it.
+    /// Enters the next child of the open element and returns its name. At the end of the open element, closes it and
+    /// returns `None`.
     ///
     /// # Errors
-    /// When something other than an element comes first.
+    /// When there is text instead.
     pub fn child(&mut self) -> Result<Option<String>, Refusal> {
         loop {
             match self.next()? {
                 Next::Start(name) => return Ok(Some(name)),
                 Next::End => return Ok(None),
-                Next::Eof => return Err(self.malformed("it breaks off")),
+                Next::Eof => return Err(self.malformed("it is incomplete")),
                 Next::Text(text) if text.trim_ascii().is_empty() => {}
-                Next::Text(_) => return Err(self.malformed("it has a text between elements")),
+                Next::Text(_) => return Err(self.malformed("it has text between elements")),
             }
         }
     }
@@ -71,34 +71,34 @@ impl<'d> Elements<'d> {
                 Next::Text(_) => return Err(self.malformed("a text is too long")),
                 Next::End => return Ok(whole),
                 Next::Start(name) => {
-                    let why = format!("the element {:?} does not belong there", Shown(&name));
+                    let why = format!("the element {:?} is misplaced", Shown(&name));
                     return Err(self.malformed(why));
                 }
-                Next::Eof => return Err(self.malformed("it breaks off")),
+                Next::Eof => return Err(self.malformed("it is incomplete")),
             }
         }
     }
 
-    /// Ends the document behind its root element.
+    /// Ends the document after its root element.
     ///
     /// # Errors
-    /// When anything but blanks follows.
+    /// When anything but white space follows.
     pub fn finish(mut self) -> Result<(), Refusal> {
         loop {
             match self.next()? {
                 Next::Eof => return Ok(()),
                 Next::Text(text) if text.trim_ascii().is_empty() => {}
-                _ => return Err(self.malformed("something follows its root element")),
+                _ => return Err(self.malformed("it has content after its root element")),
             }
         }
     }
 
-    /// Refuses an element that does not belong where it stands.
+    /// Returns the refusal of an element in the wrong place.
     pub fn misplaced(&self, name: &str) -> Refusal {
-        self.malformed(format_args!("the element {:?} does not belong there, or is there twice", Shown(name)))
+        self.malformed(format_args!("the element {:?} is misplaced or repeated", Shown(name)))
     }
 
-    /// Refuses the document.
+    /// Returns the refusal of the document.
     pub fn malformed(&self, why: impl fmt::Display) -> Refusal {
         malformed(self.root, why)
     }
@@ -133,7 +133,8 @@ fn name(root: &'static str, start: &BytesStart<'_>) -> Result<String, Refusal> {
     Ok(start.name().as_ref().to_owned())
 }
 
-/// Resolves an entity. Only those of XML itself are known: others would be made by a document type.
+/// Resolves an entity. Only XML's predefined entities and character references are allowed: others come from a
+/// document type.
 fn character(root: &'static str, entity: &str) -> Result<String, Refusal> {
     let entity = format!("&{entity};");
     let character = unescape(&entity).map_err(|_| malformed(root, "it has an unknown entity"))?;
@@ -144,7 +145,7 @@ fn malformed(root: &str, why: impl fmt::Display) -> Refusal {
     Refusal::new(Rule::MalformedDocument, format!("the {root} document cannot be read: {why}"))
 }
 
-/// A text of the client's, of which a message shows the beginning.
+/// A text from the client, of which messages quote the beginning.
 pub(super) struct Shown<'t>(pub(super) &'t str);
 
 impl fmt::Debug for Shown<'_> {

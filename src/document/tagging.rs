@@ -21,10 +21,10 @@ pub struct Tagging {
 }
 
 impl Tagging {
-    /// Reads a document.
+    /// Parses a document.
     ///
     /// # Errors
-    /// When it is malformed, or a tag is not one that S3 takes.
+    /// When it is malformed, or S3 does not allow a tag.
     pub fn parse(document: &[u8]) -> Result<Self, Refusal> {
         let mut xml = Elements::open(ROOT, document)?;
         let mut tags = None;
@@ -45,7 +45,7 @@ impl Tagging {
         xml.open("TagSet");
         for (key, value) in &self.tags {
             xml.open("Tag");
-            // A tag holds no character that XML cannot express.
+            // The characters of tags can all be written in XML.
             let _ = (xml.exact_element("Key", key), xml.exact_element("Value", value));
             xml.close("Tag");
         }
@@ -65,7 +65,7 @@ fn tag_set(xml: &mut Elements<'_>) -> Result<Vec<(String, String)>, Refusal> {
             return Err(invalid(format!("an object has at most {MAX_TAGS} tags")));
         }
         if tags.iter().any(|(other, _)| *other == key) {
-            return Err(invalid(format!("the tag {key:?} is there twice: name each key once")));
+            return Err(invalid(format!("the tag key {key:?} is repeated: use each key once")));
         }
         tags.push((key, value));
     }
@@ -89,11 +89,12 @@ fn tag(xml: &mut Elements<'_>) -> Result<(String, String), Refusal> {
     Ok((key, value))
 }
 
-/// Letters, numbers and blanks in UTF-8, and a few signs.
+/// Checks a key or value: letters, numbers, spaces and a few signs.
 fn check(what: &str, text: &str, least: usize, most: usize) -> Result<(), Refusal> {
     let length = text.chars().count();
     if !(least..=most).contains(&length) {
-        let why = format!("the tag {what} {:?} has {length} characters, not {least} to {most}", Shown(text));
+        let why =
+            format!("the tag {what} {:?} has {length} characters, expected {least} to {most}", Shown(text));
         return Err(invalid(why));
     }
     let allowed =
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_read_and_written_in_one_form() {
+    fn tags_are_written_in_canonical_form() {
         let read = Tagging::parse(
             "<?xml version=\"1.0\"?>\n<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n <TagSet>\n  <Tag>\
              <Value>é 1+-=._:/@</Value><Key>Größe</Key></Tag><Tag><Key>b</Key><Value/></Tag></TagSet>\n</Tagging>\n"
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tagging_is_refused() {
+    fn rejects_invalid_tags() {
         let keys: Vec<String> = (0..11).map(|number| number.to_string()).collect();
         let eleven: Vec<(&str, &str)> = keys.iter().map(|key| (&**key, "v")).collect();
         assert!(Tagging::parse(whole(&eleven[..10]).as_bytes()).is_ok());

@@ -24,7 +24,7 @@ async fn read_with(kind: Kind, headers: &[(&'static str, &str)], body: &'static 
 }
 
 #[tokio::test]
-async fn a_document_is_what_its_checksums_say() {
+async fn rejects_documents_with_wrong_checksums() {
     let sha = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
     let good = [
         ("content-md5", "rL0Y20zC+Fzt72VPzMSk2A=="),
@@ -71,9 +71,9 @@ async fn a_document_is_bounded() {
     assert_eq!(read.map_err(|refusal| refusal.rule), Err(Rule::TooLarge), "whatever was announced");
 }
 
-/// A completion's checksum header is about the object, its Content-MD5 about the document.
+/// The checksum header of a completion concerns the object, Content-MD5 the document.
 #[tokio::test]
-async fn a_completion_may_say_the_objects_checksum() {
+async fn a_completion_may_have_the_checksum_of_the_object() {
     let of_the_object = [("x-amz-checksum-crc32", "AAAAAA==")];
     assert!(read_with(Kind::Complete, &of_the_object, b"foo").await.is_ok());
     let wrong = [("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")];
@@ -81,9 +81,9 @@ async fn a_completion_may_say_the_objects_checksum() {
     assert_eq!(read_with(Kind::Tagging, &of_the_object, b"foo").await, Err(Rule::ChecksumMismatch));
 }
 
-/// In an envelope or in chunks, with a checksum behind it or not.
+/// In an envelope or in chunks, with and without a trailing checksum.
 #[tokio::test]
-async fn a_document_comes_in_any_form() {
+async fn documents_are_read_in_every_body_form() {
     let enveloped = "3\r\nfoo\r\n0\r\nx-amz-checksum-crc32:jHNlIQ==\r\n\r\n";
     for (body, trailer, expected) in [
         (enveloped.to_owned(), Some(Algorithm::Crc32), Ok("foo")),

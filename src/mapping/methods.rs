@@ -1,4 +1,4 @@
-//! The methods that can be used at a path, and how a request is refused that is no operation.
+//! The methods allowed at a path, and the refusal of requests that are not an operation.
 
 use super::{Located, Mapping, bad_target, locate};
 use crate::mount::View;
@@ -12,15 +12,15 @@ use crate::verb::{Verb, Verbs};
 use http::Method;
 use std::sync::Arc;
 
-/// The longest part of a client's text that a message quotes, in characters.
+/// Maximum number of characters of the client's text that a message quotes.
 const QUOTED: usize = 64;
 
 impl Mapping {
-    /// The methods that clients of the mapping can use with this path and query. `*` is the server as a whole (RFC 9110,
-    /// section 9.3.7).
+    /// Returns the methods that clients of the mapping may use with this path and query. `*` stands for the whole
+    /// server (RFC 9110, section 9.3.7).
     ///
     /// # Errors
-    /// When the target cannot be understood, or nothing that the mapping grants is there.
+    /// When the target is invalid, or the mapping grants nothing there.
     pub fn methods(&self, path: &str, query: Option<&str>) -> Result<Verbs, Refusal> {
         if path == "*" {
             return Ok(Verbs::ALL);
@@ -64,7 +64,7 @@ impl Mapping {
         Ok(Verb::ALL.into_iter().filter(can).collect())
     }
 
-    /// The refusal of a request that is no operation of the table.
+    /// Returns the refusal of a request that is not an operation of the table.
     pub(super) fn refuse_unknown(
         &self,
         method: &Method,
@@ -107,7 +107,7 @@ fn refuse_declined(rule: Rule, what: &str) -> Refusal {
 }
 
 impl Operation {
-    /// Whether it reads an object's content, as a browser does that opens a folder.
+    /// Returns whether the operation reads an object's content, as a browser does to open a folder.
     const fn reads_content(self) -> bool {
         matches!(self, Self::GetObject | Self::HeadObject)
     }

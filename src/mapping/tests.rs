@@ -1,4 +1,4 @@
-//! Decisions, each with its rule.
+//! Decisions and the rules behind them.
 
 use super::*;
 use crate::client::tests::{connection, listener};
@@ -8,7 +8,7 @@ use crate::verb::Verbs;
 use http::HeaderValue;
 use proptest::prelude::*;
 
-/// `tmp/media/` with read and list, and `tmp/inbox/` with write.
+/// Returns `tmp/media/` with read and list, and `tmp/inbox/` with write.
 fn mapping() -> Mapping {
     let more = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/\"\nallow = [\"write\"]\n";
     Config::parse(&format!("{EXAMPLE}{more}"), &Fake).unwrap().mappings.remove(0)
@@ -23,9 +23,9 @@ fn decide(method: &Method, target: &str, source: Option<&str>) -> Result<(), Rul
         .map_err(|refusal| refusal.rule)
 }
 
-/// The scope with the longest prefix decides, as an operator reads them.
+/// The scope with the longest prefix decides.
 #[test]
-fn only_objects_of_a_site_are_a_sites() {
+fn only_objects_of_a_site_are_served_as_pages() {
     let scopes = "index = \"index.html\"\n\
         [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"media/inbox/\"\nallow = [\"read\"]\n\
         [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"media/inbox/site/\"\nallow = [\"read\"]\nsite = true\n\
@@ -126,9 +126,9 @@ fn each_refusal_names_its_rule() {
     }
 }
 
-/// The name behind a mount leads to nothing, neither as the target nor as the source of a copy.
+/// Names that a mount hides cannot be reached, neither as the target nor as the source of a copy.
 #[test]
-fn a_copys_source_is_seen_from_the_same_place() {
+fn a_copy_sees_its_source_through_the_same_mount() {
     let mounted =
         "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"behind/\"\nmount = \"/pub/\"\nallow = [\"read\"]\n";
     let inbox = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/\"\nallow = [\"write\"]\n";
@@ -171,9 +171,9 @@ fn the_first_mapping_that_matches_wins() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
-    /// For any target at all: a refusal, or a request that decodes to a key in scope, and to the one decided on.
+    /// Any target is refused, or the request decodes to the key that was decided on, which is in scope.
     #[test]
-    fn what_is_sent_is_in_scope(target in prop_oneof![
+    fn forwarded_requests_are_in_scope(target in prop_oneof![
         "/(tmp|other|%74mp)(/|%2f|//)(media|inbox|other|%6dedia|\\.\\.|%2e%2e|\\.)(/|%2F|%5c|\\\\)[a-z%./]{0,12}(\\?[a-z=&/%.]{0,20})?",
         "\\PC{0,60}",
     ], verb in 0..4_usize) {
@@ -197,7 +197,7 @@ proptest! {
 }
 
 #[test]
-fn a_method_that_cannot_be_used_names_those_that_can() {
+fn method_not_allowed_lists_allowed_methods() {
     let refused = |method: Method, target: &str| {
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
@@ -230,7 +230,7 @@ fn a_method_that_cannot_be_used_names_those_that_can() {
 }
 
 #[test]
-fn clients_do_not_send_again_what_is_refused_for_good() {
+fn clients_do_not_retry_permanent_refusals() {
     const SENT_AGAIN: [u16; 6] = [429, 500, 502, 503, 504, 408];
     let passing = [
         Rule::RequestTimeout,

@@ -1,7 +1,8 @@
-//! Conditions of reads that no store looks at as HTTP has it: lists of entity tags, and conditions of both kinds.
+//! Conditions of reads that no store evaluates as HTTP defines them: lists of entity tags, and conditions of both
+//! kinds.
 //!
-//! MinIO compares one tag, and says that an object has not changed before it says that a precondition failed. So such
-//! conditions are taken out of the request. What the object is now decides which one the store is sent in their place.
+//! MinIO compares one tag, and answers 304 before 412. So these conditions are removed from the request. The current
+//! state of the object decides which single condition the store gets instead.
 
 use super::Outgoing;
 use crate::operation::grammar::{NO_TAG, tags_of_store};
@@ -13,7 +14,7 @@ use http::header::{
 };
 use std::time::SystemTime;
 
-/// The conditions of a read, as the store would be sent them.
+/// The conditions of a read, in the store's spelling.
 #[derive(Debug, Default)]
 pub struct Conditions {
     /// `If-Match`
@@ -26,17 +27,17 @@ pub struct Conditions {
     known_since: Option<HeaderValue>,
 }
 
-/// What an object is, as far as conditions ask.
+/// The state of an object, as far as conditions concern it.
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// Its entity tag.
     pub etag: HeaderValue,
-    /// When it was last written.
+    /// The time of the last write.
     pub modified: Option<SystemTime>,
 }
 
 impl Outgoing {
-    /// Takes conditions out that the store cannot decide. Few requests have any.
+    /// Removes conditions that the store cannot evaluate. Few requests have any.
     pub fn take_conditions(&mut self) -> Option<Box<Conditions>> {
         if self.headers.is_empty() || !self.has_conditions_to_decide() {
             return None;
@@ -45,7 +46,7 @@ impl Outgoing {
         let own = self.is_range_conditional;
         self.headers.retain(|(name, value)| {
             let place = match *name {
-                // Those of a range stay with it.
+                // The conditions of a range stay with the range.
                 IF_MATCH if !own => &mut conditions.wanted,
                 IF_UNMODIFIED_SINCE if !own => &mut conditions.unchanged_since,
                 IF_NONE_MATCH => &mut conditions.known,
@@ -71,7 +72,7 @@ impl Outgoing {
         reads && (self.headers.iter().any(is_list) || (!self.is_range_conditional && has_both()))
     }
 
-    /// The question what the object of this read is now.
+    /// Returns the request that asks for the current state of this read's object.
     #[must_use]
     pub fn look(&self) -> Self {
         let version = self.query.split('&').find(|parameter| parameter.starts_with("versionId="));
@@ -87,8 +88,8 @@ impl Outgoing {
         }
     }
 
-    /// The same read with the condition that comes to what its conditions are for this object; without one the store is
-    /// to say so.
+    /// Returns the same read with the one condition that has the effect of its conditions for this object. Without an
+    /// object, the store answers that it does not exist.
     #[must_use]
     pub fn on(mut self, conditions: &Conditions, seen: Option<&Seen>) -> Self {
         self.headers.extend(conditions.decided(seen));
@@ -98,8 +99,8 @@ impl Outgoing {
 }
 
 impl Conditions {
-    /// The conditions that the store is sent: with the object's own tag, so that they hold for what was looked at, or
-    /// with a tag that no object has. The order is that of RFC 9110, section 13.2.2.
+    /// Returns the conditions for the store: the object's own tag, so that they hold for the object that was seen, or
+    /// a tag that no object has. The order of evaluation is that of RFC 9110, section 13.2.2.
     fn decided(&self, seen: Option<&Seen>) -> Vec<(HeaderName, HeaderValue)> {
         let failed = || vec![(IF_MATCH, HeaderValue::from_static(NO_TAG))];
         let Some(seen) = seen else {
@@ -125,7 +126,7 @@ impl Conditions {
 }
 
 impl Seen {
-    /// The tags that are left here are the store's, which are strong.
+    /// Only the store's tags are left here, and these are strong.
     fn is_among(&self, tags: &HeaderValue) -> bool {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let (own, tags) = (text(&self.etag), text(tags));

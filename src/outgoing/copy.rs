@@ -1,4 +1,4 @@
-//! The size of what is copied, which counts as an upload's does.
+//! The size of a copied object, which counts like the size of an upload.
 
 use super::Outgoing;
 use crate::mapping::{Grant, check_size};
@@ -13,7 +13,7 @@ use http1::Fields;
 const X_AMZ_COPY_SOURCE_RANGE: HeaderName = HeaderName::from_static("x-amz-copy-source-range");
 const X_AMZ_COPY_SOURCE_IF_MATCH: HeaderName = HeaderName::from_static("x-amz-copy-source-if-match");
 
-/// Refuses a copied part that is larger than a scope takes.
+/// Refuses a copied part that is larger than the scope allows.
 pub(super) fn check_range(
     headers: &[(HeaderName, HeaderValue)],
     max_size: Option<u64>,
@@ -31,11 +31,11 @@ pub(super) fn check_range(
 }
 
 impl Outgoing {
-    /// Makes the question how large the source of a copy is, where that counts and the request does not say it. The
-    /// right to read the source was granted with the copy.
+    /// Returns the request for the size of a copy's source, if the scope limits it and the request does not state it.
+    /// The grant of the copy includes the right to read its source.
     pub fn size_of_source(grant: &Grant<'_>, fields: &Fields) -> Option<Self> {
         grant.max_object_size()?;
-        // A copy of an object has no range: the header is left out.
+        // A copy of a whole object has no range: the header is left out.
         if grant.operation() == Operation::UploadPartCopy && fields.has(X_AMZ_COPY_SOURCE_RANGE.as_str()) {
             return None;
         }
@@ -52,8 +52,8 @@ impl Outgoing {
         })
     }
 
-    /// Makes the same copy of the very source that was looked at, whose entity tag is `etag`. Without one there was no
-    /// source, and there must not be one now.
+    /// Returns the same copy, on the condition that the source is still the one with `etag`. Without `etag` there was
+    /// no source, and the copy fails if there is one now.
     #[must_use]
     pub fn copying(self, etag: Option<&HeaderValue>) -> Self {
         let mut outgoing = self;
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_counts_as_an_upload_does() {
+    fn a_copied_range_is_limited_like_an_upload() {
         let check = |range: &'static str, max| {
             let headers = [(X_AMZ_COPY_SOURCE_RANGE, HeaderValue::from_static(range))];
             check_range(&headers, max).map_err(|refusal| refusal.rule)
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_source_that_was_looked_at_is_copied() {
+    fn copies_only_the_source_that_was_checked() {
         let copy = |condition: Option<&'static str>, etag: Option<&'static str>| {
             let header = |value| (X_AMZ_COPY_SOURCE_IF_MATCH, HeaderValue::from_static(value));
             let outgoing = Outgoing {

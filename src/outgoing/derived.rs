@@ -1,5 +1,5 @@
-//! Requests that Scopegate makes for a client's upload of unknown length. Each is derived from the granted upload and
-//! is about the same key; the right and the policy of `PutObject` hold for all of them.
+//! Requests that Scopegate makes on behalf of a client's upload of unknown length. Each is derived from the granted
+//! upload and concerns the same key. The right and the policy of `PutObject` cover all of them.
 
 use super::Outgoing;
 use crate::checksum::{Algorithm, Checksum, Hasher};
@@ -16,25 +16,25 @@ use http::header::{self, HeaderName, HeaderValue};
 const X_AMZ_CHECKSUM_ALGORITHM: HeaderName = HeaderName::from_static("x-amz-checksum-algorithm");
 const X_AMZ_CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
 
-/// A request with its body, which is a document of Scopegate's own.
+/// A request with a document of Scopegate's own as its body.
 #[derive(Debug)]
 pub struct WithDocument {
-    /// The request, whose headers are about the document.
+    /// The request, with headers for the document.
     pub request: Outgoing,
     /// The document.
     pub document: Bytes,
 }
 
 impl Outgoing {
-    /// The operation it was granted for.
+    /// Returns the granted operation.
     pub fn operation(&self) -> Operation {
         self.operation
     }
 
-    /// Refuses a body that has turned out to be too large.
+    /// Checks the size of a body once it is known.
     ///
     /// # Errors
-    /// When it has more than `length` bytes may be.
+    /// When `length` exceeds the maximum.
     pub fn check_size(&self, length: u64) -> Result<(), Refusal> {
         check_size(length, self.max_size)?;
         if length <= MAX_OBJECT {
@@ -43,7 +43,7 @@ impl Outgoing {
         Err(Refusal::new(Rule::TooLarge, "an object is at most 5 TiB"))
     }
 
-    /// The same request, now that its body's length is known, and the checksum that followed it.
+    /// Returns the same request with the length of its body and the checksum that followed the body.
     #[must_use]
     pub fn with_length(&self, length: u64, trailing: Option<&Checksum>) -> Self {
         let sha256 = match &self.payload {
@@ -51,7 +51,7 @@ impl Outgoing {
             _ => None,
         };
         let mut headers = self.headers.clone();
-        // With the completion of a multipart upload the header would be about the object.
+        // On a completion, this header would concern the whole object.
         if let Some(sum) = trailing.filter(|_| self.method == Method::PUT) {
             headers.retain(|(name, _)| name != sum.algorithm().header());
             headers.push((sum.algorithm().header_name(), sum.header_value()));
@@ -72,10 +72,10 @@ impl Outgoing {
         outgoing
     }
 
-    /// Makes the same request with a document of Scopegate's own as its body.
+    /// Returns the same request with a document as its body.
     pub fn with_document(&self, document: impl Into<Bytes>) -> WithDocument {
         let document = document.into();
-        // The checksum of a completion is that of the object, and no other header is about anything but the body.
+        // The checksum headers of a completion concern the object. All other headers concern the body.
         let of_the_body = |name: &HeaderName| {
             *name == header::CONTENT_TYPE
                 || name == Algorithm::Md5.header()
@@ -85,7 +85,7 @@ impl Outgoing {
         let mut headers = self.headers.clone();
         headers.retain(|(name, _)| !of_the_body(name));
         headers.push((header::CONTENT_TYPE, HeaderValue::from_static("application/xml")));
-        // MinIO wants a checksum of a document, and verifies it.
+        // MinIO requires and verifies a checksum of the document.
         let mut hasher = Hasher::new(Algorithm::Md5);
         hasher.update(&document);
         headers.push((Algorithm::Md5.header_name(), hasher.finish().header_value()));
@@ -99,10 +99,10 @@ impl Outgoing {
         WithDocument { request, document }
     }
 
-    /// The checksums that its headers say.
+    /// Returns the checksums in the headers.
     ///
     /// # Errors
-    /// When one is no checksum of its algorithm.
+    /// When a value is not a checksum of its algorithm.
     pub fn checksums(&self) -> Result<Vec<Checksum>, Refusal> {
         let headers = self.headers.iter().filter_map(|(name, value)| {
             Algorithm::of_header(name.as_str()).map(|algorithm| (algorithm, value))
@@ -124,7 +124,7 @@ impl Outgoing {
             .collect()
     }
 
-    /// The algorithm of the checksum that the client wants to be kept, if it wants one.
+    /// Returns the algorithm of the checksum that the client wants to be stored, if any.
     pub fn checksum_algorithm(&self) -> Option<Algorithm> {
         let trailing = self.payload.envelope().and_then(|envelope| envelope.trailer);
         let said = || {
@@ -138,7 +138,7 @@ impl Outgoing {
         trailing.or_else(said).filter(|algorithm| *algorithm != Algorithm::Md5)
     }
 
-    /// `CreateMultipartUpload` for an object that is to have what this one has.
+    /// Returns a `CreateMultipartUpload` for an object with this request's attributes.
     #[must_use]
     pub fn create_upload(&self, algorithm: Option<Algorithm>) -> Self {
         let of_the_body = |name: &HeaderName| name == "content-md5" || name.as_str().contains("-checksum-");
@@ -151,7 +151,7 @@ impl Outgoing {
         self.derive(Operation::CreateMultipartUpload, Method::POST, "uploads=".to_owned(), headers, 0)
     }
 
-    /// `UploadPart`.
+    /// Returns an `UploadPart`.
     #[must_use]
     pub fn upload_part(&self, upload: &str, number: u32, length: u64, sum: Option<&Checksum>) -> Self {
         let headers = sum.map(|sum| (sum.algorithm().header_name(), sum.header_value()));
@@ -159,7 +159,7 @@ impl Outgoing {
         self.derive(Operation::UploadPart, Method::PUT, query, headers.into_iter().collect(), length)
     }
 
-    /// `CompleteMultipartUpload`, on the client's conditions. `sum` is that of the whole object.
+    /// Returns a `CompleteMultipartUpload` with the client's conditions. `sum` is the checksum of the whole object.
     #[must_use]
     pub fn complete_upload(&self, upload: &str, length: u64, sum: Option<&Checksum>) -> Self {
         let condition = |name: &HeaderName| *name == header::IF_MATCH || *name == header::IF_NONE_MATCH;
@@ -174,7 +174,7 @@ impl Outgoing {
         self.derive(Operation::CompleteMultipartUpload, Method::POST, query, headers, length)
     }
 
-    /// `AbortMultipartUpload`.
+    /// Returns an `AbortMultipartUpload`.
     #[must_use]
     pub fn abort_upload(&self, upload: &str) -> Self {
         let query = format!("uploadId={}", encode_query(upload));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn each_step_is_about_the_granted_key_and_carries_what_belongs_to_it() {
+    fn derived_requests_keep_the_key_and_relevant_headers() {
         let sum = Checksum::parse(Algorithm::Crc32, b"y/Q5Jg==").unwrap();
         let put = put(
             &[
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_say_of_checksums() {
+    fn reads_checksum_headers() {
         let trailed = Envelope { decoded: None, trailer: Some(Algorithm::Sha1) };
         let cases: [(Given<'_>, Payload, Option<Algorithm>); 5] = [
             (&[], held(), None),
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_is_known_in_the_end() {
+    fn sets_the_length_and_trailing_checksum() {
         let sum = Checksum::parse(Algorithm::Crc32, b"y/Q5Jg==").unwrap();
         let sized = put(&[("x-amz-checksum-crc32", "AAAAAA==")], held()).with_length(9, Some(&sum));
         assert_eq!(sized.payload(), &Payload::Sized(9, None));

@@ -1,4 +1,4 @@
-//! The request for the rest of an answer that broke off.
+//! The request for the rest of a response that broke off.
 
 use super::Outgoing;
 use crate::continuation::Rest;
@@ -6,9 +6,10 @@ use crate::payload::Payload;
 use http::header;
 
 impl Outgoing {
-    /// Makes the same read for the bytes that are missing, of the same object. `None` when none is missing.
+    /// Returns the same read for the missing bytes of the same object, or `None` if no byte is missing.
     ///
-    /// The conditions of the client held when its answer began. A part of a multipart object is asked for by its place.
+    /// The client's conditions held when its response began, so they are left out. A part of a multipart object is
+    /// requested by its range.
     pub fn rest(&self, rest: &Rest) -> Option<Self> {
         let headers = vec![(header::IF_MATCH, rest.etag()), (header::RANGE, rest.range()?)];
         let names = self.query.split('&').filter(|pair| !pair.starts_with("partNumber="));
@@ -36,7 +37,7 @@ mod tests {
     use http1::Fields;
 
     #[test]
-    fn the_rest_is_asked_for_by_range_and_entity_tag() {
+    fn requests_the_rest_by_range_and_entity_tag() {
         let rights = Right::ALL.into_iter().collect();
         let scope = Scope::new(BucketName::parse("tmp").unwrap(), Prefix::parse("in/").unwrap(), rights);
         let mapping = Mapping::of_scopes("all", vec![scope]);

@@ -1,4 +1,4 @@
-//! The questions for the multipart uploads of a bucket, which Scopegate asks for a granted list of them.
+//! Requests for a bucket's multipart uploads, from which Scopegate answers a granted list.
 
 use super::Outgoing;
 use crate::list_uploads::Question;
@@ -9,8 +9,8 @@ use crate::target::Resource;
 use http::Method;
 
 impl Outgoing {
-    /// A question for the multipart uploads of a bucket. Only [`crate::list_uploads`] says what is asked, and what of the
-    /// answer its client may see.
+    /// Returns a request for the multipart uploads of a bucket. It covers more than the client may see: only
+    /// [`crate::list_uploads`] may decide on the question and filter the response.
     pub fn list_of_uploads(grant: &Grant<'_>, question: &Question) -> Self {
         let bucket = Resource::Bucket(grant.resource().bucket().unwrap_or_default().into());
         Self {
