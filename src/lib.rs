@@ -1,7 +1,7 @@
-//! Scopegate: clients that cannot sign S3 requests get exactly their own corner of a MinIO.
+//! Scopegate gives clients that cannot sign S3 requests access to exactly their own part of a MinIO.
 //!
-//! The library is what the `scopegate` command is made of; ARCHITECTURE.md says how. A decision, for example, needs
-//! neither a socket nor a clock:
+//! This library contains everything that the `scopegate` command does. ARCHITECTURE.md describes it. Decisions need
+//! neither a socket nor a clock, for example:
 //!
 //! ```
 //! use http::Method;

@@ -6,15 +6,15 @@ use scopegate::cli::{self, CommandError};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-// All requests that a turn of the runtime deals with take memory, and give it back together: more at once than the C
-// library's allocator keeps at hand.
+// The requests that one turn of the runtime handles allocate and free memory together. The C library's allocator
+// would return so much of it to the system each time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Gives clients which cannot sign S3 requests exactly their own corner of a MinIO, and nothing else.
+/// Gives clients that cannot sign S3 requests access to exactly their own part of a MinIO
 #[derive(Parser)]
 #[command(name = "scopegate", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "What is asked for is written to stdout, everything else to stderr.\n\n\
+#[command(after_help = "Results go to stdout, everything else to stderr.\n\n\
     Exit codes: 0 done; 1 failed; 2 wrong usage; 3 refused (`explain`); 78 bad configuration")]
 struct Arguments {
     #[command(subcommand)]
@@ -25,14 +25,14 @@ struct Arguments {
 enum Command {
     /// Run the proxy
     Serve(cli::serve::Args),
-    /// Try it out: an embedded S3 store, some objects, and the proxy in front
+    /// Try it: an embedded S3 store, some objects, and the proxy in front
     #[cfg(feature = "demo")]
     Demo(cli::demo::Args),
-    /// Write a configuration to begin with
+    /// Write an example configuration
     Init(cli::init::Args),
-    /// Read a configuration as `serve` would, and say everything that is wrong with it
+    /// Check a configuration and report every mistake in it
     Check(cli::check::Args),
-    /// Say which mapping a client gets, and what becomes of a request
+    /// Explain which mapping a client gets and how a request is decided
     Explain(cli::explain::Args),
     /// Ask a running proxy whether it is ready
     Health(cli::health::Args),
@@ -42,14 +42,14 @@ enum Command {
     Ls(cli::ls::Args),
     /// Get an object with a token
     Get(cli::get::Args),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions {
-        /// The shell
+        /// Name of the shell
         shell: clap_complete::Shell,
     },
-    /// Show the manual page, or a command's; its source where stdout is not a terminal
+    /// Show the manual of the program or of a command; print its source if stdout is not a terminal
     Man {
-        /// The command
+        /// Name of the command
         command: Option<String>,
     },
 }

@@ -7,10 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs}
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// The longest answer that is read: `/readyz` has a line for each mapping that is not ready.
+/// Maximum size of a response. `/readyz` has one line per mapping that is not ready.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// What `health` is told.
+/// The arguments of `health`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 ready; 1 not ready, or no answer; 2 wrong usage; 78 bad configuration, or one \
@@ -18,24 +18,24 @@ const MAX_ANSWER: usize = 64 * 1024;
     Example, in a Containerfile:\n  HEALTHCHECK CMD [\"/usr/local/bin/scopegate\", \"health\", \"--config\", \"/etc/scopegate/proxy.toml\"]"
 )]
 pub struct Args {
-    /// The configuration, which names the address of the admin listener
+    /// Path of the configuration, which contains the address of the admin listener
     #[arg(long, short, default_value = "proxy.toml", value_name = "FILE", conflicts_with = "address")]
     pub config: PathBuf,
-    /// The admin listener's address, as in 127.0.0.1:9180, in place of the configuration's
+    /// Address of the admin listener, such as 127.0.0.1:9180, instead of the configured one
     #[arg(long, value_name = "ADDRESS", env = "SCOPEGATE_ADMIN_ADDRESS")]
     pub address: Option<String>,
-    /// Ask whether the process answers at all (/livez), not whether it is ready (/readyz)
+    /// Check only that the process responds (/livez), not that it is ready (/readyz)
     #[arg(long)]
     pub live: bool,
-    /// How long the answer may take
+    /// Maximum time for the response
     #[arg(long, default_value = "3s", value_name = "DURATION")]
     pub timeout: String,
 }
 
-/// Asks, and prints the answer.
+/// Asks for the health and prints the response.
 ///
 /// # Errors
-/// When the proxy is not ready or does not answer in time.
+/// When the proxy is not ready or does not respond in time.
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let patience = parse_duration(&args.timeout).filter(|patience| !patience.is_zero()).ok_or_else(|| {
         CommandError::usage(format!("--timeout: {:?} is not a duration: write 3s or 500ms", args.timeout))
@@ -56,22 +56,22 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     }
 }
 
-/// Returns where the configured admin listener is asked from this machine.
+/// Returns the address of the configured admin listener, as seen from this machine.
 fn configured(args: &Args) -> Result<String, CommandError> {
     let config = serve::load_with(&args.config, &WithoutSecrets)?;
     let bad = |why: &str| CommandError::configuration(format!("{}: {why}", args.config.display()));
     let admin = config.admin.ok_or_else(|| {
-        bad("there is no [admin], which answers about health\n  add [admin] with address = \"127.0.0.1:9180\"")
+        bad("there is no [admin] listener to ask\n  add [admin] with address = \"127.0.0.1:9180\"")
     })?;
     if admin.address.port() == 0 {
         return Err(bad(
-            "[admin] takes a free port, which is not known here\n  give it a port, or use --address",
+            "[admin] has port 0, so its port is chosen at startup\n  set a port, or use --address",
         ));
     }
     Ok(reachable(admin.address).to_string())
 }
 
-/// Returns an address of this machine at which a listener is reached.
+/// Returns an address at which this machine can reach a listener.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -81,7 +81,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Asks for a path and returns status and body, all within `patience`.
+/// Sends a GET and returns status and body, within `patience`.
 fn ask(address: &str, path: &str, patience: Duration) -> io::Result<(u16, String)> {
     let end = Instant::now() + patience;
     let left = || match end.saturating_duration_since(Instant::now()) {
@@ -99,7 +99,7 @@ fn ask(address: &str, path: &str, patience: Duration) -> io::Result<(u16, String
             Ok(0) => break,
             Ok(read) => answer.extend_from_slice(block.get(..read).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // What a read timeout is called on Unix says nothing.
+            // Unix reports a read timeout as `WouldBlock`, whose message would not help.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Err(io::ErrorKind::TimedOut.into());
             }
@@ -110,7 +110,10 @@ fn ask(address: &str, path: &str, patience: Duration) -> io::Result<(u16, String
         }
     }
     parse(&String::from_utf8_lossy(&answer)).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidData, "the answer is not one of Scopegate's admin listener")
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the response does not come from a Scopegate admin listener",
+        )
     })
 }
 
@@ -127,7 +130,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn every_address_of_this_machine_is_asked_at_loopback() {
+    fn wildcard_addresses_are_reached_at_loopback() {
         for (bound, asked) in [
             ("0.0.0.0:9180", "127.0.0.1:9180"),
             ("[::]:9180", "[::1]:9180"),
@@ -139,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_is_silent_slow_or_endless_ends_in_an_error_in_time() {
+    fn gives_up_on_silent_slow_and_endless_peers() {
         let patience = Duration::from_millis(300);
         for piece in [&b""[..], b"H", b"HTTP/1.1 200 OK\r\nX: "] {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap().to_string();
             let peer = thread::spawn(move || {
                 let (mut stream, _) = listener.accept().unwrap();
-                // Ends when the other side has gone.
+                // Ends when the other side closes the connection.
                 while piece.is_empty() || stream.write_all(piece).is_ok() {
                     if piece.is_empty() {
                         let _ = stream.read_to_end(&mut Vec::new());
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_others_are_none() {
+    fn rejects_responses_of_other_servers() {
         for bad in ["", "HTTP/1.1 200 OK", "HTTP/1.1 ü\r\n\r\n", "SSH-2.0\r\n\r\n", "HTTP/1.1 2x0\r\n\r\n"] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }

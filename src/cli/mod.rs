@@ -22,7 +22,7 @@ use std::io::{self, Write};
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
-/// Runs a command's future on this thread.
+/// Runs a command's future on the current thread.
 ///
 /// # Errors
 /// Those of the command.
@@ -30,14 +30,14 @@ pub fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Resu
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| CommandError::failed(format!("no runtime: {error}")))?;
+        .map_err(|error| CommandError::failed(format!("cannot start the runtime: {error}")))?;
     LocalSet::new().block_on(&runtime, command)
 }
 
-/// Writes to stdout. Its reader may leave early, as `head` does.
+/// Writes to stdout. A reader that leaves early, such as `head`, is not an error.
 ///
 /// # Errors
-/// When it cannot be written for another reason, such as a full disk.
+/// When writing fails for another reason, such as a full disk.
 pub fn print(text: &str) -> Result<(), CommandError> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -47,7 +47,7 @@ pub fn print(text: &str) -> Result<(), CommandError> {
     }
 }
 
-/// Why a command failed, and with which exit code. Holds no secret.
+/// The reason why a command failed, with its exit code. It contains no secret.
 #[derive(Debug)]
 pub struct CommandError {
     message: String,
@@ -55,39 +55,39 @@ pub struct CommandError {
 }
 
 impl CommandError {
-    /// It failed: exit code 1.
+    /// The command failed: exit code 1.
     pub fn failed(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 1 }
     }
 
-    /// It was called wrongly: exit code 2.
+    /// The command was used incorrectly: exit code 2.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 2 }
     }
 
-    /// The configuration is bad: exit code 78, `EX_CONFIG` of sysexits.h.
+    /// The configuration is invalid: exit code 78, `EX_CONFIG` of sysexits.h.
     pub fn configuration(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 78 }
     }
 
-    /// The request that was asked about is refused, which stdout explains: exit code 3.
+    /// The examined request is refused, as stdout explains: exit code 3.
     pub fn refused() -> Self {
         Self { message: String::new(), code: 3 }
     }
 
-    /// Whether there is something to say on stderr.
+    /// Returns whether there is a message for stderr.
     pub fn has_message(&self) -> bool {
         !self.message.is_empty()
     }
 
-    /// The exit code.
+    /// Returns the exit code.
     pub fn exit_code(&self) -> u8 {
         self.code
     }
 }
 
 impl fmt::Display for CommandError {
-    /// Whatever a server or a file had to say is in the message: it is made safe for a terminal.
+    /// Makes the message safe for a terminal, since it may quote a server or a file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&plain_lines(&self.message))
     }

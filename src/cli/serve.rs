@@ -1,4 +1,4 @@
-//! `scopegate serve`: the proxy, until SIGTERM or SIGINT.
+//! `scopegate serve`: runs the proxy until SIGTERM or SIGINT.
 
 use super::CommandError;
 use crate::config::{Config, Environment, SystemEnvironment};
@@ -10,44 +10,43 @@ use std::path::{Path, PathBuf};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What `serve` is told.
+/// The arguments of `serve`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration
+    /// Path of the configuration
     #[arg(long, short, default_value = "proxy.toml", value_name = "FILE")]
     pub config: PathBuf,
 }
 
-/// Serves until it is told to stop.
+/// Serves until a signal stops it.
 ///
 /// # Errors
-/// On a bad configuration (exit code 78), an address that cannot be bound, and a shutdown that had to cut requests
-/// short.
+/// When the configuration is invalid (exit code 78) or an address cannot be bound.
 pub fn run(args: &Args) -> Result<(), CommandError> {
-    // Before the log, which has a thread of its own.
+    // This must come before the log, which starts a thread.
     let inherited = Inherited::take().map_err(|error| CommandError::failed(error.to_string()))?;
     let config = load(&args.config)?;
     let _flush = log::start(&config.log);
     serve(config, inherited, Some(&args.config), |_| {})
 }
 
-/// Reads a configuration for a command.
+/// Loads a configuration for a command.
 ///
 /// # Errors
-/// With exit code 78 and every mistake in it.
+/// Returns exit code 78 with every mistake in the configuration.
 pub(super) fn load(path: &Path) -> Result<Config, CommandError> {
     load_with(path, &SystemEnvironment)
 }
 
-/// Reads a configuration for a command, with secrets from `environment`.
+/// Loads a configuration for a command, with secrets from `environment`.
 ///
 /// # Errors
-/// With exit code 78 and every mistake in it.
+/// Returns exit code 78 with every mistake in the configuration.
 pub(super) fn load_with(path: &Path, environment: &dyn Environment) -> Result<Config, CommandError> {
     Config::load_with(path, environment).map_err(|error| CommandError::configuration(error.to_string()))
 }
 
-/// Serves `config`, which was read from `source`, if from a file; `bound` is called when the sockets are.
+/// Serves `config`, which was read from the file `source`, if any. Calls `bound` once the sockets are bound.
 pub(super) fn serve(
     config: Config,
     inherited: Inherited,
@@ -63,9 +62,10 @@ pub(super) fn serve(
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| CommandError::failed(format!("no runtime: {error}")))?;
+        .map_err(|error| CommandError::failed(format!("cannot start the runtime: {error}")))?;
     let ended = runtime.block_on(async {
-        let stop = stop_signal().map_err(|error| CommandError::failed(format!("no signals: {error}")))?;
+        let stop = stop_signal()
+            .map_err(|error| CommandError::failed(format!("cannot install signal handlers: {error}")))?;
         server.run(stop, source).await.map_err(|error| CommandError::failed(error.to_string()))
     })?;
     match ended {
@@ -79,7 +79,7 @@ pub(super) fn serve(
     }
 }
 
-/// Logs what starts, so that a log shows which version ran with which configuration.
+/// Logs the startup, so that a log shows which version ran with which configuration.
 fn announce(config: &Config, source: Option<&Path>) {
     let upstream: Vec<String> = config.upstream.endpoints.iter().map(ToString::to_string).collect();
     tracing::info!(
@@ -92,14 +92,15 @@ fn announce(config: &Config, source: Option<&Path>) {
     );
 }
 
-/// Secrets stay in this process's memory: no core file, and no other process of the same user reads it.
+/// Forbids core files and reads of this process's memory by other processes of the same user, since the memory
+/// contains secrets.
 fn forbid_core_files() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "a crash may leave a core file, which holds secrets");
     }
 }
 
-/// Ready with the first SIGTERM or SIGINT; a second one does what it does by default: it ends the process.
+/// Returns a future that is ready at the first SIGTERM or SIGINT. A second signal ends the process at once.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -113,7 +114,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::warn!("told to stop a second time: not waiting for running requests");
+            tracing::warn!("stopped by a second signal without waiting for running requests");
             std::process::exit(1);
         });
     })
@@ -125,7 +126,7 @@ mod tests {
     use rustix::process::dumpable_behavior;
 
     #[test]
-    fn what_serves_leaves_no_core_file() {
+    fn serve_leaves_no_core_file() {
         assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::Dumpable));
         forbid_core_files();
         assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable));

@@ -1,4 +1,4 @@
-//! A store as the bearer of a token meets it: `ls` and `get` ask, the store decides.
+//! The store, as the holder of a token sees it: `ls` and `get` send requests, and the store decides.
 
 use super::CommandError;
 use super::direct::{self, Direct};
@@ -23,10 +23,10 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Where the token comes from.
+/// The source of the token.
 #[derive(Debug, clap::Args)]
 pub struct TokenArgs {
-    /// A file with the token; standard input when not given
+    /// File that contains the token [default: standard input]
     #[arg(long, value_name = "FILE")]
     pub token: Option<PathBuf>,
 }
@@ -35,7 +35,7 @@ impl TokenArgs {
     /// Reads the token.
     ///
     /// # Errors
-    /// When there is none: exit code 2.
+    /// When there is no valid token (exit code 2).
     pub(super) fn read(&self) -> Result<Token, CommandError> {
         let bad = |why: &str| {
             CommandError::usage(format!(
@@ -44,7 +44,7 @@ impl TokenArgs {
         };
         let json = match self.token.as_deref().filter(|path| *path != Path::new("-")) {
             Some(path) => {
-                // Its writer decides which server is spoken to.
+                // The file decides which server is contacted, so others must not be able to change it.
                 let help = "make a token with `scopegate token` and name its file with --token FILE";
                 Ok(read_guarded(path, MAX_TOKEN_BYTES, help).map_err(|failed| {
                     CommandError::usage(format!("no token: {}\n  {}", failed.message, failed.help))
@@ -63,10 +63,10 @@ fn read_bounded(source: impl Read) -> io::Result<String> {
     Ok(text)
 }
 
-/// A bucket and a key (or the beginning of one), as in `tmp/media/hello.txt`.
+/// Splits a path into a bucket and a key (or a key's beginning), as in `tmp/media/hello.txt`.
 ///
 /// # Errors
-/// Exit code 2.
+/// When the path names no bucket (exit code 2).
 pub(super) fn split_path(path: &str) -> Result<(&str, &str), CommandError> {
     let path = path.strip_prefix("s3://").unwrap_or(path).trim_start_matches('/');
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
@@ -78,7 +78,7 @@ pub(super) fn split_path(path: &str) -> Result<(&str, &str), CommandError> {
     Ok((bucket, key))
 }
 
-/// What is wanted of a store: a right on a key, or on all keys with a common beginning.
+/// A requested right on a key, or on all keys with a common prefix.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub(super) bucket: &'a str,
@@ -87,7 +87,7 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Whether the token's own scope covers it.
+    /// Returns whether the token's own scope covers the request.
     fn is_within(&self, token: &Token) -> bool {
         self.bucket == token.bucket
             && self.path.starts_with(&*token.prefix)
@@ -103,10 +103,10 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the store that a token is for.
+    /// Opens the token's store.
     ///
     /// # Errors
-    /// When the token names no store.
+    /// When the token does not name a valid store.
     pub(super) fn open(token: Token) -> Result<Self, CommandError> {
         let usage = |why: &str| CommandError::usage(format!("the token's Endpoint or SessionToken: {why}"));
         let endpoint = Endpoint::parse(&token.endpoint).map_err(usage)?;
@@ -117,15 +117,15 @@ impl Store {
         Ok(Self { token, direct, session })
     }
 
-    /// The token.
+    /// Returns the token.
     pub(super) fn token(&self) -> &Token {
         &self.token
     }
 
-    /// Gets a target of a bucket. Only the store judges whether the token allows it.
+    /// Gets a target of a bucket. The store alone judges whether the token allows it.
     ///
     /// # Errors
-    /// Whatever the store refuses, said with what to do about it.
+    /// When the store refuses the request. The message says what to do next.
     pub(super) async fn get(
         &self,
         wanted: Wanted<'_>,
@@ -138,7 +138,10 @@ impl Store {
         let answer = self.direct.send(&outgoing, &self.session).await.map_err(|error| {
             let help = direct::trouble(&error)
                 .map_or("check that the token's Endpoint is right and the server up", Trouble::help);
-            CommandError::failed(format!("{} cannot be asked: {error}\n  {help}", self.token.endpoint))
+            CommandError::failed(format!(
+                "cannot get an answer from {}: {error}\n  {help}",
+                self.token.endpoint
+            ))
         })?;
         if answer.status.is_success() {
             return Ok(answer);
@@ -157,58 +160,59 @@ impl Store {
         Err(CommandError::failed(self.explain(wanted, &code, &message, SystemTime::now())))
     }
 
-    /// A store's error, with what to do next.
+    /// Describes a store's error and what to do next.
     fn explain(&self, wanted: Wanted<'_>, code: &str, message: &str, now: SystemTime) -> String {
         let token = &self.token;
         let next = match code {
             "AccessDenied" if wanted.is_within(token) => format!(
-                "the token is for this ({}), and the store denies it all the same: the token's issuer is disabled or \
-                 removed, or its own policy does not allow this\n  see `mc admin user info ALIAS USER`, and enable it \
+                "the token covers this request ({}), but the store denied it: the token's issuer is disabled or removed, \
+                 or its own policy does not allow the request\n  see `mc admin user info ALIAS USER`, and enable it \
                  with `mc admin user enable ALIAS USER`",
                 token.place()
             ),
             "AccessDenied" => format!(
-                "the token is for {} and nothing else\n  \
-                 for another place make another token: scopegate token --bucket ... --prefix ...",
+                "the token covers only {}\n  \
+                 for another place, make another token: scopegate token --bucket ... --prefix ...",
                 token.place()
             ),
             code if s3_error::is_dead_session(code) => {
                 let when = match token.expires() {
                     Some(end) if end <= now => format!("the token expired at {}", token.expiration),
                     _ => format!(
-                        "the token was revoked, or the server does not know it (it would live until {})",
+                        "the token was revoked, or the store does not know it (it was valid until {})",
                         token.expiration
                     ),
                 };
                 format!("{when}\n  make a new one: {}", token.command())
             }
-            "NoSuchKey" | "NoSuchBucket" => "see what is there with `scopegate ls`".to_owned(),
+            "NoSuchKey" | "NoSuchBucket" => "list what exists with `scopegate ls`".to_owned(),
             "RequestTimeTooSkewed" => "set this machine's clock (NTP)".to_owned(),
             "AuthorizationHeaderMalformed" => "make a token with the server's --region".to_owned(),
-            "SignatureDoesNotMatch" => "the token was changed or cut: make a new one".to_owned(),
-            _ => "the server refused".to_owned(),
+            "SignatureDoesNotMatch" => "the token was changed or is incomplete: make a new one".to_owned(),
+            _ => "the store refused the request".to_owned(),
         };
         format!("{}: {}\n  {next}", said(code, MAX_CODE), said(message, MAX_MESSAGE))
     }
 }
 
-/// The longest code and message of a store that are printed, in characters.
+/// Maximum number of characters of a store's code and message that are printed.
 pub(super) const MAX_CODE: usize = 64;
 pub(super) const MAX_MESSAGE: usize = 200;
 
-/// Returns what a store says in a form that is safe to print, cut to `max` characters.
+/// Makes a store's text safe to print and cuts it to `max` characters.
 pub(super) fn said(text: &str, max: usize) -> String {
     let start: String = text.chars().take(max).collect();
     plain(&start).into_owned()
 }
 
-/// What is asked for is not cut down to the token's scope here, so that it is the store that judges.
+/// Returns a mapping that allows everything in a bucket, so that only the store judges whether the token allows a
+/// request.
 fn anything_in(bucket: &str) -> Result<Mapping, CommandError> {
     let bad = |why| CommandError::usage(format!("{bucket:?}: {why}"));
     let bucket = BucketName::parse(bucket).map_err(bad)?;
     let allow = [Right::Read, Right::List].into_iter().collect();
     let scope = Scope::new(bucket, Prefix::parse("").map_err(bad)?, allow);
-    // The token does not say which kind of store it is for.
+    // The token does not record the kind of store.
     Ok(Mapping { dialect: Dialect::S3, ..Mapping::of_scopes("token", vec![scope]) })
 }
 

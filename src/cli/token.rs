@@ -1,4 +1,4 @@
-//! `scopegate token`: a session for a bucket and a prefix, on stdout.
+//! `scopegate token`: prints a session for a bucket and a prefix.
 
 use super::{CommandError, print};
 use crate::config::{Environment, Failed, SystemEnvironment, parse_duration};
@@ -15,13 +15,13 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-/// What `token` is told.
+/// The arguments of `token`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The issuer's keys come from SCOPEGATE_ACCESS_KEY and SCOPEGATE_SECRET_KEY, or from files.\n\n\
-    Use an issuer of its own for sessions that are handed out, never the one that a proxy serves with: at MinIO any \
-    holder of a session can end all sessions of its issuer, read the issuer's name and policy, and send requests that \
-    the proxy refuses because MinIO misreads them.\n\n\
+    Use a separate issuer for sessions that you hand out, never the one of a proxy. With MinIO, the holder of a \
+    session can end all sessions of its issuer, read the issuer's name and policy, and send requests that the proxy \
+    refuses because MinIO misinterprets them.\n\n\
     Example:\n  scopegate token --endpoint http://127.0.0.1:9000 --bucket tmp --prefix media/ | scopegate ls tmp/media/"
 )]
 pub struct Args {
@@ -30,50 +30,50 @@ pub struct Args {
         long,
         value_name = "URL",
         env = "SCOPEGATE_ENDPOINT",
-        help = "The store, as in http://127.0.0.1:9000"
+        help = "URL of the store, such as http://127.0.0.1:9000"
     )]
     pub endpoint: String,
-    /// The bucket it is for
+    /// Bucket of the session
     #[arg(long)]
     pub bucket: String,
-    /// The prefix it is for, as in media/ ('media/*' means the same; '' means the whole bucket)
+    /// Prefix of the session, such as media/ ('media/*' means the same, '' the whole bucket)
     #[arg(long)]
     pub prefix: String,
-    /// The server's region
+    /// Region of the store
     #[arg(long, default_value = "us-east-1")]
     pub region: String,
-    /// What it allows, of: read, list, write, delete, versions
+    /// Rights of the session: read, list, write, delete, versions
     #[arg(long, default_value = "read,list", value_delimiter = ',', value_name = "RIGHTS")]
     pub allow: Vec<String>,
-    /// How long it shall live, from 15m to 12h
+    /// Lifetime of the session, from 15m to 12h
     #[arg(long, default_value = "15m")]
     pub duration: String,
-    /// The form of the output
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Json)]
     pub format: Format,
-    /// A file with the issuer's access key
+    /// File that contains the issuer's access key
     #[arg(long, value_name = "FILE")]
     pub access_key_file: Option<PathBuf>,
-    /// A file with the issuer's secret key
+    /// File that contains the issuer's secret key
     #[arg(long, value_name = "FILE")]
     pub secret_key_file: Option<PathBuf>,
 }
 
-/// The forms of a token.
+/// The output formats of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Everything: what `ls` and `get` read
+    /// All fields, as `ls` and `get` read them
     Json,
     /// Lines for a shell to evaluate
     Env,
-    /// What a `credential_process` of AWS's SDKs answers
+    /// The response of a `credential_process` for AWS SDKs
     Process,
 }
 
-/// Mints and prints.
+/// Mints a session and prints it.
 ///
 /// # Errors
-/// When an argument is wrong (exit code 2) or no session can be had (exit code 1).
+/// When an argument is invalid (exit code 2) or the store grants no session (exit code 1).
 pub async fn run(args: Args) -> Result<(), CommandError> {
     let endpoint = endpoint(&args.endpoint)?;
     let rights = rights(&args.allow)?;
@@ -110,18 +110,18 @@ pub async fn run(args: Args) -> Result<(), CommandError> {
     print(&write(&token, args.format))
 }
 
-/// Reads `--endpoint`. A URL with a password is not quoted.
+/// Parses `--endpoint`. The message does not quote a URL that may contain a password.
 fn endpoint(url: &str) -> Result<Endpoint, CommandError> {
     let quoted = if url.contains('@') { String::new() } else { format!("{url:?}: ") };
     Endpoint::parse(url).map_err(|why| CommandError::usage(format!("--endpoint: {quoted}{why}")))
 }
 
-/// Rights as they were typed.
+/// Parses `--allow`.
 fn rights(names: &[String]) -> Result<Rights, CommandError> {
     let right = |name: &String| {
         Right::parse(name.trim()).ok_or_else(|| {
             let known = Right::ALL.map(Right::name).join(", ");
-            CommandError::usage(format!("--allow: {name:?} is not a right; there are: {known}"))
+            CommandError::usage(format!("--allow: {name:?} is not a right; the rights are: {known}"))
         })
     };
     let rights: Rights = names.iter().map(right).collect::<Result<_, _>>()?;
@@ -164,13 +164,13 @@ fn key(file: Option<PathBuf>, variable: &str, option: &str) -> Result<Secret, Co
 fn warn(minted: &Minted, asked: Duration) {
     let mut stderr = io::stderr();
     if io::stdout().is_terminal() {
-        let _ = writeln!(stderr, "scopegate: what follows is a secret until it expires");
+        let _ = writeln!(stderr, "scopegate: the output is secret until it expires");
     }
     let life = minted.expiration.duration_since(SystemTime::now()).unwrap_or_default();
     if life.abs_diff(asked) > Duration::from_mins(1) {
         let _ = writeln!(
             stderr,
-            "scopegate: the server decided on {} s, not the {} s asked for",
+            "scopegate: the store granted {} s instead of the requested {} s",
             life.as_secs(),
             asked.as_secs()
         );
@@ -193,7 +193,7 @@ fn write(token: &Token, format: Format) -> String {
             ("AWS_ACCESS_KEY_ID", &token.access_key_id),
             ("AWS_SECRET_ACCESS_KEY", &token.secret_access_key),
             ("AWS_SESSION_TOKEN", &token.session_token),
-            // As `aws configure export-credentials --format env` names it.
+            // The name that `aws configure export-credentials --format env` uses.
             ("AWS_CREDENTIAL_EXPIRATION", &token.expiration),
             ("AWS_REGION", &token.region),
             ("AWS_ENDPOINT_URL", &token.endpoint),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn rights_are_checked() {
+    fn rejects_unknown_and_useless_rights() {
         assert!(rights(&["read".into(), " list".into()]).is_ok());
         for bad in [&["raed"][..], &["versions"], &[""]] {
             let bad: Vec<String> = bad.iter().map(|name| (*name).to_owned()).collect();

@@ -1,4 +1,4 @@
-//! The part of `check --live` that is about lists of multipart uploads, which have a session of their own.
+//! The part of `check --live` for lists of multipart uploads, which use a separate session.
 
 use super::direct::{Direct, error_body};
 use crate::config::Config;
@@ -13,7 +13,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Tries a list of uploads in each scope that grants one, and says what came of it.
+/// Tries a list of uploads in each scope that grants one, and describes the results.
 pub(super) async fn try_lists(config: &Config, mapping: &Mapping, mint: &StsMint) -> String {
     let mut text = String::new();
     let Some(policy) = mapping.policy_of(SessionKind::Uploads) else { return text };
