@@ -8,96 +8,97 @@ use std::fmt::Write;
 
 const HEAD: &str = "# S3 operations
 
-Made from the table in `src/operation/table.rs`, which the router, the allow-lists and the policy compiler use; a test
-keeps this page equal to it (`UPDATE_DOCS=1 cargo test --lib operations_page` writes it).
+This page is generated from the table in `src/operation/table.rs`, which the router, the allow-lists and the policy compiler
+use. A test keeps it up to date (`UPDATE_DOCS=1 cargo test --lib operations_page` writes it).
 
-What no row allows is never forwarded. An unknown query parameter is refused, but for GET and HEAD of an object: there it
-is left out, unless it is a subresource of S3's, since pages and their parts are asked for with parameters of all kinds
-(`style.css?v=80d5e7a1`). A header that no row lists is left out, as are those of a client's own signature and `x-amz-acl`: a
-scope's objects belong to the store's user. Refused are headers that say what a request means and that MinIO would act on or
-not honour: `x-minio-*`, and those that begin with one of
+Scopegate forwards only what a row allows.
+
+- **Unknown query parameters** are refused. On GET and HEAD of an object they are left out instead, unless they are
+  subresources of S3, because web pages request their files with all kinds of parameters (`style.css?v=80d5e7a1`).
+- **Headers** that no row lists are left out. So are those of the client's own signature, and `x-amz-acl`, because the objects
+  of a scope belong to the store's user.
+- **Headers that change the meaning of a request**, and that MinIO would act on or ignore, are refused: `x-minio-*`, and those
+  that begin with one of
 ";
 
 const HEAD_END: &str = "
-The right `versions` is needed besides where a request names an old version (`versionId`), and always to list versions.
+Requests for an old version (`versionId`), and lists of versions, also need the right `versions`.
 
 | operation | request | needs | query | headers | policy actions |
 |---|---|---|---|---|---|
 ";
 
 const NOTES: &str = "
-- **ListBuckets** is answered by Scopegate itself, from the scopes with `list`: their buckets, and each mount of one
-  segment under its own name. S3 wants a creation date, which Scopegate does not know: it is always
+- **ListBuckets** is answered by Scopegate itself, from the scopes with `list`: it lists their buckets, and each mount of one
+  segment under its own name. S3 requires a creation date, which Scopegate does not know. It is always
   1970-01-01T00:00:00.000Z.
-- **DeleteObjects** takes at most 1000 keys in at most 2 MiB, at the bucket alone. Each key is judged as a DeleteObject
-  of it; what is refused is an error in the result, and the rest is sent to the store in a new document.
-  With no key left nothing is sent. A `Content-MD5`, `x-amz-checksum-*` or `x-amz-content-sha256` is verified. A
-  condition on a key (`ETag`, `LastModifiedTime`, `Size`) is refused, since MinIO would delete all the same.
-- **ListMultipartUploads** needs both rights: it shows names, and with an upload's id the upload can be ended. It shows the
-  uploads of the client's scopes alone, also where no prefix or a shorter one is asked for. No policy can restrict such a list to a prefix, so
-  it has a session of its own, which can do nothing else, and Scopegate filters what the store lists. See
-  [uploads.md](uploads.md#lists-of-multipart-uploads) for what MinIO cannot tell.
+- **DeleteObjects** takes at most 1000 keys in at most 2 MiB, only at the bucket. Each key is judged as a DeleteObject.
+  Refused keys are errors in the result, and the others go to the store in a new document. If no key is left, nothing is
+  sent. `Content-MD5`, `x-amz-checksum-*` and `x-amz-content-sha256` are verified. A condition on a key (`ETag`,
+  `LastModifiedTime`, `Size`) is refused, because MinIO would delete the key anyway.
+- **ListMultipartUploads** shows only the uploads of the client's scopes, even if the request has a shorter prefix or none.
+  [Lists of multipart uploads](uploads.md#lists-of-multipart-uploads) explains how, and what MinIO cannot list.
 - **CopyObject** and **UploadPartCopy** need `read` on the source, and `versions` if it has a `versionId`.
-- **Conditions** are honoured or refused, and never dropped. Reads of objects and of their attributes take all four, as RFC
-  9110 has them: any one of a list of entity tags is enough, `If-Match` compares strongly and `If-None-Match` weakly, a time beside a
-  tag does not count, and a precondition that fails comes before an object that is known. MinIO takes one tag. Where there are
-  several, or conditions of both kinds, Scopegate looks at the object first and sends the one condition that comes to the
-  same. PutObject, CreateMultipartUpload and CompleteMultipartUpload take `If-Match` and `If-None-Match` with `*` or one tag.
-- **Conditions that MinIO ignores** are answered `501 NotImplemented`, as S3 answers those it does not know: on deletes, tags and parts, `If-Match` and `If-None-Match`
-  of the target of a copy, `If-Modified-Since` and `If-Unmodified-Since` on writes, and `If-Match` and
-  `If-Unmodified-Since` on what is no object.
-- **Range** is one range of bytes. Several ranges, another unit and what is no range are answered with the whole object, as
-  S3 does.
-- **Content-Range** on a write, as `curl -C -` sends it, is refused: MinIO would replace the object by the part.
+- **Conditions** are honoured or refused, and never dropped. Reads of objects and of their attributes accept all four, as
+  RFC 9110 defines them: one match in a list of entity tags is enough, `If-Match` compares strongly and `If-None-Match` weakly,
+  a time next to a tag is ignored, and a failed precondition (412) comes before 304. MinIO accepts one tag. If there are
+  several, or conditions of both kinds, Scopegate looks at the object first and sends one equivalent condition. PutObject,
+  CreateMultipartUpload and CompleteMultipartUpload accept `If-Match` and `If-None-Match` with `*` or one tag.
+- **Conditions that MinIO ignores** get `501 NotImplemented`, as S3 answers conditions that it does not support: conditions on
+  deletes, tags and parts; `If-Match` and `If-None-Match` on the target of a copy; `If-Modified-Since` and
+  `If-Unmodified-Since` on writes; and `If-Match` and `If-Unmodified-Since` on anything but an object.
+- **Range** is one range of bytes. For several ranges, another unit or an invalid range, the response is the whole object, as
+  in S3.
+- **Content-Range** on a write, as `curl -C -` sends it, is refused: MinIO would replace the object with the part.
 
 ## Known and not offered
 
-A GET or HEAD is answered `501 NotImplemented`, as MinIO answers what it does not have: clients take it for a store without
-that feature, and s3cmd does not copy where `?acl` is answered otherwise. What would change something is answered
-`403 AccessDenied`. The same holds for subresources of S3 that are not in this table. A bucket is never said to be absent,
-empty of policies or owned by the client, since Scopegate does not know.
+Reads get `501 NotImplemented`, as MinIO answers for features that it lacks. Clients take it to mean that the store does not
+have the feature, and s3cmd does not copy if `?acl` gets any other response. Operations that would change something get
+`403 AccessDenied`. The same applies to subresources of S3 that are not in this table. Scopegate never says that a bucket does
+not exist, has no policy or belongs to the client, because it does not know.
 
 | operation | request | answer |
 |---|---|---|
 ";
 
 const END: &str = "
-A request that is in neither table is answered `405 MethodNotAllowed`, and `Allow` names the methods that the client may use
-at this path. A query parameter that the operation does not have is answered `400 InvalidArgument`.
+A request that is in neither table gets `405 MethodNotAllowed`, and `Allow` names the methods that the client may use at this
+path. A query parameter that the operation does not have gets `400 InvalidArgument`.
 
-`OPTIONS` is answered by Scopegate: with `Allow`, or for the preflight of a web page as [cors.md](cors.md) says. `HEAD /` is
-answered as `GET /` is, without a body.
+Scopegate answers `OPTIONS` itself: with `Allow`, or, for the preflight of a web page, as [CORS](cors.md) describes. `HEAD /`
+works like `GET /` without a body.
 
-GET, HEAD and DELETE may have a body of at most 64 KiB, which means nothing. A copy has none: `400 InvalidRequest`.
+GET, HEAD and DELETE may have a meaningless body of at most 64 KiB. A copy must not have one (`400 InvalidRequest`).
 
-No refusal above is one that clients send again. Clients send again what is answered 500, 502, 503, 504 or 429, which
-Scopegate answers while something is missing that may be there a moment later.
+Clients do not retry any of these refusals. They retry after 500, 502, 503, 504 and 429, which Scopegate sends only while
+something is temporarily unavailable.
 ";
 
 const VALUES: &str = "
 ## Values
 
-MinIO reads structure into values that S3 calls opaque: a list position is a path, an upload id is a folder. No policy looks
-at any of them. So each value is decoded once, as leniently as the store decodes it, held against its grammar and written
-again. What is outside its grammar is refused with the code in the last column; *left out* says that the store is sent the
-request without the value, as RFC 9110 has it for conditions and ranges that cannot be understood.
+MinIO interprets values that S3 treats as opaque: a list position is a path, an upload id is a folder. No policy checks them.
+So Scopegate decodes each value once, as leniently as the store does, checks it against its grammar, and writes it again. A
+value outside its grammar is refused with the code in the last column. *Left out* means that the request is sent without the
+value, as RFC 9110 prescribes for conditions and ranges that cannot be parsed.
 
-A **key** is UTF-8 of 1 to 1024 bytes, in segments of 1 to 255 bytes between slashes. It may end in a slash. It holds no
-control character (U+0000 to U+001F, U+007F to U+009F), no U+FFFE or U+FFFF, no segment `.` or `..` (with blanks around it, or
-between backslashes), no segment `xl.meta`, none that ends in `__XLDIR__`, and no `[minio_cache`. What is no key is refused
-with `InvalidURI`. The **beginning of a key** may be empty and may end anywhere. In a continuation token a key may hold control
-characters: a program with credentials of its own may have stored one, and the list goes on behind it.
+A **key** is UTF-8 of 1 to 1024 bytes, in segments of 1 to 255 bytes separated by slashes. It may end in a slash. It contains no
+control characters (U+0000 to U+001F, U+007F to U+009F), no U+FFFE or U+FFFF, no segment `.` or `..` (also with blanks around it,
+or between backslashes), no segment `xl.meta`, no segment that ends in `__XLDIR__`, and no `[minio_cache`. Anything else is
+refused with `InvalidURI`. The **beginning of a key** may be empty and may end anywhere. In a continuation token, a key may
+contain control characters: a program with its own credentials may have stored one, and the list continues after it.
 
-Where a key ends in a slash MinIO keeps neither versions nor object lock. Without the right `versions` only an empty object
-can be written there, or a copy of another such key.
+MinIO keeps neither versions nor object lock for keys that end in a slash. Without the right `versions`, a client can write only
+an empty object to such a key, or a copy of another such key.
 
-A list's position is sent without MinIO's note on it (`[minio_cache:v2,…]`), which names a path that MinIO writes to and
-removes: MinIO goes on behind the key alone. A continuation token belongs to the prefix of its list.
+A list position is sent without MinIO's note on it (`[minio_cache:v2,…]`), which names a path that MinIO writes to and removes.
+MinIO continues after the key without it. A continuation token belongs to the prefix of its list.
 
-`[upstream] store = \"s3\"` in the configuration is for other stores. Their version ids, upload ids and tokens are opaque,
-and have the wider form of the third column.
+`[upstream] store = \"s3\"` in the configuration is for other stores. Their version ids, upload ids and tokens are opaque, and
+have the wider form in the third column.
 
-| value | the store is sent, as a regular expression or in words | with `store = \"s3\"` | else |
+| value | sent to the store, as a regular expression or in words | with `store = \"s3\"` | otherwise |
 |---|---|---|---|
 ";
 
