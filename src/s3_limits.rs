@@ -20,6 +20,6 @@ pub const MAX_KEY_BYTES: usize = 1024;
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 pub const MAX_PAGE: usize = 1000;
 
-/// Most buckets on one page of ListBuckets.
+/// Most buckets on one page of `ListBuckets`.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>
 pub const MAX_BUCKETS: usize = 10_000;
