@@ -6,7 +6,7 @@ mod derived;
 mod rest;
 mod uploads;
 
-pub use conditions::{Conditions, Seen};
+pub use conditions::{Conditions, ObjectState};
 pub use derived::WithDocument;
 
 use crate::mapping::{Grant, X_AMZ_COPY_SOURCE};

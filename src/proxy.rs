@@ -446,7 +446,7 @@ fn build<'a, B: ClientBody>(
         return Err(Otherwise::Document(Box::new(Documented { kind, grant, payload })));
     }
     let (rewriter, site) = (grant.rewriter(asked.request), asked.mapping.is_site(&grant));
-    let source = Outgoing::size_of_source(&grant, wanted.fields);
+    let source = Outgoing::source_size_request(&grant, wanted.fields);
     let mut outgoing = Outgoing::rebuild(grant, wanted.fields, payload)?;
     let first = match source {
         Some(source) => Some(First::Source(Box::new(source))),

@@ -18,18 +18,18 @@ use std::time::SystemTime;
 #[derive(Debug, Default)]
 pub struct Conditions {
     /// `If-Match`
-    wanted: Option<HeaderValue>,
+    matching: Option<HeaderValue>,
     /// `If-Unmodified-Since`
-    unchanged_since: Option<HeaderValue>,
+    unmodified_since: Option<HeaderValue>,
     /// `If-None-Match`
-    known: Option<HeaderValue>,
+    not_matching: Option<HeaderValue>,
     /// `If-Modified-Since`
-    known_since: Option<HeaderValue>,
+    modified_since: Option<HeaderValue>,
 }
 
 /// The state of an object, as far as conditions concern it.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct ObjectState {
     /// Its entity tag.
     pub etag: HeaderValue,
     /// The time of the last write.
@@ -47,10 +47,10 @@ impl Outgoing {
         self.headers.retain(|(name, value)| {
             let place = match *name {
                 // The conditions of a range stay with the range.
-                IF_MATCH if !own => &mut conditions.wanted,
-                IF_UNMODIFIED_SINCE if !own => &mut conditions.unchanged_since,
-                IF_NONE_MATCH => &mut conditions.known,
-                IF_MODIFIED_SINCE => &mut conditions.known_since,
+                IF_MATCH if !own => &mut conditions.matching,
+                IF_UNMODIFIED_SINCE if !own => &mut conditions.unmodified_since,
+                IF_NONE_MATCH => &mut conditions.not_matching,
+                IF_MODIFIED_SINCE => &mut conditions.modified_since,
                 _ => return true,
             };
             *place = Some(value.clone());
@@ -74,7 +74,7 @@ impl Outgoing {
 
     /// Returns the request that asks for the current state of this read's object.
     #[must_use]
-    pub fn look(&self) -> Self {
+    pub fn object_state_request(&self) -> Self {
         let version = self.query.split('&').find(|parameter| parameter.starts_with("versionId="));
         Self {
             operation: Operation::HeadObject,
@@ -91,8 +91,8 @@ impl Outgoing {
     /// Returns the same read with the one condition that has the effect of its conditions for this object. Without an
     /// object, the store answers that it does not exist.
     #[must_use]
-    pub fn on(mut self, conditions: &Conditions, seen: Option<&Seen>) -> Self {
-        self.headers.extend(conditions.decided(seen));
+    pub fn on(mut self, conditions: &Conditions, object: Option<&ObjectState>) -> Self {
+        self.headers.extend(conditions.for_store(object));
         self.sort();
         self
     }
@@ -101,33 +101,33 @@ impl Outgoing {
 impl Conditions {
     /// Returns the conditions for the store: the object's own tag, so that they hold for the object that was seen, or
     /// a tag that no object has. The order of evaluation is that of RFC 9110, section 13.2.2.
-    fn decided(&self, seen: Option<&Seen>) -> Vec<(HeaderName, HeaderValue)> {
+    fn for_store(&self, object: Option<&ObjectState>) -> Vec<(HeaderName, HeaderValue)> {
         let failed = || vec![(IF_MATCH, HeaderValue::from_static(NO_TAG))];
-        let Some(seen) = seen else {
-            return if self.wanted.is_some() { failed() } else { Vec::new() };
+        let Some(object) = object else {
+            return if self.matching.is_some() { failed() } else { Vec::new() };
         };
-        let may_proceed = match (&self.wanted, &self.unchanged_since) {
-            (Some(tags), _) => seen.is_among(tags),
-            (None, Some(time)) => !seen.is_newer_than(time),
+        let may_proceed = match (&self.matching, &self.unmodified_since) {
+            (Some(tags), _) => object.matches_any(tags),
+            (None, Some(time)) => !object.is_newer_than(time),
             (None, None) => true,
         };
         if !may_proceed {
             return failed();
         }
-        let is_known = match (&self.known, &self.known_since) {
-            (Some(tags), _) => seen.is_among(tags),
-            (None, Some(time)) => !seen.is_newer_than(time),
+        let is_known = match (&self.not_matching, &self.modified_since) {
+            (Some(tags), _) => object.matches_any(tags),
+            (None, Some(time)) => !object.is_newer_than(time),
             (None, None) => false,
         };
-        let same = |name| (name, seen.etag.clone());
-        let pinned = self.wanted.as_ref().map(|_| same(IF_MATCH));
+        let same = |name| (name, object.etag.clone());
+        let pinned = self.matching.as_ref().map(|_| same(IF_MATCH));
         is_known.then(|| same(IF_NONE_MATCH)).into_iter().chain(pinned).collect()
     }
 }
 
-impl Seen {
+impl ObjectState {
     /// Only the store's tags are left here, and these are strong.
-    fn is_among(&self, tags: &HeaderValue) -> bool {
+    fn matches_any(&self, tags: &HeaderValue) -> bool {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let (own, tags) = (text(&self.etag), text(tags));
         tags == "*" || tags_of_store(&tags).any(|tag| tag == own.trim_matches('"'))

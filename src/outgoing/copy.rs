@@ -33,7 +33,7 @@ pub(super) fn check_range(
 impl Outgoing {
     /// Returns the request for the size of a copy's source, if the scope limits it and the request does not state it.
     /// The grant of the copy includes the right to read its source.
-    pub fn size_of_source(grant: &Grant<'_>, fields: &Fields) -> Option<Self> {
+    pub fn source_size_request(grant: &Grant<'_>, fields: &Fields) -> Option<Self> {
         grant.max_object_size()?;
         // A copy of a whole object has no range: the header is left out.
         if grant.operation() == Operation::UploadPartCopy && fields.has(X_AMZ_COPY_SOURCE_RANGE.as_str()) {
@@ -55,7 +55,7 @@ impl Outgoing {
     /// Returns the same copy, on the condition that the source is still the one with `etag`. Without `etag` there was
     /// no source, and the copy fails if there is one now.
     #[must_use]
-    pub fn copying(self, etag: Option<&HeaderValue>) -> Self {
+    pub fn pinned_to(self, etag: Option<&HeaderValue>) -> Self {
         let mut outgoing = self;
         let wanted = outgoing.headers.iter().find(|(name, _)| *name == X_AMZ_COPY_SOURCE_IF_MATCH);
         let matches = |(_, wanted): &(HeaderName, HeaderValue)| {
@@ -107,9 +107,9 @@ mod tests {
                 payload: Payload::Empty,
                 is_range_conditional: false,
             };
-            let copying = outgoing.copying(etag.map(HeaderValue::from_static).as_ref());
-            assert_eq!(copying.headers().len(), 1);
-            copying.headers()[0].1.to_str().unwrap().to_owned()
+            let pinned = outgoing.pinned_to(etag.map(HeaderValue::from_static).as_ref());
+            assert_eq!(pinned.headers().len(), 1);
+            pinned.headers()[0].1.to_str().unwrap().to_owned()
         };
         assert_eq!(copy(None, Some("\"e\"")), "\"e\"");
         assert_eq!(copy(Some("*"), Some("\"e\"")), "\"e\"");

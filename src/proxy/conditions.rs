@@ -3,7 +3,7 @@
 use super::{FromStore, Proxy};
 use crate::access::AccessRecord;
 use crate::content::Held;
-use crate::outgoing::{Conditions, Outgoing, Seen};
+use crate::outgoing::{Conditions, ObjectState, Outgoing};
 use crate::refusal::Refusal;
 use crate::session_table::Slot;
 use crate::upload::Upload;
@@ -21,12 +21,13 @@ impl Proxy {
         record: &mut AccessRecord,
     ) -> Result<Outgoing, Refusal> {
         let nothing = Upload::of(Held::Held(Bytes::new()), 0);
-        let answer = self.exchange(&read.look(), &nothing, slot, record).await?;
+        let answer = self.exchange(&read.object_state_request(), &nothing, slot, record).await?;
         let FromStore::Streaming(answer) = answer else { return Ok(read.on(conditions, None)) };
         let field = |name: &str| answer.fields.get(name).and_then(|value| str::from_utf8(value).ok());
         let etag = field(ETAG.as_str()).and_then(|etag| HeaderValue::from_str(etag).ok());
         let modified = field(LAST_MODIFIED.as_str()).and_then(|time| httpdate::parse_http_date(time).ok());
-        let seen = etag.filter(|_| answer.status == StatusCode::OK).map(|etag| Seen { etag, modified });
+        let seen =
+            etag.filter(|_| answer.status == StatusCode::OK).map(|etag| ObjectState { etag, modified });
         Ok(read.on(conditions, seen.as_ref()))
     }
 }

@@ -23,10 +23,10 @@ impl Proxy {
     ) -> Result<Outgoing, Refusal> {
         let nothing = Upload::of(Held::Held(Bytes::new()), 0);
         let FromStore::Streaming(answer) = self.exchange(question, &nothing, slot, record).await? else {
-            return Ok(copy.copying(None));
+            return Ok(copy.pinned_to(None));
         };
         if answer.status != StatusCode::OK {
-            return Ok(copy.copying(None));
+            return Ok(copy.pinned_to(None));
         }
         let field = |name: &str| answer.fields.get(name).and_then(|value| str::from_utf8(value).ok());
         let length = field(CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok());
@@ -36,6 +36,6 @@ impl Proxy {
             return Err(Refusal::new(Rule::Upstream, why));
         };
         copy.check_size(length)?;
-        Ok(copy.copying(Some(&etag)))
+        Ok(copy.pinned_to(Some(&etag)))
     }
 }
