@@ -21,10 +21,10 @@ use crate::refusal::Rule;
 use crate::s3_operation::Operation;
 use crate::session_table::{MintCounts, Slot};
 use arc_swap::ArcSwap;
-use encode::Reading;
+use encode::MetricsCollector;
 use histogram::Histogram;
 use http::StatusCode;
-use process::ProcessReading;
+use process::ProcessCollector;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 use std::collections::HashMap;
@@ -353,9 +353,9 @@ impl Metrics {
     /// Encodes all metrics in a text format.
     pub fn encode(self: &Arc<Self>, format: Format) -> String {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(ProcessReading));
+        registry.register_collector(Box::new(ProcessCollector));
         let own = registry.sub_registry_with_prefix("scopegate");
-        own.register_collector(Box::new(Reading(Arc::clone(self))));
+        own.register_collector(Box::new(MetricsCollector(Arc::clone(self))));
         let mut encoded = String::with_capacity(4096);
         // Writing to a string cannot fail.
         let _ = text::encode(&mut encoded, &registry);

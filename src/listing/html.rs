@@ -42,7 +42,7 @@ struct Row {
 
 /// A page of a folder, ready to be written.
 #[derive(Clone, Copy, Debug)]
-pub struct Listed<'a> {
+pub struct FolderPage<'a> {
     /// The folder.
     pub place: &'a Place,
     /// The position where the page begins.
@@ -53,7 +53,7 @@ pub struct Listed<'a> {
     pub is_format_named: bool,
 }
 
-impl Listed<'_> {
+impl FolderPage<'_> {
     const fn kept(&self) -> &'static str {
         if self.is_format_named { "?format=html" } else { "" }
     }
@@ -108,9 +108,9 @@ fn upload(place: &Place, request: &Request) -> String {
 }
 
 impl Row {
-    fn of(listed: &Listed<'_>, entry: &Entry) -> Self {
-        let kept = if entry.object.is_none() { listed.kept() } else { "" };
-        let href = href(listed.place.below(), &entry.name).map(|href| href + kept);
+    fn of(page: &FolderPage<'_>, entry: &Entry) -> Self {
+        let kept = if entry.object.is_none() { page.kept() } else { "" };
+        let href = href(page.place.below(), &entry.name).map(|href| href + kept);
         let name = visible(&entry.name).into_owned();
         let blank = Self {
             name,

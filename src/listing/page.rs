@@ -44,15 +44,15 @@ pub struct Object {
 
 /// The store's response is not a list of the requested folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoList;
+pub struct InvalidList;
 
-impl fmt::Display for NoList {
+impl fmt::Display for InvalidList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the store did not answer with a list")
     }
 }
 
-impl std::error::Error for NoList {}
+impl std::error::Error for InvalidList {}
 
 #[derive(Deserialize)]
 #[serde(rename = "ListBucketResult", rename_all = "PascalCase")]
@@ -86,9 +86,9 @@ impl Page {
     ///
     /// # Errors
     /// When it is not a list, or contains keys outside `prefix`.
-    pub fn parse(xml: &[u8], prefix: &str, position: &Position) -> Result<Self, NoList> {
+    pub fn parse(xml: &[u8], prefix: &str, position: &Position) -> Result<Self, InvalidList> {
         let document: Document =
-            from_str(std::str::from_utf8(xml).map_err(|_| NoList)?).map_err(|_| NoList)?;
+            from_str(std::str::from_utf8(xml).map_err(|_| InvalidList)?).map_err(|_| InvalidList)?;
         let mut page = Self::default();
         for contents in document.contents {
             let name = name(&contents.key, prefix)?;
@@ -109,7 +109,7 @@ impl Page {
         page.token = match (document.is_truncated, document.next_continuation_token) {
             (false, _) => None,
             (true, Some(token)) if *position != Position::Token(token.clone()) => Some(token),
-            (true, _) => return Err(NoList),
+            (true, _) => return Err(InvalidList),
         };
         Ok(page)
     }
@@ -129,8 +129,8 @@ impl Contents {
 }
 
 /// Decodes a key and strips the prefix. Keys are requested percent-encoded, because XML cannot express every key.
-fn name(encoded: &str, prefix: &str) -> Result<String, NoList> {
+fn name(encoded: &str, prefix: &str) -> Result<String, InvalidList> {
     let spaced = encoded.replace('+', " ");
-    let key = percent_decode_str(&spaced).decode_utf8().map_err(|_| NoList)?;
-    key.strip_prefix(prefix).map(str::to_owned).ok_or(NoList)
+    let key = percent_decode_str(&spaced).decode_utf8().map_err(|_| InvalidList)?;
+    key.strip_prefix(prefix).map(str::to_owned).ok_or(InvalidList)
 }

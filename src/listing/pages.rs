@@ -11,21 +11,21 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// A page that has been requested.
-pub type Coming = Pin<Box<dyn Future<Output = Result<Page, BoxError>>>>;
+pub type PendingPage = Pin<Box<dyn Future<Output = Result<Page, BoxError>>>>;
 
 /// All names in a folder. It holds one page at a time; dropping it stops the requests.
 pub struct Pages {
     rows: Rows,
-    begun: String,
-    first: bool,
+    head: String,
+    is_first: bool,
     state: State,
     /// Requests a further page; `None` if the first page is the only one.
-    ask: Option<Box<dyn FnMut(Position) -> Coming>>,
+    ask: Option<Box<dyn FnMut(Position) -> PendingPage>>,
 }
 
 enum State {
     Have(Page),
-    Await(Coming),
+    Await(PendingPage),
     Done,
 }
 
@@ -35,18 +35,18 @@ impl Pages {
         rows: Rows,
         shown: &str,
         page: Page,
-        ask: Option<impl FnMut(Position) -> Coming + 'static>,
+        ask: Option<impl FnMut(Position) -> PendingPage + 'static>,
     ) -> Self {
-        let ask = ask.map(|ask| Box::new(ask) as Box<dyn FnMut(Position) -> Coming>);
-        Self { begun: rows.head(shown), rows, first: true, state: State::Have(page), ask }
+        let ask = ask.map(|ask| Box::new(ask) as Box<dyn FnMut(Position) -> PendingPage>);
+        Self { head: rows.head(shown), rows, is_first: true, state: State::Have(page), ask }
     }
 
     /// Writes the rows of a page, with the head before the first page and the tail after the last.
     fn write(&mut self, page: Page) -> Bytes {
-        let mut out = std::mem::take(&mut self.begun);
+        let mut out = std::mem::take(&mut self.head);
         for entry in &page.entries {
-            self.rows.row(entry, self.first, &mut out);
-            self.first = false;
+            self.rows.row(entry, self.is_first, &mut out);
+            self.is_first = false;
         }
         match (page.token, &mut self.ask) {
             (Some(token), Some(ask)) => self.state = State::Await(ask(Position::Token(token))),

@@ -16,7 +16,7 @@ use std::fmt::Write;
 
 /// How a client sees a folder.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
+pub struct Viewer<'a> {
     /// The client's mapping.
     pub mapping: &'a Mapping,
     /// Whether the client names the bucket in `Host` instead of the path.
@@ -65,12 +65,12 @@ struct JsonList<'a> {
 }
 
 /// Writes the list of scopes below a folder.
-pub fn write(above: &Above, form: Form, seen: Seen<'_>) -> String {
-    let kept = if seen.is_format_named { "?format=html" } else { "" };
+pub fn write(above: &Above, form: Form, viewer: Viewer<'_>) -> String {
+    let kept = if viewer.is_format_named { "?format=html" } else { "" };
     match form {
-        Form::Page => page(above, seen, kept),
-        Form::Index => index(above, seen, kept),
-        Form::Json => json(above, seen),
+        Form::Page => page(above, viewer, kept),
+        Form::Index => index(above, viewer, kept),
+        Form::Json => json(above, viewer),
         Form::Text => text(above),
     }
 }
@@ -81,9 +81,9 @@ fn shown(above: &Above, is_host: bool) -> &str {
     if is_host { above.path.get(below_bucket..).unwrap_or("/") } else { &above.path }
 }
 
-fn page(above: &Above, seen: Seen<'_>, kept: &'static str) -> String {
-    let shown = visible(shown(above, seen.is_host)).into_owned();
-    let mut crumbs = trail(&above.path, usize::from(seen.is_host), seen.mapping);
+fn page(above: &Above, viewer: Viewer<'_>, kept: &'static str) -> String {
+    let shown = visible(shown(above, viewer.is_host)).into_owned();
+    let mut crumbs = trail(&above.path, usize::from(viewer.is_host), viewer.mapping);
     crumbs.iter_mut().for_each(Crumb::make_visible);
     let here = crumbs.pop();
     let heading =
@@ -108,10 +108,10 @@ impl Row {
 }
 
 /// Lists the folders directly in this one, because programs follow links one level at a time.
-fn index(above: &Above, seen: Seen<'_>, kept: &'static str) -> String {
-    let shown = shown(above, seen.is_host);
+fn index(above: &Above, viewer: Viewer<'_>, kept: &'static str) -> String {
+    let shown = shown(above, viewer.is_host);
     let parent = above.path.strip_suffix('/').and_then(|path| above.path.get(..=path.rfind('/')?));
-    let has_parent = shown != "/" && parent.is_some_and(|parent| is_visible(seen.mapping, parent));
+    let has_parent = shown != "/" && parent.is_some_and(|parent| is_visible(viewer.mapping, parent));
     let index = Index { below: String::new(), has_parent, kept };
     // Folders that the client cannot open get no link, because programs report the refusal as a failure.
     let open = above.scopes.iter().filter(|below| below.is_open);
@@ -123,9 +123,9 @@ fn index(above: &Above, seen: Seen<'_>, kept: &'static str) -> String {
     text + Index::tail()
 }
 
-fn json(above: &Above, seen: Seen<'_>) -> String {
+fn json(above: &Above, viewer: Viewer<'_>) -> String {
     let entries = above.scopes.iter().map(JsonFolder::of).collect();
-    let list = JsonList { path: shown(above, seen.is_host), entries, complete: true };
+    let list = JsonList { path: shown(above, viewer.is_host), entries, complete: true };
     serde_json::to_string(&list).unwrap_or_default() + "\n"
 }
 

@@ -1,7 +1,7 @@
-use super::html::Listed;
+use super::html::FolderPage;
 use super::index::Index;
 use super::name::{grouped, href, human_size};
-use super::page::{Entry, NoList, Object};
+use super::page::{Entry, InvalidList, Object};
 use super::rows::Rows;
 use super::*;
 use crate::mapping::Mapping;
@@ -293,12 +293,8 @@ fn parses_pages_in_order() {
 #[test]
 fn rejects_lists_of_other_folders() {
     let again = Position::Token("t".to_owned());
-    assert_eq!(
-        Page::parse(XML.as_bytes(), "media/", &again).unwrap_err(),
-        NoList,
-        "the store goes in circles"
-    );
-    assert_eq!(Page::parse(XML.as_bytes(), "other/", &Position::Start).unwrap_err(), NoList);
+    assert_eq!(Page::parse(XML.as_bytes(), "media/", &again).unwrap_err(), InvalidList, "the token repeats");
+    assert_eq!(Page::parse(XML.as_bytes(), "other/", &Position::Start).unwrap_err(), InvalidList);
     let without_token = XML.replace("<NextContinuationToken>t</NextContinuationToken>", "");
     for bad in ["", "<Error/>", "<ListBucketResult/>", "{}", &without_token, &XML.replace("%0A", "%FF")] {
         assert!(Page::parse(bad.as_bytes(), "media/", &Position::Start).is_err(), "{bad}");
@@ -327,7 +323,7 @@ fn formats_sizes_and_counts() {
 fn streamed(rows: Rows, is_whole: bool) -> (Pages, Rc<RefCell<Vec<Position>>>) {
     let asked = Rc::new(RefCell::new(Vec::new()));
     let log = Rc::clone(&asked);
-    let ask = move |position: Position| -> pages::Coming {
+    let ask = move |position: Position| -> pages::PendingPage {
         log.borrow_mut().push(position.clone());
         Box::pin(async move {
             match (position, is_whole) {
@@ -365,7 +361,7 @@ async fn text_has_one_line_per_name() {
 #[tokio::test]
 async fn requests_pages_on_demand_and_reports_failures() {
     let (mut body, asked) = streamed(Rows::Json, false);
-    assert!(asked.borrow().is_empty(), "nothing is asked before the first is taken");
+    assert!(asked.borrow().is_empty(), "no page may be requested before the first is taken");
     assert!(body.frame().await.unwrap().is_ok());
     assert_eq!(asked.borrow().len(), 1);
     assert!(body.frame().await.unwrap().is_err());
@@ -374,7 +370,7 @@ async fn requests_pages_on_demand_and_reports_failures() {
 
 #[tokio::test]
 async fn an_empty_list_is_valid() {
-    let no_more = None::<fn(Position) -> pages::Coming>;
+    let no_more = None::<fn(Position) -> pages::PendingPage>;
     let empty = |rows| Pages::new(rows, "/tmp/", page(vec![], None), no_more);
     assert_eq!(empty(Rows::Text).collect().await.unwrap().to_bytes(), "");
     let json = empty(Rows::Json).collect().await.unwrap().to_bytes();
@@ -405,7 +401,7 @@ async fn an_index_links_every_name_in_nginx_format() {
     let bytes = body.collect().await.unwrap().to_bytes();
     let kept = std::str::from_utf8(&bytes).unwrap();
     assert!(kept.contains("href=\"../?format=html\"") && kept.contains("href=\"c/?format=html\""), "{kept}");
-    assert!(kept.contains("href=\"a\""), "an object has no form: {kept}");
+    assert!(kept.contains("href=\"a\""), "links to objects keep no form: {kept}");
 }
 
 #[tokio::test]
@@ -418,7 +414,7 @@ async fn an_incomplete_index_has_no_tail() {
 
 fn listed(place: &Place, position: &Position, page: &Page, is_format_named: bool) -> String {
     let request = request(&Method::GET, "/tmp/media/", BROWSER);
-    Listed { place, position, page, is_format_named }.write(&mapping(), &request)
+    FolderPage { place, position, page, is_format_named }.write(&mapping(), &request)
 }
 
 fn written(entries: Vec<Entry>, position: &Position, token: Option<&str>) -> String {
@@ -429,11 +425,11 @@ fn written(entries: Vec<Entry>, position: &Position, token: Option<&str>) -> Str
 fn a_page_summarises_its_names() {
     let html = written(vec![file("b&b"), folder("c d/"), file("e")], &Position::Start, None);
     assert!(html.contains("<a href=\"b%26b\"><bdi>b&#38;b</bdi></a>"), "{html}");
-    assert!(html.find("c%20d/").unwrap() < html.find("b%26b").unwrap(), "folders first: {html}");
+    assert!(html.find("c%20d/").unwrap() < html.find("b%26b").unwrap(), "folders come first: {html}");
     assert!(html.contains("title=\"1,234 bytes\">1.2 KiB<"), "{html}");
     assert!(html.contains("datetime=\"2026-01-02T03:04:05Z\"") && html.contains(">2026-01-02 03:04 UTC<"));
     assert!(html.contains("1 folder, 2 files, 2.4 KiB<") && !html.contains("rel=\"next\""), "{html}");
-    assert!(!html.contains("curl -T"), "nothing may be written here");
+    assert!(!html.contains("curl -T"), "the client may not write here");
     assert!(written(vec![], &Position::Start, None).contains("This folder is empty."));
 }
 
@@ -447,7 +443,8 @@ fn a_writable_folder_shows_the_upload_command() {
         });
         let request = Request::new(Method::GET, "/tmp/".parse().unwrap(), fields.collect()).unwrap();
         let (position, page) = (&Position::Start, &page(vec![], None));
-        let html = Listed { place: &place, position, page, is_format_named: false }.write(&mapping, &request);
+        let html =
+            FolderPage { place: &place, position, page, is_format_named: false }.write(&mapping, &request);
         let command = html.split_once("<code>").unwrap().1.split_once("</code>").unwrap().0;
         command.replace("&#39;", "'")
     };
@@ -470,7 +467,7 @@ fn a_page_of_a_deep_folder_is_small() {
     let place = place(&format!("/tmp/media/{}", "a/".repeat(500)));
     let page = |entries| listed(&place, &Position::Start, &page(entries, None), false);
     let empty = page(vec![]);
-    assert!(empty.contains("folders are left out"), "{empty}");
+    assert!(empty.contains("folders omitted"), "{empty}");
     let shallow = written(vec![], &Position::Start, None);
     assert!(empty.len() < shallow.len() + 8 * 1024, "{} and {}", empty.len(), shallow.len());
     assert!(page(vec![file("b"), file("c")]).len() < empty.len() + 2 * 1024);
@@ -488,7 +485,7 @@ fn pages_link_to_the_next_and_the_first() {
     let unnamed = written(vec![file("a"), file("b\u{1}")], &Position::Start, Some("t"));
     assert!(
         unnamed.contains("<a href=\"?after=a\" rel=\"next\">"),
-        "no list begins behind the last: {unnamed}"
+        "no list can begin after the last name: {unnamed}"
     );
     let last = written(vec![file("z")], &Position::After("a".to_owned()), None);
     assert!(last.contains("<a href=\"./\">First page</a>") && !last.contains("rel=\"next\""), "{last}");

@@ -248,7 +248,7 @@ struct OneLine<'b>(&'b mut Vec<u8>);
 impl fmt::Write for OneLine<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for character in text.chars() {
-            if does_not_show(character) {
+            if is_unsafe_to_show(character) {
                 escape(self.0, character);
             } else {
                 self.0.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -260,11 +260,11 @@ impl fmt::Write for OneLine<'_> {
 
 /// Returns whether a character is escaped within quotation marks: JSON requires it, or it is not visible as itself.
 fn needs_escape(character: char) -> bool {
-    matches!(character, '"' | '\\') || does_not_show(character)
+    matches!(character, '"' | '\\') || is_unsafe_to_show(character)
 }
 
 /// Returns whether a character moves a terminal's cursor, or reorders or hides text.
-fn does_not_show(character: char) -> bool {
+fn is_unsafe_to_show(character: char) -> bool {
     character.is_control() || (!character.is_ascii() && is_unseen(character))
 }
 

@@ -29,14 +29,14 @@ pub(super) struct Queue {
 struct State {
     lines: Vec<u8>,
     /// Dropped lines that the log has not reported yet.
-    untold: u64,
+    unreported: u64,
     is_closed: bool,
     is_done: bool,
 }
 
 impl Queue {
     pub(super) const fn new(limit: usize) -> Self {
-        let state = State { lines: Vec::new(), untold: 0, is_closed: false, is_done: false };
+        let state = State { lines: Vec::new(), unreported: 0, is_closed: false, is_done: false };
         Self {
             limit,
             state: Mutex::new(state),
@@ -51,7 +51,7 @@ impl Queue {
     pub(super) fn push(&self, line: &[u8]) {
         let mut state = self.lock();
         if state.lines.len() + self.writing.load(Ordering::Relaxed) + line.len() > self.limit {
-            state.untold += 1;
+            state.unreported += 1;
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -75,11 +75,11 @@ impl Queue {
     /// lines.
     pub(super) fn write_all(&self, to: &mut impl Write, lost: impl Fn(u64) -> Vec<u8>) {
         let mut batch = Vec::new();
-        while let Some(untold) = self.next(&mut batch) {
+        while let Some(unreported) = self.next(&mut batch) {
             // If stderr fails, there is nowhere left to report it.
             let _ = to.write_all(&batch).and_then(|()| to.flush());
-            if untold > 0 {
-                let _ = to.write_all(&lost(untold));
+            if unreported > 0 {
+                let _ = to.write_all(&lost(unreported));
             }
             batch.clear();
             if batch.capacity() > KEPT {
@@ -93,15 +93,15 @@ impl Queue {
 
     /// Takes the waiting lines and the number of lines dropped after them. Returns `None` at the end.
     fn next(&self, batch: &mut Vec<u8>) -> Option<u64> {
-        let waits = |state: &mut State| state.lines.is_empty() && state.untold == 0 && !state.is_closed;
+        let waits = |state: &mut State| state.lines.is_empty() && state.unreported == 0 && !state.is_closed;
         let state = self.more.wait_while(self.lock(), waits);
         let state = state.unwrap_or_else(PoisonError::into_inner);
         let gathering = self.more.wait_timeout_while(state, GATHER, |state| !state.is_closed);
         let (mut state, _) = gathering.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(batch, &mut state.lines);
         self.writing.store(batch.len(), Ordering::Relaxed);
-        let untold = std::mem::take(&mut state.untold);
-        (untold > 0 || !batch.is_empty()).then_some(untold)
+        let unreported = std::mem::take(&mut state.unreported);
+        (unreported > 0 || !batch.is_empty()).then_some(unreported)
     }
 
     /// Ends the writer after the remaining lines. Waits at most `patience` for them.

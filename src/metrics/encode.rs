@@ -30,9 +30,9 @@ fn operation_label(index: usize) -> &'static str {
 
 /// A collector that reads the counts on each scrape.
 #[derive(Debug)]
-pub(super) struct Reading(pub(super) Arc<Metrics>);
+pub(super) struct MetricsCollector(pub(super) Arc<Metrics>);
 
-impl Collector for Reading {
+impl Collector for MetricsCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let metrics = &*self.0;
         encode_requests(metrics, &mut encoder)?;

@@ -9,7 +9,7 @@ use std::fmt;
 
 /// A collector that reads this process's metrics from `/proc` on each scrape.
 #[derive(Debug)]
-pub(super) struct ProcessReading;
+pub(super) struct ProcessCollector;
 
 /// The values at one moment.
 struct Facts {
@@ -44,7 +44,7 @@ impl Facts {
     }
 }
 
-impl Collector for ProcessReading {
+impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Some(facts) = Facts::read() else { return Ok(()) };
         let help = "Total user and system CPU time spent in seconds";

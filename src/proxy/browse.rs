@@ -2,11 +2,11 @@
 
 use super::{Asked, ClientBody, FromStore, Given, Proxy, Served, Wanted};
 use crate::access::AccessRecord;
-use crate::listing::html::Listed;
+use crate::listing::html::FolderPage;
 use crate::listing::index::Index;
 use crate::listing::page::MAX_PAGE_BYTES;
 use crate::listing::rows::Rows;
-use crate::listing::scopes::{self, Seen};
+use crate::listing::scopes::{self, Viewer};
 use crate::listing::{Above, Form, Needs, Page, Pages, Place, Plan, Position, Step, pages};
 use crate::memory::{Payer, Use};
 use crate::panics::contain;
@@ -153,8 +153,8 @@ impl Proxy {
         record.granted(Operation::ListBuckets);
         asked.admit(record).await?;
         let is_host = asked.path != asked.request.target.path();
-        let seen = Seen { mapping: asked.mapping, is_host, is_format_named: plan.is_format_named };
-        let text = scopes::write(above, form, seen);
+        let viewer = Viewer { mapping: asked.mapping, is_host, is_format_named: plan.is_format_named };
+        let text = scopes::write(above, form, viewer);
         record.memory(&self.shared.memory, Use::Pages).grow_to(text.len())?;
         Ok(Given::Made(made(form.representation(), StatusCode::OK, Made::Whole(text.into()))))
     }
@@ -188,7 +188,7 @@ impl Proxy {
                 let (position, is_format_named) = (&plan.position, plan.is_format_named);
                 return self.list_page(
                     asked,
-                    Listed { place, position, page: &page, is_format_named },
+                    FolderPage { place, position, page: &page, is_format_named },
                     record,
                 );
             }
@@ -204,7 +204,12 @@ impl Proxy {
     }
 
     /// Answers with one page for a browser.
-    fn list_page(&self, asked: &Asked<'_, NoBody>, listed: Listed<'_>, record: &mut AccessRecord) -> Outcome {
+    fn list_page(
+        &self,
+        asked: &Asked<'_, NoBody>,
+        listed: FolderPage<'_>,
+        record: &mut AccessRecord,
+    ) -> Outcome {
         let text = listed.write(asked.mapping, asked.request);
         record.memory(&self.shared.memory, Use::Pages).grow_to(text.len())?;
         let mut answer = made(Representation::Html, StatusCode::OK, Made::Whole(text.into()));
@@ -222,7 +227,7 @@ impl Proxy {
         asked: &Asked<'_, NoBody>,
         place: &Place,
         (record, first): (&AccessRecord, usize),
-    ) -> impl FnMut(Position) -> pages::Coming + use<> {
+    ) -> impl FnMut(Position) -> pages::PendingPage + use<> {
         // The request has memory for its first page, which is used for each later page in turn. This is what a longer
         // one takes besides.
         let payer = Payer::Client(record.client());
