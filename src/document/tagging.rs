@@ -141,7 +141,7 @@ mod tests {
             "<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet><Tag><Key>Größe</Key>\
              <Value>é 1+-=._:/@</Value></Tag><Tag><Key>b</Key><Value></Value></Tag></TagSet></Tagging>"
         );
-        assert!(Tagging::parse(whole(&[]).as_bytes()).is_ok(), "no tag is a way to delete them");
+        assert!(Tagging::parse(whole(&[]).as_bytes()).is_ok(), "an empty set deletes the tags");
         let (key, value) = ("é".repeat(128), "é".repeat(256));
         assert!(Tagging::parse(whole(&[(&key, &value)]).as_bytes()).is_ok());
     }

@@ -68,7 +68,7 @@ async fn a_document_is_bounded() {
         &mut memory(),
     )
     .await;
-    assert_eq!(read.map_err(|refusal| refusal.rule), Err(Rule::TooLarge), "whatever was announced");
+    assert_eq!(read.map_err(|refusal| refusal.rule), Err(Rule::TooLarge), "the actual size counts");
 }
 
 /// The checksum header of a completion concerns the object, Content-MD5 the document.

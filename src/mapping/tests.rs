@@ -155,7 +155,7 @@ fn scopes_bound_the_size_of_uploads() {
     };
     assert_eq!(fits("/tmp/inbox/a", 1024), Ok(()));
     assert_eq!(fits("/tmp/inbox/a", 1025), Err(Rule::TooLarge));
-    assert_eq!(fits("/tmp/inbox/large/a", u64::MAX), Ok(()), "both scopes allow it, one without a bound");
+    assert_eq!(fits("/tmp/inbox/large/a", u64::MAX), Ok(()), "both scopes allow it, one without a limit");
 }
 
 #[test]
