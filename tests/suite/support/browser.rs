@@ -15,7 +15,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A browser that ends when this is dropped.
+/// A browser, closed on drop.
 pub(crate) struct Browser {
     address: SocketAddr,
     session: String,
@@ -27,11 +27,11 @@ pub(crate) struct Browser {
 #[derive(Clone, Debug)]
 pub(crate) struct Element(String);
 
-/// The key that an element's id has in answers.
+/// The JSON key of an element's id.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 impl Browser {
-    /// Starts a browser. None where there is none, which under `CI=true` is a failure.
+    /// Starts a browser. Returns `None` if none is installed, which is a failure with `CI=true`.
     pub(crate) fn start() -> Option<Self> {
         let found = (
             program("CHROMEDRIVER_BIN", &["chromedriver"]),
@@ -70,7 +70,7 @@ impl Browser {
         self.call("GET", &format!("{}{path}", self.session), &Value::Null)
     }
 
-    /// The folder that downloads go to.
+    /// Returns the folder for downloads.
     pub(crate) fn downloads(&self) -> PathBuf {
         self.folder.path().join("downloads")
     }
@@ -80,12 +80,12 @@ impl Browser {
         self.post("/url", &json!({ "url": url }));
     }
 
-    /// The address of what is shown.
+    /// Returns the address of the current page.
     pub(crate) fn url(&self) -> String {
         self.get("/url").as_str().unwrap().to_owned()
     }
 
-    /// Every element that a CSS selector means.
+    /// Returns all elements that match a CSS selector.
     pub(crate) fn all(&self, selector: &str) -> Vec<Element> {
         let found = self.post("/elements", &json!({ "using": "css selector", "value": selector }));
         found
@@ -96,33 +96,33 @@ impl Browser {
             .collect()
     }
 
-    /// The link of exactly this text.
+    /// Returns the link with exactly this text.
     pub(crate) fn link(&self, text: &str) -> Element {
         let found = self.post("/element", &json!({ "using": "link text", "value": text }));
         Element(found[ELEMENT].as_str().unwrap().to_owned())
     }
 
-    /// Clicks, and waits until what it leads to is loaded.
+    /// Clicks, and waits until the target is loaded.
     pub(crate) fn click(&self, element: &Element) {
         self.post(&format!("/element/{}/click", element.0), &json!({}));
     }
 
-    /// The value of a property, such as the `href` that a link leads to.
+    /// Returns the value of a property, such as the resolved `href` of a link.
     pub(crate) fn property(&self, element: &Element, name: &str) -> Value {
         self.get(&format!("/element/{}/property/{name}", element.0))
     }
 
-    /// What a script returns.
+    /// Runs a script and returns its result.
     pub(crate) fn run(&self, script: &str) -> Value {
         self.post("/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    /// The text of what is shown, as it is in the document.
+    /// Returns the text content of the document.
     pub(crate) fn text(&self) -> String {
         self.run("return document.body.textContent").as_str().unwrap().to_owned()
     }
 
-    /// A screen of this width, light or dark.
+    /// Sets the width and the colour scheme of the screen.
     pub(crate) fn screen(&self, width: u32, dark: bool) {
         let metrics = json!({ "width": width, "height": 900, "deviceScaleFactor": 2, "mobile": width < 600 });
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
@@ -135,13 +135,13 @@ impl Browser {
         self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }));
     }
 
-    /// What the console has said since it was last asked: errors, and breaches of a page's policy.
+    /// Returns new messages of the console: errors, and violations of a page's policy.
     pub(crate) fn console(&self) -> Vec<String> {
         let said = self.post("/se/log", &json!({ "type": "browser" }));
         said.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Keeps a picture of what is shown in target/tmp/screenshots, to be looked at.
+    /// Saves a screenshot in target/tmp/screenshots for people to look at.
     pub(crate) fn picture(&self, name: &str) {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
         fs::create_dir_all(&folder).unwrap();
@@ -153,7 +153,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends the browser; killed, it would leave it behind.
+        // The driver ends the browser. If the driver is killed, the browser keeps running.
         if !self.session.is_empty() {
             let _gone_already = http::request(self.address, "DELETE", &self.session, &[], b"");
         }
@@ -173,7 +173,7 @@ fn capabilities(chromium: &Path, profile: &Path, downloads: &Path) -> Value {
         "--disable-component-update",
         "--disable-sync",
         "--no-proxy-server",
-        // Nothing but this machine is asked for anything. These names are this machine, which is no secure context.
+        // The browser reaches nothing but this machine. The mapped names are not secure contexts.
         "--host-resolver-rules=MAP proxy.test 127.0.0.1, MAP evil.test 127.0.0.1, MAP app.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         &profile,
     ];
@@ -188,7 +188,7 @@ fn capabilities(chromium: &Path, profile: &Path, downloads: &Path) -> Value {
     }}})
 }
 
-/// Starts the driver on a port that it finds itself, and waits until it has said which.
+/// Starts the driver on a port that it chooses, and waits until it reports the port.
 fn launch(driver: &Path, folder: &Path) -> (Killed, SocketAddr) {
     let log = folder.join("chromedriver.log");
     let mut process = Killed(
@@ -214,7 +214,7 @@ fn launch(driver: &Path, folder: &Path) -> (Killed, SocketAddr) {
     }
 }
 
-/// The program that a variable names, or the first of these that is on the PATH.
+/// Returns the program that a variable names, or the first of these on the PATH.
 fn program(variable: &str, names: &[&str]) -> Option<PathBuf> {
     if let Some(path) = env::var_os(variable) {
         return Some(path.into());

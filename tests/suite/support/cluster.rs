@@ -10,20 +10,20 @@ use tempfile::TempDir;
 
 const NODES: usize = 4;
 
-/// A running cluster; it ends and its data goes when this is dropped.
+/// A running cluster. On drop it ends and its data is deleted.
 pub(crate) struct Cluster {
-    /// The first node, for what `mc` does.
+    /// The first node, which `mc` uses.
     pub(crate) first: Minio,
-    /// All nodes.
+    /// The addresses of all nodes.
     pub(crate) addresses: Vec<SocketAddr>,
-    /// Every node but the first.
+    /// All nodes except the first.
     others: Vec<Killed>,
     drives: Vec<String>,
     folder: TempDir,
 }
 
 impl Cluster {
-    /// Starts the nodes on free ports, and waits until each of them serves.
+    /// Starts the nodes on free ports and waits until each is ready.
     pub(crate) fn start() -> Self {
         for _attempt in 0..5 {
             match Self::try_start() {
@@ -32,7 +32,7 @@ impl Cluster {
                 Err(log) => panic!("a node did not start:\n{log}"),
             }
         }
-        panic!("a node found its free port taken, five times")
+        panic!("five times, another process took a node's port")
     }
 
     fn try_start() -> Result<Self, String> {
@@ -67,7 +67,7 @@ impl Cluster {
         self.others[node - 1].kill();
     }
 
-    /// Starts a node that was killed, and waits until it serves.
+    /// Restarts a killed node and waits until it is ready.
     pub(crate) fn restart(&mut self, node: usize) {
         let (address, folder) = (self.addresses[node], self.folder.path());
         self.others[node - 1] = start_node(node, address, &self.first.root, folder, &self.drives);
@@ -84,7 +84,8 @@ fn start_node(number: usize, address: SocketAddr, root: &Keys, folder: &Path, dr
     spawn(&Minio::programs().minio, address, root, &log(number, folder), drives, &[])
 }
 
-/// Whether a node serves and sees all others: what is stored must still be without itself, which of four takes three.
+/// Returns whether a node is ready and sees all others. Writes must still succeed without one node, and three of four
+/// are needed for that.
 fn serves(address: SocketAddr) -> bool {
     ["/minio/health/cluster?maintenance=true", "/minio/health/ready"]
         .iter()

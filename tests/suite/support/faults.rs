@@ -1,6 +1,6 @@
-//! Upstreams that fail: one that plays a script of bytes, and one that stands before a real server and cuts.
+//! Upstreams that fail: one plays a script of bytes, one relays to a real server and breaks connections.
 //!
-//! Neither stands in for MinIO; what they answer proves nothing about S3.
+//! Neither imitates MinIO. Their responses prove nothing about S3.
 
 use socket2::SockRef;
 use std::io::{Read, Write};
@@ -10,30 +10,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// What a scripted upstream does next on a connection. After the last step it closes.
+/// A step of a scripted upstream. After the last step it closes the connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// Reads a head.
     Head,
-    /// Reads a head, also of one that asks for the store's health.
+    /// Reads a head, including that of a health check.
     Any,
-    /// If this is in the head, does these and nothing after them.
+    /// If the head contains this, plays these steps instead of the rest.
     When(&'static str, Vec<Step>),
-    /// Asks for the body if the client of the connection waits for that, and reads it.
+    /// Sends 100 if the peer expects it, and reads the body.
     Body,
-    /// Asks for the body and reads so much of it.
+    /// Sends 100 if the peer expects it, and reads this much of the body.
     Begin(usize),
     /// Sends these bytes.
     Send(Vec<u8>),
-    /// Sends these bytes again and again, until nobody takes them.
+    /// Sends these bytes repeatedly until the peer stops accepting them.
     Flood(Vec<u8>),
     /// Sends these bytes one at a time.
     Trickle(Vec<u8>),
-    /// Says that it will send no more, and reads to the end.
+    /// Closes the sending side, and reads to the end.
     HalfClose,
-    /// Neither sends nor closes until the other side does.
+    /// Does nothing until the peer closes.
     Stall,
-    /// Ends the connection with a reset.
+    /// Resets the connection.
     Reset,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    /// Listens on a free port of the loopback.
+    /// Starts listening on a free loopback port.
     pub(crate) fn start(script: Vec<Step>) -> Self {
         let script = Arc::new(Mutex::new(script));
         let requests = Arc::new(AtomicUsize::new(0));
@@ -63,7 +63,7 @@ impl Scripted {
         self.listener.address
     }
 
-    /// How many heads were read, those that ask for the store's health left out.
+    /// Returns the number of heads read, without health checks.
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
@@ -74,7 +74,7 @@ impl Scripted {
     }
 }
 
-/// Plays a script; an error of the connection ends it as the peer wanted.
+/// Plays a script. An error on the connection ends it, as the peer intended.
 fn play(mut stream: TcpStream, steps: &[Step], requests: &AtomicUsize) {
     let mut length = 0;
     let mut waits = false;
@@ -84,7 +84,7 @@ fn play(mut stream: TcpStream, steps: &[Step], requests: &AtomicUsize) {
         let done = match step {
             Step::Head => match read_head(&mut stream) {
                 Some(head) => {
-                    // Who asks for its health hears that it is well: it is requests that fail.
+                    // Health checks always succeed. Only requests fail.
                     if head.starts_with("get /minio/health/") {
                         let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
                         return;
@@ -147,7 +147,7 @@ fn read_to_end(stream: &mut TcpStream) -> bool {
     std::io::copy(stream, &mut std::io::sink()).is_ok()
 }
 
-/// A head in lower case, byte by byte so that nothing of the body is taken.
+/// Reads a head and returns it in lower case. Reads byte by byte, so that nothing of the body is consumed.
 fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -163,29 +163,29 @@ fn content_length(head: &str) -> usize {
     length.map_or(0, |length| length.trim().parse().unwrap())
 }
 
-/// How a relay ends what passes through it.
+/// How a relay breaks a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// Both connections are reset.
+    /// Resets both connections.
     Reset,
-    /// Nothing more is passed on, and nothing is closed.
+    /// Forwards nothing more and closes nothing.
     Stall,
-    /// The side that was sent to is told that this was all.
+    /// Closes the sending side towards the receiver.
     HalfClose,
 }
 
-/// Where a relay cuts.
+/// The direction that a relay breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// On the way to the server.
+    /// Towards the server.
     Up,
-    /// On the way back.
+    /// Towards the proxy.
     Down,
 }
 
 type Plan = Option<(Way, u64, Cut)>;
 
-/// Stands between a proxy and a real server, and cuts each connection after so many bytes one way.
+/// A relay between a proxy and a real server, which breaks each connection after a number of bytes in one direction.
 pub(crate) struct Relay {
     listener: Acceptor,
     plan: Arc<Mutex<Plan>>,
@@ -194,7 +194,7 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// A relay to `server` that cuts nothing yet.
+    /// Starts a relay to `server` that breaks nothing yet.
     pub(crate) fn start(server: SocketAddr) -> Self {
         let plan: Arc<Mutex<Plan>> = Arc::default();
         let connections = Arc::new(AtomicUsize::new(0));
@@ -211,12 +211,12 @@ impl Relay {
         Self { listener, plan, connections, up }
     }
 
-    /// How many connections there were.
+    /// Returns the number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// How many bytes have been passed on to the server.
+    /// Returns the number of bytes forwarded to the server.
     pub(crate) fn up(&self) -> u64 {
         self.up.load(Ordering::SeqCst)
     }
@@ -225,7 +225,7 @@ impl Relay {
         self.listener.address
     }
 
-    /// Cuts like this from now on, on connections that are open too; their bytes count from now on.
+    /// Breaks connections like this from now on, including open ones. Their bytes count from now on.
     pub(crate) fn cut(&self, plan: Plan) {
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan;
     }
@@ -238,7 +238,7 @@ fn relay(near: &TcpStream, far: &TcpStream, plan: &Arc<Mutex<Plan>>, up: &Atomic
     });
 }
 
-/// Passes bytes on until an end or a cut.
+/// Forwards bytes until the end or a break.
 fn pump(mut from: &TcpStream, mut to: &TcpStream, way: Way, plan: &Mutex<Plan>, count: &AtomicU64) {
     let mut buffer = vec![0; 16 << 10];
     let mut passed = 0;
@@ -262,7 +262,7 @@ fn pump(mut from: &TcpStream, mut to: &TcpStream, way: Way, plan: &Mutex<Plan>, 
             Cut::Reset => {
                 for stream in [from, to] {
                     reset(stream);
-                    // Wakes the pump of the other way, which lets the connection go.
+                    // Wakes the pump of the other direction, which then drops the connection.
                     let _gone = stream.shutdown(Shutdown::Both);
                 }
                 return;
@@ -278,7 +278,7 @@ fn pump(mut from: &TcpStream, mut to: &TcpStream, way: Way, plan: &Mutex<Plan>, 
     let _rest = std::io::copy(&mut from, &mut std::io::sink());
 }
 
-/// Accepts connections, each on a thread of its own.
+/// Accepts connections, each on its own thread.
 struct Acceptor {
     address: SocketAddr,
     stopped: Arc<AtomicBool>,

@@ -1,7 +1,7 @@
 //! A small blocking HTTP/1.1 client that sends exactly the bytes it is given.
 //!
-//! It is deliberately not hyper: what hyper would refuse to send, or would mend in silence, is what the
-//! tests are about.
+//! It deliberately does not use hyper: the tests are about messages that hyper would refuse to send or silently
+//! repair.
 
 use std::{
     io::{self, BufRead, BufReader, Error, ErrorKind, Read, Write},
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// How long a read or write waits. Long, as a machine that builds may be slow; it only ends a hang.
+/// The time-out of a read or write. It only ends a hang, and must be long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A status line and its headers.
@@ -19,17 +19,17 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Head {
     pub(crate) status: u16,
     pub(crate) reason: String,
-    /// In the order of arrival, the names as they were sent.
+    /// In order of arrival, with the names as sent.
     pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Head {
-    /// The first header of this name, in any case.
+    /// Returns the first header with this name, case-insensitively.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// All headers of this name, in any case.
+    /// Returns all headers with this name, case-insensitively.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers
             .iter()
@@ -54,19 +54,19 @@ impl Response {
         self.head.header(name)
     }
 
-    /// The body as text, lossily.
+    /// Returns the body as text, lossily.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The text of the first XML element of this name in the body.
+    /// Returns the text of the first XML element with this name in the body.
     pub(crate) fn element(&self, name: &str) -> Option<String> {
         let text = self.text();
         let (_, rest) = text.split_once(&format!("<{name}>"))?;
         rest.split_once(&format!("</{name}>")).map(|(value, _)| value.to_owned())
     }
 
-    /// The S3 error code: of the body, or for a HEAD of the header that MinIO sends in its place.
+    /// Returns the S3 error code from the body, or, for a HEAD, from the header in which MinIO sends it.
     pub(crate) fn code(&self) -> Option<String> {
         self.element("Code").or_else(|| self.header("x-minio-error-code").map(str::to_owned))
     }
@@ -99,7 +99,7 @@ impl Write for Stream {
     }
 }
 
-/// A connection that is kept for as many requests as the peer allows.
+/// A connection that is reused for as many requests as the peer allows.
 pub(crate) struct Connection {
     stream: BufReader<Stream>,
 }
@@ -120,7 +120,7 @@ impl Connection {
         Ok(Self { stream: BufReader::with_capacity(64 << 10, Stream::Unix(stream)) })
     }
 
-    /// Waits this long for bytes from now on, then gives up with `WouldBlock` or `TimedOut`.
+    /// Sets the time-out of reads. A read then fails with `WouldBlock` or `TimedOut`.
     pub(crate) fn set_read_timeout(&self, patience: Duration) -> io::Result<()> {
         match self.stream.get_ref() {
             Stream::Tcp(stream) => stream.set_read_timeout(Some(patience)),
@@ -128,12 +128,12 @@ impl Connection {
         }
     }
 
-    /// Sends these bytes as they are.
+    /// Sends these bytes unchanged.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
     }
 
-    /// Says that nothing more will be sent; what the peer sends can still be read.
+    /// Closes the sending side. Bytes from the peer can still be read.
     pub(crate) fn end_sending(&mut self) -> io::Result<()> {
         match self.stream.get_ref() {
             Stream::Tcp(stream) => stream.shutdown(std::net::Shutdown::Write),
@@ -141,31 +141,31 @@ impl Connection {
         }
     }
 
-    /// Ends the connection with a reset.
+    /// Resets the connection.
     pub(crate) fn reset(self) {
         let linger = Some(Duration::ZERO);
         match self.stream.get_ref() {
             Stream::Tcp(stream) => socket2::SockRef::from(stream).set_linger(linger).unwrap(),
-            Stream::Unix(_) => panic!("a unix socket knows no reset"),
+            Stream::Unix(_) => panic!("a unix socket cannot be reset"),
         }
     }
 
-    /// Returns the next bytes, in this number.
+    /// Reads exactly this many bytes.
     pub(crate) fn read_exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         self.stream.read_exact(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// Everything until the peer closes.
+    /// Reads until the peer closes.
     pub(crate) fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// Sends a request with a `Host` and, where there is a body, a `Content-Length`, each unless given,
-    /// and reads its final response.
+    /// Sends a request and reads its final response. Adds `Host` and, for a body, `Content-Length`, unless they are
+    /// given.
     pub(crate) fn request(
         &mut self,
         method: &str,
@@ -177,7 +177,7 @@ impl Connection {
         self.read_response(method)
     }
 
-    /// The final response to a request of this method; interim ones are passed over.
+    /// Reads the final response to a request with this method. Skips interim responses.
     pub(crate) fn read_response(&mut self, method: &str) -> io::Result<Response> {
         loop {
             let head = self.read_head()?;
@@ -189,7 +189,7 @@ impl Connection {
         }
     }
 
-    /// The next status line and headers, interim ones too.
+    /// Reads the next status line and headers, of interim responses too.
     pub(crate) fn read_head(&mut self) -> io::Result<Head> {
         let line = self.read_line()?;
         let (status, reason) = parse_status(&line).ok_or_else(|| malformed("status line", &line))?;
@@ -204,7 +204,7 @@ impl Connection {
         }
     }
 
-    /// Copies the body that belongs to `head`, the answer to `method`, as it arrives. Says how many bytes.
+    /// Copies the body that belongs to `head`, the response to `method`, as it arrives. Returns its length.
     pub(crate) fn read_body(&mut self, method: &str, head: &Head, into: &mut impl Write) -> io::Result<u64> {
         if method == "HEAD" || head.status < 200 || matches!(head.status, 204 | 304) {
             return Ok(0);
@@ -247,7 +247,7 @@ impl Connection {
         Err(Error::new(ErrorKind::UnexpectedEof, format!("the body ended after {copied} of {length} bytes")))
     }
 
-    /// A line without its CRLF. The end of the stream is an error, which names what was still read.
+    /// Reads a line and strips its CRLF. If the stream ends, the error contains the incomplete line.
     fn read_line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
         self.stream.read_until(b'\n', &mut line)?;
@@ -262,7 +262,7 @@ impl Connection {
     }
 }
 
-/// A request on a connection of its own.
+/// Sends a request on a new connection.
 pub(crate) fn request(
     address: SocketAddr,
     method: &str,
@@ -273,12 +273,12 @@ pub(crate) fn request(
     Connection::open(address)?.request(method, target, headers, body)
 }
 
-/// A GET on a connection of its own.
+/// Sends a GET on a new connection.
 pub(crate) fn get(address: SocketAddr, target: &str) -> io::Result<Response> {
     request(address, "GET", target, &[], b"")
 }
 
-/// The bytes of a request, with a `Host` of localhost and the body's `Content-Length` unless they are given.
+/// Returns the bytes of a request. Adds `Host: localhost` and the body's `Content-Length`, unless they are given.
 pub(crate) fn request_bytes(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let given = |name: &str| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
     let bodiless = body.is_empty() && !matches!(method, "PUT" | "POST");
@@ -299,7 +299,7 @@ fn parse_status(line: &str) -> Option<(u16, String)> {
     Some((status.parse().ok()?, reason.trim_start().to_owned()))
 }
 
-/// Digits alone: `from_str_radix` also takes a sign.
+/// Accepts digits only: `from_str_radix` also accepts a sign.
 fn number(text: &str, radix: u32) -> Option<u64> {
     let digits = text.chars().all(|digit| digit.is_digit(radix));
     digits.then(|| u64::from_str_radix(text, radix).ok()).flatten()

@@ -1,6 +1,6 @@
-//! The keys of a MinIO user or of a session.
+//! Keys of a MinIO user or a session.
 
-/// An access key with its secret and, of a session, its token.
+/// An access key with its secret and, for a session, its token.
 #[derive(Clone)]
 pub(crate) struct Keys {
     pub(crate) access_key: String,
@@ -9,13 +9,13 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Long-lived keys of this name, with a random secret.
+    /// Creates long-lived keys with this name and a random secret.
     pub(crate) fn random(access_key: &str) -> Self {
         Self { access_key: access_key.to_owned(), secret_key: random_word(), token: None }
     }
 }
 
-/// 32 letters and digits.
+/// Returns 32 letters and digits.
 fn random_word() -> String {
     std::iter::repeat_with(fastrand::alphanumeric).take(32).collect()
 }

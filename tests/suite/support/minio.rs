@@ -1,4 +1,4 @@
-//! A real MinIO, one for each test, set up with `mc` as a user would.
+//! A real MinIO per test, set up with `mc` as a user would.
 
 use std::{
     env,
@@ -17,26 +17,26 @@ use super::{
     process::{Killed, wait_for},
 };
 
-/// Everything in every bucket: the rights of the issuer in the README's set-up.
+/// A policy that allows everything in every bucket, like the issuer's in the README.
 pub(crate) const ALLOW_ALL: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]}]}"#;
 
-/// Reading and listing in every bucket.
+/// A policy that allows reading and listing in every bucket.
 pub(crate) const READ_ONLY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
     "Action":["s3:Get*","s3:List*","s3:HeadBucket"],"Resource":["arn:aws:s3:::*"]}]}"#;
 
-/// The programs to run.
+/// Paths of the programs to run.
 #[derive(Clone)]
 pub(crate) struct Programs {
     pub(crate) minio: PathBuf,
     pub(crate) mc: PathBuf,
 }
 
-/// A running server; it ends and its data goes when this is dropped.
+/// A running server. On drop it ends and its data is deleted.
 pub(crate) struct Minio {
     pub(crate) address: SocketAddr,
     pub(crate) root: Keys,
     programs: Programs,
-    /// Further variables of its environment.
+    /// Additional environment variables.
     settings: Settings,
     process: Killed,
     folder: TempDir,
@@ -45,17 +45,17 @@ pub(crate) struct Minio {
 type Settings = &'static [(&'static str, &'static str)];
 
 impl Minio {
-    /// Starts a server with no data on a free port.
+    /// Starts an empty server on a free port.
     pub(crate) fn start() -> Self {
         Self::start_programs(Self::programs())
     }
 
-    /// [`Self::start`] with programs that the environment does not name.
+    /// Like [`Self::start`], with programs that the environment does not name.
     pub(crate) fn start_programs(programs: Programs) -> Self {
         Self::start_with(programs, &[])
     }
 
-    /// Starts a server that ends an answer whose reader pauses for a second, and not for half a minute.
+    /// Starts a server that ends a response whose reader pauses for a second, instead of 30 seconds.
     pub(crate) fn start_impatient() -> Self {
         Self::start_with(Self::programs(), &[("MINIO_IDLE_TIMEOUT", "1s")])
     }
@@ -71,10 +71,10 @@ impl Minio {
                 Err(log) => panic!("minio did not start:\n{log}"),
             }
         }
-        panic!("minio found each of five free ports taken")
+        panic!("five times, another process took MinIO's port")
     }
 
-    /// Starts a server that speaks TLS with this certificate and key, both in PEM. `mc` cannot set it up.
+    /// Starts a server that speaks TLS with this certificate and key in PEM. `mc` cannot set it up.
     pub(crate) fn start_over_tls(certificate: &str, key: &str) -> Self {
         let (folder, programs) = (TempDir::new().unwrap(), Self::programs());
         let root = Keys::random("root-of-the-test");
@@ -91,17 +91,17 @@ impl Minio {
         Self { address, root, programs, process, folder, settings: &[] }
     }
 
-    /// A server that was started as one node of several; it cannot be restarted.
+    /// Returns a server that was started as one node of several. It cannot be restarted.
     pub(super) fn of_node(address: SocketAddr, root: Keys, process: Killed, folder: TempDir) -> Self {
         Self { address, root, programs: Self::programs(), settings: &[], process, folder }
     }
 
-    /// The programs that the environment names.
+    /// Returns the programs that the environment names.
     pub(super) fn programs() -> Programs {
         Programs { minio: named_in("MINIO_BIN"), mc: named_in("MC_BIN") }
     }
 
-    /// Ends the server at once and starts it again, at the same address with the same data.
+    /// Kills the server and starts it again at the same address with the same data.
     pub(crate) fn restart(&mut self) {
         self.process.kill();
         let folder = self.folder.path();
@@ -109,34 +109,35 @@ impl Minio {
             .unwrap_or_else(|log| panic!("minio did not start again:\n{log}"));
     }
 
-    /// Gives root another password, which takes a restart.
+    /// Changes root's password, which requires a restart.
     pub(crate) fn change_root_password(&mut self) {
         self.root = Keys::random(&self.root.access_key);
         self.restart();
     }
 
-    /// Ends the server at once; [`Self::restart`] brings it back.
+    /// Kills the server. [`Self::restart`] starts it again.
     pub(crate) fn stop(&mut self) {
         self.process.kill();
     }
 
-    /// The memory that the server has, in bytes.
+    /// Returns the server's memory in bytes.
     pub(crate) fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    /// The time that the server has had of all processors.
+    /// Returns the processor time that the server has used.
     pub(crate) fn processor_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.0.id())).unwrap();
-        // The name, which may hold blanks, is in parentheses; user and system time are the 12th and 13th field behind it.
+        // The name, which may contain blanks, is in parentheses. User and system time are the 12th and 13th field
+        // after it.
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let ticks = |at: usize| fields.split_whitespace().nth(at).unwrap().parse::<u64>().unwrap();
         Duration::from_millis((ticks(11) + ticks(12)) * 10)
     }
 
-    /// Waits until the server has less than half of one processor.
+    /// Waits until the server uses less than half a processor.
     pub(crate) fn is_at_rest(&self) -> bool {
         let (mut before, mut since) = (self.processor_time(), Instant::now());
         let rests = || {
@@ -150,7 +151,7 @@ impl Minio {
         wait_for(rests).is_some()
     }
 
-    /// Runs `mc` as root, to whom this server is `local`, and returns what it printed.
+    /// Runs `mc` as root and returns its output. The server's alias is `local`.
     pub(crate) fn mc(&self, arguments: &[&str]) -> String {
         let Keys { access_key, secret_key, .. } = &self.root;
         let output = Command::new(&self.programs.mc)
@@ -162,13 +163,13 @@ impl Minio {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let complained = String::from_utf8_lossy(&output.stderr);
-        // What follows the fourth may be a secret.
+        // Arguments after the fourth may be secrets.
         let shown = arguments.iter().take(4).copied().collect::<Vec<_>>().join(" ");
         assert!(output.status.success(), "mc {shown}: {}\n{said}{complained}", output.status);
         said
     }
 
-    /// Adds a user whose rights are `policy`.
+    /// Adds a user with these rights.
     pub(crate) fn add_user(&self, name: &str, policy: &str) -> Keys {
         let keys = Keys::random(name);
         self.mc(&["admin", "user", "add", "local", name, &keys.secret_key]);
@@ -178,7 +179,7 @@ impl Minio {
         keys
     }
 
-    /// The README's set-up: bucket `tmp` with `media/hello.txt` and `other/secret.txt`, and a user
+    /// Sets up what the README describes: bucket `tmp` with `media/hello.txt` and `other/secret.txt`, and a user
     /// `stsadmin` who may do everything.
     pub(crate) fn seed_issuer(&self) -> Keys {
         self.mc(&["mb", "local/tmp"]);
@@ -193,13 +194,13 @@ impl Minio {
         self.mc(&["cp", "--quiet", &file, &format!("local/{path}")]);
     }
 
-    /// How many lists of a bucket the server keeps in the drive.
+    /// Returns the number of lists of a bucket that the server keeps in the drive.
     pub(crate) fn kept_lists(&self, bucket: &str) -> usize {
         let kept = self.folder.path().join("data/.minio.sys/buckets").join(bucket).join(".metacache");
         fs::read_dir(kept).map_or(0, Iterator::count)
     }
 
-    /// How many sessions the server keeps.
+    /// Returns the number of sessions that the server keeps.
     pub(crate) fn sessions(&self) -> usize {
         let folder = self.folder.path().join("data/.minio.sys/config/iam/sts");
         fs::read_dir(folder).map_or(0, Iterator::count)
@@ -224,11 +225,11 @@ impl Minio {
     }
 }
 
-/// Starts a server and waits until it says and shows that it is ready. MinIO hides the environment from itself for moments
-/// (`env.SetEnvOff`), and now and then misses its password in one of them: it is started again then.
+/// Starts a server and waits until its log and a request show that it is ready. MinIO hides its environment from
+/// itself for moments (`env.SetEnvOff`) and sometimes misses its password then; in that case it is started again.
 ///
 /// # Errors
-/// The log of one that is not ready.
+/// The log, if the server does not become ready.
 fn launch(
     minio: &Path,
     address: SocketAddr,
@@ -254,8 +255,8 @@ fn launch_once(
     let log = folder.join("log");
     let drives = [folder.join("data").into_os_string().into_string().unwrap()];
     let mut process = spawn(minio, address, root, &log, &drives, settings);
-    // The log line says that the port is this server's own, which an answer alone does not: another's
-    // server may have taken the port first.
+    // The log line shows that this server has the port. A response alone does not, because another test's server may
+    // have taken the port first.
     let said = || fs::read_to_string(&log).unwrap();
     let ready = wait_for(|| {
         if process.has_ended() {
@@ -266,7 +267,7 @@ fn launch_once(
     if ready == Some(true) { Ok(process) } else { Err(said()) }
 }
 
-/// Starts a server and does not wait for it.
+/// Starts a server without waiting for it.
 pub(super) fn spawn(
     minio: &Path,
     address: SocketAddr,
@@ -284,7 +285,7 @@ pub(super) fn spawn(
             .env("MINIO_ROOT_PASSWORD", &root.secret_key)
             .env("MINIO_BROWSER", "off")
             .env("MINIO_CI_CD", "1")
-            // In a container a server does not take a loopback address for its own unless it is told to.
+            // In a container, a server does not recognise a loopback address as its own without this.
             .env("_MINIO_SERVER_LOCAL", address.to_string())
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
@@ -299,7 +300,7 @@ fn is_live(address: SocketAddr) -> bool {
     http::get(address, "/minio/health/live").is_ok_and(|answer| answer.status() == 200)
 }
 
-/// An address that was free a moment ago.
+/// Returns an address that was free a moment ago.
 pub(super) fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }

@@ -1,6 +1,6 @@
-//! What the tests stand on: a real MinIO, the real `scopegate`, and a client that sends exact bytes.
+//! The test environment: a real MinIO, the real `scopegate`, and a client that sends exact bytes.
 //!
-//! Everything here panics where a set-up fails and says what was seen; nothing skips.
+//! If the set-up fails, everything here panics and says what it saw. Nothing is skipped.
 
 pub(crate) mod browser;
 pub(crate) mod cluster;

@@ -1,4 +1,4 @@
-//! Child processes that do not outlive a test, and waiting that ends.
+//! Child processes that do not outlive a test, and waiting with a time-out.
 
 use std::{
     process::Child,
@@ -6,20 +6,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a server may take to start or to stop. Only a broken one needs it.
+/// How long a server may take to start or stop. Only a broken one takes this long.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A child that is killed when it is dropped.
+/// A child process, killed on drop.
 pub(crate) struct Killed(pub(crate) Child);
 
 impl Killed {
-    /// Kills it and waits until it is gone.
+    /// Kills the process and waits for its end.
     pub(crate) fn kill(&mut self) {
         let _gone_already = self.0.kill();
         let _reaped = self.0.wait();
     }
 
-    /// Whether it ended by itself.
+    /// Returns whether the process has ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
     }
@@ -31,7 +31,7 @@ impl Drop for Killed {
     }
 }
 
-/// Asks again and again, a few milliseconds apart, until there is an answer or patience ends.
+/// Polls every few milliseconds until there is a result or the time is over.
 pub(crate) fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {

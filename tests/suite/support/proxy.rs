@@ -1,4 +1,4 @@
-//! The running `scopegate serve`.
+//! A running `scopegate serve`.
 
 use std::{
     fs,
@@ -15,29 +15,28 @@ use tempfile::TempDir;
 
 use super::process::{Killed, wait_for};
 
-/// A soak of many minutes may log every request; that is not to fill the memory.
+/// A soak of many minutes may log every request, which must not fill the memory.
 const LONGEST_LOG: usize = 16 << 20;
 
-/// A proxy that is killed when this is dropped. Whatever it wrote is searched for secrets then.
+/// A proxy, killed on drop. Its output is then searched for secrets.
 pub(crate) struct Proxy {
     process: Killed,
     stderr: Log,
     reader: Option<JoinHandle<()>>,
     secrets: Vec<String>,
-    /// Holds `proxy.toml`.
+    /// Contains `proxy.toml`.
     folder: TempDir,
 }
 
 impl Proxy {
-    /// Runs `BINARY serve` with this configuration and waits until every listener of it has said its
-    /// address.
+    /// Runs `BINARY serve` with this configuration and waits until every listener has logged its address.
     ///
-    /// The environment is `PATH` and what is given: the proxy's secrets never come from the tester's own.
+    /// The environment is `PATH` and `env`, so that the proxy's secrets never come from the tester's environment.
     pub(crate) fn start_binary(binary: &Path, config: &str, env: &[(&str, &str)]) -> Self {
         Self::spawn(command(binary, env), Stdio::null(), config, env)
     }
 
-    /// [`Self::start_binary`] with a listening socket that is handed over, as systemd does it.
+    /// Like [`Self::start_binary`], with a listening socket that is passed on as systemd does it.
     pub(crate) fn start_inheriting(
         binary: &Path,
         (name, socket): (&str, OwnedFd),
@@ -46,12 +45,12 @@ impl Proxy {
     ) -> Self {
         let mut shell = command(Path::new("sh"), env);
         shell.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", name);
-        // Sockets begin at descriptor 3, and are for the process of this id alone.
+        // Sockets begin at descriptor 3 and are only for the process with this id.
         shell.args(["-c", r#"exec 3<&0 0</dev/null; export LISTEN_PID=$$; exec "$0" "$@""#]).arg(binary);
         Self::spawn(shell, Stdio::from(socket), config, env)
     }
 
-    /// [`Self::start_binary`] with so few file descriptors.
+    /// Like [`Self::start_binary`], with a limit on file descriptors.
     pub(crate) fn start_with_descriptors(
         binary: &Path,
         most: u32,
@@ -83,7 +82,7 @@ impl Proxy {
         proxy
     }
 
-    /// Replaces the configuration and has it read.
+    /// Replaces the configuration and triggers a reload.
     pub(crate) fn reload(&self, config: &str) {
         fs::write(self.folder.path().join("proxy.toml"), config).unwrap();
         self.signal("HUP");
@@ -110,9 +109,9 @@ impl Proxy {
         }
     }
 
-    /// Where the listener of this name listens; the admin listener's name is `admin`.
+    /// Returns the address of the listener with this name. The admin listener's name is `admin`.
     pub(crate) fn address(&self, name: &str) -> SocketAddr {
-        // The log is written aside: after a reload it may come a moment later.
+        // A separate thread writes the log, so the line may appear a moment after a reload.
         let found = wait_for(|| {
             let stderr = self.stderr.text();
             let found = stderr.lines().filter_map(listening).find(|(listener, _)| listener == name);
@@ -124,17 +123,17 @@ impl Proxy {
         }
     }
 
-    /// The process id.
+    /// Returns the process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.0.id()
     }
 
-    /// What was written to stderr until now.
+    /// Returns the text written to stderr so far.
     pub(crate) fn stderr(&self) -> String {
         self.stderr.text().clone()
     }
 
-    /// Sends SIGTERM, waits for the end, and returns the exit code (none after a signal) and all of stderr.
+    /// Sends SIGTERM and waits for the end. Returns the exit code (`None` after a signal) and all of stderr.
     pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
         self.signal("TERM");
         let Some(status) = wait_for(|| self.process.0.try_wait().unwrap()) else {
@@ -162,22 +161,22 @@ impl Drop for Proxy {
     }
 }
 
-/// Fails the test when one of these secrets was written.
+/// Fails the test if the text contains one of these secrets.
 pub(crate) fn assert_holds_none(secrets: &[String], written: &str) {
     for secret in secrets {
         assert!(!written.contains(secret.as_str()), "scopegate wrote the secret {secret:?}:\n{written}");
     }
 }
 
-/// What a proxy with this environment must never write: its keys, sessions' tokens (JWTs, which begin so), and
-/// what stands in a signature.
+/// Returns what a proxy with this environment must never write: its keys, the beginning of sessions' tokens (JWTs),
+/// and a part of signatures.
 pub(crate) fn secrets_in(env: &[(&str, &str)]) -> Vec<String> {
     let keys = env.iter().filter(|(name, _)| name.ends_with("_SECRET") || name.ends_with("_SECRET_KEY"));
     let known = ["eyJ", "AWS4-HMAC-SHA256 Credential="];
     keys.map(|(_, value)| *value).chain(known).map(str::to_owned).collect()
 }
 
-/// `scopegate` with an environment of `PATH` and `env` alone.
+/// Returns a `scopegate` command whose environment is only `PATH` and `env`.
 pub(crate) fn command(binary: &Path, env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(binary);
     command.env_clear().env("NO_COLOR", "1").envs(env.iter().copied());
@@ -209,7 +208,7 @@ impl Log {
     }
 }
 
-/// Appends to a log; of one that has grown too long, only the start and the end are kept.
+/// Appends to a log. Keeps only the start and the end of a long log.
 fn append(log: &mut String, line: &str) {
     log.push_str(line);
     if log.len() > LONGEST_LOG {
@@ -219,7 +218,7 @@ fn append(log: &mut String, line: &str) {
     }
 }
 
-/// How many listeners a configuration has, the admin listener among them.
+/// Returns the number of listeners in a configuration, including the admin listener.
 fn listeners_of(config: &str) -> usize {
     config
         .lines()
@@ -228,13 +227,13 @@ fn listeners_of(config: &str) -> usize {
         .count()
 }
 
-/// Name and address in a log line that says that a listener listens, written as text or as JSON.
+/// Returns name and address from a log line that announces a listener, in text or JSON.
 fn listening(line: &str) -> Option<(String, String)> {
     line.contains("listening").then_some(())?;
     Some((field(line, "name")?, field(line, "address")?))
 }
 
-/// The value of `key=value`, `key="value"` or `"key":"value"`.
+/// Returns the value of `key=value`, `key="value"` or `"key":"value"`.
 fn field(line: &str, key: &str) -> Option<String> {
     let starts = [format!(" {key}="), format!("\"{key}\":")];
     let rest = starts.iter().find_map(|start| line.split_once(start.as_str()))?.1.trim_start();
@@ -246,7 +245,7 @@ fn field(line: &str, key: &str) -> Option<String> {
 }
 
 #[test]
-fn the_address_is_read_from_text_and_from_json() {
+fn reads_addresses_from_text_and_json() {
     let expected = Some(("sidecar".to_owned(), "127.0.0.1:4711".to_owned()));
     for line in [
         "2026-01-01T00:00:00Z  INFO scopegate: listening name=sidecar address=127.0.0.1:4711",
@@ -265,6 +264,6 @@ fn a_long_log_keeps_its_start_and_its_end() {
         append(&mut log, &format!("{number}: {}\n", "é".repeat(60)));
     }
     assert!(log.len() <= LONGEST_LOG, "{}", log.len());
-    assert!(log.starts_with("start é\n0: "), "the start is gone");
-    assert!(log.contains("\n[left out]\n") && log.contains("\n299999: "), "the end is gone");
+    assert!(log.starts_with("start é\n0: "), "the start is missing");
+    assert!(log.contains("\n[left out]\n") && log.contains("\n299999: "), "the end is missing");
 }

@@ -1,25 +1,25 @@
-//! A client that reads slowly: what it does not take stays with the proxy and the store.
+//! A client that reads slowly, so that data is held by the proxy and the store.
 
 use super::http::request_bytes;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// What its kernel takes for it, in bytes.
+/// Size of the kernel's receive buffer, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// A GET under way.
+/// A GET in progress.
 pub(crate) struct Reader {
     stream: TcpStream,
-    /// The head of the answer.
+    /// The head of the response.
     pub(crate) head: String,
-    /// What was read of the body.
+    /// The bytes of the body read so far.
     pub(crate) body: Vec<u8>,
     length: usize,
 }
 
 impl Reader {
-    /// Asks for an object and reads the head of the answer.
+    /// Requests an object and reads the head of the response.
     pub(crate) fn get(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Self {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(BUFFER).unwrap();
@@ -40,7 +40,7 @@ impl Reader {
         Self { stream, body: Vec::new(), length: length.unwrap_or_else(|| panic!("{head}")), head }
     }
 
-    /// Reads a number of bytes of the body, or what is left of it.
+    /// Reads a number of bytes of the body, or the rest of it.
     pub(crate) fn take(&mut self, bytes: usize) -> io::Result<()> {
         let (begin, end) = (self.body.len(), self.length.min(self.body.len() + bytes));
         self.body.resize(end, 0);
@@ -61,12 +61,12 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads what is left of the body.
+    /// Reads the rest of the body.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.take(self.length)
     }
 
-    /// Reads to the end, in pieces of this size with a pause between.
+    /// Reads to the end, in pieces of this size with pauses.
     pub(crate) fn finish_slowly(&mut self, bytes: usize, pause: Duration) -> io::Result<()> {
         while self.body.len() < self.length {
             self.take(bytes)?;

@@ -1,6 +1,6 @@
-//! An upstream that writes down what reaches it: for showing that nothing does.
+//! An upstream that records everything it receives, to show that nothing reaches it.
 //!
-//! It never stands in for MinIO; what it answers proves nothing about S3.
+//! It does not imitate MinIO. Its responses prove nothing about S3.
 
 use std::{
     io::{Read, Write},
@@ -12,17 +12,17 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// A listener that records each connection and gives every request the same answer.
+/// A listener that records each connection and gives every request the same response.
 pub(crate) struct Recorder {
     address: SocketAddr,
-    /// What was received, one entry for each connection.
+    /// The received bytes of each connection.
     received: Arc<Mutex<Vec<Vec<u8>>>>,
     stopped: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
 }
 
 impl Recorder {
-    /// Listens on a free port of the loopback and answers with these bytes.
+    /// Listens on a free loopback port and responds with these bytes.
     pub(crate) fn start(answer: &[u8]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -40,19 +40,18 @@ impl Recorder {
         self.address
     }
 
-    /// How many connections there were.
+    /// Returns the number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.received().len()
     }
 
-    /// How many sessions of 15 minutes were asked for, where this is an STS. To ask whether the issuer's key is good is
-    /// none.
+    /// Returns the number of sessions of 15 minutes requested from this STS. Checks of the issuer's key do not count.
     pub(crate) fn mints(&self) -> usize {
         let asked = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).matches("DurationSeconds=900").count();
         self.received().iter().map(asked).sum()
     }
 
-    /// The raw bytes of each connection until now.
+    /// Returns the bytes received on each connection so far.
     pub(crate) fn received(&self) -> Vec<Vec<u8>> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -82,14 +81,14 @@ fn accept(listener: &TcpListener, received: &Arc<Mutex<Vec<Vec<u8>>>>, stopped: 
         };
         let (received, answer) = (Arc::clone(received), answer.to_owned());
         let stream = stream.unwrap();
-        // Ends with the connection; the peer's end of it closes with the test.
+        // Ends with the connection. The peer's side closes at the end of the test.
         thread::spawn(move || {
             converse(stream, &answer, |bytes| received.lock().unwrap()[number].extend(bytes));
         });
     }
 }
 
-/// Records bytes until the peer closes, and answers each request once it is whole.
+/// Records bytes until the peer closes, and responds to each complete request.
 fn converse(mut stream: TcpStream, answer: &[u8], mut record: impl FnMut(&[u8])) {
     let mut pending = Vec::new();
     let mut buffer = [0; 16 << 10];
@@ -105,7 +104,7 @@ fn converse(mut stream: TcpStream, answer: &[u8], mut record: impl FnMut(&[u8]))
     }
 }
 
-/// The length of the first request in these bytes, where all of it is there.
+/// Returns the length of the first request in these bytes, if it is complete.
 fn whole_request(bytes: &[u8]) -> Option<usize> {
     let end = |of: &[u8], mark: &[u8]| {
         of.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len())

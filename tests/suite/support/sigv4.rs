@@ -1,4 +1,4 @@
-//! Signs requests with aws-sigv4's own `sign()`, independently of the product's signer.
+//! Signs requests with aws-sigv4's `sign()`, independently of the product's signer.
 
 use std::io;
 use std::time::SystemTime;
@@ -18,18 +18,18 @@ use super::{
     minio::Minio,
 };
 
-/// A request that is to be signed.
+/// A request to sign.
 pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
     pub(crate) host: &'a str,
-    /// Path and query, percent-encoded as they will be sent.
+    /// Path and query, percent-encoded as sent.
     pub(crate) target: &'a str,
-    /// Signed, and returned with the rest.
+    /// Headers that are signed and returned with the others.
     pub(crate) headers: &'a [(&'a str, &'a str)],
     pub(crate) body: &'a [u8],
 }
 
-/// The headers to send: `host`, those given, and those of the signature for `service`.
+/// Returns the headers to send: `host`, the given ones, and those of the signature for `service`.
 pub(crate) fn signed(keys: &Keys, service: &str, request: &Request<'_>) -> Vec<(String, String)> {
     let identity =
         Credentials::new(&keys.access_key, &keys.secret_key, keys.token.clone(), None, "tests").into();
@@ -59,7 +59,7 @@ fn s3_settings() -> SigningSettings {
     settings
 }
 
-/// Sends a signed request straight to MinIO, past any proxy.
+/// Sends a signed request directly to MinIO.
 pub(crate) fn direct(
     minio: &Minio,
     keys: &Keys,
@@ -72,7 +72,7 @@ pub(crate) fn direct(
         .unwrap_or_else(|error| panic!("{method} {target}: {error}"))
 }
 
-/// Does the same as [`direct`] where MinIO may not answer.
+/// Like [`direct`], but returns an error if MinIO does not respond.
 pub(crate) fn try_direct(
     minio: &Minio,
     keys: &Keys,
@@ -86,13 +86,14 @@ pub(crate) fn try_direct(
     http::request(minio.address, method, target, &borrowed(&signed), body)
 }
 
-/// Header pairs as [`http::request`] takes them.
+/// Returns header pairs in the form that [`http::request`] takes.
 pub(crate) fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
 impl Minio {
-    /// Ends every session of a user at once: the quick way to a dead session, as none lives under 15 minutes.
+    /// Ends every session of a user at once. This is the fastest way to get a dead session, because none expires
+    /// within 15 minutes.
     pub(crate) fn revoke_sessions(&self, user: &str) {
         let target = format!("/minio/admin/v3/revoke-tokens/builtin?fullRevoke=true&user={user}");
         let answer = direct(self, &self.root, "POST", &target, &[], b"");

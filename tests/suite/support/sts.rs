@@ -1,4 +1,4 @@
-//! `AssumeRole`, called directly with the issuer's keys.
+//! Direct calls of `AssumeRole` with the issuer's keys.
 
 use super::{
     http::{self, Response},
@@ -7,18 +7,18 @@ use super::{
     sigv4::{Request, borrowed, signed},
 };
 
-/// What `AssumeRole` granted.
+/// A session from `AssumeRole`.
 #[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) keys: Keys,
-    /// RFC 3339, as it was written.
+    /// RFC 3339, as written by the server.
     pub(crate) expiration: String,
 }
 
-/// Asks MinIO for a session of 15 minutes, cut down to `policy` where there is one.
+/// Requests a session of 15 minutes from MinIO, restricted to `policy` if there is one.
 ///
 /// # Errors
-/// The answer that was no session.
+/// The response, if it contains no session.
 pub(crate) fn assume_role(minio: &Minio, issuer: &Keys, policy: Option<&str>) -> Result<Session, Response> {
     let policy = policy.map(|policy| format!("&Policy={}", form_encoded(policy))).unwrap_or_default();
     let form = format!("Action=AssumeRole&Version=2011-06-15&DurationSeconds=900{policy}");
@@ -32,7 +32,7 @@ pub(crate) fn assume_role(minio: &Minio, issuer: &Keys, policy: Option<&str>) ->
     session(&answer).ok_or(answer)
 }
 
-/// [`assume_role`] where it has to succeed.
+/// Like [`assume_role`], but must succeed.
 pub(crate) fn scoped(minio: &Minio, issuer: &Keys, policy: &str) -> Keys {
     match assume_role(minio, issuer, Some(policy)) {
         Ok(session) => session.keys,

@@ -1,4 +1,4 @@
-//! A terminator of TLS with a certificate of its own.
+//! A TLS terminator with its own certificate.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 
-/// Terminates TLS in front of `server` for as long as the runtime lives; the file holds the authority to trust.
+/// Terminates TLS in front of `server` while the runtime lives. The file contains the authority to trust.
 pub(crate) fn terminate_tls(runtime: &Runtime, server: SocketAddr) -> (SocketAddr, NamedTempFile) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -18,7 +18,7 @@ pub(crate) fn terminate_tls(runtime: &Runtime, server: SocketAddr) -> (SocketAdd
     let key = KeyPair::generate().unwrap();
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let mut certificate = CertificateParams::new(names).unwrap();
-    // OpenSSL takes a certificate whose subject is its issuer's for one that signed itself.
+    // OpenSSL treats a certificate with equal subject and issuer as self-signed.
     certificate.distinguished_name.push(DnType::CommonName, "localhost");
     let certificate = certificate.signed_by(&key, &authority).unwrap();
     let trusted = NamedTempFile::new().unwrap();

@@ -1,4 +1,4 @@
-//! A MinIO, its issuer and a proxy in front of it: what most tests begin with.
+//! A MinIO, its issuer and a proxy in front of it, with which most tests begin.
 
 use super::http::{self, Response};
 use super::keys::Keys;
@@ -7,22 +7,22 @@ use super::proxy::Proxy;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-/// One mapping of a test's configuration, with a listener of its own.
+/// A mapping of a test's configuration, with its own listener.
 pub(crate) struct Corner<'a> {
-    /// The mapping's name and its listener's.
+    /// The name of the mapping and of its listener.
     pub(crate) name: &'a str,
-    /// Bucket, prefix and rights of each scope; with `@` and a mount behind the rights where it has one.
+    /// Bucket, prefix and rights of each scope. A mount follows the rights after an `@`.
     pub(crate) scopes: &'a [(&'a str, &'a str, &'a str)],
     /// Further lines of the mapping.
     pub(crate) more: &'a str,
 }
 
-/// A corner with one scope.
+/// Returns a corner with one scope.
 pub(crate) fn corner<'a>(name: &'a str, scopes: &'a [(&'a str, &'a str, &'a str)]) -> Corner<'a> {
     Corner { name, scopes, more: "" }
 }
 
-/// A configuration with a listener for each corner, so that a request says by its port who it comes from.
+/// Returns a configuration with a listener per corner, so that the port of a request identifies its client.
 pub(crate) fn config(upstream: SocketAddr, sts: SocketAddr, corners: &[Corner<'_>], more: &str) -> String {
     let mut text = format!(
         "[admin]\naddress = \"127.0.0.1:0\"\n[upstream]\nendpoints = [\"http://{upstream}\"]\n\
@@ -48,7 +48,7 @@ pub(crate) fn config(upstream: SocketAddr, sts: SocketAddr, corners: &[Corner<'_
     text
 }
 
-/// A proxy with these keys for its issuer.
+/// Starts a proxy with these keys for its issuer.
 pub(crate) fn start(config: &str, issuer: &Keys) -> Proxy {
     Proxy::start(config, &[("ISSUER_KEY", &issuer.access_key), ("ISSUER_SECRET", &issuer.secret_key)])
 }
@@ -71,7 +71,7 @@ impl World {
         Self { minio, issuer, proxy }
     }
 
-    /// A request of the client of a corner.
+    /// Sends a request as the client of a corner.
     pub(crate) fn ask(
         &self,
         corner: &str,
@@ -88,7 +88,7 @@ impl World {
         self.ask(corner, "GET", target, &[], b"")
     }
 
-    /// The value of a series, 0 where it is absent.
+    /// Returns the value of a series, 0 if it does not exist.
     pub(crate) fn metric(&self, series: &str) -> u64 {
         let text = http::get(self.proxy.address("admin"), "/metrics").unwrap().text();
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -96,7 +96,7 @@ impl World {
     }
 }
 
-/// Status and, where there is one, S3 code and rule: `200`, `403 AccessDenied outside-scope`.
+/// Returns the status and, if there are any, the S3 code and the rule: `200`, `403 AccessDenied outside-scope`.
 pub(crate) fn outcome(answer: &Response) -> String {
     let parts = [
         Some(answer.status().to_string()),
