@@ -1,4 +1,4 @@
-//! The pages in a real browser. Pictures of them are left in target/tmp/screenshots.
+//! Pages in a real browser. Screenshots are written to target/tmp/screenshots.
 
 mod cors;
 mod objects;
@@ -22,7 +22,7 @@ struct Site {
 }
 
 impl Site {
-    /// A browser before a proxy with a few folders; none where there is no browser.
+    /// Opens a browser in front of a proxy with a few folders. Returns `None` if no browser is installed.
     fn start() -> Option<Self> {
         let browser = Browser::start()?;
         let minio = Minio::start();
@@ -38,7 +38,7 @@ impl Site {
         format!("http://{}{path}", self.proxy.address("all"))
     }
 
-    /// Stores objects under their encoded keys, each as text that says its name.
+    /// Stores objects under their encoded keys. The content of each is its name.
     fn put<'k>(&self, keys: impl IntoIterator<Item = (&'k str, &'k str)>) {
         let mut connection = Connection::open(self.proxy.address("all")).unwrap();
         for (key, kind) in keys {
@@ -55,14 +55,14 @@ impl Site {
         }
     }
 
-    /// Opens a path, and sees that nothing in it was held against the page's policy.
+    /// Opens a path and checks that the page does not violate its own policy.
     fn open(&self, path: &str) {
         let _of_the_page_before = self.browser.console();
         self.browser.open(&self.url(path));
         assert_eq!(self.complaints(), Vec::<String>::new(), "{path}");
     }
 
-    /// What the console has said, but for the icon that a browser asks for where an object names none.
+    /// Returns the messages of the console, except for the icon that a browser requests.
     fn complaints(&self) -> Vec<String> {
         self.browser.console().into_iter().filter(|line| !line.contains("/favicon.ico")).collect()
     }
@@ -71,7 +71,7 @@ impl Site {
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 #[test]
-fn a_person_finds_the_way() {
+fn people_can_navigate_folders() {
     let Some(site) = Site::start() else { return };
     let browser = &site.browser;
     site.put([
@@ -81,7 +81,7 @@ fn a_person_finds_the_way() {
     ]);
 
     browser.open(&site.url("/tmp/media/"));
-    assert_eq!(browser.console(), Vec::<String>::new(), "not even of an icon");
+    assert_eq!(browser.console(), Vec::<String>::new(), "not even for an icon");
     browser.click(&browser.link("photos/"));
     assert_eq!(browser.url(), site.url("/tmp/media/photos/"));
     browser.click(&browser.link("2026/"));
@@ -96,7 +96,7 @@ fn a_person_finds_the_way() {
     browser.click(&browser.link("media"));
     assert_eq!(browser.url(), site.url("/tmp/media/"));
     browser.click(&browser.link("Parent folder"));
-    assert_eq!(browser.url(), site.url("/tmp/"), "the folder above shows the scopes in it");
+    assert_eq!(browser.url(), site.url("/tmp/"), "the parent folder shows its scopes");
     browser.click(&browser.link("All folders"));
     assert_eq!(browser.url(), site.url("/"));
     assert!(browser.text().contains("read, list, write"), "{}", browser.text());
@@ -117,7 +117,7 @@ fn a_person_finds_the_way() {
     browser.click(&browser.link("Go to /tmp/media/photos/"));
     assert_eq!(browser.url(), site.url("/tmp/media/photos/"));
 
-    // A console that saw no breach would say nothing of any.
+    // Shows that the console reports violations at all.
     site.open("/tmp/media/");
     browser.run("const s = document.createElement('script'); s.textContent = 'document.title = \"broken\"'; document.body.append(s)");
     browser.run("document.body.setAttribute('style', 'color: red')");
@@ -127,7 +127,7 @@ fn a_person_finds_the_way() {
 }
 
 #[test]
-fn awkward_names_in_a_browser() {
+fn awkward_names_work_in_a_browser() {
     let Some(site) = Site::start() else { return };
     let browser = &site.browser;
     let keys: Vec<String> = AWKWARD.iter().map(|name| format!("media/odd/{name}")).collect();
@@ -163,7 +163,7 @@ fn awkward_names_in_a_browser() {
 }
 
 #[test]
-fn pages_fit_a_phone_and_the_dark() {
+fn pages_fit_phones_and_dark_mode() {
     let Some(site) = Site::start() else { return };
     let browser = &site.browser;
     let long = format!("media/a-rather-{}-name-without-a-space.tar.gz", "very-".repeat(30));

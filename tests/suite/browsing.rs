@@ -1,4 +1,4 @@
-//! What people and programs that follow links get, over the real MinIO: lists in each form, folders, sites, errors.
+//! What people and programs that follow links get over a real MinIO: lists in each form, folders, sites and errors.
 
 mod folders;
 mod site;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 const ALL: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list,write")];
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-/// What a name may do to a page, a reference, a terminal or a query. Names with control characters cannot be stored.
+/// Names that may break a page, a link, a terminal or a query. Names with control characters cannot be stored.
 pub(crate) const AWKWARD: [&str; 15] = [
     "<script>alert(1)<|script>",
     "\"quoted\" & 'single'",
@@ -69,13 +69,13 @@ fn names(json: &serde_json::Value) -> Vec<String> {
         .collect()
 }
 
-/// The references of a page, as a browser reads them.
+/// Returns the links of a page, as a browser reads them.
 fn references(page: &str) -> Vec<String> {
     let values = page.split("<a href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
     values.map(|value| value.replace("&#38;", "&")).collect()
 }
 
-/// The references of a page that lead into the folder.
+/// Returns the links of a page that lead below the folder.
 fn references_below(page: &str) -> Vec<String> {
     references(page)
         .into_iter()
@@ -84,14 +84,14 @@ fn references_below(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_folder_is_listed_in_the_form_that_is_asked_for() {
+fn a_folder_is_listed_in_the_requested_form() {
     let world = World::start(&[corner("all", ALL)]);
     put(&world, "sub/a.txt", b"aaaa");
     let ask = |target: &str, form: &str| world.ask("all", "GET", target, &accept(form), b"");
 
     let page = ask("/tmp/media/", BROWSER);
     assert_eq!((page.status(), page.header("content-type")), (200, Some("text/html; charset=utf-8")));
-    // The way up, the folder above, and what is there.
+    // All folders, the folder above, and the names.
     assert_eq!(references(&page.text()), ["../../", "../", "../", "sub/", "hello.txt"], "{}", page.text());
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
@@ -112,7 +112,7 @@ fn a_folder_is_listed_in_the_form_that_is_asked_for() {
     assert_eq!(
         references(&kept),
         ["../../?format=html", "../?format=html", "../?format=html", "sub/?format=html", "hello.txt"],
-        "a client that asks for HTML in the query stays in it"
+        "links must keep the form that the query names"
     );
 
     let listed = json(&ask("/tmp/media/", "application/json"));
@@ -143,7 +143,7 @@ fn a_folder_is_listed_in_the_form_that_is_asked_for() {
     assert!(log.contains("operation=\"ListObjectsV2\"") || log.contains("operation=ListObjectsV2"), "{log}");
 }
 
-/// What S3 clients ask is answered as S3 does. All others get links, as from every static host.
+/// S3 clients get S3's responses. All others get links, as from any static host.
 #[test]
 fn s3_clients_get_xml_and_programs_get_links() {
     let whole = [("tmp", "", "read,list,write")];
@@ -167,7 +167,7 @@ fn s3_clients_get_xml_and_programs_get_links() {
         assert!(ask("whole", "/", accept).text().contains("href=\"tmp/\""), "{accept:?}");
         assert!(ask("whole", "/tmp/", accept).text().contains("href=\"media/\""), "{accept:?}");
     }
-    // Where S3 has an answer of its own, a client that says nothing about itself gets that.
+    // Where S3 has a response of its own, clients that do not identify themselves get it.
     for target in ["/tmp", "/tmp/"] {
         assert!(ask("whole", target, &nothing).text().contains("<ListBucketResult"), "{target}");
         assert_eq!(world.ask("whole", "HEAD", target, &nothing, b"").status(), 200, "HeadBucket: {target}");
@@ -184,7 +184,7 @@ fn s3_clients_get_xml_and_programs_get_links() {
     let kept = ask("whole", "/tmp/?format=html", &any).text();
     assert_eq!(references(&kept), ["../?format=html", "media/?format=html", "other/?format=html"]);
 
-    // By a signature, by a header, by a name; and clients that want XML.
+    // By signature, header or name, and clients that ask for XML.
     for (name, value) in [
         ("x-amz-date", "20260101T000000Z"),
         ("Authorization", "AWS4-HMAC-SHA256 Credential=x"),
@@ -202,20 +202,20 @@ fn s3_clients_get_xml_and_programs_get_links() {
         }
     }
     assert!(ask("whole", "/tmp/", &[("Accept", "application/xml")]).text().contains("<ListBucketResult"));
-    assert_eq!(outcome(&ask("writer", "/tmp/media/", &any)), "404 NoSuchKey", "not granted to list");
-    // A folder that a client has marked by an object is a folder.
+    assert_eq!(outcome(&ask("writer", "/tmp/media/", &any)), "404 NoSuchKey", "the client may not list");
+    // A folder that a client created as an object is a folder.
     assert_eq!(world.ask("all", "PUT", "/tmp/media/marked/", &[], b"").status(), 200);
     assert_eq!(references(&ask("all", "/tmp/media/marked/", &any).text()), ["../"]);
     let page = ask("all", "/tmp/media/marked/", &accept(BROWSER));
     assert!(page.status() == 200 && page.text().contains("This folder is empty."), "{}", page.text());
-    assert!(page.text().contains("curl -T FILE &#39;http://"), "how to upload: {}", page.text());
+    assert!(page.text().contains("curl -T FILE &#39;http://"), "no upload command: {}", page.text());
     let signed = ask("all", "/tmp/media/marked/", &[("x-amz-date", "20260101T000000Z")]);
     assert_eq!((signed.status(), signed.body.len()), (200, 0), "S3 has an object of this key");
 }
 
-/// What is asked of the store for one request of a client is one request to the limits.
+/// A client's list counts as one request, however many requests to the store it takes.
 #[test]
-fn a_list_is_one_request() {
+fn a_list_counts_as_one_request() {
     let world = World::start_with(&[corner("all", ALL)], "[limits]\nrequests_per_mapping = 1\n");
     for form in ["*/*", BROWSER, "application/json"] {
         let listed = world.ask("all", "GET", "/tmp/media/", &accept(form), b"");
@@ -262,9 +262,9 @@ fn awkward_names_lead_to_their_objects() {
 }
 
 #[test]
-fn two_thousand_five_hundred_keys() {
+fn lists_2500_keys_completely() {
     let world = World::start(&[corner("all", ALL)]);
-    // Every fifth is a folder of one key, so that some lie at the ends of pages.
+    // Every fifth name is a folder with one key, so that some folders are at the ends of pages.
     let is_folder = |number: usize| number.is_multiple_of(5);
     let numbers: Vec<usize> = (0..2500).collect();
     thread::scope(|scope| {
@@ -289,7 +289,7 @@ fn two_thousand_five_hundred_keys() {
     assert_eq!(listed, expected);
 
     let index = world.get("all", "/tmp/media/many/");
-    assert_eq!(references_below(&index.text()), expected, "programs get all of it");
+    assert_eq!(references_below(&index.text()), expected, "programs get all names");
     assert!(index.header("link").is_none() && index.text().ends_with("</html>\n"));
 
     let (mut target, mut seen, mut pages) = ("/tmp/media/many/".to_owned(), Vec::new(), 0);
@@ -312,7 +312,7 @@ fn two_thousand_five_hundred_keys() {
     assert_eq!((seen, pages), (expected, 3));
 }
 
-/// One real curl; its exit code and what it printed.
+/// Runs curl and returns its exit code and output.
 fn curl(proxy: &Proxy, arguments: &[&str], path: &str) -> (Option<i32>, String) {
     let url = format!("http://{}{path}", proxy.address("all"));
     let output = Command::new("curl")

@@ -1,4 +1,4 @@
-//! A real MinIO of four nodes, of which nodes are killed and returned under load.
+//! A real MinIO of four nodes, some of which are killed and restarted under load.
 
 use crate::support::cluster::Cluster;
 use crate::support::http::{self, Connection};
@@ -15,23 +15,23 @@ use std::thread::{self, JoinHandle};
 const SCOPES: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list"), ("tmp", "inbox/", "write")];
 const CLIENTS: usize = 3;
 const WORKERS: u64 = 2;
-/// Larger than what travels at once, so that answers are under way when a node dies.
+/// Larger than the buffers on the way, so that responses are in progress when a node dies.
 const LARGE: usize = 1 << 20;
 
-/// What the clients saw.
+/// What the clients observed.
 #[derive(Default)]
 struct Seen {
-    /// GETs that were answered with anything but the whole object.
+    /// GETs that did not return the object.
     refused: Vec<String>,
-    /// GETs whose answer broke off.
+    /// GETs whose response broke off.
     broken: Vec<String>,
-    /// PUTs that were not said to have worked.
+    /// PUTs that did not succeed.
     failed: Vec<String>,
-    /// Keys that were said to be stored.
+    /// Keys of PUTs that succeeded.
     stored: Vec<String>,
 }
 
-/// Clients that get and put until they are stopped.
+/// Clients that GET and PUT until they are stopped.
 struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
@@ -61,11 +61,11 @@ impl Load {
         Self { stop, answered, clients }
     }
 
-    /// Lets the load go on until so many more requests were made.
+    /// Waits until the clients have made this many further requests.
     fn pass(&self, more: u64) {
         let goal = self.answered.load(Ordering::Relaxed) + more;
         let passed = wait_for(|| (self.answered.load(Ordering::Relaxed) >= goal).then_some(()));
-        assert!(passed.is_some(), "the load stands still");
+        assert!(passed.is_some(), "the load has stalled");
     }
 
     fn finish(self) -> Seen {
@@ -118,7 +118,7 @@ fn start_proxy(cluster: &Cluster, issuer: &Keys, scopes: &[(&str, &str, &str)]) 
     world::start(&text.replace(&format!("[\"http://{first}\"]"), &format!("[{}]", all.join(", "))), issuer)
 }
 
-/// How often the proxy turned to a node.
+/// Returns how many requests the proxy has sent to a node.
 fn requests(proxy: &Proxy, node: SocketAddr) -> u64 {
     let text = http::get(proxy.address("admin"), "/metrics").unwrap().text();
     let series = format!("scopegate_node_requests_total{{node=\"{node}\"}} ");
@@ -127,7 +127,7 @@ fn requests(proxy: &Proxy, node: SocketAddr) -> u64 {
 }
 
 #[test]
-fn nodes_killed_and_returned_under_load() {
+fn reads_survive_nodes_killed_under_load() {
     const KILLED: [usize; 2] = [1, 2];
     let mut cluster = Cluster::start();
     let issuer = cluster.first.seed_issuer();
@@ -158,13 +158,13 @@ fn nodes_killed_and_returned_under_load() {
     assert!(!seen.stored.is_empty());
     for key in &seen.stored {
         let read = || try_direct(&cluster.first, &issuer, "GET", &format!("/tmp/{key}"), &[], b"");
-        // MinIO keeps the locks of a node that was killed for about a minute.
+        // MinIO keeps the locks of a killed node for about a minute.
         let there = read().or_else(|_| read()).unwrap();
-        assert_eq!((there.status(), there.text()), (200, key.clone()), "it was said to be stored");
+        assert_eq!((there.status(), there.text()), (200, key.clone()), "the PUT had succeeded");
     }
 }
 
-/// Each node remembers the uploads that were begun through it, and those alone.
+/// Each node knows only the uploads that were created through it.
 #[test]
 fn uploads_of_every_node_are_listed() {
     let mut cluster = Cluster::start();
@@ -191,7 +191,8 @@ fn uploads_of_every_node_are_listed() {
         text.split("<Key>").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(list(""), ["media/node0", "media/node1", "media/node2", "media/node3"]);
-    // What a dead node remembers is not known; the drives of the others know a whole key.
+    // A full list lacks the uploads that only the dead node remembers. The drives of the others know those of a whole
+    // key.
     cluster.kill(1);
     assert_eq!(list(""), ["media/node0", "media/node2", "media/node3"], "{}", proxy.stderr());
     assert_eq!(list("&prefix=media/node1"), ["media/node1"]);

@@ -1,4 +1,4 @@
-//! The commands as an operator runs them: the seed's job on the real MinIO, and what they say when something is wrong.
+//! Commands as an operator runs them: the README's walkthrough on a real MinIO, and messages about mistakes.
 
 use crate::support::http;
 use crate::support::keys::Keys;
@@ -21,7 +21,7 @@ fn token(minio: &Minio, issuer: &Keys, more: &[&str]) -> Output {
     scopegate(&arguments, &env, b"")
 }
 
-/// Fails with this exit code, says these words on stderr, nothing on stdout, and no secret anywhere.
+/// Checks that the command failed with this exit code and these words on stderr, nothing on stdout, and no secret.
 fn fails(output: &Output, code: i32, words: &[&str], secrets: &[&str]) {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{err}");
@@ -35,7 +35,7 @@ fn fails(output: &Output, code: i32, words: &[&str], secrets: &[&str]) {
 }
 
 #[test]
-fn the_seeds_job() {
+fn a_token_lists_and_gets_only_its_place() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     for prefix in ["media/", "media/*"] {
@@ -82,7 +82,7 @@ fn the_seeds_job() {
 }
 
 #[test]
-fn a_denial_of_what_the_token_is_for_names_its_issuer() {
+fn a_denial_within_the_token_blames_its_issuer() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let made = token(&minio, &issuer, &["--prefix", "media/"]);
@@ -94,7 +94,7 @@ fn a_denial_of_what_the_token_is_for_names_its_issuer() {
     }
     let elsewhere = scopegate(&["get", "tmp/other/secret.txt"], &[], &made.stdout);
     fails(&elsewhere, 1, &["the token covers only tmp/media/ (read,list)"], &[]);
-    // What the token does not allow is not its issuer's fault.
+    // If the token does not allow the request, the issuer is not to blame.
     minio.enable_user("stsadmin");
     let made = token(&minio, &issuer, &["--prefix", "media/", "--allow", "list"]);
     let denied = scopegate(&["get", "tmp/media/hello.txt"], &[], &made.stdout);
@@ -102,7 +102,7 @@ fn a_denial_of_what_the_token_is_for_names_its_issuer() {
 }
 
 #[test]
-fn a_list_is_of_the_tokens_place_and_one_level_deep_unless_told_otherwise() {
+fn ls_defaults_to_one_level_of_the_tokens_place() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     minio.put("tmp/media/sub/deep/b", b"x");
@@ -154,7 +154,7 @@ fn a_list_is_of_the_tokens_place_and_one_level_deep_unless_told_otherwise() {
 }
 
 #[test]
-fn a_list_pages_through_all_keys() {
+fn ls_lists_all_pages() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let mut connection = http::Connection::open(minio.address).unwrap();
@@ -188,9 +188,9 @@ fn a_list_pages_through_all_keys() {
     assert_eq!(text(&got.stdout), "x", "{}", text(&got.stderr));
 }
 
-/// A store may say anything: none of it moves the cursor of the terminal it is printed on.
+/// A hostile store cannot control the terminal that its messages are printed on.
 #[test]
-fn a_hostile_store_does_not_reach_the_terminal() {
+fn hostile_messages_cannot_control_the_terminal() {
     let hostile = "\u{1b}[2J\u{9b}1m\u{202e}";
     let document =
         format!("<Error><Code>No{hostile}Code</Code><Message>no{hostile}message</Message></Error>");
@@ -220,7 +220,7 @@ fn a_hostile_store_does_not_reach_the_terminal() {
 }
 
 #[test]
-fn a_file_is_written_whole_or_not_at_all() {
+fn get_writes_a_complete_file_or_none() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let content = vec![b'x'; 3_000_000];
@@ -233,7 +233,7 @@ fn a_file_is_written_whole_or_not_at_all() {
     fails(&scopegate(&["get", "tmp/media/none", "-o", out], &[], &made.stdout), 1, &["NoSuchKey"], &[]);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
 
-    // A store that breaks off in the middle.
+    // The store breaks off in the middle.
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\nhalf";
     let breaking = Canned::answer(answer);
     let elsewhere = text(&made.stdout).replace(&format!("http://{}", minio.address), &breaking.url);
@@ -241,7 +241,7 @@ fn a_file_is_written_whole_or_not_at_all() {
     breaking.done();
     fails(&broken, 1, &["the transfer broke off"], &[]);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
-    // What is no store at all.
+    // The server is not a store.
     let other = Canned::answer("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     let elsewhere = text(&made.stdout).replace(&format!("http://{}", minio.address), &other.url);
     let refused = scopegate(&["get", "tmp/media/large", "-o", out], &[], elsewhere.as_bytes());
@@ -259,11 +259,11 @@ fn a_file_is_written_whole_or_not_at_all() {
     assert!(std::fs::read(&path).unwrap() == content);
     let left: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["out"], "what was written aside is gone");
+    assert_eq!(left, ["out"], "the temporary file is removed");
 }
 
 #[test]
-fn tokens_that_cannot_be_had() {
+fn explains_why_a_token_cannot_be_made() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let secrets = [&*issuer.secret_key];
@@ -332,7 +332,7 @@ fn tokens_that_cannot_be_had() {
 }
 
 #[test]
-fn a_token_that_everybody_may_change_is_refused() {
+fn refuses_a_world_writable_token() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "hush-hush").unwrap();
     let path = file.path().to_str().unwrap();
@@ -349,7 +349,7 @@ fn a_token_that_everybody_may_change_is_refused() {
 }
 
 #[test]
-fn check_tells_what_is_wrong_and_where() {
+fn check_reports_each_mistake_with_its_place() {
     let mut minio = Minio::start();
     let issuer = minio.seed_issuer();
     let env = [("ISSUER_KEY", &*issuer.access_key), ("ISSUER_SECRET", &*issuer.secret_key)];
@@ -421,7 +421,7 @@ fn check_tells_what_is_wrong_and_where() {
         &reader,
         &["WRONG tmp/inbox/ write", "the issuer's own policy does not allow this", "ok tmp/media/ read"],
     );
-    // A server without a region of its own takes any.
+    // A server without a configured region accepts any.
     minio.mc(&["admin", "config", "set", "local", "region", "name=eu-central-1"]);
     minio.restart();
     live(&good, &env, &["the region is wrong", "correct region"]);
@@ -431,7 +431,7 @@ fn check_tells_what_is_wrong_and_where() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_an_error() {
+fn serve_fails_if_an_address_is_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let folder = TempDir::new().unwrap();
@@ -450,7 +450,7 @@ fn an_address_that_is_taken_is_an_error() {
 }
 
 #[test]
-fn usage_is_told() {
+fn wrong_usage_is_explained() {
     for (arguments, code) in [
         (&["--help"][..], 0),
         (&["--version"], 0),
@@ -466,12 +466,12 @@ fn usage_is_told() {
         assert!(!output.stdout.is_empty() || !output.stderr.is_empty());
     }
     assert!(text(&scopegate(&["man", "token"], &[], b"").stdout).contains("secret\\-key\\-file"));
-    assert!(text(&scopegate(&["man", "nonsense"], &[], b"").stderr).contains("there are: serve, "));
+    assert!(text(&scopegate(&["man", "nonsense"], &[], b"").stderr).contains("the commands are: serve, "));
 }
 
-/// A command that cannot write its output says so and fails, and does not panic.
+/// A command that cannot write its output reports it and does not panic.
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported() {
     for arguments in [&["completions", "bash"][..], &["man"]] {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let output = std::process::Command::new(crate::support::scopegate::binary())
@@ -483,7 +483,7 @@ fn a_full_disk_is_told() {
     }
 }
 
-/// A server that gives one answer, whatever it is asked.
+/// A server that always gives the same response.
 struct Canned {
     url: String,
     thread: std::thread::JoinHandle<()>,

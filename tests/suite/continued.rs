@@ -1,5 +1,5 @@
-//! Answers that go on after the store broke off: over a real MinIO that ends them, dies, or stands behind a network
-//! that cuts.
+//! Responses that continue after the store broke off: over a real MinIO that ends them or is restarted, or over a
+//! network that drops connections.
 
 use crate::streaming::SESSION;
 use crate::support::faults::{Cut, Relay, Scripted, Step, Way};
@@ -17,18 +17,18 @@ use std::time::{Duration, Instant};
 
 const SCOPES: &[(&str, &str, &str)] = &[("tmp", "media/", "read,versions,write")];
 const MOUNTED: &[(&str, &str, &str)] = &[("tmp", "media/", "read@/m/")];
-/// Listener, target and headers of a read; status and body of its answer.
+/// Listener, target and headers of a read; status and body of the expected response.
 type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16, &'a [u8]);
 
 const TARGET: &str = "/tmp/media/large";
 
-/// Bytes that do not repeat.
+/// Returns bytes without repetition.
 fn content(length: usize, seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     (0..length).map(|_| random.u8(..)).collect()
 }
 
-/// A MinIO behind a network that cuts.
+/// A MinIO behind a network that drops connections.
 struct Network {
     relay: Relay,
     world: World,
@@ -49,7 +49,7 @@ impl Network {
     }
 }
 
-/// Stores an object as a multipart upload of parts of this size.
+/// Stores an object as a multipart upload with parts of this size.
 fn put_in_parts(world: &World, target: &str, content: &[u8], size: usize) {
     let ask = |method, query: String, body: &[u8]| {
         let answer = world.ask("all", method, &format!("{target}?{query}"), &[], body);
@@ -71,7 +71,7 @@ fn continuations(world: &World, outcome: &str) -> u64 {
     world.metric(&format!("scopegate_continuations_total{{outcome=\"{outcome}\"}}"))
 }
 
-/// MinIO ends an answer on which nothing moves for `MINIO_IDLE_TIMEOUT`: half a minute, and here a second.
+/// MinIO ends a response after `MINIO_IDLE_TIMEOUT` without progress: 30 seconds by default, one second here.
 #[test]
 fn a_reader_that_pauses_or_is_slow_gets_the_whole_object() {
     const LENGTH: usize = 24_000_000;
@@ -90,13 +90,13 @@ fn a_reader_that_pauses_or_is_slow_gets_the_whole_object() {
     pausing.take(1_000_000).unwrap();
     thread::sleep(Duration::from_secs(4));
     pausing.finish().unwrap();
-    assert!(pausing.body == content, "the object got is not the object stored");
+    assert!(pausing.body == content, "the received object differs from the stored one");
     let of_a_pause = continuations(&world, "continued");
     assert!(of_a_pause >= 1, "MinIO did not end the answer");
 
     let mut slow = Reader::get(address, TARGET, &[("Range", "bytes=7-")]);
     slow.finish_slowly(64 * 1024, Duration::from_millis(40)).unwrap();
-    assert!(slow.body == content[7..], "the object got is not the object stored");
+    assert!(slow.body == content[7..], "the received object differs from the stored one");
     assert!(continuations(&world, "continued") > of_a_pause, "MinIO did not end the answer");
     let is_logged = || world.proxy.stderr().contains(" continuations=").then_some(());
     assert!(wait_for(is_logged).is_some(), "{}", world.proxy.stderr());
@@ -113,7 +113,7 @@ fn every_kind_of_read_is_continued() {
     let version = head().header("x-amz-version-id").unwrap().to_owned();
     world.minio.put("tmp/media/large", &new);
     let etag = head().header("etag").unwrap().to_owned();
-    // Two parts, the first of them of 5 MiB.
+    // Two parts; the first has 5 MiB.
     let parts = content(7_000_000, 4);
     put_in_parts(world, "/tmp/media/parts", &parts, 5 << 20);
 
@@ -146,16 +146,16 @@ fn every_kind_of_read_is_continued() {
             assert!(reader.head.starts_with(&format!("HTTP/1.1 {status} ")), "{target} {}", reader.head);
             let pieces = expected.len() as u64 / 300_000;
             let continued = continuations(world, "continued") - before;
-            // A reset takes along what was on its way.
+            // A reset discards the bytes in flight.
             assert!((pieces - 1..=4 * pieces).contains(&continued), "{how:?} {target} {continued}");
         }
     }
     assert_eq!(continuations(world, "failed") + continuations(world, "changed"), 0);
 }
 
-/// The end of an object that was replaced meanwhile is not put behind the beginning of another.
+/// A response is not continued with the bytes of another object that has replaced the first.
 #[test]
-fn another_object_is_not_mixed_in() {
+fn never_continues_with_another_object() {
     let network = Network::start("");
     let world = &network.world;
     let old = content(8_000_000, 5);
@@ -177,9 +177,9 @@ fn another_object_is_not_mixed_in() {
     assert!(log.contains("could not be continued: the object has been replaced or deleted since"), "{log}");
 }
 
-/// The session of the beginning is not that of the end.
+/// The session that began the response is gone when it is continued.
 #[test]
-fn an_answer_is_continued_with_the_session_of_the_moment() {
+fn a_response_is_continued_with_the_current_session() {
     let network = Network::start("");
     let content = content(8_000_000, 7);
     network.world.minio.put("tmp/media/large", &content);
@@ -207,9 +207,9 @@ fn a_download_survives_a_restart_of_its_only_node() {
     assert!(continuations(&world, "continued") >= 1);
 }
 
-/// It keeps the place of a request that runs for as long as it lasts.
+/// A continued response keeps its admission until its end.
 #[test]
-fn an_answer_that_is_continued_keeps_its_place() {
+fn a_continued_response_keeps_its_admission() {
     let network = Network::start("[limits]\nrequests_per_mapping = 1\nqueue_per_mapping = 0\n");
     let content = content(8_000_000, 9);
     network.world.minio.put("tmp/media/large", &content);
@@ -227,14 +227,14 @@ fn an_answer_that_is_continued_keeps_its_place() {
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nETag: \"0123\"\r\n\r\n";
 
-/// What comes of it before it breaks off, in bytes.
+/// Bytes that arrive before the response breaks off.
 const FIRST: usize = 300_000;
 
 fn is_first(body: &[u8]) -> bool {
     body.len() == FIRST && body.iter().all(|byte| *byte == b'x')
 }
 
-/// A store that answers a GET with a part of an object, and the question for the rest with this.
+/// Starts a store that answers a GET with a part of an object, and the request for the rest with `rest`.
 fn breaking(head: &str, rest: Vec<Step>, more: &str) -> (Scripted, Proxy, Recorder) {
     let first = [head.as_bytes(), &vec![b'x'; FIRST]].concat();
     let script = vec![Step::Head, Step::When("\r\nrange: bytes=300000-", rest), Step::Send(first)];
@@ -246,9 +246,9 @@ fn breaking(head: &str, rest: Vec<Step>, more: &str) -> (Scripted, Proxy, Record
     (store, proxy, sts)
 }
 
-/// Nothing but the rest of the same object is passed on.
+/// Only the rest of the same object reaches the client.
 #[test]
-fn what_is_not_the_rest_is_not_passed_on() {
+fn rejects_responses_that_are_not_the_rest() {
     let rest = |status: &str, range: &str, etag: &str, length: usize| {
         let head = format!(
             "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nContent-Range: {range}\r\nETag: {etag}\r\n\r\n"
@@ -274,16 +274,16 @@ fn what_is_not_the_rest_is_not_passed_on() {
             crate::limits::metric(&proxy, &format!("scopegate_continuations_total{{outcome=\"{outcome}\"}}"));
         assert_eq!((counted, store.requests()), (1, 2), "{outcome}");
     }
-    // The same store, with the rest.
+    // The same store with the right answer, to show that the test would notice.
     let (_store, proxy, _sts) = breaking(HEAD, rest(partial, good, "\"0123\"", 700_000), "");
     let mut reader = Reader::get(proxy.address("all"), TARGET, &[]);
     reader.finish().unwrap();
     assert!(is_first(&reader.body[..FIRST]) && reader.body[FIRST..].iter().all(|byte| *byte == b'y'));
 }
 
-/// What cannot be told from another object is not asked for.
+/// Without a strong entity tag, another object could not be told apart.
 #[test]
-fn an_answer_without_a_strong_entity_tag_is_not_continued() {
+fn a_response_without_a_strong_entity_tag_is_not_continued() {
     for head in [
         "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nETag: W/\"0123\"\r\n\r\n",
@@ -297,8 +297,8 @@ fn an_answer_without_a_strong_entity_tag_is_not_continued() {
 }
 
 #[test]
-fn a_store_that_only_breaks_off_is_asked_a_few_times() {
-    // It closes without an answer; it answers, and breaks off after a few bytes.
+fn gives_up_on_a_store_that_keeps_breaking_off() {
+    // The store closes without a response, or breaks off after a few bytes.
     let few = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 700000\r\nETag: \"0123\"\r\n\
         Content-Range: bytes 300000-999999/1000000\r\n\r\n";
     for rest in [vec![], vec![Step::Send(few.to_vec())], vec![Step::Reset]] {
@@ -310,9 +310,9 @@ fn a_store_that_only_breaks_off_is_asked_a_few_times() {
     }
 }
 
-/// The store may stand still for `stall_timeout`, in the middle of a body as in the question for its rest.
+/// The store may pause for `stall_timeout` in a body, and equally before the rest.
 #[test]
-fn a_rest_that_does_not_come_is_waited_for_as_long_as_a_body() {
+fn a_stalled_rest_times_out_like_a_stalled_body() {
     let (store, proxy, _sts) = breaking(HEAD, vec![Step::Stall], "[limits]\nstall_timeout = \"1s\"\n");
     let mut reader = Reader::get(proxy.address("all"), TARGET, &[]);
     let begin = Instant::now();

@@ -1,5 +1,5 @@
-//! Stores and networks that fail: what the client sees, that nothing is left over, and that no success is reported for
-//! what did not happen.
+//! Stores and networks that fail: what the client sees, that no resource leaks, and that no failure is reported as a
+//! success.
 
 mod answers;
 mod blame;
@@ -22,7 +22,7 @@ use std::thread;
 
 const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];
 
-/// Short, so that what stands still is given up while the test looks.
+/// Short time-outs, so that the test sees stalled connections end.
 const LIMITS: &str =
     "[limits]\nstall_timeout = \"500ms\"\nresponse_timeout = \"1s\"\nsession_wait = \"500ms\"\nworkers = 1\n";
 
@@ -30,7 +30,7 @@ const SESSION: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><Acces
     <SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration>\
     </Credentials></AssumeRoleResult></AssumeRoleResponse>";
 
-/// What a client asks for; the answer's body, where there is one, is the store's.
+/// A request of a client.
 #[derive(Clone, Copy, Debug)]
 struct Ask {
     name: &'static str,
@@ -43,15 +43,15 @@ const fn ask(name: &'static str, method: &'static str, target: &'static str, bod
     Ask { name, method, target, body }
 }
 
-/// An upload, and a part of it, with an id as MinIO writes it.
+/// The path of a part, with an upload id in MinIO's form.
 const UPLOAD: &str = "/tmp/inbox/a?uploadId=MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
 const PART: &str = "/tmp/inbox/a?partNumber=1&uploadId=MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
 
-/// What completes an upload.
+/// A document that completes an upload.
 const COMPLETION: &[u8] = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>\
     <ETag>0123456789abcdef0123456789abcdef</ETag></Part></CompleteMultipartUpload>";
 
-/// Every kind of request that has an answer with a body.
+/// One request of every kind whose response has a body.
 const ASKS: [Ask; 7] = [
     ask("get", "GET", "/tmp/inbox/a", 0),
     ask("list", "GET", "/tmp?list-type=2&prefix=inbox/", 0),
@@ -62,8 +62,8 @@ const ASKS: [Ask; 7] = [
     ask("complete", "POST", UPLOAD, 200),
 ];
 
-/// Sends a request as a client that looks for an answer even where its body is not taken, and says what came: an
-/// outcome, or `broken` where the answer is visibly none.
+/// Sends a request as a client that expects a response even if its body is not read to the end. Returns the outcome,
+/// or `broken` if the response is visibly incomplete.
 fn send(address: SocketAddr, ask: Ask) -> (String, Option<Response>) {
     let mut connection = Connection::open(address).unwrap();
     let body = if ask.target == UPLOAD { COMPLETION.to_vec() } else { vec![b'x'; ask.body] };
@@ -74,7 +74,7 @@ fn send(address: SocketAddr, ask: Ask) -> (String, Option<Response>) {
     }
 }
 
-/// A proxy before a scripted store.
+/// A proxy in front of a scripted store.
 struct Fixture {
     proxy: Proxy,
     store: Scripted,
@@ -91,19 +91,19 @@ impl Fixture {
             &config(store.address(), sts.address(), &[corner("all", ALL)], LIMITS),
             &Keys::random("issuer"),
         );
-        // The session is minted and every lasting file is open.
+        // After this request the session is minted and every long-lived file is open.
         assert_eq!(send(proxy.address("all"), ASKS[0]).0, "200");
         let files = settled(&proxy);
         Self { proxy, store, _sts: sts, files }
     }
 
-    /// What a client sees when the store plays this.
+    /// Returns what a client sees when the store plays this script.
     fn see(&self, ask: Ask, script: &[Step]) -> (String, Option<Response>) {
         self.store.play(script.to_vec());
         send(self.proxy.address("all"), ask)
     }
 
-    /// [`Self::see`] for several at once.
+    /// [`Self::see`] for several requests at once.
     fn see_all(&self, asks: &[Ask], script: &[Step]) -> Vec<(Ask, String, Option<Response>)> {
         self.store.play(script.to_vec());
         let address = self.proxy.address("all");
@@ -115,7 +115,7 @@ impl Fixture {
         })
     }
 
-    /// Nothing is left over of what was begun, and a good store is served from as before.
+    /// Checks that nothing leaked and that a healthy store is served from as before.
     fn finish(self) {
         self.store.play(good());
         assert_eq!(send(self.proxy.address("all"), ASKS[0]).0, "200", "{}", self.proxy.stderr());
@@ -126,7 +126,7 @@ impl Fixture {
     }
 }
 
-/// The number of open files once no request runs and no client is connected.
+/// Returns the number of open files once no request runs and no client is connected.
 fn settled(proxy: &Proxy) -> usize {
     let idle = wait_for(|| {
         let text = http::get(proxy.address("admin"), "/metrics").unwrap().text();
@@ -143,14 +143,14 @@ fn open_files(proxy: &Proxy) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", proxy.id())).unwrap().count()
 }
 
-/// Resident memory in KiB.
+/// Returns resident memory in KiB.
 fn resident(proxy: &Proxy) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// An answer of a store that is well.
+/// Returns the script of a healthy store.
 fn good() -> Vec<Step> {
     vec![
         Step::Head,
@@ -159,12 +159,12 @@ fn good() -> Vec<Step> {
     ]
 }
 
-/// The whole request is taken and this is sent.
+/// Returns the script of a store that reads the whole request and sends these bytes.
 fn answers(bytes: &[u8]) -> Vec<Step> {
     vec![Step::Head, Step::Body, Step::Send(bytes.to_vec())]
 }
 
-/// Whether what was seen is one of `a or b`.
+/// Returns whether the outcome is one of `a or b`.
 fn is_one_of(seen: &str, expected: &str) -> bool {
     expected.split(" or ").any(|one| one == seen)
 }

@@ -1,5 +1,5 @@
 //! HTTP framing from the client's socket to the store's: each message is refused, or forwarded in one canonical form
-//! that every parser reads alike.
+//! that all parsers read alike.
 
 mod cases;
 mod peers;
@@ -12,7 +12,7 @@ use crate::support::record::Recorder;
 use crate::support::world::{self, config, corner};
 use std::net::SocketAddr;
 
-/// What an STS answers that allows everything.
+/// The answer of an STS whose sessions may do anything.
 const ANYTHING_GOES: &str = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
     <Credentials><AccessKeyId>ANYTHING</AccessKeyId><SecretAccessKey>goes</SecretAccessKey>\
     <SessionToken>token</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials>\
@@ -24,7 +24,7 @@ struct Line {
     proxy: Proxy,
 }
 
-/// A proxy before a recording store, or before what `between` puts in front of that store.
+/// Starts a proxy in front of a recording store, or of what `between` puts in front of that store.
 fn line(between: impl FnOnce(SocketAddr) -> SocketAddr) -> Line {
     let store = Recorder::start(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let length = ANYTHING_GOES.len();
@@ -34,14 +34,14 @@ fn line(between: impl FnOnce(SocketAddr) -> SocketAddr) -> Line {
     let sts = Recorder::start(answer.as_bytes());
     let scopes = [("tmp", "media/", "read,list,write,delete")];
     let upstream = between(store.address());
-    // Cases that end in a wait for more need not wait long.
+    // Short time-outs, because some cases end in a wait for more bytes.
     let limits = "[limits]\nheader_timeout = \"2s\"\nidle_timeout = \"2s\"\nstall_timeout = \"3s\"";
     let config = config(upstream, sts.address(), &[corner("client", &scopes)], limits);
     let proxy = world::start(&config, &Keys::random("issuer"));
     Line { store, _sts: sts, proxy }
 }
 
-/// Statuses of the answers, and what reached the store: `METHOD target [body]`.
+/// Returns the statuses of the responses and the requests that reached the store, as `METHOD target [body]`.
 fn play(line: &Line, case: &Case) -> (Vec<u16>, Vec<String>) {
     let before: Vec<usize> = line.store.received().iter().map(Vec::len).collect();
     let mut connection = Connection::open(line.proxy.address("client")).unwrap();
@@ -53,7 +53,7 @@ fn play(line: &Line, case: &Case) -> (Vec<u16>, Vec<String>) {
             Err(_) => break,
         }
     }
-    // A message that ended the connection ends it for whatever follows.
+    // After a message that closes the connection, the connection must stay closed.
     if case.statuses.iter().any(|status| cases::CLOSING.contains(status)) {
         let rest = connection.read_to_end();
         assert!(rest.is_ok_and(|rest| rest.is_empty()), "{}: more came", case.name);
@@ -62,7 +62,7 @@ fn play(line: &Line, case: &Case) -> (Vec<u16>, Vec<String>) {
     (statuses, requests_since(&line.store.received(), &before))
 }
 
-/// What is new on each connection to the store since `before`, which holds how much of each was there.
+/// Returns the requests on each connection to the store since `before`, which holds their lengths at that time.
 fn requests_since(all: &[Vec<u8>], before: &[usize]) -> Vec<String> {
     let mut requests = Vec::new();
     for (index, bytes) in all.iter().enumerate() {
@@ -76,7 +76,7 @@ fn requests_since(all: &[Vec<u8>], before: &[usize]) -> Vec<String> {
     requests
 }
 
-/// Reads a request that is written in the one form Scopegate writes; anything else is a failure.
+/// Reads a request in the only form that Scopegate writes. Anything else is a failure.
 fn read_canonical(bytes: &[u8]) -> (String, usize) {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
     let head = std::str::from_utf8(&bytes[..end]).expect("a head in UTF-8");
@@ -109,7 +109,7 @@ fn read_canonical(bytes: &[u8]) -> (String, usize) {
 }
 
 #[test]
-fn each_message_is_refused_or_forwarded_in_one_form() {
+fn each_message_is_refused_or_forwarded_in_canonical_form() {
     let line = line(|store| store);
     let mut wrong = Vec::new();
     for case in cases() {
@@ -127,9 +127,9 @@ fn each_message_is_refused_or_forwarded_in_one_form() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What is forwarded means to other parsers what it means to the recording one.
+/// Other parsers read forwarded messages as the recording store does.
 #[test]
-fn other_parsers_read_what_is_forwarded_alike() {
+fn other_parsers_agree_on_forwarded_messages() {
     type Start = fn(SocketAddr) -> peers::Peer;
     let known: [(&str, Start); 2] = [("nginx", peers::nginx), ("haproxy", peers::haproxy)];
     for (_, start) in known.into_iter().filter(|(name, _)| peers::is_installed(name)) {

@@ -1,5 +1,5 @@
-//! What a browser may be made to send: foreign names and other sites are refused on every listener, and on the admin
-//! listener too.
+//! Requests that a browser can be tricked into: unknown hosts and other sites are refused on every listener,
+//! including the admin listener.
 
 use crate::support::http::{self, Connection, Response};
 use crate::support::process::wait_for;
@@ -13,12 +13,12 @@ use tempfile::TempDir;
 const ENV: [(&str, &str); 2] = [("ISSUER_KEY", "issuer"), ("ISSUER_SECRET", "not-for-the-log")];
 const READER: &[(&str, &str, &str)] = &[("tmp", "media/", "read")];
 
-/// The answer to a request that passed the guards: no store is needed for it.
+/// The outcome of a request that passes the guards. It needs no store.
 const PASSED: &str = "403 AccessDenied outside-scope";
 const FOREIGN: &str = "403 AccessDenied foreign-host";
 const CROSS_SITE: &str = "403 AccessDenied cross-site";
 
-/// A configuration with a listener on loopback, one on all addresses, and one on a unix socket at `socket`.
+/// Returns a configuration with listeners on loopback, on all addresses, and on a unix socket at `socket`.
 fn everywhere(socket: &Path, of_listeners: &str) -> String {
     let nobody = "127.0.0.1:9".parse().unwrap();
     let corners = [corner("loopback", READER), corner("public", READER), corner("unix", READER)];
@@ -40,7 +40,7 @@ fn open(proxy: &Proxy, socket: &Path, listener: &str) -> Connection {
 }
 
 #[test]
-fn every_listener_refuses_foreign_names_and_other_sites() {
+fn every_listener_refuses_unknown_hosts_and_other_sites() {
     let folder = TempDir::new().unwrap();
     let socket = folder.path().join("s3.sock");
     let proxy = Proxy::start(&everywhere(&socket, ""), &ENV);
@@ -99,7 +99,7 @@ fn the_admin_listener_has_the_same_guards() {
             assert!(!answer.text().contains("scopegate_"), "{}", answer.text());
         }
     }
-    // A kubelet and a Prometheus ask by the pod's address.
+    // A kubelet and Prometheus use the pod's address.
     for host in ["10.1.2.3:9180", "[fd00::7]:9180", "localhost:9180"] {
         let answer = ask("/metrics", &[("Host", host), ("User-Agent", "kube-probe/1.31")]);
         assert_eq!(
@@ -130,7 +130,7 @@ fn the_admin_listener_has_the_same_guards() {
 }
 
 #[test]
-fn check_tells_which_listeners_have_no_name() {
+fn check_names_listeners_without_hosts() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("proxy.toml");
     let check = |text: &str| {

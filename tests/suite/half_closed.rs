@@ -1,5 +1,5 @@
-//! Clients that end their side before the answer, as `nc -N`, `printf | socat` and ffmpeg do, and clients that leave:
-//! what arrived whole is done, and what did not leaves nothing.
+//! Clients that close their sending side before the response, as `nc -N`, `printf | socat` and ffmpeg do, and clients
+//! that disconnect: complete requests are executed, and incomplete ones leave nothing.
 
 use crate::limits::{from_another_address, metric};
 use crate::streaming::{GET, driven};
@@ -13,10 +13,10 @@ use std::time::Duration;
 
 const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];
 const ENDLESS: (&str, &str) = ("Transfer-Encoding", "chunked");
-/// The size of the first part of a body without a length that becomes a multipart upload.
+/// Size of the first part of an upload of unknown length that becomes a multipart upload.
 const PART: usize = 8 << 20;
 
-/// How a client leaves when it has sent its request.
+/// How a client leaves after sending its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leaves {
     HalfCloses,
@@ -24,7 +24,7 @@ enum Leaves {
     Resets,
 }
 
-/// Sends a request and leaves; the status that came back, where it was waited for.
+/// Sends a request and leaves. Returns the status if the client waits for it.
 fn send(world: &World, request: &[u8], leaves: Leaves) -> Option<u16> {
     let mut connection = Connection::open(world.proxy.address("all")).unwrap();
     connection.send(request).unwrap();
@@ -60,14 +60,14 @@ fn is_stored(world: &World, key: &str, content: &[u8]) -> bool {
 }
 
 #[test]
-fn what_arrived_whole_is_stored_though_its_client_has_left() {
+fn complete_uploads_are_stored_after_their_client_left() {
     let world = World::start(&[corner("all", ALL)]);
     let content = |length: usize| (0..length).map(|n| u8::try_from(n % 251).unwrap()).collect::<Vec<_>>();
     let (small, large, huge) = (content(5), content(2_000_000), content(2 * PART + 1000));
     let bodies = [("small", &small), ("large", &large), ("huge", &huge)];
     for leaves in [Leaves::HalfCloses, Leaves::Closes, Leaves::Resets] {
         for (name, content) in bodies {
-            // A reset takes along what the client's kernel has not sent yet.
+            // A reset discards what the client's kernel has not sent yet.
             if leaves == Leaves::Resets && name != "small" {
                 continue;
             }
@@ -81,7 +81,7 @@ fn what_arrived_whole_is_stored_though_its_client_has_left() {
                 assert!(is_stored(&world, &key, content), "{key}\n{}", world.proxy.stderr());
             }
         }
-        // What is no PUT.
+        // Requests other than PUT.
         let keys = ["a", "b"].map(|name| format!("{name}-{leaves:?}"));
         for key in &keys {
             world.minio.put(&format!("tmp/inbox/{key}"), b"x");
@@ -99,7 +99,7 @@ fn what_arrived_whole_is_stored_though_its_client_has_left() {
 }
 
 #[test]
-fn what_did_not_arrive_whole_is_not_stored() {
+fn incomplete_uploads_are_not_stored() {
     let world = World::start(&[corner("all", ALL)]);
     let wire = chunked(&vec![b'x'; 300_000]);
     let (begun, full) = (vec![b'x'; 999], &wire[..]);
@@ -132,7 +132,7 @@ fn what_did_not_arrive_whole_is_not_stored() {
 }
 
 #[test]
-fn a_client_that_sends_no_more_gets_its_answers() {
+fn half_closed_clients_get_their_responses() {
     let world = World::start(&[corner("all", ALL)]);
     let content: Vec<u8> = (0..5_000_000_u32).map(|n| u8::try_from(n % 253).unwrap()).collect();
     world.minio.put("tmp/inbox/large", &content);
@@ -157,9 +157,9 @@ fn a_client_that_sends_no_more_gets_its_answers() {
     assert_eq!(connection.read_to_end().unwrap(), b"", "the connection ends");
 }
 
-/// A stop waits for them too.
+/// A shutdown waits for these requests too.
 #[test]
-fn an_upload_whose_client_has_left_is_finished_before_the_end() {
+fn shutdown_finishes_uploads_of_clients_that_left() {
     let driven = driven("");
     let put = b"PUT /tmp/inbox/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody";
     let client = driven.client(put);
@@ -178,9 +178,9 @@ fn an_upload_whose_client_has_left_is_finished_before_the_end() {
     assert!(log.contains("stopped cut_short=false"), "{log}");
 }
 
-/// The log tells the status that the store gave, and that nobody read it.
+/// The log has the store's status, and says that nobody read the response.
 #[test]
-fn the_log_tells_of_a_client_that_left() {
+fn the_log_shows_clients_that_left() {
     let driven = driven("[log]\naccess = true\n");
     for (reset, said) in [
         (false, "the client closed its side of the connection before the answer"),
@@ -207,9 +207,9 @@ fn the_log_tells_of_a_client_that_left() {
     }
 }
 
-/// Requests of clients that have left run and wait within the same bounds as all others.
+/// Requests of clients that have left are subject to the same limits as all others.
 #[test]
-fn two_thousand_that_left_do_not_keep_others_waiting() {
+fn two_thousand_departed_clients_do_not_block_others() {
     let driven = driven(
         "[limits]\nrequests_per_mapping = 16\nqueue_per_mapping = 64\nqueue_timeout = \"1m\"\n\
          connections_per_client = 300\n",
@@ -217,7 +217,7 @@ fn two_thousand_that_left_do_not_keep_others_waiting() {
     let put = b"PUT /tmp/inbox/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody";
     for number in 0..2000 {
         let mut leaver = TcpStream::connect(driven.address()).unwrap();
-        // One over the limit of connections may be closed already.
+        // A connection over the limit may already be closed.
         let _ = leaver.write_all(if number % 2 == 0 { GET } else { put });
     }
     let in_flight = || metric(&driven.proxy, "scopegate_requests_in_flight");
@@ -225,7 +225,7 @@ fn two_thousand_that_left_do_not_keep_others_waiting() {
     assert!(metric(&driven.proxy, "scopegate_connections") <= 301);
     let mut other = from_another_address(driven.address());
     other.write_all(b"GET /tmp/inbox/mine HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    // Those that left have at most three quarters of the places.
+    // Clients that have left hold at most three quarters of the places.
     let served = std::thread::spawn(move || {
         let mut begin = [0; 12];
         other.read_exact(&mut begin).unwrap();

@@ -1,4 +1,4 @@
-//! The harness itself: a client that misreads an answer would make every other test worthless.
+//! Tests of the test harness: a client that misreads responses would make every other test worthless.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -27,7 +27,7 @@ fn answered(answer: &[u8], method: &str) -> std::io::Result<http::Response> {
 }
 
 #[test]
-fn bodies_are_read_by_length_by_chunks_and_not_at_all() {
+fn reads_bodies_by_length_and_by_chunks() {
     let by_length =
         answered(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: 1\r\nx: 2\r\n\r\nbodyrest", "GET").unwrap();
     assert_eq!((by_length.status(), by_length.text().as_str()), (200, "body"));
@@ -46,7 +46,7 @@ fn bodies_are_read_by_length_by_chunks_and_not_at_all() {
 }
 
 #[test]
-fn what_is_no_answer_is_an_error() {
+fn rejects_invalid_responses() {
     for bad in [
         &b"HTTP/1.1 200 OK\r\nContent-Length: +4\r\n\r\nbody"[..],
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
@@ -80,7 +80,7 @@ fn the_recorder_keeps_the_bytes_of_each_connection() {
 }
 
 #[test]
-fn a_unix_socket_and_a_half_closed_connection() {
+fn supports_unix_sockets_and_half_closed_connections() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
@@ -101,11 +101,11 @@ fn a_unix_socket_and_a_half_closed_connection() {
     server.join().unwrap();
 }
 
-/// A shell script in the place of the proxy.
+/// Creates a shell script that takes the role of the proxy.
 fn script(folder: &TempDir, body: &str) -> PathBuf {
     let path = folder.path().join("script");
-    // Written by a process of its own: a child that another test starts while this one has the file open
-    // for writing would keep it from being run ("text file busy").
+    // A separate process writes the script. If another test starts a child while this process has the file open for
+    // writing, running the script fails with "text file busy".
     let written = Command::new("sh")
         .args(["-c", r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod +x "$0""#])
         .args([path.as_os_str(), body.as_ref()])
@@ -116,7 +116,7 @@ fn script(folder: &TempDir, body: &str) -> PathBuf {
 }
 
 #[test]
-fn a_proxy_is_started_found_and_ended() {
+fn starts_finds_and_stops_a_proxy() {
     let folder = TempDir::new().unwrap();
     let stand_in = script(
         &folder,
@@ -138,7 +138,7 @@ fn a_proxy_is_started_found_and_ended() {
 
 #[test]
 #[should_panic(expected = "does not listen; its stderr:\nwhy it does not\n")]
-fn a_proxy_that_does_not_start_is_shown() {
+fn shows_the_log_of_a_proxy_that_does_not_start() {
     let folder = TempDir::new().unwrap();
     let stand_in = script(&folder, "echo 'why it does not' >&2; exit 78");
     Proxy::start_binary(&stand_in, "[[listener]]", &[]);
@@ -151,12 +151,12 @@ fn the_real_proxy_does_not_start_without_a_configuration() {
 }
 
 #[test]
-fn other_commands_run_to_their_end() {
+fn runs_other_commands_to_completion() {
     let output = scopegate(&["--help"], &[], b"what no one reads");
     assert!(output.status.success(), "{output:?}");
 }
 
-/// Every test's proxy is searched for its secrets: this shows that one would be found.
+/// Every test searches the output of its proxy for secrets. This test shows that the search works.
 #[test]
 fn a_secret_that_a_proxy_writes_fails_the_test() {
     let folder = TempDir::new().unwrap();
@@ -176,7 +176,7 @@ fn a_secret_that_a_proxy_writes_fails_the_test() {
     }
 }
 
-/// The source of every test and of everything they stand beside.
+/// Collects the source of every test.
 fn sources(folder: &std::path::Path, into: &mut String) {
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();
@@ -200,9 +200,9 @@ fn threats_name_tests_that_exist() {
     for line in threats.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")) {
         let tests = line.trim_end_matches('|').rsplit('|').next().unwrap();
         let quoted: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
-        assert!(!quoted.is_empty(), "no test is named: {line}");
+        assert!(!quoted.is_empty(), "the line names no test: {line}");
         for name in quoted {
-            assert!(code.contains(&format!("fn {name}(")), "there is no test {name}");
+            assert!(code.contains(&format!("fn {name}(")), "THREATS.md names {name}, which is not a test");
             named += 1;
         }
     }
@@ -224,6 +224,6 @@ fn the_architecture_names_every_file() {
         .collect();
     assert!(missing.is_empty(), "ARCHITECTURE.md does not say what these are: {missing:?}");
     for word in ["client", "matcher", "scope", "mapping", "mint", "session", "upstream"] {
-        assert!(files.iter().any(|file| file == word), "no file is named {word:?}, after its word");
+        assert!(files.iter().any(|file| file == word), "no file is named after the word {word:?}");
     }
 }

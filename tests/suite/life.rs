@@ -1,4 +1,4 @@
-//! From one process to the next: sockets that are handed over, a service manager that is told, a crash.
+//! From one process to the next: inherited sockets, notifications to a service manager, and crashes.
 
 use crate::support::http;
 use crate::support::minio::Minio;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 const READER: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list")];
 
-/// One process takes over from the other while a client keeps asking, on a connection of its own each time.
+/// A new process takes over while a client keeps sending requests, each on a new connection.
 #[test]
 fn a_restart_on_inherited_sockets_fails_no_request() {
     let minio = Minio::start();
@@ -32,7 +32,7 @@ fn a_restart_on_inherited_sockets_fails_no_request() {
         Proxy::start_inheriting(binary(), ("reader", socket), &text, &env)
     };
     let mut serving = start();
-    assert_eq!(serving.address("reader"), address, "not the socket that was handed over");
+    assert_eq!(serving.address("reader"), address, "not the inherited socket");
 
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let client = thread::spawn({
@@ -49,7 +49,7 @@ fn a_restart_on_inherited_sockets_fails_no_request() {
         let seen = answered.load(Ordering::SeqCst);
         let going =
             wait_for(|| (answered.load(Ordering::SeqCst) > seen + 20 || client.is_finished()).then_some(()));
-        assert!(going.is_some(), "no answers any more");
+        assert!(going.is_some(), "no more responses");
     };
     for _ in 0..3 {
         more();
@@ -64,7 +64,7 @@ fn a_restart_on_inherited_sockets_fails_no_request() {
 }
 
 #[test]
-fn an_inherited_socket_is_the_one_that_the_configuration_means() {
+fn an_inherited_socket_must_match_the_configuration() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let text = config(address, address, &[corner("reader", READER)], "");
@@ -93,7 +93,7 @@ fn an_inherited_socket_is_the_one_that_the_configuration_means() {
     };
     let other = serve("raeder", &text);
     assert!(other.contains("was handed over, but there is no listener of this name"), "{other}");
-    // Where the listener's own address is the socket's: that it is in use is not the cause.
+    // The listener's own address is the socket's, so the reported cause must not be that it is in use.
     let here = text.replacen("\"127.0.0.1:0\"\n[[mapping", &format!("\"{address}\"\n[[mapping"), 1);
     for name in ["raeder", "scopegate.socket", ""] {
         let other = serve(name, &here);
@@ -109,7 +109,7 @@ fn an_inherited_socket_is_the_one_that_the_configuration_means() {
 }
 
 #[test]
-fn a_service_manager_is_told_how_it_stands() {
+fn notifies_the_service_manager() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
@@ -141,7 +141,7 @@ fn a_service_manager_is_told_how_it_stands() {
 }
 
 #[test]
-fn a_crash_leaves_nothing_in_the_way() {
+fn starts_again_after_a_crash() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("s3.sock");
     let nobody = "127.0.0.1:9".parse().unwrap();
@@ -160,7 +160,7 @@ fn a_crash_leaves_nothing_in_the_way() {
     }
 }
 
-/// Keys come from the environment and files: an argument can be read by every process of the machine.
+/// Keys come from the environment and files, because every process on the machine can read arguments.
 #[test]
 fn no_secret_is_taken_as_an_argument() {
     for command in ["token", "ls", "get", "serve", "check", "explain"] {

@@ -1,4 +1,4 @@
-//! A client that asks for too much gets a clear answer, and no other notices.
+//! A client over its limits gets a clear response, and other clients are not affected.
 
 mod memory;
 mod shares;
@@ -29,10 +29,10 @@ fn read_metric(answer: &Response, series: &str) -> u64 {
     line.unwrap_or_else(|| panic!("no {series} in {text}")).parse().unwrap()
 }
 
-/// One request runs until its answer's last byte, one waits, and the third is told to slow down: it reaches neither
-/// the store nor STS.
+/// One request runs until the last byte of its response, one waits, and the third is told to slow down. It reaches
+/// neither the store nor STS.
 #[test]
-fn a_mapping_s_requests_queue_and_the_queue_has_an_end() {
+fn a_mappings_requests_queue_up_to_a_limit() {
     let driven =
         driven("[limits]\nrequests_per_mapping = 1\nqueue_per_mapping = 1\nqueue_timeout = \"5m\"\n");
     let mut first = driven.client(GET);
@@ -49,12 +49,12 @@ fn a_mapping_s_requests_queue_and_the_queue_has_an_end() {
     let refused = answered.recv().unwrap();
     assert_eq!(outcome(&refused), "503 SlowDown queue-full");
     assert_eq!(refused.header("retry-after"), Some("1"));
-    assert_eq!(driven.accepted.try_recv().unwrap_err(), TryRecvError::Empty, "the other waits");
+    assert_eq!(driven.accepted.try_recv().unwrap_err(), TryRecvError::Empty, "the second request must wait");
     let is_counted = || {
         let metrics = http::get(driven.proxy.address("admin"), "/metrics").unwrap().text();
         metrics.contains("scopegate_refusals_total{mapping=\"all\",rule=\"queue-full\"} 1\n").then_some(())
     };
-    // A request is counted after its answer.
+    // A request is counted after its response.
     assert!(wait_for(is_counted).is_some());
 
     upstream.write_all(b"half").unwrap();
@@ -62,12 +62,12 @@ fn a_mapping_s_requests_queue_and_the_queue_has_an_end() {
     let (mut upstream, _) = driven.upstream();
     upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
     assert_eq!(answered.recv().unwrap().status(), 200);
-    // A client that leaves in the middle gives its place up too.
+    // A client that leaves during its response also frees its place.
     drop(driven.client(GET));
 }
 
 #[test]
-fn a_request_does_not_wait_for_its_turn_for_ever() {
+fn a_queued_request_times_out() {
     let driven = driven("[limits]\nrequests_per_mapping = 1\nqueue_timeout = \"200ms\"\n");
     let first = driven.client(GET);
     let (_upstream, _) = driven.upstream();
@@ -76,7 +76,7 @@ fn a_request_does_not_wait_for_its_turn_for_ever() {
     assert_eq!(refused.header("retry-after"), Some("1"));
     first.reset();
     let Driven { proxy, accepted, .. } = &driven;
-    assert!(accepted.try_recv().is_err(), "it reached the store");
+    assert!(accepted.try_recv().is_err(), "the request reached the store");
     let gone = || (metric(proxy, "scopegate_requests_in_flight") == 0).then_some(());
     assert!(wait_for(gone).is_some());
     let _next = driven.client(GET);
@@ -84,7 +84,7 @@ fn a_request_does_not_wait_for_its_turn_for_ever() {
 }
 
 #[test]
-fn requests_a_second_are_bounded() {
+fn requests_per_second_are_limited() {
     let upstream = Recorder::start(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let minio = crate::support::minio::Minio::start();
     let more = "[limits]\nrequests_per_second = 2\n";
@@ -113,7 +113,7 @@ fn requests_a_second_are_bounded() {
 }
 
 #[test]
-fn an_upload_larger_than_the_scope_takes_is_refused_unsent() {
+fn an_upload_over_the_scopes_limit_is_refused_before_it_is_sent() {
     let world =
         World::start(&[corner("all", &[("tmp", "inbox/", "read,write\"]\nmax_object_size = \"1KiB\" #")])]);
     let body = vec![b'x'; 1025];
@@ -126,12 +126,12 @@ fn an_upload_larger_than_the_scope_takes_is_refused_unsent() {
 
 fn is_closed_unanswered(address: SocketAddr) -> bool {
     let Ok(mut client) = Connection::open(address) else { return true };
-    // The proxy may close before all is written.
+    // The proxy may close before everything is written.
     let _ = client.send(GET);
     !matches!(client.read_to_end(), Ok(bytes) if !bytes.is_empty())
 }
 
-/// A connection that has been answered is one that the proxy has accepted.
+/// Opens a connection and sends a request, whose response shows that the proxy has accepted the connection.
 fn accepted(address: SocketAddr) -> Connection {
     let mut client = Connection::open(address).unwrap();
     assert_eq!(client.request("GET", "/tmp/other", &[], b"").unwrap().status(), 403);
@@ -139,7 +139,7 @@ fn accepted(address: SocketAddr) -> Connection {
 }
 
 #[test]
-fn connections_are_bounded_in_all_and_of_each_client() {
+fn connections_are_limited_in_total_and_per_client() {
     let (nobody, sts) = (Recorder::start(b""), Recorder::start(b""));
     let more = "[limits]\nconnections = 3\nconnections_per_client = 2\n";
     let config = config(nobody.address(), sts.address(), &[corner("all", ALL)], more);
@@ -153,7 +153,7 @@ fn connections_are_bounded_in_all_and_of_each_client() {
     other.read_exact(&mut begin).unwrap();
     assert_eq!(&begin, b"HTTP/1.1 403");
     let mut third = from_another_address(address);
-    // It may be closed already.
+    // The connection may already be closed.
     let _ = third.write_all(GET);
     assert!(!matches!(third.read(&mut begin), Ok(1..)), "a fourth connection is served");
 
@@ -162,7 +162,7 @@ fn connections_are_bounded_in_all_and_of_each_client() {
     assert_eq!((refused("connections_per_client"), refused("connections")), (1, 1));
     drop((first, other));
     let again = wait_for(|| (!is_closed_unanswered_after_close(address)).then_some(()));
-    assert!(again.is_some(), "who has left is still counted");
+    assert!(again.is_some(), "a departed client is still counted");
     assert_eq!(nobody.connections(), 0);
 }
 
@@ -180,10 +180,10 @@ pub(crate) fn from_another_address(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Without file descriptors nothing can be accepted. That is waited out, not spun on, and honest clients are served
-/// as soon as there are some again.
+/// Without file descriptors no connection can be accepted. The proxy waits without spinning, and serves clients as
+/// soon as descriptors are available.
 #[test]
-fn want_of_file_descriptors_is_survived() {
+fn survives_a_lack_of_file_descriptors() {
     let upstream = Recorder::start(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let minio = crate::support::minio::Minio::start();
     let issuer = minio.seed_issuer();
@@ -201,7 +201,7 @@ fn want_of_file_descriptors_is_survived() {
     let mut hostile = Vec::new();
     while failed() == 0 {
         hostile.push(TcpStream::connect(address).unwrap());
-        assert!(hostile.len() < 1000, "no end of descriptors");
+        assert!(hostile.len() < 1000, "descriptors never run out");
     }
     let (begin, before) = (Instant::now(), failed());
     let seen = wait_for(|| Some(failed()).filter(|failed| *failed >= before + 4)).unwrap();

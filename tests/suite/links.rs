@@ -1,4 +1,4 @@
-//! Links of the documentation: each leads to a file, and to a heading of it.
+//! Links in the documentation: each leads to an existing file and heading.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Collects the files below a folder that end in one of `endings`.
+/// Collects the files below a folder whose names end with one of `endings`.
 fn files(folder: &Path, endings: &[&str], into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();
@@ -31,7 +31,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// Returns the lines of a page that are not in a block of code.
+/// Returns the lines of a page outside code blocks.
 fn prose(page: &str) -> impl Iterator<Item = &str> {
     let mut in_code = false;
     page.lines().filter(move |line| {
@@ -41,7 +41,7 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns the anchors of a page's headings, as GitHub makes them.
+/// Returns the anchors of a page's headings, in GitHub's form.
 fn anchors(page: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for heading in prose(page).filter_map(|line| line.strip_prefix('#')) {
@@ -55,7 +55,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
     found
 }
 
-/// Says what is wrong with a link from a folder.
+/// Returns what is wrong with a link from a folder, if anything.
 fn check(link: &str, page: &Path, folder: &Path) -> Option<String> {
     let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
     let target = if file.is_empty() { page.to_path_buf() } else { folder.join(file) };
@@ -69,7 +69,7 @@ fn check(link: &str, page: &Path, folder: &Path) -> Option<String> {
 }
 
 #[test]
-fn every_link_between_pages_leads_somewhere() {
+fn links_between_pages_resolve() {
     let mut count = 0;
     let mut wrong = Vec::new();
     for page in pages() {
@@ -87,7 +87,7 @@ fn every_link_between_pages_leads_somewhere() {
 
 /// Messages, comments and shipped configurations name pages by their path from the root.
 #[test]
-fn every_page_that_code_names_is_there() {
+fn pages_named_in_code_exist() {
     let mut named = vec![root().join("proxy.toml")];
     files(&root().join("src"), &["rs"], &mut named);
     files(&root().join("deploy"), &["toml", "yaml"], &mut named);

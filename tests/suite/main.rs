@@ -1,6 +1,6 @@
-//! The tests against a real MinIO: `cargo xtask test`.
+//! Tests against a real MinIO: `cargo xtask test`.
 //!
-//! One binary, a module for each subject. Every test starts its own servers (see [`support`]).
+//! One binary with one module per subject. Every test starts its own servers (see [`support`]).
 
 #![cfg(test)]
 

@@ -1,40 +1,41 @@
-//! What MinIO does, shown on MinIO: the facts that the proxy is built on.
+//! Facts about MinIO that the proxy relies on, shown on MinIO itself.
 //!
-//! What was found, at the pinned version, beside what its documentation says:
+//! At the pinned version, and in addition to its documentation:
 //!
-//! **Policy size.** At most 2048 bytes of the policy as the server writes it: no white space, unknown
-//! top-level fields dropped, a single action or resource turned into an array, `&`, `<` and `>` six bytes
-//! each as Go escapes them, other characters their UTF-8 bytes.
+//! **Policy size.** A session policy may have at most 2048 bytes in the form that the server writes: without white
+//! space and unknown top-level fields, with single actions and resources turned into arrays, with `&`, `<` and `>` as
+//! six bytes each (Go's escapes), and with other characters as UTF-8.
 //!
-//! **Reading.** `GetObject` alone also reads old versions, and `GetObjectVersion` alone also the current
-//! one: a policy cannot keep old versions from a reader, only the proxy can. The same holds for tags
-//! (`GetObjectTagging`, `DeleteObjectTagging`; the `…VersionTagging` actions do nothing). A key that is not
-//! there is 404 to whoever may read but not list. `?attributes` needs `GetObjectAttributes` and `GetObject`; of an old version `GetObjectVersionAttributes` and `GetObjectVersion`, the latter by name.
+//! **Reading.** `GetObject` alone also allows reading old versions, and `GetObjectVersion` alone the current one. So
+//! no policy can keep a reader from old versions; only the proxy can. The same is true of tags (`GetObjectTagging`,
+//! `DeleteObjectTagging`; the `…VersionTagging` actions have no effect). A missing key is 404 even for a client that
+//! may read but not list. `?attributes` needs `GetObjectAttributes` and `GetObject`; for an old version it needs
+//! `GetObjectVersionAttributes` and, explicitly, `GetObjectVersion`.
 //!
-//! **Multipart.** `PutObject` creates and uploads parts; listing parts needs `ListMultipartUploadParts` and
-//! aborting `AbortMultipartUpload`, neither of which another right implies.
+//! **Multipart.** `PutObject` allows creating uploads and uploading parts. Listing parts needs
+//! `ListMultipartUploadParts` and aborting needs `AbortMultipartUpload`; no other action implies either.
 //!
-//! **Deleting.** An old version needs `DeleteObject` and `DeleteObjectVersion`, also in a multi-delete,
-//! which needs a Content-MD5 or checksum header. `x-minio-force-delete` makes of `DeleteObject` the
-//! removal of a whole prefix.
+//! **Deleting.** Deleting an old version needs `DeleteObject` and `DeleteObjectVersion`, also in a multi-object
+//! delete, which requires a Content-MD5 or checksum header. With `x-minio-force-delete`, `DeleteObject` removes a
+//! whole prefix.
 //!
-//! **Listing.** The condition on `s3:prefix` denies an absent prefix, is beaten by a header `Prefix` and
-//! by a doubled query parameter, and `P/*` does not match `P`. `ListBucket` under it lists versions too;
-//! `ListBucketVersions` lists only these. `ListBucketMultipartUploads` does not take it. HEAD of a bucket
-//! needs `HeadBucket`, or `ListBucket` without a condition.
+//! **Listing.** The condition on `s3:prefix` denies a missing prefix. A header `Prefix` and a duplicate query
+//! parameter bypass it. `P/*` does not match `P`. `ListBucket` with the condition also lists versions;
+//! `ListBucketVersions` lists only versions. `ListBucketMultipartUploads` does not support the condition. HEAD of a
+//! bucket needs `HeadBucket`, or `ListBucket` without a condition.
 //!
-//! **Sessions.** They survive a restart and the time for which their issuer is disabled (AccessDenied);
-//! removing the issuer leaves AccessDenied; revoking them or a new root password ends them for good
-//! (InvalidAccessKeyId), while the issuer can mint again.
+//! **Sessions.** Sessions survive a restart. While their issuer is disabled they get AccessDenied, and work again
+//! afterwards. After the issuer is removed they get AccessDenied. Revoking them, or a new root password, ends them
+//! for good (InvalidAccessKeyId), while the issuer can mint again.
 //!
-//! **Requests.** `?policy` and `?cors` on a key answer the object; `x-amz-meta-*` in the query becomes
-//! metadata; `x-amz-tagging` passes with `PutObject` alone; a CORS preflight is answered to anyone, and an
-//! `Origin` is echoed with credentials allowed even on a 403; any session may ask the admin API for its
-//! issuer's name. With `Expect`, a 403 comes in place of the 100.
+//! **Requests.** `?policy` and `?cors` on a key return the object. `x-amz-meta-*` in the query becomes metadata.
+//! `x-amz-tagging` needs only `PutObject`. Anyone gets an answer to a CORS preflight, and `Origin` is echoed with
+//! credentials allowed even on a 403. Any session may ask the admin API for its issuer's name. With `Expect`, a 403
+//! replaces the 100.
 //!
-//! **Bodies.** A checksum behind signed chunks is verified (`XAmzContentChecksumMismatch`) and kept, for objects and
-//! parts, whether or not `Content-Encoding` says `aws-chunked`, which is never stored; a wrong signature behind
-//! them is `SignatureDoesNotMatch`. Neither commits anything.
+//! **Bodies.** A checksum that trails signed chunks is verified (`XAmzContentChecksumMismatch`) and stored, for
+//! objects and parts, whether or not `Content-Encoding` says `aws-chunked`, which is never stored. A wrong signature
+//! after the chunks is `SignatureDoesNotMatch`. Neither error stores anything.
 
 mod actions;
 mod listing;
@@ -46,14 +47,14 @@ mod versions;
 
 use crate::support::http::Response;
 
-/// A session policy with one statement that allows these actions on these resources.
+/// Returns a session policy with one statement that allows these actions on these resources.
 fn allowing(actions: &[&str], resources: &[&str]) -> String {
     let resources: Vec<String> = resources.iter().map(|r| format!("arn:aws:s3:::{r}")).collect();
     let statement = serde_json::json!({ "Effect": "Allow", "Action": actions, "Resource": resources });
     serde_json::json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
 }
 
-/// The status, with the S3 code where there is one: `200`, `403 AccessDenied`.
+/// Returns the status and the S3 code, if there is one: `200`, `403 AccessDenied`.
 fn outcome(answer: &Response) -> String {
     match answer.code() {
         Some(code) => format!("{} {code}", answer.status()),

@@ -1,4 +1,4 @@
-//! What an operator sees of requests to a real MinIO: the access log as JSON and as text, and the metrics.
+//! What an operator sees of requests to a real MinIO: the access log as JSON and text, and metrics.
 
 use crate::support::http;
 use crate::support::process::wait_for;
@@ -9,21 +9,21 @@ const SCOPES: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list")];
 const OBJECT: &str = "/tmp/media/hello.txt";
 const JSON: &str = "[log]\nformat = \"json\"\n";
 
-/// Waits for the line of the request that a client calls by this id.
+/// Waits for the log line of the request with this id.
 fn line(world: &World, id: &str) -> Value {
     let found = wait_for(|| {
         let log = world.proxy.stderr();
         let lines = log.lines().map(|line| serde_json::from_str(line).expect("every line is JSON"));
         lines.into_iter().find(|line: &Value| line["client_request_id"] == id)
     });
-    found.unwrap_or_else(|| panic!("no line of {id} in {}", world.proxy.stderr()))
+    found.unwrap_or_else(|| panic!("no line for {id} in {}", world.proxy.stderr()))
 }
 
 #[test]
-fn a_line_of_the_access_log_says_what_was_asked_and_where_it_went() {
+fn the_access_log_describes_each_request() {
     let world = World::start_with(&[corner("client", SCOPES)], JSON);
     let node = world.minio.address.to_string();
-    // Method and target; then what the line says: operation, prefix, status, rule, the store's code.
+    // Method and target; then the expected operation, prefix, status, rule and store code.
     let cases = [
         ("GET", OBJECT, "GetObject", None, 200, None, None),
         ("HEAD", OBJECT, "HeadObject", None, 200, None, None),
@@ -75,7 +75,7 @@ fn a_line_of_the_access_log_says_what_was_asked_and_where_it_went() {
 }
 
 #[test]
-fn the_first_lines_say_which_version_runs_with_which_configuration() {
+fn the_log_begins_with_version_and_configuration() {
     let world = World::start_with(&[corner("client", SCOPES)], JSON);
     let log = world.proxy.stderr();
     let line: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
@@ -87,7 +87,7 @@ fn the_first_lines_say_which_version_runs_with_which_configuration() {
 }
 
 #[test]
-fn text_lines_quote_what_a_peer_wrote() {
+fn text_lines_quote_text_from_peers() {
     let mut world = World::start(&[corner("client", SCOPES)]);
     let id = "a b=\"c\"";
     world.ask("client", "GET", "/tmp/media/x", &[("x-request-id", id)], b"");
@@ -100,10 +100,10 @@ fn text_lines_quote_what_a_peer_wrote() {
 }
 
 #[test]
-fn metrics_come_in_the_format_that_is_asked_for() {
+fn metrics_are_served_in_the_requested_format() {
     let world = World::start(&[corner("client", SCOPES)]);
     assert_eq!(world.get("client", OBJECT).status(), 200);
-    // A request is counted when its answer is over, which its client may see a moment before.
+    // A request is counted when its response is over, which the client may see a moment earlier.
     wait_for(|| (world.metric("scopegate_requests_in_flight") == 0).then_some(()));
     let ask = |accept: &[(&str, &str)]| {
         http::request(world.proxy.address("admin"), "GET", "/metrics", accept, b"").unwrap()
@@ -162,12 +162,12 @@ fn the_reference_names_every_metric_with_its_type_and_labels() {
     assert!(documented.is_empty(), "no such metrics: {documented:?}");
 }
 
-/// The words in backquotes.
+/// Returns the words in backquotes.
 fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// The labels of a metric's first sample, without those that every histogram has.
+/// Returns the labels of a metric's first sample, without those of every histogram.
 fn labels(text: &str, name: &str) -> Option<Vec<String>> {
     let mut rests = text.lines().filter_map(|line| line.strip_prefix(name));
     let labels = rests.find_map(|rest| rest.strip_prefix('{').or_else(|| rest.strip_prefix("_bucket{")))?;

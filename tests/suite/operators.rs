@@ -1,4 +1,4 @@
-//! What operators run before and beside the proxy: `init`, `check` with tests, `explain`, `health`, `man`.
+//! Commands that operators run around the proxy: `init`, `check` with tests, `explain`, `health`, `man`.
 
 use crate::support::minio::Minio;
 use crate::support::process::wait_for;
@@ -19,14 +19,14 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
 }
 
-/// Exit code, stdout and stderr.
+/// Returns exit code, stdout and stderr.
 fn run(arguments: &[&str], env: &[(&str, &str)]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = scopegate(arguments, env, b"");
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
-/// A configuration for a reader, in a folder of its own.
+/// Writes a configuration for a reader into a new folder.
 fn configured(change: impl FnOnce(String) -> String) -> (TempDir, String) {
     let folder = TempDir::new().unwrap();
     let nowhere: SocketAddr = "127.0.0.1:1".parse().unwrap();
@@ -38,7 +38,7 @@ fn configured(change: impl FnOnce(String) -> String) -> (TempDir, String) {
 }
 
 #[test]
-fn a_written_configuration_is_good_and_never_written_over() {
+fn init_writes_a_valid_configuration_and_never_overwrites() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("mine.toml");
     let path = path.to_str().unwrap();
@@ -62,7 +62,7 @@ fn a_written_configuration_is_good_and_never_written_over() {
 }
 
 #[test]
-fn credentials_of_systemd_are_read_where_the_unit_runs_and_not_needed_elsewhere() {
+fn systemd_credentials_are_needed_only_by_the_unit() {
     let (folder, path) = configured(|text| {
         text.replace("{ env = \"ISSUER_KEY\" }", "{ credential = \"access_key\" }")
             .replace("{ env = \"ISSUER_SECRET\" }", "{ credential = \"secret_key\" }")
@@ -86,7 +86,7 @@ fn credentials_of_systemd_are_read_where_the_unit_runs_and_not_needed_elsewhere(
 }
 
 #[test]
-fn check_warns_of_what_is_hardly_meant() {
+fn check_warns_of_likely_mistakes() {
     let env = [("ISSUER_KEY", "issuer"), ("ISSUER_SECRET", "not-for-the-log")];
     let (_folder, path) = configured(|text| text.replace("\"127.0.0.0/8\"", "\"10.0.0.0/8\""));
     let (code, out, _) = run(&["check", "--config", &path], &env);
@@ -121,7 +121,7 @@ fn check_warns_of_what_is_hardly_meant() {
 }
 
 #[test]
-fn check_tells_an_issuer_that_may_do_all_that_root_may() {
+fn check_warns_of_an_issuer_with_root_rights() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let folder = TempDir::new().unwrap();
@@ -148,8 +148,8 @@ fn check_tells_an_issuer_that_may_do_all_that_root_may() {
 }
 
 #[test]
-fn explain_answers_scripts_by_its_exit_code_and_by_json() {
-    // No secret is needed.
+fn explain_serves_scripts_by_exit_code_and_json() {
+    // `explain` needs no secret.
     let (_folder, path) = configured(|text| text);
     let explain = |words: &[&str]| run(&[&["explain", "--config", &path], words].concat(), &[]);
     let from = ["--from", "127.0.0.1"];
@@ -194,7 +194,7 @@ fn explain_answers_scripts_by_its_exit_code_and_by_json() {
     assert!(unasked["allowed"].is_null() && unasked["policy"]["Statement"].is_array(), "{unasked}");
 }
 
-/// What `explain` says is what the proxy does.
+/// `explain` predicts what the proxy does.
 #[test]
 fn explain_agrees_with_the_proxy() {
     let world = World::start(&[corner("reader", READER)]);
@@ -228,7 +228,7 @@ fn explain_agrees_with_the_proxy() {
 }
 
 #[test]
-fn tests_of_a_policy_are_run_by_check() {
+fn check_runs_the_tests_of_a_configuration() {
     let (folder, path) = configured(|text| text);
     let tests = folder.path().join("tests.toml");
     let check = |text: &str| {
@@ -274,7 +274,7 @@ fn tests_of_a_policy_are_run_by_check() {
 }
 
 #[test]
-fn health_is_that_of_the_running_proxy() {
+fn health_reports_the_running_proxy() {
     let mut minio = Minio::start();
     let issuer = minio.seed_issuer();
     let env = [("ISSUER_KEY", &*issuer.access_key), ("ISSUER_SECRET", &*issuer.secret_key)];
@@ -301,7 +301,7 @@ fn health_is_that_of_the_running_proxy() {
     minio.stop();
     let down = wait_for(|| Some(ask(&[])).filter(|(code, ..)| *code == 1)).unwrap();
     assert!(down.2.contains("not ready (status 503)") && down.2.contains("no node answers"), "{}", down.2);
-    assert_eq!(ask(&["--live"]).0, 0, "the process answers all the same");
+    assert_eq!(ask(&["--live"]).0, 0, "the process still responds");
 
     for (change, code, words) in [
         (text.replacen(&format!("0.0.0.0:{port}"), "127.0.0.1:0", 1), 78, "takes a free port"),
@@ -319,7 +319,7 @@ fn health_is_that_of_the_running_proxy() {
     assert_eq!(run(&["health", "--timeout", "soon"], &[]).0, 2);
 }
 
-/// A terminal is shown the page, and a pipe gets its source.
+/// A terminal shows the page, a pipe gets its source.
 #[test]
 fn the_manual_is_shown_on_a_terminal() {
     let (code, roff, _) = run(&["man", "serve"], &[]);
@@ -338,13 +338,13 @@ fn the_manual_is_shown_on_a_terminal() {
         said(&output)
     };
     let path = std::env::var("PATH").unwrap();
-    // Bold type is a letter printed twice.
+    // Bold text is printed as each letter twice.
     let page: String = shown(&path).split('\u{8}').fold(String::new(), |mut text, part| {
         text.pop();
         text + part
     });
     assert!(page.contains("--config") && !page.contains(".SH") && !page.contains(".TH"), "{page}");
-    // Without `man` the help is shown. `script` itself needs a shell.
+    // Without `man`, the help is shown. `script` itself needs a shell.
     let bin = TempDir::new().unwrap();
     for program in ["sh", "script"] {
         let real = std::env::split_paths(&path)

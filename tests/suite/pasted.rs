@@ -1,11 +1,11 @@
-//! Lines that people paste into a shell: an interactive zsh knows no comments and complains about patterns that match
-//! nothing, so that a line with either fails there.
+//! Commands that people paste into a shell. An interactive zsh has no comments and reports patterns that match
+//! nothing, so lines with either fail there.
 
 use crate::support::scopegate::scopegate;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every page, and the line of each block of code in it.
+/// Returns every page.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = vec![root.to_owned(), root.join("docs"), root.join("deploy")];
@@ -19,7 +19,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The lines of the blocks of a page that are for a shell. Lines that end in `\` are joined with the next.
+/// Returns the lines of a page's shell blocks. Lines that end with `\` are joined with the next.
 fn shell_lines(page: &str) -> Vec<String> {
     let (mut lines, mut language): (Vec<String>, Option<&str>) = (Vec::new(), None);
     for line in page.lines() {
@@ -33,7 +33,7 @@ fn shell_lines(page: &str) -> Vec<String> {
     lines
 }
 
-/// Says what an interactive zsh does not take about a line as other shells do.
+/// Returns why an interactive zsh reads a line differently from other shells, if it does.
 fn unfit(line: &str) -> Option<&'static str> {
     let mut quote = None;
     let mut before = ' ';
@@ -52,7 +52,7 @@ fn unfit(line: &str) -> Option<&'static str> {
 }
 
 #[test]
-fn what_zsh_does_not_take_is_found() {
+fn detects_lines_that_zsh_misreads() {
     for (line, found) in [
         ("# a comment", Some("a comment")),
         ("curl http://a/b    # what it does", Some("a comment")),
@@ -71,7 +71,7 @@ fn what_zsh_does_not_take_is_found() {
 }
 
 #[test]
-fn the_blocks_of_the_documentation_can_be_pasted_into_zsh() {
+fn documented_commands_can_be_pasted_into_zsh() {
     let mut seen = 0;
     for page in pages() {
         for line in shell_lines(&fs::read_to_string(&page).unwrap()) {
@@ -83,7 +83,7 @@ fn the_blocks_of_the_documentation_can_be_pasted_into_zsh() {
 }
 
 #[test]
-fn the_examples_of_every_help_can_be_pasted_into_zsh() {
+fn examples_in_help_texts_can_be_pasted_into_zsh() {
     let help = |arguments: &[&str]| String::from_utf8(scopegate(arguments, &[], b"").stdout).unwrap();
     let whole = help(&["--help"]);
     let commands =

@@ -1,4 +1,4 @@
-//! Every form in which clients send bodies, on the real MinIO: the object stored is the object sent, with its checksum.
+//! Every form in which clients send bodies, on a real MinIO: the stored object is the sent object, with its checksum.
 
 mod copies;
 mod documents;
@@ -16,20 +16,20 @@ use scopegate::checksum::{Algorithm, Hasher};
 
 const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];
 
-/// Content in which no part is like another.
+/// Returns content without repetition.
 fn content(length: usize) -> Vec<u8> {
     let at = |n: usize| u64::try_from(n).unwrap().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
     (0..length).map(|n| u8::try_from(at(n)).unwrap()).collect()
 }
 
-/// The checksum that MinIO is to verify; it holds the product's computation against its own.
+/// Returns a checksum for MinIO to verify, which compares Scopegate's computation with MinIO's.
 fn sum(algorithm: Algorithm, content: &[u8]) -> String {
     let mut hasher = Hasher::new(algorithm);
     hasher.update(content);
     hasher.finish().base64()
 }
 
-/// An aws-chunked body, its chunks signed with keys that mean nothing.
+/// Returns an aws-chunked body, with chunks signed by meaningless keys.
 fn envelope(content: &[u8], signed: bool, trailer: Option<(Algorithm, &str)>) -> Vec<u8> {
     let signature = if signed { format!(";chunk-signature={}", "d".repeat(64)) } else { String::new() };
     let mut body = Vec::new();
@@ -49,7 +49,7 @@ fn envelope(content: &[u8], signed: bool, trailer: Option<(Algorithm, &str)>) ->
     body
 }
 
-/// HTTP's own chunks.
+/// Encodes a body in HTTP chunks.
 fn chunked(body: &[u8]) -> Vec<u8> {
     let mut wire = Vec::with_capacity(body.len() + 1024);
     for chunk in body.chunks(100_000) {
@@ -61,13 +61,13 @@ fn chunked(body: &[u8]) -> Vec<u8> {
     wire
 }
 
-/// What the store itself says of an object.
+/// Returns the store's own attributes of an object.
 fn attributes(minio: &Minio, key: &str) -> Response {
     let asked = [("x-amz-object-attributes", "ETag,Checksum,ObjectSize,ObjectParts,StorageClass")];
     sigv4::direct(minio, &minio.root, "GET", &format!("/tmp/{key}?attributes="), &asked, b"")
 }
 
-/// The multipart uploads that were begun and not ended.
+/// Returns the number of unfinished multipart uploads.
 fn unfinished(minio: &Minio) -> usize {
     let listed = sigv4::direct(minio, &minio.root, "GET", "/tmp?uploads=", &[], b"");
     assert_eq!(listed.status(), 200, "{}", listed.text());

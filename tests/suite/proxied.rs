@@ -1,4 +1,4 @@
-//! The main job on the real MinIO: unsigned requests, answered from the client's own corner and no other.
+//! The proxy's main job on a real MinIO: unsigned requests are answered from the client's own scopes only.
 
 use crate::support::http::{self, Connection};
 use crate::support::minio::Minio;
@@ -17,7 +17,7 @@ const READER: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list")];
 const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];
 
 #[test]
-fn objects_are_read_as_from_the_store() {
+fn reads_match_the_store() {
     let world = World::start(&[corner("reader", READER)]);
     let object = "/tmp/media/hello.txt";
 
@@ -65,7 +65,7 @@ fn objects_are_read_as_from_the_store() {
     assert_eq!(
         world.metric("scopegate_mints_total{mapping=\"reader\",result=\"minted\"}"),
         1,
-        "one session for all"
+        "all requests share a session"
     );
 }
 
@@ -110,9 +110,9 @@ fn lists_are_paged_and_stay_below_the_prefix() {
     }
 }
 
-/// MinIO folds all of Unicode's white space before it compares signatures, where S3 folds spaces alone.
+/// MinIO folds all of Unicode's white space before it compares signatures. S3 folds only spaces.
 #[test]
-fn a_headers_white_space_is_signed_as_the_store_folds_it() {
+fn header_white_space_is_signed_as_the_store_folds_it() {
     let world = World::start(&[Corner { name: "all", scopes: &[ALL[0]], more: "" }]);
     for value in ["a  b", "\u{a0}\u{2003}", "a\u{a0}\u{2003}b", "a \u{85}b\u{3000}", "\u{200b}a\u{feff}"] {
         let put = world.ask("all", "PUT", "/tmp/inbox/a", &[("x-amz-meta-a", value)], b"x");
@@ -141,7 +141,7 @@ fn objects_are_written_copied_and_deleted_within_the_scope() {
         outcome(&world.ask("all", "PUT", "/tmp/inbox/a", &wrong_sha, b"x")),
         "400 XAmzContentSHA256Mismatch"
     );
-    assert_eq!(world.get("all", "/tmp/inbox/a").text(), "first", "nothing wrong was committed");
+    assert_eq!(world.get("all", "/tmp/inbox/a").text(), "first", "the wrong upload must not be stored");
 
     for (source, outcome_of) in [
         ("/tmp/inbox/a", "200"),
@@ -165,7 +165,7 @@ fn objects_are_written_copied_and_deleted_within_the_scope() {
 }
 
 #[test]
-fn a_multipart_upload_from_its_beginning_to_its_end() {
+fn a_multipart_upload_works_from_start_to_finish() {
     let world = World::start(&[corner("all", ALL)]);
     let created = world.ask("all", "POST", "/tmp/inbox/large?uploads", &[], b"");
     let upload = created.element("UploadId").unwrap();
@@ -197,10 +197,10 @@ fn a_multipart_upload_from_its_beginning_to_its_end() {
     );
 }
 
-/// Each right alone, over every operation. `+` is let through to the store, `-` is refused before it.
-/// An upload that does not exist, named as MinIO names uploads.
+/// A missing upload, with an id in MinIO's form.
 const ABSENT_UPLOAD: &str = "/tmp/inbox/m?uploadId=MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
 
+/// `+` means that the store gets the request, `-` that the proxy refuses it.
 #[test]
 fn each_right_gives_exactly_its_operations() {
     let corners: Vec<(&str, [Scope<'_>; 1])> = ["read", "list", "write", "delete"]
@@ -255,7 +255,7 @@ fn each_right_gives_exactly_its_operations() {
 }
 
 #[test]
-fn dummy_credentials_are_left_out() {
+fn dummy_credentials_are_ignored() {
     let world = World::start(&[corner("reader", READER)]);
     let object = "/tmp/media/hello.txt";
     let sigv4 = "AWS4-HMAC-SHA256 Credential=DUMMY/20200101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00";
@@ -294,7 +294,7 @@ fn two_clients_never_share_a_session() {
 }
 
 #[test]
-fn awkward_keys_are_the_keys_they_say() {
+fn awkward_keys_reach_the_right_object() {
     let world = World::start(&[corner("all", ALL)]);
     let keys = [
         "a b",
@@ -333,7 +333,7 @@ fn awkward_keys_are_the_keys_they_say() {
         assert_eq!(world.ask("all", "PUT", &target, &[], content.as_bytes()).status(), 200, "{key}");
         assert_eq!(world.get("all", &target).text(), content, "{key}");
     }
-    // Read back by name through mc, which signs for itself: the object named was the object reached.
+    // Read back through mc, which signs for itself: the object with this name is the one that was written.
     let listed = world.minio.mc(&["ls", "--recursive", "--json", "local/tmp/inbox/"]);
     let names: Vec<String> = listed
         .lines()
@@ -366,7 +366,7 @@ fn awkward_keys_are_the_keys_they_say() {
     }
 }
 
-/// What a request line cannot hold as it is.
+/// Bytes that a request line cannot contain unencoded.
 const SPARING: &AsciiSet = &AsciiSet::EMPTY
     .add(b' ')
     .add(b'%')
@@ -382,9 +382,9 @@ const SPARING: &AsciiSet = &AsciiSet::EMPTY
     .add(b'|')
     .add(b'\\');
 
-/// Generated keys, encoded in full and only where a request line needs it.
+/// Generated keys, encoded completely and as little as possible.
 #[test]
-fn generated_keys_are_signed_as_the_store_reads_them() {
+fn generated_keys_are_signed_correctly() {
     let world = World::start(&[corner("all", ALL)]);
     let mut connection = Connection::open(world.proxy.address("all")).unwrap();
     let mut runner = TestRunner::deterministic();
@@ -393,7 +393,7 @@ fn generated_keys_are_signed_as_the_store_reads_them() {
     let mut stored = 0;
     while stored < 150 {
         let key = keys.new_tree(&mut runner).unwrap().current();
-        // A name that is a folder as well, or that the store's file system cannot hold, is MinIO's to refuse.
+        // MinIO may refuse a name that is also a folder, or that its file system cannot store.
         if scopegate::names::check_key(&key).is_err() || key.contains('/') && key.ends_with('/') {
             continue;
         }
@@ -430,11 +430,11 @@ fn one_connection_serves_many_requests() {
 }
 
 #[test]
-fn several_nodes_of_which_one_is_dead() {
+fn works_with_one_of_several_nodes_dead() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    // STS is asked at the same nodes.
+    // The same nodes answer STS.
     let config = config(minio.address, minio.address, &[corner("reader", READER)], "")
         .replace(&format!("endpoint = \"http://{}\"\n", minio.address), "")
         .replace("endpoints = [", &format!("endpoints = [\"http://{nobody}\", "));
@@ -445,12 +445,12 @@ fn several_nodes_of_which_one_is_dead() {
 }
 
 #[test]
-fn a_unix_socket_is_a_listener_like_any_other() {
+fn listens_on_a_unix_socket() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("s3.sock");
-    // Left behind by a crash: nobody listens on it.
+    // A crash leaves a socket file behind on which nobody listens.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let config = config(minio.address, minio.address, &[corner("reader", READER)], "")
         .replace(
@@ -473,7 +473,7 @@ fn a_unix_socket_is_a_listener_like_any_other() {
 }
 
 #[test]
-fn nothing_that_is_logged_holds_a_secret() {
+fn the_log_contains_no_secret() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let config = config(minio.address, minio.address, &[corner("all", ALL)], "[log]\nformat = \"json\"\n");
@@ -501,7 +501,7 @@ fn nothing_that_is_logged_holds_a_secret() {
     for line in log.lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     }
-    // A session's token is a JWT, which begins so; its keys stand in the Credential of a signature.
+    // A session's token is a JWT, which begins like this. Its keys appear in the Credential of a signature.
     for secret in
         [&*issuer.secret_key, "CLIENTKEY", "clienttoken", "c11e", "eyJ", "Credential=", "Signature="]
     {
@@ -509,9 +509,10 @@ fn nothing_that_is_logged_holds_a_secret() {
     }
 }
 
-/// A client that sends its whole body before it reads anything learns why it was refused, and can go on.
+/// A client that sends its whole body before it reads anything still learns why it was refused, and the connection
+/// stays usable.
 #[test]
-fn a_refused_upload_is_told_so_however_it_is_sent() {
+fn a_refused_upload_gets_its_response_in_every_form() {
     let world = World::start(&[corner("all", ALL)]);
     let address = world.proxy.address("all");
     let body = vec![0; 5_000_000];
@@ -524,11 +525,11 @@ fn a_refused_upload_is_told_so_however_it_is_sent() {
             .unwrap();
         assert_eq!(outcome(&wrong), "400 BadDigest");
     }
-    // Who asks first is refused at once and sends nothing.
+    // A client that sends `Expect` is refused at once and sends no body.
     let mut connection = Connection::open(address).unwrap();
     connection.send(b"PUT /tmp/other/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\nExpect: 100-continue\r\n\r\n").unwrap();
     assert_eq!(connection.read_head().unwrap().status, 403);
-    // A body without a length.
+    // A body of unknown length.
     let chunked = b"PUT /tmp/other/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
     let mut connection = Connection::open(address).unwrap();
     connection.send(chunked).unwrap();

@@ -1,4 +1,4 @@
-//! SIGHUP: another configuration for the requests that begin later, and nothing else.
+//! SIGHUP: a new configuration applies to requests that begin later, and changes nothing else.
 
 use crate::support::http::{self, Connection};
 use crate::support::keys::Keys;
@@ -22,7 +22,7 @@ impl World {
         config(self.minio.address, self.minio.address, corners, more)
     }
 
-    /// Has another configuration read, and waits until that is done: with success or without.
+    /// Reloads another configuration and waits for the result.
     fn reload(&self, config: &str, result: &str) {
         let before = self.metric(result);
         self.proxy.reload(config);
@@ -30,13 +30,13 @@ impl World {
         assert!(done.is_some(), "{}", self.proxy.stderr());
     }
 
-    /// Waits until the log says something: it is written aside.
+    /// Waits until the log contains these words. A separate thread writes the log.
     fn said(&self, words: &str) {
         let said = wait_for(|| self.proxy.stderr().contains(words).then_some(()));
         assert!(said.is_some(), "no {words:?} in {}", self.proxy.stderr());
     }
 
-    /// Waits until a series has this value: a request is counted after its answer.
+    /// Waits until a series has this value. A request is counted after its response.
     fn counts(&self, series: &str, value: u64) {
         let counted = wait_for(|| (self.metric(series) == value).then_some(()));
         assert!(counted.is_some(), "{series} is {}, not {value}", self.metric(series));
@@ -48,7 +48,7 @@ impl World {
 }
 
 #[test]
-fn a_bad_configuration_changes_nothing_and_every_mistake_is_logged() {
+fn an_invalid_configuration_changes_nothing_and_logs_every_mistake() {
     let world = World::start(&corners());
     let mut kept = Connection::open(world.proxy.address("reader")).unwrap();
     let mut get = || outcome(&kept.request("GET", "/tmp/media/hello.txt", &[], b"").unwrap());
@@ -63,13 +63,13 @@ fn a_bad_configuration_changes_nothing_and_every_mistake_is_logged() {
         world.said(mistake);
     }
 
-    // What a running process cannot change is refused as a whole.
+    // A change that a running process cannot make is refused as a whole.
     let restart =
         world.config(&[corner("reader", WRITER)], "[limits]\nworkers = 7\n[log]\nformat = \"json\"\n");
     world.reload(&restart, FAILED);
     world.said("limits.workers was changed, which needs a restart");
     world.said("log.format was changed");
-    // Nor can an address that is taken.
+    // So is an address that is in use.
     let taken = Recorder::start(b"");
     let config = world.config(&corners(), "").replacen(
         "address = \"127.0.0.1:0\"\n[[mapping]]",
@@ -81,9 +81,9 @@ fn a_bad_configuration_changes_nothing_and_every_mistake_is_logged() {
     assert_eq!((get(), world.minted("reader")), ("200".to_owned(), 1));
 }
 
-/// The mapping that changed is minted for again, the other keeps its session; connections and transfers stay.
+/// Only the changed mapping is minted again. The other keeps its session; connections and transfers continue.
 #[test]
-fn a_good_configuration_holds_for_requests_that_begin_later() {
+fn a_valid_configuration_applies_to_later_requests() {
     let world = World::start(&corners());
     let large = vec![b'x'; 30_000_000];
     assert_eq!(world.ask("writer", "PUT", "/tmp/inbox/large", &[], &large).status(), 200);
@@ -114,13 +114,13 @@ fn a_good_configuration_holds_for_requests_that_begin_later() {
     world.said("configuration reloaded mappings=2 sessions_kept=1");
     let World { proxy, .. } = world;
     let log = proxy.terminate().1;
-    // Three before, and the transfer, which began then.
+    // Three earlier requests, and the transfer, which began before the reload.
     assert_eq!(log.matches("client=").count(), 4, "[log] access does not follow: {log}");
 }
 
-/// The file of the secret is written before the store knows it, and is wrong.
+/// The file of the secret changes before the store knows the new secret, and contains a mistake.
 #[test]
-fn a_reload_with_a_wrong_secret_keeps_the_session_that_there_is() {
+fn a_reload_with_a_wrong_secret_keeps_the_session() {
     let world = World::start(&corners());
     let file = tempfile::NamedTempFile::new().unwrap();
     let with_file = world.config(&corners(), "").replace(
@@ -138,14 +138,14 @@ fn a_reload_with_a_wrong_secret_keeps_the_session_that_there_is() {
         assert_eq!(get(), "200");
     }
     let ready = || http::get(world.proxy.address("admin"), "/readyz").unwrap().text();
-    // The writer has no session, and none can be had.
+    // The writer has no session and cannot get one.
     assert!(
         wait_for(|| ready().contains("issuer: STS refuses its key").then_some(())).is_some(),
         "{}",
         ready()
     );
     assert_eq!(world.minted("reader"), 1);
-    // The right one: the next session is the new issuer's.
+    // With the right secret, the next session is the new issuer's.
     std::fs::write(file.path(), &world.issuer.secret_key).unwrap();
     world.reload(&with_file, RELOADED);
     world.counts("scopegate_mints_total{mapping=\"reader\",result=\"minted\"}", 2);
@@ -153,9 +153,9 @@ fn a_reload_with_a_wrong_secret_keeps_the_session_that_there_is() {
     assert!(wait_for(|| (ready() == "ok\n").then_some(())).is_some(), "{}", ready());
 }
 
-/// Another policy is another session: the old one may do too much, or too little.
+/// A changed policy needs a new session: the old one may allow too much or too little.
 #[test]
-fn a_reload_of_scopes_serves_nothing_with_the_old_session() {
+fn a_reload_of_scopes_replaces_the_session() {
     let world = World::start(&corners());
     assert_eq!(world.get("reader", "/tmp/media/hello.txt").status(), 200);
     let other = [corner("reader", &[("tmp", "other/", "read")]), corner("writer", WRITER)];
@@ -165,12 +165,12 @@ fn a_reload_of_scopes_serves_nothing_with_the_old_session() {
     assert_eq!(outcome(&world.get("reader", "/tmp/other/secret.txt")), "503 ServiceUnavailable no-session");
 }
 
-/// Opens a pipe only if somebody reads it.
+/// Opening a pipe fails unless somebody reads it.
 const O_NONBLOCK: i32 = 0o4000;
 
-/// A file may make a reload wait for ever.
+/// A file can block a reload forever.
 #[test]
-fn a_stop_is_heard_while_a_reload_waits_for_a_file() {
+fn stops_while_a_reload_waits_for_a_file() {
     let world = World::start(&corners());
     let folder = tempfile::TempDir::new().unwrap();
     let pipe = folder.path().join("secret");
@@ -194,13 +194,14 @@ fn a_stop_is_heard_while_a_reload_waits_for_a_file() {
 }
 
 #[test]
-fn listeners_and_endpoints_follow() {
+fn a_reload_changes_listeners_and_endpoints() {
     let world = World::start(&corners());
     let (reader, writer) = (world.proxy.address("reader"), world.proxy.address("writer"));
     let mut kept = Connection::open(reader).unwrap();
     assert_eq!(kept.request("GET", "/tmp/media/hello.txt", &[], b"").unwrap().status(), 200);
 
-    // The reader's listener goes, another comes, and the writer's, now the first, is still the writer's.
+    // The reader's listener is removed and another added. The writer's listener, now the first, still belongs to the
+    // writer.
     let third = [corner("writer", WRITER), corner("third", READER)];
     world.reload(&world.config(&third, ""), RELOADED);
     assert_eq!(http::get(world.proxy.address("third"), "/tmp/media/hello.txt").unwrap().status(), 200);
@@ -210,7 +211,7 @@ fn listeners_and_endpoints_follow() {
     );
     assert!(wait_for(|| TcpStream::connect(reader).err()).is_some(), "still accepting");
     let orphan = kept.request("GET", "/tmp/media/hello.txt", &[], b"").unwrap();
-    assert_eq!(outcome(&orphan), "403 AccessDenied no-mapping", "not the mapping of another listener");
+    assert_eq!(outcome(&orphan), "403 AccessDenied no-mapping", "not another listener's mapping");
 
     let other_store = Recorder::start(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother");
     world.reload(&config(other_store.address(), world.minio.address, &third, ""), RELOADED);
@@ -219,7 +220,7 @@ fn listeners_and_endpoints_follow() {
 }
 
 #[test]
-fn the_log_level_follows() {
+fn a_reload_changes_the_log_level() {
     let nobody = "127.0.0.1:9".parse().unwrap();
     let text = |level| config(nobody, nobody, &corners(), &format!("[log]\nlevel = \"{level}\"\n"));
     let proxy = world::start(&text("info"), &Keys::random("issuer"));
@@ -235,9 +236,9 @@ fn the_log_level_follows() {
     assert_eq!(log.matches("configuration reloaded").count(), 1, "{log}");
 }
 
-/// The session for lists of uploads follows a reload as the other one does.
+/// The session for lists of uploads survives or is replaced like the main one.
 #[test]
-fn a_session_for_lists_of_uploads_is_kept_as_long_as_its_mapping_is_the_same() {
+fn an_unchanged_mapping_keeps_its_session_for_lists_of_uploads() {
     let world = World::start(&corners());
     let list = || world.get("writer", "/tmp?uploads").status();
     assert_eq!((list(), world.minted("writer")), (200, 1), "the other session is not needed");

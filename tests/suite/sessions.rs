@@ -1,4 +1,4 @@
-//! Sessions on the real MinIO: what clients see when the issuer, the server or the session goes away.
+//! Sessions on a real MinIO: what clients see when the issuer, the server or the session fails.
 
 use crate::support::faults::Relay;
 use crate::support::http::{self, Connection};
@@ -18,7 +18,7 @@ const SCOPES: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list"), ("tmp", 
 const MINTED: &str = "scopegate_mints_total{mapping=\"client\",result=\"minted\"}";
 const DENIALS: &str = "scopegate_store_denials_total{mapping=\"client\"}";
 
-/// Clients that ask again and again until they are stopped, by turns with a GET, a HEAD, a list and a PUT.
+/// Clients that repeat a GET, a HEAD, a list and a PUT until they are stopped.
 struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
@@ -60,25 +60,25 @@ impl Load {
         Self { clients: (0..clients).map(client).collect(), stop, answered }
     }
 
-    /// Lets the load go on until so many more requests were answered.
+    /// Waits until this many further requests were answered.
     fn pass(&self, more: u64, proxy: &Proxy) {
         let goal = self.answered.load(Ordering::Relaxed) + more;
         assert!(
             wait_for(|| (self.answered.load(Ordering::Relaxed) >= goal).then_some(())).is_some(),
-            "the load stands still: {}",
+            "the load has stalled: {}",
             proxy.stderr()
         );
     }
 
-    /// What failed.
+    /// Stops the clients and returns the failures.
     fn finish(self) -> Vec<String> {
         self.stop.store(true, Ordering::Relaxed);
         self.clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
     }
 }
 
-/// MinIO may judge a request's rights when the session that signed it is gone, and answers AccessDenied then. A mapping
-/// for each round, since a session that dies young is replaced ever more slowly.
+/// MinIO may look up the rights of a request after the session that signed it was removed, and then answers
+/// AccessDenied. Each round uses another mapping, because a session that dies young is replaced ever more slowly.
 #[test]
 fn a_purged_session_is_replaced_under_load() {
     const CLIENTS: usize = 6;
@@ -123,7 +123,7 @@ fn a_restarted_server_keeps_its_sessions() {
 }
 
 #[test]
-fn a_server_restarted_under_load_costs_what_was_under_way() {
+fn a_restart_under_load_costs_only_requests_in_progress() {
     let mut world = World::start(&[corner("client", SCOPES)]);
     let load = Load::start(world.proxy.address("client"), 4);
     load.pass(100, &world.proxy);
@@ -140,7 +140,7 @@ fn a_server_restarted_under_load_costs_what_was_under_way() {
 }
 
 #[test]
-fn a_new_root_password_kills_every_session_and_one_mint_mends_it() {
+fn recovers_from_a_new_root_password_with_one_mint() {
     let mut world = World::start(&[corner("client", SCOPES)]);
     assert_eq!(world.get("client", OBJECT).status(), 200);
     world.minio.change_root_password();
@@ -154,7 +154,7 @@ fn a_new_root_password_kills_every_session_and_one_mint_mends_it() {
     assert_eq!(world.metric("scopegate_replays_total"), 1);
 }
 
-/// Waits until the log says all of these: it is written aside.
+/// Waits until the log contains all of these words. A separate thread writes the log.
 fn said(world: &World, words: &[&str]) {
     let said = wait_for(|| {
         let log = world.proxy.stderr();
@@ -168,7 +168,7 @@ fn readiness(world: &World) -> String {
 }
 
 #[test]
-fn a_disabled_issuer_is_access_denied_without_a_mint_and_works_again_when_enabled() {
+fn a_disabled_issuer_means_access_denied_until_it_is_enabled() {
     let world = World::start(&[corner("client", SCOPES)]);
     assert_eq!(world.get("client", OBJECT).status(), 200);
     world.minio.disable_user("stsadmin");
@@ -177,7 +177,7 @@ fn a_disabled_issuer_is_access_denied_without_a_mint_and_works_again_when_enable
     }
     assert_eq!(world.metric(MINTED), 1, "AccessDenied is never minted for while the session lives");
     assert_eq!(world.metric(DENIALS), 5);
-    // It is the operator's problem, who is told what to do.
+    // The operator learns what to do.
     said(
         &world,
         &["the store denies what the mapping grants", "mapping=\"client\"", "mc admin user info ALIAS USER"],
@@ -186,7 +186,7 @@ fn a_disabled_issuer_is_access_denied_without_a_mint_and_works_again_when_enable
     said(&world, &["STS refuses the issuer", "mc admin user enable"]);
     assert!(readiness(&world).contains("store: mapping \"client\" is denied what it grants: AccessDenied"));
     assert_eq!(world.proxy.stderr().matches("the store denies what the mapping grants").count(), 1);
-    // Nobody asks for anything, and it is noticed that the issuer is back.
+    // The proxy notices without any request that the issuer works again.
     world.minio.enable_user("stsadmin");
     assert!(wait_for(|| (readiness(&world) == "ok\n").then_some(())).is_some(), "{}", readiness(&world));
     said(&world, &["the store allows again what the mapping grants"]);
@@ -197,9 +197,9 @@ fn a_disabled_issuer_is_access_denied_without_a_mint_and_works_again_when_enable
     assert_eq!(outcome(&world.get("client", OBJECT)), "503 ServiceUnavailable no-session");
 }
 
-/// An issuer whose own policy lacks a part of what a mapping grants.
+/// The issuer's own policy lacks a part of what a mapping grants.
 #[test]
-fn what_the_issuer_may_not_do_itself_is_told_and_does_not_end_readiness() {
+fn insufficient_issuer_rights_are_reported_but_keep_readiness() {
     const BOTH: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list"), ("tmp", "inbox/", "read,write")];
     let minio = Minio::start();
     minio.seed_issuer();
@@ -215,9 +215,9 @@ fn what_the_issuer_may_not_do_itself_is_told_and_does_not_end_readiness() {
     assert_eq!(world.metric(MINTED), 1);
 }
 
-/// However many requests are denied, the session is tried ten times a second at most.
+/// However many requests are denied, the session is checked at most ten times per second.
 #[test]
-fn denials_that_are_meant_do_not_double_the_load() {
+fn legitimate_denials_do_not_double_the_load() {
     const CLIENTS: usize = 4;
     const EACH: usize = 50;
     let world = World::start(&[corner("client", SCOPES)]);
@@ -238,14 +238,14 @@ fn denials_that_are_meant_do_not_double_the_load() {
         }
     });
     let most = start.elapsed().as_millis() / 100 + 2;
-    // Each try has a connection of its own, and the pools have few.
+    // Each check opens a connection of its own, and the pools open few.
     let connections = relay.connections() as u128;
     assert!(connections <= most + 2 * CLIENTS as u128, "{connections} connections, {most} tries at most");
 }
 
-/// Nobody has asked for anything yet.
+/// Detected without any request.
 #[test]
-fn a_wrong_issuer_key_is_told_before_the_first_client_finds_it() {
+fn a_wrong_issuer_key_is_reported_before_the_first_request() {
     let minio = Minio::start();
     minio.seed_issuer();
     let wrong = Keys::random("stsadmin");
@@ -258,16 +258,16 @@ fn a_wrong_issuer_key_is_told_before_the_first_client_finds_it() {
         world.metric(MINTED) + world.metric("scopegate_mints_total{mapping=\"client\",result=\"refused\"}"),
         0
     );
-    // It may be mended at the store.
+    // The operator can also fix it at the store.
     world.minio.mc(&["admin", "user", "add", "local", "stsadmin", &world.issuer.secret_key]);
     assert!(wait_for(|| (readiness(&world) == "ok\n").then_some(())).is_some(), "{}", readiness(&world));
     assert_eq!(world.get("client", OBJECT).status(), 200);
-    assert_eq!(world.minio.sessions(), 1, "asking about the issuer mints nothing");
+    assert_eq!(world.minio.sessions(), 1, "checks of the issuer mint nothing");
 }
 
-/// The store comes up after the proxy.
+/// The store starts after the proxy.
 #[test]
-fn an_issuer_is_asked_about_once_the_store_is_there() {
+fn the_issuer_is_checked_once_the_store_is_up() {
     let mut world = World::start(&[corner("client", SCOPES)]);
     world.minio.stop();
     let wrong = Keys::random("stsadmin");
@@ -280,7 +280,7 @@ fn an_issuer_is_asked_about_once_the_store_is_there() {
 }
 
 #[test]
-fn a_removed_issuer_is_told_to_the_operator_and_not_to_the_client() {
+fn a_removed_issuer_is_reported_to_the_operator_only() {
     let world = World::start(&[Corner { name: "client", scopes: SCOPES, more: "" }]);
     world.minio.remove_user("stsadmin");
     let refused = world.get("client", OBJECT);
@@ -309,7 +309,7 @@ fn a_removed_issuer_is_told_to_the_operator_and_not_to_the_client() {
 }
 
 #[test]
-fn a_session_minted_at_start_is_there_before_the_first_request() {
+fn a_session_minted_at_start_is_ready_for_the_first_request() {
     let world = World::start(&[Corner { name: "client", scopes: SCOPES, more: "mint = \"start\"" }]);
     let ready = wait_for(|| {
         Some(http::get(world.proxy.address("admin"), "/readyz").unwrap())
@@ -321,7 +321,7 @@ fn a_session_minted_at_start_is_there_before_the_first_request() {
 }
 
 #[test]
-fn however_many_begin_at_once_there_is_one_mint() {
+fn concurrent_first_requests_share_one_mint() {
     let world = World::start(&[corner("client", SCOPES)]);
     let address = world.proxy.address("client");
     let clients: Vec<_> =

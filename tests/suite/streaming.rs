@@ -1,4 +1,4 @@
-//! Bodies on their way: nothing is collected, nothing is lost in silence, and a side that leaves ends the other.
+//! Streamed bodies: nothing is buffered whole, no loss goes unnoticed, and a side that disconnects ends the other.
 
 use crate::support::http::{self, Connection};
 use crate::support::keys::Keys;
@@ -16,7 +16,7 @@ pub(crate) const SESSION: &str = "<AssumeRoleResponse><AssumeRoleResult><Credent
     <SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration>\
     </Credentials></AssumeRoleResult></AssumeRoleResponse>";
 
-/// A proxy before an upstream that is driven by hand, one accepted connection after the other.
+/// A proxy in front of an upstream that the test controls, one accepted connection at a time.
 pub(crate) struct Driven {
     pub(crate) proxy: Proxy,
     pub(crate) accepted: Receiver<TcpStream>,
@@ -52,7 +52,7 @@ impl Driven {
         client
     }
 
-    /// The upstream's side of the next connection, with the head of its first request read.
+    /// Accepts the next connection and reads the head of its first request.
     pub(crate) fn upstream(&self) -> (TcpStream, String) {
         let mut stream = self.accepted.recv().unwrap();
         let head = read_head(&mut stream);
@@ -82,25 +82,22 @@ fn is_closed(stream: &mut TcpStream) -> bool {
 pub(crate) const GET: &[u8] = b"GET /tmp/inbox/a HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[test]
-fn a_client_that_leaves_ends_the_upstream_request() {
+fn a_client_that_disconnects_ends_the_upstream_request() {
     let driven = driven("");
-    // Before the answer.
+    // Before the response.
     let client = driven.client(GET);
     let (mut upstream, _) = driven.upstream();
     client.reset();
     assert!(is_closed(&mut upstream));
-    // In the middle of it.
+    // In the middle of the response.
     let mut client = driven.client(GET);
     let (mut upstream, _) = driven.upstream();
     upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\nbegin").unwrap();
     assert_eq!(client.read_head().unwrap().status, 200);
     drop(client);
     let chunk = vec![0; 65536];
-    assert!(
-        wait_for(|| upstream.write_all(&chunk).err()).is_some(),
-        "the upstream goes on sending to nobody"
-    );
-    // In the middle of an upload: the upstream must not take what came for the whole.
+    assert!(wait_for(|| upstream.write_all(&chunk).err()).is_some(), "the upstream continues to send");
+    // In the middle of an upload: the upstream must not mistake the part for the whole.
     let mut client =
         driven.client(b"PUT /tmp/inbox/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n");
     let (mut upstream, head) = driven.upstream();
@@ -114,7 +111,7 @@ fn a_client_that_leaves_ends_the_upstream_request() {
 }
 
 #[test]
-fn an_upstream_that_breaks_ends_the_response_visibly() {
+fn a_broken_upstream_breaks_the_response_visibly() {
     let driven = driven("");
     let cases: [&[u8]; 2] = [
         b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
@@ -149,14 +146,14 @@ fn a_body_is_not_sent_before_the_store_asks_for_it() {
         refusal.len()
     );
     upstream.write_all(answer.as_bytes()).unwrap();
-    // No 100 came before it: the client never begins.
+    // Without a 100 the client never begins.
     let head = client.read_head().unwrap();
     assert_eq!(head.status, 403);
     assert!(is_closed(&mut upstream));
 }
 
 #[test]
-fn a_store_that_never_says_100_is_sent_the_body_all_the_same() {
+fn sends_the_body_to_a_store_that_never_sends_100() {
     let driven = driven("");
     let mut client =
         driven.client(b"PUT /tmp/inbox/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody");
@@ -186,7 +183,7 @@ fn an_early_refusal_in_the_middle_of_an_upload_reaches_the_client() {
 }
 
 #[test]
-fn a_request_on_a_stale_connection_is_sent_again_if_that_changes_nothing() {
+fn retries_safe_requests_on_stale_connections() {
     let driven = driven("");
     let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let put = b"PUT /tmp/inbox/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody";
@@ -212,14 +209,14 @@ fn a_request_on_a_stale_connection_is_sent_again_if_that_changes_nothing() {
 }
 
 #[test]
-fn connections_to_the_store_are_used_again() {
+fn connections_to_the_store_are_reused() {
     let store = Recorder::start(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{SESSION}", SESSION.len());
     let sts = Recorder::start(answer.as_bytes());
     let config = config(store.address(), sts.address(), &[corner("all", ALL)], "");
     let proxy = world::start(&config, &Keys::random("issuer"));
     let mut client = Connection::open(proxy.address("all")).unwrap();
-    // A PUT waits a second for the 100 that this store does not say.
+    // A PUT waits a second for the 100, which this store does not send.
     for _ in 0..3 {
         for (method, body) in [("GET", ""), ("HEAD", ""), ("PUT", "body"), ("DELETE", "")] {
             assert_eq!(client.request(method, "/tmp/inbox/a", &[], body.as_bytes()).unwrap().status(), 200);
@@ -234,7 +231,7 @@ fn connections_to_the_store_are_used_again() {
 const DEAD: &str = "<Error><Code>InvalidAccessKeyId</Code></Error>";
 
 #[test]
-fn an_upload_is_sent_again_with_a_new_session_only_if_none_of_it_was_sent() {
+fn an_upload_is_replayed_only_if_nothing_of_it_was_sent() {
     let driven = driven("");
     let dead = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\n\r\n{DEAD}", DEAD.len());
     let put = b"PUT /tmp/inbox/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody";
@@ -245,16 +242,16 @@ fn an_upload_is_sent_again_with_a_new_session_only_if_none_of_it_was_sent() {
     upstream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
     let mut body = [0; 4];
     upstream.read_exact(&mut body).unwrap();
-    // Now that it was sent, another dead session cannot be mended.
+    // Once the body was sent, another dead session cannot be replaced.
     upstream.write_all(dead.as_bytes()).unwrap();
     let answer = client.read_response("PUT").unwrap();
     assert_eq!((&body, outcome(&answer).as_str()), (b"body", "503 SlowDown session-replaced"));
     assert!(answer.header("retry-after").is_some());
-    assert!(driven.accepted.try_recv().is_err(), "sent a third time");
+    assert!(driven.accepted.try_recv().is_err(), "the request was sent a third time");
 }
 
 #[test]
-fn a_request_is_replayed_once_and_not_for_ever() {
+fn a_request_is_replayed_only_once() {
     let driven = driven("");
     let dead = format!(
         "HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{DEAD}",
@@ -266,11 +263,11 @@ fn a_request_is_replayed_once_and_not_for_ever() {
         upstream.write_all(dead.as_bytes()).unwrap();
     }
     assert_eq!(outcome(&client.read_response("GET").unwrap()), "503 ServiceUnavailable no-session");
-    assert!(driven.accepted.try_recv().is_err(), "sent a third time");
+    assert!(driven.accepted.try_recv().is_err(), "the request was sent a third time");
 }
 
 #[test]
-fn what_stands_still_is_given_up() {
+fn stalled_transfers_time_out() {
     let driven = driven(
         "[limits]\nstall_timeout = \"300ms\"\nresponse_timeout = \"500ms\"\nheader_timeout = \"400ms\"\n\
          idle_timeout = \"500ms\"\n",
@@ -298,7 +295,7 @@ fn what_stands_still_is_given_up() {
 }
 
 #[test]
-fn large_objects_pass_both_ways_with_their_length() {
+fn large_objects_are_streamed_both_ways_with_their_length() {
     let world = World::start(&[corner("all", ALL)]);
     let content: Vec<u8> =
         (0..40_000_000_u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap()).collect();
@@ -306,12 +303,12 @@ fn large_objects_pass_both_ways_with_their_length() {
     let got = world.get("all", "/tmp/inbox/large");
     assert_eq!(got.header("content-length"), Some("40000000"));
     assert!(got.header("transfer-encoding").is_none());
-    assert!(got.body == content, "the object got is not the object put");
+    assert!(got.body == content, "the received object differs from the stored one");
     assert_eq!(world.metric("scopegate_requests_in_flight"), 0);
 }
 
 #[test]
-fn a_running_transfer_is_finished_before_the_end() {
+fn shutdown_finishes_running_transfers() {
     let driven = driven("");
     let mut client = driven.client(GET);
     let (mut upstream, _) = driven.upstream();
@@ -331,7 +328,7 @@ fn a_running_transfer_is_finished_before_the_end() {
 }
 
 #[test]
-fn the_end_does_not_wait_for_ever() {
+fn shutdown_does_not_wait_forever() {
     let driven = driven("[limits]\ndrain_timeout = \"300ms\"\n");
     let _client = driven.client(GET);
     let (_upstream, _) = driven.upstream();
@@ -340,9 +337,9 @@ fn the_end_does_not_wait_for_ever() {
     assert!(log.contains("stopped cut_short=true requests_cut=1"), "{log}");
 }
 
-/// The log does not say that the client left.
+/// The log does not blame the client.
 #[test]
-fn what_a_shutdown_cuts_off_is_told_as_that() {
+fn the_log_says_what_a_shutdown_cut_off() {
     let driven = driven("[limits]\ndrain_timeout = \"300ms\"\n");
     let mut leaver = driven.client(GET);
     let (mut upstream, _) = driven.upstream();

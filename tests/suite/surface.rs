@@ -1,4 +1,4 @@
-//! The whole object surface on the real MinIO: every operation, mounts, virtual hosts, and what differs from MinIO.
+//! The whole object API on a real MinIO: every operation, mounts, virtual hosts, and the differences from MinIO.
 
 mod compared;
 mod conditions;
@@ -13,7 +13,7 @@ mod virtual_host;
 use crate::support::http::Response;
 use scopegate::checksum::{Algorithm, Checksum, Hasher};
 
-/// The texts of every element of this name, as they are written.
+/// Returns the raw texts of all elements with this name.
 fn elements(answer: &Response, name: &str) -> Vec<String> {
     let (start, end) = (format!("<{name}>"), format!("</{name}>"));
     let text = answer.text();

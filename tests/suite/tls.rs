@@ -1,4 +1,4 @@
-//! TLS towards the store, for requests and for STS: a terminator with a certificate of its own before the real MinIO.
+//! TLS to the store, for requests and STS, through a TLS terminator in front of a real MinIO.
 
 use crate::support::http;
 use crate::support::minio::Minio;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 #[test]
-fn the_store_is_reached_over_tls_if_its_certificate_is_trusted() {
+fn connects_over_tls_if_the_certificate_is_trusted() {
     let runtime = Runtime::new().unwrap();
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
@@ -31,7 +31,7 @@ fn the_store_is_reached_over_tls_if_its_certificate_is_trusted() {
     }
     assert_eq!(http::get(proxy.address("admin"), "/readyz").unwrap().status(), 200);
 
-    // Another authority's certificates: the store is not believed.
+    // With another authority's certificate, the store is not trusted.
     let (_, other) = terminate_tls(&runtime, minio.address);
     let doubting = [keys[0], keys[1], ("SSL_CERT_FILE", other.path().to_str().unwrap())];
     let proxy = Proxy::start(&config, &doubting);
@@ -42,7 +42,7 @@ fn the_store_is_reached_over_tls_if_its_certificate_is_trusted() {
     assert!(proxy.stderr().contains("SSL_CERT_FILE"), "{}", proxy.stderr());
 }
 
-/// A certificate for a server, and what a client has to trust to accept it.
+/// A server certificate, and the certificate that a client must trust to accept it.
 struct Made {
     certificate: String,
     key: String,
@@ -50,7 +50,7 @@ struct Made {
 }
 
 impl Made {
-    /// A certificate for `localhost` that an authority has signed, changed by `change`.
+    /// Creates a certificate for `localhost` signed by an authority. `change` modifies it.
     fn signed(change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -63,7 +63,7 @@ impl Made {
         Self { certificate: certificate.pem(), key: key.serialize_pem(), authority: authority.pem() }
     }
 
-    /// A certificate that signed itself, changed by `change`.
+    /// Creates a self-signed certificate. `change` modifies it.
     fn self_signed(change: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -73,7 +73,8 @@ impl Made {
     }
 }
 
-/// Runs `check --live` and `token` for a store at `endpoint` with `trusted` in `SSL_CERT_FILE`, and returns what each says.
+/// Runs `check --live` and `token` for a store at `endpoint` with `trusted` in `SSL_CERT_FILE`, and returns their
+/// messages.
 fn live(endpoint: &str, trusted: &Path) -> [String; 2] {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("proxy.toml");
@@ -100,7 +101,7 @@ fn live(endpoint: &str, trusted: &Path) -> [String; 2] {
 }
 
 #[test]
-fn each_mistake_with_certificates_has_its_own_help() {
+fn each_certificate_mistake_has_its_own_advice() {
     let folder = TempDir::new().unwrap();
     let trusted = folder.path().join("ca.pem");
     let authority = |params: &mut CertificateParams| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -113,7 +114,7 @@ fn each_mistake_with_certificates_has_its_own_help() {
         (Made::signed(early), "localhost", "is not valid yet"),
         (Made::signed(|_| {}), "127.0.0.1", "certificate is for another name"),
         (stranger, "localhost", "no authority that this machine trusts"),
-        // Trusted, so that the server answers: it does not know the issuer.
+        // This certificate is trusted, so the server answers. It does not know the issuer.
         (Made::self_signed(|_| {}), "localhost", "the issuer's access key is unknown to the server"),
     ];
     for (made, host, words) in cases {
@@ -126,7 +127,7 @@ fn each_mistake_with_certificates_has_its_own_help() {
 }
 
 #[test]
-fn the_wrong_scheme_is_told_and_such_a_node_is_not_up() {
+fn the_wrong_scheme_is_reported_and_the_node_is_down() {
     let made = Made::signed(|_| {});
     let folder = TempDir::new().unwrap();
     let trusted = folder.path().join("ca.pem");
@@ -139,7 +140,7 @@ fn the_wrong_scheme_is_told_and_such_a_node_is_not_up() {
     for said in live(&format!("https://localhost:{}", plain.address.port()), &trusted) {
         assert!(said.contains("does not speak TLS: write it with http://"), "{said}");
     }
-    // Another TLS server, which answers plain HTTP with an alert of TLS.
+    // Another TLS server, which answers plain HTTP with a TLS alert.
     let runtime = Runtime::new().unwrap();
     let (terminator, _) = terminate_tls(&runtime, plain.address);
     for said in live(&format!("http://{terminator}"), &trusted) {
@@ -174,7 +175,7 @@ fn the_wrong_scheme_is_told_and_such_a_node_is_not_up() {
 }
 
 #[test]
-fn a_place_without_certificates_is_named() {
+fn a_path_without_certificates_is_named() {
     let folder = TempDir::new().unwrap();
     for (name, content, words) in [
         ("absent.pem", None, "which cannot be read (No such file"),
@@ -193,7 +194,7 @@ fn a_place_without_certificates_is_named() {
 }
 
 #[test]
-fn a_machine_without_certificates_is_told_so_at_once() {
+fn a_machine_without_certificates_is_reported_at_once() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("proxy.toml");
     let nowhere: SocketAddr = "127.0.0.1:1".parse().unwrap();

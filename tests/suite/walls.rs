@@ -1,4 +1,5 @@
-//! Both walls, each alone: the session's policy without the proxy, and the proxy without a policy.
+//! Both lines of defence, each alone: the session policy without the proxy, and the proxy with a session that may do
+//! anything.
 
 mod hostile;
 
@@ -20,10 +21,10 @@ fn scope(bucket: &str, prefix: &str, rights: &[Right]) -> Scope {
     Scope::new(BucketName::parse(bucket).unwrap(), Prefix::parse(prefix).unwrap(), rights)
 }
 
-/// Method, target, headers, body, and the right it needs; none for what no right alone grants.
+/// Method, target, headers, body, and the right that the request needs; `None` if no single right allows it.
 type Asked = (&'static str, String, Vec<(&'static str, String)>, Vec<u8>, Option<Right>);
 
-/// Every kind of request, on an object and on a prefix, with the right it needs.
+/// Returns requests of every kind, on an object and on a prefix, with the rights they need.
 fn operations(key: &str, prefix: &str) -> Vec<Asked> {
     let tags = b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>".to_vec();
     let copy_of = |key: &str| vec![("x-amz-copy-source", format!("/tmp/{key}"))];
@@ -105,7 +106,7 @@ fn the_sessions_policy_alone_refuses_everything_outside_the_scope() {
         let answer = ask(&minio, &session, "GET", target, &[], b"");
         assert!(answer.status() == 403 || !answer.text().contains("other"), "{target}: {}", answer.text());
     }
-    // A session cannot make another session.
+    // A session cannot mint another session.
     assert!(sts::assume_role(&minio, &session, None).is_err());
 }
 
@@ -125,17 +126,17 @@ fn the_sessions_policy_of_each_right_alone_allows_its_operations_and_no_other() 
     }
 }
 
-/// A prefix of these characters, in segments that are not too long for names of files.
+/// Returns a prefix of these characters, in segments short enough for file names.
 fn segments(characters: &str) -> String {
     let characters: Vec<char> = characters.chars().collect();
     characters.chunks(100).flat_map(|segment| segment.iter().copied().chain(['/'])).collect()
 }
 
 #[test]
-fn the_largest_policy_is_the_one_the_server_takes() {
+fn the_policy_limit_is_the_servers() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
-    // Prefixes that fill the policy to the limit, some of them with characters that the server writes longer.
+    // Prefixes that fill the policy up to the limit, also with characters that the server writes as several bytes.
     for filler in ["x", "a&b<c>", "ü"] {
         let fitting = |length: usize| {
             let prefix = segments(&filler.repeat(length / filler.len() + 1));
@@ -161,7 +162,7 @@ fn the_largest_policy_is_the_one_the_server_takes() {
     assert!(sts::assume_role(&minio, &issuer, Some(over.json())).is_err());
 }
 
-/// What an STS answers that allows everything: nothing but the proxy stands in the way.
+/// The answer of an STS whose sessions may do anything, so that only the proxy can refuse.
 const ANYTHING_GOES: &str = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
     <Credentials><AccessKeyId>ANYTHING</AccessKeyId><SecretAccessKey>goes</SecretAccessKey>\
     <SessionToken>token</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials>\
@@ -193,7 +194,7 @@ fn the_proxy_alone_refuses_without_a_request_or_a_mint() {
         let answer = http::request(proxy.address("client"), method, target, headers, body).unwrap();
         assert!((400..502).contains(&answer.status()), "{method} {target} {headers:?}: {}", outcome(&answer));
         let by_rule = answer.header("x-scopegate-rule").is_some();
-        // A target that is no URI at all is answered by the HTTP layer, without a rule.
+        // The HTTP layer answers invalid URIs without a rule.
         assert!(by_rule || answer.status() == 400, "{method} {target} {headers:?}: {}", outcome(&answer));
         let reached = (store.connections(), sts.mints());
         assert_eq!(reached, (0, 0), "{method} {target} {headers:?} got through: {:?}", store.received());
@@ -207,12 +208,12 @@ fn the_proxy_alone_refuses_without_a_request_or_a_mint() {
     assert_eq!(
         (inside.status(), store.connections(), sts.mints()),
         (200, 1, 1),
-        "what is inside gets through"
+        "requests in scope must pass"
     );
 }
 
 #[test]
-fn what_is_sent_is_on_the_list_and_nothing_else() {
+fn only_listed_headers_and_parameters_are_forwarded() {
     let Wall { store, sts: _sts, proxy } = wall();
     let headers = [
         ("Prefix", "other/"),
@@ -255,9 +256,9 @@ fn what_is_sent_is_on_the_list_and_nothing_else() {
 }
 
 #[test]
-fn a_client_that_no_mapping_knows_is_refused() {
+fn a_client_without_a_mapping_is_refused() {
     let Wall { store, sts, proxy } = wall();
-    // The mapping is for 127.0.0.0/8 at this listener; a missing Host is refused besides.
+    // The mapping is for 127.0.0.0/8 at this listener. A missing Host is refused too.
     let mut connection = Connection::open(proxy.address("client")).unwrap();
     connection.send(b"GET /tmp/media/a HTTP/1.1\r\n\r\n").unwrap();
     assert_eq!(outcome(&connection.read_response("GET").unwrap()), "400 InvalidRequest bad-host");
@@ -273,7 +274,7 @@ fn a_client_that_no_mapping_knows_is_refused() {
 }
 
 #[test]
-fn a_requests_head_has_its_bounds() {
+fn request_heads_are_limited() {
     let Wall { store, sts: _sts, proxy } = wall();
     let long = "a".repeat(40_000);
     let many: Vec<(String, &str)> = (0..101).map(|number| (format!("X-{number}"), "a")).collect();

@@ -1,5 +1,5 @@
-//! Pages of another origin in a real browser: those that `[mapping.cors]` names read, show and write what it says, and no
-//! other page does.
+//! Pages of another origin in a real browser: those that `[mapping.cors]` names can read, show and write what it
+//! allows, and other pages can do nothing.
 
 use super::sites::page;
 use crate::support::browser::Browser;
@@ -18,7 +18,8 @@ struct Viewer {
 }
 
 impl Viewer {
-    /// A proxy whose mapping names `http://app.test` with the port of a server of pages; none where there is no browser.
+    /// Starts a proxy whose mapping names `http://app.test` with the port of a page server. Returns `None` if no
+    /// browser is installed.
     fn start() -> Option<Self> {
         let browser = Browser::start()?;
         let app = page("<!doctype html><title>app</title>");
@@ -40,12 +41,12 @@ impl Viewer {
         format!("http://proxy.test:{}{path}", self.proxy.address("all").port())
     }
 
-    /// Opens the page under this name.
+    /// Opens the page under this host name.
     fn open(&self, host: &str) {
         self.browser.open(&format!("http://{host}:{}/", self.app.address().port()));
     }
 
-    /// Has the page fetch a path, and returns the answer's status, text and these headers, or that it failed.
+    /// Makes the page fetch a path. Returns the response's status, text and these headers, or that the fetch failed.
     fn fetch(&self, path: &str, options: &Value, headers: &[&str]) -> Value {
         let (url, headers) = (json!(self.url(path)), json!(headers));
         self.browser.run(&format!(
@@ -59,11 +60,11 @@ impl Viewer {
 const FAILED: &str = "TypeError: Failed to fetch";
 
 #[test]
-fn a_page_that_is_named_reads_and_writes() {
+fn named_pages_read_and_write() {
     let Some(viewer) = Viewer::start() else { return };
     viewer.minio.put("tmp/media/data.bin", b"0123456789");
     viewer.open("app.test");
-    // As a viewer of PDFs, of video or of maps reads: pieces, with their place in the whole.
+    // As a viewer of PDFs, videos or maps does: byte ranges, with their position in the whole.
     let piece = viewer.fetch(
         "/tmp/media/data.bin",
         &json!({ "headers": { "Range": "bytes=2-5" } }),
@@ -82,12 +83,12 @@ fn a_page_that_is_named_reads_and_writes() {
     assert!(read[2].is_string(), "{read}");
     let listed = viewer.fetch("/tmp?list-type=2&prefix=media/", &json!({ "headers": signed }), &[]);
     assert!(listed[1].as_str().unwrap().contains("<Key>media/new</Key>"), "{listed}");
-    // What is wrong can be read as well.
+    // Errors can be read as well.
     let rule = &["x-scopegate-rule"];
     let refused = viewer.fetch("/tmp/other/secret.txt", &json!({}), rule);
     assert_eq!((&refused[0], &refused[2]), (&json!(403), &json!("outside-scope")));
     assert_eq!(viewer.fetch("/tmp/media/none", &json!({}), &[])[0], 404);
-    // A method that is not named, and credentials, which nothing needs.
+    // A method that is not listed, and credentials, which nothing needs.
     assert_eq!(viewer.fetch("/tmp/media/new", &json!({ "method": "DELETE" }), &[]), FAILED);
     assert_eq!(viewer.fetch("/tmp/media/new", &json!({ "credentials": "include" }), &[]), FAILED);
     assert_eq!(viewer.minio.mc(&["cat", "local/tmp/media/new"]).trim_end(), "written");
@@ -124,7 +125,7 @@ fn no_other_page_reads_or_shows_anything() {
     for more in ["", "image.crossOrigin = 'anonymous'", "image.referrerPolicy = 'no-referrer'"] {
         assert_eq!(shown(more), "refused", "{more}");
     }
-    // A page in a sandbox has the origin null.
+    // A sandboxed page has the origin null.
     let framed = viewer.browser.run(&format!(
         "return new Promise(done => {{ addEventListener('message', event => done(event.data)); \
          const frame = document.createElement('iframe'); frame.sandbox = 'allow-scripts'; \
@@ -137,6 +138,10 @@ fn no_other_page_reads_or_shows_anything() {
     for more in ["", "image.crossOrigin = 'anonymous'"] {
         assert_eq!(shown(more), 9, "a page that is named may show it: {more}");
     }
-    assert_eq!(shown("image.referrerPolicy = 'no-referrer'"), "refused", "nothing tells that it is the page");
+    assert_eq!(
+        shown("image.referrerPolicy = 'no-referrer'"),
+        "refused",
+        "without a referrer, the page cannot be recognised"
+    );
     assert_eq!(viewer.minio.mc(&["cat", "local/tmp/media/data.bin"]).trim_end(), "0123456789");
 }

@@ -1,4 +1,4 @@
-//! Objects in a browser: none runs with the rights of its reader but those of a site, and what people look at is shown.
+//! Objects in a browser: only objects of a site run with the reader's rights, and media and documents are displayed.
 
 use super::Site;
 use crate::support::http;
@@ -6,7 +6,7 @@ use crate::support::process::wait_for;
 use aws_smithy_types::base64;
 use serde_json::json;
 
-/// Reads another object of the reader, and shows it in the title.
+/// A script that reads another object of the reader and shows it in the title.
 const READS_A_SECRET: &str = "const asked = new XMLHttpRequest(); asked.open('GET', '/tmp/media/secret.txt', false); \
     asked.send(); document.title = asked.responseText;";
 
@@ -41,9 +41,9 @@ fn a_stored_page_cannot_read_another_object() {
         site.store(key, &[("Content-Type", kind)], page.as_bytes());
         site.browser.open(&site.url(&format!("/tmp/{key}")));
         assert_eq!((&*site.title(), &*site.origin()), ("harmless", "null"), "{key}");
-        assert!(site.browser.text().contains("shown"), "it is shown all the same");
+        assert!(site.browser.text().contains("shown"), "the page is still displayed");
     }
-    // Other types of which a browser makes a page. The last looks like one that is not confined.
+    // Other types that browsers render as pages. The last one looks as if it were not sandboxed.
     let kinds = ["application/xhtml+xml", "text/xml", "application/xml", "video/x+xml"];
     for (number, kind) in kinds.iter().enumerate() {
         let page = format!(
@@ -59,14 +59,14 @@ fn a_stored_page_cannot_read_another_object() {
     site.store("media/inbox/image", &[("Content-Type", "image/svg+xml")], image.as_bytes());
     site.browser.open(&site.url("/tmp/media/inbox/image"));
     assert_eq!((&*site.title(), &*site.origin()), ("", "null"));
-    // The very same page runs where that is wanted.
+    // The same page runs as part of a site.
     site.store("site/index.html", &[("Content-Type", "text/html")], page.as_bytes());
     site.browser.open(&site.url("/tmp/site/"));
-    assert_eq!(site.title(), "secret", "this test sees what runs");
+    assert_eq!(site.title(), "secret", "the test detects a script that runs");
 }
 
 #[test]
-fn a_link_does_not_make_text_run() {
+fn a_link_cannot_turn_text_into_a_script() {
     let Some(site) = Site::start() else { return };
     for folder in ["media", "site"] {
         let page = html("document.title = 'ran'");
@@ -87,19 +87,19 @@ fn a_link_does_not_make_text_run() {
         site.browser.open(&site.url(&format!("/tmp/{folder}/note.txt")));
         assert!(site.browser.text().contains("document.title = 'ran'"), "text is shown as text");
     }
-    // A program gets what it asks for, and a browser that was taken for one would run nothing.
+    // Programs get the requested type. A browser mistaken for a program would still run nothing.
     let asked = "/tmp/media/note.txt?response-content-type=text/html";
     let answer = http::get(site.proxy.address("all"), asked).unwrap();
     assert_eq!((answer.status(), answer.header("content-type")), (200, Some("text/html")));
     assert_eq!(answer.header("content-security-policy"), Some("sandbox"));
 }
 
-/// Runs a worker of the site and returns what it sends.
+/// A script that runs a worker of the site and returns what it sends.
 const WORKER: &str = "return new Promise(done => { const worker = new Worker('/tmp/site/echo.js'); \
     worker.onerror = () => done('refused'); worker.onmessage = event => done(event.data) })";
 
 #[test]
-fn no_service_worker_can_be_registered() {
+fn service_workers_cannot_be_registered() {
     let Some(site) = Site::start() else { return };
     site.store("site/index.html", &[("Content-Type", "text/html")], html("").as_bytes());
     let script = [("Content-Type", "text/javascript")];
@@ -112,7 +112,7 @@ fn no_service_worker_can_be_registered() {
     assert!(registered.as_str().unwrap().contains("403"), "{registered}");
     let registered = "return navigator.serviceWorker.getRegistrations().then(all => all.length)";
     assert_eq!(site.browser.run(registered), 0);
-    assert_eq!(site.browser.run(WORKER), "worked", "it ends with its page");
+    assert_eq!(site.browser.run(WORKER), "worked", "the worker ends with its page");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_site_still_works() {
         b"export const value = 'loaded'",
     );
     site.store("site/docs/data.json", &[("Content-Type", "application/json")], b"{\"from\": \"a store\"}");
-    // The second time the browser has the page, and is answered 304.
+    // The second time, the browser has cached the page and gets 304.
     for path in ["/tmp/site/docs", "/tmp/site/docs/", "/tmp/site/docs/"] {
         site.open(path);
         assert_eq!((site.title(), site.browser.url()), ("ran".to_owned(), site.url("/tmp/site/docs/")));
@@ -138,7 +138,7 @@ fn a_site_still_works() {
         assert_eq!(site.browser.run("return document.body.dataset.module"), "loaded");
         let fetched = "return fetch('data.json').then(answer => answer.json())";
         assert_eq!(site.browser.run(fetched), json!({ "from": "a store" }));
-        // A script of the site may write, as its reader may.
+        // A script of the site may write what its reader may.
         let put = "return fetch('note.txt', { method: 'PUT', body: 'x' }).then(answer => answer.status)";
         assert_eq!(site.browser.run(put), 200);
     }
@@ -147,7 +147,7 @@ fn a_site_still_works() {
 const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-/// A second of silence.
+/// Returns a second of silence.
 fn wav() -> Vec<u8> {
     let head =
         b"RIFF\x64\x1f\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x40\x1f\0\0";
@@ -172,7 +172,7 @@ fn images_sound_pdfs_and_downloads_are_still_shown() {
 
     site.open("/tmp/media/a.png");
     assert_eq!(browser.run("return document.images[0].naturalWidth"), 1);
-    // The viewer asks for the sound once more, as a page of the same origin.
+    // The viewer requests the sound again, as a page of the same origin.
     for target in ["/tmp/media/a.wav", "/tmp/media/a.wav?response-content-type=audio/wav"] {
         browser.open(&site.url(target));
         let played = || (browser.run("return document.querySelector('video').duration") == 1).then_some(());

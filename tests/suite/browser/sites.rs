@@ -1,4 +1,4 @@
-//! Pages of other sites, over plain HTTP and names that are no loopback: there browsers send no Fetch Metadata.
+//! Pages of other sites over plain HTTP and non-loopback names, where browsers send no Fetch Metadata.
 
 use super::{PLAIN, Site};
 use crate::support::http;
@@ -6,7 +6,7 @@ use crate::support::process::wait_for;
 use crate::support::record::Recorder;
 use crate::support::world::outcome;
 
-/// A server of a page.
+/// Serves a page.
 pub(super) fn page(body: &str) -> Recorder {
     let length = body.len();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n");
@@ -14,7 +14,7 @@ pub(super) fn page(body: &str) -> Recorder {
 }
 
 #[test]
-fn a_page_of_another_site_shows_and_sends_nothing() {
+fn pages_of_other_sites_show_and_send_nothing() {
     let Some(site) = Site::start() else { return };
     let browser = &site.browser;
     let svg = b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>";
@@ -34,19 +34,23 @@ fn a_page_of_another_site_shows_and_sends_nothing() {
     let widths = "return [...document.images].map(image => image.naturalWidth)";
 
     open("evil.test");
-    // Without a Referer the second looks like a program's request. Its answer is for pages of the same site alone.
+    // Without a Referer, the second request looks like a program's. Only pages of the same site may use its response.
     assert_eq!(browser.run(widths), serde_json::json!([0, 0, 0]));
     open("proxy.test");
-    assert_eq!(browser.run(widths), serde_json::json!([9, 9, 0]), "the proxy's own site may show them");
+    assert_eq!(
+        browser.run(widths),
+        serde_json::json!([9, 9, 0]),
+        "pages of the proxy's own site may show images"
+    );
 
-    // A person may follow a link.
+    // People may follow links.
     open("evil.test");
     browser.click(&browser.link("link"));
     assert_eq!(
         (browser.url(), browser.text()),
         (format!("{named}/tmp/media/note.txt"), "media/note.txt".to_owned())
     );
-    // A form is refused.
+    // Forms are refused.
     open("evil.test");
     browser.run(&format!(
         "const form = document.createElement('form'); form.method = 'post'; form.enctype = 'text/plain'; \
@@ -56,9 +60,9 @@ fn a_page_of_another_site_shows_and_sends_nothing() {
     assert!(wait_for(refused).is_some(), "{}", browser.text());
 }
 
-/// The origin of a page whose own name resolves to this machine would be the proxy's.
+/// If a page's host name is made to resolve to this machine, the page's origin would be the proxy's.
 #[test]
-fn a_name_that_was_rebound_is_not_served() {
+fn rebound_names_are_not_served() {
     let Some(site) = Site::start() else { return };
     site.put([("media/note.txt", PLAIN)]);
     let port = site.proxy.address("all").port();

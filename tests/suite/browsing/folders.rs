@@ -1,4 +1,4 @@
-//! Folders that are no scope's own: those above the scopes, and those whose path has no slash at its end.
+//! Folders above the scopes, and folders whose path lacks the trailing slash.
 
 use super::{BROWSER, accept, json, references};
 use crate::support::http;
@@ -12,7 +12,7 @@ const SCOPES: &[(&str, &str, &str)] =
     &[("tmp", "media/", "read,list"), ("tmp", "a/b/", "read,list,write"), ("tmp", "inbox/", "write")];
 
 #[test]
-fn every_folder_above_a_scope_leads_to_it_and_shows_nothing_else() {
+fn folders_above_a_scope_show_only_the_way_to_it() {
     let world = World::start(&[
         corner("all", SCOPES),
         corner("deep", &[("tmp", "media/", "read,list@/pub/x/")]),
@@ -30,7 +30,7 @@ fn every_folder_above_a_scope_leads_to_it_and_shows_nothing_else() {
     assert_eq!(references(&ask("all", "/tmp/a/").text()), ["../../", "../", "b/"]);
     let kept = ask("all", "/tmp/a/?format=html").text();
     assert_eq!(references(&kept), ["../../?format=html", "../?format=html", "b/?format=html"]);
-    // Programs follow links one folder deep, and take a refusal for a failure.
+    // Programs follow links one level at a time and report a refusal as a failure.
     let links =
         |who: &str, target: &str| references(&world.ask(who, "GET", target, &accept("*/*"), b"").text());
     assert_eq!(links("all", "/"), ["tmp/"]);
@@ -61,7 +61,7 @@ fn every_folder_above_a_scope_leads_to_it_and_shows_nothing_else() {
 }
 
 #[test]
-fn a_folder_without_its_slash_leads_to_it() {
+fn a_folder_without_a_slash_redirects_to_it() {
     let world = World::start(&[
         corner("all", SCOPES),
         corner("deep", &[("tmp", "media/", "read,list@/pub/x/")]),
@@ -94,7 +94,7 @@ fn a_folder_without_its_slash_leads_to_it() {
     for (who, target, location) in cases {
         for method in ["GET", "HEAD"] {
             for headers in [&accept("*/*")[..], &accept(BROWSER), &[]] {
-                // A bucket is answered as S3 does to clients that say nothing about themselves.
+                // Clients that do not identify themselves get S3's response for a bucket.
                 let of_s3 = headers.is_empty() && ["/pub", "/pub/x", "/tmp"].contains(&target);
                 let location = location.filter(|_| !of_s3);
                 let answer = world.ask(who, method, target, headers, b"");
@@ -107,7 +107,7 @@ fn a_folder_without_its_slash_leads_to_it() {
             assert_ne!(as_s3.status(), 302, "{method} {target}");
         }
     }
-    // What is refused is refused alike, whether it is there or not.
+    // Refusals do not reveal whether the object exists.
     let refused = |target: &str| outcome(&world.get("all", target));
     assert_eq!(refused("/tmp/other/sub"), refused("/tmp/other/none"));
     assert_eq!(refused("/tmp/other"), refused("/tmp/none"));
@@ -115,7 +115,7 @@ fn a_folder_without_its_slash_leads_to_it() {
 }
 
 #[test]
-fn a_bucket_in_the_host_is_no_folder_of_the_path() {
+fn a_bucket_in_the_host_is_not_a_folder_of_the_path() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let text = config(minio.address, minio.address, &[corner("all", SCOPES)], "")
@@ -140,9 +140,9 @@ fn a_bucket_in_the_host_is_no_folder_of_the_path() {
     assert_eq!(references(&ask("/other/x", BROWSER).text()), ["../"]);
 }
 
-/// What a client asked for is what the log and the counts speak of, whatever was asked of the store for its answer.
+/// The log and the metrics describe the client's request, not the requests to the store that it caused.
 #[test]
-fn a_miss_is_accounted_as_what_was_asked_for() {
+fn a_missing_object_is_accounted_as_the_clients_request() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let corner = Corner { name: "all", scopes: &[("tmp", "media/", "read,list")], more: "" };
@@ -159,8 +159,8 @@ fn a_miss_is_accounted_as_what_was_asked_for() {
         assert_eq!((ask("GET", target), ask("HEAD", target)), (404, 404), "{target}");
     }
     let refused = http::get(proxy.address("all"), "/other/favicon.ico").unwrap();
-    assert_eq!(refused.status(), 403, "only where browsers look for it");
-    // The account of a request is written when its answer is over.
+    assert_eq!(refused.status(), 403, "only at the path that browsers request");
+    // A request is accounted for when its response is over.
     let refused = || {
         let metrics = http::get(proxy.address("admin"), "/metrics").unwrap().text();
         let lines = metrics.lines().filter(|line| line.starts_with("scopegate_refusals_total{"));
@@ -168,13 +168,13 @@ fn a_miss_is_accounted_as_what_was_asked_for() {
         (!refused.is_empty()).then_some(refused)
     };
     let of_folder = "scopegate_refusals_total{mapping=\"all\",rule=\"outside-scope\"} 1";
-    assert_eq!(wait_for(refused), Some(vec![of_folder.to_owned()]), "no icon is counted");
+    assert_eq!(wait_for(refused), Some(vec![of_folder.to_owned()]), "requests for the icon must not count");
     let (_, log) = proxy.terminate();
     let operation = |target: &str, method: &str| {
         let path = format!("path=\"{target}\" ");
         let line =
             log.lines().find(|line| line.contains(&path) && line.contains(&format!("method={method}")));
-        let line = line.unwrap_or_else(|| panic!("no line of {target}: {log}"));
+        let line = line.unwrap_or_else(|| panic!("no line for {target}: {log}"));
         line.split_once("operation=").unwrap().1.split(' ').next().unwrap().trim_matches('"').to_owned()
     };
     for (target, method, expected) in [
@@ -185,13 +185,13 @@ fn a_miss_is_accounted_as_what_was_asked_for() {
     ] {
         assert_eq!(operation(target, method), expected, "{method} {target}: {log}");
     }
-    assert!(log.contains("help=\"add a [[mapping.scope]]"), "the operator is told: {log}");
+    assert!(log.contains("help=\"add a [[mapping.scope]]"), "no advice for the operator: {log}");
 }
 
-/// MinIO stores keys that no path may name here, for programs with credentials of their own. One of them at the end of a page
-/// hid what is behind it.
+/// Programs with their own credentials can store keys in MinIO that no path can express here. Such a key at the end
+/// of a page used to hide the names after it.
 #[test]
-fn a_list_goes_on_behind_a_name_that_cannot_be_asked_for() {
+fn a_list_continues_after_a_name_that_no_path_can_express() {
     let world =
         World::start(&[corner("all", SCOPES), corner("mounted", &[("tmp", "a/b/", "read,list@/pub/")])]);
     for key in ["a", "b%01%0Ab", "c"] {
@@ -214,5 +214,5 @@ fn a_list_goes_on_behind_a_name_that_cannot_be_asked_for() {
         assert_eq!(spelled, expected, "{who}");
     }
     let named = world.get("all", "/tmp/a/b/b%01%0Ab");
-    assert_eq!(outcome(&named), "400 InvalidURI bad-target", "it has no path");
+    assert_eq!(outcome(&named), "400 InvalidURI bad-target", "no path can express it");
 }

@@ -1,4 +1,4 @@
-//! Index pages and errors.
+//! Index pages and error pages.
 
 use super::{ALL, BROWSER, accept, references};
 use crate::support::http;
@@ -6,7 +6,7 @@ use crate::support::minio::Minio;
 use crate::support::world::{Corner, World, config, corner, outcome, start};
 
 #[test]
-fn a_site_is_served_by_its_index() {
+fn a_site_is_served_from_its_index() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let scopes = [("tmp", "site/", "read,list,write"), ("tmp", "bare/", "read,write")];
@@ -33,7 +33,7 @@ fn a_site_is_served_by_its_index() {
         );
     }
     let page = ask("GET", "/tmp/site/", &[], b"");
-    assert_eq!(page.header("content-security-policy"), None, "its scripts run");
+    assert_eq!(page.header("content-security-policy"), None, "scripts of a site must run");
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     let etag = page.header("etag").unwrap();
     assert_eq!(ask("GET", "/tmp/site/", &[("If-None-Match", etag)], b"").status(), 304);
@@ -47,14 +47,14 @@ fn a_site_is_served_by_its_index() {
     );
     assert!(
         ask("GET", "/tmp/site/?format=text", &[], b"").text().contains("  docs/\n"),
-        "asked for, a list is given"
+        "a requested list is sent"
     );
     for form in [BROWSER, "*/*"] {
         let none = ask("GET", "/tmp/bare/plain/", &accept(form), b"");
-        assert_eq!(none.status(), 404, "no index and not granted to list: {}", none.text());
+        assert_eq!(none.status(), 404, "no index and the client may not list: {}", none.text());
         assert!(none.text().contains("NoSuchKey"), "{}", none.text());
     }
-    // As static hosts do: without the slash, a folder that has an index leads to it.
+    // As static hosts do, a folder's path without a slash redirects if the folder has an index.
     let moved = ask("GET", "/tmp/site/docs", &accept(BROWSER), b"");
     assert_eq!((moved.status(), moved.header("location")), (302, Some("docs/")));
     assert_eq!(ask("HEAD", "/tmp/site/docs", &[], b"").header("location"), Some("docs/"));
@@ -62,15 +62,15 @@ fn a_site_is_served_by_its_index() {
     for target in ["/tmp/bare/plain", "/tmp/site/none", "/tmp/site/docs?versionId=1"] {
         assert_eq!(ask("GET", target, &[], b"").header("location"), None, "{target}");
     }
-    assert_eq!(outcome(&ask("GET", "/tmp/bare/plain", &[], b"")), "404 NoSuchKey", "not granted to list");
+    assert_eq!(outcome(&ask("GET", "/tmp/bare/plain", &[], b"")), "404 NoSuchKey", "the client may not list");
     assert_eq!(ask("GET", "/tmp/site/plain/a.txt", &[], b"").text(), "a");
     assert_eq!(ask("PUT", "/tmp/bare/docs", &[], b"an object").status(), 200);
     assert_eq!(ask("GET", "/tmp/bare/docs", &[], b"").text(), "an object");
 }
 
-/// As other hosts of static sites do: a browser that finds nothing gets the site's own page, and the status says so.
+/// As on other static hosts, a browser gets the site's own page for a missing object, with the right status.
 #[test]
-fn a_site_has_an_error_page_of_its_own() {
+fn a_site_can_have_its_own_error_page() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let named = [("tmp", "named/", "read,list,write")];
@@ -93,7 +93,11 @@ fn a_site_has_an_error_page_of_its_own() {
             assert_eq!(page.header(name), None, "{name} would be that of the page: {target}");
         }
         assert_eq!(page.header("vary"), Some("Accept"), "programs get XML: {target}");
-        assert_eq!(page.header("cache-control"), Some("private, no-cache"), "it may be there soon: {target}");
+        assert_eq!(
+            page.header("cache-control"),
+            Some("private, no-cache"),
+            "the object may appear soon: {target}"
+        );
         page
     };
     let missing = get("usual", "/tmp/usual/none", BROWSER);
@@ -111,13 +115,17 @@ fn a_site_has_an_error_page_of_its_own() {
         assert_eq!(own("named", target, "nothing here").header("content-security-policy"), Some("sandbox"));
     }
     for target in ["/tmp/usual/none", "/tmp/usual/none/", "/tmp/usual/a/b?v=1"] {
-        assert_eq!(own("usual", target, "nothing here").header("content-security-policy"), None, "a site");
+        assert_eq!(
+            own("usual", target, "nothing here").header("content-security-policy"),
+            None,
+            "a site's own page runs scripts"
+        );
     }
     own("mounted", "/pub/none/x", "nothing here");
     let range = [("Accept", BROWSER), ("Range", "bytes=0-2"), ("If-None-Match", "*")];
     assert_eq!(ask("named", "GET", "/tmp/named/none", &range, b"").text(), "nothing here");
 
-    // Programs, S3 clients and HEAD get what they would get, and other errors stay what they are.
+    // Programs, S3 clients and HEAD get their usual responses, and other errors are unchanged.
     for (method, target) in [("GET", "/tmp/usual/none"), ("HEAD", "/tmp/usual/none"), ("GET", "/tmp/other/x")]
     {
         let xml = ask("usual", method, target, &accept("*/*"), b"");
@@ -132,7 +140,7 @@ fn a_site_has_an_error_page_of_its_own() {
 }
 
 #[test]
-fn an_error_page_leads_back_and_says_nothing_to_operators() {
+fn error_pages_link_back_and_hide_advice_for_operators() {
     let world = World::start(&[corner("all", ALL)]);
     let back = |target: &str| {
         let page = world.ask("all", "GET", target, &accept(BROWSER), b"").text();
@@ -158,7 +166,7 @@ fn an_error_page_leads_back_and_says_nothing_to_operators() {
 }
 
 #[test]
-fn errors_are_in_the_form_that_is_asked_for() {
+fn errors_have_the_requested_form() {
     let world = World::start(&[corner("all", ALL), corner("reader", &[("tmp", "media/", "read")])]);
     let ask = |corner: &str, method: &str, target: &str, form: &str| {
         world.ask(corner, method, target, &accept(form), b"")
@@ -195,7 +203,7 @@ fn errors_are_in_the_form_that_is_asked_for() {
         serde_json::from_slice(&ask("reader", "GET", "/tmp/media/?format=json", "*/*").body).unwrap();
     assert_eq!(by_query["status"], 403);
 
-    // curl gets XML whose message says all of it.
+    // curl gets XML with the complete message.
     let xml = ask("all", "GET", "/tmp/other/secret.txt", "*/*");
     assert_eq!(xml.header("content-type"), Some("application/xml"));
     assert_eq!(
@@ -207,7 +215,7 @@ fn errors_are_in_the_form_that_is_asked_for() {
         (Some("outside-scope"), Some("all"))
     );
 
-    // The store's own errors as well.
+    // The store's own errors, too.
     for (form, part) in [
         (BROWSER, "<dt>Code</dt><dd>NoSuchKey</dd>"),
         ("text/plain", "code: NoSuchKey\n"),
@@ -224,12 +232,12 @@ fn errors_are_in_the_form_that_is_asked_for() {
     assert_eq!(ask("all", "GET", "/tmp/media/?format=xml", BROWSER).status(), 400);
 }
 
-/// Who asks, with which method, target and headers; the status, and the policy.
+/// Client, method, target and headers; the expected status and policy.
 type Case<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], u16, Option<&'a str>);
 
-/// The lines are there for every client: over plain HTTP a browser is told from a program by nothing sure.
+/// Every client gets these headers: over plain HTTP, nothing reliably tells a browser from a program.
 #[test]
-fn every_answer_says_what_a_browser_may_make_of_it() {
+fn every_response_restricts_browsers() {
     let world = World::start(&[corner("all", ALL), corner("mounted", &[("tmp", "media/", "read,list@/")])]);
     for (key, kind) in [("page", "text/html"), ("sound", "audio/mpeg"), ("paper", "application/pdf")] {
         let target = format!("/tmp/media/{key}");

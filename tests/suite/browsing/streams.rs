@@ -1,5 +1,5 @@
-//! Lists that go on: what is held of them, and how they end before their end. The stores here are no MinIO: theirs
-//! are lists that no real one has.
+//! Streamed lists: how much memory they take, and how they end early. The stores here are not MinIO, because these
+//! lists do not occur in a real store.
 
 use super::ALL;
 use crate::support::http::{self, Connection};
@@ -16,9 +16,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// A store whose second page never comes whole: the client is told by the end of the connection.
+/// The second page never arrives completely. The client notices by the broken connection.
 #[test]
-fn a_list_that_breaks_off_says_so() {
+fn an_incomplete_list_is_visibly_incomplete() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let token = base64::encode("media/a");
@@ -26,7 +26,7 @@ fn a_list_that_breaks_off_says_so() {
         "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>\
          <Contents><Key>media/a</Key><Size>1</Size></Contents></ListBucketResult>"
     );
-    // The same token again: a store that goes in circles.
+    // A store that sends the same token again, in a circle.
     let upstream = Recorder::start(
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len()).as_bytes(),
     );
@@ -49,9 +49,9 @@ fn a_list_that_breaks_off_says_so() {
     assert_eq!(log.matches("the store did not answer with a list").count(), 2, "{log}");
 }
 
-/// A client that leaves in the middle is the end of the asking.
+/// No pages are requested after the client has left.
 #[test]
-fn a_list_nobody_reads_is_not_asked_for() {
+fn a_list_without_a_reader_is_not_requested() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let (upstream, asked) = long(u64::MAX);
@@ -64,14 +64,14 @@ fn a_list_nobody_reads_is_not_asked_for() {
         let metrics = http::get(proxy.address("admin"), "/metrics").unwrap().text();
         metrics.contains("scopegate_requests_in_flight 0\n").then_some(())
     };
-    assert!(wait_for(left).is_some(), "the request goes on without its client");
+    assert!(wait_for(left).is_some(), "the request continues without its client");
     let (_, log) = proxy.terminate();
     let pages = asked.recv_timeout(Duration::from_mins(1)).expect("the connection to the store ends");
     assert!(pages < 50, "{pages} pages were asked for, which nobody read");
     assert!(log.contains("the client disconnected"), "{log}");
 }
 
-/// What is held of a list does not depend on how long it is.
+/// The memory for a list does not depend on its length.
 #[test]
 fn a_long_list_takes_no_more_memory_than_a_short_one() {
     let minio = Minio::start();
@@ -90,8 +90,8 @@ fn a_long_list_takes_no_more_memory_than_a_short_one() {
     assert!(long < short + 16 * 1024, "{short} KiB for 3 pages of a megabyte, {long} KiB for 90");
 }
 
-/// A store whose list has so many pages of a thousand names of 900 bytes. Says how many were asked for when a
-/// connection ends before the last.
+/// Starts a store whose list has this many pages of a thousand names of 900 bytes. It reports the number of requested
+/// pages when a connection ends before the last.
 fn long(pages: u64) -> (SocketAddr, Receiver<u64>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

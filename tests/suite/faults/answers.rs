@@ -1,4 +1,4 @@
-//! Answers that are none, are cut off, or stand still: over every kind of request.
+//! Invalid, truncated and stalled responses, for every kind of request.
 
 use super::{ASKS, Ask, Fixture, answers, ask, good, is_one_of, resident, send};
 use crate::support::faults::Step;
@@ -15,7 +15,7 @@ fn case(name: &str, script: Vec<Step>, seen: &'static str) -> Case {
     (name.to_owned(), script, seen)
 }
 
-/// A store that takes a request and then does this.
+/// Returns the script of a store that reads a request and then does this.
 fn taken(then: &[Step]) -> Vec<Step> {
     [&[Step::Head, Step::Body], then].concat()
 }
@@ -136,7 +136,7 @@ fn sound() -> Vec<Case> {
     ]
 }
 
-/// Plays each case over each kind of request, and says where what was seen is not what is expected.
+/// Plays each case over each kind of request, and reports unexpected outcomes.
 pub(super) fn check(cases: &[Case], asks: &[Ask]) {
     let fixture = Fixture::start();
     let mut wrong = Vec::new();
@@ -158,17 +158,17 @@ pub(super) fn check(cases: &[Case], asks: &[Ask]) {
 }
 
 #[test]
-fn answers_that_are_cut_off_or_stand_still() {
+fn truncated_and_stalled_responses_are_failures() {
     check(&cut_off(), &ASKS);
 }
 
 #[test]
-fn answers_that_are_none() {
+fn invalid_responses_are_failures() {
     check(&malformed(), &[ASKS[0], ASKS[2], ASKS[3], ASKS[6]]);
 }
 
 #[test]
-fn answers_that_are_sound_pass() {
+fn valid_responses_pass() {
     check(&sound(), &ASKS);
     let fixture = Fixture::start();
     let busy = answers(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
@@ -177,9 +177,9 @@ fn answers_that_are_sound_pass() {
     fixture.finish();
 }
 
-/// What stands before a store may answer with a page of its own.
+/// A proxy in front of the store may answer with its own page.
 #[test]
-fn an_error_that_is_no_document_of_s3_is_passed_on_as_it_comes() {
+fn errors_other_than_s3_documents_are_passed_on_unchanged() {
     let fixture = Fixture::start();
     let page = "x".repeat(100_000);
     for status in ["404 Not Found", "409 Conflict", "500 Internal Server Error"] {
@@ -194,9 +194,9 @@ fn an_error_that_is_no_document_of_s3_is_passed_on_as_it_comes() {
     fixture.finish();
 }
 
-/// Some stores show the request as it was signed, with the session's key and token in it.
+/// Some stores show the signed request, which contains the session's key and token.
 #[test]
-fn a_store_that_shows_the_session_shows_it_to_nobody() {
+fn a_store_cannot_leak_the_session_to_clients() {
     let fixture = Fixture::start();
     for (status, code) in
         [(403, "SignatureDoesNotMatch"), (400, "AuthorizationHeaderMalformed"), (503, "SlowDown")]
@@ -215,7 +215,7 @@ fn a_store_that_shows_the_session_shows_it_to_nobody() {
 }
 
 #[test]
-fn a_head_request_fails_as_visibly() {
+fn head_requests_fail_visibly() {
     let head = ask("head", "HEAD", "/tmp/inbox/a", 0);
     let cases = [
         case("reset", taken(&[Step::Reset]), "502"),
@@ -233,7 +233,7 @@ fn a_head_request_fails_as_visibly() {
 }
 
 #[test]
-fn what_follows_an_answer_is_never_taken_for_the_next() {
+fn surplus_bytes_are_never_taken_for_the_next_response() {
     let fixture = Fixture::start();
     let other = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
     for first in [
@@ -259,9 +259,10 @@ fn what_follows_an_answer_is_never_taken_for_the_next() {
 }
 
 #[test]
-fn an_answer_before_the_request_is_not_one() {
+fn bytes_before_the_request_are_not_a_response() {
     let fixture = Fixture::start();
-    // Whether it came before or after the request cannot always be told; that it is no answer to the next one can.
+    // Whether bytes came before or after the request cannot always be told. They must never count as the response to
+    // the next request.
     let early = vec![
         Step::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil".to_vec()),
         Step::Head,
@@ -277,7 +278,7 @@ fn an_answer_before_the_request_is_not_one() {
 }
 
 #[test]
-fn a_store_that_does_not_listen() {
+fn a_store_that_does_not_listen_is_a_failure() {
     let fixture = Fixture::start();
     let Fixture { proxy, store, .. } = fixture;
     drop(store);
@@ -293,7 +294,7 @@ fn a_store_that_does_not_listen() {
 }
 
 #[test]
-fn failing_for_long_takes_no_memory() {
+fn lasting_failures_take_no_memory() {
     const CLIENTS: usize = 4;
     let fixture = Fixture::start();
     let half = [HEAD, b"half"].concat();
@@ -323,7 +324,7 @@ fn failing_for_long_takes_no_memory() {
             });
         }
     };
-    // What is kept for good is there after the first rounds.
+    // Lasting allocations are made in the first rounds.
     round(12);
     let before = resident(&fixture.proxy);
     round(24);

@@ -1,4 +1,4 @@
-//! Requests that fail for a reason of their own: they put no node out, and other clients notice nothing.
+//! Requests that fail because of the client: they eject no node and do not affect other clients.
 
 use super::nodes::{Several, unavailable};
 use super::{ASKS, Ask, answers, ask, good, send};
@@ -12,18 +12,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What the hostile client asks for, and the other one.
+/// The request of the hostile client, and that of the other client.
 const HOSTILE: Ask = ask("hostile", "GET", "/tmp/inbox/hostile", 0);
 const HONEST: Ask = ASKS[0];
 
-/// A node that serves everybody well but who asks for what is hostile.
+/// A node that fails only the hostile request.
 fn fails_at_hostile(then: Vec<Step>) -> Vec<Step> {
     let mut script = vec![Step::Head, Step::When("/hostile", then)];
     script.extend(good().into_iter().skip(1));
     script
 }
 
-/// What a node does with a request that a client has chosen so that it fails everywhere.
+/// Ways in which a client can make its request fail at every node.
 fn failures() -> Vec<(&'static str, Vec<Step>)> {
     let malformed = answers(b"HTTP/1.1 200 OK\r\nContent-Type: \x01\r\nContent-Length: 0\r\n\r\n");
     let skip_head = |script: Vec<Step>| script.into_iter().skip(1).collect();
@@ -37,7 +37,7 @@ fn failures() -> Vec<(&'static str, Vec<Step>)> {
 }
 
 #[test]
-fn requests_that_fail_everywhere_put_no_node_out() {
+fn requests_that_fail_everywhere_eject_no_node() {
     for (name, failure) in failures() {
         let script = fails_at_hostile(failure);
         let nodes = Several::start(&[script.clone(), script]);
@@ -57,25 +57,25 @@ fn requests_that_fail_everywhere_put_no_node_out() {
     }
 }
 
-/// What is no answer is no reason to ask the other nodes: they would fail alike.
+/// An invalid response is no reason to try other nodes, which would fail alike.
 #[test]
-fn what_is_no_answer_is_not_asked_for_again() {
+fn invalid_responses_are_not_retried() {
     let (_, malformed) = failures().swap_remove(0);
     let nodes = Several::start(&vec![fails_at_hostile(malformed); 3]);
     assert_eq!(nodes.see(HOSTILE), "502 InternalError upstream");
     assert_eq!((nodes.requests().iter().sum::<usize>(), nodes.metric("scopegate_retries_total")), (1, 0));
 }
 
-/// One node hangs, and one client sends what the other fails at.
+/// One node hangs, and one client sends what makes the other node fail.
 #[test]
-fn a_hostile_client_does_not_drive_others_to_a_node_that_hangs() {
+fn a_hostile_client_does_not_drive_others_to_a_hanging_node() {
     const FOR: Duration = Duration::from_secs(6);
     for (name, failure) in failures() {
         let nodes = Several::start(&[vec![Step::Stall], fails_at_hostile(failure)]);
         let up = format!("scopegate_node_up{{node=\"{}\"}}", nodes.nodes[0].address());
         assert!(
             wait_for(|| (nodes.metric(&up) == 0).then_some(())).is_some(),
-            "the hanging node is not found"
+            "the hanging node is not ejected"
         );
         let over = AtomicBool::new(false);
         let start = Instant::now();
@@ -99,9 +99,9 @@ fn a_hostile_client_does_not_drive_others_to_a_node_that_hangs() {
     }
 }
 
-/// A node that breaks off whatever it is asked, its health included, is found and left.
+/// A node that fails every request, including health checks, is ejected.
 #[test]
-fn a_node_that_answers_nothing_well_is_put_out() {
+fn a_node_that_fails_every_request_is_ejected() {
     let garbage = answers(b"220 smtp.example\r\n\r\n");
     for script in [vec![Step::Reset], [vec![Step::Any], garbage[1..].to_vec()].concat()] {
         let nodes = Several::start(&[script, good()]);
@@ -116,7 +116,7 @@ fn a_node_that_answers_nothing_well_is_put_out() {
     }
 }
 
-/// The real MinIO under two names.
+/// A real MinIO under two names.
 struct Twofold {
     minio: Minio,
     proxy: Proxy,
@@ -141,15 +141,15 @@ impl Twofold {
     }
 }
 
-/// The time for an answer is shorter than the client's pause.
+/// `response_timeout` is shorter than the client's pause.
 #[test]
-fn a_client_that_pauses_its_upload_puts_no_node_out() {
+fn a_paused_upload_ejects_no_node() {
     let both = Twofold::start("[limits]\nstall_timeout = \"20s\"\nresponse_timeout = \"2s\"\nworkers = 1\n");
     let mut client = Connection::open(both.proxy.address("all")).unwrap();
     client.send(b"PUT /tmp/media/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf-").unwrap();
-    // A pause of the client's own making: what it waits for is the time, and nothing else.
+    // The pause itself is under test here, so the client only waits.
     client.set_read_timeout(Duration::from_secs(5)).unwrap();
-    assert!(client.read_head().is_err(), "an answer to half a request");
+    assert!(client.read_head().is_err(), "a response to half a request");
     client.set_read_timeout(Duration::from_secs(30)).unwrap();
     client.send(b"whole").unwrap();
     assert_eq!(client.read_response("PUT").unwrap().status(), 200, "{}", both.proxy.stderr());
@@ -157,9 +157,9 @@ fn a_client_that_pauses_its_upload_puts_no_node_out() {
     assert_eq!(http::get(both.proxy.address("all"), "/tmp/media/a").unwrap().text(), "half-whole");
 }
 
-/// MinIO lets a writer wait for as long as somebody reads the key.
+/// MinIO blocks a writer for as long as somebody reads the key.
 #[test]
-fn a_key_that_a_reader_locks_puts_no_node_out() {
+fn a_locked_key_ejects_no_node() {
     let both = Twofold::start("[limits]\nresponse_timeout = \"1s\"\nworkers = 1\n");
     both.minio.put("tmp/media/large", &vec![b'x'; 64 << 20]);
     let address = both.proxy.address("all");

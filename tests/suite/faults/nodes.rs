@@ -1,4 +1,4 @@
-//! Several nodes of which one fails: what is sent to another, and what is not.
+//! Several nodes, one of which fails: which requests are sent to another node.
 
 use super::{ALL, ASKS, Ask, LIMITS, SESSION, answers, ask, good, send};
 use crate::support::faults::{Scripted, Step};
@@ -16,7 +16,7 @@ pub(super) struct Several {
 }
 
 impl Several {
-    /// Several that play these scripts.
+    /// Starts nodes that play these scripts.
     pub(super) fn start(scripts: &[Vec<Step>]) -> Self {
         let nodes: Vec<_> = scripts.iter().map(|script| Scripted::start(script.clone())).collect();
         let addresses: Vec<_> = nodes.iter().map(|node| format!("\"http://{}\"", node.address())).collect();
@@ -32,7 +32,7 @@ impl Several {
         send(self.proxy.address("all"), ask).0
     }
 
-    /// How many requests each node has had.
+    /// Returns the number of requests that each node has received.
     pub(super) fn requests(&self) -> Vec<usize> {
         self.nodes.iter().map(Scripted::requests).collect()
     }
@@ -48,7 +48,7 @@ impl Several {
     }
 }
 
-/// Breaks off when it has the whole request.
+/// The node breaks off after it has read the whole request.
 fn breaks() -> Vec<Step> {
     vec![Step::Head, Step::Body, Step::Reset]
 }
@@ -68,29 +68,29 @@ pub(super) fn unavailable(code: &str) -> Vec<Step> {
     )
 }
 
-/// Sends until the first node was turned to once more, and returns what the client saw of that.
+/// Sends requests until the first node receives another one. Returns what the client saw of that request.
 fn at_the_first(nodes: &Several, ask: Ask) -> String {
     let before = nodes.requests()[0];
     let seen = wait_for(|| {
         let seen = nodes.see(ask);
         (nodes.requests()[0] > before).then_some(seen)
     });
-    seen.unwrap_or_else(|| panic!("the first node gets nothing: {}", nodes.proxy.stderr()))
+    seen.unwrap_or_else(|| panic!("the first node gets no request: {}", nodes.proxy.stderr()))
 }
 
 #[test]
-fn a_node_that_breaks_off_costs_no_read() {
+fn reads_survive_a_node_that_breaks_off() {
     for read in [ASKS[0], ASKS[1]] {
         let nodes = Several::start(&[breaks(), good()]);
         assert_eq!(at_the_first(&nodes, read), "200", "{}", read.name);
-        // Its health is well, so that it is not put out.
+        // Health checks succeed, so the node is not ejected.
         assert_eq!((nodes.ejections(0), nodes.ejections(1)), (0, 0));
         assert_eq!(nodes.metric("scopegate_retries_total"), 1);
     }
 }
 
 #[test]
-fn what_may_have_been_done_is_not_done_again() {
+fn writes_that_may_have_happened_are_not_retried() {
     for write in [ASKS[2], ASKS[3], ASKS[4], ASKS[6]] {
         let nodes = Several::start(&[breaks(), good()]);
         assert_eq!(at_the_first(&nodes, write), "502 InternalError upstream", "{}", write.name);
@@ -99,23 +99,23 @@ fn what_may_have_been_done_is_not_done_again() {
 }
 
 #[test]
-fn an_upload_of_which_nothing_was_sent_goes_to_another_node() {
+fn an_unsent_upload_goes_to_another_node() {
     let nodes = Several::start(&[vec![Step::Head, Step::Reset], good()]);
     assert_eq!(at_the_first(&nodes, ASKS[4]), "200");
     assert_eq!(nodes.metric("scopegate_retries_total"), 1);
 }
 
 #[test]
-fn a_node_that_is_still_starting_is_left_for_another() {
+fn a_starting_node_is_left_for_another() {
     for any in [ASKS[0], ASKS[2]] {
         let nodes = Several::start(&[starting(), good()]);
         assert_eq!(at_the_first(&nodes, any), "200", "{}", any.name);
         assert_eq!((nodes.ejections(0), nodes.metric("scopegate_retries_total")), (1, 1), "{}", any.name);
     }
-    // Its body was sent, so the client is told.
+    // Its body was sent, so the client gets the error.
     let nodes = Several::start(&[starting(), good()]);
     assert_eq!(at_the_first(&nodes, ASKS[3]), "503 XMinioServerNotInitialized");
-    // There is no other, or the others are no better.
+    // There is no other node, or the others fail as well.
     for scripts in [vec![starting()], vec![starting(); 5]] {
         let nodes = Several::start(&scripts);
         assert_eq!(nodes.see(ASKS[0]), "503 XMinioServerNotInitialized");
@@ -123,9 +123,9 @@ fn a_node_that_is_still_starting_is_left_for_another() {
     }
 }
 
-/// A node whose quorum is gone for a moment: a read is sent to another, a write is not, and the node stays.
+/// A node that has briefly lost its quorum: reads are sent to another node, writes are not, and the node is kept.
 #[test]
-fn what_one_node_cannot_read_is_read_from_another() {
+fn failed_reads_are_retried_at_another_node() {
     let nodes = Several::start(&[unavailable("SlowDownRead"), good()]);
     assert_eq!(at_the_first(&nodes, ask("get", "GET", "/tmp/inbox/a", 0)), "200");
     assert_eq!(at_the_first(&nodes, ask("delete", "DELETE", "/tmp/inbox/a", 0)), "503 SlowDownRead");
@@ -133,7 +133,7 @@ fn what_one_node_cannot_read_is_read_from_another() {
 }
 
 #[test]
-fn a_request_is_sent_to_two_more_nodes_at_most() {
+fn a_request_is_retried_at_two_more_nodes_at_most() {
     let nodes = Several::start(&vec![breaks(); 5]);
     assert_eq!(nodes.see(ASKS[0]), "502 InternalError upstream");
     let requests = nodes.requests();
@@ -152,7 +152,7 @@ fn a_node_that_does_not_listen_costs_nothing() {
 }
 
 #[test]
-fn an_answer_that_has_begun_is_not_begun_again() {
+fn a_response_that_has_begun_is_not_restarted() {
     let half = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
     let nodes = Several::start(&[answers(half), good()]);
     assert_eq!(at_the_first(&nodes, ASKS[0]), "broken");
@@ -161,7 +161,7 @@ fn an_answer_that_has_begun_is_not_begun_again() {
 }
 
 #[test]
-fn a_node_that_is_well_again_is_turned_to_again() {
+fn a_recovered_node_is_used_again() {
     let nodes = Several::start(&[starting(), good()]);
     assert_eq!(at_the_first(&nodes, ASKS[0]), "200");
     nodes.nodes[0].play(good());

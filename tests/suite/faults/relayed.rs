@@ -1,4 +1,4 @@
-//! The real MinIO behind a network that cuts: what was reported is what happened.
+//! A real MinIO behind a network that fails: what was reported is what happened.
 
 use super::{Ask, ask, is_one_of, send, settled};
 use crate::support::faults::{Cut, Relay, Way};
@@ -14,10 +14,10 @@ const SCOPES: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list"), ("tmp", 
 const CUTS: [Cut; 3] = [Cut::Reset, Cut::Stall, Cut::HalfClose];
 /// Long enough for a busy machine to store some MiB.
 const LIMITS: &str = "[limits]\nstall_timeout = \"2s\"\nresponse_timeout = \"2s\"\nworkers = 1\n";
-/// What a client may see of a request whose answer had not begun.
+/// Possible outcomes of a request whose response has not begun.
 const FAILED: &str = "502 InternalError upstream or 504 InternalError upstream-timeout";
 
-/// And of an upload, when MinIO itself saw that it broke off.
+/// Returns whether an upload failed. MinIO itself may notice that the upload broke off.
 fn is_failure(seen: &str) -> bool {
     is_one_of(seen, FAILED) || is_one_of(seen, "400 or 400 IncompleteBody or 499 ClientDisconnected")
 }
@@ -39,7 +39,7 @@ impl Network {
         Self { minio, issuer, relay, proxy }
     }
 
-    /// What a client sees, and its answer, with a network that is cut like this meanwhile.
+    /// Sends a request while the network fails in this way. Returns what the client sees.
     fn ask(&self, cut: (Way, u64, Cut), ask: Ask) -> (String, Option<Response>) {
         self.relay.cut(Some(cut));
         let seen = send(self.proxy.address("all"), ask);
@@ -53,7 +53,7 @@ impl Network {
 }
 
 #[test]
-fn a_get_is_whole_or_visibly_broken() {
+fn a_get_is_complete_or_visibly_broken() {
     let network = Network::start();
     let content: Vec<u8> = (0..1_000_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
     network.minio.put("tmp/media/large", &content);
@@ -66,7 +66,7 @@ fn a_get_is_whole_or_visibly_broken() {
         }
         let (seen, _) = network.ask((Way::Down, 10_000, how), get);
         assert!(is_one_of(&seen, "broken or 502 InternalError upstream"), "{how:?}: {seen}");
-        // The rest is asked for.
+        // The rest is requested.
         for at in [500_000, 1_000_000] {
             let (seen, answer) = network.ask((Way::Down, at, how), get);
             assert!(seen == "200" && answer.unwrap().body == content, "{how:?} at {at}: {seen}");
@@ -80,7 +80,7 @@ fn a_get_is_whole_or_visibly_broken() {
 }
 
 #[test]
-fn an_upload_that_was_cut_is_not_there_and_was_not_said_to_be() {
+fn a_broken_upload_is_neither_stored_nor_reported_as_stored() {
     let network = Network::start();
     for (number, how) in CUTS.into_iter().enumerate() {
         for at in [100, 10_000, 1_500_000] {
@@ -90,7 +90,7 @@ fn an_upload_that_was_cut_is_not_there_and_was_not_said_to_be() {
             assert_eq!(network.store(target).status(), 404, "{how:?} at {at}: half of it is there");
         }
     }
-    // An answer that is lost is not a success either, though the object may be there.
+    // A lost response is not a success either, even if the object was stored.
     for how in CUTS {
         let put = ask("put", "PUT", "/tmp/inbox/lost", 4);
         let (seen, _) = network.ask((Way::Down, 30, how), put);
@@ -101,7 +101,7 @@ fn an_upload_that_was_cut_is_not_there_and_was_not_said_to_be() {
 }
 
 #[test]
-fn a_multipart_upload_over_a_network_that_cuts() {
+fn a_multipart_upload_survives_a_failing_network() {
     let network = Network::start();
     let address = network.proxy.address("all");
     let created = http::request(address, "POST", "/tmp/inbox/parts?uploads", &[], b"").unwrap();

@@ -1,11 +1,11 @@
-//! Answers that a lenient reader takes: framing that two readers may read differently (RFC 9112, sections 6 and 7),
-//! and an upload that was answered before its end.
+//! Responses that a lenient parser accepts: framing that two parsers may read differently (RFC 9112, sections 6 and
+//! 7), and a response before the end of an upload.
 
 use super::{ASKS, Fixture, answers, is_one_of};
 use crate::support::faults::Step;
 
 const UPSTREAM: &str = "502 InternalError upstream";
-/// Where the head was passed on already, the rest is no whole answer.
+/// If the head was passed on already, the rest is not a complete response.
 const NO_SUCCESS: &str = "broken or 502 InternalError upstream";
 
 const HEADS: [&str; 23] = [
@@ -51,7 +51,7 @@ fn wrong(fixture: &Fixture, name: &str, script: &[Step], expected: &str) -> Vec<
 }
 
 #[test]
-fn a_head_with_two_readings_is_none() {
+fn ambiguous_heads_are_rejected() {
     let fixture = Fixture::start();
     let wrong: Vec<_> = HEADS
         .iter()
@@ -62,7 +62,7 @@ fn a_head_with_two_readings_is_none() {
 }
 
 #[test]
-fn chunks_with_two_readings_are_no_body() {
+fn ambiguous_chunks_are_rejected() {
     let fixture = Fixture::start();
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let mut all: Vec<_> = CHUNKS
@@ -82,7 +82,7 @@ fn chunks_with_two_readings_are_no_body() {
 }
 
 #[test]
-fn interim_answers_have_a_bound() {
+fn interim_responses_are_limited() {
     let fixture = Fixture::start();
     let interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
     let flood = vec![Step::Head, Step::Body, Step::Flood(interim.repeat(100))];
@@ -101,9 +101,9 @@ fn interim_answers_have_a_bound() {
     fixture.finish();
 }
 
-/// What of the upload was not read makes the close a reset; the answer came before it.
+/// The connection is reset because the store did not read the rest of the upload. The response was sent before.
 #[test]
-fn an_early_answer_is_read_although_the_connection_is_reset_after_it() {
+fn an_early_response_is_read_despite_a_reset() {
     const DENIED: &str = "<Error><Code>AccessDenied</Code></Error>";
     let fixture = Fixture::start();
     let answer = format!(
@@ -119,9 +119,9 @@ fn an_early_answer_is_read_although_the_connection_is_reset_after_it() {
     fixture.finish();
 }
 
-/// A body that ends with the connection could end anywhere.
+/// A body that ends with the connection could be incomplete.
 #[test]
-fn an_answer_without_a_length_is_not_known_to_be_whole() {
+fn a_response_without_a_length_is_not_trusted_as_complete() {
     let fixture = Fixture::start();
     let wrong = wrong(&fixture, "until closed", &answers(b"HTTP/1.1 200 OK\r\n\r\nbody"), NO_SUCCESS);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -1,4 +1,4 @@
-//! An STS that fails: requests are told that there is no session, and served as soon as there is one.
+//! An STS that fails: requests get an error without a session, and are served as soon as there is one.
 
 use super::{ALL, ASKS, LIMITS, SESSION, good, open_files, send, settled};
 use crate::support::faults::{Scripted, Step};
@@ -7,7 +7,7 @@ use crate::support::process::wait_for;
 use crate::support::world::{self, config, corner};
 
 #[test]
-fn a_session_that_was_not_minted_is_none() {
+fn failed_mints_leave_no_session() {
     let store = Scripted::start(good());
     let whole =
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{SESSION}", SESSION.len());
@@ -53,7 +53,7 @@ fn a_session_that_was_not_minted_is_none() {
         sts.play(taken(&[Step::Send(whole.clone().into_bytes())]));
         let served = wait_for(|| (send(proxy.address("all"), ASKS[0]).0 == "200").then_some(()));
         assert!(served.is_some(), "{name}: {}", proxy.stderr());
-        // A file or two for STS may stay open; what failed leaves none.
+        // One or two files for STS may stay open. Failures leave none.
         let few = settled(&proxy);
         for _ in 0..20 {
             assert_eq!(send(proxy.address("all"), ASKS[0]).0, "200");

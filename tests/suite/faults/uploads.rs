@@ -1,4 +1,4 @@
-//! Stores that answer, break off or stand still in the middle of an upload.
+//! Stores that respond, break off or stall in the middle of an upload.
 
 use super::{ASKS, Ask, Fixture, good, is_one_of};
 use crate::support::faults::Step;
@@ -12,7 +12,7 @@ fn denied(more: &str) -> Step {
 }
 
 #[test]
-fn an_early_answer_reaches_the_client_whatever_the_store_does_then() {
+fn an_early_response_reaches_the_client() {
     let fixture = Fixture::start();
     let begin = [Step::Head, Step::Begin(100_000), denied("Connection: close\r\n")];
     for (name, then) in [("closed in order", Step::HalfClose), ("left open", Step::Stall)] {
@@ -27,7 +27,7 @@ fn an_early_answer_reaches_the_client_whatever_the_store_does_then() {
 }
 
 #[test]
-fn an_upload_that_breaks_off_is_no_success_and_not_sent_again() {
+fn a_broken_upload_is_a_failure_and_not_retried() {
     let fixture = Fixture::start();
     let upstream = "502 InternalError upstream";
     for (name, then, expected) in [
@@ -49,9 +49,9 @@ fn an_upload_that_breaks_off_is_no_success_and_not_sent_again() {
     fixture.finish();
 }
 
-/// The store said that it is done, and stopped reading: what is left of the body must not come before the next request.
+/// The store responded early and stopped reading. The rest of the body must not precede the next request.
 #[test]
-fn a_connection_with_half_an_upload_in_it_is_not_used_again() {
+fn a_connection_with_an_unfinished_upload_is_not_reused() {
     let fixture = Fixture::start();
     let early = [
         Step::Head,
@@ -59,7 +59,7 @@ fn a_connection_with_half_an_upload_in_it_is_not_used_again() {
         Step::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody".to_vec()),
         Step::Stall,
     ];
-    // More than the sockets on the way can hold.
+    // More than the sockets on the way can buffer.
     let large = Ask { body: 48 << 20, ..ASKS[4] };
     let _either = fixture.see(large, &early);
     let before = fixture.store.requests();

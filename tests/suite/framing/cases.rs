@@ -1,29 +1,29 @@
-//! Raw messages, what is answered, and what of them reaches the store.
+//! Raw messages, the expected responses, and the expected requests to the store.
 
-/// A message, or several, on one connection.
+/// One or several messages on one connection.
 pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) sent: Vec<u8>,
-    /// Of every answer.
+    /// The status of every response.
     pub(super) statuses: Vec<u16>,
     /// `METHOD target [body]` of every request to the store.
     pub(super) forwarded: Vec<String>,
 }
 
 impl Case {
-    /// The method that answers are read for.
+    /// Returns the method for which responses are parsed.
     pub(super) fn method(&self) -> &'static str {
         if self.sent.starts_with(b"HEAD ") { "HEAD" } else { "GET" }
     }
 }
 
-/// Answers after which nobody knows where the next request would begin.
+/// Responses after which the beginning of the next request is unknown.
 pub(super) const CLOSING: [u16; 5] = [408, 414, 417, 431, 505];
 
 const GET_A: &str = "GET /tmp/media/a []";
 const PUT_A: &str = "PUT /tmp/media/a [hello]";
 
-/// Every case.
+/// Returns all cases.
 pub(super) fn cases() -> Vec<Case> {
     [request_lines(), targets(), hosts(), fields(), lengths(), codings(), chunks(), pipelines()].concat()
 }
@@ -94,7 +94,7 @@ fn targets() -> Vec<Case> {
         forwarded("the absolute form", get("http://localhost/tmp/media/a"), GET_A),
         forwarded("the absolute form with a port", get("http://localhost:80/tmp/media/a"), GET_A),
         forwarded(
-            "the absolute form, whose host counts",
+            "the absolute form, whose host takes precedence",
             "GET http://localhost/tmp/media/a HTTP/1.1\r\nHost: evil.test\r\n\r\n",
             GET_A,
         ),
@@ -108,7 +108,7 @@ fn targets() -> Vec<Case> {
         forwarded("two slashes at the beginning", get("//tmp/media/a"), GET_A),
         forwarded("an escaped slash", get("/tmp%2fmedia%2Fa"), GET_A),
         forwarded(
-            "marks that stand for themselves",
+            "marks that need no encoding",
             get("/tmp/media/!$&'()*+,;=:@"),
             "GET /tmp/media/%21%24%26%27%28%29%2A%2B%2C%3B%3D%3A%40 []",
         ),
@@ -157,7 +157,7 @@ fn hosts() -> Vec<Case> {
         "[::1]:80",
         "tmp.localhost",
         "localhost:",
-        // No name can be rebound to an address.
+        // An address cannot be rebound, as a name can.
         "10.0.0.1",
         "[2001:db8::1]:80",
     ] {
@@ -201,7 +201,7 @@ fn fields() -> Vec<Case> {
             GET_A,
         ),
         forwarded(
-            "what belongs to the connection",
+            "headers of the connection",
             with("TE: trailers\r\nKeep-Alive: timeout=5\r\nTrailer: X\r\n"),
             GET_A,
         ),
@@ -392,13 +392,13 @@ fn pipelines() -> Vec<Case> {
     vec![
         case("two requests", get.repeat(2), &[200, 200], &[GET_A, GET_A]),
         case(
-            "a request behind a body",
+            "a request after a body",
             ["PUT /tmp/media/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello", get].concat(),
             &[200, 200],
             &[PUT_A, GET_A],
         ),
         case(
-            "a request behind chunks",
+            "a request after chunks",
             [
                 "PUT /tmp/media/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
                 get,
@@ -410,7 +410,7 @@ fn pipelines() -> Vec<Case> {
         case("a refusal and a request", [get.replace("/media/", "/other/").as_str(), get].concat(), &[403, 200], &[GET_A]),
         case("a bad message behind a good one", [get, "GET / HTTP/1.1\r\n\r\n"].concat(), &[200, 400], &[GET_A]),
         case(
-            "what follows the last request",
+            "bytes after the last request",
             ["GET /tmp/media/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", get].concat(),
             &[200],
             &[GET_A],

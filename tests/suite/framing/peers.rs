@@ -1,4 +1,4 @@
-//! nginx and `HAProxy` as a second reader of what is forwarded.
+//! nginx and `HAProxy` as second parsers of forwarded messages.
 
 use crate::support::process::{Killed, wait_for};
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// A running proxy, which is killed when this is dropped.
+/// A running proxy, killed on drop.
 pub(super) struct Peer {
     pub(super) name: &'static str,
     pub(super) address: SocketAddr,
@@ -15,7 +15,7 @@ pub(super) struct Peer {
     _folder: TempDir,
 }
 
-/// Whether a program is here. Where tests must leave nothing out, one that is missing is a failure.
+/// Returns whether a program is installed. With `CI` set, a missing program is a failure.
 pub(super) fn is_installed(name: &str) -> bool {
     let found = search_path().split(':').any(|folder| Path::new(folder).join(name).is_file());
     let must = std::env::var_os("CI").is_some();
@@ -26,12 +26,12 @@ pub(super) fn is_installed(name: &str) -> bool {
     found
 }
 
-/// Debian keeps both where only root looks.
+/// Debian installs both in root's search path only.
 fn search_path() -> String {
     format!("{}:/usr/sbin:/usr/local/sbin", std::env::var("PATH").unwrap_or_default())
 }
 
-/// nginx before `store`.
+/// Starts nginx in front of `store`.
 pub(super) fn nginx(store: SocketAddr) -> Peer {
     start("nginx", |folder, port| {
         let at = folder.display();
@@ -49,7 +49,7 @@ pub(super) fn nginx(store: SocketAddr) -> Peer {
     })
 }
 
-/// `HAProxy` before `store`.
+/// Starts `HAProxy` in front of `store`.
 pub(super) fn haproxy(store: SocketAddr) -> Peer {
     start("haproxy", |folder, port| {
         let config = format!(
@@ -64,7 +64,8 @@ pub(super) fn haproxy(store: SocketAddr) -> Peer {
 }
 
 fn start(name: &'static str, command: impl Fn(&Path, u16) -> Command) -> Peer {
-    // Neither says which port it got: one that was free a moment ago, and another if that was taken since.
+    // Neither reports the port it was given, so a port that was free a moment ago must do. Tries another if it is
+    // taken.
     for _ in 0..5 {
         let folder = TempDir::new().unwrap();
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
@@ -91,7 +92,7 @@ fn start(name: &'static str, command: impl Fn(&Path, u16) -> Command) -> Peer {
     panic!("{name} does not start");
 }
 
-/// `METHOD target [body]` of every request on a connection, as the recording store reads them.
+/// Returns `METHOD target [body]` of every request on a connection to the recording store.
 pub(super) fn requests(bytes: &[u8]) -> Vec<String> {
     let mut rest = bytes;
     let mut requests = Vec::new();

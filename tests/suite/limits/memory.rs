@@ -1,4 +1,4 @@
-//! What clients send and do not read costs no more memory than the limits say, and memory comes back.
+//! Memory for data that clients send, or do not read, stays within the limits and is released.
 
 use super::{ALL, metric};
 use crate::streaming::{GET, SESSION, driven};
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
-/// The memory of a process that is resident, in bytes.
+/// Returns a process's resident memory in bytes.
 fn resident(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -28,15 +28,18 @@ fn taken(proxy: &Proxy, used_for: &str) -> u64 {
 }
 
 fn is_given_back(proxy: &Proxy, used_for: &str, before: u64, most: u64) {
-    assert!(wait_for(|| (taken(proxy, used_for) == 0).then_some(())).is_some(), "it is still counted");
+    assert!(
+        wait_for(|| (taken(proxy, used_for) == 0).then_some(())).is_some(),
+        "the memory is still counted"
+    );
     let back = wait_for(|| (resident(proxy.id()) < before + most).then_some(()));
     assert!(back.is_some(), "{} MiB and {} MiB before", resident(proxy.id()) / MIB, before / MIB);
 }
 
-/// Delete documents that wait for their last byte. Those for which there is no memory are refused, and another client's
-/// are served.
+/// Delete documents that wait for their last byte. Those over the memory limit are refused, and another client's are
+/// served.
 #[test]
-fn documents_that_never_end_are_bounded_in_all() {
+fn unfinished_documents_are_limited_in_total() {
     let driven = driven("");
     let address = driven.address();
     let answer =
@@ -48,7 +51,7 @@ fn documents_that_never_end_are_bounded_in_all() {
     let mut held: Vec<Connection> = Vec::new();
     for _ in 0..100 {
         let mut connection = Connection::open(address).unwrap();
-        // It may be refused before all is sent.
+        // The proxy may refuse before everything is sent.
         let _ = connection.send(&request[..request.len() - 1]);
         held.push(connection);
     }
@@ -65,9 +68,9 @@ fn documents_that_never_end_are_bounded_in_all() {
     is_given_back(&driven.proxy, "documents", before, 40 * MIB);
 }
 
-/// Heads that never end, from clients that no mapping knows.
+/// Heads that never end, from clients without a mapping.
 #[test]
-fn half_heads_are_bounded_in_all_and_their_memory_comes_back() {
+fn unfinished_heads_are_limited_in_total_and_release_memory() {
     let nobody = Recorder::start(b"");
     let more = "[limits]\nheader_timeout = \"1h\"\n\
         [[listener]]\nname = \"strangers\"\naddress = \"127.0.0.1:0\"\n\
@@ -93,7 +96,7 @@ fn half_heads_are_bounded_in_all_and_their_memory_comes_back() {
         let counted = || (taken(&proxy, "heads") > 4 * MIB).then_some(());
         assert!(wait_for(counted).is_some(), "{}", taken(&proxy, "heads"));
         assert!(taken(&proxy, "heads") <= 44 * MIB);
-        // Those that were refused are left soon, and hold nothing meanwhile.
+        // Refused clients are disconnected soon, and hold nothing meanwhile.
         let grown = resident(proxy.id()).saturating_sub(before);
         assert!(grown < 80 * MIB, "{} MiB", grown / MIB);
         drop(held);
@@ -101,9 +104,9 @@ fn half_heads_are_bounded_in_all_and_their_memory_comes_back() {
     }
 }
 
-/// Slow readers of large objects: their reads become small when there are many.
+/// Slow readers of large objects. With many of them, the proxy reads in smaller pieces.
 #[test]
-fn readers_that_take_nothing_do_not_hold_a_large_buffer_each() {
+fn stalled_readers_hold_only_small_buffers() {
     let answer =
         [&b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n"[..], &vec![b'x'; 8_000_000]].concat();
     let store = Recorder::start(&answer);
@@ -127,9 +130,9 @@ fn readers_that_take_nothing_do_not_hold_a_large_buffer_each() {
     assert!(wait_for(|| (taken(&proxy, "reads") == 0).then_some(())).is_some());
 }
 
-/// A log that nobody reads takes what it may, and says afterwards what is missing.
+/// An unread log is dropped above its limit, and later reports how much is missing.
 #[test]
-fn a_log_that_is_not_read_is_bounded_and_says_what_is_missing() {
+fn an_unread_log_is_limited_and_reports_lost_lines() {
     let nobody = Recorder::start(b"");
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("proxy.toml");
@@ -161,7 +164,7 @@ fn a_log_that_is_not_read_is_bounded_and_says_what_is_missing() {
         line.unwrap().parse::<u64>().unwrap()
     };
     let mut client = Connection::open(all).unwrap();
-    // A path as long as is logged.
+    // The longest path that is logged.
     let path = format!("/other{}", format!("/{}", "x".repeat(200)).repeat(5));
     while dropped() == 0 {
         for _ in 0..1000 {
@@ -185,7 +188,7 @@ fn a_log_that_is_not_read_is_bounded_and_says_what_is_missing() {
     assert!((2000..=dropped()).contains(&count), "{said}");
 }
 
-/// A client that holds the admin listener's connections open and reads nothing does not keep probes from their answer.
+/// A client that opens connections to the admin listener and reads nothing does not delay probes.
 #[test]
 fn probes_are_answered_while_a_client_holds_the_admin_listener() {
     let driven = driven("");

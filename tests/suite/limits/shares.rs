@@ -1,4 +1,4 @@
-//! One client does not take what the others of its mapping need, however slowly it goes on.
+//! One client cannot take what others of its mapping need, however slowly it proceeds.
 
 use super::{ALL, from_another_address, metric};
 use crate::streaming::{GET, driven};
@@ -28,10 +28,10 @@ fn status_from_another_address(address: SocketAddr, request: &[u8]) -> String {
     String::from_utf8_lossy(&begin).into_owned()
 }
 
-/// Slow uploads wait for a buffer and hold no place of other requests meanwhile. Clients that leave give up what they
+/// Slow uploads wait for a buffer without holding a place that other requests need. Clients that leave free what they
 /// wait for at once.
 #[test]
-fn a_few_slow_uploads_and_many_that_left_do_not_shut_a_mapping() {
+fn slow_and_abandoned_uploads_do_not_block_a_mapping() {
     let limits = "[limits]\nrequests_per_mapping = 16\nqueue_per_mapping = 64\nupload_buffer = \"16MiB\"\n";
     let world = World::start_with(&[corner("all", ALL)], limits);
     let address = world.proxy.address("all");
@@ -45,7 +45,7 @@ fn a_few_slow_uploads_and_many_that_left_do_not_shut_a_mapping() {
     drop(left);
     // Far less than any time-out.
     let start = Instant::now();
-    assert!(are_running(16), "clients that left are still there");
+    assert!(are_running(16), "departed clients still hold places");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     for _ in 0..32 {
         let read = http::get(address, "/tmp/inbox/none").unwrap();
@@ -56,7 +56,7 @@ fn a_few_slow_uploads_and_many_that_left_do_not_shut_a_mapping() {
     assert_eq!(put.status(), 200, "{}", put.text());
 }
 
-/// One client has every place that it gets and fills its part of the queue. Another one is served at once.
+/// One client has all the places that it may have and fills its part of the queue. Another client is served at once.
 #[test]
 fn one_client_leaves_places_for_another() {
     let driven =
@@ -76,7 +76,7 @@ fn one_client_leaves_places_for_another() {
     drop((hostile, held));
 }
 
-/// Sends a body piece by piece until it is over or the proxy answers, and says what was answered.
+/// Sends a body piece by piece until it is complete or the proxy responds. Returns the outcome and the time.
 fn drip(address: SocketAddr, piece: &[u8], pieces: usize) -> (String, Duration) {
     let mut connection = TcpStream::connect(address).unwrap();
     let head = format!(
@@ -97,13 +97,13 @@ fn drip(address: SocketAddr, piece: &[u8], pieces: usize) -> (String, Duration) 
     (String::from_utf8_lossy(&begin).into_owned(), start.elapsed())
 }
 
-/// The rate counts, and not that something comes now and then.
+/// The rate decides, not whether something arrives now and then.
 #[test]
-fn a_body_slower_than_the_minimum_rate_is_given_up_and_a_faster_one_is_not() {
+fn bodies_below_the_minimum_rate_are_aborted() {
     let limits = "[limits]\nstall_timeout = \"2s\"\nminimum_rate = \"1KiB\"\n";
     let world = World::start_with(&[corner("all", ALL)], limits);
     let address = world.proxy.address("all");
-    // 20 and 20,000 bytes a second.
+    // 20 and 20,000 bytes per second.
     let (slow, took) = drip(address, b"x", 2000);
     assert_eq!(slow, "HTTP/1.1 400");
     assert!(took < Duration::from_secs(30), "{took:?}");
@@ -113,10 +113,10 @@ fn a_body_slower_than_the_minimum_rate_is_given_up_and_a_faster_one_is_not() {
     assert!(took > Duration::from_secs(4), "{took:?} shows nothing");
 }
 
-/// A reader at a mobile phone's rate gets all of it, though its own buffers and the kernel's are large. One that takes
-/// next to nothing is left.
+/// A reader at a mobile phone's rate gets everything, although its own buffers and the kernel's are large. One that
+/// reads next to nothing is disconnected.
 #[test]
-fn a_slow_reader_is_served_and_one_that_hardly_reads_is_left() {
+fn slow_readers_are_served_and_stalled_ones_are_not() {
     let driven = driven("[limits]\nstall_timeout = \"5s\"\nminimum_rate = \"1KiB\"\n");
     for (rate, survives) in [(64 * 1024, true), (100, false)] {
         let mut client = driven.client(GET);
@@ -142,7 +142,7 @@ fn a_slow_reader_is_served_and_one_that_hardly_reads_is_left() {
     }
 }
 
-/// Clients of one unix user share a limit as those of one address do.
+/// Clients of one unix user share a limit, like those of one address.
 #[test]
 fn unix_clients_are_counted_by_user() {
     let nobody = Recorder::start(b"");

@@ -1,4 +1,4 @@
-//! Which actions of a policy an operation on an object needs.
+//! Policy actions that operations on objects need.
 
 use crate::support::{http::Response, keys::Keys, minio::Minio, sigv4::direct, sts::scoped};
 
@@ -19,7 +19,7 @@ fn case<'a>(actions: &'a [&'a str], method: &'a str, target: &'a str, expected: 
     Case { actions, method, target, headers: &[], body: b"", expected }
 }
 
-/// Makes each request with a session of its own and compares.
+/// Sends each request with its own session and compares the outcome.
 fn check(minio: &Minio, issuer: &Keys, cases: &[Case<'_>]) {
     let differences: Vec<String> = cases
         .iter()
@@ -54,7 +54,7 @@ fn objects_tags_copies_and_attributes() {
             case(&["s3:GetObject"], "GET", HELLO, "200"),
             case(&["s3:GetObject"], "HEAD", HELLO, "200"),
             case(&["s3:GetObject"], "GET", "/tmp/other/secret.txt", DENIED),
-            // AWS hides from one who may not list whether a key is there; MinIO does not.
+            // AWS hides whether a key exists from clients that may not list. MinIO does not.
             case(&["s3:GetObject"], "GET", "/tmp/media/none", "404 NoSuchKey"),
             Case { headers: asked, ..case(&["s3:GetObject"], "GET", attributes, DENIED) },
             Case { headers: asked, ..case(&["s3:GetObjectAttributes"], "GET", attributes, DENIED) },

@@ -1,4 +1,4 @@
-//! What a session may list, and how the condition on `s3:prefix` is walked around.
+//! What a session may list, and how the condition on `s3:prefix` can be bypassed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,12 +15,12 @@ use crate::support::{
 
 use super::{allowing, outcome};
 
-/// Listing of `tmp` under a prefix that is like one of these.
+/// Returns a statement that allows listing `tmp` with a prefix like one of these.
 fn listing(like: &[&str]) -> String {
     listing_with("s3:ListBucket", like)
 }
 
-/// The same with another action.
+/// Like [`listing`], with another action.
 pub(super) fn listing_with(action: &str, like: &[&str]) -> String {
     json!({ "Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Action": [action], "Resource": ["arn:aws:s3:::tmp"],
@@ -36,9 +36,9 @@ fn list(minio: &Minio, keys: &Keys, query: &str, headers: &[(&str, &str)]) -> (S
     (outcome(&answer), listed.map(|(key, _)| key.to_owned()).collect())
 }
 
-/// A list's position names where MinIO keeps the list, and neither IAM nor a session's policy looks at that.
+/// A list position names where MinIO keeps the list. Neither IAM nor a session policy checks it.
 #[test]
-fn a_position_writes_to_any_bucket() {
+fn a_list_position_writes_to_any_bucket() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     minio.mc(&["mb", "local/victim"]);
@@ -68,14 +68,14 @@ fn the_condition_on_the_prefix_and_its_two_bypasses() {
     assert_eq!(list(&minio, &keys, "prefix=media", &[]), denied, "P/* does not match P");
     assert_eq!(list(&minio, &keys, "prefix=closed%2F", &[]), denied);
     assert_eq!(list(&minio, &keys, "prefix=", &[]), denied);
-    assert_eq!(list(&minio, &keys, "max-keys=5", &[]), denied, "an absent prefix is denied");
+    assert_eq!(list(&minio, &keys, "max-keys=5", &[]), denied, "a missing prefix is denied");
 
-    // The two ways around: a header of the name, and a second value. aws-sigv4 sorts the values of a
-    // name where MinIO keeps their order; `closed/` and `media/` are the same in both.
+    // Two bypasses: a header named `prefix`, and a second value. aws-sigv4 sorts the values of a name, while MinIO
+    // keeps their order; with `closed/` and `media/` both orders are the same.
     assert_eq!(list(&minio, &keys, "prefix=closed%2F", &[("prefix", "media/")]), found("closed/secret.txt"));
     assert_eq!(list(&minio, &keys, "prefix=closed%2F&prefix=media%2F", &[]), found("closed/secret.txt"));
 
-    // Two patterns let `prefix=media` in, which then lists `media-else` too.
+    // The second pattern allows `prefix=media`, which also lists `media-else`.
     minio.put("tmp/media-else", b"no key of media/");
     let keys = scoped(&minio, &issuer, &listing(&["media", "media/*"]));
     let (status, listed) = list(&minio, &keys, "prefix=media", &[]);
@@ -83,7 +83,7 @@ fn the_condition_on_the_prefix_and_its_two_bypasses() {
 }
 
 #[test]
-fn what_else_a_bucket_answers() {
+fn other_operations_of_a_bucket() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let head = |keys: &Keys| outcome(&direct(&minio, keys, "HEAD", "/tmp", &[], b""));
@@ -103,12 +103,12 @@ fn what_else_a_bucket_answers() {
     assert_eq!(outcome(&get(&reader, "/")), "403 AccessDenied");
     assert_eq!(get(&locator, "/").element("Name").as_deref(), Some("tmp"));
 
-    // The parent's name and policy are there for any session.
+    // Any session can read its parent's name and policy.
     let info = get(&reader, "/minio/admin/v3/accountinfo");
     assert_eq!(info.status(), 200);
     assert!(info.text().contains("stsadmin"), "{}", info.text());
 
-    // A condition key must be legal for every action of its statement.
+    // Every action of a statement must support its condition key.
     let uploads = listing_with("s3:ListBucketMultipartUploads", &["media/*"]);
     let refused = assume_role(&minio, &issuer, Some(&uploads)).err().map(|answer| outcome(&answer));
     assert_eq!(refused.as_deref(), Some("400 InvalidParameterValue"));

@@ -1,4 +1,4 @@
-//! What MinIO makes of bodies in signed chunks with a checksum behind them.
+//! How MinIO treats bodies in signed chunks with a trailing checksum.
 
 use super::outcome;
 use crate::support::http::{self, Response};
@@ -35,7 +35,7 @@ fn params(identity: &Identity, time: SystemTime) -> SigningParams<'_, SigningSet
         .unwrap()
 }
 
-/// PUTs `123456789` with this CRC32 behind it, every signature aws-sigv4's; the last one spoiled if so wished.
+/// PUTs `123456789` with this CRC32 as a trailer and signatures by aws-sigv4. `spoil` makes the last signature wrong.
 fn put(minio: &Minio, keys: &Keys, target: &str, encoding: Option<&str>, crc: &str, spoil: bool) -> Response {
     let identity: Identity = Credentials::new(&keys.access_key, &keys.secret_key, None, None, "tests").into();
     let (time, host) = (SystemTime::now(), minio.address.to_string());
@@ -75,7 +75,7 @@ fn put(minio: &Minio, keys: &Keys, target: &str, encoding: Option<&str>, crc: &s
 }
 
 #[test]
-fn a_checksum_behind_signed_chunks_is_verified_and_kept() {
+fn a_trailing_checksum_is_verified_and_kept() {
     let minio = Minio::start();
     minio.seed_issuer();
     let root = &minio.root;
@@ -109,9 +109,10 @@ fn a_checksum_behind_signed_chunks_is_verified_and_kept() {
     assert_eq!(parts.element("ChecksumCRC32").as_deref(), Some(CRC32), "{}", parts.text());
 }
 
-/// MinIO takes every error but an orderly end for a zero byte of the trailer, and reads on. So Scopegate sends none.
+/// MinIO takes every error except an orderly end for a zero byte of the trailer, and continues to read. So Scopegate
+/// sends no trailers.
 #[test]
-fn a_trailer_that_breaks_off_takes_memory_without_end() {
+fn an_incomplete_trailer_takes_unlimited_memory() {
     let minio = Minio::start();
     minio.seed_issuer();
     let before = minio.memory();

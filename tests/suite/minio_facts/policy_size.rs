@@ -1,4 +1,4 @@
-//! How long a session policy may be.
+//! The maximum size of a session policy.
 
 use crate::support::{minio::Minio, sts::assume_role};
 
@@ -6,7 +6,7 @@ use super::allowing;
 
 const LIMIT: usize = 2048;
 
-/// A policy of this many bytes without white space, and one character to fill it with.
+/// Returns a policy of this many bytes without white space, padded with one character.
 fn policy_of(length: usize, fill: &str) -> String {
     let empty = allowing(&["s3:GetObject"], &["tmp/"]).len();
     let times = (length - empty) / fill.len();
@@ -16,7 +16,7 @@ fn policy_of(length: usize, fill: &str) -> String {
 }
 
 #[test]
-fn the_size_is_that_of_what_the_server_writes() {
+fn the_limit_applies_to_the_servers_own_spelling() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let refusal = |policy: &str| {
@@ -38,11 +38,11 @@ fn the_size_is_that_of_what_the_server_writes() {
     assert_eq!(refusal(&longest), None);
     too_long(&policy_of(LIMIT + 1, "k"));
 
-    // White space is not counted, nor is a field that the server does not know.
+    // White space and fields that the server does not know do not count.
     assert_eq!(refusal(&longest.replace(',', " ,\n")), None);
     assert_eq!(refusal(&longest.replacen('{', r#"{"Unknown":"field","#, 1)), None);
 
-    // A single action grows into an array; the characters that Go escapes count six bytes.
+    // A single action becomes an array. Characters that Go escapes count as six bytes.
     let short = |policy: &str| policy.replace(r#"["s3:GetObject"]"#, r#""s3:GetObject""#);
     too_long(&short(&policy_of(LIMIT + 1, "k")));
     assert_eq!(refusal(&short(&policy_of(LIMIT, "k"))), None);

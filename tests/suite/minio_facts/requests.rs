@@ -1,4 +1,4 @@
-//! What a request can do that its method and path do not show.
+//! Effects of a request that its method and path do not show.
 
 use crate::support::{
     http::{self, Connection, request_bytes},
@@ -15,7 +15,7 @@ fn session(minio: &Minio, issuer: &Keys, actions: &[&str]) -> Keys {
 }
 
 #[test]
-fn headers_and_queries_with_rights_of_their_own() {
+fn headers_and_parameters_with_side_effects() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     for number in 0..3 {
@@ -24,7 +24,7 @@ fn headers_and_queries_with_rights_of_their_own() {
     let reader = session(&minio, &issuer, &["s3:GetObject"]);
     let get = |target: &str| direct(&minio, &reader, "GET", target, &[], b"");
 
-    // A subresource that MinIO does not know on an object falls through to the object.
+    // For a subresource that MinIO does not support on objects, it returns the object.
     for unknown in ["policy", "cors"] {
         assert_eq!(get(&format!("/tmp/media/hello.txt?{unknown}=")).text(), "hello, media\n", "{unknown}");
     }
@@ -35,14 +35,14 @@ fn headers_and_queries_with_rights_of_their_own() {
     assert_eq!(outcome(&direct(&minio, &writer, "PUT", target, &[], b"x")), "200");
     assert_eq!(get("/tmp/media/meta").header("x-amz-meta-foo"), Some("bar"));
 
-    // One DELETE removes everything under a prefix, with DeleteObject alone.
+    // One DELETE removes everything below a prefix, with DeleteObject alone.
     let deleter = session(&minio, &issuer, &["s3:DeleteObject"]);
     let force = [("x-minio-force-delete", "true")];
     assert_eq!(outcome(&direct(&minio, &deleter, "DELETE", "/tmp/media/many/", &force, b"")), "204");
     let listed = direct(&minio, &minio.root, "GET", "/tmp?prefix=media%2Fmany", &[], b"");
     assert!(!listed.text().contains("<Key>"), "{}", listed.text());
 
-    // Anyone is told about CORS.
+    // Anyone gets an answer to a CORS preflight.
     let origin = [("Origin", "http://elsewhere.test"), ("Access-Control-Request-Method", "PUT")];
     let preflight = http::request(minio.address, "OPTIONS", "/tmp/other/secret.txt", &origin, b"").unwrap();
     assert_eq!(outcome(&preflight), "204");
@@ -55,7 +55,7 @@ fn headers_and_queries_with_rights_of_their_own() {
     assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
 }
 
-/// The id of an upload is a path to MinIO, and neither IAM nor a session's policy looks at it.
+/// MinIO uses an upload id as a path. Neither IAM nor a session policy checks it.
 #[test]
 fn an_upload_id_leads_to_any_object() {
     let minio = Minio::start();
@@ -63,7 +63,7 @@ fn an_upload_id_leads_to_any_object() {
     minio.put("tmp/other/secret.txt", b"secret");
     let rights = ["s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"];
     let writer = session(&minio, &issuer, &rights);
-    // The base64 of `x.../../../tmp/other/secret.txt`, and of the same with a name that is not there.
+    // The base64 of `x.../../../tmp/other/secret.txt`, and of the same with a missing name.
     let elsewhere = "eC4uLi8uLi8uLi90bXAvb3RoZXIvc2VjcmV0LnR4dA";
     let nothing = "eC4uLi8uLi8uLi90bXAvb3RoZXIvbm90aGluZw";
     let list = |id: &str| direct(&minio, &writer, "GET", &format!("/tmp/media/a?uploadId={id}"), &[], b"");
@@ -97,7 +97,7 @@ fn a_refusal_comes_before_the_body() {
     allowed.send(&body).unwrap();
     assert_eq!(allowed.read_response("PUT").unwrap().status(), 200);
 
-    // No length, no upload.
+    // MinIO accepts no upload without a length.
     let unsized_put = signed(
         &writer,
         "s3",

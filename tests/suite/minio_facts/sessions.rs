@@ -1,4 +1,4 @@
-//! What ends a session, and what does not.
+//! Events that end a session, and events that do not.
 
 use scopegate::judge::ABSENT_UPLOAD;
 
@@ -38,7 +38,7 @@ fn a_session_follows_its_issuer() {
     minio.revoke_sessions("stsadmin");
     assert_eq!(get(&minio, &session), UNKNOWN);
     let session = reading(&minio, &issuer);
-    assert_eq!(get(&minio, &session), "200", "only the sessions there were are revoked");
+    assert_eq!(get(&minio, &session), "200", "only existing sessions are revoked");
 
     minio.remove_user("stsadmin");
     assert_eq!(get(&minio, &session), DENIED);
@@ -53,11 +53,11 @@ fn a_session_outlives_a_restart_but_not_the_root_password() {
     assert_eq!(get(&minio, &session), "200");
     minio.change_root_password();
     assert_eq!(get(&minio, &session), UNKNOWN);
-    assert_eq!(get(&minio, &reading(&minio, &issuer)), "200", "the issuer itself is not touched");
+    assert_eq!(get(&minio, &reading(&minio, &issuer)), "200", "the issuer itself is unaffected");
 }
 
 #[test]
-fn a_session_cannot_do_what_its_issuer_may_not() {
+fn a_session_cannot_exceed_its_issuer() {
     let minio = Minio::start();
     minio.seed_issuer();
     let issuer = minio.add_user("reader", READ_ONLY);
@@ -65,7 +65,7 @@ fn a_session_cannot_do_what_its_issuer_may_not() {
     assert_eq!(get(&minio, &session), "200");
     assert_eq!(outcome(&direct(&minio, &session, "PUT", "/tmp/media/new", &[], b"x")), DENIED);
 
-    // A server that is gone for a while keeps its sessions and its port.
+    // A server that is down for a while keeps its sessions and its port.
     let mut minio = minio;
     minio.stop();
     assert!(http::get(minio.address, "/").is_err());
@@ -74,7 +74,7 @@ fn a_session_cannot_do_what_its_issuer_may_not() {
 }
 
 #[test]
-fn what_a_refused_mint_says() {
+fn refused_mints_and_their_codes() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let refusal = |keys: &Keys| {
@@ -90,7 +90,7 @@ fn what_a_refused_mint_says() {
     denied(&Keys::random("stsadmin"), "The request signature we calculated does not match");
 
     let Ok(session) = assume_role(&minio, &issuer, None) else {
-        panic!("no session with the issuer's own rights")
+        panic!("the issuer gets no session with its own rights")
     };
     assert!(session.expiration.ends_with('Z'), "{}", session.expiration);
     assert_eq!(get(&minio, &session.keys), "200");
@@ -100,9 +100,9 @@ fn what_a_refused_mint_says() {
     denied(&issuer, "Your account is disabled");
 }
 
-/// So sessions that are handed out are cut from an issuer of their own.
+/// So sessions that are handed out should have an issuer of their own.
 #[test]
-fn any_holder_of_a_session_ends_all_sessions_of_its_issuer_and_of_no_other() {
+fn a_session_can_end_all_sessions_of_its_issuer() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let other = minio.add_user("other", ALLOW_ALL);
@@ -116,10 +116,10 @@ fn any_holder_of_a_session_ends_all_sessions_of_its_issuer_and_of_no_other() {
     assert_eq!(get(&minio, &elsewhere), "200");
 }
 
-/// What the proxy tries a session with: the answer tells a dead session from a key that does not exist, whatever the
-/// session may do.
+/// The request with which the proxy checks a session. Its outcome tells a dead session from a missing key, whatever
+/// the session may do.
 #[test]
-fn a_try_tells_whether_a_session_lives() {
+fn a_check_tells_whether_a_session_lives() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let parts = format!("/tmp/media/absent?uploadId={ABSENT_UPLOAD}");

@@ -10,7 +10,7 @@ use super::{allowing, listing::listing_with, outcome};
 const OK: &str = "200";
 const DENIED: &str = "403 AccessDenied";
 
-/// The version ids of a key, the newest first.
+/// Returns the version ids of a key, newest first.
 fn versions(minio: &Minio, key: &str) -> Vec<String> {
     let answer = direct(minio, &minio.root, "GET", &format!("/tmp?prefix={key}&versions="), &[], b"");
     let text = answer.text();
@@ -18,7 +18,8 @@ fn versions(minio: &Minio, key: &str) -> Vec<String> {
     ids.map(|(id, _)| id.to_owned()).collect()
 }
 
-/// A server with three versions of `media/versioned`, its issuer, and the path of the oldest version.
+/// Starts a server with three versions of `media/versioned`. Returns it with its issuer and the path of the oldest
+/// version.
 fn three_versions() -> (Minio, Keys, String) {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();

@@ -1,4 +1,4 @@
-//! What is copied counts against a scope's `max_object_size` as an upload does.
+//! A scope's `max_object_size` limits copies like uploads.
 
 use super::exists;
 use crate::support::minio::Minio;
@@ -8,7 +8,7 @@ const SCOPES: &[(&str, &str, &str)] =
     &[("tmp", "inbox/", "read,write,versions"), ("tmp", "media/", "read,versions")];
 const TOO_LARGE: &str = "400 EntityTooLarge too-large";
 
-/// Writes below `inbox/` are bounded to 1 KiB, reads below `media/` are not.
+/// Limits writes below `inbox/` to 1 KiB, but not reads below `media/`.
 fn bounded() -> World {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
@@ -35,7 +35,7 @@ fn a_copy_is_at_most_as_large_as_an_upload() {
     assert!(!exists(&world, "inbox/a"));
     assert_eq!(copy("/tmp/media/fits", &[]), "200");
     assert_eq!(world.get("all", "/tmp/inbox/a").body.len(), 1024);
-    // What the client says of the source holds all the same.
+    // The client's own conditions on the source still apply.
     let etag = world.get("all", "/tmp/media/fits").header("etag").unwrap().to_owned();
     assert_eq!(copy("/tmp/media/fits", &[("x-amz-copy-source-if-match", &etag)]), "200");
     assert_eq!(copy("/tmp/media/fits", &[("x-amz-copy-source-if-match", etag.trim_matches('"'))]), "200");
@@ -47,7 +47,7 @@ fn a_copy_is_at_most_as_large_as_an_upload() {
 }
 
 #[test]
-fn an_old_version_counts_with_its_own_size() {
+fn copies_of_old_versions_count_with_their_own_size() {
     let world = bounded();
     world.minio.mc(&["version", "enable", "local/tmp"]);
     world.minio.put("tmp/media/a", &[b'x'; 1025]);

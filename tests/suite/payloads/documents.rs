@@ -1,4 +1,4 @@
-//! Documents that MinIO would choke on never reach it, and those that clients send do their work.
+//! Documents that would harm MinIO never reach it, and those of real clients work.
 
 use super::{ALL, chunked, content, envelope, exists, sum};
 use crate::streaming::SESSION;
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 const ENDLESS: (&str, &str) = ("Transfer-Encoding", "chunked");
 const PART: usize = 5 << 20;
-/// An id as MinIO makes them.
+/// An id in MinIO's form.
 const UPLOAD: &str = "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAxLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMngxNzAwMDAwMDAwMDAwMDAwMDAw";
 
-/// An upload of two parts, and the entity tags of both.
+/// Begins an upload of two parts. Returns its id and the entity tags of both parts.
 fn begun(world: &World, key: &str) -> (String, [String; 2]) {
     let created = world.ask("all", "POST", &format!("/tmp/{key}?uploads"), &[], b"");
     let upload = created.element("UploadId").unwrap();
@@ -41,7 +41,7 @@ fn numbered(parts: impl IntoIterator<Item = (usize, String)>) -> String {
 }
 
 #[test]
-fn a_completion_that_chokes_the_store_is_refused_before_it() {
+fn harmful_completions_are_refused_before_the_store() {
     let world = World::start(&[corner("all", ALL)]);
     let (upload, [one, two]) = begun(&world, "inbox/a");
     let target = format!("/tmp/inbox/a?uploadId={upload}");
@@ -65,9 +65,9 @@ fn a_completion_that_chokes_the_store_is_refused_before_it() {
         let answer = world.ask("all", "POST", &target, &[], document.as_bytes());
         assert_eq!(outcome(&answer), expected, "{shown}");
         let answer = world.ask("all", "POST", &target, &[ENDLESS], &chunked(document.as_bytes()));
-        assert_eq!(outcome(&answer), expected, "in chunks: {shown}");
+        assert_eq!(outcome(&answer), expected, "chunked: {shown}");
     }
-    // What is announced as larger is not even read.
+    // A document that is announced as too large is not even read.
     let mut connection = Connection::open(world.proxy.address("all")).unwrap();
     connection.send(&request_bytes("POST", &target, &[("Content-Length", "5368709120")], b"")).unwrap();
     assert_eq!(outcome(&connection.read_response("POST").unwrap()), large);
@@ -80,9 +80,9 @@ fn a_completion_that_chokes_the_store_is_refused_before_it() {
     assert_eq!(world.get("all", "/tmp/inbox/a").body.len(), PART + 5);
 }
 
-/// Ten thousand parts are what S3 allows. They are written again, and MinIO looks for them in about a second.
+/// S3 allows ten thousand parts. They are written again, and MinIO takes about a second for them.
 #[test]
-fn the_largest_completion_is_passed_on() {
+fn the_largest_completion_works() {
     let world = World::start(&[corner("all", ALL)]);
     let (upload, [one, two]) = begun(&world, "inbox/a");
     let target = format!("/tmp/inbox/a?uploadId={upload}");
@@ -94,9 +94,9 @@ fn the_largest_completion_is_passed_on() {
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
-/// As SDKs write it, in every form of a body and with every checksum of it.
+/// As SDKs write them, in every form of a body and with every checksum.
 #[test]
-fn completions_of_clients_are_understood() {
+fn completions_of_real_clients_work() {
     let world = World::start(&[corner("all", ALL)]);
     let documents: [fn(&str, &str) -> String; 3] = [
         |one, two| {
@@ -130,7 +130,7 @@ fn completions_of_clients_are_understood() {
 }
 
 #[test]
-fn a_completion_is_what_its_checksums_say() {
+fn completions_with_wrong_checksums_are_refused() {
     let world = World::start(&[corner("all", ALL)]);
     let (upload, [one, two]) = begun(&world, "inbox/a");
     let target = format!("/tmp/inbox/a?uploadId={upload}");
@@ -149,9 +149,9 @@ fn a_completion_is_what_its_checksums_say() {
     assert!(!exists(&world, "inbox/a"));
 }
 
-/// A completion's condition, and the checksum of the object that it asks for, are the store's to judge.
+/// The store judges a completion's condition and the checksum of the object.
 #[test]
-fn a_completion_keeps_what_is_about_the_object() {
+fn a_completion_keeps_headers_about_the_object() {
     let world = World::start(&[corner("all", ALL)]);
     world.minio.put("tmp/inbox/a", b"there");
     let (upload, [one, two]) = begun(&world, "inbox/a");
@@ -180,7 +180,7 @@ fn a_completion_keeps_what_is_about_the_object() {
 }
 
 #[test]
-fn tags_are_read_strictly_and_written_anew() {
+fn tags_are_parsed_strictly_and_rewritten() {
     let world = World::start(&[corner("all", ALL)]);
     world.minio.put("tmp/inbox/a", b"x");
     let tags = |tags: &str| format!("<Tagging><TagSet>{tags}</TagSet></Tagging>");
@@ -219,9 +219,9 @@ fn tags_are_read_strictly_and_written_anew() {
     }
 }
 
-/// Nothing of a client's own bytes is in what the store is sent.
+/// The store gets none of the client's own bytes.
 #[test]
-fn the_store_reads_documents_of_scopegates_own() {
+fn the_store_gets_documents_written_by_scopegate() {
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{SESSION}", SESSION.len());
     let sts = Recorder::start(answer.as_bytes());
     let store = Recorder::start(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");

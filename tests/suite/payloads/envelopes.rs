@@ -16,9 +16,9 @@ const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 const TRAILERS: [Algorithm; 5] =
     [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme, Algorithm::Sha1, Algorithm::Sha256];
 
-/// Every mode and none, in chunked transfer and with a length, with and without its decoded length.
+/// Every signing mode, in chunked transfer coding and with a length, with and without `x-amz-decoded-content-length`.
 #[test]
-fn the_object_stored_is_what_is_inside() {
+fn stores_the_content_of_the_envelope() {
     let world = World::start(&[corner("all", ALL)]);
     let content = content(200_001);
     let modes =
@@ -67,9 +67,9 @@ fn element(algorithm: Algorithm) -> String {
     format!("Checksum{}", algorithm.name())
 }
 
-/// mc says it in x-amz-content-sha256 alone, pyarrow in the other headers alone.
+/// mc announces the form only in x-amz-content-sha256, pyarrow only in the other headers.
 #[test]
-fn each_client_says_it_in_its_own_way() {
+fn understands_each_clients_announcement() {
     let world = World::start(&[corner("all", ALL)]);
     let content = content(100_000);
     let crc = sum(Algorithm::Crc64Nvme, &content);
@@ -108,7 +108,7 @@ fn each_client_says_it_in_its_own_way() {
 }
 
 #[test]
-fn nothing_inside_is_an_empty_object() {
+fn an_empty_envelope_is_an_empty_object() {
     let world = World::start(&[corner("all", ALL)]);
     let crc = sum(Algorithm::Crc32, b"");
     let decoded = ("x-amz-decoded-content-length", "0");
@@ -142,9 +142,9 @@ fn nothing_inside_is_an_empty_object() {
     }
 }
 
-/// Whatever is wrong with a body is found before the store has all of it.
+/// Every mistake in a body is found before the store has all of it.
 #[test]
-fn a_body_that_is_not_what_it_says_commits_nothing() {
+fn an_invalid_body_stores_nothing() {
     let world = World::start(&[corner("all", ALL)]);
     let content = content(150_000);
     let (crc, md5) = (sum(Algorithm::Crc32, &content), sum(Algorithm::Md5, &content));
@@ -167,7 +167,7 @@ fn a_body_that_is_not_what_it_says_commits_nothing() {
         (&[("x-amz-decoded-content-length", "149999")], good.clone(), malformed),
         (&[("x-amz-decoded-content-length", "150001")], good.clone(), malformed),
         (&[decoded], content.clone(), malformed),
-        // Said in headers: the store's to find.
+        // The store checks what headers say.
         (&[decoded, ("x-amz-checksum-sha256", &sha)], good.clone(), "400 XAmzContentChecksumMismatch"),
         (&[decoded, ("Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA==")], good.clone(), "400 BadDigest"),
         (&[("x-amz-checksum-sha256", &sha)], content.clone(), "400 XAmzContentChecksumMismatch"),
@@ -182,9 +182,9 @@ fn a_body_that_is_not_what_it_says_commits_nothing() {
     assert_eq!(outcome(&world.ask("all", "PUT", "/tmp/inbox/good", &headers, &trailed(&crc))), "200");
 }
 
-/// As boto3 does it: declared when the upload is created, behind each part, and once more when it is completed.
+/// As boto3 does it: the algorithm in the creation of the upload, checksums after each part and in the completion.
 #[test]
-fn parts_keep_the_checksum_behind_them() {
+fn parts_keep_their_trailing_checksums() {
     let world = World::start(&[corner("all", ALL)]);
     let parts = [content(5 * 1024 * 1024 + 1), content(77)];
     for algorithm in TRAILERS {
@@ -228,10 +228,10 @@ fn parts_keep_the_checksum_behind_them() {
     assert_eq!(unfinished(&world.minio), 0);
 }
 
-/// A client that asks first is told no before it sends anything, whatever the form. Only a condition is judged later: the
-/// store locks the key from then on, so it is asked when the body is there.
+/// A client that sends `Expect` is refused before it sends anything, in every form. Only conditions are judged later:
+/// the store locks the key while it judges one, so it is asked when the body is complete.
 #[test]
-fn an_early_no_comes_before_the_body() {
+fn refusals_come_before_the_body() {
     let world = World::start(&[corner("all", ALL)]);
     world.minio.put("tmp/inbox/there", b"there");
     let forms: [&[(&str, &str)]; 4] = [

@@ -1,4 +1,4 @@
-//! Uploads in parts that something goes wrong with: the client hears of it, and nothing is left behind.
+//! Failures of uploads in parts: the client gets an error, and nothing is left behind.
 
 use super::{ALL, chunked, content, envelope, exists, sum, unfinished};
 use crate::streaming::SESSION;
@@ -19,12 +19,12 @@ use std::thread;
 type Answers<'a> = &'a [(u16, &'a str)];
 
 const PART: usize = 8 * 1024 * 1024;
-/// An id as MinIO makes them.
+/// An id in MinIO's form.
 const UPLOAD: &str = "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAxLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMngxNzAwMDAwMDAwMDAwMDAwMDAw";
 const ETAG: &str = "0123456789abcdef0123456789abcdef";
 const ENDLESS: (&str, &str) = ("Transfer-Encoding", "chunked");
 
-/// A client that has sent more than a part, of which the store knows.
+/// Returns a client that has sent more than one part, once the store has created the upload.
 fn begun(world: &World, wire: &[u8]) -> Connection {
     let mut connection = Connection::open(world.proxy.address("all")).unwrap();
     let request = request_bytes("PUT", "/tmp/inbox/a", &[ENDLESS], &wire[..PART + PART / 2]);
@@ -58,9 +58,9 @@ fn a_shutdown_that_cannot_wait_aborts() {
     assert_eq!(unfinished(&minio), 0, "{log}");
 }
 
-/// On a read-only file system parts stay as small as memory holds, and what would need more is refused.
+/// On a read-only file system, parts are only as large as memory allows, and larger uploads are refused.
 #[test]
-fn no_temporary_file_can_be_written() {
+fn works_without_temporary_files() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let config = config(minio.address, minio.address, &[corner("all", ALL)], "");
@@ -88,9 +88,9 @@ fn no_temporary_file_can_be_written() {
     assert!(!exists(&world, "inbox/b"));
 }
 
-/// A scope's bound holds for bodies that do not say how large they are.
+/// A scope's limit applies to bodies of unknown length.
 #[test]
-fn a_body_that_turns_out_too_large() {
+fn a_body_that_turns_out_too_large_is_refused() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let bounded = "prefix = \"inbox/\"\nmax_object_size = \"9MiB\"\n";
@@ -106,11 +106,11 @@ fn a_body_that_turns_out_too_large() {
     assert_eq!(answer.status(), 200, "{}", answer.text());
 }
 
-/// An upstream that answers in turn with what it was told, and notes what it was asked.
+/// An upstream that gives predefined answers in turn and records the requests.
 struct Scripted {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
-    /// Whoever locks it holds the next answer back.
+    /// Holding this lock delays the next answer.
     answers: Arc<Mutex<std::vec::IntoIter<(u16, String)>>>,
 }
 
@@ -168,7 +168,7 @@ fn serve(stream: TcpStream, answers: &Mutex<std::vec::IntoIter<(u16, String)>>, 
 }
 
 #[test]
-fn whatever_the_store_fails_at_the_upload_is_aborted() {
+fn an_upload_is_aborted_after_any_failure() {
     const CREATED: (u16, &str) =
         (200, "<InitiateMultipartUploadResult><UploadId>i/d</UploadId></InitiateMultipartUploadResult>");
     const DONE: (u16, &str) = (204, "");
@@ -195,7 +195,7 @@ fn whatever_the_store_fails_at_the_upload_is_aborted() {
             &[create, part, other, complete, abort],
             "412 PreconditionFailed",
         ),
-        // The abort too is not done at once.
+        // The abort fails at first, too.
         (&[CREATED, (500, error), (503, error), DONE], &[create, part, abort, abort], "500 InternalError"),
     ];
     let wire = chunked(&content(PART + 1));
@@ -212,7 +212,7 @@ fn whatever_the_store_fails_at_the_upload_is_aborted() {
     }
 }
 
-/// MinIO goes on with a completion when the client has left. So its turn lasts until the store answers.
+/// MinIO continues a completion after the client has left. So its turn lasts until the store responds.
 #[test]
 fn a_completion_lasts_until_the_store_answers() {
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{SESSION}", SESSION.len());
@@ -248,9 +248,9 @@ fn a_completion_lasts_until_the_store_answers() {
     assert!(wait_for(|| (complete("c") == "200").then_some(())).is_some());
 }
 
-/// The client's request ends while the store creates the upload: what is created all the same is aborted.
+/// The client disconnects while the store creates the upload, which then must be aborted.
 #[test]
-fn an_upload_created_for_nobody_is_aborted() {
+fn an_upload_created_for_a_departed_client_is_aborted() {
     let created = "<InitiateMultipartUploadResult><UploadId>i/d</UploadId></InitiateMultipartUploadResult>";
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{SESSION}", SESSION.len());
     let sts = Recorder::start(answer.as_bytes());
@@ -264,7 +264,7 @@ fn an_upload_created_for_nobody_is_aborted() {
     connection.send(&request_bytes("PUT", "/tmp/inbox/a", &[ENDLESS], &wire)).unwrap();
     let asked = ["POST /tmp/inbox/a?uploads=", "DELETE /tmp/inbox/a?uploadId=i%2Fd"];
     assert!(wait_for(|| (store.asked() == asked[..1]).then_some(())).is_some());
-    // The proxy ends what takes too long.
+    // The proxy ends requests that take too long.
     let _ended = connection.read_to_end();
     drop(held);
     assert!(wait_for(|| (store.asked() == asked).then_some(())).is_some(), "{:?}", store.asked());

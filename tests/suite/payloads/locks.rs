@@ -1,4 +1,4 @@
-//! MinIO locks keys while bodies come and go: no client holds more keys than it must, and none by sending slowly.
+//! MinIO locks keys during transfers: no client locks more keys than necessary, and none by sending slowly.
 
 use super::{ALL, content};
 use crate::support::http::{Connection, request_bytes};
@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What is asked for without waiting for anybody takes far less than this, and what waits takes longer.
+/// Requests that wait for nobody take far less than this, and blocked ones take longer.
 const SOON: Duration = Duration::from_secs(5);
 
 fn timed<T>(ask: impl FnOnce() -> T) -> (T, Duration) {
@@ -18,9 +18,9 @@ fn timed<T>(ask: impl FnOnce() -> T) -> (T, Duration) {
     (answer, start.elapsed())
 }
 
-/// MinIO reads the body of a conditional PUT under the key's lock, so that readers wait for as long as it comes.
+/// MinIO reads the body of a conditional PUT while it holds the key's lock, so readers would wait for all of it.
 #[test]
-fn a_conditional_upload_that_trickles_keeps_no_reader_waiting() {
+fn a_slow_conditional_upload_does_not_block_readers() {
     let world = World::start(&[corner("all", ALL)]);
     world.minio.put("tmp/inbox/a", b"old");
     let etag = world.get("all", "/tmp/inbox/a").header("etag").unwrap().to_owned();
@@ -43,7 +43,7 @@ fn a_conditional_upload_that_trickles_keeps_no_reader_waiting() {
             let put = slow.read_response("PUT").unwrap();
             assert_eq!(put.status(), 200, "{condition:?} {length}: {}", put.text());
             assert!(world.get("all", "/tmp/inbox/a").body == content, "{condition:?} {length}");
-            // The condition holds at the end as well.
+            // The condition also holds at the end.
             let changed = world.ask("all", "PUT", "/tmp/inbox/a", &[("If-None-Match", "*")], &content);
             assert_eq!(outcome(&changed), "412 PreconditionFailed", "{length}");
             world.minio.put("tmp/inbox/a", b"old");
@@ -52,7 +52,7 @@ fn a_conditional_upload_that_trickles_keeps_no_reader_waiting() {
     assert_eq!(super::unfinished(&world.minio), 0);
 }
 
-/// A client of MinIO itself that reads an object slowly, which holds its key's lock.
+/// Returns a client of MinIO itself that reads an object slowly, which locks its key.
 fn slow_reader(minio: &Minio, key: &str) -> Connection {
     let host = minio.address.to_string();
     let target = format!("/tmp/{key}");
@@ -64,10 +64,10 @@ fn slow_reader(minio: &Minio, key: &str) -> Connection {
     reader
 }
 
-/// Only the group of a locked key is left, and nobody who asks for keys of other groups waits. The keys that are left are
-/// named; MinIO may delete them all the same when the reader is done.
+/// Only the group of a locked key fails, and requests for keys of other groups do not wait. The result names the keys
+/// that failed. MinIO may still delete them when the reader has finished.
 #[test]
-fn a_key_that_is_read_slowly_holds_few_others_of_a_multi_delete() {
+fn a_slow_reader_blocks_few_keys_of_a_multi_delete() {
     let limits = "[limits]\nresponse_timeout = \"12s\"\n";
     let world = World::start_with(&[corner("all", ALL)], limits);
     world.minio.put("tmp/inbox/read", &vec![7; 64 << 20]);

@@ -1,5 +1,5 @@
-//! The store is never sent a trailer. A connection that breaks inside one makes MinIO append zeros to it until its
-//! memory runs out: `minio_facts` shows that.
+//! The store never gets a trailer. If a connection breaks inside one, MinIO appends zeros to it until it runs out of
+//! memory (see `minio_facts`).
 
 use super::{ALL, content, envelope, exists, sum};
 use crate::support::faults::{Cut, Relay, Way};
@@ -9,12 +9,12 @@ use crate::support::world::{self, World, config, corner, outcome};
 use scopegate::checksum::Algorithm;
 
 const LIMITS: &str = "[limits]\nstall_timeout = \"2s\"\nresponse_timeout = \"2s\"\nworkers = 1\n";
-/// More than the last chunk, the trailer and its signature have.
+/// More bytes than the last chunk, the trailer and its signature.
 const END: u64 = 300;
 
-/// Cuts the way to the store at every byte of the end of an upload with a trailing checksum.
+/// Breaks the connection to the store at every byte of the end of an upload with a trailing checksum.
 #[test]
-fn a_connection_that_breaks_anywhere_leaves_the_store_in_peace() {
+fn a_connection_that_breaks_anywhere_does_not_harm_the_store() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let relay = Relay::start(minio.address);
@@ -38,7 +38,7 @@ fn a_connection_that_breaks_anywhere_leaves_the_store_in_peace() {
             http::request(world.proxy.address("all"), "PUT", &format!("/tmp/inbox/{key}"), &headers, &body)
                 .unwrap()
         };
-        assert_eq!(outcome(&put("0000")), "200", "the first connection and the first session");
+        assert_eq!(outcome(&put("0000")), "200", "opens the first connection and mints the session");
         let before = relay.up();
         assert_eq!(outcome(&put("0000")), "200");
         let length = relay.up() - before;
@@ -52,7 +52,7 @@ fn a_connection_that_breaks_anywhere_leaves_the_store_in_peace() {
             assert_ne!(cut.status(), 200, "{at} of {length}");
             assert!(!exists(&world, &format!("inbox/{key}")), "{at} of {length}");
             let grown = world.minio.memory().saturating_sub(memory);
-            assert!(grown < 200 << 20, "cut at {at} of {length}, MinIO took {grown} bytes");
+            assert!(grown < 200 << 20, "broken at {at} of {length}, MinIO took {grown} bytes");
         }
         assert!(world.minio.is_at_rest(), "MinIO is still at it");
         let grown = world.minio.memory().saturating_sub(memory);
@@ -60,10 +60,10 @@ fn a_connection_that_breaks_anywhere_leaves_the_store_in_peace() {
     }
 }
 
-/// Parts with a checksum behind them that do not fit into memory are spooled, and objects cut into parts where their
-/// checksum can be made of the parts' checksums.
+/// Parts with trailing checksums that do not fit into memory are spooled. Objects are cut into parts if their
+/// checksum can be computed from the parts' checksums.
 #[test]
-fn large_bodies_keep_the_checksum_behind_them() {
+fn large_bodies_keep_their_trailing_checksums() {
     let world = World::start(&[corner("all", ALL)]);
     let content = content(20_000_000);
     for algorithm in [Algorithm::Crc64Nvme, Algorithm::Sha256] {

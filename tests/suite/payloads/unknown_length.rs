@@ -1,4 +1,4 @@
-//! Bodies whose length nobody says.
+//! Bodies of unknown length.
 
 use super::{ALL, attributes, chunked, content, envelope, exists, sum, unfinished};
 use crate::support::http::{Connection, request_bytes};
@@ -12,13 +12,13 @@ use std::thread;
 const PART: usize = 8 * 1024 * 1024;
 const ENDLESS: (&str, &str) = ("Transfer-Encoding", "chunked");
 
-/// The number of parts of an object, as its entity tag tells.
+/// Returns the number of parts of an object, from its entity tag.
 fn parts(etag: &str) -> Option<&str> {
     etag.trim_matches('"').split_once('-').map(|(_, parts)| parts)
 }
 
 #[test]
-fn small_ones_are_put_and_large_ones_uploaded_in_parts() {
+fn small_bodies_are_put_and_large_ones_uploaded_in_parts() {
     let world = World::start(&[corner("all", ALL)]);
     for (length, expected) in
         [(0, None), (5, None), (PART - 1, None), (PART, None), (PART + 1, Some("2")), (20_000_000, Some("3"))]
@@ -61,7 +61,7 @@ fn checksums_are_verified_and_kept() {
             assert_eq!(put.status(), 200, "{headers:?}: {}", put.text());
             let kept = attributes(&world.minio, "inbox/a");
             let kept = kept.element(&format!("Checksum{}", algorithm.name()));
-            // Of several parts' hashes only a hash of hashes can be kept.
+            // With several parts, some algorithms only allow a hash of hashes.
             if length < PART || algorithm.is_of_whole_objects() {
                 assert_eq!(kept.as_deref(), Some(&*sum), "{headers:?}");
                 assert_eq!(put.header(algorithm.header()), Some(&*sum), "{headers:?}");
@@ -75,7 +75,7 @@ fn checksums_are_verified_and_kept() {
 }
 
 #[test]
-fn a_wrong_one_commits_nothing_and_leaves_nothing_behind() {
+fn a_wrong_checksum_stores_nothing_and_leaves_nothing_behind() {
     let world = World::start(&[corner("all", ALL)]);
     let other = sum(Algorithm::Sha256, b"another");
     for length in [1000, PART + 1000] {
@@ -104,7 +104,7 @@ fn a_wrong_one_commits_nothing_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn conditions_hold_for_large_ones_too() {
+fn conditions_hold_for_large_bodies() {
     let world = World::start(&[corner("all", ALL)]);
     let content = content(PART + 1);
     let if_none = [ENDLESS, ("If-None-Match", "*")];
@@ -123,7 +123,7 @@ fn conditions_hold_for_large_ones_too() {
 }
 
 #[test]
-fn a_client_that_vanishes_leaves_nothing_behind() {
+fn a_client_that_disconnects_leaves_nothing_behind() {
     let world = World::start(&[corner("all", ALL)]);
     let wire = chunked(&content(3 * PART));
     for sent in [1000, PART / 2, PART + PART / 2, 2 * PART + 500_000] {
@@ -131,7 +131,7 @@ fn a_client_that_vanishes_leaves_nothing_behind() {
         let request = request_bytes("PUT", "/tmp/inbox/a", &[ENDLESS], &wire);
         connection.send(&request[..sent]).unwrap();
         if sent > PART + 500_000 {
-            // It has begun in the store.
+            // The upload exists in the store.
             assert!(wait_for(|| (unfinished(&world.minio) == 1).then_some(())).is_some(), "{sent}");
         }
         drop(connection);
@@ -143,7 +143,7 @@ fn a_client_that_vanishes_leaves_nothing_behind() {
 }
 
 #[test]
-fn parts_and_documents_of_unknown_length_are_held() {
+fn parts_and_documents_of_unknown_length_are_spooled() {
     let world = World::start(&[corner("all", ALL)]);
     let created = world.ask("all", "POST", "/tmp/inbox/a?uploads", &[], b"");
     let upload = created.element("UploadId").unwrap();
@@ -151,7 +151,7 @@ fn parts_and_documents_of_unknown_length_are_held() {
     let large = chunked(&content(64 * 1024 * 1024 + 1));
     let refused = world.ask("all", "PUT", &part, &[ENDLESS], &large);
     assert_eq!(outcome(&refused), "411 MissingContentLength length-required");
-    // More than fits in memory at once.
+    // More than fits into memory at once.
     let content = content(2 * PART + 1);
     let put = world.ask("all", "PUT", &part, &[ENDLESS], &chunked(&content));
     assert_eq!(put.status(), 200, "{}", put.text());
@@ -168,16 +168,17 @@ fn parts_and_documents_of_unknown_length_are_held() {
     assert_eq!(world.get("all", "/tmp/inbox/a?tagging").element("Value").as_deref(), Some("v"));
 }
 
-/// The most memory a process ever had, in bytes.
+/// Returns a process's peak memory in bytes.
 fn peak_memory(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// Many more than have room at once: each waits for its turn, all come to an end, and the memory does not grow with them.
+/// Many more uploads than fit at once: each waits for its turn, all finish, and memory does not grow with their
+/// number.
 #[test]
-fn many_at_once_share_a_small_budget() {
+fn many_concurrent_uploads_share_a_small_budget() {
     let world = World::start_with(&[corner("all", ALL)], "[limits]\nupload_buffer = \"32MiB\"\n");
     let (small, large) = (chunked(&content(300_000)), chunked(&content(PART + 300_000)));
     let address = world.proxy.address("all");
@@ -200,7 +201,7 @@ fn many_at_once_share_a_small_budget() {
     assert!(world.get("all", "/tmp/inbox/190").body == content(PART + 300_000));
 }
 
-/// Clients that send hardly anything hold their own mapping's room and no other's.
+/// Clients that send hardly anything use up their own mapping's buffers and no other's.
 #[test]
 fn slow_uploads_of_one_mapping_leave_room_for_another() {
     let corners = [corner("slow", ALL), corner("all", ALL)];
@@ -222,7 +223,7 @@ fn slow_uploads_of_one_mapping_leave_room_for_another() {
 
 /// `producer | curl -T - URL`.
 #[test]
-fn a_pipe_into_curl() {
+fn curl_uploads_from_a_pipe() {
     let world = World::start(&[corner("all", ALL)]);
     for length in [12, 100 << 20] {
         let content = content(length);

@@ -1,4 +1,4 @@
-//! The same operations directly on MinIO with keys, and through the proxy without: every difference is listed.
+//! The same operations with keys on MinIO and without keys through the proxy: every difference is listed.
 
 use super::checksum;
 use crate::support::http::Response;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete,versions")];
 
-/// What differs, and why.
+/// The accepted differences and their reasons.
 const ALLOWED: &[(&str, &str)] = &[
     ("header content-security-policy is added", "browsers do not run objects; programs pass over it"),
     ("header cross-origin-resource-policy is added", "pages of other sites do not show objects"),
@@ -28,7 +28,7 @@ const ALLOWED: &[(&str, &str)] = &[
 struct Asked {
     what: &'static str,
     method: &'static str,
-    /// `{k}` is the key's beginning, which is another one on each side.
+    /// `{k}` is the key prefix, which differs on the two sides.
     target: String,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
@@ -104,7 +104,7 @@ fn operations() -> Vec<Asked> {
     ]
 }
 
-/// Header names and values, and the body, without what is another on every request.
+/// Returns headers and body, without the values that differ in every response.
 fn told(answer: &Response, key: &str) -> BTreeMap<String, String> {
     let mut told = BTreeMap::new();
     told.insert("status".to_owned(), answer.status().to_string());
@@ -113,7 +113,7 @@ fn told(answer: &Response, key: &str) -> BTreeMap<String, String> {
         let name = name.to_ascii_lowercase();
         let value = match &*name {
             "date" | "last-modified" | "x-amz-request-id" | "x-amz-id-2" => "(differs)",
-            // Of bodies that hold what differs.
+            // Bodies with values that differ.
             "content-length" if answer.text().starts_with("<?xml") => "(differs)",
             _ => value,
         };
@@ -129,7 +129,7 @@ fn told(answer: &Response, key: &str) -> BTreeMap<String, String> {
         body = body.replace(&format!("<Resource>{value}</Resource>"), "<Resource/>");
         told.insert("resource".to_owned(), value.replace(key, "KEY"));
     }
-    // Lists have more than one time.
+    // Lists contain several times.
     let mut parts = body.split("<LastModified>");
     let first = parts.next().unwrap().to_owned();
     let rest = parts.map(|part| part.split_once("</LastModified>").unwrap().1);
@@ -139,7 +139,7 @@ fn told(answer: &Response, key: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn what_differs_from_minio_is_listed_and_nothing_else() {
+fn all_differences_from_minio_are_listed() {
     let world = World::start(&[corner("all", ALL)]);
     let mut differences: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for Asked { what, method, target, headers, body } in operations() {
@@ -148,7 +148,7 @@ fn what_differs_from_minio_is_listed_and_nothing_else() {
             let body = String::from_utf8(body.clone()).unwrap().replace("{k}", key).into_bytes();
             let mut headers: Vec<(&str, String)> =
                 headers.iter().map(|(name, value)| (*name, value.replace("{k}", key))).collect();
-            // MinIO wants a sum of the document, the proxy does not.
+            // MinIO requires a checksum of the document, the proxy does not.
             if what == "delete many" {
                 headers[0].1 = checksum(Algorithm::Md5, &body).base64();
             }
@@ -162,7 +162,7 @@ fn what_differs_from_minio_is_listed_and_nothing_else() {
             told(&answer, key)
         });
         let [minio, proxy] = &mut sides;
-        // What Scopegate refuses itself has MinIO's status and code, and words of its own.
+        // Scopegate's own refusals have MinIO's status and code, and different messages.
         if proxy.contains_key("header x-scopegate-rule") {
             for side in [&mut *minio, &mut *proxy] {
                 side.retain(|name, _| matches!(&**name, "status" | "code"));

@@ -1,4 +1,4 @@
-//! Conditions and ranges of every operation, as HTTP and S3 have them: honoured or refused, and never dropped.
+//! Conditions and ranges of every operation, as in HTTP and S3: honoured or refused, and never dropped.
 
 use super::elements;
 use crate::support::http::Response;
@@ -18,7 +18,7 @@ fn put(world: &World, target: &str, content: &[u8]) -> String {
 }
 
 #[test]
-fn conditions_of_reads_are_those_of_http() {
+fn read_conditions_follow_http() {
     let world = World::start(&[corner("all", ALL)]);
     let old = put(&world, "/tmp/inbox/a", b"old content");
     let new = put(&world, "/tmp/inbox/a", b"new content");
@@ -28,7 +28,7 @@ fn conditions_of_reads_are_those_of_http() {
     let bare = new.trim_matches('"').to_owned();
     let crowded = list([&old, &weak, "\"x\""]);
     let cases: &[(Headers<'_>, u16)] = &[
-        // If-Match compares strongly, and any one of a list is enough.
+        // If-Match compares strongly, and one match in a list is enough.
         (&[("If-Match", "*")], 200),
         (&[("If-Match", &bare)], 200),
         (&[("If-Match", &old)], 412),
@@ -56,7 +56,7 @@ fn conditions_of_reads_are_those_of_http() {
         (&[("If-Modified-Since", "yesterday")], 200),
         (&[("If-Unmodified-Since", PAST)], 412),
         (&[("If-Unmodified-Since", FUTURE)], 200),
-        // A tag counts, and a time beside it does not.
+        // A time next to a tag is ignored.
         (&[("If-None-Match", &old), ("If-Modified-Since", FUTURE)], 200),
         (&[("If-None-Match", &new), ("If-Modified-Since", PAST)], 304),
         (&[("If-None-Match", &without), ("If-Modified-Since", FUTURE)], 200),
@@ -64,7 +64,7 @@ fn conditions_of_reads_are_those_of_http() {
         (&[("If-Match", &new), ("If-Unmodified-Since", PAST)], 200),
         (&[("If-Match", &with), ("If-Unmodified-Since", PAST)], 200),
         (&[("If-Match", &old), ("If-Unmodified-Since", FUTURE)], 412),
-        // A precondition that fails comes before an object that is known.
+        // A failed precondition (412) comes before 304.
         (&[("If-Match", &old), ("If-None-Match", &new)], 412),
         (&[("If-Match", &new), ("If-None-Match", &new)], 304),
         (&[("If-Match", &new), ("If-None-Match", &old)], 200),
@@ -92,7 +92,7 @@ fn conditions_of_reads_are_those_of_http() {
 }
 
 #[test]
-fn a_list_of_tags_is_about_the_version_that_is_asked_for() {
+fn a_list_of_tags_applies_to_the_requested_version() {
     let world = World::start(&[corner("all", ALL)]);
     world.minio.mc(&["version", "enable", "local/tmp"]);
     let old = put(&world, "/tmp/inbox/a", b"old");
@@ -111,7 +111,7 @@ fn a_list_of_tags_is_about_the_version_that_is_asked_for() {
 }
 
 #[test]
-fn ranges_are_those_of_http() {
+fn ranges_follow_http() {
     let world = World::start(&[corner("all", ALL)]);
     let old = put(&world, "/tmp/inbox/a", b"old content");
     let new = put(&world, "/tmp/inbox/a", b"new content");
@@ -133,7 +133,7 @@ fn ranges_are_those_of_http() {
         ("bytes=11-", 416, "-", ""),
         ("bytes=99-100", 416, "-", ""),
         ("bytes=-0", 416, "-", ""),
-        // What is no range, several ranges and another unit are answered with the whole object.
+        // For an invalid range, several ranges or another unit, the response is the whole object.
         ("bytes=5-2", 416, "-", ""),
         ("bytes=0-0,5-6", 200, "-", "new content"),
         ("bytes=a-b", 200, "-", "new content"),
@@ -171,7 +171,7 @@ fn ranges_are_those_of_http() {
 }
 
 #[test]
-fn conditions_of_writes_are_honoured_or_refused() {
+fn write_conditions_are_honoured_or_refused() {
     let world = World::start(&[corner("all", ALL)]);
     let etag = put(&world, "/tmp/inbox/a", b"content");
     let (list, weak) = (format!("{etag}, \"x\""), format!("W/{etag}"));
@@ -250,9 +250,9 @@ fn conditions_of_writes_are_honoured_or_refused() {
     assert_eq!(complete(&[("If-Match", &etag)]), "200");
 }
 
-/// Only conditions that the store cannot decide cost a further request.
+/// Only conditions that the store cannot evaluate cost a further request.
 #[test]
-fn one_tag_costs_one_request() {
+fn a_condition_with_one_tag_costs_one_request() {
     let world = World::start(&[corner("all", ALL)]);
     let etag = put(&world, "/tmp/inbox/a", b"content");
     let list = format!("{etag}, \"x\"");

@@ -1,4 +1,4 @@
-//! Methods: what `OPTIONS` answers, what 405 allows, bodies that mean nothing, and spellings of a path's beginning.
+//! Methods: responses to `OPTIONS`, `Allow` in 405, meaningless bodies, and leading slashes in paths.
 
 use crate::support::http::{self, Connection, Response};
 use crate::support::minio::Minio;
@@ -21,7 +21,7 @@ fn vary(answer: &Response) -> Vec<&str> {
 }
 
 #[test]
-fn a_method_that_cannot_be_used_names_those_that_can_be() {
+fn method_not_allowed_names_usable_methods() {
     let world = world();
     let ask = |method: &str, target: &str| world.ask("plain", method, target, &[], b"");
     for (method, target, allow) in [
@@ -45,12 +45,16 @@ fn a_method_that_cannot_be_used_names_those_that_can_be() {
         (204, Some("GET, HEAD, PUT, POST, DELETE, OPTIONS"))
     );
     let (head, get) = (ask("HEAD", "/"), ask("GET", "/"));
-    assert_eq!((head.status(), head.body.len(), get.status()), (200, 0, 200), "for probers");
+    assert_eq!(
+        (head.status(), head.body.len(), get.status()),
+        (200, 0, 200),
+        "HEAD works like GET, without a body"
+    );
     assert_eq!(head.header("content-length"), get.header("content-length"));
 }
 
 #[test]
-fn a_preflight_is_answered_for_the_pages_that_are_named() {
+fn preflights_are_answered_for_named_pages() {
     let world = world();
     let ask = |corner: &str, origin: &str, method: &str| {
         let headers = [
@@ -95,7 +99,7 @@ fn a_preflight_is_answered_for_the_pages_that_are_named() {
 }
 
 #[test]
-fn pages_that_are_named_read_answers_and_refusals_and_others_read_nothing() {
+fn only_named_pages_read_responses_and_refusals() {
     let world = world();
     let ask = |corner: &str, method: &str, target: &str, origin: &str| {
         let headers = [("Origin", origin), ("Sec-Fetch-Site", "cross-site")];
@@ -130,8 +134,12 @@ fn pages_that_are_named_read_answers_and_refusals_and_others_read_nothing() {
     assert_eq!((program.status(), vary(&program)), (200, vec!["Origin"]));
     assert_eq!(program.header("access-control-allow-origin"), None);
     assert_eq!(program.header("cross-origin-resource-policy"), Some("same-site"));
-    assert_eq!(vary(&world.get("plain", "/tmp/media/hello.txt")), [""; 0], "as before without the section");
-    // A page that is named may show an object, of which its browser names the page alone.
+    assert_eq!(
+        vary(&world.get("plain", "/tmp/media/hello.txt")),
+        [""; 0],
+        "unchanged without [mapping.cors]"
+    );
+    // A named page may embed an object. The browser then names the page only in `Referer`.
     let embed = |referer: &str| {
         let headers = [("Referer", referer), ("Sec-Fetch-Site", "cross-site")];
         world.ask("cors", "GET", "/tmp/media/hello.txt", &headers, b"")
@@ -140,14 +148,14 @@ fn pages_that_are_named_read_answers_and_refusals_and_others_read_nothing() {
     assert_eq!((shown.status(), vary(&shown)), (200, vec!["Origin", "Referer"]));
     assert_eq!(shown.header("cross-origin-resource-policy"), Some("cross-origin"));
     assert_eq!(outcome(&embed("https://app.example.evil/")), "403 AccessDenied cross-site");
-    // The store's own headers say that any origin may read with credentials: none passes.
+    // The store's own headers allow any origin to read with credentials. None of them may pass.
     let answer = ask("cors", "GET", "/tmp/media/hello.txt", app);
     assert_eq!(answer.head.all("access-control-allow-origin").count(), 1);
     assert_eq!(answer.header("access-control-allow-credentials"), None);
 }
 
 #[test]
-fn every_page_reads_what_is_public() {
+fn every_page_reads_public_objects() {
     let scopes = [("tmp", "media/", "read,list")];
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
@@ -169,7 +177,7 @@ fn every_page_reads_what_is_public() {
 }
 
 #[test]
-fn a_body_that_means_nothing_is_read_and_dropped() {
+fn meaningless_bodies_are_read_and_dropped() {
     let world = world();
     let mut connection = Connection::open(world.proxy.address("plain")).unwrap();
     let mut ask = |head: &str, body: &str| {
@@ -196,7 +204,7 @@ fn a_body_that_means_nothing_is_read_and_dropped() {
     let whole = "x".repeat(64 << 10);
     let whole = format!("Transfer-Encoding: chunked\r\n\r\n10000\r\n{whole}\r\n0\r\n\r\n");
     assert_eq!(ask("GET /tmp/media/hello.txt", &whole).status(), 200);
-    // A copy with content would lose it.
+    // A copy with a body is refused, because the body would be lost.
     world.minio.put("tmp/inbox/kept", b"kept");
     for (head, form) in [
         ("GET /tmp/media/hello.txt", "Content-Length: 65537\r\nConnection: close\r\n\r\n".to_owned()),
@@ -212,7 +220,7 @@ fn a_body_that_means_nothing_is_read_and_dropped() {
         let answer = connection.read_response("GET").unwrap();
         assert_eq!(outcome(&answer), "400 InvalidRequest payload-form", "{head}");
     }
-    // A body that is malformed or breaks off is refused before anything is done.
+    // A malformed or incomplete body is refused before anything is done.
     for broken in ["Transfer-Encoding: chunked\r\n\r\nzz\r\n", "Content-Length: 9\r\n\r\nx"] {
         let mut connection = Connection::open(world.proxy.address("plain")).unwrap();
         let head = "DELETE /tmp/inbox/kept HTTP/1.1\r\nHost: localhost\r\n";
@@ -224,7 +232,7 @@ fn a_body_that_means_nothing_is_read_and_dropped() {
 }
 
 #[test]
-fn slashes_at_the_beginning_of_a_path_count_as_one() {
+fn leading_slashes_count_as_one() {
     let world = world();
     for path in ["//tmp/media/hello.txt", "///tmp/media/hello.txt", "//tmp%2Fmedia/hello.txt"] {
         assert_eq!(world.get("plain", path).text(), "hello, media\n", "{path}");
@@ -248,7 +256,7 @@ fn slashes_at_the_beginning_of_a_path_count_as_one() {
 }
 
 #[test]
-fn a_bucket_in_host_is_explained_where_the_listener_has_no_domain() {
+fn a_bucket_in_host_is_explained_without_a_domain() {
     let world = world();
     let host = [("Host", "tmp.localhost:8080")];
     let answer = world.ask("plain", "GET", "/media/hello.txt", &host, b"");

@@ -1,4 +1,4 @@
-//! Mounted scopes: the client's paths are its own, and neither bucket nor prefix ever shows.
+//! Mounted scopes: clients use their own paths, and never see the bucket or the prefix.
 
 use super::elements;
 use crate::support::http::{Connection, Response};
@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 const BUCKET: &str = "hidden-bucket";
 const RIGHTS: &str = "read,list,write,delete,versions";
 
-/// What must be in no byte of an answer.
+/// Texts that no response may contain.
 const SECRETS: [&str; 4] = [BUCKET, "geheim", "tief", "stsadmin"];
 
-/// One client sees the scope at `/`, one at `/pub/`, one at `/a/b/`, and one not mounted.
+/// Four clients that see the scope at `/`, at `/pub/`, at `/a/b/`, and unmounted.
 fn world() -> World {
     let scopes: Vec<[(&str, &str, &str); 1]> = ["@/", "@/pub/", "@/a/b/", ""]
         .map(|mount| {
@@ -31,7 +31,7 @@ fn world() -> World {
     world
 }
 
-/// Fails when an answer tells of the bucket or the prefix, in the open, in a URL's spelling or in base64.
+/// Fails if a response reveals the bucket or the prefix as plain text, URL-encoded or in base64.
 fn assert_hidden(what: &str, answer: &Response) {
     let head: String =
         answer.head.headers.iter().map(|(name, value)| name.clone() + ": " + value + "\n").collect();
@@ -49,7 +49,7 @@ fn assert_hidden(what: &str, answer: &Response) {
     }
 }
 
-/// The names that XML wrote, and `encoding-type=url` encoded.
+/// Decodes names in XML, with `encoding-type=url` if `url` is set.
 fn decoded(names: Vec<String>, url: bool) -> Vec<String> {
     names
         .into_iter()
@@ -63,7 +63,7 @@ fn decoded(names: Vec<String>, url: bool) -> Vec<String> {
         .collect()
 }
 
-/// Keys and common prefixes of all pages.
+/// Returns the keys and common prefixes of all pages.
 fn list(connection: &mut Connection, path: &str, v2: bool, query: &str) -> (Vec<String>, Vec<String>) {
     let url = query.contains("encoding-type=url");
     let (mut keys, mut prefixes, mut next) = (Vec::new(), Vec::new(), String::new());
@@ -84,11 +84,11 @@ fn list(connection: &mut Connection, path: &str, v2: bool, query: &str) -> (Vec<
         let name = if v2 { "continuation-token" } else { "marker" };
         next = format!("&{name}={}", utf8_percent_encode(&token, NON_ALPHANUMERIC));
     }
-    panic!("the list has no end")
+    panic!("the list does not end")
 }
 
 #[test]
-fn lists_over_2500_keys_are_the_clients_own() {
+fn lists_of_2500_keys_use_the_clients_names() {
     let world = world();
     let mut root = Connection::open(world.proxy.address("root")).unwrap();
     let keys: BTreeSet<String> = (0..2500)
@@ -125,7 +125,7 @@ fn lists_over_2500_keys_are_the_clients_own() {
             }
         }
     }
-    // The same as without a mount, but for the prefix.
+    // The same as without a mount, except for the prefix.
     let named =
         format!("/{BUCKET}?list-type=2&prefix={}", utf8_percent_encode("geheim ü/tief/", NON_ALPHANUMERIC));
     let page = plain.request("GET", &named, &[], b"").unwrap();
@@ -147,7 +147,7 @@ fn lists_over_2500_keys_are_the_clients_own() {
 }
 
 #[test]
-fn tokens_that_a_client_makes_up_stay_in_its_scope() {
+fn forged_tokens_stay_in_scope() {
     let world = world();
     for key in ["a", "b"] {
         assert_eq!(world.ask("pub", "PUT", &format!("/pub/{key}"), &[], b"x").status(), 200);
@@ -174,9 +174,9 @@ fn tokens_that_a_client_makes_up_stay_in_its_scope() {
     }
 }
 
-/// Every operation, and every kind of refusal, through a mount.
+/// Every operation and every kind of refusal, through a mount.
 #[test]
-fn every_operation_works_below_a_mount_and_hides_what_is_behind() {
+fn every_operation_works_below_a_mount_and_hides_the_bucket() {
     let world = world();
     for (corner, base, list) in [("root", "", "/"), ("pub", "/pub", "/pub"), ("deep", "/a/b", "/a/b")] {
         let ask = |method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]| {
@@ -263,7 +263,7 @@ fn every_operation_works_below_a_mount_and_hides_what_is_behind() {
         assert_eq!(elements(&deleted, "Deleted"), ["<Key>copy</Key>"], "{}", deleted.text());
         ok(&ask("DELETE", "/d/a%20b", &[], b""));
     }
-    // Outside of a mount there is nothing, and the names behind it do not lead in.
+    // Nothing exists outside a mount, and the hidden names do not lead into it.
     for (corner, target) in
         [("pub", "/hidden-bucket/geheim%20%C3%BC/tief/a"), ("pub", "/public/a"), ("deep", "/a/x")]
     {
@@ -275,9 +275,9 @@ fn every_operation_works_below_a_mount_and_hides_what_is_behind() {
     assert_eq!(buckets("deep"), [""; 0]);
 }
 
-/// Lists for people and index pages speak in the client's terms too, over as many keys as there are.
+/// Lists for people and index pages also use the client's names, over several pages.
 #[test]
-fn lists_for_people_hide_what_is_behind_a_mount() {
+fn lists_for_people_hide_the_bucket_behind_a_mount() {
     let world = world();
     let mut connection = Connection::open(world.proxy.address("root")).unwrap();
     for number in 0..1203 {
@@ -293,7 +293,7 @@ fn lists_for_people_hide_what_is_behind_a_mount() {
             assert_hidden(&format!("{corner} {form}"), &top);
             let folder = world.ask(corner, "GET", &format!("{root}folder/"), &[("Accept", form)], b"");
             assert_hidden(&format!("{corner} {form} folder"), &folder);
-            // JSON and text are whole; a page of HTML has a thousand names and a link to the rest.
+            // JSON and text are complete. An HTML page has a thousand names and a link to the rest.
             let names = folder.text().matches("k1202").count();
             assert_eq!(names == 0, form == "text/html", "{corner} {form}");
             let nothing = world.ask(corner, "GET", &format!("{root}nothing/"), &[("Accept", form)], b"");

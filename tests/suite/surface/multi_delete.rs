@@ -1,4 +1,4 @@
-//! Many keys in one request, of which some are not the client's.
+//! Requests to delete many keys, some of which do not belong to the client.
 
 use super::{checksum, elements};
 use crate::support::http::Connection;
@@ -29,7 +29,7 @@ fn exists(minio: &Minio, key: &str) -> bool {
 }
 
 #[test]
-fn every_key_is_judged_and_the_rest_is_deleted() {
+fn every_key_is_judged_and_allowed_keys_are_deleted() {
     let world = World::start(&[Corner { name: "all", scopes: MIXED, more: "" }]);
     for key in ["inbox/a", "inbox/b&c", "keep/a", "other/a", "media/a"] {
         world.minio.put(&format!("tmp/{key}"), b"x");
@@ -72,7 +72,7 @@ fn every_key_is_judged_and_the_rest_is_deleted() {
                 denied("inbox/a"),
             ]
         );
-        // A key that is there and one that is not are refused alike.
+        // The refusals do not reveal whether a key exists.
         let of = |key: &str| {
             let error = elements(&answer, "Error").into_iter().find(|error| error.contains(key)).unwrap();
             error.replace(key, "")
@@ -89,7 +89,7 @@ fn every_key_is_judged_and_the_rest_is_deleted() {
 }
 
 #[test]
-fn old_versions_are_deleted_only_where_that_is_granted() {
+fn old_versions_are_deleted_only_if_granted() {
     let world = World::start(&[corner("all", MIXED)]);
     world.minio.mc(&["version", "enable", "local/tmp"]);
     for content in ["one", "two"] {
@@ -118,13 +118,13 @@ fn old_versions_are_deleted_only_where_that_is_granted() {
         answer.text()
     );
     assert_eq!((versions("old").len(), versions("inbox").len()), (1, 2));
-    // Without a version a marker is written, and the result says so.
+    // Without a version id, a delete marker is written, and the result says so.
     let marked = world.ask("all", "POST", "/tmp?delete", &[], &document(false, &["<Key>inbox/a</Key>"]));
     assert_eq!(marked.element("DeleteMarker").as_deref(), Some("true"), "{}", marked.text());
 }
 
 #[test]
-fn a_thousand_keys_and_not_one_more() {
+fn accepts_a_thousand_keys_and_no_more() {
     let world = World::start(&[corner("all", ALL)]);
     let mut connection = Connection::open(world.proxy.address("all")).unwrap();
     let keys: Vec<String> = (0..1001).map(|number| format!("<Key>inbox/{number}</Key>")).collect();
@@ -143,7 +143,7 @@ fn a_thousand_keys_and_not_one_more() {
 }
 
 #[test]
-fn a_body_that_is_not_what_its_checksum_says_deletes_nothing() {
+fn a_body_with_a_wrong_checksum_deletes_nothing() {
     let world = World::start(&[corner("all", ALL)]);
     world.minio.put("tmp/inbox/a", b"x");
     let body = document(false, &["<Key>inbox/a</Key>"]);
@@ -171,7 +171,7 @@ fn a_body_that_is_not_what_its_checksum_says_deletes_nothing() {
     assert!(!exists(&world.minio, "inbox/a"));
 }
 
-/// A session that dies between two requests costs a multi-object delete nothing.
+/// A session that dies between two requests of a multi-object delete is replaced.
 #[test]
 fn a_dead_session_is_replaced() {
     let world = World::start(&[corner("all", ALL)]);

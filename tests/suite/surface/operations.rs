@@ -1,4 +1,4 @@
-//! Every operation of the table once, with what it did looked at.
+//! Every operation of the table once, with a check of its effect.
 
 use super::{checksum, elements};
 use crate::support::http::Response;
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const ALL: &[(&str, &str, &str)] =
     &[("tmp", "inbox/", "read,list,write,delete,versions"), ("tmp", "media/", "read")];
 
-/// What the access log of a run names as its operations.
+/// Returns the operations named in the access log.
 fn operations_in(log: &str) -> BTreeSet<String> {
     log.lines()
         .filter_map(|line| line.split_once(" operation=").map(|(_, rest)| rest))
@@ -20,7 +20,7 @@ fn operations_in(log: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_operation_does_what_it_is_asked() {
+fn every_operation_has_its_effect() {
     let world = World::start(&[corner("all", ALL)]);
     world.minio.mc(&["version", "enable", "local/tmp"]);
     let ask = |method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]| {
@@ -154,7 +154,7 @@ fn versions(ask: Ask<'_>, ok: Good<'_>) {
     ok(ask("GET", &format!("/tmp/inbox/v?tagging&versionId={old}"), &[], b""));
     ok(ask("DELETE", &format!("/tmp/inbox/v?versionId={old}"), &[], b""));
     assert_eq!(elements(&ask("GET", "/tmp?versions&prefix=inbox/v", &[], b""), "VersionId").len(), 2);
-    // The right is the scope's, not the mapping's.
+    // The right belongs to the scope, not to the mapping.
     let foreign = ask("GET", "/tmp/media/hello.txt?versionId=null", &[], b"");
     assert_eq!(outcome(&foreign), "403 AccessDenied right-not-granted");
 }

@@ -1,4 +1,4 @@
-//! Lists of multipart uploads: what each client sees of a bucket in which many have begun some.
+//! Lists of multipart uploads: what each client sees of a bucket that many clients use.
 
 use super::elements;
 use crate::support::http::Response;
@@ -26,7 +26,7 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// Begins an upload as root, and returns its id.
+/// Creates an upload as root and returns its id.
 fn begin(world: &World, key: &str) -> String {
     let target = format!("/tmp/{}?uploads=", encoded(key).replace("%2F", "/").replace("%2D", "-"));
     let answer = direct(&world.minio, &world.minio.root, "POST", &target, &[], b"");
@@ -38,7 +38,7 @@ fn keys(answer: &Response) -> Vec<String> {
     elements(answer, "Key")
 }
 
-/// Every page of a list, one after the other.
+/// Returns the uploads and common prefixes on all pages of a list.
 fn paged(world: &World, client: &str, list: &str) -> (Vec<String>, Vec<String>) {
     let (mut uploads, mut groups, mut next) = (Vec::new(), Vec::new(), String::new());
     loop {
@@ -60,7 +60,7 @@ fn paged(world: &World, client: &str, list: &str) -> (Vec<String>, Vec<String>) 
 }
 
 #[test]
-fn each_client_sees_the_uploads_of_its_own_scopes_alone() {
+fn each_client_sees_only_uploads_of_its_own_scopes() {
     let corners = [corner("media", MEDIA), corner("media2", MEDIA2), corner("files", MOUNTED)];
     let world = World::start(&corners);
     for key in [
@@ -83,7 +83,7 @@ fn each_client_sees_the_uploads_of_its_own_scopes_alone() {
     for target in ["/tmp?uploads", "/tmp/?uploads=&prefix=media/", "/tmp?uploads&prefix=m"] {
         assert_eq!(seen("media", target), media, "{target}");
     }
-    assert_eq!(seen("media", "/tmp?uploads&prefix=media/f/1"), ["media/f/1"], "it is asked for twice");
+    assert_eq!(seen("media", "/tmp?uploads&prefix=media/f/1"), ["media/f/1"], "the store is asked twice");
     assert_eq!(seen("media", "/tmp?uploads&encoding-type=url")[3], "media/%C3%BC%20b%2Bc%25%26%3Cd%3E");
     assert_eq!(seen("media2", "/tmp?uploads"), ["media2/a", "zoo/z"]);
     assert_eq!(seen("files", "/files?uploads"), ["x"]);
@@ -111,14 +111,14 @@ fn each_client_sees_the_uploads_of_its_own_scopes_alone() {
 }
 
 #[test]
-fn pages_are_cut_as_s3_cuts_them() {
+fn pages_of_uploads_match_s3() {
     let world = World::start(&[corner("media", MEDIA)]);
     let mut expected = Vec::new();
     for key in ["media/c", "other/x", "media/a", "media/b/2", "media/a", "media/b/1"] {
         expected.push(format!("{key} {}", begin(&world, key)));
     }
     expected.retain(|upload| upload.starts_with("media/"));
-    // The uploads of one key stay in the order of their beginning.
+    // Uploads of one key keep the order in which they were created.
     expected.sort_by(|one, other| one.split(' ').next().cmp(&other.split(' ').next()));
     for most in [1, 2, 3, 1000] {
         let (uploads, _) = paged(&world, "media", &format!("/tmp?uploads&prefix=media/&max-uploads={most}"));
@@ -141,7 +141,7 @@ fn pages_are_cut_as_s3_cuts_them() {
 }
 
 #[test]
-fn an_upload_is_resumed_and_ended_by_what_the_list_shows() {
+fn a_listed_upload_can_be_resumed_and_aborted() {
     let world = World::start(&[corner("media", MEDIA), corner("files", MOUNTED)]);
     for (client, path, bucket) in [("media", "/tmp/media/large", "/tmp"), ("files", "/files/large", "/files")]
     {
@@ -150,15 +150,15 @@ fn an_upload_is_resumed_and_ended_by_what_the_list_shows() {
         let found = ask("GET", &format!("{bucket}?uploads"), b"").element("UploadId").unwrap();
         assert_eq!(found, id);
         assert_eq!(ask("PUT", &format!("{path}?partNumber=1&uploadId={found}"), b"part").status(), 200);
-        assert_eq!(keys(&ask("GET", &format!("{bucket}?uploads"), b"")).len(), 1, "it is not over");
+        assert_eq!(keys(&ask("GET", &format!("{bucket}?uploads"), b"")).len(), 1, "the upload still exists");
         assert_eq!(ask("DELETE", &format!("{path}?uploadId={found}"), b"").status(), 204);
         assert!(keys(&ask("GET", &format!("{bucket}?uploads"), b"")).is_empty());
     }
 }
 
-/// A node of MinIO's remembers uploads until it is restarted; the drives know those of a whole key.
+/// A node of MinIO remembers uploads until it restarts. The drives know those of a whole key.
 #[test]
-fn the_uploads_of_a_whole_key_are_found_after_a_restart_of_the_store() {
+fn uploads_of_a_whole_key_are_found_after_a_restart() {
     let mut world = World::start(&[corner("media", MEDIA)]);
     let (first, second) = (begin(&world, "media/registry/data"), begin(&world, "media/registry/data"));
     world.minio.restart();
@@ -172,7 +172,7 @@ fn the_uploads_of_a_whole_key_are_found_after_a_restart_of_the_store() {
 }
 
 #[test]
-fn a_list_needs_both_rights_and_costs_a_session_of_its_own() {
+fn a_list_of_uploads_needs_both_rights_and_a_separate_session() {
     let corners = [corner("media", MEDIA), corner("list", LIST), corner("write", WRITE)];
     let world = World::start(&corners);
     for client in ["list", "write"] {
@@ -181,12 +181,12 @@ fn a_list_needs_both_rights_and_costs_a_session_of_its_own() {
     }
     assert_eq!(world.minio.sessions(), 0, "a refusal costs no session");
     assert_eq!(world.get("media", "/tmp?list-type=2&prefix=media/").status(), 200);
-    assert_eq!(world.minio.sessions(), 1, "the session for lists of uploads is not needed yet");
+    assert_eq!(world.minio.sessions(), 1, "the session for lists of uploads must not exist yet");
     for _ in 0..3 {
         assert_eq!(world.get("media", "/tmp?uploads").status(), 200);
     }
     assert_eq!(world.minio.sessions(), 2);
-    // Both end, and both are replaced.
+    // Both sessions end, and both are replaced.
     world.minio.revoke_sessions(&world.issuer.access_key);
     assert_eq!(world.get("media", "/tmp?uploads").status(), 200);
     assert_eq!(world.get("media", "/tmp?list-type=2&prefix=media/").status(), 200);
@@ -195,9 +195,9 @@ fn a_list_needs_both_rights_and_costs_a_session_of_its_own() {
     assert_eq!(outcome(&gone), "404 NoSuchBucket", "{missing}");
 }
 
-/// An issuer that may not list uploads itself fails these lists and nothing else.
+/// If the issuer itself may not list uploads, only these lists fail.
 #[test]
-fn a_session_that_cannot_list_uploads_fails_these_lists_alone() {
+fn an_issuer_that_cannot_list_uploads_fails_only_these_lists() {
     let world = World::start(&[corner("media", MEDIA)]);
     let may_not = ALLOW_ALL.replace(
         "{\"Effect\":\"Allow\"",
@@ -226,7 +226,7 @@ fn a_session_that_cannot_list_uploads_fails_these_lists_alone() {
 }
 
 #[test]
-fn the_session_for_lists_of_uploads_can_do_nothing_else_and_no_other_can_do_that() {
+fn only_the_session_for_lists_of_uploads_can_list_them() {
     let minio = &Minio::start();
     let issuer = minio.seed_issuer();
     minio.mc(&["mb", "local/zoo"]);
@@ -257,9 +257,9 @@ fn the_session_for_lists_of_uploads_can_do_nothing_else_and_no_other_can_do_that
     }
 }
 
-/// Uploads of others cost neither memory that lasts nor much time.
+/// Uploads of others cost neither lasting memory nor much time.
 #[test]
-fn many_uploads_of_others_are_passed_over() {
+fn many_uploads_of_others_are_skipped() {
     const OTHERS: usize = 800;
     let world = World::start(&[corner("media", MEDIA)]);
     begin(&world, "media/mine");

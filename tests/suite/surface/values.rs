@@ -1,4 +1,4 @@
-//! Values of requests that MinIO takes for more than S3 does, and what becomes of them on the way.
+//! Values to which MinIO gives a meaning that S3 does not, and how they are forwarded.
 
 use super::elements;
 use crate::support::world::{World, corner, outcome};
@@ -13,9 +13,9 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// MinIO builds and keeps a list of the whole prefix for each position with its note.
+/// MinIO builds and keeps a list of the whole prefix for each position that has its note.
 #[test]
-fn lists_are_paged_without_a_list_kept_in_the_store() {
+fn paging_keeps_no_list_in_the_store() {
     let world = World::start(&[corner("all", ALL), corner("files", MOUNTED)]);
     for number in 0..7 {
         assert_eq!(world.ask("all", "PUT", &format!("/tmp/inbox/k{number}"), &[], b"x").status(), 200);
@@ -39,7 +39,7 @@ fn lists_are_paged_without_a_list_kept_in_the_store() {
         let all: Vec<String> = (0..7).map(|number| format!("{prefix}k{number}")).collect();
         assert_eq!(keys, all, "{list}");
     }
-    // As MinIO writes positions itself.
+    // As MinIO itself writes positions.
     for note in
         ["[minio_cache:v2,return:]", "[minio_cache:v2,id:0fb6db5c-2e1f-4a0b-9a40-2f9c1d0e6b7a,p:0,s:0]"]
     {
@@ -51,7 +51,7 @@ fn lists_are_paged_without_a_list_kept_in_the_store() {
 }
 
 #[test]
-fn one_uploads_abort_leaves_the_others_alone() {
+fn aborting_one_upload_keeps_the_others() {
     let world = World::start(&[corner("all", ALL)]);
     let create = || world.ask("all", "POST", "/tmp/inbox/up?uploads", &[], b"").element("UploadId").unwrap();
     let (first, second) = (create(), create());
@@ -68,7 +68,7 @@ fn one_uploads_abort_leaves_the_others_alone() {
 }
 
 #[test]
-fn conditions_and_ranges_mean_what_http_says() {
+fn conditions_and_ranges_reach_the_store_as_http_defines() {
     let world = World::start(&[corner("all", ALL)]);
     let old = world.ask("all", "PUT", "/tmp/inbox/a", &[], b"old content").header("etag").unwrap().to_owned();
     let new = world.ask("all", "PUT", "/tmp/inbox/a", &[], b"new content").header("etag").unwrap().to_owned();
@@ -105,7 +105,7 @@ fn conditions_and_ranges_mean_what_http_says() {
 
 /// SDKs, CDNs and pages add headers and parameters that mean nothing to S3.
 #[test]
-fn what_means_nothing_to_s3_is_left_out() {
+fn unknown_headers_and_parameters_are_left_out() {
     let world = World::start(&[corner("all", ALL)]);
     let ask = |method: &str, target: &str, headers: Headers<'_>, body: &[u8]| {
         world.ask("all", method, target, headers, body)
@@ -116,7 +116,7 @@ fn what_means_nothing_to_s3_is_left_out() {
     for query in ["v=80d5e7a1", "utm_source=x&utm_medium=y", "service=git-upload-pack", "wat"] {
         assert_eq!(ask("GET", &format!("/tmp/inbox/a?{query}"), &[], b"").text(), "content", "{query}");
     }
-    // As SDKs presign: headers are in the query, and the sum is that of no body.
+    // As SDKs presign: headers are in the query, and the checksum is that of an empty body.
     let signed = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a&X-Amz-Date=20200101T000000Z&X-Amz-Expires=9\
                   &X-Amz-SignedHeaders=host&X-Amz-Signature=00";
     let put = "x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32&x-id=PutObject&x-amz-meta-a=b\
@@ -125,7 +125,7 @@ fn what_means_nothing_to_s3_is_left_out() {
     let got = ask("GET", &format!("/tmp/inbox/b?{signed}&x-amz-checksum-mode=ENABLED"), &[], b"");
     assert_eq!((got.text(), got.header("x-amz-meta-a")), ("presigned".to_owned(), Some("b")));
     assert_eq!(elements(&ask("GET", "/tmp/inbox/b?tagging", &[], b""), "Key"), ["c"]);
-    // The older SDK of JavaScript puts these there too.
+    // The older JavaScript SDK puts these into the query, too.
     let older = "AWSAccessKeyId=any&Signature=any&Expires=1";
     let put = "Content-Type=text%2Fcsv&Cache-Control=no-store&Content-MD5=hBotaJrYa9FhFEdFPCLG%2FA%3D%3D";
     for signed in [signed, older] {
@@ -156,7 +156,7 @@ fn what_means_nothing_to_s3_is_left_out() {
 }
 
 #[test]
-fn tags_of_a_copy_are_its_sources_or_checked() {
+fn tags_of_a_copy_come_from_its_source_or_are_checked() {
     let world = World::start(&[corner("all", ALL)]);
     let put = |target: &str, headers: &[(&str, &str)]| world.ask("all", "PUT", target, headers, b"");
     assert_eq!(put("/tmp/inbox/src", &[("x-amz-tagging", "a=b")]).status(), 200);
@@ -174,7 +174,7 @@ fn tags_of_a_copy_are_its_sources_or_checked() {
     assert_eq!(tags(), "c");
 }
 
-/// What ends in a slash has no versions in MinIO: content there could be lost for good.
+/// MinIO keeps no versions of keys that end with a slash, so content there could be lost for good.
 #[test]
 fn a_key_that_ends_in_a_slash_is_an_empty_folder() {
     let versions: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,write,versions")];

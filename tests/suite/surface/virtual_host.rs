@@ -1,4 +1,4 @@
-//! Buckets as hosts below a listener's domain.
+//! Buckets as host names below a listener's domain.
 
 use super::elements;
 use crate::support::http;
@@ -6,7 +6,7 @@ use crate::support::minio::Minio;
 use crate::support::world::{self, config, corner, outcome};
 
 #[test]
-fn the_host_names_the_bucket_and_is_checked_as_a_path_is() {
+fn a_bucket_in_host_is_checked_like_one_in_the_path() {
     let minio = Minio::start();
     let issuer = minio.seed_issuer();
     let scopes = [("tmp", "media/", "read,list,write,delete"), ("other-bucket", "deep/", "read,list@/pub/")];
@@ -28,7 +28,7 @@ fn the_host_names_the_bucket_and_is_checked_as_a_path_is() {
     let delete = b"<Delete><Object><Key>media/new</Key></Object></Delete>";
     assert_eq!(elements(&ask(host, "POST", "/?delete", delete), "Deleted").len(), 1);
     assert_eq!(ask(host, "HEAD", "/", b"").status(), 200);
-    // A mount of one segment is a bucket like any other, and the bucket behind it is none.
+    // A mount of one segment works like a bucket. The bucket behind it does not exist for the client.
     assert_eq!(ask("pub.s3.example.test", "GET", "/a", b"").text(), "mounted");
     for (host, target, expected) in [
         (host, "/other/secret.txt", "403 AccessDenied outside-scope"),

@@ -1,4 +1,4 @@
-//! Requests that must not get past the proxy, whatever the session would allow.
+//! Requests that must not get past the proxy, whatever the session allows.
 
 /// Method, target, headers and body.
 pub(super) type Request =
@@ -8,15 +8,15 @@ const NONE: &[(&str, &str)] = &[];
 const FORM: &[(&str, &str)] = &[("Content-Type", "application/x-www-form-urlencoded")];
 const ASSUME: &[u8] = b"Action=AssumeRole&Version=2011-06-15&DurationSeconds=900";
 
-/// For a client whose scope is all rights but `versions` on `tmp/media/`.
+/// Requests of a client with all rights except `versions` on `tmp/media/`.
 pub(super) const HOSTILE: &[Request] = &[
-    // Outside the scope, however it is spelled.
+    // Outside the scope, in various spellings.
     ("GET", "/tmp/other/secret.txt", NONE, b""),
     ("HEAD", "/tmp/other/secret.txt", NONE, b""),
     ("PUT", "/tmp/other/new", NONE, b"x"),
     ("DELETE", "/tmp/other/secret.txt", NONE, b""),
     ("POST", "/tmp/other/new?uploads", NONE, b""),
-    // As an S3 client asks; others are led to the folder, where nothing is asked either.
+    // As an S3 client. Other clients are redirected to the folder, which sends nothing to the store either.
     ("GET", "/tmp/media", &[("x-amz-content-sha256", "UNSIGNED-PAYLOAD")], b""),
     ("GET", "/tmp/media-private/a", NONE, b""),
     ("GET", "/tmp/Media/a", NONE, b""),
@@ -51,7 +51,7 @@ pub(super) const HOSTILE: &[Request] = &[
     ("GET", "/tmp?prefix=other/;prefix=media/", NONE, b""),
     ("GET", "/tmp?uploads&prefix=other/", NONE, b""),
     ("GET", "/tmp?uploads&prefix=media-private/", NONE, b""),
-    // Outside IAM.
+    // Paths that IAM does not cover.
     ("GET", "/minio/health/live", NONE, b""),
     ("GET", "/minio/v2/metrics/cluster", NONE, b""),
     ("GET", "/minio/admin/v3/accountinfo", NONE, b""),
@@ -86,7 +86,7 @@ pub(super) const HOSTILE: &[Request] = &[
     ("GET", "/tmp?events", NONE, b""),
     ("GET", "/tmp?prefix=media/&events=s3:ObjectCreated:*", NONE, b""),
     ("GET", "/tmp/media/a?lambdaArn=arn:minio:s3-object-lambda::x:webhook", NONE, b""),
-    // Subresources that the store falls through on, or that no right grants.
+    // Subresources that the store ignores, or that no right grants.
     ("GET", "/tmp/media/a?policy", NONE, b""),
     ("GET", "/tmp/media/a?acl", NONE, b""),
     ("PUT", "/tmp/media/a?acl", NONE, b""),
@@ -103,7 +103,7 @@ pub(super) const HOSTILE: &[Request] = &[
     ("GET", "/tmp/media/a?versionId=null", NONE, b""),
     ("GET", "/tmp?versions&prefix=media/", NONE, b""),
     ("DELETE", "/tmp/media/a?versionId=null", NONE, b""),
-    // Headers of the store's own.
+    // The store's own headers.
     ("DELETE", "/tmp/media/a", &[("x-minio-force-delete", "true")], b""),
     ("PUT", "/tmp/media/a", &[("X-Minio-Source-Etag", "x")], b"x"),
     ("PUT", "/tmp/media/a", &[("X-Minio-Replication-Server-Side-Encryption-Iv", "x")], b"x"),
@@ -126,7 +126,7 @@ pub(super) const HOSTILE: &[Request] = &[
     ("PUT", "/tmp/other/a", &[("x-amz-copy-source", "/tmp/media/a")], b""),
     ("PUT", "/tmp/media/a?partNumber=1&uploadId=x", &[("x-amz-copy-source", "/tmp/other/a")], b""),
     ("GET", "/tmp/media/a", &[("x-amz-copy-source", "/tmp/media/b")], b""),
-    // Upload ids that are `x.../../../tmp/other/secret.txt` and the like: the store would take the path.
+    // Upload ids that decode to `x.../../../tmp/other/secret.txt` and the like, which the store would use as a path.
     ("GET", "/tmp/media/a?uploadId=eC4uLi8uLi8uLi90bXAvb3RoZXIvc2VjcmV0LnR4dA", NONE, b""),
     ("PUT", "/tmp/media/a?partNumber=1&uploadId=eC4uLi8uLi8uLi90bXAvb3RoZXIvc2VjcmV0LnR4dA", NONE, b"x"),
     (
@@ -145,7 +145,7 @@ pub(super) const HOSTILE: &[Request] = &[
     ("GET", "/tmp/media/a?uploadId=eC4uLi8u%0ALi8uLi90bXAvb3RoZXIvc2VjcmV0LnR4dA", NONE, b""),
     ("DELETE", "/tmp/media/a?uploadId=../other/secret.txt", NONE, b""),
     ("DELETE", "/tmp/media/a?uploadId", NONE, b""),
-    // Envelopes that are not one thing or the other, and a trailer that is no checksum.
+    // Ambiguous envelopes, and a trailer that is not a checksum.
     (
         "PUT",
         "/tmp/media/a",
@@ -153,7 +153,7 @@ pub(super) const HOSTILE: &[Request] = &[
         b"1\r\nx\r\n0\r\n\r\n",
     ),
     ("PUT", "/tmp/media/a", &[("x-amz-trailer", "x-minio-force-delete")], b"0\r\n\r\n"),
-    // Positions of lists, of which MinIO would make paths.
+    // List positions that MinIO would use as paths.
     (
         "GET",
         "/tmp?list-type=2&prefix=media/&continuation-token=bWVkaWEvYVttaW5pb19jYWNoZTp2MixyZXR1cm46LGlkOi4uLy4uLy4uL2NvbmZpZy9pYW0vdXNlcnMvTkFNRS9pZGVudGl0eS5qc29uL3hsLm1ldGFd",
@@ -199,7 +199,7 @@ pub(super) const HOSTILE: &[Request] = &[
     ("GET", "/tmp?list-type=2&prefix=media/&start-after=media/a[minio_cache:v2", NONE, b""),
     ("GET", "/tmp/media/?format=html&after=a[minio_cache:v2,return:,id:..]", NONE, b""),
     ("GET", "/tmp?prefix=media/[minio_cache:v2,return:]", NONE, b""),
-    // Ids of uploads that name all uploads of a key, or one of them in another way.
+    // Upload ids that name all uploads of a key, or name one in a second way.
     ("DELETE", "/tmp/media/a?uploadId=eC4", NONE, b""),
     ("DELETE", "/tmp/media/a?uploadId=eC4u", NONE, b""),
     ("DELETE", "/tmp/media/a?uploadId=eC4v", NONE, b""),
@@ -229,7 +229,7 @@ pub(super) const HOSTILE: &[Request] = &[
         NONE,
         b"x",
     ),
-    // Names that MinIO has a use for of its own, or that no XML can hold.
+    // Names that MinIO uses itself, or that XML cannot express.
     ("PUT", "/tmp/media/xl.meta", NONE, b"x"),
     ("PUT", "/tmp/media/foo/xl.meta", NONE, b"x"),
     ("PUT", "/tmp/media/foo__XLDIR__", NONE, b"x"),
@@ -250,7 +250,7 @@ pub(super) const HOSTILE: &[Request] = &[
     ("PUT", "/tmp/media/folder/", NONE, b"content"),
     ("PUT", "/tmp/media/folder/", &[("x-amz-copy-source", "/tmp/media/a")], b""),
     ("POST", "/tmp/media/folder/?uploads", NONE, b""),
-    // Values that break the store's answer, its handler or what it keeps.
+    // Values that break the store's response, its handler or its data.
     ("GET", "/tmp/media/a?response-content-type=%01", NONE, b""),
     ("GET", "/tmp/media/a?response-content-type=%7F", NONE, b""),
     ("GET", "/tmp/media/a?response-content-type=%0B", NONE, b""),
