@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths() {
+    fn splits_paths() {
         for (path, parts) in [
             ("tmp/media/hello.txt", ("tmp", "media/hello.txt")),
             ("/tmp/media/", ("tmp", "media/")),

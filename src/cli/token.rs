@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn parses_durations() {
         for (text, seconds) in [("15m", 900), ("900", 900), ("1h30m", 5400), ("12h", 43_200)] {
             assert_eq!(duration(text).unwrap().as_secs(), seconds, "{text}");
         }

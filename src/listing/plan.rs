@@ -83,12 +83,12 @@ impl Plan {
         let query = request.target.query();
         let named = Representation::named(query)?;
         let position = position(place.as_ref(), query)?;
-        let is_of_s3 = named.is_none() && may_come_from_s3_client(mapping, request, path, place.as_ref());
-        let form = Form::of(request, named).filter(|_| !is_of_s3);
+        let is_for_s3 = named.is_none() && may_come_from_s3_client(mapping, request, path, place.as_ref());
+        let form = Form::of(request, named).filter(|_| !is_for_s3);
         let steps = if has_slash {
-            of_folder(mapping, request, path, place, form)
+            folder_steps(mapping, request, path, place, form)
         } else {
-            of_bucket(mapping, request, place, form)
+            bucket_steps(mapping, request, place, form)
         };
         let plan = Self { position, is_format_named: named.is_some(), steps };
         Ok((plan.steps != [Step::AsAsked]).then(|| Box::new(plan)))
@@ -107,8 +107,8 @@ impl Plan {
         }
         let place = place(mapping, request, path);
         // Both of rclone's clients mistake a redirected HEAD for an object.
-        let is_of_s3 = may_come_from_s3_client(mapping, request, path, place.as_ref());
-        let to_folder = || if is_of_s3 { None } else { redirect(mapping, place, request, path) };
+        let is_for_s3 = may_come_from_s3_client(mapping, request, path, place.as_ref());
+        let to_folder = || if is_for_s3 { None } else { redirect(mapping, place, request, path) };
         let redirect = without_dots(request).or_else(to_folder)?;
         Some(Box::new(Self { position: Position::Start, is_format_named: false, steps: vec![redirect] }))
     }
@@ -133,7 +133,7 @@ fn may_come_from_s3_client(mapping: &Mapping, request: &Request, path: &str, pla
 }
 
 /// Returns the ways to answer a path with a trailing slash.
-fn of_folder(
+fn folder_steps(
     mapping: &Mapping,
     request: &Request,
     path: &str,
@@ -166,7 +166,7 @@ fn of_folder(
 }
 
 /// Returns the ways to answer a bucket's path without a trailing slash.
-fn of_bucket(mapping: &Mapping, request: &Request, place: Option<Place>, form: Option<Form>) -> Vec<Step> {
+fn bucket_steps(mapping: &Mapping, request: &Request, place: Option<Place>, form: Option<Form>) -> Vec<Step> {
     let Some((place, form)) = place.zip(form) else {
         return vec![Step::AsAsked];
     };

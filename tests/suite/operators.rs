@@ -304,7 +304,7 @@ fn health_reports_the_running_proxy() {
     assert_eq!(ask(&["--live"]).0, 0, "the process still responds");
 
     for (change, code, words) in [
-        (text.replacen(&format!("0.0.0.0:{port}"), "127.0.0.1:0", 1), 78, "takes a free port"),
+        (text.replacen(&format!("0.0.0.0:{port}"), "127.0.0.1:0", 1), 78, "has port 0"),
         (text.replacen("[admin]\n", "[upstream.x]\n", 1), 78, "mistake"),
         (
             text.replacen(&format!("[admin]\naddress = \"0.0.0.0:{port}\"\n"), "", 1),
