@@ -1,12 +1,11 @@
 //! A connection to the store: one request at a time, its answer read while its body is still being sent.
 
-use super::chunked::Decoded;
-use super::decode::Decoder;
-use super::io::Buffered;
-use super::scan::HeadScan;
 use super::{Framing, HeadLimits, LazyTimer, Malformed, ResponseHead, StallTimer};
 use crate::body::{BoxError, Broken};
+use crate::buffered::Buffered;
 use crate::clock;
+use crate::decode::{Decoded, Decoder};
+use crate::head::HeadScan;
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use http_body::Body;

@@ -1,20 +1,22 @@
 //! A body out of the bytes that arrive, whatever its framing.
 
-use super::chunked::Chunked;
-pub(super) use super::chunked::Decoded;
-use super::{Framing, Malformed};
+mod chunked;
+
+use self::chunked::Chunked;
+pub(crate) use self::chunked::Decoded;
+use crate::{Framing, Malformed};
 use bytes::BytesMut;
 
 /// Where the reading of a body stands.
 #[derive(Debug)]
-pub(super) enum Decoder {
+pub(crate) enum Decoder {
     /// The number of bytes left.
     Length(u64),
     Chunked(Box<Chunked>),
 }
 
 impl Decoder {
-    pub(super) fn new(framing: Framing) -> Self {
+    pub(crate) fn new(framing: Framing) -> Self {
         match framing {
             Framing::Empty => Self::Length(0),
             Framing::Length(length) => Self::Length(length),
@@ -27,7 +29,7 @@ impl Decoder {
     /// # Errors
     /// When it is not in its coding.
     #[inline]
-    pub(super) fn decode(&mut self, buf: &mut BytesMut) -> Result<Decoded, Malformed> {
+    pub(crate) fn decode(&mut self, buf: &mut BytesMut) -> Result<Decoded, Malformed> {
         match self {
             Self::Length(0) => Ok(Decoded::End),
             Self::Chunked(chunked) => chunked.decode(buf),
@@ -42,7 +44,7 @@ impl Decoder {
 
     /// Whether the body has ended.
     #[inline]
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         match self {
             Self::Length(left) => *left == 0,
             Self::Chunked(chunked) => chunked.is_over(),
@@ -50,7 +52,7 @@ impl Decoder {
     }
 
     /// Returns whether the body ends within `bytes`, which come next.
-    pub(super) fn ends_within(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn ends_within(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Length(left) => *left <= bytes.len() as u64,
             Self::Chunked(chunked) => chunked.ends_within(bytes),
@@ -59,7 +61,7 @@ impl Decoder {
 
     /// The bytes that are left, where that is known.
     #[inline]
-    pub(super) fn left(&self) -> Option<u64> {
+    pub(crate) fn left(&self) -> Option<u64> {
         match self {
             Self::Length(left) => Some(*left),
             Self::Chunked(_) => None,

@@ -1,23 +1,21 @@
 //! A client's connection: requests are read one after the other, each is answered before the next is looked at.
 
-mod answer;
+mod encode;
 mod respond;
 mod state;
 mod stopping;
 
 use self::state::Io;
 use self::stopping::Stopping;
-use super::io::{PeerState, Transport};
-use super::outbox::UnderWay;
-use super::scan::HeadScan;
-use super::{Answer, Framing, HeadLimits, Malformed, Request, RequestHead};
 use crate::Reason;
-use crate::body::BoxError;
 use crate::clock;
-use crate::memory::{MemoryShare, MemoryUse};
+use crate::head::HeadScan;
+use crate::outbox::UnderWay;
+use crate::{
+    Framing, HeadLimits, Malformed, MemoryShare, MemoryUse, PeerState, RequestHead, Service, Transport,
+};
 use bytes::{Bytes, BytesMut};
 use http::{Method, Version};
-use http_body::Body;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -46,26 +44,6 @@ pub struct ConnectionLimits {
     pub rate: u32,
     /// The time for a request as a whole.
     pub request: Duration,
-}
-
-/// A service that answers the requests of one client, whose bodies are `B`. It sees nothing of what carries them.
-pub trait Service<B> {
-    /// The body of its answers.
-    type Body: Body<Data = Bytes, Error = BoxError> + Unpin;
-    /// The memory that its client may take.
-    type Share: MemoryShare;
-
-    /// Answers a request, of whose body nothing was read yet.
-    fn call(&self, request: &Request, body: B) -> impl Future<Output = Answer<Self::Body>>;
-
-    /// Makes an empty share of the memory that the connection's client may take.
-    fn share(&self, used_for: MemoryUse) -> Self::Share;
-
-    /// Answers what is no request.
-    fn refuse(&self, malformed: &Malformed) -> Answer<Self::Body>;
-
-    /// Notes in the account of an answer what its client has done before it had the answer.
-    fn note_peer(&self, answer: &mut Answer<Self::Body>, peer: PeerState);
 }
 
 /// A head that came whole is counted as memory if it is longer, in bytes. One that is not yet whole is counted always.

@@ -1,7 +1,7 @@
 //! The client over a stream in memory: what a store sends, and what is made of it.
 
 use super::*;
-use crate::io::spare_rooms;
+use crate::buffered::spare_rooms;
 use crate::outbox;
 use http_body_util::{BodyExt, Empty, Full};
 use std::future::{Future, poll_fn};

@@ -1,10 +1,11 @@
 //! How an answer goes to its client, piece by piece.
 
-use super::answer::{Coding, write_head};
+use super::encode::{Coding, write_head};
 use super::{Connection, Exchange};
 use crate::Answer;
+use crate::Transport;
 use crate::body::BoxError;
-use crate::io::{MAX_JOINED, Transport};
+use crate::buffered::MAX_JOINED;
 use crate::memory::MemoryShare;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};

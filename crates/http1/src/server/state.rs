@@ -2,11 +2,12 @@
 
 use super::{ConnectionLimits, MAX_SKIPPED};
 use crate::body::{BoxError, Broken};
-use crate::chunked::Decoded;
+use crate::buffered::Buffered;
 use crate::clock;
+use crate::decode::Decoded;
 use crate::decode::Decoder;
-use crate::io::{Buffered, PeerState, Transport};
 use crate::{Framing, LazyTimer, StallTimer};
+use crate::{PeerState, Transport};
 use bytes::{Bytes, BytesMut};
 use http::Method;
 use http_body::{Body, Frame, SizeHint};

@@ -5,12 +5,13 @@ mod leaving;
 mod memory;
 
 use super::*;
+use crate::body::BoxError;
+use crate::buffered::Wire;
 use crate::clock::by_events;
-use crate::io::Wire;
 use crate::socket::Socket;
-use crate::{Fields, outbox};
+use crate::{Answer, Fields, Reason, Request, outbox};
 use http::StatusCode;
-use http_body::Frame;
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
 use memory::{TestMemory, TestShare};
 use std::cell::Cell;

@@ -1,7 +1,6 @@
 //! The request target (RFC 9112, section 3.2): to a path and a query, and for the absolute form to its host.
 
-use super::{ByteSet, Host, Malformed};
-use crate::Reason;
+use crate::message::{ByteSet, Host, Malformed, Reason};
 use bytes::Bytes;
 use http::Method;
 use http::uri::PathAndQuery;

@@ -1,8 +1,9 @@
 //! The head of a response.
 
-use super::fields::Places;
+use super::field_lines::read_lines;
 use super::framing::{OwnField, OwnFields};
-use super::{Fields, Framing, HeadLimits, Malformed};
+use super::{Framing, HeadLimits};
+use crate::message::{Fields, Malformed};
 use bytes::Bytes;
 use http::{Method, StatusCode, Version};
 use memchr::memchr;
@@ -35,7 +36,7 @@ impl ResponseHead {
         let line_end = memchr(b'\r', &head).unwrap_or(head.len());
         let (version, status) = parse_line(head.get(..line_end).unwrap_or_default())?;
         let mut own = OwnFields::default();
-        let places = Places::read(&head, line_end + 2, limits, |name, value| match own.note(name, value) {
+        let places = read_lines(&head, line_end + 2, limits, |name, value| match own.note(name, value) {
             Some(OwnField::Length) => true,
             // These are the connection's own.
             Some(OwnField::Coding | OwnField::Options) => false,

@@ -1,83 +1,17 @@
 //! The head of a request.
 
-use super::fields::{Places, list_members};
+use super::field_lines::{list_members, read_lines};
 use super::framing::OwnFields;
-use super::host::Measures;
 use super::target::parse_target;
-use super::{Fields, Framing, HeadLimits, Host, Malformed};
-use crate::Reason;
+use super::{Framing, HeadLimits};
+use crate::message::{Fields, Malformed, ONE_HOST, Reason, Request};
 use bytes::Bytes;
-use http::header::{EXPECT, HOST};
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Version};
+use http::header::EXPECT;
+use http::{Method, Version};
 use memchr::memchr;
 
 /// Longest method that is looked at, in bytes.
 const MAX_METHOD: usize = 32;
-
-/// What a client asks for.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The method.
-    pub method: Method,
-    /// Path and query, or `*`.
-    pub target: PathAndQuery,
-    fields: Fields,
-    host: Option<Measures>,
-}
-
-impl Request {
-    /// A request with these fields.
-    ///
-    /// # Errors
-    /// When `Host` is there, and is not one host.
-    pub fn new(method: Method, target: PathAndQuery, fields: Fields) -> Result<Self, Malformed> {
-        let mut hosts = fields.all(HOST.as_str());
-        let host = match (hosts.next(), hosts.next()) {
-            (None, _) => None,
-            (Some(host), None) => Some(read_host(host)?),
-            (Some(_), Some(_)) => return Err(Malformed::new(Reason::InvalidHost, ONE_HOST)),
-        };
-        drop(hosts);
-        Ok(Self { method, target, fields, host })
-    }
-
-    /// Every field. `Host` is one host, if it is there, which the target named if it named one.
-    #[inline]
-    pub fn fields(&self) -> &Fields {
-        &self.fields
-    }
-
-    /// The same request with other fields, of which `Host` is the same.
-    #[must_use]
-    pub fn with_fields(&self, fields: Fields) -> Self {
-        Self { method: self.method.clone(), target: self.target.clone(), fields, host: self.host }
-    }
-
-    /// Returns the scheme by which the client reached the proxy, as URLs spell it. No listener speaks TLS.
-    pub fn scheme(&self) -> &'static str {
-        "http"
-    }
-
-    /// The host that it is for, which HTTP/1.0 may leave out.
-    #[inline]
-    pub fn host(&self) -> Option<Host<'_>> {
-        Host::measured(self.fields.get(HOST.as_str())?, self.host?)
-    }
-
-    fn is_for(&mut self, authority: Bytes) -> Result<(), Malformed> {
-        let no_host = |_| Malformed::new(Reason::InvalidHost, "the target's host is not one");
-        self.host = Some(read_host(&authority)?);
-        self.fields.insert(HOST, HeaderValue::from_maybe_shared(authority).map_err(no_host)?);
-        Ok(())
-    }
-}
-
-fn read_host(text: &[u8]) -> Result<Measures, Malformed> {
-    Host::parse(text).map(|host| host.measures()).map_err(|why| Malformed::new(Reason::InvalidHost, why))
-}
-
-const ONE_HOST: &str = "a request has exactly one Host header";
 
 /// A request's head, of which everything about the message itself is understood.
 #[derive(Debug)]
@@ -103,21 +37,21 @@ impl RequestHead {
         let line_end = memchr(b'\r', &head).unwrap_or(head.len());
         let (method, target, version) = parse_line(head.get(..line_end).unwrap_or_default())?;
         let mut own = OwnFields::default();
-        let places = Places::read(&head, line_end + 2, limits, |name, value| {
+        let places = read_lines(&head, line_end + 2, limits, |name, value| {
             own.note(name, value);
             true
         })?;
         let target = parse_target(&method, &head.slice_ref(target))?;
         let (framing, keep_alive) = (own.framing(version), own.keep_alive(version));
         let mut request = Request::new(method, target.path, Fields::of(head, places))?;
-        if request.host.is_none() && version != Version::HTTP_10 {
+        if request.host().is_none() && version != Version::HTTP_10 {
             return Err(Malformed::new(Reason::InvalidHost, ONE_HOST));
         }
         if let Some(authority) = target.authority {
             request.is_for(authority)?;
         }
         let framing = framing?.unwrap_or(Framing::Empty);
-        let expects_continue = expects_continue(&request.fields, version)? && framing != Framing::Empty;
+        let expects_continue = expects_continue(request.fields(), version)? && framing != Framing::Empty;
         Ok(Self { request, version, framing, keep_alive, expects_continue })
     }
 }
@@ -175,6 +109,7 @@ fn expects_continue(fields: &Fields, version: Version) -> Result<bool, Malformed
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Host;
 
     fn parse(text: &str) -> Result<RequestHead, Reason> {
         let text = Bytes::copy_from_slice(text.as_bytes());

@@ -1,8 +1,7 @@
 //! How a body is framed (RFC 9112, section 6). Each way to read a message in two ways ends here.
 
-use super::fields::list_members;
-use super::{Malformed, is_named};
-use crate::Reason;
+use super::field_lines::list_members;
+use crate::message::{Malformed, Reason, is_named};
 use http::Version;
 
 /// How a body ends.

@@ -1,7 +1,7 @@
 //! Where a head ends.
 
-use super::Malformed;
-use crate::Reason;
+use super::HeadLimits;
+use crate::message::{Malformed, Reason};
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter};
 use std::sync::LazyLock;
@@ -9,22 +9,13 @@ use std::sync::LazyLock;
 /// The same words for all that is wrong with a line's end: which of it shows first depends on what has arrived.
 const LINE_END: &str = "a line does not end in CRLF, or holds a bare CR or LF";
 
-/// Bounds on a head.
-#[derive(Clone, Copy, Debug)]
-pub struct HeadLimits {
-    /// Its length in bytes.
-    pub bytes: usize,
-    /// The number of its field lines.
-    pub fields: usize,
-}
-
 /// Empty lines that may stand before a request line (RFC 9112, section 2.2).
 const MAX_EMPTY_LINES: usize = 4;
 
 /// Looks for the end of a head in what has arrived so far: at once where all of it has, else line by line, each byte
 /// once.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct HeadScan {
+pub(crate) struct HeadScan {
     /// Where the head begins, behind empty lines.
     start: usize,
     /// Where the line begins that is being read.
@@ -48,7 +39,7 @@ impl HeadScan {
     ///
     /// # Errors
     /// When a line does not end in CRLF alone, or the head is too long.
-    pub(super) fn find(
+    pub(crate) fn find(
         &mut self,
         buf: &[u8],
         limits: HeadLimits,

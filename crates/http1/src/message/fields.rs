@@ -1,64 +1,9 @@
 //! The fields of a head: they stay in the bytes that they came in.
 
-use super::{ByteSet, HeadLimits, Malformed};
-use crate::Reason;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use memchr::memchr;
 use std::fmt;
 use std::ops::Range;
-
-/// Reads field lines up to the empty line at their end, and hands each one's name and value to `each`. Every line is
-/// known to end in CRLF.
-///
-/// # Errors
-/// When a line is no field line (RFC 9112, section 5): folded, without a name, with white space before the colon,
-/// with a control character; when there are too many; or whatever `each` says.
-fn read_fields<'l>(
-    bytes: &'l [u8],
-    limits: HeadLimits,
-    mut each: impl FnMut(&'l [u8], &'l [u8]) -> Result<(), Malformed>,
-) -> Result<(), Malformed> {
-    let bad = Malformed::syntax(NO_FIELD);
-    // All at once, which is the faster: of CR and LF it is known that they end lines and stand nowhere else. Not `all`:
-    // without a way out in the middle many bytes are looked at together.
-    let is_text = |byte: u8| (byte >= b' ' && byte != 0x7f) || matches!(byte, b'\t' | b'\r' | b'\n');
-    if !bytes.iter().fold(true, |so_far, byte| so_far & is_text(*byte)) {
-        return Err(bad);
-    }
-    let (mut rest, mut left) = (bytes, limits.fields);
-    while rest != b"\r\n" {
-        let (name, behind) = split_name(rest).ok_or(bad)?;
-        let (value, behind) =
-            memchr(b'\r', behind).and_then(|end| behind.split_at_checked(end)).ok_or(bad)?;
-        rest = behind.get(2..).unwrap_or_default();
-        left = left
-            .checked_sub(1)
-            .ok_or(Malformed::new(Reason::HeadTooLarge, "the request has too many headers"))?;
-        each(name, value.trim_ascii())?;
-    }
-    Ok(())
-}
-
-const NO_FIELD: &str =
-    "a header line is not `Name: value`: no fold, no space before the colon, no control character";
-
-/// `field-name ":"`, and what follows it.
-fn split_name(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    static TOKEN: ByteSet = ByteSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
-    // Four at a time, as long as it lasts.
-    let (fours, _) = line.as_chunks::<4>();
-    let four = |four: &&[u8; 4]| four.iter().fold(true, |so_far, byte| so_far & TOKEN.has(*byte));
-    let whole = 4 * fours.iter().take_while(four).count();
-    let rest = line.get(whole..)?.iter().position(|byte| !TOKEN.has(*byte))?;
-    let (name, behind) = line.split_at_checked(whole + rest)?;
-    if name.is_empty() { None } else { Some((name, behind.strip_prefix(b":")?)) }
-}
-
-/// The members of a comma-separated list of tokens, over all lines of a field.
-pub(super) fn list_members<'h>(lines: impl Iterator<Item = &'h [u8]>) -> impl Iterator<Item = &'h [u8]> {
-    lines.flat_map(|line| line.split(|b| *b == b',')).map(<[u8]>::trim_ascii)
-}
 
 /// Whether a name is this one, in any case. It is found fastest in the case in which `known` is written.
 #[inline]
@@ -123,35 +68,24 @@ impl From<Place> for Range<usize> {
 
 /// Where the fields of a head stand.
 #[derive(Debug)]
-pub(super) struct Places(Vec<Line>);
+pub(crate) struct LineOffsets(Vec<Line>);
 
-impl Places {
-    /// Reads the fields of a head, which begin at `from`, and keeps those that `keep` says of their names and values.
-    ///
-    /// # Errors
-    /// As [`read_fields`] says.
-    pub(super) fn read<'h>(
-        head: &'h [u8],
-        from: usize,
-        limits: HeadLimits,
-        mut keep: impl FnMut(&'h [u8], &'h [u8]) -> bool,
-    ) -> Result<Self, Malformed> {
-        let mut lines = Vec::with_capacity(USUAL_FIELDS);
-        read_fields(head.get(from..).unwrap_or_default(), limits, |name, value| {
-            if keep(name, value) {
-                let too_long = Malformed::syntax("the head is too long");
-                let place = |part| Place::of(part, head).ok_or(too_long);
-                lines.push(Line { name: place(name)?, value: place(value)? });
-            }
-            Ok(())
-        })?;
-        Ok(Self(lines))
+impl LineOffsets {
+    /// Makes room for as many lines as most heads have.
+    pub(crate) fn new() -> Self {
+        Self(Vec::with_capacity(USUAL_FIELDS))
+    }
+
+    /// Adds a line of `head`. `None` if the parts do not lie in it.
+    pub(crate) fn push(&mut self, head: &[u8], name: &[u8], value: &[u8]) -> Option<()> {
+        self.0.push(Line { name: Place::of(name, head)?, value: Place::of(value, head)? });
+        Some(())
     }
 }
 
 impl Fields {
     /// Those of a head at these places.
-    pub(super) fn of(head: Bytes, places: Places) -> Self {
+    pub(crate) fn of(head: Bytes, places: LineOffsets) -> Self {
         Self { came: head, lines: places.0, ..Self::default() }
     }
 
@@ -230,7 +164,7 @@ impl Fields {
     }
 
     /// Writes them as they stand in a head, and tells `note` of each one's name.
-    pub(super) fn write(&self, out: &mut BytesMut, mut note: impl FnMut(&[u8])) {
+    pub(crate) fn write(&self, out: &mut BytesMut, mut note: impl FnMut(&[u8])) {
         // Nearly every line is written as it is to be, and many follow each other: those are copied together.
         let mut run = 0..0;
         for Line { name, value } in &self.lines {
@@ -271,7 +205,7 @@ impl Fields {
         line.name.len() == name.len() && self.at(line.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
-    pub(super) fn into_map(mut self) -> HeaderMap {
+    pub(crate) fn into_map(mut self) -> HeaderMap {
         let added = self.added.take().map_or_else(HeaderMap::new, |added| *added);
         let mut map = HeaderMap::with_capacity(self.lines.len() + added.len());
         for Line { name, value } in &self.lines {
@@ -330,84 +264,13 @@ impl FromIterator<(HeaderName, HeaderValue)> for Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-
-    #[test]
-    fn field_lines() {
-        let parse = |text: &'static str| {
-            let limits = HeadLimits { bytes: 64, fields: 3 };
-            let head = Bytes::from_static(text.as_bytes());
-            Places::read(&head, 0, limits, |_, _| true).map(|places| Fields::of(head.clone(), places))
-        };
-        let fields = parse("A:b\r\nX-C: \t d e \t\r\na: \u{fc}\r\n\r\n").unwrap();
-        assert_eq!(fields.get("x-c"), Some(&b"d e"[..]));
-        assert_eq!(fields.all("a").collect::<Vec<_>>(), [&b"b"[..], "\u{fc}".as_bytes()]);
-        for bad in [
-            "A : b\r\n\r\n",
-            " A: b\r\n\r\n",
-            "A: b\r\n c\r\n\r\n",
-            "A: b\r\n\tc\r\n\r\n",
-            ": b\r\n\r\n",
-            "A\r\n\r\n",
-            "A: b\0\r\n\r\n",
-            "A: b\u{1}\r\n\r\n",
-            "A: b\u{7f}\r\n\r\n",
-            "A\u{fc}: b\r\n\r\n",
-            "A(: b\r\n\r\n",
-            "A\0: b\r\n\r\n",
-        ] {
-            assert_eq!(parse(bad).unwrap_err().reason, Reason::InvalidSyntax, "{bad:?}");
-        }
-        assert_eq!(parse("A: b\r\nB: b\r\nC: b\r\nD: b\r\n\r\n").unwrap_err().reason, Reason::HeadTooLarge);
-    }
-
-    /// What httparse, which others rely on, says of the same lines: the fields, or that there is a mistake.
-    fn by_httparse(text: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
-        let mut room = [httparse::EMPTY_HEADER; 16];
-        match httparse::parse_headers(text, &mut room) {
-            Ok(httparse::Status::Complete((length, fields))) if length == text.len() => Some(
-                fields.iter().map(|field| (field.name.as_bytes().to_vec(), field.value.to_vec())).collect(),
-            ),
-            _ => None,
-        }
-    }
-
-    fn by_us(text: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
-        let mut fields = Vec::new();
-        read_fields(text, HeadLimits { bytes: 4096, fields: 16 }, |name, value| {
-            fields.push((name.to_vec(), value.to_vec()));
-            Ok(())
-        })
-        .ok()
-        .map(|()| fields)
-    }
-
-    fn line() -> impl Strategy<Value = Vec<u8>> {
-        let byte = || any::<u8>().prop_filter("an end of line", |byte| !matches!(byte, b'\r' | b'\n'));
-        let shown = || prop_oneof![8 => b' '..=b'~', 1 => byte()];
-        prop_oneof![
-            4 => ("[A-Za-z0-9-]{1,8}:[ \t]{0,2}", vec(shown(), 0..8))
-                .prop_map(|(name, value)| [name.into_bytes(), value].concat()),
-            1 => vec(shown(), 1..12),
-        ]
-    }
-
-    proptest! {
-        /// Mostly fields, of any bytes but CR and LF, which [`super::super::scan::HeadScan`] has seen to.
-        #[test]
-        fn lines_are_read_as_httparse_reads_them(lines in vec(line(), 0..6)) {
-            let mut text = lines.join(&b"\r\n"[..]);
-            text.extend_from_slice(if lines.is_empty() { b"\r\n" } else { b"\r\n\r\n" });
-            prop_assert_eq!(by_us(&text), by_httparse(&text), "{}", text.escape_ascii());
-        }
-    }
+    use crate::head::{HeadLimits, read_lines};
 
     fn fields(text: &'static str) -> Fields {
         let limits = HeadLimits { bytes: 1024, fields: 20 };
         let keep = |name: &[u8], _: &[u8]| !name.eq_ignore_ascii_case(b"server");
-        let places = Places::read(text.as_bytes(), 0, limits, keep).unwrap();
-        Fields::of(Bytes::from_static(text.as_bytes()), places)
+        let lines = read_lines(text.as_bytes(), 0, limits, keep).unwrap();
+        Fields::of(Bytes::from_static(text.as_bytes()), lines)
     }
 
     fn written(fields: &Fields) -> String {

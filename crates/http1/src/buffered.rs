@@ -1,22 +1,15 @@
 //! A connection's bytes: read into one buffer, written without being copied together unless they are few and left with
 //! the outbox.
 
-use super::outbox::{self, Sender};
+use crate::outbox::{self, Sender};
 use crate::read_budget::ReadRoom;
-use crate::socket::Socket;
 use bytes::{Buf, Bytes, BytesMut};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::ioctl_fionread;
-use socket2::TcpKeepalive;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
 use tokio_util::io::poll_read_buf;
 
 /// What is read at once while little is expected, such as a head.
@@ -25,7 +18,7 @@ const SMALL_READ: usize = 16 * 1024;
 const LARGE_READ: usize = 256 * 1024;
 /// The longest message of which head and body are copied together, in bytes: the kernel takes one piece faster than
 /// two.
-pub(super) const MAX_JOINED: usize = 4 * 1024;
+pub(crate) const MAX_JOINED: usize = 4 * 1024;
 /// The longest message that is left with the outbox, in bytes: so much may wait for each client that reads slowly.
 const MAX_LEFT: usize = 16 * 1024;
 
@@ -39,102 +32,11 @@ thread_local! {
 /// Answers that are read at the same time mostly come to their end before the next is read.
 const MAX_SPARE: usize = 4;
 
-/// What a peer has done with its end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PeerState {
-    /// It may send more.
-    Open,
-    /// It sends no more. Whether it still reads shows only when something is written to it.
-    Ended,
-    /// It neither sends nor reads.
-    Gone,
-}
-
-/// A stream between a client and the proxy.
-pub trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
-    /// Has the peer see a failure when this is dropped, where an orderly end would look like the end of a body.
-    fn reset_when_dropped(&self) {}
-
-    /// Returns what the peer has done, also where bytes that it sent before were not read yet.
-    fn peer_state(&self) -> PeerState {
-        PeerState::Open
-    }
-
-    /// Returns how many bytes have arrived and were not read.
-    fn arrived(&self) -> usize {
-        0
-    }
-
-    /// Has the kernel find out whether a peer that has ended its side still exists.
-    fn probe_peer(&self) {}
-}
-
-impl Transport for Socket {
-    fn reset_when_dropped(&self) {
-        // An error leaves an orderly end, which is all that can be had then.
-        let _ = socket2::SockRef::from(self.stream()).set_linger(Some(Duration::ZERO));
-    }
-
-    fn peer_state(&self) -> PeerState {
-        state_of_peer(self.stream())
-    }
-
-    fn arrived(&self) -> usize {
-        arrived(self.stream())
-    }
-
-    fn probe_peer(&self) {
-        let probes =
-            TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER).with_retries(PROBES);
-        // Without probes the request ends with its own time-outs.
-        let _ = socket2::SockRef::from(self.stream()).set_tcp_keepalive(&probes);
-    }
-}
-
-impl Transport for UnixStream {
-    fn peer_state(&self) -> PeerState {
-        state_of_peer(self)
-    }
-
-    fn arrived(&self) -> usize {
-        arrived(self)
-    }
-}
-
-/// When the kernel asks a silent peer whether it exists, and how often. A system forgets a connection that its program
-/// has closed about a minute after that, and answers the next probe with a reset.
-const PROBE_AFTER: Duration = Duration::from_secs(15);
-const PROBES: u32 = 4;
-
-/// Asks the kernel what the peer has done.
-fn state_of_peer(stream: impl AsFd) -> PeerState {
-    let mut asked = [PollFd::new(&stream, PollFlags::RDHUP)];
-    // After an error nothing is known, and the kernel is asked again later.
-    let _ = poll(&mut asked, Some(&Timespec::default()));
-    let said = asked.iter().fold(PollFlags::empty(), |said, fd| said | fd.revents());
-    if said.intersects(PollFlags::HUP | PollFlags::ERR) {
-        PeerState::Gone
-    } else if said.contains(PollFlags::RDHUP) {
-        PeerState::Ended
-    } else {
-        PeerState::Open
-    }
-}
-
-/// Asks the kernel how many bytes wait to be read.
-fn arrived(stream: impl AsFd) -> usize {
-    let count = ioctl_fionread(stream).unwrap_or_default();
-    usize::try_from(count).unwrap_or(usize::MAX)
-}
-
-#[cfg(test)]
-impl Transport for tokio::io::DuplexStream {}
-
 /// A stream with what was read from it and not yet used, and what has to be written to it.
 #[derive(Debug)]
-pub(super) struct Buffered<S> {
+pub(crate) struct Buffered<S> {
     wire: Rc<RefCell<Wire<S>>>,
-    pub(super) unread: BytesMut,
+    pub(crate) unread: BytesMut,
     /// The size of the next large read: it grows while reads fill it.
     large: usize,
     /// What holds `unread`.
@@ -156,7 +58,7 @@ enum Room {
 
 /// What a connection shares with the outbox.
 #[derive(Debug)]
-pub(super) struct Wire<S> {
+pub(crate) struct Wire<S> {
     stream: S,
     /// What was left with the outbox and is not yet written.
     head: BytesMut,
@@ -179,7 +81,7 @@ enum Left {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
-    pub(super) fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         let wire = Wire {
             stream,
             head: BytesMut::new(),
@@ -199,16 +101,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     }
 
     /// The same, sharing its room with others.
-    pub(super) fn sharing(self) -> Self {
+    pub(crate) fn sharing(self) -> Self {
         Self { shares: true, ..self }
     }
 
-    pub(super) fn with_stream<T>(&self, act: impl FnOnce(&S) -> T) -> T {
+    pub(crate) fn with_stream<T>(&self, act: impl FnOnce(&S) -> T) -> T {
         act(&self.wire.borrow().stream)
     }
 
     /// Reads what is there, up to a head's size. 0 is the peer's end.
-    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut into = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.wire.borrow_mut().stream).poll_read(cx, &mut into))?;
@@ -224,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     }
 
     /// Reads as much of a body as is worth one read; `left` bytes of it are expected, if that is known.
-    pub(super) fn poll_fill_body(
+    pub(crate) fn poll_fill_body(
         &mut self,
         cx: &mut Context<'_>,
         left: Option<u64>,
@@ -257,14 +159,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
 
     /// Lets go of the room that a body was read into, which is large, however little of it was left unused; and of
     /// what is shared.
-    pub(super) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         if self.shares || self.room == Room::Large {
             self.let_go();
         }
     }
 
     /// Lets go of all room, unless something is in it.
-    pub(super) fn let_go(&mut self) {
+    pub(crate) fn let_go(&mut self) {
         if !self.unread.is_empty() || self.room == Room::Nothing {
             return;
         }
@@ -281,18 +183,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     }
 
     /// Lets go of all room and of what is in it.
-    pub(super) fn discard(&mut self) {
+    pub(crate) fn discard(&mut self) {
         self.unread.clear();
         self.let_go();
     }
 
     /// Forgets who left a message last, so that their task is not held by it.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.wire.borrow_mut().waker.clone_from(Waker::noop());
     }
 
     /// Whether the peer has neither closed nor sent anything, as an idle connection should be.
-    pub(super) fn is_quiet(&mut self) -> bool {
+    pub(crate) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut into = ReadBuf::new(&mut byte);
         let mut cx = Context::from_waker(Waker::noop());
@@ -303,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     /// Leaves a small message with the outbox, if nothing is to be written before it, and says whether it did: then
     /// both are empty, and else a small one may have become all head. The task that leaves one is woken only if it cannot be
     /// sent at once, to [`Self::poll_write`] the rest.
-    pub(super) fn leave(&self, cx: &Context<'_>, head: &mut BytesMut, body: &mut Bytes) -> bool {
+    pub(crate) fn leave(&self, cx: &Context<'_>, head: &mut BytesMut, body: &mut Bytes) -> bool {
         if head.len() + body.len() > MAX_LEFT || self.owes() {
             return false;
         }
@@ -322,30 +224,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     }
 
     /// Whether something is left with the outbox whose turn has not come.
-    pub(super) fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         matches!(self.wire.borrow().left, Left::Waiting)
     }
 
     /// Whether what was left with the outbox last has been written in part at least.
-    pub(super) fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.wire.borrow().has_begun
     }
 
     /// Whether what was left with the outbox is not yet written.
-    pub(super) fn owes(&self) -> bool {
+    pub(crate) fn owes(&self) -> bool {
         let wire = self.wire.borrow();
         !wire.is_empty() || !matches!(wire.left, Left::Nothing)
     }
 
     /// Returns how many bytes are left to be written.
-    pub(super) fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         let wire = self.wire.borrow();
         wire.head.len() + wire.body.len()
     }
 
     /// Writes some of what was left, then of `head`, then of `body`; all shrink by what was written. Ready with the
     /// bytes written, 0 when all are empty.
-    pub(super) fn poll_write(
+    pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         head: &mut BytesMut,
@@ -358,11 +260,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         if wire.is_empty() { poll_write(&mut wire.stream, cx, head, body) } else { wire.poll_left(cx) }
     }
 
-    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.wire.borrow_mut().stream).poll_flush(cx)
     }
 
-    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.wire.borrow_mut().stream).poll_shutdown(cx)
     }
 }
@@ -430,14 +332,14 @@ fn poll_write(
 #[cfg(test)]
 impl<S> Buffered<S> {
     /// Whether it holds the task of who left a message last.
-    pub(super) fn remembers(&self) -> bool {
+    pub(crate) fn remembers(&self) -> bool {
         !self.wire.borrow().waker.data().is_null()
     }
 }
 
 /// How many rooms are shared on this thread and not used.
 #[cfg(test)]
-pub(super) fn spare_rooms() -> usize {
+pub(crate) fn spare_rooms() -> usize {
     SPARE.with_borrow(Vec::len)
 }
 

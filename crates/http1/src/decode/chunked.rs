@@ -1,7 +1,6 @@
 //! The chunked transfer coding (RFC 9112, section 7.1), read strictly. Extensions and trailers are checked and left out.
 
-use super::Malformed;
-use crate::Reason;
+use crate::{Malformed, Reason};
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 
@@ -17,7 +16,7 @@ const MAX_CHUNK: u64 = 5 << 40;
 
 /// Reads a chunked body from whatever of it has arrived.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Chunked {
+pub(crate) struct Chunked {
     state: State,
     extensions: usize,
     trailers: usize,
@@ -36,7 +35,7 @@ enum State {
 
 /// What comes next in a body.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Decoded {
+pub(crate) enum Decoded {
     /// Some of its content.
     Data(Bytes),
     /// More has to be read from the peer.

@@ -1,0 +1,38 @@
+//! Sets of bytes.
+
+/// A set of bytes, which says of one in a single step whether it has it.
+pub(crate) struct ByteSet([bool; 256]);
+
+impl ByteSet {
+    /// ASCII's letters and digits, and `others`.
+    #[expect(clippy::indexing_slicing, reason = "of a constant: what is out of bounds does not compile")]
+    pub(crate) const fn alphanumeric_and(mut others: &[u8]) -> Self {
+        let mut has = [false; 256];
+        let mut byte = 0;
+        while byte < 128_u8 {
+            has[byte as usize] = byte.is_ascii_alphanumeric();
+            byte += 1;
+        }
+        while let [byte, rest @ ..] = others {
+            has[*byte as usize] = true;
+            others = rest;
+        }
+        Self(has)
+    }
+
+    /// With every byte that is not ASCII.
+    pub(crate) const fn with_all_beyond_ascii(mut self) -> Self {
+        let (_, beyond) = self.0.split_at_mut(128);
+        let mut rest = beyond;
+        while let [has, more @ ..] = rest {
+            *has = true;
+            rest = more;
+        }
+        self
+    }
+
+    #[inline]
+    pub(crate) fn has(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte)).copied().unwrap_or_default()
+    }
+}
