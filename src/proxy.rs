@@ -58,14 +58,14 @@ pub struct Proxy {
 }
 
 /// The response to a client.
-pub type Answer = http1::Answer<AnswerBody>;
+pub type Answer = http1::Response<AnswerBody>;
 
 /// Its body.
 pub type AnswerBody = ResponseBody<Download>;
 
 /// A store's answer, read as far as it had to be; or what replaces it.
 pub(crate) enum FromStore {
-    Streaming(http1::Answer<Download>),
+    Streaming(http1::Response<Download>),
     /// Its head in a box, since most answers are not read.
     Read(Box<http::response::Parts>, Bytes),
 }
@@ -77,7 +77,7 @@ enum Given {
     /// What was made of it for people.
     Made(Box<Response<Made>>),
     /// The error page of a site.
-    Page(Box<http1::Answer<Download>>),
+    Page(Box<http1::Response<Download>>),
 }
 
 impl Given {
@@ -456,7 +456,7 @@ fn build<'a, B: ClientBody>(
 }
 
 /// MinIO answers the last bytes of an empty object with a range from 0 to -1. They are the whole object.
-fn mend_range_of_nothing<D>(answer: &mut http1::Answer<D>) {
+fn mend_range_of_nothing<D>(answer: &mut http1::Response<D>) {
     if answer.fields.get(CONTENT_RANGE.as_str()) == Some(b"bytes 0--1/0") {
         answer.fields.remove(CONTENT_RANGE.as_str());
         answer.status = StatusCode::OK;

@@ -12,7 +12,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http1::body::BoxError;
-use http1::{Answer, Fields, PeerState, is_named};
+use http1::{Fields, PeerState, Response as Answer, is_named};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 

@@ -13,8 +13,8 @@ use crate::retry::Attempts;
 use crate::upload::UploadError;
 use bytes::{BufMut, Bytes};
 use http_body::Body;
-use http1::client::{Connection, Exchange, Failure, Patience};
-use http1::{Answer, ResponseHead, clock};
+use http1::client::{Connection, Failure, Patience, ResponseFuture};
+use http1::{Response, ResponseHead, clock};
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
@@ -219,7 +219,7 @@ impl Node {
 
     async fn connect(&self, patience: Patience, choice: Choice) -> io::Result<Box<Held>> {
         let stream = self.connector.connect().await?;
-        let connection = Connection::new(stream, patience).keeping(is_wanted);
+        let connection = Connection::new(stream, patience).with_field_filter(is_wanted);
         Ok(Box::new(Held { connection, born: clock::now(), reused: false, choice, by: None }))
     }
 }
@@ -238,7 +238,7 @@ impl Lease {
 
     /// Sends a request and waits for the head of the answer. The body is held back until the store asks for it, so that a
     /// request that the store refuses early costs no transfer and can be sent again.
-    pub fn send<B>(&mut self, request: SignedRequest<B>) -> Exchange<'_, Stream, B>
+    pub fn send<B>(&mut self, request: SignedRequest<B>) -> ResponseFuture<'_, Stream, B>
     where
         B: Body<Data = Bytes, Error = UploadError> + Unpin,
     {
@@ -260,8 +260,8 @@ impl Lease {
     }
 
     /// Makes the answer that began with `head`.
-    pub fn answered(self, head: ResponseHead) -> Answer<Download> {
-        Answer { status: head.status, fields: head.fields, body: Download::new(self) }
+    pub fn answered(self, head: ResponseHead) -> Response<Download> {
+        Response { status: head.status, fields: head.fields, body: Download::new(self) }
     }
 
     fn give_back(self) {
@@ -269,7 +269,7 @@ impl Lease {
         let Some((pool, _turn)) = held.by.take() else { return };
         let Some(node) = pool.nodes.get(held.choice.node.0) else { return };
         let mut idle = node.idle.borrow_mut();
-        if held.connection.may_be_kept() && idle.len() < MAX_IDLE_CONNECTIONS {
+        if held.connection.is_reusable() && idle.len() < MAX_IDLE_CONNECTIONS {
             held.reused = true;
             let until = usable_until(clock::now(), held.born);
             idle.push(Idle { held, until });

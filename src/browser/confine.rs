@@ -27,7 +27,7 @@ const VIEWED: (&str, &str) = lines!("Content-Security-Policy: script-src 'none'\
 
 /// Adds the lines of an object that belongs to a site: browsers run its scripts.
 pub fn let_run(fields: &mut Fields) {
-    fields.close_with(PLAIN.0);
+    fields.set_trailing_lines(PLAIN.0);
 }
 
 /// Adds the lines that keep browsers from running the body, unless [`let_run`] was called before or the head has a policy
@@ -35,7 +35,7 @@ pub fn let_run(fields: &mut Fields) {
 ///
 /// All clients get them: over plain HTTP a browser cannot be told from a program, and programs ignore them.
 pub fn confine(fields: &mut Fields) {
-    if fields.is_closed() {
+    if fields.has_trailing_lines() {
         return;
     }
     let mut types = fields.all(CONTENT_TYPE.as_str());
@@ -46,14 +46,14 @@ pub fn confine(fields: &mut Fields) {
         true => VIEWED,
         false => SANDBOXED,
     };
-    fields.close_with(lines);
+    fields.set_trailing_lines(lines);
 }
 
 /// Lets pages of other origins embed a response to which [`let_run`] or [`confine`] added its lines.
 pub(super) fn show_elsewhere(fields: &mut Fields) {
-    let closing = fields.closing();
+    let closing = fields.trailing_lines();
     if let Some((_, elsewhere)) = [PLAIN, SANDBOXED, VIEWED].into_iter().find(|(lines, _)| *lines == closing)
     {
-        fields.close_with(elsewhere);
+        fields.set_trailing_lines(elsewhere);
     }
 }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use http::Method;
 use http_body_util::Empty;
 use http1::body::BoxError;
-use http1::{Answer, Fields};
+use http1::{Fields, Response as Answer};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;

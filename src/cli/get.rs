@@ -5,7 +5,7 @@ use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
 use crate::rights::Right;
 use crate::upstream::Download;
 use http_body_util::BodyExt;
-use http1::Answer;
+use http1::Response as Answer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};

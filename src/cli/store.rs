@@ -17,7 +17,7 @@ use crate::terminal::plain;
 use crate::token::{MAX_TOKEN_BYTES, Token};
 use crate::upstream::Download;
 use http::Method;
-use http1::Answer;
+use http1::Response as Answer;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};

@@ -17,7 +17,7 @@ use crate::upload::Upload;
 use crate::upstream::{Asking, BrokenOff, Continue, Continued, Download};
 use bytes::Bytes;
 use http_body::Body;
-use http1::Answer;
+use http1::Response as Answer;
 use http1::body::{BoxError, Broken};
 use std::cell::Cell;
 use std::fmt;

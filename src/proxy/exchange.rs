@@ -18,7 +18,7 @@ use crate::upload::Upload;
 use crate::upstream::{Download, SendError};
 use http::{Method, StatusCode};
 use http_body::Body;
-use http1::Answer;
+use http1::Response as Answer;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

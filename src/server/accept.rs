@@ -6,7 +6,7 @@ use crate::client::{Client, ListenerRef};
 use crate::connections::Arrival;
 use crate::generation::{Current, Shared};
 use crate::memory::Payer;
-use http1::clock::by_events;
+use http1::clock::with_event_clock;
 use http1::server::ConnectionLimits;
 use socket2::SockRef;
 use std::convert::Infallible;
@@ -112,7 +112,7 @@ impl Context {
         let payer = if known { Payer::Client(client) } else { Payer::Strangers };
         let memory = Memory { budget: self.shared.memory.clone(), payer };
         let (current, stopping, open) = (Rc::clone(&self.current), self.stopping.clone(), self.open.clone());
-        spawn_local(by_events(async move {
+        spawn_local(with_event_clock(async move {
             connection::run(socket, connection, memory, current, &limits, stopping).await;
             drop((guard, open));
         }));

@@ -71,7 +71,7 @@ impl Download {
 
     fn is_over(&self) -> bool {
         match (&self.lease, self.rest.as_deref()) {
-            (Some(lease), _) => lease.0.connection.is_over(),
+            (Some(lease), _) => lease.0.connection.is_body_done(),
             (None, rest) => !matches!(rest, Some(Rest::Asked(_))),
         }
     }
@@ -158,7 +158,9 @@ impl Body for Download {
 
     fn size_hint(&self) -> SizeHint {
         match &self.lease {
-            Some(lease) => lease.0.connection.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            Some(lease) => {
+                lease.0.connection.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
             None if self.is_over() => SizeHint::with_exact(0),
             None => SizeHint::default(),
         }

@@ -1,8 +1,30 @@
-//! A connection's bytes: read into one buffer, written without being copied together unless they are few and left with
-//! the outbox.
+//! A buffered stream: reads into one buffer, and writes head and body without copying them together unless they are
+//! small or deferred.
+//!
+//! **Reading.** Bytes that were read and not consumed are in `unread`. The buffer behind it has a [`BufferKind`]:
+//!
+//! | kind | holds | released by |
+//! |---|---|---|
+//! | `None` | nothing: an idle connection owns no buffer | |
+//! | `Small` | what was read through the thread's scratch block, copied to fit | `drop_buffer`; also `release_buffer` if the connection shares its buffer |
+//! | `Large` | a read of a body of its own, up to 256 KiB, charged to the read budget | `release_buffer`, `drop_buffer` |
+//!
+//! Neither releases a buffer that still holds unread bytes; `discard` drops those too.
+//!
+//! **Writing.** A message is either written directly with `poll_write`, or handed over with `defer_write`:
+//!
+//! | deferred | pending bytes | meaning | leaves the state by |
+//! |---|---|---|---|
+//! | `None` | none | nothing to write | `defer_write` → `Queued` |
+//! | `Queued` | some | the outbox flushes it at the end of the turn | flush → `None` or `Failed` |
+//! | `None` | some | the peer did not take all of it; the task was woken | `poll_write`, called until nothing is pending |
+//! | `Failed` | any | the flush failed; the task was woken | `poll_write` returns the error |
+//!
+//! `has_pending_write` is true in the last three, `is_deferred` in `Queued` alone. No message is written or deferred
+//! before the one ahead of it is gone.
 
-use crate::outbox::{self, Sender};
-use crate::read_budget::ReadRoom;
+use crate::outbox::{self, DeferredWrite};
+use crate::read_budget::ReadShare;
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -12,111 +34,111 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-/// What is read at once while little is expected, such as a head.
+/// The size of a read while little is expected, such as a head, in bytes.
 const SMALL_READ: usize = 16 * 1024;
-/// The most that is read at once.
+/// The largest read, in bytes. docs/performance.md has the sizes that were tried.
 const LARGE_READ: usize = 256 * 1024;
-/// The longest message of which head and body are copied together, in bytes: the kernel takes one piece faster than
-/// two.
+/// The longest message whose head and body are copied together, in bytes: the kernel takes one piece faster than two
+/// (docs/performance.md, "a small answer's head and body are copied together").
 pub(crate) const MAX_JOINED: usize = 4 * 1024;
-/// The longest message that is left with the outbox, in bytes: so much may wait for each client that reads slowly.
-const MAX_LEFT: usize = 16 * 1024;
+/// The longest message that is deferred, in bytes. A client that reads slowly makes the proxy hold this much.
+const MAX_DEFERRED: usize = 16 * 1024;
+/// The number of spare buffers per thread. Responses that are read at the same time mostly end before the next is read.
+const MAX_SPARE: usize = 4;
 
 thread_local! {
-    // An idle connection owns no buffer: what arrives is read here and copied to what fits it.
+    /// What idle connections read into: bytes are copied from here to a buffer that fits them.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SMALL_READ].into());
-    /// Room for answers of the store, which is used by one after the other and stays in the nearest cache.
+    /// Small buffers that connections share, so that they stay in the nearest cache (docs/performance.md, "a thread's
+    /// connections share the room").
     static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Answers that are read at the same time mostly come to their end before the next is read.
-const MAX_SPARE: usize = 4;
-
-/// A stream with what was read from it and not yet used, and what has to be written to it.
+/// A stream with the bytes that were read from it and not consumed, and those that wait to be written to it.
 #[derive(Debug)]
 pub(crate) struct Buffered<S> {
-    wire: Rc<RefCell<Wire<S>>>,
+    shared: Rc<RefCell<Shared<S>>>,
     pub(crate) unread: BytesMut,
-    /// The size of the next large read: it grows while reads fill it.
-    large: usize,
-    /// What holds `unread`.
-    room: Room,
-    /// Whether it has no room of its own between messages, but shares it with others on this thread.
-    shares: bool,
-    /// What it has of the room for large reads.
-    taken: ReadRoom,
+    buffer: BufferKind,
+    /// Whether small buffers return to the thread's spare ones between messages.
+    shares_buffer: bool,
+    /// The size of the next large read. It doubles when a read fills it.
+    read_size: usize,
+    /// The share of the read budget behind a large buffer.
+    read_share: ReadShare,
 }
 
+/// The buffer behind the unread bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Room {
-    Nothing,
-    /// That of a read into the thread's block, or more of them.
+enum BufferKind {
+    None,
     Small,
-    /// That of a read of its own, or what is left of it.
     Large,
 }
 
-/// What a connection shares with the outbox.
+/// The part of a connection that the outbox writes to.
 #[derive(Debug)]
-pub(crate) struct Wire<S> {
+pub(crate) struct Shared<S> {
     stream: S,
-    /// What was left with the outbox and is not yet written.
+    /// The deferred message, as far as it is not written.
     head: BytesMut,
     body: Bytes,
-    left: Left,
-    /// Who left it last, and is woken when not all could be sent: mostly the same, whose waker is kept then.
+    deferred: Deferred,
+    /// The task that deferred a message last. It is kept because the next message is mostly from the same task, and
+    /// cloning a waker costs an atomic operation.
     waker: Waker,
-    /// Any of it was written.
-    has_begun: bool,
+    /// Whether any of the deferred message was written.
+    has_started: bool,
 }
 
-/// How far the outbox has come with what was left with it.
+/// The outbox's progress with a deferred message.
 #[derive(Debug)]
-enum Left {
-    /// There is nothing, or no more is to be expected of it.
-    Nothing,
-    /// Its turn has not come.
-    Waiting,
+enum Deferred {
+    /// Nothing is queued.
+    None,
+    /// The outbox has not flushed it yet.
+    Queued,
+    /// The flush failed.
     Failed(io::Error),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
     pub(crate) fn new(stream: S) -> Self {
-        let wire = Wire {
+        let shared = Shared {
             stream,
             head: BytesMut::new(),
             body: Bytes::new(),
-            left: Left::Nothing,
+            deferred: Deferred::None,
             waker: Waker::noop().clone(),
-            has_begun: false,
+            has_started: false,
         };
         Self {
-            wire: Rc::new(RefCell::new(wire)),
+            shared: Rc::new(RefCell::new(shared)),
             unread: BytesMut::new(),
-            large: SMALL_READ,
-            room: Room::Nothing,
-            shares: false,
-            taken: ReadRoom::default(),
+            buffer: BufferKind::None,
+            shares_buffer: false,
+            read_size: SMALL_READ,
+            read_share: ReadShare::default(),
         }
     }
 
-    /// The same, sharing its room with others.
-    pub(crate) fn sharing(self) -> Self {
-        Self { shares: true, ..self }
+    /// Shares small buffers with the other connections of the thread.
+    pub(crate) fn with_shared_buffer(self) -> Self {
+        Self { shares_buffer: true, ..self }
     }
 
     pub(crate) fn with_stream<T>(&self, act: impl FnOnce(&S) -> T) -> T {
-        act(&self.wire.borrow().stream)
+        act(&self.shared.borrow().stream)
     }
 
-    /// Reads what is there, up to a head's size. 0 is the peer's end.
+    /// Reads what has arrived, up to 16 KiB. Returns 0 at the peer's end.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut into = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut self.wire.borrow_mut().stream).poll_read(cx, &mut into))?;
-            if self.room == Room::Nothing && !into.filled().is_empty() {
-                self.room = Room::Small;
-                if self.shares {
+            ready!(Pin::new(&mut self.shared.borrow_mut().stream).poll_read(cx, &mut into))?;
+            if self.buffer == BufferKind::None && !into.filled().is_empty() {
+                self.buffer = BufferKind::Small;
+                if self.shares_buffer {
                     self.unread = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
                 }
             }
@@ -125,55 +147,54 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         })
     }
 
-    /// Reads as much of a body as is worth one read; `left` bytes of it are expected, if that is known.
+    /// Reads a piece of a body of which `remaining` bytes are expected, if that is known. Returns 0 at the peer's end.
     pub(crate) fn poll_fill_body(
         &mut self,
         cx: &mut Context<'_>,
-        left: Option<u64>,
+        remaining: Option<u64>,
     ) -> Poll<io::Result<usize>> {
-        let expected = left.map_or(LARGE_READ, |left| usize::try_from(left).unwrap_or(LARGE_READ));
+        let expected = remaining.map_or(LARGE_READ, |bytes| usize::try_from(bytes).unwrap_or(LARGE_READ));
         let free = self.unread.capacity() - self.unread.len();
         if expected <= SMALL_READ && free < expected {
             return self.poll_fill(cx);
         }
-        let mut size = self.large.min(expected);
-        if free < size && !self.taken.resize(size) {
-            // Many large bodies are under way: this one goes in small pieces.
+        let mut size = self.read_size.min(expected);
+        if free < size && !self.read_share.resize(size) {
+            // Many large bodies are being read: this one is read in small pieces.
             size = SMALL_READ.min(expected);
         }
         if free < size {
-            if self.room == Room::Small {
-                self.rest();
+            if self.buffer == BufferKind::Small {
+                self.release_buffer();
             }
-            // Room that was large before is used again, once all that was read into it has been passed on.
+            // `reserve` reuses the old buffer once everything read into it has been passed on.
             self.unread.reserve(size);
-            self.room = Room::Large;
+            self.buffer = BufferKind::Large;
         }
-        let stream = &mut self.wire.borrow_mut().stream;
+        let stream = &mut self.shared.borrow_mut().stream;
         let length = ready!(poll_read_buf(Pin::new(stream), cx, &mut self.unread))?;
-        if length >= self.large {
-            self.large = (self.large * 2).min(LARGE_READ);
+        if length >= self.read_size {
+            self.read_size = (self.read_size * 2).min(LARGE_READ);
         }
         Poll::Ready(Ok(length))
     }
 
-    /// Lets go of the room that a body was read into, which is large, however little of it was left unused; and of
-    /// what is shared.
-    pub(crate) fn rest(&mut self) {
-        if self.shares || self.room == Room::Large {
-            self.let_go();
+    /// Drops a buffer that should not outlast its message: a large one, however little of it is unused, and a shared one.
+    pub(crate) fn release_buffer(&mut self) {
+        if self.shares_buffer || self.buffer == BufferKind::Large {
+            self.drop_buffer();
         }
     }
 
-    /// Lets go of all room, unless something is in it.
-    pub(crate) fn let_go(&mut self) {
-        if !self.unread.is_empty() || self.room == Room::Nothing {
+    /// Drops the buffer, unless it holds unread bytes.
+    pub(crate) fn drop_buffer(&mut self) {
+        if !self.unread.is_empty() || self.buffer == BufferKind::None {
             return;
         }
-        self.taken.clear();
+        self.read_share.clear();
         let unread = std::mem::take(&mut self.unread);
-        let room = std::mem::replace(&mut self.room, Room::Nothing);
-        if self.shares && room == Room::Small {
+        let kind = std::mem::replace(&mut self.buffer, BufferKind::None);
+        if self.shares_buffer && kind == BufferKind::Small {
             SPARE.with_borrow_mut(|spare| {
                 if spare.len() < MAX_SPARE {
                     spare.push(unread);
@@ -182,101 +203,107 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         }
     }
 
-    /// Lets go of all room and of what is in it.
+    /// Drops the unread bytes and the buffer.
     pub(crate) fn discard(&mut self) {
         self.unread.clear();
-        self.let_go();
+        self.drop_buffer();
     }
 
-    /// Forgets who left a message last, so that their task is not held by it.
-    pub(crate) fn forget(&mut self) {
-        self.wire.borrow_mut().waker.clone_from(Waker::noop());
+    /// Drops the waker of the last deferred message, which keeps its task alive.
+    pub(crate) fn clear_waker(&mut self) {
+        self.shared.borrow_mut().waker.clone_from(Waker::noop());
     }
 
-    /// Whether the peer has neither closed nor sent anything, as an idle connection should be.
+    /// Returns whether the peer has neither closed nor sent anything, as an idle connection should be.
     pub(crate) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut into = ReadBuf::new(&mut byte);
         let mut cx = Context::from_waker(Waker::noop());
-        let stream = &mut self.wire.borrow_mut().stream;
+        let stream = &mut self.shared.borrow_mut().stream;
         self.unread.is_empty() && Pin::new(stream).poll_read(&mut cx, &mut into).is_pending()
     }
 
-    /// Leaves a small message with the outbox, if nothing is to be written before it, and says whether it did: then
-    /// both are empty, and else a small one may have become all head. The task that leaves one is woken only if it cannot be
-    /// sent at once, to [`Self::poll_write`] the rest.
-    pub(crate) fn leave(&self, cx: &Context<'_>, head: &mut BytesMut, body: &mut Bytes) -> bool {
-        if head.len() + body.len() > MAX_LEFT || self.owes() {
+    /// Hands a small message over to the outbox, and returns whether it did: then both parts are empty. Otherwise nothing is
+    /// lost, but the body may have moved to the end of the head.
+    ///
+    /// The task is woken only if the message cannot be sent in full; it then calls [`Self::poll_write`] for the rest.
+    pub(crate) fn defer_write(&self, cx: &Context<'_>, head: &mut BytesMut, body: &mut Bytes) -> bool {
+        if head.len() + body.len() > MAX_DEFERRED || self.has_pending_write() {
             return false;
         }
         if head.len() + body.len() <= MAX_JOINED {
-            // Now, and not when they are sent: both have just been looked at.
+            // Copied now and not at the flush, while both are in the cache (docs/performance.md, "a small answer is copied
+            // together when it is left with the outbox").
             head.extend_from_slice(&std::mem::take(body));
         }
-        if !outbox::leave(&self.wire) {
+        if !outbox::defer_write(&self.shared) {
             return false;
         }
-        let mut wire = self.wire.borrow_mut();
-        (wire.head, wire.body) = (std::mem::take(head), std::mem::take(body));
-        (wire.left, wire.has_begun) = (Left::Waiting, false);
-        wire.waker.clone_from(cx.waker());
+        let mut shared = self.shared.borrow_mut();
+        (shared.head, shared.body) = (std::mem::take(head), std::mem::take(body));
+        (shared.deferred, shared.has_started) = (Deferred::Queued, false);
+        shared.waker.clone_from(cx.waker());
         true
     }
 
-    /// Whether something is left with the outbox whose turn has not come.
-    pub(crate) fn waits(&self) -> bool {
-        matches!(self.wire.borrow().left, Left::Waiting)
+    /// Returns whether a message waits for the outbox to flush it.
+    pub(crate) fn is_deferred(&self) -> bool {
+        matches!(self.shared.borrow().deferred, Deferred::Queued)
     }
 
-    /// Whether what was left with the outbox last has been written in part at least.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.wire.borrow().has_begun
+    /// Returns whether any of the last deferred message has been written.
+    pub(crate) fn has_started(&self) -> bool {
+        self.shared.borrow().has_started
     }
 
-    /// Whether what was left with the outbox is not yet written.
-    pub(crate) fn owes(&self) -> bool {
-        let wire = self.wire.borrow();
-        !wire.is_empty() || !matches!(wire.left, Left::Nothing)
+    /// Returns whether a deferred message is not fully written, or its error has not been reported.
+    pub(crate) fn has_pending_write(&self) -> bool {
+        let shared = self.shared.borrow();
+        !shared.is_empty() || !matches!(shared.deferred, Deferred::None)
     }
 
-    /// Returns how many bytes are left to be written.
-    pub(crate) fn left(&self) -> usize {
-        let wire = self.wire.borrow();
-        wire.head.len() + wire.body.len()
+    /// Returns the number of deferred bytes that are not written.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        let shared = self.shared.borrow();
+        shared.head.len() + shared.body.len()
     }
 
-    /// Writes some of what was left, then of `head`, then of `body`; all shrink by what was written. Ready with the
-    /// bytes written, 0 when all are empty.
+    /// Writes some of the deferred message if there is one, else of `head`, else of `body`; each shrinks by what was
+    /// written. Returns the number of bytes written, 0 when all are empty.
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         head: &mut BytesMut,
         body: &mut Bytes,
     ) -> Poll<io::Result<usize>> {
-        let wire = &mut *self.wire.borrow_mut();
-        if let Left::Failed(error) = std::mem::replace(&mut wire.left, Left::Nothing) {
+        let shared = &mut *self.shared.borrow_mut();
+        if let Deferred::Failed(error) = std::mem::replace(&mut shared.deferred, Deferred::None) {
             return Poll::Ready(Err(error));
         }
-        if wire.is_empty() { poll_write(&mut wire.stream, cx, head, body) } else { wire.poll_left(cx) }
+        if shared.is_empty() {
+            poll_write(&mut shared.stream, cx, head, body)
+        } else {
+            shared.poll_write_pending(cx)
+        }
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire.borrow_mut().stream).poll_flush(cx)
+        Pin::new(&mut self.shared.borrow_mut().stream).poll_flush(cx)
     }
 
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire.borrow_mut().stream).poll_shutdown(cx)
+        Pin::new(&mut self.shared.borrow_mut().stream).poll_shutdown(cx)
     }
 }
 
-impl<S: AsyncWrite + Unpin> Wire<S> {
+impl<S: AsyncWrite + Unpin> Shared<S> {
     fn is_empty(&self) -> bool {
         self.head.is_empty() && self.body.is_empty()
     }
 
-    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_write_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let written = ready!(poll_write(&mut self.stream, cx, &mut self.head, &mut self.body))?;
-        self.has_begun = true;
+        self.has_started = true;
         if self.is_empty() {
             // An idle connection owns no buffer.
             (self.head, self.body) = (BytesMut::new(), Bytes::new());
@@ -284,29 +311,29 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(written))
     }
 
-    fn poll_send_off(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.is_empty() {
-            ready!(self.poll_left(cx))?;
+            ready!(self.poll_write_pending(cx))?;
         }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 }
 
-impl<S: AsyncWrite + Unpin> Sender for RefCell<Wire<S>> {
-    fn send_off(&self) {
-        let wire = &mut *self.borrow_mut();
-        let Left::Waiting = std::mem::replace(&mut wire.left, Left::Nothing) else { return };
-        match wire.poll_send_off(&mut Context::from_waker(Waker::noop())) {
+impl<S: AsyncWrite + Unpin> DeferredWrite for RefCell<Shared<S>> {
+    fn flush(&self) {
+        let shared = &mut *self.borrow_mut();
+        let Deferred::Queued = std::mem::replace(&mut shared.deferred, Deferred::None) else { return };
+        match shared.poll_flush_pending(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => return,
-            Poll::Ready(Err(error)) => wire.left = Left::Failed(error),
+            Poll::Ready(Err(error)) => shared.deferred = Deferred::Failed(error),
             Poll::Pending => {}
         }
-        wire.waker.wake_by_ref();
+        shared.waker.wake_by_ref();
     }
 }
 
-/// Writes some of `head`, then of `body`; both shrink by what was written. Ready with the bytes written, 0 when both
-/// are empty.
+/// Writes some of `head`, then of `body`; both shrink by what was written. Returns the number of bytes written, 0 when
+/// both are empty.
 fn poll_write(
     stream: &mut (impl AsyncWrite + Unpin),
     cx: &mut Context<'_>,
@@ -331,51 +358,51 @@ fn poll_write(
 
 #[cfg(test)]
 impl<S> Buffered<S> {
-    /// Whether it holds the task of who left a message last.
-    pub(crate) fn remembers(&self) -> bool {
-        !self.wire.borrow().waker.data().is_null()
+    /// Returns whether it holds the waker of a task.
+    pub(crate) fn has_waker(&self) -> bool {
+        !self.shared.borrow().waker.data().is_null()
     }
 }
 
-/// How many rooms are shared on this thread and not used.
+/// Returns the number of spare buffers of this thread.
 #[cfg(test)]
-pub(crate) fn spare_rooms() -> usize {
+pub(crate) fn spare_buffers() -> usize {
     SPARE.with_borrow(Vec::len)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbox::UnderWay;
+    use crate::outbox::RunningGuard;
     use tokio::io::{AsyncReadExt, duplex};
     use tokio::runtime::{Builder, LocalOptions};
     use tokio::task::{spawn_local, yield_now};
 
-    fn leave(bytes: &Buffered<tokio::io::DuplexStream>, head: &mut BytesMut) -> bool {
-        bytes.leave(&Context::from_waker(Waker::noop()), head, &mut Bytes::new())
+    fn defer(bytes: &Buffered<tokio::io::DuplexStream>, head: &mut BytesMut) -> bool {
+        bytes.defer_write(&Context::from_waker(Waker::noop()), head, &mut Bytes::new())
     }
 
-    /// A client that reads slowly has so much wait for it, and no message takes the place of one that it has not read.
+    /// What waits for a slow client is bounded, and no message overtakes the one before it.
     #[test]
-    fn what_is_long_and_what_comes_second_is_not_left() {
+    fn long_and_second_messages_are_not_deferred() {
         let runtime = Builder::new_current_thread().build_local(LocalOptions::default()).unwrap();
         runtime.block_on(async {
             spawn_local(outbox::run());
             yield_now().await;
-            let _two = (UnderWay::begin(), UnderWay::begin());
+            let _two = (RunningGuard::new(), RunningGuard::new());
             let (mut client, server) = duplex(1024);
             let bytes = Buffered::new(server);
 
-            let mut long = BytesMut::from(&*vec![b'l'; MAX_LEFT + 1]);
-            assert!(!leave(&bytes, &mut long));
-            assert_eq!(long.len(), MAX_LEFT + 1);
+            let mut long = BytesMut::from(&*vec![b'l'; MAX_DEFERRED + 1]);
+            assert!(!defer(&bytes, &mut long));
+            assert_eq!(long.len(), MAX_DEFERRED + 1);
 
-            let mut first = BytesMut::from(&*vec![b'f'; MAX_LEFT]);
-            assert!(leave(&bytes, &mut first) && bytes.waits());
+            let mut first = BytesMut::from(&*vec![b'f'; MAX_DEFERRED]);
+            assert!(defer(&bytes, &mut first) && bytes.is_deferred());
             yield_now().await;
-            assert!(!bytes.waits() && bytes.owes(), "the client has not read it all");
+            assert!(!bytes.is_deferred() && bytes.has_pending_write(), "the client has not read it all");
             let mut second = BytesMut::from("second");
-            assert!(!leave(&bytes, &mut second));
+            assert!(!defer(&bytes, &mut second));
             assert_eq!(second, "second");
             let mut read = [0; 1024];
             client.read_exact(&mut read).await.unwrap();

@@ -1,12 +1,11 @@
-//! The time, read once for all that one event sets off, and the one alarm of all that waits for a time.
+//! A clock that is read once per poll, and one timer per task.
 //!
-//! A request asks for the time a dozen times, mostly to move deadlines that lie far ahead, and each reading takes as
-//! long as parsing a header. An event (bytes that arrived, a timer) is dealt with in microseconds, so all that it sets
-//! off has the time at which it was first asked for.
-//!
-//! A task waits for several deadlines at once, and those of a connection to the store go from task to task with it. To
-//! enter a timer of tokio's for each, with each request, takes longer than all that is done with the time. A task that
-//! runs by events has one, for the earliest of all deadlines.
+//! A request asks for the time a dozen times, and reading the clock costs as much as parsing a header field: [`now`]
+//! returns the same instant for the whole poll of a task. Registering a tokio timer costs more than everything else
+//! that is done with the time: a task keeps one [`Sleep`], for the earliest deadline that was asked for in the poll. Both
+//! hold only within [`with_event_clock`]; elsewhere `now` reads the clock and callers need timers of their own.
+//! The gains are in docs/performance.md, "a task has one timer for all of its deadlines" and the paragraph on
+//! reading the clock.
 
 use pin_project_lite::pin_project;
 use std::cell::Cell;
@@ -17,58 +16,61 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 #[derive(Clone, Copy)]
-enum Reading {
-    /// No event is being dealt with.
-    Outside,
-    /// It has not been asked for.
-    Unread,
-    Read(Instant),
+enum CachedNow {
+    /// No poll is running under [`with_event_clock`].
+    None,
+    /// The clock has not been read in this poll.
+    Stale,
+    At(Instant),
 }
 
 thread_local! {
-    static READING: Cell<Reading> = const { Cell::new(Reading::Outside) };
-    /// The earliest deadline that is waited for since the event began.
+    static CACHED_NOW: Cell<CachedNow> = const { Cell::new(CachedNow::None) };
+    /// The earliest wake-up requested in this poll.
     static EARLIEST: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// The time of the event that is being dealt with; outside of any the time right now. It is never ahead of the clock.
+/// Returns the time of the current poll, or the time right now outside [`with_event_clock`]. It is never ahead of the
+/// clock.
 #[inline]
 pub fn now() -> Instant {
-    match READING.get() {
-        Reading::Read(now) => now,
-        Reading::Outside => Instant::now(),
-        Reading::Unread => {
+    match CACHED_NOW.get() {
+        CachedNow::At(now) => now,
+        CachedNow::None => Instant::now(),
+        CachedNow::Stale => {
             let now = Instant::now();
-            READING.set(Reading::Read(now));
+            CACHED_NOW.set(CachedNow::At(now));
             now
         }
     }
 }
 
-/// Has the task whose event is being dealt with polled again at `deadline`, or before. It is false outside of any.
+/// Requests that the current task be polled by `deadline`. Returns `false` outside [`with_event_clock`], where nothing
+/// would wake the task.
 #[inline]
-pub fn wake_by(deadline: Instant) -> bool {
-    if matches!(READING.get(), Reading::Outside) {
+pub fn request_wakeup_by(deadline: Instant) -> bool {
+    if matches!(CACHED_NOW.get(), CachedNow::None) {
         return false;
     }
     EARLIEST.set(Some(EARLIEST.get().map_or(deadline, |earliest| earliest.min(deadline))));
     true
 }
 
-/// Polls what a task waits for beside its work. A task that has had its share of a turn would be told `Pending`, and
-/// never be woken: it is not entered then.
-pub fn poll_untaxed<F: Future + Unpin>(future: F, cx: &mut Context<'_>) -> Poll<F::Output> {
+/// Polls `future` outside tokio's cooperative budget. A task that has used up its budget would get `Pending` without its
+/// waker being registered, and would sleep past its deadline.
+pub fn poll_unbudgeted<F: Future + Unpin>(future: F, cx: &mut Context<'_>) -> Poll<F::Output> {
     Pin::new(&mut unconstrained(future)).poll(cx)
 }
 
-/// What wakes a task for the earliest of its deadlines.
+/// The timer that wakes a task for the earliest of its deadlines.
 #[derive(Default)]
 struct Alarm {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Alarm {
-    /// Sets it to `deadline`, unless it is going to ring before: deadlines are moved far more often than they pass.
+    /// Makes sure the task is woken by `deadline`. A timer that fires earlier is left alone: deadlines move far more often
+    /// than they pass, and an early wake-up only costs a poll.
     fn set(&mut self, deadline: Instant, cx: &mut Context<'_>) {
         let now = now();
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(now)));
@@ -76,32 +78,32 @@ impl Alarm {
             return;
         }
         sleep.as_mut().reset(deadline);
-        if poll_untaxed(sleep.as_mut(), cx).is_ready() {
+        if poll_unbudgeted(sleep.as_mut(), cx).is_ready() {
             cx.waker().wake_by_ref();
         }
     }
 }
 
 pin_project! {
-    /// A future to which each of its polls is one event.
-    pub struct ByEvents<F> {
+    /// The future returned by [`with_event_clock`].
+    pub struct WithEventClock<F> {
         #[pin]
         future: F,
         alarm: Alarm,
     }
 }
 
-/// Runs `future` by events.
-pub fn by_events<F: Future>(future: F) -> ByEvents<F> {
-    ByEvents { future, alarm: Alarm::default() }
+/// Runs `future` with the event clock: each of its polls sees one time.
+pub fn with_event_clock<F: Future>(future: F) -> WithEventClock<F> {
+    WithEventClock { future, alarm: Alarm::default() }
 }
 
-impl<F: Future> Future for ByEvents<F> {
+impl<F: Future> Future for WithEventClock<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _event = Event::begin();
+        let _scope = EventScope::enter();
         let polled = this.future.poll(cx);
         if let Some(deadline) = EARLIEST.take().filter(|_| polled.is_pending()) {
             this.alarm.set(deadline, cx);
@@ -110,19 +112,19 @@ impl<F: Future> Future for ByEvents<F> {
     }
 }
 
-/// Ends with the poll, also when that panics.
-struct Event;
+/// The scope of one poll. Dropping it ends the scope, also when the poll panics.
+struct EventScope;
 
-impl Event {
-    fn begin() -> Self {
-        READING.set(Reading::Unread);
+impl EventScope {
+    fn enter() -> Self {
+        CACHED_NOW.set(CachedNow::Stale);
         Self
     }
 }
 
-impl Drop for Event {
+impl Drop for EventScope {
     fn drop(&mut self) {
-        READING.set(Reading::Outside);
+        CACHED_NOW.set(CachedNow::None);
         EARLIEST.set(None);
     }
 }
@@ -139,10 +141,10 @@ mod tests {
     const STEP: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn an_event_has_one_time_and_the_next_another() {
+    async fn a_poll_sees_one_time_and_the_next_poll_a_later_one() {
         let start = Instant::now();
-        by_events(async {
-            // As though it took long: the clock moves on within one poll.
+        with_event_clock(async {
+            // The clock moves on within one poll, as if that took long.
             let mut moving = pin!(advance(STEP));
             let first = now();
             poll_fn(|cx| {
@@ -155,37 +157,37 @@ mod tests {
             assert!(now() > first);
         })
         .await;
-        assert_eq!(now(), Instant::now(), "outside of events it is the clock's");
+        assert_eq!(now(), Instant::now(), "outside the event clock");
     }
 
-    /// Idle connections are futures of this kind: an async function would hold what it runs twice.
+    /// Every idle connection is one of these futures. An async function would store the inner future twice.
     #[test]
-    fn it_takes_no_room() {
+    fn the_wrapper_adds_one_pointer() {
         let future = async {
             let held = vec![0_u8; 100];
             std::future::pending::<()>().await;
             drop(held);
         };
         let size = size_of_val(&future) + size_of::<usize>();
-        assert_eq!(size_of_val(&by_events(future)), size);
+        assert_eq!(size_of_val(&with_event_clock(future)), size);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_earliest_deadline_wakes() {
+    async fn wakes_for_the_earliest_deadline() {
         let start = Instant::now();
         let any = |seconds: &'static [u32]| {
             let deadlines = seconds.iter().map(move |seconds| start + STEP * *seconds);
             poll_fn(move |_| {
                 let over = deadlines.clone().any(|deadline| now() >= deadline);
                 if !over {
-                    assert!(deadlines.clone().all(wake_by));
+                    assert!(deadlines.clone().all(request_wakeup_by));
                 }
                 if over { Poll::Ready(start.elapsed().as_secs()) } else { Poll::Pending }
             })
         };
-        by_events(async {
+        with_event_clock(async {
             assert_eq!(any(&[3, 1, 2]).await, 1);
-            // What is waited for is given up, and moved, both ways.
+            // Deadlines are dropped, and move both ways.
             assert!(timeout(STEP, any(&[9])).await.is_err());
             assert_eq!(any(&[4]).await, 4);
             assert!(timeout(STEP, any(&[6])).await.is_err());
@@ -195,30 +197,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_has_had_its_share_is_woken_all_the_same() {
+    async fn wakes_a_task_without_budget() {
         let start = Instant::now();
-        let waits = by_events(poll_fn(|cx| {
+        let waits = with_event_clock(poll_fn(|cx| {
             while coop::has_budget_remaining() {
                 let _ = pin!(coop::consume_budget()).poll(cx);
             }
-            if now() < start + STEP && wake_by(start + STEP) { Poll::Pending } else { Poll::Ready(()) }
+            if now() < start + STEP && request_wakeup_by(start + STEP) {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
         }));
         assert!(timeout(2 * STEP, waits).await.is_ok());
         assert_eq!(start.elapsed(), STEP);
     }
 
     #[test]
-    fn outside_of_events_nobody_is_woken() {
-        assert!(!wake_by(Instant::now()));
+    fn refuses_wakeups_outside_the_event_clock() {
+        assert!(!request_wakeup_by(Instant::now()));
     }
 
     #[test]
-    fn a_panic_ends_its_event() {
+    fn a_panic_ends_the_scope() {
         let panics = std::panic::catch_unwind(|| {
-            let _event = Event::begin();
+            let _scope = EventScope::enter();
             now();
             panic!("scripted");
         });
-        assert!(panics.is_err() && matches!(READING.get(), Reading::Outside));
+        assert!(panics.is_err() && matches!(CACHED_NOW.get(), CachedNow::None));
     }
 }

@@ -1,4 +1,4 @@
-//! A body out of the bytes that arrive, whatever its framing.
+//! Decodes the body of a message, whatever its framing.
 
 mod chunked;
 
@@ -7,10 +7,10 @@ pub(crate) use self::chunked::Decoded;
 use crate::{Framing, Malformed};
 use bytes::BytesMut;
 
-/// Where the reading of a body stands.
+/// The state of reading a body.
 #[derive(Debug)]
 pub(crate) enum Decoder {
-    /// The number of bytes left.
+    /// The number of bytes to come.
     Length(u64),
     Chunked(Box<Chunked>),
 }
@@ -24,16 +24,16 @@ impl Decoder {
         }
     }
 
-    /// Takes what comes next out of `buf`.
+    /// Takes the next piece of the body out of `buf`.
     ///
     /// # Errors
-    /// When it is not in its coding.
+    /// When the chunked coding is invalid.
     #[inline]
     pub(crate) fn decode(&mut self, buf: &mut BytesMut) -> Result<Decoded, Malformed> {
         match self {
             Self::Length(0) => Ok(Decoded::End),
             Self::Chunked(chunked) => chunked.decode(buf),
-            Self::Length(_) if buf.is_empty() => Ok(Decoded::More),
+            Self::Length(_) if buf.is_empty() => Ok(Decoded::NeedMore),
             Self::Length(left) => {
                 let here = usize::try_from(*left).unwrap_or(usize::MAX).min(buf.len());
                 *left -= here as u64;
@@ -42,16 +42,16 @@ impl Decoder {
         }
     }
 
-    /// Whether the body has ended.
+    /// Returns whether the body has ended.
     #[inline]
-    pub(crate) fn is_over(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         match self {
             Self::Length(left) => *left == 0,
-            Self::Chunked(chunked) => chunked.is_over(),
+            Self::Chunked(chunked) => chunked.is_done(),
         }
     }
 
-    /// Returns whether the body ends within `bytes`, which come next.
+    /// Returns whether the body ends within `bytes`, which follow.
     pub(crate) fn ends_within(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Length(left) => *left <= bytes.len() as u64,
@@ -59,9 +59,9 @@ impl Decoder {
         }
     }
 
-    /// The bytes that are left, where that is known.
+    /// Returns the number of bytes to come, if it is known.
     #[inline]
-    pub(crate) fn left(&self) -> Option<u64> {
+    pub(crate) fn remaining(&self) -> Option<u64> {
         match self {
             Self::Length(left) => Some(*left),
             Self::Chunked(_) => None,

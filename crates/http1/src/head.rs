@@ -1,4 +1,8 @@
-//! Heads of HTTP/1.1 messages.
+//! The heads of HTTP/1.1 messages: where they end, and what they say.
+//!
+//! [`HeadScan`] finds the end of a head and makes sure that every line ends in CRLF and that CR and LF stand nowhere else.
+//! The other parsers rely on it. `RequestHead` and `ResponseHead` read a whole head; `FramingHeaders` holds
+//! the headers that say how the body is framed and whether the connection persists.
 
 mod field_lines;
 mod framing;
@@ -17,8 +21,8 @@ pub(crate) use scan::HeadScan;
 /// Bounds on a head.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadLimits {
-    /// Its length in bytes.
+    /// The length in bytes.
     pub bytes: usize,
-    /// The number of its field lines.
+    /// The number of field lines.
     pub fields: usize,
 }

@@ -1,7 +1,33 @@
-//! HTTP/1.1 (RFC 9112) as it is spoken to clients and to the store: one strict reading for both directions.
+//! A strict HTTP/1.1 codec (RFC 9112) for both ends of a proxy.
 //!
-//! Whatever two parsers may read in two ways is refused here and never repaired. What is left is handed on as
-//! [`Request`]s and [`Answer`]s with an [`http_body::Body`], so that nothing else knows how bytes are read.
+//! [`server::serve`] runs a client's connection and calls a [`Service`] with each [`Request`];
+//! [`client::Connection`] sends requests to a server and reads the [`ResponseHead`] and the body. The message types are
+//! independent of HTTP/1.1: another version of HTTP can produce the same [`Request`] and take the same
+//! [`Response`]. Handwritten because hyper costs twice the CPU per request and eight times the memory per idle connection,
+//! and accepts more than a proxy should (docs/performance.md, "What was tried and left").
+//!
+//! # Invariants
+//!
+//! - A message that two parsers could read in two ways is rejected as [`Malformed`], never repaired.
+//! - CR and LF end lines and occur nowhere else in a head; a field is written as `Name: value` and CRLF.
+//! - A body is framed by `Content-Length` or chunked, never by the end of the connection, except in responses to HTTP/1.0
+//!   clients. A body that breaks off never looks complete.
+//! - No byte of a request is acted on before the response to the one ahead of it has been written or deferred.
+//! - An idle connection holds no buffer.
+//! - `Debug` shows names of fields only, no values.
+//!
+//! # Bounds
+//!
+//! [`HeadLimits`] bounds heads, [`server::ConnectionLimits`] the times of a connection. Chunk extensions, trailers, interim
+//! responses and what is drained or lingered for have constant bounds beside their code. Memory for heads and
+//! for responses that are not read is charged to a [`MemoryShare`] of the program's, buffers for large reads to the
+//! [`read_budget`].
+//!
+//! # Threads
+//!
+//! A connection stays on its thread, which runs a current-thread runtime. Under [`clock::with_event_clock`] it
+//! shares one timer per task; with [`outbox::run`] on the thread, small messages of one turn are sent together. Without either
+//! everything works, with timers and writes of its own.
 
 pub mod body;
 mod buffered;
@@ -21,7 +47,7 @@ mod transport;
 
 pub use head::{Framing, HeadLimits, RequestHead, ResponseHead};
 pub use memory::{MemoryShare, MemoryUse, OutOfMemory};
-pub use message::{Answer, Fields, Host, Malformed, Reason, Request, is_named, visible};
+pub use message::{Fields, Host, Malformed, Reason, Request, Response, is_named, visible};
 pub use service::Service;
 pub use socket::Socket;
 pub use timer::{LazyTimer, StallTimer};

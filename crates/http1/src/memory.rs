@@ -1,6 +1,6 @@
-//! The memory a connection holds on behalf of its peer, charged to an account of the program's.
+//! The memory that a connection holds on behalf of its peer. The program owns the budget; the codec asks it for shares.
 
-/// What a connection holds memory for.
+/// A use of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryUse {
     /// A request head that is long or incomplete.
@@ -18,6 +18,31 @@ pub trait MemoryShare {
     fn grow_to(&mut self, bytes: usize) -> Result<(), OutOfMemory>;
 }
 
-/// The budget does not allow a share to grow.
+/// The error of a share that cannot grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory;
+
+/// The memory that a connection is charged for, for one use at a time. Boxed because most connections are charged nothing.
+pub(crate) struct Charge<M>(Option<Box<(MemoryUse, M)>>);
+
+impl<M: MemoryShare> Charge<M> {
+    pub(crate) const NONE: Self = Self(None);
+
+    /// Charges `bytes` in all to `used_for`, and drops the share of any other use.
+    pub(crate) fn grow_to(
+        &mut self,
+        used_for: MemoryUse,
+        bytes: usize,
+        make_share: impl FnOnce(MemoryUse) -> M,
+    ) -> Result<(), OutOfMemory> {
+        if self.0.as_ref().is_some_and(|charge| charge.0 != used_for) {
+            self.0 = None;
+        }
+        let charge = self.0.get_or_insert_with(|| Box::new((used_for, make_share(used_for))));
+        charge.1.grow_to(bytes)
+    }
+
+    pub(crate) fn release(&mut self) {
+        self.0 = None;
+    }
+}

@@ -1,4 +1,4 @@
-//! HTTP messages, whatever version of HTTP and whatever transport carries them.
+//! HTTP messages, independent of the version of HTTP and of the transport that carries them.
 
 mod byte_set;
 mod fields;
@@ -14,4 +14,4 @@ pub use host::Host;
 pub use malformed::{Malformed, Reason};
 pub(crate) use request::ONE_HOST;
 pub use request::Request;
-pub use response::Answer;
+pub use response::Response;

@@ -1,12 +1,19 @@
-//! Messages are sent at the end of a turn of the thread's runtime, once all that was ready has been dealt with, or a
-//! number of them wait.
+//! Defers small writes to the end of a turn of the thread's runtime.
 //!
-//! Sending wakes the peer, and waking a core that has gone to sleep takes longer than most of what is done here for a
-//! request. On a busy thread the messages of one turn go out one right after the other: the first wakes, and the
-//! others find their peers awake. A task that leaves a message here need not be polled for it to be sent.
+//! Sending a message wakes the peer, and waking a core that has gone to sleep costs more than most of what is done here
+//! for a request. On a busy thread the messages of one turn go out one right after the other: the first wakes the
+//! peer's core, the others find it awake. The task that defers a message is not polled again for it to be sent. See
+//! "messages are left with an outbox" in docs/performance.md.
 //!
-//! A thread with one request alone has nothing to send with it, and sends at once: its peer works while the rest is
-//! done here.
+//! A thread that serves a single request has nothing to send along with it and sends at once, so that the peer works
+//! while the rest is done here.
+//!
+//! | state of the outbox | `defer_write` |
+//! |---|---|
+//! | closed: [`run`] is not running on this thread | refuses; the caller writes itself |
+//! | open, fewer than two requests running | refuses; the caller writes itself |
+//! | open, fewer than `MAX_DEFERRED` writes queued | queues the write; the first one wakes [`run`] |
+//! | open, `MAX_DEFERRED` writes queued | flushes them all, then queues the write |
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -14,89 +21,89 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use tokio::task::unconstrained;
 
-/// How many messages may wait, so that on a very busy thread the first of a turn's peers work while the others are
-/// dealt with. Fewer wake them more often.
-const MAX_WAITING: usize = 48;
+/// The number of writes after which the outbox flushes before the turn ends, so that the first peers of a long turn get to
+/// work. Fewer writes would wake their peers more often (docs/performance.md, "What was tried and left").
+const MAX_DEFERRED: usize = 48;
 
 thread_local! {
     static OUTBOX: RefCell<Outbox> = const { RefCell::new(Outbox::CLOSED) };
-    static UNDER_WAY: Cell<usize> = const { Cell::new(0) };
+    /// The number of requests being served on this thread.
+    static RUNNING: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A request that is being answered on this thread, for as long as this lives.
+/// Counts a request as running on this thread until it is dropped.
 #[derive(Debug)]
-pub(super) struct UnderWay;
+pub(super) struct RunningGuard;
 
-impl UnderWay {
+impl RunningGuard {
     #[inline]
-    pub(super) fn begin() -> Self {
-        UNDER_WAY.set(UNDER_WAY.get() + 1);
+    pub(super) fn new() -> Self {
+        RUNNING.set(RUNNING.get() + 1);
         Self
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for RunningGuard {
     fn drop(&mut self) {
-        UNDER_WAY.set(UNDER_WAY.get() - 1);
+        RUNNING.set(RUNNING.get() - 1);
     }
 }
 
 struct Outbox {
-    /// What was dropped since is not sent.
-    senders: Vec<Weak<dyn Sender>>,
+    /// Weak, because a connection that was dropped has nothing to send.
+    queue: Vec<Weak<dyn DeferredWrite>>,
     is_open: bool,
-    /// Of [`run`].
+    /// The waker of the task that runs [`run`].
     waker: Option<Waker>,
 }
 
 impl Outbox {
-    const CLOSED: Self = Self { senders: Vec::new(), is_open: false, waker: None };
+    const CLOSED: Self = Self { queue: Vec::new(), is_open: false, waker: None };
 }
 
-/// Has a message to send.
-pub(super) trait Sender {
-    /// Sends it as far as it goes at once.
-    fn send_off(&self);
+/// A connection with a write that was deferred.
+pub(super) trait DeferredWrite {
+    /// Writes as much as the stream takes at once.
+    fn flush(&self);
 }
 
-/// Has `sender` asked to send off its message at the end of this turn, and the others before it where too many wait. It
-/// is false where the message is better sent at once: no other request is [`UnderWay`] on this thread, or it does not
-/// [`run`] its outbox.
-pub(super) fn leave(sender: &Rc<impl Sender + 'static>) -> bool {
-    if OUTBOX.with_borrow(|outbox| outbox.senders.len() >= MAX_WAITING) {
-        send_all();
+/// Queues `write` to be flushed at the end of this turn. Returns `false` if the caller should write at once: the thread
+/// serves no other request, or does not [`run`] its outbox.
+pub(super) fn defer_write(write: &Rc<impl DeferredWrite + 'static>) -> bool {
+    if OUTBOX.with_borrow(|outbox| outbox.queue.len() >= MAX_DEFERRED) {
+        flush_all();
     }
     OUTBOX.with_borrow_mut(|outbox| {
-        if !outbox.is_open || UNDER_WAY.get() < 2 {
+        if !outbox.is_open || RUNNING.get() < 2 {
             return false;
         }
-        if let Some(waker) = outbox.waker.as_ref().filter(|_| outbox.senders.is_empty()) {
+        if let Some(waker) = outbox.waker.as_ref().filter(|_| outbox.queue.is_empty()) {
             waker.wake_by_ref();
         }
-        let sender: Weak<_> = Rc::downgrade(sender);
-        outbox.senders.push(sender);
+        let write: Weak<_> = Rc::downgrade(write);
+        outbox.queue.push(write);
         true
     })
 }
 
-/// Runs the outbox of this thread, whose only runtime is the current one. It never ends by itself.
+/// Runs the outbox of this thread, which must have one current-thread runtime. Never returns.
 pub fn run() -> impl Future<Output = ()> {
-    let open = Open::begin();
-    // Not as one task of many: it sends what others have to send, who have their share each.
+    let open = OpenGuard::new();
+    // Outside tokio's budget: the tasks whose messages it sends have a budget each.
     unconstrained(async move {
         let _open = open;
         loop {
-            // The first message wakes this task, which is polled once all has been that was ready by then.
-            poll_fn(poll_any).await;
-            send_all();
+            // The first write of a turn wakes this task, which is polled after every task that was ready by then.
+            poll_fn(poll_queued).await;
+            flush_all();
         }
     })
 }
 
-/// Ready when something is to be sent.
-fn poll_any(cx: &mut Context<'_>) -> Poll<()> {
+/// Returns `Ready` when a write is queued.
+fn poll_queued(cx: &mut Context<'_>) -> Poll<()> {
     OUTBOX.with_borrow_mut(|outbox| {
-        if !outbox.senders.is_empty() {
+        if !outbox.queue.is_empty() {
             return Poll::Ready(());
         }
         if outbox.waker.is_none() {
@@ -106,48 +113,48 @@ fn poll_any(cx: &mut Context<'_>) -> Poll<()> {
     })
 }
 
-fn send_all() {
-    let mut senders = OUTBOX.with_borrow_mut(|outbox| std::mem::take(&mut outbox.senders));
-    for sender in senders.drain(..).filter_map(|sender| sender.upgrade()) {
-        sender.send_off();
+fn flush_all() {
+    let mut queue = OUTBOX.with_borrow_mut(|outbox| std::mem::take(&mut outbox.queue));
+    for write in queue.drain(..).filter_map(|write| write.upgrade()) {
+        write.flush();
     }
-    // Its room is used again: sending leaves nothing to send.
+    // Keeps the queue's allocation. Flushing queues nothing.
     OUTBOX.with_borrow_mut(|outbox| {
-        if outbox.senders.is_empty() {
-            outbox.senders = senders;
+        if outbox.queue.is_empty() {
+            outbox.queue = queue;
         }
     });
 }
 
-/// An outbox that runs.
-struct Open;
+/// Keeps the outbox of this thread open until it is dropped.
+struct OpenGuard;
 
-impl Open {
-    fn begin() -> Self {
+impl OpenGuard {
+    fn new() -> Self {
         OUTBOX.set(Outbox { is_open: true, ..Outbox::CLOSED });
         Self
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenGuard {
     fn drop(&mut self) {
         OUTBOX.set(Outbox::CLOSED);
     }
 }
 
-/// Has an outbox run from now on, for as long as the runtime of a test does, on a thread that has other requests.
+/// Runs an outbox until the runtime of a test ends, on a thread that serves other requests.
 #[cfg(test)]
 pub(super) fn open_for_test() {
     if OUTBOX.with_borrow(|outbox| !outbox.is_open) {
         tokio::spawn(run());
-        set_others_for_test(2);
+        set_running_for_test(2);
     }
 }
 
-/// Has this thread answer some other requests.
+/// Makes the outbox believe that `count` other requests are running.
 #[cfg(test)]
-pub(super) fn set_others_for_test(count: usize) {
-    UNDER_WAY.set(count);
+pub(super) fn set_running_for_test(count: usize) {
+    RUNNING.set(count);
 }
 
 #[cfg(test)]
@@ -160,8 +167,8 @@ mod tests {
 
     struct Message(&'static str, Notes);
 
-    impl Sender for Message {
-        fn send_off(&self) {
+    impl DeferredWrite for Message {
+        fn flush(&self) {
             self.1.borrow_mut().push(format!("sent {}", self.0));
         }
     }
@@ -175,17 +182,17 @@ mod tests {
     }
 
     #[test]
-    fn messages_go_when_all_was_dealt_with() {
+    fn flushes_at_the_end_of_the_turn() {
         let notes = Notes::default();
-        let _two = (UnderWay::begin(), UnderWay::begin());
+        let _two = (RunningGuard::new(), RunningGuard::new());
         on_a_worker(async {
             spawn_local(run());
             for name in ["a", "b", "dropped"] {
                 let notes = Rc::clone(&notes);
                 spawn_local(async move {
-                    notes.borrow_mut().push(format!("left {name}"));
+                    notes.borrow_mut().push(format!("queued {name}"));
                     let message = Rc::new(Message(name, Rc::clone(&notes)));
-                    assert!(leave(&message));
+                    assert!(defer_write(&message));
                     if name != "dropped" {
                         std::future::pending::<()>().await;
                     }
@@ -195,53 +202,53 @@ mod tests {
                 yield_now().await;
             }
         });
-        assert_eq!(*notes.borrow(), ["left a", "left b", "left dropped", "sent a", "sent b"]);
+        assert_eq!(*notes.borrow(), ["queued a", "queued b", "queued dropped", "sent a", "sent b"]);
     }
 
     #[test]
-    fn a_number_of_messages_waits_for_no_other() {
+    fn flushes_a_full_queue_at_once() {
         let notes = Notes::default();
-        let _two = (UnderWay::begin(), UnderWay::begin());
+        let _two = (RunningGuard::new(), RunningGuard::new());
         on_a_worker(async {
             spawn_local(run());
-            // One poll of one task: nobody else has a turn in between.
+            // All within one poll of one task, so the turn does not end in between.
             let messages: Vec<_> =
-                (0..2 * MAX_WAITING).map(|_| Rc::new(Message("one", Rc::clone(&notes)))).collect();
+                (0..2 * MAX_DEFERRED).map(|_| Rc::new(Message("one", Rc::clone(&notes)))).collect();
             let mut sent = Vec::new();
             for message in &messages {
-                assert!(leave(message));
+                assert!(defer_write(message));
                 sent.push(notes.borrow().len());
             }
-            assert_eq!(sent, [[0; MAX_WAITING], [MAX_WAITING; MAX_WAITING]].concat());
+            assert_eq!(sent, [[0; MAX_DEFERRED], [MAX_DEFERRED; MAX_DEFERRED]].concat());
             yield_now().await;
-            assert_eq!(notes.borrow().len(), 2 * MAX_WAITING);
+            assert_eq!(notes.borrow().len(), 2 * MAX_DEFERRED);
         });
     }
 
     #[test]
-    fn nothing_is_left_where_none_runs() {
+    fn refuses_writes_without_a_running_outbox() {
         let message = Rc::new(Message("a", Notes::default()));
-        let _two = (UnderWay::begin(), UnderWay::begin());
-        assert!(!leave(&message));
+        let _two = (RunningGuard::new(), RunningGuard::new());
+        assert!(!defer_write(&message));
         on_a_worker(async {
             spawn_local(run());
-            assert!(leave(&message));
+            assert!(defer_write(&message));
         });
-        assert!(!leave(&message), "its runtime has ended");
+        assert!(!defer_write(&message), "its runtime has ended");
     }
 
     #[test]
-    fn nothing_is_left_beside_nothing() {
+    fn refuses_writes_without_other_requests() {
         let message = Rc::new(Message("a", Notes::default()));
         on_a_worker(async {
             spawn_local(run());
-            assert!(!leave(&message));
-            let _one = UnderWay::begin();
-            assert!(!leave(&message));
-            let other = UnderWay::begin();
-            assert!(leave(&message));
+            assert!(!defer_write(&message));
+            let _one = RunningGuard::new();
+            assert!(!defer_write(&message));
+            let other = RunningGuard::new();
+            assert!(defer_write(&message));
             drop(other);
-            assert!(!leave(&message));
+            assert!(!defer_write(&message));
         });
     }
 }

@@ -1,27 +1,27 @@
-//! Room for reading large bodies, over all threads. A read that gets none is small.
+//! The process-wide budget for the buffers that large bodies are read into. A read that gets no share is small.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Sets how many bytes there are in all.
+/// Sets the size of the budget, in bytes.
 pub fn set_limit(bytes: usize) {
     LIMIT.store(bytes, Ordering::Relaxed);
 }
 
-/// Returns how many bytes are taken.
+/// Returns the number of bytes that are taken.
 pub fn taken() -> usize {
     TAKEN.load(Ordering::Relaxed)
 }
 
-/// Room that was taken, until it is dropped.
+/// A share of the budget, returned when it is dropped.
 #[derive(Debug, Default)]
-pub struct ReadRoom(usize);
+pub(crate) struct ReadShare(usize);
 
-impl ReadRoom {
-    /// Makes it `size` bytes, if that is not more than a quarter of what is free, and returns whether it did.
-    pub fn resize(&mut self, size: usize) -> bool {
+impl ReadShare {
+    /// Grows the share to `size` bytes, if that takes at most a quarter of what is free. Returns whether it did.
+    pub(crate) fn resize(&mut self, size: usize) -> bool {
         if size <= self.0 {
             return true;
         }
@@ -35,13 +35,13 @@ impl ReadRoom {
         true
     }
 
-    /// Gives all of it back.
-    pub fn clear(&mut self) {
+    /// Returns the whole share.
+    pub(crate) fn clear(&mut self) {
         TAKEN.fetch_sub(std::mem::take(&mut self.0), Ordering::Relaxed);
     }
 }
 
-impl Drop for ReadRoom {
+impl Drop for ReadShare {
     fn drop(&mut self) {
         self.clear();
     }

@@ -1,18 +1,23 @@
-//! A client's connection: requests are read one after the other, each is answered before the next is looked at.
+//! The server's end of a connection: reads one request after the other, and answers each before it looks at the next.
+//!
+//! `serve` runs a connection: `head_wait` waits for a head, `serve_request` parses it and calls the service, `respond` writes
+//! the response (`encode`), `drain_body` reads what the service left of the body. `state` is what the connection and
+//! the body of its current request share.
 
 mod encode;
+mod head_wait;
 mod respond;
 mod state;
 mod stopping;
 
-use self::state::Io;
+use self::head_wait::{HeadWait, Next, WaitMode};
+use self::state::State;
 use self::stopping::Stopping;
-use crate::Reason;
-use crate::clock;
-use crate::head::HeadScan;
-use crate::outbox::UnderWay;
+use crate::memory::Charge;
+use crate::outbox::RunningGuard;
 use crate::{
-    Framing, HeadLimits, Malformed, MemoryShare, MemoryUse, PeerState, RequestHead, Service, Transport,
+    Framing, HeadLimits, Malformed, MemoryShare, MemoryUse, PeerState, Reason, RequestHead, Service,
+    Transport, clock,
 };
 use bytes::{Bytes, BytesMut};
 use http::{Method, Version};
@@ -21,7 +26,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::yield_now;
@@ -32,42 +37,34 @@ pub use self::state::RequestBody;
 /// Bounds on a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// Of a request's head.
+    /// Bounds on the head of a request.
     pub head: HeadLimits,
-    /// The time for a head once it has begun.
+    /// The time from the first byte of a head to its last.
     pub header: Duration,
     /// The time without a request.
     pub idle: Duration,
     /// The time a body may stand still, or be slower than `rate`, in either direction.
     pub stall: Duration,
-    /// The lowest rate of a body, in bytes per second.
+    /// The minimum rate of a body, in bytes per second.
     pub rate: u32,
     /// The time for a request as a whole.
     pub request: Duration,
 }
 
-/// A head that came whole is counted as memory if it is longer, in bytes. One that is not yet whole is counted always.
-const UNCOUNTED_HEAD: usize = 4096;
-
-/// What is left of a request's body after its answer and is read so that the connection can go on, in bytes.
-const MAX_SKIPPED: u64 = 16 * 1024 * 1024;
-/// What is read of a client that sends on after the last answer, so that it sees the answer before a reset
-/// (RFC 9112, section 9.6): in bytes, in all and at most between two of its sendings.
+/// The most that is read of a request's body after its response so that the connection can persist, in bytes.
+const MAX_DRAINED: u64 = 16 * 1024 * 1024;
+/// The most that is read after the last response, so that a client which goes on sending sees the response before a reset
+/// (RFC 9112, section 9.6), in bytes.
 const MAX_LINGER: u64 = 64 * 1024 * 1024;
+/// The time for that, in all and between two reads.
 const LINGER: Duration = Duration::from_secs(30);
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long a connection may take to send its first request once the server stops: its client could not know.
-const STOP_GRACE: Duration = Duration::from_secs(1);
-
-/// A connection keeps the room for a request for this long after an answer: on a busy one the next is there before.
-const BUSY: Duration = Duration::from_millis(100);
-
-/// Serves a connection to its end: the peer's, an error's, or after the running request once `stopping` says true or
-/// cannot be told any more.
+/// Serves a connection until its peer ends it, an error does, or the server stops: that is when `stopping` becomes true or its
+/// sender is dropped. A request that is running then is served to its end.
 ///
 /// # Errors
-/// What ended it, when that was neither the peer between two requests nor `stopping`.
+/// What ended the connection, unless that was the peer between two requests or `stopping`.
 pub async fn serve<S, H>(
     stream: S,
     service: &H,
@@ -81,84 +78,48 @@ where
     let wait = pin!(stopping::wait(stopping.clone()));
     let mut stopping = Stopping::new(stopping, wait);
     let mut connection = Connection {
-        io: Rc::new(RefCell::new(Io::new(stream, limits))),
+        state: Rc::new(RefCell::new(State::new(stream, limits))),
         limits,
-        first: true,
-        held: None,
-        idle_until: clock::now() + limits.idle,
+        is_first: true,
+        charge: Charge::NONE,
+        idle_deadline: clock::now() + limits.idle,
     };
     let served = connection.serve(service, &mut stopping).await;
-    if served.is_err() && connection.io.borrow().bytes.waits() {
-        // The answer before what went wrong is good.
+    if served.is_err() && connection.state.borrow().bytes.is_deferred() {
+        // The response before the failure is valid: it is sent all the same.
         let _ = connection.send(&mut BytesMut::new(), Bytes::new()).await;
     }
     served
 }
 
-/// A future in a box, made where it stays: `Box::pin` makes it on the stack and copies some kilobytes.
-fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+/// Boxes a future where it is made. `Box::pin` would make its some 2 KiB on the stack and copy them (docs/performance.md, "a
+/// request's future is made in its box").
+fn box_in_place<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::into_pin(Box::write(Box::new_uninit(), make()))
 }
 
-/// Takes so much memory for what a connection holds.
-fn hold<B, H: Service<B>>(
-    held: &mut Option<Box<Held<H::Share>>>,
-    service: &H,
-    used_for: MemoryUse,
-    bytes: usize,
-) -> Result<(), Ended> {
-    if held.as_ref().is_some_and(|held| held.used_for != used_for) {
-        *held = None;
-    }
-    let held = held.get_or_insert_with(|| Box::new(Held { used_for, share: service.share(used_for) }));
-    let full =
-        Malformed::new(Reason::OutOfMemory, "too much memory is in use for requests' heads: try again");
-    held.share.grow_to(bytes).map_err(|_| full.into())
-}
-
-/// Memory that a connection holds for its client.
-struct Held<M> {
-    used_for: MemoryUse,
-    share: M,
-}
-
 struct Connection<'l, S, M> {
-    io: Rc<RefCell<Io<S>>>,
+    state: Rc<RefCell<State<S>>>,
     limits: &'l ConnectionLimits,
-    first: bool,
-    /// What a long head or an answer that is not read takes.
-    held: Option<Box<Held<M>>>,
-    /// When it has been without a request for too long.
-    idle_until: Instant,
+    /// Whether it has had no request yet.
+    is_first: bool,
+    /// Memory for a long head, or for a response that is not read.
+    charge: Charge<M>,
+    idle_deadline: Instant,
 }
 
-/// How a request is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wait {
-    /// As one that may be there any moment.
-    Busy,
-    /// Until the connection has had its time.
-    Idle,
+/// How a connection ends after its last request.
+enum Ending {
+    /// Its client may still be sending.
+    Linger,
+    Shutdown,
 }
 
-enum Next {
-    Head(Bytes),
-    /// None came soon.
-    Idle,
-    Over,
-}
-
-/// What becomes of a connection after its requests.
-enum After {
-    Lingering,
-    Over,
-}
-
-/// Why there are no more requests, where that is not as it should be.
+/// An error that ends a connection.
 #[derive(Debug)]
 enum Ended {
     Io(io::Error),
-    /// What came is no request.
+    /// The client sent something that is not a valid request; it is told so.
     Malformed(Malformed),
 }
 
@@ -174,15 +135,15 @@ impl From<Malformed> for Ended {
     }
 }
 
-/// What an answer has to know of its request.
-struct Exchange {
+/// The facts about a request that its response depends on.
+struct ResponseContext {
     method: Method,
     version: Version,
     keep_alive: bool,
 }
 
-impl Exchange {
-    /// Of what could not be read as a request.
+impl ResponseContext {
+    /// The context of a response to something that could not be read as a request.
     const UNREAD: Self = Self { method: Method::GET, version: Version::HTTP_11, keep_alive: false };
 }
 
@@ -192,147 +153,90 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
         service: &impl Service<RequestBody<S>, Share = M>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
     ) -> io::Result<()> {
-        match self.requests(service, stopping).await {
-            Ok(After::Over) => self.shutdown().await,
-            Ok(After::Lingering) => self.linger().await,
+        match self.serve_requests(service, stopping).await {
+            Ok(Ending::Shutdown) => self.shutdown().await,
+            Ok(Ending::Linger) => self.linger().await,
             Err(Ended::Malformed(malformed)) => {
-                boxed(|| self.refuse(&malformed, service)).await?;
+                box_in_place(|| self.refuse(&malformed, service)).await?;
                 self.linger().await
             }
             Err(Ended::Io(error)) => Err(error),
         }
     }
 
-    /// Has requests answered to the last.
-    async fn requests(
+    /// Serves requests until the last.
+    async fn serve_requests(
         &mut self,
         service: &impl Service<RequestBody<S>, Share = M>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
-    ) -> Result<After, Ended> {
+    ) -> Result<Ending, Ended> {
         loop {
-            let head = match self.next_head(service, stopping, Wait::Idle).await? {
+            let head = match self.next_head(service, stopping, WaitMode::Idle).await? {
                 Next::Head(head) => head,
-                Next::Over => return Ok(After::Over),
-                Next::Idle => continue,
+                Next::End => return Ok(Ending::Shutdown),
+                Next::NotYet => continue,
             };
-            // In a box of its own, so that an idle connection does not hold its room.
-            if let Some(after) = boxed(|| self.busy(head, service, stopping)).await? {
-                return Ok(after);
+            // Boxed so that an idle connection does not hold the room for a request.
+            if let Some(ending) = box_in_place(|| self.serve_busy(head, service, stopping)).await? {
+                return Ok(ending);
             }
         }
     }
 
-    /// Has requests answered, as long as each comes soon after the last. `None` when the next does not: it may still come.
-    async fn busy(
+    /// Serves requests as long as each comes soon after the last response. Returns `None` when the next one does not.
+    async fn serve_busy(
         &mut self,
         mut head: Bytes,
         service: &impl Service<RequestBody<S>, Share = M>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
-    ) -> Result<Option<After>, Ended> {
-        let mut ahead = false;
+    ) -> Result<Option<Ending>, Ended> {
+        let mut is_pipelined = false;
         loop {
-            self.answered(ahead).await?;
-            if !self.exchange(head, service, stopping).await? {
-                return Ok(Some(After::Lingering));
+            self.finish_response(is_pipelined).await?;
+            if !self.serve_request(head, service, stopping).await? {
+                return Ok(Some(Ending::Linger));
             }
-            ahead = !self.io.borrow().bytes.unread.is_empty();
-            self.idle_until = clock::now() + self.limits.idle;
-            head = match self.next_head(service, stopping, Wait::Busy).await? {
+            is_pipelined = !self.state.borrow().bytes.unread.is_empty();
+            self.idle_deadline = clock::now() + self.limits.idle;
+            head = match self.next_head(service, stopping, WaitMode::Busy).await? {
                 Next::Head(head) => head,
-                Next::Idle => return Ok(None),
-                Next::Over => return Ok(Some(After::Over)),
+                Next::NotYet => return Ok(None),
+                Next::End => return Ok(Some(Ending::Shutdown)),
             };
         }
     }
 
-    /// The next request's head. Waiting for its first byte, the connection holds no buffer.
+    /// Waits for the next request's head.
     async fn next_head(
         &mut self,
         service: &impl Service<RequestBody<S>, Share = M>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
-        wait: Wait,
+        mode: WaitMode,
     ) -> Result<Next, Ended> {
-        let first = std::mem::take(&mut self.first);
-        let mut stopped = false;
-        let mut scan = HeadScan::default();
-        let mut begun = false;
-        let idle_until = self.idle_until;
-        let until = match wait {
-            Wait::Busy => idle_until.min(clock::now() + BUSY),
-            Wait::Idle => idle_until,
-        };
-        {
-            let io = &mut *self.io.borrow_mut();
-            match wait {
-                Wait::Busy => io.bytes.rest(),
-                Wait::Idle => io.let_go(),
-            }
-            io.timer.set(until);
-        }
-        self.held = None;
-        let (io, memory) = (&self.io, &mut self.held);
+        let is_first = std::mem::take(&mut self.is_first);
+        let mut wait = HeadWait::begin(&mut *self.state.borrow_mut(), mode, self.idle_deadline, is_first);
+        self.charge.release();
+        let (state, charge, limits) = (&self.state, &mut self.charge, self.limits);
+        let share = |used_for| service.share(used_for);
         poll_fn(|cx| {
-            let io = &mut *io.borrow_mut();
-            match io.poll_sent(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                Poll::Pending => {
-                    if hold(memory, service, MemoryUse::Response, io.bytes.left()).is_err() {
-                        return Poll::Ready(Err(io::Error::from(io::ErrorKind::OutOfMemory).into()));
-                    }
-                    return Poll::Pending;
-                }
+            let state = &mut *state.borrow_mut();
+            ready!(poll_pending_response(cx, state, |bytes| {
+                charge.grow_to(MemoryUse::Response, bytes, share).is_ok()
+            }))?;
+            let charge_head = |bytes| charge.grow_to(MemoryUse::Head, bytes, share).map_err(|_| HEADS_FULL);
+            if let Poll::Ready(next) = wait.poll_read_head(cx, state, limits, charge_head) {
+                return Poll::Ready(next);
             }
-            loop {
-                match scan.find(&io.bytes.unread, self.limits.head) {
-                    Ok(Some((start, end))) => {
-                        let mut head = io.bytes.unread.split_to(end);
-                        bytes::Buf::advance(&mut head, start);
-                        if head.len() > UNCOUNTED_HEAD {
-                            hold(memory, service, MemoryUse::Head, head.len())?;
-                        }
-                        return Poll::Ready(Ok(Next::Head(head.freeze())));
-                    }
-                    Ok(None) if io.bytes.unread.is_empty() => {}
-                    Ok(None) => hold(memory, service, MemoryUse::Head, io.bytes.unread.capacity())?,
-                    Err(malformed) => return Poll::Ready(Err(malformed.into())),
-                }
-                if !begun && !io.bytes.unread.is_empty() {
-                    begun = true;
-                    io.timer.set(clock::now() + self.limits.header);
-                }
-                match io.bytes.poll_fill(cx) {
-                    Poll::Ready(Ok(0)) if begun => {
-                        return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
-                    }
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Next::Over)),
-                    Poll::Ready(Ok(_)) => {}
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                    Poll::Pending => break,
-                }
+            if let Poll::Ready(next) = wait.poll_shutdown(cx, state, stopping) {
+                return Poll::Ready(Ok(next));
             }
-            if !begun && !stopped && stopping.poll(cx) {
-                if !first {
-                    return Poll::Ready(Ok(Next::Over));
-                }
-                stopped = true;
-                io.timer.set(Instant::now() + STOP_GRACE);
-            }
-            match io.timer.poll(cx) {
-                Poll::Ready(()) if begun => {
-                    let late = Malformed::new(Reason::HeadTimeout, "the request's head took too long");
-                    Poll::Ready(Err(late.into()))
-                }
-                Poll::Ready(()) if !stopped && until < idle_until => Poll::Ready(Ok(Next::Idle)),
-                Poll::Ready(()) => Poll::Ready(Ok(Next::Over)),
-                Poll::Pending => Poll::Pending,
-            }
+            wait.poll_deadline(cx, state)
         })
         .await
     }
 
-    /// Has a request answered, and says whether the connection persists.
-    async fn exchange(
+    /// Serves a request, and returns whether the connection persists.
+    async fn serve_request(
         &mut self,
         head: Bytes,
         service: &impl Service<RequestBody<S>, Share = M>,
@@ -340,86 +244,90 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
     ) -> Result<bool, Ended> {
         let RequestHead { request, version, framing, keep_alive, expects_continue } =
             RequestHead::parse(head, self.limits.head)?;
-        let under_way = UnderWay::begin();
-        self.io.borrow_mut().begin(framing, expects_continue, &request.method, self.limits.request);
-        let mut exchange = Exchange { method: request.method.clone(), version, keep_alive };
-        let body = RequestBody { io: (framing != Framing::Empty).then(|| Rc::clone(&self.io)) };
-        let mut answer = {
-            let mut answering = pin!(service.call(&request, body));
-            poll_fn(|cx| match answering.as_mut().poll(cx) {
-                Poll::Ready(answer) => Poll::Ready(Ok(answer)),
-                Poll::Pending => self.io.borrow_mut().poll_gone(cx).map(Err),
+        let running = RunningGuard::new();
+        self.state.borrow_mut().begin_request(
+            framing,
+            expects_continue,
+            &request.method,
+            self.limits.request,
+        );
+        let mut context = ResponseContext { method: request.method.clone(), version, keep_alive };
+        let body = RequestBody { state: (framing != Framing::Empty).then(|| Rc::clone(&self.state)) };
+        let mut response = {
+            let mut call = pin!(service.call(&request, body));
+            poll_fn(|cx| match call.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Ok(response)),
+                Poll::Pending => self.state.borrow_mut().poll_abandoned(cx).map(Err),
             })
             .await?
         };
         let peer = {
-            let io = &mut *self.io.borrow_mut();
-            exchange.keep_alive &= !stopping.is_over() && io.may_persist();
-            io.begin_answer();
-            io.peer()
+            let state = &mut *self.state.borrow_mut();
+            context.keep_alive &= !stopping.is_stopping() && state.may_persist();
+            state.begin_response();
+            state.peer()
         };
         if peer != PeerState::Open {
-            service.note_peer(&mut answer, peer);
+            service.note_peer(&mut response, peer);
         }
-        let responded = self.respond(&exchange, &mut answer).await;
+        let responded = self.respond(&context, &mut response).await;
         if responded.is_err() {
-            service.note_peer(&mut answer, PeerState::Gone);
+            service.note_peer(&mut response, PeerState::Gone);
         }
         let persists = responded?;
-        // Its account and its leave to run end here, whatever its client still has to send.
-        drop((answer, under_way));
-        Ok(persists && self.skip_rest().await?)
+        // The request is over for the service, whatever its client still has to send.
+        drop((response, running));
+        Ok(persists && self.drain_body().await?)
     }
 
-    /// Waits until what was left to be sent is sent. A client that has sent its next request `ahead` of the answer
-    /// takes turns with the others.
-    async fn answered(&self, ahead: bool) -> io::Result<()> {
-        let owes = self.io.borrow().bytes.owes();
-        if owes || ahead {
+    /// Waits until a response that could not be sent at once is. A pipelined request yields first, so that a client which
+    /// sends many ahead takes turns with the others.
+    async fn finish_response(&self, is_pipelined: bool) -> io::Result<()> {
+        let is_pending = self.state.borrow().bytes.has_pending_write();
+        if is_pending || is_pipelined {
             yield_now().await;
         }
-        if owes { self.send(&mut BytesMut::new(), Bytes::new()).await } else { Ok(()) }
+        if is_pending { self.send(&mut BytesMut::new(), Bytes::new()).await } else { Ok(()) }
     }
 
-    /// Answers what is no request.
+    /// Answers something that is not a valid request.
     async fn refuse(
         &self,
         malformed: &Malformed,
         service: &impl Service<RequestBody<S>, Share = M>,
     ) -> io::Result<bool> {
-        self.respond(&Exchange::UNREAD, &mut service.refuse(malformed)).await
+        self.respond(&ResponseContext::UNREAD, &mut service.refuse(malformed)).await
     }
 
-    /// Reads what is left of a small body. A client that waits for `100 Continue` may send it or not: nobody knows
-    /// what comes next then.
-    async fn skip_rest(&self) -> io::Result<bool> {
-        if self.io.borrow().decoder.is_over() {
+    /// Reads what is left of a small body, and returns whether the next request begins right after it.
+    async fn drain_body(&self) -> io::Result<bool> {
+        if self.state.borrow().decoder.is_done() {
             return Ok(true);
         }
-        self.io.borrow_mut().whole.set(Instant::now() + LINGER);
-        let mut skipped = 0;
+        self.state.borrow_mut().request_deadline.set(Instant::now() + LINGER);
+        let mut drained = 0;
         loop {
-            let data = poll_fn(|cx| self.io.borrow_mut().poll_skip(cx)).await;
+            let data = poll_fn(|cx| self.state.borrow_mut().poll_drain(cx)).await;
             match data {
                 Ok(None) => return Ok(true),
-                Ok(Some(length)) => skipped += length as u64,
+                Ok(Some(length)) => drained += length as u64,
                 Err(_) => return Ok(false),
             }
-            if skipped > MAX_SKIPPED {
+            if drained > MAX_DRAINED {
                 return Ok(false);
             }
         }
     }
 
-    /// Ends the connection without a reset that would take the answer with it.
+    /// Ends the connection without a reset, which would overtake the response.
     async fn linger(&self) -> io::Result<()> {
-        self.io.borrow_mut().bytes.discard();
+        self.state.borrow_mut().bytes.discard();
         self.shutdown().await?;
         let end = Instant::now() + LINGER;
         let mut read = 0;
         while read < MAX_LINGER && Instant::now() < end {
-            self.io.borrow_mut().timer.set(end.min(Instant::now() + LINGER_PAUSE));
-            let length = poll_fn(|cx| self.io.borrow_mut().poll_discard(cx)).await?;
+            self.state.borrow_mut().timer.set(end.min(Instant::now() + LINGER_PAUSE));
+            let length = poll_fn(|cx| self.state.borrow_mut().poll_discard(cx)).await?;
             if length == 0 {
                 break;
             }
@@ -430,8 +338,25 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
 
     async fn shutdown(&self) -> io::Result<()> {
         self.send(&mut BytesMut::new(), Bytes::new()).await?;
-        poll_fn(|cx| self.io.borrow_mut().bytes.poll_shutdown(cx)).await
+        poll_fn(|cx| self.state.borrow_mut().bytes.poll_shutdown(cx)).await
     }
+}
+
+const HEADS_FULL: Malformed =
+    Malformed::new(Reason::OutOfMemory, "too much memory is in use for requests' heads: try again later");
+
+/// Writes what is pending of the last response. `charge` takes memory for what its client does not read, and returns whether
+/// there is any.
+fn poll_pending_response<S: Transport>(
+    cx: &mut Context<'_>,
+    state: &mut State<S>,
+    charge: impl FnOnce(usize) -> bool,
+) -> Poll<io::Result<()>> {
+    let polled = state.poll_deferred(cx);
+    if polled.is_pending() && !charge(state.bytes.pending_bytes()) {
+        return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+    }
+    polled
 }
 
 #[cfg(test)]

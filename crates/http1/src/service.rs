@@ -1,27 +1,27 @@
-//! What answers requests, whatever carries them.
+//! The service that answers requests, whatever carries them.
 
 use crate::body::BoxError;
-use crate::{Answer, Malformed, MemoryShare, MemoryUse, PeerState, Request};
+use crate::{Malformed, MemoryShare, MemoryUse, PeerState, Request, Response};
 use bytes::Bytes;
 use http_body::Body;
 use std::future::Future;
 
-/// A service that answers the requests of one client, whose bodies are `B`. It sees nothing of what carries them.
+/// Answers the requests of one connection. `B` is the body of its requests.
 pub trait Service<B> {
-    /// The body of its answers.
+    /// The body of its responses.
     type Body: Body<Data = Bytes, Error = BoxError> + Unpin;
-    /// The memory that its client may take.
+    /// A share of the memory that the connection's client may take.
     type Share: MemoryShare;
 
-    /// Answers a request, of whose body nothing was read yet.
-    fn call(&self, request: &Request, body: B) -> impl Future<Output = Answer<Self::Body>>;
+    /// Answers a request. None of the body has been read.
+    fn call(&self, request: &Request, body: B) -> impl Future<Output = Response<Self::Body>>;
 
-    /// Makes an empty share of the memory that the connection's client may take.
+    /// Makes an empty share of memory.
     fn share(&self, used_for: MemoryUse) -> Self::Share;
 
-    /// Answers what is no request.
-    fn refuse(&self, malformed: &Malformed) -> Answer<Self::Body>;
+    /// Answers a message that is not a valid request. The connection closes afterwards.
+    fn refuse(&self, malformed: &Malformed) -> Response<Self::Body>;
 
-    /// Notes in the account of an answer what its client has done before it had the answer.
-    fn note_peer(&self, answer: &mut Answer<Self::Body>, peer: PeerState);
+    /// Records in a response what the client did to its end of the connection before it had the response.
+    fn note_peer(&self, response: &mut Response<Self::Body>, peer: PeerState);
 }

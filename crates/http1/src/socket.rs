@@ -1,8 +1,8 @@
-//! A TCP connection that makes the system calls of small reads and writes directly.
+//! A TCP connection whose small reads and writes bypass the C library.
 //!
-//! In the C library `recv` and `send` are cancellation points (pthreads(7)), which costs each call two locked instructions
-//! in a process with threads. Nothing is cancelled here, so rustix makes the calls: 0.97 instead of 0.99 of nginx's CPU per
-//! request (docs/performance.md).
+//! In the C library `recv` and `send` are cancellation points (pthreads(7)), which costs two locked instructions per call in
+//! a process with threads. Nothing is cancelled here, so rustix makes the system calls (docs/performance.md, "small reads and
+//! writes do not pass through the C library").
 
 use rustix::io::Result as Called;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -23,12 +23,12 @@ impl From<TcpStream> for Socket {
 }
 
 impl Socket {
-    /// Returns the underlying connection.
+    /// Returns the connection as tokio's type.
     pub fn stream(&self) -> &TcpStream {
         &self.0
     }
 
-    /// Moves up to `room` bytes with `call`. Returns how many, or `None` if it would block.
+    /// Makes a system call that moves up to `room` bytes, and returns how many it moved; `None` if it would block.
     fn attempt(
         &self,
         interest: Interest,
@@ -39,8 +39,8 @@ impl Socket {
         let outcome = self.0.try_io(interest, || {
             let length = call()?;
             moved = Some(length);
-            // A short read or write means that nothing is left, and epoll(7) reports when there is more. Telling tokio
-            // now saves a second call that would only return WouldBlock.
+            // A short count means that the kernel has no more for now and will say so through epoll(7). Reporting
+            // `WouldBlock` saves tokio the second call that finds this out.
             if 0 < length && length < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         match (moved, outcome) {
@@ -52,8 +52,7 @@ impl Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Large bodies are read into uninitialised memory, which this path cannot use. The cost of a call does not matter
-        // there.
+        // Large bodies are read into uninitialised buffers, where one call more costs nothing noticeable.
         if into.initialized().len() < into.capacity() {
             return Pin::new(&mut self.get_mut().0).poll_read(cx, into);
         }
@@ -74,7 +73,7 @@ impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.0.poll_write_ready(cx))?;
-            // A closed connection must be an error, not a SIGPIPE.
+            // NOSIGNAL: a peer that is gone is an error, not a signal.
             let call = || send(&self.0, bytes, SendFlags::NOSIGNAL);
             if let Some(written) = self.attempt(Interest::WRITABLE, bytes.len(), call)? {
                 return Poll::Ready(Ok(written));
@@ -119,10 +118,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reads_data_in_parts_to_its_end() {
+    async fn reads_everything_that_arrives_in_parts() {
         let (mut socket, mut peer) = pair().await;
         let mut room = [0; 4];
-        // Data that fills the buffer, data that does not, and an end right after the data.
+        // A read that fills the buffer, one that does not, and more than fits.
         for sent in ["abcd", "ab", "abcdef"] {
             peer.write_all(sent.as_bytes()).await.unwrap();
             let mut read = Vec::new();
@@ -141,13 +140,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn writes_wait_for_a_slow_peer() {
+    async fn writes_what_the_peer_does_not_take_at_once() {
         let (mut socket, mut peer) = pair().await;
         let sent: Vec<u8> = (0..=250).cycle().take(8_000_000).collect();
         let expected = sent.clone();
         let writing = tokio::spawn(async move { socket.write_all(&sent).await });
         tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(!writing.is_finished(), "the kernel does not buffer this much");
+        assert!(!writing.is_finished(), "more than the kernel buffers");
         let mut read = Vec::new();
         peer.read_to_end(&mut read).await.unwrap();
         writing.await.unwrap().unwrap();
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_connection_is_an_error() {
+    async fn a_peer_that_is_gone_is_an_error() {
         let (mut socket, peer) = pair().await;
         socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);

@@ -1,21 +1,21 @@
 //! Timers that cost nothing while bytes flow.
 
-use crate::clock::{self, poll_untaxed};
+use crate::clock::{self, poll_unbudgeted};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A deadline that may be moved at any time for the price of a store: what runs the task by events wakes it.
+/// A deadline that moves for the price of a store. Under the [event clock](crate::clock) the task's own timer serves it.
 #[derive(Debug)]
 pub struct LazyTimer {
     deadline: Instant,
-    /// Where nobody does.
+    /// A timer of its own, used outside the event clock.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl LazyTimer {
-    /// A timer for `deadline`.
+    /// Makes a timer for `deadline`.
     pub fn new(deadline: Instant) -> Self {
         Self { deadline, sleep: None }
     }
@@ -26,69 +26,68 @@ impl LazyTimer {
         self.deadline = deadline;
     }
 
-    /// Ready once the deadline has passed.
+    /// Returns `Ready` once the deadline has passed; otherwise makes sure the task is woken for it.
     #[inline]
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if clock::now() >= self.deadline {
             return Poll::Ready(());
         }
-        if clock::wake_by(self.deadline) {
+        if clock::request_wakeup_by(self.deadline) {
             return Poll::Pending;
         }
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(self.deadline)));
         if sleep.deadline() != self.deadline {
             sleep.as_mut().reset(self.deadline);
         }
-        poll_untaxed(sleep.as_mut(), cx)
+        poll_unbudgeted(sleep.as_mut(), cx)
     }
 }
 
-/// A store that moves less than this within its time stands still, in bytes: one byte now and then holds nothing open.
+/// The bytes a peer must move within the limit of [`StallTimer::new`], so that a byte now and then holds nothing open.
 const MIN_PROGRESS: u64 = 1024;
 
-/// Finds out that a transfer stands still or is slower than it may be. Only the time in which its peer is awaited
-/// counts.
+/// Detects a transfer that stands still or is slower than a minimum rate. Only time spent waiting for the peer counts.
 ///
-/// The peer has a credit of time. Waiting uses it up, and each byte restores what a byte may take at the lowest rate:
-/// a peer at that rate goes on for ever, one that sends nothing has as long as the whole credit.
+/// The peer has a credit of time. Waiting uses it up, and each byte earns back what a byte may take at the minimum
+/// rate: a peer at that rate goes on forever, one that sends nothing lasts for the whole credit.
 #[derive(Debug)]
 pub struct StallTimer {
     /// The whole credit, in milliseconds.
     limit: u32,
-    /// The lowest rate, in bytes per second.
+    /// The minimum rate, in bytes per second.
     rate: u32,
-    /// In a box, which a message has that was waited for: most are not, and connections are many.
+    /// Boxed because most messages never wait, and there is one per connection.
     wait: Option<Box<StallWait>>,
 }
 
 #[derive(Debug)]
 struct StallWait {
     credit: Duration,
-    /// Since when it waits.
+    /// The start of the current wait.
     since: Option<Instant>,
     timer: LazyTimer,
 }
 
 impl StallTimer {
-    /// Makes a timer that allows `limit` without progress worth the name.
+    /// Makes a timer that tolerates `limit` without noticeable progress.
     pub fn new(limit: Duration) -> Self {
         let rate = MIN_PROGRESS.div_ceil(limit.as_secs().max(1));
-        Self::demanding(limit, u32::try_from(rate).unwrap_or(1))
+        Self::with_min_rate(limit, u32::try_from(rate).unwrap_or(1))
     }
 
-    /// Makes a timer that allows `limit` below a rate, in bytes per second.
-    pub fn demanding(limit: Duration, rate: u32) -> Self {
+    /// Makes a timer that tolerates `limit` below `rate` bytes per second.
+    pub fn with_min_rate(limit: Duration, rate: u32) -> Self {
         let limit = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
         Self { limit, rate: rate.max(1), wait: None }
     }
 
-    /// Notes that bytes moved.
+    /// Records that `bytes` moved.
     #[inline]
     pub fn progress(&mut self, bytes: usize) {
         let limit = self.limit();
         let Some(wait) = &mut self.wait else { return };
         let waited = wait.since.take().map_or(Duration::ZERO, |since| since.elapsed());
-        // Bytes that come too late earn nothing.
+        // Bytes that arrive after the credit ran out earn nothing.
         let Some(left) = wait.credit.checked_sub(waited) else {
             wait.credit = Duration::ZERO;
             return;
@@ -97,17 +96,17 @@ impl StallTimer {
         wait.credit = left.saturating_add(Duration::from_micros(earned)).min(limit);
     }
 
-    /// Forgets what was awaited: the next wait has all its time again.
+    /// Starts over: the next wait has the whole credit.
     #[inline]
-    pub fn rest(&mut self) {
+    pub fn reset(&mut self) {
         self.wait = None;
     }
 
-    /// Says that nothing moves, and returns whether that has gone on for too long.
+    /// Records that nothing moves, and returns whether the credit is used up.
     #[inline]
     pub fn poll_stalled(&mut self, cx: &mut Context<'_>) -> bool {
         let limit = self.limit();
-        let wait = self.wait.get_or_insert_with(|| Box::new(StallWait::begin(limit)));
+        let wait = self.wait.get_or_insert_with(|| Box::new(StallWait::new(limit)));
         if wait.since.is_none() {
             let now = Instant::now();
             wait.timer.set(now + wait.credit);
@@ -123,7 +122,7 @@ impl StallTimer {
 }
 
 impl StallWait {
-    fn begin(credit: Duration) -> Self {
+    fn new(credit: Duration) -> Self {
         Self { credit, since: None, timer: LazyTimer::new(Instant::now()) }
     }
 }
@@ -139,7 +138,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
-    async fn a_deadline_moves_both_ways() {
+    async fn deadlines_move_both_ways() {
         let start = Instant::now();
         let mut timer = LazyTimer::new(start + LIMIT);
         assert!(poll_fn(|cx| Poll::Ready(timer.poll(cx))).await.is_pending());
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_has_had_its_share_is_woken_all_the_same() {
+    async fn fires_for_a_task_without_budget() {
         let start = Instant::now();
         let mut timer = LazyTimer::new(start + LIMIT);
         let fires = poll_fn(|cx| {
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_trickle_is_a_stall_and_a_flow_is_none() {
+    async fn a_trickle_is_a_stall_and_a_flow_is_not() {
         for (bytes, stalls) in [(0, true), (60, true), (200, false), (100_000, false)] {
             let mut timer = StallTimer::new(LIMIT);
             let mut stalled = false;
@@ -193,9 +192,9 @@ mod tests {
         }
     }
 
-    /// How many of 1000 seconds a peer has that moves this many bytes a second.
+    /// Returns how many of 1000 seconds a peer that moves `bytes` a second lasts.
     async fn lasts(limit: Duration, rate: u32, bytes: usize) -> u32 {
-        let mut timer = StallTimer::demanding(limit, rate);
+        let mut timer = StallTimer::with_min_rate(limit, rate);
         for second in 0..1000 {
             if poll_fn(|cx| Poll::Ready(timer.poll_stalled(cx))).await {
                 return second;
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_at_the_lowest_rate_goes_on_and_a_slower_one_does_not() {
+    async fn a_peer_at_the_minimum_rate_goes_on_and_a_slower_one_does_not() {
         for (bytes, seconds) in [
             (0, 10..=10),
             (20, 10..=11),
@@ -221,10 +220,10 @@ mod tests {
         }
     }
 
-    /// A burst does not buy more than the whole credit.
+    /// A burst earns no more than the whole credit.
     #[tokio::test(start_paused = true)]
-    async fn what_came_fast_does_not_excuse_a_long_pause() {
-        let mut timer = StallTimer::demanding(LIMIT, 1024);
+    async fn a_burst_does_not_excuse_a_long_pause() {
+        let mut timer = StallTimer::with_min_rate(LIMIT, 1024);
         assert!(!poll_fn(|cx| Poll::Ready(timer.poll_stalled(cx))).await);
         timer.progress(1 << 30);
         assert!(!poll_fn(|cx| Poll::Ready(timer.poll_stalled(cx))).await);

@@ -9,90 +9,91 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
-/// What a peer has done with its end of a connection.
+/// The state of a peer's end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PeerState {
-    /// It may send more.
+    /// The peer may send more.
     Open,
-    /// It sends no more. Whether it still reads shows only when something is written to it.
+    /// The peer sends no more. Whether it still reads shows only when something is written to it.
     Ended,
-    /// It neither sends nor reads.
+    /// The peer neither sends nor reads.
     Gone,
 }
 
-/// A stream between a client and the proxy.
+/// A stream that carries messages, with what the operating system knows of its peer.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
-    /// Has the peer see a failure when this is dropped, where an orderly end would look like the end of a body.
+    /// Makes dropping the stream reset the connection. An orderly close would look like the end of a body that is
+    /// delimited by it.
     fn reset_when_dropped(&self) {}
 
-    /// Returns what the peer has done, also where bytes that it sent before were not read yet.
+    /// Returns the state of the peer, even if bytes it sent earlier are unread.
     fn peer_state(&self) -> PeerState {
         PeerState::Open
     }
 
-    /// Returns how many bytes have arrived and were not read.
+    /// Returns the number of bytes that have arrived and are unread.
     fn arrived(&self) -> usize {
         0
     }
 
-    /// Has the kernel find out whether a peer that has ended its side still exists.
+    /// Makes the kernel probe whether a peer that ended its side still exists.
     fn probe_peer(&self) {}
 }
 
 impl Transport for Socket {
     fn reset_when_dropped(&self) {
-        // An error leaves an orderly end, which is all that can be had then.
+        // If this fails, an orderly close is the best that is left.
         let _ = socket2::SockRef::from(self.stream()).set_linger(Some(Duration::ZERO));
     }
 
     fn peer_state(&self) -> PeerState {
-        state_of_peer(self.stream())
+        query_peer(self.stream())
     }
 
     fn arrived(&self) -> usize {
-        arrived(self.stream())
+        unread_bytes(self.stream())
     }
 
     fn probe_peer(&self) {
         let probes =
             TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER).with_retries(PROBES);
-        // Without probes the request ends with its own time-outs.
+        // Without probes the request still ends with its own timeouts.
         let _ = socket2::SockRef::from(self.stream()).set_tcp_keepalive(&probes);
     }
 }
 
 impl Transport for UnixStream {
     fn peer_state(&self) -> PeerState {
-        state_of_peer(self)
+        query_peer(self)
     }
 
     fn arrived(&self) -> usize {
-        arrived(self)
+        unread_bytes(self)
     }
 }
 
-/// When the kernel asks a silent peer whether it exists, and how often. A system forgets a connection that its program
-/// has closed about a minute after that, and answers the next probe with a reset.
+/// The interval and number of probes. A peer's system forgets a closed connection after about a minute, and answers the
+/// next probe with a reset.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
 const PROBES: u32 = 4;
 
-/// Asks the kernel what the peer has done.
-fn state_of_peer(stream: impl AsFd) -> PeerState {
-    let mut asked = [PollFd::new(&stream, PollFlags::RDHUP)];
-    // After an error nothing is known, and the kernel is asked again later.
-    let _ = poll(&mut asked, Some(&Timespec::default()));
-    let said = asked.iter().fold(PollFlags::empty(), |said, fd| said | fd.revents());
-    if said.intersects(PollFlags::HUP | PollFlags::ERR) {
+/// Asks the kernel for the state of the peer.
+fn query_peer(stream: impl AsFd) -> PeerState {
+    let mut polled = [PollFd::new(&stream, PollFlags::RDHUP)];
+    // After an error nothing is known; the caller asks again later.
+    let _ = poll(&mut polled, Some(&Timespec::default()));
+    let events = polled.iter().fold(PollFlags::empty(), |events, fd| events | fd.revents());
+    if events.intersects(PollFlags::HUP | PollFlags::ERR) {
         PeerState::Gone
-    } else if said.contains(PollFlags::RDHUP) {
+    } else if events.contains(PollFlags::RDHUP) {
         PeerState::Ended
     } else {
         PeerState::Open
     }
 }
 
-/// Asks the kernel how many bytes wait to be read.
-fn arrived(stream: impl AsFd) -> usize {
+/// Asks the kernel for the number of unread bytes.
+fn unread_bytes(stream: impl AsFd) -> usize {
     let count = ioctl_fionread(stream).unwrap_or_default();
     usize::try_from(count).unwrap_or(usize::MAX)
 }

@@ -241,7 +241,7 @@ mod tests {
             ("https://a.example:99999", "port"),
             ("https://a.example.", "dot at its end"),
             ("https://user@a.example", "no user"),
-            ("https://", "Host is not one host"),
+            ("https://", "Host must be a single host"),
             ("https://a b.example", "without blanks"),
             ("https://*", "whole names"),
             ("https://*example.org", "whole names"),

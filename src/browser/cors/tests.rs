@@ -76,8 +76,8 @@ fn only_a_page_of_a_named_origin_may_read_an_answer() {
         assert_eq!(text(&answer, "access-control-allow-credentials"), None);
         assert!(text(&answer, "vary").unwrap().starts_with("Origin"), "{fields:?}");
         let policy = if elsewhere { "Policy: cross-origin\r\n" } else { "Policy: same-site\r\n" };
-        assert!(answer.closing().contains(policy), "{fields:?}: {}", answer.closing());
-        assert!(answer.closing().contains("sandbox"), "{fields:?}");
+        assert!(answer.trailing_lines().contains(policy), "{fields:?}: {}", answer.trailing_lines());
+        assert!(answer.trailing_lines().contains("sandbox"), "{fields:?}");
     }
 }
 
@@ -98,7 +98,7 @@ fn public_answers_are_for_every_origin() {
     for fields in [&[("origin", "https://any.test")][..], &[("origin", "null")], &[]] {
         let answer = marked(&cors, Method::GET, fields);
         assert_eq!(text(&answer, "access-control-allow-origin"), Some("*"), "{fields:?}");
-        assert!(answer.closing().contains("cross-origin"), "{fields:?}");
+        assert!(answer.trailing_lines().contains("cross-origin"), "{fields:?}");
     }
     let asked = [
         ("origin", "https://any.test"),

@@ -69,7 +69,7 @@ struct Recorder {
     early: bool,
 }
 
-type Answer = http1::Answer<UnsyncBoxBody<Bytes, BoxError>>;
+type Answer = http1::Response<UnsyncBoxBody<Bytes, BoxError>>;
 
 fn answer(status: u16, text: &'static str) -> Answer {
     let body = Full::new(Bytes::from_static(text.as_bytes())).map_err(|never| match never {}).boxed_unsync();

@@ -6,7 +6,7 @@ use super::script::{End, Pace, Script, block_on};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method};
 use http_body_util::{BodyExt, Empty};
-use http1::Answer;
+use http1::Response;
 use http1::body::BoxError;
 use http1::client::{Connection, Patience};
 use std::future::poll_fn;
@@ -59,9 +59,9 @@ fn exchange(method: &Method, input: &[u8], pace: Pace, end: End) -> Result<Recei
                 None => break Ok(read),
             }
         };
-        assert!(body.is_err() || connection.is_over(), "a complete body is not over");
+        assert!(body.is_err() || connection.is_body_done(), "a complete body is not over");
         let kept = connection.is_ready();
-        let (head, ()) = Answer { status: head.status, fields: head.fields, body: () }.into_parts();
+        let (head, ()) = Response { status: head.status, fields: head.fields, body: () }.into_parts();
         Ok(Received { status: head.status.as_u16(), fields: head.headers, body, kept })
     })
 }

@@ -1,10 +1,13 @@
 //! The client over a stream in memory: what a store sends, and what is made of it.
 
 use super::*;
-use crate::buffered::spare_rooms;
+use crate::buffered::spare_buffers;
 use crate::outbox;
+use http::StatusCode;
 use http_body_util::{BodyExt, Empty, Full};
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::ready;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
@@ -97,7 +100,7 @@ async fn answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_breaks_off_never_looks_whole() {
+async fn truncated_responses_never_look_complete() {
     for answer in [
         &b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"[..],
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
@@ -112,22 +115,26 @@ async fn what_breaks_off_never_looks_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_answer() {
+async fn rejects_malformed_responses() {
     let flood = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(17);
     let long = [b"HTTP/1.1 200 OK\r\nX: ".to_vec(), vec![b'x'; 70_000]].concat();
     for (answer, closes, why) in [
-        (&b"220 smtp.test ready\r\n\r\n"[..], false, "not HTTP/1.1"),
-        (b"<html>\n", false, "not HTTP/1.1"),
+        (&b"220 smtp.test ready\r\n\r\n"[..], false, "not valid HTTP/1.1"),
+        (b"<html>\n", false, "not valid HTTP/1.1"),
         (b"HTTP/1.1 200 OK\r\n\r\nabc", true, "where its body ends"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nabcde", false, "not HTTP/1.1"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nabcde", false, "not HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nabcde", false, "not valid HTTP/1.1"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nabcde",
+            false,
+            "not valid HTTP/1.1",
+        ),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", false, "switches protocols"),
         (&flood, false, "too many interim"),
-        (&long, false, "not HTTP/1.1"),
-        (b"", true, "without an answer"),
-        (b"HTTP/1.1 200 OK\r\nContent-", true, "within the answer's head"),
-        (b"", false, "no answer in time"),
-        (b"HTTP/1.1 200 OK\r\n", false, "no answer in time"),
+        (&long, false, "not valid HTTP/1.1"),
+        (b"", true, "without a response"),
+        (b"HTTP/1.1 200 OK\r\nContent-", true, "within the head of the response"),
+        (b"", false, "no response in time"),
+        (b"HTTP/1.1 200 OK\r\n", false, "no response in time"),
     ] {
         let error = ask(answer, closes).await.unwrap_err();
         assert!(error.contains(why), "{}: {error}", answer.escape_ascii());
@@ -161,7 +168,7 @@ async fn put(script: &[(&str, &str)]) -> (Result<u16, String>, bool, Duration) {
         (sent.map(|head| head.status.as_u16()).map_err(|failure| failure.to_string()), start.elapsed())
     };
     let ((), (answer, took)) = tokio::join!(serving, asking);
-    let kept = answer.is_ok() && read_body(&mut connection).await.is_ok() && connection.may_be_kept();
+    let kept = answer.is_ok() && read_body(&mut connection).await.is_ok() && connection.is_reusable();
     (answer, kept, took)
 }
 
@@ -228,7 +235,7 @@ async fn a_client_that_pauses_takes_nothing_of_the_stores_time() {
         if answers {
             assert_eq!(answer, Ok(200), "{last:?}");
         } else {
-            assert_eq!((answer, took), (Err("no answer in time".into()), 3 * PAUSE + PATIENCE.response));
+            assert_eq!((answer, took), (Err("no response in time".into()), 3 * PAUSE + PATIENCE.response));
         }
     }
 }
@@ -244,7 +251,7 @@ async fn an_early_answer_ends_the_sending() {
     let asking = async {
         let mut body = content(&LARGE);
         let answer = connection.send(Method::PUT, head("PUT / HTTP/1.1\r\n\r\n"), &mut body, false).await;
-        (answer.unwrap().status.as_u16(), read_body(&mut connection).await.unwrap(), connection.may_be_kept())
+        (answer.unwrap().status.as_u16(), read_body(&mut connection).await.unwrap(), connection.is_reusable())
     };
     assert_eq!(tokio::join!(serving, asking).1, (403, b"no".to_vec(), false));
     drop(store);
@@ -312,20 +319,20 @@ async fn a_long_head_is_sent_whole() {
     };
     let asking = connection.send(Method::GET, head(&request), &mut body, false);
     let ((), answer) = tokio::join!(serving, asking);
-    assert_eq!((answer.unwrap().status.as_u16(), connection.may_be_kept()), (431, false));
+    assert_eq!((answer.unwrap().status.as_u16(), connection.is_reusable()), (431, false));
     let (ours, _store) = duplex(64);
     let mut connection = Connection::new(ours, PATIENCE);
     // One that nobody takes is not waited for without end.
     let start = Instant::now();
     let failure = connection.send(Method::GET, head(&request), &mut body, false).await;
-    assert_eq!(failure.unwrap_err().to_string(), "no answer in time");
+    assert_eq!(failure.unwrap_err().to_string(), "no response in time");
     assert_eq!(start.elapsed(), PATIENCE.response);
-    assert!(!connection.may_be_kept());
+    assert!(!connection.is_reusable());
 }
 
 /// What came before any of the request was sent is no answer to it, also when the sending fails.
 #[tokio::test(start_paused = true)]
-async fn an_answer_to_nothing_is_none() {
+async fn unsolicited_responses_are_rejected() {
     let (mut connection, mut store) = connect();
     let mut body = no_body();
     let request = head("GET / HTTP/1.1\r\n\r\n");
@@ -361,7 +368,7 @@ async fn an_idle_connection_holds_no_room_of_a_body() {
         let (read, ()) = tokio::join!(asking, answering);
         assert_eq!(read.len(), LARGE.len());
         assert!(connection.is_ready() && !connection.bytes.unread.try_reclaim(1 << 14));
-        assert!(!connection.bytes.remembers());
+        assert!(!connection.bytes.has_waker());
     }
 }
 
@@ -381,8 +388,8 @@ async fn connections_share_the_room_for_answers() {
                 read_body(&mut connection).await.unwrap();
             };
             tokio::join!(asking, answering);
-            assert_eq!((connection.bytes.unread.capacity(), spare_rooms()), (0, 1), "{answer}");
-            assert!(!connection.bytes.remembers(), "{answer}");
+            assert_eq!((connection.bytes.unread.capacity(), spare_buffers()), (0, 1), "{answer}");
+            assert!(!connection.bytes.has_waker(), "{answer}");
         }
     }
 }

@@ -1,62 +1,69 @@
-//! The chunked transfer coding (RFC 9112, section 7.1), read strictly. Extensions and trailers are checked and left out.
+//! A strict decoder of the chunked transfer coding (RFC 9112, section 7.1). Extensions and trailers are checked and dropped.
 
 use crate::{Malformed, Reason};
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 
-/// Longest line with a chunk's size and extensions, in bytes.
+/// The longest line with a chunk's size and extensions, in bytes.
 const MAX_SIZE_LINE: usize = 256;
-/// Most bytes that all extensions of a body have together, and that its trailers have.
+/// The most bytes that all extensions of a body may have together.
 const MAX_EXTENSIONS: usize = 16 * 1024;
+/// The most bytes that the trailers of a body may have together.
 const MAX_TRAILERS: usize = 8 * 1024;
-/// Most trailer lines.
+/// The most trailer lines.
 const MAX_TRAILER_LINES: usize = 64;
-/// Largest chunk: as long as the largest object of S3, 5 TiB.
+/// The largest chunk, in bytes: 5 TiB, far from where arithmetic on sizes could overflow.
 const MAX_CHUNK: u64 = 5 << 40;
 
-/// Reads a chunked body from whatever of it has arrived.
+/// Decodes a chunked body incrementally.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Chunked {
     state: State,
+    /// The bytes of extensions so far.
     extensions: usize,
+    /// The bytes and lines of trailers so far.
     trailers: usize,
     trailer_lines: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
+    /// Before the line with a chunk's size.
     #[default]
     Size,
+    /// Within a chunk, of which this many bytes are to come.
     Data(u64),
+    /// Before the CRLF after a chunk.
     DataEnd,
+    /// After the last chunk.
     Trailers,
-    Over,
+    Done,
 }
 
-/// What comes next in a body.
+/// A step of decoding a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
-    /// Some of its content.
+    /// A piece of the content.
     Data(Bytes),
-    /// More has to be read from the peer.
-    More,
-    /// It has ended.
+    /// More bytes must arrive first.
+    NeedMore,
+    /// The body has ended.
     End,
 }
 
 impl Chunked {
-    /// Takes what comes next out of `buf`.
+    /// Takes the next piece of the body out of `buf`.
     ///
     /// # Errors
-    /// When it is not in the chunked coding, or over a bound.
+    /// When the coding is invalid or exceeds a bound.
     pub(super) fn decode(&mut self, buf: &mut BytesMut) -> Result<Decoded, Malformed> {
         loop {
             match self.state {
                 State::Size => match take_line(buf, MAX_SIZE_LINE)? {
-                    None => return Ok(Decoded::More),
+                    None => return Ok(Decoded::NeedMore),
                     Some(line) => self.begin_chunk(&line)?,
                 },
-                State::Data(_) if buf.is_empty() => return Ok(Decoded::More),
+                State::Data(_) if buf.is_empty() => return Ok(Decoded::NeedMore),
                 State::Data(left) => {
                     let here = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
                     let left = left - here as u64;
@@ -68,31 +75,31 @@ impl Chunked {
                         buf.advance(2);
                         self.state = State::Size;
                     }
-                    None if matches!(buf.first(), None | Some(b'\r')) => return Ok(Decoded::More),
-                    _ => return Err(bad("a chunk's data is longer than its size")),
+                    None if matches!(buf.first(), None | Some(b'\r')) => return Ok(Decoded::NeedMore),
+                    _ => return Err(bad("a chunk must end in CRLF after as many bytes as its size says")),
                 },
                 State::Trailers => match take_line(buf, MAX_TRAILERS)? {
-                    None => return Ok(Decoded::More),
-                    Some(line) if line.is_empty() => self.state = State::Over,
+                    None => return Ok(Decoded::NeedMore),
+                    Some(line) if line.is_empty() => self.state = State::Done,
                     Some(line) => self.check_trailer(&line)?,
                 },
-                State::Over => return Ok(Decoded::End),
+                State::Done => return Ok(Decoded::End),
             }
         }
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.state == State::Over
+    pub(super) fn is_done(&self) -> bool {
+        self.state == State::Done
     }
 
-    /// Returns whether the body ends within `bytes`, which come next.
+    /// Returns whether the body ends within `bytes`, which follow.
     pub(super) fn ends_within(&self, bytes: &[u8]) -> bool {
         let (mut ahead, mut bytes) = (self.clone(), BytesMut::from(bytes));
         loop {
             match ahead.decode(&mut bytes) {
                 Ok(Decoded::Data(_)) => {}
                 Ok(Decoded::End) => return true,
-                Ok(Decoded::More) | Err(_) => return false,
+                Ok(Decoded::NeedMore) | Err(_) => return false,
             }
         }
     }
@@ -105,9 +112,9 @@ impl Chunked {
             .filter(|digits| digits.len() <= 16)
             .and_then(|digits| u64::from_str_radix(digits, 16).ok())
             .filter(|size| *size <= MAX_CHUNK)
-            .ok_or(bad("a chunk's size is not a hexadecimal number, or too large"))?;
+            .ok_or(bad("a chunk's size must be a hexadecimal number of at most 5 TiB"))?;
         if !are_extensions(extensions) {
-            return Err(bad("a chunk's extension is not `;name=value`"));
+            return Err(bad("a chunk's extension must be `;name=value`"));
         }
         self.extensions += extensions.len();
         if self.extensions > MAX_EXTENSIONS {
@@ -121,14 +128,14 @@ impl Chunked {
         self.trailers += line.len();
         self.trailer_lines += 1;
         if self.trailers > MAX_TRAILERS || self.trailer_lines > MAX_TRAILER_LINES {
-            return Err(Malformed::new(Reason::HeadTooLarge, "the body's trailers are too long or too many"));
+            return Err(Malformed::new(Reason::HeadTooLarge, "the body has too many or too long trailers"));
         }
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(0);
         let (name, value) = line.split_at_checked(colon).unwrap_or_default();
         let good = !name.is_empty()
             && name.iter().all(|byte| is_token(*byte))
             && value.iter().all(|byte| is_text(*byte));
-        if good { Ok(()) } else { Err(bad("a trailer is not `Name: value`")) }
+        if good { Ok(()) } else { Err(bad("a trailer must be `Name: value`")) }
     }
 }
 
@@ -136,13 +143,13 @@ fn bad(why: &'static str) -> Malformed {
     Malformed::new(Reason::InvalidBody, why)
 }
 
-/// A line without its CRLF, once it is there.
+/// Takes a line out of `buf` and returns it without its CRLF, once it is complete.
 fn take_line(buf: &mut BytesMut, limit: usize) -> Result<Option<BytesMut>, Malformed> {
     let Some(end) = memchr(b'\n', buf.get(..buf.len().min(limit + 2)).unwrap_or_default()) else {
-        // A bare CR shows before the line's end does.
+        // A line that never ends is rejected as soon as it is too long or contains a bare CR.
         let early = buf.len() > limit + 1 || memchr(b'\r', buf).is_some_and(|at| at + 1 < buf.len());
         return if early {
-            Err(bad("a line of the chunked coding is too long or holds a bare CR"))
+            Err(bad("a line of the chunked coding is too long or contains a bare CR"))
         } else {
             Ok(None)
         };
@@ -154,11 +161,11 @@ fn take_line(buf: &mut BytesMut, limit: usize) -> Result<Option<BytesMut>, Malfo
             line.truncate(end - 1);
             Ok(Some(line))
         }
-        _ => Err(bad("a line of the chunked coding does not end in CRLF alone")),
+        _ => Err(bad("every line of the chunked coding must end in CRLF, and CR must not occur elsewhere")),
     }
 }
 
-/// `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )` (section 7.1.1).
+/// Checks for `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )` (section 7.1.1).
 fn are_extensions(text: &[u8]) -> bool {
     let mut rest = text;
     while !rest.is_empty() {
@@ -212,7 +219,7 @@ mod tests {
 
     type Read = Result<Option<(Vec<u8>, Vec<u8>)>, Reason>;
 
-    /// Content and what is left behind the body, fed so many bytes at a time; `None` when more is wanted.
+    /// Returns the content and the bytes after the body, fed `step` bytes at a time; `None` if the body does not end.
     fn decode(text: &[u8], step: usize) -> Read {
         let (mut chunked, mut buf, mut content) = (Chunked::default(), BytesMut::new(), Vec::new());
         let mut input = text.chunks(step.max(1));
@@ -223,7 +230,7 @@ mod tests {
                     buf.extend(input.flatten());
                     return Ok(Some((content, buf.to_vec())));
                 }
-                Decoded::More => match input.next() {
+                Decoded::NeedMore => match input.next() {
                     Some(more) => buf.extend_from_slice(more),
                     None => return Ok(None),
                 },
@@ -240,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies() {
+    fn decodes_valid_bodies_in_any_pieces() {
         let good: [(&[u8], &[u8], &[u8]); 9] = [
             (b"0\r\n\r\n", b"", b""),
             (b"5\r\nhello\r\n0\r\n\r\nGET /", b"hello", b"GET /"),
@@ -264,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_chunk() {
+    fn rejects_malformed_chunks() {
         for bad in [
             &b"5\nhello\n0\n\n"[..],
             b"5\r\nhello0\r\n\r\n",
@@ -322,14 +329,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_in_any_pieces_are_read_alike(text in proptest::collection::vec(
+        fn decodes_alike_in_any_pieces(text in proptest::collection::vec(
             prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'0'), Just(b'1'), Just(b'5'), Just(b';'), Just(b'a'), Just(b'='), Just(b':'), any::<u8>()], 0..40),
             step in 1..9_usize) {
             prop_assert_eq!(decode(&text, step), decode(&text, 64));
         }
 
         #[test]
-        fn what_was_chunked_comes_back(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..50), 0..8), step in 1..64_usize) {
+        fn decodes_what_was_encoded(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..50), 0..8), step in 1..64_usize) {
             let mut text = Vec::new();
             for piece in &pieces {
                 text.extend(format!("{:x}\r\n", piece.len()).bytes());

@@ -4,10 +4,10 @@ use super::HeadLimits;
 use crate::message::{ByteSet, LineOffsets, Malformed, Reason};
 use memchr::memchr;
 
-/// Reads the fields of a head, which begin at `from`, and keeps those that `keep` says of their names and values.
+/// Reads the field lines of a head from the offset `from` on, and returns those whose name and value `keep` accepts.
 ///
 /// # Errors
-/// As [`read_fields`] says.
+/// When [`for_each_field`] fails.
 pub(crate) fn read_lines<'h>(
     head: &'h [u8],
     from: usize,
@@ -15,7 +15,7 @@ pub(crate) fn read_lines<'h>(
     mut keep: impl FnMut(&'h [u8], &'h [u8]) -> bool,
 ) -> Result<LineOffsets, Malformed> {
     let mut lines = LineOffsets::new();
-    read_fields(head.get(from..).unwrap_or_default(), limits, |name, value| {
+    for_each_field(head.get(from..).unwrap_or_default(), limits, |name, value| {
         if keep(name, value) {
             lines.push(head, name, value).ok_or(Malformed::syntax("the head is too long"))?;
         }
@@ -24,54 +24,53 @@ pub(crate) fn read_lines<'h>(
     Ok(lines)
 }
 
-/// Reads field lines up to the empty line at their end, and hands each one's name and value to `each`. Every line is
-/// known to end in CRLF.
+/// Calls `each` with the name and value of every field line up to the empty line. Every line must end in CRLF, as
+/// [`HeadScan`](super::HeadScan) makes sure.
 ///
 /// # Errors
-/// When a line is no field line (RFC 9112, section 5): folded, without a name, with white space before the colon,
-/// with a control character; when there are too many; or whatever `each` says.
-fn read_fields<'l>(
+/// When a line breaks RFC 9112, section 5 (it is folded, has no name, white space before the colon or a control character),
+/// when there are too many, or when `each` fails.
+fn for_each_field<'l>(
     bytes: &'l [u8],
     limits: HeadLimits,
     mut each: impl FnMut(&'l [u8], &'l [u8]) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
-    let bad = Malformed::syntax(NO_FIELD);
-    // All at once, which is the faster: of CR and LF it is known that they end lines and stand nowhere else. Not `all`:
-    // without a way out in the middle many bytes are looked at together.
+    let bad = Malformed::syntax(NOT_A_FIELD);
+    // CR and LF are only at line ends, so all lines can be checked at once. `fold` instead of `all`: without an early exit
+    // the loop is vectorized (docs/performance.md, "an answer's text is checked at once").
     let is_text = |byte: u8| (byte >= b' ' && byte != 0x7f) || matches!(byte, b'\t' | b'\r' | b'\n');
     if !bytes.iter().fold(true, |so_far, byte| so_far & is_text(*byte)) {
         return Err(bad);
     }
     let (mut rest, mut left) = (bytes, limits.fields);
     while rest != b"\r\n" {
-        let (name, behind) = split_name(rest).ok_or(bad)?;
-        let (value, behind) =
-            memchr(b'\r', behind).and_then(|end| behind.split_at_checked(end)).ok_or(bad)?;
-        rest = behind.get(2..).unwrap_or_default();
+        let (name, after) = split_name(rest).ok_or(bad)?;
+        let (value, after) = memchr(b'\r', after).and_then(|end| after.split_at_checked(end)).ok_or(bad)?;
+        rest = after.get(2..).unwrap_or_default();
         left = left
             .checked_sub(1)
-            .ok_or(Malformed::new(Reason::HeadTooLarge, "the request has too many headers"))?;
+            .ok_or(Malformed::new(Reason::HeadTooLarge, "the message has too many headers"))?;
         each(name, value.trim_ascii())?;
     }
     Ok(())
 }
 
-const NO_FIELD: &str =
-    "a header line is not `Name: value`: no fold, no space before the colon, no control character";
+const NOT_A_FIELD: &str =
+    "a header line must be `Name: value`, without folding, space before the colon or control characters";
 
-/// `field-name ":"`, and what follows it.
+/// Splits `field-name ":"` off a line.
 fn split_name(line: &[u8]) -> Option<(&[u8], &[u8])> {
     static TOKEN: ByteSet = ByteSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
-    // Four at a time, as long as it lasts.
+    // Four letters at a time (docs/performance.md, "names are compared where length and letters fit").
     let (fours, _) = line.as_chunks::<4>();
     let four = |four: &&[u8; 4]| four.iter().fold(true, |so_far, byte| so_far & TOKEN.has(*byte));
     let whole = 4 * fours.iter().take_while(four).count();
     let rest = line.get(whole..)?.iter().position(|byte| !TOKEN.has(*byte))?;
-    let (name, behind) = line.split_at_checked(whole + rest)?;
-    if name.is_empty() { None } else { Some((name, behind.strip_prefix(b":")?)) }
+    let (name, after) = line.split_at_checked(whole + rest)?;
+    if name.is_empty() { None } else { Some((name, after.strip_prefix(b":")?)) }
 }
 
-/// The members of a comma-separated list of tokens, over all lines of a field.
+/// Returns the members of a comma-separated list of tokens, over all lines of a field.
 pub(super) fn list_members<'h>(lines: impl Iterator<Item = &'h [u8]>) -> impl Iterator<Item = &'h [u8]> {
     lines.flat_map(|line| line.split(|b| *b == b',')).map(<[u8]>::trim_ascii)
 }
@@ -85,7 +84,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn field_lines() {
+    fn reads_valid_lines_and_rejects_others() {
         let parse = |text: &'static str| {
             let limits = HeadLimits { bytes: 64, fields: 3 };
             let head = Bytes::from_static(text.as_bytes());
@@ -113,8 +112,8 @@ mod tests {
         assert_eq!(parse("A: b\r\nB: b\r\nC: b\r\nD: b\r\n\r\n").unwrap_err().reason, Reason::HeadTooLarge);
     }
 
-    /// What httparse, which others rely on, says of the same lines: the fields, or that there is a mistake.
-    fn by_httparse(text: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+    /// Returns the fields as httparse reads them; `None` if it rejects the lines.
+    fn read_by_httparse(text: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut room = [httparse::EMPTY_HEADER; 16];
         match httparse::parse_headers(text, &mut room) {
             Ok(httparse::Status::Complete((length, fields))) if length == text.len() => Some(
@@ -124,9 +123,9 @@ mod tests {
         }
     }
 
-    fn by_us(text: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+    fn read_here(text: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut fields = Vec::new();
-        read_fields(text, HeadLimits { bytes: 4096, fields: 16 }, |name, value| {
+        for_each_field(text, HeadLimits { bytes: 4096, fields: 16 }, |name, value| {
             fields.push((name.to_vec(), value.to_vec()));
             Ok(())
         })
@@ -145,12 +144,12 @@ mod tests {
     }
 
     proptest! {
-        /// Mostly fields, of any bytes but CR and LF, which [`super::super::scan::HeadScan`] has seen to.
+        /// Generates mostly valid lines, of any bytes but CR and LF, which `HeadScan` has checked.
         #[test]
-        fn lines_are_read_as_httparse_reads_them(lines in vec(line(), 0..6)) {
+        fn reads_lines_like_httparse(lines in vec(line(), 0..6)) {
             let mut text = lines.join(&b"\r\n"[..]);
             text.extend_from_slice(if lines.is_empty() { b"\r\n" } else { b"\r\n\r\n" });
-            prop_assert_eq!(by_us(&text), by_httparse(&text), "{}", text.escape_ascii());
+            prop_assert_eq!(read_here(&text), read_by_httparse(&text), "{}", text.escape_ascii());
         }
     }
 }

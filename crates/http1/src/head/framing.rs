@@ -1,90 +1,92 @@
-//! How a body is framed (RFC 9112, section 6). Each way to read a message in two ways ends here.
+//! The framing of a body (RFC 9112, section 6). A message that two parsers could frame differently is rejected.
 
 use super::field_lines::list_members;
 use crate::message::{Malformed, Reason, is_named};
 use http::Version;
 
-/// How a body ends.
+/// The framing of a message's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// There is none.
+    /// No body.
     Empty,
-    /// After this number of bytes.
+    /// `Content-Length`: the body ends after this many bytes.
     Length(u64),
-    /// With the last chunk.
+    /// `Transfer-Encoding: chunked`: the body ends with the last chunk.
     Chunked,
 }
 
-/// What the fields of a message say of the message itself, each of their lines.
+/// The headers that frame a message and manage its connection.
 #[derive(Debug, Default)]
-pub(super) struct OwnFields<'h> {
+pub(super) struct FramingHeaders<'h> {
+    /// The first two `Content-Length` lines; a second one is an error already.
     lengths: [Option<&'h [u8]>; 2],
+    /// The lines of `Transfer-Encoding`.
     codings: Vec<&'h [u8]>,
+    /// The lines of `Connection`.
     options: Vec<&'h [u8]>,
 }
 
-/// Which field of [`OwnFields`] a line is of.
+/// The name of a header in [`FramingHeaders`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OwnField {
-    Length,
-    Coding,
-    Options,
+pub(super) enum FramingHeader {
+    ContentLength,
+    TransferEncoding,
+    Connection,
 }
 
-impl<'h> OwnFields<'h> {
-    /// Notes a line, if it is of one of them.
+impl<'h> FramingHeaders<'h> {
+    /// Records a line if it is one of these headers, and returns which.
     #[expect(
         clippy::inline_always,
-        reason = "it is asked of every line, and says no to nearly all by their length"
+        reason = "runs for every header line, nearly all of which the length rules out (docs/performance.md, \"names are compared where length and letters fit\")"
     )]
     #[inline(always)]
-    pub(super) fn note(&mut self, name: &[u8], value: &'h [u8]) -> Option<OwnField> {
+    pub(super) fn record(&mut self, name: &[u8], value: &'h [u8]) -> Option<FramingHeader> {
         match name.len() {
-            14 if is_named(name, b"Content-Length") => Some(self.note_length(value)),
-            17 if is_named(name, b"Transfer-Encoding") => Some(self.note_coding(value)),
-            10 if is_named(name, b"Connection") => Some(self.note_options(value)),
+            14 if is_named(name, b"Content-Length") => Some(self.record_length(value)),
+            17 if is_named(name, b"Transfer-Encoding") => Some(self.record_coding(value)),
+            10 if is_named(name, b"Connection") => Some(self.record_options(value)),
             _ => None,
         }
     }
 
-    fn note_length(&mut self, value: &'h [u8]) -> OwnField {
-        // A second one is an error, and so would be a third.
+    fn record_length(&mut self, value: &'h [u8]) -> FramingHeader {
         self.lengths = [self.lengths[0].or(Some(value)), self.lengths[0].and(Some(value))];
-        OwnField::Length
+        FramingHeader::ContentLength
     }
 
     #[cold]
-    fn note_coding(&mut self, value: &'h [u8]) -> OwnField {
+    fn record_coding(&mut self, value: &'h [u8]) -> FramingHeader {
         self.codings.push(value);
-        OwnField::Coding
+        FramingHeader::TransferEncoding
     }
 
     #[cold]
-    fn note_options(&mut self, value: &'h [u8]) -> OwnField {
+    fn record_options(&mut self, value: &'h [u8]) -> FramingHeader {
         self.options.push(value);
-        OwnField::Options
+        FramingHeader::Connection
     }
 
-    /// How the body is framed, `None` where that is not said.
+    /// Returns the framing of the body, `None` if the headers do not say.
     ///
     /// # Errors
-    /// On a doubled, signed or oversized `Content-Length`, on `Transfer-Encoding` beside it, twice, in HTTP/1.0, or
-    /// with anything but `chunked`.
+    /// When `Content-Length` is repeated or not a number below 2^64, or when `Transfer-Encoding` comes with it, is repeated, is
+    /// used in HTTP/1.0, or is anything but `chunked`.
     pub(super) fn framing(&self, version: Version) -> Result<Option<Framing>, Malformed> {
         let length = content_length(self.lengths)?;
         if self.codings.is_empty() {
             return Ok(length.map(Framing::Length));
         }
         if length.is_some() {
-            return Err(Malformed::syntax("Content-Length and Transfer-Encoding exclude each other"));
+            return Err(Malformed::syntax("Content-Length and Transfer-Encoding must not be combined"));
         }
         if version != Version::HTTP_11 {
-            return Err(Malformed::syntax("HTTP/1.0 has no Transfer-Encoding"));
+            return Err(Malformed::syntax("Transfer-Encoding is not allowed in HTTP/1.0"));
         }
         check_coding(&self.codings).map(|()| Some(Framing::Chunked))
     }
 
-    /// Whether the connection persists (section 9.3).
+    /// Returns whether the connection persists (section 9.3).
     pub(super) fn keep_alive(&self, version: Version) -> bool {
         let (mut keep, mut close) = (version == Version::HTTP_11, false);
         for option in list_members(self.options.iter().copied()) {
@@ -97,7 +99,7 @@ impl<'h> OwnFields<'h> {
 
 fn content_length(lines: [Option<&[u8]>; 2]) -> Result<Option<u64>, Malformed> {
     let [Some(digits), more] = lines else { return Ok(None) };
-    let bad = || Malformed::syntax("Content-Length is not one decimal number");
+    let bad = || Malformed::syntax("Content-Length must be a single decimal number");
     if more.is_some() || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(bad());
     }
@@ -107,22 +109,22 @@ fn content_length(lines: [Option<&[u8]>; 2]) -> Result<Option<u64>, Malformed> {
     number.map(Some).ok_or_else(bad)
 }
 
-/// Exactly one `chunked` is understood.
+/// Accepts exactly one `chunked`.
 fn check_coding(lines: &[&[u8]]) -> Result<(), Malformed> {
     let mut codings: Vec<&[u8]> = list_members(lines.iter().copied()).collect();
     let chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     if matches!(*codings, [only] if chunked(only)) {
         return Ok(());
     }
-    // Without chunked at the very end, and only there, nobody knows where the body ends (section 6.3).
+    // If chunked is not the last coding, or not only the last, the end of the body is unknown (section 6.3).
     let last_is_chunked = codings.pop().is_some_and(chunked);
     if last_is_chunked && !codings.iter().any(|coding| chunked(coding) || coding.is_empty()) {
         return Err(Malformed::new(
             Reason::UnsupportedCoding,
-            "the only transfer coding understood is chunked",
+            "Transfer-Encoding must be exactly `chunked`: no other coding is supported",
         ));
     }
-    Err(Malformed::syntax("Transfer-Encoding is not chunked, once"))
+    Err(Malformed::syntax("Transfer-Encoding must be exactly `chunked`"))
 }
 
 #[cfg(test)]
@@ -130,19 +132,19 @@ mod tests {
     use super::*;
     use http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 
-    fn of(fields: &[(HeaderName, &str)], version: Version) -> Result<Option<Framing>, Reason> {
-        let mut own = OwnFields::default();
+    fn framing(fields: &[(HeaderName, &str)], version: Version) -> Result<Option<Framing>, Reason> {
+        let mut headers = FramingHeaders::default();
         for (name, value) in fields {
-            assert!(own.note(name.as_str().as_bytes(), value.as_bytes()).is_some());
+            assert!(headers.record(name.as_str().as_bytes(), value.as_bytes()).is_some());
         }
-        own.framing(version).map_err(|malformed| malformed.reason)
+        headers.framing(version).map_err(|malformed| malformed.reason)
     }
 
     #[test]
-    fn lengths() {
+    fn content_lengths() {
         for (value, length) in [("0", 0), ("5", 5), ("05", 5), ("000", 0), ("18446744073709551615", u64::MAX)]
         {
-            let framing = of(&[(CONTENT_LENGTH, value)], Version::HTTP_11);
+            let framing = framing(&[(CONTENT_LENGTH, value)], Version::HTTP_11);
             assert_eq!(framing, Ok(Some(Framing::Length(length))), "{value}");
         }
         for bad in [
@@ -160,18 +162,22 @@ mod tests {
             "5;",
             "5\u{e9}",
         ] {
-            assert_eq!(of(&[(CONTENT_LENGTH, bad)], Version::HTTP_11), Err(Reason::InvalidSyntax), "{bad}");
+            assert_eq!(
+                framing(&[(CONTENT_LENGTH, bad)], Version::HTTP_11),
+                Err(Reason::InvalidSyntax),
+                "{bad}"
+            );
         }
         let twice = [(CONTENT_LENGTH, "5"), (CONTENT_LENGTH, "5")];
-        assert_eq!(of(&twice, Version::HTTP_11), Err(Reason::InvalidSyntax));
-        assert_eq!(of(&[], Version::HTTP_11), Ok(None));
+        assert_eq!(framing(&twice, Version::HTTP_11), Err(Reason::InvalidSyntax));
+        assert_eq!(framing(&[], Version::HTTP_11), Ok(None));
     }
 
     #[test]
-    fn codings() {
+    fn transfer_codings() {
         for good in ["chunked", "Chunked", "CHUNKED"] {
             assert_eq!(
-                of(&[(TRANSFER_ENCODING, good)], Version::HTTP_11),
+                framing(&[(TRANSFER_ENCODING, good)], Version::HTTP_11),
                 Ok(Some(Framing::Chunked)),
                 "{good}"
             );
@@ -194,12 +200,12 @@ mod tests {
             "chunked, identity",
             "\u{b}chunked",
         ] {
-            let rule = of(&[(TRANSFER_ENCODING, bad)], Version::HTTP_11);
+            let rule = framing(&[(TRANSFER_ENCODING, bad)], Version::HTTP_11);
             assert_eq!(rule, Err(Reason::InvalidSyntax), "{bad}");
         }
         for unknown in ["gzip, chunked", "cow, chunked", "identity, chunked", "gzip, deflate,chunked"] {
             assert_eq!(
-                of(&[(TRANSFER_ENCODING, unknown)], Version::HTTP_11),
+                framing(&[(TRANSFER_ENCODING, unknown)], Version::HTTP_11),
                 Err(Reason::UnsupportedCoding),
                 "{unknown}"
             );
@@ -211,7 +217,7 @@ mod tests {
             (vec![(TRANSFER_ENCODING, "chunked")], Version::HTTP_10),
         ];
         for (fields, version) in cases {
-            assert_eq!(of(&fields, version), Err(Reason::InvalidSyntax), "{fields:?} {version:?}");
+            assert_eq!(framing(&fields, version), Err(Reason::InvalidSyntax), "{fields:?} {version:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The head of a request.
 
 use super::field_lines::{list_members, read_lines};
-use super::framing::OwnFields;
+use super::framing::FramingHeaders;
 use super::target::parse_target;
 use super::{Framing, HeadLimits};
 use crate::message::{Fields, Malformed, ONE_HOST, Reason, Request};
@@ -10,17 +10,17 @@ use http::header::EXPECT;
 use http::{Method, Version};
 use memchr::memchr;
 
-/// Longest method that is looked at, in bytes.
+/// The longest method that is parsed, in bytes.
 const MAX_METHOD: usize = 32;
 
-/// A request's head, of which everything about the message itself is understood.
+/// The head of a request, with its framing and connection headers interpreted.
 #[derive(Debug)]
 pub struct RequestHead {
-    /// What is asked for.
+    /// The request, independent of the version of HTTP.
     pub request: Request,
     /// HTTP/1.1 or HTTP/1.0.
     pub version: Version,
-    /// How the body is framed.
+    /// The framing of the body.
     pub framing: Framing,
     /// Whether another request may follow on the connection.
     pub keep_alive: bool,
@@ -29,26 +29,26 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// Reads a head, which lasts to the empty line at its end. Every line is known to end in CRLF.
+    /// Parses a head, up to and including its empty line. Every line must end in CRLF.
     ///
     /// # Errors
-    /// When it breaks RFC 9112, or asks for something that is not understood.
+    /// When it breaks RFC 9112, or asks for something that is not supported.
     pub fn parse(head: Bytes, limits: HeadLimits) -> Result<Self, Malformed> {
         let line_end = memchr(b'\r', &head).unwrap_or(head.len());
         let (method, target, version) = parse_line(head.get(..line_end).unwrap_or_default())?;
-        let mut own = OwnFields::default();
-        let places = read_lines(&head, line_end + 2, limits, |name, value| {
-            own.note(name, value);
+        let mut headers = FramingHeaders::default();
+        let lines = read_lines(&head, line_end + 2, limits, |name, value| {
+            headers.record(name, value);
             true
         })?;
         let target = parse_target(&method, &head.slice_ref(target))?;
-        let (framing, keep_alive) = (own.framing(version), own.keep_alive(version));
-        let mut request = Request::new(method, target.path, Fields::of(head, places))?;
+        let (framing, keep_alive) = (headers.framing(version), headers.keep_alive(version));
+        let mut request = Request::new(method, target.path, Fields::of(head, lines))?;
         if request.host().is_none() && version != Version::HTTP_10 {
             return Err(Malformed::new(Reason::InvalidHost, ONE_HOST));
         }
         if let Some(authority) = target.authority {
-            request.is_for(authority)?;
+            request.set_host(authority)?;
         }
         let framing = framing?.unwrap_or(Framing::Empty);
         let expects_continue = expects_continue(request.fields(), version)? && framing != Framing::Empty;
@@ -56,13 +56,13 @@ impl RequestHead {
     }
 }
 
-/// `method SP request-target SP HTTP-version` (section 3).
+/// Parses `method SP request-target SP HTTP-version` (section 3).
 fn parse_line(line: &[u8]) -> Result<(Method, &[u8], Version), Malformed> {
-    let bad = || Malformed::syntax("the request line is not `METHOD target HTTP/1.1`");
+    let bad = || Malformed::syntax("the request line must be `METHOD target HTTP/1.1`");
     let first = memchr(b' ', line).ok_or_else(bad)?;
     let method = line.get(..first).unwrap_or_default();
     if method.len() > MAX_METHOD {
-        return Err(Malformed::new(Reason::UnsupportedMethod, "this method is not known"));
+        return Err(Malformed::new(Reason::UnsupportedMethod, "unknown method"));
     }
     let method = Method::from_bytes(method).map_err(|_| bad())?;
     let rest = line.get(first + 1..).unwrap_or_default();
@@ -75,7 +75,7 @@ fn parse_line(line: &[u8]) -> Result<(Method, &[u8], Version), Malformed> {
         {
             return Err(Malformed::new(
                 Reason::UnsupportedVersion,
-                "the version of HTTP spoken here is HTTP/1.1",
+                "unsupported version of HTTP: use HTTP/1.1",
             ));
         }
         _ => return Err(bad()),
@@ -86,12 +86,13 @@ fn parse_line(line: &[u8]) -> Result<(Method, &[u8], Version), Malformed> {
     Ok((method, rest.get(..second).unwrap_or_default(), version))
 }
 
-/// RFC 9110, section 10.1.1: an expectation in HTTP/1.0 is ignored, another one than `100-continue` cannot be met.
+/// Returns whether the client waits for `100 Continue`. An expectation in HTTP/1.0 is ignored, and any other than
+/// `100-continue` is rejected (RFC 9110, section 10.1.1).
 fn expects_continue(fields: &Fields, version: Version) -> Result<bool, Malformed> {
     if version != Version::HTTP_11 || !fields.has(EXPECT.as_str()) {
         return Ok(false);
     }
-    // An empty field expects nothing, as S3 has it.
+    // S3 accepts an empty field, which expects nothing.
     let mut members =
         list_members(fields.all(EXPECT.as_str())).filter(|member| !member.is_empty()).peekable();
     if members.peek().is_none() {
@@ -102,7 +103,7 @@ fn expects_continue(fields: &Fields, version: Version) -> Result<bool, Malformed
     }
     Err(Malformed::new(
         Reason::UnsupportedExpectation,
-        "the only expectation that can be met is 100-continue",
+        "unsupported Expect header: the only expectation supported is 100-continue",
     ))
 }
 

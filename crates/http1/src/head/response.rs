@@ -1,29 +1,29 @@
 //! The head of a response.
 
 use super::field_lines::read_lines;
-use super::framing::{OwnField, OwnFields};
+use super::framing::{FramingHeader, FramingHeaders};
 use super::{Framing, HeadLimits};
 use crate::message::{Fields, Malformed};
 use bytes::Bytes;
 use http::{Method, StatusCode, Version};
 use memchr::memchr;
 
-/// A response's head, of which everything about the message itself is understood.
+/// The head of a response, with its framing and connection headers interpreted.
 #[derive(Debug)]
 pub struct ResponseHead {
     /// The status.
     pub status: StatusCode,
-    /// The fields that are kept.
+    /// The fields that the caller keeps.
     pub fields: Fields,
-    /// How the body is framed.
+    /// The framing of the body.
     pub framing: Framing,
     /// Whether another request may follow on the connection.
     pub keep_alive: bool,
 }
 
 impl ResponseHead {
-    /// Reads the head of an answer to `method`, as [`super::RequestHead::parse`] does that of a request. Of its fields
-    /// those are kept that `keep` names, and its length.
+    /// Parses the head of a response to a request with `method`, as [`RequestHead::parse`](super::RequestHead::parse) does
+    /// that of a request. Keeps the fields whose name `keep` accepts, and `Content-Length`.
     ///
     /// # Errors
     /// When it breaks RFC 9112.
@@ -35,28 +35,29 @@ impl ResponseHead {
     ) -> Result<Self, Malformed> {
         let line_end = memchr(b'\r', &head).unwrap_or(head.len());
         let (version, status) = parse_line(head.get(..line_end).unwrap_or_default())?;
-        let mut own = OwnFields::default();
-        let places = read_lines(&head, line_end + 2, limits, |name, value| match own.note(name, value) {
-            Some(OwnField::Length) => true,
-            // These are the connection's own.
-            Some(OwnField::Coding | OwnField::Options) => false,
-            None => keep(name),
-        })?;
-        let (named, keep_alive) = (own.framing(version)?, own.keep_alive(version));
-        // These have no body, whatever their fields say (section 6.3).
+        let mut headers = FramingHeaders::default();
+        let lines =
+            read_lines(&head, line_end + 2, limits, |name, value| match headers.record(name, value) {
+                Some(FramingHeader::ContentLength) => true,
+                // Hop-by-hop: they end at this connection.
+                Some(FramingHeader::TransferEncoding | FramingHeader::Connection) => false,
+                None => keep(name),
+            })?;
+        let (framing, keep_alive) = (headers.framing(version)?, headers.keep_alive(version));
+        // These have no body, whatever their headers say (section 6.3).
         let bodiless = *method == Method::HEAD
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        // A body that ends with the connection looks whole when it was cut off.
+        // A body that ends with the connection looks complete when it was cut off.
         let unknown = Malformed::syntax("it does not say where its body ends");
-        let framing = if bodiless { Framing::Empty } else { named.ok_or(unknown)? };
-        Ok(Self { status, fields: Fields::of(head, places), framing, keep_alive })
+        let framing = if bodiless { Framing::Empty } else { framing.ok_or(unknown)? };
+        Ok(Self { status, fields: Fields::of(head, lines), framing, keep_alive })
     }
 }
 
-/// `HTTP-version SP status-code SP [ reason-phrase ]` (section 4).
+/// Parses `HTTP-version SP status-code SP [ reason-phrase ]` (section 4).
 fn parse_line(line: &[u8]) -> Result<(Version, StatusCode), Malformed> {
-    let bad = || Malformed::syntax("the status line is not `HTTP/1.1 200 OK`");
+    let bad = || Malformed::syntax("the status line must be `HTTP/1.1 200 OK`");
     let (version, rest) = match line.split_first_chunk::<9>() {
         Some((b"HTTP/1.1 ", rest)) => (Version::HTTP_11, rest),
         Some((b"HTTP/1.0 ", rest)) => (Version::HTTP_10, rest),

@@ -1,31 +1,33 @@
-//! Where a head ends.
+//! Finds the end of a head.
 
 use super::HeadLimits;
 use crate::message::{Malformed, Reason};
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter};
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-/// The same words for all that is wrong with a line's end: which of it shows first depends on what has arrived.
-const LINE_END: &str = "a line does not end in CRLF, or holds a bare CR or LF";
+/// One message for every mistake at a line's end: which one shows first depends on how much has arrived.
+const LINE_END: &str = "every line must end in CRLF, and CR or LF must not occur elsewhere";
 
-/// Empty lines that may stand before a request line (RFC 9112, section 2.2).
+/// The number of empty lines tolerated before a request line (RFC 9112, section 2.2).
 const MAX_EMPTY_LINES: usize = 4;
 
-/// Looks for the end of a head in what has arrived so far: at once where all of it has, else line by line, each byte
-/// once.
+/// Looks for the end of a head in the bytes that have arrived. A head that is complete is checked in one pass; otherwise it is
+/// scanned line by line as it arrives, each byte once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HeadScan {
-    /// Where the head begins, behind empty lines.
+    /// The offset of the head, after empty lines.
     start: usize,
-    /// Where the line begins that is being read.
+    /// The offset of the line that has not ended.
     line: usize,
-    /// How far was looked.
+    /// The number of bytes scanned.
     seen: usize,
-    /// The lines that have ended, and up to which of them bare CRs were looked for.
+    /// The number of lines that have ended.
     lines: usize,
+    /// The part of them that was searched for bare CRs.
     checked: Checked,
-    empty: usize,
+    empty_lines: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,10 +37,10 @@ struct Checked {
 }
 
 impl HeadScan {
-    /// The head's beginning and end (behind its empty line) once all of it is there.
+    /// Returns the start of the head and its end, after the empty line, once all of it is in `buf`.
     ///
     /// # Errors
-    /// When a line does not end in CRLF alone, or the head is too long.
+    /// When a line does not end in CRLF, CR or LF occurs elsewhere, or the head is too long.
     pub(crate) fn find(
         &mut self,
         buf: &[u8],
@@ -54,47 +56,49 @@ impl HeadScan {
         }
         let from = self.seen;
         for at in memchr_iter(b'\n', buf.get(from..).unwrap_or_default()) {
-            let end = from + at + 1;
-            let Some(length) = (end - self.line).checked_sub(2).filter(|_| buf.get(end - 2) == Some(&b'\r'))
-            else {
-                return Err(Malformed::syntax(LINE_END));
-            };
-            let is_first = self.line == self.start;
-            (self.line, self.seen) = (end, end);
-            self.lines += 1;
-            if length > 0 {
-                if is_first {
-                    self.check_returns(buf)?;
-                    within(length, limits, Reason::TargetTooLong)?;
-                }
-                continue;
-            }
-            if end - self.start > 2 {
-                self.check_returns(buf)?;
-                within(end - self.start, limits, Reason::HeadTooLarge)?;
-                return Ok(Some((self.start, end)));
-            }
-            self.start = end;
-            self.empty += 1;
-            if self.empty > MAX_EMPTY_LINES {
-                return Err(Malformed::syntax("too many empty lines stand before the request"));
+            if let ControlFlow::Break(found) = self.end_line(buf, from + at + 1, limits)? {
+                return Ok(Some(found));
             }
         }
         self.check_returns(buf)?;
-        // A bare CR shows before its line ends, which it may never do.
-        let new = buf.get(self.seen.saturating_sub(1).max(self.line)..).unwrap_or_default();
-        if memchr(b'\r', new).is_some_and(|at| at + 1 < new.len()) {
-            return Err(Malformed::syntax(LINE_END));
-        }
+        self.check_partial_line(buf, limits)?;
         self.seen = buf.len();
-        let rule = if self.line == self.start { Reason::TargetTooLong } else { Reason::HeadTooLarge };
-        // What ends a line is not part of it.
-        let length = buf.len().saturating_sub(self.start);
-        let length = if self.line == self.start { length.saturating_sub(1) } else { length };
-        within(length, limits, rule).map(|()| None)
+        Ok(None)
     }
 
-    /// Each line that has ended has one CR, which is at its end.
+    /// Takes in a line that ends at `end`. Breaks with the bounds of the head if this is the empty line after it.
+    fn end_line(
+        &mut self,
+        buf: &[u8],
+        end: usize,
+        limits: HeadLimits,
+    ) -> Result<ControlFlow<(usize, usize)>, Malformed> {
+        let length = (end - self.line).checked_sub(2).filter(|_| buf.get(end - 2) == Some(&b'\r'));
+        let length = length.ok_or(Malformed::syntax(LINE_END))?;
+        let is_first = self.line == self.start;
+        (self.line, self.seen) = (end, end);
+        self.lines += 1;
+        if length > 0 {
+            if is_first {
+                self.check_returns(buf)?;
+                check_length(length, limits, Reason::TargetTooLong)?;
+            }
+            return Ok(ControlFlow::Continue(()));
+        }
+        if end - self.start > 2 {
+            self.check_returns(buf)?;
+            check_length(end - self.start, limits, Reason::HeadTooLarge)?;
+            return Ok(ControlFlow::Break((self.start, end)));
+        }
+        self.start = end;
+        self.empty_lines += 1;
+        if self.empty_lines > MAX_EMPTY_LINES {
+            return Err(Malformed::syntax("too many empty lines before the request line"));
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Checks the ended lines for bare CRs: there are as many CRs as lines, since each line has one at its end.
     fn check_returns(&mut self, buf: &[u8]) -> Result<(), Malformed> {
         let new = buf.get(self.checked.bytes..self.line).unwrap_or_default();
         if memchr_iter(b'\r', new).count() != self.lines - self.checked.lines {
@@ -103,10 +107,24 @@ impl HeadScan {
         self.checked = Checked { bytes: self.line, lines: self.lines };
         Ok(())
     }
+
+    /// Checks a line that has not ended, which it may never do.
+    fn check_partial_line(&self, buf: &[u8], limits: HeadLimits) -> Result<(), Malformed> {
+        let new = buf.get(self.seen.saturating_sub(1).max(self.line)..).unwrap_or_default();
+        if memchr(b'\r', new).is_some_and(|at| at + 1 < new.len()) {
+            return Err(Malformed::syntax(LINE_END));
+        }
+        let length = buf.len().saturating_sub(self.start);
+        if self.line == self.start {
+            // The CR that may end the line does not count.
+            check_length(length.saturating_sub(1), limits, Reason::TargetTooLong)
+        } else {
+            check_length(length, limits, Reason::HeadTooLarge)
+        }
+    }
 }
 
-/// The end of a head that is there as a whole, and of which nothing has to be said. All of its lines are looked at
-/// together.
+/// Returns the end of a head that is complete and valid so far as lines go. `None` decides nothing.
 fn whole_head(buf: &[u8], limits: HeadLimits) -> Option<usize> {
     static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
     if matches!(buf.first(), Some(b'\r' | b'\n')) {
@@ -114,18 +132,19 @@ fn whole_head(buf: &[u8], limits: HeadLimits) -> Option<usize> {
     }
     let end = END.find(buf)? + 4;
     let head = buf.get(..end.min(limits.bytes)).filter(|head| head.len() == end)?;
-    // Not `all`: without a way out in the middle many bytes are looked at together.
+    // `fold` instead of `all`: without an early exit the loop is vectorized (docs/performance.md, "heads, keys and what is
+    // signed are looked at many bytes at a time").
     let pairs = head.iter().zip(head.get(1..).unwrap_or_default());
     let is_well = |(one, next): (&u8, &u8)| (*one == b'\r') == (*next == b'\n');
     let ends_in_crlf = pairs.fold(true, |so_far, pair| so_far & is_well(pair));
     ends_in_crlf.then_some(end)
 }
 
-fn within(length: usize, limits: HeadLimits, rule: Reason) -> Result<(), Malformed> {
+fn check_length(length: usize, limits: HeadLimits, reason: Reason) -> Result<(), Malformed> {
     if length <= limits.bytes {
         return Ok(());
     }
-    Err(Malformed::new(rule, "the request's target and headers together are too long"))
+    Err(Malformed::new(reason, "the request's target and headers together are too long"))
 }
 
 #[cfg(test)]
@@ -136,7 +155,7 @@ mod tests {
 
     fn find(text: &[u8]) -> Result<Option<(usize, usize)>, Reason> {
         let whole = HeadScan::default().find(text, LIMITS).map_err(|malformed| malformed.reason);
-        // Byte by byte the answer is the same, at the byte that decides it.
+        // Fed byte by byte, the scan decides the same at the byte that decides it.
         let mut scan = HeadScan::default();
         let piecemeal = (1..=text.len())
             .map(|length| scan.find(&text[..length], LIMITS).map_err(|malformed| malformed.reason))
@@ -147,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_end_in_an_empty_line() {
+    fn finds_the_empty_line_and_rejects_bare_line_ends() {
         assert_eq!(find(b"GET / HTTP/1.1\r\n\r\nrest"), Ok(Some((0, 18))));
         assert_eq!(find(b"\r\n\r\nGET / HTTP/1.1\r\nA: b\r\n\r\n"), Ok(Some((4, 28))));
         assert_eq!(find(b"GET / HTTP/1.1\r\nA: b\r\n"), Ok(None));

@@ -1,23 +1,23 @@
-//! The request target (RFC 9112, section 3.2): to a path and a query, and for the absolute form to its host.
+//! The request target (RFC 9112, section 3.2), parsed to a path and query, and a host if it names one.
 
 use crate::message::{ByteSet, Host, Malformed, Reason};
 use bytes::Bytes;
 use http::Method;
 use http::uri::PathAndQuery;
 
-/// A target that was read.
+/// A parsed target.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// Path and query, or `*`.
+    /// The path and query, or `*`.
     pub(super) path: PathAndQuery,
-    /// The host that the absolute form names in place of `Host`.
+    /// The host of the absolute form, which replaces that of `Host`.
     pub(super) authority: Option<Bytes>,
 }
 
-/// Reads a target.
+/// Parses a target.
 ///
 /// # Errors
-/// When it is in none of the forms of its method, or holds a character that no target may.
+/// When it has none of the forms that its method allows, or contains a character that no target may.
 pub(super) fn parse_target(method: &Method, target: &Bytes) -> Result<Target, Malformed> {
     match target.first() {
         Some(b'/') => origin(target.clone()).map(|path| Target { path, authority: None }),
@@ -25,7 +25,7 @@ pub(super) fn parse_target(method: &Method, target: &Bytes) -> Result<Target, Ma
             Ok(Target { path: PathAndQuery::from_static("*"), authority: None })
         }
         _ if *method == Method::CONNECT => {
-            Err(Malformed::new(Reason::UnsupportedMethod, "this is no tunnel: CONNECT is not supported"))
+            Err(Malformed::new(Reason::UnsupportedMethod, "the method CONNECT is not supported"))
         }
         _ => absolute(target),
     }
@@ -34,13 +34,13 @@ pub(super) fn parse_target(method: &Method, target: &Bytes) -> Result<Target, Ma
 fn origin(path: Bytes) -> Result<PathAndQuery, Malformed> {
     let bad = |why| Malformed::new(Reason::InvalidTarget, why);
     let is_text = || path.is_ascii() || str::from_utf8(&path).is_ok();
-    if !path.iter().all(|byte| may_stand(*byte)) || !is_text() {
-        return Err(bad("the target holds a character that must be percent-encoded in a URL"));
+    if !path.iter().all(|byte| is_allowed(*byte)) || !is_text() {
+        return Err(bad("the target contains a character that must be percent-encoded in a URL"));
     }
-    PathAndQuery::from_maybe_shared(path).map_err(|_| bad("the target is not a URL's path and query"))
+    PathAndQuery::from_maybe_shared(path).map_err(|_| bad("the target must be the path and query of a URL"))
 }
 
-/// `http://host/path`: the host stands for `Host`, the rest for the target (section 3.2.2).
+/// Parses `http://host/path`, whose host replaces that of `Host` (section 3.2.2).
 fn absolute(target: &Bytes) -> Result<Target, Malformed> {
     let bad = |why| Malformed::new(Reason::InvalidTarget, why);
     let scheme = ["http://", "https://"]
@@ -48,20 +48,21 @@ fn absolute(target: &Bytes) -> Result<Target, Malformed> {
         .find(|scheme| {
             target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
         })
-        .ok_or(bad("the target is neither a path that begins with '/' nor an http URL"))?;
+        .ok_or(bad("the target must be a path that begins with '/' or an http URL"))?;
     let rest = target.slice(scheme.len()..);
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let authority = rest.slice(..end);
-    Host::parse(&authority).map_err(|_| bad("the target is a URL without one host"))?;
+    Host::parse(&authority).map_err(|_| bad("the target must be a URL with a single host"))?;
     let path = rest.slice(end..);
     let path = if path.first() == Some(&b'/') { path } else { [b"/", &*path].concat().into() };
     origin(path).map(|path| Target { path, authority: Some(authority) })
 }
 
-/// `pchar / "/" / "?"` of RFC 3986, and what people type who do not know it: brackets, and letters of any language,
-/// which have one meaning and go on percent-encoded. A `%` is looked at where the target is decoded.
-fn may_stand(byte: u8) -> bool {
-    static SET: ByteSet = ByteSet::alphanumeric_and(b"-._~%!$&'()*+,;=:@/?[]").with_all_beyond_ascii();
+/// Returns whether a target may contain a byte: `pchar / "/" / "?"` of RFC 3986, and what people type unencoded, brackets
+/// and letters of any language. These are unambiguous and are forwarded percent-encoded. Escapes are checked where the
+/// target is decoded.
+fn is_allowed(byte: u8) -> bool {
+    static SET: ByteSet = ByteSet::alphanumeric_and(b"-._~%!$&'()*+,;=:@/?[]").with_non_ascii();
     SET.has(byte)
 }
 
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn forms() {
+    fn target_forms() {
         let host = |name: &'static str| Some(Bytes::from_static(name.as_bytes()));
         let good = [
             ("/", "/", None),

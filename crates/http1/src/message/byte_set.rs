@@ -1,11 +1,14 @@
 //! Sets of bytes.
 
-/// A set of bytes, which says of one in a single step whether it has it.
+/// A set of bytes with constant-time lookup.
 pub(crate) struct ByteSet([bool; 256]);
 
 impl ByteSet {
-    /// ASCII's letters and digits, and `others`.
-    #[expect(clippy::indexing_slicing, reason = "of a constant: what is out of bounds does not compile")]
+    /// Makes the set of ASCII letters, digits and `others`.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "evaluated at compile time, where an index out of bounds is an error"
+    )]
     pub(crate) const fn alphanumeric_and(mut others: &[u8]) -> Self {
         let mut has = [false; 256];
         let mut byte = 0;
@@ -20,10 +23,10 @@ impl ByteSet {
         Self(has)
     }
 
-    /// With every byte that is not ASCII.
-    pub(crate) const fn with_all_beyond_ascii(mut self) -> Self {
-        let (_, beyond) = self.0.split_at_mut(128);
-        let mut rest = beyond;
+    /// Adds every byte that is not ASCII.
+    pub(crate) const fn with_non_ascii(mut self) -> Self {
+        let (_, non_ascii) = self.0.split_at_mut(128);
+        let mut rest = non_ascii;
         while let [has, more @ ..] = rest {
             *has = true;
             rest = more;

@@ -1,55 +1,55 @@
-//! The fields of a head: they stay in the bytes that they came in.
+//! The fields of a message. Those that arrived stay in the bytes of the head (docs/performance.md, "fields stay in the bytes
+//! they came in").
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use std::fmt;
 use std::ops::Range;
 
-/// Whether a name is this one, in any case. It is found fastest in the case in which `known` is written.
+/// Returns whether a name is `known`, in any case. Fastest when it is written like `known`.
 #[inline]
 pub fn is_named<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
     name == known || name.eq_ignore_ascii_case(known)
 }
 
-/// A field's value as text, if it is ASCII that shows, with spaces and tabs: the values that HTTP defines are
-/// (RFC 9110, section 5.5).
+/// Returns a field's value as text if it consists of visible ASCII, spaces and tabs, as the values that HTTP defines do (RFC
+/// 9110, section 5.5).
 #[inline]
 pub fn visible(value: &[u8]) -> Option<&str> {
     let is_visible = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
     str::from_utf8(value).ok().filter(|text| text.as_bytes().iter().all(is_visible))
 }
 
-/// As many fields as a head has, mostly.
+/// The number of fields that most heads do not exceed.
 const USUAL_FIELDS: usize = 16;
 
-/// The fields of a message: those that came, which are not copied, and those that were added. Names are looked for in
-/// any case.
+/// The fields of a message: those that arrived, which are not copied, and those that were added. Lookups ignore case.
 #[derive(Clone, Default)]
 pub struct Fields {
-    came: Bytes,
+    /// The head that the fields arrived in.
+    head: Bytes,
     lines: Vec<Line>,
-    /// In a box, since what came mostly goes on without any.
+    /// Boxed because most messages are forwarded without any.
     added: Option<Box<HeaderMap>>,
-    /// Whole lines that are written last, empty for most messages. They are not found by name.
-    closing: &'static str,
+    /// Whole lines that are written last, empty for most messages. Lookups do not find them.
+    trailing_lines: &'static str,
 }
 
-/// Where a field's name and value stand. No head is so long that 32 bits do not do, and half the room is half the work
-/// where many are under way.
+/// The offsets of a field's name and value. 32 bits suffice for a head, and halve what is written and kept for each.
 #[derive(Clone, Copy, Debug)]
 struct Line {
-    name: Place,
-    value: Place,
+    name: Span,
+    value: Span,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Span {
     start: u32,
     end: u32,
 }
 
-impl Place {
-    /// Returns the place of `part` in `head`.
+impl Span {
+    /// Returns the span of `part` within `head`.
     fn of(part: &[u8], head: &[u8]) -> Option<Self> {
         let start = part.as_ptr().addr().checked_sub(head.as_ptr().addr())?;
         Some(Self { start: start.try_into().ok()?, end: (start + part.len()).try_into().ok()? })
@@ -60,74 +60,74 @@ impl Place {
     }
 }
 
-impl From<Place> for Range<usize> {
-    fn from(place: Place) -> Self {
-        place.start as usize..place.end as usize
+impl From<Span> for Range<usize> {
+    fn from(span: Span) -> Self {
+        span.start as usize..span.end as usize
     }
 }
 
-/// Where the fields of a head stand.
+/// The fields of a head, as offsets into it.
 #[derive(Debug)]
 pub(crate) struct LineOffsets(Vec<Line>);
 
 impl LineOffsets {
-    /// Makes room for as many lines as most heads have.
+    /// Allocates for as many lines as most heads have.
     pub(crate) fn new() -> Self {
         Self(Vec::with_capacity(USUAL_FIELDS))
     }
 
-    /// Adds a line of `head`. `None` if the parts do not lie in it.
+    /// Adds a line. Returns `None` if its parts are not in `head`.
     pub(crate) fn push(&mut self, head: &[u8], name: &[u8], value: &[u8]) -> Option<()> {
-        self.0.push(Line { name: Place::of(name, head)?, value: Place::of(value, head)? });
+        self.0.push(Line { name: Span::of(name, head)?, value: Span::of(value, head)? });
         Some(())
     }
 }
 
 impl Fields {
-    /// Those of a head at these places.
-    pub(crate) fn of(head: Bytes, places: LineOffsets) -> Self {
-        Self { came: head, lines: places.0, ..Self::default() }
+    /// Makes the fields of `head` from their offsets.
+    pub(crate) fn of(head: Bytes, lines: LineOffsets) -> Self {
+        Self { head, lines: lines.0, ..Self::default() }
     }
 
-    /// The first value of a field.
+    /// Returns the first value of a field.
     #[inline]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        let came = self.line(name).map(|line| self.at(line.value));
-        came.or_else(|| self.added.as_ref()?.get(name).map(HeaderValue::as_bytes))
+        let arrived = self.line(name).map(|line| self.at(line.value));
+        arrived.or_else(|| self.added.as_ref()?.get(name).map(HeaderValue::as_bytes))
     }
 
-    /// Every value of a field, in their order.
+    /// Returns every value of a field, in order.
     #[inline]
     pub fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        let came = self.lines.iter().filter(move |line| self.has_name(line, name));
+        let arrived = self.lines.iter().filter(move |line| self.has_name(line, name));
         let added = self.added.iter().flat_map(move |added| added.get_all(name));
-        came.map(|line| self.at(line.value)).chain(added.map(HeaderValue::as_bytes))
+        arrived.map(|line| self.at(line.value)).chain(added.map(HeaderValue::as_bytes))
     }
 
-    /// Whether a field is there.
+    /// Returns whether a field is present.
     #[inline]
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// The name, as it was written, and the value of each line.
+    /// Returns the name, as it was written, and the value of each line.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let added = self.added.iter().flat_map(|added| added.iter());
-        let came = self.lines.iter().map(|line| (self.at(line.name), self.at(line.value)));
-        came.chain(added.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
+        let arrived = self.lines.iter().map(|line| (self.at(line.name), self.at(line.value)));
+        arrived.chain(added.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
     }
 
-    /// The first value of a field, without a copy of it.
+    /// Returns the first value of a field without copying it.
     #[inline]
     pub fn value(&self, name: &str) -> Option<HeaderValue> {
         match self.line(name) {
-            Some(line) => HeaderValue::from_maybe_shared(self.came.slice_ref(self.at(line.value))).ok(),
+            Some(line) => HeaderValue::from_maybe_shared(self.head.slice_ref(self.at(line.value))).ok(),
             None => self.added.as_ref()?.get(name).cloned(),
         }
     }
 
-    /// Takes a field out.
+    /// Removes a field.
     pub fn remove(&mut self, name: &str) {
         if self.line(name).is_some() {
             let mut lines = std::mem::take(&mut self.lines);
@@ -139,60 +139,60 @@ impl Fields {
         }
     }
 
-    /// Sets a field, instead of those of that name.
+    /// Sets a field, and removes all others of its name.
     pub fn insert(&mut self, name: HeaderName, value: HeaderValue) {
         self.remove(name.as_str());
         self.added.get_or_insert_default().insert(name, value);
     }
 
-    /// Sets lines that are written last, each with its CRLF. They cost no allocation.
-    pub fn close_with(&mut self, lines: &'static str) {
-        debug_assert!(lines.is_empty() || lines.ends_with("\r\n"), "whole lines");
-        self.closing = lines;
+    /// Sets lines that are written last, each with its CRLF. This costs no allocation.
+    pub fn set_trailing_lines(&mut self, lines: &'static str) {
+        debug_assert!(lines.is_empty() || lines.ends_with("\r\n"), "each line ends in CRLF");
+        self.trailing_lines = lines;
     }
 
-    /// The lines that are written last.
+    /// Returns the lines that are written last.
     #[inline]
-    pub fn closing(&self) -> &'static str {
-        self.closing
+    pub fn trailing_lines(&self) -> &'static str {
+        self.trailing_lines
     }
 
-    /// Whether lines to be written last were set.
+    /// Returns whether lines to be written last are set.
     #[inline]
-    pub fn is_closed(&self) -> bool {
-        !self.closing.is_empty()
+    pub fn has_trailing_lines(&self) -> bool {
+        !self.trailing_lines.is_empty()
     }
 
-    /// Writes them as they stand in a head, and tells `note` of each one's name.
-    pub(crate) fn write(&self, out: &mut BytesMut, mut note: impl FnMut(&[u8])) {
-        // Nearly every line is written as it is to be, and many follow each other: those are copied together.
+    /// Writes the fields as the lines of an HTTP/1.1 head, and calls `each` with every name.
+    pub(crate) fn write(&self, out: &mut BytesMut, mut each: impl FnMut(&[u8])) {
+        // Nearly every line arrives in the form it is written in. Consecutive ones are copied together.
         let mut run = 0..0;
         for Line { name, value } in &self.lines {
-            note(self.at(*name));
+            each(self.at(*name));
             let (Range { start, end: name_end }, Range { start: value_start, end }) =
                 (Range::from(*name), Range::from(*value));
-            let is_well = self.at(name_end..value_start) == b": " && self.at(end..end + 2) == b"\r\n";
-            if is_well && start == run.end {
+            let is_canonical = self.at(name_end..value_start) == b": " && self.at(end..end + 2) == b"\r\n";
+            if is_canonical && start == run.end {
                 run.end = end + 2;
                 continue;
             }
             out.extend_from_slice(self.at(run));
-            run = if is_well { start..end + 2 } else { 0..0 };
-            if !is_well {
+            run = if is_canonical { start..end + 2 } else { 0..0 };
+            if !is_canonical {
                 write_line(out, self.at(*name), self.at(*value));
             }
         }
         out.extend_from_slice(self.at(run));
         for (name, value) in self.added.iter().flat_map(|added| added.iter()) {
-            note(name.as_str().as_bytes());
+            each(name.as_str().as_bytes());
             write_line(out, name.as_str().as_bytes(), value.as_bytes());
         }
-        out.extend_from_slice(self.closing.as_bytes());
+        out.extend_from_slice(self.trailing_lines.as_bytes());
     }
 
     #[inline]
-    fn at(&self, place: impl Into<Range<usize>>) -> &[u8] {
-        self.came.get(place.into()).unwrap_or_default()
+    fn at(&self, span: impl Into<Range<usize>>) -> &[u8] {
+        self.head.get(span.into()).unwrap_or_default()
     }
 
     #[inline]
@@ -209,10 +209,10 @@ impl Fields {
         let added = self.added.take().map_or_else(HeaderMap::new, |added| *added);
         let mut map = HeaderMap::with_capacity(self.lines.len() + added.len());
         for Line { name, value } in &self.lines {
-            // Both were read as what they are.
+            // Neither fails: both were checked when the head was read.
             if let (Ok(name), Ok(value)) = (
                 HeaderName::from_bytes(self.at(*name)),
-                HeaderValue::from_maybe_shared(self.came.slice_ref(self.at(*value))),
+                HeaderValue::from_maybe_shared(self.head.slice_ref(self.at(*value))),
             ) {
                 map.append(name, value);
             }
@@ -230,7 +230,7 @@ fn write_line(out: &mut BytesMut, name: &[u8], value: &[u8]) {
 }
 
 impl fmt::Debug for Fields {
-    /// Their names alone: among the values are clients' keys.
+    /// Shows the names alone: values may be clients' keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter().map(|(name, _)| String::from_utf8_lossy(name))).finish()
     }
@@ -246,7 +246,7 @@ impl PartialEq for Fields {
 }
 
 impl From<HeaderMap> for Fields {
-    /// Fields of Scopegate's own. How a message is framed, and whether another follows, is not theirs to say.
+    /// Makes the fields of a response. Drops those that frame the message and manage its connection: the codec writes its own.
     fn from(mut added: HeaderMap) -> Self {
         added.remove(CONNECTION);
         added.remove(TRANSFER_ENCODING);
@@ -255,7 +255,7 @@ impl From<HeaderMap> for Fields {
 }
 
 impl FromIterator<(HeaderName, HeaderValue)> for Fields {
-    /// Fields of a request, as they are given. Those of an answer are made of a [`HeaderMap`].
+    /// Makes the fields of a request as they are given. Those of a response are made from a [`HeaderMap`].
     fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(fields: I) -> Self {
         Self { added: Some(Box::new(fields.into_iter().collect())), ..Self::default() }
     }
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_is_written_as_it_came() {
+    fn fields_that_arrived_are_written_unchanged() {
         let fields = fields("ETag:\t\"a\" \r\nServer: x\r\nx-a: 1\r\nX-A: 2\r\n\r\n");
         assert_eq!(written(&fields), "ETag: \"a\"\r\nx-a: 1\r\nX-A: 2\r\n");
         assert_eq!(fields.get("etag"), Some(&b"\"a\""[..]));
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_replaced_and_taken_out() {
+    fn fields_are_replaced_and_removed() {
         let mut fields = fields("ETag: a\r\nX-A: 1\r\nx-a: 2\r\n\r\n");
         fields.insert(HeaderName::from_static("x-a"), HeaderValue::from_static("3"));
         fields.remove("etag");
@@ -303,20 +303,20 @@ mod tests {
         assert!(fields.into_map().is_empty());
     }
 
-    /// A log or a panic shows no client's key.
+    /// Keeps clients' keys out of logs and panics.
     #[test]
-    fn values_are_not_shown() {
+    fn debug_output_hides_values() {
         let mut fields = fields("Authorization: AWS4-HMAC-SHA256 hush\r\n\r\n");
         fields.insert(HeaderName::from_static("x-amz-security-token"), HeaderValue::from_static("hush"));
         assert_eq!(format!("{fields:?}"), r#"["Authorization", "x-amz-security-token"]"#);
     }
 
     #[test]
-    fn fields_are_the_same_in_any_case_of_their_names() {
-        let came = fields("X-A: 1\r\nx-b: 2\r\n\r\n");
+    fn equality_ignores_the_case_of_names() {
+        let arrived = fields("X-A: 1\r\nx-b: 2\r\n\r\n");
         let name = HeaderName::from_static;
         let made = |b| Fields::from_iter([(name("x-a"), HeaderValue::from_static("1")), (name("x-b"), b)]);
-        assert_eq!(came, made(HeaderValue::from_static("2")));
-        assert_ne!(came, made(HeaderValue::from_static("3")));
+        assert_eq!(arrived, made(HeaderValue::from_static("2")));
+        assert_ne!(arrived, made(HeaderValue::from_static("3")));
     }
 }

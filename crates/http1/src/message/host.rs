@@ -1,73 +1,74 @@
-//! `Host`: one host, with a port or without (RFC 9110, section 7.2; RFC 3986, section 3.2).
+//! `Host`: a host with an optional port (RFC 9110, section 7.2; RFC 3986, section 3.2).
 
 use super::ByteSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A host and port as a request names them, in the grammar of RFC 3986.
+/// A host with an optional port, in the grammar of RFC 3986.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Host<'a> {
     name: &'a [u8],
     port: Option<u16>,
 }
 
-/// Where the parts of a text stand that was read as a host.
+/// The parts of a parsed host as offsets, so that a request can store them beside the text.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Measures {
-    name: usize,
+pub(super) struct HostOffsets {
+    name_end: usize,
     port: Option<u16>,
 }
 
 impl<'a> Host<'a> {
-    /// Reads `host` or `host:port`.
+    /// Parses `host` or `host:port`.
     ///
     /// # Errors
-    /// When it is neither.
+    /// When the text is neither.
     pub fn parse(text: &'a [u8]) -> Result<Self, &'static str> {
-        // The colons of an IPv6 address stand within its brackets.
+        // The colons within the brackets of an IPv6 address do not start a port.
         let literal = if text.starts_with(b"[") { text.iter().position(|byte| *byte == b']') } else { None };
-        let behind = literal.unwrap_or_default();
-        let colon = text.iter().skip(behind).position(|byte| *byte == b':');
-        let (name, port) = match colon.and_then(|at| text.split_at_checked(behind + at)) {
+        let name_start = literal.unwrap_or_default();
+        let colon = text.iter().skip(name_start).position(|byte| *byte == b':');
+        let (name, port) = match colon.and_then(|at| text.split_at_checked(name_start + at)) {
             None => (text, None),
             Some((name, port)) => (name, port.strip_prefix(b":")),
         };
         if !is_host(name) {
-            return Err("Host is not one host, with a port or without");
+            return Err("Host must be a single host with an optional port");
         }
-        let port = port.filter(|port| !port.is_empty()).map(|port| number(port).ok_or(NOT_A_PORT));
+        let port = port
+            .filter(|port| !port.is_empty())
+            .map(|port| number(port).ok_or("invalid port in Host: use a number up to 65535"));
         Ok(Self { name, port: port.transpose()? })
     }
 
-    /// Where its parts stand in the text that it was read from.
-    pub(super) fn measures(&self) -> Measures {
-        Measures { name: self.name.len(), port: self.port }
+    /// Returns the offsets of its parts in the text it was parsed from.
+    pub(super) fn offsets(&self) -> HostOffsets {
+        HostOffsets { name_end: self.name.len(), port: self.port }
     }
 
-    /// The host in a text of which it was read before.
+    /// Restores a host from the text it was parsed from.
     #[inline]
-    pub(super) fn measured(text: &'a [u8], Measures { name, port }: Measures) -> Option<Self> {
-        Some(Self { name: text.get(..name)?, port })
+    pub(super) fn at_offsets(text: &'a [u8], HostOffsets { name_end, port }: HostOffsets) -> Option<Self> {
+        Some(Self { name: text.get(..name_end)?, port })
     }
 
-    /// The name or address as it was written, an IPv6 address in its brackets.
+    /// Returns the name or address as it was written, an IPv6 address in its brackets.
     #[inline]
     pub fn name(&self) -> &'a [u8] {
         self.name
     }
 
-    /// The port, if one was named.
+    /// Returns the port, if there is one.
     #[inline]
     pub fn port(&self) -> Option<u16> {
         self.port
     }
 
-    /// Whether it means this machine by a name or address that no DNS answer can point elsewhere
-    /// (RFC 6761, section 6.3).
+    /// Returns whether it means this machine, by a name or address that no DNS answer can redirect (RFC 6761, section 6.3).
     pub fn is_loopback(&self) -> bool {
         is_localhost(self.name) || self.address().is_some_and(|address| address.to_canonical().is_loopback())
     }
 
-    /// The address, if it is one.
+    /// Returns the IP address, if the name is one.
     pub fn address(&self) -> Option<IpAddr> {
         match self.name {
             [b'[', inner @ .., b']'] => str::from_utf8(inner).ok()?.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
@@ -77,8 +78,6 @@ impl<'a> Host<'a> {
     }
 }
 
-const NOT_A_PORT: &str = "Host has a port that is not one";
-
 fn number(digits: &[u8]) -> Option<u16> {
     digits.iter().try_fold(0_u16, |number, digit| {
         let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
@@ -86,17 +85,18 @@ fn number(digits: &[u8]) -> Option<u16> {
     })
 }
 
-/// Whether a name is `localhost`, or below that.
+/// Returns whether a name is `localhost` or a subdomain of it.
 fn is_localhost(name: &[u8]) -> bool {
     const LOCALHOST: &[u8] = b"localhost";
     let name = name.strip_suffix(b".").unwrap_or(name);
     let parts = name.len().checked_sub(LOCALHOST.len()).and_then(|at| name.split_at_checked(at));
-    parts.is_some_and(|(above, last)| {
-        last.eq_ignore_ascii_case(LOCALHOST) && (above.is_empty() || above.ends_with(b"."))
+    parts.is_some_and(|(parent, last)| {
+        last.eq_ignore_ascii_case(LOCALHOST) && (parent.is_empty() || parent.ends_with(b"."))
     })
 }
 
-/// `IP-literal / IPv4address / reg-name`, and not empty: an `http` URI has a host (RFC 9110, section 4.2.1).
+/// Checks for `IP-literal / IPv4address / reg-name`. It must not be empty: an `http` URI has a host (RFC 9110, section
+/// 4.2.1).
 fn is_host(name: &[u8]) -> bool {
     if let [b'[', literal @ ..] = name {
         let inner = literal.strip_suffix(b"]").and_then(|inner| str::from_utf8(inner).ok());
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts() {
+    fn parses_valid_hosts_and_rejects_others() {
         let good = [
             ("example.test", "example.test", None, false),
             ("example.test:80", "example.test", Some(80), false),

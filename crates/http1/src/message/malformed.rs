@@ -1,8 +1,8 @@
-//! The error of a message that cannot be acted on.
+//! The error of a message that is not valid HTTP, or asks for something the codec does not support.
 
 use std::fmt;
 
-/// The kind of mistake that makes a message unusable.
+/// The kind of mistake in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The head or its framing breaks RFC 9112.
@@ -31,7 +31,7 @@ pub enum Reason {
     OutOfMemory,
 }
 
-/// A message that cannot be acted on.
+/// A message that is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed {
     /// The kind of mistake.

@@ -1,28 +1,28 @@
-//! A request.
+//! Requests.
 
-use super::host::Measures;
+use super::host::HostOffsets;
 use super::{Fields, Host, Malformed, Reason};
 use bytes::Bytes;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method};
 
-/// What a client asks for.
+/// A request without its body.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// Path and query, or `*`.
+    /// The path and query, or `*`.
     pub target: PathAndQuery,
     fields: Fields,
-    host: Option<Measures>,
+    host: Option<HostOffsets>,
 }
 
 impl Request {
-    /// A request with these fields.
+    /// Makes a request.
     ///
     /// # Errors
-    /// When `Host` is there, and is not one host.
+    /// When `Host` is repeated or not a host. It may be missing.
     pub fn new(method: Method, target: PathAndQuery, fields: Fields) -> Result<Self, Malformed> {
         let mut hosts = fields.all(HOST.as_str());
         let host = match (hosts.next(), hosts.next()) {
@@ -34,13 +34,13 @@ impl Request {
         Ok(Self { method, target, fields, host })
     }
 
-    /// Every field. `Host` is one host, if it is there, which the target named if it named one.
+    /// Returns the fields. `Host` occurs at most once, is valid, and is the host of the target if that names one.
     #[inline]
     pub fn fields(&self) -> &Fields {
         &self.fields
     }
 
-    /// The same request with other fields, of which `Host` is the same.
+    /// Returns the request with other fields, whose `Host` must be the same.
     #[must_use]
     pub fn with_fields(&self, fields: Fields) -> Self {
         Self { method: self.method.clone(), target: self.target.clone(), fields, host: self.host }
@@ -51,22 +51,23 @@ impl Request {
         "http"
     }
 
-    /// The host that it is for, which HTTP/1.0 may leave out.
+    /// Returns the host that the request is for, which HTTP/1.0 may leave out.
     #[inline]
     pub fn host(&self) -> Option<Host<'_>> {
-        Host::measured(self.fields.get(HOST.as_str())?, self.host?)
+        Host::at_offsets(self.fields.get(HOST.as_str())?, self.host?)
     }
 
-    pub(crate) fn is_for(&mut self, authority: Bytes) -> Result<(), Malformed> {
-        let no_host = |_| Malformed::new(Reason::InvalidHost, "the target's host is not one");
+    /// Replaces `Host` by the host of the target.
+    pub(crate) fn set_host(&mut self, authority: Bytes) -> Result<(), Malformed> {
+        let no_host = |_| Malformed::new(Reason::InvalidHost, "the target names an invalid host");
         self.host = Some(read_host(&authority)?);
         self.fields.insert(HOST, HeaderValue::from_maybe_shared(authority).map_err(no_host)?);
         Ok(())
     }
 }
 
-fn read_host(text: &[u8]) -> Result<Measures, Malformed> {
-    Host::parse(text).map(|host| host.measures()).map_err(|why| Malformed::new(Reason::InvalidHost, why))
+fn read_host(text: &[u8]) -> Result<HostOffsets, Malformed> {
+    Host::parse(text).map(|host| host.offsets()).map_err(|why| Malformed::new(Reason::InvalidHost, why))
 }
 
-pub(crate) const ONE_HOST: &str = "a request has exactly one Host header";
+pub(crate) const ONE_HOST: &str = "a request must have exactly one Host header";

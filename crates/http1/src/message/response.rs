@@ -1,32 +1,32 @@
-//! An answer on its way through.
+//! Responses.
 
 use super::Fields;
+use http::StatusCode;
 use http::response::Parts;
-use http::{Response, StatusCode};
 
-/// A response of which nothing was looked at that need not be.
+/// A response. Its fields stay as they arrived until one is needed.
 #[derive(Debug)]
-pub struct Answer<B> {
+pub struct Response<B> {
     /// The status.
     pub status: StatusCode,
-    /// The fields, without those of the connection.
+    /// The fields, without those that frame the message or manage its connection.
     pub fields: Fields,
     /// The body.
     pub body: B,
 }
 
-impl<B> Answer<B> {
-    /// The head to work with, and the body.
+impl<B> Response<B> {
+    /// Splits the response into a head in the types of the `http` crate, and the body.
     pub fn into_parts(self) -> (Parts, B) {
-        let (mut parts, ()) = Response::new(()).into_parts();
+        let (mut parts, ()) = http::Response::new(()).into_parts();
         parts.status = self.status;
         parts.headers = self.fields.into_map();
         (parts, self.body)
     }
 }
 
-impl<B> From<Response<B>> for Answer<B> {
-    fn from(response: Response<B>) -> Self {
+impl<B> From<http::Response<B>> for Response<B> {
+    fn from(response: http::Response<B>) -> Self {
         let (parts, body) = response.into_parts();
         Self { status: parts.status, fields: parts.headers.into(), body }
     }

@@ -1,7 +1,7 @@
-//! How an answer is written.
+//! The encoding of a response.
 
-use super::Exchange;
-use crate::{Answer, Fields, is_named};
+use super::ResponseContext;
+use crate::{Fields, Response, is_named};
 use bytes::BytesMut;
 use http::{Method, StatusCode, Version};
 use http_body::Body;
@@ -10,37 +10,46 @@ use std::time::SystemTime;
 
 const LENGTH: &str = "content-length";
 
-/// How an answer's body is framed.
+/// The framing of a response's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
+    /// No body.
     Nothing,
-    /// The number of bytes to come.
+    /// `Content-Length`, with the number of bytes to come.
     Length(u64),
+    /// `Transfer-Encoding: chunked`.
     Chunked,
+    /// Delimited by the end of the connection, for HTTP/1.0.
     UntilClose,
 }
 
 impl Coding {
-    pub(super) fn of(exchange: &Exchange, answer: &Answer<impl Body>) -> Self {
-        if exchange.method == Method::HEAD
-            || matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    /// Chooses the framing of a response.
+    pub(super) fn of(context: &ResponseContext, response: &Response<impl Body>) -> Self {
+        if context.method == Method::HEAD
+            || matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         {
             return Self::Nothing;
         }
-        let named = || answer.fields.get(LENGTH).and_then(|value| str::from_utf8(value).ok()?.parse().ok());
-        match answer.body.size_hint().exact().or_else(named) {
+        let announced =
+            || response.fields.get(LENGTH).and_then(|value| str::from_utf8(value).ok()?.parse().ok());
+        match response.body.size_hint().exact().or_else(announced) {
             Some(length) => Self::Length(length),
-            None if exchange.version == Version::HTTP_11 => Self::Chunked,
+            None if context.version == Version::HTTP_11 => Self::Chunked,
             None => Self::UntilClose,
         }
     }
 
-    pub(super) fn begin(&mut self, out: &mut BytesMut, length: usize) -> io::Result<()> {
+    /// Writes what comes before a piece of the body.
+    ///
+    /// # Errors
+    /// When the body is longer than its length.
+    pub(super) fn begin_piece(&mut self, out: &mut BytesMut, length: usize) -> io::Result<()> {
         match self {
             Self::Length(left) => {
                 *left = left
                     .checked_sub(length as u64)
-                    .ok_or_else(|| io::Error::other("the answer is longer than it said"))?;
+                    .ok_or_else(|| io::Error::other("the response is longer than its content-length"))?;
             }
             Self::Chunked => out.extend_from_slice(format!("{length:x}\r\n").as_bytes()),
             Self::Nothing | Self::UntilClose => {}
@@ -48,15 +57,22 @@ impl Coding {
         Ok(())
     }
 
-    pub(super) fn end_chunk(self, out: &mut BytesMut) {
+    /// Writes what comes after a piece of the body.
+    pub(super) fn end_piece(self, out: &mut BytesMut) {
         if self == Self::Chunked {
             out.extend_from_slice(b"\r\n");
         }
     }
 
+    /// Writes what comes after the body.
+    ///
+    /// # Errors
+    /// When the body is shorter than its length.
     pub(super) fn end(self, out: &mut BytesMut) -> io::Result<()> {
         match self {
-            Self::Length(1..) => return Err(io::Error::other("the answer is shorter than it said")),
+            Self::Length(1..) => {
+                return Err(io::Error::other("the response is shorter than its content-length"));
+            }
             Self::Chunked => out.extend_from_slice(b"0\r\n\r\n"),
             Self::Length(0) | Self::Nothing | Self::UntilClose => {}
         }
@@ -64,11 +80,12 @@ impl Coding {
     }
 }
 
+/// Writes the head of a response. The fields of `fields` come first; what frames the message follows.
 pub(super) fn write_head(
     out: &mut BytesMut,
     status: StatusCode,
     fields: &mut Fields,
-    exchange: &Exchange,
+    context: &ResponseContext,
     coding: &Coding,
     persists: bool,
 ) {
@@ -79,7 +96,7 @@ pub(super) fn write_head(
         out.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).as_bytes());
     }
     if status == StatusCode::NO_CONTENT {
-        // Where there is no content there is no length (RFC 9110, section 8.6).
+        // A 204 must not have a length (RFC 9110, section 8.6).
         fields.remove(LENGTH);
     }
     let (mut has_length, mut has_date) = (false, false);
@@ -99,7 +116,7 @@ pub(super) fn write_head(
         out.extend_from_slice(httpdate::fmt_http_date(SystemTime::now()).as_bytes());
         out.extend_from_slice(b"\r\n");
     }
-    match (exchange.version, persists) {
+    match (context.version, persists) {
         (_, false) => out.extend_from_slice(b"connection: close\r\n"),
         (Version::HTTP_10, true) => out.extend_from_slice(b"connection: keep-alive\r\n"),
         _ => {}
@@ -114,15 +131,15 @@ mod tests {
     use http::header::CONTENT_LENGTH;
 
     #[test]
-    fn without_content_there_is_no_length() {
-        let exchange = Exchange { method: Method::GET, version: Version::HTTP_11, keep_alive: true };
+    fn a_204_has_no_length() {
+        let context = ResponseContext { method: Method::GET, version: Version::HTTP_11, keep_alive: true };
         for (status, has_length) in
             [(StatusCode::NO_CONTENT, false), (StatusCode::NOT_MODIFIED, true), (StatusCode::OK, true)]
         {
             let mut fields = Fields::default();
             fields.insert(CONTENT_LENGTH, HeaderValue::from_static("2"));
             let mut out = BytesMut::new();
-            write_head(&mut out, status, &mut fields, &exchange, &Coding::Nothing, true);
+            write_head(&mut out, status, &mut fields, &context, &Coding::Nothing, true);
             assert_eq!(
                 String::from_utf8_lossy(&out).contains("content-length: 2\r\n"),
                 has_length,

@@ -1,12 +1,10 @@
-//! How an answer goes to its client, piece by piece.
+//! Writes a response to its client, piece by piece.
 
 use super::encode::{Coding, write_head};
-use super::{Connection, Exchange};
-use crate::Answer;
-use crate::Transport;
+use super::{Connection, ResponseContext};
 use crate::body::BoxError;
 use crate::buffered::MAX_JOINED;
-use crate::memory::MemoryShare;
+use crate::{MemoryShare, Response, Transport};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use std::future::poll_fn;
@@ -14,16 +12,16 @@ use std::io;
 use std::pin::Pin;
 use std::task::Poll;
 
-/// The next frame of a body, as far as it is there.
-async fn next_frame<B: Body + Unpin>(body: &mut B) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+/// Returns the next frame of a body if it is available at once.
+async fn try_next_frame<B: Body + Unpin>(body: &mut B) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
     poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx))).await
 }
 
-/// Room for a head, and for a body that is copied behind it, if the answer `may_wait`.
-fn room(coding: &Coding, may_wait: bool) -> usize {
+/// Returns the capacity for a head, with that for the body of a response that may be deferred and copied after it.
+fn capacity(coding: &Coding, may_defer: bool) -> usize {
     const HEAD: usize = 640;
     match coding {
-        Coding::Length(length) if may_wait => match usize::try_from(*length) {
+        Coding::Length(length) if may_defer => match usize::try_from(*length) {
             Ok(length) if length <= MAX_JOINED - HEAD => HEAD + length,
             _ => HEAD,
         },
@@ -32,22 +30,26 @@ fn room(coding: &Coding, may_wait: bool) -> usize {
 }
 
 impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
-    /// Writes an answer, and says whether the connection persists.
-    pub(super) async fn respond<B>(&self, exchange: &Exchange, answer: &mut Answer<B>) -> io::Result<bool>
+    /// Writes a response, and returns whether the connection persists.
+    pub(super) async fn respond<B>(
+        &self,
+        context: &ResponseContext,
+        response: &mut Response<B>,
+    ) -> io::Result<bool>
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
-        let coding = Coding::of(exchange, answer);
-        let persists = exchange.keep_alive && coding != Coding::UntilClose;
-        let mut out = BytesMut::with_capacity(room(&coding, persists));
-        write_head(&mut out, answer.status, &mut answer.fields, exchange, &coding, persists);
+        let coding = Coding::of(context, response);
+        let persists = context.keep_alive && coding != Coding::UntilClose;
+        let mut out = BytesMut::with_capacity(capacity(&coding, persists));
+        write_head(&mut out, response.status, &mut response.fields, context, &coding, persists);
         if coding == Coding::Nothing {
             self.send_last(&mut out, Bytes::new(), persists).await?;
             return Ok(persists);
         }
-        let sent = self.send_body(out, &mut answer.body, coding, persists).await;
+        let sent = self.send_body(out, &mut response.body, coding, persists).await;
         if sent.is_err() && coding == Coding::UntilClose {
-            self.io.borrow().bytes.with_stream(S::reset_when_dropped);
+            self.state.borrow().bytes.with_stream(S::reset_when_dropped);
         }
         sent.map(|()| persists)
     }
@@ -62,54 +64,56 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
-        // What is there already goes out together with the head; else the head goes first.
-        let mut next = next_frame(body).await;
-        // What comes last of a long answer may be a small part of a large buffer, and is not left lying.
-        let mut is_whole = true;
+        // A first frame that is available goes out together with the head. If there is none, the head goes first.
+        let mut next = try_next_frame(body).await;
+        // Only a response in one piece is deferred: the last frame of a long one may be a small slice of a large buffer,
+        // which deferring it would keep.
+        let mut is_one_piece = true;
         loop {
             let frame = match next {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
                     self.send(&mut out, Bytes::new()).await?;
-                    is_whole = false;
+                    is_one_piece = false;
                     poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
                         Poll::Ready(frame) => Poll::Ready(Ok(frame)),
-                        Poll::Pending => self.io.borrow_mut().poll_gone(cx).map(Err),
+                        Poll::Pending => self.state.borrow_mut().poll_abandoned(cx).map(Err),
                     })
                     .await?
                 }
             };
             let Some(frame) = frame else { break };
-            let frame = frame.map_err(|error| io::Error::other(format!("the answer broke off: {error}")))?;
+            let frame =
+                frame.map_err(|error| io::Error::other(format!("the response broke off: {error}")))?;
             let data = frame.into_data().unwrap_or_default();
             if !data.is_empty() {
-                coding.begin(&mut out, data.len())?;
+                coding.begin_piece(&mut out, data.len())?;
                 if coding == Coding::Length(0) && body.is_end_stream() {
-                    return self.send_last(&mut out, data, persists && is_whole).await;
+                    return self.send_last(&mut out, data, persists && is_one_piece).await;
                 }
                 self.send(&mut out, data).await?;
-                is_whole = false;
-                coding.end_chunk(&mut out);
+                is_one_piece = false;
+                coding.end_piece(&mut out);
             }
-            next = next_frame(body).await;
+            next = try_next_frame(body).await;
         }
         coding.end(&mut out)?;
-        self.send_last(&mut out, Bytes::new(), persists && is_whole).await
+        self.send_last(&mut out, Bytes::new(), persists && is_one_piece).await
     }
 
     /// Writes all of `out` and `data`.
     pub(super) async fn send(&self, out: &mut BytesMut, mut data: Bytes) -> io::Result<()> {
-        poll_fn(|cx| self.io.borrow_mut().poll_send(cx, out, &mut data)).await
+        poll_fn(|cx| self.state.borrow_mut().poll_send(cx, out, &mut data)).await
     }
 
-    /// Writes the end of an answer; or, if it `may_wait`, leaves it to be written while the connection goes on.
-    async fn send_last(&self, out: &mut BytesMut, mut data: Bytes, may_wait: bool) -> io::Result<()> {
+    /// Writes the end of a response. If it `may_defer`, the outbox may write it while the connection goes on.
+    async fn send_last(&self, out: &mut BytesMut, mut data: Bytes, may_defer: bool) -> io::Result<()> {
         poll_fn(|cx| {
-            let io = &mut *self.io.borrow_mut();
-            if may_wait && io.leave(cx, out, &mut data) {
+            let state = &mut *self.state.borrow_mut();
+            if may_defer && state.defer_write(cx, out, &mut data) {
                 return Poll::Ready(Ok(()));
             }
-            io.poll_send(cx, out, &mut data)
+            state.poll_send(cx, out, &mut data)
         })
         .await
     }
@@ -119,13 +123,13 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
 mod tests {
     use super::*;
 
-    /// The length is what a store says.
+    /// The length comes from the other side of the proxy and may be anything.
     #[test]
-    fn room_is_bounded() {
-        assert_eq!(room(&Coding::Length(1024), true), 1664);
+    fn capacity_is_bounded() {
+        assert_eq!(capacity(&Coding::Length(1024), true), 1664);
         for coding in [Coding::Length(u64::MAX), Coding::Length(MAX_JOINED as u64), Coding::Chunked] {
-            assert_eq!(room(&coding, true), 640, "{coding:?}");
+            assert_eq!(capacity(&coding, true), 640, "{coding:?}");
         }
-        assert_eq!(room(&Coding::Length(1024), false), 640);
+        assert_eq!(capacity(&Coding::Length(1024), false), 640);
     }
 }

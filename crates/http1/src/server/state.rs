@@ -1,13 +1,10 @@
-//! The state that a connection shares with the body of the request that it serves.
+//! The state that a connection shares with the body of the request it serves.
 
-use super::{ConnectionLimits, MAX_SKIPPED};
+use super::{ConnectionLimits, MAX_DRAINED};
 use crate::body::{BoxError, Broken};
 use crate::buffered::Buffered;
-use crate::clock;
-use crate::decode::Decoded;
-use crate::decode::Decoder;
-use crate::{Framing, LazyTimer, StallTimer};
-use crate::{PeerState, Transport};
+use crate::decode::{Decoded, Decoder};
+use crate::{Framing, LazyTimer, PeerState, StallTimer, Transport, clock};
 use bytes::{Bytes, BytesMut};
 use http::Method;
 use http_body::{Body, Frame, SizeHint};
@@ -18,178 +15,194 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// How often the kernel is asked about a client that has ended its side, or whose bytes are not read.
-const ENDED: Duration = Duration::from_millis(200);
-/// What is read ahead of a chunked body to see whether it ends there, in bytes.
+/// The interval at which the kernel is asked about a client whose bytes are not being read.
+const PEER_CHECK: Duration = Duration::from_millis(200);
+/// The most that is read ahead of a chunked body to see whether it ends there, in bytes.
 const MAX_AHEAD: usize = 16 * 1024;
 
-/// A connection's state, which the body of the request and the connection share.
+/// The state of a connection.
 #[derive(Debug)]
-pub(super) struct Io<S> {
+pub(super) struct State<S> {
     pub(super) bytes: Buffered<S>,
     pub(super) decoder: Decoder,
-    /// The client waits for `100 Continue`, which has not been asked for.
-    waits: bool,
-    /// What of `100 Continue` is not yet written.
+    /// Whether the client waits for a `100 Continue` that has not been sent.
+    awaits_continue: bool,
+    /// The unwritten rest of a `100 Continue`.
     interim: BytesMut,
-    broken: bool,
+    /// Whether reading the body failed, so that nobody knows where the next request begins.
+    is_broken: bool,
     client: ClientEnd,
+    /// While waiting for a head, the end of the wait; while serving a request, the next check of the peer.
     pub(super) timer: LazyTimer,
-    pub(super) whole: LazyTimer,
-    reading: StallTimer,
-    writing: StallTimer,
+    pub(super) request_deadline: LazyTimer,
+    read_stall: StallTimer,
+    write_stall: StallTimer,
 }
 
 /// The client's end of the connection, and what its leaving means for the request.
 #[derive(Debug)]
 struct ClientEnd {
-    /// What the client has done with it, as far as that was looked at.
+    /// The state of the client when it was last looked at.
     state: PeerState,
-    /// Everything that the client sent was read.
+    /// Whether everything that the client sent has been read.
     at_end: bool,
-    /// The body of the request has arrived, and the client sends no more.
-    has_arrived: bool,
-    /// The request ends when the client has gone, although all of it has arrived.
-    gives_up: bool,
+    /// Whether the body of the request has arrived in full. Only known once the client sends no more.
+    body_arrived: bool,
+    /// Whether a client that is gone ends the request even though all of it has arrived.
+    abandon_when_gone: bool,
 }
 
-impl<S: Transport> Io<S> {
+impl<S: Transport> State<S> {
     pub(super) fn new(stream: S, limits: &ConnectionLimits) -> Self {
         let now = clock::now();
         Self {
             bytes: Buffered::new(stream),
             decoder: Decoder::new(Framing::Empty),
-            waits: false,
+            awaits_continue: false,
             interim: BytesMut::new(),
-            broken: false,
-            client: ClientEnd { state: PeerState::Open, at_end: false, has_arrived: false, gives_up: true },
+            is_broken: false,
+            client: ClientEnd {
+                state: PeerState::Open,
+                at_end: false,
+                body_arrived: false,
+                abandon_when_gone: true,
+            },
             timer: LazyTimer::new(now),
-            whole: LazyTimer::new(now + limits.request),
-            reading: StallTimer::demanding(limits.stall, limits.rate),
-            writing: StallTimer::demanding(limits.stall, limits.rate),
+            request_deadline: LazyTimer::new(now + limits.request),
+            read_stall: StallTimer::with_min_rate(limits.stall, limits.rate),
+            write_stall: StallTimer::with_min_rate(limits.stall, limits.rate),
         }
     }
 
-    pub(super) fn begin(&mut self, framing: Framing, waits: bool, method: &Method, limit: Duration) {
+    /// Prepares for the body of a request.
+    pub(super) fn begin_request(
+        &mut self,
+        framing: Framing,
+        expects_continue: bool,
+        method: &Method,
+        limit: Duration,
+    ) {
         self.decoder = Decoder::new(framing);
-        // A client that has begun to send does not wait, and one with nothing to send has sent it all.
-        self.waits = waits && self.bytes.unread.is_empty() && !self.decoder.is_over();
-        self.client.has_arrived = false;
-        self.client.gives_up = matches!(*method, Method::GET | Method::HEAD);
+        // A client that has begun to send its body does not wait.
+        self.awaits_continue = expects_continue && self.bytes.unread.is_empty() && !self.decoder.is_done();
+        self.client.body_arrived = false;
+        self.client.abandon_when_gone = matches!(*method, Method::GET | Method::HEAD);
         let now = clock::now();
-        self.whole.set(now + limit);
-        self.timer.set(now + ENDED);
-        self.reading.rest();
-        self.writing.rest();
+        self.request_deadline.set(now + limit);
+        self.timer.set(now + PEER_CHECK);
+        self.read_stall.reset();
+        self.write_stall.reset();
     }
 
-    /// Notes that the answer begins: without its client nothing is left to do.
-    pub(super) fn begin_answer(&mut self) {
-        self.client.gives_up = true;
+    /// Records that the response begins: from here on there is nothing left to do without the client.
+    pub(super) fn begin_response(&mut self) {
+        self.client.abandon_when_gone = true;
     }
 
-    /// What the client has done with its end of the connection, as far as that was looked at.
+    /// Returns the state of the client when it was last looked at.
     pub(super) fn peer(&self) -> PeerState {
         self.client.state
     }
 
-    /// Whether it is known where the next request begins, and there may be one.
+    /// Returns whether another request may follow, and where it begins is known.
     pub(super) fn may_persist(&self) -> bool {
-        let small = self.decoder.is_over() || self.decoder.left().is_some_and(|left| left <= MAX_SKIPPED);
+        let is_short =
+            self.decoder.is_done() || self.decoder.remaining().is_some_and(|bytes| bytes <= MAX_DRAINED);
         let is_last =
             self.client.state == PeerState::Gone || (self.client.at_end && self.bytes.unread.is_empty());
-        !self.broken && !self.waits && small && !is_last
+        !self.is_broken && !self.awaits_continue && is_short && !is_last
     }
 
-    /// Ready when the request is to be given up: it has had its time, or its client has left before all of it had
-    /// arrived, or does not read the answer to a read.
+    /// Returns `Ready` when the request is to be given up: its time is up, its client left before all of it had arrived, or
+    /// its client is gone and would not read the response.
     ///
-    /// A client that sends no more may still read (RFC 9112, section 9.6), and what it has asked for is done.
-    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if self.whole.poll(cx).is_ready() {
+    /// A client that merely stopped sending may still read (RFC 9112, section 9.6), so its request is served.
+    pub(super) fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.request_deadline.poll(cx).is_ready() {
             return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the request took too long"));
         }
-        // Bytes of a body are left to the reader of the body.
-        while !self.client.at_end && self.decoder.is_over() && self.bytes.unread.is_empty() {
+        // The bytes of a body are left to the reader of the body.
+        while !self.client.at_end && self.decoder.is_done() && self.bytes.unread.is_empty() {
             match ready!(self.bytes.poll_fill(cx)) {
                 Ok(1..) => {}
                 Ok(0) => {
                     self.client.at_end = true;
-                    self.note_peer(PeerState::Ended);
+                    self.record_peer(PeerState::Ended);
                 }
                 Err(_) => {
                     self.client.at_end = true;
-                    self.note_peer(PeerState::Gone);
+                    self.record_peer(PeerState::Gone);
                 }
             }
         }
         self.poll_peer(cx)
     }
 
-    /// Asks now and then what the client has done. That does not show in what is read, as long as bytes that it sent
-    /// before are not read (a body that nobody wants yet, or the next request), or once all was read.
+    /// Asks the kernel for the state of the client now and then. Reads do not show it while earlier bytes are unread (a body
+    /// that nobody wants yet, or the next request), nor once everything has been read.
     fn poll_peer(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         while self.timer.poll(cx).is_ready() {
-            self.note_peer(self.bytes.with_stream(S::peer_state));
-            let is_over = match self.client.state {
+            self.record_peer(self.bytes.with_stream(S::peer_state));
+            let is_abandoned = match self.client.state {
                 PeerState::Open => false,
-                PeerState::Ended => !self.may_arrive(cx),
-                PeerState::Gone => self.client.gives_up || !self.may_arrive(cx),
+                PeerState::Ended => !self.body_may_arrive(cx),
+                PeerState::Gone => self.client.abandon_when_gone || !self.body_may_arrive(cx),
             };
-            if is_over {
+            if is_abandoned {
                 return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
             }
-            self.timer.set(clock::now() + ENDED);
+            self.timer.set(clock::now() + PEER_CHECK);
         }
         Poll::Pending
     }
 
-    fn note_peer(&mut self, state: PeerState) {
+    fn record_peer(&mut self, state: PeerState) {
         if self.client.state == PeerState::Open && state == PeerState::Ended {
             self.bytes.with_stream(S::probe_peer);
         }
         self.client.state = self.client.state.max(state);
     }
 
-    /// Whether all of the body may be there, now that the client sends no more.
-    fn may_arrive(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.client.has_arrived || self.decoder.is_over() {
+    /// Returns whether all of the body may be here, now that the client sends no more.
+    fn body_may_arrive(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.client.body_arrived || self.decoder.is_done() {
             return true;
         }
         let arrived = self.bytes.with_stream(S::arrived);
-        self.client.has_arrived = match self.decoder.left() {
-            Some(left) => left <= (self.bytes.unread.len() as u64).saturating_add(arrived as u64),
-            // What is longer is read to its end where it is wanted.
+        self.client.body_arrived = match self.decoder.remaining() {
+            Some(bytes) => bytes <= (self.bytes.unread.len() as u64).saturating_add(arrived as u64),
+            // More than is read ahead: whoever wants the body finds its end.
             None if arrived > MAX_AHEAD => return true,
             None => {
-                // What cannot be read now was read before.
+                // Pending and errors change nothing: what has been read decides.
                 let _ = self.bytes.poll_fill(cx);
                 self.decoder.ends_within(&self.bytes.unread)
             }
         };
-        self.client.has_arrived
+        self.client.body_arrived
     }
 
-    /// Leaves the end of an answer to be written later, if that is all there is to do.
-    pub(super) fn leave(&mut self, cx: &Context<'_>, out: &mut BytesMut, data: &mut Bytes) -> bool {
-        self.decoder.is_over() && self.interim.is_empty() && self.bytes.leave(cx, out, data)
+    /// Defers the end of a response, if there is nothing else to do on the connection. Returns whether it did.
+    pub(super) fn defer_write(&mut self, cx: &Context<'_>, out: &mut BytesMut, data: &mut Bytes) -> bool {
+        self.decoder.is_done() && self.interim.is_empty() && self.bytes.defer_write(cx, out, data)
     }
 
-    /// Lets go of what only messages need.
-    pub(super) fn let_go(&mut self) {
-        self.bytes.let_go();
-        self.reading.rest();
-        self.writing.rest();
+    /// Drops the buffers and timers that only messages need.
+    pub(super) fn drop_buffers(&mut self) {
+        self.bytes.drop_buffer();
+        self.read_stall.reset();
+        self.write_stall.reset();
     }
 
-    /// Writes on what was left to be written and could not be.
-    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.bytes.waits() || !self.bytes.owes() {
+    /// Writes the rest of a deferred response that the outbox could not send in full.
+    pub(super) fn poll_deferred(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.bytes.is_deferred() || !self.bytes.has_pending_write() {
             return Poll::Ready(Ok(()));
         }
         self.poll_send(cx, &mut BytesMut::new(), &mut Bytes::new())
     }
 
+    /// Writes all of `out`, then of `data`, and flushes them.
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -204,10 +217,10 @@ impl<S: Transport> Io<S> {
         loop {
             match self.bytes.poll_write(cx, out, data) {
                 Poll::Ready(Ok(0)) => break,
-                Poll::Ready(Ok(written)) => self.writing.progress(written),
+                Poll::Ready(Ok(written)) => self.write_stall.progress(written),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
-                    if self.writing.poll_stalled(cx) || self.whole.poll(cx).is_ready() {
+                    if self.write_stall.poll_stalled(cx) || self.request_deadline.poll(cx).is_ready() {
                         return Poll::Ready(Err(io::Error::new(
                             io::ErrorKind::TimedOut,
                             "the client reads too slowly",
@@ -220,39 +233,41 @@ impl<S: Transport> Io<S> {
         self.bytes.poll_flush(cx)
     }
 
-    /// What comes next of the request's body; none at its end.
+    /// Reads the next piece of the request's body. Returns `None` at its end.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
         loop {
             match self.decoder.decode(&mut self.bytes.unread) {
                 Ok(Decoded::Data(data)) => {
-                    self.waits = false;
+                    self.awaits_continue = false;
                     return Poll::Ready(Some(Ok(data)));
                 }
                 Ok(Decoded::End) => return Poll::Ready(None),
-                Ok(Decoded::More) => {}
-                Err(malformed) => return self.break_off(Broken::Malformed(malformed)),
+                Ok(Decoded::NeedMore) => {}
+                Err(malformed) => return self.fail(Broken::Malformed(malformed)),
             }
-            self.ask_for_body(cx);
-            match self.bytes.poll_fill_body(cx, self.decoder.left()) {
-                Poll::Ready(Ok(0) | Err(_)) => return self.break_off(Broken::Short),
-                Poll::Ready(Ok(read)) => self.reading.progress(read),
-                Poll::Pending if self.reading.poll_stalled(cx) || self.whole.poll(cx).is_ready() => {
-                    return self.break_off(Broken::Stalled);
+            self.send_continue(cx);
+            match self.bytes.poll_fill_body(cx, self.decoder.remaining()) {
+                Poll::Ready(Ok(0) | Err(_)) => return self.fail(Broken::Short),
+                Poll::Ready(Ok(read)) => self.read_stall.progress(read),
+                Poll::Pending
+                    if self.read_stall.poll_stalled(cx) || self.request_deadline.poll(cx).is_ready() =>
+                {
+                    return self.fail(Broken::Stalled);
                 }
                 Poll::Pending => return Poll::Pending,
             }
         }
     }
 
-    fn break_off<T>(&mut self, why: Broken) -> Poll<Option<Result<T, Broken>>> {
-        self.broken = true;
+    fn fail<T>(&mut self, why: Broken) -> Poll<Option<Result<T, Broken>>> {
+        self.is_broken = true;
         Poll::Ready(Some(Err(why)))
     }
 
-    /// Lets a client that waits for it send its body (RFC 9110, section 10.1.1).
-    fn ask_for_body(&mut self, cx: &mut Context<'_>) {
-        if self.waits {
-            self.waits = false;
+    /// Sends `100 Continue` to a client that waits for it (RFC 9110, section 10.1.1).
+    fn send_continue(&mut self, cx: &mut Context<'_>) {
+        if self.awaits_continue {
+            self.awaits_continue = false;
             self.interim.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         if !self.interim.is_empty() {
@@ -261,8 +276,9 @@ impl<S: Transport> Io<S> {
         }
     }
 
-    pub(super) fn poll_skip(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<usize>, Broken>> {
-        if self.decoder.is_over() {
+    /// Reads and drops a piece of the request's body, and returns its length; `None` at the end.
+    pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<usize>, Broken>> {
+        if self.decoder.is_done() {
             return Poll::Ready(Ok(None));
         }
         match ready!(self.poll_body(cx)) {
@@ -271,9 +287,10 @@ impl<S: Transport> Io<S> {
         }
     }
 
+    /// Reads and drops whatever arrives, and returns its length; 0 at the client's end or when the timer fires.
     pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let filled = self.bytes.poll_fill(cx);
-        // A client that is being left may stay for a while, and holds no room for what nobody reads.
+        // A lingering connection may last for a while, and holds no buffer meanwhile.
         self.bytes.discard();
         match filled {
             Poll::Pending => self.timer.poll(cx).map(|()| Ok(0)),
@@ -285,7 +302,8 @@ impl<S: Transport> Io<S> {
 /// The body of a client's request.
 #[derive(Debug)]
 pub struct RequestBody<S> {
-    pub(super) io: Option<Rc<RefCell<Io<S>>>>,
+    /// `None` for a request without a body.
+    pub(super) state: Option<Rc<RefCell<State<S>>>>,
 }
 
 impl<S: Transport> Body for RequestBody<S> {
@@ -296,19 +314,21 @@ impl<S: Transport> Body for RequestBody<S> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(io) = &self.io else { return Poll::Ready(None) };
-        let next = ready!(io.borrow_mut().poll_body(cx));
+        let Some(state) = &self.state else { return Poll::Ready(None) };
+        let next = ready!(state.borrow_mut().poll_body(cx));
         Poll::Ready(next.map(|next| next.map(Frame::data).map_err(BoxError::from)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.io.as_ref().is_none_or(|io| io.borrow().decoder.is_over())
+        self.state.as_ref().is_none_or(|state| state.borrow().decoder.is_done())
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.io {
+        match &self.state {
             None => SizeHint::with_exact(0),
-            Some(io) => io.borrow().decoder.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            Some(state) => {
+                state.borrow().decoder.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
         }
     }
 }

@@ -1,49 +1,52 @@
-//! Whether the server stops, which is asked with each request and hardly ever so.
+//! Whether the server is stopping: asked with every request, and almost never true.
 
-use crate::clock::poll_untaxed;
+use crate::clock::poll_unbudgeted;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Waker};
 use tokio::sync::watch;
 
-/// What a connection knows of it. `wait` is ready once `told` says true or cannot be told any more.
+/// A connection's view of the server's stop signal.
 pub(super) struct Stopping<'w, W> {
-    told: watch::Receiver<bool>,
-    at_first: bool,
+    signal: watch::Receiver<bool>,
+    /// The value of the signal when the connection began.
+    initially: bool,
+    /// Completes when the server stops.
     wait: Pin<&'w mut W>,
-    /// Who is woken when it does.
+    /// The task that `wait` wakes.
     waker: Option<Waker>,
 }
 
-/// Ready once `told` says true or cannot be told any more.
-pub(super) async fn wait(mut told: watch::Receiver<bool>) {
-    drop(told.wait_for(|stop| *stop).await);
+/// Completes once `signal` is true or its sender is dropped.
+pub(super) async fn wait(mut signal: watch::Receiver<bool>) {
+    drop(signal.wait_for(|stop| *stop).await);
 }
 
 impl<'w, W: Future<Output = ()>> Stopping<'w, W> {
-    pub(super) fn new(told: watch::Receiver<bool>, wait: Pin<&'w mut W>) -> Self {
-        let at_first = *told.borrow();
-        Self { told, at_first, wait, waker: None }
+    pub(super) fn new(signal: watch::Receiver<bool>, wait: Pin<&'w mut W>) -> Self {
+        let initially = *signal.borrow();
+        Self { signal, initially, wait, waker: None }
     }
 
-    /// Costs an atomic load as long as nothing was told: nothing that all connections write to.
-    pub(super) fn is_over(&self) -> bool {
-        match self.told.has_changed() {
-            Ok(false) => self.at_first,
-            Ok(true) => *self.told.borrow(),
+    /// Returns whether the server is stopping. Costs one atomic load while the signal is unchanged: `borrow` would take a
+    /// lock that all connections share.
+    pub(super) fn is_stopping(&self) -> bool {
+        match self.signal.has_changed() {
+            Ok(false) => self.initially,
+            Ok(true) => *self.signal.borrow(),
             Err(_) => true,
         }
     }
 
-    /// The same, and wakes when it becomes so. A task that asks again is not entered twice.
+    /// Like [`Self::is_stopping`], and registers the waker, once per task.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.is_over() {
+        if self.is_stopping() {
             return true;
         }
         if self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             return false;
         }
         self.waker = Some(cx.waker().clone());
-        poll_untaxed(self.wait.as_mut(), cx).is_ready()
+        poll_unbudgeted(self.wait.as_mut(), cx).is_ready()
     }
 }

@@ -3,13 +3,15 @@
 mod ahead;
 mod leaving;
 mod memory;
+mod waits;
 
+use super::head_wait::BUSY_WINDOW;
 use super::*;
 use crate::body::BoxError;
-use crate::buffered::Wire;
-use crate::clock::by_events;
+use crate::buffered::Shared;
+use crate::clock::with_event_clock;
 use crate::socket::Socket;
-use crate::{Answer, Fields, Reason, Request, outbox};
+use crate::{Fields, Reason, Request, Response, outbox};
 use http::StatusCode;
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -65,15 +67,15 @@ fn body(bytes: impl Into<Bytes>) -> TestBody {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-fn answer(status: StatusCode, body: TestBody) -> Answer<TestBody> {
-    Answer { status, fields: Fields::default(), body }
+fn answer(status: StatusCode, body: TestBody) -> Response<TestBody> {
+    Response { status, fields: Fields::default(), body }
 }
 
 impl<B: Body<Data = Bytes, Error = BoxError>> Service<B> for Mirror {
     type Body = TestBody;
     type Share = TestShare;
 
-    async fn call(&self, request: &Request, content: B) -> Answer<TestBody> {
+    async fn call(&self, request: &Request, content: B) -> Response<TestBody> {
         self.running.set(self.running.get() + 1);
         let _running = Running(Rc::clone(&self.running));
         if request.target.path() == "/never" {
@@ -121,11 +123,11 @@ impl<B: Body<Data = Bytes, Error = BoxError>> Service<B> for Mirror {
         self.memory.share(used_for)
     }
 
-    fn refuse(&self, malformed: &Malformed) -> Answer<TestBody> {
+    fn refuse(&self, malformed: &Malformed) -> Response<TestBody> {
         answer(status_of(malformed.reason), body(""))
     }
 
-    fn note_peer(&self, _: &mut Answer<TestBody>, peer: PeerState) {
+    fn note_peer(&self, _: &mut Response<TestBody>, peer: PeerState) {
         self.peers.borrow_mut().push(peer);
     }
 }
@@ -174,7 +176,7 @@ async fn talk(mirror: &Mirror, sent: &[u8]) -> (String, Vec<String>) {
     let talking = async {
         let _ = timeout(Duration::from_mins(5), client.read_to_end(&mut answer)).await;
     };
-    let serving = by_events(serve(server, mirror, &LIMITS, running()));
+    let serving = with_event_clock(serve(server, mirror, &LIMITS, running()));
     let (_, ()) = tokio::join!(serving, talking);
     (String::from_utf8_lossy(&answer).into_owned(), mirror.seen.take())
 }
@@ -307,10 +309,9 @@ fn connect_over(
     let (client, server) = duplex(room);
     let mirror = Rc::new(mirror);
     let service = Rc::clone(&mirror);
-    let task =
-        tokio::task::spawn_local(by_events(
-            async move { serve(server, &*service, &LIMITS, running()).await },
-        ));
+    let task = tokio::task::spawn_local(with_event_clock(async move {
+        serve(server, &*service, &LIMITS, running()).await
+    }));
     (client, mirror, task)
 }
 
@@ -355,7 +356,7 @@ async fn a_body_is_asked_for_when_it_is_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_answer_left_of_a_small_body_is_passed_over() {
+async fn drains_the_rest_of_a_small_body() {
     local(async {
         let (mut client, mirror, _task) = connect(Mirror { early: true, ..Mirror::default() });
         client.write_all(b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /b HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
@@ -387,7 +388,7 @@ async fn an_answer_ends_before_what_is_left_of_the_request() {
 
 /// Of a body that is large, or may be, nothing is read so that the connection can go on.
 #[tokio::test(start_paused = true)]
-async fn what_an_answer_left_of_a_large_body_ends_the_connection() {
+async fn closes_instead_of_draining_a_large_body() {
     local(async {
         for framing in ["Content-Length: 16777217", "Transfer-Encoding: chunked"] {
             let (mut client, _, _task) = connect(Mirror { early: true, ..Mirror::default() });
@@ -420,200 +421,4 @@ async fn heads_that_are_not_whole_take_memory_and_give_it_back() {
         assert_eq!(memory.taken(MemoryUse::Head), 0);
     })
     .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn each_wait_has_its_time() {
-    local(async {
-        // What is sent, what is answered, and after how many seconds the connection is over.
-        let cases: [(&[u8], &[u16], u64); 6] = [
-            (b"", &[], 20),
-            (b"GET / HT", &[408], 5),
-            (b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n", &[200], 20),
-            (b"GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b", &[200, 408], 5),
-            (b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc", &[400], 10),
-            (b"GET /never HTTP/1.1\r\nHost: h\r\n\r\n", &[], 100),
-        ];
-        for (sent, answers, seconds) in cases {
-            let (mut client, _, task) = connect(Mirror::default());
-            let start = Instant::now();
-            client.write_all(sent).await.unwrap();
-            let mut answer = Vec::new();
-            client.read_to_end(&mut answer).await.unwrap();
-            let answer = String::from_utf8_lossy(&answer);
-            assert_eq!(
-                (&*statuses(&answer), start.elapsed().as_secs()),
-                (answers, seconds),
-                "{}",
-                sent.escape_ascii()
-            );
-            drop(client);
-            let _ = task.await.unwrap();
-        }
-    })
-    .await;
-}
-
-/// One byte at a time, slower than a head or a body may come.
-#[tokio::test(start_paused = true)]
-async fn a_trickle_holds_nothing_open() {
-    local(async {
-        for (start, answers, limit) in [
-            (&b"GET / HTTP/1.1\r\nHost: h\r\nX: "[..], &[408_u16][..], 6),
-            (b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 9999\r\n\r\n", &[400], 11),
-        ] {
-            let (mut client, _, _task) = connect(Mirror::default());
-            let begun = Instant::now();
-            client.write_all(start).await.unwrap();
-            let mut answer = Vec::new();
-            let mut buf = [0; 1024];
-            loop {
-                match timeout(Duration::from_millis(500), client.read(&mut buf)).await {
-                    Ok(Ok(0) | Err(_)) => break,
-                    Ok(Ok(length)) => answer.extend_from_slice(&buf[..length]),
-                    Err(_) => drop(client.write_all(b"x").await),
-                }
-                if !answer.is_empty() {
-                    break;
-                }
-            }
-            assert_eq!(statuses(&String::from_utf8_lossy(&answer)), answers);
-            assert!(begun.elapsed().as_secs() <= limit, "{:?}", begun.elapsed());
-        }
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_reader_that_takes_nothing_is_left() {
-    local(async {
-        let (mut client, _, task) = connect(Mirror::default());
-        let start = Instant::now();
-        let length = 200_000;
-        client
-            .write_all(format!("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n").as_bytes())
-            .await
-            .unwrap();
-        client.write_all(&vec![b'x'; length]).await.unwrap();
-        assert!(task.await.unwrap().is_err());
-        assert_eq!(start.elapsed().as_secs(), 10);
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_lets_the_running_request_end_and_a_new_connection_begin() {
-    local(async {
-        for (sent, answers, seconds) in
-            [(&b""[..], &[][..], 1), (b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n", &[200_u16], 0)]
-        {
-            let (mut client, server) = duplex(1 << 16);
-            client.write_all(sent).await.unwrap();
-            let start = Instant::now();
-            let task = tokio::task::spawn_local(async move {
-                serve(server, &Mirror::default(), &LIMITS, watch::channel(true).1).await
-            });
-            let mut answer = Vec::new();
-            client.read_to_end(&mut answer).await.unwrap();
-            let answer = String::from_utf8_lossy(&answer);
-            assert_eq!((&*statuses(&answer), start.elapsed().as_secs()), (answers, seconds), "{answer}");
-            drop(client);
-            task.await.unwrap().unwrap();
-        }
-    })
-    .await;
-}
-
-/// Between two requests that follow each other soon the room for a request is kept, and then it is given up; the
-/// connection has its whole time either way.
-#[tokio::test(start_paused = true)]
-async fn a_connection_is_busy_for_a_moment_and_idle_for_its_time() {
-    local(async {
-        for pause in [BUSY / 2, BUSY * 3, LIMITS.idle.saturating_sub(BUSY)] {
-            let (mut client, server) = duplex(1 << 16);
-            let task = tokio::task::spawn_local(async move {
-                serve(server, &Mirror::default(), &LIMITS, running()).await
-            });
-            for _ in 0..3 {
-                client.write_all(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
-                let mut answer = [0; 1024];
-                let length = client.read(&mut answer).await.unwrap();
-                assert_eq!(statuses(&String::from_utf8_lossy(&answer[..length])), [200]);
-                sleep(pause).await;
-            }
-            let start = Instant::now();
-            assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
-            assert_eq!(start.elapsed() + pause, LIMITS.idle, "after {pause:?}");
-            drop(client);
-            task.await.unwrap().unwrap();
-        }
-    })
-    .await;
-}
-
-/// What is not followed by another request soon gives up the room for one.
-#[tokio::test(start_paused = true)]
-async fn a_connection_is_not_busy_for_long() {
-    let (mut client, server) = duplex(64);
-    let io = Rc::new(RefCell::new(Io::new(server, &LIMITS)));
-    let start = Instant::now();
-    let mut connection =
-        Connection { io, limits: &LIMITS, first: false, held: None, idle_until: start + LIMITS.idle };
-    let wait = pin!(stopping::wait(running()));
-    let mut stopping = Stopping::new(running(), wait);
-    client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
-    assert!(matches!(
-        connection.next_head(&Mirror::default(), &mut stopping, Wait::Busy).await,
-        Ok(Next::Head(_))
-    ));
-    assert!(matches!(
-        connection.next_head(&Mirror::default(), &mut stopping, Wait::Busy).await,
-        Ok(Next::Idle)
-    ));
-    assert_eq!(start.elapsed(), BUSY);
-    assert!(matches!(
-        connection.next_head(&Mirror::default(), &mut stopping, Wait::Idle).await,
-        Ok(Next::Over)
-    ));
-    assert_eq!(start.elapsed(), LIMITS.idle);
-    let unread = &mut connection.io.borrow_mut().bytes.unread;
-    assert!(unread.capacity() == 0 && !unread.try_reclaim(1), "it holds the room of a head");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_ends_an_idle_connection_at_once() {
-    local(async {
-        for pause in [Duration::ZERO, BUSY * 3] {
-            let (mut client, server) = duplex(1 << 16);
-            let stop = watch::Sender::new(false);
-            let stopping = stop.subscribe();
-            let task = tokio::task::spawn_local(async move {
-                serve(server, &Mirror::default(), &LIMITS, stopping).await
-            });
-            client.write_all(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
-            assert_ne!(client.read(&mut [0; 1024]).await.unwrap(), 0);
-            sleep(pause).await;
-            let start = Instant::now();
-            stop.send_replace(true);
-            assert_eq!(
-                (client.read(&mut [0]).await.unwrap(), start.elapsed()),
-                (0, Duration::ZERO),
-                "{pause:?}"
-            );
-            drop(client);
-            task.await.unwrap().unwrap();
-        }
-    })
-    .await;
-}
-
-/// What an idle connection costs is its task and its state: the room for a request is taken when one comes.
-#[tokio::test]
-async fn an_idle_connection_is_small() {
-    let (_client, server) = duplex(1);
-    let mirror = Mirror::default();
-    let serving = serve(server, &mirror, &LIMITS, running());
-    assert!(size_of_val(&serving) <= 768, "{} bytes of a task", size_of_val(&serving));
-    let state = size_of::<Io<Socket>>() + size_of::<Wire<Socket>>();
-    assert!(state <= 544, "{state} bytes of state");
 }

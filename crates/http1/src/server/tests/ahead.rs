@@ -7,11 +7,11 @@ use std::cell::Cell;
 fn connection(server: DuplexStream) -> Connection<'static, DuplexStream, TestShare> {
     outbox::open_for_test();
     Connection {
-        io: Rc::new(RefCell::new(Io::new(server, &LIMITS))),
+        state: Rc::new(RefCell::new(State::new(server, &LIMITS))),
         limits: &LIMITS,
-        first: true,
-        held: None,
-        idle_until: Instant::now() + LIMITS.idle,
+        is_first: true,
+        charge: Charge::NONE,
+        idle_deadline: Instant::now() + LIMITS.idle,
     }
 }
 
@@ -20,7 +20,7 @@ async fn either_way<F: Future<Output = ()>>(test: impl Fn() -> F) {
     for others in [2, 0] {
         local(async {
             outbox::open_for_test();
-            outbox::set_others_for_test(others);
+            outbox::set_running_for_test(others);
             test().await;
         })
         .await;
@@ -80,7 +80,7 @@ async fn a_small_answer_waits_for_its_reader_like_a_large_one() {
 
 /// However much a client has sent ahead, it is left when it takes nothing, and it takes turns with the others.
 #[tokio::test(start_paused = true)]
-async fn who_sends_ahead_is_left_like_anyone() {
+async fn pipelined_requests_share_the_outbox() {
     for bytes in [&b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\n"] {
         either_way(|| async {
             let (mut client, _, task) = connect(Mirror::default());
@@ -125,7 +125,7 @@ async fn a_request_that_follows_waits_for_the_answer_before_it() {
 
 /// Between two turns of another task a client gets no more than one answer, however many requests it has sent.
 #[tokio::test(start_paused = true)]
-async fn who_sends_ahead_takes_turns() {
+async fn pipelining_clients_take_turns() {
     either_way(|| async {
         let (mut client, mirror, _task) = connect(Mirror::default());
         let sent = 300;
@@ -143,23 +143,23 @@ async fn who_sends_ahead_takes_turns() {
 
 /// The end of a long answer may be a small part of a large buffer; and who is answered alone is answered at once.
 #[tokio::test(start_paused = true)]
-async fn only_a_whole_answer_beside_another_is_left() {
+async fn only_whole_responses_are_deferred() {
     local(async {
         for (streams, others) in [(false, 1), (true, 1), (false, 0), (true, 0)] {
             let (mut client, server) = duplex(1 << 16);
             let mut connection = connection(server);
-            outbox::set_others_for_test(others);
+            outbox::set_running_for_test(others);
             let mut stopping = pin!(stopping::wait(running()));
             let mut stopping = Stopping::new(running(), stopping.as_mut());
             client.write_all(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
             let Next::Head(head) =
-                connection.next_head(&Mirror::default(), &mut stopping, Wait::Idle).await.unwrap()
+                connection.next_head(&Mirror::default(), &mut stopping, WaitMode::Idle).await.unwrap()
             else {
                 panic!("no head")
             };
             let mirror = Mirror { streams, ..Mirror::default() };
-            assert!(connection.exchange(head, &mirror, &stopping).await.unwrap());
-            let is_left = connection.io.borrow().bytes.waits();
+            assert!(connection.serve_request(head, &mirror, &stopping).await.unwrap());
+            let is_left = connection.state.borrow().bytes.is_deferred();
             assert_eq!(is_left, !streams && others > 0, "{streams}, {others}");
         }
     })
@@ -178,18 +178,18 @@ async fn an_idle_connection_holds_no_room_of_a_body() {
         let put = format!("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n");
         client.write_all(&[put.as_bytes(), &vec![b'x'; length]].concat()).await.unwrap();
         let Next::Head(head) =
-            connection.next_head(&Mirror::default(), &mut stopping, Wait::Idle).await.unwrap()
+            connection.next_head(&Mirror::default(), &mut stopping, WaitMode::Idle).await.unwrap()
         else {
             panic!("no head")
         };
-        assert!(connection.exchange(head, &Mirror::default(), &stopping).await.unwrap());
+        assert!(connection.serve_request(head, &Mirror::default(), &stopping).await.unwrap());
         let waiting = timeout(
             Duration::from_secs(1),
-            connection.next_head(&Mirror::default(), &mut stopping, Wait::Idle),
+            connection.next_head(&Mirror::default(), &mut stopping, WaitMode::Idle),
         )
         .await;
         assert!(waiting.is_err());
-        assert!(!connection.io.borrow_mut().bytes.unread.try_reclaim(1 << 14));
+        assert!(!connection.state.borrow_mut().bytes.unread.try_reclaim(1 << 14));
     })
     .await;
 }

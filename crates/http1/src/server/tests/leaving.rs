@@ -69,7 +69,9 @@ impl Left {
 
 fn spawn(server: impl Transport, mirror: &Rc<Mirror>) -> JoinHandle<io::Result<()>> {
     let service = Rc::clone(mirror);
-    tokio::task::spawn_local(by_events(async move { serve(server, &*service, &LIMITS, running()).await }))
+    tokio::task::spawn_local(with_event_clock(
+        async move { serve(server, &*service, &LIMITS, running()).await },
+    ))
 }
 
 async fn send(client: &mut (impl AsyncWriteExt + Unpin), sent: &[u8], mirror: &Mirror) {
@@ -86,7 +88,7 @@ fn put(path: &str, framing: &str, body: &str) -> Vec<u8> {
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
 #[tokio::test]
-async fn what_arrived_whole_is_done_however_its_client_leaves() {
+async fn serves_requests_that_arrived_in_full() {
     local(async {
         let bodies = [
             ("Content-Length: 3", "abc"),
