@@ -12,6 +12,21 @@ pub const MAX_NAP: Duration = Duration::from_secs(30);
 /// A session that is rejected younger than this died of something a mint may not cure.
 const YOUNG: Duration = Duration::from_mins(1);
 
+/// A session is refreshed after this share of its life, plus up to [`REFRESH_JITTER`] of it.
+const REFRESH_AFTER: f64 = 0.6;
+/// The width of the window, as a share of a session's life, over which refreshes are spread.
+const REFRESH_JITTER: f64 = 0.2;
+
+/// Returns how many mints a second it takes, on average, to keep `sessions` sessions of this `lifetime` refreshed.
+///
+/// A budget below this lets sessions end before their refresh has its turn. Rates of sessions with different lifetimes
+/// add up.
+pub fn mints_per_second_needed(sessions: usize, lifetime: Duration) -> f64 {
+    let sessions = f64::from(u32::try_from(sessions).unwrap_or(u32::MAX));
+    let mean_refresh = REFRESH_AFTER + REFRESH_JITTER / 2.0;
+    sessions / (lifetime.as_secs_f64() * mean_refresh)
+}
+
 /// A point in time on both clocks: the wall's, which expirations are told in and which may jump, and a monotonic
 /// one (time since some start), which pauses are measured on.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +132,7 @@ impl Plan {
         self.not_before = now.mono + backoff(self.strikes);
         // A clock that is behind would see a longer life than there is.
         let life = expires.duration_since(now.wall).unwrap_or_default().min(self.asked);
-        let refresh = life.mul_f64(0.6 + 0.2 * jitter.clamp(0.0, 1.0));
+        let refresh = life.mul_f64(REFRESH_AFTER + REFRESH_JITTER * jitter.clamp(0.0, 1.0));
         self.lease = Some(Lease {
             expires,
             minted: now.mono,
@@ -220,6 +235,14 @@ mod tests {
             assert_ne!(plan.step(at(due - 1), USED), Step::Mint);
             assert_eq!(plan.step(at(due + 1), USED), Step::Mint);
         }
+    }
+
+    #[test]
+    fn ten_thousand_sessions_need_sixteen_mints_a_second() {
+        let needed = mints_per_second_needed(10_000, LIFE);
+        assert!((15.8..16.0).contains(&needed), "{needed}");
+        assert!((mints_per_second_needed(10_000, 2 * LIFE) - needed / 2.0).abs() < 1e-9);
+        assert!(mints_per_second_needed(0, LIFE).abs() < f64::EPSILON);
     }
 
     #[test]
