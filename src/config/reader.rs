@@ -5,6 +5,7 @@ use super::value::{parse_duration, parse_size, show_duration};
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+use strsim::levenshtein;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -267,23 +268,10 @@ fn wrong_type<T>(
     None
 }
 
-/// The known word that a mistyped one is nearest to, if one is near at all.
+/// Returns the known word that a mistyped one resembles most, if it resembles one at all.
 pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let near = known.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
+    // A long word resembles nothing, and its distances cost time.
+    let word = &word[..word.floor_char_boundary(64)];
+    let near = known.iter().map(|candidate| (levenshtein(word, candidate), *candidate)).min()?;
     (near.0 <= 2 && near.0 < near.1.len()).then_some(near.1)
-}
-
-/// Levenshtein's distance, for words of a configuration.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, a) in one.chars().take(64).enumerate() {
-        let mut next = vec![line + 1];
-        for ((b, diagonal), above) in other.iter().zip(&row).zip(row.iter().skip(1)) {
-            let left = next.last().copied().unwrap_or_default();
-            next.push((left + 1).min(above + 1).min(diagonal + usize::from(a != *b)));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
