@@ -7,11 +7,16 @@ mod environment;
 mod issuer;
 mod limits;
 mod listeners;
+mod log;
 mod mappings;
+mod mask;
 mod mounts;
 mod parse;
 mod reach;
 mod reader;
+mod source;
+mod table;
+mod upstream;
 mod value;
 mod warnings;
 
@@ -29,15 +34,16 @@ use std::sync::Arc;
 pub(crate) use environment::read_guarded;
 
 pub use cases::{Expectation, PolicyTest, TestClient, read_tests};
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, Severity};
 pub use environment::{Environment, Failed, SystemEnvironment, WithoutSecrets};
+pub use source::Place;
 pub use value::parse_duration;
-pub use warnings::{Warning, root};
+pub use warnings::root;
 
-/// Largest configuration that is read, in bytes.
-pub const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+/// Largest configuration that is read, in bytes: 3 KiB for each of 10,000 mappings.
+pub const MAX_CONFIG_BYTES: u64 = 32 << 20;
 
-/// Everything a proxy is told. Made by [`Config::parse`] alone, so that every one is good.
+/// A configuration. Only [`Config::parse`] makes one, so every one is without mistakes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -57,6 +63,7 @@ pub struct Config {
     pub workers: Option<NonZeroUsize>,
     /// What is logged, and how.
     pub log: Log,
+    warnings: Vec<Diagnostic>,
 }
 
 /// A listener.
@@ -179,12 +186,12 @@ impl LogLevel {
     }
 }
 
-/// Why a configuration cannot be used: the file cannot be read, or everything that is wrong with it.
+/// The reason why a configuration cannot be used.
 #[derive(Debug)]
 pub enum ConfigError {
-    /// The file cannot be read, or everybody may change it.
+    /// The file cannot be read, or every user of the machine may change it.
     Unreadable(Failed),
-    /// It was read, and this is wrong with it.
+    /// The file has these mistakes.
     Wrong(PathBuf, Vec<Diagnostic>),
 }
 
@@ -197,12 +204,17 @@ impl Config {
         parse::parse(source, environment)
     }
 
-    /// Where STS is asked, in order.
+    /// Returns the warnings about it, in the order of the file.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// Returns the endpoints that STS is asked at, in order.
     pub fn sts(&self) -> &[Endpoint] {
         self.issuer.endpoint.as_ref().map_or(&self.upstream.endpoints, std::slice::from_ref)
     }
 
-    /// Returns every endpoint that is spoken to: the nodes, and STS where it has one of its own.
+    /// Returns every endpoint that the proxy connects to: the nodes, and that of STS if it has its own.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.upstream.endpoints.iter().chain(&self.issuer.endpoint)
     }
@@ -220,26 +232,48 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn load_with(path: &Path, environment: &dyn Environment) -> Result<Self, ConfigError> {
-        // Its writer decides who gets what.
-        let help = "name a configuration with --config FILE; `scopegate init` writes one to begin with";
+        // The writer of the file decides which client gets what.
+        let help = "name a configuration with --config FILE; `scopegate init` writes one";
         let source = read_guarded(path, MAX_CONFIG_BYTES, help).map_err(ConfigError::Unreadable)?;
         Self::parse(&source, environment).map_err(|wrong| ConfigError::Wrong(path.to_owned(), wrong))
     }
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ConfigError {
+    /// Draws every mistake with its line of the file; see [`Diagnostic::draw`].
+    pub fn draw(&self) -> String {
         match self {
-            Self::Unreadable(Failed { message, help }) => write!(f, "{message}\n  help: {help}"),
-            Self::Wrong(path, diagnostics) => {
-                let count = diagnostics.len();
-                write!(f, "{} has {count} mistake{}", path.display(), if count == 1 { "" } else { "s" })?;
-                for diagnostic in diagnostics {
-                    write!(f, "\n{}:{diagnostic}", path.display())?;
-                }
-                Ok(())
+            Self::Unreadable(_) => String::new(),
+            Self::Wrong(path, mistakes) => {
+                let drawn: Vec<String> = mistakes.iter().map(|mistake| mistake.draw(path)).collect();
+                drawn.join("\n")
             }
         }
+    }
+
+    /// Summarises it in a sentence.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Unreadable(Failed { message, help }) => format!("{message}\n  help: {help}"),
+            Self::Wrong(path, mistakes) => {
+                let count = mistakes.len();
+                format!("{} has {count} mistake{}", path.display(), if count == 1 { "" } else { "s" })
+            }
+        }
+    }
+
+    /// Formats every mistake on a line of its own, for the log.
+    pub fn to_lines(&self) -> Vec<String> {
+        match self {
+            Self::Unreadable(Failed { message, help }) => vec![format!("{message}; {help}")],
+            Self::Wrong(path, mistakes) => mistakes.iter().map(|mistake| mistake.to_line(path)).collect(),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_lines().join("\n"))
     }
 }
 

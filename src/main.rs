@@ -3,7 +3,6 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use mimalloc::MiMalloc;
 use scopegate::cli::{self, CommandError};
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 // All requests that a turn of the runtime deals with take memory, and give it back together: more at once than the C
@@ -59,9 +58,7 @@ fn main() -> ExitCode {
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if error.has_message() {
-                let _ = writeln!(io::stderr(), "scopegate: {error}");
-            }
+            error.print();
             ExitCode::from(error.exit_code())
         }
     }

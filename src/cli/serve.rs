@@ -44,7 +44,7 @@ pub(super) fn load(path: &Path) -> Result<Config, CommandError> {
 /// # Errors
 /// With exit code 78 and every mistake in it.
 pub(super) fn load_with(path: &Path, environment: &dyn Environment) -> Result<Config, CommandError> {
-    Config::load_with(path, environment).map_err(|error| CommandError::configuration(error.to_string()))
+    Config::load_with(path, environment).map_err(|error| CommandError::from(&error))
 }
 
 /// Serves `config`, which was read from `source`, if from a file; `bound` is called when the sockets are.

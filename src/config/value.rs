@@ -118,7 +118,9 @@ mod tests {
         for (text, millis) in cases {
             assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for bad in ["", "15", "m", "1d", "-1s", "15m ago", "99999999999999999999s", "1s1", "9999999999999999h"] {
+        for bad in
+            ["", "15", "m", "1d", "-1s", "15m ago", "99999999999999999999s", "1s1", "9999999999999999h"]
+        {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
         for text in ["15m", "12h", "168h", "1h30m", "500ms", "0s"] {

@@ -379,7 +379,8 @@ fn check_tells_what_is_wrong_and_where() {
         78,
         &[
             "2 mistakes",
-            "proxy.toml:1:2: error: unknown key \"admn\"",
+            "error: unknown key \"admn\"",
+            "proxy.toml:1:2\n",
             "did you mean \"admin\"?",
             "a prefix ends in '/'",
         ],

@@ -11,7 +11,7 @@ use std::path::Path;
 /// # Errors
 /// When the file cannot be used (exit code 78), or a test names what the configuration does not have (exit code 2).
 pub(super) fn run(config: &Config, file: &Path) -> Result<usize, CommandError> {
-    let tests = read_tests(file).map_err(|error| CommandError::configuration(error.to_string()))?;
+    let tests = read_tests(file).map_err(|error| CommandError::from(&error))?;
     let mut failed = 0;
     for test in &tests {
         let place = format!("{}:{}", file.display(), test.line);
