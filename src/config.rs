@@ -1,4 +1,4 @@
-//! The configuration: what `proxy.toml` says, as types that prove it was checked.
+//! The configuration: `proxy.toml` as types. Only a file without mistakes becomes a [`Config`].
 
 mod cases;
 mod cors;
@@ -47,21 +47,21 @@ pub const MAX_CONFIG_BYTES: u64 = 32 << 20;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where clients connect; at least one.
+    /// The listeners for clients; at least one.
     pub listeners: Vec<Listener>,
-    /// Where health and metrics are asked for.
+    /// The listener for health and metrics.
     pub admin: Option<Admin>,
     /// The store.
     pub upstream: Upstream,
-    /// Who sessions are cut from.
+    /// The user from whose rights sessions are cut.
     pub issuer: Issuer,
-    /// Who gets what, in the order in which they are tried; at least one.
+    /// The mappings of clients to scopes, in the order in which they are tried; at least one.
     pub mappings: Vec<Mapping>,
     /// Bounds on what peers control.
     pub limits: Limits,
-    /// Threads that serve requests; as many as cores when absent.
+    /// Threads that serve requests. By default there is one for each core.
     pub workers: Option<NonZeroUsize>,
-    /// What is logged, and how.
+    /// The settings of the log.
     pub log: Log,
     warnings: Vec<Diagnostic>,
 }
@@ -71,26 +71,25 @@ pub struct Config {
 pub struct Listener {
     /// Its name, unique.
     pub name: Arc<str>,
-    /// Where it listens.
+    /// The address it listens on.
     pub address: ListenAddress,
-    /// The names that clients may call it by, besides addresses and loopback: as a Host header spells them, in lower
-    /// case and without a port.
+    /// The names of it that a Host header may have, besides addresses and loopback: in lower case, without a port.
     pub hosts: Vec<Box<str>>,
-    /// The domain below which a bucket is a host of its own, in lower case.
+    /// The domain below which each bucket is a host, in lower case.
     pub domain: Option<Box<str>>,
 }
 
 /// The admin listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
-    /// The names that it may be called by, as those of a [`Listener`].
+    /// The names of it that a Host header may have, as for a [`Listener`].
     pub hosts: Vec<Box<str>>,
 }
 
 impl Listener {
-    /// Whether clients of other machines reach it and can call it by addresses alone.
+    /// Returns whether other machines reach it, and have only an address to reach it by.
     pub fn is_nameless(&self) -> bool {
         let remote = matches!(self.address, ListenAddress::Tcp(address) if !address.ip().is_loopback());
         remote && self.hosts.is_empty() && self.domain.is_none()
@@ -98,16 +97,16 @@ impl Listener {
 }
 
 impl Admin {
-    /// Whether other machines reach it and can call it by addresses alone.
+    /// Returns whether other machines reach it, and have only an address to reach it by.
     pub fn is_nameless(&self) -> bool {
         !self.address.ip().is_loopback() && self.hosts.is_empty()
     }
 }
 
-/// Where a listener listens.
+/// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// An address and a port; port 0 takes a free one.
+    /// An address and a port. Port 0 takes a free one.
     Tcp(SocketAddr),
     /// A socket in the file system.
     Unix(PathBuf),
@@ -120,29 +119,29 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// The region that requests are signed for.
     pub region: Arc<str>,
-    /// The kind of store that it is.
+    /// The kind of store.
     pub store: Dialect,
 }
 
-/// Who sessions are cut from.
+/// The user from whose rights sessions are cut.
 #[derive(Clone, Debug)]
 pub struct Issuer {
-    /// Where STS is, if not at the store's first node.
+    /// The endpoint of STS, if the store's nodes do not serve it.
     pub endpoint: Option<Endpoint>,
     /// The keys.
     pub keys: Credentials,
-    /// A role, for stores that want one.
+    /// The role to assume, for stores that need one.
     pub role_arn: Option<String>,
 }
 
-/// What is logged, and how.
+/// The settings of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// The form of a line.
     pub format: LogFormat,
-    /// What is worth a line.
+    /// The least important lines that are logged.
     pub level: LogLevel,
-    /// Whether each request is.
+    /// Whether each request has a line.
     pub access: bool,
 }
 
@@ -161,21 +160,21 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is worth a log line.
+/// The importance of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// What stops it.
+    /// Something does not work.
     Error,
-    /// What may become worse.
+    /// Something may stop working.
     Warn,
-    /// What it does.
+    /// What the proxy does.
     Info,
-    /// How it does it.
+    /// How the proxy does it.
     Debug,
 }
 
 impl LogLevel {
-    /// Its word.
+    /// Returns its name in a configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -199,7 +198,7 @@ impl Config {
     /// Reads a configuration.
     ///
     /// # Errors
-    /// Every mistake in it, in the order of their places.
+    /// Every mistake in it, in the order of the file.
     pub fn parse(source: &str, environment: &dyn Environment) -> Result<Self, Vec<Diagnostic>> {
         parse::parse(source, environment)
     }
@@ -222,7 +221,7 @@ impl Config {
     /// Reads a configuration file, with secrets from this process's environment and this machine's files.
     ///
     /// # Errors
-    /// When the file cannot be read, or every mistake in it.
+    /// The reason why the file cannot be read, or every mistake in it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         Self::load_with(path, &SystemEnvironment)
     }

@@ -1,4 +1,4 @@
-//! `scopegate check`: reads a configuration as `serve` would; with `--live` tries it on the server.
+//! `scopegate check`: reads a configuration as `serve` would. With `--live` it tries it on the store.
 
 mod account;
 mod cases;
@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// What `check` is told.
+/// The arguments of `check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Warnings do not fail it.\n\n\
     Exit codes: 0 good; 1 a live check or a test failed; 2 wrong usage; 78 bad configuration or bad file of tests\n\n\
@@ -48,10 +48,10 @@ pub struct Args {
     pub tests: Vec<PathBuf>,
 }
 
-/// Checks, and prints what it found.
+/// Checks a configuration, and prints a report.
 ///
 /// # Errors
-/// On a bad configuration (exit code 78), when a test fails, or when the server does not play along (exit code 1).
+/// On a bad configuration (exit code 78), or if a test or a live check fails (exit code 1).
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let environment: &dyn Environment =
         if args.without_secrets { &WithoutSecrets } else { &SystemEnvironment };
@@ -70,9 +70,9 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     if args.live { super::block_on(live(&config, args)) } else { Ok(()) }
 }
 
-const NAMELESS: &str = "    note: it has no hosts, so that clients reach it by an address alone, as in http://10.0.0.7:8080\n    \
-    help: name what else they call it by, as in hosts = [\"s3.example.test\"]; other names are refused, since a page of\n    \
-    another site can have its own name resolve to this machine\n";
+const NAMELESS: &str = "    note: it has no hosts, so clients reach it by an address alone, such as http://10.0.0.7:8080\n    \
+    help: name its other names in hosts = [\"s3.example.test\"]; other names are refused, because a page of another site\n    \
+    can let its own name resolve to this machine\n";
 
 fn summary(config: &Config) -> String {
     let mut text = String::from("configuration ok\n");
@@ -101,7 +101,7 @@ fn summary(config: &Config) -> String {
     text
 }
 
-/// How long MinIO waits for the reader of an answer, unless its settings say otherwise.
+/// The time that MinIO waits by default for the reader of an answer.
 const MINIO_IDLE: Duration = Duration::from_secs(30);
 
 const PAUSES: &str = "  note: MinIO breaks off a download that pauses for its MINIO_IDLE_TIMEOUT (30s if it is not set), which is\n  \
@@ -208,11 +208,11 @@ async fn try_mapping(config: &Config, mapping: &Mapping, mint: &StsMint) -> Resu
     Ok(text)
 }
 
-/// Requests that change nothing and whose answer shows whether a right is there. Of `delete` there is none: deleting
-/// even a key that does not exist writes a marker in a versioned bucket.
+/// Returns requests that change nothing, and whose answers show whether the session has a right. There is none for `delete`:
+/// to delete a key that does not exist writes a marker into a versioned bucket.
 fn probes(scope: &Scope) -> Vec<(Right, Method, String)> {
     let path = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    // As a client would ask, who may see the scope at a path of its own.
+    // A client may see the scope at a path of its own: the request is spelled as the client would.
     let (base, prefix) = match &scope.view {
         Some(view) => (view.mount().as_str().trim_matches('/'), ""),
         None => (scope.bucket.as_str(), scope.prefix.as_str()),

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_read() {
+    fn reads_tests() {
         let text = "[[test]]\nfrom = \"::1\"\nrequest = \"GET /tmp/a?x=y z\"\nheaders = [\"host: a\"]\nexpect = \"allowed\"\n\
                     [[test]]\nmapping = \"m\"\nrequest = \"PUT /\"\nexpect = \"refused\"\nrule = \"outside-scope\"\n\
                     [[test]]\nunix = true\nmapping = \"m\"\nlistener = \"l\"\nname = \"n\"\nrequest = \"GET /\"\nexpect = \"refused\"\n";
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_their_places() {
+    fn reports_mistakes_with_their_places() {
         let good =
             "[[test]]\nfrom = \"::1\"\nrequest = \"GET /\"\nexpect = \"refused\"\nrule = \"no-mapping\"\n";
         assert!(read(good).is_ok());

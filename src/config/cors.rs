@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_is_read() {
+    fn reads_a_section() {
         for section in [
             "origins = \"https://a.example\"",
             "origins = [\"https://a.example\", \"http://localhost:3000\", \"https://*.example.org\"]\n\

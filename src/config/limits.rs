@@ -83,10 +83,10 @@ fn read_memory(table: &Table<'_>, default: &Limits) -> (u64, u64) {
 
 fn size(table: &Table<'_>, key: &'static str, range: RangeInclusive<u64>, example: &str) -> Option<At<u64>> {
     let (from, to) = (show_size(*range.start()), show_size(*range.end()));
-    table.size(key, range, &format!("write a size from {from} to {to}, as in \"{example}\""))
+    table.size(key, range, &format!("write a size from {from} to {to}, such as \"{example}\""))
 }
 
 fn read_upload_spool(table: &Table<'_>) -> Option<u64> {
-    let help = "write a size of at most 1024TiB, as in \"2GiB\"";
+    let help = "write a size of at most 1024TiB, such as \"2GiB\"";
     table.size("upload_spool", 0..=1 << 50, help).map(|size| size.value)
 }

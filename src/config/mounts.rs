@@ -22,7 +22,7 @@ pub(super) fn check(scopes: &[At<Scope>], reader: &Reader<'_>) {
             reader.error(
                 scope.span,
                 format!("the mounts {mount} and {other} overlap"),
-                "give each scope of a mapping a mount of its own, as in \"/a/\" and \"/b/\"",
+                "give each scope of a mapping a mount of its own, such as \"/a/\" and \"/b/\"",
             );
         }
         let hidden = scopes.iter().map(|other| &other.value).find(|other| {

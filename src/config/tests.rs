@@ -7,7 +7,7 @@ use crate::mapping::MintWhen;
 use crate::secret::Secret;
 use std::num::NonZeroU32;
 
-/// The shape that a configuration always has; additions to the format keep it valid.
+/// A configuration that stays valid when the format grows.
 pub(crate) const EXAMPLE: &str = r#"[[listener]]
 name    = "sidecar"
 address = "127.0.0.1:8080"            # or "unix:/run/scopegate/s3.sock"
@@ -79,9 +79,9 @@ fn the_example_is_valid() {
     assert!(!format!("{config:?}").contains("hush"));
 }
 
-/// What is commented out there is the default, or an example where nothing is.
+/// A key that is commented out there shows its default, or an example if it has none.
 #[test]
-fn the_file_that_shows_every_key_says_the_defaults() {
+fn proxy_toml_shows_the_defaults() {
     let shown = include_str!("../../proxy.toml");
     let uncommented: String = shown
         .lines()
@@ -99,9 +99,9 @@ fn the_file_that_shows_every_key_says_the_defaults() {
     assert_eq!(config.log, Log::default());
 }
 
-/// A prefix means the same here and for `scopegate token`.
+/// `scopegate token` reads prefixes in the same way.
 #[test]
-fn a_star_at_the_end_of_a_prefix_means_everything_below() {
+fn a_final_star_in_a_prefix_is_ignored() {
     for (written, meant) in [("media/*", "media/"), ("*", ""), ("media/", "media/")] {
         let source = EXAMPLE.replace("\"media/\"", &format!("\"{written}\""));
         let config = Config::parse(&source, &Fake).unwrap();
@@ -114,7 +114,7 @@ fn a_star_at_the_end_of_a_prefix_means_everything_below() {
 
 /// A credential is a file in the folder that systemd names.
 #[test]
-fn a_credential_of_systemd_is_read() {
+fn reads_credentials_of_systemd() {
     struct Unit;
     impl Environment for Unit {
         fn variable(&self, name: &str) -> Result<Secret, Failed> {
@@ -149,7 +149,7 @@ impl Environment for Env {
 }
 
 #[test]
-fn an_error_page_is_read_and_usual_beside_an_index() {
+fn an_index_comes_with_a_default_error_page() {
     let page = |more: &str| {
         let config = Config::parse(&format!("{EXAMPLE}{more}"), &Fake).unwrap();
         config.mappings[0].scopes[0].error_page().map(str::to_owned)
@@ -161,7 +161,7 @@ fn an_error_page_is_read_and_usual_beside_an_index() {
 }
 
 #[test]
-fn an_index_is_read() {
+fn an_index_makes_a_site() {
     let config = Config::parse(&format!("{EXAMPLE}index = \"index.html\"\n"), &Fake).unwrap();
     assert_eq!(config.mappings[0].index(None, "tmp", "media/a/"), Some("index.html"));
     assert_eq!(config.mappings[0].index(None, "tmp", "other/"), None);
@@ -190,7 +190,7 @@ fn secret_files_are_for_their_owner() {
 }
 
 #[test]
-fn a_configuration_that_everybody_may_change_is_refused() {
+fn refuses_a_configuration_that_every_user_may_change() {
     use std::os::unix::fs::PermissionsExt;
     let file = tempfile::NamedTempFile::new().unwrap();
     // Read, and wrong for another reason.
@@ -216,9 +216,8 @@ fn a_file_that_is_too_large_is_refused_with_its_size() {
     assert!(!error.contains("scopegate init"), "{error}");
 }
 
-/// A configuration that says how much memory there is need not say how much of it uploads have.
 #[test]
-fn uploads_have_half_of_the_memory_where_nothing_else_is_said() {
+fn uploads_have_half_of_the_memory_by_default() {
     let limits = |limits: &str| {
         let source = EXAMPLE.replacen("[admin]", &format!("[limits]\n{limits}\n[admin]"), 1);
         let limits = Config::parse(&source, &Fake).unwrap().limits;
@@ -232,7 +231,7 @@ fn uploads_have_half_of_the_memory_where_nothing_else_is_said() {
     assert!(least.shared_memory() >= 16 << 20, "{}", least.shared_memory());
 }
 
-/// The most memory that a proxy takes, in bytes, with the kernel's buffers: docs/running.md sums it up.
+/// Returns the most memory that a proxy takes, in bytes, with the kernel's buffers. docs/running.md has the sum.
 fn footprint(config: &Config) -> u64 {
     let Limits { connections, requests_per_mapping, queue_per_mapping, memory, .. } = config.limits;
     let (process, connection, kernel) = (20 << 20, 3 << 10, 128 << 10);
@@ -241,7 +240,7 @@ fn footprint(config: &Config) -> u64 {
 }
 
 #[test]
-fn what_is_shipped_fits_the_memory_that_it_is_given() {
+fn shipped_configurations_fit_their_memory() {
     for (source, given, mebibytes) in [
         (
             include_str!("../../deploy/kubernetes/proxy.toml"),

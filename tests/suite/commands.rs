@@ -386,6 +386,13 @@ fn check_tells_what_is_wrong_and_where() {
         ],
         &[&issuer.secret_key],
     );
+    let open = good.replace("{ env = \"ISSUER_SECRET\" }", "\"hush-hush\" # or hush-hush");
+    fails(
+        &check(&open, &[], &env),
+        78,
+        &["error: secret_key is in plain text", "secret_key = *********** * ** *********\n"],
+        &["hush", "\u{1b}"],
+    );
     fails(&check(&good, &[], &[]), 78, &["ISSUER_KEY is not set", "ISSUER_SECRET is not set"], &[]);
     fails(
         &scopegate(&["check", "--config", "/nowhere/proxy.toml"], &[], b""),

@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// The mistakes of a file, as they are drawn without colours.
+/// Returns the drawing of a file's mistakes, without colours.
 fn drawn(source: &str) -> String {
     let mistakes = Config::parse(source, &Fake).unwrap_err();
     anstream::adapter::strip_str(&ConfigError::Wrong("proxy.toml".into(), mistakes).draw()).to_string()
@@ -68,7 +68,7 @@ fn control_characters_of_a_file_do_not_reach_the_terminal() {
 
 proptest! {
     #[test]
-    fn nothing_panics(source in "\\PC{0,200}") {
+    fn no_text_makes_it_panic(source in "\\PC{0,200}") {
         let _ = Config::parse(&source, &Fake);
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A mapping for each address of 10.0.0.0/16 and on.
+/// Returns a configuration with a mapping for each of 10,000 addresses.
 fn ten_thousand_mappings() -> String {
     let head = EXAMPLE.split("[[mapping]]").next().unwrap().replace("127.0.0.1:8080", "0.0.0.0:8080");
     let mapping = |index: usize| {

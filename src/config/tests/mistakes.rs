@@ -19,7 +19,7 @@ fn check(cases: &[Case<'_>]) {
 }
 
 #[test]
-fn mistakes_in_listeners_upstream_and_issuer() {
+fn finds_mistakes_in_listeners_upstream_and_issuer() {
     check(&[
         (
             "name    = \"sidecar\"",
@@ -119,7 +119,7 @@ fn mistakes_in_listeners_upstream_and_issuer() {
 }
 
 #[test]
-fn mistakes_in_mappings() {
+fn finds_mistakes_in_mappings() {
     check(&[
         ("\"media-reader\"", "\"media reader\"", &["18:11 \"media reader\" is not a valid name"]),
         (
@@ -238,7 +238,7 @@ fn mistakes_in_mappings() {
 }
 
 #[test]
-fn mistakes_in_limits_and_log() {
+fn finds_mistakes_in_limits_and_log() {
     check(&[
         (
             "[admin]",
@@ -298,7 +298,7 @@ fn mistakes_in_limits_and_log() {
     ]);
 }
 
-/// Messages quote the beginning of a value, escaped: it may be long, and may hold what moves a cursor.
+/// A value may be long, and may hold control characters.
 #[test]
 fn values_in_messages_are_escaped_and_short() {
     let source = EXAMPLE.replace("\"us-east-1\"", &format!("\"\\u001b[2J{}\"", "x".repeat(10_000)));
@@ -308,7 +308,7 @@ fn values_in_messages_are_escaped_and_short() {
 }
 
 #[test]
-fn too_many_scopes_are_answered_with_what_one_client_can_do() {
+fn too_many_scopes_are_refused_with_alternatives() {
     let scope = |number: usize| {
         let prefix = format!("{number}{}/", "x".repeat(60));
         format!("[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"{prefix}\"\nallow = [\"read\"]\n")
@@ -325,7 +325,7 @@ fn too_many_scopes_are_answered_with_what_one_client_can_do() {
 }
 
 #[test]
-fn every_mistake_at_once_in_the_order_of_their_places() {
+fn reports_every_mistake_in_the_order_of_the_file() {
     let source = EXAMPLE
         .replace("8080\"", "port\"")
         .replace("us-east-1", "us east")
@@ -336,7 +336,7 @@ fn every_mistake_at_once_in_the_order_of_their_places() {
 }
 
 #[test]
-fn an_empty_file_says_what_is_missing() {
+fn an_empty_file_lacks_four_tables() {
     let found = mistakes("");
     assert_eq!(found.len(), 4, "{found:#?}");
 }
@@ -355,7 +355,7 @@ fn with_mappings(listeners: &str, mappings: &[&str]) -> String {
 }
 
 #[test]
-fn mappings_that_cannot_be_reached() {
+fn finds_mappings_that_cannot_be_reached() {
     let one = "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:0\"";
     let two = "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:0\"\n[[listener]]\nname = \"u\"\naddress = \"unix:/run/s\"";
     let all = "{ network = [\"0.0.0.0/0\", \"::/0\"] }";
