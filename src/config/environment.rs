@@ -151,7 +151,7 @@ pub(crate) fn read_guarded(path: &Path, limit: u64, help: &str) -> Result<String
                 about.len(),
                 show_size(limit)
             ),
-            help: "check that it is the right file; a longer one must be divided".to_owned(),
+            help: "check that it is the right file".to_owned(),
         });
     }
     read_all(file, limit).map_err(unreadable)
