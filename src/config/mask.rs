@@ -86,20 +86,25 @@ fn harmless(value: &str) -> Option<usize> {
     let text = code.trim_start();
     let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
     let is_shown = if let Some(inner) = inner {
-        let (kind, name) = inner.split_once('=')?;
-        let name = string(name.trim())?;
-        match kind.trim() {
-            "env" => name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'),
-            "file" => name.starts_with('/'),
-            "credential" => name.len() <= 32,
-            _ => false,
-        }
+        inner.split(',').all(is_reference)
     } else {
         let text = string(text)?;
         let is_url = text.starts_with("http://") || text.starts_with("https://");
         (is_url && !text.contains('@')) || text.starts_with("arn:")
     };
     is_shown.then_some(code.len())
+}
+
+/// Checks whether a part of an inline table says where a secret is.
+fn is_reference(part: &str) -> bool {
+    let Some((kind, name)) = part.split_once('=') else { return false };
+    let Some(name) = string(name.trim()) else { return false };
+    match kind.trim() {
+        "env" => name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'),
+        "file" => name.starts_with('/'),
+        "credential" => name.len() <= 32,
+        _ => false,
+    }
 }
 
 /// Returns what a basic or literal string without escapes says.
@@ -146,6 +151,8 @@ mod tests {
             ("hush=", "*****"),
             ("user = \"hush\"", "**** * ******"),
             ("access_key = { env = \"SCOPEGATE_KEY\" } # hush", "access_key = { env = \"SCOPEGATE_KEY\" }"),
+            ("access_key = { env = \"A\", file = \"/b\" }", "access_key = { env = \"A\", file = \"/b\" }"),
+            ("access_key = { env = \"A\", value = \"hush\" }", "access_key = * *** * **** ***** * ****** *"),
             ("access_key = { env = \"hush\" }", "access_key = * *** * ****** *"),
             ("access_key = { file = \"/run/key\" }", "access_key = { file = \"/run/key\" }"),
             ("access_key = { value = \"hush\" }", "access_key = * ***** * ****** *"),
