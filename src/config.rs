@@ -1,4 +1,4 @@
-//! The configuration: what `proxy.toml` says, as types that prove it was checked.
+//! The configuration: `proxy.toml` as types. Only a file without mistakes becomes a [`Config`].
 
 mod cases;
 mod cors;
@@ -7,11 +7,16 @@ mod environment;
 mod issuer;
 mod limits;
 mod listeners;
+mod log;
 mod mappings;
+mod mask;
 mod mounts;
 mod parse;
 mod reach;
 mod reader;
+mod source;
+mod table;
+mod upstream;
 mod value;
 mod warnings;
 
@@ -31,34 +36,36 @@ use std::sync::Arc;
 pub(crate) use environment::read_guarded;
 
 pub use cases::{Expectation, PolicyTest, TestClient, read_tests};
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, Severity};
 pub use environment::{Environment, Failed, SystemEnvironment, WithoutSecrets};
+pub use source::Place;
 pub use value::parse_duration;
-pub use warnings::{Warning, root};
+pub use warnings::root;
 
-/// Largest configuration that is read, in bytes.
-pub const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+/// Largest configuration that is read, in bytes: 3 KiB for each of 10,000 mappings.
+pub const MAX_CONFIG_BYTES: u64 = 32 << 20;
 
-/// Everything a proxy is told. Made by [`Config::parse`] alone, so that every one is good.
+/// A configuration. Only [`Config::parse`] makes one, so every one is without mistakes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where clients connect; at least one.
+    /// The listeners for clients; at least one.
     pub listeners: Vec<Listener>,
-    /// Where health and metrics are asked for.
+    /// The listener for health and metrics.
     pub admin: Option<Admin>,
     /// The store.
     pub upstream: Upstream,
-    /// Who sessions are cut from.
+    /// The user from whose rights sessions are cut.
     pub issuer: Issuer,
-    /// Who gets what, in the order in which they are tried; at least one.
+    /// The mappings of clients to scopes, in the order in which they are tried; at least one.
     pub mappings: Vec<Mapping>,
     /// Bounds on what peers control.
     pub limits: Limits,
-    /// Threads that serve requests; as many as cores when absent.
+    /// Threads that serve requests. By default there is one for each core.
     pub workers: Option<NonZeroUsize>,
-    /// What is logged, and how.
+    /// The settings of the log.
     pub log: Log,
+    warnings: Vec<Diagnostic>,
 }
 
 /// A listener.
@@ -66,23 +73,23 @@ pub struct Config {
 pub struct Listener {
     /// Its name, unique.
     pub name: ListenerName,
-    /// Where it listens.
+    /// The address it listens on.
     pub address: ListenAddress,
-    /// The names that it answers to, and the domain below which a bucket is a host of its own.
+    /// The names that it answers to, and the domain below which each bucket is a host.
     pub hosts: AllowedHosts,
 }
 
 /// The admin listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
     /// The names that it answers to.
     pub hosts: AllowedHosts,
 }
 
 impl Listener {
-    /// Whether clients of other machines reach it and can call it by addresses alone.
+    /// Returns whether other machines reach it, and have only an address to reach it by.
     pub fn is_nameless(&self) -> bool {
         let remote = matches!(self.address, ListenAddress::Tcp(address) if !address.ip().is_loopback());
         remote && self.hosts.is_empty()
@@ -90,16 +97,16 @@ impl Listener {
 }
 
 impl Admin {
-    /// Whether other machines reach it and can call it by addresses alone.
+    /// Returns whether other machines reach it, and have only an address to reach it by.
     pub fn is_nameless(&self) -> bool {
         !self.address.ip().is_loopback() && self.hosts.is_empty()
     }
 }
 
-/// Where a listener listens.
+/// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// An address and a port; port 0 takes a free one.
+    /// An address and a port. Port 0 takes a free one.
     Tcp(SocketAddr),
     /// A socket in the file system.
     Unix(PathBuf),
@@ -112,29 +119,29 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// The region that requests are signed for.
     pub region: Arc<str>,
-    /// The kind of store that it is.
+    /// The kind of store.
     pub store: Dialect,
 }
 
-/// Who sessions are cut from.
+/// The user from whose rights sessions are cut.
 #[derive(Clone, Debug)]
 pub struct Issuer {
-    /// Where STS is, if not at the store's first node.
+    /// The endpoint of STS, if the store's nodes do not serve it.
     pub endpoint: Option<Endpoint>,
     /// The keys.
     pub keys: Credentials,
-    /// A role, for stores that want one.
+    /// The role to assume, for stores that need one.
     pub role_arn: Option<String>,
 }
 
-/// What is logged, and how.
+/// The settings of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// The form of a line.
     pub format: LogFormat,
-    /// What is worth a line.
+    /// The least important lines that are logged.
     pub level: LogLevel,
-    /// Whether each request is.
+    /// Whether each request has a line.
     pub access: bool,
 }
 
@@ -153,21 +160,21 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is worth a log line.
+/// The importance of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// What stops it.
+    /// Something does not work.
     Error,
-    /// What may become worse.
+    /// Something may stop working.
     Warn,
-    /// What it does.
+    /// What the proxy does.
     Info,
-    /// How it does it.
+    /// How the proxy does it.
     Debug,
 }
 
 impl LogLevel {
-    /// Its word.
+    /// Returns its name in a configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -178,12 +185,12 @@ impl LogLevel {
     }
 }
 
-/// Why a configuration cannot be used: the file cannot be read, or everything that is wrong with it.
+/// The reason why a configuration cannot be used.
 #[derive(Debug)]
 pub enum ConfigError {
-    /// The file cannot be read, or everybody may change it.
+    /// The file cannot be read, or every user of the machine may change it.
     Unreadable(Failed),
-    /// It was read, and this is wrong with it.
+    /// The file has these mistakes.
     Wrong(PathBuf, Vec<Diagnostic>),
 }
 
@@ -191,17 +198,22 @@ impl Config {
     /// Reads a configuration.
     ///
     /// # Errors
-    /// Every mistake in it, in the order of their places.
+    /// Every mistake in it, in the order of the file.
     pub fn parse(source: &str, environment: &dyn Environment) -> Result<Self, Vec<Diagnostic>> {
         parse::parse(source, environment)
     }
 
-    /// Where STS is asked, in order.
+    /// Returns the warnings about it, in the order of the file.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// Returns the endpoints that STS is asked at, in order.
     pub fn sts(&self) -> &[Endpoint] {
         self.issuer.endpoint.as_ref().map_or(&self.upstream.endpoints, std::slice::from_ref)
     }
 
-    /// Returns every endpoint that is spoken to: the nodes, and STS where it has one of its own.
+    /// Returns every endpoint that the proxy connects to: the nodes, and that of STS if it has its own.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.upstream.endpoints.iter().chain(&self.issuer.endpoint)
     }
@@ -209,7 +221,7 @@ impl Config {
     /// Reads a configuration file, with secrets from this process's environment and this machine's files.
     ///
     /// # Errors
-    /// When the file cannot be read, or every mistake in it.
+    /// The reason why the file cannot be read, or every mistake in it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         Self::load_with(path, &SystemEnvironment)
     }
@@ -219,26 +231,48 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn load_with(path: &Path, environment: &dyn Environment) -> Result<Self, ConfigError> {
-        // Its writer decides who gets what.
-        let help = "name a configuration with --config FILE; `scopegate init` writes one to begin with";
+        // The writer of the file decides which client gets what.
+        let help = "name a configuration with --config FILE; `scopegate init` writes one";
         let source = read_guarded(path, MAX_CONFIG_BYTES, help).map_err(ConfigError::Unreadable)?;
         Self::parse(&source, environment).map_err(|wrong| ConfigError::Wrong(path.to_owned(), wrong))
     }
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ConfigError {
+    /// Draws every mistake with its line of the file; see [`Diagnostic::draw`].
+    pub fn draw(&self) -> String {
         match self {
-            Self::Unreadable(Failed { message, help }) => write!(f, "{message}\n  help: {help}"),
-            Self::Wrong(path, diagnostics) => {
-                let count = diagnostics.len();
-                write!(f, "{} has {count} mistake{}", path.display(), if count == 1 { "" } else { "s" })?;
-                for diagnostic in diagnostics {
-                    write!(f, "\n{}:{diagnostic}", path.display())?;
-                }
-                Ok(())
+            Self::Unreadable(_) => String::new(),
+            Self::Wrong(path, mistakes) => {
+                let drawn: Vec<String> = mistakes.iter().map(|mistake| mistake.draw(path)).collect();
+                drawn.join("\n")
             }
         }
+    }
+
+    /// Summarises it in a sentence.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Unreadable(Failed { message, help }) => format!("{message}\n  help: {help}"),
+            Self::Wrong(path, mistakes) => {
+                let count = mistakes.len();
+                format!("{} has {count} mistake{}", path.display(), if count == 1 { "" } else { "s" })
+            }
+        }
+    }
+
+    /// Formats every mistake on a line of its own, for the log.
+    pub fn to_lines(&self) -> Vec<String> {
+        match self {
+            Self::Unreadable(Failed { message, help }) => vec![format!("{message}; {help}")],
+            Self::Wrong(path, mistakes) => mistakes.iter().map(|mistake| mistake.to_line(path)).collect(),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_lines().join("\n"))
     }
 }
 

@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// The size of the first parts, and what a body of unknown length may take of memory: 8 MiB.
+/// The size of the first parts of an upload, and of the buffer of a body of unknown length: 8 MiB.
 pub const PART_SIZE: u64 = 8 * 1024 * 1024;
 
-/// The least that is left of `memory` for everything but uploads without a length: 32 MiB.
+/// The least part of `memory` that is not for uploads without a length: 32 MiB.
 pub const LEAST_SHARED: u64 = 32 * 1024 * 1024;
 
 /// Log lines that wait to be written, in bytes.
@@ -47,13 +47,13 @@ pub struct Limits {
     pub mint_timeout: Duration,
     /// Mints per second, over all mappings.
     pub mints_per_second: u32,
-    /// Requests of one mapping that are served at once.
+    /// Requests of one mapping that run at once.
     pub requests_per_mapping: usize,
     /// Requests of one mapping that wait for their turn.
     pub queue_per_mapping: usize,
     /// The time a request waits for its turn.
     pub queue_timeout: Duration,
-    /// Requests per second of one mapping, with a burst of as many; none is no bound.
+    /// Requests of one mapping that begin in a second, with a burst of as many. There is no bound if it is absent.
     pub requests_per_second: Option<NonZeroU32>,
     /// Memory for all that clients control, in bytes.
     pub memory: u64,
@@ -71,7 +71,8 @@ impl Default for Limits {
             connections: 10_000,
             connections_per_client: 4096,
             header_timeout: Duration::from_secs(30),
-            // More than the minute after which common load balancers let go of a connection: so it is they who close it.
+            // Common load balancers close an idle connection after a minute. They must be the ones to close it: a request
+            // that is sent while the proxy closes the connection gets no answer.
             idle_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_hours(6),
             header_bytes: 32 * 1024,

@@ -3,7 +3,6 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use mimalloc::MiMalloc;
 use scopegate::cli::{self, CommandError};
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 // The requests that one turn of the runtime handles allocate and free memory together. The C library's allocator
@@ -59,9 +58,7 @@ fn main() -> ExitCode {
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if error.has_message() {
-                let _ = writeln!(io::stderr(), "scopegate: {error}");
-            }
+            error.print();
             ExitCode::from(error.exit_code())
         }
     }

@@ -10,7 +10,8 @@ pub fn visible(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.chars().map(picture).collect())
 }
 
-fn picture(c: char) -> char {
+/// Returns the picture of a control character, and any other character itself.
+pub fn picture(c: char) -> char {
     match c {
         '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
         '\u{7f}' => '\u{2421}',

@@ -1,13 +1,13 @@
-//! `scopegate check`: reads a configuration as `serve` would; with `--live` tries it on the server.
+//! `scopegate check`: reads a configuration as `serve` would. With `--live` it tries it on the store.
 
 mod account;
 mod cases;
 
 use super::direct::{self, Direct};
 use super::store::{MAX_CODE, MAX_MESSAGE, said};
-use super::{CommandError, print, serve, uploads};
+use super::{CommandError, print, print_coloured, serve, uploads};
 use crate::amz_date::rfc3339;
-use crate::config::{Config, Environment, SystemEnvironment, WithoutSecrets};
+use crate::config::{Config, Diagnostic, Environment, SystemEnvironment, WithoutSecrets};
 use crate::connect::{Trouble, Trust};
 use crate::endpoint::Endpoint;
 use crate::judge::ABSENT_UPLOAD;
@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// What `check` is told.
+/// The arguments of `check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Warnings do not fail it.\n\n\
     Exit codes: 0 good; 1 a live check or a test failed; 2 wrong usage; 78 bad configuration or bad file of tests\n\n\
@@ -50,16 +50,18 @@ pub struct Args {
     pub tests: Vec<PathBuf>,
 }
 
-/// Checks, and prints what it found.
+/// Checks a configuration, and prints a report.
 ///
 /// # Errors
-/// On a bad configuration (exit code 78), when a test fails, or when the server does not play along (exit code 1).
+/// On a bad configuration (exit code 78), or if a test or a live check fails (exit code 1).
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let environment: &dyn Environment =
         if args.without_secrets { &WithoutSecrets } else { &SystemEnvironment };
     let config = serve::load_with(&args.config, environment)?;
     print(&plain_lines(&summary(&config)))?;
-    print(&plain_lines(&warnings(&config)))?;
+    for warning in config.warnings().iter().chain(&machine_warnings(&config)) {
+        print_warning(warning, args)?;
+    }
     let mut failed = 0;
     for file in &args.tests {
         failed += cases::run(&config, file)?;
@@ -67,12 +69,12 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     if failed > 0 {
         return Err(CommandError::failed(format!("{failed} of the policy tests failed")));
     }
-    if args.live { super::block_on(live(&config)) } else { Ok(()) }
+    if args.live { super::block_on(live(&config, args)) } else { Ok(()) }
 }
 
-const NAMELESS: &str = "    note: it has no hosts, so that clients reach it by an address alone, as in http://10.0.0.7:8080\n    \
-    help: name what else they call it by, as in hosts = [\"s3.example.test\"]; other names are refused, since a page of\n    \
-    another site can have its own name resolve to this machine\n";
+const NAMELESS: &str = "    note: it has no hosts, so clients reach it by an address alone, such as http://10.0.0.7:8080\n    \
+    help: name its other names in hosts = [\"s3.example.test\"]; other names are refused, because a page of another site\n    \
+    can let its own name resolve to this machine\n";
 
 fn summary(config: &Config) -> String {
     let mut text = String::from("configuration ok\n");
@@ -101,40 +103,42 @@ fn summary(config: &Config) -> String {
     text
 }
 
-/// How long MinIO waits for the reader of an answer, unless its settings say otherwise.
+/// The time that MinIO waits by default for the reader of an answer.
 const MINIO_IDLE: Duration = Duration::from_secs(30);
 
 const PAUSES: &str = "  note: MinIO breaks off a download that pauses for its MINIO_IDLE_TIMEOUT (30s if it is not set), which is\n  \
     shorter than limits.stall_timeout; Scopegate then asks for the rest\n";
 
-/// Writes what is hardly meant, or does not suffice on this machine.
-fn warnings(config: &Config) -> String {
-    let mut text = String::new();
-    let mut warn = |message: &str, help: &str| text += &warned(message, help);
-    for warning in config.warnings() {
-        warn(&warning.message, &warning.help);
-    }
+/// Returns warnings about this machine, which may not have what the configuration needs.
+fn machine_warnings(config: &Config) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
     let connections = config.limits.connections;
     if let Some(TooFew { most, wanted }) = TooFew::of(connections) {
         let message = format!(
             "limits.connections is {connections}, which takes {wanted} file descriptors, and this process may have {most}"
         );
-        warn(&message, descriptors::HELP);
+        warnings.push(Diagnostic::warning(message, descriptors::HELP));
     }
     if config.endpoints().any(Endpoint::tls) {
-        match Trust::load() {
-            Ok(trust) => trust.notes.iter().for_each(|note| warn(note, "the other certificates are used")),
-            Err(why) => warn(&why, "`serve` does not start without trusted certificates"),
+        let trust = Trust::load().map(|trust| trust.notes);
+        match trust {
+            Ok(notes) => warnings.extend(
+                notes.into_iter().map(|note| Diagnostic::warning(note, "the other certificates are used")),
+            ),
+            Err(why) => {
+                warnings
+                    .push(Diagnostic::warning(why, "`serve` does not start without trusted certificates"));
+            }
         }
     }
-    text
+    warnings
 }
 
-fn warned(message: &str, help: &str) -> String {
-    format!("  warning: {message}\n    help: {help}\n")
+fn print_warning(warning: &Diagnostic, args: &Args) -> Result<(), CommandError> {
+    print_coloured(&format!("\n{}", warning.draw(&args.config)))
 }
 
-async fn live(config: &Config) -> Result<(), CommandError> {
+async fn live(config: &Config, args: &Args) -> Result<(), CommandError> {
     if config.endpoints().any(Endpoint::tls) {
         Trust::load().map_err(CommandError::failed)?;
     }
@@ -158,9 +162,10 @@ async fn live(config: &Config) -> Result<(), CommandError> {
     if config.limits.stall_timeout > MINIO_IDLE && config.upstream.store == Dialect::Minio {
         print(PAUSES)?;
     }
-    // The default names of root are known without asking.
-    if let Some(warning) = account::warning(config).await.filter(|found| !config.warnings().contains(found)) {
-        print(&warned(&warning.message, &warning.help))?;
+    // A default name of root is warned of already.
+    let is_new = |found: &Diagnostic| config.warnings().iter().all(|known| known.message != found.message);
+    if let Some(warning) = account::warning(config).await.filter(is_new) {
+        print_warning(&warning, args)?;
     }
     if wrong == 0 {
         return print("live ok\n");
@@ -205,11 +210,11 @@ async fn try_mapping(config: &Config, mapping: &Mapping, mint: &StsMint) -> Resu
     Ok(text)
 }
 
-/// Requests that change nothing and whose answer shows whether a right is there. Of `delete` there is none: deleting
-/// even a key that does not exist writes a marker in a versioned bucket.
+/// Returns requests that change nothing, and whose answers show whether the session has a right. There is none for `delete`:
+/// to delete a key that does not exist writes a marker into a versioned bucket.
 fn probes(scope: &Scope) -> Vec<(Right, Method, String)> {
     let path = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    // As a client would ask, who may see the scope at a path of its own.
+    // A client may see the scope at a path of its own: the request is spelled as the client would.
     let (base, prefix) = match &scope.view {
         Some(view) => (view.mount().as_str().trim_matches('/'), ""),
         None => (scope.bucket.as_str(), scope.prefix.as_str()),

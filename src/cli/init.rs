@@ -1,14 +1,14 @@
-//! `scopegate init`: a configuration to begin with.
+//! `scopegate init`: writes a configuration to begin with.
 
 use super::{CommandError, print};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The configuration, which shows every key with its default.
+/// The configuration that is written. It shows every key with its default.
 const EXAMPLE: &str = include_str!("../../proxy.toml");
 
-/// What `init` is told.
+/// The arguments of `init`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "An existing file is never overwritten.\n\n\
     Example:\n  scopegate init && scopegate check --without-secrets")]
@@ -21,7 +21,7 @@ pub struct Args {
 /// Writes the configuration.
 ///
 /// # Errors
-/// When the file exists already or cannot be written.
+/// If the file exists or cannot be written.
 pub fn run(args: &Args) -> Result<(), CommandError> {
     if args.file == Path::new("-") {
         return print(EXAMPLE);
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Writes a new file, whole or not at all.
+/// Writes a new file, and leaves none behind if that fails.
 fn write(path: &Path) -> io::Result<()> {
     let mut file = File::create_new(path)?;
     let written = file.write_all(EXAMPLE.as_bytes()).and_then(|()| file.sync_all());

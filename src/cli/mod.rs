@@ -15,6 +15,7 @@ mod store;
 pub mod token;
 mod uploads;
 
+use crate::config::ConfigError;
 use crate::terminal::plain_lines;
 use std::fmt;
 use std::future::Future;
@@ -39,7 +40,19 @@ pub fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Resu
 /// # Errors
 /// When writing fails for another reason, such as a full disk.
 pub fn print(text: &str) -> Result<(), CommandError> {
-    match io::stdout().write_all(text.as_bytes()) {
+    print_to(&mut io::stdout(), text)
+}
+
+/// Writes a text with colours to stdout: without them unless a terminal wants them.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_coloured(text: &str) -> Result<(), CommandError> {
+    print_to(&mut anstream::stdout(), text)
+}
+
+fn print_to(stdout: &mut impl Write, text: &str) -> Result<(), CommandError> {
+    match stdout.write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(CommandError::failed(format!("cannot write to stdout: {error}")))
         }
@@ -50,34 +63,48 @@ pub fn print(text: &str) -> Result<(), CommandError> {
 /// The reason why a command failed, with its exit code. It contains no secret.
 #[derive(Debug)]
 pub struct CommandError {
+    /// What is shown before the message: mistakes of a configuration, safe to print and with colours.
+    report: String,
     message: String,
     code: u8,
 }
 
 impl CommandError {
+    fn new(message: impl Into<String>, code: u8) -> Self {
+        Self { report: String::new(), message: message.into(), code }
+    }
+
     /// The command failed: exit code 1.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 1 }
+        Self::new(message, 1)
     }
 
     /// The command was used incorrectly: exit code 2.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 2 }
+        Self::new(message, 2)
     }
 
     /// The configuration is invalid: exit code 78, `EX_CONFIG` of sysexits.h.
     pub fn configuration(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 78 }
+        Self::new(message, 78)
     }
 
     /// The examined request is refused, as stdout explains: exit code 3.
     pub fn refused() -> Self {
-        Self { message: String::new(), code: 3 }
+        Self::new(String::new(), 3)
     }
 
     /// Returns whether there is a message for stderr.
     pub fn has_message(&self) -> bool {
         !self.message.is_empty()
+    }
+
+    /// Writes the error to stderr, with colours on a terminal.
+    pub fn print(&self) {
+        if self.has_message() {
+            let report = if self.report.is_empty() { String::new() } else { format!("{}\n", self.report) };
+            let _ = writeln!(anstream::stderr().lock(), "{report}scopegate: {self}");
+        }
     }
 
     /// Returns the exit code.
@@ -90,6 +117,12 @@ impl fmt::Display for CommandError {
     /// Makes the message safe for a terminal, since it may quote a server or a file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&plain_lines(&self.message))
+    }
+}
+
+impl From<&ConfigError> for CommandError {
+    fn from(error: &ConfigError) -> Self {
+        Self { report: error.draw(), ..Self::configuration(error.summary()) }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn load(path: &Path) -> Result<Config, CommandError> {
 /// # Errors
 /// Returns exit code 78 with every mistake in the configuration.
 pub(super) fn load_with(path: &Path, environment: &dyn Environment) -> Result<Config, CommandError> {
-    Config::load_with(path, environment).map_err(|error| CommandError::configuration(error.to_string()))
+    Config::load_with(path, environment).map_err(|error| CommandError::from(&error))
 }
 
 /// Serves `config`, which was read from the file `source`, if any. Calls `bound` once the sockets are bound.

@@ -1,23 +1,23 @@
-//! Policy tests: who asks what, and what is expected to come of it. `scopegate check --tests` runs them.
+//! Tests of a configuration: requests, with the decision that is expected. `scopegate check --tests` runs them.
 
 use super::environment::read_guarded;
-use super::reader::{At, Reader, Table};
-use super::{ConfigError, Failed, MAX_CONFIG_BYTES, parse};
+use super::reader::{At, Reader};
+use super::table::Table;
+use super::{ConfigError, Failed, MAX_CONFIG_BYTES};
 use crate::refusal::Rule;
 use http::{HeaderName, HeaderValue, Method};
 use http1::Fields;
 use std::net::IpAddr;
 use std::path::Path;
-use toml::de::DeTable;
 
 /// A test of a configuration.
 #[derive(Debug)]
 pub struct PolicyTest {
-    /// The line where it begins, from 1.
+    /// The line of its `[[test]]`, from 1.
     pub line: usize,
-    /// Its name, where it has one.
+    /// Its name, if it has one.
     pub name: Option<String>,
-    /// Who asks.
+    /// The client that sends the request.
     pub client: TestClient,
     /// The name of the listener that the client connects to.
     pub listener: Option<String>,
@@ -27,93 +27,87 @@ pub struct PolicyTest {
     pub target: String,
     /// The request's headers.
     pub fields: Fields,
-    /// What is expected.
+    /// The decision that is expected.
     pub expected: Expectation,
     /// The mapping that the client is expected to get.
     pub mapping: Option<String>,
 }
 
-/// Who asks.
+/// The client of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TestClient {
     /// A client from this address.
     From(IpAddr),
     /// A client of a unix socket.
     Unix,
-    /// A client that has this mapping.
+    /// A client that gets this mapping.
     Mapping(String),
 }
 
-/// What is expected of a request.
+/// The decision that a test expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expectation {
-    /// It is passed on or answered.
+    /// The request is passed on or answered.
     Allowed,
-    /// It is refused, by this rule where one is named.
+    /// The request is refused, by this rule if one is named.
     Refused(Option<Rule>),
 }
 
 /// Reads a file of tests.
 ///
 /// # Errors
-/// When it cannot be read, or every mistake in it.
+/// The reason why it cannot be read, or every mistake in it.
 pub fn read_tests(path: &Path) -> Result<Vec<PolicyTest>, ConfigError> {
     let help = "name a file with [[test]] tables; docs/commands.md shows one";
     let source = read_guarded(path, MAX_CONFIG_BYTES, help).map_err(ConfigError::Unreadable)?;
     let reader = Reader::new(&source);
-    let (root, errors) = DeTable::parse_recoverable(&source);
-    parse::note_syntax(&errors, &reader);
-    let root = Table::new(root.get_ref(), "the file", 0);
-    let tests: Vec<Option<PolicyTest>> =
-        root.tables(&reader, "test", "[[test]]").into_iter().map(|table| read_test(table, &reader)).collect();
-    root.finish(&reader);
-    let mistakes = reader.into_diagnostics();
+    let root = reader.parse();
+    let root = Table::root(root.get_ref(), &reader);
+    let tests: Vec<PolicyTest> = root.tables("test", "[[test]]").into_iter().filter_map(read_test).collect();
+    root.finish();
+    let (mistakes, _) = reader.into_diagnostics();
     if !mistakes.is_empty() {
         return Err(ConfigError::Wrong(path.to_owned(), mistakes));
     }
-    let tests: Vec<PolicyTest> = tests.into_iter().flatten().collect();
     if tests.is_empty() {
-        // A file that tests nothing would pass for ever.
+        // A file without tests would always pass.
         let message = format!("{} has no [[test]]", path.display());
         return Err(ConfigError::Unreadable(Failed { message, help: help.to_owned() }));
     }
     Ok(tests)
 }
 
-fn read_test(table: Table<'_>, reader: &Reader<'_>) -> Option<PolicyTest> {
-    let name = table.string(reader, "name").map(|name| name.value.to_owned());
-    let from = table.string(reader, "from");
-    let unix = table.boolean(reader, "unix");
-    let mapping = table.string(reader, "mapping").map(|name| name.value.to_owned());
-    let listener = table.string(reader, "listener").map(|name| name.value.to_owned());
-    let request = table.required(reader, "request", "\"GET /tmp/media/hello.txt\"");
-    let fields = read_fields(&table, reader);
-    let expect = table.required(reader, "expect", "\"allowed\" or \"refused\"");
-    let rule = table.string(reader, "rule");
-    let offset = table.offset();
-    table.finish(reader);
+fn read_test(table: Table<'_>) -> Option<PolicyTest> {
+    let reader = table.reader();
+    let name = table.string("name").map(|name| name.value.to_owned());
+    let from = table.string("from");
+    let unix = table.boolean("unix");
+    let mapping = table.string("mapping").map(|name| name.value.to_owned());
+    let listener = table.string("listener").map(|name| name.value.to_owned());
+    let request = table.required("request", "\"GET /tmp/media/hello.txt\"");
+    let fields = read_fields(&table);
+    let expect = table.required("expect", "\"allowed\" or \"refused\"");
+    let rule = table.string("rule");
+    let span = table.span();
+    table.finish();
     let (client, mapping) = match (from, unix.unwrap_or(false), mapping) {
         (Some(from), false, mapping) => {
-            let address = from.value.parse();
-            let help = "write an address, as in \"127.0.0.1\"";
-            (
-                address.map_err(|_| reader.wrong(from, "is not an address", help)).ok().map(TestClient::From),
-                mapping,
-            )
+            let parse = |text: &str| text.parse().map_err(|_| "write an address, such as \"127.0.0.1\"");
+            (from.parse_with(reader, "is not an address", parse).map(TestClient::From), mapping)
         }
         (None, true, mapping) => (Some(TestClient::Unix), mapping),
         (None, false, Some(mapping)) => (Some(TestClient::Mapping(mapping)), None),
         _ => {
-            let help = "say who asks by one of from = \"ADDRESS\", unix = true and mapping = \"NAME\"; a mapping beside \
-                        the others is the one that the client must get";
-            reader.error(offset, "[[test]] does not say who asks", help);
+            let help = "write one of from = \"ADDRESS\", unix = true and mapping = \"NAME\"; a mapping beside from or unix is \
+                        the one that this client must get";
+            reader.error(span, "[[test]] does not say who the client is", help);
             (None, None)
         }
     };
     let request = request.and_then(|request| read_request(request, reader));
     let expected = expect.and_then(|expect| read_expectation(expect, rule, reader));
     let (method, target) = request?;
-    let (client, expected, line) = (client?, expected?, reader.line(offset));
+    let (client, expected, line) = (client?, expected?, reader.line(span));
     Some(PolicyTest { line, name, client, listener, method, target, fields, expected, mapping })
 }
 
@@ -121,14 +115,15 @@ fn read_request(request: At<&str>, reader: &Reader<'_>) -> Option<(Method, Strin
     let parts = request.value.split_once(' ').filter(|(_, target)| target.starts_with('/'));
     let parts = parts.and_then(|(method, target)| Some((method.parse().ok()?, target.to_owned())));
     if parts.is_none() {
-        let help = "write method and path, as in \"GET /tmp/media/hello.txt\"";
+        let help = "write method and path, such as \"GET /tmp/media/hello.txt\"";
         reader.wrong(request, "is not a request", help);
     }
     parts
 }
 
-fn read_fields(table: &Table<'_>, reader: &Reader<'_>) -> Fields {
-    let list = table.strings(reader, "headers").map(|list| list.value).unwrap_or_default();
+fn read_fields(table: &Table<'_>) -> Fields {
+    let reader = table.reader();
+    let list = table.strings("headers").map(|list| list.value).unwrap_or_default();
     let field = |header: At<&str>| {
         let parts = header.value.split_once(':').and_then(|(name, value)| {
             Some((
@@ -151,13 +146,13 @@ fn read_expectation(expect: At<&str>, rule: Option<At<&str>>, reader: &Reader<'_
         ("refused", Some(name)) => {
             let found = Rule::ALL.into_iter().find(|rule| rule.name() == name.value);
             if found.is_none() {
-                let help = "write a rule as `scopegate explain` names it, as in \"outside-scope\"";
+                let help = "write a rule as `scopegate explain` names it, such as \"outside-scope\"";
                 reader.wrong(name, "is not a rule", help);
             }
             found.map(|rule| Expectation::Refused(Some(rule)))
         }
         ("allowed", Some(rule)) => {
-            reader.error(rule.offset, "rule is of no use with expect = \"allowed\"", "remove one");
+            reader.error(rule.span, "rule has no effect with expect = \"allowed\"", "remove one of them");
             None
         }
         _ => {
@@ -178,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_read() {
+    fn reads_tests() {
         let text = "[[test]]\nfrom = \"::1\"\nrequest = \"GET /tmp/a?x=y z\"\nheaders = [\"host: a\"]\nexpect = \"allowed\"\n\
                     [[test]]\nmapping = \"m\"\nrequest = \"PUT /\"\nexpect = \"refused\"\nrule = \"outside-scope\"\n\
                     [[test]]\nunix = true\nmapping = \"m\"\nlistener = \"l\"\nname = \"n\"\nrequest = \"GET /\"\nexpect = \"refused\"\n";
@@ -193,25 +188,25 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_their_places() {
+    fn reports_mistakes_with_their_places() {
         let good =
             "[[test]]\nfrom = \"::1\"\nrequest = \"GET /\"\nexpect = \"refused\"\nrule = \"no-mapping\"\n";
         assert!(read(good).is_ok());
         for (from, to, told) in [
-            ("\"::1\"", "\"here\"", ":2:8: error: \"here\" is not an address"),
-            ("from = \"::1\"\n", "", ":1:1: error: [[test]] does not say who asks"),
+            ("\"::1\"", "\"here\"", ":2:8: \"here\" is not an address"),
+            ("from = \"::1\"\n", "", ":1:1: [[test]] does not say who the client is"),
             (
                 "from = \"::1\"\n",
                 "from = \"::1\"\nunix = true\n",
-                ":1:1: error: [[test]] does not say who asks",
+                ":1:1: [[test]] does not say who the client is",
             ),
-            ("GET /", "GET tmp", ":3:11: error: \"GET tmp\" is not a request"),
-            ("\"refused\"", "\"denied\"", ":4:10: error: \"denied\" is not a value of expect"),
-            ("\"refused\"", "\"allowed\"", ":5:8: error: rule is of no use with"),
-            ("no-mapping", "nomapping", ":5:8: error: \"nomapping\" is not a rule"),
-            ("rule =", "rules =", ":5:1: error: unknown key \"rules\""),
-            ("[[test]]", "[[test]", ": error: not TOML"),
-            ("[[test]]", "# [[test]]\n[x]", ": error: unknown key \"x\""),
+            ("GET /", "GET tmp", ":3:11: \"GET tmp\" is not a request"),
+            ("\"refused\"", "\"denied\"", ":4:10: \"denied\" is not a value of expect"),
+            ("\"refused\"", "\"allowed\"", ":5:8: rule has no effect with"),
+            ("no-mapping", "nomapping", ":5:8: \"nomapping\" is not a rule"),
+            ("rule =", "rules =", ":5:1: unknown key \"rules\""),
+            ("[[test]]", "[[test]", "invalid TOML"),
+            ("[[test]]", "# [[test]]\n[x]", ": unknown key \"x\""),
         ] {
             let error = read(&good.replacen(from, to, 1)).unwrap_err();
             assert!(error.contains(told), "no {told:?} in {error}");

@@ -1,38 +1,71 @@
-//! Mistakes in a configuration: where, what, and how to mend it.
+//! Mistakes and warnings: where, what, and how to mend it.
 
-use std::fmt;
+use super::source::{Excerpt, Place};
+use crate::terminal::plain;
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use std::path::Path;
 
-/// One mistake. It never quotes a value of `[issuer]`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Something to tell about a configuration. It never shows a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where it is; absent where it is about the file as a whole.
+    pub place: Option<Place>,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// What is expected, and how to mend it.
     pub help: String,
 }
 
-impl Diagnostic {
-    /// A mistake at a byte of `source`.
-    pub(super) fn at(
-        source: &str,
-        offset: usize,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) -> Self {
-        let before = source.get(..source.floor_char_boundary(offset)).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Self { line, column, message: message.into(), help: help.into() }
-    }
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Error,
+    /// It works, and is probably not intended.
+    Warning,
 }
 
-impl fmt::Display for Diagnostic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, column, message, help } = self;
-        write!(f, "{line}:{column}: error: {message}\n  help: {help}")
+impl Diagnostic {
+    /// Returns a warning about the configuration as a whole.
+    pub fn warning(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, place: None, message: message.into(), help: help.into() }
+    }
+
+    /// Formats it on one line, for the log.
+    pub fn to_line(&self, path: &Path) -> String {
+        let Self { place, message, help, .. } = self;
+        let path = path.display();
+        let line = match place {
+            Some(Place { line, column, .. }) => format!("{path}:{line}:{column}: {message}; {help}"),
+            None => format!("{path}: {message}; {help}"),
+        };
+        plain(&line).into_owned()
+    }
+
+    /// Draws it with its line of the file, as compilers do, for a terminal.
+    ///
+    /// Colours are escape sequences: write the text through `anstream`, which removes them where they are not wanted.
+    /// There are no other control characters in it.
+    pub fn draw(&self, path: &Path) -> String {
+        let title = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let path = path.display().to_string();
+        let group = Group::with_title(title.primary_title(plain(&self.message)));
+        let group = match &self.place {
+            Some(Place { line, excerpt: Some(Excerpt { text, marker }), .. }) => {
+                let marked = AnnotationKind::Primary.span(marker.clone());
+                group.element(Snippet::source(text).path(plain(&path)).line_start(*line).annotation(marked))
+            }
+            Some(Place { line, column, excerpt: None }) => {
+                group.element(Origin::path(plain(&path)).line(*line).char_column(*column))
+            }
+            None => group.element(Origin::path(plain(&path))),
+        };
+        let help = Level::HELP.message(plain(&self.help));
+        Renderer::styled().render(&[group.element(help)]) + "\n"
     }
 }

@@ -1,5 +1,6 @@
-//! Where secrets come from: the environment and files.
+//! Reads secrets from the environment and from files.
 
+use super::value::show_size;
 use crate::secret::Secret;
 use std::fs::File;
 use std::io::Read;
@@ -10,7 +11,7 @@ use zeroize::Zeroize;
 /// Longest secret, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
-/// Why there is no secret: what is wrong, and how to mend it.
+/// The reason why something cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
     /// What is wrong.
@@ -19,21 +20,21 @@ pub struct Failed {
     pub help: String,
 }
 
-/// What a configuration may refer to outside itself.
+/// The secrets that a configuration may refer to.
 pub trait Environment {
-    /// A variable of the process's environment.
+    /// Returns a variable of the process's environment.
     ///
     /// # Errors
     /// When it is not set.
     fn variable(&self, name: &str) -> Result<Secret, Failed>;
 
-    /// The secret in a file, without the newline at its end.
+    /// Returns the secret in a file, without the newline at its end.
     ///
     /// # Errors
     /// When it cannot be read, is too long, or may be read by others.
     fn file(&self, path: &Path) -> Result<Secret, Failed>;
 
-    /// The credential of this name that systemd loaded for the unit (`LoadCredential=`).
+    /// Returns the credential of this name that systemd loaded for the unit (`LoadCredential=`).
     /// <https://systemd.io/CREDENTIALS/>
     ///
     /// # Errors
@@ -43,7 +44,7 @@ pub trait Environment {
             message: format!("there is no credential {name:?}: {CREDENTIALS_DIRECTORY} is not set"),
             help: format!(
                 "systemd sets it for a unit with LoadCredential={name}:/etc/scopegate/{name}; check a configuration \
-                 outside of the unit with `scopegate check --without-secrets`"
+                 outside the unit with `scopegate check --without-secrets`"
             ),
         })?;
         self.file(&Path::new(folder.reveal()).join(name)).map_err(|failed| Failed {
@@ -56,7 +57,7 @@ pub trait Environment {
 /// Where systemd puts the credentials of a unit.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
-/// Every secret is there and unknown: for configurations whose secrets exist only where they run.
+/// An environment in which every secret exists. It checks configurations whose secrets exist only where they run.
 #[derive(Clone, Copy, Debug)]
 pub struct WithoutSecrets;
 
@@ -94,8 +95,9 @@ impl Environment for SystemEnvironment {
     }
 }
 
-/// Others may not read a secret, and nobody but its owner may change it. A group may read it: Kubernetes mounts
-/// secrets as root's with the pod's group.
+/// Checks that only the owner of a secret can change it, and others cannot read it.
+///
+/// A group may read it: Kubernetes mounts secrets as root's, with the pod's group.
 fn check_permissions(path: &Path) -> Result<(), Failed> {
     let mode = match std::fs::metadata(path) {
         Ok(file) if file.is_dir() => {
@@ -117,14 +119,14 @@ fn check_permissions(path: &Path) -> Result<(), Failed> {
     }
     Err(Failed {
         message: format!(
-            "{} has mode {mode:04o}: others than its owner may read or change the secret",
+            "{} has mode {mode:04o}: users other than its owner may read or change the secret",
             path.display()
         ),
         help: format!("chmod 640 {} (in Kubernetes: defaultMode: 0440)", path.display()),
     })
 }
 
-/// The text of a file that not everybody may write to, if it is no longer than `limit` bytes. `help` is for one that
+/// Returns the text of a file that not every user may write to and that has at most `limit` bytes. `help` is for one that
 /// cannot be read.
 ///
 /// # Errors
@@ -142,10 +144,20 @@ pub(crate) fn read_guarded(path: &Path, limit: u64, help: &str) -> Result<String
             help: format!("see what is in it, then chmod o-w {shown}"),
         });
     }
+    if about.len() > limit {
+        return Err(Failed {
+            message: format!(
+                "{shown} has {} bytes; at most {limit} ({}) are read",
+                about.len(),
+                show_size(limit)
+            ),
+            help: "check that it is the right file".to_owned(),
+        });
+    }
     read_all(file, limit).map_err(unreadable)
 }
 
-/// A file's text, if it is no longer than `limit` bytes.
+/// Returns the text of a file that has at most `limit` bytes.
 fn read_bounded(path: &Path, limit: u64) -> Result<String, String> {
     read_all(File::open(path).map_err(|error| error.to_string())?, limit)
 }
@@ -155,7 +167,7 @@ fn read_all(file: File, limit: u64) -> Result<String, String> {
     file.take(limit + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
     if text.len() as u64 > limit {
         text.zeroize();
-        return Err(format!("longer than {limit} bytes"));
+        return Err(format!("it has more than {limit} bytes ({})", show_size(limit)));
     }
     Ok(text)
 }

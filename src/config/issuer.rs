@@ -1,21 +1,19 @@
-//! `[issuer]`: secrets that are named, never written.
+//! `[issuer]`: the keys from which sessions are minted. The file says where they are and never holds them.
 
-use super::reader::{Reader, Table};
-use super::{Environment, Issuer, parse};
+use super::reader::{Span, quoted};
+use super::table::Table;
+use super::upstream::read_endpoint;
+use super::{Environment, Failed, Issuer};
 use crate::secret::{Credentials, Secret};
 use std::path::Path;
 use toml::de::DeValue;
 
-pub(super) fn read_issuer(
-    table: Table<'_>,
-    reader: &Reader<'_>,
-    environment: &dyn Environment,
-) -> Option<Issuer> {
-    let endpoint = table.string(reader, "endpoint").and_then(|url| parse::endpoint(url, reader));
-    let role_arn = table.string(reader, "role_arn").map(|role| role.value.to_owned());
-    let access_key = read_secret(&table, reader, environment, "access_key");
-    let secret_key = read_secret(&table, reader, environment, "secret_key");
-    table.finish(reader);
+pub(super) fn read_issuer(table: Table<'_>, environment: &dyn Environment) -> Option<Issuer> {
+    let endpoint = table.string("endpoint").and_then(|url| read_endpoint(url, table.reader()));
+    let role_arn = table.string("role_arn").map(|role| role.value.to_owned());
+    let access_key = read_secret(&table, "access_key", environment);
+    let secret_key = read_secret(&table, "secret_key", environment);
+    table.finish();
     Some(Issuer {
         endpoint,
         role_arn,
@@ -23,60 +21,56 @@ pub(super) fn read_issuer(
     })
 }
 
-/// A secret is named, never written: not even a mistyped one may stand in a message.
-fn read_secret(
-    table: &Table<'_>,
-    reader: &Reader<'_>,
-    environment: &dyn Environment,
-    key: &'static str,
-) -> Option<Secret> {
+/// Reads the secret that a key refers to. Messages never quote the key's value: it may be the secret itself.
+fn read_secret(table: &Table<'_>, key: &'static str, environment: &dyn Environment) -> Option<Secret> {
+    let reader = table.reader();
     let help = format!(
         "write {key} = {{ env = \"NAME\" }}, {{ file = \"/run/secrets/...\" }} or {{ credential = \"NAME\" }} (systemd)"
     );
-    let Some(value) = table.get(key) else {
-        if table.is_present() {
-            reader.error(table.offset(), format!("[issuer] has no {key:?}"), help);
-        }
+    table.require(key, &*help);
+    let value = table.get(key)?;
+    let span = Span::from(value.span());
+    let DeValue::Table(entries) = value.get_ref() else {
+        let message = format!("{key} is in plain text: put it in an environment variable or a file");
+        reader.error(span, message, help);
         return None;
     };
-    let offset = value.span().start;
-    let DeValue::Table(source) = value.get_ref() else {
-        let what =
-            "is written in the open: more people and programs read a configuration than should read a secret";
-        reader.error(offset, format!("{key} {what}"), help);
-        return None;
-    };
-    let source = Table::new(source, if key == "access_key" { "access_key" } else { "secret_key" }, offset);
-    let [variable, file, credential] = ["env", "file", "credential"].map(|kind| source.string(reader, kind));
-    source.finish(reader);
-    let read = match (variable, file, credential) {
-        (Some(name), None, None) => environment.variable(name.value),
-        (None, Some(path), None) => environment.file(Path::new(path.value)),
-        (None, None, Some(name)) if is_credential_name(name.value) => environment.credential(name.value),
-        (None, None, Some(name)) => {
-            let help = "write the name alone, as in LoadCredential=NAME:/path";
-            reader.wrong(name, "is not the name of a credential", help);
-            return None;
-        }
+    let source = table.inner(entries, key, span);
+    let kinds = ["env", "file", "credential"].map(|kind| source.string(kind));
+    source.finish();
+    let secret = match kinds {
+        [Some(name), None, None] => environment.variable(name.value),
+        [None, Some(path), None] => environment.file(Path::new(path.value)),
+        [None, None, Some(name)] => credential(name.value, environment),
         _ => {
-            reader.error(offset, format!("{key} names not exactly one of env, file and credential"), help);
+            reader.error(span, format!("{key} needs exactly one of env, file and credential"), help);
             return None;
         }
     };
-    match read {
+    match secret {
         Ok(secret) if secret.is_empty() => {
-            reader.error(offset, format!("{key} is empty"), "put the key into what is named here");
+            reader.error(span, format!("{key} is empty"), "put the key into the place that is named here");
             None
         }
         Ok(secret) => Some(secret),
-        Err(failed) => {
-            reader.error(offset, format!("{key}: {}", failed.message), failed.help);
+        Err(Failed { message, help }) => {
+            reader.error(span, format!("{key}: {message}"), help);
             None
         }
     }
 }
 
-/// Whether systemd takes a name for a credential: it is that of a file in one folder.
+fn credential(name: &str, environment: &dyn Environment) -> Result<Secret, Failed> {
+    if is_credential_name(name) {
+        return environment.credential(name);
+    }
+    Err(Failed {
+        message: format!("{} is not the name of a credential", quoted(name)),
+        help: "write the name alone, as in LoadCredential=NAME:/path".to_owned(),
+    })
+}
+
+/// Returns whether systemd accepts a name for a credential, which is a file in one folder.
 fn is_credential_name(name: &str) -> bool {
     let is_printable = name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':'));
     (1..=255).contains(&name.len()) && is_printable && !matches!(name, "." | "..")

@@ -1,89 +1,109 @@
-//! `[[listener]]`: where clients connect, and what they may call it.
+//! `[[listener]]` and `[admin]`: where the proxy listens, and the hosts it answers to.
 
-use super::parse::read_name;
-use super::reader::{At, Reader, Table};
+use super::reader::{At, Reader, Span};
+use super::table::Table;
 use super::value::{parse_domain, parse_host, parse_listen_address};
-use super::{ListenAddress, Listener};
+use super::{Admin, ListenAddress, Listener};
 use crate::browser::AllowedHosts;
+use std::collections::HashSet;
+use std::net::SocketAddr;
 
 /// Most hosts of a listener.
 const MAX_HOSTS: usize = 1000;
 
-/// The listeners that could be read, and whether those are all.
+/// The listeners that could be read.
 pub(super) struct Listeners {
     pub(super) list: Vec<At<Listener>>,
-    pub(super) sound: bool,
+    /// Whether these are all listeners of the file. If not, a name that is not among them may still be one.
+    pub(super) are_complete: bool,
 }
 
-pub(super) fn read_listeners(root: &Table<'_>, reader: &Reader<'_>) -> Listeners {
-    let tables = root.tables(reader, "listener", "[[listener]]");
+impl Listeners {
+    pub(super) fn find(&self, name: &str) -> Option<&Listener> {
+        self.list.iter().map(|listener| &listener.value).find(|listener| *listener.name == *name)
+    }
+
+    /// Returns all listeners, if all could be read.
+    pub(super) fn all(&self) -> Option<&[At<Listener>]> {
+        self.are_complete.then_some(&self.list)
+    }
+}
+
+pub(super) fn read_listeners(root: &Table<'_>) -> Listeners {
+    let tables = root.tables("listener", "[[listener]]");
     if tables.is_empty() {
-        reader.error(0, "there is no [[listener]]", "add one: [[listener]] with name and address");
+        root.error("there is no [[listener]]", "add one: [[listener]] with name and address");
     }
     let count = tables.len();
-    let mut listeners: Vec<At<Listener>> = Vec::new();
+    let mut listeners = Listeners { list: Vec::new(), are_complete: false };
     for table in tables {
-        let offset = table.offset();
-        let name = read_name(&table, reader);
-        if let Some(name) = &name
-            && listeners.iter().any(|other| *other.value.name == *name.value)
-        {
-            reader.error(
-                name.offset,
-                format!("the listener {:?} is there twice", name.value),
-                "give each its own name",
-            );
-        }
-        let hosts = AllowedHosts::new(read_hosts(&table, reader), read_domain(&table, reader));
-        let address = table.required(reader, "address", "\"127.0.0.1:8080\"").and_then(|text| {
-            let address = parse_listen_address(text.value)
-                .map_err(|help| reader.wrong(text, "is not an address to listen on", help))
-                .ok()?;
-            check_free(&address, text.offset, &listeners, reader);
-            Some(address)
-        });
-        table.finish(reader);
-        if let (Some(name), Some(address)) = (name, address) {
-            listeners.push(At { value: Listener { name: name.value.into(), address, hosts }, offset });
-        }
+        let listener = read_listener(table, &listeners);
+        listeners.list.extend(listener);
     }
-    Listeners { sound: listeners.len() == count, list: listeners }
+    listeners.are_complete = listeners.list.len() == count;
+    listeners
 }
 
-/// Notes an address that another listener has. Port 0 takes another port each time.
-pub(super) fn check_free(
-    address: &ListenAddress,
-    offset: usize,
-    others: &[At<Listener>],
-    reader: &Reader<'_>,
-) {
+fn read_listener(table: Table<'_>, others: &Listeners) -> Option<At<Listener>> {
+    let reader = table.reader();
+    let name = table.name();
+    if let Some(name) = name.filter(|name| others.find(name.value).is_some()) {
+        let message = format!("another listener has the name {:?}", name.value);
+        reader.error(name.span, message, "give each listener its own name");
+    }
+    let hosts =
+        AllowedHosts::new(read_hosts(&table), table.parsed("domain", "is not a domain", parse_domain));
+    let address = table.required("address", "\"127.0.0.1:8080\"").and_then(|text| {
+        let address = text.parse_with(reader, "is not an address to listen on", parse_listen_address)?;
+        check_free(&address, text.span, &others.list, reader);
+        Some(address)
+    });
+    let span = table.span();
+    table.finish();
+    let listener = Listener { name: name?.value.into(), address: address?, hosts };
+    Some(At { value: listener, span: span? })
+}
+
+pub(super) fn read_admin(table: Table<'_>, listeners: &[At<Listener>]) -> Option<Admin> {
+    let reader = table.reader();
+    let address = table.required("address", "\"127.0.0.1:9180\"").and_then(|text| {
+        let parse =
+            |text: &str| text.parse().map_err(|_| "write an address and a port, such as \"127.0.0.1:9180\"");
+        let address: SocketAddr = text.parse_with(reader, "is not an address to listen on", parse)?;
+        check_free(&ListenAddress::Tcp(address), text.span, listeners, reader);
+        Some(address)
+    });
+    let hosts = AllowedHosts::new(read_hosts(&table), None);
+    table.finish();
+    Some(Admin { address: address?, hosts })
+}
+
+/// Notes an address that another listener has. Each listener with port 0 gets a port of its own.
+fn check_free(address: &ListenAddress, span: Span, others: &[At<Listener>], reader: &Reader<'_>) {
     let any_port = matches!(address, ListenAddress::Tcp(address) if address.port() == 0);
     let taken = others.iter().find(|other| other.value.address == *address);
     if let Some(other) = taken.filter(|_| !any_port) {
-        let message = format!("the listener {:?} has this address already", other.value.name);
-        reader.error(offset, message, "choose another port or path");
+        let message = format!("the listener {:?} already has this address", other.value.name);
+        reader.error(span, message, "choose another port or path");
     }
 }
 
-pub(super) fn read_hosts(table: &Table<'_>, reader: &Reader<'_>) -> Vec<Box<str>> {
-    let Some(list) = table.strings(reader, "hosts") else { return Vec::new() };
+fn read_hosts(table: &Table<'_>) -> Vec<Box<str>> {
+    let reader = table.reader();
+    let Some(list) = table.strings("hosts") else { return Vec::new() };
     if list.value.len() > MAX_HOSTS {
-        reader.error(list.offset, format!("hosts has more than {MAX_HOSTS} entries"), "use fewer");
+        let message = format!("hosts has {} entries; at most {MAX_HOSTS} are allowed", list.value.len());
+        reader.error(list.span, message, "name fewer, or let them be below one domain");
+        return Vec::new();
     }
-    let mut hosts: Vec<Box<str>> = Vec::new();
-    for host in list.value {
-        match parse_host(host.value) {
-            Ok(name) if hosts.contains(&name) => {
-                reader.error(host.offset, format!("the host {name:?} is there twice"), "remove one");
-            }
-            Ok(name) => hosts.push(name),
-            Err(help) => reader.wrong(host, "is not a host", help),
+    let mut hosts = Vec::new();
+    let mut seen = HashSet::new();
+    for text in list.value {
+        let Some(host) = text.parse_with(reader, "is not a host", parse_host) else { continue };
+        if !seen.insert(host.clone()) {
+            reader.error(text.span, format!("the host {host:?} is listed twice"), "remove one");
         }
+        hosts.push(host);
     }
     hosts
-}
-
-fn read_domain(table: &Table<'_>, reader: &Reader<'_>) -> Option<Box<str>> {
-    let domain = table.string(reader, "domain")?;
-    parse_domain(domain.value).map_err(|help| reader.wrong(domain, "is not a domain", help)).ok()
 }

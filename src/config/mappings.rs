@@ -3,8 +3,8 @@
 use super::cors;
 use super::listeners::Listeners;
 use super::mounts;
-use super::parse::{read_name, read_word};
-use super::reader::{At, Reader, Table, nearest};
+use super::reader::{At, Reader, nearest};
+use super::table::Table;
 use super::value::parse_network;
 use crate::client::ListenerName;
 use crate::mapping::{Mapping, MintWhen};
@@ -15,71 +15,69 @@ use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::rights::{Right, Rights};
 use crate::s3_limits::MAX_OBJECT;
 use crate::scope::Scope;
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Most mappings, scopes of a mapping and networks of a client.
+/// Most mappings of a configuration.
 const MAX_MAPPINGS: usize = 10_000;
+/// Most scopes of a mapping.
 const MAX_SCOPES: usize = 64;
+/// Most networks of a client.
 const MAX_NETWORKS: usize = 1000;
-/// MinIO takes sessions of 15 minutes and more; other stores end at 12 hours.
+/// The bounds of `session`: MinIO's sessions last 15 minutes at least, those of other stores 12 hours at most.
 const SESSION: RangeInclusive<Duration> = Duration::from_mins(15)..=Duration::from_hours(12);
 
-/// The mappings, and whether all of them could be read.
-pub(super) fn read_mappings(
-    root: &Table<'_>,
-    reader: &Reader<'_>,
-    listeners: &Listeners,
-) -> (Vec<At<Mapping>>, bool) {
-    let tables = root.tables(reader, "mapping", "[[mapping]]");
+/// Reads the mappings, if all of them can be read.
+pub(super) fn read_mappings(root: &Table<'_>, listeners: &Listeners) -> Option<Vec<At<Mapping>>> {
+    let tables = root.tables("mapping", "[[mapping]]");
     if tables.is_empty() {
-        reader.error(0, "there is no [[mapping]]", "add one: without a mapping every client is refused");
+        root.error("there is no [[mapping]]", "add one: without a mapping every client is refused");
     }
     if tables.len() > MAX_MAPPINGS {
-        reader.error(0, format!("there are more than {MAX_MAPPINGS} mappings"), "use fewer");
-        return (Vec::new(), false);
+        let message = format!("there are {} mappings; at most {MAX_MAPPINGS} are allowed", tables.len());
+        root.error(message, "let clients share a mapping, or divide them among several proxies");
+        return None;
     }
-    let count = tables.len();
-    let mut mappings: Vec<At<Mapping>> = Vec::new();
-    for table in tables {
-        let offset = table.offset();
-        if let Some(mapping) = read_mapping(table, reader, listeners) {
-            if mappings.iter().any(|other| other.value.name == mapping.name) {
-                let message = format!("the mapping {:?} is there twice", mapping.name);
-                reader.error(offset, message, "give each its own name");
-            }
-            mappings.push(At { value: mapping, offset });
+    let mut names = HashSet::new();
+    let read = |table: Table<'_>| {
+        let name = table.string("name");
+        if let Some(name) = name.filter(|name| !names.insert(name.value.to_owned())) {
+            let message = format!("another mapping has the name {:?}", name.value);
+            root.reader().error(name.span, message, "give each mapping its own name");
         }
-    }
-    let sound = mappings.len() == count;
-    (mappings, sound)
+        read_mapping(table, listeners)
+    };
+    // All are read, so that the mistakes of all are noted.
+    let mappings: Vec<Option<At<Mapping>>> = tables.into_iter().map(read).collect();
+    mappings.into_iter().collect()
 }
 
-fn read_mapping(table: Table<'_>, reader: &Reader<'_>, listeners: &Listeners) -> Option<Mapping> {
-    let offset = table.offset();
-    let name = read_name(&table, reader);
-    let client = read_client(&table, reader, listeners);
-    let duration = table.duration(reader, "session", SESSION).unwrap_or(*SESSION.start());
-    let mint = read_word(&table, reader, "mint", &[("lazy", MintWhen::Lazy), ("start", MintWhen::Start)]);
-    let scopes = read_scopes(&table, reader);
+fn read_mapping(table: Table<'_>, listeners: &Listeners) -> Option<At<Mapping>> {
+    let (reader, span) = (table.reader(), table.span());
+    let name = table.name();
+    let client = read_client(&table, listeners);
+    let duration = table.duration("session", SESSION).unwrap_or(*SESSION.start());
+    let mint = table.word("mint", &[("lazy", MintWhen::Lazy), ("start", MintWhen::Start)]);
+    let scopes = read_scopes(&table);
     let around = client.as_ref().zip(scopes.as_ref()).map(|(client, scopes)| cors::Around {
         client,
         rights: cors::rights_of(scopes.iter().map(|scope| &scope.allow)),
         listeners,
     });
-    let cors = cors::read_cors(&table, reader, around.as_ref());
-    table.finish(reader);
+    let cors = cors::read_cors(&table, around.as_ref());
+    table.finish();
     let (name, client, scopes) = (name?, client?, scopes?);
     let policy = SessionPolicy::compile(&scopes);
     if policy.size() > MAX_POLICY_BYTES {
-        let message =
-            format!("the session policy has {} bytes, MinIO takes {MAX_POLICY_BYTES}", policy.size());
-        let help = "give scopes that lie beside each other one prefix above them, shorten prefixes, or have scopes \
-                    allow the same rights, which share a statement. A client that needs them all can also connect to \
-                    two listeners, with a mapping of its own for each";
-        reader.error(offset, message, help);
+        let size = policy.size();
+        let message = format!("the session policy has {size} bytes; MinIO takes {MAX_POLICY_BYTES} at most");
+        let help = "give neighbouring scopes one prefix above them, shorten prefixes, or have scopes allow the same \
+                    rights, which share a statement. A client that needs them all can also connect to two listeners, with \
+                    a mapping for each";
+        reader.error(span, message, help);
     }
-    Some(Mapping {
+    let mapping = Mapping {
         name: name.value.into(),
         client,
         scopes,
@@ -88,43 +86,28 @@ fn read_mapping(table: Table<'_>, reader: &Reader<'_>, listeners: &Listeners) ->
         mint: mint.unwrap_or_default(),
         dialect: Dialect::default(),
         cors,
-    })
+    };
+    Some(At { value: mapping, span: span? })
 }
 
-fn read_client(table: &Table<'_>, reader: &Reader<'_>, listeners: &Listeners) -> Option<Matcher> {
+fn read_client(table: &Table<'_>, listeners: &Listeners) -> Option<Matcher> {
     let example = "client = { network = [\"127.0.0.0/8\", \"::1/128\"] }";
-    let client = table.table(reader, "client", "client");
+    table.require("client", format!("say which clients it is for: {example}"));
+    let client = table.table("client", "client");
     if !client.is_present() {
-        if table.get("client").is_none() {
-            reader.error(
-                table.offset(),
-                "[[mapping]] has no \"client\"",
-                format!("say who is meant: {example}"),
-            );
-        }
         return None;
     }
-    let offset = client.offset();
-    let networks = client.strings(reader, "network");
-    let listener = client.string(reader, "listener");
-    client.finish(reader);
+    let (reader, span) = (client.reader(), client.span());
+    let networks = client.strings("network");
+    let listener = client.string("listener");
+    client.finish();
     if networks.is_none() && listener.is_none() {
-        let help = "to mean everyone, write client = { network = [\"0.0.0.0/0\", \"::/0\"] }";
-        reader.error(offset, "client has no matcher and would match everyone", help);
+        let help = "for every client, write client = { network = [\"0.0.0.0/0\", \"::/0\"] }";
+        reader.error(span, "client has neither network nor listener and would match every client", help);
         return None;
     }
     let networks = match networks {
-        Some(list) if list.value.is_empty() || list.value.len() > MAX_NETWORKS => {
-            reader.error(
-                list.offset,
-                format!("network has {} entries, and 1 to {MAX_NETWORKS} are allowed", list.value.len()),
-                format!("write {example}"),
-            );
-            return None;
-        }
-        Some(list) => {
-            Some(list.value.into_iter().map(|text| network(text, reader)).collect::<Option<Vec<_>>>()?)
-        }
+        Some(list) => Some(read_networks(list, reader)?),
         None => None,
     };
     let listener = match listener {
@@ -135,129 +118,120 @@ fn read_client(table: &Table<'_>, reader: &Reader<'_>, listeners: &Listeners) ->
     Some(Matcher::new(networks.into_iter().chain(listener.map(Condition::Listener)).collect()))
 }
 
-fn network(text: At<&str>, reader: &Reader<'_>) -> Option<ipnet::IpNet> {
-    parse_network(text.value).map_err(|help| reader.wrong(text, "is not a network", help)).ok()
+fn read_networks(list: At<Vec<At<&str>>>, reader: &Reader<'_>) -> Option<Vec<ipnet::IpNet>> {
+    let count = list.value.len();
+    if !(1..=MAX_NETWORKS).contains(&count) {
+        let message = format!("network has {count} entries; 1 to {MAX_NETWORKS} are allowed");
+        reader.error(list.span, message, "write networks, such as \"10.0.0.0/8\" or \"::1/128\"");
+        return None;
+    }
+    let read = |text: At<&str>| text.parse_with(reader, "is not a network", parse_network);
+    let networks: Vec<Option<ipnet::IpNet>> = list.value.into_iter().map(read).collect();
+    networks.into_iter().collect()
 }
 
 fn find_listener(name: At<&str>, reader: &Reader<'_>, listeners: &Listeners) -> Option<ListenerName> {
-    let found = listeners.list.iter().find(|listener| *listener.value.name == *name.value);
-    // The name may be that of a listener which has a mistake of its own.
-    if found.is_none() && listeners.sound {
-        let names: Vec<&str> = listeners.list.iter().map(|listener| &*listener.value.name).collect();
+    let found = listeners.find(name.value);
+    // Where not all listeners could be read, the name may be that of one with a mistake.
+    if let Some(all) = listeners.all().filter(|_| found.is_none()) {
+        let names: Vec<&str> = all.iter().map(|listener| &*listener.value.name).collect();
         let help = nearest(name.value, &names).map_or_else(
-            || format!("there are: {}", names.join(", ")),
+            || format!("the listeners are: {}", names.join(", ")),
             |near| format!("did you mean {near:?}?"),
         );
         reader.wrong(name, "is not the name of a listener", help);
     }
-    found.map(|listener| listener.value.name.clone())
+    found.map(|listener| listener.name.clone())
 }
 
-fn read_scopes(table: &Table<'_>, reader: &Reader<'_>) -> Option<Vec<Scope>> {
-    let tables = table.tables(reader, "scope", "[[mapping.scope]]");
-    if tables.is_empty() {
-        let help = "add [[mapping.scope]] with bucket, prefix and allow below the mapping";
-        reader.error(table.offset(), format!("a mapping has 1 to {MAX_SCOPES} scopes"), help);
-        return None;
-    }
-    if tables.len() > MAX_SCOPES {
-        let help = "give scopes that lie beside each other one prefix above them, or use a mapping for each listener";
-        let message = format!("a mapping has 1 to {MAX_SCOPES} scopes, and this one has {}", tables.len());
-        reader.error(table.offset(), message, help);
-        return None;
-    }
+fn read_scopes(table: &Table<'_>) -> Option<Vec<Scope>> {
+    let tables = table.tables("scope", "[[mapping.scope]]");
     let count = tables.len();
-    let scopes: Vec<At<Scope>> = tables.into_iter().filter_map(|table| read_scope(table, reader)).collect();
-    mounts::check(&scopes, reader);
+    if count == 0 {
+        let help = "add [[mapping.scope]] with bucket, prefix and allow below the mapping";
+        table.error("the mapping has no [[mapping.scope]]", help);
+        return None;
+    }
+    if count > MAX_SCOPES {
+        let help = "give neighbouring scopes one prefix above them, or use a mapping for each listener";
+        table.error(format!("the mapping has {count} scopes; at most {MAX_SCOPES} are allowed"), help);
+        return None;
+    }
+    let scopes: Vec<At<Scope>> = tables.into_iter().filter_map(read_scope).collect();
+    mounts::check(&scopes, table.reader());
     (scopes.len() == count).then(|| scopes.into_iter().map(|scope| scope.value).collect())
 }
 
-fn read_scope(table: Table<'_>, reader: &Reader<'_>) -> Option<At<Scope>> {
-    let offset = table.offset();
-    let bucket = table.required(reader, "bucket", "\"...\"").and_then(|name| {
-        BucketName::parse(name.value).map_err(|why| reader.wrong(name, "is not a bucket", why)).ok()
-    });
-    let prefix =
-        table.required(reader, "prefix", "\"media/\" (or \"\" for the whole bucket)").and_then(|prefix| {
-            Prefix::parse_typed(prefix.value).map_err(|why| reader.wrong(prefix, "is not a prefix", why)).ok()
-        });
-    let allow = read_rights(&table, reader);
-    let max_object_size = read_size(&table, reader);
-    let mount = mounts::read_mount(&table, reader);
-    let index = read_index(&table, reader, allow);
-    let error_page = read_error_page(&table, reader, allow);
-    let site = read_site(&table, reader, allow);
-    table.finish(reader);
+fn read_scope(table: Table<'_>) -> Option<At<Scope>> {
+    let (reader, span) = (table.reader(), table.span());
+    let bucket = table
+        .required("bucket", "\"...\"")
+        .and_then(|name| name.parse_with(reader, "is not a bucket", BucketName::parse));
+    let prefix = table
+        .required("prefix", "\"media/\" (or \"\" for the whole bucket)")
+        .and_then(|prefix| prefix.parse_with(reader, "is not a prefix", Prefix::parse_typed));
+    let allow = read_rights(&table);
+    let max_object_size = read_max_object_size(&table);
+    let mount = mounts::read_mount(&table);
+    let index = table.parsed("index", "is not an index", IndexName::parse);
+    let error_page = table.parsed("error_page", "is not an error page", ErrorPage::parse);
+    let site = table.boolean("site");
+    if allow.is_some_and(|allow| !allow.has(Right::Read)) {
+        check_readable(&table, site);
+    }
+    table.finish();
     let mut scope = Scope::new(bucket?, prefix?, allow?);
     scope.max_object_size = max_object_size;
     scope.site = site.unwrap_or(index.is_some());
     scope.index = index;
     scope.error_page = error_page;
     Some(match mount {
-        Some(mount) => At { value: scope.mounted(mount.value), offset: mount.offset },
-        None => At { value: scope, offset },
+        Some(mount) => At { value: scope.mounted(mount.value), span: mount.span },
+        None => At { value: scope, span: span? },
     })
 }
 
-fn read_size(table: &Table<'_>, reader: &Reader<'_>) -> Option<u64> {
-    let help = "write a size from 1B to 5TiB, as in \"100MiB\" or \"5GiB\"";
-    table.size(reader, "max_object_size", 1..=MAX_OBJECT, help).map(|size| size.value)
-}
-
-fn read_index(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>) -> Option<IndexName> {
-    let name = table.string(reader, "index")?;
-    if allow.is_some_and(|allow| !allow.has(Right::Read)) {
-        reader.error(name.offset, "index without the right to read it", "add \"read\" to allow");
+/// Notes the keys that are of no use in a scope without the right to read.
+fn check_readable(scope: &Table<'_>, site: Option<bool>) {
+    for key in ["index", "error_page", "site"] {
+        let span = scope.span_of(key).filter(|_| key != "site" || site == Some(true));
+        if span.is_some() {
+            let message = format!("{key} needs the right to read, which the scope does not allow");
+            scope.reader().error(span, message, "add \"read\" to allow");
+        }
     }
-    IndexName::parse(name.value).map_err(|why| reader.wrong(name, "is not an index", why)).ok()
 }
 
-fn read_error_page(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>) -> Option<ErrorPage> {
-    let key = table.string(reader, "error_page")?;
-    if allow.is_some_and(|allow| !allow.has(Right::Read)) {
-        reader.error(key.offset, "error_page without the right to read it", "add \"read\" to allow");
-    }
-    ErrorPage::parse(key.value).map_err(|why| reader.wrong(key, "is not an error page", why)).ok()
+fn read_max_object_size(table: &Table<'_>) -> Option<u64> {
+    let help = "write a size from 1B to 5TiB, such as \"100MiB\" or \"5GiB\"";
+    table.size("max_object_size", 1..=MAX_OBJECT, help).map(|size| size.value)
 }
 
-fn read_site(table: &Table<'_>, reader: &Reader<'_>, allow: Option<Rights>) -> Option<bool> {
-    let site = table.boolean(reader, "site")?;
-    if site && allow.is_some_and(|allow| !allow.has(Right::Read)) {
-        let offset = table.get("site").map_or(table.offset(), |value| value.span().start);
-        reader.error(offset, "site without the right to read it", "add \"read\" to allow");
-    }
-    Some(site)
-}
-
-fn read_rights(table: &Table<'_>, reader: &Reader<'_>) -> Option<Rights> {
+fn read_rights(table: &Table<'_>) -> Option<Rights> {
+    let reader = table.reader();
     let names = Right::ALL.map(Right::name);
     let help = format!("name what is allowed, of: {}", names.join(", "));
-    let Some(list) = table.strings(reader, "allow") else {
-        if table.get("allow").is_none() {
-            reader.error(table.offset(), "[[mapping.scope]] has no \"allow\"", help);
-        }
-        return None;
-    };
+    table.require("allow", &*help);
+    let list = table.strings("allow")?;
     let mut rights = Rights::default();
     for name in &list.value {
-        let At { value, offset } = name;
-        match Right::parse(value) {
+        match Right::parse(name.value) {
             Some(right) if rights.has(right) => {
-                reader.error(*offset, format!("{value:?} is there twice"), "remove one");
+                reader.wrong(*name, "is listed twice", "remove one");
             }
             Some(right) => rights = rights.with(right),
             None => {
-                let help =
-                    nearest(value, &names).map_or(help.clone(), |near| format!("did you mean {near:?}?"));
+                let near = nearest(name.value, &names);
+                let help = near.map_or(help.clone(), |near| format!("did you mean {near:?}?"));
                 reader.wrong(*name, "is not a right", help);
             }
         }
     }
     if rights == Rights::default().with(Right::Versions) {
         let help = "name what may be done with old versions too: read, list, write or delete";
-        reader.error(list.offset, "\"versions\" alone allows nothing", help);
-    } else if rights.is_empty() && list.value.is_empty() {
-        reader.error(list.offset, "allow is empty", help);
+        reader.error(list.span, "\"versions\" alone allows nothing", help);
+    } else if list.value.is_empty() {
+        reader.error(list.span, "allow is empty", help);
     }
     (!rights.is_empty()).then_some(rights)
 }

@@ -1,17 +1,18 @@
-//! Mounts of a mapping's scopes: each path has one meaning.
+//! `mount` of a scope. Each path of a client belongs to one scope.
 
-use super::reader::{At, Reader, Table};
+use super::reader::{At, Reader};
+use super::table::Table;
 use crate::mount::Mount;
 use crate::scope::Scope;
 
-/// The `mount` of a scope.
-pub(super) fn read_mount(table: &Table<'_>, reader: &Reader<'_>) -> Option<At<Mount>> {
-    let text = table.string(reader, "mount")?;
-    let mount = Mount::parse(text.value).map_err(|why| reader.wrong(text, "is not a mount", why)).ok()?;
-    Some(At { value: mount, offset: text.offset })
+/// Reads the `mount` of a scope.
+pub(super) fn read_mount(table: &Table<'_>) -> Option<At<Mount>> {
+    let text = table.string("mount")?;
+    let mount = text.parse_with(table.reader(), "is not a mount", Mount::parse)?;
+    Some(At { value: mount, span: text.span })
 }
 
-/// Notes mounts that take paths of another scope. `scopes` have the places of their mounts, or their own.
+/// Notes mounts that hide paths of another scope. Each scope comes with the place of its mount, or its own.
 pub(super) fn check(scopes: &[At<Scope>], reader: &Reader<'_>) {
     for (index, scope) in scopes.iter().enumerate() {
         let Some(view) = &scope.value.view else { continue };
@@ -19,9 +20,9 @@ pub(super) fn check(scopes: &[At<Scope>], reader: &Reader<'_>) {
         let earlier = scopes.iter().take(index).filter_map(|other| other.value.view.as_ref());
         if let Some(other) = earlier.map(|view| view.mount()).find(|other| other.overlaps(mount)) {
             reader.error(
-                scope.offset,
+                scope.span,
                 format!("the mounts {mount} and {other} overlap"),
-                "give each scope of a mapping a mount of its own, as in \"/a/\" and \"/b/\"",
+                "give each scope of a mapping a mount of its own, such as \"/a/\" and \"/b/\"",
             );
         }
         let hidden = scopes.iter().map(|other| &other.value).find(|other| {
@@ -30,8 +31,8 @@ pub(super) fn check(scopes: &[At<Scope>], reader: &Reader<'_>) {
         });
         if let Some(other) = hidden {
             reader.error(
-                scope.offset,
-                format!("the mount {mount} takes the paths of the scope {}/{}", other.bucket, other.prefix),
+                scope.span,
+                format!("the mount {mount} hides the paths of the scope {}/{}", other.bucket, other.prefix),
                 "mount that scope as well, choose another mount, or put the scopes into mappings of their own",
             );
         }

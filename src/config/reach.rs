@@ -1,52 +1,68 @@
-//! Mappings that no client can reach, and listeners at which no client is known.
+//! Finds mappings that no client can reach, and listeners whose clients match no mapping.
+//!
+//! There may be 10,000 mappings. So each is compared with the union of the networks before it, not with each mapping.
 
 use super::reader::{At, Reader};
 use super::{ListenAddress, Listener};
 use crate::mapping::Mapping;
 use crate::matcher::{Condition, Demand};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Most mappings that a message names.
+const NAMED: usize = 3;
 
 pub(super) fn check(mappings: &[At<Mapping>], listeners: &[At<Listener>], reader: &Reader<'_>) {
+    let mut clients: Vec<Clients<'_>> =
+        listeners.iter().map(|listener| Clients::of(&listener.value)).collect();
     for (index, mapping) in mappings.iter().enumerate() {
-        let earlier = mappings.get(..index).unwrap_or_default();
-        check_mapping(mapping, earlier, listeners, reader);
+        let name = &mapping.value.name;
+        let mut matched: Vec<&mut Clients<'_>> =
+            clients.iter_mut().filter(|clients| can_match(&mapping.value, clients.listener)).collect();
+        if matched.is_empty() {
+            let message =
+                format!("the mapping {name:?} can never match: clients of a unix socket have no address");
+            reader.error(mapping.span, message, "leave network out of its client");
+        } else if matched.iter().all(|clients| clients.cover(&mapping.value)) {
+            let earlier = mappings.get(..index).unwrap_or_default();
+            let listeners: Vec<&Listener> = matched.iter().map(|clients| clients.listener).collect();
+            note_unreachable(mapping, earlier, &listeners, reader);
+        }
+        for clients in &mut matched {
+            clients.add(&mapping.value);
+        }
     }
-    for listener in listeners {
-        if !mappings.is_empty() && !mappings.iter().any(|mapping| can_match(&mapping.value, &listener.value))
-        {
+    for (clients, listener) in clients.iter().zip(listeners) {
+        if clients.are_none() && !mappings.is_empty() {
             let message = format!("no mapping can match a client of the listener {:?}", listener.value.name);
-            reader.error(listener.offset, message, "add a mapping for its clients, or remove it");
+            reader.error(listener.span, message, "add a mapping for its clients, or remove it");
         }
     }
 }
 
-fn check_mapping(
+fn note_unreachable(
     mapping: &At<Mapping>,
     earlier: &[At<Mapping>],
-    listeners: &[At<Listener>],
+    listeners: &[&Listener],
     reader: &Reader<'_>,
 ) {
-    let listeners = listeners.iter().map(|listener| &listener.value);
-    let possible: Vec<_> = listeners.filter(|listener| can_match(&mapping.value, listener)).collect();
-    let name = &mapping.value.name;
-    if possible.is_empty() {
-        let message =
-            format!("the mapping {name:?} can never match: a unix socket's clients have no network");
-        return reader.error(mapping.offset, message, "leave network out of its client");
-    }
-    if possible.iter().all(|listener| is_covered(&mapping.value, earlier, listener)) {
-        let covering: Vec<String> = earlier
-            .iter()
-            .filter(|other| possible.iter().any(|listener| can_match(&other.value, listener)))
-            .map(|other| format!("{:?}", other.value.name))
-            .collect();
-        let verb = if covering.len() == 1 { "matches" } else { "match" };
-        let message = format!(
-            "the mapping {name:?} can never be reached: {} {verb} its clients first",
-            covering.join(", ")
-        );
-        reader.error(mapping.offset, message, "mappings are tried in order: put the narrower one first");
-    }
+    let overlap = |other: &Mapping| {
+        let meet = listeners.iter().any(|listener| can_match(other, listener));
+        let theirs = networks(other);
+        let share = |one: &IpNet| theirs.iter().any(|other| one.contains(other) || other.contains(one));
+        meet && networks(&mapping.value).iter().any(share)
+    };
+    let mut before = earlier.iter().map(|other| &other.value).filter(|other| overlap(other));
+    let named: Vec<String> = before.by_ref().take(NAMED).map(|other| format!("{:?}", other.name)).collect();
+    let more = if before.next().is_some() { " and others" } else { "" };
+    let verb = if named.len() == 1 { "matches" } else { "match" };
+    let message = format!(
+        "the mapping {:?} can never be reached: {}{more} {verb} all of its clients first",
+        mapping.value.name,
+        named.join(", ")
+    );
+    reader.error(mapping.span, message, "mappings are tried in order: put the narrower one first");
 }
 
 fn can_match(mapping: &Mapping, listener: &Listener) -> bool {
@@ -57,27 +73,138 @@ fn is_unix(listener: &Listener) -> bool {
     matches!(listener.address, ListenAddress::Unix(_))
 }
 
-/// Checks whether every client that `mapping` could match at a listener is matched by one of the earlier mappings.
-fn is_covered(mapping: &Mapping, earlier: &[At<Mapping>], listener: &Listener) -> bool {
-    let mut taken = Vec::new();
-    let wanted = narrowing(mapping, listener);
-    for other in earlier.iter().map(|other| &other.value).filter(|other| can_match(other, listener)) {
-        let conditions = narrowing(other, listener);
-        if conditions.iter().all(|condition| wanted.iter().any(|wanted| condition.covers(wanted))) {
-            return true;
-        }
-        // Several mappings may cover together what none of them covers alone.
-        if let [Condition::Network(networks)] = &*conditions {
-            taken.extend_from_slice(networks);
-        }
-    }
-    let taken = Condition::Network(taken);
-    let anywhere = Condition::Network(vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())]);
-    taken.covers(&anywhere) || wanted.iter().any(|wanted| taken.covers(wanted))
-}
-
 /// Returns the conditions of a mapping that do not hold for every client of the listener.
 fn narrowing<'m>(mapping: &'m Mapping, listener: &Listener) -> Vec<&'m Condition> {
     let demand = |condition: &&Condition| condition.at(&listener.name, is_unix(listener));
     mapping.client.conditions().iter().filter(|condition| demand(condition) == Demand::Some).collect()
+}
+
+/// The networks of a client that names none.
+const EVERYWHERE: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
+];
+
+fn networks(mapping: &Mapping) -> &[IpNet] {
+    mapping.client.networks().unwrap_or(&EVERYWHERE)
+}
+
+/// The clients of a listener that the mappings so far match.
+struct Clients<'c> {
+    listener: &'c Listener,
+    v4: Ranges,
+    v6: Ranges,
+    /// The conditions of mappings that ranges of addresses do not describe.
+    others: Vec<Vec<&'c Condition>>,
+}
+
+impl<'c> Clients<'c> {
+    fn of(listener: &'c Listener) -> Self {
+        Self { listener, v4: Ranges::default(), v6: Ranges::default(), others: Vec::new() }
+    }
+
+    fn are_none(&self) -> bool {
+        self.v4.0.is_empty() && self.v6.0.is_empty() && self.others.is_empty()
+    }
+
+    fn add(&mut self, mapping: &'c Mapping) {
+        let narrowing = narrowing(mapping, self.listener);
+        if narrowing.iter().any(|condition| !matches!(condition, Condition::Network(_))) {
+            self.others.push(narrowing);
+            return;
+        }
+        for network in networks(mapping) {
+            let (first, last) = ends(*network);
+            if matches!(network, IpNet::V4(_)) { &mut self.v4 } else { &mut self.v6 }.add(first, last);
+        }
+    }
+
+    /// Returns whether every client of the listener that `mapping` matches is one of these.
+    fn cover(&self, mapping: &Mapping) -> bool {
+        let wanted = narrowing(mapping, self.listener);
+        let covers = |condition: &&Condition| wanted.iter().any(|wanted| condition.covers(wanted));
+        self.cover_networks(mapping) || self.others.iter().any(|other| other.iter().all(covers))
+    }
+
+    fn cover_networks(&self, mapping: &Mapping) -> bool {
+        if is_unix(self.listener) {
+            return !self.v4.0.is_empty();
+        }
+        networks(mapping).iter().all(|network| {
+            let (first, last) = ends(*network);
+            if matches!(network, IpNet::V4(_)) { &self.v4 } else { &self.v6 }.cover(first, last)
+        })
+    }
+}
+
+/// Returns the first and the last address of a network.
+fn ends(network: IpNet) -> (u128, u128) {
+    match network {
+        IpNet::V4(network) => (network.network().to_bits().into(), network.broadcast().to_bits().into()),
+        IpNet::V6(network) => (network.network().to_bits(), network.broadcast().to_bits()),
+    }
+}
+
+/// A set of addresses: the first and the last of ranges that neither overlap nor touch.
+#[derive(Default)]
+struct Ranges(BTreeMap<u128, u128>);
+
+impl Ranges {
+    fn add(&mut self, mut first: u128, mut last: u128) {
+        while let Some((&begin, &end)) = self.0.range(..=last.saturating_add(1)).next_back()
+            && end.saturating_add(1) >= first
+        {
+            self.0.remove(&begin);
+            (first, last) = (first.min(begin), last.max(end));
+        }
+        self.0.insert(first, last);
+    }
+
+    fn cover(&self, first: u128, last: u128) -> bool {
+        self.0.range(..=first).next_back().is_some_and(|(_, end)| last <= *end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Networks of a small part of all addresses, so that they overlap and touch.
+    fn any_network() -> impl Strategy<Value = IpNet> {
+        (any::<bool>(), 0..=255_u8, 24..=32_u8).prop_map(|(v4, host, length)| {
+            let v6 = [0, 0, 0, 0, 0, 0, 0, u16::from(host)];
+            let network = if v4 {
+                IpNet::new([10, 0, 0, host].into(), length)
+            } else {
+                IpNet::new(v6.into(), length + 96)
+            };
+            network.unwrap().trunc()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_cover_what_aggregated_networks_cover(networks in prop::collection::vec(any_network(), 0..40), asked in any_network()) {
+            let (mut v4, mut v6) = (Ranges::default(), Ranges::default());
+            for network in &networks {
+                let (first, last) = ends(*network);
+                if matches!(network, IpNet::V4(_)) { &mut v4 } else { &mut v6 }.add(first, last);
+            }
+            let ranges = if matches!(asked, IpNet::V4(_)) { v4 } else { v6 };
+            let (first, last) = ends(asked);
+            let expected = IpNet::aggregate(&networks).iter().any(|network| network.contains(&asked));
+            prop_assert_eq!(ranges.cover(first, last), expected);
+        }
+    }
+
+    #[test]
+    fn the_last_addresses_do_not_overflow() {
+        let mut ranges = Ranges::default();
+        ranges.add(u128::MAX, u128::MAX);
+        ranges.add(0, 0);
+        assert!(ranges.cover(u128::MAX, u128::MAX) && !ranges.cover(0, 1));
+        ranges.add(0, u128::MAX);
+        assert!(ranges.cover(0, u128::MAX) && ranges.0.len() == 1);
+    }
 }

@@ -1,4 +1,4 @@
-//! Values as people write them.
+//! Parses values: durations, sizes, hosts, addresses and networks.
 
 use super::ListenAddress;
 use ipnet::IpNet;
@@ -20,7 +20,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
     SpanPrinter::new().spacing(Spacing::None).unsigned_duration_to_string(&duration)
 }
 
-/// A size such as `100MiB`, `5GiB` or `512B`.
+/// Parses a size such as `100MiB`, `5GiB` or `512B`.
 pub(super) fn parse_size(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
@@ -35,14 +35,14 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
-/// Writes a size in the form that [`parse_size`] reads.
+/// Formats a size in the form that [`parse_size`] reads.
 pub(super) fn show_size(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let unit = units.into_iter().find(|(shift, _)| bytes >> shift << shift == bytes && bytes > 0);
     unit.map_or_else(|| format!("{bytes}B"), |(shift, unit)| format!("{}{unit}", bytes >> shift))
 }
 
-/// A domain name, in lower case.
+/// Parses a domain name, and returns it in lower case.
 pub(super) fn parse_domain(text: &str) -> Result<Box<str>, &'static str> {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -50,45 +50,45 @@ pub(super) fn parse_domain(text: &str) -> Result<Box<str>, &'static str> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // A name whose last label is a number is read as an IPv4 address by many.
+    // Many programs take a name whose last label is a number for an IPv4 address.
     let numeric = text.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     if text.len() > 253 || numeric || !text.split('.').all(label) {
-        return Err("write a DNS name without scheme, port or final dot, as in \"s3.example.test\"");
+        return Err("write a DNS name without scheme, port or final dot, such as \"s3.example.test\"");
     }
     Ok(text.to_ascii_lowercase().into())
 }
 
-/// A host as a Host header names it, without a port, in lower case.
+/// Parses a host without a port, and returns it as a Host header names it: in lower case, IPv6 in brackets.
 pub(super) fn parse_host(text: &str) -> Result<Box<str>, &'static str> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     match bare.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) => Ok(format!("[{address}]").into()),
         Ok(IpAddr::V4(address)) if bare == text => Ok(address.to_string().into()),
         _ => parse_domain(text)
-            .map_err(|_| "write a DNS name or an address without a port, as in \"s3.example.test\""),
+            .map_err(|_| "write a DNS name or an address without a port, such as \"s3.example.test\""),
     }
 }
 
-/// Where a listener listens.
+/// Parses the address of a listener.
 pub(super) fn parse_listen_address(text: &str) -> Result<ListenAddress, &'static str> {
     if let Some(path) = text.strip_prefix("unix:") {
-        // sun_path holds 108 bytes with its end.
+        // `sun_path` of Linux has 108 bytes, and the last is 0.
         return match path.len() {
             2..=107 if path.starts_with('/') => Ok(ListenAddress::Unix(PathBuf::from(path))),
-            _ => Err("write an absolute path of at most 107 bytes, as in \"unix:/run/scopegate/s3.sock\""),
+            _ => Err("write an absolute path of at most 107 bytes, such as \"unix:/run/scopegate/s3.sock\""),
         };
     }
     text.parse::<SocketAddr>().map(ListenAddress::Tcp).map_err(
-        |_| "write an address and a port, as in \"127.0.0.1:8080\" or \"[::1]:8080\", or \"unix:/path\"",
+        |_| "write an address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\", or \"unix:/path\"",
     )
 }
 
-/// A network; one address is a network of itself.
+/// Parses a network. A single address is the network of itself.
 pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
     let network: IpNet = match text.parse::<IpAddr>() {
         Ok(address) => address.into(),
         Err(_) => {
-            text.parse().map_err(|_| "write a network, as in \"10.0.0.0/8\" or \"::1/128\"".to_owned())?
+            text.parse().map_err(|_| "write a network, such as \"10.0.0.0/8\" or \"::1/128\"".to_owned())?
         }
     };
     if network.trunc() != network {
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn parses_durations() {
         let cases = [
             ("15m", 900_000),
             ("1h30m", 5_400_000),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
+    fn parses_sizes() {
         for (text, bytes) in [("1B", 1), ("4KiB", 4096), ("100MiB", 104_857_600), ("5TiB", 5 << 40)] {
             assert_eq!(parse_size(text), Some(bytes), "{text}");
         }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_domains() {
+    fn parses_hosts_and_domains() {
         let cases = [
             ("S3.Example.Test", "s3.example.test"),
             ("minio_proxy", "minio_proxy"),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn networks() {
+    fn parses_networks() {
         assert_eq!(parse_network("10.0.0.1").unwrap().to_string(), "10.0.0.1/32");
         assert!(parse_network("10.1.2.3/8").unwrap_err().contains("10.0.0.0/8"));
         assert!(parse_network("10.0.0.0/33").is_err() && parse_network("localhost").is_err());

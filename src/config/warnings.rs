@@ -1,133 +1,171 @@
-//! Warnings: what a configuration may say and its author hardly means.
+//! Warnings: what a configuration may say, and its author probably does not intend.
 
-use super::{Config, ListenAddress, Listener};
+use super::reader::{Reader, Span};
+use super::{Config, Diagnostic, ListenAddress, Listener};
 use crate::mapping::Mapping;
+use crate::operation::SessionKind;
+use crate::policy::SessionPolicy;
+use crate::refresh::mints_per_second_needed;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use std::net::{IpAddr, SocketAddr};
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// The access keys that MinIO gives root where nobody chose others.
+/// MinIO's access keys of root where nobody chose others.
 const ROOT_BY_DEFAULT: [&str; 2] = ["minioadmin", "minio"];
 
-/// Something that works and is hardly meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// What is doubtful.
-    pub message: String,
-    /// What to do about it.
-    pub help: String,
+const ROOT: &str =
+    "the issuer is root, or may do all that root may: everyone who reads its key owns the store";
+const ROOT_HELP: &str = "make a user of its own with `mc admin user add`, with a policy that allows what the mappings need and \
+                         no more (the README shows how)";
+
+/// Where in the file the things are that warnings are about.
+#[derive(Default)]
+pub(super) struct Places {
+    /// The listeners, in order.
+    pub(super) listeners: Vec<Span>,
+    /// The mappings, in order.
+    pub(super) mappings: Vec<Span>,
+    /// The address of the admin listener.
+    pub(super) admin: Option<Span>,
+    /// The issuer's access key.
+    pub(super) access_key: Option<Span>,
+    /// The limit of this name.
+    pub(super) mints_per_second: Option<Span>,
 }
 
-impl Config {
-    /// Returns every warning.
-    pub fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = unmatched(&self.listeners, &self.mappings);
-        warnings.extend(self.public_admin());
-        if ROOT_BY_DEFAULT.contains(&self.issuer.keys.access_key.reveal()) {
-            warnings.push(root());
+/// Returns the warning of an issuer that is root.
+pub fn root() -> Diagnostic {
+    Diagnostic::warning(ROOT, ROOT_HELP)
+}
+
+/// Notes every warning about a configuration without mistakes.
+pub(super) fn check(config: &Config, places: &Places, reader: &Reader<'_>) {
+    check_listeners(config, places, reader);
+    check_mappings(config, places, reader);
+    check_admin(config, places, reader);
+    check_mints(config, places, reader);
+    if ROOT_BY_DEFAULT.contains(&config.issuer.keys.access_key.reveal()) {
+        reader.warn(places.access_key, ROOT, ROOT_HELP);
+    }
+}
+
+/// Warns of listeners whose clients are in no mapping's networks.
+fn check_listeners(config: &Config, places: &Places, reader: &Reader<'_>) {
+    for (listener, span) in config.listeners.iter().zip(&places.listeners) {
+        if config.mappings.iter().any(|mapping| can_match(mapping, listener)) {
+            continue;
         }
-        warnings
-    }
-
-    /// Warns of an admin listener that the same strangers reach who are clients.
-    fn public_admin(&self) -> Option<Warning> {
-        let admin = self.admin.as_ref()?.address;
-        let is_everyone = |mapping: &Mapping| {
-            mapping.client.networks().is_some_and(|all| all.iter().any(|net| net.prefix_len() == 0))
+        let origin = match listener.address {
+            ListenAddress::Tcp(address) if address.ip().is_loopback() => "connect from this machine",
+            _ => "connect from other machines",
         };
-        let reached = |listener: &&Listener| match listener.address {
-            ListenAddress::Tcp(address) => {
-                !address.ip().is_loopback()
-                    && (admin.ip().is_unspecified() || admin.ip() == address.ip())
-                    && self.mappings.iter().any(|mapping| is_at(mapping, listener) && is_everyone(mapping))
-            }
-            ListenAddress::Unix(_) => false,
-        };
-        let open = self.listeners.iter().find(reached);
-        open.filter(|_| !admin.ip().is_loopback()).map(|listener| Warning {
-            message: format!(
-                "the admin listener on {admin} is reached by everyone who reaches the listener {:?}, whose mapping takes \
-                 clients from anywhere: /metrics names mappings and nodes",
-                listener.name
-            ),
-            help: "have [admin] listen on loopback or on a private address, or keep others out with a firewall or a \
-                   network policy"
-                .to_owned(),
-        })
+        let message = format!(
+            "the listener {:?} on {} has no clients: they {origin}, and no mapping has a network that holds them",
+            listener.name, listener.address
+        );
+        let help =
+            "add their network to the client of a mapping, or let the listener listen on another address";
+        reader.warn(*span, message, help);
     }
 }
 
-/// The warning of an issuer that is root.
-pub fn root() -> Warning {
-    Warning {
-        message: "the issuer is root, or may do all that root may: everyone who reads its key owns the store".to_owned(),
-        help: "make a user of its own with `mc admin user add`, whose policy allows what the mappings need and no more \
-               (the README shows how)"
-            .to_owned(),
+/// Warns of mappings whose networks hold no client of any listener.
+fn check_mappings(config: &Config, places: &Places, reader: &Reader<'_>) {
+    for (mapping, span) in config.mappings.iter().zip(&places.mappings) {
+        if config.listeners.iter().any(|listener| can_match(mapping, listener)) {
+            continue;
+        }
+        let message = format!(
+            "the mapping {:?} has no clients: none of its listeners is reached from its networks",
+            mapping.name
+        );
+        let help = "a listener on 127.0.0.1 is reached from 127.0.0.0/8 alone, one on [::1] from ::1/128: correct network, or \
+                    the listener's address";
+        reader.warn(*span, message, help);
     }
+}
+
+/// Warns of an admin listener that everyone reaches who reaches a public listener.
+fn check_admin(config: &Config, places: &Places, reader: &Reader<'_>) {
+    let Some(admin) = config.admin.as_ref().map(|admin| admin.address) else { return };
+    let is_public = |mapping: &Mapping| {
+        mapping.client.networks().is_some_and(|all| all.iter().any(|net| net.prefix_len() == 0))
+    };
+    let is_beside = |listener: &&Listener| match listener.address {
+        ListenAddress::Tcp(address) => {
+            !address.ip().is_loopback()
+                && (admin.ip().is_unspecified() || admin.ip() == address.ip())
+                && config.mappings.iter().any(|mapping| is_at(mapping, listener) && is_public(mapping))
+        }
+        ListenAddress::Unix(_) => false,
+    };
+    let beside = config.listeners.iter().find(is_beside);
+    if let Some(listener) = beside.filter(|_| !admin.ip().is_loopback()) {
+        let message = format!(
+            "the admin listener on {admin} is reached by everyone who reaches the listener {:?}, whose mapping takes clients \
+             from anywhere: /metrics names mappings and nodes",
+            listener.name
+        );
+        let help = "let [admin] listen on loopback or on a private address, or keep others out with a firewall or a network \
+                    policy";
+        reader.warn(places.admin, message, help);
+    }
+}
+
+/// Warns of a `mints_per_second` that cannot keep the sessions of all mappings alive, if all are in use.
+fn check_mints(config: &Config, places: &Places, reader: &Reader<'_>) {
+    let rate = |mapping: &Mapping| mints_per_second_needed(1, mapping.duration);
+    let of_scopes: f64 = config.mappings.iter().map(rate).sum();
+    let lists_uploads =
+        |mapping: &&Mapping| SessionPolicy::of(SessionKind::Uploads, &mapping.scopes).is_some();
+    let of_uploads: f64 = config.mappings.iter().filter(lists_uploads).map(rate).sum();
+    let (limit, needed) = (config.limits.mints_per_second, of_scopes + of_uploads);
+    if needed <= f64::from(limit) {
+        return;
+    }
+    let count = config.mappings.len();
+    let mut sessions = format!("the sessions of {count} mappings take {of_scopes:.1} a second");
+    if of_uploads > 0.0 {
+        let _ = write!(sessions, ", and those for lists of uploads {of_uploads:.1} more");
+    }
+    let message = format!(
+        "limits.mints_per_second is {limit}, which is too few if all mappings are in use: {sessions}"
+    );
+    let help = format!(
+        "write mints_per_second = {:.0} in [limits], or more, if the store can take it, or have sessions live longer, such as \
+         session = \"1h\" in each [[mapping]]",
+        needed.ceil()
+    );
+    reader.warn(places.mints_per_second, message, help);
 }
 
 fn is_at(mapping: &Mapping, listener: &Listener) -> bool {
     mapping.client.listener().is_none_or(|wanted| *wanted == listener.name)
 }
 
-/// Returns the networks that clients of an address come from: those of a loopback address from this machine.
+fn can_match(mapping: &Mapping, listener: &Listener) -> bool {
+    is_at(mapping, listener)
+        && match (&listener.address, mapping.client.networks()) {
+            (_, None) => true,
+            (ListenAddress::Unix(_), Some(_)) => false,
+            (ListenAddress::Tcp(address), Some(networks)) => {
+                let clients = clients_of(*address);
+                let shares =
+                    |one: &IpNet| clients.iter().any(|other| one.contains(other) || other.contains(one));
+                networks.iter().any(shares)
+            }
+        }
+}
+
+/// Returns the networks of the clients that reach an address: a loopback address is reached from this machine alone.
 fn clients_of(address: SocketAddr) -> Vec<IpNet> {
-    let loopback = Ipv4Net::new(std::net::Ipv4Addr::new(127, 0, 0, 0), 8).unwrap_or_default();
+    let loopback = Ipv4Net::new(Ipv4Addr::new(127, 0, 0, 0), 8).unwrap_or_default();
     match address.ip() {
         IpAddr::V4(ip) if ip.is_loopback() => vec![loopback.into()],
         IpAddr::V4(_) => vec![Ipv4Net::default().into()],
         IpAddr::V6(ip) if ip.is_loopback() => vec![IpNet::from(address.ip())],
-        // Sockets of IPv6 take clients of IPv4 as well.
+        // An IPv6 socket accepts IPv4 clients as well.
         IpAddr::V6(_) => vec![Ipv4Net::default().into(), Ipv6Net::default().into()],
-    }
-}
-
-/// Warns of listeners and mappings whose networks have no client in common.
-fn unmatched(listeners: &[Listener], mappings: &[Mapping]) -> Vec<Warning> {
-    let can_match = |mapping: &Mapping, listener: &Listener| {
-        is_at(mapping, listener)
-            && match (&listener.address, mapping.client.networks()) {
-                (_, None) => true,
-                (ListenAddress::Unix(_), Some(_)) => false,
-                (ListenAddress::Tcp(address), Some(networks)) => {
-                    let clients = clients_of(*address);
-                    let shares =
-                        |one: &IpNet| clients.iter().any(|other| one.contains(other) || other.contains(one));
-                    networks.iter().any(shares)
-                }
-            }
-    };
-    let lonely =
-        listeners.iter().filter(|listener| !mappings.iter().any(|mapping| can_match(mapping, listener)));
-    let lonely = lonely.map(|listener| Warning {
-        message: format!(
-            "the listener {:?} on {} has no clients: {}, and no mapping has a network that they are in",
-            listener.name,
-            listener.address,
-            origin(&listener.address)
-        ),
-        help: "add their network to the client of a mapping, or have the listener listen on another address"
-            .to_owned(),
-    });
-    let unused =
-        mappings.iter().filter(|mapping| !listeners.iter().any(|listener| can_match(mapping, listener)));
-    let unused = unused.map(|mapping| Warning {
-        message: format!(
-            "the mapping {:?} has no clients: its networks and those from which its listeners are reached have nothing \
-             in common",
-            mapping.name
-        ),
-        help: "a listener on 127.0.0.1 is reached from 127.0.0.0/8 alone, one on [::1] from ::1/128: correct network, \
-               or the listener's address"
-            .to_owned(),
-    });
-    lonely.chain(unused).collect()
-}
-
-fn origin(address: &ListenAddress) -> &'static str {
-    match address {
-        ListenAddress::Tcp(address) if address.ip().is_loopback() => "they come from this machine alone",
-        _ => "they come from elsewhere",
     }
 }
 
@@ -142,18 +180,18 @@ mod tests {
             text.replace(from, to)
         });
         let config = Config::parse(&source, &Fake).unwrap();
-        config.warnings().into_iter().map(|warning| warning.message).collect()
+        config.warnings().iter().map(|warning| warning.message.clone()).collect()
     }
 
     const NETWORK: &str = "network = [\"127.0.0.0/8\", \"::1/128\"]";
 
     #[test]
-    fn the_example_has_none() {
+    fn the_example_has_no_warnings() {
         assert_eq!(warned(&[]), Vec::<String>::new());
     }
 
     #[test]
-    fn a_loopback_listener_whose_mappings_match_other_networks_is_told() {
+    fn warns_of_a_loopback_listener_whose_mappings_match_other_networks() {
         let told = warned(&[(NETWORK, "network = \"10.0.0.0/8\"")]);
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(told[0].contains("listener \"sidecar\" on 127.0.0.1:8080 has no clients"), "{told:?}");
@@ -175,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_admin_listener_that_strangers_reach_is_told() {
+    fn warns_of_an_admin_listener_that_every_client_reaches() {
         let everyone = (NETWORK, "network = [\"0.0.0.0/0\"]");
         let listener = ("127.0.0.1:8080", "0.0.0.0:8080");
         for (changes, count) in [
@@ -194,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn roots_own_name_is_told() {
+    fn warns_of_the_default_name_of_root() {
         struct Root;
         impl crate::config::Environment for Root {
             fn variable(&self, _: &str) -> Result<crate::secret::Secret, crate::config::Failed> {
@@ -204,7 +242,51 @@ mod tests {
                 Ok(crate::secret::Secret::new("hush".into()))
             }
         }
-        let told = Config::parse(EXAMPLE, &Root).unwrap().warnings();
-        assert_eq!(told, [root()]);
+        let config = Config::parse(EXAMPLE, &Root).unwrap();
+        let [warning] = config.warnings() else { panic!("{:?}", config.warnings()) };
+        assert_eq!(
+            (&warning.message, warning.place.as_ref().map(|place| place.line)),
+            (&root().message, Some(14))
+        );
+    }
+
+    /// A configuration of this many mappings, each with these rights and this further key.
+    fn many(count: usize, allow: &str, key: &str) -> String {
+        let limits = "[limits]\nmints_per_second = 1\n";
+        let head = EXAMPLE.split("[[mapping]]").next().unwrap().to_owned() + limits;
+        let mapping = |index: usize| {
+            format!(
+                "[[mapping]]\nname = \"m{index}\"\nclient = {{ network = \"127.{}.{}.1\" }}\n{key}\n\
+                 [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"a/\"\nallow = {allow}\n",
+                index / 256,
+                index % 256
+            )
+        };
+        head + &(0..count).map(mapping).collect::<String>()
+    }
+
+    #[test]
+    fn warns_of_more_sessions_than_mints_can_keep_alive() {
+        let warned = |source: &str| {
+            let config = Config::parse(source, &Fake).unwrap();
+            config
+                .warnings()
+                .iter()
+                .map(|told| format!("{} | {}", told.message, told.help))
+                .collect::<Vec<_>>()
+        };
+        // One mint a second for sessions that are refreshed after 630 seconds on average.
+        let (read, both) = ("[\"read\"]", "[\"write\", \"list\"]");
+        assert_eq!(warned(&many(630, read, "")), [""; 0]);
+        let told = warned(&many(631, read, ""));
+        assert!(told[0].contains("mints_per_second is 1, which is too few"), "{told:?}");
+        assert!(told[0].contains("write mints_per_second = 2 in [limits]"), "{told:?}");
+        assert_eq!(warned(&many(631, read, "session = \"1h\"")), [""; 0]);
+        assert_eq!(warned(&many(315, both, "")), [""; 0], "two sessions each");
+        let told = warned(&many(316, both, ""));
+        assert!(told[0].contains("take 0.5 a second, and those for lists of uploads 0.5 more"), "{told:?}");
+        let config = Config::parse(&many(631, read, ""), &Fake).unwrap();
+        let place = config.warnings()[0].place.as_ref().unwrap();
+        assert_eq!((place.line, place.column), (18, 20));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::notify;
 use super::running::Running;
-use crate::config::{Config, ConfigError, Diagnostic, Failed};
+use crate::config::Config;
 use crate::wall_clock::WallClock;
 use std::future::pending;
 use std::io;
@@ -52,16 +52,7 @@ pub(super) async fn load(source: &Path) -> Loaded {
 }
 
 fn read(source: &Path) -> Loaded {
-    Config::load(source).map_err(|error| match error {
-        ConfigError::Wrong(path, diagnostics) => {
-            let path = path.display();
-            let line = |Diagnostic { line, column, message, help }| {
-                format!("{path}:{line}:{column}: {message}; {help}")
-            };
-            diagnostics.into_iter().map(line).collect()
-        }
-        ConfigError::Unreadable(Failed { message, help }) => vec![format!("{message}; {help}")],
-    })
+    Config::load(source).map_err(|error| error.to_lines())
 }
 
 /// Applies a configuration. An invalid one changes nothing, and everything wrong with it is logged.

@@ -379,11 +379,19 @@ fn check_reports_each_mistake_with_its_place() {
         78,
         &[
             "2 mistakes",
-            "proxy.toml:1:2: error: unknown key \"admn\"",
+            "error: unknown key \"admn\"",
+            "proxy.toml:1:2\n",
             "did you mean \"admin\"?",
             "a prefix ends in '/'",
         ],
         &[&issuer.secret_key],
+    );
+    let open = good.replace("{ env = \"ISSUER_SECRET\" }", "\"hush-hush\" # or hush-hush");
+    fails(
+        &check(&open, &[], &env),
+        78,
+        &["error: secret_key is in plain text", "secret_key = *********** * ** *********\n"],
+        &["hush", "\u{1b}"],
     );
     fails(&check(&good, &[], &[]), 78, &["ISSUER_KEY is not set", "ISSUER_SECRET is not set"], &[]);
     fails(

@@ -247,17 +247,17 @@ fn check_runs_the_tests_of_a_configuration() {
         "{out}"
     );
     for (from, to, told) in [
-        ("\"allowed\"", "\"refused\"", "refused is expected, and it is allowed"),
-        ("/tmp/media/a", "/tmp/a", "allowed is expected, and rule outside-scope refuses"),
+        ("\"allowed\"", "\"refused\"", "expected a refusal, but it is allowed"),
+        ("/tmp/media/a", "/tmp/a", "expected it to be allowed, but rule outside-scope refuses"),
         (
             "\"outside-scope\"",
             "\"no-mapping\"",
-            "by rule no-mapping is expected, and rule outside-scope refuses",
+            "expected a refusal by rule no-mapping, but rule outside-scope refuses",
         ),
         (
             "mapping = \"reader\"",
             "mapping = \"writer\"",
-            "\"writer\" is expected, and the client gets \"reader\"",
+            "expected the mapping \"writer\", but the client gets \"reader\"",
         ),
     ] {
         let (code, out, err) = check(&good.replacen(from, to, 1));

@@ -1,6 +1,6 @@
-//! Asks MinIO whose key the issuer's is, to find one that may do everything.
+//! Asks MinIO for the issuer's policy, to find an issuer that may do everything.
 
-use crate::config::{Config, Warning, root};
+use crate::config::{Config, Diagnostic, root};
 use crate::connect::Connector;
 use crate::endpoint::Endpoint;
 use crate::operation::grammar::Dialect;
@@ -18,15 +18,16 @@ use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// Answers any user with its own name and policy.
+/// The request that MinIO answers to any user with its own name and policy.
 /// <https://github.com/minio/madmin-go>
 const PATH: &str = "/minio/admin/v3/accountinfo";
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest answer that is read: it has a line for each bucket.
+/// The longest answer that is read. It has a line for each bucket.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
-/// Warns of an issuer that is root, or may administer the store as root may. Where MinIO does not tell, nothing is said.
-pub(super) async fn warning(config: &Config) -> Option<Warning> {
+/// Returns a warning about an issuer that is root, or may administer the store as root may. There is none if MinIO does not
+/// answer.
+pub(super) async fn warning(config: &Config) -> Option<Diagnostic> {
     let endpoint = config.sts().first().filter(|_| config.upstream.store == Dialect::Minio)?;
     let account = timeout(PATIENCE, ask(config, endpoint)).await.ok()?.ok()?;
     account.get("Policy").is_some_and(administers).then(root)
@@ -39,7 +40,7 @@ async fn ask(config: &Config, endpoint: &Endpoint) -> Result<Value, Box<dyn Erro
     let stream =
         TokioIo::new(Connector::new(endpoint.clone(), config.limits.connect_timeout)?.connect().await?);
     let (mut sender, connection) = http1::handshake(stream).await?;
-    // Ends the connection together with this.
+    // Dropping it ends the connection.
     let mut running = JoinSet::new();
     running.spawn(connection);
     let answer = sender.send_request(request).await?;
@@ -47,7 +48,7 @@ async fn ask(config: &Config, endpoint: &Endpoint) -> Result<Value, Box<dyn Erro
     Ok(serde_json::from_slice(&body)?)
 }
 
-/// Signs with the issuer's own keys: a session's policy is not the issuer's.
+/// Signs with the issuer's own keys: a session would be answered with its own policy.
 fn sign_as_issuer<B>(
     config: &Config,
     endpoint: &Endpoint,
@@ -74,7 +75,7 @@ fn sign_as_issuer<B>(
     Ok(())
 }
 
-/// Whether a policy allows every administration.
+/// Returns whether a policy allows everything that root may administer.
 fn administers(policy: &Value) -> bool {
     let allows_all = |statement: &Value| {
         let actions = match statement.get("Action") {
@@ -97,7 +98,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_policy_that_administers_is_found() {
+    fn policies_that_administer_are_found() {
         let policy =
             |effect: &str, action: Value| json!({ "Statement": [{ "Effect": effect, "Action": action }] });
         assert!(administers(&policy("Allow", json!(["s3:*", "admin:*"]))));

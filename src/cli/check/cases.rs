@@ -1,4 +1,4 @@
-//! Policy tests: requests of a file, decided on as `explain` does.
+//! Policy tests: decides on the requests of a file as `explain` does.
 
 use crate::cli::explain::{Question, Who, explain};
 use crate::cli::{CommandError, print};
@@ -6,12 +6,12 @@ use crate::config::{Config, Expectation, PolicyTest, TestClient, read_tests};
 use crate::terminal::plain_lines;
 use std::path::Path;
 
-/// Runs the tests of a file, prints a line for each, and returns how many failed.
+/// Runs the tests of a file, prints a line for each, and returns the number of failures.
 ///
 /// # Errors
-/// When the file cannot be used (exit code 78), or a test names what the configuration does not have (exit code 2).
+/// If the file cannot be used (exit code 78), or a test names something that the configuration lacks (exit code 2).
 pub(super) fn run(config: &Config, file: &Path) -> Result<usize, CommandError> {
-    let tests = read_tests(file).map_err(|error| CommandError::configuration(error.to_string()))?;
+    let tests = read_tests(file).map_err(|error| CommandError::from(&error))?;
     let mut failed = 0;
     for test in &tests {
         let place = format!("{}:{}", file.display(), test.line);
@@ -32,7 +32,7 @@ pub(super) fn run(config: &Config, file: &Path) -> Result<usize, CommandError> {
     Ok(failed)
 }
 
-/// Says what is not as a test expects it.
+/// Returns how the decision differs from the one that a test expects.
 fn wrong(config: &Config, test: &PolicyTest) -> Result<Option<String>, CommandError> {
     let who = match &test.client {
         TestClient::From(address) => Who::Client(Some(*address)),
@@ -45,19 +45,19 @@ fn wrong(config: &Config, test: &PolicyTest) -> Result<Option<String>, CommandEr
         && explanation.mapping() != Some(wanted)
     {
         let found = explanation.mapping().map_or("none".to_owned(), |name| format!("{name:?}"));
-        return Ok(Some(format!("the mapping {wanted:?} is expected, and the client gets {found}")));
+        return Ok(Some(format!("expected the mapping {wanted:?}, but the client gets {found}")));
     }
     Ok(match (test.expected, explanation.refusal()) {
         (Expectation::Allowed, None) | (Expectation::Refused(None), Some(_)) => None,
         (Expectation::Refused(Some(wanted)), Some((rule, _))) if rule == wanted => None,
         (Expectation::Refused(Some(wanted)), Some((rule, message))) => Some(format!(
-            "a refusal by rule {} is expected, and rule {} refuses: {message}",
+            "expected a refusal by rule {}, but rule {} refuses: {message}",
             wanted.name(),
             rule.name()
         )),
         (Expectation::Allowed, Some((rule, message))) => {
-            Some(format!("allowed is expected, and rule {} refuses: {message}", rule.name()))
+            Some(format!("expected it to be allowed, but rule {} refuses: {message}", rule.name()))
         }
-        (Expectation::Refused(_), None) => Some("refused is expected, and it is allowed".to_owned()),
+        (Expectation::Refused(_), None) => Some("expected a refusal, but it is allowed".to_owned()),
     })
 }

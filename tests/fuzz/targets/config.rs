@@ -1,6 +1,6 @@
 //! A configuration is either accepted or rejected with mistakes at places that exist, and no message contains a secret.
 
-use scopegate::config::{Config, ConfigError, Diagnostic, Environment, Failed};
+use scopegate::config::{Config, ConfigError, Diagnostic, Environment, Failed, Place};
 use scopegate::secret::Secret;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -130,8 +130,8 @@ fn check_config(config: &Config) {
 fn check_diagnostics(diagnostics: &[Diagnostic], source: &str) {
     assert!(!diagnostics.is_empty(), "it is rejected without a message");
     assert!(
-        diagnostics.is_sorted_by_key(|found| (found.line, found.column)),
-        "the messages are not in the order of their places"
+        diagnostics.is_sorted_by_key(|found| found.place.as_ref().map(|place| (place.line, place.column))),
+        "not in the order of their places"
     );
     let lines: Vec<&str> = source.split('\n').collect();
     // A message may quote keys and values of other tables, but no value of [issuer].
@@ -142,12 +142,18 @@ fn check_diagnostics(diagnostics: &[Diagnostic], source: &str) {
             && !source.contains(['\'', '\\'])
             && !source.contains("\"\"\"")
     });
-    for Diagnostic { line, column, message, help } in diagnostics {
-        let width = lines.get(line.wrapping_sub(1)).expect("a line of the source").chars().count();
-        assert!((1..=width + 1).contains(column), "{line}:{column}");
+    for Diagnostic { place, message, help, .. } in diagnostics {
+        if let Some(Place { line, column, .. }) = place {
+            let width = lines.get(line.wrapping_sub(1)).expect("a line of the source").chars().count();
+            assert!((1..=width + 1).contains(column), "{line}:{column}");
+        }
         assert!(!message.is_empty() && !help.is_empty());
     }
-    let told = ConfigError::Wrong(PathBuf::from("proxy.toml"), diagnostics.to_vec()).to_string();
-    assert!(!told.contains(SECRET), "a message contains a secret");
-    assert!(!written || !told.contains(WRITTEN), "a message contains a secret of the file");
+    let error = ConfigError::Wrong(PathBuf::from("proxy.toml"), diagnostics.to_vec());
+    for told in [error.to_string(), error.draw()] {
+        assert!(!told.contains(SECRET), "a secret is told");
+        assert!(!written || !told.contains(WRITTEN), "a secret that was written down is told");
+    }
+    let unstyled = anstream::adapter::strip_str(&error.draw()).to_string();
+    assert!(!unstyled.contains(|c: char| c.is_control() && c != '\n'), "{unstyled:?} is not safe to print");
 }

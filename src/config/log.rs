@@ -1,0 +1,18 @@
+//! `[log]`: what is logged, and how.
+
+use super::table::Table;
+use super::{Log, LogFormat, LogLevel};
+
+pub(super) fn read_log(table: Table<'_>) -> Log {
+    let default = Log::default();
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug]
+        .map(|level| (level.as_str(), level));
+    let log = Log {
+        format: table.word("format", &formats).unwrap_or(default.format),
+        level: table.word("level", &levels).unwrap_or(default.level),
+        access: table.boolean("access").unwrap_or(default.access),
+    };
+    table.finish();
+    log
+}

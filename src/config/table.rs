@@ -1,0 +1,244 @@
+//! Reads TOML tables key by key. Keys that nothing reads are mistakes.
+
+use super::reader::{At, Reader, Span, nearest, quoted};
+use super::value::{parse_duration, parse_size, show_duration};
+use std::cell::RefCell;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A table, or the absence of one. It remembers which keys were read.
+pub(super) struct Table<'t> {
+    reader: &'t Reader<'t>,
+    entries: Option<&'t DeTable<'t>>,
+    /// The name in messages, such as `[upstream]`.
+    name: &'static str,
+    /// Where the table begins: its header, or the braces of an inline table. The file's root has no such place.
+    span: Option<Span>,
+    read: RefCell<Vec<&'static str>>,
+}
+
+impl<'t> Table<'t> {
+    /// Returns the table that is the whole file.
+    pub(super) fn root(entries: &'t DeTable<'t>, reader: &'t Reader<'t>) -> Self {
+        Self { reader, entries: Some(entries), name: "the file", span: None, read: RefCell::default() }
+    }
+
+    fn beside(&self, entries: Option<&'t DeTable<'t>>, name: &'static str, span: Option<Span>) -> Self {
+        Self { reader: self.reader, entries, name, span, read: RefCell::default() }
+    }
+
+    /// Returns a table that is the value of a key of this one.
+    pub(super) fn inner(&self, entries: &'t DeTable<'t>, name: &'static str, span: Span) -> Self {
+        self.beside(Some(entries), name, Some(span))
+    }
+
+    pub(super) fn reader(&self) -> &'t Reader<'t> {
+        self.reader
+    }
+
+    pub(super) fn is_present(&self) -> bool {
+        self.entries.is_some()
+    }
+
+    pub(super) fn span(&self) -> Option<Span> {
+        self.span
+    }
+
+    /// Returns where the value of a key is, if it is there.
+    pub(super) fn span_of(&self, key: &'static str) -> Option<Span> {
+        self.get(key).map(|value| value.span().into())
+    }
+
+    pub(super) fn get(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.read.borrow_mut().push(key);
+        self.entries?.get(key)
+    }
+
+    /// Notes a mistake at the table's beginning.
+    pub(super) fn error(&self, message: impl Into<String>, help: impl Into<String>) {
+        self.reader.error(self.span, message, help);
+    }
+
+    /// Notes every key that was not read. Keys are quoted, values never.
+    pub(super) fn finish(self) {
+        let mut known: Vec<&str> = Vec::new();
+        for key in self.read.into_inner() {
+            if !known.contains(&key) {
+                known.push(key);
+            }
+        }
+        for key in self.entries.into_iter().flat_map(|table| table.keys()) {
+            let name: &str = key.get_ref();
+            if !known.contains(&name) {
+                let help = match nearest(name, &known) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None => format!("{} has the keys: {}", self.name, known.join(", ")),
+                };
+                let message = format!("unknown key {} in {}", quoted(name), self.name);
+                self.reader.error(Span::from(key.span()), message, help);
+            }
+        }
+    }
+
+    pub(super) fn string(&self, key: &'static str) -> Option<At<&'t str>> {
+        let value = self.get(key)?;
+        match value.get_ref() {
+            DeValue::String(text) => Some(At { value: text, span: value.span().into() }),
+            _ => self.wrong_type(value, key, "a string"),
+        }
+    }
+
+    /// Reads and parses a string; see [`At::parse_with`].
+    pub(super) fn parsed<T, H: Into<String>>(
+        &self,
+        key: &'static str,
+        what: &str,
+        parse: impl FnOnce(&'t str) -> Result<T, H>,
+    ) -> Option<T> {
+        self.string(key)?.parse_with(self.reader, what, parse)
+    }
+
+    /// Notes the absence of a key, unless the whole table is absent: that is a mistake of its own.
+    pub(super) fn require(&self, key: &'static str, help: impl Into<String>) {
+        if self.is_present() && self.get(key).is_none() {
+            self.error(format!("{} has no {key:?}", self.name), help);
+        }
+    }
+
+    /// Reads a string that must be there; `example` is one as TOML.
+    pub(super) fn required(&self, key: &'static str, example: &str) -> Option<At<&'t str>> {
+        self.require(key, format!("add {key} = {example}"));
+        self.string(key)
+    }
+
+    /// Reads the name of a listener or a mapping.
+    pub(super) fn name(&self) -> Option<At<&'t str>> {
+        let name = self.required("name", "\"...\"")?;
+        let is_name = (1..=64).contains(&name.value.len())
+            && name.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if !is_name {
+            let help = "write 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'";
+            self.reader.wrong(name, "is not a valid name", help);
+        }
+        is_name.then_some(name)
+    }
+
+    /// Reads one of a few words, each with its meaning.
+    pub(super) fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+        let word = self.string(key)?;
+        let found = words.iter().find(|(name, _)| *name == word.value).map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+            let help = format!("write one of: {}", names.join(", "));
+            self.reader.wrong(word, &format!("is not a value of {key}"), help);
+        }
+        found
+    }
+
+    pub(super) fn boolean(&self, key: &'static str) -> Option<bool> {
+        let value = self.get(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            _ => self.wrong_type(value, key, "true or false"),
+        }
+    }
+
+    pub(super) fn number<N: TryFrom<u64>>(&self, key: &'static str, range: RangeInclusive<u64>) -> Option<N> {
+        let value = self.get(key)?;
+        let DeValue::Integer(integer) = value.get_ref() else {
+            return self.wrong_type(value, key, "a number");
+        };
+        let written = integer.as_str();
+        let digits = written.replace('_', "");
+        let number = u64::from_str_radix(&digits, integer.radix()).ok();
+        let number = number.filter(|number| range.contains(number)).and_then(|number| number.try_into().ok());
+        if number.is_none() {
+            let help = format!("write a number from {} to {}", range.start(), range.end());
+            self.reader.error(Span::from(value.span()), format!("{key} = {written} is out of range"), help);
+        }
+        number
+    }
+
+    pub(super) fn duration(&self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Duration> {
+        let value = self.get(key)?;
+        let DeValue::String(text) = value.get_ref() else {
+            return self.wrong_type(value, key, "a duration in quotes, such as \"15m\"");
+        };
+        let duration = parse_duration(text);
+        let in_range = duration.filter(|duration| range.contains(duration));
+        if in_range.is_none() {
+            let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
+            let help = format!("write a duration from {from} to {to}, such as \"30s\", \"15m\" or \"1h30m\"");
+            let what = if duration.is_some() { "out of range" } else { "not a duration" };
+            let message = format!("{key} = {} is {what}", quoted(text));
+            self.reader.error(Span::from(value.span()), message, help);
+        }
+        in_range
+    }
+
+    /// Reads a size in `range`; `help` says what is expected.
+    pub(super) fn size(&self, key: &'static str, range: RangeInclusive<u64>, help: &str) -> Option<At<u64>> {
+        let value = self.get(key)?;
+        let span = value.span().into();
+        let DeValue::String(text) = value.get_ref() else {
+            return self.wrong_type(value, key, "a size in quotes, such as \"100MiB\"");
+        };
+        let size = parse_size(text);
+        let in_range = size.filter(|size| range.contains(size));
+        if in_range.is_none() {
+            let what = if size.is_some() { "out of range" } else { "not a size" };
+            self.reader.error(span, format!("{key} = {} is {what}", quoted(text)), help);
+        }
+        in_range.map(|value| At { value, span })
+    }
+
+    /// Reads a list of strings. A single string is a list of one.
+    pub(super) fn strings(&self, key: &'static str) -> Option<At<Vec<At<&'t str>>>> {
+        let value = self.get(key)?;
+        let span = value.span().into();
+        match value.get_ref() {
+            DeValue::String(text) => Some(At { value: vec![At { value: text, span }], span }),
+            DeValue::Array(items) => {
+                let item = |item: &'t Spanned<DeValue<'t>>| match item.get_ref() {
+                    DeValue::String(text) => Some(At { value: &**text, span: item.span().into() }),
+                    _ => self.wrong_type(item, key, "a list of strings"),
+                };
+                Some(At { value: items.iter().filter_map(item).collect(), span })
+            }
+            _ => self.wrong_type(value, key, "a list of strings"),
+        }
+    }
+
+    /// Reads the table of `[key]`, which may be absent.
+    pub(super) fn table(&self, key: &'static str, name: &'static str) -> Self {
+        let Some(value) = self.get(key) else { return self.beside(None, name, None) };
+        if let DeValue::Table(table) = value.get_ref() {
+            return self.inner(table, name, value.span().into());
+        }
+        let _: Option<()> = self.wrong_type(value, key, &format!("a table, {name}"));
+        self.beside(None, name, None)
+    }
+
+    /// Reads the tables of `[[key]]`.
+    pub(super) fn tables(&self, key: &'static str, name: &'static str) -> Vec<Self> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let wanted = format!("written as {name}");
+        let DeValue::Array(items) = value.get_ref() else {
+            let _: Option<()> = self.wrong_type(value, key, &wanted);
+            return Vec::new();
+        };
+        let table = |item: &'t Spanned<DeValue<'t>>| match item.get_ref() {
+            DeValue::Table(table) => Some(self.inner(table, name, item.span().into())),
+            _ => self.wrong_type(item, key, &wanted),
+        };
+        items.iter().filter_map(table).collect()
+    }
+
+    fn wrong_type<T>(&self, found: &Spanned<DeValue<'_>>, key: &str, wanted: &str) -> Option<T> {
+        let message = format!("{key} is of type {}", found.get_ref().type_str());
+        self.reader.error(Span::from(found.span()), message, format!("{key} is {wanted}"));
+        None
+    }
+}

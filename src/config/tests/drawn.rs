@@ -1,0 +1,100 @@
+//! Mistakes as they are shown: on a terminal, in the log, and never with a secret.
+
+use super::*;
+use proptest::prelude::*;
+
+/// Returns the drawing of a file's mistakes, without colours.
+fn drawn(source: &str) -> String {
+    let mistakes = Config::parse(source, &Fake).unwrap_err();
+    anstream::adapter::strip_str(&ConfigError::Wrong("proxy.toml".into(), mistakes).draw()).to_string()
+}
+
+#[test]
+fn mistakes_are_drawn_with_their_lines() {
+    let source = EXAMPLE.replace("us-east-1", "us east").replace("[admin]", "[admn]");
+    assert_eq!(
+        drawn(&source),
+        r#"error: unknown key "admn" in the file
+ --> proxy.toml:5:2
+  |
+5 | [admn]
+  |  ^^^^
+  |
+  = help: did you mean "admin"?
+
+error: "us east" is not a valid region
+  --> proxy.toml:10:13
+   |
+10 | region    = "us east"
+   |             ^^^^^^^^^
+   |
+   = help: write the store's region, such as "us-east-1"
+"#
+    );
+    let without = EXAMPLE.split("[[mapping]]").next().unwrap();
+    assert_eq!(
+        drawn(without),
+        "error: there is no [[mapping]]\n--> proxy.toml\n = help: add one: without a mapping every client is refused\n"
+    );
+}
+
+#[test]
+fn mistakes_have_one_line_each_in_the_log() {
+    let source = EXAMPLE.replace("us-east-1", "us\\u001b east").replace("[admin]", "[admn]");
+    let error = ConfigError::Wrong("a\n.toml".into(), Config::parse(&source, &Fake).unwrap_err());
+    assert_eq!(
+        error.to_lines(),
+        [
+            "a␊.toml:5:2: unknown key \"admn\" in the file; did you mean \"admin\"?",
+            "a␊.toml:10:13: \"us\\u{1b} east\" is not a valid region; write the store's region, such as \"us-east-1\"",
+        ]
+    );
+}
+
+#[test]
+fn invalid_toml_is_drawn_like_every_mistake() {
+    let told = drawn(&EXAMPLE.replace("\"us-east-1\"", "\"us-east-1"));
+    assert!(told.contains("error: invalid TOML: "), "{told}");
+    assert!(told.contains("10 | region    = \"us-east-1\n"), "{told}");
+}
+
+#[test]
+fn control_characters_of_a_file_do_not_reach_the_terminal() {
+    let source = EXAMPLE.replace("\"us-east-1\"", "\"\u{1b}[2J\u{202e}\u{9b}\" # \u{1b}]0;title\u{7}");
+    let told = drawn(&source);
+    assert!(told.contains("region    = \"␛[2J"), "{told}");
+    assert!(!told.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'), "{told:?}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(source in "\\PC{0,200}") {
+        let _ = Config::parse(&source, &Fake);
+    }
+
+    /// Wherever in [issuer] somebody pastes a secret, no message shows it.
+    #[test]
+    fn a_pasted_secret_is_never_shown(secret in "[A-Za-z0-9/+]{20,40}", place in 0..13_usize) {
+        let line = [
+            format!("access_key = \"{secret}\""),
+            format!("access_key = {secret}"),
+            format!("access_key = '{secret}"),
+            format!("access_key = {{ value = \"{secret}\" }}"),
+            format!("access_key = [\"{secret}\"]"),
+            format!("acces_key = \"{secret}\""),
+            format!("access_key = {{ env = [\"{secret}\"] }}"),
+            format!("access_key = [\n  [\"{secret}\"]\n]"),
+            format!("access_key = \"\"\"\n{secret}\n\"\"\""),
+            format!("access_key = 1 # {secret}"),
+            format!("access_key = {{ env = \"NONE\" }} # {secret}"),
+            format!("\"access_key\" = \"{secret}"),
+            secret.clone(),
+        ][place].clone();
+        let source = EXAMPLE.replace("access_key = { env = \"SCOPEGATE_ACCESS_KEY\" }", &line);
+        for message in mistakes(&source) {
+            prop_assert!(!message.contains(&secret), "{message}");
+        }
+        let told = drawn(&source);
+        prop_assert!(!told.contains(&secret), "{told}");
+    }
+}
