@@ -46,6 +46,11 @@ impl AllowedHosts {
         Self { hosts: Vec::new(), domain: None }
     }
 
+    /// Returns the domain below which the names of buckets are hosts.
+    pub fn domain(&self) -> Option<&str> {
+        self.domain.as_deref()
+    }
+
     fn admits(&self, host: &Host<'_>) -> bool {
         // Browsers take 0.0.0.0 for loopback and send no Fetch Metadata to it. Nothing has that address.
         let is_address = host.address().is_some_and(|address| !address.to_canonical().is_unspecified());

@@ -78,6 +78,17 @@ impl Kind {
 /// What is made of a document takes as much memory: what is read of it, the document for the store and its result.
 const COPIES: usize = 4;
 
+/// Checks the announced length of a document.
+///
+/// # Errors
+/// When it is too large.
+pub fn check_length(kind: Kind, payload: &Payload) -> Result<(), Refusal> {
+    match usize::try_from(payload.length()) {
+        Ok(length) if length <= kind.most() => Ok(()),
+        _ => Err(kind.too_large()),
+    }
+}
+
 /// Reads a request's document whole and verifies every checksum that the client gives of it. This is the one place
 /// where documents are held in memory.
 ///
@@ -96,9 +107,6 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     let most = kind.most();
-    if usize::try_from(payload.length()).map_or(true, |length| length > most) {
-        return Err(kind.too_large());
-    }
     if matches!(payload, Payload::Held(_)) {
         upload.set_length(u64::MAX);
     }

@@ -194,8 +194,9 @@ pub fn list_of_no_uploads(mapping: &Mapping, scope: &Scope) -> Option<Outgoing> 
     let query = format!("uploads&prefix={}", absent(prefix));
     let grant = mapping.grant(&Method::GET, &path, Some(&query), &fields).ok()?;
     // The last is about the key alone.
-    let question = Listing::new(mapping, &grant).questions().pop()?;
-    Some(Outgoing::list_of_uploads(&grant, &question))
+    let listing = Listing::new(mapping, &grant);
+    let question = listing.questions().pop()?;
+    Some(Outgoing::list_of_uploads(&listing, &question))
 }
 
 /// The path of a scope's bucket and the beginning of its keys, as a client names them who may see it at a path of its own.

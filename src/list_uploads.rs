@@ -87,6 +87,11 @@ impl Listing {
         }
     }
 
+    /// Returns the bucket, as the store knows it.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
     /// The kind of store that is asked.
     pub const fn dialect(&self) -> Dialect {
         self.dialect

@@ -4,19 +4,18 @@ mod methods;
 
 use crate::browser::{Cors, check_overrides};
 use crate::client::Client;
-use crate::http1::{Fields, Request, visible};
+use crate::http1::{Fields, visible};
 use crate::matcher::Matcher;
 use crate::mount::View;
 use crate::operation::grammar::{Dialect, Grammar, Spelling};
 use crate::operation::values::{Quote, refuse};
-use crate::operation::{Operation, SessionKind, Spec, is_subresource};
+use crate::operation::{Operation, SessionKind, Spec, is_read_parameter, is_subresource};
 use crate::payload::Payload;
 use crate::policy::SessionPolicy;
 use crate::refusal::{Refusal, Rule};
-use crate::rewrite::{Names, Rewriter};
 use crate::scope::{IndexName, Prefix, Right, Rights, Scope, check_key, check_segments};
 use crate::target::{BadTarget, CopySource, Query, Resource, decode_path};
-use http::{HeaderName, Method, header};
+use http::{HeaderName, Method};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,9 +61,10 @@ pub fn find<'m>(mappings: &'m [Mapping], client: &Client) -> Option<(usize, &'m 
 
 /// A request that a mapping allows. Only [`Mapping::grant`] makes one, and only of this can a request to the
 /// store be made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Grant<'r> {
     spec: &'static Spec,
+    needs: Rights,
     resource: Resource<'r>,
     query: Query<'r>,
     copy_source: Option<CopySource<'r>>,
@@ -91,6 +91,11 @@ impl<'r> Grant<'r> {
     /// The operation.
     pub fn operation(&self) -> Operation {
         self.spec.operation
+    }
+
+    /// Returns the rights that were needed, and are granted.
+    pub fn needs(&self) -> Rights {
+        self.needs
     }
 
     /// What the client sees instead of bucket and prefix, if the path lies below a mount.
@@ -168,17 +173,18 @@ impl<'r> Grant<'r> {
         Some((resource.canonical_path(), query.canonical()))
     }
 
-    /// What writes the client's names instead of the store's, for an answer that may hold any.
-    pub fn rewriter(&self, request: &Request) -> Option<Box<Rewriter>> {
-        let shows = matches!(self.operation(), Operation::CompleteMultipartUpload | Operation::DeleteObjects);
-        if self.view.is_none() && !shows {
-            return None;
+    /// Returns the same grant, which borrows nothing of the request.
+    pub fn into_owned(self) -> Grant<'static> {
+        Grant {
+            spec: self.spec,
+            needs: self.needs,
+            resource: self.resource.into_owned(),
+            query: self.query.into_owned(),
+            copy_source: self.copy_source.map(CopySource::into_owned),
+            allowed: self.allowed,
+            dialect: self.dialect,
+            view: self.view,
         }
-        let url = self.operation().lists() && self.query.get("encoding-type") == Some("url");
-        let host = request.fields().get(header::HOST.as_str()).and_then(visible);
-        let view = self.view.clone();
-        let names = Names::new(self.operation(), view, url, request.target.path(), self.resource.key(), host);
-        Some(Box::new(Rewriter::new(names)))
     }
 
     /// Path and query as they are to be signed and sent.
@@ -317,7 +323,8 @@ impl Mapping {
         if let Some(view) = view {
             view.bring_inward(spec.operation, &mut query).map_err(bad_target)?;
         }
-        let allowed = self.check_scope(spec, &resource, &query, view)?;
+        let needs = spec.rights(&query);
+        let allowed = self.check_scope(spec, needs, &resource, &query, view)?;
         // Below a mount a value has the scope's prefix in it, which its client does not know.
         spec.spell_query(&mut query, self.dialect, if view.is_some() { Quote::No } else { Quote::Value })?;
         let copy_source = match copy_source {
@@ -326,7 +333,7 @@ impl Mapping {
         };
         check_overrides(&query, fields)?;
         let dialect = self.dialect;
-        Ok(Grant { spec, resource, query, copy_source, allowed, dialect, view: view.cloned() })
+        Ok(Grant { spec, needs, resource, query, copy_source, allowed, dialect, view: view.cloned() })
     }
 
     /// Decides on one key of a multi-object delete as on a DELETE of it, and says what the store calls the key and the
@@ -345,14 +352,17 @@ impl Mapping {
             None => Cow::Borrowed(key),
         };
         check_key(&key).map_err(|why| bad_target(BadTarget(why)))?;
-        let spec = request.spec.each.and_then(Spec::of).unwrap_or(request.spec);
+        let spec = request.spec.each.ok_or_else(|| {
+            let why = format!("{} names no keys in a document", request.operation().name());
+            Refusal::new(Rule::Internal, why)
+        })?;
         let bucket = request.resource.bucket().unwrap_or_default();
         let resource = Resource::Object(bucket.into(), Cow::Borrowed(&key));
         let mut query = Query::default();
         if let Some(version_id) = version_id {
             query.set("versionId", version_id.to_owned());
         }
-        self.check_scope(spec, &resource, &query, request.view())?;
+        self.check_scope(spec, spec.rights(&query), &resource, &query, request.view())?;
         spec.spell_query(&mut query, self.dialect, Quote::Value)?;
         Ok((key, query.get("versionId").map(str::to_owned)))
     }
@@ -380,11 +390,11 @@ impl Mapping {
     fn check_scope(
         &self,
         spec: &Spec,
+        needs: Rights,
         resource: &Resource<'_>,
         query: &Query<'_>,
         view: Option<&Arc<View>>,
     ) -> Result<Allowed, Refusal> {
-        let needs = spec.rights(query);
         let named = named_key(spec, resource, query)?;
         let mut within = self
             .scopes
@@ -505,11 +515,6 @@ fn reaches(spec: &Spec, scope: &Scope, prefix: &str) -> bool {
 
 fn bad_target(BadTarget(why): BadTarget) -> Refusal {
     Refusal::new(Rule::BadTarget, why)
-}
-
-/// Whether a read of an object knows a query parameter. What else is there means nothing to S3.
-fn is_read_parameter(name: &str) -> bool {
-    Spec::of(Operation::GetObject).is_some_and(|row| row.query.iter().any(|parameter| parameter.name == name))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use crate::memory::Use;
 use crate::operation::Operation;
 use crate::outgoing::Outgoing;
 use crate::payload::HeldBody;
-use crate::proxy::{ClientBody, FromStore, Proxy};
+use crate::proxy::{ClientBody, Proxy, StoreAnswer};
 use crate::refusal::{Refusal, Rule};
 use crate::session_table::Slot;
 use part::{Filled, Part, Source};
@@ -55,7 +55,7 @@ pub(crate) async fn pass_on<B: ClientBody>(
     upload: &Rc<Upload<B>>,
     state: &MappingState,
     record: &mut AccessRecord,
-) -> Result<FromStore, Refusal> {
+) -> Result<StoreAnswer, Refusal> {
     let slot = state.session.slot();
     upload.set_length(u64::MAX);
     let said = outgoing.checksums()?;
@@ -122,7 +122,7 @@ async fn send_whole<B: ClientBody>(
     source: Source<B>,
     slot: &Arc<Slot>,
     record: &mut AccessRecord,
-) -> Result<FromStore, Refusal> {
+) -> Result<StoreAnswer, Refusal> {
     let trailing = source.trailing_checksum();
     source.verify()?;
     let (content, length, _) = part.close().await?;

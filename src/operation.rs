@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 pub use declined::{DECLINED, Declined, answer};
 pub use kind::SessionKind;
 pub use page::page;
-pub use table::TABLE;
+pub use table::{TABLE, is_read_parameter};
 pub use verb::{Verb, Verbs};
 
 /// The name of an operation, as S3's API reference has it.
@@ -145,8 +145,8 @@ pub struct Spec {
     pub session: SessionKind,
     /// Whether it reaches old versions, always or with a `versionId`.
     pub versions: Versions,
-    /// The operation that each key it names is judged as, which has the policy actions.
-    pub each: Option<Operation>,
+    /// The row that each key in its document is judged by, which also has the policy actions.
+    pub each: Option<&'static Spec>,
     /// The policy actions it needs of the store, on the object or, for a bucket's shape, on the bucket.
     pub actions: &'static [&'static str],
     /// The further actions when it names an old version.
@@ -273,11 +273,6 @@ impl Spec {
         }
     }
 
-    /// The row of an operation.
-    pub fn of(operation: Operation) -> Option<&'static Self> {
-        TABLE.iter().find(|row| row.operation == operation)
-    }
-
     fn knows(&self, name: &str) -> bool {
         self.query.iter().any(|parameter| parameter.name == name)
             || self.selects.iter().any(|select| select.split('=').next() == Some(name))
@@ -305,10 +300,9 @@ impl Spec {
 }
 
 impl Spec {
-    /// The policy actions that a request for this operation needs of the store.
-    pub fn actions_of(&self, query: &Query<'_>) -> impl Iterator<Item = &'static str> {
-        let versions = self.rights(query).has(Right::Versions);
-        let more = if versions { self.version_actions } else { &[] };
+    /// Returns the policy actions that a request with these rights needs of the store.
+    pub fn actions_with(&self, needs: Rights) -> impl Iterator<Item = &'static str> {
+        let more = if needs.has(Right::Versions) { self.version_actions } else { &[] };
         self.actions.iter().chain(more).copied()
     }
 }

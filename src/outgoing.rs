@@ -22,7 +22,7 @@ use http::header::{self, HeaderName, HeaderValue};
 
 /// A request to the store that lacks only its signature. It is made of a [`Grant`] alone, and can be signed more
 /// than once: for another session, another node, another second.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outgoing {
     operation: Operation,
     max_size: Option<u64>,

@@ -31,8 +31,8 @@ enum Source<D> {
     Pages(Box<Pages>),
 }
 
-/// The body of an answer that Scopegate made.
-pub enum Made {
+/// The body of an answer that Scopegate makes itself.
+pub enum LocalBody {
     /// None, where the method is HEAD.
     Nothing,
     /// All of it.
@@ -105,11 +105,12 @@ pub fn relay_read<D: Body>(
     stripped(parts.status, parts.headers.into(), Source::Own(Some(body)), record)
 }
 
-/// A document of Scopegate's own, instead of an answer of the store.
-pub fn own_document(document: String) -> (http::response::Parts, Bytes) {
-    let mut parts = Response::new(()).into_parts().0;
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-    (parts, document.into())
+/// Makes an answer of Scopegate's own in this form.
+pub fn local(form: Representation, status: StatusCode, body: LocalBody) -> Box<Response<LocalBody>> {
+    let mut response = Box::new(Response::new(body));
+    *response.status_mut() = status;
+    form.describe(response.headers_mut());
+    response
 }
 
 fn stripped<D: Body>(
@@ -131,7 +132,7 @@ fn stripped<D: Body>(
 }
 
 /// Answers with what Scopegate made of the store's answers.
-pub fn make<D: Body>(answer: Response<Made>, mut record: Box<AccessRecord>) -> Answer<ResponseBody<D>> {
+pub fn make<D: Body>(answer: Response<LocalBody>, mut record: Box<AccessRecord>) -> Answer<ResponseBody<D>> {
     let (mut parts, body) = answer.into_parts();
     let upstream_id = parts.headers.remove(&X_AMZ_REQUEST_ID);
     record.answered(parts.status, upstream_id.as_ref().map(HeaderValue::as_bytes));
@@ -139,9 +140,9 @@ pub fn make<D: Body>(answer: Response<Made>, mut record: Box<AccessRecord>) -> A
         parts.headers.insert(X_AMZ_REQUEST_ID, id);
     }
     let source = match body {
-        Made::Nothing => Source::Own(None),
-        Made::Pages(pages) => Source::Pages(Box::new(pages)),
-        Made::Whole(body) => {
+        LocalBody::Nothing => Source::Own(None),
+        LocalBody::Pages(pages) => Source::Pages(Box::new(pages)),
+        LocalBody::Whole(body) => {
             parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
             Source::Own(Some(body).filter(|body| !body.is_empty()))
         }

@@ -11,7 +11,11 @@ pub(crate) mod xml;
 pub use body::Rewritten;
 pub use names::Names;
 
+use crate::http1::{Request, visible};
+use crate::mapping::Grant;
+use crate::operation::Operation;
 use bytes::Bytes;
+use http::header::HOST;
 use std::error::Error;
 use std::fmt;
 use xml::{Piece, Tokens};
@@ -43,6 +47,23 @@ impl Rewriter {
     /// A rewriter that writes `names` instead of the store's.
     pub fn new(names: Names) -> Self {
         Self { names, tokens: Tokens::default(), more: Bytes::new() }
+    }
+
+    /// Makes the rewriter of the answer to a granted request. `None` if no such answer holds names of the store's.
+    ///
+    /// `request` is the client's own, whose path and host the client's names are written with.
+    pub fn for_grant(grant: &Grant<'_>, request: &Request) -> Option<Box<Self>> {
+        let (operation, view) = (grant.operation(), grant.view());
+        let shows_url_or_keys =
+            matches!(operation, Operation::CompleteMultipartUpload | Operation::DeleteObjects);
+        if view.is_none() && !shows_url_or_keys {
+            return None;
+        }
+        let url = operation.lists() && grant.query().get("encoding-type") == Some("url");
+        let host = request.fields().get(HOST.as_str()).and_then(visible);
+        let key = grant.resource().key();
+        let names = Names::new(operation, view.cloned(), url, request.target.path(), key, host);
+        Some(Box::new(Self::new(names)))
     }
 
     /// Puts `more` before the end of a multi-object delete's result.

@@ -74,6 +74,15 @@ impl<'a> Resource<'a> {
         }
     }
 
+    /// Returns the same resource, which borrows nothing.
+    pub fn into_owned(self) -> Resource<'static> {
+        match self {
+            Self::Service => Resource::Service,
+            Self::Bucket(bucket) => Resource::Bucket(owned(bucket)),
+            Self::Object(bucket, key) => Resource::Object(owned(bucket), owned(key)),
+        }
+    }
+
     /// The bucket, if one is named.
     pub fn bucket(&self) -> Option<&str> {
         match self {
@@ -125,6 +134,10 @@ fn split(decoded: Cow<'_, str>) -> (Cow<'_, str>, Option<Cow<'_, str>>) {
             Some((bucket, key)) => (Cow::Owned(bucket.to_owned()), Some(Cow::Owned(key.to_owned()))),
         },
     }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
 }
 
 /// A parameter's name and value.
@@ -200,6 +213,11 @@ impl<'a> Query<'a> {
             parameters.push((name, decode(value, true)?));
         }
         Ok(Self(parameters))
+    }
+
+    /// Returns the same query, which borrows nothing.
+    pub fn into_owned(self) -> Query<'static> {
+        Query(self.0.into_iter().map(|(name, value)| (owned(name), owned(value))).collect())
     }
 
     /// The value of a parameter, empty when it was named without one.
@@ -385,6 +403,11 @@ impl<'a> CopySource<'a> {
         }
         let version_id = query.0.into_iter().next().map(|(_, value)| value);
         Ok(Self { resource, version_id })
+    }
+
+    /// Returns the same source, which borrows nothing.
+    pub fn into_owned(self) -> CopySource<'static> {
+        CopySource { resource: self.resource.into_owned(), version_id: self.version_id.map(owned) }
     }
 
     /// The one spelling that is signed and sent.

@@ -10,7 +10,7 @@ use crate::checksum::{Algorithm, Checksum};
 use crate::content::Held;
 use crate::document::{Completion, MAX_PARTS, Part as StoredPart};
 use crate::outgoing::Outgoing;
-use crate::proxy::{ClientBody, FromStore, Proxy};
+use crate::proxy::{ClientBody, Proxy, StoreAnswer};
 use crate::refusal::{Refusal, Rule};
 use crate::s3_error::element;
 use crate::session_table::Slot;
@@ -42,7 +42,7 @@ enum Stop {
     /// Something is wrong with the body, or the store cannot be asked.
     Refused(Refusal),
     /// The store said no, in its words.
-    Answered(Box<FromStore>),
+    Answered(Box<StoreAnswer>),
 }
 
 impl From<Refusal> for Stop {
@@ -57,7 +57,7 @@ impl MultipartUpload<'_> {
         mut self,
         part: Part,
         source: Source<B>,
-    ) -> Result<FromStore, Refusal> {
+    ) -> Result<StoreAnswer, Refusal> {
         match self.create_and_fill(part, source).await {
             Ok(done) => Ok(done),
             Err(Stop::Answered(done)) => Ok(*done),
@@ -69,7 +69,7 @@ impl MultipartUpload<'_> {
         &mut self,
         part: Part,
         source: Source<B>,
-    ) -> Result<FromStore, Stop> {
+    ) -> Result<StoreAnswer, Stop> {
         let (id, abort) = self.create().await?;
         let budget = self.proxy.buffers();
         let filled = tokio::select! {
@@ -123,7 +123,7 @@ impl MultipartUpload<'_> {
         id: &str,
         first: Part,
         mut source: Source<B>,
-    ) -> Result<FromStore, Stop> {
+    ) -> Result<StoreAnswer, Stop> {
         let mut parts = Vec::new();
         let (mut part, mut filled) = (first, Filled::Full);
         for number in 1..=MAX_PARTS {
@@ -153,7 +153,7 @@ impl MultipartUpload<'_> {
         id: &str,
         parts: Vec<StoredPart>,
         sum: Option<&Checksum>,
-    ) -> Result<FromStore, Stop> {
+    ) -> Result<StoreAnswer, Stop> {
         let body = Bytes::from(Completion::of(parts).document());
         let length = body.len() as u64;
         let sum = sum.filter(|sum| sum.algorithm().is_of_whole_objects());
@@ -161,10 +161,10 @@ impl MultipartUpload<'_> {
         let (mut head, answer) = self.ask(&outgoing, Held::Held(body), length).await?;
         head.status = completed_status(head.status, &answer);
         if !head.status.is_success() {
-            return Err(Stop::Answered(Box::new(FromStore::Read(Box::new(head), Bytes::from(answer)))));
+            return Err(Stop::Answered(Box::new(StoreAnswer::Buffered(Box::new(head), Bytes::from(answer)))));
         }
         as_of_a_put(&mut head, &answer);
-        Ok(FromStore::Read(Box::new(head), Bytes::new()))
+        Ok(StoreAnswer::Buffered(Box::new(head), Bytes::new()))
     }
 
     async fn ask(
@@ -189,8 +189,8 @@ async fn ask(
     let limits = proxy.limits();
     let upload = Upload::of(content, length);
     let answer = match proxy.exchange(outgoing, &upload, slot, record).await? {
-        FromStore::Streaming(answer) => answer,
-        read @ FromStore::Read(..) => return Err(Stop::Answered(Box::new(read))),
+        StoreAnswer::Streaming(answer) => answer,
+        read @ StoreAnswer::Buffered(..) => return Err(Stop::Answered(Box::new(read))),
     };
     let (head, body) = answer.into_parts();
     let body = read_whole(body, MAX_ANSWER, limits.response_timeout).await.map_err(|error| {
@@ -198,7 +198,7 @@ async fn ask(
         Refusal::new(Rule::Upstream, "the store's answer broke off")
     })?;
     if !head.status.is_success() {
-        return Err(Stop::Answered(Box::new(FromStore::Read(Box::new(head), body))));
+        return Err(Stop::Answered(Box::new(StoreAnswer::Buffered(Box::new(head), body))));
     }
     Ok((head, String::from_utf8_lossy(&body).into_owned()))
 }
@@ -282,10 +282,10 @@ impl Abort {
 }
 
 /// Whether an upload is not there any more, by the answer to its abort.
-fn is_gone(answer: &FromStore) -> bool {
+fn is_gone(answer: &StoreAnswer) -> bool {
     let status = match answer {
-        FromStore::Streaming(answer) => answer.status,
-        FromStore::Read(head, _) => head.status,
+        StoreAnswer::Streaming(answer) => answer.status,
+        StoreAnswer::Buffered(head, _) => head.status,
     };
     status.is_success() || status == StatusCode::NOT_FOUND
 }

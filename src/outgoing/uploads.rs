@@ -1,18 +1,17 @@
 //! The questions for the multipart uploads of a bucket, which Scopegate asks for a granted list of them.
 
 use super::Outgoing;
-use crate::list_uploads::Question;
-use crate::mapping::Grant;
+use crate::list_uploads::{Listing, Question};
 use crate::operation::Operation;
 use crate::payload::Payload;
 use crate::target::Resource;
 use http::Method;
 
 impl Outgoing {
-    /// A question for the multipart uploads of a bucket. Only [`crate::list_uploads`] says what is asked, and what of the
-    /// answer its client may see.
-    pub fn list_of_uploads(grant: &Grant<'_>, question: &Question) -> Self {
-        let bucket = Resource::Bucket(grant.resource().bucket().unwrap_or_default().into());
+    /// Makes one of the requests for the multipart uploads of a bucket. Only [`crate::list_uploads`] says what is asked,
+    /// and what of the answer the client may see. A [`Listing`] is made of a grant alone, and so is this.
+    pub fn list_of_uploads(listing: &Listing, question: &Question) -> Self {
+        let bucket = Resource::Bucket(listing.bucket().into());
         Self {
             operation: Operation::ListMultipartUploads,
             max_size: None,

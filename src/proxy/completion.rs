@@ -1,7 +1,7 @@
 //! Completing multipart uploads: few parts at once, since each costs the store a look at its disks. Listing uploads: few
 //! lists at once, since MinIO writes each of them whole.
 
-use super::{FromStore, Proxy};
+use super::{Proxy, StoreAnswer};
 use crate::access::AccessRecord;
 use crate::document::{Completion, MAX_PARTS};
 use crate::generation::MappingState;
@@ -79,7 +79,7 @@ impl Proxy {
         completion: &Completion,
         state: &MappingState,
         record: &mut AccessRecord,
-    ) -> Result<FromStore, Refusal> {
+    ) -> Result<StoreAnswer, Refusal> {
         let turn = state.completions.turn(completion.parts(), self.limits().queue_timeout).await?;
         let outgoing = outgoing.with_document(completion.document());
         let (proxy, slot, mut aside) = (self.clone(), Arc::clone(state.session.slot()), record.aside());

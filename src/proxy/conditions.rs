@@ -1,6 +1,6 @@
 //! Reads whose conditions the store cannot decide: the object is looked at first.
 
-use super::{FromStore, Proxy};
+use super::{Proxy, StoreAnswer};
 use crate::access::AccessRecord;
 use crate::body::Upload;
 use crate::content::Held;
@@ -13,7 +13,7 @@ use http::header::{ETAG, HeaderValue, LAST_MODIFIED};
 
 impl Proxy {
     /// Looks what the object is, and makes a read of it that the store decides as the conditions have it.
-    pub(super) async fn decide(
+    pub(super) async fn look_first(
         &self,
         read: Outgoing,
         conditions: &Conditions,
@@ -22,7 +22,7 @@ impl Proxy {
     ) -> Result<Outgoing, Refusal> {
         let nothing = Upload::of(Held::Held(Bytes::new()), 0);
         let answer = self.exchange(&read.look(), &nothing, slot, record).await?;
-        let FromStore::Streaming(answer) = answer else { return Ok(read.on(conditions, None)) };
+        let StoreAnswer::Streaming(answer) = answer else { return Ok(read.on(conditions, None)) };
         let field = |name: &str| answer.fields.get(name).and_then(|value| str::from_utf8(value).ok());
         let etag = field(ETAG.as_str()).and_then(|etag| HeaderValue::from_str(etag).ok());
         let modified = field(LAST_MODIFIED.as_str()).and_then(|time| httpdate::parse_http_date(time).ok());

@@ -3,7 +3,7 @@
 //! The store is asked when the client takes more, and not before: a client that pauses keeps nothing busy, and MinIO's
 //! lock of the object ends with the answer that MinIO cut. The request keeps its place among those that run.
 
-use super::{FromStore, Proxy};
+use super::{Proxy, StoreAnswer};
 use crate::access::AccessRecord;
 use crate::balance::{Choice, Outcome as NodeOutcome};
 use crate::body::{BoxError, Broken, Upload};
@@ -39,21 +39,21 @@ impl Proxy {
     /// Has what is missing of a long answer asked for, should it break off.
     pub(super) fn provide_rest(
         &self,
-        answer: &mut FromStore,
-        outgoing: Outgoing,
+        answer: &mut StoreAnswer,
+        outgoing: &Outgoing,
         state: &MappingState,
         record: &mut AccessRecord,
     ) {
         if outgoing.operation() != Operation::GetObject {
             return;
         }
-        let FromStore::Streaming(answer) = answer else { return };
+        let StoreAnswer::Streaming(answer) = answer else { return };
         let Some(left) = answer.body.size_hint().exact().filter(|left| *left >= LEAST) else { return };
         let Some(rest) = Rest::of(answer.status, &answer.fields, left) else { return };
         answer.body.continue_with(Box::new(Continuation {
             proxy: self.clone(),
             session: state.session.clone(),
-            outgoing,
+            outgoing: outgoing.clone(),
             settled: rest.position(),
             rest,
             asked: 0,
@@ -147,7 +147,7 @@ impl Continuation {
         let slot = self.session.slot();
         let asked = self.proxy.exchange_with(&outgoing, &upload, slot, attempts, &mut self.record).await;
         match asked.map_err(|refusal| passing(&refusal))? {
-            FromStore::Streaming(Answer { status, fields, body }) => {
+            StoreAnswer::Streaming(Answer { status, fields, body }) => {
                 let checked = self.rest.check(status, &fields, body.size_hint().exact());
                 match checked {
                     Ok(()) => Ok(body),
@@ -155,7 +155,7 @@ impl Continuation {
                     Err(why) => Err(Failure::NotTheRest(why)),
                 }
             }
-            FromStore::Read(head, _) => {
+            StoreAnswer::Buffered(head, _) => {
                 let why = NotTheRest::of_status(head.status);
                 if head.status.is_server_error() { Err(passing(&why)) } else { Err(Failure::NotTheRest(why)) }
             }

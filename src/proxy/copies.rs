@@ -1,6 +1,6 @@
 //! Copies into scopes that bound the size of an object.
 
-use super::{FromStore, Proxy};
+use super::{Proxy, StoreAnswer};
 use crate::access::AccessRecord;
 use crate::body::Upload;
 use crate::content::Held;
@@ -22,7 +22,7 @@ impl Proxy {
         record: &mut AccessRecord,
     ) -> Result<Outgoing, Refusal> {
         let nothing = Upload::of(Held::Held(Bytes::new()), 0);
-        let FromStore::Streaming(answer) = self.exchange(question, &nothing, slot, record).await? else {
+        let StoreAnswer::Streaming(answer) = self.exchange(question, &nothing, slot, record).await? else {
             return Ok(copy.copying(None));
         };
         if answer.status != StatusCode::OK {

@@ -1,15 +1,15 @@
 //! Operations whose body is a document: read whole, judged, and written again for the store.
 
-use super::otherwise::own;
-use super::{Asked, ClientBody, FromStore, Proxy, Served, Wanted};
+use super::call::Call;
+use super::decision::{Document, DocumentRequest};
+use super::reply::{Served, StoreAnswer};
+use super::{ClientBody, Proxy};
 use crate::access::AccessRecord;
 use crate::body::{Upload, read_whole};
-use crate::document::{self, Completion, Kind, Tagging};
-use crate::mapping::Grant;
+use crate::document::{self, Completion, Tagging};
 use crate::memory::Use;
 use crate::multi_delete::{self, Deletion, Group, Judged, Merged, code_and_message};
-use crate::outgoing::{self, Outgoing, WithDocument};
-use crate::payload::Payload;
+use crate::outgoing::{Outgoing, WithDocument};
 use crate::refusal::{Refusal, Rule};
 use crate::rewrite::Rewriter;
 use crate::session_table::Slot;
@@ -25,77 +25,47 @@ const MAX_RESULT: usize = multi_delete::GROUP * 8 * 1024;
 /// The number of groups that may wait for a locked key until all time is over.
 const SLOW_GROUPS: u32 = 4;
 
-/// A granted request whose body is a document.
-pub(super) struct Documented<'a> {
-    pub(super) kind: Kind,
-    pub(super) grant: Grant<'a>,
-    pub(super) payload: Payload,
-}
-
 impl Proxy {
-    /// Reads the document of a request and has the store do what it says.
+    /// Reads the document of a request and makes the store do what it says.
     pub(super) async fn pass_on_document<B: ClientBody>(
         &self,
-        asked: &Asked<'_, B>,
-        wanted: &Wanted<'_>,
-        request: Documented<'_>,
+        call: &Call<'_, B>,
+        request: DocumentRequest,
         record: &mut AccessRecord,
     ) -> Result<Served, Refusal> {
-        let Documented { kind, grant, payload } = request;
-        match kind {
-            Kind::Delete => self.delete_objects(asked, wanted, grant, payload, record).await,
-            Kind::Complete => self.complete_upload(asked, wanted, grant, payload, record).await,
-            Kind::Tagging => self.put_tagging(asked, wanted, grant, payload, record).await,
-        }
-    }
-
-    async fn put_tagging<B: ClientBody>(
-        &self,
-        asked: &Asked<'_, B>,
-        wanted: &Wanted<'_>,
-        grant: Grant<'_>,
-        payload: Payload,
-        record: &mut AccessRecord,
-    ) -> Result<Served, Refusal> {
-        let rewriter = grant.rewriter(asked.request);
-        // The document's size is not that of an object.
-        let outgoing = Outgoing::rebuild(grant, wanted.fields, Payload::Empty)?;
-        asked.admit(record).await?;
-        let document = self.read_document(Kind::Tagging, asked, wanted, &payload, record).await?;
-        let outgoing = outgoing.with_document(Tagging::parse(&document)?.document());
-        Ok((self.send_document(&outgoing, asked.state.session.slot(), record).await?, rewriter))
-    }
-
-    async fn complete_upload<B: ClientBody>(
-        &self,
-        asked: &Asked<'_, B>,
-        wanted: &Wanted<'_>,
-        grant: Grant<'_>,
-        payload: Payload,
-        record: &mut AccessRecord,
-    ) -> Result<Served, Refusal> {
-        let rewriter = grant.rewriter(asked.request);
-        let dialect = grant.dialect();
-        // The document's size is not that of an object.
-        let outgoing = Outgoing::rebuild(grant, wanted.fields, Payload::Empty)?;
-        asked.admit(record).await?;
-        let document = self.read_document(Kind::Complete, asked, wanted, &payload, record).await?;
-        let completion = Completion::parse(&document, dialect)?;
-        drop(document);
-        Ok((self.complete(&outgoing, &completion, asked.state, record).await?, rewriter))
+        call.admit(record).await?;
+        let document = self.read_document(call, &request, record).await?;
+        let DocumentRequest { outgoing, rewriter, document: kind, .. } = request;
+        let answer = match kind {
+            Document::Delete(grant) => {
+                let judged = multi_delete::judge(Deletion::parse(&document)?, call.mapping, &grant);
+                drop(document);
+                let slot = call.state.session.slot();
+                return self.delete(judged, &outgoing, rewriter, slot, record).await;
+            }
+            Document::Complete(dialect) => {
+                let completion = Completion::parse(&document, dialect)?;
+                drop(document);
+                self.complete(&outgoing, &completion, call.state, record).await?
+            }
+            Document::Tagging => {
+                let outgoing = outgoing.with_document(Tagging::parse(&document)?.document());
+                self.send_document(&outgoing, call.state.session.slot(), record).await?
+            }
+        };
+        Ok(Served { answer, rewriter })
     }
 
     async fn read_document<B: ClientBody>(
         &self,
-        kind: Kind,
-        asked: &Asked<'_, B>,
-        wanted: &Wanted<'_>,
-        payload: &Payload,
+        call: &Call<'_, B>,
+        request: &DocumentRequest,
         record: &mut AccessRecord,
     ) -> Result<Bytes, Refusal> {
         let patience = self.generation.limits.response_timeout;
         let memory = record.memory(self.memory(), Use::Documents);
-        document::read(kind, asked.upload, payload, wanted.fields, patience, memory).await
+        let (payload, fields) = (&request.payload, call.request().fields());
+        document::read(request.kind(), call.upload, payload, fields, patience, memory).await
     }
 
     /// Sends a document of Scopegate's own.
@@ -104,7 +74,7 @@ impl Proxy {
         outgoing: &WithDocument,
         slot: &Slot,
         record: &mut AccessRecord,
-    ) -> Result<FromStore, Refusal> {
+    ) -> Result<StoreAnswer, Refusal> {
         let WithDocument { request, document } = outgoing;
         let held = || {
             let upload = Upload::new(Full::new(document.clone()));
@@ -120,24 +90,6 @@ impl Proxy {
         }
     }
 
-    /// Reads what is to be deleted, and judges each key.
-    async fn delete_objects<B: ClientBody>(
-        &self,
-        asked: &Asked<'_, B>,
-        wanted: &Wanted<'_>,
-        grant: Grant<'_>,
-        payload: Payload,
-        record: &mut AccessRecord,
-    ) -> Result<Served, Refusal> {
-        outgoing::check_headers(grant.spec(), wanted.fields)?;
-        asked.admit(record).await?;
-        let document = self.read_document(Kind::Delete, asked, wanted, &payload, record).await?;
-        let judged = multi_delete::judge(Deletion::parse(&document)?, asked.mapping, &grant);
-        drop(document);
-        let (rewriter, slot) = (grant.rewriter(asked.request), asked.state.session.slot());
-        self.delete(judged, &Outgoing::bare(grant), rewriter, slot, record).await
-    }
-
     /// Has the store delete what is allowed, and answers with both: its results and the refusals.
     async fn delete(
         &self,
@@ -149,7 +101,7 @@ impl Proxy {
     ) -> Result<Served, Refusal> {
         let Judged { groups, mut refused } = judged;
         let answer = match &*groups {
-            [] => return Ok((own(multi_delete::result(&refused)), None)),
+            [] => return Ok(StoreAnswer::of_document(multi_delete::result(&refused)).into()),
             [only] => {
                 self.send_document(&outgoing.with_document(only.document.clone()), slot, record).await?
             }
@@ -160,7 +112,7 @@ impl Proxy {
             }
         };
         let rewriter = rewriter.map(|rewriter| rewriter.with_more(refused.into()));
-        Ok((answer, rewriter))
+        Ok(Served { answer, rewriter })
     }
 
     /// Deletes group after group, all of them within the time that one request may take. A group that takes too long is
@@ -172,7 +124,7 @@ impl Proxy {
         outgoing: &Outgoing,
         slot: &Slot,
         record: &mut AccessRecord,
-    ) -> Result<(FromStore, String), Refusal> {
+    ) -> Result<(StoreAnswer, String), Refusal> {
         let patience = self.generation.limits.response_timeout;
         let deadline = Instant::now() + patience;
         let (mut merged, mut head, mut first) = (Merged::default(), None, None);
@@ -200,8 +152,8 @@ impl Proxy {
         let (document, failed) = merged.finish();
         match (head, first) {
             (None, Some(stop)) => stop.answer().map(|answer| (answer, String::new())),
-            (Some(head), _) => Ok((FromStore::Read(Box::new(head), document.into()), failed)),
-            (None, None) => Ok((own(document), failed)),
+            (Some(head), _) => Ok((StoreAnswer::Buffered(Box::new(head), document.into()), failed)),
+            (None, None) => Ok((StoreAnswer::of_document(document), failed)),
         }
     }
 
@@ -215,7 +167,7 @@ impl Proxy {
     ) -> Result<(Parts, String), Stop> {
         let outgoing = outgoing.with_document(group.document.clone());
         let answer = self.send_document(&outgoing, slot, record).await?;
-        let FromStore::Streaming(answer) = answer else { return Err(Stop::Answered(Box::new(answer))) };
+        let StoreAnswer::Streaming(answer) = answer else { return Err(Stop::Answered(Box::new(answer))) };
         let (parts, body) = answer.into_parts();
         let reading = read_whole(body, MAX_RESULT, self.generation.limits.stall_timeout);
         let body = reading.await.map_err(|error| {
@@ -223,7 +175,7 @@ impl Proxy {
             Refusal::new(Rule::Upstream, "the store's answer broke off")
         })?;
         if parts.status != StatusCode::OK {
-            return Err(Stop::Answered(Box::new(FromStore::Read(Box::new(parts), body))));
+            return Err(Stop::Answered(Box::new(StoreAnswer::Buffered(Box::new(parts), body))));
         }
         Ok((parts, String::from_utf8_lossy(&body).into_owned()))
     }
@@ -235,7 +187,7 @@ enum Stop {
     Slow,
     Refused(Refusal),
     /// The store said no, in its words.
-    Answered(Box<FromStore>),
+    Answered(Box<StoreAnswer>),
 }
 
 impl From<Refusal> for Stop {
@@ -245,7 +197,7 @@ impl From<Refusal> for Stop {
 }
 
 impl Stop {
-    fn answer(self) -> Result<FromStore, Refusal> {
+    fn answer(self) -> Result<StoreAnswer, Refusal> {
         match self {
             Self::Slow => Err(too_slow()),
             Self::Refused(refusal) => Err(refusal),
@@ -259,8 +211,8 @@ impl Stop {
             Self::Slow => of(&too_slow()),
             Self::Refused(refusal) => of(refusal),
             Self::Answered(answer) => match &**answer {
-                FromStore::Read(_, body) => code_and_message(&String::from_utf8_lossy(body)),
-                FromStore::Streaming(_) => code_and_message(""),
+                StoreAnswer::Buffered(_, body) => code_and_message(&String::from_utf8_lossy(body)),
+                StoreAnswer::Streaming(_) => code_and_message(""),
             },
         }
     }

@@ -1,7 +1,7 @@
 //! One exchange with the store: with the mapping's session, over a node that is up, again where nothing can have been
 //! done.
 
-use super::{ClientBody, FromStore, Proxy};
+use super::{ClientBody, Proxy, StoreAnswer};
 use crate::access::{AccessRecord, Wait};
 use crate::amz_date::AmzDate;
 use crate::balance::{Choice, Outcome};
@@ -59,7 +59,7 @@ impl Proxy {
         upload: &Rc<Upload<B>>,
         slot: &Slot,
         record: &mut AccessRecord,
-    ) -> Result<FromStore, Refusal> {
+    ) -> Result<StoreAnswer, Refusal> {
         self.exchange_with(outgoing, upload, slot, Attempts::default(), record).await
     }
 
@@ -71,13 +71,13 @@ impl Proxy {
         slot: &Slot,
         mut attempts: Attempts,
         record: &mut AccessRecord,
-    ) -> Result<FromStore, Refusal> {
+    ) -> Result<StoreAnswer, Refusal> {
         let mut replayed = false;
         loop {
             let session = self.session(slot, record).await?;
             let (answer, choice) = self.attempt(outgoing, upload, &session, &mut attempts, record).await?;
             if !is_looked_at(&answer) {
-                return Ok(FromStore::Streaming(answer));
+                return Ok(StoreAnswer::Streaming(answer));
             }
             let (answer, verdict) = Box::pin(self.inspect(answer, record)).await?;
             match verdict {
@@ -194,13 +194,13 @@ impl Proxy {
         &self,
         answer: Answer<Download>,
         record: &mut AccessRecord,
-    ) -> Result<(FromStore, Verdict), Refusal> {
+    ) -> Result<(StoreAnswer, Verdict), Refusal> {
         // HEAD has no body to say it in.
         let code = answer.fields.get(ERROR_CODE).and_then(|code| str::from_utf8(code).ok());
         if answer.body.is_end_stream() {
             record.store_said(code);
             let verdict = Verdict::of(answer.status, code);
-            return Ok((FromStore::Streaming(answer), verdict));
+            return Ok((StoreAnswer::Streaming(answer), verdict));
         }
         let (parts, body) = answer.into_parts();
         let reading = read_error_body(body, self.generation.limits.stall_timeout);
@@ -211,7 +211,7 @@ impl Proxy {
         let code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
         record.store_said(code.as_deref());
         let verdict = Verdict::of(parts.status, code.as_deref());
-        let answer = FromStore::Read(Box::new(parts), s3_error::without_signature(body));
+        let answer = StoreAnswer::Buffered(Box::new(parts), s3_error::without_signature(body));
         Ok((answer, verdict))
     }
 }

@@ -1,16 +1,17 @@
 //! Lists of multipart uploads: asked for with a session of their own, filtered and written again.
 
-use super::otherwise::own;
-use super::{Asked, FromStore, Proxy, Served, Wanted, failed_inside};
+use super::call::Call;
+use super::decision::UploadList;
+use super::reply::{Served, StoreAnswer};
+use super::{ClientBody, Proxy, failed_inside};
 use crate::access::AccessRecord;
 use crate::body::Upload;
 use crate::content::Held;
 use crate::list_uploads::{Listing, Marker, Question, Reader, Selection};
-use crate::mapping::Grant;
 use crate::memory::Use;
 use crate::operation::SessionKind;
 use crate::operation::grammar::Dialect;
-use crate::outgoing::{self, Outgoing};
+use crate::outgoing::Outgoing;
 use crate::refusal::{Refusal, Rule};
 use crate::retry::Attempts;
 use crate::session_table::Slot;
@@ -31,7 +32,6 @@ const SLOW_NODES: u32 = 4;
 struct Page<'a> {
     listing: Listing,
     selection: Selection,
-    grant: &'a Grant<'a>,
     slot: &'a Slot,
 }
 
@@ -40,7 +40,7 @@ enum Told {
     /// A list, and where it goes on.
     List(Option<Marker>),
     /// The store's own answer is the answer.
-    Other(FromStore),
+    Other(StoreAnswer),
 }
 
 /// What all questions came to.
@@ -48,25 +48,24 @@ enum Gathered {
     /// At least one list.
     Page,
     /// The store's own answer is the answer.
-    Other(FromStore),
+    Other(StoreAnswer),
 }
 
 impl Proxy {
     /// Answers with the multipart uploads of the mapping's scopes.
-    pub(super) async fn list_uploads<B>(
+    pub(super) async fn list_uploads<B: ClientBody>(
         &self,
-        asked: &Asked<'_, B>,
-        wanted: &Wanted<'_>,
-        grant: Grant<'_>,
+        call: &Call<'_, B>,
+        list: UploadList,
         record: &mut AccessRecord,
     ) -> Result<Served, Refusal> {
-        outgoing::check_headers(grant.spec(), wanted.fields)?;
-        asked.admit(record).await?;
-        let _turn = asked.state.completions.turn_to_list(self.limits().queue_timeout).await?;
-        let listing = Listing::new(asked.mapping, &grant);
-        let slot = asked.state.session.slot_of(SessionKind::Uploads).ok_or_else(failed_inside)?;
+        let UploadList { listing, rewriter } = list;
+        call.pass_over_body().await?;
+        call.admit(record).await?;
+        let _turn = call.state.completions.turn_to_list(self.limits().queue_timeout).await?;
+        let slot = call.state.session.slot_of(SessionKind::Uploads).ok_or_else(failed_inside)?;
         let selection = Selection::new(&listing);
-        let mut page = Page { listing, selection, grant: &grant, slot };
+        let mut page = Page { listing, selection, slot };
         let gathering = async {
             match page.listing.dialect() {
                 Dialect::Minio => self.ask_each_node(&mut page, record).await,
@@ -74,13 +73,13 @@ impl Proxy {
             }
         };
         match timeout(self.limits().response_timeout, gathering).await.map_err(|_| too_slow())?? {
-            Gathered::Other(answer) => Ok((answer, grant.rewriter(asked.request))),
+            Gathered::Other(answer) => Ok(Served { answer, rewriter }),
             Gathered::Page => {
                 let Page { listing, selection, .. } = page;
                 let held = selection.bytes();
                 let document = listing.page(selection);
                 record.memory(self.memory(), Use::Pages).grow_to(held + document.len())?;
-                Ok((own(document), None))
+                Ok(StoreAnswer::of_document(document).into())
             }
         }
     }
@@ -145,10 +144,10 @@ impl Proxy {
         attempts: Attempts,
         record: &mut AccessRecord,
     ) -> Result<Told, Refusal> {
-        let outgoing = Outgoing::list_of_uploads(page.grant, question);
+        let outgoing = Outgoing::list_of_uploads(&page.listing, question);
         let nothing = Upload::of(Held::Held(Bytes::new()), 0);
         match self.exchange_with(&outgoing, &nothing, page.slot, attempts, record).await? {
-            FromStore::Streaming(answer) if answer.status == StatusCode::OK => {
+            StoreAnswer::Streaming(answer) if answer.status == StatusCode::OK => {
                 self.read_list(answer.body, page, record).await.map(Told::List)
             }
             other => Ok(Told::Other(other)),

@@ -1,6 +1,6 @@
 //! What `explain` found, as text and as JSON.
 
-use super::Way;
+use super::ways::Way;
 use crate::client::Client;
 use crate::mapping::Mapping;
 use crate::operation::SessionKind;

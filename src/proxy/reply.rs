@@ -1,0 +1,84 @@
+//! Replies to clients: answers of the store, and answers that the proxy makes itself.
+
+use super::Answer;
+use crate::access::AccessRecord;
+use crate::http1;
+use crate::response::{LocalBody, make, relay, relay_read};
+use crate::rewrite::Rewriter;
+use crate::upstream::Download;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+
+/// An answer of the store, or what replaces it.
+pub(crate) enum StoreAnswer {
+    Streaming(http1::Answer<Download>),
+    /// An answer that was read whole. Boxed, since few are.
+    Buffered(Box<http::response::Parts>, Bytes),
+}
+
+/// An answer of the store for its client.
+pub(super) struct Served {
+    pub(super) answer: StoreAnswer,
+    /// Puts the client's names into it.
+    pub(super) rewriter: Option<Box<Rewriter>>,
+}
+
+/// A reply to a client.
+pub(super) enum Reply {
+    Store(Served),
+    Local(Box<Response<LocalBody>>),
+    /// The error page of a site.
+    Page(Box<http1::Answer<Download>>),
+}
+
+impl StoreAnswer {
+    /// Makes a document of the proxy's own that replaces an answer.
+    pub(super) fn of_document(document: String) -> Self {
+        let mut parts = Response::new(()).into_parts().0;
+        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        Self::Buffered(Box::new(parts), document.into())
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Streaming(answer) => answer.status,
+            Self::Buffered(parts, _) => parts.status,
+        }
+    }
+
+    pub(super) fn insert(&mut self, name: HeaderName, value: HeaderValue) {
+        match self {
+            Self::Streaming(answer) => answer.fields.insert(name, value),
+            Self::Buffered(parts, _) => _ = parts.headers.insert(name, value),
+        }
+    }
+}
+
+impl From<StoreAnswer> for Served {
+    /// Serves an answer as it is.
+    fn from(answer: StoreAnswer) -> Self {
+        Self { answer, rewriter: None }
+    }
+}
+
+impl Reply {
+    /// Checks whether the store answered with an error, which may be put into another form.
+    pub(super) fn is_error(&self) -> bool {
+        let error = |status: StatusCode| status.is_client_error() || status.is_server_error();
+        matches!(self, Self::Store(served) if error(served.answer.status()))
+    }
+
+    pub(super) fn into_answer(self, record: Box<AccessRecord>) -> Answer {
+        match self {
+            Self::Store(Served { answer: StoreAnswer::Streaming(answer), rewriter }) => {
+                relay(answer, rewriter, record)
+            }
+            Self::Store(Served { answer: StoreAnswer::Buffered(parts, body), rewriter }) => {
+                relay_read(*parts, body, rewriter, record)
+            }
+            Self::Local(answer) => make(*answer, record),
+            Self::Page(answer) => relay(*answer, None, record),
+        }
+    }
+}
