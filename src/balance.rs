@@ -5,7 +5,6 @@
 
 use crate::nodes::{Check, NodeBoard, NodeIndex};
 use crate::retry::Attempts;
-use http::StatusCode;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -83,18 +82,6 @@ pub struct Choice {
 pub struct InFlight {
     balancer: Rc<Balancer>,
     choice: Choice,
-}
-
-impl Outcome {
-    /// What an answer's status says of its node.
-    pub fn of_answer(status: StatusCode) -> Self {
-        match status {
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
-                Self::Doubtful
-            }
-            _ => Self::Answered,
-        }
-    }
 }
 
 impl Balancer {

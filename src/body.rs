@@ -2,14 +2,14 @@
 
 use crate::aws_chunked::Envelope;
 use crate::checksum::Checksum;
-use crate::content::Content;
+use crate::content::{Content, UploadError};
 use crate::http1::Malformed;
-use crate::payload::{broken_body, check_unused};
-use crate::refusal::Refusal;
+use crate::payload::check_unused;
+use crate::refusal::{Refusal, Rule};
 use crate::s3_error::MAX_ERROR_BODY;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Empty};
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
@@ -52,6 +52,15 @@ pub struct Upload<B> {
     length: Cell<u64>,
     begun: Cell<bool>,
     sent: Cell<u64>,
+    /// Why it could not be read: an attempt's body has no typed error.
+    failure: RefCell<Option<UploadError>>,
+}
+
+impl Upload<Empty<Bytes>> {
+    /// Makes the body of a request that has none.
+    pub fn nothing() -> Rc<Self> {
+        Self::of(Content::Held(Bytes::new()), 0)
+    }
 }
 
 impl<B> Upload<B> {
@@ -67,6 +76,7 @@ impl<B> Upload<B> {
             length: Cell::new(length),
             begun: Cell::new(false),
             sent: Cell::new(0),
+            failure: RefCell::new(None),
         })
     }
 
@@ -128,13 +138,18 @@ impl<B> Upload<B> {
         loop {
             let frame = poll_fn(|cx| Pin::new(&mut *self.body.borrow_mut()).poll_frame(cx)).await;
             let Some(frame) = frame else { return Ok(()) };
-            let frame = frame.map_err(|error| broken_body(&error))?;
+            let frame = frame.map_err(Refusal::from)?;
             length += frame.data_ref().map_or(0, |data| data.len() as u64);
             check_unused(length, most)?;
         }
     }
 
-    /// The body for one attempt.
+    /// Returns the refusal of an upload whose attempt failed with `error`.
+    pub fn refuse(&self, error: &BoxError) -> Refusal {
+        self.failure.take().map_or_else(|| Refusal::new(Rule::BadBody, error.to_string()), Refusal::from)
+    }
+
+    /// Returns the body for one attempt.
     pub fn attempt(self: &Rc<Self>) -> UploadBody<B> {
         UploadBody(Rc::clone(self))
     }
@@ -166,7 +181,11 @@ where
                 upload.sent.set(upload.sent.get() + data.len() as u64);
                 Ok(Frame::data(data))
             }),
-            Some(Err(error)) => Some(Err(error)),
+            Some(Err(error)) => {
+                let told = error.to_string().into();
+                upload.failure.replace(Some(error));
+                Some(Err(told))
+            }
             None => None,
         })
     }

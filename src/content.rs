@@ -1,12 +1,14 @@
 //! Where the content of an upload comes from: the client as it sends it, the client's envelope, or a part that is held.
 
-use crate::aws_chunked::{Decoder, Envelope};
+use crate::aws_chunked::{Decoder, Envelope, Malformed};
 use crate::body::BoxError;
-use crate::checksum::{Checksum, Hasher};
+use crate::checksum::{Checksum, Hasher, Mismatch};
 use crate::spool::SpoolFile;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use http_body_util::Empty;
+use std::error::Error;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf, Take};
@@ -17,6 +19,29 @@ const PIECE: usize = 64 * 1024;
 const SMALL: usize = 4 * 1024;
 /// The most small pieces that are put together, in bytes.
 const TOGETHER: usize = 16 * 1024;
+
+/// Why an upload cannot be read to its end.
+#[derive(Debug)]
+pub enum UploadError {
+    /// The client's aws-chunked envelope is malformed, or not what was announced.
+    Envelope(Malformed),
+    /// The content does not match the checksum that followed it.
+    Checksum(Mismatch),
+    /// The body itself broke off.
+    Body(BoxError),
+}
+
+impl fmt::Display for UploadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Envelope(malformed) => malformed.fmt(f),
+            Self::Checksum(mismatch) => mismatch.fmt(f),
+            Self::Body(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for UploadError {}
 
 /// The content of an upload.
 #[derive(Debug)]
@@ -58,14 +83,16 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = UploadError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         match self.get_mut() {
-            Self::Plain(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Plain(body) => {
+                Pin::new(body).poll_frame(cx).map_err(|error| UploadError::Body(error.into()))
+            }
             Self::Enveloped(enveloped) => enveloped.poll_piece(cx),
             Self::Held(part) => Poll::Ready(next_piece(part).map(|piece| Ok(Frame::data(piece)))),
             Self::Spooled(part, file) => match next_piece(part) {
@@ -83,11 +110,11 @@ fn next_piece(part: &mut Bytes) -> Option<Bytes> {
 fn poll_file(
     file: &mut Take<SpoolFile>,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
     let mut piece = BytesMut::zeroed(PIECE);
     let mut buffer = ReadBuf::new(&mut piece);
     if let Err(error) = ready!(Pin::new(file).poll_read(cx, &mut buffer)) {
-        return Poll::Ready(Some(Err(error.into())));
+        return Poll::Ready(Some(Err(UploadError::Body(error.into()))));
     }
     let read = buffer.filled().len();
     piece.truncate(read);
@@ -131,18 +158,18 @@ impl<B> Enveloped<B> {
     }
 
     /// What is known of the content at its end.
-    fn end(&mut self) -> Result<(), BoxError> {
+    fn end(&mut self) -> Result<(), UploadError> {
         self.ended = true;
-        let sum = self.decoder.finish()?;
+        let sum = self.decoder.finish().map_err(UploadError::Envelope)?;
         if let (Some(sum), Some(hasher)) = (&sum, self.hasher.take()) {
-            hasher.verify(sum)?;
+            hasher.verify(sum).map_err(UploadError::Checksum)?;
         }
         self.sum = sum;
         Ok(())
     }
 
     /// Returns the next piece of what has been read already, if it is worth passing on alone.
-    fn next_piece(&mut self) -> Result<Option<Bytes>, BoxError> {
+    fn next_piece(&mut self) -> Result<Option<Bytes>, Malformed> {
         if let Some(piece) = self.next.take() {
             return Ok(Some(piece));
         }
@@ -179,7 +206,7 @@ impl<B> Enveloped<B>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         loop {
             if self.ended {
                 let piece = self.take_small().or_else(|| self.last.take());
@@ -188,12 +215,14 @@ where
             match self.next_piece() {
                 Ok(Some(piece)) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
                 Ok(None) => {}
-                Err(error) => return Poll::Ready(Some(Err(error))),
+                Err(error) => return Poll::Ready(Some(Err(UploadError::Envelope(error)))),
             }
             match Pin::new(&mut self.body).poll_frame(cx) {
                 // The trailers of the transfer coding are no part of the envelope.
                 Poll::Ready(Some(Ok(frame))) => self.input = frame.into_data().unwrap_or_default(),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Some(Err(UploadError::Body(error.into()))));
+                }
                 Poll::Ready(None) => {
                     if let Err(error) = self.end() {
                         (self.last, self.small) = (None, BytesMut::new());
@@ -215,8 +244,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws_chunked::Malformed;
-    use crate::checksum::{Algorithm, Mismatch};
+    use crate::checksum::Algorithm;
     use http_body_util::BodyExt;
     use std::collections::VecDeque;
 
@@ -249,7 +277,7 @@ mod tests {
     }
 
     /// What is passed on before the end or the error, and the checksum behind it.
-    async fn read(mut content: Content<Pieces>) -> (Vec<u8>, Result<Option<String>, BoxError>) {
+    async fn read(mut content: Content<Pieces>) -> (Vec<u8>, Result<Option<String>, UploadError>) {
         let mut passed = Vec::new();
         while let Some(frame) = content.frame().await {
             match frame {
@@ -265,7 +293,7 @@ mod tests {
         body: &str,
         piece: usize,
         envelope: Envelope,
-    ) -> (Vec<u8>, Result<Option<String>, BoxError>) {
+    ) -> (Vec<u8>, Result<Option<String>, UploadError>) {
         let pieces = body.as_bytes().chunks(piece).map(Bytes::copy_from_slice).collect();
         read(Content::Plain(Pieces(pieces)).unwrap_envelope(envelope)).await
     }
@@ -280,7 +308,7 @@ mod tests {
         }
         let wrong = body.replace("y/Q5", "y/Q6");
         let (_, sum) = unwrapped(&wrong, 7, trailed).await;
-        assert_eq!(sum.unwrap_err().downcast_ref(), Some(&Mismatch(Algorithm::Crc32)));
+        assert!(matches!(sum, Err(UploadError::Checksum(Mismatch(Algorithm::Crc32)))));
     }
 
     /// Who passes the content on by its length must not have all of it before its end was seen to be good.
@@ -293,7 +321,7 @@ mod tests {
             for piece in [1, 4, 1000] {
                 let (passed, sum) = unwrapped(&body[..end], piece, envelope).await;
                 assert!(passed.len() < 9, "{:?}", &body[..end]);
-                assert!(sum.unwrap_err().is::<Malformed>());
+                assert!(matches!(sum, Err(UploadError::Envelope(_))));
             }
         }
         let (passed, sum) = unwrapped(good, 1, envelope).await;

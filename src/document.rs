@@ -10,9 +10,8 @@ mod tagging;
 use crate::body::{BoxError, Unread, Upload, read_within};
 use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::http1::Fields;
-use crate::memory::Share;
 use crate::operation::Operation;
-use crate::payload::{Payload, X_AMZ_CONTENT_SHA256, broken_body, checksum_mismatch};
+use crate::payload::{Payload, X_AMZ_CONTENT_SHA256, checksum_mismatch};
 use crate::refusal::{Refusal, Rule};
 use bytes::Bytes;
 use http_body::Body;
@@ -93,15 +92,15 @@ pub fn check_length(kind: Kind, payload: &Payload) -> Result<(), Refusal> {
 /// where documents are held in memory.
 ///
 /// # Errors
-/// When it is too large, breaks off, takes longer than `patience`, or differs from a checksum, and when `memory` has no room
-/// for it.
+/// When it is too large, breaks off, takes longer than `patience`, or differs from a checksum, and when there is no memory for
+/// it, which `hold` takes.
 pub async fn read<B>(
     kind: Kind,
     upload: &Rc<Upload<B>>,
     payload: &Payload,
     fields: &Fields,
     patience: Duration,
-    memory: &mut Share,
+    mut hold: impl FnMut(usize) -> Result<(), Refusal>,
 ) -> Result<Bytes, Refusal>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
@@ -110,14 +109,14 @@ where
     if matches!(payload, Payload::Held(_)) {
         upload.set_length(u64::MAX);
     }
-    let read = read_within(upload.attempt(), most, patience, |bytes| memory.grow_to(bytes)).await;
+    let read = read_within(upload.attempt(), most, patience, &mut hold).await;
     let document = read.map_err(|unread| match unread {
         Unread::Refused(refusal) => refusal,
         Unread::Broken(_) if upload.sent() > most as u64 => kind.too_large(),
-        Unread::Broken(error) => broken_body(&error),
+        Unread::Broken(error) => upload.refuse(&error),
     })?;
     verify(kind, fields, &document)?;
-    memory.grow_to(document.len().saturating_mul(COPIES))?;
+    hold(document.len().saturating_mul(COPIES))?;
     Ok(document)
 }
 

@@ -6,18 +6,14 @@ use crate::browser::AllowedHosts;
 use crate::client::ListenerId;
 use crate::config::{Listener, Upstream};
 use crate::limits::Limits;
+use crate::limits::completions::Completions;
+use crate::limits::part_budget::PartBudget;
 use crate::mapping::Mapping;
 use crate::memory::MemoryBudget;
 use crate::metrics::{Metrics, Row};
-use crate::multipart::Budget;
 use crate::nodes::NodeBoard;
-use crate::proxy::{Completions, Proxy};
 use crate::session_table::{Clock, Sessions};
-use crate::upstream::Pool;
 use arc_swap::ArcSwap;
-use std::cell::RefCell;
-use std::io;
-use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 /// The name of what has none.
@@ -31,7 +27,7 @@ pub struct Shared {
     /// The counts.
     pub metrics: Arc<Metrics>,
     /// The memory for bodies of unknown length.
-    pub buffers: Arc<Budget>,
+    pub buffers: Arc<PartBudget>,
     /// The memory for everything else that clients control.
     pub memory: MemoryBudget,
     /// The wall clock.
@@ -84,56 +80,4 @@ impl Generation {
     pub fn listener_name(&self, id: ListenerId) -> &Arc<str> {
         self.listener(id).map_or_else(|| NO_NAME.get_or_init(|| "-".into()), |listener| &listener.name)
     }
-}
-
-/// One worker thread's view of the generations.
-pub struct Current {
-    shared: Arc<Shared>,
-    proxy: RefCell<Rc<Proxy>>,
-}
-
-impl Current {
-    /// A view of what is shared.
-    ///
-    /// # Errors
-    /// When there can be no pool of connections to the store.
-    pub fn new(shared: Arc<Shared>) -> io::Result<Rc<Self>> {
-        let generation = shared.generation.load_full();
-        let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes)?;
-        let proxy = Rc::new(Proxy::new(Arc::clone(&shared), generation, pool));
-        Ok(Rc::new(Self { shared, proxy: RefCell::new(proxy) }))
-    }
-
-    /// The proxy of the generation for requests that begin now. Costs an atomic load as long as that is the same.
-    pub fn proxy(&self) -> Rc<Proxy> {
-        let proxy = Rc::clone(&self.proxy.borrow());
-        let newest = self.shared.generation.load();
-        if Arc::ptr_eq(proxy.generation(), &newest) {
-            return proxy;
-        }
-        let generation = Arc::clone(&newest);
-        let next = |pool| Rc::new(Proxy::new(Arc::clone(&self.shared), generation.clone(), pool));
-        if same_pool(proxy.generation(), &newest) {
-            return self.adopt(next(Rc::clone(proxy.pool())));
-        }
-        match Pool::new(&newest.upstream.endpoints, &newest.limits, &newest.nodes) {
-            Ok(pool) => self.adopt(next(pool)),
-            Err(error) => {
-                // A reload tries this before. Whatever is missing now may be there for the next request.
-                tracing::error!(%error, "no connections to the new endpoints: those to the old ones are used");
-                next(Rc::clone(proxy.pool()))
-            }
-        }
-    }
-
-    fn adopt(&self, proxy: Rc<Proxy>) -> Rc<Proxy> {
-        self.proxy.replace(Rc::clone(&proxy));
-        proxy
-    }
-}
-
-/// Whether one generation's connections to the store serve the other as well.
-fn same_pool(one: &Generation, other: &Generation) -> bool {
-    let of_pool = |limits: &Limits| (limits.connect_timeout, limits.stall_timeout, limits.response_timeout);
-    one.upstream.endpoints == other.upstream.endpoints && of_pool(&one.limits) == of_pool(&other.limits)
 }

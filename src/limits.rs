@@ -1,5 +1,8 @@
 //! Bounds on what peers control.
 
+pub mod completions;
+pub mod part_budget;
+
 use crate::memory::LOG;
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -14,29 +14,27 @@
 //! when it is completed.
 
 mod answers;
-mod budget;
 mod part;
 mod plan;
 mod upload;
 
-use crate::access::{AccessRecord, Wait};
 use crate::body::Upload;
 use crate::checksum::Algorithm;
-use crate::generation::MappingState;
 use crate::memory::Use;
 use crate::operation::Operation;
 use crate::outgoing::Outgoing;
 use crate::payload::HeldBody;
-use crate::proxy::{ClientBody, Proxy, StoreAnswer};
+use crate::proxy::{Account, ClientBody, Proxy};
 use crate::refusal::{Refusal, Rule};
 use crate::session_table::Slot;
+use crate::store::{Store, StoreAnswer};
+use crate::trace::{Trace, Wait};
 use part::{Filled, Part, Source};
 use std::rc::Rc;
 use std::sync::Arc;
 use upload::MultipartUpload;
 
-pub use crate::limits::PART_SIZE;
-pub use budget::Budget;
+pub(crate) use crate::limits::PART_SIZE;
 pub use plan::part_size;
 
 /// The most of a part of unknown length that is held until it is whole.
@@ -53,39 +51,34 @@ pub(crate) async fn pass_on<B: ClientBody>(
     outgoing: &Outgoing,
     body: &HeldBody,
     upload: &Rc<Upload<B>>,
-    state: &MappingState,
-    record: &mut AccessRecord,
+    account: Account<'_>,
 ) -> Result<StoreAnswer, Refusal> {
-    let slot = state.session.slot();
     upload.set_length(u64::MAX);
     let said = outgoing.checksums()?;
     // A small body takes a place and its own size; a larger one waits for a buffer, which is its leave to run: what waits
     // for a buffer holds no place among the requests that run.
     if let Some(length @ ..=MAX_SMALL) = body.length {
-        if !record.is_admitted() {
-            let turn = state.admission.admit(record.client());
-            let permit = record.waits(Wait::Queue, turn).await?;
-            record.admitted(permit);
-        }
-        let memory = record.memory(proxy.memory(), Use::Uploads);
-        memory.grow_to(usize::try_from(length).unwrap_or(usize::MAX))?;
+        account.admit().await?;
+        account.grow_to(Use::Uploads, usize::try_from(length).unwrap_or(usize::MAX))?;
     } else {
-        state.admission.begin()?;
-        let buffer = proxy.buffers().share(state.row, record.client());
-        let permit = record.waits(Wait::Queue, buffer).await?;
-        record.admitted(permit);
+        account.state.admission.begin()?;
+        let buffer = proxy.buffers().share(account.state.row.index(), account.holdings.client());
+        account.holdings.hold(account.trace.waits(Wait::Queue, buffer).await?);
     }
+    let (store, slot, trace) = (proxy.store(), account.slot(), account.trace);
     // A client that cannot be served now is told so before anything is read.
-    proxy.session(slot, record).await?;
+    store.session(slot, trace).await?;
     let algorithm = outgoing.checksum_algorithm();
     let whole = algorithm.filter(|_| outgoing.operation() == Operation::PutObject);
     let mut source = Source::new(upload, said, whole);
-    let mut part = Part::new(whole, body.length, proxy.limits().upload_spool);
+    let limits = proxy.limits();
+    let mut part = Part::new(whole, body.length, limits.upload_spool);
     let size = first_size(outgoing.operation(), algorithm, body.length);
     match (part.fill(&mut source, size, outgoing).await?, outgoing.operation()) {
-        (Filled::Ended, _) => send_whole(proxy, outgoing, part, source, slot, record).await,
+        (Filled::Ended, _) => send_whole(outgoing, part, source, (store, slot, trace)).await,
         (_, Operation::PutObject) => {
-            let upload = MultipartUpload { proxy, outgoing, slot, record, algorithm: whole };
+            let budget = proxy.buffers();
+            let upload = MultipartUpload { store, budget, limits, outgoing, slot, trace, algorithm: whole };
             upload.run(part, source).await
         }
         (Filled::Short, _) if body.length.is_some() => Err(no_room()),
@@ -114,21 +107,18 @@ fn no_room() -> Refusal {
     Refusal::new(Rule::NoRoom, why)
 }
 
-/// The body has ended within one part: it goes on as if the client had known its length.
+/// Sends a body that has ended within one part as if the client had known its length.
 async fn send_whole<B: ClientBody>(
-    proxy: &Proxy,
     outgoing: &Outgoing,
     part: Part,
     source: Source<B>,
-    slot: &Arc<Slot>,
-    record: &mut AccessRecord,
+    (store, slot, trace): (&Store, &Arc<Slot>, &Trace),
 ) -> Result<StoreAnswer, Refusal> {
     let trailing = source.trailing_checksum();
     source.verify()?;
     let (content, length, _) = part.close().await?;
     let outgoing = outgoing.with_length(length, trailing.as_ref());
-    let upload = Upload::of(content, length);
-    proxy.exchange(&outgoing, &upload, slot, record).await
+    store.exchange(&outgoing, &Upload::of(content, length), slot, trace).await
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@
 //! sent a trailer: a connection that breaks inside one makes MinIO append zeros until its memory runs out.
 
 use crate::aws_chunked::{Envelope, Malformed};
-use crate::body::BoxError;
 use crate::checksum::{Algorithm, Checksum, Mismatch};
+use crate::content::UploadError;
 use crate::http1::{Fields, visible};
 use crate::operation::{Operation, Spec};
 use crate::refusal::{Refusal, Rule};
@@ -176,18 +176,19 @@ pub fn check_single_put(length: u64) -> Result<(), Refusal> {
     Err(Refusal::new(Rule::TooLarge, "a single upload is at most 5 GiB: use multipart upload"))
 }
 
-/// What a client is told of a body that could not be passed on to its end.
-pub fn broken_body(error: &BoxError) -> Refusal {
-    if let Some(Malformed(why)) = error.downcast_ref() {
-        return Refusal::new(Rule::BadEnvelope, format!("the aws-chunked body is malformed: {why}"));
-    }
-    match error.downcast_ref() {
-        Some(mismatch) => checksum_mismatch(*mismatch),
-        None => Refusal::new(Rule::BadBody, error.to_string()),
+impl From<UploadError> for Refusal {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::Envelope(Malformed(why)) => {
+                Self::new(Rule::BadEnvelope, format!("the aws-chunked body is malformed: {why}"))
+            }
+            UploadError::Checksum(mismatch) => checksum_mismatch(mismatch),
+            UploadError::Body(error) => Self::new(Rule::BadBody, error.to_string()),
+        }
     }
 }
 
-/// What a client is told whose body is not what its checksum says, in the store's words.
+/// Returns the refusal of a body that does not match its checksum, in the store's words.
 pub fn checksum_mismatch(mismatch: Mismatch) -> Refusal {
     match mismatch {
         Mismatch(Algorithm::Md5) => {

@@ -2,21 +2,20 @@
 
 mod browse;
 mod call;
-mod completion;
 mod conditions;
 mod continued;
 mod copies;
+mod current;
 pub(crate) mod decision;
 mod documents;
-mod exchange;
 mod fallback;
 mod forward;
 mod local;
 mod reply;
 mod uploads;
 
-pub use self::completion::Completions;
-pub(crate) use self::reply::StoreAnswer;
+pub(crate) use self::call::Account;
+pub use self::current::Current;
 
 use self::call::Call;
 use self::decision::{Action, Decision, Route, RouteKind, decide};
@@ -26,15 +25,17 @@ use crate::body::{BoxError, Upload};
 use crate::browser::AllowedHosts;
 use crate::client::Client;
 use crate::generation::{Generation, Shared};
+use crate::holdings::Holdings;
 use crate::http1::{self, Fields, Malformed, Request};
 use crate::limits::Limits;
+use crate::limits::part_budget::PartBudget;
 use crate::mapping::{self, Mapping};
-use crate::memory::MemoryBudget;
-use crate::multipart::Budget;
 use crate::panics::contain;
 use crate::refusal::{Refusal, Rule};
 use crate::representation::Representation;
 use crate::response::{ResponseBody, refuse};
+use crate::store::Store;
+use crate::trace::Trace;
 use crate::upstream::{Download, Pool};
 use crate::virtual_host;
 use bytes::Bytes;
@@ -53,7 +54,7 @@ static NO_HOSTS: AllowedHosts = AllowedHosts::none();
 pub struct Proxy {
     shared: Arc<Shared>,
     generation: Arc<Generation>,
-    pool: Rc<Pool>,
+    store: Store,
 }
 
 /// The response to a client.
@@ -70,7 +71,9 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ClientBody for B {}
 impl Proxy {
     /// Makes a proxy that reaches the store through `pool`.
     pub fn new(shared: Arc<Shared>, generation: Arc<Generation>, pool: Rc<Pool>) -> Self {
-        Self { shared, generation, pool }
+        let (nodes, replays) = (Arc::clone(&generation.nodes), shared.metrics.replays());
+        let store = Store::new(pool, nodes, &generation.limits, shared.clock, replays);
+        Self { shared, generation, store }
     }
 
     /// Returns the generation.
@@ -78,20 +81,16 @@ impl Proxy {
         &self.generation
     }
 
-    /// Returns the connections to the store.
-    pub fn pool(&self) -> &Rc<Pool> {
-        &self.pool
+    /// Returns the client of the store.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.generation.limits
     }
 
-    pub(crate) fn memory(&self) -> &MemoryBudget {
-        &self.shared.memory
-    }
-
-    pub(crate) fn buffers(&self) -> &Budget {
+    pub(crate) fn buffers(&self) -> &PartBudget {
         &self.shared.buffers
     }
 
@@ -103,18 +102,24 @@ impl Proxy {
         body: B,
     ) -> Answer {
         let mut record = self.record(client, &request.method, Some((&request.target, request.fields())));
-        let upload = Upload::new(body);
+        let (upload, holdings) = (Upload::new(body), Holdings::new(client.key()));
+        let found = self.mapping_of(client);
+        if let Some(state) = found.and_then(|(index, _)| self.generation.states.get(index)) {
+            record.mapped(state.row);
+        }
         let mut served = None;
-        let serve = async { served = Some(self.serve(client, request, &upload, &mut record).await) };
+        let trace = record.trace();
+        let serve = async { served = Some(self.serve(client, request, &upload, trace, &holdings).await) };
         contain(pin!(serve)).await;
         record.received(upload.sent());
         let mut answer = match served.unwrap_or_else(|| Err(failed_inside())) {
             Ok(reply) => reply.into_answer(record),
             Err(refusal) => self.refuse(client, request, &refusal, record),
         };
-        if let Some(cors) = self.mapping_of(client).and_then(|(_, mapping)| mapping.cors.as_deref()) {
+        if let Some(cors) = found.and_then(|(_, mapping)| mapping.cors.as_deref()) {
             cors.mark(request, &mut answer.fields);
         }
+        answer.body.hold(holdings);
         answer
     }
 
@@ -124,47 +129,43 @@ impl Proxy {
         client: &Client,
         request: &Request,
         upload: &Rc<Upload<B>>,
-        record: &mut AccessRecord,
+        trace: &Trace,
+        holdings: &Holdings,
     ) -> Result<Reply, Refusal> {
         let (index, mapping) = self
             .mapping_of(client)
             .ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))?;
         let state = self.generation.states.get(index).ok_or_else(failed_inside)?;
-        record.mapped(state.row);
         let Decision { incoming, mut action } = decide(mapping, self.hosts(client), request)?;
-        let call = Call { index, mapping, state, upload, incoming: &incoming };
+        let account = Account { state, trace, holdings, memory: &self.shared.memory };
+        let call = Call { index, mapping, upload, incoming: &incoming, account };
         // Most requests are forwarded. Their future stays small because the request to the store is lent, and because all
         // other actions have a box.
         let outcome = if let Action::Route(Route { kind: RouteKind::Forward(forward), .. }) = &mut action {
-            call.begin(forward.spec.operation, forward.outgoing.payload(), record);
-            self.forward(state, upload, forward, record).await.map(Reply::Store)
+            call.begin(forward.spec.operation, forward.outgoing.payload());
+            self.forward(account, upload, forward).await.map(Reply::Store)
         } else {
-            Box::pin(self.act(&call, action, record)).await
+            Box::pin(self.act(&call, action)).await
         };
         let reply = match fallback::after(&call, &outcome) {
-            Some(fallback) => Box::pin(self.fall_back(&call, outcome, fallback, record)).await?,
+            Some(fallback) => Box::pin(self.fall_back(&call, outcome, fallback)).await?,
             None => outcome?,
         };
         if !reply.is_error() {
             return Ok(reply);
         }
-        Box::pin(self.localize_error(&call, reply, record)).await
+        Box::pin(self.localize_error(&call, reply)).await
     }
 
     /// Does what was decided.
-    async fn act<B: ClientBody>(
-        &self,
-        call: &Call<'_, B>,
-        action: Action,
-        record: &mut AccessRecord,
-    ) -> Result<Reply, Refusal> {
+    async fn act<B: ClientBody>(&self, call: &Call<'_, B>, action: Action) -> Result<Reply, Refusal> {
         match action {
-            Action::Route(route) => self.run(call, route, record).await.map(Reply::Store),
-            Action::Options(options) => local::answer_options(call, *options, record).await,
-            Action::Browse(browse) => self.browse(call, *browse, record).await,
+            Action::Route(route) => self.run(call, route).await.map(Reply::Store),
+            Action::Options(options) => local::answer_options(call, *options).await,
+            Action::Browse(browse) => self.browse(call, *browse).await,
             Action::Fallback(refused) => {
                 let (refusal, fallback) = *refused;
-                self.fall_back(call, Err(refusal), fallback, record).await
+                self.fall_back(call, Err(refusal), fallback).await
             }
         }
     }
@@ -180,10 +181,10 @@ impl Proxy {
         client: &Client,
         request: &Request,
         refusal: &Refusal,
-        mut record: Box<AccessRecord>,
+        record: Box<AccessRecord>,
     ) -> Answer {
         if let Some(operation) = refusal.operation {
-            record.routed(operation, request.target.query());
+            record.trace().routed(operation, request.target.query());
         }
         let form = Representation::of_error(request.fields(), request.target.query());
         let back = if form == Representation::Html { self.way_back(client, request) } else { None };

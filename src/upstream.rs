@@ -10,8 +10,8 @@ use crate::http1::{Answer, ResponseHead};
 use crate::limits::Limits;
 use crate::nodes::NodeBoard;
 use crate::resign::{Authority, SignedRequest};
-use crate::response::is_wanted;
 use crate::retry::Attempts;
+use crate::store::answer_fields::is_wanted;
 use bytes::{BufMut, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use std::cell::RefCell;
@@ -101,6 +101,8 @@ pub enum SendError {
     Malformed(Failure),
     /// The client's body could not be read.
     Body(BoxError),
+    /// The request cannot be written in HTTP.
+    Unsignable,
 }
 
 impl SendError {
@@ -109,7 +111,7 @@ impl SendError {
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
             // The connection was old, the client broke off, or the checkout has reported it.
-            Self::Stale | Self::Body(_) | Self::Unreachable(_) => None,
+            Self::Stale | Self::Body(_) | Self::Unreachable(_) | Self::Unsignable => None,
             Self::Timeout | Self::Broken(_) | Self::Malformed(_) => Some(Outcome::Doubtful),
         }
     }
@@ -123,6 +125,7 @@ impl fmt::Display for SendError {
             Self::Timeout => f.write_str("no answer in time"),
             Self::Broken(failure) | Self::Malformed(failure) => failure.fmt(f),
             Self::Body(error) => error.fmt(f),
+            Self::Unsignable => f.write_str("the request cannot be written in HTTP"),
         }
     }
 }

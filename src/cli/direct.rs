@@ -1,6 +1,5 @@
-//! A store spoken to directly, with a session: what `check --live`, `ls` and `get` do.
+//! A store that a command speaks to with a session of its own: `check --live`, `ls` and `get`.
 
-use crate::amz_date::AmzDate;
 use crate::body::{BoxError, Upload, read_error_body};
 use crate::connect::Trouble;
 use crate::endpoint::Endpoint;
@@ -11,33 +10,33 @@ use crate::nodes::NodeBoard;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
 use crate::refusal::Refusal;
-use crate::resign::resign;
 use crate::retry::Attempts;
 use crate::session::Session;
+use crate::session_table::Clock;
+use crate::store::Store;
+use crate::trace::Trace;
 use crate::upstream::{Download, Pool, SendError};
 use bytes::Bytes;
 use http::Method;
-use http_body_util::Empty;
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
 use tokio::time::Instant;
 
-/// A store.
+/// The client of a store that is spoken to with one session.
 pub(super) struct Direct {
-    pool: Rc<Pool>,
+    store: Store,
 }
 
 impl Direct {
-    /// The store at `endpoint`; nothing is connected yet.
+    /// Makes a client of the store at `endpoint`; nothing is connected yet.
     ///
     /// # Errors
     /// When it speaks TLS and no trusted certificates can be loaded.
     pub(super) fn new(endpoint: &Endpoint, limits: &Limits) -> io::Result<Self> {
         let endpoints = std::slice::from_ref(endpoint);
         let board = Arc::new(NodeBoard::new(endpoints, Instant::now()));
-        Ok(Self { pool: Pool::new(endpoints, limits, &board)? })
+        let pool = Pool::new(endpoints, limits, &board)?;
+        Ok(Self { store: Store::new(pool, board, limits, Clock::SYSTEM, Arc::default()) })
     }
 
     /// Sends a request without a body.
@@ -49,23 +48,9 @@ impl Direct {
         outgoing: &Outgoing,
         session: &Session,
     ) -> Result<Answer<Download>, SendError> {
-        let mut attempts = Attempts::default();
-        loop {
-            let mut lease = self.pool.checkout(&mut attempts).await?;
-            let date = AmzDate::new(SystemTime::now());
-            let unsignable =
-                || SendError::Unreachable(io::Error::other("the request cannot be written in HTTP"));
-            let authority = lease.authority().ok_or_else(unsignable)?;
-            let signed = resign(outgoing, Upload::new(Empty::new()).attempt(), session, authority, &date)
-                .map_err(|_| unsignable())?;
-            match lease.send(signed).await {
-                Ok(head) => return Ok(lease.answered(head)),
-                Err(failure) => match lease.failed(failure) {
-                    SendError::Stale if attempts.renew() => {}
-                    error => return Err(error),
-                },
-            }
-        }
+        let (mut attempts, trace) = (Attempts::default(), Trace::default());
+        let sent = self.store.send(outgoing, &Upload::nothing(), session, &mut attempts, &trace).await;
+        sent.map(|(answer, _)| answer)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::body::{BoxError, Upload, UploadBody};
 use crate::checksum::{Algorithm, Checksum, Hasher, Verifier};
 use crate::content::Held;
 use crate::outgoing::Outgoing;
-use crate::payload::{broken_body, checksum_mismatch};
+use crate::payload::checksum_mismatch;
 use crate::refusal::{Refusal, Rule};
 use crate::spool::SpoolFile;
 use bytes::{Bytes, BytesMut};
@@ -61,7 +61,7 @@ where
             match self.body.frame().await {
                 Some(Ok(frame)) => self.ahead = frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => {
-                    return Err(broken_body(&error));
+                    return Err(self.upload.refuse(&error));
                 }
                 None => return Ok(false),
             }

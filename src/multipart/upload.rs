@@ -1,23 +1,27 @@
 //! One multipart upload on a client's behalf.
 
 use super::answers::{completed_status, upload_id};
-use super::budget::Open;
 use super::part::{Filled, Part, Source};
 use super::plan::part_size;
-use crate::access::AccessRecord;
 use crate::body::{Upload, read_whole};
 use crate::checksum::{Algorithm, Checksum};
 use crate::content::Held;
 use crate::document::{Completion, MAX_PARTS, Part as StoredPart};
+use crate::limits::Limits;
+use crate::limits::part_budget::{Open, PartBudget};
 use crate::outgoing::Outgoing;
-use crate::proxy::{ClientBody, Proxy, StoreAnswer};
+use crate::proxy::ClientBody;
 use crate::refusal::{Refusal, Rule};
 use crate::s3_error::element;
 use crate::session_table::Slot;
+use crate::store::{Store, StoreAnswer, broke_off};
+use crate::trace::Trace;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 use http::response::Parts;
+use http_body_util::Empty;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -30,10 +34,12 @@ const ABORT_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Dur
 
 /// What an upload is made with.
 pub(super) struct MultipartUpload<'u> {
-    pub(super) proxy: &'u Proxy,
+    pub(super) store: &'u Store,
+    pub(super) budget: &'u PartBudget,
+    pub(super) limits: &'u Limits,
     pub(super) outgoing: &'u Outgoing,
     pub(super) slot: &'u Arc<Slot>,
-    pub(super) record: &'u mut AccessRecord,
+    pub(super) trace: &'u Trace,
     pub(super) algorithm: Option<Algorithm>,
 }
 
@@ -71,7 +77,7 @@ impl MultipartUpload<'_> {
         source: Source<B>,
     ) -> Result<StoreAnswer, Stop> {
         let (id, abort) = self.create().await?;
-        let budget = self.proxy.buffers();
+        let budget = self.budget;
         let filled = tokio::select! {
             filled = self.fill(&id, part, source) => filled,
             () = budget.ending() => Err(shutting_down().into()),
@@ -92,29 +98,24 @@ impl MultipartUpload<'_> {
     /// Creates the upload in a task of its own: should the client vanish meanwhile, what the store creates all the same
     /// is aborted.
     async fn create(&mut self) -> Result<(String, AbortOnDrop), Stop> {
-        let open = self.proxy.buffers().open();
+        let open = self.budget.open();
         let create = self.outgoing.create_upload(self.algorithm);
-        let (proxy, slot, mut record) = (self.proxy.clone(), Arc::clone(self.slot), self.record.aside());
+        let (store, slot, trace) = (self.store.clone(), Arc::clone(self.slot), self.trace.aside());
+        let patience = self.limits.response_timeout;
         let (created, coming) = oneshot::channel();
         tokio::task::spawn_local(async move {
-            let asked = ask(&proxy, &slot, &mut record, &create, Held::Held(Bytes::new()), 0).await;
-            let note = record.noted().map(str::to_owned);
+            let asked = ask((&store, &slot, &trace), patience, &create, &Upload::nothing()).await;
             let upload = asked.and_then(|(_, answer)| {
                 let id = upload_id(&answer).ok_or_else(|| {
                     Refusal::new(Rule::Upstream, "the store's answer does not name the upload it created")
                 })?;
                 let outgoing = create.abort_upload(&id);
-                Ok((id, AbortOnDrop(Some(Abort { proxy, slot, outgoing, record, _open: open }))))
+                Ok((id, AbortOnDrop(Some(Abort { store, slot, outgoing, trace, _open: open }))))
             });
             // Where nobody takes it any more, it is dropped here.
-            let _ = created.send((upload, note));
+            let _ = created.send(upload);
         });
-        let (upload, note) =
-            coming.await.map_err(|_| Refusal::new(Rule::Internal, "the upload could not be created"))?;
-        if let Some(note) = note {
-            self.record.note(&note);
-        }
-        upload
+        coming.await.map_err(|_| Refusal::new(Rule::Internal, "the upload could not be created"))?
     }
 
     /// Sends part after part and completes the upload.
@@ -132,7 +133,7 @@ impl MultipartUpload<'_> {
                 let sum = source.verify()?;
                 return self.complete(id, parts, sum.as_ref()).await;
             }
-            part = Part::new(self.algorithm, None, self.proxy.limits().upload_spool);
+            part = Part::new(self.algorithm, None, self.limits.upload_spool);
             filled = part.fill(&mut source, part_size(number + 1), self.outgoing).await?;
         }
         let why = "the object has more parts than S3 takes: is there no room for temporary files?";
@@ -173,30 +174,24 @@ impl MultipartUpload<'_> {
         content: Held,
         length: u64,
     ) -> Result<(Parts, String), Stop> {
-        ask(self.proxy, self.slot, self.record, outgoing, content, length).await
+        let upload = Upload::of(content, length);
+        ask((self.store, self.slot, self.trace), self.limits.response_timeout, outgoing, &upload).await
     }
 }
 
 /// Sends a request and reads the answer; an answer that is no success is an end.
 async fn ask(
-    proxy: &Proxy,
-    slot: &Arc<Slot>,
-    record: &mut AccessRecord,
+    (store, slot, trace): (&Store, &Arc<Slot>, &Trace),
+    patience: Duration,
     outgoing: &Outgoing,
-    content: Held,
-    length: u64,
+    upload: &Rc<Upload<Empty<Bytes>>>,
 ) -> Result<(Parts, String), Stop> {
-    let limits = proxy.limits();
-    let upload = Upload::of(content, length);
-    let answer = match proxy.exchange(outgoing, &upload, slot, record).await? {
+    let answer = match store.exchange(outgoing, upload, slot, trace).await? {
         StoreAnswer::Streaming(answer) => answer,
         read @ StoreAnswer::Buffered(..) => return Err(Stop::Answered(Box::new(read))),
     };
     let (head, body) = answer.into_parts();
-    let body = read_whole(body, MAX_ANSWER, limits.response_timeout).await.map_err(|error| {
-        record.note(&error);
-        Refusal::new(Rule::Upstream, "the store's answer broke off")
-    })?;
+    let body = read_whole(body, MAX_ANSWER, patience).await.map_err(|error| broke_off(&error))?;
     if !head.status.is_success() {
         return Err(Stop::Answered(Box::new(StoreAnswer::Buffered(Box::new(head), body))));
     }
@@ -222,9 +217,7 @@ fn as_of_a_put(head: &mut Parts, answer: &str) {
 }
 
 fn shutting_down() -> Refusal {
-    let mut refusal = Refusal::new(Rule::ShuttingDown, "scopegate is shutting down: try again");
-    refusal.retry_after = Some(1);
-    refusal
+    Refusal::new(Rule::ShuttingDown, "scopegate is shutting down: try again").retry_after(1)
 }
 
 /// Aborts an upload that is given up, also when its client vanishes and all that is done for it is dropped.
@@ -232,10 +225,10 @@ struct AbortOnDrop(Option<Abort>);
 
 /// What aborting an upload takes.
 struct Abort {
-    proxy: Proxy,
+    store: Store,
     slot: Arc<Slot>,
     outgoing: Outgoing,
-    record: AccessRecord,
+    trace: Trace,
     _open: Open,
 }
 
@@ -262,16 +255,17 @@ impl Drop for AbortOnDrop {
 }
 
 impl Abort {
-    async fn run(mut self) {
+    async fn run(self) {
+        let mut error = None;
         for pause in ABORT_PAUSES {
             sleep(pause).await;
-            let nothing = Upload::of(Held::Held(Bytes::new()), 0);
-            let answer = self.proxy.exchange(&self.outgoing, &nothing, &self.slot, &mut self.record).await;
-            if answer.is_ok_and(|answer| is_gone(&answer)) {
-                return;
+            match self.store.exchange(&self.outgoing, &Upload::nothing(), &self.slot, &self.trace).await {
+                Ok(answer) if is_gone(&answer) => return,
+                Ok(_) => {}
+                Err(refusal) => error = refusal.cause().map(str::to_owned),
             }
         }
-        let (id, path, error) = (self.record.request_id(), self.outgoing.path(), self.record.noted());
+        let (id, path) = (self.trace.request_id(), self.outgoing.path());
         tracing::warn!(
             id = id.as_str(),
             path,
@@ -283,9 +277,6 @@ impl Abort {
 
 /// Whether an upload is not there any more, by the answer to its abort.
 fn is_gone(answer: &StoreAnswer) -> bool {
-    let status = match answer {
-        StoreAnswer::Streaming(answer) => answer.status,
-        StoreAnswer::Buffered(head, _) => head.status,
-    };
+    let status = answer.status();
     status.is_success() || status == StatusCode::NOT_FOUND
 }

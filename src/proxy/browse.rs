@@ -2,11 +2,11 @@
 
 use super::call::Call;
 use super::decision::{Browse, Forward, Way, nothing, passes_on};
-use super::reply::{Reply, Served, StoreAnswer};
-use super::{ClientBody, Proxy, fallback};
-use crate::access::AccessRecord;
-use crate::body::{BoxError, Unread, read_error_body, read_within};
+use super::reply::{Reply, Served};
+use super::{Account, ClientBody, Proxy, fallback};
+use crate::body::{Unread, read_error_body, read_within};
 use crate::generation::MappingState;
+use crate::holdings::Holdings;
 use crate::http1::Request;
 use crate::listing::html::Listed;
 use crate::listing::index::Index;
@@ -20,9 +20,12 @@ use crate::panics::contain;
 use crate::refusal::{Refusal, Rule};
 use crate::representation::error::ErrorDocument;
 use crate::representation::{BY_ACCEPT, Representation, is_s3_client};
-use crate::response::{ERROR_CODE, LocalBody, local};
+use crate::response::{LocalBody, local};
 use crate::rewrite::Rewriter;
 use crate::s3_error;
+use crate::store::answer_fields::ERROR_CODE;
+use crate::store::{StoreAnswer, broke_off};
+use crate::trace::Trace;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
@@ -62,12 +65,7 @@ struct List<'b> {
 impl Proxy {
     /// Answers in the first way that finds something. If none does, the answer is the first of the store's, else the first
     /// refusal.
-    pub(super) async fn browse<B: ClientBody>(
-        &self,
-        call: &Call<'_, B>,
-        browse: Browse,
-        record: &mut AccessRecord,
-    ) -> Outcome {
+    pub(super) async fn browse<B: ClientBody>(&self, call: &Call<'_, B>, browse: Browse) -> Outcome {
         call.pass_over_body().await?;
         let Browse { position, is_format_named, ways } = browse;
         let mut kept: Option<(Outcome, Option<Operation>)> = None;
@@ -75,30 +73,28 @@ impl Proxy {
             let outcome = match way {
                 Way::List { place, form, query, first } => {
                     let list = List { place, form, position: &position, is_format_named };
-                    self.list(call, list, (&query, *first), record).await
+                    self.list(call, list, (&query, *first)).await
                 }
-                Way::Scopes(above, form) => {
-                    self.list_scopes(call, &above, (form, is_format_named), record).await
-                }
-                way => self.take(call, way, record).await,
+                Way::Scopes(above, form) => self.list_scopes(call, &above, (form, is_format_named)).await,
+                way => self.take(call, way).await,
             };
             if !finds_nothing(&outcome) {
                 return outcome;
             }
             if kept.as_ref().is_none_or(|(kept, _)| kept.is_err() && outcome.is_ok()) {
-                kept = Some((self.whole(outcome, record).await, record.operation()));
+                kept = Some((self.whole(outcome).await, call.account.trace.operation()));
             }
         }
         let (outcome, operation) = kept.unwrap_or_else(|| (Err(nothing()), None));
-        record.is_about(operation);
+        call.account.trace.is_about(operation);
         outcome
     }
 
     /// Reads an answer to its end, so that its connection serves again.
-    pub(super) async fn whole(&self, outcome: Outcome, record: &mut AccessRecord) -> Outcome {
+    pub(super) async fn whole(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Ok(Reply::Store(Served { answer, rewriter })) => {
-                let answer = self.read(answer, record).await?;
+                let answer = self.read(answer).await?;
                 Ok(Reply::Store(Served { answer, rewriter }))
             }
             other => other,
@@ -106,13 +102,13 @@ impl Proxy {
     }
 
     /// Takes a way that is not a list.
-    async fn take<B: ClientBody>(&self, call: &Call<'_, B>, way: Way, record: &mut AccessRecord) -> Outcome {
+    async fn take<B: ClientBody>(&self, call: &Call<'_, B>, way: Way) -> Outcome {
         match way {
-            Way::AsSent(route) | Way::Index(route) => self.run(call, *route, record).await.map(Reply::Store),
-            Way::Redirect(redirect) => self.redirect(call, redirect, record).await,
+            Way::AsSent(route) | Way::Index(route) => self.run(call, *route).await.map(Reply::Store),
+            Way::Redirect(redirect) => self.redirect(call, redirect).await,
             Way::Refused(_, refusal) => {
                 if let Some(operation) = refusal.operation {
-                    record.routed(operation, call.request().target.query());
+                    call.account.trace.routed(operation, call.request().target.query());
                 }
                 Err(*refusal)
             }
@@ -125,26 +121,20 @@ impl Proxy {
         call: &Call<'_, B>,
         above: &Above,
         (form, is_format_named): (Form, bool),
-        record: &mut AccessRecord,
     ) -> Outcome {
-        record.granted(Operation::ListBuckets);
-        call.admit(record).await?;
+        call.account.trace.is_about(Some(Operation::ListBuckets));
+        call.account.admit().await?;
         let is_host = call.incoming.path() != call.request().target.path();
         let text = scopes::write(above, form, Seen { mapping: call.mapping, is_host, is_format_named });
-        record.memory(&self.shared.memory, Use::Pages).grow_to(text.len())?;
+        call.account.grow_to(Use::Pages, text.len())?;
         Ok(Reply::Local(local(form.representation(), StatusCode::OK, LocalBody::Whole(text.into()))))
     }
 
-    async fn list<B>(
-        &self,
-        call: &Call<'_, B>,
-        list: List<'_>,
-        (query, first): (&str, Forward),
-        record: &mut AccessRecord,
-    ) -> Outcome {
-        record.routed(Operation::ListObjectsV2, Some(query));
+    async fn list<B>(&self, call: &Call<'_, B>, list: List<'_>, (query, first): (&str, Forward)) -> Outcome {
         let List { place, form, position, is_format_named } = list;
-        let (page, bytes) = match self.page(call.state, &place, first, position, record).await? {
+        let page = self.page(call.account, &place, first, position).await;
+        call.account.trace.routed(Operation::ListObjectsV2, Some(query));
+        let (page, bytes) = match page? {
             Paged::Page(page, bytes) => (page, bytes),
             Paged::Other(answer) => return Ok(Reply::Store(answer)),
         };
@@ -162,24 +152,25 @@ impl Proxy {
             }),
             Form::Page => {
                 let listed = Listed { place: &place, position, page: &page, is_format_named };
-                return self.list_page(call, listed, record);
+                return Self::list_page(call, listed);
             }
         };
         let body = if call.request().method == Method::HEAD {
             LocalBody::Nothing
         } else {
             let shown = place.shown();
-            let client = (call.index, call.state, call.request());
-            let further = page.token.is_some().then(|| self.further_pages(client, place, (record, bytes)));
+            let client = (call.index, call.request());
+            let further =
+                page.token.is_some().then(|| self.further_pages(client, place, (call.account, bytes)));
             LocalBody::Pages(Pages::new(rows, &shown, page, further))
         };
         Ok(Reply::Local(local(form.representation(), StatusCode::OK, body)))
     }
 
     /// Answers with one page for a browser.
-    fn list_page<B>(&self, call: &Call<'_, B>, listed: Listed<'_>, record: &mut AccessRecord) -> Outcome {
+    fn list_page<B>(call: &Call<'_, B>, listed: Listed<'_>) -> Outcome {
         let text = listed.write(call.mapping, call.request());
-        record.memory(&self.shared.memory, Use::Pages).grow_to(text.len())?;
+        call.account.grow_to(Use::Pages, text.len())?;
         let mut answer = local(Representation::Html, StatusCode::OK, LocalBody::Whole(text.into()));
         if let Some(next) = listed.next()
             && let Ok(link) = HeaderValue::from_str(&format!("<{next}>; rel=\"next\""))
@@ -192,23 +183,25 @@ impl Proxy {
     /// Returns what gets the pages after the first, each when the client takes it.
     fn further_pages(
         &self,
-        (index, state, request): (usize, &MappingState, &Request),
+        (index, request): (usize, &Request),
         place: Place,
-        (record, first): (&AccessRecord, usize),
+        (account, first): (Account<'_>, usize),
     ) -> impl FnMut(Position) -> pages::Coming + use<> {
         // The request holds memory for its first page, which serves each later page in turn. This is what a longer page
         // takes besides.
-        let payer = Payer::Client(record.client());
+        let payer = Payer::Client(account.holdings.client());
         let held = Rc::new(RefCell::new(self.shared.memory.share(payer, Use::Pages)));
         let (proxy, place) = (self.clone(), Rc::new(place));
-        let (state, account) = (state.clone(), record.aside());
+        let (state, trace) = (account.state.clone(), account.trace.aside());
+        let holdings = account.holdings.aside();
         let request = Rc::new(request.clone());
         move |position| {
             let (proxy, place, state) = (proxy.clone(), Rc::clone(&place), state.clone());
             let (request, held) = (Rc::clone(&request), Rc::clone(&held));
-            let mut record = account.aside();
+            let (trace, holdings) = (trace.aside(), holdings.aside());
             let coming = async move {
-                let asked = proxy.further_page(index, &request, &place, &state, &position, &mut record);
+                let made_for = (index, &*request, &state);
+                let asked = proxy.further_page(made_for, &place, &position, (&trace, &holdings));
                 match asked.await {
                     Ok(Paged::Page(page, bytes)) => {
                         let grown = held.borrow_mut().grow_to(bytes.saturating_sub(first));
@@ -217,7 +210,7 @@ impl Proxy {
                     Ok(Paged::Other(served)) => {
                         Err(format!("the store answered {} to a further page", served.answer.status()).into())
                     }
-                    Err(refusal) => Err(match record.noted() {
+                    Err(refusal) => Err(match refusal.cause() {
                         Some(note) => format!("{refusal}: {note}").into(),
                         None => refusal.to_string().into(),
                     }),
@@ -234,29 +227,27 @@ impl Proxy {
     /// Decides on the request for a further page as on one of the client's own, and asks for it.
     async fn further_page(
         &self,
-        index: usize,
-        request: &Request,
+        (index, request, state): (usize, &Request, &MappingState),
         place: &Place,
-        state: &MappingState,
         position: &Position,
-        record: &mut AccessRecord,
+        (trace, holdings): (&Trace, &Holdings),
     ) -> Result<Paged, Refusal> {
         let mapping = self.generation.mappings.get(index).ok_or_else(super::failed_inside)?;
         let (path, query) = place.request(position);
         let list = Forward::for_client(mapping, request, &Method::GET, &path, Some(&query))?;
-        self.page(state, place, list, position, record).await
+        let account = Account { state, trace, holdings, memory: &self.shared.memory };
+        self.page(account, place, list, position).await
     }
 
     /// Asks the store for a page, and reads it.
     pub(super) async fn page(
         &self,
-        state: &MappingState,
+        account: Account<'_>,
         place: &Place,
         list: Forward,
         position: &Position,
-        record: &mut AccessRecord,
     ) -> Result<Paged, Refusal> {
-        let served = self.forward_bare(state, list, None, record).await?;
+        let served = self.forward_bare(account, list).await?;
         let (answer, rewriter) = match served {
             Served { answer: StoreAnswer::Streaming(answer), rewriter } if answer.status.is_success() => {
                 (answer, rewriter)
@@ -264,14 +255,14 @@ impl Proxy {
             other => return Ok(Paged::Other(other)),
         };
         let patience = self.generation.limits.stall_timeout;
-        let memory = record.memory(&self.shared.memory, Use::Pages);
-        let body = read_within(answer.body, MAX_PAGE_BYTES, patience, |bytes| memory.grow_to(bytes)).await;
+        let hold = |bytes| account.grow_to(Use::Pages, bytes);
+        let body = read_within(answer.body, MAX_PAGE_BYTES, patience, hold).await;
         let page = body.map_err(|unread| match unread {
             Unread::Refused(refusal) => refusal,
-            Unread::Broken(error) => broke_off(&error, record),
+            Unread::Broken(error) => broke_off(&error),
         })?;
         let bytes = page.len().saturating_mul(COPIES);
-        record.memory(&self.shared.memory, Use::Pages).grow_to(bytes)?;
+        account.grow_to(Use::Pages, bytes)?;
         let page = in_its_view(page, rewriter)?;
         match Page::parse(&page, place.below(), position) {
             Ok(page) => Ok(Paged::Page(page, bytes)),
@@ -280,12 +271,7 @@ impl Proxy {
     }
 
     /// Writes an error of the store in the form that a request asks for.
-    pub(super) async fn localize_error<B>(
-        &self,
-        call: &Call<'_, B>,
-        reply: Reply,
-        record: &mut AccessRecord,
-    ) -> Outcome {
+    pub(super) async fn localize_error<B>(&self, call: &Call<'_, B>, reply: Reply) -> Outcome {
         let request = call.request();
         let form = Representation::of_error(request.fields(), request.target.query());
         let Reply::Store(Served { answer: mut from, rewriter }) = reply else { return Ok(reply) };
@@ -295,7 +281,7 @@ impl Proxy {
             }
             return Ok(Reply::Store(Served { answer: from, rewriter }));
         }
-        let (mut parts, body) = match self.read(from, record).await? {
+        let (mut parts, body) = match self.read(from).await? {
             StoreAnswer::Buffered(parts, body) => (parts, body),
             bare @ StoreAnswer::Streaming(_) => {
                 return Ok(Reply::Store(Served { answer: bare, rewriter }));
@@ -310,15 +296,14 @@ impl Proxy {
         let message = s3_error::element(&xml, "Message").unwrap_or_default();
         parts.headers.remove(ERROR_CODE);
         let back = fallback::way_back(call.mapping, call.incoming.path(), request);
-        let mapping = record.mapping_name();
-        let request_id = record.request_id();
+        let request_id = call.account.trace.request_id();
         let document = ErrorDocument {
             status: parts.status,
             code: &code,
             message: &message,
             help: None,
             rule: None,
-            mapping: mapping.as_deref(),
+            mapping: Some(&*call.mapping.name),
             path: request.target.path(),
             request_id: request_id.as_str(),
             back: back.as_deref(),
@@ -330,12 +315,12 @@ impl Proxy {
     }
 
     /// Reads the body of an error to its end.
-    async fn read(&self, from: StoreAnswer, record: &mut AccessRecord) -> Result<StoreAnswer, Refusal> {
+    async fn read(&self, from: StoreAnswer) -> Result<StoreAnswer, Refusal> {
         match from {
             StoreAnswer::Streaming(answer) if !answer.body.is_end_stream() => {
                 let (parts, body) = answer.into_parts();
                 let body = read_error_body(body, self.generation.limits.stall_timeout).await;
-                Ok(StoreAnswer::Buffered(Box::new(parts), body.map_err(|error| broke_off(&error, record))?))
+                Ok(StoreAnswer::Buffered(Box::new(parts), body.map_err(|error| broke_off(&error))?))
             }
             other => Ok(other),
         }
@@ -356,9 +341,4 @@ fn finds_nothing(outcome: &Outcome) -> bool {
         Ok(Reply::Local(_) | Reply::Page(_)) => false,
         Err(refusal) => passes_on(refusal),
     }
-}
-
-fn broke_off(error: &BoxError, record: &mut AccessRecord) -> Refusal {
-    record.note(error);
-    Refusal::new(Rule::Upstream, "the store's answer broke off")
 }

@@ -2,25 +2,55 @@
 
 use super::ClientBody;
 use super::decision::Incoming;
-use crate::access::{AccessRecord, Wait};
 use crate::body::Upload;
 use crate::generation::MappingState;
+use crate::holdings::Holdings;
 use crate::http1::Request;
 use crate::mapping::Mapping;
+use crate::memory::{MemoryBudget, Use};
 use crate::operation::Operation;
 use crate::payload::{Payload, most_unused};
 use crate::refusal::Refusal;
+use crate::session_table::Slot;
+use crate::trace::Trace;
 use http::Method;
 use std::rc::Rc;
+use std::sync::Arc;
+
+/// The account that requests to the store are made on: a client's request, which waits for its turn once.
+#[derive(Clone, Copy)]
+pub(crate) struct Account<'a> {
+    pub(crate) state: &'a MappingState,
+    pub(crate) trace: &'a Trace,
+    pub(crate) holdings: &'a Holdings,
+    pub(crate) memory: &'a MemoryBudget,
+}
 
 /// A request that was decided on.
 pub(super) struct Call<'a, B> {
     /// The mapping's place in its generation.
     pub(super) index: usize,
     pub(super) mapping: &'a Mapping,
-    pub(super) state: &'a MappingState,
     pub(super) upload: &'a Rc<Upload<B>>,
     pub(super) incoming: &'a Incoming<'a>,
+    pub(super) account: Account<'a>,
+}
+
+impl<'a> Account<'a> {
+    /// Returns the slot of the session for the mapping's scopes.
+    pub(crate) fn slot(&self) -> &'a Arc<Slot> {
+        self.state.session.slot()
+    }
+
+    /// Waits for the request's turn, unless it has had it.
+    pub(crate) async fn admit(&self) -> Result<(), Refusal> {
+        self.holdings.admit(&self.state.admission, self.trace).await
+    }
+
+    /// Grows the memory that the request's client pays for.
+    pub(crate) fn grow_to(&self, used_for: Use, bytes: usize) -> Result<(), Refusal> {
+        self.holdings.grow_to(self.memory, used_for, bytes)
+    }
 }
 
 impl<B> Call<'_, B> {
@@ -29,15 +59,10 @@ impl<B> Call<'_, B> {
     }
 
     /// Notes the operation, and what the body will be.
-    pub(super) fn begin(&self, operation: Operation, payload: &Payload, record: &mut AccessRecord) {
-        record.routed(operation, self.request().target.query());
+    pub(super) fn begin(&self, operation: Operation, payload: &Payload) {
+        self.account.trace.routed(operation, self.request().target.query());
         self.upload.set_length(payload.length());
         self.upload.unwrap_envelope(payload.envelope());
-    }
-
-    /// Waits for the request's turn: once, however many requests to the store it takes.
-    pub(super) async fn admit(&self, record: &mut AccessRecord) -> Result<(), Refusal> {
-        admit(self.state, record).await
     }
 
     /// Reads a body that means nothing: one that breaks off is refused before anything is done.
@@ -47,16 +72,6 @@ impl<B> Call<'_, B> {
     {
         pass_over_body(self.upload, &self.request().method).await
     }
-}
-
-/// Waits for a request's turn, unless it has had it.
-pub(super) async fn admit(state: &MappingState, record: &mut AccessRecord) -> Result<(), Refusal> {
-    if !record.is_admitted() {
-        let turn = state.admission.admit(record.client());
-        let permit = record.waits(Wait::Queue, turn).await?;
-        record.admitted(permit);
-    }
-    Ok(())
 }
 
 /// Reads a body that means nothing to a request with this method.

@@ -1,13 +1,10 @@
 //! Reads whose conditions the store cannot decide: the object is looked at first.
 
-use super::{Proxy, StoreAnswer};
-use crate::access::AccessRecord;
+use super::{Account, Proxy};
 use crate::body::Upload;
-use crate::content::Held;
 use crate::outgoing::{Conditions, Outgoing, Seen};
 use crate::refusal::Refusal;
-use crate::session_table::Slot;
-use bytes::Bytes;
+use crate::store::StoreAnswer;
 use http::StatusCode;
 use http::header::{ETAG, HeaderValue, LAST_MODIFIED};
 
@@ -17,11 +14,10 @@ impl Proxy {
         &self,
         read: Outgoing,
         conditions: &Conditions,
-        slot: &Slot,
-        record: &mut AccessRecord,
+        account: Account<'_>,
     ) -> Result<Outgoing, Refusal> {
-        let nothing = Upload::of(Held::Held(Bytes::new()), 0);
-        let answer = self.exchange(&read.look(), &nothing, slot, record).await?;
+        let answer =
+            self.store.exchange(&read.look(), &Upload::nothing(), account.slot(), account.trace).await?;
         let StoreAnswer::Streaming(answer) = answer else { return Ok(read.on(conditions, None)) };
         let field = |name: &str| answer.fields.get(name).and_then(|value| str::from_utf8(value).ok());
         let etag = field(ETAG.as_str()).and_then(|etag| HeaderValue::from_str(etag).ok());

@@ -3,20 +3,19 @@
 //! The store is asked when the client takes more, and not before: a client that pauses keeps nothing busy, and MinIO's
 //! lock of the object ends with the answer that MinIO cut. The request keeps its place among those that run.
 
-use super::{Proxy, StoreAnswer};
-use crate::access::AccessRecord;
+use super::{Account, Proxy};
 use crate::balance::{Choice, Outcome as NodeOutcome};
 use crate::body::{BoxError, Broken, Upload};
-use crate::content::Held;
 use crate::continuation::{LEAST, NotTheRest, Outcome, Rest};
-use crate::generation::MappingState;
 use crate::http1::Answer;
+use crate::metrics::Row;
 use crate::operation::Operation;
 use crate::outgoing::Outgoing;
 use crate::retry::Attempts;
 use crate::session_table::Sessions;
+use crate::store::StoreAnswer;
+use crate::trace::Trace;
 use crate::upstream::{Asking, BrokenOff, Continue, Continued, Download};
-use bytes::Bytes;
 use http_body::Body;
 use std::cell::Cell;
 use std::fmt;
@@ -37,13 +36,7 @@ const PROGRESS: u64 = 64 * 1024;
 
 impl Proxy {
     /// Has what is missing of a long answer asked for, should it break off.
-    pub(super) fn provide_rest(
-        &self,
-        answer: &mut StoreAnswer,
-        outgoing: &Outgoing,
-        state: &MappingState,
-        record: &mut AccessRecord,
-    ) {
+    pub(super) fn provide_rest(&self, answer: &mut StoreAnswer, outgoing: &Outgoing, account: Account<'_>) {
         if outgoing.operation() != Operation::GetObject {
             return;
         }
@@ -52,13 +45,14 @@ impl Proxy {
         let Some(rest) = Rest::of(answer.status, &answer.fields, left) else { return };
         answer.body.continue_with(Box::new(Continuation {
             proxy: self.clone(),
-            session: state.session.clone(),
+            session: account.state.session.clone(),
             outgoing: outgoing.clone(),
             settled: rest.position(),
             rest,
             asked: 0,
-            record: record.aside(),
-            count: record.count_continuations(),
+            mapping: account.state.row,
+            trace: account.trace.aside(),
+            count: account.trace.count_continuations(),
         }));
     }
 }
@@ -73,7 +67,8 @@ struct Continuation {
     asked: usize,
     /// The position up to which there was progress.
     settled: u64,
-    record: AccessRecord,
+    mapping: Row,
+    trace: Trace,
     count: Rc<Cell<u64>>,
 }
 
@@ -143,9 +138,8 @@ impl Continuation {
         };
         self.count.set(self.count.get().saturating_add(1));
         let attempts = self.attempts(broken);
-        let upload = Upload::of(Held::Held(Bytes::new()), 0);
-        let slot = self.session.slot();
-        let asked = self.proxy.exchange_with(&outgoing, &upload, slot, attempts, &mut self.record).await;
+        let (store, slot) = (&self.proxy.store, self.session.slot());
+        let asked = store.exchange_with(&outgoing, &Upload::nothing(), slot, attempts, &self.trace).await;
         match asked.map_err(|refusal| passing(&refusal))? {
             StoreAnswer::Streaming(Answer { status, fields, body }) => {
                 let checked = self.rest.check(status, &fields, body.size_hint().exact());
@@ -169,11 +163,15 @@ impl Continuation {
         }
         self.doubt(broken.choice);
         let mut attempts = Attempts::default();
-        if self.proxy.pool.leave(broken.choice, &mut attempts) { attempts } else { Attempts::default() }
+        if self.proxy.store.pool().leave(broken.choice, &mut attempts) {
+            attempts
+        } else {
+            Attempts::default()
+        }
     }
 
     fn doubt(&self, choice: Choice) {
-        self.proxy.pool.report(choice, NodeOutcome::Doubtful);
+        self.proxy.store.pool().report(choice, NodeOutcome::Doubtful);
     }
 
     fn tell(&self, outcome: Outcome) {
@@ -183,14 +181,9 @@ impl Continuation {
     /// Makes the error that the access log shows, and writes it as a line of its own where there is no access log.
     fn given_up(&self, broken: &BoxError, why: &str) -> BoxError {
         let said = format!("the store's answer broke off ({broken}) and could not be continued: {why}");
-        let id = self.record.request_id();
-        let mapping = self.record.mapping_name();
-        tracing::warn!(
-            id = id.as_str(),
-            mapping = mapping.as_deref().unwrap_or("-"),
-            missing_from = self.rest.position(),
-            "{said}"
-        );
+        let id = self.trace.request_id();
+        let mapping = self.proxy.shared.metrics.mapping_name(self.mapping);
+        tracing::warn!(id = id.as_str(), mapping = &*mapping, missing_from = self.rest.position(), "{said}");
         said.into()
     }
 }

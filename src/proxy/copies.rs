@@ -1,13 +1,10 @@
 //! Copies into scopes that bound the size of an object.
 
-use super::{Proxy, StoreAnswer};
-use crate::access::AccessRecord;
+use super::{Account, Proxy};
 use crate::body::Upload;
-use crate::content::Held;
 use crate::outgoing::Outgoing;
 use crate::refusal::{Refusal, Rule};
-use crate::session_table::Slot;
-use bytes::Bytes;
+use crate::store::StoreAnswer;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, ETAG, HeaderValue};
 
@@ -18,11 +15,11 @@ impl Proxy {
         &self,
         copy: Outgoing,
         question: &Outgoing,
-        slot: &Slot,
-        record: &mut AccessRecord,
+        account: Account<'_>,
     ) -> Result<Outgoing, Refusal> {
-        let nothing = Upload::of(Held::Held(Bytes::new()), 0);
-        let StoreAnswer::Streaming(answer) = self.exchange(question, &nothing, slot, record).await? else {
+        let StoreAnswer::Streaming(answer) =
+            self.store.exchange(question, &Upload::nothing(), account.slot(), account.trace).await?
+        else {
             return Ok(copy.copying(None));
         };
         if answer.status != StatusCode::OK {

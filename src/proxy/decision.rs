@@ -62,7 +62,10 @@ pub(crate) struct Decision<'r> {
 
 /// How a request is answered. The rare actions are boxed to keep the common one small.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "most requests are forwarded: a box would cost each an allocation")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most requests are forwarded: a box would cost each an allocation"
+)]
 pub(crate) enum Action {
     /// As one S3 request.
     Route(Route),

@@ -2,21 +2,21 @@
 
 use super::call::Call;
 use super::decision::{Document, DocumentRequest};
-use super::reply::{Served, StoreAnswer};
-use super::{ClientBody, Proxy};
-use crate::access::AccessRecord;
-use crate::body::{Upload, read_whole};
+use super::reply::Served;
+use super::{Account, ClientBody, Proxy};
+use crate::body::read_whole;
 use crate::document::{self, Completion, Tagging};
 use crate::memory::Use;
 use crate::multi_delete::{self, Deletion, Group, Judged, Merged, code_and_message};
-use crate::outgoing::{Outgoing, WithDocument};
+use crate::outgoing::Outgoing;
 use crate::refusal::{Refusal, Rule};
 use crate::rewrite::Rewriter;
-use crate::session_table::Slot;
+use crate::store::{StoreAnswer, broke_off};
 use bytes::Bytes;
 use http::StatusCode;
 use http::response::Parts;
-use http_body_util::Full;
+use std::sync::Arc;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 /// The most that is read of the store's result for a group: a key has up to 6 KiB with its markup.
@@ -31,26 +31,24 @@ impl Proxy {
         &self,
         call: &Call<'_, B>,
         request: DocumentRequest,
-        record: &mut AccessRecord,
     ) -> Result<Served, Refusal> {
-        call.admit(record).await?;
-        let document = self.read_document(call, &request, record).await?;
+        call.account.admit().await?;
+        let document = self.read_document(call, &request).await?;
         let DocumentRequest { outgoing, rewriter, document: kind, .. } = request;
         let answer = match kind {
             Document::Delete(grant) => {
                 let judged = multi_delete::judge(Deletion::parse(&document)?, call.mapping, &grant);
                 drop(document);
-                let slot = call.state.session.slot();
-                return self.delete(judged, &outgoing, rewriter, slot, record).await;
+                return self.delete(judged, &outgoing, rewriter, call.account).await;
             }
             Document::Complete(dialect) => {
                 let completion = Completion::parse(&document, dialect)?;
                 drop(document);
-                self.complete(&outgoing, &completion, call.state, record).await?
+                self.complete(&outgoing, &completion, call.account).await?
             }
             Document::Tagging => {
                 let outgoing = outgoing.with_document(Tagging::parse(&document)?.document());
-                self.send_document(&outgoing, call.state.session.slot(), record).await?
+                self.store.send_document(&outgoing, call.account.slot(), call.account.trace).await?
             }
         };
         Ok(Served { answer, rewriter })
@@ -60,34 +58,33 @@ impl Proxy {
         &self,
         call: &Call<'_, B>,
         request: &DocumentRequest,
-        record: &mut AccessRecord,
     ) -> Result<Bytes, Refusal> {
         let patience = self.generation.limits.response_timeout;
-        let memory = record.memory(self.memory(), Use::Documents);
+        let hold = |bytes| call.account.grow_to(Use::Documents, bytes);
         let (payload, fields) = (&request.payload, call.request().fields());
-        document::read(request.kind(), call.upload, payload, fields, patience, memory).await
+        document::read(request.kind(), call.upload, payload, fields, patience, hold).await
     }
 
-    /// Sends a document of Scopegate's own.
-    pub(super) async fn send_document(
+    /// Makes the store complete an upload, in a task of its own: the store goes on when the client has left, and so the
+    /// upload's turn lasts until the store answers.
+    async fn complete(
         &self,
-        outgoing: &WithDocument,
-        slot: &Slot,
-        record: &mut AccessRecord,
+        outgoing: &Outgoing,
+        completion: &Completion,
+        account: Account<'_>,
     ) -> Result<StoreAnswer, Refusal> {
-        let WithDocument { request, document } = outgoing;
-        let held = || {
-            let upload = Upload::new(Full::new(document.clone()));
-            upload.set_length(document.len() as u64);
-            upload
-        };
-        match self.exchange(request, &held(), slot, record).await {
-            // MinIO reads a document before it looks at the session. This one is ours and can be sent again.
-            Err(refusal) if refusal.rule == Rule::SessionReplaced => {
-                self.exchange(request, &held(), slot, record).await
-            }
-            answer => answer,
-        }
+        let turn = account.state.completions.turn(completion.parts(), self.limits().queue_timeout).await?;
+        let outgoing = outgoing.with_document(completion.document());
+        let (store, slot, trace) = (self.store.clone(), Arc::clone(account.slot()), account.trace.aside());
+        let (done, coming) = oneshot::channel();
+        tokio::task::spawn_local(async move {
+            let answer = store.send_document(&outgoing, &slot, &trace).await;
+            drop(turn);
+            // Nobody may be there to take it any more.
+            let _ = done.send(answer);
+        });
+        let failed = |_| Refusal::new(Rule::Internal, "the upload could not be completed");
+        coming.await.map_err(failed)?
     }
 
     /// Has the store delete what is allowed, and answers with both: its results and the refusals.
@@ -96,17 +93,22 @@ impl Proxy {
         judged: Judged,
         outgoing: &Outgoing,
         rewriter: Option<Box<Rewriter>>,
-        slot: &Slot,
-        record: &mut AccessRecord,
+        account: Account<'_>,
     ) -> Result<Served, Refusal> {
         let Judged { groups, mut refused } = judged;
         let answer = match &*groups {
             [] => return Ok(StoreAnswer::of_document(multi_delete::result(&refused)).into()),
             [only] => {
-                self.send_document(&outgoing.with_document(only.document.clone()), slot, record).await?
+                self.store
+                    .send_document(
+                        &outgoing.with_document(only.document.clone()),
+                        account.slot(),
+                        account.trace,
+                    )
+                    .await?
             }
             groups => {
-                let (answer, failed) = self.delete_groups(groups, outgoing, slot, record).await?;
+                let (answer, failed) = self.delete_groups(groups, outgoing, account).await?;
                 refused.insert_str(0, &failed);
                 answer
             }
@@ -122,8 +124,7 @@ impl Proxy {
         &self,
         groups: &[Group],
         outgoing: &Outgoing,
-        slot: &Slot,
-        record: &mut AccessRecord,
+        account: Account<'_>,
     ) -> Result<(StoreAnswer, String), Refusal> {
         let patience = self.generation.limits.response_timeout;
         let deadline = Instant::now() + patience;
@@ -131,7 +132,7 @@ impl Proxy {
         let mut left = groups.iter();
         while let Some(group) = left.next() {
             let until = deadline.min(Instant::now() + patience / SLOW_GROUPS);
-            let stop = match timeout_at(until, self.delete_group(group, outgoing, slot, record)).await {
+            let stop = match timeout_at(until, self.delete_group(group, outgoing, account)).await {
                 Ok(Ok((parts, answer))) if merged.add(&answer).is_ok() => {
                     head.get_or_insert(parts);
                     continue;
@@ -162,18 +163,14 @@ impl Proxy {
         &self,
         group: &Group,
         outgoing: &Outgoing,
-        slot: &Slot,
-        record: &mut AccessRecord,
+        account: Account<'_>,
     ) -> Result<(Parts, String), Stop> {
         let outgoing = outgoing.with_document(group.document.clone());
-        let answer = self.send_document(&outgoing, slot, record).await?;
+        let answer = self.store.send_document(&outgoing, account.slot(), account.trace).await?;
         let StoreAnswer::Streaming(answer) = answer else { return Err(Stop::Answered(Box::new(answer))) };
         let (parts, body) = answer.into_parts();
         let reading = read_whole(body, MAX_RESULT, self.generation.limits.stall_timeout);
-        let body = reading.await.map_err(|error| {
-            record.note(&error);
-            Refusal::new(Rule::Upstream, "the store's answer broke off")
-        })?;
+        let body = reading.await.map_err(|error| broke_off(&error))?;
         if parts.status != StatusCode::OK {
             return Err(Stop::Answered(Box::new(StoreAnswer::Buffered(Box::new(parts), body))));
         }

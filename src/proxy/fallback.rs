@@ -3,17 +3,15 @@
 use super::browse::Outcome;
 use super::call::Call;
 use super::decision::{Fallback, Forward, Need, Redirect, may_fall_back};
-use super::exchange::is_short;
-use super::reply::{Reply, Served, StoreAnswer};
-use super::{ClientBody, Proxy};
-use crate::access::AccessRecord;
-use crate::generation::MappingState;
+use super::reply::{Reply, Served};
+use super::{Account, ClientBody, Proxy};
 use crate::http1::Request;
 use crate::listing::{Position, place};
 use crate::mapping::Mapping;
 use crate::refusal::{Refusal, Rule};
 use crate::representation::{BY_ACCEPT, FOR_ONE_CLIENT, Representation};
 use crate::response::{LocalBody, local};
+use crate::store::{StoreAnswer, is_short};
 use bytes::Bytes;
 use http::{StatusCode, header};
 
@@ -47,25 +45,24 @@ impl Proxy {
         call: &Call<'_, B>,
         outcome: Outcome,
         fallback: Fallback,
-        record: &mut AccessRecord,
     ) -> Outcome {
         let Fallback { redirect, page, is_icon } = fallback;
-        let outcome = self.whole(outcome, record).await;
+        let (trace, outcome) = (call.account.trace, self.whole(outcome).await);
         if let Err(Refusal { operation: Some(operation), .. }) = &outcome {
-            record.routed(*operation, call.request().target.query());
+            trace.routed(*operation, call.request().target.query());
         }
-        let operation = record.operation();
+        let operation = trace.operation();
         if let Some(redirect) = redirect {
-            let redirected = self.redirect(call, redirect, record).await;
-            record.is_about(operation);
+            let redirected = self.redirect(call, redirect).await;
+            trace.is_about(operation);
             // A failure on the way leaves what was found out before.
             if redirected.is_ok() {
                 return redirected;
             }
         }
         if let Some(page) = page {
-            let page = self.error_page(call.state, *page, record).await;
-            record.is_about(operation);
+            let page = self.error_page(call.account, *page).await;
+            trace.is_about(operation);
             if let Some(page) = page {
                 return Ok(page);
             }
@@ -80,17 +77,12 @@ impl Proxy {
     }
 
     /// Redirects to a folder, if it is there.
-    pub(super) async fn redirect<B: ClientBody>(
-        &self,
-        call: &Call<'_, B>,
-        redirect: Redirect,
-        record: &mut AccessRecord,
-    ) -> Outcome {
+    pub(super) async fn redirect<B: ClientBody>(&self, call: &Call<'_, B>, redirect: Redirect) -> Outcome {
         let Redirect { to, needs } = redirect;
         call.pass_over_body().await?;
         let mut is_there = needs.is_empty();
         for need in needs {
-            is_there = self.has(call, need, record).await?;
+            is_there = self.has(call.account, need).await?;
             if is_there {
                 break;
             }
@@ -105,32 +97,22 @@ impl Proxy {
     }
 
     /// Asks the store whether a folder has something.
-    async fn has<B>(
-        &self,
-        call: &Call<'_, B>,
-        need: Need,
-        record: &mut AccessRecord,
-    ) -> Result<bool, Refusal> {
+    async fn has(&self, account: Account<'_>, need: Need) -> Result<bool, Refusal> {
         match need {
             Need::Index(head) => {
-                let served = self.forward_bare(call.state, *head, None, record).await?;
+                let served = self.forward_bare(account, *head).await?;
                 Ok(served.answer.status().is_success())
             }
             Need::Name(place, list) => {
-                let page = self.page(call.state, &place, *list, &Position::Start, record).await?;
+                let page = self.page(account, &place, *list, &Position::Start).await?;
                 Ok(page.has_names())
             }
         }
     }
 
     /// Gets the error page of a site.
-    async fn error_page(
-        &self,
-        state: &MappingState,
-        page: Forward,
-        record: &mut AccessRecord,
-    ) -> Option<Reply> {
-        match self.forward_bare(state, page, None, record).await {
+    async fn error_page(&self, account: Account<'_>, page: Forward) -> Option<Reply> {
+        match self.forward_bare(account, page).await {
             Ok(Served { answer: StoreAnswer::Streaming(mut answer), .. })
                 if answer.status == StatusCode::OK =>
             {
@@ -145,7 +127,7 @@ impl Proxy {
             }
             answer => {
                 // There is no such page either. The answer is read, so that its connection serves again.
-                let _read = self.whole(answer.map(Reply::Store), record).await;
+                let _read = self.whole(answer.map(Reply::Store)).await;
                 None
             }
         }

@@ -1,21 +1,17 @@
 //! Routes carried out: requests that the store is sent, with what it is asked before and after.
 
-use super::call::{Call, admit, pass_over_body};
+use super::call::{Account, Call, pass_over_body};
 use super::decision::{First, Forward, Route, RouteKind};
-use super::reply::{Served, StoreAnswer};
+use super::reply::Served;
 use super::{ClientBody, Proxy, local};
-use crate::access::AccessRecord;
 use crate::body::Upload;
 use crate::browser;
-use crate::content::Held;
-use crate::generation::MappingState;
 use crate::http1;
 use crate::multipart;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
 use crate::refusal::Refusal;
-use crate::session_table::Slot;
-use bytes::Bytes;
+use crate::store::StoreAnswer;
 use http::StatusCode;
 use http::header::CONTENT_RANGE;
 use std::rc::Rc;
@@ -26,69 +22,62 @@ impl Proxy {
         &self,
         call: &Call<'_, B>,
         route: Route,
-        record: &mut AccessRecord,
     ) -> Result<Served, Refusal> {
-        call.begin(route.operation(), route.payload(), record);
+        call.begin(route.operation(), route.payload());
         match route.kind {
-            RouteKind::Forward(mut forward) => {
-                self.forward(call.state, call.upload, &mut forward, record).await
-            }
-            RouteKind::ListBuckets(document) => local::answer_document(call, document, record).await,
-            RouteKind::ListUploads(list) => self.list_uploads(call, *list, record).await,
-            RouteKind::Document(request) => self.pass_on_document(call, *request, record).await,
+            RouteKind::Forward(mut forward) => self.forward(call.account, call.upload, &mut forward).await,
+            RouteKind::ListBuckets(document) => local::answer_document(call, document).await,
+            RouteKind::ListUploads(list) => self.list_uploads(call, *list).await,
+            RouteKind::Document(request) => self.pass_on_document(call, *request).await,
         }
     }
 
     /// Sends the store a request without a body that the answer to the client's own is made of.
     pub(super) async fn forward_bare(
         &self,
-        state: &MappingState,
+        account: Account<'_>,
         mut forward: Forward,
-        query: Option<&str>,
-        record: &mut AccessRecord,
     ) -> Result<Served, Refusal> {
-        record.routed(forward.outgoing.operation(), query);
-        let nothing = Upload::of(Held::Held(Bytes::new()), 0);
-        self.forward(state, &nothing, &mut forward, record).await
+        account.trace.routed(forward.spec.operation, None);
+        self.forward(account, &Upload::nothing(), &mut forward).await
     }
 
     /// Sends the store a request when it is its turn.
     pub(super) async fn forward<B: ClientBody>(
         &self,
-        state: &MappingState,
+        account: Account<'_>,
         upload: &Rc<Upload<B>>,
         forward: &mut Forward,
-        record: &mut AccessRecord,
     ) -> Result<Served, Refusal> {
         if *forward.outgoing.payload() == Payload::Empty {
             pass_over_body(upload, forward.outgoing.method()).await?;
         }
         // A body that is held waits for a buffer, which is its leave to run.
         if !matches!(forward.outgoing.payload(), Payload::Held(_)) {
-            admit(state, record).await?;
+            account.admit().await?;
         }
-        let slot = state.session.slot();
+        let (slot, trace) = (account.slot(), account.trace);
         if let Some(first) = forward.first.take() {
-            forward.outgoing = Box::pin(self.prepare(forward.outgoing.clone(), first, slot, record)).await?;
+            forward.outgoing = Box::pin(self.prepare(forward.outgoing.clone(), first, account)).await?;
         }
         let answer = match forward.outgoing.payload() {
             Payload::Held(body) => {
-                Box::pin(multipart::pass_on(self, &forward.outgoing, body, upload, state, record)).await?
+                Box::pin(multipart::pass_on(self, &forward.outgoing, body, upload, account)).await?
             }
-            _ => self.exchange(&forward.outgoing, upload, slot, record).await?,
+            _ => self.store.exchange(&forward.outgoing, upload, slot, trace).await?,
         };
         let mut answer = match forward.outgoing.without_range() {
             // The object has changed since the client got the range before: it gets all of it (RFC 9110, section 13.1.5).
             Some(whole) if answer.status() == StatusCode::PRECONDITION_FAILED => {
                 drop(answer);
-                Box::pin(self.exchange(&whole, upload, slot, record)).await?
+                Box::pin(self.store.exchange(&whole, upload, slot, trace)).await?
             }
             _ => answer,
         };
         if let StoreAnswer::Streaming(answer) = &mut answer {
             mend(answer, forward.is_site);
         }
-        self.provide_rest(&mut answer, &forward.outgoing, state, record);
+        self.provide_rest(&mut answer, &forward.outgoing, account);
         Ok(Served { answer, rewriter: forward.rewriter.take() })
     }
 
@@ -97,12 +86,11 @@ impl Proxy {
         &self,
         outgoing: Outgoing,
         first: First,
-        slot: &Slot,
-        record: &mut AccessRecord,
+        account: Account<'_>,
     ) -> Result<Outgoing, Refusal> {
         match first {
-            First::SourceSize(source) => self.measure(outgoing, &source, slot, record).await,
-            First::Object(conditions) => self.look_first(outgoing, &conditions, slot, record).await,
+            First::SourceSize(source) => self.measure(outgoing, &source, account).await,
+            First::Object(conditions) => self.look_first(outgoing, &conditions, account).await,
         }
     }
 }

@@ -3,19 +3,18 @@
 use super::ClientBody;
 use super::call::Call;
 use super::decision::Options;
-use super::reply::{Reply, Served, StoreAnswer};
-use crate::access::AccessRecord;
+use super::reply::{Reply, Served};
 use crate::refusal::Refusal;
 use crate::response::LocalBody;
+use crate::store::StoreAnswer;
 use http::Response;
 
 /// Answers an `OPTIONS`. It takes no turn, as it costs nothing.
 pub(super) async fn answer_options<B: ClientBody>(
     call: &Call<'_, B>,
     options: Options,
-    record: &mut AccessRecord,
 ) -> Result<Reply, Refusal> {
-    record.granted(options.operation);
+    call.account.trace.is_about(Some(options.operation));
     call.pass_over_body().await?;
     let mut answer = Response::new(LocalBody::Nothing);
     *answer.status_mut() = options.status;
@@ -27,9 +26,8 @@ pub(super) async fn answer_options<B: ClientBody>(
 pub(super) async fn answer_document<B: ClientBody>(
     call: &Call<'_, B>,
     document: String,
-    record: &mut AccessRecord,
 ) -> Result<Served, Refusal> {
     call.pass_over_body().await?;
-    call.admit(record).await?;
+    call.account.admit().await?;
     Ok(StoreAnswer::of_document(document).into())
 }

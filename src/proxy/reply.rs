@@ -5,17 +5,9 @@ use crate::access::AccessRecord;
 use crate::http1;
 use crate::response::{LocalBody, make, relay, relay_read};
 use crate::rewrite::Rewriter;
+use crate::store::StoreAnswer;
 use crate::upstream::Download;
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-
-/// An answer of the store, or what replaces it.
-pub(crate) enum StoreAnswer {
-    Streaming(http1::Answer<Download>),
-    /// An answer that was read whole. Boxed, since few are.
-    Buffered(Box<http::response::Parts>, Bytes),
-}
 
 /// An answer of the store for its client.
 pub(super) struct Served {
@@ -30,29 +22,6 @@ pub(super) enum Reply {
     Local(Box<Response<LocalBody>>),
     /// The error page of a site.
     Page(Box<http1::Answer<Download>>),
-}
-
-impl StoreAnswer {
-    /// Makes a document of the proxy's own that replaces an answer.
-    pub(super) fn of_document(document: String) -> Self {
-        let mut parts = Response::new(()).into_parts().0;
-        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-        Self::Buffered(Box::new(parts), document.into())
-    }
-
-    pub(crate) fn status(&self) -> StatusCode {
-        match self {
-            Self::Streaming(answer) => answer.status,
-            Self::Buffered(parts, _) => parts.status,
-        }
-    }
-
-    pub(super) fn insert(&mut self, name: HeaderName, value: HeaderValue) {
-        match self {
-            Self::Streaming(answer) => answer.fields.insert(name, value),
-            Self::Buffered(parts, _) => _ = parts.headers.insert(name, value),
-        }
-    }
 }
 
 impl From<StoreAnswer> for Served {

@@ -5,10 +5,10 @@ use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake};
 use crate::generation::MappingState;
 use crate::limits::Limits;
+use crate::limits::part_budget::PartBudget;
 use crate::memory::MemoryBudget;
 use crate::metrics::{Format, Metrics};
 use crate::mint::{Mint, MintError, MintRequest};
-use crate::multipart::Budget;
 use crate::nodes::{NodeBoard, NodeIndex};
 use crate::operation::SessionKind;
 use crate::secret::{Credentials, Secret};
@@ -94,7 +94,7 @@ pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(config: Config, clock: C
     let shared = Shared {
         generation: ArcSwap::from(Arc::clone(&generation)),
         metrics,
-        buffers: Arc::new(Budget::new(8 << 20, 1)),
+        buffers: Arc::new(PartBudget::new(8 << 20, 1)),
         memory: MemoryBudget::new(64 << 20),
         clock,
     };

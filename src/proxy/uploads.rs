@@ -2,11 +2,9 @@
 
 use super::call::Call;
 use super::decision::UploadList;
-use super::reply::{Served, StoreAnswer};
-use super::{ClientBody, Proxy, failed_inside};
-use crate::access::AccessRecord;
+use super::reply::Served;
+use super::{Account, ClientBody, Proxy, failed_inside};
 use crate::body::Upload;
-use crate::content::Held;
 use crate::list_uploads::{Listing, Marker, Question, Reader, Selection};
 use crate::memory::Use;
 use crate::operation::SessionKind;
@@ -15,8 +13,8 @@ use crate::outgoing::Outgoing;
 use crate::refusal::{Refusal, Rule};
 use crate::retry::Attempts;
 use crate::session_table::Slot;
+use crate::store::{StoreAnswer, broke_off};
 use crate::upstream::Download;
-use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::task::yield_now;
@@ -33,6 +31,7 @@ struct Page<'a> {
     listing: Listing,
     selection: Selection,
     slot: &'a Slot,
+    account: Account<'a>,
 }
 
 /// What a question came to.
@@ -57,19 +56,19 @@ impl Proxy {
         &self,
         call: &Call<'_, B>,
         list: UploadList,
-        record: &mut AccessRecord,
     ) -> Result<Served, Refusal> {
         let UploadList { listing, rewriter } = list;
         call.pass_over_body().await?;
-        call.admit(record).await?;
-        let _turn = call.state.completions.turn_to_list(self.limits().queue_timeout).await?;
-        let slot = call.state.session.slot_of(SessionKind::Uploads).ok_or_else(failed_inside)?;
+        let account = call.account;
+        account.admit().await?;
+        let _turn = account.state.completions.turn_to_list(self.limits().queue_timeout).await?;
+        let slot = account.state.session.slot_of(SessionKind::Uploads).ok_or_else(failed_inside)?;
         let selection = Selection::new(&listing);
-        let mut page = Page { listing, selection, slot };
+        let mut page = Page { listing, selection, slot, account };
         let gathering = async {
             match page.listing.dialect() {
-                Dialect::Minio => self.ask_each_node(&mut page, record).await,
-                Dialect::S3 => self.ask_page_by_page(&mut page, record).await,
+                Dialect::Minio => self.ask_each_node(&mut page).await,
+                Dialect::S3 => self.ask_page_by_page(&mut page).await,
             }
         };
         match timeout(self.limits().response_timeout, gathering).await.map_err(|_| too_slow())?? {
@@ -78,7 +77,7 @@ impl Proxy {
                 let Page { listing, selection, .. } = page;
                 let held = selection.bytes();
                 let document = listing.page(selection);
-                record.memory(self.memory(), Use::Pages).grow_to(held + document.len())?;
+                account.grow_to(Use::Pages, held + document.len())?;
                 Ok(StoreAnswer::of_document(document).into())
             }
         }
@@ -86,16 +85,12 @@ impl Proxy {
 
     /// Asks each node of MinIO's: it lists the uploads that were begun through it. What a node that is down remembers is
     /// not known, and is forgotten when it returns.
-    async fn ask_each_node(
-        &self,
-        page: &mut Page<'_>,
-        record: &mut AccessRecord,
-    ) -> Result<Gathered, Refusal> {
+    async fn ask_each_node(&self, page: &mut Page<'_>) -> Result<Gathered, Refusal> {
         let (mut has_list, mut failed) = (false, None);
         let patience = self.limits().response_timeout / SLOW_NODES;
-        for attempts in self.pool.each_node() {
+        for attempts in self.store.pool().each_node() {
             for question in page.listing.questions() {
-                let asking = self.ask_for_uploads(page, &question, attempts.clone(), record);
+                let asking = self.ask_for_uploads(page, &question, attempts.clone());
                 match timeout(patience, asking).await.unwrap_or_else(|_| Err(too_slow())) {
                     Ok(Told::List(_)) => has_list = true,
                     Ok(Told::Other(answer)) => _ = failed.get_or_insert(Ok(answer)),
@@ -114,14 +109,10 @@ impl Proxy {
     }
 
     /// Asks another store scope by scope and page by page, until the client's page is full.
-    async fn ask_page_by_page(
-        &self,
-        page: &mut Page<'_>,
-        record: &mut AccessRecord,
-    ) -> Result<Gathered, Refusal> {
+    async fn ask_page_by_page(&self, page: &mut Page<'_>) -> Result<Gathered, Refusal> {
         for mut question in page.listing.questions() {
             while !page.selection.is_truncated() {
-                match self.ask_for_uploads(page, &question, Attempts::default(), record).await? {
+                match self.ask_for_uploads(page, &question, Attempts::default()).await? {
                     Told::Other(answer) => return Ok(Gathered::Other(answer)),
                     Told::List(None) => break,
                     Told::List(Some(next)) => {
@@ -142,33 +133,27 @@ impl Proxy {
         page: &mut Page<'_>,
         question: &Question,
         attempts: Attempts,
-        record: &mut AccessRecord,
     ) -> Result<Told, Refusal> {
         let outgoing = Outgoing::list_of_uploads(&page.listing, question);
-        let nothing = Upload::of(Held::Held(Bytes::new()), 0);
-        match self.exchange_with(&outgoing, &nothing, page.slot, attempts, record).await? {
+        match self
+            .store
+            .exchange_with(&outgoing, &Upload::nothing(), page.slot, attempts, page.account.trace)
+            .await?
+        {
             StoreAnswer::Streaming(answer) if answer.status == StatusCode::OK => {
-                self.read_list(answer.body, page, record).await.map(Told::List)
+                self.read_list(answer.body, page).await.map(Told::List)
             }
             other => Ok(Told::Other(other)),
         }
     }
 
     /// Reads a list while it comes, and keeps what the page holds.
-    async fn read_list(
-        &self,
-        mut body: Download,
-        page: &mut Page<'_>,
-        record: &mut AccessRecord,
-    ) -> Result<Option<Marker>, Refusal> {
+    async fn read_list(&self, mut body: Download, page: &mut Page<'_>) -> Result<Option<Marker>, Refusal> {
         let (mut reader, mut length) = (Reader::default(), 0);
         let patience = self.limits().stall_timeout;
-        let Page { listing, selection, .. } = page;
+        let Page { listing, selection, account, .. } = page;
         while let Some(frame) = timeout(patience, body.frame()).await.map_err(|_| too_slow())? {
-            let frame = frame.map_err(|error| {
-                record.note(&error);
-                Refusal::new(Rule::Upstream, "the store's answer broke off")
-            })?;
+            let frame = frame.map_err(|error| broke_off(&error))?;
             let data = frame.into_data().unwrap_or_default();
             length += data.len();
             if length > MAX_LIST {
@@ -180,7 +165,7 @@ impl Proxy {
                 }
             });
             taking.map_err(no_list)?;
-            record.memory(self.memory(), Use::Pages).grow_to(selection.bytes())?;
+            account.grow_to(Use::Pages, selection.bytes())?;
             // Others have their turn while a long list is read.
             yield_now().await;
         }

@@ -1,12 +1,11 @@
 //! One client's connection.
 
 use crate::client::{Client, ListenerId};
-use crate::generation::Current;
 use crate::http1::server::{ConnectionLimits, RequestBody, Service, serve};
 use crate::http1::{HeadLimits, Malformed, PeerState, Request, Transport};
 use crate::limits::Limits;
 use crate::memory::{MemoryBudget, Payer, Share, Use};
-use crate::proxy::{Answer, AnswerBody};
+use crate::proxy::{Answer, AnswerBody, Current};
 use crate::socket::Socket;
 use std::future::Future;
 use std::net::IpAddr;

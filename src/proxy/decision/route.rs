@@ -35,7 +35,10 @@ pub(crate) struct Route {
 
 /// What is done for an S3 request.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "most requests are forwarded: a box would cost each an allocation")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most requests are forwarded: a box would cost each an allocation"
+)]
 pub(crate) enum RouteKind {
     /// It is sent to the store.
     Forward(Forward),
