@@ -275,6 +275,9 @@ fn parse_target(target: &str) -> Result<PathAndQuery, Refusal> {
 }
 
 #[cfg(test)]
+mod agreement;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::tests::{EXAMPLE, Fake};
