@@ -88,7 +88,7 @@ impl LineFields {
                 line.number("total_us", micros(total));
                 line.text_if("note", record.client_ended.then_some(CLIENT_ENDED));
                 line.text_if("error", record.error.as_deref());
-            })
+            });
         });
     }
 }
