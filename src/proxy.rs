@@ -139,6 +139,7 @@ impl Proxy {
         let Decision { incoming, mut action } = decide(mapping, self.hosts(client), request)?;
         let account = Account { state, trace, holdings, memory: &self.shared.memory };
         let call = Call { index, mapping, upload, incoming: &incoming, account };
+        let has_fallen_back = matches!(action, Action::Fallback(_));
         // Most requests are forwarded. Their future stays small because the request to the store is lent, and because all
         // other actions have a box.
         let outcome = if let Action::Route(Route { kind: RouteKind::Forward(forward), .. }) = &mut action {
@@ -148,8 +149,8 @@ impl Proxy {
             Box::pin(self.act(&call, action)).await
         };
         let reply = match fallback::after(&call, &outcome) {
-            Some(fallback) => Box::pin(self.fall_back(&call, outcome, fallback)).await?,
-            None => outcome?,
+            Some(fallback) if !has_fallen_back => Box::pin(self.fall_back(&call, outcome, fallback)).await?,
+            _ => outcome?,
         };
         if !reply.is_error() {
             return Ok(reply);
@@ -157,7 +158,7 @@ impl Proxy {
         Box::pin(self.localize_error(&call, reply)).await
     }
 
-    /// Does what was decided.
+    /// Carries out an action.
     async fn act<B: ClientBody>(&self, call: &Call<'_, B>, action: Action) -> Result<Reply, Refusal> {
         match action {
             Action::Route(route) => self.run(call, route).await.map(Reply::Store),

@@ -282,6 +282,18 @@ impl World {
         Self { config: parse(), runtime, tasks, proxy, asked }
     }
 
+    /// Answers a request, and returns the rule that refuses it.
+    fn answer(&self, address: IpAddr, request: &Request) -> Option<String> {
+        let client = Client::identify(Some(address), ListenerId(0));
+        self.tasks.block_on(&self.runtime, async {
+            let answer = Rc::clone(&self.proxy).handle(&client, request, Empty::<Bytes>::new()).await;
+            let rule = answer.fields.get(RULE_HEADER).map(|rule| String::from_utf8_lossy(rule).into_owned());
+            // The rest of a list may fail where there is no store to list.
+            let _read = answer.body.collect().await;
+            rule
+        })
+    }
+
     /// Checks that both agree. What is not a request to either is passed over.
     fn check(&self, case: &Case) -> Result<(), TestCaseError> {
         let Case { from, method, target, fields } = case;
@@ -297,14 +309,7 @@ impl World {
         };
         let explanation = explain(&self.config, &question).unwrap();
         let before = self.asked.get();
-        let client = Client::identify(Some(address), ListenerId(0));
-        let rule = self.tasks.block_on(&self.runtime, async {
-            let answer = Rc::clone(&self.proxy).handle(&client, &request, Empty::<Bytes>::new()).await;
-            let rule = answer.fields.get(RULE_HEADER).map(|rule| String::from_utf8_lossy(rule).into_owned());
-            // The rest of a list may fail where there is no store to list.
-            let _read = answer.body.collect().await;
-            rule
-        });
+        let rule = self.answer(address, &request);
         let is_asked = self.asked.get() > before;
         let told = explanation.text(false);
         if let Some((expected, _)) = explanation.refusal() {
@@ -327,4 +332,14 @@ fn explain_and_the_proxy_agree() {
     }
     let cases = Cases { cases: 3000, failure_persistence: None, ..Cases::default() };
     TestRunner::new(cases).run(&mixed(), |case| world.check(&case)).unwrap();
+}
+
+#[test]
+fn a_fallback_is_tried_once() {
+    let world = World::new();
+    let host = Fields::from_iter([(http::header::HOST, HeaderValue::from_static(HOSTS[0]))]);
+    // Only a list of the folder can tell whether there is one, and the object may not be read.
+    let request = Request::new(Method::GET, PathAndQuery::from_static("/tmp/inbox/a"), host).unwrap();
+    let rule = world.answer([127, 0, 0, 1].into(), &request);
+    assert_eq!((rule.as_deref(), world.asked.get()), (Some(Rule::RightNotGranted.name()), 1));
 }
