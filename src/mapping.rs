@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What names the source of a copy.
+/// The header that names the source of a copy.
 pub const X_AMZ_COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 
 /// When a mapping's session is minted.
@@ -36,25 +36,25 @@ pub enum MintWhen {
 /// A client's scopes and the session they share.
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    /// Its name.
+    /// The name.
     pub name: Box<str>,
-    /// Who is meant.
+    /// Selects the clients that the mapping applies to.
     pub client: Matcher,
-    /// What they get.
+    /// The scopes that they get.
     pub scopes: Vec<Scope>,
-    /// The policy that cuts the session for the scopes down to them.
+    /// The policy that restricts the session to the scopes.
     pub policy: SessionPolicy,
-    /// How long a session is asked for.
+    /// The requested duration of a session.
     pub duration: Duration,
-    /// When it is minted.
+    /// When the session is minted.
     pub mint: MintWhen,
-    /// The kind of store that its requests go to.
+    /// The kind of store that the requests go to.
     pub dialect: Dialect,
-    /// What pages of other origins may do; nothing where it is absent.
+    /// What pages of other origins may do: nothing if it is absent.
     pub cors: Option<Box<Cors>>,
 }
 
-/// The first mapping that admits `client`.
+/// Returns the first mapping that admits `client`, with its position.
 pub fn find<'m>(mappings: &'m [Mapping], client: &Client) -> Option<(usize, &'m Mapping)> {
     mappings.iter().enumerate().find(|(_, mapping)| mapping.client.admits(client))
 }
@@ -83,12 +83,12 @@ struct Allowed {
 }
 
 impl<'r> Grant<'r> {
-    /// The operation's row.
+    /// Returns the operation's row.
     pub fn spec(&self) -> &'static Spec {
         self.spec
     }
 
-    /// The operation.
+    /// Returns the operation.
     pub fn operation(&self) -> Operation {
         self.spec.operation
     }
@@ -98,28 +98,27 @@ impl<'r> Grant<'r> {
         self.needs
     }
 
-    /// What the client sees instead of bucket and prefix, if the path lies below a mount.
+    /// Returns what the client sees instead of bucket and prefix, if the path lies below a mount.
     pub fn view(&self) -> Option<&Arc<View>> {
         self.view.as_ref()
     }
 
-    /// The query, with prefix and markers as the store knows them.
+    /// Returns the query, with prefix and markers as the store knows them.
     pub fn query(&self) -> &Query<'r> {
         &self.query
     }
 
-    /// What is addressed, as the store knows it.
+    /// Returns the resource, as the store knows it.
     pub fn resource(&self) -> &Resource<'r> {
         &self.resource
     }
 
-    /// The most that its body may hold, where the scopes bound that; for a body whose length is not known before it
-    /// ends.
+    /// Returns the largest body that the scopes allow, for a body whose length is unknown before its end.
     pub fn max_object_size(&self) -> Option<u64> {
         self.allowed.max_size
     }
 
-    /// Whether the scopes take a body of this length.
+    /// Checks a body's length against the scopes.
     ///
     /// # Errors
     /// When it is larger than their `max_object_size`.
@@ -127,8 +126,8 @@ impl<'r> Grant<'r> {
         check_size(bytes, self.allowed.max_size)
     }
 
-    /// Whether the key may have this content. MinIO keeps an object whose key ends in a slash outside of versions and
-    /// object lock: content there could be overwritten for good, so that only empty folders are made and copied.
+    /// Checks whether the key may have this content. MinIO keeps an object whose key ends in a slash outside of versions and
+    /// object lock. Content there could be overwritten for good, so only empty objects are written and copied to such a key.
     ///
     /// # Errors
     /// When content would be written there without the right `versions`.
@@ -153,12 +152,12 @@ impl<'r> Grant<'r> {
         Err(Refusal::new(Rule::BadArgument, why))
     }
 
-    /// The kind of store that the request goes to.
+    /// Returns the kind of store that the request goes to.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// The copy's source, spelled canonically.
+    /// Returns the copy's source, spelled canonically.
     pub fn copy_source(&self) -> Option<String> {
         self.copy_source.as_ref().map(CopySource::canonical)
     }
@@ -187,13 +186,13 @@ impl<'r> Grant<'r> {
         }
     }
 
-    /// Path and query as they are to be signed and sent.
+    /// Returns path and query as they are signed and sent.
     pub fn into_canonical(self) -> (String, String) {
         (self.resource.canonical_path(), self.query.canonical())
     }
 }
 
-/// Whether the length of a body, or of what has come of it, is within `most`.
+/// Checks a body's length (announced, or received so far) against `most`.
 pub(crate) fn check_size(bytes: u64, most: Option<u64>) -> Result<(), Refusal> {
     match most {
         Some(most) if bytes > most => {
@@ -204,7 +203,7 @@ pub(crate) fn check_size(bytes: u64, most: Option<u64>) -> Result<(), Refusal> {
     }
 }
 
-/// An operation with what a request names for it, of which nothing is decided yet.
+/// An operation, with the resources that a request names for it. Nothing is decided yet.
 struct Named<'r, 'm> {
     spec: &'static Spec,
     resource: Resource<'r>,
@@ -213,11 +212,11 @@ struct Named<'r, 'm> {
     view: Option<&'m Arc<View>>,
 }
 
-/// What was named, and the mount that it was named below.
+/// A named resource, and the mount that it lies below.
 type Located<'m, T> = (T, Option<&'m Arc<View>>);
 
 impl Mapping {
-    /// A mapping of these scopes that matches every client, with a session of 15 minutes.
+    /// Makes a mapping of these scopes that matches every client, with a session of 15 minutes.
     pub fn of_scopes(name: &str, scopes: Vec<Scope>) -> Self {
         let policy = SessionPolicy::compile(&scopes);
         let (client, mint) = (Matcher::default(), MintWhen::Lazy);
@@ -225,12 +224,12 @@ impl Mapping {
         Self { name: name.into(), client, scopes, policy, duration, mint, dialect, cors: None }
     }
 
-    /// The buckets of its scopes, as their clients know them.
+    /// Returns the buckets of the scopes, as the clients know them.
     pub fn buckets(&self) -> impl Iterator<Item = &str> {
         self.scopes.iter().filter(|scope| scope.view.is_none()).map(|scope| scope.bucket.as_str())
     }
 
-    /// The policy of its session of this kind, if its scopes need one.
+    /// Returns the policy of the session of this kind, if the scopes need one.
     pub fn policy_of(&self, kind: SessionKind) -> Option<SessionPolicy> {
         match kind {
             SessionKind::Scopes => Some(self.policy.clone()),
@@ -238,7 +237,7 @@ impl Mapping {
         }
     }
 
-    /// Whether a path without a slash at its end may be that of a mount, which is as deep.
+    /// Checks whether a path without a slash at its end is as deep as a mount, and so may be one.
     pub fn may_be_mount(&self, path: &str) -> bool {
         let depth = |path: &str| path.bytes().filter(|byte| *byte == b'/').count();
         let mut mounts = self.scopes.iter().filter_map(|scope| scope.view.as_ref()).peekable();
@@ -248,7 +247,7 @@ impl Mapping {
         }
     }
 
-    /// The name of the index of a folder: below a mount, or in a bucket at this beginning of keys.
+    /// Returns the name of the index of a folder: below a mount, or in a bucket at this beginning of keys.
     pub fn index(&self, view: Option<&Arc<View>>, bucket: &str, prefix: &str) -> Option<&str> {
         let here = |scope: &&Scope| {
             scope.is_seen_as(view)
@@ -257,7 +256,7 @@ impl Mapping {
         self.scopes.iter().filter(here).find_map(|scope| scope.index.as_ref()).map(IndexName::as_str)
     }
 
-    /// The beginnings of the keys that a granted list of multipart uploads may show.
+    /// Returns the beginnings of the keys that a granted list of multipart uploads may show.
     pub fn prefixes_of_uploads(&self, grant: &Grant<'_>) -> Vec<Prefix> {
         let (needs, bucket) = (grant.spec.needs(), grant.resource.bucket());
         let shown = |scope: &&Scope| {
@@ -268,7 +267,7 @@ impl Mapping {
         self.scopes.iter().filter(shown).map(|scope| scope.prefix.clone()).collect()
     }
 
-    /// Whether a grant is to read an object of a site: the scope with the longest prefix around it says so.
+    /// Checks whether a grant reads an object of a site. The scope with the longest prefix around the key decides.
     pub fn is_site(&self, grant: &Grant<'_>) -> bool {
         let reads = matches!(grant.operation(), Operation::GetObject | Operation::HeadObject);
         if !reads || !self.scopes.iter().any(|scope| scope.site) {
@@ -284,7 +283,7 @@ impl Mapping {
         around.max_by_key(|scope| (scope.prefix.as_str().len(), scope.site)).is_some_and(|scope| scope.site)
     }
 
-    /// Decides on a request: what it means, and whether one of the scopes allows that.
+    /// Decides what an S3 request means, and whether a scope allows it.
     ///
     /// # Errors
     /// The refusal, which names the rule.
@@ -336,7 +335,7 @@ impl Mapping {
         Ok(Grant { spec, needs, resource, query, copy_source, allowed, dialect, view: view.cloned() })
     }
 
-    /// Decides on one key of a multi-object delete as on a DELETE of it, and says what the store calls the key and the
+    /// Decides on one key of a multi-object delete as on a DELETE of it, and returns the store's names of the key and the
     /// version.
     ///
     /// # Errors
@@ -367,7 +366,7 @@ impl Mapping {
         Ok((key, query.get("versionId").map(str::to_owned)))
     }
 
-    /// The mount that a decoded path lies below.
+    /// Returns the mount that a decoded path lies below.
     pub(crate) fn mount_of(&self, path: &str) -> Option<&Arc<View>> {
         self.scopes.iter().filter_map(|scope| scope.view.as_ref()).find(|view| view.below(path).is_some())
     }
@@ -386,7 +385,7 @@ impl Mapping {
         }
     }
 
-    /// What the scopes that grant the operation allow of it.
+    /// Checks that a scope grants the operation, and returns what such scopes allow of it.
     fn check_scope(
         &self,
         spec: &Spec,
@@ -401,7 +400,7 @@ impl Mapping {
             .iter()
             .filter(|scope| match resource.bucket() {
                 Some(bucket) => scope.bucket.as_str() == bucket && scope.is_seen_as(view),
-                // What names no bucket is about all that the client has.
+                // A request without a bucket is about everything that the client has.
                 None => true,
             })
             .filter(|scope| named.is_none_or(|key| scope.prefix.covers(key) || reaches(spec, scope, key)))
@@ -427,7 +426,7 @@ impl Mapping {
         ))
     }
 
-    /// The source of a copy with its version spelled as the store is sent it, if the mapping grants to read it.
+    /// Checks that the mapping grants to read the source of a copy, and spells its version for the store.
     fn check_copy_source<'r>(
         &self,
         mut source: CopySource<'r>,
@@ -458,7 +457,7 @@ impl Mapping {
         Err(Refusal::new(Rule::CopySource, message))
     }
 
-    /// The source of a copy, named as the client sees it.
+    /// Reads the source of a copy, as the client names it.
     fn copy_source<'r>(&self, fields: &'r Fields) -> Result<Option<Located<'_, CopySource<'r>>>, Refusal> {
         let name = X_AMZ_COPY_SOURCE;
         let mut values = fields.all(name.as_str());
@@ -481,7 +480,7 @@ impl Mapping {
     }
 }
 
-/// What a decoded path names: below a mount, a key of its scope, else bucket and key.
+/// Returns the resource of a decoded path: below a mount a key of its scope, else bucket and key.
 fn locate<'r>(path: Cow<'r, str>, view: Option<&Arc<View>>) -> Result<Resource<'r>, BadTarget> {
     let Some(view) = view else { return Resource::of_decoded(path) };
     let bucket = Cow::Owned(view.bucket().to_owned());
@@ -494,7 +493,7 @@ fn locate<'r>(path: Cow<'r, str>, view: Option<&Arc<View>>) -> Result<Resource<'
     Ok(Resource::Object(bucket, Cow::Owned(key)))
 }
 
-/// The key, or the beginning of keys, that must lie in a scope; `None` where the bucket alone is asked about.
+/// Returns the key or the prefix that must lie in a scope; `None` for a request about the bucket alone.
 fn named_key<'q>(
     spec: &Spec,
     resource: &'q Resource<'_>,
@@ -508,7 +507,7 @@ fn named_key<'q>(
     Ok(Some(prefix))
 }
 
-/// Whether a list that is filtered reaches a scope from outside, since its prefix is shorter.
+/// Checks whether a filtered list includes a scope although its prefix is shorter than the scope's.
 fn reaches(spec: &Spec, scope: &Scope, prefix: &str) -> bool {
     spec.operation.is_filtered() && scope.prefix.as_str().starts_with(prefix)
 }

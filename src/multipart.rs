@@ -37,7 +37,7 @@ use upload::MultipartUpload;
 pub(crate) use crate::limits::PART_SIZE;
 pub use plan::part_size;
 
-/// The most of a part of unknown length that is held until it is whole.
+/// The largest part of unknown length.
 const MAX_HELD_PART: u64 = 64 * 1024 * 1024;
 /// The largest body of a known length that is held without a share of the upload buffer.
 const MAX_SMALL: u64 = 1024 * 1024;
@@ -45,7 +45,7 @@ const MAX_SMALL: u64 = 1024 * 1024;
 /// Holds the body of a request, and passes it on.
 ///
 /// # Errors
-/// The refusal, when the body is not what is said of it, or the store cannot be asked.
+/// When the body is not what its headers say, or the store cannot be asked.
 pub(crate) async fn pass_on<B: ClientBody>(
     proxy: &Proxy,
     outgoing: &Outgoing,
@@ -55,8 +55,8 @@ pub(crate) async fn pass_on<B: ClientBody>(
 ) -> Result<StoreAnswer, Refusal> {
     upload.set_length(u64::MAX);
     let said = outgoing.checksums()?;
-    // A small body takes a place and its own size; a larger one waits for a buffer, which is its leave to run: what waits
-    // for a buffer holds no place among the requests that run.
+    // A small body takes a place and memory of its own size. A larger one is admitted by its buffer, so that it holds no
+    // place while it waits for one.
     if let Some(length @ ..=MAX_SMALL) = body.length {
         account.admit().await?;
         account.grow_to(Use::Uploads, usize::try_from(length).unwrap_or(usize::MAX))?;
@@ -66,7 +66,7 @@ pub(crate) async fn pass_on<B: ClientBody>(
         account.holdings.hold(account.trace.waits(Wait::Queue, buffer).await?);
     }
     let (store, slot, trace) = (proxy.store(), account.slot(), account.trace);
-    // A client that cannot be served now is told so before anything is read.
+    // Without a session the client is refused before its body is read.
     store.session(slot, trace).await?;
     let algorithm = outgoing.checksum_algorithm();
     let whole = algorithm.filter(|_| outgoing.operation() == Operation::PutObject);
@@ -89,8 +89,8 @@ pub(crate) async fn pass_on<B: ClientBody>(
     }
 }
 
-/// How much of a body is held before it is cut into parts. A part of an upload is not cut, nor is an object whose
-/// checksum cannot be made of its parts' checksums: what exceeds the memory of a part is spooled.
+/// Returns how much of a body is held before it is cut into parts. A part of an upload is not cut, nor is an object whose
+/// checksum cannot be combined from its parts' checksums: what exceeds the memory of a part is spooled.
 fn first_size(operation: Operation, algorithm: Option<Algorithm>, length: Option<u64>) -> u64 {
     let divisible = algorithm.is_none_or(Algorithm::is_of_whole_objects);
     match (operation, length) {

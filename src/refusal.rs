@@ -1,4 +1,4 @@
-//! Answers of Scopegate's own: which rule refused, as S3 says such things.
+//! Refusals: the rule that refuses a request, in the terms of S3.
 
 use crate::operation::{Operation, Verbs};
 use http::{HeaderValue, StatusCode};
@@ -42,11 +42,11 @@ rules! {
     CopySource: "copy-source", FORBIDDEN, "AccessDenied";
     /// The message breaks HTTP/1.1.
     MalformedRequest: "malformed-request", BAD_REQUEST, "InvalidRequest";
-    /// A version of HTTP that is not spoken.
+    /// The version of HTTP is not supported.
     HttpVersion: "http-version", HTTP_VERSION_NOT_SUPPORTED, "HttpVersionNotSupported";
-    /// A transfer coding that is not understood.
+    /// The transfer coding is not supported.
     TransferCoding: "transfer-coding", NOT_IMPLEMENTED, "NotImplemented";
-    /// An expectation that cannot be met.
+    /// The expectation cannot be met.
     Expectation: "expectation", EXPECTATION_FAILED, "InvalidRequest";
     /// The head is too long, or has too many fields.
     HeaderTooLarge: "header-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderSectionTooLarge";
@@ -54,9 +54,9 @@ rules! {
     TargetTooLong: "target-too-long", URI_TOO_LONG, "KeyTooLongError";
     /// The head did not arrive in time.
     RequestTimeout: "request-timeout", REQUEST_TIMEOUT, "RequestTimeout";
-    /// Host is missing or not one host.
+    /// The Host header is missing, or does not name exactly one host.
     BadHost: "bad-host", BAD_REQUEST, "InvalidRequest";
-    /// Host is neither an address nor one of the listener's names.
+    /// The Host header names neither an address nor one of the listener's hosts.
     ForeignHost: "foreign-host", FORBIDDEN, "AccessDenied";
     /// A browser sends it on behalf of another site.
     CrossSite: "cross-site", FORBIDDEN, "AccessDenied";
@@ -67,15 +67,15 @@ rules! {
     ActiveOverride: "active-override", BAD_REQUEST, "InvalidRequest";
     /// The target is not one unambiguous bucket, key and query.
     BadTarget: "bad-target", BAD_REQUEST, "InvalidURI";
-    /// A question that S3 has and no right grants.
+    /// A read operation of S3 that no right grants.
     UnknownOperation: "unknown-operation", NOT_IMPLEMENTED, "NotImplemented";
-    /// A request that would change something, and that no right grants.
+    /// A write operation of S3 that no right grants.
     NotOffered: "not-offered", FORBIDDEN, "AccessDenied";
-    /// The path is known, and nothing can be done there with this method.
+    /// No operation at this path has this method.
     MethodNotAllowed: "method-not-allowed", METHOD_NOT_ALLOWED, "MethodNotAllowed";
-    /// The operation is known, the query parameter is not.
+    /// The operation does not have this query parameter.
     UnknownQuery: "unknown-query", BAD_REQUEST, "InvalidArgument";
-    /// A header that is never let through.
+    /// A header that is never forwarded.
     ForbiddenHeader: "forbidden-header", FORBIDDEN, "AccessDenied";
     /// A header that asks for something that is not supported.
     UnknownHeader: "unknown-header", BAD_REQUEST, "InvalidRequest";
@@ -86,19 +86,19 @@ rules! {
     BadHeader: "bad-header", BAD_REQUEST, "InvalidArgument";
     /// A query parameter with a value that it cannot have.
     BadArgument: "bad-argument", BAD_REQUEST, "InvalidArgument";
-    /// A checksum header that is no checksum of its algorithm, or one too many.
+    /// A checksum header that is malformed, or one too many.
     BadChecksum: "bad-checksum", BAD_REQUEST, "InvalidRequest";
-    /// A `Content-MD5` that is no MD5.
+    /// A `Content-MD5` that is not an MD5 in base64.
     InvalidDigest: "invalid-digest", BAD_REQUEST, "InvalidDigest";
-    /// Tags that no object can have.
+    /// Tags that S3 does not allow.
     InvalidTag: "invalid-tag", BAD_REQUEST, "InvalidTag";
-    /// A storage class that the store does not have.
+    /// A storage class that the store does not support.
     InvalidStorageClass: "invalid-storage-class", BAD_REQUEST, "InvalidStorageClass";
     /// An upload id that names no multipart upload.
     NoSuchUpload: "no-such-upload", NOT_FOUND, "NoSuchUpload";
-    /// A body that is not the document it has to be.
+    /// A body that is not the required document.
     MalformedDocument: "malformed-document", BAD_REQUEST, "MalformedXML";
-    /// A part of a multipart upload has an entity tag or checksum that no part has.
+    /// A part of a multipart upload with a malformed entity tag or checksum.
     InvalidPart: "invalid-part", BAD_REQUEST, "InvalidPart";
     /// The parts of a multipart upload are not in ascending order.
     PartOrder: "part-order", BAD_REQUEST, "InvalidPartOrder";
@@ -108,7 +108,7 @@ rules! {
     NoRoom: "no-room", SERVICE_UNAVAILABLE, "SlowDown";
     /// The body comes in a form that is not supported.
     PayloadForm: "payload-form", BAD_REQUEST, "InvalidRequest";
-    /// The body is longer than S3 takes at once.
+    /// The body is longer than S3 or the scope allows.
     TooLarge: "too-large", BAD_REQUEST, "EntityTooLarge";
     /// The client's body broke off.
     BadBody: "bad-body", BAD_REQUEST, "IncompleteBody";
@@ -122,17 +122,17 @@ rules! {
     QueueTimeout: "queue-timeout", SERVICE_UNAVAILABLE, "SlowDown";
     /// The mapping sends more requests a second than it may.
     RateLimited: "rate-limited", TOO_MANY_REQUESTS, "TooManyRequests";
-    /// There is no memory left for what the client sends or does not read.
+    /// No memory is left for bytes that the client sends or does not read.
     MemoryFull: "memory-full", SERVICE_UNAVAILABLE, "SlowDown";
     /// The client's aws-chunked body is malformed, or not what was announced.
     BadEnvelope: "bad-envelope", BAD_REQUEST, "InvalidRequest";
-    /// The user metadata is larger than S3 takes.
+    /// The user metadata is larger than S3 allows.
     MetadataTooLarge: "metadata-too-large", BAD_REQUEST, "MetadataTooLarge";
-    /// There is no session, and none can be had now.
+    /// No session with the store is available.
     NoSession: "no-session", SERVICE_UNAVAILABLE, "ServiceUnavailable";
     /// The session was replaced while a body was already on its way.
     SessionReplaced: "session-replaced", SERVICE_UNAVAILABLE, "SlowDown";
-    /// Scopegate ends, and what ran was given up.
+    /// Scopegate is shutting down, and gave the request up.
     ShuttingDown: "shutting-down", SERVICE_UNAVAILABLE, "ServiceUnavailable";
     /// No upstream could be reached, or it broke off before answering.
     Upstream: "upstream", BAD_GATEWAY, "InternalError";
@@ -143,24 +143,24 @@ rules! {
 }
 
 impl Rule {
-    /// The name in headers, logs and metrics.
+    /// Returns the name in headers, logs and metrics.
     pub const fn name(self) -> &'static str {
         self.row().0
     }
 
-    /// The status it is answered with.
+    /// Returns the status of the response.
     pub const fn status(self) -> StatusCode {
         self.row().1
     }
 
-    /// The S3 error code it is answered with.
+    /// Returns the S3 error code of the response.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
     pub const fn code(self) -> &'static str {
         self.row().2
     }
 
-    /// What the client can do about it, where the message does not say so. It names nothing of the configuration, which
-    /// clients do not write.
+    /// Returns what the client can do about it, where the message does not say so. It names nothing of the configuration,
+    /// which clients do not write.
     pub const fn advice(self) -> Option<&'static str> {
         match self {
             Self::NoMapping | Self::OutsideScope => Some("Ask the operator of this service for access."),
@@ -174,7 +174,7 @@ impl Rule {
         }
     }
 
-    /// What the operator can change so that such a request is allowed: for the log and `explain`.
+    /// Returns what the operator can change to allow such a request, for the log and `explain`.
     pub const fn help(self) -> Option<&'static str> {
         match self {
             Self::NoMapping => Some("add a [[mapping]] whose client matches"),
@@ -193,20 +193,20 @@ impl Rule {
     }
 }
 
-/// A request that Scopegate answers itself.
+/// The refusal of a request, which Scopegate answers itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The rule that refused.
     pub rule: Rule,
-    /// For the client: what was wrong, and how to ask differently.
+    /// For the client: what is wrong, and what to do.
     pub message: String,
     /// When it is worth trying again, in seconds.
     pub retry_after: Option<u64>,
-    /// The operation that was asked for, where that is known.
+    /// The operation that was requested, if that is known.
     pub operation: Option<Operation>,
-    /// For a method that cannot be used: those that can be.
+    /// The methods that can be used, if this one cannot.
     pub allow: Option<Verbs>,
-    /// For the operator: what to change, where more can be said than [`Rule::help`] does.
+    /// For the operator: what to change, if more can be said than [`Rule::help`] does.
     help: Option<Box<str>>,
     /// For the log alone: the error behind it.
     cause: Option<Box<str>>,
@@ -278,19 +278,19 @@ impl Refusal {
         if self.challenge.is_some() { StatusCode::UNAUTHORIZED } else { self.rule.status() }
     }
 
-    /// Names the operation that was asked for.
+    /// Names the operation that was requested.
     #[must_use]
     pub fn of(self, operation: Operation) -> Self {
         Self { operation: Some(operation), ..self }
     }
 
-    /// Adds what the operator can change so that such a request is allowed.
+    /// Adds what the operator can change to allow such a request.
     #[must_use]
     pub fn with_help(self, help: impl Into<Box<str>>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 
-    /// What the operator can change so that such a request is allowed: for the log and `explain`, never for clients.
+    /// Returns what the operator can change to allow such a request: for the log and `explain`, never for clients.
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref().or(self.rule.help())
     }
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_of_rules_has_each_with_its_status_and_code() {
+    fn every_rule_is_documented_with_its_status_and_code() {
         let page = include_str!("../docs/reference/rules.md");
         let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
         for rule in Rule::ALL {
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_have_names_of_their_own() {
+    fn rule_names_are_unique() {
         for (index, rule) in Rule::ALL.iter().enumerate() {
             assert!(Rule::ALL.iter().skip(index + 1).all(|other| other.name() != rule.name()));
             assert_eq!(*rule as usize, index, "metrics index by the number of a rule");

@@ -1,4 +1,4 @@
-//! What goes back to a client: the store's answer without what is the store's own, or a refusal.
+//! Responses to clients: the store's answer without the store's own headers, or a refusal.
 
 use crate::access::AccessRecord;
 use crate::body::BoxError;
@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
-/// The body of every response; when it ends or is dropped, the request is accounted for.
+/// The body of every response. The request is accounted for when it ends or is dropped.
 pub struct ResponseBody<D: Body> {
     source: Source<D>,
     record: Box<AccessRecord>,
@@ -37,11 +37,11 @@ enum Source<D> {
 
 /// The body of an answer that Scopegate makes itself.
 pub enum LocalBody {
-    /// None, where the method is HEAD.
+    /// No body, as for HEAD.
     Nothing,
-    /// All of it.
+    /// The whole body.
     Whole(Bytes),
-    /// A list that goes on as it is taken.
+    /// A list whose pages are requested as the client takes them.
     Pages(Pages),
 }
 
@@ -105,7 +105,7 @@ fn stripped<D: Body>(
     Answer { status, fields, body: ResponseBody { source, record, holdings: None } }
 }
 
-/// Answers with what Scopegate made of the store's answers.
+/// Answers with a response that Scopegate made.
 pub fn make<D: Body>(answer: Response<LocalBody>, mut record: Box<AccessRecord>) -> Answer<ResponseBody<D>> {
     let (mut parts, body) = answer.into_parts();
     let upstream_id = parts.headers.remove(&X_AMZ_REQUEST_ID);

@@ -1,4 +1,4 @@
-//! `scopegate explain`: which mapping a client gets, and what becomes of a request.
+//! `scopegate explain`: the mapping of a client, and the decision on a request.
 
 mod report;
 mod ways;
@@ -25,7 +25,7 @@ use percent_encoding::{AsciiSet, utf8_percent_encode};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-/// What `explain` is asked.
+/// The arguments of `explain`.
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("who").required(true).args(["mapping", "from", "unix"]))]
 #[command(after_help = "Secrets of the configuration are not read.\n\n\
@@ -69,7 +69,7 @@ pub struct Args {
     pub target: Option<String>,
 }
 
-/// What a request is expected to come to.
+/// The expected decision on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Expected {
     /// The request is passed on, or answered by Scopegate
@@ -91,17 +91,17 @@ pub(super) struct Question<'q> {
 /// The client that is asked about.
 #[derive(Debug)]
 pub(super) enum Who<'q> {
-    /// One that has this mapping.
+    /// A client that has this mapping.
     Mapping(&'q str),
-    /// One from this address, or of a unix socket.
+    /// A client from this address, or of a unix socket if there is none.
     Client(Option<IpAddr>),
 }
 
 /// Prints the explanation.
 ///
 /// # Errors
-/// On a bad configuration (exit code 78), a question that names what is not there (exit code 2), a refusal (exit code 3),
-/// and an answer that is not the expected one (exit code 1).
+/// On a bad configuration (exit code 78), an unknown mapping or listener (exit code 2), a refusal (exit code 3), and a
+/// decision that is not the expected one (exit code 1).
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let config = serve::load_with(&args.config, &WithoutSecrets)?;
     let question = question(args)?;
@@ -130,10 +130,10 @@ fn question(args: &Args) -> Result<Question<'_>, CommandError> {
     Ok(Question { who, listener: args.listener.as_deref(), request })
 }
 
-/// Answers a question by the code that decides in the proxy.
+/// Answers a question.
 ///
 /// # Errors
-/// When it names a mapping or a listener that is not there.
+/// When it names a mapping or a listener that does not exist.
 pub(super) fn explain<'c>(
     config: &'c Config,
     question: &Question<'_>,
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_is_asked_about() {
+    fn a_client_or_a_mapping_is_required() {
         let missing = Line::try_parse_from(["explain", "GET", "/"]).map(|_| ()).unwrap_err().to_string();
         for option in ["--mapping", "--from", "--unix"] {
             assert!(missing.contains(option), "{missing}");

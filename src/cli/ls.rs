@@ -3,6 +3,7 @@
 use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
 use super::{CommandError, print};
 use crate::body::read_whole;
+use crate::listing::page::MAX_PAGE_BYTES;
 use crate::scope::Right;
 use crate::terminal::plain;
 use jiff::Timestamp;
@@ -14,11 +15,9 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-/// A page of 1,000 keys of 1,024 bytes each, percent-encoded, with their tags.
-const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 const PAGE_PATIENCE: Duration = Duration::from_mins(2);
 
-/// What `ls` is told.
+/// The arguments of `ls`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Without --recursive one level is listed: keys, and folders with a '/' at their end.\n\

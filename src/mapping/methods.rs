@@ -1,4 +1,4 @@
-//! The methods that can be used at a path, and how a request is refused that is no operation.
+//! The methods that can be used at a path, and the refusal of requests that are not an operation.
 
 use super::{Located, Mapping, bad_target, locate};
 use crate::mount::View;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 const QUOTED: usize = 64;
 
 impl Mapping {
-    /// The methods that clients of the mapping can use with this path and query. `*` is the server as a whole (RFC 9110,
+    /// Returns the methods that clients of the mapping can use with this path and query. `*` is the server as a whole (RFC 9110,
     /// section 9.3.7).
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl Mapping {
         Ok(Verb::ALL.into_iter().filter(can).collect())
     }
 
-    /// The refusal of a request that is no operation of the table.
+    /// Returns the refusal of a request that is not an operation of the table.
     pub(super) fn refuse_unknown(
         &self,
         method: &Method,
@@ -104,7 +104,7 @@ fn refuse_declined(rule: Rule, what: &str) -> Refusal {
 }
 
 impl Operation {
-    /// Whether it reads an object's content, as a browser does that opens a folder.
+    /// Checks whether it reads an object's content, as a browser does that opens a folder.
     const fn reads_content(self) -> bool {
         matches!(self, Self::GetObject | Self::HeadObject)
     }

@@ -27,12 +27,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-/// The most that is read of an answer of the store.
+/// The longest answer of the store that is read.
 const MAX_ANSWER: usize = 1024 * 1024;
 /// The pauses between attempts to abort an upload.
 const ABORT_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5)];
 
-/// What an upload is made with.
+/// A multipart upload, and what it takes to make it.
 pub(super) struct MultipartUpload<'u> {
     pub(super) store: &'u Store,
     pub(super) budget: &'u PartBudget,
@@ -43,11 +43,11 @@ pub(super) struct MultipartUpload<'u> {
     pub(super) algorithm: Option<Algorithm>,
 }
 
-/// Why an upload goes no further.
+/// Why an upload ends early.
 enum Stop {
-    /// Something is wrong with the body, or the store cannot be asked.
+    /// The body is wrong, or the store cannot be asked.
     Refused(Refusal),
-    /// The store said no, in its words.
+    /// The store refused a request.
     Answered(Box<StoreAnswer>),
 }
 
@@ -88,15 +88,14 @@ impl MultipartUpload<'_> {
                 Ok(done)
             }
             Err(stop) => {
-                // Waited for, so that nothing is left behind when the client hears of the failure.
+                // Awaited, so that nothing is left in the store when the client hears of the failure.
                 abort.now().await;
                 Err(stop)
             }
         }
     }
 
-    /// Creates the upload in a task of its own: should the client vanish meanwhile, what the store creates all the same
-    /// is aborted.
+    /// Creates the upload in a task of its own: if the client leaves meanwhile, the upload is still aborted.
     async fn create(&mut self) -> Result<(String, AbortOnDrop), Stop> {
         let open = self.budget.open();
         let create = self.outgoing.create_upload(self.algorithm);
@@ -112,7 +111,7 @@ impl MultipartUpload<'_> {
                 let outgoing = create.abort_upload(&id);
                 Ok((id, AbortOnDrop(Some(Abort { store, slot, outgoing, trace, _open: open }))))
             });
-            // Where nobody takes it any more, it is dropped here.
+            // If the client has left, this drops the upload and so aborts it.
             let _ = created.send(upload);
         });
         coming.await.map_err(|_| Refusal::new(Rule::Internal, "the upload could not be created"))?
@@ -179,7 +178,7 @@ impl MultipartUpload<'_> {
     }
 }
 
-/// Sends a request and reads the answer; an answer that is no success is an end.
+/// Sends a request and reads the answer. An error of the store ends the upload.
 async fn ask(
     (store, slot, trace): (&Store, &Arc<Slot>, &Trace),
     patience: Duration,
@@ -198,7 +197,7 @@ async fn ask(
     Ok((head, String::from_utf8_lossy(&body).into_owned()))
 }
 
-/// Makes of the answer to a completion the answer to a PUT: what its document says, as headers.
+/// Turns the answer to a completion into the answer to a PUT, with the elements of its document as headers.
 fn as_of_a_put(head: &mut Parts, answer: &str) {
     const ELEMENTS: [(&str, &str); 6] = [
         ("ChecksumCRC32", "x-amz-checksum-crc32"),
@@ -220,10 +219,10 @@ fn shutting_down() -> Refusal {
     Refusal::new(Rule::ShuttingDown, "scopegate is shutting down: try again").retry_after(1)
 }
 
-/// Aborts an upload that is given up, also when its client vanishes and all that is done for it is dropped.
+/// Aborts an upload when it is dropped, as happens when its client leaves.
 struct AbortOnDrop(Option<Abort>);
 
-/// What aborting an upload takes.
+/// Everything it takes to abort an upload.
 struct Abort {
     store: Store,
     slot: Arc<Slot>,
@@ -233,12 +232,12 @@ struct Abort {
 }
 
 impl AbortOnDrop {
-    /// The upload is complete.
+    /// Keeps the upload, which is complete.
     fn disarm(mut self) {
         self.0 = None;
     }
 
-    /// Aborts and waits for it. Whatever drops this meanwhile, it is done.
+    /// Aborts, and waits for it. The abort goes on if this is dropped meanwhile.
     async fn now(mut self) {
         if let Some(abort) = self.0.take() {
             let _ = tokio::task::spawn_local(abort.run()).await;
@@ -275,7 +274,7 @@ impl Abort {
     }
 }
 
-/// Whether an upload is not there any more, by the answer to its abort.
+/// Checks by the answer to an abort whether the upload is gone.
 fn is_gone(answer: &StoreAnswer) -> bool {
     let status = answer.status();
     status.is_success() || status == StatusCode::NOT_FOUND

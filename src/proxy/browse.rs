@@ -40,14 +40,14 @@ const COPIES: usize = 4;
 pub(super) type Outcome = Result<Reply, Refusal>;
 
 /// The answer to a request for a page.
-pub(super) enum Paged {
+pub(super) enum PageAnswer {
     /// A page, with the memory that it takes.
     Page(Page, usize),
     /// An answer of the store's that is not a page.
     Other(Served),
 }
 
-impl Paged {
+impl PageAnswer {
     /// Checks whether the folder of the page has anything in it.
     pub(super) fn has_names(&self) -> bool {
         matches!(self, Self::Page(page, _) if page.has_marker || !page.entries.is_empty())
@@ -135,8 +135,8 @@ impl Proxy {
         let page = self.page(call.account, &place, first, position).await;
         call.account.trace.routed(Operation::ListObjectsV2, Some(query));
         let (page, bytes) = match page? {
-            Paged::Page(page, bytes) => (page, bytes),
-            Paged::Other(answer) => return Ok(Reply::Store(answer)),
+            PageAnswer::Page(page, bytes) => (page, bytes),
+            PageAnswer::Other(answer) => return Ok(Reply::Store(answer)),
         };
         let is_bare = page.entries.is_empty() && !page.has_marker && *position == Position::Start;
         if is_bare && !place.is_whole(call.mapping) {
@@ -180,7 +180,7 @@ impl Proxy {
         Ok(Reply::Local(answer))
     }
 
-    /// Returns what gets the pages after the first, each when the client takes it.
+    /// Returns the source of the pages after the first, each of which is requested when the client takes it.
     fn further_pages(
         &self,
         (index, request): (usize, &Request),
@@ -203,11 +203,11 @@ impl Proxy {
                 let made_for = (index, &*request, &state);
                 let asked = proxy.further_page(made_for, &place, &position, (&trace, &holdings));
                 match asked.await {
-                    Ok(Paged::Page(page, bytes)) => {
+                    Ok(PageAnswer::Page(page, bytes)) => {
                         let grown = held.borrow_mut().grow_to(bytes.saturating_sub(first));
                         grown.map(|()| page).map_err(|refusal| refusal.to_string().into())
                     }
-                    Ok(Paged::Other(served)) => {
+                    Ok(PageAnswer::Other(served)) => {
                         Err(format!("the store answered {} to a further page", served.answer.status()).into())
                     }
                     Err(refusal) => Err(match refusal.cause() {
@@ -231,7 +231,7 @@ impl Proxy {
         place: &Place,
         position: &Position,
         (trace, holdings): (&Trace, &Holdings),
-    ) -> Result<Paged, Refusal> {
+    ) -> Result<PageAnswer, Refusal> {
         let mapping = self.generation.mappings.get(index).ok_or_else(super::failed_inside)?;
         let (path, query) = place.request(position);
         let list = Forward::for_client(mapping, request, &Method::GET, &path, Some(&query))?;
@@ -246,13 +246,13 @@ impl Proxy {
         place: &Place,
         list: Forward,
         position: &Position,
-    ) -> Result<Paged, Refusal> {
+    ) -> Result<PageAnswer, Refusal> {
         let served = self.forward_bare(account, list).await?;
         let (answer, rewriter) = match served {
             Served { answer: StoreAnswer::Streaming(answer), rewriter } if answer.status.is_success() => {
                 (answer, rewriter)
             }
-            other => return Ok(Paged::Other(other)),
+            other => return Ok(PageAnswer::Other(other)),
         };
         let patience = self.generation.limits.stall_timeout;
         let hold = |bytes| account.grow_to(Use::Pages, bytes);
@@ -265,7 +265,7 @@ impl Proxy {
         account.grow_to(Use::Pages, bytes)?;
         let page = in_its_view(page, rewriter)?;
         match Page::parse(&page, place.below(), position) {
-            Ok(page) => Ok(Paged::Page(page, bytes)),
+            Ok(page) => Ok(PageAnswer::Page(page, bytes)),
             Err(error) => Err(Refusal::new(Rule::Upstream, error.to_string())),
         }
     }
@@ -327,7 +327,7 @@ impl Proxy {
     }
 }
 
-/// A store's document with the names that its client knows.
+/// Puts the client's names into a document of the store.
 fn in_its_view(document: Bytes, rewriter: Option<Box<Rewriter>>) -> Result<Bytes, Refusal> {
     let Some(rewriter) = rewriter else { return Ok(document) };
     let rewritten = rewriter.rewrite(&document).map(Bytes::from);

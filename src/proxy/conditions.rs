@@ -1,4 +1,4 @@
-//! Reads whose conditions the store cannot decide: the object is looked at first.
+//! Reads with conditions that the store cannot decide: a HEAD of the object comes first.
 
 use super::{Account, Proxy};
 use crate::body::Upload;
@@ -9,7 +9,7 @@ use http::StatusCode;
 use http::header::{ETAG, HeaderValue, LAST_MODIFIED};
 
 impl Proxy {
-    /// Looks what the object is, and makes a read of it that the store decides as the conditions have it.
+    /// Asks what the object is now, and returns the read with a condition that makes the store answer as HTTP has it.
     pub(super) async fn look_first(
         &self,
         read: Outgoing,

@@ -1,7 +1,7 @@
-//! Answers that go on after the store broke off.
+//! Continues answers that broke off, with a request for the rest of the object.
 //!
-//! The store is asked when the client takes more, and not before: a client that pauses keeps nothing busy, and MinIO's
-//! lock of the object ends with the answer that MinIO cut. The request keeps its place among those that run.
+//! The store is asked when the client takes more, not earlier. So a client that pauses keeps nothing busy, and MinIO's lock
+//! of the object ends with the answer that MinIO cut. The request keeps its place among those that run.
 
 use super::{Account, Proxy};
 use crate::balance::{Choice, Outcome as NodeOutcome};
@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// The pauses before the questions for one rest. A node that restarts is back within their sum.
+/// The pauses before the requests for one rest. A node that restarts is back within their sum.
 const PAUSES: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_millis(500),
@@ -31,11 +31,11 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(4),
     Duration::from_secs(8),
 ];
-/// What must come of an answer for the next question to begin with the first pause again, in bytes.
+/// The bytes that must arrive before the pauses start over.
 const PROGRESS: u64 = 64 * 1024;
 
 impl Proxy {
-    /// Has what is missing of a long answer asked for, should it break off.
+    /// Prepares a long answer to be continued, should it break off.
     pub(super) fn provide_rest(&self, answer: &mut StoreAnswer, outgoing: &Outgoing, account: Account<'_>) {
         if outgoing.operation() != Operation::GetObject {
             return;
@@ -57,15 +57,15 @@ impl Proxy {
     }
 }
 
-/// What the store is asked with for the rest of an answer.
+/// Everything it takes to ask for the rest of an answer.
 struct Continuation {
     proxy: Proxy,
     session: Sessions,
     outgoing: Outgoing,
     rest: Rest,
-    /// Questions since there was progress.
+    /// Requests since the last progress.
     asked: usize,
-    /// The position up to which there was progress.
+    /// The position at the last progress.
     settled: u64,
     mapping: Row,
     trace: Trace,
@@ -80,7 +80,7 @@ impl fmt::Debug for Continuation {
 
 /// Why there is no rest.
 enum Failure {
-    /// Another question may have an answer.
+    /// The next request may succeed.
     Passing(String),
     NotTheRest(NotTheRest),
 }
@@ -95,7 +95,7 @@ impl Continue for Continuation {
             if self.rest.position() >= self.settled.saturating_add(PROGRESS) {
                 (self.asked, self.settled) = (0, self.rest.position());
             }
-            // As long as the store may stand still in the middle of a body.
+            // The time that the store may stall within a body.
             let patience = self.proxy.limits().stall_timeout;
             let asked = timeout(patience, self.ask_again_and_again(&broken)).await;
             let late = || (Outcome::Failed, "it took too long".to_owned());
@@ -156,7 +156,7 @@ impl Continuation {
         }
     }
 
-    /// The attempts that are behind the answer: a node that stood still is left, if there is another.
+    /// Returns the attempts for the next request. They exclude a node that stalled, if there is another.
     fn attempts(&self, broken: &BrokenOff) -> Attempts {
         if !matches!(broken.error.downcast_ref(), Some(Broken::Stalled)) {
             return Attempts::default();
@@ -178,7 +178,7 @@ impl Continuation {
         self.proxy.shared.metrics.continued(outcome);
     }
 
-    /// Makes the error that the access log shows, and writes it as a line of its own where there is no access log.
+    /// Returns the error that ends the answer, and logs it: there may be no access log.
     fn given_up(&self, broken: &BoxError, why: &str) -> BoxError {
         let said = format!("the store's answer broke off ({broken}) and could not be continued: {why}");
         let id = self.trace.request_id();

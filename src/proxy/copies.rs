@@ -1,4 +1,4 @@
-//! Copies into scopes that bound the size of an object.
+//! Copies into scopes that bound the size of an object: a HEAD of the source comes first.
 
 use super::{Account, Proxy};
 use crate::body::Upload;
@@ -9,8 +9,8 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, ETAG, HeaderValue};
 
 impl Proxy {
-    /// Looks how large the source of a copy is, and makes a copy of just that source. Where there is none, the copy that
-    /// is made can only fail, in the store's words.
+    /// Asks for the size of the source, and returns the copy of exactly that source. Without a source it returns a copy that
+    /// fails, so that the error is the store's own.
     pub(super) async fn measure(
         &self,
         copy: Outgoing,

@@ -1,4 +1,4 @@
-//! Operations whose body is a document: read whole, judged, and written again for the store.
+//! Requests whose body is a document, which is read whole, judged, and written again for the store.
 
 use super::call::Call;
 use super::decision::{Document, DocumentRequest};
@@ -19,10 +19,10 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-/// The most that is read of the store's result for a group: a key has up to 6 KiB with its markup.
+/// The longest result of a group, in bytes: a key takes up to 6 KiB with its markup.
 const MAX_RESULT: usize = multi_delete::GROUP * 8 * 1024;
 
-/// The number of groups that may wait for a locked key until all time is over.
+/// The number of groups that may time out on a locked key within the whole request.
 const SLOW_GROUPS: u32 = 4;
 
 impl Proxy {
@@ -80,14 +80,14 @@ impl Proxy {
         tokio::task::spawn_local(async move {
             let answer = store.send_document(&outgoing, &slot, &trace).await;
             drop(turn);
-            // Nobody may be there to take it any more.
+            // The client may have left.
             let _ = done.send(answer);
         });
         let failed = |_| Refusal::new(Rule::Internal, "the upload could not be completed");
         coming.await.map_err(failed)?
     }
 
-    /// Has the store delete what is allowed, and answers with both: its results and the refusals.
+    /// Makes the store delete the allowed keys, and answers with its results and the refusals.
     async fn delete(
         &self,
         judged: Judged,
@@ -117,9 +117,9 @@ impl Proxy {
         Ok(Served { answer, rewriter })
     }
 
-    /// Deletes group after group, all of them within the time that one request may take. A group that takes too long is
-    /// left for the next one; any other failure is the end. Keys that are left are errors of the result, unless nothing
-    /// was deleted: then the first failure is the answer.
+    /// Deletes one group after the other, within the time of one request. A group that times out is skipped; any other
+    /// failure ends the deletion. The keys that remain are errors in the result. If nothing was deleted, the first failure is
+    /// the answer.
     async fn delete_groups(
         &self,
         groups: &[Group],
@@ -138,7 +138,7 @@ impl Proxy {
                     continue;
                 }
                 Ok(Ok(_)) => {
-                    Stop::Refused(Refusal::new(Rule::Upstream, "the store's answer is no DeleteResult"))
+                    Stop::Refused(Refusal::new(Rule::Upstream, "the store's answer is not a DeleteResult"))
                 }
                 Ok(Err(stop)) => stop,
                 Err(_) => Stop::Slow,
@@ -180,10 +180,10 @@ impl Proxy {
 
 /// Why a group is not deleted.
 enum Stop {
-    /// It took too long: a key of it may be locked.
+    /// It timed out: one of its keys may be locked.
     Slow,
     Refused(Refusal),
-    /// The store said no, in its words.
+    /// The store refused it.
     Answered(Box<StoreAnswer>),
 }
 

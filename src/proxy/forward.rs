@@ -52,7 +52,7 @@ impl Proxy {
         if *forward.outgoing.payload() == Payload::Empty {
             pass_over_body(upload, forward.outgoing.method()).await?;
         }
-        // A body that is held waits for a buffer, which is its leave to run.
+        // A body that is held is admitted by its buffer.
         if !matches!(forward.outgoing.payload(), Payload::Held(_)) {
             account.admit().await?;
         }

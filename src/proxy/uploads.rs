@@ -1,4 +1,4 @@
-//! Lists of multipart uploads: asked for with a session of their own, filtered and written again.
+//! Lists of multipart uploads: requested with a session of their own, filtered to the scopes and written again.
 
 use super::call::Call;
 use super::decision::UploadList;
@@ -20,13 +20,13 @@ use http_body_util::BodyExt;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-/// The longest list that is read of one node, in bytes: that of some hundred thousand uploads.
+/// The longest list that is read from one node, in bytes: some hundred thousand uploads.
 const MAX_LIST: usize = 256 << 20;
 
-/// The number of questions that may hang until all time is over: a node that hangs leaves time for the others.
+/// The number of requests that may time out within the whole: one node that hangs leaves time for the others.
 const SLOW_NODES: u32 = 4;
 
-/// A page on its way.
+/// A page that is being filled.
 struct Page<'a> {
     listing: Listing,
     selection: Selection,
@@ -34,19 +34,19 @@ struct Page<'a> {
     account: Account<'a>,
 }
 
-/// What a question came to.
-enum Told {
-    /// A list, and where it goes on.
+/// The store's answer to one request.
+enum ListReply {
+    /// A list, and the marker of the next one.
     List(Option<Marker>),
-    /// The store's own answer is the answer.
+    /// An answer that the client gets as it is.
     Other(StoreAnswer),
 }
 
-/// What all questions came to.
-enum Gathered {
+/// The outcome of all requests for a page.
+enum PageReply {
     /// At least one list.
     Page,
-    /// The store's own answer is the answer.
+    /// An answer that the client gets as it is.
     Other(StoreAnswer),
 }
 
@@ -72,8 +72,8 @@ impl Proxy {
             }
         };
         match timeout(self.limits().response_timeout, gathering).await.map_err(|_| too_slow())?? {
-            Gathered::Other(answer) => Ok(Served { answer, rewriter }),
-            Gathered::Page => {
+            PageReply::Other(answer) => Ok(Served { answer, rewriter }),
+            PageReply::Page => {
                 let Page { listing, selection, .. } = page;
                 let held = selection.bytes();
                 let document = listing.page(selection);
@@ -83,17 +83,17 @@ impl Proxy {
         }
     }
 
-    /// Asks each node of MinIO's: it lists the uploads that were begun through it. What a node that is down remembers is
-    /// not known, and is forgotten when it returns.
-    async fn ask_each_node(&self, page: &mut Page<'_>) -> Result<Gathered, Refusal> {
+    /// Asks each node of MinIO, which lists the uploads that began through it. The uploads of a node that is down are left
+    /// out: it forgets them when it restarts.
+    async fn ask_each_node(&self, page: &mut Page<'_>) -> Result<PageReply, Refusal> {
         let (mut has_list, mut failed) = (false, None);
         let patience = self.limits().response_timeout / SLOW_NODES;
         for attempts in self.store.pool().each_node() {
             for question in page.listing.questions() {
                 let asking = self.ask_for_uploads(page, &question, attempts.clone());
                 match timeout(patience, asking).await.unwrap_or_else(|_| Err(too_slow())) {
-                    Ok(Told::List(_)) => has_list = true,
-                    Ok(Told::Other(answer)) => _ = failed.get_or_insert(Ok(answer)),
+                    Ok(ListReply::List(_)) => has_list = true,
+                    Ok(ListReply::Other(answer)) => _ = failed.get_or_insert(Ok(answer)),
                     // No other node helps.
                     Err(refusal) if matches!(refusal.rule, Rule::NoSession | Rule::MemoryFull) => {
                         return Err(refusal);
@@ -103,29 +103,29 @@ impl Proxy {
             }
         }
         match failed {
-            Some(failed) if !has_list => failed.map(Gathered::Other),
-            _ => Ok(Gathered::Page),
+            Some(failed) if !has_list => failed.map(PageReply::Other),
+            _ => Ok(PageReply::Page),
         }
     }
 
     /// Asks another store scope by scope and page by page, until the client's page is full.
-    async fn ask_page_by_page(&self, page: &mut Page<'_>) -> Result<Gathered, Refusal> {
+    async fn ask_page_by_page(&self, page: &mut Page<'_>) -> Result<PageReply, Refusal> {
         for mut question in page.listing.questions() {
             while !page.selection.is_truncated() {
                 match self.ask_for_uploads(page, &question, Attempts::default()).await? {
-                    Told::Other(answer) => return Ok(Gathered::Other(answer)),
-                    Told::List(None) => break,
-                    Told::List(Some(next)) => {
+                    ListReply::Other(answer) => return Ok(PageReply::Other(answer)),
+                    ListReply::List(None) => break,
+                    ListReply::List(Some(next)) => {
                         let next = question.from(next);
                         if next == question {
-                            return Err(no_list("it goes on where it began"));
+                            return Err(no_list("its next page begins where it began"));
                         }
                         question = next;
                     }
                 }
             }
         }
-        Ok(Gathered::Page)
+        Ok(PageReply::Page)
     }
 
     async fn ask_for_uploads(
@@ -133,7 +133,7 @@ impl Proxy {
         page: &mut Page<'_>,
         question: &Question,
         attempts: Attempts,
-    ) -> Result<Told, Refusal> {
+    ) -> Result<ListReply, Refusal> {
         let outgoing = Outgoing::list_of_uploads(&page.listing, question);
         match self
             .store
@@ -141,13 +141,13 @@ impl Proxy {
             .await?
         {
             StoreAnswer::Streaming(answer) if answer.status == StatusCode::OK => {
-                self.read_list(answer.body, page).await.map(Told::List)
+                self.read_list(answer.body, page).await.map(ListReply::List)
             }
-            other => Ok(Told::Other(other)),
+            other => Ok(ListReply::Other(other)),
         }
     }
 
-    /// Reads a list while it comes, and keeps what the page holds.
+    /// Reads a list as it arrives, and keeps only the entries of the page.
     async fn read_list(&self, mut body: Download, page: &mut Page<'_>) -> Result<Option<Marker>, Refusal> {
         let (mut reader, mut length) = (Reader::default(), 0);
         let patience = self.limits().stall_timeout;
@@ -166,7 +166,7 @@ impl Proxy {
             });
             taking.map_err(no_list)?;
             account.grow_to(Use::Pages, selection.bytes())?;
-            // Others have their turn while a long list is read.
+            // A long list must not keep other requests waiting.
             yield_now().await;
         }
         reader.finish().map_err(no_list)

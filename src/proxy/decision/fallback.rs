@@ -1,4 +1,4 @@
-//! What a client gets where it has nothing: a redirect to the folder of the name, or the error page of a site.
+//! Fallbacks for a path with no object: a redirect to the folder of the same name, or the error page of a site.
 
 use super::{Forward, Incoming};
 use crate::http1::Request;
@@ -7,7 +7,7 @@ use crate::mapping::Mapping;
 use crate::representation::{Representation, is_s3_client};
 use http::{HeaderValue, Method};
 
-/// What may be there instead of what a request asked for. The parts are tried in this order.
+/// The answers that are tried where a request finds nothing, in this order.
 #[derive(Debug)]
 pub(crate) struct Fallback {
     pub(crate) redirect: Option<Redirect>,
@@ -22,7 +22,7 @@ pub(crate) struct Fallback {
 pub(crate) struct Redirect {
     /// A relative reference.
     pub(crate) to: HeaderValue,
-    /// What shows that the folder is there: one of these is enough. Empty where that is known.
+    /// The signs that the folder is there, of which one is enough. Empty if that is known.
     pub(crate) needs: Vec<Need>,
 }
 
@@ -34,8 +34,8 @@ pub(crate) enum Need {
 }
 
 impl Fallback {
-    /// Returns what may be there instead. `found_nothing` says that there is no such object, which an error page may say;
-    /// else the client may not know whether there is one.
+    /// Returns the fallback of a request, if it has one. `found_nothing` says that there is no such object. Otherwise the
+    /// client may not know whether there is one, and gets no error page.
     pub(crate) fn of(mapping: &Mapping, incoming: &Incoming<'_>, found_nothing: bool) -> Option<Self> {
         let request = incoming.request();
         let redirect = Plan::of_missing(mapping, request, incoming.path())
