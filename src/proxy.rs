@@ -109,7 +109,8 @@ impl Proxy {
         }
         let mut served = None;
         let trace = record.trace();
-        let serve = async { served = Some(self.serve(client, request, &upload, trace, &holdings).await) };
+        let serve =
+            async { served = Some(self.serve(client, found, request, &upload, trace, &holdings).await) };
         contain(pin!(serve)).await;
         record.received(upload.sent());
         let mut answer = match served.unwrap_or_else(|| Err(failed_inside())) {
@@ -127,14 +128,14 @@ impl Proxy {
     async fn serve<B: ClientBody>(
         &self,
         client: &Client,
+        found: Option<(usize, &Mapping)>,
         request: &Request,
         upload: &Rc<Upload<B>>,
         trace: &Trace,
         holdings: &Holdings,
     ) -> Result<Reply, Refusal> {
-        let (index, mapping) = self
-            .mapping_of(client)
-            .ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))?;
+        let (index, mapping) =
+            found.ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))?;
         let state = self.generation.states.get(index).ok_or_else(failed_inside)?;
         let Decision { incoming, mut action } = decide(mapping, self.hosts(client), request)?;
         let account = Account { state, trace, holdings, memory: &self.shared.memory };

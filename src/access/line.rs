@@ -13,15 +13,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::Level;
 
-/// The longest id of a client's that is logged, in bytes.
+/// The longest client request id that is logged, in bytes.
 const MAX_ID: usize = 128;
-/// Where clients and the proxies in front name their request: what proxies use, then what the SDKs of AWS send.
+/// The headers in which a request has a name already: that of proxies in front, then that of the AWS SDKs.
 const CLIENT_IDS: [&str; 2] = ["x-request-id", "amz-sdk-invocation-id"];
 
 /// The note of a request whose client half-closed its connection or left.
 const CLIENT_ENDED: &str = "the client closed its side of the connection before the answer";
 
-/// What the access log says of a request beside what is counted.
+/// The fields of the access log that the metrics do not count.
 #[derive(Debug)]
 pub(super) struct LineFields {
     client: Client,
@@ -35,7 +35,7 @@ pub(super) struct LineFields {
 }
 
 impl LineFields {
-    /// Makes the fields of a request that has just come; what was no request has neither target nor headers.
+    /// Makes the fields of a request that has just arrived. `request` is `None` for bytes that are not a request.
     pub(super) fn new(
         client: Client,
         listener: Arc<str>,

@@ -187,7 +187,7 @@ pub fn broke_off(error: &BoxError) -> Refusal {
 }
 
 fn no_session() -> Refusal {
-    Refusal::new(Rule::NoSession, "no session with the store can be had at the moment: try again")
+    Refusal::new(Rule::NoSession, "no store session is available: try again later")
 }
 
 impl From<SendError> for Refusal {
