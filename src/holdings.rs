@@ -11,7 +11,7 @@ use std::cell::{OnceCell, RefCell};
 #[derive(Debug)]
 pub struct Holdings {
     client: ClientKey,
-    /// Whether it runs in the place of another request.
+    /// Whether it shares the place of another request.
     is_aside: bool,
     permit: OnceCell<Permit>,
     /// Boxed, since few requests need memory.
@@ -49,7 +49,7 @@ impl Holdings {
 
     /// Takes a leave to run.
     pub fn hold(&self, permit: Permit) {
-        // There is none yet: `admit` looks first, and a body that is held is admitted by its buffer alone.
+        // No permit is lost: `admit` looks first, and a body that is held is admitted by its buffer alone.
         let _ = self.permit.set(permit);
     }
 

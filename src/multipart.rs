@@ -1,17 +1,16 @@
-//! Bodies that are held before they are passed on: one request if they are small, else a multipart upload of the store.
+//! Uploads whose body is held before the store gets it: one request if they are small, else a multipart upload.
 //!
-//! - `pg_dump | curl -T -` says no length, and the store takes no body without one.
-//! - A checksum that follows the body goes to the store as a header. As a trailer it could break off, and MinIO never
-//!   recovers from that.
-//! - MinIO locks the key of a conditional PUT for as long as its body comes, which must not depend on the client.
+//! - `pg_dump | curl -T -` sends no length, and the store takes no body without one.
+//! - A checksum that follows the body goes to the store as a header. A trailer could break off, and MinIO never recovers from
+//!   that.
+//! - MinIO locks the key of a conditional PUT while its body arrives, which must not depend on the client.
 //!
-//! So a body is read until it ends or has [`PART_SIZE`]. One that ends goes on with its length and its checksum. A longer
-//! one becomes a multipart upload on the client's behalf: the same key, metadata, tags, conditions and checksums, and the
-//! answer of a PUT. Nothing of it is left in the store when the client vanishes or anything fails.
+//! A body is read until it ends or [`PART_SIZE`] is reached. If it has ended, it is sent with its length and its checksum.
+//! Otherwise it becomes a multipart upload on the client's behalf: the same key, metadata, tags, conditions and checksums,
+//! and the answer of a PUT. When the client leaves or anything fails, nothing of it stays in the store.
 //!
-//! The client's body must be read before the store can say anything about it; that the client may write there is known
-//! before. Conditions are checked by the store when the upload is created, which for a large body is early, and again
-//! when it is completed.
+//! The body has to be read before the store can judge it, but the client's right to write there is known before. The store
+//! checks conditions when the upload is created, which for a large body is early, and again when it is completed.
 
 mod answers;
 mod part;

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_at_the_end_of_a_path_is_no_pattern_and_elsewhere_it_is() {
+    fn a_star_is_allowed_only_at_the_end_of_a_path() {
         for (path, bucket, prefix) in [
             ("tmp/media/*", "tmp", "media/"),
             ("tmp/media/a*", "tmp", "media/a"),
