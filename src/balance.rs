@@ -6,7 +6,6 @@
 
 use crate::nodes::{Check, NodeBoard, NodeIndex};
 use crate::retry::Attempts;
-use http::StatusCode;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -82,18 +81,6 @@ pub struct Choice {
 pub struct InFlight {
     balancer: Rc<Balancer>,
     choice: Choice,
-}
-
-impl Outcome {
-    /// Returns what the status of an answer says about its node.
-    pub fn of_answer(status: StatusCode) -> Self {
-        match status {
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
-                Self::Doubtful
-            }
-            _ => Self::Answered,
-        }
-    }
 }
 
 impl Balancer {

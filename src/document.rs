@@ -8,7 +8,6 @@ mod elements;
 mod tagging;
 
 use crate::checksum::{Algorithm, Checksum, Hasher};
-use crate::memory::Share;
 use crate::payload::{Payload, X_AMZ_CONTENT_SHA256, checksum_mismatch};
 use crate::refusal::{Refusal, Rule};
 use crate::s3_operation::Operation;
@@ -75,6 +74,17 @@ impl Kind {
 /// Memory that a document takes, as a multiple of its size: what is parsed from it, the new document and its result.
 const COPIES: usize = 4;
 
+/// Checks the announced length of a document.
+///
+/// # Errors
+/// When it is too large.
+pub fn check_length(kind: Kind, payload: &Payload) -> Result<(), Refusal> {
+    match usize::try_from(payload.length()) {
+        Ok(length) if length <= kind.most() => Ok(()),
+        _ => Err(kind.too_large()),
+    }
+}
+
 /// Reads a whole document and verifies every checksum that the client gives. This is the only place that holds
 /// documents in memory.
 ///
@@ -87,19 +97,16 @@ pub async fn read<B>(
     payload: &Payload,
     fields: &Fields,
     patience: Duration,
-    memory: &mut Share,
+    mut hold: impl FnMut(usize) -> Result<(), Refusal>,
 ) -> Result<Bytes, Refusal>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     let most = kind.most();
-    if usize::try_from(payload.length()).map_or(true, |length| length > most) {
-        return Err(kind.too_large());
-    }
     if matches!(payload, Payload::Held(_)) {
         upload.set_length(u64::MAX);
     }
-    let read = read_within(upload.attempt(), most, patience, |bytes| memory.grow_to(bytes)).await;
+    let read = read_within(upload.attempt(), most, patience, &mut hold).await;
     let document = read.map_err(|unread| match unread {
         Unread::Refused(refusal) => refusal,
         Unread::Failed(_) if upload.sent() > most as u64 => kind.too_large(),
@@ -107,7 +114,7 @@ where
         Unread::Failed(error) => Refusal::new(Rule::BadBody, error.to_string()),
     })?;
     verify(kind, fields, &document)?;
-    memory.grow_to(document.len().saturating_mul(COPIES))?;
+    hold(document.len().saturating_mul(COPIES))?;
     Ok(document)
 }
 

@@ -6,20 +6,16 @@ use crate::browser::AllowedHosts;
 use crate::client::{Client, ListenerId, ListenerName, ListenerRegistry};
 use crate::config::{Listener, Upstream};
 use crate::limits::Limits;
+use crate::limits::completions::Completions;
+use crate::limits::part_budget::PartBudget;
 use crate::mapping::Mapping;
 use crate::matcher::MappingIndex;
 use crate::memory::MemoryBudget;
 use crate::metrics::{Metrics, Row};
-use crate::multipart::Budget;
 use crate::nodes::NodeBoard;
-use crate::proxy::{Completions, Proxy};
 use crate::session_table::Sessions;
-use crate::upstream::Pool;
 use crate::wall_clock::WallClock;
 use arc_swap::ArcSwap;
-use std::cell::RefCell;
-use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// The state that all worker threads share.
@@ -30,7 +26,7 @@ pub struct Shared {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The memory for bodies of unknown length.
-    pub buffers: Arc<Budget>,
+    pub buffers: Arc<PartBudget>,
     /// The memory for everything else that clients control.
     pub memory: MemoryBudget,
     /// The wall clock.
@@ -125,59 +121,6 @@ impl ListenerTable {
     pub fn count(&self) -> usize {
         self.by_id.iter().flatten().count()
     }
-}
-
-/// The current generation, as one worker thread sees it.
-pub struct Current {
-    shared: Arc<Shared>,
-    proxy: RefCell<Rc<Proxy>>,
-}
-
-impl Current {
-    /// Makes the view of one thread.
-    ///
-    /// # Errors
-    /// When no pool of connections to the store can be made.
-    pub fn new(shared: Arc<Shared>) -> io::Result<Rc<Self>> {
-        let generation = shared.generation.load_full();
-        let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes)?;
-        let proxy = Rc::new(Proxy::new(Arc::clone(&shared), generation, pool));
-        Ok(Rc::new(Self { shared, proxy: RefCell::new(proxy) }))
-    }
-
-    /// Returns the proxy of the generation for requests that begin now. It costs an atomic load while the generation is the
-    /// same.
-    pub fn proxy(&self) -> Rc<Proxy> {
-        let proxy = Rc::clone(&self.proxy.borrow());
-        let newest = self.shared.generation.load();
-        if Arc::ptr_eq(proxy.generation(), &newest) {
-            return proxy;
-        }
-        let generation = Arc::clone(&newest);
-        let next = |pool| Rc::new(Proxy::new(Arc::clone(&self.shared), generation.clone(), pool));
-        if same_pool(proxy.generation(), &newest) {
-            return self.adopt(next(Rc::clone(proxy.pool())));
-        }
-        match Pool::new(&newest.upstream.endpoints, &newest.limits, &newest.nodes) {
-            Ok(pool) => self.adopt(next(pool)),
-            Err(error) => {
-                // The reload succeeded at this. The cause may be gone with the next request.
-                tracing::error!(%error, "cannot make connections to the new endpoints: using those to the old ones");
-                next(Rc::clone(proxy.pool()))
-            }
-        }
-    }
-
-    fn adopt(&self, proxy: Rc<Proxy>) -> Rc<Proxy> {
-        self.proxy.replace(Rc::clone(&proxy));
-        proxy
-    }
-}
-
-/// Checks whether two generations can use the same connections to the store.
-fn same_pool(one: &Generation, other: &Generation) -> bool {
-    let of_pool = |limits: &Limits| (limits.connect_timeout, limits.stall_timeout, limits.response_timeout);
-    one.upstream.endpoints == other.upstream.endpoints && of_pool(&one.limits) == of_pool(&other.limits)
 }
 
 #[cfg(test)]

@@ -86,6 +86,11 @@ impl Listing {
         }
     }
 
+    /// Returns the bucket, as the store knows it.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
     /// Returns the kind of store.
     pub const fn dialect(&self) -> Dialect {
         self.dialect

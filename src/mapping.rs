@@ -9,22 +9,21 @@ use crate::mount::View;
 use crate::names::{IndexName, Prefix, check_key, check_segments};
 use crate::operation::grammar::{Dialect, Grammar};
 use crate::operation::values::{Quote, refuse};
-use crate::operation::{SessionKind, Spec, is_subresource};
+use crate::operation::{SessionKind, Spec, is_read_parameter, is_subresource};
 use crate::policy::SessionPolicy;
 use crate::refusal::{Refusal, Rule};
-use crate::rewrite::{Names, Rewriter};
 use crate::rights::{Right, Rights};
 use crate::s3_operation::Operation;
 use crate::scope::Scope;
 use crate::target::Spelling;
 use crate::target::{BadTarget, CopySource, Query, Resource, decode_path};
-use http::{HeaderName, Method, header};
-use http1::{Fields, Request, visible};
+use http::{HeaderName, Method};
+use http1::{Fields, visible};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What names the source of a copy.
+/// The header that names the source of a copy.
 pub const X_AMZ_COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 
 /// When a mapping's session is minted.
@@ -37,39 +36,38 @@ pub enum MintWhen {
     Start,
 }
 
-/// What some clients may do: the scopes that they get, and the session that these share.
+/// A client's scopes and the session they share.
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    /// The name in the configuration.
+    /// The name.
     pub name: Box<str>,
     /// Selects the clients that the mapping applies to.
     pub client: Matcher,
-    /// The scopes that these clients get.
+    /// The scopes that they get.
     pub scopes: Vec<Scope>,
     /// The policy that restricts the session to the scopes.
     pub policy: SessionPolicy,
-    /// The lifetime that sessions are requested with.
+    /// The requested duration of a session.
     pub duration: Duration,
     /// When the session is minted.
     pub mint: MintWhen,
-    /// The kind of store that requests go to.
+    /// The kind of store that the requests go to.
     pub dialect: Dialect,
-    /// What pages of other origins may do. They may do nothing without it.
+    /// What pages of other origins may do: nothing if it is absent.
     pub cors: Option<Box<Cors>>,
 }
 
-/// Returns the first mapping that admits `client`, by trying all of them in order.
-///
-/// This defines which mapping a client gets. Requests look it up in a [`MappingIndex`](crate::matcher::MappingIndex).
-pub fn find<'m>(mappings: &'m [Mapping], client: &Client<'_>) -> Option<(usize, &'m Mapping)> {
+/// Returns the first mapping that admits `client`, with its position.
+pub fn find<'m>(mappings: &'m [Mapping], client: &Client) -> Option<(usize, &'m Mapping)> {
     mappings.iter().enumerate().find(|(_, mapping)| mapping.client.admits(client))
 }
 
 /// A request that a mapping allows. Only [`Mapping::grant`] makes one, and only of this can a request to the
 /// store be made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Grant<'r> {
     spec: &'static Spec,
+    needs: Rights,
     resource: Resource<'r>,
     query: Query<'r>,
     copy_source: Option<CopySource<'r>>,
@@ -88,38 +86,42 @@ struct Allowed {
 }
 
 impl<'r> Grant<'r> {
-    /// The operation's row.
+    /// Returns the operation's row.
     pub fn spec(&self) -> &'static Spec {
         self.spec
     }
 
-    /// The operation.
+    /// Returns the operation.
     pub fn operation(&self) -> Operation {
         self.spec.operation
     }
 
-    /// What the client sees instead of bucket and prefix, if the path lies below a mount.
+    /// Returns the rights that were needed, and are granted.
+    pub fn needs(&self) -> Rights {
+        self.needs
+    }
+
+    /// Returns what the client sees instead of bucket and prefix, if the path lies below a mount.
     pub fn view(&self) -> Option<&Arc<View>> {
         self.view.as_ref()
     }
 
-    /// The query, with prefix and markers as the store knows them.
+    /// Returns the query, with prefix and markers as the store knows them.
     pub fn query(&self) -> &Query<'r> {
         &self.query
     }
 
-    /// What is addressed, as the store knows it.
+    /// Returns the resource, as the store knows it.
     pub fn resource(&self) -> &Resource<'r> {
         &self.resource
     }
 
-    /// The most that its body may hold, where the scopes bound that; for a body whose length is not known before it
-    /// ends.
+    /// Returns the largest body that the scopes allow, for a body whose length is unknown before its end.
     pub fn max_object_size(&self) -> Option<u64> {
         self.allowed.max_size
     }
 
-    /// Whether the scopes take a body of this length.
+    /// Checks a body's length against the scopes.
     ///
     /// # Errors
     /// When it is larger than their `max_object_size`.
@@ -155,12 +157,12 @@ impl<'r> Grant<'r> {
         Err(Refusal::new(Rule::BadArgument, why))
     }
 
-    /// The kind of store that the request goes to.
+    /// Returns the kind of store that the request goes to.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// The copy's source, spelled canonically.
+    /// Returns the copy's source, spelled canonically.
     pub fn copy_source(&self) -> Option<String> {
         self.copy_source.as_ref().map(CopySource::canonical)
     }
@@ -175,28 +177,27 @@ impl<'r> Grant<'r> {
         Some((resource.canonical_path(), query.canonical()))
     }
 
-    /// What writes the client's names instead of the store's, for an answer that may hold any.
-    pub fn rewriter(&self, request: &Request) -> Option<Box<Rewriter>> {
-        let shows = matches!(self.operation(), Operation::CompleteMultipartUpload | Operation::DeleteObjects);
-        if self.view.is_none() && !shows {
-            return None;
+    /// Returns the same grant, which borrows nothing of the request.
+    pub fn into_owned(self) -> Grant<'static> {
+        Grant {
+            spec: self.spec,
+            needs: self.needs,
+            resource: self.resource.into_owned(),
+            query: self.query.into_owned(),
+            copy_source: self.copy_source.map(CopySource::into_owned),
+            allowed: self.allowed,
+            dialect: self.dialect,
+            view: self.view,
         }
-        let url = self.operation().lists() && self.query.get("encoding-type") == Some("url");
-        let host = request.fields().get(header::HOST.as_str()).and_then(visible);
-        let view = self.view.clone();
-        let origin = host.map(|host| format!("{}://{host}", request.scheme()));
-        let (path, key) = (request.target.path(), self.resource.key());
-        let names = Names::new(self.operation(), view, url, path, key, origin.as_deref());
-        Some(Box::new(Rewriter::new(names)))
     }
 
-    /// Path and query as they are to be signed and sent.
+    /// Returns path and query as they are signed and sent.
     pub fn into_canonical(self) -> (String, String) {
         (self.resource.canonical_path(), self.query.canonical())
     }
 }
 
-/// Whether the length of a body, or of what has come of it, is within `most`.
+/// Checks a body's length (announced, or received so far) against `most`.
 pub(crate) fn check_size(bytes: u64, most: Option<u64>) -> Result<(), Refusal> {
     match most {
         Some(most) if bytes > most => {
@@ -207,7 +208,7 @@ pub(crate) fn check_size(bytes: u64, most: Option<u64>) -> Result<(), Refusal> {
     }
 }
 
-/// An operation with what a request names for it, of which nothing is decided yet.
+/// An operation, with the resources that a request names for it. Nothing is decided yet.
 struct Named<'r, 'm> {
     spec: &'static Spec,
     resource: Resource<'r>,
@@ -216,11 +217,11 @@ struct Named<'r, 'm> {
     view: Option<&'m Arc<View>>,
 }
 
-/// What was named, and the mount that it was named below.
+/// A named resource, and the mount that it lies below.
 type Located<'m, T> = (T, Option<&'m Arc<View>>);
 
 impl Mapping {
-    /// A mapping of these scopes that matches every client, with a session of 15 minutes.
+    /// Makes a mapping of these scopes that matches every client, with a session of 15 minutes.
     pub fn of_scopes(name: &str, scopes: Vec<Scope>) -> Self {
         let policy = SessionPolicy::compile(&scopes);
         let (client, mint) = (Matcher::default(), MintWhen::Lazy);
@@ -228,12 +229,12 @@ impl Mapping {
         Self { name: name.into(), client, scopes, policy, duration, mint, dialect, cors: None }
     }
 
-    /// The buckets of its scopes, as their clients know them.
+    /// Returns the buckets of the scopes, as the clients know them.
     pub fn buckets(&self) -> impl Iterator<Item = &str> {
         self.scopes.iter().filter(|scope| scope.view.is_none()).map(|scope| scope.bucket.as_str())
     }
 
-    /// The policy of its session of this kind, if its scopes need one.
+    /// Returns the policy of the session of this kind, if the scopes need one.
     pub fn policy_of(&self, kind: SessionKind) -> Option<SessionPolicy> {
         match kind {
             SessionKind::Scopes => Some(self.policy.clone()),
@@ -241,7 +242,7 @@ impl Mapping {
         }
     }
 
-    /// Whether a path without a slash at its end may be that of a mount, which is as deep.
+    /// Checks whether a path without a slash at its end is as deep as a mount, and so may be one.
     pub fn may_be_mount(&self, path: &str) -> bool {
         let depth = |path: &str| path.bytes().filter(|byte| *byte == b'/').count();
         let mut mounts = self.scopes.iter().filter_map(|scope| scope.view.as_ref()).peekable();
@@ -251,7 +252,7 @@ impl Mapping {
         }
     }
 
-    /// The name of the index of a folder: below a mount, or in a bucket at this beginning of keys.
+    /// Returns the name of the index of a folder: below a mount, or in a bucket at this beginning of keys.
     pub fn index(&self, view: Option<&Arc<View>>, bucket: &str, prefix: &str) -> Option<&str> {
         let here = |scope: &&Scope| {
             scope.is_seen_as(view)
@@ -260,7 +261,7 @@ impl Mapping {
         self.scopes.iter().filter(here).find_map(|scope| scope.index.as_ref()).map(IndexName::as_str)
     }
 
-    /// The beginnings of the keys that a granted list of multipart uploads may show.
+    /// Returns the beginnings of the keys that a granted list of multipart uploads may show.
     pub fn prefixes_of_uploads(&self, grant: &Grant<'_>) -> Vec<Prefix> {
         let (needs, bucket) = (grant.spec.needs(), grant.resource.bucket());
         let shown = |scope: &&Scope| {
@@ -271,7 +272,7 @@ impl Mapping {
         self.scopes.iter().filter(shown).map(|scope| scope.prefix.clone()).collect()
     }
 
-    /// Whether a grant is to read an object of a site: the scope with the longest prefix around it says so.
+    /// Checks whether a grant reads an object of a site. The scope with the longest prefix around the key decides.
     pub fn is_site(&self, grant: &Grant<'_>) -> bool {
         let reads = matches!(grant.operation(), Operation::GetObject | Operation::HeadObject);
         if !reads || !self.scopes.iter().any(|scope| scope.site) {
@@ -287,7 +288,7 @@ impl Mapping {
         around.max_by_key(|scope| (scope.prefix.as_str().len(), scope.site)).is_some_and(|scope| scope.site)
     }
 
-    /// Decides on a request: what it means, and whether one of the scopes allows that.
+    /// Decides what an S3 request means, and whether a scope allows it.
     ///
     /// # Errors
     /// The refusal, which names the rule.
@@ -326,7 +327,8 @@ impl Mapping {
         if let Some(view) = view {
             view.bring_inward(spec.operation, &mut query).map_err(bad_target)?;
         }
-        let allowed = self.check_scope(spec, &resource, &query, view)?;
+        let needs = spec.rights(&query);
+        let allowed = self.check_scope(spec, needs, &resource, &query, view)?;
         // Below a mount a value has the scope's prefix in it, which its client does not know.
         spec.spell_query(&mut query, self.dialect, if view.is_some() { Quote::No } else { Quote::Value })?;
         let copy_source = match copy_source {
@@ -335,10 +337,10 @@ impl Mapping {
         };
         check_overrides(&query, fields)?;
         let dialect = self.dialect;
-        Ok(Grant { spec, resource, query, copy_source, allowed, dialect, view: view.cloned() })
+        Ok(Grant { spec, needs, resource, query, copy_source, allowed, dialect, view: view.cloned() })
     }
 
-    /// Decides on one key of a multi-object delete as on a DELETE of it, and says what the store calls the key and the
+    /// Decides on one key of a multi-object delete as on a DELETE of it, and returns the store's names of the key and the
     /// version.
     ///
     /// # Errors
@@ -354,19 +356,22 @@ impl Mapping {
             None => Cow::Borrowed(key),
         };
         check_key(&key).map_err(|why| bad_target(BadTarget(why)))?;
-        let spec = request.spec.each.and_then(Spec::of).unwrap_or(request.spec);
+        let spec = request.spec.each.ok_or_else(|| {
+            let why = format!("{} names no keys in a document", request.operation().name());
+            Refusal::new(Rule::Internal, why)
+        })?;
         let bucket = request.resource.bucket().unwrap_or_default();
         let resource = Resource::Object(bucket.into(), Cow::Borrowed(&key));
         let mut query = Query::default();
         if let Some(version_id) = version_id {
             query.set("versionId", version_id.to_owned());
         }
-        self.check_scope(spec, &resource, &query, request.view())?;
+        self.check_scope(spec, spec.rights(&query), &resource, &query, request.view())?;
         spec.spell_query(&mut query, self.dialect, Quote::Value)?;
         Ok((key, query.get("versionId").map(str::to_owned)))
     }
 
-    /// The mount that a decoded path lies below.
+    /// Returns the mount that a decoded path lies below.
     pub(crate) fn mount_of(&self, path: &str) -> Option<&Arc<View>> {
         self.scopes.iter().filter_map(|scope| scope.view.as_ref()).find(|view| view.below(path).is_some())
     }
@@ -385,22 +390,22 @@ impl Mapping {
         }
     }
 
-    /// What the scopes that grant the operation allow of it.
+    /// Checks that a scope grants the operation, and returns what such scopes allow of it.
     fn check_scope(
         &self,
         spec: &Spec,
+        needs: Rights,
         resource: &Resource<'_>,
         query: &Query<'_>,
         view: Option<&Arc<View>>,
     ) -> Result<Allowed, Refusal> {
-        let needs = spec.rights(query);
         let named = named_key(spec, resource, query)?;
         let mut within = self
             .scopes
             .iter()
             .filter(|scope| match resource.bucket() {
                 Some(bucket) => scope.bucket.as_str() == bucket && scope.is_seen_as(view),
-                // What names no bucket is about all that the client has.
+                // A request without a bucket is about everything that the client has.
                 None => true,
             })
             .filter(|scope| named.is_none_or(|key| scope.prefix.covers(key) || reaches(spec, scope, key)))
@@ -426,7 +431,7 @@ impl Mapping {
         ))
     }
 
-    /// The source of a copy with its version spelled as the store is sent it, if the mapping grants to read it.
+    /// Checks that the mapping grants to read the source of a copy, and spells its version for the store.
     fn check_copy_source<'r>(
         &self,
         mut source: CopySource<'r>,
@@ -457,7 +462,7 @@ impl Mapping {
         Err(Refusal::new(Rule::CopySource, message))
     }
 
-    /// The source of a copy, named as the client sees it.
+    /// Reads the source of a copy, as the client names it.
     fn copy_source<'r>(&self, fields: &'r Fields) -> Result<Option<Located<'_, CopySource<'r>>>, Refusal> {
         let name = X_AMZ_COPY_SOURCE;
         let mut values = fields.all(name.as_str());
@@ -480,7 +485,7 @@ impl Mapping {
     }
 }
 
-/// What a decoded path names: below a mount, a key of its scope, else bucket and key.
+/// Returns the resource of a decoded path: below a mount a key of its scope, else bucket and key.
 fn locate<'r>(path: Cow<'r, str>, view: Option<&Arc<View>>) -> Result<Resource<'r>, BadTarget> {
     let Some(view) = view else { return Resource::of_decoded(path) };
     let bucket = Cow::Owned(view.bucket().to_owned());
@@ -493,7 +498,7 @@ fn locate<'r>(path: Cow<'r, str>, view: Option<&Arc<View>>) -> Result<Resource<'
     Ok(Resource::Object(bucket, Cow::Owned(key)))
 }
 
-/// The key, or the beginning of keys, that must lie in a scope; `None` where the bucket alone is asked about.
+/// Returns the key or the prefix that must lie in a scope; `None` for a request about the bucket alone.
 fn named_key<'q>(
     spec: &Spec,
     resource: &'q Resource<'_>,
@@ -507,18 +512,13 @@ fn named_key<'q>(
     Ok(Some(prefix))
 }
 
-/// Whether a list that is filtered reaches a scope from outside, since its prefix is shorter.
+/// Checks whether a filtered list includes a scope although its prefix is shorter than the scope's.
 fn reaches(spec: &Spec, scope: &Scope, prefix: &str) -> bool {
     spec.operation.is_filtered() && scope.prefix.as_str().starts_with(prefix)
 }
 
 fn bad_target(BadTarget(why): BadTarget) -> Refusal {
     Refusal::new(Rule::BadTarget, why)
-}
-
-/// Whether a read of an object knows a query parameter. What else is there means nothing to S3.
-fn is_read_parameter(name: &str) -> bool {
-    Spec::of(Operation::GetObject).is_some_and(|row| row.query.iter().any(|parameter| parameter.name == name))
 }
 
 #[cfg(test)]

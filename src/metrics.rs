@@ -13,8 +13,8 @@ pub use exposition::Format;
 use crate::admission::Admission;
 use crate::connections::Connections;
 use crate::continuation;
+use crate::limits::part_budget::PartBudget;
 use crate::memory::MemoryBudget;
-use crate::multipart::Budget;
 use crate::nodes::NodeBoard;
 use crate::operation::TABLE;
 use crate::refusal::Rule;
@@ -127,7 +127,7 @@ pub struct Metrics {
     cutting: AtomicBool,
     cut: [AtomicU64; CutBy::ALL.len()],
     memory: OnceLock<Memory>,
-    replays: AtomicU64,
+    replays: Arc<AtomicU64>,
     continuations: [AtomicU64; continuation::Outcome::ALL.len()],
 }
 
@@ -203,7 +203,7 @@ impl Counts {
 struct Memory {
     limit: u64,
     shared: MemoryBudget,
-    uploads: Arc<Budget>,
+    uploads: Arc<PartBudget>,
 }
 
 /// Reloads of the configuration, by result.
@@ -243,7 +243,7 @@ impl Default for Metrics {
             cutting: AtomicBool::new(false),
             cut: Default::default(),
             memory: OnceLock::new(),
-            replays: AtomicU64::new(0),
+            replays: Arc::default(),
             continuations: Default::default(),
         }
     }
@@ -289,7 +289,7 @@ impl Metrics {
     }
 
     /// Sets the memory budgets to show, and their total in bytes.
-    pub fn show_memory(&self, limit: u64, shared: &MemoryBudget, uploads: &Arc<Budget>) {
+    pub fn show_memory(&self, limit: u64, shared: &MemoryBudget, uploads: &Arc<PartBudget>) {
         let _ = self.memory.set(Memory { limit, shared: shared.clone(), uploads: Arc::clone(uploads) });
     }
 
@@ -308,9 +308,9 @@ impl Metrics {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Records that a request is sent again with a new session.
-    pub fn replayed(&self) {
-        self.replays.fetch_add(1, Ordering::Relaxed);
+    /// Returns the counter of requests that are sent again with a new session.
+    pub fn replays(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.replays)
     }
 
     /// Records the outcome of continuing a response that broke off.
@@ -407,7 +407,7 @@ mod tests {
         });
         metrics.continued(continuation::Outcome::Changed);
         let memory = MemoryBudget::new(1024);
-        metrics.show_memory(4096, &memory, &Arc::new(Budget::new(0, 1)));
+        metrics.show_memory(4096, &memory, &Arc::new(PartBudget::new(0, 1)));
         let _held = memory.take(Payer::Strangers, Use::Documents, 128).unwrap();
         let client = Payer::Client(ClientKey::User(None));
         let _held = memory.take(client, Use::Documents, 384).unwrap();

@@ -1,45 +1,42 @@
-//! Bodies that are held before they are passed on: one request if they are small, else a multipart upload of the store.
+//! Uploads whose body is held before the store gets it: one request if they are small, else a multipart upload.
 //!
-//! - `pg_dump | curl -T -` says no length, and the store takes no body without one.
-//! - A checksum that follows the body goes to the store as a header. As a trailer it could break off, and MinIO never
-//!   recovers from that.
-//! - MinIO locks the key of a conditional PUT for as long as its body comes, which must not depend on the client.
+//! - `pg_dump | curl -T -` sends no length, and the store takes no body without one.
+//! - A checksum that follows the body goes to the store as a header. A trailer could break off, and MinIO never recovers from
+//!   that.
+//! - MinIO locks the key of a conditional PUT while its body arrives, which must not depend on the client.
 //!
-//! So a body is read until it ends or has [`PART_SIZE`]. One that ends goes on with its length and its checksum. A longer
-//! one becomes a multipart upload on the client's behalf: the same key, metadata, tags, conditions and checksums, and the
-//! answer of a PUT. Nothing of it is left in the store when the client vanishes or anything fails.
+//! A body is read until it ends or [`PART_SIZE`] is reached. If it has ended, it is sent with its length and its checksum.
+//! Otherwise it becomes a multipart upload on the client's behalf: the same key, metadata, tags, conditions and checksums,
+//! and the answer of a PUT. When the client leaves or anything fails, nothing of it stays in the store.
 //!
-//! The client's body must be read before the store can say anything about it; that the client may write there is known
-//! before. Conditions are checked by the store when the upload is created, which for a large body is early, and again
-//! when it is completed.
+//! The body has to be read before the store can judge it, but the client's right to write there is known before. The store
+//! checks conditions when the upload is created, which for a large body is early, and again when it is completed.
 
 mod answers;
-mod budget;
 mod part;
 mod plan;
 mod upload;
 
-use crate::access::{AccessRecord, Wait};
 use crate::checksum::Algorithm;
-use crate::generation::Site;
 use crate::memory::Use;
 use crate::outgoing::Outgoing;
 use crate::payload::HeldBody;
-use crate::proxy::{ClientBody, FromStore, Proxy};
+use crate::proxy::{Account, ClientBody, Proxy};
 use crate::refusal::{Refusal, Rule};
 use crate::s3_operation::Operation;
 use crate::session_table::Slot;
+use crate::store::{Store, StoreAnswer};
+use crate::trace::{Trace, Wait};
 use crate::upload::Upload;
 use part::{Filled, Part, Source};
 use std::rc::Rc;
 use std::sync::Arc;
 use upload::MultipartUpload;
 
-pub use crate::limits::PART_SIZE;
-pub use budget::Budget;
+pub(crate) use crate::limits::PART_SIZE;
 pub use plan::part_size;
 
-/// The most of a part of unknown length that is held until it is whole.
+/// The largest part of unknown length.
 const MAX_HELD_PART: u64 = 64 * 1024 * 1024;
 /// The largest body of a known length that is held without a share of the upload buffer.
 const MAX_SMALL: u64 = 1024 * 1024;
@@ -47,45 +44,40 @@ const MAX_SMALL: u64 = 1024 * 1024;
 /// Holds the body of a request, and passes it on.
 ///
 /// # Errors
-/// The refusal, when the body is not what is said of it, or the store cannot be asked.
+/// When the body is not what its headers say, or the store cannot be asked.
 pub(crate) async fn pass_on<B: ClientBody>(
     proxy: &Proxy,
     outgoing: &Outgoing,
     body: &HeldBody,
     upload: &Rc<Upload<B>>,
-    state: &Site,
-    record: &mut AccessRecord,
-) -> Result<FromStore, Refusal> {
-    let slot = state.session.slot();
+    account: Account<'_>,
+) -> Result<StoreAnswer, Refusal> {
     upload.set_length(u64::MAX);
     let said = outgoing.checksums()?;
-    // A small body takes a place and its own size; a larger one waits for a buffer, which is its leave to run: what waits
-    // for a buffer holds no place among the requests that run.
+    // A small body takes a place and memory of its own size. A larger one is admitted by its buffer, so that it holds no
+    // place while it waits for one.
     if let Some(length @ ..=MAX_SMALL) = body.length {
-        if !record.is_admitted() {
-            let turn = state.admission.admit(record.client());
-            let permit = record.waits(Wait::Queue, turn).await?;
-            record.admitted(permit);
-        }
-        let memory = record.memory(proxy.memory(), Use::Uploads);
-        memory.grow_to(usize::try_from(length).unwrap_or(usize::MAX))?;
+        account.admit().await?;
+        account.grow_to(Use::Uploads, usize::try_from(length).unwrap_or(usize::MAX))?;
     } else {
-        state.admission.begin()?;
-        let buffer = proxy.buffers().share(state.row, record.client());
-        let permit = record.waits(Wait::Queue, buffer).await?;
-        record.admitted(permit);
+        account.site.admission.begin()?;
+        let buffer = proxy.buffers().share(account.site.row.index(), account.holdings.client());
+        account.holdings.hold(account.trace.waits(Wait::Queue, buffer).await?);
     }
-    // A client that cannot be served now is told so before anything is read.
-    proxy.session(slot, record).await?;
+    let (store, slot, trace) = (proxy.store(), account.slot(), account.trace);
+    // Without a session the client is refused before its body is read.
+    store.session(slot, trace).await?;
     let algorithm = outgoing.checksum_algorithm();
     let whole = algorithm.filter(|_| outgoing.operation() == Operation::PutObject);
     let mut source = Source::new(upload, said, whole);
-    let mut part = Part::new(whole, body.length, proxy.limits().upload_spool);
+    let limits = proxy.limits();
+    let mut part = Part::new(whole, body.length, limits.upload_spool);
     let size = first_size(outgoing.operation(), algorithm, body.length);
     match (part.fill(&mut source, size, outgoing).await?, outgoing.operation()) {
-        (Filled::Ended, _) => send_whole(proxy, outgoing, part, source, slot, record).await,
+        (Filled::Ended, _) => send_whole(outgoing, part, source, (store, slot, trace)).await,
         (_, Operation::PutObject) => {
-            let upload = MultipartUpload { proxy, outgoing, slot, record, algorithm: whole };
+            let budget = proxy.buffers();
+            let upload = MultipartUpload { store, budget, limits, outgoing, slot, trace, algorithm: whole };
             upload.run(part, source).await
         }
         (Filled::Short, _) if body.length.is_some() => Err(no_room()),
@@ -96,8 +88,8 @@ pub(crate) async fn pass_on<B: ClientBody>(
     }
 }
 
-/// How much of a body is held before it is cut into parts. A part of an upload is not cut, nor is an object whose
-/// checksum cannot be made of its parts' checksums: what exceeds the memory of a part is spooled.
+/// Returns how much of a body is held before it is cut into parts. A part of an upload is not cut, nor is an object whose
+/// checksum cannot be combined from its parts' checksums: what exceeds the memory of a part is spooled.
 fn first_size(operation: Operation, algorithm: Option<Algorithm>, length: Option<u64>) -> u64 {
     let divisible = algorithm.is_none_or(Algorithm::is_of_whole_objects);
     match (operation, length) {
@@ -114,21 +106,18 @@ fn no_room() -> Refusal {
     Refusal::new(Rule::NoRoom, why)
 }
 
-/// The body has ended within one part: it goes on as if the client had known its length.
+/// Sends a body that has ended within one part as if the client had known its length.
 async fn send_whole<B: ClientBody>(
-    proxy: &Proxy,
     outgoing: &Outgoing,
     part: Part,
     source: Source<B>,
-    slot: &Arc<Slot>,
-    record: &mut AccessRecord,
-) -> Result<FromStore, Refusal> {
+    (store, slot, trace): (&Store, &Arc<Slot>, &Trace),
+) -> Result<StoreAnswer, Refusal> {
     let trailing = source.trailing_checksum();
     source.verify()?;
     let (content, length, _) = part.close().await?;
     let outgoing = outgoing.with_length(length, trailing.as_ref());
-    let upload = Upload::of(content, length);
-    proxy.exchange(&outgoing, &upload, slot, record).await
+    store.exchange(&outgoing, &Upload::of(content, length), slot, trace).await
 }
 
 #[cfg(test)]

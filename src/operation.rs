@@ -22,7 +22,7 @@ use std::sync::LazyLock;
 pub use declined::{DECLINED, Declined, answer};
 pub use kind::SessionKind;
 pub use page::page;
-pub use table::TABLE;
+pub use table::{TABLE, is_read_parameter};
 
 /// What an operation's path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +89,8 @@ pub struct Spec {
     pub session: SessionKind,
     /// When it reaches old versions.
     pub versions: Versions,
-    /// The operation that each key in its document is judged as. That operation's row has the policy actions.
-    pub each: Option<Operation>,
+    /// The row that each key in its document is judged by, which also has the policy actions.
+    pub each: Option<&'static Spec>,
     /// The policy actions that the store checks, on the object or, for a bucket's path, on the bucket.
     pub actions: &'static [&'static str],
     /// Further policy actions of a request that names an old version.
@@ -218,11 +218,6 @@ impl Spec {
         }
     }
 
-    /// Returns an operation's row.
-    pub fn of(operation: Operation) -> Option<&'static Self> {
-        TABLE.iter().find(|row| row.operation == operation)
-    }
-
     fn knows(&self, name: &str) -> bool {
         self.query.iter().any(|parameter| parameter.name == name)
             || self.selects.iter().any(|select| select.split('=').next() == Some(name))
@@ -250,10 +245,9 @@ impl Spec {
 }
 
 impl Spec {
-    /// Returns the policy actions that the store checks for a request with this query.
-    pub fn actions_of(&self, query: &Query<'_>) -> impl Iterator<Item = &'static str> {
-        let versions = self.rights(query).has(Right::Versions);
-        let more = if versions { self.version_actions } else { &[] };
+    /// Returns the policy actions that the store checks for a request with these rights.
+    pub fn actions_with(&self, needs: Rights) -> impl Iterator<Item = &'static str> {
+        let more = if needs.has(Right::Versions) { self.version_actions } else { &[] };
         self.actions.iter().chain(more).copied()
     }
 }

@@ -24,7 +24,7 @@ use http1::Fields;
 
 /// A request to the store that only lacks its signature. It is made from a [`Grant`] and can be signed again: for
 /// another session, another node, or another time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outgoing {
     operation: Operation,
     max_size: Option<u64>,

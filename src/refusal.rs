@@ -1,204 +1,168 @@
-//! Answers of Scopegate's own: which rule refused, as S3 says such things.
+//! Refusals: the rule that refuses a request, in the terms of S3.
 
 use crate::s3_operation::Operation;
 use crate::verb::Verbs;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use http1::{Malformed, Reason};
 use std::fmt;
 
 /// The response header that names the [`Rule`].
 pub const RULE_HEADER: &str = "x-scopegate-rule";
 
-/// Why Scopegate answers a request itself. Each has a name, which is shown in the response, the log and the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rule {
+/// Declares [`Rule`] from its table: each rule with its name, its status and the S3 error code it is answered with.
+macro_rules! rules {
+    ($($(#[$doc:meta])* $rule:ident: $name:literal, $status:ident, $code:literal;)*) => {
+        /// Why Scopegate refuses a request. Each rule has a name, which the response, the log and the metrics show.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $($(#[$doc])* $rule,)*
+        }
+
+        impl Rule {
+            /// Every rule, in the order of the table.
+            pub const ALL: [Self; [$(Self::$rule),*].len()] = [$(Self::$rule),*];
+
+            const fn row(self) -> (&'static str, StatusCode, &'static str) {
+                match self {
+                    $(Self::$rule => ($name, StatusCode::$status, $code),)*
+                }
+            }
+        }
+    };
+}
+
+rules! {
     /// The client matches no mapping.
-    NoMapping,
+    NoMapping: "no-mapping", FORBIDDEN, "AccessDenied";
     /// Bucket or key lie outside the mapping's scopes.
-    OutsideScope,
+    OutsideScope: "outside-scope", FORBIDDEN, "AccessDenied";
     /// The scope does not allow what the operation needs.
-    RightNotGranted,
+    RightNotGranted: "right-not-granted", FORBIDDEN, "AccessDenied";
     /// There are no keys below a folder that was to be listed.
-    NoSuchFolder,
+    NoSuchFolder: "no-such-folder", NOT_FOUND, "NoSuchKey";
     /// The source of a copy lies outside what the mapping may read.
-    CopySource,
+    CopySource: "copy-source", FORBIDDEN, "AccessDenied";
     /// The message breaks HTTP/1.1.
-    MalformedRequest,
-    /// A version of HTTP that is not spoken.
-    HttpVersion,
-    /// A transfer coding that is not understood.
-    TransferCoding,
-    /// An expectation that cannot be met.
-    Expectation,
+    MalformedRequest: "malformed-request", BAD_REQUEST, "InvalidRequest";
+    /// The version of HTTP is not supported.
+    HttpVersion: "http-version", HTTP_VERSION_NOT_SUPPORTED, "HttpVersionNotSupported";
+    /// The transfer coding is not supported.
+    TransferCoding: "transfer-coding", NOT_IMPLEMENTED, "NotImplemented";
+    /// The expectation cannot be met.
+    Expectation: "expectation", EXPECTATION_FAILED, "InvalidRequest";
     /// The head is too long, or has too many fields.
-    HeaderTooLarge,
+    HeaderTooLarge: "header-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderSectionTooLarge";
     /// The request line alone is too long.
-    TargetTooLong,
+    TargetTooLong: "target-too-long", URI_TOO_LONG, "KeyTooLongError";
     /// The head did not arrive in time.
-    RequestTimeout,
-    /// Host is missing or not one host.
-    BadHost,
-    /// Host is neither an address nor one of the listener's names.
-    ForeignHost,
+    RequestTimeout: "request-timeout", REQUEST_TIMEOUT, "RequestTimeout";
+    /// The Host header is missing, or does not name exactly one host.
+    BadHost: "bad-host", BAD_REQUEST, "InvalidRequest";
+    /// The Host header names neither an address nor one of the listener's hosts.
+    ForeignHost: "foreign-host", FORBIDDEN, "AccessDenied";
     /// A browser sends it on behalf of another site.
-    CrossSite,
+    CrossSite: "cross-site", FORBIDDEN, "AccessDenied";
     /// A browser asks for the script of a service worker.
-    ServiceWorker,
+    ServiceWorker: "service-worker", FORBIDDEN, "AccessDenied";
     /// A browser asks for an object with an override that could make it run.
-    ActiveOverride,
+    // As S3 answers overrides in a request that is not signed.
+    ActiveOverride: "active-override", BAD_REQUEST, "InvalidRequest";
     /// The target is not one unambiguous bucket, key and query.
-    BadTarget,
-    /// A question that S3 has and no right grants.
-    UnknownOperation,
-    /// A request that would change something, and that no right grants.
-    NotOffered,
-    /// The path is known, and nothing can be done there with this method.
-    MethodNotAllowed,
-    /// The operation is known, the query parameter is not.
-    UnknownQuery,
-    /// A header that is never let through.
-    ForbiddenHeader,
+    BadTarget: "bad-target", BAD_REQUEST, "InvalidURI";
+    /// A read operation of S3 that no right grants.
+    UnknownOperation: "unknown-operation", NOT_IMPLEMENTED, "NotImplemented";
+    /// A write operation of S3 that no right grants.
+    NotOffered: "not-offered", FORBIDDEN, "AccessDenied";
+    /// No operation at this path has this method.
+    MethodNotAllowed: "method-not-allowed", METHOD_NOT_ALLOWED, "MethodNotAllowed";
+    /// The operation does not have this query parameter.
+    UnknownQuery: "unknown-query", BAD_REQUEST, "InvalidArgument";
+    /// A header that is never forwarded.
+    ForbiddenHeader: "forbidden-header", FORBIDDEN, "AccessDenied";
     /// A header that asks for something that is not supported.
-    UnknownHeader,
+    UnknownHeader: "unknown-header", BAD_REQUEST, "InvalidRequest";
     /// A condition that the store would ignore.
-    Condition,
+    // As S3 answers a condition that it does not know of the operation.
+    Condition: "condition", NOT_IMPLEMENTED, "NotImplemented";
     /// A header that cannot be forwarded as it is.
-    BadHeader,
+    BadHeader: "bad-header", BAD_REQUEST, "InvalidArgument";
     /// A query parameter with a value that it cannot have.
-    BadArgument,
-    /// A checksum header that is no checksum of its algorithm, or one too many.
-    BadChecksum,
-    /// A `Content-MD5` that is no MD5.
-    InvalidDigest,
-    /// Tags that no object can have.
-    InvalidTag,
-    /// A storage class that the store does not have.
-    InvalidStorageClass,
+    BadArgument: "bad-argument", BAD_REQUEST, "InvalidArgument";
+    /// A checksum header that is malformed, or one too many.
+    BadChecksum: "bad-checksum", BAD_REQUEST, "InvalidRequest";
+    /// A `Content-MD5` that is not an MD5 in base64.
+    InvalidDigest: "invalid-digest", BAD_REQUEST, "InvalidDigest";
+    /// Tags that S3 does not allow.
+    InvalidTag: "invalid-tag", BAD_REQUEST, "InvalidTag";
+    /// A storage class that the store does not support.
+    InvalidStorageClass: "invalid-storage-class", BAD_REQUEST, "InvalidStorageClass";
     /// An upload id that names no multipart upload.
-    NoSuchUpload,
-    /// A body that is not the document it has to be.
-    MalformedDocument,
-    /// A part of a multipart upload has an entity tag or checksum that no part has.
-    InvalidPart,
+    NoSuchUpload: "no-such-upload", NOT_FOUND, "NoSuchUpload";
+    /// A body that is not the required document.
+    MalformedDocument: "malformed-document", BAD_REQUEST, "MalformedXML";
+    /// A part of a multipart upload with a malformed entity tag or checksum.
+    InvalidPart: "invalid-part", BAD_REQUEST, "InvalidPart";
     /// The parts of a multipart upload are not in ascending order.
-    PartOrder,
+    PartOrder: "part-order", BAD_REQUEST, "InvalidPartOrder";
     /// The body has no length.
-    LengthRequired,
+    LengthRequired: "length-required", LENGTH_REQUIRED, "MissingContentLength";
     /// A body that must be held does not fit into memory, and no temporary file can be written.
-    NoRoom,
+    NoRoom: "no-room", SERVICE_UNAVAILABLE, "SlowDown";
     /// The body comes in a form that is not supported.
-    PayloadForm,
-    /// The body is longer than S3 takes at once.
-    TooLarge,
+    PayloadForm: "payload-form", BAD_REQUEST, "InvalidRequest";
+    /// The body is longer than S3 or the scope allows.
+    TooLarge: "too-large", BAD_REQUEST, "EntityTooLarge";
     /// The client's body broke off.
-    BadBody,
+    BadBody: "bad-body", BAD_REQUEST, "IncompleteBody";
     /// The client's body does not match its `Content-MD5`.
-    BadDigest,
+    BadDigest: "bad-digest", BAD_REQUEST, "BadDigest";
     /// The client's body does not match its checksum.
-    ChecksumMismatch,
+    ChecksumMismatch: "checksum-mismatch", BAD_REQUEST, "XAmzContentChecksumMismatch";
     /// Too many requests of the mapping run and wait.
-    QueueFull,
+    QueueFull: "queue-full", SERVICE_UNAVAILABLE, "SlowDown";
     /// The request waited too long for its turn.
-    QueueTimeout,
+    QueueTimeout: "queue-timeout", SERVICE_UNAVAILABLE, "SlowDown";
     /// The mapping sends more requests a second than it may.
-    RateLimited,
-    /// There is no memory left for what the client sends or does not read.
-    MemoryFull,
+    RateLimited: "rate-limited", TOO_MANY_REQUESTS, "TooManyRequests";
+    /// No memory is left for bytes that the client sends or does not read.
+    MemoryFull: "memory-full", SERVICE_UNAVAILABLE, "SlowDown";
     /// The client's aws-chunked body is malformed, or not what was announced.
-    BadEnvelope,
-    /// The user metadata is larger than S3 takes.
-    MetadataTooLarge,
-    /// There is no session, and none can be had now.
-    NoSession,
+    BadEnvelope: "bad-envelope", BAD_REQUEST, "InvalidRequest";
+    /// The user metadata is larger than S3 allows.
+    MetadataTooLarge: "metadata-too-large", BAD_REQUEST, "MetadataTooLarge";
+    /// No session with the store is available.
+    NoSession: "no-session", SERVICE_UNAVAILABLE, "ServiceUnavailable";
     /// The session was replaced while a body was already on its way.
-    SessionReplaced,
-    /// Scopegate ends, and what ran was given up.
-    ShuttingDown,
+    SessionReplaced: "session-replaced", SERVICE_UNAVAILABLE, "SlowDown";
+    /// Scopegate is shutting down, and gave the request up.
+    ShuttingDown: "shutting-down", SERVICE_UNAVAILABLE, "ServiceUnavailable";
     /// No upstream could be reached, or it broke off before answering.
-    Upstream,
+    Upstream: "upstream", BAD_GATEWAY, "InternalError";
     /// The upstream did not answer in time.
-    UpstreamTimeout,
+    UpstreamTimeout: "upstream-timeout", GATEWAY_TIMEOUT, "InternalError";
     /// Scopegate itself failed.
-    Internal,
+    Internal: "internal", INTERNAL_SERVER_ERROR, "InternalError";
 }
 
 impl Rule {
-    /// Every rule.
-    pub const ALL: [Self; 54] = [
-        Self::NoMapping,
-        Self::OutsideScope,
-        Self::RightNotGranted,
-        Self::NoSuchFolder,
-        Self::CopySource,
-        Self::MalformedRequest,
-        Self::HttpVersion,
-        Self::TransferCoding,
-        Self::Expectation,
-        Self::HeaderTooLarge,
-        Self::TargetTooLong,
-        Self::RequestTimeout,
-        Self::BadHost,
-        Self::ForeignHost,
-        Self::CrossSite,
-        Self::ServiceWorker,
-        Self::ActiveOverride,
-        Self::BadTarget,
-        Self::UnknownOperation,
-        Self::NotOffered,
-        Self::MethodNotAllowed,
-        Self::UnknownQuery,
-        Self::ForbiddenHeader,
-        Self::UnknownHeader,
-        Self::Condition,
-        Self::BadHeader,
-        Self::BadArgument,
-        Self::BadChecksum,
-        Self::InvalidDigest,
-        Self::InvalidTag,
-        Self::InvalidStorageClass,
-        Self::NoSuchUpload,
-        Self::MalformedDocument,
-        Self::InvalidPart,
-        Self::PartOrder,
-        Self::LengthRequired,
-        Self::NoRoom,
-        Self::PayloadForm,
-        Self::TooLarge,
-        Self::BadBody,
-        Self::BadDigest,
-        Self::ChecksumMismatch,
-        Self::QueueFull,
-        Self::QueueTimeout,
-        Self::RateLimited,
-        Self::MemoryFull,
-        Self::BadEnvelope,
-        Self::MetadataTooLarge,
-        Self::NoSession,
-        Self::SessionReplaced,
-        Self::ShuttingDown,
-        Self::Upstream,
-        Self::UpstreamTimeout,
-        Self::Internal,
-    ];
-
-    /// The name in headers, logs and metrics.
+    /// Returns the name in headers, logs and metrics.
     pub const fn name(self) -> &'static str {
         self.row().0
     }
 
-    /// The status it is answered with.
+    /// Returns the status of the response.
     pub const fn status(self) -> StatusCode {
         self.row().1
     }
 
-    /// The S3 error code it is answered with.
+    /// Returns the S3 error code of the response.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
     pub const fn code(self) -> &'static str {
         self.row().2
     }
 
-    /// What the client can do about it, where the message does not say so. It names nothing of the configuration, which
-    /// clients do not write.
+    /// Returns what the client can do about it, where the message does not say so. It names nothing of the configuration,
+    /// which clients do not write.
     pub const fn advice(self) -> Option<&'static str> {
         match self {
             Self::NoMapping | Self::OutsideScope => Some("Ask the operator of this service for access."),
@@ -212,7 +176,7 @@ impl Rule {
         }
     }
 
-    /// What the operator can change so that such a request is allowed: for the log and `explain`.
+    /// Returns what the operator can change to allow such a request, for the log and `explain`.
     pub const fn help(self) -> Option<&'static str> {
         match self {
             Self::NoMapping => Some("add a [[mapping]] whose client matches"),
@@ -229,96 +193,43 @@ impl Rule {
             _ => None,
         }
     }
-
-    const fn row(self) -> (&'static str, StatusCode, &'static str) {
-        match self {
-            Self::NoMapping => ("no-mapping", StatusCode::FORBIDDEN, "AccessDenied"),
-            Self::OutsideScope => ("outside-scope", StatusCode::FORBIDDEN, "AccessDenied"),
-            Self::RightNotGranted => ("right-not-granted", StatusCode::FORBIDDEN, "AccessDenied"),
-            Self::NoSuchFolder => ("no-such-folder", StatusCode::NOT_FOUND, "NoSuchKey"),
-            Self::CopySource => ("copy-source", StatusCode::FORBIDDEN, "AccessDenied"),
-            Self::MalformedRequest => ("malformed-request", StatusCode::BAD_REQUEST, "InvalidRequest"),
-            Self::HttpVersion => {
-                ("http-version", StatusCode::HTTP_VERSION_NOT_SUPPORTED, "HttpVersionNotSupported")
-            }
-            Self::TransferCoding => ("transfer-coding", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
-            Self::Expectation => ("expectation", StatusCode::EXPECTATION_FAILED, "InvalidRequest"),
-            Self::TargetTooLong => ("target-too-long", StatusCode::URI_TOO_LONG, "KeyTooLongError"),
-            Self::HeaderTooLarge => (
-                "header-too-large",
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "RequestHeaderSectionTooLarge",
-            ),
-            Self::RequestTimeout => ("request-timeout", StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
-            Self::BadHost => ("bad-host", StatusCode::BAD_REQUEST, "InvalidRequest"),
-            Self::ForeignHost => ("foreign-host", StatusCode::FORBIDDEN, "AccessDenied"),
-            Self::CrossSite => ("cross-site", StatusCode::FORBIDDEN, "AccessDenied"),
-            Self::ServiceWorker => ("service-worker", StatusCode::FORBIDDEN, "AccessDenied"),
-            // As S3 answers overrides in a request that is not signed.
-            Self::ActiveOverride => ("active-override", StatusCode::BAD_REQUEST, "InvalidRequest"),
-            Self::BadTarget => ("bad-target", StatusCode::BAD_REQUEST, "InvalidURI"),
-            Self::UnknownOperation => ("unknown-operation", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
-            Self::NotOffered => ("not-offered", StatusCode::FORBIDDEN, "AccessDenied"),
-            Self::MethodNotAllowed => {
-                ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed")
-            }
-            Self::UnknownQuery => ("unknown-query", StatusCode::BAD_REQUEST, "InvalidArgument"),
-            Self::ForbiddenHeader => ("forbidden-header", StatusCode::FORBIDDEN, "AccessDenied"),
-            Self::UnknownHeader => ("unknown-header", StatusCode::BAD_REQUEST, "InvalidRequest"),
-            // As S3 answers a condition that it does not know of the operation.
-            Self::Condition => ("condition", StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
-            Self::BadHeader => ("bad-header", StatusCode::BAD_REQUEST, "InvalidArgument"),
-            Self::BadArgument => ("bad-argument", StatusCode::BAD_REQUEST, "InvalidArgument"),
-            Self::BadChecksum => ("bad-checksum", StatusCode::BAD_REQUEST, "InvalidRequest"),
-            Self::InvalidDigest => ("invalid-digest", StatusCode::BAD_REQUEST, "InvalidDigest"),
-            Self::InvalidTag => ("invalid-tag", StatusCode::BAD_REQUEST, "InvalidTag"),
-            Self::InvalidStorageClass => {
-                ("invalid-storage-class", StatusCode::BAD_REQUEST, "InvalidStorageClass")
-            }
-            Self::NoSuchUpload => ("no-such-upload", StatusCode::NOT_FOUND, "NoSuchUpload"),
-            Self::MalformedDocument => ("malformed-document", StatusCode::BAD_REQUEST, "MalformedXML"),
-            Self::InvalidPart => ("invalid-part", StatusCode::BAD_REQUEST, "InvalidPart"),
-            Self::PartOrder => ("part-order", StatusCode::BAD_REQUEST, "InvalidPartOrder"),
-            Self::LengthRequired => ("length-required", StatusCode::LENGTH_REQUIRED, "MissingContentLength"),
-            Self::NoRoom => ("no-room", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
-            Self::PayloadForm => ("payload-form", StatusCode::BAD_REQUEST, "InvalidRequest"),
-            Self::TooLarge => ("too-large", StatusCode::BAD_REQUEST, "EntityTooLarge"),
-            Self::BadBody => ("bad-body", StatusCode::BAD_REQUEST, "IncompleteBody"),
-            Self::BadDigest => ("bad-digest", StatusCode::BAD_REQUEST, "BadDigest"),
-            Self::ChecksumMismatch => {
-                ("checksum-mismatch", StatusCode::BAD_REQUEST, "XAmzContentChecksumMismatch")
-            }
-            Self::QueueFull => ("queue-full", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
-            Self::QueueTimeout => ("queue-timeout", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
-            Self::RateLimited => ("rate-limited", StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
-            Self::MemoryFull => ("memory-full", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
-            Self::BadEnvelope => ("bad-envelope", StatusCode::BAD_REQUEST, "InvalidRequest"),
-            Self::MetadataTooLarge => ("metadata-too-large", StatusCode::BAD_REQUEST, "MetadataTooLarge"),
-            Self::NoSession => ("no-session", StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
-            Self::SessionReplaced => ("session-replaced", StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
-            Self::ShuttingDown => ("shutting-down", StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
-            Self::Upstream => ("upstream", StatusCode::BAD_GATEWAY, "InternalError"),
-            Self::UpstreamTimeout => ("upstream-timeout", StatusCode::GATEWAY_TIMEOUT, "InternalError"),
-            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
-        }
-    }
 }
 
-/// A request that Scopegate answers itself.
+/// The refusal of a request, which Scopegate answers itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The rule that refused.
     pub rule: Rule,
-    /// For the client: what was wrong, and how to ask differently.
+    /// For the client: what is wrong, and what to do.
     pub message: String,
     /// When it is worth trying again, in seconds.
     pub retry_after: Option<u64>,
-    /// The operation that was asked for, where that is known.
+    /// The operation that was requested, if that is known.
     pub operation: Option<Operation>,
-    /// For a method that cannot be used: those that can be.
+    /// The methods that can be used, if this one cannot.
     pub allow: Option<Verbs>,
-    /// For the operator: what to change, where more can be said than [`Rule::help`] does.
+    /// For the operator: what to change, if more can be said than [`Rule::help`] does.
     help: Option<Box<str>>,
+    /// For the log alone: the error behind it.
+    cause: Option<Box<str>>,
+    /// How the client can prove who it is.
+    challenge: Option<Box<Challenge>>,
+}
+
+/// The value of `WWW-Authenticate`: a way in which a client can prove who it is (RFC 9110, section 11.6.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge(HeaderValue);
+
+impl Challenge {
+    /// Makes a challenge of its header value, as in `Basic realm="s3", charset="UTF-8"`.
+    pub const fn new(value: HeaderValue) -> Self {
+        Self(value)
+    }
+
+    /// Returns the header value.
+    pub const fn header(&self) -> &HeaderValue {
+        &self.0
+    }
 }
 
 impl From<Malformed> for Refusal {
@@ -347,24 +258,66 @@ impl From<Reason> for Rule {
 }
 
 impl Refusal {
-    /// A refusal by `rule`.
+    /// Makes a refusal by `rule`.
     pub fn new(rule: Rule, message: impl Into<String>) -> Self {
-        Self { rule, message: message.into(), retry_after: None, operation: None, allow: None, help: None }
+        Self {
+            rule,
+            message: message.into(),
+            retry_after: None,
+            operation: None,
+            allow: None,
+            help: None,
+            cause: None,
+            challenge: None,
+        }
     }
 
-    /// Names the operation that was asked for.
+    /// Says after how many seconds it is worth trying again.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// Adds the error behind the refusal. The log shows it, and clients never see it.
+    #[must_use]
+    pub fn caused_by(self, cause: &dyn fmt::Display) -> Self {
+        Self { cause: Some(cause.to_string().into()), ..self }
+    }
+
+    /// Returns the error behind the refusal, for the log.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// Asks the client to prove who it is, with the status 401.
+    #[must_use]
+    pub fn challenging(self, challenge: Challenge) -> Self {
+        Self { challenge: Some(Box::new(challenge)), ..self }
+    }
+
+    /// Returns how the client can prove who it is.
+    pub fn challenge(&self) -> Option<&Challenge> {
+        self.challenge.as_deref()
+    }
+
+    /// Returns the status that it is answered with.
+    pub fn status(&self) -> StatusCode {
+        if self.challenge.is_some() { StatusCode::UNAUTHORIZED } else { self.rule.status() }
+    }
+
+    /// Names the operation that was requested.
     #[must_use]
     pub fn of(self, operation: Operation) -> Self {
         Self { operation: Some(operation), ..self }
     }
 
-    /// Adds what the operator can change so that such a request is allowed.
+    /// Adds what the operator can change to allow such a request.
     #[must_use]
     pub fn with_help(self, help: impl Into<Box<str>>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 
-    /// What the operator can change so that such a request is allowed: for the log and `explain`, never for clients.
+    /// Returns what the operator can change to allow such a request: for the log and `explain`, never for clients.
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref().or(self.rule.help())
     }
@@ -381,7 +334,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_of_rules_has_each_with_its_status_and_code() {
+    fn every_rule_is_documented_with_its_status_and_code() {
         let page = include_str!("../docs/reference/rules.md");
         let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
         for rule in Rule::ALL {
@@ -392,10 +345,10 @@ mod tests {
     }
 
     #[test]
-    fn rules_have_names_of_their_own() {
+    fn rule_names_are_unique() {
         for (index, rule) in Rule::ALL.iter().enumerate() {
             assert!(Rule::ALL.iter().skip(index + 1).all(|other| other.name() != rule.name()));
-            assert_eq!(*rule as usize, index, "ALL is in order");
+            assert_eq!(*rule as usize, index, "metrics index by the number of a rule");
         }
     }
 }

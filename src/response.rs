@@ -1,27 +1,31 @@
-//! What goes back to a client: the store's answer without what is the store's own, or a refusal.
+//! Responses to clients: the store's answer without the store's own headers, or a refusal.
 
 use crate::access::AccessRecord;
 use crate::browser;
+use crate::holdings::Holdings;
 use crate::listing::Pages;
 use crate::refusal::{RULE_HEADER, Refusal};
 use crate::representation::Representation;
 use crate::representation::error::ErrorDocument;
 use crate::rewrite::{Rewriter, Rewritten};
+use crate::store::answer_fields::ERROR_CODE;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http1::body::BoxError;
-use http1::{Fields, PeerState, Response as Answer, is_named};
+use http1::{Fields, PeerState, Response as Answer};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
-/// The body of every response; when it ends or is dropped, the request is accounted for.
+/// The body of every response. The request is accounted for when it ends or is dropped.
 pub struct ResponseBody<D: Body> {
     source: Source<D>,
     record: Box<AccessRecord>,
+    /// What the request holds, until this is dropped.
+    holdings: Option<Holdings>,
 }
 
 enum Source<D> {
@@ -31,44 +35,14 @@ enum Source<D> {
     Pages(Box<Pages>),
 }
 
-/// The body of an answer that Scopegate made.
-pub enum Made {
-    /// None, where the method is HEAD.
+/// The body of an answer that Scopegate makes itself.
+pub enum LocalBody {
+    /// No body, as for HEAD.
     Nothing,
-    /// All of it.
+    /// The whole body.
     Whole(Bytes),
-    /// A list that goes on as it is taken.
+    /// A list whose pages are requested as the client takes them.
     Pages(Pages),
-}
-
-/// Where MinIO says what was wrong with a request whose answer has no body. It is read here and not passed on.
-pub const ERROR_CODE: &str = "x-minio-error-code";
-
-/// Whether a header of the store's is read at all, in whatever case its name is written: what S3 clients know. What is
-/// left out says who the store is, grants other origins access, or belongs to the connection.
-pub fn is_wanted(name: &[u8]) -> bool {
-    // Told by length and first letters, so that one is compared; written as MinIO does, which needs no look at the
-    // case.
-    let [first, second, ..] = *name else { return false };
-    match (name.len(), first | 0x20, second | 0x20) {
-        (3, b'a', b'g') => is_named(name, b"Age"),
-        (4, b'd', b'a') => is_named(name, b"Date"),
-        (4, b'e', b't') => is_named(name, b"ETag"),
-        (7, b'e', b'x') => is_named(name, b"Expires"),
-        (11, b'r', b'e') => is_named(name, b"Retry-After"),
-        (13, b'l', b'a') => is_named(name, b"Last-Modified"),
-        (13, b'a', b'c') => is_named(name, b"Accept-Ranges"),
-        (13, b'c', b'a') => is_named(name, b"Cache-Control"),
-        (12, b'c', b'o') => is_named(name, b"Content-Type"),
-        (13, b'c', b'o') => is_named(name, b"Content-Range"),
-        (14, b'c', b'o') => is_named(name, b"Content-Length"),
-        (16, b'c', b'o') => is_named(name, b"Content-Encoding") || is_named(name, b"Content-Language"),
-        (19, b'c', b'o') => is_named(name, b"Content-Disposition"),
-        (20, b'x', _) if is_named(name, b"X-Amz-Security-Token") => false,
-        (18, b'x', _) if is_named(name, b"X-Minio-Error-Code") => true,
-        (_, b'x', _) => name.first_chunk::<6>().is_some_and(|start| is_named(start, b"X-Amz-")),
-        _ => false,
-    }
 }
 
 /// Passes a store's answer on, with the client's names instead of the store's.
@@ -105,11 +79,12 @@ pub fn relay_read<D: Body>(
     stripped(parts.status, parts.headers.into(), Source::Own(Some(body)), record)
 }
 
-/// A document of Scopegate's own, instead of an answer of the store.
-pub fn own_document(document: String) -> (http::response::Parts, Bytes) {
-    let mut parts = Response::new(()).into_parts().0;
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-    (parts, document.into())
+/// Makes an answer of Scopegate's own in this form.
+pub fn local(form: Representation, status: StatusCode, body: LocalBody) -> Box<Response<LocalBody>> {
+    let mut response = Box::new(Response::new(body));
+    *response.status_mut() = status;
+    form.describe(response.headers_mut());
+    response
 }
 
 fn stripped<D: Body>(
@@ -127,11 +102,11 @@ fn stripped<D: Body>(
         fields.insert(X_AMZ_REQUEST_ID, id);
     }
     browser::confine(&mut fields);
-    Answer { status, fields, body: ResponseBody { source, record } }
+    Answer { status, fields, body: ResponseBody { source, record, holdings: None } }
 }
 
-/// Answers with what Scopegate made of the store's answers.
-pub fn make<D: Body>(answer: Response<Made>, mut record: Box<AccessRecord>) -> Answer<ResponseBody<D>> {
+/// Answers with a response that Scopegate made.
+pub fn make<D: Body>(answer: Response<LocalBody>, mut record: Box<AccessRecord>) -> Answer<ResponseBody<D>> {
     let (mut parts, body) = answer.into_parts();
     let upstream_id = parts.headers.remove(&X_AMZ_REQUEST_ID);
     record.answered(parts.status, upstream_id.as_ref().map(HeaderValue::as_bytes));
@@ -139,16 +114,16 @@ pub fn make<D: Body>(answer: Response<Made>, mut record: Box<AccessRecord>) -> A
         parts.headers.insert(X_AMZ_REQUEST_ID, id);
     }
     let source = match body {
-        Made::Nothing => Source::Own(None),
-        Made::Pages(pages) => Source::Pages(Box::new(pages)),
-        Made::Whole(body) => {
+        LocalBody::Nothing => Source::Own(None),
+        LocalBody::Pages(pages) => Source::Pages(Box::new(pages)),
+        LocalBody::Whole(body) => {
             parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
             Source::Own(Some(body).filter(|body| !body.is_empty()))
         }
     };
     let mut fields = Fields::from(parts.headers);
     browser::confine(&mut fields);
-    Answer { status: parts.status, fields, body: ResponseBody { source, record } }
+    Answer { status: parts.status, fields, body: ResponseBody { source, record, holdings: None } }
 }
 
 /// Answers with a refusal, in this form. `path` is the request's path as the client wrote it, `back` a reference to the
@@ -174,16 +149,24 @@ pub fn refuse<D: Body>(
     if let Some(verbs) = refusal.allow {
         headers.insert(header::ALLOW, verbs.allow());
     }
+    if let Some(challenge) = refusal.challenge() {
+        headers.insert(header::WWW_AUTHENTICATE, challenge.header().clone());
+    }
     if let Some(seconds) = refusal.retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
-    let body = ResponseBody { source: Source::Own(Some(body)), record };
+    let body = ResponseBody { source: Source::Own(Some(body)), record, holdings: None };
     let mut fields = Fields::from(headers);
     browser::confine(&mut fields);
-    Answer { status: refusal.rule.status(), fields, body }
+    Answer { status: refusal.status(), fields, body }
 }
 
 impl<D: Body> ResponseBody<D> {
+    /// Holds what the request holds until the body ends or is dropped.
+    pub fn hold(&mut self, holdings: Holdings) {
+        self.holdings = Some(holdings);
+    }
+
     /// Notes what the client has done before it had the answer.
     pub fn note_peer(&mut self, peer: PeerState) {
         match peer {
@@ -258,49 +241,30 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::tests::{connection, listener};
+    use crate::metrics::Metrics;
+    use crate::refusal::{Challenge, Rule};
+    use http::Method;
+    use http_body_util::Empty;
+    use std::sync::Arc;
+
+    type NoBody = http_body_util::combinators::MapErr<Empty<Bytes>, fn(std::convert::Infallible) -> BoxError>;
+
+    fn refused(refusal: &Refusal) -> Answer<ResponseBody<NoBody>> {
+        let connection = connection(None, listener("main"));
+        let record =
+            AccessRecord::begin(Arc::new(Metrics::default()), &connection, false, &Method::GET, None);
+        refuse(refusal, Representation::S3, ("/", None), record)
+    }
 
     #[test]
-    fn what_is_the_stores_own_is_left_out() {
-        for (name, wanted) in [
-            ("Age", true),
-            ("Date", true),
-            ("etag", true),
-            ("Expires", true),
-            ("Retry-After", true),
-            ("Content-Type", true),
-            ("Accept-Ranges", true),
-            ("Cache-Control", true),
-            ("Content-Range", true),
-            ("Last-Modified", true),
-            ("Content-Length", true),
-            ("Content-Encoding", true),
-            ("Content-Language", true),
-            ("Content-Disposition", true),
-            ("x-amz-meta-a", true),
-            ("X-Amz-Version-Id", true),
-            ("X-Minio-Error-Code", true),
-            ("server", false),
-            ("Server", false),
-            ("vary", false),
-            ("set-cookie", false),
-            ("access-control-allow-origin", false),
-            ("access-control-allow-credentials", false),
-            ("connection", false),
-            ("transfer-encoding", false),
-            ("location", false),
-            ("refresh", false),
-            ("link", false),
-            ("service-worker-allowed", false),
-            ("content-security-policy", false),
-            ("x-content-type-options", false),
-            ("clear-site-data", false),
-            ("Strict-Transport-Security", false),
-            ("x-amz-security-token", false),
-            ("X-Amz-Security-Token", false),
-            ("x-minio-deployment-id", false),
-            ("www-authenticate", false),
-        ] {
-            assert_eq!(is_wanted(name.as_bytes()), wanted, "{name}");
-        }
+    fn a_refusal_may_carry_a_challenge() {
+        let refusal = Refusal::new(Rule::NoMapping, "who are you?");
+        let plain = refused(&refusal);
+        assert_eq!((plain.status, plain.fields.get("www-authenticate")), (StatusCode::FORBIDDEN, None));
+        let value = HeaderValue::from_static("Basic realm=\"s3\", charset=\"UTF-8\"");
+        let challenged = refused(&refusal.challenging(Challenge::new(value.clone())));
+        assert_eq!(challenged.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(challenged.fields.get("www-authenticate"), Some(value.as_bytes()));
     }
 }

@@ -10,8 +10,12 @@ mod names;
 pub use body::Rewritten;
 pub use names::Names;
 
+use crate::mapping::Grant;
+use crate::s3_operation::Operation;
 use crate::xml_tokens::{Piece, Tokens, Unreadable};
 use bytes::Bytes;
+use http::header::HOST;
+use http1::{Request, visible};
 
 const DELETE_RESULT: &str = "DeleteResult";
 
@@ -28,6 +32,24 @@ impl Rewriter {
     /// Returns a rewriter that replaces the store's names by `names`.
     pub fn new(names: Names) -> Self {
         Self { names, tokens: Tokens::default(), more: Bytes::new() }
+    }
+
+    /// Returns the rewriter of the response to a granted request, or `None` if no such response holds names of the store.
+    ///
+    /// `request` is the client's own, whose path and host the client's names are written with.
+    pub fn for_grant(grant: &Grant<'_>, request: &Request) -> Option<Box<Self>> {
+        let (operation, view) = (grant.operation(), grant.view());
+        let shows_url_or_keys =
+            matches!(operation, Operation::CompleteMultipartUpload | Operation::DeleteObjects);
+        if view.is_none() && !shows_url_or_keys {
+            return None;
+        }
+        let url = operation.lists() && grant.query().get("encoding-type") == Some("url");
+        let host = request.fields().get(HOST.as_str()).and_then(visible);
+        let origin = host.map(|host| format!("{}://{host}", request.scheme()));
+        let (path, key) = (request.target.path(), grant.resource().key());
+        let names = Names::new(operation, view.cloned(), url, path, key, origin.as_deref());
+        Some(Box::new(Self::new(names)))
     }
 
     /// Inserts `more` before the end of a multi-object delete's result.

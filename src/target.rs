@@ -84,6 +84,15 @@ impl<'a> Resource<'a> {
         }
     }
 
+    /// Returns the same resource, owned.
+    pub fn into_owned(self) -> Resource<'static> {
+        match self {
+            Self::Service => Resource::Service,
+            Self::Bucket(bucket) => Resource::Bucket(owned(bucket)),
+            Self::Object(bucket, key) => Resource::Object(owned(bucket), owned(key)),
+        }
+    }
+
     /// Returns the bucket, unless the resource is `/`.
     pub fn bucket(&self) -> Option<&str> {
         match self {
@@ -135,6 +144,10 @@ fn split(decoded: Cow<'_, str>) -> (Cow<'_, str>, Option<Cow<'_, str>>) {
             Some((bucket, key)) => (Cow::Owned(bucket.to_owned()), Some(Cow::Owned(key.to_owned()))),
         },
     }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
 }
 
 /// The name and value of a parameter.
@@ -210,6 +223,11 @@ impl<'a> Query<'a> {
             parameters.push((name, decode(value, true)?));
         }
         Ok(Self(parameters))
+    }
+
+    /// Returns the same query, owned.
+    pub fn into_owned(self) -> Query<'static> {
+        Query(self.0.into_iter().map(|(name, value)| (owned(name), owned(value))).collect())
     }
 
     /// Returns a parameter's value. It is empty for a name without a value.
@@ -396,6 +414,11 @@ impl<'a> CopySource<'a> {
         }
         let version_id = query.0.into_iter().next().map(|(_, value)| value);
         Ok(Self { resource, version_id })
+    }
+
+    /// Returns the same source, owned.
+    pub fn into_owned(self) -> CopySource<'static> {
+        CopySource { resource: self.resource.into_owned(), version_id: self.version_id.map(owned) }
     }
 
     /// Returns the source in the one spelling that is signed and sent.

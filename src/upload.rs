@@ -8,6 +8,7 @@ use crate::payload::{check_unused, checksum_mismatch};
 use crate::refusal::{Refusal, Rule};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Empty;
 use http1::body::BoxError;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -70,6 +71,13 @@ pub struct Upload<B> {
     length: Cell<u64>,
     begun: Cell<bool>,
     sent: Cell<u64>,
+}
+
+impl Upload<Empty<Bytes>> {
+    /// Returns the body of a request that has none.
+    pub fn nothing() -> Rc<Self> {
+        Self::of(Content::Held(Bytes::new()), 0)
+    }
 }
 
 impl<B> Upload<B> {

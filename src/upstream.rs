@@ -8,8 +8,8 @@ use crate::endpoint::Endpoint;
 use crate::limits::Limits;
 use crate::nodes::NodeBoard;
 use crate::resign::{Authority, SignedRequest};
-use crate::response::is_wanted;
 use crate::retry::Attempts;
+use crate::store::answer_fields::is_wanted;
 use crate::upload::UploadError;
 use bytes::{BufMut, Bytes};
 use http_body::Body;
@@ -101,6 +101,8 @@ pub enum SendError {
     Malformed(Failure<UploadError>),
     /// The client's body could not be read.
     Body(UploadError),
+    /// The request cannot be written in HTTP.
+    Unsignable,
 }
 
 impl SendError {
@@ -109,7 +111,7 @@ impl SendError {
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
             // The idle connection was closed, the client's body failed, or `checkout` has reported it.
-            Self::Stale | Self::Body(_) | Self::Unreachable(_) => None,
+            Self::Stale | Self::Body(_) | Self::Unreachable(_) | Self::Unsignable => None,
             Self::Timeout | Self::Broken(_) | Self::Malformed(_) => Some(Outcome::Doubtful),
         }
     }
@@ -123,6 +125,7 @@ impl fmt::Display for SendError {
             Self::Timeout => f.write_str("no answer in time"),
             Self::Broken(failure) | Self::Malformed(failure) => failure.fmt(f),
             Self::Body(error) => error.fmt(f),
+            Self::Unsignable => f.write_str("the request cannot be written in HTTP"),
         }
     }
 }

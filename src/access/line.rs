@@ -5,42 +5,35 @@ use crate::client::Connection;
 use crate::log;
 use crate::refusal::Rule;
 use crate::s3_operation::Operation;
-use crate::target::Query;
+use crate::trace::{Wait, shortened};
 use http::Method;
 use http::uri::PathAndQuery;
 use http1::{Fields, visible};
-use std::sync::Arc;
 use std::time::Duration;
 use tracing::Level;
 
-/// The longest path or prefix that is logged, in bytes.
-const MAX_TEXT: usize = 1024;
-/// The longest id of a client's that is logged, in bytes.
+/// The longest client request id that is logged, in bytes.
 const MAX_ID: usize = 128;
-/// Where clients and the proxies in front name their request: what proxies use, then what the SDKs of AWS send.
+/// The headers in which a request has a name already: that of proxies in front, then that of the AWS SDKs.
 const CLIENT_IDS: [&str; 2] = ["x-request-id", "amz-sdk-invocation-id"];
 
 /// The note of a request whose client half-closed its connection or left.
 const CLIENT_ENDED: &str = "the client closed its side of the connection before the answer";
 
-/// What the access log says of a request beside what is counted.
+/// The fields of the access log that the metrics do not count.
 #[derive(Debug)]
 pub(super) struct LineFields {
     connection: Connection,
     method: Method,
     target: Option<PathAndQuery>,
     client_id: Option<Box<str>>,
-    pub(super) prefix: Option<Box<str>>,
-    pub(super) node: Option<Arc<str>>,
-    pub(super) attempts: u64,
     pub(super) upstream_id: Option<Box<[u8]>>,
-    pub(super) store_code: Option<Box<str>>,
     pub(super) reason: Option<Box<str>>,
     pub(super) help: Option<Box<str>>,
 }
 
 impl LineFields {
-    /// Makes the fields of a request that has just come; what was no request has neither target nor headers.
+    /// Makes the fields of a request that has just arrived. `request` is `None` for bytes that are not a request.
     pub(super) fn new(
         connection: Connection,
         method: &Method,
@@ -51,20 +44,10 @@ impl LineFields {
             method: method.clone(),
             target: request.map(|(target, _)| target.clone()),
             client_id: request.and_then(|(_, fields)| client_id(fields)).map(Into::into),
-            prefix: None,
-            node: None,
-            attempts: 0,
             upstream_id: None,
-            store_code: None,
             reason: None,
             help: None,
         })
-    }
-
-    /// Takes the prefix that a list asks for.
-    pub(super) fn listed(&mut self, query: Option<&str>) {
-        let Some(query) = query.and_then(|query| Query::parse(Some(query)).ok()) else { return };
-        self.prefix = Some(shortened(query.get("prefix").unwrap_or_default()).into());
     }
 
     /// Writes the line of a request that is over.
@@ -72,33 +55,36 @@ impl LineFields {
         let mapping = record.mapping_name();
         let path = self.target.as_ref().map_or("", |target| shortened(target.path()));
         let waited = |wait: Duration| (!wait.is_zero()).then(|| micros(wait));
+        let trace = &record.trace;
         log::write(Level::INFO, "access", |line| {
-            line.text("id", record.request_id().as_str());
-            line.word("client", &self.connection);
-            line.text("listener", self.connection.listener().name());
-            line.text("mapping", mapping.as_deref().unwrap_or("-"));
-            line.text("operation", record.operation.map_or("-", Operation::name));
-            line.word("method", &self.method);
-            line.text("path", path);
-            line.text_if("prefix", self.prefix.as_deref());
-            line.number("status", record.status.map_or(0, |status| status.as_u16().into()));
-            line.text_if("rule", record.rule.map(Rule::name));
-            line.text_if("reason", self.reason.as_deref());
-            line.text_if("help", self.help.as_deref());
-            line.number("received", record.received);
-            line.number("sent", record.sent);
-            line.text_if("node", self.node.as_deref());
-            line.number_if("attempts", (self.attempts > 1).then_some(self.attempts));
-            line.number_if("continuations", record.continuations().filter(|count| *count > 0));
-            line.text_if("store_code", self.store_code.as_deref());
-            line.text_if("upstream_id", self.upstream_id.as_deref().and_then(visible));
-            line.text_if("client_request_id", self.client_id.as_deref());
-            line.number_if("queue_us", waited(record.waits.queue));
-            line.number_if("session_us", waited(record.waits.session));
-            line.number_if("first_byte_us", record.first_byte.map(micros));
-            line.number("total_us", micros(total));
-            line.text_if("note", record.client_ended.then_some(CLIENT_ENDED));
-            line.text_if("error", record.error.as_deref());
+            trace.with_texts(|prefix, node, store_code| {
+                line.text("id", record.request_id().as_str());
+                line.word("client", &self.connection);
+                line.text("listener", self.connection.listener().name());
+                line.text("mapping", mapping.as_deref().unwrap_or("-"));
+                line.text("operation", trace.operation().map_or("-", Operation::name));
+                line.word("method", &self.method);
+                line.text("path", path);
+                line.text_if("prefix", prefix);
+                line.number("status", record.status.map_or(0, |status| status.as_u16().into()));
+                line.text_if("rule", record.rule.map(Rule::name));
+                line.text_if("reason", self.reason.as_deref());
+                line.text_if("help", self.help.as_deref());
+                line.number("received", record.received);
+                line.number("sent", record.sent);
+                line.text_if("node", node);
+                line.number_if("attempts", (trace.attempts() > 1).then(|| trace.attempts()));
+                line.number_if("continuations", trace.continuations().filter(|count| *count > 0));
+                line.text_if("store_code", store_code);
+                line.text_if("upstream_id", self.upstream_id.as_deref().and_then(visible));
+                line.text_if("client_request_id", self.client_id.as_deref());
+                line.number_if("queue_us", waited(trace.waited(Wait::Queue)));
+                line.number_if("session_us", waited(trace.waited(Wait::Session)));
+                line.number_if("first_byte_us", record.first_byte.map(micros));
+                line.number("total_us", micros(total));
+                line.text_if("note", record.client_ended.then_some(CLIENT_ENDED));
+                line.text_if("error", record.error.as_deref());
+            });
         });
     }
 }
@@ -109,14 +95,9 @@ fn client_id(fields: &Fields) -> Option<&str> {
     (!id.is_empty()).then(|| id.get(..id.len().min(MAX_ID)).unwrap_or_default())
 }
 
-fn shortened(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::tests::listener;
     use http::{HeaderName, HeaderValue};
 
     /// Headers that a client sends.
@@ -158,26 +139,5 @@ mod tests {
         for name in names {
             assert!(page.contains(&format!("`{name}`")), "docs/reference/logs.md lacks {name}");
         }
-    }
-
-    #[test]
-    fn a_long_path_is_cut_between_two_characters() {
-        let long = "é".repeat(MAX_TEXT);
-        assert_eq!(shortened(&long), "é".repeat(MAX_TEXT / 2));
-        assert_eq!(shortened(&format!("x{long}")).len(), MAX_TEXT - 1);
-        assert_eq!(shortened("/tmp/a"), "/tmp/a");
-    }
-
-    #[test]
-    fn a_list_names_the_prefix_that_it_asks_for() {
-        let listed = |query| {
-            let connection = Connection::unix(None, listener("main"));
-            let mut fields = LineFields::new(connection, &Method::GET, None);
-            fields.listed(query);
-            fields.prefix.map(String::from)
-        };
-        assert_eq!(listed(Some("list-type=2&prefix=media%2Fa+b")).as_deref(), Some("media/a b"));
-        assert_eq!(listed(Some("list-type=2")).as_deref(), Some(""));
-        assert_eq!(listed(None), None);
     }
 }

@@ -1,6 +1,5 @@
-//! A store spoken to directly, with a session: what `check --live`, `ls` and `get` do.
+//! A store that a command speaks to with a session of its own: `check --live`, `ls` and `get`.
 
-use crate::amz_date::AmzDate;
 use crate::connect::Trouble;
 use crate::endpoint::Endpoint;
 use crate::limits::Limits;
@@ -9,37 +8,37 @@ use crate::nodes::NodeBoard;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
 use crate::refusal::Refusal;
-use crate::resign::resign;
 use crate::retry::Attempts;
 use crate::s3_error::read_error_body;
 use crate::session::Session;
+use crate::store::Store;
+use crate::trace::Trace;
 use crate::upload::Upload;
 use crate::upstream::{Download, Pool, SendError};
+use crate::wall_clock::WallClock;
 use bytes::Bytes;
 use http::Method;
-use http_body_util::Empty;
 use http1::body::BoxError;
-use http1::{Fields, Response as Answer};
+use http1::{Fields, Response};
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
 use tokio::time::Instant;
 
-/// A store.
+/// The client of a store that is spoken to with one session.
 pub(super) struct Direct {
-    pool: Rc<Pool>,
+    store: Store,
 }
 
 impl Direct {
-    /// The store at `endpoint`; nothing is connected yet.
+    /// Makes a client of the store at `endpoint`; nothing is connected yet.
     ///
     /// # Errors
     /// When it speaks TLS and no trusted certificates can be loaded.
     pub(super) fn new(endpoint: &Endpoint, limits: &Limits) -> io::Result<Self> {
         let endpoints = std::slice::from_ref(endpoint);
         let board = Arc::new(NodeBoard::new(endpoints, Instant::now()));
-        Ok(Self { pool: Pool::new(endpoints, limits, &board)? })
+        let pool = Pool::new(endpoints, limits, &board)?;
+        Ok(Self { store: Store::new(pool, board, limits, WallClock::SYSTEM, Arc::default()) })
     }
 
     /// Sends a request without a body.
@@ -50,24 +49,10 @@ impl Direct {
         &self,
         outgoing: &Outgoing,
         session: &Session,
-    ) -> Result<Answer<Download>, SendError> {
-        let mut attempts = Attempts::default();
-        loop {
-            let mut lease = self.pool.checkout(&mut attempts).await?;
-            let date = AmzDate::new(SystemTime::now());
-            let unsignable =
-                || SendError::Unreachable(io::Error::other("the request cannot be written in HTTP"));
-            let authority = lease.authority().ok_or_else(unsignable)?;
-            let signed = resign(outgoing, Upload::new(Empty::new()).attempt(), session, authority, &date)
-                .map_err(|_| unsignable())?;
-            match lease.send(signed).await {
-                Ok(head) => return Ok(lease.answered(head)),
-                Err(failure) => match lease.failed(failure) {
-                    SendError::Stale if attempts.renew() => {}
-                    error => return Err(error),
-                },
-            }
-        }
+    ) -> Result<Response<Download>, SendError> {
+        let (mut attempts, trace) = (Attempts::default(), Trace::default());
+        let sent = self.store.send(outgoing, &Upload::nothing(), session, &mut attempts, &trace).await;
+        sent.map(|(answer, _)| answer)
     }
 }
 
@@ -92,7 +77,7 @@ pub(super) fn outgoing(mapping: &Mapping, method: &Method, target: &str) -> Resu
 }
 
 /// The text of an error's body; empty where it cannot be read.
-pub(super) async fn error_body(answer: Answer<Download>) -> String {
+pub(super) async fn error_body(answer: Response<Download>) -> String {
     let body = read_error_body(answer.body, Limits::default().stall_timeout).await;
     body.map_or_else(|_: BoxError| String::new(), |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -12,7 +12,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What `get` is told.
+/// The arguments of `get`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  scopegate token ... | scopegate get tmp/media/hello.txt -o hello.txt")]
 pub struct Args {

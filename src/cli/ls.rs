@@ -2,6 +2,7 @@
 
 use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
 use super::{CommandError, print};
+use crate::listing::page::MAX_PAGE_BYTES;
 use crate::rights::Right;
 use crate::terminal::plain;
 use http1::body::read_whole;
@@ -14,11 +15,9 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-/// A page of 1,000 keys of 1,024 bytes each, percent-encoded, with their tags.
-const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 const PAGE_PATIENCE: Duration = Duration::from_mins(2);
 
-/// What `ls` is told.
+/// The arguments of `ls`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Without --recursive one level is listed: keys, and folders with a '/' at their end.\n\
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_at_the_end_of_a_path_is_no_pattern_and_elsewhere_it_is() {
+    fn a_star_is_allowed_only_at_the_end_of_a_path() {
         for (path, bucket, prefix) in [
             ("tmp/media/*", "tmp", "media/"),
             ("tmp/media/a*", "tmp", "media/a"),

@@ -6,8 +6,10 @@ use crate::payload::HeldBody;
 use http::{HeaderName, HeaderValue};
 use http_body_util::Full;
 
-fn memory() -> Share {
-    MemoryBudget::new(64 << 20).share(Payer::Client(ClientKey::User(Some(1))), Use::Documents)
+fn memory() -> impl FnMut(usize) -> Result<(), Refusal> {
+    let mut share =
+        MemoryBudget::new(64 << 20).share(Payer::Client(ClientKey::User(Some(1))), Use::Documents);
+    move |bytes| share.grow_to(bytes)
 }
 
 async fn read_with(kind: Kind, headers: &[(&'static str, &str)], body: &'static [u8]) -> Result<Bytes, Rule> {
@@ -18,7 +20,7 @@ async fn read_with(kind: Kind, headers: &[(&'static str, &str)], body: &'static 
     let upload = Upload::new(Full::new(Bytes::from_static(body)));
     upload.set_length(body.len() as u64);
     let payload = Payload::Sized(body.len() as u64, None);
-    read(kind, &upload, &payload, &fields, Duration::from_secs(5), &mut memory())
+    read(kind, &upload, &payload, &fields, Duration::from_secs(5), memory())
         .await
         .map_err(|refusal| refusal.rule)
 }
@@ -59,16 +61,10 @@ async fn a_document_is_bounded() {
     assert_eq!(read_with(Kind::Delete, &[], &LARGE).await, Err(Rule::TooLarge));
     let upload = Upload::new(Full::new(Bytes::from_static(&LARGE)));
     upload.set_length(LARGE.len() as u64);
-    let read = read(
-        Kind::Delete,
-        &upload,
-        &Payload::Empty,
-        &Fields::default(),
-        Duration::from_secs(5),
-        &mut memory(),
-    )
-    .await;
-    assert_eq!(read.map_err(|refusal| refusal.rule), Err(Rule::TooLarge), "the actual size counts");
+    let read =
+        read(Kind::Delete, &upload, &Payload::Empty, &Fields::default(), Duration::from_secs(5), memory())
+            .await;
+    assert_eq!(read.map_err(|refusal| refusal.rule), Err(Rule::TooLarge), "whatever was announced");
 }
 
 /// The checksum header of a completion concerns the object, Content-MD5 the document.
@@ -94,15 +90,9 @@ async fn documents_are_read_in_every_body_form() {
         let upload = Upload::new(Full::new(Bytes::from(body)));
         upload.unwrap_envelope(envelope);
         let payload = Payload::Held(HeldBody { envelope, ..HeldBody::default() });
-        let read = read(
-            Kind::Complete,
-            &upload,
-            &payload,
-            &Fields::default(),
-            Duration::from_secs(5),
-            &mut memory(),
-        )
-        .await;
+        let read =
+            read(Kind::Complete, &upload, &payload, &Fields::default(), Duration::from_secs(5), memory())
+                .await;
         assert_eq!(read.as_deref().map_err(|refusal| refusal.rule), expected.map(str::as_bytes));
     }
 }

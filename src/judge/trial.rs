@@ -113,8 +113,9 @@ pub fn list_of_no_uploads(mapping: &Mapping, scope: &Scope) -> Option<Outgoing> 
     let query = format!("uploads&prefix={}", absent(prefix));
     let grant = mapping.grant(&Method::GET, &path, Some(&query), &fields).ok()?;
     // The last question is about the key alone.
-    let question = Listing::new(mapping, &grant).questions().pop()?;
-    Some(Outgoing::list_of_uploads(&grant, &question))
+    let listing = Listing::new(mapping, &grant);
+    let question = listing.questions().pop()?;
+    Some(Outgoing::list_of_uploads(&listing, &question))
 }
 
 /// Returns the path of a scope's bucket and the start of its keys, as its clients write them: at its mount, if it has one.

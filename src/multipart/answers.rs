@@ -3,16 +3,16 @@
 use crate::s3_error::element;
 use http::StatusCode;
 
-/// Longest id of an upload that is taken from a store.
+/// The longest upload id that is taken from a store.
 const MAX_UPLOAD_ID: usize = 4096;
 
-/// The id of an upload that was created.
+/// Returns the id of an upload that was created.
 pub(super) fn upload_id(answer: &str) -> Option<String> {
     element(answer, "UploadId").filter(|id| (1..=MAX_UPLOAD_ID).contains(&id.len()))
 }
 
-/// The status of a completion's answer. A store that works on it for long has said 200 before it knows; the body says
-/// what became of it.
+/// Returns the status of a completion. A store that works on it for long sends 200 before it knows; the body has the
+/// outcome.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
 pub(super) fn completed_status(status: StatusCode, answer: &str) -> StatusCode {
     if !status.is_success() || element(answer, "CompleteMultipartUploadResult").is_some() {
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_uploads() {
+    fn reads_the_id_of_an_upload() {
         let created = "<InitiateMultipartUploadResult><Bucket>b</Bucket><UploadId>a&amp;b</UploadId></InitiateMultipartUploadResult>";
         assert_eq!(upload_id(created).as_deref(), Some("a&b"));
         for bad in ["", "<UploadId></UploadId>", &format!("<UploadId>{}</UploadId>", "x".repeat(5000))] {
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_that_is_none() {
+    fn a_success_with_an_error_document_is_an_error() {
         let done =
             "  <CompleteMultipartUploadResult xmlns=\"x\"><ETag>e</ETag></CompleteMultipartUploadResult>";
         let cases = [

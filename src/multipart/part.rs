@@ -19,7 +19,7 @@ use std::rc::Rc;
 pub(super) struct Source<B> {
     upload: Rc<Upload<B>>,
     body: UploadBody<B>,
-    /// What was read and belongs to the next part.
+    /// Bytes that were read and belong to the next part.
     ahead: Bytes,
     length: u64,
     verifier: Verifier,
@@ -30,21 +30,21 @@ impl<B> Source<B>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
-    /// Holds the body against what is said of it, and computes a checksum of `algorithm` of all of it.
+    /// Makes a source that verifies the checksums `said`, and computes one with `algorithm` over the whole body.
     pub(super) fn new(upload: &Rc<Upload<B>>, said: Vec<Checksum>, algorithm: Option<Algorithm>) -> Self {
         let (upload, body) = (Rc::clone(upload), upload.attempt());
         let (verifier, whole) = (Verifier::new(said), algorithm.map(Hasher::new));
         Self { upload, body, ahead: Bytes::new(), length: 0, verifier, whole }
     }
 
-    /// The next piece, of at most `most` bytes; `None` at the end. It stays the next until it is taken.
+    /// Returns the next piece, of at most `most` bytes; `None` at the end. It stays the next until it is taken.
     async fn peek(&mut self, most: u64) -> Result<Option<Bytes>, Refusal> {
         let more = self.has_more().await?;
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(self.ahead.len());
         Ok(more.then(|| self.ahead.slice(..most)))
     }
 
-    /// Takes the piece that was looked at.
+    /// Takes the piece that was peeked at.
     fn take(&mut self, piece: &Bytes, outgoing: &Outgoing) -> Result<(), Refusal> {
         let taken = self.ahead.split_to(piece.len().min(self.ahead.len()));
         self.length = self.length.saturating_add(taken.len() as u64);
@@ -56,7 +56,7 @@ where
         Ok(())
     }
 
-    /// Whether anything is left, which takes reading on.
+    /// Checks whether anything is left, which may have to read on.
     async fn has_more(&mut self) -> Result<bool, Refusal> {
         while self.ahead.is_empty() {
             match self.body.frame().await {
@@ -68,45 +68,45 @@ where
         Ok(true)
     }
 
-    /// Says at the end whether the body is what was said of it, with the checksum of all of it.
+    /// Verifies the whole body at its end, and returns its checksum.
     pub(super) fn verify(self) -> Result<Option<Checksum>, Refusal> {
         self.verifier.verify().map_err(checksum_mismatch)?;
         Ok(self.whole.map(Hasher::finish))
     }
 
-    /// The checksum that followed the content, at the end.
+    /// Returns the checksum that followed the content, at the end.
     pub(super) fn trailing_checksum(&self) -> Option<Checksum> {
         self.upload.trailing_checksum()
     }
 }
 
-/// A part that is held until it is whole: up to [`PART_SIZE`] in memory, what is more in a temporary file.
+/// A part that is held until it is whole: up to [`PART_SIZE`] in memory, the rest in a temporary file.
 ///
-/// So a body needs one share of the memory however large its parts become, and many large ones cannot wait for each
-/// other. The file has no name, and is gone with the process.
+/// So a body needs one buffer, however large its parts become, and large bodies cannot wait for each other. The file has no
+/// name, and is gone with the process.
 pub(super) struct Part {
     memory: BytesMut,
     file: Option<SpoolFile>,
-    /// What all files may have together, in bytes.
+    /// The bound on all files together, in bytes.
     spool: u64,
     hasher: Option<Hasher>,
 }
 
-/// How far a part could be filled.
+/// How far a part was filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Filled {
     /// The body ended.
     Ended,
-    /// It has its size, and more follows.
+    /// The part has its size, and more follows.
     Full,
-    /// No file can be written, or not more of it: the part is smaller than it was to be, and more follows.
+    /// No more can be spooled: the part is smaller than planned, and more follows.
     Short,
 }
 
 impl Part {
     /// Makes an empty part for `length` bytes, if that is known, and computes a checksum if there is an algorithm.
     pub(super) fn new(algorithm: Option<Algorithm>, length: Option<u64>, spool: u64) -> Self {
-        // Memory is taken from the system as it is written to.
+        // The system provides the memory as it is written to.
         let room = length.unwrap_or(PART_SIZE).min(PART_SIZE);
         let memory = BytesMut::with_capacity(usize::try_from(room).unwrap_or(0));
         Self { memory, file: None, spool, hasher: algorithm.map(Hasher::new) }
@@ -143,7 +143,7 @@ impl Part {
         Ok(if source.has_more().await? { Filled::Full } else { Filled::Ended })
     }
 
-    /// Writes a piece behind what is spooled; what an error leaves behind that is not read.
+    /// Appends a piece to the file. After an error the file has bytes that are never read.
     async fn spool(&mut self, piece: &[u8]) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -152,7 +152,7 @@ impl Part {
         file.append(piece).await
     }
 
-    /// What it holds, its length and its checksum.
+    /// Returns the content, its length and its checksum.
     pub(super) async fn close(self) -> Result<(Held, u64, Option<Checksum>), Refusal> {
         let (length, sum) = (self.length(), self.hasher.map(Hasher::finish));
         let memory = self.memory.freeze();
@@ -214,7 +214,7 @@ mod tests {
         hasher.finish()
     }
 
-    /// Parts of these sizes; how each was filled, and that together they are the content.
+    /// Cuts a body into parts of these sizes, and returns how each was filled.
     async fn cut(length: usize, sizes: &[usize]) -> Vec<(u64, Filled)> {
         let content = content(length);
         let (mut source, mut read, mut cut) = (source(&content), Vec::new(), Vec::new());
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_said_of_the_body_is_verified() {
+    async fn verifies_the_checksums_and_the_envelope_of_the_body() {
         let upload = test_upload(Full::new(Bytes::from_static(b"content")));
         let mut source = Source::new(&upload, vec![sum(b"another")], None);
         let mut part = Part::new(None, None, u64::MAX);

@@ -1,50 +1,56 @@
 //! One multipart upload on a client's behalf.
 
 use super::answers::{completed_status, upload_id};
-use super::budget::Open;
 use super::part::{Filled, Part, Source};
 use super::plan::part_size;
-use crate::access::AccessRecord;
 use crate::checksum::{Algorithm, Checksum};
 use crate::content::Held;
 use crate::document::{Completion, Part as StoredPart};
+use crate::limits::Limits;
+use crate::limits::part_budget::{Open, PartBudget};
 use crate::outgoing::Outgoing;
-use crate::proxy::{ClientBody, FromStore, Proxy};
+use crate::proxy::ClientBody;
 use crate::refusal::{Refusal, Rule};
 use crate::s3_error::element;
 use crate::s3_limits::MAX_PARTS;
 use crate::session_table::Slot;
+use crate::store::{Store, StoreAnswer, broke_off};
+use crate::trace::Trace;
 use crate::upload::Upload;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 use http::response::Parts;
+use http_body_util::Empty;
 use http1::body::read_whole;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-/// The most that is read of an answer of the store.
+/// The longest answer of the store that is read.
 const MAX_ANSWER: usize = 1024 * 1024;
 /// The pauses between attempts to abort an upload.
 const ABORT_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5)];
 
-/// What an upload is made with.
+/// A multipart upload, and what it takes to make it.
 pub(super) struct MultipartUpload<'u> {
-    pub(super) proxy: &'u Proxy,
+    pub(super) store: &'u Store,
+    pub(super) budget: &'u PartBudget,
+    pub(super) limits: &'u Limits,
     pub(super) outgoing: &'u Outgoing,
     pub(super) slot: &'u Arc<Slot>,
-    pub(super) record: &'u mut AccessRecord,
+    pub(super) trace: &'u Trace,
     pub(super) algorithm: Option<Algorithm>,
 }
 
-/// Why an upload goes no further.
+/// Why an upload ends early.
 enum Stop {
-    /// Something is wrong with the body, or the store cannot be asked.
+    /// The body is wrong, or the store cannot be asked.
     Refused(Refusal),
-    /// The store said no, in its words.
-    Answered(Box<FromStore>),
+    /// The store refused a request.
+    Answered(Box<StoreAnswer>),
 }
 
 impl From<Refusal> for Stop {
@@ -59,7 +65,7 @@ impl MultipartUpload<'_> {
         mut self,
         part: Part,
         source: Source<B>,
-    ) -> Result<FromStore, Refusal> {
+    ) -> Result<StoreAnswer, Refusal> {
         match self.create_and_fill(part, source).await {
             Ok(done) => Ok(done),
             Err(Stop::Answered(done)) => Ok(*done),
@@ -71,9 +77,9 @@ impl MultipartUpload<'_> {
         &mut self,
         part: Part,
         source: Source<B>,
-    ) -> Result<FromStore, Stop> {
+    ) -> Result<StoreAnswer, Stop> {
         let (id, abort) = self.create().await?;
-        let budget = self.proxy.buffers();
+        let budget = self.budget;
         let filled = tokio::select! {
             filled = self.fill(&id, part, source) => filled,
             () = budget.ending() => Err(shutting_down().into()),
@@ -84,39 +90,33 @@ impl MultipartUpload<'_> {
                 Ok(done)
             }
             Err(stop) => {
-                // Waited for, so that nothing is left behind when the client hears of the failure.
+                // Awaited, so that nothing is left in the store when the client hears of the failure.
                 abort.now().await;
                 Err(stop)
             }
         }
     }
 
-    /// Creates the upload in a task of its own: should the client vanish meanwhile, what the store creates all the same
-    /// is aborted.
+    /// Creates the upload in a task of its own: if the client leaves meanwhile, the upload is still aborted.
     async fn create(&mut self) -> Result<(String, AbortOnDrop), Stop> {
-        let open = self.proxy.buffers().open();
+        let open = self.budget.open();
         let create = self.outgoing.create_upload(self.algorithm);
-        let (proxy, slot, mut record) = (self.proxy.clone(), Arc::clone(self.slot), self.record.aside());
+        let (store, slot, trace) = (self.store.clone(), Arc::clone(self.slot), self.trace.aside());
+        let patience = self.limits.response_timeout;
         let (created, coming) = oneshot::channel();
         tokio::task::spawn_local(async move {
-            let asked = ask(&proxy, &slot, &mut record, &create, Held::Held(Bytes::new()), 0).await;
-            let note = record.noted().map(str::to_owned);
+            let asked = ask((&store, &slot, &trace), patience, &create, &Upload::nothing()).await;
             let upload = asked.and_then(|(_, answer)| {
                 let id = upload_id(&answer).ok_or_else(|| {
                     Refusal::new(Rule::Upstream, "the store's answer does not name the upload it created")
                 })?;
                 let outgoing = create.abort_upload(&id);
-                Ok((id, AbortOnDrop(Some(Abort { proxy, slot, outgoing, record, _open: open }))))
+                Ok((id, AbortOnDrop(Some(Abort { store, slot, outgoing, trace, _open: open }))))
             });
-            // Where nobody takes it any more, it is dropped here.
-            let _ = created.send((upload, note));
+            // If the client has left, this drops the upload and so aborts it.
+            let _ = created.send(upload);
         });
-        let (upload, note) =
-            coming.await.map_err(|_| Refusal::new(Rule::Internal, "the upload could not be created"))?;
-        if let Some(note) = note {
-            self.record.note(&note);
-        }
-        upload
+        coming.await.map_err(|_| Refusal::new(Rule::Internal, "the upload could not be created"))?
     }
 
     /// Sends part after part and completes the upload.
@@ -125,7 +125,7 @@ impl MultipartUpload<'_> {
         id: &str,
         first: Part,
         mut source: Source<B>,
-    ) -> Result<FromStore, Stop> {
+    ) -> Result<StoreAnswer, Stop> {
         let mut parts = Vec::new();
         let (mut part, mut filled) = (first, Filled::Full);
         for number in 1..=MAX_PARTS {
@@ -134,7 +134,7 @@ impl MultipartUpload<'_> {
                 let sum = source.verify()?;
                 return self.complete(id, parts, sum.as_ref()).await;
             }
-            part = Part::new(self.algorithm, None, self.proxy.limits().upload_spool);
+            part = Part::new(self.algorithm, None, self.limits.upload_spool);
             filled = part.fill(&mut source, part_size(number + 1), self.outgoing).await?;
         }
         let why = "the object has more parts than S3 takes: is there no room for temporary files?";
@@ -155,7 +155,7 @@ impl MultipartUpload<'_> {
         id: &str,
         parts: Vec<StoredPart>,
         sum: Option<&Checksum>,
-    ) -> Result<FromStore, Stop> {
+    ) -> Result<StoreAnswer, Stop> {
         let body = Bytes::from(Completion::of(parts).document());
         let length = body.len() as u64;
         let sum = sum.filter(|sum| sum.algorithm().is_of_whole_objects());
@@ -163,10 +163,10 @@ impl MultipartUpload<'_> {
         let (mut head, answer) = self.ask(&outgoing, Held::Held(body), length).await?;
         head.status = completed_status(head.status, &answer);
         if !head.status.is_success() {
-            return Err(Stop::Answered(Box::new(FromStore::Read(Box::new(head), Bytes::from(answer)))));
+            return Err(Stop::Answered(Box::new(StoreAnswer::Buffered(Box::new(head), Bytes::from(answer)))));
         }
         as_of_a_put(&mut head, &answer);
-        Ok(FromStore::Read(Box::new(head), Bytes::new()))
+        Ok(StoreAnswer::Buffered(Box::new(head), Bytes::new()))
     }
 
     async fn ask(
@@ -175,37 +175,31 @@ impl MultipartUpload<'_> {
         content: Held,
         length: u64,
     ) -> Result<(Parts, String), Stop> {
-        ask(self.proxy, self.slot, self.record, outgoing, content, length).await
+        let upload = Upload::of(content, length);
+        ask((self.store, self.slot, self.trace), self.limits.response_timeout, outgoing, &upload).await
     }
 }
 
-/// Sends a request and reads the answer; an answer that is no success is an end.
+/// Sends a request and reads the answer. An error of the store ends the upload.
 async fn ask(
-    proxy: &Proxy,
-    slot: &Arc<Slot>,
-    record: &mut AccessRecord,
+    (store, slot, trace): (&Store, &Arc<Slot>, &Trace),
+    patience: Duration,
     outgoing: &Outgoing,
-    content: Held,
-    length: u64,
+    upload: &Rc<Upload<Empty<Bytes>>>,
 ) -> Result<(Parts, String), Stop> {
-    let limits = proxy.limits();
-    let upload = Upload::of(content, length);
-    let answer = match proxy.exchange(outgoing, &upload, slot, record).await? {
-        FromStore::Streaming(answer) => answer,
-        read @ FromStore::Read(..) => return Err(Stop::Answered(Box::new(read))),
+    let answer = match store.exchange(outgoing, upload, slot, trace).await? {
+        StoreAnswer::Streaming(answer) => answer,
+        read @ StoreAnswer::Buffered(..) => return Err(Stop::Answered(Box::new(read))),
     };
     let (head, body) = answer.into_parts();
-    let body = read_whole(body, MAX_ANSWER, limits.response_timeout).await.map_err(|error| {
-        record.note(&error);
-        Refusal::new(Rule::Upstream, "the store's answer broke off")
-    })?;
+    let body = read_whole(body, MAX_ANSWER, patience).await.map_err(|error| broke_off(&error))?;
     if !head.status.is_success() {
-        return Err(Stop::Answered(Box::new(FromStore::Read(Box::new(head), body))));
+        return Err(Stop::Answered(Box::new(StoreAnswer::Buffered(Box::new(head), body))));
     }
     Ok((head, String::from_utf8_lossy(&body).into_owned()))
 }
 
-/// Makes of the answer to a completion the answer to a PUT: what its document says, as headers.
+/// Turns the answer to a completion into the answer to a PUT, with the elements of its document as headers.
 fn as_of_a_put(head: &mut Parts, answer: &str) {
     const ELEMENTS: [(&str, &str); 6] = [
         ("ChecksumCRC32", "x-amz-checksum-crc32"),
@@ -224,30 +218,28 @@ fn as_of_a_put(head: &mut Parts, answer: &str) {
 }
 
 fn shutting_down() -> Refusal {
-    let mut refusal = Refusal::new(Rule::ShuttingDown, "scopegate is shutting down: try again");
-    refusal.retry_after = Some(1);
-    refusal
+    Refusal::new(Rule::ShuttingDown, "scopegate is shutting down: try again").retry_after(1)
 }
 
-/// Aborts an upload that is given up, also when its client vanishes and all that is done for it is dropped.
+/// Aborts an upload when it is dropped, as happens when its client leaves.
 struct AbortOnDrop(Option<Abort>);
 
-/// What aborting an upload takes.
+/// Everything it takes to abort an upload.
 struct Abort {
-    proxy: Proxy,
+    store: Store,
     slot: Arc<Slot>,
     outgoing: Outgoing,
-    record: AccessRecord,
+    trace: Trace,
     _open: Open,
 }
 
 impl AbortOnDrop {
-    /// The upload is complete.
+    /// Keeps the upload, which is complete.
     fn disarm(mut self) {
         self.0 = None;
     }
 
-    /// Aborts and waits for it. Whatever drops this meanwhile, it is done.
+    /// Aborts, and waits for it. The abort goes on if this is dropped meanwhile.
     async fn now(mut self) {
         if let Some(abort) = self.0.take() {
             let _ = tokio::task::spawn_local(abort.run()).await;
@@ -264,16 +256,17 @@ impl Drop for AbortOnDrop {
 }
 
 impl Abort {
-    async fn run(mut self) {
+    async fn run(self) {
+        let mut error = None;
         for pause in ABORT_PAUSES {
             sleep(pause).await;
-            let nothing = Upload::of(Held::Held(Bytes::new()), 0);
-            let answer = self.proxy.exchange(&self.outgoing, &nothing, &self.slot, &mut self.record).await;
-            if answer.is_ok_and(|answer| is_gone(&answer)) {
-                return;
+            match self.store.exchange(&self.outgoing, &Upload::nothing(), &self.slot, &self.trace).await {
+                Ok(answer) if is_gone(&answer) => return,
+                Ok(_) => {}
+                Err(refusal) => error = refusal.cause().map(str::to_owned),
             }
         }
-        let (id, path, error) = (self.record.request_id(), self.outgoing.path(), self.record.noted());
+        let (id, path) = (self.trace.request_id(), self.outgoing.path());
         tracing::warn!(
             id = id.as_str(),
             path,
@@ -283,11 +276,8 @@ impl Abort {
     }
 }
 
-/// Whether an upload is not there any more, by the answer to its abort.
-fn is_gone(answer: &FromStore) -> bool {
-    let status = match answer {
-        FromStore::Streaming(answer) => answer.status,
-        FromStore::Read(head, _) => head.status,
-    };
+/// Checks by the answer to an abort whether the upload is gone.
+fn is_gone(answer: &StoreAnswer) -> bool {
+    let status = answer.status();
     status.is_success() || status == StatusCode::NOT_FOUND
 }

@@ -218,7 +218,7 @@ fn needs(row: &Spec) -> String {
 
 fn actions(row: &Spec) -> String {
     match row.each {
-        Some(each) => format!("as {} of each key", each.name()),
+        Some(each) => format!("as {} of each key", each.operation.name()),
         None if row.version_actions.is_empty() => list(row.actions.iter().copied()),
         None if row.actions.is_empty() => list(row.version_actions.iter().copied()),
         None => format!(

@@ -29,6 +29,21 @@ const READ_QUERY: [Parameter; 8] = [
     PART_NUMBER,
 ];
 
+/// Checks whether a read of an object has a use for a query parameter. S3 ignores every other one.
+pub fn is_read_parameter(name: &str) -> bool {
+    READ_QUERY.iter().any(|parameter| parameter.name == name)
+}
+
+/// `DELETE /bucket/key`, which is also what a multi-object delete does to each of its keys.
+const DELETE_OBJECT: Spec = Spec {
+    query: &[VERSION_ID],
+    headers: Headers::Delete,
+    versions: Versions::ById,
+    actions: &["s3:DeleteObject"],
+    version_actions: &["s3:DeleteObjectVersion"],
+    ..row(Operation::DeleteObject, Verb::Delete, Shape::Object, Right::Delete)
+};
+
 const fn row(operation: Operation, method: Verb, shape: Shape, right: Right) -> Spec {
     Spec {
         operation,
@@ -231,19 +246,12 @@ pub static TABLE: [Spec; 23] = [
         actions: &["s3:AbortMultipartUpload"],
         ..row(Operation::AbortMultipartUpload, Verb::Delete, Shape::Object, Right::Write)
     },
-    Spec {
-        query: &[VERSION_ID],
-        headers: Headers::Delete,
-        versions: Versions::ById,
-        actions: &["s3:DeleteObject"],
-        version_actions: &["s3:DeleteObjectVersion"],
-        ..row(Operation::DeleteObject, Verb::Delete, Shape::Object, Right::Delete)
-    },
+    DELETE_OBJECT,
     Spec {
         selects: &["delete"],
         headers: Headers::Delete,
         body: true,
-        each: Some(Operation::DeleteObject),
+        each: Some(&DELETE_OBJECT),
         ..row(Operation::DeleteObjects, Verb::Post, Shape::Bucket, Right::Delete)
     },
 ];

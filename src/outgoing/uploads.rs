@@ -1,18 +1,17 @@
 //! Requests for a bucket's multipart uploads, from which Scopegate answers a granted list.
 
 use super::Outgoing;
-use crate::list_uploads::Question;
-use crate::mapping::Grant;
+use crate::list_uploads::{Listing, Question};
 use crate::payload::Payload;
 use crate::s3_operation::Operation;
 use crate::target::Resource;
 use http::Method;
 
 impl Outgoing {
-    /// Returns a request for the multipart uploads of a bucket. It covers more than the client may see: only
-    /// [`crate::list_uploads`] may decide on the question and filter the response.
-    pub fn list_of_uploads(grant: &Grant<'_>, question: &Question) -> Self {
-        let bucket = Resource::Bucket(grant.resource().bucket().unwrap_or_default().into());
+    /// Makes one of the requests for the multipart uploads of a bucket. Only [`crate::list_uploads`] says what is asked,
+    /// and what of the answer the client may see. A [`Listing`] is made of a grant alone, and so is this.
+    pub fn list_of_uploads(listing: &Listing, question: &Question) -> Self {
+        let bucket = Resource::Bucket(listing.bucket().into());
         Self {
             operation: Operation::ListMultipartUploads,
             max_size: None,

@@ -1,28 +1,26 @@
-//! Reads whose conditions the store cannot decide: the object is looked at first.
+//! Reads with conditions that the store cannot decide: a HEAD of the object comes first.
 
-use super::{FromStore, Proxy};
-use crate::access::AccessRecord;
-use crate::content::Held;
+use super::{Account, Proxy};
 use crate::outgoing::{Conditions, ObjectState, Outgoing};
 use crate::refusal::Refusal;
-use crate::session_table::Slot;
+use crate::store::StoreAnswer;
 use crate::upload::Upload;
-use bytes::Bytes;
 use http::StatusCode;
 use http::header::{ETAG, HeaderValue, LAST_MODIFIED};
 
 impl Proxy {
-    /// Looks what the object is, and makes a read of it that the store decides as the conditions have it.
-    pub(super) async fn decide(
+    /// Asks what the object is now, and returns the read with a condition that makes the store answer as HTTP has it.
+    pub(super) async fn look_first(
         &self,
         read: Outgoing,
         conditions: &Conditions,
-        slot: &Slot,
-        record: &mut AccessRecord,
+        account: Account<'_>,
     ) -> Result<Outgoing, Refusal> {
-        let nothing = Upload::of(Held::Held(Bytes::new()), 0);
-        let answer = self.exchange(&read.object_state_request(), &nothing, slot, record).await?;
-        let FromStore::Streaming(answer) = answer else { return Ok(read.on(conditions, None)) };
+        let answer = self
+            .store
+            .exchange(&read.object_state_request(), &Upload::nothing(), account.slot(), account.trace)
+            .await?;
+        let StoreAnswer::Streaming(answer) = answer else { return Ok(read.on(conditions, None)) };
         let field = |name: &str| answer.fields.get(name).and_then(|value| str::from_utf8(value).ok());
         let etag = field(ETAG.as_str()).and_then(|etag| HeaderValue::from_str(etag).ok());
         let modified = field(LAST_MODIFIED.as_str()).and_then(|time| httpdate::parse_http_date(time).ok());

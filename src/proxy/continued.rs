@@ -1,23 +1,22 @@
-//! Answers that go on after the store broke off.
+//! Continues answers that broke off, with a request for the rest of the object.
 //!
-//! The store is asked when the client takes more, and not before: a client that pauses keeps nothing busy, and MinIO's
-//! lock of the object ends with the answer that MinIO cut. The request keeps its place among those that run.
+//! The store is asked when the client takes more, not earlier. So a client that pauses keeps nothing busy, and MinIO's lock
+//! of the object ends with the answer that MinIO cut. The request keeps its place among those that run.
 
-use super::{FromStore, Proxy};
-use crate::access::AccessRecord;
+use super::{Account, Proxy};
 use crate::balance::{Choice, Outcome as NodeOutcome};
-use crate::content::Held;
 use crate::continuation::{LEAST, NotTheRest, Outcome, Rest};
-use crate::generation::Site;
+use crate::metrics::Row;
 use crate::outgoing::Outgoing;
 use crate::retry::Attempts;
 use crate::s3_operation::Operation;
 use crate::session_table::Sessions;
+use crate::store::StoreAnswer;
+use crate::trace::Trace;
 use crate::upload::Upload;
 use crate::upstream::{Asking, BrokenOff, Continue, Continued, Download};
-use bytes::Bytes;
 use http_body::Body;
-use http1::Response as Answer;
+use http1::Response;
 use http1::body::{BoxError, Broken};
 use std::cell::Cell;
 use std::fmt;
@@ -25,7 +24,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// The pauses before the questions for one rest. A node that restarts is back within their sum.
+/// The pauses before the requests for one rest. A node that restarts is back within their sum.
 const PAUSES: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_millis(500),
@@ -33,48 +32,44 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(4),
     Duration::from_secs(8),
 ];
-/// What must come of an answer for the next question to begin with the first pause again, in bytes.
+/// The bytes that must arrive before the pauses start over.
 const PROGRESS: u64 = 64 * 1024;
 
 impl Proxy {
-    /// Has what is missing of a long answer asked for, should it break off.
-    pub(super) fn provide_rest(
-        &self,
-        answer: &mut FromStore,
-        outgoing: Outgoing,
-        state: &Site,
-        record: &mut AccessRecord,
-    ) {
+    /// Prepares a long answer to be continued, should it break off.
+    pub(super) fn provide_rest(&self, answer: &mut StoreAnswer, outgoing: &Outgoing, account: Account<'_>) {
         if outgoing.operation() != Operation::GetObject {
             return;
         }
-        let FromStore::Streaming(answer) = answer else { return };
+        let StoreAnswer::Streaming(answer) = answer else { return };
         let Some(left) = answer.body.size_hint().exact().filter(|left| *left >= LEAST) else { return };
         let Some(rest) = Rest::of(answer.status, &answer.fields, left) else { return };
         answer.body.continue_with(Box::new(Continuation {
             proxy: self.clone(),
-            session: state.session.clone(),
-            outgoing,
+            session: account.site.session.clone(),
+            outgoing: outgoing.clone(),
             settled: rest.position(),
             rest,
             asked: 0,
-            record: record.aside(),
-            count: record.count_continuations(),
+            mapping: account.site.row,
+            trace: account.trace.aside(),
+            count: account.trace.count_continuations(),
         }));
     }
 }
 
-/// What the store is asked with for the rest of an answer.
+/// Everything it takes to ask for the rest of an answer.
 struct Continuation {
     proxy: Proxy,
     session: Sessions,
     outgoing: Outgoing,
     rest: Rest,
-    /// Questions since there was progress.
+    /// Requests since the last progress.
     asked: usize,
-    /// The position up to which there was progress.
+    /// The position at the last progress.
     settled: u64,
-    record: AccessRecord,
+    mapping: Row,
+    trace: Trace,
     count: Rc<Cell<u64>>,
 }
 
@@ -86,7 +81,7 @@ impl fmt::Debug for Continuation {
 
 /// Why there is no rest.
 enum Failure {
-    /// Another question may have an answer.
+    /// The next request may succeed.
     Passing(String),
     NotTheRest(NotTheRest),
 }
@@ -101,7 +96,7 @@ impl Continue for Continuation {
             if self.rest.position() >= self.settled.saturating_add(PROGRESS) {
                 (self.asked, self.settled) = (0, self.rest.position());
             }
-            // As long as the store may stand still in the middle of a body.
+            // The time that the store may stall within a body.
             let patience = self.proxy.limits().stall_timeout;
             let asked = timeout(patience, self.ask_again_and_again(&broken)).await;
             let late = || (Outcome::Failed, "it took too long".to_owned());
@@ -144,11 +139,10 @@ impl Continuation {
         };
         self.count.set(self.count.get().saturating_add(1));
         let attempts = self.attempts(broken);
-        let upload = Upload::of(Held::Held(Bytes::new()), 0);
-        let slot = self.session.slot();
-        let asked = self.proxy.exchange_with(&outgoing, &upload, slot, attempts, &mut self.record).await;
+        let (store, slot) = (&self.proxy.store, self.session.slot());
+        let asked = store.exchange_with(&outgoing, &Upload::nothing(), slot, attempts, &self.trace).await;
         match asked.map_err(|refusal| passing(&refusal))? {
-            FromStore::Streaming(Answer { status, fields, body }) => {
+            StoreAnswer::Streaming(Response { status, fields, body }) => {
                 let checked = self.rest.check(status, &fields, body.size_hint().exact());
                 match checked {
                     Ok(()) => Ok(body),
@@ -156,42 +150,41 @@ impl Continuation {
                     Err(why) => Err(Failure::NotTheRest(why)),
                 }
             }
-            FromStore::Read(head, _) => {
+            StoreAnswer::Buffered(head, _) => {
                 let why = NotTheRest::of_status(head.status);
                 if head.status.is_server_error() { Err(passing(&why)) } else { Err(Failure::NotTheRest(why)) }
             }
         }
     }
 
-    /// The attempts that are behind the answer: a node that stood still is left, if there is another.
+    /// Returns the attempts for the next request. They exclude a node that stalled, if there is another.
     fn attempts(&self, broken: &BrokenOff) -> Attempts {
         if !matches!(broken.error.downcast_ref(), Some(Broken::Stalled)) {
             return Attempts::default();
         }
         self.doubt(broken.choice);
         let mut attempts = Attempts::default();
-        if self.proxy.pool.exclude(broken.choice, &mut attempts) { attempts } else { Attempts::default() }
+        if self.proxy.store.pool().exclude(broken.choice, &mut attempts) {
+            attempts
+        } else {
+            Attempts::default()
+        }
     }
 
     fn doubt(&self, choice: Choice) {
-        self.proxy.pool.report(choice, NodeOutcome::Doubtful);
+        self.proxy.store.pool().report(choice, NodeOutcome::Doubtful);
     }
 
     fn tell(&self, outcome: Outcome) {
         self.proxy.shared.metrics.continued(outcome);
     }
 
-    /// Makes the error that the access log shows, and writes it as a line of its own where there is no access log.
+    /// Returns the error that ends the answer, and logs it: there may be no access log.
     fn given_up(&self, broken: &BoxError, why: &str) -> BoxError {
         let said = format!("the store's answer broke off ({broken}) and could not be continued: {why}");
-        let id = self.record.request_id();
-        let mapping = self.record.mapping_name();
-        tracing::warn!(
-            id = id.as_str(),
-            mapping = mapping.as_deref().unwrap_or("-"),
-            missing_from = self.rest.position(),
-            "{said}"
-        );
+        let id = self.trace.request_id();
+        let mapping = self.proxy.shared.metrics.mapping_name(self.mapping);
+        tracing::warn!(id = id.as_str(), mapping = &*mapping, missing_from = self.rest.position(), "{said}");
         said.into()
     }
 }

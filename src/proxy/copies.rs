@@ -1,28 +1,25 @@
-//! Copies into scopes that bound the size of an object.
+//! Copies into scopes that bound the size of an object: a HEAD of the source comes first.
 
-use super::{FromStore, Proxy};
-use crate::access::AccessRecord;
-use crate::content::Held;
+use super::{Account, Proxy};
 use crate::outgoing::Outgoing;
 use crate::refusal::{Refusal, Rule};
-use crate::session_table::Slot;
+use crate::store::StoreAnswer;
 use crate::upload::Upload;
-use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, ETAG, HeaderValue};
 
 impl Proxy {
-    /// Looks how large the source of a copy is, and makes a copy of just that source. Where there is none, the copy that
-    /// is made can only fail, in the store's words.
+    /// Asks for the size of the source, and returns the copy of exactly that source. Without a source it returns a copy that
+    /// fails, so that the error is the store's own.
     pub(super) async fn measure(
         &self,
         copy: Outgoing,
         question: &Outgoing,
-        slot: &Slot,
-        record: &mut AccessRecord,
+        account: Account<'_>,
     ) -> Result<Outgoing, Refusal> {
-        let nothing = Upload::of(Held::Held(Bytes::new()), 0);
-        let FromStore::Streaming(answer) = self.exchange(question, &nothing, slot, record).await? else {
+        let StoreAnswer::Streaming(answer) =
+            self.store.exchange(question, &Upload::nothing(), account.slot(), account.trace).await?
+        else {
             return Ok(copy.pinned_to(None));
         };
         if answer.status != StatusCode::OK {

@@ -7,22 +7,23 @@ use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake};
 use crate::generation::{ListenerTable, SiteTable};
 use crate::limits::Limits;
+use crate::limits::part_budget::PartBudget;
+use crate::mapping::Mapping;
 use crate::memory::MemoryBudget;
-use crate::metrics::Format;
-use crate::metrics::Metrics;
+use crate::metrics::{Format, Metrics};
 use crate::mint::{Mint, MintError, MintRequest};
-use crate::multipart::Budget;
 use crate::nodes::{NodeBoard, NodeIndex};
 use crate::operation::SessionKind;
 use crate::refresh::Reason;
+use crate::secret::{Credentials, Secret};
 use crate::session::{Minted, Session};
 use crate::session_table::{Judge, Keeper, MintBudget, Sessions, Slot, Verdict};
 use crate::wall_clock::WallClock;
 use arc_swap::ArcSwap;
-use http::HeaderValue;
 use http::header::HOST;
+use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Empty};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// An STS and a judge that are never asked.
@@ -40,40 +41,59 @@ impl Judge for Unasked {
     }
 }
 
-fn site(config: &Config, metrics: &Metrics) -> Site {
-    let (row, counts) = metrics.rows(["media-reader"]).remove(0);
-    let mapping = &config.mappings[0];
-    let keeper = Keeper {
-        slot: Arc::new(Slot::new(false, counts)),
-        mint: Arc::new(Unasked),
+/// An STS that always has a session.
+pub(crate) struct Mints;
+
+impl Mint for Mints {
+    async fn mint(&self, _: &MintRequest, _: Reason<'_, Session>) -> Result<Minted, MintError> {
+        let key = || Secret::new("A".repeat(20));
+        let keys = Credentials { access_key: key(), secret_key: key() };
+        let expiration = SystemTime::now() + Duration::from_hours(1);
+        Ok(Minted { keys, token: key(), expiration })
+    }
+}
+
+fn site<M: Mint + Send + Sync + 'static>(mapping: &Mapping, metrics: &Metrics, mint: &Arc<M>) -> Site {
+    let (row, counts) = metrics.rows([&*mapping.name]).remove(0);
+    let keeper = |kind| Keeper {
+        slot: Arc::new(Slot::new(false, Arc::clone(&counts))),
+        mint: Arc::clone(mint),
         request: MintRequest {
             name: String::new(),
             policy: mapping.policy.clone(),
             duration: mapping.duration,
         },
-        kind: SessionKind::Scopes,
+        kind,
         region: "us-east-1".into(),
         clock: WallClock::SYSTEM,
         budget: Arc::new(MintBudget::new(1, Duration::from_secs(1))),
         judge: Unasked,
         issuer_doubts: Arc::default(),
     };
+    let uploads = keeper(SessionKind::Uploads).start();
+    let session = Sessions::new(keeper(SessionKind::Scopes).start(), Some(uploads));
     let admission = Arc::new(Admission::new(Bounds::of(&Limits::default())));
-    let session = Sessions::new(keeper.start(), None);
     Site { mapping: mapping.clone(), row, session, admission, completions: Arc::default() }
 }
 
-fn proxy(clock: WallClock) -> Rc<Proxy> {
-    let config = Config::parse(EXAMPLE, &Fake).unwrap();
-    let metrics = Arc::new(Metrics::default());
+/// A proxy as it is after `serve` has read `config`.
+pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
+    config: Config,
+    clock: WallClock,
+    mint: M,
+) -> Rc<Proxy> {
+    let (metrics, mint) = (Arc::new(Metrics::default()), Arc::new(mint));
     let nodes = Arc::new(NodeBoard::new(&config.upstream.endpoints, Instant::now()));
     let mut registry = ListenerRegistry::default();
-    registry.register(&config.listeners[0].name);
+    for listener in &config.listeners {
+        registry.register(&listener.name);
+    }
+    let sites = config.mappings.iter().map(|mapping| Arc::new(site(mapping, &metrics, &mint))).collect();
     let generation = Arc::new(Generation {
         nodes,
-        sites: SiteTable::new(vec![Arc::new(site(&config, &metrics))], &registry),
+        sites: SiteTable::new(sites, &registry),
         admin_hosts: AllowedHosts::none(),
-        listeners: ListenerTable::default(),
+        listeners: ListenerTable::new(&config.listeners, &registry),
         upstream: config.upstream,
         limits: config.limits,
         access_log: false,
@@ -82,11 +102,15 @@ fn proxy(clock: WallClock) -> Rc<Proxy> {
     let shared = Shared {
         generation: ArcSwap::from(Arc::clone(&generation)),
         metrics,
-        buffers: Arc::new(Budget::new(1 << 20, 1)),
-        memory: MemoryBudget::new(1 << 20),
+        buffers: Arc::new(PartBudget::new(8 << 20, 1)),
+        memory: MemoryBudget::new(64 << 20),
         clock,
     };
     Rc::new(Proxy::new(Arc::new(shared), generation, pool))
+}
+
+fn proxy(clock: WallClock) -> Rc<Proxy> {
+    proxy_of(Config::parse(EXAMPLE, &Fake).unwrap(), clock, Unasked)
 }
 
 fn request() -> Request {

@@ -1,105 +1,99 @@
-//! Lists of multipart uploads: asked for with a session of their own, filtered and written again.
+//! Lists of multipart uploads: requested with a session of their own, filtered to the scopes and written again.
 
-use super::otherwise::own;
-use super::{Asked, FromStore, Proxy, Served, Wanted, failed_inside};
-use crate::access::AccessRecord;
-use crate::content::Held;
+use super::call::Call;
+use super::decision::UploadList;
+use super::reply::Served;
+use super::{Account, ClientBody, Proxy, failed_inside};
 use crate::list_uploads::{Listing, Marker, Question, Reader, Selection};
-use crate::mapping::Grant;
 use crate::memory::Use;
 use crate::operation::SessionKind;
 use crate::operation::grammar::Dialect;
-use crate::outgoing::{self, Outgoing};
+use crate::outgoing::Outgoing;
 use crate::refusal::{Refusal, Rule};
 use crate::retry::Attempts;
 use crate::session_table::Slot;
+use crate::store::{StoreAnswer, broke_off};
 use crate::upload::Upload;
 use crate::upstream::Download;
-use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-/// The longest list that is read of one node, in bytes: that of some hundred thousand uploads.
+/// The longest list that is read from one node, in bytes: some hundred thousand uploads.
 const MAX_LIST: usize = 256 << 20;
 
-/// The number of questions that may hang until all time is over: a node that hangs leaves time for the others.
+/// The number of requests that may time out within the whole: one node that hangs leaves time for the others.
 const SLOW_NODES: u32 = 4;
 
-/// A page on its way.
+/// A page that is being filled.
 struct Page<'a> {
     listing: Listing,
     selection: Selection,
-    grant: &'a Grant<'a>,
     slot: &'a Slot,
+    account: Account<'a>,
 }
 
-/// What a question came to.
-enum Told {
-    /// A list, and where it goes on.
+/// The store's answer to one request.
+enum ListReply {
+    /// A list, and the marker of the next one.
     List(Option<Marker>),
-    /// The store's own answer is the answer.
-    Other(FromStore),
+    /// An answer that the client gets as it is.
+    Other(StoreAnswer),
 }
 
-/// What all questions came to.
-enum Gathered {
+/// The outcome of all requests for a page.
+enum PageReply {
     /// At least one list.
     Page,
-    /// The store's own answer is the answer.
-    Other(FromStore),
+    /// An answer that the client gets as it is.
+    Other(StoreAnswer),
 }
 
 impl Proxy {
     /// Answers with the multipart uploads of the mapping's scopes.
-    pub(super) async fn list_uploads<B>(
+    pub(super) async fn list_uploads<B: ClientBody>(
         &self,
-        asked: &Asked<'_, B>,
-        wanted: &Wanted<'_>,
-        grant: Grant<'_>,
-        record: &mut AccessRecord,
+        call: &Call<'_, B>,
+        list: UploadList,
     ) -> Result<Served, Refusal> {
-        outgoing::check_headers(grant.spec(), wanted.fields)?;
-        asked.admit(record).await?;
-        let _turn = asked.state.completions.turn_to_list(self.limits().queue_timeout).await?;
-        let listing = Listing::new(asked.mapping, &grant);
-        let slot = asked.state.session.slot_of(SessionKind::Uploads).ok_or_else(failed_inside)?;
+        let UploadList { listing, rewriter } = list;
+        call.pass_over_body().await?;
+        let account = call.account;
+        account.admit().await?;
+        let _turn = account.site.completions.turn_to_list(self.limits().queue_timeout).await?;
+        let slot = account.site.session.slot_of(SessionKind::Uploads).ok_or_else(failed_inside)?;
         let selection = Selection::new(&listing);
-        let mut page = Page { listing, selection, grant: &grant, slot };
+        let mut page = Page { listing, selection, slot, account };
         let gathering = async {
             match page.listing.dialect() {
-                Dialect::Minio => self.ask_each_node(&mut page, record).await,
-                Dialect::S3 => self.ask_page_by_page(&mut page, record).await,
+                Dialect::Minio => self.ask_each_node(&mut page).await,
+                Dialect::S3 => self.ask_page_by_page(&mut page).await,
             }
         };
         match timeout(self.limits().response_timeout, gathering).await.map_err(|_| too_slow())?? {
-            Gathered::Other(answer) => Ok((answer, grant.rewriter(asked.request))),
-            Gathered::Page => {
+            PageReply::Other(answer) => Ok(Served { answer, rewriter }),
+            PageReply::Page => {
                 let Page { listing, selection, .. } = page;
                 let held = selection.bytes();
                 let document = listing.page(selection);
-                record.memory(self.memory(), Use::Pages).grow_to(held + document.len())?;
-                Ok((own(document), None))
+                account.grow_to(Use::Pages, held + document.len())?;
+                Ok(StoreAnswer::of_document(document).into())
             }
         }
     }
 
-    /// Asks each node of MinIO's: it lists the uploads that were begun through it. What a node that is down remembers is
-    /// not known, and is forgotten when it returns.
-    async fn ask_each_node(
-        &self,
-        page: &mut Page<'_>,
-        record: &mut AccessRecord,
-    ) -> Result<Gathered, Refusal> {
+    /// Asks each node of MinIO, which lists the uploads that began through it. The uploads of a node that is down are left
+    /// out: it forgets them when it restarts.
+    async fn ask_each_node(&self, page: &mut Page<'_>) -> Result<PageReply, Refusal> {
         let (mut has_list, mut failed) = (false, None);
         let patience = self.limits().response_timeout / SLOW_NODES;
-        for attempts in self.pool.each_node() {
+        for attempts in self.store.pool().each_node() {
             for question in page.listing.questions() {
-                let asking = self.ask_for_uploads(page, &question, attempts.clone(), record);
+                let asking = self.ask_for_uploads(page, &question, attempts.clone());
                 match timeout(patience, asking).await.unwrap_or_else(|_| Err(too_slow())) {
-                    Ok(Told::List(_)) => has_list = true,
-                    Ok(Told::Other(answer)) => _ = failed.get_or_insert(Ok(answer)),
+                    Ok(ListReply::List(_)) => has_list = true,
+                    Ok(ListReply::Other(answer)) => _ = failed.get_or_insert(Ok(answer)),
                     // No other node helps.
                     Err(refusal) if matches!(refusal.rule, Rule::NoSession | Rule::MemoryFull) => {
                         return Err(refusal);
@@ -109,33 +103,29 @@ impl Proxy {
             }
         }
         match failed {
-            Some(failed) if !has_list => failed.map(Gathered::Other),
-            _ => Ok(Gathered::Page),
+            Some(failed) if !has_list => failed.map(PageReply::Other),
+            _ => Ok(PageReply::Page),
         }
     }
 
     /// Asks another store scope by scope and page by page, until the client's page is full.
-    async fn ask_page_by_page(
-        &self,
-        page: &mut Page<'_>,
-        record: &mut AccessRecord,
-    ) -> Result<Gathered, Refusal> {
+    async fn ask_page_by_page(&self, page: &mut Page<'_>) -> Result<PageReply, Refusal> {
         for mut question in page.listing.questions() {
             while !page.selection.is_truncated() {
-                match self.ask_for_uploads(page, &question, Attempts::default(), record).await? {
-                    Told::Other(answer) => return Ok(Gathered::Other(answer)),
-                    Told::List(None) => break,
-                    Told::List(Some(next)) => {
+                match self.ask_for_uploads(page, &question, Attempts::default()).await? {
+                    ListReply::Other(answer) => return Ok(PageReply::Other(answer)),
+                    ListReply::List(None) => break,
+                    ListReply::List(Some(next)) => {
                         let next = question.from(next);
                         if next == question {
-                            return Err(no_list("it goes on where it began"));
+                            return Err(no_list("its next page begins where it began"));
                         }
                         question = next;
                     }
                 }
             }
         }
-        Ok(Gathered::Page)
+        Ok(PageReply::Page)
     }
 
     async fn ask_for_uploads(
@@ -143,33 +133,27 @@ impl Proxy {
         page: &mut Page<'_>,
         question: &Question,
         attempts: Attempts,
-        record: &mut AccessRecord,
-    ) -> Result<Told, Refusal> {
-        let outgoing = Outgoing::list_of_uploads(page.grant, question);
-        let nothing = Upload::of(Held::Held(Bytes::new()), 0);
-        match self.exchange_with(&outgoing, &nothing, page.slot, attempts, record).await? {
-            FromStore::Streaming(answer) if answer.status == StatusCode::OK => {
-                self.read_list(answer.body, page, record).await.map(Told::List)
+    ) -> Result<ListReply, Refusal> {
+        let outgoing = Outgoing::list_of_uploads(&page.listing, question);
+        match self
+            .store
+            .exchange_with(&outgoing, &Upload::nothing(), page.slot, attempts, page.account.trace)
+            .await?
+        {
+            StoreAnswer::Streaming(answer) if answer.status == StatusCode::OK => {
+                self.read_list(answer.body, page).await.map(ListReply::List)
             }
-            other => Ok(Told::Other(other)),
+            other => Ok(ListReply::Other(other)),
         }
     }
 
-    /// Reads a list while it comes, and keeps what the page holds.
-    async fn read_list(
-        &self,
-        mut body: Download,
-        page: &mut Page<'_>,
-        record: &mut AccessRecord,
-    ) -> Result<Option<Marker>, Refusal> {
+    /// Reads a list as it arrives, and keeps only the entries of the page.
+    async fn read_list(&self, mut body: Download, page: &mut Page<'_>) -> Result<Option<Marker>, Refusal> {
         let (mut reader, mut length) = (Reader::default(), 0);
         let patience = self.limits().stall_timeout;
-        let Page { listing, selection, .. } = page;
+        let Page { listing, selection, account, .. } = page;
         while let Some(frame) = timeout(patience, body.frame()).await.map_err(|_| too_slow())? {
-            let frame = frame.map_err(|error| {
-                record.note(&error);
-                Refusal::new(Rule::Upstream, "the store's answer broke off")
-            })?;
+            let frame = frame.map_err(|error| broke_off(&error))?;
             let data = frame.into_data().unwrap_or_default();
             length += data.len();
             if length > MAX_LIST {
@@ -181,8 +165,8 @@ impl Proxy {
                 }
             });
             taking.map_err(no_list)?;
-            record.memory(self.memory(), Use::Pages).grow_to(selection.bytes())?;
-            // Others have their turn while a long list is read.
+            account.grow_to(Use::Pages, selection.bytes())?;
+            // A long list must not keep other requests waiting.
             yield_now().await;
         }
         reader.finish().map_err(no_list)

@@ -65,7 +65,7 @@ impl<'a> ErrorDocument<'a> {
     /// Returns the document of a refusal.
     pub fn of(refusal: &'a Refusal, mapping: Option<&'a str>, path: &'a str, request_id: &'a str) -> Self {
         Self {
-            status: refusal.rule.status(),
+            status: refusal.status(),
             code: refusal.rule.code(),
             message: &refusal.message,
             help: refusal.rule.advice(),

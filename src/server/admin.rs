@@ -110,7 +110,7 @@ async fn answer(request: &Request<Incoming>, ready: &Readiness) -> Response<Full
     if let Err(refusal) = check(request, &ready.shared().generation.load().admin_hosts) {
         // The help may be shown, because the clients here are operators.
         let help = refusal.help().map(|help| format!("help: {help}\n")).unwrap_or_default();
-        return text(refusal.rule.status(), PLAIN, format!("{}\n{help}", refusal.message));
+        return text(refusal.status(), PLAIN, format!("{}\n{help}", refusal.message));
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refused =

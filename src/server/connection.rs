@@ -1,13 +1,11 @@
 //! One client's connection.
 
 use crate::client::{Connection, ListenerRef};
-use crate::generation::Current;
 use crate::limits::Limits;
 use crate::memory::{MemoryBudget, Payer, Share};
-use crate::proxy::{Answer, AnswerBody, ClientBody};
-use http1::Socket;
+use crate::proxy::{Answer, AnswerBody, ClientBody, Current};
 use http1::server::{ConnectionLimits, serve};
-use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request, Service};
+use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request, Service, Socket};
 use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;

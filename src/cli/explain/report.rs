@@ -1,6 +1,6 @@
-//! What `explain` found, as text and as JSON.
+//! The explanation as text and as JSON.
 
-use super::Way;
+use super::ways::Way;
 use crate::client::Connection;
 use crate::mapping::Mapping;
 use crate::operation::SessionKind;
@@ -20,7 +20,7 @@ pub(in crate::cli) struct Explanation<'c> {
     pub(super) mapping: Option<&'c Mapping>,
     /// The request that was asked about.
     pub(super) request: Option<String>,
-    /// What becomes of it, where there is a mapping.
+    /// The decision on it, if there is a mapping.
     pub(super) decision: Option<Result<Vec<Way>, Refusal>>,
 }
 

@@ -1,9 +1,8 @@
-//! The memory that all bodies of unknown length have together, over all threads.
+//! The memory of all bodies of unknown length together, over all threads.
 
 use super::PART_SIZE;
 use crate::admission::{Permit, full};
 use crate::client::ClientKey;
-use crate::metrics::Row;
 use crate::places::{Holder, Places, Size};
 use crate::refusal::Refusal;
 use std::sync::Arc;
@@ -11,20 +10,20 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// A number of part buffers, divided among mappings and their clients.
+/// A FIFO semaphore of part buffers, divided among mappings and their clients.
 ///
-/// A request without a buffer waits for one and holds nothing else; a request with a buffer never needs another, so
-/// that each comes to an end. The budget also knows which multipart uploads are not over.
+/// A request waits for a buffer and holds nothing else. Holders never wait for a second buffer, so it cannot deadlock. The
+/// budget also counts the multipart uploads that are neither completed nor aborted.
 #[derive(Debug)]
-pub struct Budget {
+pub struct PartBudget {
     parts: Arc<Places>,
     open: Arc<watch::Sender<usize>>,
     ending: watch::Sender<bool>,
 }
 
-/// A multipart upload that is not over: neither completed nor aborted.
+/// A multipart upload that is neither completed nor aborted, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Open(Arc<watch::Sender<usize>>);
+pub struct Open(Arc<watch::Sender<usize>>);
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -32,7 +31,7 @@ impl Drop for Open {
     }
 }
 
-impl Budget {
+impl PartBudget {
     /// Makes a budget of this many bytes, of at least one part. In each mapping `queue` requests may wait for a part.
     pub fn new(bytes: u64, queue: usize) -> Self {
         let places = usize::try_from(bytes / PART_SIZE).unwrap_or(usize::MAX).max(1);
@@ -40,20 +39,19 @@ impl Budget {
         Self { parts, open: Arc::new(watch::Sender::new(0)), ending: watch::Sender::new(false) }
     }
 
-    /// A multipart upload begins.
-    pub(super) fn open(&self) -> Open {
+    /// Counts a multipart upload that begins.
+    pub fn open(&self) -> Open {
         self.open.send_modify(|open| *open += 1);
         Open(Arc::clone(&self.open))
     }
 
     /// Waits until uploads are to be given up.
-    pub(super) async fn ending(&self) {
+    pub async fn ending(&self) {
         // It fails if there is no budget any more, and this is one.
         let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
     }
 
-    /// Gives up every multipart upload that is not over. For a process that ends: what it had begun would be left in
-    /// the store.
+    /// Gives up every open multipart upload when the process ends: else it would be left in the store.
     pub fn give_up(&self) {
         self.ending.send_replace(true);
     }
@@ -67,8 +65,8 @@ impl Budget {
     ///
     /// # Errors
     /// When too many requests of the mapping or the client wait already.
-    pub async fn share(&self, mapping: Row, client: ClientKey) -> Result<Permit, Refusal> {
-        let holder = Holder { group: mapping.index(), client };
+    pub async fn share(&self, mapping: usize, client: ClientKey) -> Result<Permit, Refusal> {
+        let holder = Holder { group: mapping, client };
         self.parts.take(holder).await.map(Permit::from).ok_or_else(full)
     }
 
@@ -81,22 +79,17 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Metrics;
     use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Waker};
 
     const ONE: ClientKey = ClientKey::User(Some(1));
 
-    fn row(name: &str) -> Row {
-        Metrics::default().rows([name]).remove(0).0
-    }
-
     #[test]
     fn shares_are_given_in_the_order_of_asking() {
-        let budget = Budget::new(4 * PART_SIZE + 1, 100);
+        let budget = PartBudget::new(4 * PART_SIZE + 1, 100);
         let mut cx = Context::from_waker(Waker::noop());
-        let share = || budget.share(row("all"), ONE);
+        let share = || budget.share(0, ONE);
         let mut asked = [pin!(share()), pin!(share()), pin!(share()), pin!(share())];
         let mut given: Vec<_> = asked.iter_mut().map(|share| share.as_mut().poll(&mut cx)).collect();
         assert_eq!(
@@ -113,7 +106,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_end_waits_for_uploads_that_are_open() {
-        let budget = Budget::new(0, 1);
+        let budget = PartBudget::new(0, 1);
         let (one, other) = (budget.open(), budget.open());
         let soon = Duration::from_millis(1);
         assert!(timeout(soon, budget.ending()).await.is_err());
@@ -127,7 +120,7 @@ mod tests {
 
     #[test]
     fn there_is_always_one() {
-        let budget = Budget::new(0, 1);
-        assert!(pin!(budget.share(row("all"), ONE)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        let budget = PartBudget::new(0, 1);
+        assert!(pin!(budget.share(0, ONE)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
     }
 }

@@ -1,25 +1,20 @@
-//! Completing multipart uploads: few parts at once, since each costs the store a look at its disks. Listing uploads: few
-//! lists at once, since MinIO writes each of them whole.
+//! Turns for what costs the store much: completions of multipart uploads, each part of which is a look at its disks, and
+//! lists of uploads, which MinIO writes whole.
 
-use super::{FromStore, Proxy};
-use crate::access::AccessRecord;
-use crate::document::Completion;
-use crate::generation::Site;
-use crate::outgoing::Outgoing;
 use crate::refusal::{Refusal, Rule};
 use crate::s3_limits::MAX_PARTS;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-/// The most parts of one mapping that the store is at at once: two of the largest uploads, which cost MinIO about a
+/// The most parts of one mapping that are being completed at once: two of the largest uploads, which cost MinIO about a
 /// second each.
 const PARTS_AT_ONCE: u32 = 2 * MAX_PARTS;
 /// The most completions of one mapping that wait for their turn.
 const WAITING: usize = 64;
 
-/// The most lists of uploads of one mapping that the store is at at once.
+/// The most lists of uploads of one mapping that the store makes at once.
 const LISTS_AT_ONCE: usize = 2;
 
 /// The completions and the lists of uploads of one mapping.
@@ -39,7 +34,10 @@ impl Default for Completions {
 
 impl Completions {
     /// Waits until the store may look at this many more parts.
-    async fn turn(&self, parts: usize, patience: Duration) -> Result<OwnedSemaphorePermit, Refusal> {
+    ///
+    /// # Errors
+    /// When too many wait, or its turn does not come within `patience`.
+    pub async fn turn(&self, parts: usize, patience: Duration) -> Result<OwnedSemaphorePermit, Refusal> {
         let parts = u32::try_from(parts).unwrap_or(MAX_PARTS).min(MAX_PARTS);
         if let Ok(turn) = Arc::clone(&self.parts).try_acquire_many_owned(parts) {
             return Ok(turn);
@@ -50,11 +48,12 @@ impl Completions {
         let turn = timeout(patience, Arc::clone(&self.parts).acquire_many_owned(parts)).await;
         turn.ok().and_then(Result::ok).ok_or_else(|| busy(Rule::QueueTimeout))
     }
-}
 
-impl Completions {
     /// Waits until the store may make one more list of uploads.
-    pub(super) async fn turn_to_list(&self, patience: Duration) -> Result<SemaphorePermit<'_>, Refusal> {
+    ///
+    /// # Errors
+    /// As [`Self::turn`].
+    pub async fn turn_to_list(&self, patience: Duration) -> Result<SemaphorePermit<'_>, Refusal> {
         if let Ok(turn) = self.lists.try_acquire() {
             return Ok(turn);
         }
@@ -66,38 +65,7 @@ impl Completions {
 }
 
 fn busy(rule: Rule, why: &str) -> Refusal {
-    let mut refusal = Refusal::new(rule, why);
-    refusal.retry_after = Some(1);
-    refusal
-}
-
-impl Proxy {
-    /// Has the store complete an upload, in a task of its own: the store goes on when the client has left, and so the
-    /// upload's turn lasts until the store answers.
-    pub(super) async fn complete(
-        &self,
-        outgoing: &Outgoing,
-        completion: &Completion,
-        state: &Site,
-        record: &mut AccessRecord,
-    ) -> Result<FromStore, Refusal> {
-        let turn = state.completions.turn(completion.parts(), self.limits().queue_timeout).await?;
-        let outgoing = outgoing.with_document(completion.document());
-        let (proxy, slot, mut aside) = (self.clone(), Arc::clone(state.session.slot()), record.aside());
-        let (done, coming) = oneshot::channel();
-        tokio::task::spawn_local(async move {
-            let answer = proxy.send_document(&outgoing, &slot, &mut aside).await;
-            drop(turn);
-            // Nobody may be there to take it any more.
-            let _ = done.send((answer, aside));
-        });
-        let failed = |_| Refusal::new(Rule::Internal, "the upload could not be completed");
-        let (answer, aside) = coming.await.map_err(failed)?;
-        if let Some(note) = aside.noted() {
-            record.note(&note);
-        }
-        answer
-    }
+    Refusal::new(rule, why).retry_after(1)
 }
 
 #[cfg(test)]
@@ -105,7 +73,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn two_of_the_largest_are_completed_at_once_and_further_ones_wait_for_so_long() {
+    async fn two_of_the_largest_uploads_are_completed_at_once_and_others_wait() {
         let completions = Completions::default();
         let patience = Duration::from_secs(10);
         let rule = |turn: Result<OwnedSemaphorePermit, Refusal>| turn.err().map(|refusal| refusal.rule);
@@ -130,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn not_more_than_so_many_wait() {
+    async fn the_queue_is_bounded() {
         let completions = Arc::new(Completions::default());
         let patience = Duration::from_secs(10);
         let _all = completions.turn(10_000, patience).await.unwrap();

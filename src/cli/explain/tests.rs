@@ -1,0 +1,146 @@
+use super::*;
+use crate::config::tests::{EXAMPLE, Fake};
+use clap::Parser;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn ask(words: &[&str]) -> String {
+    let config = Config::parse(EXAMPLE, &Fake).unwrap();
+    let args = Line::try_parse_from([&["explain"], words].concat()).unwrap().args;
+    let told = question(&args).and_then(|question| Ok(explain(&config, &question)?.text(args.policy)));
+    told.unwrap_or_else(|error| error.to_string())
+}
+
+#[test]
+fn a_client_or_a_mapping_is_required() {
+    let missing = Line::try_parse_from(["explain", "GET", "/"]).map(|_| ()).unwrap_err().to_string();
+    for option in ["--mapping", "--from", "--unix"] {
+        assert!(missing.contains(option), "{missing}");
+    }
+    assert!(Line::try_parse_from(["explain", "--unix", "--from", "127.0.0.1"]).is_err());
+}
+
+#[test]
+fn answers() {
+    let cases: [(&[&str], &str); 31] = [
+        (&["--mapping", "media-reader"], "tmp/media/ allows read,list"),
+        (&["--mapping", "media"], "there are: media-reader"),
+        (&["--from", "127.0.0.1"], "mapping \"media-reader\""),
+        (
+            &["--from", "10.0.0.1"],
+            "mapping \"media-reader\" does not match: network: 10.0.0.1 is not in 127.0.0.0/8, ::1/128\n  \
+             no mapping matches",
+        ),
+        (&["--unix"], "does not match: network: a client of a unix socket has no address\n"),
+        (&["--mapping", "media-reader", "--policy"], "\"Action\": ["),
+        (&["--from", "10.0.0.1", "GET", "/tmp/media/a"], "every request is refused by rule no-mapping"),
+        (&["--from", "127.0.0.1", "-H", "x-minio-a: b", "GET", "/"], "refused by rule forbidden-header"),
+        (&["--from", "127.0.0.1", "GET", "/?max-buckets=0"], "refused by rule bad-argument"),
+        (
+            &["--from", "127.0.0.1", "-H", "origin: http://evil.test", "POST", "/tmp?delete"],
+            "refused by rule cross-site",
+        ),
+        (
+            &["--from", "127.0.0.1", "-H", "origin: http://127.0.0.1:8080", "POST", "/tmp?delete"],
+            "refused by rule right-not-granted",
+        ),
+        (
+            &["--from", "127.0.0.1", "-H", "host: a", "-H", "host: b", "GET", "/tmp/media/a"],
+            "refused by rule bad-host",
+        ),
+        (&["--from", "127.0.0.1", "--listener", "x"], "there are: sidecar"),
+        (
+            &["--from", "127.0.0.1", "GET", "/tmp/media/a b"],
+            "allowed: GetObject, which needs: read\n  and of the store: s3:GetObject\n  sent as GET /tmp/media/a%20b\n",
+        ),
+        (
+            &["--from", "127.0.0.1", "GET", "/tmp/other/a"],
+            "refused by rule outside-scope: 403 AccessDenied: mapping \"media-reader\" does not cover this key\n  \
+             help: add a [[mapping.scope]]",
+        ),
+        (&["--from", "127.0.0.1", "GET", "/"], "answered by Scopegate from the scopes"),
+        (
+            &["--from", "127.0.0.1", "GET", "/tmp?uploads"],
+            "does not grant ListMultipartUploads, which needs: list,write",
+        ),
+        (
+            &["--from", "127.0.0.1", "GET", "/tmp?acl"],
+            "refused by rule unknown-operation: 501 NotImplemented: GetBucketAcl",
+        ),
+        (&["--from", "127.0.0.1", "PUT", "/tmp/media/a"], "refused by rule right-not-granted"),
+        (&["--from", "127.0.0.1", "GET", "/tmp/media"], "with a redirect to the folder"),
+        (&["--from", "127.0.0.1", "GET", "//tmp/media/a"], "sent as GET /tmp/media/a\n"),
+        (&["--from", "127.0.0.1", "OPTIONS", "/tmp/media/a"], "can be used here: GET, HEAD"),
+        (&["--from", "127.0.0.1", "OPTIONS", "*"], "can be used here: GET, HEAD, PUT, POST, DELETE"),
+        (
+            &[
+                "--from",
+                "127.0.0.1",
+                "-H",
+                "origin: https://a.example",
+                "-H",
+                "access-control-request-method: GET",
+                "OPTIONS",
+                "/tmp/media/a",
+            ],
+            "help: add [mapping.cors] with origins = [\"https://a.example\"]",
+        ),
+        (
+            &["--from", "127.0.0.1", "-H", "host: tmp.localhost", "GET", "/media/a"],
+            "help: set domain = \"localhost\" at the listener",
+        ),
+        (
+            &["--from", "127.0.0.1", "-H", "accept: text/html", "GET", "/tmp/media/"],
+            "with a list of the folder\n    allowed: ListObjectsV2, which needs: list\n",
+        ),
+        (
+            &["--from", "127.0.0.1", "-H", "accept: text/html", "GET", "/tmp/other/"],
+            "refused by rule outside-scope: ",
+        ),
+        (
+            &["--from", "127.0.0.1", "-H", "x-minio-a: b", "GET", "/tmp/media/a"],
+            "refused by rule forbidden-header",
+        ),
+        (
+            &["--from", "127.0.0.1", "-H", "host: evil.test", "GET", "/tmp/media/a"],
+            "refused by rule foreign-host",
+        ),
+        (
+            &["--from", "127.0.0.1", "-H", "sec-fetch-site: cross-site", "GET", "/tmp/media/a"],
+            "refused by rule cross-site",
+        ),
+        (
+            &["--from", "127.0.0.1", "-H", "service-worker: script", "GET", "/tmp/media/a"],
+            "refused by rule service-worker",
+        ),
+    ];
+    for (words, expected) in cases {
+        let text = ask(words);
+        assert!(text.contains(expected), "{words:?}: {text}");
+    }
+}
+
+#[test]
+fn a_preflight_is_explained() {
+    let text = format!("{EXAMPLE}[mapping.cors]\norigins = \"https://a.example\"\n");
+    let config = Config::parse(&text, &Fake).unwrap();
+    let words = [
+        "explain",
+        "--from",
+        "127.0.0.1",
+        "-H",
+        "origin: https://a.example",
+        "-H",
+        "access-control-request-method: GET",
+        "OPTIONS",
+        "/tmp/media/a",
+    ];
+    let args = Line::try_parse_from(words).unwrap().args;
+    let told = explain(&config, &question(&args).unwrap()).unwrap().text(false);
+    assert!(told.contains("allowed: Preflight, answered by Scopegate"), "{told}");
+    assert!(told.contains("access-control-allow-methods: GET, HEAD"), "{told}");
+}

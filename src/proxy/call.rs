@@ -1,0 +1,84 @@
+//! A client's request that is being answered, and what belongs to it.
+
+use super::ClientBody;
+use super::decision::Incoming;
+use crate::generation::Site;
+use crate::holdings::Holdings;
+use crate::mapping::Mapping;
+use crate::memory::{MemoryBudget, Use};
+use crate::payload::{Payload, most_unused};
+use crate::refusal::Refusal;
+use crate::s3_operation::Operation;
+use crate::session_table::Slot;
+use crate::trace::Trace;
+use crate::upload::Upload;
+use http::Method;
+use http1::Request;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The account that requests to the store are made on: a client's request, which waits for its turn once.
+#[derive(Clone, Copy)]
+pub(crate) struct Account<'a> {
+    pub(crate) site: &'a Arc<Site>,
+    pub(crate) trace: &'a Trace,
+    pub(crate) holdings: &'a Holdings,
+    pub(crate) memory: &'a MemoryBudget,
+}
+
+/// A request that was decided on.
+pub(super) struct Call<'a, B> {
+    pub(super) mapping: &'a Mapping,
+    pub(super) upload: &'a Rc<Upload<B>>,
+    pub(super) incoming: &'a Incoming<'a>,
+    pub(super) account: Account<'a>,
+}
+
+impl<'a> Account<'a> {
+    /// Returns the slot of the session for the mapping's scopes.
+    pub(crate) fn slot(&self) -> &'a Arc<Slot> {
+        self.site.session.slot()
+    }
+
+    /// Waits for the request's turn, unless it has had it.
+    pub(crate) async fn admit(&self) -> Result<(), Refusal> {
+        self.holdings.admit(&self.site.admission, self.trace).await
+    }
+
+    /// Grows the memory that the request's client pays for.
+    pub(crate) fn grow_to(&self, used_for: Use, bytes: usize) -> Result<(), Refusal> {
+        self.holdings.grow_to(self.memory, used_for, bytes)
+    }
+}
+
+impl<B> Call<'_, B> {
+    pub(super) fn request(&self) -> &Request {
+        self.incoming.request()
+    }
+
+    /// Notes the operation, and what the body will be.
+    pub(super) fn begin(&self, operation: Operation, payload: &Payload) {
+        self.account.trace.routed(operation, self.request().target.query());
+        self.upload.set_length(payload.length());
+        self.upload.unwrap_envelope(payload.envelope());
+    }
+
+    /// Reads a body that means nothing: one that breaks off is refused before anything is done.
+    pub(super) async fn pass_over_body(&self) -> Result<(), Refusal>
+    where
+        B: ClientBody,
+    {
+        pass_over_body(self.upload, &self.request().method).await
+    }
+}
+
+/// Reads a body that means nothing to a request with this method.
+pub(super) async fn pass_over_body<B: ClientBody>(
+    upload: &Rc<Upload<B>>,
+    method: &Method,
+) -> Result<(), Refusal> {
+    if upload.is_over() {
+        return Ok(());
+    }
+    Box::pin(upload.pass_over(most_unused(method))).await
+}

@@ -1,0 +1,62 @@
+//! One worker thread's view of the generations: the proxy of the newest one.
+
+use super::Proxy;
+use crate::generation::{Generation, Shared};
+use crate::limits::Limits;
+use crate::upstream::Pool;
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// One worker thread's view of the generations.
+pub struct Current {
+    shared: Arc<Shared>,
+    proxy: RefCell<Rc<Proxy>>,
+}
+
+impl Current {
+    /// Makes a view of what is shared.
+    ///
+    /// # Errors
+    /// When there can be no pool of connections to the store.
+    pub fn new(shared: Arc<Shared>) -> io::Result<Rc<Self>> {
+        let generation = shared.generation.load_full();
+        let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes)?;
+        let proxy = Rc::new(Proxy::new(Arc::clone(&shared), generation, pool));
+        Ok(Rc::new(Self { shared, proxy: RefCell::new(proxy) }))
+    }
+
+    /// Returns the proxy for requests that begin now. Costs an atomic load as long as the generation is the same.
+    pub fn proxy(&self) -> Rc<Proxy> {
+        let proxy = Rc::clone(&self.proxy.borrow());
+        let newest = self.shared.generation.load();
+        if Arc::ptr_eq(proxy.generation(), &newest) {
+            return proxy;
+        }
+        let generation = Arc::clone(&newest);
+        let next = |pool| Rc::new(Proxy::new(Arc::clone(&self.shared), generation.clone(), pool));
+        if same_pool(proxy.generation(), &newest) {
+            return self.adopt(next(Rc::clone(proxy.store().pool())));
+        }
+        match Pool::new(&newest.upstream.endpoints, &newest.limits, &newest.nodes) {
+            Ok(pool) => self.adopt(next(pool)),
+            Err(error) => {
+                // A reload tries this before. Whatever is missing now may be there for the next request.
+                tracing::error!(%error, "no connections to the new endpoints: those to the old ones are used");
+                next(Rc::clone(proxy.store().pool()))
+            }
+        }
+    }
+
+    fn adopt(&self, proxy: Rc<Proxy>) -> Rc<Proxy> {
+        self.proxy.replace(Rc::clone(&proxy));
+        proxy
+    }
+}
+
+/// Checks whether one generation's connections to the store serve the other as well.
+fn same_pool(one: &Generation, other: &Generation) -> bool {
+    let of_pool = |limits: &Limits| (limits.connect_timeout, limits.stall_timeout, limits.response_timeout);
+    one.upstream.endpoints == other.upstream.endpoints && of_pool(&one.limits) == of_pool(&other.limits)
+}

@@ -1,0 +1,120 @@
+//! The ways to answer a client that follows links: each step of a [`Plan`], decided on.
+
+use super::{Forward, Incoming, Redirect, Route, S3Request};
+use crate::listing::{Above, Form, Place, Plan, Position, Step};
+use crate::mapping::Mapping;
+use crate::refusal::{Refusal, Rule};
+use http::Method;
+
+/// The ways to answer a request, tried in order until one finds something.
+#[derive(Debug)]
+pub(crate) struct Browse {
+    /// Where a list begins.
+    pub(crate) position: Position,
+    /// Whether the query names the form of the answer.
+    pub(crate) is_format_named: bool,
+    /// The ways. At least one is open.
+    pub(crate) ways: Vec<Way>,
+}
+
+/// One way to answer.
+#[derive(Debug)]
+pub(crate) enum Way {
+    /// As S3 would.
+    AsSent(Box<Route>),
+    /// With the index of the folder.
+    Index(Box<Route>),
+    /// With the names in a folder, of which `first` gets the first page.
+    List { place: Place, form: Form, query: String, first: Box<Forward> },
+    /// With the scopes below a folder.
+    Scopes(Above, Form),
+    /// With a redirect to the folder.
+    Redirect(Redirect),
+    /// The way with this name is refused. It is not always the last: see [`passes_on`].
+    Refused(&'static str, Box<Refusal>),
+}
+
+/// The names of the ways, for people.
+const AS_SENT: &str = "as S3 would";
+const INDEX: &str = "with the index of the folder";
+const LIST: &str = "with a list of the folder";
+const SCOPES: &str = "with the scopes below the folder, answered by Scopegate from the scopes";
+const REDIRECT: &str = "with a redirect to the folder";
+
+impl Browse {
+    /// Decides on the steps of a plan.
+    ///
+    /// # Errors
+    /// The first refusal that ends the search, else the first of all, if no way is open.
+    pub(super) fn of(mapping: &Mapping, incoming: &Incoming<'_>, plan: Plan) -> Result<Self, Refusal> {
+        let Plan { position, is_format_named, steps } = plan;
+        let mut ways = Vec::with_capacity(steps.len());
+        for step in steps {
+            let way = Way::of(mapping, incoming, step, &position);
+            let is_last = matches!(&way, Way::Refused(_, refusal) if !passes_on(refusal));
+            ways.push(way);
+            if is_last {
+                break;
+            }
+        }
+        if ways.iter().any(|way| !matches!(way, Way::Refused(..))) {
+            return Ok(Self { position, is_format_named, ways });
+        }
+        let mut refusals = ways.into_iter().filter_map(|way| match way {
+            Way::Refused(_, refusal) => Some(*refusal),
+            _ => None,
+        });
+        let first = refusals.next();
+        let last = refusals.last().filter(|refusal| !passes_on(refusal));
+        Err(last.or(first).unwrap_or_else(nothing))
+    }
+}
+
+impl Way {
+    fn of(mapping: &Mapping, incoming: &Incoming<'_>, step: Step, position: &Position) -> Self {
+        let request = incoming.request();
+        let route = |sent: &S3Request<'_>| Route::of(mapping, request, sent).map(Box::new);
+        let (name, way) = match step {
+            Step::AsAsked => (AS_SENT, route(&incoming.as_sent()).map(Self::AsSent)),
+            Step::Index(path) => {
+                let index = S3Request { path: &path, query: None, ..incoming.as_sent() };
+                (INDEX, route(&index).map(Self::Index))
+            }
+            Step::List(place, form) => {
+                let (path, query) = place.request(position);
+                let first = Forward::for_client(mapping, request, &Method::GET, &path, Some(&query));
+                let list = |first| Self::List { place, form, query, first: Box::new(first) };
+                (LIST, first.map(list))
+            }
+            Step::Scopes(above, form) => (SCOPES, Ok(Self::Scopes(above, form))),
+            Step::Redirect { to, needs } => {
+                let redirect = Redirect::of(mapping, request, &to, needs);
+                (REDIRECT, redirect.map(Self::Redirect).ok_or_else(nothing))
+            }
+        };
+        way.unwrap_or_else(|refusal| Self::Refused(name, Box::new(refusal)))
+    }
+
+    /// Names the way, for people.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::AsSent(_) => AS_SENT,
+            Self::Index(_) => INDEX,
+            Self::List { .. } => LIST,
+            Self::Scopes(..) => SCOPES,
+            Self::Redirect(_) => REDIRECT,
+            Self::Refused(name, _) => name,
+        }
+    }
+}
+
+/// Checks whether the next way is tried after a refusal: the client may not have this, and may have something else.
+/// Any other refusal is about the request as a whole and ends the search.
+pub(crate) fn passes_on(refusal: &Refusal) -> bool {
+    matches!(refusal.rule, Rule::RightNotGranted | Rule::NoSuchFolder)
+}
+
+/// Returns the refusal of a folder that has nothing in it.
+pub(crate) fn nothing() -> Refusal {
+    Refusal::new(Rule::NoSuchFolder, "there is no folder of this name")
+}

@@ -1,0 +1,34 @@
+//! `OPTIONS`, which never reaches the store: the preflight of a web page, or the question which methods a path has.
+
+use super::Incoming;
+use crate::browser::{is_preflight, preflight};
+use crate::mapping::Mapping;
+use crate::refusal::Refusal;
+use crate::s3_operation::Operation;
+use http::StatusCode;
+use http::header::{ALLOW, HeaderMap};
+
+/// The answer to an `OPTIONS`, which has no body.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) operation: Operation,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Options {
+    pub(super) fn of(mapping: &Mapping, incoming: &Incoming<'_>) -> Result<Self, Refusal> {
+        let request = incoming.request();
+        if is_preflight(request) {
+            let operation = Operation::Preflight;
+            let answered = preflight(mapping.cors.as_deref(), request);
+            let (status, headers) = answered.map_err(|refusal| refusal.of(operation))?;
+            return Ok(Self { operation, status, headers });
+        }
+        let operation = Operation::Options;
+        let verbs = mapping.methods(incoming.path(), request.target.query());
+        let verbs = verbs.map_err(|refusal| refusal.of(operation))?;
+        let headers = HeaderMap::from_iter([(ALLOW, verbs.allow())]);
+        Ok(Self { operation, status: StatusCode::NO_CONTENT, headers })
+    }
+}

@@ -1,0 +1,233 @@
+//! The route of one S3 request: what the store is sent for it, or what the proxy does instead.
+
+use crate::document::{self, Kind};
+use crate::list_buckets;
+use crate::list_uploads::Listing;
+use crate::mapping::{Grant, Mapping};
+use crate::operation::Spec;
+use crate::operation::grammar::Dialect;
+use crate::outgoing::{Conditions, Outgoing, check_headers};
+use crate::payload::Payload;
+use crate::refusal::{Refusal, Rule};
+use crate::rewrite::Rewriter;
+use crate::rights::Rights;
+use crate::s3_operation::Operation;
+use http::Method;
+use http1::{Fields, Request};
+
+/// An S3 request: the client's own, or one that its answer is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct S3Request<'a> {
+    pub(crate) method: &'a Method,
+    /// The path with the bucket in it.
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) fields: &'a Fields,
+}
+
+/// A granted S3 request, and what is done for it.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) spec: &'static Spec,
+    /// The rights that it needed.
+    pub(crate) needs: Rights,
+    pub(crate) kind: RouteKind,
+}
+
+/// What is done for an S3 request.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most requests are forwarded: a box would cost each an allocation"
+)]
+pub(crate) enum RouteKind {
+    /// It is sent to the store.
+    Forward(Forward),
+    /// It is answered with this list of buckets, which the scopes say.
+    ListBuckets(String),
+    /// It is answered with what the store lists, filtered.
+    ListUploads(Box<UploadList>),
+    /// Its body is a document, which is read before the store is asked.
+    Document(Box<DocumentRequest>),
+}
+
+/// A request that is sent to the store.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    pub(crate) spec: &'static Spec,
+    pub(crate) outgoing: Outgoing,
+    /// Puts the client's names into the answer.
+    pub(crate) rewriter: Option<Box<Rewriter>>,
+    /// What the store is asked first.
+    pub(crate) first: Option<First>,
+    /// Whether the answer is an object of a site, which browsers may run.
+    pub(crate) is_site: bool,
+}
+
+/// What the store is asked before a request.
+#[derive(Debug)]
+pub(crate) enum First {
+    /// The size of a copy's source, by this request: the scopes bound the size of an object.
+    SourceSize(Box<Outgoing>),
+    /// What the object is, on conditions that the store cannot decide.
+    Object(Box<Conditions>),
+}
+
+/// A list of multipart uploads.
+#[derive(Debug)]
+pub(crate) struct UploadList {
+    pub(crate) listing: Listing,
+    pub(crate) rewriter: Option<Box<Rewriter>>,
+}
+
+/// A request whose body is a document.
+#[derive(Debug)]
+pub(crate) struct DocumentRequest {
+    /// The form of the document on its way here.
+    pub(crate) payload: Payload,
+    /// The request to the store, which lacks its document.
+    pub(crate) outgoing: Outgoing,
+    pub(crate) rewriter: Option<Box<Rewriter>>,
+    pub(crate) document: Document,
+}
+
+/// A document, and what it takes to judge it.
+#[derive(Debug)]
+pub(crate) enum Document {
+    Delete(Grant<'static>),
+    Complete(Dialect),
+    Tagging,
+}
+
+impl Route {
+    /// Decides on an S3 request of a client of `mapping`. `client_request` is what the client sent, whose host and path its
+    /// names are written with.
+    ///
+    /// # Errors
+    /// The refusal, which names the rule, and the operation if that is known.
+    pub(crate) fn of(
+        mapping: &Mapping,
+        client_request: &Request,
+        request: &S3Request<'_>,
+    ) -> Result<Self, Refusal> {
+        let grant = mapping.grant(request.method, request.path, request.query, request.fields)?;
+        let (spec, needs) = (grant.spec(), grant.needs());
+        let kind = RouteKind::of(mapping, client_request, request.fields, grant);
+        Ok(Self { spec, needs, kind: kind.map_err(|refusal| refusal.of(spec.operation))? })
+    }
+
+    /// Returns the form of the request's body.
+    pub(crate) fn payload(&self) -> &Payload {
+        match &self.kind {
+            RouteKind::Forward(forward) => forward.outgoing.payload(),
+            RouteKind::Document(request) => &request.payload,
+            RouteKind::ListBuckets(_) | RouteKind::ListUploads(_) => &Payload::Empty,
+        }
+    }
+
+    /// Returns the operation.
+    pub(crate) fn operation(&self) -> Operation {
+        self.spec.operation
+    }
+}
+
+impl RouteKind {
+    fn of(
+        mapping: &Mapping,
+        client_request: &Request,
+        fields: &Fields,
+        grant: Grant<'_>,
+    ) -> Result<Self, Refusal> {
+        let payload = Payload::classify(grant.spec(), fields)?;
+        match grant.operation() {
+            Operation::ListBuckets => {
+                check_headers(grant.spec(), fields)?;
+                list_buckets::document(mapping, grant.query()).map(Self::ListBuckets)
+            }
+            Operation::ListMultipartUploads => {
+                check_headers(grant.spec(), fields)?;
+                let rewriter = Rewriter::for_grant(&grant, client_request);
+                let listing = Listing::new(mapping, &grant);
+                Ok(Self::ListUploads(Box::new(UploadList { listing, rewriter })))
+            }
+            operation => match Kind::of(operation) {
+                Some(kind) => DocumentRequest::of(kind, client_request, fields, grant, payload)
+                    .map(|request| Self::Document(Box::new(request))),
+                None => Forward::of(mapping, client_request, fields, grant, payload).map(Self::Forward),
+            },
+        }
+    }
+}
+
+impl Forward {
+    fn of(
+        mapping: &Mapping,
+        client_request: &Request,
+        fields: &Fields,
+        grant: Grant<'_>,
+        payload: Payload,
+    ) -> Result<Self, Refusal> {
+        let spec = grant.spec();
+        let (rewriter, is_site) = (Rewriter::for_grant(&grant, client_request), mapping.is_site(&grant));
+        let source = Outgoing::source_size_request(&grant, fields);
+        let mut outgoing = Outgoing::rebuild(grant, fields, payload)?;
+        let first = match source {
+            Some(source) => Some(First::SourceSize(Box::new(source))),
+            None => outgoing.take_conditions().map(First::Object),
+        };
+        Ok(Self { spec, outgoing, rewriter, first, is_site })
+    }
+
+    /// Decides on a request that the answer to the client's own is made of, as if the client had sent it without headers.
+    pub(crate) fn for_client(
+        mapping: &Mapping,
+        client_request: &Request,
+        method: &Method,
+        path: &str,
+        query: Option<&str>,
+    ) -> Result<Self, Refusal> {
+        let fields = Fields::default();
+        let route = Route::of(mapping, client_request, &S3Request { method, path, query, fields: &fields })?;
+        let operation = route.operation();
+        match route.kind {
+            RouteKind::Forward(forward) => Ok(forward),
+            _ => Err(Refusal::new(Rule::Internal, format!("{} is not forwarded", operation.name()))),
+        }
+    }
+}
+
+impl DocumentRequest {
+    fn of(
+        kind: Kind,
+        client_request: &Request,
+        fields: &Fields,
+        grant: Grant<'_>,
+        payload: Payload,
+    ) -> Result<Self, Refusal> {
+        document::check_length(kind, &payload)?;
+        let rewriter = Rewriter::for_grant(&grant, client_request);
+        let (outgoing, document) = match kind {
+            Kind::Delete => {
+                check_headers(grant.spec(), fields)?;
+                let grant = grant.into_owned();
+                (Outgoing::bare(grant.clone()), Document::Delete(grant))
+            }
+            // The size of the document is not that of an object.
+            Kind::Complete => {
+                let dialect = grant.dialect();
+                (Outgoing::rebuild(grant, fields, Payload::Empty)?, Document::Complete(dialect))
+            }
+            Kind::Tagging => (Outgoing::rebuild(grant, fields, Payload::Empty)?, Document::Tagging),
+        };
+        Ok(Self { payload, outgoing, rewriter, document })
+    }
+
+    /// Returns the kind of the document.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.document {
+            Document::Delete(_) => Kind::Delete,
+            Document::Complete(_) => Kind::Complete,
+            Document::Tagging => Kind::Tagging,
+        }
+    }
+}

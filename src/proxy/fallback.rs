@@ -1,0 +1,151 @@
+//! Answers where nothing was found: a redirect to the folder of the name, the error page of a site, a way back.
+
+use super::browse::Outcome;
+use super::call::Call;
+use super::decision::{Fallback, Forward, Need, Redirect, may_fall_back};
+use super::reply::{Reply, Served};
+use super::{Account, ClientBody, Proxy};
+use crate::listing::{Position, place};
+use crate::mapping::Mapping;
+use crate::refusal::{Refusal, Rule};
+use crate::representation::{BY_ACCEPT, FOR_ONE_CLIENT, Representation};
+use crate::response::{LocalBody, local};
+use crate::store::{StoreAnswer, is_short};
+use bytes::Bytes;
+use http::{StatusCode, header};
+use http1::Request;
+
+/// The headers of an error page that would describe the object that was asked for.
+const OF_THE_OBJECT: [header::HeaderName; 5] =
+    [header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES, header::CACHE_CONTROL, header::EXPIRES];
+
+/// The most folders above a path that are tried as a way back.
+const MAX_LOOKED_AT: usize = 16;
+
+/// Returns the fallback of a request that found nothing.
+pub(super) fn after<B>(call: &Call<'_, B>, outcome: &Outcome) -> Option<Fallback> {
+    let found_nothing = match outcome {
+        Ok(Reply::Store(Served { answer, .. })) if answer.status() == StatusCode::NOT_FOUND => {
+            // A long answer is not an error document of S3, and is passed on as it comes.
+            if matches!(answer, StoreAnswer::Streaming(answer) if !is_short(answer)) {
+                return None;
+            }
+            true
+        }
+        Err(refusal) if may_fall_back(refusal) => refusal.rule == Rule::NoSuchFolder,
+        _ => return None,
+    };
+    Fallback::of(call.mapping, call.incoming, found_nothing)
+}
+
+impl Proxy {
+    /// Answers with the first part of a fallback that finds something, else with the outcome as it was.
+    pub(super) async fn fall_back<B: ClientBody>(
+        &self,
+        call: &Call<'_, B>,
+        outcome: Outcome,
+        fallback: Fallback,
+    ) -> Outcome {
+        let Fallback { redirect, page, is_icon } = fallback;
+        let (trace, outcome) = (call.account.trace, self.whole(outcome).await);
+        if let Err(Refusal { operation: Some(operation), .. }) = &outcome {
+            trace.routed(*operation, call.request().target.query());
+        }
+        let operation = trace.operation();
+        if let Some(redirect) = redirect {
+            let redirected = self.redirect(call, redirect).await;
+            trace.is_about(operation);
+            // A failure on the way leaves what was found out before.
+            if redirected.is_ok() {
+                return redirected;
+            }
+        }
+        if let Some(page) = page {
+            let page = self.error_page(call.account, *page).await;
+            trace.is_about(operation);
+            if let Some(page) = page {
+                return Ok(page);
+            }
+        }
+        match outcome {
+            Err(_) if is_icon => {
+                let body = LocalBody::Whole(Bytes::new());
+                Ok(Reply::Local(local(Representation::Text, StatusCode::NOT_FOUND, body)))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Redirects to a folder, if it is there.
+    pub(super) async fn redirect<B: ClientBody>(&self, call: &Call<'_, B>, redirect: Redirect) -> Outcome {
+        let Redirect { to, needs } = redirect;
+        call.pass_over_body().await?;
+        let mut is_there = needs.is_empty();
+        for need in needs {
+            is_there = self.has(call.account, need).await?;
+            if is_there {
+                break;
+            }
+        }
+        if !is_there {
+            return Err(super::decision::nothing());
+        }
+        let body = LocalBody::Whole(Bytes::new());
+        let mut response = local(Representation::Text, StatusCode::FOUND, body);
+        response.headers_mut().insert(header::LOCATION, to);
+        Ok(Reply::Local(response))
+    }
+
+    /// Asks the store whether a folder has something.
+    async fn has(&self, account: Account<'_>, need: Need) -> Result<bool, Refusal> {
+        match need {
+            Need::Index(head) => {
+                let served = self.forward_bare(account, *head).await?;
+                Ok(served.answer.status().is_success())
+            }
+            Need::Name(place, list) => {
+                let page = self.page(account, &place, *list, &Position::Start).await?;
+                Ok(page.has_names())
+            }
+        }
+    }
+
+    /// Gets the error page of a site.
+    async fn error_page(&self, account: Account<'_>, page: Forward) -> Option<Reply> {
+        match self.forward_bare(account, page).await {
+            Ok(Served { answer: StoreAnswer::Streaming(mut answer), .. })
+                if answer.status == StatusCode::OK =>
+            {
+                answer.status = StatusCode::NOT_FOUND;
+                for name in OF_THE_OBJECT {
+                    answer.fields.remove(name.as_str());
+                }
+                // Programs get an error in XML, and the object may be there a moment later.
+                answer.fields.insert(header::VARY, BY_ACCEPT);
+                answer.fields.insert(header::CACHE_CONTROL, FOR_ONE_CLIENT);
+                Some(Reply::Page(Box::new(answer)))
+            }
+            answer => {
+                // There is no such page either. The answer is read, so that its connection serves again.
+                let _read = self.whole(answer.map(Reply::Store)).await;
+                None
+            }
+        }
+    }
+}
+
+/// Returns a relative reference from a request's path to the nearest folder that its client may see. `path` has the
+/// bucket in it.
+pub(super) fn way_back(mapping: &Mapping, path: &str, request: &Request) -> Option<String> {
+    let shown = request.target.path();
+    let hidden = path.len().checked_sub(shown.len())?;
+    let ends: Vec<usize> = shown.match_indices('/').map(|(at, _)| at + 1).rev().collect();
+    let is_itself = |end: usize| end == shown.len();
+    let mut above = ends.iter().copied().enumerate().filter(|(_, end)| !is_itself(*end));
+    let found = above.by_ref().take(MAX_LOOKED_AT).find(|(_, end)| {
+        path.get(..hidden + end).is_some_and(|folder| place::is_visible_encoded(mapping, folder))
+    });
+    let root = || ends.len().checked_sub(1).filter(|_| hidden == 0 && shown != "/");
+    let steps = found.map(|(steps, _)| steps).or_else(root)?;
+    Some(if steps == 0 { "./".to_owned() } else { "../".repeat(steps) })
+}

@@ -1,0 +1,111 @@
+//! Routes carried out: requests that the store is sent, with what it is asked before and after.
+
+use super::call::{Account, Call, pass_over_body};
+use super::decision::{First, Forward, Route, RouteKind};
+use super::reply::Served;
+use super::{ClientBody, Proxy, local};
+use crate::browser;
+use crate::multipart;
+use crate::outgoing::Outgoing;
+use crate::payload::Payload;
+use crate::refusal::Refusal;
+use crate::store::StoreAnswer;
+use crate::upload::Upload;
+use http::StatusCode;
+use http::header::CONTENT_RANGE;
+use http1;
+use std::rc::Rc;
+
+impl Proxy {
+    /// Carries out a route.
+    pub(super) async fn run<B: ClientBody>(
+        &self,
+        call: &Call<'_, B>,
+        route: Route,
+    ) -> Result<Served, Refusal> {
+        call.begin(route.operation(), route.payload());
+        match route.kind {
+            RouteKind::Forward(mut forward) => self.forward(call.account, call.upload, &mut forward).await,
+            RouteKind::ListBuckets(document) => local::answer_document(call, document).await,
+            RouteKind::ListUploads(list) => self.list_uploads(call, *list).await,
+            RouteKind::Document(request) => self.pass_on_document(call, *request).await,
+        }
+    }
+
+    /// Sends the store a request without a body that the answer to the client's own is made of.
+    pub(super) async fn forward_bare(
+        &self,
+        account: Account<'_>,
+        mut forward: Forward,
+    ) -> Result<Served, Refusal> {
+        account.trace.routed(forward.spec.operation, None);
+        self.forward(account, &Upload::nothing(), &mut forward).await
+    }
+
+    /// Sends the store a request when it is its turn.
+    pub(super) async fn forward<B: ClientBody>(
+        &self,
+        account: Account<'_>,
+        upload: &Rc<Upload<B>>,
+        forward: &mut Forward,
+    ) -> Result<Served, Refusal> {
+        if *forward.outgoing.payload() == Payload::Empty {
+            pass_over_body(upload, forward.outgoing.method()).await?;
+        }
+        // A body that is held is admitted by its buffer.
+        if !matches!(forward.outgoing.payload(), Payload::Held(_)) {
+            account.admit().await?;
+        }
+        let (slot, trace) = (account.slot(), account.trace);
+        if let Some(first) = forward.first.take() {
+            forward.outgoing = Box::pin(self.prepare(forward.outgoing.clone(), first, account)).await?;
+        }
+        let answer = match forward.outgoing.payload() {
+            Payload::Held(body) => {
+                Box::pin(multipart::pass_on(self, &forward.outgoing, body, upload, account)).await?
+            }
+            _ => self.store.exchange(&forward.outgoing, upload, slot, trace).await?,
+        };
+        let mut answer = match forward.outgoing.without_range() {
+            // The object has changed since the client got the range before: it gets all of it (RFC 9110, section 13.1.5).
+            Some(whole) if answer.status() == StatusCode::PRECONDITION_FAILED => {
+                drop(answer);
+                Box::pin(self.store.exchange(&whole, upload, slot, trace)).await?
+            }
+            _ => answer,
+        };
+        if let StoreAnswer::Streaming(answer) = &mut answer {
+            mend(answer, forward.is_site);
+        }
+        self.provide_rest(&mut answer, &forward.outgoing, account);
+        Ok(Served { answer, rewriter: forward.rewriter.take() })
+    }
+
+    /// Asks the store what a request depends on, and makes the request that follows from it.
+    async fn prepare(
+        &self,
+        outgoing: Outgoing,
+        first: First,
+        account: Account<'_>,
+    ) -> Result<Outgoing, Refusal> {
+        match first {
+            First::SourceSize(source) => self.measure(outgoing, &source, account).await,
+            First::Object(conditions) => self.look_first(outgoing, &conditions, account).await,
+        }
+    }
+}
+
+/// Adapts the head of an answer.
+fn mend<D>(answer: &mut http1::Response<D>, is_site: bool) {
+    // A browser that keeps the object takes the head of a 304 for its own.
+    if is_site && (answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED) {
+        browser::let_run(&mut answer.fields);
+    }
+    // MinIO answers the last bytes of an empty object with a range from 0 to -1. They are the whole object.
+    if answer.status == StatusCode::PARTIAL_CONTENT
+        && answer.fields.get(CONTENT_RANGE.as_str()) == Some(b"bytes 0--1/0")
+    {
+        answer.fields.remove(CONTENT_RANGE.as_str());
+        answer.status = StatusCode::OK;
+    }
+}

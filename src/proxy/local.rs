@@ -1,0 +1,33 @@
+//! Requests that the proxy answers without the store.
+
+use super::ClientBody;
+use super::call::Call;
+use super::decision::Options;
+use super::reply::{Reply, Served};
+use crate::refusal::Refusal;
+use crate::response::LocalBody;
+use crate::store::StoreAnswer;
+use http::Response;
+
+/// Answers an `OPTIONS`. It takes no turn, as it costs nothing.
+pub(super) async fn answer_options<B: ClientBody>(
+    call: &Call<'_, B>,
+    options: Options,
+) -> Result<Reply, Refusal> {
+    call.account.trace.is_about(Some(options.operation));
+    call.pass_over_body().await?;
+    let mut answer = Response::new(LocalBody::Nothing);
+    *answer.status_mut() = options.status;
+    *answer.headers_mut() = options.headers;
+    Ok(Reply::Local(Box::new(answer)))
+}
+
+/// Answers with a document that was made of the scopes.
+pub(super) async fn answer_document<B: ClientBody>(
+    call: &Call<'_, B>,
+    document: String,
+) -> Result<Served, Refusal> {
+    call.pass_over_body().await?;
+    call.account.admit().await?;
+    Ok(StoreAnswer::of_document(document).into())
+}

@@ -1,0 +1,210 @@
+//! One exchange with the store on account of a mapping: with its session, and with a new one if the store does not know
+//! the first.
+
+use super::answer_fields::ERROR_CODE;
+use super::status::{Blame, may_blame_another};
+use super::{Store, StoreAnswer};
+use crate::balance::Outcome;
+use crate::content::Held;
+use crate::outgoing::{Outgoing, WithDocument};
+use crate::refusal::{Refusal, Rule};
+use crate::retry::Attempts;
+use crate::s3_error;
+use crate::s3_error::read_error_body;
+use crate::session_table::{self, Slot, SlotSession};
+use crate::trace::{Trace, Wait};
+use crate::upload::Upload;
+use crate::upstream::{Download, SendError};
+use bytes::Bytes;
+use http::Method;
+use http_body::Body;
+use http1::Response;
+use http1::body::BoxError;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Store {
+    /// Sends a request with the session of `slot`; once more with a new one if the store does not know the first, and to
+    /// another node if one is still starting.
+    ///
+    /// # Errors
+    /// When there is no session or no answer, or the client's body breaks off.
+    pub async fn exchange<B>(
+        &self,
+        outgoing: &Outgoing,
+        upload: &Rc<Upload<B>>,
+        slot: &Slot,
+        trace: &Trace,
+    ) -> Result<StoreAnswer, Refusal>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+    {
+        self.exchange_with(outgoing, upload, slot, Attempts::default(), trace).await
+    }
+
+    /// Does what [`Self::exchange`] does, at the nodes that `attempts` allows.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub async fn exchange_with<B>(
+        &self,
+        outgoing: &Outgoing,
+        upload: &Rc<Upload<B>>,
+        slot: &Slot,
+        mut attempts: Attempts,
+        trace: &Trace,
+    ) -> Result<StoreAnswer, Refusal>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+    {
+        let mut replayed = false;
+        loop {
+            let session = self.session(slot, trace).await?;
+            let sent = self.send(outgoing, upload, &session, &mut attempts, trace).await;
+            let (answer, choice) = sent.map_err(|error| match error {
+                SendError::Body(error) => Refusal::from(error),
+                error => Refusal::from(error),
+            })?;
+            if !is_looked_at(&answer) {
+                return Ok(StoreAnswer::Streaming(answer));
+            }
+            let (answer, blame) = Box::pin(self.inspect(answer, trace)).await?;
+            match blame {
+                Blame::Request => return Ok(answer),
+                Blame::DeadSession => {}
+                // No other session helps.
+                Blame::Signature => {
+                    slot.doubt(choice.node);
+                    slot.counts().denials.fetch_add(1, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Blame::Denied => {
+                    let judging = Box::pin(slot.judge(session.id(), choice.node));
+                    if judging.await != session_table::Verdict::Dead {
+                        slot.counts().denials.fetch_add(1, Ordering::Relaxed);
+                        return Ok(answer);
+                    }
+                }
+                Blame::NodeNotReady | Blame::Unreadable => {
+                    if blame == Blame::NodeNotReady {
+                        self.pool.report(choice, Outcome::Failed);
+                    }
+                    let reads = matches!(*outgoing.method(), Method::GET | Method::HEAD);
+                    let again = !upload.has_begun() && (reads || blame == Blame::NodeNotReady);
+                    if !again || !self.pool.exclude(choice, &mut attempts) {
+                        return Ok(answer);
+                    }
+                    continue;
+                }
+            }
+            slot.reject(session.id());
+            if upload.has_begun() {
+                let why = "the session was renewed during the upload: try again";
+                return Err(Refusal::new(Rule::SessionReplaced, why).retry_after(1));
+            }
+            if replayed {
+                return Err(no_session().retry_after(1));
+            }
+            replayed = true;
+            self.replays.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Sends a document of Scopegate's own.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub async fn send_document(
+        &self,
+        outgoing: &WithDocument,
+        slot: &Slot,
+        trace: &Trace,
+    ) -> Result<StoreAnswer, Refusal> {
+        let WithDocument { request, document } = outgoing;
+        let upload = || Upload::of(Held::Held(document.clone()), document.len() as u64);
+        match self.exchange(request, &upload(), slot, trace).await {
+            // MinIO reads a document before it looks at the session. This one is ours and can be sent again.
+            Err(refusal) if refusal.rule == Rule::SessionReplaced => {
+                self.exchange(request, &upload(), slot, trace).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Returns the session of `slot`, and waits for it if need be.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub async fn session(&self, slot: &Slot, trace: &Trace) -> Result<Arc<SlotSession>, Refusal> {
+        let session = slot.obtain(self.clock, self.session_wait);
+        trace.waits(Wait::Session, session).await.map_err(|unavailable| {
+            let refusal = no_session().retry_after(unavailable.retry_after.as_secs().max(1));
+            match &unavailable.cause {
+                Some(cause) => refusal.caused_by(cause),
+                None => refusal,
+            }
+        })
+    }
+
+    /// Reads an error, and finds out what it is about.
+    async fn inspect(
+        &self,
+        answer: Response<Download>,
+        trace: &Trace,
+    ) -> Result<(StoreAnswer, Blame), Refusal> {
+        // HEAD has no body to say it in.
+        let code = answer.fields.get(ERROR_CODE).and_then(|code| str::from_utf8(code).ok());
+        if answer.body.is_end_stream() {
+            trace.store_said(code);
+            let blame = Blame::of(answer.status, code);
+            return Ok((StoreAnswer::Streaming(answer), blame));
+        }
+        let (parts, body) = answer.into_parts();
+        let body = read_error_body(body, self.stall_timeout).await.map_err(|error| broke_off(&error))?;
+        let code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
+        trace.store_said(code.as_deref());
+        let blame = Blame::of(parts.status, code.as_deref());
+        let answer = StoreAnswer::Buffered(Box::new(parts), s3_error::without_signature(body));
+        Ok((answer, blame))
+    }
+}
+
+/// Checks whether an answer is read: it may be about something else than the request, or it is a short error, whose code
+/// is logged.
+fn is_looked_at(answer: &Response<Download>) -> bool {
+    let is_error = answer.status.is_client_error() || answer.status.is_server_error();
+    may_blame_another(answer.status) || (is_error && is_short(answer))
+}
+
+/// Checks whether the body of an answer is known to be as short as error documents are.
+pub fn is_short(answer: &Response<Download>) -> bool {
+    answer.body.size_hint().exact().is_some_and(|length| length <= s3_error::MAX_ERROR_BODY as u64)
+}
+
+/// Returns the refusal of a request whose answer broke off.
+pub fn broke_off(error: &dyn fmt::Display) -> Refusal {
+    Refusal::new(Rule::Upstream, "the store's answer broke off").caused_by(error)
+}
+
+fn no_session() -> Refusal {
+    Refusal::new(Rule::NoSession, "no store session is available: try again later")
+}
+
+impl From<SendError> for Refusal {
+    fn from(error: SendError) -> Self {
+        let upstream = |why: &str| Self::new(Rule::Upstream, why);
+        let refusal = match &error {
+            SendError::Body(error) => return Self::new(Rule::BadBody, error.to_string()),
+            SendError::Unsignable => {
+                return Self::new(Rule::BadTarget, "the request cannot be written in HTTP");
+            }
+            SendError::Timeout => Self::new(Rule::UpstreamTimeout, "the store did not answer in time"),
+            SendError::Unreachable(_) => upstream("the store cannot be reached").retry_after(1),
+            SendError::Malformed(_) => upstream("the store's answer is not HTTP/1.1"),
+            SendError::Stale | SendError::Broken(_) => upstream("the store broke off before it answered"),
+        };
+        refusal.caused_by(&error)
+    }
+}

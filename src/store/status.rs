@@ -1,0 +1,82 @@
+//! What the store's statuses and error codes say of a node, a session and a request: every list of them is here.
+
+use crate::balance::Outcome;
+use crate::s3_error;
+use http::StatusCode;
+
+/// What an error of the store is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// The request: the answer is the client's.
+    Request,
+    /// The session, which the store does not know.
+    DeadSession,
+    /// The rights, or a session that ended while the store looked at the request.
+    Denied,
+    /// The signature, the date or the region, which no other session mends.
+    Signature,
+    /// The node, which is still starting.
+    NodeNotReady,
+    /// The node, which cannot read the object now.
+    Unreadable,
+}
+
+impl Outcome {
+    /// Returns what an answer's status says of its node: a 503, or a 502 or 504 of a proxy before it, says that it cannot
+    /// answer.
+    pub fn of_answer(status: StatusCode) -> Self {
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+                Self::Doubtful
+            }
+            _ => Self::Answered,
+        }
+    }
+}
+
+impl Blame {
+    /// Returns what an answer is about, by its status and the code of its error document.
+    pub(super) fn of(status: StatusCode, code: Option<&str>) -> Self {
+        match code {
+            _ if !may_blame_another(status) => Self::Request,
+            Some(code) if s3_error::is_dead_session(code) => Self::DeadSession,
+            None | Some(s3_error::ACCESS_DENIED) if status == StatusCode::FORBIDDEN => Self::Denied,
+            Some(code) if s3_error::is_denial(code) => Self::Signature,
+            Some(code) if s3_error::is_node_not_ready(code) => Self::NodeNotReady,
+            Some(code) if s3_error::is_unreadable_here(code) => Self::Unreadable,
+            _ => Self::Request,
+        }
+    }
+}
+
+/// Checks whether an answer with this status may be about something else than the request. A 502 or 504 of a proxy before
+/// the node has no error document of S3's.
+pub(super) fn may_blame_another(status: StatusCode) -> bool {
+    matches!(status, StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST | StatusCode::SERVICE_UNAVAILABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_blamed_by_its_status_and_its_code() {
+        let cases = [
+            (404, Some("InvalidAccessKeyId"), Blame::Request),
+            (403, Some("InvalidAccessKeyId"), Blame::DeadSession),
+            (400, Some("ExpiredToken"), Blame::DeadSession),
+            (403, Some("AccessDenied"), Blame::Denied),
+            (403, None, Blame::Denied),
+            (400, None, Blame::Request),
+            (403, Some("SignatureDoesNotMatch"), Blame::Signature),
+            (503, Some("XMinioServerNotInitialized"), Blame::NodeNotReady),
+            (503, Some("SlowDownRead"), Blame::Unreadable),
+            (503, None, Blame::Request),
+            (502, None, Blame::Request),
+        ];
+        for (status, code, expected) in cases {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(Blame::of(status, code), expected, "{status} {code:?}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The trace of a request: what its stages note for the access log and the metrics while it runs.
+
+use crate::s3_error;
+use crate::s3_operation::Operation;
+use crate::target::Query;
+use http1::clock;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest path or prefix that is logged, in bytes.
+const MAX_TEXT: usize = 1024;
+
+/// What is known of a request while it runs. Its stages share it.
+#[derive(Debug, Default)]
+pub struct Trace {
+    id: u64,
+    /// Whether a line of the access log is made of it. Else some of it is not kept.
+    is_logged: bool,
+    operation: Cell<Option<Operation>>,
+    prefix: RefCell<Option<Box<str>>>,
+    attempts: Cell<u64>,
+    node: RefCell<Option<Arc<str>>>,
+    store_code: RefCell<Option<Box<str>>>,
+    waits: [Cell<Duration>; 2],
+    continuations: OnceCell<Rc<Cell<u64>>>,
+}
+
+/// What a request waits for before it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Its turn among the requests of its mapping, or a buffer for its body.
+    Queue,
+    /// A session of its mapping.
+    Session,
+}
+
+/// A request's id: sixteen hexadecimal digits, written where they are shown.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestId([u8; 16]);
+
+impl RequestId {
+    fn new(number: u64) -> Self {
+        let digit = |place: u32| {
+            let nibble = u8::try_from(number >> (60 - 4 * place) & 15).unwrap_or_default();
+            if nibble < 10 { b'0' + nibble } else { b'A' - 10 + nibble }
+        };
+        let mut digits = [0; 16];
+        for (place, to) in (0..).zip(&mut digits) {
+            *to = digit(place);
+        }
+        Self(digits)
+    }
+
+    /// Returns the digits.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Trace {
+    /// Begins the trace of a request, which gets a new id.
+    pub fn begin(is_logged: bool) -> Self {
+        Self { id: fastrand::u64(..), is_logged, ..Self::default() }
+    }
+
+    /// Makes a trace for work that may outlive the request. It has the request's id, and is not logged.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        Self { id: self.id, ..Self::default() }
+    }
+
+    /// Returns the request's id: in the log, in the answer's header, in its XML.
+    pub fn request_id(&self) -> RequestId {
+        RequestId::new(self.id)
+    }
+
+    /// Awaits what the request waits for, and adds up the time.
+    pub async fn waits<T>(&self, wait: Wait, until: impl Future<Output = T>) -> T {
+        let since = clock::now();
+        let outcome = until.await;
+        let waited = clock::now().saturating_duration_since(since);
+        if let Some(wait) = self.waits.get(wait as usize) {
+            wait.set(wait.get() + waited);
+        }
+        outcome
+    }
+
+    /// Returns how long the request has waited.
+    pub fn waited(&self, wait: Wait) -> Duration {
+        self.waits.get(wait as usize).map(Cell::get).unwrap_or_default()
+    }
+
+    /// Notes the operation of a request that was decided on, granted or not. `query` has the prefix of a list.
+    pub fn routed(&self, operation: Operation, query: Option<&str>) {
+        self.operation.set(Some(operation));
+        if self.is_logged
+            && operation.lists()
+            && let Some(query) = query.and_then(|query| Query::parse(Some(query)).ok())
+        {
+            let prefix = shortened(query.get("prefix").unwrap_or_default());
+            self.prefix.replace(Some(prefix.into()));
+        }
+    }
+
+    /// Notes the operation that the client's request amounts to, whatever the store was asked for it.
+    pub fn is_about(&self, operation: Option<Operation>) {
+        self.operation.set(operation);
+        if !operation.is_some_and(Operation::lists) {
+            self.prefix.replace(None);
+        }
+    }
+
+    /// Returns the operation.
+    pub fn operation(&self) -> Option<Operation> {
+        self.operation.get()
+    }
+
+    /// Notes that the request is sent to a node, for the first time or again.
+    pub fn sent_to(&self, node: Option<&Arc<str>>) {
+        if self.is_logged {
+            self.attempts.set(self.attempts.get() + 1);
+            self.node.replace(node.cloned());
+        }
+    }
+
+    /// Notes the code of the store's error document.
+    pub fn store_said(&self, code: Option<&str>) {
+        if self.is_logged {
+            self.store_code.replace(code.map(|code| s3_error::shown_code(code).into()));
+        }
+    }
+
+    /// Returns the counter of the requests for the rest of an answer that broke off.
+    pub fn count_continuations(&self) -> Rc<Cell<u64>> {
+        Rc::clone(self.continuations.get_or_init(Rc::default))
+    }
+
+    /// Returns how often the store was asked for the rest of an answer.
+    pub fn continuations(&self) -> Option<u64> {
+        self.continuations.get().map(|count| count.get())
+    }
+
+    /// Returns the number of attempts at nodes.
+    pub fn attempts(&self) -> u64 {
+        self.attempts.get()
+    }
+
+    /// Hands on the texts that the access log shows: the prefix of a list, the last node, the store's error code.
+    pub fn with_texts(&self, write: impl FnOnce(Option<&str>, Option<&str>, Option<&str>)) {
+        let (prefix, node, code) = (self.prefix.borrow(), self.node.borrow(), self.store_code.borrow());
+        write(prefix.as_deref(), node.as_deref(), code.as_deref());
+    }
+}
+
+/// Cuts a text that is logged.
+pub fn shortened(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_number_in_hexadecimal() {
+        for number in [0, 1, 0xFEDC_BA98_7654_3210, u64::MAX] {
+            assert_eq!(RequestId::new(number).as_str(), format!("{number:016X}"));
+        }
+    }
+
+    #[test]
+    fn cuts_a_long_path_between_two_characters() {
+        let long = "é".repeat(MAX_TEXT);
+        assert_eq!(shortened(&long), "é".repeat(MAX_TEXT / 2));
+        assert_eq!(shortened(&format!("x{long}")).len(), MAX_TEXT - 1);
+        assert_eq!(shortened("/tmp/a"), "/tmp/a");
+    }
+
+    #[test]
+    fn a_list_names_the_prefix_that_it_asks_for() {
+        let listed = |query| {
+            let trace = Trace::begin(true);
+            trace.routed(Operation::ListObjectsV2, query);
+            trace.prefix.take().map(String::from)
+        };
+        assert_eq!(listed(Some("list-type=2&prefix=media%2Fa+b")).as_deref(), Some("media/a b"));
+        assert_eq!(listed(Some("list-type=2")).as_deref(), Some(""));
+        assert_eq!(listed(None), None);
+    }
+
+    #[test]
+    fn what_is_done_aside_has_the_id_and_leaves_the_rest_alone() {
+        let trace = Trace::begin(true);
+        let aside = trace.aside();
+        aside.sent_to(Some(&"node".into()));
+        assert_eq!((aside.request_id().as_str(), trace.attempts()), (trace.request_id().as_str(), 0));
+    }
+}
