@@ -64,7 +64,7 @@ impl From<UploadError> for Refusal {
     }
 }
 
-/// A client's body, which more than one attempt may want to send as long as none has begun.
+/// A client's body, which further attempts may send as long as none has begun to read it.
 #[derive(Debug)]
 pub struct Upload<B> {
     body: RefCell<Content<B>>,
@@ -81,12 +81,12 @@ impl Upload<Empty<Bytes>> {
 }
 
 impl<B> Upload<B> {
-    /// A request's body.
+    /// Makes an upload from a request's body.
     pub fn new(body: B) -> Rc<Self> {
         Self::of(Content::Plain(body), 0)
     }
 
-    /// A part of `length` bytes that is held here.
+    /// Makes an upload from a part of `length` bytes that is held here.
     pub fn of(content: Content<B>, length: u64) -> Rc<Self> {
         Rc::new(Self {
             body: RefCell::new(content),
@@ -96,27 +96,27 @@ impl<B> Upload<B> {
         })
     }
 
-    /// Notes its length in bytes, once that is known.
+    /// Sets the length in bytes, once it is known.
     pub fn set_length(&self, length: u64) {
         self.length.set(length);
     }
 
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     pub fn length(&self) -> u64 {
         self.length.get()
     }
 
-    /// Whether any of it was asked of the client, so that it cannot be sent again.
+    /// Returns whether any of it was read, so that it cannot be sent again.
     pub fn has_begun(&self) -> bool {
         self.begun.get()
     }
 
-    /// The bytes passed on so far.
+    /// Returns the number of bytes passed on so far.
     pub fn sent(&self) -> u64 {
         self.sent.get()
     }
 
-    /// Takes the content out of the envelope that the client has put around it. To be said before anything is read.
+    /// Decodes the envelope that the client put around the content. Must be called before anything is read.
     pub fn unwrap_envelope(&self, envelope: Option<Envelope>) {
         if let Some(envelope) = envelope {
             self.body.replace_with(|body| {
@@ -126,12 +126,12 @@ impl<B> Upload<B> {
         }
     }
 
-    /// The checksum that followed the content, once it has ended.
+    /// Returns the verified checksum that followed the content, once the content has ended.
     pub fn trailing_checksum(&self) -> Option<Checksum> {
         self.body.borrow().trailing_checksum().cloned()
     }
 
-    /// Whether nothing of it is to come.
+    /// Returns whether the client's body has ended.
     pub fn is_over(&self) -> bool
     where
         B: Body,
@@ -142,10 +142,10 @@ impl<B> Upload<B> {
         }
     }
 
-    /// Reads a body that means nothing, so that what breaks off or is malformed is refused before anything is done.
+    /// Reads and drops a body without meaning, so that a malformed or truncated one is refused before the request takes effect.
     ///
     /// # Errors
-    /// When it breaks off, or has more than `most` bytes.
+    /// When it breaks off or has more than `most` bytes.
     pub async fn pass_over(&self, most: u64) -> Result<(), Refusal>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
@@ -160,7 +160,7 @@ impl<B> Upload<B> {
         }
     }
 
-    /// The body for one attempt.
+    /// Returns the body for one attempt.
     pub fn attempt(self: &Rc<Self>) -> UploadBody<B> {
         UploadBody(Rc::clone(self))
     }
@@ -187,7 +187,7 @@ where
         }
         upload.begun.set(true);
         Poll::Ready(match ready!(Pin::new(&mut *upload.body.borrow_mut()).poll_frame(cx)) {
-            // A client's trailers are no part of the object and are not passed on.
+            // Trailers are not part of the object and are not passed on.
             Some(Ok(frame)) => frame.into_data().ok().map(|data| {
                 upload.sent.set(upload.sent.get() + data.len() as u64);
                 Ok(Frame::data(data))

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use tokio::runtime::Builder;
 
-/// What `demo` is told.
+/// The arguments of `demo`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where the proxy listens; a loopback address
@@ -24,7 +24,7 @@ pub struct Args {
 /// Runs the demo until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// When an address cannot be bound, or is not one of this machine alone.
+/// When an address cannot be bound or is not a loopback address.
 pub fn run(args: &Args) -> Result<(), CommandError> {
     if !args.listen.ip().is_loopback() {
         let message = format!(
@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
         return Err(CommandError::usage(message));
     }
     let failed = |error: std::io::Error| CommandError::failed(error.to_string());
-    // The store has threads of its own: it is a server like any other to the proxy.
+    // The store has threads of its own, so that the proxy deals with it like any other server.
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let store = runtime
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     served
 }
 
-/// The demo's configuration is a configuration like any other.
+/// Makes the demo's configuration, in the format of `proxy.toml`.
 fn config(listen: SocketAddr, store: &Store) -> Result<Config, CommandError> {
     let (endpoint, region, bucket) = (store.endpoint(), REGION, BUCKET);
     let source = format!(
@@ -106,7 +106,7 @@ fn announce(server: &Server, store: &Store) {
     let _ = print(&greeting(&address, BUCKET, &store.endpoint(), &data));
 }
 
-/// Returns what to try. Comments are prose: an interactive zsh takes `#` for a command.
+/// Returns the greeting with commands to try. It has no `#` comments: an interactive zsh takes `#` for a command.
 fn greeting(address: &str, bucket: &str, endpoint: &str, data: &str) -> String {
     format!(
         "Scopegate demo, for trying out: an embedded S3 store with STS at {endpoint}\n\

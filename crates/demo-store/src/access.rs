@@ -1,6 +1,6 @@
-//! What stands between s3s and the objects: whose key signed, with which token, until when, for what.
+//! Access control between s3s and the objects: the key, the session token, its expiry and its policy.
 //!
-//! s3s checks the signature and nothing else: it does not look at the session token.
+//! s3s checks the signature and ignores the session token.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,20 +25,20 @@ use super::policy::{Policy, Question};
 use super::refusal;
 use super::session::{KeyPair, Sessions};
 
-/// Says what time it is: the wall clock, and in tests whatever they say.
+/// The source of the time: the wall clock, or a clock that a test controls.
 pub(super) type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// Who may come in. Cheap to clone: s3s wants one for each of its traits.
+/// Decides who may do what. Cheap to clone, since s3s takes one for each of its traits.
 #[derive(Clone)]
 pub(super) struct Gate {
     pub(super) issuer: KeyPair,
     pub(super) sessions: Arc<Sessions>,
     pub(super) clock: Clock,
-    /// Where s3s-fs keeps the objects.
+    /// The directory of s3s-fs.
     pub(super) root: PathBuf,
 }
 
-/// What the key of a request may do. Only [`Gate::rights`] makes one.
+/// The rights of the key behind a request. Only [`Gate::rights`] creates them.
 #[derive(Clone)]
 enum Rights {
     Everything,
@@ -86,7 +86,7 @@ impl S3Access for Gate {
         Ok(())
     }
 
-    // The rest lets nobody in or out: it is for `mend`.
+    // The other hooks decide nothing: they let `mend` adjust the request.
 
     async fn list_objects(&self, request: &mut S3Request<ListObjectsInput>) -> S3Result<()> {
         mend::listing(&mut request.input.delimiter, &mut request.input.encoding_type)
@@ -125,7 +125,7 @@ impl S3Access for Gate {
 }
 
 impl Gate {
-    /// Whose key signed, and whether its token came along.
+    /// Returns the rights of the key that signed, after checking the session token.
     fn rights(&self, cx: &S3AccessContext<'_>) -> S3Result<Rights> {
         let signer = cx.credentials().ok_or_else(refusal::access_denied)?;
         let token = token(cx.headers(), cx.uri())?;
@@ -143,7 +143,7 @@ impl Gate {
     }
 }
 
-/// Asks the policy of a session about the request as the store will understand it.
+/// Checks a request against the policy of its session, as the store will understand it.
 fn permit(policy: &Policy, cx: &S3AccessContext<'_>, query: &Form) -> S3Result<()> {
     let need = operation::need(cx.s3_op().name()).ok_or_else(refusal::access_denied)?;
     match (need, cx.s3_path()) {
@@ -153,7 +153,7 @@ fn permit(policy: &Policy, cx: &S3AccessContext<'_>, query: &Form) -> S3Result<(
         }
         (Need::Listing, S3Path::Bucket { bucket }) => {
             let prefix = query.only("prefix").map_err(|_| refusal::access_denied())?.unwrap_or_default();
-            // s3s-fs lists without leading slashes, whatever was asked for.
+            // s3s-fs drops leading slashes from the prefix.
             let prefix = Some(prefix.trim_start_matches('/'));
             ask(policy, Question { any_of: operation::LIST_BUCKET, resource: bucket, prefix })
         }
@@ -168,7 +168,7 @@ fn permit(policy: &Policy, cx: &S3AccessContext<'_>, query: &Form) -> S3Result<(
 }
 
 fn on_object(policy: &Policy, any_of: &[&str], bucket: &str, key: &str) -> S3Result<()> {
-    // Before the policy is asked: `media/../x` begins with `media/` and is not there.
+    // Checked before the policy: `media/../x` begins with `media/` but names something else.
     plain(key)?;
     ask(policy, Question { any_of, resource: &format!("{bucket}/{key}"), prefix: None })
 }
@@ -181,7 +181,7 @@ fn plain(key: &str) -> S3Result<()> {
     if operation::is_plain_key(key) { Ok(()) } else { Err(refusal::invalid_key()) }
 }
 
-/// The session token of a request: a header, or a query parameter where the URL is signed.
+/// Returns the session token of a request, from its header or from the query of a presigned URL.
 fn token(headers: &HeaderMap, uri: &Uri) -> S3Result<Option<String>> {
     let mut presented = headers.get_all("x-amz-security-token").iter();
     match (presented.next(), presented.next()) {
@@ -196,7 +196,7 @@ fn token(headers: &HeaderMap, uri: &Uri) -> S3Result<Option<String>> {
     }
 }
 
-/// Bucket and key of `x-amz-copy-source`, read as s3s itself reads it.
+/// Returns bucket and key of `x-amz-copy-source`, parsed by s3s itself.
 fn copy_source(headers: &HeaderMap) -> S3Result<Option<(String, String)>> {
     let mut named = headers.get_all("x-amz-copy-source").iter();
     let Some(source) = named.next() else { return Ok(None) };

@@ -2,18 +2,20 @@
 
 use percent_encoding::percent_decode_str;
 
-/// Names and values, decoded, in the order they came.
+/// Decoded names and values, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// `None` when a name or value is not UTF-8.
+    /// Parses a form. Returns `None` when a name or value is not UTF-8.
     pub(super) fn parse(text: &str) -> Option<Self> {
         text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect::<Option<_>>().map(Self)
     }
 
-    /// The value of `name`: an error when it is there more than once, for then two readers of the same
-    /// request may each believe another one.
+    /// Returns the value of `name`.
+    ///
+    /// # Errors
+    /// When the name is repeated: two readers of the request could then use different values.
     pub(super) fn only(&self, name: &str) -> Result<Option<&str>, Repeated> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let first = values.next();
@@ -25,7 +27,7 @@ impl Form {
     }
 }
 
-/// A name that is there more than once.
+/// The error of a repeated name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Repeated;
 
@@ -44,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_values_are_decoded() {
+    fn decodes_names_and_values() {
         let form = Form::parse("prefix=media%2Fa+b%2B&list-type=2&&delete").unwrap();
         assert_eq!(form.only("prefix"), Ok(Some("media/a b+")));
         assert_eq!(form.only("delete"), Ok(Some("")));
@@ -53,13 +55,13 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_name_has_no_value() {
+    fn rejects_repeated_names() {
         let form = Form::parse("prefix=secret%2F&pre%66ix=media%2F").unwrap();
         assert_eq!(form.only("prefix"), Err(Repeated));
     }
 
     #[test]
-    fn what_is_not_utf8_is_no_form() {
+    fn rejects_invalid_utf8() {
         assert_eq!(Form::parse("prefix=%FF"), None);
     }
 }

@@ -1,15 +1,15 @@
 //! The embedded S3 store with STS behind `scopegate demo`: for trying out only, on loopback only.
 //!
-//! s3s speaks S3 and checks signatures, s3s-fs keeps the objects in a directory. What neither does is
-//! here: minting sessions, and holding every request to its session's token, expiry and policy.
+//! s3s speaks S3 and checks signatures; s3s-fs keeps the objects in a directory. This crate adds the sessions: it mints
+//! them, and checks the token, expiry and policy of the session behind each request.
 //!
 //! ```text
 //! serve -> s3s (SigV4, secret from session) -> access (token, expiry, operation, policy) -> s3s-fs
-//!                                              mend (where s3s-fs strays from S3)
+//!                                              mend (where s3s-fs differs from S3)
 //!                                           -> sts    (AssumeRole, for the issuer only)
 //! ```
 //!
-//! `policy`, `operation`, `form` and `session` are pure: no socket, no clock.
+//! `policy`, `operation`, `form` and `session` are pure: they use neither sockets nor clocks.
 
 mod access;
 mod form;

@@ -1,4 +1,4 @@
-//! Where s3s-fs answers otherwise than S3 does, or more dangerously.
+//! Corrections for requests that s3s-fs handles differently from S3, or dangerously.
 
 use std::path::Path;
 
@@ -10,23 +10,23 @@ use s3s::{S3Request, S3Result};
 use super::form::Form;
 use super::{operation, refusal};
 
-/// Bytes of a file's name on the common file systems.
+/// The longest file name on common file systems, in bytes.
 const MAX_FILE_NAME: usize = 255;
 const UUID_LEN: usize = 36;
 
-/// What can be told from a request's head. `root` is where s3s-fs keeps the objects.
+/// Rejects requests that s3s-fs would mishandle, judging by their head. `root` is the directory of s3s-fs.
 pub(super) fn check(cx: &S3AccessContext<'_>, query: &Form, root: &Path) -> S3Result<()> {
     let operation = cx.s3_op().name();
     let key = cx.s3_path().get_object_key();
     if key.is_some_and(|key| !operation::is_plain_key(key)) {
         return Err(refusal::invalid_key());
     }
-    // No versions are kept, and to answer with the current one would be a lie, or a loss on DELETE.
+    // No versions are kept. Using the current one would be wrong, and on DELETE would lose data.
     if !matches!(query.only("versionId"), Ok(None | Some("null"))) {
         return Err(refusal::no_such_version());
     }
     let Some(bucket) = cx.s3_path().get_bucket_name().map(|bucket| root.join(bucket)) else { return Ok(()) };
-    // A write makes the folders it needs, the bucket's too.
+    // A write creates missing directories, including the bucket's.
     if operation != "CreateBucket" && !bucket.is_dir() {
         return Err(refusal::no_such_bucket());
     }
@@ -34,7 +34,7 @@ pub(super) fn check(cx: &S3AccessContext<'_>, query: &Form, root: &Path) -> S3Re
     if writes && sidecar_len(cx.s3_path()) > MAX_FILE_NAME {
         return Err(refusal::key_too_long());
     }
-    // A folder can be opened, and is then an internal error.
+    // s3s-fs opens a directory and then fails with an internal error.
     let reads = matches!(operation, "GetObject" | "HeadObject");
     if reads && key.is_some_and(|key| bucket.join(key).is_dir()) {
         return Err(refusal::no_such_key());
@@ -42,16 +42,16 @@ pub(super) fn check(cx: &S3AccessContext<'_>, query: &Form, root: &Path) -> S3Re
     Ok(())
 }
 
-/// Bytes of the longest name of a file that s3s-fs keeps beside an object: both names in Base64, the id of
-/// an upload, and some words between. Past the limit it writes the object and then fails.
+/// Returns the length of the longest file name that s3s-fs uses beside an object: both names in Base64, the id of an
+/// upload, and fixed words. If it is too long, s3s-fs writes the object and then fails.
 fn sidecar_len(path: &S3Path) -> usize {
     let in_base64 = |name: Option<&str>| name.map_or(0, |name| (name.len() * 4).div_ceil(3));
     let words = ".bucket-.object-.upload-.metadata.json".len();
     in_base64(path.get_bucket_name()) + in_base64(path.get_object_key()) + UUID_LEN + words
 }
 
-/// An empty delimiter, which is how many clients ask for no delimiter, cuts every key after its first
-/// letter; a longer one is cut to its first byte. `encoding-type=url` is promised and not kept.
+/// Adjusts a listing. s3s-fs splits keys after their first letter at an empty delimiter, which many clients send to mean
+/// none; it truncates a longer one to its first byte; it announces `encoding-type=url` and does not encode.
 pub(super) fn listing(
     delimiter: &mut Option<String>,
     encoding_type: &mut Option<EncodingType>,
@@ -65,8 +65,8 @@ pub(super) fn listing(
     Ok(())
 }
 
-/// An upload is tied to the access key that began it, and a session's key does not live as long as an
-/// upload may. MinIO ties it to nothing but its id. Always `Ok`, in the shape of the hooks of s3s.
+/// Lets any session continue an upload. s3s-fs ties an upload to the access key that began it, which may expire before the
+/// upload ends; MinIO ties it to its id alone. Always returns `Ok`, like the hooks of s3s that call it.
 #[expect(clippy::unnecessary_wraps, reason = "each hook that calls it ends with it")]
 pub(super) fn upload<T>(request: &mut S3Request<T>) -> S3Result<()> {
     request.credentials = None;

@@ -1,17 +1,17 @@
-//! Which rights each S3 operation asks of a session: one table.
+//! The rights that each S3 operation needs: one table.
 
-/// What a session must be allowed for one operation. Of several actions, any one is enough.
+/// The rights that an operation needs. Any one of several actions is enough.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Need {
-    /// On the object of the request.
+    /// An action on the object of the request.
     Object(&'static [&'static str]),
-    /// On the bucket of the request, by a statement without a condition.
+    /// An action on the bucket of the request, granted without a condition.
     Bucket(&'static [&'static str]),
     /// Listing, with the prefix of the query.
     Listing,
     /// Writing the object of the request and reading the one that `x-amz-copy-source` names.
     Copy,
-    /// Deleting each key that the body names: judged when the body has been read.
+    /// Deleting each key that the body names, checked once the body is read.
     EachKey,
 }
 
@@ -20,7 +20,7 @@ pub(super) const GET_OBJECT: &[&str] = &["s3:GetObject"];
 pub(super) const LIST_BUCKET: &[&str] = &["s3:ListBucket"];
 pub(super) const PUT_OBJECT: &[&str] = &["s3:PutObject"];
 
-/// What `operation`, by its name in S3's API, needs. `None`: no session may do it.
+/// Returns the rights that an operation of S3's API needs, by its name. `None` means that no session may use it.
 pub(super) fn need(operation: &str) -> Option<Need> {
     Some(match operation {
         "GetObject" | "HeadObject" => Need::Object(GET_OBJECT),
@@ -44,8 +44,8 @@ pub(super) fn need(operation: &str) -> Option<Need> {
     })
 }
 
-/// Whether a file system, asked for `key`, can only mean that key: no empty segment but the last, no
-/// `.` or `..`, no backslash. MinIO refuses the rest too.
+/// Returns whether a file system reads `key` as exactly that key: no empty segment except the last, no `.` or `..`, no
+/// backslash. MinIO refuses the others too.
 pub(super) fn is_plain_key(key: &str) -> bool {
     let named = key.strip_suffix('/').unwrap_or(key);
     !key.contains(['\\', '\0']) && named.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
@@ -56,14 +56,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_in_the_table_is_for_no_session() {
+    fn operations_outside_the_table_are_refused() {
         for operation in ["ListBuckets", "CreateBucket", "PostObject", "PutObjectAcl", ""] {
             assert_eq!(need(operation), None, "{operation}");
         }
     }
 
     #[test]
-    fn keys_that_climb_or_stutter_are_not_plain() {
+    fn rejects_keys_with_dot_or_empty_segments() {
         for key in
             ["../secret", "media/../other/x", "media/./x", "media//x", "/etc/passwd", "/", "", "a\\..\\b"]
         {

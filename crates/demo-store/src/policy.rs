@@ -1,15 +1,15 @@
 //! Session policies: parsed once into types, then asked. Default deny, and an explicit deny wins.
 //!
-//! Everything that this store would not enforce is malformed rather than ignored.
+//! A policy that this store would not enforce in full is rejected.
 //! Grammar: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html>
 
 use serde::Deserialize;
 
-/// What a session may do.
+/// A session policy.
 #[derive(Debug)]
 pub(super) struct Policy(Vec<Statement>);
 
-/// Why a policy is not one; says nothing of what it held.
+/// The error of an invalid policy. It does not quote the policy.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed(pub(super) &'static str);
 
@@ -20,7 +20,7 @@ pub(super) struct Question<'a> {
     pub(super) any_of: &'a [&'a str],
     /// `bucket` or `bucket/key`.
     pub(super) resource: &'a str,
-    /// The prefix of a listing. `None` where there is none to speak of, and then no condition holds.
+    /// The prefix of a listing. Without one, no condition holds.
     pub(super) prefix: Option<&'a str>,
 }
 
@@ -40,7 +40,7 @@ impl Policy {
         written.into_iter().map(Statement::parse).collect::<Result<_, _>>().map(Self)
     }
 
-    /// What a session minted without a policy may do.
+    /// Returns the policy of a session minted without one, which allows everything.
     pub(super) fn everything() -> Self {
         let all = || vec![Pattern("*".to_owned())];
         Self(vec![Statement { effect: Effect::Allow, actions: all(), resources: all(), prefix: Vec::new() }])

@@ -1,4 +1,4 @@
-//! The answers of the store to what it does not allow, in MinIO's words.
+//! The store's errors, in MinIO's words.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};

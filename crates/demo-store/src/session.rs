@@ -1,4 +1,4 @@
-//! Sessions: what `AssumeRole` gave out, until its expiry. Time is an argument.
+//! The sessions minted by `AssumeRole`, until they expire. Time is an argument.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,7 +12,7 @@ use sha2::Sha256;
 use super::policy::Policy;
 use super::random;
 
-/// Sessions alive at once. A table that only grows is what took MinIO clusters down.
+/// The most sessions alive at once, so that the table cannot grow without bound.
 const MAX_SESSIONS: usize = 4096;
 
 /// The lengths MinIO's own keys have.
@@ -38,7 +38,7 @@ impl KeyPair {
     }
 }
 
-/// What the caller of `AssumeRole` gets: the only place that holds the whole token.
+/// The result of `AssumeRole`. Only this holds the token itself.
 pub(super) struct Minted {
     pub(super) key: KeyPair,
     pub(super) token: String,

@@ -1,4 +1,4 @@
-//! The store as its user sees it: [`start`] it, ask for its address and keys, let it go.
+//! The running store.
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ const MAX_XML: usize = 4 * 1024 * 1024;
 /// Bytes and parts of an HTML form upload, which no session may make.
 const MAX_FORM: usize = 64 * 1024;
 
-/// What a store is made of.
+/// The configuration of a store.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
     /// A loopback address; port 0 takes a free one.

@@ -1,4 +1,4 @@
-//! STS: `AssumeRole`, as MinIO answers it, for the issuer only.
+//! STS: `AssumeRole` as MinIO implements it, for the issuer only.
 //!
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 
@@ -23,7 +23,7 @@ const MAX_POLICY: usize = 2048;
 const LIFETIME: std::ops::RangeInclusive<u64> = 900..=43_200;
 const DEFAULT_LIFETIME: u64 = 3600;
 
-/// What may stand in the form. Anything else would cut the session down or widen it, unheard.
+/// The parameters that the store knows. Any other is refused, since it could restrict or widen the session.
 const PARAMETERS: [&str; 6] =
     ["Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds", "Policy"];
 
@@ -71,7 +71,7 @@ impl Sts {
         })
     }
 
-    /// A session must not give birth to one that outlives it. The signature was checked by s3s.
+    /// Allows only the issuer, so that no session mints one that outlives it. s3s has checked the signature.
     fn only_the_issuer(&self, request: &S3Request<Body>) -> Result<(), Refusal> {
         let signer = request.credentials.as_ref().map(|credentials| &credentials.access_key);
         let by_issuer = signer == Some(&self.0.issuer.access_key);
@@ -126,7 +126,7 @@ fn policy(json: Option<&str>) -> Result<Policy, Refusal> {
         .map_err(|Malformed(why)| Refusal { code: "MalformedPolicyDocument", ..Refusal::invalid(why) })
 }
 
-/// Why there is no session.
+/// The reason no session was minted.
 #[derive(Debug, PartialEq, Eq)]
 struct Refusal {
     status: StatusCode,
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_assume_role_is_refused() {
+    fn refuses_everything_but_assume_role() {
         assert_eq!(refusal("Version=2011-06-15").0, "InvalidAction");
         assert_eq!(refusal("Action=GetCallerIdentity&Version=2011-06-15").0, "InvalidAction");
         assert_eq!(refusal("Action=AssumeRole&Action=AssumeRole").0, "InvalidParameterValue");

@@ -71,7 +71,7 @@ fn one_of_several_actions_is_enough_unless_one_is_denied() {
 }
 
 #[test]
-fn what_would_not_be_enforced_is_malformed() {
+fn rejects_policies_that_would_not_be_enforced() {
     let allow = |action: &str, resource: &str, more: &str| {
         format!(
             r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":{action},"Resource":{resource}{more}}}}}"#
@@ -110,7 +110,7 @@ fn what_would_not_be_enforced_is_malformed() {
     }
 }
 
-/// What `*` means, said the slow way.
+/// Matches `*` by trying every split.
 fn matches_slowly(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern, text) {
         ([b'*', pattern @ ..], _) => (0..=text.len()).any(|taken| matches_slowly(pattern, &text[taken..])),

@@ -1,4 +1,4 @@
-//! What is never in a log.
+//! Secrets stay out of the log.
 
 use std::io;
 use std::sync::{Arc, Mutex};

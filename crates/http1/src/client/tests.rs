@@ -1,4 +1,4 @@
-//! The client over a stream in memory: what a store sends, and what is made of it.
+//! Tests of the client over an in-memory stream.
 
 use super::*;
 use crate::buffered::spare_buffers;
@@ -330,7 +330,7 @@ async fn a_long_head_is_sent_whole() {
     assert!(!connection.is_reusable());
 }
 
-/// What came before any of the request was sent is no answer to it, also when the sending fails.
+/// Bytes that arrive before any of the request was sent are not its response, even if the sending fails.
 #[tokio::test(start_paused = true)]
 async fn unsolicited_responses_are_rejected() {
     let (mut connection, mut store) = connect();
@@ -372,7 +372,7 @@ async fn an_idle_connection_holds_no_room_of_a_body() {
     }
 }
 
-/// What was read and used up is room for the next answer on this thread, whoever reads it.
+/// A used-up buffer serves the next response on this thread, on any connection.
 #[tokio::test(start_paused = true)]
 async fn connections_share_the_room_for_answers() {
     for answer in ["HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"] {

@@ -1,4 +1,4 @@
-//! The server over a stream in memory: bytes in, bytes out, and what reached the service in between.
+//! Tests of the server over an in-memory stream: bytes in, bytes out, and the requests that reached the service.
 
 mod ahead;
 mod leaving;
@@ -44,9 +44,9 @@ struct Mirror {
     streams: bool,
     /// The answer's body breaks off.
     breaks: bool,
-    /// What `/held` waits for before it reads its body, and `/read` behind it.
+    /// `/held` waits for this before it reads its body, `/read` afterwards.
     go: Notify,
-    /// What clients had done before they had their answers.
+    /// The states of clients before they had their responses.
     peers: RefCell<Vec<PeerState>>,
     /// Requests that are being answered.
     running: Rc<Cell<usize>>,
@@ -167,7 +167,7 @@ fn running() -> watch::Receiver<bool> {
     RUNNING.subscribe()
 }
 
-/// Sends these bytes and says no more: what came back, and what was seen.
+/// Sends bytes and ends the client's side. Returns the responses and the requests that reached the service.
 async fn talk(mirror: &Mirror, sent: &[u8]) -> (String, Vec<String>) {
     outbox::open_for_test();
     let (mut client, server) = duplex(1 << 20);
@@ -185,7 +185,7 @@ fn statuses(answer: &str) -> Vec<u16> {
     answer.split("HTTP/1.1 ").skip(1).filter_map(|rest| rest.get(..3)?.parse().ok()).collect()
 }
 
-/// Whatever is sent, these are the answers, and this is all that reached the service.
+/// Checks the responses to some bytes, and the requests that reached the service.
 #[tokio::test(start_paused = true)]
 async fn messages_in_one_reading() {
     let cases: &[(&str, &[u16], &[&str])] = &[
@@ -369,7 +369,7 @@ async fn drains_the_rest_of_a_small_body() {
     .await;
 }
 
-/// What belongs to an answer, such as the leave to run, does not wait for what its client may never send.
+/// A response releases what it holds, such as its permit, without waiting for bytes that its client may never send.
 #[tokio::test(start_paused = true)]
 async fn an_answer_ends_before_what_is_left_of_the_request() {
     local(async {
@@ -401,7 +401,7 @@ async fn closes_instead_of_draining_a_large_body() {
     .await;
 }
 
-/// What is not whole is counted, and a client that can have no more memory is told so.
+/// Incomplete heads are charged, and a client without memory left is told so.
 #[tokio::test(start_paused = true)]
 async fn heads_that_are_not_whole_take_memory_and_give_it_back() {
     local(async {

@@ -194,7 +194,7 @@ async fn an_idle_connection_holds_no_room_of_a_body() {
     .await;
 }
 
-/// An answer that its client does not read takes memory. Where there is none, the connection ends.
+/// A response that its client does not read is charged as memory. Without memory, the connection ends.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_not_read_takes_memory_and_gives_it_back() {
     local(async {

@@ -1,4 +1,4 @@
-//! Clients that end their side, or leave: what arrived whole is done, what did not is thrown away.
+//! Clients that end their side or leave: requests that arrived in full are served, others are dropped.
 
 use super::*;
 use tokio::net::{TcpListener, TcpStream, UnixStream};

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn each_wait_has_its_time() {
     local(async {
-        // What is sent, what is answered, and after how many seconds the connection is over.
+        // The bytes sent, the response, and the seconds after which the connection ends.
         let cases: [(&[u8], &[u16], u64); 6] = [
             (b"", &[], 20),
             (b"GET / HT", &[408], 5),
@@ -131,7 +131,7 @@ async fn a_connection_is_busy_for_a_moment_and_idle_for_its_time() {
     .await;
 }
 
-/// What is not followed by another request soon gives up the room for one.
+/// A connection gives up the room for a request if none follows soon.
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_not_busy_for_long() {
     let (mut client, server) = duplex(64);
@@ -191,7 +191,7 @@ async fn a_stop_ends_an_idle_connection_at_once() {
     .await;
 }
 
-/// What an idle connection costs is its task and its state: the room for a request is taken when one comes.
+/// An idle connection costs its task and its state. The room for a request is allocated when one comes.
 #[tokio::test]
 async fn an_idle_connection_is_small() {
     let (_client, server) = duplex(1);
