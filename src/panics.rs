@@ -1,4 +1,4 @@
-//! Panics: contained in the request they happen in, counted, and logged without their messages.
+//! Panics: caught, counted, and logged without their message.
 
 use std::future::{Future, poll_fn};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
@@ -8,7 +8,7 @@ use std::task::Poll;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// Installs a hook that counts panics and logs their location. It leaves out the message, which may contain data of a
+/// Installs a panic hook that counts panics and logs their place. It leaves out the message, which may contain data of a
 /// request.
 pub fn watch() {
     panic::set_hook(Box::new(note));
@@ -17,7 +17,7 @@ pub fn watch() {
 fn note(panic: &PanicHookInfo<'_>) {
     COUNT.fetch_add(1, Ordering::Relaxed);
     let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
-    tracing::error!(place, "a panic occurred: this is a bug in scopegate, please report it");
+    tracing::error!(place, "a panic: this is a mistake in scopegate, please report it");
 }
 
 /// Returns the number of panics so far.
@@ -25,12 +25,12 @@ pub fn count() -> u64 {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// Runs a future and stops a panic from spreading. The future is borrowed and stores its result itself, if it gets
-/// that far: moving either would copy all of its memory.
-pub async fn contain(mut future: Pin<&mut impl Future<Output = ()>>) {
+/// Runs a future, and catches a panic in it. The future is borrowed and stores its result itself: moving either
+/// would copy some 2 KiB each time (docs/performance.md, "futures and answers are lent, not passed on").
+pub async fn catch_panic(mut future: Pin<&mut impl Future<Output = ()>>) {
     poll_fn(|cx| {
         let polled = panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-        // The state that a panic leaves behind is never used again: the future is not polled again.
+        // A future that panicked is in an unknown state: it is not polled again.
         polled.unwrap_or(Poll::Ready(()))
     })
     .await;
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_ends_only_its_future_and_logs_no_data() {
+    async fn panics_are_caught_counted_and_logged_without_their_message() {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
@@ -76,12 +76,12 @@ mod tests {
             assert!(count() == u64::MAX, "{}", "hush");
         };
         let mut answers = Vec::new();
-        contain(pin!(async {
+        catch_panic(pin!(async {
             handler.await;
             answers.push("of one that panicked");
         }))
         .await;
-        contain(pin!(async { answers.push("of another") })).await;
+        catch_panic(pin!(async { answers.push("of another") })).await;
         assert_eq!(answers, ["of another"]);
         assert!(count() > counted && Arc::strong_count(&held) == 1);
         let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();

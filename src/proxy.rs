@@ -26,7 +26,7 @@ use crate::generation::{Generation, Shared, Site};
 use crate::holdings::Holdings;
 use crate::limits::Limits;
 use crate::limits::part_budget::PartBudget;
-use crate::panics::contain;
+use crate::panics::catch_panic;
 use crate::refusal::{Refusal, Rule};
 use crate::representation::Representation;
 use crate::response::{ResponseBody, refuse};
@@ -110,7 +110,7 @@ impl Proxy {
                 Err(refusal) => Err(refusal),
             });
         };
-        contain(pin!(serve)).await;
+        catch_panic(pin!(serve)).await;
         record.received(upload.sent());
         let mut answer = match served.unwrap_or_else(|| Err(failed_inside())) {
             Ok(reply) => reply.into_answer(record),

@@ -13,7 +13,7 @@ use crate::listing::rows::Rows;
 use crate::listing::scopes::{self, Viewer};
 use crate::listing::{Above, Form, Page, Pages, Place, Position, pages};
 use crate::memory::{Payer, Use};
-use crate::panics::contain;
+use crate::panics::catch_panic;
 use crate::refusal::{Refusal, Rule};
 use crate::representation::error::ErrorDocument;
 use crate::representation::{BY_ACCEPT, Representation, is_s3_client};
@@ -219,7 +219,7 @@ impl Proxy {
             };
             Box::pin(async move {
                 let mut page = None;
-                contain(pin!(async { page = Some(coming.await) })).await;
+                catch_panic(pin!(async { page = Some(coming.await) })).await;
                 page.unwrap_or_else(|| Err("internal error while a further page was read".into()))
             })
         }
