@@ -15,6 +15,7 @@ mod parse;
 mod reach;
 mod reader;
 mod source;
+mod spelling;
 mod table;
 mod upstream;
 mod value;

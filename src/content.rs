@@ -3,7 +3,7 @@
 use crate::aws_chunked::{Decoder, Envelope};
 use crate::checksum::{Checksum, Hasher};
 use crate::spool::SpoolFile;
-use crate::upload::UploadError;
+use crate::upload_error::UploadError;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use http_body_util::Empty;

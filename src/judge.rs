@@ -5,7 +5,7 @@ mod trial;
 use crate::amz_date::AmzDate;
 use crate::connect::Connector;
 use crate::endpoint::Endpoint;
-use crate::nodes::NodeIndex;
+use crate::endpoint::NodeIndex;
 use crate::resign::{Authority, SignedRequest, resign};
 use crate::s3_error::{self, MAX_ERROR_BODY};
 use crate::session::Session;

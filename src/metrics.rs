@@ -378,9 +378,9 @@ mod tests {
     use crate::admission::Bounds;
     use crate::client::ClientKey;
     use crate::endpoint::Endpoint;
+    use crate::endpoint::NodeIndex;
     use crate::limits::Limits;
     use crate::memory::{Payer, Use};
-    use crate::nodes::NodeIndex;
 
     #[test]
     fn encodes_recorded_events() {

@@ -2,16 +2,12 @@
 //!
 //! One prober writes health, and the balancers of all worker threads read it. Every value is a separate atomic.
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, NodeIndex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-/// A node's place in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeIndex(pub usize);
 
 /// What all threads know of the nodes.
 #[derive(Debug)]

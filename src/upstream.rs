@@ -10,7 +10,7 @@ use crate::nodes::NodeBoard;
 use crate::resign::{Authority, SignedRequest};
 use crate::retry::Attempts;
 use crate::store::answer_fields::is_wanted;
-use crate::upload::UploadError;
+use crate::upload_error::UploadError;
 use bytes::{BufMut, Bytes};
 use http_body::Body;
 use http1::client::{Connection, Failure, Patience, ResponseFuture};

@@ -2,7 +2,8 @@
 
 use super::ListenAddress;
 use super::listeners::Listeners;
-use super::reader::{At, Reader, Span};
+use super::reader::{At, Reader};
+use super::source::Span;
 use super::table::Table;
 use crate::browser::{Cors, Origin, Origins, RequestHeaders};
 use crate::matcher::Matcher;

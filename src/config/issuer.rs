@@ -1,6 +1,7 @@
 //! `[issuer]`: the keys from which sessions are minted. The file says where they are and never holds them.
 
-use super::reader::{Span, quoted};
+use super::reader::quoted;
+use super::source::Span;
 use super::table::Table;
 use super::upstream::read_endpoint;
 use super::{Environment, Failed, Issuer};

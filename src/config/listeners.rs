@@ -1,6 +1,7 @@
 //! `[[listener]]` and `[admin]`: where the proxy listens, and the hosts it answers to.
 
-use super::reader::{At, Reader, Span};
+use super::reader::{At, Reader};
+use super::source::Span;
 use super::table::Table;
 use super::value::{parse_domain, parse_host, parse_listen_address};
 use super::{Admin, ListenAddress, Listener};

@@ -3,7 +3,8 @@
 use super::cors;
 use super::listeners::Listeners;
 use super::mounts;
-use super::reader::{At, Reader, nearest};
+use super::reader::{At, Reader};
+use super::spelling::nearest;
 use super::table::Table;
 use super::value::parse_network;
 use crate::client::ListenerName;

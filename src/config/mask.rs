@@ -3,7 +3,7 @@
 //! A secret never belongs into a configuration, and is a mistake there. The line with the mistake is shown on terminals
 //! and in the logs of deployments. The lines are told apart by their text, because a file with mistakes need not parse.
 
-use super::reader::nearest;
+use super::spelling::nearest;
 use std::borrow::Cow;
 
 /// The names of tables, which end the lines of `[issuer]`.

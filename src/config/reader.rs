@@ -2,25 +2,10 @@
 
 use super::Diagnostic;
 use super::diagnostic::Severity;
-use super::source::Source;
+use super::source::{Source, Span};
 use std::cell::RefCell;
-use std::ops::Range;
-use strsim::levenshtein;
 use toml::Spanned;
 use toml::de::DeTable;
-
-/// Bytes of the source, such as those of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
-}
-
-impl From<Range<usize>> for Span {
-    fn from(range: Range<usize>) -> Self {
-        Self { start: range.start, end: range.end }
-    }
-}
 
 /// A value and where it is written.
 #[derive(Clone, Copy, Debug)]
@@ -133,12 +118,4 @@ pub(super) fn quoted(text: &str) -> String {
     let beginning: String = text.chars().take(60).collect();
     let more = if beginning.len() < text.len() { "..." } else { "" };
     format!("{beginning:?}{more}")
-}
-
-/// Returns the known word that a mistyped one resembles most, if it resembles one at all.
-pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    // A long word resembles nothing, and its distances would take long.
-    let (word, _) = word.split_at(word.floor_char_boundary(64));
-    let near = known.iter().map(|candidate| (levenshtein(word, candidate), *candidate)).min()?;
-    (near.0 <= 2 && near.0 < near.1.len()).then_some(near.1)
 }

@@ -1,7 +1,6 @@
 //! Finds the line of a mistake, and makes it safe to show.
 
 use super::mask::Masked;
-use super::reader::Span;
 use crate::terminal::is_unseen;
 use crate::terminal::picture;
 use std::cell::OnceCell;
@@ -9,6 +8,19 @@ use std::ops::Range;
 
 /// The longest line that is shown, in bytes. The places of mistakes in a longer one are told without it.
 const MAX_SHOWN: usize = 500;
+
+/// Bytes of the source, such as those of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl From<Range<usize>> for Span {
+    fn from(range: Range<usize>) -> Self {
+        Self { start: range.start, end: range.end }
+    }
+}
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Reads TOML tables key by key. Keys that nothing reads are mistakes.
 
-use super::reader::{At, Reader, Span, nearest, quoted};
+use super::reader::{At, Reader, quoted};
+use super::source::Span;
+use super::spelling::nearest;
 use super::value::{parse_duration, parse_size, show_duration};
 use std::cell::RefCell;
 use std::ops::RangeInclusive;

@@ -1,6 +1,7 @@
 //! Warnings: what a configuration may say, and its author probably does not intend.
 
-use super::reader::{Reader, Span};
+use super::reader::Reader;
+use super::source::Span;
 use super::{Config, Diagnostic, ListenAddress, Listener};
 use crate::mapping::Mapping;
 use crate::operation::SessionKind;

@@ -1,7 +1,8 @@
 //! Encodes the state of the nodes.
 
 use super::samples::counter;
-use crate::nodes::{NodeBoard, NodeIndex};
+use crate::endpoint::NodeIndex;
+use crate::nodes::NodeBoard;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use std::fmt;

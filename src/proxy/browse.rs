@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::decision::{Browse, Forward, Way, nothing, passes_on};
-use super::reply::{Reply, Served};
+use super::reply::{Outcome, Reply, Served};
 use super::{Account, ClientBody, Proxy, fallback};
 use crate::generation::Site;
 use crate::holdings::Holdings;
@@ -37,9 +37,6 @@ use std::sync::Arc;
 
 /// A page is held this many times: in its client's view, as rows, and as text.
 const COPIES: usize = 4;
-
-/// The outcome of one way to answer.
-pub(super) type Outcome = Result<Reply, Refusal>;
 
 /// The answer to a request for a page.
 pub(super) enum PageAnswer {

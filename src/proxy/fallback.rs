@@ -1,8 +1,8 @@
 //! Answers where nothing was found: a redirect to the folder of the name, the error page of a site, a way back.
 
-use super::browse::Outcome;
 use super::call::Call;
 use super::decision::{Fallback, Forward, Need, Redirect, may_fall_back};
+use super::reply::Outcome;
 use super::reply::{Reply, Served};
 use super::{Account, ClientBody, Proxy};
 use crate::listing::{Position, place};

@@ -2,6 +2,7 @@
 
 use super::Answer;
 use crate::access::AccessRecord;
+use crate::refusal::Refusal;
 use crate::response::{LocalBody, make, relay, relay_read};
 use crate::rewrite::Rewriter;
 use crate::store::StoreAnswer;
@@ -23,6 +24,9 @@ pub(super) enum Reply {
     /// The error page of a site.
     Page(Box<http1::Response<Download>>),
 }
+
+/// The outcome of one way to answer.
+pub(super) type Outcome = Result<Reply, Refusal>;
 
 impl From<StoreAnswer> for Served {
     /// Serves an answer as it is.

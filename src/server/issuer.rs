@@ -1,7 +1,8 @@
 //! Checks at start that STS accepts the issuer's key, before the first client needs a session.
 
 use crate::metrics::Metrics;
-use crate::mint::{MintFailure, StsMint};
+use crate::mint::StsMint;
+use crate::minting::MintFailure;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::time::Duration;

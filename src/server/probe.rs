@@ -2,7 +2,8 @@
 
 use crate::connect::{Connector, Trouble};
 use crate::endpoint::Endpoint;
-use crate::nodes::{Check, NodeBoard, NodeIndex};
+use crate::endpoint::NodeIndex;
+use crate::nodes::{Check, NodeBoard};
 use crate::s3_error;
 use arc_swap::ArcSwap;
 use bytes::Bytes;

@@ -8,7 +8,8 @@ use crate::judge::{Nodes, StoreJudge, Trial};
 use crate::limits::MAX_SESSIONS;
 use crate::mapping::{Mapping, MintWhen};
 use crate::metrics::{Metrics, Row};
-use crate::mint::{MintRequest, StsMint};
+use crate::mint::StsMint;
+use crate::minting::MintRequest;
 use crate::operation::SessionKind;
 use crate::policy::SessionPolicy;
 use crate::session_table::{

@@ -4,7 +4,7 @@ use super::budget::MintBudget;
 use super::slot::Slot;
 use super::verdict::Judge;
 use crate::amz_date::rfc3339;
-use crate::mint::{Mint, MintError, MintFailure, MintRequest};
+use crate::minting::{Mint, MintError, MintFailure, MintRequest};
 use crate::operation::SessionKind;
 use crate::refresh::{Reason, Retry, Source, is_live};
 use crate::session::{Minted, Session};

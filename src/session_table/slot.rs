@@ -1,7 +1,7 @@
 //! The place of one session: what requests read, and what its keeper fills.
 
 use super::verdict::Denials;
-use crate::mint::MintError;
+use crate::minting::MintError;
 use crate::refresh::{Entry, Refreshed, Unavailable};
 use crate::session::Session;
 use crate::wall_clock::WallClock;

@@ -3,8 +3,8 @@
 
 use super::keeper::error;
 use super::*;
-use crate::mint::{Mint, MintError, MintFailure, MintRequest};
-use crate::nodes::NodeIndex;
+use crate::endpoint::NodeIndex;
+use crate::minting::{Mint, MintError, MintFailure, MintRequest};
 use crate::refresh::Reason;
 use crate::session::tests::minted;
 use crate::session::{Minted, Session};

@@ -1,5 +1,5 @@
 use super::*;
-use crate::mint::{MintError, MintRequest};
+use crate::minting::{MintError, MintRequest};
 use crate::operation::SessionKind;
 use crate::policy::SessionPolicy;
 use crate::refresh::Reason;
