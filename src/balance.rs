@@ -4,7 +4,7 @@
 //! with a slow start. What the prober finds reaches all balancers through the [`NodeBoard`]. Written by hand: balancers
 //! in libraries read the clock themselves and cannot learn from a prober.
 
-use crate::endpoint::NodeIndex;
+use crate::net::endpoint::NodeIndex;
 use crate::nodes::{Check, NodeBoard};
 use crate::retry::Attempts;
 use std::cell::Cell;

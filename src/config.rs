@@ -23,9 +23,9 @@ mod warnings;
 
 use crate::browser::AllowedHosts;
 use crate::client::ListenerName;
-use crate::endpoint::Endpoint;
 use crate::limits::Limits;
 use crate::mapping::Mapping;
+use crate::net::endpoint::Endpoint;
 use crate::operation::grammar::Dialect;
 use crate::secret::Credentials;
 use std::fmt;

@@ -12,9 +12,9 @@ use crate::mapping::Mapping;
 use crate::matcher::MappingIndex;
 use crate::memory::MemoryBudget;
 use crate::metrics::{Metrics, Row};
+use crate::net::wall_clock::WallClock;
 use crate::nodes::NodeBoard;
 use crate::session_table::Sessions;
-use crate::wall_clock::WallClock;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 

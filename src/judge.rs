@@ -3,14 +3,14 @@
 mod trial;
 
 use crate::amz_date::AmzDate;
-use crate::connect::Connector;
-use crate::endpoint::Endpoint;
-use crate::endpoint::NodeIndex;
+use crate::net::connect::Connector;
+use crate::net::endpoint::Endpoint;
+use crate::net::endpoint::NodeIndex;
+use crate::net::wall_clock::WallClock;
 use crate::resign::{Authority, SignedRequest, resign};
 use crate::s3_error::{self, MAX_ERROR_BODY};
 use crate::session::Session;
 use crate::session_table::{Judge, Verdict};
-use crate::wall_clock::WallClock;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, header};

@@ -377,10 +377,10 @@ mod tests {
     use super::*;
     use crate::admission::Bounds;
     use crate::client::ClientKey;
-    use crate::endpoint::Endpoint;
-    use crate::endpoint::NodeIndex;
     use crate::limits::Limits;
     use crate::memory::{Payer, Use};
+    use crate::net::endpoint::Endpoint;
+    use crate::net::endpoint::NodeIndex;
 
     #[test]
     fn encodes_recorded_events() {

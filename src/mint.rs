@@ -1,14 +1,14 @@
 //! Mints sessions: one `AssumeRole` with a session policy returns one session.
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 
-use crate::connect::Trouble;
-use crate::endpoint::Endpoint;
 use crate::minting::{Mint, MintError, MintFailure, MintRequest};
+use crate::net::connect::Trouble;
+use crate::net::endpoint::Endpoint;
+use crate::net::terminal::plain;
 use crate::refresh::Reason;
 use crate::s3_error;
 use crate::secret::{Credentials, Secret};
 use crate::session::{Minted, Session};
-use crate::terminal::plain;
 use aws_sdk_sts::config::{BehaviorVersion, Region};
 use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;

@@ -1,6 +1,6 @@
 //! The interface to whatever mints sessions: the request, the source and its errors.
 
-use crate::connect::Trouble;
+use crate::net::connect::Trouble;
 use crate::policy::SessionPolicy;
 use crate::refresh::Reason;
 use crate::s3_error;

@@ -2,7 +2,7 @@
 //!
 //! One prober writes health, and the balancers of all worker threads read it. Every value is a separate atomic.
 
-use crate::endpoint::{Endpoint, NodeIndex};
+use crate::net::endpoint::{Endpoint, NodeIndex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Which requests may be sent again, and to which nodes. Bounded: see [`Attempts`].
 
-use crate::endpoint::NodeIndex;
+use crate::net::endpoint::NodeIndex;
 use http::{HeaderName, HeaderValue, Method, header};
 
 /// How often a request is sent to another node after one closed the connection or was not ready. Nodes that could not

@@ -3,9 +3,9 @@
 mod download;
 
 use crate::balance::{Balancer, Choice, InFlight, Outcome};
-use crate::connect::{Connector, Stream};
-use crate::endpoint::Endpoint;
 use crate::limits::Limits;
+use crate::net::connect::{Connector, Stream};
+use crate::net::endpoint::Endpoint;
 use crate::nodes::NodeBoard;
 use crate::resign::{Authority, SignedRequest};
 use crate::retry::Attempts;

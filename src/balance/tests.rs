@@ -1,5 +1,5 @@
 use super::*;
-use crate::endpoint::Endpoint;
+use crate::net::endpoint::Endpoint;
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);

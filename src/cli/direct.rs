@@ -1,9 +1,10 @@
 //! A store that a command speaks to with a session of its own: `check --live`, `ls` and `get`.
 
-use crate::connect::Trouble;
-use crate::endpoint::Endpoint;
 use crate::limits::Limits;
 use crate::mapping::Mapping;
+use crate::net::connect::Trouble;
+use crate::net::endpoint::Endpoint;
+use crate::net::wall_clock::WallClock;
 use crate::nodes::NodeBoard;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
@@ -15,7 +16,6 @@ use crate::store::Store;
 use crate::trace::Trace;
 use crate::upload::Upload;
 use crate::upstream::{Download, Pool, SendError};
-use crate::wall_clock::WallClock;
 use bytes::Bytes;
 use http::Method;
 use http1::body::BoxError;

@@ -16,7 +16,7 @@ pub mod token;
 mod uploads;
 
 use crate::config::ConfigError;
-use crate::terminal::plain_lines;
+use crate::net::terminal::plain_lines;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, Write};

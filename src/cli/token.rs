@@ -2,10 +2,10 @@
 
 use super::{CommandError, print};
 use crate::config::{Environment, Failed, SystemEnvironment, parse_duration};
-use crate::connect::Trust;
-use crate::endpoint::Endpoint;
 use crate::mint::StsMint;
 use crate::minting::{Mint, MintRequest};
+use crate::net::connect::Trust;
+use crate::net::endpoint::Endpoint;
 use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::refresh::Reason;
 use crate::rights::{Right, Rights};

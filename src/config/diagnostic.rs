@@ -1,7 +1,7 @@
 //! Mistakes and warnings: where, what, and how to mend it.
 
 use super::source::{Excerpt, Place};
-use crate::terminal::plain;
+use crate::net::terminal::plain;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use std::path::Path;
 

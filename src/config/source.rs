@@ -1,8 +1,8 @@
 //! Finds the line of a mistake, and makes it safe to show.
 
 use super::mask::Masked;
-use crate::terminal::is_unseen;
-use crate::terminal::picture;
+use crate::net::terminal::is_unseen;
+use crate::net::terminal::picture;
 use std::cell::OnceCell;
 use std::ops::Range;
 

@@ -3,7 +3,7 @@
 use super::Upstream;
 use super::reader::{At, Reader};
 use super::table::Table;
-use crate::endpoint::Endpoint;
+use crate::net::endpoint::Endpoint;
 use crate::operation::grammar::Dialect;
 
 const EXAMPLE: &str = "endpoints = [\"http://127.0.0.1:9000\"]";

@@ -5,7 +5,7 @@
 
 use super::name::href;
 use super::page::{Entry, Object};
-use crate::terminal::plain;
+use crate::net::terminal::plain;
 use crate::xml::escape;
 use jiff::Timestamp;
 use std::fmt::Write;

@@ -2,7 +2,7 @@
 
 use super::index::Index;
 use super::page::{Entry, Object};
-use crate::terminal::plain;
+use crate::net::terminal::plain;
 use serde::Serialize;
 use std::fmt::Write;
 

@@ -1,7 +1,7 @@
 //! One log line, written field by field as text or as JSON.
 
 use crate::config::LogFormat;
-use crate::terminal::is_unseen;
+use crate::net::terminal::is_unseen;
 use jiff::Timestamp;
 use std::cell::Cell;
 use std::fmt::{self, Write as _};

@@ -1,7 +1,7 @@
 //! Encodes the state of the nodes.
 
 use super::samples::counter;
-use crate::endpoint::NodeIndex;
+use crate::net::endpoint::NodeIndex;
 use crate::nodes::NodeBoard;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;

@@ -4,7 +4,7 @@
 //! Fetches are single flight: however many readers wait, one fetch runs, and a reader that goes away cancels nothing.
 
 use super::{Facts, Held, Now, Plan, Step, is_live};
-use crate::wall_clock::WallClock;
+use crate::net::wall_clock::WallClock;
 use arc_swap::ArcSwapOption;
 use std::future::Future;
 use std::ops::Deref;

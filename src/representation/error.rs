@@ -1,9 +1,9 @@
 //! Errors in each form: XML as S3 writes it, HTML, JSON, and text.
 
 use super::Representation;
+use crate::net::terminal::plain;
+use crate::net::terminal::visible;
 use crate::refusal::Refusal;
-use crate::terminal::plain;
-use crate::terminal::visible;
 use crate::xml::Document;
 use askama::Template;
 use bytes::Bytes;

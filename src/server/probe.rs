@@ -1,8 +1,8 @@
 //! Checks the health of the store's nodes for all worker threads.
 
-use crate::connect::{Connector, Trouble};
-use crate::endpoint::Endpoint;
-use crate::endpoint::NodeIndex;
+use crate::net::connect::{Connector, Trouble};
+use crate::net::endpoint::Endpoint;
+use crate::net::endpoint::NodeIndex;
 use crate::nodes::{Check, NodeBoard};
 use crate::s3_error;
 use arc_swap::ArcSwap;

@@ -3,7 +3,7 @@
 use super::notify;
 use super::running::Running;
 use crate::config::Config;
-use crate::wall_clock::WallClock;
+use crate::net::wall_clock::WallClock;
 use std::future::pending;
 use std::io;
 use std::path::Path;

@@ -10,13 +10,13 @@ use crate::mapping::{Mapping, MintWhen};
 use crate::metrics::{Metrics, Row};
 use crate::mint::StsMint;
 use crate::minting::MintRequest;
+use crate::net::wall_clock::WallClock;
 use crate::operation::SessionKind;
 use crate::policy::SessionPolicy;
 use crate::session_table::{
     self, IssuerId, Keeper, MintBudget, MintCounts, Purpose, SessionHandle, SessionKey, SessionTable, Slot,
     StoreId, TableFull, Terms,
 };
-use crate::wall_clock::WallClock;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::io;

@@ -2,9 +2,9 @@
 
 use super::verdict::Denials;
 use crate::minting::MintError;
+use crate::net::wall_clock::WallClock;
 use crate::refresh::{Entry, Refreshed, Unavailable};
 use crate::session::Session;
-use crate::wall_clock::WallClock;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -5,8 +5,8 @@
 //! does. The judge makes one try at a time for a session, and all requests denied before it began share its verdict.
 
 use super::{Keeper, Slot};
-use crate::endpoint::NodeIndex;
 use crate::minting::Mint;
+use crate::net::endpoint::NodeIndex;
 use crate::session::Session;
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};

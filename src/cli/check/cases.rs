@@ -3,7 +3,7 @@
 use crate::cli::explain::{Question, Who, explain};
 use crate::cli::{CommandError, print};
 use crate::config::{Config, Expectation, PolicyTest, TestClient, read_tests};
-use crate::terminal::plain_lines;
+use crate::net::terminal::plain_lines;
 use std::path::Path;
 
 /// Runs the tests of a file, prints a line for each, and returns the number of failures.

@@ -1,12 +1,12 @@
 use super::*;
 use crate::minting::{MintError, MintRequest};
+use crate::net::wall_clock::WallClock;
 use crate::operation::SessionKind;
 use crate::policy::SessionPolicy;
 use crate::refresh::Reason;
 use crate::session::Minted;
 use crate::session::tests::minted;
 use crate::session_table::{MintBudget, SessionHandle, SlotSession};
-use crate::wall_clock::WallClock;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -6,7 +6,7 @@ mod trust;
 pub use trouble::Trouble;
 pub use trust::Trust;
 
-use crate::endpoint::Endpoint;
+use crate::net::endpoint::Endpoint;
 use http1::Socket;
 use rustls::pki_types::ServerName;
 use std::fmt;
