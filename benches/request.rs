@@ -6,9 +6,9 @@ use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use example::Example;
-use scopegate::amz_date::AmzDate;
 use scopegate::aws_chunked::{Decoder, Envelope};
 use scopegate::checksum::Algorithm;
+use scopegate::sigv4::amz_date::AmzDate;
 use std::time::SystemTime;
 
 #[global_allocator]

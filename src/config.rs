@@ -27,7 +27,7 @@ use crate::limits::Limits;
 use crate::mapping::Mapping;
 use crate::net::endpoint::Endpoint;
 use crate::operation::grammar::Dialect;
-use crate::secret::Credentials;
+use crate::sigv4::secret::Credentials;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;

@@ -2,7 +2,6 @@
 
 mod trial;
 
-use crate::amz_date::AmzDate;
 use crate::net::connect::Connector;
 use crate::net::endpoint::Endpoint;
 use crate::net::endpoint::NodeIndex;
@@ -11,6 +10,7 @@ use crate::resign::{Authority, SignedRequest, resign};
 use crate::s3_error::{self, MAX_ERROR_BODY};
 use crate::session::Session;
 use crate::session_table::{Judge, Verdict};
+use crate::sigv4::amz_date::AmzDate;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, header};

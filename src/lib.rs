@@ -27,7 +27,6 @@
 
 pub mod access;
 pub mod admission;
-pub mod amz_date;
 pub mod aws_chunked;
 pub mod balance;
 pub mod browser;
@@ -79,10 +78,10 @@ pub mod s3_error;
 pub mod s3_limits;
 pub mod s3_operation;
 pub mod scope;
-pub mod secret;
 pub mod server;
 pub mod session;
 pub mod session_table;
+pub mod sigv4;
 pub mod spool;
 pub mod store;
 pub mod target;

@@ -5,9 +5,9 @@
 //! aws-sigv4 once a day, and tests compare every byte with `sign()`.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 
-use crate::amz_date::AmzDate;
 use crate::outgoing::{Outgoing, is_signed};
 use crate::session::{DayKey, Session};
+use crate::sigv4::amz_date::AmzDate;
 use bytes::{BufMut, BytesMut};
 use http::{HeaderValue, Method};
 use sha2::{Digest, Sha256};

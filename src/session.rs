@@ -1,8 +1,8 @@
 //! Sessions: the credentials that one mint returned, with the key that signs with them.
 
-use crate::amz_date::AmzDate;
 use crate::refresh::Perishable;
-use crate::secret::{Credentials, Secret};
+use crate::sigv4::amz_date::AmzDate;
+use crate::sigv4::secret::{Credentials, Secret};
 use arc_swap::ArcSwap;
 use aws_sigv4::sign::v4::generate_signing_key;
 use hmac::{Hmac, KeyInit, Mac};

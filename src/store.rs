@@ -9,7 +9,6 @@ pub mod status;
 pub use answer::StoreAnswer;
 pub use exchange::{broke_off, is_short};
 
-use crate::amz_date::AmzDate;
 use crate::balance::{Choice, Outcome};
 use crate::limits::Limits;
 use crate::net::wall_clock::WallClock;
@@ -18,6 +17,7 @@ use crate::outgoing::Outgoing;
 use crate::resign::resign;
 use crate::retry::{Attempts, is_repeatable};
 use crate::session::Session;
+use crate::sigv4::amz_date::AmzDate;
 use crate::trace::Trace;
 use crate::upload::Upload;
 use crate::upstream::{Download, Pool, SendError};

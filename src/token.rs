@@ -1,11 +1,11 @@
 //! Tokens: a session with its endpoint and scope, as `scopegate token` writes it and `ls` and `get` read it.
 
-use crate::amz_date::rfc3339;
 use crate::names::{BucketName, Prefix};
 use crate::rights::Rights;
 use crate::scope::Scope;
-use crate::secret::{Credentials, Secret};
 use crate::session::Minted;
+use crate::sigv4::amz_date::rfc3339;
+use crate::sigv4::secret::{Credentials, Secret};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -4,7 +4,6 @@
 
 use http::{HeaderValue, Method, header};
 use http1::Fields;
-use scopegate::amz_date::AmzDate;
 use scopegate::client::{Client, Connection, ListenerRegistry};
 use scopegate::mapping::{Grant, Mapping};
 use scopegate::matcher::{Condition, MappingIndex, Matcher};
@@ -14,8 +13,9 @@ use scopegate::payload::Payload;
 use scopegate::resign::{Authority, SignedRequest, resign};
 use scopegate::rights::Right;
 use scopegate::scope::Scope;
-use scopegate::secret::{Credentials, Secret};
 use scopegate::session::{Minted, Session};
+use scopegate::sigv4::amz_date::AmzDate;
+use scopegate::sigv4::secret::{Credentials, Secret};
 use std::hint::black_box;
 use std::time::{Duration, SystemTime};
 

@@ -3,8 +3,8 @@
 use super::{CommandError, print, serve};
 use crate::config::{Config, Environment, Failed};
 use crate::log;
-use crate::secret::Secret;
 use crate::server::{Inherited, Server};
+use crate::sigv4::secret::Secret;
 use scopegate_demo_store::{BUCKET, REGION, Store, StoreConfig};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Reads secrets from the environment and from files.
 
 use super::value::show_size;
-use crate::secret::Secret;
+use crate::sigv4::secret::Secret;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;

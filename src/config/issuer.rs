@@ -5,7 +5,7 @@ use super::source::Span;
 use super::table::Table;
 use super::upstream::read_endpoint;
 use super::{Environment, Failed, Issuer};
-use crate::secret::{Credentials, Secret};
+use crate::sigv4::secret::{Credentials, Secret};
 use std::path::Path;
 use toml::de::DeValue;
 

@@ -4,7 +4,7 @@ mod mistakes;
 
 use super::*;
 use crate::mapping::MintWhen;
-use crate::secret::Secret;
+use crate::sigv4::secret::Secret;
 use std::num::NonZeroU32;
 
 /// A configuration that stays valid when the format grows.

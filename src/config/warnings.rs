@@ -236,11 +236,14 @@ mod tests {
     fn warns_of_the_default_name_of_root() {
         struct Root;
         impl crate::config::Environment for Root {
-            fn variable(&self, _: &str) -> Result<crate::secret::Secret, crate::config::Failed> {
-                Ok(crate::secret::Secret::new("minioadmin".into()))
+            fn variable(&self, _: &str) -> Result<crate::sigv4::secret::Secret, crate::config::Failed> {
+                Ok(crate::sigv4::secret::Secret::new("minioadmin".into()))
             }
-            fn file(&self, _: &std::path::Path) -> Result<crate::secret::Secret, crate::config::Failed> {
-                Ok(crate::secret::Secret::new("hush".into()))
+            fn file(
+                &self,
+                _: &std::path::Path,
+            ) -> Result<crate::sigv4::secret::Secret, crate::config::Failed> {
+                Ok(crate::sigv4::secret::Secret::new("hush".into()))
             }
         }
         let config = Config::parse(EXAMPLE, &Root).unwrap();

@@ -3,12 +3,12 @@
 use super::budget::MintBudget;
 use super::slot::Slot;
 use super::verdict::Judge;
-use crate::amz_date::rfc3339;
 use crate::minting::{Mint, MintError, MintFailure, MintRequest};
 use crate::net::wall_clock::WallClock;
 use crate::operation::SessionKind;
 use crate::refresh::{Reason, Retry, Source, is_live};
 use crate::session::{Minted, Session};
+use crate::sigv4::amz_date::rfc3339;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -9,12 +9,12 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4::SigningParams;
 use http::{HeaderMap, HeaderValue, Request};
-use scopegate::amz_date::AmzDate;
 use scopegate::outgoing::Outgoing;
 use scopegate::payload::Payload;
 use scopegate::resign::{Authority, SignedRequest, resign};
-use scopegate::secret::{Credentials, Secret};
 use scopegate::session::{Minted, Session};
+use scopegate::sigv4::amz_date::AmzDate;
+use scopegate::sigv4::secret::{Credentials, Secret};
 use std::time::{Duration, SystemTime};
 
 pub(crate) const WORDS: &[&[u8]] = &[

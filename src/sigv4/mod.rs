@@ -1,0 +1,4 @@
+//! sigv4
+
+pub mod amz_date;
+pub mod secret;
