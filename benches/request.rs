@@ -6,8 +6,8 @@ use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use example::Example;
-use scopegate::aws_chunked::{Decoder, Envelope};
-use scopegate::checksum::Algorithm;
+use scopegate::s3::aws_chunked::{Decoder, Envelope};
+use scopegate::s3::checksum::Algorithm;
 use scopegate::sigv4::amz_date::AmzDate;
 use std::time::SystemTime;
 

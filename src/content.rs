@@ -1,7 +1,7 @@
 //! Sources of an upload's content: the client's body, the content of its envelope, or a held part.
 
-use crate::aws_chunked::{Decoder, Envelope};
-use crate::checksum::{Checksum, Hasher};
+use crate::s3::aws_chunked::{Decoder, Envelope};
+use crate::s3::checksum::{Checksum, Hasher};
 use crate::spool::SpoolFile;
 use crate::upload_error::UploadError;
 use bytes::{Bytes, BytesMut};
@@ -220,7 +220,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checksum::{Algorithm, Mismatch};
+    use crate::s3::checksum::{Algorithm, Mismatch};
     use http_body_util::BodyExt;
     use std::collections::VecDeque;
 

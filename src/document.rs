@@ -7,10 +7,10 @@ mod complete;
 mod elements;
 mod tagging;
 
-use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::payload::{Payload, X_AMZ_CONTENT_SHA256, checksum_mismatch};
 use crate::refusal::{Refusal, Rule};
-use crate::s3_operation::Operation;
+use crate::s3::checksum::{Algorithm, Checksum, Hasher};
+use crate::s3::operation::Operation;
 use crate::upload::Upload;
 use bytes::Bytes;
 use http_body::Body;

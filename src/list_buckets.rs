@@ -4,10 +4,10 @@
 use crate::mapping::Mapping;
 use crate::refusal::{Refusal, Rule};
 use crate::rights::Right;
-use crate::s3_limits::MAX_BUCKETS;
+use crate::s3::limits::MAX_BUCKETS;
+use crate::s3::target::Query;
+use crate::s3::xml::Document;
 use crate::scope::Scope;
-use crate::target::Query;
-use crate::xml::Document;
 use std::collections::BTreeSet;
 
 const ROOT: &str = "ListAllMyBucketsResult";
@@ -70,7 +70,7 @@ pub fn document(mapping: &Mapping, query: &Query<'_>) -> Result<String, Refusal>
 mod tests {
     use super::*;
     use crate::mount::Mount;
-    use crate::names::{BucketName, Prefix};
+    use crate::s3::names::{BucketName, Prefix};
 
     fn mapping() -> Mapping {
         let scope = |bucket, prefix, rights: &[Right]| {

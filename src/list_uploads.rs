@@ -11,10 +11,10 @@ pub use read::{NoList, Reader, Upload};
 
 use crate::mapping::{Grant, Mapping};
 use crate::mount::View;
-use crate::names::{Prefix, check_key};
 use crate::operation::grammar::{Dialect, began_at};
-use crate::s3_limits::MAX_PAGE;
-use crate::target::encode_query;
+use crate::s3::limits::MAX_PAGE;
+use crate::s3::names::{Prefix, check_key};
+use crate::s3::target::encode_query;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -18,7 +18,7 @@ use crate::memory::MemoryBudget;
 use crate::nodes::NodeBoard;
 use crate::operation::TABLE;
 use crate::refusal::Rule;
-use crate::s3_operation::Operation;
+use crate::s3::operation::Operation;
 use crate::session_table::{MintCounts, Slot};
 use arc_swap::ArcSwap;
 use encode::MetricsCollector;

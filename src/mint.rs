@@ -6,7 +6,7 @@ use crate::net::connect::Trouble;
 use crate::net::endpoint::Endpoint;
 use crate::net::terminal::plain;
 use crate::refresh::Reason;
-use crate::s3_error;
+use crate::s3::error as s3_error;
 use crate::session::{Minted, Session};
 use crate::sigv4::secret::{Credentials, Secret};
 use aws_sdk_sts::config::{BehaviorVersion, Region};

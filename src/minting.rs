@@ -3,7 +3,7 @@
 use crate::net::connect::Trouble;
 use crate::policy::SessionPolicy;
 use crate::refresh::Reason;
-use crate::s3_error;
+use crate::s3::error as s3_error;
 use crate::session::{Minted, Session};
 use arc_swap::ArcSwap;
 use std::fmt;

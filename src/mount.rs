@@ -3,11 +3,11 @@
 //! Names from a client get the prefix added, names from the store get it removed. Clients never see the bucket or the
 //! prefix.
 
-use crate::names::{BucketName, Prefix, check_bucket, check_segments};
 use crate::operation::grammar::key_of_position;
-use crate::s3_limits::MAX_KEY_BYTES;
-use crate::s3_operation::Operation;
-use crate::target::{BadTarget, Query};
+use crate::s3::limits::MAX_KEY_BYTES;
+use crate::s3::names::{BucketName, Prefix, check_bucket, check_segments};
+use crate::s3::operation::Operation;
+use crate::s3::target::{BadTarget, Query};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;

@@ -9,7 +9,7 @@ mod result;
 
 use crate::mapping::{Grant, Mapping};
 use crate::refusal::{Refusal, Rule};
-use crate::xml::{Document, Inexpressible};
+use crate::s3::xml::{Document, Inexpressible};
 use bytes::Bytes;
 
 pub use document::{Deletion, Named};

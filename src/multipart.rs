@@ -17,13 +17,13 @@ mod part;
 mod plan;
 mod upload;
 
-use crate::checksum::Algorithm;
 use crate::memory::Use;
 use crate::outgoing::Outgoing;
 use crate::payload::HeldBody;
 use crate::proxy::{Account, ClientBody, Proxy};
 use crate::refusal::{Refusal, Rule};
-use crate::s3_operation::Operation;
+use crate::s3::checksum::Algorithm;
+use crate::s3::operation::Operation;
 use crate::session_table::Slot;
 use crate::store::{Store, StoreAnswer};
 use crate::trace::{Trace, Wait};

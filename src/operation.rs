@@ -13,9 +13,9 @@ pub mod values;
 
 use self::grammar::Grammar;
 use crate::rights::{Right, Rights};
-use crate::s3_operation::Operation;
-use crate::target::{Query, Resource};
-use crate::verb::Verb;
+use crate::s3::operation::Operation;
+use crate::s3::target::{Query, Resource};
+use crate::s3::verb::Verb;
 use http::Method;
 use std::sync::LazyLock;
 

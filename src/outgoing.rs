@@ -16,8 +16,8 @@ use crate::operation::values::refuse;
 use crate::operation::{Headers, Spec};
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
-use crate::s3_operation::Operation;
-use crate::target::Spelling;
+use crate::s3::operation::Operation;
+use crate::s3::target::Spelling;
 use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
 use http1::Fields;
@@ -276,9 +276,9 @@ pub fn is_signed(name: &HeaderName) -> bool {
 mod tests {
     use super::*;
     use crate::mapping::Mapping;
-    use crate::names::{BucketName, Prefix};
     use crate::operation::TABLE;
     use crate::rights::Right;
+    use crate::s3::names::{BucketName, Prefix};
     use crate::scope::Scope;
     use proptest::prelude::*;
 

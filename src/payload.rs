@@ -12,12 +12,12 @@
 //! Held content is sent as one PUT with `Content-Length` if it is small, otherwise as a multipart upload. The store
 //! never receives a trailer: a connection that breaks inside one makes MinIO append zeros until its memory runs out.
 
-use crate::aws_chunked::Envelope;
-use crate::checksum::{Algorithm, Checksum, Mismatch};
 use crate::operation::Spec;
 use crate::refusal::{Refusal, Rule};
-use crate::s3_limits::MAX_SINGLE_PUT;
-use crate::s3_operation::Operation;
+use crate::s3::aws_chunked::Envelope;
+use crate::s3::checksum::{Algorithm, Checksum, Mismatch};
+use crate::s3::limits::MAX_SINGLE_PUT;
+use crate::s3::operation::Operation;
 use http::{HeaderName, HeaderValue, Method, header};
 use http1::{Fields, visible};
 
@@ -269,7 +269,7 @@ fn client_sha256(fields: &Fields) -> Option<HeaderValue> {
 mod tests {
     use super::*;
     use crate::operation::TABLE;
-    use crate::s3_operation::Operation;
+    use crate::s3::operation::Operation;
 
     type Headers<'a> = &'a [(&'static str, &'a str)];
 

@@ -1,8 +1,8 @@
 //! The session policy that MinIO enforces: a mapping's scopes, compiled from the table of operations.
 
-use crate::names::BucketName;
 use crate::operation::{SessionKind, Shape, Spec, TABLE};
 use crate::rights::{Right, Rights};
+use crate::s3::names::BucketName;
 use crate::scope::Scope;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,7 +172,7 @@ fn actions(rights: Rights, which: impl Fn(&Spec) -> bool) -> BTreeSet<&'static s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::Prefix;
+    use crate::s3::names::Prefix;
 
     fn scope(bucket: &str, prefix: &str, allow: &[Right]) -> Scope {
         let rights = allow.iter().copied().collect();

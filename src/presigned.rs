@@ -4,7 +4,7 @@
 
 use crate::operation::grammar::is_checksum_value;
 use crate::refusal::{Refusal, Rule};
-use crate::target::{BadTarget, Query};
+use crate::s3::target::{BadTarget, Query};
 use http::{HeaderName, HeaderValue};
 use http1::Request;
 

@@ -1,7 +1,7 @@
 //! Refusals: the rule that refuses a request, in the terms of S3.
 
-use crate::s3_operation::Operation;
-use crate::verb::Verbs;
+use crate::s3::operation::Operation;
+use crate::s3::verb::Verbs;
 use http::{HeaderValue, StatusCode};
 use http1::{Malformed, Reason};
 use std::fmt;

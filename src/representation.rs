@@ -8,7 +8,7 @@ mod s3_client;
 pub use s3_client::{is_rclone, is_s3_client};
 
 use crate::refusal::{Refusal, Rule};
-use crate::target::Query;
+use crate::s3::target::Query;
 use accept::Accept;
 use http::header::{self, HeaderMap, HeaderValue};
 use http1::Fields;

@@ -11,8 +11,8 @@ pub use body::Rewritten;
 pub use names::Names;
 
 use crate::mapping::Grant;
-use crate::s3_operation::Operation;
-use crate::xml_tokens::{Piece, Tokens, Unreadable};
+use crate::s3::operation::Operation;
+use crate::s3::xml_tokens::{Piece, Tokens, Unreadable};
 use bytes::Bytes;
 use http::header::HOST;
 use http1::{Request, visible};

@@ -1,8 +1,8 @@
 //! Scopes: a bucket, a key prefix, and the rights on the keys below it.
 
 use crate::mount::{Mount, View};
-use crate::names::{BucketName, ErrorPage, IndexName, Prefix};
 use crate::rights::Rights;
+use crate::s3::names::{BucketName, ErrorPage, IndexName, Prefix};
 use std::sync::Arc;
 
 /// The keys of `bucket` below `prefix`, and the rights on them.

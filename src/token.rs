@@ -1,7 +1,7 @@
 //! Tokens: a session with its endpoint and scope, as `scopegate token` writes it and `ls` and `get` read it.
 
-use crate::names::{BucketName, Prefix};
 use crate::rights::Rights;
+use crate::s3::names::{BucketName, Prefix};
 use crate::scope::Scope;
 use crate::session::Minted;
 use crate::sigv4::amz_date::rfc3339;

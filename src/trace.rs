@@ -1,8 +1,8 @@
 //! The trace of a request: what its stages note for the access log and the metrics while it runs.
 
-use crate::s3_error;
-use crate::s3_operation::Operation;
-use crate::target::Query;
+use crate::s3::error as s3_error;
+use crate::s3::operation::Operation;
+use crate::s3::target::Query;
 use http1::clock;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;

@@ -1,9 +1,9 @@
 //! The error of a client's body that could not be passed on to its end.
 
-use crate::aws_chunked;
-use crate::checksum::Mismatch;
 use crate::payload::checksum_mismatch;
 use crate::refusal::{Refusal, Rule};
+use crate::s3::aws_chunked;
+use crate::s3::checksum::Mismatch;
 use http1::body::BoxError;
 use std::{error, fmt};
 

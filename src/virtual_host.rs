@@ -1,8 +1,8 @@
 //! Virtual-host style: `Host: bucket.domain` names the bucket, and the path only the key.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>
 
-use crate::names::check_bucket;
 use crate::refusal::{Refusal, Rule};
+use crate::s3::names::check_bucket;
 use http1::Host;
 use std::borrow::Cow;
 

@@ -4,7 +4,7 @@ use super::{AccessRecord, micros};
 use crate::client::Connection;
 use crate::log;
 use crate::refusal::Rule;
-use crate::s3_operation::Operation;
+use crate::s3::operation::Operation;
 use crate::trace::{Wait, shortened};
 use http::Method;
 use http::uri::PathAndQuery;

@@ -9,7 +9,7 @@ mod origin;
 use super::confine;
 use super::signs::Signs;
 use crate::refusal::{Refusal, Rule};
-use crate::verb::{Verb, Verbs};
+use crate::s3::verb::{Verb, Verbs};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use http1::{Fields, Request};

@@ -2,7 +2,7 @@
 
 use super::types::is_inert;
 use crate::refusal::{Refusal, Rule};
-use crate::target::Query;
+use crate::s3::target::Query;
 use http1::Fields;
 
 /// Checks that a browser does not ask for an object in a form that it would run, or read as something else.

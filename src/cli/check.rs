@@ -18,7 +18,7 @@ use crate::operation::grammar::Dialect;
 use crate::policy::MAX_POLICY_BYTES;
 use crate::refresh::Reason;
 use crate::rights::Right;
-use crate::s3_error;
+use crate::s3::error as s3_error;
 use crate::scope::Scope;
 use crate::server::descriptors::{self, TooFew};
 use crate::session::Session;

@@ -10,7 +10,7 @@ use crate::outgoing::Outgoing;
 use crate::payload::Payload;
 use crate::refusal::Refusal;
 use crate::retry::Attempts;
-use crate::s3_error::read_error_body;
+use crate::s3::error::read_error_body;
 use crate::session::Session;
 use crate::store::Store;
 use crate::trace::Trace;

@@ -14,7 +14,7 @@ use crate::mapping::{self, Mapping};
 use crate::net::terminal::plain_lines;
 use crate::proxy::decision::decide;
 use crate::refusal::{Refusal, Rule};
-use crate::target::decode_path;
+use crate::s3::target::decode_path;
 use clap::ArgGroup;
 use http::header::HOST;
 use http::uri::PathAndQuery;

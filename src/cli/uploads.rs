@@ -8,7 +8,7 @@ use crate::mint::StsMint;
 use crate::minting::{Mint, MintRequest};
 use crate::operation::SessionKind;
 use crate::refresh::Reason;
-use crate::s3_error::{element, shown_code};
+use crate::s3::error::{element, shown_code};
 use crate::session::Session;
 use std::fmt::Write;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::browser::{Cors, Origin, Origins, RequestHeaders};
 use crate::matcher::Matcher;
 use crate::operation::TABLE;
 use crate::rights::{Right, Rights};
-use crate::verb::{Verb, Verbs};
+use crate::s3::verb::{Verb, Verbs};
 use http::{HeaderName, HeaderValue};
 use std::ops::RangeInclusive;
 use std::time::Duration;

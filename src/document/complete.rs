@@ -5,11 +5,11 @@
 //! on an entity tag that is a lone quotation mark. So parts must be in ascending order, each at most once.
 
 use super::elements::{Elements, Shown};
-use crate::checksum::{Algorithm, Checksum};
 use crate::operation::grammar::Dialect;
 use crate::refusal::{Refusal, Rule};
-use crate::s3_limits::MAX_PARTS;
-use crate::xml::Document;
+use crate::s3::checksum::{Algorithm, Checksum};
+use crate::s3::limits::MAX_PARTS;
+use crate::s3::xml::Document;
 
 const ROOT: &str = "CompleteMultipartUpload";
 /// Maximum length of a text: another store's entity tag in quotation marks.

@@ -3,7 +3,7 @@
 
 use super::elements::{Elements, Shown};
 use crate::refusal::{Refusal, Rule};
-use crate::xml::Document;
+use crate::s3::xml::Document;
 
 const ROOT: &str = "Tagging";
 /// S3's limits on the tags of an object.

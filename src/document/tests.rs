@@ -1,8 +1,8 @@
 use super::*;
-use crate::aws_chunked::Envelope;
 use crate::client::ClientKey;
 use crate::memory::{MemoryBudget, Payer, Use};
 use crate::payload::HeldBody;
+use crate::s3::aws_chunked::Envelope;
 use http::{HeaderName, HeaderValue};
 use http_body_util::Full;
 

@@ -8,7 +8,7 @@ use crate::operation::grammar::Dialect;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
 use crate::rights::{Right, Rights};
-use crate::s3_error;
+use crate::s3::error as s3_error;
 use crate::scope::Scope;
 use crate::session_table::Verdict;
 use http::Method;
@@ -143,7 +143,7 @@ fn outgoing(mapping: &Mapping, method: &Method, target: &str) -> Option<Outgoing
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::{BucketName, Prefix};
+    use crate::s3::names::{BucketName, Prefix};
 
     fn trial(rights: &[Right], dialect: Dialect) -> Trial {
         let (bucket, prefix) = (BucketName::parse("tmp").unwrap(), Prefix::parse("media/").unwrap());

@@ -2,7 +2,7 @@
 //! lists of uploads, which MinIO writes whole.
 
 use crate::refusal::{Refusal, Rule};
-use crate::s3_limits::MAX_PARTS;
+use crate::s3::limits::MAX_PARTS;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};

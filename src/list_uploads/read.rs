@@ -1,7 +1,7 @@
 //! Reads the store's list of multipart uploads as it arrives. MinIO's list has no pages and may be long.
 
 use super::Marker;
-use crate::xml_tokens::{Piece, Tokens, Unreadable};
+use crate::s3::xml_tokens::{Piece, Tokens, Unreadable};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use quick_xml::escape::unescape;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::mount::Mount;
-use crate::names::BucketName;
 use crate::rights::{Right, Rights};
+use crate::s3::names::BucketName;
 use crate::scope::Scope;
 use base64::Engine as _;
 use http::Method;

@@ -1,8 +1,8 @@
 //! Writes a page of a list of multipart uploads.
 
 use super::{Entry, Listing, Selection};
-use crate::target::encode_path;
-use crate::xml::Document;
+use crate::s3::target::encode_path;
+use crate::s3::xml::Document;
 use jiff::Timestamp;
 
 const ROOT: &str = "ListMultipartUploadsResult";

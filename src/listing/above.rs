@@ -60,7 +60,7 @@ fn root(scope: &Scope) -> String {
 mod tests {
     use super::*;
     use crate::mount::Mount;
-    use crate::names::{BucketName, Prefix};
+    use crate::s3::names::{BucketName, Prefix};
 
     fn mapping() -> Mapping {
         let scope = |bucket, prefix, rights: &[Right]| {

@@ -8,7 +8,7 @@ use super::page::{Entry, Object, Page};
 use super::place::{Crumb, Place, Position};
 use crate::mapping::Mapping;
 use crate::net::terminal::visible;
-use crate::target::{encode_path, encode_query};
+use crate::s3::target::{encode_path, encode_query};
 use askama::Template;
 use http::header::HOST;
 use http1::{Request, visible as ascii};

@@ -6,7 +6,7 @@
 use super::name::href;
 use super::page::{Entry, Object};
 use crate::net::terminal::plain;
-use crate::xml::escape;
+use crate::s3::xml::escape;
 use jiff::Timestamp;
 use std::fmt::Write;
 

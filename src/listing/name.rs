@@ -1,7 +1,7 @@
 //! Names in a folder, and links to them.
 
-use crate::names::check_key;
-use crate::target::encode_path;
+use crate::s3::names::check_key;
+use crate::s3::target::encode_path;
 
 /// Returns a relative reference to a name in a listed folder, or `None` if no path can express that key.
 ///

@@ -3,12 +3,12 @@
 use super::above::Above;
 use crate::mapping::Mapping;
 use crate::mount::View;
-use crate::names::check_segments;
 use crate::net::terminal::visible;
 use crate::rights::Right;
-use crate::s3_limits::MAX_KEY_BYTES;
+use crate::s3::limits::MAX_KEY_BYTES;
+use crate::s3::names::check_segments;
+use crate::s3::target::{Resource, decode_path, encode_path, encode_query};
 use crate::scope::Scope;
-use crate::target::{Resource, decode_path, encode_path, encode_query};
 use http::Method;
 use http1::Fields;
 use std::borrow::Cow;

@@ -8,7 +8,7 @@ use crate::mapping::Mapping;
 use crate::net::terminal::plain;
 use crate::net::terminal::visible;
 use crate::rights::Right;
-use crate::target::encode_path;
+use crate::s3::target::encode_path;
 use askama::Template;
 use serde::Serialize;
 use std::collections::BTreeSet;

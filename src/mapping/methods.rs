@@ -5,10 +5,10 @@ use crate::mount::View;
 use crate::operation::{Spec, Unknown, answer, is_declined};
 use crate::refusal::{Refusal, Rule};
 use crate::rights::Right;
-use crate::s3_operation::Operation;
+use crate::s3::operation::Operation;
+use crate::s3::target::{Query, Resource, decode_path};
+use crate::s3::verb::{Verb, Verbs};
 use crate::scope::Scope;
-use crate::target::{Query, Resource, decode_path};
-use crate::verb::{Verb, Verbs};
 use http::Method;
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::client::tests::{connection, listener};
 use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake};
-use crate::verb::Verbs;
+use crate::s3::verb::Verbs;
 use http::HeaderValue;
 use proptest::prelude::*;
 

@@ -10,7 +10,7 @@ use crate::connections::Over;
 use crate::continuation::Outcome;
 use crate::operation::TABLE;
 use crate::refusal::Rule;
-use crate::s3_operation::Operation;
+use crate::s3::operation::Operation;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;

@@ -2,7 +2,7 @@
 
 use crate::document::Elements;
 use crate::refusal::Refusal;
-use crate::s3_limits::MAX_PAGE;
+use crate::s3::limits::MAX_PAGE;
 
 const ROOT: &str = "Delete";
 /// Longest text, in bytes. A key has at most 1024.

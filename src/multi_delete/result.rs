@@ -1,8 +1,8 @@
 //! The result of a multi-object delete, merged from the store's results for each group.
 
 use super::{Group, Named};
-use crate::s3_error::element;
-use crate::xml::Document;
+use crate::s3::error::element;
+use crate::s3::xml::Document;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::mount::Mount;
-use crate::names::{BucketName, Prefix};
 use crate::rights::Right;
+use crate::s3::names::{BucketName, Prefix};
 use crate::scope::Scope;
 use http::Method;
 use http1::Fields;
@@ -53,7 +53,7 @@ fn documents() {
 
 #[test]
 fn malformed_documents_are_refused() {
-    let many = objects(&vec!["<Key>a</Key>"; crate::s3_limits::MAX_PAGE + 1]);
+    let many = objects(&vec!["<Key>a</Key>"; crate::s3::limits::MAX_PAGE + 1]);
     let long = objects(&[&format!("<Key>{}</Key>", "a".repeat(5000))]);
     for bad in [
         "",

@@ -1,6 +1,6 @@
 //! The store's answers to the requests of a multipart upload.
 
-use crate::s3_error::element;
+use crate::s3::error::element;
 use http::StatusCode;
 
 /// The longest upload id that is taken from a store.

@@ -1,11 +1,11 @@
 //! Reading a body of unknown length, part by part.
 
 use super::PART_SIZE;
-use crate::checksum::{Algorithm, Checksum, Hasher, Verifier};
 use crate::content::Held;
 use crate::outgoing::Outgoing;
 use crate::payload::checksum_mismatch;
 use crate::refusal::{Refusal, Rule};
+use crate::s3::checksum::{Algorithm, Checksum, Hasher, Verifier};
 use crate::spool::SpoolFile;
 use crate::upload::{Upload, UploadBody};
 use bytes::{Bytes, BytesMut};
@@ -172,11 +172,11 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws_chunked::Envelope;
     use crate::mapping::Mapping;
-    use crate::names::{BucketName, Prefix};
     use crate::payload::{HeldBody, Payload};
     use crate::rights::Right;
+    use crate::s3::aws_chunked::Envelope;
+    use crate::s3::names::{BucketName, Prefix};
     use crate::scope::Scope;
     use http::Method;
     use http_body_util::Full;

@@ -1,7 +1,7 @@
 //! How large the parts of an object of unknown length are.
 
 use crate::limits::PART_SIZE;
-use crate::s3_limits::MAX_PARTS;
+use crate::s3::limits::MAX_PARTS;
 
 /// The number of parts after which their size is doubled.
 const DOUBLED_AFTER: u32 = 1000;
@@ -15,8 +15,8 @@ pub fn part_size(number: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::s3_limits::MAX_OBJECT;
-    use crate::s3_limits::MAX_SINGLE_PUT;
+    use crate::s3::limits::MAX_OBJECT;
+    use crate::s3::limits::MAX_SINGLE_PUT;
 
     #[test]
     fn the_largest_object_fits() {

@@ -5,8 +5,8 @@
 
 use super::{Shape, selected};
 use crate::refusal::Rule;
-use crate::target::Query;
-use crate::verb::Verb;
+use crate::s3::target::Query;
+use crate::s3::verb::Verb;
 
 /// A row of the table of declined operations.
 #[derive(Debug, PartialEq, Eq)]

@@ -12,10 +12,10 @@ mod numbers;
 mod pattern;
 mod position;
 
-use crate::checksum::{Algorithm, Checksum};
-use crate::names::check_segments;
 use crate::refusal::Rule;
-use crate::target::Spelling;
+use crate::s3::checksum::{Algorithm, Checksum};
+use crate::s3::names::check_segments;
+use crate::s3::target::Spelling;
 
 pub use conditions::{NO_TAG, tags_of_store};
 pub use id::began_at;

@@ -4,8 +4,8 @@
 
 use super::Headers;
 use super::grammar::Grammar as G;
-use crate::checksum::Algorithm as A;
 use crate::refusal::Rule;
+use crate::s3::checksum::Algorithm as A;
 
 /// A header that may pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

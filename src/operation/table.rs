@@ -3,8 +3,8 @@
 use super::grammar::Grammar;
 use super::{Headers, Parameter, SessionKind, Shape, Spec, Versions};
 use crate::rights::Right;
-use crate::s3_operation::Operation;
-use crate::verb::Verb;
+use crate::s3::operation::Operation;
+use crate::s3::verb::Verb;
 
 const fn parameter(name: &'static str, grammar: Grammar) -> Parameter {
     Parameter { name, grammar }

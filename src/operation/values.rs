@@ -3,8 +3,8 @@
 use super::Spec;
 use super::grammar::{BadValue, Dialect, Grammar, is_checksum_value};
 use crate::refusal::{Refusal, Rule};
-use crate::s3_operation::Operation;
-use crate::target::{Query, Spelling};
+use crate::s3::operation::Operation;
+use crate::s3::target::{Query, Spelling};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{

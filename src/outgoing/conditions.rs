@@ -7,7 +7,7 @@
 use super::Outgoing;
 use crate::operation::grammar::{NO_TAG, tags_of_store};
 use crate::payload::Payload;
-use crate::s3_operation::Operation;
+use crate::s3::operation::Operation;
 use http::Method;
 use http::header::{
     HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,

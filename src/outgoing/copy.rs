@@ -5,7 +5,7 @@ use crate::mapping::{Grant, check_size};
 use crate::operation::grammar::{NO_TAG, copied_range};
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
-use crate::s3_operation::Operation;
+use crate::s3::operation::Operation;
 use http::Method;
 use http::header::{HeaderName, HeaderValue};
 use http1::Fields;

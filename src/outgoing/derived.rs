@@ -2,13 +2,13 @@
 //! upload and concerns the same key. The right and the policy of `PutObject` cover all of them.
 
 use super::Outgoing;
-use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::mapping::check_size;
 use crate::payload::{HeldBody, Payload};
 use crate::refusal::{Refusal, Rule};
-use crate::s3_limits::MAX_OBJECT;
-use crate::s3_operation::Operation;
-use crate::target::encode_query;
+use crate::s3::checksum::{Algorithm, Checksum, Hasher};
+use crate::s3::limits::MAX_OBJECT;
+use crate::s3::operation::Operation;
+use crate::s3::target::encode_query;
 use bytes::Bytes;
 use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
@@ -212,10 +212,10 @@ fn checksum_type(algorithm: Algorithm) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws_chunked::Envelope;
     use crate::mapping::Mapping;
-    use crate::names::{BucketName, Prefix};
     use crate::rights::Right;
+    use crate::s3::aws_chunked::Envelope;
+    use crate::s3::names::{BucketName, Prefix};
     use crate::scope::Scope;
 
     type Given<'a> = &'a [(&'static str, &'a str)];

@@ -30,8 +30,8 @@ impl Outgoing {
 mod tests {
     use super::*;
     use crate::mapping::Mapping;
-    use crate::names::{BucketName, Prefix};
     use crate::rights::Right;
+    use crate::s3::names::{BucketName, Prefix};
     use crate::scope::Scope;
     use http::{HeaderName, HeaderValue, Method, StatusCode};
     use http1::Fields;

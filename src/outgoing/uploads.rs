@@ -3,8 +3,8 @@
 use super::Outgoing;
 use crate::list_uploads::{Listing, Question};
 use crate::payload::Payload;
-use crate::s3_operation::Operation;
-use crate::target::Resource;
+use crate::s3::operation::Operation;
+use crate::s3::target::Resource;
 use http::Method;
 
 impl Outgoing {

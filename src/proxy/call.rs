@@ -8,7 +8,7 @@ use crate::mapping::Mapping;
 use crate::memory::{MemoryBudget, Use};
 use crate::payload::{Payload, most_unused};
 use crate::refusal::Refusal;
-use crate::s3_operation::Operation;
+use crate::s3::operation::Operation;
 use crate::session_table::Slot;
 use crate::trace::Trace;
 use crate::upload::Upload;

@@ -9,7 +9,7 @@ use crate::continuation::{LEAST, NotTheRest, Outcome, Rest};
 use crate::metrics::Row;
 use crate::outgoing::Outgoing;
 use crate::retry::Attempts;
-use crate::s3_operation::Operation;
+use crate::s3::operation::Operation;
 use crate::session_table::Sessions;
 use crate::store::StoreAnswer;
 use crate::trace::Trace;

@@ -10,8 +10,8 @@ use crate::multi_delete::{self, Deletion, Group, Judged, Merged, code_and_messag
 use crate::outgoing::Outgoing;
 use crate::refusal::{Refusal, Rule};
 use crate::rewrite::Rewriter;
+use crate::s3::xml;
 use crate::store::{StoreAnswer, broke_off};
-use crate::xml;
 use bytes::Bytes;
 use http::StatusCode;
 use http::response::Parts;

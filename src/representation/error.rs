@@ -4,7 +4,7 @@ use super::Representation;
 use crate::net::terminal::plain;
 use crate::net::terminal::visible;
 use crate::refusal::Refusal;
-use crate::xml::Document;
+use crate::s3::xml::Document;
 use askama::Template;
 use bytes::Bytes;
 use http::StatusCode;

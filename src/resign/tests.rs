@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::mapping::Mapping;
-use crate::names::{BucketName, Prefix};
 use crate::operation::grammar::Dialect;
 use crate::payload::Payload;
 use crate::rights::Right;
+use crate::s3::names::{BucketName, Prefix};
 use crate::scope::Scope;
 use crate::session::tests::minted;
 use aws_credential_types::Credentials as AwsCredentials;

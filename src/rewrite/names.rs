@@ -1,9 +1,9 @@
 //! The texts of S3's documents that are names, and their replacements for clients.
 
 use crate::mount::View;
-use crate::s3_operation::Operation;
-use crate::xml::escape;
-use crate::xml_tokens::Unreadable;
+use crate::s3::operation::Operation;
+use crate::s3::xml::escape;
+use crate::s3::xml_tokens::Unreadable;
 use http::StatusCode;
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::mount::{Mount, View};
-use crate::names::{BucketName, Prefix};
-use crate::s3_operation::Operation;
+use crate::s3::names::{BucketName, Prefix};
+use crate::s3::operation::Operation;
 use http::StatusCode;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;

@@ -2,7 +2,7 @@
 
 use super::probe::Prober;
 use crate::generation::Shared;
-use crate::s3_error;
+use crate::s3::error as s3_error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};

@@ -11,9 +11,9 @@ use crate::support::record::Recorder;
 use crate::support::sigv4::direct;
 use crate::support::sts;
 use crate::support::world::{self, config, corner, outcome};
-use scopegate::names::{BucketName, Prefix};
 use scopegate::policy::SessionPolicy;
 use scopegate::rights::Right;
+use scopegate::s3::names::{BucketName, Prefix};
 use scopegate::scope::Scope;
 
 fn scope(bucket: &str, prefix: &str, rights: &[Right]) -> Scope {

@@ -8,7 +8,7 @@ use crate::payload::Payload;
 use crate::proxy::decision::{self, Action, Decision, DocumentRequest, First, Forward, Route, RouteKind};
 use crate::refusal::Refusal;
 use crate::rights::Rights;
-use crate::s3_operation::Operation;
+use crate::s3::operation::Operation;
 use http::header::ALLOW;
 use std::fmt::Write;
 

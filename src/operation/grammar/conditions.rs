@@ -1,7 +1,7 @@
 //! Grammars of conditions: entity tags and times.
 
 use super::{BadValue, Dialect, Read, respelled};
-use crate::target::Spelling;
+use crate::s3::target::Spelling;
 
 /// Maximum number of entity tags of one condition.
 const MAX_TAGS: usize = 64;

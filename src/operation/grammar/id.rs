@@ -2,7 +2,7 @@
 
 use super::{BadValue, Dialect, Read, respelled};
 use crate::refusal::Rule;
-use crate::target::Spelling;
+use crate::s3::target::Spelling;
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};

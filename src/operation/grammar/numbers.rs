@@ -1,8 +1,8 @@
 //! Grammars of numbers and ranges.
 
 use super::{BadValue, Read, respelled};
-use crate::s3_limits::MAX_SINGLE_PUT;
-use crate::target::Spelling;
+use crate::s3::limits::MAX_SINGLE_PUT;
+use crate::s3::target::Spelling;
 
 /// More digits than the length of any object has.
 const MAX_DIGITS: usize = 18;

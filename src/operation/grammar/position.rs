@@ -2,10 +2,10 @@
 
 use super::id::is_lower_uuid;
 use super::{BadValue, Dialect, Read, respelled};
-use crate::names::{check_position, check_segments};
 use crate::refusal::Rule;
-use crate::s3_limits::MAX_KEY_BYTES;
-use crate::target::Spelling;
+use crate::s3::limits::MAX_KEY_BYTES;
+use crate::s3::names::{check_position, check_segments};
+use crate::s3::target::Spelling;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;

@@ -4,7 +4,7 @@ use super::Incoming;
 use crate::browser::{is_preflight, preflight};
 use crate::mapping::Mapping;
 use crate::refusal::Refusal;
-use crate::s3_operation::Operation;
+use crate::s3::operation::Operation;
 use http::StatusCode;
 use http::header::{ALLOW, HeaderMap};
 

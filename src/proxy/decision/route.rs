@@ -11,7 +11,7 @@ use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
 use crate::rewrite::Rewriter;
 use crate::rights::Rights;
-use crate::s3_operation::Operation;
+use crate::s3::operation::Operation;
 use http::Method;
 use http1::{Fields, Request};
 

@@ -1,7 +1,7 @@
 use super::*;
-use crate::names::{BucketName, Prefix};
 use crate::rights::Right;
-use crate::s3_operation::Operation;
+use crate::s3::names::{BucketName, Prefix};
+use crate::s3::operation::Operation;
 use crate::scope::Scope;
 use http::{HeaderName, HeaderValue};
 use http1::Fields;

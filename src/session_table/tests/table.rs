@@ -4,8 +4,8 @@ use super::*;
 use std::sync::atomic::AtomicUsize;
 
 fn policy(bucket: &str) -> SessionPolicy {
-    use crate::names::{BucketName, Prefix};
     use crate::rights::Right;
+    use crate::s3::names::{BucketName, Prefix};
     use crate::scope::Scope;
     let (bucket, prefix) = (BucketName::parse(bucket).unwrap(), Prefix::parse("media/").unwrap());
     SessionPolicy::compile(&[Scope::new(bucket, prefix, [Right::Read].into_iter().collect())])

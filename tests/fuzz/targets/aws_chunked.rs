@@ -5,8 +5,8 @@
 use super::reference::find;
 use super::script::cut;
 use bytes::Bytes;
-use scopegate::aws_chunked::{Decoder, Envelope};
-use scopegate::checksum::Algorithm;
+use scopegate::s3::aws_chunked::{Decoder, Envelope};
+use scopegate::s3::checksum::Algorithm;
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"\r\n",

@@ -1,8 +1,8 @@
 //! The scopes of the fuzzed clients.
 
 use scopegate::mapping::Mapping;
-use scopegate::names::{BucketName, Prefix};
 use scopegate::rights::Right;
+use scopegate::s3::names::{BucketName, Prefix};
 use scopegate::scope::Scope;
 
 /// Scopes beside and within each other, with different rights.

@@ -11,7 +11,7 @@ use scopegate::mapping::Grant;
 use scopegate::operation::Spec;
 use scopegate::operation::grammar::{Dialect, Form};
 use scopegate::rights::Right;
-use scopegate::s3_operation::Operation;
+use scopegate::s3::operation::Operation;
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"GET ",

@@ -3,8 +3,8 @@
 use super::{checksum, elements};
 use crate::support::http::Response;
 use crate::support::world::{World, corner, outcome};
-use scopegate::checksum::Algorithm;
 use scopegate::operation::TABLE;
+use scopegate::s3::checksum::Algorithm;
 use std::collections::BTreeSet;
 
 const ALL: &[(&str, &str, &str)] =

@@ -10,10 +10,10 @@ use crate::support::sigv4::direct;
 use crate::support::sts;
 use crate::support::world::{World, config, corner, outcome, start};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use scopegate::names::{BucketName, Prefix};
 use scopegate::operation::SessionKind;
 use scopegate::policy::SessionPolicy;
 use scopegate::rights::Right;
+use scopegate::s3::names::{BucketName, Prefix};
 use scopegate::scope::Scope;
 
 const MEDIA: &[(&str, &str, &str)] = &[("tmp", "media/", "list,write")];

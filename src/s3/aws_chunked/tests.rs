@@ -1,7 +1,7 @@
 //! The envelope's grammar as a table, and properties about splits and garbage.
 
 use super::*;
-use crate::checksum::Hasher;
+use crate::s3::checksum::Hasher;
 use proptest::prelude::*;
 
 /// Returns the content and the checksum of a `body` that arrives in pieces of these lengths.

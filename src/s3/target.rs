@@ -3,7 +3,7 @@
 //! A client's spelling is decoded to its meaning. Every decision is about the meaning, and the request to the store
 //! is encoded from it. So no second reading of the client's spelling can reach anything that was not authorised.
 
-use crate::names::{check_bucket, check_key};
+use crate::s3::names::{check_bucket, check_key};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
 

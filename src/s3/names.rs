@@ -1,6 +1,6 @@
 //! S3's names: buckets, keys, prefixes of keys, and the pages of a static site.
 
-use crate::s3_limits::MAX_KEY_BYTES;
+use crate::s3::limits::MAX_KEY_BYTES;
 use std::fmt;
 
 /// Longest segment of a key, in bytes. MinIO stores each segment as a file name.

@@ -10,7 +10,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>
 
-use crate::checksum::{Algorithm, Checksum};
+use crate::s3::checksum::{Algorithm, Checksum};
 use bytes::{Buf, Bytes};
 use std::fmt;
 
