@@ -2,7 +2,7 @@
 
 mod line;
 
-use crate::client::Connection;
+use crate::identify::client::Connection;
 use crate::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::refusal::{Refusal, Rule};
 use crate::trace::{RequestId, Trace, Wait};

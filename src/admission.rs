@@ -3,7 +3,7 @@
 //!
 //! Running and waiting requests are divided among the mapping's clients (see [`places`](crate::places)).
 
-use crate::client::ClientKey;
+use crate::identify::client::ClientKey;
 use crate::limits::Limits;
 use crate::places::{Holder, Place, Places, Size};
 use crate::refusal::{Refusal, Rule};

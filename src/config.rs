@@ -21,8 +21,8 @@ mod upstream;
 mod value;
 mod warnings;
 
-use crate::browser::AllowedHosts;
-use crate::client::ListenerName;
+use crate::identify::browser::AllowedHosts;
+use crate::identify::client::ListenerName;
 use crate::limits::Limits;
 use crate::mapping::Mapping;
 use crate::net::endpoint::Endpoint;

@@ -4,7 +4,7 @@
 //! while it has fewer than three times the number that its listener has left. Clients of no mapping may have a third of
 //! what is left, together. So a client without a connection finds room, whatever a few others do.
 
-use crate::client::{ClientKey, ListenerId};
+use crate::identify::client::{ClientKey, ListenerId};
 use crate::limits::Limits;
 use crate::places::SHARE;
 use std::collections::HashMap;
@@ -176,8 +176,8 @@ impl Drop for ConnectionGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::tests::connection;
-    use crate::client::{Connection, ListenerRef, ListenerRegistry};
+    use crate::identify::client::tests::connection;
+    use crate::identify::client::{Connection, ListenerRef, ListenerRegistry};
 
     /// Returns one of several listeners.
     fn listener(number: usize) -> ListenerRef {

@@ -2,14 +2,14 @@
 //! reload replaces it for requests that begin later.
 
 use crate::admission::Admission;
-use crate::browser::AllowedHosts;
-use crate::client::{Client, ListenerId, ListenerName, ListenerRegistry};
 use crate::config::{Listener, Upstream};
+use crate::identify::browser::AllowedHosts;
+use crate::identify::client::{Client, ListenerId, ListenerName, ListenerRegistry};
+use crate::identify::matcher::MappingIndex;
 use crate::limits::Limits;
 use crate::limits::completions::Completions;
 use crate::limits::part_budget::PartBudget;
 use crate::mapping::Mapping;
-use crate::matcher::MappingIndex;
 use crate::memory::MemoryBudget;
 use crate::metrics::{Metrics, Row};
 use crate::net::wall_clock::WallClock;

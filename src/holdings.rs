@@ -1,7 +1,7 @@
 //! What a request holds while it runs, until its answer has been sent: its place and its memory.
 
 use crate::admission::{Admission, Permit};
-use crate::client::{Client, ClientKey};
+use crate::identify::client::{Client, ClientKey};
 use crate::memory::{MemoryBudget, Payer, Share, Use};
 use crate::refusal::Refusal;
 use crate::trace::{Trace, Wait};

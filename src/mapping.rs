@@ -2,9 +2,9 @@
 
 mod methods;
 
-use crate::browser::{Cors, check_overrides};
-use crate::client::Client;
-use crate::matcher::Matcher;
+use crate::identify::browser::{Cors, check_overrides};
+use crate::identify::client::Client;
+use crate::identify::matcher::Matcher;
 use crate::mount::View;
 use crate::operation::grammar::{Dialect, Grammar};
 use crate::operation::values::{Quote, refuse};

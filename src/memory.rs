@@ -5,7 +5,7 @@
 //! as places are: one alone gets three quarters, and whatever it does, the next finds some. Clients of no mapping have a
 //! quarter together.
 
-use crate::client::ClientKey;
+use crate::identify::client::ClientKey;
 use crate::limits::Limits;
 use crate::places::SHARE;
 use crate::refusal::{Refusal, Rule};

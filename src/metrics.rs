@@ -376,7 +376,7 @@ fn add(counts: &[AtomicU64], at: usize, by: u64) {
 mod tests {
     use super::*;
     use crate::admission::Bounds;
-    use crate::client::ClientKey;
+    use crate::identify::client::ClientKey;
     use crate::limits::Limits;
     use crate::memory::{Payer, Use};
     use crate::net::endpoint::Endpoint;

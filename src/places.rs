@@ -8,7 +8,7 @@
 //! Places can be divided among groups first. A group gets at most as many places as stay free: half of all if it is
 //! alone.
 
-use crate::client::ClientKey;
+use crate::identify::client::ClientKey;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -86,7 +86,7 @@ impl Representation {
     }
 
     /// Adds the headers that describe a body of this form. Headers common to all responses are not among them
-    /// ([`crate::browser::confine`]).
+    /// ([`crate::identify::browser::confine`]).
     pub fn describe(self, headers: &mut HeaderMap) {
         headers.insert(header::CONTENT_TYPE, self.content_type());
         headers.insert(header::VARY, BY_ACCEPT);

@@ -1,8 +1,8 @@
 //! Responses to clients: the store's answer without the store's own headers, or a refusal.
 
 use crate::access::AccessRecord;
-use crate::browser;
 use crate::holdings::Holdings;
+use crate::identify::browser;
 use crate::listing::Pages;
 use crate::refusal::{RULE_HEADER, Refusal};
 use crate::representation::Representation;
@@ -241,7 +241,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::tests::{connection, listener};
+    use crate::identify::client::tests::{connection, listener};
     use crate::metrics::Metrics;
     use crate::refusal::{Challenge, Rule};
     use http::Method;

@@ -4,9 +4,9 @@
 
 use http::{HeaderValue, Method, header};
 use http1::Fields;
-use scopegate::client::{Client, Connection, ListenerRegistry};
+use scopegate::identify::client::{Client, Connection, ListenerRegistry};
+use scopegate::identify::matcher::{Condition, MappingIndex, Matcher};
 use scopegate::mapping::{Grant, Mapping};
-use scopegate::matcher::{Condition, MappingIndex, Matcher};
 use scopegate::outgoing::Outgoing;
 use scopegate::payload::Payload;
 use scopegate::resign::{Authority, SignedRequest, resign};

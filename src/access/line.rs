@@ -1,7 +1,7 @@
 //! The line of a request in the access log.
 
 use super::{AccessRecord, micros};
-use crate::client::Connection;
+use crate::identify::client::Connection;
 use crate::log;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;

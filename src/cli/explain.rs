@@ -7,9 +7,9 @@ pub(super) use report::Explanation;
 use ways::Way;
 
 use super::{CommandError, print, serve};
-use crate::browser::AllowedHosts;
-use crate::client::{Client, Connection, ListenerRegistry};
 use crate::config::{Config, ListenAddress, Listener, WithoutSecrets};
+use crate::identify::browser::AllowedHosts;
+use crate::identify::client::{Client, Connection, ListenerRegistry};
 use crate::mapping::{self, Mapping};
 use crate::net::terminal::plain_lines;
 use crate::proxy::decision::decide;

@@ -5,7 +5,7 @@ use super::source::Span;
 use super::table::Table;
 use super::value::{parse_domain, parse_host, parse_listen_address};
 use super::{Admin, ListenAddress, Listener};
-use crate::browser::AllowedHosts;
+use crate::identify::browser::AllowedHosts;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::ClientKey;
+use crate::identify::client::ClientKey;
 use crate::memory::{MemoryBudget, Payer, Use};
 use crate::payload::HeldBody;
 use crate::s3::aws_chunked::Envelope;

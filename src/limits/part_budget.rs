@@ -2,7 +2,7 @@
 
 use super::PART_SIZE;
 use crate::admission::{Permit, full};
-use crate::client::ClientKey;
+use crate::identify::client::ClientKey;
 use crate::places::{Holder, Places, Size};
 use crate::refusal::Refusal;
 use std::sync::Arc;

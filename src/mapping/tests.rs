@@ -1,9 +1,9 @@
 //! Decisions and the rules behind them.
 
 use super::*;
-use crate::client::tests::{connection, listener};
 use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake};
+use crate::identify::client::tests::{connection, listener};
 use crate::s3::verb::Verbs;
 use http::HeaderValue;
 use proptest::prelude::*;

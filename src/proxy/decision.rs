@@ -14,12 +14,12 @@ pub(crate) use fallback::{Fallback, Need, Redirect};
 pub(crate) use options::Options;
 pub(crate) use route::{Document, DocumentRequest, First, Forward, Route, RouteKind, S3Request, UploadList};
 
-use crate::browser::{self, AllowedHosts};
+use crate::identify::browser::{self, AllowedHosts};
+use crate::identify::virtual_host;
 use crate::listing::Plan;
 use crate::mapping::Mapping;
 use crate::presigned;
 use crate::refusal::{Refusal, Rule};
-use crate::virtual_host;
 use http::Method;
 use http1::Request;
 use std::borrow::Cow;

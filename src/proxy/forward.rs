@@ -4,7 +4,7 @@ use super::call::{Account, Call, pass_over_body};
 use super::decision::{First, Forward, Route, RouteKind};
 use super::reply::Served;
 use super::{ClientBody, Proxy, local};
-use crate::browser;
+use crate::identify::browser;
 use crate::multipart;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;

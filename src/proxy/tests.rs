@@ -1,11 +1,11 @@
 use super::*;
 use crate::admission::{Admission, Bounds};
-use crate::browser::AllowedHosts;
-use crate::client::ListenerRegistry;
-use crate::client::tests::{connection, listener};
 use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake};
 use crate::generation::{ListenerTable, SiteTable};
+use crate::identify::browser::AllowedHosts;
+use crate::identify::client::ListenerRegistry;
+use crate::identify::client::tests::{connection, listener};
 use crate::limits::Limits;
 use crate::limits::part_budget::PartBudget;
 use crate::mapping::Mapping;

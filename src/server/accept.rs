@@ -2,9 +2,9 @@
 
 use super::connection::{self, Accepted, Memory};
 use super::inherited::Socket;
-use crate::client::{Client, ListenerRef};
 use crate::connections::Arrival;
 use crate::generation::Shared;
+use crate::identify::client::{Client, ListenerRef};
 use crate::memory::Payer;
 use crate::proxy::Current;
 use http1::clock::with_event_clock;

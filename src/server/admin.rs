@@ -4,7 +4,7 @@
 //! the address that has the most is closed.
 
 use super::health::Readiness;
-use crate::browser::{self, AllowedHosts};
+use crate::identify::browser::{self, AllowedHosts};
 use crate::metrics::Format;
 use crate::refusal::{Refusal, Rule};
 use ::http1::Host;

@@ -1,6 +1,6 @@
 //! One client's connection.
 
-use crate::client::{Connection, ListenerRef};
+use crate::identify::client::{Connection, ListenerRef};
 use crate::limits::Limits;
 use crate::memory::{MemoryBudget, Payer, Share};
 use crate::proxy::{Answer, AnswerBody, ClientBody, Current};

@@ -1,8 +1,8 @@
 //! Listening sockets.
 
 use super::inherited::{Inherited, Socket};
-use crate::client::ListenerName;
 use crate::config::{ListenAddress, Listener};
+use crate::identify::client::ListenerName;
 use socket2::{Domain, Protocol, Type};
 use std::fmt;
 use std::io;

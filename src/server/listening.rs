@@ -2,8 +2,8 @@
 
 use super::inherited::Inherited;
 use super::listen::Bound;
-use crate::client::{ListenerName, ListenerRef, ListenerRegistry};
 use crate::config::{ListenAddress, Listener};
+use crate::identify::client::{ListenerName, ListenerRef, ListenerRegistry};
 use std::path::PathBuf;
 
 /// The open listeners.
@@ -126,7 +126,7 @@ impl Change {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::browser::AllowedHosts;
+    use crate::identify::browser::AllowedHosts;
     use crate::server::listen::BoundAddress;
 
     fn listener(name: &str, address: &str) -> Listener {

@@ -5,10 +5,10 @@
 //! their targets and headers with hosts, origins and methods.
 
 use super::{Question, Who, explain};
-use crate::client::Connection;
-use crate::client::tests::listener;
 use crate::config::Config;
 use crate::config::tests::Fake;
+use crate::identify::client::Connection;
+use crate::identify::client::tests::listener;
 use crate::net::wall_clock::WallClock;
 use crate::proxy::Proxy;
 use crate::proxy::tests::{Mints, proxy_of};

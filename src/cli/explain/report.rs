@@ -1,7 +1,7 @@
 //! The explanation as text and as JSON.
 
 use super::ways::Way;
-use crate::client::Connection;
+use crate::identify::client::Connection;
 use crate::mapping::Mapping;
 use crate::operation::SessionKind;
 use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};

@@ -1,7 +1,7 @@
 //! `OPTIONS`, which never reaches the store: the preflight of a web page, or the question which methods a path has.
 
 use super::Incoming;
-use crate::browser::{is_preflight, preflight};
+use crate::identify::browser::{is_preflight, preflight};
 use crate::mapping::Mapping;
 use crate::refusal::Refusal;
 use crate::s3::operation::Operation;

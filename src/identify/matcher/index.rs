@@ -8,7 +8,7 @@
 //! the size of the index is linear in the number of networks.
 
 use super::{Condition, Matcher};
-use crate::client::{Client, Connection, ListenerId, ListenerName, ListenerRegistry};
+use crate::identify::client::{Client, Connection, ListenerId, ListenerName, ListenerRegistry};
 use ipnet::IpNet;
 use std::net::IpAddr;
 

@@ -3,7 +3,7 @@
 //! A new kind of condition is a variant here and a key in the configuration's reader; everything else asks the methods
 //! below. [`MappingIndex`](super::MappingIndex) checks a kind that it has no table for one mapping after the other.
 
-use crate::client::{Client, ListenerName};
+use crate::identify::client::{Client, ListenerName};
 use ipnet::IpNet;
 
 /// A condition on the client of a request.
@@ -84,7 +84,7 @@ pub enum Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::tests::{connection, listener};
+    use crate::identify::client::tests::{connection, listener};
 
     fn network(networks: &[&str]) -> Condition {
         Condition::Network(networks.iter().map(|network| network.parse().unwrap()).collect())

@@ -1,5 +1,5 @@
 use super::*;
-use crate::browser::confine;
+use crate::identify::browser::confine;
 use http::HeaderName;
 use http::uri::PathAndQuery;
 

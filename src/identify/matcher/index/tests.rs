@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::ListenerRef;
+use crate::identify::client::ListenerRef;
 use proptest::prelude::*;
 use std::net::{Ipv4Addr, Ipv6Addr};
 

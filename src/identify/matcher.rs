@@ -6,7 +6,7 @@ mod index;
 pub use condition::{Condition, Demand};
 pub use index::MappingIndex;
 
-use crate::client::{Client, ListenerName};
+use crate::identify::client::{Client, ListenerName};
 use ipnet::IpNet;
 
 /// A mapping's conditions on its clients. It applies to a client for whom all of them hold.
@@ -59,7 +59,7 @@ impl Matcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::tests::{connection, listener};
+    use crate::identify::client::tests::{connection, listener};
 
     #[test]
     fn every_condition_must_hold() {
