@@ -21,9 +21,9 @@ mod upstream;
 mod value;
 mod warnings;
 
+use crate::bounds::limits::Limits;
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::ListenerName;
-use crate::limits::Limits;
 use crate::mapping::Mapping;
 use crate::net::endpoint::Endpoint;
 use crate::operation::grammar::Dialect;

@@ -1,16 +1,16 @@
 //! A generation: one configuration as requests see it. A request uses the same generation from its beginning to its end. A
 //! reload replaces it for requests that begin later.
 
-use crate::admission::Admission;
+use crate::bounds::admission::Admission;
+use crate::bounds::limits::Limits;
+use crate::bounds::limits::completions::Completions;
+use crate::bounds::limits::part_budget::PartBudget;
+use crate::bounds::memory::MemoryBudget;
 use crate::config::{Listener, Upstream};
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{Client, ListenerId, ListenerName, ListenerRegistry};
 use crate::identify::matcher::MappingIndex;
-use crate::limits::Limits;
-use crate::limits::completions::Completions;
-use crate::limits::part_budget::PartBudget;
 use crate::mapping::Mapping;
-use crate::memory::MemoryBudget;
 use crate::metrics::{Metrics, Row};
 use crate::net::wall_clock::WallClock;
 use crate::nodes::NodeBoard;

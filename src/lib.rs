@@ -26,25 +26,21 @@
 //! ```
 
 pub mod access;
-pub mod admission;
 pub mod balance;
+pub mod bounds;
 pub mod cli;
 pub mod config;
-pub mod connections;
 pub mod content;
 pub mod continuation;
 pub mod document;
 pub mod generation;
-pub mod holdings;
 pub mod identify;
 pub mod judge;
-pub mod limits;
 pub mod list_buckets;
 pub mod list_uploads;
 pub mod listing;
 pub mod log;
 pub mod mapping;
-pub mod memory;
 pub mod metrics;
 pub mod mint;
 pub mod minting;
@@ -57,7 +53,6 @@ pub mod operation;
 pub mod outgoing;
 pub mod panics;
 pub mod payload;
-pub mod places;
 pub mod policy;
 pub mod presigned;
 pub mod proxy;

@@ -7,8 +7,8 @@ mod queue;
 
 pub use line::Line;
 
+use crate::bounds::limits;
 use crate::config::{Log, LogFormat, LogLevel};
-use crate::limits;
 use events::Lines;
 use line::Style;
 use queue::Queue;

@@ -10,11 +10,11 @@ mod samples;
 
 pub use exposition::Format;
 
-use crate::admission::Admission;
-use crate::connections::Connections;
+use crate::bounds::admission::Admission;
+use crate::bounds::connections::Connections;
+use crate::bounds::limits::part_budget::PartBudget;
+use crate::bounds::memory::MemoryBudget;
 use crate::continuation;
-use crate::limits::part_budget::PartBudget;
-use crate::memory::MemoryBudget;
 use crate::nodes::NodeBoard;
 use crate::operation::TABLE;
 use crate::refusal::Rule;
@@ -375,10 +375,10 @@ fn add(counts: &[AtomicU64], at: usize, by: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::Bounds;
+    use crate::bounds::admission::Bounds;
+    use crate::bounds::limits::Limits;
+    use crate::bounds::memory::{Payer, Use};
     use crate::identify::client::ClientKey;
-    use crate::limits::Limits;
-    use crate::memory::{Payer, Use};
     use crate::net::endpoint::Endpoint;
     use crate::net::endpoint::NodeIndex;
 

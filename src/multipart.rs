@@ -17,7 +17,7 @@ mod part;
 mod plan;
 mod upload;
 
-use crate::memory::Use;
+use crate::bounds::memory::Use;
 use crate::outgoing::Outgoing;
 use crate::payload::HeldBody;
 use crate::proxy::{Account, ClientBody, Proxy};
@@ -33,7 +33,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use upload::MultipartUpload;
 
-pub(crate) use crate::limits::PART_SIZE;
+pub(crate) use crate::bounds::limits::PART_SIZE;
 pub use plan::part_size;
 
 /// The largest part of unknown length.

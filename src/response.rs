@@ -1,7 +1,7 @@
 //! Responses to clients: the store's answer without the store's own headers, or a refusal.
 
 use crate::access::AccessRecord;
-use crate::holdings::Holdings;
+use crate::bounds::holdings::Holdings;
 use crate::identify::browser;
 use crate::listing::Pages;
 use crate::refusal::{RULE_HEADER, Refusal};

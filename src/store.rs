@@ -10,7 +10,7 @@ pub use answer::StoreAnswer;
 pub use exchange::{broke_off, is_short};
 
 use crate::balance::{Choice, Outcome};
-use crate::limits::Limits;
+use crate::bounds::limits::Limits;
 use crate::net::wall_clock::WallClock;
 use crate::nodes::NodeBoard;
 use crate::outgoing::Outgoing;

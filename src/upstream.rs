@@ -3,7 +3,7 @@
 mod download;
 
 use crate::balance::{Balancer, Choice, InFlight, Outcome};
-use crate::limits::Limits;
+use crate::bounds::limits::Limits;
 use crate::net::connect::{Connector, Stream};
 use crate::net::endpoint::Endpoint;
 use crate::nodes::NodeBoard;

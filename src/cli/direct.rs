@@ -1,6 +1,6 @@
 //! A store that a command speaks to with a session of its own: `check --live`, `ls` and `get`.
 
-use crate::limits::Limits;
+use crate::bounds::limits::Limits;
 use crate::mapping::Mapping;
 use crate::net::connect::Trouble;
 use crate::net::endpoint::Endpoint;

@@ -2,8 +2,8 @@
 
 use super::CommandError;
 use super::direct::{self, Direct};
+use crate::bounds::limits::Limits;
 use crate::config::read_guarded;
-use crate::limits::Limits;
 use crate::mapping::Mapping;
 use crate::net::connect::Trouble;
 use crate::net::endpoint::Endpoint;

@@ -3,7 +3,7 @@
 use super::reader::At;
 use super::table::Table;
 use super::value::show_size;
-use crate::limits::{LEAST_SHARED, Limits, PART_SIZE};
+use crate::bounds::limits::{LEAST_SHARED, Limits, PART_SIZE};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::time::Duration;

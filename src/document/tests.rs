@@ -1,6 +1,6 @@
 use super::*;
+use crate::bounds::memory::{MemoryBudget, Payer, Use};
 use crate::identify::client::ClientKey;
-use crate::memory::{MemoryBudget, Payer, Use};
 use crate::payload::HeldBody;
 use crate::s3::aws_chunked::Envelope;
 use http::{HeaderName, HeaderValue};

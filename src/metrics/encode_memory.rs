@@ -2,8 +2,8 @@
 
 use super::Memory;
 use super::samples::{counter, gauge};
+use crate::bounds::memory::Use;
 use crate::log;
-use crate::memory::Use;
 use http1::read_budget;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;

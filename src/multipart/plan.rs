@@ -1,6 +1,6 @@
 //! How large the parts of an object of unknown length are.
 
-use crate::limits::PART_SIZE;
+use crate::bounds::limits::PART_SIZE;
 use crate::s3::limits::MAX_PARTS;
 
 /// The number of parts after which their size is doubled.

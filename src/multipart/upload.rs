@@ -3,10 +3,10 @@
 use super::answers::{completed_status, upload_id};
 use super::part::{Filled, Part, Source};
 use super::plan::part_size;
+use crate::bounds::limits::Limits;
+use crate::bounds::limits::part_budget::{Open, PartBudget};
 use crate::content::Held;
 use crate::document::{Completion, Part as StoredPart};
-use crate::limits::Limits;
-use crate::limits::part_budget::{Open, PartBudget};
 use crate::outgoing::Outgoing;
 use crate::proxy::ClientBody;
 use crate::refusal::{Refusal, Rule};

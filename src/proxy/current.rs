@@ -1,8 +1,8 @@
 //! One worker thread's view of the generations: the proxy of the newest one.
 
 use super::Proxy;
+use crate::bounds::limits::Limits;
 use crate::generation::{Generation, Shared};
-use crate::limits::Limits;
 use crate::upstream::Pool;
 use std::cell::RefCell;
 use std::io;

@@ -2,10 +2,10 @@
 
 use super::connection::{self, Accepted, Memory};
 use super::inherited::Socket;
-use crate::connections::Arrival;
+use crate::bounds::connections::Arrival;
+use crate::bounds::memory::Payer;
 use crate::generation::Shared;
 use crate::identify::client::{Client, ListenerRef};
-use crate::memory::Payer;
 use crate::proxy::Current;
 use http1::clock::with_event_clock;
 use http1::server::ConnectionLimits;

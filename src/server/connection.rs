@@ -1,8 +1,8 @@
 //! One client's connection.
 
+use crate::bounds::limits::Limits;
+use crate::bounds::memory::{MemoryBudget, Payer, Share};
 use crate::identify::client::{Connection, ListenerRef};
-use crate::limits::Limits;
-use crate::memory::{MemoryBudget, Payer, Share};
 use crate::proxy::{Answer, AnswerBody, ClientBody, Current};
 use http1::server::{ConnectionLimits, serve};
 use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request, Service, Socket};

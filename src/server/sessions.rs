@@ -1,11 +1,11 @@
 //! The sessions that a configuration needs, taken from the session table, and the issuer that mints them.
 
 use super::issuer::IssuerWatch;
-use crate::admission::{Admission, Bounds};
+use crate::bounds::admission::{Admission, Bounds};
+use crate::bounds::limits::MAX_SESSIONS;
 use crate::config::Config;
 use crate::generation::{Generation, Site};
 use crate::judge::{Nodes, StoreJudge, Trial};
-use crate::limits::MAX_SESSIONS;
 use crate::mapping::{Mapping, MintWhen};
 use crate::metrics::{Metrics, Row};
 use crate::mint::StsMint;

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Full};
 use http1::body::BoxError;
 use http1::server::{ConnectionLimits, RequestBody, serve};
 use http1::{self, Fields, Malformed, MemoryUse, PeerState, Request, RequestHead, Service};
-use scopegate::memory::{MemoryBudget, Payer, Share};
+use scopegate::bounds::memory::{MemoryBudget, Payer, Share};
 use scopegate::refusal::Refusal;
 use std::cell::RefCell;
 use std::time::Duration;

@@ -5,9 +5,9 @@
 //! as places are: one alone gets three quarters, and whatever it does, the next finds some. Clients of no mapping have a
 //! quarter together.
 
+use crate::bounds::limits::Limits;
+use crate::bounds::places::SHARE;
 use crate::identify::client::ClientKey;
-use crate::limits::Limits;
-use crate::places::SHARE;
 use crate::refusal::{Refusal, Rule};
 use http1::{MemoryShare, MemoryUse, OutOfMemory};
 use std::collections::HashMap;

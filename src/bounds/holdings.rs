@@ -1,8 +1,8 @@
 //! What a request holds while it runs, until its answer has been sent: its place and its memory.
 
-use crate::admission::{Admission, Permit};
+use crate::bounds::admission::{Admission, Permit};
+use crate::bounds::memory::{MemoryBudget, Payer, Share, Use};
 use crate::identify::client::{Client, ClientKey};
-use crate::memory::{MemoryBudget, Payer, Share, Use};
 use crate::refusal::Refusal;
 use crate::trace::{Trace, Wait};
 use std::cell::{Cell, OnceCell, RefCell};

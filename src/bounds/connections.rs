@@ -4,9 +4,9 @@
 //! while it has fewer than three times the number that its listener has left. Clients of no mapping may have a third of
 //! what is left, together. So a client without a connection finds room, whatever a few others do.
 
+use crate::bounds::limits::Limits;
+use crate::bounds::places::SHARE;
 use crate::identify::client::{ClientKey, ListenerId};
-use crate::limits::Limits;
-use crate::places::SHARE;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};

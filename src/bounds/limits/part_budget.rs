@@ -1,9 +1,9 @@
 //! The memory of all bodies of unknown length together, over all threads.
 
 use super::PART_SIZE;
-use crate::admission::{Permit, full};
+use crate::bounds::admission::{Permit, full};
+use crate::bounds::places::{Holder, Places, Size};
 use crate::identify::client::ClientKey;
-use crate::places::{Holder, Places, Size};
 use crate::refusal::Refusal;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! Admission control for one mapping: how many requests run at once, how many wait and for how long, and how many start
 //! per second.
 //!
-//! Running and waiting requests are divided among the mapping's clients (see [`places`](crate::places)).
+//! Running and waiting requests are divided among the mapping's clients (see [`places`](crate::bounds::places)).
 
+use crate::bounds::limits::Limits;
+use crate::bounds::places::{Holder, Place, Places, Size};
 use crate::identify::client::ClientKey;
-use crate::limits::Limits;
-use crate::places::{Holder, Place, Places, Size};
 use crate::refusal::{Refusal, Rule};
 use std::num::NonZeroU32;
 use std::sync::Arc;
