@@ -21,12 +21,12 @@ mod upstream;
 mod value;
 mod warnings;
 
+use crate::authorize::mapping::Mapping;
+use crate::authorize::operations::grammar::Dialect;
 use crate::bounds::limits::Limits;
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::ListenerName;
-use crate::mapping::Mapping;
 use crate::net::endpoint::Endpoint;
-use crate::operation::grammar::Dialect;
 use crate::sigv4::secret::Credentials;
 use std::fmt;
 use std::net::SocketAddr;

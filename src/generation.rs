@@ -1,6 +1,7 @@
 //! A generation: one configuration as requests see it. A request uses the same generation from its beginning to its end. A
 //! reload replaces it for requests that begin later.
 
+use crate::authorize::mapping::Mapping;
 use crate::bounds::admission::Admission;
 use crate::bounds::limits::Limits;
 use crate::bounds::limits::completions::Completions;
@@ -10,7 +11,6 @@ use crate::config::{Listener, Upstream};
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{Client, ListenerId, ListenerName, ListenerRegistry};
 use crate::identify::matcher::MappingIndex;
-use crate::mapping::Mapping;
 use crate::metrics::{Metrics, Row};
 use crate::net::wall_clock::WallClock;
 use crate::nodes::NodeBoard;

@@ -6,11 +6,11 @@
 //! ```
 //! use http::Method;
 //! use scopegate::http1::Fields;
-//! use scopegate::mapping::Mapping;
+//! use scopegate::authorize::mapping::Mapping;
 //! use scopegate::refusal::Rule;
 //! use scopegate::s3::names::{BucketName, Prefix};
-//! use scopegate::rights::Right;
-//! use scopegate::scope::Scope;
+//! use scopegate::authorize::rights::Right;
+//! use scopegate::authorize::scope::Scope;
 //!
 //! let rights = [Right::Read, Right::List].into_iter().collect();
 //! let scope = Scope::new(BucketName::parse("tmp")?, Prefix::parse("media/")?, rights);
@@ -26,6 +26,7 @@
 //! ```
 
 pub mod access;
+pub mod authorize;
 pub mod balance;
 pub mod bounds;
 pub mod cli;
@@ -36,24 +37,18 @@ pub mod document;
 pub mod generation;
 pub mod identify;
 pub mod judge;
-pub mod list_buckets;
-pub mod list_uploads;
 pub mod listing;
 pub mod log;
-pub mod mapping;
 pub mod metrics;
 pub mod mint;
 pub mod minting;
-pub mod mount;
 pub mod multi_delete;
 pub mod multipart;
 pub mod net;
 pub mod nodes;
-pub mod operation;
 pub mod outgoing;
 pub mod panics;
 pub mod payload;
-pub mod policy;
 pub mod presigned;
 pub mod proxy;
 pub mod refresh;
@@ -63,9 +58,7 @@ pub mod resign;
 pub mod response;
 pub mod retry;
 pub mod rewrite;
-pub mod rights;
 pub mod s3;
-pub mod scope;
 pub mod server;
 pub mod session;
 pub mod session_table;

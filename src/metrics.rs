@@ -10,13 +10,13 @@ mod samples;
 
 pub use exposition::Format;
 
+use crate::authorize::operations::TABLE;
 use crate::bounds::admission::Admission;
 use crate::bounds::connections::Connections;
 use crate::bounds::limits::part_budget::PartBudget;
 use crate::bounds::memory::MemoryBudget;
 use crate::continuation;
 use crate::nodes::NodeBoard;
-use crate::operation::TABLE;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
 use crate::session_table::{MintCounts, Slot};

@@ -1,7 +1,7 @@
 //! The interface to whatever mints sessions: the request, the source and its errors.
 
+use crate::authorize::policy::SessionPolicy;
 use crate::net::connect::Trouble;
-use crate::policy::SessionPolicy;
 use crate::refresh::Reason;
 use crate::s3::error as s3_error;
 use crate::session::{Minted, Session};

@@ -7,7 +7,7 @@
 mod document;
 mod result;
 
-use crate::mapping::{Grant, Mapping};
+use crate::authorize::mapping::{Grant, Mapping};
 use crate::refusal::{Refusal, Rule};
 use crate::s3::xml::{Document, Inexpressible};
 use bytes::Bytes;

@@ -9,11 +9,11 @@ mod uploads;
 pub use conditions::{Conditions, ObjectState};
 pub use derived::WithDocument;
 
-use crate::mapping::{Grant, X_AMZ_COPY_SOURCE};
-use crate::operation::grammar::{Dialect, Grammar};
-use crate::operation::headers::changes_meaning;
-use crate::operation::values::refuse;
-use crate::operation::{Headers, Spec};
+use crate::authorize::mapping::{Grant, X_AMZ_COPY_SOURCE};
+use crate::authorize::operations::grammar::{Dialect, Grammar};
+use crate::authorize::operations::headers::changes_meaning;
+use crate::authorize::operations::values::refuse;
+use crate::authorize::operations::{Headers, Spec};
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::operation::Operation;
@@ -275,11 +275,11 @@ pub fn is_signed(name: &HeaderName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::Mapping;
-    use crate::operation::TABLE;
-    use crate::rights::Right;
+    use crate::authorize::mapping::Mapping;
+    use crate::authorize::operations::TABLE;
+    use crate::authorize::rights::Right;
+    use crate::authorize::scope::Scope;
     use crate::s3::names::{BucketName, Prefix};
-    use crate::scope::Scope;
     use proptest::prelude::*;
 
     fn mapping() -> Mapping {
@@ -416,9 +416,9 @@ mod tests {
         ) {
             let spec = &TABLE[row];
             let path = match spec.shape {
-                crate::operation::Shape::Service => "/",
-                crate::operation::Shape::Bucket => "/tmp",
-                crate::operation::Shape::Object => "/tmp/a",
+                crate::authorize::operations::Shape::Service => "/",
+                crate::authorize::operations::Shape::Bucket => "/tmp",
+                crate::authorize::operations::Shape::Object => "/tmp/a",
             };
             let select = spec.selects.iter().map(|select| match *select {
                 "uploadId" => format!("uploadId={UPLOAD}"),

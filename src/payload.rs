@@ -12,7 +12,7 @@
 //! Held content is sent as one PUT with `Content-Length` if it is small, otherwise as a multipart upload. The store
 //! never receives a trailer: a connection that breaks inside one makes MinIO append zeros until its memory runs out.
 
-use crate::operation::Spec;
+use crate::authorize::operations::Spec;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::aws_chunked::Envelope;
 use crate::s3::checksum::{Algorithm, Checksum, Mismatch};
@@ -268,7 +268,7 @@ fn client_sha256(fields: &Fields) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::TABLE;
+    use crate::authorize::operations::TABLE;
     use crate::s3::operation::Operation;
 
     type Headers<'a> = &'a [(&'static str, &'a str)];

@@ -2,7 +2,7 @@
 //! conditions, so that the program that uses the URL need not send them. Each counts as the header it stands for.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
-use crate::operation::grammar::is_checksum_value;
+use crate::authorize::operations::grammar::is_checksum_value;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::target::{BadTarget, Query};
 use http::{HeaderName, HeaderValue};

@@ -10,7 +10,7 @@ mod names;
 pub use body::Rewritten;
 pub use names::Names;
 
-use crate::mapping::Grant;
+use crate::authorize::mapping::Grant;
 use crate::s3::operation::Operation;
 use crate::s3::xml_tokens::{Piece, Tokens, Unreadable};
 use bytes::Bytes;

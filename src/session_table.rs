@@ -13,8 +13,8 @@ mod kinds;
 mod slot;
 mod verdict;
 
-use crate::operation::SessionKind;
-use crate::policy::SessionPolicy;
+use crate::authorize::operations::SessionKind;
+use crate::authorize::policy::SessionPolicy;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};

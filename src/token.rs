@@ -1,8 +1,8 @@
 //! Tokens: a session with its endpoint and scope, as `scopegate token` writes it and `ls` and `get` read it.
 
-use crate::rights::Rights;
+use crate::authorize::rights::Rights;
+use crate::authorize::scope::Scope;
 use crate::s3::names::{BucketName, Prefix};
-use crate::scope::Scope;
 use crate::session::Minted;
 use crate::sigv4::amz_date::rfc3339;
 use crate::sigv4::secret::{Credentials, Secret};
@@ -143,7 +143,7 @@ pub fn typed_scope(bucket: &str, prefix: &str, allow: Rights) -> Result<Scope, S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rights::Right;
+    use crate::authorize::rights::Right;
     use crate::session::tests::minted;
     use std::time::Duration;
 

@@ -4,15 +4,15 @@
 
 use http::{HeaderValue, Method, header};
 use http1::Fields;
+use scopegate::authorize::mapping::{Grant, Mapping};
+use scopegate::authorize::rights::Right;
+use scopegate::authorize::scope::Scope;
 use scopegate::identify::client::{Client, Connection, ListenerRegistry};
 use scopegate::identify::matcher::{Condition, MappingIndex, Matcher};
-use scopegate::mapping::{Grant, Mapping};
 use scopegate::outgoing::Outgoing;
 use scopegate::payload::Payload;
 use scopegate::resign::{Authority, SignedRequest, resign};
-use scopegate::rights::Right;
 use scopegate::s3::names::{BucketName, Prefix};
-use scopegate::scope::Scope;
 use scopegate::session::{Minted, Session};
 use scopegate::sigv4::amz_date::AmzDate;
 use scopegate::sigv4::secret::{Credentials, Secret};

@@ -1,7 +1,7 @@
 //! A store that a command speaks to with a session of its own: `check --live`, `ls` and `get`.
 
+use crate::authorize::mapping::Mapping;
 use crate::bounds::limits::Limits;
-use crate::mapping::Mapping;
 use crate::net::connect::Trouble;
 use crate::net::endpoint::Endpoint;
 use crate::net::wall_clock::WallClock;

@@ -7,10 +7,10 @@ pub(super) use report::Explanation;
 use ways::Way;
 
 use super::{CommandError, print, serve};
+use crate::authorize::mapping::{self, Mapping};
 use crate::config::{Config, ListenAddress, Listener, WithoutSecrets};
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{Client, Connection, ListenerRegistry};
-use crate::mapping::{self, Mapping};
 use crate::net::terminal::plain_lines;
 use crate::proxy::decision::decide;
 use crate::refusal::{Refusal, Rule};

@@ -2,7 +2,7 @@
 
 use super::CommandError;
 use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
-use crate::rights::Right;
+use crate::authorize::rights::Right;
 use crate::upstream::Download;
 use http_body_util::BodyExt;
 use http1::Response as Answer;

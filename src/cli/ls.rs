@@ -2,9 +2,9 @@
 
 use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
 use super::{CommandError, print};
+use crate::authorize::rights::Right;
 use crate::listing::page::MAX_PAGE_BYTES;
 use crate::net::terminal::plain;
-use crate::rights::Right;
 use http1::body::read_whole;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;

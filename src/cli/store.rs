@@ -2,17 +2,17 @@
 
 use super::CommandError;
 use super::direct::{self, Direct};
+use crate::authorize::mapping::Mapping;
+use crate::authorize::operations::grammar::Dialect;
+use crate::authorize::rights::Right;
+use crate::authorize::scope::Scope;
 use crate::bounds::limits::Limits;
 use crate::config::read_guarded;
-use crate::mapping::Mapping;
 use crate::net::connect::Trouble;
 use crate::net::endpoint::Endpoint;
 use crate::net::terminal::plain;
-use crate::operation::grammar::Dialect;
-use crate::rights::Right;
 use crate::s3::error as s3_error;
 use crate::s3::names::{BucketName, Prefix};
-use crate::scope::Scope;
 use crate::session::Session;
 use crate::token::{MAX_TOKEN_BYTES, Token};
 use crate::upstream::Download;

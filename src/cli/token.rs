@@ -1,14 +1,14 @@
 //! `scopegate token`: prints a session for a bucket and a prefix.
 
 use super::{CommandError, print};
+use crate::authorize::policy::{MAX_POLICY_BYTES, SessionPolicy};
+use crate::authorize::rights::{Right, Rights};
 use crate::config::{Environment, Failed, SystemEnvironment, parse_duration};
 use crate::mint::StsMint;
 use crate::minting::{Mint, MintRequest};
 use crate::net::connect::Trust;
 use crate::net::endpoint::Endpoint;
-use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::refresh::Reason;
-use crate::rights::{Right, Rights};
 use crate::session::Minted;
 use crate::sigv4::secret::{Credentials, Secret};
 use crate::token::{Token, shell_quoted, typed_scope};

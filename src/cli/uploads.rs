@@ -1,12 +1,12 @@
 //! The part of `check --live` for lists of multipart uploads, which use a separate session.
 
 use super::direct::{Direct, error_body};
+use crate::authorize::mapping::Mapping;
+use crate::authorize::operations::SessionKind;
 use crate::config::Config;
 use crate::judge::list_of_no_uploads;
-use crate::mapping::Mapping;
 use crate::mint::StsMint;
 use crate::minting::{Mint, MintRequest};
-use crate::operation::SessionKind;
 use crate::refresh::Reason;
 use crate::s3::error::{element, shown_code};
 use crate::session::Session;

@@ -2,8 +2,8 @@
 
 use super::reader::{At, Reader};
 use super::table::Table;
-use crate::mount::Mount;
-use crate::scope::Scope;
+use crate::authorize::mount::Mount;
+use crate::authorize::scope::Scope;
 
 /// Reads the `mount` of a scope.
 pub(super) fn read_mount(table: &Table<'_>) -> Option<At<Mount>> {

@@ -10,7 +10,7 @@ use super::table::Table;
 use super::upstream::read_upstream;
 use super::warnings::{self, Places};
 use super::{Config, Diagnostic, Environment, reach};
-use crate::mapping::Mapping;
+use crate::authorize::mapping::Mapping;
 
 pub(super) fn parse(source: &str, environment: &dyn Environment) -> Result<Config, Vec<Diagnostic>> {
     let reader = Reader::new(source);

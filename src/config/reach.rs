@@ -4,8 +4,8 @@
 
 use super::reader::{At, Reader};
 use super::{ListenAddress, Listener};
+use crate::authorize::mapping::Mapping;
 use crate::identify::matcher::{Condition, Demand};
-use crate::mapping::Mapping;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};

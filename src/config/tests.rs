@@ -3,7 +3,7 @@ mod many;
 mod mistakes;
 
 use super::*;
-use crate::mapping::MintWhen;
+use crate::authorize::mapping::MintWhen;
 use crate::sigv4::secret::Secret;
 use std::num::NonZeroU32;
 

@@ -3,8 +3,8 @@
 use super::Upstream;
 use super::reader::{At, Reader};
 use super::table::Table;
+use crate::authorize::operations::grammar::Dialect;
 use crate::net::endpoint::Endpoint;
-use crate::operation::grammar::Dialect;
 
 const EXAMPLE: &str = "endpoints = [\"http://127.0.0.1:9000\"]";
 

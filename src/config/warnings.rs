@@ -3,9 +3,9 @@
 use super::reader::Reader;
 use super::source::Span;
 use super::{Config, Diagnostic, ListenAddress, Listener};
-use crate::mapping::Mapping;
-use crate::operation::SessionKind;
-use crate::policy::SessionPolicy;
+use crate::authorize::mapping::Mapping;
+use crate::authorize::operations::SessionKind;
+use crate::authorize::policy::SessionPolicy;
 use crate::refresh::mints_per_second_needed;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::fmt::Write;

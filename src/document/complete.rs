@@ -5,7 +5,7 @@
 //! on an entity tag that is a lone quotation mark. So parts must be in ascending order, each at most once.
 
 use super::elements::{Elements, Shown};
-use crate::operation::grammar::Dialect;
+use crate::authorize::operations::grammar::Dialect;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::checksum::{Algorithm, Checksum};
 use crate::s3::limits::MAX_PARTS;

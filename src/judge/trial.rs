@@ -1,15 +1,15 @@
 //! The request that a session is tried with: one that its mapping grants and that changes nothing.
 
 use super::Reply;
-use crate::list_uploads::Listing;
-use crate::mapping::Mapping;
-use crate::operation::SessionKind;
-use crate::operation::grammar::Dialect;
+use crate::authorize::list_uploads::Listing;
+use crate::authorize::mapping::Mapping;
+use crate::authorize::operations::SessionKind;
+use crate::authorize::operations::grammar::Dialect;
+use crate::authorize::rights::{Right, Rights};
+use crate::authorize::scope::Scope;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
-use crate::rights::{Right, Rights};
 use crate::s3::error as s3_error;
-use crate::scope::Scope;
 use crate::session_table::Verdict;
 use http::Method;
 use http1::Fields;

@@ -1,8 +1,8 @@
 //! Folders above a client's scopes. They list the ways down to these scopes, and nothing that the store contains.
 
-use crate::mapping::Mapping;
-use crate::rights::{Right, Rights};
-use crate::scope::Scope;
+use crate::authorize::mapping::Mapping;
+use crate::authorize::rights::{Right, Rights};
+use crate::authorize::scope::Scope;
 use std::collections::BTreeMap;
 
 /// A folder above scopes, as the clients of a mapping see it.
@@ -59,7 +59,7 @@ fn root(scope: &Scope) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mount::Mount;
+    use crate::authorize::mount::Mount;
     use crate::s3::names::{BucketName, Prefix};
 
     fn mapping() -> Mapping {

@@ -6,7 +6,7 @@
 use super::name::{grouped, href, human_size};
 use super::page::{Entry, Object, Page};
 use super::place::{Crumb, Place, Position};
-use crate::mapping::Mapping;
+use crate::authorize::mapping::Mapping;
 use crate::net::terminal::visible;
 use crate::s3::target::{encode_path, encode_query};
 use askama::Template;

@@ -1,14 +1,14 @@
 //! A folder: its location in the store, and its path as clients see it.
 
 use super::above::Above;
-use crate::mapping::Mapping;
-use crate::mount::View;
+use crate::authorize::mapping::Mapping;
+use crate::authorize::mount::View;
+use crate::authorize::rights::Right;
+use crate::authorize::scope::Scope;
 use crate::net::terminal::visible;
-use crate::rights::Right;
 use crate::s3::limits::MAX_KEY_BYTES;
 use crate::s3::names::check_segments;
 use crate::s3::target::{Resource, decode_path, encode_path, encode_query};
-use crate::scope::Scope;
 use http::Method;
 use http1::Fields;
 use std::borrow::Cow;

@@ -4,8 +4,8 @@
 use super::above::Above;
 use super::form::Form;
 use super::place::{Place, Position, is_visible};
-use crate::mapping::Mapping;
-use crate::operation::is_of_s3;
+use crate::authorize::mapping::Mapping;
+use crate::authorize::operations::is_of_s3;
 use crate::refusal::{Refusal, Rule};
 use crate::representation::{FORMAT, Representation, is_rclone, is_s3_client};
 use crate::s3::names::check_key;

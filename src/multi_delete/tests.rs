@@ -1,8 +1,8 @@
 use super::*;
-use crate::mount::Mount;
-use crate::rights::Right;
+use crate::authorize::mount::Mount;
+use crate::authorize::rights::Right;
+use crate::authorize::scope::Scope;
 use crate::s3::names::{BucketName, Prefix};
-use crate::scope::Scope;
 use http::Method;
 use http1::Fields;
 use proptest::prelude::*;

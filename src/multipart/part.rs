@@ -172,12 +172,12 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::Mapping;
+    use crate::authorize::mapping::Mapping;
+    use crate::authorize::rights::Right;
+    use crate::authorize::scope::Scope;
     use crate::payload::{HeldBody, Payload};
-    use crate::rights::Right;
     use crate::s3::aws_chunked::Envelope;
     use crate::s3::names::{BucketName, Prefix};
-    use crate::scope::Scope;
     use http::Method;
     use http_body_util::Full;
     use http1::Fields;

@@ -5,7 +5,7 @@
 //! state of the object decides which single condition the store gets instead.
 
 use super::Outgoing;
-use crate::operation::grammar::{NO_TAG, tags_of_store};
+use crate::authorize::operations::grammar::{NO_TAG, tags_of_store};
 use crate::payload::Payload;
 use crate::s3::operation::Operation;
 use http::Method;

@@ -1,8 +1,8 @@
 //! The size of a copied object, which counts like the size of an upload.
 
 use super::Outgoing;
-use crate::mapping::{Grant, check_size};
-use crate::operation::grammar::{NO_TAG, copied_range};
+use crate::authorize::mapping::{Grant, check_size};
+use crate::authorize::operations::grammar::{NO_TAG, copied_range};
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::operation::Operation;

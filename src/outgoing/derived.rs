@@ -2,7 +2,7 @@
 //! upload and concerns the same key. The right and the policy of `PutObject` cover all of them.
 
 use super::Outgoing;
-use crate::mapping::check_size;
+use crate::authorize::mapping::check_size;
 use crate::payload::{HeldBody, Payload};
 use crate::refusal::{Refusal, Rule};
 use crate::s3::checksum::{Algorithm, Checksum, Hasher};
@@ -212,11 +212,11 @@ fn checksum_type(algorithm: Algorithm) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::Mapping;
-    use crate::rights::Right;
+    use crate::authorize::mapping::Mapping;
+    use crate::authorize::rights::Right;
+    use crate::authorize::scope::Scope;
     use crate::s3::aws_chunked::Envelope;
     use crate::s3::names::{BucketName, Prefix};
-    use crate::scope::Scope;
 
     type Given<'a> = &'a [(&'static str, &'a str)];
 

@@ -29,10 +29,10 @@ impl Outgoing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::Mapping;
-    use crate::rights::Right;
+    use crate::authorize::mapping::Mapping;
+    use crate::authorize::rights::Right;
+    use crate::authorize::scope::Scope;
     use crate::s3::names::{BucketName, Prefix};
-    use crate::scope::Scope;
     use http::{HeaderName, HeaderValue, Method, StatusCode};
     use http1::Fields;
 

@@ -1,14 +1,14 @@
 //! Requests for a bucket's multipart uploads, from which Scopegate answers a granted list.
 
 use super::Outgoing;
-use crate::list_uploads::{Listing, Question};
+use crate::authorize::list_uploads::{Listing, Question};
 use crate::payload::Payload;
 use crate::s3::operation::Operation;
 use crate::s3::target::Resource;
 use http::Method;
 
 impl Outgoing {
-    /// Makes one of the requests for the multipart uploads of a bucket. Only [`crate::list_uploads`] says what is asked,
+    /// Makes one of the requests for the multipart uploads of a bucket. Only [`crate::authorize::list_uploads`] says what is asked,
     /// and what of the answer the client may see. A [`Listing`] is made of a grant alone, and so is this.
     pub fn list_of_uploads(listing: &Listing, question: &Question) -> Self {
         let bucket = Resource::Bucket(listing.bucket().into());

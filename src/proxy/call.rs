@@ -2,10 +2,10 @@
 
 use super::ClientBody;
 use super::decision::Incoming;
+use crate::authorize::mapping::Mapping;
 use crate::bounds::holdings::Holdings;
 use crate::bounds::memory::{MemoryBudget, Use};
 use crate::generation::Site;
-use crate::mapping::Mapping;
 use crate::payload::{Payload, most_unused};
 use crate::refusal::Refusal;
 use crate::s3::operation::Operation;

@@ -1,12 +1,12 @@
 //! Compares the signer with aws-sigv4's `sign()`, byte by byte, over requests that clients may send.
 
 use super::*;
-use crate::mapping::Mapping;
-use crate::operation::grammar::Dialect;
+use crate::authorize::mapping::Mapping;
+use crate::authorize::operations::grammar::Dialect;
+use crate::authorize::rights::Right;
+use crate::authorize::scope::Scope;
 use crate::payload::Payload;
-use crate::rights::Right;
 use crate::s3::names::{BucketName, Prefix};
-use crate::scope::Scope;
 use crate::session::tests::minted;
 use aws_credential_types::Credentials as AwsCredentials;
 use aws_sigv4::http_request::{

@@ -1,6 +1,6 @@
 //! The texts of S3's documents that are names, and their replacements for clients.
 
-use crate::mount::View;
+use crate::authorize::mount::View;
 use crate::s3::operation::Operation;
 use crate::s3::xml::escape;
 use crate::s3::xml_tokens::Unreadable;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::mount::{Mount, View};
+use crate::authorize::mount::{Mount, View};
 use crate::s3::names::{BucketName, Prefix};
 use crate::s3::operation::Operation;
 use http::StatusCode;

@@ -1,18 +1,18 @@
 //! The sessions that a configuration needs, taken from the session table, and the issuer that mints them.
 
 use super::issuer::IssuerWatch;
+use crate::authorize::mapping::{Mapping, MintWhen};
+use crate::authorize::operations::SessionKind;
+use crate::authorize::policy::SessionPolicy;
 use crate::bounds::admission::{Admission, Bounds};
 use crate::bounds::limits::MAX_SESSIONS;
 use crate::config::Config;
 use crate::generation::{Generation, Site};
 use crate::judge::{Nodes, StoreJudge, Trial};
-use crate::mapping::{Mapping, MintWhen};
 use crate::metrics::{Metrics, Row};
 use crate::mint::StsMint;
 use crate::minting::MintRequest;
 use crate::net::wall_clock::WallClock;
-use crate::operation::SessionKind;
-use crate::policy::SessionPolicy;
 use crate::session_table::{
     self, IssuerId, Keeper, MintBudget, MintCounts, Purpose, SessionHandle, SessionKey, SessionTable, Slot,
     StoreId, TableFull, Terms,

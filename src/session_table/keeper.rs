@@ -3,9 +3,9 @@
 use super::budget::MintBudget;
 use super::slot::Slot;
 use super::verdict::Judge;
+use crate::authorize::operations::SessionKind;
 use crate::minting::{Mint, MintError, MintFailure, MintRequest};
 use crate::net::wall_clock::WallClock;
-use crate::operation::SessionKind;
 use crate::refresh::{Reason, Retry, Source, is_live};
 use crate::session::{Minted, Session};
 use crate::sigv4::amz_date::rfc3339;

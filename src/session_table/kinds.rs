@@ -1,7 +1,7 @@
 //! The sessions of one mapping: one of each kind that its scopes need.
 
 use super::{SessionHandle, Slot};
-use crate::operation::SessionKind;
+use crate::authorize::operations::SessionKind;
 use std::sync::Arc;
 
 /// Handles to the sessions of one mapping. They end with the last request of the last generation that holds them.

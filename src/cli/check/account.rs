@@ -1,9 +1,9 @@
 //! Asks MinIO for the issuer's policy, to find an issuer that may do everything.
 
+use crate::authorize::operations::grammar::Dialect;
 use crate::config::{Config, Diagnostic, root};
 use crate::net::connect::Connector;
 use crate::net::endpoint::Endpoint;
-use crate::operation::grammar::Dialect;
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;

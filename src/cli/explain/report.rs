@@ -1,10 +1,10 @@
 //! The explanation as text and as JSON.
 
 use super::ways::Way;
+use crate::authorize::mapping::Mapping;
+use crate::authorize::operations::SessionKind;
+use crate::authorize::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::identify::client::Connection;
-use crate::mapping::Mapping;
-use crate::operation::SessionKind;
-use crate::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::refusal::{Refusal, Rule};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -136,11 +136,11 @@ fn refused(refusal: &Refusal) -> String {
 }
 
 fn scopes(mapping: &Mapping) -> Vec<Value> {
-    let scope = |scope: &crate::scope::Scope| {
+    let scope = |scope: &crate::authorize::scope::Scope| {
         json!({
             "bucket": scope.bucket.as_str(),
             "prefix": scope.prefix.as_str(),
-            "allow": scope.allow.iter().map(crate::rights::Right::name).collect::<Vec<_>>(),
+            "allow": scope.allow.iter().map(crate::authorize::rights::Right::name).collect::<Vec<_>>(),
             "mount": scope.view.as_ref().map(|view| view.mount().to_string()),
         })
     };

@@ -1,13 +1,13 @@
 //! Decisions in words: the ways in which a request is answered.
 
+use crate::authorize::list_uploads::Listing;
+use crate::authorize::operations::Spec;
+use crate::authorize::rights::Rights;
 use crate::document::Kind;
-use crate::list_uploads::Listing;
-use crate::operation::Spec;
 use crate::outgoing::Outgoing;
 use crate::payload::Payload;
 use crate::proxy::decision::{self, Action, Decision, DocumentRequest, First, Forward, Route, RouteKind};
 use crate::refusal::Refusal;
-use crate::rights::Rights;
 use crate::s3::operation::Operation;
 use http::header::ALLOW;
 use std::fmt::Write;

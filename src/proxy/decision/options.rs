@@ -1,8 +1,8 @@
 //! `OPTIONS`, which never reaches the store: the preflight of a web page, or the question which methods a path has.
 
 use super::Incoming;
+use crate::authorize::mapping::Mapping;
 use crate::identify::browser::{is_preflight, preflight};
-use crate::mapping::Mapping;
 use crate::refusal::Refusal;
 use crate::s3::operation::Operation;
 use http::StatusCode;

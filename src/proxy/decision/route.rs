@@ -1,16 +1,16 @@
 //! The route of one S3 request: what the store is sent for it, or what the proxy does instead.
 
+use crate::authorize::list_buckets;
+use crate::authorize::list_uploads::Listing;
+use crate::authorize::mapping::{Grant, Mapping};
+use crate::authorize::operations::Spec;
+use crate::authorize::operations::grammar::Dialect;
+use crate::authorize::rights::Rights;
 use crate::document::{self, Kind};
-use crate::list_buckets;
-use crate::list_uploads::Listing;
-use crate::mapping::{Grant, Mapping};
-use crate::operation::Spec;
-use crate::operation::grammar::Dialect;
 use crate::outgoing::{Conditions, Outgoing, check_headers};
 use crate::payload::Payload;
 use crate::refusal::{Refusal, Rule};
 use crate::rewrite::Rewriter;
-use crate::rights::Rights;
 use crate::s3::operation::Operation;
 use http::Method;
 use http1::{Fields, Request};

@@ -1,8 +1,8 @@
 use super::*;
-use crate::rights::Right;
+use crate::authorize::rights::Right;
+use crate::authorize::scope::Scope;
 use crate::s3::names::{BucketName, Prefix};
 use crate::s3::operation::Operation;
-use crate::scope::Scope;
 use http::{HeaderName, HeaderValue};
 use http1::Fields;
 

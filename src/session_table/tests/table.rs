@@ -4,9 +4,9 @@ use super::*;
 use std::sync::atomic::AtomicUsize;
 
 fn policy(bucket: &str) -> SessionPolicy {
-    use crate::rights::Right;
+    use crate::authorize::rights::Right;
+    use crate::authorize::scope::Scope;
     use crate::s3::names::{BucketName, Prefix};
-    use crate::scope::Scope;
     let (bucket, prefix) = (BucketName::parse(bucket).unwrap(), Prefix::parse("media/").unwrap());
     SessionPolicy::compile(&[Scope::new(bucket, prefix, [Right::Read].into_iter().collect())])
 }

@@ -1,8 +1,8 @@
 use super::*;
+use crate::authorize::operations::SessionKind;
+use crate::authorize::policy::SessionPolicy;
 use crate::minting::{MintError, MintRequest};
 use crate::net::wall_clock::WallClock;
-use crate::operation::SessionKind;
-use crate::policy::SessionPolicy;
 use crate::refresh::Reason;
 use crate::session::Minted;
 use crate::session::tests::minted;

@@ -1,9 +1,9 @@
 //! Request documents: what is written for the store is within their grammar and parses to the same document. An input
 //! is a document of any kind.
 
+use scopegate::authorize::operations::grammar::Dialect;
 use scopegate::document::{Completion, Tagging};
 use scopegate::multi_delete::Deletion;
-use scopegate::operation::grammar::Dialect;
 use scopegate::s3::checksum::Algorithm;
 
 pub(crate) const WORDS: &[&[u8]] = &[

@@ -7,9 +7,9 @@ use super::request::fields;
 use http::{HeaderName, HeaderValue};
 use http1::Fields;
 use regex_lite::Regex;
-use scopegate::mapping::Mapping;
-use scopegate::operation::grammar::{Dialect, Form};
-use scopegate::operation::{Spec, TABLE};
+use scopegate::authorize::mapping::Mapping;
+use scopegate::authorize::operations::grammar::{Dialect, Form};
+use scopegate::authorize::operations::{Spec, TABLE};
 use scopegate::outgoing::Outgoing;
 use scopegate::payload::Payload;
 

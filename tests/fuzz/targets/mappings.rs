@@ -1,9 +1,9 @@
 //! The scopes of the fuzzed clients.
 
-use scopegate::mapping::Mapping;
-use scopegate::rights::Right;
+use scopegate::authorize::mapping::Mapping;
+use scopegate::authorize::rights::Right;
+use scopegate::authorize::scope::Scope;
 use scopegate::s3::names::{BucketName, Prefix};
-use scopegate::scope::Scope;
 
 /// Scopes beside and within each other, with different rights.
 pub(super) const SCOPES: [(&str, &str, &[Right]); 4] = [

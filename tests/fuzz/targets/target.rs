@@ -7,10 +7,10 @@ use super::request::Lines;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use regex_lite::Regex;
-use scopegate::mapping::Grant;
-use scopegate::operation::Spec;
-use scopegate::operation::grammar::{Dialect, Form};
-use scopegate::rights::Right;
+use scopegate::authorize::mapping::Grant;
+use scopegate::authorize::operations::Spec;
+use scopegate::authorize::operations::grammar::{Dialect, Form};
+use scopegate::authorize::rights::Right;
 use scopegate::s3::operation::Operation;
 
 pub(crate) const WORDS: &[&[u8]] = &[

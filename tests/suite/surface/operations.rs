@@ -3,7 +3,7 @@
 use super::{checksum, elements};
 use crate::support::http::Response;
 use crate::support::world::{World, corner, outcome};
-use scopegate::operation::TABLE;
+use scopegate::authorize::operations::TABLE;
 use scopegate::s3::checksum::Algorithm;
 use std::collections::BTreeSet;
 

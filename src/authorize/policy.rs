@@ -1,9 +1,9 @@
 //! The session policy that MinIO enforces: a mapping's scopes, compiled from the table of operations.
 
-use crate::operation::{SessionKind, Shape, Spec, TABLE};
-use crate::rights::{Right, Rights};
+use crate::authorize::operations::{SessionKind, Shape, Spec, TABLE};
+use crate::authorize::rights::{Right, Rights};
+use crate::authorize::scope::Scope;
 use crate::s3::names::BucketName;
-use crate::scope::Scope;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

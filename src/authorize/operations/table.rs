@@ -2,7 +2,7 @@
 
 use super::grammar::Grammar;
 use super::{Headers, Parameter, SessionKind, Shape, Spec, Versions};
-use crate::rights::Right;
+use crate::authorize::rights::Right;
 use crate::s3::operation::Operation;
 use crate::s3::verb::Verb;
 

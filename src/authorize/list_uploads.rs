@@ -9,9 +9,9 @@ mod write;
 
 pub use read::{NoList, Reader, Upload};
 
-use crate::mapping::{Grant, Mapping};
-use crate::mount::View;
-use crate::operation::grammar::{Dialect, began_at};
+use crate::authorize::mapping::{Grant, Mapping};
+use crate::authorize::mount::View;
+use crate::authorize::operations::grammar::{Dialect, began_at};
 use crate::s3::limits::MAX_PAGE;
 use crate::s3::names::{Prefix, check_key};
 use crate::s3::target::encode_query;

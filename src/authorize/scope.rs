@@ -1,7 +1,7 @@
 //! Scopes: a bucket, a key prefix, and the rights on the keys below it.
 
-use crate::mount::{Mount, View};
-use crate::rights::Rights;
+use crate::authorize::mount::{Mount, View};
+use crate::authorize::rights::Rights;
 use crate::s3::names::{BucketName, ErrorPage, IndexName, Prefix};
 use std::sync::Arc;
 

@@ -1,14 +1,14 @@
 //! The methods allowed at a path, and the refusal of requests that are not an operation.
 
 use super::{Located, Mapping, bad_target, locate};
-use crate::mount::View;
-use crate::operation::{Spec, Unknown, answer, is_declined};
+use crate::authorize::mount::View;
+use crate::authorize::operations::{Spec, Unknown, answer, is_declined};
+use crate::authorize::rights::Right;
+use crate::authorize::scope::Scope;
 use crate::refusal::{Refusal, Rule};
-use crate::rights::Right;
 use crate::s3::operation::Operation;
 use crate::s3::target::{Query, Resource, decode_path};
 use crate::s3::verb::{Verb, Verbs};
-use crate::scope::Scope;
 use http::Method;
 use std::sync::Arc;
 

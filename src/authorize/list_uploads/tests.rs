@@ -1,8 +1,8 @@
 use super::*;
-use crate::mount::Mount;
-use crate::rights::{Right, Rights};
+use crate::authorize::mount::Mount;
+use crate::authorize::rights::{Right, Rights};
+use crate::authorize::scope::Scope;
 use crate::s3::names::BucketName;
-use crate::scope::Scope;
 use base64::Engine as _;
 use http::Method;
 use http1::Fields;

@@ -199,7 +199,7 @@ fn check_checksums(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::TABLE;
+    use crate::authorize::operations::TABLE;
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
     /// No operation passes a parameter without a grammar, whatever the parameter's name.

@@ -3,7 +3,7 @@
 //! Names from a client get the prefix added, names from the store get it removed. Clients never see the bucket or the
 //! prefix.
 
-use crate::operation::grammar::key_of_position;
+use crate::authorize::operations::grammar::key_of_position;
 use crate::s3::limits::MAX_KEY_BYTES;
 use crate::s3::names::{BucketName, Prefix, check_bucket, check_segments};
 use crate::s3::operation::Operation;

@@ -1,13 +1,13 @@
 //! `ListBuckets`, answered from the client's scopes. The store is not asked, because it would list other buckets too.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>
 
-use crate::mapping::Mapping;
+use crate::authorize::mapping::Mapping;
+use crate::authorize::rights::Right;
+use crate::authorize::scope::Scope;
 use crate::refusal::{Refusal, Rule};
-use crate::rights::Right;
 use crate::s3::limits::MAX_BUCKETS;
 use crate::s3::target::Query;
 use crate::s3::xml::Document;
-use crate::scope::Scope;
 use std::collections::BTreeSet;
 
 const ROOT: &str = "ListAllMyBucketsResult";
@@ -69,7 +69,7 @@ pub fn document(mapping: &Mapping, query: &Query<'_>) -> Result<String, Refusal>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mount::Mount;
+    use crate::authorize::mount::Mount;
     use crate::s3::names::{BucketName, Prefix};
 
     fn mapping() -> Mapping {

@@ -12,7 +12,7 @@ mod table;
 pub mod values;
 
 use self::grammar::Grammar;
-use crate::rights::{Right, Rights};
+use crate::authorize::rights::{Right, Rights};
 use crate::s3::operation::Operation;
 use crate::s3::target::{Query, Resource};
 use crate::s3::verb::Verb;

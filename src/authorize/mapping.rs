@@ -2,21 +2,21 @@
 
 mod methods;
 
+use crate::authorize::mount::View;
+use crate::authorize::operations::grammar::{Dialect, Grammar};
+use crate::authorize::operations::values::{Quote, refuse};
+use crate::authorize::operations::{SessionKind, Spec, is_read_parameter, is_subresource};
+use crate::authorize::policy::SessionPolicy;
+use crate::authorize::rights::{Right, Rights};
+use crate::authorize::scope::Scope;
 use crate::identify::browser::{Cors, check_overrides};
 use crate::identify::client::Client;
 use crate::identify::matcher::Matcher;
-use crate::mount::View;
-use crate::operation::grammar::{Dialect, Grammar};
-use crate::operation::values::{Quote, refuse};
-use crate::operation::{SessionKind, Spec, is_read_parameter, is_subresource};
-use crate::policy::SessionPolicy;
 use crate::refusal::{Refusal, Rule};
-use crate::rights::{Right, Rights};
 use crate::s3::names::{IndexName, Prefix, check_key, check_segments};
 use crate::s3::operation::Operation;
 use crate::s3::target::Spelling;
 use crate::s3::target::{BadTarget, CopySource, Query, Resource, decode_path};
-use crate::scope::Scope;
 use http::{HeaderName, Method};
 use http1::{Fields, visible};
 use std::borrow::Cow;

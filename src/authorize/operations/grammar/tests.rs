@@ -1,7 +1,7 @@
 //! Values that each grammar accepts, respells, drops and refuses.
 
 use super::*;
-use crate::operation::{Headers, TABLE};
+use crate::authorize::operations::{Headers, TABLE};
 use proptest::prelude::*;
 use regex_lite::Regex;
 use std::cell::RefCell;
