@@ -5,7 +5,7 @@
 //! aws-sigv4 once a day, and tests compare every byte with `sign()`.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 
-use crate::outgoing::{Outgoing, is_signed};
+use crate::outgoing::request::{Outgoing, is_signed};
 use crate::session::{DayKey, Session};
 use crate::sigv4::amz_date::AmzDate;
 use bytes::{BufMut, BytesMut};

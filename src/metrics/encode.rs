@@ -8,7 +8,7 @@ use super::{CLASSES, Counts, CutBy, Metrics, NONE, Reloads};
 use crate::authorize::operations::TABLE;
 use crate::bounds::admission::Admission;
 use crate::bounds::connections::Over;
-use crate::continuation::Outcome;
+use crate::outgoing::continuation::Outcome;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
 use prometheus_client::collector::Collector;

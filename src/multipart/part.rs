@@ -1,13 +1,13 @@
 //! Reading a body of unknown length, part by part.
 
 use super::PART_SIZE;
-use crate::content::Held;
-use crate::outgoing::Outgoing;
-use crate::payload::checksum_mismatch;
+use crate::outgoing::content::Held;
+use crate::outgoing::payload::checksum_mismatch;
+use crate::outgoing::request::Outgoing;
+use crate::outgoing::spool::SpoolFile;
+use crate::outgoing::upload::{Upload, UploadBody};
 use crate::refusal::{Refusal, Rule};
 use crate::s3::checksum::{Algorithm, Checksum, Hasher, Verifier};
-use crate::spool::SpoolFile;
-use crate::upload::{Upload, UploadBody};
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -175,7 +175,7 @@ mod tests {
     use crate::authorize::mapping::Mapping;
     use crate::authorize::rights::Right;
     use crate::authorize::scope::Scope;
-    use crate::payload::{HeldBody, Payload};
+    use crate::outgoing::payload::{HeldBody, Payload};
     use crate::s3::aws_chunked::Envelope;
     use crate::s3::names::{BucketName, Prefix};
     use http::Method;

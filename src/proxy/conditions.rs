@@ -1,10 +1,10 @@
 //! Reads with conditions that the store cannot decide: a HEAD of the object comes first.
 
 use super::{Account, Proxy};
-use crate::outgoing::{Conditions, ObjectState, Outgoing};
+use crate::outgoing::request::{Conditions, ObjectState, Outgoing};
+use crate::outgoing::upload::Upload;
 use crate::refusal::Refusal;
 use crate::store::StoreAnswer;
-use crate::upload::Upload;
 use http::StatusCode;
 use http::header::{ETAG, HeaderValue, LAST_MODIFIED};
 

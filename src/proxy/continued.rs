@@ -5,15 +5,15 @@
 
 use super::{Account, Proxy};
 use crate::balance::{Choice, Outcome as NodeOutcome};
-use crate::continuation::{LEAST, NotTheRest, Outcome, Rest};
 use crate::metrics::Row;
-use crate::outgoing::Outgoing;
+use crate::outgoing::continuation::{LEAST, NotTheRest, Outcome, Rest};
+use crate::outgoing::request::Outgoing;
+use crate::outgoing::upload::Upload;
 use crate::retry::Attempts;
 use crate::s3::operation::Operation;
 use crate::session_table::Sessions;
 use crate::store::StoreAnswer;
 use crate::trace::Trace;
-use crate::upload::Upload;
 use crate::upstream::{Asking, BrokenOff, Continue, Continued, Download};
 use http_body::Body;
 use http1::Response;

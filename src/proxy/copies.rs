@@ -1,10 +1,10 @@
 //! Copies into scopes that bound the size of an object: a HEAD of the source comes first.
 
 use super::{Account, Proxy};
-use crate::outgoing::Outgoing;
+use crate::outgoing::request::Outgoing;
+use crate::outgoing::upload::Upload;
 use crate::refusal::{Refusal, Rule};
 use crate::store::StoreAnswer;
-use crate::upload::Upload;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, ETAG, HeaderValue};
 

@@ -18,7 +18,7 @@ use crate::authorize::mapping::Mapping;
 use crate::identify::browser::{self, AllowedHosts};
 use crate::identify::virtual_host;
 use crate::listing::Plan;
-use crate::presigned;
+use crate::outgoing::presigned;
 use crate::refusal::{Refusal, Rule};
 use http::Method;
 use http1::Request;

@@ -8,12 +8,12 @@ use crate::authorize::list_uploads::{Listing, Marker, Question, Reader, Selectio
 use crate::authorize::operations::SessionKind;
 use crate::authorize::operations::grammar::Dialect;
 use crate::bounds::memory::Use;
-use crate::outgoing::Outgoing;
+use crate::outgoing::request::Outgoing;
+use crate::outgoing::upload::Upload;
 use crate::refusal::{Refusal, Rule};
 use crate::retry::Attempts;
 use crate::session_table::Slot;
 use crate::store::{StoreAnswer, broke_off};
-use crate::upload::Upload;
 use crate::upstream::Download;
 use http::StatusCode;
 use http_body_util::BodyExt;

@@ -5,7 +5,7 @@ use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::grammar::Dialect;
 use crate::authorize::rights::Right;
 use crate::authorize::scope::Scope;
-use crate::payload::Payload;
+use crate::outgoing::payload::Payload;
 use crate::s3::names::{BucketName, Prefix};
 use crate::session::tests::minted;
 use aws_credential_types::Credentials as AwsCredentials;

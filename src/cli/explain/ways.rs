@@ -3,9 +3,9 @@
 use crate::authorize::list_uploads::Listing;
 use crate::authorize::operations::Spec;
 use crate::authorize::rights::Rights;
-use crate::document::Kind;
-use crate::outgoing::Outgoing;
-use crate::payload::Payload;
+use crate::outgoing::document::Kind;
+use crate::outgoing::payload::Payload;
+use crate::outgoing::request::Outgoing;
 use crate::proxy::decision::{self, Action, Decision, DocumentRequest, First, Forward, Route, RouteKind};
 use crate::refusal::Refusal;
 use crate::s3::operation::Operation;

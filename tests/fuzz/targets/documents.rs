@@ -2,8 +2,8 @@
 //! is a document of any kind.
 
 use scopegate::authorize::operations::grammar::Dialect;
-use scopegate::document::{Completion, Tagging};
-use scopegate::multi_delete::Deletion;
+use scopegate::outgoing::document::{Completion, Tagging};
+use scopegate::outgoing::multi_delete::Deletion;
 use scopegate::s3::checksum::Algorithm;
 
 pub(crate) const WORDS: &[&[u8]] = &[

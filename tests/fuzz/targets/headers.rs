@@ -10,8 +10,8 @@ use regex_lite::Regex;
 use scopegate::authorize::mapping::Mapping;
 use scopegate::authorize::operations::grammar::{Dialect, Form};
 use scopegate::authorize::operations::{Spec, TABLE};
-use scopegate::outgoing::Outgoing;
-use scopegate::payload::Payload;
+use scopegate::outgoing::payload::Payload;
+use scopegate::outgoing::request::Outgoing;
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"\n",

@@ -9,8 +9,8 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4::SigningParams;
 use http::{HeaderMap, HeaderValue, Request};
-use scopegate::outgoing::Outgoing;
-use scopegate::payload::Payload;
+use scopegate::outgoing::payload::Payload;
+use scopegate::outgoing::request::Outgoing;
 use scopegate::resign::{Authority, SignedRequest, resign};
 use scopegate::session::{Minted, Session};
 use scopegate::sigv4::amz_date::AmzDate;

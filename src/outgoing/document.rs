@@ -7,11 +7,11 @@ mod complete;
 mod elements;
 mod tagging;
 
-use crate::payload::{Payload, X_AMZ_CONTENT_SHA256, checksum_mismatch};
+use crate::outgoing::payload::{Payload, X_AMZ_CONTENT_SHA256, checksum_mismatch};
+use crate::outgoing::upload::Upload;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::checksum::{Algorithm, Checksum, Hasher};
 use crate::s3::operation::Operation;
-use crate::upload::Upload;
 use bytes::Bytes;
 use http_body::Body;
 use http1::Fields;

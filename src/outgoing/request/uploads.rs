@@ -2,7 +2,7 @@
 
 use super::Outgoing;
 use crate::authorize::list_uploads::{Listing, Question};
-use crate::payload::Payload;
+use crate::outgoing::payload::Payload;
 use crate::s3::operation::Operation;
 use crate::s3::target::Resource;
 use http::Method;

@@ -3,7 +3,7 @@
 use super::Outgoing;
 use crate::authorize::mapping::{Grant, check_size};
 use crate::authorize::operations::grammar::{NO_TAG, copied_range};
-use crate::payload::Payload;
+use crate::outgoing::payload::Payload;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::operation::Operation;
 use http::Method;

@@ -3,7 +3,7 @@
 
 use super::Outgoing;
 use crate::authorize::mapping::check_size;
-use crate::payload::{HeldBody, Payload};
+use crate::outgoing::payload::{HeldBody, Payload};
 use crate::refusal::{Refusal, Rule};
 use crate::s3::checksum::{Algorithm, Checksum, Hasher};
 use crate::s3::limits::MAX_OBJECT;

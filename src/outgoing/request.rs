@@ -14,7 +14,7 @@ use crate::authorize::operations::grammar::{Dialect, Grammar};
 use crate::authorize::operations::headers::changes_meaning;
 use crate::authorize::operations::values::refuse;
 use crate::authorize::operations::{Headers, Spec};
-use crate::payload::Payload;
+use crate::outgoing::payload::Payload;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::operation::Operation;
 use crate::s3::target::Spelling;

@@ -1,6 +1,6 @@
 //! The error of a client's body that could not be passed on to its end.
 
-use crate::payload::checksum_mismatch;
+use crate::outgoing::payload::checksum_mismatch;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::aws_chunked;
 use crate::s3::checksum::Mismatch;

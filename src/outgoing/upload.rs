@@ -1,11 +1,11 @@
 //! The body of a client's request on its way to the store: streamed, counted, never collected.
 
-use crate::content::Content;
-use crate::payload::check_unused;
+use crate::outgoing::content::Content;
+use crate::outgoing::payload::check_unused;
+use crate::outgoing::upload_error::UploadError;
 use crate::refusal::Refusal;
 use crate::s3::aws_chunked::Envelope;
 use crate::s3::checksum::Checksum;
-use crate::upload_error::UploadError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Empty;

@@ -1,8 +1,8 @@
 //! The request for the rest of a response that broke off.
 
 use super::Outgoing;
-use crate::continuation::Rest;
-use crate::payload::Payload;
+use crate::outgoing::continuation::Rest;
+use crate::outgoing::payload::Payload;
 use http::header;
 
 impl Outgoing {

@@ -1,9 +1,9 @@
 //! Sources of an upload's content: the client's body, the content of its envelope, or a held part.
 
+use crate::outgoing::spool::SpoolFile;
+use crate::outgoing::upload_error::UploadError;
 use crate::s3::aws_chunked::{Decoder, Envelope};
 use crate::s3::checksum::{Checksum, Hasher};
-use crate::spool::SpoolFile;
-use crate::upload_error::UploadError;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use http_body_util::Empty;

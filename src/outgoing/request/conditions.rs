@@ -6,7 +6,7 @@
 
 use super::Outgoing;
 use crate::authorize::operations::grammar::{NO_TAG, tags_of_store};
-use crate::payload::Payload;
+use crate::outgoing::payload::Payload;
 use crate::s3::operation::Operation;
 use http::Method;
 use http::header::{

@@ -1,7 +1,7 @@
 use super::*;
 use crate::bounds::memory::{MemoryBudget, Payer, Use};
 use crate::identify::client::ClientKey;
-use crate::payload::HeldBody;
+use crate::outgoing::payload::HeldBody;
 use crate::s3::aws_chunked::Envelope;
 use http::{HeaderName, HeaderValue};
 use http_body_util::Full;

@@ -1,6 +1,6 @@
 //! The request document of a multi-object delete.
 
-use crate::document::Elements;
+use crate::outgoing::document::Elements;
 use crate::refusal::Refusal;
 use crate::s3::limits::MAX_PAGE;
 

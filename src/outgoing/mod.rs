@@ -1,0 +1,12 @@
+//! outgoing
+
+pub mod content;
+pub mod continuation;
+pub mod document;
+pub mod multi_delete;
+pub mod payload;
+pub mod presigned;
+pub mod request;
+pub mod spool;
+pub mod upload;
+pub mod upload_error;
