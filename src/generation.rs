@@ -14,7 +14,7 @@ use crate::identify::matcher::MappingIndex;
 use crate::metrics::{Metrics, Row};
 use crate::net::wall_clock::WallClock;
 use crate::nodes::NodeBoard;
-use crate::session_table::Sessions;
+use crate::sessions::table::Sessions;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 

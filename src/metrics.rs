@@ -19,7 +19,7 @@ use crate::nodes::NodeBoard;
 use crate::outgoing::continuation;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
-use crate::session_table::{MintCounts, Slot};
+use crate::sessions::table::{MintCounts, Slot};
 use arc_swap::ArcSwap;
 use encode::MetricsCollector;
 use histogram::Histogram;

@@ -1,13 +1,13 @@
 //! Mints sessions: one `AssumeRole` with a session policy returns one session.
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 
-use crate::minting::{Mint, MintError, MintFailure, MintRequest};
 use crate::net::connect::Trouble;
 use crate::net::endpoint::Endpoint;
 use crate::net::terminal::plain;
-use crate::refresh::Reason;
 use crate::s3::error as s3_error;
-use crate::session::{Minted, Session};
+use crate::sessions::minting::{Mint, MintError, MintFailure, MintRequest};
+use crate::sessions::refresh::Reason;
+use crate::sessions::session::{Minted, Session};
 use crate::sigv4::secret::{Credentials, Secret};
 use aws_sdk_sts::config::{BehaviorVersion, Region};
 use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};

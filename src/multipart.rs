@@ -25,7 +25,7 @@ use crate::proxy::{Account, ClientBody, Proxy};
 use crate::refusal::{Refusal, Rule};
 use crate::s3::checksum::Algorithm;
 use crate::s3::operation::Operation;
-use crate::session_table::Slot;
+use crate::sessions::table::Slot;
 use crate::store::{Store, StoreAnswer};
 use crate::trace::{Trace, Wait};
 use part::{Filled, Part, Source};

@@ -6,7 +6,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 
 use crate::outgoing::request::{Outgoing, is_signed};
-use crate::session::{DayKey, Session};
+use crate::sessions::session::{DayKey, Session};
 use crate::sigv4::amz_date::AmzDate;
 use bytes::{BufMut, BytesMut};
 use http::{HeaderValue, Method};

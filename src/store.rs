@@ -17,7 +17,7 @@ use crate::outgoing::request::Outgoing;
 use crate::outgoing::upload::Upload;
 use crate::resign::resign;
 use crate::retry::{Attempts, is_repeatable};
-use crate::session::Session;
+use crate::sessions::session::Session;
 use crate::sigv4::amz_date::AmzDate;
 use crate::trace::Trace;
 use crate::upstream::{Download, Pool, SendError};

@@ -13,7 +13,7 @@ use scopegate::outgoing::payload::Payload;
 use scopegate::outgoing::request::Outgoing;
 use scopegate::resign::{Authority, SignedRequest, resign};
 use scopegate::s3::names::{BucketName, Prefix};
-use scopegate::session::{Minted, Session};
+use scopegate::sessions::session::{Minted, Session};
 use scopegate::sigv4::amz_date::AmzDate;
 use scopegate::sigv4::secret::{Credentials, Secret};
 use std::hint::black_box;

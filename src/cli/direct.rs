@@ -12,7 +12,7 @@ use crate::outgoing::upload::Upload;
 use crate::refusal::Refusal;
 use crate::retry::Attempts;
 use crate::s3::error::read_error_body;
-use crate::session::Session;
+use crate::sessions::session::Session;
 use crate::store::Store;
 use crate::trace::Trace;
 use crate::upstream::{Download, Pool, SendError};

@@ -6,7 +6,7 @@ use super::{Config, Diagnostic, ListenAddress, Listener};
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::SessionKind;
 use crate::authorize::policy::SessionPolicy;
-use crate::refresh::mints_per_second_needed;
+use crate::sessions::refresh::mints_per_second_needed;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

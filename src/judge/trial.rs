@@ -10,7 +10,7 @@ use crate::authorize::scope::Scope;
 use crate::outgoing::payload::Payload;
 use crate::outgoing::request::Outgoing;
 use crate::s3::error as s3_error;
-use crate::session_table::Verdict;
+use crate::sessions::table::Verdict;
 use http::Method;
 use http1::Fields;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

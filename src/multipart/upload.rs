@@ -14,7 +14,7 @@ use crate::refusal::{Refusal, Rule};
 use crate::s3::checksum::{Algorithm, Checksum};
 use crate::s3::error::element;
 use crate::s3::limits::MAX_PARTS;
-use crate::session_table::Slot;
+use crate::sessions::table::Slot;
 use crate::store::{Store, StoreAnswer, broke_off};
 use crate::trace::Trace;
 use bytes::Bytes;

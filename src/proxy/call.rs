@@ -10,7 +10,7 @@ use crate::outgoing::payload::{Payload, most_unused};
 use crate::outgoing::upload::Upload;
 use crate::refusal::Refusal;
 use crate::s3::operation::Operation;
-use crate::session_table::Slot;
+use crate::sessions::table::Slot;
 use crate::trace::Trace;
 use http::Method;
 use http1::Request;

@@ -11,7 +11,7 @@ use crate::outgoing::request::Outgoing;
 use crate::outgoing::upload::Upload;
 use crate::retry::Attempts;
 use crate::s3::operation::Operation;
-use crate::session_table::Sessions;
+use crate::sessions::table::Sessions;
 use crate::store::StoreAnswer;
 use crate::trace::Trace;
 use crate::upstream::{Asking, BrokenOff, Continue, Continued, Download};

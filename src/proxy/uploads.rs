@@ -12,7 +12,7 @@ use crate::outgoing::request::Outgoing;
 use crate::outgoing::upload::Upload;
 use crate::refusal::{Refusal, Rule};
 use crate::retry::Attempts;
-use crate::session_table::Slot;
+use crate::sessions::table::Slot;
 use crate::store::{StoreAnswer, broke_off};
 use crate::upstream::Download;
 use http::StatusCode;

@@ -7,7 +7,7 @@ use crate::authorize::rights::Right;
 use crate::authorize::scope::Scope;
 use crate::outgoing::payload::Payload;
 use crate::s3::names::{BucketName, Prefix};
-use crate::session::tests::minted;
+use crate::sessions::session::tests::minted;
 use aws_credential_types::Credentials as AwsCredentials;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SessionTokenMode, SignableBody, SignableRequest,

@@ -2,7 +2,7 @@
 
 use crate::metrics::Metrics;
 use crate::mint::StsMint;
-use crate::minting::MintFailure;
+use crate::sessions::minting::MintFailure;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,9 +11,9 @@ use crate::generation::{Generation, Site};
 use crate::judge::{Nodes, StoreJudge, Trial};
 use crate::metrics::{Metrics, Row};
 use crate::mint::StsMint;
-use crate::minting::MintRequest;
 use crate::net::wall_clock::WallClock;
-use crate::session_table::{
+use crate::sessions::minting::MintRequest;
+use crate::sessions::table::{
     self, IssuerId, Keeper, MintBudget, MintCounts, Purpose, SessionHandle, SessionKey, SessionTable, Slot,
     StoreId, TableFull, Terms,
 };

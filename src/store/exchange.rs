@@ -12,7 +12,7 @@ use crate::refusal::{Refusal, Rule};
 use crate::retry::Attempts;
 use crate::s3::error as s3_error;
 use crate::s3::error::read_error_body;
-use crate::session_table::{self, Slot, SlotSession};
+use crate::sessions::table::{self, Slot, SlotSession};
 use crate::trace::{Trace, Wait};
 use crate::upstream::{Download, SendError};
 use bytes::Bytes;

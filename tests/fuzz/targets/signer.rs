@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Request};
 use scopegate::outgoing::payload::Payload;
 use scopegate::outgoing::request::Outgoing;
 use scopegate::resign::{Authority, SignedRequest, resign};
-use scopegate::session::{Minted, Session};
+use scopegate::sessions::session::{Minted, Session};
 use scopegate::sigv4::amz_date::AmzDate;
 use scopegate::sigv4::secret::{Credentials, Secret};
 use std::time::{Duration, SystemTime};

@@ -1,6 +1,6 @@
 //! Sessions: the credentials that one mint returned, with the key that signs with them.
 
-use crate::refresh::Perishable;
+use crate::sessions::refresh::Perishable;
 use crate::sigv4::amz_date::AmzDate;
 use crate::sigv4::secret::{Credentials, Secret};
 use arc_swap::ArcSwap;

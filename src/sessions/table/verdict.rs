@@ -5,9 +5,9 @@
 //! does. The judge makes one try at a time for a session, and all requests denied before it began share its verdict.
 
 use super::{Keeper, Slot};
-use crate::minting::Mint;
 use crate::net::endpoint::NodeIndex;
-use crate::session::Session;
+use crate::sessions::minting::Mint;
+use crate::sessions::session::Session;
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

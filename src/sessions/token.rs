@@ -3,7 +3,7 @@
 use crate::authorize::rights::Rights;
 use crate::authorize::scope::Scope;
 use crate::s3::names::{BucketName, Prefix};
-use crate::session::Minted;
+use crate::sessions::session::Minted;
 use crate::sigv4::amz_date::rfc3339;
 use crate::sigv4::secret::{Credentials, Secret};
 use jiff::Timestamp;
@@ -144,7 +144,7 @@ pub fn typed_scope(bucket: &str, prefix: &str, allow: Rights) -> Result<Scope, S
 mod tests {
     use super::*;
     use crate::authorize::rights::Right;
-    use crate::session::tests::minted;
+    use crate::sessions::session::tests::minted;
     use std::time::Duration;
 
     fn token() -> Token {

@@ -3,12 +3,12 @@
 
 use super::keeper::error;
 use super::*;
-use crate::minting::{Mint, MintError, MintFailure, MintRequest};
 use crate::net::endpoint::NodeIndex;
 use crate::net::wall_clock::WallClock;
-use crate::refresh::Reason;
-use crate::session::tests::minted;
-use crate::session::{Minted, Session};
+use crate::sessions::minting::{Mint, MintError, MintFailure, MintRequest};
+use crate::sessions::refresh::Reason;
+use crate::sessions::session::tests::minted;
+use crate::sessions::session::{Minted, Session};
 use std::cell::Cell;
 use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};

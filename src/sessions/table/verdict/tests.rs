@@ -1,12 +1,12 @@
 use super::*;
 use crate::authorize::operations::SessionKind;
 use crate::authorize::policy::SessionPolicy;
-use crate::minting::{MintError, MintRequest};
 use crate::net::wall_clock::WallClock;
-use crate::refresh::Reason;
-use crate::session::Minted;
-use crate::session::tests::minted;
-use crate::session_table::{MintBudget, SessionHandle, SlotSession};
+use crate::sessions::minting::{MintError, MintRequest};
+use crate::sessions::refresh::Reason;
+use crate::sessions::session::Minted;
+use crate::sessions::session::tests::minted;
+use crate::sessions::table::{MintBudget, SessionHandle, SlotSession};
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

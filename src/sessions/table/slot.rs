@@ -1,10 +1,10 @@
 //! The place of one session: what requests read, and what its keeper fills.
 
 use super::verdict::Denials;
-use crate::minting::MintError;
 use crate::net::wall_clock::WallClock;
-use crate::refresh::{Entry, Refreshed, Unavailable};
-use crate::session::Session;
+use crate::sessions::minting::MintError;
+use crate::sessions::refresh::{Entry, Refreshed, Unavailable};
+use crate::sessions::session::Session;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -2,9 +2,9 @@
 
 use crate::authorize::policy::SessionPolicy;
 use crate::net::connect::Trouble;
-use crate::refresh::Reason;
 use crate::s3::error as s3_error;
-use crate::session::{Minted, Session};
+use crate::sessions::refresh::Reason;
+use crate::sessions::session::{Minted, Session};
 use arc_swap::ArcSwap;
 use std::fmt;
 use std::future::Future;
