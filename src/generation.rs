@@ -13,8 +13,8 @@ use crate::identify::client::{Client, ListenerId, ListenerName, ListenerRegistry
 use crate::identify::matcher::MappingIndex;
 use crate::metrics::{Metrics, Row};
 use crate::net::wall_clock::WallClock;
-use crate::nodes::NodeBoard;
 use crate::sessions::table::Sessions;
+use crate::store::nodes::NodeBoard;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use super::CommandError;
 use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
 use crate::authorize::rights::Right;
-use crate::upstream::Download;
+use crate::store::pool::Download;
 use http_body_util::BodyExt;
 use http1::Response as Answer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

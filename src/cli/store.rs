@@ -15,7 +15,7 @@ use crate::s3::error as s3_error;
 use crate::s3::names::{BucketName, Prefix};
 use crate::sessions::session::Session;
 use crate::sessions::token::{MAX_TOKEN_BYTES, Token};
-use crate::upstream::Download;
+use crate::store::pool::Download;
 use http::Method;
 use http1::Response as Answer;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

@@ -2,7 +2,7 @@
 
 use super::samples::counter;
 use crate::net::endpoint::NodeIndex;
-use crate::nodes::NodeBoard;
+use crate::store::nodes::NodeBoard;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use std::fmt;

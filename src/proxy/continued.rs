@@ -4,17 +4,17 @@
 //! of the object ends with the answer that MinIO cut. The request keeps its place among those that run.
 
 use super::{Account, Proxy};
-use crate::balance::{Choice, Outcome as NodeOutcome};
 use crate::metrics::Row;
 use crate::outgoing::continuation::{LEAST, NotTheRest, Outcome, Rest};
 use crate::outgoing::request::Outgoing;
 use crate::outgoing::upload::Upload;
-use crate::retry::Attempts;
 use crate::s3::operation::Operation;
 use crate::sessions::table::Sessions;
 use crate::store::StoreAnswer;
+use crate::store::balance::{Choice, Outcome as NodeOutcome};
+use crate::store::pool::{Asking, BrokenOff, Continue, Continued, Download};
+use crate::store::retry::Attempts;
 use crate::trace::Trace;
-use crate::upstream::{Asking, BrokenOff, Continue, Continued, Download};
 use http_body::Body;
 use http1::Response;
 use http1::body::{BoxError, Broken};

@@ -3,7 +3,7 @@
 use super::Proxy;
 use crate::bounds::limits::Limits;
 use crate::generation::{Generation, Shared};
-use crate::upstream::Pool;
+use crate::store::pool::Pool;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;

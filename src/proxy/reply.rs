@@ -6,7 +6,7 @@ use crate::refusal::Refusal;
 use crate::response::{LocalBody, make, relay, relay_read};
 use crate::rewrite::Rewriter;
 use crate::store::StoreAnswer;
-use crate::upstream::Download;
+use crate::store::pool::Download;
 use http::{Response, StatusCode};
 use http1;
 

@@ -3,8 +3,8 @@
 use crate::net::connect::{Connector, Trouble};
 use crate::net::endpoint::Endpoint;
 use crate::net::endpoint::NodeIndex;
-use crate::nodes::{Check, NodeBoard};
 use crate::s3::error as s3_error;
+use crate::store::nodes::{Check, NodeBoard};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response, header};

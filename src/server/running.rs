@@ -16,7 +16,7 @@ use crate::log;
 use crate::metrics::Metrics;
 use crate::net::connect::Connector;
 use crate::net::wall_clock::WallClock;
-use crate::nodes::NodeBoard;
+use crate::store::nodes::NodeBoard;
 use arc_swap::ArcSwap;
 use http1::read_budget;
 use std::collections::HashMap;

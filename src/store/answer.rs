@@ -1,6 +1,6 @@
 //! An answer of the store, as far as it was read.
 
-use crate::upstream::Download;
+use crate::store::pool::Download;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};

@@ -1,7 +1,7 @@
 //! What the store's statuses and error codes say of a node, a session and a request: every list of them is here.
 
-use crate::balance::Outcome;
 use crate::s3::error as s3_error;
+use crate::store::balance::Outcome;
 use http::StatusCode;
 
 /// What an error of the store is about.

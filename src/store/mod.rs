@@ -3,24 +3,29 @@
 
 mod answer;
 pub mod answer_fields;
+pub mod balance;
 mod exchange;
+pub mod judge;
+pub mod nodes;
+pub mod pool;
+pub mod retry;
 pub mod status;
 
 pub use answer::StoreAnswer;
 pub use exchange::{broke_off, is_short};
 
-use crate::balance::{Choice, Outcome};
 use crate::bounds::limits::Limits;
 use crate::net::wall_clock::WallClock;
-use crate::nodes::NodeBoard;
 use crate::outgoing::request::Outgoing;
 use crate::outgoing::upload::Upload;
 use crate::resign::resign;
-use crate::retry::{Attempts, is_repeatable};
 use crate::sessions::session::Session;
 use crate::sigv4::amz_date::AmzDate;
+use crate::store::balance::{Choice, Outcome};
+use crate::store::nodes::NodeBoard;
+use crate::store::pool::{Download, Pool, SendError};
+use crate::store::retry::{Attempts, is_repeatable};
 use crate::trace::Trace;
-use crate::upstream::{Download, Pool, SendError};
 use bytes::Bytes;
 use http_body::Body;
 use http1::Response;

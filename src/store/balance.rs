@@ -5,8 +5,8 @@
 //! in libraries read the clock themselves and cannot learn from a prober.
 
 use crate::net::endpoint::NodeIndex;
-use crate::nodes::{Check, NodeBoard};
-use crate::retry::Attempts;
+use crate::store::nodes::{Check, NodeBoard};
+use crate::store::retry::Attempts;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;

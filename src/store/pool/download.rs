@@ -1,7 +1,7 @@
 //! The body of an answer, which is continued by another request if it breaks off.
 
 use super::Lease;
-use crate::balance::Choice;
+use crate::store::balance::Choice;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http1::body::BoxError;

@@ -229,7 +229,7 @@ fn with_all_nodes_down_the_first_to_retry_is_chosen() {
     for _ in 0..100 {
         cluster.report(&cluster.pick(), Outcome::Failed);
     }
-    assert_eq!(cluster.board.nodes().iter().map(crate::nodes::NodeFacts::ejections).sum::<u64>(), 3);
+    assert_eq!(cluster.board.nodes().iter().map(crate::store::nodes::NodeFacts::ejections).sum::<u64>(), 3);
     cluster.report(&cluster.pick(), Outcome::Answered);
     assert_eq!(cluster.shares(10), [0, 0, 10]);
 }
