@@ -11,10 +11,10 @@ use crate::config::{Listener, Upstream};
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{Client, ListenerId, ListenerName, ListenerRegistry};
 use crate::identify::matcher::MappingIndex;
-use crate::metrics::{Metrics, Row};
 use crate::net::wall_clock::WallClock;
 use crate::sessions::table::Sessions;
 use crate::store::nodes::NodeBoard;
+use crate::telemetry::metrics::{Metrics, Row};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 

@@ -25,7 +25,6 @@
 //! # Ok::<(), &str>(())
 //! ```
 
-pub mod access;
 pub mod authorize;
 pub mod bounds;
 pub mod cli;
@@ -33,13 +32,10 @@ pub mod config;
 pub mod generation;
 pub mod identify;
 pub mod listing;
-pub mod log;
-pub mod metrics;
 pub mod mint;
 pub mod multipart;
 pub mod net;
 pub mod outgoing;
-pub mod panics;
 pub mod proxy;
 pub mod refusal;
 pub mod representation;
@@ -51,4 +47,5 @@ pub mod server;
 pub mod sessions;
 pub mod sigv4;
 pub mod store;
+pub mod telemetry;
 pub mod trace;

@@ -1,6 +1,5 @@
 //! Responses to clients: the store's answer without the store's own headers, or a refusal.
 
-use crate::access::AccessRecord;
 use crate::bounds::holdings::Holdings;
 use crate::identify::browser;
 use crate::listing::Pages;
@@ -9,6 +8,7 @@ use crate::representation::Representation;
 use crate::representation::error::ErrorDocument;
 use crate::rewrite::{Rewriter, Rewritten};
 use crate::store::answer_fields::ERROR_CODE;
+use crate::telemetry::access::AccessRecord;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -242,8 +242,8 @@ where
 mod tests {
     use super::*;
     use crate::identify::client::tests::{connection, listener};
-    use crate::metrics::Metrics;
     use crate::refusal::{Challenge, Rule};
+    use crate::telemetry::metrics::Metrics;
     use http::Method;
     use http_body_util::Empty;
     use std::sync::Arc;

@@ -17,9 +17,9 @@ mod sessions;
 mod worker;
 
 use crate::config::Config;
-use crate::metrics::CutBy;
 use crate::net::connect::{Connector, Trust};
 use crate::net::endpoint::Endpoint;
+use crate::telemetry::metrics::CutBy;
 use listening::{Change, Listening};
 use running::Running;
 use std::future::Future;

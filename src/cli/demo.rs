@@ -2,9 +2,9 @@
 
 use super::{CommandError, print, serve};
 use crate::config::{Config, Environment, Failed};
-use crate::log;
 use crate::server::{Inherited, Server};
 use crate::sigv4::secret::Secret;
+use crate::telemetry::log;
 use scopegate_demo_store::{BUCKET, REGION, Store, StoreConfig};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

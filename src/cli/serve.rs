@@ -2,9 +2,9 @@
 
 use super::CommandError;
 use crate::config::{Config, Environment, SystemEnvironment};
-use crate::log;
-use crate::panics;
 use crate::server::{Ended, Inherited, Server, descriptors};
+use crate::telemetry::log;
+use crate::telemetry::panics;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::path::{Path, PathBuf};
 use tokio::runtime::Builder;

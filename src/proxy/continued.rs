@@ -4,7 +4,6 @@
 //! of the object ends with the answer that MinIO cut. The request keeps its place among those that run.
 
 use super::{Account, Proxy};
-use crate::metrics::Row;
 use crate::outgoing::continuation::{LEAST, NotTheRest, Outcome, Rest};
 use crate::outgoing::request::Outgoing;
 use crate::outgoing::upload::Upload;
@@ -14,6 +13,7 @@ use crate::store::StoreAnswer;
 use crate::store::balance::{Choice, Outcome as NodeOutcome};
 use crate::store::pool::{Asking, BrokenOff, Continue, Continued, Download};
 use crate::store::retry::Attempts;
+use crate::telemetry::metrics::Row;
 use crate::trace::Trace;
 use http_body::Body;
 use http1::Response;

@@ -1,12 +1,12 @@
 //! Replies to clients: answers of the store, and answers that the proxy makes itself.
 
 use super::Answer;
-use crate::access::AccessRecord;
 use crate::refusal::Refusal;
 use crate::response::{LocalBody, make, relay, relay_read};
 use crate::rewrite::Rewriter;
 use crate::store::StoreAnswer;
 use crate::store::pool::Download;
+use crate::telemetry::access::AccessRecord;
 use http::{Response, StatusCode};
 use http1;
 

@@ -5,8 +5,8 @@
 
 use super::health::Readiness;
 use crate::identify::browser::{self, AllowedHosts};
-use crate::metrics::Format;
 use crate::refusal::{Refusal, Rule};
+use crate::telemetry::metrics::Format;
 use ::http1::Host;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};

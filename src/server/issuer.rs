@@ -1,8 +1,8 @@
 //! Checks at start that STS accepts the issuer's key, before the first client needs a session.
 
-use crate::metrics::Metrics;
 use crate::mint::StsMint;
 use crate::sessions::minting::MintFailure;
+use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,7 +8,6 @@ use crate::bounds::admission::{Admission, Bounds};
 use crate::bounds::limits::MAX_SESSIONS;
 use crate::config::Config;
 use crate::generation::{Generation, Site};
-use crate::metrics::{Metrics, Row};
 use crate::mint::StsMint;
 use crate::net::wall_clock::WallClock;
 use crate::sessions::minting::MintRequest;
@@ -17,6 +16,7 @@ use crate::sessions::table::{
     StoreId, TableFull, Terms,
 };
 use crate::store::judge::{Nodes, StoreJudge, Trial};
+use crate::telemetry::metrics::{Metrics, Row};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::io;

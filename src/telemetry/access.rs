@@ -3,8 +3,8 @@
 mod line;
 
 use crate::identify::client::Connection;
-use crate::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::refusal::{Refusal, Rule};
+use crate::telemetry::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::trace::{RequestId, Trace, Wait};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};

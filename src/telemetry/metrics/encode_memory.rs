@@ -3,7 +3,7 @@
 use super::Memory;
 use super::samples::{counter, gauge};
 use crate::bounds::memory::Use;
-use crate::log;
+use crate::telemetry::log;
 use http1::read_budget;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;

@@ -2,9 +2,9 @@
 
 use super::{AccessRecord, micros};
 use crate::identify::client::Connection;
-use crate::log;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
+use crate::telemetry::log;
 use crate::trace::{Wait, shortened};
 use http::Method;
 use http::uri::PathAndQuery;
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn every_field_is_documented() {
-        let page = include_str!("../../docs/reference/logs.md");
+        let page = include_str!("../../../docs/reference/logs.md");
         let (own, _) = include_str!("line.rs").split_once("#[cfg(test)]").unwrap();
         let names: Vec<&str> = own
             .split("            line.")

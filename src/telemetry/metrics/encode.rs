@@ -51,7 +51,7 @@ impl Collector for MetricsCollector {
         }
         let help = "Panics since the start";
         let mut metric = encoder.encode_descriptor("panics", help, None, MetricType::Counter)?;
-        counter(&mut metric, crate::panics::count())?;
+        counter(&mut metric, crate::telemetry::panics::count())?;
         let help = "Requests whose response ended early, by cause";
         let mut family = encoder.encode_descriptor("requests_cut", help, None, MetricType::Counter)?;
         for by in CutBy::ALL {

@@ -123,7 +123,7 @@ fn is_journal(stream: BorrowedFd<'_>, named: Option<&OsStr>) -> bool {
 /// Returns the line that reports dropped lines.
 fn lost(style: Style, lines: u64) -> Vec<u8> {
     let mut text = Vec::new();
-    let about = (Level::WARN, "scopegate::log");
+    let about = (Level::WARN, "scopegate::telemetry::log");
     let mut line = Line::begin(&mut text, style, SystemTime::now(), about);
     line.message(&"log lines were dropped: stderr was not read fast enough");
     line.number("lines", lines);

@@ -1,0 +1,6 @@
+//! telemetry
+
+pub mod access;
+pub mod log;
+pub mod metrics;
+pub mod panics;
