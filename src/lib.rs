@@ -25,23 +25,20 @@
 //! # Ok::<(), &str>(())
 //! ```
 
+pub mod answer;
 pub mod authorize;
 pub mod bounds;
 pub mod cli;
 pub mod config;
 pub mod generation;
 pub mod identify;
-pub mod listing;
 pub mod mint;
 pub mod multipart;
 pub mod net;
 pub mod outgoing;
 pub mod proxy;
 pub mod refusal;
-pub mod representation;
 pub mod resign;
-pub mod response;
-pub mod rewrite;
 pub mod s3;
 pub mod server;
 pub mod sessions;

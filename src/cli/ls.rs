@@ -2,8 +2,8 @@
 
 use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
 use super::{CommandError, print};
+use crate::answer::listing::page::MAX_PAGE_BYTES;
 use crate::authorize::rights::Right;
-use crate::listing::page::MAX_PAGE_BYTES;
 use crate::net::terminal::plain;
 use http1::body::read_whole;
 use jiff::Timestamp;

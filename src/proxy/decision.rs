@@ -14,10 +14,10 @@ pub(crate) use fallback::{Fallback, Need, Redirect};
 pub(crate) use options::Options;
 pub(crate) use route::{Document, DocumentRequest, First, Forward, Route, RouteKind, S3Request, UploadList};
 
+use crate::answer::listing::Plan;
 use crate::authorize::mapping::Mapping;
 use crate::identify::browser::{self, AllowedHosts};
 use crate::identify::virtual_host;
-use crate::listing::Plan;
 use crate::outgoing::presigned;
 use crate::refusal::{Refusal, Rule};
 use http::Method;

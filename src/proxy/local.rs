@@ -4,8 +4,8 @@ use super::ClientBody;
 use super::call::Call;
 use super::decision::Options;
 use super::reply::{Reply, Served};
+use crate::answer::response::LocalBody;
 use crate::refusal::Refusal;
-use crate::response::LocalBody;
 use crate::store::StoreAnswer;
 use http::Response;
 

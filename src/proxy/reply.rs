@@ -1,9 +1,9 @@
 //! Replies to clients: answers of the store, and answers that the proxy makes itself.
 
 use super::Answer;
+use crate::answer::response::{LocalBody, make, relay, relay_read};
+use crate::answer::rewrite::Rewriter;
 use crate::refusal::Refusal;
-use crate::response::{LocalBody, make, relay, relay_read};
-use crate::rewrite::Rewriter;
 use crate::store::StoreAnswer;
 use crate::store::pool::Download;
 use crate::telemetry::access::AccessRecord;

@@ -1,8 +1,8 @@
 //! The ways to answer a client that follows links: each step of a [`Plan`], decided on.
 
 use super::{Forward, Incoming, Redirect, Route, S3Request};
+use crate::answer::listing::{Above, Form, Place, Plan, Position, Step};
 use crate::authorize::mapping::Mapping;
-use crate::listing::{Above, Form, Place, Plan, Position, Step};
 use crate::refusal::{Refusal, Rule};
 use http::Method;
 

@@ -1,9 +1,9 @@
 //! Fallbacks for a path with no object: a redirect to the folder of the same name, or the error page of a site.
 
 use super::{Forward, Incoming};
+use crate::answer::listing::{Needs, Place, Plan, Step, place};
+use crate::answer::representation::{Representation, is_s3_client};
 use crate::authorize::mapping::Mapping;
-use crate::listing::{Needs, Place, Plan, Step, place};
-use crate::representation::{Representation, is_s3_client};
 use http::{HeaderValue, Method};
 use http1::Request;
 

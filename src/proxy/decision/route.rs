@@ -1,5 +1,6 @@
 //! The route of one S3 request: what the store is sent for it, or what the proxy does instead.
 
+use crate::answer::rewrite::Rewriter;
 use crate::authorize::list_buckets;
 use crate::authorize::list_uploads::Listing;
 use crate::authorize::mapping::{Grant, Mapping};
@@ -10,7 +11,6 @@ use crate::outgoing::document::{self, Kind};
 use crate::outgoing::payload::Payload;
 use crate::outgoing::request::{Conditions, Outgoing, check_headers};
 use crate::refusal::{Refusal, Rule};
-use crate::rewrite::Rewriter;
 use crate::s3::operation::Operation;
 use http::Method;
 use http1::{Fields, Request};

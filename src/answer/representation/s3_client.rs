@@ -41,7 +41,7 @@ fn begins_with(text: &[u8], start: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::representation::Representation;
+    use crate::answer::representation::Representation;
     use http::{HeaderName, HeaderValue};
 
     fn fields(given: &[(&'static str, &'static str)]) -> Fields {

@@ -173,8 +173,8 @@ fn sentence(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::representation::html;
     use crate::refusal::Rule;
-    use crate::representation::html;
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
 /// The style of every page, exactly as pages contain it: templates drop a trailing newline.
-pub const STYLE: &str = include_str!("../../templates/style.css").trim_ascii_end();
+pub const STYLE: &str = include_str!("../../../templates/style.css").trim_ascii_end();
 
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));

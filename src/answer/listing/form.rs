@@ -1,6 +1,6 @@
 //! The forms of a list of names.
 
-use crate::representation::Representation;
+use crate::answer::representation::Representation;
 use http1::Request;
 
 /// A form of a list of names.

@@ -1,12 +1,12 @@
 //! Responses to clients: the store's answer without the store's own headers, or a refusal.
 
+use crate::answer::listing::Pages;
+use crate::answer::representation::Representation;
+use crate::answer::representation::error::ErrorDocument;
+use crate::answer::rewrite::{Rewriter, Rewritten};
 use crate::bounds::holdings::Holdings;
 use crate::identify::browser;
-use crate::listing::Pages;
 use crate::refusal::{RULE_HEADER, Refusal};
-use crate::representation::Representation;
-use crate::representation::error::ErrorDocument;
-use crate::rewrite::{Rewriter, Rewritten};
 use crate::store::answer_fields::ERROR_CODE;
 use crate::telemetry::access::AccessRecord;
 use bytes::Bytes;

@@ -4,10 +4,10 @@
 use super::above::Above;
 use super::form::Form;
 use super::place::{Place, Position, is_visible};
+use crate::answer::representation::{FORMAT, Representation, is_rclone, is_s3_client};
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::is_of_s3;
 use crate::refusal::{Refusal, Rule};
-use crate::representation::{FORMAT, Representation, is_rclone, is_s3_client};
 use crate::s3::names::check_key;
 use crate::s3::target::{Query, decode_path, encode_path};
 use http::Method;
