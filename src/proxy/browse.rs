@@ -16,7 +16,7 @@ use crate::answer::response::{LocalBody, local};
 use crate::answer::rewrite::Rewriter;
 use crate::bounds::holdings::Holdings;
 use crate::bounds::memory::{Payer, Use};
-use crate::generation::Site;
+use crate::proxy::generation::Site;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::error as s3_error;
 use crate::s3::error::read_error_body;

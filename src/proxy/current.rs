@@ -2,7 +2,7 @@
 
 use super::Proxy;
 use crate::bounds::limits::Limits;
-use crate::generation::{Generation, Shared};
+use crate::proxy::generation::{Generation, Shared};
 use crate::store::pool::Pool;
 use std::cell::RefCell;
 use std::io;

@@ -1,7 +1,7 @@
 //! Readiness: the proxy is not draining, a node answers, and the sessions that are needed are live.
 
 use super::probe::Prober;
-use crate::generation::Shared;
+use crate::proxy::generation::Shared;
 use crate::s3::error as s3_error;
 use std::sync::Arc;
 use std::time::Duration;

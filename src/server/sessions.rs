@@ -7,9 +7,9 @@ use crate::authorize::policy::SessionPolicy;
 use crate::bounds::admission::{Admission, Bounds};
 use crate::bounds::limits::MAX_SESSIONS;
 use crate::config::Config;
-use crate::generation::{Generation, Site};
 use crate::mint::StsMint;
 use crate::net::wall_clock::WallClock;
+use crate::proxy::generation::{Generation, Site};
 use crate::sessions::minting::MintRequest;
 use crate::sessions::table::{
     self, IssuerId, Keeper, MintBudget, MintCounts, Purpose, SessionHandle, SessionKey, SessionTable, Slot,
