@@ -4,8 +4,11 @@ mod mistakes;
 
 use super::*;
 use crate::authorize::mapping::MintWhen;
+use crate::bounds::limits::Limits;
+use crate::identify::browser::AllowedHosts;
 use crate::sigv4::secret::Secret;
 use std::num::NonZeroU32;
+use std::path::Path;
 
 /// A configuration that stays valid when the format grows.
 pub(crate) const EXAMPLE: &str = r#"[[listener]]

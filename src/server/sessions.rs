@@ -12,8 +12,8 @@ use crate::net::wall_clock::WallClock;
 use crate::proxy::generation::{Generation, Site};
 use crate::sessions::minting::MintRequest;
 use crate::sessions::table::{
-    self, IssuerId, Keeper, MintBudget, MintCounts, Purpose, SessionHandle, SessionKey, SessionTable, Slot,
-    StoreId, TableFull, Terms,
+    self as session_table, IssuerId, Keeper, MintBudget, MintCounts, Purpose, SessionHandle, SessionKey,
+    SessionTable, Slot, StoreId, TableFull, Terms,
 };
 use crate::store::judge::{Nodes, StoreJudge, Trial};
 use crate::telemetry::metrics::{Metrics, Row};

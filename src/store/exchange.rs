@@ -10,7 +10,7 @@ use crate::outgoing::upload::Upload;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::error as s3_error;
 use crate::s3::error::read_error_body;
-use crate::sessions::table::{self, Slot, SlotSession};
+use crate::sessions::table::{self as session_table, Slot, SlotSession};
 use crate::store::balance::Outcome;
 use crate::store::pool::{Download, SendError};
 use crate::store::retry::Attempts;

@@ -7,7 +7,7 @@ use crate::net::endpoint::Endpoint;
 use crate::net::endpoint::NodeIndex;
 use crate::net::wall_clock::WallClock;
 use crate::resign::{Authority, SignedRequest, resign};
-use crate::s3::error::{self, MAX_ERROR_BODY};
+use crate::s3::error::{self as s3_error, MAX_ERROR_BODY};
 use crate::sessions::session::Session;
 use crate::sessions::table::{Judge, Verdict};
 use crate::sigv4::amz_date::AmzDate;
