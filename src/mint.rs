@@ -1,4 +1,7 @@
 //! Mints sessions: one `AssumeRole` with a session policy returns one session.
+//!
+//! May use: `sessions`, `s3`, `sigv4`, `net`.
+//!
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 
 use crate::net::connect::Trouble;

@@ -1,4 +1,6 @@
-//! The proxy: the stages of a request, from the client that sent it to the answer that it gets.
+//! One request: its stages, in order.
+//!
+//! May use: `answer`, `telemetry`, `store`, `config`, `sessions`, `outgoing`, `authorize`, `bounds`, `identify`, `trace`, `refusal`, `s3`, `net`.
 
 mod browse;
 mod call;
@@ -26,7 +28,7 @@ use crate::answer::representation::Representation;
 use crate::answer::response::{ResponseBody, refuse};
 use crate::bounds::holdings::Holdings;
 use crate::bounds::limits::Limits;
-use crate::bounds::limits::part_budget::PartBudget;
+use crate::bounds::part_budget::PartBudget;
 use crate::identify::client::{self, Connection};
 use crate::identify::virtual_host;
 use crate::outgoing::upload::Upload;

@@ -1,4 +1,6 @@
-//! Refusals: the rule that refuses a request, in the terms of S3.
+//! Refusals: the rules that reject a request, and what clients and operators are told.
+//!
+//! May use: `s3`.
 
 use crate::s3::operation::Operation;
 use crate::s3::verb::Verbs;

@@ -1,4 +1,6 @@
-//! Re-signing: makes of a granted request, a session and a time a request that the store accepts.
+//! Signs a granted request with a session.
+//!
+//! May use: `sessions`, `outgoing`, `sigv4`.
 //!
 //! aws-sigv4's `sign()` derives the day's key on every call, and sorts and encodes what is already sorted and encoded
 //! here: it costs about 4.4 µs, this signer 0.6 µs. So the canonical request is written here, the key comes from

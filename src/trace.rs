@@ -1,4 +1,6 @@
-//! The trace of a request: what its stages note for the access log and the metrics while it runs.
+//! The trace of a request: what its stages note for the access log.
+//!
+//! May use: `s3`.
 
 use crate::s3::error as s3_error;
 use crate::s3::operation::Operation;

@@ -1,4 +1,6 @@
-//! authorize
+//! What a client may do: the table of operations, scopes, mounts, grants and session policies.
+//!
+//! May use: `identify`, `refusal`, `s3`.
 
 pub mod list_buckets;
 pub mod list_uploads;

@@ -1,7 +1,5 @@
 //! Bounds on what peers control.
 
-pub mod completions;
-pub mod part_budget;
 use std::num::NonZeroU32;
 use std::time::Duration;
 

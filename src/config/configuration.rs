@@ -1,8 +1,6 @@
 //! The configuration as types.
 
 use super::diagnostic::Diagnostic;
-use super::environment::{Environment, Failed, SystemEnvironment, read_guarded};
-use super::parse;
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::grammar::Dialect;
 use crate::bounds::limits::Limits;
@@ -13,11 +11,8 @@ use crate::sigv4::secret::Credentials;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Largest configuration that is read, in bytes: 3 KiB for each of 10,000 mappings.
-pub const MAX_CONFIG_BYTES: u64 = 32 << 20;
 
 /// A configuration. Only [`Config::parse`] makes one, so every one is without mistakes.
 #[derive(Clone, Debug)]
@@ -159,24 +154,7 @@ impl LogLevel {
     }
 }
 
-/// The reason why a configuration cannot be used.
-#[derive(Debug)]
-pub enum ConfigError {
-    /// The file cannot be read, or every user of the machine may change it.
-    Unreadable(Failed),
-    /// The file has these mistakes.
-    Wrong(PathBuf, Vec<Diagnostic>),
-}
-
 impl Config {
-    /// Reads a configuration.
-    ///
-    /// # Errors
-    /// Every mistake in it, in the order of the file.
-    pub fn parse(source: &str, environment: &dyn Environment) -> Result<Self, Vec<Diagnostic>> {
-        parse::parse(source, environment)
-    }
-
     /// Returns the warnings about it, in the order of the file.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
@@ -191,66 +169,7 @@ impl Config {
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.upstream.endpoints.iter().chain(&self.issuer.endpoint)
     }
-
-    /// Reads a configuration file, with secrets from this process's environment and this machine's files.
-    ///
-    /// # Errors
-    /// The reason why the file cannot be read, or every mistake in it.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::load_with(path, &SystemEnvironment)
-    }
-
-    /// Reads a configuration file, with secrets from `environment`.
-    ///
-    /// # Errors
-    /// As [`Config::load`].
-    pub fn load_with(path: &Path, environment: &dyn Environment) -> Result<Self, ConfigError> {
-        // The writer of the file decides which client gets what.
-        let help = "name a configuration with --config FILE; `scopegate init` writes one";
-        let source = read_guarded(path, MAX_CONFIG_BYTES, help).map_err(ConfigError::Unreadable)?;
-        Self::parse(&source, environment).map_err(|wrong| ConfigError::Wrong(path.to_owned(), wrong))
-    }
 }
-
-impl ConfigError {
-    /// Draws every mistake with its line of the file; see [`Diagnostic::draw`].
-    pub fn draw(&self) -> String {
-        match self {
-            Self::Unreadable(_) => String::new(),
-            Self::Wrong(path, mistakes) => {
-                let drawn: Vec<String> = mistakes.iter().map(|mistake| mistake.draw(path)).collect();
-                drawn.join("\n")
-            }
-        }
-    }
-
-    /// Summarises it in a sentence.
-    pub fn summary(&self) -> String {
-        match self {
-            Self::Unreadable(Failed { message, help }) => format!("{message}\n  help: {help}"),
-            Self::Wrong(path, mistakes) => {
-                let count = mistakes.len();
-                format!("{} has {count} mistake{}", path.display(), if count == 1 { "" } else { "s" })
-            }
-        }
-    }
-
-    /// Formats every mistake on a line of its own, for the log.
-    pub fn to_lines(&self) -> Vec<String> {
-        match self {
-            Self::Unreadable(Failed { message, help }) => vec![format!("{message}; {help}")],
-            Self::Wrong(path, mistakes) => mistakes.iter().map(|mistake| mistake.to_line(path)).collect(),
-        }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_lines().join("\n"))
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,6 @@
-//! The configuration: `proxy.toml` as types. Only a file without mistakes becomes a [`Config`].
+//! The configuration file as types, with every mistake shown at its place.
+//!
+//! May use: `sessions`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `sigv4`, `net`.
 
 mod cases;
 mod configuration;
@@ -8,6 +10,7 @@ mod environment;
 mod issuer;
 mod limits;
 mod listeners;
+mod load;
 mod log;
 mod mappings;
 mod mask;
@@ -25,13 +28,11 @@ mod value;
 mod warnings;
 
 pub use cases::{Expectation, PolicyTest, TestClient, read_tests};
-pub use configuration::{
-    Admin, Config, ConfigError, Issuer, ListenAddress, Listener, Log, LogFormat, LogLevel, MAX_CONFIG_BYTES,
-    Upstream,
-};
+pub use configuration::{Admin, Config, Issuer, ListenAddress, Listener, Log, LogFormat, LogLevel, Upstream};
 pub use diagnostic::{Diagnostic, Severity};
 pub(crate) use environment::read_guarded;
 pub use environment::{Environment, Failed, SystemEnvironment, WithoutSecrets};
+pub use load::{ConfigError, MAX_CONFIG_BYTES};
 pub use source::Place;
 pub use value::parse_duration;
 pub use warnings::root;

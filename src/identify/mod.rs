@@ -1,4 +1,6 @@
-//! identify
+//! Who sends a request: connections, clients, the conditions on them, and what browsers must not do.
+//!
+//! May use: `refusal`, `s3`.
 
 pub mod browser;
 pub mod client;

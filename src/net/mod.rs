@@ -1,4 +1,6 @@
-//! net
+//! Connections to the store and to STS, clocks, and peers' text made safe to show.
+//!
+//! May use: nothing.
 
 pub mod connect;
 pub mod endpoint;

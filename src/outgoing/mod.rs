@@ -1,4 +1,6 @@
-//! outgoing
+//! The request as the store receives it: path, query, headers and body, rebuilt from a grant.
+//!
+//! May use: `authorize`, `refusal`, `s3`.
 
 pub mod content;
 pub mod continuation;

@@ -3,10 +3,10 @@
 
 use crate::authorize::mapping::Mapping;
 use crate::bounds::admission::Admission;
+use crate::bounds::completions::Completions;
 use crate::bounds::limits::Limits;
-use crate::bounds::limits::completions::Completions;
-use crate::bounds::limits::part_budget::PartBudget;
 use crate::bounds::memory::MemoryBudget;
+use crate::bounds::part_budget::PartBudget;
 use crate::config::{Listener, Upstream};
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{Client, ListenerId, ListenerName, ListenerRegistry};

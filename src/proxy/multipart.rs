@@ -17,6 +17,7 @@ mod part;
 mod plan;
 mod upload;
 
+use crate::bounds::limits::PART_SIZE;
 use crate::bounds::memory::Use;
 use crate::outgoing::payload::HeldBody;
 use crate::outgoing::request::Outgoing;
@@ -33,7 +34,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use upload::MultipartUpload;
 
-pub(crate) use crate::bounds::limits::PART_SIZE;
 pub use plan::part_size;
 
 /// The largest part of unknown length.

@@ -1,4 +1,6 @@
-//! s3
+//! S3's vocabulary: names, operations, targets, checksums, limits, error codes and XML.
+//!
+//! May use: nothing.
 
 pub mod aws_chunked;
 pub mod checksum;

@@ -1,9 +1,12 @@
-//! The process that serves: sockets, worker threads, sessions, reload and shutdown.
+//! The process that serves: listeners, workers, sessions, health, reload and shutdown.
+//!
+//! May use: `proxy`, `telemetry`, `store`, `mint`, `config`, `sessions`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `net`.
 
 mod accept;
 mod admin;
 mod connection;
 pub mod descriptors;
+mod ended;
 mod health;
 mod inherited;
 mod issuer;
@@ -17,6 +20,7 @@ mod sessions;
 mod supervisor;
 mod worker;
 
+pub use ended::Ended;
 pub use inherited::Inherited;
 pub use listen::{Bound, BoundAddress};
-pub use supervisor::{Ended, Server};
+pub use supervisor::Server;

@@ -1,14 +1,15 @@
 //! A running server, and how a changed configuration takes effect in it.
 
+use super::descriptors;
+use super::ended::Ended;
 use super::health::Readiness;
 use super::inherited::Inherited;
 use super::listening::{Change, Listening};
 use super::probe::Prober;
 use super::sessions::Sessions;
 use super::worker::{self, Workers};
-use super::{Ended, descriptors};
-use crate::bounds::limits::part_budget::PartBudget;
 use crate::bounds::memory::MemoryBudget;
+use crate::bounds::part_budget::PartBudget;
 use crate::config::Config;
 use crate::identify::client::ListenerRegistry;
 use crate::net::connect::Connector;

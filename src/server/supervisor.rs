@@ -1,6 +1,7 @@
 //! The server: binds its sockets, runs until it is told to stop, reloads, and drains.
 
 use super::admin;
+use super::ended::Ended;
 use super::inherited::Inherited;
 use super::listen;
 use super::listen::Bound;
@@ -29,15 +30,6 @@ pub struct Server {
     workers: usize,
     listeners: Change,
     admin: Option<std::net::TcpListener>,
-}
-
-/// How a server ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Every request finished.
-    Drained,
-    /// The drain timeout ended requests.
-    CutShort,
 }
 
 impl Server {

@@ -1,7 +1,7 @@
 //! Worker threads. Each has its own runtime, sockets and pool of connections to the store.
 
-use super::Ended;
 use super::accept::{Acceptor, Context};
+use super::ended::Ended;
 use super::inherited::Socket;
 use super::listen::Bound;
 use crate::identify::client::ListenerRef;

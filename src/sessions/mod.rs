@@ -1,4 +1,6 @@
-//! sessions
+//! STS sessions: when to mint them, and the last good one of each mapping.
+//!
+//! May use: `authorize`, `s3`, `sigv4`, `net`.
 
 pub mod minting;
 pub mod refresh;

@@ -8,6 +8,7 @@
 //! runs for a slot, and a client that goes away cancels nothing.
 
 mod budget;
+mod judging;
 mod keeper;
 mod kinds;
 mod slot;

@@ -1,6 +1,6 @@
 //! Reading a body of unknown length, part by part.
 
-use super::PART_SIZE;
+use crate::bounds::limits::PART_SIZE;
 use crate::outgoing::content::Held;
 use crate::outgoing::payload::checksum_mismatch;
 use crate::outgoing::request::Outgoing;

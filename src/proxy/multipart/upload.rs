@@ -4,7 +4,7 @@ use super::answers::{completed_status, upload_id};
 use super::part::{Filled, Part, Source};
 use super::plan::part_size;
 use crate::bounds::limits::Limits;
-use crate::bounds::limits::part_budget::{Open, PartBudget};
+use crate::bounds::part_budget::{Open, PartBudget};
 use crate::outgoing::content::Held;
 use crate::outgoing::document::{Completion, Part as StoredPart};
 use crate::outgoing::request::Outgoing;

@@ -1,27 +1,17 @@
-//! Finds out whether a session is still alive after the store denied a request.
-//!
-//! A store checks the signature first and rights later. A session that ends in between is answered as if it lacked a
-//! right, so a denial alone does not say whether a new session would help. A try with a request that changes nothing
-//! does. The judge makes one try at a time for a session, and all requests denied before it began share its verdict.
+//! Verdicts on sessions whose requests the store denied, and the requests that wait for them.
 
-use super::{Keeper, Slot};
 use crate::net::endpoint::NodeIndex;
-use crate::sessions::minting::Mint;
 use crate::sessions::session::Session;
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// The least time between the tries of one session, however many requests are denied.
-const SPACING: Duration = Duration::from_millis(100);
+pub(super) const SPACING: Duration = Duration::from_millis(100);
 /// The time that one try may take.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The interval of tries without a denied request, for as long as the store denies what the mapping grants.
-const RECHECK: Duration = Duration::from_secs(5);
-/// The interval at which continuing denials are logged.
-const QUIET: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The result of a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,22 +36,22 @@ pub trait Judge: Send + Sync + 'static {
 #[derive(Debug)]
 pub(super) struct Denials {
     /// The nodes that denied a request since the last try began.
-    nodes: Mutex<Vec<NodeIndex>>,
-    wake: Notify,
-    last: watch::Sender<Option<Judged>>,
+    pub(super) nodes: Mutex<Vec<NodeIndex>>,
+    pub(super) wake: Notify,
+    pub(super) last: watch::Sender<Option<Judged>>,
     /// The code with which the store denies everything that the mapping grants.
-    denied: Mutex<Option<Box<str>>>,
+    pub(super) denied: Mutex<Option<Box<str>>>,
 }
 
 #[derive(Clone, Debug)]
-struct Judged {
-    session: u64,
-    began: Instant,
-    verdict: Verdict,
+pub(super) struct Judged {
+    pub(super) session: u64,
+    pub(super) began: Instant,
+    pub(super) verdict: Verdict,
 }
 
 /// Locks a mutex that is only held over a few instructions.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -71,12 +61,12 @@ impl Denials {
         Self { nodes, wake, last, denied: Mutex::default() }
     }
 
-    fn take_nodes(&self) -> Vec<NodeIndex> {
+    pub(super) fn take_nodes(&self) -> Vec<NodeIndex> {
         std::mem::take(&mut *lock(&self.nodes))
     }
 
     /// Waits for a try that began no earlier than `since`. Returns its verdict on `session`.
-    async fn wait_for(&self, session: u64, since: Instant) -> Verdict {
+    pub(super) async fn wait_for(&self, session: u64, since: Instant) -> Verdict {
         let mut last = self.last.subscribe();
         // A try may be running already, and only the next one counts.
         let end = since + SPACING + 2 * PATIENCE;
@@ -92,129 +82,3 @@ impl Denials {
         }
     }
 }
-
-impl Slot {
-    /// Notes that a node denied a request that the mapping grants, and starts a try.
-    pub fn doubt(&self, node: NodeIndex) {
-        let mut nodes = lock(&self.denials.nodes);
-        if !nodes.contains(&node) {
-            nodes.push(node);
-        }
-        drop(nodes);
-        self.denials.wake.notify_one();
-    }
-
-    /// Starts a try like [`Self::doubt`], and returns the verdict on the session `id`.
-    pub async fn judge(&self, id: u64, node: NodeIndex) -> Verdict {
-        if self.sessions.has_replaced(id) {
-            return Verdict::Dead;
-        }
-        let since = Instant::now();
-        self.doubt(node);
-        self.denials.wait_for(id, since).await
-    }
-
-    /// Returns the code with which the store denies everything that the mapping grants, if the last try showed that.
-    pub fn denial(&self) -> Option<Box<str>> {
-        lock(&self.denials.denied).clone()
-    }
-}
-
-impl<M: Mint, J: Judge> Keeper<M, J> {
-    /// Tries the session when it is doubted, and regularly while the store denies it, for as long as this is polled.
-    pub(super) async fn keep_judging(&self) {
-        let denials = &self.slot.denials;
-        let mut denial_log = DenialLog::default();
-        loop {
-            let is_denied = self.slot.denial().is_some();
-            tokio::select! {
-                () = denials.wake.notified() => {}
-                () = sleep(RECHECK), if is_denied => {}
-            }
-            let asked = denials.take_nodes();
-            let began = Instant::now();
-            let Some(session) = self.slot.sessions.unrejected() else {
-                // There is no session to try, and the requests that wait need a new one.
-                *lock(&denials.denied) = None;
-                self.conclude(Judged { session: 0, began, verdict: Verdict::Unknown });
-                continue;
-            };
-            let nodes = if asked.is_empty() { vec![NodeIndex(0)] } else { asked.clone() };
-            // Boxed: an idle keeper would otherwise hold the room that a try needs.
-            let trying = Box::pin(self.judge.judge(&session, &nodes));
-            let verdict = timeout(PATIENCE, trying).await.unwrap_or(Verdict::Unknown);
-            denial_log.log(&self.request.name, &verdict, is_denied, !asked.is_empty());
-            self.conclude(Judged { session: session.id(), began, verdict });
-            sleep_until(began + SPACING).await;
-        }
-    }
-
-    fn conclude(&self, judged: Judged) {
-        let denials = &self.slot.denials;
-        match &judged.verdict {
-            Verdict::Dead => {
-                *lock(&denials.denied) = None;
-                self.slot.reject(judged.session);
-            }
-            Verdict::Denied(code) => {
-                *lock(&denials.denied) = Some(code.clone());
-                self.issuer_doubts.notify_one();
-            }
-            Verdict::Works => *lock(&denials.denied) = None,
-            Verdict::Unknown => {}
-        }
-        denials.last.send_replace(Some(judged));
-    }
-}
-
-/// Limits how often a mapping's denials are logged, because clients can cause them.
-#[derive(Debug, Default)]
-struct DenialLog {
-    at: Option<Instant>,
-}
-
-impl DenialLog {
-    /// Logs a verdict: at once if it is news, otherwise at intervals.
-    fn log(&mut self, mapping: &str, verdict: &Verdict, was_denied: bool, asked: bool) {
-        let is_new = matches!(verdict, Verdict::Denied(_)) && !was_denied;
-        let is_due = self.at.is_none_or(|at| at.elapsed() >= QUIET);
-        match verdict {
-            Verdict::Denied(code) if is_new || is_due => {
-                let help = help(code);
-                tracing::warn!(mapping, code, help, "the store denies what the mapping grants");
-                self.at = Some(Instant::now());
-            }
-            Verdict::Works if was_denied => {
-                tracing::info!(mapping, "the store allows again what the mapping grants");
-                self.at = None;
-            }
-            Verdict::Works if asked && is_due => {
-                let help = "the issuer's own policy may allow only a part of the mapping's scopes: \
-                    see what `scopegate check --live` says of each";
-                tracing::warn!(mapping, help, "the store denied a request that the mapping grants");
-                self.at = Some(Instant::now());
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Returns what an operator can do about a denial with this code.
-fn help(code: &str) -> &'static str {
-    match code {
-        "RequestTimeTooSkewed" => {
-            "this machine's clock and the store's differ by more than 15 minutes: set the clock (NTP)"
-        }
-        "AuthorizationHeaderMalformed" => "the region differs from the store's: correct upstream.region",
-        "SignatureDoesNotMatch" => {
-            "the store got another request than was signed: see whether a proxy in between changes requests"
-        }
-        _ => {
-            "the issuer is disabled or removed, or its own policy does not allow this: see \
-             `mc admin user info ALIAS USER` and `scopegate check --live`"
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

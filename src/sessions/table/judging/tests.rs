@@ -5,6 +5,7 @@ use crate::net::wall_clock::WallClock;
 use crate::sessions::minting::{MintError, MintRequest};
 use crate::sessions::refresh::Reason;
 use crate::sessions::session::Minted;
+use crate::sessions::session::Session;
 use crate::sessions::session::tests::minted;
 use crate::sessions::table::{MintBudget, SessionHandle, SlotSession};
 use std::future::pending;

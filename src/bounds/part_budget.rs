@@ -1,6 +1,6 @@
 //! The memory of all bodies of unknown length together, over all threads.
 
-use super::PART_SIZE;
+use super::limits::PART_SIZE;
 use crate::bounds::admission::{Permit, full};
 use crate::bounds::places::{Holder, Places, Size};
 use crate::identify::client::ClientKey;

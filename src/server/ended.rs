@@ -1,0 +1,10 @@
+//! The outcome of a shutdown.
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every request finished.
+    Drained,
+    /// The drain timeout ended requests.
+    CutShort,
+}
