@@ -6,9 +6,9 @@ use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use example::Example;
-use scopegate::s3::aws_chunked::{Decoder, Envelope};
-use scopegate::s3::checksum::Algorithm;
-use scopegate::sigv4::amz_date::AmzDate;
+use scopegate::internals::Algorithm;
+use scopegate::internals::AmzDate;
+use scopegate::internals::{Decoder, Envelope};
 use std::time::SystemTime;
 
 #[global_allocator]

@@ -5,12 +5,8 @@
 //!
 //! ```
 //! use http::Method;
-//! use scopegate::http1::Fields;
-//! use scopegate::authorize::mapping::Mapping;
-//! use scopegate::refusal::Rule;
-//! use scopegate::s3::names::{BucketName, Prefix};
-//! use scopegate::authorize::rights::Right;
-//! use scopegate::authorize::scope::Scope;
+//! use http1::Fields;
+//! use scopegate::internals::{BucketName, Mapping, Prefix, Right, Rule, Scope};
 //!
 //! let rights = [Right::Read, Right::List].into_iter().collect();
 //! let scope = Scope::new(BucketName::parse("tmp")?, Prefix::parse("media/")?, rights);
@@ -25,22 +21,51 @@
 //! # Ok::<(), &str>(())
 //! ```
 
-pub mod answer;
-pub mod authorize;
-pub mod bounds;
+mod answer;
+mod authorize;
+mod bounds;
 pub mod cli;
-pub mod config;
-pub mod identify;
-pub mod mint;
-pub mod net;
-pub mod outgoing;
-pub mod proxy;
-pub mod refusal;
-pub mod resign;
-pub mod s3;
-pub mod server;
-pub mod sessions;
-pub mod sigv4;
-pub mod store;
-pub mod telemetry;
-pub mod trace;
+mod config;
+mod identify;
+mod mint;
+mod net;
+mod outgoing;
+mod proxy;
+mod refusal;
+mod resign;
+mod s3;
+mod server;
+mod sessions;
+mod sigv4;
+mod store;
+mod telemetry;
+mod trace;
+
+/// Items that the tests, benches and fuzz targets of this repository use. They are not an API.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::authorize::mapping::{Grant, Mapping};
+    pub use crate::authorize::operations::grammar::{Dialect, Form};
+    pub use crate::authorize::operations::{SessionKind, Spec, TABLE};
+    pub use crate::authorize::policy::SessionPolicy;
+    pub use crate::authorize::rights::Right;
+    pub use crate::authorize::scope::Scope;
+    pub use crate::bounds::memory::{MemoryBudget, Payer, Share};
+    pub use crate::config::{Config, ConfigError, Diagnostic, Environment, Failed, Place};
+    pub use crate::identify::client::{Client, Connection, ListenerRegistry};
+    pub use crate::identify::matcher::{Condition, MappingIndex, Matcher};
+    pub use crate::outgoing::document::{Completion, Tagging};
+    pub use crate::outgoing::multi_delete::Deletion;
+    pub use crate::outgoing::payload::Payload;
+    pub use crate::outgoing::request::Outgoing;
+    pub use crate::refusal::{Refusal, Rule};
+    pub use crate::resign::{Authority, SignedRequest, resign};
+    pub use crate::s3::aws_chunked::{Decoder, Envelope};
+    pub use crate::s3::checksum::{Algorithm, Checksum, Hasher};
+    pub use crate::s3::names::{BucketName, Prefix, check_key};
+    pub use crate::s3::operation::Operation;
+    pub use crate::sessions::session::{Minted, Session};
+    pub use crate::sigv4::amz_date::AmzDate;
+    pub use crate::sigv4::secret::{Credentials, Secret};
+    pub use crate::store::judge::ABSENT_UPLOAD;
+}

@@ -10,7 +10,7 @@ use crate::net::terminal::plain;
 use crate::s3::error as s3_error;
 use crate::sessions::minting::{Mint, MintError, MintFailure, MintRequest};
 use crate::sessions::refresh::Reason;
-use crate::sessions::session::{Minted, Session};
+use crate::sessions::session::Minted;
 use crate::sigv4::secret::{Credentials, Secret};
 use aws_sdk_sts::config::{BehaviorVersion, Region};
 use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -27,7 +27,7 @@ const DEFAULT_ROLE: &str = "arn:aws:iam::000000000000:role/scopegate";
 
 /// A minter with the issuer's keys, at several STS endpoints.
 #[derive(Debug)]
-pub struct StsMint {
+pub(crate) struct StsMint {
     clients: Vec<aws_sdk_sts::Client>,
     /// The index of the client that answered last.
     current: AtomicUsize,
@@ -50,7 +50,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl StsMint {
     /// Makes a minter that uses any of `endpoints`. Each answer may take `timeout`. Nothing is connected yet.
-    pub fn new(
+    pub(crate) fn new(
         endpoints: &[Endpoint],
         region: &str,
         issuer: &Credentials,
@@ -65,7 +65,7 @@ impl StsMint {
     ///
     /// # Errors
     /// When STS refuses the issuer, or gives no answer that tells.
-    pub async fn check(&self) -> Result<(), MintError> {
+    pub(crate) async fn check(&self) -> Result<(), MintError> {
         let asked = AssumeRole { session: "check", policy: NO_POLICY, seconds: NO_DURATION };
         match self.ask(&asked).await {
             Err(error) if error.failure == MintFailure::Refused && !error.is_about_issuer() => Ok(()),
@@ -158,7 +158,7 @@ fn client(endpoint: &Endpoint, region: &str, issuer: &Credentials, timeout: Dura
 
 impl Mint for StsMint {
     /// Mints a new session, whatever the reason: STS never returns one twice.
-    async fn mint(&self, request: &MintRequest, _: Reason<'_, Session>) -> Result<Minted, MintError> {
+    async fn mint(&self, request: &MintRequest, _: Reason) -> Result<Minted, MintError> {
         let seconds = i32::try_from(request.duration.as_secs()).unwrap_or(i32::MAX);
         self.ask(&AssumeRole { session: &request.name, policy: request.policy.json(), seconds }).await
     }

@@ -12,14 +12,14 @@ pub(crate) mod decision;
 mod documents;
 mod fallback;
 mod forward;
-pub mod generation;
+pub(crate) mod generation;
 mod local;
-pub mod multipart;
+pub(crate) mod multipart;
 mod reply;
 mod uploads;
 
 pub(crate) use self::call::Account;
-pub use self::current::Current;
+pub(crate) use self::current::Current;
 
 use self::call::Call;
 use self::decision::{Action, Decision, Route, RouteKind, decide};
@@ -51,38 +51,38 @@ use std::sync::Arc;
 
 /// The proxy of one generation on one worker thread.
 #[derive(Clone)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     shared: Arc<Shared>,
     generation: Arc<Generation>,
     store: Store,
 }
 
 /// The response to a client.
-pub type Answer = http1::Response<AnswerBody>;
+pub(crate) type Answer = http1::Response<AnswerBody>;
 
 /// The body of a response to a client.
-pub type AnswerBody = ResponseBody<Download>;
+pub(crate) type AnswerBody = ResponseBody<Download>;
 
 /// The body of a client's request.
-pub trait ClientBody: Body<Data = Bytes, Error: Into<BoxError>> + Unpin {}
+pub(crate) trait ClientBody: Body<Data = Bytes, Error: Into<BoxError>> + Unpin {}
 
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ClientBody for B {}
 
 impl Proxy {
     /// Makes a proxy that reaches the store through `pool`.
-    pub fn new(shared: Arc<Shared>, generation: Arc<Generation>, pool: Rc<Pool>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, generation: Arc<Generation>, pool: Rc<Pool>) -> Self {
         let (nodes, replays) = (Arc::clone(&generation.nodes), shared.metrics.replays());
         let store = Store::new(pool, nodes, &generation.limits, shared.clock, replays);
         Self { shared, generation, store }
     }
 
     /// Returns the generation.
-    pub fn generation(&self) -> &Arc<Generation> {
+    pub(crate) fn generation(&self) -> &Arc<Generation> {
         &self.generation
     }
 
     /// Returns the client of the store.
-    pub fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &Store {
         &self.store
     }
 
@@ -95,7 +95,7 @@ impl Proxy {
     }
 
     /// Answers a request that arrives on a connection.
-    pub async fn handle<B: ClientBody>(
+    pub(crate) async fn handle<B: ClientBody>(
         self: Rc<Self>,
         connection: &Connection,
         request: &Request,
@@ -135,8 +135,8 @@ impl Proxy {
         holdings: &Holdings,
     ) -> Result<&Arc<Site>, Refusal> {
         let client = client::identify(connection, request).await?;
-        holdings.identified(&client);
-        let site = self.generation.sites.find(&client);
+        holdings.identified(client);
+        let site = self.generation.sites.find(client);
         site.ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))
     }
 
@@ -187,7 +187,7 @@ impl Proxy {
     }
 
     /// Answers bytes on a connection that are not a request.
-    pub fn refuse_malformed(&self, connection: &Connection, malformed: &Malformed) -> Answer {
+    pub(crate) fn refuse_malformed(&self, connection: &Connection, malformed: &Malformed) -> Answer {
         let unread = Method::from_bytes(b"-").unwrap_or_default();
         let record = self.record(connection, &unread, None);
         refuse(&Refusal::from(*malformed), Representation::S3, ("", None), record)

@@ -9,7 +9,7 @@ use http1::{Malformed, Reason};
 use std::fmt;
 
 /// The response header that names the [`Rule`].
-pub const RULE_HEADER: &str = "x-scopegate-rule";
+pub(crate) const RULE_HEADER: &str = "x-scopegate-rule";
 
 /// Declares [`Rule`] from its table: each rule with its name, its status and the S3 error code it is answered with.
 macro_rules! rules {

@@ -16,7 +16,7 @@ const MAX_TEXT: usize = 1024;
 
 /// What is known of a request while it runs. Its stages share it.
 #[derive(Debug, Default)]
-pub struct Trace {
+pub(crate) struct Trace {
     id: u64,
     /// Whether a line of the access log is made of it. Else some of it is not kept.
     is_logged: bool,
@@ -31,7 +31,7 @@ pub struct Trace {
 
 /// What a request waits for before it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// Its turn among the requests of its mapping, or a buffer for its body.
     Queue,
     /// A session of its mapping.
@@ -40,7 +40,7 @@ pub enum Wait {
 
 /// A request's id: sixteen hexadecimal digits, written where they are shown.
 #[derive(Clone, Copy, Debug)]
-pub struct RequestId([u8; 16]);
+pub(crate) struct RequestId([u8; 16]);
 
 impl RequestId {
     fn new(number: u64) -> Self {
@@ -56,30 +56,30 @@ impl RequestId {
     }
 
     /// Returns the digits.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
 impl Trace {
     /// Begins the trace of a request, which gets a new id.
-    pub fn begin(is_logged: bool) -> Self {
+    pub(crate) fn begin(is_logged: bool) -> Self {
         Self { id: fastrand::u64(..), is_logged, ..Self::default() }
     }
 
     /// Makes a trace for work that may outlive the request. It has the request's id, and is not logged.
     #[must_use]
-    pub fn aside(&self) -> Self {
+    pub(crate) fn aside(&self) -> Self {
         Self { id: self.id, ..Self::default() }
     }
 
     /// Returns the request's id: in the log, in the answer's header, in its XML.
-    pub fn request_id(&self) -> RequestId {
+    pub(crate) fn request_id(&self) -> RequestId {
         RequestId::new(self.id)
     }
 
     /// Awaits what the request waits for, and adds up the time.
-    pub async fn waits<T>(&self, wait: Wait, until: impl Future<Output = T>) -> T {
+    pub(crate) async fn waits<T>(&self, wait: Wait, until: impl Future<Output = T>) -> T {
         let since = clock::now();
         let outcome = until.await;
         let waited = clock::now().saturating_duration_since(since);
@@ -90,12 +90,12 @@ impl Trace {
     }
 
     /// Returns how long the request has waited.
-    pub fn waited(&self, wait: Wait) -> Duration {
+    pub(crate) fn waited(&self, wait: Wait) -> Duration {
         self.waits.get(wait as usize).map(Cell::get).unwrap_or_default()
     }
 
     /// Notes the operation of a request that was decided on, granted or not. `query` has the prefix of a list.
-    pub fn routed(&self, operation: Operation, query: Option<&str>) {
+    pub(crate) fn routed(&self, operation: Operation, query: Option<&str>) {
         self.operation.set(Some(operation));
         if self.is_logged
             && operation.lists()
@@ -107,7 +107,7 @@ impl Trace {
     }
 
     /// Notes the operation that the client's request amounts to, whatever the store was asked for it.
-    pub fn is_about(&self, operation: Option<Operation>) {
+    pub(crate) fn is_about(&self, operation: Option<Operation>) {
         self.operation.set(operation);
         if !operation.is_some_and(Operation::lists) {
             self.prefix.replace(None);
@@ -115,12 +115,12 @@ impl Trace {
     }
 
     /// Returns the operation.
-    pub fn operation(&self) -> Option<Operation> {
+    pub(crate) fn operation(&self) -> Option<Operation> {
         self.operation.get()
     }
 
     /// Notes that the request is sent to a node, for the first time or again.
-    pub fn sent_to(&self, node: Option<&Arc<str>>) {
+    pub(crate) fn sent_to(&self, node: Option<&Arc<str>>) {
         if self.is_logged {
             self.attempts.set(self.attempts.get() + 1);
             self.node.replace(node.cloned());
@@ -128,36 +128,36 @@ impl Trace {
     }
 
     /// Notes the code of the store's error document.
-    pub fn store_said(&self, code: Option<&str>) {
+    pub(crate) fn store_said(&self, code: Option<&str>) {
         if self.is_logged {
             self.store_code.replace(code.map(|code| s3_error::shown_code(code).into()));
         }
     }
 
     /// Returns the counter of the requests for the rest of an answer that broke off.
-    pub fn count_continuations(&self) -> Rc<Cell<u64>> {
+    pub(crate) fn count_continuations(&self) -> Rc<Cell<u64>> {
         Rc::clone(self.continuations.get_or_init(Rc::default))
     }
 
     /// Returns how often the store was asked for the rest of an answer.
-    pub fn continuations(&self) -> Option<u64> {
+    pub(crate) fn continuations(&self) -> Option<u64> {
         self.continuations.get().map(|count| count.get())
     }
 
     /// Returns the number of attempts at nodes.
-    pub fn attempts(&self) -> u64 {
+    pub(crate) fn attempts(&self) -> u64 {
         self.attempts.get()
     }
 
     /// Hands on the texts that the access log shows: the prefix of a list, the last node, the store's error code.
-    pub fn with_texts(&self, write: impl FnOnce(Option<&str>, Option<&str>, Option<&str>)) {
+    pub(crate) fn with_texts(&self, write: impl FnOnce(Option<&str>, Option<&str>, Option<&str>)) {
         let (prefix, node, code) = (self.prefix.borrow(), self.node.borrow(), self.store_code.borrow());
         write(prefix.as_deref(), node.as_deref(), code.as_deref());
     }
 }
 
 /// Cuts a text that is logged.
-pub fn shortened(text: &str) -> &str {
+pub(crate) fn shortened(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default()
 }
 

@@ -4,18 +4,18 @@
 
 use http::{HeaderValue, Method, header};
 use http1::Fields;
-use scopegate::authorize::mapping::{Grant, Mapping};
-use scopegate::authorize::rights::Right;
-use scopegate::authorize::scope::Scope;
-use scopegate::identify::client::{Client, Connection, ListenerRegistry};
-use scopegate::identify::matcher::{Condition, MappingIndex, Matcher};
-use scopegate::outgoing::payload::Payload;
-use scopegate::outgoing::request::Outgoing;
-use scopegate::resign::{Authority, SignedRequest, resign};
-use scopegate::s3::names::{BucketName, Prefix};
-use scopegate::sessions::session::{Minted, Session};
-use scopegate::sigv4::amz_date::AmzDate;
-use scopegate::sigv4::secret::{Credentials, Secret};
+use scopegate::internals::AmzDate;
+use scopegate::internals::Outgoing;
+use scopegate::internals::Payload;
+use scopegate::internals::Right;
+use scopegate::internals::Scope;
+use scopegate::internals::{Authority, SignedRequest, resign};
+use scopegate::internals::{BucketName, Prefix};
+use scopegate::internals::{Client, Connection, ListenerRegistry};
+use scopegate::internals::{Condition, MappingIndex, Matcher};
+use scopegate::internals::{Credentials, Secret};
+use scopegate::internals::{Grant, Mapping};
+use scopegate::internals::{Minted, Session};
 use std::hint::black_box;
 use std::time::{Duration, SystemTime};
 

@@ -4,24 +4,24 @@
 //! A list consists of `ListObjectsV2` requests that are granted, signed and sent like a client's own. Pages show the
 //! path as the client sees it; the store gets a bucket and a prefix. A [`Place`] holds both.
 
-pub mod above;
-pub mod form;
-pub mod html;
-pub mod index;
-pub mod name;
-pub mod page;
-pub mod pages;
-pub mod place;
-pub mod plan;
-pub mod rows;
-pub mod scopes;
+pub(crate) mod above;
+pub(crate) mod form;
+pub(crate) mod html;
+pub(crate) mod index;
+pub(crate) mod name;
+pub(crate) mod page;
+pub(crate) mod pages;
+pub(crate) mod place;
+pub(crate) mod plan;
+pub(crate) mod rows;
+pub(crate) mod scopes;
 
-pub use above::Above;
-pub use form::Form;
-pub use page::Page;
-pub use pages::Pages;
-pub use place::{Crumb, Place, Position};
-pub use plan::{Needs, Plan, Step};
+pub(crate) use above::Above;
+pub(crate) use form::Form;
+pub(crate) use page::Page;
+pub(crate) use pages::Pages;
+pub(crate) use place::{Place, Position};
+pub(crate) use plan::{Needs, Plan, Step};
 
 #[cfg(test)]
 mod tests;

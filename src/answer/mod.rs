@@ -2,7 +2,7 @@
 //!
 //! May use: `telemetry`, `store`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `net`.
 
-pub mod listing;
-pub mod representation;
-pub mod response;
-pub mod rewrite;
+pub(crate) mod listing;
+pub(crate) mod representation;
+pub(crate) mod response;
+pub(crate) mod rewrite;

@@ -1,11 +1,11 @@
 //! The forms of Scopegate's own responses: S3's XML for S3 clients, and HTML, JSON or plain text on request.
 
 mod accept;
-pub mod error;
-pub mod html;
+pub(crate) mod error;
+pub(crate) mod html;
 mod s3_client;
 
-pub use s3_client::{is_rclone, is_s3_client};
+pub(crate) use s3_client::{is_rclone, is_s3_client};
 
 use crate::refusal::{Refusal, Rule};
 use crate::s3::target::Query;
@@ -15,7 +15,7 @@ use http1::Fields;
 
 /// The form of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Representation {
+pub(crate) enum Representation {
     /// S3's own XML.
     S3,
     /// A page for browsers.
@@ -27,16 +27,16 @@ pub enum Representation {
 }
 
 /// The query parameter that selects a form. It overrides `Accept`.
-pub const FORMAT: &str = "format";
+pub(crate) const FORMAT: &str = "format";
 
 /// `Vary` of a response with several forms: a cache keeps one for each `Accept`.
-pub const BY_ACCEPT: HeaderValue = HeaderValue::from_static("Accept");
+pub(crate) const BY_ACCEPT: HeaderValue = HeaderValue::from_static("Accept");
 /// `Cache-Control` of a response that is only valid for one client and may soon change.
-pub const FOR_ONE_CLIENT: HeaderValue = HeaderValue::from_static("private, no-cache");
+pub(crate) const FOR_ONE_CLIENT: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 impl Representation {
     /// Returns the form that `Accept` names. S3 clients, and clients that accept anything, get S3's XML.
-    pub fn of(fields: &Fields) -> Self {
+    pub(crate) fn of(fields: &Fields) -> Self {
         if is_s3_client(fields) { Self::S3 } else { Accept::parse(fields).best().unwrap_or(Self::S3) }
     }
 
@@ -44,7 +44,7 @@ impl Representation {
     ///
     /// Without a known name in `Accept` a program gets HTML, as from other web servers. Returns `None` if the client
     /// asks for XML.
-    pub fn of_list(fields: &Fields) -> Option<(Self, bool)> {
+    pub(crate) fn of_list(fields: &Fields) -> Option<(Self, bool)> {
         let accept = Accept::parse(fields);
         match accept.best() {
             Some(Self::Html) => Some((Self::Html, accept.has_a_better_type_than_html())),
@@ -55,7 +55,7 @@ impl Representation {
     }
 
     /// Returns the form of an error. `?format=` counts as well.
-    pub fn of_error(fields: &Fields, query: Option<&str>) -> Self {
+    pub(crate) fn of_error(fields: &Fields, query: Option<&str>) -> Self {
         Self::named(query).ok().flatten().unwrap_or_else(|| Self::of(fields))
     }
 
@@ -63,7 +63,7 @@ impl Representation {
     ///
     /// # Errors
     /// When the value is not a form.
-    pub fn named(query: Option<&str>) -> Result<Option<Self>, Refusal> {
+    pub(crate) fn named(query: Option<&str>) -> Result<Option<Self>, Refusal> {
         let Some(query) = query.filter(|query| query.contains(FORMAT)) else { return Ok(None) };
         let Ok(query) = Query::parse(Some(query)) else { return Ok(None) };
         match query.get(FORMAT) {
@@ -76,7 +76,7 @@ impl Representation {
     }
 
     /// Returns the value of `Content-Type`.
-    pub const fn content_type(self) -> HeaderValue {
+    pub(crate) const fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::S3 => "application/xml",
             Self::Html => "text/html; charset=utf-8",
@@ -87,7 +87,7 @@ impl Representation {
 
     /// Adds the headers that describe a body of this form. Headers common to all responses are not among them
     /// ([`crate::identify::browser::confine`]).
-    pub fn describe(self, headers: &mut HeaderMap) {
+    pub(crate) fn describe(self, headers: &mut HeaderMap) {
         headers.insert(header::CONTENT_TYPE, self.content_type());
         headers.insert(header::VARY, BY_ACCEPT);
         if self == Self::S3 {

@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
 /// The body of every response. The request is accounted for when it ends or is dropped.
-pub struct ResponseBody<D: Body> {
+pub(crate) struct ResponseBody<D: Body> {
     source: Source<D>,
     record: Box<AccessRecord>,
     /// What the request holds, until this is dropped.
@@ -36,7 +36,7 @@ enum Source<D> {
 }
 
 /// The body of an answer that Scopegate makes itself.
-pub enum LocalBody {
+pub(crate) enum LocalBody {
     /// No body, as for HEAD.
     Nothing,
     /// The whole body.
@@ -46,7 +46,7 @@ pub enum LocalBody {
 }
 
 /// Passes a store's answer on, with the client's names instead of the store's.
-pub fn relay<D: Body>(
+pub(crate) fn relay<D: Body>(
     answer: Answer<D>,
     rewriter: Option<Box<Rewriter>>,
     record: Box<AccessRecord>,
@@ -61,7 +61,7 @@ pub fn relay<D: Body>(
 }
 
 /// Passes on an answer of the store whose body was read to be looked at.
-pub fn relay_read<D: Body>(
+pub(crate) fn relay_read<D: Body>(
     mut parts: http::response::Parts,
     body: Bytes,
     rewriter: Option<Box<Rewriter>>,
@@ -80,7 +80,7 @@ pub fn relay_read<D: Body>(
 }
 
 /// Makes an answer of Scopegate's own in this form.
-pub fn local(form: Representation, status: StatusCode, body: LocalBody) -> Box<Response<LocalBody>> {
+pub(crate) fn local(form: Representation, status: StatusCode, body: LocalBody) -> Box<Response<LocalBody>> {
     let mut response = Box::new(Response::new(body));
     *response.status_mut() = status;
     form.describe(response.headers_mut());
@@ -106,7 +106,10 @@ fn stripped<D: Body>(
 }
 
 /// Answers with a response that Scopegate made.
-pub fn make<D: Body>(answer: Response<LocalBody>, mut record: Box<AccessRecord>) -> Answer<ResponseBody<D>> {
+pub(crate) fn make<D: Body>(
+    answer: Response<LocalBody>,
+    mut record: Box<AccessRecord>,
+) -> Answer<ResponseBody<D>> {
     let (mut parts, body) = answer.into_parts();
     let upstream_id = parts.headers.remove(&X_AMZ_REQUEST_ID);
     record.answered(parts.status, upstream_id.as_ref().map(HeaderValue::as_bytes));
@@ -128,7 +131,7 @@ pub fn make<D: Body>(answer: Response<LocalBody>, mut record: Box<AccessRecord>)
 
 /// Answers with a refusal, in this form. `path` is the request's path as the client wrote it, `back` a reference to the
 /// nearest folder that it may see.
-pub fn refuse<D: Body>(
+pub(crate) fn refuse<D: Body>(
     refusal: &Refusal,
     form: Representation,
     (path, back): (&str, Option<&str>),
@@ -163,12 +166,12 @@ pub fn refuse<D: Body>(
 
 impl<D: Body> ResponseBody<D> {
     /// Holds what the request holds until the body ends or is dropped.
-    pub fn hold(&mut self, holdings: Holdings) {
+    pub(crate) fn hold(&mut self, holdings: Holdings) {
         self.holdings = Some(holdings);
     }
 
     /// Notes what the client has done before it had the answer.
-    pub fn note_peer(&mut self, peer: PeerState) {
+    pub(crate) fn note_peer(&mut self, peer: PeerState) {
         match peer {
             PeerState::Open => {}
             PeerState::Ended => self.record.client_ended(),

@@ -7,8 +7,8 @@
 mod body;
 mod names;
 
-pub use body::Rewritten;
-pub use names::Names;
+pub(crate) use body::Rewritten;
+pub(crate) use names::Names;
 
 use crate::authorize::mapping::Grant;
 use crate::s3::operation::Operation;
@@ -21,7 +21,7 @@ const DELETE_RESULT: &str = "DeleteResult";
 
 /// Rewrites one document, piece by piece.
 #[derive(Debug)]
-pub struct Rewriter {
+pub(crate) struct Rewriter {
     names: Names,
     tokens: Tokens,
     /// Elements to insert before the end of the document.
@@ -30,14 +30,14 @@ pub struct Rewriter {
 
 impl Rewriter {
     /// Returns a rewriter that replaces the store's names by `names`.
-    pub fn new(names: Names) -> Self {
+    pub(crate) fn new(names: Names) -> Self {
         Self { names, tokens: Tokens::default(), more: Bytes::new() }
     }
 
     /// Returns the rewriter of the response to a granted request, or `None` if no such response holds names of the store.
     ///
     /// `request` is the client's own, whose path and host the client's names are written with.
-    pub fn for_grant(grant: &Grant<'_>, request: &Request) -> Option<Box<Self>> {
+    pub(crate) fn for_grant(grant: &Grant<'_>, request: &Request) -> Option<Box<Self>> {
         let (operation, view) = (grant.operation(), grant.view());
         let shows_url_or_keys =
             matches!(operation, Operation::CompleteMultipartUpload | Operation::DeleteObjects);
@@ -54,13 +54,13 @@ impl Rewriter {
 
     /// Inserts `more` before the end of a multi-object delete's result.
     #[must_use]
-    pub fn with_more(mut self: Box<Self>, more: Bytes) -> Box<Self> {
+    pub(crate) fn with_more(mut self: Box<Self>, more: Bytes) -> Box<Self> {
         self.more = more;
         self
     }
 
     /// Returns whether a response of this status may contain names that are not the client's.
-    pub fn concerns(&self, status: http::StatusCode) -> bool {
+    pub(crate) fn concerns(&self, status: http::StatusCode) -> bool {
         self.names.concern(status) || (status.is_success() && !self.more.is_empty())
     }
 
@@ -68,7 +68,7 @@ impl Rewriter {
     ///
     /// # Errors
     /// When S3 would not send such a document.
-    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
+    pub(crate) fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
         let Self { names, tokens, more } = self;
         tokens.feed(bytes, |piece, path| {
             match piece {
@@ -96,7 +96,7 @@ impl Rewriter {
     ///
     /// # Errors
     /// When it is incomplete.
-    pub fn finish(&mut self) -> Result<(), Unreadable> {
+    pub(crate) fn finish(&mut self) -> Result<(), Unreadable> {
         self.tokens.finish()
     }
 
@@ -104,7 +104,7 @@ impl Rewriter {
     ///
     /// # Errors
     /// When S3 would not send such a document.
-    pub fn rewrite(mut self, document: &[u8]) -> Result<Vec<u8>, Unreadable> {
+    pub(crate) fn rewrite(mut self, document: &[u8]) -> Result<Vec<u8>, Unreadable> {
         let mut out = Vec::with_capacity(document.len());
         self.feed(document, &mut out)?;
         self.finish()?;

@@ -30,7 +30,7 @@ fn seen_as(scope: &Scope) -> Option<&str> {
 ///
 /// # Errors
 /// When `max-buckets` is not a number from 1 to 10,000.
-pub fn document(mapping: &Mapping, query: &Query<'_>) -> Result<String, Refusal> {
+pub(crate) fn document(mapping: &Mapping, query: &Query<'_>) -> Result<String, Refusal> {
     let prefix = query.get("prefix").unwrap_or_default();
     let after = query.get("continuation-token").unwrap_or_default();
     let most = match query.get("max-buckets") {

@@ -7,7 +7,7 @@
 mod read;
 mod write;
 
-pub use read::{NoList, Reader, Upload};
+pub(crate) use read::{Reader, Upload};
 
 use crate::authorize::mapping::{Grant, Mapping};
 use crate::authorize::mount::View;
@@ -50,7 +50,7 @@ pub struct Entry {
 }
 
 /// The key and the id of the upload after which a list continues.
-pub type Marker = (String, String);
+pub(crate) type Marker = (String, String);
 
 /// A list request to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The header that names the source of a copy.
-pub const X_AMZ_COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
+pub(crate) const X_AMZ_COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 
 /// When a mapping's session is minted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,8 +58,8 @@ pub struct Mapping {
 }
 
 /// Returns the first mapping that admits `client`, with its position.
-pub fn find<'m>(mappings: &'m [Mapping], client: &Client) -> Option<(usize, &'m Mapping)> {
-    mappings.iter().enumerate().find(|(_, mapping)| mapping.client.admits(client))
+pub(crate) fn find<'m>(mappings: &'m [Mapping], client: Client<'_>) -> Option<(usize, &'m Mapping)> {
+    mappings.iter().enumerate().find(|(_, mapping)| mapping.client.admits(&client))
 }
 
 /// A request that a mapping allows. Only [`Mapping::grant`] makes one, and only of this can a request to the

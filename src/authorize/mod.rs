@@ -2,11 +2,11 @@
 //!
 //! May use: `identify`, `refusal`, `s3`.
 
-pub mod list_buckets;
-pub mod list_uploads;
-pub mod mapping;
-pub mod mount;
-pub mod operations;
-pub mod policy;
-pub mod rights;
-pub mod scope;
+pub(crate) mod list_buckets;
+pub(crate) mod list_uploads;
+pub(crate) mod mapping;
+pub(crate) mod mount;
+pub(crate) mod operations;
+pub(crate) mod policy;
+pub(crate) mod rights;
+pub(crate) mod scope;

@@ -4,12 +4,13 @@
 //! key?policy` returns the object), so a query name that no row lists is refused.
 
 mod declined;
-pub mod grammar;
-pub mod headers;
+pub(crate) mod grammar;
+pub(crate) mod headers;
 mod kind;
+#[cfg(test)]
 mod page;
 mod table;
-pub mod values;
+pub(crate) mod values;
 
 use self::grammar::Grammar;
 use crate::authorize::rights::{Right, Rights};
@@ -19,10 +20,10 @@ use crate::s3::verb::Verb;
 use http::Method;
 use std::sync::LazyLock;
 
-pub use declined::{DECLINED, Declined, answer};
+pub(crate) use declined::{DECLINED, Declined, answer};
 pub use kind::SessionKind;
-pub use page::page;
-pub use table::{TABLE, is_read_parameter};
+pub use table::TABLE;
+pub(crate) use table::is_read_parameter;
 
 /// What an operation's path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +135,7 @@ const OTHER_SUBRESOURCES: [&str; 11] = [
 
 /// Returns whether a query parameter selects an operation of S3 or MinIO. Without it the request would mean something
 /// else.
-pub fn is_subresource(name: &str) -> bool {
+pub(crate) fn is_subresource(name: &str) -> bool {
     let selects = TABLE.iter().flat_map(|row| row.selects).chain(DECLINED.iter().flat_map(|row| row.selects));
     let own =
         selects.filter_map(|select| select.split('=').next()).any(|select| select.eq_ignore_ascii_case(name));
@@ -146,13 +147,13 @@ pub fn is_subresource(name: &str) -> bool {
 }
 
 /// Returns whether a query parameter selects an operation that no right grants.
-pub fn is_declined(name: &str) -> bool {
+pub(crate) fn is_declined(name: &str) -> bool {
     let selects = DECLINED.iter().flat_map(|row| row.selects).chain(&OTHER_SUBRESOURCES);
     selects.into_iter().any(|select| select.eq_ignore_ascii_case(name))
 }
 
 /// Returns whether S3 or MinIO uses a query parameter of this name.
-pub fn is_of_s3(name: &str) -> bool {
+pub(crate) fn is_of_s3(name: &str) -> bool {
     let listed = TABLE.iter().flat_map(|row| row.query).any(|parameter| parameter.name == name);
     listed || is_subresource(name)
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Largest policy that MinIO accepts, in bytes of the server's own JSON encoding.
-pub const MAX_POLICY_BYTES: usize = 2048;
+pub(crate) const MAX_POLICY_BYTES: usize = 2048;
 
 /// A compiled session policy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

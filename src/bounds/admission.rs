@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 /// The limits of one mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     running: usize,
     waiting: usize,
     wait: Duration,
@@ -24,7 +24,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// Returns the part of `limits` that applies to each mapping.
-    pub fn of(limits: &Limits) -> Self {
+    pub(crate) fn of(limits: &Limits) -> Self {
         Self {
             running: limits.requests_per_mapping,
             waiting: limits.queue_per_mapping,
@@ -36,7 +36,7 @@ impl Bounds {
 
 /// The admission control of one mapping.
 #[derive(Debug)]
-pub struct Admission {
+pub(crate) struct Admission {
     bounds: Bounds,
     running: Arc<Places>,
     rate: Option<Rate>,
@@ -45,7 +45,7 @@ pub struct Admission {
 
 /// A permit to run, which is given back when it is dropped.
 #[derive(Debug)]
-pub struct Permit(#[expect(dead_code, reason = "held for its drop")] Place);
+pub(crate) struct Permit(#[expect(dead_code, reason = "held for its drop")] Place);
 
 impl From<Place> for Permit {
     fn from(place: Place) -> Self {
@@ -55,7 +55,7 @@ impl From<Place> for Permit {
 
 impl Admission {
     /// Makes an admission control with these bounds.
-    pub fn new(bounds: Bounds) -> Self {
+    pub(crate) fn new(bounds: Bounds) -> Self {
         let size = Size { places: bounds.running, grouped: false, queue: bounds.waiting };
         Self {
             bounds,
@@ -66,17 +66,17 @@ impl Admission {
     }
 
     /// Returns the bounds.
-    pub fn bounds(&self) -> Bounds {
+    pub(crate) fn bounds(&self) -> Bounds {
         self.bounds
     }
 
     /// Returns the number of running requests.
-    pub fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.running.taken()
     }
 
     /// Returns the number of queued requests.
-    pub fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.running.waiting()
     }
 
@@ -84,7 +84,7 @@ impl Admission {
     ///
     /// # Errors
     /// When too many requests start per second.
-    pub fn begin(&self) -> Result<(), Refusal> {
+    pub(crate) fn begin(&self) -> Result<(), Refusal> {
         self.rate.as_ref().map_or(Ok(()), |rate| rate.take(self.epoch.elapsed()).map_err(too_fast))
     }
 
@@ -92,7 +92,7 @@ impl Admission {
     ///
     /// # Errors
     /// When too many requests start per second, when the queue is full, or when the wait takes too long.
-    pub async fn admit(&self, client: ClientKey) -> Result<Permit, Refusal> {
+    pub(crate) async fn admit(&self, client: ClientKey) -> Result<Permit, Refusal> {
         self.begin()?;
         let holder = Holder { group: 0, client };
         match self.running.try_take(holder) {

@@ -19,7 +19,7 @@ const LISTS_AT_ONCE: usize = 2;
 
 /// The completions and the lists of uploads of one mapping.
 #[derive(Debug)]
-pub struct Completions {
+pub(crate) struct Completions {
     parts: Arc<Semaphore>,
     lists: Semaphore,
     waiting: Semaphore,
@@ -37,7 +37,11 @@ impl Completions {
     ///
     /// # Errors
     /// When too many wait, or its turn does not come within `patience`.
-    pub async fn turn(&self, parts: usize, patience: Duration) -> Result<OwnedSemaphorePermit, Refusal> {
+    pub(crate) async fn turn(
+        &self,
+        parts: usize,
+        patience: Duration,
+    ) -> Result<OwnedSemaphorePermit, Refusal> {
         let parts = u32::try_from(parts).unwrap_or(MAX_PARTS).min(MAX_PARTS);
         if let Ok(turn) = Arc::clone(&self.parts).try_acquire_many_owned(parts) {
             return Ok(turn);
@@ -53,7 +57,7 @@ impl Completions {
     ///
     /// # Errors
     /// As [`Self::turn`].
-    pub async fn turn_to_list(&self, patience: Duration) -> Result<SemaphorePermit<'_>, Refusal> {
+    pub(crate) async fn turn_to_list(&self, patience: Duration) -> Result<SemaphorePermit<'_>, Refusal> {
         if let Ok(turn) = self.lists.try_acquire() {
             return Ok(turn);
         }

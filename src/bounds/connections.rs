@@ -17,7 +17,7 @@ const RESERVES: usize = 4;
 
 /// The limit that a connection exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
+pub(crate) enum Over {
     /// `limits.connections`, or what other listeners leave of it.
     All,
     /// `limits.connections_per_client`, or the client's share of what is left.
@@ -28,10 +28,10 @@ pub enum Over {
 
 impl Over {
     /// All limits.
-    pub const ALL: [Self; 3] = [Self::All, Self::Client, Self::Strangers];
+    pub(crate) const ALL: [Self; 3] = [Self::All, Self::Client, Self::Strangers];
 
     /// Returns the limit's name in the metrics.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::All => "connections",
             Self::Client => "connections_per_client",
@@ -42,7 +42,7 @@ impl Over {
 
 /// An accepted connection that is not counted yet.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// The client that it is counted for.
     pub client: ClientKey,
     /// The listener that accepted it.
@@ -55,7 +55,7 @@ pub struct Arrival {
 
 /// The open connections of a process.
 #[derive(Debug, Default)]
-pub struct Connections(Arc<Open>);
+pub(crate) struct Connections(Arc<Open>);
 
 #[derive(Debug, Default)]
 struct Open {
@@ -78,7 +78,7 @@ impl Connections {
     ///
     /// # Errors
     /// When it exceeds a limit: the connection is to be closed.
-    pub fn admit(&self, arrival: &Arrival, limits: &Limits) -> Result<ConnectionGuard, Over> {
+    pub(crate) fn admit(&self, arrival: &Arrival, limits: &Limits) -> Result<ConnectionGuard, Over> {
         let mut counts = self.0.lock();
         if let Some(over) = counts.over(arrival, limits) {
             if let Some(count) = self.0.refused.get(over as usize) {
@@ -94,22 +94,22 @@ impl Connections {
     }
 
     /// Returns the number of open connections.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.0.lock().all
     }
 
     /// Counts a failed accept.
-    pub fn accept_failed(&self) {
+    pub(crate) fn accept_failed(&self) {
         self.0.accepts_failed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns the number of failed accepts.
-    pub fn accepts_failed(&self) -> u64 {
+    pub(crate) fn accepts_failed(&self) -> u64 {
         self.0.accepts_failed.load(Ordering::Relaxed)
     }
 
     /// Returns the number of connections that were closed because they exceeded this limit.
-    pub fn refused(&self, over: Over) -> u64 {
+    pub(crate) fn refused(&self, over: Over) -> u64 {
         self.0.refused.get(over as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 }
@@ -158,7 +158,7 @@ fn subtract<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
 
 /// An open connection.
 #[derive(Debug)]
-pub struct ConnectionGuard {
+pub(crate) struct ConnectionGuard {
     open: Arc<Open>,
     arrival: Arrival,
 }

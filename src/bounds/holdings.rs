@@ -9,7 +9,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 
 /// A request's place among those that run, and the memory that its client pays for. Dropping it gives both back.
 #[derive(Debug)]
-pub struct Holdings {
+pub(crate) struct Holdings {
     client: Cell<ClientKey>,
     /// Whether it shares the place of another request.
     is_aside: bool,
@@ -20,24 +20,24 @@ pub struct Holdings {
 
 impl Holdings {
     /// Makes the holdings of a request that has just come.
-    pub const fn new(client: ClientKey) -> Self {
+    pub(crate) const fn new(client: ClientKey) -> Self {
         let client = Cell::new(client);
         Self { client, is_aside: false, permit: OnceCell::new(), memory: RefCell::new(None) }
     }
 
     /// Makes holdings for work on account of this request, which has its place already.
     #[must_use]
-    pub fn aside(&self) -> Self {
+    pub(crate) fn aside(&self) -> Self {
         Self { is_aside: true, ..Self::new(self.client()) }
     }
 
     /// Counts the request for this client from now on.
-    pub fn identified(&self, client: &Client<'_>) {
+    pub(crate) fn identified(&self, client: Client<'_>) {
         self.client.set(client.key());
     }
 
     /// Returns the client that the request is counted for.
-    pub const fn client(&self) -> ClientKey {
+    pub(crate) const fn client(&self) -> ClientKey {
         self.client.get()
     }
 
@@ -45,7 +45,7 @@ impl Holdings {
     ///
     /// # Errors
     /// When too many requests run, wait or begin.
-    pub async fn admit(&self, admission: &Admission, trace: &Trace) -> Result<(), Refusal> {
+    pub(crate) async fn admit(&self, admission: &Admission, trace: &Trace) -> Result<(), Refusal> {
         if !self.is_aside && self.permit.get().is_none() {
             let permit = trace.waits(Wait::Queue, admission.admit(self.client())).await?;
             self.hold(permit);
@@ -54,7 +54,7 @@ impl Holdings {
     }
 
     /// Takes a leave to run.
-    pub fn hold(&self, permit: Permit) {
+    pub(crate) fn hold(&self, permit: Permit) {
         // No permit is lost: `admit` looks first, and a body that is held is admitted by its buffer alone.
         let _ = self.permit.set(permit);
     }
@@ -63,7 +63,7 @@ impl Holdings {
     ///
     /// # Errors
     /// When they are not to be had.
-    pub fn grow_to(&self, budget: &MemoryBudget, used_for: Use, bytes: usize) -> Result<(), Refusal> {
+    pub(crate) fn grow_to(&self, budget: &MemoryBudget, used_for: Use, bytes: usize) -> Result<(), Refusal> {
         let share = || Box::new(budget.share(Payer::Client(self.client()), used_for));
         self.memory.borrow_mut().get_or_insert_with(share).grow_to(bytes)
     }

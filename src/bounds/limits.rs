@@ -4,17 +4,17 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// The size of the first parts of an upload, and of the buffer of a body of unknown length: 8 MiB.
-pub const PART_SIZE: u64 = 8 * 1024 * 1024;
+pub(crate) const PART_SIZE: u64 = 8 * 1024 * 1024;
 
 /// The least part of `memory` that is not for uploads without a length: 32 MiB.
-pub const LEAST_SHARED: u64 = 32 * 1024 * 1024;
+pub(crate) const LEAST_SHARED: u64 = 32 * 1024 * 1024;
 
 /// Log lines that wait to be written, in bytes.
-pub const LOG_MEMORY: usize = 4 << 20;
+pub(crate) const LOG_MEMORY: usize = 4 << 20;
 
 /// The sessions that a process keeps at once: two kinds for each of 10,000 mappings, over four configurations. Requests
 /// that run for long keep the sessions of an earlier configuration.
-pub const MAX_SESSIONS: usize = 80_000;
+pub(crate) const MAX_SESSIONS: usize = 80_000;
 
 /// The limits of a proxy, each with its default.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 //!
 //! May use: `identify`, `trace`, `refusal`, `s3`.
 
-pub mod admission;
-pub mod completions;
-pub mod connections;
-pub mod holdings;
-pub mod limits;
-pub mod memory;
-pub mod part_budget;
-pub mod places;
+pub(crate) mod admission;
+pub(crate) mod completions;
+pub(crate) mod connections;
+pub(crate) mod holdings;
+pub(crate) mod limits;
+pub(crate) mod memory;
+pub(crate) mod part_budget;
+pub(crate) mod places;

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 /// A request waits for a buffer and holds nothing else. Holders never wait for a second buffer, so it cannot deadlock. The
 /// budget also counts the multipart uploads that are neither completed nor aborted.
 #[derive(Debug)]
-pub struct PartBudget {
+pub(crate) struct PartBudget {
     parts: Arc<Places>,
     open: Arc<watch::Sender<usize>>,
     ending: watch::Sender<bool>,
@@ -23,7 +23,7 @@ pub struct PartBudget {
 
 /// A multipart upload that is neither completed nor aborted, until this is dropped.
 #[derive(Debug)]
-pub struct Open(Arc<watch::Sender<usize>>);
+pub(crate) struct Open(Arc<watch::Sender<usize>>);
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -33,31 +33,31 @@ impl Drop for Open {
 
 impl PartBudget {
     /// Makes a budget of this many bytes, of at least one part. In each mapping `queue` requests may wait for a part.
-    pub fn new(bytes: u64, queue: usize) -> Self {
+    pub(crate) fn new(bytes: u64, queue: usize) -> Self {
         let places = usize::try_from(bytes / PART_SIZE).unwrap_or(usize::MAX).max(1);
         let parts = Places::new(Size { places, grouped: true, queue });
         Self { parts, open: Arc::new(watch::Sender::new(0)), ending: watch::Sender::new(false) }
     }
 
     /// Counts a multipart upload that begins.
-    pub fn open(&self) -> Open {
+    pub(crate) fn open(&self) -> Open {
         self.open.send_modify(|open| *open += 1);
         Open(Arc::clone(&self.open))
     }
 
     /// Waits until uploads are to be given up.
-    pub async fn ending(&self) {
+    pub(crate) async fn ending(&self) {
         // It fails if there is no budget any more, and this is one.
         let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
     }
 
     /// Gives up every open multipart upload when the process ends: else it would be left in the store.
-    pub fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         self.ending.send_replace(true);
     }
 
     /// Waits until no multipart upload is open, though not for long.
-    pub async fn settled(&self, patience: Duration) {
+    pub(crate) async fn settled(&self, patience: Duration) {
         let _ = timeout(patience, self.open.subscribe().wait_for(|open| *open == 0)).await;
     }
 
@@ -65,13 +65,13 @@ impl PartBudget {
     ///
     /// # Errors
     /// When too many requests of the mapping or the client wait already.
-    pub async fn share(&self, mapping: usize, client: ClientKey) -> Result<Permit, Refusal> {
+    pub(crate) async fn share(&self, mapping: usize, client: ClientKey) -> Result<Permit, Refusal> {
         let holder = Holder { group: mapping, client };
         self.parts.take(holder).await.map(Permit::from).ok_or_else(full)
     }
 
     /// Returns the bytes that are held, or may be.
-    pub fn taken(&self) -> u64 {
+    pub(crate) fn taken(&self) -> u64 {
         (self.parts.taken() as u64).saturating_mul(PART_SIZE)
     }
 }

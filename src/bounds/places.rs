@@ -15,11 +15,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 /// A client holds at most this many times the number of free places.
-pub const SHARE: usize = 3;
+pub(crate) const SHARE: usize = 3;
 
 /// The client that holds a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Holder {
+pub(crate) struct Holder {
     /// The group.
     pub group: usize,
     /// The client within the group.
@@ -28,7 +28,7 @@ pub struct Holder {
 
 /// The number of places and the length of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
+pub(crate) struct Size {
     /// All places.
     pub places: usize,
     /// Whether the places are divided among groups. If not, all holders are in one group.
@@ -39,7 +39,7 @@ pub struct Size {
 
 /// Places and the queue for them.
 #[derive(Debug)]
-pub struct Places {
+pub(crate) struct Places {
     size: Size,
     state: Mutex<State>,
 }
@@ -72,7 +72,7 @@ struct Held {
 
 /// A place, which is free again when this is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     places: Arc<Places>,
     holder: Holder,
 }
@@ -88,12 +88,12 @@ struct Turn<'p> {
 
 impl Places {
     /// Makes places that are all free.
-    pub fn new(size: Size) -> Arc<Self> {
+    pub(crate) fn new(size: Size) -> Arc<Self> {
         Arc::new(Self { size, state: Mutex::default() })
     }
 
     /// Takes a place if the holder may have one now.
-    pub fn try_take(self: &Arc<Self>, holder: Holder) -> Option<Place> {
+    pub(crate) fn try_take(self: &Arc<Self>, holder: Holder) -> Option<Place> {
         let mut state = self.lock();
         if !state.may_take(&self.size, holder) {
             return None;
@@ -103,7 +103,7 @@ impl Places {
     }
 
     /// Waits for a place. Returns `None` when the queue has no room for the holder.
-    pub async fn take(self: &Arc<Self>, holder: Holder) -> Option<Place> {
+    pub(crate) async fn take(self: &Arc<Self>, holder: Holder) -> Option<Place> {
         if let Some(place) = self.try_take(holder) {
             return Some(place);
         }
@@ -124,12 +124,12 @@ impl Places {
     }
 
     /// Returns the number of taken places.
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.lock().taken
     }
 
     /// Returns the number of waiting requests.
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.lock().waiting
     }
 

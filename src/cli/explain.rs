@@ -150,7 +150,7 @@ pub(super) fn explain<'c>(
             let listener = named.or(config.listeners.first());
             let connection = listener.map(|listener| connection(address, listener));
             let client = connection.as_ref().map(Client::of_connection);
-            let found = client.and_then(|client| mapping::find(&config.mappings, &client));
+            let found = client.and_then(|client| mapping::find(&config.mappings, client));
             let passed = found.map_or(config.mappings.len(), |(index, _)| index);
             let why = |mapping: &'c Mapping| {
                 let why = client.map(|client| mapping.client.mismatches(&client).join("; "));

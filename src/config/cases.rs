@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// A test of a configuration.
 #[derive(Debug)]
-pub struct PolicyTest {
+pub(crate) struct PolicyTest {
     /// The line of its `[[test]]`, from 1.
     pub line: usize,
     /// Its name, if it has one.
@@ -35,7 +35,7 @@ pub struct PolicyTest {
 
 /// The client of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TestClient {
+pub(crate) enum TestClient {
     /// A client from this address.
     From(IpAddr),
     /// A client of a unix socket.
@@ -46,7 +46,7 @@ pub enum TestClient {
 
 /// The decision that a test expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expectation {
+pub(crate) enum Expectation {
     /// The request is passed on or answered.
     Allowed,
     /// The request is refused, by this rule if one is named.
@@ -57,7 +57,7 @@ pub enum Expectation {
 ///
 /// # Errors
 /// The reason why it cannot be read, or every mistake in it.
-pub fn read_tests(path: &Path) -> Result<Vec<PolicyTest>, ConfigError> {
+pub(crate) fn read_tests(path: &Path) -> Result<Vec<PolicyTest>, ConfigError> {
     let help = "name a file with [[test]] tables; docs/commands.md shows one";
     let source = read_guarded(path, MAX_CONFIG_BYTES, help).map_err(ConfigError::Unreadable)?;
     let reader = Reader::new(&source);

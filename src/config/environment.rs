@@ -59,7 +59,7 @@ const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// An environment in which every secret exists. It checks configurations whose secrets exist only where they run.
 #[derive(Clone, Copy, Debug)]
-pub struct WithoutSecrets;
+pub(crate) struct WithoutSecrets;
 
 impl Environment for WithoutSecrets {
     fn variable(&self, _: &str) -> Result<Secret, Failed> {
@@ -73,7 +73,7 @@ impl Environment for WithoutSecrets {
 
 /// This process's environment and this machine's files.
 #[derive(Clone, Copy, Debug)]
-pub struct SystemEnvironment;
+pub(crate) struct SystemEnvironment;
 
 impl Environment for SystemEnvironment {
     fn variable(&self, name: &str) -> Result<Secret, Failed> {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Largest configuration that is read, in bytes: 3 KiB for each of 10,000 mappings.
-pub const MAX_CONFIG_BYTES: u64 = 32 << 20;
+pub(crate) const MAX_CONFIG_BYTES: u64 = 32 << 20;
 
 /// The reason why a configuration cannot be used.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ static DURATIONS: SpanParser = SpanParser::new();
 
 /// Parses a duration such as `30s`, `15m`, `1h30m` or `500ms`. A number needs a unit, and a day is not one: its length
 /// depends on the calendar.
-pub fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     DURATIONS.parse_unsigned_duration(text.trim()).ok()
 }
 

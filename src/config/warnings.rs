@@ -35,7 +35,7 @@ pub(super) struct Places {
 }
 
 /// Returns the warning of an issuer that is root.
-pub fn root() -> Diagnostic {
+pub(crate) fn root() -> Diagnostic {
     Diagnostic::warning(ROOT, ROOT_HELP)
 }
 

@@ -14,9 +14,9 @@ mod overrides;
 mod signs;
 mod types;
 
-pub use confine::{confine, let_run};
-pub use cors::{Cors, EXPOSED, Origin, Origins, RequestHeaders, is_preflight, preflight};
-pub use overrides::check_overrides;
+pub(crate) use confine::{confine, let_run};
+pub(crate) use cors::{Cors, Origin, Origins, RequestHeaders, is_preflight, preflight};
+pub(crate) use overrides::check_overrides;
 
 use self::signs::{Signs, Site};
 use crate::refusal::{Refusal, Rule};
@@ -75,7 +75,7 @@ impl AllowedHosts {
 /// # Errors
 /// When `Host` is not one of the listener's, when the request comes from another site, or when its answer would become a
 /// service worker.
-pub fn check(allowed: &AllowedHosts, cors: Option<&Cors>, request: &Request) -> Result<(), Refusal> {
+pub(crate) fn check(allowed: &AllowedHosts, cors: Option<&Cors>, request: &Request) -> Result<(), Refusal> {
     let host = request.host();
     check_host(allowed, host.as_ref())?;
     if is_preflight(request) {
@@ -88,7 +88,7 @@ pub fn check(allowed: &AllowedHosts, cors: Option<&Cors>, request: &Request) -> 
 ///
 /// # Errors
 /// As [`check`].
-pub fn check_fields<'f>(
+pub(crate) fn check_fields<'f>(
     allowed: &AllowedHosts,
     host: Option<Host<'_>>,
     method: &Method,

@@ -2,7 +2,8 @@
 
 mod listener;
 
-pub use listener::{ListenerId, ListenerName, ListenerRef, ListenerRegistry};
+pub use listener::ListenerRegistry;
+pub(crate) use listener::{ListenerId, ListenerName, ListenerRef};
 
 use crate::refusal::Refusal;
 use http1::Request;
@@ -102,7 +103,7 @@ impl<'c> Client<'c> {
 ///
 /// # Errors
 /// When the request carries credentials that do not verify.
-pub fn identify<'c>(
+pub(crate) fn identify<'c>(
     connection: &'c Connection,
     _request: &Request,
 ) -> impl Future<Output = Result<Client<'c>, Refusal>> {

@@ -3,7 +3,8 @@
 mod condition;
 mod index;
 
-pub use condition::{Condition, Demand};
+pub use condition::Condition;
+pub(crate) use condition::Demand;
 pub use index::MappingIndex;
 
 use crate::identify::client::{Client, ListenerName};

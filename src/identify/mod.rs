@@ -2,7 +2,7 @@
 //!
 //! May use: `refusal`, `s3`.
 
-pub mod browser;
-pub mod client;
-pub mod matcher;
-pub mod virtual_host;
+pub(crate) mod browser;
+pub(crate) mod client;
+pub(crate) mod matcher;
+pub(crate) mod virtual_host;

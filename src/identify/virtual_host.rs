@@ -13,7 +13,7 @@ use std::borrow::Cow;
 ///
 /// # Errors
 /// When the part of the Host before the domain is not a bucket name.
-pub fn path_style<'p>(
+pub(crate) fn path_style<'p>(
     domain: Option<&str>,
     host: Option<Host<'_>>,
     path: &'p str,
@@ -49,7 +49,7 @@ fn bare(host: &Host<'_>) -> String {
 /// A request for a foreign host is answered without naming buckets, because its page may be an attacker's. Only the help
 /// for the operator names them.
 #[must_use]
-pub fn explain<'b>(
+pub(crate) fn explain<'b>(
     refusal: Refusal,
     domain: Option<&str>,
     host: Option<Host<'_>>,

@@ -3,8 +3,8 @@
 mod trouble;
 mod trust;
 
-pub use trouble::Trouble;
-pub use trust::Trust;
+pub(crate) use trouble::Trouble;
+pub(crate) use trust::Trust;
 
 use crate::net::endpoint::Endpoint;
 use http1::Socket;
@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// A connector to one endpoint.
-pub struct Connector {
+pub(crate) struct Connector {
     endpoint: Endpoint,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     timeout: Duration,
@@ -53,7 +53,7 @@ impl Connector {
     ///
     /// # Errors
     /// When the endpoint uses TLS and no certificates can be loaded, or its host is not a valid name for a certificate.
-    pub fn new(endpoint: Endpoint, timeout: Duration) -> io::Result<Self> {
+    pub(crate) fn new(endpoint: Endpoint, timeout: Duration) -> io::Result<Self> {
         let tls = endpoint.tls().then(|| tls_connector(&endpoint)).transpose()?;
         Ok(Self { endpoint, tls, timeout, resolver: Resolver::System })
     }
@@ -62,7 +62,7 @@ impl Connector {
     ///
     /// # Errors
     /// The error of the last address, or `TimedOut`.
-    pub async fn connect(&self) -> io::Result<Stream> {
+    pub(crate) async fn connect(&self) -> io::Result<Stream> {
         let end = Instant::now() + self.timeout;
         let addresses = timeout_at(end, self.resolver.resolve(&self.endpoint)).await??;
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -116,7 +116,7 @@ fn tls_connector(endpoint: &Endpoint) -> io::Result<(TlsConnector, ServerName<'s
 
 /// A connection.
 #[derive(Debug)]
-pub enum Stream {
+pub(crate) enum Stream {
     /// Plain TCP.
     Plain(Socket),
     /// TLS.

@@ -80,7 +80,7 @@ impl fmt::Display for Endpoint {
 
 /// A node's place in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeIndex(pub usize);
+pub(crate) struct NodeIndex(pub usize);
 
 #[cfg(test)]
 mod tests {

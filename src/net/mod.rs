@@ -2,7 +2,7 @@
 //!
 //! May use: nothing.
 
-pub mod connect;
-pub mod endpoint;
-pub mod terminal;
-pub mod wall_clock;
+pub(crate) mod connect;
+pub(crate) mod endpoint;
+pub(crate) mod terminal;
+pub(crate) mod wall_clock;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Replaces control characters by visible ones. HTML cannot express most of them, and terminals obey them.
-pub fn visible(name: &str) -> Cow<'_, str> {
+pub(crate) fn visible(name: &str) -> Cow<'_, str> {
     if !name.chars().any(char::is_control) {
         return Cow::Borrowed(name);
     }
@@ -11,7 +11,7 @@ pub fn visible(name: &str) -> Cow<'_, str> {
 }
 
 /// Returns the picture of a control character, and any other character itself.
-pub fn picture(c: char) -> char {
+pub(crate) fn picture(c: char) -> char {
     match c {
         '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
         '\u{7f}' => '\u{2421}',
@@ -23,7 +23,7 @@ pub fn picture(c: char) -> char {
 /// Returns `text` on one line, with its control characters made visible.
 ///
 /// Terminals obey control characters, and bidirectional controls reorder the text around them.
-pub fn plain(text: &str) -> Cow<'_, str> {
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     let text = visible(text);
     if !text.chars().any(reorders) {
         return text;
@@ -33,7 +33,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns the lines of `text`, each made safe by [`plain`].
-pub fn plain_lines(text: &str) -> Cow<'_, str> {
+pub(crate) fn plain_lines(text: &str) -> Cow<'_, str> {
     if text.lines().all(|line| matches!(plain(line), Cow::Borrowed(_))) {
         return Cow::Borrowed(text);
     }
@@ -46,7 +46,7 @@ fn reorders(c: char) -> bool {
 }
 
 /// Returns whether a character reorders text or has no width, so that two different texts look alike.
-pub fn is_unseen(c: char) -> bool {
+pub(crate) fn is_unseen(c: char) -> bool {
     let is_without_width = matches!(
         c,
         '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'

@@ -4,19 +4,20 @@ use std::time::SystemTime;
 
 /// The wall clock, replaceable in tests.
 #[derive(Clone, Copy, Debug)]
-pub struct WallClock(fn() -> SystemTime);
+pub(crate) struct WallClock(fn() -> SystemTime);
 
 impl WallClock {
     /// The machine's clock.
-    pub const SYSTEM: Self = Self(SystemTime::now);
+    pub(crate) const SYSTEM: Self = Self(SystemTime::now);
 
-    /// Makes a clock that shows the time that `now` returns.
-    pub const fn new(now: fn() -> SystemTime) -> Self {
+    /// Returns a clock that shows the time that `now` returns.
+    #[cfg(test)]
+    pub(crate) const fn new(now: fn() -> SystemTime) -> Self {
         Self(now)
     }
 
     /// Reads the clock.
-    pub fn now(self) -> SystemTime {
+    pub(crate) fn now(self) -> SystemTime {
         (self.0)()
     }
 }

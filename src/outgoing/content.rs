@@ -21,7 +21,7 @@ const TOGETHER: usize = 16 * 1024;
 
 /// The content of an upload.
 #[derive(Debug)]
-pub enum Content<B> {
+pub(crate) enum Content<B> {
     /// The client's body.
     Plain(B),
     /// The content of the client's envelope.
@@ -33,12 +33,12 @@ pub enum Content<B> {
 }
 
 /// Content that does not come from a client.
-pub type Held = Content<Empty<Bytes>>;
+pub(crate) type Held = Content<Empty<Bytes>>;
 
 impl<B> Content<B> {
     /// Removes the envelope from the client's body.
     #[must_use]
-    pub fn unwrap_envelope(self, envelope: Envelope) -> Self {
+    pub(crate) fn unwrap_envelope(self, envelope: Envelope) -> Self {
         match self {
             Self::Plain(body) => Self::Enveloped(Box::new(Enveloped::new(body, envelope))),
             other => other,
@@ -46,7 +46,7 @@ impl<B> Content<B> {
     }
 
     /// Returns the verified checksum that followed the content, once the content has ended.
-    pub fn trailing_checksum(&self) -> Option<&Checksum> {
+    pub(crate) fn trailing_checksum(&self) -> Option<&Checksum> {
         match self {
             Self::Enveloped(enveloped) => enveloped.sum.as_ref(),
             _ => None,
@@ -102,7 +102,7 @@ fn poll_file(
 /// The last piece of an announced length is held back until the end of the envelope is verified. Otherwise the
 /// recipient, who counts bytes, would have the whole content before a bad end is detected.
 #[derive(Debug)]
-pub struct Enveloped<B> {
+pub(crate) struct Enveloped<B> {
     body: B,
     decoder: Decoder,
     input: Bytes,

@@ -9,7 +9,7 @@ use std::fmt;
 
 /// The shortest response that is continued, in bytes. Shorter ones are in the kernel's buffers before they can break
 /// off.
-pub const LEAST: u64 = 256 * 1024;
+pub(crate) const LEAST: u64 = 256 * 1024;
 /// Longest entity tag that is sent back to the store, in bytes.
 const MAX_TAG: usize = 256;
 

@@ -19,13 +19,14 @@ use http1::body::{BoxError, ReadError, Unread, read_within};
 use std::rc::Rc;
 use std::time::Duration;
 
-pub use complete::{Completion, Part};
-pub use elements::Elements;
+pub use complete::Completion;
+pub(crate) use complete::Part;
+pub(crate) use elements::Elements;
 pub use tagging::Tagging;
 
 /// A kind of request document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `DeleteObjects`
     Delete,
     /// `CompleteMultipartUpload`
@@ -36,7 +37,7 @@ pub enum Kind {
 
 impl Kind {
     /// Returns the kind of document that an operation requires.
-    pub const fn of(operation: Operation) -> Option<Self> {
+    pub(crate) const fn of(operation: Operation) -> Option<Self> {
         match operation {
             Operation::DeleteObjects => Some(Self::Delete),
             Operation::CompleteMultipartUpload => Some(Self::Complete),
@@ -46,7 +47,7 @@ impl Kind {
     }
 
     /// Returns the size limit, in bytes.
-    pub const fn most(self) -> usize {
+    pub(crate) const fn most(self) -> usize {
         match self {
             // Twice the 1000 keys of 1024 bytes, for the markup. 10,000 parts with a SHA-256 each, as SDKs write
             // them, take 1.8 MiB.
@@ -78,7 +79,7 @@ const COPIES: usize = 4;
 ///
 /// # Errors
 /// When it is too large.
-pub fn check_length(kind: Kind, payload: &Payload) -> Result<(), Refusal> {
+pub(crate) fn check_length(kind: Kind, payload: &Payload) -> Result<(), Refusal> {
     match usize::try_from(payload.length()) {
         Ok(length) if length <= kind.most() => Ok(()),
         _ => Err(kind.too_large()),
@@ -91,7 +92,7 @@ pub fn check_length(kind: Kind, payload: &Payload) -> Result<(), Refusal> {
 /// # Errors
 /// When it is too large, breaks off, takes longer than `patience`, or does not match a checksum, and when `memory` is
 /// exhausted.
-pub async fn read<B>(
+pub(crate) async fn read<B>(
     kind: Kind,
     upload: &Rc<Upload<B>>,
     payload: &Payload,

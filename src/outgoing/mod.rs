@@ -2,13 +2,13 @@
 //!
 //! May use: `authorize`, `refusal`, `s3`.
 
-pub mod content;
-pub mod continuation;
-pub mod document;
-pub mod multi_delete;
-pub mod payload;
-pub mod presigned;
-pub mod request;
-pub mod spool;
-pub mod upload;
-pub mod upload_error;
+pub(crate) mod content;
+pub(crate) mod continuation;
+pub(crate) mod document;
+pub(crate) mod multi_delete;
+pub(crate) mod payload;
+pub(crate) mod presigned;
+pub(crate) mod request;
+pub(crate) mod spool;
+pub(crate) mod upload;
+pub(crate) mod upload_error;

@@ -12,16 +12,17 @@ use crate::refusal::{Refusal, Rule};
 use crate::s3::xml::{Document, Inexpressible};
 use bytes::Bytes;
 
-pub use document::{Deletion, Named};
-pub use result::{Merged, code_and_message, push_error, result};
+pub use document::Deletion;
+pub(crate) use document::Named;
+pub(crate) use result::{Merged, code_and_message, push_error, result};
 
 /// Maximum number of keys per document for the store. A key that someone reads slowly delays its whole group; the
 /// table in `docs/uploads.md` shows what smaller groups cost.
-pub const GROUP: usize = 25;
+pub(crate) const GROUP: usize = 25;
 
 /// The outcome of judging a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judged {
+pub(crate) struct Judged {
     /// The allowed keys, in the client's order.
     pub groups: Vec<Group>,
     /// The refused keys, as elements of the result.
@@ -30,7 +31,7 @@ pub struct Judged {
 
 /// Keys that one request to the store deletes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
+pub(crate) struct Group {
     /// The document for the store.
     pub document: Bytes,
     /// The keys in the client's spelling.
@@ -38,7 +39,7 @@ pub struct Group {
 }
 
 /// Judges every key.
-pub fn judge(deletion: Deletion, mapping: &Mapping, grant: &Grant<'_>) -> Judged {
+pub(crate) fn judge(deletion: Deletion, mapping: &Mapping, grant: &Grant<'_>) -> Judged {
     let mut refused = Document::fragment();
     let mut allowed: Vec<(Named, Document)> = Vec::new();
     for named in deletion.objects {

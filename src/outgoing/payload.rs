@@ -32,7 +32,7 @@ const STREAMING: [&str; 5] = [
 ];
 const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
 /// The header with the hash of the body.
-pub const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 
 /// A request body as the store will receive it.
@@ -138,7 +138,7 @@ impl Payload {
 
 /// Returns how many bytes of a meaningless body are allowed: some with GET, HEAD and DELETE, as on S3. Any other
 /// method without a body is refused with one, because the client expects an effect.
-pub fn most_unused(method: &Method) -> u64 {
+pub(crate) fn most_unused(method: &Method) -> u64 {
     match *method {
         Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS => MAX_UNUSED,
         _ => 0,
@@ -151,7 +151,7 @@ const MAX_UNUSED: u64 = 64 * 1024;
 ///
 /// # Errors
 /// When it has more than `most` bytes.
-pub fn check_unused(length: u64, most: u64) -> Result<(), Refusal> {
+pub(crate) fn check_unused(length: u64, most: u64) -> Result<(), Refusal> {
     if length <= most {
         return Ok(());
     }
@@ -166,7 +166,7 @@ pub fn check_unused(length: u64, most: u64) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// When it is longer than 5 GiB.
-pub fn check_single_put(length: u64) -> Result<(), Refusal> {
+pub(crate) fn check_single_put(length: u64) -> Result<(), Refusal> {
     if length <= MAX_SINGLE_PUT {
         return Ok(());
     }
@@ -174,7 +174,7 @@ pub fn check_single_put(length: u64) -> Result<(), Refusal> {
 }
 
 /// Returns the refusal of a body that does not match its checksum, in the store's words.
-pub fn checksum_mismatch(mismatch: Mismatch) -> Refusal {
+pub(crate) fn checksum_mismatch(mismatch: Mismatch) -> Refusal {
     match mismatch {
         Mismatch(Algorithm::Md5) => {
             Refusal::new(Rule::BadDigest, "The Content-Md5 you specified did not match what we received.")

@@ -12,7 +12,7 @@ use http1::Request;
 ///
 /// # Errors
 /// When a parameter is not a valid header.
-pub fn with_headers_of_query(request: &Request) -> Result<Option<Box<Request>>, Refusal> {
+pub(crate) fn with_headers_of_query(request: &Request) -> Result<Option<Box<Request>>, Refusal> {
     let Some(text) = request.target.query().filter(|query| query.contains("ignature")) else {
         return Ok(None);
     };

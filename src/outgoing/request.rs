@@ -6,8 +6,8 @@ mod derived;
 mod rest;
 mod uploads;
 
-pub use conditions::{Conditions, ObjectState};
-pub use derived::WithDocument;
+pub(crate) use conditions::{Conditions, ObjectState};
+pub(crate) use derived::WithDocument;
 
 use crate::authorize::mapping::{Grant, X_AMZ_COPY_SOURCE};
 use crate::authorize::operations::grammar::{Dialect, Grammar};
@@ -171,7 +171,7 @@ fn check_metadata(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> 
 ///
 /// # Errors
 /// When a header is forbidden.
-pub fn check_headers(spec: &Spec, fields: &Fields) -> Result<(), Refusal> {
+pub(crate) fn check_headers(spec: &Spec, fields: &Fields) -> Result<(), Refusal> {
     each_name(spec, fields, |_, _| Ok(()))
 }
 
@@ -268,7 +268,7 @@ fn fate(class: Headers, name: &str) -> Fate {
 }
 
 /// Returns whether the signature covers a forwarded header: one that the store acts on or that SigV4 requires.
-pub fn is_signed(name: &HeaderName) -> bool {
+pub(crate) fn is_signed(name: &HeaderName) -> bool {
     *name == header::CONTENT_TYPE || name == "content-md5" || name.as_str().starts_with("x-amz-")
 }
 

@@ -12,7 +12,7 @@ static USED: AtomicU64 = AtomicU64::new(0);
 
 /// An unnamed temporary file, which the kernel deletes with the process. Its bytes count until it is dropped.
 #[derive(Debug)]
-pub struct SpoolFile {
+pub(crate) struct SpoolFile {
     file: File,
     bytes: u64,
     limit: u64,
@@ -23,13 +23,13 @@ impl SpoolFile {
     ///
     /// # Errors
     /// When the file cannot be created.
-    pub async fn create(limit: u64) -> io::Result<Self> {
+    pub(crate) async fn create(limit: u64) -> io::Result<Self> {
         let file = tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(io::Error::other)??;
         Ok(Self { file: File::from_std(file), bytes: 0, limit })
     }
 
     /// Returns the number of bytes written.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
@@ -37,7 +37,7 @@ impl SpoolFile {
     ///
     /// # Errors
     /// When there is no room for it.
-    pub async fn append(&mut self, piece: &[u8]) -> io::Result<()> {
+    pub(crate) async fn append(&mut self, piece: &[u8]) -> io::Result<()> {
         let room = Room::take(piece.len() as u64, self.limit).ok_or(io::ErrorKind::StorageFull)?;
         self.file.write_all(piece).await?;
         self.file.flush().await?;
@@ -49,7 +49,7 @@ impl SpoolFile {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub async fn reread(mut self) -> io::Result<Take<Self>> {
+    pub(crate) async fn reread(mut self) -> io::Result<Take<Self>> {
         self.file.rewind().await?;
         let bytes = self.bytes;
         Ok(self.take(bytes))

@@ -18,7 +18,7 @@ use std::task::{Context, Poll, ready};
 
 /// A client's body, which further attempts may send as long as none has begun to read it.
 #[derive(Debug)]
-pub struct Upload<B> {
+pub(crate) struct Upload<B> {
     body: RefCell<Content<B>>,
     length: Cell<u64>,
     begun: Cell<bool>,
@@ -27,19 +27,19 @@ pub struct Upload<B> {
 
 impl Upload<Empty<Bytes>> {
     /// Returns the body of a request that has none.
-    pub fn nothing() -> Rc<Self> {
+    pub(crate) fn nothing() -> Rc<Self> {
         Self::of(Content::Held(Bytes::new()), 0)
     }
 }
 
 impl<B> Upload<B> {
     /// Makes an upload from a request's body.
-    pub fn new(body: B) -> Rc<Self> {
+    pub(crate) fn new(body: B) -> Rc<Self> {
         Self::of(Content::Plain(body), 0)
     }
 
     /// Makes an upload from a part of `length` bytes that is held here.
-    pub fn of(content: Content<B>, length: u64) -> Rc<Self> {
+    pub(crate) fn of(content: Content<B>, length: u64) -> Rc<Self> {
         Rc::new(Self {
             body: RefCell::new(content),
             length: Cell::new(length),
@@ -49,27 +49,27 @@ impl<B> Upload<B> {
     }
 
     /// Sets the length in bytes, once it is known.
-    pub fn set_length(&self, length: u64) {
+    pub(crate) fn set_length(&self, length: u64) {
         self.length.set(length);
     }
 
     /// Returns the length in bytes.
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.length.get()
     }
 
     /// Returns whether any of it was read, so that it cannot be sent again.
-    pub fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.begun.get()
     }
 
     /// Returns the number of bytes passed on so far.
-    pub fn sent(&self) -> u64 {
+    pub(crate) fn sent(&self) -> u64 {
         self.sent.get()
     }
 
     /// Decodes the envelope that the client put around the content. Must be called before anything is read.
-    pub fn unwrap_envelope(&self, envelope: Option<Envelope>) {
+    pub(crate) fn unwrap_envelope(&self, envelope: Option<Envelope>) {
         if let Some(envelope) = envelope {
             self.body.replace_with(|body| {
                 let body = std::mem::replace(body, Content::Held(Bytes::new()));
@@ -79,12 +79,12 @@ impl<B> Upload<B> {
     }
 
     /// Returns the verified checksum that followed the content, once the content has ended.
-    pub fn trailing_checksum(&self) -> Option<Checksum> {
+    pub(crate) fn trailing_checksum(&self) -> Option<Checksum> {
         self.body.borrow().trailing_checksum().cloned()
     }
 
     /// Returns whether the client's body has ended.
-    pub fn is_over(&self) -> bool
+    pub(crate) fn is_over(&self) -> bool
     where
         B: Body,
     {
@@ -98,7 +98,7 @@ impl<B> Upload<B> {
     ///
     /// # Errors
     /// When it breaks off or has more than `most` bytes.
-    pub async fn pass_over(&self, most: u64) -> Result<(), Refusal>
+    pub(crate) async fn pass_over(&self, most: u64) -> Result<(), Refusal>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
@@ -113,14 +113,14 @@ impl<B> Upload<B> {
     }
 
     /// Returns the body for one attempt.
-    pub fn attempt(self: &Rc<Self>) -> UploadBody<B> {
+    pub(crate) fn attempt(self: &Rc<Self>) -> UploadBody<B> {
         UploadBody(Rc::clone(self))
     }
 }
 
 /// An [`Upload`] as the body of a request to the store.
 #[derive(Debug)]
-pub struct UploadBody<B>(Rc<Upload<B>>);
+pub(crate) struct UploadBody<B>(Rc<Upload<B>>);
 
 impl<B> Body for UploadBody<B>
 where

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// One worker thread's view of the generations.
-pub struct Current {
+pub(crate) struct Current {
     shared: Arc<Shared>,
     proxy: RefCell<Rc<Proxy>>,
 }
@@ -20,7 +20,7 @@ impl Current {
     ///
     /// # Errors
     /// When there can be no pool of connections to the store.
-    pub fn new(shared: Arc<Shared>) -> io::Result<Rc<Self>> {
+    pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Rc<Self>> {
         let generation = shared.generation.load_full();
         let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes)?;
         let proxy = Rc::new(Proxy::new(Arc::clone(&shared), generation, pool));
@@ -28,7 +28,7 @@ impl Current {
     }
 
     /// Returns the proxy for requests that begin now. Costs an atomic load as long as the generation is the same.
-    pub fn proxy(&self) -> Rc<Proxy> {
+    pub(crate) fn proxy(&self) -> Rc<Proxy> {
         let proxy = Rc::clone(&self.proxy.borrow());
         let newest = self.shared.generation.load();
         if Arc::ptr_eq(proxy.generation(), &newest) {

@@ -13,7 +13,6 @@ use crate::refusal::Refusal;
 use crate::store::StoreAnswer;
 use http::StatusCode;
 use http::header::CONTENT_RANGE;
-use http1;
 use std::rc::Rc;
 
 impl Proxy {

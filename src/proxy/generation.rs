@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// The state that all worker threads share.
 #[derive(Debug)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// The generation for requests that begin now.
     pub generation: ArcSwap<Generation>,
     /// The metrics.
@@ -35,7 +35,7 @@ pub struct Shared {
 
 /// One configuration, as requests see it.
 #[derive(Debug)]
-pub struct Generation {
+pub(crate) struct Generation {
     /// The mappings with their state.
     pub sites: SiteTable,
     /// The listeners.
@@ -54,7 +54,7 @@ pub struct Generation {
 
 /// A mapping, and what it keeps from request to request and, where possible, from one generation to the next.
 #[derive(Debug)]
-pub struct Site {
+pub(crate) struct Site {
     /// The mapping.
     pub mapping: Mapping,
     /// Its row in the metrics.
@@ -69,56 +69,56 @@ pub struct Site {
 
 /// The sites of a configuration, with the index that finds a client's.
 #[derive(Debug)]
-pub struct SiteTable {
+pub(crate) struct SiteTable {
     sites: Vec<Arc<Site>>,
     index: MappingIndex,
 }
 
 impl SiteTable {
     /// Builds the table of these sites, of which a client gets the first that admits it.
-    pub fn new(sites: Vec<Arc<Site>>, listeners: &ListenerRegistry) -> Self {
+    pub(crate) fn new(sites: Vec<Arc<Site>>, listeners: &ListenerRegistry) -> Self {
         let index = MappingIndex::new(sites.iter().map(|site| &site.mapping.client), listeners);
         Self { sites, index }
     }
 
     /// Returns the first site whose mapping admits `client`.
-    pub fn find(&self, client: &Client<'_>) -> Option<&Arc<Site>> {
-        self.sites.get(self.index.find(client)?)
+    pub(crate) fn find(&self, client: Client<'_>) -> Option<&Arc<Site>> {
+        self.sites.get(self.index.find(&client)?)
     }
 
     /// Returns all sites, in the order of the configuration.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Site>> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Site>> {
         self.sites.iter()
     }
 }
 
 /// The listeners of a configuration by their ids.
 #[derive(Debug, Default)]
-pub struct ListenerTable {
+pub(crate) struct ListenerTable {
     /// `None` at the ids of listeners that this configuration does not have.
     by_id: Vec<Option<Listener>>,
 }
 
 impl ListenerTable {
     /// Builds the table of `listeners`, whose ids are those of the registry.
-    pub fn new(listeners: &[Listener], registry: &ListenerRegistry) -> Self {
+    pub(crate) fn new(listeners: &[Listener], registry: &ListenerRegistry) -> Self {
         let of = |name: &ListenerName| listeners.iter().find(|listener| listener.name == *name).cloned();
         Self { by_id: registry.names().iter().map(of).collect() }
     }
 
     /// Returns a listener, unless it was removed from the configuration: connections outlive that.
-    pub fn get(&self, id: ListenerId) -> Option<&Listener> {
+    pub(crate) fn get(&self, id: ListenerId) -> Option<&Listener> {
         self.by_id.get(id.index())?.as_ref()
     }
 
     /// Returns the hosts that a listener answers to. A removed one answers to addresses alone.
-    pub fn hosts(&self, id: ListenerId) -> &AllowedHosts {
+    pub(crate) fn hosts(&self, id: ListenerId) -> &AllowedHosts {
         static NONE: AllowedHosts = AllowedHosts::none();
         self.get(id).map_or(&NONE, |listener| &listener.hosts)
     }
 
     /// Returns how many listeners the configuration has.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.by_id.iter().flatten().count()
     }
 }

@@ -34,8 +34,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use upload::MultipartUpload;
 
-pub use plan::part_size;
-
 /// The largest part of unknown length.
 const MAX_HELD_PART: u64 = 64 * 1024 * 1024;
 /// The largest body of a known length that is held without a share of the upload buffer.

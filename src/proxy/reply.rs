@@ -8,7 +8,6 @@ use crate::store::StoreAnswer;
 use crate::store::pool::Download;
 use crate::telemetry::access::AccessRecord;
 use http::{Response, StatusCode};
-use http1;
 
 /// An answer of the store for its client.
 pub(super) struct Served {

@@ -31,7 +31,7 @@ use tokio::time::Instant;
 struct Unasked;
 
 impl Mint for Unasked {
-    async fn mint(&self, _: &MintRequest, _: Reason<'_, Session>) -> Result<Minted, MintError> {
+    async fn mint(&self, _: &MintRequest, _: Reason) -> Result<Minted, MintError> {
         std::future::pending().await
     }
 }
@@ -46,7 +46,7 @@ impl Judge for Unasked {
 pub(crate) struct Mints;
 
 impl Mint for Mints {
-    async fn mint(&self, _: &MintRequest, _: Reason<'_, Session>) -> Result<Minted, MintError> {
+    async fn mint(&self, _: &MintRequest, _: Reason) -> Result<Minted, MintError> {
         let key = || Secret::new("A".repeat(20));
         let keys = Credentials { access_key: key(), secret_key: key() };
         let expiration = SystemTime::now() + Duration::from_hours(1);

@@ -241,16 +241,16 @@ impl Hasher {
 
 /// The checksums announced for a body, verified while it passes.
 #[derive(Debug, Default)]
-pub struct Verifier(Vec<(Checksum, Hasher)>);
+pub(crate) struct Verifier(Vec<(Checksum, Hasher)>);
 
 impl Verifier {
     /// Returns a verifier of these checksums.
-    pub fn new(said: impl IntoIterator<Item = Checksum>) -> Self {
+    pub(crate) fn new(said: impl IntoIterator<Item = Checksum>) -> Self {
         Self(said.into_iter().map(|said| (said.clone(), Hasher::new(said.algorithm))).collect())
     }
 
     /// Adds the next data.
-    pub fn update(&mut self, data: &[u8]) {
+    pub(crate) fn update(&mut self, data: &[u8]) {
         for (_, hasher) in &mut self.0 {
             hasher.update(data);
         }
@@ -260,7 +260,7 @@ impl Verifier {
     ///
     /// # Errors
     /// The first that does not match.
-    pub fn verify(self) -> Result<(), Mismatch> {
+    pub(crate) fn verify(self) -> Result<(), Mismatch> {
         self.0.into_iter().try_for_each(|(said, hasher)| hasher.verify(&said))
     }
 }

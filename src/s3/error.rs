@@ -8,13 +8,13 @@ use quick_xml::events::Event;
 use std::time::Duration;
 
 /// Maximum length of an error document that is read, in bytes.
-pub const MAX_ERROR_BODY: usize = 64 * 1024;
+pub(crate) const MAX_ERROR_BODY: usize = 64 * 1024;
 
 /// Reads the body of a store's error within `patience`.
 ///
 /// # Errors
 /// When it breaks off, takes too long or is larger than [`MAX_ERROR_BODY`].
-pub async fn read_error_body<B>(body: B, patience: Duration) -> Result<Bytes, BoxError>
+pub(crate) async fn read_error_body<B>(body: B, patience: Duration) -> Result<Bytes, BoxError>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
@@ -22,7 +22,7 @@ where
 }
 
 /// Returns the text of the first element called `name`, at any depth.
-pub fn element(xml: &str, name: &str) -> Option<String> {
+pub(crate) fn element(xml: &str, name: &str) -> Option<String> {
     let mut reader = Reader::from_str(xml);
     reader.config_mut().check_end_names = false;
     loop {
@@ -50,7 +50,7 @@ const OF_A_SIGNATURE: [&str; 7] = [
 ];
 
 /// Removes the elements of an error document that reveal the session.
-pub fn without_signature(document: Bytes) -> Bytes {
+pub(crate) fn without_signature(document: Bytes) -> Bytes {
     let text = String::from_utf8_lossy(&document);
     if !OF_A_SIGNATURE.iter().any(|name| text.contains(name)) {
         return document;
@@ -73,7 +73,7 @@ fn without_element(document: &str, name: &str) -> String {
 
 /// Returns whether a code says that the session is dead, so that another one is worth a try. `ExpiredToken` and
 /// `InvalidToken` come from stores other than MinIO.
-pub fn is_dead_session(code: &str) -> bool {
+pub(crate) fn is_dead_session(code: &str) -> bool {
     matches!(
         code,
         "InvalidAccessKeyId" | "InvalidTokenId" | "ExpiredToken" | "ExpiredTokenException" | "InvalidToken"
@@ -81,19 +81,19 @@ pub fn is_dead_session(code: &str) -> bool {
 }
 
 /// The code of a request that is not allowed.
-pub const ACCESS_DENIED: &str = "AccessDenied";
+pub(crate) const ACCESS_DENIED: &str = "AccessDenied";
 
 /// Longest code that is shown, in characters.
 const MAX_CODE: usize = 64;
 
 /// Returns a code for display, with letters and digits only.
-pub fn shown_code(code: &str) -> String {
+pub(crate) fn shown_code(code: &str) -> String {
     code.chars().filter(char::is_ascii_alphanumeric).take(MAX_CODE).collect()
 }
 
 /// Returns whether a code denies a request regardless of its target: as forbidden, or for its signature, date or
 /// region.
-pub fn is_denial(code: &str) -> bool {
+pub(crate) fn is_denial(code: &str) -> bool {
     matches!(
         code,
         ACCESS_DENIED | "SignatureDoesNotMatch" | "RequestTimeTooSkewed" | "AuthorizationHeaderMalformed"
@@ -101,17 +101,17 @@ pub fn is_denial(code: &str) -> bool {
 }
 
 /// Returns whether a code says that a node is still starting, so that another node is worth a try.
-pub fn is_node_not_ready(code: &str) -> bool {
+pub(crate) fn is_node_not_ready(code: &str) -> bool {
     matches!(code, "XMinioServerNotInitialized" | "XMinioIAMNotInitialized")
 }
 
 /// Returns whether a code says that a healthy node has too many requests. Clients can cause this.
-pub fn is_node_full(code: &str) -> bool {
+pub(crate) fn is_node_full(code: &str) -> bool {
     code == "ServerBusy"
 }
 
 /// Returns whether a code says that a node lacked a read quorum, so that another node may succeed.
-pub fn is_unreadable_here(code: &str) -> bool {
+pub(crate) fn is_unreadable_here(code: &str) -> bool {
     code == "SlowDownRead"
 }
 

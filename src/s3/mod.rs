@@ -2,13 +2,13 @@
 //!
 //! May use: nothing.
 
-pub mod aws_chunked;
-pub mod checksum;
-pub mod error;
-pub mod limits;
-pub mod names;
-pub mod operation;
-pub mod target;
-pub mod verb;
-pub mod xml;
-pub mod xml_tokens;
+pub(crate) mod aws_chunked;
+pub(crate) mod checksum;
+pub(crate) mod error;
+pub(crate) mod limits;
+pub(crate) mod names;
+pub(crate) mod operation;
+pub(crate) mod target;
+pub(crate) mod verb;
+pub(crate) mod xml;
+pub(crate) mod xml_tokens;

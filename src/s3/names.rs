@@ -40,7 +40,7 @@ impl fmt::Display for BucketName {
 ///
 /// # Errors
 /// Says which rule is broken.
-pub fn check_bucket(name: &str) -> Result<(), &'static str> {
+pub(crate) fn check_bucket(name: &str) -> Result<(), &'static str> {
     let bytes = name.as_bytes();
     if !(3..=63).contains(&bytes.len()) {
         return Err("a bucket's name has 3 to 63 characters");
@@ -79,7 +79,7 @@ pub fn check_key(key: &str) -> Result<(), &'static str> {
 ///
 /// # Errors
 /// Says what is wrong.
-pub fn check_segments(key: &str) -> Result<(), &'static str> {
+pub(crate) fn check_segments(key: &str) -> Result<(), &'static str> {
     if is_harmless(key.as_bytes()) { Ok(()) } else { look_closely(key) }
 }
 
@@ -88,7 +88,7 @@ pub fn check_segments(key: &str) -> Result<(), &'static str> {
 ///
 /// # Errors
 /// Says what is wrong.
-pub fn check_position(key: &str) -> Result<(), &'static str> {
+pub(crate) fn check_position(key: &str) -> Result<(), &'static str> {
     if key.len() > MAX_KEY_BYTES {
         return Err("the key is longer than 1024 bytes");
     }

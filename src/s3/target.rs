@@ -19,7 +19,7 @@ pub enum Spelling {
 }
 
 /// Maximum number of query parameters of a request.
-pub const MAX_QUERY_PARAMETERS: usize = 64;
+pub(crate) const MAX_QUERY_PARAMETERS: usize = 64;
 
 /// The bytes that SigV4 does not escape in a query.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
@@ -28,12 +28,12 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
 /// Returns a path, or part of one, in the spelling that is signed and sent.
-pub fn encode_path(path: &str) -> String {
+pub(crate) fn encode_path(path: &str) -> String {
     utf8_percent_encode(path, PATH).to_string()
 }
 
 /// Returns a query name or value in the spelling that is signed and sent.
-pub fn encode_query(value: &str) -> String {
+pub(crate) fn encode_query(value: &str) -> String {
     utf8_percent_encode(value, QUERY).to_string()
 }
 
@@ -126,7 +126,7 @@ impl<'a> Resource<'a> {
 ///
 /// # Errors
 /// When it is not a path, or does not decode once to UTF-8.
-pub fn decode_path(path: &str) -> Result<Cow<'_, str>, BadTarget> {
+pub(crate) fn decode_path(path: &str) -> Result<Cow<'_, str>, BadTarget> {
     let rest = path.strip_prefix('/').ok_or(BadTarget("the path does not begin with '/'"))?;
     decode(rest, false)
 }
@@ -151,7 +151,7 @@ fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
 }
 
 /// The name and value of a parameter.
-pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+pub(crate) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// A decoded query without duplicates, in its original order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -387,7 +387,7 @@ fn decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>, BadTarget> {
 
 /// The source of a copy: `x-amz-copy-source: /bucket/key?versionId=…`. The leading slash is optional.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CopySource<'a> {
+pub(crate) struct CopySource<'a> {
     /// Bucket and key.
     pub resource: Resource<'a>,
     /// The version, if one is named.
@@ -399,7 +399,7 @@ impl<'a> CopySource<'a> {
     ///
     /// # Errors
     /// When it names no object.
-    pub fn parse(
+    pub(crate) fn parse(
         value: &'a str,
         locate: impl FnOnce(Cow<'a, str>) -> Result<Resource<'a>, BadTarget>,
     ) -> Result<Self, BadTarget> {
@@ -417,12 +417,12 @@ impl<'a> CopySource<'a> {
     }
 
     /// Returns the same source, owned.
-    pub fn into_owned(self) -> CopySource<'static> {
+    pub(crate) fn into_owned(self) -> CopySource<'static> {
         CopySource { resource: self.resource.into_owned(), version_id: self.version_id.map(owned) }
     }
 
     /// Returns the source in the one spelling that is signed and sent.
-    pub fn canonical(&self) -> String {
+    pub(crate) fn canonical(&self) -> String {
         let mut value = self.resource.canonical_path();
         if let Some(version) = &self.version_id {
             value.push_str("?versionId=");

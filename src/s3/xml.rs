@@ -9,47 +9,47 @@ const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 /// A text with a character that XML 1.0 cannot express, not even as a reference.
 /// <https://www.w3.org/TR/xml/#charsets>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inexpressible;
+pub(crate) struct Inexpressible;
 
 /// A document, or a fragment of one, that is being written.
 ///
 /// Element names are trusted; texts are escaped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Document(String);
+pub(crate) struct Document(String);
 
 impl Document {
     /// Begins an answer: the XML declaration and a root element in S3's namespace.
-    pub fn answer(root: &str) -> Self {
+    pub(crate) fn answer(root: &str) -> Self {
         Self(format!("{DECLARATION}<{root} xmlns=\"{NAMESPACE}\">"))
     }
 
     /// Begins an error answer. S3's error documents have no namespace.
-    pub fn error() -> Self {
+    pub(crate) fn error() -> Self {
         Self(format!("{DECLARATION}<Error>"))
     }
 
     /// Begins a request body: a root element in S3's namespace, without a declaration.
-    pub fn request(root: &str) -> Self {
+    pub(crate) fn request(root: &str) -> Self {
         Self(format!("<{root} xmlns=\"{NAMESPACE}\">"))
     }
 
     /// Begins a fragment that another document will hold.
-    pub const fn fragment() -> Self {
+    pub(crate) const fn fragment() -> Self {
         Self(String::new())
     }
 
     /// Opens an element.
-    pub fn open(&mut self, name: &str) {
+    pub(crate) fn open(&mut self, name: &str) {
         let _ = write!(self.0, "<{name}>");
     }
 
     /// Closes the element that was opened last.
-    pub fn close(&mut self, name: &str) {
+    pub(crate) fn close(&mut self, name: &str) {
         let _ = write!(self.0, "</{name}>");
     }
 
     /// Writes an element with a text. Characters that XML cannot express become U+FFFD.
-    pub fn element(&mut self, name: &str, text: &str) {
+    pub(crate) fn element(&mut self, name: &str, text: &str) {
         self.open(name);
         self.0.push_str(&escape(text));
         self.close(name);
@@ -59,7 +59,7 @@ impl Document {
     ///
     /// # Errors
     /// When XML cannot express one of them. Nothing is written then.
-    pub fn exact_element(&mut self, name: &str, text: &str) -> Result<(), Inexpressible> {
+    pub(crate) fn exact_element(&mut self, name: &str, text: &str) -> Result<(), Inexpressible> {
         if text.chars().any(is_inexpressible) {
             return Err(Inexpressible);
         }
@@ -79,29 +79,29 @@ impl Document {
     }
 
     /// Appends a fragment.
-    pub fn append(&mut self, fragment: &Self) {
+    pub(crate) fn append(&mut self, fragment: &Self) {
         self.0.push_str(&fragment.0);
     }
 
     /// Appends elements that the store wrote, as they are.
-    pub fn append_written(&mut self, elements: &str) {
+    pub(crate) fn append_written(&mut self, elements: &str) {
         self.0.push_str(elements);
     }
 
     /// Closes the root element and returns the document.
-    pub fn finish(mut self, root: &str) -> String {
+    pub(crate) fn finish(mut self, root: &str) -> String {
         self.close(root);
         self.0
     }
 
     /// Returns a fragment as text.
-    pub fn into_fragment(self) -> String {
+    pub(crate) fn into_fragment(self) -> String {
         self.0
     }
 }
 
 /// Escapes a text for XML 1.0. Control characters, most of which XML cannot express, become U+FFFD.
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let is_replaced = |c: char| c.is_control() || is_inexpressible(c);
     let expressible: String = text.chars().map(|c| if is_replaced(c) { '\u{fffd}' } else { c }).collect();
     escape::escape(expressible).into_owned()

@@ -8,7 +8,7 @@ use std::fmt;
 
 /// A document of the store that Scopegate cannot read, with the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreadable(pub &'static str);
+pub(crate) struct Unreadable(pub &'static str);
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

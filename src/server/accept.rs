@@ -99,7 +99,7 @@ impl Context {
     fn serve(&self, socket: Accepted, listener: &ListenerRef) {
         let generation = self.shared.generation.load_full();
         let connection = socket.connection(listener.clone());
-        let known = generation.sites.find(&Client::of_connection(&connection)).is_some();
+        let known = generation.sites.find(Client::of_connection(&connection)).is_some();
         let client = connection.key();
         let listeners = generation.listeners.count();
         let arrival = Arrival { client, listener: listener.id(), known, listeners };

@@ -7,7 +7,7 @@ const OWN: u64 = 64;
 
 /// Too few file descriptors for `limits.connections`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooFew {
+pub(crate) struct TooFew {
     /// The most that the system allows.
     pub most: u64,
     /// The number that is needed.
@@ -15,11 +15,11 @@ pub struct TooFew {
 }
 
 /// The help for [`TooFew`].
-pub const HELP: &str = "raise the hard limit (LimitNOFILE= of the unit, ulimit -Hn, the container's ulimits), or lower limits.connections";
+pub(crate) const HELP: &str = "raise the hard limit (LimitNOFILE= of the unit, ulimit -Hn, the container's ulimits), or lower limits.connections";
 
 impl TooFew {
     /// Compares `connections` with the hard limit of this process, to which `serve` raises the soft limit.
-    pub fn of(connections: usize) -> Option<Self> {
+    pub(crate) fn of(connections: usize) -> Option<Self> {
         Self::at(getrlimit(Resource::Nofile).maximum, connections)
     }
 
@@ -30,7 +30,7 @@ impl TooFew {
 }
 
 /// Raises the soft limit to the hard limit, and warns if that is too low for `connections`.
-pub fn raise(connections: usize) {
+pub(crate) fn raise(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let most = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };

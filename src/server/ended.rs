@@ -2,7 +2,7 @@
 
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// Every request finished.
     Drained,
     /// The drain timeout ended requests.

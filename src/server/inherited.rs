@@ -12,7 +12,7 @@ use std::os::unix::net::UnixListener;
 
 /// Sockets by name. A listener uses the socket of its name instead of binding one.
 #[derive(Debug, Default)]
-pub struct Inherited(Vec<(String, Socket)>);
+pub(crate) struct Inherited(Vec<(String, Socket)>);
 
 /// A listening socket.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Inherited {
     ///
     /// # Errors
     /// When one is not a listening stream socket, or has no name.
-    pub fn take() -> io::Result<Self> {
+    pub(crate) fn take() -> io::Result<Self> {
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut handed = ListenFd::from_env();
         let names: Vec<&str> = names.split(':').collect();

@@ -15,7 +15,7 @@ const BACKLOG: i32 = 1024;
 
 /// A bound listener, with a socket for each worker.
 #[derive(Debug)]
-pub struct Bound {
+pub(crate) struct Bound {
     name: ListenerName,
     address: BoundAddress,
     sockets: Vec<Socket>,
@@ -24,7 +24,7 @@ pub struct Bound {
 
 /// The address that a listener is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BoundAddress {
+pub(crate) enum BoundAddress {
     /// An address, with the actual port if the configuration says port 0.
     Tcp(SocketAddr),
     /// The path of a unix socket.
@@ -51,12 +51,12 @@ impl Bound {
     }
 
     /// Returns the name of the listener.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Returns the address that it is bound to.
-    pub fn address(&self) -> &BoundAddress {
+    pub(crate) fn address(&self) -> &BoundAddress {
         &self.address
     }
 

@@ -5,7 +5,7 @@
 mod accept;
 mod admin;
 mod connection;
-pub mod descriptors;
+pub(crate) mod descriptors;
 mod ended;
 mod health;
 mod inherited;
@@ -20,7 +20,6 @@ mod sessions;
 mod supervisor;
 mod worker;
 
-pub use ended::Ended;
-pub use inherited::Inherited;
-pub use listen::{Bound, BoundAddress};
-pub use supervisor::Server;
+pub(crate) use ended::Ended;
+pub(crate) use inherited::Inherited;
+pub(crate) use supervisor::Server;

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 /// A server whose sockets are bound. Nothing is accepted yet.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     config: Config,
     workers: usize,
     listeners: Change,
@@ -37,7 +37,7 @@ impl Server {
     ///
     /// # Errors
     /// When an address cannot be bound or an endpoint's TLS cannot be set up; the message names it.
-    pub fn bind(config: Config, mut inherited: Inherited) -> io::Result<Self> {
+    pub(crate) fn bind(config: Config, mut inherited: Inherited) -> io::Result<Self> {
         let workers = config.workers.or(available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         inherited.check_names(&config.listeners, config.admin.is_some())?;
         let listeners = Listening::default()
@@ -59,12 +59,12 @@ impl Server {
     }
 
     /// Returns the bound listeners, in the order of the configuration.
-    pub fn listeners(&self) -> impl Iterator<Item = &Bound> {
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = &Bound> {
         self.listeners.opened.iter().map(|(.., bound)| bound)
     }
 
     /// Returns the address of the admin listener.
-    pub fn admin_address(&self) -> Option<SocketAddr> {
+    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().and_then(|socket| socket.local_addr().ok())
     }
 
@@ -73,7 +73,11 @@ impl Server {
     ///
     /// # Errors
     /// When a worker cannot be started.
-    pub async fn run(self, shutdown: impl Future<Output = ()>, source: Option<&Path>) -> io::Result<Ended> {
+    pub(crate) async fn run(
+        self,
+        shutdown: impl Future<Output = ()>,
+        source: Option<&Path>,
+    ) -> io::Result<Ended> {
         let admin_address = self.admin_address();
         let Self { config, workers, listeners, admin } = self;
         let (stop, stopping) = watch::channel(false);

@@ -4,7 +4,7 @@ use crate::authorize::policy::SessionPolicy;
 use crate::net::connect::Trouble;
 use crate::s3::error as s3_error;
 use crate::sessions::refresh::Reason;
-use crate::sessions::session::{Minted, Session};
+use crate::sessions::session::Minted;
 use arc_swap::ArcSwap;
 use std::fmt;
 use std::future::Future;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// The parameters of a mint.
 #[derive(Clone, Debug)]
-pub struct MintRequest {
+pub(crate) struct MintRequest {
     /// The mapping's name, which becomes the role session's name.
     pub name: String,
     /// The policy that restricts the session.
@@ -23,7 +23,7 @@ pub struct MintRequest {
 
 /// The kind of a failed mint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MintFailure {
+pub(crate) enum MintFailure {
     /// STS refused (4xx).
     Refused,
     /// STS failed (5xx), or its answer is invalid.
@@ -32,20 +32,9 @@ pub enum MintFailure {
     Unreachable,
 }
 
-impl MintFailure {
-    /// Returns the name in metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::Unreachable => "unreachable",
-        }
-    }
-}
-
 /// Why a mint failed. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MintError {
+pub(crate) struct MintError {
     /// The kind.
     pub failure: MintFailure,
     /// The S3 or STS error code, if the answer has one.
@@ -58,7 +47,7 @@ pub struct MintError {
 
 impl MintError {
     /// Returns what an operator can do about it, where the cause was recognised.
-    pub fn help(&self) -> Option<&'static str> {
+    pub(crate) fn help(&self) -> Option<&'static str> {
         let says = |words: &str| self.message.contains(words);
         if let Some(trouble) = self.trouble {
             Some(trouble.help())
@@ -93,7 +82,7 @@ impl MintError {
 
 impl MintError {
     /// Returns whether no session can be minted at all: STS refused the issuer itself, or the endpoint is not an STS.
-    pub fn is_about_issuer(&self) -> bool {
+    pub(crate) fn is_about_issuer(&self) -> bool {
         match self.code.as_deref() {
             None => true,
             Some(code) => {
@@ -121,18 +110,18 @@ impl fmt::Display for MintError {
 impl std::error::Error for MintError {}
 
 /// A source of sessions.
-pub trait Mint: Send + Sync + 'static {
+pub(crate) trait Mint: Send + Sync + 'static {
     /// Returns a session that serves `reason`.
     fn mint(
         &self,
         request: &MintRequest,
-        reason: Reason<'_, Session>,
+        reason: Reason,
     ) -> impl Future<Output = Result<Minted, MintError>> + Send;
 }
 
 /// Mints with the current minter, which a reload may replace.
 impl<M: Mint> Mint for ArcSwap<M> {
-    async fn mint(&self, request: &MintRequest, reason: Reason<'_, Session>) -> Result<Minted, MintError> {
+    async fn mint(&self, request: &MintRequest, reason: Reason) -> Result<Minted, MintError> {
         let current = self.load_full();
         current.mint(request, reason).await
     }

@@ -2,8 +2,8 @@
 //!
 //! May use: `authorize`, `s3`, `sigv4`, `net`.
 
-pub mod minting;
-pub mod refresh;
-pub mod session;
-pub mod table;
-pub mod token;
+pub(crate) mod minting;
+pub(crate) mod refresh;
+pub(crate) mod session;
+pub(crate) mod table;
+pub(crate) mod token;

@@ -6,16 +6,16 @@ mod value;
 
 use std::time::{Duration, SystemTime};
 
-pub use value::{Entry, Perishable, Reason, Refreshed, Retry, Source, Unavailable};
+pub(crate) use value::{Entry, Perishable, Reason, Refreshed, Retry, Source, Unavailable};
 
 /// The end of a value's life in which it is not used any more: it must still be good when the server looks at it.
-pub const LAST_MOMENTS: Duration = Duration::from_secs(2);
+pub(crate) const LAST_MOMENTS: Duration = Duration::from_secs(2);
 /// The least time between two fetches of one value.
-pub const MIN_INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest pause between fetches while they fail, or while values are rejected young.
-pub const MAX_BACKOFF: Duration = Duration::from_secs(30);
+pub(crate) const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// The longest sleep while there is a live value: a jump of the wall clock is noticed within this time.
-pub const MAX_NAP: Duration = Duration::from_secs(30);
+pub(crate) const MAX_NAP: Duration = Duration::from_secs(30);
 /// A value rejected younger than this was rejected for a reason that a new one may not cure: fetches back off.
 const YOUNG: Duration = Duration::from_mins(1);
 
@@ -28,21 +28,21 @@ const REFRESH_JITTER: f64 = 0.2;
 ///
 /// A budget below this lets sessions end before their refresh has its turn. Rates of sessions with different lifetimes
 /// add up.
-pub fn mints_per_second_needed(sessions: usize, lifetime: Duration) -> f64 {
+pub(crate) fn mints_per_second_needed(sessions: usize, lifetime: Duration) -> f64 {
     let sessions = f64::from(u32::try_from(sessions).unwrap_or(u32::MAX));
     let mean_refresh = REFRESH_AFTER + REFRESH_JITTER / 2.0;
     sessions / (lifetime.as_secs_f64() * mean_refresh)
 }
 
 /// Returns whether a value that ends at `expires` can be used at `now`.
-pub fn is_live(expires: SystemTime, now: SystemTime) -> bool {
+pub(crate) fn is_live(expires: SystemTime, now: SystemTime) -> bool {
     now.checked_add(LAST_MOMENTS).is_some_and(|soon| soon < expires)
 }
 
 /// A point in time on two clocks: the wall clock, which expirations refer to and which may jump, and a monotonic one,
 /// on which pauses are measured.
 #[derive(Clone, Copy, Debug)]
-pub struct Now {
+pub(crate) struct Now {
     /// The wall clock.
     pub wall: SystemTime,
     /// The monotonic clock: the time since a fixed start.
@@ -51,7 +51,7 @@ pub struct Now {
 
 /// The state of a value that its plan does not know.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// A reader waits for a value.
     pub wanted: bool,
     /// The current value, live or not.
@@ -60,7 +60,7 @@ pub struct Facts {
 
 /// What is known of the current value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Held {
+pub(crate) enum Held {
     /// There is none.
     #[default]
     Nothing,
@@ -76,7 +76,7 @@ pub enum Held {
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Fetch now.
     Fetch,
     /// Look again after this time, or when a reader asks.
@@ -87,7 +87,7 @@ pub enum Step {
 
 /// Decides when one value is fetched, refreshed and given up.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     eager: bool,
     lifetime: Duration,
     lease: Option<Lease>,
@@ -110,12 +110,12 @@ struct Lease {
 impl Plan {
     /// Makes a plan without a value. An `eager` one fetches before a reader asks and refreshes unused values too.
     /// `lifetime` is the life that values are asked for.
-    pub fn new(eager: bool, lifetime: Duration) -> Self {
+    pub(crate) fn new(eager: bool, lifetime: Duration) -> Self {
         Self { eager, lifetime, lease: None, failures: 0, strikes: 0, not_before: Duration::ZERO }
     }
 
     /// Returns what to do at `now`.
-    pub fn step(&self, now: Now, facts: Facts) -> Step {
+    pub(crate) fn step(&self, now: Now, facts: Facts) -> Step {
         let usable = matches!(facts.held, Held::Unused | Held::Used);
         let live = self.lease.filter(|lease| usable && is_live(lease.expires, now.wall));
         let due = match live {
@@ -139,7 +139,7 @@ impl Plan {
 
     /// Notes a successful fetch. `jitter`, from 0 to 1, spreads the refreshes of many values and proxies.
     /// `replaces_rejected` says that the value before was rejected.
-    pub fn fetched(&mut self, now: Now, expires: SystemTime, jitter: f64, replaces_rejected: bool) {
+    pub(crate) fn fetched(&mut self, now: Now, expires: SystemTime, jitter: f64, replaces_rejected: bool) {
         let died_young = replaces_rejected
             && self.lease.is_some_and(|lease| now.mono.saturating_sub(lease.fetched) < YOUNG);
         self.strikes = if died_young { self.strikes.saturating_add(1) } else { 0 };
@@ -157,7 +157,7 @@ impl Plan {
     }
 
     /// Notes a failed fetch. Returns the pause before the next.
-    pub fn failed(&mut self, now: Now, jitter: f64) -> Duration {
+    pub(crate) fn failed(&mut self, now: Now, jitter: f64) -> Duration {
         let pause = backoff(self.failures).mul_f64(0.75 + 0.25 * jitter.clamp(0.0, 1.0));
         self.failures = self.failures.saturating_add(1);
         // While there is a value to save, attempts grow denser towards its end.
@@ -168,7 +168,7 @@ impl Plan {
     }
 
     /// Returns the number of consecutive failures.
-    pub fn failures(&self) -> u32 {
+    pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 }

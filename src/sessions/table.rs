@@ -20,24 +20,24 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-pub use budget::MintBudget;
-pub use keeper::{Keeper, SessionHandle};
-pub use kinds::Sessions;
-pub use slot::{MintCounts, Slot, SlotSession};
-pub use verdict::{Judge, Verdict};
+pub(crate) use budget::MintBudget;
+pub(crate) use keeper::{Keeper, SessionHandle};
+pub(crate) use kinds::Sessions;
+pub(crate) use slot::{MintCounts, Slot, SlotSession};
+pub(crate) use verdict::{Judge, Verdict};
 
 /// The number of a store: sessions minted at one are good at the other if their numbers are equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct StoreId(pub u64);
+pub(crate) struct StoreId(pub u64);
 
 /// The number of an issuer: its keys, its role and its store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct IssuerId(pub u64);
+pub(crate) struct IssuerId(pub u64);
 
 /// What a session is for. Sessions for the same purpose may serve instead of each other. The mapping is a part of it:
 /// two mappings never share a session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Purpose {
+pub(crate) struct Purpose {
     /// The mapping whose requests it signs.
     pub mapping: Box<str>,
     /// Its kind.
@@ -50,7 +50,7 @@ pub struct Purpose {
 
 /// How a session is minted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// The issuer whose rights it is cut from.
     pub issuer: IssuerId,
     /// The life that is asked for.
@@ -61,7 +61,7 @@ pub struct Terms {
 
 /// Everything that a session depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SessionKey {
+pub(crate) struct SessionKey {
     /// What it is for.
     pub purpose: Purpose,
     /// How it is minted.
@@ -70,14 +70,14 @@ pub struct SessionKey {
 
 /// There is no room for another session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TableFull {
+pub(crate) struct TableFull {
     /// The bound.
     pub capacity: usize,
 }
 
 /// The sessions that somebody holds.
 #[derive(Debug)]
-pub struct SessionTable {
+pub(crate) struct SessionTable {
     entries: Mutex<Entries>,
     capacity: usize,
 }
@@ -97,7 +97,7 @@ const MIN_SWEEP: usize = 64;
 
 impl SessionTable {
     /// Makes an empty table for at most `capacity` sessions.
-    pub fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         let entries = Entries { sweep_at: MIN_SWEEP, ..Entries::default() };
         Self { entries: Mutex::new(entries), capacity }
     }
@@ -107,7 +107,7 @@ impl SessionTable {
     ///
     /// # Errors
     /// When as many sessions are held as the table has room for.
-    pub fn get_or_start(
+    pub(crate) fn get_or_start(
         &self,
         key: &SessionKey,
         now: SystemTime,

@@ -12,13 +12,14 @@ use std::fmt;
 use std::time::SystemTime;
 
 /// The longest token that is read, in bytes.
-pub const MAX_TOKEN_BYTES: u64 = 64 * 1024;
+pub(crate) const MAX_TOKEN_BYTES: u64 = 64 * 1024;
 
 /// The JSON of a token. `Version` to `Expiration` are the fields of a `credential_process`.
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Token {
+#[expect(clippy::struct_field_names, reason = "the AWS CLI names the fields")]
+pub(crate) struct Token {
     /// The version of the format, which is 1.
     pub version: u32,
     /// The session's access key id.
@@ -43,7 +44,7 @@ pub struct Token {
 
 impl Token {
     /// Makes the token of a session that was minted for `scope`.
-    pub fn new(minted: &Minted, endpoint: &str, region: &str, scope: &Scope) -> Self {
+    pub(crate) fn new(minted: &Minted, endpoint: &str, region: &str, scope: &Scope) -> Self {
         Self {
             version: 1,
             access_key_id: minted.keys.access_key.reveal().to_owned(),
@@ -62,7 +63,7 @@ impl Token {
     ///
     /// # Errors
     /// Says what is wrong without quoting the token.
-    pub fn parse(json: &str) -> Result<Self, String> {
+    pub(crate) fn parse(json: &str) -> Result<Self, String> {
         if json.trim().is_empty() {
             return Err("it is empty".to_owned());
         }
@@ -82,7 +83,7 @@ impl Token {
     }
 
     /// Returns its credentials.
-    pub fn minted(&self) -> Minted {
+    pub(crate) fn minted(&self) -> Minted {
         Minted {
             keys: Credentials {
                 access_key: Secret::new(self.access_key_id.clone()),
@@ -94,17 +95,17 @@ impl Token {
     }
 
     /// Returns when it ends.
-    pub fn expires(&self) -> Option<SystemTime> {
+    pub(crate) fn expires(&self) -> Option<SystemTime> {
         self.expiration.parse::<Timestamp>().ok().and_then(|end| SystemTime::try_from(end).ok())
     }
 
     /// Describes its scope for people.
-    pub fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         format!("{}/{} ({})", self.bucket, self.prefix, self.allow.join(","))
     }
 
     /// Returns the command that makes another token for the same scope.
-    pub fn command(&self) -> String {
+    pub(crate) fn command(&self) -> String {
         format!(
             "scopegate token --endpoint {} --bucket {} --prefix {} --allow {}",
             self.endpoint,
@@ -122,7 +123,7 @@ impl fmt::Debug for Token {
 }
 
 /// Quotes `text` for a POSIX shell, if that is needed.
-pub fn shell_quoted(text: &str) -> String {
+pub(crate) fn shell_quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
@@ -134,7 +135,7 @@ pub fn shell_quoted(text: &str) -> String {
 ///
 /// # Errors
 /// Names the wrong argument and says why.
-pub fn typed_scope(bucket: &str, prefix: &str, allow: Rights) -> Result<Scope, String> {
+pub(crate) fn typed_scope(bucket: &str, prefix: &str, allow: Rights) -> Result<Scope, String> {
     let bucket = BucketName::parse(bucket).map_err(|why| format!("--bucket: {why}"))?;
     let prefix = Prefix::parse_typed(prefix).map_err(|why| format!("--prefix: {why}"))?;
     Ok(Scope::new(bucket, prefix, allow))

@@ -79,7 +79,7 @@ fn write_digits(text: &mut [u8; 16], at: usize, count: usize, value: u16) {
 }
 
 /// Formats `time` as RFC 3339 in UTC, to the second.
-pub fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     i64::try_from(seconds)
         .ok()

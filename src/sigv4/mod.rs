@@ -2,5 +2,5 @@
 //!
 //! May use: nothing.
 
-pub mod amz_date;
-pub mod secret;
+pub(crate) mod amz_date;
+pub(crate) mod secret;

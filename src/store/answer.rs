@@ -9,7 +9,7 @@ use http1::Response;
 
 /// An answer of the store, or what replaces it.
 #[derive(Debug)]
-pub enum StoreAnswer {
+pub(crate) enum StoreAnswer {
     /// An answer whose body is still to come.
     Streaming(Response<Download>),
     /// An answer that was read whole. Boxed, since few are.
@@ -18,14 +18,14 @@ pub enum StoreAnswer {
 
 impl StoreAnswer {
     /// Makes a document that replaces an answer.
-    pub fn of_document(document: String) -> Self {
+    pub(crate) fn of_document(document: String) -> Self {
         let mut parts = response::Response::new(()).into_parts().0;
         parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         Self::Buffered(Box::new(parts), document.into())
     }
 
     /// Returns the status.
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Streaming(answer) => answer.status,
             Self::Buffered(parts, _) => parts.status,
@@ -33,7 +33,7 @@ impl StoreAnswer {
     }
 
     /// Sets a header.
-    pub fn insert(&mut self, name: HeaderName, value: HeaderValue) {
+    pub(crate) fn insert(&mut self, name: HeaderName, value: HeaderValue) {
         match self {
             Self::Streaming(answer) => answer.fields.insert(name, value),
             Self::Buffered(parts, _) => _ = parts.headers.insert(name, value),

@@ -3,11 +3,11 @@
 use http1::is_named;
 
 /// The header in which MinIO names the error of an answer without a body. It is read here, and not passed on.
-pub const ERROR_CODE: &str = "x-minio-error-code";
+pub(crate) const ERROR_CODE: &str = "x-minio-error-code";
 
 /// Checks whether a header of the store is read at all: those that S3 clients know, in whatever case they are written. The
 /// others say who the store is, grant other origins access, or belong to the connection.
-pub fn is_wanted(name: &[u8]) -> bool {
+pub(crate) fn is_wanted(name: &[u8]) -> bool {
     // The length and the first letters leave one name to compare with, spelled as MinIO does. A look at each name of a list
     // costs each answer more (docs/performance.md).
     let [first, second, ..] = *name else { return false };

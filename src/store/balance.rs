@@ -38,7 +38,7 @@ pub enum Outcome {
 
 /// The nodes as one worker thread sees them.
 #[derive(Debug)]
-pub struct Balancer {
+pub(crate) struct Balancer {
     board: Arc<NodeBoard>,
     nodes: Vec<Node>,
     turn: Cell<usize>,
@@ -70,7 +70,7 @@ struct Ejection {
 
 /// The node chosen for a request, and when; reports refer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// The node.
     pub node: NodeIndex,
     /// When it was chosen.
@@ -79,7 +79,7 @@ pub struct Choice {
 
 /// A request in flight at a node. It counts as the node's load until it is dropped.
 #[derive(Debug)]
-pub struct InFlight {
+pub(crate) struct InFlight {
     balancer: Rc<Balancer>,
     choice: Choice,
 }
@@ -87,19 +87,19 @@ pub struct InFlight {
 impl Balancer {
     /// Makes a balancer over the nodes of `board`. `first` is any number; it should differ between threads, which so begin
     /// at different nodes.
-    pub fn new(board: Arc<NodeBoard>, first: usize) -> Rc<Self> {
+    pub(crate) fn new(board: Arc<NodeBoard>, first: usize) -> Rc<Self> {
         let nodes = board.nodes().iter().map(|_| Node::default()).collect();
         Rc::new(Self { board, nodes, turn: Cell::new(first) })
     }
 
     /// Returns what is known of the nodes.
-    pub fn board(&self) -> &Arc<NodeBoard> {
+    pub(crate) fn board(&self) -> &Arc<NodeBoard> {
         &self.board
     }
 
     /// Chooses the node for an attempt: the node that is up with the fewest requests in flight, ties in turn, or, with
     /// every node ejected, the one that may be tried first. Returns `None` when all nodes are excluded.
-    pub fn pick(self: &Rc<Self>, now: Instant, attempts: &Attempts) -> Option<InFlight> {
+    pub(crate) fn pick(self: &Rc<Self>, now: Instant, attempts: &Attempts) -> Option<InFlight> {
         let first = self.turn.get();
         self.turn.set(first.wrapping_add(1));
         let in_turn = (0..self.nodes.len()).map(|step| self.in_turn(first, step));
@@ -117,19 +117,19 @@ impl Balancer {
     }
 
     /// Returns whether a node is up and not excluded.
-    pub fn has_another(&self, now: Instant, attempts: &Attempts) -> bool {
+    pub(crate) fn has_another(&self, now: Instant, attempts: &Attempts) -> bool {
         (0..self.nodes.len()).map(NodeIndex).any(|node| !attempts.is_excluded(node) && self.is_up(node, now))
     }
 
     /// Returns the nodes that are up, or all when none is.
-    pub fn up(&self, now: Instant) -> Vec<NodeIndex> {
+    pub(crate) fn up(&self, now: Instant) -> Vec<NodeIndex> {
         let all = || (0..self.nodes.len()).map(NodeIndex);
         let up: Vec<_> = all().filter(|node| self.is_up(*node, now)).collect();
         if up.is_empty() { all().collect() } else { up }
     }
 
     /// Notes the outcome of a request. `chance`, from 0 to 1, spreads retries. Returns whether the node was ejected.
-    pub fn report(&self, choice: Choice, outcome: Outcome, now: Instant, chance: f64) -> bool {
+    pub(crate) fn report(&self, choice: Choice, outcome: Outcome, now: Instant, chance: f64) -> bool {
         let Some(node) = self.node(choice.node) else { return false };
         // A request sent before the ejection or the return tells nothing new: fifty requests that die with a node are
         // one failure.
@@ -274,7 +274,7 @@ impl Node {
 
 impl InFlight {
     /// Returns the choice.
-    pub fn choice(&self) -> Choice {
+    pub(crate) fn choice(&self) -> Choice {
         self.choice
     }
 

@@ -31,7 +31,7 @@ impl Store {
     ///
     /// # Errors
     /// When there is no session or no answer, or the client's body breaks off.
-    pub async fn exchange<B>(
+    pub(crate) async fn exchange<B>(
         &self,
         outgoing: &Outgoing,
         upload: &Rc<Upload<B>>,
@@ -48,7 +48,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::exchange`].
-    pub async fn exchange_with<B>(
+    pub(crate) async fn exchange_with<B>(
         &self,
         outgoing: &Outgoing,
         upload: &Rc<Upload<B>>,
@@ -116,7 +116,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::exchange`].
-    pub async fn send_document(
+    pub(crate) async fn send_document(
         &self,
         outgoing: &WithDocument,
         slot: &Slot,
@@ -137,7 +137,7 @@ impl Store {
     ///
     /// # Errors
     /// When there is none in time.
-    pub async fn session(&self, slot: &Slot, trace: &Trace) -> Result<Arc<SlotSession>, Refusal> {
+    pub(crate) async fn session(&self, slot: &Slot, trace: &Trace) -> Result<Arc<SlotSession>, Refusal> {
         let session = slot.obtain(self.clock, self.session_wait);
         trace.waits(Wait::Session, session).await.map_err(|unavailable| {
             let refusal = no_session().retry_after(unavailable.retry_after.as_secs().max(1));
@@ -179,12 +179,12 @@ fn is_looked_at(answer: &Response<Download>) -> bool {
 }
 
 /// Checks whether the body of an answer is known to be as short as error documents are.
-pub fn is_short(answer: &Response<Download>) -> bool {
+pub(crate) fn is_short(answer: &Response<Download>) -> bool {
     answer.body.size_hint().exact().is_some_and(|length| length <= s3_error::MAX_ERROR_BODY as u64)
 }
 
 /// Returns the refusal of a request whose answer broke off.
-pub fn broke_off(error: &dyn fmt::Display) -> Refusal {
+pub(crate) fn broke_off(error: &dyn fmt::Display) -> Refusal {
     Refusal::new(Rule::Upstream, "the store's answer broke off").caused_by(error)
 }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// The client of the store on one thread.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     pub(super) pool: Rc<Pool>,
     pub(super) nodes: Arc<NodeBoard>,
     pub(super) clock: WallClock,
@@ -37,7 +37,7 @@ pub struct Store {
 
 impl Store {
     /// Makes a client that sends over `pool`, whose nodes are those of `nodes`.
-    pub fn new(
+    pub(crate) fn new(
         pool: Rc<Pool>,
         nodes: Arc<NodeBoard>,
         limits: &Limits,
@@ -49,7 +49,7 @@ impl Store {
     }
 
     /// Returns the connections.
-    pub fn pool(&self) -> &Rc<Pool> {
+    pub(crate) fn pool(&self) -> &Rc<Pool> {
         &self.pool
     }
 
@@ -58,7 +58,7 @@ impl Store {
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn send<B>(
+    pub(crate) async fn send<B>(
         &self,
         outgoing: &Outgoing,
         upload: &Rc<Upload<B>>,

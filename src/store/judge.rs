@@ -22,18 +22,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-pub use trial::{ABSENT_UPLOAD, Trial, list_of_no_uploads};
+pub use trial::ABSENT_UPLOAD;
+pub(crate) use trial::{Trial, list_of_no_uploads};
 
 /// The nodes of a store at which sessions are tried.
 #[derive(Debug)]
-pub struct Nodes(Vec<(Connector, Authority)>);
+pub(crate) struct Nodes(Vec<(Connector, Authority)>);
 
 impl Nodes {
     /// Makes the nodes at `endpoints`. Nothing is connected yet.
     ///
     /// # Errors
     /// When one uses TLS and no trusted certificates can be loaded, or its name is not a valid `Host`.
-    pub fn new(endpoints: &[Endpoint], timeout: Duration) -> io::Result<Self> {
+    pub(crate) fn new(endpoints: &[Endpoint], timeout: Duration) -> io::Result<Self> {
         let node = |endpoint: &Endpoint| {
             let authority = Authority::new(&endpoint.authority()).map_err(|_| io::ErrorKind::InvalidInput)?;
             Ok((Connector::new(endpoint.clone(), timeout)?, authority))
@@ -44,7 +45,7 @@ impl Nodes {
 
 /// A judge of one session of a mapping.
 #[derive(Debug)]
-pub struct StoreJudge {
+pub(crate) struct StoreJudge {
     nodes: Arc<ArcSwap<Nodes>>,
     trial: Option<Trial>,
     clock: WallClock,
@@ -59,7 +60,7 @@ struct Reply {
 
 impl StoreJudge {
     /// Makes a judge that tries sessions with `trial` at these nodes.
-    pub fn new(nodes: Arc<ArcSwap<Nodes>>, trial: Option<Trial>, clock: WallClock) -> Self {
+    pub(crate) fn new(nodes: Arc<ArcSwap<Nodes>>, trial: Option<Trial>, clock: WallClock) -> Self {
         Self { nodes, trial, clock }
     }
 

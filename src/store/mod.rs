@@ -3,16 +3,16 @@
 //! May use: `resign`, `sessions`, `outgoing`, `authorize`, `bounds`, `trace`, `refusal`, `s3`, `sigv4`, `net`.
 
 mod answer;
-pub mod answer_fields;
-pub mod balance;
+pub(crate) mod answer_fields;
+pub(crate) mod balance;
 mod exchange;
 mod handle;
-pub mod judge;
-pub mod nodes;
-pub mod pool;
-pub mod retry;
-pub mod status;
+pub(crate) mod judge;
+pub(crate) mod nodes;
+pub(crate) mod pool;
+pub(crate) mod retry;
+pub(crate) mod status;
 
-pub use answer::StoreAnswer;
-pub use exchange::{broke_off, is_short};
-pub use handle::Store;
+pub(crate) use answer::StoreAnswer;
+pub(crate) use exchange::{broke_off, is_short};
+pub(crate) use handle::Store;

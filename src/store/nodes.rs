@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// What all threads know of the nodes.
 #[derive(Debug)]
-pub struct NodeBoard {
+pub(crate) struct NodeBoard {
     /// Instants are stored as milliseconds since this one.
     start: Instant,
     nodes: Box<[NodeFacts]>,
@@ -22,7 +22,7 @@ pub struct NodeBoard {
 
 /// Health and counts of one node.
 #[derive(Debug)]
-pub struct NodeFacts {
+pub(crate) struct NodeFacts {
     name: Arc<str>,
     /// [`Check`], packed; 0 before the first.
     checked: AtomicU64,
@@ -35,7 +35,7 @@ pub struct NodeFacts {
 
 /// One check of a node by the prober.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Check {
+pub(crate) struct Check {
     /// When the check began: its result is at least as new.
     pub began: Instant,
     /// Whether the node answered as one that can serve.
@@ -44,7 +44,7 @@ pub struct Check {
 
 impl NodeBoard {
     /// Makes a board for these endpoints, without any check.
-    pub fn new(endpoints: &[Endpoint], now: Instant) -> Self {
+    pub(crate) fn new(endpoints: &[Endpoint], now: Instant) -> Self {
         let node = |endpoint: &Endpoint| NodeFacts {
             name: endpoint.authority().into(),
             checked: AtomicU64::new(0),
@@ -58,17 +58,17 @@ impl NodeBoard {
     }
 
     /// Returns the nodes, in the order of the configuration.
-    pub fn nodes(&self) -> &[NodeFacts] {
+    pub(crate) fn nodes(&self) -> &[NodeFacts] {
         &self.nodes
     }
 
     /// Returns a node's name.
-    pub fn name(&self, node: NodeIndex) -> Option<&Arc<str>> {
+    pub(crate) fn name(&self, node: NodeIndex) -> Option<&Arc<str>> {
         self.get(node).map(|facts| &facts.name)
     }
 
     /// Notes a check of a node.
-    pub fn checked(&self, node: NodeIndex, check: Check) {
+    pub(crate) fn checked(&self, node: NodeIndex, check: Check) {
         let Some(facts) = self.get(node) else { return };
         let since = u64::try_from(check.began.saturating_duration_since(self.start).as_millis());
         let packed = (since.unwrap_or(u64::MAX >> 2) + 1) << 1 | u64::from(check.answers);
@@ -77,7 +77,7 @@ impl NodeBoard {
     }
 
     /// Returns the latest check of a node.
-    pub fn last_check(&self, node: NodeIndex) -> Option<Check> {
+    pub(crate) fn last_check(&self, node: NodeIndex) -> Option<Check> {
         let packed = self.get(node)?.checked.load(Ordering::Relaxed);
         let since = Duration::from_millis((packed >> 1).checked_sub(1)?);
         Some(Check { began: self.start + since, answers: packed & 1 == 1 })
@@ -85,7 +85,7 @@ impl NodeBoard {
 
     /// Notes that a request failed at a node, by the node's fault or its own, and wakes the prober to find out. A single
     /// node is not checked: there is no other to use instead.
-    pub fn doubt(&self, node: NodeIndex) {
+    pub(crate) fn doubt(&self, node: NodeIndex) {
         if self.nodes.len() > 1
             && let Some(facts) = self.get(node)
             && !facts.doubted.swap(true, Ordering::AcqRel)
@@ -95,50 +95,50 @@ impl NodeBoard {
     }
 
     /// Clears the doubt about a node. Returns whether there was one.
-    pub fn take_doubt(&self, node: NodeIndex) -> bool {
+    pub(crate) fn take_doubt(&self, node: NodeIndex) -> bool {
         self.get(node).is_some_and(|facts| facts.doubted.swap(false, Ordering::AcqRel))
     }
 
     /// Waits until a node is doubted.
-    pub async fn doubted(&self) {
+    pub(crate) async fn doubted(&self) {
         self.doubts.notified().await;
     }
 
     /// Counts a request to a node.
-    pub fn requested(&self, node: NodeIndex) {
+    pub(crate) fn requested(&self, node: NodeIndex) {
         self.count(node, |facts| &facts.requests);
     }
 
     /// Notes that a worker ejects a node.
-    pub fn ejected(&self, node: NodeIndex) {
+    pub(crate) fn ejected(&self, node: NodeIndex) {
         self.count(node, |facts| &facts.ejections);
         self.count(node, |facts| &facts.ejected);
     }
 
     /// Notes that a worker's ejection of a node ends.
-    pub fn returned(&self, node: NodeIndex) {
+    pub(crate) fn returned(&self, node: NodeIndex) {
         if let Some(facts) = self.get(node) {
             facts.ejected.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     /// Counts a request that is sent again, to another node.
-    pub fn retried(&self) {
+    pub(crate) fn retried(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns the number of requests that were sent again, to another node.
-    pub fn retries(&self) -> u64 {
+    pub(crate) fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
     }
 
     /// Returns whether a node answered its latest check. A node that was never checked counts as up.
-    pub fn is_up(&self, node: NodeIndex) -> bool {
+    pub(crate) fn is_up(&self, node: NodeIndex) -> bool {
         self.last_check(node).is_none_or(|check| check.answers)
     }
 
     /// Returns whether a node needs a check in the next interval: a worker ejects it, or it did not answer the last one.
-    pub fn is_in_doubt(&self, node: NodeIndex) -> bool {
+    pub(crate) fn is_in_doubt(&self, node: NodeIndex) -> bool {
         !self.is_up(node) || self.get(node).is_some_and(|facts| facts.ejecting_workers() > 0)
     }
 
@@ -155,22 +155,22 @@ impl NodeBoard {
 
 impl NodeFacts {
     /// Returns the host and the port.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Returns the number of requests, including attempts that did not reach the node.
-    pub fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
     /// Returns how often a worker ejected the node.
-    pub fn ejections(&self) -> u64 {
+    pub(crate) fn ejections(&self) -> u64 {
         self.ejections.load(Ordering::Relaxed)
     }
 
     /// Returns how many workers eject the node now.
-    pub fn ejecting_workers(&self) -> u64 {
+    pub(crate) fn ejecting_workers(&self) -> u64 {
         self.ejected.load(Ordering::Relaxed)
     }
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub use download::{Asking, BrokenOff, Continue, Continued, Download};
+pub(crate) use download::{Asking, BrokenOff, Continue, Continued, Download};
 
 /// The time after which an idle connection is not used again: well before the 30 s after which MinIO closes it.
 const MAX_IDLE: Duration = Duration::from_secs(15);
@@ -34,7 +34,7 @@ const MAX_IDLE_CONNECTIONS: usize = 512;
 
 /// The connections of one thread to the nodes of the store.
 #[derive(Debug)]
-pub struct Pool {
+pub(crate) struct Pool {
     nodes: Vec<Node>,
     balancer: Rc<Balancer>,
     patience: Patience,
@@ -84,7 +84,7 @@ fn usable_until(now: Instant, born: Instant) -> Instant {
 
 /// A connection for one request. Boxed, because it is moved often, alone and within answers.
 #[derive(Debug)]
-pub struct Lease(Box<Held>);
+pub(crate) struct Lease(Box<Held>);
 
 /// Why a request has no answer.
 #[derive(Debug)]
@@ -135,7 +135,11 @@ impl Pool {
     ///
     /// # Errors
     /// When an endpoint uses TLS and no trusted certificates can be loaded, or its name is not a valid `Host`.
-    pub fn new(endpoints: &[Endpoint], limits: &Limits, board: &Arc<NodeBoard>) -> io::Result<Rc<Self>> {
+    pub(crate) fn new(
+        endpoints: &[Endpoint],
+        limits: &Limits,
+        board: &Arc<NodeBoard>,
+    ) -> io::Result<Rc<Self>> {
         let node = |endpoint: &Endpoint| {
             let authority = Authority::new(&endpoint.authority()).map_err(|_| {
                 io::Error::new(io::ErrorKind::InvalidInput, "the endpoint's name is not a valid Host")
@@ -155,7 +159,7 @@ impl Pool {
     ///
     /// # Errors
     /// When no node accepts a connection.
-    pub async fn checkout(self: &Rc<Self>, attempts: &mut Attempts) -> Result<Lease, SendError> {
+    pub(crate) async fn checkout(self: &Rc<Self>, attempts: &mut Attempts) -> Result<Lease, SendError> {
         let mut last = None;
         while let Some(turn) = self.balancer.pick(clock::now(), attempts) {
             let Some(node) = self.nodes.get(turn.choice().node.0) else { break };
@@ -180,7 +184,7 @@ impl Pool {
     }
 
     /// Reports the outcome of a request to the balancer.
-    pub fn report(&self, choice: Choice, outcome: Outcome) {
+    pub(crate) fn report(&self, choice: Choice, outcome: Outcome) {
         if self.balancer.report(choice, outcome, clock::now(), fastrand::f64())
             && let Some(node) = self.nodes.get(choice.node.0)
         {
@@ -189,14 +193,14 @@ impl Pool {
     }
 
     /// Returns attempts for each node that is up, for a question that every node must answer for itself.
-    pub fn each_node(&self) -> Vec<Attempts> {
+    pub(crate) fn each_node(&self) -> Vec<Attempts> {
         let up = self.balancer.up(clock::now());
         up.into_iter().map(|node| Attempts::at(node, self.nodes.len())).collect()
     }
 
     /// Excludes a node that failed at a request. Returns whether the request may move to another node that is up, which
     /// counts as a retry.
-    pub fn exclude(&self, choice: Choice, attempts: &mut Attempts) -> bool {
+    pub(crate) fn exclude(&self, choice: Choice, attempts: &mut Attempts) -> bool {
         let moves = attempts.exclude(choice.node) && self.balancer.has_another(clock::now(), attempts);
         if moves {
             self.balancer.board().retried();
@@ -229,19 +233,19 @@ impl Node {
 
 impl Lease {
     /// Returns the name of the node, which is signed.
-    pub fn authority(&self) -> Option<&Authority> {
+    pub(crate) fn authority(&self) -> Option<&Authority> {
         let (pool, _) = self.0.by.as_ref()?;
         pool.nodes.get(self.choice().node.0).map(|node| &node.authority)
     }
 
     /// Returns the choice of its node.
-    pub fn choice(&self) -> Choice {
+    pub(crate) fn choice(&self) -> Choice {
         self.0.choice
     }
 
     /// Sends a request and waits for the head of the answer. The body is held back until the store asks for it, so that a
     /// request that the store refuses early costs no transfer and can be sent again.
-    pub fn send<B>(&mut self, request: SignedRequest<B>) -> ResponseFuture<'_, Stream, B>
+    pub(crate) fn send<B>(&mut self, request: SignedRequest<B>) -> ResponseFuture<'_, Stream, B>
     where
         B: Body<Data = Bytes, Error = UploadError> + Unpin,
     {
@@ -252,7 +256,7 @@ impl Lease {
     }
 
     /// Classifies the failure of a request that was sent.
-    pub fn failed(&self, failure: Failure<UploadError>) -> SendError {
+    pub(crate) fn failed(&self, failure: Failure<UploadError>) -> SendError {
         match failure {
             Failure::Silent(_) if self.0.reused => SendError::Stale,
             Failure::Timeout => SendError::Timeout,
@@ -263,7 +267,7 @@ impl Lease {
     }
 
     /// Makes the answer that began with `head`.
-    pub fn answered(self, head: ResponseHead) -> Response<Download> {
+    pub(crate) fn answered(self, head: ResponseHead) -> Response<Download> {
         Response { status: head.status, fields: head.fields, body: Download::new(self) }
     }
 

@@ -9,7 +9,7 @@ const MAX_MOVES: u8 = 2;
 
 /// The attempts at one request.
 #[derive(Clone, Debug, Default)]
-pub struct Attempts {
+pub(crate) struct Attempts {
     excluded: Vec<NodeIndex>,
     moves: u8,
     fresh: bool,
@@ -17,33 +17,33 @@ pub struct Attempts {
 
 impl Attempts {
     /// Makes the attempts at a request that goes to `node`, of `nodes` nodes, and to no other.
-    pub fn at(node: NodeIndex, nodes: usize) -> Self {
+    pub(crate) fn at(node: NodeIndex, nodes: usize) -> Self {
         let excluded = (0..nodes).map(NodeIndex).filter(|other| *other != node).collect();
         Self { excluded, moves: MAX_MOVES, fresh: false }
     }
 
     /// Returns whether only a connection that carried no request before will do.
-    pub fn want_fresh(&self) -> bool {
+    pub(crate) fn want_fresh(&self) -> bool {
         self.fresh
     }
 
     /// Returns whether a node must not be tried (again).
-    pub fn is_excluded(&self, node: NodeIndex) -> bool {
+    pub(crate) fn is_excluded(&self, node: NodeIndex) -> bool {
         self.excluded.contains(&node)
     }
 
     /// Asks for a fresh connection after the store had closed an idle one. Returns false the second time.
-    pub fn renew(&mut self) -> bool {
+    pub(crate) fn renew(&mut self) -> bool {
         !std::mem::replace(&mut self.fresh, true)
     }
 
     /// Excludes a node that cannot be connected to.
-    pub fn unreachable(&mut self, node: NodeIndex) {
+    pub(crate) fn unreachable(&mut self, node: NodeIndex) {
         self.excluded.push(node);
     }
 
     /// Excludes a node that failed at the request. Returns whether the request may move to another.
-    pub fn exclude(&mut self, node: NodeIndex) -> bool {
+    pub(crate) fn exclude(&mut self, node: NodeIndex) -> bool {
         self.moves += 1;
         self.excluded.push(node);
         self.moves <= MAX_MOVES
@@ -52,7 +52,11 @@ impl Attempts {
 
 /// Returns whether a request that a node may have executed can be sent again: its body is still there, and executing it
 /// twice has the effect of once. A conditional write does not: it would fail because of its own first execution.
-pub fn is_repeatable(method: &Method, headers: &[(HeaderName, HeaderValue)], body_has_begun: bool) -> bool {
+pub(crate) fn is_repeatable(
+    method: &Method,
+    headers: &[(HeaderName, HeaderValue)],
+    body_has_begun: bool,
+) -> bool {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let conditional =
         || headers.iter().any(|(name, _)| *name == header::IF_MATCH || *name == header::IF_NONE_MATCH);

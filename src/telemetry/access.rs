@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 /// The account of a request. Dropping it writes it.
 #[derive(Debug)]
-pub struct AccessRecord {
+pub(crate) struct AccessRecord {
     metrics: Arc<Metrics>,
     trace: Trace,
     mapping: Cell<Option<Row>>,
@@ -40,7 +40,7 @@ pub struct AccessRecord {
 impl AccessRecord {
     /// Begins the account of a request on a connection. It has a line in the log if it is `logged`. `request` is `None`
     /// for bytes that are not a request. The account is boxed because it is moved often.
-    pub fn begin(
+    pub(crate) fn begin(
         metrics: Arc<Metrics>,
         connection: &Connection,
         logged: bool,
@@ -66,27 +66,27 @@ impl AccessRecord {
     }
 
     /// Returns the trace, which the stages of the request write.
-    pub fn trace(&self) -> &Trace {
+    pub(crate) fn trace(&self) -> &Trace {
         &self.trace
     }
 
     /// Returns the request's id.
-    pub fn request_id(&self) -> RequestId {
+    pub(crate) fn request_id(&self) -> RequestId {
         self.trace.request_id()
     }
 
     /// Returns the name of the mapping that the client matched.
-    pub fn mapping_name(&self) -> Option<Box<str>> {
+    pub(crate) fn mapping_name(&self) -> Option<Box<str>> {
         self.mapping.get().map(|row| self.metrics.mapping_name(row))
     }
 
     /// Notes the mapping that the client matched.
-    pub fn mapped(&self, mapping: Row) {
+    pub(crate) fn mapped(&self, mapping: Row) {
         self.mapping.set(Some(mapping));
     }
 
     /// Notes the store's answer.
-    pub fn answered(&mut self, status: StatusCode, upstream_id: Option<&[u8]>) {
+    pub(crate) fn answered(&mut self, status: StatusCode, upstream_id: Option<&[u8]>) {
         self.status = Some(status);
         self.first_byte = Some(self.elapsed());
         if let Some(line) = &mut self.line {
@@ -95,7 +95,7 @@ impl AccessRecord {
     }
 
     /// Notes the refusal that is the answer.
-    pub fn refused(&mut self, refusal: &Refusal) {
+    pub(crate) fn refused(&mut self, refusal: &Refusal) {
         self.status = Some(refusal.status());
         self.rule = Some(refusal.rule);
         self.first_byte = Some(self.elapsed());
@@ -109,28 +109,28 @@ impl AccessRecord {
     }
 
     /// Notes an error, for the log alone.
-    pub fn note(&mut self, error: &dyn fmt::Display) {
+    pub(crate) fn note(&mut self, error: &dyn fmt::Display) {
         self.error = Some(error.to_string().into());
     }
 
     /// Notes how many bytes of the client's body were passed on.
-    pub fn received(&mut self, bytes: u64) {
+    pub(crate) fn received(&mut self, bytes: u64) {
         self.received = bytes;
     }
 
     /// Adds bytes of the answer's body that were passed on.
-    pub fn sent(&mut self, bytes: u64) {
+    pub(crate) fn sent(&mut self, bytes: u64) {
         self.sent += bytes;
     }
 
     /// Notes that the answer's body broke off.
-    pub fn broken(&mut self, error: &dyn fmt::Display) {
+    pub(crate) fn broken(&mut self, error: &dyn fmt::Display) {
         self.note(error);
         self.cut = Some(CutBy::Store);
     }
 
     /// Notes that the answer's body was not read to its end.
-    pub fn cut_short(&mut self) {
+    pub(crate) fn cut_short(&mut self) {
         if self.cut.is_some() {
             return;
         }
@@ -142,7 +142,7 @@ impl AccessRecord {
     }
 
     /// Notes that the client sends no more, and had no answer yet.
-    pub fn client_ended(&mut self) {
+    pub(crate) fn client_ended(&mut self) {
         self.client_ended = true;
     }
 

@@ -5,7 +5,7 @@ mod events;
 mod line;
 mod queue;
 
-pub use line::Line;
+pub(crate) use line::Line;
 
 use crate::bounds::limits;
 use crate::config::{Log, LogFormat, LogLevel};
@@ -42,7 +42,7 @@ thread_local! {
 }
 
 /// Changes the level from now on, unless `RUST_LOG` sets it.
-pub fn set_level(level: LogLevel) {
+pub(crate) fn set_level(level: LogLevel) {
     if let Some(handle) = LEVEL.get() {
         // Fails only after the subscriber is gone.
         let _ = handle.reload(filter(level));
@@ -50,12 +50,12 @@ pub fn set_level(level: LogLevel) {
 }
 
 /// Returns the bytes of lines that are still to be written.
-pub fn waiting() -> usize {
+pub(crate) fn waiting() -> usize {
     LINES.waiting()
 }
 
 /// Returns the number of lines dropped because too many were waiting.
-pub fn dropped() -> u64 {
+pub(crate) fn dropped() -> u64 {
     LINES.dropped()
 }
 
@@ -67,7 +67,7 @@ fn filter(level: LogLevel) -> EnvFilter {
 
 /// Writes the remaining lines when dropped, if the reader keeps up.
 #[derive(Debug)]
-pub struct Flush(Option<JoinHandle<()>>);
+pub(crate) struct Flush(Option<JoinHandle<()>>);
 
 impl Drop for Flush {
     fn drop(&mut self) {
@@ -81,7 +81,7 @@ impl Drop for Flush {
 
 /// Starts logging as configured. `RUST_LOG` overrides the configured level. Dropping the returned guard writes the
 /// remaining lines.
-pub fn start(log: &Log) -> Option<Flush> {
+pub(crate) fn start(log: &Log) -> Option<Flush> {
     let style = Style {
         format: log.format,
         colors: log.format == LogFormat::Text && io::stderr().is_terminal(),
@@ -96,7 +96,7 @@ pub fn start(log: &Log) -> Option<Flush> {
 }
 
 /// Writes one line. Does nothing before logging has started.
-pub fn write(level: Level, target: &str, fill: impl FnOnce(&mut Line<'_>)) {
+pub(crate) fn write(level: Level, target: &str, fill: impl FnOnce(&mut Line<'_>)) {
     let Some(style) = STYLE.get() else { return };
     let mut room = ROOM.take();
     let mut line = Line::begin(&mut room, *style, SystemTime::now(), (level, target));

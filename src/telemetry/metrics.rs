@@ -8,7 +8,7 @@ mod histogram;
 mod process;
 mod samples;
 
-pub use exposition::Format;
+pub(crate) use exposition::Format;
 
 use crate::authorize::operations::TABLE;
 use crate::bounds::admission::Admission;
@@ -40,7 +40,7 @@ const RULES: usize = Rule::ALL.len();
 
 /// The cause of a response that ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CutBy {
+pub(crate) enum CutBy {
     /// The client disconnected.
     Client,
     /// The store broke off.
@@ -51,10 +51,10 @@ pub enum CutBy {
 
 impl CutBy {
     /// All causes.
-    pub const ALL: [Self; 3] = [Self::Client, Self::Store, Self::Shutdown];
+    pub(crate) const ALL: [Self; 3] = [Self::Client, Self::Store, Self::Shutdown];
 
     /// Returns the name in metrics.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
             Self::Store => "store",
@@ -63,7 +63,7 @@ impl CutBy {
     }
 
     /// Returns the description in the log.
-    pub const fn why(self) -> &'static str {
+    pub(crate) const fn why(self) -> &'static str {
         match self {
             Self::Client => "the client disconnected",
             Self::Store => "the store broke off",
@@ -74,7 +74,7 @@ impl CutBy {
 
 /// The outcome of a request.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The mapping's row.
     pub mapping: Option<Row>,
     /// The granted operation.
@@ -99,18 +99,18 @@ pub struct Outcome {
 
 /// The index of a mapping's counts. A name keeps its row while the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row(usize);
+pub(crate) struct Row(usize);
 
 impl Row {
     /// Returns the index.
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0
     }
 }
 
 /// All counts of a process, as independent atomics without locks.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// The first row is for requests without a mapping, the others for every name that a mapping ever had. Rows are
     /// never removed.
     rows: ArcSwap<Vec<Arc<Counts>>>,
@@ -133,18 +133,18 @@ pub struct Metrics {
 
 /// Facts about the issuer.
 #[derive(Debug, Default)]
-pub struct IssuerFacts {
+pub(crate) struct IssuerFacts {
     refused: AtomicBool,
 }
 
 impl IssuerFacts {
     /// Records whether STS refuses the issuer.
-    pub fn set_refused(&self, refused: bool) {
+    pub(crate) fn set_refused(&self, refused: bool) {
         self.refused.store(refused, Ordering::Relaxed);
     }
 
     /// Returns whether STS refuses the issuer.
-    pub fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
     }
 }
@@ -208,7 +208,7 @@ struct Memory {
 
 /// Reloads of the configuration, by result.
 #[derive(Debug, Default)]
-pub struct Reloads {
+pub(crate) struct Reloads {
     ok: AtomicU64,
     failed: AtomicU64,
     last_failed: AtomicBool,
@@ -217,7 +217,7 @@ pub struct Reloads {
 
 impl Reloads {
     /// Records that a configuration took effect at `now`, at startup or by a reload.
-    pub fn took_effect(&self, now: SystemTime, reloaded: bool) {
+    pub(crate) fn took_effect(&self, now: SystemTime, reloaded: bool) {
         self.ok.fetch_add(u64::from(reloaded), Ordering::Relaxed);
         self.last_failed.store(false, Ordering::Relaxed);
         let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -225,7 +225,7 @@ impl Reloads {
     }
 
     /// Records that a configuration was rejected and the previous one stays in effect.
-    pub fn failed(&self) {
+    pub(crate) fn failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         self.last_failed.store(true, Ordering::Relaxed);
     }
@@ -252,7 +252,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Returns the row of each mapping of these names with its counts of mints. A name that is new gets a new row. One
     /// caller at a time.
-    pub fn rows<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Vec<(Row, Arc<MintCounts>)> {
+    pub(crate) fn rows<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Vec<(Row, Arc<MintCounts>)> {
         let mut rows = Vec::clone(&self.rows.load_full());
         // The first row belongs to no mapping.
         let mut known: HashMap<Box<str>, usize> =
@@ -270,71 +270,71 @@ impl Metrics {
     }
 
     /// Sets the slot whose expiration a row shows.
-    pub fn show_slot(&self, row: Row, slot: &Arc<Slot>) {
+    pub(crate) fn show_slot(&self, row: Row, slot: &Arc<Slot>) {
         if let Some(counts) = self.rows.load().get(row.0) {
             counts.slot.store(Arc::new(Arc::downgrade(slot)));
         }
     }
 
     /// Sets the admission whose requests a row shows.
-    pub fn show_admission(&self, row: Row, admission: &Arc<Admission>) {
+    pub(crate) fn show_admission(&self, row: Row, admission: &Arc<Admission>) {
         if let Some(counts) = self.rows.load().get(row.0) {
             counts.admission.store(Arc::new(Arc::downgrade(admission)));
         }
     }
 
     /// Sets the nodes to show.
-    pub fn show_nodes(&self, nodes: &Arc<NodeBoard>) {
+    pub(crate) fn show_nodes(&self, nodes: &Arc<NodeBoard>) {
         self.nodes.store(Arc::clone(nodes));
     }
 
     /// Sets the memory budgets to show, and their total in bytes.
-    pub fn show_memory(&self, limit: u64, shared: &MemoryBudget, uploads: &Arc<PartBudget>) {
+    pub(crate) fn show_memory(&self, limit: u64, shared: &MemoryBudget, uploads: &Arc<PartBudget>) {
         let _ = self.memory.set(Memory { limit, shared: shared.clone(), uploads: Arc::clone(uploads) });
     }
 
     /// Returns a mapping's name.
-    pub fn mapping_name(&self, row: Row) -> Box<str> {
+    pub(crate) fn mapping_name(&self, row: Row) -> Box<str> {
         self.rows.load().get(row.0).map_or_else(|| NONE.into(), |counts| counts.name.clone())
     }
 
     /// Records the beginning of a request.
-    pub fn in_flight_add(&self) {
+    pub(crate) fn in_flight_add(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns the number of requests in progress.
-    pub fn in_flight(&self) -> u64 {
+    pub(crate) fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Returns the counter of requests that are sent again with a new session.
-    pub fn replays(&self) -> Arc<AtomicU64> {
+    pub(crate) fn replays(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.replays)
     }
 
     /// Records the outcome of continuing a response that broke off.
-    pub fn continued(&self, outcome: continuation::Outcome) {
+    pub(crate) fn continued(&self, outcome: continuation::Outcome) {
         add(&self.continuations, outcome as usize, 1);
     }
 
     /// Records that requests still running are cut off from now on.
-    pub fn cut_off(&self) {
+    pub(crate) fn cut_off(&self) {
         self.cutting.store(true, Ordering::Relaxed);
     }
 
     /// Returns whether the server cuts off running requests.
-    pub fn is_cutting(&self) -> bool {
+    pub(crate) fn is_cutting(&self) -> bool {
         self.cutting.load(Ordering::Relaxed)
     }
 
     /// Returns the number of requests that were cut off.
-    pub fn cut_by(&self, by: CutBy) -> u64 {
+    pub(crate) fn cut_by(&self, by: CutBy) -> u64 {
         self.cut.get(by as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
     /// Records the end of a request.
-    pub fn request_over(&self, outcome: &Outcome) {
+    pub(crate) fn request_over(&self, outcome: &Outcome) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let operation = outcome.operation.map_or(0, |operation| operation as usize + 1);
         let class = outcome.status.map_or(0, |status| usize::from(status.as_u16() / 100).min(5));
@@ -351,7 +351,7 @@ impl Metrics {
     }
 
     /// Encodes all metrics in a text format.
-    pub fn encode(self: &Arc<Self>, format: Format) -> String {
+    pub(crate) fn encode(self: &Arc<Self>, format: Format) -> String {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ProcessCollector));
         let own = registry.sub_registry_with_prefix("scopegate");

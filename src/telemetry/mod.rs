@@ -2,7 +2,7 @@
 //!
 //! May use: `store`, `config`, `sessions`, `outgoing`, `authorize`, `bounds`, `identify`, `trace`, `refusal`, `s3`, `net`.
 
-pub mod access;
-pub mod log;
-pub mod metrics;
-pub mod panics;
+pub(crate) mod access;
+pub(crate) mod log;
+pub(crate) mod metrics;
+pub(crate) mod panics;

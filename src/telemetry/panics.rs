@@ -10,7 +10,7 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// Installs a panic hook that counts panics and logs their place. It leaves out the message, which may contain data of a
 /// request.
-pub fn watch() {
+pub(crate) fn watch() {
     panic::set_hook(Box::new(note));
 }
 
@@ -21,13 +21,13 @@ fn note(panic: &PanicHookInfo<'_>) {
 }
 
 /// Returns the number of panics so far.
-pub fn count() -> u64 {
+pub(crate) fn count() -> u64 {
     COUNT.load(Ordering::Relaxed)
 }
 
 /// Runs a future, and catches a panic in it. The future is borrowed and stores its result itself: moving either
 /// would copy some 2 KiB each time (docs/performance.md, "futures and answers are lent, not passed on").
-pub async fn catch_panic(mut future: Pin<&mut impl Future<Output = ()>>) {
+pub(crate) async fn catch_panic(mut future: Pin<&mut impl Future<Output = ()>>) {
     poll_fn(|cx| {
         let polled = panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
         // A future that panicked is in an unknown state: it is not polled again.
@@ -85,6 +85,6 @@ mod tests {
         assert_eq!(answers, ["of another"]);
         assert!(count() > counted && Arc::strong_count(&held) == 1);
         let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        assert!(logged.contains("src/panics.rs:") && !logged.contains("hush"), "{logged}");
+        assert!(logged.contains("src/telemetry/panics.rs:") && !logged.contains("hush"), "{logged}");
     }
 }

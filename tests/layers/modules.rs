@@ -1,7 +1,7 @@
 //! The tree of modules, and the module that a path leads to.
 
 use crate::source::Sources;
-use crate::syntax::{Named, Syntax, Use};
+use crate::syntax::{Child, Named, Syntax, Use};
 use std::collections::BTreeMap;
 
 /// The path of a module below the crate root, which is `[]`.
@@ -36,7 +36,9 @@ impl Modules {
     }
 
     fn add(&mut self, path: ModulePath, file: String, syntax: Syntax, sources: &Sources) {
-        for child in syntax.children {
+        // An inline module of lib.rs is not a layer: it exports items to tests and benches.
+        let is_layer_or_below = |child: &Child| !path.is_empty() || child.inline.is_none();
+        for child in syntax.children.into_iter().filter(is_layer_or_below) {
             let below = [path.as_slice(), &[child.name]].concat();
             let (file, syntax) = match child.inline {
                 Some(syntax) => (file.clone(), syntax),

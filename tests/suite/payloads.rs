@@ -12,7 +12,7 @@ use crate::support::http::Response;
 use crate::support::minio::Minio;
 use crate::support::sigv4;
 use crate::support::world::World;
-use scopegate::s3::checksum::{Algorithm, Hasher};
+use scopegate::internals::{Algorithm, Hasher};
 
 const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];
 

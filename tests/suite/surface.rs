@@ -11,7 +11,7 @@ mod values;
 mod virtual_host;
 
 use crate::support::http::Response;
-use scopegate::s3::checksum::{Algorithm, Checksum, Hasher};
+use scopegate::internals::{Algorithm, Checksum, Hasher};
 
 /// Returns the raw texts of all elements with this name.
 fn elements(answer: &Response, name: &str) -> Vec<String> {

@@ -11,10 +11,10 @@ use crate::support::record::Recorder;
 use crate::support::sigv4::direct;
 use crate::support::sts;
 use crate::support::world::{self, config, corner, outcome};
-use scopegate::authorize::policy::SessionPolicy;
-use scopegate::authorize::rights::Right;
-use scopegate::authorize::scope::Scope;
-use scopegate::s3::names::{BucketName, Prefix};
+use scopegate::internals::Right;
+use scopegate::internals::Scope;
+use scopegate::internals::SessionPolicy;
+use scopegate::internals::{BucketName, Prefix};
 
 fn scope(bucket: &str, prefix: &str, rights: &[Right]) -> Scope {
     let rights = rights.iter().copied().collect();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// A folder above scopes, as the clients of a mapping see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Above {
+pub(crate) struct Above {
     /// The decoded path.
     pub path: String,
     /// The scopes below it, sorted by name.
@@ -16,7 +16,7 @@ pub struct Above {
 
 /// A scope below a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Below {
+pub(crate) struct Below {
     /// The decoded path from that folder: `media/`, or `tmp/media/` from `/`.
     pub name: String,
     /// The rights of the client in that scope.
@@ -27,7 +27,7 @@ pub struct Below {
 
 impl Above {
     /// Returns the folder at a decoded path that begins and ends with `/`. Returns `None` if no scope is below it.
-    pub fn of(mapping: &Mapping, path: &str) -> Option<Self> {
+    pub(crate) fn of(mapping: &Mapping, path: &str) -> Option<Self> {
         if !path.ends_with('/') {
             return None;
         }

@@ -5,7 +5,7 @@ use http1::Request;
 
 /// A form of a list of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     /// A page for a browser: up to 1000 names, and a link to the next page.
     Page,
     /// All names as HTML for programs that follow links, in nginx's index format.
@@ -18,7 +18,7 @@ pub enum Form {
 
 impl Form {
     /// Returns the form that a request asks for. `named` is the form that its query names. Returns `None` for XML.
-    pub fn of(request: &Request, named: Option<Representation>) -> Option<Self> {
+    pub(crate) fn of(request: &Request, named: Option<Representation>) -> Option<Self> {
         let accepted = Representation::of_list(request.fields());
         match named.map(|form| (form, accepted)) {
             // Browsers send HTML in `Accept`. A client that names HTML only in the query is a program.
@@ -40,7 +40,7 @@ impl Form {
     }
 
     /// Returns the representation of a response in this form.
-    pub fn representation(self) -> Representation {
+    pub(crate) fn representation(self) -> Representation {
         match self {
             Self::Page | Self::Index => Representation::Html,
             Self::Json => Representation::Json,
@@ -49,7 +49,7 @@ impl Form {
     }
 
     /// Returns whether the form is HTML, whose links are relative to a path that ends with a slash.
-    pub fn has_links(self) -> bool {
+    pub(crate) fn has_links(self) -> bool {
         matches!(self, Self::Page | Self::Index)
     }
 }

@@ -42,7 +42,7 @@ struct Row {
 
 /// A page of a folder, ready to be written.
 #[derive(Clone, Copy, Debug)]
-pub struct FolderPage<'a> {
+pub(crate) struct FolderPage<'a> {
     /// The folder.
     pub place: &'a Place,
     /// The position where the page begins.
@@ -59,7 +59,7 @@ impl FolderPage<'_> {
     }
 
     /// Returns a relative reference to the next page, if there is one.
-    pub fn next(&self) -> Option<String> {
+    pub(crate) fn next(&self) -> Option<String> {
         self.page.token.as_ref()?;
         // A list starts after a name that a path can express. The names after the last such name appear on both
         // pages.
@@ -71,7 +71,7 @@ impl FolderPage<'_> {
     }
 
     /// Writes the page in answer to `request`, for a client of `mapping`.
-    pub fn write(&self, mapping: &Mapping, request: &Request) -> String {
+    pub(crate) fn write(&self, mapping: &Mapping, request: &Request) -> String {
         let Self { place, position, page, .. } = *self;
         // Folders come first, as people expect.
         let (folders, files): (Vec<&Entry>, Vec<&Entry>) =

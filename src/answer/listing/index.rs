@@ -12,7 +12,7 @@ use std::fmt::Write;
 
 /// The settings of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Index {
+pub(crate) struct Index {
     /// The prefix that the keys in the folder share, as its client sees it.
     pub below: String,
     /// Whether to link to the parent folder.
@@ -26,7 +26,7 @@ const NAME_WIDTH: usize = 50;
 
 impl Index {
     /// Returns the text before the first row. `shown` is the folder's path.
-    pub fn head(&self, shown: &str) -> String {
+    pub(crate) fn head(&self, shown: &str) -> String {
         let title = escape(&plain(shown));
         let mut head = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -40,7 +40,7 @@ impl Index {
     }
 
     /// Appends a row.
-    pub fn row(&self, Entry { name, object }: &Entry, out: &mut String) {
+    pub(crate) fn row(&self, Entry { name, object }: &Entry, out: &mut String) {
         let kept = if object.is_none() { self.kept } else { "" };
         Self::link(href(&self.below, name).map(|href| href + kept), name, out);
         let time =
@@ -51,7 +51,7 @@ impl Index {
     }
 
     /// Appends a row of a folder, with a name and a link only.
-    pub fn folder(&self, name: &str, href: &str, out: &mut String) {
+    pub(crate) fn folder(&self, name: &str, href: &str, out: &mut String) {
         Self::link(Some(format!("{href}{}", self.kept)), name, out);
         let _ = writeln!(out, " {:<17} {:>19}", "-", "-");
     }
@@ -69,7 +69,7 @@ impl Index {
     }
 
     /// Returns the text after the last row. A list without it is incomplete.
-    pub const fn tail() -> &'static str {
+    pub(crate) const fn tail() -> &'static str {
         "</pre>\n<hr>\n</body>\n</html>\n"
     }
 }

@@ -8,14 +8,14 @@ use crate::s3::target::encode_path;
 /// Every character that is special in a reference is encoded, including `:`, so that no name is read as a scheme.
 /// This also avoids a leading `./`, which programs that compare paths do not remove. Browsers resolve names such as
 /// `..` even when they are encoded, but these are not valid keys.
-pub fn href(prefix: &str, name: &str) -> Option<String> {
+pub(crate) fn href(prefix: &str, name: &str) -> Option<String> {
     check_key(&format!("{prefix}{name}")).ok()?;
     Some(encode_path(name))
 }
 
 /// Formats a size for people: `13 B`, `1.2 KiB`.
 #[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
-pub fn human_size(bytes: u64) -> String {
+pub(crate) fn human_size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut size = bytes as f64;
     let mut unit = "B";
@@ -31,7 +31,7 @@ pub fn human_size(bytes: u64) -> String {
 }
 
 /// Formats a number with thousands separators: `1,234,567`.
-pub fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {

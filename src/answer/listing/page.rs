@@ -9,11 +9,11 @@ use serde::Deserialize;
 use std::fmt;
 
 /// Maximum size of a page in bytes: 1000 keys of 1024 bytes each, percent-encoded, with their attributes.
-pub const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A part of a folder's names, sorted.
 #[derive(Debug, Default)]
-pub struct Page {
+pub(crate) struct Page {
     /// The names.
     pub entries: Vec<Entry>,
     /// The store's token for the next page, if there is one.
@@ -24,7 +24,7 @@ pub struct Page {
 
 /// A name in a folder.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The name; a folder's ends with `/`.
     pub name: String,
     /// The attributes of an object; `None` for a folder.
@@ -33,7 +33,7 @@ pub struct Entry {
 
 /// An object's attributes.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Object {
+pub(crate) struct Object {
     /// The size in bytes.
     pub size: u64,
     /// The time of the last write, to the second.
@@ -44,7 +44,7 @@ pub struct Object {
 
 /// The store's response is not a list of the requested folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidList;
+pub(crate) struct InvalidList;
 
 impl fmt::Display for InvalidList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,7 +86,7 @@ impl Page {
     ///
     /// # Errors
     /// When it is not a list, or contains keys outside `prefix`.
-    pub fn parse(xml: &[u8], prefix: &str, position: &Position) -> Result<Self, InvalidList> {
+    pub(crate) fn parse(xml: &[u8], prefix: &str, position: &Position) -> Result<Self, InvalidList> {
         let document: Document =
             from_str(std::str::from_utf8(xml).map_err(|_| InvalidList)?).map_err(|_| InvalidList)?;
         let mut page = Self::default();

@@ -11,10 +11,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// A page that has been requested.
-pub type PendingPage = Pin<Box<dyn Future<Output = Result<Page, BoxError>>>>;
+pub(crate) type PendingPage = Pin<Box<dyn Future<Output = Result<Page, BoxError>>>>;
 
 /// All names in a folder. It holds one page at a time; dropping it stops the requests.
-pub struct Pages {
+pub(crate) struct Pages {
     rows: Rows,
     head: String,
     is_first: bool,
@@ -31,7 +31,7 @@ enum State {
 
 impl Pages {
     /// Returns a list that begins with `page`. `shown` is the folder's path; `ask` requests further pages.
-    pub fn new(
+    pub(crate) fn new(
         rows: Rows,
         shown: &str,
         page: Page,

@@ -17,13 +17,13 @@ use std::sync::Arc;
 /// Maximum number of rows on a page for a browser, and of keys per request to the store. S3 returns at most this
 /// many.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
-pub const PAGE_KEYS: usize = 1000;
+pub(crate) const PAGE_KEYS: usize = 1000;
 
 /// A folder: its path as its client sees it, and the prefix of its keys in the store.
 ///
 /// Every request for its names is written in the client's terms and must be granted like the client's own requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// The decoded path of the bucket or mount, with a trailing slash.
     root: String,
     /// The rest of the path: the key prefix, as the client sees it.
@@ -36,7 +36,7 @@ pub struct Place {
 
 /// The position in a folder where a page begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Position {
+pub(crate) enum Position {
     /// The beginning of the folder.
     Start,
     /// After this name.
@@ -51,7 +51,7 @@ const NEAREST: usize = 8;
 
 /// A part of the breadcrumb trail, whose last part is the folder itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Crumb {
+pub(crate) enum Crumb {
     /// A folder.
     Folder {
         /// The name; empty for `/`.
@@ -65,7 +65,7 @@ pub enum Crumb {
 
 impl Crumb {
     /// Returns the folder's name.
-    pub fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         match self {
             Self::Folder { name, .. } => Some(name),
             Self::Omitted(_) => None,
@@ -73,7 +73,7 @@ impl Crumb {
     }
 
     /// Makes control characters in the name visible.
-    pub fn make_visible(&mut self) {
+    pub(crate) fn make_visible(&mut self) {
         if let Self::Folder { name, .. } = self {
             *name = visible(name).into_owned();
         }
@@ -85,7 +85,7 @@ impl Place {
     ///
     /// Returns `None` if the path names no bucket, is invalid, or contains an encoded slash: the relative links on
     /// pages would lead elsewhere.
-    pub fn of(mapping: &Mapping, path: &str) -> Option<Self> {
+    pub(crate) fn of(mapping: &Mapping, path: &str) -> Option<Self> {
         if path.contains("%2F") || path.contains("%2f") {
             return None;
         }
@@ -110,37 +110,37 @@ impl Place {
 
     /// Returns the same folder for a client that names the bucket in `Host`.
     #[must_use]
-    pub fn of_host(self) -> Self {
+    pub(crate) fn of_host(self) -> Self {
         Self { is_host: true, ..self }
     }
 
     /// Returns the prefix of the names in it, as its client sees it.
-    pub fn below(&self) -> &str {
+    pub(crate) fn below(&self) -> &str {
         &self.below
     }
 
     /// Returns the decoded path, as its client sees it.
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         format!("{}{}", if self.is_host { "/" } else { &self.root }, self.below)
     }
 
     /// Returns the decoded path, with the bucket in it.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("{}{}", self.root, self.below)
     }
 
     /// Returns whether the path is that of a whole bucket or mount.
-    pub fn is_top(&self) -> bool {
+    pub(crate) fn is_top(&self) -> bool {
         self.below.is_empty()
     }
 
     /// Returns path and query of the request for the names from `position` on.
-    pub fn request(&self, position: &Position) -> (String, String) {
+    pub(crate) fn request(&self, position: &Position) -> (String, String) {
         self.request_of(PAGE_KEYS, position)
     }
 
     /// Returns path and query of the request that finds out whether the folder contains a name.
-    pub fn request_of_one(&self) -> (String, String) {
+    pub(crate) fn request_of_one(&self) -> (String, String) {
         self.request_of(1, &Position::Start)
     }
 
@@ -160,12 +160,12 @@ impl Place {
     }
 
     /// Returns the path of an object in it.
-    pub fn object(&self, name: &str) -> String {
+    pub(crate) fn object(&self, name: &str) -> String {
         encode_path(&format!("{}{name}", self.path()))
     }
 
     /// Returns the name of its index.
-    pub fn index<'m>(&self, mapping: &'m Mapping) -> Option<&'m str> {
+    pub(crate) fn index<'m>(&self, mapping: &'m Mapping) -> Option<&'m str> {
         mapping.index(self.view.as_ref(), self.bucket(), &self.below)
     }
 
@@ -174,7 +174,7 @@ impl Place {
     }
 
     /// Returns whether it is the root of a bucket or of a scope. Such a folder exists even when it is empty.
-    pub fn is_whole(&self, mapping: &Mapping) -> bool {
+    pub(crate) fn is_whole(&self, mapping: &Mapping) -> bool {
         let whole = |scope: &Scope| {
             scope.view.is_none()
                 && scope.bucket.as_str() == self.bucket()
@@ -184,13 +184,13 @@ impl Place {
     }
 
     /// Returns whether the mapping's clients may list it.
-    pub fn is_listed(&self, mapping: &Mapping) -> bool {
+    pub(crate) fn is_listed(&self, mapping: &Mapping) -> bool {
         let (path, query) = self.request(&Position::Start);
         mapping.grant(&Method::GET, &path, Some(&query), &Fields::default()).is_ok()
     }
 
     /// Returns whether the mapping's clients may store objects in it.
-    pub fn is_writable(&self, mapping: &Mapping) -> bool {
+    pub(crate) fn is_writable(&self, mapping: &Mapping) -> bool {
         mapping.scopes.iter().any(|scope| scope.allow.has(Right::Write) && self.is_in(scope))
     }
 
@@ -203,12 +203,12 @@ impl Place {
 
     /// Returns the folders above it, as its clients see them, ending with the folder itself: `/`, `/tmp/`,
     /// `/tmp/media/`.
-    pub fn trail(&self, mapping: &Mapping) -> Vec<Crumb> {
+    pub(crate) fn trail(&self, mapping: &Mapping) -> Vec<Crumb> {
         trail(&self.path(), usize::from(self.is_host), mapping)
     }
 
     /// Returns whether the mapping's clients may see the folder above.
-    pub fn has_parent(&self, mapping: &Mapping) -> bool {
+    pub(crate) fn has_parent(&self, mapping: &Mapping) -> bool {
         let path = self.path();
         let is_lowest = self.is_host && self.below.is_empty();
         !is_lowest && above(&path).is_some_and(|above| is_visible(mapping, above))
@@ -217,7 +217,7 @@ impl Place {
 
 /// Returns whether a mapping's clients can see anything at a folder, given its decoded path: its names, its index
 /// page, or the way down to a scope.
-pub fn is_visible(mapping: &Mapping, path: &str) -> bool {
+pub(crate) fn is_visible(mapping: &Mapping, path: &str) -> bool {
     let is_place =
         Place::of_decoded(mapping, path.strip_prefix('/').unwrap_or_default().into()).is_some_and(|place| {
             place.is_listed(mapping) || (place.is_whole(mapping) && place.index(mapping).is_some())
@@ -226,13 +226,13 @@ pub fn is_visible(mapping: &Mapping, path: &str) -> bool {
 }
 
 /// Like [`is_visible`], but takes the path as a client writes it.
-pub fn is_visible_encoded(mapping: &Mapping, path: &str) -> bool {
+pub(crate) fn is_visible_encoded(mapping: &Mapping, path: &str) -> bool {
     let is_plain = !path.contains("%2F") && !path.contains("%2f");
     is_plain && decode_path(path).is_ok_and(|path| is_visible(mapping, &format!("/{path}")))
 }
 
 /// Returns the path of the error page of the site that contains a path. The scope with the longest prefix decides.
-pub fn error_page(mapping: &Mapping, path: &str) -> Option<String> {
+pub(crate) fn error_page(mapping: &Mapping, path: &str) -> Option<String> {
     let place = Place::of(mapping, path)?;
     let is_around = |scope: &&Scope| place.is_in(scope);
     let scope = mapping.scopes.iter().filter(is_around).max_by_key(|scope| scope.prefix.as_str().len())?;
@@ -248,7 +248,7 @@ pub fn error_page(mapping: &Mapping, path: &str) -> Option<String> {
 /// `hidden` folders at the beginning, which are not in the paths of the client.
 ///
 /// Folders that the mapping's clients may not see are named without a link. The path names them anyway.
-pub fn trail(path: &str, hidden: usize, mapping: &Mapping) -> Vec<Crumb> {
+pub(crate) fn trail(path: &str, hidden: usize, mapping: &Mapping) -> Vec<Crumb> {
     let ends: Vec<usize> = path.match_indices('/').map(|(at, _)| at + 1).skip(hidden).collect();
     let omitted = ends.len().saturating_sub(NEAREST + 2);
     let mut crumbs = Vec::new();

@@ -19,7 +19,7 @@ const AFTER: &str = "after";
 
 /// One way to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Answer as S3 does.
     AsAsked,
     /// Send the folder's index, the object at this path.
@@ -39,7 +39,7 @@ pub enum Step {
 
 /// Evidence that a folder exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Needs {
+pub(crate) enum Needs {
     /// The object at this path, the folder's index.
     Index(String),
     /// Any name in the folder.
@@ -49,7 +49,7 @@ pub enum Needs {
 /// The ways to answer a request. Each is tried if the ones before it found nothing, or nothing that the mapping
 /// grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The position where a list begins.
     pub position: Position,
     /// Whether the query names the form.
@@ -64,7 +64,7 @@ impl Plan {
     ///
     /// # Errors
     /// When the query names an unknown form or an invalid position.
-    pub fn of(mapping: &Mapping, request: &Request, path: &str) -> Result<Option<Box<Self>>, Refusal> {
+    pub(crate) fn of(mapping: &Mapping, request: &Request, path: &str) -> Result<Option<Box<Self>>, Refusal> {
         let has_slash = path.ends_with('/');
         let is_short = path.bytes().filter(|b| *b == b'/').count() == 1;
         // Requests for objects, the great majority, end here.
@@ -96,7 +96,7 @@ impl Plan {
 
     /// Returns the redirect for a path without a trailing slash at which no object was found, to the folder of that
     /// name, if it may exist. `path` contains the bucket.
-    pub fn of_missing(mapping: &Mapping, request: &Request, path: &str) -> Option<Box<Self>> {
+    pub(crate) fn of_missing(mapping: &Mapping, request: &Request, path: &str) -> Option<Box<Self>> {
         let fields = request.fields();
         if path.ends_with('/')
             || !matches!(request.method, Method::GET | Method::HEAD)

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 /// The format of a streamed list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rows {
+pub(crate) enum Rows {
     /// `{"path": …, "entries": [ … ], "complete": true}`, with one entry per line.
     Json,
     /// `2026-01-01T00:00:00Z         1234  name`, with one name per line.
@@ -33,7 +33,7 @@ struct JsonEntry<'a> {
 
 impl Rows {
     /// Returns the text before the first row.
-    pub fn head(&self, shown: &str) -> String {
+    pub(crate) fn head(&self, shown: &str) -> String {
         match self {
             Self::Json => {
                 let path = serde_json::to_string(shown).unwrap_or_default();
@@ -45,7 +45,7 @@ impl Rows {
     }
 
     /// Appends a row. `first` says whether it is the first of the list.
-    pub fn row(&self, entry: &Entry, first: bool, out: &mut String) {
+    pub(crate) fn row(&self, entry: &Entry, first: bool, out: &mut String) {
         match self {
             Self::Json => {
                 out.push_str(if first { "\n" } else { ",\n" });
@@ -57,7 +57,7 @@ impl Rows {
     }
 
     /// Returns the text after the last row. JSON and HTML without it are incomplete.
-    pub const fn tail(&self) -> &'static str {
+    pub(crate) const fn tail(&self) -> &'static str {
         match self {
             Self::Json => "\n],\"complete\":true}\n",
             Self::Text => "",

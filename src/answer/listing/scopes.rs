@@ -16,7 +16,7 @@ use std::fmt::Write;
 
 /// How a client sees a folder.
 #[derive(Clone, Copy, Debug)]
-pub struct Viewer<'a> {
+pub(crate) struct Viewer<'a> {
     /// The client's mapping.
     pub mapping: &'a Mapping,
     /// Whether the client names the bucket in `Host` instead of the path.
@@ -65,7 +65,7 @@ struct JsonList<'a> {
 }
 
 /// Writes the list of scopes below a folder.
-pub fn write(above: &Above, form: Form, viewer: Viewer<'_>) -> String {
+pub(crate) fn write(above: &Above, form: Form, viewer: Viewer<'_>) -> String {
     let kept = if viewer.is_format_named { "?format=html" } else { "" };
     match form {
         Form::Page => page(above, viewer, kept),

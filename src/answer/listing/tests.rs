@@ -2,6 +2,7 @@ use super::html::FolderPage;
 use super::index::Index;
 use super::name::{grouped, href, human_size};
 use super::page::{Entry, InvalidList, Object};
+use super::place::Crumb;
 use super::rows::Rows;
 use super::*;
 use crate::authorize::mapping::Mapping;

@@ -15,7 +15,7 @@ use std::fmt::Write;
 
 /// An error of the store, or of one of Scopegate's rules.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct ErrorDocument<'a> {
+pub(crate) struct ErrorDocument<'a> {
     /// The response's status.
     #[serde(serialize_with = "as_number")]
     pub status: StatusCode,
@@ -63,7 +63,12 @@ struct ErrorPage<'a> {
 
 impl<'a> ErrorDocument<'a> {
     /// Returns the document of a refusal.
-    pub fn of(refusal: &'a Refusal, mapping: Option<&'a str>, path: &'a str, request_id: &'a str) -> Self {
+    pub(crate) fn of(
+        refusal: &'a Refusal,
+        mapping: Option<&'a str>,
+        path: &'a str,
+        request_id: &'a str,
+    ) -> Self {
         Self {
             status: refusal.status(),
             code: refusal.rule.code(),
@@ -79,12 +84,12 @@ impl<'a> ErrorDocument<'a> {
 
     /// Sets the way back.
     #[must_use]
-    pub fn with_way_back(self, back: Option<&'a str>) -> Self {
+    pub(crate) fn with_way_back(self, back: Option<&'a str>) -> Self {
         Self { back, ..self }
     }
 
     /// Returns the body in a form.
-    pub fn body(&self, form: Representation) -> Bytes {
+    pub(crate) fn body(&self, form: Representation) -> Bytes {
         match form {
             Representation::S3 => self.xml(),
             Representation::Html => self.page(),

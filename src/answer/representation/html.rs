@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
 /// The style of every page, exactly as pages contain it: templates drop a trailing newline.
-pub const STYLE: &str = include_str!("../../../templates/style.css").trim_ascii_end();
+pub(crate) const STYLE: &str = include_str!("../../../templates/style.css").trim_ascii_end();
 
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
@@ -21,7 +21,7 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 });
 
 /// Returns the `Content-Security-Policy` of pages: only this style, and no scripts, frames or external content.
-pub fn content_security_policy() -> HeaderValue {
+pub(crate) fn content_security_policy() -> HeaderValue {
     POLICY.clone()
 }
 

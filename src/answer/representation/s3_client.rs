@@ -11,7 +11,7 @@ const S3_AGENTS: [&str; 5] = ["aws-", "Boto", "MinIO", "s3fs/", "Cyberduck/"];
 /// name of one.
 ///
 /// S3 clients get only S3's responses, whatever they accept.
-pub fn is_s3_client(fields: &Fields) -> bool {
+pub(crate) fn is_s3_client(fields: &Fields) -> bool {
     let signed = fields
         .get(AUTHORIZATION.as_str())
         .is_some_and(|value| value.starts_with(b"AWS4-") || value.starts_with(b"AWS "));
@@ -26,7 +26,7 @@ pub fn is_s3_client(fields: &Fields) -> bool {
 
 /// Returns whether a request comes from rclone. Its S3 client and its HTTP client send the same headers. Both
 /// understand S3's response to a path without a trailing slash.
-pub fn is_rclone(fields: &Fields) -> bool {
+pub(crate) fn is_rclone(fields: &Fields) -> bool {
     is_agent(fields, "rclone/")
 }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 /// A body whose document is rewritten as it arrives. Its length is unknown until its end.
 #[derive(Debug)]
-pub struct Rewritten<D> {
+pub(crate) struct Rewritten<D> {
     body: D,
     rewriter: Box<Rewriter>,
     over: bool,
@@ -17,12 +17,12 @@ pub struct Rewritten<D> {
 
 impl<D> Rewritten<D> {
     /// Returns `body`, rewritten.
-    pub fn new(body: D, rewriter: Box<Rewriter>) -> Self {
+    pub(crate) fn new(body: D, rewriter: Box<Rewriter>) -> Self {
         Self { body, rewriter, over: false }
     }
 
     /// Returns whether it was read to its end.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.over
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// The names in one response.
 #[derive(Clone, Debug)]
-pub struct Names {
+pub(crate) struct Names {
     operation: Operation,
     view: Option<Arc<View>>,
     /// Whether the store URL-encodes names (`encoding-type=url`).
@@ -52,7 +52,7 @@ const NAMELESS: [&str; 23] = [
 impl Names {
     /// Returns the names in a response to `operation`. `path` is in the client's spelling, `key` is the store's, and
     /// `origin` is the scheme and host by which the client reached the proxy.
-    pub fn new(
+    pub(crate) fn new(
         operation: Operation,
         view: Option<Arc<View>>,
         url: bool,

@@ -24,7 +24,7 @@ pub struct Upload {
 
 /// The reason a response is not a list of multipart uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoList(&'static str);
+pub(crate) struct NoList(&'static str);
 
 impl fmt::Display for NoList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,7 +42,7 @@ impl From<Unreadable> for NoList {
 
 /// An incremental reader of one list.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub(crate) struct Reader {
     tokens: Tokens,
     state: State,
 }
@@ -62,7 +62,7 @@ impl Reader {
     ///
     /// # Errors
     /// When they do not belong to a list of multipart uploads.
-    pub fn feed(&mut self, bytes: &[u8], mut give: impl FnMut(&Upload)) -> Result<(), NoList> {
+    pub(crate) fn feed(&mut self, bytes: &[u8], mut give: impl FnMut(&Upload)) -> Result<(), NoList> {
         let Self { tokens, state } = self;
         let mut wrong = None;
         let read = tokens.feed(bytes, |piece, path| {
@@ -81,7 +81,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the list is incomplete, or is truncated without saying where it continues.
-    pub fn finish(mut self) -> Result<Option<Marker>, NoList> {
+    pub(crate) fn finish(mut self) -> Result<Option<Marker>, NoList> {
         self.tokens.finish()?;
         match self.state {
             State { is_truncated: false, .. } => Ok(None),

@@ -1,3 +1,4 @@
+use super::read::NoList;
 use super::*;
 use crate::authorize::mount::Mount;
 use crate::authorize::rights::{Right, Rights};

@@ -163,9 +163,9 @@ fn the_first_mapping_that_matches_wins() {
     let mappings = [mapping(), mapping()];
     let listener = listener("sidecar");
     let here = connection(Some("127.0.0.1"), listener.clone());
-    assert_eq!(find(&mappings, &Client::of_connection(&here)).map(|(index, _)| index), Some(0));
+    assert_eq!(find(&mappings, Client::of_connection(&here)).map(|(index, _)| index), Some(0));
     let there = connection(Some("10.0.0.1"), listener);
-    assert!(find(&mappings, &Client::of_connection(&there)).is_none());
+    assert!(find(&mappings, Client::of_connection(&there)).is_none());
 }
 
 proptest! {

@@ -26,7 +26,7 @@ const fn row(name: &'static str, method: Verb, shape: Shape, selects: &'static [
 }
 
 /// The table. If several rows match, the one with the most selectors wins.
-pub static DECLINED: [Declined; 51] = [
+pub(crate) static DECLINED: [Declined; 51] = [
     row("AssumeRole", Verb::Post, Shape::Service, &[]),
     row("CreateBucket", Verb::Put, Shape::Bucket, &[]),
     row("DeleteBucket", Verb::Delete, Shape::Bucket, &[]),
@@ -85,7 +85,7 @@ pub static DECLINED: [Declined; 51] = [
 /// A read is answered with `501 NotImplemented`, as by MinIO for features it lacks. Clients then carry on without the
 /// feature, whereas `AccessDenied` makes them give up: s3cmd asks for `?acl` before each copy. A change is answered
 /// with `403 AccessDenied`, which no client retries.
-pub const fn answer(verb: Verb) -> Rule {
+pub(crate) const fn answer(verb: Verb) -> Rule {
     match verb {
         Verb::Get | Verb::Head => Rule::UnknownOperation,
         Verb::Put | Verb::Post | Verb::Delete => Rule::NotOffered,

@@ -17,11 +17,11 @@ use crate::s3::checksum::{Algorithm, Checksum};
 use crate::s3::names::check_segments;
 use crate::s3::target::Spelling;
 
-pub use conditions::{NO_TAG, tags_of_store};
-pub use id::began_at;
-pub use numbers::copied_range;
+pub(crate) use conditions::{NO_TAG, tags_of_store};
+pub(crate) use id::began_at;
+pub(crate) use numbers::copied_range;
 pub use pattern::Form;
-pub use position::key_of_position;
+pub(crate) use position::key_of_position;
 
 /// The kind of store behind the proxy. It decides how strict the grammars of ids and positions are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl BadValue {
 }
 
 /// A value's spelling for the store, or the reason it is refused.
-pub type Read = Result<Spelling, BadValue>;
+pub(crate) type Read = Result<Spelling, BadValue>;
 
 /// The grammar of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -243,7 +243,7 @@ impl Grammar {
 }
 
 /// Returns whether a header carries a checksum. `name` is in lower case.
-pub fn is_checksum_value(name: &str) -> bool {
+pub(crate) fn is_checksum_value(name: &str) -> bool {
     name.strip_prefix("x-amz-checksum-").is_some_and(|what| !matches!(what, "algorithm" | "type" | "mode"))
 }
 

@@ -249,7 +249,7 @@ impl Headers {
 /// Prefixes of headers that change a request's meaning. If no row lets such a header pass, the request is refused,
 /// because MinIO would act on it or would not do what it asks for. Every other `x-amz-*` header is dropped, as S3
 /// ignores headers it does not know: SDKs and CDNs add new ones with each release.
-pub const MEANINGFUL: [&str; 13] = [
+pub(crate) const MEANINGFUL: [&str; 13] = [
     "x-amz-bucket-object-lock-",
     "x-amz-bucket-replication-",
     "x-amz-bypass-",
@@ -266,7 +266,7 @@ pub const MEANINGFUL: [&str; 13] = [
 ];
 
 /// Returns whether a header changes the request's meaning. `name` is in lower case.
-pub fn changes_meaning(name: &str) -> bool {
+pub(crate) fn changes_meaning(name: &str) -> bool {
     MEANINGFUL.iter().any(|start| name.starts_with(start)) && !is_listed(name)
 }
 

@@ -103,7 +103,7 @@ have the wider form in the third column.
 ";
 
 /// Returns the page.
-pub fn page() -> String {
+pub(crate) fn page() -> String {
     let mut text = format!("{HEAD}{}.\n{HEAD_END}", list(MEANINGFUL.into_iter()));
     for row in &TABLE {
         let _ = writeln!(

@@ -30,7 +30,7 @@ const READ_QUERY: [Parameter; 8] = [
 ];
 
 /// Checks whether a read of an object has a use for a query parameter. S3 ignores every other one.
-pub fn is_read_parameter(name: &str) -> bool {
+pub(crate) fn is_read_parameter(name: &str) -> bool {
     READ_QUERY.iter().any(|parameter| parameter.name == name)
 }
 

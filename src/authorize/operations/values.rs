@@ -73,7 +73,7 @@ pub enum Quote {
 }
 
 /// Returns a refusal of a value that says what is expected.
-pub fn refuse(what: &str, name: &str, value: Option<&str>, bad: BadValue) -> Refusal {
+pub(crate) fn refuse(what: &str, name: &str, value: Option<&str>, bad: BadValue) -> Refusal {
     let BadValue { rule, expected } = bad;
     let Some(value) = value else {
         return Refusal::new(

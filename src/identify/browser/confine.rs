@@ -26,7 +26,7 @@ const SANDBOXED: (&str, &str) = lines!("Content-Security-Policy: sandbox\r\n");
 const VIEWED: (&str, &str) = lines!("Content-Security-Policy: script-src 'none'\r\n");
 
 /// Adds the lines of an object that belongs to a site: browsers run its scripts.
-pub fn let_run(fields: &mut Fields) {
+pub(crate) fn let_run(fields: &mut Fields) {
     fields.set_trailing_lines(PLAIN.0);
 }
 
@@ -34,7 +34,7 @@ pub fn let_run(fields: &mut Fields) {
 /// of its own.
 ///
 /// All clients get them: over plain HTTP a browser cannot be told from a program, and programs ignore them.
-pub fn confine(fields: &mut Fields) {
+pub(crate) fn confine(fields: &mut Fields) {
     if fields.has_trailing_lines() {
         return;
     }

@@ -15,7 +15,7 @@ use http::{Method, StatusCode};
 use http1::{Fields, Request};
 use std::time::Duration;
 
-pub use origin::{Origin, Origins};
+pub(crate) use origin::{Origin, Origins};
 
 const REQUEST_METHOD: &str = "access-control-request-method";
 const REQUEST_HEADERS: &str = "access-control-request-headers";
@@ -27,7 +27,7 @@ const MAX_HEADERS: usize = 64;
 
 /// The response headers that scripts can read by default: all that a response can have. They are listed by name because
 /// `*` has no meaning for requests with credentials.
-pub const EXPOSED: [&str; 29] = [
+pub(crate) const EXPOSED: [&str; 29] = [
     "Accept-Ranges",
     "Age",
     "Allow",
@@ -246,7 +246,7 @@ impl Cors {
 }
 
 /// Checks whether a browser asks if it may send a request for a page of another origin.
-pub fn is_preflight(request: &Request) -> bool {
+pub(crate) fn is_preflight(request: &Request) -> bool {
     request.method == Method::OPTIONS
         && request.fields().has(header::ORIGIN.as_str())
         && request.fields().has(REQUEST_METHOD)
@@ -256,7 +256,7 @@ pub fn is_preflight(request: &Request) -> bool {
 ///
 /// # Errors
 /// When the page may not send the request, or the mapping has no rules.
-pub fn preflight(cors: Option<&Cors>, request: &Request) -> Result<(StatusCode, HeaderMap), Refusal> {
+pub(crate) fn preflight(cors: Option<&Cors>, request: &Request) -> Result<(StatusCode, HeaderMap), Refusal> {
     let fields = request.fields();
     let Some(origin) = only(fields, header::ORIGIN.as_str()) else {
         return Err(Refusal::new(Rule::CrossSite, "a preflight must have exactly one Origin"));

@@ -11,7 +11,7 @@ use http1::Fields;
 ///
 /// # Errors
 /// When a browser asks for a type that is not inert, for `inline` without an inert type, or for another coding.
-pub fn check_overrides(query: &Query<'_>, fields: &Fields) -> Result<(), Refusal> {
+pub(crate) fn check_overrides(query: &Query<'_>, fields: &Fields) -> Result<(), Refusal> {
     let Some((name, value, allowed)) = active_override(query) else { return Ok(()) };
     if !is_of_a_browser(fields) {
         return Ok(());

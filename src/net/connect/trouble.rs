@@ -7,7 +7,7 @@ use std::io;
 
 /// Why an endpoint cannot be used, where its configuration or certificate is the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// The server uses a certificate authority's certificate as its own, as `openssl req -x509` makes one.
     AuthorityAsServer,
     /// The certificate has expired.
@@ -36,7 +36,7 @@ pub enum Trouble {
 
 impl Trouble {
     /// Finds the trouble in an error or in one of its causes.
-    pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+    pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut next = Some(error);
         while let Some(cause) = next {
             if let Some(found) = Self::of_one(cause) {
@@ -98,7 +98,7 @@ impl Trouble {
 
     /// Recognises a TLS server by its answer to a request in plain HTTP. `is_bare` says that the answer has no header
     /// at all. The body may be empty: Go resets the connection, which can overtake the text.
-    pub fn of_answer(status: u16, is_bare: bool, body: &str) -> Option<Self> {
+    pub(crate) fn of_answer(status: u16, is_bare: bool, body: &str) -> Option<Self> {
         // nginx, Apache.
         let known = ["HTTP request was sent to HTTPS port", "SSL-enabled server port"];
         // Go, and so MinIO, answers with a status line and this text alone.
@@ -108,7 +108,7 @@ impl Trouble {
     }
 
     /// Returns what an operator can do about it.
-    pub const fn help(self) -> &'static str {
+    pub(crate) const fn help(self) -> &'static str {
         match self {
             Self::AuthorityAsServer => {
                 "the server uses the certificate of an authority (CA:TRUE) as its own, as `openssl req -x509` makes it: \

@@ -13,7 +13,7 @@ const DIR: &str = "SSL_CERT_DIR";
 
 /// The trusted authorities, one or more.
 #[derive(Debug)]
-pub struct Trust {
+pub(crate) struct Trust {
     /// The authorities.
     pub roots: RootCertStore,
     /// What is wrong with each place that a variable names and that has no certificate, and how to fix it.
@@ -25,7 +25,7 @@ impl Trust {
     ///
     /// # Errors
     /// When there is no authority. The message says where they were searched, and what to do.
-    pub fn load() -> Result<Self, String> {
+    pub(crate) fn load() -> Result<Self, String> {
         Self::from(env::var_os(FILE).as_deref(), env::var_os(DIR).as_deref())
     }
 

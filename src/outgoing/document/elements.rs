@@ -10,7 +10,7 @@ use std::fmt;
 
 /// A document, read element by element.
 #[derive(Debug)]
-pub struct Elements<'d> {
+pub(crate) struct Elements<'d> {
     root: &'static str,
     reader: Reader<&'d [u8]>,
 }
@@ -28,7 +28,7 @@ impl<'d> Elements<'d> {
     ///
     /// # Errors
     /// When it is not UTF-8 or has another root.
-    pub fn open(root: &'static str, document: &'d [u8]) -> Result<Self, Refusal> {
+    pub(crate) fn open(root: &'static str, document: &'d [u8]) -> Result<Self, Refusal> {
         let text = str::from_utf8(document).map_err(|_| malformed(root, "it is not UTF-8"))?;
         let mut reader = Reader::from_str(text);
         reader.config_mut().expand_empty_elements = true;
@@ -47,7 +47,7 @@ impl<'d> Elements<'d> {
     ///
     /// # Errors
     /// When there is text instead.
-    pub fn child(&mut self) -> Result<Option<String>, Refusal> {
+    pub(crate) fn child(&mut self) -> Result<Option<String>, Refusal> {
         loop {
             match self.next()? {
                 Next::Start(name) => return Ok(Some(name)),
@@ -63,7 +63,7 @@ impl<'d> Elements<'d> {
     ///
     /// # Errors
     /// When it holds an element, or more than `most` bytes.
-    pub fn text(&mut self, most: usize) -> Result<String, Refusal> {
+    pub(crate) fn text(&mut self, most: usize) -> Result<String, Refusal> {
         let mut whole = String::new();
         loop {
             match self.next()? {
@@ -83,7 +83,7 @@ impl<'d> Elements<'d> {
     ///
     /// # Errors
     /// When anything but white space follows.
-    pub fn finish(mut self) -> Result<(), Refusal> {
+    pub(crate) fn finish(mut self) -> Result<(), Refusal> {
         loop {
             match self.next()? {
                 Next::Eof => return Ok(()),
@@ -94,12 +94,12 @@ impl<'d> Elements<'d> {
     }
 
     /// Returns the refusal of an element in the wrong place.
-    pub fn misplaced(&self, name: &str) -> Refusal {
+    pub(crate) fn misplaced(&self, name: &str) -> Refusal {
         self.malformed(format_args!("the element {:?} is misplaced or repeated", Shown(name)))
     }
 
     /// Returns the refusal of the document.
-    pub fn malformed(&self, why: impl fmt::Display) -> Refusal {
+    pub(crate) fn malformed(&self, why: impl fmt::Display) -> Refusal {
         malformed(self.root, why)
     }
 

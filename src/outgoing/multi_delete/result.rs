@@ -9,7 +9,7 @@ use quick_xml::events::Event;
 const ROOT: &str = "DeleteResult";
 
 /// Appends the error of one key to the elements of a result.
-pub fn push_error(result: &mut Document, named: &Named, code: &str, message: &str) {
+pub(crate) fn push_error(result: &mut Document, named: &Named, code: &str, message: &str) {
     result.open("Error");
     result.element("Key", &named.key);
     if let Some(id) = &named.version_id {
@@ -21,7 +21,7 @@ pub fn push_error(result: &mut Document, named: &Named, code: &str, message: &st
 }
 
 /// Returns a whole result with these elements.
-pub fn result(elements: &Document) -> String {
+pub(crate) fn result(elements: &Document) -> String {
     let mut xml = Document::answer(ROOT);
     xml.append(elements);
     xml.finish(ROOT)
@@ -29,7 +29,7 @@ pub fn result(elements: &Document) -> String {
 
 /// The store's merged results, with the store's names for the keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Merged {
+pub(crate) struct Merged {
     elements: Document,
     /// Errors for keys that were not sent or whose outcome is unknown, with the client's names.
     failed: Document,
@@ -37,33 +37,33 @@ pub struct Merged {
 
 /// A response that is not the result of a multi-object delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoResult;
+pub(crate) struct NoResult;
 
 impl Merged {
     /// Adds the store's result for a group.
     ///
     /// # Errors
     /// When the response is not such a result.
-    pub fn add(&mut self, answer: &str) -> Result<(), NoResult> {
+    pub(crate) fn add(&mut self, answer: &str) -> Result<(), NoResult> {
         self.elements.append_written(inside(answer).ok_or(NoResult)?);
         Ok(())
     }
 
     /// Reports a whole group as failed, with the store's code and message if there are any.
-    pub fn fail(&mut self, group: &Group, code: &str, message: &str) {
+    pub(crate) fn fail(&mut self, group: &Group, code: &str, message: &str) {
         for named in &group.named {
             push_error(&mut self.failed, named, code, message);
         }
     }
 
     /// Returns the result with the store's names, and the further elements with the client's names.
-    pub fn finish(self) -> (String, Document) {
+    pub(crate) fn finish(self) -> (String, Document) {
         (result(&self.elements), self.failed)
     }
 }
 
 /// Returns the code and message of a store's error document.
-pub fn code_and_message(answer: &str) -> (String, String) {
+pub(crate) fn code_and_message(answer: &str) -> (String, String) {
     let text = |name: &str| element(answer, name);
     (
         text("Code").unwrap_or_else(|| "InternalError".to_owned()),

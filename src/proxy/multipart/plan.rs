@@ -8,7 +8,7 @@ const DOUBLED_AFTER: u32 = 1000;
 
 /// The size of a part, of which the first has the number 1: small while an object is small, and large enough later for
 /// the largest object to fit.
-pub fn part_size(number: u32) -> u64 {
+pub(crate) fn part_size(number: u32) -> u64 {
     PART_SIZE << ((number.clamp(1, MAX_PARTS) - 1) / DOUBLED_AFTER)
 }
 

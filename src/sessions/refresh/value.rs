@@ -19,13 +19,13 @@ use tokio::time::{Instant, sleep, timeout_at};
 const TRANSIENT_FAILURES: u32 = 3;
 
 /// A value that expires.
-pub trait Perishable: Send + Sync + 'static {
+pub(crate) trait Perishable: Send + Sync + 'static {
     /// Returns when the value ends.
     fn expires(&self) -> SystemTime;
 }
 
 /// The origin of a value.
-pub trait Source: Send + Sync {
+pub(crate) trait Source: Send + Sync {
     /// What is fetched.
     type Value: Perishable;
     /// Why a fetch failed.
@@ -41,29 +41,26 @@ pub trait Source: Send + Sync {
     fn turn(&self) -> impl Future<Output = ()> + Send;
 
     /// Fetches a live value.
-    fn fetch(
-        &self,
-        reason: Reason<'_, Self::Value>,
-    ) -> impl Future<Output = Result<Self::Value, Self::Error>> + Send;
+    fn fetch(&self, reason: Reason) -> impl Future<Output = Result<Self::Value, Self::Error>> + Send;
 
     /// Reports a failed fetch.
     fn failed(&self, error: &Self::Error, retry: Retry);
 }
 
 /// Why a value is fetched.
-#[derive(Debug)]
-pub enum Reason<'v, T> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
     /// There is none that can be used.
     Missing,
     /// The current one ends soon, or belongs to another source.
     Due,
-    /// The current one was rejected. A source that hands out one value several times must not return it again.
-    Rejected(&'v T),
+    /// The current one was rejected: the source must not return it again.
+    Rejected,
 }
 
 /// What follows a failed fetch.
 #[derive(Clone, Copy, Debug)]
-pub struct Retry {
+pub(crate) struct Retry {
     /// Consecutive failures so far.
     pub attempt: u32,
     /// The pause before the next fetch.
@@ -74,7 +71,7 @@ pub struct Retry {
 
 /// A value as readers hold it.
 #[derive(Debug)]
-pub struct Entry<T> {
+pub(crate) struct Entry<T> {
     id: u64,
     used: AtomicBool,
     value: T,
@@ -82,7 +79,7 @@ pub struct Entry<T> {
 
 impl<T> Entry<T> {
     /// Returns which fetch the value came from; ids grow from fetch to fetch.
-    pub fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
@@ -142,7 +139,7 @@ impl<E> Clone for Failing<E> {
 
 /// Why a reader gets no value.
 #[derive(Debug)]
-pub struct Unavailable<E> {
+pub(crate) struct Unavailable<E> {
     /// The error of the last fetch, for the log.
     pub cause: Option<Arc<E>>,
     /// When it is worth trying again.
@@ -151,7 +148,7 @@ pub struct Unavailable<E> {
 
 /// A value that [`Refreshed::keep`] keeps fresh.
 #[derive(Debug)]
-pub struct Refreshed<T, E> {
+pub(crate) struct Refreshed<T, E> {
     eager: bool,
     current: ArcSwapOption<Entry<T>>,
     /// Entries up to this id were taken over from another `Refreshed` and serve until the first fetch succeeds.
@@ -167,7 +164,7 @@ pub struct Refreshed<T, E> {
 
 impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
     /// Makes one without a value. An `eager` one is fetched before a reader asks, and refreshed even when unused.
-    pub fn new(eager: bool) -> Self {
+    pub(crate) fn new(eager: bool) -> Self {
         Self {
             eager,
             current: ArcSwapOption::empty(),
@@ -182,7 +179,7 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
 
     /// Serves with the value of `old`, if that is live, until the first fetch succeeds.
     #[must_use]
-    pub fn inheriting(self, old: &Self, now: SystemTime) -> Self {
+    pub(crate) fn inheriting(self, old: &Self, now: SystemTime) -> Self {
         let Some(entry) = old.live(now) else { return self };
         let inherited = entry.id;
         self.last_id.store(inherited, Ordering::Release);
@@ -191,12 +188,12 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
     }
 
     /// Returns whether it serves with an inherited value.
-    pub fn is_inheriting(&self) -> bool {
+    pub(crate) fn is_inheriting(&self) -> bool {
         self.current.load().as_ref().is_some_and(|entry| entry.id <= self.inherited)
     }
 
     /// Returns the value if it can be used at `now`.
-    pub fn live(&self, now: SystemTime) -> Option<Arc<Entry<T>>> {
+    pub(crate) fn live(&self, now: SystemTime) -> Option<Arc<Entry<T>>> {
         let entry = self.current.load_full()?;
         (is_live(entry.expires(), now) && !self.is_rejected(entry.id)).then_some(entry)
     }
@@ -205,7 +202,11 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
     ///
     /// # Errors
     /// At once while the source keeps failing, otherwise after `wait`.
-    pub async fn obtain(&self, clock: WallClock, wait: Duration) -> Result<Arc<Entry<T>>, Unavailable<E>> {
+    pub(crate) async fn obtain(
+        &self,
+        clock: WallClock,
+        wait: Duration,
+    ) -> Result<Arc<Entry<T>>, Unavailable<E>> {
         if let Some(entry) = self.live(clock.now()) {
             entry.mark_used();
             return Ok(entry);
@@ -245,28 +246,28 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
     }
 
     /// Stops using the value `id` and all before it.
-    pub fn reject(&self, id: u64) {
+    pub(crate) fn reject(&self, id: u64) {
         self.rejected.fetch_max(id, Ordering::AcqRel);
         self.wake.notify_one();
     }
 
     /// Returns whether readers can be served: the value is live, or none was needed so far.
-    pub fn is_ready(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_ready(&self, now: SystemTime) -> bool {
         self.live(now).is_some() || (!self.eager && !matches!(*self.health.borrow(), Health::Failing(..)))
     }
 
     /// Returns when the current value ends.
-    pub fn expires(&self) -> Option<SystemTime> {
+    pub(crate) fn expires(&self) -> Option<SystemTime> {
         self.current.load().as_ref().map(|entry| entry.expires())
     }
 
     /// Returns the current value, live or not, unless it was rejected.
-    pub fn unrejected(&self) -> Option<Arc<Entry<T>>> {
+    pub(crate) fn unrejected(&self) -> Option<Arc<Entry<T>>> {
         self.current.load_full().filter(|entry| !self.is_rejected(entry.id))
     }
 
     /// Returns whether readers no longer get the value `id`: it was rejected, or there is a newer one.
-    pub fn has_replaced(&self, id: u64) -> bool {
+    pub(crate) fn has_replaced(&self, id: u64) -> bool {
         self.current.load().as_ref().is_some_and(|entry| entry.id > id) || self.is_rejected(id)
     }
 
@@ -290,7 +291,7 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
 impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
     /// Fetches from `source` whenever the plan says so, for as long as this is polled. Without a live value and without
     /// readers it sleeps until a reader asks: an idle value costs no timer.
-    pub async fn keep<S: Source<Value = T, Error = E>>(&self, source: &S, clock: WallClock) {
+    pub(crate) async fn keep<S: Source<Value = T, Error = E>>(&self, source: &S, clock: WallClock) {
         let mut plan = Plan::new(self.eager, source.lifetime());
         let start = Instant::now();
         let now = || Now { wall: clock.now(), mono: start.elapsed() };
@@ -322,11 +323,11 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
         let wall = now().wall;
         let current = self.current.load_full();
         let reason = match (current.as_deref(), self.facts(wall).held) {
-            (Some(entry), Held::Rejected) => Reason::Rejected(&entry.value),
+            (Some(_), Held::Rejected) => Reason::Rejected,
             (Some(entry), _) if is_live(entry.expires(), wall) => Reason::Due,
             _ => Reason::Missing,
         };
-        let replaces_rejected = matches!(reason, Reason::Rejected(_));
+        let replaces_rejected = matches!(reason, Reason::Rejected);
         self.wanted.store(false, Ordering::Release);
         match source.fetch(reason).await {
             Ok(value) => {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// Spaces mints and bounds each in time. Sessions are served in the order in which they ask.
 #[derive(Debug)]
-pub struct MintBudget {
+pub(crate) struct MintBudget {
     next: Mutex<Instant>,
     per_second: AtomicU32,
     timeout_millis: AtomicU64,
@@ -15,7 +15,7 @@ pub struct MintBudget {
 
 impl MintBudget {
     /// Allows `per_second` mints a second, each of which may take `timeout`.
-    pub fn new(per_second: u32, timeout: Duration) -> Self {
+    pub(crate) fn new(per_second: u32, timeout: Duration) -> Self {
         let budget = Self {
             next: Mutex::new(Instant::now()),
             per_second: AtomicU32::default(),
@@ -26,7 +26,7 @@ impl MintBudget {
     }
 
     /// Sets other bounds for the mints that begin from now on.
-    pub fn set(&self, per_second: u32, timeout: Duration) {
+    pub(crate) fn set(&self, per_second: u32, timeout: Duration) {
         self.per_second.store(per_second.max(1), Ordering::Relaxed);
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         self.timeout_millis.store(millis, Ordering::Relaxed);

@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_mins(1);
 
 impl Slot {
     /// Notes that a node denied a request that the mapping grants, and starts a try.
-    pub fn doubt(&self, node: NodeIndex) {
+    pub(crate) fn doubt(&self, node: NodeIndex) {
         let mut nodes = lock(&self.denials.nodes);
         if !nodes.contains(&node) {
             nodes.push(node);
@@ -29,7 +29,7 @@ impl Slot {
     }
 
     /// Starts a try like [`Self::doubt`], and returns the verdict on the session `id`.
-    pub async fn judge(&self, id: u64, node: NodeIndex) -> Verdict {
+    pub(crate) async fn judge(&self, id: u64, node: NodeIndex) -> Verdict {
         if self.sessions.has_replaced(id) {
             return Verdict::Dead;
         }
@@ -39,7 +39,7 @@ impl Slot {
     }
 
     /// Returns the code with which the store denies everything that the mapping grants, if the last try showed that.
-    pub fn denial(&self) -> Option<Box<str>> {
+    pub(crate) fn denial(&self) -> Option<Box<str>> {
         lock(&self.denials.denied).clone()
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 /// A slot that is kept filled for as long as this is held.
 #[derive(Debug)]
-pub struct SessionHandle {
+pub(crate) struct SessionHandle {
     slot: Arc<Slot>,
     /// Ends the keeper when it is dropped.
     _keeper: JoinSet<()>,
@@ -26,14 +26,14 @@ pub struct SessionHandle {
 
 impl SessionHandle {
     /// Returns the slot.
-    pub fn slot(&self) -> &Arc<Slot> {
+    pub(crate) fn slot(&self) -> &Arc<Slot> {
         &self.slot
     }
 }
 
 /// Fills one slot.
 #[derive(Debug)]
-pub struct Keeper<M, J> {
+pub(crate) struct Keeper<M, J> {
     /// The slot.
     pub slot: Arc<Slot>,
     /// The source of sessions.
@@ -56,7 +56,7 @@ pub struct Keeper<M, J> {
 
 impl<M: Mint, J: Judge> Keeper<M, J> {
     /// Keeps the slot filled, on the current runtime, until the handle is dropped.
-    pub fn start(self) -> Arc<SessionHandle> {
+    pub(crate) fn start(self) -> Arc<SessionHandle> {
         let slot = Arc::clone(&self.slot);
         let mut keeper = JoinSet::new();
         keeper.spawn(self.run_for_ever());
@@ -118,8 +118,8 @@ impl<M: Mint, J: Judge> Source for Keeper<M, J> {
         self.budget.take().await;
     }
 
-    async fn fetch(&self, reason: Reason<'_, Session>) -> Result<Session, MintError> {
-        let replaces_rejected = matches!(reason, Reason::Rejected(_));
+    async fn fetch(&self, reason: Reason) -> Result<Session, MintError> {
+        let replaces_rejected = matches!(reason, Reason::Rejected);
         // Boxed: an idle keeper would otherwise hold the room that a mint needs.
         let minting = Box::pin(self.mint.mint(&self.request, reason));
         let minted = timeout(self.budget.timeout(), minting)

@@ -11,11 +11,11 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 /// A session with its number in its slot.
-pub type SlotSession = Entry<Session>;
+pub(crate) type SlotSession = Entry<Session>;
 
 /// Counts of a mapping's sessions: mints by result, and denials.
 #[derive(Debug, Default)]
-pub struct MintCounts {
+pub(crate) struct MintCounts {
     /// Mints that returned a session.
     pub minted: AtomicU64,
     /// Mints that STS refused.
@@ -30,7 +30,7 @@ pub struct MintCounts {
 
 /// The place of one session.
 #[derive(Debug)]
-pub struct Slot {
+pub(crate) struct Slot {
     pub(super) sessions: Refreshed<Session, MintError>,
     pub(super) counts: Arc<MintCounts>,
     pub(super) denials: Denials,
@@ -38,24 +38,24 @@ pub struct Slot {
 
 impl Slot {
     /// Makes an empty slot. The session of an `eager` one is minted at start; mints are added to `counts`.
-    pub fn new(eager: bool, counts: Arc<MintCounts>) -> Self {
+    pub(crate) fn new(eager: bool, counts: Arc<MintCounts>) -> Self {
         Self { sessions: Refreshed::new(eager), counts, denials: Denials::new() }
     }
 
     /// Serves with the session of `old`, if that is live, until there is one of its own. The session must be for the
     /// same policy and the same store.
     #[must_use]
-    pub fn inheriting(self, old: &Self, now: SystemTime) -> Self {
+    pub(crate) fn inheriting(self, old: &Self, now: SystemTime) -> Self {
         Self { sessions: self.sessions.inheriting(&old.sessions, now), ..self }
     }
 
     /// Returns whether it serves with the session of another slot.
-    pub fn is_inheriting(&self) -> bool {
+    pub(crate) fn is_inheriting(&self) -> bool {
         self.sessions.is_inheriting()
     }
 
     /// Returns the session if it can be used at `now`.
-    pub fn live(&self, now: SystemTime) -> Option<Arc<SlotSession>> {
+    pub(crate) fn live(&self, now: SystemTime) -> Option<Arc<SlotSession>> {
         self.sessions.live(now)
     }
 
@@ -63,7 +63,7 @@ impl Slot {
     ///
     /// # Errors
     /// At once while STS keeps failing, otherwise after `wait`.
-    pub fn obtain(
+    pub(crate) fn obtain(
         &self,
         clock: WallClock,
         wait: Duration,
@@ -72,22 +72,22 @@ impl Slot {
     }
 
     /// Stops using the session `id`, which the store does not know.
-    pub fn reject(&self, id: u64) {
+    pub(crate) fn reject(&self, id: u64) {
         self.sessions.reject(id);
     }
 
     /// Returns whether requests can be served as far as the session goes: it is live, or none was needed so far.
-    pub fn is_ready(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_ready(&self, now: SystemTime) -> bool {
         self.sessions.is_ready(now)
     }
 
     /// Returns when the current session ends.
-    pub fn expiration(&self) -> Option<SystemTime> {
+    pub(crate) fn expiration(&self) -> Option<SystemTime> {
         self.sessions.expires()
     }
 
     /// Returns the counts.
-    pub fn counts(&self) -> &MintCounts {
+    pub(crate) fn counts(&self) -> &MintCounts {
         &self.counts
     }
 }

@@ -55,7 +55,7 @@ enum Behaviour {
 }
 
 impl Mint for ScriptedSts {
-    async fn mint(&self, _: &MintRequest, _: Reason<'_, Session>) -> Result<Minted, MintError> {
+    async fn mint(&self, _: &MintRequest, _: Reason) -> Result<Minted, MintError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         assert_eq!(self.running.fetch_add(1, Ordering::Relaxed), 0, "one mint at a time");
         let _running = Running(&self.running);

@@ -15,7 +15,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The result of a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The store does not know the session.
     Dead,
     /// The store denies what the mapping grants, with this code. No client can cause that.
@@ -27,7 +27,7 @@ pub enum Verdict {
 }
 
 /// A way to try sessions.
-pub trait Judge: Send + Sync + 'static {
+pub(crate) trait Judge: Send + Sync + 'static {
     /// Tries a session at these nodes, one or more.
     fn judge(&self, session: &Session, nodes: &[NodeIndex]) -> impl Future<Output = Verdict> + Send;
 }

@@ -21,7 +21,7 @@ pub const ABSENT_UPLOAD: &str =
 
 /// A request to try a session with.
 #[derive(Debug)]
-pub struct Trial {
+pub(crate) struct Trial {
     outgoing: Outgoing,
     proves: Proves,
 }
@@ -38,7 +38,7 @@ enum Proves {
 
 impl Trial {
     /// Makes the trial of this kind of session, if its mapping grants anything to try.
-    pub fn of_kind(kind: SessionKind, mapping: &Mapping) -> Option<Self> {
+    pub(crate) fn of_kind(kind: SessionKind, mapping: &Mapping) -> Option<Self> {
         match kind {
             SessionKind::Scopes => Self::of(mapping),
             SessionKind::Uploads => Self::of_uploads(mapping),
@@ -107,7 +107,7 @@ fn target(scope: &Scope, rights: Rights) -> Option<(Method, String)> {
 }
 
 /// Returns a request for the uploads of a key that has none, if the scope grants such lists.
-pub fn list_of_no_uploads(mapping: &Mapping, scope: &Scope) -> Option<Outgoing> {
+pub(crate) fn list_of_no_uploads(mapping: &Mapping, scope: &Scope) -> Option<Outgoing> {
     let (base, prefix) = place(scope);
     let (fields, path) = (Fields::default(), format!("{base}/"));
     let query = format!("uploads&prefix={}", absent(prefix));

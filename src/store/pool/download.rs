@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// A way to get the rest of an answer that breaks off.
-pub trait Continue: fmt::Debug {
+pub(crate) trait Continue: fmt::Debug {
     /// Notes that this many more bytes of the answer were passed on.
     fn advance(&mut self, bytes: usize);
 
@@ -21,7 +21,7 @@ pub trait Continue: fmt::Debug {
 
 /// An answer that broke off.
 #[derive(Debug)]
-pub struct BrokenOff {
+pub(crate) struct BrokenOff {
     /// The cause.
     pub error: BoxError,
     /// The node that sent it.
@@ -29,10 +29,10 @@ pub struct BrokenOff {
 }
 
 /// The rest of an answer, with the way to continue that.
-pub type Continued = (Box<dyn Continue>, Download);
+pub(crate) type Continued = (Box<dyn Continue>, Download);
 
 /// A request for the rest of an answer.
-pub type Asking = Pin<Box<dyn Future<Output = Result<Continued, BoxError>>>>;
+pub(crate) type Asking = Pin<Box<dyn Future<Output = Result<Continued, BoxError>>>>;
 
 /// The state of a continuation.
 enum Rest {
@@ -52,7 +52,7 @@ impl fmt::Debug for Rest {
 /// The body of an answer. Reading it to its end returns the connection to the pool; dropping it earlier closes the
 /// connection.
 #[derive(Debug)]
-pub struct Download {
+pub(crate) struct Download {
     lease: Option<Lease>,
     /// Boxed, because only long answers have one.
     rest: Option<Box<Rest>>,
@@ -65,7 +65,7 @@ impl Download {
     }
 
     /// Continues the answer with `rest` if it breaks off.
-    pub fn continue_with(&mut self, rest: Box<dyn Continue>) {
+    pub(crate) fn continue_with(&mut self, rest: Box<dyn Continue>) {
         self.rest = Some(Box::new(Rest::Known(rest)));
     }
 

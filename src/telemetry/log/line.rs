@@ -21,7 +21,7 @@ pub(super) struct Style {
 
 /// A line under construction.
 #[derive(Debug)]
-pub struct Line<'b> {
+pub(crate) struct Line<'b> {
     to: &'b mut Vec<u8>,
     format: LogFormat,
 }
@@ -81,20 +81,20 @@ impl<'b> Line<'b> {
     }
 
     /// Adds a quoted text.
-    pub fn text(&mut self, name: &str, value: &str) {
+    pub(crate) fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         write_quoted(self.to, value);
     }
 
     /// Adds a quoted text, if there is one.
-    pub fn text_if(&mut self, name: &str, value: Option<&str>) {
+    pub(crate) fn text_if(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(name, value);
         }
     }
 
     /// Adds a single word, such as an address or a method. The text format quotes it only if it needs quotes.
-    pub fn word(&mut self, name: &str, value: &dyn fmt::Display) {
+    pub(crate) fn word(&mut self, name: &str, value: &dyn fmt::Display) {
         match self.format {
             LogFormat::Json => self.quoted(name, value),
             LogFormat::Text => {
@@ -112,13 +112,13 @@ impl<'b> Line<'b> {
     }
 
     /// Adds a number.
-    pub fn number(&mut self, name: &str, value: u64) {
+    pub(crate) fn number(&mut self, name: &str, value: u64) {
         self.name(name);
         let _ = write!(self.to, "{value}");
     }
 
     /// Adds a number if there is one.
-    pub fn number_if(&mut self, name: &str, value: Option<u64>) {
+    pub(crate) fn number_if(&mut self, name: &str, value: Option<u64>) {
         if let Some(value) = value {
             self.number(name, value);
         }

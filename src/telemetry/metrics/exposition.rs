@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// Prometheus' own format, which every scraper and `promtool` can read.
     /// <https://prometheus.io/docs/instrumenting/exposition_formats/>
     Text,
@@ -16,7 +16,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text";
 
 impl Format {
     /// Returns the format that `Accept` headers ask for: `OpenMetrics` if it is named with a weight above 0.
-    pub fn of_accept<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn of_accept<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let named = values.into_iter().flat_map(|value| value.split(',')).any(|range| {
             let mut parts = range.split(';').map(str::trim);
             let is_named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(OPEN_METRICS));
@@ -26,7 +26,7 @@ impl Format {
     }
 
     /// Returns the value of `Content-Type`.
-    pub const fn content_type(self) -> &'static str {
+    pub(crate) const fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",

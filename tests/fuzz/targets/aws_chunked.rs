@@ -5,8 +5,8 @@
 use super::reference::find;
 use super::script::cut;
 use bytes::Bytes;
-use scopegate::s3::aws_chunked::{Decoder, Envelope};
-use scopegate::s3::checksum::Algorithm;
+use scopegate::internals::Algorithm;
+use scopegate::internals::{Decoder, Envelope};
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"\r\n",

@@ -1,7 +1,7 @@
 //! A configuration is either accepted or rejected with mistakes at places that exist, and no message contains a secret.
 
-use scopegate::config::{Config, ConfigError, Diagnostic, Environment, Failed, Place};
-use scopegate::sigv4::secret::Secret;
+use scopegate::internals::Secret;
+use scopegate::internals::{Config, ConfigError, Diagnostic, Environment, Failed, Place};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 

@@ -1,10 +1,10 @@
 //! Request documents: what is written for the store is within their grammar and parses to the same document. An input
 //! is a document of any kind.
 
-use scopegate::authorize::operations::grammar::Dialect;
-use scopegate::outgoing::document::{Completion, Tagging};
-use scopegate::outgoing::multi_delete::Deletion;
-use scopegate::s3::checksum::Algorithm;
+use scopegate::internals::Algorithm;
+use scopegate::internals::Deletion;
+use scopegate::internals::Dialect;
+use scopegate::internals::{Completion, Tagging};
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"<CompleteMultipartUpload>",

@@ -7,11 +7,11 @@ use super::request::fields;
 use http::{HeaderName, HeaderValue};
 use http1::Fields;
 use regex_lite::Regex;
-use scopegate::authorize::mapping::Mapping;
-use scopegate::authorize::operations::grammar::{Dialect, Form};
-use scopegate::authorize::operations::{Spec, TABLE};
-use scopegate::outgoing::payload::Payload;
-use scopegate::outgoing::request::Outgoing;
+use scopegate::internals::Mapping;
+use scopegate::internals::Outgoing;
+use scopegate::internals::Payload;
+use scopegate::internals::{Dialect, Form};
+use scopegate::internals::{Spec, TABLE};
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"\n",

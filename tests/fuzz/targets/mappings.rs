@@ -1,9 +1,9 @@
 //! The scopes of the fuzzed clients.
 
-use scopegate::authorize::mapping::Mapping;
-use scopegate::authorize::rights::Right;
-use scopegate::authorize::scope::Scope;
-use scopegate::s3::names::{BucketName, Prefix};
+use scopegate::internals::Mapping;
+use scopegate::internals::Right;
+use scopegate::internals::Scope;
+use scopegate::internals::{BucketName, Prefix};
 
 /// Scopes beside and within each other, with different rights.
 pub(super) const SCOPES: [(&str, &str, &[Right]); 4] = [

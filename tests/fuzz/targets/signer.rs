@@ -9,12 +9,12 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4::SigningParams;
 use http::{HeaderMap, HeaderValue, Request};
-use scopegate::outgoing::payload::Payload;
-use scopegate::outgoing::request::Outgoing;
-use scopegate::resign::{Authority, SignedRequest, resign};
-use scopegate::sessions::session::{Minted, Session};
-use scopegate::sigv4::amz_date::AmzDate;
-use scopegate::sigv4::secret::{Credentials, Secret};
+use scopegate::internals::AmzDate;
+use scopegate::internals::Outgoing;
+use scopegate::internals::Payload;
+use scopegate::internals::{Authority, SignedRequest, resign};
+use scopegate::internals::{Credentials, Secret};
+use scopegate::internals::{Minted, Session};
 use std::time::{Duration, SystemTime};
 
 pub(crate) const WORDS: &[&[u8]] = &[

@@ -7,11 +7,11 @@ use super::request::Lines;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use regex_lite::Regex;
-use scopegate::authorize::mapping::Grant;
-use scopegate::authorize::operations::Spec;
-use scopegate::authorize::operations::grammar::{Dialect, Form};
-use scopegate::authorize::rights::Right;
-use scopegate::s3::operation::Operation;
+use scopegate::internals::Grant;
+use scopegate::internals::Operation;
+use scopegate::internals::Right;
+use scopegate::internals::Spec;
+use scopegate::internals::{Dialect, Form};
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"GET ",

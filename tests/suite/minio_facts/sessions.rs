@@ -1,6 +1,6 @@
 //! Events that end a session, and events that do not.
 
-use scopegate::store::judge::ABSENT_UPLOAD;
+use scopegate::internals::ABSENT_UPLOAD;
 
 use crate::support::{
     http,

@@ -6,7 +6,7 @@ use crate::support::http::{Connection, request_bytes};
 use crate::support::keys::Keys;
 use crate::support::record::Recorder;
 use crate::support::world::{self, World, config, corner, outcome};
-use scopegate::s3::checksum::Algorithm;
+use scopegate::internals::Algorithm;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 

@@ -3,7 +3,7 @@
 use super::{ALL, attributes, chunked, content, envelope, exists, sum, unfinished};
 use crate::support::http::{Connection, request_bytes};
 use crate::support::world::{World, corner, outcome};
-use scopegate::s3::checksum::Algorithm;
+use scopegate::internals::Algorithm;
 use std::fmt::Write;
 
 type Headers<'a> = &'a [(&'a str, &'a str)];

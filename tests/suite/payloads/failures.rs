@@ -9,7 +9,7 @@ use crate::support::process::wait_for;
 use crate::support::proxy::Proxy;
 use crate::support::record::Recorder;
 use crate::support::world::{self, World, config, corner, outcome};
-use scopegate::s3::checksum::Algorithm;
+use scopegate::internals::Algorithm;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};

@@ -6,7 +6,7 @@ use crate::support::faults::{Cut, Relay, Way};
 use crate::support::http;
 use crate::support::minio::Minio;
 use crate::support::world::{self, World, config, corner, outcome};
-use scopegate::s3::checksum::Algorithm;
+use scopegate::internals::Algorithm;
 
 const LIMITS: &str = "[limits]\nstall_timeout = \"2s\"\nresponse_timeout = \"2s\"\nworkers = 1\n";
 /// More bytes than the last chunk, the trailer and its signature.

@@ -4,7 +4,7 @@ use super::{ALL, attributes, chunked, content, envelope, exists, sum, unfinished
 use crate::support::http::{Connection, request_bytes};
 use crate::support::process::wait_for;
 use crate::support::world::{World, corner, outcome};
-use scopegate::s3::checksum::Algorithm;
+use scopegate::internals::Algorithm;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::thread;

@@ -4,7 +4,7 @@ use super::checksum;
 use crate::support::http::Response;
 use crate::support::sigv4::direct;
 use crate::support::world::{World, corner};
-use scopegate::s3::checksum::Algorithm;
+use scopegate::internals::Algorithm;
 use std::collections::BTreeMap;
 
 const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete,versions")];

@@ -5,7 +5,7 @@ use crate::support::http::Connection;
 use crate::support::minio::Minio;
 use crate::support::sigv4::direct;
 use crate::support::world::{Corner, World, corner, outcome};
-use scopegate::s3::checksum::Algorithm;
+use scopegate::internals::Algorithm;
 use std::fmt::Write;
 
 const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];

@@ -3,8 +3,8 @@
 use super::{checksum, elements};
 use crate::support::http::Response;
 use crate::support::world::{World, corner, outcome};
-use scopegate::authorize::operations::TABLE;
-use scopegate::s3::checksum::Algorithm;
+use scopegate::internals::Algorithm;
+use scopegate::internals::TABLE;
 use std::collections::BTreeSet;
 
 const ALL: &[(&str, &str, &str)] =

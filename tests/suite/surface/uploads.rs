@@ -10,11 +10,11 @@ use crate::support::sigv4::direct;
 use crate::support::sts;
 use crate::support::world::{World, config, corner, outcome, start};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use scopegate::authorize::operations::SessionKind;
-use scopegate::authorize::policy::SessionPolicy;
-use scopegate::authorize::rights::Right;
-use scopegate::authorize::scope::Scope;
-use scopegate::s3::names::{BucketName, Prefix};
+use scopegate::internals::Right;
+use scopegate::internals::Scope;
+use scopegate::internals::SessionKind;
+use scopegate::internals::SessionPolicy;
+use scopegate::internals::{BucketName, Prefix};
 
 const MEDIA: &[(&str, &str, &str)] = &[("tmp", "media/", "list,write")];
 const MEDIA2: &[(&str, &str, &str)] = &[("tmp", "media2/", "list,write"), ("tmp", "zoo/", "list,write")];

@@ -7,7 +7,7 @@ use crate::s3::target::Spelling;
 const MAX_TAGS: usize = 64;
 const MAX_TAG: usize = 128;
 /// An entity tag that no object has.
-pub const NO_TAG: &str = "\"none\"";
+pub(crate) const NO_TAG: &str = "\"none\"";
 
 /// The entity tags of a condition.
 enum Tags<'v> {
@@ -110,7 +110,7 @@ fn these(value: &str, tags: &[Tag<'_>]) -> Option<Spelling> {
 }
 
 /// Returns the entity tags of a condition in the store's spelling, without quotes.
-pub fn tags_of_store(spelled: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn tags_of_store(spelled: &str) -> impl Iterator<Item = &str> {
     spelled.split(", ").map(|tag| tag.trim_matches('"'))
 }
 

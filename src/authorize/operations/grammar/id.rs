@@ -74,7 +74,7 @@ pub(super) fn upload_position(value: &str, dialect: Dialect) -> Read {
 
 /// Returns when an upload of MinIO began, in nanoseconds since 1970, which its id contains. Returns `None` for other
 /// ids.
-pub fn began_at(id: &str) -> Option<i128> {
+pub(crate) fn began_at(id: &str) -> Option<i128> {
     if !is_minios_upload(id) {
         return None;
     }

@@ -78,7 +78,7 @@ pub(super) fn copy_range(value: &str) -> Read {
 ///
 /// # Errors
 /// When it is not such a range.
-pub fn copied_range(value: &str) -> Result<u64, BadValue> {
+pub(crate) fn copied_range(value: &str) -> Result<u64, BadValue> {
     let bad = BadValue::argument("bytes=FIRST-LAST, of at most 5 GiB");
     let (first, last) = value.strip_prefix("bytes=").and_then(|span| span.split_once('-')).ok_or(bad)?;
     let number = |text: &str| {

@@ -31,7 +31,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 ///
 /// # Errors
 /// When the key is malformed, or its note is not one that MinIO writes.
-pub fn key_of_position(position: &str) -> Result<&str, BadValue> {
+pub(crate) fn key_of_position(position: &str) -> Result<&str, BadValue> {
     let bad = |expected| BadValue { rule: Rule::BadTarget, expected };
     let (key, note) = match position.find(NOTE) {
         Some(at) => position.split_at_checked(at).unwrap_or((position, "")),

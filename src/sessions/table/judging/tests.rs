@@ -19,7 +19,7 @@ const NODE: NodeIndex = NodeIndex(3);
 struct Mints;
 
 impl Mint for Mints {
-    async fn mint(&self, _: &MintRequest, _: Reason<'_, Session>) -> Result<Minted, MintError> {
+    async fn mint(&self, _: &MintRequest, _: Reason) -> Result<Minted, MintError> {
         Ok(minted(SystemTime::UNIX_EPOCH + Duration::from_hours(1)))
     }
 }
