@@ -31,7 +31,7 @@ pub fn print(text: &str) -> Result<(), CommandError> {
 /// Writes a text with colours to stdout: without them unless a terminal wants them.
 ///
 /// # Errors
-/// As [`print`].
+/// When stdout cannot be written to.
 pub fn print_coloured(text: &str) -> Result<(), CommandError> {
     print_to(&mut anstream::stdout(), text)
 }
