@@ -208,3 +208,41 @@ fn threats_name_tests_that_exist() {
     }
     assert!(named > 30, "{named} names were found");
 }
+
+/// Collects the paths of the files and folders below `folder`.
+fn paths(folder: &std::path::Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            paths(&path, into);
+        }
+        into.push(path);
+    }
+}
+
+#[test]
+fn pages_for_contributors_name_files_that_exist() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (page, least) in [("ARCHITECTURE.md", 10), ("THREATS.md", 60), ("docs/testing.md", 4)] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+        let named: Vec<&str> = quoted.filter(|name| name.ends_with(".rs") || name.ends_with('/')).collect();
+        for name in &named {
+            let exists = root.join(name).exists() || root.join("src").join(name).exists();
+            assert!(exists, "{page} names {name}, which is neither in the repository nor in src");
+        }
+        assert!(named.len() >= least, "{} paths were found in {page}", named.len());
+    }
+}
+
+#[test]
+fn each_word_of_the_product_is_the_name_of_a_file() {
+    let mut files = Vec::new();
+    paths(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    for word in ["client", "matcher", "scope", "mapping", "mount", "mint", "session", "store", "refusal"] {
+        assert!(
+            files.iter().any(|file| file.file_stem().unwrap() == word),
+            "no file is named after {word:?}"
+        );
+    }
+}

@@ -8,8 +8,8 @@ use std::fmt::Write;
 
 const HEAD: &str = "# S3 operations
 
-This page is generated from the table in `src/operation/table.rs`, which the router, the allow-lists and the policy compiler
-use. A test keeps it up to date (`UPDATE_DOCS=1 cargo test --lib operations_page` writes it).
+This page is generated from the table in `src/authorize/operations/table.rs`, which the router, the allow-lists and the
+policy compiler use. A test keeps it up to date (`UPDATE_DOCS=1 cargo test --lib operations_page` writes it).
 
 Scopegate forwards only what a row allows.
 
