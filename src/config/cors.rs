@@ -106,9 +106,12 @@ fn read_methods(table: &Table<'_>, around: Option<&Around<'_>>) -> Option<Verbs>
             return None;
         };
         if around.is_some_and(|around| !can_use(verb, around.rights)) {
-            let message =
-                format!("pages may send {value}, but no scope of the mapping allows anything that takes it");
-            table.reader().error(span, message, "add the right to allow of a scope, or remove the method");
+            let message = format!("pages may send {value}, but no right of the mapping uses this method");
+            table.reader().error(
+                span,
+                message,
+                "add such a right to `allow` of a scope, or remove the method",
+            );
         }
         verbs = verbs.with(verb);
     }
@@ -166,7 +169,7 @@ fn check_any(
 ) {
     if credentials {
         let help = "browsers reject this combination: name the origins";
-        reader.error(span, "origins = \"*\" with credentials", help);
+        reader.error(span, "origins = \"*\" cannot be combined with credentials", help);
     }
     if methods.iter().any(|verb| !matches!(verb, Verb::Get | Verb::Head)) {
         let help = "name the origins, or leave methods at GET and HEAD";
@@ -174,7 +177,7 @@ fn check_any(
     }
     if around.is_some_and(|around| !is_public(around)) {
         let help = "name the origins. \"*\" is for what anyone may read: a mapping for all networks, as in \
-                    network = [\"0.0.0.0/0\", \"::/0\"], on a listener that is not loopback's";
+                    network = [\"0.0.0.0/0\", \"::/0\"], on a listener outside loopback";
         let message =
             "origins = \"*\" would let every web page read what is only for clients of some networks";
         reader.error(span, message, help);
@@ -243,7 +246,10 @@ mod tests {
             ("origins = [\"*\", \"https://a.example\"]", "27:12 \"*\" beside other origins"),
             ("origins = \"*\"", "27:11 origins = \"*\" would let every web page read"),
             ("origins = \"*\"\nmethods = \"PUT\"", "27:11 origins = \"*\" would let every web page write"),
-            ("origins = \"*\"\ncredentials = true", "27:11 origins = \"*\" with credentials"),
+            (
+                "origins = \"*\"\ncredentials = true",
+                "27:11 origins = \"*\" cannot be combined with credentials",
+            ),
             ("origins = \"https://a.example\"\nmethods = [\"get\"]", "28:12 \"get\" is not a method of S3"),
             ("origins = \"https://a.example\"\nmethods = [\"OPTIONS\"]", "preflights are always answered"),
             ("origins = \"https://a.example\"\nmethods = [\"PATCH\"]", "GET, HEAD, PUT, POST, DELETE"),
@@ -253,7 +259,7 @@ mod tests {
             ),
             (
                 "origins = \"https://a.example\"\nmethods = [\"PUT\"]",
-                "28:12 pages may send PUT, but no scope",
+                "28:12 pages may send PUT, but no right",
             ),
             ("origins = \"https://a.example\"\nmethods = []", "methods has 0 entries"),
             (

@@ -33,7 +33,7 @@ impl Listeners {
 pub(super) fn read_listeners(root: &Table<'_>) -> Listeners {
     let tables = root.tables("listener", "[[listener]]");
     if tables.is_empty() {
-        root.error("there is no [[listener]]", "add one: [[listener]] with name and address");
+        root.error_missing("there is no [[listener]]", "add one: [[listener]] with name and address");
     }
     let count = tables.len();
     let mut listeners = Listeners { list: Vec::new(), are_complete: false };

@@ -33,7 +33,7 @@ const SESSION: RangeInclusive<Duration> = Duration::from_mins(15)..=Duration::fr
 pub(super) fn read_mappings(root: &Table<'_>, listeners: &Listeners) -> Option<Vec<At<Mapping>>> {
     let tables = root.tables("mapping", "[[mapping]]");
     if tables.is_empty() {
-        root.error("there is no [[mapping]]", "add one: without a mapping every client is refused");
+        root.error_missing("there is no [[mapping]]", "add one: without a mapping every client is refused");
     }
     if tables.len() > MAX_MAPPINGS {
         let message = format!("there are {} mappings; at most {MAX_MAPPINGS} are allowed", tables.len());

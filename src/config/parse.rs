@@ -59,7 +59,10 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
 fn required<'t>(root: &Table<'t>, key: &'static str, name: &'static str) -> Table<'t> {
     let table = root.table(key, name);
     if root.get(key).is_none() {
-        root.error(format!("there is no {name}"), format!("add a section {name}; proxy.toml shows one"));
+        root.error_missing(
+            format!("there is no {name}"),
+            format!("add a section {name}; proxy.toml shows one"),
+        );
     }
     table
 }

@@ -3,7 +3,7 @@
 use super::Diagnostic;
 use super::diagnostic::Severity;
 use super::source::{Source, Span};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use toml::Spanned;
 use toml::de::DeTable;
 
@@ -29,6 +29,7 @@ impl<'t> At<&'t str> {
 /// The mistakes and warnings found in one file so far.
 pub(super) struct Reader<'s> {
     source: Source<'s>,
+    is_valid_toml: Cell<bool>,
     mistakes: RefCell<Vec<Finding>>,
     warnings: RefCell<Vec<Finding>>,
 }
@@ -43,12 +44,18 @@ struct Finding {
 
 impl<'s> Reader<'s> {
     pub(super) fn new(source: &'s str) -> Self {
-        Self { source: Source::new(source), mistakes: RefCell::default(), warnings: RefCell::default() }
+        Self {
+            source: Source::new(source),
+            is_valid_toml: Cell::new(true),
+            mistakes: RefCell::default(),
+            warnings: RefCell::default(),
+        }
     }
 
     /// Parses the source as TOML. What cannot be parsed is a mistake, and left out of the table.
     pub(super) fn parse(&self) -> Spanned<DeTable<'s>> {
         let (root, errors) = DeTable::parse_recoverable(self.source.text());
+        self.is_valid_toml.set(errors.is_empty());
         for error in errors {
             let message = format!("invalid TOML: {}", error.message());
             self.error(error.span().map(Span::from), message, "see https://toml.io for the syntax");
@@ -86,6 +93,11 @@ impl<'s> Reader<'s> {
     /// Returns the number of a span's line, from 1.
     pub(super) fn line(&self, span: Option<Span>) -> usize {
         span.map_or(1, |span| self.source.line(span.start))
+    }
+
+    /// Returns whether all of the source was parsed.
+    pub(super) fn is_valid_toml(&self) -> bool {
+        self.is_valid_toml.get()
     }
 
     /// Returns whether no mistake has been noted.

@@ -63,6 +63,13 @@ impl<'t> Table<'t> {
         self.reader.error(self.span, message, help);
     }
 
+    /// Notes a missing section, unless the file is not valid TOML: a broken line can hide every section after it.
+    pub(super) fn error_missing(&self, message: impl Into<String>, help: impl Into<String>) {
+        if self.reader.is_valid_toml() {
+            self.error(message, help);
+        }
+    }
+
     /// Notes every key that was not read. Keys are quoted, values never.
     pub(super) fn finish(self) {
         let mut known: Vec<&str> = Vec::new();
@@ -172,8 +179,11 @@ impl<'t> Table<'t> {
         let in_range = duration.filter(|duration| range.contains(duration));
         if in_range.is_none() {
             let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
-            let help = format!("write a duration from {from} to {to}, such as \"30s\", \"15m\" or \"1h30m\"");
-            let what = if duration.is_some() { "out of range" } else { "not a duration" };
+            let (what, units) = match duration {
+                Some(_) => ("out of range", ""),
+                None => ("not a duration", ", in h, m, s and ms, as in \"1h 30m\" and \"500ms\""),
+            };
+            let help = format!("write a duration from {from} to {to}{units}");
             let message = format!("{key} = {} is {what}", quoted(text));
             self.reader.error(Span::from(value.span()), message, help);
         }

@@ -55,7 +55,8 @@ impl Readiness {
             let (name, slot) = (&site.mapping.name, site.session.slot());
             without += usize::from(slot.live(now).is_none());
             if !slot.is_ready(now) {
-                obstacles.push(format!("session: mapping {name:?} has none (see the log for what STS said)"));
+                obstacles
+                    .push(format!("session: mapping {name:?} has no live session (see the log for why)"));
             } else if let Some(code) = slot.denial() {
                 obstacles.push(format!(
                     "store: mapping {name:?} is denied what it grants: {} (see the log for what to do)",
@@ -65,7 +66,7 @@ impl Readiness {
         }
         // Live sessions serve on, whatever STS says of the issuer.
         if without > 0 && self.shared.metrics.issuer.is_refused() {
-            obstacles.push("issuer: STS refuses its key (see the log for what it said)".to_owned());
+            obstacles.push("issuer: STS refuses its key (see the log for why)".to_owned());
         }
         obstacles
     }

@@ -299,7 +299,7 @@ fn a_removed_issuer_is_reported_to_the_operator_only() {
     );
     let ready = http::get(world.proxy.address("admin"), "/readyz").unwrap();
     assert!(
-        ready.status() == 503 && ready.text().contains("session: mapping \"client\" has none"),
+        ready.status() == 503 && ready.text().contains("session: mapping \"client\" has no live session"),
         "{}",
         ready.text()
     );

@@ -113,7 +113,7 @@ fn verdict(decision: &Result<Vec<Way>, Refusal>) -> String {
         Ok(ways) => match &ways[..] {
             [Way { how: None, ruling }] => ruled(ruling),
             ways => {
-                let mut text = "answered in the first of these ways that finds something\n".to_owned();
+                let mut text = "answered in the first of these ways that finds something:\n".to_owned();
                 for Way { how, ruling } in ways {
                     let _ = writeln!(text, "  {}", how.unwrap_or_default());
                     text.extend(ruled(ruling).lines().map(|line| format!("    {line}\n")));

@@ -107,7 +107,7 @@ fn allowed(spec: &Spec, needs: Rights) -> String {
     let mut text = format!("allowed: {}, which needs: {needs}\n", spec.operation.name());
     let actions: Vec<&str> = spec.actions_with(needs).collect();
     if !actions.is_empty() {
-        let _ = writeln!(text, "  and of the store: {}", actions.join(", "));
+        let _ = writeln!(text, "  the session needs: {}", actions.join(", "));
     }
     text
 }
