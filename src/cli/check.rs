@@ -32,7 +32,7 @@ use std::time::{Duration, SystemTime};
 
 /// The arguments of `check`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Warnings do not fail it.\n\n\
+#[command(after_help = "Warnings do not make it fail.\n\n\
     Exit codes: 0 good; 1 a live check or a test failed; 2 wrong usage; 78 bad configuration or bad file of tests\n\n\
     A file of tests:\n  [[test]]\n  from    = \"127.0.0.1\"\n  request = \"GET /tmp/other/secret.txt\"\n  \
     expect  = \"refused\"")]
@@ -40,7 +40,7 @@ pub struct Args {
     /// The configuration
     #[arg(long, short, default_value = "proxy.toml", value_name = "FILE")]
     pub config: PathBuf,
-    /// Also mint every mapping once and try each scope on the server; nothing is written there
+    /// Also mint a session for each mapping and try each scope; writes nothing to the store
     #[arg(long)]
     pub live: bool,
     /// Do not read the issuer's keys, which may exist only where the proxy runs

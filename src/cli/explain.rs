@@ -36,7 +36,7 @@ pub struct Args {
     /// The configuration
     #[arg(long, short, default_value = "proxy.toml", value_name = "FILE")]
     pub config: PathBuf,
-    /// Explain this mapping
+    /// Explain what a client of this mapping gets
     #[arg(long, value_name = "NAME")]
     pub mapping: Option<String>,
     /// Explain what a client from this address gets
@@ -45,13 +45,13 @@ pub struct Args {
     /// Explain what a client of a unix socket gets
     #[arg(long)]
     pub unix: bool,
-    /// The listener it connects to; the mapping's own or the first when not given
+    /// Listener that the client connects to; by default the mapping's own, else the first
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
     /// A header of the request, as in 'x-amz-copy-source: /tmp/media/a'; may be repeated
     #[arg(long, short = 'H', value_name = "NAME: VALUE")]
     pub header: Vec<String>,
-    /// Fail with exit code 1 unless the answer is this one
+    /// Exit with 1 unless this is the decision
     #[arg(long, value_enum)]
     pub expect: Option<Expected>,
     /// Write the answer as one JSON object
