@@ -181,7 +181,7 @@ impl<'t> Table<'t> {
             let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
             let (what, units) = match duration {
                 Some(_) => ("out of range", ""),
-                None => ("not a duration", ", in h, m, s and ms, as in \"1h 30m\" and \"500ms\""),
+                None => ("not a duration", ", in h, m, s and ms"),
             };
             let help = format!("write a duration from {from} to {to}{units}");
             let message = format!("{key} = {} is {what}", quoted(text));
@@ -238,7 +238,10 @@ impl<'t> Table<'t> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let wanted = format!("written as {name}");
         let DeValue::Array(items) = value.get_ref() else {
-            let _: Option<()> = self.wrong_type(value, key, &wanted);
+            // The parser makes a table of what follows a broken line.
+            if self.reader.is_valid_toml() {
+                let _: Option<()> = self.wrong_type(value, key, &wanted);
+            }
             return Vec::new();
         };
         let table = |item: &'t Spanned<DeValue<'t>>| match item.get_ref() {

@@ -22,7 +22,9 @@ pub(crate) fn path_style<'p>(
     let host = bare(&host);
     match host.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.')) {
         Some(bucket) if path.starts_with('/') => {
-            check_bucket(bucket).map_err(|why| Refusal::new(Rule::BadHost, format!("the Host: {why}")))?;
+            check_bucket(bucket).map_err(|why| {
+                Refusal::new(Rule::BadHost, format!("the Host names the bucket {bucket:?}: {why}"))
+            })?;
             Ok(format!("/{bucket}{path}").into())
         }
         _ => Ok(one_slash(path).into()),

@@ -117,6 +117,7 @@ fn finds_mistakes_in_listeners_upstream_and_issuer() {
         ("region    = \"us-east-1\"", "region    = \"us-east-1", &["10:", "invalid TOML"]),
         // The sections after a broken line cannot be seen, so they are not reported as missing.
         ("[upstream]", "[upstream", &["8:10 invalid TOML: unclosed table"]),
+        ("[issuer]", "[issuer", &["12:8 invalid TOML: unclosed table"]),
     ]);
 }
 
