@@ -182,7 +182,7 @@ fn explain(error: &SdkError<AssumeRoleError, HttpResponse>) -> MintError {
         SdkError::ResponseError(response) => MintError {
             failure: MintFailure::Failed,
             code: None,
-            message: format!("the answer (status {}) is not one of STS", response.raw().status().as_u16()),
+            message: format!("the response (status {}) is not from an STS", response.raw().status().as_u16()),
             trouble: answered_by_tls(response.raw()),
         },
         SdkError::TimeoutError(_) => unreachable("STS did not answer in time"),

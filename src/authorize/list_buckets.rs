@@ -44,7 +44,7 @@ pub(crate) fn document(mapping: &Mapping, query: &Query<'_>) -> Result<String, R
     let all = buckets(mapping);
     let mut left = all.iter().filter(|name| name.starts_with(prefix) && **name > after);
     let shown: Vec<_> = left.by_ref().take(most).collect();
-    let mut xml = Document::answer(ROOT);
+    let mut xml = Document::response(ROOT);
     xml.open("Owner");
     xml.element("ID", "scopegate");
     xml.element("DisplayName", "scopegate");

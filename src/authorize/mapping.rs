@@ -201,7 +201,7 @@ impl<'r> Grant<'r> {
 pub(crate) fn check_size(bytes: u64, most: Option<u64>) -> Result<(), Refusal> {
     match most {
         Some(most) if bytes > most => {
-            let message = format!("an upload here is at most {most} bytes, this one has {bytes}");
+            let message = format!("the scope allows objects of at most {most} bytes, this one has {bytes}");
             Err(Refusal::new(Rule::TooLarge, message))
         }
         _ => Ok(()),

@@ -20,7 +20,7 @@ use crate::s3::verb::Verb;
 use http::Method;
 use std::sync::LazyLock;
 
-pub(crate) use declined::{DECLINED, Declined, answer};
+pub(crate) use declined::{DECLINED, Declined, refusing_rule};
 pub use kind::SessionKind;
 pub use table::TABLE;
 pub(crate) use table::is_read_parameter;

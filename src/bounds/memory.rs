@@ -206,7 +206,7 @@ impl Budget {
 }
 
 fn full() -> Refusal {
-    let message = "too much memory is in use for what clients send and do not read: try again";
+    let message = "the memory for data of clients is exhausted: try again later";
     let mut refusal = Refusal::new(Rule::MemoryFull, message);
     refusal.retry_after = Some(1);
     refusal

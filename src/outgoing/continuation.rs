@@ -88,7 +88,7 @@ impl fmt::Display for NotTheRest {
         match self {
             Self::Changed => f.write_str("the object has been replaced or deleted since"),
             Self::Status(status) => write!(f, "the store answered {status} to the request for its rest"),
-            Self::Range => f.write_str("the store answered with other bytes than its rest"),
+            Self::Range => f.write_str("the store sent a range other than the missing one"),
         }
     }
 }

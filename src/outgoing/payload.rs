@@ -157,7 +157,7 @@ pub(crate) fn check_unused(length: u64, most: u64) -> Result<(), Refusal> {
     }
     let why = match most {
         0 => "this operation takes no body: leave it out".to_owned(),
-        _ => format!("the body of this operation means nothing and may have {most} bytes: leave it out"),
+        _ => format!("this operation ignores its body, which may have at most {most} bytes: leave it out"),
     };
     Err(Refusal::new(Rule::PayloadForm, why))
 }

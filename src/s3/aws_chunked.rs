@@ -202,7 +202,7 @@ fn chunk_size(line: &[u8]) -> Result<u64, Malformed> {
         size = (size << 4) | u64::from(digit);
     }
     if !extension.is_empty() && !is_chunk_signature(extension) {
-        return Err(Malformed("what follows a chunk's size is not its signature"));
+        return Err(Malformed("a chunk's size is followed by something other than a signature"));
     }
     Ok(size)
 }

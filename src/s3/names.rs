@@ -190,7 +190,7 @@ impl Prefix {
     pub fn parse(prefix: &str) -> Result<Self, &'static str> {
         if prefix.contains('*') || prefix.contains('?') {
             return Err(
-                "'*' and '?' are wildcards in a policy and stand nowhere but in \"media/*\": write the prefix alone, as in \"media/\"",
+                "'*' and '?' are wildcards in a policy and only \"media/*\" may have one: write the prefix without wildcards, as in \"media/\"",
             );
         }
         if prefix.contains("${") {

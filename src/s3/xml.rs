@@ -19,7 +19,7 @@ pub(crate) struct Document(String);
 
 impl Document {
     /// Begins an answer: the XML declaration and a root element in S3's namespace.
-    pub(crate) fn answer(root: &str) -> Self {
+    pub(crate) fn response(root: &str) -> Self {
         Self(format!("{DECLARATION}<{root} xmlns=\"{NAMESPACE}\">"))
     }
 
@@ -120,7 +120,7 @@ mod tests {
     fn documents_are_written() {
         let mut owner = Document::fragment();
         owner.element("ID", "<me>");
-        let mut list = Document::answer("List");
+        let mut list = Document::response("List");
         list.open("Owner");
         list.append(&owner);
         list.close("Owner");

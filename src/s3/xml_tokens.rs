@@ -93,7 +93,7 @@ impl Tokens {
         }
         let name = inner.split([' ', '\t', '\r', '\n', '/']).next().unwrap_or_default();
         if name.is_empty() || (path.is_empty() && *seen_root) || path.len() >= MAX_DEPTH {
-            return Err(Unreadable("a tag where none can be"));
+            return Err(Unreadable("a tag in a place where none is allowed"));
         }
         *seen_root = true;
         if inner.ends_with('/') {

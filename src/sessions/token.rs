@@ -73,7 +73,7 @@ impl Token {
                 _ => "it is not JSON",
             };
             let (line, column) = (error.line(), error.column());
-            format!("{what} (line {line}, column {column}): it must be of --format json")
+            format!("{what} (line {line}, column {column}): make a token with scopegate token --format json")
         })?;
         if token.version != 1 {
             return Err(format!("its Version is {}, not 1", token.version));

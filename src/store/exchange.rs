@@ -185,7 +185,7 @@ pub(crate) fn is_short(answer: &Response<Download>) -> bool {
 
 /// Returns the refusal of a request whose answer broke off.
 pub(crate) fn broke_off(error: &dyn fmt::Display) -> Refusal {
-    Refusal::new(Rule::Upstream, "the store's answer broke off").caused_by(error)
+    Refusal::new(Rule::Upstream, "the store's response broke off").caused_by(error)
 }
 
 fn no_session() -> Refusal {
@@ -202,7 +202,7 @@ impl From<SendError> for Refusal {
             }
             SendError::Timeout => Self::new(Rule::UpstreamTimeout, "the store did not answer in time"),
             SendError::Unreachable(_) => upstream("the store cannot be reached").retry_after(1),
-            SendError::Malformed(_) => upstream("the store's answer is not HTTP/1.1"),
+            SendError::Malformed(_) => upstream("the store's response is not HTTP/1.1"),
             SendError::Stale | SendError::Broken(_) => upstream("the store broke off before it answered"),
         };
         refusal.caused_by(&error)

@@ -17,7 +17,7 @@ impl Listing {
             Some(Entry { name, upload }) => (&**name, upload.as_ref().map_or("", |(_, id)| id)),
             None => ("", ""),
         };
-        let mut xml = Document::answer(ROOT);
+        let mut xml = Document::response(ROOT);
         xml.element("Bucket", self.view.as_ref().map_or(&*self.bucket, |view| view.bucket_shown()));
         xml.element("KeyMarker", &self.shown(&self.key_marker));
         xml.element("UploadIdMarker", self.id_marker.as_deref().unwrap_or_default());

@@ -2,7 +2,7 @@
 
 use super::{Located, Mapping, bad_target, locate};
 use crate::authorize::mount::View;
-use crate::authorize::operations::{Spec, Unknown, answer, is_declined};
+use crate::authorize::operations::{Spec, Unknown, is_declined, refusing_rule};
 use crate::authorize::rights::Right;
 use crate::authorize::scope::Scope;
 use crate::refusal::{Refusal, Rule};
@@ -76,7 +76,7 @@ impl Mapping {
         match unknown {
             Unknown::Operation => match self.methods_of(resource, query, view) {
                 Ok(verbs) => {
-                    let why = format!("nothing can be done here with {method}");
+                    let why = format!("{method} is not allowed on this path: use a method that the Allow header lists");
                     let mut refusal = Refusal::new(Rule::MethodNotAllowed, why);
                     refusal.allow = Some(verbs);
                     refusal
@@ -87,9 +87,9 @@ impl Mapping {
             Unknown::Query(name) => {
                 let shown: String = name.chars().take(QUOTED).collect();
                 match Verb::of(method) {
-                    Some(verb) if is_declined(&name) => refuse_declined(answer(verb), &format!("?{shown}")),
+                    Some(verb) if is_declined(&name) => refuse_declined(refusing_rule(verb), &format!("?{shown}")),
                     _ => {
-                        let why = format!("the query parameter {shown:?} means nothing here: leave it out");
+                        let why = format!("this operation has no query parameter {shown:?}: leave it out");
                         Refusal::new(Rule::UnknownQuery, why)
                     }
                 }
@@ -100,7 +100,7 @@ impl Mapping {
 
 fn refuse_declined(rule: Rule, what: &str) -> Refusal {
     let why = match rule {
-        Rule::NotOffered => "is not allowed here: no right of a scope grants it",
+        Rule::NotOffered => "is not offered: no right of a scope grants it",
         _ => "is not supported",
     };
     Refusal::new(rule, format!("{what} {why}"))

@@ -85,7 +85,7 @@ pub(crate) static DECLINED: [Declined; 51] = [
 /// A read is answered with `501 NotImplemented`, as by MinIO for features it lacks. Clients then carry on without the
 /// feature, whereas `AccessDenied` makes them give up: s3cmd asks for `?acl` before each copy. A change is answered
 /// with `403 AccessDenied`, which no client retries.
-pub(crate) const fn answer(verb: Verb) -> Rule {
+pub(crate) const fn refusing_rule(verb: Verb) -> Rule {
     match verb {
         Verb::Get | Verb::Head => Rule::UnknownOperation,
         Verb::Put | Verb::Post | Verb::Delete => Rule::NotOffered,
@@ -95,7 +95,7 @@ pub(crate) const fn answer(verb: Verb) -> Rule {
 impl Declined {
     /// Returns the rule that refuses it.
     pub const fn rule(&self) -> Rule {
-        answer(self.method)
+        refusing_rule(self.method)
     }
 
     /// Returns the row that matches a request.

@@ -78,7 +78,7 @@ pub(crate) fn refuse(what: &str, name: &str, value: Option<&str>, bad: BadValue)
     let Some(value) = value else {
         return Refusal::new(
             rule,
-            format!("{what} {name} has a value that it cannot have: expected {expected}"),
+            format!("{what} {name} has an invalid value: expected {expected}"),
         );
     };
     let mut shown: String = value.chars().take(QUOTED).collect();

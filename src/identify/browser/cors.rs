@@ -154,12 +154,12 @@ impl Cors {
     }
 
     /// Adds the headers that tell browsers which pages may read a response.
-    pub fn mark(&self, request: &Request, answer: &mut Fields) {
+    pub fn mark(&self, request: &Request, response: &mut Fields) {
         let signs = Signs::read(request.fields().iter());
         let reader = self.reader(&signs);
-        answer.insert(header::VARY, vary(answer.get(header::VARY.as_str()), request, reader));
+        response.insert(header::VARY, vary(response.get(header::VARY.as_str()), request, reader));
         if reader != Reader::Other {
-            confine::show_elsewhere(answer);
+            confine::show_elsewhere(response);
         }
         let is_any = self.origins == Origins::Any;
         let origin = match reader {
@@ -170,17 +170,17 @@ impl Cors {
             },
             Reader::Page | Reader::Other => return,
         };
-        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         if self.credentials {
-            answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            response.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
         if !is_preflight(request) {
-            answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, self.expose.clone());
+            response.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, self.expose.clone());
         }
     }
 
     /// Returns the headers that answer a preflight, in addition to those that [`Cors::mark`] adds to every response.
-    fn answer(&self, fields: &Fields, origin: &[u8]) -> Result<HeaderMap, Refusal> {
+    fn preflight_headers(&self, fields: &Fields, origin: &[u8]) -> Result<HeaderMap, Refusal> {
         let shown = shown(origin);
         if !self.origins.include(origin) {
             let why = format!("pages of the origin {shown:?} may not use this service");
@@ -267,7 +267,7 @@ pub(crate) fn preflight(cors: Option<&Cors>, request: &Request) -> Result<(Statu
         let help = format!("add [mapping.cors] with origins = [{shown:?}] to the mapping to allow it");
         return Err(Refusal::new(Rule::CrossSite, why).with_help(help));
     };
-    cors.answer(fields, origin.as_bytes()).map(|headers| (StatusCode::NO_CONTENT, headers))
+    cors.preflight_headers(fields, origin.as_bytes()).map(|headers| (StatusCode::NO_CONTENT, headers))
 }
 
 /// Returns the `Vary` of a response: its own, with the fields that decide who may read it.

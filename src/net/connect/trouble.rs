@@ -136,12 +136,12 @@ impl Trouble {
                 "the server's certificate is X.509 version 1, as `openssl x509 -req` makes it without -extfile: make \
                  it again with subjectAltName=DNS:HOST"
             }
-            Self::BadCertificate => "the server's certificate cannot be accepted: make another one there",
+            Self::BadCertificate => "the server's certificate cannot be accepted: replace it on the server",
             Self::WantsClientCertificate => {
-                "the server wants a certificate of its client, which Scopegate does not have: turn that off there"
+                "the server wants a certificate of its client, which Scopegate does not have: turn that off on the server"
             }
             Self::NoCommonProtocol => {
-                "the server offers neither TLS 1.2 nor TLS 1.3 with a current cipher: turn one on there"
+                "the server offers neither TLS 1.2 nor TLS 1.3 with a current cipher: turn one on"
             }
             Self::PlainServer => {
                 "the endpoint does not speak TLS: write it with http://, or turn TLS on at the server"

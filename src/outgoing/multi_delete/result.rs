@@ -22,7 +22,7 @@ pub(crate) fn push_error(result: &mut Document, named: &Named, code: &str, messa
 
 /// Returns a whole result with these elements.
 pub(crate) fn result(elements: &Document) -> String {
-    let mut xml = Document::answer(ROOT);
+    let mut xml = Document::response(ROOT);
     xml.append(elements);
     xml.finish(ROOT)
 }

@@ -63,7 +63,7 @@ pub(super) fn upload(value: &str, dialect: Dialect) -> Read {
     if good {
         return Ok(Spelling::AsIs);
     }
-    Err(BadValue { rule: Rule::NoSuchUpload, expected: "the id that CreateMultipartUpload answered" })
+    Err(BadValue { rule: Rule::NoSuchUpload, expected: "the id that CreateMultipartUpload returned" })
 }
 
 /// Reads the upload after which a list of uploads starts.
