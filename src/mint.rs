@@ -25,11 +25,11 @@ use std::time::{Duration, SystemTime};
 /// The role where none is configured: MinIO ignores it, AWS and Ceph need one.
 const DEFAULT_ROLE: &str = "arn:aws:iam::000000000000:role/scopegate";
 
-/// A minter with the issuer's keys, at several STS endpoints.
+/// A client of STS that mints with the issuer's keys, at one of several endpoints.
 #[derive(Debug)]
 pub(crate) struct StsMint {
     clients: Vec<aws_sdk_sts::Client>,
-    /// The index of the client that answered last.
+    /// The index of the endpoint that responded last.
     current: AtomicUsize,
     role: String,
 }
@@ -41,7 +41,7 @@ struct AssumeRole<'a> {
     seconds: i32,
 }
 
-/// A policy and a duration in seconds that every STS refuses, after it has checked the issuer.
+/// A policy and a duration in seconds that every STS rejects, but only after it has authenticated the issuer.
 const NO_POLICY: &str = "{}";
 const NO_DURATION: i32 = 1;
 
@@ -49,7 +49,7 @@ const NO_DURATION: i32 = 1;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl StsMint {
-    /// Makes a minter that uses any of `endpoints`. Each answer may take `timeout`. Nothing is connected yet.
+    /// Makes a minter that uses any of `endpoints`. Each response may take `timeout`. No connection is opened yet.
     pub(crate) fn new(
         endpoints: &[Endpoint],
         region: &str,
@@ -64,7 +64,7 @@ impl StsMint {
     /// Checks that STS accepts the issuer's key, with a request that mints nothing.
     ///
     /// # Errors
-    /// When STS refuses the issuer, or gives no answer that tells.
+    /// When STS refuses the issuer, or its response leaves that open.
     pub(crate) async fn check(&self) -> Result<(), MintError> {
         let asked = AssumeRole { session: "check", policy: NO_POLICY, seconds: NO_DURATION };
         match self.ask(&asked).await {
@@ -73,7 +73,7 @@ impl StsMint {
         }
     }
 
-    /// Asks the endpoint that answered last, and the others in turn while none can be reached.
+    /// Asks the endpoint that responded last. Tries the others in turn if it cannot be reached.
     async fn ask(&self, asked: &AssumeRole<'_>) -> Result<Minted, MintError> {
         let first = self.current.load(Ordering::Relaxed);
         let mut last = MintError {
@@ -85,7 +85,7 @@ impl StsMint {
         for step in 0..self.clients.len() {
             let index = first.wrapping_add(step) % self.clients.len();
             let Some(client) = self.clients.get(index) else { break };
-            // Set before the answer, so that an endpoint that hangs is not asked first the next time.
+            // Set before the response arrives, so that an endpoint that hangs is not the first to be asked next time.
             self.current.store(index.wrapping_add(1), Ordering::Relaxed);
             match self.ask_at(client, asked).await {
                 Err(error) if error.failure == MintFailure::Unreachable => last = error,
@@ -157,7 +157,7 @@ fn client(endpoint: &Endpoint, region: &str, issuer: &Credentials, timeout: Dura
 }
 
 impl Mint for StsMint {
-    /// Mints a new session, whatever the reason: STS never returns one twice.
+    /// Mints a new session for any reason: STS never returns the same one twice.
     async fn mint(&self, request: &MintRequest, _: Reason) -> Result<Minted, MintError> {
         let seconds = i32::try_from(request.duration.as_secs()).unwrap_or(i32::MAX);
         self.ask(&AssumeRole { session: &request.name, policy: request.policy.json(), seconds }).await
@@ -191,7 +191,7 @@ fn explain(error: &SdkError<AssumeRoleError, HttpResponse>) -> MintError {
     }
 }
 
-/// Quotes the last cause of an error, such as "Connection refused", which says the most.
+/// Returns the innermost cause of an error, such as "Connection refused", which is the most specific.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
@@ -212,7 +212,7 @@ fn refused(error: &AssumeRoleError, raw: &HttpResponse) -> MintError {
     MintError { failure, code, message: clean(&message), trouble: answered_by_tls(raw) }
 }
 
-/// Recognises a TLS server that answers a plain HTTP request.
+/// Recognises the response of a TLS server to a plain HTTP request.
 fn answered_by_tls(raw: &HttpResponse) -> Option<Trouble> {
     // The body is missing if the server has reset the connection.
     let body = raw.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();

@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 
-/// A request signed with a session, in the bytes that go over the wire. The pool sends nothing else, and only
-/// [`resign`] makes one.
+/// A request signed with a session, in the bytes that go over the wire. Only [`resign`] makes one, and the pool sends
+/// nothing else.
 pub struct SignedRequest<B> {
     method: Method,
     head: BytesMut,
@@ -35,7 +35,7 @@ impl<B> SignedRequest<B> {
         &self.body
     }
 
-    /// Takes it apart into method, head and body.
+    /// Splits the request into method, head and body.
     pub(crate) fn into_parts(self) -> (Method, BytesMut, B) {
         (self.method, self.head, self.body)
     }
@@ -48,7 +48,7 @@ impl<B> fmt::Debug for SignedRequest<B> {
     }
 }
 
-/// A part of a request that cannot be written in HTTP.
+/// The error for a request that cannot be written in HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsignable;
 
@@ -109,7 +109,7 @@ type Own<'s> = [(&'static str, &'s [u8]); 4];
 const HEAD: usize = 768;
 
 fn write_line(head: &mut BytesMut, outgoing: &Outgoing) -> Result<(), Unsignable> {
-    // Both are percent-encoded already. Checked again, because a space or CR here would change the request.
+    // Both are percent-encoded already. They are checked again because a space or CR here would change the request.
     if !is_plain(outgoing.path().as_bytes()) || !is_plain(outgoing.query().as_bytes()) {
         return Err(Unsignable);
     }
@@ -234,14 +234,14 @@ fn push_folded(text: &mut Vec<u8>, value: &[u8]) -> Result<(), Unsignable> {
 }
 
 /// Returns whether all bytes are visible ASCII. `fold` instead of `all`: without an early exit the loop is vectorized
-/// (docs/performance.md).
+/// (docs/performance.md, "heads, keys and signed text are scanned many bytes at a time").
 fn is_plain(text: &[u8]) -> bool {
     text.iter().fold(true, |so_far, byte| so_far & byte.is_ascii_graphic())
 }
 
 /// Writes bytes in lower-case hexadecimal.
 fn hex(bytes: &[u8; 32]) -> [u8; 64] {
-    // Computed instead of looked up, so that the loop is vectorized (docs/performance.md).
+    // Computed instead of looked up, so that the loop is vectorized as well.
     let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
     let mut written = [0; 64];
     for (pair, byte) in written.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// The limit that makes MinIO return all uploads of a key at once.
 const ALL_OF_MINIO: u32 = 1_000_000;
 const PAGE_OF_S3: u32 = 1000;
-/// Memory of an entry besides its name and its id, in bytes.
+/// The memory of an entry besides its name and id, in bytes.
 const ENTRY: usize = 128;
 
 /// The uploads of a bucket that a client may see, and the page that it requests.

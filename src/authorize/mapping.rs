@@ -62,8 +62,8 @@ pub(crate) fn find<'m>(mappings: &'m [Mapping], client: Client<'_>) -> Option<(u
     mappings.iter().enumerate().find(|(_, mapping)| mapping.client.admits(&client))
 }
 
-/// A request that a mapping allows. Only [`Mapping::grant`] makes one, and only of this can a request to the
-/// store be made.
+/// A request that a mapping allows. Only [`Mapping::grant`] makes one, and requests to the store are made from grants
+/// only.
 #[derive(Clone, Debug)]
 pub struct Grant<'r> {
     spec: &'static Spec,
@@ -76,7 +76,7 @@ pub struct Grant<'r> {
     view: Option<Arc<View>>,
 }
 
-/// What the scopes allow of a request that they grant.
+/// The limits of the scopes that grant a request.
 #[derive(Clone, Copy, Debug, Default)]
 struct Allowed {
     /// The largest upload in bytes, if there is a bound.
@@ -96,7 +96,7 @@ impl<'r> Grant<'r> {
         self.spec.operation
     }
 
-    /// Returns the rights that were needed, and are granted.
+    /// Returns the rights that the request required and the mapping grants.
     pub fn needs(&self) -> Rights {
         self.needs
     }
@@ -177,7 +177,7 @@ impl<'r> Grant<'r> {
         Some((resource.canonical_path(), query.canonical()))
     }
 
-    /// Returns the same grant, which borrows nothing of the request.
+    /// Returns the same grant without borrows from the request.
     pub fn into_owned(self) -> Grant<'static> {
         Grant {
             spec: self.spec,
@@ -208,7 +208,7 @@ pub(crate) fn check_size(bytes: u64, most: Option<u64>) -> Result<(), Refusal> {
     }
 }
 
-/// An operation, with the resources that a request names for it. Nothing is decided yet.
+/// An operation with the resources that a request names for it, before any decision.
 struct Named<'r, 'm> {
     spec: &'static Spec,
     resource: Resource<'r>,
@@ -242,7 +242,7 @@ impl Mapping {
         }
     }
 
-    /// Checks whether a path without a slash at its end is as deep as a mount, and so may be one.
+    /// Checks whether a path without a trailing slash has as many segments as a mount, and so may be one.
     pub fn may_be_mount(&self, path: &str) -> bool {
         let depth = |path: &str| path.bytes().filter(|byte| *byte == b'/').count();
         let mut mounts = self.scopes.iter().filter_map(|scope| scope.view.as_ref()).peekable();
@@ -252,7 +252,7 @@ impl Mapping {
         }
     }
 
-    /// Returns the name of the index of a folder: below a mount, or in a bucket at this beginning of keys.
+    /// Returns the index name of a folder: below a mount, or in a bucket below this prefix.
     pub fn index(&self, view: Option<&Arc<View>>, bucket: &str, prefix: &str) -> Option<&str> {
         let here = |scope: &&Scope| {
             scope.is_seen_as(view)
@@ -261,7 +261,7 @@ impl Mapping {
         self.scopes.iter().filter(here).find_map(|scope| scope.index.as_ref()).map(IndexName::as_str)
     }
 
-    /// Returns the beginnings of the keys that a granted list of multipart uploads may show.
+    /// Returns the key prefixes that a granted list of multipart uploads may show.
     pub fn prefixes_of_uploads(&self, grant: &Grant<'_>) -> Vec<Prefix> {
         let (needs, bucket) = (grant.spec.needs(), grant.resource.bucket());
         let shown = |scope: &&Scope| {
@@ -272,7 +272,7 @@ impl Mapping {
         self.scopes.iter().filter(shown).map(|scope| scope.prefix.clone()).collect()
     }
 
-    /// Checks whether a grant reads an object of a site. The scope with the longest prefix around the key decides.
+    /// Checks whether a grant reads an object of a site. The scope with the longest prefix of the key decides.
     pub fn is_site(&self, grant: &Grant<'_>) -> bool {
         let reads = matches!(grant.operation(), Operation::GetObject | Operation::HeadObject);
         if !reads || !self.scopes.iter().any(|scope| scope.site) {
@@ -288,10 +288,10 @@ impl Mapping {
         around.max_by_key(|scope| (scope.prefix.as_str().len(), scope.site)).is_some_and(|scope| scope.site)
     }
 
-    /// Decides what an S3 request means, and whether a scope allows it.
+    /// Decides which operation an S3 request is, and whether a scope allows it.
     ///
     /// # Errors
-    /// The refusal, which names the rule.
+    /// The refusal names the rule.
     pub fn grant<'r>(
         &self,
         method: &Method,
@@ -321,7 +321,7 @@ impl Mapping {
         self.decide(named, fields).map_err(|refusal| refusal.of(spec.operation))
     }
 
-    /// Decides on an operation that is known.
+    /// Decides on a recognised operation.
     fn decide<'r>(&self, named: Named<'r, '_>, fields: &Fields) -> Result<Grant<'r>, Refusal> {
         let Named { spec, resource, mut query, copy_source, view } = named;
         if let Some(view) = view {
@@ -329,7 +329,7 @@ impl Mapping {
         }
         let needs = spec.rights(&query);
         let allowed = self.check_scope(spec, needs, &resource, &query, view)?;
-        // Below a mount a value has the scope's prefix in it, which its client does not know.
+        // Below a mount a value contains the scope's prefix, which the client must not learn.
         spec.spell_query(&mut query, self.dialect, if view.is_some() { Quote::No } else { Quote::Value })?;
         let copy_source = match copy_source {
             Some((source, view)) => Some(self.check_copy_source(source, view)?),
@@ -344,7 +344,7 @@ impl Mapping {
     /// version.
     ///
     /// # Errors
-    /// The refusal, which names the rule.
+    /// The refusal names the rule.
     pub fn grant_delete<'k>(
         &self,
         request: &Grant<'_>,

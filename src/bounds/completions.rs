@@ -1,5 +1,5 @@
-//! Turns for what costs the store much: completions of multipart uploads, each part of which is a look at its disks, and
-//! lists of uploads, which MinIO writes whole.
+//! Limits on operations that are expensive for the store: completions of multipart uploads, which read each part from
+//! its disks, and lists of uploads, which MinIO always writes whole.
 
 use crate::refusal::{Refusal, Rule};
 use crate::s3::limits::MAX_PARTS;
@@ -8,16 +8,16 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-/// The most parts of one mapping that are being completed at once: two of the largest uploads, which cost MinIO about a
-/// second each.
+/// The maximum number of parts of one mapping that are completed at once: two uploads of the largest size, each of
+/// which takes MinIO about a second.
 const PARTS_AT_ONCE: u32 = 2 * MAX_PARTS;
-/// The most completions of one mapping that wait for their turn.
+/// The maximum number of waiting completions and lists of one mapping.
 const WAITING: usize = 64;
 
-/// The most lists of uploads of one mapping that the store makes at once.
+/// The maximum number of lists of uploads of one mapping that run at once.
 const LISTS_AT_ONCE: usize = 2;
 
-/// The completions and the lists of uploads of one mapping.
+/// The limits on completions and lists of uploads of one mapping.
 #[derive(Debug)]
 pub(crate) struct Completions {
     parts: Arc<Semaphore>,
@@ -33,10 +33,10 @@ impl Default for Completions {
 }
 
 impl Completions {
-    /// Waits until the store may look at this many more parts.
+    /// Waits until the store may read this many more parts.
     ///
     /// # Errors
-    /// When too many wait, or its turn does not come within `patience`.
+    /// When too many are waiting, or the turn does not come within `patience`.
     pub(crate) async fn turn(
         &self,
         parts: usize,
@@ -53,7 +53,7 @@ impl Completions {
         turn.ok().and_then(Result::ok).ok_or_else(|| busy(Rule::QueueTimeout))
     }
 
-    /// Waits until the store may make one more list of uploads.
+    /// Waits until the store may write another list of uploads.
     ///
     /// # Errors
     /// As [`Self::turn`].

@@ -1,8 +1,8 @@
-//! Limits on client connections: in all, per listener and per client.
+//! Limits on client connections: in total, per listener and per client.
 //!
-//! Each listener has a reserve that connections of other listeners do not take. A client may open another connection
-//! while it has fewer than three times the number that its listener has left. Clients of no mapping may have a third of
-//! what is left, together. So a client without a connection finds room, whatever a few others do.
+//! Each listener has a reserve that other listeners cannot use. A client may open another connection while it has
+//! fewer than three times the number that its listener has left. Clients without a mapping share a third of what is
+//! left. So a few clients cannot keep others from connecting.
 
 use crate::bounds::limits::Limits;
 use crate::bounds::places::SHARE;
@@ -12,17 +12,17 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The listeners share a quarter of all connections as their reserves.
+/// The divisor that gives the reserves of all listeners together: a quarter of all connections.
 const RESERVES: usize = 4;
 
-/// The limit that a connection exceeded.
+/// The limit that a connection exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
-    /// `limits.connections`, or what other listeners leave of it.
+    /// `limits.connections`, without the reserves of other listeners.
     All,
     /// `limits.connections_per_client`, or the client's share of what is left.
     Client,
-    /// The share of clients of no mapping.
+    /// The share of clients without a mapping.
     Strangers,
 }
 
@@ -40,7 +40,7 @@ impl Over {
     }
 }
 
-/// An accepted connection that is not counted yet.
+/// A connection that was accepted and is not counted yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival {
     /// The client that it is counted for.
@@ -77,7 +77,7 @@ impl Connections {
     /// Counts a connection until the guard is dropped.
     ///
     /// # Errors
-    /// When it exceeds a limit: the connection is to be closed.
+    /// When it exceeds a limit. The connection must be closed.
     pub(crate) fn admit(&self, arrival: &Arrival, limits: &Limits) -> Result<ConnectionGuard, Over> {
         let mut counts = self.0.lock();
         if let Some(over) = counts.over(arrival, limits) {
@@ -108,7 +108,7 @@ impl Connections {
         self.0.accepts_failed.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of connections that were closed because they exceeded this limit.
+    /// Returns the number of connections that were closed because of this limit.
     pub(crate) fn refused(&self, over: Over) -> u64 {
         self.0.refused.get(over as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
@@ -136,7 +136,8 @@ impl Counts {
         }
     }
 
-    /// Returns what the arrival's listener has left: of its reserve, and of what all listeners share.
+    /// Returns the number of connections that the arrival's listener has left: of its reserve, and of the connections
+    /// that all listeners share.
     fn left(&self, arrival: &Arrival, limits: &Limits) -> usize {
         let listeners = arrival.listeners.max(1);
         let reserve = limits.connections / RESERVES / listeners;
@@ -220,7 +221,7 @@ mod tests {
         assert!(admit("10.0.0.1").is_ok());
     }
 
-    /// Three addresses that take all they can get leave room at every listener.
+    /// Three addresses with as many connections as they can get leave room at every listener.
     #[test]
     fn a_few_clients_do_not_shut_the_listeners() {
         let (connections, limits) = (Connections::default(), Limits::default());

@@ -1,4 +1,4 @@
-//! What a request holds while it runs, until its answer has been sent: its place and its memory.
+//! The resources that a request holds until its response has been sent: its place and its memory.
 
 use crate::bounds::admission::{Admission, Permit};
 use crate::bounds::memory::{MemoryBudget, Payer, Share, Use};
@@ -7,11 +7,11 @@ use crate::refusal::Refusal;
 use crate::trace::{Trace, Wait};
 use std::cell::{Cell, OnceCell, RefCell};
 
-/// A request's place among those that run, and the memory that its client pays for. Dropping it gives both back.
+/// A request's place among the running ones, and the memory that its client pays for. Dropping it returns both.
 #[derive(Debug)]
 pub(crate) struct Holdings {
     client: Cell<ClientKey>,
-    /// Whether it shares the place of another request.
+    /// Whether the work shares the place of another request.
     is_aside: bool,
     permit: OnceCell<Permit>,
     /// Boxed, since few requests need memory.
@@ -19,13 +19,13 @@ pub(crate) struct Holdings {
 }
 
 impl Holdings {
-    /// Makes the holdings of a request that has just come.
+    /// Makes the holdings of a request that has just arrived.
     pub(crate) const fn new(client: ClientKey) -> Self {
         let client = Cell::new(client);
         Self { client, is_aside: false, permit: OnceCell::new(), memory: RefCell::new(None) }
     }
 
-    /// Makes holdings for work on account of this request, which has its place already.
+    /// Makes holdings for work on behalf of this request, which has a place already.
     #[must_use]
     pub(crate) fn aside(&self) -> Self {
         Self { is_aside: true, ..Self::new(self.client()) }
@@ -41,10 +41,10 @@ impl Holdings {
         self.client.get()
     }
 
-    /// Waits for the request's turn: once, however many requests to the store it takes.
+    /// Waits for the request's turn. A request waits once, however many requests to the store it takes.
     ///
     /// # Errors
-    /// When too many requests run, wait or begin.
+    /// When too many requests are running, waiting or starting.
     pub(crate) async fn admit(&self, admission: &Admission, trace: &Trace) -> Result<(), Refusal> {
         if !self.is_aside && self.permit.get().is_none() {
             let permit = trace.waits(Wait::Queue, admission.admit(self.client())).await?;
@@ -53,16 +53,16 @@ impl Holdings {
         Ok(())
     }
 
-    /// Takes a leave to run.
+    /// Takes over a permit to run.
     pub(crate) fn hold(&self, permit: Permit) {
-        // No permit is lost: `admit` looks first, and a body that is held is admitted by its buffer alone.
+        // No permit is lost: `admit` checks first, and a held body is admitted by its buffer alone.
         let _ = self.permit.set(permit);
     }
 
-    /// Grows the memory to this many bytes.
+    /// Grows the memory to this many bytes in total.
     ///
     /// # Errors
-    /// When they are not to be had.
+    /// When the budget does not allow it.
     pub(crate) fn grow_to(&self, budget: &MemoryBudget, used_for: Use, bytes: usize) -> Result<(), Refusal> {
         let share = || Box::new(budget.share(Payer::Client(self.client()), used_for));
         self.memory.borrow_mut().get_or_insert_with(share).grow_to(bytes)

@@ -1,4 +1,4 @@
-//! Bounds on what peers control.
+//! The configurable limits on what peers control, and constants beside them.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 /// The size of the first parts of an upload, and of the buffer of a body of unknown length: 8 MiB.
 pub(crate) const PART_SIZE: u64 = 8 * 1024 * 1024;
 
-/// The least part of `memory` that is not for uploads without a length: 32 MiB.
+/// The minimum of `memory` that is not reserved for uploads without a length: 32 MiB.
 pub(crate) const LEAST_SHARED: u64 = 32 * 1024 * 1024;
 
-/// Log lines that wait to be written, in bytes.
+/// The memory for log lines that wait to be written, in bytes.
 pub(crate) const LOG_MEMORY: usize = 4 << 20;
 
-/// The sessions that a process keeps at once: two kinds for each of 10,000 mappings, over four configurations. Requests
-/// that run for long keep the sessions of an earlier configuration.
+/// The maximum number of sessions of a process: two kinds for each of 10,000 mappings, over four configurations. Long
+/// requests keep the sessions of an earlier configuration.
 pub(crate) const MAX_SESSIONS: usize = 80_000;
 
 /// The limits of a proxy, each with its default.
@@ -23,7 +23,7 @@ pub struct Limits {
     pub connections: usize,
     /// Client connections at once from one address, over all listeners.
     pub connections_per_client: usize,
-    /// The time a client has to send a request's head, once it has begun.
+    /// The time a client has to send a request's head after its first byte.
     pub header_timeout: Duration,
     /// The time a connection may be idle before a request begins. A load balancer in front must have a shorter one.
     pub idle_timeout: Duration,
@@ -39,7 +39,7 @@ pub struct Limits {
     pub minimum_rate: u32,
     /// The time an upstream has to accept a connection.
     pub connect_timeout: Duration,
-    /// The time an upstream has to answer while it has all of the request that it waits for.
+    /// The time an upstream has to respond once it has everything that it waits for.
     pub response_timeout: Duration,
     /// The time a request waits for its session to be minted.
     pub session_wait: Duration,
@@ -53,9 +53,9 @@ pub struct Limits {
     pub queue_per_mapping: usize,
     /// The time a request waits for its turn.
     pub queue_timeout: Duration,
-    /// Requests of one mapping that begin in a second, with a burst of as many. There is no bound if it is absent.
+    /// Requests of one mapping that begin in a second, with a burst of the same size. Unlimited if absent.
     pub requests_per_second: Option<NonZeroU32>,
-    /// Memory for all that clients control, in bytes.
+    /// Memory for all data that clients control, in bytes.
     pub memory: u64,
     /// The part of it that is set aside for bodies of unknown length.
     pub upload_buffer: u64,
@@ -71,8 +71,8 @@ impl Default for Limits {
             connections: 10_000,
             connections_per_client: 4096,
             header_timeout: Duration::from_secs(30),
-            // Common load balancers close an idle connection after a minute. They must be the ones to close it: a request
-            // that is sent while the proxy closes the connection gets no answer.
+            // Common load balancers close an idle connection after a minute. They must close it first: a request that
+            // is sent while the proxy closes the connection gets no response.
             idle_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_hours(6),
             header_bytes: 32 * 1024,

@@ -1,9 +1,9 @@
-//! The memory that peers control, in all: what they send, and what waits for them to read it.
+//! The memory budget for everything that peers control: data that they send, and data that waits for them to read it.
 //!
-//! Each item has a bound of its own beside its code. Here is the bound over all of them, `limits.memory`. Part of it is
-//! set aside for uploads without a length, for reading large bodies and for log lines; the rest is divided among clients
-//! as places are: one alone gets three quarters, and whatever it does, the next finds some. Clients of no mapping have a
-//! quarter together.
+//! Each item has its own bound beside its code. This is the bound on all of them together, `limits.memory`. Parts of
+//! it are reserved for uploads without a length, for reading large bodies and for log lines. The rest is divided
+//! among clients like places: a single client gets three quarters and always leaves some for the next. All clients
+//! without a mapping share a quarter.
 
 use crate::bounds::limits::Limits;
 use crate::bounds::places::SHARE;
@@ -15,18 +15,18 @@ use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What memory is taken for.
+/// The uses of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// Heads of requests that are long, or not whole.
+    /// Request heads that are long or incomplete.
     Heads,
-    /// Documents that clients send, with what is made of them.
+    /// Documents of clients, and the data that is derived from them.
     Documents,
     /// Small uploads that are held before they are passed on.
     Uploads,
     /// Pages of lists for people.
     Pages,
-    /// Answers that slow readers have not taken.
+    /// Responses that slow readers have not taken.
     Answers,
 }
 
@@ -46,16 +46,16 @@ impl Use {
     }
 }
 
-/// Whose memory it is.
+/// The party that memory is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Payer {
-    /// A client that a mapping knows.
+    /// A client with a mapping.
     Client(ClientKey),
-    /// All others together.
+    /// All other clients together.
     Strangers,
 }
 
-/// The budget of a process.
+/// The memory budget of a process.
 #[derive(Clone, Debug)]
 pub struct MemoryBudget(Arc<Budget>);
 
@@ -74,7 +74,7 @@ struct Taken {
     by_payer: HashMap<Payer, usize>,
 }
 
-/// Memory that was taken, until it is dropped.
+/// Memory taken from the budget until this is dropped.
 #[derive(Debug)]
 pub struct Share {
     budget: Arc<Budget>,
@@ -94,12 +94,12 @@ impl MemoryBudget {
         }))
     }
 
-    /// Makes the budget of what `limits` do not set aside.
+    /// Makes a budget of the memory that `limits` do not reserve.
     pub fn of(limits: &Limits) -> Self {
         Self::new(limits.shared_memory())
     }
 
-    /// Makes an empty share, which grows as it is needed.
+    /// Makes an empty share, which grows on demand.
     pub fn share(&self, payer: Payer, used_for: Use) -> Share {
         Share { budget: Arc::clone(&self.0), payer, used_for, bytes: 0 }
     }
@@ -107,44 +107,44 @@ impl MemoryBudget {
     /// Takes this many bytes.
     ///
     /// # Errors
-    /// When they are not to be had.
+    /// When the budget does not allow it.
     pub fn take(&self, payer: Payer, used_for: Use, bytes: usize) -> Result<Share, Refusal> {
         let mut share = self.share(payer, used_for);
         share.grow_to(bytes)?;
         Ok(share)
     }
 
-    /// Returns the bytes that clients can have in all.
+    /// Returns the number of bytes that clients can have in total.
     pub fn limit(&self) -> usize {
         self.0.limit
     }
 
-    /// Returns the bytes that are taken for a use.
+    /// Returns the number of bytes taken for a use.
     pub fn taken(&self, used_for: Use) -> usize {
         self.0.by_use.get(used_for as usize).map_or(0, |bytes| bytes.load(Ordering::Relaxed))
     }
 
-    /// Returns how often there were none for a use.
+    /// Returns how often memory for a use was refused.
     pub fn refused(&self, used_for: Use) -> u64 {
         self.0.refused.get(used_for as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 }
 
 impl Share {
-    /// Returns the bytes that it has.
+    /// Returns the size of the share in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Returns what it is for.
+    /// Returns the use of the share.
     pub fn used_for(&self) -> Use {
         self.used_for
     }
 
-    /// Makes it at least so large.
+    /// Grows the share to at least this many bytes.
     ///
     /// # Errors
-    /// When the bytes are not to be had; it stays as it was.
+    /// When the budget does not allow it. The share keeps its size.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), Refusal> {
         let more = bytes.saturating_sub(self.bytes);
         if more == 0 {

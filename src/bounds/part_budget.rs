@@ -1,4 +1,4 @@
-//! The memory of all bodies of unknown length together, over all threads.
+//! The budget of part buffers: the memory of all bodies of unknown length together, over all threads.
 
 use super::limits::PART_SIZE;
 use crate::bounds::admission::{Permit, full};
@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 /// A FIFO semaphore of part buffers, divided among mappings and their clients.
 ///
-/// A request waits for a buffer and holds nothing else. Holders never wait for a second buffer, so it cannot deadlock. The
-/// budget also counts the multipart uploads that are neither completed nor aborted.
+/// A request waits for a buffer while it holds nothing else. A holder never waits for a second buffer, so there is no
+/// deadlock. The budget also counts the multipart uploads that are neither completed nor aborted.
 #[derive(Debug)]
 pub(crate) struct PartBudget {
     parts: Arc<Places>,
@@ -32,45 +32,46 @@ impl Drop for Open {
 }
 
 impl PartBudget {
-    /// Makes a budget of this many bytes, of at least one part. In each mapping `queue` requests may wait for a part.
+    /// Makes a budget of this many bytes, and of one part at least. `queue` requests of each mapping may wait for a
+    /// part.
     pub(crate) fn new(bytes: u64, queue: usize) -> Self {
         let places = usize::try_from(bytes / PART_SIZE).unwrap_or(usize::MAX).max(1);
         let parts = Places::new(Size { places, grouped: true, queue });
         Self { parts, open: Arc::new(watch::Sender::new(0)), ending: watch::Sender::new(false) }
     }
 
-    /// Counts a multipart upload that begins.
+    /// Counts a new multipart upload.
     pub(crate) fn open(&self) -> Open {
         self.open.send_modify(|open| *open += 1);
         Open(Arc::clone(&self.open))
     }
 
-    /// Waits until uploads are to be given up.
+    /// Waits until [`Self::give_up`] is called.
     pub(crate) async fn ending(&self) {
-        // It fails if there is no budget any more, and this is one.
+        // This fails only once the budget is dropped, and `self` holds it.
         let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
     }
 
-    /// Gives up every open multipart upload when the process ends: else it would be left in the store.
+    /// Gives up every open multipart upload when the process ends. Otherwise they would remain in the store.
     pub(crate) fn give_up(&self) {
         self.ending.send_replace(true);
     }
 
-    /// Waits until no multipart upload is open, though not for long.
+    /// Waits until no multipart upload is open, for at most `patience`.
     pub(crate) async fn settled(&self, patience: Duration) {
         let _ = timeout(patience, self.open.subscribe().wait_for(|open| *open == 0)).await;
     }
 
-    /// Waits for the right to hold one part in memory, which lasts until it is dropped.
+    /// Waits for the permit to hold one part in memory. Dropping the permit returns it.
     ///
     /// # Errors
-    /// When too many requests of the mapping or the client wait already.
+    /// When too many requests of the mapping or the client are waiting.
     pub(crate) async fn share(&self, mapping: usize, client: ClientKey) -> Result<Permit, Refusal> {
         let holder = Holder { group: mapping, client };
         self.parts.take(holder).await.map(Permit::from).ok_or_else(full)
     }
 
-    /// Returns the bytes that are held, or may be.
+    /// Returns the number of bytes for which permits are held.
     pub(crate) fn taken(&self) -> u64 {
         (self.parts.taken() as u64).saturating_mul(PART_SIZE)
     }
@@ -99,7 +100,7 @@ mod tests {
         );
         given.clear();
         let [_, _, third, fourth] = &mut asked;
-        // Two are free again: who came after does not come before.
+        // Two are free again, and a later request does not overtake an earlier one.
         assert!(fourth.as_mut().poll(&mut cx).is_ready() && third.as_mut().poll(&mut cx).is_ready());
         assert!(pin!(share()).poll(&mut cx).is_ready());
     }

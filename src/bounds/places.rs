@@ -1,12 +1,12 @@
 //! A semaphore that clients share fairly: no client can take all of its places.
 //!
-//! A client may take a place while it holds fewer than [`SHARE`] times the number of free places. Alone it gets three
-//! quarters of all, and whatever it does with them, a client that has none finds one free. A request that has to wait
-//! queues, and the queue is divided in the same way. Freed places go round among the waiting clients, so a client does
-//! not get more places by sending more requests.
+//! A client may take a place while it holds fewer than [`SHARE`] times the number of free places. A single client
+//! gets three quarters of all places, and always leaves one for a client that has none. A request that has to wait
+//! queues, and the queue is divided in the same way. Freed places go to the waiting clients in turns, so a client
+//! does not get more places by sending more requests.
 //!
-//! Places can be divided among groups first. A group gets at most as many places as stay free: half of all if it is
-//! alone.
+//! Places can be divided among groups first. A group gets at most as many places as stay free: half of all if there
+//! is no other group.
 
 use crate::identify::client::ClientKey;
 use std::collections::hash_map::Entry;
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// A client holds at most this many times the number of free places.
+/// The maximum number of places of one client per free place.
 pub(crate) const SHARE: usize = 3;
 
 /// The client that holds a place.
@@ -37,7 +37,7 @@ pub(crate) struct Size {
     pub queue: usize,
 }
 
-/// Places and the queue for them.
+/// A number of places and the queue for them.
 #[derive(Debug)]
 pub(crate) struct Places {
     size: Size,
@@ -70,15 +70,15 @@ struct Held {
     turn: Option<u64>,
 }
 
-/// A place, which is free again when this is dropped.
+/// A place, which becomes free when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Arc<Places>,
     holder: Holder,
 }
 
-/// A request that waits for a place. Dropping it before its turn leaves the queue; dropping it after gives the place
-/// back.
+/// A request that waits for a place. Dropping it before its turn leaves the queue; dropping it afterwards returns the
+/// place.
 struct Turn<'p> {
     places: &'p Arc<Places>,
     holder: Holder,
@@ -250,7 +250,7 @@ impl State {
         true
     }
 
-    /// Gives free places to waiting holders, in turns, until none of them may have one.
+    /// Gives free places to waiting holders in turns, until none may have another.
     fn give(&mut self, size: &Size) {
         while self.waiting > 0 && self.taken < size.places {
             let next = self.turns.iter().find(|(_, holder)| self.may_take(size, **holder));

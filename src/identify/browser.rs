@@ -69,12 +69,13 @@ impl AllowedHosts {
     }
 }
 
-/// Checks that a request was not sent by a page of another site, unless the mapping's CORS rules name that site, and that
-/// its answer would not become a service worker. Of a preflight only the host is checked: [`preflight`] answers it.
+/// Checks that a request was not sent by a page of another site, unless the mapping's CORS rules name that site, and
+/// that its response would not become a service worker. For a preflight, only the host is checked: [`preflight`]
+/// answers it.
 ///
 /// # Errors
-/// When `Host` is not one of the listener's, when the request comes from another site, or when its answer would become a
-/// service worker.
+/// When `Host` is not one of the listener's, when the request comes from another site, or when its response would
+/// become a service worker.
 pub(crate) fn check(allowed: &AllowedHosts, cors: Option<&Cors>, request: &Request) -> Result<(), Refusal> {
     let host = request.host();
     check_host(allowed, host.as_ref())?;
@@ -84,7 +85,7 @@ pub(crate) fn check(allowed: &AllowedHosts, cors: Option<&Cors>, request: &Reque
     check_site(allowed, cors, host.as_ref(), &request.method, request.fields().iter())
 }
 
-/// Checks the parts of a request, of any HTTP implementation, as [`check`] does where there are no CORS rules.
+/// Checks the fields of a request, from any HTTP implementation, like [`check`] without CORS rules.
 ///
 /// # Errors
 /// As [`check`].

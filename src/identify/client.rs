@@ -1,4 +1,4 @@
-//! Who is calling: facts about a connection, and the identity of the client that sends a request over it.
+//! Clients: facts about a connection, and the identity of the client that sends a request over it.
 
 mod listener;
 
@@ -23,7 +23,7 @@ pub struct Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Peer {
     Tcp(IpAddr),
-    /// The user id, where the kernel reports one.
+    /// A unix socket, with the user id of the peer if the kernel reports it.
     Unix(Option<u32>),
 }
 

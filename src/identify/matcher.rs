@@ -1,4 +1,4 @@
-//! Which clients a mapping applies to.
+//! Matchers, which select the clients that a mapping applies to.
 
 mod condition;
 mod index;

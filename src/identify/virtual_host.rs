@@ -1,4 +1,4 @@
-//! Virtual-host style: `Host: bucket.domain` names the bucket, and the path only the key.
+//! Virtual-host style: `Host: bucket.domain` names the bucket, and the path holds only the key.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>
 
 use crate::refusal::{Refusal, Rule};
@@ -6,10 +6,11 @@ use crate::s3::names::check_bucket;
 use http1::Host;
 use std::borrow::Cow;
 
-/// Returns the path of a request in path style: preceded by the bucket that its Host names, if the Host is below `domain`.
+/// Returns the path of a request in path style: preceded by the bucket that its Host names, if the Host is below
+/// `domain`.
 ///
-/// The domain itself, any other name and an address mean that the path is in path style already. There, several slashes at
-/// the beginning count as one: a URL that was joined from `http://host/` and `/bucket/key` has two.
+/// If the Host is the domain itself, another name or an address, the path is in path style already. Several slashes
+/// at its beginning count as one, because a URL joined from `http://host/` and `/bucket/key` has two.
 ///
 /// # Errors
 /// When the part of the Host before the domain is not a bucket name.
@@ -46,10 +47,11 @@ fn bare(host: &Host<'_>) -> String {
     name.strip_suffix('.').map(str::to_owned).unwrap_or(name)
 }
 
-/// Explains a refusal whose cause is that the Host names one of the client's buckets and the listener has no such domain.
+/// Explains a refusal whose cause is that the Host names one of the client's buckets while the listener has no such
+/// domain.
 ///
-/// A request for a foreign host is answered without naming buckets, because its page may be an attacker's. Only the help
-/// for the operator names them.
+/// The response to a request for a foreign host names no buckets, because its page may be an attacker's. Only the
+/// help for the operator names them.
 #[must_use]
 pub(crate) fn explain<'b>(
     refusal: Refusal,

@@ -14,7 +14,7 @@ impl Endpoint {
     /// Reads a URL. The port defaults to 80 or 443.
     ///
     /// # Errors
-    /// Says what is wrong and how to correct it.
+    /// Returns what is wrong and how to correct it.
     pub fn parse(url: &str) -> Result<Self, &'static str> {
         let uri: http::Uri = url.parse().map_err(|_| "not a URL: write it as http://host:9000")?;
         let tls = match uri.scheme_str() {

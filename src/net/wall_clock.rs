@@ -1,4 +1,4 @@
-//! The wall clock: expirations and signatures are told in its time.
+//! The wall clock, which expirations and signatures refer to.
 
 use std::time::SystemTime;
 

@@ -129,7 +129,6 @@ impl Checksum {
     ///
     /// # Errors
     /// When it is spelled in another way or does not have the algorithm's length.
-    /// When it is spelled in another way or not of the algorithm's length.
     pub fn parse(algorithm: Algorithm, base64: &[u8]) -> Result<Self, BadChecksum> {
         let value = STANDARD.decode(base64).map_err(|_| BadChecksum)?;
         if value.len() == algorithm.size() { Ok(Self { algorithm, value }) } else { Err(BadChecksum) }

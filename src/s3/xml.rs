@@ -1,4 +1,4 @@
-//! Writes S3's XML documents: to clients as answers, to the store as request bodies.
+//! Writes S3's XML documents: responses to clients, and request bodies for the store.
 
 use quick_xml::escape;
 use std::fmt::Write as _;
@@ -18,12 +18,12 @@ pub(crate) struct Inexpressible;
 pub(crate) struct Document(String);
 
 impl Document {
-    /// Begins an answer: the XML declaration and a root element in S3's namespace.
+    /// Begins a response: the XML declaration and a root element in S3's namespace.
     pub(crate) fn response(root: &str) -> Self {
         Self(format!("{DECLARATION}<{root} xmlns=\"{NAMESPACE}\">"))
     }
 
-    /// Begins an error answer. S3's error documents have no namespace.
+    /// Begins an error response. S3's error documents have no namespace.
     pub(crate) fn error() -> Self {
         Self(format!("{DECLARATION}<Error>"))
     }

@@ -1,4 +1,4 @@
-//! The interface to whatever mints sessions: the request, the source and its errors.
+//! The interface to a minter of sessions: the request, the trait and the errors.
 
 use crate::authorize::policy::SessionPolicy;
 use crate::net::connect::Trouble;
@@ -17,7 +17,7 @@ pub(crate) struct MintRequest {
     pub name: String,
     /// The policy that restricts the session.
     pub policy: SessionPolicy,
-    /// The lifetime that is asked for. The server may decide otherwise.
+    /// The requested lifetime. The server may decide otherwise.
     pub duration: Duration,
 }
 
@@ -26,27 +26,27 @@ pub(crate) struct MintRequest {
 pub(crate) enum MintFailure {
     /// STS refused (4xx).
     Refused,
-    /// STS failed (5xx), or its answer is invalid.
+    /// STS failed (5xx), or its response is invalid.
     Failed,
     /// STS could not be reached, or not in time.
     Unreachable,
 }
 
-/// Why a mint failed. Holds no secret.
+/// The error of a mint. It holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MintError {
     /// The kind.
     pub failure: MintFailure,
-    /// The S3 or STS error code, if the answer has one.
+    /// The S3 or STS error code, if the response has one.
     pub code: Option<String>,
     /// The message of STS, or of the failed connection.
     pub message: String,
-    /// The cause of a failed connection, where it was recognised.
+    /// The recognised cause of a failed connection.
     pub trouble: Option<Trouble>,
 }
 
 impl MintError {
-    /// Returns what an operator can do about it, where the cause was recognised.
+    /// Returns what an operator can do about it, if the cause was recognised.
     pub(crate) fn help(&self) -> Option<&'static str> {
         let says = |words: &str| self.message.contains(words);
         if let Some(trouble) = self.trouble {
@@ -109,7 +109,7 @@ impl fmt::Display for MintError {
 
 impl std::error::Error for MintError {}
 
-/// A source of sessions.
+/// A minter of sessions.
 pub(crate) trait Mint: Send + Sync + 'static {
     /// Returns a session that serves `reason`.
     fn mint(

@@ -1,6 +1,6 @@
-//! Values that are refreshed in the background: the plan of one value, pure, with time as an argument.
+//! Refreshing values in the background: the plan for one value. Pure, with time as an argument.
 //!
-//! A session is such a value. [`value`] holds one and carries the plan out.
+//! Sessions are such values. [`value`] holds one and carries out its plan.
 
 mod value;
 
@@ -8,15 +8,17 @@ use std::time::{Duration, SystemTime};
 
 pub(crate) use value::{Entry, Perishable, Reason, Refreshed, Retry, Source, Unavailable};
 
-/// The end of a value's life in which it is not used any more: it must still be good when the server looks at it.
+/// The end of a value's life during which it is not used any more, since it must still be valid when the server
+/// checks it.
 pub(crate) const LAST_MOMENTS: Duration = Duration::from_secs(2);
 /// The least time between two fetches of one value.
 pub(crate) const MIN_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest pause between fetches while they fail, or while values are rejected young.
+/// The longest pause between fetches while they fail or while new values are rejected.
 pub(crate) const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// The longest sleep while there is a live value: a jump of the wall clock is noticed within this time.
+/// The longest sleep while there is a live value. A jump of the wall clock is noticed within this time.
 pub(crate) const MAX_NAP: Duration = Duration::from_secs(30);
-/// A value rejected younger than this was rejected for a reason that a new one may not cure: fetches back off.
+/// The age below which a rejected value may have been rejected for a reason that a new one does not cure. Fetches
+/// then back off.
 const YOUNG: Duration = Duration::from_mins(1);
 
 /// A session is refreshed after this share of its life, plus up to [`REFRESH_JITTER`] of it.
@@ -49,28 +51,28 @@ pub(crate) struct Now {
     pub mono: Duration,
 }
 
-/// The state of a value that its plan does not know.
+/// The facts about a value that its plan does not track.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Facts {
-    /// A reader waits for a value.
+    /// Whether a reader waits for a value.
     pub wanted: bool,
     /// The current value, live or not.
     pub held: Held,
 }
 
-/// What is known of the current value.
+/// The state of the current value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// There is none.
+    /// There is no value.
     #[default]
     Nothing,
-    /// No reader has used it.
+    /// No reader has used the value.
     Unused,
-    /// A reader has used it.
+    /// A reader has used the value.
     Used,
-    /// It was fetched under another plan, and serves until this one's first fetch succeeds.
+    /// The value was fetched under another plan and is used until the first fetch of this one succeeds.
     Inherited,
-    /// It was rejected.
+    /// The value was rejected.
     Rejected,
 }
 
@@ -85,15 +87,15 @@ pub(crate) enum Step {
     Rest,
 }
 
-/// Decides when one value is fetched, refreshed and given up.
+/// A plan that decides when one value is fetched, refreshed and given up.
 #[derive(Debug)]
 pub(crate) struct Plan {
     eager: bool,
     lifetime: Duration,
     lease: Option<Lease>,
-    /// Consecutive failed fetches.
+    /// The number of consecutive failed fetches.
     failures: u32,
-    /// Consecutive values that were rejected young.
+    /// The number of consecutive values that were rejected young.
     strikes: u32,
     not_before: Duration,
 }
@@ -108,8 +110,8 @@ struct Lease {
 }
 
 impl Plan {
-    /// Makes a plan without a value. An `eager` one fetches before a reader asks and refreshes unused values too.
-    /// `lifetime` is the life that values are asked for.
+    /// Makes a plan without a value. With `eager`, it fetches before a reader asks, and refreshes unused values too.
+    /// `lifetime` is the requested lifetime of values.
     pub(crate) fn new(eager: bool, lifetime: Duration) -> Self {
         Self { eager, lifetime, lease: None, failures: 0, strikes: 0, not_before: Duration::ZERO }
     }
@@ -137,15 +139,15 @@ impl Plan {
         }
     }
 
-    /// Notes a successful fetch. `jitter`, from 0 to 1, spreads the refreshes of many values and proxies.
-    /// `replaces_rejected` says that the value before was rejected.
+    /// Records a successful fetch. `jitter`, from 0 to 1, spreads the refreshes of many values and proxies.
+    /// `replaces_rejected` says whether the previous value was rejected.
     pub(crate) fn fetched(&mut self, now: Now, expires: SystemTime, jitter: f64, replaces_rejected: bool) {
         let died_young = replaces_rejected
             && self.lease.is_some_and(|lease| now.mono.saturating_sub(lease.fetched) < YOUNG);
         self.strikes = if died_young { self.strikes.saturating_add(1) } else { 0 };
         self.failures = 0;
         self.not_before = now.mono + backoff(self.strikes);
-        // A wall clock that is behind would see a longer life than there is.
+        // A wall clock that is behind would make the life look longer than it is.
         let life = expires.duration_since(now.wall).unwrap_or_default().min(self.lifetime);
         let refresh = life.mul_f64(REFRESH_AFTER + REFRESH_JITTER * jitter.clamp(0.0, 1.0));
         self.lease = Some(Lease {
@@ -156,11 +158,11 @@ impl Plan {
         });
     }
 
-    /// Notes a failed fetch. Returns the pause before the next.
+    /// Records a failed fetch. Returns the pause before the next one.
     pub(crate) fn failed(&mut self, now: Now, jitter: f64) -> Duration {
         let pause = backoff(self.failures).mul_f64(0.75 + 0.25 * jitter.clamp(0.0, 1.0));
         self.failures = self.failures.saturating_add(1);
-        // While there is a value to save, attempts grow denser towards its end.
+        // While the current value lives, attempts become more frequent towards its end.
         let left = self.lease.and_then(|lease| lease.expires.duration_since(now.wall).ok());
         let pause = left.map_or(pause, |left| pause.min((left / 4).max(MIN_INTERVAL)));
         self.not_before = now.mono + pause;
@@ -181,7 +183,7 @@ fn backoff(failures: u32) -> Duration {
 fn nap(now: Now, lease: Lease) -> Duration {
     let wall = lease.refresh_wall.duration_since(now.wall).unwrap_or_default();
     let mono = lease.refresh_mono.saturating_sub(now.mono);
-    // Past the refresh point, an unused value waits for its end or for its first reader, who does not wake the task.
+    // Past the refresh point, an unused value waits for its end or its first reader, who does not wake the task.
     let nap = if wall.is_zero() || mono.is_zero() { MAX_NAP } else { wall.min(mono) };
     nap.clamp(Duration::from_millis(1), MAX_NAP)
 }

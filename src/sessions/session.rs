@@ -19,7 +19,7 @@ pub struct Minted {
     pub keys: Credentials,
     /// The session's token, which every request carries.
     pub token: Secret,
-    /// When the session ends. Only this counts, not the lifetime that was asked for.
+    /// The end of the session. It alone counts, not the requested lifetime.
     pub expiration: SystemTime,
 }
 
@@ -32,15 +32,15 @@ pub struct Session {
     day: ArcSwap<DayKey>,
 }
 
-/// STS returned a token or an access key that cannot be written in a header.
+/// The error for a token or access key that cannot be written in a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadToken;
 
 impl Session {
-    /// Makes a session of the credentials that STS returned.
+    /// Makes a session from the credentials that STS returned.
     ///
     /// # Errors
-    /// When the token or the access key cannot be written in a header as it is.
+    /// When the token or the access key cannot be written in a header unchanged.
     pub fn new(minted: Minted, region: Arc<str>, now: SystemTime) -> Result<Self, BadToken> {
         let is_plain = |secret: &Secret| {
             !secret.is_empty() && secret.reveal().bytes().all(|byte| byte.is_ascii_graphic())

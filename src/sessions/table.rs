@@ -1,11 +1,11 @@
-//! The session table: the sessions of a process, each under the key of what it depends on.
+//! The session table: all sessions of a process, each under a key of everything it depends on.
 //!
-//! A mapping holds a handle to each of its sessions, so that requests read them without a lock and without the table.
-//! The table is asked when a configuration takes effect: a session whose key is the same is the same session. One that
-//! nothing holds any more ends, and its entry goes.
+//! A mapping holds a handle to each of its sessions, so requests read a session without a lock and without the table.
+//! The table is used when a configuration takes effect: sessions with equal keys are the same session. A session
+//! without a handle ends, and its entry is removed.
 //!
-//! Each session has a [`Slot`], which requests read, and a [`Keeper`], which mints: never more than one mint at a time
-//! runs for a slot, and a client that goes away cancels nothing.
+//! Each session has a [`Slot`], which requests read, and a [`Keeper`], which mints. At most one mint runs for a slot,
+//! and a client that disconnects cancels nothing.
 
 mod budget;
 mod judging;
@@ -26,7 +26,7 @@ pub(crate) use kinds::Sessions;
 pub(crate) use slot::{MintCounts, Slot, SlotSession};
 pub(crate) use verdict::{Judge, Verdict};
 
-/// The number of a store: sessions minted at one are good at the other if their numbers are equal.
+/// The number of a store. Sessions minted at one store are valid at every store with the same number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct StoreId(pub u64);
 
@@ -34,13 +34,13 @@ pub(crate) struct StoreId(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct IssuerId(pub u64);
 
-/// What a session is for. Sessions for the same purpose may serve instead of each other. The mapping is a part of it:
+/// The purpose of a session. Sessions with the same purpose may replace each other. It includes the mapping, because
 /// two mappings never share a session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Purpose {
     /// The mapping whose requests it signs.
     pub mapping: Box<str>,
-    /// Its kind.
+    /// The kind of the session.
     pub kind: SessionKind,
     /// The policy that it is restricted to.
     pub policy: SessionPolicy,
@@ -48,12 +48,12 @@ pub(crate) struct Purpose {
     pub store: StoreId,
 }
 
-/// How a session is minted.
+/// The terms on which a session is minted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Terms {
     /// The issuer whose rights it is cut from.
     pub issuer: IssuerId,
-    /// The life that is asked for.
+    /// The requested lifetime.
     pub lifetime: Duration,
     /// Whether it is minted before a request needs it.
     pub eager: bool,
@@ -62,20 +62,20 @@ pub(crate) struct Terms {
 /// Everything that a session depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SessionKey {
-    /// What it is for.
+    /// The purpose of the session.
     pub purpose: Purpose,
-    /// How it is minted.
+    /// The terms of its mints.
     pub terms: Terms,
 }
 
-/// There is no room for another session.
+/// The error of a table that has no room for another session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TableFull {
-    /// The bound.
+    /// The maximum number of sessions.
     pub capacity: usize,
 }
 
-/// The sessions that somebody holds.
+/// The table of all sessions with a handle.
 #[derive(Debug)]
 pub(crate) struct SessionTable {
     entries: Mutex<Entries>,
@@ -86,13 +86,13 @@ pub(crate) struct SessionTable {
 struct Entries {
     /// The sessions for each purpose, the newest last. A purpose has several while a reload replaces them.
     by_purpose: HashMap<Purpose, Vec<(Terms, Weak<SessionHandle>)>>,
-    /// The number of entries, those included whose session has ended.
+    /// The number of entries, including those of ended sessions.
     len: usize,
-    /// The number of entries at which ended ones are swept out.
+    /// The number of entries at which ended sessions are swept out.
     sweep_at: usize,
 }
 
-/// The least number of entries that is worth a sweep.
+/// The minimum number of entries for a sweep.
 const MIN_SWEEP: usize = 64;
 
 impl SessionTable {
@@ -102,11 +102,11 @@ impl SessionTable {
         Self { entries: Mutex::new(entries), capacity }
     }
 
-    /// Returns the session of this key. If there is none, `start` starts it in `slot`, which serves with the live session
-    /// of the same purpose, if there is one, until it has its own.
+    /// Returns the session of this key. If there is none, `start` starts it in `slot`, which uses the live session
+    /// with the same purpose, if any, until its own is minted.
     ///
     /// # Errors
-    /// When as many sessions are held as the table has room for.
+    /// When the table is full.
     pub(crate) fn get_or_start(
         &self,
         key: &SessionKey,
@@ -129,7 +129,7 @@ impl SessionTable {
         Ok(handle)
     }
 
-    /// Returns the number of sessions that somebody holds.
+    /// Returns the number of sessions with a handle.
     #[cfg(test)]
     fn held(&self) -> usize {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Tokens: a session with its endpoint and scope, as `scopegate token` writes it and `ls` and `get` read it.
+//! Tokens: a session with its endpoint and scope, as `scopegate token` writes and `ls` and `get` read it.
 
 use crate::authorize::rights::Rights;
 use crate::authorize::scope::Scope;
@@ -28,9 +28,9 @@ pub(crate) struct Token {
     pub secret_access_key: String,
     /// The session's token.
     pub session_token: String,
-    /// When it ends, RFC 3339 in UTC.
+    /// The end of the session, RFC 3339 in UTC.
     pub expiration: String,
-    /// The store.
+    /// The URL of the store.
     pub endpoint: String,
     /// The region that requests are signed for.
     pub region: String,
@@ -62,7 +62,7 @@ impl Token {
     /// Reads a token's JSON.
     ///
     /// # Errors
-    /// Says what is wrong without quoting the token.
+    /// Returns what is wrong, without quoting the token.
     pub(crate) fn parse(json: &str) -> Result<Self, String> {
         if json.trim().is_empty() {
             return Err("it is empty".to_owned());
@@ -82,7 +82,7 @@ impl Token {
         Ok(token)
     }
 
-    /// Returns its credentials.
+    /// Returns the token's credentials.
     pub(crate) fn minted(&self) -> Minted {
         Minted {
             keys: Credentials {
@@ -94,12 +94,12 @@ impl Token {
         }
     }
 
-    /// Returns when it ends.
+    /// Returns the end of the session.
     pub(crate) fn expires(&self) -> Option<SystemTime> {
         self.expiration.parse::<Timestamp>().ok().and_then(|end| SystemTime::try_from(end).ok())
     }
 
-    /// Describes its scope for people.
+    /// Describes the token's scope for people.
     pub(crate) fn place(&self) -> String {
         format!("{}/{} ({})", self.bucket, self.prefix, self.allow.join(","))
     }
@@ -134,7 +134,7 @@ pub(crate) fn shell_quoted(text: &str) -> String {
 /// Reads a scope from command-line arguments.
 ///
 /// # Errors
-/// Names the wrong argument and says why.
+/// Returns which argument is wrong, and why.
 pub(crate) fn typed_scope(bucket: &str, prefix: &str, allow: Rights) -> Result<Scope, String> {
     let bucket = BucketName::parse(bucket).map_err(|why| format!("--bucket: {why}"))?;
     let prefix = Prefix::parse_typed(prefix).map_err(|why| format!("--prefix: {why}"))?;

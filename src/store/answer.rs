@@ -1,4 +1,4 @@
-//! An answer of the store, as far as it was read.
+//! The store's response: its body is still to come, or was read whole.
 
 use crate::store::pool::Download;
 use bytes::Bytes;
@@ -7,17 +7,17 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::response::{self, Parts};
 use http1::Response;
 
-/// An answer of the store, or what replaces it.
+/// A response of the store, or a document that replaces it.
 #[derive(Debug)]
 pub(crate) enum StoreAnswer {
-    /// An answer whose body is still to come.
+    /// A response whose body is still to come.
     Streaming(Response<Download>),
-    /// An answer that was read whole. Boxed, since few are.
+    /// A response that was read whole. Boxed because few are.
     Buffered(Box<Parts>, Bytes),
 }
 
 impl StoreAnswer {
-    /// Makes a document that replaces an answer.
+    /// Makes a successful response that consists of this document.
     pub(crate) fn of_document(document: String) -> Self {
         let mut parts = response::Response::new(()).into_parts().0;
         parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));

@@ -1,15 +1,16 @@
-//! The headers of the store's answers that are read.
+//! The header fields of the store's responses that are read at all.
 
 use http1::is_named;
 
-/// The header in which MinIO names the error of an answer without a body. It is read here, and not passed on.
+/// The header in which MinIO names the error of a response without a body. It is read here and not passed on.
 pub(crate) const ERROR_CODE: &str = "x-minio-error-code";
 
-/// Checks whether a header of the store is read at all: those that S3 clients know, in whatever case they are written. The
-/// others say who the store is, grant other origins access, or belong to the connection.
+/// Checks whether a header of the store is read: only those that S3 clients know, in any case. The others reveal the
+/// store, grant access to other origins, or belong to the connection.
 pub(crate) fn is_wanted(name: &[u8]) -> bool {
-    // The length and the first letters leave one name to compare with, spelled as MinIO does. A look at each name of a list
-    // costs each answer more (docs/performance.md).
+    // Length and first letters leave one name to compare with, spelled as MinIO does. Comparing with each name of a
+    // list costs more (docs/performance.md, "a response's text is checked at once, and its names are matched as
+    // bytes").
     let [first, second, ..] = *name else { return false };
     match (name.len(), first | 0x20, second | 0x20) {
         (3, b'a', b'g') => is_named(name, b"Age"),

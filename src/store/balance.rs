@@ -1,8 +1,9 @@
-//! Chooses the node for each request: the least loaded one that is up. Pure: time and chance are arguments.
+//! The balancer: chooses the node for each request, the least loaded one that is up. Pure: time and chance are
+//! arguments.
 //!
-//! Each worker thread has its own balancer, which ejects nodes by the outcome of its own requests and brings them back
-//! with a slow start. What the prober finds reaches all balancers through the [`NodeBoard`]. Written by hand: balancers
-//! in libraries read the clock themselves and cannot learn from a prober.
+//! Each worker thread has its own balancer, which ejects nodes by the outcome of its own requests and returns them
+//! with a slow start. All balancers read the prober's findings from the [`NodeBoard`]. Handwritten because the
+//! balancers of libraries read the clock themselves and cannot learn from a prober.
 
 use crate::net::endpoint::NodeIndex;
 use crate::store::nodes::{Check, NodeBoard};
@@ -13,26 +14,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The back-off after the first failure of a node; it doubles with each failure in a row.
+/// The back-off after the first failure of a node. It doubles with each consecutive failure.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-/// The longest back-off, without the jitter of up to a quarter: 30 s in all.
+/// The longest back-off, without the jitter of up to a quarter: 30 s in total.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(24);
-/// The time in which a node that returns from an ejection grows to its full weight.
+/// The time in which a returned node reaches its full weight.
 const SLOW_START: Duration = Duration::from_secs(10);
-/// A node's weight right after its return.
+/// The weight of a node right after its return.
 const FIRST_WEIGHT: f64 = 0.1;
-/// Checks of the prober older than this are ignored.
+/// The age at which checks of the prober are ignored.
 const CHECK_LIFETIME: Duration = Duration::from_secs(20);
 
 /// The outcome of a request at a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The node answered.
+    /// The node responded.
     Answered,
-    /// The node failed at this request: it closed the connection, sent something other than HTTP, did not answer in time,
-    /// or answered 503 (or a proxy before it 502 or 504). The request may be the cause, so the prober decides.
+    /// The node failed at this request: it closed the connection, sent something other than HTTP, did not respond in
+    /// time, or responded with 503 (or a proxy in front of it with 502 or 504). The request may be the cause, so the
+    /// prober decides.
     Doubtful,
-    /// The node accepted no connection, or is still starting. No request can cause that.
+    /// The node accepted no connection, or is still starting. No request can cause this.
     Failed,
 }
 
@@ -47,33 +49,33 @@ pub(crate) struct Balancer {
 #[derive(Debug, Default)]
 struct Node {
     in_flight: Cell<u32>,
-    /// Consecutive failures, however long ago.
+    /// The number of consecutive failures, however long ago.
     failures: Cell<u32>,
     ejection: Cell<Option<Ejection>>,
     /// When it returned from its last ejection.
     returned_at: Cell<Option<Instant>>,
-    /// When the latest request that it answered was sent.
+    /// The time at which the latest successful request was sent.
     answered: Cell<Option<Instant>>,
-    /// The weight gathered towards its next turn during a slow start.
+    /// The weight that has accumulated towards its next turn in a slow start.
     credit: Cell<f64>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Ejection {
     ejected_at: Instant,
-    /// When a request was last sent to it.
+    /// The time of the latest request to it.
     last_probe: Instant,
-    /// When the next request may be sent to it.
+    /// The time from which the next request may be sent to it.
     retry_at: Instant,
     backoff: Duration,
 }
 
-/// The node chosen for a request, and when; reports refer to it.
+/// The choice of a node for one request. Reports refer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     /// The node.
     pub node: NodeIndex,
-    /// When it was chosen.
+    /// The time of the choice.
     pub at: Instant,
 }
 
@@ -85,20 +87,21 @@ pub(crate) struct InFlight {
 }
 
 impl Balancer {
-    /// Makes a balancer over the nodes of `board`. `first` is any number; it should differ between threads, which so begin
-    /// at different nodes.
+    /// Makes a balancer over the nodes of `board`. `first` is any number. It should differ between threads, so that
+    /// they start with different nodes.
     pub(crate) fn new(board: Arc<NodeBoard>, first: usize) -> Rc<Self> {
         let nodes = board.nodes().iter().map(|_| Node::default()).collect();
         Rc::new(Self { board, nodes, turn: Cell::new(first) })
     }
 
-    /// Returns what is known of the nodes.
+    /// Returns the board of the nodes.
     pub(crate) fn board(&self) -> &Arc<NodeBoard> {
         &self.board
     }
 
-    /// Chooses the node for an attempt: the node that is up with the fewest requests in flight, ties in turn, or, with
-    /// every node ejected, the one that may be tried first. Returns `None` when all nodes are excluded.
+    /// Chooses the node for an attempt: the one that is up with the fewest requests in flight, with ties taken in
+    /// turn. If every node is ejected, chooses the one whose back-off ends first. Returns `None` if all nodes are
+    /// excluded.
     pub(crate) fn pick(self: &Rc<Self>, now: Instant, attempts: &Attempts) -> Option<InFlight> {
         let first = self.turn.get();
         self.turn.set(first.wrapping_add(1));
@@ -121,18 +124,19 @@ impl Balancer {
         (0..self.nodes.len()).map(NodeIndex).any(|node| !attempts.is_excluded(node) && self.is_up(node, now))
     }
 
-    /// Returns the nodes that are up, or all when none is.
+    /// Returns the nodes that are up, or all nodes if none is.
     pub(crate) fn up(&self, now: Instant) -> Vec<NodeIndex> {
         let all = || (0..self.nodes.len()).map(NodeIndex);
         let up: Vec<_> = all().filter(|node| self.is_up(*node, now)).collect();
         if up.is_empty() { all().collect() } else { up }
     }
 
-    /// Notes the outcome of a request. `chance`, from 0 to 1, spreads retries. Returns whether the node was ejected.
+    /// Records the outcome of a request. `chance`, from 0 to 1, spreads retries. Returns whether the node was
+    /// ejected.
     pub(crate) fn report(&self, choice: Choice, outcome: Outcome, now: Instant, chance: f64) -> bool {
         let Some(node) = self.node(choice.node) else { return false };
-        // A request sent before the ejection or the return tells nothing new: fifty requests that die with a node are
-        // one failure.
+        // A request sent before the ejection or the return says nothing new: fifty requests that fail together with
+        // their node are one failure.
         let known = node.ejection.get().map(|ejection| ejection.ejected_at).max(node.returned_at.get());
         if known.is_some_and(|known| choice.at < known) {
             return false;
@@ -148,7 +152,7 @@ impl Balancer {
             }
             Outcome::Failed => {}
         }
-        // Already ejected; chosen only because every node is down.
+        // The node was ejected already, and was chosen only because every node is down.
         if node.ejection.get().is_some_and(|ejection| ejection.last_probe != choice.at) {
             return false;
         }
@@ -168,7 +172,7 @@ impl Balancer {
             node.credit.set(0.0);
             self.board.returned(choice.node);
         } else if node.slow_start_weight(now) >= 1.0 {
-            // The slow start is over: the next failure counts as the first.
+            // The slow start is over, so the next failure counts as the first.
             node.failures.set(0);
         }
     }
@@ -180,13 +184,13 @@ impl Balancer {
         }
     }
 
-    /// Returns whether a node may be chosen while there are others. Ejects a node that does not answer the prober.
+    /// Returns whether a node may be chosen while others are up. Ejects a node that does not respond to the prober.
     fn is_up(&self, index: NodeIndex, now: Instant) -> bool {
         let Some(node) = self.node(index) else { return false };
         let is_fresh = |check: &Check| now.saturating_duration_since(check.began) < CHECK_LIFETIME;
         let check = self.board.last_check(index).filter(is_fresh);
         match (node.ejection.get(), check) {
-            // The prober has checked it since, which saves trying it with a request.
+            // The prober has checked the node since, so no request needs to try it.
             (Some(ejection), Some(check)) if check.began > ejection.last_probe => check.answers,
             (Some(ejection), _) => now >= ejection.retry_at,
             (None, Some(check)) if !check.answers && Some(check.began) > node.answered.get() => {
@@ -199,7 +203,8 @@ impl Balancer {
         }
     }
 
-    /// Returns the least loaded node that is up. One in its slow start passes on some of its turns, unless it is alone.
+    /// Returns the least loaded node that is up. A node in its slow start passes on some of its turns, unless it is
+    /// the only one.
     fn least_loaded(&self, first: usize, now: Instant, attempts: &Attempts) -> Option<NodeIndex> {
         let load = |step| self.node(self.in_turn(first, step)).map(|node| (node.in_flight.get(), step));
         let above = |least: Option<(u32, usize)>| {
@@ -245,7 +250,7 @@ impl Drop for Balancer {
 }
 
 impl Node {
-    /// Returns the part of its turns that the node accepts, which grows after its return.
+    /// Returns the share of its turns that the node accepts, which grows after its return.
     fn slow_start_weight(&self, now: Instant) -> f64 {
         let Some(returned) = self.returned_at.get() else { return 1.0 };
         let elapsed = now.saturating_duration_since(returned).as_secs_f64() / SLOW_START.as_secs_f64();
@@ -262,8 +267,8 @@ impl Node {
         credit >= 1.0
     }
 
-    /// Notes that a request probes the node, if it is ejected. No other is sent there until this one is answered or
-    /// another back-off is over.
+    /// Records that a request probes the node, if it is ejected. No other request is sent there until this one has
+    /// succeeded or another back-off is over.
     fn begin_probe(&self, now: Instant) {
         if let Some(ejection) = self.ejection.get() {
             let retry_at = now + ejection.backoff;

@@ -1,5 +1,5 @@
-//! One exchange with the store on account of a mapping: with its session, and with a new one if the store does not know
-//! the first.
+//! The exchange of one request with the store: it is sent with the session of a slot, and again with a new session if
+//! the store does not know the first.
 
 use super::answer_fields::ERROR_CODE;
 use super::status::{Blame, may_blame_another};
@@ -26,11 +26,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Store {
-    /// Sends a request with the session of `slot`; once more with a new one if the store does not know the first, and to
-    /// another node if one is still starting.
+    /// Sends a request with the session of `slot`. Sends it again with a new session if the store does not know the
+    /// first, and to another node if one is still starting.
     ///
     /// # Errors
-    /// When there is no session or no answer, or the client's body breaks off.
+    /// When there is no session or no response, or when the client's body breaks off.
     pub(crate) async fn exchange<B>(
         &self,
         outgoing: &Outgoing,
@@ -44,7 +44,7 @@ impl Store {
         self.exchange_with(outgoing, upload, slot, Attempts::default(), trace).await
     }
 
-    /// Does what [`Self::exchange`] does, at the nodes that `attempts` allows.
+    /// Sends a request like [`Self::exchange`], to the nodes that `attempts` allows.
     ///
     /// # Errors
     /// As [`Self::exchange`].
@@ -74,7 +74,7 @@ impl Store {
             match blame {
                 Blame::Request => return Ok(answer),
                 Blame::DeadSession => {}
-                // No other session helps.
+                // Another session would not help.
                 Blame::Signature => {
                     slot.doubt(choice.node);
                     slot.counts().denials.fetch_add(1, Ordering::Relaxed);
@@ -112,7 +112,7 @@ impl Store {
         }
     }
 
-    /// Sends a document of Scopegate's own.
+    /// Sends a document that Scopegate has written.
     ///
     /// # Errors
     /// As [`Self::exchange`].
@@ -125,7 +125,8 @@ impl Store {
         let WithDocument { request, document } = outgoing;
         let upload = || Upload::of(Held::Held(document.clone()), document.len() as u64);
         match self.exchange(request, &upload(), slot, trace).await {
-            // MinIO reads a document before it looks at the session. This one is ours and can be sent again.
+            // MinIO reads a document before it checks the session. A document is held in memory and can be sent
+            // again.
             Err(refusal) if refusal.rule == Rule::SessionReplaced => {
                 self.exchange(request, &upload(), slot, trace).await
             }
@@ -133,10 +134,10 @@ impl Store {
         }
     }
 
-    /// Returns the session of `slot`, and waits for it if need be.
+    /// Returns the session of `slot`, and waits until it is minted if necessary.
     ///
     /// # Errors
-    /// When there is none in time.
+    /// When no session is minted in time.
     pub(crate) async fn session(&self, slot: &Slot, trace: &Trace) -> Result<Arc<SlotSession>, Refusal> {
         let session = slot.obtain(self.clock, self.session_wait);
         trace.waits(Wait::Session, session).await.map_err(|unavailable| {
@@ -148,13 +149,13 @@ impl Store {
         })
     }
 
-    /// Reads an error, and finds out what it is about.
+    /// Reads an error response and determines what is to blame for it.
     async fn inspect(
         &self,
         answer: Response<Download>,
         trace: &Trace,
     ) -> Result<(StoreAnswer, Blame), Refusal> {
-        // HEAD has no body to say it in.
+        // The response to HEAD has no body, so MinIO puts the code into a header.
         let code = answer.fields.get(ERROR_CODE).and_then(|code| str::from_utf8(code).ok());
         if answer.body.is_end_stream() {
             trace.store_said(code);
@@ -171,19 +172,19 @@ impl Store {
     }
 }
 
-/// Checks whether an answer is read: it may be about something else than the request, or it is a short error, whose code
-/// is logged.
+/// Checks whether the response must be read before it is passed on: the request may not be to blame for it, or it is
+/// a short error whose code is logged.
 fn is_looked_at(answer: &Response<Download>) -> bool {
     let is_error = answer.status.is_client_error() || answer.status.is_server_error();
     may_blame_another(answer.status) || (is_error && is_short(answer))
 }
 
-/// Checks whether the body of an answer is known to be as short as error documents are.
+/// Checks whether the body of a response is known to be no longer than an error document.
 pub(crate) fn is_short(answer: &Response<Download>) -> bool {
     answer.body.size_hint().exact().is_some_and(|length| length <= s3_error::MAX_ERROR_BODY as u64)
 }
 
-/// Returns the refusal of a request whose answer broke off.
+/// Returns the refusal of a request whose response broke off.
 pub(crate) fn broke_off(error: &dyn fmt::Display) -> Refusal {
     Refusal::new(Rule::Upstream, "the store's response broke off").caused_by(error)
 }

@@ -1,4 +1,4 @@
-//! The client of the store that the proxy and the commands use.
+//! The handle to the store that the proxy and the commands send requests with.
 
 use crate::bounds::limits::Limits;
 use crate::net::wall_clock::WallClock;
@@ -21,22 +21,22 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-/// The client of the store on one thread.
+/// A handle to the store on one thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     pub(super) pool: Rc<Pool>,
     pub(super) nodes: Arc<NodeBoard>,
     pub(super) clock: WallClock,
-    /// How long a request waits for its session.
+    /// The time that a request waits for its session.
     pub(super) session_wait: Duration,
-    /// How long an answer may stand still.
+    /// The time that a response may stand still.
     pub(super) stall_timeout: Duration,
-    /// Requests that were sent again with a new session.
+    /// The number of requests that were sent again with a new session.
     pub(super) replays: Arc<AtomicU64>,
 }
 
 impl Store {
-    /// Makes a client that sends over `pool`, whose nodes are those of `nodes`.
+    /// Makes a handle that sends over `pool`, whose nodes are those of `nodes`.
     pub(crate) fn new(
         pool: Rc<Pool>,
         nodes: Arc<NodeBoard>,
@@ -48,16 +48,16 @@ impl Store {
         Self { pool, nodes, clock, session_wait, stall_timeout, replays }
     }
 
-    /// Returns the connections.
+    /// Returns the pool.
     pub(crate) fn pool(&self) -> &Rc<Pool> {
         &self.pool
     }
 
-    /// Sends a request until there is an answer or nothing more may be tried: over another connection if the store turns
-    /// out to have closed the first, and to another node if one breaks off.
+    /// Sends a request until there is a response or no further attempt is allowed: over another connection if the
+    /// store had closed the first, and to another node if one breaks off.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// When there is no response.
     pub(crate) async fn send<B>(
         &self,
         outgoing: &Outgoing,
@@ -91,7 +91,8 @@ impl Store {
                 && match error {
                     SendError::Stale => attempts.renew(),
                     SendError::Broken(_) => self.pool.exclude(choice, attempts),
-                    // Other nodes may well answer alike what one answers with bytes that are not HTTP.
+                    // Other nodes may respond the same way to a request that one answers with something other than
+                    // HTTP.
                     _ => false,
                 };
             if !again {

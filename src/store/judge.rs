@@ -1,4 +1,4 @@
-//! Tries a session at the store's nodes and judges the answers.
+//! The judge of sessions: it tries a session at the store's nodes and judges the responses.
 
 mod trial;
 
@@ -25,12 +25,12 @@ use tokio::task::JoinSet;
 pub use trial::ABSENT_UPLOAD;
 pub(crate) use trial::{Trial, list_of_no_uploads};
 
-/// The nodes of a store at which sessions are tried.
+/// The nodes at which sessions are tried.
 #[derive(Debug)]
 pub(crate) struct Nodes(Vec<(Connector, Authority)>);
 
 impl Nodes {
-    /// Makes the nodes at `endpoints`. Nothing is connected yet.
+    /// Makes the nodes at `endpoints`. No connection is opened yet.
     ///
     /// # Errors
     /// When one uses TLS and no trusted certificates can be loaded, or its name is not a valid `Host`.
@@ -51,7 +51,7 @@ pub(crate) struct StoreJudge {
     clock: WallClock,
 }
 
-/// The part of an answer that is judged.
+/// The part of a response that is judged.
 #[derive(Clone, Debug, Default)]
 struct Reply {
     status: u16,
@@ -84,7 +84,7 @@ impl StoreJudge {
 }
 
 impl Judge for StoreJudge {
-    /// A session that is dead at one node is dead: nodes learn of it one after the other.
+    /// A session that is dead at one node is dead: nodes learn of its end one after the other.
     async fn judge(&self, session: &Session, nodes: &[NodeIndex]) -> Verdict {
         let Some(trial) = &self.trial else { return Verdict::Unknown };
         let mut all = Verdict::Unknown;
@@ -119,7 +119,7 @@ async fn send(connector: &Connector, signed: &SignedRequest<()>) -> Result<Reply
     Ok(reply)
 }
 
-/// Makes the same request for hyper.
+/// Converts a signed head to a request of hyper's.
 fn request(head: &[u8]) -> Result<Request<Empty<Bytes>>, AnyError> {
     let head = str::from_utf8(head)?;
     let mut lines = head.split("\r\n").filter(|line| !line.is_empty());

@@ -1,4 +1,4 @@
-//! The board of the store's nodes: what the process knows of each node's health, and counts.
+//! The board of the store's nodes: the health and the counters of each node, shared by all threads.
 //!
 //! One prober writes health, and the balancers of all worker threads read it. Every value is a separate atomic.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// What all threads know of the nodes.
+/// The state of the nodes, shared by all threads.
 #[derive(Debug)]
 pub(crate) struct NodeBoard {
     /// Instants are stored as milliseconds since this one.
@@ -20,13 +20,13 @@ pub(crate) struct NodeBoard {
     doubts: Notify,
 }
 
-/// Health and counts of one node.
+/// The health and the counters of one node.
 #[derive(Debug)]
 pub(crate) struct NodeFacts {
     name: Arc<str>,
     /// [`Check`], packed; 0 before the first.
     checked: AtomicU64,
-    /// A request failed there since the prober's last check began.
+    /// Whether a request failed there since the prober's last check began.
     doubted: AtomicBool,
     requests: AtomicU64,
     ejections: AtomicU64,
@@ -38,7 +38,7 @@ pub(crate) struct NodeFacts {
 pub(crate) struct Check {
     /// When the check began: its result is at least as new.
     pub began: Instant,
-    /// Whether the node answered as one that can serve.
+    /// Whether the node responded as one that can serve.
     pub answers: bool,
 }
 
@@ -67,12 +67,12 @@ impl NodeBoard {
         self.get(node).map(|facts| &facts.name)
     }
 
-    /// Notes a check of a node.
+    /// Records a check of a node.
     pub(crate) fn checked(&self, node: NodeIndex, check: Check) {
         let Some(facts) = self.get(node) else { return };
         let since = u64::try_from(check.began.saturating_duration_since(self.start).as_millis());
         let packed = (since.unwrap_or(u64::MAX >> 2) + 1) << 1 | u64::from(check.answers);
-        // Of two concurrent checks the one that began later counts.
+        // Of two concurrent checks, the one that began later counts.
         facts.checked.fetch_max(packed, Ordering::Relaxed);
     }
 
@@ -83,8 +83,8 @@ impl NodeBoard {
         Some(Check { began: self.start + since, answers: packed & 1 == 1 })
     }
 
-    /// Notes that a request failed at a node, by the node's fault or its own, and wakes the prober to find out. A single
-    /// node is not checked: there is no other to use instead.
+    /// Records that a request failed at a node, and wakes the prober to find out whether the node is at fault. A single node
+    /// is not checked, because there is no other node to use instead.
     pub(crate) fn doubt(&self, node: NodeIndex) {
         if self.nodes.len() > 1
             && let Some(facts) = self.get(node)
@@ -109,13 +109,13 @@ impl NodeBoard {
         self.count(node, |facts| &facts.requests);
     }
 
-    /// Notes that a worker ejects a node.
+    /// Records that a worker ejects a node.
     pub(crate) fn ejected(&self, node: NodeIndex) {
         self.count(node, |facts| &facts.ejections);
         self.count(node, |facts| &facts.ejected);
     }
 
-    /// Notes that a worker's ejection of a node ends.
+    /// Records that a worker's ejection of a node ends.
     pub(crate) fn returned(&self, node: NodeIndex) {
         if let Some(facts) = self.get(node) {
             facts.ejected.fetch_sub(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The pool of one worker thread: its connections to the store's nodes. It sends signed requests and nothing else.
+//! The connection pool of one worker thread. It sends signed requests and nothing else.
 
 mod download;
 
@@ -25,11 +25,11 @@ use tokio::time::Instant;
 
 pub(crate) use download::{Asking, BrokenOff, Continue, Continued, Download};
 
-/// The time after which an idle connection is not used again: well before the 30 s after which MinIO closes it.
+/// The time after which an idle connection is not used again. MinIO closes it after 30 s.
 const MAX_IDLE: Duration = Duration::from_secs(15);
-/// The time after which even a busy connection is not used again: the node's name may have a new address by then.
+/// The time after which even a busy connection is not used again, because the node's name may have a new address.
 const MAX_AGE: Duration = Duration::from_mins(5);
-/// The most idle connections that are kept for each node and worker.
+/// The maximum number of idle connections per node and worker.
 const MAX_IDLE_CONNECTIONS: usize = 512;
 
 /// The connections of one thread to the nodes of the store.
@@ -54,21 +54,21 @@ struct Idle {
     until: Instant,
 }
 
-/// A connection and its use.
+/// A connection and the request that uses it.
 #[derive(Debug)]
 struct Held {
     connection: Connection<Stream>,
     born: Instant,
     /// Whether it has carried a request before.
     reused: bool,
-    /// The choice that it was last used for.
+    /// The choice of its node for the latest request.
     choice: Choice,
     /// The request that uses it, with the pool that takes it back; `None` while idle.
     by: Option<(Rc<Pool>, InFlight)>,
 }
 
-/// Returns what a failed connection says about the node. Errors other than these may be caused by this machine, such as
-/// file descriptors that clients have used up.
+/// Returns what a failed connection attempt says about the node. Other errors may have a cause on this machine, such
+/// as a lack of file descriptors.
 fn of_connect(error: &io::Error) -> Outcome {
     use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
     match error.kind() {
@@ -77,27 +77,27 @@ fn of_connect(error: &io::Error) -> Outcome {
     }
 }
 
-/// Returns until when a connection that becomes idle now may be used again.
+/// Returns the time until which a connection that becomes idle now may be used again.
 fn usable_until(now: Instant, born: Instant) -> Instant {
     (now + MAX_IDLE).min(born + MAX_AGE)
 }
 
-/// A connection for one request. Boxed, because it is moved often, alone and within answers.
+/// A connection reserved for one request. Boxed because it is moved often, alone and within responses.
 #[derive(Debug)]
 pub(crate) struct Lease(Box<Held>);
 
-/// Why a request has no answer.
+/// The reason a request has no response.
 #[derive(Debug)]
 pub enum SendError {
-    /// The store had closed the idle connection: nothing was executed, and a fresh connection will do.
+    /// The store had closed the idle connection. Nothing was executed, and a new connection will do.
     Stale,
-    /// No node could be connected to.
+    /// No connection to any node succeeded.
     Unreachable(io::Error),
-    /// The store did not answer in time.
+    /// The store did not respond in time.
     Timeout,
-    /// The store closed the connection before it answered.
+    /// The store closed the connection before it responded.
     Broken(Failure<UploadError>),
-    /// The store's answer is not HTTP/1.1.
+    /// The store's response is not HTTP/1.1.
     Malformed(Failure<UploadError>),
     /// The client's body could not be read.
     Body(UploadError),
@@ -106,11 +106,11 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// Returns what the error says about the node. A failed request alone ejects no node: a client may have chosen one
-    /// that every node fails at.
+    /// Returns what the error says about the node. A failed request alone ejects no node, because a client may send
+    /// requests that fail at every node.
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
-            // The idle connection was closed, the client's body failed, or `checkout` has reported it.
+            // The connection had been closed, the client's body failed, or `checkout` has reported the outcome.
             Self::Stale | Self::Body(_) | Self::Unreachable(_) | Self::Unsignable => None,
             Self::Timeout | Self::Broken(_) | Self::Malformed(_) => Some(Outcome::Doubtful),
         }
@@ -131,7 +131,7 @@ impl fmt::Display for SendError {
 }
 
 impl Pool {
-    /// Makes a pool for `endpoints`, which are the nodes of `board`. Nothing is connected yet.
+    /// Makes a pool for `endpoints`, which are the nodes of `board`. No connection is opened yet.
     ///
     /// # Errors
     /// When an endpoint uses TLS and no trusted certificates can be loaded, or its name is not a valid `Host`.
@@ -149,13 +149,13 @@ impl Pool {
         };
         let nodes = endpoints.iter().map(node).collect::<io::Result<Vec<_>>>()?;
         let patience = Patience { response: limits.response_timeout, stall: limits.stall_timeout };
-        // Random, so that threads begin at different nodes.
+        // Random, so that threads start with different nodes.
         let balancer = Balancer::new(Arc::clone(board), fastrand::usize(..));
         Ok(Rc::new(Self { nodes, balancer, patience }))
     }
 
-    /// Returns a connection to the node that the balancer picks: an idle one if there is one and the attempts allow it,
-    /// otherwise a new one. Nodes that cannot be connected to are skipped.
+    /// Returns a connection to the node that the balancer picks: an idle one if the attempts allow it, otherwise a
+    /// new one. Skips nodes that cannot be connected to.
     ///
     /// # Errors
     /// When no node accepts a connection.
@@ -192,7 +192,7 @@ impl Pool {
         }
     }
 
-    /// Returns attempts for each node that is up, for a question that every node must answer for itself.
+    /// Returns attempts for each node that is up, for a request that must be sent to every node.
     pub(crate) fn each_node(&self) -> Vec<Attempts> {
         let up = self.balancer.up(clock::now());
         up.into_iter().map(|node| Attempts::at(node, self.nodes.len())).collect()
@@ -210,7 +210,7 @@ impl Pool {
 }
 
 impl Node {
-    /// Takes the connection that was used last, so that connections that are not needed expire.
+    /// Takes the connection that was used last, so that surplus connections expire.
     fn take_idle(&self, now: Instant) -> Option<Box<Held>> {
         let mut idle = self.idle.borrow_mut();
         if idle.first().is_some_and(|oldest| oldest.until < now) {
@@ -238,13 +238,13 @@ impl Lease {
         pool.nodes.get(self.choice().node.0).map(|node| &node.authority)
     }
 
-    /// Returns the choice of its node.
+    /// Returns the choice of the connection's node.
     pub(crate) fn choice(&self) -> Choice {
         self.0.choice
     }
 
-    /// Sends a request and waits for the head of the answer. The body is held back until the store asks for it, so that a
-    /// request that the store refuses early costs no transfer and can be sent again.
+    /// Sends a request and waits for the head of the response. The body is held back until the store asks for it, so
+    /// that a request that the store refuses early costs no transfer and can be sent again.
     pub(crate) fn send<B>(&mut self, request: SignedRequest<B>) -> ResponseFuture<'_, Stream, B>
     where
         B: Body<Data = Bytes, Error = UploadError> + Unpin,
@@ -266,7 +266,7 @@ impl Lease {
         }
     }
 
-    /// Makes the answer that began with `head`.
+    /// Returns the response that begins with `head`. Its body holds the connection.
     pub(crate) fn answered(self, head: ResponseHead) -> Response<Download> {
         Response { status: head.status, fields: head.fields, body: Download::new(self) }
     }

@@ -1,10 +1,10 @@
-//! Which requests may be sent again, and to which nodes. Bounded: see [`Attempts`].
+//! Retries: which requests may be sent again, and to which nodes. They are bounded, see [`Attempts`].
 
 use crate::net::endpoint::NodeIndex;
 use http::{HeaderName, HeaderValue, Method, header};
 
-/// How often a request is sent to another node after one closed the connection or was not ready. Nodes that could not
-/// be connected to do not count: each of them is tried once.
+/// The maximum number of times that a request moves to another node because one closed the connection or was not
+/// ready. Nodes that could not be connected to do not count: each is tried once.
 const MAX_MOVES: u8 = 2;
 
 /// The attempts at one request.
@@ -16,23 +16,23 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    /// Makes the attempts at a request that goes to `node`, of `nodes` nodes, and to no other.
+    /// Makes the attempts at a request that may only go to `node`, of `nodes` nodes.
     pub(crate) fn at(node: NodeIndex, nodes: usize) -> Self {
         let excluded = (0..nodes).map(NodeIndex).filter(|other| *other != node).collect();
         Self { excluded, moves: MAX_MOVES, fresh: false }
     }
 
-    /// Returns whether only a connection that carried no request before will do.
+    /// Returns whether the request needs a connection that has carried no other request.
     pub(crate) fn want_fresh(&self) -> bool {
         self.fresh
     }
 
-    /// Returns whether a node must not be tried (again).
+    /// Returns whether a node must not be tried, or not again.
     pub(crate) fn is_excluded(&self, node: NodeIndex) -> bool {
         self.excluded.contains(&node)
     }
 
-    /// Asks for a fresh connection after the store had closed an idle one. Returns false the second time.
+    /// Asks for a new connection after the store had closed an idle one. Returns false the second time.
     pub(crate) fn renew(&mut self) -> bool {
         !std::mem::replace(&mut self.fresh, true)
     }
@@ -42,7 +42,7 @@ impl Attempts {
         self.excluded.push(node);
     }
 
-    /// Excludes a node that failed at the request. Returns whether the request may move to another.
+    /// Excludes a node that failed at the request. Returns whether the request may move to another node.
     pub(crate) fn exclude(&mut self, node: NodeIndex) -> bool {
         self.moves += 1;
         self.excluded.push(node);
@@ -50,8 +50,8 @@ impl Attempts {
     }
 }
 
-/// Returns whether a request that a node may have executed can be sent again: its body is still there, and executing it
-/// twice has the effect of once. A conditional write does not: it would fail because of its own first execution.
+/// Returns whether a request that a node may have executed can be sent again: its body was not read, and executing it
+/// twice has the same effect as once. A conditional write cannot: its own first execution would make it fail.
 pub(crate) fn is_repeatable(
     method: &Method,
     headers: &[(HeaderName, HeaderValue)],

@@ -1,29 +1,30 @@
-//! What the store's statuses and error codes say of a node, a session and a request: every list of them is here.
+//! The meaning of the store's statuses and error codes for a node, a session and a request. All lists of them are
+//! here.
 
 use crate::s3::error as s3_error;
 use crate::store::balance::Outcome;
 use http::StatusCode;
 
-/// What an error of the store is about.
+/// What is to blame for an error of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blame {
-    /// The request: the answer is the client's.
+    /// The request: the response is passed on to the client.
     Request,
     /// The session, which the store does not know.
     DeadSession,
-    /// The rights, or a session that ended while the store looked at the request.
+    /// The rights, or a session that ended while the store processed the request.
     Denied,
-    /// The signature, the date or the region, which no other session mends.
+    /// The signature, the date or the region, which another session would not change.
     Signature,
     /// The node, which is still starting.
     NodeNotReady,
-    /// The node, which cannot read the object now.
+    /// The node, which cannot read the object at the moment.
     Unreadable,
 }
 
 impl Outcome {
-    /// Returns what an answer's status says of its node: a 503, or a 502 or 504 of a proxy before it, says that it cannot
-    /// answer.
+    /// Returns what a response's status says about its node: 503, and 502 or 504 of a proxy in front of it, mean that
+    /// the node cannot serve.
     pub fn of_answer(status: StatusCode) -> Self {
         match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
@@ -35,7 +36,7 @@ impl Outcome {
 }
 
 impl Blame {
-    /// Returns what an answer is about, by its status and the code of its error document.
+    /// Determines what is to blame for a response, from its status and the code of its error document.
     pub(super) fn of(status: StatusCode, code: Option<&str>) -> Self {
         match code {
             _ if !may_blame_another(status) => Self::Request,
@@ -49,8 +50,8 @@ impl Blame {
     }
 }
 
-/// Checks whether an answer with this status may be about something else than the request. A 502 or 504 of a proxy before
-/// the node has no error document of S3's.
+/// Checks whether something other than the request may be to blame for a response with this status. A 502 or 504 of a
+/// proxy in front of the node has no S3 error document.
 pub(super) fn may_blame_another(status: StatusCode) -> bool {
     matches!(status, StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST | StatusCode::SERVICE_UNAVAILABLE)
 }

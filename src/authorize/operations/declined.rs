@@ -1,7 +1,7 @@
 //! Operations of S3 that Scopegate knows and does not offer.
 //!
 //! They concern whole buckets, accounts or locks, which no scope covers. None is forwarded. They are listed so that a
-//! client gets the answer that S3 would give.
+//! client gets the error that S3 would return.
 
 use super::{Shape, selected};
 use crate::refusal::Rule;
@@ -82,9 +82,9 @@ pub(crate) static DECLINED: [Declined; 51] = [
 
 /// Returns the rule that refuses an operation that no right grants.
 ///
-/// A read is answered with `501 NotImplemented`, as by MinIO for features it lacks. Clients then carry on without the
-/// feature, whereas `AccessDenied` makes them give up: s3cmd asks for `?acl` before each copy. A change is answered
-/// with `403 AccessDenied`, which no client retries.
+/// A read gets `501 NotImplemented`, as from MinIO for features that it lacks. Clients then carry on without the
+/// feature, whereas `AccessDenied` makes them give up: s3cmd asks for `?acl` before each copy. A change gets `403
+/// AccessDenied`, which no client retries.
 pub(crate) const fn refusing_rule(verb: Verb) -> Rule {
     match verb {
         Verb::Get | Verb::Head => Rule::UnknownOperation,

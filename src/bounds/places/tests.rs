@@ -34,7 +34,7 @@ fn many_hostile_clients_leave_room_for_one_more() {
     let mut held: Vec<Vec<Place>> = Vec::new();
     for client in 1..=5 {
         held.push(take_all(&places, holder(0, client)));
-        // Those that came before take what they still can.
+        // The first clients take as many more places as they can get.
         for (client, held) in (1..).zip(&mut held) {
             held.extend(take_all(&places, holder(0, client)));
         }

@@ -1,8 +1,8 @@
-//! Cross-origin requests (CORS): what pages of the origins in `[mapping.cors]` may do with what the mapping grants.
+//! Cross-origin requests (CORS): what pages of the origins in `[mapping.cors]` may do with the mapping's objects.
 //! <https://fetch.spec.whatwg.org/#http-cors-protocol>
 //!
-//! Preflights are answered here and never by the store. Browsers send no credentials with them, so the answer depends only
-//! on the mapping.
+//! Preflights are answered here and never by the store. Browsers send no credentials with them, so the response
+//! depends only on the mapping.
 
 mod origin;
 
@@ -59,7 +59,7 @@ pub(crate) const EXPOSED: [&str; 29] = [
     "x-scopegate-rule",
 ];
 
-/// What pages of other origins may do: `[mapping.cors]`.
+/// The rules for pages of other origins: `[mapping.cors]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cors {
     origins: Origins,
@@ -73,9 +73,9 @@ pub struct Cors {
 /// The request headers that a page may set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestHeaders {
-    /// All. Each is passed on, left out or refused as for any client.
+    /// All headers. Each is passed on, dropped or refused as for any client.
     Any,
-    /// These, in lower case. A `*` at the end matches any continuation.
+    /// These headers, in lower case. A `*` at the end matches any continuation.
     Named(Vec<Box<str>>),
 }
 
@@ -91,7 +91,7 @@ impl RequestHeaders {
     }
 }
 
-/// The reader of a response.
+/// The party that reads a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reader<'f> {
     /// A script of a page of this origin.
@@ -179,7 +179,7 @@ impl Cors {
         }
     }
 
-    /// Returns the headers that answer a preflight, in addition to those that [`Cors::mark`] adds to every response.
+    /// Returns the headers of the response to a preflight, besides those that [`Cors::mark`] adds to every response.
     fn preflight_headers(&self, fields: &Fields, origin: &[u8]) -> Result<HeaderMap, Refusal> {
         let shown = shown(origin);
         if !self.origins.include(origin) {

@@ -1,4 +1,4 @@
-//! The header fields by which browsers tell where a request comes from and what it is for.
+//! The header fields by which browsers tell which site sends a request and for what purpose.
 
 use http1::{Host, is_named};
 
@@ -13,7 +13,7 @@ pub(super) enum Site {
     Other,
 }
 
-/// What the fields of a request tell. Of a repeated field, the less trusted value counts.
+/// The site and the purpose that the fields of a request tell. Of a repeated field, the less trusted value counts.
 #[derive(Default)]
 pub(super) struct Signs<'f> {
     fetch_site: Option<Site>,
@@ -50,7 +50,7 @@ impl<'f> Given<'f> {
 }
 
 impl<'f> Signs<'f> {
-    /// Reads all fields of a request in one pass, since every request pays for it.
+    /// Reads all fields of a request in one pass, because this runs for every request.
     pub(super) fn read(fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Self {
         let mut signs = Self::default();
         for (name, value) in fields {
@@ -78,7 +78,7 @@ impl<'f> Signs<'f> {
         }
     }
 
-    /// Checks whether the answer would become a service worker.
+    /// Checks whether the response would become a service worker.
     /// <https://w3c.github.io/ServiceWorker/#service-worker-script-request>
     pub(super) fn is_service_worker(&self) -> bool {
         self.is_service_worker
@@ -103,7 +103,7 @@ impl<'f> Signs<'f> {
         }
     }
 
-    /// Checks whether a person follows a link: the page with the link learns nothing of the answer.
+    /// Checks whether a person follows a link: the page with the link learns nothing from the response.
     ///
     /// Over plain HTTP, without Fetch Metadata, `Upgrade-Insecure-Requests` tells it: browsers send it for pages and
     /// frames but for nothing else that a page embeds, and scripts cannot set it.

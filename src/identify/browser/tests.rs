@@ -78,7 +78,7 @@ fn fetch_metadata_tells_the_site() {
         (&[], true, true),
         (&[("sec-fetch-site", "same-origin")], true, true),
         (&[("sec-fetch-site", "none")], true, true),
-        // A proxy in front may send another Host: what the browser says of the site counts.
+        // A proxy in front may send another Host. The site that the browser names counts.
         (&[("sec-fetch-site", "same-origin"), ("origin", "https://public.test")], true, true),
         (&[("sec-fetch-site", "same-site")], true, false),
         (&[CROSS], false, false),
@@ -132,7 +132,7 @@ fn origin_and_referer_tell_the_site_where_fetch_metadata_does_not() {
         (&[("referer", "http://s3.test:8080@evil.test/")], false, false),
         (&[("referer", "https://[::1")], false, false),
         (&[("referer", "http://s3.test:8080/"), EVIL_PAGE], false, false),
-        // What programs send.
+        // Requests of programs.
         (&[("referer", "about:blank")], true, true),
         (&[("referer", "backup-job-7")], true, true),
         (&[("referer", "")], true, true),

@@ -44,7 +44,7 @@ const INERT: [&str; 12] = [
 
 /// Checks whether browsers show a body of this type in a viewer of their own.
 pub(super) fn is_viewed(content_type: &[u8]) -> bool {
-    // The first letter rules out nearly all types.
+    // The first letter rules out nearly all other types.
     matches!(content_type.first(), Some(b'a' | b'v' | b'A' | b'V')) && is_one_of(&VIEWED, content_type)
 }
 

@@ -59,7 +59,7 @@ impl Condition {
         }
     }
 
-    /// Returns what the condition demands of the clients of one listener.
+    /// Returns the demand of the condition on the clients of one listener.
     pub fn at(&self, listener: &ListenerName, is_unix: bool) -> Demand {
         match self {
             Self::Network(_) if is_unix => Demand::Impossible,
@@ -70,7 +70,7 @@ impl Condition {
     }
 }
 
-/// What a condition demands of the clients of one listener.
+/// The demand of a condition on the clients of one listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
     /// It holds for all of them.

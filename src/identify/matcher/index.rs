@@ -1,4 +1,5 @@
-//! Finding the first mapping that admits a client, at a cost that hardly depends on their number.
+//! An index that finds the first mapping that admits a client, at a cost that hardly depends on the number of
+//! mappings.
 //!
 //! Networks either contain each other or are disjoint, so those of all mappings cut the addresses into at most twice as
 //! many ranges. For each range the index holds the first of the mappings whose networks contain it. A lookup is a binary
@@ -12,8 +13,8 @@ use crate::identify::client::{Client, Connection, ListenerId, ListenerName, List
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// An index of mappings by the conditions on their clients. The lookup's result is always the one of trying all
-/// mappings in order.
+/// An index of mappings by the conditions on their clients. A lookup always returns what trying all mappings in order
+/// would.
 #[derive(Clone, Debug, Default)]
 pub struct MappingIndex {
     /// Mappings that name no listener.
@@ -190,7 +191,7 @@ impl<A: Copy + Ord + Default> Ranges<A> {
             around.push((network.last, mapping));
         }
         close(&mut around, &mut cuts, |_| true, &next);
-        // Of several cuts at one address the last counts, and a cut that changes nothing is none.
+        // Of several cuts at one address, the last counts. A cut that does not change the mapping is dropped.
         cuts.reverse();
         cuts.dedup_by_key(|(start, _)| *start);
         cuts.reverse();

@@ -1,11 +1,11 @@
-//! Recognises why an endpoint cannot be used, and says what an operator can do about it.
+//! Recognised reasons why an endpoint cannot be used, and what an operator can do about each.
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// Why an endpoint cannot be used, where its configuration or certificate is the cause.
+/// A reason why an endpoint cannot be used that lies in its configuration or certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// The server uses a certificate authority's certificate as its own, as `openssl req -x509` makes one.
@@ -30,7 +30,7 @@ pub(crate) enum Trouble {
     PlainServer,
     /// The endpoint is written with `http://`, and the server speaks TLS.
     TlsServer,
-    /// The endpoint is written with `http://`, and the server answers in something other than HTTP, as TLS servers do.
+    /// The endpoint is written with `http://`, and the server sends something other than HTTP, as TLS servers do.
     NotHttp,
 }
 
@@ -96,12 +96,12 @@ impl Trouble {
         }
     }
 
-    /// Recognises a TLS server by its answer to a request in plain HTTP. `is_bare` says that the answer has no header
-    /// at all. The body may be empty: Go resets the connection, which can overtake the text.
+    /// Recognises a TLS server by its response to a request in plain HTTP. `is_bare` says that the response has no
+    /// header at all. The body may be empty: Go resets the connection, which can overtake the text.
     pub(crate) fn of_answer(status: u16, is_bare: bool, body: &str) -> Option<Self> {
         // nginx, Apache.
         let known = ["HTTP request was sent to HTTPS port", "SSL-enabled server port"];
-        // Go, and so MinIO, answers with a status line and this text alone.
+        // Go, and so MinIO, sends a status line and this text alone.
         let is_of_go = is_bare && (body.is_empty() || body.contains("HTTP request to an HTTPS server"));
         (status == 400 && (is_of_go || known.iter().any(|words| body.contains(words))))
             .then_some(Self::TlsServer)

@@ -16,7 +16,7 @@ const DIR: &str = "SSL_CERT_DIR";
 pub(crate) struct Trust {
     /// The authorities.
     pub roots: RootCertStore,
-    /// What is wrong with each place that a variable names and that has no certificate, and how to fix it.
+    /// The mistake in each place that a variable names and that has no certificate, and how to fix it.
     pub notes: Vec<String>,
 }
 
@@ -24,7 +24,7 @@ impl Trust {
     /// Loads the authorities that the environment names, or the system's own if it names none.
     ///
     /// # Errors
-    /// When there is no authority. The message says where they were searched, and what to do.
+    /// When there is no authority. The message names the searched places, and what to do.
     pub(crate) fn load() -> Result<Self, String> {
         Self::from(env::var_os(FILE).as_deref(), env::var_os(DIR).as_deref())
     }

@@ -1,8 +1,8 @@
 //! Conditions of reads that no store evaluates as HTTP defines them: lists of entity tags, and conditions of both
 //! kinds.
 //!
-//! MinIO compares one tag, and answers 304 before 412. So these conditions are removed from the request. The current
-//! state of the object decides which single condition the store gets instead.
+//! MinIO compares one tag only, and responds with 304 where 412 takes precedence. So these conditions are removed
+//! from the request. The current state of the object decides which single condition the store gets instead.
 
 use super::Outgoing;
 use crate::authorize::operations::grammar::{NO_TAG, tags_of_store};
@@ -89,7 +89,7 @@ impl Outgoing {
     }
 
     /// Returns the same read with the one condition that has the effect of its conditions for this object. Without an
-    /// object, the store answers that it does not exist.
+    /// object, the store responds that it does not exist.
     #[must_use]
     pub fn on(mut self, conditions: &Conditions, object: Option<&ObjectState>) -> Self {
         self.headers.extend(conditions.for_store(object));

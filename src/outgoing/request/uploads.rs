@@ -1,4 +1,4 @@
-//! Requests for a bucket's multipart uploads, from which Scopegate answers a granted list.
+//! Requests to the store for a bucket's multipart uploads, which Scopegate filters for a granted list.
 
 use super::Outgoing;
 use crate::authorize::list_uploads::{Listing, Question};
@@ -8,8 +8,9 @@ use crate::s3::target::Resource;
 use http::Method;
 
 impl Outgoing {
-    /// Makes one of the requests for the multipart uploads of a bucket. Only [`crate::authorize::list_uploads`] says what is asked,
-    /// and what of the answer the client may see. A [`Listing`] is made of a grant alone, and so is this.
+    /// Makes a request for the multipart uploads of a bucket. [`crate::authorize::list_uploads`] decides what is
+    /// requested and which entries the client may see. A [`Listing`] is only made from a grant, and so is this
+    /// request.
     pub fn list_of_uploads(listing: &Listing, question: &Question) -> Self {
         let bucket = Resource::Bucket(listing.bucket().into());
         Self {

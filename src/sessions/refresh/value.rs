@@ -1,4 +1,4 @@
-//! A value that is refreshed in the background: readers share the last good one without a lock, and a single task
+//! A value that is refreshed in the background. Readers share the last good one without a lock, and a single task
 //! fetches the next.
 //!
 //! Fetches are single flight: however many readers wait, one fetch runs, and a reader that goes away cancels nothing.
@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Consecutive failures (about seven seconds of them) after which readers fail at once instead of waiting for the next
-/// fetch.
+/// The number of consecutive failures (about seven seconds) after which readers fail at once instead of waiting for
+/// the next fetch.
 const TRANSIENT_FAILURES: u32 = 3;
 
 /// A value that expires.
@@ -24,17 +24,17 @@ pub(crate) trait Perishable: Send + Sync + 'static {
     fn expires(&self) -> SystemTime;
 }
 
-/// The origin of a value.
+/// A source of values.
 pub(crate) trait Source: Send + Sync {
-    /// What is fetched.
+    /// The type of the value.
     type Value: Perishable;
-    /// Why a fetch failed.
+    /// The error of a failed fetch.
     type Error: Send + Sync + 'static;
 
-    /// Returns the lifetime that values are asked for; the source may decide otherwise.
+    /// Returns the lifetime to request for values. The source may decide otherwise.
     fn lifetime(&self) -> Duration;
 
-    /// Returns whether a fetch has ever succeeded. Readers wait out the first failures of a source that has.
+    /// Returns whether a fetch has ever succeeded. If so, readers wait out the first failures.
     fn is_proven(&self) -> bool;
 
     /// Waits until a fetch may begin.
@@ -47,25 +47,25 @@ pub(crate) trait Source: Send + Sync {
     fn failed(&self, error: &Self::Error, retry: Retry);
 }
 
-/// Why a value is fetched.
+/// The reason a value is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// There is none that can be used.
+    /// There is no usable value.
     Missing,
-    /// The current one ends soon, or belongs to another source.
+    /// The current value expires soon, or was inherited.
     Due,
-    /// The current one was rejected: the source must not return it again.
+    /// The current value was rejected. The source must not return it again.
     Rejected,
 }
 
-/// What follows a failed fetch.
+/// The consequences of a failed fetch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Retry {
-    /// Consecutive failures so far.
+    /// The number of consecutive failures so far.
     pub attempt: u32,
     /// The pause before the next fetch.
     pub pause: Duration,
-    /// Whether the last good value still serves.
+    /// Whether the last good value is still usable.
     pub still_serves: bool,
 }
 
@@ -78,12 +78,12 @@ pub(crate) struct Entry<T> {
 }
 
 impl<T> Entry<T> {
-    /// Returns which fetch the value came from; ids grow from fetch to fetch.
+    /// Returns the number of the fetch that returned the value. Later fetches have greater numbers.
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
-    /// Notes that a reader uses the value: one that nobody uses is not refreshed.
+    /// Records that a reader uses the value. Unused values are not refreshed.
     fn mark_used(&self) {
         // Read first: a store by every reader would move the cache line from core to core.
         if !self.used.load(Ordering::Relaxed) {
@@ -104,7 +104,7 @@ impl<T> Deref for Entry<T> {
     }
 }
 
-/// How fetches go.
+/// The state of fetching.
 #[derive(Debug)]
 enum Health<E> {
     /// Nothing was fetched yet, or the last fetch succeeded.
@@ -117,11 +117,11 @@ enum Health<E> {
 struct Failing<E> {
     error: Arc<E>,
     retry_at: Instant,
-    /// The source has worked before and fails since a moment ago: the next fetch is worth waiting for.
+    /// Whether the source has worked before and only just began to fail, so that readers wait for the next fetch.
     transient: bool,
 }
 
-// Derived, these would ask that errors can be cloned.
+// A derived impl would require errors to be `Clone`.
 impl<E> Clone for Health<E> {
     fn clone(&self) -> Self {
         match self {
@@ -137,12 +137,12 @@ impl<E> Clone for Failing<E> {
     }
 }
 
-/// Why a reader gets no value.
+/// The error of a reader that gets no value.
 #[derive(Debug)]
 pub(crate) struct Unavailable<E> {
     /// The error of the last fetch, for the log.
     pub cause: Option<Arc<E>>,
-    /// When it is worth trying again.
+    /// The time after which another attempt makes sense.
     pub retry_after: Duration,
 }
 
@@ -151,19 +151,19 @@ pub(crate) struct Unavailable<E> {
 pub(crate) struct Refreshed<T, E> {
     eager: bool,
     current: ArcSwapOption<Entry<T>>,
-    /// Entries up to this id were taken over from another `Refreshed` and serve until the first fetch succeeds.
+    /// Entries up to this id were inherited from another `Refreshed`. They are used until the first fetch succeeds.
     inherited: u64,
     last_id: AtomicU64,
     /// Entries up to this id are not used any more.
     rejected: AtomicU64,
-    /// A reader waits for a value.
+    /// Whether a reader waits for a value.
     wanted: AtomicBool,
     wake: Notify,
     health: watch::Sender<Health<E>>,
 }
 
 impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
-    /// Makes one without a value. An `eager` one is fetched before a reader asks, and refreshed even when unused.
+    /// Makes an empty one. With `eager`, the value is fetched before a reader asks and refreshed even if unused.
     pub(crate) fn new(eager: bool) -> Self {
         Self {
             eager,
@@ -177,7 +177,7 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
         }
     }
 
-    /// Serves with the value of `old`, if that is live, until the first fetch succeeds.
+    /// Uses the value of `old`, if it is live, until the first fetch succeeds.
     #[must_use]
     pub(crate) fn inheriting(self, old: &Self, now: SystemTime) -> Self {
         let Some(entry) = old.live(now) else { return self };
@@ -187,7 +187,7 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
         Self { inherited, ..self }
     }
 
-    /// Returns whether it serves with an inherited value.
+    /// Returns whether an inherited value is in use.
     pub(crate) fn is_inheriting(&self) -> bool {
         self.current.load().as_ref().is_some_and(|entry| entry.id <= self.inherited)
     }
@@ -198,7 +198,7 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
         (is_live(entry.expires(), now) && !self.is_rejected(entry.id)).then_some(entry)
     }
 
-    /// Returns the value, waiting for a fetch if there is none.
+    /// Returns the value. Waits for a fetch if there is no usable value.
     ///
     /// # Errors
     /// At once while the source keeps failing, otherwise after `wait`.
@@ -211,7 +211,7 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
             entry.mark_used();
             return Ok(entry);
         }
-        // Boxed to keep the futures of requests small: hardly any waits here.
+        // Boxed to keep the futures of requests small, since few requests wait here.
         Box::pin(self.wait_for_fetch(clock, wait)).await
     }
 

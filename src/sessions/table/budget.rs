@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// Spaces mints and bounds each in time. Sessions are served in the order in which they ask.
+/// A budget that spaces mints and limits the time of each. Sessions take turns in the order in which they ask.
 #[derive(Debug)]
 pub(crate) struct MintBudget {
     next: Mutex<Instant>,
@@ -25,7 +25,7 @@ impl MintBudget {
         budget
     }
 
-    /// Sets other bounds for the mints that begin from now on.
+    /// Sets the limits of mints that begin from now on.
     pub(crate) fn set(&self, per_second: u32, timeout: Duration) {
         self.per_second.store(per_second.max(1), Ordering::Relaxed);
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
@@ -34,7 +34,7 @@ impl MintBudget {
 
     /// Waits until a mint may begin.
     pub(super) async fn take(&self) {
-        // The lock is held while waiting: it queues waiters in the order of their arrival.
+        // The lock is held during the wait, which queues waiters in the order of arrival.
         let mut next = self.next.lock().await;
         sleep_until(*next).await;
         *next = Instant::now() + Duration::from_secs(1) / self.per_second.load(Ordering::Relaxed);

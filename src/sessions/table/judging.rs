@@ -1,8 +1,9 @@
-//! Finds out whether a session is still alive after the store denied a request.
+//! Judging: finds out whether a session is still alive after the store denied a request.
 //!
-//! A store checks the signature first and rights later. A session that ends in between is answered as if it lacked a
-//! right, so a denial alone does not say whether a new session would help. A try with a request that changes nothing
-//! does. The judge makes one try at a time for a session, and all requests denied before it began share its verdict.
+//! A store checks the signature first and the rights later. A session that ends in between looks as if it lacked a
+//! right. So a denial alone does not say whether a new session would help, but a try with a request that changes
+//! nothing does. The judge tries a session once at a time, and all requests that were denied before a try began share
+//! its verdict.
 
 use super::keeper::Keeper;
 use super::slot::Slot;
@@ -12,13 +13,13 @@ use crate::sessions::minting::Mint;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// The interval of tries without a denied request, for as long as the store denies what the mapping grants.
+/// The interval of tries without denied requests, while the store denies what the mapping grants.
 const RECHECK: Duration = Duration::from_secs(5);
 /// The interval at which continuing denials are logged.
 const QUIET: Duration = Duration::from_mins(1);
 
 impl Slot {
-    /// Notes that a node denied a request that the mapping grants, and starts a try.
+    /// Records that a node denied a request that the mapping grants, and starts a try.
     pub(crate) fn doubt(&self, node: NodeIndex) {
         let mut nodes = lock(&self.denials.nodes);
         if !nodes.contains(&node) {
@@ -58,13 +59,13 @@ impl<M: Mint, J: Judge> Keeper<M, J> {
             let asked = denials.take_nodes();
             let began = Instant::now();
             let Some(session) = self.slot.sessions.unrejected() else {
-                // There is no session to try, and the requests that wait need a new one.
+                // There is no session to try, and the waiting requests need a new one.
                 *lock(&denials.denied) = None;
                 self.conclude(Judged { session: 0, began, verdict: Verdict::Unknown });
                 continue;
             };
             let nodes = if asked.is_empty() { vec![NodeIndex(0)] } else { asked.clone() };
-            // Boxed: an idle keeper would otherwise hold the room that a try needs.
+            // Boxed, because an idle keeper would otherwise hold the memory that a try needs.
             let trying = Box::pin(self.judge.judge(&session, &nodes));
             let verdict = timeout(PATIENCE, trying).await.unwrap_or(Verdict::Unknown);
             denial_log.log(&self.request.name, &verdict, is_denied, !asked.is_empty());
@@ -98,7 +99,7 @@ struct DenialLog {
 }
 
 impl DenialLog {
-    /// Logs a verdict: at once if it is news, otherwise at intervals.
+    /// Logs a verdict: at once if it is new, otherwise at intervals.
     fn log(&mut self, mapping: &str, verdict: &Verdict, was_denied: bool, asked: bool) {
         let is_new = matches!(verdict, Verdict::Denied(_)) && !was_denied;
         let is_due = self.at.is_none_or(|at| at.elapsed() >= QUIET);

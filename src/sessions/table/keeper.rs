@@ -1,4 +1,4 @@
-//! The keeper of one slot: the tasks that mint its session and try it when the store denies something.
+//! The keeper of one slot: tasks that mint its session, and that try it when the store denies a request.
 
 use super::budget::MintBudget;
 use super::slot::Slot;
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// A slot that is kept filled for as long as this is held.
+/// A handle to a slot that is kept filled until the handle is dropped.
 #[derive(Debug)]
 pub(crate) struct SessionHandle {
     slot: Arc<Slot>,
@@ -31,14 +31,14 @@ impl SessionHandle {
     }
 }
 
-/// Fills one slot.
+/// The task that fills one slot.
 #[derive(Debug)]
 pub(crate) struct Keeper<M, J> {
     /// The slot.
     pub slot: Arc<Slot>,
     /// The source of sessions.
     pub mint: Arc<M>,
-    /// The request for each of them.
+    /// The parameters of each mint.
     pub request: MintRequest,
     /// The kind of the session.
     pub kind: SessionKind,
@@ -48,7 +48,7 @@ pub(crate) struct Keeper<M, J> {
     pub clock: WallClock,
     /// The budget, shared by all keepers.
     pub budget: Arc<MintBudget>,
-    /// Tries sessions.
+    /// The judge that tries sessions.
     pub judge: J,
     /// Notified when the store denies what the mapping grants, which may be the issuer's fault.
     pub issuer_doubts: Arc<Notify>,
@@ -63,7 +63,7 @@ impl<M: Mint, J: Judge> Keeper<M, J> {
         Arc::new(SessionHandle { slot, _keeper: keeper })
     }
 
-    /// Runs the keeper in a task of its own and starts it again after a panic, which so ends one attempt only.
+    /// Runs the keeper in a task of its own, and starts it again after a panic. A panic thus ends only one attempt.
     async fn run_for_ever(self) {
         let keeper = Arc::new(self);
         // Aborts the attempt when this future is dropped.
@@ -120,7 +120,7 @@ impl<M: Mint, J: Judge> Source for Keeper<M, J> {
 
     async fn fetch(&self, reason: Reason) -> Result<Session, MintError> {
         let replaces_rejected = matches!(reason, Reason::Rejected);
-        // Boxed: an idle keeper would otherwise hold the room that a mint needs.
+        // Boxed, because an idle keeper would otherwise hold the memory that a mint needs.
         let minting = Box::pin(self.mint.mint(&self.request, reason));
         let minted = timeout(self.budget.timeout(), minting)
             .await
@@ -158,7 +158,7 @@ impl<M: Mint, J: Judge> Source for Keeper<M, J> {
     }
 }
 
-/// Makes an error that STS did not word itself.
+/// Makes an error with Scopegate's own message.
 pub(super) fn error(failure: MintFailure, message: &str) -> MintError {
     MintError { failure, code: None, message: message.to_owned(), trouble: None }
 }

@@ -30,7 +30,7 @@ impl Sessions {
         }
     }
 
-    /// Returns whether the session for the scopes is the same.
+    /// Returns whether both have the same session for the scopes.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.scopes, &other.scopes)
     }

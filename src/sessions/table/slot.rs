@@ -1,4 +1,4 @@
-//! The place of one session: what requests read, and what its keeper fills.
+//! The slot of one session, which its keeper fills and requests read.
 
 use super::verdict::Denials;
 use crate::net::wall_clock::WallClock;
@@ -24,11 +24,11 @@ pub(crate) struct MintCounts {
     pub failed: AtomicU64,
     /// Mints that did not reach STS.
     pub unreachable: AtomicU64,
-    /// Answers that deny what the mapping grants.
+    /// Responses that deny what the mapping grants.
     pub denials: AtomicU64,
 }
 
-/// The place of one session.
+/// A slot for one session.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(super) sessions: Refreshed<Session, MintError>,
@@ -37,19 +37,19 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Makes an empty slot. The session of an `eager` one is minted at start; mints are added to `counts`.
+    /// Makes an empty slot. With `eager`, its session is minted at start. Mints are added to `counts`.
     pub(crate) fn new(eager: bool, counts: Arc<MintCounts>) -> Self {
         Self { sessions: Refreshed::new(eager), counts, denials: Denials::new() }
     }
 
-    /// Serves with the session of `old`, if that is live, until there is one of its own. The session must be for the
-    /// same policy and the same store.
+    /// Uses the session of `old`, if it is live, until the first mint succeeds. The session must have the same policy
+    /// and the same store.
     #[must_use]
     pub(crate) fn inheriting(self, old: &Self, now: SystemTime) -> Self {
         Self { sessions: self.sessions.inheriting(&old.sessions, now), ..self }
     }
 
-    /// Returns whether it serves with the session of another slot.
+    /// Returns whether the session of another slot is in use.
     pub(crate) fn is_inheriting(&self) -> bool {
         self.sessions.is_inheriting()
     }
@@ -59,7 +59,7 @@ impl Slot {
         self.sessions.live(now)
     }
 
-    /// Returns the session, waiting for a mint if there is none.
+    /// Returns the session. Waits for a mint if there is no usable one.
     ///
     /// # Errors
     /// At once while STS keeps failing, otherwise after `wait`.
@@ -76,7 +76,8 @@ impl Slot {
         self.sessions.reject(id);
     }
 
-    /// Returns whether requests can be served as far as the session goes: it is live, or none was needed so far.
+    /// Returns whether requests can be served as far as the session is concerned: it is live, or no request has
+    /// needed it.
     pub(crate) fn is_ready(&self, now: SystemTime) -> bool {
         self.sessions.is_ready(now)
     }

@@ -1,5 +1,5 @@
-//! Simulates hours of sessions: tokio's clock is paused and advances with each sleep. The wall clock follows it, and
-//! jumps where a test says so. The store judges sessions by true time, as MinIO does.
+//! Simulations of hours of sessions. tokio's clock is paused and advances with each sleep. The wall clock follows it,
+//! and jumps where a test says so. The store judges sessions by true time, as MinIO does.
 
 use super::keeper::error;
 use super::*;

@@ -1,4 +1,4 @@
-//! Verdicts on sessions whose requests the store denied, and the requests that wait for them.
+//! Verdicts on sessions after a denied request, and the requests that wait for them.
 
 use crate::net::endpoint::NodeIndex;
 use crate::sessions::session::Session;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-/// The least time between the tries of one session, however many requests are denied.
+/// The minimum time between tries of one session, however many requests are denied.
 pub(super) const SPACING: Duration = Duration::from_millis(100);
 /// The time that one try may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -22,11 +22,11 @@ pub(crate) enum Verdict {
     Denied(Box<str>),
     /// The session works: a denied request asked for something that the session may not do.
     Works,
-    /// No answer tells.
+    /// The responses do not allow a verdict.
     Unknown,
 }
 
-/// A way to try sessions.
+/// A judge that tries sessions.
 pub(crate) trait Judge: Send + Sync + 'static {
     /// Tries a session at these nodes, one or more.
     fn judge(&self, session: &Session, nodes: &[NodeIndex]) -> impl Future<Output = Verdict> + Send;

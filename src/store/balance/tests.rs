@@ -5,7 +5,7 @@ use proptest::prelude::*;
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
 
-/// Nodes, a balancer, and a clock that is set by hand.
+/// A balancer over several nodes, with a clock that tests set by hand.
 struct Cluster {
     balancer: Rc<Balancer>,
     board: Arc<NodeBoard>,
@@ -29,19 +29,19 @@ impl Cluster {
         request.report(outcome, self.now, 0.0)
     }
 
-    /// Sends requests until one goes to this node; the others end without an answer.
+    /// Sends requests until one goes to this node. The others end without a response.
     fn pick_node(&self, node: usize) -> InFlight {
         let mut begun: Vec<_> = (0..100).map(|_| self.pick()).collect();
         let place = begun.iter().position(|request| request.choice().node.0 == node);
         begun.swap_remove(place.unwrap_or_else(|| panic!("node {node} is never chosen")))
     }
 
-    /// Makes a request to this node that has this outcome.
+    /// Sends a request to this node and reports this outcome.
     fn make(&self, node: usize, outcome: Outcome) {
         self.report(&self.pick_node(node), outcome);
     }
 
-    /// Returns how many of `requests` requests, one after the other and all answered, go to each node.
+    /// Returns how many of `requests` successful requests, sent one after the other, go to each node.
     fn shares(&self, requests: usize) -> Vec<usize> {
         let mut shares = vec![0; self.balancer.nodes.len()];
         for _ in 0..requests {
@@ -111,7 +111,7 @@ fn an_ejected_node_is_probed_with_one_request_at_a_time() {
     let burst: Vec<_> = (0..20).map(|_| cluster.pick()).collect();
     let trials: Vec<_> = burst.iter().filter(|request| request.choice().node.0 == 0).collect();
     assert_eq!(trials.len(), 1);
-    // A probe that is given up without an answer does not keep the node out for ever.
+    // A probe that ends without a response does not keep the node out forever.
     drop(burst);
     cluster.now += SECOND;
     cluster.make(0, Outcome::Answered);
@@ -138,7 +138,7 @@ fn requests_that_die_with_a_node_are_one_failure() {
     cluster.now += MILLI;
     let ejections = burst.iter().filter(|request| cluster.report(request, Outcome::Failed)).count();
     assert_eq!((ejections, cluster.board.nodes()[0].ejections()), (1, 1));
-    // Nor does the answer to a request sent before the ejection bring it back.
+    // A response to a request sent before the ejection does not bring the node back.
     cluster.report(&burst[0], Outcome::Answered);
     assert_eq!(cluster.board.nodes()[0].ejecting_workers(), 1);
     drop(burst);
@@ -225,7 +225,7 @@ fn with_all_nodes_down_the_first_to_retry_is_chosen() {
         cluster.now += 10 * MILLI;
     }
     assert_eq!(cluster.pick().choice().node, NodeIndex(2));
-    // Requests that go to it only because every node is down do not prolong its back-off.
+    // Requests that go there only because every node is down do not prolong its back-off.
     for _ in 0..100 {
         cluster.report(&cluster.pick(), Outcome::Failed);
     }
@@ -268,7 +268,7 @@ fn answered_requests_overrule_older_checks() {
     cluster.check(0, false);
     let asked = cluster.now;
     cluster.now += MILLI;
-    // The check arrives after requests that began later were answered.
+    // The check is reported after a later request succeeded.
     let other = Cluster { balancer: Balancer::new(Arc::clone(&cluster.board), 0), ..cluster };
     other.balancer.nodes[0].answered.set(Some(asked + MILLI));
     assert_eq!(other.shares(10), [5, 5]);
@@ -291,11 +291,11 @@ type Outage = (u64, u64);
 struct Seen {
     /// When each node was chosen, and whether that was while it was down.
     chosen: Vec<Vec<(u64, bool)>>,
-    /// Requests that no node answered.
+    /// The number of requests that no node served.
     lost: usize,
 }
 
-/// Sends a request every 5 ms, which takes 20 ms and is tried at another node if its node is down.
+/// Sends a request every 5 ms. Each takes 20 ms, and is sent to another node if its node is down.
 fn simulate(outages: &[Outage], end: u64, chance: f64) -> (Cluster, Seen) {
     let mut cluster = Cluster::of(outages.len());
     let start = cluster.now;
@@ -335,21 +335,21 @@ proptest! {
         outages in proptest::collection::vec((0..30_000_u64, 0..40_000_u64), 2..6),
         chance in 0.0..1.0_f64,
     ) {
-        // The first never fails, so that there is always another.
+        // The first node never fails, so that there is always one to move to.
         let outages: Vec<Outage> = std::iter::once((0, 0))
             .chain(outages.into_iter().map(|(from, length)| (from, from + length)))
             .collect();
         let (cluster, seen) = simulate(&outages, 120_000, chance);
         prop_assert_eq!(seen.lost, 0);
         for (chosen, (from, until)) in seen.chosen.iter().zip(&outages) {
-            // The requests that found it dead: one for each back-off.
+            // The requests that found the node down: one for each back-off.
             let trials: Vec<u64> = chosen.iter().filter(|(_, down)| *down).map(|(at, _)| *at).collect();
             for (number, pair) in trials.windows(2).enumerate() {
                 let backoff = backoff(u32::try_from(number).unwrap(), 0.0);
                 prop_assert!(u128::from(pair[1] - pair[0]) >= backoff.as_millis(), "{:?}", trials);
             }
             prop_assert!(trials.len() <= 8);
-            // It is back at its full weight after the longest back-off and the slow start.
+            // The node has its full weight again after the longest back-off and the slow start.
             let whole = until + 30_000 + 10_000;
             let served = chosen.iter().filter(|(at, _)| *at >= whole).count();
             let due = usize::try_from((120_000 - whole) / 5).unwrap() / outages.len();

@@ -1,4 +1,4 @@
-//! The request that a session is tried with: one that its mapping grants and that changes nothing.
+//! Trials: requests that show whether a session works. Its mapping grants them, and they change nothing.
 
 use super::Reply;
 use crate::authorize::list_uploads::Listing;
@@ -15,24 +15,24 @@ use http::Method;
 use http1::Fields;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// An upload id in MinIO's form that no upload has: all its numbers are zero.
+/// An upload id in MinIO's form that belongs to no upload: all of its numbers are zero.
 pub const ABSENT_UPLOAD: &str =
     "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwLjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMHgw";
 
-/// A request to try a session with.
+/// A request that a session is tried with.
 #[derive(Debug)]
 pub(crate) struct Trial {
     outgoing: Outgoing,
     proves: Proves,
 }
 
-/// What a denied trial proves.
+/// What the denial of a trial proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Proves {
     /// The issuer may not do what the mapping grants.
     Denial,
-    /// The session lives. Its own policy may deny the trial, or the store answers so for a missing key to clients that may
-    /// not list, as AWS does.
+    /// The session lives. Its own policy may deny the trial. AWS also denies a missing key to clients that may not
+    /// list.
     Life,
 }
 
@@ -61,7 +61,8 @@ impl Trial {
         if granted.is_some() {
             return granted;
         }
-        // The mapping grants only deletes, and each would change something. Any request shows whether the session lives.
+        // The mapping grants only deletes, each of which would change something. Any other request shows whether the
+        // session lives.
         let first = mapping.scopes.first()?;
         let read = Rights::default().with(Right::Read);
         let scope = Scope::new(first.bucket.clone(), first.prefix.clone(), read);
@@ -76,7 +77,7 @@ impl Trial {
         &self.outgoing
     }
 
-    /// Judges the answer.
+    /// Judges the response.
     pub(super) fn verdict(&self, reply: Reply) -> Verdict {
         let proves_denial = self.proves == Proves::Denial;
         match reply.code {
@@ -112,13 +113,13 @@ pub(crate) fn list_of_no_uploads(mapping: &Mapping, scope: &Scope) -> Option<Out
     let (fields, path) = (Fields::default(), format!("{base}/"));
     let query = format!("uploads&prefix={}", absent(prefix));
     let grant = mapping.grant(&Method::GET, &path, Some(&query), &fields).ok()?;
-    // The last question is about the key alone.
+    // The last question asks about this key only.
     let listing = Listing::new(mapping, &grant);
     let question = listing.questions().pop()?;
     Some(Outgoing::list_of_uploads(&listing, &question))
 }
 
-/// Returns the path of a scope's bucket and the start of its keys, as its clients write them: at its mount, if it has one.
+/// Returns a scope's path and the prefix of its keys as clients write them: at its mount, if it has one.
 fn place(scope: &Scope) -> (String, &str) {
     let (base, prefix) = match &scope.view {
         Some(view) => (view.mount().as_str().trim_matches('/'), ""),
@@ -127,7 +128,7 @@ fn place(scope: &Scope) -> (String, &str) {
     (if base.is_empty() { String::new() } else { format!("/{base}") }, prefix)
 }
 
-/// Returns a percent-encoded key below a prefix that no object has.
+/// Returns a key below a prefix that belongs to no object, percent-encoded.
 fn absent(prefix: &str) -> String {
     let key = format!("{prefix}scopegate-check-{:016x}", fastrand::u64(..));
     utf8_percent_encode(&key, NON_ALPHANUMERIC).to_string()

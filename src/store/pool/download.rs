@@ -1,4 +1,4 @@
-//! The body of an answer, which is continued by another request if it breaks off.
+//! The body of a response, which is continued by another request if it breaks off.
 
 use super::Lease;
 use crate::store::balance::Choice;
@@ -10,16 +10,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// A way to get the rest of an answer that breaks off.
+/// A way to request the rest of a response that breaks off.
 pub(crate) trait Continue: fmt::Debug {
-    /// Notes that this many more bytes of the answer were passed on.
+    /// Counts bytes of the response that were passed on.
     fn advance(&mut self, bytes: usize);
 
-    /// Requests the rest, which may break off in turn.
+    /// Requests the rest, which may break off as well.
     fn ask(self: Box<Self>, broken: BrokenOff) -> Asking;
 }
 
-/// An answer that broke off.
+/// A response that broke off.
 #[derive(Debug)]
 pub(crate) struct BrokenOff {
     /// The cause.
@@ -28,10 +28,10 @@ pub(crate) struct BrokenOff {
     pub choice: Choice,
 }
 
-/// The rest of an answer, with the way to continue that.
+/// The rest of a response, and the way to continue it.
 pub(crate) type Continued = (Box<dyn Continue>, Download);
 
-/// A request for the rest of an answer.
+/// A pending request for the rest of a response.
 pub(crate) type Asking = Pin<Box<dyn Future<Output = Result<Continued, BoxError>>>>;
 
 /// The state of a continuation.
@@ -49,22 +49,22 @@ impl fmt::Debug for Rest {
     }
 }
 
-/// The body of an answer. Reading it to its end returns the connection to the pool; dropping it earlier closes the
+/// The body of a response. Reading it to its end returns the connection to the pool. Dropping it earlier closes the
 /// connection.
 #[derive(Debug)]
 pub(crate) struct Download {
     lease: Option<Lease>,
-    /// Boxed, because only long answers have one.
+    /// Boxed because only long responses have one.
     rest: Option<Box<Rest>>,
 }
 
 impl Download {
-    /// Makes the body of the answer that `lease` has received the head of.
+    /// Makes the body of the response whose head `lease` has received.
     pub(super) fn new(lease: Lease) -> Self {
         Self { lease: Some(lease), rest: None }
     }
 
-    /// Continues the answer with `rest` if it breaks off.
+    /// Continues the response with `rest` if it breaks off.
     pub(crate) fn continue_with(&mut self, rest: Box<dyn Continue>) {
         self.rest = Some(Box::new(Rest::Known(rest)));
     }
@@ -82,12 +82,12 @@ impl Download {
         }
     }
 
-    /// Requests the rest, or returns the error if the answer cannot be continued.
+    /// Requests the rest, or returns the error if the response cannot be continued.
     fn break_off(&mut self, error: BoxError) -> Result<(), BoxError> {
         let choice = self.lease.as_ref().map(Lease::choice);
         match (self.rest.take().map(|rest| *rest), choice) {
             (Some(Rest::Known(rest)), Some(choice)) => {
-                // The broken connection is closed, not returned: it may not be kept.
+                // The broken connection is closed and not returned to the pool.
                 self.give_back();
                 self.rest = Some(Box::new(Rest::Asked(rest.ask(BrokenOff { error, choice }))));
                 Ok(())
@@ -143,7 +143,7 @@ impl Body for Download {
                 }
                 None => None,
             };
-            // Returned now, so that another request can use the connection while the end of this answer is written.
+            // Returned now, so that another request can use the connection while the end of this response is written.
             if this.is_over() {
                 this.give_back();
                 this.rest = None;

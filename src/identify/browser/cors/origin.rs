@@ -9,10 +9,10 @@ use http1::Host;
 /// The maximum length of an origin in bytes. A host name has at most 253.
 const MAX_ORIGIN: usize = 300;
 
-/// The origins of the pages that rules are for.
+/// The origins that the rules apply to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origins {
-    /// All origins: what the mapping grants is public.
+    /// All origins: the mapping's objects are public.
     Any,
     /// These origins.
     Named(Vec<Origin>),

@@ -1,4 +1,4 @@
-//! A value other than a session: a number that counts its fetches.
+//! A source of numbered values, and tests of a refreshed value over it.
 
 use super::*;
 use std::cell::Cell;
@@ -30,7 +30,7 @@ impl Perishable for Number {
     }
 }
 
-/// A source that notes why it is asked.
+/// A source that records the reasons of its fetches.
 #[derive(Default)]
 struct Counter {
     reasons: Mutex<Vec<String>>,

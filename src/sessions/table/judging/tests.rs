@@ -24,7 +24,7 @@ impl Mint for Mints {
     }
 }
 
-/// A judge whose tries take a while and have the verdicts of a script. A try without a verdict never ends.
+/// A judge whose tries take a while and return scripted verdicts. A try without a verdict never ends.
 struct Scripted {
     script: fn(u64) -> Option<Verdict>,
     tries: Arc<AtomicU64>,
