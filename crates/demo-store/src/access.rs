@@ -28,7 +28,7 @@ use super::session::{KeyPair, Sessions};
 /// The source of the time: the wall clock, or a clock that a test controls.
 pub(super) type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// Decides who may do what. Cheap to clone, since s3s takes one for each of its traits.
+/// The access control of the store. Cheap to clone, since s3s takes one for each of its traits.
 #[derive(Clone)]
 pub(super) struct Gate {
     pub(super) issuer: KeyPair,

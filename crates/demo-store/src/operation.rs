@@ -1,4 +1,4 @@
-//! The rights that each S3 operation needs: one table.
+//! The table of operations, with the rights that each needs.
 
 /// The rights that an operation needs. Any one of several actions is enough.
 #[derive(Debug, PartialEq, Eq)]

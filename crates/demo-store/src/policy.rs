@@ -13,10 +13,10 @@ pub(super) struct Policy(Vec<Statement>);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed(pub(super) &'static str);
 
-/// One question to a policy.
+/// A question to a policy.
 #[derive(Clone, Copy)]
 pub(super) struct Question<'a> {
-    /// Any one of these is enough, as `s3:GetObject`.
+    /// The actions, such as `s3:GetObject`. Any one of them is enough.
     pub(super) any_of: &'a [&'a str],
     /// `bucket` or `bucket/key`.
     pub(super) resource: &'a str,
@@ -25,8 +25,10 @@ pub(super) struct Question<'a> {
 }
 
 impl Policy {
+    /// Parses a policy.
+    ///
     /// # Errors
-    /// When the text is not JSON, or says anything this store would not enforce.
+    /// When the text is not JSON, or says anything that this store would not enforce.
     pub(super) fn parse(json: &str) -> Result<Self, Malformed> {
         let document: Document =
             serde_json::from_str(json).map_err(|_| Malformed("not a policy document this store knows"))?;
@@ -57,7 +59,7 @@ struct Statement {
     effect: Effect,
     actions: Vec<Pattern>,
     resources: Vec<Pattern>,
-    /// All of them must hold.
+    /// The conditions on the prefix, all of which must hold.
     prefix: Vec<PrefixTest>,
 }
 
@@ -65,7 +67,7 @@ impl Statement {
     fn parse(written: WrittenStatement) -> Result<Self, Malformed> {
         let actions = patterns(written.action, action)?;
         let prefix = written.condition.map_or_else(|| Ok(Vec::new()), Condition::tests)?;
-        // MinIO refuses a condition on a key that some action of the statement does not have.
+        // MinIO refuses a condition on a key that an action of the statement does not have.
         if !prefix.is_empty() && !actions.iter().all(Pattern::lists) {
             return Err(Malformed("s3:prefix is a condition of listing only"));
         }
@@ -80,7 +82,7 @@ impl Statement {
     }
 }
 
-/// `StringLike` or `StringEquals` on `s3:prefix`: one of the values must fit.
+/// A condition on `s3:prefix`: one of its values must match, by `StringLike` or `StringEquals`.
 #[derive(Debug)]
 enum PrefixTest {
     Like(Vec<Pattern>),
@@ -96,7 +98,7 @@ impl PrefixTest {
     }
 }
 
-/// A text in which `*` stands for any run of bytes, `/` among them.
+/// A text in which `*` stands for any sequence of bytes, including `/`.
 #[derive(Debug)]
 struct Pattern(String);
 
@@ -106,7 +108,7 @@ impl Pattern {
         let Some(text) = text.strip_prefix(first) else { return false };
         let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
         let Some(text) = text.strip_suffix(last) else { return false };
-        // The leftmost place of each piece leaves the most room for those after it.
+        // The leftmost match of each piece leaves the most room for the following ones.
         let mut pieces = middle.split('*');
         pieces.try_fold(text, |text, piece| text.split_once(piece).map(|(_, after)| after)).is_some()
     }
@@ -127,7 +129,8 @@ fn patterns(
     written.iter().map(|text| plain(check(text)?)).collect()
 }
 
-/// `?` and `${...}` are live in a policy elsewhere; here they would be dead letters.
+/// Parses a text without wildcards. `?` and `${...}` have a meaning in other policies, which this store does not
+/// implement.
 fn plain(text: &str) -> Result<Pattern, Malformed> {
     if text.contains(['?', '$', '\\']) {
         return Err(Malformed("the only wildcard of this store is *"));

@@ -4,21 +4,21 @@ use std::io;
 
 use rustls::crypto::ring;
 
-/// 32 letters, so that five bits of a random byte choose one without bias.
+/// The 32 characters of keys and tokens: five bits of a random byte choose one without bias.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// `len` random letters and digits, five bits of randomness each.
+/// Returns `len` random letters and digits, with five bits of randomness each.
 ///
 /// # Errors
-/// When the operating system has no randomness to give.
+/// When the operating system has no randomness.
 pub(super) fn text(len: usize) -> io::Result<String> {
     Ok(bytes(len)?.into_iter().map(letter).collect())
 }
 
-/// `len` random bytes.
+/// Returns `len` random bytes.
 ///
 /// # Errors
-/// When the operating system has no randomness to give.
+/// When the operating system has no randomness.
 pub(super) fn bytes(len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; len];
     ring::default_provider()

@@ -4,14 +4,14 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use s3s::{S3Error, S3ErrorCode};
 
-/// Carries the code where there is no body to carry it: on HEAD.
+/// The header with the error code of a response without a body, as to HEAD.
 const ERROR_CODE: HeaderName = HeaderName::from_static("x-minio-error-code");
 
 pub(super) fn access_denied() -> S3Error {
     refusal(S3ErrorCode::AccessDenied, StatusCode::FORBIDDEN, "Access Denied.")
 }
 
-/// An access key that the store does not know, or no longer.
+/// Returns the error for an access key that the store does not know, or does not know any more.
 pub(super) fn unknown_access_key() -> S3Error {
     refusal(
         S3ErrorCode::InvalidAccessKeyId,
@@ -20,7 +20,8 @@ pub(super) fn unknown_access_key() -> S3Error {
     )
 }
 
-/// A session token that is absent, is another session's, or has no place beside the issuer's own key.
+/// Returns the error for a session token that is missing, belongs to another session, or comes with the issuer's own
+/// key.
 pub(super) fn invalid_token() -> S3Error {
     refusal(
         S3ErrorCode::Custom("InvalidTokenId".into()),
@@ -29,7 +30,7 @@ pub(super) fn invalid_token() -> S3Error {
     )
 }
 
-/// A key that a file system could read as another one.
+/// Returns the error for a key that a file system could resolve to another one.
 pub(super) fn invalid_key() -> S3Error {
     refusal(
         S3ErrorCode::Custom("XMinioInvalidObjectName".into()),
@@ -64,7 +65,7 @@ pub(super) fn not_implemented() -> S3Error {
 
 fn refusal(code: S3ErrorCode, status: StatusCode, message: &'static str) -> S3Error {
     let mut headers = HeaderMap::new();
-    // s3s puts these instead of its own headers, so the type of the body has to be among them.
+    // These headers replace those of s3s, so they must include the body's type.
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     if let Ok(code) = HeaderValue::from_str(code.as_str()) {
         headers.insert(ERROR_CODE, code);

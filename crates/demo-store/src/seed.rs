@@ -1,4 +1,4 @@
-//! The objects that `scopegate demo` has to show.
+//! The objects that `scopegate demo` shows.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use s3s::dto::{CreateBucketInput, PutObjectInput, StreamingBlob};
 use s3s::{Body, S3, S3Request, S3Result};
 use s3s_fs::FileSystem;
 
-/// The bucket of all of them.
+/// The bucket of these objects.
 pub(super) const BUCKET: &str = "tmp";
 
-/// Bytes of the one object that is worth a Range.
+/// The size of the object that is large enough for a Range, in bytes.
 const BLOB_LEN: u32 = 256 * 1024;
 
 const TEXTS: [(&str, &str, &str); 4] = [
@@ -21,7 +21,7 @@ const TEXTS: [(&str, &str, &str); 4] = [
     ("other/secret.txt", "text/plain", "Whoever reads this was allowed more than media/.\n"),
 ];
 
-/// Whether `root` holds a bucket, and so objects of somebody's own.
+/// Returns whether `root` contains a bucket, which may hold a user's objects.
 pub(super) fn is_in_use(root: &Path) -> std::io::Result<bool> {
     for entry in std::fs::read_dir(root)? {
         if entry?.file_type()?.is_dir() {
@@ -31,7 +31,7 @@ pub(super) fn is_in_use(root: &Path) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Puts the objects into an empty store.
+/// Writes the objects to an empty store.
 pub(super) async fn seed(store: &FileSystem) -> S3Result<()> {
     let bucket = CreateBucketInput { bucket: BUCKET.to_owned(), ..CreateBucketInput::default() };
     store.create_bucket(request(Method::PUT, bucket)).await?;
@@ -53,7 +53,7 @@ async fn put(store: &FileSystem, key: &str, kind: &str, content: Bytes) -> S3Res
     Ok(())
 }
 
-/// Bytes without a pattern to the eye, and the same in every store.
+/// Returns bytes without a visible pattern, the same in every store.
 pub(super) fn blob() -> Bytes {
     let byte = |index: u32| index.wrapping_mul(2_654_435_761).to_be_bytes()[0];
     (0..BLOB_LEN).map(byte).collect()

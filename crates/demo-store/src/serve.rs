@@ -17,16 +17,16 @@ use tokio::task::JoinSet;
 use tracing::instrument::WithSubscriber;
 use tracing::{Dispatch, debug, warn};
 
-/// How long a connection may take over a request's head, or stay idle: MinIO's half minute.
+/// The time for a request's head and for an idle connection: 30 s, as in MinIO.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of a request's head.
+/// The maximum length of a request's head, in bytes.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 const MAX_HEADERS: usize = 100;
-/// How long to leave an address alone that cannot be accepted from, as when files run out.
+/// The pause after a failed accept, for example when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until it is dropped, and its connections with it. Beyond `limit` connections at once, further
-/// ones wait in the listener's backlog.
+/// Serves until the future is dropped, which ends its connections too. Beyond `limit` connections, further ones wait
+/// in the listener's backlog.
 pub(super) async fn serve(listener: TcpListener, service: S3Service, limit: usize) {
     let slots = Arc::new(Semaphore::new(limit));
     let mut connections = JoinSet::new();
@@ -56,7 +56,7 @@ async fn accept(
 }
 
 async fn connection(stream: TcpStream, _slot: OwnedSemaphorePermit, service: S3Service) {
-    // Small answers on a kept connection would wait for the client's delayed acknowledgement.
+    // Small responses on a kept connection would wait for the client's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request| respond(service.clone(), request));
     let served = http1::Builder::new()
@@ -73,7 +73,7 @@ async fn connection(stream: TcpStream, _slot: OwnedSemaphorePermit, service: S3S
 
 async fn respond(service: S3Service, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    // s3s and s3s-fs record whole requests in their spans, tokens and signatures too.
+    // s3s and s3s-fs record whole requests in their spans, including tokens and signatures.
     let response = service.call(request.map(Body::from)).with_subscriber(Dispatch::none()).await?;
     debug!(%method, path, status = response.status().as_u16(), "the demo store answered");
     Ok(response)
@@ -91,9 +91,9 @@ mod tests {
 
     use super::*;
 
-    /// Long by a paused clock, which jumps when nothing else is left to do.
+    /// A long time on a paused clock, which advances when nothing else is left to do.
     const PATIENCE: Duration = Duration::from_hours(1);
-    /// Shorter than what an idle connection may take.
+    /// A time shorter than the limit of an idle connection.
     const MOMENT: Duration = Duration::from_secs(5);
 
     async fn start(limit: usize) -> (SocketAddr, TempDir) {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_too_many_waits_for_its_turn() {
+    async fn connections_over_the_limit_wait() {
         let (at, _folder) = start(1).await;
         let request = "GET / HTTP/1.1\r\nhost: store\r\n\r\n";
         let mut first = sent(at, request).await;

@@ -12,15 +12,15 @@ use sha2::Sha256;
 use super::policy::Policy;
 use super::random;
 
-/// The most sessions alive at once, so that the table cannot grow without bound.
+/// The maximum number of live sessions, so that the table cannot grow without bound.
 const MAX_SESSIONS: usize = 4096;
 
-/// The lengths MinIO's own keys have.
+/// The lengths of MinIO's own keys.
 const ACCESS_KEY_LEN: usize = 20;
 const SECRET_KEY_LEN: usize = 40;
 const TOKEN_LEN: usize = 128;
 
-/// A long-lived key or a session's, without the token.
+/// A long-lived key, or a session's key without the token.
 #[derive(Clone)]
 pub(super) struct KeyPair {
     pub(super) access_key: String,
@@ -28,6 +28,8 @@ pub(super) struct KeyPair {
 }
 
 impl KeyPair {
+    /// Generates a random key pair.
+    ///
     /// # Errors
     /// When there is no randomness.
     pub(super) fn random() -> io::Result<Self> {
@@ -38,7 +40,7 @@ impl KeyPair {
     }
 }
 
-/// The result of `AssumeRole`. Only this holds the token itself.
+/// The result of `AssumeRole`. Nothing else holds the token itself.
 pub(super) struct Minted {
     pub(super) key: KeyPair,
     pub(super) token: String,
@@ -65,7 +67,7 @@ impl Session {
 pub(super) struct Sessions(Mutex<HashMap<String, Session>>);
 
 impl Sessions {
-    /// A new session that ends `lifetime` after `now`, to the second.
+    /// Makes a session that ends `lifetime` after `now`, to the second.
     ///
     /// # Errors
     /// When the table is full of live sessions or there is no randomness.
@@ -90,8 +92,8 @@ impl Sessions {
         Ok(Minted { key, token, expires })
     }
 
-    /// The session of `access_key`, if it is alive at `now`. It is alive through the very second of its
-    /// expiry, and an expired one is forgotten.
+    /// Returns the session of `access_key` if it is alive at `now`. It lives through the second of its expiry. An
+    /// expired session is forgotten.
     pub(super) fn alive(&self, access_key: &str, now: SystemTime) -> Option<Session> {
         let mut table = self.lock();
         let session = table.get(access_key)?;
@@ -103,18 +105,18 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Session>> {
-        // Every change is one call of the map's, so a panic elsewhere leaves nothing half done.
+        // Every change is a single call to the map, so a panic elsewhere leaves no partial change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Expiration is told in whole seconds, and must not be told later than it is.
+/// Rounds down to a second: the expiration is reported in seconds, and must not be reported later than it is.
 fn whole_second(time: SystemTime) -> SystemTime {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// A token's HMAC under a key of its own: compared in constant time, and nothing to steal.
+/// The HMAC of a token under a separate key: compared in constant time, and useless to a thief.
 #[derive(Clone)]
 struct TokenDigest(Hmac<Sha256>, Vec<u8>);
 

@@ -1,4 +1,4 @@
-//! The running store.
+//! The running store: its start, its address and its end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,27 +18,27 @@ use super::session::{KeyPair, Sessions};
 use super::sts::Sts;
 use super::{seed, serve};
 
-/// The region that the store names when asked (`?location`). It takes signatures for any.
+/// The region that the store names if asked (`?location`). It accepts signatures for any region.
 pub const REGION: &str = "us-east-1";
 
-/// The bucket that seeding makes.
+/// The bucket that seeding creates.
 pub const BUCKET: &str = seed::BUCKET;
 
-/// Connections at once.
+/// The maximum number of connections.
 const MAX_CONNECTIONS: usize = 256;
-/// Bytes of the XML bodies of S3, as of a multipart upload's completion.
+/// The maximum size of an XML body, such as that of a completed multipart upload, in bytes.
 const MAX_XML: usize = 4 * 1024 * 1024;
-/// Bytes and parts of an HTML form upload, which no session may make.
+/// The maximum size of an HTML form upload, in bytes and parts. No session may make one.
 const MAX_FORM: usize = 64 * 1024;
 
 /// The configuration of a store.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
-    /// A loopback address; port 0 takes a free one.
+    /// A loopback address. Port 0 takes a free port.
     pub listen: SocketAddr,
-    /// Where the objects stay, made if it is not there. `None`: a temporary folder, removed at the end.
+    /// The folder of the objects, created if missing. `None` means a temporary folder, removed at the end.
     pub data: Option<PathBuf>,
-    /// Whether to put some objects into [`BUCKET`]. Nothing is put where there is a bucket already.
+    /// Whether to write some objects to [`BUCKET`]. Nothing is written if there is a bucket already.
     pub seed: bool,
 }
 
@@ -60,7 +60,7 @@ pub async fn start(config: StoreConfig) -> io::Result<Store> {
     start_at(config, Arc::new(SystemTime::now)).await
 }
 
-/// [`start`], with sessions that live by another clock.
+/// Starts a store like [`start`], with another clock for its sessions.
 pub(super) async fn start_at(config: StoreConfig, clock: Clock) -> io::Result<Store> {
     if !config.listen.ip().is_loopback() {
         let why =
@@ -82,35 +82,35 @@ pub(super) async fn start_at(config: StoreConfig, clock: Clock) -> io::Result<St
 }
 
 impl Store {
-    /// The address it listens on, with the port it got.
+    /// Returns the address, with the actual port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The URL of its S3 and its STS, without a slash at the end.
+    /// Returns the URL of S3 and STS, without a slash at the end.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The access key of the issuer, another one at each start.
+    /// Returns the issuer's access key, which differs at each start.
     pub fn access_key(&self) -> &str {
         &self.issuer.access_key
     }
 
-    /// The secret key of the issuer, another one at each start.
+    /// Returns the issuer's secret key, which differs at each start.
     pub fn secret_key(&self) -> &str {
         self.issuer.secret_key.expose()
     }
 
-    /// Where the objects are: a folder for each bucket, a file for each object.
+    /// Returns the folder of the objects: a folder for each bucket, a file for each object.
     pub fn data(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Ends the store: when this returns, the address is free and a temporary folder is gone.
+    /// Stops the store. When this returns, the address is free and a temporary folder is removed.
     pub async fn shutdown(mut self) {
         self.server.abort();
-        // Ends with the news that it was aborted, which is no news.
+        // Awaiting an aborted task returns that it was aborted.
         let _ = (&mut self.server).await;
     }
 }
@@ -135,7 +135,7 @@ fn service(objects: FileSystem, gate: Gate) -> S3Service {
     builder.build()
 }
 
-/// Where the objects are.
+/// The folder of the objects.
 enum Folder {
     Given(PathBuf),
     Temporary(TempDir),

@@ -15,19 +15,19 @@ use super::form::Form;
 use super::policy::{Malformed, Policy};
 use super::session::Minted;
 
-/// Bytes of a request; its policy alone may be three times 2048 when percent-encoded.
+/// The maximum length of a request, in bytes. Its policy of 2048 bytes triples when it is percent-encoded.
 const MAX_BODY: usize = 64 * 1024;
-/// Bytes of an inline policy.
+/// The maximum length of an inline policy, in bytes.
 const MAX_POLICY: usize = 2048;
-/// Seconds that a session may be asked to live, and lives when nothing is asked.
+/// The allowed lifetimes of a session, in seconds.
 const LIFETIME: std::ops::RangeInclusive<u64> = 900..=43_200;
 const DEFAULT_LIFETIME: u64 = 3600;
 
-/// The parameters that the store knows. Any other is refused, since it could restrict or widen the session.
+/// The known parameters. Any other is refused, because it could restrict or widen the session.
 const PARAMETERS: [&str; 6] =
     ["Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds", "Policy"];
 
-/// The route of STS, beside the S3 of the same address.
+/// The route of STS, next to S3 at the same address.
 pub(super) struct Sts(pub(super) Gate);
 
 #[async_trait]
@@ -40,7 +40,7 @@ impl S3Route for Sts {
             && headers.get(CONTENT_TYPE).is_some_and(form)
     }
 
-    /// Left to [`Sts::call`], which refuses in the shape that STS clients can read.
+    /// Leaves the check to [`Sts::call`], which refuses in a form that STS clients can read.
     async fn check_access(&self, _: &mut S3Request<Body>) -> S3Result<()> {
         Ok(())
     }

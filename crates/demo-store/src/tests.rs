@@ -1,4 +1,4 @@
-//! The store over a real socket: minted with aws-sdk-sts, asked with requests signed by hand.
+//! Tests of the store over a socket: sessions are minted with aws-sdk-sts, and requests are signed with aws-sigv4.
 
 mod client;
 mod logs;
@@ -14,7 +14,7 @@ use client::Key;
 
 use super::store::{Store, StoreConfig, start_at};
 
-/// May read and list `media/`, and write and delete below `inbox/`.
+/// A policy that allows reading and listing `media/`, and writing and deleting below `inbox/`.
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[
     {"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::tmp/media/*"]},
     {"Effect":"Allow","Action":["s3:PutObject","s3:DeleteObject","s3:AbortMultipartUpload"],
@@ -22,10 +22,10 @@ const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[
     {"Effect":"Allow","Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::tmp"],
      "Condition":{"StringLike":{"s3:prefix":["media/*"]}}}]}"#;
 
-/// A seeded store whose sessions age as the test says.
+/// A seeded store with a clock that tests can advance.
 struct Demo {
     store: Store,
-    /// Seconds that the clock of the sessions is ahead.
+    /// The number of seconds that the clock of the sessions is ahead.
     ahead: Arc<AtomicU64>,
 }
 
@@ -50,7 +50,7 @@ impl Demo {
         Key::new(self.store.access_key(), self.store.secret_key(), None)
     }
 
-    /// A session with [`POLICY`] for a quarter of an hour.
+    /// Mints a session of 15 minutes with [`POLICY`].
     async fn session(&self) -> Key {
         sts::mint(&self.store, self.issuer(), Some(POLICY), 900).await.unwrap()
     }

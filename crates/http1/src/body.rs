@@ -1,4 +1,4 @@
-//! Message bodies, whatever carries them: how they fail, and how to read one whole.
+//! Message bodies of any kind: how they fail, and how to read one whole.
 
 use crate::Malformed;
 use bytes::{Bytes, BytesMut};
@@ -9,7 +9,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// An error of a body, from whichever layer produces it.
+/// An error of a body, from any layer.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The reason a body ended early.

@@ -36,10 +36,10 @@ use tokio_util::io::poll_read_buf;
 
 /// The size of a read while little is expected, such as a head, in bytes.
 const SMALL_READ: usize = 16 * 1024;
-/// The largest read, in bytes. docs/performance.md has the sizes that were tried.
+/// The largest read, in bytes (docs/performance.md, "reading bodies in pieces").
 const LARGE_READ: usize = 256 * 1024;
 /// The longest message whose head and body are copied together, in bytes: the kernel takes one piece faster than two
-/// (docs/performance.md, "a small answer's head and body are copied together").
+/// (docs/performance.md, "a small response's head and body are copied together").
 pub(crate) const MAX_JOINED: usize = 4 * 1024;
 /// The longest message that is deferred, in bytes. A client that reads slowly makes the proxy hold this much.
 const MAX_DEFERRED: usize = 16 * 1024;
@@ -47,10 +47,10 @@ const MAX_DEFERRED: usize = 16 * 1024;
 const MAX_SPARE: usize = 4;
 
 thread_local! {
-    /// What idle connections read into: bytes are copied from here to a buffer that fits them.
+    /// The buffer that idle connections read into. Bytes are copied from here to a buffer that fits them.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SMALL_READ].into());
-    /// Small buffers that connections share, so that they stay in the nearest cache (docs/performance.md, "a thread's
-    /// connections share the room").
+    /// Small buffers that connections share, so that they stay in the nearest cache (docs/performance.md, "the
+    /// connections of a thread share the buffer for reading responses").
     static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Buffered<S> {
     read_share: ReadShare,
 }
 
-/// The buffer behind the unread bytes.
+/// The kind of the buffer behind the unread bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BufferKind {
     None,
@@ -179,7 +179,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         Poll::Ready(Ok(length))
     }
 
-    /// Drops a buffer that should not outlast its message: a large one, however little of it is unused, and a shared one.
+    /// Drops a buffer that should not outlast its message: a large one, however little of it is in use, and a shared
+    /// one.
     pub(crate) fn release_buffer(&mut self) {
         if self.shares_buffer || self.buffer == BufferKind::Large {
             self.drop_buffer();
@@ -223,8 +224,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         self.unread.is_empty() && Pin::new(stream).poll_read(&mut cx, &mut into).is_pending()
     }
 
-    /// Hands a small message over to the outbox, and returns whether it did: then both parts are empty. Otherwise nothing is
-    /// lost, but the body may have moved to the end of the head.
+    /// Hands a small message over to the outbox. Returns whether it was taken, and both parts are empty then.
+    /// Otherwise nothing is lost, but the body may have moved to the end of the head.
     ///
     /// The task is woken only if the message cannot be sent in full; it then calls [`Self::poll_write`] for the rest.
     pub(crate) fn defer_write(&self, cx: &Context<'_>, head: &mut BytesMut, body: &mut Bytes) -> bool {
@@ -232,8 +233,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
             return false;
         }
         if head.len() + body.len() <= MAX_JOINED {
-            // Copied now and not at the flush, while both are in the cache (docs/performance.md, "a small answer is copied
-            // together when it is left with the outbox").
+            // Copied now and not at the flush, while both are in the cache (docs/performance.md, "a small response is
+            // copied together when it is left with the outbox").
             head.extend_from_slice(&std::mem::take(body));
         }
         if !outbox::defer_write(&self.shared) {
@@ -382,7 +383,7 @@ mod tests {
         bytes.defer_write(&Context::from_waker(Waker::noop()), head, &mut Bytes::new())
     }
 
-    /// What waits for a slow client is bounded, and no message overtakes the one before it.
+    /// The memory for a slow client is bounded, and no message overtakes the one before it.
     #[test]
     fn long_and_second_messages_are_not_deferred() {
         let runtime = Builder::new_current_thread().build_local(LocalOptions::default()).unwrap();

@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Bounds on the head of a response. MinIO sends up to 2 KiB of user metadata and a few dozen fields.
 const HEAD: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 200 };
-/// The time the peer has to ask for a body before it is sent unasked (RFC 9110, section 10.1.1).
+/// The time a server has to ask for a body before it is sent anyway (RFC 9110, section 10.1.1).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
 /// A connection to a server.
@@ -106,8 +106,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
 
     /// Sends a request, whose `head` must be complete with its empty line. The future reads the head of the response.
     ///
-    /// With `hold_body` the body is held back until the server asks for it or has had a second to. A response that arrives
-    /// while the body is being sent ends the sending.
+    /// With `hold_body` the body is held back until the server asks for it, or for one second. A response that
+    /// arrives while the body is being sent ends the sending.
     pub fn send<B>(
         &mut self,
         method: Method,
@@ -118,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        // Until the response has been read to its end, the connection is good for nothing else.
+        // Until the response has been read to its end, the connection cannot be used for another request.
         self.persists = false;
         self.deadline.set(clock::now() + if hold_body { CONTINUE_WAIT } else { self.patience });
         ResponseFuture::new(self, method, head, body, hold_body)

@@ -144,7 +144,7 @@ mod tests {
     async fn a_poll_sees_one_time_and_the_next_poll_a_later_one() {
         let start = Instant::now();
         with_event_clock(async {
-            // The clock moves on within one poll, as if that took long.
+            // The clock advances within one poll, as if the poll took long.
             let mut moving = pin!(advance(STEP));
             let first = now();
             poll_fn(|cx| {

@@ -1,4 +1,4 @@
-//! Decodes the body of a message, whatever its framing.
+//! The decoder of a message's body, for any framing.
 
 mod chunked;
 

@@ -1,10 +1,10 @@
 //! A strict HTTP/1.1 codec (RFC 9112) for both ends of a proxy.
 //!
-//! [`server::serve`] runs a client's connection and calls a [`Service`] with each [`Request`];
-//! [`client::Connection`] sends requests to a server and reads the [`ResponseHead`] and the body. The message types are
-//! independent of HTTP/1.1: another version of HTTP can produce the same [`Request`] and take the same
-//! [`Response`]. Handwritten because hyper costs twice the CPU per request and eight times the memory per idle connection,
-//! and accepts more than a proxy should (docs/performance.md, "What was tried and left").
+//! [`server::serve`] runs a client's connection and calls a [`Service`] with each [`Request`]. [`client::Connection`]
+//! sends requests to a server and reads the [`ResponseHead`] and the body. The message types are independent of
+//! HTTP/1.1: another version of HTTP can produce the same [`Request`] and take the same [`Response`]. Handwritten
+//! because hyper costs twice the CPU per request and eight times the memory per idle connection, and accepts more
+//! than a proxy should (docs/performance.md, "Tried and dropped").
 //!
 //! # Invariants
 //!
@@ -18,16 +18,15 @@
 //!
 //! # Bounds
 //!
-//! [`HeadLimits`] bounds heads, [`server::ConnectionLimits`] the times of a connection. Chunk extensions, trailers, interim
-//! responses and what is drained or lingered for have constant bounds beside their code. Memory for heads and
-//! for responses that are not read is charged to a [`MemoryShare`] of the program's, buffers for large reads to the
-//! [`read_budget`].
+//! [`HeadLimits`] bounds heads, [`server::ConnectionLimits`] the times of a connection. Chunk extensions, trailers,
+//! interim responses, draining and lingering have constant bounds beside their code. Memory for heads and for unread
+//! responses is charged to a [`MemoryShare`] of the program's, buffers for large reads to the [`read_budget`].
 //!
 //! # Threads
 //!
-//! A connection stays on its thread, which runs a current-thread runtime. Under [`clock::with_event_clock`] it
-//! shares one timer per task; with [`outbox::run`] on the thread, small messages of one turn are sent together. Without either
-//! everything works, with timers and writes of its own.
+//! A connection stays on its thread, which runs a current-thread runtime. Under [`clock::with_event_clock`] it shares
+//! one timer per task. With [`outbox::run`] on the thread, small messages of one turn are sent together. Without
+//! either, everything works with separate timers and writes.
 
 pub mod body;
 mod buffered;

@@ -1,11 +1,11 @@
-//! Defers small writes to the end of a turn of the thread's runtime.
+//! The outbox of a thread: defers small writes to the end of a turn of the thread's runtime.
 //!
-//! Sending a message wakes the peer, and waking a core that has gone to sleep costs more than most of what is done here
-//! for a request. On a busy thread the messages of one turn go out one right after the other: the first wakes the
-//! peer's core, the others find it awake. The task that defers a message is not polled again for it to be sent. See
-//! "messages are left with an outbox" in docs/performance.md.
+//! Sending a message wakes the peer, and waking a sleeping core costs more than most of the work for a request. On a
+//! busy thread the messages of one turn are sent directly after each other: the first wakes the peer's core, and the
+//! others find it awake. The task that defers a message is not polled again for sending it (docs/performance.md,
+//! "messages are left with an outbox").
 //!
-//! A thread that serves a single request has nothing to send along with it and sends at once, so that the peer works
+//! A thread that serves a single request has no other message to send along and sends at once, so that the peer works
 //! while the rest is done here.
 //!
 //! | state of the outbox | `defer_write` |
@@ -21,8 +21,8 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use tokio::task::unconstrained;
 
-/// The number of writes after which the outbox flushes before the turn ends, so that the first peers of a long turn get to
-/// work. Fewer writes would wake their peers more often (docs/performance.md, "What was tried and left").
+/// The number of writes after which the outbox flushes before the turn ends, so that the first peers of a long turn
+/// can start to work. Fewer writes would wake their peers more often (docs/performance.md, "Tried and dropped").
 const MAX_DEFERRED: usize = 48;
 
 thread_local! {
@@ -89,7 +89,7 @@ pub(super) fn defer_write(write: &Rc<impl DeferredWrite + 'static>) -> bool {
 /// Runs the outbox of this thread, which must have one current-thread runtime. Never returns.
 pub fn run() -> impl Future<Output = ()> {
     let open = OpenGuard::new();
-    // Outside tokio's budget: the tasks whose messages it sends have a budget each.
+    // Outside tokio's budget, because the tasks whose messages it sends have a budget each.
     unconstrained(async move {
         let _open = open;
         loop {

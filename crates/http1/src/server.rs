@@ -1,4 +1,5 @@
-//! The server's end of a connection: reads one request after the other, and answers each before it looks at the next.
+//! The server's end of a connection: reads one request after the other, and responds to each before it looks at the
+//! next.
 //!
 //! `serve` runs a connection: `head_wait` waits for a head, `serve_request` parses it and calls the service, `respond` writes
 //! the response (`encode`), `drain_body` reads what the service left of the body. `state` is what the connection and
@@ -53,18 +54,18 @@ pub struct ConnectionLimits {
 
 /// The most that is read of a request's body after its response so that the connection can persist, in bytes.
 const MAX_DRAINED: u64 = 16 * 1024 * 1024;
-/// The most that is read after the last response, so that a client which goes on sending sees the response before a reset
-/// (RFC 9112, section 9.6), in bytes.
+/// The most that is read after the last response, in bytes. A client that goes on sending must see the response
+/// before a reset (RFC 9112, section 9.6).
 const MAX_LINGER: u64 = 64 * 1024 * 1024;
-/// The time for that, in all and between two reads.
+/// The time for reading after the last response, in total and between two reads.
 const LINGER: Duration = Duration::from_secs(30);
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
 
-/// Serves a connection until its peer ends it, an error does, or the server stops: that is when `stopping` becomes true or its
-/// sender is dropped. A request that is running then is served to its end.
+/// Serves a connection until its peer or an error ends it, or the server stops: when `stopping` becomes true or its
+/// sender is dropped. A request that is running by then is served to its end.
 ///
 /// # Errors
-/// What ended the connection, unless that was the peer between two requests or `stopping`.
+/// The error that ended the connection, unless the peer left between two requests or `stopping` ended it.
 pub async fn serve<S, H>(
     stream: S,
     service: &H,
@@ -86,14 +87,14 @@ where
     };
     let served = connection.serve(service, &mut stopping).await;
     if served.is_err() && connection.state.borrow().bytes.is_deferred() {
-        // The response before the failure is valid: it is sent all the same.
+        // The response before the failure is valid and is sent in any case.
         let _ = connection.send(&mut BytesMut::new(), Bytes::new()).await;
     }
     served
 }
 
-/// Boxes a future where it is made. `Box::pin` would make its some 2 KiB on the stack and copy them (docs/performance.md, "a
-/// request's future is made in its box").
+/// Creates a future in its box. `Box::pin` would create its 2 KiB on the stack and copy them (docs/performance.md, "a
+/// request's future is created in its box").
 fn box_in_place<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::into_pin(Box::write(Box::new_uninit(), make()))
 }
@@ -103,14 +104,14 @@ struct Connection<'l, S, M> {
     limits: &'l ConnectionLimits,
     /// Whether it has had no request yet.
     is_first: bool,
-    /// Memory for a long head, or for a response that is not read.
+    /// The memory for a long head, or for a response that is not read.
     charge: Charge<M>,
     idle_deadline: Instant,
 }
 
-/// How a connection ends after its last request.
+/// The end of a connection after its last request.
 enum Ending {
-    /// Its client may still be sending.
+    /// The client may still be sending.
     Linger,
     Shutdown,
 }
@@ -119,7 +120,7 @@ enum Ending {
 #[derive(Debug)]
 enum Ended {
     Io(io::Error),
-    /// The client sent something that is not a valid request; it is told so.
+    /// The client sent an invalid request, and gets a response that says so.
     Malformed(Malformed),
 }
 
@@ -143,7 +144,7 @@ struct ResponseContext {
 }
 
 impl ResponseContext {
-    /// The context of a response to something that could not be read as a request.
+    /// The context of a response to a message that could not be read as a request.
     const UNREAD: Self = Self { method: Method::GET, version: Version::HTTP_11, keep_alive: false };
 }
 
@@ -176,7 +177,7 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
                 Next::End => return Ok(Ending::Shutdown),
                 Next::NotYet => continue,
             };
-            // Boxed so that an idle connection does not hold the room for a request.
+            // Boxed so that an idle connection does not hold the memory for a request.
             if let Some(ending) = box_in_place(|| self.serve_busy(head, service, stopping)).await? {
                 return Ok(ending);
             }
@@ -275,13 +276,13 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
             service.note_peer(&mut response, PeerState::Gone);
         }
         let persists = responded?;
-        // The request is over for the service, whatever its client still has to send.
+        // For the service the request is over, whatever its client still has to send.
         drop((response, running));
         Ok(persists && self.drain_body().await?)
     }
 
-    /// Waits until a response that could not be sent at once is. A pipelined request yields first, so that a client which
-    /// sends many ahead takes turns with the others.
+    /// Waits until a response is written that could not be sent at once. A pipelined request yields first, so that a
+    /// client that sends many ahead takes turns with the others.
     async fn finish_response(&self, is_pipelined: bool) -> io::Result<()> {
         let is_pending = self.state.borrow().bytes.has_pending_write();
         if is_pending || is_pipelined {
@@ -290,7 +291,7 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
         if is_pending { self.send(&mut BytesMut::new(), Bytes::new()).await } else { Ok(()) }
     }
 
-    /// Answers something that is not a valid request.
+    /// Responds to a message that is not a valid request.
     async fn refuse(
         &self,
         malformed: &Malformed,
@@ -299,7 +300,7 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
         self.respond(&ResponseContext::UNREAD, &mut service.refuse(malformed)).await
     }
 
-    /// Reads what is left of a small body, and returns whether the next request begins right after it.
+    /// Reads the rest of a small body. Returns whether the next request begins right after it.
     async fn drain_body(&self) -> io::Result<bool> {
         if self.state.borrow().decoder.is_done() {
             return Ok(true);
@@ -345,8 +346,8 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
 const HEADS_FULL: Malformed =
     Malformed::new(Reason::OutOfMemory, "too much memory is in use for requests' heads: try again later");
 
-/// Writes what is pending of the last response. `charge` takes memory for what its client does not read, and returns whether
-/// there is any.
+/// Writes the pending part of the last response. `charge` takes memory for what the client does not read, and returns
+/// whether there was enough.
 fn poll_pending_response<S: Transport>(
     cx: &mut Context<'_>,
     state: &mut State<S>,

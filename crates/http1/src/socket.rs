@@ -1,8 +1,8 @@
 //! A TCP connection whose small reads and writes bypass the C library.
 //!
-//! In the C library `recv` and `send` are cancellation points (pthreads(7)), which costs two locked instructions per call in
-//! a process with threads. Nothing is cancelled here, so rustix makes the system calls (docs/performance.md, "small reads and
-//! writes do not pass through the C library").
+//! In the C library `recv` and `send` are cancellation points (pthreads(7)), which cost two locked instructions per
+//! call in a process with threads. No thread is cancelled here, so rustix makes the system calls
+//! (docs/performance.md, "small reads and writes bypass the C library").
 
 use rustix::io::Result as Called;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -39,8 +39,8 @@ impl Socket {
         let outcome = self.0.try_io(interest, || {
             let length = call()?;
             moved = Some(length);
-            // A short count means that the kernel has no more for now and will say so through epoll(7). Reporting
-            // `WouldBlock` saves tokio the second call that finds this out.
+            // A short count means that the kernel has no more for now and will report more through epoll(7).
+            // `WouldBlock` saves tokio the second call that would find this out.
             if 0 < length && length < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         match (moved, outcome) {
@@ -52,7 +52,7 @@ impl Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Large bodies are read into uninitialised buffers, where one call more costs nothing noticeable.
+        // Large bodies are read into uninitialised buffers, where one more call costs nothing noticeable.
         if into.initialized().len() < into.capacity() {
             return Pin::new(&mut self.get_mut().0).poll_read(cx, into);
         }

@@ -1,4 +1,4 @@
-//! Timers that cost nothing while bytes flow.
+//! Timers that cost next to nothing while bytes flow.
 
 use crate::clock::{self, poll_unbudgeted};
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A deadline that moves for the price of a store. Under the [event clock](crate::clock) the task's own timer serves it.
+/// A deadline that is moved by a single store. Under the [event clock](crate::clock) the task's own timer serves it.
 #[derive(Debug)]
 pub struct LazyTimer {
     deadline: Instant,
@@ -43,13 +43,15 @@ impl LazyTimer {
     }
 }
 
-/// The bytes a peer must move within the limit of [`StallTimer::new`], so that a byte now and then holds nothing open.
+/// The number of bytes a peer must move within the limit of [`StallTimer::new`], so that an occasional byte does not
+/// keep a connection open.
 const MIN_PROGRESS: u64 = 1024;
 
-/// Detects a transfer that stands still or is slower than a minimum rate. Only time spent waiting for the peer counts.
+/// A detector of transfers that stand still or are slower than a minimum rate. Only time spent waiting for the peer
+/// counts.
 ///
-/// The peer has a credit of time. Waiting uses it up, and each byte earns back what a byte may take at the minimum
-/// rate: a peer at that rate goes on forever, one that sends nothing lasts for the whole credit.
+/// The peer has a credit of time. Waiting uses it up, and each byte earns the time that a byte takes at the minimum
+/// rate. A peer at that rate goes on forever; one that sends nothing lasts for the whole credit.
 #[derive(Debug)]
 pub struct StallTimer {
     /// The whole credit, in milliseconds.
@@ -192,7 +194,7 @@ mod tests {
         }
     }
 
-    /// Returns how many of 1000 seconds a peer that moves `bytes` a second lasts.
+    /// Returns for how many of 1000 seconds a peer that moves `bytes` a second lasts.
     async fn lasts(limit: Duration, rate: u32, bytes: usize) -> u32 {
         let mut timer = StallTimer::with_min_rate(limit, rate);
         for second in 0..1000 {

@@ -72,7 +72,8 @@ impl Transport for UnixStream {
     }
 }
 
-/// The interval and number of probes. A peer's system forgets a closed connection after about a minute, and answers the
+/// The interval and number of probes. A peer's system forgets a closed connection after about a minute, and responds
+/// to the next probe with a reset.
 /// next probe with a reset.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
 const PROBES: u32 = 4;

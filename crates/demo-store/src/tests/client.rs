@@ -1,4 +1,4 @@
-//! An S3 client of a page: aws-sigv4 for the signature, a socket for the rest.
+//! A minimal S3 client: aws-sigv4 for signatures, and a socket.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -134,14 +134,14 @@ impl Answer {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
-    /// The content of the first element `name` of the body.
+    /// Returns the content of the first element `name` of the body.
     pub(super) fn element(&self, name: &str) -> Option<String> {
         let text = self.text();
         let (_, rest) = text.split_once(&format!("<{name}>"))?;
         Some(rest.split_once("</")?.0.to_owned())
     }
 
-    /// The status and code of an error.
+    /// Returns the status and code of an error.
     pub(super) fn refusal(&self) -> (u16, String) {
         (self.status, self.element("Code").unwrap_or_default())
     }

@@ -1,4 +1,4 @@
-//! Secrets stay out of the log.
+//! Tests that no secret is logged.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -34,7 +34,7 @@ impl<'a> MakeWriter<'a> for Log {
 const HELLO: &str = "/tmp/media/hello.txt";
 
 impl Log {
-    /// Records all that is said on this thread until the guard is dropped.
+    /// Records all events of this thread until the guard is dropped.
     fn listen(&self) -> DefaultGuard {
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
@@ -55,7 +55,7 @@ async fn no_key_token_or_signature_is_logged_at_any_level() {
     let log = Log::default();
     let demo = Demo::start().await;
     let at = demo.store.address();
-    // Signed while nobody listens, because aws-sigv4 has its own say at TRACE.
+    // Signed before recording starts, because aws-sigv4 logs at TRACE itself.
     let form = Call::new("POST", "/")
         .header("content-type", "application/x-www-form-urlencoded")
         .body("Action=AssumeRole&Version=2011-06-15")

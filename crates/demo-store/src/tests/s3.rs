@@ -55,7 +55,7 @@ async fn a_session_lists_its_prefix_only() {
 }
 
 #[tokio::test]
-async fn a_session_is_refused_the_rest() {
+async fn a_session_is_refused_everything_else() {
     let demo = Demo::start().await;
     let session = demo.session().await;
     for (method, target) in [
@@ -77,7 +77,7 @@ async fn a_session_is_refused_the_rest() {
     assert_eq!((head.status, head.header("x-minio-error-code")), (403, Some("accessdenied")));
 }
 
-/// Each of these names another key, to a file system.
+/// A file system would resolve each of these to another key.
 #[tokio::test]
 async fn a_key_that_climbs_is_refused() {
     let demo = Demo::start().await;
@@ -175,7 +175,7 @@ async fn answers_of_a_file_system_are_mended() {
     assert_eq!(demo.ask(&issuer, "GET", "/tmp?location").await.status, 200);
 }
 
-/// As mc asks for a whole tree, and for one level of it.
+/// Lists as mc does, a whole tree and one level of it.
 #[tokio::test]
 async fn a_listing_is_cut_at_its_delimiter_only() {
     let demo = Demo::start().await;
@@ -197,7 +197,7 @@ async fn a_listing_is_cut_at_its_delimiter_only() {
 }
 
 #[tokio::test]
-async fn what_was_in_a_folder_stays_as_it_was() {
+async fn a_store_with_objects_is_not_seeded() {
     let folder = tempfile::tempdir().unwrap();
     let demo = Demo::start_in(Some(folder.path().to_owned())).await;
     let changed = demo.send(&demo.issuer(), Call::new("PUT", HELLO).body("mine")).await;

@@ -8,7 +8,7 @@ use aws_sdk_sts::error::ProvideErrorMetadata;
 use super::client::{Call, Key};
 use super::{Demo, POLICY, Store};
 
-/// One `AssumeRole` through the SDK, or the code and message of the refusal.
+/// Sends one `AssumeRole` through the SDK. Returns the session, or the code and message of the refusal.
 pub(super) async fn mint(
     store: &Store,
     by: Key,
@@ -44,7 +44,7 @@ pub(super) async fn mint(
 }
 
 #[tokio::test]
-async fn the_issuer_mints_what_it_asks_for() {
+async fn the_issuer_mints_a_new_session_each_time() {
     let demo = Demo::start().await;
     let (one, other) = (demo.session().await, demo.session().await);
     assert_ne!(one.access, other.access);
@@ -67,7 +67,7 @@ async fn temporary_credentials_mint_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_sdk_is_told_when_a_mint_is_refused() {
+async fn the_sdk_reads_the_code_of_a_refused_mint() {
     let demo = Demo::start().await;
     let long = format!("{POLICY}{}", " ".repeat(2048));
     for (policy, seconds, code, message) in [

@@ -74,7 +74,7 @@ async fn a_copy_needs_its_source_and_its_target() {
     }
 }
 
-/// A proxy changes its session in the middle of an upload, and the upload goes on.
+/// A proxy replaces its session in the middle of an upload, and the upload continues.
 #[tokio::test]
 async fn an_upload_outlives_the_session_that_began_it() {
     let demo = Demo::start().await;

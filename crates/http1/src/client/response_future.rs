@@ -1,4 +1,4 @@
-//! A request that is being sent, and whose response is awaited.
+//! The future of a response: sends a request and awaits the head of its response.
 //!
 //! | stage | the body | left by |
 //! |---|---|---|
@@ -25,9 +25,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// The most interim responses to one request.
 const MAX_INTERIM: u32 = 16;
 
-/// The future that sends a request and resolves to the head of the response. Written by hand because an `async` function
-/// would store its arguments twice (docs/performance.md, "the exchange with the store is a future in which everything
-/// stands once").
+/// The future that sends a request and resolves to the head of the response. Handwritten because an `async` function
+/// would store its arguments twice (docs/performance.md, "the exchange with the store is a future that holds
+/// everything once").
 #[derive(Debug)]
 pub struct ResponseFuture<'c, S, B> {
     connection: &'c mut Connection<S>,
@@ -74,7 +74,7 @@ impl Sending {
         self.head.is_empty() && self.data.is_empty()
     }
 
-    /// Returns whether all that came of the body was sent, and more is to come.
+    /// Returns whether everything available of the body was sent, and more is to come.
     fn awaits_body(&self) -> bool {
         self.stage == Stage::SendBody && self.is_written() && self.is_flushed && self.error.is_none()
     }
@@ -159,7 +159,7 @@ where
         self.connection.deadline.set(clock::now() + self.connection.patience);
     }
 
-    /// Takes in an interim response.
+    /// Counts an interim response.
     fn take_interim(&mut self, status: StatusCode) -> Result<(), Failure<B::Error>> {
         if status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(malformed("it switches protocols unasked"));
@@ -200,7 +200,7 @@ where
         }
     }
 
-    /// Sends on. Returns `Ready` if something was sent, `Pending` if nothing can be or nothing is left.
+    /// Continues sending. Returns `Ready` if something was sent, `Pending` if nothing can be sent or nothing is left.
     fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure<B::Error>>> {
         let Self { connection, sending, body, .. } = self;
         let bytes = &mut connection.bytes;
@@ -212,7 +212,7 @@ where
                 }
                 continue;
             }
-            // A first piece of the body that is available goes out together with the head.
+            // An available first piece of the body is sent together with the head.
             if sending.data.is_empty() && sending.stage == Stage::SendBody && !sending.has_started {
                 sending.poll_body(cx, body)?;
             }

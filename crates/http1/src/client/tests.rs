@@ -43,7 +43,7 @@ async fn read_body(connection: &mut Connection<DuplexStream>) -> Result<Vec<u8>,
 
 type Asked = Result<(u16, Result<String, String>, bool), String>;
 
-/// The status, the body, and whether the connection can be kept; or why there is none.
+/// Returns the status, the body and whether the connection can be kept, or the failure.
 async fn ask(answer: &[u8], closes: bool) -> Asked {
     let (mut connection, mut store) = connect();
     let serving = async {
@@ -86,7 +86,7 @@ async fn answers() {
             false,
             whole(200, "", true),
         ),
-        // What comes behind an answer belongs to nobody: the connection is not used again.
+        // Bytes after a response belong to no request, so the connection is not used again.
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\n",
             false,
@@ -146,7 +146,8 @@ async fn rejects_malformed_responses() {
     assert!(failure.unwrap_err().to_string().contains("before the request"));
 }
 
-/// Sends `PUT` with a body that is held back; the store reads as much as `reads`, answers each `says`, and so on.
+/// Sends `PUT` with a body that is held back. For each pair, the store reads as much as `reads` and then sends
+/// `says`.
 async fn put(script: &[(&str, &str)]) -> (Result<u16, String>, bool, Duration) {
     let (mut connection, mut store) = connect();
     let start = Instant::now();
@@ -157,7 +158,7 @@ async fn put(script: &[(&str, &str)]) -> (Result<u16, String>, bool, Duration) {
             assert_eq!(String::from_utf8_lossy(&read), *reads);
             store.write_all(says.as_bytes()).await.unwrap();
         }
-        // What is not in the script is not sent.
+        // Nothing outside the script is sent.
         let mut more = [0];
         let silent = tokio::time::timeout(Duration::from_millis(1), store.read(&mut more)).await;
         assert!(silent.is_err(), "more was sent");
@@ -173,21 +174,21 @@ async fn put(script: &[(&str, &str)]) -> (Result<u16, String>, bool, Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_waits_until_the_store_wants_it() {
+async fn a_body_waits_until_the_store_asks_for_it() {
     let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     let (answer, kept, took) =
         put(&[("PUT / HTTP/1.1\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"), ("abc", ok)]).await;
     assert_eq!((answer, kept, took), (Ok(200), true, Duration::ZERO));
-    // One that says nothing gets it after a second.
+    // A store that does not ask gets the body after a second.
     let (answer, kept, took) = put(&[("PUT / HTTP/1.1\r\n\r\n", ""), ("abc", ok)]).await;
     assert_eq!((answer, kept, took.as_secs()), (Ok(200), true, 1));
-    // One that refuses gets none, and the connection is not used again.
+    // A store that refuses gets no body, and the connection is not used again.
     let refusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
     let (answer, kept, took) = put(&[("PUT / HTTP/1.1\r\n\r\n", refusal)]).await;
     assert_eq!((answer, kept, took), (Ok(403), false, Duration::ZERO));
 }
 
-/// A body of which each piece comes some time after the last.
+/// A body whose pieces arrive with a pause before each.
 struct Late {
     pieces: Vec<&'static [u8]>,
     pause: Duration,
@@ -209,9 +210,9 @@ impl Body for Late {
     }
 }
 
-/// The time for an answer runs only while the store has all that there is of the request.
+/// The time for a response runs only while the store has all of the request that was sent.
 #[tokio::test(start_paused = true)]
-async fn a_client_that_pauses_takes_nothing_of_the_stores_time() {
+async fn pauses_of_the_client_do_not_count_against_the_store() {
     const PAUSE: Duration = Duration::from_secs(100);
     for (last, answers) in [(&b"cd"[..], true), (b"", true), (b"cd", false)] {
         let (mut connection, mut store) = connect();
@@ -241,7 +242,7 @@ async fn a_client_that_pauses_takes_nothing_of_the_stores_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_early_answer_ends_the_sending() {
+async fn an_early_response_ends_the_sending() {
     let (mut connection, mut store) = connect();
     let serving = async {
         let mut read = vec![0; 1 << 17];
@@ -255,7 +256,7 @@ async fn an_early_answer_ends_the_sending() {
     };
     assert_eq!(tokio::join!(serving, asking).1, (403, b"no".to_vec(), false));
     drop(store);
-    // The same when the store closes behind it: the answer is looked for once more after a failed write.
+    // The same if the store closes afterwards: the response is read after a failed write.
     let (mut connection, mut store) = connect();
     let serving = async move {
         let mut read = vec![0; 1 << 17];
@@ -271,7 +272,7 @@ async fn an_early_answer_ends_the_sending() {
     assert_eq!(tokio::join!(serving, asking).1, (403, b"no".to_vec()));
 }
 
-/// A request is sent once all else was dealt with, unless nobody wants its answer any more.
+/// A request is sent once all else is done, unless its response is no longer wanted.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_given_up_is_not_sent() {
     for gives_up in [false, true] {
@@ -294,7 +295,7 @@ async fn a_request_that_is_given_up_is_not_sent() {
     }
 }
 
-/// A head that does not go at once goes in pieces, and its answer is awaited behind it.
+/// A head that cannot be written at once is written in pieces before its response is awaited.
 #[tokio::test(start_paused = true)]
 async fn a_long_head_is_sent_whole() {
     outbox::open_for_test();
@@ -312,7 +313,7 @@ async fn a_long_head_is_sent_whole() {
     let ((), answer) = tokio::join!(serving, asking);
     assert_eq!(answer.unwrap().status, StatusCode::OK);
     assert!(connection.is_ready());
-    // One that was answered before it was sent whole is no good for another.
+    // A connection with a response before the head was written cannot serve another request.
     let serving = async {
         store.read_exact(&mut [0; 64]).await.unwrap();
         store.write_all(b"HTTP/1.1 431 x\r\nContent-Length: 0\r\n\r\n").await.unwrap();
@@ -322,7 +323,7 @@ async fn a_long_head_is_sent_whole() {
     assert_eq!((answer.unwrap().status.as_u16(), connection.is_reusable()), (431, false));
     let (ours, _store) = duplex(64);
     let mut connection = Connection::new(ours, PATIENCE);
-    // One that nobody takes is not waited for without end.
+    // A head that the store does not read is given up.
     let start = Instant::now();
     let failure = connection.send(Method::GET, head(&request), &mut body, false).await;
     assert_eq!(failure.unwrap_err().to_string(), "no response in time");
@@ -348,9 +349,9 @@ async fn unsolicited_responses_are_rejected() {
     assert!(failure.to_string().contains("before the request"), "{failure}");
 }
 
-/// The room that a body was read into is not held by a connection that waits for another request.
+/// A connection that waits for another request holds no buffer that a body was read into.
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_holds_no_room_of_a_body() {
+async fn an_idle_connection_holds_no_buffer_of_a_body() {
     let length = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", LARGE.len());
     let chunked = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", LARGE.len());
     for (before, behind) in [(length, ""), (chunked, "\r\n0\r\n\r\n")] {
@@ -372,9 +373,9 @@ async fn an_idle_connection_holds_no_room_of_a_body() {
     }
 }
 
-/// A used-up buffer serves the next response on this thread, on any connection.
+/// An emptied buffer serves the next response on this thread, on any connection.
 #[tokio::test(start_paused = true)]
-async fn connections_share_the_room_for_answers() {
+async fn connections_share_the_buffer_for_responses() {
     for answer in ["HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"] {
         for _ in 0..3 {
             let (mut connection, mut store) = connect();

@@ -6,16 +6,16 @@ use memchr::memchr;
 
 /// The longest line with a chunk's size and extensions, in bytes.
 const MAX_SIZE_LINE: usize = 256;
-/// The most bytes that all extensions of a body may have together.
+/// The maximum size of all extensions of a body together, in bytes.
 const MAX_EXTENSIONS: usize = 16 * 1024;
-/// The most bytes that the trailers of a body may have together.
+/// The maximum size of all trailers of a body together, in bytes.
 const MAX_TRAILERS: usize = 8 * 1024;
-/// The most trailer lines.
+/// The maximum number of trailer lines.
 const MAX_TRAILER_LINES: usize = 64;
-/// The largest chunk, in bytes: 5 TiB, far from where arithmetic on sizes could overflow.
+/// The maximum size of a chunk, in bytes: 5 TiB, far from where arithmetic on sizes could overflow.
 const MAX_CHUNK: u64 = 5 << 40;
 
-/// Decodes a chunked body incrementally.
+/// An incremental decoder of a chunked body.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Chunked {
     state: State,
@@ -31,7 +31,7 @@ enum State {
     /// Before the line with a chunk's size.
     #[default]
     Size,
-    /// Within a chunk, of which this many bytes are to come.
+    /// Within a chunk, with this many bytes to come.
     Data(u64),
     /// Before the CRLF after a chunk.
     DataEnd,
@@ -143,10 +143,10 @@ fn bad(why: &'static str) -> Malformed {
     Malformed::new(Reason::InvalidBody, why)
 }
 
-/// Takes a line out of `buf` and returns it without its CRLF, once it is complete.
+/// Takes a line out of `buf` once it is complete, and returns it without its CRLF.
 fn take_line(buf: &mut BytesMut, limit: usize) -> Result<Option<BytesMut>, Malformed> {
     let Some(end) = memchr(b'\n', buf.get(..buf.len().min(limit + 2)).unwrap_or_default()) else {
-        // A line that never ends is rejected as soon as it is too long or contains a bare CR.
+        // A line that has not ended is rejected as soon as it is too long or contains a bare CR.
         let early = buf.len() > limit + 1 || memchr(b'\r', buf).is_some_and(|at| at + 1 < buf.len());
         return if early {
             Err(bad("a line of the chunked coding is too long or contains a bare CR"))

@@ -36,8 +36,8 @@ fn for_each_field<'l>(
     mut each: impl FnMut(&'l [u8], &'l [u8]) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
     let bad = Malformed::syntax(NOT_A_FIELD);
-    // CR and LF are only at line ends, so all lines can be checked at once. `fold` instead of `all`: without an early exit
-    // the loop is vectorized (docs/performance.md, "an answer's text is checked at once").
+    // CR and LF occur only at line ends, so all lines can be checked at once. `fold` instead of `all`: without an
+    // early exit the loop is vectorized (docs/performance.md, "a response's text is checked at once").
     let is_text = |byte: u8| (byte >= b' ' && byte != 0x7f) || matches!(byte, b'\t' | b'\r' | b'\n');
     if !bytes.iter().fold(true, |so_far, byte| so_far & is_text(*byte)) {
         return Err(bad);
@@ -61,7 +61,7 @@ const NOT_A_FIELD: &str =
 /// Splits `field-name ":"` off a line.
 fn split_name(line: &[u8]) -> Option<(&[u8], &[u8])> {
     static TOKEN: ByteSet = ByteSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
-    // Four letters at a time (docs/performance.md, "names are compared where length and letters fit").
+    // Four letters at a time (docs/performance.md, "names are compared only if length and letters fit").
     let (fours, _) = line.as_chunks::<4>();
     let four = |four: &&[u8; 4]| four.iter().fold(true, |so_far, byte| so_far & TOKEN.has(*byte));
     let whole = 4 * fours.iter().take_while(four).count();

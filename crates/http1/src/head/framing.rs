@@ -38,7 +38,7 @@ impl<'h> FramingHeaders<'h> {
     /// Records a line if it is one of these headers, and returns which.
     #[expect(
         clippy::inline_always,
-        reason = "runs for every header line, nearly all of which the length rules out (docs/performance.md, \"names are compared where length and letters fit\")"
+        reason = "runs for every header line, nearly all of which the length rules out (docs/performance.md, \"names are compared only if length and letters fit\")"
     )]
     #[inline(always)]
     pub(super) fn record(&mut self, name: &[u8], value: &'h [u8]) -> Option<FramingHeader> {

@@ -48,7 +48,7 @@ impl ResponseHead {
         let bodiless = *method == Method::HEAD
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        // A body that ends with the connection looks complete when it was cut off.
+        // A body that ends with the connection would look complete if it was cut off.
         let unknown = Malformed::syntax("it does not say where its body ends");
         let framing = if bodiless { Framing::Empty } else { framing.ok_or(unknown)? };
         Ok(Self { status, fields: Fields::of(head, lines), framing, keep_alive })

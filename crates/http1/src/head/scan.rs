@@ -1,4 +1,4 @@
-//! Finds the end of a head.
+//! The scan for the end of a head.
 
 use super::HeadLimits;
 use crate::message::{Malformed, Reason};
@@ -7,14 +7,14 @@ use memchr::{memchr, memchr_iter};
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-/// One message for every mistake at a line's end: which one shows first depends on how much has arrived.
+/// One message for every mistake at a line's end, because the first one that shows depends on how much has arrived.
 const LINE_END: &str = "every line must end in CRLF, and CR or LF must not occur elsewhere";
 
 /// The number of empty lines tolerated before a request line (RFC 9112, section 2.2).
 const MAX_EMPTY_LINES: usize = 4;
 
-/// Looks for the end of a head in the bytes that have arrived. A head that is complete is checked in one pass; otherwise it is
-/// scanned line by line as it arrives, each byte once.
+/// A scan for the end of a head in the bytes that have arrived. A complete head is checked in one pass. An incomplete
+/// one is scanned line by line as it arrives, each byte once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HeadScan {
     /// The offset of the head, after empty lines.
@@ -25,7 +25,7 @@ pub(crate) struct HeadScan {
     seen: usize,
     /// The number of lines that have ended.
     lines: usize,
-    /// The part of them that was searched for bare CRs.
+    /// The part of the lines that was searched for bare CRs.
     checked: Checked,
     empty_lines: usize,
 }
@@ -66,7 +66,7 @@ impl HeadScan {
         Ok(None)
     }
 
-    /// Takes in a line that ends at `end`. Breaks with the bounds of the head if this is the empty line after it.
+    /// Records a line that ends at `end`. Breaks with the bounds of the head if this is the empty line after it.
     fn end_line(
         &mut self,
         buf: &[u8],
@@ -98,7 +98,7 @@ impl HeadScan {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Checks the ended lines for bare CRs: there are as many CRs as lines, since each line has one at its end.
+    /// Checks the ended lines for bare CRs: there must be as many CRs as lines, since each line has one at its end.
     fn check_returns(&mut self, buf: &[u8]) -> Result<(), Malformed> {
         let new = buf.get(self.checked.bytes..self.line).unwrap_or_default();
         if memchr_iter(b'\r', new).count() != self.lines - self.checked.lines {
@@ -108,7 +108,7 @@ impl HeadScan {
         Ok(())
     }
 
-    /// Checks a line that has not ended, which it may never do.
+    /// Checks a line that has not ended, and may never end.
     fn check_partial_line(&self, buf: &[u8], limits: HeadLimits) -> Result<(), Malformed> {
         let new = buf.get(self.seen.saturating_sub(1).max(self.line)..).unwrap_or_default();
         if memchr(b'\r', new).is_some_and(|at| at + 1 < new.len()) {
@@ -124,7 +124,7 @@ impl HeadScan {
     }
 }
 
-/// Returns the end of a head that is complete and valid so far as lines go. `None` decides nothing.
+/// Returns the end of a head that is complete and whose lines are valid. `None` decides nothing.
 fn whole_head(buf: &[u8], limits: HeadLimits) -> Option<usize> {
     static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
     if matches!(buf.first(), Some(b'\r' | b'\n')) {
@@ -132,8 +132,8 @@ fn whole_head(buf: &[u8], limits: HeadLimits) -> Option<usize> {
     }
     let end = END.find(buf)? + 4;
     let head = buf.get(..end.min(limits.bytes)).filter(|head| head.len() == end)?;
-    // `fold` instead of `all`: without an early exit the loop is vectorized (docs/performance.md, "heads, keys and what is
-    // signed are looked at many bytes at a time").
+    // `fold` instead of `all`: without an early exit the loop is vectorized (docs/performance.md, "heads, keys and
+    // signed text are scanned many bytes at a time").
     let pairs = head.iter().zip(head.get(1..).unwrap_or_default());
     let is_well = |(one, next): (&u8, &u8)| (*one == b'\r') == (*next == b'\n');
     let ends_in_crlf = pairs.fold(true, |so_far, pair| so_far & is_well(pair));
@@ -155,7 +155,7 @@ mod tests {
 
     fn find(text: &[u8]) -> Result<Option<(usize, usize)>, Reason> {
         let whole = HeadScan::default().find(text, LIMITS).map_err(|malformed| malformed.reason);
-        // Fed byte by byte, the scan decides the same at the byte that decides it.
+        // Fed byte by byte, the scan decides the same, at the first byte that allows the decision.
         let mut scan = HeadScan::default();
         let piecemeal = (1..=text.len())
             .map(|length| scan.find(&text[..length], LIMITS).map_err(|malformed| malformed.reason))

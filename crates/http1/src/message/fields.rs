@@ -1,5 +1,5 @@
-//! The fields of a message. Those that arrived stay in the bytes of the head (docs/performance.md, "fields stay in the bytes
-//! they came in").
+//! The fields of a message. Those that arrived stay in the bytes of the head (docs/performance.md, "a response's
+//! fields stay in the bytes they arrived in").
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
@@ -246,7 +246,8 @@ impl PartialEq for Fields {
 }
 
 impl From<HeaderMap> for Fields {
-    /// Makes the fields of a response. Drops those that frame the message and manage its connection: the codec writes its own.
+    /// Makes the fields of a response. Drops those that frame the message or manage its connection, because the codec
+    /// writes its own.
     fn from(mut added: HeaderMap) -> Self {
         added.remove(CONNECTION);
         added.remove(TRANSFER_ENCODING);

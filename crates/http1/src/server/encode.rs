@@ -40,7 +40,7 @@ impl Coding {
         }
     }
 
-    /// Writes what comes before a piece of the body.
+    /// Writes the bytes before a piece of the body.
     ///
     /// # Errors
     /// When the body is longer than its length.
@@ -57,14 +57,14 @@ impl Coding {
         Ok(())
     }
 
-    /// Writes what comes after a piece of the body.
+    /// Writes the bytes after a piece of the body.
     pub(super) fn end_piece(self, out: &mut BytesMut) {
         if self == Self::Chunked {
             out.extend_from_slice(b"\r\n");
         }
     }
 
-    /// Writes what comes after the body.
+    /// Writes the bytes after the body.
     ///
     /// # Errors
     /// When the body is shorter than its length.
@@ -80,7 +80,7 @@ impl Coding {
     }
 }
 
-/// Writes the head of a response. The fields of `fields` come first; what frames the message follows.
+/// Writes the head of a response: the fields of `fields`, then those that frame the message.
 pub(super) fn write_head(
     out: &mut BytesMut,
     status: StatusCode,

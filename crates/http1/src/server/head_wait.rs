@@ -2,7 +2,7 @@
 //!
 //! | phase | left by | at the deadline |
 //! |---|---|---|
-//! | `Busy`: right after a response, the room for a request is kept | a byte → `Started`; shutdown | [`Next::NotYet`]: the connection drops that room and waits on as `Idle` |
+//! | `Busy`: right after a response, the buffer for a request is kept | a byte → `Started`; shutdown | [`Next::NotYet`]: the connection drops that buffer and waits on as `Idle` |
 //! | `Idle` | a byte → `Started`; shutdown → `Draining` before the first request, else [`Next::End`] | [`Next::End`] |
 //! | `Draining`: the server stops, and a client whose first request may be on its way could not know | a byte → `Started` | [`Next::End`] |
 //! | `Started`: some of a head has arrived | a whole head → [`Next::Head`] | [`Reason::HeadTimeout`] |
@@ -19,15 +19,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The time a connection keeps the room for a request after a response. On a busy one the next request comes sooner
-/// (docs/performance.md, "the room for a request is kept while a connection is busy").
+/// The time a connection keeps the buffer for a request after a response. On a busy connection the next request comes
+/// sooner (docs/performance.md, "the buffer for a request is kept while a connection is busy").
 pub(super) const BUSY_WINDOW: Duration = Duration::from_millis(100);
 /// The time a client has to send its first request once the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 /// The longest head that is not charged as memory if it arrives whole, in bytes. An incomplete one always is.
 const UNCHARGED_HEAD: usize = 4096;
 
-/// What a wait ends with.
+/// The end of a wait.
 pub(super) enum Next {
     /// The head of a request.
     Head(Bytes),
@@ -37,10 +37,10 @@ pub(super) enum Next {
     End,
 }
 
-/// How to wait.
+/// The mode of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitMode {
-    /// A request may come any moment.
+    /// A request may come at any moment.
     Busy,
     /// A request may come until the connection has been idle for too long.
     Idle,

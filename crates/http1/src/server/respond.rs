@@ -64,7 +64,7 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
     where
         B: Body<Data = Bytes, Error = BoxError> + Unpin,
     {
-        // A first frame that is available goes out together with the head. If there is none, the head goes first.
+        // A first frame that is available is sent together with the head. Otherwise the head is sent first.
         let mut next = try_next_frame(body).await;
         // Only a response in one piece is deferred: the last frame of a long one may be a small slice of a large buffer,
         // which deferring it would keep.

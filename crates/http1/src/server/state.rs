@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// The interval at which the kernel is asked about a client whose bytes are not being read.
+/// The interval at which the kernel is asked for the state of a client whose bytes are not being read.
 const PEER_CHECK: Duration = Duration::from_millis(200);
 /// The most that is read ahead of a chunked body to see whether it ends there, in bytes.
 const MAX_AHEAD: usize = 16 * 1024;
@@ -29,7 +29,7 @@ pub(super) struct State<S> {
     awaits_continue: bool,
     /// The unwritten rest of a `100 Continue`.
     interim: BytesMut,
-    /// Whether reading the body failed, so that nobody knows where the next request begins.
+    /// Whether reading the body failed, so that the start of the next request is unknown.
     is_broken: bool,
     client: ClientEnd,
     /// While waiting for a head, the end of the wait; while serving a request, the next check of the peer.
@@ -39,7 +39,7 @@ pub(super) struct State<S> {
     write_stall: StallTimer,
 }
 
-/// The client's end of the connection, and what its leaving means for the request.
+/// The client's end of the connection, and the consequences of its leaving for the request.
 #[derive(Debug)]
 struct ClientEnd {
     /// The state of the client when it was last looked at.
@@ -48,7 +48,7 @@ struct ClientEnd {
     at_end: bool,
     /// Whether the body of the request has arrived in full. Only known once the client sends no more.
     body_arrived: bool,
-    /// Whether a client that is gone ends the request even though all of it has arrived.
+    /// Whether a client that is gone ends the request even if all of it has arrived.
     abandon_when_gone: bool,
 }
 
@@ -94,7 +94,7 @@ impl<S: Transport> State<S> {
         self.write_stall.reset();
     }
 
-    /// Records that the response begins: from here on there is nothing left to do without the client.
+    /// Records that the response begins: from here on, all work depends on the client.
     pub(super) fn begin_response(&mut self) {
         self.client.abandon_when_gone = true;
     }
@@ -104,7 +104,7 @@ impl<S: Transport> State<S> {
         self.client.state
     }
 
-    /// Returns whether another request may follow, and where it begins is known.
+    /// Returns whether another request may follow, and its start is known.
     pub(super) fn may_persist(&self) -> bool {
         let is_short =
             self.decoder.is_done() || self.decoder.remaining().is_some_and(|bytes| bytes <= MAX_DRAINED);
@@ -113,8 +113,8 @@ impl<S: Transport> State<S> {
         !self.is_broken && !self.awaits_continue && is_short && !is_last
     }
 
-    /// Returns `Ready` when the request is to be given up: its time is up, its client left before all of it had arrived, or
-    /// its client is gone and would not read the response.
+    /// Returns `Ready` when the request must be abandoned: its time is up, its client left before all of it had
+    /// arrived, or its client is gone and would not read the response.
     ///
     /// A client that merely stopped sending may still read (RFC 9112, section 9.6), so its request is served.
     pub(super) fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
@@ -138,8 +138,8 @@ impl<S: Transport> State<S> {
         self.poll_peer(cx)
     }
 
-    /// Asks the kernel for the state of the client now and then. Reads do not show it while earlier bytes are unread (a body
-    /// that nobody wants yet, or the next request), nor once everything has been read.
+    /// Asks the kernel for the state of the client at intervals. Reads do not show it while earlier bytes are unread
+    /// (a body that is not wanted yet, or the next request), nor once everything has been read.
     fn poll_peer(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         while self.timer.poll(cx).is_ready() {
             self.record_peer(self.bytes.with_stream(S::peer_state));
@@ -163,7 +163,7 @@ impl<S: Transport> State<S> {
         self.client.state = self.client.state.max(state);
     }
 
-    /// Returns whether all of the body may be here, now that the client sends no more.
+    /// Returns whether all of the body may have arrived, now that the client sends no more.
     fn body_may_arrive(&mut self, cx: &mut Context<'_>) -> bool {
         if self.client.body_arrived || self.decoder.is_done() {
             return true;
@@ -171,7 +171,7 @@ impl<S: Transport> State<S> {
         let arrived = self.bytes.with_stream(S::arrived);
         self.client.body_arrived = match self.decoder.remaining() {
             Some(bytes) => bytes <= (self.bytes.unread.len() as u64).saturating_add(arrived as u64),
-            // More than is read ahead: whoever wants the body finds its end.
+            // More has arrived than is read ahead. Reading the body finds its end.
             None if arrived > MAX_AHEAD => return true,
             None => {
                 // Pending and errors change nothing: what has been read decides.

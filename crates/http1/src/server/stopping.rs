@@ -1,4 +1,4 @@
-//! Whether the server is stopping: asked with every request, and almost never true.
+//! The stop signal of the server as one connection sees it. It is read with every request and almost never set.
 
 use crate::clock::poll_unbudgeted;
 use std::future::Future;

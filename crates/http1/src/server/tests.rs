@@ -34,23 +34,23 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
 
 type TestBody = http_body_util::combinators::UnsyncBoxBody<Bytes, BoxError>;
 
-/// Reads each request and answers with what it saw: `GET /path [body]`.
+/// A service that reads each request and responds with what it saw: `GET /path [body]`.
 #[derive(Default)]
 struct Mirror {
     seen: RefCell<Vec<String>>,
-    /// Answers before the body is read.
+    /// Whether it responds before the body is read.
     early: bool,
-    /// The answer has no length.
+    /// Whether the response has no length.
     streams: bool,
-    /// The answer's body breaks off.
+    /// Whether the response's body breaks off.
     breaks: bool,
     /// `/held` waits for this before it reads its body, `/read` afterwards.
     go: Notify,
     /// The states of clients before they had their responses.
     peers: RefCell<Vec<PeerState>>,
-    /// Requests that are being answered.
+    /// The number of requests that are being served.
     running: Rc<Cell<usize>>,
-    /// Held by answers without a length.
+    /// Held by responses without a length.
     held: Arc<()>,
     memory: TestMemory,
 }
@@ -132,7 +132,7 @@ impl<B: Body<Data = Bytes, Error = BoxError>> Service<B> for Mirror {
     }
 }
 
-/// The status that a service answers a malformed request with.
+/// Returns the status of the response to a malformed request.
 fn status_of(reason: Reason) -> StatusCode {
     match reason {
         Reason::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -167,7 +167,7 @@ fn running() -> watch::Receiver<bool> {
     RUNNING.subscribe()
 }
 
-/// Sends bytes and ends the client's side. Returns the responses and the requests that reached the service.
+/// Sends bytes and ends the client's side. Returns the responses, and the requests that reached the service.
 async fn talk(mirror: &Mirror, sent: &[u8]) -> (String, Vec<String>) {
     outbox::open_for_test();
     let (mut client, server) = duplex(1 << 20);
@@ -187,7 +187,7 @@ fn statuses(answer: &str) -> Vec<u16> {
 
 /// Checks the responses to some bytes, and the requests that reached the service.
 #[tokio::test(start_paused = true)]
-async fn messages_in_one_reading() {
+async fn messages_that_arrive_together() {
     let cases: &[(&str, &[u16], &[&str])] = &[
         ("GET /a HTTP/1.1\r\nHost: h\r\n\r\n", &[200], &["GET /a []"]),
         ("\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n", &[200], &["GET /a []"]),
@@ -234,7 +234,7 @@ async fn messages_in_one_reading() {
         ("CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n", &[501], &[]),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[505], &[]),
         ("PUT /a HTTP/1.1\r\nHost: h\r\nExpect: the unexpected\r\nContent-Length: 1\r\n\r\n", &[417], &[]),
-        // The body decides: nothing behind it is taken for a request.
+        // The body decides: nothing after it is taken for a request.
         (
             "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
             &[400],
@@ -259,7 +259,7 @@ async fn messages_in_one_reading() {
     }
 }
 
-/// A client that asks before it sends an empty body has nothing to wait for: the connection goes on.
+/// A client that asks before it sends an empty body has nothing to wait for, so the connection goes on.
 #[tokio::test(start_paused = true)]
 async fn an_empty_body_is_not_waited_for() {
     let put = b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n";
@@ -271,7 +271,7 @@ async fn an_empty_body_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_are_framed_for_their_reader() {
+async fn responses_are_framed_for_their_reader() {
     let get = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
     let (answer, _) = talk(&Mirror { streams: true, ..Mirror::default() }, get).await;
     assert!(
@@ -300,7 +300,7 @@ fn connect(mirror: Mirror) -> (DuplexStream, Rc<Mirror>, tokio::task::JoinHandle
     connect_over(1 << 16, mirror)
 }
 
-/// Over a stream that holds bytes which were not read.
+/// Connects over a stream that holds `room` unread bytes.
 fn connect_over(
     room: usize,
     mirror: Mirror,
@@ -321,7 +321,7 @@ async fn read_some(client: &mut DuplexStream) -> String {
     String::from_utf8_lossy(&buf[..length]).into_owned()
 }
 
-/// Reads up to these words, for as long as something comes.
+/// Reads until these words, as long as anything arrives.
 async fn read_until(client: &mut DuplexStream, end: &str) -> String {
     let mut all = String::new();
     while !all.ends_with(end) {
@@ -338,7 +338,7 @@ async fn local<F: Future<Output = ()>>(test: F) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_is_asked_for_when_it_is_wanted() {
+async fn sends_100_continue_when_the_body_is_read() {
     local(async {
         let head = b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
         let (mut client, _, _task) = connect(Mirror::default());
@@ -346,7 +346,7 @@ async fn a_body_is_asked_for_when_it_is_wanted() {
         assert_eq!(read_some(&mut client).await, "HTTP/1.1 100 Continue\r\n\r\n");
         client.write_all(b"abc").await.unwrap();
         assert!(read_some(&mut client).await.contains("PUT /a [abc]"));
-        // An answer that needs no body asks for none, and then nobody knows what would come next.
+        // A response that needs no body does not ask for it, and then it is unknown what comes next.
         let (mut client, _, _task) = connect(Mirror { early: true, ..Mirror::default() });
         client.write_all(head).await.unwrap();
         let answer = read_some(&mut client).await;
@@ -369,9 +369,9 @@ async fn drains_the_rest_of_a_small_body() {
     .await;
 }
 
-/// A response releases what it holds, such as its permit, without waiting for bytes that its client may never send.
+/// A response releases what it holds, such as its permit, without waiting for bytes that the client may never send.
 #[tokio::test(start_paused = true)]
-async fn an_answer_ends_before_what_is_left_of_the_request() {
+async fn a_response_ends_before_the_rest_of_its_request() {
     local(async {
         let (mut client, mirror, task) = connect(Mirror { early: true, streams: true, ..Mirror::default() });
         client.write_all(b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n").await.unwrap();
@@ -386,7 +386,7 @@ async fn an_answer_ends_before_what_is_left_of_the_request() {
     .await;
 }
 
-/// Of a body that is large, or may be, nothing is read so that the connection can go on.
+/// A body that is or may be large is not drained for the sake of the connection.
 #[tokio::test(start_paused = true)]
 async fn closes_instead_of_draining_a_large_body() {
     local(async {
@@ -401,9 +401,9 @@ async fn closes_instead_of_draining_a_large_body() {
     .await;
 }
 
-/// Incomplete heads are charged, and a client without memory left is told so.
+/// Incomplete heads are charged, and a client without memory left gets a response that says so.
 #[tokio::test(start_paused = true)]
-async fn heads_that_are_not_whole_take_memory_and_give_it_back() {
+async fn incomplete_heads_take_memory_and_return_it() {
     local(async {
         let memory = TestMemory::new(4096);
         let begin = |length: usize| format!("GET /a HTTP/1.1\r\nX: {}", "x".repeat(length)).into_bytes();

@@ -1,9 +1,9 @@
-//! Answers that are left to be sent, and clients that send ahead.
+//! Tests of deferred responses, and of clients that send requests ahead.
 
 use super::*;
 use std::cell::Cell;
 
-/// A connection of the test's own.
+/// Makes a connection without running it.
 fn connection(server: DuplexStream) -> Connection<'static, DuplexStream, TestShare> {
     outbox::open_for_test();
     Connection {
@@ -15,7 +15,7 @@ fn connection(server: DuplexStream) -> Connection<'static, DuplexStream, TestSha
     }
 }
 
-/// Both ways in which a small answer goes: left to be sent beside others, and at once.
+/// Runs a test with deferred small responses, and with responses that are sent at once.
 async fn either_way<F: Future<Output = ()>>(test: impl Fn() -> F) {
     for others in [2, 0] {
         local(async {
@@ -27,9 +27,9 @@ async fn either_way<F: Future<Output = ()>>(test: impl Fn() -> F) {
     }
 }
 
-/// A small answer is left to be sent, and the connection goes on meanwhile: it is sent all the same.
+/// A small response is deferred while the connection goes on, and is sent in any case.
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_sent_whatever_its_client_does_next() {
+async fn a_response_is_sent_whatever_its_client_does_next() {
     let get = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
     for (next, statuses_then, room) in [
         ("", &[200_u16][..], 1 << 16),
@@ -52,7 +52,7 @@ async fn an_answer_is_sent_whatever_its_client_does_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_small_answer_waits_for_its_reader_like_a_large_one() {
+async fn a_small_response_waits_for_its_reader_like_a_large_one() {
     either_way(|| async {
         for reads_at in [Some(5), Some(9), None] {
             let (client, _, task) = connect_over(64, Mirror::default());
@@ -65,7 +65,7 @@ async fn a_small_answer_waits_for_its_reader_like_a_large_one() {
                 continue;
             };
             sleep(Duration::from_secs(seconds)).await;
-            // What comes next is answered after it.
+            // The next request is answered after it.
             let next =
                 async { writing.write_all(b"GET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await };
             let mut answers = String::new();
@@ -78,7 +78,7 @@ async fn a_small_answer_waits_for_its_reader_like_a_large_one() {
     .await;
 }
 
-/// However much a client has sent ahead, it is left when it takes nothing, and it takes turns with the others.
+/// A client that sends many requests ahead is dropped if it reads nothing, and takes turns with the others.
 #[tokio::test(start_paused = true)]
 async fn pipelined_requests_share_the_outbox() {
     for bytes in [&b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\n"] {
@@ -90,7 +90,7 @@ async fn pipelined_requests_share_the_outbox() {
                 }
             });
             let start = Instant::now();
-            // More than a task may do in one turn, and more than the stream holds.
+            // More than one task may do in a turn, and more than the stream holds.
             let _ = timeout(Duration::from_mins(5), client.write_all(&bytes.repeat(5000))).await;
             let ended = timeout(Duration::from_mins(5), task).await;
             assert!(other.is_finished() && ended.is_ok(), "{ended:?}");
@@ -100,9 +100,9 @@ async fn pipelined_requests_share_the_outbox() {
     }
 }
 
-/// An answer that does not go at once goes before the next request is looked at.
+/// A response that cannot be sent at once is sent before the next request is looked at.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_follows_waits_for_the_answer_before_it() {
+async fn a_request_waits_for_the_response_before_it() {
     either_way(|| async {
         let (mut client, mirror, _task) = connect_over(64, Mirror::default());
         let sent = "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /never HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -112,7 +112,7 @@ async fn a_request_that_follows_waits_for_the_answer_before_it() {
         assert_eq!(statuses(&answer), [200]);
         sleep(Duration::from_secs(1)).await;
         assert_eq!(mirror.running.get(), 1, "the next is being answered");
-        // A client that waits for it is asked for its body.
+        // A client that waits for `100 Continue` gets it.
         let (mut client, ..) = connect(Mirror::default());
         let sent = "GET /a HTTP/1.1\r\nHost: h\r\n\r\nPUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\
                     Expect: 100-continue\r\n\r\n";
@@ -123,7 +123,7 @@ async fn a_request_that_follows_waits_for_the_answer_before_it() {
     .await;
 }
 
-/// Between two turns of another task a client gets no more than one answer, however many requests it has sent.
+/// Between two turns of another task, a client gets at most one response, however many requests it has sent.
 #[tokio::test(start_paused = true)]
 async fn pipelining_clients_take_turns() {
     either_way(|| async {
@@ -141,7 +141,7 @@ async fn pipelining_clients_take_turns() {
     .await;
 }
 
-/// The end of a long answer may be a small part of a large buffer; and who is answered alone is answered at once.
+/// The end of a long response may be a small part of a large buffer. A response to the only request is sent at once.
 #[tokio::test(start_paused = true)]
 async fn only_whole_responses_are_deferred() {
     local(async {
@@ -166,9 +166,9 @@ async fn only_whole_responses_are_deferred() {
     .await;
 }
 
-/// The room that a body was read into is not held by a connection that waits.
+/// A waiting connection holds no buffer that a body was read into.
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_holds_no_room_of_a_body() {
+async fn an_idle_connection_holds_no_buffer_of_a_body() {
     local(async {
         let (mut client, server) = duplex(1 << 20);
         let mut connection = connection(server);
@@ -196,7 +196,7 @@ async fn an_idle_connection_holds_no_room_of_a_body() {
 
 /// A response that its client does not read is charged as memory. Without memory, the connection ends.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_not_read_takes_memory_and_gives_it_back() {
+async fn an_unread_response_takes_memory_and_returns_it() {
     local(async {
         for (bytes, ends) in [(1 << 20, false), (10, true)] {
             let memory = TestMemory::new(bytes);

@@ -1,4 +1,4 @@
-//! Clients that end their side or leave: requests that arrived in full are served, others are dropped.
+//! Tests of clients that end their side or leave: complete requests are served, others are dropped.
 
 use super::*;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -17,7 +17,7 @@ enum Leaves {
 
 const WAYS: [Leaves; 4] = [Leaves::HalfCloses, Leaves::Closes, Leaves::Resets, Leaves::ClosesUnix];
 
-/// What is left of a client's connection, and the server's side of it.
+/// The rest of a client's connection after it left, and the server's side of it.
 struct Left {
     mirror: Rc<Mirror>,
     client: Option<TcpStream>,
@@ -25,7 +25,7 @@ struct Left {
 }
 
 impl Left {
-    /// Sends these bytes, has the service begin, and leaves.
+    /// Sends these bytes, waits until the service runs, and leaves.
     async fn behind(sent: &[u8], leaves: Leaves) -> Self {
         outbox::open_for_test();
         let mirror = Rc::new(Mirror::default());
@@ -48,12 +48,12 @@ impl Left {
         Self { mirror, client, task }
     }
 
-    /// Waits until the server has had time to see that the client has left.
+    /// Waits until the server has had time to notice that the client left.
     async fn is_noticed(&self) {
         sleep(3 * Duration::from_millis(200)).await;
     }
 
-    /// Lets the service go on, and returns what it saw and what came back.
+    /// Lets the service go on. Returns what it saw and what the client received.
     async fn finish(mut self) -> (Vec<String>, String) {
         self.is_noticed().await;
         self.mirror.go.notify_one();
@@ -108,7 +108,7 @@ async fn serves_requests_that_arrived_in_full() {
         let mut running = Vec::new();
         for leaves in WAYS {
             for (framing, body) in bodies {
-                // The body is not yet read, or is.
+                // The body is not read yet, or has been read.
                 for path in ["/held", "/read"] {
                     running.push(tokio::task::spawn_local(case(leaves, framing, body, path)));
                 }
@@ -121,9 +121,9 @@ async fn serves_requests_that_arrived_in_full() {
     .await;
 }
 
-/// More than is read ahead to see where a chunked body ends.
+/// The body is longer than what is read ahead to find the end of a chunked body.
 #[tokio::test]
-async fn a_long_body_that_is_not_yet_read_is_read_after_its_client_left() {
+async fn a_long_unread_body_is_read_after_its_client_left() {
     local(async {
         let content = "x".repeat(100_000);
         let chunked = format!("{:x}\r\n{content}\r\n0\r\n\r\n", content.len());
@@ -138,9 +138,9 @@ async fn a_long_body_that_is_not_yet_read_is_read_after_its_client_left() {
     .await;
 }
 
-/// The end of a client shows also behind bytes that nobody reads.
+/// The end of a client is noticed even behind unread bytes.
 #[tokio::test]
-async fn a_client_that_leaves_before_its_request_is_whole_ends_it() {
+async fn a_client_that_leaves_ends_its_incomplete_request() {
     local(async {
         let whole = "3\r\nabc\r\n0\r\nX: y\r\n\r\n";
         let cut = (0..whole.len()).step_by(3).map(|length| put("/never", CHUNKED, &whole[..length]));
@@ -175,9 +175,9 @@ async fn a_client_that_leaves_before_its_request_is_whole_ends_it() {
     .await;
 }
 
-/// Nobody would read the answer.
+/// No one would read the response.
 #[tokio::test]
-async fn a_read_ends_when_its_client_is_known_to_have_gone() {
+async fn a_read_ends_when_its_client_is_gone() {
     local(async {
         for request in [
             &b"GET /never HTTP/1.1\r\nHost: h\r\n\r\n"[..],
@@ -196,7 +196,7 @@ async fn a_read_ends_when_its_client_is_known_to_have_gone() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_no_more_gets_all_its_answers_in_order() {
+async fn a_half_closed_client_gets_all_its_responses_in_order() {
     local(async {
         let get = |path| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
         for held in ["/held", "/a"] {
@@ -216,11 +216,11 @@ async fn a_client_that_sends_no_more_gets_all_its_answers_in_order() {
             assert!(seen.iter().all(|seen| answer.contains(&**seen)), "{answer}");
             assert!(!peers.peers.borrow().contains(&PeerState::Gone));
         }
-        // What follows is no request any more.
+        // The rest is not a complete request.
         let begun = [get("/a"), "GET /b HTT".to_owned()].concat();
         let (seen, answer) = Left::behind(begun.as_bytes(), Leaves::HalfCloses).await.finish().await;
         assert_eq!((statuses(&answer), seen), (vec![200], vec!["GET /a []".to_owned()]));
-        // The answer to the last says that it is.
+        // The response to the last request says that it is the last.
         let (_, answer) = Left::behind(get("/held").as_bytes(), Leaves::HalfCloses).await.finish().await;
         assert!(answer.contains("connection: close\r\n"), "{answer}");
     })
@@ -228,7 +228,7 @@ async fn a_client_that_sends_no_more_gets_all_its_answers_in_order() {
 }
 
 #[tokio::test]
-async fn it_is_noted_how_a_client_left_before_its_answer() {
+async fn how_a_client_left_before_its_response_is_noted() {
     local(async {
         for (leaves, expected) in [
             (Leaves::HalfCloses, &[PeerState::Ended][..]),

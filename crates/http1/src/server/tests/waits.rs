@@ -1,9 +1,9 @@
-//! Deadlines of heads, bodies and idle connections, and what a stop of the server ends.
+//! Tests of the deadlines of heads, bodies and idle connections, and of stopping the server.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn each_wait_has_its_time() {
+async fn every_wait_has_a_deadline() {
     local(async {
         // The bytes sent, the response, and the seconds after which the connection ends.
         let cases: [(&[u8], &[u16], u64); 6] = [
@@ -34,7 +34,7 @@ async fn each_wait_has_its_time() {
     .await;
 }
 
-/// One byte at a time, slower than a head or a body may come.
+/// Sends one byte at a time, more slowly than a head or body may arrive.
 #[tokio::test(start_paused = true)]
 async fn a_trickle_holds_nothing_open() {
     local(async {
@@ -104,10 +104,10 @@ async fn a_stop_lets_the_running_request_end_and_a_new_connection_begin() {
     .await;
 }
 
-/// Between two requests that follow each other soon the room for a request is kept, and then it is given up; the
-/// connection has its whole time either way.
+/// The buffer for a request is kept for a moment after each request and then dropped. The idle time of the connection
+/// is the same either way.
 #[tokio::test(start_paused = true)]
-async fn a_connection_is_busy_for_a_moment_and_idle_for_its_time() {
+async fn a_busy_connection_has_the_same_idle_time() {
     local(async {
         for pause in [BUSY_WINDOW / 2, BUSY_WINDOW * 3, LIMITS.idle.saturating_sub(BUSY_WINDOW)] {
             let (mut client, server) = duplex(1 << 16);
@@ -131,9 +131,9 @@ async fn a_connection_is_busy_for_a_moment_and_idle_for_its_time() {
     .await;
 }
 
-/// A connection gives up the room for a request if none follows soon.
+/// A connection drops the buffer for a request if none follows soon.
 #[tokio::test(start_paused = true)]
-async fn a_connection_is_not_busy_for_long() {
+async fn a_busy_connection_drops_its_buffer_soon() {
     let (mut client, server) = duplex(64);
     let start = Instant::now();
     let mut connection = Connection {
@@ -191,7 +191,7 @@ async fn a_stop_ends_an_idle_connection_at_once() {
     .await;
 }
 
-/// An idle connection costs its task and its state. The room for a request is allocated when one comes.
+/// An idle connection costs its task and its state. The memory for a request is allocated when one arrives.
 #[tokio::test]
 async fn an_idle_connection_is_small() {
     let (_client, server) = duplex(1);
