@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 const ABORT_TIME: Duration = Duration::from_secs(1);
 
 /// The number of task polls after which the runtime polls for I/O events. With tokio's default of 61 the last of many
-/// concurrent requests wait longer (docs/performance.md).
+/// concurrent requests wait longer (docs/performance.md, "The runtime looks for events after 16 polls").
 const EVENT_INTERVAL: u32 = 16;
 
 /// The interval at which a worker makes the allocator return memory to the system.

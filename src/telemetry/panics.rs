@@ -25,8 +25,8 @@ pub(crate) fn count() -> u64 {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// Runs a future, and catches a panic in it. The future is borrowed and stores its result itself: moving either
-/// would copy some 2 KiB each time (docs/performance.md, "futures and answers are lent, not passed on").
+/// Runs a future, and catches a panic in it. The future is borrowed and stores its result itself: moving either would
+/// copy some 2 KiB each time (docs/performance.md, "futures and responses are lent instead of moved").
 pub(crate) async fn catch_panic(mut future: Pin<&mut impl Future<Output = ()>>) {
     poll_fn(|cx| {
         let polled = panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));

@@ -1,4 +1,4 @@
-//! Links in the documentation: each leads to an existing file and heading.
+//! References in documentation and code: each names an existing page, heading or note.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -106,4 +106,34 @@ fn pages_named_in_code_exist() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(count > 5, "only {count} names were found");
+}
+
+/// Returns the words of a text, without line breaks, comment markers and backslashes.
+fn words(text: &str) -> String {
+    let words: Vec<&str> =
+        text.split_whitespace().filter(|word| !matches!(*word, "//" | "///" | "//!")).collect();
+    words.join(" ").replace('\\', "")
+}
+
+/// Comments cite a change in docs/performance.md by the words of its row, so that a reader can find its effect.
+#[test]
+fn quoted_performance_notes_exist() {
+    let page = words(&fs::read_to_string(root().join("docs/performance.md")).unwrap());
+    let mut sources = Vec::new();
+    files(&root().join("src"), &["rs"], &mut sources);
+    files(&root().join("crates"), &["rs"], &mut sources);
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for file in sources {
+        let text = words(&fs::read_to_string(&file).unwrap());
+        for quoted in text.split("docs/performance.md, \"").skip(1) {
+            count += 1;
+            let (note, _) = quoted.split_once('"').unwrap();
+            if !page.contains(note) {
+                wrong.push(format!("{}: docs/performance.md has no {note:?}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(count > 10, "only {count} notes were found");
 }
