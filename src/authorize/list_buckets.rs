@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_buckets_of_the_scopes_that_may_be_listed() {
+    fn lists_the_buckets_of_scopes_with_list() {
         assert_eq!(list(""), (vec!["alpha".into(), "pub".into(), "zoo".into()], None));
         assert_eq!(list("prefix=p"), (vec!["pub".into()], None));
         assert_eq!(list("max-buckets=2"), (vec!["alpha".into(), "pub".into()], Some("pub".into())));

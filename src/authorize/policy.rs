@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_alike_share_statements_and_never_widen_each_other() {
+    fn scopes_with_equal_rights_share_statements_and_never_widen_each_other() {
         let scopes = [
             scope("tmp", "a/", &[Right::Read]),
             scope("tmp", "b/", &[Right::Read]),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_uploads_have_a_session_of_their_own_which_can_do_nothing_else() {
+    fn the_session_for_lists_of_uploads_can_do_nothing_else() {
         let both = [Right::List, Right::Write];
         let scopes = [
             scope("tmp", "media/", &both),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn size_counts_what_go_escapes() {
+    fn size_counts_the_escapes_of_go() {
         let plain = SessionPolicy::compile(&[scope("tmp", "aaa/", &[Right::Delete])]);
         let escaped = SessionPolicy::compile(&[scope("tmp", "a&a/", &[Right::Delete])]);
         assert_eq!(escaped.size(), plain.size() + 5);

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_gone_is_forgotten() {
+    fn a_client_without_connections_is_forgotten() {
         let (connections, limits) = (Connections::default(), limits(10, 1));
         for number in 0..10_000_u32 {
             let one = arrival(&std::net::Ipv4Addr::from_bits(number).to_string(), 0, 1);

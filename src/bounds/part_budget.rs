@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_always_one() {
+    fn the_smallest_budget_has_one_part() {
         let budget = PartBudget::new(0, 1);
         assert!(pin!(budget.share(0, ONE)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
     }

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_inside_comes_out_with_its_checksum() {
+    async fn envelopes_yield_their_content_and_checksum() {
         let trailed = Envelope { decoded: Some(9), trailer: Some(Algorithm::Crc32) };
         let body = "4\r\n1234\r\n5\r\n56789\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\n\r\n";
         for piece in [1, 3, 1000] {

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_bytes_of_one_object_have_a_rest() {
+    fn only_identified_objects_have_a_rest() {
         let cases: [(u16, Lines, u64, Option<&str>); 17] = [
             (200, &[ETAG], 10, Some("bytes=0-9")),
             (206, &[ETAG, ("content-range", "bytes 5-9/10")], 5, Some("bytes=5-9")),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_must_be_the_rest_of_the_same_object() {
+    fn a_rest_must_be_the_missing_bytes_of_the_same_object() {
         type Case = (u16, Lines, Option<u64>, Result<(), NotTheRest>);
         let mut rest = Rest::of(StatusCode::OK, &fields(&[ETAG]), 10).unwrap();
         rest.advance(4);

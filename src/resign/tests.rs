@@ -149,7 +149,7 @@ fn awkward_keys() {
 }
 
 #[test]
-fn a_known_answer() {
+fn a_known_signature() {
     let outgoing = outgoing(&Method::GET, "/tmp/media/hello.txt", &Fields::default()).unwrap();
     let time = SystemTime::UNIX_EPOCH + Duration::from_mins(24_015_636);
     let session = Session::new(minted(time), "us-east-1".into(), time).unwrap();

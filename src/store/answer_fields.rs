@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leaves_out_what_is_the_stores_own() {
+    fn drops_headers_that_s3_clients_do_not_know() {
         for (name, wanted) in [
             ("Age", true),
             ("Date", true),

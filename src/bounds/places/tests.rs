@@ -81,7 +81,7 @@ async fn a_place_that_is_freed_goes_to_clients_in_turns() {
 }
 
 #[tokio::test]
-async fn the_queue_is_divided_as_well() {
+async fn the_queue_is_divided_too() {
     let places = places(1, 8, false);
     let only = places.try_take(holder(0, 1)).unwrap();
     let mut waiting = JoinSet::new();
@@ -98,7 +98,7 @@ async fn the_queue_is_divided_as_well() {
 
 /// A place is not lost when its request leaves at the moment its turn comes.
 #[tokio::test]
-async fn a_place_for_a_request_that_has_left_goes_to_the_next() {
+async fn the_place_of_a_departed_request_goes_to_the_next() {
     let places = places(1, 8, false);
     let only = places.try_take(holder(0, 1)).unwrap();
     let mut waits = JoinSet::new();

@@ -112,7 +112,7 @@ mod tests {
 
     /// Content delivery networks add `x-amz-*` to the requests of browsers, and over plain HTTP there is no `Sec-Fetch-*`.
     #[test]
-    fn a_browser_is_told_by_what_no_program_sends() {
+    fn browsers_are_recognised_by_headers_that_programs_do_not_send() {
         for fields in [
             &[("sec-fetch-site", "none")][..],
             &[("sec-ch-ua", "x"), ("user-agent", "curl/8")],

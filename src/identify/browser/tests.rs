@@ -140,7 +140,7 @@ fn origin_and_referer_tell_the_site_where_fetch_metadata_does_not() {
 }
 
 #[test]
-fn a_port_that_host_does_not_name_is_the_schemes() {
+fn a_missing_port_is_the_default_of_the_scheme() {
     let allowed = AllowedHosts::new(vec!["s3.test".into()], None);
     for (host, origin, good) in [
         ("s3.test", "http://s3.test", true),
@@ -174,7 +174,7 @@ fn no_object_becomes_a_service_worker() {
 }
 
 #[test]
-fn a_refusal_quotes_what_it_is_based_on() {
+fn refusals_quote_the_deciding_header() {
     let fields = [("host", "s3.test"), ("origin", "https://evil.test")];
     let said = |fields: &[(&str, &str)]| {
         let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));

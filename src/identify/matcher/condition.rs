@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mismatch_names_what_is_expected_and_what_is_there() {
+    fn mismatches_name_the_expected_and_the_actual_value() {
         let told = |condition: Condition, address| {
             let connection = connection(address, listener("main"));
             condition.mismatch(&Client::of_connection(&connection)).unwrap()

@@ -295,7 +295,7 @@ mod tests {
     proptest! {
         /// Writing normalises a document: reading the result gives the same completion.
         #[test]
-        fn what_is_written_reads_as_the_same(
+        fn written_documents_read_as_the_same(
             numbers in prop::collection::btree_set(1..=MAX_PARTS, 1..20),
             etag in "[A-Za-z0-9-]{1,128}", quoted in any::<bool>(),
         ) {

@@ -179,7 +179,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_as_the_same(tags in prop::collection::btree_map("[a-zé0-9 +.=_:/@-]{1,128}", "\\PC{0,20}", 0..10)) {
+        fn written_documents_read_as_the_same(tags in prop::collection::btree_map("[a-zé0-9 +.=_:/@-]{1,128}", "\\PC{0,20}", 0..10)) {
             let mut xml = Document::request(ROOT);
             xml.open("TagSet");
             for (key, value) in &tags {

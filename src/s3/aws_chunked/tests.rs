@@ -190,7 +190,7 @@ proptest! {
     /// Damaged and random envelopes cause no panic, never yield more than announced, and decode the same in any
     /// split.
     #[test]
-    fn anything_at_all(
+    fn damaged_envelopes_decode_the_same_in_any_split(
         pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 0..4),
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..4),
         invented in proptest::option::of("[0-9a-f;:\\r\\n x-]{0,60}"),

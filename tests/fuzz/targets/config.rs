@@ -64,7 +64,7 @@ pub(crate) const WORDS: &[&[u8]] = &[
 
 /// The content of every environment variable and file.
 const SECRET: &str = "HUSH-KEPT-HUSH";
-/// A secret in the place of the variable or file that contains it.
+/// The secret that replaces a variable's or file's content.
 const WRITTEN: &str = "HUSH-WRITTEN-HUSH";
 
 struct Fake;

@@ -53,7 +53,7 @@ fn ask(cors: &Cors, fields: &[(&str, &str)]) -> Result<HeaderMap, (Rule, String)
 }
 
 #[test]
-fn only_a_page_of_a_named_origin_may_read_an_answer() {
+fn only_pages_of_named_origins_may_read_responses() {
     let cors = reading();
     for (fields, origin, elsewhere) in [
         (&[("origin", APP)][..], Some(APP), true),
@@ -82,7 +82,7 @@ fn only_a_page_of_a_named_origin_may_read_an_answer() {
 }
 
 #[test]
-fn an_answer_keeps_what_it_varies_by() {
+fn a_response_keeps_its_own_vary() {
     let mut answer = Fields::default();
     answer.insert(header::VARY, HeaderValue::from_static("Accept"));
     reading().mark(&request(Method::GET, &[("origin", APP)]), &mut answer);
@@ -92,7 +92,7 @@ fn an_answer_keeps_what_it_varies_by() {
 }
 
 #[test]
-fn public_answers_are_for_every_origin() {
+fn public_responses_are_for_every_origin() {
     let methods = [Verb::Get].into_iter().collect();
     let cors = Cors::new(Origins::Any, methods, RequestHeaders::Any, Duration::ZERO);
     for fields in [&[("origin", "https://any.test")][..], &[("origin", "null")], &[]] {

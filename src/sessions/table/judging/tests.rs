@@ -97,7 +97,7 @@ async fn one_try_serves_all_requests_denied_before_it_began() {
 
 /// The session may have ended after the running try was answered.
 #[tokio::test(start_paused = true)]
-async fn a_try_that_began_before_a_denial_does_not_answer_it() {
+async fn a_try_that_began_before_a_denial_does_not_count_for_it() {
     let world = World::start(|number| Some(if number == 0 { Verdict::Works } else { Verdict::Dead })).await;
     let late = async {
         sleep(A_WHILE / 2).await;
