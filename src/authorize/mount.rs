@@ -140,8 +140,9 @@ impl View {
             }
         }
         if let Some(token) = query.get("continuation-token").filter(|token| !token.is_empty()) {
-            let token =
-                self.open_token(token).ok_or(BadTarget("the continuation token is not one that this list returned: start the list again without it"))?;
+            let token = self.open_token(token).ok_or(BadTarget(
+                "the continuation token is not one that this list returned: start the list again without it",
+            ))?;
             query.set("continuation-token", token);
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The store's response: its body is still to come, or was read whole.
 
-use crate::store::pool::Download;
+use super::pool::Download;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};

@@ -5,9 +5,9 @@
 //! with a slow start. All balancers read the prober's findings from the [`NodeBoard`]. Handwritten because the
 //! balancers of libraries read the clock themselves and cannot learn from a prober.
 
+use super::nodes::{Check, NodeBoard};
+use super::retry::Attempts;
 use crate::net::endpoint::NodeIndex;
-use crate::store::nodes::{Check, NodeBoard};
-use crate::store::retry::Attempts;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;

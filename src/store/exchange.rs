@@ -2,18 +2,17 @@
 //! the store does not know the first.
 
 use super::answer_fields::ERROR_CODE;
+use super::balance::Outcome;
+use super::pool::{Download, SendError};
+use super::retry::Attempts;
 use super::status::{Blame, may_blame_another};
 use super::{Store, StoreAnswer};
 use crate::outgoing::content::Held;
 use crate::outgoing::request::{Outgoing, WithDocument};
 use crate::outgoing::upload::Upload;
 use crate::refusal::{Refusal, Rule};
-use crate::s3::error as s3_error;
-use crate::s3::error::read_error_body;
+use crate::s3::error::{self as s3_error, read_error_body};
 use crate::sessions::table::{self as session_table, Slot, SlotSession};
-use crate::store::balance::Outcome;
-use crate::store::pool::{Download, SendError};
-use crate::store::retry::Attempts;
 use crate::trace::{Trace, Wait};
 use bytes::Bytes;
 use http::Method;

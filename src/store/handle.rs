@@ -1,5 +1,9 @@
 //! The handle to the store that the proxy and the commands send requests with.
 
+use super::balance::{Choice, Outcome};
+use super::nodes::NodeBoard;
+use super::pool::{Download, Pool, SendError};
+use super::retry::{Attempts, is_repeatable};
 use crate::bounds::limits::Limits;
 use crate::net::wall_clock::WallClock;
 use crate::outgoing::request::Outgoing;
@@ -7,10 +11,6 @@ use crate::outgoing::upload::Upload;
 use crate::resign::resign;
 use crate::sessions::session::Session;
 use crate::sigv4::amz_date::AmzDate;
-use crate::store::balance::{Choice, Outcome};
-use crate::store::nodes::NodeBoard;
-use crate::store::pool::{Download, Pool, SendError};
-use crate::store::retry::{Attempts, is_repeatable};
 use crate::trace::Trace;
 use bytes::Bytes;
 use http_body::Body;

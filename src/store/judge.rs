@@ -3,8 +3,7 @@
 mod trial;
 
 use crate::net::connect::Connector;
-use crate::net::endpoint::Endpoint;
-use crate::net::endpoint::NodeIndex;
+use crate::net::endpoint::{Endpoint, NodeIndex};
 use crate::net::wall_clock::WallClock;
 use crate::resign::{Authority, SignedRequest, resign};
 use crate::s3::error::{self as s3_error, MAX_ERROR_BODY};

@@ -2,15 +2,15 @@
 
 mod download;
 
+use super::answer_fields::is_wanted;
+use super::balance::{Balancer, Choice, InFlight, Outcome};
+use super::nodes::NodeBoard;
+use super::retry::Attempts;
 use crate::bounds::limits::Limits;
 use crate::net::connect::{Connector, Stream};
 use crate::net::endpoint::Endpoint;
 use crate::outgoing::upload_error::UploadError;
 use crate::resign::{Authority, SignedRequest};
-use crate::store::answer_fields::is_wanted;
-use crate::store::balance::{Balancer, Choice, InFlight, Outcome};
-use crate::store::nodes::NodeBoard;
-use crate::store::retry::Attempts;
 use bytes::{BufMut, Bytes};
 use http_body::Body;
 use http1::client::{Connection, Failure, Patience, ResponseFuture};

@@ -1,8 +1,8 @@
 //! The meaning of the store's statuses and error codes for a node, a session and a request. All lists of them are
 //! here.
 
+use super::balance::Outcome;
 use crate::s3::error as s3_error;
-use crate::store::balance::Outcome;
 use http::StatusCode;
 
 /// What is to blame for an error of the store.

@@ -85,7 +85,9 @@ impl Reader {
         self.tokens.finish()?;
         match self.state {
             State { is_truncated: false, .. } => Ok(None),
-            State { next: (key, _), .. } if key.is_empty() => Err(NoList("it is truncated and does not say where it continues")),
+            State { next: (key, _), .. } if key.is_empty() => {
+                Err(NoList("it is truncated and does not say where it continues"))
+            }
             State { next, .. } => Ok(Some(next)),
         }
     }

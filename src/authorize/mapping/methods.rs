@@ -76,7 +76,9 @@ impl Mapping {
         match unknown {
             Unknown::Operation => match self.methods_of(resource, query, view) {
                 Ok(verbs) => {
-                    let why = format!("{method} is not allowed on this path: use a method that the Allow header lists");
+                    let why = format!(
+                        "{method} is not allowed on this path: use a method that the Allow header lists"
+                    );
                     let mut refusal = Refusal::new(Rule::MethodNotAllowed, why);
                     refusal.allow = Some(verbs);
                     refusal
@@ -87,7 +89,9 @@ impl Mapping {
             Unknown::Query(name) => {
                 let shown: String = name.chars().take(QUOTED).collect();
                 match Verb::of(method) {
-                    Some(verb) if is_declined(&name) => refuse_declined(refusing_rule(verb), &format!("?{shown}")),
+                    Some(verb) if is_declined(&name) => {
+                        refuse_declined(refusing_rule(verb), &format!("?{shown}"))
+                    }
                     _ => {
                         let why = format!("this operation has no query parameter {shown:?}: leave it out");
                         Refusal::new(Rule::UnknownQuery, why)

@@ -76,10 +76,7 @@ pub enum Quote {
 pub(crate) fn refuse(what: &str, name: &str, value: Option<&str>, bad: BadValue) -> Refusal {
     let BadValue { rule, expected } = bad;
     let Some(value) = value else {
-        return Refusal::new(
-            rule,
-            format!("{what} {name} has an invalid value: expected {expected}"),
-        );
+        return Refusal::new(rule, format!("{what} {name} has an invalid value: expected {expected}"));
     };
     let mut shown: String = value.chars().take(QUOTED).collect();
     if shown.len() < value.len() {

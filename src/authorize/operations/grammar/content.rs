@@ -2,8 +2,7 @@
 
 use super::{BadValue, Dialect, Read, respelled};
 use crate::refusal::Rule;
-use crate::s3::target::Spelling;
-use crate::s3::target::{Query, encode_query};
+use crate::s3::target::{Query, Spelling, encode_query};
 
 /// Maximum number of tags of an object.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
