@@ -1,7 +1,7 @@
-//! Scopegate gives clients that cannot sign S3 requests access to exactly their own part of a MinIO.
+//! The library behind the `scopegate` command. Scopegate gives clients that cannot sign S3 requests access to exactly
+//! their own part of a MinIO.
 //!
-//! This library contains everything that the `scopegate` command does. ARCHITECTURE.md describes it. Decisions need
-//! neither a socket nor a clock, for example:
+//! ARCHITECTURE.md describes the layers. Decisions need neither a socket nor a clock, for example:
 //!
 //! ```
 //! use http::Method;

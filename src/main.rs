@@ -1,4 +1,4 @@
-//! The `scopegate` command.
+//! The `scopegate` command: parses the command line and runs the subcommand.
 
 use clap::{CommandFactory, Parser, Subcommand};
 use mimalloc::MiMalloc;

@@ -1,4 +1,4 @@
-//! One request: its stages, in order.
+//! Handles one request: identifies the client, finds its site, decides, acts on the decision, and responds.
 //!
 //! May use: `answer`, `telemetry`, `store`, `config`, `sessions`, `outgoing`, `authorize`, `bounds`, `identify`, `trace`, `refusal`, `s3`, `net`.
 
@@ -94,7 +94,7 @@ impl Proxy {
         &self.shared.buffers
     }
 
-    /// Answers a request that arrives on a connection.
+    /// Responds to a request that arrived on a connection.
     pub(crate) async fn handle<B: ClientBody>(
         self: Rc<Self>,
         connection: &Connection,
@@ -127,7 +127,7 @@ impl Proxy {
         answer
     }
 
-    /// Establishes who sends a request, and finds the site of that client: the first two stages.
+    /// Identifies the client of a request and finds its site: the first two stages.
     async fn find_site(
         &self,
         connection: &Connection,
@@ -140,7 +140,7 @@ impl Proxy {
         site.ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))
     }
 
-    /// Takes a request of a known client through the other stages, in order.
+    /// Takes an identified client's request through the remaining stages, in order.
     async fn serve<B: ClientBody>(
         &self,
         connection: &Connection,
@@ -155,8 +155,8 @@ impl Proxy {
         let account = Account { site, trace, holdings, memory: &self.shared.memory };
         let call = Call { mapping: &site.mapping, upload, incoming: &incoming, account };
         let has_fallen_back = matches!(action, Action::Fallback(_));
-        // Most requests are forwarded. Their future stays small because the request to the store is lent, and because all
-        // other actions have a box.
+        // Most requests are forwarded. Their future stays small because the outgoing request is borrowed, and because
+        // every other action is boxed.
         let outcome = if let Action::Route(Route { kind: RouteKind::Forward(forward), .. }) = &mut action {
             call.begin(forward.spec.operation, forward.outgoing.payload());
             self.forward(account, upload, forward).await.map(Reply::Store)
@@ -186,7 +186,7 @@ impl Proxy {
         }
     }
 
-    /// Answers bytes on a connection that are not a request.
+    /// Responds to bytes on a connection that are not a request.
     pub(crate) fn refuse_malformed(&self, connection: &Connection, malformed: &Malformed) -> Answer {
         let unread = Method::from_bytes(b"-").unwrap_or_default();
         let record = self.record(connection, &unread, None);

@@ -11,10 +11,10 @@ use std::fmt;
 /// The response header that names the [`Rule`].
 pub(crate) const RULE_HEADER: &str = "x-scopegate-rule";
 
-/// Declares [`Rule`] from its table: each rule with its name, its status and the S3 error code it is answered with.
+/// Declares [`Rule`] from its table: each rule with its name, its status and its S3 error code.
 macro_rules! rules {
     ($($(#[$doc:meta])* $rule:ident: $name:literal, $status:ident, $code:literal;)*) => {
-        /// Why Scopegate refuses a request. Each rule has a name, which the response, the log and the metrics show.
+        /// A rule by which Scopegate refuses a request. The response, the log and the metrics show its name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Rule {
             $($(#[$doc])* $rule,)*
@@ -40,7 +40,7 @@ rules! {
     OutsideScope: "outside-scope", FORBIDDEN, "AccessDenied";
     /// The scope does not allow what the operation needs.
     RightNotGranted: "right-not-granted", FORBIDDEN, "AccessDenied";
-    /// There are no keys below a folder that was to be listed.
+    /// The folder to list contains nothing.
     NoSuchFolder: "no-such-folder", NOT_FOUND, "NoSuchKey";
     /// The source of a copy lies outside what the mapping may read.
     CopySource: "copy-source", FORBIDDEN, "AccessDenied";
@@ -66,8 +66,8 @@ rules! {
     CrossSite: "cross-site", FORBIDDEN, "AccessDenied";
     /// A browser asks for the script of a service worker.
     ServiceWorker: "service-worker", FORBIDDEN, "AccessDenied";
-    /// A browser asks for an object with an override that could make it run.
-    // As S3 answers overrides in a request that is not signed.
+    /// A browser requests an object with an override that could make it run.
+    // S3 responds so to overrides in an unsigned request.
     ActiveOverride: "active-override", BAD_REQUEST, "InvalidRequest";
     /// The target is not one unambiguous bucket, key and query.
     BadTarget: "bad-target", BAD_REQUEST, "InvalidURI";
@@ -81,16 +81,16 @@ rules! {
     UnknownQuery: "unknown-query", BAD_REQUEST, "InvalidArgument";
     /// A header that is never forwarded.
     ForbiddenHeader: "forbidden-header", FORBIDDEN, "AccessDenied";
-    /// A header that asks for something that is not supported.
+    /// A header that requests something unsupported.
     UnknownHeader: "unknown-header", BAD_REQUEST, "InvalidRequest";
     /// A condition that the store would ignore.
-    // As S3 answers a condition that it does not know of the operation.
+    // S3 responds so to conditions that the operation does not support.
     Condition: "condition", NOT_IMPLEMENTED, "NotImplemented";
     /// A header that cannot be forwarded as it is.
     BadHeader: "bad-header", BAD_REQUEST, "InvalidArgument";
     /// A query parameter with a value that it cannot have.
     BadArgument: "bad-argument", BAD_REQUEST, "InvalidArgument";
-    /// A checksum header that is malformed, or one too many.
+    /// A malformed checksum header, or more than one.
     BadChecksum: "bad-checksum", BAD_REQUEST, "InvalidRequest";
     /// A `Content-MD5` that is not an MD5 in base64.
     InvalidDigest: "invalid-digest", BAD_REQUEST, "InvalidDigest";
@@ -120,13 +120,13 @@ rules! {
     BadDigest: "bad-digest", BAD_REQUEST, "BadDigest";
     /// The client's body does not match its checksum.
     ChecksumMismatch: "checksum-mismatch", BAD_REQUEST, "XAmzContentChecksumMismatch";
-    /// Too many requests of the mapping run and wait.
+    /// Too many requests of the mapping are running or waiting.
     QueueFull: "queue-full", SERVICE_UNAVAILABLE, "SlowDown";
     /// The request waited too long for its turn.
     QueueTimeout: "queue-timeout", SERVICE_UNAVAILABLE, "SlowDown";
     /// The mapping sends more requests a second than it may.
     RateLimited: "rate-limited", TOO_MANY_REQUESTS, "TooManyRequests";
-    /// No memory is left for bytes that the client sends or does not read.
+    /// No memory is left for bytes that the client sends or has not read.
     MemoryFull: "memory-full", SERVICE_UNAVAILABLE, "SlowDown";
     /// The client's aws-chunked body is malformed, or not what was announced.
     BadEnvelope: "bad-envelope", BAD_REQUEST, "InvalidRequest";
@@ -136,11 +136,11 @@ rules! {
     NoSession: "no-session", SERVICE_UNAVAILABLE, "ServiceUnavailable";
     /// The session was replaced while a body was already on its way.
     SessionReplaced: "session-replaced", SERVICE_UNAVAILABLE, "SlowDown";
-    /// Scopegate is shutting down, and gave the request up.
+    /// Scopegate is shutting down and gave up the request.
     ShuttingDown: "shutting-down", SERVICE_UNAVAILABLE, "ServiceUnavailable";
-    /// No upstream could be reached, or it broke off before answering.
+    /// No node of the store could be reached, or it broke off before responding.
     Upstream: "upstream", BAD_GATEWAY, "InternalError";
-    /// The upstream did not answer in time.
+    /// The store did not respond in time.
     UpstreamTimeout: "upstream-timeout", GATEWAY_TIMEOUT, "InternalError";
     /// Scopegate itself failed.
     Internal: "internal", INTERNAL_SERVER_ERROR, "InternalError";
@@ -163,8 +163,8 @@ impl Rule {
         self.row().2
     }
 
-    /// Returns what the client can do about it, where the message does not say so. It names nothing of the configuration,
-    /// which clients do not write.
+    /// Returns advice for the client, unless the message contains it. It reveals nothing of the configuration, which
+    /// clients do not write.
     pub const fn advice(self) -> Option<&'static str> {
         match self {
             Self::NoMapping | Self::OutsideScope => Some("Ask the operator of this service for access."),
@@ -178,7 +178,7 @@ impl Rule {
         }
     }
 
-    /// Returns what the operator can change to allow such a request, for the log and `explain`.
+    /// Returns advice for the operator on how to allow such a request, for the log and `explain`.
     pub const fn help(self) -> Option<&'static str> {
         match self {
             Self::NoMapping => Some("add a [[mapping]] whose client matches"),
@@ -197,33 +197,33 @@ impl Rule {
     }
 }
 
-/// The refusal of a request, which Scopegate answers itself.
+/// A refused request. Scopegate responds to it without the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The rule that refused.
     pub rule: Rule,
-    /// For the client: what is wrong, and what to do.
+    /// The problem and the remedy, for the client.
     pub message: String,
-    /// When it is worth trying again, in seconds.
+    /// The number of seconds after which to try again.
     pub retry_after: Option<u64>,
     /// The operation that was requested, if that is known.
     pub operation: Option<Operation>,
-    /// The methods that can be used, if this one cannot.
+    /// The methods that are allowed, if this one is not.
     pub allow: Option<Verbs>,
-    /// For the operator: what to change, if more can be said than [`Rule::help`] does.
+    /// Advice for the operator, if it is more specific than [`Rule::help`].
     help: Option<Box<str>>,
-    /// For the log alone: the error behind it.
+    /// The underlying error, for the log only.
     cause: Option<Box<str>>,
-    /// How the client can prove who it is.
+    /// The way in which the client can prove who it is.
     challenge: Option<Box<Challenge>>,
 }
 
-/// The value of `WWW-Authenticate`: a way in which a client can prove who it is (RFC 9110, section 11.6.1).
+/// The value of `WWW-Authenticate`: a way for the client to prove who it is (RFC 9110, section 11.6.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge(HeaderValue);
 
 impl Challenge {
-    /// Makes a challenge of its header value, as in `Basic realm="s3", charset="UTF-8"`.
+    /// Makes a challenge from its header value, such as `Basic realm="s3", charset="UTF-8"`.
     pub const fn new(value: HeaderValue) -> Self {
         Self(value)
     }
@@ -274,24 +274,24 @@ impl Refusal {
         }
     }
 
-    /// Says after how many seconds it is worth trying again.
+    /// Sets the number of seconds after which to try again.
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
 
-    /// Adds the error behind the refusal. The log shows it, and clients never see it.
+    /// Adds the underlying error. The log shows it, and clients never see it.
     #[must_use]
     pub fn caused_by(self, cause: &dyn fmt::Display) -> Self {
         Self { cause: Some(cause.to_string().into()), ..self }
     }
 
-    /// Returns the error behind the refusal, for the log.
+    /// Returns the underlying error, for the log.
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }
 
-    /// Asks the client to prove who it is, with the status 401.
+    /// Asks the client to prove who it is. The status becomes 401.
     #[must_use]
     pub fn challenging(self, challenge: Challenge) -> Self {
         Self { challenge: Some(Box::new(challenge)), ..self }
@@ -302,24 +302,24 @@ impl Refusal {
         self.challenge.as_deref()
     }
 
-    /// Returns the status that it is answered with.
+    /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         if self.challenge.is_some() { StatusCode::UNAUTHORIZED } else { self.rule.status() }
     }
 
-    /// Names the operation that was requested.
+    /// Sets the requested operation.
     #[must_use]
     pub fn of(self, operation: Operation) -> Self {
         Self { operation: Some(operation), ..self }
     }
 
-    /// Adds what the operator can change to allow such a request.
+    /// Adds advice for the operator on how to allow such a request.
     #[must_use]
     pub fn with_help(self, help: impl Into<Box<str>>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 
-    /// Returns what the operator can change to allow such a request: for the log and `explain`, never for clients.
+    /// Returns advice for the operator, for the log and `explain`. Clients never see it.
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref().or(self.rule.help())
     }

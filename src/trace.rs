@@ -11,14 +11,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The longest path or prefix that is logged, in bytes.
+/// Maximum length of a logged path or prefix, in bytes.
 const MAX_TEXT: usize = 1024;
 
-/// What is known of a request while it runs. Its stages share it.
+/// The facts about a running request. The stages of the request share them.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     id: u64,
-    /// Whether a line of the access log is made of it. Else some of it is not kept.
+    /// Whether the access log has a line for the request. If not, some facts are not recorded.
     is_logged: bool,
     operation: Cell<Option<Operation>>,
     prefix: RefCell<Option<Box<str>>>,
@@ -29,7 +29,7 @@ pub(crate) struct Trace {
     continuations: OnceCell<Rc<Cell<u64>>>,
 }
 
-/// What a request waits for before it is sent.
+/// A reason why a request waits before it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
     /// Its turn among the requests of its mapping, or a buffer for its body.
@@ -38,7 +38,7 @@ pub(crate) enum Wait {
     Session,
 }
 
-/// A request's id: sixteen hexadecimal digits, written where they are shown.
+/// A request's id of sixteen hexadecimal digits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestId([u8; 16]);
 
@@ -62,23 +62,23 @@ impl RequestId {
 }
 
 impl Trace {
-    /// Begins the trace of a request, which gets a new id.
+    /// Begins the trace of a new request, with a new id.
     pub(crate) fn begin(is_logged: bool) -> Self {
         Self { id: fastrand::u64(..), is_logged, ..Self::default() }
     }
 
-    /// Makes a trace for work that may outlive the request. It has the request's id, and is not logged.
+    /// Makes a trace for work that may outlive the request. It has the request's id and is not logged.
     #[must_use]
     pub(crate) fn aside(&self) -> Self {
         Self { id: self.id, ..Self::default() }
     }
 
-    /// Returns the request's id: in the log, in the answer's header, in its XML.
+    /// Returns the request's id, which the log, the response's header and its XML show.
     pub(crate) fn request_id(&self) -> RequestId {
         RequestId::new(self.id)
     }
 
-    /// Awaits what the request waits for, and adds up the time.
+    /// Awaits a future, and records the time as a wait of the request.
     pub(crate) async fn waits<T>(&self, wait: Wait, until: impl Future<Output = T>) -> T {
         let since = clock::now();
         let outcome = until.await;
@@ -94,7 +94,7 @@ impl Trace {
         self.waits.get(wait as usize).map(Cell::get).unwrap_or_default()
     }
 
-    /// Notes the operation of a request that was decided on, granted or not. `query` has the prefix of a list.
+    /// Notes the operation of a request, granted or not. `query` contains the prefix of a list.
     pub(crate) fn routed(&self, operation: Operation, query: Option<&str>) {
         self.operation.set(Some(operation));
         if self.is_logged
@@ -106,7 +106,8 @@ impl Trace {
         }
     }
 
-    /// Notes the operation that the client's request amounts to, whatever the store was asked for it.
+    /// Notes the operation that the client requested, after requests for other operations contributed to its
+    /// response.
     pub(crate) fn is_about(&self, operation: Option<Operation>) {
         self.operation.set(operation);
         if !operation.is_some_and(Operation::lists) {
@@ -127,36 +128,36 @@ impl Trace {
         }
     }
 
-    /// Notes the code of the store's error document.
+    /// Notes the error code in the store's response.
     pub(crate) fn store_said(&self, code: Option<&str>) {
         if self.is_logged {
             self.store_code.replace(code.map(|code| s3_error::shown_code(code).into()));
         }
     }
 
-    /// Returns the counter of the requests for the rest of an answer that broke off.
+    /// Returns the counter of requests for the rest of a response that broke off.
     pub(crate) fn count_continuations(&self) -> Rc<Cell<u64>> {
         Rc::clone(self.continuations.get_or_init(Rc::default))
     }
 
-    /// Returns how often the store was asked for the rest of an answer.
+    /// Returns the number of requests for the rest of a response, if there were any.
     pub(crate) fn continuations(&self) -> Option<u64> {
         self.continuations.get().map(|count| count.get())
     }
 
-    /// Returns the number of attempts at nodes.
+    /// Returns the number of attempts on nodes.
     pub(crate) fn attempts(&self) -> u64 {
         self.attempts.get()
     }
 
-    /// Hands on the texts that the access log shows: the prefix of a list, the last node, the store's error code.
+    /// Passes the texts for the access log to `write`: a list's prefix, the last node, and the store's error code.
     pub(crate) fn with_texts(&self, write: impl FnOnce(Option<&str>, Option<&str>, Option<&str>)) {
         let (prefix, node, code) = (self.prefix.borrow(), self.node.borrow(), self.store_code.borrow());
         write(prefix.as_deref(), node.as_deref(), code.as_deref());
     }
 }
 
-/// Cuts a text that is logged.
+/// Cuts a text for the log.
 pub(crate) fn shortened(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default()
 }
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_the_number_in_hexadecimal() {
+    fn ids_are_hexadecimal() {
         for number in [0, 1, 0xFEDC_BA98_7654_3210, u64::MAX] {
             assert_eq!(RequestId::new(number).as_str(), format!("{number:016X}"));
         }
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_names_the_prefix_that_it_asks_for() {
+    fn notes_the_prefix_of_a_list() {
         let listed = |query| {
             let trace = Trace::begin(true);
             trace.routed(Operation::ListObjectsV2, query);
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_aside_has_the_id_and_leaves_the_rest_alone() {
+    fn aside_traces_share_only_the_id() {
         let trace = Trace::begin(true);
         let aside = trace.aside();
         aside.sent_to(Some(&"node".into()));

@@ -1,4 +1,4 @@
-//! Responses to clients: the store's answer without the store's own headers, or a refusal.
+//! Builds responses to clients: the store's response without its private headers, Scopegate's own, or a refusal.
 
 use crate::answer::listing::Pages;
 use crate::answer::representation::Representation;

@@ -1,4 +1,4 @@
-//! `scopegate check`: reads a configuration as `serve` would. With `--live` it tries it on the store.
+//! `scopegate check`: reads a configuration as `serve` would. With `--live` it also tries it on the store.
 
 mod account;
 mod cases;
@@ -54,7 +54,7 @@ pub struct Args {
 /// Checks a configuration, and prints a report.
 ///
 /// # Errors
-/// On a bad configuration (exit code 78), or if a test or a live check fails (exit code 1).
+/// Fails on a bad configuration (exit code 78), or if a test or a live check fails (exit code 1).
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let environment: &dyn Environment =
         if args.without_secrets { &WithoutSecrets } else { &SystemEnvironment };
@@ -104,13 +104,13 @@ fn summary(config: &Config) -> String {
     text
 }
 
-/// The time that MinIO waits by default for the reader of an answer.
+/// MinIO's default time to wait for a reader that pauses.
 const MINIO_IDLE: Duration = Duration::from_secs(30);
 
 const PAUSES: &str = "  note: MinIO breaks off a download that pauses for its MINIO_IDLE_TIMEOUT (30s if it is not set), which is\n  \
     shorter than limits.stall_timeout; Scopegate then asks for the rest\n";
 
-/// Returns warnings about this machine, which may not have what the configuration needs.
+/// Returns warnings about this machine, if it lacks something that the configuration needs.
 fn machine_warnings(config: &Config) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     let connections = config.limits.connections;
@@ -163,7 +163,7 @@ async fn live(config: &Config, args: &Args) -> Result<(), CommandError> {
     if config.limits.stall_timeout > MINIO_IDLE && config.upstream.store == Dialect::Minio {
         print(PAUSES)?;
     }
-    // A default name of root is warned of already.
+    // The configuration's own warnings already cover a default name of root.
     let is_new = |found: &Diagnostic| config.warnings().iter().all(|known| known.message != found.message);
     if let Some(warning) = account::warning(config).await.filter(is_new) {
         print_warning(&warning, args)?;
@@ -211,11 +211,11 @@ async fn try_mapping(config: &Config, mapping: &Mapping, mint: &StsMint) -> Resu
     Ok(text)
 }
 
-/// Returns requests that change nothing, and whose answers show whether the session has a right. There is none for `delete`:
-/// to delete a key that does not exist writes a marker into a versioned bucket.
+/// Returns requests that change nothing and whose responses show whether the session has a right. `delete` has none,
+/// because deleting a missing key writes a marker into a versioned bucket.
 fn probes(scope: &Scope) -> Vec<(Right, Method, String)> {
     let path = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    // A client may see the scope at a path of its own: the request is spelled as the client would.
+    // If the client sees the scope at a mount, the request uses the client's path.
     let (base, prefix) = match &scope.view {
         Some(view) => (view.mount().as_str().trim_matches('/'), ""),
         None => (scope.bucket.as_str(), scope.prefix.as_str()),
@@ -225,7 +225,7 @@ fn probes(scope: &Scope) -> Vec<(Right, Method, String)> {
     let all = [
         (Right::List, Method::GET, format!("{base}/?list-type=2&max-keys=1&prefix={}", path(prefix))),
         (Right::Read, Method::GET, format!("{base}/{absent}")),
-        // A part of an upload that does not exist.
+        // This names a part of an upload that does not exist.
         (Right::Write, Method::PUT, format!("{base}/{absent}?partNumber=1&uploadId={ABSENT_UPLOAD}")),
     ];
     all.into_iter().filter(|(right, ..)| scope.allow.has(*right)).collect()

@@ -1,4 +1,4 @@
-//! What all commands share: errors with exit codes, and output.
+//! Support for all commands: errors with exit codes, and output to the terminal.
 
 use crate::config::ConfigError;
 use crate::net::terminal::plain_lines;
@@ -28,7 +28,7 @@ pub fn print(text: &str) -> Result<(), CommandError> {
     print_to(&mut io::stdout(), text)
 }
 
-/// Writes a text with colours to stdout: without them unless a terminal wants them.
+/// Writes coloured text to stdout. The colours are removed unless stdout is a terminal that shows them.
 ///
 /// # Errors
 /// When stdout cannot be written to.
@@ -48,7 +48,7 @@ fn print_to(stdout: &mut impl Write, text: &str) -> Result<(), CommandError> {
 /// The reason why a command failed, with its exit code. It contains no secret.
 #[derive(Debug)]
 pub struct CommandError {
-    /// What is shown before the message: mistakes of a configuration, safe to print and with colours.
+    /// Text to show before the message: mistakes in a configuration, safe to print and with colours.
     report: String,
     message: String,
     code: u8,
@@ -59,27 +59,27 @@ impl CommandError {
         Self { report: String::new(), message: message.into(), code }
     }
 
-    /// The command failed: exit code 1.
+    /// Makes the error of a command that failed: exit code 1.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(message, 1)
     }
 
-    /// The command was used incorrectly: exit code 2.
+    /// Makes the error of a command that was used incorrectly: exit code 2.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(message, 2)
     }
 
-    /// The configuration is invalid: exit code 78, `EX_CONFIG` of sysexits.h.
+    /// Makes the error of an invalid configuration: exit code 78, `EX_CONFIG` of sysexits.h.
     pub fn configuration(message: impl Into<String>) -> Self {
         Self::new(message, 78)
     }
 
-    /// The examined request is refused, as stdout explains: exit code 3.
+    /// Makes the error of a refused request, which stdout explains: exit code 3.
     pub fn refused() -> Self {
         Self::new(String::new(), 3)
     }
 
-    /// Returns whether there is a message for stderr.
+    /// Returns whether the error has a message for stderr.
     pub fn has_message(&self) -> bool {
         !self.message.is_empty()
     }

@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     served
 }
 
-/// Makes the demo's configuration, in the format of `proxy.toml`.
+/// Builds the demo's configuration from text in the format of `proxy.toml`.
 fn config(listen: SocketAddr, store: &Store) -> Result<Config, CommandError> {
     let (endpoint, region, bucket) = (store.endpoint(), REGION, BUCKET);
     let source = format!(
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lines_to_paste_hold_no_comment() {
+    fn greeting_contains_no_comments() {
         let text = greeting("127.0.0.1:8080", "tmp", "http://127.0.0.1:9000", "/tmp/x");
         assert!(!text.contains('#') && text.contains("\ncurl -i http://127.0.0.1:8080/tmp/other/"), "{text}");
     }

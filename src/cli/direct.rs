@@ -1,4 +1,4 @@
-//! A store that a command speaks to with a session of its own: `check --live`, `ls` and `get`.
+//! A direct client of the store, with one session: for `check --live`, `ls` and `get`.
 
 use crate::authorize::mapping::Mapping;
 use crate::bounds::limits::Limits;
@@ -24,16 +24,16 @@ use std::io;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// The client of a store that is spoken to with one session.
+/// A client of the store that sends requests with one session.
 pub(super) struct Direct {
     store: Store,
 }
 
 impl Direct {
-    /// Makes a client of the store at `endpoint`; nothing is connected yet.
+    /// Makes a client of the store at `endpoint`, without connecting.
     ///
     /// # Errors
-    /// When it speaks TLS and no trusted certificates can be loaded.
+    /// Fails if the endpoint needs TLS and no trusted certificates can be loaded.
     pub(super) fn new(endpoint: &Endpoint, limits: &Limits) -> io::Result<Self> {
         let endpoints = std::slice::from_ref(endpoint);
         let board = Arc::new(NodeBoard::new(endpoints, Instant::now()));
@@ -44,7 +44,7 @@ impl Direct {
     /// Sends a request without a body.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// Fails if the store does not respond.
     pub(super) async fn send(
         &self,
         outgoing: &Outgoing,
@@ -56,7 +56,7 @@ impl Direct {
     }
 }
 
-/// Returns what a failed request says about the endpoint itself.
+/// Returns the likely problem with the endpoint that an error points to.
 pub(super) fn trouble(error: &SendError) -> Option<Trouble> {
     match error {
         SendError::Unreachable(error) => Trouble::of(error),
@@ -65,10 +65,10 @@ pub(super) fn trouble(error: &SendError) -> Option<Trouble> {
     }
 }
 
-/// A request for what a mapping grants.
+/// Makes the request to the store for a target that a mapping grants.
 ///
 /// # Errors
-/// When it grants it not.
+/// Fails if the mapping does not grant it.
 pub(super) fn outgoing(mapping: &Mapping, method: &Method, target: &str) -> Result<Outgoing, Refusal> {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let fields = Fields::default();
@@ -76,7 +76,7 @@ pub(super) fn outgoing(mapping: &Mapping, method: &Method, target: &str) -> Resu
     Outgoing::rebuild(grant, &fields, Payload::Empty)
 }
 
-/// The text of an error's body; empty where it cannot be read.
+/// Returns the text of an error's body, or an empty string if it cannot be read.
 pub(super) async fn error_body(answer: Response<Download>) -> String {
     let body = read_error_body(answer.body, Limits::default().stall_timeout).await;
     body.map_or_else(|_: BoxError| String::new(), |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned())

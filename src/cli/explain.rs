@@ -1,4 +1,4 @@
-//! `scopegate explain`: the mapping of a client, and the decision on a request.
+//! `scopegate explain`: shows which mapping a client gets and how the proxy decides on a request.
 
 mod report;
 mod ways;
@@ -77,30 +77,30 @@ pub enum Expected {
     Refused,
 }
 
-/// A client, and what it asks.
+/// A question about a client and, optionally, one of its requests.
 #[derive(Debug)]
 pub(super) struct Question<'q> {
     pub(super) who: Who<'q>,
     /// The name of the listener that it connects to.
     pub(super) listener: Option<&'q str>,
-    /// Method, path and headers, where a request is asked about.
+    /// Method, path and headers of the request, if the question is about one.
     pub(super) request: Option<(&'q Method, &'q str, Fields)>,
 }
 
-/// The client that is asked about.
+/// The client in question.
 #[derive(Debug)]
 pub(super) enum Who<'q> {
-    /// A client that has this mapping.
+    /// Any client of this mapping.
     Mapping(&'q str),
-    /// A client from this address, or of a unix socket if there is none.
+    /// A client that connects from this address. `None` means a client of a unix socket.
     Client(Option<IpAddr>),
 }
 
 /// Prints the explanation.
 ///
 /// # Errors
-/// On a bad configuration (exit code 78), an unknown mapping or listener (exit code 2), a refusal (exit code 3), and a
-/// decision that is not the expected one (exit code 1).
+/// Fails on a bad configuration (exit code 78), an unknown mapping or listener (exit code 2), a refusal (exit code
+/// 3), and a decision other than the expected one (exit code 1).
 pub fn run(args: &Args) -> Result<(), CommandError> {
     let config = serve::load_with(&args.config, &WithoutSecrets)?;
     let question = question(args)?;
@@ -133,7 +133,7 @@ fn question(args: &Args) -> Result<Question<'_>, CommandError> {
 /// Answers a question.
 ///
 /// # Errors
-/// When it names a mapping or a listener that does not exist.
+/// Fails if the question names an unknown mapping or listener.
 pub(super) fn explain<'c>(
     config: &'c Config,
     question: &Question<'_>,
@@ -195,7 +195,7 @@ fn connection(address: Option<IpAddr>, listener: &Listener) -> Connection {
     }
 }
 
-/// Returns the Host that a client sends which calls a listener by its address.
+/// Returns the `Host` header of a client that calls a listener by its address.
 fn own_host(listener: Option<&Listener>) -> HeaderValue {
     let localhost = HeaderValue::from_static("localhost");
     let Some(ListenAddress::Tcp(address)) = listener.map(|listener| &listener.address) else {
@@ -238,7 +238,7 @@ fn decide_as_proxy(
     decide(mapping, hosts, &request).map(|decision| ways::of(&decision))
 }
 
-/// The characters that people write in a target and that a URL cannot have as they are.
+/// Characters that people type in a target but that a URL must not contain.
 const NOT_IN_A_TARGET: &AsciiSet = &AsciiSet::EMPTY
     .add(b' ')
     .add(b'"')
@@ -252,9 +252,10 @@ const NOT_IN_A_TARGET: &AsciiSet = &AsciiSet::EMPTY
     .add(b'|')
     .add(b'}');
 
-/// Reads a target as people write it: what a URL cannot have is encoded as a client encodes it.
+/// Parses a target as people type it. Characters that a URL must not contain are percent-encoded, as a client would
+/// do.
 fn parse_target(target: &str) -> Result<PathAndQuery, Refusal> {
-    // A fragment, which no request has, would be left out.
+    // The parser drops a fragment, which no request contains.
     if let Some(parsed) = target.parse::<PathAndQuery>().ok().filter(|parsed| parsed.as_str() == target) {
         return Ok(parsed);
     }

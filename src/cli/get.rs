@@ -1,4 +1,4 @@
-//! `scopegate get`: an object, with a token.
+//! `scopegate get`: downloads an object with a token.
 
 use super::CommandError;
 use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
@@ -29,7 +29,7 @@ pub struct Args {
 /// Gets the object.
 ///
 /// # Errors
-/// What the store refuses, a transfer that breaks off, and a file that cannot be written.
+/// Fails if the store refuses the request, the transfer breaks off, or the file cannot be written.
 pub async fn run(args: Args) -> Result<(), CommandError> {
     let (bucket, key) = split_path(&args.path)?;
     if key.is_empty() {
@@ -47,17 +47,17 @@ pub async fn run(args: Args) -> Result<(), CommandError> {
 }
 
 async fn to_stdout(answer: Answer<Download>) -> Result<(), CommandError> {
-    // A bar on the same terminal as the object would be part of neither.
+    // On a terminal that shows the object, a progress bar would garble it.
     let shown = !io::stdout().is_terminal();
     match copy(answer, &mut io::stdout(), shown).await {
-        // Its reader has had enough, as `head` does.
+        // The reader has stopped early, as `head` does.
         Err(CopyError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(error.into_command("standard output")),
         Ok(()) => Ok(()),
     }
 }
 
-/// Written aside and renamed, so that under the real name there is never half a file.
+/// Downloads to a temporary file and renames it, so that `path` never has half an object.
 async fn to_file(answer: Answer<Download>, path: &Path) -> Result<(), CommandError> {
     let place = path.display().to_string();
     let failed = |error: io::Error| {
@@ -79,7 +79,7 @@ async fn to_file(answer: Answer<Download>, path: &Path) -> Result<(), CommandErr
     aside.keep(path).map_err(failed)
 }
 
-/// Ready on SIGINT or SIGTERM, so that what was written aside is removed.
+/// Waits for SIGINT or SIGTERM, so that the temporary file can be removed.
 async fn interrupted() {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
@@ -92,7 +92,7 @@ async fn interrupted() {
     }
 }
 
-/// A file beside the one that is to be; removed unless it is kept.
+/// A temporary file beside the target. It is removed when dropped, unless it was kept.
 struct Aside {
     path: PathBuf,
     file: File,
@@ -165,7 +165,7 @@ async fn copy(answer: Answer<Download>, to: &mut impl Write, shown: bool) -> Res
     }
 }
 
-/// Draws on stderr, and only on a terminal.
+/// Makes a progress bar on stderr. It is drawn only on a terminal.
 fn progress(length: Option<u64>, shown: bool) -> ProgressBar {
     let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(length, target);

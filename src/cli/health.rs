@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     }
 }
 
-/// Returns the address of the configured admin listener, as seen from this machine.
+/// Returns the address of the configured admin listener, as this machine reaches it.
 fn configured(args: &Args) -> Result<String, CommandError> {
     let config = serve::load_with(&args.config, &WithoutSecrets)?;
     let bad = |why: &str| CommandError::configuration(format!("{}: {why}", args.config.display()));

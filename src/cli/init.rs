@@ -1,11 +1,11 @@
-//! `scopegate init`: writes a configuration to begin with.
+//! `scopegate init`: writes an example configuration.
 
 use super::{CommandError, print};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The configuration that is written. It shows every key with its default.
+/// The example configuration. It shows every key with its default.
 const EXAMPLE: &str = include_str!("../../proxy.toml");
 
 /// The arguments of `init`.
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Writes a new file, and leaves none behind if that fails.
+/// Writes a new file, and removes it again if writing fails.
 fn write(path: &Path) -> io::Result<()> {
     let mut file = File::create_new(path)?;
     let written = file.write_all(EXAMPLE.as_bytes()).and_then(|()| file.sync_all());

@@ -1,4 +1,4 @@
-//! `scopegate ls`: keys, with a token.
+//! `scopegate ls`: lists keys with a token.
 
 use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
 use super::{CommandError, print};
@@ -63,7 +63,7 @@ struct Page {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Object {
-    /// Percent-encoded, as was asked for: XML cannot hold every key.
+    /// Percent-encoded, as the request demands, because XML cannot express every key.
     key: String,
     last_modified: String,
     size: u64,
@@ -76,22 +76,22 @@ struct Folder {
     prefix: String,
 }
 
-/// A key or a folder, as it is printed.
+/// A key or a folder, ready to be printed.
 #[derive(Debug)]
 struct Entry {
     name: String,
-    /// Size and time of the last change, of a key.
+    /// The size and the time of the last change. `None` for a folder.
     about: Option<(u64, Option<Timestamp>)>,
 }
 
-/// What is listed.
+/// A bucket and a key prefix.
 #[derive(Debug)]
 struct Place {
     bucket: String,
     prefix: String,
 }
 
-/// How a line is written.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Names,
@@ -102,7 +102,8 @@ enum Form {
 /// Lists every page and prints each as it comes.
 ///
 /// # Errors
-/// What the store refuses, answers that are no lists, and a path under which there is nothing.
+/// Fails if the store refuses the request or responds with something other than a list, and if nothing is under the
+/// path.
 pub async fn run(args: Args) -> Result<(), CommandError> {
     let named = args.path.as_deref().map(named_place).transpose()?;
     let store = Store::open(args.token.read()?)?;
@@ -140,10 +141,10 @@ fn nothing_at(Place { bucket, prefix }: &Place) -> CommandError {
     ))
 }
 
-/// Reads a path as people write it: a `*` at its end means what no `*` means.
+/// Parses a path as people type it. A `*` at the end is ignored.
 ///
 /// # Errors
-/// Exit code 2 when it names no bucket, or has a `*` elsewhere, which would be a pattern.
+/// Fails with exit code 2 if the path names no bucket, or contains another `*`, which would be a pattern.
 fn named_place(path: &str) -> Result<Place, CommandError> {
     let (bucket, prefix) = split_path(path)?;
     let prefix = prefix.strip_suffix('*').unwrap_or(prefix);
@@ -174,7 +175,7 @@ impl Page {
     fn into_entries(self) -> Vec<Entry> {
         let object = |Object { key, last_modified, size }: Object| Entry {
             name: decoded(&key),
-            // The store's own text is never printed: it is a time, or nothing.
+            // The store's own text is never printed, only the time parsed from it.
             about: Some((size, last_modified.parse().ok())),
         };
         let folder = |Folder { prefix }: Folder| Entry { name: decoded(&prefix), about: None };
@@ -189,7 +190,7 @@ fn decoded(name: &str) -> String {
     percent_decode_str(&name.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
-/// Writes the line of a key, in the form that `get` takes, or of a folder.
+/// Formats the line of a key, in the form that `get` accepts, or of a folder.
 ///
 /// On a terminal control characters are made visible. Elsewhere the name is exact, for programs.
 fn line(bucket: &str, entry: &Entry, form: Form, is_terminal: bool) -> String {

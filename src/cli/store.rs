@@ -1,4 +1,4 @@
-//! The store, as the holder of a token sees it: `ls` and `get` send requests, and the store decides.
+//! A token's store: `ls` and `get` send requests, and the store decides on them.
 
 use super::CommandError;
 use super::direct::{self, Direct};

@@ -1,4 +1,4 @@
-//! `scopegate token`: prints a session for a bucket and a prefix.
+//! `scopegate token`: mints a session for a bucket and a prefix, and prints it.
 
 use super::{CommandError, print};
 use crate::authorize::policy::{MAX_POLICY_BYTES, SessionPolicy};

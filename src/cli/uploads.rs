@@ -1,4 +1,4 @@
-//! The part of `check --live` for lists of multipart uploads, which use a separate session.
+//! The checks of multipart upload lists in `check --live`. These lists use a separate session.
 
 use super::direct::{Direct, error_body};
 use crate::authorize::mapping::Mapping;
@@ -14,7 +14,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Tries a list of uploads in each scope that grants one, and describes the results.
+/// Requests a list of uploads in each scope that allows it, and describes the results.
 pub(super) async fn try_lists(config: &Config, mapping: &Mapping, mint: &StsMint) -> String {
     let mut text = String::new();
     let Some(policy) = mapping.policy_of(SessionKind::Uploads) else { return text };

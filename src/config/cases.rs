@@ -1,4 +1,4 @@
-//! Tests of a configuration: requests, with the decision that is expected. `scopegate check --tests` runs them.
+//! Reads policy tests: requests with the expected decisions. `scopegate check --tests` runs them.
 
 use super::environment::read_guarded;
 use super::reader::{At, Reader};
@@ -10,10 +10,10 @@ use http1::Fields;
 use std::net::IpAddr;
 use std::path::Path;
 
-/// A test of a configuration.
+/// A policy test.
 #[derive(Debug)]
 pub(crate) struct PolicyTest {
-    /// The line of its `[[test]]`, from 1.
+    /// The line of its `[[test]]`, starting at 1.
     pub line: usize,
     /// Its name, if it has one.
     pub name: Option<String>,
@@ -27,7 +27,7 @@ pub(crate) struct PolicyTest {
     pub target: String,
     /// The request's headers.
     pub fields: Fields,
-    /// The decision that is expected.
+    /// The expected decision.
     pub expected: Expectation,
     /// The mapping that the client is expected to get.
     pub mapping: Option<String>,
@@ -47,7 +47,7 @@ pub(crate) enum TestClient {
 /// The decision that a test expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expectation {
-    /// The request is passed on or answered.
+    /// The request is forwarded, or answered by Scopegate.
     Allowed,
     /// The request is refused, by this rule if one is named.
     Refused(Option<Rule>),
@@ -56,7 +56,7 @@ pub(crate) enum Expectation {
 /// Reads a file of tests.
 ///
 /// # Errors
-/// The reason why it cannot be read, or every mistake in it.
+/// Fails if the file cannot be read, or lists every mistake in it.
 pub(crate) fn read_tests(path: &Path) -> Result<Vec<PolicyTest>, ConfigError> {
     let help = "name a file with [[test]] tables; docs/commands.md shows one";
     let source = read_guarded(path, MAX_CONFIG_BYTES, help).map_err(ConfigError::Unreadable)?;

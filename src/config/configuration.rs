@@ -14,23 +14,23 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A configuration. Only [`Config::parse`] makes one, so every one is without mistakes.
+/// A valid configuration. Only [`Config::parse`] makes one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The listeners for clients; at least one.
+    /// The listeners for clients. There is at least one.
     pub listeners: Vec<Listener>,
     /// The listener for health and metrics.
     pub admin: Option<Admin>,
     /// The store.
     pub upstream: Upstream,
-    /// The user from whose rights sessions are cut.
+    /// The user that mints the sessions. A session has a part of its rights.
     pub issuer: Issuer,
-    /// The mappings of clients to scopes, in the order in which they are tried; at least one.
+    /// The mappings of clients to scopes, in matching order. There is at least one.
     pub mappings: Vec<Mapping>,
     /// Bounds on what peers control.
     pub limits: Limits,
-    /// Threads that serve requests. By default there is one for each core.
+    /// The number of worker threads. By default there is one for each core.
     pub workers: Option<NonZeroUsize>,
     /// The settings of the log.
     pub log: Log,
@@ -40,25 +40,25 @@ pub struct Config {
 /// A listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Its name, unique.
+    /// The unique name.
     pub name: ListenerName,
-    /// The address it listens on.
+    /// The address to listen on.
     pub address: ListenAddress,
-    /// The names that it answers to, and the domain below which each bucket is a host.
+    /// The hosts that it accepts, and the domain below which each bucket has a host.
     pub hosts: AllowedHosts,
 }
 
 /// The admin listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// The address it listens on.
+    /// The address to listen on.
     pub address: SocketAddr,
-    /// The names that it answers to.
+    /// The hosts that it accepts.
     pub hosts: AllowedHosts,
 }
 
 impl Listener {
-    /// Returns whether other machines reach it, and have only an address to reach it by.
+    /// Returns whether other machines can reach the listener, but only by an address.
     pub fn is_nameless(&self) -> bool {
         let remote = matches!(self.address, ListenAddress::Tcp(address) if !address.ip().is_loopback());
         remote && self.hosts.is_empty()
@@ -66,7 +66,7 @@ impl Listener {
 }
 
 impl Admin {
-    /// Returns whether other machines reach it, and have only an address to reach it by.
+    /// Returns whether other machines can reach the listener, but only by an address.
     pub fn is_nameless(&self) -> bool {
         !self.address.ip().is_loopback() && self.hosts.is_empty()
     }
@@ -75,7 +75,7 @@ impl Admin {
 /// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// An address and a port. Port 0 takes a free one.
+    /// An address and a port. With port 0 the system chooses a free one.
     Tcp(SocketAddr),
     /// A socket in the file system.
     Unix(PathBuf),
@@ -84,18 +84,18 @@ pub enum ListenAddress {
 /// The store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
-    /// Its nodes; at least one.
+    /// The store's nodes. There is at least one.
     pub endpoints: Vec<Endpoint>,
-    /// The region that requests are signed for.
+    /// The region for signing requests.
     pub region: Arc<str>,
     /// The kind of store.
     pub store: Dialect,
 }
 
-/// The user from whose rights sessions are cut.
+/// The user that mints the sessions. A session has a part of its rights.
 #[derive(Clone, Debug)]
 pub struct Issuer {
-    /// The endpoint of STS, if the store's nodes do not serve it.
+    /// The endpoint of STS, unless the store's nodes serve it.
     pub endpoint: Option<Endpoint>,
     /// The keys.
     pub keys: Credentials,
@@ -106,11 +106,11 @@ pub struct Issuer {
 /// The settings of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// The form of a line.
+    /// The format of the log.
     pub format: LogFormat,
-    /// The least important lines that are logged.
+    /// The least important level to log.
     pub level: LogLevel,
-    /// Whether each request has a line.
+    /// Whether to write a line for each request.
     pub access: bool,
 }
 
@@ -120,30 +120,30 @@ impl Default for Log {
     }
 }
 
-/// The form of a log line.
+/// A format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// The importance of a log line.
+/// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Something does not work.
+    /// Something failed.
     Error,
-    /// Something may stop working.
+    /// Something may fail soon.
     Warn,
-    /// What the proxy does.
+    /// An action of the proxy.
     Info,
-    /// How the proxy does it.
+    /// Details of an action.
     Debug,
 }
 
 impl LogLevel {
-    /// Returns its name in a configuration.
+    /// Returns the name of the level in a configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -155,17 +155,17 @@ impl LogLevel {
 }
 
 impl Config {
-    /// Returns the warnings about it, in the order of the file.
+    /// Returns the warnings about the configuration, in the order of the file.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
 
-    /// Returns the endpoints that STS is asked at, in order.
+    /// Returns the endpoints of STS, in the order in which they are tried.
     pub fn sts(&self) -> &[Endpoint] {
         self.issuer.endpoint.as_ref().map_or(&self.upstream.endpoints, std::slice::from_ref)
     }
 
-    /// Returns every endpoint that the proxy connects to: the nodes, and that of STS if it has its own.
+    /// Returns every endpoint that the proxy connects to: the nodes, and the STS endpoint if it is separate.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.upstream.endpoints.iter().chain(&self.issuer.endpoint)
     }

@@ -1,4 +1,4 @@
-//! `[mapping.cors]`: the web pages of other origins that may use a mapping.
+//! Reads `[mapping.cors]`: which web pages of other origins may use a mapping.
 
 use super::ListenAddress;
 use super::listeners::Listeners;
@@ -14,23 +14,23 @@ use http::{HeaderName, HeaderValue};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Most entries of each list.
+/// Maximum number of entries in each list.
 const MAX_ENTRIES: usize = 100;
-/// The bounds of `max_age`. Browsers remember the answer to a preflight for a day at most.
+/// The bounds of `max_age`. Browsers cache a preflight's response for at most a day.
 const MAX_AGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
 const DEFAULT_MAX_AGE: Duration = Duration::from_hours(1);
 
-/// The rest of the mapping, as far as CORS depends on it.
+/// The settings of the mapping that CORS depends on.
 pub(super) struct Around<'a> {
-    /// Selects its clients.
+    /// The mapping's clients.
     pub(super) client: &'a Matcher,
     /// The rights of all its scopes.
     pub(super) rights: Rights,
-    /// Where its clients connect.
+    /// The listeners that they connect to.
     pub(super) listeners: &'a Listeners,
 }
 
-/// Reads the section of a mapping, if it has one. `around` is absent where the rest of the mapping has a mistake.
+/// Reads the CORS section of a mapping, if it has one. `around` is `None` if the rest of the mapping has a mistake.
 pub(super) fn read_cors(mapping: &Table<'_>, around: Option<&Around<'_>>) -> Option<Box<Cors>> {
     let table = mapping.table("cors", "[mapping.cors]");
     if !table.is_present() {
@@ -159,7 +159,7 @@ fn read_exposed(table: &Table<'_>, credentials: bool) -> Option<HeaderValue> {
     HeaderValue::try_from(names.join(", ")).ok()
 }
 
-/// Notes where `*` would let every web page use what is not public.
+/// Notes an origin `*` that would let every web page write, or read data that is not public.
 fn check_any(
     span: Span,
     reader: &Reader<'_>,
@@ -184,7 +184,7 @@ fn check_any(
     }
 }
 
-/// Returns whether everyone can be a client. A page then learns nothing that its own server could not ask for.
+/// Returns whether everyone can be a client. Then a page learns nothing that its own server could not request.
 fn is_public(around: &Around<'_>) -> bool {
     let networks = around.client.networks();
     let everyone = networks.is_none_or(|networks| networks.iter().any(|network| network.prefix_len() == 0));
@@ -210,7 +210,7 @@ mod tests {
     use crate::config::Config;
     use crate::config::tests::{EXAMPLE, Fake, mistakes};
 
-    /// The mistakes in the example with this section and these rights.
+    /// Returns the mistakes in the example with this section and these rights.
     fn wrong(section: &str, allow: &str) -> Vec<String> {
         let text = format!("{EXAMPLE}[mapping.cors]\n{section}\n");
         mistakes(&text.replace("[\"read\", \"list\"]", allow))
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn every_origin_is_for_what_anyone_may_read() {
+    fn any_origin_requires_a_public_mapping() {
         let any = |network: &str, address: &str| {
             let text = format!("{EXAMPLE}[mapping.cors]\norigins = \"*\"\n");
             mistakes(

@@ -1,29 +1,29 @@
-//! Mistakes and warnings: where, what, and how to mend it.
+//! Mistakes and warnings about a configuration: location, problem and remedy.
 
 use super::source::{Excerpt, Place};
 use crate::net::terminal::plain;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use std::path::Path;
 
-/// Something to tell about a configuration. It never shows a secret.
+/// A mistake in a configuration, or a warning about it. It never shows a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// Where it is; absent where it is about the file as a whole.
+    /// The location. `None` if it concerns the file as a whole.
     pub place: Option<Place>,
-    /// What is wrong.
+    /// The problem.
     pub message: String,
-    /// What is expected, and how to mend it.
+    /// The expectation, and the remedy.
     pub help: String,
 }
 
-/// How bad something is.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// The configuration cannot be used.
+    /// A mistake: the configuration cannot be used.
     Error,
-    /// It works, and is probably not intended.
+    /// A warning: the configuration works, but something is probably not intended.
     Warning,
 }
 
@@ -33,7 +33,7 @@ impl Diagnostic {
         Self { severity: Severity::Warning, place: None, message: message.into(), help: help.into() }
     }
 
-    /// Formats it on one line, for the log.
+    /// Formats the diagnostic on one line, for the log.
     pub fn to_line(&self, path: &Path) -> String {
         let Self { place, message, help, .. } = self;
         let path = path.display();
@@ -44,7 +44,7 @@ impl Diagnostic {
         plain(&line).into_owned()
     }
 
-    /// Draws it with its line of the file, as compilers do, for a terminal.
+    /// Draws the diagnostic with its line of the file, as compilers do.
     ///
     /// Colours are escape sequences: write the text through `anstream`, which removes them where they are not wanted.
     /// There are no other control characters in it.

@@ -8,37 +8,37 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use zeroize::Zeroize;
 
-/// Longest secret, in bytes.
+/// Maximum size of a secret, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
-/// The reason why something cannot be read.
+/// An error from reading a secret or a file, with help.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
-    /// What is wrong.
+    /// The problem.
     pub message: String,
-    /// How to mend it.
+    /// The remedy.
     pub help: String,
 }
 
-/// The secrets that a configuration may refer to.
+/// The source of the secrets that a configuration refers to.
 pub trait Environment {
-    /// Returns a variable of the process's environment.
+    /// Returns an environment variable of the process.
     ///
     /// # Errors
-    /// When it is not set.
+    /// Fails if the variable is not set.
     fn variable(&self, name: &str) -> Result<Secret, Failed>;
 
-    /// Returns the secret in a file, without the newline at its end.
+    /// Returns the secret in a file, without a trailing newline.
     ///
     /// # Errors
-    /// When it cannot be read, is too long, or may be read by others.
+    /// Fails if the file cannot be read, is too long, or is readable by others.
     fn file(&self, path: &Path) -> Result<Secret, Failed>;
 
     /// Returns the credential of this name that systemd loaded for the unit (`LoadCredential=`).
     /// <https://systemd.io/CREDENTIALS/>
     ///
     /// # Errors
-    /// When systemd loaded none, or when its file cannot be read.
+    /// Fails if systemd loaded no such credential, or its file cannot be read.
     fn credential(&self, name: &str) -> Result<Secret, Failed> {
         let folder = self.variable(CREDENTIALS_DIRECTORY).map_err(|_| Failed {
             message: format!("there is no credential {name:?}: {CREDENTIALS_DIRECTORY} is not set"),
@@ -54,10 +54,10 @@ pub trait Environment {
     }
 }
 
-/// Where systemd puts the credentials of a unit.
+/// The variable in which systemd names the folder with a unit's credentials.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
-/// An environment in which every secret exists. It checks configurations whose secrets exist only where they run.
+/// An environment in which every secret exists. It serves to check configurations away from where their secrets are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WithoutSecrets;
 
@@ -95,9 +95,9 @@ impl Environment for SystemEnvironment {
     }
 }
 
-/// Checks that only the owner of a secret can change it, and others cannot read it.
+/// Checks that only the owner of a secret can change it, and that others cannot read it.
 ///
-/// A group may read it: Kubernetes mounts secrets as root's, with the pod's group.
+/// The group may read it, because Kubernetes mounts secrets as owned by root with the pod's group.
 fn check_permissions(path: &Path) -> Result<(), Failed> {
     let mode = match std::fs::metadata(path) {
         Ok(file) if file.is_dir() => {
@@ -126,11 +126,11 @@ fn check_permissions(path: &Path) -> Result<(), Failed> {
     })
 }
 
-/// Returns the text of a file that not every user may write to and that has at most `limit` bytes. `help` is for one that
-/// cannot be read.
+/// Reads a text file of at most `limit` bytes. Refuses a file that every user can write to. `help` is the advice for
+/// a file that cannot be read.
 ///
 /// # Errors
-/// Says what is wrong, and how to mend it.
+/// Describes the problem and the remedy.
 pub(crate) fn read_guarded(path: &Path, limit: u64, help: &str) -> Result<String, Failed> {
     let shown = path.display();
     let unreadable =
@@ -157,7 +157,7 @@ pub(crate) fn read_guarded(path: &Path, limit: u64, help: &str) -> Result<String
     read_all(file, limit).map_err(unreadable)
 }
 
-/// Returns the text of a file that has at most `limit` bytes.
+/// Reads a text file of at most `limit` bytes.
 fn read_bounded(path: &Path, limit: u64) -> Result<String, String> {
     read_all(File::open(path).map_err(|error| error.to_string())?, limit)
 }

@@ -1,4 +1,4 @@
-//! `[issuer]`: the keys from which sessions are minted. The file says where they are and never holds them.
+//! Reads `[issuer]`: the keys that sessions are minted with. The file says where they are and never contains them.
 
 use super::reader::quoted;
 use super::source::Span;

@@ -1,4 +1,4 @@
-//! `[limits]`: bounds on what peers control.
+//! Reads `[limits]`: bounds on everything that peers control.
 
 use super::reader::At;
 use super::table::Table;
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
-/// The bounds of a whole request, which takes longer than any of its steps: a week is enough for the largest object.
+/// The bounds of `request_timeout`, which covers a whole request. A week is enough for the largest object.
 const REQUEST: RangeInclusive<Duration> = SECOND..=Duration::from_hours(168);
-/// The highest bound on connections or requests at once.
+/// The maximum bound on connections, requests and their queues.
 const MOST: u64 = 1_000_000;
 
-/// Reads the limits, and the number of workers if it is given.
+/// Reads the limits, and the number of workers if it is set.
 pub(super) fn read_limits(table: Table<'_>) -> (Limits, Option<NonZeroUsize>) {
     let default = Limits::default();
     let time = |key, default: Duration| table.duration(key, SECOND / 10..=HOUR).unwrap_or(default);
@@ -54,7 +54,7 @@ pub(super) fn read_limits(table: Table<'_>) -> (Limits, Option<NonZeroUsize>) {
     (limits, workers)
 }
 
-/// Reads how much memory there is, and the part of it for uploads, which holds one part at least.
+/// Reads the memory and the share of it for uploads, which holds at least one part.
 fn read_memory(table: &Table<'_>, default: &Limits) -> (u64, u64) {
     let least = PART_SIZE + LEAST_SHARED;
     let memory = size(table, "memory", least..=1 << 40, "128MiB");

@@ -1,4 +1,4 @@
-//! `[[listener]]` and `[admin]`: where the proxy listens, and the hosts it answers to.
+//! Reads `[[listener]]` and `[admin]`: the addresses to listen on, and the hosts that are accepted.
 
 use super::reader::{At, Reader};
 use super::source::Span;
@@ -9,13 +9,13 @@ use crate::identify::browser::AllowedHosts;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
-/// Most hosts of a listener.
+/// Maximum number of hosts of a listener.
 const MAX_HOSTS: usize = 1000;
 
-/// The listeners that could be read.
+/// The listeners without a mistake.
 pub(super) struct Listeners {
     pub(super) list: Vec<At<Listener>>,
-    /// Whether these are all listeners of the file. If not, a name that is not among them may still be one.
+    /// Whether no listener had a mistake. If one had, an unknown name may be that listener's.
     pub(super) are_complete: bool,
 }
 
@@ -24,7 +24,7 @@ impl Listeners {
         self.list.iter().map(|listener| &listener.value).find(|listener| *listener.name == *name)
     }
 
-    /// Returns all listeners, if all could be read.
+    /// Returns all listeners. Returns `None` if one has a mistake.
     pub(super) fn all(&self) -> Option<&[At<Listener>]> {
         self.are_complete.then_some(&self.list)
     }
@@ -79,7 +79,7 @@ pub(super) fn read_admin(table: Table<'_>, listeners: &[At<Listener>]) -> Option
     Some(Admin { address: address?, hosts })
 }
 
-/// Notes an address that another listener has. Each listener with port 0 gets a port of its own.
+/// Notes an address that another listener already has. Listeners with port 0 never conflict.
 fn check_free(address: &ListenAddress, span: Span, others: &[At<Listener>], reader: &Reader<'_>) {
     let any_port = matches!(address, ListenAddress::Tcp(address) if address.port() == 0);
     let taken = others.iter().find(|other| other.value.address == *address);

@@ -1,4 +1,4 @@
-//! Reads the configuration file, and reports why it cannot be used.
+//! Loads the configuration file, or reports why it cannot be used.
 
 use super::configuration::Config;
 use super::diagnostic::Diagnostic;
@@ -7,13 +7,13 @@ use super::parse;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Largest configuration that is read, in bytes: 3 KiB for each of 10,000 mappings.
+/// Maximum size of a configuration in bytes: 3 KiB for each of 10,000 mappings.
 pub(crate) const MAX_CONFIG_BYTES: u64 = 32 << 20;
 
-/// The reason why a configuration cannot be used.
+/// An error from loading a configuration.
 #[derive(Debug)]
 pub enum ConfigError {
-    /// The file cannot be read, or every user of the machine may change it.
+    /// The file cannot be read, or every user of the machine can change it.
     Unreadable(Failed),
     /// The file has these mistakes.
     Wrong(PathBuf, Vec<Diagnostic>),
@@ -23,7 +23,7 @@ impl Config {
     /// Reads a configuration.
     ///
     /// # Errors
-    /// Every mistake in it, in the order of the file.
+    /// Lists every mistake, in the order of the file.
     pub fn parse(source: &str, environment: &dyn Environment) -> Result<Self, Vec<Diagnostic>> {
         parse::parse(source, environment)
     }
@@ -31,7 +31,7 @@ impl Config {
     /// Reads a configuration file, with secrets from this process's environment and this machine's files.
     ///
     /// # Errors
-    /// The reason why the file cannot be read, or every mistake in it.
+    /// Fails if the file cannot be read, or lists every mistake in it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         Self::load_with(path, &SystemEnvironment)
     }
@@ -39,9 +39,9 @@ impl Config {
     /// Reads a configuration file, with secrets from `environment`.
     ///
     /// # Errors
-    /// As [`Config::load`].
+    /// Fails like [`Config::load`].
     pub fn load_with(path: &Path, environment: &dyn Environment) -> Result<Self, ConfigError> {
-        // The writer of the file decides which client gets what.
+        // The configuration decides which client gets access, so not everyone may write it.
         let help = "name a configuration with --config FILE; `scopegate init` writes one";
         let source = read_guarded(path, MAX_CONFIG_BYTES, help).map_err(ConfigError::Unreadable)?;
         Self::parse(&source, environment).map_err(|wrong| ConfigError::Wrong(path.to_owned(), wrong))
@@ -49,7 +49,7 @@ impl Config {
 }
 
 impl ConfigError {
-    /// Draws every mistake with its line of the file; see [`Diagnostic::draw`].
+    /// Draws every mistake with its line of the file. See [`Diagnostic::draw`].
     pub fn draw(&self) -> String {
         match self {
             Self::Unreadable(_) => String::new(),
@@ -60,7 +60,7 @@ impl ConfigError {
         }
     }
 
-    /// Summarises it in a sentence.
+    /// Summarises the error in a sentence.
     pub fn summary(&self) -> String {
         match self {
             Self::Unreadable(Failed { message, help }) => format!("{message}\n  help: {help}"),
@@ -71,7 +71,7 @@ impl ConfigError {
         }
     }
 
-    /// Formats every mistake on a line of its own, for the log.
+    /// Formats each mistake as one line, for the log.
     pub fn to_lines(&self) -> Vec<String> {
         match self {
             Self::Unreadable(Failed { message, help }) => vec![format!("{message}; {help}")],

@@ -1,4 +1,4 @@
-//! `[log]`: what is logged, and how.
+//! Reads `[log]`: the format, the level, and whether requests are logged.
 
 use super::table::Table;
 use super::{Log, LogFormat, LogLevel};

@@ -1,4 +1,4 @@
-//! `[[mapping]]`: clients, scopes and rights.
+//! Reads `[[mapping]]`: clients, scopes and rights.
 
 use super::cors;
 use super::listeners::Listeners;
@@ -20,16 +20,16 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Most mappings of a configuration.
+/// Maximum number of mappings.
 const MAX_MAPPINGS: usize = 10_000;
-/// Most scopes of a mapping.
+/// Maximum number of scopes in a mapping.
 const MAX_SCOPES: usize = 64;
-/// Most networks of a client.
+/// Maximum number of networks in a mapping.
 const MAX_NETWORKS: usize = 1000;
-/// The bounds of `session`: MinIO's sessions last 15 minutes at least, those of other stores 12 hours at most.
+/// The bounds of `session`: MinIO's sessions last at least 15 minutes, those of other stores at most 12 hours.
 const SESSION: RangeInclusive<Duration> = Duration::from_mins(15)..=Duration::from_hours(12);
 
-/// Reads the mappings, if all of them can be read.
+/// Reads the mappings. Returns `None` if one of them has a mistake.
 pub(super) fn read_mappings(root: &Table<'_>, listeners: &Listeners) -> Option<Vec<At<Mapping>>> {
     let tables = root.tables("mapping", "[[mapping]]");
     if tables.is_empty() {
@@ -49,7 +49,7 @@ pub(super) fn read_mappings(root: &Table<'_>, listeners: &Listeners) -> Option<V
         }
         read_mapping(table, listeners)
     };
-    // All are read, so that the mistakes of all are noted.
+    // Collected first, so that the mistakes in all mappings are noted.
     let mappings: Vec<Option<At<Mapping>>> = tables.into_iter().map(read).collect();
     mappings.into_iter().collect()
 }
@@ -133,7 +133,7 @@ fn read_networks(list: At<Vec<At<&str>>>, reader: &Reader<'_>) -> Option<Vec<ipn
 
 fn find_listener(name: At<&str>, reader: &Reader<'_>, listeners: &Listeners) -> Option<ListenerName> {
     let found = listeners.find(name.value);
-    // Where not all listeners could be read, the name may be that of one with a mistake.
+    // If a listener has a mistake, the name may be that listener's.
     if let Some(all) = listeners.all().filter(|_| found.is_none()) {
         let names: Vec<&str> = all.iter().map(|listener| &*listener.value.name).collect();
         let help = nearest(name.value, &names).map_or_else(
@@ -192,7 +192,7 @@ fn read_scope(table: Table<'_>) -> Option<At<Scope>> {
     })
 }
 
-/// Notes the keys that are of no use in a scope without the right to read.
+/// Notes keys that have no effect in a scope without the right to read.
 fn check_readable(scope: &Table<'_>, site: Option<bool>) {
     for key in ["index", "error_page", "site"] {
         let span = scope.span_of(key).filter(|_| key != "site" || site == Some(true));

@@ -1,4 +1,4 @@
-//! `mount` of a scope. Each path of a client belongs to one scope.
+//! Reads the `mount` of a scope, and checks that each path of a client belongs to one scope.
 
 use super::reader::{At, Reader};
 use super::table::Table;
@@ -12,7 +12,8 @@ pub(super) fn read_mount(table: &Table<'_>) -> Option<At<Mount>> {
     Some(At { value: mount, span: text.span })
 }
 
-/// Notes mounts that hide paths of another scope. Each scope comes with the place of its mount, or its own.
+/// Notes mounts that hide paths of another scope. Each scope comes with the location of its mount or, without one,
+/// its own.
 pub(super) fn check(scopes: &[At<Scope>], reader: &Reader<'_>) {
     for (index, scope) in scopes.iter().enumerate() {
         let Some(view) = &scope.value.view else { continue };

@@ -1,4 +1,4 @@
-//! Reads a configuration: every table in turn, then what concerns several of them.
+//! Parses a configuration: reads every table, then checks the relations between them.
 
 use super::issuer::read_issuer;
 use super::limits::read_limits;

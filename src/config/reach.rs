@@ -1,6 +1,6 @@
 //! Finds mappings that no client can reach, and listeners whose clients match no mapping.
 //!
-//! There may be 10,000 mappings. So each is compared with the union of the networks before it, not with each mapping.
+//! There may be 10,000 mappings, so each is compared with the union of the networks before it, not with each mapping.
 
 use super::reader::{At, Reader};
 use super::{ListenAddress, Listener};
@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Most mappings that a message names.
+/// Maximum number of mappings that a message names.
 const NAMED: usize = 3;
 
 pub(super) fn check(mappings: &[At<Mapping>], listeners: &[At<Listener>], reader: &Reader<'_>) {
@@ -73,13 +73,13 @@ fn is_unix(listener: &Listener) -> bool {
     matches!(listener.address, ListenAddress::Unix(_))
 }
 
-/// Returns the conditions of a mapping that do not hold for every client of the listener.
+/// Returns the conditions of a mapping that do not hold for all clients of the listener.
 fn narrowing<'m>(mapping: &'m Mapping, listener: &Listener) -> Vec<&'m Condition> {
     let demand = |condition: &&Condition| condition.at(&listener.name, is_unix(listener));
     mapping.client.conditions().iter().filter(|condition| demand(condition) == Demand::Some).collect()
 }
 
-/// The networks of a client that names none.
+/// The networks of a mapping that names none.
 const EVERYWHERE: [IpNet; 2] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
@@ -94,7 +94,7 @@ struct Clients<'c> {
     listener: &'c Listener,
     v4: Ranges,
     v6: Ranges,
-    /// The conditions of mappings that ranges of addresses do not describe.
+    /// The conditions of mappings that address ranges cannot express.
     others: Vec<Vec<&'c Condition>>,
 }
 
@@ -119,7 +119,7 @@ impl<'c> Clients<'c> {
         }
     }
 
-    /// Returns whether every client of the listener that `mapping` matches is one of these.
+    /// Returns whether every client of the listener that `mapping` matches is among these clients.
     fn cover(&self, mapping: &Mapping) -> bool {
         let wanted = narrowing(mapping, self.listener);
         let covers = |condition: &&Condition| wanted.iter().any(|wanted| condition.covers(wanted));
@@ -145,7 +145,7 @@ fn ends(network: IpNet) -> (u128, u128) {
     }
 }
 
-/// A set of addresses: the first and the last of ranges that neither overlap nor touch.
+/// A set of addresses, as the first and last address of ranges that neither overlap nor touch.
 #[derive(Default)]
 struct Ranges(BTreeMap<u128, u128>);
 
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Networks of a small part of all addresses, so that they overlap and touch.
+    /// Generates networks in a small part of the address space, so that they overlap and touch.
     fn any_network() -> impl Strategy<Value = IpNet> {
         (any::<bool>(), 0..=255_u8, 24..=32_u8).prop_map(|(v4, host, length)| {
             let v6 = [0, 0, 0, 0, 0, 0, 0, u16::from(host)];

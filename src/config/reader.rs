@@ -1,4 +1,4 @@
-//! Collects everything that is wrong with a TOML file while it is read.
+//! Collects the mistakes and warnings found while a TOML file is read.
 
 use super::Diagnostic;
 use super::diagnostic::Severity;
@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use toml::Spanned;
 use toml::de::DeTable;
 
-/// A value and where it is written.
+/// A value with its location in the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct At<T> {
     pub(super) value: T,
@@ -15,7 +15,8 @@ pub(super) struct At<T> {
 }
 
 impl<'t> At<&'t str> {
-    /// Parses the text. A failure is a mistake: the text, followed by `what`. The parser's error is its help.
+    /// Parses the text. If that fails, the mistake is the text followed by `what`, and the parser's error is its
+    /// help.
     pub(super) fn parse_with<T, H: Into<String>>(
         self,
         reader: &Reader<'_>,
@@ -34,7 +35,7 @@ pub(super) struct Reader<'s> {
     warnings: RefCell<Vec<Finding>>,
 }
 
-/// A mistake or a warning. One without a span is about the file as a whole.
+/// A mistake or a warning. Without a span it concerns the file as a whole.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Finding {
     span: Option<Span>,
@@ -52,7 +53,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Parses the source as TOML. What cannot be parsed is a mistake, and left out of the table.
+    /// Parses the source as TOML. Parts that do not parse are noted as mistakes and left out.
     pub(super) fn parse(&self) -> Spanned<DeTable<'s>> {
         let (root, errors) = DeTable::parse_recoverable(self.source.text());
         self.is_valid_toml.set(errors.is_empty());
@@ -74,12 +75,12 @@ impl<'s> Reader<'s> {
         self.mistakes.borrow_mut().push(finding);
     }
 
-    /// Notes a value that is wrong. The message begins with the value, so it must not be a secret.
+    /// Notes an invalid value. The message begins with the value, so it must not be a secret.
     pub(super) fn wrong(&self, text: At<&str>, what: &str, help: impl Into<String>) {
         self.error(text.span, format!("{} {what}", quoted(text.value)), help);
     }
 
-    /// Notes something that is valid and probably not intended.
+    /// Notes something that is valid but probably not intended.
     pub(super) fn warn(
         &self,
         span: impl Into<Option<Span>>,
@@ -90,7 +91,7 @@ impl<'s> Reader<'s> {
         self.warnings.borrow_mut().push(finding);
     }
 
-    /// Returns the number of a span's line, from 1.
+    /// Returns the line of a span, starting at 1.
     pub(super) fn line(&self, span: Option<Span>) -> usize {
         span.map_or(1, |span| self.source.line(span.start))
     }
@@ -112,7 +113,7 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// Locates findings: in the order of the file, each once.
+/// Sorts findings by their location, removes duplicates, and locates them.
 fn diagnostics(source: &Source<'_>, severity: Severity, mut findings: Vec<Finding>) -> Vec<Diagnostic> {
     findings.sort();
     findings.dedup();
@@ -125,7 +126,7 @@ fn diagnostics(source: &Source<'_>, severity: Severity, mut findings: Vec<Findin
     findings.into_iter().map(locate).collect()
 }
 
-/// Quotes a value for a message: escaped, and at most 60 characters of it.
+/// Quotes a value for a message: escaped, and cut to 60 characters.
 pub(super) fn quoted(text: &str) -> String {
     let beginning: String = text.chars().take(60).collect();
     let more = if beginning.len() < text.len() { "..." } else { "" };

@@ -1,4 +1,4 @@
-//! Finds the line of a mistake, and makes it safe to show.
+//! Locates mistakes in a configuration file, and makes its lines safe to show.
 
 use super::mask::Masked;
 use crate::net::terminal::is_unseen;
@@ -6,10 +6,10 @@ use crate::net::terminal::picture;
 use std::cell::OnceCell;
 use std::ops::Range;
 
-/// The longest line that is shown, in bytes. The places of mistakes in a longer one are told without it.
+/// Maximum length of a line that is shown, in bytes. For a longer one only the line and column are given.
 const MAX_SHOWN: usize = 500;
 
-/// Bytes of the source, such as those of a value.
+/// A range of bytes in the source, such as those of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Span {
     pub(super) start: usize,
@@ -25,11 +25,11 @@ impl From<Range<usize>> for Span {
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The line, from 1.
+    /// The line, starting at 1.
     pub line: usize,
-    /// The column in characters, from 1.
+    /// The column in characters, starting at 1.
     pub column: usize,
-    /// The line itself, if it is short enough to be shown.
+    /// The text of the line, if it is short enough to show.
     pub(super) excerpt: Option<Excerpt>,
 }
 
@@ -37,16 +37,16 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Excerpt {
     pub(super) text: String,
-    /// The bytes of the text that a mistake is about.
+    /// The bytes that the mistake is about.
     pub(super) marker: Range<usize>,
 }
 
-/// The text of a file, in lines.
+/// The text of a configuration file, divided into lines.
 pub(super) struct Source<'s> {
     text: &'s str,
-    /// Where each line begins.
+    /// The start of each line.
     lines: Vec<usize>,
-    /// Made with the first place: most files have no mistake.
+    /// Computed for the first mistake, because most files have none.
     masked: OnceCell<Masked>,
 }
 
@@ -61,12 +61,12 @@ impl<'s> Source<'s> {
         self.text
     }
 
-    /// Returns the number of a byte's line, from 1.
+    /// Returns the line of a byte, starting at 1.
     pub(super) fn line(&self, offset: usize) -> usize {
         self.lines.partition_point(|begin| *begin <= offset).max(1)
     }
 
-    /// Locates the beginning of a span. The marker ends with the line.
+    /// Locates the start of a span. The marker ends with the line.
     pub(super) fn place(&self, span: Span) -> Place {
         let start = self.text.floor_char_boundary(span.start);
         let line = self.line(start);
@@ -83,7 +83,7 @@ impl<'s> Source<'s> {
     }
 }
 
-/// Makes a line safe to print. Each character remains one, so that columns stay the same.
+/// Makes a line safe to print. Each character is replaced by one character, so that columns do not change.
 fn excerpt(line: &str, start: usize, end: usize) -> Excerpt {
     let [start, end] = [start, end].map(|offset| line.floor_char_boundary(offset.min(line.len())));
     let safe = |text: &str| -> String {

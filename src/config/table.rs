@@ -1,4 +1,4 @@
-//! Reads TOML tables key by key. Keys that nothing reads are mistakes.
+//! Reads TOML tables key by key. Notes keys that nothing reads as mistakes.
 
 use super::reader::{At, Reader, quoted};
 use super::source::Span;
@@ -10,19 +10,19 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A table, or the absence of one. It remembers which keys were read.
+/// A TOML table, which may be absent. It records the keys that were read.
 pub(super) struct Table<'t> {
     reader: &'t Reader<'t>,
     entries: Option<&'t DeTable<'t>>,
-    /// The name in messages, such as `[upstream]`.
+    /// The name for messages, such as `[upstream]`.
     name: &'static str,
-    /// Where the table begins: its header, or the braces of an inline table. The file's root has no such place.
+    /// The location of the table: its header, or the braces of an inline table. `None` for the file's root.
     span: Option<Span>,
     read: RefCell<Vec<&'static str>>,
 }
 
 impl<'t> Table<'t> {
-    /// Returns the table that is the whole file.
+    /// Returns the root table of a file.
     pub(super) fn root(entries: &'t DeTable<'t>, reader: &'t Reader<'t>) -> Self {
         Self { reader, entries: Some(entries), name: "the file", span: None, read: RefCell::default() }
     }
@@ -31,7 +31,7 @@ impl<'t> Table<'t> {
         Self { reader: self.reader, entries, name, span, read: RefCell::default() }
     }
 
-    /// Returns a table that is the value of a key of this one.
+    /// Returns a table that is the value of a key.
     pub(super) fn inner(&self, entries: &'t DeTable<'t>, name: &'static str, span: Span) -> Self {
         self.beside(Some(entries), name, Some(span))
     }
@@ -48,7 +48,7 @@ impl<'t> Table<'t> {
         self.span
     }
 
-    /// Returns where the value of a key is, if it is there.
+    /// Returns the location of a key's value, if the key is present.
     pub(super) fn span_of(&self, key: &'static str) -> Option<Span> {
         self.get(key).map(|value| value.span().into())
     }
@@ -58,7 +58,7 @@ impl<'t> Table<'t> {
         self.entries?.get(key)
     }
 
-    /// Notes a mistake at the table's beginning.
+    /// Notes a mistake at the start of the table.
     pub(super) fn error(&self, message: impl Into<String>, help: impl Into<String>) {
         self.reader.error(self.span, message, help);
     }
@@ -70,7 +70,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Notes every key that was not read. Keys are quoted, values never.
+    /// Notes every key that was not read. Messages quote keys, never values.
     pub(super) fn finish(self) {
         let mut known: Vec<&str> = Vec::new();
         for key in self.read.into_inner() {
@@ -109,14 +109,14 @@ impl<'t> Table<'t> {
         self.string(key)?.parse_with(self.reader, what, parse)
     }
 
-    /// Notes the absence of a key, unless the whole table is absent: that is a mistake of its own.
+    /// Notes a missing key. If the whole table is absent, that is a separate mistake.
     pub(super) fn require(&self, key: &'static str, help: impl Into<String>) {
         if self.is_present() && self.get(key).is_none() {
             self.error(format!("{} has no {key:?}", self.name), help);
         }
     }
 
-    /// Reads a string that must be there; `example` is one as TOML.
+    /// Reads a required string. `example` is a valid value in TOML.
     pub(super) fn required(&self, key: &'static str, example: &str) -> Option<At<&'t str>> {
         self.require(key, format!("add {key} = {example}"));
         self.string(key)
@@ -134,7 +134,7 @@ impl<'t> Table<'t> {
         is_name.then_some(name)
     }
 
-    /// Reads one of a few words, each with its meaning.
+    /// Reads one of the given words, and returns its meaning.
     pub(super) fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let word = self.string(key)?;
         let found = words.iter().find(|(name, _)| *name == word.value).map(|(_, value)| *value);
@@ -190,7 +190,7 @@ impl<'t> Table<'t> {
         in_range
     }
 
-    /// Reads a size in `range`; `help` says what is expected.
+    /// Reads a size in `range`. `help` describes the expected value.
     pub(super) fn size(&self, key: &'static str, range: RangeInclusive<u64>, help: &str) -> Option<At<u64>> {
         let value = self.get(key)?;
         let span = value.span().into();

@@ -10,7 +10,7 @@ use crate::sigv4::secret::Secret;
 use std::num::NonZeroU32;
 use std::path::Path;
 
-/// A configuration that stays valid when the format grows.
+/// A configuration that remains valid when the format grows.
 pub(crate) const EXAMPLE: &str = r#"[[listener]]
 name    = "sidecar"
 address = "127.0.0.1:8080"            # or "unix:/run/scopegate/s3.sock"
@@ -102,7 +102,7 @@ fn proxy_toml_shows_the_defaults() {
     assert_eq!(config.log, Log::default());
 }
 
-/// `scopegate token` reads prefixes in the same way.
+/// `scopegate token` parses prefixes in the same way.
 #[test]
 fn a_final_star_in_a_prefix_is_ignored() {
     for (written, meant) in [("media/*", "media/"), ("*", ""), ("media/", "media/")] {
@@ -164,7 +164,7 @@ fn an_index_comes_with_a_default_error_page() {
 }
 
 #[test]
-fn an_index_makes_a_site() {
+fn an_index_makes_a_scope_a_site() {
     let config = Config::parse(&format!("{EXAMPLE}index = \"index.html\"\n"), &Fake).unwrap();
     assert_eq!(config.mappings[0].index(None, "tmp", "media/a/"), Some("index.html"));
     assert_eq!(config.mappings[0].index(None, "tmp", "other/"), None);
@@ -177,7 +177,7 @@ fn an_index_makes_a_site() {
 }
 
 #[test]
-fn secret_files_are_for_their_owner() {
+fn rejects_secret_files_that_others_can_access() {
     use std::os::unix::fs::PermissionsExt;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "hush\n").unwrap();
@@ -193,10 +193,10 @@ fn secret_files_are_for_their_owner() {
 }
 
 #[test]
-fn refuses_a_configuration_that_every_user_may_change() {
+fn rejects_a_configuration_that_every_user_can_change() {
     use std::os::unix::fs::PermissionsExt;
     let file = tempfile::NamedTempFile::new().unwrap();
-    // Read, and wrong for another reason.
+    // The file is readable, and wrong for another reason.
     std::fs::write(file.path(), "nothing = 1\n").unwrap();
     for (mode, good) in [(0o600, true), (0o644, true), (0o664, true), (0o666, false), (0o602, false)] {
         std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
@@ -234,7 +234,7 @@ fn uploads_have_half_of_the_memory_by_default() {
     assert!(least.shared_memory() >= 16 << 20, "{}", least.shared_memory());
 }
 
-/// Returns the most memory that a proxy takes, in bytes, with the kernel's buffers. docs/running.md has the sum.
+/// Returns the maximum memory of a proxy in bytes, including the kernel's buffers. docs/running.md has the sum.
 fn footprint(config: &Config) -> u64 {
     let Limits { connections, requests_per_mapping, queue_per_mapping, memory, .. } = config.limits;
     let (process, connection, kernel) = (20 << 20, 3 << 10, 128 << 10);
@@ -253,7 +253,7 @@ fn shipped_configurations_fit_their_memory() {
         (
             include_str!("../../deploy/compose/proxy.toml"),
             include_str!("../../deploy/compose/compose.yaml").contains("mem_limit: 384m"),
-            // The folder for parts of uploads is in memory.
+            // The folder for spooled parts of uploads is in memory.
             384 - 128,
         ),
         (

@@ -1,4 +1,4 @@
-//! `[upstream]`: the store.
+//! Reads `[upstream]`: the store's endpoints, region and kind.
 
 use super::Upstream;
 use super::reader::{At, Reader};
@@ -39,7 +39,7 @@ fn read_endpoints(list: At<Vec<At<&str>>>, reader: &Reader<'_>) -> Vec<Endpoint>
 pub(super) fn read_endpoint(url: At<&str>, reader: &Reader<'_>) -> Option<Endpoint> {
     let wrong = |help| {
         if url.value.contains('@') {
-            // The text before it may be a password.
+            // The text before the `@` may be a password.
             reader.error(url.span, "not an endpoint", help);
         } else {
             reader.wrong(url, "is not an endpoint", help);

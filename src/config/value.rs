@@ -50,7 +50,7 @@ pub(super) fn parse_domain(text: &str) -> Result<Box<str>, &'static str> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // Many programs take a name whose last label is a number for an IPv4 address.
+    // Many programs read a name whose last label is a number as an IPv4 address.
     let numeric = text.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     if text.len() > 253 || numeric || !text.split('.').all(label) {
         return Err("write a DNS name without scheme, port or final dot, such as \"s3.example.test\"");
@@ -58,7 +58,7 @@ pub(super) fn parse_domain(text: &str) -> Result<Box<str>, &'static str> {
     Ok(text.to_ascii_lowercase().into())
 }
 
-/// Parses a host without a port, and returns it as a Host header names it: in lower case, IPv6 in brackets.
+/// Parses a host without a port, and returns it as it appears in a `Host` header: in lower case, IPv6 in brackets.
 pub(super) fn parse_host(text: &str) -> Result<Box<str>, &'static str> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     match bare.parse::<IpAddr>() {
@@ -83,7 +83,7 @@ pub(super) fn parse_listen_address(text: &str) -> Result<ListenAddress, &'static
     )
 }
 
-/// Parses a network. A single address is the network of itself.
+/// Parses a network. A single address is a network of one address.
 pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
     let network: IpNet = match text.parse::<IpAddr>() {
         Ok(address) => address.into(),

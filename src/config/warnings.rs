@@ -1,4 +1,4 @@
-//! Warnings: what a configuration may say, and its author probably does not intend.
+//! Warns about valid settings that are probably not intended.
 
 use super::reader::Reader;
 use super::source::Span;
@@ -11,7 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// MinIO's access keys of root where nobody chose others.
+/// MinIO's default names of root.
 const ROOT_BY_DEFAULT: [&str; 2] = ["minioadmin", "minio"];
 
 const ROOT: &str =
@@ -19,7 +19,7 @@ const ROOT: &str =
 const ROOT_HELP: &str = "make a user of its own with `mc admin user add`, with a policy that allows what the mappings need and \
                          no more (the README shows how)";
 
-/// Where in the file the things are that warnings are about.
+/// The places in the file that warnings refer to.
 #[derive(Default)]
 pub(super) struct Places {
     /// The listeners, in order.
@@ -30,16 +30,16 @@ pub(super) struct Places {
     pub(super) admin: Option<Span>,
     /// The issuer's access key.
     pub(super) access_key: Option<Span>,
-    /// The limit of this name.
+    /// The limit `mints_per_second`.
     pub(super) mints_per_second: Option<Span>,
 }
 
-/// Returns the warning of an issuer that is root.
+/// Returns the warning about an issuer that is root.
 pub(crate) fn root() -> Diagnostic {
     Diagnostic::warning(ROOT, ROOT_HELP)
 }
 
-/// Notes every warning about a configuration without mistakes.
+/// Notes all warnings about a valid configuration.
 pub(super) fn check(config: &Config, places: &Places, reader: &Reader<'_>) {
     check_listeners(config, places, reader);
     check_mappings(config, places, reader);
@@ -50,7 +50,7 @@ pub(super) fn check(config: &Config, places: &Places, reader: &Reader<'_>) {
     }
 }
 
-/// Warns of listeners whose clients are in no mapping's networks.
+/// Warns about listeners whose clients are in no mapping's networks.
 fn check_listeners(config: &Config, places: &Places, reader: &Reader<'_>) {
     for (listener, span) in config.listeners.iter().zip(&places.listeners) {
         if config.mappings.iter().any(|mapping| can_match(mapping, listener)) {
@@ -70,7 +70,7 @@ fn check_listeners(config: &Config, places: &Places, reader: &Reader<'_>) {
     }
 }
 
-/// Warns of mappings whose networks hold no client of any listener.
+/// Warns about mappings whose networks contain no client of any listener.
 fn check_mappings(config: &Config, places: &Places, reader: &Reader<'_>) {
     for (mapping, span) in config.mappings.iter().zip(&places.mappings) {
         if config.listeners.iter().any(|listener| can_match(mapping, listener)) {
@@ -86,7 +86,7 @@ fn check_mappings(config: &Config, places: &Places, reader: &Reader<'_>) {
     }
 }
 
-/// Warns of an admin listener that everyone reaches who reaches a public listener.
+/// Warns about an admin listener that all clients of a public listener can reach.
 fn check_admin(config: &Config, places: &Places, reader: &Reader<'_>) {
     let Some(admin) = config.admin.as_ref().map(|admin| admin.address) else { return };
     let is_public = |mapping: &Mapping| {
@@ -113,7 +113,7 @@ fn check_admin(config: &Config, places: &Places, reader: &Reader<'_>) {
     }
 }
 
-/// Warns of a `mints_per_second` that cannot keep the sessions of all mappings alive, if all are in use.
+/// Warns if `mints_per_second` is too low to refresh the sessions of all mappings at once.
 fn check_mints(config: &Config, places: &Places, reader: &Reader<'_>) {
     let rate = |mapping: &Mapping| mints_per_second_needed(1, mapping.duration);
     let of_scopes: f64 = config.mappings.iter().map(rate).sum();
@@ -158,7 +158,7 @@ fn can_match(mapping: &Mapping, listener: &Listener) -> bool {
         }
 }
 
-/// Returns the networks of the clients that reach an address: a loopback address is reached from this machine alone.
+/// Returns the networks of the clients that can reach an address. Only this machine can reach a loopback address.
 fn clients_of(address: SocketAddr) -> Vec<IpNet> {
     let loopback = Ipv4Net::new(Ipv4Addr::new(127, 0, 0, 0), 8).unwrap_or_default();
     match address.ip() {
@@ -254,7 +254,7 @@ mod tests {
         );
     }
 
-    /// A configuration of this many mappings, each with these rights and this further key.
+    /// Returns a configuration with `count` mappings that have these rights and one further key.
     fn many(count: usize, allow: &str, key: &str) -> String {
         let limits = "[limits]\nmints_per_second = 1\n";
         let head = EXAMPLE.split("[[mapping]]").next().unwrap().to_owned() + limits;

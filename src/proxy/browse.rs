@@ -1,4 +1,5 @@
-//! Answers for clients that follow links: the ways of a [`Browse`] in turn, lists page by page, errors in their form.
+//! Responds to clients that follow links: tries the ways of a [`Browse`] in turn, lists folders page by page, and
+//! formats errors.
 
 use super::call::Call;
 use super::decision::{Browse, Forward, Way, nothing, passes_on};
@@ -35,19 +36,19 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A page is held this many times: in its client's view, as rows, and as text.
+/// The memory of a page relative to its XML: it is held as sent, in the client's view, as rows, and as text.
 const COPIES: usize = 4;
 
-/// The answer to a request for a page.
+/// The store's response to a request for a page.
 pub(super) enum PageAnswer {
-    /// A page, with the memory that it takes.
+    /// A page, with the bytes of memory that it takes.
     Page(Page, usize),
-    /// An answer of the store's that is not a page.
+    /// A response other than a page.
     Other(Served),
 }
 
 impl PageAnswer {
-    /// Checks whether the folder of the page has anything in it.
+    /// Returns whether the page's folder contains anything.
     pub(super) fn has_names(&self) -> bool {
         matches!(self, Self::Page(page, _) if page.has_marker || !page.entries.is_empty())
     }
@@ -62,8 +63,8 @@ struct List<'b> {
 }
 
 impl Proxy {
-    /// Answers in the first way that finds something. If none does, the answer is the first of the store's, else the first
-    /// refusal.
+    /// Responds in the first way that finds something. If none does, the response is the store's first one, or else
+    /// the first refusal.
     pub(super) async fn browse<B: ClientBody>(&self, call: &Call<'_, B>, browse: Browse) -> Outcome {
         call.pass_over_body().await?;
         let Browse { position, is_format_named, ways } = browse;
@@ -89,7 +90,7 @@ impl Proxy {
         outcome
     }
 
-    /// Reads an answer to its end, so that its connection serves again.
+    /// Reads a response to its end, so that its connection can serve again.
     pub(super) async fn whole(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Ok(Reply::Store(Served { answer, rewriter })) => {
@@ -100,7 +101,7 @@ impl Proxy {
         }
     }
 
-    /// Takes a way that is not a list.
+    /// Carries out a way that is not a list.
     async fn take<B: ClientBody>(&self, call: &Call<'_, B>, way: Way) -> Outcome {
         match way {
             Way::AsSent(route) | Way::Index(route) => self.run(call, *route).await.map(Reply::Store),
@@ -166,7 +167,7 @@ impl Proxy {
         Ok(Reply::Local(local(form.representation(), StatusCode::OK, body)))
     }
 
-    /// Answers with one page for a browser.
+    /// Responds with one page for a browser.
     fn list_page<B>(call: &Call<'_, B>, listed: FolderPage<'_>) -> Outcome {
         let text = listed.write(call.mapping, call.request());
         call.account.grow_to(Use::Pages, text.len())?;
@@ -179,15 +180,15 @@ impl Proxy {
         Ok(Reply::Local(answer))
     }
 
-    /// Returns the source of the pages after the first, each of which is requested when the client takes it.
+    /// Returns a function that requests further pages, each when the client is ready for it.
     fn further_pages(
         &self,
         request: &Request,
         place: Place,
         (account, first): (Account<'_>, usize),
     ) -> impl FnMut(Position) -> pages::PendingPage + use<> {
-        // The request holds memory for its first page, which serves each later page in turn. This is what a longer page
-        // takes besides.
+        // The request holds the memory of the first page, and each later page reuses it. This share holds what a
+        // larger page needs in addition.
         let payer = Payer::Client(account.holdings.client());
         let held = Rc::new(RefCell::new(self.shared.memory.share(payer, Use::Pages)));
         let (proxy, place) = (self.clone(), Rc::new(place));
@@ -222,7 +223,7 @@ impl Proxy {
         }
     }
 
-    /// Decides on the request for a further page as on one of the client's own, and asks for it.
+    /// Decides on the request for a further page as if the client had sent it, and sends it.
     async fn further_page(
         &self,
         (request, site): (&Request, &Arc<Site>),
@@ -236,7 +237,7 @@ impl Proxy {
         self.page(account, place, list, position).await
     }
 
-    /// Asks the store for a page, and reads it.
+    /// Requests a page from the store and parses it.
     pub(super) async fn page(
         &self,
         account: Account<'_>,
@@ -267,7 +268,7 @@ impl Proxy {
         }
     }
 
-    /// Writes an error of the store in the form that a request asks for.
+    /// Puts an error of the store into the form that the client asks for.
     pub(super) async fn localize_error<B>(&self, call: &Call<'_, B>, reply: Reply) -> Outcome {
         let request = call.request();
         let form = Representation::of_error(request.fields(), request.target.query());
@@ -331,7 +332,7 @@ fn in_its_view(document: Bytes, rewriter: Option<Box<Rewriter>>) -> Result<Bytes
     rewritten.map_err(|error| Refusal::new(Rule::Upstream, error.to_string()))
 }
 
-/// Checks whether the next way is tried.
+/// Returns whether to try the next way.
 fn finds_nothing(outcome: &Outcome) -> bool {
     match outcome {
         Ok(Reply::Store(served)) => served.answer.status() == StatusCode::NOT_FOUND,

@@ -1,4 +1,4 @@
-//! A client's request that is being answered, and what belongs to it.
+//! A client's request in progress, and the account that its requests to the store are charged to.
 
 use super::ClientBody;
 use super::decision::Incoming;
@@ -17,7 +17,7 @@ use http1::Request;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The account that requests to the store are made on: a client's request, which waits for its turn once.
+/// The account that requests to the store are charged to: one client request, which is admitted once.
 #[derive(Clone, Copy)]
 pub(crate) struct Account<'a> {
     pub(crate) site: &'a Arc<Site>,
@@ -26,7 +26,7 @@ pub(crate) struct Account<'a> {
     pub(crate) memory: &'a MemoryBudget,
 }
 
-/// A request that was decided on.
+/// A client's request after the decision.
 pub(super) struct Call<'a, B> {
     pub(super) mapping: &'a Mapping,
     pub(super) upload: &'a Rc<Upload<B>>,
@@ -40,7 +40,7 @@ impl<'a> Account<'a> {
         self.site.session.slot()
     }
 
-    /// Waits for the request's turn, unless it has had it.
+    /// Waits until the request is admitted, unless it already was.
     pub(crate) async fn admit(&self) -> Result<(), Refusal> {
         self.holdings.admit(&self.site.admission, self.trace).await
     }
@@ -56,14 +56,14 @@ impl<B> Call<'_, B> {
         self.incoming.request()
     }
 
-    /// Notes the operation, and what the body will be.
+    /// Notes the operation and the form of the body.
     pub(super) fn begin(&self, operation: Operation, payload: &Payload) {
         self.account.trace.routed(operation, self.request().target.query());
         self.upload.set_length(payload.length());
         self.upload.unwrap_envelope(payload.envelope());
     }
 
-    /// Reads a body that means nothing: one that breaks off is refused before anything is done.
+    /// Reads and discards an unused body. If it breaks off, the request is refused before anything is done.
     pub(super) async fn pass_over_body(&self) -> Result<(), Refusal>
     where
         B: ClientBody,
@@ -72,7 +72,7 @@ impl<B> Call<'_, B> {
     }
 }
 
-/// Reads a body that means nothing to a request with this method.
+/// Reads and discards a body that a request with this method does not use.
 pub(super) async fn pass_over_body<B: ClientBody>(
     upload: &Rc<Upload<B>>,
     method: &Method,

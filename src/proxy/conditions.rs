@@ -1,4 +1,4 @@
-//! Reads with conditions that the store cannot decide: a HEAD of the object comes first.
+//! Reads with conditions that the store cannot evaluate: a HEAD of the object comes first.
 
 use super::{Account, Proxy};
 use crate::outgoing::request::{Conditions, ObjectState, Outgoing};
@@ -9,7 +9,8 @@ use http::StatusCode;
 use http::header::{ETAG, HeaderValue, LAST_MODIFIED};
 
 impl Proxy {
-    /// Asks what the object is now, and returns the read with a condition that makes the store answer as HTTP has it.
+    /// Requests the object's current state, and returns the read with a condition that makes the store respond as
+    /// HTTP requires.
     pub(super) async fn look_first(
         &self,
         read: Outgoing,

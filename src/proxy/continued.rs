@@ -1,7 +1,7 @@
-//! Continues answers that broke off, with a request for the rest of the object.
+//! Continues downloads that broke off, with a request for the rest of the object.
 //!
-//! The store is asked when the client takes more, not earlier. So a client that pauses keeps nothing busy, and MinIO's lock
-//! of the object ends with the answer that MinIO cut. The request keeps its place among those that run.
+//! The store is asked when the client is ready for more, not earlier. A paused client therefore occupies nothing, and
+//! MinIO releases its lock of the object with the response that it cut off. The request remains admitted.
 
 use super::{Account, Proxy};
 use crate::outgoing::continuation::{LEAST, NotTheRest, Outcome, Rest};
@@ -24,7 +24,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// The pauses before the requests for one rest. A node that restarts is back within their sum.
+/// The pauses before the requests for one rest. A restarting node is back within their sum.
 const PAUSES: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_millis(500),
@@ -36,7 +36,7 @@ const PAUSES: [Duration; 5] = [
 const PROGRESS: u64 = 64 * 1024;
 
 impl Proxy {
-    /// Prepares a long answer to be continued, should it break off.
+    /// Prepares a long response to be continued if it breaks off.
     pub(super) fn provide_rest(&self, answer: &mut StoreAnswer, outgoing: &Outgoing, account: Account<'_>) {
         if outgoing.operation() != Operation::GetObject {
             return;
@@ -58,7 +58,7 @@ impl Proxy {
     }
 }
 
-/// Everything it takes to ask for the rest of an answer.
+/// Everything needed to request the rest of a response.
 struct Continuation {
     proxy: Proxy,
     session: Sessions,
@@ -79,7 +79,7 @@ impl fmt::Debug for Continuation {
     }
 }
 
-/// Why there is no rest.
+/// The reason why a request for the rest failed.
 enum Failure {
     /// The next request may succeed.
     Passing(String),
@@ -157,7 +157,7 @@ impl Continuation {
         }
     }
 
-    /// Returns the attempts for the next request. They exclude a node that stalled, if there is another.
+    /// Returns the attempts for the next request. They exclude a stalled node if there is another one.
     fn attempts(&self, broken: &BrokenOff) -> Attempts {
         if !matches!(broken.error.downcast_ref(), Some(Broken::Stalled)) {
             return Attempts::default();
@@ -179,7 +179,7 @@ impl Continuation {
         self.proxy.shared.metrics.continued(outcome);
     }
 
-    /// Returns the error that ends the answer, and logs it: there may be no access log.
+    /// Returns the error that ends the response. Also logs it, since the access log may be off.
     fn given_up(&self, broken: &BoxError, why: &str) -> BoxError {
         let said = format!("the store's answer broke off ({broken}) and could not be continued: {why}");
         let id = self.trace.request_id();

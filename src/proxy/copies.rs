@@ -1,4 +1,4 @@
-//! Copies into scopes that bound the size of an object: a HEAD of the source comes first.
+//! Copies into scopes that limit the size of objects: a HEAD of the source comes first.
 
 use super::{Account, Proxy};
 use crate::outgoing::request::Outgoing;
@@ -9,8 +9,8 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, ETAG, HeaderValue};
 
 impl Proxy {
-    /// Asks for the size of the source, and returns the copy of exactly that source. Without a source it returns a copy that
-    /// fails, so that the error is the store's own.
+    /// Requests the size of the source, and returns the copy of exactly that source. If there is no source, returns a
+    /// copy that fails, so that the client gets the store's own error.
     pub(super) async fn measure(
         &self,
         copy: Outgoing,

@@ -1,4 +1,4 @@
-//! One worker thread's view of the generations: the proxy of the newest one.
+//! One worker thread's proxy, which is replaced when a new generation appears.
 
 use super::Proxy;
 use crate::bounds::limits::Limits;
@@ -16,10 +16,10 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    /// Makes a view of what is shared.
+    /// Makes the view of the shared generation.
     ///
     /// # Errors
-    /// When there can be no pool of connections to the store.
+    /// Fails if the pool of connections to the store cannot be made.
     pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Rc<Self>> {
         let generation = shared.generation.load_full();
         let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes)?;
@@ -27,7 +27,7 @@ impl Current {
         Ok(Rc::new(Self { shared, proxy: RefCell::new(proxy) }))
     }
 
-    /// Returns the proxy for requests that begin now. Costs an atomic load as long as the generation is the same.
+    /// Returns the proxy for requests that begin now. Costs one atomic load while the generation stays the same.
     pub(crate) fn proxy(&self) -> Rc<Proxy> {
         let proxy = Rc::clone(&self.proxy.borrow());
         let newest = self.shared.generation.load();
@@ -42,7 +42,7 @@ impl Current {
         match Pool::new(&newest.upstream.endpoints, &newest.limits, &newest.nodes) {
             Ok(pool) => self.adopt(next(pool)),
             Err(error) => {
-                // A reload tries this before. Whatever is missing now may be there for the next request.
+                // A reload checks this first, so the cause may be temporary. The next request tries again.
                 tracing::error!(%error, "no connections to the new endpoints: those to the old ones are used");
                 next(Rc::clone(proxy.store().pool()))
             }
@@ -55,7 +55,7 @@ impl Current {
     }
 }
 
-/// Checks whether one generation's connections to the store serve the other as well.
+/// Returns whether two generations can share a pool of connections to the store.
 fn same_pool(one: &Generation, other: &Generation) -> bool {
     let of_pool = |limits: &Limits| (limits.connect_timeout, limits.stall_timeout, limits.response_timeout);
     one.upstream.endpoints == other.upstream.endpoints && of_pool(&one.limits) == of_pool(&other.limits)

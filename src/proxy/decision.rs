@@ -1,8 +1,8 @@
-//! The decision on a request: whether it is refused, and else how it is answered.
+//! The decision on a request: refuse it, or how to respond to it.
 //!
-//! [`decide`] is pure. The proxy carries out what it returns, and `scopegate explain` prints it, so that both always agree.
-//! What only the store or the body can tell is in the decision as a plan: a HEAD that comes first, a document that is
-//! read, the ways to answer that are tried in turn.
+//! [`decide`] is pure. The proxy carries out the decision and `scopegate explain` prints it, so they always agree.
+//! Anything that depends on the store or the body is part of the decision as a plan: a HEAD to send first, a document
+//! to read, ways to respond that are tried in turn.
 
 mod browse;
 mod fallback;
@@ -24,23 +24,23 @@ use http::Method;
 use http1::Request;
 use std::borrow::Cow;
 
-/// A request that passed the checks of its host and its origin.
+/// A request that has passed the checks of its host and its origin.
 #[derive(Debug)]
 pub(crate) struct Incoming<'r> {
     original: &'r Request,
-    /// The request with the headers that its presigned URL carries, if it carries any.
+    /// The request with the headers from its presigned URL, if it has any.
     presigned: Option<Box<Request>>,
-    /// The path with the bucket in it, also where `Host` names the bucket.
+    /// The path, which contains the bucket even if the client names it in `Host`.
     path: Cow<'r, str>,
 }
 
 impl Incoming<'_> {
-    /// Returns the request, with the headers of a presigned URL among its own.
+    /// Returns the request, including the headers of a presigned URL.
     pub(crate) fn request(&self) -> &Request {
         self.presigned.as_deref().unwrap_or(self.original)
     }
 
-    /// Returns the path with the bucket in it.
+    /// Returns the path, which contains the bucket.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
@@ -53,34 +53,34 @@ impl Incoming<'_> {
     }
 }
 
-/// A request that is answered, and how.
+/// A request that is not refused, with the action that responds to it.
 #[derive(Debug)]
 pub(crate) struct Decision<'r> {
     pub(crate) incoming: Incoming<'r>,
     pub(crate) action: Action,
 }
 
-/// How a request is answered. The rare actions are boxed to keep the common one small.
+/// The action that responds to a request. Rare actions are boxed to keep the common one small.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
     reason = "most requests are forwarded: a box would cost each an allocation"
 )]
 pub(crate) enum Action {
-    /// As one S3 request.
+    /// Carry out one S3 request.
     Route(Route),
-    /// As an `OPTIONS`, by the proxy itself.
+    /// Respond to an `OPTIONS` without the store.
     Options(Box<Options>),
-    /// In the first of several ways that finds something.
+    /// Try several ways until one finds something.
     Browse(Box<Browse>),
-    /// With a refusal, unless the fallback finds something.
+    /// Refuse, unless the fallback finds something.
     Fallback(Box<(Refusal, Fallback)>),
 }
 
-/// Decides on a request of a client of `mapping` that came by a listener with these names.
+/// Decides on a request from a client of `mapping` that connected to a listener with these hosts.
 ///
 /// # Errors
-/// The refusal, which names the rule.
+/// Returns the refusal, which names the rule.
 pub(crate) fn decide<'r>(
     mapping: &Mapping,
     hosts: &AllowedHosts,
@@ -103,7 +103,7 @@ pub(crate) fn decide<'r>(
 }
 
 impl<'r> Incoming<'r> {
-    /// Checks where a request comes from, and reads what its URL says besides the path.
+    /// Checks where a request comes from, and reads the headers and the bucket that are outside its path.
     fn admit(mapping: &Mapping, hosts: &AllowedHosts, request: &'r Request) -> Result<Self, Refusal> {
         browser::check(hosts, mapping.cors.as_deref(), request)?;
         let presigned = presigned::with_headers_of_query(request)?;
@@ -136,7 +136,7 @@ impl Action {
     }
 }
 
-/// Checks whether a refusal says that the client has nothing at this path, so that a [`Fallback`] may answer.
+/// Returns whether a refusal means that the client has nothing at this path. Then a [`Fallback`] may respond instead.
 pub(crate) fn may_fall_back(refusal: &Refusal) -> bool {
     matches!(refusal.rule, Rule::OutsideScope | Rule::RightNotGranted | Rule::NoSuchFolder | Rule::BadTarget)
 }

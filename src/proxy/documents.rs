@@ -1,4 +1,4 @@
-//! Requests whose body is a document, which is read whole, judged, and written again for the store.
+//! Requests with a document as their body: it is read whole, checked, and written again for the store.
 
 use super::call::Call;
 use super::decision::{Document, DocumentRequest};
@@ -20,14 +20,14 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-/// The longest result of a group, in bytes: a key takes up to 6 KiB with its markup.
+/// Maximum size of a group's result, in bytes: a key takes up to 6 KiB with its markup.
 const MAX_RESULT: usize = multi_delete::GROUP * 8 * 1024;
 
-/// The number of groups that may time out on a locked key within the whole request.
+/// The number of groups that can time out on a locked key within the total time.
 const SLOW_GROUPS: u32 = 4;
 
 impl Proxy {
-    /// Reads the document of a request and makes the store do what it says.
+    /// Reads the document of a request, and asks the store to carry it out.
     pub(super) async fn pass_on_document<B: ClientBody>(
         &self,
         call: &Call<'_, B>,
@@ -66,8 +66,8 @@ impl Proxy {
         document::read(request.kind(), call.upload, payload, fields, patience, hold).await
     }
 
-    /// Makes the store complete an upload, in a task of its own: the store goes on when the client has left, and so the
-    /// upload's turn lasts until the store answers.
+    /// Asks the store to complete an upload, in a separate task. The store continues if the client leaves, so the
+    /// upload must hold its turn until the store responds.
     async fn complete(
         &self,
         outgoing: &Outgoing,
@@ -88,7 +88,7 @@ impl Proxy {
         coming.await.map_err(failed)?
     }
 
-    /// Makes the store delete the allowed keys, and answers with its results and the refusals.
+    /// Asks the store to delete the allowed keys, and responds with its results and the refusals.
     async fn delete(
         &self,
         judged: Judged,
@@ -119,9 +119,9 @@ impl Proxy {
         Ok(Served { answer, rewriter })
     }
 
-    /// Deletes one group after the other, within the time of one request. A group that times out is skipped; any other
-    /// failure ends the deletion. The keys that remain are errors in the result. If nothing was deleted, the first failure is
-    /// the answer.
+    /// Deletes one group after the other, within the time of one request. A group that times out is skipped, and any
+    /// other failure ends the deletion. The remaining keys are errors in the result. If nothing was deleted, the
+    /// response is the first failure.
     async fn delete_groups(
         &self,
         groups: &[Group],
@@ -160,7 +160,7 @@ impl Proxy {
         }
     }
 
-    /// Deletes one group, and reads the result.
+    /// Asks the store to delete one group, and reads the result.
     async fn delete_group(
         &self,
         group: &Group,
@@ -180,7 +180,7 @@ impl Proxy {
     }
 }
 
-/// Why a group is not deleted.
+/// The reason why a group was not deleted.
 enum Stop {
     /// It timed out: one of its keys may be locked.
     Slow,

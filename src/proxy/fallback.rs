@@ -1,4 +1,4 @@
-//! Answers where nothing was found: a redirect to the folder of the name, the error page of a site, a way back.
+//! Responds when nothing was found: with a redirect to a folder, a site's error page, or a link back.
 
 use super::call::Call;
 use super::decision::{Fallback, Forward, Need, Redirect, may_fall_back};
@@ -15,18 +15,18 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use http1::Request;
 
-/// The headers of an error page that would describe the object that was asked for.
+/// The headers of an error page that would seem to describe the requested object.
 const OF_THE_OBJECT: [header::HeaderName; 5] =
     [header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES, header::CACHE_CONTROL, header::EXPIRES];
 
-/// The most folders above a path that are tried as a way back.
+/// Maximum number of folders above a path that are tried for the link back.
 const MAX_LOOKED_AT: usize = 16;
 
-/// Returns the fallback of a request that found nothing.
+/// Returns the fallback of a request whose outcome is that nothing was found.
 pub(super) fn after<B>(call: &Call<'_, B>, outcome: &Outcome) -> Option<Fallback> {
     let found_nothing = match outcome {
         Ok(Reply::Store(Served { answer, .. })) if answer.status() == StatusCode::NOT_FOUND => {
-            // A long answer is not an error document of S3, and is passed on as it comes.
+            // A long response is not an S3 error document, and is streamed unchanged.
             if matches!(answer, StoreAnswer::Streaming(answer) if !is_short(answer)) {
                 return None;
             }
@@ -39,7 +39,7 @@ pub(super) fn after<B>(call: &Call<'_, B>, outcome: &Outcome) -> Option<Fallback
 }
 
 impl Proxy {
-    /// Answers with the first part of a fallback that finds something, else with the outcome as it was.
+    /// Responds with the first part of a fallback that finds something, or else with the original outcome.
     pub(super) async fn fall_back<B: ClientBody>(
         &self,
         call: &Call<'_, B>,
@@ -55,7 +55,7 @@ impl Proxy {
         if let Some(redirect) = redirect {
             let redirected = self.redirect(call, redirect).await;
             trace.is_about(operation);
-            // A failure on the way leaves what was found out before.
+            // If the redirect fails, the original outcome remains.
             if redirected.is_ok() {
                 return redirected;
             }
@@ -76,7 +76,7 @@ impl Proxy {
         }
     }
 
-    /// Redirects to a folder, if it is there.
+    /// Redirects to a folder, if it exists.
     pub(super) async fn redirect<B: ClientBody>(&self, call: &Call<'_, B>, redirect: Redirect) -> Outcome {
         let Redirect { to, needs } = redirect;
         call.pass_over_body().await?;
@@ -96,7 +96,7 @@ impl Proxy {
         Ok(Reply::Local(response))
     }
 
-    /// Asks the store whether a folder has something.
+    /// Asks the store for evidence that a folder exists.
     async fn has(&self, account: Account<'_>, need: Need) -> Result<bool, Refusal> {
         match need {
             Need::Index(head) => {
@@ -110,7 +110,7 @@ impl Proxy {
         }
     }
 
-    /// Gets the error page of a site.
+    /// Requests a site's error page.
     async fn error_page(&self, account: Account<'_>, page: Forward) -> Option<Reply> {
         match self.forward_bare(account, page).await {
             Ok(Served { answer: StoreAnswer::Streaming(mut answer), .. })
@@ -120,13 +120,13 @@ impl Proxy {
                 for name in OF_THE_OBJECT {
                     answer.fields.remove(name.as_str());
                 }
-                // Programs get an error in XML, and the object may be there a moment later.
+                // Other clients get the error as XML, and the object may exist a moment later.
                 answer.fields.insert(header::VARY, BY_ACCEPT);
                 answer.fields.insert(header::CACHE_CONTROL, FOR_ONE_CLIENT);
                 Some(Reply::Page(Box::new(answer)))
             }
             answer => {
-                // There is no such page either. The answer is read, so that its connection serves again.
+                // There is no error page. Reading the response to its end frees its connection.
                 let _read = self.whole(answer.map(Reply::Store)).await;
                 None
             }
@@ -134,8 +134,8 @@ impl Proxy {
     }
 }
 
-/// Returns a relative reference from a request's path to the nearest folder that its client may see. `path` has the
-/// bucket in it.
+/// Returns a relative reference from a request's path to the nearest folder that its client may see. `path` contains
+/// the bucket.
 pub(super) fn way_back(mapping: &Mapping, path: &str, request: &Request) -> Option<String> {
     let shown = request.target.path();
     let hidden = path.len().checked_sub(shown.len())?;

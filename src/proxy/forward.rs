@@ -1,4 +1,4 @@
-//! Routes carried out: requests that the store is sent, with what it is asked before and after.
+//! Carries out routes: sends requests to the store, with the requests that come before or after.
 
 use super::call::{Account, Call, pass_over_body};
 use super::decision::{First, Forward, Route, RouteKind};
@@ -31,7 +31,7 @@ impl Proxy {
         }
     }
 
-    /// Sends the store a request without a body that the answer to the client's own is made of.
+    /// Sends the store a bodiless request whose response becomes part of the client's.
     pub(super) async fn forward_bare(
         &self,
         account: Account<'_>,
@@ -41,7 +41,7 @@ impl Proxy {
         self.forward(account, &Upload::nothing(), &mut forward).await
     }
 
-    /// Sends the store a request when it is its turn.
+    /// Sends the store a request once it is admitted.
     pub(super) async fn forward<B: ClientBody>(
         &self,
         account: Account<'_>,
@@ -51,7 +51,7 @@ impl Proxy {
         if *forward.outgoing.payload() == Payload::Empty {
             pass_over_body(upload, forward.outgoing.method()).await?;
         }
-        // A body that is held is admitted by its buffer.
+        // A held body is admitted by its buffer.
         if !matches!(forward.outgoing.payload(), Payload::Held(_)) {
             account.admit().await?;
         }
@@ -66,7 +66,8 @@ impl Proxy {
             _ => self.store.exchange(&forward.outgoing, upload, slot, trace).await?,
         };
         let mut answer = match forward.outgoing.without_range() {
-            // The object has changed since the client got the range before: it gets all of it (RFC 9110, section 13.1.5).
+            // The object has changed since the client got the earlier range, so it gets the whole object (RFC 9110,
+            // section 13.1.5).
             Some(whole) if answer.status() == StatusCode::PRECONDITION_FAILED => {
                 drop(answer);
                 Box::pin(self.store.exchange(&whole, upload, slot, trace)).await?
@@ -80,7 +81,7 @@ impl Proxy {
         Ok(Served { answer, rewriter: forward.rewriter.take() })
     }
 
-    /// Asks the store what a request depends on, and makes the request that follows from it.
+    /// Sends the request that must come first, and returns the main request adapted to its result.
     async fn prepare(
         &self,
         outgoing: Outgoing,
@@ -94,13 +95,14 @@ impl Proxy {
     }
 }
 
-/// Adapts the head of an answer.
+/// Corrects the head of a response.
 fn mend<D>(answer: &mut http1::Response<D>, is_site: bool) {
-    // A browser that keeps the object takes the head of a 304 for its own.
+    // A browser that has the object cached replaces its headers with those of a 304.
     if is_site && (answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED) {
         browser::let_run(&mut answer.fields);
     }
-    // MinIO answers the last bytes of an empty object with a range from 0 to -1. They are the whole object.
+    // MinIO answers a request for the last bytes of an empty object with the range 0 to -1, which is the whole
+    // object.
     if answer.status == StatusCode::PARTIAL_CONTENT
         && answer.fields.get(CONTENT_RANGE.as_str()) == Some(b"bytes 0--1/0")
     {

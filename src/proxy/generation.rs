@@ -1,5 +1,5 @@
-//! A generation: one configuration as requests see it. A request uses the same generation from its beginning to its end. A
-//! reload replaces it for requests that begin later.
+//! A generation: one configuration, and the state built from it. A request uses one generation from beginning to end.
+//! A reload replaces it for requests that begin later.
 
 use crate::authorize::mapping::Mapping;
 use crate::bounds::admission::Admission;
@@ -25,9 +25,9 @@ pub(crate) struct Shared {
     pub generation: ArcSwap<Generation>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// The memory for bodies of unknown length.
+    /// The memory for buffered bodies of unknown length.
     pub buffers: Arc<PartBudget>,
-    /// The memory for everything else that clients control.
+    /// The memory for all other data that clients control.
     pub memory: MemoryBudget,
     /// The wall clock.
     pub clock: WallClock,
@@ -40,7 +40,7 @@ pub(crate) struct Generation {
     pub sites: SiteTable,
     /// The listeners.
     pub listeners: ListenerTable,
-    /// The hosts that the admin listener answers to.
+    /// The hosts that the admin listener accepts.
     pub admin_hosts: AllowedHosts,
     /// The store.
     pub upstream: Upstream,
@@ -52,7 +52,7 @@ pub(crate) struct Generation {
     pub access_log: bool,
 }
 
-/// A mapping, and what it keeps from request to request and, where possible, from one generation to the next.
+/// A mapping with its state, which is kept between requests and, where possible, between generations.
 #[derive(Debug)]
 pub(crate) struct Site {
     /// The mapping.
@@ -63,7 +63,7 @@ pub(crate) struct Site {
     pub session: Sessions,
     /// Its admission control.
     pub admission: Arc<Admission>,
-    /// Its multipart uploads that are being completed or listed.
+    /// Its multipart uploads that are being completed, and lists of uploads.
     pub completions: Arc<Completions>,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct SiteTable {
 }
 
 impl SiteTable {
-    /// Builds the table of these sites, of which a client gets the first that admits it.
+    /// Builds the table. A client gets the first site that admits it.
     pub(crate) fn new(sites: Vec<Arc<Site>>, listeners: &ListenerRegistry) -> Self {
         let index = MappingIndex::new(sites.iter().map(|site| &site.mapping.client), listeners);
         Self { sites, index }
@@ -106,18 +106,18 @@ impl ListenerTable {
         Self { by_id: registry.names().iter().map(of).collect() }
     }
 
-    /// Returns a listener, unless it was removed from the configuration: connections outlive that.
+    /// Returns a listener, unless it was removed from the configuration while connections to it remain.
     pub(crate) fn get(&self, id: ListenerId) -> Option<&Listener> {
         self.by_id.get(id.index())?.as_ref()
     }
 
-    /// Returns the hosts that a listener answers to. A removed one answers to addresses alone.
+    /// Returns the hosts that a listener accepts. A removed listener accepts only addresses.
     pub(crate) fn hosts(&self, id: ListenerId) -> &AllowedHosts {
         static NONE: AllowedHosts = AllowedHosts::none();
         self.get(id).map_or(&NONE, |listener| &listener.hosts)
     }
 
-    /// Returns how many listeners the configuration has.
+    /// Returns the number of configured listeners.
     pub(crate) fn count(&self) -> usize {
         self.by_id.iter().flatten().count()
     }
@@ -130,7 +130,7 @@ mod tests {
     use crate::config::tests::{EXAMPLE, Fake};
 
     #[test]
-    fn a_removed_listener_answers_to_addresses_alone() {
+    fn a_removed_listener_accepts_only_addresses() {
         let config = EXAMPLE.replacen("[admin]", "hosts = [\"s3.test\"]\n[admin]", 1);
         let listeners = Config::parse(&config, &Fake).unwrap().listeners;
         let mut registry = ListenerRegistry::default();

@@ -1,4 +1,4 @@
-//! Requests that the proxy answers without the store.
+//! Responses that need no store: `OPTIONS`, and documents made from the scopes.
 
 use super::ClientBody;
 use super::call::Call;
@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use crate::store::StoreAnswer;
 use http::Response;
 
-/// Answers an `OPTIONS`. It takes no turn, as it costs nothing.
+/// Responds to an `OPTIONS`. It skips the queue because it costs nothing.
 pub(super) async fn answer_options<B: ClientBody>(
     call: &Call<'_, B>,
     options: Options,
@@ -22,7 +22,7 @@ pub(super) async fn answer_options<B: ClientBody>(
     Ok(Reply::Local(Box::new(answer)))
 }
 
-/// Answers with a document that was made of the scopes.
+/// Responds with a document made from the scopes.
 pub(super) async fn answer_document<B: ClientBody>(
     call: &Call<'_, B>,
     document: String,

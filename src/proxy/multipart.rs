@@ -1,16 +1,18 @@
-//! Uploads whose body is held before the store gets it: one request if they are small, else a multipart upload.
+//! Uploads whose body is held before the store receives it: small ones as one request, others as a multipart upload.
 //!
-//! - `pg_dump | curl -T -` sends no length, and the store takes no body without one.
-//! - A checksum that follows the body goes to the store as a header. A trailer could break off, and MinIO never recovers from
-//!   that.
+//! - `pg_dump | curl -T -` sends no length, and the store accepts no body without one.
+//! - A checksum that follows the body reaches the store as a header. A trailer could break off, and MinIO never
+//! recovers
+//!   from that.
 //! - MinIO locks the key of a conditional PUT while its body arrives, which must not depend on the client.
 //!
-//! A body is read until it ends or [`PART_SIZE`] is reached. If it has ended, it is sent with its length and its checksum.
-//! Otherwise it becomes a multipart upload on the client's behalf: the same key, metadata, tags, conditions and checksums,
-//! and the answer of a PUT. When the client leaves or anything fails, nothing of it stays in the store.
+//! A body is read until it ends or [`PART_SIZE`] is reached. If it ends, it is sent with its length and its checksum.
+//! Otherwise it becomes a multipart upload on the client's behalf, with the same key, metadata, tags, conditions and
+//! checksums, and with the response of a PUT. If the client leaves or anything fails, nothing of it remains in the
+//! store.
 //!
-//! The body has to be read before the store can judge it, but the client's right to write there is known before. The store
-//! checks conditions when the upload is created, which for a large body is early, and again when it is completed.
+//! The store can judge a body only after it has been read, but the client's right to write there is checked before.
+//! The store checks conditions when the upload is created, which for a large body is early, and again on completion.
 
 mod answers;
 mod part;
@@ -34,15 +36,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use upload::MultipartUpload;
 
-/// The largest part of unknown length.
+/// The largest part that is held, in bytes, if the length is unknown.
 const MAX_HELD_PART: u64 = 64 * 1024 * 1024;
-/// The largest body of a known length that is held without a share of the upload buffer.
+/// The largest body of known length that is held outside the upload buffer, in bytes.
 const MAX_SMALL: u64 = 1024 * 1024;
 
-/// Holds the body of a request, and passes it on.
+/// Holds the body of a request, and sends it on.
 ///
 /// # Errors
-/// When the body is not what its headers say, or the store cannot be asked.
+/// Fails if the body does not match its headers, or the store does not respond.
 pub(crate) async fn pass_on<B: ClientBody>(
     proxy: &Proxy,
     outgoing: &Outgoing,
@@ -52,8 +54,8 @@ pub(crate) async fn pass_on<B: ClientBody>(
 ) -> Result<StoreAnswer, Refusal> {
     upload.set_length(u64::MAX);
     let said = outgoing.checksums()?;
-    // A small body takes a place and memory of its own size. A larger one is admitted by its buffer, so that it holds no
-    // place while it waits for one.
+    // A small body is admitted, and takes memory of its own size. A larger one is admitted by its buffer, so that it
+    // does not occupy a place while it waits for one.
     if let Some(length @ ..=MAX_SMALL) = body.length {
         account.admit().await?;
         account.grow_to(Use::Uploads, usize::try_from(length).unwrap_or(usize::MAX))?;
@@ -63,7 +65,7 @@ pub(crate) async fn pass_on<B: ClientBody>(
         account.holdings.hold(account.trace.waits(Wait::Queue, buffer).await?);
     }
     let (store, slot, trace) = (proxy.store(), account.slot(), account.trace);
-    // Without a session the client is refused before its body is read.
+    // Without a session, the client is refused before its body is read.
     store.session(slot, trace).await?;
     let algorithm = outgoing.checksum_algorithm();
     let whole = algorithm.filter(|_| outgoing.operation() == Operation::PutObject);
@@ -86,8 +88,9 @@ pub(crate) async fn pass_on<B: ClientBody>(
     }
 }
 
-/// Returns how much of a body is held before it is cut into parts. A part of an upload is not cut, nor is an object whose
-/// checksum cannot be combined from its parts' checksums: what exceeds the memory of a part is spooled.
+/// Returns how much of a body is held before it is cut into parts. A part of an upload is never cut. Nor is an object
+/// whose checksum cannot be combined from the checksums of its parts: anything beyond the memory of one part is
+/// spooled.
 fn first_size(operation: Operation, algorithm: Option<Algorithm>, length: Option<u64>) -> u64 {
     let divisible = algorithm.is_none_or(Algorithm::is_of_whole_objects);
     match (operation, length) {
@@ -104,7 +107,7 @@ fn no_room() -> Refusal {
     Refusal::new(Rule::NoRoom, why)
 }
 
-/// Sends a body that has ended within one part as if the client had known its length.
+/// Sends a body that ended within one part, as if the client had known its length.
 async fn send_whole<B: ClientBody>(
     outgoing: &Outgoing,
     part: Part,

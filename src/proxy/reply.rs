@@ -1,4 +1,4 @@
-//! Replies to clients: answers of the store, and answers that the proxy makes itself.
+//! Replies to clients, before they become HTTP responses: the store's responses and Scopegate's own.
 
 use super::Answer;
 use crate::answer::response::{LocalBody, make, relay, relay_read};
@@ -9,10 +9,10 @@ use crate::store::pool::Download;
 use crate::telemetry::access::AccessRecord;
 use http::{Response, StatusCode};
 
-/// An answer of the store for its client.
+/// A response of the store for a client.
 pub(super) struct Served {
     pub(super) answer: StoreAnswer,
-    /// Puts the client's names into it.
+    /// Puts the client's names into the response.
     pub(super) rewriter: Option<Box<Rewriter>>,
 }
 
@@ -24,18 +24,18 @@ pub(super) enum Reply {
     Page(Box<http1::Response<Download>>),
 }
 
-/// The outcome of one way to answer.
+/// The outcome of one way to respond.
 pub(super) type Outcome = Result<Reply, Refusal>;
 
 impl From<StoreAnswer> for Served {
-    /// Serves an answer as it is.
+    /// Passes a response on unchanged.
     fn from(answer: StoreAnswer) -> Self {
         Self { answer, rewriter: None }
     }
 }
 
 impl Reply {
-    /// Checks whether the store answered with an error, which may be put into another form.
+    /// Returns whether the store responded with an error, which may be put into another form.
     pub(super) fn is_error(&self) -> bool {
         let error = |status: StatusCode| status.is_client_error() || status.is_server_error();
         matches!(self, Self::Store(served) if error(served.answer.status()))

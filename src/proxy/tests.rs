@@ -27,7 +27,7 @@ use http_body_util::{BodyExt, Empty};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
-/// An STS and a judge that are never asked.
+/// An STS and a judge that must not be called.
 struct Unasked;
 
 impl Mint for Unasked {
@@ -42,7 +42,7 @@ impl Judge for Unasked {
     }
 }
 
-/// An STS that always has a session.
+/// An STS that always grants a session.
 pub(crate) struct Mints;
 
 impl Mint for Mints {
@@ -77,7 +77,7 @@ fn site<M: Mint + Send + Sync + 'static>(mapping: &Mapping, metrics: &Metrics, m
     Site { mapping: mapping.clone(), row, session, admission, completions: Arc::default() }
 }
 
-/// A proxy as it is after `serve` has read `config`.
+/// Returns a proxy in the state that `serve` creates from `config`.
 pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
     config: Config,
     clock: WallClock,
@@ -120,7 +120,7 @@ fn request() -> Request {
 }
 
 #[tokio::test]
-async fn a_panic_is_answered_counted_and_over() {
+async fn a_panic_gets_a_response_and_is_counted() {
     let proxy = proxy(WallClock::new(|| panic!("scripted")));
     let connection = connection(Some("127.0.0.1"), listener("sidecar"));
     for asked in 1..=3 {
@@ -139,9 +139,9 @@ async fn a_panic_is_answered_counted_and_over() {
     }
 }
 
-/// What a request costs before anything happens: the room that it takes while it runs.
+/// Bounds the memory of a running request before it does anything.
 #[tokio::test]
-async fn a_request_takes_little_room() {
+async fn request_futures_are_small() {
     let proxy = proxy(WallClock::SYSTEM);
     let connection = connection(Some("127.0.0.1"), listener("sidecar"));
     let (request, body) = (request(), Empty::new());

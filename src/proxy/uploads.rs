@@ -1,4 +1,4 @@
-//! Lists of multipart uploads: requested with a session of their own, filtered to the scopes and written again.
+//! Lists multipart uploads: requests them with a separate session, filters them to the scopes, and writes a new list.
 
 use super::call::Call;
 use super::decision::UploadList;
@@ -20,10 +20,11 @@ use http_body_util::BodyExt;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-/// The longest list that is read from one node, in bytes: some hundred thousand uploads.
+/// Maximum size of a list from one node, in bytes: several hundred thousand uploads.
 const MAX_LIST: usize = 256 << 20;
 
-/// The number of requests that may time out within the whole: one node that hangs leaves time for the others.
+/// The number of requests that can time out within the total time, so that one hanging node leaves time for the
+/// others.
 const SLOW_NODES: u32 = 4;
 
 /// A page that is being filled.
@@ -34,24 +35,24 @@ struct Page<'a> {
     account: Account<'a>,
 }
 
-/// The store's answer to one request.
+/// The store's response to one request.
 enum ListReply {
-    /// A list, and the marker of the next one.
+    /// A list, with the marker of the next one.
     List(Option<Marker>),
-    /// An answer that the client gets as it is.
+    /// A response to pass on unchanged.
     Other(StoreAnswer),
 }
 
 /// The outcome of all requests for a page.
 enum PageReply {
-    /// At least one list.
+    /// The store sent at least one list.
     Page,
-    /// An answer that the client gets as it is.
+    /// A response to pass on unchanged.
     Other(StoreAnswer),
 }
 
 impl Proxy {
-    /// Answers with the multipart uploads of the mapping's scopes.
+    /// Responds with the multipart uploads in the mapping's scopes.
     pub(super) async fn list_uploads<B: ClientBody>(
         &self,
         call: &Call<'_, B>,
@@ -83,8 +84,8 @@ impl Proxy {
         }
     }
 
-    /// Asks each node of MinIO, which lists the uploads that began through it. The uploads of a node that is down are left
-    /// out: it forgets them when it restarts.
+    /// Asks every node of MinIO, because each lists only the uploads that began through it. The uploads of a node
+    /// that is down are omitted: it forgets them when it restarts.
     async fn ask_each_node(&self, page: &mut Page<'_>) -> Result<PageReply, Refusal> {
         let (mut has_list, mut failed) = (false, None);
         let patience = self.limits().response_timeout / SLOW_NODES;
@@ -94,7 +95,7 @@ impl Proxy {
                 match timeout(patience, asking).await.unwrap_or_else(|_| Err(too_slow())) {
                     Ok(ListReply::List(_)) => has_list = true,
                     Ok(ListReply::Other(answer)) => _ = failed.get_or_insert(Ok(answer)),
-                    // No other node helps.
+                    // The other nodes would fail in the same way.
                     Err(refusal) if matches!(refusal.rule, Rule::NoSession | Rule::MemoryFull) => {
                         return Err(refusal);
                     }
@@ -108,7 +109,7 @@ impl Proxy {
         }
     }
 
-    /// Asks another store scope by scope and page by page, until the client's page is full.
+    /// Asks a store other than MinIO, scope by scope and page by page, until the client's page is full.
     async fn ask_page_by_page(&self, page: &mut Page<'_>) -> Result<PageReply, Refusal> {
         for mut question in page.listing.questions() {
             while !page.selection.is_truncated() {
@@ -147,7 +148,7 @@ impl Proxy {
         }
     }
 
-    /// Reads a list as it arrives, and keeps only the entries of the page.
+    /// Reads a list as it arrives, and keeps only the entries of the client's page.
     async fn read_list(&self, mut body: Download, page: &mut Page<'_>) -> Result<Option<Marker>, Refusal> {
         let (mut reader, mut length) = (Reader::default(), 0);
         let patience = self.limits().stall_timeout;
@@ -166,7 +167,7 @@ impl Proxy {
             });
             taking.map_err(no_list)?;
             account.grow_to(Use::Pages, selection.bytes())?;
-            // A long list must not keep other requests waiting.
+            // Reading a long list must not delay other requests.
             yield_now().await;
         }
         reader.finish().map_err(no_list)

@@ -1,4 +1,4 @@
-//! Accepting connections.
+//! Accepts connections on one worker thread.
 
 use super::connection::{self, Accepted, Memory};
 use super::inherited::Socket;
@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::{Instant, sleep};
 
-/// The pause after an accept that failed because the process lacks something, such as file descriptors.
+/// The pause after an accept that failed because the process lacks a resource, such as file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The interval between log lines while accepts fail.
 const QUIET: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ const QUIET: Duration = Duration::from_secs(10);
 /// The maximum size of a request's head from a client that no mapping admits, in bytes. The request is refused anyway.
 const STRANGERS_HEAD: usize = 4096;
 
-/// The bytes of an answer that the kernel accepts before it has sent them.
+/// The bytes of a response that the kernel accepts before it has sent them.
 ///
 /// A reader's progress is visible each time half of them are sent. With the kernel's default of megabytes, a reader of
 /// 20 KiB per second would seem stalled for a minute.
@@ -40,7 +40,7 @@ pub(super) struct Context {
     pub(super) current: Rc<Current>,
     pub(super) shared: Arc<Shared>,
     pub(super) stopping: watch::Receiver<bool>,
-    /// Held by each connection, so that the worker notices when all are closed.
+    /// Held by each connection, so that the worker notices when all connections are closed.
     pub(super) open: mpsc::Sender<()>,
 }
 
@@ -68,18 +68,18 @@ impl Context {
                         told = Some(Instant::now());
                         tracing::warn!(%error, "cannot accept connections at the moment");
                     }
-                    // The connection stays in the queue: without a pause this would spin.
+                    // The connection remains in the queue. Without a pause this loop would spin.
                     sleep(PAUSE).await;
                 }
             }
         }
-        // Connections that wait at an inherited socket are for the process that accepts on it next.
+        // Connections that wait on an inherited socket belong to the process that accepts on it next.
         if !acceptor.is_shared {
             self.accept_waiting(&acceptor, &listener).await;
         }
     }
 
-    /// Accepts the connections in the queue, which closing the socket would reset.
+    /// Accepts the queued connections, which closing the socket would reset.
     async fn accept_waiting(&self, acceptor: &Acceptor, listener: &ListenerRef) {
         // Lets the runtime poll its sockets once more.
         yield_now().await;
@@ -154,7 +154,8 @@ impl Acceptor {
     }
 }
 
-/// Checks whether an error concerns one connection that was gone before it was accepted: the next accept may succeed.
+/// Returns whether an error concerns only one connection, which was gone before it was accepted. The next accept may
+/// succeed.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

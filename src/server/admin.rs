@@ -1,7 +1,7 @@
 //! The admin listener: `/livez`, `/readyz` and `/metrics`.
 //!
-//! A client that holds connections open cannot keep probes from their answers: with too many connections, the oldest of
-//! the address that has the most is closed.
+//! A client that holds connections open cannot lock out health probes: when there are too many connections, the
+//! oldest one of the address with the most is closed.
 
 use super::health::Readiness;
 use crate::identify::browser::{self, AllowedHosts};
@@ -28,14 +28,14 @@ use tokio::time::{sleep, timeout};
 
 const MAX_CONNECTIONS: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The age at which a connection ends, after the answer that is being read.
+/// The age at which a connection ends, after the current response.
 const CONNECTION_LIFE: Duration = Duration::from_mins(1);
-/// The time that such an answer has to be read.
+/// The time to read that last response.
 const LAST_ANSWER: Duration = Duration::from_secs(10);
 const MAX_BUFFER: usize = 16 * 1024;
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// Starts answering on `socket`, on the current runtime.
+/// Serves requests on `socket`, on the current runtime.
 pub(super) fn start(socket: std::net::TcpListener, ready: Arc<Readiness>) -> io::Result<()> {
     let socket = TcpListener::from_std(socket)?;
     tokio::spawn(accept_all(socket, ready));
@@ -76,7 +76,7 @@ impl Open {
         self.connections.push((address, self.tasks.spawn(connection)));
     }
 
-    /// Returns the oldest connection of the address that has the most.
+    /// Returns the oldest connection of the address with the most connections.
     fn oldest_of_the_most(&self) -> Option<usize> {
         let count = |address| self.connections.iter().filter(|(other, _)| *other == address).count();
         let most = self.connections.iter().map(|(address, _)| count(*address)).max()?;

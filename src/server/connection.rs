@@ -1,4 +1,4 @@
-//! One client's connection.
+//! Serves one client's connection.
 
 use crate::bounds::limits::Limits;
 use crate::bounds::memory::{MemoryBudget, Payer, Share};
@@ -62,7 +62,7 @@ pub(super) async fn run(
     }
 }
 
-/// The memory that a connection's requests may take, and who it is counted for.
+/// The memory budget of a connection's requests, and the client that pays for it.
 pub(super) struct Memory {
     pub(super) budget: MemoryBudget,
     pub(super) payer: Payer,

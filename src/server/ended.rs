@@ -1,6 +1,6 @@
 //! The outcome of a shutdown.
 
-/// How a server ended.
+/// The way in which a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     /// Every request finished.

@@ -1,4 +1,4 @@
-//! Readiness: the proxy is not draining, a node answers, and the sessions that are needed are live.
+//! Readiness: not draining, at least one node responds, and the needed sessions are live.
 
 use super::probe::Prober;
 use crate::proxy::generation::Shared;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-/// The time for which the nodes' answers are reused, however often `/readyz` is requested.
+/// The time for which the nodes' state is reused, however often `/readyz` is requested.
 const REUSED_FOR: Duration = Duration::from_secs(1);
 
-/// Answers `/readyz`.
+/// Determines the response to `/readyz`.
 #[derive(Debug)]
 pub(super) struct Readiness {
     shared: Arc<Shared>,
@@ -34,12 +34,12 @@ impl Readiness {
         &self.prober
     }
 
-    /// Returns what the threads share, such as the counts for `/metrics`.
+    /// Returns the state that the threads share, such as the counts for `/metrics`.
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }
 
-    /// Returns what keeps the proxy from serving, one line each; nothing when it is ready.
+    /// Returns the reasons why the proxy is not ready, one line each. Empty if it is ready.
     pub(super) async fn obstacles(&self) -> Vec<String> {
         let mut obstacles = Vec::new();
         if *self.stopping.borrow() {
@@ -64,7 +64,7 @@ impl Readiness {
                 ));
             }
         }
-        // Live sessions serve on, whatever STS says of the issuer.
+        // Live sessions remain usable even if STS rejects the issuer.
         if without > 0 && self.shared.metrics.issuer.is_refused() {
             obstacles.push("issuer: STS refuses its key (see the log for why)".to_owned());
         }

@@ -26,7 +26,7 @@ impl Inherited {
     /// removes variables from the environment.
     ///
     /// # Errors
-    /// When one is not a listening stream socket, or has no name.
+    /// Fails if a socket is not a listening stream socket or has no name.
     pub(crate) fn take() -> io::Result<Self> {
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut handed = ListenFd::from_env();

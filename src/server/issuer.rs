@@ -10,10 +10,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// The first and the longest pause between checks while none succeeds.
+/// The first and the longest pause between checks while all fail.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// The consecutive refusals after which the issuer counts as refused: a store that is still starting may refuse once.
+/// The consecutive refusals after which the issuer counts as refused. A store that is still starting may refuse once.
 const REFUSALS: u32 = 2;
 
 /// A watch over one issuer. It ends when this is dropped.

@@ -1,4 +1,4 @@
-//! Listening sockets.
+//! Binds the sockets of one listener, or takes inherited ones.
 
 use super::inherited::{Inherited, Socket};
 use crate::config::{ListenAddress, Listener};
@@ -55,7 +55,7 @@ impl Bound {
         &self.name
     }
 
-    /// Returns the address that it is bound to.
+    /// Returns the address that the listener is bound to.
     pub(crate) fn address(&self) -> &BoundAddress {
         &self.address
     }
@@ -65,7 +65,7 @@ impl Bound {
         self.inherited
     }
 
-    /// Returns the path of a unix socket that this process has to remove.
+    /// Returns the path of a unix socket that this process must remove.
     pub(super) fn own_path(&self) -> Option<PathBuf> {
         match &self.address {
             BoundAddress::Unix(path) if !self.inherited => Some(path.clone()),
@@ -114,7 +114,8 @@ fn named(error: &io::Error, what: &str) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}{help}"))
 }
 
-/// Makes a handle to the same socket for each worker. The first worker that is free accepts the next connection, here or
+/// Makes a handle to the same socket for each worker. The first free worker accepts the next connection, in this
+/// process or in the one that takes over.
 /// in the process that takes over.
 fn share(socket: Socket, workers: usize) -> io::Result<(BoundAddress, Vec<Socket>)> {
     match socket {
@@ -178,7 +179,8 @@ fn share_unix(
     Ok((BoundAddress::Unix(path), sockets))
 }
 
-/// Removes a unix socket that refuses connections, as a crashed process leaves it behind. Keeps any other file.
+/// Removes a unix socket that refuses connections, such as one that a crashed process left behind. Keeps any other
+/// file.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let Ok(there) = std::fs::symlink_metadata(path) else { return Ok(()) };
     let refused = |result: io::Result<UnixStream>| {

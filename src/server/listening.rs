@@ -1,4 +1,4 @@
-//! The set of open listeners, and the sockets that a changed configuration opens and closes.
+//! The set of open listeners, and the changes to it that a new configuration makes.
 
 use super::inherited::Inherited;
 use super::listen::Bound;
@@ -37,7 +37,7 @@ pub(super) struct Change {
 }
 
 impl Listening {
-    /// Binds those of `listeners` that are not open.
+    /// Binds the listeners of `listeners` that are not open yet.
     ///
     /// # Errors
     /// Lists all listeners that cannot be bound. Nothing is opened or closed then.
@@ -79,7 +79,7 @@ impl Listening {
         if errors.is_empty() { Ok(change) } else { Err(errors) }
     }
 
-    /// Takes over a change. Returns the bound listeners, and the numbers of the sockets to close.
+    /// Applies a change. Returns the bound listeners, and the numbers of the sockets to close.
     pub(super) fn commit(&mut self, change: Change) -> (Vec<(u64, ListenerRef, Bound)>, Vec<u64>) {
         self.opened += change.opened.len() as u64;
         let old = std::mem::replace(&mut self.open, change.open);

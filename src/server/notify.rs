@@ -1,14 +1,14 @@
-//! Notifies the service manager, if there is one.
+//! Notifies the service manager, if there is one, of the server's state.
 //! <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
 
 use sd_notify::NotifyState;
 
-/// Reports that the server serves, at start and after each reload.
+/// Reports that the server is ready, at start and after each reload.
 pub(super) fn ready() {
     notify(&[NotifyState::Ready]);
 }
 
-/// Reports that the server reads its configuration again.
+/// Reports that the server is reading its configuration again.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
@@ -16,7 +16,7 @@ pub(super) fn reloading() {
     }
 }
 
-/// Reports that the server finishes running requests.
+/// Reports that the server is finishing running requests.
 pub(super) fn stopping() {
     notify(&[NotifyState::Stopping]);
 }

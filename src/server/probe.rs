@@ -18,17 +18,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-/// The time a node has to answer.
+/// The time that a node has to respond.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The header with which MinIO says that it is still starting.
+/// The header by which MinIO says that it is still starting.
 const SERVER_STATUS: &str = "x-minio-server-status";
 /// The interval of checks of nodes in doubt.
 const PACE: Duration = Duration::from_secs(5);
-/// The least time before a newly doubted node is checked, which otherwise happens at once.
+/// The minimum time between a round of checks and the next one that a doubt triggers.
 const DOUBT_PACE: Duration = Duration::from_secs(1);
-/// The unanswered requests that make a node count as down: a client may cause one slow answer.
+/// The unanswered checks after which a node counts as down. A client may cause one slow response.
 const TRIES: u32 = 2;
-/// The longest error document that is read, in bytes.
+/// Maximum size of an error document, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;
 /// With several nodes, those not in doubt are checked only every third interval.
 const ROUNDS: u32 = 3;
@@ -91,7 +91,7 @@ impl Prober {
                 _ = stopping.wait_for(|stop| *stop) => return,
             };
             checked = Instant::now();
-            // Loaded again: a reload may have replaced them.
+            // Loaded here because a reload may have replaced them.
             let nodes = self.0.load_full();
             let mut checks = nodes.check_those(|node| {
                 let doubted = nodes.board.take_doubt(node);
@@ -105,7 +105,7 @@ impl Prober {
         }
     }
 
-    /// Returns whether any node answers.
+    /// Returns whether any node responds.
     pub(super) async fn any_answers(&self) -> bool {
         let mut checks = self.0.load_full().check_those(|_| Some(Depth::Ready));
         while let Some(answered) = checks.join_next().await {
@@ -162,8 +162,8 @@ impl Nodes {
 }
 
 impl Nodes {
-    /// Returns whether a node can write, or no other node can either. A node that has just returned may be ready without
-    /// seeing the drives of the others yet: it refuses writes that they would accept.
+    /// Returns whether a node can write, or no other node can either. A node that has just returned may report ready
+    /// before it sees the drives of the others, and then refuses writes that they would accept.
     async fn has_quorum_like_others(&self, index: NodeIndex) -> bool {
         let Some(node) = self.list.get(index.0) else { return true };
         if node.has_quorum().await != Some(false) {
@@ -180,7 +180,7 @@ impl Nodes {
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a node counts as down.
+/// The reason why a node counts as down.
 struct Down {
     why: String,
     trouble: Option<Trouble>,
@@ -199,7 +199,7 @@ impl From<AnyError> for Down {
 }
 
 impl Node {
-    /// Checks once that the node answers in time and can serve.
+    /// Checks once that the node responds in time and can serve.
     async fn answers(&self) -> Result<(), Down> {
         match timeout(PATIENCE, self.is_ready()).await {
             Ok(answered) => answered,
@@ -207,7 +207,8 @@ impl Node {
         }
     }
 
-    /// Returns whether the node sees enough drives to write. `None` if it does not tell, as stores other than MinIO.
+    /// Returns whether the node sees enough drives to write. Returns `None` if it does not tell, as stores other than
+    /// MinIO.
     async fn has_quorum(&self) -> Option<bool> {
         let answer = timeout(PATIENCE, self.get("/minio/health/cluster")).await.ok()?.ok()?;
         match answer.status().as_u16() {
@@ -217,7 +218,7 @@ impl Node {
         }
     }
 
-    /// Requests MinIO's readiness. Other stores answer with a 4xx, which shows as well that they are up.
+    /// Requests MinIO's readiness. A 4xx of another store shows as well that it is up.
     /// <https://min.io/docs/minio/linux/operations/monitoring/healthcheck-probe.html>
     async fn is_ready(&self) -> Result<(), Down> {
         let answer = self.get("/minio/health/ready").await?;
@@ -228,7 +229,7 @@ impl Node {
         let (status, body) = (answer.status().as_u16(), String::from_utf8_lossy(answer.body()));
         let code = s3_error::element(&body, "Code");
         match (status, code) {
-            // A store would answer with an S3 error. A 400 in another form comes from a TLS server, for example.
+            // Any store would respond with an S3 error. A 400 in another form comes from, for example, a TLS server.
             (400, None) => {
                 let why = "it answers with status 400 and no S3 error".to_owned();
                 Err(Down { why, trouble: Trouble::of_answer(400, answer.headers().is_empty(), &body) })
@@ -253,7 +254,7 @@ impl Node {
         let (parts, body) = sender.send_request(request).await?.into_parts();
         let body = match Limited::new(body, MAX_ANSWER).collect().await {
             Ok(body) => body.to_bytes(),
-            // A TLS server may reset the connection before its answer to plain HTTP is read.
+            // A TLS server may reset the connection before its response to plain HTTP is read.
             Err(_) if parts.status.as_u16() == 400 => Bytes::new(),
             Err(error) => return Err(error),
         };

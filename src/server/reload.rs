@@ -32,11 +32,11 @@ impl<'p> Hangups<'p> {
     }
 }
 
-/// A configuration, or everything that is wrong with its file.
+/// A configuration, or all mistakes in its file.
 pub(super) type Loaded = Result<Config, Vec<String>>;
 
-/// Reads a configuration on a new thread: files may be slow, and the current thread keeps the sessions. The process does
-/// not wait for that thread when it ends.
+/// Reads a configuration on a new thread, because files may be slow and the current thread refreshes the sessions.
+/// The process does not wait for that thread when it ends.
 pub(super) async fn load(source: &Path) -> Loaded {
     notify::reloading();
     let (done, loaded) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! A running server, and how a changed configuration takes effect in it.
+//! A running server: starts it, and applies a changed configuration to it.
 
 use super::descriptors;
 use super::ended::Ended;
@@ -80,7 +80,7 @@ impl Running {
     /// Puts a configuration into effect for requests that begin from now on.
     ///
     /// # Errors
-    /// Lists everything that prevents it. Nothing has changed then.
+    /// Lists everything that prevents the reload. Nothing has changed then.
     pub(super) fn reload(&mut self, config: Config) -> Result<(), Vec<String>> {
         let mut errors = self.unchangeable(&config);
         for endpoint in config.endpoints() {

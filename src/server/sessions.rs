@@ -1,4 +1,4 @@
-//! The sessions that a configuration needs, taken from the session table, and the issuer that mints them.
+//! The sessions that a configuration needs: taken from the session table, minted by the configured issuer.
 
 use super::issuer::IssuerWatch;
 use crate::authorize::mapping::{Mapping, MintWhen};
@@ -29,14 +29,14 @@ pub(super) struct Sessions {
     issuer: Issuer,
 }
 
-/// One issuer, and what its sessions share.
+/// An issuer, with the state that its sessions share.
 #[derive(Debug)]
 struct Issuer {
     id: IssuerId,
     store: StoreId,
     minter: Arc<ArcSwap<StsMint>>,
     budget: Arc<MintBudget>,
-    /// The nodes at which sessions are tried.
+    /// The nodes on which new sessions are tried.
     nodes: Arc<ArcSwap<Nodes>>,
     watch: IssuerWatch,
 }
@@ -63,7 +63,7 @@ impl Issuer {
         self.budget.set(config.limits.mints_per_second, config.limits.mint_timeout);
     }
 
-    /// Returns the key of a session of `mapping`. Only the session for the scopes can be minted at start.
+    /// Returns the key of a session of `mapping`. Only the session for the mapping's scopes can be minted at start.
     fn key(&self, mapping: &Mapping, kind: SessionKind, policy: SessionPolicy) -> SessionKey {
         let eager = kind == SessionKind::Scopes && mapping.mint == MintWhen::Start;
         SessionKey {
@@ -99,7 +99,7 @@ impl Sessions {
     /// Makes an empty table for the issuer of `config`, on the current runtime.
     ///
     /// # Errors
-    /// When an endpoint cannot be spoken to.
+    /// Fails if an endpoint is unusable.
     pub(super) fn new(config: &Config, metrics: &Arc<Metrics>) -> io::Result<Self> {
         let (id, store) = (IssuerId::default(), StoreId::default());
         let issuer = Issuer::start(config, metrics, nodes(config)?, id, store);
@@ -109,7 +109,7 @@ impl Sessions {
     /// Returns the sites of the mappings of `config`, the first configuration.
     ///
     /// # Errors
-    /// When it needs more sessions than a process keeps.
+    /// Fails if the configuration needs more sessions than one process keeps.
     pub(super) fn begin(&self, config: &Config, metrics: &Metrics) -> io::Result<Vec<Arc<Site>>> {
         self.sites(&self.issuer, config, metrics, &HashMap::new())
     }
@@ -117,7 +117,7 @@ impl Sessions {
     /// Returns the sites of the mappings of `config`, which replaces `old`.
     ///
     /// # Errors
-    /// When an endpoint is unusable, or too many sessions are in use. Nothing changes then.
+    /// Fails if an endpoint is unusable or too many sessions are in use. Nothing changes then.
     pub(super) fn follow(
         &mut self,
         config: &Config,
@@ -159,7 +159,7 @@ impl Sessions {
         })
     }
 
-    /// Returns the site of a mapping, which keeps the parts of its `old` site that still fit.
+    /// Returns the site of a mapping, reusing the parts of its `old` site that still fit.
     fn site(
         &self,
         issuer: &Issuer,
@@ -209,14 +209,14 @@ fn nodes(config: &Config) -> io::Result<Nodes> {
     Nodes::new(&config.upstream.endpoints, config.limits.connect_timeout)
 }
 
-/// Returns whether sessions minted under one configuration are good under the other. An STS with a node in common is
-/// the same STS.
+/// Returns whether sessions minted under one configuration are valid under the other. Two lists of STS endpoints with
+/// a node in common mean the same STS.
 fn same_store(one: &Config, other: &Config) -> bool {
     one.sts().iter().any(|endpoint| other.sts().contains(endpoint))
         && one.upstream.region == other.upstream.region
 }
 
-/// Returns whether both configurations cut sessions from the same rights.
+/// Returns whether both configurations derive sessions from the same rights.
 fn same_issuer(one: &Config, other: &Config) -> bool {
     same_store(one, other)
         && one.issuer.role_arn == other.issuer.role_arn

@@ -1,4 +1,4 @@
-//! The server: binds its sockets, runs until it is told to stop, reloads, and drains.
+//! The server: binds its sockets, serves until it is told to stop, reloads its configuration, and drains.
 
 use super::admin;
 use super::ended::Ended;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use tokio::sync::watch;
 
-/// A server whose sockets are bound. Nothing is accepted yet.
+/// A server whose sockets are bound and that does not accept connections yet.
 #[derive(Debug)]
 pub(crate) struct Server {
     config: Config,
@@ -68,8 +68,9 @@ impl Server {
         self.admin.as_ref().and_then(|socket| socket.local_addr().ok())
     }
 
-    /// Serves until `shutdown` is ready, then finishes running requests. Must be called inside a tokio runtime, which keeps
-    /// the sessions and answers the admin listener; worker threads serve requests. On SIGHUP, reads `source` again.
+    /// Serves until `shutdown` is ready, then finishes running requests. Must be called inside a tokio runtime, which
+    /// refreshes the sessions and serves the admin listener; worker threads serve requests. On SIGHUP, reads `source`
+    /// again.
     ///
     /// # Errors
     /// When a worker cannot be started.

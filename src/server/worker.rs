@@ -42,7 +42,7 @@ async fn give_memory_back() {
     }
 }
 
-/// The running workers.
+/// The worker threads.
 pub(super) struct Workers(Vec<Worker>);
 
 struct Worker {
@@ -99,7 +99,7 @@ impl Workers {
         }
     }
 
-    /// Waits until all workers have finished, which watch the drain timeout themselves.
+    /// Waits until all workers have finished. They enforce the drain timeout themselves.
     pub(super) async fn join(self, drain: Duration) -> Ended {
         let mut ended = Ended::Drained;
         for worker in self.0 {

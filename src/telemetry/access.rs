@@ -1,4 +1,4 @@
-//! The account of a request: one line in the access log and the counts in the metrics, written when it is over.
+//! The record of a request: one line in the access log and counts in the metrics, written when the request is over.
 
 mod line;
 
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The account of a request. Dropping it writes it.
+/// The record of a request. Dropping it writes it.
 #[derive(Debug)]
 pub(crate) struct AccessRecord {
     metrics: Arc<Metrics>,
@@ -31,15 +31,15 @@ pub(crate) struct AccessRecord {
     sent: u64,
     start: Instant,
     first_byte: Option<Duration>,
-    /// The client closed its side before the answer.
+    /// Whether the client closed its side before the response.
     client_ended: bool,
-    /// The fields of the access log alone, if there is one.
+    /// The fields that only the access log has, if it is on.
     line: Option<Box<LineFields>>,
 }
 
 impl AccessRecord {
-    /// Begins the account of a request on a connection. It has a line in the log if it is `logged`. `request` is `None`
-    /// for bytes that are not a request. The account is boxed because it is moved often.
+    /// Begins the record of a request on a connection. The log has a line for it if `logged`. `request` is `None` for
+    /// bytes that are not a request. The record is boxed because it is moved often.
     pub(crate) fn begin(
         metrics: Arc<Metrics>,
         connection: &Connection,
@@ -85,7 +85,7 @@ impl AccessRecord {
         self.mapping.set(Some(mapping));
     }
 
-    /// Notes the store's answer.
+    /// Notes the start of the response.
     pub(crate) fn answered(&mut self, status: StatusCode, upstream_id: Option<&[u8]>) {
         self.status = Some(status);
         self.first_byte = Some(self.elapsed());
@@ -94,7 +94,7 @@ impl AccessRecord {
         }
     }
 
-    /// Notes the refusal that is the answer.
+    /// Notes a refusal as the response.
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
         self.status = Some(refusal.status());
         self.rule = Some(refusal.rule);
@@ -108,28 +108,28 @@ impl AccessRecord {
         }
     }
 
-    /// Notes an error, for the log alone.
+    /// Notes an error, which only the log shows.
     pub(crate) fn note(&mut self, error: &dyn fmt::Display) {
         self.error = Some(error.to_string().into());
     }
 
-    /// Notes how many bytes of the client's body were passed on.
+    /// Notes the number of bytes of the client's body that were passed on.
     pub(crate) fn received(&mut self, bytes: u64) {
         self.received = bytes;
     }
 
-    /// Adds bytes of the answer's body that were passed on.
+    /// Adds bytes of the response's body that were passed on.
     pub(crate) fn sent(&mut self, bytes: u64) {
         self.sent += bytes;
     }
 
-    /// Notes that the answer's body broke off.
+    /// Notes that the response's body broke off.
     pub(crate) fn broken(&mut self, error: &dyn fmt::Display) {
         self.note(error);
         self.cut = Some(CutBy::Store);
     }
 
-    /// Notes that the answer's body was not read to its end.
+    /// Notes that the response's body was not read to its end.
     pub(crate) fn cut_short(&mut self) {
         if self.cut.is_some() {
             return;
@@ -141,7 +141,7 @@ impl AccessRecord {
         }
     }
 
-    /// Notes that the client sends no more, and had no answer yet.
+    /// Notes that the client closed its side before it had a response.
     pub(crate) fn client_ended(&mut self) {
         self.client_ended = true;
     }

@@ -1,4 +1,4 @@
-//! Counts of everything that Scopegate does, for Prometheus.
+//! The metrics: counts of everything that Scopegate does, for Prometheus.
 
 mod encode;
 mod encode_memory;

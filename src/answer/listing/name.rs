@@ -1,4 +1,4 @@
-//! Names in a folder, and links to them.
+//! Formats the names, sizes and links in a list.
 
 use crate::s3::names::check_key;
 use crate::s3::target::encode_path;

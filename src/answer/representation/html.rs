@@ -1,4 +1,4 @@
-//! The style that all pages share, and their `Content-Security-Policy`.
+//! The style of all pages, and their `Content-Security-Policy`.
 //!
 //! The pages are in `templates/`, where every value is escaped.
 

@@ -39,7 +39,7 @@ fn rewrite(operation: Operation, prefix: &str, url: bool, document: &str) -> Res
 }
 
 #[test]
-fn every_name_of_a_list_is_the_clients() {
+fn lists_contain_only_the_clients_names() {
     let lists = [
         (
             "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>hidden</Name><Prefix>deep/media/a</Prefix>\
@@ -197,7 +197,7 @@ fn chunks(document: &str, size: usize) -> Chunks {
 }
 
 #[tokio::test]
-async fn a_body_is_rewritten_whatever_its_chunks() {
+async fn rewriting_does_not_depend_on_chunks() {
     let stores = "<ListBucketResult>\n<Name>hidden</Name><Contents><Key>media/ü&amp;</Key></Contents></ListBucketResult>\n";
     let clients =
         "<ListBucketResult>\n<Name>pub</Name><Contents><Key>ü&amp;</Key></Contents></ListBucketResult>";

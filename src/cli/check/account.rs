@@ -1,4 +1,4 @@
-//! Asks MinIO for the issuer's policy, to find an issuer that may do everything.
+//! Asks MinIO for the issuer's policy, to warn about an issuer that can do everything.
 
 use crate::authorize::operations::grammar::Dialect;
 use crate::config::{Config, Diagnostic, root};
@@ -18,15 +18,15 @@ use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// The request that MinIO answers to any user with its own name and policy.
+/// The path at which MinIO tells any user its own name and policy.
 /// <https://github.com/minio/madmin-go>
 const PATH: &str = "/minio/admin/v3/accountinfo";
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest answer that is read. It has a line for each bucket.
+/// Maximum size of the response, which has an entry for each bucket.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
-/// Returns a warning about an issuer that is root, or may administer the store as root may. There is none if MinIO does not
-/// answer.
+/// Returns a warning if the issuer is root or can administer the store like root. Returns `None` if MinIO does not
+/// respond.
 pub(super) async fn warning(config: &Config) -> Option<Diagnostic> {
     let endpoint = config.sts().first().filter(|_| config.upstream.store == Dialect::Minio)?;
     let account = timeout(PATIENCE, ask(config, endpoint)).await.ok()?.ok()?;
@@ -48,7 +48,7 @@ async fn ask(config: &Config, endpoint: &Endpoint) -> Result<Value, Box<dyn Erro
     Ok(serde_json::from_slice(&body)?)
 }
 
-/// Signs with the issuer's own keys: a session would be answered with its own policy.
+/// Signs with the issuer's own keys, because MinIO would answer a session with the session's policy.
 fn sign_as_issuer<B>(
     config: &Config,
     endpoint: &Endpoint,
@@ -75,7 +75,7 @@ fn sign_as_issuer<B>(
     Ok(())
 }
 
-/// Returns whether a policy allows everything that root may administer.
+/// Returns whether a policy allows everything that root can administer.
 fn administers(policy: &Value) -> bool {
     let allows_all = |statement: &Value| {
         let actions = match statement.get("Action") {

@@ -1,4 +1,4 @@
-//! Policy tests: decides on the requests of a file as `explain` does.
+//! Policy tests: decides on the requests in a file as `explain` does.
 
 use crate::cli::explain::{Question, Who, explain};
 use crate::cli::{CommandError, print};
@@ -9,7 +9,8 @@ use std::path::Path;
 /// Runs the tests of a file, prints a line for each, and returns the number of failures.
 ///
 /// # Errors
-/// If the file cannot be used (exit code 78), or a test names something that the configuration lacks (exit code 2).
+/// Fails if the file cannot be used (exit code 78), or if a test names something that the configuration lacks (exit
+/// code 2).
 pub(super) fn run(config: &Config, file: &Path) -> Result<usize, CommandError> {
     let tests = read_tests(file).map_err(|error| CommandError::from(&error))?;
     let mut failed = 0;
@@ -32,7 +33,7 @@ pub(super) fn run(config: &Config, file: &Path) -> Result<usize, CommandError> {
     Ok(failed)
 }
 
-/// Returns how the decision differs from the one that a test expects.
+/// Returns how the decision differs from the expected one, if it does.
 fn wrong(config: &Config, test: &PolicyTest) -> Result<Option<String>, CommandError> {
     let who = match &test.client {
         TestClient::From(address) => Who::Client(Some(*address)),

@@ -1,8 +1,8 @@
-//! `explain` and the proxy agree on every request: one that `explain` calls refused is refused by the same rule before
-//! the store hears of it, and one that it calls allowed is answered or reaches the store.
+//! Checks that `explain` and the proxy agree on every request. If `explain` says refused, the proxy refuses by the
+//! same rule and the store receives nothing. If it says allowed, the proxy responds or the store receives a request.
 //!
-//! The proxy runs whole, over a store that has nothing. The requests are those of the fuzz corpora, and mixtures of
-//! their targets and headers with hosts, origins and methods.
+//! The whole proxy runs in front of an empty store. The requests come from the fuzz corpora and from random
+//! combinations of their targets and headers with hosts, origins and methods.
 
 use super::{Question, Who, explain};
 use crate::config::Config;
@@ -31,7 +31,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{LocalSet, spawn_local};
 
-/// The scopes of the fuzz targets, with everything that changes what a path means.
+/// The scopes of the fuzz targets, with every setting that changes the meaning of a path.
 const CONFIG: &str = r#"
 issuer = { access_key = { env = "SCOPEGATE_ACCESS_KEY" }, secret_key = { file = "/run/secrets/scopegate" } }
 
@@ -185,7 +185,7 @@ const HEADERS: [&str; 24] = [
     "x-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER",
 ];
 
-/// A request, and the address that it comes from.
+/// A request, and its client's address.
 #[derive(Clone, Debug)]
 struct Case {
     from: &'static str,
@@ -206,7 +206,7 @@ fn field(line: &str) -> Option<(HeaderName, HeaderValue)> {
     Some((name.parse().ok()?, HeaderValue::from_bytes(value.trim().as_bytes()).ok()?))
 }
 
-/// The requests of the corpus of targets, as they are.
+/// Returns the requests of the target corpus, unchanged.
 fn written() -> Vec<Case> {
     let case = |text: &String| {
         let (line, fields) = text.split_once('\n').unwrap_or((text, ""));
@@ -227,7 +227,7 @@ fn mixed() -> impl Strategy<Value = Case> {
     let mut fields: Vec<_> =
         corpus("headers").iter().flat_map(|text| text.lines()).filter_map(field).collect();
     let common: Vec<_> = HEADERS.iter().filter_map(|line| field(line)).collect();
-    // The headers that decide on many requests are as likely as all of the corpus.
+    // The common headers decide on most requests, so they are as likely as the rest of the corpus together.
     for _ in 0..(fields.len() / common.len()).max(1) {
         fields.extend(common.iter().cloned());
     }
@@ -244,7 +244,7 @@ fn mixed() -> impl Strategy<Value = Case> {
     )
 }
 
-/// A store in which there is nothing. It counts what it is asked.
+/// Runs an empty store that counts the requests it receives.
 async fn store(listener: TcpListener, asked: Rc<Cell<usize>>) {
     while let Ok((connection, _)) = listener.accept().await {
         let asked = Rc::clone(&asked);
@@ -262,7 +262,7 @@ async fn answer(mut connection: TcpStream, asked: &Cell<usize>) -> Option<()> {
     connection.write_all(nothing).await.ok()
 }
 
-/// The proxy, and what its store was asked.
+/// A proxy in front of a store that counts requests.
 struct World {
     runtime: Runtime,
     tasks: LocalSet,
@@ -283,20 +283,20 @@ impl World {
         Self { config: parse(), runtime, tasks, proxy, asked }
     }
 
-    /// Answers a request, and returns the rule that refuses it.
+    /// Sends a request to the proxy, and returns the rule that refuses it.
     fn answer(&self, address: IpAddr, request: &Request) -> Option<String> {
         let listener = listener(&self.config.listeners[0].name);
         let connection = Connection::tcp(address, listener);
         self.tasks.block_on(&self.runtime, async {
             let answer = Rc::clone(&self.proxy).handle(&connection, request, Empty::<Bytes>::new()).await;
             let rule = answer.fields.get(RULE_HEADER).map(|rule| String::from_utf8_lossy(rule).into_owned());
-            // The rest of a list may fail where there is no store to list.
+            // The later pages of a list may fail, because the store is empty.
             let _read = answer.body.collect().await;
             rule
         })
     }
 
-    /// Checks that both agree. What is not a request to either is passed over.
+    /// Checks that both agree on a case. Skips cases that do not parse as a request.
     fn check(&self, case: &Case) -> Result<(), TestCaseError> {
         let Case { from, method, target, fields } = case;
         let fields: Fields = fields.iter().cloned().collect();
@@ -340,7 +340,7 @@ fn explain_and_the_proxy_agree() {
 fn a_fallback_is_tried_once() {
     let world = World::new();
     let host = Fields::from_iter([(http::header::HOST, HeaderValue::from_static(HOSTS[0]))]);
-    // Only a list of the folder can tell whether there is one, and the object may not be read.
+    // Only a list of the folder can show whether the object exists, and the client may not read the object.
     let request = Request::new(Method::GET, PathAndQuery::from_static("/tmp/inbox/a"), host).unwrap();
     let rule = world.answer([127, 0, 0, 1].into(), &request);
     assert_eq!((rule.as_deref(), world.asked.get()), (Some(Rule::RightNotGranted.name()), 1));

@@ -1,4 +1,4 @@
-//! The explanation as text and as JSON.
+//! Formats an explanation as text and as JSON.
 
 use super::ways::Way;
 use crate::authorize::mapping::Mapping;
@@ -9,18 +9,18 @@ use crate::refusal::{Refusal, Rule};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// The answer to a question.
+/// The explanation of a client's mapping and of the decision on its request.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Explanation<'c> {
-    /// The client's connection, unless a mapping was asked about.
+    /// The connection of the client, unless the question names a mapping.
     pub(super) connection: Option<Connection>,
-    /// The mappings that do not match, and why.
+    /// The mappings before it that do not match, with the reasons.
     pub(super) passed_over: Vec<(&'c str, String)>,
-    /// The mapping that matches or was asked about.
+    /// The mapping that matches or that the question names.
     pub(super) mapping: Option<&'c Mapping>,
-    /// The request that was asked about.
+    /// The request in question.
     pub(super) request: Option<String>,
-    /// The decision on it, if there is a mapping.
+    /// The decision on the request. `None` without a request or a mapping.
     pub(super) decision: Option<Result<Vec<Way>, Refusal>>,
 }
 
@@ -32,14 +32,15 @@ impl Explanation<'_> {
         self.mapping.map(|mapping| &*mapping.name)
     }
 
-    /// Returns the rule that refuses, with its message; none where something is allowed or nothing was asked.
+    /// Returns the rule that refuses the request, with its message. Returns `None` if the request is allowed or there
+    /// is none.
     pub(in crate::cli) fn refusal(&self) -> Option<(Rule, &str)> {
         if self.mapping.is_none() {
             return Some((Rule::NoMapping, NO_MAPPING));
         }
         let refusal = match self.decision.as_ref()? {
             Err(refusal) => refusal,
-            // Where no way finds anything, the first says so.
+            // If every way is refused, the first refusal is the response.
             Ok(ways) if ways.iter().all(|way| way.ruling.is_err()) => {
                 ways.iter().find_map(|way| way.ruling.as_ref().err())?
             }
@@ -54,7 +55,7 @@ impl Explanation<'_> {
         refusal.help().map(ToString::to_string)
     }
 
-    /// Writes it for people.
+    /// Formats the explanation as text.
     pub(in crate::cli) fn text(&self, with_policy: bool) -> String {
         let mut text = String::new();
         if let Some(connection) = &self.connection {
@@ -74,7 +75,7 @@ impl Explanation<'_> {
         text
     }
 
-    /// Writes it as one JSON object on a line.
+    /// Formats the explanation as one line of JSON.
     pub(in crate::cli) fn json(&self, with_policy: bool) -> String {
         let refusal = self.refusal();
         let asked = self.decision.is_some() || self.mapping.is_none();

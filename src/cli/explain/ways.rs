@@ -1,4 +1,4 @@
-//! Decisions in words: the ways in which a request is answered.
+//! Describes in words how the proxy answers a request.
 
 use crate::authorize::list_uploads::Listing;
 use crate::authorize::operations::Spec;
@@ -15,9 +15,9 @@ use std::fmt::Write;
 /// A way in which a request is answered.
 #[derive(Debug)]
 pub(super) struct Way {
-    /// Names the way, where there are several.
+    /// The name of the way, if there are several.
     pub(super) how: Option<&'static str>,
-    /// Says what is done, or why the way is refused.
+    /// A description of the response, or the refusal.
     pub(super) ruling: Result<String, Refusal>,
 }
 
@@ -63,7 +63,7 @@ fn of_way(way: &decision::Way) -> Way {
     }
 }
 
-/// Says how a redirect to a folder answers.
+/// Describes a redirect to a folder.
 const fn redirected(redirect: &decision::Redirect) -> &'static str {
     if redirect.needs.is_empty() {
         "with a redirect to the folder"
@@ -96,7 +96,7 @@ fn of_route(route: &Route) -> String {
     text
 }
 
-/// Describes a list of a folder, which is made of lists of the store's.
+/// Describes a list of a folder, which Scopegate makes from the store's lists.
 fn of_list(first: &Forward) -> String {
     let mut text = allowed(first.spec, first.spec.needs());
     push_forward(first, &mut text);

@@ -1,9 +1,9 @@
-//! Mistakes as they are shown: on a terminal, in the log, and never with a secret.
+//! Tests of how mistakes are shown: on a terminal, in the log, and never with a secret.
 
 use super::*;
 use proptest::prelude::*;
 
-/// Returns the drawing of a file's mistakes, without colours.
+/// Draws the mistakes in a file, without colours.
 fn drawn(source: &str) -> String {
     let mistakes = Config::parse(source, &Fake).unwrap_err();
     anstream::adapter::strip_str(&ConfigError::Wrong("proxy.toml".into(), mistakes).draw()).to_string()
@@ -68,11 +68,11 @@ fn control_characters_of_a_file_do_not_reach_the_terminal() {
 
 proptest! {
     #[test]
-    fn no_text_makes_it_panic(source in "\\PC{0,200}") {
+    fn parsing_never_panics(source in "\\PC{0,200}") {
         let _ = Config::parse(&source, &Fake);
     }
 
-    /// Wherever in [issuer] somebody pastes a secret, no message shows it.
+    /// No message shows a secret, wherever in [issuer] it is pasted.
     #[test]
     fn a_pasted_secret_is_never_shown(secret in "[A-Za-z0-9/+]{20,40}", place in 0..13_usize) {
         let line = [

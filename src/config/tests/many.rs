@@ -1,8 +1,8 @@
-//! Configurations of 10,000 mappings.
+//! Tests of configurations with 10,000 mappings.
 
 use super::*;
 
-/// Returns a configuration with a mapping for each of 10,000 addresses.
+/// Returns a configuration with one mapping for each of 10,000 addresses.
 fn ten_thousand_mappings() -> String {
     let head = EXAMPLE.split("[[mapping]]").next().unwrap().replace("127.0.0.1:8080", "0.0.0.0:8080");
     let mapping = |index: usize| {
@@ -37,7 +37,7 @@ fn loads_ten_thousand_mappings() {
     );
 }
 
-/// Each mapping of the second half is one of the first half again.
+/// Each mapping of the second half repeats one of the first half.
 #[test]
 fn finds_a_thousand_mistakes() {
     let source = ten_thousand_mappings();

@@ -1,11 +1,11 @@
-//! Mistakes, each with its place.
+//! Tests of the mistakes in each table, with their locations.
 
 use super::*;
 
-/// A replacement in the example, and the mistakes that it makes.
+/// A replacement in the example, and the mistakes that it causes.
 type Case<'c> = (&'c str, &'c str, &'c [&'c str]);
 
-/// Checks that each case makes its mistakes and no others.
+/// Checks that each case causes exactly its mistakes.
 fn check(cases: &[Case<'_>]) {
     for (from, to, expected) in cases {
         assert!(EXAMPLE.contains(from), "{from}");
@@ -301,7 +301,7 @@ fn finds_mistakes_in_limits_and_log() {
     ]);
 }
 
-/// A value may be long, and may hold control characters.
+/// A value may be long and contain control characters.
 #[test]
 fn values_in_messages_are_escaped_and_short() {
     let source = EXAMPLE.replace("\"us-east-1\"", &format!("\"\\u001b[2J{}\"", "x".repeat(10_000)));

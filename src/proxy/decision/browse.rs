@@ -1,4 +1,4 @@
-//! The ways to answer a client that follows links: each step of a [`Plan`], decided on.
+//! Decides on the ways to respond to a client that follows links: one way for each step of a [`Plan`].
 
 use super::{Forward, Incoming, Redirect, Route, S3Request};
 use crate::answer::listing::{Above, Form, Place, Plan, Position, Step};
@@ -6,35 +6,35 @@ use crate::authorize::mapping::Mapping;
 use crate::refusal::{Refusal, Rule};
 use http::Method;
 
-/// The ways to answer a request, tried in order until one finds something.
+/// The ways to respond to a request, tried in order until one finds something.
 #[derive(Debug)]
 pub(crate) struct Browse {
-    /// Where a list begins.
+    /// The position where a list begins.
     pub(crate) position: Position,
-    /// Whether the query names the form of the answer.
+    /// Whether the query names the form of the response.
     pub(crate) is_format_named: bool,
-    /// The ways. At least one is open.
+    /// The ways, at least one of which is not refused.
     pub(crate) ways: Vec<Way>,
 }
 
-/// One way to answer.
+/// One way to respond.
 #[derive(Debug)]
 pub(crate) enum Way {
-    /// As S3 would.
+    /// Respond as S3 does.
     AsSent(Box<Route>),
-    /// With the index of the folder.
+    /// Send the index of the folder.
     Index(Box<Route>),
-    /// With the names in a folder, of which `first` gets the first page.
+    /// List the names in a folder. `first` requests the first page.
     List { place: Place, form: Form, query: String, first: Box<Forward> },
-    /// With the scopes below a folder.
+    /// List the scopes below a folder.
     Scopes(Above, Form),
-    /// With a redirect to the folder.
+    /// Redirect to the folder.
     Redirect(Redirect),
-    /// The way with this name is refused. It is not always the last: see [`passes_on`].
+    /// This way is refused. The next one may still be tried: see [`passes_on`].
     Refused(&'static str, Box<Refusal>),
 }
 
-/// The names of the ways, for people.
+/// Descriptions of the ways, for people.
 const AS_SENT: &str = "as S3 would";
 const INDEX: &str = "with the index of the folder";
 const LIST: &str = "with a list of the folder";
@@ -42,10 +42,10 @@ const SCOPES: &str = "with the scopes below the folder, answered by Scopegate fr
 const REDIRECT: &str = "with a redirect to the folder";
 
 impl Browse {
-    /// Decides on the steps of a plan.
+    /// Decides on each step of a plan.
     ///
     /// # Errors
-    /// The first refusal that ends the search, else the first of all, if no way is open.
+    /// If every way is refused, returns the refusal that ends the search, or else the first one.
     pub(super) fn of(mapping: &Mapping, incoming: &Incoming<'_>, plan: Plan) -> Result<Self, Refusal> {
         let Plan { position, is_format_named, steps } = plan;
         let mut ways = Vec::with_capacity(steps.len());
@@ -95,7 +95,7 @@ impl Way {
         way.unwrap_or_else(|refusal| Self::Refused(name, Box::new(refusal)))
     }
 
-    /// Names the way, for people.
+    /// Returns the description of the way, for people.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::AsSent(_) => AS_SENT,
@@ -108,13 +108,13 @@ impl Way {
     }
 }
 
-/// Checks whether the next way is tried after a refusal: the client may not have this, and may have something else.
-/// Any other refusal is about the request as a whole and ends the search.
+/// Returns whether to try the next way after a refusal: the client may have access to something else. Any other
+/// refusal concerns the request as a whole and ends the search.
 pub(crate) fn passes_on(refusal: &Refusal) -> bool {
     matches!(refusal.rule, Rule::RightNotGranted | Rule::NoSuchFolder)
 }
 
-/// Returns the refusal of a folder that has nothing in it.
+/// Returns the refusal of a folder that contains nothing.
 pub(crate) fn nothing() -> Refusal {
     Refusal::new(Rule::NoSuchFolder, "there is no folder of this name")
 }

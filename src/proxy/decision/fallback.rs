@@ -1,4 +1,4 @@
-//! Fallbacks for a path with no object: a redirect to the folder of the same name, or the error page of a site.
+//! Decides on fallbacks for a path without an object: a redirect to the folder of that name, or a site's error page.
 
 use super::{Forward, Incoming};
 use crate::answer::listing::{Needs, Place, Plan, Step, place};
@@ -7,13 +7,13 @@ use crate::authorize::mapping::Mapping;
 use http::{HeaderValue, Method};
 use http1::Request;
 
-/// The answers that are tried where a request finds nothing, in this order.
+/// The responses to try, in this order, when a request finds nothing.
 #[derive(Debug)]
 pub(crate) struct Fallback {
     pub(crate) redirect: Option<Redirect>,
-    /// The request for the error page of the site.
+    /// The request for the site's error page.
     pub(crate) page: Option<Box<Forward>>,
-    /// Whether browsers ask for this file on their own, and are told in short that there is none.
+    /// Whether browsers request this file on their own. They get an empty 404.
     pub(crate) is_icon: bool,
 }
 
@@ -22,11 +22,11 @@ pub(crate) struct Fallback {
 pub(crate) struct Redirect {
     /// A relative reference.
     pub(crate) to: HeaderValue,
-    /// The signs that the folder is there, of which one is enough. Empty if that is known.
+    /// The evidence that the folder exists, one piece of which suffices. Empty if it is known to exist.
     pub(crate) needs: Vec<Need>,
 }
 
-/// Something that a folder may have, with the request that finds it.
+/// Evidence that a folder exists, with the request that finds it.
 #[derive(Debug)]
 pub(crate) enum Need {
     Index(Box<Forward>),
@@ -34,8 +34,8 @@ pub(crate) enum Need {
 }
 
 impl Fallback {
-    /// Returns the fallback of a request, if it has one. `found_nothing` says that there is no such object. Otherwise the
-    /// client may not know whether there is one, and gets no error page.
+    /// Returns the fallback of a request, if it has one. `found_nothing` says that the object does not exist.
+    /// Otherwise the client may not learn whether it exists, and gets no error page.
     pub(crate) fn of(mapping: &Mapping, incoming: &Incoming<'_>, found_nothing: bool) -> Option<Self> {
         let request = incoming.request();
         let redirect = Plan::of_missing(mapping, request, incoming.path())
@@ -58,7 +58,7 @@ impl Fallback {
 }
 
 impl Redirect {
-    /// Decides on a redirect. `None` if the client may have nothing that shows the folder to be there.
+    /// Decides on a redirect. Returns `None` if the client may request no evidence that the folder exists.
     pub(super) fn of(mapping: &Mapping, request: &Request, to: &str, needs: Vec<Needs>) -> Option<Self> {
         let to = HeaderValue::from_str(to).ok()?;
         let is_known = needs.is_empty();
@@ -83,13 +83,13 @@ impl Need {
     }
 }
 
-/// Checks whether a request is a browser's, which is shown error pages.
+/// Returns whether a request comes from a browser, which gets error pages.
 fn shows_pages(request: &Request) -> bool {
     request.method == Method::GET
         && Representation::of_error(request.fields(), request.target.query()) == Representation::Html
 }
 
-/// Checks whether a request is one that browsers and crawlers make on their own, for a file that need not be there.
+/// Returns whether browsers and crawlers make this request on their own, for a file that need not exist.
 fn is_for_an_icon(request: &Request) -> bool {
     let path = request.target.path();
     let is_icon = matches!(path, "/favicon.ico" | "/robots.txt")

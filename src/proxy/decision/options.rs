@@ -1,4 +1,4 @@
-//! `OPTIONS`, which never reaches the store: the preflight of a web page, or the question which methods a path has.
+//! Decides on `OPTIONS`, which never reaches the store: a web page's preflight, or a question about a path's methods.
 
 use super::Incoming;
 use crate::authorize::mapping::Mapping;
@@ -8,7 +8,7 @@ use crate::s3::operation::Operation;
 use http::StatusCode;
 use http::header::{ALLOW, HeaderMap};
 
-/// The answer to an `OPTIONS`, which has no body.
+/// The response to an `OPTIONS`. It has no body.
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) operation: Operation,

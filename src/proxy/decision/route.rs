@@ -1,4 +1,4 @@
-//! The route of one S3 request: what the store is sent for it, or what the proxy does instead.
+//! Decides on one S3 request: forward it to the store, or handle it in the proxy.
 
 use crate::answer::rewrite::Rewriter;
 use crate::authorize::list_buckets;
@@ -15,17 +15,17 @@ use crate::s3::operation::Operation;
 use http::Method;
 use http1::{Fields, Request};
 
-/// An S3 request: the client's own, or one that its answer is made of.
+/// An S3 request: the client's own, or one that contributes to the response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct S3Request<'a> {
     pub(crate) method: &'a Method,
-    /// The path with the bucket in it.
+    /// The path, which contains the bucket.
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
     pub(crate) fields: &'a Fields,
 }
 
-/// A granted S3 request, and what is done for it.
+/// A granted S3 request, and how it is carried out.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) spec: &'static Spec,
@@ -34,42 +34,42 @@ pub(crate) struct Route {
     pub(crate) kind: RouteKind,
 }
 
-/// What is done for an S3 request.
+/// How an S3 request is carried out.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
     reason = "most requests are forwarded: a box would cost each an allocation"
 )]
 pub(crate) enum RouteKind {
-    /// It is sent to the store.
+    /// Forward it to the store.
     Forward(Forward),
-    /// It is answered with this list of buckets, which the scopes say.
+    /// Respond with this list of buckets, made from the scopes.
     ListBuckets(String),
-    /// It is answered with what the store lists, filtered.
+    /// Respond with the store's lists, filtered.
     ListUploads(Box<UploadList>),
-    /// Its body is a document, which is read before the store is asked.
+    /// Read the document in its body before asking the store.
     Document(Box<DocumentRequest>),
 }
 
-/// A request that is sent to the store.
+/// A request to forward to the store.
 #[derive(Debug)]
 pub(crate) struct Forward {
     pub(crate) spec: &'static Spec,
     pub(crate) outgoing: Outgoing,
-    /// Puts the client's names into the answer.
+    /// Puts the client's names into the response.
     pub(crate) rewriter: Option<Box<Rewriter>>,
-    /// What the store is asked first.
+    /// The request that must come first, if any.
     pub(crate) first: Option<First>,
-    /// Whether the answer is an object of a site, which browsers may run.
+    /// Whether the response is an object of a site, which browsers may run.
     pub(crate) is_site: bool,
 }
 
-/// What the store is asked before a request.
+/// A request to the store that must come before another.
 #[derive(Debug)]
 pub(crate) enum First {
-    /// The size of a copy's source, by this request: the scopes bound the size of an object.
+    /// This request for the size of a copy's source, because the scopes limit the size of objects.
     SourceSize(Box<Outgoing>),
-    /// What the object is, on conditions that the store cannot decide.
+    /// A HEAD of the object, because the store cannot evaluate these conditions.
     Object(Box<Conditions>),
 }
 
@@ -80,18 +80,18 @@ pub(crate) struct UploadList {
     pub(crate) rewriter: Option<Box<Rewriter>>,
 }
 
-/// A request whose body is a document.
+/// A request with a document as its body.
 #[derive(Debug)]
 pub(crate) struct DocumentRequest {
-    /// The form of the document on its way here.
+    /// The form in which the client sends the document.
     pub(crate) payload: Payload,
-    /// The request to the store, which lacks its document.
+    /// The request to the store, still without its document.
     pub(crate) outgoing: Outgoing,
     pub(crate) rewriter: Option<Box<Rewriter>>,
     pub(crate) document: Document,
 }
 
-/// A document, and what it takes to judge it.
+/// A kind of document, with the facts needed to judge it.
 #[derive(Debug)]
 pub(crate) enum Document {
     Delete(Grant<'static>),
@@ -100,11 +100,11 @@ pub(crate) enum Document {
 }
 
 impl Route {
-    /// Decides on an S3 request of a client of `mapping`. `client_request` is what the client sent, whose host and path its
-    /// names are written with.
+    /// Decides on an S3 request of a client of `mapping`. The response's names use the host and path of
+    /// `client_request`, the request that the client sent.
     ///
     /// # Errors
-    /// The refusal, which names the rule, and the operation if that is known.
+    /// Returns the refusal, which names the rule and, if known, the operation.
     pub(crate) fn of(
         mapping: &Mapping,
         client_request: &Request,
@@ -178,7 +178,7 @@ impl Forward {
         Ok(Self { spec, outgoing, rewriter, first, is_site })
     }
 
-    /// Decides on a request that the answer to the client's own is made of, as if the client had sent it without headers.
+    /// Decides on a request that contributes to the response, as if the client had sent it without headers.
     pub(crate) fn for_client(
         mapping: &Mapping,
         client_request: &Request,
@@ -212,7 +212,7 @@ impl DocumentRequest {
                 let grant = grant.into_owned();
                 (Outgoing::bare(grant.clone()), Document::Delete(grant))
             }
-            // The size of the document is not that of an object.
+            // The document's size is not the size of an object.
             Kind::Complete => {
                 let dialect = grant.dialect();
                 (Outgoing::rebuild(grant, fields, Payload::Empty)?, Document::Complete(dialect))

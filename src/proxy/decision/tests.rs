@@ -18,7 +18,7 @@ fn mapping() -> Mapping {
 
 type Headers<'h> = &'h [(&'static str, &'static str)];
 
-/// Names what is decided on a request of a client that calls the listener by its address.
+/// Describes the decision on a request of a client that calls the listener by its address.
 fn decided(method: &str, target: &str, headers: Headers<'_>) -> String {
     let fields: Fields = [("host", "127.0.0.1:8080")]
         .iter()

@@ -1,18 +1,18 @@
-//! The store's answers to the requests of a multipart upload.
+//! Reads the store's responses to the requests of a multipart upload.
 
 use crate::s3::error::element;
 use http::StatusCode;
 
-/// The longest upload id that is taken from a store.
+/// Maximum length of a store's upload id.
 const MAX_UPLOAD_ID: usize = 4096;
 
-/// Returns the id of an upload that was created.
+/// Returns the id of a created upload.
 pub(super) fn upload_id(answer: &str) -> Option<String> {
     element(answer, "UploadId").filter(|id| (1..=MAX_UPLOAD_ID).contains(&id.len()))
 }
 
-/// Returns the status of a completion. A store that works on it for long sends 200 before it knows; the body has the
-/// outcome.
+/// Returns the status of a completion. If completing takes long, the store sends 200 before it knows the outcome,
+/// which is then in the body.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
 pub(super) fn completed_status(status: StatusCode, answer: &str) -> StatusCode {
     if !status.is_success() || element(answer, "CompleteMultipartUploadResult").is_some() {

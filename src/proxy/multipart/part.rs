@@ -1,4 +1,4 @@
-//! Reading a body of unknown length, part by part.
+//! Reads a body of unknown length, part by part.
 
 use crate::bounds::limits::PART_SIZE;
 use crate::outgoing::content::Held;
@@ -15,7 +15,7 @@ use http1::body::BoxError;
 use std::io;
 use std::rc::Rc;
 
-/// A client's body, as it is read.
+/// A client's body, read piece by piece.
 pub(super) struct Source<B> {
     upload: Rc<Upload<B>>,
     body: UploadBody<B>,
@@ -30,21 +30,21 @@ impl<B> Source<B>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
-    /// Makes a source that verifies the checksums `said`, and computes one with `algorithm` over the whole body.
+    /// Makes a source that verifies the announced checksums, and computes one with `algorithm` over the whole body.
     pub(super) fn new(upload: &Rc<Upload<B>>, said: Vec<Checksum>, algorithm: Option<Algorithm>) -> Self {
         let (upload, body) = (Rc::clone(upload), upload.attempt());
         let (verifier, whole) = (Verifier::new(said), algorithm.map(Hasher::new));
         Self { upload, body, ahead: Bytes::new(), length: 0, verifier, whole }
     }
 
-    /// Returns the next piece, of at most `most` bytes; `None` at the end. It stays the next until it is taken.
+    /// Returns the next piece, of at most `most` bytes, without taking it. Returns `None` at the end.
     async fn peek(&mut self, most: u64) -> Result<Option<Bytes>, Refusal> {
         let more = self.has_more().await?;
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(self.ahead.len());
         Ok(more.then(|| self.ahead.slice(..most)))
     }
 
-    /// Takes the piece that was peeked at.
+    /// Takes the piece that `peek` returned.
     fn take(&mut self, piece: &Bytes, outgoing: &Outgoing) -> Result<(), Refusal> {
         let taken = self.ahead.split_to(piece.len().min(self.ahead.len()));
         self.length = self.length.saturating_add(taken.len() as u64);
@@ -56,7 +56,7 @@ where
         Ok(())
     }
 
-    /// Checks whether anything is left, which may have to read on.
+    /// Returns whether more follows, which may require reading on.
     async fn has_more(&mut self) -> Result<bool, Refusal> {
         while self.ahead.is_empty() {
             match self.body.frame().await {
@@ -74,39 +74,39 @@ where
         Ok(self.whole.map(Hasher::finish))
     }
 
-    /// Returns the checksum that followed the content, at the end.
+    /// Returns the checksum that followed the content.
     pub(super) fn trailing_checksum(&self) -> Option<Checksum> {
         self.upload.trailing_checksum()
     }
 }
 
-/// A part that is held until it is whole: up to [`PART_SIZE`] in memory, the rest in a temporary file.
+/// A part that is held until it is complete: up to [`PART_SIZE`] in memory, the rest in a temporary file.
 ///
-/// So a body needs one buffer, however large its parts become, and large bodies cannot wait for each other. The file has no
-/// name, and is gone with the process.
+/// A body therefore needs only one buffer, however large its parts become, and large bodies cannot wait for each
+/// other. The file has no name and disappears with the process.
 pub(super) struct Part {
     memory: BytesMut,
     file: Option<SpoolFile>,
-    /// The bound on all files together, in bytes.
+    /// The limit on all files together, in bytes.
     spool: u64,
     hasher: Option<Hasher>,
 }
 
-/// How far a part was filled.
+/// The reason why filling a part stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Filled {
     /// The body ended.
     Ended,
     /// The part has its size, and more follows.
     Full,
-    /// No more can be spooled: the part is smaller than planned, and more follows.
+    /// No more can be spooled, so the part is smaller than planned, and more follows.
     Short,
 }
 
 impl Part {
-    /// Makes an empty part for `length` bytes, if that is known, and computes a checksum if there is an algorithm.
+    /// Makes an empty part for `length` bytes, if known, and computes a checksum if `algorithm` is given.
     pub(super) fn new(algorithm: Option<Algorithm>, length: Option<u64>, spool: u64) -> Self {
-        // The system provides the memory as it is written to.
+        // The system allocates memory only as it is written to.
         let room = length.unwrap_or(PART_SIZE).min(PART_SIZE);
         let memory = BytesMut::with_capacity(usize::try_from(room).unwrap_or(0));
         Self { memory, file: None, spool, hasher: algorithm.map(Hasher::new) }
@@ -116,7 +116,7 @@ impl Part {
         self.memory.len() as u64 + self.file.as_ref().map_or(0, SpoolFile::bytes)
     }
 
-    /// Reads until the part has `size` bytes.
+    /// Reads until the part holds `size` bytes.
     pub(super) async fn fill<B>(
         &mut self,
         source: &mut Source<B>,
@@ -143,7 +143,7 @@ impl Part {
         Ok(if source.has_more().await? { Filled::Full } else { Filled::Ended })
     }
 
-    /// Appends a piece to the file. After an error the file has bytes that are never read.
+    /// Appends a piece to the file. Bytes written before an error are never read.
     async fn spool(&mut self, piece: &[u8]) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -214,7 +214,7 @@ mod tests {
         hasher.finish()
     }
 
-    /// Cuts a body into parts of these sizes, and returns how each was filled.
+    /// Cuts a body into parts of these sizes, and returns how filling each of them ended.
     async fn cut(length: usize, sizes: &[usize]) -> Vec<(u64, Filled)> {
         let content = content(length);
         let (mut source, mut read, mut cut) = (source(&content), Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! How large the parts of an object of unknown length are.
+//! The sizes of the parts of an object of unknown length.
 
 use crate::bounds::limits::PART_SIZE;
 use crate::s3::limits::MAX_PARTS;
@@ -6,7 +6,7 @@ use crate::s3::limits::MAX_PARTS;
 /// The number of parts after which their size is doubled.
 const DOUBLED_AFTER: u32 = 1000;
 
-/// The size of a part, of which the first has the number 1: small while an object is small, and large enough later for
+/// Returns the size of a part, counted from 1. Parts of small objects are small, and later parts are large enough for
 /// the largest object to fit.
 pub(crate) fn part_size(number: u32) -> u64 {
     PART_SIZE << ((number.clamp(1, MAX_PARTS) - 1) / DOUBLED_AFTER)

@@ -1,4 +1,4 @@
-//! One multipart upload on a client's behalf.
+//! One multipart upload to the store on a client's behalf.
 
 use super::answers::{completed_status, upload_id};
 use super::part::{Filled, Part, Source};
@@ -29,12 +29,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-/// The longest answer of the store that is read.
+/// Maximum size of a response that is read, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
 /// The pauses between attempts to abort an upload.
 const ABORT_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5)];
 
-/// A multipart upload, and what it takes to make it.
+/// A multipart upload, with everything needed to send it.
 pub(super) struct MultipartUpload<'u> {
     pub(super) store: &'u Store,
     pub(super) budget: &'u PartBudget,
@@ -45,9 +45,9 @@ pub(super) struct MultipartUpload<'u> {
     pub(super) algorithm: Option<Algorithm>,
 }
 
-/// Why an upload ends early.
+/// The reason why an upload ends early.
 enum Stop {
-    /// The body is wrong, or the store cannot be asked.
+    /// The body is invalid, or the store did not respond.
     Refused(Refusal),
     /// The store refused a request.
     Answered(Box<StoreAnswer>),
@@ -60,7 +60,7 @@ impl From<Refusal> for Stop {
 }
 
 impl MultipartUpload<'_> {
-    /// Uploads `part`, and then what is left of the body.
+    /// Uploads `part`, and then the rest of the body.
     pub(super) async fn run<B: ClientBody>(
         mut self,
         part: Part,
@@ -90,14 +90,14 @@ impl MultipartUpload<'_> {
                 Ok(done)
             }
             Err(stop) => {
-                // Awaited, so that nothing is left in the store when the client hears of the failure.
+                // Awaited, so that nothing is left in the store once the client learns of the failure.
                 abort.now().await;
                 Err(stop)
             }
         }
     }
 
-    /// Creates the upload in a task of its own: if the client leaves meanwhile, the upload is still aborted.
+    /// Creates the upload in a separate task, so that it is aborted even if the client leaves meanwhile.
     async fn create(&mut self) -> Result<(String, AbortOnDrop), Stop> {
         let open = self.budget.open();
         let create = self.outgoing.create_upload(self.algorithm);
@@ -119,7 +119,7 @@ impl MultipartUpload<'_> {
         coming.await.map_err(|_| Refusal::new(Rule::Internal, "the upload could not be created"))?
     }
 
-    /// Sends part after part and completes the upload.
+    /// Uploads one part after the other and completes the upload.
     async fn fill<B: ClientBody>(
         &mut self,
         id: &str,
@@ -180,7 +180,7 @@ impl MultipartUpload<'_> {
     }
 }
 
-/// Sends a request and reads the answer. An error of the store ends the upload.
+/// Sends a request and reads the response. An error from the store ends the upload.
 async fn ask(
     (store, slot, trace): (&Store, &Arc<Slot>, &Trace),
     patience: Duration,
@@ -199,7 +199,7 @@ async fn ask(
     Ok((head, String::from_utf8_lossy(&body).into_owned()))
 }
 
-/// Turns the answer to a completion into the answer to a PUT, with the elements of its document as headers.
+/// Turns the response to a completion into the response to a PUT, with the elements of its document as headers.
 fn as_of_a_put(head: &mut Parts, answer: &str) {
     const ELEMENTS: [(&str, &str); 6] = [
         ("ChecksumCRC32", "x-amz-checksum-crc32"),
@@ -221,10 +221,10 @@ fn shutting_down() -> Refusal {
     Refusal::new(Rule::ShuttingDown, "scopegate is shutting down: try again").retry_after(1)
 }
 
-/// Aborts an upload when it is dropped, as happens when its client leaves.
+/// Aborts an upload when dropped, as happens when the client leaves.
 struct AbortOnDrop(Option<Abort>);
 
-/// Everything it takes to abort an upload.
+/// Everything needed to abort an upload.
 struct Abort {
     store: Store,
     slot: Arc<Slot>,
@@ -234,12 +234,12 @@ struct Abort {
 }
 
 impl AbortOnDrop {
-    /// Keeps the upload, which is complete.
+    /// Keeps the completed upload.
     fn disarm(mut self) {
         self.0 = None;
     }
 
-    /// Aborts, and waits for it. The abort goes on if this is dropped meanwhile.
+    /// Aborts the upload and waits for it. If this future is dropped, the abort continues.
     async fn now(mut self) {
         if let Some(abort) = self.0.take() {
             let _ = tokio::task::spawn_local(abort.run()).await;
@@ -276,7 +276,7 @@ impl Abort {
     }
 }
 
-/// Checks by the answer to an abort whether the upload is gone.
+/// Returns whether the response to an abort shows that the upload is gone.
 fn is_gone(answer: &StoreAnswer) -> bool {
     let status = answer.status();
     status.is_success() || status == StatusCode::NOT_FOUND

@@ -14,7 +14,7 @@ use tracing::Level;
 
 /// The longest client request id that is logged, in bytes.
 const MAX_ID: usize = 128;
-/// The headers in which a request has a name already: that of proxies in front, then that of the AWS SDKs.
+/// The headers in which a request may already have an id: first that of proxies, then that of the AWS SDKs.
 const CLIENT_IDS: [&str; 2] = ["x-request-id", "amz-sdk-invocation-id"];
 
 /// The note of a request whose client half-closed its connection or left.
