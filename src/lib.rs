@@ -51,7 +51,7 @@ pub mod internals {
     pub use crate::authorize::rights::Right;
     pub use crate::authorize::scope::Scope;
     pub use crate::bounds::memory::{MemoryBudget, Payer, Share};
-    pub use crate::config::{Config, ConfigError, Diagnostic, Environment, Failed, Place};
+    pub use crate::config::{Config, ConfigError, Diagnostic, Environment, Place, ReadError};
     pub use crate::identify::client::{Client, Connection, ListenerRegistry};
     pub use crate::identify::matcher::{Condition, MappingIndex, Matcher};
     pub use crate::outgoing::document::{Completion, Tagging};

@@ -58,10 +58,10 @@ pub(crate) struct Proxy {
 }
 
 /// The response to a client.
-pub(crate) type Answer = http1::Response<AnswerBody>;
+pub(crate) type ClientResponse = http1::Response<ClientResponseBody>;
 
 /// The body of a response to a client.
-pub(crate) type AnswerBody = ResponseBody<Download>;
+pub(crate) type ClientResponseBody = ResponseBody<Download>;
 
 /// The body of a client's request.
 pub(crate) trait ClientBody: Body<Data = Bytes, Error: Into<BoxError>> + Unpin {}
@@ -100,7 +100,7 @@ impl Proxy {
         connection: &Connection,
         request: &Request,
         body: B,
-    ) -> Answer {
+    ) -> ClientResponse {
         let mut record = self.record(connection, &request.method, Some((&request.target, request.fields())));
         let (upload, holdings) = (Upload::new(body), Holdings::new(connection.key()));
         let (mut found, mut served) = (None, None);
@@ -116,8 +116,8 @@ impl Proxy {
         };
         catch_panic(pin!(serve)).await;
         record.received(upload.sent());
-        let mut answer = match served.unwrap_or_else(|| Err(failed_inside())) {
-            Ok(reply) => reply.into_answer(record),
+        let mut answer = match served.unwrap_or_else(|| Err(internal_error())) {
+            Ok(reply) => reply.into_response(record),
             Err(refusal) => self.refuse(connection, found, request, &refusal, record),
         };
         if let Some(cors) = found.and_then(|site| site.mapping.cors.as_deref()) {
@@ -187,7 +187,7 @@ impl Proxy {
     }
 
     /// Responds to bytes on a connection that are not a request.
-    pub(crate) fn refuse_malformed(&self, connection: &Connection, malformed: &Malformed) -> Answer {
+    pub(crate) fn refuse_malformed(&self, connection: &Connection, malformed: &Malformed) -> ClientResponse {
         let unread = Method::from_bytes(b"-").unwrap_or_default();
         let record = self.record(connection, &unread, None);
         refuse(&Refusal::from(*malformed), Representation::S3, ("", None), record)
@@ -200,7 +200,7 @@ impl Proxy {
         request: &Request,
         refusal: &Refusal,
         record: Box<AccessRecord>,
-    ) -> Answer {
+    ) -> ClientResponse {
         if let Some(operation) = refusal.operation {
             record.trace().routed(operation, request.target.query());
         }
@@ -229,7 +229,7 @@ impl Proxy {
     }
 }
 
-fn failed_inside() -> Refusal {
+fn internal_error() -> Refusal {
     Refusal::new(Rule::Internal, "internal error in scopegate: its log says where")
 }
 

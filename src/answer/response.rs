@@ -10,11 +10,11 @@ use crate::refusal::{RULE_HEADER, Refusal};
 use crate::store::answer_fields::ERROR_CODE;
 use crate::telemetry::access::AccessRecord;
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http1::body::BoxError;
-use http1::{Fields, PeerState, Response as Answer};
+use http1::{Fields, PeerState, Response};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -47,11 +47,11 @@ pub(crate) enum LocalBody {
 
 /// Passes a store's answer on, with the client's names instead of the store's.
 pub(crate) fn relay<D: Body>(
-    answer: Answer<D>,
+    answer: Response<D>,
     rewriter: Option<Box<Rewriter>>,
     record: Box<AccessRecord>,
-) -> Answer<ResponseBody<D>> {
-    let Answer { status, mut fields, body } = answer;
+) -> Response<ResponseBody<D>> {
+    let Response { status, mut fields, body } = answer;
     let Some(rewriter) = rewriter.filter(|it| it.concerns(status) && !body.is_end_stream()) else {
         return stripped(status, fields, Source::Store(body), record);
     };
@@ -66,7 +66,7 @@ pub(crate) fn relay_read<D: Body>(
     body: Bytes,
     rewriter: Option<Box<Rewriter>>,
     mut record: Box<AccessRecord>,
-) -> Answer<ResponseBody<D>> {
+) -> Response<ResponseBody<D>> {
     let rewritten = match rewriter.filter(|rewriter| rewriter.concerns(parts.status)) {
         Some(rewriter) => rewriter.rewrite(&body).map(Bytes::from),
         None => Ok(body),
@@ -80,8 +80,12 @@ pub(crate) fn relay_read<D: Body>(
 }
 
 /// Makes an answer of Scopegate's own in this form.
-pub(crate) fn local(form: Representation, status: StatusCode, body: LocalBody) -> Box<Response<LocalBody>> {
-    let mut response = Box::new(Response::new(body));
+pub(crate) fn local(
+    form: Representation,
+    status: StatusCode,
+    body: LocalBody,
+) -> Box<http::Response<LocalBody>> {
+    let mut response = Box::new(http::Response::new(body));
     *response.status_mut() = status;
     form.describe(response.headers_mut());
     response
@@ -92,7 +96,7 @@ fn stripped<D: Body>(
     mut fields: Fields,
     source: Source<D>,
     mut record: Box<AccessRecord>,
-) -> Answer<ResponseBody<D>> {
+) -> Response<ResponseBody<D>> {
     fields.remove(ERROR_CODE);
     let id = fields.get(X_AMZ_REQUEST_ID.as_str());
     record.answered(status, id);
@@ -102,14 +106,14 @@ fn stripped<D: Body>(
         fields.insert(X_AMZ_REQUEST_ID, id);
     }
     browser::confine(&mut fields);
-    Answer { status, fields, body: ResponseBody { source, record, holdings: None } }
+    Response { status, fields, body: ResponseBody { source, record, holdings: None } }
 }
 
 /// Answers with a response that Scopegate made.
 pub(crate) fn make<D: Body>(
-    answer: Response<LocalBody>,
+    answer: http::Response<LocalBody>,
     mut record: Box<AccessRecord>,
-) -> Answer<ResponseBody<D>> {
+) -> Response<ResponseBody<D>> {
     let (mut parts, body) = answer.into_parts();
     let upstream_id = parts.headers.remove(&X_AMZ_REQUEST_ID);
     record.answered(parts.status, upstream_id.as_ref().map(HeaderValue::as_bytes));
@@ -126,7 +130,7 @@ pub(crate) fn make<D: Body>(
     };
     let mut fields = Fields::from(parts.headers);
     browser::confine(&mut fields);
-    Answer { status: parts.status, fields, body: ResponseBody { source, record, holdings: None } }
+    Response { status: parts.status, fields, body: ResponseBody { source, record, holdings: None } }
 }
 
 /// Answers with a refusal, in this form. `path` is the request's path as the client wrote it, `back` a reference to the
@@ -136,7 +140,7 @@ pub(crate) fn refuse<D: Body>(
     form: Representation,
     (path, back): (&str, Option<&str>),
     mut record: Box<AccessRecord>,
-) -> Answer<ResponseBody<D>> {
+) -> Response<ResponseBody<D>> {
     record.refused(refusal);
     let mapping = record.mapping_name();
     let id = record.request_id();
@@ -161,7 +165,7 @@ pub(crate) fn refuse<D: Body>(
     let body = ResponseBody { source: Source::Own(Some(body)), record, holdings: None };
     let mut fields = Fields::from(headers);
     browser::confine(&mut fields);
-    Answer { status: refusal.status(), fields, body }
+    Response { status: refusal.status(), fields, body }
 }
 
 impl<D: Body> ResponseBody<D> {
@@ -253,7 +257,7 @@ mod tests {
 
     type NoBody = http_body_util::combinators::MapErr<Empty<Bytes>, fn(std::convert::Infallible) -> BoxError>;
 
-    fn refused(refusal: &Refusal) -> Answer<ResponseBody<NoBody>> {
+    fn refused(refusal: &Refusal) -> Response<ResponseBody<NoBody>> {
         let connection = connection(None, listener("main"));
         let record =
             AccessRecord::begin(Arc::new(Metrics::default()), &connection, false, &Method::GET, None);

@@ -1,10 +1,10 @@
 //! `scopegate check`: reads a configuration as `serve` would. With `--live` it also tries it on the store.
 
 mod account;
-mod cases;
+mod policy_tests;
 
 use super::direct::{self, Direct};
-use super::store::{MAX_CODE, MAX_MESSAGE, said};
+use super::store::{MAX_CODE, MAX_MESSAGE, printable};
 use super::{CommandError, print, print_coloured, serve, uploads};
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::grammar::Dialect;
@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     }
     let mut failed = 0;
     for file in &args.tests {
-        failed += cases::run(&config, file)?;
+        failed += policy_tests::run(&config, file)?;
     }
     if failed > 0 {
         return Err(CommandError::failed(format!("{failed} of the policy tests failed")));
@@ -250,7 +250,7 @@ async fn probe(
     let body = direct::error_body(answer).await;
     let code = s3_error::element(&body, "Code").unwrap_or_default();
     let message = s3_error::element(&body, "Message").unwrap_or_default();
-    let (code, message) = (said(&code, MAX_CODE), said(&message, MAX_MESSAGE));
+    let (code, message) = (printable(&code, MAX_CODE), printable(&message, MAX_MESSAGE));
     if let Some(trouble) = Trouble::of_answer(status.as_u16(), is_bare, &body) {
         return Err(format!("status {}: {trouble}", status.as_u16()));
     }

@@ -1,7 +1,7 @@
 //! `scopegate demo`: an embedded store, some objects, and the proxy in front, on this machine alone.
 
 use super::{CommandError, print, serve};
-use crate::config::{Config, Environment, Failed};
+use crate::config::{Config, Environment, ReadError};
 use crate::server::{Inherited, Server};
 use crate::sigv4::secret::Secret;
 use crate::telemetry::log;
@@ -89,13 +89,13 @@ fn config(listen: SocketAddr, store: &Store) -> Result<Config, CommandError> {
 struct Keys<'s>(&'s Store);
 
 impl Environment for Keys<'_> {
-    fn variable(&self, name: &str) -> Result<Secret, Failed> {
+    fn variable(&self, name: &str) -> Result<Secret, ReadError> {
         let key = if name == "access" { self.0.access_key() } else { self.0.secret_key() };
         Ok(Secret::new(key.to_owned()))
     }
 
-    fn file(&self, _: &Path) -> Result<Secret, Failed> {
-        Err(Failed { message: "the demo reads no files".to_owned(), help: String::new() })
+    fn file(&self, _: &Path) -> Result<Secret, ReadError> {
+        Err(ReadError { message: "the demo reads no files".to_owned(), help: String::new() })
     }
 }
 

@@ -5,7 +5,7 @@ use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
 use crate::authorize::rights::Right;
 use crate::store::pool::Download;
 use http_body_util::BodyExt;
-use http1::Response as Answer;
+use http1::Response;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -46,7 +46,7 @@ pub async fn run(args: Args) -> Result<(), CommandError> {
     }
 }
 
-async fn to_stdout(answer: Answer<Download>) -> Result<(), CommandError> {
+async fn to_stdout(answer: Response<Download>) -> Result<(), CommandError> {
     // On a terminal that shows the object, a progress bar would garble it.
     let shown = !io::stdout().is_terminal();
     match copy(answer, &mut io::stdout(), shown).await {
@@ -58,7 +58,7 @@ async fn to_stdout(answer: Answer<Download>) -> Result<(), CommandError> {
 }
 
 /// Downloads to a temporary file and renames it, so that `path` never has half an object.
-async fn to_file(answer: Answer<Download>, path: &Path) -> Result<(), CommandError> {
+async fn to_file(answer: Response<Download>, path: &Path) -> Result<(), CommandError> {
     let place = path.display().to_string();
     let failed = |error: io::Error| {
         let help = match error.kind() {
@@ -143,7 +143,7 @@ impl CopyError {
     }
 }
 
-async fn copy(answer: Answer<Download>, to: &mut impl Write, shown: bool) -> Result<(), CopyError> {
+async fn copy(answer: Response<Download>, to: &mut impl Write, shown: bool) -> Result<(), CopyError> {
     let length =
         answer.fields.get("content-length").and_then(|length| str::from_utf8(length).ok()?.parse().ok());
     let progress = progress(length, shown);

@@ -17,7 +17,7 @@ use crate::sessions::session::Session;
 use crate::sessions::token::{MAX_TOKEN_BYTES, Token};
 use crate::store::pool::Download;
 use http::Method;
-use http1::Response as Answer;
+use http1::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -130,7 +130,7 @@ impl Store {
         &self,
         wanted: Wanted<'_>,
         target: &str,
-    ) -> Result<Answer<Download>, CommandError> {
+    ) -> Result<Response<Download>, CommandError> {
         let asked = anything_in(wanted.bucket)?;
         let outgoing = direct::outgoing(&asked, &Method::GET, target).map_err(|refusal| {
             CommandError::usage(format!("cannot ask for this path: {}", refusal.message))
@@ -191,7 +191,7 @@ impl Store {
             "SignatureDoesNotMatch" => "the token was changed or is incomplete: make a new one".to_owned(),
             _ => "the store refused the request".to_owned(),
         };
-        format!("{}: {}\n  {next}", said(code, MAX_CODE), said(message, MAX_MESSAGE))
+        format!("{}: {}\n  {next}", printable(code, MAX_CODE), printable(message, MAX_MESSAGE))
     }
 }
 
@@ -200,7 +200,7 @@ pub(super) const MAX_CODE: usize = 64;
 pub(super) const MAX_MESSAGE: usize = 200;
 
 /// Makes a store's text safe to print and cuts it to `max` characters.
-pub(super) fn said(text: &str, max: usize) -> String {
+pub(super) fn printable(text: &str, max: usize) -> String {
     let start: String = text.chars().take(max).collect();
     plain(&start).into_owned()
 }

@@ -3,7 +3,7 @@
 use super::{CommandError, print};
 use crate::authorize::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::authorize::rights::{Right, Rights};
-use crate::config::{Environment, Failed, SystemEnvironment, parse_duration};
+use crate::config::{Environment, ReadError, SystemEnvironment, parse_duration};
 use crate::mint::StsMint;
 use crate::net::connect::Trust;
 use crate::net::endpoint::Endpoint;
@@ -151,7 +151,7 @@ fn key(file: Option<PathBuf>, variable: &str, option: &str) -> Result<Secret, Co
         Some(path) => SystemEnvironment.file(&path),
         None => SystemEnvironment
             .variable(variable)
-            .map_err(|failed| Failed { help: format!("set {variable}, or give {option}"), ..failed }),
+            .map_err(|failed| ReadError { help: format!("set {variable}, or give {option}"), ..failed }),
     };
     match read {
         Ok(key) if key.is_empty() => {

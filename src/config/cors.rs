@@ -21,7 +21,7 @@ const MAX_AGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(
 const DEFAULT_MAX_AGE: Duration = Duration::from_hours(1);
 
 /// The settings of the mapping that CORS depends on.
-pub(super) struct Around<'a> {
+pub(super) struct CorsContext<'a> {
     /// The mapping's clients.
     pub(super) client: &'a Matcher,
     /// The rights of all its scopes.
@@ -30,14 +30,14 @@ pub(super) struct Around<'a> {
     pub(super) listeners: &'a Listeners,
 }
 
-/// Reads the CORS section of a mapping, if it has one. `around` is `None` if the rest of the mapping has a mistake.
-pub(super) fn read_cors(mapping: &Table<'_>, around: Option<&Around<'_>>) -> Option<Box<Cors>> {
+/// Reads the CORS section of a mapping, if it has one. `context` is `None` if the rest of the mapping has a mistake.
+pub(super) fn read_cors(mapping: &Table<'_>, context: Option<&CorsContext<'_>>) -> Option<Box<Cors>> {
     let table = mapping.table("cors", "[mapping.cors]");
     if !table.is_present() {
         return None;
     }
     let origins = read_origins(&table);
-    let methods = read_methods(&table, around);
+    let methods = read_methods(&table, context);
     let headers = read_headers(&table);
     let credentials = table.boolean("credentials").unwrap_or(false);
     let expose = read_exposed(&table, credentials);
@@ -45,7 +45,7 @@ pub(super) fn read_cors(mapping: &Table<'_>, around: Option<&Around<'_>>) -> Opt
     table.finish();
     let (origins, methods) = (origins?, methods?);
     if origins.value == Origins::Any {
-        check_any(origins.span, mapping.reader(), methods, credentials, around);
+        check_any(origins.span, mapping.reader(), methods, credentials, context);
     }
     let cors = Cors::new(origins.value, methods, headers, max_age);
     let cors = if credentials { cors.with_credentials() } else { cors };
@@ -91,7 +91,7 @@ fn read_origins(table: &Table<'_>) -> Option<At<Origins>> {
     (origins.len() == count).then_some(At { value: Origins::Named(origins), span })
 }
 
-fn read_methods(table: &Table<'_>, around: Option<&Around<'_>>) -> Option<Verbs> {
+fn read_methods(table: &Table<'_>, context: Option<&CorsContext<'_>>) -> Option<Verbs> {
     if table.get("methods").is_none() {
         return Some([Verb::Get, Verb::Head].into_iter().collect());
     }
@@ -105,7 +105,7 @@ fn read_methods(table: &Table<'_>, around: Option<&Around<'_>>) -> Option<Verbs>
             table.reader().wrong(At { value, span }, "is not a method of S3", help);
             return None;
         };
-        if around.is_some_and(|around| !can_use(verb, around.rights)) {
+        if context.is_some_and(|context| !can_use(verb, context.rights)) {
             let message = format!("pages may send {value}, but no right of the mapping uses this method");
             table.reader().error(
                 span,
@@ -165,7 +165,7 @@ fn check_any(
     reader: &Reader<'_>,
     methods: Verbs,
     credentials: bool,
-    around: Option<&Around<'_>>,
+    context: Option<&CorsContext<'_>>,
 ) {
     if credentials {
         let help = "browsers reject this combination: name the origins";
@@ -175,7 +175,7 @@ fn check_any(
         let help = "name the origins, or leave methods at GET and HEAD";
         reader.error(span, "origins = \"*\" would let every web page write", help);
     }
-    if around.is_some_and(|around| !is_public(around)) {
+    if context.is_some_and(|context| !is_public(context)) {
         let help = "name the origins. \"*\" is for what anyone may read: a mapping for all networks, as in \
                     network = [\"0.0.0.0/0\", \"::/0\"], on a listener outside loopback";
         let message =
@@ -185,12 +185,12 @@ fn check_any(
 }
 
 /// Returns whether everyone can be a client. Then a page learns nothing that its own server could not request.
-fn is_public(around: &Around<'_>) -> bool {
-    let networks = around.client.networks();
+fn is_public(context: &CorsContext<'_>) -> bool {
+    let networks = context.client.networks();
     let everyone = networks.is_none_or(|networks| networks.iter().any(|network| network.prefix_len() == 0));
     let is_local = |address: &ListenAddress| matches!(address, ListenAddress::Tcp(address) if address.ip().is_loopback());
-    let wanted = around.client.listener();
-    let mut reached = around
+    let wanted = context.client.listener();
+    let mut reached = context
         .listeners
         .list
         .iter()

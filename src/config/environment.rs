@@ -13,7 +13,7 @@ const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 /// An error from reading a secret or a file, with help.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failed {
+pub struct ReadError {
     /// The problem.
     pub message: String,
     /// The remedy.
@@ -26,28 +26,28 @@ pub trait Environment {
     ///
     /// # Errors
     /// Fails if the variable is not set.
-    fn variable(&self, name: &str) -> Result<Secret, Failed>;
+    fn variable(&self, name: &str) -> Result<Secret, ReadError>;
 
     /// Returns the secret in a file, without a trailing newline.
     ///
     /// # Errors
     /// Fails if the file cannot be read, is too long, or is readable by others.
-    fn file(&self, path: &Path) -> Result<Secret, Failed>;
+    fn file(&self, path: &Path) -> Result<Secret, ReadError>;
 
     /// Returns the credential of this name that systemd loaded for the unit (`LoadCredential=`).
     /// <https://systemd.io/CREDENTIALS/>
     ///
     /// # Errors
     /// Fails if systemd loaded no such credential, or its file cannot be read.
-    fn credential(&self, name: &str) -> Result<Secret, Failed> {
-        let folder = self.variable(CREDENTIALS_DIRECTORY).map_err(|_| Failed {
+    fn credential(&self, name: &str) -> Result<Secret, ReadError> {
+        let folder = self.variable(CREDENTIALS_DIRECTORY).map_err(|_| ReadError {
             message: format!("there is no credential {name:?}: {CREDENTIALS_DIRECTORY} is not set"),
             help: format!(
                 "systemd sets it for a unit with LoadCredential={name}:/etc/scopegate/{name}; check a configuration \
                  outside the unit with `scopegate check --without-secrets`"
             ),
         })?;
-        self.file(&Path::new(folder.reveal()).join(name)).map_err(|failed| Failed {
+        self.file(&Path::new(folder.reveal()).join(name)).map_err(|failed| ReadError {
             help: format!("add LoadCredential={name}:/etc/scopegate/{name} to the unit"),
             ..failed
         })
@@ -62,11 +62,11 @@ const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 pub(crate) struct WithoutSecrets;
 
 impl Environment for WithoutSecrets {
-    fn variable(&self, _: &str) -> Result<Secret, Failed> {
+    fn variable(&self, _: &str) -> Result<Secret, ReadError> {
         Ok(Secret::new("unknown".to_owned()))
     }
 
-    fn file(&self, _: &Path) -> Result<Secret, Failed> {
+    fn file(&self, _: &Path) -> Result<Secret, ReadError> {
         Ok(Secret::new("unknown".to_owned()))
     }
 }
@@ -76,16 +76,16 @@ impl Environment for WithoutSecrets {
 pub(crate) struct SystemEnvironment;
 
 impl Environment for SystemEnvironment {
-    fn variable(&self, name: &str) -> Result<Secret, Failed> {
-        std::env::var(name).map(Secret::new).map_err(|_| Failed {
+    fn variable(&self, name: &str) -> Result<Secret, ReadError> {
+        std::env::var(name).map(Secret::new).map_err(|_| ReadError {
             message: format!("the environment variable {name} is not set"),
             help: format!("set {name}, or name a file: {{ file = \"/run/secrets/...\" }}"),
         })
     }
 
-    fn file(&self, path: &Path) -> Result<Secret, Failed> {
+    fn file(&self, path: &Path) -> Result<Secret, ReadError> {
         check_permissions(path)?;
-        let mut text = read_bounded(path, MAX_SECRET_BYTES).map_err(|error| Failed {
+        let mut text = read_bounded(path, MAX_SECRET_BYTES).map_err(|error| ReadError {
             message: format!("cannot read {}: {error}", path.display()),
             help: "write the secret to this file, readable for the user that runs scopegate".to_owned(),
         })?;
@@ -98,17 +98,17 @@ impl Environment for SystemEnvironment {
 /// Checks that only the owner of a secret can change it, and that others cannot read it.
 ///
 /// The group may read it, because Kubernetes mounts secrets as owned by root with the pod's group.
-fn check_permissions(path: &Path) -> Result<(), Failed> {
+fn check_permissions(path: &Path) -> Result<(), ReadError> {
     let mode = match std::fs::metadata(path) {
         Ok(file) if file.is_dir() => {
-            return Err(Failed {
+            return Err(ReadError {
                 message: format!("{} is a directory, not a file", path.display()),
                 help: "name the file in it that holds the secret".to_owned(),
             });
         }
         Ok(file) => file.permissions().mode() & 0o7777,
         Err(error) => {
-            return Err(Failed {
+            return Err(ReadError {
                 message: format!("cannot read {}: {error}", path.display()),
                 help: "create this file, readable for the user that runs scopegate".to_owned(),
             });
@@ -117,7 +117,7 @@ fn check_permissions(path: &Path) -> Result<(), Failed> {
     if mode & 0o027 == 0 {
         return Ok(());
     }
-    Err(Failed {
+    Err(ReadError {
         message: format!(
             "{} has mode {mode:04o}: users other than its owner may read or change the secret",
             path.display()
@@ -131,21 +131,21 @@ fn check_permissions(path: &Path) -> Result<(), Failed> {
 ///
 /// # Errors
 /// Describes the problem and the remedy.
-pub(crate) fn read_guarded(path: &Path, limit: u64, help: &str) -> Result<String, Failed> {
+pub(crate) fn read_guarded(path: &Path, limit: u64, help: &str) -> Result<String, ReadError> {
     let shown = path.display();
     let unreadable =
-        |error: String| Failed { message: format!("cannot read {shown}: {error}"), help: help.to_owned() };
+        |error: String| ReadError { message: format!("cannot read {shown}: {error}"), help: help.to_owned() };
     let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
     let about = file.metadata().map_err(|error| unreadable(error.to_string()))?;
     let mode = about.permissions().mode() & 0o7777;
     if mode & 0o002 != 0 {
-        return Err(Failed {
+        return Err(ReadError {
             message: format!("{shown} has mode {mode:04o}: every user of this machine may change it"),
             help: format!("see what is in it, then chmod o-w {shown}"),
         });
     }
     if about.len() > limit {
-        return Err(Failed {
+        return Err(ReadError {
             message: format!(
                 "{shown} has {} bytes; at most {limit} ({}) are read",
                 about.len(),

@@ -4,7 +4,7 @@ use super::reader::quoted;
 use super::source::Span;
 use super::table::Table;
 use super::upstream::read_endpoint;
-use super::{Environment, Failed, Issuer};
+use super::{Environment, Issuer, ReadError};
 use crate::sigv4::secret::{Credentials, Secret};
 use std::path::Path;
 use toml::de::DeValue;
@@ -54,18 +54,18 @@ fn read_secret(table: &Table<'_>, key: &'static str, environment: &dyn Environme
             None
         }
         Ok(secret) => Some(secret),
-        Err(Failed { message, help }) => {
+        Err(ReadError { message, help }) => {
             reader.error(span, format!("{key}: {message}"), help);
             None
         }
     }
 }
 
-fn credential(name: &str, environment: &dyn Environment) -> Result<Secret, Failed> {
+fn credential(name: &str, environment: &dyn Environment) -> Result<Secret, ReadError> {
     if is_credential_name(name) {
         return environment.credential(name);
     }
-    Err(Failed {
+    Err(ReadError {
         message: format!("{} is not the name of a credential", quoted(name)),
         help: "write the name alone, as in LoadCredential=NAME:/path".to_owned(),
     })

@@ -2,7 +2,7 @@
 
 use super::configuration::Config;
 use super::diagnostic::Diagnostic;
-use super::environment::{Environment, Failed, SystemEnvironment, read_guarded};
+use super::environment::{Environment, ReadError, SystemEnvironment, read_guarded};
 use super::parse;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub(crate) const MAX_CONFIG_BYTES: u64 = 32 << 20;
 #[derive(Debug)]
 pub enum ConfigError {
     /// The file cannot be read, or every user of the machine can change it.
-    Unreadable(Failed),
+    Unreadable(ReadError),
     /// The file has these mistakes.
     Wrong(PathBuf, Vec<Diagnostic>),
 }
@@ -63,7 +63,7 @@ impl ConfigError {
     /// Summarises the error in a sentence.
     pub fn summary(&self) -> String {
         match self {
-            Self::Unreadable(Failed { message, help }) => format!("{message}\n  help: {help}"),
+            Self::Unreadable(ReadError { message, help }) => format!("{message}\n  help: {help}"),
             Self::Wrong(path, mistakes) => {
                 let count = mistakes.len();
                 format!("{} has {count} mistake{}", path.display(), if count == 1 { "" } else { "s" })
@@ -74,7 +74,7 @@ impl ConfigError {
     /// Formats each mistake as one line, for the log.
     pub fn to_lines(&self) -> Vec<String> {
         match self {
-            Self::Unreadable(Failed { message, help }) => vec![format!("{message}; {help}")],
+            Self::Unreadable(ReadError { message, help }) => vec![format!("{message}; {help}")],
             Self::Wrong(path, mistakes) => mistakes.iter().map(|mistake| mistake.to_line(path)).collect(),
         }
     }

@@ -61,12 +61,12 @@ fn read_mapping(table: Table<'_>, listeners: &Listeners) -> Option<At<Mapping>> 
     let duration = table.duration("session", SESSION).unwrap_or(*SESSION.start());
     let mint = table.word("mint", &[("lazy", MintWhen::Lazy), ("start", MintWhen::Start)]);
     let scopes = read_scopes(&table);
-    let around = client.as_ref().zip(scopes.as_ref()).map(|(client, scopes)| cors::Around {
+    let context = client.as_ref().zip(scopes.as_ref()).map(|(client, scopes)| cors::CorsContext {
         client,
         rights: cors::rights_of(scopes.iter().map(|scope| &scope.allow)),
         listeners,
     });
-    let cors = cors::read_cors(&table, around.as_ref());
+    let cors = cors::read_cors(&table, context.as_ref());
     table.finish();
     let (name, client, scopes) = (name?, client?, scopes?);
     let policy = SessionPolicy::compile(&scopes);

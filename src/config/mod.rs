@@ -2,7 +2,6 @@
 //!
 //! May use: `sessions`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `sigv4`, `net`.
 
-mod cases;
 mod configuration;
 mod cors;
 mod diagnostic;
@@ -16,6 +15,7 @@ mod mappings;
 mod mask;
 mod mounts;
 mod parse;
+mod policy_tests;
 mod reach;
 mod reader;
 mod source;
@@ -27,15 +27,15 @@ mod upstream;
 mod value;
 mod warnings;
 
-pub(crate) use cases::{Expectation, PolicyTest, TestClient, read_tests};
 pub use configuration::Config;
 pub(crate) use configuration::{Admin, Issuer, ListenAddress, Listener, Log, LogFormat, LogLevel, Upstream};
 pub use diagnostic::Diagnostic;
 pub(crate) use environment::read_guarded;
-pub use environment::{Environment, Failed};
+pub use environment::{Environment, ReadError};
 pub(crate) use environment::{SystemEnvironment, WithoutSecrets};
 pub use load::ConfigError;
 pub(crate) use load::MAX_CONFIG_BYTES;
+pub(crate) use policy_tests::{Expectation, PolicyTest, TestClient, read_tests};
 pub use source::Place;
 pub(crate) use value::parse_duration;
 pub(crate) use warnings::root;

@@ -41,18 +41,18 @@ allow  = ["read", "list"]             # each named, none implied
 pub(crate) struct Fake;
 
 impl Environment for Fake {
-    fn variable(&self, name: &str) -> Result<Secret, Failed> {
+    fn variable(&self, name: &str) -> Result<Secret, ReadError> {
         match name {
             "SCOPEGATE_ACCESS_KEY" => Ok(Secret::new("stsadmin".into())),
             "EMPTY" => Ok(Secret::new(String::new())),
-            _ => Err(Failed { message: format!("{name} is not set"), help: "set it".into() }),
+            _ => Err(ReadError { message: format!("{name} is not set"), help: "set it".into() }),
         }
     }
 
-    fn file(&self, path: &Path) -> Result<Secret, Failed> {
+    fn file(&self, path: &Path) -> Result<Secret, ReadError> {
         match path.to_str() {
             Some("/run/secrets/scopegate") => Ok(Secret::new("hush".into())),
-            _ => Err(Failed { message: "cannot read it".into(), help: "write it".into() }),
+            _ => Err(ReadError { message: "cannot read it".into(), help: "write it".into() }),
         }
     }
 }
@@ -120,12 +120,12 @@ fn a_final_star_in_a_prefix_is_ignored() {
 fn reads_credentials_of_systemd() {
     struct Unit;
     impl Environment for Unit {
-        fn variable(&self, name: &str) -> Result<Secret, Failed> {
+        fn variable(&self, name: &str) -> Result<Secret, ReadError> {
             assert_eq!(name, "CREDENTIALS_DIRECTORY");
             Ok(Secret::new("/run/credentials/scopegate.service".into()))
         }
 
-        fn file(&self, path: &Path) -> Result<Secret, Failed> {
+        fn file(&self, path: &Path) -> Result<Secret, ReadError> {
             Ok(Secret::new(path.display().to_string()))
         }
     }
@@ -141,12 +141,12 @@ fn reads_credentials_of_systemd() {
 struct Env(&'static [&'static str]);
 
 impl Environment for Env {
-    fn variable(&self, name: &str) -> Result<Secret, Failed> {
+    fn variable(&self, name: &str) -> Result<Secret, ReadError> {
         assert!(self.0.contains(&name), "{name}");
         Ok(Secret::new("stsadmin".into()))
     }
 
-    fn file(&self, path: &Path) -> Result<Secret, Failed> {
+    fn file(&self, path: &Path) -> Result<Secret, ReadError> {
         panic!("{}", path.display());
     }
 }

@@ -236,13 +236,13 @@ mod tests {
     fn warns_of_the_default_name_of_root() {
         struct Root;
         impl crate::config::Environment for Root {
-            fn variable(&self, _: &str) -> Result<crate::sigv4::secret::Secret, crate::config::Failed> {
+            fn variable(&self, _: &str) -> Result<crate::sigv4::secret::Secret, crate::config::ReadError> {
                 Ok(crate::sigv4::secret::Secret::new("minioadmin".into()))
             }
             fn file(
                 &self,
                 _: &std::path::Path,
-            ) -> Result<crate::sigv4::secret::Secret, crate::config::Failed> {
+            ) -> Result<crate::sigv4::secret::Secret, crate::config::ReadError> {
                 Ok(crate::sigv4::secret::Secret::new("hush".into()))
             }
         }

@@ -2,7 +2,7 @@
 //! formats errors.
 
 use super::call::Call;
-use super::decision::{Browse, Forward, Way, nothing, passes_on};
+use super::decision::{Browse, Forward, Way, may_try_next, no_such_folder};
 use super::reply::{Outcome, Reply, Served};
 use super::{Account, ClientBody, Proxy, fallback};
 use crate::answer::listing::html::FolderPage;
@@ -40,14 +40,14 @@ use std::sync::Arc;
 const COPIES: usize = 4;
 
 /// The store's response to a request for a page.
-pub(super) enum PageAnswer {
+pub(super) enum PageResponse {
     /// A page, with the bytes of memory that it takes.
     Page(Page, usize),
     /// A response other than a page.
     Other(Served),
 }
 
-impl PageAnswer {
+impl PageResponse {
     /// Returns whether the page's folder contains anything.
     pub(super) fn has_names(&self) -> bool {
         matches!(self, Self::Page(page, _) if page.has_marker || !page.entries.is_empty())
@@ -76,22 +76,22 @@ impl Proxy {
                     self.list(call, list, (&query, *first)).await
                 }
                 Way::Scopes(above, form) => self.list_scopes(call, &above, (form, is_format_named)).await,
-                way => self.take(call, way).await,
+                way => self.take_way(call, way).await,
             };
             if !finds_nothing(&outcome) {
                 return outcome;
             }
             if kept.as_ref().is_none_or(|(kept, _)| kept.is_err() && outcome.is_ok()) {
-                kept = Some((self.whole(outcome).await, call.account.trace.operation()));
+                kept = Some((self.buffered(outcome).await, call.account.trace.operation()));
             }
         }
-        let (outcome, operation) = kept.unwrap_or_else(|| (Err(nothing()), None));
+        let (outcome, operation) = kept.unwrap_or_else(|| (Err(no_such_folder()), None));
         call.account.trace.is_about(operation);
         outcome
     }
 
     /// Reads a response to its end, so that its connection can serve again.
-    pub(super) async fn whole(&self, outcome: Outcome) -> Outcome {
+    pub(super) async fn buffered(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Ok(Reply::Store(Served { answer, rewriter })) => {
                 let answer = self.read(answer).await?;
@@ -102,7 +102,7 @@ impl Proxy {
     }
 
     /// Carries out a way that is not a list.
-    async fn take<B: ClientBody>(&self, call: &Call<'_, B>, way: Way) -> Outcome {
+    async fn take_way<B: ClientBody>(&self, call: &Call<'_, B>, way: Way) -> Outcome {
         match way {
             Way::AsSent(route) | Way::Index(route) => self.run(call, *route).await.map(Reply::Store),
             Way::Redirect(redirect) => self.redirect(call, redirect).await,
@@ -112,7 +112,7 @@ impl Proxy {
                 }
                 Err(*refusal)
             }
-            Way::List { .. } | Way::Scopes(..) => Err(nothing()),
+            Way::List { .. } | Way::Scopes(..) => Err(no_such_folder()),
         }
     }
 
@@ -135,12 +135,12 @@ impl Proxy {
         let page = self.page(call.account, &place, first, position).await;
         call.account.trace.routed(Operation::ListObjectsV2, Some(query));
         let (page, bytes) = match page? {
-            PageAnswer::Page(page, bytes) => (page, bytes),
-            PageAnswer::Other(answer) => return Ok(Reply::Store(answer)),
+            PageResponse::Page(page, bytes) => (page, bytes),
+            PageResponse::Other(answer) => return Ok(Reply::Store(answer)),
         };
         let is_bare = page.entries.is_empty() && !page.has_marker && *position == Position::Start;
         if is_bare && !place.is_whole(call.mapping) {
-            return Err(nothing());
+            return Err(no_such_folder());
         }
         let rows = match form {
             Form::Json => Rows::Json,
@@ -202,11 +202,11 @@ impl Proxy {
             let coming = async move {
                 let asked = proxy.further_page((&request, &site), &place, &position, (&trace, &holdings));
                 match asked.await {
-                    Ok(PageAnswer::Page(page, bytes)) => {
+                    Ok(PageResponse::Page(page, bytes)) => {
                         let grown = held.borrow_mut().grow_to(bytes.saturating_sub(first));
                         grown.map(|()| page).map_err(|refusal| refusal.to_string().into())
                     }
-                    Ok(PageAnswer::Other(served)) => {
+                    Ok(PageResponse::Other(served)) => {
                         Err(format!("the store answered {} to a further page", served.answer.status()).into())
                     }
                     Err(refusal) => Err(match refusal.cause() {
@@ -230,7 +230,7 @@ impl Proxy {
         place: &Place,
         position: &Position,
         (trace, holdings): (&Trace, &Holdings),
-    ) -> Result<PageAnswer, Refusal> {
+    ) -> Result<PageResponse, Refusal> {
         let (path, query) = place.request(position);
         let list = Forward::for_client(&site.mapping, request, &Method::GET, &path, Some(&query))?;
         let account = Account { site, trace, holdings, memory: &self.shared.memory };
@@ -244,13 +244,13 @@ impl Proxy {
         place: &Place,
         list: Forward,
         position: &Position,
-    ) -> Result<PageAnswer, Refusal> {
+    ) -> Result<PageResponse, Refusal> {
         let served = self.forward_bare(account, list).await?;
         let (answer, rewriter) = match served {
             Served { answer: StoreAnswer::Streaming(answer), rewriter } if answer.status.is_success() => {
                 (answer, rewriter)
             }
-            other => return Ok(PageAnswer::Other(other)),
+            other => return Ok(PageResponse::Other(other)),
         };
         let patience = self.generation.limits.stall_timeout;
         let hold = |bytes| account.grow_to(Use::Pages, bytes);
@@ -261,9 +261,9 @@ impl Proxy {
         })?;
         let bytes = page.len().saturating_mul(COPIES);
         account.grow_to(Use::Pages, bytes)?;
-        let page = in_its_view(page, rewriter)?;
+        let page = rewritten(page, rewriter)?;
         match Page::parse(&page, place.below(), position) {
-            Ok(page) => Ok(PageAnswer::Page(page, bytes)),
+            Ok(page) => Ok(PageResponse::Page(page, bytes)),
             Err(error) => Err(Refusal::new(Rule::Upstream, error.to_string())),
         }
     }
@@ -286,7 +286,7 @@ impl Proxy {
             }
         };
         let concerned = rewriter.filter(|rewriter| rewriter.concerns(parts.status));
-        let body = in_its_view(body, concerned)?;
+        let body = rewritten(body, concerned)?;
         let xml = String::from_utf8_lossy(&body);
         let Some(code) = s3_error::element(&xml, "Code") else {
             return Ok(Reply::Store(StoreAnswer::Buffered(parts, body).into()));
@@ -326,7 +326,7 @@ impl Proxy {
 }
 
 /// Puts the client's names into a document of the store.
-fn in_its_view(document: Bytes, rewriter: Option<Box<Rewriter>>) -> Result<Bytes, Refusal> {
+fn rewritten(document: Bytes, rewriter: Option<Box<Rewriter>>) -> Result<Bytes, Refusal> {
     let Some(rewriter) = rewriter else { return Ok(document) };
     let rewritten = rewriter.rewrite(&document).map(Bytes::from);
     rewritten.map_err(|error| Refusal::new(Rule::Upstream, error.to_string()))
@@ -337,6 +337,6 @@ fn finds_nothing(outcome: &Outcome) -> bool {
     match outcome {
         Ok(Reply::Store(served)) => served.answer.status() == StatusCode::NOT_FOUND,
         Ok(Reply::Local(_) | Reply::Page(_)) => false,
-        Err(refusal) => passes_on(refusal),
+        Err(refusal) => may_try_next(refusal),
     }
 }

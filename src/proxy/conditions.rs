@@ -11,7 +11,7 @@ use http::header::{ETAG, HeaderValue, LAST_MODIFIED};
 impl Proxy {
     /// Requests the object's current state, and returns the read with a condition that makes the store respond as
     /// HTTP requires.
-    pub(super) async fn look_first(
+    pub(super) async fn evaluate_conditions(
         &self,
         read: Outgoing,
         conditions: &Conditions,

@@ -98,16 +98,16 @@ impl Continue for Continuation {
             }
             // The time that the store may stall within a body.
             let patience = self.proxy.limits().stall_timeout;
-            let asked = timeout(patience, self.ask_again_and_again(&broken)).await;
+            let asked = timeout(patience, self.ask_repeatedly(&broken)).await;
             let late = || (Outcome::Failed, "it took too long".to_owned());
             match asked.unwrap_or_else(|_| Err(late())) {
                 Ok(download) => {
-                    self.tell(Outcome::Continued);
+                    self.count_outcome(Outcome::Continued);
                     let continued: Continued = (self, download);
                     Ok(continued)
                 }
                 Err((outcome, why)) => {
-                    self.tell(outcome);
+                    self.count_outcome(outcome);
                     Err(self.given_up(&broken.error, &why))
                 }
             }
@@ -116,7 +116,7 @@ impl Continue for Continuation {
 }
 
 impl Continuation {
-    async fn ask_again_and_again(&mut self, broken: &BrokenOff) -> Result<Download, (Outcome, String)> {
+    async fn ask_repeatedly(&mut self, broken: &BrokenOff) -> Result<Download, (Outcome, String)> {
         let mut last = "it broke off too often".to_owned();
         while let Some(pause) = PAUSES.get(self.asked) {
             self.asked += 1;
@@ -175,7 +175,7 @@ impl Continuation {
         self.proxy.store.pool().report(choice, NodeOutcome::Doubtful);
     }
 
-    fn tell(&self, outcome: Outcome) {
+    fn count_outcome(&self, outcome: Outcome) {
         self.proxy.shared.metrics.continued(outcome);
     }
 

@@ -11,7 +11,7 @@ use http::header::{CONTENT_LENGTH, ETAG, HeaderValue};
 impl Proxy {
     /// Requests the size of the source, and returns the copy of exactly that source. If there is no source, returns a
     /// copy that fails, so that the client gets the store's own error.
-    pub(super) async fn measure(
+    pub(super) async fn limit_copy(
         &self,
         copy: Outgoing,
         question: &Outgoing,

@@ -9,7 +9,7 @@ mod fallback;
 mod options;
 mod route;
 
-pub(crate) use browse::{Browse, Way, nothing, passes_on};
+pub(crate) use browse::{Browse, Way, may_try_next, no_such_folder};
 pub(crate) use fallback::{Fallback, Need, Redirect};
 pub(crate) use options::Options;
 pub(crate) use route::{Document, DocumentRequest, First, Forward, Route, RouteKind, S3Request, UploadList};

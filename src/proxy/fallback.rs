@@ -47,7 +47,7 @@ impl Proxy {
         fallback: Fallback,
     ) -> Outcome {
         let Fallback { redirect, page, is_icon } = fallback;
-        let (trace, outcome) = (call.account.trace, self.whole(outcome).await);
+        let (trace, outcome) = (call.account.trace, self.buffered(outcome).await);
         if let Err(Refusal { operation: Some(operation), .. }) = &outcome {
             trace.routed(*operation, call.request().target.query());
         }
@@ -88,7 +88,7 @@ impl Proxy {
             }
         }
         if !is_there {
-            return Err(super::decision::nothing());
+            return Err(super::decision::no_such_folder());
         }
         let body = LocalBody::Whole(Bytes::new());
         let mut response = local(Representation::Text, StatusCode::FOUND, body);
@@ -127,7 +127,7 @@ impl Proxy {
             }
             answer => {
                 // There is no error page. Reading the response to its end frees its connection.
-                let _read = self.whole(answer.map(Reply::Store)).await;
+                let _read = self.buffered(answer.map(Reply::Store)).await;
                 None
             }
         }

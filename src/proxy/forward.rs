@@ -75,7 +75,7 @@ impl Proxy {
             _ => answer,
         };
         if let StoreAnswer::Streaming(answer) = &mut answer {
-            mend(answer, forward.is_site);
+            correct_head(answer, forward.is_site);
         }
         self.provide_rest(&mut answer, &forward.outgoing, account);
         Ok(Served { answer, rewriter: forward.rewriter.take() })
@@ -89,14 +89,14 @@ impl Proxy {
         account: Account<'_>,
     ) -> Result<Outgoing, Refusal> {
         match first {
-            First::SourceSize(source) => self.measure(outgoing, &source, account).await,
-            First::Object(conditions) => self.look_first(outgoing, &conditions, account).await,
+            First::SourceSize(source) => self.limit_copy(outgoing, &source, account).await,
+            First::Object(conditions) => self.evaluate_conditions(outgoing, &conditions, account).await,
         }
     }
 }
 
 /// Corrects the head of a response.
-fn mend<D>(answer: &mut http1::Response<D>, is_site: bool) {
+fn correct_head<D>(answer: &mut http1::Response<D>, is_site: bool) {
     // A browser that has the object cached replaces its headers with those of a 304.
     if is_site && (answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED) {
         browser::let_run(&mut answer.fields);

@@ -2,8 +2,7 @@
 //!
 //! - `pg_dump | curl -T -` sends no length, and the store accepts no body without one.
 //! - A checksum that follows the body reaches the store as a header. A trailer could break off, and MinIO never
-//! recovers
-//!   from that.
+//!   recovers from that.
 //! - MinIO locks the key of a conditional PUT while its body arrives, which must not depend on the client.
 //!
 //! A body is read until it ends or [`PART_SIZE`] is reached. If it ends, it is sent with its length and its checksum.
@@ -14,9 +13,9 @@
 //! The store can judge a body only after it has been read, but the client's right to write there is checked before.
 //! The store checks conditions when the upload is created, which for a large body is early, and again on completion.
 
-mod answers;
 mod part;
 mod plan;
+mod responses;
 mod upload;
 
 use crate::bounds::limits::PART_SIZE;
@@ -53,7 +52,7 @@ pub(crate) async fn pass_on<B: ClientBody>(
     account: Account<'_>,
 ) -> Result<StoreAnswer, Refusal> {
     upload.set_length(u64::MAX);
-    let said = outgoing.checksums()?;
+    let announced = outgoing.checksums()?;
     // A small body is admitted, and takes memory of its own size. A larger one is admitted by its buffer, so that it
     // does not occupy a place while it waits for one.
     if let Some(length @ ..=MAX_SMALL) = body.length {
@@ -69,7 +68,7 @@ pub(crate) async fn pass_on<B: ClientBody>(
     store.session(slot, trace).await?;
     let algorithm = outgoing.checksum_algorithm();
     let whole = algorithm.filter(|_| outgoing.operation() == Operation::PutObject);
-    let mut source = Source::new(upload, said, whole);
+    let mut source = Source::new(upload, announced, whole);
     let limits = proxy.limits();
     let mut part = Part::new(whole, body.length, limits.upload_spool);
     let size = first_size(outgoing.operation(), algorithm, body.length);

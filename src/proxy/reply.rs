@@ -1,6 +1,6 @@
 //! Replies to clients, before they become HTTP responses: the store's responses and Scopegate's own.
 
-use super::Answer;
+use super::ClientResponse;
 use crate::answer::response::{LocalBody, make, relay, relay_read};
 use crate::answer::rewrite::Rewriter;
 use crate::refusal::Refusal;
@@ -41,7 +41,7 @@ impl Reply {
         matches!(self, Self::Store(served) if error(served.answer.status()))
     }
 
-    pub(super) fn into_answer(self, record: Box<AccessRecord>) -> Answer {
+    pub(super) fn into_response(self, record: Box<AccessRecord>) -> ClientResponse {
         match self {
             Self::Store(Served { answer: StoreAnswer::Streaming(answer), rewriter }) => {
                 relay(answer, rewriter, record)

@@ -3,7 +3,7 @@
 use super::call::Call;
 use super::decision::UploadList;
 use super::reply::Served;
-use super::{Account, ClientBody, Proxy, failed_inside};
+use super::{Account, ClientBody, Proxy, internal_error};
 use crate::authorize::list_uploads::{Listing, Marker, Question, Reader, Selection};
 use crate::authorize::operations::SessionKind;
 use crate::authorize::operations::grammar::Dialect;
@@ -63,7 +63,7 @@ impl Proxy {
         let account = call.account;
         account.admit().await?;
         let _turn = account.site.completions.turn_to_list(self.limits().queue_timeout).await?;
-        let slot = account.site.session.slot_of(SessionKind::Uploads).ok_or_else(failed_inside)?;
+        let slot = account.site.session.slot_of(SessionKind::Uploads).ok_or_else(internal_error)?;
         let selection = Selection::new(&listing);
         let mut page = Page { listing, selection, slot, account };
         let gathering = async {
@@ -119,7 +119,7 @@ impl Proxy {
                     ListReply::List(Some(next)) => {
                         let next = question.from(next);
                         if next == question {
-                            return Err(no_list("its next page begins where it began"));
+                            return Err(invalid_list("its next page begins where it began"));
                         }
                         question = next;
                     }
@@ -158,19 +158,19 @@ impl Proxy {
             let data = frame.into_data().unwrap_or_default();
             length += data.len();
             if length > MAX_LIST {
-                return Err(no_list("it is larger than 256 MiB"));
+                return Err(invalid_list("it is larger than 256 MiB"));
             }
             let taking = reader.feed(&data, |upload| {
                 if let Some(entry) = listing.entry(upload) {
                     selection.offer(entry);
                 }
             });
-            taking.map_err(no_list)?;
+            taking.map_err(invalid_list)?;
             account.grow_to(Use::Pages, selection.bytes())?;
             // Reading a long list must not delay other requests.
             yield_now().await;
         }
-        reader.finish().map_err(no_list)
+        reader.finish().map_err(invalid_list)
     }
 }
 
@@ -179,6 +179,6 @@ fn too_slow() -> Refusal {
     Refusal::new(Rule::UpstreamTimeout, why)
 }
 
-fn no_list(why: impl std::fmt::Display) -> Refusal {
+fn invalid_list(why: impl std::fmt::Display) -> Refusal {
     Refusal::new(Rule::Upstream, why.to_string())
 }

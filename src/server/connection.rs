@@ -3,7 +3,7 @@
 use crate::bounds::limits::Limits;
 use crate::bounds::memory::{MemoryBudget, Payer, Share};
 use crate::identify::client::{Connection, ListenerRef};
-use crate::proxy::{Answer, AnswerBody, ClientBody, Current};
+use crate::proxy::{ClientBody, ClientResponse, ClientResponseBody, Current};
 use http1::server::{ConnectionLimits, serve};
 use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request, Service, Socket};
 use std::future::Future;
@@ -76,10 +76,10 @@ struct Handler {
 }
 
 impl<B: ClientBody> Service<B> for Handler {
-    type Body = AnswerBody;
+    type Body = ClientResponseBody;
     type Share = Share;
 
-    fn call(&self, request: &Request, body: B) -> impl Future<Output = Answer> {
+    fn call(&self, request: &Request, body: B) -> impl Future<Output = ClientResponse> {
         self.proxy.proxy().handle(&self.connection, request, body)
     }
 
@@ -87,11 +87,11 @@ impl<B: ClientBody> Service<B> for Handler {
         self.memory.budget.share(self.memory.payer, used_for.into())
     }
 
-    fn refuse(&self, malformed: &Malformed) -> Answer {
+    fn refuse(&self, malformed: &Malformed) -> ClientResponse {
         self.proxy.proxy().refuse_malformed(&self.connection, malformed)
     }
 
-    fn note_peer(&self, answer: &mut Answer, peer: PeerState) {
+    fn note_peer(&self, answer: &mut ClientResponse, peer: PeerState) {
         answer.body.note_peer(peer);
     }
 }

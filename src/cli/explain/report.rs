@@ -32,8 +32,7 @@ impl Explanation<'_> {
         self.mapping.map(|mapping| &*mapping.name)
     }
 
-    /// Returns the rule that refuses the request, with its message. Returns `None` if the request is allowed or there
-    /// is none.
+    /// Returns the rule that refuses the request, with its message. Returns `None` without a refusal.
     pub(in crate::cli) fn refusal(&self) -> Option<(Rule, &str)> {
         if self.mapping.is_none() {
             return Some((Rule::NoMapping, NO_MAPPING));

@@ -30,7 +30,7 @@ pub(crate) enum Way {
     Scopes(Above, Form),
     /// Redirect to the folder.
     Redirect(Redirect),
-    /// This way is refused. The next one may still be tried: see [`passes_on`].
+    /// This way is refused. The next one may still be tried: see [`may_try_next`].
     Refused(&'static str, Box<Refusal>),
 }
 
@@ -51,7 +51,7 @@ impl Browse {
         let mut ways = Vec::with_capacity(steps.len());
         for step in steps {
             let way = Way::of(mapping, incoming, step, &position);
-            let is_last = matches!(&way, Way::Refused(_, refusal) if !passes_on(refusal));
+            let is_last = matches!(&way, Way::Refused(_, refusal) if !may_try_next(refusal));
             ways.push(way);
             if is_last {
                 break;
@@ -65,8 +65,8 @@ impl Browse {
             _ => None,
         });
         let first = refusals.next();
-        let last = refusals.last().filter(|refusal| !passes_on(refusal));
-        Err(last.or(first).unwrap_or_else(nothing))
+        let last = refusals.last().filter(|refusal| !may_try_next(refusal));
+        Err(last.or(first).unwrap_or_else(no_such_folder))
     }
 }
 
@@ -89,7 +89,7 @@ impl Way {
             Step::Scopes(above, form) => (SCOPES, Ok(Self::Scopes(above, form))),
             Step::Redirect { to, needs } => {
                 let redirect = Redirect::of(mapping, request, &to, needs);
-                (REDIRECT, redirect.map(Self::Redirect).ok_or_else(nothing))
+                (REDIRECT, redirect.map(Self::Redirect).ok_or_else(no_such_folder))
             }
         };
         way.unwrap_or_else(|refusal| Self::Refused(name, Box::new(refusal)))
@@ -110,11 +110,11 @@ impl Way {
 
 /// Returns whether to try the next way after a refusal: the client may have access to something else. Any other
 /// refusal concerns the request as a whole and ends the search.
-pub(crate) fn passes_on(refusal: &Refusal) -> bool {
+pub(crate) fn may_try_next(refusal: &Refusal) -> bool {
     matches!(refusal.rule, Rule::RightNotGranted | Rule::NoSuchFolder)
 }
 
 /// Returns the refusal of a folder that contains nothing.
-pub(crate) fn nothing() -> Refusal {
+pub(crate) fn no_such_folder() -> Refusal {
     Refusal::new(Rule::NoSuchFolder, "there is no folder of this name")
 }

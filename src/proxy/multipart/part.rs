@@ -31,9 +31,13 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     /// Makes a source that verifies the announced checksums, and computes one with `algorithm` over the whole body.
-    pub(super) fn new(upload: &Rc<Upload<B>>, said: Vec<Checksum>, algorithm: Option<Algorithm>) -> Self {
+    pub(super) fn new(
+        upload: &Rc<Upload<B>>,
+        announced: Vec<Checksum>,
+        algorithm: Option<Algorithm>,
+    ) -> Self {
         let (upload, body) = (Rc::clone(upload), upload.attempt());
-        let (verifier, whole) = (Verifier::new(said), algorithm.map(Hasher::new));
+        let (verifier, whole) = (Verifier::new(announced), algorithm.map(Hasher::new));
         Self { upload, body, ahead: Bytes::new(), length: 0, verifier, whole }
     }
 

@@ -1,8 +1,8 @@
 //! One multipart upload to the store on a client's behalf.
 
-use super::answers::{completed_status, upload_id};
 use super::part::{Filled, Part, Source};
 use super::plan::part_size;
+use super::responses::{completed_status, upload_id};
 use crate::bounds::limits::Limits;
 use crate::bounds::part_budget::{Open, PartBudget};
 use crate::outgoing::content::Held;

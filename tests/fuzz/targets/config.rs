@@ -1,7 +1,7 @@
 //! A configuration is either accepted or rejected with mistakes at places that exist, and no message contains a secret.
 
 use scopegate::internals::Secret;
-use scopegate::internals::{Config, ConfigError, Diagnostic, Environment, Failed, Place};
+use scopegate::internals::{Config, ConfigError, Diagnostic, Environment, Place, ReadError};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -70,14 +70,14 @@ const WRITTEN: &str = "HUSH-WRITTEN-HUSH";
 struct Fake;
 
 impl Environment for Fake {
-    fn variable(&self, name: &str) -> Result<Secret, Failed> {
+    fn variable(&self, name: &str) -> Result<Secret, ReadError> {
         let known = name.starts_with("SCOPEGATE_").then(|| Secret::new(SECRET.into()));
-        known.ok_or_else(|| Failed { message: "it is not set".into(), help: "set it".into() })
+        known.ok_or_else(|| ReadError { message: "it is not set".into(), help: "set it".into() })
     }
 
-    fn file(&self, path: &Path) -> Result<Secret, Failed> {
+    fn file(&self, path: &Path) -> Result<Secret, ReadError> {
         let known = path.starts_with("/run/secrets").then(|| Secret::new(SECRET.into()));
-        known.ok_or_else(|| Failed { message: "it cannot be read".into(), help: "write it".into() })
+        known.ok_or_else(|| ReadError { message: "it cannot be read".into(), help: "write it".into() })
     }
 }
 

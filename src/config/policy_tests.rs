@@ -3,7 +3,7 @@
 use super::environment::read_guarded;
 use super::reader::{At, Reader};
 use super::table::Table;
-use super::{ConfigError, Failed, MAX_CONFIG_BYTES};
+use super::{ConfigError, MAX_CONFIG_BYTES, ReadError};
 use crate::refusal::Rule;
 use http::{HeaderName, HeaderValue, Method};
 use http1::Fields;
@@ -72,7 +72,7 @@ pub(crate) fn read_tests(path: &Path) -> Result<Vec<PolicyTest>, ConfigError> {
     if tests.is_empty() {
         // A file without tests would always pass.
         let message = format!("{} has no [[test]]", path.display());
-        return Err(ConfigError::Unreadable(Failed { message, help: help.to_owned() }));
+        return Err(ConfigError::Unreadable(ReadError { message, help: help.to_owned() }));
     }
     Ok(tests)
 }
