@@ -169,10 +169,10 @@ impl Rule {
         match self {
             Self::NoMapping | Self::OutsideScope => Some("Ask the operator of this service for access."),
             Self::RightNotGranted => Some("Ask the operator of this service for this right."),
-            Self::CopySource => Some("Copy from what this client may read."),
-            Self::NoSuchFolder => Some("Look at the folder above, and at how the name is spelled."),
+            Self::CopySource => Some("Copy from a source that this client may read."),
+            Self::NoSuchFolder => Some("Check how the name is spelled, and look in the folder above."),
             Self::UnknownOperation | Self::UnknownQuery => {
-                Some("The documentation lists what is supported, under Operations.")
+                Some("See the list of supported operations in the documentation.")
             }
             _ => None,
         }
@@ -186,11 +186,11 @@ impl Rule {
             Self::RightNotGranted => Some("add the right to allow of the scope"),
             Self::CopySource => Some("add \"read\" to allow of a scope that covers the source"),
             Self::ForeignHost => Some("add the name to hosts of the listener"),
-            Self::TooLarge => {
-                Some("S3 takes 5 GiB at once; raise max_object_size of the scope if that is lower")
-            }
+            Self::TooLarge => Some(
+                "S3 accepts at most 5 GiB in one request; raise max_object_size of the scope if it is lower",
+            ),
             Self::QueueFull | Self::QueueTimeout | Self::RateLimited | Self::MemoryFull => {
-                Some("docs/running.md says how the [limits] divide what there is")
+                Some("docs/running.md explains how [limits] are divided among clients and mappings")
             }
             _ => None,
         }

@@ -1,5 +1,5 @@
-//! Lists for people and for programs that follow links: the response to a path that ends in `/`, unless an S3 client
-//! asks.
+//! Lists for people and for programs that follow links: the response to a path that ends in `/`, except for S3
+//! clients.
 //!
 //! A list consists of `ListObjectsV2` requests that are granted, signed and sent like a client's own. Pages show the
 //! path as the client sees it; the store gets a bucket and a prefix. A [`Place`] holds both.

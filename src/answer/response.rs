@@ -20,11 +20,11 @@ use std::task::{Context, Poll};
 
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
-/// The body of every response. The request is accounted for when it ends or is dropped.
+/// The body of every response. The request's record is written when the body ends or is dropped.
 pub(crate) struct ResponseBody<D: Body> {
     source: Source<D>,
     record: Box<AccessRecord>,
-    /// What the request holds, until this is dropped.
+    /// The request's permits and memory, held until this is dropped.
     holdings: Option<Holdings>,
 }
 
@@ -35,17 +35,17 @@ enum Source<D> {
     Pages(Box<Pages>),
 }
 
-/// The body of an answer that Scopegate makes itself.
+/// The body of a response that Scopegate makes itself.
 pub(crate) enum LocalBody {
     /// No body, as for HEAD.
     Nothing,
     /// The whole body.
     Whole(Bytes),
-    /// A list whose pages are requested as the client takes them.
+    /// A list whose pages are requested as the client becomes ready for them.
     Pages(Pages),
 }
 
-/// Passes a store's answer on, with the client's names instead of the store's.
+/// Passes on a response of the store, with the client's names instead of the store's.
 pub(crate) fn relay<D: Body>(
     answer: Response<D>,
     rewriter: Option<Box<Rewriter>>,
@@ -60,7 +60,7 @@ pub(crate) fn relay<D: Body>(
     stripped(status, fields, Source::Rewritten(Box::new(Rewritten::new(body, rewriter))), record)
 }
 
-/// Passes on an answer of the store whose body was read to be looked at.
+/// Passes on a response of the store whose body was read to inspect it.
 pub(crate) fn relay_read<D: Body>(
     mut parts: http::response::Parts,
     body: Bytes,
@@ -79,7 +79,7 @@ pub(crate) fn relay_read<D: Body>(
     stripped(parts.status, parts.headers.into(), Source::Own(Some(body)), record)
 }
 
-/// Makes an answer of Scopegate's own in this form.
+/// Makes one of Scopegate's own responses in this form.
 pub(crate) fn local(
     form: Representation,
     status: StatusCode,
@@ -109,7 +109,7 @@ fn stripped<D: Body>(
     Response { status, fields, body: ResponseBody { source, record, holdings: None } }
 }
 
-/// Answers with a response that Scopegate made.
+/// Completes a response that Scopegate made.
 pub(crate) fn make<D: Body>(
     answer: http::Response<LocalBody>,
     mut record: Box<AccessRecord>,
@@ -133,8 +133,8 @@ pub(crate) fn make<D: Body>(
     Response { status: parts.status, fields, body: ResponseBody { source, record, holdings: None } }
 }
 
-/// Answers with a refusal, in this form. `path` is the request's path as the client wrote it, `back` a reference to the
-/// nearest folder that it may see.
+/// Responds with a refusal in this form. `path` is the request's path as the client wrote it, `back` a reference to
+/// the nearest folder that the client may see.
 pub(crate) fn refuse<D: Body>(
     refusal: &Refusal,
     form: Representation,
@@ -169,12 +169,12 @@ pub(crate) fn refuse<D: Body>(
 }
 
 impl<D: Body> ResponseBody<D> {
-    /// Holds what the request holds until the body ends or is dropped.
+    /// Keeps the request's permits and memory until the body ends or is dropped.
     pub(crate) fn hold(&mut self, holdings: Holdings) {
         self.holdings = Some(holdings);
     }
 
-    /// Notes what the client has done before it had the answer.
+    /// Notes what the client did before it had the response.
     pub(crate) fn note_peer(&mut self, peer: PeerState) {
         match peer {
             PeerState::Open => {}

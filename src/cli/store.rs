@@ -133,15 +133,12 @@ impl Store {
     ) -> Result<Response<Download>, CommandError> {
         let asked = anything_in(wanted.bucket)?;
         let outgoing = direct::outgoing(&asked, &Method::GET, target).map_err(|refusal| {
-            CommandError::usage(format!("cannot ask for this path: {}", refusal.message))
+            CommandError::usage(format!("this path cannot be requested: {}", refusal.message))
         })?;
         let answer = self.direct.send(&outgoing, &self.session).await.map_err(|error| {
             let help = direct::trouble(&error)
                 .map_or("check that the token's Endpoint is right and the server up", Trouble::help);
-            CommandError::failed(format!(
-                "cannot get an answer from {}: {error}\n  {help}",
-                self.token.endpoint
-            ))
+            CommandError::failed(format!("no response from {}: {error}\n  {help}", self.token.endpoint))
         })?;
         if answer.status.is_success() {
             return Ok(answer);

@@ -50,7 +50,11 @@ fn read_secret(table: &Table<'_>, key: &'static str, environment: &dyn Environme
     };
     match secret {
         Ok(secret) if secret.is_empty() => {
-            reader.error(span, format!("{key} is empty"), "put the key into the place that is named here");
+            reader.error(
+                span,
+                format!("{key} is empty"),
+                "write the key into the variable, file or credential that is named here",
+            );
             None
         }
         Ok(secret) => Some(secret),

@@ -94,7 +94,7 @@ fn read_hosts(table: &Table<'_>) -> Vec<Box<str>> {
     let Some(list) = table.strings("hosts") else { return Vec::new() };
     if list.value.len() > MAX_HOSTS {
         let message = format!("hosts has {} entries; at most {MAX_HOSTS} are allowed", list.value.len());
-        reader.error(list.span, message, "name fewer, or let them be below one domain");
+        reader.error(list.span, message, "list fewer, or use names below one domain");
         return Vec::new();
     }
     let mut hosts = Vec::new();

@@ -218,6 +218,6 @@ impl Stop {
 }
 
 fn too_slow() -> Refusal {
-    let why = "the store has not said in time that these keys are deleted: one of them may be in use, look again later";
+    let why = "the store did not confirm in time that these keys are deleted: one may be in use, list them again later";
     Refusal::new(Rule::UpstreamTimeout, why)
 }

@@ -175,7 +175,7 @@ impl Proxy {
 }
 
 fn too_slow() -> Refusal {
-    let why = "the store has not listed its multipart uploads in time: try again";
+    let why = "the store did not list its multipart uploads in time: try again";
     Refusal::new(Rule::UpstreamTimeout, why)
 }
 

@@ -36,7 +36,7 @@ const ROUNDS: u32 = 3;
 /// The depth of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Depth {
-    /// Whether the node answers.
+    /// Whether the node responds.
     Ready,
     /// Whether it can write as well, after a request failed there.
     Quorum,

@@ -26,11 +26,11 @@ use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How long the process waits at its end for lines to be written. A reader that has stopped reading must not keep it
-/// alive.
+/// The time that the process waits at its end for lines to be written. A reader that has stopped reading must not
+/// keep it alive.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Bytes of capacity that a thread keeps for its next line.
+/// The capacity that a thread keeps for its next line, in bytes.
 const KEPT_ROOM: usize = 4 * 1024;
 
 static LEVEL: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();

@@ -1,4 +1,4 @@
-//! Panics: caught, counted, and logged without their message.
+//! Catches panics, counts them, and logs them without their message.
 
 use std::future::{Future, poll_fn};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};

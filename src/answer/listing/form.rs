@@ -1,4 +1,4 @@
-//! The forms of a list of names.
+//! The forms of a list of names, and which of them a request asks for.
 
 use crate::answer::representation::Representation;
 use http1::Request;

@@ -1,4 +1,4 @@
-//! A folder as a page for a browser.
+//! Writes a folder as an HTML page for browsers.
 //!
 //! Each page shows one page of the store's list and links to the next. A browser can neither display a million rows
 //! nor let a person search them, and a link can be kept, shared and returned to.
@@ -70,7 +70,7 @@ impl FolderPage<'_> {
         Some(format!("{begin}after={}", encode_query(&last.name)))
     }
 
-    /// Writes the page in answer to `request`, for a client of `mapping`.
+    /// Writes the page that responds to `request`, for a client of `mapping`.
     pub(crate) fn write(&self, mapping: &Mapping, request: &Request) -> String {
         let Self { place, position, page, .. } = *self;
         // Folders come first, as people expect.

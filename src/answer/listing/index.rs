@@ -1,4 +1,4 @@
-//! A list as HTML for programs that follow links, in nginx's index format, which many programs can read.
+//! Writes a list as HTML for programs that follow links, in nginx's index format, which many programs can read.
 //!
 //! It contains every name in the folder, because such programs do not look for further pages.
 //! <https://nginx.org/en/docs/http/ngx_http_autoindex_module.html>

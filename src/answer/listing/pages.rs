@@ -1,4 +1,5 @@
-//! A list as a response body. Each page is requested from the store once the client has taken the page before.
+//! Streams a list as a response body. Each page is requested from the store once the client has taken the page
+//! before.
 
 use super::page::Page;
 use super::place::Position;

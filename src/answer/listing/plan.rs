@@ -1,5 +1,5 @@
-//! Decides how to answer a request that does not come from an S3 client: with an index, a list, the way down to a
-//! scope, or a redirect.
+//! Plans the response to a request that does not come from an S3 client: an index, a list, the way down to a scope,
+//! or a redirect.
 
 use super::above::Above;
 use super::form::Form;
@@ -17,10 +17,10 @@ use http1::Request;
 /// The query parameter with the name after which a list begins.
 const AFTER: &str = "after";
 
-/// One way to answer.
+/// One way to respond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Answer as S3 does.
+    /// Respond as S3 does.
     AsAsked,
     /// Send the folder's index, the object at this path.
     Index(String),
@@ -46,7 +46,7 @@ pub(crate) enum Needs {
     Name(Place),
 }
 
-/// The ways to answer a request. Each is tried if the ones before it found nothing, or nothing that the mapping
+/// The ways to respond to a request. Each is tried if the ones before it found nothing, or nothing that the mapping
 /// grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -59,8 +59,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Returns the plan for a request whose `path` contains the bucket. Returns `None` if the request is answered as
-    /// S3 does. The plan is boxed because few requests have one.
+    /// Returns the plan for a request whose `path` contains the bucket. Returns `None` if the response is S3's own.
+    /// The plan is boxed because few requests have one.
     ///
     /// # Errors
     /// When the query names an unknown form or an invalid position.
@@ -132,7 +132,7 @@ fn may_come_from_s3_client(mapping: &Mapping, request: &Request, path: &str, pla
     !request.fields().has(ACCEPT.as_str()) && place.map_or(path == "/", is_bucket)
 }
 
-/// Returns the ways to answer a path with a trailing slash.
+/// Returns the ways to respond to a path with a trailing slash.
 fn folder_steps(
     mapping: &Mapping,
     request: &Request,
@@ -165,7 +165,7 @@ fn folder_steps(
     steps
 }
 
-/// Returns the ways to answer a bucket's path without a trailing slash.
+/// Returns the ways to respond to a bucket's path without a trailing slash.
 fn bucket_steps(mapping: &Mapping, request: &Request, place: Option<Place>, form: Option<Form>) -> Vec<Step> {
     let Some((place, form)) = place.zip(form) else {
         return vec![Step::AsAsked];

@@ -1,4 +1,4 @@
-//! Streamed lists: JSON, text, and HTML for programs.
+//! Formats streamed lists: JSON, text, and HTML for programs.
 
 use super::index::Index;
 use super::page::{Entry, Object};

@@ -1,4 +1,4 @@
-//! A list of the scopes below a folder, in every form.
+//! Writes a list of the scopes below a folder, in every form.
 
 use super::above::{Above, Below};
 use super::form::Form;

@@ -73,7 +73,7 @@ const PIP: &str =
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01";
 
 #[test]
-fn each_kind_of_client_gets_its_plan() {
+fn plans_for_each_kind_of_client() {
     use Form::{Json, Page, Text};
     let index = Step::Index("/tmp/site/a/index.html".to_owned());
     let all = |path: &str| vec![names_in(path, Form::Index), Step::AsAsked];
@@ -109,7 +109,7 @@ fn each_kind_of_client_gets_its_plan() {
         ("/tmp/?format=html", "", Some(vec![scopes_below("/tmp/", Form::Index)])),
         ("/other", BROWSER, None),
         ("/other/", BROWSER, Some(vec![names_in("/other/", Page)])),
-        // Requests of S3 clients are answered as S3 does, whatever they accept.
+        // Requests of S3 clients get S3's response, whatever they accept.
         ("/tmp/?list-type=2&prefix=media/", BROWSER, None),
         ("/tmp?prefix=media/&format=json", BROWSER, None),
         ("/tmp?location", BROWSER, None),
@@ -138,7 +138,7 @@ fn each_kind_of_client_gets_its_plan() {
     }
 }
 
-/// Without `list`, programs get S3's answer first.
+/// Without `list`, programs get S3's response first.
 #[test]
 fn plans_without_the_list_right() {
     let mapping = Mapping::of_scopes("blind", vec![scope("media/", &[Right::Read, Right::Write])]);

@@ -1,4 +1,4 @@
-//! Errors in each form: XML as S3 writes it, HTML, JSON, and text.
+//! Formats errors: as XML like S3's, as HTML, as JSON and as text.
 
 use super::Representation;
 use crate::net::terminal::plain;
@@ -82,7 +82,7 @@ impl<'a> ErrorDocument<'a> {
         }
     }
 
-    /// Sets the way back.
+    /// Sets the link back.
     #[must_use]
     pub(crate) fn with_way_back(self, back: Option<&'a str>) -> Self {
         Self { back, ..self }

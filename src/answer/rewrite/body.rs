@@ -1,4 +1,4 @@
-//! A store's body that is rewritten while it passes.
+//! Rewrites the body of a store's response as it streams through.
 
 use super::Rewriter;
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use http1::body::BoxError;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// A body whose document is rewritten as it arrives. Its length is unknown until its end.
+/// A body that is rewritten as it arrives. Its length is unknown until it ends.
 #[derive(Debug)]
 pub(crate) struct Rewritten<D> {
     body: D,
@@ -21,7 +21,7 @@ impl<D> Rewritten<D> {
         Self { body, rewriter, over: false }
     }
 
-    /// Returns whether it was read to its end.
+    /// Returns whether the body was read to its end.
     pub(crate) fn is_over(&self) -> bool {
         self.over
     }

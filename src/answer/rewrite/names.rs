@@ -1,4 +1,4 @@
-//! The texts of S3's documents that are names, and their replacements for clients.
+//! Finds the names in S3's documents, and replaces them by the client's.
 
 use crate::authorize::mount::View;
 use crate::s3::operation::Operation;
@@ -22,7 +22,7 @@ pub(crate) struct Names {
     location: Box<str>,
 }
 
-/// Elements of any document whose texts are not names. They are passed on.
+/// Elements whose text is never a name in any document. They are passed on unchanged.
 const NAMELESS: [&str; 23] = [
     "Code",
     "Delimiter",

@@ -74,8 +74,11 @@ fn answers() {
         (&["--from", "127.0.0.1", "PUT", "/tmp/media/a"], "refused by rule right-not-granted"),
         (&["--from", "127.0.0.1", "GET", "/tmp/media"], "with a redirect to the folder"),
         (&["--from", "127.0.0.1", "GET", "//tmp/media/a"], "sent as GET /tmp/media/a\n"),
-        (&["--from", "127.0.0.1", "OPTIONS", "/tmp/media/a"], "can be used here: GET, HEAD"),
-        (&["--from", "127.0.0.1", "OPTIONS", "*"], "can be used here: GET, HEAD, PUT, POST, DELETE"),
+        (&["--from", "127.0.0.1", "OPTIONS", "/tmp/media/a"], "the methods supported here are GET, HEAD"),
+        (
+            &["--from", "127.0.0.1", "OPTIONS", "*"],
+            "the methods supported here are GET, HEAD, PUT, POST, DELETE",
+        ),
         (
             &[
                 "--from",

@@ -12,7 +12,7 @@ use crate::s3::operation::Operation;
 use http::header::ALLOW;
 use std::fmt::Write;
 
-/// A way in which a request is answered.
+/// A way in which the proxy responds to a request.
 #[derive(Debug)]
 pub(super) struct Way {
     /// The name of the way, if there are several.
@@ -76,7 +76,7 @@ fn of_options(options: &decision::Options) -> String {
     let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
     if options.operation == Operation::Options {
         let methods = options.headers.get(ALLOW).map(text).unwrap_or_default();
-        return format!("answered by Scopegate: these can be used here: {methods}\n");
+        return format!("answered by Scopegate: the methods supported here are {methods}\n");
     }
     let mut told = format!("allowed: {}, answered by Scopegate\n", options.operation.name());
     for (name, value) in &options.headers {
@@ -115,11 +115,11 @@ fn allowed(spec: &Spec, needs: Rights) -> String {
 fn push_forward(forward: &Forward, text: &mut String) {
     match &forward.first {
         Some(First::SourceSize(source)) => {
-            let _ = writeln!(text, "  first asks for the size of the source: {}", line(source));
+            let _ = writeln!(text, "  first requests the size of the source: {}", line(source));
         }
         Some(First::Object(_)) => {
             text.push_str(
-                "  first asks what the object is now, since the store cannot decide these conditions\n",
+                "  first requests the state of the object, because the store cannot evaluate these conditions\n",
             );
         }
         None => {}

@@ -116,5 +116,5 @@ pub(crate) fn may_try_next(refusal: &Refusal) -> bool {
 
 /// Returns the refusal of a folder that contains nothing.
 pub(crate) fn no_such_folder() -> Refusal {
-    Refusal::new(Rule::NoSuchFolder, "there is no folder of this name")
+    Refusal::new(Rule::NoSuchFolder, "there is no folder with this name")
 }

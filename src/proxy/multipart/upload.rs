@@ -146,7 +146,8 @@ impl MultipartUpload<'_> {
         let outgoing = self.outgoing.upload_part(id, number, length, sum.as_ref());
         let (head, _) = self.ask(&outgoing, content, length).await?;
         let etag = head.headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
-        let etag = etag.ok_or_else(|| Refusal::new(Rule::Upstream, "the store gave a part no ETag"))?;
+        let etag =
+            etag.ok_or_else(|| Refusal::new(Rule::Upstream, "the store returned no ETag for a part"))?;
         Ok(StoredPart::stored(number, &etag, sum))
     }
 

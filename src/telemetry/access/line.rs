@@ -1,4 +1,4 @@
-//! The line of a request in the access log.
+//! Writes the line of a request in the access log.
 
 use super::{AccessRecord, micros};
 use crate::identify::client::Connection;

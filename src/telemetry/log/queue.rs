@@ -1,14 +1,14 @@
-//! Lines waiting for a slow reader. Their size is limited; lines over the limit are dropped and counted.
+//! The queue of log lines for a slow reader. Its size is limited; lines over the limit are dropped and counted.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Bytes of capacity that the batch keeps after it is written.
+/// The capacity that a batch keeps after it is written, in bytes.
 const KEPT: usize = 64 * 1024;
 
-/// How long the writer lets lines gather. Without this pause, a busy worker would wake the writer for each line.
+/// The time for which the writer lets lines gather. Without it, a busy worker would wake the writer for each line.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// Lines to be written.

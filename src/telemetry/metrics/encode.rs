@@ -1,4 +1,4 @@
-//! Encodes the counts for Prometheus.
+//! Encodes the metrics of mappings, connections and the process for Prometheus.
 
 use super::encode_memory::encode_memory;
 use super::encode_nodes::encode_nodes;

@@ -1,4 +1,4 @@
-//! Encodes the memory use of clients.
+//! Encodes the memory use of clients for Prometheus.
 
 use super::Memory;
 use super::samples::{counter, gauge};

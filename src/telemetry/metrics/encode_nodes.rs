@@ -1,4 +1,4 @@
-//! Encodes the state of the nodes.
+//! Encodes the state of the store's nodes for Prometheus.
 
 use super::samples::counter;
 use crate::net::endpoint::NodeIndex;

@@ -1,4 +1,4 @@
-//! Single samples in the exposition format.
+//! Encodes single samples for Prometheus.
 
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
