@@ -25,6 +25,7 @@ pub(crate) struct Trace {
     attempts: Cell<u64>,
     node: RefCell<Option<Arc<str>>>,
     store_code: RefCell<Option<Box<str>>>,
+    cause: RefCell<Option<Box<str>>>,
     waits: [Cell<Duration>; 2],
     continuations: OnceCell<Rc<Cell<u64>>>,
 }
@@ -133,6 +134,20 @@ impl Trace {
         if self.is_logged {
             self.store_code.replace(code.map(|code| s3_error::shown_code(code).into()));
         }
+    }
+
+    /// Notes the cause of a failure that the request survives, or that its answer does not tell.
+    pub(crate) fn survived(&self, cause: Option<&str>) {
+        if self.is_logged
+            && let Some(cause) = cause
+        {
+            self.cause.replace(Some(cause.into()));
+        }
+    }
+
+    /// Takes the cause of the last such failure.
+    pub(crate) fn take_cause(&self) -> Option<Box<str>> {
+        self.cause.take()
     }
 
     /// Returns the counter of requests for the rest of a response that broke off.

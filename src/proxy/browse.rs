@@ -132,9 +132,8 @@ impl Proxy {
 
     async fn list<B>(&self, call: &Call<'_, B>, list: List<'_>, (query, first): (&str, Forward)) -> Outcome {
         let List { place, form, position, is_format_named } = list;
-        let page = self.page(call.account, &place, first, position).await;
         call.account.trace.routed(Operation::ListObjectsV2, Some(query));
-        let (page, bytes) = match page? {
+        let (page, bytes) = match self.page(call.account, &place, first, position).await? {
             PageResponse::Page(page, bytes) => (page, bytes),
             PageResponse::Other(answer) => return Ok(Reply::Store(answer)),
         };

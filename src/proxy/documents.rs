@@ -145,6 +145,9 @@ impl Proxy {
                 Ok(Err(stop)) => stop,
                 Err(_) => Stop::Slow,
             };
+            if let Stop::Refused(refusal) = &stop {
+                account.trace.survived(refusal.cause());
+            }
             let (code, message) = stop.code_and_message();
             merged.fail(group, &code, &message);
             if !matches!(stop, Stop::Slow) || Instant::now() >= deadline {

@@ -56,8 +56,9 @@ impl Proxy {
             let redirected = self.redirect(call, redirect).await;
             trace.is_about(operation);
             // If the redirect fails, the original outcome remains.
-            if redirected.is_ok() {
-                return redirected;
+            match redirected {
+                Ok(reply) => return Ok(reply),
+                Err(refusal) => trace.survived(refusal.cause()),
             }
         }
         if let Some(page) = page {
@@ -127,7 +128,9 @@ impl Proxy {
             }
             answer => {
                 // There is no error page. Reading the response to its end frees its connection.
-                let _read = self.buffered(answer.map(Reply::Store)).await;
+                if let Err(refusal) = self.buffered(answer.map(Reply::Store)).await {
+                    account.trace.survived(refusal.cause());
+                }
                 None
             }
         }

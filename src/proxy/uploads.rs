@@ -99,7 +99,10 @@ impl Proxy {
                     Err(refusal) if matches!(refusal.rule, Rule::NoSession | Rule::MemoryFull) => {
                         return Err(refusal);
                     }
-                    Err(refusal) => _ = failed.get_or_insert(Err(refusal)),
+                    Err(refusal) => {
+                        page.account.trace.survived(refusal.cause());
+                        failed.get_or_insert(Err(refusal));
+                    }
                 }
             }
         }

@@ -89,6 +89,7 @@ impl AccessRecord {
     pub(crate) fn answered(&mut self, status: StatusCode, upstream_id: Option<&[u8]>) {
         self.status = Some(status);
         self.first_byte = Some(self.elapsed());
+        self.error = self.error.take().or_else(|| self.trace.take_cause());
         if let Some(line) = &mut self.line {
             line.upstream_id = upstream_id.map(Into::into);
         }
@@ -99,9 +100,7 @@ impl AccessRecord {
         self.status = Some(refusal.status());
         self.rule = Some(refusal.rule);
         self.first_byte = Some(self.elapsed());
-        if let Some(cause) = refusal.cause() {
-            self.error = Some(cause.into());
-        }
+        self.error = refusal.cause().map(Into::into).or_else(|| self.trace.take_cause());
         if let Some(line) = &mut self.line {
             line.reason = Some(refusal.message.as_str().into());
             line.help = refusal.help().map(Into::into);

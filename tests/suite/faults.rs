@@ -3,6 +3,7 @@
 
 mod answers;
 mod blame;
+mod logged;
 mod nodes;
 mod relayed;
 mod strict;
