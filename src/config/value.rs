@@ -97,6 +97,13 @@ pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
             network.trunc().to_string()
         ));
     }
+    if let IpNet::V6(v6) = network
+        && let Some(v4) = v6.addr().to_ipv4_mapped()
+        && let Some(length) = v6.prefix_len().checked_sub(96)
+    {
+        let help = "an IPv4 client never has an address of this network, even on an IPv6 listener";
+        return Err(format!("{help}: write \"{v4}/{length}\""));
+    }
     Ok(network)
 }
 
@@ -164,6 +171,17 @@ mod tests {
     fn parses_networks() {
         assert_eq!(parse_network("10.0.0.1").unwrap().to_string(), "10.0.0.1/32");
         assert!(parse_network("10.1.2.3/8").unwrap_err().contains("10.0.0.0/8"));
+        for (mapped, meant) in [
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:a00:1", "10.0.0.1/32"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+        ] {
+            let told = parse_network(mapped).unwrap_err();
+            assert!(told.contains("IPv4 client") && told.ends_with(&format!("write \"{meant}\"")), "{told}");
+        }
+        for wider in ["::/0", "::/64", "::ffff:0:0:0/95", "::fffe:0:0/96"] {
+            assert!(parse_network(wider).is_ok(), "{wider}");
+        }
         assert!(parse_network("10.0.0.0/33").is_err() && parse_network("localhost").is_err());
     }
 }
