@@ -1,5 +1,6 @@
 //! Reads `[issuer]`: the keys that sessions are minted with. The file says where they are and never contains them.
 
+use super::mask::is_place;
 use super::reader::quoted;
 use super::source::Span;
 use super::table::Table;
@@ -22,7 +23,8 @@ pub(super) fn read_issuer(table: Table<'_>, environment: &dyn Environment) -> Op
     })
 }
 
-/// Reads the secret that a key refers to. Messages never quote the key's value: it may be the secret itself.
+/// Reads the secret that a key refers to. Messages never quote the key's value, or a name that
+/// does not look like one: it may be the secret itself.
 fn read_secret(table: &Table<'_>, key: &'static str, environment: &dyn Environment) -> Option<Secret> {
     let reader = table.reader();
     let help = format!(
@@ -39,10 +41,10 @@ fn read_secret(table: &Table<'_>, key: &'static str, environment: &dyn Environme
     let source = table.inner(entries, key, span);
     let kinds = ["env", "file", "credential"].map(|kind| source.string(kind));
     source.finish();
-    let secret = match kinds {
-        [Some(name), None, None] => environment.variable(name.value),
-        [None, Some(path), None] => environment.file(Path::new(path.value)),
-        [None, None, Some(name)] => credential(name.value, environment),
+    let (kind, name, secret) = match kinds {
+        [Some(name), None, None] => ("env", name, environment.variable(name.value)),
+        [None, Some(path), None] => ("file", path, environment.file(Path::new(path.value))),
+        [None, None, Some(name)] => ("credential", name, credential(name.value, environment)),
         _ => {
             reader.error(span, format!("{key} needs exactly one of env, file and credential"), help);
             return None;
@@ -58,6 +60,12 @@ fn read_secret(table: &Table<'_>, key: &'static str, environment: &dyn Environme
             None
         }
         Ok(secret) => Some(secret),
+        Err(_) if !is_place(kind, name.value) => {
+            let message =
+                format!("{key}: its {kind} cannot be read, and is not shown: it may be the key itself");
+            reader.error(span, message, help);
+            None
+        }
         Err(ReadError { message, help }) => {
             reader.error(span, format!("{key}: {message}"), help);
             None

@@ -6,65 +6,135 @@
 use super::spelling::nearest;
 use std::borrow::Cow;
 
-/// The names of tables, which end the lines of `[issuer]`.
+/// The names of tables.
 const TABLES: [&str; 8] = ["issuer", "listener", "admin", "upstream", "mapping", "limits", "log", "test"];
 /// The keys that may hold a secret. All of `[issuer]` are here, and are shown in spite of that.
 const KEYS: [&str; 5] = ["access_key", "secret_key", "endpoint", "role_arn", "issuer"];
 /// Parts of keys whose values are hidden in every table.
-const SECRET: [&str; 5] = ["secret", "access_key", "password", "passwd", "token"];
+const SECRET: [&str; 6] = ["secret", "key", "pass", "pwd", "token", "credential"];
+/// The length from which a name with neither `_` nor `-` may be a secret.
+const RANDOM: usize = 16;
 
 /// Knows which lines of a file may hold secrets.
 pub(super) struct Masked {
-    /// The lines of `[issuer]`, from 1: the first, and the one after the last.
-    issuer: Vec<(usize, usize)>,
+    /// For each line, whether it belongs to `[issuer]`, to a table with another unknown name, or to a secret that
+    /// an earlier line begins.
+    hidden: Vec<bool>,
 }
 
 impl Masked {
     pub(super) fn new(text: &str) -> Self {
-        let mut issuer = Vec::new();
-        let mut begun = None;
-        for (index, line) in text.split('\n').enumerate() {
-            let Some(table) = header(line) else { continue };
-            if let Some(first) = begun.take() {
-                issuer.push((first, index + 1));
+        let mut is_hidden = false;
+        let hide = |line: &str| match header(line) {
+            Some(Header { table: Table::Known, .. }) => {
+                is_hidden = false;
+                false
             }
-            begun = (table == "issuer").then_some(index + 1);
-        }
-        issuer.extend(begun.map(|first| (first, usize::MAX)));
-        Self { issuer }
+            Some(Header { table: Table::Issuer, .. }) => {
+                is_hidden = true;
+                false
+            }
+            Some(Header { table: Table::Unknown, .. }) => std::mem::replace(&mut is_hidden, true),
+            None if !is_hidden => {
+                is_hidden = names_secret(line) && is_open(line);
+                false
+            }
+            None => true,
+        };
+        Self { hidden: text.split('\n').map(hide).collect() }
     }
 
     /// Returns a line with its secrets replaced by stars, one for each byte: places in it stay the same.
     pub(super) fn line<'l>(&self, number: usize, line: &'l str) -> Cow<'l, str> {
-        let of_issuer = self.issuer.iter().any(|(first, end)| (*first..*end).contains(&number));
-        if of_issuer && header(line).is_some() {
-            return without_comment(line);
+        let is_hidden = number.checked_sub(1).and_then(|index| self.hidden.get(index)).copied();
+        match header(line) {
+            _ if is_hidden != Some(false) => without_values(line),
+            Some(Header { table: Table::Issuer | Table::Unknown, end }) => {
+                line.get(..end).unwrap_or_default().into()
+            }
+            _ if names_secret(line) => without_values(line),
+            _ => without_userinfo(line),
         }
-        if of_issuer || names_secret(line) {
-            return without_values(line);
-        }
-        without_userinfo(line)
     }
 }
 
-/// Returns the table that a line begins, if it begins one, spelled correctly or nearly so.
-fn header(line: &str) -> Option<&'static str> {
-    let name = line.trim_start().strip_prefix('[')?.trim_start_matches('[');
-    let end = name.find(']')?;
-    let name = name.get(..end)?.trim().trim_matches(['"', '\'']);
-    let table = name.split('.').next().unwrap_or(name).trim();
-    nearest(table, &TABLES)
+/// A line that begins a table.
+struct Header {
+    table: Table,
+    /// The end of its brackets.
+    end: usize,
 }
 
-/// Checks whether the key of a line tells of a secret.
+/// The table that a header begins.
+enum Table {
+    /// One that holds no secrets.
+    Known,
+    /// `[issuer]`, spelled correctly or nearly so.
+    Issuer,
+    /// Any other. A line of a list looks the same.
+    Unknown,
+}
+
+/// Returns the header that a line is, if it is one.
+fn header(line: &str) -> Option<Header> {
+    let name = unmarked(line).trim_start().strip_prefix('[')?.trim_start_matches('[');
+    let (name, after) = name.split_once(']')?;
+    let end = line.len() - after.trim_start_matches(']').len();
+    let parts = || name.split('.').map(bare);
+    let table = if parts().any(|part| is_issuer(&part)) {
+        Table::Issuer
+    } else if parts().any(|part| is_secret(&part)) {
+        Table::Unknown
+    } else if parts().next().is_some_and(|part| nearest(&part, &TABLES).is_some()) {
+        Table::Known
+    } else {
+        Table::Unknown
+    };
+    Some(Header { table, end })
+}
+
+/// Returns the text without the mark that some editors write at the beginning of a file.
+fn unmarked(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}')
+}
+
+/// Returns a part of a key without quotes, in lower case.
+fn bare(part: &str) -> String {
+    part.trim().trim_matches(['"', '\'']).trim().to_ascii_lowercase()
+}
+
+fn is_issuer(part: &str) -> bool {
+    nearest(part, &["issuer"]).is_some()
+}
+
+/// Checks whether a part of a key tells of a secret.
+fn is_secret(part: &str) -> bool {
+    is_issuer(part) || SECRET.iter().any(|word| part.contains(word))
+}
+
+/// Checks whether any key in a line tells of a secret: that of the line, or one of an inline table.
 fn names_secret(line: &str) -> bool {
-    let key = line.split('=').next().unwrap_or(line);
-    let key: String = key.chars().take(200).collect::<String>().to_ascii_lowercase();
-    line.contains('=') && (SECRET.iter().any(|word| key.contains(word)) || key.trim() == "issuer")
+    let mut pieces: Vec<&str> = line.split('=').collect();
+    match *pieces.as_slice() {
+        [line] => pieces = line.split(':').take(1).filter(|key| key.len() < line.len()).collect(),
+        _ => drop(pieces.pop()),
+    }
+    let key = |piece: &&str| piece.rsplit(['{', ',']).next().is_some_and(names_secret_key);
+    pieces.iter().any(key)
 }
 
-fn without_comment(line: &str) -> Cow<'_, str> {
-    line.split('#').next().unwrap_or(line).trim_end().into()
+fn names_secret_key(key: &str) -> bool {
+    unmarked(key).split('.').any(|part| is_secret(&bare(part)))
+}
+
+/// Checks whether the value that a line begins may go on in the next. The line may be wrong, so this errs on that side.
+fn is_open(line: &str) -> bool {
+    let value = line.split_once(['=', ':']).map_or("", |(_, value)| value).trim();
+    let count = |brackets: [char; 2]| value.matches(brackets).count();
+    value.is_empty()
+        || value.contains("\"\"\"")
+        || value.contains("'''")
+        || count(['{', '[']) > count(['}', ']'])
 }
 
 /// Hides all but a known key, and a value that only says where the secret is.
@@ -98,11 +168,16 @@ fn harmless(value: &str) -> Option<usize> {
 /// Checks whether a part of an inline table says where a secret is.
 fn is_reference(part: &str) -> bool {
     let Some((kind, name)) = part.split_once('=') else { return false };
-    let Some(name) = string(name.trim()) else { return false };
-    match kind.trim() {
-        "env" => name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'),
-        "file" => name.starts_with('/'),
-        "credential" => name.len() <= 32,
+    string(name.trim()).is_some_and(|name| is_place(kind.trim(), name))
+}
+
+/// Checks whether a name is one of a place of this kind. Otherwise it may be the secret itself, pasted there.
+pub(super) fn is_place(kind: &str, name: &str) -> bool {
+    let is_word = name.len() < RANDOM || name.contains(['_', '-']);
+    match kind {
+        "env" => is_word && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'),
+        "file" => name.starts_with(['/', '.']),
+        "credential" => is_word && name.len() <= 32,
         _ => false,
     }
 }
@@ -162,6 +237,8 @@ mod tests {
             assert_eq!(last(&format!("[issuer]\n{line}")), shown);
         }
         assert_eq!(last("[ isuer ] # hush"), "[ isuer ]");
+        assert_eq!(last("[ISSUER] hush = 1"), "[ISSUER]");
+        assert_eq!(last("[issuer]\r\n[admin]\r\nname = \"shown\"\r"), "name = \"shown\"\r");
         assert_eq!(last("[issuer]\naccess_key = [\n[\"hush\"]"), "********", "it is no table");
     }
 
@@ -173,6 +250,11 @@ mod tests {
             ("Secret-Key = \"hush\"", "********** * ******"),
             ("endpoints = [\"http://me:hush@a\", 'hush@b']", "endpoints = [\"http://*******@a\", '****@b']"),
             ("prefix = \"secret/\"", "prefix = \"secret/\""),
+            ("client = { listener = \"secret\" }", "client = { listener = \"secret\" }"),
+            ("client = { token = \"hush\" }", "****** * * ***** * ****** *"),
+            ("token: hush", "****** ****"),
+            ("credentials = true\nname = \"shown\"", "name = \"shown\""),
+            ("credentials = [\n\"hush\"", "******"),
         ] {
             assert_eq!(last(&format!("[issuer]\n[upstream]\n{line}")), shown);
         }

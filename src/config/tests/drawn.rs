@@ -98,3 +98,58 @@ proptest! {
         prop_assert!(!told.contains(&secret), "{told}");
     }
 }
+
+/// Wherever else somebody pastes it, and however the tables are spelled, no message shows it either.
+#[test]
+fn a_pasted_secret_is_not_shown_elsewhere() {
+    let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+    let keys = "access_key = { env = \"SCOPEGATE_ACCESS_KEY\" }        # or { file = \"...\" }\nsecret_key = { file = \"/run/secrets/scopegate\" }";
+    let upstream = EXAMPLE.replace("[upstream]", "[upstream]\n@");
+    let issuer = EXAMPLE.replace(keys, "@");
+    let header = EXAMPLE.replace(keys, "").replace("[issuer]", "@");
+    let root = format!("@\n{header}").replacen("\n@\n", "\n", 1);
+    let shown = [
+        (&header, format!("[issuer] secret_key = \"{secret}\"")),
+        (&header, format!("[issuer] # {secret}\nx = 1")),
+        (&header, format!("['issuer']\nkey = \"{secret}")),
+        (&header, format!("[ISSUER]\nkey = \"{secret}")),
+        (&header, format!("[credentials]\nkey = \"{secret}")),
+        (&header, format!("[upstream.issuer]\nname = \"{secret}")),
+        (&header, format!("[[issuer]]\nsecret_key = \"{secret}\"")),
+        (&root, format!("\"issuer\" = {{ secret_key = \"{secret}\" }}")),
+        (&root, format!("isuer = {{ secret_key = \"{secret}\" }}")),
+        (&root, format!("credentials = {{ secret_key = \"{secret}\" }}")),
+        (&root, format!("issuer = {{ key = \"{secret}\" }}")),
+        (&root, format!("issuer = {{\n  access_key = {{\n  value = \"{secret}\" }} }}")),
+        (&root, format!("issuer.access_key = {{\n  value = \"{secret}\"\n}}")),
+        (&root, format!("issuer.secret_key = \"\"\"\n{secret}\\q\n\"\"\"")),
+        (&root, format!("\"issuer\".access_key = [\n \"{secret}\",\n [\"{secret}\"]]")),
+        (&root, format!("issuer . 'secret_key' = '{secret}'")),
+        (&root, format!("MINIO_ROOT_PASSWORD={secret}")),
+        (&root, format!("\u{feff}[issuer]\nkey = \"{secret}")),
+        (&root, format!("\u{feff}secret_key = \"{secret}")),
+        (&upstream, format!("secret_key = \"\"\"\n{secret}\\q\n\"\"\"")),
+        (&upstream, format!("credentials = {{\n id = \"{secret}\\q\" }}")),
+        (&upstream, format!("key = \"{secret}\"")),
+        (&upstream, format!("passphrase = \"{secret}\"")),
+        (&upstream, format!("endpoints = {{ secret = \"{secret}\" }}")),
+        (&upstream, format!("endpoints = [\n\"http://me:{secret}@a\"]")),
+        (&issuer, format!("access_key = {{ env = \"{secret}\" }}")),
+        (&issuer, format!("access_key = {{ file = \"{secret}\" }}")),
+        (&issuer, format!("access_key = {{ credential = \"{secret}\" }}")),
+        (&issuer, format!("secret_key: {secret}")),
+        (&issuer, format!("secret_key = {secret}==")),
+        (&issuer, format!("access_key = \"\"\"\r\n{secret}\\q\r\n\"\"\"")),
+        (&issuer, format!("access_key = [ # the\n\"{secret}\"")),
+        (&issuer, format!("access_key = [\n[ {secret} ]\n]")),
+    ]
+    .into_iter()
+    .filter(|(source, text)| {
+        let mistakes = Config::parse(&source.replacen('@', text, 1), &SystemEnvironment).unwrap_err();
+        let error = ConfigError::Wrong("proxy.toml".into(), mistakes);
+        let told = anstream::adapter::strip_str(&error.draw()).to_string() + &error.to_string();
+        told.contains(secret)
+    });
+    let shown: Vec<String> = shown.map(|(_, text)| text).collect();
+    assert!(shown.is_empty(), "{shown:#?}");
+}
