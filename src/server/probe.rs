@@ -64,10 +64,9 @@ impl Prober {
         Ok(Arc::new(Self(ArcSwap::from_pointee(Nodes::new(endpoints, board)?))))
     }
 
-    /// Checks these nodes from now on.
-    pub(super) fn follow(&self, endpoints: &[Endpoint], board: &Arc<NodeBoard>) -> io::Result<()> {
-        self.0.store(Arc::new(Nodes::new(endpoints, board)?));
-        Ok(())
+    /// Checks the nodes of `next` from now on.
+    pub(super) fn follow(&self, next: &Self) {
+        self.0.store(next.0.load_full());
     }
 
     /// Checks nodes in doubt, and all nodes at longer intervals, until the server stops.

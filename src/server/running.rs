@@ -100,9 +100,11 @@ impl Running {
         } else {
             Arc::new(NodeBoard::new(endpoints, Instant::now()))
         };
-        self.ready.prober().follow(endpoints, &nodes).map_err(|error| vec![error.to_string()])?;
-        let sites = self.sessions.follow(&config, (&self.config, &before), &self.shared.metrics);
+        let prober = Prober::new(endpoints, &nodes).map_err(|error| vec![error.to_string()])?;
+        let sites = self.sessions.follow(&config, (&self.config, &before.sites), &self.shared.metrics);
         let sites = sites.map_err(|error| vec![error.to_string()])?;
+        // Nothing fails from here on.
+        self.ready.prober().follow(&prober);
         self.shared.metrics.show_nodes(&nodes);
         let kept = kept(&before.sites, &sites);
         let renewed = sites.iter().filter(|site| site.session.slot().is_inheriting()).count();

@@ -9,7 +9,7 @@ use crate::bounds::limits::MAX_SESSIONS;
 use crate::config::Config;
 use crate::mint::StsMint;
 use crate::net::wall_clock::WallClock;
-use crate::proxy::generation::{Generation, Site};
+use crate::proxy::generation::{Site, SiteTable};
 use crate::sessions::minting::MintRequest;
 use crate::sessions::table::{
     self as session_table, IssuerId, Keeper, MintBudget, MintCounts, Purpose, SessionHandle, SessionKey,
@@ -121,11 +121,11 @@ impl Sessions {
     pub(super) fn follow(
         &mut self,
         config: &Config,
-        (old, generation): (&Config, &Generation),
+        (old, old_sites): (&Config, &SiteTable),
         metrics: &Arc<Metrics>,
     ) -> io::Result<Vec<Arc<Site>>> {
         let nodes = nodes(config)?;
-        let old_sites = generation.sites.iter().map(|site| (&*site.mapping.name, &**site)).collect();
+        let old_sites = old_sites.iter().map(|site| (&*site.mapping.name, &**site)).collect();
         if same_issuer(old, config) {
             let sites = self.sites(&self.issuer, config, metrics, &old_sites)?;
             self.issuer.update(config, nodes);
@@ -148,15 +148,21 @@ impl Sessions {
     ) -> io::Result<Vec<Arc<Site>>> {
         let rows = metrics.rows(config.mappings.iter().map(|mapping| &*mapping.name));
         let site = |(mapping, row): (&Mapping, _)| {
-            self.site(issuer, config, mapping, (metrics, row), old.get(&*mapping.name).copied()).map(Arc::new)
+            self.site(issuer, config, mapping, row, old.get(&*mapping.name).copied()).map(Arc::new)
         };
-        let sites: Result<_, TableFull> = config.mappings.iter().zip(rows).map(site).collect();
-        sites.map_err(|TableFull { capacity }| {
+        let sites: Result<Vec<Arc<Site>>, TableFull> = config.mappings.iter().zip(rows).map(site).collect();
+        let sites = sites.map_err(|TableFull { capacity }| {
             io::Error::other(format!(
                 "more than {capacity} sessions would be in use at once: requests of earlier configurations still \
                  hold theirs; reload again when they have ended, or use fewer mappings"
             ))
-        })
+        })?;
+        // Not before all sites are there: until then the metrics show those of the configuration in effect.
+        for site in &sites {
+            metrics.show_admission(site.row, &site.admission);
+            metrics.show_slot(site.row, site.session.slot());
+        }
+        Ok(sites)
     }
 
     /// Returns the site of a mapping, reusing the parts of its `old` site that still fit.
@@ -165,7 +171,7 @@ impl Sessions {
         issuer: &Issuer,
         config: &Config,
         mapping: &Mapping,
-        (metrics, (row, counts)): (&Metrics, (Row, Arc<MintCounts>)),
+        (row, counts): (Row, Arc<MintCounts>),
         old: Option<&Site>,
     ) -> Result<Site, TableFull> {
         let bounds = Bounds::of(&config.limits);
@@ -174,10 +180,8 @@ impl Sessions {
             _ => Arc::new(Admission::new(bounds)),
         };
         let completions = old.map(|old| Arc::clone(&old.completions)).unwrap_or_default();
-        metrics.show_admission(row, &admission);
         let session = |kind, policy| self.session(issuer, config, mapping, &counts, kind, policy);
         let scopes = session(SessionKind::Scopes, mapping.policy.clone())?;
-        metrics.show_slot(row, scopes.slot());
         let uploads = mapping.policy_of(SessionKind::Uploads);
         let uploads = uploads.map(|policy| session(SessionKind::Uploads, policy)).transpose()?;
         let session = session_table::Sessions::new(scopes, uploads);
@@ -210,10 +214,11 @@ fn nodes(config: &Config) -> io::Result<Nodes> {
 }
 
 /// Returns whether sessions minted under one configuration are valid under the other. Two lists of STS endpoints with
-/// a node in common mean the same STS.
+/// a node in common mean the same STS. How sessions are tried depends on the kind of store.
 fn same_store(one: &Config, other: &Config) -> bool {
     one.sts().iter().any(|endpoint| other.sts().contains(endpoint))
         && one.upstream.region == other.upstream.region
+        && one.upstream.store == other.upstream.store
 }
 
 /// Returns whether both configurations derive sessions from the same rights.
@@ -222,3 +227,6 @@ fn same_issuer(one: &Config, other: &Config) -> bool {
         && one.issuer.role_arn == other.issuer.role_arn
         && one.issuer.keys.are(&other.issuer.keys)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,8 @@ fn line(fixture: &Fixture, operation: &str, status: u16) -> String {
         let log = fixture.proxy.stderr();
         log.lines().find(|line| line.contains(&operation) && line.contains(&status)).map(str::to_owned)
     };
-    wait_for(found).unwrap_or_else(|| panic!("no line with{operation}and{status}in {}", fixture.proxy.stderr()))
+    wait_for(found)
+        .unwrap_or_else(|| panic!("no line with{operation}and{status}in {}", fixture.proxy.stderr()))
 }
 
 /// The first keys are deleted, and the store breaks off at the last one.
