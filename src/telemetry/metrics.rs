@@ -153,8 +153,8 @@ impl IssuerFacts {
 #[derive(Debug)]
 struct Counts {
     name: Box<str>,
-    requests: Vec<AtomicU64>,
-    refusals: Vec<AtomicU64>,
+    requests: Counters<{ OPERATIONS * CLASSES.len() }>,
+    refusals: Counters<RULES>,
     received: AtomicU64,
     sent: AtomicU64,
     durations: Histogram,
@@ -165,13 +165,28 @@ struct Counts {
     admission: ArcSwap<Weak<Admission>>,
 }
 
+/// Counters of one mapping, which take no room before the first is used: with 10,000 mappings most are idle.
+#[derive(Debug, Default)]
+struct Counters<const N: usize>(OnceLock<Box<[AtomicU64]>>);
+
+impl<const N: usize> Counters<N> {
+    fn count(&self, at: usize) {
+        let zeros = || std::iter::repeat_with(AtomicU64::default).take(N).collect();
+        add(self.0.get_or_init(zeros), at, 1);
+    }
+
+    /// Returns all counters, or none if none was used.
+    fn all(&self) -> &[AtomicU64] {
+        self.0.get().map_or(&[], |counts| counts)
+    }
+}
+
 impl Counts {
     fn new(name: &str) -> Arc<Self> {
-        let zeros = |count| std::iter::repeat_with(AtomicU64::default).take(count).collect();
         Arc::new(Self {
             name: name.into(),
-            requests: zeros(OPERATIONS * CLASSES.len()),
-            refusals: zeros(RULES),
+            requests: Counters::default(),
+            refusals: Counters::default(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             durations: Histogram::default(),
@@ -339,9 +354,9 @@ impl Metrics {
         let operation = outcome.operation.map_or(0, |operation| operation as usize + 1);
         let class = outcome.status.map_or(0, |status| usize::from(status.as_u16() / 100).min(5));
         if let Some(row) = self.rows.load().get(outcome.mapping.map_or(0, |row| row.0)) {
-            add(&row.requests, operation * CLASSES.len() + class, 1);
+            row.requests.count(operation * CLASSES.len() + class);
             if let Some(rule) = outcome.rule {
-                add(&row.refusals, rule as usize, 1);
+                row.refusals.count(rule as usize);
             }
             row.observe(outcome);
         }

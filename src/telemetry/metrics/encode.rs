@@ -70,7 +70,7 @@ fn encode_requests(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fm
     let help = "Requests by mapping, operation and status class";
     let mut family = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
     for row in &**rows {
-        for (at, count) in nonzero(&row.requests) {
+        for (at, count) in nonzero(row.requests.all()) {
             let labels = [
                 ("mapping", &*row.name),
                 ("operation", operation_label(at / CLASSES.len())),
@@ -82,7 +82,7 @@ fn encode_requests(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fm
     let help = "Requests that Scopegate refused, by mapping and rule";
     let mut family = encoder.encode_descriptor("refusals", help, None, MetricType::Counter)?;
     for row in &**rows {
-        for (at, count) in nonzero(&row.refusals) {
+        for (at, count) in nonzero(row.refusals.all()) {
             let rule = Rule::ALL.get(at).map_or(NONE, |rule| rule.name());
             counter(&mut family.encode_family(&[("mapping", &*row.name), ("rule", rule)])?, count)?;
         }
