@@ -226,7 +226,11 @@ fn pages_for_contributors_name_files_that_exist() {
     for (page, least) in [("ARCHITECTURE.md", 10), ("THREATS.md", 60), ("docs/testing.md", 4)] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
         let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
-        let named: Vec<&str> = quoted.filter(|name| name.ends_with(".rs") || name.ends_with('/')).collect();
+        let is_path = |name: &&str| {
+            let ending = std::path::Path::new(name).extension();
+            name.ends_with('/') || ending.is_some_and(|ending| ending == "rs")
+        };
+        let named: Vec<&str> = quoted.filter(is_path).collect();
         for name in &named {
             let exists = root.join(name).exists() || root.join("src").join(name).exists();
             assert!(exists, "{page} names {name}, which is neither in the repository nor in src");
