@@ -113,11 +113,10 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
     match (args.expect, explanation.refusal()) {
         (None | Some(Expected::Allowed), None) | (Some(Expected::Refused), Some(_)) => Ok(()),
         (None, Some(_)) => Err(CommandError::refused()),
-        (Some(Expected::Allowed), Some((rule, _))) => Err(CommandError::failed(format!(
-            "expected it to be allowed, but rule {} refuses it",
-            rule.name()
-        ))),
-        (Some(Expected::Refused), None) => Err(CommandError::failed("expected a refusal, but it is allowed")),
+        (Some(Expected::Allowed), Some((rule, _))) => {
+            Err(CommandError::failed(format!("expected allowed, but it is refused by rule {}", rule.name())))
+        }
+        (Some(Expected::Refused), None) => Err(CommandError::failed("expected refused, but it is allowed")),
     }
 }
 

@@ -131,9 +131,7 @@ fn push_forward(forward: &Forward, text: &mut String) {
 }
 
 fn push_uploads(listing: &Listing, text: &mut String) {
-    text.push_str(
-        "  requested with a session that can only list uploads; the response is filtered to the scopes\n",
-    );
+    text.push_str("  requested with a session that can only list uploads, and filtered to the scopes\n");
     for question in listing.questions() {
         push_sent(&Outgoing::list_of_uploads(listing, &question), text);
     }
