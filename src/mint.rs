@@ -89,9 +89,9 @@ impl StsMint {
             self.current.store(index.wrapping_add(1), Ordering::Relaxed);
             match self.ask_at(client, asked).await {
                 Err(error) if error.failure == MintFailure::Unreachable => last = error,
-                answered => {
+                outcome => {
                     self.current.store(index, Ordering::Relaxed);
-                    return answered;
+                    return outcome;
                 }
             }
         }
@@ -103,7 +103,7 @@ impl StsMint {
         client: &aws_sdk_sts::Client,
         asked: &AssumeRole<'_>,
     ) -> Result<Minted, MintError> {
-        let answer = client
+        let response = client
             .assume_role()
             .role_arn(&self.role)
             .role_session_name(role_session_name(asked.session))
@@ -118,7 +118,7 @@ impl StsMint {
             message: what.to_owned(),
             trouble: None,
         };
-        let keys = answer.credentials.ok_or_else(|| invalid("STS returned no credentials"))?;
+        let keys = response.credentials.ok_or_else(|| invalid("STS returned no credentials"))?;
         let expiration = SystemTime::try_from(keys.expiration)
             .map_err(|_| invalid("STS returned an expiration that is not a time"))?;
         Ok(Minted {

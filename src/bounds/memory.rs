@@ -27,12 +27,12 @@ pub enum Use {
     /// Pages of lists for people.
     Pages,
     /// Responses that slow readers have not taken.
-    Answers,
+    Responses,
 }
 
 impl Use {
     /// Every use.
-    pub const ALL: [Self; 5] = [Self::Heads, Self::Documents, Self::Uploads, Self::Pages, Self::Answers];
+    pub const ALL: [Self; 5] = [Self::Heads, Self::Documents, Self::Uploads, Self::Pages, Self::Responses];
 
     /// Returns its name in the metrics.
     pub const fn name(self) -> &'static str {
@@ -41,7 +41,7 @@ impl Use {
             Self::Documents => "documents",
             Self::Uploads => "uploads",
             Self::Pages => "pages",
-            Self::Answers => "answers",
+            Self::Responses => "answers",
         }
     }
 }
@@ -222,7 +222,7 @@ impl From<MemoryUse> for Use {
     fn from(used_for: MemoryUse) -> Self {
         match used_for {
             MemoryUse::Head => Self::Heads,
-            MemoryUse::Response => Self::Answers,
+            MemoryUse::Response => Self::Responses,
         }
     }
 }

@@ -58,7 +58,7 @@ impl Kind {
     }
 
     /// Returns whether checksum headers describe the document. Those of a completion describe the object.
-    const fn is_what_checksums_are_of(self) -> bool {
+    const fn is_described_by_checksums(self) -> bool {
         !matches!(self, Self::Complete)
     }
 
@@ -120,7 +120,7 @@ where
 }
 
 fn verify(kind: Kind, fields: &Fields, document: &[u8]) -> Result<(), Refusal> {
-    let of_it = |algorithm: &Algorithm| kind.is_what_checksums_are_of() || *algorithm == Algorithm::Md5;
+    let of_it = |algorithm: &Algorithm| kind.is_described_by_checksums() || *algorithm == Algorithm::Md5;
     for algorithm in Algorithm::ALL.into_iter().filter(of_it) {
         for value in fields.all(algorithm.header()) {
             let bad = |_| {

@@ -323,7 +323,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_it_is_split(data in proptest::collection::vec(any::<u8>(), 0..300), at in 0..300_usize) {
+        fn verifies_data_in_any_split(data in proptest::collection::vec(any::<u8>(), 0..300), at in 0..300_usize) {
             for algorithm in Algorithm::ALL {
                 let whole = of(algorithm, &data);
                 let (one, other) = data.split_at(at.min(data.len()));

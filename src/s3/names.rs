@@ -80,7 +80,7 @@ pub fn check_key(key: &str) -> Result<(), &'static str> {
 /// # Errors
 /// Says what is wrong.
 pub(crate) fn check_segments(key: &str) -> Result<(), &'static str> {
-    if is_harmless(key.as_bytes()) { Ok(()) } else { look_closely(key) }
+    if is_harmless(key.as_bytes()) { Ok(()) } else { check_segments_fully(key) }
 }
 
 /// Checks the key after which a list continues. It may hold control characters, which no path may: a program with its
@@ -109,7 +109,7 @@ fn is_not_of_xml(c: char) -> bool {
     c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
-fn look_closely(key: &str) -> Result<(), &'static str> {
+fn check_segments_fully(key: &str) -> Result<(), &'static str> {
     if key.starts_with('/') {
         return Err("the key begins with '/'");
     }

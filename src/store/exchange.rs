@@ -62,28 +62,28 @@ impl Store {
         loop {
             let session = self.session(slot, trace).await?;
             let sent = self.send(outgoing, upload, &session, &mut attempts, trace).await;
-            let (answer, choice) = sent.map_err(|error| match error {
+            let (response, choice) = sent.map_err(|error| match error {
                 SendError::Body(error) => Refusal::from(error),
                 error => Refusal::from(error),
             })?;
-            if !is_looked_at(&answer) {
-                return Ok(StoreAnswer::Streaming(answer));
+            if !needs_inspection(&response) {
+                return Ok(StoreAnswer::Streaming(response));
             }
-            let (answer, blame) = Box::pin(self.inspect(answer, trace)).await?;
+            let (response, blame) = Box::pin(self.inspect(response, trace)).await?;
             match blame {
-                Blame::Request => return Ok(answer),
+                Blame::Request => return Ok(response),
                 Blame::DeadSession => {}
                 // Another session would not help.
                 Blame::Signature => {
                     slot.doubt(choice.node);
                     slot.counts().denials.fetch_add(1, Ordering::Relaxed);
-                    return Ok(answer);
+                    return Ok(response);
                 }
                 Blame::Denied => {
                     let judging = Box::pin(slot.judge(session.id(), choice.node));
                     if judging.await != session_table::Verdict::Dead {
                         slot.counts().denials.fetch_add(1, Ordering::Relaxed);
-                        return Ok(answer);
+                        return Ok(response);
                     }
                 }
                 Blame::NodeNotReady | Blame::Unreadable => {
@@ -93,7 +93,7 @@ impl Store {
                     let reads = matches!(*outgoing.method(), Method::GET | Method::HEAD);
                     let again = !upload.has_begun() && (reads || blame == Blame::NodeNotReady);
                     if !again || !self.pool.exclude(choice, &mut attempts) {
-                        return Ok(answer);
+                        return Ok(response);
                     }
                     continue;
                 }
@@ -129,7 +129,7 @@ impl Store {
             Err(refusal) if refusal.rule == Rule::SessionReplaced => {
                 self.exchange(request, &upload(), slot, trace).await
             }
-            answer => answer,
+            response => response,
         }
     }
 
@@ -151,36 +151,36 @@ impl Store {
     /// Reads an error response and determines what is to blame for it.
     async fn inspect(
         &self,
-        answer: Response<Download>,
+        response: Response<Download>,
         trace: &Trace,
     ) -> Result<(StoreAnswer, Blame), Refusal> {
         // The response to HEAD has no body, so MinIO puts the code into a header.
-        let code = answer.fields.get(ERROR_CODE).and_then(|code| str::from_utf8(code).ok());
-        if answer.body.is_end_stream() {
+        let code = response.fields.get(ERROR_CODE).and_then(|code| str::from_utf8(code).ok());
+        if response.body.is_end_stream() {
             trace.store_said(code);
-            let blame = Blame::of(answer.status, code);
-            return Ok((StoreAnswer::Streaming(answer), blame));
+            let blame = Blame::of(response.status, code);
+            return Ok((StoreAnswer::Streaming(response), blame));
         }
-        let (parts, body) = answer.into_parts();
+        let (parts, body) = response.into_parts();
         let body = read_error_body(body, self.stall_timeout).await.map_err(|error| broke_off(&error))?;
         let code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
         trace.store_said(code.as_deref());
         let blame = Blame::of(parts.status, code.as_deref());
-        let answer = StoreAnswer::Buffered(Box::new(parts), s3_error::without_signature(body));
-        Ok((answer, blame))
+        let response = StoreAnswer::Buffered(Box::new(parts), s3_error::without_signature(body));
+        Ok((response, blame))
     }
 }
 
 /// Checks whether the response must be read before it is passed on: the request may not be to blame for it, or it is
 /// a short error whose code is logged.
-fn is_looked_at(answer: &Response<Download>) -> bool {
-    let is_error = answer.status.is_client_error() || answer.status.is_server_error();
-    may_blame_another(answer.status) || (is_error && is_short(answer))
+fn needs_inspection(response: &Response<Download>) -> bool {
+    let is_error = response.status.is_client_error() || response.status.is_server_error();
+    may_blame_another(response.status) || (is_error && is_short(response))
 }
 
 /// Checks whether the body of a response is known to be no longer than an error document.
-pub(crate) fn is_short(answer: &Response<Download>) -> bool {
-    answer.body.size_hint().exact().is_some_and(|length| length <= s3_error::MAX_ERROR_BODY as u64)
+pub(crate) fn is_short(response: &Response<Download>) -> bool {
+    response.body.size_hint().exact().is_some_and(|length| length <= s3_error::MAX_ERROR_BODY as u64)
 }
 
 /// Returns the refusal of a request whose response broke off.

@@ -108,11 +108,11 @@ async fn send(connector: &Connector, signed: &SignedRequest<()>) -> Result<Reply
     // Closes the connection when this future ends.
     let mut running = JoinSet::new();
     running.spawn(connection);
-    let answer = sender.send_request(request).await?;
-    let status = answer.status();
+    let response = sender.send_request(request).await?;
+    let status = response.status();
     let mut reply = Reply { status: status.as_u16(), code: None };
     if status.is_client_error() || status.is_server_error() {
-        let body = Limited::new(answer.into_body(), MAX_ERROR_BODY).collect().await?.to_bytes();
+        let body = Limited::new(response.into_body(), MAX_ERROR_BODY).collect().await?.to_bytes();
         reply.code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
     }
     Ok(reply)

@@ -1,4 +1,4 @@
-//! Checks that clients do not retry requests that are refused permanently. Clients retry answers of 5xx, some of them with
+//! Checks that clients do not retry requests that are refused permanently. Clients retry responses of 5xx, some of them with
 //! pauses that grow to minutes.
 
 use crate::access_log::field;

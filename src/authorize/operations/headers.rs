@@ -287,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_beginnings() {
+    fn headers_pass_by_name_or_prefix() {
         let passes = |class: Headers, name| class.field(name).is_some();
         assert!(passes(Headers::Write, "x-amz-checksum-crc64nvme") && passes(Headers::Write, "x-amz-meta-a"));
         assert!(!passes(Headers::Write, "x-amz-checksum") && !passes(Headers::Write, "range"));

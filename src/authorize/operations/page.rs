@@ -135,14 +135,14 @@ fn values() -> String {
         let own = shown(grammar, grammar.form(Dialect::Minio));
         let other = shown(grammar, grammar.form(Dialect::S3));
         let other = if other == own { "the same" } else { &other };
-        let (names, of) = (list(names.into_iter()), of_what(grammar));
+        let (names, of) = (list(names.into_iter()), qualifier(grammar));
         let _ = writeln!(text, "| {names}{of} | {own} | {other} | {} |", otherwise(grammar));
     }
     text
 }
 
 /// Returns which operations a grammar applies to, where the same name has another grammar elsewhere.
-const fn of_what(grammar: Grammar) -> &'static str {
+const fn qualifier(grammar: Grammar) -> &'static str {
     match grammar {
         Grammar::BucketPrefix => " of ListBuckets",
         Grammar::IfMatch | Grammar::IfNoneMatch => " of a read",

@@ -44,8 +44,8 @@ impl Merged {
     ///
     /// # Errors
     /// When the response is not such a result.
-    pub(crate) fn add(&mut self, answer: &str) -> Result<(), NoResult> {
-        self.elements.append_written(inside(answer).ok_or(NoResult)?);
+    pub(crate) fn add(&mut self, response: &str) -> Result<(), NoResult> {
+        self.elements.append_written(inside(response).ok_or(NoResult)?);
         Ok(())
     }
 
@@ -63,8 +63,8 @@ impl Merged {
 }
 
 /// Returns the code and message of a store's error document.
-pub(crate) fn code_and_message(answer: &str) -> (String, String) {
-    let text = |name: &str| element(answer, name);
+pub(crate) fn code_and_message(response: &str) -> (String, String) {
+    let text = |name: &str| element(response, name);
     (
         text("Code").unwrap_or_else(|| "InternalError".to_owned()),
         text("Message").unwrap_or_else(|| "the store did not say why".to_owned()),
@@ -72,8 +72,8 @@ pub(crate) fn code_and_message(answer: &str) -> (String, String) {
 }
 
 /// Returns the content of a well-formed result's root element.
-fn inside(answer: &str) -> Option<&str> {
-    let mut reader = Reader::from_str(answer);
+fn inside(response: &str) -> Option<&str> {
+    let mut reader = Reader::from_str(response);
     let (mut depth, mut start, mut found) = (0_usize, 0, None);
     loop {
         let before = position(&reader)?;
@@ -96,7 +96,7 @@ fn inside(answer: &str) -> Option<&str> {
             Event::End(_) => {
                 depth = depth.checked_sub(1)?;
                 if depth == 0 {
-                    found = answer.get(start..before);
+                    found = response.get(start..before);
                 }
             }
             Event::Text(text) if depth == 0 && !text.trim_ascii().is_empty() => return None,
@@ -118,13 +118,13 @@ mod tests {
     #[test]
     fn results_are_merged_in_order() {
         let mut merged = Merged::default();
-        for answer in [
+        for response in [
             "<?xml version=\"1.0\"?>\n<DeleteResult xmlns=\"x\"><Deleted><Key>a</Key></Deleted></DeleteResult>\n",
             "<DeleteResult/>",
             "<DeleteResult></DeleteResult>",
             "<DeleteResult><Error><Key>b</Key></Error><Deleted/></DeleteResult>",
         ] {
-            assert_eq!(merged.add(answer), Ok(()), "{answer}");
+            assert_eq!(merged.add(response), Ok(()), "{response}");
         }
         let named = ["c", "<d>"].map(|key| Named { key: key.to_owned(), ..Named::default() });
         let group = Group { document: bytes::Bytes::new(), named: named.to_vec() };
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn other_responses_are_not_merged() {
-        for answer in [
+        for response in [
             "",
             "text",
             "<DeleteResult>",
@@ -155,7 +155,7 @@ mod tests {
             "<DeleteResult></DeleteResult>text",
             "<!DOCTYPE a><DeleteResult/>",
         ] {
-            assert_eq!(Merged::default().add(answer), Err(NoResult), "{answer}");
+            assert_eq!(Merged::default().add(response), Err(NoResult), "{response}");
         }
     }
 }

@@ -80,7 +80,7 @@ pub(super) fn if_match(value: &str, dialect: Dialect) -> Read {
         Tags::These(tags) => {
             let is_possible = |tag: &Tag<'_>| !tag.is_weak && tag.is_the_stores(dialect);
             let possible: Vec<_> = tags.into_iter().filter(is_possible).collect();
-            Ok(these(value, &possible).unwrap_or_else(|| Spelling::As(NO_TAG.to_owned())))
+            Ok(spell_tags(value, &possible).unwrap_or_else(|| Spelling::As(NO_TAG.to_owned())))
         }
     }
 }
@@ -98,7 +98,7 @@ pub(super) fn if_match_of_write(value: &str, dialect: Dialect) -> Read {
 }
 
 /// Returns tags in the store's spelling: one as it is written, several as a list.
-fn these(value: &str, tags: &[Tag<'_>]) -> Option<Spelling> {
+fn spell_tags(value: &str, tags: &[Tag<'_>]) -> Option<Spelling> {
     match tags {
         [] => None,
         [tag] => Some(plain(value, *tag)),
@@ -126,7 +126,7 @@ pub(super) fn if_none_match(value: &str, dialect: Dialect) -> Read {
         Tags::Any => Ok(respelled(value, "*".to_owned())),
         Tags::These(tags) => {
             let possible: Vec<_> = tags.into_iter().filter(|tag| tag.is_the_stores(dialect)).collect();
-            Ok(these(value, &possible).unwrap_or(Spelling::LeftOut))
+            Ok(spell_tags(value, &possible).unwrap_or(Spelling::LeftOut))
         }
     }
 }
