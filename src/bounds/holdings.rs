@@ -68,3 +68,41 @@ impl Holdings {
         self.memory.borrow_mut().get_or_insert_with(share).grow_to(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bounds::admission::Bounds;
+    use crate::bounds::limits::Limits;
+    use crate::refusal::Rule;
+
+    const ONE: ClientKey = ClientKey::User(Some(1));
+
+    #[tokio::test]
+    async fn a_request_takes_one_place_for_all_that_is_done_for_it() {
+        let limits = Limits { requests_per_mapping: 1, queue_per_mapping: 0, ..Limits::default() };
+        let (admission, trace) = (Admission::new(Bounds::of(&limits)), Trace::default());
+        let admit = async |holdings: &Holdings| {
+            holdings.admit(&admission, &trace).await.map_err(|refusal| refusal.rule)
+        };
+        let (first, second) = (Holdings::new(ONE), Holdings::new(ONE));
+        assert_eq!(admit(&first).await, Ok(()));
+        assert_eq!(admit(&first).await, Ok(()), "it has its place already");
+        // Else a list would hold one place while its further pages wait for another.
+        assert_eq!(admit(&first.aside().aside()).await, Ok(()), "work on its account shares its place");
+        assert_eq!(admit(&second).await, Err(Rule::QueueFull));
+        drop(first);
+        assert_eq!((admit(&second).await, admission.running()), (Ok(()), 1));
+    }
+
+    #[test]
+    fn memory_is_held_until_the_request_is_over() {
+        let (budget, holdings) = (MemoryBudget::new(1 << 20), Holdings::new(ONE));
+        for (bytes, taken) in [(1000, 1000), (10, 1000), (2000, 2000)] {
+            holdings.grow_to(&budget, Use::Pages, bytes).unwrap();
+            assert_eq!(budget.taken(Use::Pages), taken);
+        }
+        drop(holdings);
+        assert_eq!(budget.taken(Use::Pages), 0);
+    }
+}

@@ -49,7 +49,7 @@ fn decided(method: &str, target: &str, headers: Headers<'_>) -> String {
 #[test]
 fn each_stage_decides() {
     let html = ("accept", "text/html");
-    let cases: [(&str, &str, Headers<'_>, &str); 20] = [
+    let cases: [(&str, &str, Headers<'_>, &str); 22] = [
         ("GET", "/tmp/media/a", &[], "forward GET /tmp/media/a"),
         ("GET", "/tmp/media/a", &[("sec-fetch-site", "cross-site")], "CrossSite -"),
         ("POST", "/tmp?delete", &[("origin", "http://evil.test")], "CrossSite -"),
@@ -64,7 +64,9 @@ fn each_stage_decides() {
         ("GET", "/", &[("user-agent", "aws-cli/2"), ("x-minio-a", "b")], "ForbiddenHeader ListBuckets"),
         ("GET", "/?max-buckets=0", &[], "BadArgument ListBuckets"),
         ("GET", "/tmp?uploads", &[], "list uploads"),
+        ("GET", "/tmp?uploads", &[("x-minio-a", "b")], "ForbiddenHeader ListMultipartUploads"),
         ("POST", "/tmp?delete", &[], "read Delete"),
+        ("POST", "/tmp?delete", &[("x-minio-a", "b")], "ForbiddenHeader DeleteObjects"),
         ("POST", "/tmp?delete", &[("content-length", "3000000")], "TooLarge DeleteObjects"),
         ("OPTIONS", "/tmp/media/a", &[], "Options"),
         ("GET", "/tmp/media/", &[html], "with a list of the folder"),

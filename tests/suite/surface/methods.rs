@@ -196,6 +196,8 @@ fn meaningless_bodies_are_read_and_dropped() {
         assert_eq!(ask("HEAD /tmp/media/hello.txt", form).status(), 200, "{form:?}");
         assert_eq!(ask("GET /tmp?list-type=2&prefix=media/", form).status(), 200, "{form:?}");
         assert_eq!(ask("GET /", form).status(), 200, "{form:?}");
+        let shown = format!("Accept: text/html\r\n{form}");
+        assert_eq!(ask("GET /tmp/media/", &shown).status(), 200, "{form:?}");
         assert_eq!(ask("OPTIONS /tmp/media/", form).status(), 204, "{form:?}");
         assert_eq!(ask("DELETE /tmp/inbox/none", form).status(), 204, "{form:?}");
     }
