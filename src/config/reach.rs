@@ -12,10 +12,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Maximum number of mappings that a message names.
 const NAMED: usize = 3;
+/// Most messages that name mappings: finding those to name means trying all that are earlier.
+const NAMING: usize = 1000;
 
 pub(super) fn check(mappings: &[At<Mapping>], listeners: &[At<Listener>], reader: &Reader<'_>) {
     let mut clients: Vec<Clients<'_>> =
         listeners.iter().map(|listener| Clients::of(&listener.value)).collect();
+    let mut unreachable = 0;
     for (index, mapping) in mappings.iter().enumerate() {
         let name = &mapping.value.name;
         let mut matched: Vec<&mut Clients<'_>> =
@@ -25,7 +28,8 @@ pub(super) fn check(mappings: &[At<Mapping>], listeners: &[At<Listener>], reader
                 format!("the mapping {name:?} can never match: clients of a unix socket have no address");
             reader.error(mapping.span, message, "leave network out of its client");
         } else if matched.iter().all(|clients| clients.cover(&mapping.value)) {
-            let earlier = mappings.get(..index).unwrap_or_default();
+            let earlier = mappings.get(..index).filter(|_| unreachable < NAMING).unwrap_or_default();
+            unreachable += 1;
             let listeners: Vec<&Listener> = matched.iter().map(|clients| clients.listener).collect();
             note_unreachable(mapping, earlier, &listeners, reader);
         }
@@ -57,10 +61,10 @@ fn note_unreachable(
     let named: Vec<String> = before.by_ref().take(NAMED).map(|other| format!("{:?}", other.name)).collect();
     let more = if before.next().is_some() { " and others" } else { "" };
     let verb = if named.len() == 1 { "matches" } else { "match" };
+    let named = if named.is_empty() { "earlier mappings".to_owned() } else { named.join(", ") };
     let message = format!(
-        "the mapping {:?} can never be reached: {}{more} {verb} all of its clients first",
-        mapping.value.name,
-        named.join(", ")
+        "the mapping {:?} can never be reached: {named}{more} {verb} all of its clients first",
+        mapping.value.name
     );
     reader.error(mapping.span, message, "mappings are tried in order: put the narrower one first");
 }

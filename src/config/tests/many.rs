@@ -37,16 +37,28 @@ fn loads_ten_thousand_mappings() {
     );
 }
 
-/// Each mapping of the second half repeats one of the first half.
-#[test]
-fn finds_a_thousand_mistakes() {
+/// Returns the mistakes of a configuration whose second half has the `count` mappings of the first again.
+fn mistakes_of_repeated(count: usize) -> Vec<String> {
     let source = ten_thousand_mappings();
     let (head, rest) = source.split_once("[[mapping]]").unwrap();
-    let half: Vec<&str> = rest.split("[[mapping]]").take(500).collect();
+    let half: Vec<&str> = rest.split("[[mapping]]").take(count).collect();
     let half = half.join("[[mapping]]");
-    let told = mistakes(&format!("{head}[[mapping]]{half}[[mapping]]{half}"));
+    mistakes(&format!("{head}[[mapping]]{half}[[mapping]]{half}"))
+}
+
+#[test]
+fn finds_a_thousand_mistakes() {
+    let told = mistakes_of_repeated(500);
     assert_eq!(told.len(), 1000);
     let expected =
         "the mapping \"client-499\" can never be reached: \"client-499\" matches all of its clients first";
     assert!(told.iter().any(|mistake| mistake.contains(expected)), "{:?}", told.last());
+}
+
+#[test]
+fn names_earlier_mappings_in_a_thousand_mistakes_and_finds_the_others_too() {
+    let told = mistakes_of_repeated(1100);
+    let count = |part: &str| told.iter().filter(|mistake| mistake.contains(part)).count();
+    assert_eq!((told.len(), count("can never be reached: \"client-")), (2200, 1000));
+    assert_eq!(count("can never be reached: earlier mappings match all of its clients first"), 100);
 }
