@@ -1,4 +1,4 @@
-//! Handles one request: identifies the client, finds its site, decides, acts on the decision, and responds.
+//! One request, from identifying its client to streaming the response.
 //!
 //! May use: `answer`, `telemetry`, `store`, `config`, `sessions`, `outgoing`, `authorize`, `bounds`, `identify`, `trace`, `refusal`, `s3`, `net`.
 

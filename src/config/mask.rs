@@ -1,21 +1,21 @@
-//! Hides secrets in lines of a configuration that are shown.
+//! Hides secrets in the lines of a configuration that are shown.
 //!
-//! A secret never belongs into a configuration, and is a mistake there. The line with the mistake is shown on terminals
-//! and in the logs of deployments. The lines are told apart by their text, because a file with mistakes need not parse.
+//! A secret in a configuration is a mistake, and the line with the mistake is shown on terminals and in the logs of
+//! deployments. Lines are recognised by their text, because a file with mistakes may not parse.
 
 use super::spelling::nearest;
 use std::borrow::Cow;
 
 /// The names of tables.
 const TABLES: [&str; 8] = ["issuer", "listener", "admin", "upstream", "mapping", "limits", "log", "test"];
-/// The keys that may hold a secret. All of `[issuer]` are here, and are shown in spite of that.
+/// The keys that may hold a secret. These include all keys of `[issuer]`; a key's name is shown, its value is not.
 const KEYS: [&str; 5] = ["access_key", "secret_key", "endpoint", "role_arn", "issuer"];
 /// Parts of keys whose values are hidden in every table.
 const SECRET: [&str; 6] = ["secret", "key", "pass", "pwd", "token", "credential"];
 /// The length from which a name with neither `_` nor `-` may be a secret.
 const RANDOM: usize = 16;
 
-/// Knows which lines of a file may hold secrets.
+/// The knowledge of which lines of a file may hold secrets.
 pub(super) struct Masked {
     /// For each line, whether it belongs to `[issuer]`, to a table with another unknown name, or to a secret that
     /// an earlier line begins.
@@ -137,7 +137,7 @@ fn is_open(line: &str) -> bool {
         || count(['{', '[']) > count(['}', ']'])
 }
 
-/// Hides all but a known key, and a value that only says where the secret is.
+/// Hides everything but a known key, and a value that only refers to a secret.
 fn without_values(line: &str) -> Cow<'_, str> {
     let (key, value) = line.split_once('=').unwrap_or(("", line));
     let name = key.trim().trim_start_matches("issuer.");
@@ -165,7 +165,7 @@ fn harmless(value: &str) -> Option<usize> {
     is_shown.then_some(code.len())
 }
 
-/// Checks whether a part of an inline table says where a secret is.
+/// Returns whether a part of an inline table refers to a secret.
 fn is_reference(part: &str) -> bool {
     let Some((kind, name)) = part.split_once('=') else { return false };
     string(name.trim()).is_some_and(|name| is_place(kind.trim(), name))
@@ -182,14 +182,14 @@ pub(super) fn is_place(kind: &str, name: &str) -> bool {
     }
 }
 
-/// Returns what a basic or literal string without escapes says.
+/// Returns the content of a basic or literal string without escapes.
 fn string(text: &str) -> Option<&str> {
     let quote = text.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
     let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
     (!inner.contains(['"', '\'', '\\'])).then_some(inner)
 }
 
-/// Hides what is before an `@`: in a URL it may be a password.
+/// Hides the text before an `@`, which in a URL may contain a password.
 fn without_userinfo(line: &str) -> Cow<'_, str> {
     let Some(end) = line.rfind('@') else { return line.into() };
     let (before, after) = line.split_at(end);
@@ -197,11 +197,11 @@ fn without_userinfo(line: &str) -> Cow<'_, str> {
     let begin =
         before.get(begin..).and_then(|text| text.find("://")).map_or(begin, |index| begin + index + 3);
     let (shown, hidden) = before.split_at(begin);
-    // An earlier one may have its own.
+    // An earlier URL may have its own `@`.
     format!("{}{}{after}", without_userinfo(shown), stars(hidden)).into()
 }
 
-/// Replaces each byte that is not a space.
+/// Replaces each byte other than a space by a star.
 fn stars(text: &str) -> String {
     text.bytes().map(|byte| if byte == b' ' { ' ' } else { '*' }).collect()
 }
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The last line of a text, as it is shown.
+    /// Returns the last line of a text as it is shown.
     fn last(text: &str) -> String {
         let (number, line) = text.split('\n').enumerate().last().unwrap();
         Masked::new(text).line(number + 1, line).into_owned()
