@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_very_long_is_not_shown() {
+    fn very_long_lines_are_not_shown() {
         let text = "a".repeat(1000);
         let place = Source::new(&text).place(Span { start: 500, end: 501 });
         assert_eq!(place, Place { line: 1, column: 501, excerpt: None });

@@ -211,7 +211,7 @@ fn rejects_a_configuration_that_every_user_can_change() {
 }
 
 #[test]
-fn a_file_that_is_too_large_is_refused_with_its_size() {
+fn rejects_large_files_with_their_size() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(MAX_CONFIG_BYTES + 1).unwrap();
     let error = Config::load(file.path()).unwrap_err().to_string();

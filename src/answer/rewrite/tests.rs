@@ -96,7 +96,7 @@ fn tokens_and_encoded_names() {
 }
 
 #[test]
-fn results_and_errors_name_what_the_client_asked_for() {
+fn results_and_errors_contain_the_clients_names() {
     let cases = [
         (
             Operation::CreateMultipartUpload,
