@@ -7,7 +7,7 @@ use crate::answer::rewrite::{Rewriter, Rewritten};
 use crate::bounds::holdings::Holdings;
 use crate::identify::browser;
 use crate::refusal::{RULE_HEADER, Refusal};
-use crate::store::answer_fields::ERROR_CODE;
+use crate::store::response_fields::ERROR_CODE;
 use crate::telemetry::access::AccessRecord;
 use bytes::Bytes;
 use http::StatusCode;

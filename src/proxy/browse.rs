@@ -22,8 +22,8 @@ use crate::refusal::{Refusal, Rule};
 use crate::s3::error as s3_error;
 use crate::s3::error::read_error_body;
 use crate::s3::operation::Operation;
-use crate::store::answer_fields::ERROR_CODE;
-use crate::store::{StoreAnswer, broke_off};
+use crate::store::response_fields::ERROR_CODE;
+use crate::store::{StoreResponse, broke_off};
 use crate::telemetry::panics::catch_panic;
 use crate::trace::Trace;
 use bytes::Bytes;
@@ -246,7 +246,7 @@ impl Proxy {
     ) -> Result<PageResponse, Refusal> {
         let served = self.forward_bare(account, list).await?;
         let (answer, rewriter) = match served {
-            Served { answer: StoreAnswer::Streaming(answer), rewriter } if answer.status.is_success() => {
+            Served { answer: StoreResponse::Streaming(answer), rewriter } if answer.status.is_success() => {
                 (answer, rewriter)
             }
             other => return Ok(PageResponse::Other(other)),
@@ -279,8 +279,8 @@ impl Proxy {
             return Ok(Reply::Store(Served { answer: from, rewriter }));
         }
         let (mut parts, body) = match self.read(from).await? {
-            StoreAnswer::Buffered(parts, body) => (parts, body),
-            bare @ StoreAnswer::Streaming(_) => {
+            StoreResponse::Buffered(parts, body) => (parts, body),
+            bare @ StoreResponse::Streaming(_) => {
                 return Ok(Reply::Store(Served { answer: bare, rewriter }));
             }
         };
@@ -288,7 +288,7 @@ impl Proxy {
         let body = rewritten(body, concerned)?;
         let xml = String::from_utf8_lossy(&body);
         let Some(code) = s3_error::element(&xml, "Code") else {
-            return Ok(Reply::Store(StoreAnswer::Buffered(parts, body).into()));
+            return Ok(Reply::Store(StoreResponse::Buffered(parts, body).into()));
         };
         let message = s3_error::element(&xml, "Message").unwrap_or_default();
         parts.headers.remove(ERROR_CODE);
@@ -312,12 +312,12 @@ impl Proxy {
     }
 
     /// Reads the body of an error to its end.
-    async fn read(&self, from: StoreAnswer) -> Result<StoreAnswer, Refusal> {
+    async fn read(&self, from: StoreResponse) -> Result<StoreResponse, Refusal> {
         match from {
-            StoreAnswer::Streaming(answer) if !answer.body.is_end_stream() => {
+            StoreResponse::Streaming(answer) if !answer.body.is_end_stream() => {
                 let (parts, body) = answer.into_parts();
                 let body = read_error_body(body, self.generation.limits.stall_timeout).await;
-                Ok(StoreAnswer::Buffered(Box::new(parts), body.map_err(|error| broke_off(&error))?))
+                Ok(StoreResponse::Buffered(Box::new(parts), body.map_err(|error| broke_off(&error))?))
             }
             other => Ok(other),
         }

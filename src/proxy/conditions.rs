@@ -4,7 +4,7 @@ use super::{Account, Proxy};
 use crate::outgoing::request::{Conditions, ObjectState, Outgoing};
 use crate::outgoing::upload::Upload;
 use crate::refusal::Refusal;
-use crate::store::StoreAnswer;
+use crate::store::StoreResponse;
 use http::StatusCode;
 use http::header::{ETAG, HeaderValue, LAST_MODIFIED};
 
@@ -21,7 +21,7 @@ impl Proxy {
             .store
             .exchange(&read.object_state_request(), &Upload::nothing(), account.slot(), account.trace)
             .await?;
-        let StoreAnswer::Streaming(answer) = answer else { return Ok(read.on(conditions, None)) };
+        let StoreResponse::Streaming(answer) = answer else { return Ok(read.on(conditions, None)) };
         let field = |name: &str| answer.fields.get(name).and_then(|value| str::from_utf8(value).ok());
         let etag = field(ETAG.as_str()).and_then(|etag| HeaderValue::from_str(etag).ok());
         let modified = field(LAST_MODIFIED.as_str()).and_then(|time| httpdate::parse_http_date(time).ok());

@@ -9,7 +9,7 @@ use crate::outgoing::request::Outgoing;
 use crate::outgoing::upload::Upload;
 use crate::s3::operation::Operation;
 use crate::sessions::table::Sessions;
-use crate::store::StoreAnswer;
+use crate::store::StoreResponse;
 use crate::store::balance::{Choice, Outcome as NodeOutcome};
 use crate::store::pool::{Asking, BrokenOff, Continue, Continued, Download};
 use crate::store::retry::Attempts;
@@ -37,11 +37,11 @@ const PROGRESS: u64 = 64 * 1024;
 
 impl Proxy {
     /// Prepares a long response to be continued if it breaks off.
-    pub(super) fn provide_rest(&self, answer: &mut StoreAnswer, outgoing: &Outgoing, account: Account<'_>) {
+    pub(super) fn provide_rest(&self, answer: &mut StoreResponse, outgoing: &Outgoing, account: Account<'_>) {
         if outgoing.operation() != Operation::GetObject {
             return;
         }
-        let StoreAnswer::Streaming(answer) = answer else { return };
+        let StoreResponse::Streaming(answer) = answer else { return };
         let Some(left) = answer.body.size_hint().exact().filter(|left| *left >= LEAST) else { return };
         let Some(rest) = Rest::of(answer.status, &answer.fields, left) else { return };
         answer.body.continue_with(Box::new(Continuation {
@@ -142,7 +142,7 @@ impl Continuation {
         let (store, slot) = (&self.proxy.store, self.session.slot());
         let asked = store.exchange_with(&outgoing, &Upload::nothing(), slot, attempts, &self.trace).await;
         match asked.map_err(|refusal| passing(&refusal))? {
-            StoreAnswer::Streaming(Response { status, fields, body }) => {
+            StoreResponse::Streaming(Response { status, fields, body }) => {
                 let checked = self.rest.check(status, &fields, body.size_hint().exact());
                 match checked {
                     Ok(()) => Ok(body),
@@ -150,7 +150,7 @@ impl Continuation {
                     Err(why) => Err(Failure::NotTheRest(why)),
                 }
             }
-            StoreAnswer::Buffered(head, _) => {
+            StoreResponse::Buffered(head, _) => {
                 let why = NotTheRest::of_status(head.status);
                 if head.status.is_server_error() { Err(passing(&why)) } else { Err(Failure::NotTheRest(why)) }
             }

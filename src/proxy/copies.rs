@@ -4,7 +4,7 @@ use super::{Account, Proxy};
 use crate::outgoing::request::Outgoing;
 use crate::outgoing::upload::Upload;
 use crate::refusal::{Refusal, Rule};
-use crate::store::StoreAnswer;
+use crate::store::StoreResponse;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, ETAG, HeaderValue};
 
@@ -17,7 +17,7 @@ impl Proxy {
         question: &Outgoing,
         account: Account<'_>,
     ) -> Result<Outgoing, Refusal> {
-        let StoreAnswer::Streaming(answer) =
+        let StoreResponse::Streaming(answer) =
             self.store.exchange(question, &Upload::nothing(), account.slot(), account.trace).await?
         else {
             return Ok(copy.pinned_to(None));

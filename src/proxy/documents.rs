@@ -11,7 +11,7 @@ use crate::outgoing::multi_delete::{self, Deletion, Group, Judged, Merged, code_
 use crate::outgoing::request::Outgoing;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::xml;
-use crate::store::{StoreAnswer, broke_off};
+use crate::store::{StoreResponse, broke_off};
 use bytes::Bytes;
 use http::StatusCode;
 use http::response::Parts;
@@ -73,7 +73,7 @@ impl Proxy {
         outgoing: &Outgoing,
         completion: &Completion,
         account: Account<'_>,
-    ) -> Result<StoreAnswer, Refusal> {
+    ) -> Result<StoreResponse, Refusal> {
         let turn = account.site.completions.turn(completion.parts(), self.limits().queue_timeout).await?;
         let outgoing = outgoing.with_document(completion.document());
         let (store, slot, trace) = (self.store.clone(), Arc::clone(account.slot()), account.trace.aside());
@@ -98,7 +98,7 @@ impl Proxy {
     ) -> Result<Served, Refusal> {
         let Judged { groups, mut refused } = judged;
         let answer = match &*groups {
-            [] => return Ok(StoreAnswer::of_document(multi_delete::result(&refused)).into()),
+            [] => return Ok(StoreResponse::of_document(multi_delete::result(&refused)).into()),
             [only] => {
                 self.store
                     .send_document(
@@ -127,7 +127,7 @@ impl Proxy {
         groups: &[Group],
         outgoing: &Outgoing,
         account: Account<'_>,
-    ) -> Result<(StoreAnswer, xml::Document), Refusal> {
+    ) -> Result<(StoreResponse, xml::Document), Refusal> {
         let patience = self.generation.limits.response_timeout;
         let deadline = Instant::now() + patience;
         let (mut merged, mut head, mut first) = (Merged::default(), None, None);
@@ -158,8 +158,8 @@ impl Proxy {
         let (document, failed) = merged.finish();
         match (head, first) {
             (None, Some(stop)) => stop.answer().map(|answer| (answer, xml::Document::fragment())),
-            (Some(head), _) => Ok((StoreAnswer::Buffered(Box::new(head), document.into()), failed)),
-            (None, None) => Ok((StoreAnswer::of_document(document), failed)),
+            (Some(head), _) => Ok((StoreResponse::Buffered(Box::new(head), document.into()), failed)),
+            (None, None) => Ok((StoreResponse::of_document(document), failed)),
         }
     }
 
@@ -172,12 +172,12 @@ impl Proxy {
     ) -> Result<(Parts, String), Stop> {
         let outgoing = outgoing.with_document(group.document.clone());
         let answer = self.store.send_document(&outgoing, account.slot(), account.trace).await?;
-        let StoreAnswer::Streaming(answer) = answer else { return Err(Stop::Answered(Box::new(answer))) };
+        let StoreResponse::Streaming(answer) = answer else { return Err(Stop::Answered(Box::new(answer))) };
         let (parts, body) = answer.into_parts();
         let reading = read_whole(body, MAX_RESULT, self.generation.limits.stall_timeout);
         let body = reading.await.map_err(|error| broke_off(&error))?;
         if parts.status != StatusCode::OK {
-            return Err(Stop::Answered(Box::new(StoreAnswer::Buffered(Box::new(parts), body))));
+            return Err(Stop::Answered(Box::new(StoreResponse::Buffered(Box::new(parts), body))));
         }
         Ok((parts, String::from_utf8_lossy(&body).into_owned()))
     }
@@ -189,7 +189,7 @@ enum Stop {
     Slow,
     Refused(Refusal),
     /// The store refused it.
-    Answered(Box<StoreAnswer>),
+    Answered(Box<StoreResponse>),
 }
 
 impl From<Refusal> for Stop {
@@ -199,7 +199,7 @@ impl From<Refusal> for Stop {
 }
 
 impl Stop {
-    fn answer(self) -> Result<StoreAnswer, Refusal> {
+    fn answer(self) -> Result<StoreResponse, Refusal> {
         match self {
             Self::Slow => Err(too_slow()),
             Self::Refused(refusal) => Err(refusal),
@@ -213,8 +213,8 @@ impl Stop {
             Self::Slow => of(&too_slow()),
             Self::Refused(refusal) => of(refusal),
             Self::Answered(answer) => match &**answer {
-                StoreAnswer::Buffered(_, body) => code_and_message(&String::from_utf8_lossy(body)),
-                StoreAnswer::Streaming(_) => code_and_message(""),
+                StoreResponse::Buffered(_, body) => code_and_message(&String::from_utf8_lossy(body)),
+                StoreResponse::Streaming(_) => code_and_message(""),
             },
         }
     }

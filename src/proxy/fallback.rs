@@ -10,7 +10,7 @@ use crate::answer::representation::{BY_ACCEPT, FOR_ONE_CLIENT, Representation};
 use crate::answer::response::{LocalBody, local};
 use crate::authorize::mapping::Mapping;
 use crate::refusal::{Refusal, Rule};
-use crate::store::{StoreAnswer, is_short};
+use crate::store::{StoreResponse, is_short};
 use bytes::Bytes;
 use http::{StatusCode, header};
 use http1::Request;
@@ -27,7 +27,7 @@ pub(super) fn after<B>(call: &Call<'_, B>, outcome: &Outcome) -> Option<Fallback
     let found_nothing = match outcome {
         Ok(Reply::Store(Served { answer, .. })) if answer.status() == StatusCode::NOT_FOUND => {
             // A long response is not an S3 error document, and is streamed unchanged.
-            if matches!(answer, StoreAnswer::Streaming(answer) if !is_short(answer)) {
+            if matches!(answer, StoreResponse::Streaming(answer) if !is_short(answer)) {
                 return None;
             }
             true
@@ -114,7 +114,7 @@ impl Proxy {
     /// Requests a site's error page.
     async fn error_page(&self, account: Account<'_>, page: Forward) -> Option<Reply> {
         match self.forward_bare(account, page).await {
-            Ok(Served { answer: StoreAnswer::Streaming(mut answer), .. })
+            Ok(Served { answer: StoreResponse::Streaming(mut answer), .. })
                 if answer.status == StatusCode::OK =>
             {
                 answer.status = StatusCode::NOT_FOUND;

@@ -10,7 +10,7 @@ use crate::outgoing::request::Outgoing;
 use crate::outgoing::upload::Upload;
 use crate::proxy::multipart;
 use crate::refusal::Refusal;
-use crate::store::StoreAnswer;
+use crate::store::StoreResponse;
 use http::StatusCode;
 use http::header::CONTENT_RANGE;
 use std::rc::Rc;
@@ -74,7 +74,7 @@ impl Proxy {
             }
             _ => answer,
         };
-        if let StoreAnswer::Streaming(answer) = &mut answer {
+        if let StoreResponse::Streaming(answer) = &mut answer {
             correct_head(answer, forward.is_site);
         }
         self.provide_rest(&mut answer, &forward.outgoing, account);

@@ -6,7 +6,7 @@ use super::decision::Options;
 use super::reply::{Reply, Served};
 use crate::answer::response::LocalBody;
 use crate::refusal::Refusal;
-use crate::store::StoreAnswer;
+use crate::store::StoreResponse;
 use http::Response;
 
 /// Responds to an `OPTIONS`. It skips the queue because it costs nothing.
@@ -29,5 +29,5 @@ pub(super) async fn answer_document<B: ClientBody>(
 ) -> Result<Served, Refusal> {
     call.pass_over_body().await?;
     call.account.admit().await?;
-    Ok(StoreAnswer::of_document(document).into())
+    Ok(StoreResponse::of_document(document).into())
 }

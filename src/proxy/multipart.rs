@@ -28,7 +28,7 @@ use crate::refusal::{Refusal, Rule};
 use crate::s3::checksum::Algorithm;
 use crate::s3::operation::Operation;
 use crate::sessions::table::Slot;
-use crate::store::{Store, StoreAnswer};
+use crate::store::{Store, StoreResponse};
 use crate::trace::{Trace, Wait};
 use part::{Filled, Part, Source};
 use std::rc::Rc;
@@ -50,7 +50,7 @@ pub(crate) async fn pass_on<B: ClientBody>(
     body: &HeldBody,
     upload: &Rc<Upload<B>>,
     account: Account<'_>,
-) -> Result<StoreAnswer, Refusal> {
+) -> Result<StoreResponse, Refusal> {
     upload.set_length(u64::MAX);
     let announced = outgoing.checksums()?;
     // A small body is admitted, and takes memory of its own size. A larger one is admitted by its buffer, so that it
@@ -112,7 +112,7 @@ async fn send_whole<B: ClientBody>(
     part: Part,
     source: Source<B>,
     (store, slot, trace): (&Store, &Arc<Slot>, &Trace),
-) -> Result<StoreAnswer, Refusal> {
+) -> Result<StoreResponse, Refusal> {
     let trailing = source.trailing_checksum();
     source.verify()?;
     let (content, length, _) = part.close().await?;

@@ -4,14 +4,14 @@ use super::ClientResponse;
 use crate::answer::response::{LocalBody, make, relay, relay_read};
 use crate::answer::rewrite::Rewriter;
 use crate::refusal::Refusal;
-use crate::store::StoreAnswer;
+use crate::store::StoreResponse;
 use crate::store::pool::Download;
 use crate::telemetry::access::AccessRecord;
 use http::{Response, StatusCode};
 
 /// A response of the store for a client.
 pub(super) struct Served {
-    pub(super) answer: StoreAnswer,
+    pub(super) answer: StoreResponse,
     /// Puts the client's names into the response.
     pub(super) rewriter: Option<Box<Rewriter>>,
 }
@@ -27,9 +27,9 @@ pub(super) enum Reply {
 /// The outcome of one way to respond.
 pub(super) type Outcome = Result<Reply, Refusal>;
 
-impl From<StoreAnswer> for Served {
+impl From<StoreResponse> for Served {
     /// Passes a response on unchanged.
-    fn from(answer: StoreAnswer) -> Self {
+    fn from(answer: StoreResponse) -> Self {
         Self { answer, rewriter: None }
     }
 }
@@ -43,10 +43,10 @@ impl Reply {
 
     pub(super) fn into_response(self, record: Box<AccessRecord>) -> ClientResponse {
         match self {
-            Self::Store(Served { answer: StoreAnswer::Streaming(answer), rewriter }) => {
+            Self::Store(Served { answer: StoreResponse::Streaming(answer), rewriter }) => {
                 relay(answer, rewriter, record)
             }
-            Self::Store(Served { answer: StoreAnswer::Buffered(parts, body), rewriter }) => {
+            Self::Store(Served { answer: StoreResponse::Buffered(parts, body), rewriter }) => {
                 relay_read(*parts, body, rewriter, record)
             }
             Self::Local(answer) => make(*answer, record),

@@ -14,7 +14,7 @@ use crate::refusal::{Refusal, Rule};
 use crate::sessions::table::Slot;
 use crate::store::pool::Download;
 use crate::store::retry::Attempts;
-use crate::store::{StoreAnswer, broke_off};
+use crate::store::{StoreResponse, broke_off};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::task::yield_now;
@@ -40,7 +40,7 @@ enum ListReply {
     /// A list, with the marker of the next one.
     List(Option<Marker>),
     /// A response to pass on unchanged.
-    Other(StoreAnswer),
+    Other(StoreResponse),
 }
 
 /// The outcome of all requests for a page.
@@ -48,7 +48,7 @@ enum PageReply {
     /// The store sent at least one list.
     Page,
     /// A response to pass on unchanged.
-    Other(StoreAnswer),
+    Other(StoreResponse),
 }
 
 impl Proxy {
@@ -79,7 +79,7 @@ impl Proxy {
                 let held = selection.bytes();
                 let document = listing.page(selection);
                 account.grow_to(Use::Pages, held + document.len())?;
-                Ok(StoreAnswer::of_document(document).into())
+                Ok(StoreResponse::of_document(document).into())
             }
         }
     }
@@ -144,7 +144,7 @@ impl Proxy {
             .exchange_with(&outgoing, &Upload::nothing(), page.slot, attempts, page.account.trace)
             .await?
         {
-            StoreAnswer::Streaming(answer) if answer.status == StatusCode::OK => {
+            StoreResponse::Streaming(answer) if answer.status == StatusCode::OK => {
                 self.read_list(answer.body, page).await.map(ListReply::List)
             }
             other => Ok(ListReply::Other(other)),

@@ -1,12 +1,12 @@
 //! The exchange of one request with the store: it is sent with the session of a slot, and again with a new session if
 //! the store does not know the first.
 
-use super::answer_fields::ERROR_CODE;
 use super::balance::Outcome;
 use super::pool::{Download, SendError};
+use super::response_fields::ERROR_CODE;
 use super::retry::Attempts;
 use super::status::{Blame, may_blame_another};
-use super::{Store, StoreAnswer};
+use super::{Store, StoreResponse};
 use crate::outgoing::content::Held;
 use crate::outgoing::request::{Outgoing, WithDocument};
 use crate::outgoing::upload::Upload;
@@ -36,7 +36,7 @@ impl Store {
         upload: &Rc<Upload<B>>,
         slot: &Slot,
         trace: &Trace,
-    ) -> Result<StoreAnswer, Refusal>
+    ) -> Result<StoreResponse, Refusal>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
@@ -54,7 +54,7 @@ impl Store {
         slot: &Slot,
         mut attempts: Attempts,
         trace: &Trace,
-    ) -> Result<StoreAnswer, Refusal>
+    ) -> Result<StoreResponse, Refusal>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
@@ -67,7 +67,7 @@ impl Store {
                 error => Refusal::from(error),
             })?;
             if !needs_inspection(&response) {
-                return Ok(StoreAnswer::Streaming(response));
+                return Ok(StoreResponse::Streaming(response));
             }
             let (response, blame) = Box::pin(self.inspect(response, trace)).await?;
             match blame {
@@ -120,7 +120,7 @@ impl Store {
         outgoing: &WithDocument,
         slot: &Slot,
         trace: &Trace,
-    ) -> Result<StoreAnswer, Refusal> {
+    ) -> Result<StoreResponse, Refusal> {
         let WithDocument { request, document } = outgoing;
         let upload = || Upload::of(Held::Held(document.clone()), document.len() as u64);
         match self.exchange(request, &upload(), slot, trace).await {
@@ -153,20 +153,20 @@ impl Store {
         &self,
         response: Response<Download>,
         trace: &Trace,
-    ) -> Result<(StoreAnswer, Blame), Refusal> {
+    ) -> Result<(StoreResponse, Blame), Refusal> {
         // The response to HEAD has no body, so MinIO puts the code into a header.
         let code = response.fields.get(ERROR_CODE).and_then(|code| str::from_utf8(code).ok());
         if response.body.is_end_stream() {
             trace.store_said(code);
             let blame = Blame::of(response.status, code);
-            return Ok((StoreAnswer::Streaming(response), blame));
+            return Ok((StoreResponse::Streaming(response), blame));
         }
         let (parts, body) = response.into_parts();
         let body = read_error_body(body, self.stall_timeout).await.map_err(|error| broke_off(&error))?;
         let code = s3_error::element(&String::from_utf8_lossy(&body), "Code");
         trace.store_said(code.as_deref());
         let blame = Blame::of(parts.status, code.as_deref());
-        let response = StoreAnswer::Buffered(Box::new(parts), s3_error::without_signature(body));
+        let response = StoreResponse::Buffered(Box::new(parts), s3_error::without_signature(body));
         Ok((response, blame))
     }
 }

@@ -2,9 +2,9 @@
 
 mod download;
 
-use super::answer_fields::is_wanted;
 use super::balance::{Balancer, Choice, InFlight, Outcome};
 use super::nodes::NodeBoard;
+use super::response_fields::is_wanted;
 use super::retry::Attempts;
 use crate::bounds::limits::Limits;
 use crate::net::connect::{Connector, Stream};

@@ -15,7 +15,7 @@ use crate::s3::checksum::{Algorithm, Checksum};
 use crate::s3::error::element;
 use crate::s3::limits::MAX_PARTS;
 use crate::sessions::table::Slot;
-use crate::store::{Store, StoreAnswer, broke_off};
+use crate::store::{Store, StoreResponse, broke_off};
 use crate::trace::Trace;
 use bytes::Bytes;
 use http::StatusCode;
@@ -50,7 +50,7 @@ enum Stop {
     /// The body is invalid, or the store did not respond.
     Refused(Refusal),
     /// The store refused a request.
-    Answered(Box<StoreAnswer>),
+    Answered(Box<StoreResponse>),
 }
 
 impl From<Refusal> for Stop {
@@ -65,7 +65,7 @@ impl MultipartUpload<'_> {
         mut self,
         part: Part,
         source: Source<B>,
-    ) -> Result<StoreAnswer, Refusal> {
+    ) -> Result<StoreResponse, Refusal> {
         match self.create_and_fill(part, source).await {
             Ok(done) => Ok(done),
             Err(Stop::Answered(done)) => Ok(*done),
@@ -77,7 +77,7 @@ impl MultipartUpload<'_> {
         &mut self,
         part: Part,
         source: Source<B>,
-    ) -> Result<StoreAnswer, Stop> {
+    ) -> Result<StoreResponse, Stop> {
         let (id, abort) = self.create().await?;
         let budget = self.budget;
         let filled = tokio::select! {
@@ -125,7 +125,7 @@ impl MultipartUpload<'_> {
         id: &str,
         first: Part,
         mut source: Source<B>,
-    ) -> Result<StoreAnswer, Stop> {
+    ) -> Result<StoreResponse, Stop> {
         let mut parts = Vec::new();
         let (mut part, mut filled) = (first, Filled::Full);
         for number in 1..=MAX_PARTS {
@@ -156,7 +156,7 @@ impl MultipartUpload<'_> {
         id: &str,
         parts: Vec<StoredPart>,
         sum: Option<&Checksum>,
-    ) -> Result<StoreAnswer, Stop> {
+    ) -> Result<StoreResponse, Stop> {
         let body = Bytes::from(Completion::of(parts).document());
         let length = body.len() as u64;
         let sum = sum.filter(|sum| sum.algorithm().is_of_whole_objects());
@@ -164,10 +164,13 @@ impl MultipartUpload<'_> {
         let (mut head, answer) = self.ask(&outgoing, Held::Held(body), length).await?;
         head.status = completed_status(head.status, &answer);
         if !head.status.is_success() {
-            return Err(Stop::Answered(Box::new(StoreAnswer::Buffered(Box::new(head), Bytes::from(answer)))));
+            return Err(Stop::Answered(Box::new(StoreResponse::Buffered(
+                Box::new(head),
+                Bytes::from(answer),
+            ))));
         }
         as_of_a_put(&mut head, &answer);
-        Ok(StoreAnswer::Buffered(Box::new(head), Bytes::new()))
+        Ok(StoreResponse::Buffered(Box::new(head), Bytes::new()))
     }
 
     async fn ask(
@@ -189,13 +192,13 @@ async fn ask(
     upload: &Rc<Upload<Empty<Bytes>>>,
 ) -> Result<(Parts, String), Stop> {
     let answer = match store.exchange(outgoing, upload, slot, trace).await? {
-        StoreAnswer::Streaming(answer) => answer,
-        read @ StoreAnswer::Buffered(..) => return Err(Stop::Answered(Box::new(read))),
+        StoreResponse::Streaming(answer) => answer,
+        read @ StoreResponse::Buffered(..) => return Err(Stop::Answered(Box::new(read))),
     };
     let (head, body) = answer.into_parts();
     let body = read_whole(body, MAX_ANSWER, patience).await.map_err(|error| broke_off(&error))?;
     if !head.status.is_success() {
-        return Err(Stop::Answered(Box::new(StoreAnswer::Buffered(Box::new(head), body))));
+        return Err(Stop::Answered(Box::new(StoreResponse::Buffered(Box::new(head), body))));
     }
     Ok((head, String::from_utf8_lossy(&body).into_owned()))
 }
@@ -278,7 +281,7 @@ impl Abort {
 }
 
 /// Returns whether the response to an abort shows that the upload is gone.
-fn is_gone(answer: &StoreAnswer) -> bool {
+fn is_gone(answer: &StoreResponse) -> bool {
     let status = answer.status();
     status.is_success() || status == StatusCode::NOT_FOUND
 }

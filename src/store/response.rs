@@ -9,14 +9,14 @@ use http1::Response;
 
 /// A response of the store, or a document that replaces it.
 #[derive(Debug)]
-pub(crate) enum StoreAnswer {
+pub(crate) enum StoreResponse {
     /// A response whose body is still to come.
     Streaming(Response<Download>),
     /// A response that was read whole. Boxed because few are.
     Buffered(Box<Parts>, Bytes),
 }
 
-impl StoreAnswer {
+impl StoreResponse {
     /// Makes a successful response that consists of this document.
     pub(crate) fn of_document(document: String) -> Self {
         let mut parts = response::Response::new(()).into_parts().0;
