@@ -1,4 +1,5 @@
-//! Collects the mistakes and warnings found while a TOML file is read.
+//! Collects the mistakes and warnings found while a TOML file is read. Handwritten because serde stops at the first
+//! mistake.
 
 use super::Diagnostic;
 use super::diagnostic::Severity;

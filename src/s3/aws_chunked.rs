@@ -1,5 +1,6 @@
 //! The aws-chunked envelope that clients put around a body. It is removed here: the store could not verify its
-//! signatures, and would store it as part of the object.
+//! signatures, and would store it as part of the object. Handwritten because the decoder of s3s buffers whole chunks and
+//! requires valid signatures.
 //!
 //! ```text
 //! body    = *chunk last-chunk *trailer CRLF

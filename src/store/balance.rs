@@ -2,8 +2,8 @@
 //! arguments.
 //!
 //! Each worker thread has its own balancer, which ejects nodes by the outcome of its own requests and returns them
-//! with a slow start. All balancers read the prober's findings from the [`NodeBoard`]. Handwritten because the
-//! balancers of libraries read the clock themselves and cannot learn from a prober.
+//! with a slow start. All balancers read the prober's findings from the [`NodeBoard`]. Handwritten so that
+//! tests control time and chance, and so that one prober serves the balancers of all threads.
 
 use super::nodes::{Check, NodeBoard};
 use super::retry::Attempts;
