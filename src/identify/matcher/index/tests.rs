@@ -130,3 +130,24 @@ fn size_is_linear_in_the_number_of_networks() {
     assert_eq!(index.by_listener[1].v4.starts.len(), 2000);
     assert!(index.any_listener.v4.starts.is_empty() && index.by_listener[0].v4.starts.is_empty());
 }
+
+/// A connection outlives reloads that remove its listener, add others and bring its name back.
+#[test]
+fn a_connection_keeps_to_the_mappings_of_its_own_listener_over_reloads() {
+    let mut registry = ListenerRegistry::default();
+    let address = IpAddr::from([10, 0, 0, 1]);
+    let old = Connection::tcp(address, registry.register(&"old".into()));
+    let of = |listener: &str| Matcher::new(vec![Condition::Listener(listener.into())]);
+    let find = |matchers: &[Matcher], registry: &ListenerRegistry, connection| {
+        MappingIndex::new(matchers, registry).find(&Client::of_connection(connection))
+    };
+    let renamed = Connection::tcp(address, registry.register(&"new".into()));
+    assert_eq!(find(&[of("new")], &registry, &old), None);
+    assert_eq!(find(&[of("new")], &registry, &renamed), Some(0));
+    assert_eq!(find(&[of("new"), Matcher::default()], &registry, &old), Some(1), "which admits everyone");
+    registry.register(&"old".into());
+    assert_eq!(find(&[of("new"), of("old")], &registry, &old), Some(1));
+    assert_eq!(find(&[of("new"), of("old")], &registry, &renamed), Some(0));
+    let before = ListenerRegistry::default();
+    assert_eq!(find(&[of("new"), of("old")], &before, &old), None, "the index knows no listener");
+}
