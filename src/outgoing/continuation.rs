@@ -146,7 +146,7 @@ impl Rest {
     }
 }
 
-/// Whether a value is one entity tag that stands for these very bytes (RFC 9110, section 8.8.3).
+/// Returns whether a value is one strong entity tag, which identifies exactly these bytes (RFC 9110, section 8.8.3).
 fn is_strong_tag(value: &HeaderValue) -> bool {
     let opaque = value.as_bytes().strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\""));
     opaque.is_some_and(|tag| {
@@ -154,7 +154,7 @@ fn is_strong_tag(value: &HeaderValue) -> bool {
     })
 }
 
-/// First and last position, and the object's length.
+/// Returns the first and last position of a range, and the object's length.
 fn content_range(fields: &Fields) -> Option<(u64, u64, u64)> {
     let mut values = fields.all("content-range");
     let value = str::from_utf8(values.next()?).ok()?;

@@ -208,7 +208,7 @@ fn chunk_size(line: &[u8]) -> Result<u64, Malformed> {
     Ok(size)
 }
 
-/// HMAC signatures have 64 digits; ECDSA signatures are padded with `*` to 144.
+/// Checks the form of a signature. HMAC signatures have 64 digits; ECDSA signatures are padded with `*` to 144.
 fn is_chunk_signature(extension: &[u8]) -> bool {
     let Some(signature) = extension.strip_prefix(b";chunk-signature=") else { return false };
     let digits = signature.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();

@@ -62,7 +62,7 @@ pub(crate) fn without_signature(document: Bytes) -> Bytes {
     text.into()
 }
 
-/// An element without an end extends to the end of the document.
+/// Removes the elements of this name. An element without an end extends to the end of the document.
 fn without_element(document: &str, name: &str) -> String {
     let (start, end) = (format!("<{name}>"), format!("</{name}>"));
     let mut pieces = document.split(&*start);

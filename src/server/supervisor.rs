@@ -4,6 +4,7 @@ use super::admin;
 use super::ended::Ended;
 use super::inherited::Inherited;
 use super::listen;
+#[cfg(feature = "demo")]
 use super::listen::Bound;
 use super::listening::{Change, Listening};
 use super::notify;
@@ -59,6 +60,7 @@ impl Server {
     }
 
     /// Returns the bound listeners, in the order of the configuration.
+    #[cfg(feature = "demo")]
     pub(crate) fn listeners(&self) -> impl Iterator<Item = &Bound> {
         self.listeners.opened.iter().map(|(.., bound)| bound)
     }

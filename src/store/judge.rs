@@ -83,7 +83,7 @@ impl StoreJudge {
 }
 
 impl Judge for StoreJudge {
-    /// A session that is dead at one node is dead: nodes learn of its end one after the other.
+    /// Tries the session at each node. One that is dead at one node is dead: nodes learn of its end one after the other.
     async fn judge(&self, session: &Session, nodes: &[NodeIndex]) -> Verdict {
         let Some(trial) = &self.trial else { return Verdict::Unknown };
         let mut all = Verdict::Unknown;

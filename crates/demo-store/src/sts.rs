@@ -149,7 +149,7 @@ impl Refusal {
     }
 }
 
-/// The response of `AssumeRole`. Keys and tokens are letters and digits, so nothing needs escaping.
+/// Returns the response of `AssumeRole`. Keys and tokens are letters and digits, so nothing needs escaping.
 fn answer(minted: &Minted) -> String {
     let Minted { key, token, expires } = minted;
     let expiration = jiff::Timestamp::try_from(*expires).unwrap_or(jiff::Timestamp::UNIX_EPOCH);

@@ -225,7 +225,7 @@ pub(crate) fn is_visible(mapping: &Mapping, path: &str) -> bool {
     is_place || Above::of(mapping, path).is_some()
 }
 
-/// Like [`is_visible`], but takes the path as a client writes it.
+/// Checks [`is_visible`] for a path as a client writes it.
 pub(crate) fn is_visible_encoded(mapping: &Mapping, path: &str) -> bool {
     let is_plain = !path.contains("%2F") && !path.contains("%2f");
     is_plain && decode_path(path).is_ok_and(|path| is_visible(mapping, &format!("/{path}")))

@@ -126,7 +126,7 @@ impl Conditions {
 }
 
 impl ObjectState {
-    /// Only the store's tags are left here, and these are strong.
+    /// Returns whether the object has one of these tags. They are in the store's spelling, so all are strong.
     fn matches_any(&self, tags: &HeaderValue) -> bool {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let (own, tags) = (text(&self.etag), text(tags));

@@ -38,7 +38,7 @@ impl<'w, W: Future<Output = ()>> Stopping<'w, W> {
         }
     }
 
-    /// Like [`Self::is_stopping`], and registers the waker, once per task.
+    /// Returns [`Self::is_stopping`], and registers the waker, once per task.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         if self.is_stopping() {
             return true;
