@@ -4,8 +4,7 @@
 
 use divan::{Bencher, black_box};
 use ipnet::IpNet;
-use scopegate::internals::{Client, Connection, ListenerRegistry};
-use scopegate::internals::{Condition, MappingIndex, Matcher};
+use scopegate::internals::{Client, Condition, Connection, ListenerRegistry, MappingIndex, Matcher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const COUNTS: [u32; 4] = [1, 100, 1000, 10_000];

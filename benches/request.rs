@@ -6,9 +6,7 @@ use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use example::Example;
-use scopegate::internals::Algorithm;
-use scopegate::internals::AmzDate;
-use scopegate::internals::{Decoder, Envelope};
+use scopegate::internals::{Algorithm, AmzDate, Decoder, Envelope};
 use std::time::SystemTime;
 
 #[global_allocator]

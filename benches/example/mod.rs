@@ -4,18 +4,11 @@
 
 use http::{HeaderValue, Method, header};
 use http1::Fields;
-use scopegate::internals::AmzDate;
-use scopegate::internals::Outgoing;
-use scopegate::internals::Payload;
-use scopegate::internals::Right;
-use scopegate::internals::Scope;
-use scopegate::internals::{Authority, SignedRequest, resign};
-use scopegate::internals::{BucketName, Prefix};
-use scopegate::internals::{Client, Connection, ListenerRegistry};
-use scopegate::internals::{Condition, MappingIndex, Matcher};
-use scopegate::internals::{Credentials, Secret};
-use scopegate::internals::{Grant, Mapping};
-use scopegate::internals::{Minted, Session};
+use scopegate::internals::{
+    AmzDate, Authority, BucketName, Client, Condition, Connection, Credentials, Grant, ListenerRegistry,
+    Mapping, MappingIndex, Matcher, Minted, Outgoing, Payload, Prefix, Right, Scope, Secret, Session,
+    SignedRequest, resign,
+};
 use std::hint::black_box;
 use std::time::{Duration, SystemTime};
 

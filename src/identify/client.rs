@@ -98,8 +98,8 @@ impl<'c> Client<'c> {
 
 /// Establishes the identity of the client that sends a request: the first stage of each request, which runs once.
 ///
-/// The connection proves all identities there are so far, so this resolves at once and refuses nothing. The signature
-/// is that of a check of the request's credentials, which may have to wait.
+/// The connection proves every identity that exists so far, so this resolves at once and refuses nothing. It is async and
+/// fallible because a check of the request's credentials may have to wait, and may fail.
 ///
 /// # Errors
 /// When the request carries credentials that do not verify.

@@ -11,10 +11,7 @@ use crate::support::record::Recorder;
 use crate::support::sigv4::direct;
 use crate::support::sts;
 use crate::support::world::{self, config, corner, outcome};
-use scopegate::internals::Right;
-use scopegate::internals::Scope;
-use scopegate::internals::SessionPolicy;
-use scopegate::internals::{BucketName, Prefix};
+use scopegate::internals::{BucketName, Prefix, Right, Scope, SessionPolicy};
 
 fn scope(bucket: &str, prefix: &str, rights: &[Right]) -> Scope {
     let rights = rights.iter().copied().collect();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::authorize::rights::Right;
 use crate::authorize::scope::Scope;
-use crate::s3::names::{BucketName, Prefix};
+use crate::s3::names::{BucketName, IndexName, Prefix};
 use crate::s3::operation::Operation;
 use http::{HeaderName, HeaderValue};
 use http1::Fields;
@@ -75,5 +75,23 @@ fn each_stage_decides() {
     ];
     for (method, target, headers, expected) in cases {
         assert_eq!(decided(method, target, headers), expected, "{method} {target} {headers:?}");
+    }
+}
+
+/// An error page says that there is no object, so it must not answer a request that was refused for another reason.
+#[test]
+fn only_missing_objects_have_an_error_page() {
+    let rights = [Right::Read].into_iter().collect();
+    let mut site = Scope::new(BucketName::parse("tmp").unwrap(), Prefix::parse("site/").unwrap(), rights);
+    site.index = Some(IndexName::parse("index.html").unwrap());
+    let mapping = Mapping::of_scopes("site", vec![site]);
+    let fields = [("host", "127.0.0.1:8080"), ("accept", "text/html")]
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    let target = "/tmp/site/a.html".parse().unwrap();
+    let request = Request::new(Method::GET, target, Fields::from_iter(fields)).unwrap();
+    let incoming = Incoming::admit(&mapping, &AllowedHosts::none(), &request).unwrap();
+    for found_nothing in [true, false] {
+        let fallback = Fallback::of(&mapping, &incoming, found_nothing);
+        assert_eq!(fallback.is_some_and(|fallback| fallback.page.is_some()), found_nothing);
     }
 }

@@ -5,8 +5,7 @@
 use super::reference::find;
 use super::script::cut;
 use bytes::Bytes;
-use scopegate::internals::Algorithm;
-use scopegate::internals::{Decoder, Envelope};
+use scopegate::internals::{Algorithm, Decoder, Envelope};
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"\r\n",

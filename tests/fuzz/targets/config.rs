@@ -1,7 +1,6 @@
 //! A configuration is either accepted or rejected with mistakes at places that exist, and no message contains a secret.
 
-use scopegate::internals::Secret;
-use scopegate::internals::{Config, ConfigError, Diagnostic, Environment, Place, ReadError};
+use scopegate::internals::{Config, ConfigError, Diagnostic, Environment, Place, ReadError, Secret};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 

@@ -1,10 +1,7 @@
 //! Request documents: what is written for the store is within their grammar and parses to the same document. An input
 //! is a document of any kind.
 
-use scopegate::internals::Algorithm;
-use scopegate::internals::Deletion;
-use scopegate::internals::Dialect;
-use scopegate::internals::{Completion, Tagging};
+use scopegate::internals::{Algorithm, Completion, Deletion, Dialect, Tagging};
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"<CompleteMultipartUpload>",

@@ -7,11 +7,7 @@ use super::request::fields;
 use http::{HeaderName, HeaderValue};
 use http1::Fields;
 use regex_lite::Regex;
-use scopegate::internals::Mapping;
-use scopegate::internals::Outgoing;
-use scopegate::internals::Payload;
-use scopegate::internals::{Dialect, Form};
-use scopegate::internals::{Spec, TABLE};
+use scopegate::internals::{Dialect, Form, Mapping, Outgoing, Payload, Spec, TABLE};
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"\n",

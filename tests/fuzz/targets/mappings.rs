@@ -1,9 +1,6 @@
 //! The scopes of the fuzzed clients.
 
-use scopegate::internals::Mapping;
-use scopegate::internals::Right;
-use scopegate::internals::Scope;
-use scopegate::internals::{BucketName, Prefix};
+use scopegate::internals::{BucketName, Mapping, Prefix, Right, Scope};
 
 /// Scopes beside and within each other, with different rights.
 pub(super) const SCOPES: [(&str, &str, &[Right]); 4] = [

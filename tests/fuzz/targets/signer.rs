@@ -9,12 +9,9 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4::SigningParams;
 use http::{HeaderMap, HeaderValue, Request};
-use scopegate::internals::AmzDate;
-use scopegate::internals::Outgoing;
-use scopegate::internals::Payload;
-use scopegate::internals::{Authority, SignedRequest, resign};
-use scopegate::internals::{Credentials, Secret};
-use scopegate::internals::{Minted, Session};
+use scopegate::internals::{
+    AmzDate, Authority, Credentials, Minted, Outgoing, Payload, Secret, Session, SignedRequest, resign,
+};
 use std::time::{Duration, SystemTime};
 
 pub(crate) const WORDS: &[&[u8]] = &[

@@ -7,11 +7,7 @@ use super::request::Lines;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use regex_lite::Regex;
-use scopegate::internals::Grant;
-use scopegate::internals::Operation;
-use scopegate::internals::Right;
-use scopegate::internals::Spec;
-use scopegate::internals::{Dialect, Form};
+use scopegate::internals::{Dialect, Form, Grant, Operation, Right, Spec};
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"GET ",

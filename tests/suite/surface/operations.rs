@@ -3,8 +3,7 @@
 use super::{checksum, elements};
 use crate::support::http::Response;
 use crate::support::world::{World, corner, outcome};
-use scopegate::internals::Algorithm;
-use scopegate::internals::TABLE;
+use scopegate::internals::{Algorithm, TABLE};
 use std::collections::BTreeSet;
 
 const ALL: &[(&str, &str, &str)] =

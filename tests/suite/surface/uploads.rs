@@ -1,7 +1,7 @@
 //! Lists of multipart uploads: what each client sees of a bucket that many clients use.
 
 use super::elements;
-use crate::support::http::Response;
+use crate::support::http::{Connection, Response};
 use crate::support::keys::Keys;
 use crate::support::minio::{ALLOW_ALL, Minio};
 use crate::support::process::wait_for;
@@ -10,11 +10,7 @@ use crate::support::sigv4::direct;
 use crate::support::sts;
 use crate::support::world::{World, config, corner, outcome, start};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use scopegate::internals::Right;
-use scopegate::internals::Scope;
-use scopegate::internals::SessionKind;
-use scopegate::internals::SessionPolicy;
-use scopegate::internals::{BucketName, Prefix};
+use scopegate::internals::{BucketName, Prefix, Right, Scope, SessionKind, SessionPolicy};
 
 const MEDIA: &[(&str, &str, &str)] = &[("tmp", "media/", "list,write")];
 const MEDIA2: &[(&str, &str, &str)] = &[("tmp", "media2/", "list,write"), ("tmp", "zoo/", "list,write")];
@@ -280,4 +276,21 @@ fn many_uploads_of_others_are_skipped() {
     assert!(before.elapsed().as_secs() < 20, "{:?}", before.elapsed());
     let held = || world.metric("scopegate_memory_bytes{use=\"pages\"}");
     assert!(wait_for(|| (held() == 0).then_some(())).is_some(), "{} bytes are held", held());
+}
+
+/// A list needs no body. One that breaks off or is malformed must not be answered as if it had been read.
+#[test]
+fn lists_read_their_body_first() {
+    let world = World::start(&[corner("media", MEDIA)]);
+    for (body, status) in [
+        ("Content-Length: 5\r\n\r\nhello", 200),
+        ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200),
+        ("Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        ("Content-Length: 65537\r\n\r\n", 400),
+    ] {
+        let mut connection = Connection::open(world.proxy.address("media")).unwrap();
+        let head = "GET /tmp?uploads&prefix=media/ HTTP/1.1\r\nHost: localhost\r\n";
+        connection.send(format!("{head}{body}").as_bytes()).unwrap();
+        assert_eq!(connection.read_response("GET").unwrap().status(), status, "{body:?}");
+    }
 }

@@ -206,7 +206,7 @@ impl Variant {
     /// Starts the proxy and waits for its first response to a GET of `target`.
     ///
     /// # Errors
-    /// There is none. The message contains the proxy's stderr.
+    /// When the proxy does not start. The message contains its stderr.
     pub(crate) fn start(&self, setup: &Setup<'_>, target: &str) -> Result<Running, String> {
         if self.kind == Kind::Direct {
             let (variant, address) = (self.clone(), setup.behind.store);
