@@ -2,6 +2,7 @@
 //!
 //! May use: `sessions`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `sigv4`, `net`.
 
+mod clients;
 mod configuration;
 mod cors;
 mod diagnostic;
