@@ -27,7 +27,7 @@ pub(super) fn parse(source: &str, environment: &dyn Environment) -> Result<Confi
 }
 
 fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config, Places)> {
-    let listeners = read_listeners(root);
+    let listeners = read_listeners(root, environment);
     let admin = root.table("admin", "[admin]");
     let mut places = Places { admin: admin.span_of("address"), ..Places::default() };
     let admin = read_admin(admin, &listeners.list);
