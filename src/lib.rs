@@ -22,6 +22,7 @@
 //! ```
 
 mod answer;
+mod authenticate;
 mod authorize;
 mod bounds;
 pub mod cli;
@@ -52,8 +53,11 @@ pub mod internals {
     pub use crate::authorize::scope::Scope;
     pub use crate::bounds::memory::{MemoryBudget, Payer, Share};
     pub use crate::config::{Config, ConfigError, Diagnostic, Environment, Place, ReadError};
-    pub use crate::identify::client::{Client, Connection, ListenerRegistry};
-    pub use crate::identify::matcher::{Condition, MappingIndex, Matcher};
+    pub use crate::identify::client::{Client, Connection, ListenerRegistry, PeerUser};
+    pub use crate::identify::identity::{Identity, JwtIdentity, Names};
+    pub use crate::identify::matcher::{
+        ClaimCondition, ClaimTest, Condition, JwtCondition, MappingIndex, Matcher,
+    };
     pub use crate::outgoing::document::{Completion, Tagging};
     pub use crate::outgoing::multi_delete::Deletion;
     pub use crate::outgoing::payload::Payload;

@@ -1,6 +1,6 @@
 //! One request, from identifying its client to streaming the response.
 //!
-//! May use: `answer`, `telemetry`, `store`, `config`, `sessions`, `outgoing`, `authorize`, `bounds`, `identify`, `trace`, `refusal`, `s3`, `net`.
+//! May use: `answer`, `telemetry`, `store`, `config`, `sessions`, `outgoing`, `authenticate`, `authorize`, `bounds`, `identify`, `trace`, `refusal`, `s3`, `net`.
 
 mod browse;
 mod call;
@@ -29,7 +29,7 @@ use crate::answer::response::{ResponseBody, refuse};
 use crate::bounds::holdings::Holdings;
 use crate::bounds::limits::Limits;
 use crate::bounds::part_budget::PartBudget;
-use crate::identify::client::{self, Connection};
+use crate::identify::client::Connection;
 use crate::identify::virtual_host;
 use crate::outgoing::upload::Upload;
 use crate::proxy::generation::{Generation, Shared, Site};
@@ -105,7 +105,7 @@ impl Proxy {
         let (upload, holdings) = (Upload::new(body), Holdings::new(connection.key()));
         let (mut found, mut served) = (None, None);
         let serve = async {
-            served = Some(match self.find_site(connection, request, &holdings).await {
+            served = Some(match self.find_site(connection, request, &record, &holdings).await {
                 Ok(site) => {
                     found = Some(site);
                     record.mapped(site.row);
@@ -132,12 +132,15 @@ impl Proxy {
         &self,
         connection: &Connection,
         request: &Request,
+        record: &AccessRecord,
         holdings: &Holdings,
     ) -> Result<&Arc<Site>, Refusal> {
-        let client = client::identify(connection, request).await?;
-        holdings.identified(client);
-        let site = self.generation.sites.find(client);
-        site.ok_or_else(|| Refusal::new(Rule::NoMapping, "this client matches no mapping"))
+        let (authenticator, counts) = (&self.generation.authenticator, &self.shared.metrics.authentications);
+        let client = authenticator.identify(connection, request, self.shared.clock, counts).await?;
+        holdings.identified(&client);
+        record.identified(&client);
+        let site = self.generation.sites.find(&client);
+        site.ok_or_else(|| authenticator.refuse(&client))
     }
 
     /// Takes an identified client's request through the remaining stages, in order.

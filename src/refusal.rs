@@ -36,6 +36,16 @@ macro_rules! rules {
 rules! {
     /// The client matches no mapping.
     NoMapping: "no-mapping", FORBIDDEN, "AccessDenied";
+    /// The client would match a mapping with credentials, and sent none.
+    CredentialsRequired: "credentials-required", UNAUTHORIZED, "AccessDenied";
+    /// The credentials do not verify.
+    BadCredentials: "bad-credentials", UNAUTHORIZED, "AccessDenied";
+    /// The request carries more than one credential.
+    AmbiguousCredentials: "ambiguous-credentials", BAD_REQUEST, "InvalidRequest";
+    /// The client's address sent too many credentials that do not verify.
+    TooManyFailures: "too-many-failures", TOO_MANY_REQUESTS, "TooManyRequests";
+    /// The credentials cannot be verified at the moment.
+    CredentialsUnavailable: "credentials-unavailable", SERVICE_UNAVAILABLE, "ServiceUnavailable";
     /// Bucket or key lie outside the mapping's scopes.
     OutsideScope: "outside-scope", FORBIDDEN, "AccessDenied";
     /// The scope does not allow what the operation needs.
@@ -182,6 +192,9 @@ impl Rule {
     pub const fn help(self) -> Option<&'static str> {
         match self {
             Self::NoMapping => Some("add a [[mapping]] whose client matches"),
+            Self::CredentialsRequired => {
+                Some("`scopegate explain` lists the mappings that the client would match with credentials")
+            }
             Self::OutsideScope => Some("add a [[mapping.scope]] that covers this"),
             Self::RightNotGranted => Some("add the right to allow of the scope"),
             Self::CopySource => Some("add \"read\" to allow of a scope that covers the source"),
@@ -214,8 +227,8 @@ pub struct Refusal {
     help: Option<Box<str>>,
     /// The underlying error, for the log only.
     cause: Option<Box<str>>,
-    /// The way in which the client can prove who it is.
-    challenge: Option<Box<Challenge>>,
+    /// The ways in which the client can prove who it is.
+    challenges: Vec<Challenge>,
 }
 
 /// The value of `WWW-Authenticate`: a way for the client to prove who it is (RFC 9110, section 11.6.1).
@@ -270,7 +283,7 @@ impl Refusal {
             allow: None,
             help: None,
             cause: None,
-            challenge: None,
+            challenges: Vec::new(),
         }
     }
 
@@ -291,20 +304,20 @@ impl Refusal {
         self.cause.as_deref()
     }
 
-    /// Asks the client to prove who it is. The status becomes 401.
+    /// Asks the client to prove who it is, in one of these ways.
     #[must_use]
-    pub fn challenging(self, challenge: Challenge) -> Self {
-        Self { challenge: Some(Box::new(challenge)), ..self }
+    pub fn challenging(self, challenges: Vec<Challenge>) -> Self {
+        Self { challenges, ..self }
     }
 
-    /// Returns how the client can prove who it is.
-    pub fn challenge(&self) -> Option<&Challenge> {
-        self.challenge.as_deref()
+    /// Returns the ways in which the client can prove who it is.
+    pub fn challenges(&self) -> &[Challenge] {
+        &self.challenges
     }
 
     /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
-        if self.challenge.is_some() { StatusCode::UNAUTHORIZED } else { self.rule.status() }
+        self.rule.status()
     }
 
     /// Sets the requested operation.

@@ -156,8 +156,8 @@ pub(crate) fn refuse<D: Body>(
     if let Some(verbs) = refusal.allow {
         headers.insert(header::ALLOW, verbs.allow());
     }
-    if let Some(challenge) = refusal.challenge() {
-        headers.insert(header::WWW_AUTHENTICATE, challenge.header().clone());
+    for challenge in refusal.challenges() {
+        headers.append(header::WWW_AUTHENTICATE, challenge.header().clone());
     }
     if let Some(seconds) = refusal.retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
@@ -265,13 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_may_carry_a_challenge() {
-        let refusal = Refusal::new(Rule::NoMapping, "who are you?");
-        let plain = refused(&refusal);
-        assert_eq!((plain.status, plain.fields.get("www-authenticate")), (StatusCode::FORBIDDEN, None));
-        let value = HeaderValue::from_static("Basic realm=\"s3\", charset=\"UTF-8\"");
-        let challenged = refused(&refusal.challenging(Challenge::new(value.clone())));
+    fn challenges_have_a_line_each() {
+        let challenge = |text| Challenge::new(HeaderValue::from_static(text));
+        let both = vec![challenge("Bearer realm=\"s3\""), challenge("Basic realm=\"s3\"")];
+        let refusal = Refusal::new(Rule::CredentialsRequired, "who are you?").challenging(both);
+        let challenged = refused(&refusal);
         assert_eq!(challenged.status, StatusCode::UNAUTHORIZED);
-        assert_eq!(challenged.fields.get("www-authenticate"), Some(value.as_bytes()));
+        let lines: Vec<&[u8]> = challenged.fields.all("www-authenticate").collect();
+        assert_eq!(lines, [&b"Bearer realm=\"s3\""[..], b"Basic realm=\"s3\""]);
+        assert!(!refused(&Refusal::new(Rule::NoMapping, "no")).fields.has("www-authenticate"));
     }
 }

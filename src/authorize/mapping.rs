@@ -57,8 +57,8 @@ pub struct Mapping {
 }
 
 /// Returns the first mapping that admits `client`, with its position.
-pub(crate) fn find<'m>(mappings: &'m [Mapping], client: Client<'_>) -> Option<(usize, &'m Mapping)> {
-    mappings.iter().enumerate().find(|(_, mapping)| mapping.client.admits(&client))
+pub(crate) fn find<'m>(mappings: &'m [Mapping], client: &Client<'_>) -> Option<(usize, &'m Mapping)> {
+    mappings.iter().enumerate().find(|(_, mapping)| mapping.client.admits(client))
 }
 
 /// A request that a mapping allows. Only [`Mapping::grant`] makes one, and requests to the store are made from grants

@@ -178,7 +178,7 @@ impl Drop for ConnectionGuard {
 mod tests {
     use super::*;
     use crate::identify::client::tests::connection;
-    use crate::identify::client::{Connection, ListenerRef, ListenerRegistry};
+    use crate::identify::client::{Connection, ListenerRef, ListenerRegistry, PeerUser};
 
     /// Returns one of several listeners.
     fn listener(number: usize) -> ListenerRef {
@@ -243,8 +243,12 @@ mod tests {
     #[test]
     fn users_of_unix_sockets_are_counted() {
         let connections = Connections::default();
-        let admit =
-            |user| connections.admit(&of(&Connection::unix(Some(user), listener(0)), 1), &limits(10, 2));
+        let admit = |user| {
+            connections.admit(
+                &of(&Connection::unix(Some(PeerUser { uid: user, gid: 0 }), listener(0)), 1),
+                &limits(10, 2),
+            )
+        };
         let _held = (admit(1).unwrap(), admit(1).unwrap(), admit(2).unwrap());
         assert_eq!(admit(1).unwrap_err(), Over::Client);
     }

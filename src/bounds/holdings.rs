@@ -32,7 +32,7 @@ impl Holdings {
     }
 
     /// Counts the request for this client from now on.
-    pub(crate) fn identified(&self, client: Client<'_>) {
+    pub(crate) fn identified(&self, client: &Client<'_>) {
         self.client.set(client.key());
     }
 

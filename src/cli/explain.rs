@@ -150,10 +150,10 @@ pub(super) fn explain<'c>(
             let listener = named.or(config.listeners.first());
             let connection = listener.map(|listener| connection(address, listener));
             let client = connection.as_ref().map(Client::of_connection);
-            let found = client.and_then(|client| mapping::find(&config.mappings, client));
+            let found = client.as_ref().and_then(|client| mapping::find(&config.mappings, client));
             let passed = found.map_or(config.mappings.len(), |(index, _)| index);
             let why = |mapping: &'c Mapping| {
-                let why = client.map(|client| mapping.client.mismatches(&client).join("; "));
+                let why = client.as_ref().map(|client| mapping.client.mismatches(client).join("; "));
                 (&*mapping.name, why.unwrap_or_default())
             };
             explanation.passed_over = config.mappings.iter().take(passed).map(why).collect();

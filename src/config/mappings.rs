@@ -1,19 +1,17 @@
-//! Reads `[[mapping]]`: clients, scopes and rights.
+//! Reads `[[mapping]]`: scopes and rights.
 
+use super::clients::{Declared, read_client};
 use super::cors;
 use super::listeners::Listeners;
 use super::mounts;
-use super::reader::{At, Reader};
+use super::reader::At;
 use super::spelling::nearest;
 use super::table::Table;
-use super::value::parse_network;
 use crate::authorize::mapping::{Mapping, MintWhen};
 use crate::authorize::operations::grammar::Dialect;
 use crate::authorize::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::authorize::rights::{Right, Rights};
 use crate::authorize::scope::Scope;
-use crate::identify::client::ListenerName;
-use crate::identify::matcher::{Condition, Matcher};
 use crate::s3::limits::MAX_OBJECT;
 use crate::s3::names::{BucketName, ErrorPage, IndexName, Prefix};
 use std::collections::HashSet;
@@ -24,13 +22,15 @@ use std::time::Duration;
 const MAX_MAPPINGS: usize = 10_000;
 /// Maximum number of scopes in a mapping.
 const MAX_SCOPES: usize = 64;
-/// Maximum number of networks in a mapping.
-const MAX_NETWORKS: usize = 1000;
 /// The bounds of `session`: MinIO's sessions last at least 15 minutes, those of other stores at most 12 hours.
 const SESSION: RangeInclusive<Duration> = Duration::from_mins(15)..=Duration::from_hours(12);
 
 /// Reads the mappings. Returns `None` if one of them has a mistake.
-pub(super) fn read_mappings(root: &Table<'_>, listeners: &Listeners) -> Option<Vec<At<Mapping>>> {
+pub(super) fn read_mappings(
+    root: &Table<'_>,
+    listeners: &Listeners,
+    declared: &Declared,
+) -> Option<Vec<At<Mapping>>> {
     let tables = root.tables("mapping", "[[mapping]]");
     if tables.is_empty() {
         root.error_missing("there is no [[mapping]]", "add one: without a mapping every client is refused");
@@ -47,17 +47,17 @@ pub(super) fn read_mappings(root: &Table<'_>, listeners: &Listeners) -> Option<V
             let message = format!("another mapping has the name {:?}", name.value);
             root.reader().error(name.span, message, "give each mapping its own name");
         }
-        read_mapping(table, listeners)
+        read_mapping(table, listeners, declared)
     };
     // Collected first, so that the mistakes in all mappings are noted.
     let mappings: Vec<Option<At<Mapping>>> = tables.into_iter().map(read).collect();
     mappings.into_iter().collect()
 }
 
-fn read_mapping(table: Table<'_>, listeners: &Listeners) -> Option<At<Mapping>> {
+fn read_mapping(table: Table<'_>, listeners: &Listeners, declared: &Declared) -> Option<At<Mapping>> {
     let (reader, span) = (table.reader(), table.span());
     let name = table.name();
-    let client = read_client(&table, listeners);
+    let client = read_client(&table, listeners, declared);
     let duration = table.duration("session", SESSION).unwrap_or(*SESSION.start());
     let mint = table.word("mint", &[("lazy", MintWhen::Lazy), ("start", MintWhen::Start)]);
     let scopes = read_scopes(&table);
@@ -89,60 +89,6 @@ fn read_mapping(table: Table<'_>, listeners: &Listeners) -> Option<At<Mapping>> 
         cors,
     };
     Some(At { value: mapping, span: span? })
-}
-
-fn read_client(table: &Table<'_>, listeners: &Listeners) -> Option<Matcher> {
-    let example = "client = { network = [\"127.0.0.0/8\", \"::1/128\"] }";
-    table.require("client", format!("say which clients it is for: {example}"));
-    let client = table.table("client", "client");
-    if !client.is_present() {
-        return None;
-    }
-    let (reader, span) = (client.reader(), client.span());
-    let networks = client.strings("network");
-    let listener = client.string("listener");
-    client.finish();
-    if networks.is_none() && listener.is_none() {
-        let help = "for every client, write client = { network = [\"0.0.0.0/0\", \"::/0\"] }";
-        reader.error(span, "client has neither network nor listener and would match every client", help);
-        return None;
-    }
-    let networks = match networks {
-        Some(list) => Some(read_networks(list, reader)?),
-        None => None,
-    };
-    let listener = match listener {
-        Some(name) => Some(find_listener(name, reader, listeners)?),
-        None => None,
-    };
-    let networks = networks.map(Condition::Network);
-    Some(Matcher::new(networks.into_iter().chain(listener.map(Condition::Listener)).collect()))
-}
-
-fn read_networks(list: At<Vec<At<&str>>>, reader: &Reader<'_>) -> Option<Vec<ipnet::IpNet>> {
-    let count = list.value.len();
-    if !(1..=MAX_NETWORKS).contains(&count) {
-        let message = format!("network has {count} entries; 1 to {MAX_NETWORKS} are allowed");
-        reader.error(list.span, message, "write networks, such as \"10.0.0.0/8\" or \"::1/128\"");
-        return None;
-    }
-    let read = |text: At<&str>| text.parse_with(reader, "is not a network", parse_network);
-    let networks: Vec<Option<ipnet::IpNet>> = list.value.into_iter().map(read).collect();
-    networks.into_iter().collect()
-}
-
-fn find_listener(name: At<&str>, reader: &Reader<'_>, listeners: &Listeners) -> Option<ListenerName> {
-    let found = listeners.find(name.value);
-    // If a listener has a mistake, the name may be that listener's.
-    if let Some(all) = listeners.all().filter(|_| found.is_none()) {
-        let names: Vec<&str> = all.iter().map(|listener| &*listener.value.name).collect();
-        let help = nearest(name.value, &names).map_or_else(
-            || format!("the listeners are: {}", names.join(", ")),
-            |near| format!("did you mean {near:?}?"),
-        );
-        reader.wrong(name, "is not the name of a listener", help);
-    }
-    found.map(|listener| listener.name.clone())
 }
 
 fn read_scopes(table: &Table<'_>) -> Option<Vec<Scope>> {

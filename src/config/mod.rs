@@ -3,6 +3,7 @@
 //! May use: `sessions`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `sigv4`, `net`.
 
 mod accounts;
+mod clients;
 mod configuration;
 mod cors;
 mod diagnostic;

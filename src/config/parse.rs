@@ -1,5 +1,6 @@
 //! Parses a configuration: reads every table, then checks the relations between them.
 
+use super::clients::Declared;
 use super::issuer::read_issuer;
 use super::limits::read_limits;
 use super::listeners::{read_admin, read_listeners};
@@ -35,7 +36,8 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let issuer = required(root, "issuer", "[issuer]");
     places.access_key = issuer.span_of("access_key");
     let issuer = read_issuer(issuer, environment);
-    let mappings = read_mappings(root, &listeners);
+    let declared = Declared::default();
+    let mappings = read_mappings(root, &listeners, &declared);
     let limits = root.table("limits", "[limits]");
     places.mints_per_second = limits.span_of("mints_per_second");
     let (limits, workers) = read_limits(limits);

@@ -5,11 +5,10 @@ mod listener;
 pub use listener::ListenerRegistry;
 pub(crate) use listener::{ListenerId, ListenerName, ListenerRef};
 
-use crate::refusal::Refusal;
-use http1::Request;
+use crate::identify::identity::Identity;
 use std::fmt;
-use std::future::{Future, ready};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// Facts about an accepted connection. They hold for all its requests and are known before the first.
 ///
@@ -23,8 +22,17 @@ pub struct Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Peer {
     Tcp(IpAddr),
-    /// A unix socket, with the user id of the peer if the kernel reports it.
-    Unix(Option<u32>),
+    /// A unix socket, with the user of the peer if the kernel reports it.
+    Unix(Option<PeerUser>),
+}
+
+/// The user of the process that connected to a unix socket (`SO_PEERCRED`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerUser {
+    /// The user id.
+    pub uid: u32,
+    /// The id of the primary group.
+    pub gid: u32,
 }
 
 impl Connection {
@@ -35,7 +43,7 @@ impl Connection {
     }
 
     /// Describes a connection to a unix socket from a process of `user`, where the kernel reports one.
-    pub fn unix(user: Option<u32>, listener: ListenerRef) -> Self {
+    pub fn unix(user: Option<PeerUser>, listener: ListenerRef) -> Self {
         Self { peer: Peer::Unix(user), listener }
     }
 
@@ -44,6 +52,14 @@ impl Connection {
         match self.peer {
             Peer::Tcp(address) => Some(address),
             Peer::Unix(_) => None,
+        }
+    }
+
+    /// Returns the user at the other end of a unix socket.
+    pub fn user(&self) -> Option<PeerUser> {
+        match self.peer {
+            Peer::Tcp(_) => None,
+            Peer::Unix(user) => user,
         }
     }
 
@@ -59,7 +75,7 @@ impl Connection {
             Peer::Tcp(IpAddr::V6(address)) => {
                 ClientKey::V6(u64::try_from(address.to_bits() >> 64).unwrap_or_default())
             }
-            Peer::Unix(user) => ClientKey::User(user),
+            Peer::Unix(user) => ClientKey::User(user.map(|user| user.uid)),
         }
     }
 }
@@ -73,16 +89,22 @@ impl fmt::Display for Connection {
     }
 }
 
-/// The identity of the client that sends a request. Only this module makes one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The client that sends a request: its connection, and the identity that the request's credentials prove.
+#[derive(Clone, Debug)]
 pub struct Client<'c> {
     connection: &'c Connection,
+    identity: Option<Arc<Identity>>,
 }
 
 impl<'c> Client<'c> {
-    /// Returns the identity that the connection alone proves, before any request arrives.
+    /// Returns the client as far as the connection alone identifies it.
     pub fn of_connection(connection: &'c Connection) -> Self {
-        Self { connection }
+        Self { connection, identity: None }
+    }
+
+    /// Returns a client that proved this identity over the connection.
+    pub fn proved(connection: &'c Connection, identity: Arc<Identity>) -> Self {
+        Self { connection, identity: Some(identity) }
     }
 
     /// Returns the connection that the request arrived on.
@@ -90,24 +112,15 @@ impl<'c> Client<'c> {
         self.connection
     }
 
+    /// Returns the identity that the client proved by credentials.
+    pub fn identity(&self) -> Option<&Arc<Identity>> {
+        self.identity.as_ref()
+    }
+
     /// Returns the key under which the client's requests are counted.
     pub fn key(&self) -> ClientKey {
         self.connection.key()
     }
-}
-
-/// Establishes the identity of the client that sends a request: the first stage of each request, which runs once.
-///
-/// The connection proves every identity that exists so far, so this resolves at once and refuses nothing. It is async and
-/// fallible because a check of the request's credentials may have to wait, and may fail.
-///
-/// # Errors
-/// When the request carries credentials that do not verify.
-pub(crate) fn identify<'c>(
-    connection: &'c Connection,
-    _request: &Request,
-) -> impl Future<Output = Result<Client<'c>, Refusal>> {
-    ready(Ok(Client::of_connection(connection)))
 }
 
 /// The unit that limits are divided among: requests, connections and memory are counted by it.
@@ -147,7 +160,8 @@ pub(crate) mod tests {
         assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
         assert_eq!(key("10.0.0.1"), key("::ffff:10.0.0.1"));
         assert_ne!(key("10.0.0.1"), key("10.0.0.2"));
-        let user = |user| Connection::unix(user, listener("a")).key();
+        let user =
+            |uid: Option<u32>| Connection::unix(uid.map(|uid| PeerUser { uid, gid: 5 }), listener("a")).key();
         assert!(user(Some(1)) != user(Some(2)) && user(None) != user(Some(0)));
     }
 }

@@ -1,17 +1,20 @@
 //! Matchers, which select the clients that a mapping applies to.
 
+mod claims;
 mod condition;
 mod index;
 
+pub use claims::{ClaimCondition, ClaimTest, JwtCondition};
 pub use condition::Condition;
 pub(crate) use condition::Demand;
 pub use index::MappingIndex;
 
 use crate::identify::client::{Client, ListenerName};
+use crate::identify::identity::Schemes;
 use ipnet::IpNet;
 
 /// A mapping's conditions on its clients. It applies to a client for whom all of them hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Matcher {
     conditions: Vec<Condition>,
 }
@@ -35,6 +38,16 @@ impl Matcher {
     /// Explains every condition that does not hold for `client`.
     pub fn mismatches(&self, client: &Client<'_>) -> Vec<String> {
         self.conditions.iter().filter_map(|condition| condition.mismatch(client)).collect()
+    }
+
+    /// Returns the schemes of the credentials that the conditions need.
+    pub fn schemes(&self) -> Schemes {
+        self.conditions.iter().filter_map(Condition::scheme).collect()
+    }
+
+    /// Checks whether `client` would be admitted with the right credentials: whether the conditions on its connection hold.
+    pub fn admits_connection(&self, client: &Client<'_>) -> bool {
+        self.conditions.iter().all(|condition| condition.scheme().is_some() || condition.admits(client))
     }
 
     /// Checks whether the matcher can admit any client of a listener.

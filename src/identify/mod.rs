@@ -4,5 +4,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod credentials;
+pub(crate) mod identity;
 pub(crate) mod matcher;
 pub(crate) mod virtual_host;

@@ -1,6 +1,7 @@
 //! A generation: one configuration, and the state built from it. A request uses one generation from beginning to end.
 //! A reload replaces it for requests that begin later.
 
+use crate::authenticate::authenticator::Authenticator;
 use crate::authorize::mapping::Mapping;
 use crate::bounds::admission::Admission;
 use crate::bounds::completions::Completions;
@@ -40,6 +41,8 @@ pub(crate) struct Generation {
     pub sites: SiteTable,
     /// The listeners.
     pub listeners: ListenerTable,
+    /// Identifies clients.
+    pub authenticator: Authenticator,
     /// The hosts that the admin listener accepts.
     pub admin_hosts: AllowedHosts,
     /// The store.
@@ -82,8 +85,8 @@ impl SiteTable {
     }
 
     /// Returns the first site whose mapping admits `client`.
-    pub(crate) fn find(&self, client: Client<'_>) -> Option<&Arc<Site>> {
-        self.sites.get(self.index.find(&client)?)
+    pub(crate) fn find(&self, client: &Client<'_>) -> Option<&Arc<Site>> {
+        self.sites.get(self.index.find(client)?)
     }
 
     /// Returns all sites, in the order of the configuration.

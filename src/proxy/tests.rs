@@ -1,4 +1,5 @@
 use super::*;
+use crate::authenticate::authenticator::Authenticator;
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::SessionKind;
 use crate::bounds::admission::{Admission, Bounds};
@@ -91,6 +92,7 @@ pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
     }
     let sites = config.mappings.iter().map(|mapping| Arc::new(site(mapping, &metrics, &mint))).collect();
     let generation = Arc::new(Generation {
+        authenticator: Authenticator::default(),
         nodes,
         sites: SiteTable::new(sites, &registry),
         admin_hosts: AllowedHosts::none(),

@@ -6,7 +6,7 @@ use crate::bounds::connections::Arrival;
 use crate::bounds::memory::Payer;
 use crate::identify::client::{Client, ListenerRef};
 use crate::proxy::Current;
-use crate::proxy::generation::Shared;
+use crate::proxy::generation::{Generation, Shared};
 use http1::clock::with_event_clock;
 use http1::server::ConnectionLimits;
 use socket2::SockRef;
@@ -99,7 +99,7 @@ impl Context {
     fn serve(&self, socket: Accepted, listener: &ListenerRef) {
         let generation = self.shared.generation.load_full();
         let connection = socket.connection(listener.clone());
-        let known = generation.sites.find(Client::of_connection(&connection)).is_some();
+        let known = is_known(&generation, &Client::of_connection(&connection));
         let client = connection.key();
         let listeners = generation.listeners.count();
         let arrival = Arrival { client, listener: listener.id(), known, listeners };
@@ -118,6 +118,11 @@ impl Context {
             drop((guard, open));
         }));
     }
+}
+
+/// Returns whether a mapping admits a client, or would admit it with credentials.
+fn is_known(generation: &Generation, client: &Client<'_>) -> bool {
+    generation.sites.find(client).is_some() || !generation.authenticator.helpful(client).is_empty()
 }
 
 /// A worker's handle to a listening socket.

@@ -2,13 +2,14 @@
 
 use crate::bounds::limits::Limits;
 use crate::bounds::memory::{MemoryBudget, Payer, Share};
-use crate::identify::client::{Connection, ListenerRef};
+use crate::identify::client::{Connection, ListenerRef, PeerUser};
 use crate::proxy::{ClientBody, ClientResponse, ClientResponseBody, Current};
 use http1::server::{ConnectionLimits, serve};
 use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request, Service, Socket};
 use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
+use tokio::net::unix::UCred;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 
@@ -24,7 +25,8 @@ impl Accepted {
         match self {
             Self::Tcp(_, address) => Connection::tcp(*address, listener),
             Self::Unix(stream) => {
-                Connection::unix(stream.peer_cred().ok().map(|process| process.uid()), listener)
+                let user = |process: UCred| PeerUser { uid: process.uid(), gid: process.gid() };
+                Connection::unix(stream.peer_cred().ok().map(user), listener)
             }
         }
     }

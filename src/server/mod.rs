@@ -1,6 +1,6 @@
 //! The process that serves: listeners, workers, sessions, health, reload and shutdown.
 //!
-//! May use: `proxy`, `telemetry`, `store`, `mint`, `config`, `sessions`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `net`.
+//! May use: `proxy`, `telemetry`, `store`, `mint`, `config`, `sessions`, `authenticate`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `net`.
 
 mod accept;
 mod admin;

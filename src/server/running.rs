@@ -8,6 +8,7 @@ use super::listening::{Change, Listening};
 use super::probe::Prober;
 use super::sessions::Sessions;
 use super::worker::{self, Workers};
+use crate::authenticate::authenticator::Authenticator;
 use crate::bounds::memory::MemoryBudget;
 use crate::bounds::part_budget::PartBudget;
 use crate::config::Config;
@@ -176,7 +177,9 @@ fn generation(
     nodes: Arc<NodeBoard>,
     registry: &ListenerRegistry,
 ) -> Generation {
+    let matchers = config.mappings.iter().map(|mapping| &mapping.client);
     Generation {
+        authenticator: Authenticator::new(matchers, registry),
         sites: SiteTable::new(sites, registry),
         listeners: ListenerTable::new(&config.listeners, registry),
         admin_hosts: config.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default(),

@@ -2,7 +2,7 @@
 
 mod line;
 
-use crate::identify::client::Connection;
+use crate::identify::client::{Client, Connection};
 use crate::refusal::{Refusal, Rule};
 use crate::telemetry::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::trace::{RequestId, Trace, Wait};
@@ -83,6 +83,13 @@ impl AccessRecord {
     /// Notes the mapping that the client matched.
     pub(crate) fn mapped(&self, mapping: Row) {
         self.mapping.set(Some(mapping));
+    }
+
+    /// Notes the client that sent the request.
+    pub(crate) fn identified(&self, client: &Client<'_>) {
+        if let (Some(line), Some(identity)) = (&self.line, client.identity()) {
+            line.identified(Arc::clone(identity));
+        }
     }
 
     /// Notes the start of the response.

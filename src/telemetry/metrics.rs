@@ -10,6 +10,7 @@ mod samples;
 
 pub(crate) use exposition::Format;
 
+use crate::authenticate::counts::AuthenticationCounts;
 use crate::authorize::operations::TABLE;
 use crate::bounds::admission::Admission;
 use crate::bounds::connections::Connections;
@@ -119,6 +120,8 @@ pub(crate) struct Metrics {
     in_flight: AtomicU64,
     /// Client connections.
     pub connections: Connections,
+    /// Requests with credentials.
+    pub authentications: AuthenticationCounts,
     /// Reloads of the configuration.
     pub reloads: Reloads,
     /// The issuer, as STS sees it.
@@ -253,6 +256,7 @@ impl Default for Metrics {
             nodes: ArcSwap::from_pointee(NodeBoard::new(&[], tokio::time::Instant::now())),
             in_flight: AtomicU64::new(0),
             connections: Connections::default(),
+            authentications: AuthenticationCounts::default(),
             reloads: Reloads::default(),
             issuer: IssuerFacts::default(),
             cutting: AtomicBool::new(false),

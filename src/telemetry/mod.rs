@@ -1,6 +1,6 @@
 //! The access log, metrics and caught panics.
 //!
-//! May use: `store`, `config`, `sessions`, `outgoing`, `authorize`, `bounds`, `identify`, `trace`, `refusal`, `s3`, `net`.
+//! May use: `store`, `config`, `sessions`, `outgoing`, `authenticate`, `authorize`, `bounds`, `identify`, `trace`, `refusal`, `s3`, `net`.
 
 pub(crate) mod access;
 pub(crate) mod log;

@@ -163,9 +163,9 @@ fn the_first_mapping_that_matches_wins() {
     let mappings = [mapping(), mapping()];
     let listener = listener("sidecar");
     let here = connection(Some("127.0.0.1"), listener.clone());
-    assert_eq!(find(&mappings, Client::of_connection(&here)).map(|(index, _)| index), Some(0));
+    assert_eq!(find(&mappings, &Client::of_connection(&here)).map(|(index, _)| index), Some(0));
     let there = connection(Some("10.0.0.1"), listener);
-    assert!(find(&mappings, Client::of_connection(&there)).is_none());
+    assert!(find(&mappings, &Client::of_connection(&there)).is_none());
 }
 
 proptest! {
@@ -233,6 +233,8 @@ fn method_not_allowed_lists_allowed_methods() {
 fn clients_do_not_retry_permanent_refusals() {
     const SENT_AGAIN: [u16; 6] = [429, 500, 502, 503, 504, 408];
     let passing = [
+        Rule::TooManyFailures,
+        Rule::CredentialsUnavailable,
         Rule::RequestTimeout,
         Rule::NoRoom,
         Rule::QueueFull,

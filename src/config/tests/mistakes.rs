@@ -140,7 +140,7 @@ fn finds_mistakes_in_mappings() {
         (
             "{ network = [\"127.0.0.0/8\", \"::1/128\"], listener = \"sidecar\" }",
             "{}",
-            &["19:11 client has neither network nor listener and would match every client"],
+            &["19:11 client has no condition and would match every client"],
         ),
         ("[\"127.0.0.0/8\", \"::1/128\"]", "[]", &["19:23 network has 0 entries; 1 to 1000 are allowed"]),
         (

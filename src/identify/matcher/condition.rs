@@ -3,27 +3,71 @@
 //! A new kind of condition is a variant here and a key in the configuration's reader; everything else asks the methods
 //! below. [`MappingIndex`](super::MappingIndex) checks a kind that it has no table for one mapping after the other.
 
+use super::claims::JwtCondition;
 use crate::identify::client::{Client, ListenerName};
+use crate::identify::identity::{Identity, Names, Scheme};
 use ipnet::IpNet;
 
 /// A condition on the client of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
     /// The client's address is in one of these networks.
     Network(Vec<IpNet>),
     /// The client is connected to this listener.
     Listener(ListenerName),
+    /// The process at the other end of a unix socket has one of these user ids.
+    Uid(Vec<u32>),
+    /// The process at the other end of a unix socket has one of these primary group ids.
+    Gid(Vec<u32>),
+    /// The client logged in as one of these users.
+    User(Names),
+    /// The client sent one of these bearer tokens.
+    Token(Names),
+    /// The client signed with one of these local access keys.
+    Key(Names),
+    /// The client sent a JWT that meets this condition.
+    Jwt(JwtCondition),
 }
 
 impl Condition {
     /// Checks whether the condition holds for `client`.
     pub fn admits(&self, client: &Client<'_>) -> bool {
+        let (connection, identity) = (client.connection(), client.identity().map(|identity| &**identity));
         match self {
-            Self::Network(networks) => client
-                .connection()
+            Self::Network(networks) => connection
                 .address()
                 .is_some_and(|address| networks.iter().any(|network| network.contains(&address))),
-            Self::Listener(name) => client.connection().listener().name() == name,
+            Self::Listener(name) => connection.listener().name() == name,
+            Self::Uid(ids) => connection.user().is_some_and(|user| ids.contains(&user.uid)),
+            Self::Gid(ids) => connection.user().is_some_and(|user| ids.contains(&user.gid)),
+            Self::User(names) => matches!(identity, Some(Identity::User(name)) if names.admit(name)),
+            Self::Token(names) => matches!(identity, Some(Identity::Token(name)) if names.admit(name)),
+            Self::Key(names) => matches!(identity, Some(Identity::Key(name)) if names.admit(name)),
+            Self::Jwt(condition) => matches!(identity, Some(Identity::Jwt(jwt)) if condition.admits(jwt)),
+        }
+    }
+
+    /// Returns the key of the condition in a configuration.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Network(_) => "network",
+            Self::Listener(_) => "listener",
+            Self::Uid(_) => "uid",
+            Self::Gid(_) => "gid",
+            Self::User(_) => "user",
+            Self::Token(_) => "token",
+            Self::Key(_) => "key",
+            Self::Jwt(_) => "jwt",
+        }
+    }
+
+    /// Returns the scheme of the credentials that the condition needs. Conditions on the connection need none.
+    pub const fn scheme(&self) -> Option<Scheme> {
+        match self {
+            Self::Network(_) | Self::Listener(_) | Self::Uid(_) | Self::Gid(_) => None,
+            Self::User(_) => Some(Scheme::Basic),
+            Self::Token(_) | Self::Jwt(_) => Some(Scheme::Bearer),
+            Self::Key(_) => Some(Scheme::SigV4),
         }
     }
 
@@ -33,29 +77,51 @@ impl Condition {
             return None;
         }
         let connection = client.connection();
+        let found = || match client.identity() {
+            Some(identity) => format!("the client is {}", identity.describe()),
+            None => "the client proved no identity".to_owned(),
+        };
         Some(match self {
             Self::Network(networks) => match connection.address() {
-                Some(address) => {
-                    let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
-                    format!("network: {address} is not in {}", networks.join(", "))
-                }
+                Some(address) => format!("network: {address} is not in {}", listed(networks)),
                 None => "network: a client of a unix socket has no address".to_owned(),
             },
             Self::Listener(name) => {
                 format!("listener: {name:?} is wanted, and it is {:?}", connection.listener().name())
             }
+            Self::Uid(ids) => match connection.user() {
+                Some(user) => format!("uid: {} is not in {}", user.uid, listed(ids)),
+                None => format!("uid: {} is wanted, and the connection proves no user", listed(ids)),
+            },
+            Self::Gid(ids) => match connection.user() {
+                Some(user) => format!("gid: {} is not in {}", user.gid, listed(ids)),
+                None => format!("gid: {} is wanted, and the connection proves no user", listed(ids)),
+            },
+            Self::User(names) => format!("user: {} is wanted, and {}", names.listed(), found()),
+            Self::Token(names) => format!("token: {} is wanted, and {}", names.listed(), found()),
+            Self::Key(names) => format!("key: {} is wanted, and {}", names.listed(), found()),
+            Self::Jwt(condition) => match client.identity().map(|identity| &**identity) {
+                Some(Identity::Jwt(jwt)) => format!("jwt: {}", condition.mismatch(jwt).unwrap_or_default()),
+                _ => format!("jwt: a token of issuer {:?} is wanted, and {}", condition.issuer, found()),
+            },
         })
     }
 
     /// Checks whether this condition holds for every client for whom `other` holds.
     pub fn covers(&self, other: &Self) -> bool {
+        let ids = |outer: &[u32], inner: &[u32]| inner.iter().all(|id| outer.contains(id));
         match (self, other) {
             (Self::Network(outer), Self::Network(inner)) => {
                 let outer = IpNet::aggregate(outer);
                 inner.iter().all(|inner| outer.iter().any(|outer| outer.contains(inner)))
             }
             (Self::Listener(one), Self::Listener(other)) => one == other,
-            (Self::Network(_), Self::Listener(_)) | (Self::Listener(_), Self::Network(_)) => false,
+            (Self::Uid(outer), Self::Uid(inner)) | (Self::Gid(outer), Self::Gid(inner)) => ids(outer, inner),
+            (Self::User(outer), Self::User(inner))
+            | (Self::Token(outer), Self::Token(inner))
+            | (Self::Key(outer), Self::Key(inner)) => outer.cover(inner),
+            (Self::Jwt(outer), Self::Jwt(inner)) => outer.covers(inner),
+            _ => false,
         }
     }
 
@@ -63,11 +129,17 @@ impl Condition {
     pub fn at(&self, listener: &ListenerName, is_unix: bool) -> Demand {
         match self {
             Self::Network(_) if is_unix => Demand::Impossible,
-            Self::Network(_) => Demand::Some,
+            Self::Uid(_) | Self::Gid(_) if !is_unix => Demand::Impossible,
             Self::Listener(name) if name == listener => Demand::Nothing,
             Self::Listener(_) => Demand::Impossible,
+            _ => Demand::Some,
         }
     }
+}
+
+fn listed(values: &[impl ToString]) -> String {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    values.join(", ")
 }
 
 /// The demand of a condition on the clients of one listener.
@@ -84,6 +156,7 @@ pub enum Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identify::client::Connection;
     use crate::identify::client::tests::{connection, listener};
 
     fn network(networks: &[&str]) -> Condition {
@@ -133,10 +206,45 @@ mod tests {
     }
 
     #[test]
+    fn identities_admit_the_names_of_their_own_kind() {
+        use crate::identify::client::PeerUser;
+        use std::sync::Arc;
+        let names = || Names::Of(vec!["alice".into()]);
+        let kinds = [Condition::User(names()), Condition::Token(names()), Condition::Key(names())];
+        let proofs = [Identity::User, Identity::Token, Identity::Key];
+        let connection = connection(Some("10.0.0.1"), listener("main"));
+        for (at, condition) in kinds.iter().enumerate() {
+            assert!(!condition.admits(&Client::of_connection(&connection)));
+            for (other, prove) in proofs.iter().enumerate() {
+                let client = |name: &str| Client::proved(&connection, Arc::new(prove(name.into())));
+                assert_eq!(condition.admits(&client("alice")), at == other, "{condition:?}");
+                assert!(!condition.admits(&client("bob")), "{condition:?}");
+            }
+        }
+        let told = kinds[0].mismatch(&Client::proved(&connection, Arc::new(Identity::User("bob".into()))));
+        assert_eq!(told.as_deref(), Some("user: alice is wanted, and the client is user \"bob\""));
+        let told = kinds[0].mismatch(&Client::of_connection(&connection));
+        assert_eq!(told.as_deref(), Some("user: alice is wanted, and the client proved no identity"));
+
+        let peer = Connection::unix(Some(PeerUser { uid: 7, gid: 8 }), listener("main"));
+        let client = Client::of_connection(&peer);
+        assert!(Condition::Uid(vec![1, 7]).admits(&client) && Condition::Gid(vec![8]).admits(&client));
+        assert!(!Condition::Uid(vec![8]).admits(&client) && !Condition::Gid(vec![7]).admits(&client));
+        let unknown = Connection::unix(None, listener("main"));
+        assert!(!Condition::Uid(vec![0]).admits(&Client::of_connection(&unknown)));
+        let tcp = Client::of_connection(&connection);
+        assert!(!Condition::Uid(vec![0]).admits(&tcp));
+        assert_eq!(Condition::Uid(vec![8]).mismatch(&client).as_deref(), Some("uid: 7 is not in 8"));
+    }
+
+    #[test]
     fn a_network_demands_the_impossible_of_a_unix_socket() {
         let (main, other) = ("main".into(), "other".into());
         assert_eq!(network(&["::/0"]).at(&main, true), Demand::Impossible);
         assert_eq!(network(&["::/0"]).at(&main, false), Demand::Some);
+        assert_eq!(Condition::Uid(vec![1]).at(&main, true), Demand::Some);
+        assert_eq!(Condition::Uid(vec![1]).at(&main, false), Demand::Impossible);
+        assert_eq!(Condition::User(Names::Any).at(&main, false), Demand::Some);
         assert_eq!(Condition::Listener("main".into()).at(&main, true), Demand::Nothing);
         assert_eq!(Condition::Listener("main".into()).at(&other, true), Demand::Impossible);
     }

@@ -2,6 +2,7 @@
 
 use super::{AccessRecord, micros};
 use crate::identify::client::Connection;
+use crate::identify::identity::Identity;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
 use crate::telemetry::log;
@@ -9,6 +10,8 @@ use crate::trace::{Wait, shortened};
 use http::Method;
 use http::uri::PathAndQuery;
 use http1::{Fields, visible};
+use std::cell::OnceCell;
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::Level;
 
@@ -27,6 +30,7 @@ pub(super) struct LineFields {
     method: Method,
     target: Option<PathAndQuery>,
     client_id: Option<Box<str>>,
+    identity: OnceCell<Arc<Identity>>,
     pub(super) upstream_id: Option<Box<[u8]>>,
     pub(super) reason: Option<Box<str>>,
     pub(super) help: Option<Box<str>>,
@@ -44,10 +48,16 @@ impl LineFields {
             method: method.clone(),
             target: request.map(|(target, _)| target.clone()),
             client_id: request.and_then(|(_, fields)| client_id(fields)).map(Into::into),
+            identity: OnceCell::new(),
             upstream_id: None,
             reason: None,
             help: None,
         })
+    }
+
+    /// Notes the identity that the client proved. It does so once.
+    pub(super) fn identified(&self, identity: Arc<Identity>) {
+        let _ = self.identity.set(identity);
     }
 
     /// Writes the line of a request that is over.
@@ -62,6 +72,7 @@ impl LineFields {
                 line.word("client", &self.connection);
                 line.text("listener", self.connection.listener().name());
                 line.text("mapping", mapping.as_deref().unwrap_or("-"));
+                line.text_if("identity", self.identity.get().map(|identity| identity.name()));
                 line.text("operation", trace.operation().map_or("-", Operation::name));
                 line.word("method", &self.method);
                 line.text("path", path);

@@ -87,6 +87,11 @@ fn encode_requests(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fm
             counter(&mut family.encode_family(&[("mapping", &*row.name), ("rule", rule)])?, count)?;
         }
     }
+    let help = "Requests with credentials, by scheme and result";
+    let mut family = encoder.encode_descriptor("authentications", help, None, MetricType::Counter)?;
+    for (scheme, result, count) in metrics.authentications.all() {
+        counter(&mut family.encode_family(&[("scheme", scheme), ("result", result)])?, count)?;
+    }
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::identify::client::ListenerRef;
+use crate::identify::client::{ListenerRef, PeerUser};
 use proptest::prelude::*;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -69,7 +69,7 @@ proptest! {
             let listener = listeners[listener].clone();
             let connection = match address {
                 Some(address) => Connection::tcp(address, listener),
-                None => Connection::unix(Some(1000), listener),
+                None => Connection::unix(Some(PeerUser { uid: 1000, gid: 1000 }), listener),
             };
             let client = Client::of_connection(&connection);
             let scanned = matchers.iter().position(|matcher| matcher.admits(&client));

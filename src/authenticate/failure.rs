@@ -1,0 +1,93 @@
+//! Failures to verify credentials: what the log and the metrics say, and what the client is told.
+
+use crate::identify::identity::{Scheme, Schemes};
+use crate::refusal::{Challenge, Refusal, Rule};
+use http::HeaderValue;
+
+/// Credentials that were not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The cause, for the metrics.
+    pub cause: Cause,
+    /// The expected and the actual value, for the log and `explain`. It contains no secret.
+    pub detail: String,
+    /// The rule that refuses the request.
+    pub rule: Rule,
+    /// The number of seconds after which to try again.
+    pub retry_after: Option<u64>,
+}
+
+/// Declares the causes. The variants follow the order of the table.
+macro_rules! causes {
+    ($($(#[$doc:meta])* $cause:ident: $name:literal;)*) => {
+        /// The cause of a failure to verify credentials.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Cause {
+            $($(#[$doc])* $cause,)*
+        }
+
+        impl Cause {
+            /// Every cause, in the order of the table.
+            pub(crate) const ALL: [Self; [$(Self::$cause),*].len()] = [$(Self::$cause),*];
+
+            /// Returns the name in metrics.
+            pub(crate) const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$cause => $name,)*
+                }
+            }
+        }
+    };
+}
+
+causes! {
+    /// The text is not a credential of its scheme.
+    Malformed: "malformed";
+    /// No bearer token has this text.
+    UnknownToken: "unknown-token";
+    /// No user has this name.
+    UnknownUser: "unknown-user";
+    /// No local key has this id.
+    UnknownKey: "unknown-key";
+}
+
+impl Failure {
+    /// Makes the failure of credentials that are wrong.
+    pub(crate) fn wrong(cause: Cause, detail: impl Into<String>) -> Self {
+        Self { cause, detail: detail.into(), rule: Rule::BadCredentials, retry_after: None }
+    }
+
+    /// Returns the refusal. The client learns neither the cause nor the detail.
+    pub(crate) fn into_refusal(self, challenges: Vec<Challenge>) -> Refusal {
+        let message = match self.rule {
+            Rule::BadCredentials => "the credentials are not valid",
+            _ => "the credentials cannot be verified at the moment",
+        };
+        let refusal = Refusal::new(self.rule, message).caused_by(&format_args!(
+            "{}: {}",
+            self.cause.name(),
+            self.detail
+        ));
+        let refusal = match self.retry_after {
+            Some(seconds) => refusal.retry_after(seconds),
+            None => refusal,
+        };
+        if self.rule == Rule::BadCredentials { refusal.challenging(challenges) } else { refusal }
+    }
+}
+
+/// Returns the challenges of schemes, in the order in which clients should prefer them. Signatures have none: SDKs do not know 401.
+///
+/// `refused` is the scheme of the credentials that were not valid.
+pub(crate) fn challenges(schemes: Schemes, refused: Option<Scheme>) -> Vec<Challenge> {
+    let bearer = match refused {
+        Some(Scheme::Bearer) => "Bearer realm=\"scopegate\", error=\"invalid_token\"",
+        _ => "Bearer realm=\"scopegate\"",
+    };
+    let basic = "Basic realm=\"scopegate\", charset=\"UTF-8\"";
+    [(Scheme::Bearer, bearer), (Scheme::Basic, basic)]
+        .into_iter()
+        .filter(|(scheme, _)| schemes.has(*scheme))
+        .map(|(_, value)| Challenge::new(HeaderValue::from_static(value)))
+        .collect()
+}
