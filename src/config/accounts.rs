@@ -159,6 +159,7 @@ pub(super) fn unknown(account: Account, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use crate::config::tests::{EXAMPLE, mistakes};
+    use crate::config::{Environment, SystemEnvironment, WithoutSecrets};
 
     /// Returns the mistakes in the example with a unix listener that has this line.
     fn wrong(line: &str) -> Vec<String> {
@@ -192,5 +193,50 @@ mod tests {
             let found = wrong(bad);
             assert!(found.len() == 1 && found[0].starts_with(told), "{bad}: {found:?}");
         }
+    }
+
+    /// Returns the mistakes in the example with a unix listener and this condition.
+    fn wrong_client(condition: &str) -> Vec<String> {
+        let unix = EXAMPLE.replace("network = [\"127.0.0.0/8\", \"::1/128\"]", condition);
+        mistakes(&unix.replacen("127.0.0.1:8080", "unix:/run/s3.sock", 1))
+    }
+
+    #[test]
+    fn matchers_name_users_and_groups() {
+        for good in ["uid = 0", "uid = [0, \"app\", 65533]", "gid = [\"storage\", 5]", "uid = 7, gid = 7"] {
+            assert_eq!(wrong_client(good), [""; 0], "{good}");
+        }
+        let many = format!("uid = {:?}", (0..=1000).collect::<Vec<u32>>());
+        for (bad, told) in [
+            ("uid = []", "uid has 0 entries; 1 to 1000 are allowed | write the name"),
+            (&*many, "uid has 1001 entries; 1 to 1000 are allowed"),
+            ("uid = [1000, \"app\"]", "the user 1000 is listed twice in uid | remove one"),
+            (
+                "uid = 65534",
+                "the user 65534 proves nothing: every user of a foreign user namespace appears as it",
+            ),
+            ("uid = [\"nobody\"]", "the user 65534 proves nothing"),
+            ("gid = 65534", "the group 65534 proves nothing"),
+            ("uid = [4294967295]", "uid = 4294967295 is no user"),
+            ("gid = [\"app\"]", "there is no group \"app\" on this machine"),
+            ("uid = [[1]]", "uid holds a value of type array"),
+            ("uid = 1.5", "uid holds a value of type float"),
+        ] {
+            let found = wrong_client(bad);
+            assert!(found.len() == 1 && found[0].contains(told), "{bad}: {found:?}");
+        }
+        assert_eq!(wrong_client("uid = [65534, \"x\", -1]").len(), 3, "every mistake is noted");
+    }
+
+    #[test]
+    fn names_of_another_machine_get_ids_that_differ() {
+        let id = |name| WithoutSecrets.user(name).unwrap();
+        assert_eq!((id("root"), id("no-such-user-1")), (0, id("no-such-user-1")));
+        assert_ne!(id("no-such-user-1"), id("no-such-user-2"));
+        assert!(id("no-such-user-1") > 65_534 && id("no-such-user-1") < u32::MAX);
+        let told = SystemEnvironment.user("no-such-user-1").unwrap_err();
+        assert_eq!(told.message, "there is no user \"no-such-user-1\" on this machine");
+        assert_eq!(SystemEnvironment.group("root"), Ok(0));
+        assert!(SystemEnvironment.group("no\0group").is_err(), "no name contains this");
     }
 }

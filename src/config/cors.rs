@@ -8,7 +8,7 @@ use super::table::Table;
 use crate::authorize::operations::TABLE;
 use crate::authorize::rights::{Right, Rights};
 use crate::identify::browser::{Cors, Origin, Origins, RequestHeaders};
-use crate::identify::matcher::Matcher;
+use crate::identify::matcher::{Condition, Matcher};
 use crate::s3::verb::{Verb, Verbs};
 use http::{HeaderName, HeaderValue};
 use std::ops::RangeInclusive;
@@ -178,8 +178,7 @@ fn check_any(
     if context.is_some_and(|context| !is_public(context)) {
         let help = "name the origins. \"*\" is for what anyone may read: a mapping for all networks, as in \
                     network = [\"0.0.0.0/0\", \"::/0\"], on a listener outside loopback";
-        let message =
-            "origins = \"*\" would let every web page read what is only for clients of some networks";
+        let message = "origins = \"*\" would let every web page read what is only for some clients";
         reader.error(span, message, help);
     }
 }
@@ -188,6 +187,8 @@ fn check_any(
 fn is_public(context: &CorsContext<'_>) -> bool {
     let networks = context.client.networks();
     let everyone = networks.is_none_or(|networks| networks.iter().any(|network| network.prefix_len() == 0));
+    let proves = |condition: &Condition| !matches!(condition, Condition::Network(_) | Condition::Listener(_));
+    let is_proved = context.client.conditions().iter().any(proves);
     let is_local = |address: &ListenAddress| matches!(address, ListenAddress::Tcp(address) if address.ip().is_loopback());
     let wanted = context.client.listener();
     let mut reached = context
@@ -196,7 +197,7 @@ fn is_public(context: &CorsContext<'_>) -> bool {
         .iter()
         .map(|listener| &listener.value)
         .filter(|listener| wanted.is_none_or(|wanted| *wanted == listener.name));
-    everyone && !reached.all(|listener| is_local(&listener.address))
+    everyone && !is_proved && !reached.all(|listener| is_local(&listener.address))
 }
 
 /// Returns the rights of all scopes together.

@@ -167,7 +167,8 @@ fn is_at(mapping: &Mapping, listener: &Listener) -> bool {
 }
 
 fn can_match(mapping: &Mapping, listener: &Listener) -> bool {
-    is_at(mapping, listener)
+    let is_unix = matches!(listener.address, ListenAddress::Unix(_));
+    mapping.client.can_match_at(&listener.name, is_unix)
         && match (&listener.address, mapping.client.networks()) {
             (_, None) => true,
             (ListenAddress::Unix(_), Some(_)) => false,
@@ -243,6 +244,9 @@ mod tests {
         };
         let open = told("mode = \"0666\"");
         assert!(open.len() == 1 && open[0].contains("mapping \"media-reader\" takes them all"), "{open:?}");
+        let uid = (&*format!("{NETWORK}, "), "uid = 1000, ");
+        let open = ("\"127.0.0.1:8080\"   ", "\"unix:/run/s3.sock\"\nmode = \"0666\"\n");
+        assert_eq!(warned(&[open, uid]), [""; 0], "only one user is admitted");
         for shut in ["", "mode = \"0660\"", "mode = \"0600\"\nowner = \"app\""] {
             assert_eq!(told(shut), [""; 0], "{shut}");
         }
