@@ -7,10 +7,12 @@ pub(super) use report::Explanation;
 use ways::Way;
 
 use super::{CommandError, print, serve};
+use crate::authenticate::authenticator::Authenticator;
 use crate::authorize::mapping::{self, Mapping};
-use crate::config::{Config, ListenAddress, Listener, WithoutSecrets};
+use crate::config::{Caller, Config, ListenAddress, Listener, Peer, WithoutSecrets};
 use crate::identify::browser::AllowedHosts;
-use crate::identify::client::{Client, Connection, ListenerRegistry};
+use crate::identify::client::{Client, Connection, ListenerRef, ListenerRegistry, PeerUser};
+use crate::identify::identity::Identity;
 use crate::net::terminal::plain_lines;
 use crate::proxy::decision::decide;
 use crate::refusal::{Refusal, Rule};
@@ -23,10 +25,11 @@ use http1::{Fields, Request};
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The arguments of `explain`.
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("who").required(true).args(["mapping", "from", "unix"]))]
+#[command(group = ArgGroup::new("who").required(true).multiple(true).args(["mapping", "from", "unix", "uid", "user", "token", "key"]))]
 #[command(after_help = "Secrets of the configuration are not read.\n\n\
     Exit codes: 0 allowed, or as --expect says; 3 refused; 1 not as --expect says; 2 wrong usage; 78 bad configuration\n\n\
     Examples:\n  scopegate explain --from 127.0.0.1 GET /tmp/media/hello.txt\n  \
@@ -39,12 +42,27 @@ pub struct Args {
     /// Explain what a client of this mapping gets
     #[arg(long, value_name = "NAME")]
     pub mapping: Option<String>,
-    /// Explain what a client from this address gets
-    #[arg(long, value_name = "ADDRESS")]
+    /// Explain what a client from this address gets; with credentials alone, it connects from this machine
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["mapping", "unix", "uid"])]
     pub from: Option<IpAddr>,
     /// Explain what a client of a unix socket gets
-    #[arg(long)]
+    #[arg(long, conflicts_with = "mapping")]
     pub unix: bool,
+    /// Explain what a process with this user id gets, which connects to a unix socket
+    #[arg(long, value_name = "ID", conflicts_with = "mapping")]
+    pub uid: Option<u32>,
+    /// The primary group id of that process; by default the same number
+    #[arg(long, value_name = "ID", requires = "uid")]
+    pub gid: Option<u32>,
+    /// The client logs in as this user
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["mapping", "token", "key"])]
+    pub user: Option<String>,
+    /// The client sends the bearer token of this name
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["mapping", "key"])]
+    pub token: Option<String>,
+    /// The client signs with the local access key of this id
+    #[arg(long, value_name = "ID", conflicts_with = "mapping")]
+    pub key: Option<String>,
     /// Listener that the client connects to; by default the mapping's own, else the first
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
@@ -92,8 +110,8 @@ pub(super) struct Question<'q> {
 pub(super) enum Who<'q> {
     /// Any client of this mapping.
     Mapping(&'q str),
-    /// A client that connects from this address. `None` means a client of a unix socket.
-    Client(Option<IpAddr>),
+    /// A client with this connection and these credentials.
+    Client(Caller),
 }
 
 /// Prints the explanation.
@@ -121,12 +139,27 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
 }
 
 fn question(args: &Args) -> Result<Question<'_>, CommandError> {
-    let who = args.mapping.as_deref().map_or(Who::Client(args.from), Who::Mapping);
+    let who = args.mapping.as_deref().map_or_else(|| Who::Client(caller(args)), Who::Mapping);
     let request = match (&args.method, &args.target) {
         (Some(method), Some(target)) => Some((method, &**target, fields(&args.header)?)),
         _ => None,
     };
     Ok(Question { who, listener: args.listener.as_deref(), request })
+}
+
+fn caller(args: &Args) -> Caller {
+    let user = args.uid.map(|uid| PeerUser { uid, gid: args.gid.unwrap_or(uid) });
+    let peer = match args.from {
+        None if args.unix || user.is_some() => Peer::Unix(user),
+        address => Peer::Address(address.unwrap_or(Ipv4Addr::LOCALHOST.into())),
+    };
+    let of = |name: &Option<String>, prove: fn(Box<str>) -> Identity| {
+        name.as_deref().map(|name| prove(name.into()))
+    };
+    let identity = of(&args.user, Identity::User)
+        .or_else(|| of(&args.token, Identity::Token))
+        .or_else(|| of(&args.key, Identity::Key));
+    Caller { peer, identity }
 }
 
 /// Answers a question.
@@ -146,19 +179,10 @@ pub(super) fn explain<'c>(
             let own = own.and_then(|own| config.listeners.iter().find(|listener| listener.name == *own));
             (Some(mapping), named.or(own).or(config.listeners.first()))
         }
-        Who::Client(address) => {
-            let listener = named.or(config.listeners.first());
-            let connection = listener.map(|listener| connection(address, listener));
-            let client = connection.as_ref().map(Client::of_connection);
-            let found = client.as_ref().and_then(|client| mapping::find(&config.mappings, client));
-            let passed = found.map_or(config.mappings.len(), |(index, _)| index);
-            let why = |mapping: &'c Mapping| {
-                let why = client.as_ref().map(|client| mapping.client.mismatches(client).join("; "));
-                (&*mapping.name, why.unwrap_or_default())
-            };
-            explanation.passed_over = config.mappings.iter().take(passed).map(why).collect();
-            explanation.connection = connection;
-            (found.map(|(_, mapping)| mapping), listener)
+        Who::Client(ref caller) => {
+            let listener = named.or_else(|| usual_listener(config, caller.peer));
+            let mapping = listener.and_then(|listener| explanation.find(config, listener, caller));
+            (mapping, listener)
         }
     };
     explanation.mapping = mapping;
@@ -169,6 +193,37 @@ pub(super) fn explain<'c>(
         }
     }
     Ok(explanation)
+}
+
+impl<'c> Explanation<'c> {
+    /// Finds the mapping of a client, and notes what the conditions of each mapping up to it find.
+    fn find(&mut self, config: &'c Config, listener: &Listener, caller: &Caller) -> Option<&'c Mapping> {
+        let mut registry = ListenerRegistry::default();
+        for listener in &config.listeners {
+            registry.register(&listener.name);
+        }
+        let connection = connection(caller.peer, registry.register(&listener.name));
+        let client = match &caller.identity {
+            Some(identity) => Client::proved(&connection, Arc::new(identity.clone())),
+            None => Client::of_connection(&connection),
+        };
+        let found = mapping::find(&config.mappings, &client);
+        let passed = found.map_or(config.mappings.len(), |(index, _)| index);
+        let findings = |mapping: &'c Mapping| (&*mapping.name, mapping.client.findings(&client));
+        self.passed_over = config.mappings.iter().take(passed).map(findings).collect();
+        self.matched = found.map(|(_, mapping)| mapping.client.findings(&client)).unwrap_or_default();
+        let matchers = config.mappings.iter().map(|mapping| &mapping.client);
+        self.unmatched = found.is_none().then(|| Authenticator::new(matchers, &registry).refuse(&client));
+        self.client = Some((connection.clone(), caller.identity.clone()));
+        found.map(|(_, mapping)| mapping)
+    }
+}
+
+/// Returns the listener that a client connects to if it does not say: the first that it can reach.
+fn usual_listener(config: &Config, peer: Peer) -> Option<&Listener> {
+    let is_unix = |listener: &&Listener| matches!(listener.address, ListenAddress::Unix(_));
+    let reached = config.listeners.iter().find(|listener| is_unix(listener) == matches!(peer, Peer::Unix(_)));
+    reached.or(config.listeners.first())
 }
 
 fn find_mapping<'c>(config: &'c Config, name: &str) -> Result<&'c Mapping, CommandError> {
@@ -185,12 +240,10 @@ fn find_listener<'c>(config: &'c Config, name: &str) -> Result<&'c Listener, Com
     })
 }
 
-/// Returns the connection of a client from this address, or of a unix socket.
-fn connection(address: Option<IpAddr>, listener: &Listener) -> Connection {
-    let listener = ListenerRegistry::default().register(&listener.name);
-    match address {
-        Some(address) => Connection::tcp(address, listener),
-        None => Connection::unix(None, listener),
+fn connection(peer: Peer, listener: ListenerRef) -> Connection {
+    match peer {
+        Peer::Address(address) => Connection::tcp(address, listener),
+        Peer::Unix(user) => Connection::unix(user, listener),
     }
 }
 

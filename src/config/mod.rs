@@ -39,7 +39,7 @@ pub use environment::{Environment, ReadError};
 pub(crate) use environment::{SystemEnvironment, WithoutSecrets};
 pub use load::ConfigError;
 pub(crate) use load::MAX_CONFIG_BYTES;
-pub(crate) use policy_tests::{Expectation, PolicyTest, TestClient, read_tests};
+pub(crate) use policy_tests::{Caller, Expectation, Peer, PolicyTest, TestClient, read_tests};
 pub use source::Place;
 pub(crate) use value::parse_duration;
 pub(crate) use warnings::root;

@@ -4,10 +4,12 @@ use super::environment::read_guarded;
 use super::reader::{At, Reader};
 use super::table::Table;
 use super::{ConfigError, MAX_CONFIG_BYTES, ReadError};
+use crate::identify::client::PeerUser;
+use crate::identify::identity::Identity;
 use crate::refusal::Rule;
 use http::{HeaderName, HeaderValue, Method};
 use http1::Fields;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 /// A policy test.
@@ -34,14 +36,30 @@ pub(crate) struct PolicyTest {
 }
 
 /// The client of a test.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TestClient {
-    /// A client from this address.
-    From(IpAddr),
-    /// A client of a unix socket.
-    Unix,
+    /// A client with this connection and these credentials.
+    Caller(Caller),
     /// A client that gets this mapping.
     Mapping(String),
+}
+
+/// A client that connects and proves an identity.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Caller {
+    /// The other end of its connection.
+    pub peer: Peer,
+    /// The identity that it proves by credentials.
+    pub identity: Option<Identity>,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// A TCP connection from this address.
+    Address(IpAddr),
+    /// A unix socket, with the process's user if it matters.
+    Unix(Option<PeerUser>),
 }
 
 /// The decision that a test expects.
@@ -80,8 +98,7 @@ pub(crate) fn read_tests(path: &Path) -> Result<Vec<PolicyTest>, ConfigError> {
 fn read_test(table: Table<'_>) -> Option<PolicyTest> {
     let reader = table.reader();
     let name = table.string("name").map(|name| name.value.to_owned());
-    let from = table.string("from");
-    let unix = table.boolean("unix");
+    let caller = read_caller(&table);
     let mapping = table.string("mapping").map(|name| name.value.to_owned());
     let listener = table.string("listener").map(|name| name.value.to_owned());
     let request = table.required("request", "\"GET /tmp/media/hello.txt\"");
@@ -90,16 +107,12 @@ fn read_test(table: Table<'_>) -> Option<PolicyTest> {
     let rule = table.string("rule");
     let span = table.span();
     table.finish();
-    let (client, mapping) = match (from, unix.unwrap_or(false), mapping) {
-        (Some(from), false, mapping) => {
-            let parse = |text: &str| text.parse().map_err(|_| "write an address, such as \"127.0.0.1\"");
-            (from.parse_with(reader, "is not an address", parse).map(TestClient::From), mapping)
-        }
-        (None, true, mapping) => (Some(TestClient::Unix), mapping),
-        (None, false, Some(mapping)) => (Some(TestClient::Mapping(mapping)), None),
-        _ => {
-            let help = "write one of from = \"ADDRESS\", unix = true and mapping = \"NAME\"; a mapping beside from or unix is \
-                        the one that this client must get";
+    let (client, mapping) = match (caller.ok()?, mapping) {
+        (Some(caller), mapping) => (Some(TestClient::Caller(caller)), mapping),
+        (None, Some(mapping)) => (Some(TestClient::Mapping(mapping)), None),
+        (None, None) => {
+            let help = "write from = \"ADDRESS\", unix = true, uid, user, token or key, or mapping = \"NAME\" alone; a mapping \
+                        beside the others is the one that this client must get";
             reader.error(span, "[[test]] does not say who the client is", help);
             (None, None)
         }
@@ -109,6 +122,49 @@ fn read_test(table: Table<'_>) -> Option<PolicyTest> {
     let (method, target) = request?;
     let (client, expected, line) = (client?, expected?, reader.line(span));
     Some(PolicyTest { line, name, client, listener, method, target, fields, expected, mapping })
+}
+
+/// A mistake that was noted.
+struct Noted;
+
+/// Reads the client of a test, if the test names one.
+fn read_caller(table: &Table<'_>) -> Result<Option<Caller>, Noted> {
+    let reader = table.reader();
+    let from = table.string("from");
+    let unix = table.boolean("unix").unwrap_or(false);
+    let uid = table.number("uid", 0..=u64::from(u32::MAX));
+    let gid = table.number("gid", 0..=u64::from(u32::MAX));
+    let name = |key| table.string(key).map(|name| name.value.into());
+    let identities = [
+        name("user").map(Identity::User),
+        name("token").map(Identity::Token),
+        name("key").map(Identity::Key),
+    ];
+    let mut identities = identities.into_iter().flatten();
+    let (identity, other) = (identities.next(), identities.next());
+    if other.is_some() {
+        let message = "[[test]] has several of user, token and key, and a request carries one credential";
+        reader.error(table.span(), message, "keep one");
+        return Err(Noted);
+    }
+    let user = uid.map(|uid| PeerUser { uid, gid: gid.unwrap_or(uid) });
+    let peer = match from {
+        Some(from) if unix || user.is_some() => {
+            reader.error(
+                from.span,
+                "a client of a unix socket has no address",
+                "remove from, or unix and uid",
+            );
+            return Err(Noted);
+        }
+        Some(from) => {
+            let parse = |text: &str| text.parse().map_err(|_| "write an address, such as \"127.0.0.1\"");
+            Some(Peer::Address(from.parse_with(reader, "is not an address", parse).ok_or(Noted)?))
+        }
+        None if unix || user.is_some() => Some(Peer::Unix(user)),
+        None => identity.is_some().then_some(Peer::Address(Ipv4Addr::LOCALHOST.into())),
+    };
+    Ok(peer.map(|peer| Caller { peer, identity }))
 }
 
 fn read_request(request: At<&str>, reader: &Reader<'_>) -> Option<(Method, String)> {
@@ -176,14 +232,22 @@ mod tests {
     fn reads_tests() {
         let text = "[[test]]\nfrom = \"::1\"\nrequest = \"GET /tmp/a?x=y z\"\nheaders = [\"host: a\"]\nexpect = \"allowed\"\n\
                     [[test]]\nmapping = \"m\"\nrequest = \"PUT /\"\nexpect = \"refused\"\nrule = \"outside-scope\"\n\
-                    [[test]]\nunix = true\nmapping = \"m\"\nlistener = \"l\"\nname = \"n\"\nrequest = \"GET /\"\nexpect = \"refused\"\n";
+                    [[test]]\nunix = true\nmapping = \"m\"\nlistener = \"l\"\nname = \"n\"\nrequest = \"GET /\"\nexpect = \"refused\"\n\
+                    [[test]]\nuser = \"alice\"\nrequest = \"GET /\"\nexpect = \"refused\"\n\
+                    [[test]]\nuid = 7\ngid = 8\nkey = \"AK\"\nrequest = \"GET /\"\nexpect = \"refused\"\n";
         let tests = read(text).unwrap();
         assert_eq!((tests[0].line, &*tests[0].target), (1, "/tmp/a?x=y z"));
-        assert_eq!(tests[0].client, TestClient::From("::1".parse().unwrap()));
+        let caller = |peer, identity| TestClient::Caller(Caller { peer, identity });
+        assert_eq!(tests[0].client, caller(Peer::Address("::1".parse().unwrap()), None));
         assert!(tests[0].fields.has("host"));
         assert_eq!((&tests[1].client, &tests[1].mapping), (&TestClient::Mapping("m".into()), &None));
         assert_eq!(tests[1].expected, Expectation::Refused(Some(Rule::OutsideScope)));
-        assert_eq!((&tests[2].client, tests[2].mapping.as_deref()), (&TestClient::Unix, Some("m")));
+        assert_eq!(tests[2].mapping.as_deref(), Some("m"));
+        assert_eq!(tests[2].client, caller(Peer::Unix(None), None));
+        let alice = Some(Identity::User("alice".into()));
+        assert_eq!(tests[3].client, caller(Peer::Address(Ipv4Addr::LOCALHOST.into()), alice));
+        let user = PeerUser { uid: 7, gid: 8 };
+        assert_eq!(tests[4].client, caller(Peer::Unix(Some(user)), Some(Identity::Key("AK".into()))));
         assert_eq!((tests[2].listener.as_deref(), tests[2].name.as_deref()), (Some("l"), Some("n")));
     }
 
@@ -198,8 +262,10 @@ mod tests {
             (
                 "from = \"::1\"\n",
                 "from = \"::1\"\nunix = true\n",
-                ":1:1: [[test]] does not say who the client is",
+                ":2:8: a client of a unix socket has no address",
             ),
+            ("from", "user = \"a\"\nkey", ":1:1: [[test]] has several of user, token and key"),
+            ("from = \"::1\"", "uid = 4294967296", ":2:7: "),
             ("GET /", "GET tmp", ":3:11: \"GET tmp\" is not a request"),
             ("\"refused\"", "\"denied\"", ":4:10: \"denied\" is not a value of expect"),
             ("\"refused\"", "\"allowed\"", ":5:8: rule has no effect with"),

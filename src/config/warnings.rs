@@ -1,5 +1,7 @@
 //! Warns about valid settings that are probably not intended.
 
+mod credentials;
+
 use super::reader::Reader;
 use super::source::Span;
 use super::{Config, Diagnostic, ListenAddress, Listener};
@@ -47,6 +49,7 @@ pub(super) fn check(config: &Config, places: &Places, reader: &Reader<'_>) {
     check_mappings(config, places, reader);
     check_admin(config, places, reader);
     check_mints(config, places, reader);
+    credentials::check(config, places, reader);
     if ROOT_BY_DEFAULT.contains(&config.issuer.keys.access_key.reveal()) {
         reader.warn(places.access_key, ROOT, ROOT_HELP);
     }

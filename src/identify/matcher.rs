@@ -6,7 +6,7 @@ mod index;
 
 pub use claims::{ClaimCondition, ClaimTest, JwtCondition};
 pub use condition::Condition;
-pub(crate) use condition::Demand;
+pub(crate) use condition::{Demand, Finding};
 pub use index::MappingIndex;
 
 use crate::identify::client::{Client, ListenerName};
@@ -35,9 +35,9 @@ impl Matcher {
         self.conditions.iter().all(|condition| condition.admits(client))
     }
 
-    /// Explains every condition that does not hold for `client`.
-    pub fn mismatches(&self, client: &Client<'_>) -> Vec<String> {
-        self.conditions.iter().filter_map(|condition| condition.mismatch(client)).collect()
+    /// Returns what every condition expects and finds for `client`.
+    pub fn findings(&self, client: &Client<'_>) -> Vec<Finding> {
+        self.conditions.iter().flat_map(|condition| condition.findings(client)).collect()
     }
 
     /// Returns the schemes of the credentials that the conditions need.
@@ -87,7 +87,8 @@ mod tests {
         ] {
             let connection = connection(address, listener(at));
             let client = Client::of_connection(&connection);
-            assert_eq!(matcher.mismatches(&client).len(), mismatches, "{address:?} at {at}");
+            let wrong = matcher.findings(&client).iter().filter(|finding| !finding.holds).count();
+            assert_eq!(wrong, mismatches, "{address:?} at {at}");
             assert_eq!(matcher.admits(&client), mismatches == 0, "{address:?} at {at}");
         }
         let connection = connection(None, listener("here"));

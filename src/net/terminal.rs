@@ -34,7 +34,7 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
 
 /// Returns the lines of `text`, each made safe by [`plain`].
 pub(crate) fn plain_lines(text: &str) -> Cow<'_, str> {
-    if text.lines().all(|line| matches!(plain(line), Cow::Borrowed(_))) {
+    if text.split('\n').all(|line| matches!(plain(line), Cow::Borrowed(_))) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.split('\n').map(plain).collect::<Vec<_>>().join("\n"))
@@ -65,6 +65,7 @@ mod tests {
         assert_eq!(plain("a\u{1b}[2Jb\r\n\u{9b}1m"), "a␛[2Jb␍␊\u{fffd}1m");
         assert_eq!(plain("cod\u{202e}txt.exe\u{2069}\u{200f}"), "cod\\u{202e}txt.exe\\u{2069}\\u{200f}");
         assert_eq!(plain_lines("one\n  two\n"), "one\n  two\n");
+        assert_eq!(plain_lines("over\r\n"), "over␍\n");
         assert_eq!(plain_lines("one\u{7}\n\u{202d}two"), "one␇\n\\u{202d}two");
     }
 

@@ -36,8 +36,7 @@ pub(super) fn run(config: &Config, file: &Path) -> Result<usize, CommandError> {
 /// Returns how the decision differs from the expected one, if it does.
 fn wrong(config: &Config, test: &PolicyTest) -> Result<Option<String>, CommandError> {
     let who = match &test.client {
-        TestClient::From(address) => Who::Client(Some(*address)),
-        TestClient::Unix => Who::Client(None),
+        TestClient::Caller(caller) => Who::Client(caller.clone()),
         TestClient::Mapping(name) => Who::Mapping(name),
     };
     let request = Some((&test.method, &*test.target, test.fields.clone()));

@@ -5,8 +5,8 @@
 //! combinations of their targets and headers with hosts, origins and methods.
 
 use super::{Question, Who, explain};
-use crate::config::Config;
 use crate::config::tests::Fake;
+use crate::config::{Caller, Config, Peer};
 use crate::identify::client::Connection;
 use crate::identify::client::tests::listener;
 use crate::net::wall_clock::WallClock;
@@ -305,7 +305,7 @@ impl World {
         let Some(request) = request.filter(|request| request.host().is_some()) else { return Ok(()) };
         let address: IpAddr = from.parse().unwrap();
         let question = Question {
-            who: Who::Client(Some(address)),
+            who: Who::Client(Caller { peer: Peer::Address(address), identity: None }),
             listener: None,
             request: Some((method, target, fields)),
         };

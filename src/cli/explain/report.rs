@@ -5,6 +5,8 @@ use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::SessionKind;
 use crate::authorize::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::identify::client::Connection;
+use crate::identify::identity::Identity;
+use crate::identify::matcher::Finding;
 use crate::refusal::{Refusal, Rule};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -12,10 +14,14 @@ use std::fmt::Write;
 /// The explanation of a client's mapping and of the decision on its request.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Explanation<'c> {
-    /// The connection of the client, unless the question names a mapping.
-    pub(super) connection: Option<Connection>,
-    /// The mappings before it that do not match, with the reasons.
-    pub(super) passed_over: Vec<(&'c str, String)>,
+    /// The client's connection and identity, unless the question names a mapping.
+    pub(super) client: Option<(Connection, Option<Identity>)>,
+    /// The mappings before it that do not match, with what their conditions find.
+    pub(super) passed_over: Vec<(&'c str, Vec<Finding>)>,
+    /// What the conditions of the mapping that matches find.
+    pub(super) matched: Vec<Finding>,
+    /// The refusal of a client that no mapping admits.
+    pub(super) unmatched: Option<Refusal>,
     /// The mapping that matches or that the question names.
     pub(super) mapping: Option<&'c Mapping>,
     /// The request in question.
@@ -23,8 +29,6 @@ pub(in crate::cli) struct Explanation<'c> {
     /// The decision on the request. `None` without a request or a mapping.
     pub(super) decision: Option<Result<Vec<Way>, Refusal>>,
 }
-
-const NO_MAPPING: &str = "no mapping matches: every request is refused by rule no-mapping";
 
 impl Explanation<'_> {
     /// Returns the mapping's name.
@@ -34,8 +38,8 @@ impl Explanation<'_> {
 
     /// Returns the rule that refuses the request, with its message. Returns `None` without a refusal.
     pub(in crate::cli) fn refusal(&self) -> Option<(Rule, &str)> {
-        if self.mapping.is_none() {
-            return Some((Rule::NoMapping, NO_MAPPING));
+        if let Some(refusal) = &self.unmatched {
+            return Some((refusal.rule, &refusal.message));
         }
         let refusal = match self.decision.as_ref()? {
             Err(refusal) => refusal,
@@ -50,23 +54,36 @@ impl Explanation<'_> {
 
     /// Returns what an operator can do about the refusal.
     fn help(&self) -> Option<String> {
-        let refusal = self.decision.as_ref()?.as_ref().err()?;
+        let of_request = || self.decision.as_ref()?.as_ref().err();
+        let refusal = self.unmatched.as_ref().or_else(of_request)?;
         refusal.help().map(ToString::to_string)
     }
 
     /// Formats the explanation as text.
     pub(in crate::cli) fn text(&self, with_policy: bool) -> String {
         let mut text = String::new();
-        if let Some(connection) = &self.connection {
-            let _ = writeln!(text, "client {connection} at listener {:?}", connection.listener().name());
+        if let Some((connection, identity)) = &self.client {
+            let bearing =
+                identity.as_ref().map(|identity| format!(", {}", identity.describe())).unwrap_or_default();
+            let _ =
+                writeln!(text, "client {connection} at listener {:?}{bearing}", connection.listener().name());
         }
-        for (name, why) in &self.passed_over {
-            let _ = writeln!(text, "  mapping {name:?} does not match: {why}");
+        for (name, findings) in &self.passed_over {
+            let _ = writeln!(text, "  mapping {name:?} does not match");
+            list(findings, &mut text);
         }
-        let Some(mapping) = self.mapping else {
-            let _ = writeln!(text, "  {NO_MAPPING}");
-            return text;
-        };
+        if let Some(refusal) = &self.unmatched {
+            let _ = writeln!(
+                text,
+                "  no mapping matches: every request is refused by rule {}",
+                refusal.rule.name()
+            );
+        }
+        let Some(mapping) = self.mapping else { return text };
+        if !self.matched.is_empty() {
+            let _ = writeln!(text, "  mapping {:?} matches", mapping.name);
+            list(&self.matched, &mut text);
+        }
         describe(mapping, with_policy, &mut text);
         if let (Some(request), Some(decision)) = (&self.request, &self.decision) {
             let _ = write!(text, "\n{request}\n  {}", verdict(decision));
@@ -78,13 +95,20 @@ impl Explanation<'_> {
     pub(in crate::cli) fn json(&self, with_policy: bool) -> String {
         let refusal = self.refusal();
         let asked = self.decision.is_some() || self.mapping.is_none();
-        let passed_over: Vec<Value> =
-            self.passed_over.iter().map(|(name, why)| json!({ "mapping": name, "because": why })).collect();
+        let passed_over: Vec<Value> = self
+            .passed_over
+            .iter()
+            .map(|(name, findings)| json!({ "mapping": name, "because": reason(findings), "conditions": conditions(findings) }))
+            .collect();
+        let connection = self.client.as_ref().map(|(connection, _)| connection);
+        let identity = self.client.as_ref().and_then(|(_, identity)| identity.as_ref());
         let mut answer = json!({
-            "client": self.connection.as_ref().map(ToString::to_string),
-            "listener": self.connection.as_ref().map(|connection| &**connection.listener().name()),
+            "client": connection.map(ToString::to_string),
+            "listener": connection.map(|connection| &**connection.listener().name()),
+            "identity": identity.map(Identity::describe),
             "passed_over": passed_over,
             "mapping": self.mapping(),
+            "conditions": conditions(&self.matched),
             "scopes": self.mapping.map(scopes),
             "request": self.request,
             "allowed": asked.then_some(refusal.is_none()),
@@ -101,6 +125,25 @@ impl Explanation<'_> {
         }
         format!("{answer}\n")
     }
+}
+
+/// Lists findings, one on each line.
+fn list(findings: &[Finding], text: &mut String) {
+    for finding in findings {
+        let _ = writeln!(text, "    {finding}");
+    }
+}
+
+/// Returns the findings that keep a mapping from matching, in one line.
+fn reason(findings: &[Finding]) -> String {
+    let failing: Vec<String> =
+        findings.iter().filter(|finding| !finding.holds).map(ToString::to_string).collect();
+    failing.join("; ")
+}
+
+fn conditions(findings: &[Finding]) -> Vec<Value> {
+    let condition = |finding: &Finding| json!({ "condition": finding.what, "wanted": finding.wanted, "found": finding.found, "holds": finding.holds });
+    findings.iter().map(condition).collect()
 }
 
 fn verdict(decision: &Result<Vec<Way>, Refusal>) -> String {

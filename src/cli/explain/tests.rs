@@ -21,7 +21,28 @@ fn a_client_or_a_mapping_is_required() {
     for option in ["--mapping", "--from", "--unix"] {
         assert!(missing.contains(option), "{missing}");
     }
-    assert!(Line::try_parse_from(["explain", "--unix", "--from", "127.0.0.1"]).is_err());
+    for both in [
+        ["--unix", "--from=127.0.0.1"],
+        ["--uid=1", "--from=127.0.0.1"],
+        ["--user=a", "--key=b"],
+        ["--token=a", "--key=b"],
+        ["--mapping=a", "--user=b"],
+        ["--gid=1", "--unix"],
+    ] {
+        assert!(Line::try_parse_from([&["explain"][..], &both[..]].concat()).is_err(), "{both:?}");
+    }
+}
+
+#[test]
+fn clients_may_bear_credentials() {
+    for (words, expected) in [
+        (&["--user", "alice"][..], "client 127.0.0.1 at listener \"sidecar\", user \"alice\"\n"),
+        (&["--uid", "7", "--key", "AK"], "client unix at listener \"sidecar\", key \"AK\"\n"),
+        (&["--from", "10.0.0.1", "--token", "ci"], "client 10.0.0.1 at listener \"sidecar\", token \"ci\"\n"),
+    ] {
+        let text = ask(words);
+        assert!(text.starts_with(expected), "{words:?}: {text}");
+    }
 }
 
 #[test]
@@ -32,10 +53,11 @@ fn answers() {
         (&["--from", "127.0.0.1"], "mapping \"media-reader\""),
         (
             &["--from", "10.0.0.1"],
-            "mapping \"media-reader\" does not match: network: 10.0.0.1 is not in 127.0.0.0/8, ::1/128\n  \
-             no mapping matches",
+            "mapping \"media-reader\" does not match\n    \
+             network: wants 127.0.0.0/8, ::1/128; found 10.0.0.1: does not hold\n    \
+             listener: wants sidecar; found sidecar: holds\n  no mapping matches",
         ),
-        (&["--unix"], "does not match: network: a client of a unix socket has no address\n"),
+        (&["--unix"], "network: wants 127.0.0.0/8, ::1/128; found a unix socket: does not hold\n"),
         (&["--mapping", "media-reader", "--policy"], "\"Action\": ["),
         (&["--from", "10.0.0.1", "GET", "/tmp/media/a"], "every request is refused by rule no-mapping"),
         (&["--from", "127.0.0.1", "-H", "x-minio-a: b", "GET", "/"], "refused by rule forbidden-header"),

@@ -7,6 +7,7 @@ use super::claims::JwtCondition;
 use crate::identify::client::{Client, ListenerName};
 use crate::identify::identity::{Identity, Names, Scheme};
 use ipnet::IpNet;
+use std::fmt;
 
 /// A condition on the client of a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,40 +72,43 @@ impl Condition {
         }
     }
 
-    /// Explains why the condition does not hold for `client`. Returns `None` when it does.
-    pub fn mismatch(&self, client: &Client<'_>) -> Option<String> {
-        if self.admits(client) {
-            return None;
+    /// Returns what the condition expects and what it finds, with one entry for each thing that it compares.
+    pub fn findings(&self, client: &Client<'_>) -> Vec<Finding> {
+        if let (Self::Jwt(condition), Some(Identity::Jwt(jwt))) =
+            (self, client.identity().map(|identity| &**identity))
+        {
+            return condition.findings(jwt);
         }
-        let connection = client.connection();
-        let found = || match client.identity() {
-            Some(identity) => format!("the client is {}", identity.describe()),
-            None => "the client proved no identity".to_owned(),
+        let wanted = match self {
+            Self::Network(networks) => listed(networks),
+            Self::Listener(name) => name.to_string(),
+            Self::Uid(ids) | Self::Gid(ids) => listed(ids),
+            Self::User(names) | Self::Token(names) | Self::Key(names) => names.listed().into_owned(),
+            Self::Jwt(condition) => format!("a token of issuer {:?}", condition.issuer),
         };
-        Some(match self {
-            Self::Network(networks) => match connection.address() {
-                Some(address) => format!("network: {address} is not in {}", listed(networks)),
-                None => "network: a client of a unix socket has no address".to_owned(),
-            },
-            Self::Listener(name) => {
-                format!("listener: {name:?} is wanted, and it is {:?}", connection.listener().name())
+        vec![Finding {
+            what: self.name().into(),
+            wanted,
+            found: self.found(client),
+            holds: self.admits(client),
+        }]
+    }
+
+    fn found(&self, client: &Client<'_>) -> String {
+        let connection = client.connection();
+        let user = || connection.user().ok_or("the connection proves no user");
+        let found = match self {
+            Self::Network(_) => {
+                connection.address().map(|address| address.to_string()).ok_or("a unix socket")
             }
-            Self::Uid(ids) => match connection.user() {
-                Some(user) => format!("uid: {} is not in {}", user.uid, listed(ids)),
-                None => format!("uid: {} is wanted, and the connection proves no user", listed(ids)),
-            },
-            Self::Gid(ids) => match connection.user() {
-                Some(user) => format!("gid: {} is not in {}", user.gid, listed(ids)),
-                None => format!("gid: {} is wanted, and the connection proves no user", listed(ids)),
-            },
-            Self::User(names) => format!("user: {} is wanted, and {}", names.listed(), found()),
-            Self::Token(names) => format!("token: {} is wanted, and {}", names.listed(), found()),
-            Self::Key(names) => format!("key: {} is wanted, and {}", names.listed(), found()),
-            Self::Jwt(condition) => match client.identity().map(|identity| &**identity) {
-                Some(Identity::Jwt(jwt)) => format!("jwt: {}", condition.mismatch(jwt).unwrap_or_default()),
-                _ => format!("jwt: a token of issuer {:?} is wanted, and {}", condition.issuer, found()),
-            },
-        })
+            Self::Listener(_) => Ok(connection.listener().name().to_string()),
+            Self::Uid(_) => user().map(|user| user.uid.to_string()),
+            Self::Gid(_) => user().map(|user| user.gid.to_string()),
+            Self::User(_) | Self::Token(_) | Self::Key(_) | Self::Jwt(_) => {
+                client.identity().map(|identity| identity.describe()).ok_or("no identity")
+            }
+        };
+        found.unwrap_or_else(ToOwned::to_owned)
     }
 
     /// Checks whether this condition holds for every client for whom `other` holds.
@@ -134,6 +138,27 @@ impl Condition {
             Self::Listener(_) => Demand::Impossible,
             _ => Demand::Some,
         }
+    }
+}
+
+/// One thing that a condition compares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The key of the condition, or the claim.
+    pub what: String,
+    /// The expected value.
+    pub wanted: String,
+    /// The actual value.
+    pub found: String,
+    /// Whether they agree.
+    pub holds: bool,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, wanted, found, holds } = self;
+        let verdict = if *holds { "holds" } else { "does not hold" };
+        write!(f, "{what}: wants {wanted}; found {found}: {verdict}")
     }
 }
 
@@ -177,21 +202,24 @@ mod tests {
             let connection = connection(address, listener("main"));
             let client = Client::of_connection(&connection);
             assert_eq!(loopback.admits(&client), admitted, "{address:?}");
-            assert_eq!(loopback.mismatch(&client).is_none(), admitted, "{address:?}");
+            assert_eq!(loopback.findings(&client)[0].holds, admitted, "{address:?}");
         }
     }
 
     #[test]
-    fn mismatches_name_the_expected_and_the_actual_value() {
+    fn findings_name_the_expected_and_the_actual_value() {
         let told = |condition: Condition, address| {
             let connection = connection(address, listener("main"));
-            condition.mismatch(&Client::of_connection(&connection)).unwrap()
+            let findings = condition.findings(&Client::of_connection(&connection));
+            findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
         };
         let networks = || network(&["127.0.0.0/8", "fd00::/8"]);
-        assert_eq!(told(networks(), Some("::1")), "network: ::1 is not in 127.0.0.0/8, fd00::/8");
-        assert_eq!(told(networks(), None), "network: a client of a unix socket has no address");
+        let wants = "network: wants 127.0.0.0/8, fd00::/8; found";
+        assert_eq!(told(networks(), Some("::1")), format!("{wants} ::1: does not hold"));
+        assert_eq!(told(networks(), Some("fd00::1")), format!("{wants} fd00::1: holds"));
+        assert_eq!(told(networks(), None), format!("{wants} a unix socket: does not hold"));
         let other = Condition::Listener("other".into());
-        assert_eq!(told(other, None), "listener: \"other\" is wanted, and it is \"main\"");
+        assert_eq!(told(other, None), "listener: wants other; found main: does not hold");
     }
 
     #[test]
@@ -221,10 +249,11 @@ mod tests {
                 assert!(!condition.admits(&client("bob")), "{condition:?}");
             }
         }
-        let told = kinds[0].mismatch(&Client::proved(&connection, Arc::new(Identity::User("bob".into()))));
-        assert_eq!(told.as_deref(), Some("user: alice is wanted, and the client is user \"bob\""));
-        let told = kinds[0].mismatch(&Client::of_connection(&connection));
-        assert_eq!(told.as_deref(), Some("user: alice is wanted, and the client proved no identity"));
+        let told = |client: &Client<'_>| kinds[0].findings(client)[0].to_string();
+        let bob = Client::proved(&connection, Arc::new(Identity::User("bob".into())));
+        assert_eq!(told(&bob), "user: wants alice; found user \"bob\": does not hold");
+        let nobody = Client::of_connection(&connection);
+        assert_eq!(told(&nobody), "user: wants alice; found no identity: does not hold");
 
         let peer = Connection::unix(Some(PeerUser { uid: 7, gid: 8 }), listener("main"));
         let client = Client::of_connection(&peer);
@@ -234,7 +263,8 @@ mod tests {
         assert!(!Condition::Uid(vec![0]).admits(&Client::of_connection(&unknown)));
         let tcp = Client::of_connection(&connection);
         assert!(!Condition::Uid(vec![0]).admits(&tcp));
-        assert_eq!(Condition::Uid(vec![8]).mismatch(&client).as_deref(), Some("uid: 7 is not in 8"));
+        let told = Condition::Uid(vec![8]).findings(&client)[0].to_string();
+        assert_eq!(told, "uid: wants 8; found 7: does not hold");
     }
 
     #[test]

@@ -1,0 +1,111 @@
+//! Warns about credentials that others can read or that have no effect.
+
+use super::{Places, can_match, is_at};
+use crate::authorize::mapping::Mapping;
+use crate::config::reader::Reader;
+use crate::config::{Config, ListenAddress, Listener};
+use crate::identify::identity::{Scheme, Schemes};
+use crate::identify::matcher::Condition;
+use ipnet::IpNet;
+
+/// Most warnings about mappings that an earlier one precedes.
+const MOST: usize = 20;
+
+/// Most earlier mappings that each is compared with: there may be 10,000.
+const COMPARED: usize = 1000;
+
+/// Notes all warnings about credentials.
+pub(super) fn check(config: &Config, places: &Places, reader: &Reader<'_>) {
+    check_plain_tcp(config, places, reader);
+    check_precedence(config, places, reader);
+}
+
+/// Warns about credentials that cross a network unencrypted.
+fn check_plain_tcp(config: &Config, places: &Places, reader: &Reader<'_>) {
+    for (listener, span) in config.listeners.iter().zip(&places.listeners) {
+        let is_remote = matches!(listener.address, ListenAddress::Tcp(address) if !address.ip().is_loopback());
+        let schemes = schemes_at(config, listener);
+        if !is_remote || schemes.is_empty() {
+            continue;
+        }
+        let name = &listener.name;
+        let sent = match (schemes.has(Scheme::Basic), schemes.has(Scheme::Bearer)) {
+            (true, true) => Some("passwords and tokens"),
+            (true, false) => Some("passwords"),
+            (false, true) => Some("tokens"),
+            (false, false) => None,
+        };
+        if let Some(sent) = sent {
+            let message = format!(
+                "the listener {name:?} receives {sent} over plain TCP: everyone on the way can read and use them"
+            );
+            let help = "listen on loopback or on a unix socket behind a proxy that ends TLS, or keep the network private";
+            reader.warn(*span, message, help);
+        }
+        if schemes.has(Scheme::SigV4) {
+            let message = format!(
+                "the listener {name:?} receives signed requests over plain TCP: everyone on the way can read them, and send a \
+                 copy within 15 minutes"
+            );
+            reader.warn(*span, message, "listen on loopback or on a unix socket behind a proxy that ends TLS");
+        }
+    }
+}
+
+fn schemes_at(config: &Config, listener: &Listener) -> Schemes {
+    let here = config.mappings.iter().filter(|mapping| can_match(mapping, listener));
+    here.fold(Schemes::default(), |all, mapping| all.union(mapping.client.schemes()))
+}
+
+/// Warns about mappings with credentials whose clients get an earlier mapping without, if they come from its networks.
+fn check_precedence(config: &Config, places: &Places, reader: &Reader<'_>) {
+    let mut warned = 0;
+    // Only the mappings before the last one with credentials matter, and usually few of them need none.
+    let mut open: Vec<&Mapping> = Vec::new();
+    for (mapping, span) in config.mappings.iter().zip(&places.mappings) {
+        if mapping.client.schemes().is_empty() {
+            open.push(mapping);
+            continue;
+        }
+        let weaker = open.iter().take(COMPARED).find(|open| overlap(config, open, mapping));
+        let Some(weaker) = weaker.filter(|_| warned < MOST) else { continue };
+        warned += 1;
+        let message = format!(
+            "clients of the mapping {:?} that also match {:?} get {:?}, which comes first and needs no credentials",
+            mapping.name, weaker.name, weaker.name
+        );
+        reader.warn(*span, message, "mappings are tried in order: put those with credentials first");
+    }
+}
+
+/// Returns whether a client that proves what `mapping` wants can match `open`, which wants no credentials.
+fn overlap(config: &Config, open: &Mapping, mapping: &Mapping) -> bool {
+    let is_unix = |listener: &Listener| matches!(listener.address, ListenAddress::Unix(_));
+    let meet = config.listeners.iter().any(|listener| {
+        let reach = |mapping: &Mapping| {
+            is_at(mapping, listener) && mapping.client.can_match_at(&listener.name, is_unix(listener))
+        };
+        reach(open) && reach(mapping)
+    });
+    let touch = |one: &IpNet, other: &IpNet| one.contains(other) || other.contains(one);
+    let networks = match (open.client.networks(), mapping.client.networks()) {
+        (Some(one), Some(other)) => one.iter().any(|one| other.iter().any(|other| touch(one, other))),
+        _ => true,
+    };
+    let ids = |of: fn(&Condition) -> Option<&[u32]>| {
+        let ids = |mapping: &Mapping| mapping.client.conditions().iter().find_map(of).map(<[u32]>::to_vec);
+        match (ids(open), ids(mapping)) {
+            (Some(one), Some(other)) => one.iter().any(|id| other.contains(id)),
+            _ => true,
+        }
+    };
+    meet && networks && ids(uids) && ids(gids)
+}
+
+fn uids(condition: &Condition) -> Option<&[u32]> {
+    if let Condition::Uid(ids) = condition { Some(ids) } else { None }
+}
+
+fn gids(condition: &Condition) -> Option<&[u32]> {
+    if let Condition::Gid(ids) = condition { Some(ids) } else { None }
+}
