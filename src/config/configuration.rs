@@ -153,11 +153,30 @@ pub struct Log {
     pub level: LogLevel,
     /// Whether to write a line for each request.
     pub access: bool,
+    /// The form of clients' identities in these lines.
+    pub identity: IdentityForm,
+}
+
+/// The form in which the log shows the identities of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdentityForm {
+    /// By name.
+    #[default]
+    Name,
+    /// As a hash, which is the same for a client until the process ends.
+    Hash,
+    /// Not at all.
+    Off,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: LogLevel::Info, access: true }
+        Self {
+            format: LogFormat::Text,
+            level: LogLevel::Info,
+            access: true,
+            identity: IdentityForm::default(),
+        }
     }
 }
 

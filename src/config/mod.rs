@@ -31,7 +31,7 @@ mod warnings;
 
 pub use configuration::Config;
 pub(crate) use configuration::{
-    Admin, Issuer, ListenAddress, Listener, Log, LogFormat, LogLevel, SocketAccess, Upstream,
+    Admin, IdentityForm, Issuer, ListenAddress, Listener, Log, LogFormat, LogLevel, SocketAccess, Upstream,
 };
 pub use diagnostic::Diagnostic;
 pub(crate) use environment::read_guarded;

@@ -99,7 +99,7 @@ pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
         listeners: ListenerTable::new(&config.listeners, &registry),
         upstream: config.upstream,
         limits: config.limits,
-        access_log: false,
+        access_log: None,
     });
     let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes).unwrap();
     let shared = Shared {

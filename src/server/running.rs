@@ -186,6 +186,6 @@ fn generation(
         upstream: config.upstream.clone(),
         nodes,
         limits: config.limits.clone(),
-        access_log: config.log.access,
+        access_log: config.log.access.then_some(config.log.identity),
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn check(config: &Config, places: &Places, reader: &Reader<'_>) {
 /// Warns about credentials that cross a network unencrypted.
 fn check_plain_tcp(config: &Config, places: &Places, reader: &Reader<'_>) {
     for (listener, span) in config.listeners.iter().zip(&places.listeners) {
-        let is_remote = matches!(listener.address, ListenAddress::Tcp(address) if !address.ip().is_loopback());
+        let is_remote =
+            matches!(listener.address, ListenAddress::Tcp(address) if !address.ip().is_loopback());
         let schemes = schemes_at(config, listener);
         if !is_remote || schemes.is_empty() {
             continue;
@@ -47,7 +48,11 @@ fn check_plain_tcp(config: &Config, places: &Places, reader: &Reader<'_>) {
                 "the listener {name:?} receives signed requests over plain TCP: everyone on the way can read them, and send a \
                  copy within 15 minutes"
             );
-            reader.warn(*span, message, "listen on loopback or on a unix socket behind a proxy that ends TLS");
+            reader.warn(
+                *span,
+                message,
+                "listen on loopback or on a unix socket behind a proxy that ends TLS",
+            );
         }
     }
 }
