@@ -1,6 +1,6 @@
 //! The commands.
 //!
-//! May use: `server`, `proxy`, `answer`, `telemetry`, `store`, `mint`, `config`, `sessions`, `outgoing`, `authorize`, `bounds`, `identify`, `trace`, `refusal`, `s3`, `sigv4`, `net`.
+//! May use: `server`, `proxy`, `answer`, `telemetry`, `store`, `mint`, `config`, `sessions`, `outgoing`, `authenticate`, `authorize`, `bounds`, `identify`, `trace`, `refusal`, `s3`, `sigv4`, `net`.
 
 pub mod check;
 mod command;

@@ -2,11 +2,14 @@
 
 mod claims;
 mod condition;
+mod finding;
 mod index;
+mod named;
 
 pub use claims::{ClaimCondition, ClaimTest, JwtCondition};
 pub use condition::Condition;
-pub(crate) use condition::{Demand, Finding};
+pub(crate) use condition::Demand;
+pub(crate) use finding::Finding;
 pub use index::MappingIndex;
 
 use crate::identify::client::{Client, ListenerName};

@@ -1,6 +1,6 @@
 //! Conditions on the claims of a JWT.
 
-use super::condition::Finding;
+use super::finding::Finding;
 use crate::identify::identity::JwtIdentity;
 use serde_json::Value;
 

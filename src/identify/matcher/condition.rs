@@ -4,10 +4,10 @@
 //! below. [`MappingIndex`](super::MappingIndex) checks a kind that it has no table for one mapping after the other.
 
 use super::claims::JwtCondition;
+use super::finding::Finding;
 use crate::identify::client::{Client, ListenerName};
 use crate::identify::identity::{Identity, Names, Scheme};
 use ipnet::IpNet;
-use std::fmt;
 
 /// A condition on the client of a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,27 +138,6 @@ impl Condition {
             Self::Listener(_) => Demand::Impossible,
             _ => Demand::Some,
         }
-    }
-}
-
-/// One thing that a condition compares.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The key of the condition, or the claim.
-    pub what: String,
-    /// The expected value.
-    pub wanted: String,
-    /// The actual value.
-    pub found: String,
-    /// Whether they agree.
-    pub holds: bool,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, wanted, found, holds } = self;
-        let verdict = if *holds { "holds" } else { "does not hold" };
-        write!(f, "{what}: wants {wanted}; found {found}: {verdict}")
     }
 }
 

@@ -1,7 +1,10 @@
 use super::*;
 use crate::identify::client::{ListenerRef, PeerUser};
+use crate::identify::identity::{Identity, JwtIdentity, Names};
+use crate::identify::matcher::JwtCondition;
 use proptest::prelude::*;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 const LISTENERS: [&str; 3] = ["a", "b", "c"];
 
@@ -36,16 +39,41 @@ fn network() -> impl Strategy<Value = IpNet> {
     ]
 }
 
+fn name() -> impl Strategy<Value = Box<str>> {
+    prop::sample::select(vec!["x", "y", "z"]).prop_map(Into::into)
+}
+
+fn names() -> impl Strategy<Value = Names> {
+    prop_oneof![prop::collection::vec(name(), 1..3).prop_map(Names::Of), Just(Names::Any)]
+}
+
+fn identity() -> impl Strategy<Value = Identity> {
+    prop_oneof![
+        name().prop_map(Identity::User),
+        name().prop_map(Identity::Token),
+        name().prop_map(Identity::Key),
+        name().prop_map(|issuer| Identity::Jwt(JwtIdentity { issuer, claims: serde_json::Map::new() })),
+    ]
+}
+
 fn condition() -> impl Strategy<Value = Condition> {
     let unknown = prop::sample::select(vec!["a", "b", "c", "unknown"]);
     prop_oneof![
         3 => prop::collection::vec(network(), 1..4).prop_map(Condition::Network),
         1 => unknown.prop_map(|name| Condition::Listener(name.into())),
+        1 => prop::collection::vec(0..3_u32, 1..3).prop_map(Condition::Uid),
+        1 => names().prop_map(Condition::User),
+        1 => names().prop_map(Condition::Token),
+        1 => names().prop_map(Condition::Key),
+        1 => name().prop_map(|issuer| {
+            let (claims, service_accounts) = (Vec::new(), Vec::new());
+            Condition::Jwt(JwtCondition { issuer, claims, service_accounts })
+        }),
     ]
 }
 
 fn matcher() -> impl Strategy<Value = Matcher> {
-    // Three conditions are two of one kind, which no table expresses.
+    // Several conditions may be of one kind, which no table expresses.
     prop::collection::vec(condition(), 0..4).prop_map(Matcher::new)
 }
 
@@ -61,19 +89,25 @@ proptest! {
     #[test]
     fn the_index_finds_what_a_linear_scan_finds(
         matchers in prop::collection::vec(matcher(), 0..24),
-        clients in prop::collection::vec((prop::option::of(address()), 0..LISTENERS.len()), 1..24),
+        clients in prop::collection::vec(
+            (prop::option::of(address()), 0..LISTENERS.len(), 0..3_u32, prop::option::of(identity())),
+            1..24,
+        ),
     ) {
         let (registry, listeners) = listeners();
         let index = MappingIndex::new(&matchers, &registry);
-        for (address, listener) in clients {
+        for (address, listener, uid, identity) in clients {
             let listener = listeners[listener].clone();
             let connection = match address {
                 Some(address) => Connection::tcp(address, listener),
-                None => Connection::unix(Some(PeerUser { uid: 1000, gid: 1000 }), listener),
+                None => Connection::unix(Some(PeerUser { uid, gid: 1000 }), listener),
             };
-            let client = Client::of_connection(&connection);
+            let client = match identity {
+                Some(identity) => Client::proved(&connection, Arc::new(identity)),
+                None => Client::of_connection(&connection),
+            };
             let scanned = matchers.iter().position(|matcher| matcher.admits(&client));
-            prop_assert_eq!(index.find(&client), scanned, "{:?}", connection);
+            prop_assert_eq!(index.find(&client), scanned, "{:?}", client);
         }
     }
 
