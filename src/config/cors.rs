@@ -8,7 +8,7 @@ use super::table::Table;
 use crate::authorize::operations::TABLE;
 use crate::authorize::rights::{Right, Rights};
 use crate::identify::browser::{Cors, Origin, Origins, RequestHeaders};
-use crate::identify::matcher::{Condition, Matcher};
+use crate::identify::matcher::Matcher;
 use crate::s3::verb::{Verb, Verbs};
 use http::{HeaderName, HeaderValue};
 use std::ops::RangeInclusive;
@@ -187,8 +187,6 @@ fn check_any(
 fn is_public(context: &CorsContext<'_>) -> bool {
     let networks = context.client.networks();
     let everyone = networks.is_none_or(|networks| networks.iter().any(|network| network.prefix_len() == 0));
-    let proves = |condition: &Condition| !matches!(condition, Condition::Network(_) | Condition::Listener(_));
-    let is_proved = context.client.conditions().iter().any(proves);
     let is_local = |address: &ListenAddress| matches!(address, ListenAddress::Tcp(address) if address.ip().is_loopback());
     let wanted = context.client.listener();
     let mut reached = context
@@ -197,7 +195,7 @@ fn is_public(context: &CorsContext<'_>) -> bool {
         .iter()
         .map(|listener| &listener.value)
         .filter(|listener| wanted.is_none_or(|wanted| *wanted == listener.name));
-    everyone && !is_proved && !reached.all(|listener| is_local(&listener.address))
+    everyone && context.client.is_by_address() && !reached.all(|listener| is_local(&listener.address))
 }
 
 /// Returns the rights of all scopes together.

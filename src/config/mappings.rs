@@ -74,6 +74,7 @@ fn read_mapping(
         listeners,
     });
     let cors = cors::read_cors(&table, context.as_ref());
+    let shared_cache = table.boolean("shared_cache").unwrap_or(false);
     table.finish();
     let (name, client, scopes) = (name?, client?, scopes?);
     let policy = SessionPolicy::compile(&scopes);
@@ -94,6 +95,7 @@ fn read_mapping(
         mint: mint.unwrap_or_default(),
         dialect: Dialect::default(),
         cors,
+        shared_cache,
     };
     Some(At { value: mapping, span: span? })
 }
