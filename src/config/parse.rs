@@ -28,7 +28,7 @@ pub(super) fn parse(source: &str, environment: &dyn Environment) -> Result<Confi
 }
 
 fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config, Places)> {
-    let listeners = read_listeners(root);
+    let listeners = read_listeners(root, environment);
     let admin = root.table("admin", "[admin]");
     let mut places = Places { admin: admin.span_of("address"), ..Places::default() };
     let admin = read_admin(admin, &listeners.list);
@@ -37,7 +37,7 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     places.access_key = issuer.span_of("access_key");
     let issuer = read_issuer(issuer, environment);
     let declared = Declared::default();
-    let mappings = read_mappings(root, &listeners, &declared);
+    let mappings = read_mappings(root, &listeners, &declared, environment);
     let limits = root.table("limits", "[limits]");
     places.mints_per_second = limits.span_of("mints_per_second");
     let (limits, workers) = read_limits(limits);

@@ -1,0 +1,3 @@
+//! Clients that prove who they are.
+
+mod unix;
