@@ -46,6 +46,10 @@ rules! {
     TooManyFailures: "too-many-failures", TOO_MANY_REQUESTS, "TooManyRequests";
     /// The credentials cannot be verified at the moment.
     CredentialsUnavailable: "credentials-unavailable", SERVICE_UNAVAILABLE, "ServiceUnavailable";
+    /// The mapping has a prefix for each identity, and the client's cannot be one.
+    IdentityNotAName: "identity-not-a-name", FORBIDDEN, "AccessDenied";
+    /// As many identities of the mapping send requests as it allows at once.
+    TooManyIdentities: "too-many-identities", SERVICE_UNAVAILABLE, "SlowDown";
     /// Bucket or key lie outside the mapping's scopes.
     OutsideScope: "outside-scope", FORBIDDEN, "AccessDenied";
     /// The scope does not allow what the operation needs.
@@ -195,6 +199,8 @@ impl Rule {
             Self::CredentialsRequired => {
                 Some("`scopegate explain` lists the mappings that the client would match with credentials")
             }
+            Self::IdentityNotAName => Some("docs/homes.md says which names can be a segment of a prefix"),
+            Self::TooManyIdentities => Some("raise identities of the [[mapping]]"),
             Self::OutsideScope => Some("add a [[mapping.scope]] that covers this"),
             Self::RightNotGranted => Some("add the right to allow of the scope"),
             Self::CopySource => Some("add \"read\" to allow of a scope that covers the source"),

@@ -8,6 +8,7 @@ mod configuration;
 mod cors;
 mod diagnostic;
 mod environment;
+mod homes;
 mod issuer;
 mod limits;
 mod listeners;

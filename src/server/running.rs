@@ -177,7 +177,7 @@ fn generation(
     nodes: Arc<NodeBoard>,
     registry: &ListenerRegistry,
 ) -> Generation {
-    let matchers = config.mappings.iter().map(|mapping| &mapping.client);
+    let matchers = config.mappings.iter().map(|mapping| &*mapping.client);
     Generation {
         authenticator: Authenticator::new(matchers, registry),
         sites: SiteTable::new(sites, registry),

@@ -1,3 +1,4 @@
 //! Clients that prove who they are.
 
+mod homes;
 mod unix;
