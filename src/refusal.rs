@@ -199,7 +199,10 @@ impl Rule {
             Self::CredentialsRequired => {
                 Some("`scopegate explain` lists the mappings that the client would match with credentials")
             }
-            Self::IdentityNotAName => Some("docs/homes.md says which names can be a segment of a prefix"),
+            Self::IdentityNotAName => Some(
+                "a name has 1 to 128 characters of a-z, A-Z, 0-9 and . _ @ = + -, begins with a letter or digit and does not \
+                 end in '.': rename it, or use {sub:sha256} in prefix",
+            ),
             Self::TooManyIdentities => Some("raise identities of the [[mapping]]"),
             Self::OutsideScope => Some("add a [[mapping.scope]] that covers this"),
             Self::RightNotGranted => Some("add the right to allow of the scope"),

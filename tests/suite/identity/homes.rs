@@ -190,18 +190,19 @@ fn the_policy_of_a_home_alone_refuses_every_other() {
     let explained: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(explained["scopes"][0]["prefix"], format!("home/{alice}/"));
     let session = sts::scoped(&homes.minio, &homes.issuer, &explained["policy"].to_string());
-    homes.minio.put(&format!("tmp/home/{alice}/a"), b"a");
-    homes.minio.put(&format!("tmp/home/{bob}/a"), b"b");
+    let folders = [format!("home/{bob}/"), "home/".to_owned(), String::new(), format!("home/{alice}0/")];
+    for folder in [&[format!("home/{alice}/")][..], &folders].concat() {
+        homes.minio.put(&format!("tmp/{folder}a"), b"a");
+    }
     let own = direct(&homes.minio, &session, "GET", &format!("/tmp/home/{alice}/a"), &[], b"");
     assert_eq!(own.status(), 200, "{}", own.text());
-    for folder in [format!("home/{bob}/"), "home/".to_owned(), String::new(), format!("home/{alice}0/")] {
-        for (method, path, headers, body) in requests(&folder) {
-            if path.contains("delete=") || path == "/tmp/a" && method == "HEAD" {
-                continue;
-            }
+    for folder in &folders {
+        for (method, path, headers, body) in requests(folder) {
             let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
             let answer = direct(&homes.minio, &session, method, &path, &headers, &body);
-            assert_eq!(answer.status(), 403, "{method} {path}: {}", outcome(&answer));
+            // A delete of several objects has a result for each.
+            let is_refused = answer.status() == 403 || answer.text().contains("<Code>AccessDenied</Code>");
+            assert!(is_refused, "{method} {path}: {}", outcome(&answer));
         }
     }
 }
@@ -291,13 +292,10 @@ fn mounted_people_never_read_each_others_names() {
             let answer = alice.request("GET", path, headers, b"").unwrap();
             let head: String =
                 ["location", "x-scopegate-rule"].iter().filter_map(|name| answer.header(name)).collect();
+            let text = format!("{head}{}", answer.text());
             // What the client itself wrote may come back.
-            let text =
-                format!("{head}{}", answer.text()).replace(path, "").replace(&format!("{BOB}/a.txt"), "");
-            let text = text.replace(&format!("{BOB}/"), "");
-            for name in [&BOB.to_string(), &ALICE.to_string(), "people", "secret", " of 1"] {
-                let is_own = path.contains(name);
-                assert!(is_own || !text.contains(name), "{path} shows {name}: {text}");
+            for name in [&*BOB.to_string(), &ALICE.to_string(), "people", "secret", " of 1"] {
+                assert!(path.contains(name) || !text.contains(name), "{path} shows {name}: {text}");
             }
             shown.push(answer.text());
         }
