@@ -3,14 +3,17 @@
 use std::fmt;
 use std::path::Path;
 
+/// Puts a new text into effect. Returns the number of declarations, unless nothing changed, or the mistakes in it.
+pub(crate) type Follow<'a> = dyn Fn(&str) -> Result<Option<usize>, Vec<String>> + 'a;
+
 /// A file to read again when it changes.
 pub(crate) struct Followed<'a> {
     /// The name in the log and in metrics: the key of the configuration that names the file.
     pub name: &'static str,
     /// Where it is.
     pub path: &'a Path,
-    /// Puts a new text into effect. Returns the number of declarations, unless nothing changed, or the mistakes in it.
-    pub follow: Box<dyn Fn(&str) -> Result<Option<usize>, Vec<String>> + 'a>,
+    /// What a change does.
+    pub follow: Box<Follow<'a>>,
 }
 
 impl fmt::Debug for Followed<'_> {

@@ -12,7 +12,7 @@ use super::failure::{Cause, Failure};
 use crate::identify::identity::Identity;
 use crate::sigv4::amz_date::rfc3339;
 use arc_swap::ArcSwap;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -157,9 +157,9 @@ impl Tokens {
 impl TokenTable {
     fn new(configured: &[Token], of_file: &[Token], previous: Option<&Self>) -> Result<Self, String> {
         let mut table = Self::default();
-        let mut names: HashMap<&str, ()> = HashMap::new();
+        let mut names: HashSet<&str> = HashSet::new();
         for token in configured.iter().chain(of_file) {
-            if names.insert(&token.name, ()).is_some() {
+            if !names.insert(&token.name) {
                 return Err(format!("the token {:?} is in the file and in a section [[token]]", token.name));
             }
             let before = previous.and_then(|table| table.by_digest.get(&token.digest));

@@ -41,7 +41,9 @@ fn read_file<T>(
         Ok(Some(text)) => match parse(text.reveal()) {
             Ok(declared) => declared,
             Err(mistakes) => {
-                mistakes.iter().for_each(|what| mistake(what, "correct the line in the file"));
+                for what in &mistakes {
+                    mistake(what, "correct the line in the file");
+                }
                 return None;
             }
         },

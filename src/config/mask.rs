@@ -84,7 +84,7 @@ fn header(line: &str) -> Option<Header> {
     let (name, after) = name.split_once(']')?;
     let end = line.len() - after.trim_start_matches(']').len();
     let parts = || name.split('.').map(bare);
-    let table = if parts().any(|part| is_issuer(&part)) || CREDENTIALS.contains(&&*name.trim()) {
+    let table = if parts().any(|part| is_issuer(&part)) || CREDENTIALS.contains(&name.trim()) {
         Table::Issuer
     } else if parts().any(|part| is_secret(&part)) {
         Table::Unknown

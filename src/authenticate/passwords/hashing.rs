@@ -137,7 +137,7 @@ mod tests {
     async fn a_panic_frees_the_place() {
         let hashing = Hashing::new(1);
         let place = hashing.place(ONE).await.unwrap();
-        let failure = Hashing::run(place, || panic!("in a test")).await.map(|()| ()).unwrap_err();
+        let failure = Hashing::run::<()>(place, || panic!("in a test")).await.unwrap_err();
         assert!(failure.detail.contains("panicked"));
         assert!(hashing.place(ONE).await.is_ok());
     }

@@ -7,7 +7,7 @@
 use super::credentials::BasicCredentials;
 use super::hash::{Cost, NotComputed, PasswordHash};
 use crate::authenticate::proofs::Source;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -115,10 +115,11 @@ impl UserTable {
 
     /// Returns whether both tables have the same users with the same hashes.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        let is_in_other = |(name, record): (&Box<str>, &Record)| {
-            other.users.get(name).is_some_and(|same| same.hashes == record.hashes)
+        let has = |name: &str, hashes: &[PasswordHash]| {
+            other.users.get(name).is_some_and(|record| record.hashes == hashes)
         };
-        self.users.len() == other.users.len() && self.users.iter().all(is_in_other)
+        self.users.len() == other.users.len()
+            && self.users.iter().all(|(name, record)| has(name, &record.hashes))
     }
 }
 
@@ -178,8 +179,8 @@ fn show(work: &[(Cost, usize)]) -> String {
 /// # Errors
 /// Names a user that occurs twice.
 pub(super) fn joined(one: &[User], other: &[User]) -> Result<Arc<[User]>, String> {
-    let names: HashMap<&str, ()> = one.iter().map(|user| (&*user.name, ())).collect();
-    if let Some(twice) = other.iter().find(|user| names.contains_key(&*user.name)) {
+    let names: HashSet<&str> = one.iter().map(|user| &*user.name).collect();
+    if let Some(twice) = other.iter().find(|user| names.contains(&*user.name)) {
         return Err(format!("the user {:?} is in the file and in a section [[user]]", twice.name));
     }
     Ok(one.iter().chain(other).cloned().collect())
@@ -191,6 +192,7 @@ mod tests {
     use super::*;
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
+    use std::slice::from_ref;
 
     fn user(name: &str, hashes: &[String]) -> User {
         let hashes = hashes.iter().map(|hash| PasswordHash::parse(hash).unwrap()).collect();
@@ -278,7 +280,7 @@ mod tests {
     #[test]
     fn a_user_in_two_places_is_named() {
         let (alice, bob) = (user("alice", &[quick("a")]), user("bob", &[quick("b")]));
-        assert_eq!(joined(&[alice.clone()], &[bob]).unwrap().len(), 2);
-        assert!(joined(&[alice.clone()], &[alice]).unwrap_err().contains("\"alice\" is in the file"));
+        assert_eq!(joined(from_ref(&alice), &[bob]).unwrap().len(), 2);
+        assert!(joined(from_ref(&alice), from_ref(&alice)).unwrap_err().contains("\"alice\" is in the file"));
     }
 }

@@ -84,7 +84,7 @@ fn spell(random: &[u8; RANDOM]) -> String {
     // One allocation, so that no part of the token stays behind in memory.
     let mut token = String::with_capacity(LENGTH);
     token.push_str(PREFIX);
-    URL_SAFE_NO_PAD.encode_string(&*bytes, &mut token);
+    URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut token);
     token
 }
 
