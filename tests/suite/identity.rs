@@ -3,4 +3,5 @@
 mod basic;
 mod bearer;
 mod declare;
+mod rules;
 mod unix;
