@@ -2,6 +2,7 @@
 
 use super::counts::AuthenticationCounts;
 use super::failure::{Cause, Failure, challenges};
+use super::jwt::Issuers;
 use crate::identify::client::{Client, Connection, ListenerId, ListenerRegistry};
 use crate::identify::credentials::{Presented, presented};
 use crate::identify::identity::{Identity, Schemes};
@@ -18,6 +19,8 @@ pub(crate) struct Authenticator {
     by_listener: Vec<Schemes>,
     /// The matchers that need credentials.
     matchers: Vec<Matcher>,
+    /// The issuers of JWTs.
+    issuers: Arc<Issuers>,
 }
 
 impl Authenticator {
@@ -34,7 +37,18 @@ impl Authenticator {
                 .filter(reach)
                 .fold(Schemes::default(), |all, matcher| all.union(matcher.schemes()))
         };
-        Self { by_listener: listeners.names().iter().map(at).collect(), matchers }
+        Self { by_listener: listeners.names().iter().map(at).collect(), matchers, issuers: Arc::default() }
+    }
+
+    /// Sets the issuers whose tokens are verified.
+    #[must_use]
+    pub(crate) fn with_issuers(self, issuers: Arc<Issuers>) -> Self {
+        Self { issuers, ..self }
+    }
+
+    /// Returns the issuers whose tokens are verified.
+    pub(crate) fn issuers(&self) -> &Arc<Issuers> {
+        &self.issuers
     }
 
     /// Returns the schemes that mappings at a listener use.
@@ -68,11 +82,14 @@ impl Authenticator {
         }
     }
 
-    #[expect(clippy::unused_async, reason = "verifying a password waits for a thread")]
-    async fn verify(&self, presented: Presented<'_>, _clock: WallClock) -> Result<Arc<Identity>, Failure> {
+    async fn verify(&self, presented: Presented<'_>, clock: WallClock) -> Result<Arc<Identity>, Failure> {
         match presented {
             Presented::Nothing => Err(Failure::wrong(Cause::Malformed, "no credentials")),
             Presented::Basic(_) => Err(Failure::wrong(Cause::UnknownUser, "there are no users")),
+            Presented::Bearer(token) if !self.issuers.is_empty() => {
+                let verified = self.issuers.verify(token, clock.now()).await?;
+                Ok(Arc::new(Identity::Jwt(verified.identity)))
+            }
             Presented::Bearer(_) => Err(Failure::wrong(Cause::UnknownToken, "there are no tokens")),
             Presented::Signature(_) => Err(Failure::wrong(Cause::UnknownKey, "there are no keys")),
         }

@@ -1,6 +1,7 @@
 //! The configuration as types.
 
 use super::diagnostic::Diagnostic;
+use crate::authenticate::jwt::JwtSettings;
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::grammar::Dialect;
 use crate::bounds::limits::Limits;
@@ -26,6 +27,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// The user that mints the sessions. A session has a part of its rights.
     pub issuer: Issuer,
+    /// The issuers of JWTs.
+    pub(crate) jwt: Vec<JwtSettings>,
     /// The mappings of clients to scopes, in matching order. There is at least one.
     pub mappings: Vec<Mapping>,
     /// Bounds on what peers control.

@@ -1,6 +1,7 @@
 //! Reads secrets from the environment and from files.
 
 use super::value::show_size;
+use crate::authenticate::jwt::MAX_SET;
 use crate::sigv4::secret::Secret;
 use std::fs::File;
 use std::io::Read;
@@ -34,6 +35,15 @@ pub trait Environment {
     /// Fails if the file cannot be read, is too long, or is readable by others.
     fn file(&self, path: &Path) -> Result<Secret, ReadError>;
 
+    /// Returns the text of a file with public keys, or `None` where files are not read.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, is too long, or can be changed by everyone.
+    fn public_keys(&self, path: &Path) -> Result<Option<String>, ReadError> {
+        let _ = path;
+        Ok(None)
+    }
+
     /// Returns the credential of this name that systemd loaded for the unit (`LoadCredential=`).
     /// <https://systemd.io/CREDENTIALS/>
     ///
@@ -63,12 +73,17 @@ pub(crate) struct WithoutSecrets;
 
 impl Environment for WithoutSecrets {
     fn variable(&self, _: &str) -> Result<Secret, ReadError> {
-        Ok(Secret::new("unknown".to_owned()))
+        Ok(unknown())
     }
 
     fn file(&self, _: &Path) -> Result<Secret, ReadError> {
-        Ok(Secret::new("unknown".to_owned()))
+        Ok(unknown())
     }
+}
+
+/// Returns a secret that is as long as any must be.
+fn unknown() -> Secret {
+    Secret::new("unknown".repeat(10))
 }
 
 /// This process's environment and this machine's files.
@@ -92,6 +107,10 @@ impl Environment for SystemEnvironment {
         let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
         text.zeroize();
         Ok(secret)
+    }
+
+    fn public_keys(&self, path: &Path) -> Result<Option<String>, ReadError> {
+        read_guarded(path, MAX_SET as u64, "write the issuer's JWK Set to this file").map(Some)
     }
 }
 

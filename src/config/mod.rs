@@ -1,6 +1,6 @@
 //! The configuration file as types, with every mistake shown at its place.
 //!
-//! May use: `sessions`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `sigv4`, `net`.
+//! May use: `sessions`, `authenticate`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `sigv4`, `net`.
 
 mod clients;
 mod configuration;
@@ -8,6 +8,7 @@ mod cors;
 mod diagnostic;
 mod environment;
 mod issuer;
+mod jwt;
 mod limits;
 mod listeners;
 mod load;

@@ -2,6 +2,7 @@
 
 use super::clients::Declared;
 use super::issuer::read_issuer;
+use super::jwt::read_jwt;
 use super::limits::read_limits;
 use super::listeners::{read_admin, read_listeners};
 use super::log::read_log;
@@ -36,7 +37,8 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let issuer = required(root, "issuer", "[issuer]");
     places.access_key = issuer.span_of("access_key");
     let issuer = read_issuer(issuer, environment);
-    let declared = Declared::default();
+    let (jwt, issuers) = read_jwt(root, environment);
+    let declared = Declared { issuers, ..Declared::default() };
     let mappings = read_mappings(root, &listeners, &declared);
     let limits = root.table("limits", "[limits]");
     places.mints_per_second = limits.span_of("mints_per_second");
@@ -53,8 +55,18 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let dialect = upstream.store;
     let mappings = mappings.into_iter().map(|At { value, .. }| Mapping { dialect, ..value }).collect();
     let warnings = Vec::new();
-    let config =
-        Config { listeners, admin, upstream, issuer: issuer?, mappings, limits, workers, log, warnings };
+    let config = Config {
+        listeners,
+        admin,
+        upstream,
+        issuer: issuer?,
+        jwt: jwt?,
+        mappings,
+        limits,
+        workers,
+        log,
+        warnings,
+    };
     Some((config, places))
 }
 

@@ -9,6 +9,7 @@ use super::probe::Prober;
 use super::sessions::Sessions;
 use super::worker::{self, Workers};
 use crate::authenticate::authenticator::Authenticator;
+use crate::authenticate::jwt::Issuers;
 use crate::bounds::memory::MemoryBudget;
 use crate::bounds::part_budget::PartBudget;
 use crate::config::Config;
@@ -53,7 +54,9 @@ impl Running {
         metrics.show_nodes(&nodes);
         let prober = Prober::new(&config.upstream.endpoints, &nodes)?;
         tokio::spawn(Arc::clone(&prober).run_until(stopping.clone()));
-        let generation = generation(&config, sites, nodes, &change.registry);
+        let issuers = Arc::new(Issuers::start(&config.jwt, &Issuers::default(), WallClock::SYSTEM));
+        metrics.show_issuers(&issuers);
+        let generation = generation(&config, sites, nodes, issuers, &change.registry);
         metrics.reloads.took_effect(WallClock::SYSTEM.now(), false);
         let generation = ArcSwap::from_pointee(generation);
         let limits = &config.limits;
@@ -109,7 +112,10 @@ impl Running {
         self.shared.metrics.show_nodes(&nodes);
         let kept = kept(&before.sites, &sites);
         let renewed = sites.iter().filter(|site| site.session.slot().is_inheriting()).count();
-        let next = generation(&config, sites, nodes, &change.registry);
+        let issuers = Issuers::start(&config.jwt, before.authenticator.issuers(), WallClock::SYSTEM);
+        let issuers = Arc::new(issuers);
+        self.shared.metrics.show_issuers(&issuers);
+        let next = generation(&config, sites, nodes, issuers, &change.registry);
         self.shared.generation.store(Arc::new(next));
         drop(before);
         log::set_level(config.log.level);
@@ -174,11 +180,12 @@ fn generation(
     config: &Config,
     sites: Vec<Arc<Site>>,
     nodes: Arc<NodeBoard>,
+    issuers: Arc<Issuers>,
     registry: &ListenerRegistry,
 ) -> Generation {
     let matchers = config.mappings.iter().map(|mapping| &mapping.client);
     Generation {
-        authenticator: Authenticator::new(matchers, registry),
+        authenticator: Authenticator::new(matchers, registry).with_issuers(issuers),
         sites: SiteTable::new(sites, registry),
         listeners: ListenerTable::new(&config.listeners, registry),
         admin_hosts: config.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! The metrics: counts of everything that Scopegate does, for Prometheus.
 
 mod encode;
+mod encode_issuers;
 mod encode_memory;
 mod encode_nodes;
 mod exposition;
@@ -11,6 +12,7 @@ mod samples;
 pub(crate) use exposition::Format;
 
 use crate::authenticate::counts::AuthenticationCounts;
+use crate::authenticate::jwt::Issuers;
 use crate::authorize::operations::TABLE;
 use crate::bounds::admission::Admission;
 use crate::bounds::connections::Connections;
@@ -120,6 +122,8 @@ pub(crate) struct Metrics {
     in_flight: AtomicU64,
     /// Client connections.
     pub connections: Connections,
+    /// The issuers of JWTs of the current configuration.
+    issuers: ArcSwap<Issuers>,
     /// Requests with credentials.
     pub authentications: AuthenticationCounts,
     /// Reloads of the configuration.
@@ -256,6 +260,7 @@ impl Default for Metrics {
             nodes: ArcSwap::from_pointee(NodeBoard::new(&[], tokio::time::Instant::now())),
             in_flight: AtomicU64::new(0),
             connections: Connections::default(),
+            issuers: ArcSwap::default(),
             authentications: AuthenticationCounts::default(),
             reloads: Reloads::default(),
             issuer: IssuerFacts::default(),
@@ -300,6 +305,11 @@ impl Metrics {
         if let Some(counts) = self.rows.load().get(row.0) {
             counts.admission.store(Arc::new(Arc::downgrade(admission)));
         }
+    }
+
+    /// Shows the keys of these issuers.
+    pub(crate) fn show_issuers(&self, issuers: &Arc<Issuers>) {
+        self.issuers.store(Arc::clone(issuers));
     }
 
     /// Sets the nodes to show.
