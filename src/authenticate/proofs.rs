@@ -25,4 +25,3 @@ impl Source {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
-

@@ -166,7 +166,9 @@ fn read_algorithms(table: &Table<'_>, is_secret: bool) -> Option<Vec<Algorithm>>
     let mut read = Vec::new();
     for name in &list.value {
         match Algorithm::parse(name.value) {
-            Some(algorithm) if read.contains(&algorithm) => reader.wrong(*name, "is listed twice", "remove one"),
+            Some(algorithm) if read.contains(&algorithm) => {
+                reader.wrong(*name, "is listed twice", "remove one")
+            }
             Some(algorithm) if allowed.contains(&algorithm) => read.push(algorithm),
             Some(_) if is_secret => {
                 let help = "a secret and public keys need a [[jwt]] each: otherwise a public key could pass as the secret";
@@ -237,20 +239,27 @@ fn read_keys(
     jwks.finish();
     if has_file {
         if has_url || has_access {
-            reader.error(span, "jwks has file and other keys", "a file needs neither url, ca nor bearer_file");
+            reader.error(
+                span,
+                "jwks has file and other keys",
+                "a file needs neither url, ca nor bearer_file",
+            );
             return None;
         }
         return read_file(file?, table, environment);
     }
     let access = access?;
     if has_url {
-        return url?.parse_with(reader, "is not a URL of keys", KeyUrl::parse).map(|url| KeyOrigin::Url(url, access));
+        return url?
+            .parse_with(reader, "is not a URL of keys", KeyUrl::parse)
+            .map(|url| KeyOrigin::Url(url, access));
     }
     if is_cluster {
         return KeyUrl::parse(CLUSTER_KEYS).ok().map(|url| KeyOrigin::Url(url, access));
     }
     let discovery = issuer?.parse_with(reader, "cannot be asked for its keys", |issuer| {
-        KeyUrl::of_discovery(issuer).map_err(|help| format!("{help}; or name its keys: jwks = {{ url = \"...\" }}"))
+        KeyUrl::of_discovery(issuer)
+            .map_err(|help| format!("{help}; or name its keys: jwks = {{ url = \"...\" }}"))
     });
     discovery.map(|url| KeyOrigin::Discovery(url, access))
 }

@@ -125,7 +125,10 @@ mod tests {
             assert_eq!(Algorithm::parse(algorithm.name()), Some(algorithm));
             assert_eq!(Algorithm::parse(&algorithm.name().to_lowercase()), None);
         }
-        for name in ["none", "None", "NONE", "nOnE", "", "RS1", "ES512", "ES256K", "Ed448", "RSA-OAEP", "dir", "HS256 "] {
+        for name in [
+            "none", "None", "NONE", "nOnE", "", "RS1", "ES512", "ES256K", "Ed448", "RSA-OAEP", "dir",
+            "HS256 ",
+        ] {
             assert_eq!(Algorithm::parse(name), None, "{name}");
         }
         assert_eq!(Algorithm::parse("Ed25519"), Some(Algorithm::EdDsa));

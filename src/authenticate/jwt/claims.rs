@@ -58,10 +58,16 @@ fn check_audience(claims: &Claims, wanted: &Audience) -> Result<(), Failure> {
     let detail = match wanted {
         Audience::None if !is_present => return Ok(()),
         Audience::AnyOf(names) if names.iter().any(|name| found.contains(&&**name)) => return Ok(()),
-        Audience::None => format!("aud is {}, and audience = \"none\" accepts tokens without aud", listed(&found)),
+        Audience::None => {
+            format!("aud is {}, and audience = \"none\" accepts tokens without aud", listed(&found))
+        }
         Audience::AnyOf(names) => {
             let names: Vec<&str> = names.iter().map(|name| &**name).collect();
-            let found = if is_present { format!("aud is {}", listed(&found)) } else { "the token has no aud".to_owned() };
+            let found = if is_present {
+                format!("aud is {}", listed(&found))
+            } else {
+                "the token has no aud".to_owned()
+            };
             format!("{found}, and {} is wanted", listed(&names))
         }
     };

@@ -163,7 +163,13 @@ mod tests {
         assert!(read(" \n").unwrap_err().ends_with("it is empty"));
         let told = read("hush\r\nX: y").unwrap_err();
         assert!(told.ends_with("it does not hold a token") && !told.contains("hush"), "{told}");
-        assert!(format!("{:?}", { read("abc").unwrap(); bearer(&file).unwrap() }).contains("Sensitive"));
+        assert!(
+            format!("{:?}", {
+                read("abc").unwrap();
+                bearer(&file).unwrap()
+            })
+            .contains("Sensitive")
+        );
         std::fs::remove_file(&file).unwrap();
         assert!(bearer(&file).unwrap_err().to_string().contains("No such file"));
     }

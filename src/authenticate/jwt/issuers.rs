@@ -91,7 +91,8 @@ impl Issuers {
         let issuer = self.0.iter().find(|issuer| issuer.settings.issuer == token.issuer);
         let Some(issuer) = issuer else {
             let known: Vec<String> = self.0.iter().map(|issuer| shown(&issuer.settings.issuer)).collect();
-            let detail = format!("iss is {}, and the issuers are: {}", shown(&token.issuer), known.join(", "));
+            let detail =
+                format!("iss is {}, and the issuers are: {}", shown(&token.issuer), known.join(", "));
             return Err(Failure::wrong(Cause::UnknownIssuer, detail));
         };
         issuer.verify(token, now).await
@@ -133,7 +134,8 @@ impl Issuer {
     fn algorithm(&self, token: &Token<'_>) -> Result<Algorithm, Failure> {
         let allowed = &self.settings.algorithms;
         Algorithm::parse(&token.algorithm).filter(|algorithm| allowed.contains(algorithm)).ok_or_else(|| {
-            let detail = format!("alg is {}, and this issuer may use: {}", shown(&token.algorithm), names(allowed));
+            let detail =
+                format!("alg is {}, and this issuer may use: {}", shown(&token.algorithm), names(allowed));
             Failure::wrong(Cause::Algorithm, detail)
         })
     }

@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn levels_are_bounded() {
-        let nested = |levels: usize| format!("{}{}", "{\"a\":".repeat(levels - 1) + "{}", "}".repeat(levels - 1));
+        let nested =
+            |levels: usize| format!("{}{}", "{\"a\":".repeat(levels - 1) + "{}", "}".repeat(levels - 1));
         assert!(parse_object(nested(MAX_DEPTH).as_bytes()).is_ok());
         assert!(parse_object(nested(MAX_DEPTH + 1).as_bytes()).unwrap_err().contains("16 levels"));
         let arrays = format!("{{\"a\":{}{}}}", "[".repeat(16), "]".repeat(16));

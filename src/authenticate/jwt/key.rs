@@ -9,7 +9,9 @@ use super::shown;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
-use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
+use ring::signature::{
+    self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
+};
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
@@ -54,9 +56,7 @@ impl Key {
         check_use(jwk)?;
         let algorithm = match text(jwk, "alg")? {
             None => None,
-            Some(name) => {
-                Some(Algorithm::parse(name).ok_or_else(|| format!("its alg is {}", shown(name)))?)
-            }
+            Some(name) => Some(Algorithm::parse(name).ok_or_else(|| format!("its alg is {}", shown(name)))?),
         };
         if jwk.contains_key("d") {
             return Err("it is a private key: whoever reads it can sign tokens".to_owned());

@@ -77,9 +77,9 @@ impl Keys {
     /// Starts reading the keys of an issuer, on the current runtime. Until that succeeds, the keys of `old` are used,
     /// as keys of their own: what they verified before does not count any more.
     pub(super) fn start(settings: &JwtSettings, old: Option<&Self>, clock: WallClock) -> Self {
-        let held = old.and_then(|old| old.state.held.load_full()).map(|held| {
-            Arc::new(Held { set: held.set.clone().with_own_sources(), as_of: held.as_of })
-        });
+        let held = old
+            .and_then(|old| old.state.held.load_full())
+            .map(|held| Arc::new(Held { set: held.set.clone().with_own_sources(), as_of: held.as_of }));
         let state = Arc::new(State {
             issuer: settings.issuer.clone(),
             name: settings.name.clone(),

@@ -80,7 +80,9 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mode = file.metadata().map_err(|error| error.to_string())?.permissions().mode() & 0o7777;
     if mode & 0o002 != 0 {
-        return Err(format!("it has mode {mode:04o}: every user of this machine may change it; use chmod o-w"));
+        return Err(format!(
+            "it has mode {mode:04o}: every user of this machine may change it; use chmod o-w"
+        ));
     }
     let mut document = Vec::new();
     // One byte more, so that a longer file is noticed.
@@ -107,7 +109,11 @@ fn key_url(document: &Map<String, Value>, url: &KeyUrl, issuer: &str) -> Result<
     let text = |name| document.get(name).and_then(Value::as_str);
     let found = text("issuer").ok_or("the discovery document has no issuer")?;
     if found != issuer {
-        return Err(format!("the issuer of the discovery document is {}, and {} is wanted", shown(found), shown(issuer)));
+        return Err(format!(
+            "the issuer of the discovery document is {}, and {} is wanted",
+            shown(found),
+            shown(issuer)
+        ));
     }
     let keys = text("jwks_uri").ok_or("the discovery document has no jwks_uri")?;
     let keys = KeyUrl::parse(keys).map_err(|why| format!("jwks_uri is {}: {why}", shown(keys)))?;

@@ -68,8 +68,13 @@ impl<'t> Token<'t> {
 
 fn wrong_parts(token: &str) -> Failure {
     match token.split('.').count() {
-        5 => Failure::wrong(Cause::Encrypted, "the token is encrypted (JWE, five parts); signed ones have three"),
-        count => Failure::wrong(Cause::Malformed, format!("the token has {count} parts; signed ones have three")),
+        5 => Failure::wrong(
+            Cause::Encrypted,
+            "the token is encrypted (JWE, five parts); signed ones have three",
+        ),
+        count => {
+            Failure::wrong(Cause::Malformed, format!("the token has {count} parts; signed ones have three"))
+        }
     }
 }
 

@@ -110,7 +110,17 @@ mod tests {
         assert_eq!(KeyUrl::parse("http://id.example.test/keys"), Err(PLAIN));
         assert_eq!(KeyUrl::parse("http://localhost.example.test/"), Err(PLAIN));
         assert_eq!(KeyUrl::parse("http://10.0.0.1/"), Err(PLAIN));
-        for bad in ["", "keys", "/keys", "ftp://a/", "https://u:p@a/", "https://a/#b", "https://a:0/", "https://é/", "file:///a"] {
+        for bad in [
+            "",
+            "keys",
+            "/keys",
+            "ftp://a/",
+            "https://u:p@a/",
+            "https://a/#b",
+            "https://a:0/",
+            "https://é/",
+            "file:///a",
+        ] {
             assert!(KeyUrl::parse(bad).is_err(), "{bad}");
         }
     }
@@ -129,7 +139,9 @@ mod tests {
         let to = |location: &str| url.redirected(location).map(|next| next.to_string());
         assert_eq!(to("/other?x").as_deref(), Some("https://a/other?x"));
         assert_eq!(to("https://a/other").as_deref(), Some("https://a/other"));
-        for away in ["https://b/keys", "http://a/keys", "//b/keys", "https://a:444/", "keys", "https://a@b/", ""] {
+        for away in
+            ["https://b/keys", "http://a/keys", "//b/keys", "https://a:444/", "keys", "https://a@b/", ""]
+        {
             assert_eq!(to(away), None, "{away}");
         }
     }

@@ -34,7 +34,8 @@ pub(super) fn encode_issuers(
         family.encode_family(&[("issuer", &**name)])?.encode_gauge(&i64::from(*is_usable))?;
     }
     let help = "Whether the last attempt to read the keys of a JWT issuer succeeded";
-    let mut family = encoder.encode_descriptor("jwt_keys_last_read_successful", help, None, MetricType::Gauge)?;
+    let mut family =
+        encoder.encode_descriptor("jwt_keys_last_read_successful", help, None, MetricType::Gauge)?;
     for IssuerStatus { name, error, .. } in &statuses {
         family.encode_family(&[("issuer", &**name)])?.encode_gauge(&i64::from(error.is_none()))?;
     }
