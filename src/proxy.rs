@@ -12,6 +12,7 @@ pub(crate) mod decision;
 mod documents;
 mod fallback;
 mod forward;
+mod gate;
 pub(crate) mod generation;
 mod local;
 pub(crate) mod multipart;
@@ -120,9 +121,7 @@ impl Proxy {
             Ok(reply) => reply.into_response(record),
             Err(refusal) => self.refuse(connection, found, request, &refusal, record),
         };
-        if let Some(cors) = found.and_then(|site| site.mapping.cors.as_deref()) {
-            cors.mark(request, &mut answer.fields);
-        }
+        self.mark(connection, request, found, &mut answer.fields);
         answer.body.hold(holdings);
         answer
     }
@@ -135,12 +134,16 @@ impl Proxy {
         record: &AccessRecord,
         holdings: &Holdings,
     ) -> Result<&Arc<Site>, Refusal> {
+        if let Some(site) = self.admit_page(connection, request)? {
+            return Ok(site);
+        }
         let (authenticator, counts) = (&self.generation.authenticator, &self.shared.metrics.authentications);
-        let client = authenticator.identify(connection, request, self.shared.clock, counts).await?;
+        let identified = authenticator.identify(connection, request, self.shared.clock, counts).await;
+        let client = identified.map_err(|refusal| self.quiet(connection, request, refusal))?;
         holdings.identified(&client);
         record.identified(&client);
         let site = self.generation.sites.find(&client);
-        site.ok_or_else(|| authenticator.refuse(&client))
+        site.ok_or_else(|| self.quiet(connection, request, authenticator.refuse(&client)))
     }
 
     /// Takes an identified client's request through the remaining stages, in order.

@@ -245,6 +245,10 @@ impl Challenge {
     pub const fn header(&self) -> &HeaderValue {
         &self.0
     }
+
+    fn opens_dialogue(&self) -> bool {
+        self.0.as_bytes().starts_with(b"Basic ")
+    }
 }
 
 impl From<Malformed> for Refusal {
@@ -313,6 +317,17 @@ impl Refusal {
     /// Returns the ways in which the client can prove who it is.
     pub fn challenges(&self) -> &[Challenge] {
         &self.challenges
+    }
+
+    /// Removes the challenges that make a browser ask its user for a password.
+    #[must_use]
+    pub fn without_dialogue(mut self) -> Self {
+        self.challenges.retain(|challenge| !challenge.opens_dialogue());
+        // RFC 9110 demands a challenge. No client knows this scheme.
+        if self.challenges.is_empty() {
+            self.challenges.push(Challenge::new(HeaderValue::from_static("X-Basic realm=\"scopegate\"")));
+        }
+        self
     }
 
     /// Returns the status of the response.

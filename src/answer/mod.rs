@@ -2,6 +2,7 @@
 //!
 //! May use: `telemetry`, `store`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `net`.
 
+pub(crate) mod caching;
 pub(crate) mod listing;
 pub(crate) mod representation;
 pub(crate) mod response;

@@ -259,8 +259,7 @@ mod tests {
 
     fn refused(refusal: &Refusal) -> Response<ResponseBody<NoBody>> {
         let connection = connection(None, listener("main"));
-        let record =
-            AccessRecord::begin(Arc::new(Metrics::default()), &connection, false, &Method::GET, None);
+        let record = AccessRecord::begin(Arc::new(Metrics::default()), &connection, None, &Method::GET, None);
         refuse(refusal, Representation::S3, ("/", None), record)
     }
 

@@ -108,10 +108,61 @@ impl Authenticator {
 
     /// Returns the schemes by which a client could match a mapping that its connection alone does not match.
     pub(crate) fn helpful(&self, client: &Client<'_>) -> Schemes {
-        if self.schemes(client.connection().listener().id()).is_empty() {
-            return Schemes::default();
+        let all = self.schemes(client.connection().listener().id());
+        let mut found = Schemes::default();
+        for matcher in &self.matchers {
+            // Usually the first matcher decides. There may be 10,000.
+            if found == all {
+                break;
+            }
+            if matcher.admits_connection(client) {
+                found = found.union(matcher.schemes());
+            }
         }
-        let admitted = self.matchers.iter().filter(|matcher| matcher.admits_connection(client));
-        admitted.fold(Schemes::default(), |all, matcher| all.union(matcher.schemes()))
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identify::client::tests::connection;
+    use crate::identify::identity::{Names, Scheme};
+    use crate::identify::matcher::Condition;
+
+    fn matcher(conditions: Vec<Condition>) -> Matcher {
+        Matcher::new(conditions)
+    }
+
+    #[test]
+    fn schemes_help_only_where_the_conditions_on_the_connection_hold() {
+        let mut registry = ListenerRegistry::default();
+        let [here, there] = ["here", "there"].map(|name| registry.register(&name.into()));
+        let network = || Condition::Network(vec!["10.0.0.0/8".parse().unwrap()]);
+        let matchers = [
+            matcher(vec![Condition::User(Names::Any), network(), Condition::Listener("here".into())]),
+            matcher(vec![Condition::Token(Names::Any), Condition::Listener("here".into())]),
+            matcher(vec![network()]),
+        ];
+        let authenticator = Authenticator::new(matchers.iter(), &registry);
+        let schemes = |schemes: &[Scheme]| schemes.iter().copied().collect::<Schemes>();
+        assert_eq!(authenticator.schemes(here.id()), schemes(&[Scheme::Basic, Scheme::Bearer]));
+        assert_eq!(authenticator.schemes(there.id()), Schemes::default());
+        for (address, listener, helpful, rule) in [
+            ("10.0.0.1", &here, schemes(&[Scheme::Basic, Scheme::Bearer]), Rule::CredentialsRequired),
+            ("11.0.0.1", &here, schemes(&[Scheme::Bearer]), Rule::CredentialsRequired),
+            ("10.0.0.1", &there, Schemes::default(), Rule::NoMapping),
+        ] {
+            let connection = connection(Some(address), listener.clone());
+            let client = Client::of_connection(&connection);
+            assert_eq!(authenticator.helpful(&client), helpful, "{address}");
+            assert_eq!(authenticator.refuse(&client).rule, rule, "{address}");
+            let known = Client::proved(&connection, Arc::new(Identity::User("a".into())));
+            assert_eq!(
+                authenticator.refuse(&known).rule,
+                Rule::NoMapping,
+                "{address}: other credentials help nobody"
+            );
+        }
     }
 }

@@ -54,6 +54,9 @@ pub struct Mapping {
     pub dialect: Dialect,
     /// What pages of other origins may do: nothing if it is absent.
     pub cors: Option<Box<Cors>>,
+    /// Whether caches may keep responses as their own `Cache-Control` says, although the mapping knows its clients by more
+    /// than their addresses.
+    pub shared_cache: bool,
 }
 
 /// Returns the first mapping that admits `client`, with its position.
@@ -225,7 +228,17 @@ impl Mapping {
         let policy = SessionPolicy::compile(&scopes);
         let (client, mint) = (Matcher::default(), MintWhen::Lazy);
         let (duration, dialect) = (Duration::from_mins(15), Dialect::default());
-        Self { name: name.into(), client, scopes, policy, duration, mint, dialect, cors: None }
+        Self {
+            name: name.into(),
+            client,
+            scopes,
+            policy,
+            duration,
+            mint,
+            dialect,
+            cors: None,
+            shared_cache: false,
+        }
     }
 
     /// Returns the buckets of the scopes, as the clients know them.

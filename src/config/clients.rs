@@ -1,5 +1,7 @@
 //! Reads the `client` of a mapping: the conditions on its clients.
 
+use super::Environment;
+use super::accounts::{Account, read_accounts};
 use super::listeners::Listeners;
 use super::reader::{At, Reader};
 use super::source::Span;
@@ -44,7 +46,12 @@ pub(super) struct NameList {
 }
 
 /// Reads `client`. Returns `None` if it has a mistake.
-pub(super) fn read_client(table: &Table<'_>, listeners: &Listeners, declared: &Declared) -> Option<Matcher> {
+pub(super) fn read_client(
+    table: &Table<'_>,
+    listeners: &Listeners,
+    declared: &Declared,
+    environment: &dyn Environment,
+) -> Option<Matcher> {
     let example = "client = { network = [\"127.0.0.0/8\", \"::1/128\"] }";
     table.require("client", format!("say which clients it is for: {example}"));
     let client = table.table("client", "client");
@@ -63,6 +70,10 @@ pub(super) fn read_client(table: &Table<'_>, listeners: &Listeners, declared: &D
     add(given("network"), networks.map(Condition::Network));
     let listener = client.string("listener").and_then(|name| find_listener(name, reader, listeners));
     add(given("listener"), listener.map(Condition::Listener));
+    let uids = read_accounts(&client, "uid", Account::User, environment);
+    add(given("uid"), uids.map(Condition::Uid));
+    let gids = read_accounts(&client, "gid", Account::Group, environment);
+    add(given("gid"), gids.map(Condition::Gid));
     let names = |key, kind: &'static str, list: &NameList| read_names(&client, key, kind, list);
     add(given("user"), names("user", "a user", &declared.users).map(Condition::User));
     add(given("token"), names("token", "a token", &declared.tokens).map(Condition::Token));

@@ -49,6 +49,19 @@ pub struct Listener {
     pub address: ListenAddress,
     /// The hosts that it accepts, and the domain below which each bucket has a host.
     pub hosts: AllowedHosts,
+    /// Who may connect to its unix socket.
+    pub access: SocketAccess,
+}
+
+/// The permissions of a unix socket: who may connect to it. The system decides on what is not set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketAccess {
+    /// The permission bits. Connecting needs the right to write.
+    pub mode: Option<u32>,
+    /// The id of the owner.
+    pub owner: Option<u32>,
+    /// The id of the group.
+    pub group: Option<u32>,
 }
 
 /// The admin listener.
@@ -65,6 +78,34 @@ impl Listener {
     pub fn is_nameless(&self) -> bool {
         let remote = matches!(self.address, ListenAddress::Tcp(address) if !address.ip().is_loopback());
         remote && self.hosts.is_empty()
+    }
+}
+
+impl SocketAccess {
+    /// Returns whether every user of this machine may connect.
+    pub fn is_open(&self) -> bool {
+        self.mode.is_some_and(|mode| mode & 0o002 != 0)
+    }
+
+    /// Returns these permissions, and those of `other` where none is set.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            mode: self.mode.or(other.mode),
+            owner: self.owner.or(other.owner),
+            group: self.group.or(other.group),
+        }
+    }
+}
+
+impl fmt::Display for SocketAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = [
+            self.mode.map(|mode| format!("mode {mode:04o}")),
+            self.owner.map(|owner| format!("owner {owner}")),
+            self.group.map(|group| format!("group {group}")),
+        ];
+        f.write_str(&shown.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -115,11 +156,30 @@ pub struct Log {
     pub level: LogLevel,
     /// Whether to write a line for each request.
     pub access: bool,
+    /// The form of clients' identities in these lines.
+    pub identity: IdentityForm,
+}
+
+/// The form in which the log shows the identities of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdentityForm {
+    /// By name.
+    #[default]
+    Name,
+    /// As a hash, which is the same for a client until the process ends.
+    Hash,
+    /// Not at all.
+    Off,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: LogLevel::Info, access: true }
+        Self {
+            format: LogFormat::Text,
+            level: LogLevel::Info,
+            access: true,
+            identity: IdentityForm::default(),
+        }
     }
 }
 

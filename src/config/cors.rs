@@ -178,8 +178,7 @@ fn check_any(
     if context.is_some_and(|context| !is_public(context)) {
         let help = "name the origins. \"*\" is for what anyone may read: a mapping for all networks, as in \
                     network = [\"0.0.0.0/0\", \"::/0\"], on a listener outside loopback";
-        let message =
-            "origins = \"*\" would let every web page read what is only for clients of some networks";
+        let message = "origins = \"*\" would let every web page read what is only for some clients";
         reader.error(span, message, help);
     }
 }
@@ -196,7 +195,7 @@ fn is_public(context: &CorsContext<'_>) -> bool {
         .iter()
         .map(|listener| &listener.value)
         .filter(|listener| wanted.is_none_or(|wanted| *wanted == listener.name));
-    everyone && !reached.all(|listener| is_local(&listener.address))
+    everyone && context.client.is_by_address() && !reached.all(|listener| is_local(&listener.address))
 }
 
 /// Returns the rights of all scopes together.

@@ -1,9 +1,12 @@
 //! Reads secrets from the environment and from files.
 
+use super::accounts::{self, Account};
 use super::value::show_size;
 use crate::authenticate::jwt::MAX_SET;
 use crate::sigv4::secret::Secret;
+use nix::unistd::{Group, User};
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -21,7 +24,7 @@ pub struct ReadError {
     pub help: String,
 }
 
-/// The source of the secrets that a configuration refers to.
+/// The source of the secrets and the accounts that a configuration refers to.
 pub trait Environment {
     /// Returns an environment variable of the process.
     ///
@@ -62,12 +65,29 @@ pub trait Environment {
             ..failed
         })
     }
+
+    /// Returns the id of a user of this machine.
+    ///
+    /// # Errors
+    /// Fails if no user has this name, or the accounts cannot be read.
+    fn user(&self, name: &str) -> Result<u32, ReadError> {
+        Err(no_account(Account::User, name))
+    }
+
+    /// Returns the id of a group of this machine.
+    ///
+    /// # Errors
+    /// Fails if no group has this name, or the accounts cannot be read.
+    fn group(&self, name: &str) -> Result<u32, ReadError> {
+        Err(no_account(Account::Group, name))
+    }
 }
 
 /// The variable in which systemd names the folder with a unit's credentials.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
-/// An environment in which every secret exists. It serves to check configurations away from where their secrets are.
+/// An environment in which every secret and every account exists. It serves to check configurations away from where these
+/// are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WithoutSecrets;
 
@@ -78,6 +98,44 @@ impl Environment for WithoutSecrets {
 
     fn file(&self, _: &Path) -> Result<Secret, ReadError> {
         Ok(unknown())
+    }
+
+    fn user(&self, name: &str) -> Result<u32, ReadError> {
+        Ok(SystemEnvironment.user(name).unwrap_or_else(|_| made_up_id(name)))
+    }
+
+    fn group(&self, name: &str) -> Result<u32, ReadError> {
+        Ok(SystemEnvironment.group(name).unwrap_or_else(|_| made_up_id(name)))
+    }
+}
+
+/// Returns an id for an account of another machine: the same for the same name, and above those that machines assign.
+fn made_up_id(name: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    (1 << 31) | u32::try_from(hasher.finish() & 0x3FFF_FFFF).unwrap_or_default()
+}
+
+fn no_account(account: Account, name: &str) -> ReadError {
+    ReadError {
+        message: accounts::unknown(account, name),
+        help: "check the spelling with `getent`, or create the account first".to_owned(),
+    }
+}
+
+/// Finds an account by its name in everything that the system's libraries ask: files, LDAP, systemd. The `nix` crate calls
+/// `getpwnam_r` and `getgrnam_r`, which reading /etc/passwd would not replace.
+fn find_account(account: Account, name: &str, found: nix::Result<Option<u32>>) -> Result<u32, ReadError> {
+    match found {
+        Ok(Some(id)) => Ok(id),
+        Ok(None) => Err(no_account(account, name)),
+        Err(error) => Err(ReadError {
+            message: format!(
+                "{}, as far as its accounts can be read: {error}",
+                accounts::unknown(account, name)
+            ),
+            help: "see whether `getent` finds the account, or write its number".to_owned(),
+        }),
     }
 }
 
@@ -111,6 +169,16 @@ impl Environment for SystemEnvironment {
 
     fn public_keys(&self, path: &Path) -> Result<Option<String>, ReadError> {
         read_guarded(path, MAX_SET as u64, "write the issuer's JWK Set to this file").map(Some)
+    }
+
+    fn user(&self, name: &str) -> Result<u32, ReadError> {
+        let found = User::from_name(name).map(|found| found.map(|user| user.uid.as_raw()));
+        find_account(Account::User, name, found)
+    }
+
+    fn group(&self, name: &str) -> Result<u32, ReadError> {
+        let found = Group::from_name(name).map(|found| found.map(|group| group.gid.as_raw()));
+        find_account(Account::Group, name, found)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Reads `[[listener]]` and `[admin]`: the addresses to listen on, and the hosts that are accepted.
 
+use super::accounts::{Account, read_account};
 use super::reader::{At, Reader};
 use super::source::Span;
 use super::table::Table;
-use super::value::{parse_domain, parse_host, parse_listen_address};
-use super::{Admin, ListenAddress, Listener};
+use super::value::{parse_domain, parse_host, parse_listen_address, parse_mode};
+use super::{Admin, Environment, ListenAddress, Listener, SocketAccess};
 use crate::identify::browser::AllowedHosts;
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ impl Listeners {
     }
 }
 
-pub(super) fn read_listeners(root: &Table<'_>) -> Listeners {
+pub(super) fn read_listeners(root: &Table<'_>, environment: &dyn Environment) -> Listeners {
     let tables = root.tables("listener", "[[listener]]");
     if tables.is_empty() {
         root.error_missing("there is no [[listener]]", "add one: [[listener]] with name and address");
@@ -38,14 +39,18 @@ pub(super) fn read_listeners(root: &Table<'_>) -> Listeners {
     let count = tables.len();
     let mut listeners = Listeners { list: Vec::new(), are_complete: false };
     for table in tables {
-        let listener = read_listener(table, &listeners);
+        let listener = read_listener(table, &listeners, environment);
         listeners.list.extend(listener);
     }
     listeners.are_complete = listeners.list.len() == count;
     listeners
 }
 
-fn read_listener(table: Table<'_>, others: &Listeners) -> Option<At<Listener>> {
+fn read_listener(
+    table: Table<'_>,
+    others: &Listeners,
+    environment: &dyn Environment,
+) -> Option<At<Listener>> {
     let reader = table.reader();
     let name = table.name();
     if let Some(name) = name.filter(|name| others.find(name.value).is_some()) {
@@ -59,10 +64,34 @@ fn read_listener(table: Table<'_>, others: &Listeners) -> Option<At<Listener>> {
         check_free(&address, text.span, &others.list, reader);
         Some(address)
     });
+    let access = read_access(&table, address.as_ref(), environment);
     let span = table.span();
     table.finish();
-    let listener = Listener { name: name?.value.into(), address: address?, hosts };
+    let listener = Listener { name: name?.value.into(), address: address?, hosts, access };
     Some(At { value: listener, span: span? })
+}
+
+/// Reads who may connect to a unix socket.
+fn read_access(
+    table: &Table<'_>,
+    address: Option<&ListenAddress>,
+    environment: &dyn Environment,
+) -> SocketAccess {
+    let mode = table.parsed("mode", "is not the mode of a socket", parse_mode);
+    let owner = read_account(table, "owner", Account::User, environment);
+    let group = read_account(table, "group", Account::Group, environment);
+    if let Some(ListenAddress::Tcp(address)) = address {
+        for key in ["mode", "owner", "group"] {
+            if let Some(span) = table.span_of(key) {
+                let message = format!("{key} is for unix sockets, and the listener's address is {address}");
+                let help = format!(
+                    "remove {key}, or let the listener have an address such as \"unix:/run/scopegate/s3.sock\""
+                );
+                table.reader().error(span, message, help);
+            }
+        }
+    }
+    SocketAccess { mode, owner, group }
 }
 
 pub(super) fn read_admin(table: Table<'_>, listeners: &[At<Listener>]) -> Option<Admin> {
@@ -107,4 +136,53 @@ fn read_hosts(table: &Table<'_>) -> Vec<Box<str>> {
         hosts.push(host);
     }
     hosts
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{EXAMPLE, Fake, mistakes};
+    use crate::config::{Config, SocketAccess};
+
+    /// Returns the example with this address and these lines of its listener.
+    fn listening(address: &str, lines: &str) -> String {
+        let listener = format!("address = \"{address}\"\n{lines}\n");
+        let everyone = EXAMPLE.replace("network = [\"127.0.0.0/8\", \"::1/128\"], ", "");
+        everyone.replacen("address = \"127.0.0.1:8080\"", &listener, 1)
+    }
+
+    #[test]
+    fn a_unix_socket_has_a_mode_an_owner_and_a_group() {
+        let source = listening("unix:/run/s3.sock", "mode = \"0660\"\nowner = \"app\"\ngroup = \"storage\"");
+        let listener = Config::parse(&source, &Fake).unwrap().listeners.remove(0);
+        let access = SocketAccess { mode: Some(0o660), owner: Some(1000), group: Some(2000) };
+        assert_eq!(listener.access, access);
+        assert_eq!(access.to_string(), "mode 0660, owner 1000, group 2000");
+        let source = listening("unix:/run/s3.sock", "");
+        let listener = Config::parse(&source, &Fake).unwrap().listeners.remove(0);
+        assert_eq!(listener.access, SocketAccess::default());
+    }
+
+    #[test]
+    fn each_mistake_in_the_access_has_its_place_and_help() {
+        for (address, lines, told) in [
+            ("unix:/run/s", "mode = \"0444\"", "4:8 \"0444\" is not the mode of a socket | connecting needs"),
+            (
+                "unix:/run/s",
+                "mode = \"rw-rw----\"",
+                "4:8 \"rw-rw----\" is not the mode of a socket | write three",
+            ),
+            ("unix:/run/s", "mode = 0o660", "4:8 mode is of type integer | mode is a string"),
+            ("unix:@s", "", "3:11 \"unix:@s\" is not an address to listen on | every process may connect"),
+            (
+                "127.0.0.1:1",
+                "mode = \"0660\"",
+                "4:8 mode is for unix sockets, and the listener's address is 127.0.0.1:1",
+            ),
+            ("127.0.0.1:1", "owner = 0", "4:9 owner is for unix sockets"),
+            ("[::1]:1", "group = 0", "4:9 group is for unix sockets"),
+        ] {
+            let found = mistakes(&listening(address, lines));
+            assert!(found.len() == 1 && found[0].starts_with(told), "{address} {lines}: {found:?}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Reads `[[mapping]]`: scopes and rights.
 
+use super::Environment;
 use super::clients::{Declared, read_client};
 use super::cors;
 use super::listeners::Listeners;
@@ -30,6 +31,7 @@ pub(super) fn read_mappings(
     root: &Table<'_>,
     listeners: &Listeners,
     declared: &Declared,
+    environment: &dyn Environment,
 ) -> Option<Vec<At<Mapping>>> {
     let tables = root.tables("mapping", "[[mapping]]");
     if tables.is_empty() {
@@ -47,17 +49,22 @@ pub(super) fn read_mappings(
             let message = format!("another mapping has the name {:?}", name.value);
             root.reader().error(name.span, message, "give each mapping its own name");
         }
-        read_mapping(table, listeners, declared)
+        read_mapping(table, listeners, declared, environment)
     };
     // Collected first, so that the mistakes in all mappings are noted.
     let mappings: Vec<Option<At<Mapping>>> = tables.into_iter().map(read).collect();
     mappings.into_iter().collect()
 }
 
-fn read_mapping(table: Table<'_>, listeners: &Listeners, declared: &Declared) -> Option<At<Mapping>> {
+fn read_mapping(
+    table: Table<'_>,
+    listeners: &Listeners,
+    declared: &Declared,
+    environment: &dyn Environment,
+) -> Option<At<Mapping>> {
     let (reader, span) = (table.reader(), table.span());
     let name = table.name();
-    let client = read_client(&table, listeners, declared);
+    let client = read_client(&table, listeners, declared, environment);
     let duration = table.duration("session", SESSION).unwrap_or(*SESSION.start());
     let mint = table.word("mint", &[("lazy", MintWhen::Lazy), ("start", MintWhen::Start)]);
     let scopes = read_scopes(&table);
@@ -67,6 +74,7 @@ fn read_mapping(table: Table<'_>, listeners: &Listeners, declared: &Declared) ->
         listeners,
     });
     let cors = cors::read_cors(&table, context.as_ref());
+    let shared_cache = table.boolean("shared_cache").unwrap_or(false);
     table.finish();
     let (name, client, scopes) = (name?, client?, scopes?);
     let policy = SessionPolicy::compile(&scopes);
@@ -87,6 +95,7 @@ fn read_mapping(table: Table<'_>, listeners: &Listeners, declared: &Declared) ->
         mint: mint.unwrap_or_default(),
         dialect: Dialect::default(),
         cors,
+        shared_cache,
     };
     Some(At { value: mapping, span: span? })
 }

@@ -2,6 +2,7 @@
 //!
 //! May use: `sessions`, `authenticate`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `sigv4`, `net`.
 
+mod accounts;
 mod clients;
 mod configuration;
 mod cors;
@@ -30,7 +31,9 @@ mod value;
 mod warnings;
 
 pub use configuration::Config;
-pub(crate) use configuration::{Admin, Issuer, ListenAddress, Listener, Log, LogFormat, LogLevel, Upstream};
+pub(crate) use configuration::{
+    Admin, IdentityForm, Issuer, ListenAddress, Listener, Log, LogFormat, LogLevel, SocketAccess, Upstream,
+};
 pub use diagnostic::Diagnostic;
 pub(crate) use environment::read_guarded;
 pub use environment::{Environment, ReadError};

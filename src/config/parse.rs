@@ -29,7 +29,7 @@ pub(super) fn parse(source: &str, environment: &dyn Environment) -> Result<Confi
 }
 
 fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config, Places)> {
-    let listeners = read_listeners(root);
+    let listeners = read_listeners(root, environment);
     let admin = root.table("admin", "[admin]");
     let mut places = Places { admin: admin.span_of("address"), ..Places::default() };
     let admin = read_admin(admin, &listeners.list);
@@ -39,7 +39,7 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let issuer = read_issuer(issuer, environment);
     let (jwt, issuers) = read_jwt(root, environment);
     let declared = Declared { issuers, ..Declared::default() };
-    let mappings = read_mappings(root, &listeners, &declared);
+    let mappings = read_mappings(root, &listeners, &declared, environment);
     let limits = root.table("limits", "[limits]");
     places.mints_per_second = limits.span_of("mints_per_second");
     let (limits, workers) = read_limits(limits);

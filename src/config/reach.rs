@@ -24,9 +24,8 @@ pub(super) fn check(mappings: &[At<Mapping>], listeners: &[At<Listener>], reader
         let mut matched: Vec<&mut Clients<'_>> =
             clients.iter_mut().filter(|clients| can_match(&mapping.value, clients.listener)).collect();
         if matched.is_empty() {
-            let message =
-                format!("the mapping {name:?} can never match: clients of a unix socket have no address");
-            reader.error(mapping.span, message, "leave network out of its client");
+            let (why, help) = why_never(&mapping.value);
+            reader.error(mapping.span, format!("the mapping {name:?} can never match: {why}"), help);
         } else if matched.iter().all(|clients| clients.cover(&mapping.value)) {
             let earlier = mappings.get(..index).filter(|_| unreachable < NAMING).unwrap_or_default();
             unreachable += 1;
@@ -42,6 +41,28 @@ pub(super) fn check(mappings: &[At<Mapping>], listeners: &[At<Listener>], reader
             let message = format!("no mapping can match a client of the listener {:?}", listener.value.name);
             reader.error(listener.span, message, "add a mapping for its clients, or remove it");
         }
+    }
+}
+
+/// Explains why a mapping matches no client of its listeners, and what to change.
+fn why_never(mapping: &Mapping) -> (String, String) {
+    let conditions = mapping.client.conditions();
+    let account = conditions.iter().find(|it| matches!(it, Condition::Uid(_) | Condition::Gid(_)));
+    match (account.map(Condition::name), mapping.client.networks()) {
+        (Some(key), Some(_)) => (
+            format!("{key} is for clients of unix sockets, and network for clients of TCP"),
+            format!("leave network or {key} out of its client"),
+        ),
+        (Some(key), None) => (
+            format!("only clients of unix sockets have a {key}"),
+            format!(
+                "leave {key} out of its client, or add a listener with an address such as \"unix:/run/scopegate/s3.sock\""
+            ),
+        ),
+        (None, _) => (
+            "clients of a unix socket have no address".to_owned(),
+            "leave network out of its client".to_owned(),
+        ),
     }
 }
 

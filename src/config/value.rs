@@ -69,9 +69,27 @@ pub(super) fn parse_host(text: &str) -> Result<Box<str>, &'static str> {
     }
 }
 
+/// Parses the mode of a unix socket, as `chmod` takes it. Connecting to a socket needs the right to write to it.
+pub(super) fn parse_mode(text: &str) -> Result<u32, &'static str> {
+    let is_octal = matches!(text.len(), 3 | 4) && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if is_octal && mode <= 0o777 && mode & 0o222 == 0 => Err(
+            "connecting needs the right to write, which this mode gives to nobody: write \"0660\" or \"0600\"",
+        ),
+        Ok(mode) if is_octal && mode <= 0o777 => Ok(mode),
+        _ => Err("write three octal digits after a 0, as chmod takes them: \"0660\""),
+    }
+}
+
 /// Parses the address of a listener.
 pub(super) fn parse_listen_address(text: &str) -> Result<ListenAddress, &'static str> {
     if let Some(path) = text.strip_prefix("unix:") {
+        if path.starts_with('@') {
+            return Err(
+                "every process may connect to an abstract socket: write the path of a file, such as \
+                        \"unix:/run/scopegate/s3.sock\"",
+            );
+        }
         // `sun_path` of Linux has 108 bytes, and the last is 0.
         return match path.len() {
             2..=107 if path.starts_with('/') => Ok(ListenAddress::Unix(PathBuf::from(path))),
@@ -165,6 +183,29 @@ mod tests {
         }
         assert!(parse_domain("10.1.2.3").is_err() && parse_domain("[::1]").is_err());
         assert!(parse_host("[10.1.2.3]").is_err());
+    }
+
+    #[test]
+    fn parses_modes_that_let_somebody_connect() {
+        for (text, mode) in [("0660", 0o660), ("600", 0o600), ("0666", 0o666), ("0020", 0o020)] {
+            assert_eq!(parse_mode(text), Ok(mode), "{text}");
+        }
+        for bad in ["", "0", "66", "0o660", "01660", "1660", "0688", "u+w", "-660", "+660", "06600"] {
+            assert!(parse_mode(bad).unwrap_err().contains("octal"), "{bad}");
+        }
+        for shut in ["0000", "0444", "555"] {
+            assert!(parse_mode(shut).unwrap_err().contains("right to write"), "{shut}");
+        }
+    }
+
+    #[test]
+    fn sockets_have_a_path() {
+        for bad in ["unix:", "unix:s3.sock", "unix:/", "unix:@s3", "unix:@/s3"] {
+            assert!(parse_listen_address(bad).is_err(), "{bad}");
+        }
+        assert!(parse_listen_address("unix:@s3").unwrap_err().contains("abstract"));
+        assert!(parse_listen_address(&format!("unix:/{}", "a".repeat(106))).is_ok());
+        assert!(parse_listen_address(&format!("unix:/{}", "a".repeat(107))).is_err());
     }
 
     #[test]

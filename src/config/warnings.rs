@@ -8,6 +8,7 @@ use super::{Config, Diagnostic, ListenAddress, Listener};
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::SessionKind;
 use crate::authorize::policy::SessionPolicy;
+use crate::identify::matcher::{Condition, Demand};
 use crate::sessions::refresh::mints_per_second_needed;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::fmt::Write;
@@ -44,6 +45,7 @@ pub(crate) fn root() -> Diagnostic {
 /// Notes all warnings about a valid configuration.
 pub(super) fn check(config: &Config, places: &Places, reader: &Reader<'_>) {
     check_listeners(config, places, reader);
+    check_sockets(config, places, reader);
     check_mappings(config, places, reader);
     check_admin(config, places, reader);
     check_mints(config, places, reader);
@@ -69,6 +71,26 @@ fn check_listeners(config: &Config, places: &Places, reader: &Reader<'_>) {
         );
         let help =
             "add their network to the client of a mapping, or let the listener listen on another address";
+        reader.warn(*span, message, help);
+    }
+}
+
+/// Warns about sockets that every user may connect to, and whose mapping takes each of them.
+fn check_sockets(config: &Config, places: &Places, reader: &Reader<'_>) {
+    for (listener, span) in config.listeners.iter().zip(&places.listeners) {
+        let admits_all = |mapping: &&Mapping| {
+            let demand = |condition: &Condition| condition.at(&listener.name, true);
+            mapping.client.conditions().iter().all(|condition| demand(condition) == Demand::Nothing)
+        };
+        let Some(mapping) = config.mappings.iter().find(admits_all).filter(|_| listener.access.is_open())
+        else {
+            continue;
+        };
+        let message = format!(
+            "every user of this machine may connect to the listener {:?}, and the mapping {:?} takes them all",
+            listener.name, mapping.name
+        );
+        let help = "write mode = \"0660\" with a group, or let the client of the mapping have uid or gid";
         reader.warn(*span, message, help);
     }
 }
@@ -148,7 +170,8 @@ fn is_at(mapping: &Mapping, listener: &Listener) -> bool {
 }
 
 fn can_match(mapping: &Mapping, listener: &Listener) -> bool {
-    is_at(mapping, listener)
+    let is_unix = matches!(listener.address, ListenAddress::Unix(_));
+    mapping.client.can_match_at(&listener.name, is_unix)
         && match (&listener.address, mapping.client.networks()) {
             (_, None) => true,
             (ListenAddress::Unix(_), Some(_)) => false,
@@ -214,6 +237,22 @@ mod tests {
             assert_eq!(told.len(), count, "{address} {network}: {told:?}");
         }
         assert_eq!(warned(&[(&format!("{NETWORK}, "), "")]).len(), 0, "everyone at the listener");
+    }
+
+    #[test]
+    fn warns_of_a_socket_that_is_open_to_every_user() {
+        let told = |mode: &str| {
+            let address = format!("\"unix:/run/s3.sock\"\n{mode}\n");
+            warned(&[("\"127.0.0.1:8080\"   ", &address), (&format!("{NETWORK}, "), "")])
+        };
+        let open = told("mode = \"0666\"");
+        assert!(open.len() == 1 && open[0].contains("mapping \"media-reader\" takes them all"), "{open:?}");
+        let uid = (&*format!("{NETWORK}, "), "uid = 1000, ");
+        let open = ("\"127.0.0.1:8080\"   ", "\"unix:/run/s3.sock\"\nmode = \"0666\"\n");
+        assert_eq!(warned(&[open, uid]), [""; 0], "only one user is admitted");
+        for shut in ["", "mode = \"0660\"", "mode = \"0600\"\nowner = \"app\""] {
+            assert_eq!(told(shut), [""; 0], "{shut}");
+        }
     }
 
     #[test]

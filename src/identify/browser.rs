@@ -14,7 +14,7 @@ mod overrides;
 mod signs;
 mod types;
 
-pub(crate) use confine::{confine, let_run};
+pub(crate) use confine::{confine, let_run, show_only_here};
 pub(crate) use cors::{Cors, Origin, Origins, RequestHeaders, is_preflight, preflight};
 pub(crate) use overrides::check_overrides;
 
@@ -69,6 +69,16 @@ impl AllowedHosts {
     }
 }
 
+/// The pages whose requests a mapping serves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pages<'m> {
+    /// The rules for pages of other origins.
+    pub cors: Option<&'m Cors>,
+    /// Whether browsers remember the credentials of the mapping's clients, and add them to every request that any page
+    /// sends.
+    pub with_remembered_login: bool,
+}
+
 /// Checks that a request was not sent by a page of another site, unless the mapping's CORS rules name that site, and
 /// that its response would not become a service worker. For a preflight, only the host is checked: [`preflight`]
 /// answers it.
@@ -76,13 +86,20 @@ impl AllowedHosts {
 /// # Errors
 /// When `Host` is not one of the listener's, when the request comes from another site, or when its response would
 /// become a service worker.
-pub(crate) fn check(allowed: &AllowedHosts, cors: Option<&Cors>, request: &Request) -> Result<(), Refusal> {
+pub(crate) fn check(allowed: &AllowedHosts, pages: Pages<'_>, request: &Request) -> Result<(), Refusal> {
     let host = request.host();
     check_host(allowed, host.as_ref())?;
     if is_preflight(request) {
         return Ok(());
     }
-    check_site(allowed, cors, host.as_ref(), &request.method, request.fields().iter())
+    check_site(allowed, pages, host.as_ref(), &request.method, request.fields().iter())
+}
+
+/// Returns whether a browser may ask its user for a password in response to this request: the page in its address bar is
+/// the listener's own. A page of another site, or of another port or name of this one, must not make it ask.
+pub(crate) fn may_ask_for_password(allowed: &AllowedHosts, request: &Request) -> bool {
+    let signs = Signs::read(request.fields().iter());
+    signs.site(request.host().as_ref(), |name| allowed.names(name)) == Site::Own || signs.is_navigation()
 }
 
 /// Checks the fields of a request, from any HTTP implementation, like [`check`] without CORS rules.
@@ -96,7 +113,7 @@ pub(crate) fn check_fields<'f>(
     fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
 ) -> Result<(), Refusal> {
     check_host(allowed, host.as_ref())?;
-    check_site(allowed, None, host.as_ref(), method, fields)
+    check_site(allowed, Pages::default(), host.as_ref(), method, fields)
 }
 
 fn check_host(allowed: &AllowedHosts, host: Option<&Host<'_>>) -> Result<(), Refusal> {
@@ -109,7 +126,7 @@ fn check_host(allowed: &AllowedHosts, host: Option<&Host<'_>>) -> Result<(), Ref
 
 fn check_site<'f>(
     allowed: &AllowedHosts,
-    cors: Option<&Cors>,
+    pages: Pages<'_>,
     host: Option<&Host<'_>>,
     method: &Method,
     fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
@@ -120,14 +137,16 @@ fn check_site<'f>(
         return Err(Refusal::new(Rule::ServiceWorker, message));
     }
     let reads = matches!(*method, Method::GET | Method::HEAD);
+    // Below a domain, each bucket is a host of the same site. The pages of one must not use a login at the others.
+    let has_neighbours = pages.with_remembered_login && allowed.domain().is_some();
     let admitted = match signs.site(host, |name| allowed.names(name)) {
         Site::Own => true,
         // Another port, or another name of the same listener: its pages may embed objects, which they cannot read.
-        Site::Same => reads,
+        Site::Same if !has_neighbours => reads,
         // Following a link shows nothing to the page that has the link.
-        Site::Other => reads && signs.is_navigation(),
+        Site::Same | Site::Other => reads && signs.is_navigation(),
     };
-    if admitted || cors.is_some_and(|cors| cors.admits(&signs, method)) {
+    if admitted || pages.cors.is_some_and(|cors| cors.admits(&signs, method)) {
         return Ok(());
     }
     let from = signs.said().map(|said| format!(" ({said})")).unwrap_or_default();

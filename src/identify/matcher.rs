@@ -53,6 +53,12 @@ impl Matcher {
         self.conditions.iter().all(|condition| condition.scheme().is_some() || condition.admits(client))
     }
 
+    /// Returns whether an address and a listener are enough to be admitted.
+    pub fn is_by_address(&self) -> bool {
+        let is_address = |it: &Condition| matches!(it, Condition::Network(_) | Condition::Listener(_));
+        self.conditions.iter().all(is_address)
+    }
+
     /// Checks whether the matcher can admit any client of a listener.
     pub fn can_match_at(&self, listener: &ListenerName, is_unix: bool) -> bool {
         self.conditions.iter().all(|condition| condition.at(listener, is_unix) != Demand::Impossible)

@@ -16,7 +16,8 @@ pub(crate) use route::{Document, DocumentRequest, First, Forward, Route, RouteKi
 
 use crate::answer::listing::Plan;
 use crate::authorize::mapping::Mapping;
-use crate::identify::browser::{self, AllowedHosts};
+use crate::identify::browser::{self, AllowedHosts, Pages};
+use crate::identify::identity::Scheme;
 use crate::identify::virtual_host;
 use crate::outgoing::presigned;
 use crate::refusal::{Refusal, Rule};
@@ -105,7 +106,7 @@ pub(crate) fn decide<'r>(
 impl<'r> Incoming<'r> {
     /// Checks where a request comes from, and reads the headers and the bucket that are outside its path.
     fn admit(mapping: &Mapping, hosts: &AllowedHosts, request: &'r Request) -> Result<Self, Refusal> {
-        browser::check(hosts, mapping.cors.as_deref(), request)?;
+        browser::check(hosts, pages_of(mapping), request)?;
         let presigned = presigned::with_headers_of_query(request)?;
         let path = virtual_host::path_style(hosts.domain(), request.host(), request.target.path())?;
         Ok(Self { original: request, presigned, path })
@@ -134,6 +135,12 @@ impl Action {
             None => Err(refusal),
         }
     }
+}
+
+/// Returns the pages whose requests a mapping serves.
+pub(crate) fn pages_of(mapping: &Mapping) -> Pages<'_> {
+    let with_remembered_login = mapping.client.schemes().has(Scheme::Basic);
+    Pages { cors: mapping.cors.as_deref(), with_remembered_login }
 }
 
 /// Returns whether a refusal means that the client has nothing at this path. Then a [`Fallback`] may respond instead.

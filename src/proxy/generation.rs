@@ -8,7 +8,7 @@ use crate::bounds::completions::Completions;
 use crate::bounds::limits::Limits;
 use crate::bounds::memory::MemoryBudget;
 use crate::bounds::part_budget::PartBudget;
-use crate::config::{Listener, Upstream};
+use crate::config::{IdentityForm, Listener, Upstream};
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{Client, ListenerId, ListenerName, ListenerRegistry};
 use crate::identify::matcher::MappingIndex;
@@ -51,8 +51,8 @@ pub(crate) struct Generation {
     pub nodes: Arc<NodeBoard>,
     /// The limits.
     pub limits: Limits,
-    /// Whether there is a log line for each request.
-    pub access_log: bool,
+    /// The form of identities in the log line of each request. `None` if there are no such lines.
+    pub access_log: Option<IdentityForm>,
 }
 
 /// A mapping with its state, which is kept between requests and, where possible, between generations.

@@ -1,3 +1,5 @@
+mod gate;
+
 use super::*;
 use crate::authenticate::authenticator::Authenticator;
 use crate::authorize::mapping::Mapping;
@@ -92,14 +94,14 @@ pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
     }
     let sites = config.mappings.iter().map(|mapping| Arc::new(site(mapping, &metrics, &mint))).collect();
     let generation = Arc::new(Generation {
-        authenticator: Authenticator::default(),
+        authenticator: Authenticator::new(config.mappings.iter().map(|mapping| &mapping.client), &registry),
         nodes,
         sites: SiteTable::new(sites, &registry),
         admin_hosts: AllowedHosts::none(),
         listeners: ListenerTable::new(&config.listeners, &registry),
         upstream: config.upstream,
         limits: config.limits,
-        access_log: false,
+        access_log: None,
     });
     let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes).unwrap();
     let shared = Shared {

@@ -1,15 +1,17 @@
 //! Binds the sockets of one listener, or takes inherited ones.
 
 use super::inherited::{Inherited, Socket};
-use crate::config::{ListenAddress, Listener};
+use super::socket_file::SocketFile;
+use crate::config::{ListenAddress, Listener, SocketAccess};
 use crate::identify::client::ListenerName;
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, SockAddr, Type};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const BACKLOG: i32 = 1024;
 
@@ -20,6 +22,8 @@ pub(crate) struct Bound {
     address: BoundAddress,
     sockets: Vec<Socket>,
     inherited: bool,
+    /// The file of a unix socket that this process made.
+    file: Option<Arc<SocketFile>>,
 }
 
 /// The address that a listener is bound to.
@@ -38,16 +42,25 @@ impl Bound {
     /// When the address cannot be bound. The message names it.
     pub(super) fn bind(listener: &Listener, workers: usize, inherited: &mut Inherited) -> io::Result<Self> {
         let socket = inherited.claim(&listener.name, &listener.address)?;
+        if let (Some(_), ListenAddress::Unix(path)) = (&socket, &listener.address) {
+            check_access(listener, path)?;
+        }
         let is_inherited = socket.is_some();
+        let mut file = None;
         let (address, sockets) = match (socket, &listener.address) {
             (Some(socket), _) => share(socket, workers),
             (None, ListenAddress::Tcp(address)) => bind_tcp(*address, workers),
-            (None, ListenAddress::Unix(path)) => bind_unix(path, workers),
+            (None, ListenAddress::Unix(path)) => {
+                bind_unix(path, listener.access).and_then(|(socket, made)| {
+                    file = Some(Arc::new(made));
+                    share_unix(path.clone(), socket, workers)
+                })
+            }
         }
         .map_err(|error| {
             named(&error, &format!("listener {:?} cannot bind {}", listener.name, listener.address))
         })?;
-        Ok(Self { name: listener.name.clone(), address, sockets, inherited: is_inherited })
+        Ok(Self { name: listener.name.clone(), address, sockets, inherited: is_inherited, file })
     }
 
     /// Returns the name of the listener.
@@ -71,6 +84,11 @@ impl Bound {
             BoundAddress::Unix(path) if !self.inherited => Some(path.clone()),
             _ => None,
         }
+    }
+
+    /// Returns the file of a unix socket that this process made.
+    pub(super) fn file(&self) -> Option<Arc<SocketFile>> {
+        self.file.clone()
     }
 
     /// Returns a socket for each worker.
@@ -105,6 +123,8 @@ fn named(error: &io::Error, what: &str) -> io::Error {
         io::ErrorKind::AddrNotAvailable => {
             "; choose an address of this machine, or 0.0.0.0 or [::] for all of them"
         }
+        // The message says what is missing.
+        _ if error.raw_os_error().is_none() => "",
         io::ErrorKind::PermissionDenied => {
             "; choose a port from 1024 on or a writable folder, or give this program the permission"
         }
@@ -116,7 +136,6 @@ fn named(error: &io::Error, what: &str) -> io::Error {
 
 /// Makes a handle to the same socket for each worker. The first free worker accepts the next connection, in this
 /// process or in the one that takes over.
-/// in the process that takes over.
 fn share(socket: Socket, workers: usize) -> io::Result<(BoundAddress, Vec<Socket>)> {
     match socket {
         Socket::Tcp(socket) => {
@@ -160,9 +179,54 @@ fn listening(socket: socket2::Socket) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn bind_unix(path: &Path, workers: usize) -> io::Result<(BoundAddress, Vec<Socket>)> {
+fn bind_unix(path: &Path, access: SocketAccess) -> io::Result<(UnixListener, SocketFile)> {
     remove_stale(path)?;
-    share_unix(path.to_owned(), UnixListener::bind(path)?, workers)
+    let (socket, file) = closed_unix_socket(path, access)?;
+    socket.listen(BACKLOG)?;
+    Ok((socket.into(), file))
+}
+
+/// Makes a unix socket whose file has its access, and that does not listen yet. Until it does, the kernel refuses every
+/// connection, so nobody connects before the file has its mode, owner and group.
+fn closed_unix_socket(path: &Path, access: SocketAccess) -> io::Result<(socket2::Socket, SocketFile)> {
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    let opened = SocketFile::open(path).and_then(|file| {
+        file.set(SocketAccess::default(), access)?;
+        Ok(file)
+    });
+    match opened {
+        Ok(file) => Ok((socket, file)),
+        Err(error) => {
+            let _ = std::fs::remove_file(path);
+            Err(error)
+        }
+    }
+}
+
+/// Checks that an inherited unix socket has the access that the configuration says. The program that made it sets that.
+fn check_access(listener: &Listener, path: &Path) -> io::Result<()> {
+    let wanted = listener.access;
+    if wanted == SocketAccess::default() {
+        return Ok(());
+    }
+    let name = &listener.name;
+    let made = SocketFile::open(path)
+        .map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("the file of the inherited socket {name:?} cannot be inspected: {error}"),
+            )
+        })?
+        .made();
+    if wanted.or(made) == made {
+        return Ok(());
+    }
+    let message = format!(
+        "the inherited socket {name:?} has {made}, the configuration says {wanted}: set SocketMode=, SocketUser= and \
+         SocketGroup= of its unit, or leave mode, owner and group out of the listener"
+    );
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
 fn share_unix(
@@ -190,4 +254,33 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         return std::fs::remove_file(path);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn nobody_connects_before_the_socket_has_its_access() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let access = SocketAccess { mode: Some(0o606), ..SocketAccess::default() };
+        let (socket, _file) = closed_unix_socket(&path, access).unwrap();
+        let refused = UnixStream::connect(&path).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        let mode = path.symlink_metadata().unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, 0o606, "the umask of the process does not matter");
+        socket.listen(BACKLOG).unwrap();
+        UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn another_file_at_the_path_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        std::fs::write(&path, "mine").unwrap();
+        assert!(bind_unix(&path, SocketAccess::default()).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    }
 }

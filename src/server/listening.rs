@@ -2,9 +2,12 @@
 
 use super::inherited::Inherited;
 use super::listen::Bound;
-use crate::config::{ListenAddress, Listener};
+use super::socket_file::SocketFile;
+use crate::config::{ListenAddress, Listener, SocketAccess};
 use crate::identify::client::{ListenerName, ListenerRef, ListenerRegistry};
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The open listeners.
 #[derive(Debug, Default)]
@@ -20,8 +23,19 @@ struct Open {
     socket: u64,
     name: ListenerName,
     address: ListenAddress,
+    access: SocketAccess,
     inherited: bool,
     own_path: Option<PathBuf>,
+    file: Option<Arc<SocketFile>>,
+}
+
+/// A unix socket that stays open, with its access before and after the change.
+#[derive(Debug)]
+struct Regranted {
+    name: ListenerName,
+    file: Arc<SocketFile>,
+    before: SocketAccess,
+    after: SocketAccess,
 }
 
 /// The difference between the open listeners and those of a configuration. New sockets are bound already.
@@ -34,6 +48,7 @@ pub(super) struct Change {
     /// The ids of all listeners, including new ones.
     pub(super) registry: ListenerRegistry,
     open: Vec<Open>,
+    regranted: Vec<Regranted>,
 }
 
 impl Listening {
@@ -52,7 +67,9 @@ impl Listening {
         for listener in listeners {
             let bound_as = change.registry.register(&listener.name);
             if let Some(open) = self.find(listener) {
-                change.open.push(open.clone());
+                if let Err(error) = change.keep(open, listener) {
+                    errors.push(error);
+                }
                 continue;
             }
             match Bound::bind(listener, workers, inherited) {
@@ -110,8 +127,10 @@ impl Open {
             socket,
             name: listener.name.clone(),
             address: listener.address.clone(),
+            access: listener.access,
             inherited: bound.is_inherited(),
             own_path: bound.own_path(),
+            file: bound.file(),
         }
     }
 }
@@ -119,7 +138,40 @@ impl Open {
 impl Change {
     fn of(listening: &Listening) -> Self {
         let registry = listening.registry.clone();
-        Self { opened: Vec::new(), closed: Vec::new(), registry, open: Vec::new() }
+        Self { opened: Vec::new(), closed: Vec::new(), registry, open: Vec::new(), regranted: Vec::new() }
+    }
+
+    /// Keeps a listener open, with the access that its configuration says now.
+    fn keep(&mut self, open: &Open, listener: &Listener) -> Result<(), String> {
+        let (before, after) = (open.access, listener.access);
+        if before != after && open.inherited {
+            return Err(format!(
+                "listener {:?} has an inherited socket: restart to change its mode, owner or group",
+                open.name
+            ));
+        }
+        if let Some(file) = open.file.as_ref().filter(|_| before != after) {
+            let (name, file) = (open.name.clone(), Arc::clone(file));
+            self.regranted.push(Regranted { name, file, before, after });
+        }
+        self.open.push(Open { access: after, ..open.clone() });
+        Ok(())
+    }
+
+    /// Gives the unix sockets that stay open their new access.
+    ///
+    /// # Errors
+    /// Names the listener whose access cannot be changed. All have their access of before then.
+    pub(super) fn regrant(&self) -> io::Result<()> {
+        for (index, Regranted { name, file, before, after }) in self.regranted.iter().enumerate() {
+            if let Err(error) = file.set(*before, *after) {
+                for done in self.regranted.iter().take(index) {
+                    let _ = done.file.set(done.after, done.before);
+                }
+                return Err(io::Error::new(error.kind(), format!("listener {name:?}: {error}")));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -128,10 +180,11 @@ mod tests {
     use super::*;
     use crate::identify::browser::AllowedHosts;
     use crate::server::listen::BoundAddress;
+    use std::os::unix::fs::PermissionsExt;
 
     fn listener(name: &str, address: &str) -> Listener {
         let address = ListenAddress::Tcp(address.parse().unwrap());
-        Listener { name: name.into(), address, hosts: AllowedHosts::none() }
+        Listener { name: name.into(), address, hosts: AllowedHosts::none(), access: SocketAccess::default() }
     }
 
     fn change(listening: &mut Listening, listeners: &[Listener]) -> (Vec<usize>, usize, usize) {
@@ -152,6 +205,29 @@ mod tests {
         assert_eq!(change(&mut listening, &[c.clone(), b.clone()]), (vec![2, 1], 1, 1));
         assert_eq!(change(&mut listening, &[a, b, c]), (vec![0, 1, 2], 1, 0), "not the id of another");
         assert_eq!(change(&mut listening, &[listener("b", "127.0.0.2:0")]), (vec![1], 1, 3));
+    }
+
+    #[test]
+    fn a_reload_changes_the_access_of_a_socket_that_stays_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let at = |mode| {
+            let access = SocketAccess { mode, ..SocketAccess::default() };
+            let address = ListenAddress::Unix(path.clone());
+            [Listener { address, access, ..listener("a", "127.0.0.1:0") }]
+        };
+        let mode = || path.symlink_metadata().unwrap().permissions().mode() & 0o7777;
+        let mut listening = Listening::default();
+        assert_eq!(change(&mut listening, &at(Some(0o600))), (vec![0], 1, 0));
+        assert_eq!(mode(), 0o600);
+        let planned = listening.plan(&at(Some(0o660)), 1, &mut Inherited::default()).unwrap();
+        assert_eq!(mode(), 0o600, "a plan changes nothing");
+        planned.regrant().unwrap();
+        let (opened, closed) = listening.commit(planned);
+        assert_eq!((opened.len(), closed.len(), mode()), (0, 0, 0o660));
+        let planned = listening.plan(&at(None), 1, &mut Inherited::default()).unwrap();
+        planned.regrant().unwrap();
+        assert_eq!(Some(mode()), listening.open[0].file.as_ref().unwrap().made().mode);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod probe;
 mod reload;
 mod running;
 mod sessions;
+mod socket_file;
 mod supervisor;
 mod worker;
 

@@ -107,6 +107,7 @@ impl Running {
         let prober = Prober::new(endpoints, &nodes).map_err(|error| vec![error.to_string()])?;
         let sites = self.sessions.follow(&config, (&self.config, &before.sites), &self.shared.metrics);
         let sites = sites.map_err(|error| vec![error.to_string()])?;
+        change.regrant().map_err(|error| vec![error.to_string()])?;
         // Nothing fails from here on.
         self.ready.prober().follow(&prober);
         self.shared.metrics.show_nodes(&nodes);
@@ -192,6 +193,6 @@ fn generation(
         upstream: config.upstream.clone(),
         nodes,
         limits: config.limits.clone(),
-        access_log: config.log.access,
+        access_log: config.log.access.then_some(config.log.identity),
     }
 }

@@ -1,7 +1,9 @@
 //! The record of a request: one line in the access log and counts in the metrics, written when the request is over.
 
 mod line;
+mod shown;
 
+use crate::config::IdentityForm;
 use crate::identify::client::{Client, Connection};
 use crate::refusal::{Refusal, Rule};
 use crate::telemetry::metrics::{CutBy, Metrics, Outcome, Row};
@@ -38,19 +40,19 @@ pub(crate) struct AccessRecord {
 }
 
 impl AccessRecord {
-    /// Begins the record of a request on a connection. The log has a line for it if `logged`. `request` is `None` for
-    /// bytes that are not a request. The record is boxed because it is moved often.
+    /// Begins the record of a request on a connection. The log has a line for it, with identities in this form, unless
+    /// `logged` is `None`. `request` is `None` for bytes that are not a request. The record is boxed because it is moved often.
     pub(crate) fn begin(
         metrics: Arc<Metrics>,
         connection: &Connection,
-        logged: bool,
+        logged: Option<IdentityForm>,
         method: &Method,
         request: Option<(&PathAndQuery, &Fields)>,
     ) -> Box<Self> {
         metrics.in_flight_add();
         Box::new(Self {
             metrics,
-            trace: Trace::begin(logged),
+            trace: Trace::begin(logged.is_some()),
             mapping: Cell::new(None),
             status: None,
             rule: None,
@@ -61,7 +63,7 @@ impl AccessRecord {
             start: clock::now(),
             first_byte: None,
             client_ended: false,
-            line: logged.then(|| LineFields::new(connection.clone(), method, request)),
+            line: logged.map(|form| LineFields::new(connection.clone(), form, method, request)),
         })
     }
 

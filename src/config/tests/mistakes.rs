@@ -362,7 +362,7 @@ fn finds_mappings_that_cannot_be_reached() {
     let one = "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:0\"";
     let two = "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:0\"\n[[listener]]\nname = \"u\"\naddress = \"unix:/run/s\"";
     let all = "{ network = [\"0.0.0.0/0\", \"::/0\"] }";
-    let cases: [(&str, &[&str], &str); 11] = [
+    let cases: [(&str, &[&str], &str); 17] = [
         (one, &["{ network = \"10.1.0.0/16\" }", "{ network = \"10.0.0.0/8\" }"], ""),
         (
             one,
@@ -394,6 +394,16 @@ fn finds_mappings_that_cannot_be_reached() {
         ),
         (two, &["{ listener = \"u\" }", "{ listener = \"u\" }", all], "\"m1\" can never be reached"),
         (two, &[all], "no mapping can match a client of the listener \"u\""),
+        (two, &["{ uid = 1000 }", "{ gid = 2000 }", "{ listener = \"u\" }", all], ""),
+        (one, &[all, "{ uid = 1000 }"], "\"m1\" can never match: only clients of unix sockets have a uid"),
+        (two, &[all, "{ listener = \"a\", gid = 1 }"], "only clients of unix sockets have a gid"),
+        (
+            two,
+            &[all, "{ uid = 1, network = \"10.0.0.0/8\" }"],
+            "uid is for clients of unix sockets, and network",
+        ),
+        (two, &[all, "{ uid = [1, \"app\"] }", "{ uid = 1000 }"], "\"m2\" can never be reached"),
+        (two, &["{ listener = \"u\" }", "{ uid = 1000 }", all], "\"m1\" can never be reached"),
     ];
     for (listeners, clients, expected) in cases {
         let found = mistakes(&with_mappings(listeners, clients));

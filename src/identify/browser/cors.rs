@@ -140,6 +140,11 @@ impl Cors {
             }
     }
 
+    /// Returns whether a request comes from a page that the rules name.
+    pub fn names(&self, request: &Request) -> bool {
+        self.reader(&Signs::read(request.fields().iter())) != Reader::Other
+    }
+
     fn reader<'f>(&self, signs: &Signs<'f>) -> Reader<'f> {
         if signs.has_origin() {
             let origin = signs.origin().filter(|origin| self.origins.include(origin));

@@ -132,14 +132,16 @@ impl<'f> Signs<'f> {
         page.get(..page.len() - rest.len() + end)
     }
 
-    /// Returns the field that decides, for a message.
+    /// Returns the field that decides, for a message, with no more of a page's address than its origin.
     pub(super) fn said(&self) -> Option<String> {
         let shown = |value: &[u8]| String::from_utf8_lossy(value).chars().take(100).collect::<String>();
         if self.fetch_site.is_some() {
             return Some("Sec-Fetch-Site".to_owned());
         }
         let origin = self.origin.first.map(|value| format!("Origin {:?}", shown(value)));
-        origin.or_else(|| self.referer.first.map(|value| format!("Referer {:?}", shown(value))))
+        // The rest of a page's address may hold a token, and is nobody's business.
+        let page = || self.origin_of_page().map(shown).unwrap_or_default();
+        origin.or_else(|| self.referer.first.map(|_| format!("Referer {:?}", page())))
     }
 }
 

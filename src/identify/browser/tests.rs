@@ -9,7 +9,7 @@ fn refused(allowed: &AllowedHosts, method: &Method, fields: &[(&str, &str)]) -> 
         (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
     });
     let request = Request::new(method.clone(), PathAndQuery::from_static("/"), fields.collect()).unwrap();
-    check(allowed, None, &request).err().map(|refusal| refusal.rule)
+    check(allowed, Pages::default(), &request).err().map(|refusal| refusal.rule)
 }
 
 /// Any other name may have been rebound to this machine, on any network.
@@ -183,5 +183,35 @@ fn refusals_quote_the_deciding_header() {
         check_fields(&allowed, Some(host), &Method::GET, fields).unwrap_err().message
     };
     assert!(said(&fields).contains("Origin \"https://evil.test\""));
-    assert!(said(&[EVIL_PAGE]).contains("Referer \"http://evil.test/page"));
+    assert!(
+        said(&[EVIL_PAGE]).contains("Referer \"http://evil.test\""),
+        "no more than the origin of the page"
+    );
+}
+
+/// Below a domain, buckets of several owners are hosts of one site, and browsers send a remembered login to each.
+#[test]
+fn a_neighbour_below_the_domain_does_not_use_a_remembered_login() {
+    let pages = Pages { with_remembered_login: true, ..Pages::default() };
+    let rule = |pages, domain: Option<&str>, method: Method, fields: Given| {
+        let allowed = AllowedHosts::new(vec!["s3.test".into()], domain.map(Into::into));
+        let fields = [&[("host", "s3.test")], fields].concat();
+        let fields = fields.iter().map(|(name, value)| {
+            (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+        });
+        let request = Request::new(method, PathAndQuery::from_static("/"), fields.collect()).unwrap();
+        check(&allowed, pages, &request).err().map(|refusal| refusal.rule)
+    };
+    let (same, domain): (Given, _) = (&[("sec-fetch-site", "same-site")], Some("s3.test"));
+    for neighbour in [same, &[("origin", "http://tenant.s3.test")], &[("referer", "http://tenant.s3.test/")]]
+    {
+        assert_eq!(rule(pages, domain, Method::GET, neighbour), Some(Rule::CrossSite), "{neighbour:?}");
+        assert_eq!(rule(pages, domain, Method::PUT, neighbour), Some(Rule::CrossSite), "{neighbour:?}");
+        assert_eq!(rule(Pages::default(), domain, Method::GET, neighbour), None, "{neighbour:?}");
+    }
+    assert_eq!(rule(pages, None, Method::GET, same), None, "without a domain there are no neighbours");
+    let link: Given = &[("sec-fetch-site", "same-site"), NAVIGATE, DOCUMENT];
+    assert_eq!(rule(pages, domain, Method::GET, link), None, "a person follows a link");
+    assert_eq!(rule(pages, domain, Method::POST, link), Some(Rule::CrossSite));
+    assert_eq!(rule(pages, domain, Method::PUT, &[("sec-fetch-site", "same-origin")]), None);
 }

@@ -1,6 +1,7 @@
 //! Writes the line of a request in the access log.
 
-use super::{AccessRecord, micros};
+use super::{AccessRecord, micros, shown};
+use crate::config::IdentityForm;
 use crate::identify::client::Connection;
 use crate::identify::identity::Identity;
 use crate::refusal::Rule;
@@ -30,6 +31,7 @@ pub(super) struct LineFields {
     method: Method,
     target: Option<PathAndQuery>,
     client_id: Option<Box<str>>,
+    form: IdentityForm,
     identity: OnceCell<Arc<Identity>>,
     pub(super) upstream_id: Option<Box<[u8]>>,
     pub(super) reason: Option<Box<str>>,
@@ -40,6 +42,7 @@ impl LineFields {
     /// Makes the fields of a request that has just arrived. `request` is `None` for bytes that are not a request.
     pub(super) fn new(
         connection: Connection,
+        form: IdentityForm,
         method: &Method,
         request: Option<(&PathAndQuery, &Fields)>,
     ) -> Box<Self> {
@@ -48,6 +51,7 @@ impl LineFields {
             method: method.clone(),
             target: request.map(|(target, _)| target.clone()),
             client_id: request.and_then(|(_, fields)| client_id(fields)).map(Into::into),
+            form,
             identity: OnceCell::new(),
             upstream_id: None,
             reason: None,
@@ -63,7 +67,8 @@ impl LineFields {
     /// Writes the line of a request that is over.
     pub(super) fn write(&self, record: &AccessRecord, total: Duration) {
         let mapping = record.mapping_name();
-        let path = self.target.as_ref().map_or("", |target| shortened(target.path()));
+        let path = shown::without_credentials(self.target.as_ref().map_or("", PathAndQuery::path));
+        let identity = shown::identity(self.form, self.identity.get().map(|it| &**it), &self.connection);
         let waited = |wait: Duration| (!wait.is_zero()).then(|| micros(wait));
         let trace = &record.trace;
         log::write(Level::INFO, "access", |line| {
@@ -72,11 +77,11 @@ impl LineFields {
                 line.word("client", &self.connection);
                 line.text("listener", self.connection.listener().name());
                 line.text("mapping", mapping.as_deref().unwrap_or("-"));
-                line.text_if("identity", self.identity.get().map(|identity| identity.name()));
+                line.text_if("identity", identity.as_deref());
                 line.text("operation", trace.operation().map_or("-", Operation::name));
                 line.word("method", &self.method);
-                line.text("path", path);
-                line.text_if("prefix", prefix);
+                line.text("path", shortened(&path));
+                line.text_if("prefix", prefix.map(shown::without_credentials).as_deref());
                 line.number("status", record.status.map_or(0, |status| status.as_u16().into()));
                 line.text_if("rule", record.rule.map(Rule::name));
                 line.text_if("reason", self.reason.as_deref());

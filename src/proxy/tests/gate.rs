@@ -1,0 +1,173 @@
+//! Which pages may send credentials, when a browser asks for a password, and what caches may keep.
+
+use super::*;
+use crate::authorize::mapping::Mapping;
+use crate::identify::client::{Connection, PeerUser};
+use crate::identify::identity::Names;
+use crate::identify::matcher::{Condition, Matcher};
+use crate::refusal::RULE_HEADER;
+use http::HeaderName;
+use http1::Response;
+
+const APP: &str = "https://app.example";
+/// A user and a password, in base64.
+const LOGIN: (&str, &str) = ("authorization", "Basic YWxpY2U6d3Jvbmc=");
+const EVIL: (&str, &str) = ("origin", "https://evil.test");
+const CROSS: (&str, &str) = ("sec-fetch-site", "cross-site");
+const SAME: (&str, &str) = ("sec-fetch-site", "same-site");
+
+const BASIC: &str = "Basic realm=\"scopegate\", charset=\"UTF-8\"";
+
+/// Returns a proxy with the listener `sidecar`, a domain, and a mapping with these clients for pages of [`APP`].
+fn proxy_for(clients: Condition, change: impl FnOnce(&mut Mapping)) -> Rc<Proxy> {
+    let cors = format!("[mapping.cors]\norigins = [\"{APP}\"]\n");
+    let listener = "[[listener]]\nhosts = [\"s3.test\"]\ndomain = \"b.test\"\n";
+    let source = EXAMPLE.replacen("[[listener]]\n", listener, 1) + &cors;
+    let mut config = Config::parse(&source, &Fake).unwrap();
+    config.mappings[0].client = Matcher::new(vec![clients]);
+    change(&mut config.mappings[0]);
+    proxy_of(config, WallClock::SYSTEM, Unasked)
+}
+
+fn users() -> Rc<Proxy> {
+    proxy_for(Condition::User(Names::Any), |_| {})
+}
+
+fn tcp() -> Connection {
+    connection(Some("127.0.0.1"), listener("sidecar"))
+}
+
+async fn send(
+    proxy: &Rc<Proxy>,
+    from: &Connection,
+    method: Method,
+    target: &'static str,
+    fields: &[(&str, &str)],
+) -> Response<ClientResponseBody> {
+    let host = fields.iter().all(|(name, _)| *name != "host").then_some(("host", "localhost"));
+    let fields = fields.iter().copied().chain(host).map(|(name, value)| {
+        (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+    });
+    let request = Request::new(method, PathAndQuery::from_static(target), fields.collect()).unwrap();
+    Rc::clone(proxy).handle(from, &request, Empty::new()).await
+}
+
+fn text<'r>(response: &'r Response<ClientResponseBody>, name: &str) -> Option<&'r str> {
+    response.fields.get(name).map(|value| str::from_utf8(value).unwrap())
+}
+
+/// Returns status, rule and challenge of the response to a GET.
+async fn outcome(proxy: &Rc<Proxy>, fields: &[(&str, &str)]) -> (u16, String, Option<String>) {
+    let response = send(proxy, &tcp(), Method::GET, "/tmp/media/a", fields).await;
+    let rule = text(&response, RULE_HEADER).unwrap_or_default().to_owned();
+    (response.status.as_u16(), rule, text(&response, "www-authenticate").map(str::to_owned))
+}
+
+#[tokio::test]
+async fn a_browser_asks_for_a_password_only_for_its_own_page() {
+    let proxy = users();
+    let basic = Some(BASIC.to_owned());
+    for own in [
+        &[][..],
+        &[("sec-fetch-site", "none")],
+        &[("sec-fetch-site", "same-origin")],
+        &[("origin", "http://localhost")],
+        // A person follows a link of another site.
+        &[CROSS, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+        &[SAME, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+    ] {
+        assert_eq!(
+            outcome(&proxy, own).await,
+            (401, "credentials-required".into(), basic.clone()),
+            "{own:?}"
+        );
+        let with_login = [own, &[LOGIN]].concat();
+        assert_eq!(outcome(&proxy, &with_login).await, (401, "bad-credentials".into(), basic.clone()));
+    }
+    for named in [&[("origin", APP)][..], &[("referer", "https://app.example/x")], &[SAME]] {
+        for (fields, rule) in
+            [(named.to_vec(), "credentials-required"), ([named, &[LOGIN]].concat(), "bad-credentials")]
+        {
+            let (status, found, challenge) = outcome(&proxy, &fields).await;
+            assert_eq!((status, &*found), (401, rule), "{fields:?}");
+            assert_eq!(challenge.as_deref(), Some("X-Basic realm=\"scopegate\""), "{fields:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_cannot_try_passwords() {
+    let proxy = users();
+    for (fields, rule) in [
+        (&[CROSS][..], "cross-site"),
+        (&[EVIL], "cross-site"),
+        (&[("referer", "http://evil.test/")], "cross-site"),
+        (&[CROSS, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")], "cross-site"),
+        (&[("host", "evil.test")], "foreign-host"),
+        (&[("service-worker", "script")], "service-worker"),
+    ] {
+        for fields in [fields.to_vec(), [fields, &[LOGIN]].concat()] {
+            assert_eq!(outcome(&proxy, &fields).await, (403, rule.into(), None), "{fields:?}");
+        }
+    }
+    assert_eq!(proxy.shared.metrics.authentications.all().count(), 0, "no password was looked at");
+    outcome(&proxy, &[LOGIN]).await;
+    assert_eq!(proxy.shared.metrics.authentications.all().count(), 1);
+}
+
+#[tokio::test]
+async fn preflights_are_answered_without_credentials() {
+    let proxy = users();
+    let ask = async |origin, method| {
+        let fields = [
+            ("origin", origin),
+            ("access-control-request-method", method),
+            ("access-control-request-headers", "authorization"),
+        ];
+        let response = send(&proxy, &tcp(), Method::OPTIONS, "/tmp/media/a", &fields).await;
+        let allowed = text(&response, "access-control-allow-origin").map(str::to_owned);
+        (response.status.as_u16(), allowed, text(&response, "www-authenticate").map(str::to_owned))
+    };
+    assert_eq!(ask(APP, "GET").await, (204, Some(APP.to_owned()), None));
+    assert_eq!(ask(APP, "DELETE").await, (403, Some(APP.to_owned()), None));
+    assert_eq!(ask("https://evil.test", "GET").await, (403, None, None));
+    let named = send(&proxy, &tcp(), Method::GET, "/tmp/media/a", &[("origin", APP)]).await;
+    assert_eq!(text(&named, "access-control-allow-origin"), Some(APP), "a script reads that it must log in");
+    assert_eq!(text(&named, "access-control-allow-credentials"), None);
+    let other = send(&proxy, &tcp(), Method::GET, "/tmp/media/a", &[EVIL]).await;
+    assert_eq!(text(&other, "access-control-allow-origin"), None);
+}
+
+fn unix(uid: u32) -> Connection {
+    Connection::unix(Some(PeerUser { uid, gid: 1 }), listener("sidecar"))
+}
+
+/// Returns `Cache-Control` and `Vary` of a list of buckets.
+async fn caching(proxy: &Rc<Proxy>, from: &Connection) -> (u16, Option<String>, Option<String>) {
+    let response = send(proxy, from, Method::GET, "/", &[]).await;
+    let owned = |name| text(&response, name).map(str::to_owned);
+    (response.status.as_u16(), owned("cache-control"), owned("vary"))
+}
+
+#[tokio::test]
+async fn only_responses_to_known_clients_are_private() {
+    let private = || Some("private".to_owned());
+    let vary = |names: &str| Some(names.to_owned());
+    let of_users = proxy_for(Condition::Uid(vec![1000]), |mapping| mapping.cors = None);
+    let (status, control, _) = caching(&of_users, &unix(1000)).await;
+    assert_eq!((status, control), (200, private()));
+    assert_eq!(caching(&of_users, &unix(1001)).await.1, None, "a stranger's refusal is nobody's");
+
+    let shared = |mapping: &mut Mapping| (mapping.cors, mapping.shared_cache) = (None, true);
+    let public = proxy_for(Condition::Uid(vec![1000]), shared);
+    assert_eq!(caching(&public, &unix(1000)).await.1, None);
+
+    let networks = Condition::Network(vec!["127.0.0.0/8".parse().unwrap()]);
+    let of_network = proxy_for(networks, |mapping| mapping.cors = None);
+    let plain = caching(&of_network, &tcp()).await;
+    assert_eq!((plain.0, &plain.1), (200, &None), "as before");
+    assert!(plain.2.is_none_or(|vary| !vary.contains("Authorization")));
+
+    let (status, control, varies) = caching(&users(), &tcp()).await;
+    assert_eq!((status, control, varies), (401, private(), vary("Accept, Authorization")));
+}

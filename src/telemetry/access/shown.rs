@@ -1,0 +1,146 @@
+//! The form in which the access log shows what clients send: identities by name or as a hash, and paths without the
+//! credentials of a URL that was pasted into them.
+
+use crate::config::IdentityForm;
+use crate::identify::client::Connection;
+use crate::identify::identity::Identity;
+use hmac::{Hmac, KeyInit, Mac};
+use rustix::rand::{GetRandomFlags, getrandom};
+use sha2::Sha256;
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+/// The key of hashes. It is new for each process and never leaves it, so nobody can try names.
+static KEY: LazyLock<Option<[u8; 32]>> = LazyLock::new(|| {
+    let mut key = [0; 32];
+    let filled = getrandom(&mut key, GetRandomFlags::empty());
+    filled.is_ok_and(|filled| filled == key.len()).then_some(key)
+});
+
+/// The bytes of a hash that are shown.
+const HASH: usize = 8;
+
+/// The query parameters that hold credentials or parts of them. All begin with [`START`].
+const SECRET: [&str; 3] = ["x-amz-signature", "x-amz-credential", "x-amz-security-token"];
+const START: &[u8] = b"x-amz-";
+
+/// Returns the identity of a request's client as the log shows it: what its credentials prove, else the user of a unix
+/// socket.
+pub(super) fn identity<'i>(
+    form: IdentityForm,
+    proved: Option<&'i Identity>,
+    connection: &Connection,
+) -> Option<Cow<'i, str>> {
+    let of_peer = || connection.user().map(|user| Cow::from(format!("uid:{}", user.uid)));
+    match form {
+        IdentityForm::Off => None,
+        IdentityForm::Name => proved.map(|identity| Cow::from(identity.name())).or_else(of_peer),
+        IdentityForm::Hash => {
+            let whole = proved.map(|identity| Cow::from(identity.describe())).or_else(of_peer)?;
+            Some(hash(KEY.as_ref()?, &whole)?.into())
+        }
+    }
+}
+
+fn hash(key: &[u8], text: &str) -> Option<String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+    mac.update(text.as_bytes());
+    let mut shown = String::new();
+    for byte in mac.finalize().into_bytes().iter().take(HASH) {
+        let _ = write!(shown, "{byte:02x}");
+    }
+    Some(shown)
+}
+
+/// Replaces the values of credentials in a path by stars. A path contains them if a client encodes the `?` of a presigned
+/// URL.
+pub(super) fn without_credentials(path: &str) -> Cow<'_, str> {
+    let mut shown = Cow::from(path);
+    let mut from = 0;
+    while let Some((start, end)) = next_value(&shown, from) {
+        shown.to_mut().replace_range(start..end, "***");
+        from = start;
+    }
+    shown
+}
+
+/// Returns the place of the first value of a credential that begins at or after `from`, and is not hidden yet.
+fn next_value(path: &str, from: usize) -> Option<(usize, usize)> {
+    let bytes = path.as_bytes();
+    let is_at = |at: usize, text: &[u8]| {
+        bytes.get(at..at + text.len()).is_some_and(|found| found.eq_ignore_ascii_case(text))
+    };
+    let after = |at: usize, texts: &[&str]| {
+        texts.iter().find(|text| is_at(at, text.as_bytes())).map(|text| at + text.len())
+    };
+    // Most paths have no such byte, and every logged path is searched.
+    let begins = |at: &usize| matches!(bytes.get(*at), Some(b'x' | b'X')) && is_at(*at, START);
+    (from..bytes.len().saturating_sub(START.len())).filter(begins).find_map(|at| {
+        let start = after(after(at, &SECRET)?, &["=", "%3d", "%253d"])?;
+        let ends = |at: &usize| after(*at, &["&", "%26", "%2526", "/"]).is_some();
+        let end = (start..bytes.len()).find(ends).unwrap_or(bytes.len());
+        (path.get(start..end)? != "***").then_some((start, end))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identify::client::PeerUser;
+    use crate::identify::client::tests::{connection, listener};
+    use proptest::prelude::*;
+
+    #[test]
+    fn identities_are_shown_by_name_as_a_hash_or_not_at_all() {
+        let tcp = connection(Some("10.0.0.1"), listener("main"));
+        let unix = Connection::unix(Some(PeerUser { uid: 1000, gid: 5 }), listener("main"));
+        let (alice, token) = (Identity::User("alice".into()), Identity::Token("alice".into()));
+        let shown = |form, identity, connection| identity_of(form, identity, connection);
+        assert_eq!(shown(IdentityForm::Name, Some(&alice), &tcp).as_deref(), Some("alice"));
+        assert_eq!(shown(IdentityForm::Name, Some(&alice), &unix).as_deref(), Some("alice"));
+        assert_eq!(shown(IdentityForm::Name, None, &unix).as_deref(), Some("uid:1000"));
+        assert_eq!(shown(IdentityForm::Name, None, &tcp), None);
+        assert_eq!(shown(IdentityForm::Off, Some(&alice), &unix), None);
+        let hashed = shown(IdentityForm::Hash, Some(&alice), &tcp).unwrap();
+        assert!(hashed.len() == 16 && hashed.bytes().all(|b| b.is_ascii_hexdigit()), "{hashed}");
+        assert_eq!(shown(IdentityForm::Hash, Some(&alice), &unix).unwrap(), hashed);
+        assert_ne!(shown(IdentityForm::Hash, Some(&token), &tcp).unwrap(), hashed);
+        assert_ne!(shown(IdentityForm::Hash, None, &unix).unwrap(), hashed);
+        assert_ne!(hash(&[0; 32], "alice"), hash(&[1; 32], "alice"), "the key of the process counts");
+    }
+
+    fn identity_of(form: IdentityForm, proved: Option<&Identity>, from: &Connection) -> Option<String> {
+        identity(form, proved, from).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn credentials_in_a_path_become_stars() {
+        for (path, shown) in [
+            ("/tmp/a", "/tmp/a"),
+            ("/tmp/x-amz-meta-a=b", "/tmp/x-amz-meta-a=b"),
+            ("/tmp/a%3FX-Amz-Signature=c11e", "/tmp/a%3FX-Amz-Signature=***"),
+            ("/tmp/a%3fx-amz-signature%3Dc11e%26b=c", "/tmp/a%3fx-amz-signature%3D***%26b=c"),
+            (
+                "/a&X-Amz-Credential=K/1/s3&X-Amz-Security-Token=eyJ&X-Amz-Expires=5",
+                "/a&X-Amz-Credential=***/1/s3&X-Amz-Security-Token=***&X-Amz-Expires=5",
+            ),
+            ("/a%253FX-Amz-Signature%253Dc11e%2526b", "/a%253FX-Amz-Signature%253D***%2526b"),
+            ("/X-Amz-SignatureX-Amz-Signature=c", "/X-Amz-SignatureX-Amz-Signature=***"),
+            ("/X-Amz-Signature=", "/X-Amz-Signature=***"),
+            ("/X-Amz-Signature", "/X-Amz-Signature"),
+            ("/é/X-Amz-Signature=é/ü", "/é/X-Amz-Signature=***/ü"),
+        ] {
+            assert_eq!(without_credentials(path), shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_shows_a_signature(before in "(/|x-amz-|é|%3F){0,5}", after in "(&|é|/|=){0,5}") {
+            let path = format!("{before}X-Amz-Signature=c11ec11e{after}");
+            let shown = without_credentials(&path);
+            prop_assert!(!shown.contains("c11e"), "{}", shown);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Clients that prove who they are.
+
+mod jwt;
+mod unix;
