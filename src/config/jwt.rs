@@ -3,7 +3,7 @@
 use super::Environment;
 use super::clients::NameList;
 use super::issuer::read_secret;
-use super::reader::At;
+use super::reader::{At, Reader};
 use super::source::Span;
 use super::spelling::nearest;
 use super::table::Table;
@@ -167,7 +167,7 @@ fn read_algorithms(table: &Table<'_>, is_secret: bool) -> Option<Vec<Algorithm>>
     for name in &list.value {
         match Algorithm::parse(name.value) {
             Some(algorithm) if read.contains(&algorithm) => {
-                reader.wrong(*name, "is listed twice", "remove one")
+                reader.wrong(*name, "is listed twice", "remove one");
             }
             Some(algorithm) if allowed.contains(&algorithm) => read.push(algorithm),
             Some(_) if is_secret => {
@@ -250,18 +250,29 @@ fn read_keys(
     }
     let access = access?;
     if has_url {
-        return url?
-            .parse_with(reader, "is not a URL of keys", KeyUrl::parse)
-            .map(|url| KeyOrigin::Url(url, access));
+        let url = url?;
+        let parsed =
+            KeyUrl::parse(url.value).map_err(|help| wrong_url(url, "is not a URL of keys", help, reader));
+        return parsed.ok().map(|url| KeyOrigin::Url(url, access));
     }
     if is_cluster {
         return KeyUrl::parse(CLUSTER_KEYS).ok().map(|url| KeyOrigin::Url(url, access));
     }
-    let discovery = issuer?.parse_with(reader, "cannot be asked for its keys", |issuer| {
-        KeyUrl::of_discovery(issuer)
-            .map_err(|help| format!("{help}; or name its keys: jwks = {{ url = \"...\" }}"))
+    let issuer = issuer?;
+    let discovery = KeyUrl::of_discovery(issuer.value).map_err(|help| {
+        let help = format!("{help}; or name its keys: jwks = {{ url = \"...\" }}");
+        wrong_url(issuer, "cannot be asked for its keys", &help, reader);
     });
-    discovery.map(|url| KeyOrigin::Discovery(url, access))
+    discovery.ok().map(|url| KeyOrigin::Discovery(url, access))
+}
+
+/// Notes a wrong URL. The text before an `@` may be a password, and is not shown.
+fn wrong_url(url: At<&str>, what: &str, help: &str, reader: &Reader<'_>) {
+    if url.value.contains('@') {
+        reader.error(url.span, format!("the URL {what}"), help);
+    } else {
+        reader.wrong(url, what, help);
+    }
 }
 
 fn read_access(jwks: &Table<'_>, is_cluster: bool) -> Option<Access> {

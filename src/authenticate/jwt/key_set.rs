@@ -150,12 +150,12 @@ impl KeySet {
         });
         match (fitting.next(), fitting.next()) {
             (Some(only), None) => Ok(only),
-            (Some(_), Some(_)) => Err(NoKey::Final(self.ambiguous(kid, algorithm))),
+            (Some(_), Some(_)) => Err(NoKey::Final(Self::ambiguous(kid, algorithm))),
             (None, _) => Err(self.unknown(kid, algorithm)),
         }
     }
 
-    fn ambiguous(&self, kid: Option<&str>, algorithm: Algorithm) -> Failure {
+    fn ambiguous(kid: Option<&str>, algorithm: Algorithm) -> Failure {
         let algorithm = algorithm.name();
         let detail = match kid {
             Some(kid) => format!("the issuer has several keys for {algorithm} with the kid {}", shown(kid)),

@@ -104,7 +104,7 @@ async fn discover(url: &KeyUrl, access: &Access, issuer: &str) -> Result<Read, S
     fetch_set(&keys, access, keys.has_origin_of(url)).await
 }
 
-/// Returns the URL of the keys. The document must be the issuer's own (OpenID Connect Discovery, section 4.3).
+/// Returns the URL of the keys. The document must be the issuer's own (`OpenID` Connect Discovery, section 4.3).
 fn key_url(document: &Map<String, Value>, url: &KeyUrl, issuer: &str) -> Result<KeyUrl, String> {
     let text = |name| document.get(name).and_then(Value::as_str);
     let found = text("issuer").ok_or("the discovery document has no issuer")?;

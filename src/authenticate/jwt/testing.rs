@@ -161,7 +161,7 @@ pub(super) fn settings(keys: KeyOrigin) -> JwtSettings {
         audience: Audience::AnyOf(vec!["scopegate".into(), "other".into()]),
         algorithms: Algorithm::PUBLIC.to_vec(),
         keys,
-        leeway: Duration::from_secs(60),
+        leeway: Duration::from_mins(1),
         max_lifetime: None,
         max_stale: Duration::from_hours(24),
     }

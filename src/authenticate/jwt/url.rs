@@ -5,7 +5,7 @@ use http::Uri;
 use std::fmt;
 use std::net::IpAddr;
 
-/// The path of a discovery document below its issuer (OpenID Connect Discovery, section 4).
+/// The path of a discovery document below its issuer (`OpenID` Connect Discovery, section 4).
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 const PLAIN: &str = "plain HTTP is for loopback addresses only: whoever can change the response can forge tokens. \
                      Write https://";

@@ -21,10 +21,13 @@ impl Environment for Machine {
     }
 
     fn public_keys(&self, path: &Path) -> Result<Option<String>, ReadError> {
-        let key = r#"{"kty":"OKP","crv":"Ed25519","kid":"a","x":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"}"#;
+        let key =
+            r#"{"kty":"OKP","crv":"Ed25519","kid":"a","x":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"}"#;
         Ok(Some(match path.to_str() {
             Some("good.json") => format!("{{\"keys\":[{key}]}}"),
-            Some("mixed.json") => format!("{{\"keys\":[{key},{{\"kty\":\"oct\",\"k\":\"AQ\",\"kid\":\"b\"}}]}}"),
+            Some("mixed.json") => {
+                format!("{{\"keys\":[{key},{{\"kty\":\"oct\",\"k\":\"AQ\",\"kid\":\"b\"}}]}}")
+            }
             Some("empty.json") => r#"{"keys":[{"kty":"oct","k":"AQ"}]}"#.to_owned(),
             Some("page.html") => "<html>".to_owned(),
             _ => return Err(ReadError { message: "cannot read it".into(), help: "write it".into() }),
@@ -82,7 +85,9 @@ fn keys_come_from_a_url_a_file_a_secret_or_discovery() {
     };
     assert_eq!((url.to_string().as_str(), access.ca.len()), ("https://id.test/keys", 1));
     assert_eq!(access.bearer_file.as_deref(), Some(Path::new("token")));
-    assert!(matches!(of("jwks = { ca = \"ca.pem\" }"), KeyOrigin::Discovery(_, access) if access.ca.len() == 1));
+    assert!(
+        matches!(of("jwks = { ca = \"ca.pem\" }"), KeyOrigin::Discovery(_, access) if access.ca.len() == 1)
+    );
     assert_eq!(of("jwks = { file = \"good.json\" }"), KeyOrigin::File("good.json".into()));
     assert!(matches!(of("secret = { env = \"LONG\" }"), KeyOrigin::Secret(_)));
     assert!(!format!("{:?}", of("secret = { env = \"LONG\" }")).contains("hush"));
@@ -104,7 +109,10 @@ fn kubernetes_names_the_keys_of_the_cluster() {
          jwks = { url = \"https://oidc.test/keys\", ca = \"own.pem\" }",
     );
     let KeyOrigin::Url(url, access) = other.keys else { panic!("a URL") };
-    assert_eq!((&*other.issuer, url.to_string().as_str()), ("https://oidc.test/id/1", "https://oidc.test/keys"));
+    assert_eq!(
+        (&*other.issuer, url.to_string().as_str()),
+        ("https://oidc.test/id/1", "https://oidc.test/keys")
+    );
     assert_eq!((access.ca, access.bearer_file.is_some()), (vec!["own.pem".into()], true));
 }
 
@@ -136,7 +144,10 @@ fn mistakes_in_issuers_say_what_to_write() {
         ("[[jwt]]\nname = \"corp\"\naudience = \"a\"".to_owned(), "[[jwt]] has no \"issuer\""),
         ("[[jwt]]\nname = \"corp\"\nissuer = \"https://id.test\"".to_owned(), "[[jwt]] has no \"audience\""),
         ("[[jwt]]\nissuer = \"https://id.test\"\naudience = \"a\"".to_owned(), "[[jwt]] has no \"name\""),
-        ("[[jwt]]\nname = \"c\"\nissuer = \"https://id.test\"\naudience = []".to_owned(), "audience has 0 entries"),
+        (
+            "[[jwt]]\nname = \"c\"\nissuer = \"https://id.test\"\naudience = []".to_owned(),
+            "audience has 0 entries",
+        ),
         (
             "[[jwt]]\nname = \"c\"\nissuer = \"https://id.test\"\naudience = [\"a\", \"none\"]".to_owned(),
             "cannot be combined",
@@ -149,7 +160,10 @@ fn mistakes_in_issuers_say_what_to_write() {
             format!("[[jwt]]\n{CORP}[[jwt]]\nname = \"b\"\nissuer = \"https://id.test/\"\naudience = \"a\""),
             "\"https://id.test/\" is the issuer of another [[jwt]] | a token's iss decides",
         ),
-        ("[[jwt]]\nname = \"c\"\nissuer = \"corp\"\naudience = \"a\"".to_owned(), "\"corp\" cannot be asked for its keys"),
+        (
+            "[[jwt]]\nname = \"c\"\nissuer = \"corp\"\naudience = \"a\"".to_owned(),
+            "\"corp\" cannot be asked for its keys",
+        ),
         (
             "[[jwt]]\nname = \"c\"\nissuer = \"http://id.test\"\naudience = \"a\"".to_owned(),
             "plain HTTP is for loopback addresses only",
@@ -168,11 +182,23 @@ fn mistakes_in_issuers_say_what_to_write() {
         (with("algorithms = []"), "algorithms is empty"),
         (with("algorithms = [\"RS256\", \"RS256\"]"), "listed twice"),
         (with("algorithms = [\"RS256\", \"HS256\"]"), "\"HS256\" uses a shared secret"),
-        (with("algorithms = [\"HS256\", \"RS256\"]\nsecret = { env = \"LONG\" }"), "\"RS256\" does not use a secret"),
-        (with("secret = { env = \"SHORT\" }"), "secret has 28 bytes; its algorithms need 32 or more | make one with"),
-        (with("secret = { env = \"LONG\" }\nalgorithms = \"HS512\""), "secret has 32 bytes; its algorithms need 64"),
+        (
+            with("algorithms = [\"HS256\", \"RS256\"]\nsecret = { env = \"LONG\" }"),
+            "\"RS256\" does not use a secret",
+        ),
+        (
+            with("secret = { env = \"SHORT\" }"),
+            "secret has 28 bytes; its algorithms need 32 or more | make one with",
+        ),
+        (
+            with("secret = { env = \"LONG\" }\nalgorithms = \"HS512\""),
+            "secret has 32 bytes; its algorithms need 64",
+        ),
         (with("secret = \"hush\""), "secret is in plain text"),
-        (with("secret = { env = \"LONG\" }\njwks = { file = \"good.json\" }"), "jwks has no meaning beside secret"),
+        (
+            with("secret = { env = \"LONG\" }\njwks = { file = \"good.json\" }"),
+            "jwks has no meaning beside secret",
+        ),
         (with("leeway = \"6m\""), "leeway = \"6m\" is out of range"),
         (with("max_stale = \"1s\""), "max_stale = \"1s\" is out of range"),
         (with("max_lifetime = \"0s\""), "max_lifetime = \"0s\" is out of range"),

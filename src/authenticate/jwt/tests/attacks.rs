@@ -275,12 +275,12 @@ fn valid_tokens() -> (tokio::runtime::Runtime, Corp, Vec<String>) {
     let kid = |(_, algorithm): &(Signer, Algorithm)| algorithm.name();
     let keys: Vec<Value> =
         signers.iter().map(|one| with(one.0.jwk(kid(one)), "alg", json!(kid(one)))).collect();
-    let _entered = runtime.enter();
+    let entered = runtime.enter();
     let corp = Corp::start(&keys);
     let token =
         |one: &(Signer, Algorithm)| one.0.token(one.1, &header(kid(one), kid(one)), &claims(corp.now));
     let tokens = signers.iter().map(token).collect();
-    drop(_entered);
+    drop(entered);
     (runtime, corp, tokens)
 }
 

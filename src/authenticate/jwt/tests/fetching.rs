@@ -69,6 +69,7 @@ impl Server {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the answers of a server may be none")]
 fn ok(body: &str) -> Option<String> {
     Some(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
 }

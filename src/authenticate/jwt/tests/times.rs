@@ -71,7 +71,7 @@ async fn what_a_token_verified_ends_with_the_token_or_with_its_keys() {
 async fn lifetimes_are_limited_if_the_configuration_says_so() {
     let signer = Signer::p256();
     let corp =
-        Corp::with(&[signer.jwk("a")], |settings| settings.max_lifetime = Some(Duration::from_secs(300)));
+        Corp::with(&[signer.jwk("a")], |settings| settings.max_lifetime = Some(Duration::from_mins(5)));
     for (issued, expires, outcome) in [
         (Some(-100), 200, "ok"),
         (Some(-100), 201, "lifetime"),
