@@ -2,8 +2,9 @@
 
 use super::counts::AuthenticationCounts;
 use super::failure::{Cause, Failure, challenges};
-use super::jwt::Issuers;
-use crate::identify::client::{Client, Connection, ListenerId, ListenerRegistry};
+use super::followed::Followed;
+use super::verifiers::Verifiers;
+use crate::identify::client::{Client, ClientKey, Connection, ListenerId, ListenerRegistry};
 use crate::identify::credentials::{Presented, presented};
 use crate::identify::identity::{Identity, Schemes};
 use crate::identify::matcher::Matcher;
@@ -19,8 +20,8 @@ pub(crate) struct Authenticator {
     by_listener: Vec<Schemes>,
     /// The matchers that need credentials.
     matchers: Vec<Matcher>,
-    /// The issuers of JWTs.
-    issuers: Arc<Issuers>,
+    /// `None` where nothing is verified, as in `explain`.
+    verifiers: Option<Verifiers>,
 }
 
 impl Authenticator {
@@ -37,18 +38,29 @@ impl Authenticator {
                 .filter(reach)
                 .fold(Schemes::default(), |all, matcher| all.union(matcher.schemes()))
         };
-        Self { by_listener: listeners.names().iter().map(at).collect(), matchers, issuers: Arc::default() }
+        Self { by_listener: listeners.names().iter().map(at).collect(), matchers, verifiers: None }
     }
 
-    /// Sets the issuers whose tokens are verified.
-    #[must_use]
-    pub(crate) fn with_issuers(self, issuers: Arc<Issuers>) -> Self {
-        Self { issuers, ..self }
+    /// Adds what verifies credentials.
+    pub(crate) fn verifying(self, verifiers: Verifiers) -> Self {
+        Self { verifiers: Some(verifiers), ..self }
     }
 
-    /// Returns the issuers whose tokens are verified.
-    pub(crate) fn issuers(&self) -> &Arc<Issuers> {
-        &self.issuers
+    /// Returns what verifies credentials.
+    pub(crate) fn verifiers(&self) -> Option<&Verifiers> {
+        self.verifiers.as_ref()
+    }
+
+    /// Ends the proofs of all credentials that `next` does not accept. Called when `next` takes effect.
+    pub(crate) fn give_way_to(&self, next: &Self) {
+        if let (Some(verifiers), Some(next)) = (&self.verifiers, &next.verifiers) {
+            verifiers.give_way_to(next);
+        }
+    }
+
+    /// Returns the files that declare credentials.
+    pub(crate) fn files(&self) -> Vec<Followed<'_>> {
+        self.verifiers.as_ref().map(Verifiers::files).unwrap_or_default()
     }
 
     /// Returns the schemes that mappings at a listener use.
@@ -74,7 +86,7 @@ impl Authenticator {
         }
         let presented = presented(request, schemes)?;
         let Some(scheme) = presented.scheme() else { return Ok(Client::of_connection(connection)) };
-        let verified = Box::pin(self.verify(presented, clock)).await;
+        let verified = Box::pin(self.verify(presented, connection.key(), clock)).await;
         counts.count(scheme, verified.as_ref().err().map(|failure| failure.cause));
         match verified {
             Ok(identity) => Ok(Client::proved(connection, identity)),
@@ -82,16 +94,15 @@ impl Authenticator {
         }
     }
 
-    async fn verify(&self, presented: Presented<'_>, clock: WallClock) -> Result<Arc<Identity>, Failure> {
-        match presented {
-            Presented::Nothing => Err(Failure::wrong(Cause::Malformed, "no credentials")),
-            Presented::Basic(_) => Err(Failure::wrong(Cause::UnknownUser, "there are no users")),
-            Presented::Bearer(token) if !self.issuers.is_empty() => {
-                let verified = self.issuers.verify(token, clock.now()).await?;
-                Ok(Arc::new(Identity::Jwt(verified.identity)))
-            }
-            Presented::Bearer(_) => Err(Failure::wrong(Cause::UnknownToken, "there are no tokens")),
-            Presented::Signature(_) => Err(Failure::wrong(Cause::UnknownKey, "there are no keys")),
+    async fn verify(
+        &self,
+        presented: Presented<'_>,
+        client: ClientKey,
+        clock: WallClock,
+    ) -> Result<Arc<Identity>, Failure> {
+        match &self.verifiers {
+            Some(verifiers) => verifiers.verify(presented, client, clock).await,
+            None => Err(Failure::unavailable(Cause::Busy, "there is nothing to verify credentials with")),
         }
     }
 

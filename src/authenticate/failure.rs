@@ -1,5 +1,6 @@
 //! Failures to verify credentials: what the log and the metrics say, and what the client is told.
 
+use super::attempts::TooMany;
 use crate::identify::identity::{Scheme, Schemes};
 use crate::refusal::{Challenge, Refusal, Rule};
 use http::HeaderValue;
@@ -47,6 +48,8 @@ causes! {
     UnknownToken: "unknown-token";
     /// No user has this name.
     UnknownUser: "unknown-user";
+    /// The user has another password.
+    WrongPassword: "wrong-password";
     /// The token is not valid yet.
     NotYetValid: "not-yet-valid";
     /// The token is no longer valid.
@@ -75,6 +78,10 @@ causes! {
     Lifetime: "lifetime";
     /// The keys of the token's issuer are not known.
     KeysUnavailable: "keys-unavailable";
+    /// The client's address, or all together, failed too often.
+    TooManyFailures: "too-many-failures";
+    /// Too many credentials are being verified.
+    Busy: "busy";
     /// No local key has this id.
     UnknownKey: "unknown-key";
 }
@@ -106,6 +113,7 @@ impl Failure {
         let message = match self.rule {
             Rule::BadCredentials => "the credentials are not valid",
             Rule::HeaderTooLarge => "the credentials are too long",
+            Rule::TooManyFailures => "too many credentials were not valid: try again later",
             _ => "the credentials cannot be verified at the moment",
         };
         let refusal = Refusal::new(self.rule, message).caused_by(&format_args!(
@@ -118,6 +126,14 @@ impl Failure {
             None => refusal,
         };
         if self.rule == Rule::BadCredentials { refusal.challenging(challenges) } else { refusal }
+    }
+}
+
+impl From<TooMany> for Failure {
+    fn from(TooMany(seconds): TooMany) -> Self {
+        let detail = "this address, or all addresses together, sent too many credentials that are not valid";
+        let failure = Self::wrong(Cause::TooManyFailures, detail).retry_after(seconds);
+        Self { rule: Rule::TooManyFailures, ..failure }
     }
 }
 

@@ -21,7 +21,7 @@ mod token;
 mod url;
 
 pub(crate) use algorithm::{Algorithm, names as algorithm_names};
-pub(crate) use issuers::{IssuerStatus, Issuers};
+pub(crate) use issuers::{IssuerStatus, Issuers, Verified};
 pub(crate) use key_set::{KeySet, MAX_SET};
 pub(crate) use settings::{Access, Audience, JwtSettings, KeyOrigin};
 pub(crate) use url::KeyUrl;

@@ -2,6 +2,8 @@
 
 use super::diagnostic::Diagnostic;
 use crate::authenticate::jwt::JwtSettings;
+use crate::authenticate::passwords::UserList;
+use crate::authenticate::tokens::TokenList;
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::grammar::Dialect;
 use crate::bounds::limits::Limits;
@@ -29,6 +31,10 @@ pub struct Config {
     pub issuer: Issuer,
     /// The issuers of JWTs.
     pub(crate) jwt: Vec<JwtSettings>,
+    /// The users of HTTP Basic.
+    pub(crate) users: UserList,
+    /// The bearer tokens.
+    pub(crate) tokens: TokenList,
     /// The mappings of clients to scopes, in matching order. There is at least one.
     pub mappings: Vec<Mapping>,
     /// Bounds on what peers control.

@@ -15,6 +15,9 @@ use zeroize::Zeroize;
 /// Maximum size of a secret, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
+/// Maximum size of a file of users or tokens, in bytes.
+const MAX_DECLARATIONS: u64 = 4 << 20;
+
 /// An error from reading a secret or a file, with help.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadError {
@@ -45,6 +48,14 @@ pub trait Environment {
     fn public_keys(&self, path: &Path) -> Result<Option<String>, ReadError> {
         let _ = path;
         Ok(None)
+    }
+
+    /// Returns the text of a file that declares users or tokens, or `None` where such files are not read.
+    ///
+    /// # Errors
+    /// Fails like [`Environment::file`].
+    fn declarations(&self, path: &Path) -> Result<Option<Secret>, ReadError> {
+        self.file(path).map(Some)
     }
 
     /// Returns the credential of this name that systemd loaded for the unit (`LoadCredential=`).
@@ -98,6 +109,10 @@ impl Environment for WithoutSecrets {
 
     fn file(&self, _: &Path) -> Result<Secret, ReadError> {
         Ok(unknown())
+    }
+
+    fn declarations(&self, _: &Path) -> Result<Option<Secret>, ReadError> {
+        Ok(None)
     }
 
     fn user(&self, name: &str) -> Result<u32, ReadError> {
@@ -171,6 +186,10 @@ impl Environment for SystemEnvironment {
         read_guarded(path, MAX_SET as u64, "write the issuer's JWK Set to this file").map(Some)
     }
 
+    fn declarations(&self, path: &Path) -> Result<Option<Secret>, ReadError> {
+        read_declarations(path).map(Some)
+    }
+
     fn user(&self, name: &str) -> Result<u32, ReadError> {
         let found = User::from_name(name).map(|found| found.map(|user| user.uid.as_raw()));
         find_account(Account::User, name, found)
@@ -180,6 +199,19 @@ impl Environment for SystemEnvironment {
         let found = Group::from_name(name).map(|found| found.map(|group| group.gid.as_raw()));
         find_account(Account::Group, name, found)
     }
+}
+
+/// Reads a file that declares users or tokens. Others must not be able to read it, because they could try passwords
+/// against its hashes.
+///
+/// # Errors
+/// Describes the problem and the remedy.
+pub(crate) fn read_declarations(path: &Path) -> Result<Secret, ReadError> {
+    check_permissions(path)?;
+    read_bounded(path, MAX_DECLARATIONS).map(Secret::new).map_err(|error| ReadError {
+        message: format!("cannot read {}: {error}", path.display()),
+        help: "make this file readable for the user that runs scopegate".to_owned(),
+    })
 }
 
 /// Checks that only the owner of a secret can change it, and that others cannot read it.

@@ -9,7 +9,9 @@ use super::log::read_log;
 use super::mappings::read_mappings;
 use super::reader::{At, Reader};
 use super::table::Table;
+use super::tokens::read_tokens;
 use super::upstream::read_upstream;
+use super::users::read_users;
 use super::warnings::{self, Places};
 use super::{Config, Diagnostic, Environment, reach};
 use crate::authorize::mapping::Mapping;
@@ -38,7 +40,9 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     places.access_key = issuer.span_of("access_key");
     let issuer = read_issuer(issuer, environment);
     let (jwt, issuers) = read_jwt(root, environment);
-    let declared = Declared { issuers, ..Declared::default() };
+    let (users, user_names) = read_users(root, environment);
+    let (tokens, token_names) = read_tokens(root, environment);
+    let declared = Declared { users: user_names, tokens: token_names, issuers, ..Declared::default() };
     let mappings = read_mappings(root, &listeners, &declared, environment);
     let limits = root.table("limits", "[limits]");
     places.mints_per_second = limits.span_of("mints_per_second");
@@ -61,6 +65,8 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
         upstream,
         issuer: issuer?,
         jwt: jwt?,
+        users: users?,
+        tokens: tokens?,
         mappings,
         limits,
         workers,

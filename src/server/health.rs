@@ -2,6 +2,7 @@
 
 use super::probe::Prober;
 use crate::authenticate::jwt::IssuerStatus;
+use crate::authenticate::verifiers::Verifiers;
 use crate::net::terminal::plain;
 use crate::proxy::generation::Shared;
 use crate::s3::error as s3_error;
@@ -79,7 +80,9 @@ impl Readiness {
     /// them from the clients that need no token.
     pub(super) fn notes(&self) -> Vec<String> {
         let generation = self.shared.generation.load();
-        let statuses = generation.authenticator.issuers().statuses(self.shared.clock.now());
+        let issuers = generation.authenticator.verifiers().map(Verifiers::issuers);
+        let now = self.shared.clock.now();
+        let statuses = issuers.into_iter().flat_map(|issuers| issuers.statuses(now));
         let note = |status: IssuerStatus| {
             let name = status.name;
             let age = status.age.map_or("it has no keys yet".to_owned(), |age| {

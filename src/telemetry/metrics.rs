@@ -1,5 +1,6 @@
 //! The metrics: counts of everything that Scopegate does, for Prometheus.
 
+mod credentials;
 mod encode;
 mod encode_issuers;
 mod encode_memory;
@@ -24,6 +25,7 @@ use crate::s3::operation::Operation;
 use crate::sessions::table::{MintCounts, Slot};
 use crate::store::nodes::NodeBoard;
 use arc_swap::ArcSwap;
+use credentials::CredentialFacts;
 use encode::MetricsCollector;
 use histogram::Histogram;
 use http::StatusCode;
@@ -126,6 +128,8 @@ pub(crate) struct Metrics {
     issuers: ArcSwap<Issuers>,
     /// Requests with credentials.
     pub authentications: AuthenticationCounts,
+    /// Tokens, and the files that declare credentials.
+    pub credentials: CredentialFacts,
     /// Reloads of the configuration.
     pub reloads: Reloads,
     /// The issuer, as STS sees it.
@@ -262,6 +266,7 @@ impl Default for Metrics {
             connections: Connections::default(),
             issuers: ArcSwap::default(),
             authentications: AuthenticationCounts::default(),
+            credentials: CredentialFacts::default(),
             reloads: Reloads::default(),
             issuer: IssuerFacts::default(),
             cutting: AtomicBool::new(false),

@@ -1,4 +1,7 @@
 //! Clients that prove who they are.
 
+mod basic;
+mod bearer;
+mod declare;
 mod jwt;
 mod unix;

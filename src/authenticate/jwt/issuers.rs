@@ -55,25 +55,29 @@ pub(crate) struct IssuerStatus {
 }
 
 impl Issuers {
-    /// Returns the issuers of a configuration, which replaces that of `old`. Their keys are read on the current
+    /// Returns the issuers of a configuration, which replaces `old`. Their keys are read on the current
     /// runtime.
     ///
     /// An issuer that has not changed is taken over. One with other settings keeps its keys and not what they verified.
-    pub(crate) fn start(settings: &[JwtSettings], old: &Self, clock: WallClock) -> Self {
+    pub(crate) fn start(settings: &[JwtSettings], old: Option<&Self>, clock: WallClock) -> Self {
+        let old = old.map_or(&[][..], |old| &old.0);
         let issuer = |settings: &JwtSettings| {
-            if let Some(same) = old.0.iter().find(|issuer| issuer.settings == *settings) {
+            if let Some(same) = old.iter().find(|issuer| issuer.settings == *settings) {
                 return Arc::clone(same);
             }
-            let keys = old.0.iter().find(|issuer| issuer.has_keys_of(settings)).map(|issuer| &issuer.keys);
+            let keys = old.iter().find(|issuer| issuer.has_keys_of(settings)).map(|issuer| &issuer.keys);
             let keys = Keys::start(settings, keys, clock);
             Arc::new(Issuer { settings: settings.clone(), keys })
         };
-        let new = Self(settings.iter().map(issuer).collect());
-        let is_kept = |issuer: &&Arc<Issuer>| new.0.iter().any(|new| Arc::ptr_eq(new, issuer));
-        for ended in old.0.iter().filter(|issuer| !is_kept(issuer)) {
+        Self(settings.iter().map(issuer).collect())
+    }
+
+    /// Ends the proofs of every issuer that `next` does not have. Called when `next` takes effect.
+    pub(crate) fn give_way_to(&self, next: &Self) {
+        let is_kept = |issuer: &&Arc<Issuer>| next.0.iter().any(|next| Arc::ptr_eq(next, issuer));
+        for ended in self.0.iter().filter(|issuer| !is_kept(issuer)) {
             ended.keys.state().end();
         }
-        new
     }
 
     /// Returns whether there is none.

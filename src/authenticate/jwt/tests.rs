@@ -35,7 +35,7 @@ impl Corp {
         write!(file, "{}", json!({ "keys": keys })).unwrap();
         let mut settings = settings(KeyOrigin::File(file.path().to_owned()));
         change(&mut settings);
-        let issuers = Issuers::start(&[settings], &Issuers::default(), WallClock::SYSTEM);
+        let issuers = Issuers::start(&[settings], None, WallClock::SYSTEM);
         Self { issuers, now: SystemTime::now(), file }
     }
 
@@ -108,7 +108,7 @@ async fn tokens_of_a_shared_secret_verify() {
     let secret = "0123456789abcdef".repeat(4);
     let origin = KeyOrigin::Secret(Secret::new(secret.clone()));
     let settings = JwtSettings { algorithms: Algorithm::SECRET.to_vec(), ..settings(origin) };
-    let issuers = Issuers::start(&[settings], &Issuers::default(), WallClock::SYSTEM);
+    let issuers = Issuers::start(&[settings], None, WallClock::SYSTEM);
     let now = SystemTime::now();
     let (right, wrong) = (Signer::Secret(secret.into_bytes()), Signer::Secret(vec![7; 64]));
     for algorithm in Algorithm::SECRET {

@@ -80,7 +80,7 @@ fn serving(keys: &[Value]) -> impl Fn(&str) -> Option<String> + Send + Sync + 's
 }
 
 fn start(settings: &[JwtSettings]) -> Issuers {
-    Issuers::start(settings, &Issuers::default(), WallClock::SYSTEM)
+    Issuers::start(settings, None, WallClock::SYSTEM)
 }
 
 fn token(signer: &Signer, kid: &str) -> String {
@@ -277,20 +277,23 @@ async fn issuers_are_taken_over_and_other_settings_end_what_was_verified() {
     let before = settings(server.origin("/"));
     let first = start(std::slice::from_ref(&before));
     let verified = first.verify(&token(&signer, "a"), SystemTime::now()).await.unwrap();
-    let second = Issuers::start(std::slice::from_ref(&before), &first, WallClock::SYSTEM);
+    let second = Issuers::start(std::slice::from_ref(&before), Some(&first), WallClock::SYSTEM);
+    first.give_way_to(&second);
     drop(first);
     assert!(verify(&second, &token(&signer, "a")).await.is_ok() && !verified.source.has_ended());
     assert_eq!(server.count(), 1, "an unchanged issuer is not asked again");
 
     server.set(|_| None);
     let changed = JwtSettings { leeway: Duration::ZERO, ..before.clone() };
-    let third = Issuers::start(&[changed], &second, WallClock::SYSTEM);
+    let third = Issuers::start(&[changed], Some(&second), WallClock::SYSTEM);
+    assert!(!verified.source.has_ended(), "the reload may still fail");
+    second.give_way_to(&third);
     assert!(verified.source.has_ended(), "the token was accepted by other settings");
     assert!(verify(&third, &token(&signer, "a")).await.is_ok(), "the keys are those of before");
-    let fourth = Issuers::start(&[], &third, WallClock::SYSTEM);
+    let fourth = Issuers::start(&[], Some(&third), WallClock::SYSTEM);
     assert!(fourth.is_empty());
     let moved = JwtSettings { keys: server.origin("/other"), ..before };
-    let fifth = Issuers::start(&[moved], &third, WallClock::SYSTEM);
+    let fifth = Issuers::start(&[moved], Some(&third), WallClock::SYSTEM);
     assert_eq!(failure(&fifth, &token(&signer, "a")).await.cause.name(), "keys-unavailable");
 }
 
