@@ -92,13 +92,16 @@ const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WithoutSecrets;
 
+/// The text that replaces every secret that is not read. It is as long as secrets must be.
+const UNREAD: &str = "unknown, because it is not read";
+
 impl Environment for WithoutSecrets {
     fn variable(&self, _: &str) -> Result<Secret, ReadError> {
-        Ok(Secret::new("unknown".to_owned()))
+        Ok(Secret::new(UNREAD.to_owned()))
     }
 
     fn file(&self, _: &Path) -> Result<Secret, ReadError> {
-        Ok(Secret::new("unknown".to_owned()))
+        Ok(Secret::new(UNREAD.to_owned()))
     }
 
     fn declarations(&self, _: &Path) -> Result<Option<Secret>, ReadError> {

@@ -3,5 +3,6 @@
 mod basic;
 mod bearer;
 mod declare;
+mod keys;
 mod rules;
 mod unix;
