@@ -99,13 +99,13 @@ mod tests {
         let hashing = Arc::new(Hashing::new(2));
         let (finish, finished) = mpsc::channel::<()>();
         let place = hashing.place(ONE).await.unwrap();
-        let (begin, began) = oneshot::channel();
+        let (start, has_begun) = oneshot::channel();
         let work = move || {
-            begin.send(()).unwrap();
+            start.send(()).unwrap();
             finished.recv()
         };
         let running = tokio::spawn(Hashing::run(place, work));
-        began.await.unwrap();
+        has_begun.await.unwrap();
         running.abort();
         assert!(running.await.unwrap_err().is_cancelled());
         assert_eq!(hashing.running(), 1);
