@@ -3,4 +3,6 @@
 mod basic;
 mod bearer;
 mod declare;
+mod homes;
+mod rules;
 mod unix;
