@@ -2,6 +2,7 @@
 //!
 //! May use: `sessions`, `authenticate`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `sigv4`, `net`.
 
+mod account;
 mod accounts;
 mod clients;
 mod configuration;
@@ -9,6 +10,7 @@ mod cors;
 mod declarations;
 mod diagnostic;
 mod environment;
+mod homes;
 mod issuer;
 mod jwt;
 mod limits;

@@ -3,5 +3,7 @@
 mod basic;
 mod bearer;
 mod declare;
+mod homes;
 mod jwt;
+mod rules;
 mod unix;
