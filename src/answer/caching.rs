@@ -19,7 +19,7 @@ pub(crate) fn keep_private(fields: &mut Fields) {
     // What cannot be read is left out: `private` alone allows no shared cache anything.
     let own = own.into_iter().flatten().flatten().filter(|directive| !is_shared(directive));
     let value = std::iter::once("private").chain(own).collect::<Vec<_>>().join(", ");
-    set(fields, CACHE_CONTROL, value, "private");
+    set(fields, CACHE_CONTROL, &value, "private");
 }
 
 /// Says that the response depends on the credentials of the request.
@@ -30,11 +30,11 @@ pub(crate) fn vary_by_credentials(fields: &mut Fields) {
         return;
     }
     let own = lines.into_iter().chain(["Authorization"]).collect::<Vec<_>>().join(", ");
-    set(fields, VARY, own, "*");
+    set(fields, VARY, &own, "*");
 }
 
-fn set(fields: &mut Fields, name: HeaderName, value: String, otherwise: &'static str) {
-    fields.insert(name, HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static(otherwise)));
+fn set(fields: &mut Fields, name: HeaderName, value: &str, otherwise: &'static str) {
+    fields.insert(name, HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(otherwise)));
 }
 
 /// Splits a line at the commas outside quotes. Returns `None` if a quote does not end.
@@ -65,7 +65,7 @@ fn is_shared(directive: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn with(name: HeaderName, lines: &[&str]) -> Fields {
+    fn with(name: &HeaderName, lines: &[&str]) -> Fields {
         lines.iter().map(|line| (name.clone(), HeaderValue::from_bytes(line.as_bytes()).unwrap())).collect()
     }
 
@@ -90,7 +90,7 @@ mod tests {
             (&[" , ,"], "private"),
             (&["public = 1"], "private"),
         ] {
-            let mut fields = with(CACHE_CONTROL, lines);
+            let mut fields = with(&CACHE_CONTROL, lines);
             keep_private(&mut fields);
             let all: Vec<&[u8]> = fields.all("cache-control").collect();
             assert_eq!(all, [expected.as_bytes()], "{lines:?}");
@@ -106,7 +106,7 @@ mod tests {
             (&["origin, authorization"], "origin, authorization"),
             (&["*"], "*"),
         ] {
-            let mut fields = with(VARY, lines);
+            let mut fields = with(&VARY, lines);
             vary_by_credentials(&mut fields);
             assert_eq!(fields.get("vary"), Some(expected.as_bytes()), "{lines:?}");
         }

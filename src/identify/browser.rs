@@ -143,9 +143,8 @@ fn check_site<'f>(
         Site::Own => true,
         // Another port, or another name of the same listener: its pages may embed objects, which they cannot read.
         Site::Same if !has_neighbours => reads,
-        Site::Same => reads && signs.is_navigation(),
         // Following a link shows nothing to the page that has the link.
-        Site::Other => reads && signs.is_navigation(),
+        Site::Same | Site::Other => reads && signs.is_navigation(),
     };
     if admitted || pages.cors.is_some_and(|cors| cors.admits(&signs, method)) {
         return Ok(());

@@ -214,7 +214,7 @@ mod tests {
         let at = |mode| {
             let access = SocketAccess { mode, ..SocketAccess::default() };
             let address = ListenAddress::Unix(path.clone());
-            [Listener { access, address, ..listener("a", "127.0.0.1:0") }]
+            [Listener { address, access, ..listener("a", "127.0.0.1:0") }]
         };
         let mode = || path.symlink_metadata().unwrap().permissions().mode() & 0o7777;
         let mut listening = Listening::default();

@@ -9,6 +9,7 @@ use crate::support::world::start;
 use rustix::process::{Uid, getuid};
 use rustix::thread::set_thread_res_uid;
 use std::env;
+use std::fmt::Write;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -51,7 +52,8 @@ fn config(minio: &Minio, socket: &Path, access: &str, mappings: &[(&str, &str, &
         socket.display()
     );
     for (name, client, prefix) in mappings {
-        text += &format!(
+        let _ = write!(
+            text,
             "[[mapping]]\nname = \"{name}\"\nclient = {{ {client} }}\n[[mapping.scope]]\nbucket = \"tmp\"\n\
              prefix = \"{prefix}\"\nallow = [\"read\"]\n"
         );
@@ -272,4 +274,49 @@ fn check_knows_the_accounts_of_this_machine() {
     assert!(code == 78 && said.contains("proves nothing"), "{said}");
     let (_, said) = check("mode = \"0666\"", "listener = \"local\"", &[]);
     assert!(said.contains("every user of this machine may connect to the listener \"local\""), "{said}");
+}
+
+/// Returns the blocks of a page that are written in this language.
+fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
+    let start = format!("```{language}\n");
+    page.split(&*start).skip(1).map(|rest| rest.split_once("\n```").unwrap().0).collect()
+}
+
+#[test]
+fn the_page_about_unix_sockets_works_as_written() {
+    if !can_be_others() {
+        return;
+    }
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let (folder, socket) = folder();
+    let page =
+        include_str!("../../../docs/unix.md").replace("/run/scopegate/s3.sock", socket.to_str().unwrap());
+    let (settings, commands) = (blocks(&page, "toml"), blocks(&page, "sh"));
+    let [settings] = settings[..] else { panic!("{settings:?}") };
+    let [admitted, kept_out] = commands[..] else { panic!("{commands:?}") };
+    let head = config(&minio, &socket, "", &[]);
+    let (head, _) = head.split_once("[[listener]]").unwrap();
+    let text = format!("{head}{settings}\n");
+    let _proxy = start(&text, &issuer);
+    let run = |command: &str| {
+        let output = Command::new("sh").args(["-c", command]).output().unwrap();
+        let said = [&output.stdout[..], &output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+    };
+    assert_eq!(run(admitted), (0, "hello, media\n".to_owned()));
+    let (code, said) = run(kept_out);
+    assert!(code == 7 && said.contains("onnect"), "{said}");
+
+    let file = folder.path().join("proxy.toml");
+    fs::write(&file, text).unwrap();
+    let (explain, rest) =
+        page.split_once("`scopegate explain ").unwrap().1.split_once("` shows what a user gets").unwrap();
+    assert!(rest.contains("identity=\"uid:33\""), "the number of www-data on Debian");
+    let arguments: Vec<&str> = ["explain", "--config", file.to_str().unwrap()]
+        .into_iter()
+        .chain(explain.split_whitespace())
+        .collect();
+    let output = scopegate(&arguments, &[], b"");
+    assert!(output.status.success(), "{output:?}");
 }
