@@ -30,7 +30,7 @@ fn folder() -> PathBuf {
 fn run(name: &str, needs: &[&str]) {
     let mut terminal = Terminal::open();
     if let Some(missing) = needs.iter().find(|program| !terminal.has(program)) {
-        let how = "docs/testing.md lists the packages; `sudo` needs root, as which the commands change their user";
+        let how = "docs/testing.md lists the packages; `root` is the user that may start processes of others";
         assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing} is missing ({how})");
         eprintln!("not tested: docs/identity/{name}.md: {missing} is missing ({how})");
         return;
@@ -63,7 +63,7 @@ macro_rules! pages {
 
 pages! {
     the_page_on_identity_runs: "README", &["curl"];
-    the_page_on_unix_sockets_runs: "unix", &["curl", "sudo"];
+    the_page_on_unix_sockets_runs: "unix", &["curl", "runuser", "root"];
     the_page_on_passwords_runs: "basic", &["curl", "htpasswd"];
     the_page_on_tokens_runs: "bearer", &["curl"];
     the_page_on_jwts_runs: "jwt", &["curl", "openssl", "python3"];

@@ -8,7 +8,6 @@
 //!
 //! - `scopegate serve` runs in the background, as in a terminal of its own, and the next command waits for it.
 //! - `pkill -x scopegate` reaches only the page's own proxy.
-//! - `sudo -u NAME` is `setpriv`, which needs root but no configuration.
 
 use super::shown;
 use crate::support::minio::Minio;
@@ -32,7 +31,6 @@ const PRELUDE: &str = r#"
 umask 022
 PAGE=$PWD/.page
 pkill() { kill "$1" "$(cat "$PAGE/serve.pid")"; }
-sudo() { setpriv --reuid="$2" --regid="$2" --clear-groups "${@:3}"; }
 "#;
 
 pub(super) struct Terminal {
@@ -66,6 +64,8 @@ impl Terminal {
             .env_clear()
             .env("PATH", &path)
             .env("HOME", folder.path())
+            // `runuser` changes `HOME`.
+            .env("CURL_HOME", folder.path())
             .env("NO_COLOR", "1")
             .env("SCOPEGATE_ACCESS_KEY", &issuer.access_key)
             .env("SCOPEGATE_SECRET_KEY", &issuer.secret_key)
@@ -89,10 +89,10 @@ impl Terminal {
         Self { stdin, shell: Killed(shell), folder, path, replaced, _minio: minio }
     }
 
-    /// Returns whether a program is installed.
+    /// Returns whether a program is installed. `root` is not a program, but the user of this process.
     pub(super) fn has(&self, program: &str) -> bool {
-        if program == "sudo" {
-            return self.has("setpriv") && rustix::process::getuid().is_root();
+        if program == "root" {
+            return rustix::process::getuid().is_root();
         }
         env::split_paths(&self.path).any(|folder| folder.join(program).is_file())
     }
