@@ -41,6 +41,10 @@ enum Command {
     Ls(cli::ls::Args),
     /// Get an object with a token
     Get(cli::get::Args),
+    /// Hash a password for a user of the configuration
+    HashPassword(cli::hash_password::Args),
+    /// Make a bearer token, and the lines for the configuration
+    NewToken(cli::new_token::Args),
     /// Print shell completions
     Completions {
         /// Name of the shell
@@ -76,6 +80,8 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Token(args) => cli::block_on(cli::token::run(args)),
         Command::Ls(args) => cli::block_on(cli::ls::run(args)),
         Command::Get(args) => cli::block_on(cli::get::run(args)),
+        Command::HashPassword(args) => cli::hash_password::run(&args),
+        Command::NewToken(args) => cli::new_token::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "scopegate", &mut script);

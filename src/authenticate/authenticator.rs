@@ -2,7 +2,9 @@
 
 use super::counts::AuthenticationCounts;
 use super::failure::{Cause, Failure, challenges};
-use crate::identify::client::{Client, Connection, ListenerId, ListenerRegistry};
+use super::followed::Followed;
+use super::verifiers::Verifiers;
+use crate::identify::client::{Client, ClientKey, Connection, ListenerId, ListenerRegistry};
 use crate::identify::credentials::{Presented, presented};
 use crate::identify::identity::{Identity, Schemes};
 use crate::identify::matcher::Matcher;
@@ -18,6 +20,8 @@ pub(crate) struct Authenticator {
     by_listener: Vec<Schemes>,
     /// The matchers that need credentials.
     matchers: Vec<Matcher>,
+    /// `None` where nothing is verified, as in `explain`.
+    verifiers: Option<Verifiers>,
 }
 
 impl Authenticator {
@@ -34,7 +38,29 @@ impl Authenticator {
                 .filter(reach)
                 .fold(Schemes::default(), |all, matcher| all.union(matcher.schemes()))
         };
-        Self { by_listener: listeners.names().iter().map(at).collect(), matchers }
+        Self { by_listener: listeners.names().iter().map(at).collect(), matchers, verifiers: None }
+    }
+
+    /// Adds what verifies credentials.
+    pub(crate) fn verifying(self, verifiers: Verifiers) -> Self {
+        Self { verifiers: Some(verifiers), ..self }
+    }
+
+    /// Returns what verifies credentials.
+    pub(crate) fn verifiers(&self) -> Option<&Verifiers> {
+        self.verifiers.as_ref()
+    }
+
+    /// Ends the proofs of all credentials that `next` does not accept. Called when `next` takes effect.
+    pub(crate) fn give_way_to(&self, next: &Self) {
+        if let (Some(verifiers), Some(next)) = (&self.verifiers, &next.verifiers) {
+            verifiers.give_way_to(next);
+        }
+    }
+
+    /// Returns the files that declare credentials.
+    pub(crate) fn files(&self) -> Vec<Followed<'_>> {
+        self.verifiers.as_ref().map(Verifiers::files).unwrap_or_default()
     }
 
     /// Returns the schemes that mappings at a listener use.
@@ -60,7 +86,7 @@ impl Authenticator {
         }
         let presented = presented(request, schemes)?;
         let Some(scheme) = presented.scheme() else { return Ok(Client::of_connection(connection)) };
-        let verified = Box::pin(self.verify(presented, clock)).await;
+        let verified = Box::pin(self.verify(presented, connection.key(), clock)).await;
         counts.count(scheme, verified.as_ref().err().map(|failure| failure.cause));
         match verified {
             Ok(identity) => Ok(Client::proved(connection, identity)),
@@ -68,13 +94,15 @@ impl Authenticator {
         }
     }
 
-    #[expect(clippy::unused_async, reason = "verifying a password waits for a thread")]
-    async fn verify(&self, presented: Presented<'_>, _clock: WallClock) -> Result<Arc<Identity>, Failure> {
-        match presented {
-            Presented::Nothing => Err(Failure::wrong(Cause::Malformed, "no credentials")),
-            Presented::Basic(_) => Err(Failure::wrong(Cause::UnknownUser, "there are no users")),
-            Presented::Bearer(_) => Err(Failure::wrong(Cause::UnknownToken, "there are no tokens")),
-            Presented::Signature(_) => Err(Failure::wrong(Cause::UnknownKey, "there are no keys")),
+    async fn verify(
+        &self,
+        presented: Presented<'_>,
+        client: ClientKey,
+        clock: WallClock,
+    ) -> Result<Arc<Identity>, Failure> {
+        match &self.verifiers {
+            Some(verifiers) => verifiers.verify(presented, client, clock).await,
+            None => Err(Failure::unavailable(Cause::Busy, "there is nothing to verify credentials with")),
         }
     }
 

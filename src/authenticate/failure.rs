@@ -1,5 +1,6 @@
 //! Failures to verify credentials: what the log and the metrics say, and what the client is told.
 
+use super::attempts::TooMany;
 use crate::identify::identity::{Scheme, Schemes};
 use crate::refusal::{Challenge, Refusal, Rule};
 use http::HeaderValue;
@@ -47,6 +48,16 @@ causes! {
     UnknownToken: "unknown-token";
     /// No user has this name.
     UnknownUser: "unknown-user";
+    /// The user has another password.
+    WrongPassword: "wrong-password";
+    /// The token is not valid yet.
+    NotYetValid: "not-yet-valid";
+    /// The token is no longer valid.
+    Expired: "expired";
+    /// The client's address, or all together, failed too often.
+    TooManyFailures: "too-many-failures";
+    /// Too many credentials are being verified.
+    Busy: "busy";
     /// No local key has this id.
     UnknownKey: "unknown-key";
 }
@@ -57,10 +68,22 @@ impl Failure {
         Self { cause, detail: detail.into(), rule: Rule::BadCredentials, retry_after: None }
     }
 
+    /// Makes the failure of credentials that cannot be verified at the moment.
+    pub(crate) fn unavailable(cause: Cause, detail: impl Into<String>) -> Self {
+        Self { rule: Rule::CredentialsUnavailable, ..Self::wrong(cause, detail) }
+    }
+
+    /// Sets the number of seconds after which to try again.
+    #[must_use]
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
     /// Returns the refusal. The client learns neither the cause nor the detail.
     pub(crate) fn into_refusal(self, challenges: Vec<Challenge>) -> Refusal {
         let message = match self.rule {
             Rule::BadCredentials => "the credentials are not valid",
+            Rule::TooManyFailures => "too many credentials were not valid: try again later",
             _ => "the credentials cannot be verified at the moment",
         };
         let refusal = Refusal::new(self.rule, message).caused_by(&format_args!(
@@ -73,6 +96,14 @@ impl Failure {
             None => refusal,
         };
         if self.rule == Rule::BadCredentials { refusal.challenging(challenges) } else { refusal }
+    }
+}
+
+impl From<TooMany> for Failure {
+    fn from(TooMany(seconds): TooMany) -> Self {
+        let detail = "this address, or all addresses together, sent too many credentials that are not valid";
+        let failure = Self::wrong(Cause::TooManyFailures, detail).retry_after(seconds);
+        Self { rule: Rule::TooManyFailures, ..failure }
     }
 }
 

@@ -1,7 +1,14 @@
 //! Credentials: verifies what requests carry, and so identifies their clients.
 //!
-//! May use: `identify`, `refusal`, `net`.
+//! May use: `bounds`, `identify`, `refusal`, `sigv4`, `net`.
 
+pub(crate) mod attempts;
 pub(crate) mod authenticator;
 pub(crate) mod counts;
 pub(crate) mod failure;
+pub(crate) mod followed;
+pub(crate) mod lasting;
+pub(crate) mod passwords;
+pub(crate) mod proofs;
+pub(crate) mod tokens;
+pub(crate) mod verifiers;

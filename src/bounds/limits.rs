@@ -16,6 +16,12 @@ pub(crate) const LOG_MEMORY: usize = 4 << 20;
 /// requests keep the sessions of an earlier configuration.
 pub(crate) const MAX_SESSIONS: usize = 80_000;
 
+/// The default of `failed_attempts`: as many wrong passwords as two cores hash in a minute.
+const FAILED_ATTEMPTS: NonZeroU32 = NonZeroU32::new(6000).unwrap();
+
+/// The default of `failed_attempts_per_client`. People mistype, and programs retry a wrong password a few times.
+const FAILED_ATTEMPTS_PER_CLIENT: NonZeroU32 = NonZeroU32::new(60).unwrap();
+
 /// The limits of a proxy, each with its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -55,6 +61,10 @@ pub struct Limits {
     pub queue_timeout: Duration,
     /// Requests of one mapping that begin in a second, with a burst of the same size. Unlimited if absent.
     pub requests_per_second: Option<NonZeroU32>,
+    /// Failed attempts to prove an identity in a minute, over all clients.
+    pub failed_attempts: NonZeroU32,
+    /// Failed attempts of one client in a minute.
+    pub failed_attempts_per_client: NonZeroU32,
     /// Memory for all data that clients control, in bytes.
     pub memory: u64,
     /// The part of it that is set aside for bodies of unknown length.
@@ -88,6 +98,8 @@ impl Default for Limits {
             queue_per_mapping: 1024,
             queue_timeout: Duration::from_secs(10),
             requests_per_second: None,
+            failed_attempts: FAILED_ATTEMPTS,
+            failed_attempts_per_client: FAILED_ATTEMPTS_PER_CLIENT,
             memory: 128 << 20,
             upload_buffer: 64 << 20,
             upload_spool: 2 << 30,

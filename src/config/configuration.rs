@@ -1,6 +1,8 @@
 //! The configuration as types.
 
 use super::diagnostic::Diagnostic;
+use crate::authenticate::passwords::UserList;
+use crate::authenticate::tokens::TokenList;
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::grammar::Dialect;
 use crate::bounds::limits::Limits;
@@ -26,6 +28,10 @@ pub struct Config {
     pub upstream: Upstream,
     /// The user that mints the sessions. A session has a part of its rights.
     pub issuer: Issuer,
+    /// The users of HTTP Basic.
+    pub(crate) users: UserList,
+    /// The bearer tokens.
+    pub(crate) tokens: TokenList,
     /// The mappings of clients to scopes, in matching order. There is at least one.
     pub mappings: Vec<Mapping>,
     /// Bounds on what peers control.

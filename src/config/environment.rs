@@ -14,6 +14,9 @@ use zeroize::Zeroize;
 /// Maximum size of a secret, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
+/// Maximum size of a file of users or tokens, in bytes.
+const MAX_DECLARATIONS: u64 = 4 << 20;
+
 /// An error from reading a secret or a file, with help.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadError {
@@ -36,6 +39,14 @@ pub trait Environment {
     /// # Errors
     /// Fails if the file cannot be read, is too long, or is readable by others.
     fn file(&self, path: &Path) -> Result<Secret, ReadError>;
+
+    /// Returns the text of a file that declares users or tokens, or `None` where such files are not read.
+    ///
+    /// # Errors
+    /// Fails like [`Environment::file`].
+    fn declarations(&self, path: &Path) -> Result<Option<Secret>, ReadError> {
+        self.file(path).map(Some)
+    }
 
     /// Returns the credential of this name that systemd loaded for the unit (`LoadCredential=`).
     /// <https://systemd.io/CREDENTIALS/>
@@ -88,6 +99,10 @@ impl Environment for WithoutSecrets {
 
     fn file(&self, _: &Path) -> Result<Secret, ReadError> {
         Ok(Secret::new("unknown".to_owned()))
+    }
+
+    fn declarations(&self, _: &Path) -> Result<Option<Secret>, ReadError> {
+        Ok(None)
     }
 
     fn user(&self, name: &str) -> Result<u32, ReadError> {
@@ -152,6 +167,10 @@ impl Environment for SystemEnvironment {
         Ok(secret)
     }
 
+    fn declarations(&self, path: &Path) -> Result<Option<Secret>, ReadError> {
+        read_declarations(path).map(Some)
+    }
+
     fn user(&self, name: &str) -> Result<u32, ReadError> {
         let found = User::from_name(name).map(|found| found.map(|user| user.uid.as_raw()));
         find_account(Account::User, name, found)
@@ -161,6 +180,19 @@ impl Environment for SystemEnvironment {
         let found = Group::from_name(name).map(|found| found.map(|group| group.gid.as_raw()));
         find_account(Account::Group, name, found)
     }
+}
+
+/// Reads a file that declares users or tokens. Others must not be able to read it, because they could try passwords
+/// against its hashes.
+///
+/// # Errors
+/// Describes the problem and the remedy.
+pub(crate) fn read_declarations(path: &Path) -> Result<Secret, ReadError> {
+    check_permissions(path)?;
+    read_bounded(path, MAX_DECLARATIONS).map(Secret::new).map_err(|error| ReadError {
+        message: format!("cannot read {}: {error}", path.display()),
+        help: "make this file readable for the user that runs scopegate".to_owned(),
+    })
 }
 
 /// Checks that only the owner of a secret can change it, and that others cannot read it.

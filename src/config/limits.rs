@@ -20,6 +20,7 @@ pub(super) fn read_limits(table: Table<'_>) -> (Limits, Option<NonZeroUsize>) {
     let default = Limits::default();
     let time = |key, default: Duration| table.duration(key, SECOND / 10..=HOUR).unwrap_or(default);
     let count = |key, range, default: usize| table.number(key, range).unwrap_or(default);
+    let rate = |key, default| table.number(key, 1..=MOST).and_then(NonZeroU32::new).unwrap_or(default);
     let (memory, upload_buffer) = read_memory(&table, &default);
     let limits = Limits {
         connections: count("connections", 1..=MOST, default.connections),
@@ -42,6 +43,8 @@ pub(super) fn read_limits(table: Table<'_>) -> (Limits, Option<NonZeroUsize>) {
         queue_per_mapping: count("queue_per_mapping", 0..=MOST, default.queue_per_mapping),
         queue_timeout: time("queue_timeout", default.queue_timeout),
         requests_per_second: table.number("requests_per_second", 1..=MOST).and_then(NonZeroU32::new),
+        failed_attempts: rate("failed_attempts", default.failed_attempts),
+        failed_attempts_per_client: rate("failed_attempts_per_client", default.failed_attempts_per_client),
         memory,
         upload_buffer,
         upload_spool: read_upload_spool(&table).unwrap_or(default.upload_spool),

@@ -8,10 +8,13 @@ use std::borrow::Cow;
 
 /// The names of tables.
 const TABLES: [&str; 8] = ["issuer", "listener", "admin", "upstream", "mapping", "limits", "log", "test"];
+/// The tables that declare credentials. Their values are hidden as those of `[issuer]` are.
+const CREDENTIALS: [&str; 2] = ["user", "token"];
 /// The keys that may hold a secret. These include all keys of `[issuer]`; a key's name is shown, its value is not.
-const KEYS: [&str; 5] = ["access_key", "secret_key", "endpoint", "role_arn", "issuer"];
+const KEYS: [&str; 8] =
+    ["access_key", "secret_key", "endpoint", "role_arn", "issuer", "name", "password", "sha256"];
 /// Parts of keys whose values are hidden in every table.
-const SECRET: [&str; 6] = ["secret", "key", "pass", "pwd", "token", "credential"];
+const SECRET: [&str; 7] = ["secret", "key", "pass", "pwd", "token", "credential", "sha256"];
 /// The length from which a name with neither `_` nor `-` may be a secret.
 const RANDOM: usize = 16;
 
@@ -69,7 +72,7 @@ struct Header {
 enum Table {
     /// One that holds no secrets.
     Known,
-    /// `[issuer]`, spelled correctly or nearly so.
+    /// `[issuer]`, spelled correctly or nearly so, or one that declares credentials.
     Issuer,
     /// Any other. A line of a list looks the same.
     Unknown,
@@ -81,7 +84,7 @@ fn header(line: &str) -> Option<Header> {
     let (name, after) = name.split_once(']')?;
     let end = line.len() - after.trim_start_matches(']').len();
     let parts = || name.split('.').map(bare);
-    let table = if parts().any(|part| is_issuer(&part)) {
+    let table = if parts().any(|part| is_issuer(&part)) || CREDENTIALS.contains(&name.trim()) {
         Table::Issuer
     } else if parts().any(|part| is_secret(&part)) {
         Table::Unknown
@@ -236,6 +239,11 @@ mod tests {
         ] {
             assert_eq!(last(&format!("[issuer]\n{line}")), shown);
         }
+        assert_eq!(last("[[token]] # hush"), "[[token]]");
+        assert_eq!(last("[[user]]\nname = \"hush\"\n[[user]]"), "[[user]]");
+        assert_eq!(last("[[user]]\npassword = [\"hush\","), "password = ********");
+        assert_eq!(last("[[user]]\npassword = [\n\"hush\","), "*******");
+        assert_eq!(last("[[token]]\nsha256 = \"hush\""), "sha256 = ******");
         assert_eq!(last("[ isuer ] # hush"), "[ isuer ]");
         assert_eq!(last("[ISSUER] hush = 1"), "[ISSUER]");
         assert_eq!(last("[issuer]\r\n[admin]\r\nname = \"shown\"\r"), "name = \"shown\"\r");

@@ -1,11 +1,12 @@
 //! The configuration file as types, with every mistake shown at its place.
 //!
-//! May use: `sessions`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `sigv4`, `net`.
+//! May use: `sessions`, `authenticate`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `sigv4`, `net`.
 
 mod accounts;
 mod clients;
 mod configuration;
 mod cors;
+mod declarations;
 mod diagnostic;
 mod environment;
 mod issuer;
@@ -25,7 +26,9 @@ mod spelling;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tokens;
 mod upstream;
+mod users;
 mod value;
 mod warnings;
 
@@ -34,9 +37,9 @@ pub(crate) use configuration::{
     Admin, IdentityForm, Issuer, ListenAddress, Listener, Log, LogFormat, LogLevel, SocketAccess, Upstream,
 };
 pub use diagnostic::Diagnostic;
-pub(crate) use environment::read_guarded;
 pub use environment::{Environment, ReadError};
 pub(crate) use environment::{SystemEnvironment, WithoutSecrets};
+pub(crate) use environment::{read_declarations, read_guarded};
 pub use load::ConfigError;
 pub(crate) use load::MAX_CONFIG_BYTES;
 pub(crate) use policy_tests::{Caller, Expectation, Peer, PolicyTest, TestClient, read_tests};

@@ -8,7 +8,9 @@ use super::log::read_log;
 use super::mappings::read_mappings;
 use super::reader::{At, Reader};
 use super::table::Table;
+use super::tokens::read_tokens;
 use super::upstream::read_upstream;
+use super::users::read_users;
 use super::warnings::{self, Places};
 use super::{Config, Diagnostic, Environment, reach};
 use crate::authorize::mapping::Mapping;
@@ -36,7 +38,9 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let issuer = required(root, "issuer", "[issuer]");
     places.access_key = issuer.span_of("access_key");
     let issuer = read_issuer(issuer, environment);
-    let declared = Declared::default();
+    let (users, user_names) = read_users(root, environment);
+    let (tokens, token_names) = read_tokens(root, environment);
+    let declared = Declared { users: user_names, tokens: token_names, ..Declared::default() };
     let mappings = read_mappings(root, &listeners, &declared, environment);
     let limits = root.table("limits", "[limits]");
     places.mints_per_second = limits.span_of("mints_per_second");
@@ -53,8 +57,19 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let dialect = upstream.store;
     let mappings = mappings.into_iter().map(|At { value, .. }| Mapping { dialect, ..value }).collect();
     let warnings = Vec::new();
-    let config =
-        Config { listeners, admin, upstream, issuer: issuer?, mappings, limits, workers, log, warnings };
+    let config = Config {
+        listeners,
+        admin,
+        upstream,
+        issuer: issuer?,
+        users: users?,
+        tokens: tokens?,
+        mappings,
+        limits,
+        workers,
+        log,
+        warnings,
+    };
     Some((config, places))
 }
 

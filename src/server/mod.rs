@@ -1,12 +1,13 @@
 //! The process that serves: listeners, workers, sessions, health, reload and shutdown.
 //!
-//! May use: `proxy`, `telemetry`, `store`, `mint`, `config`, `sessions`, `authenticate`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `net`.
+//! May use: `proxy`, `telemetry`, `store`, `mint`, `config`, `sessions`, `authenticate`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `sigv4`, `net`.
 
 mod accept;
 mod admin;
 mod connection;
 pub(crate) mod descriptors;
 mod ended;
+mod files;
 mod health;
 mod inherited;
 mod issuer;

@@ -2,13 +2,17 @@
 
 use super::descriptors;
 use super::ended::Ended;
+use super::files;
 use super::health::Readiness;
 use super::inherited::Inherited;
 use super::listening::{Change, Listening};
 use super::probe::Prober;
 use super::sessions::Sessions;
 use super::worker::{self, Workers};
+use crate::authenticate::attempts::AttemptLimits;
 use crate::authenticate::authenticator::Authenticator;
+use crate::authenticate::lasting::Lasting;
+use crate::authenticate::verifiers::Verifiers;
 use crate::bounds::memory::MemoryBudget;
 use crate::bounds::part_budget::PartBudget;
 use crate::config::Config;
@@ -36,6 +40,7 @@ pub(super) struct Running {
     listening: Listening,
     workers: Workers,
     ready: Arc<Readiness>,
+    lasting: Arc<Lasting>,
 }
 
 impl Running {
@@ -53,7 +58,11 @@ impl Running {
         metrics.show_nodes(&nodes);
         let prober = Prober::new(&config.upstream.endpoints, &nodes)?;
         tokio::spawn(Arc::clone(&prober).run_until(stopping.clone()));
-        let generation = generation(&config, sites, nodes, &change.registry);
+        let lasting = Arc::new(Lasting::new(AttemptLimits::of(&config.limits), workers_wanted)?);
+        let verifiers = Verifiers::new(&config.users, &config.tokens, Arc::clone(&lasting), None);
+        let verifiers = verifiers.map_err(io::Error::other)?;
+        show_credentials(&verifiers, &metrics);
+        let generation = generation(&config, sites, nodes, (&change.registry, verifiers));
         metrics.reloads.took_effect(WallClock::SYSTEM.now(), false);
         let generation = ArcSwap::from_pointee(generation);
         let limits = &config.limits;
@@ -63,9 +72,11 @@ impl Running {
         metrics.show_memory(limits.memory, &memory, &buffers);
         let shared = Arc::new(Shared { generation, metrics, buffers, memory, clock: WallClock::SYSTEM });
         let ready = Readiness::new(Arc::clone(&shared), prober, stopping.clone());
+        tokio::spawn(files::follow(Arc::clone(&shared)));
         let workers = worker::start(workers_wanted, &shared, stopping)?;
         let listening = Listening::default();
-        let mut running = Self { config, workers_wanted, shared, sessions, listening, workers, ready };
+        let mut running =
+            Self { config, workers_wanted, shared, sessions, listening, workers, ready, lasting };
         running.change_listeners(change);
         Ok(running)
     }
@@ -104,15 +115,22 @@ impl Running {
         let prober = Prober::new(endpoints, &nodes).map_err(|error| vec![error.to_string()])?;
         let sites = self.sessions.follow(&config, (&self.config, &before.sites), &self.shared.metrics);
         let sites = sites.map_err(|error| vec![error.to_string()])?;
+        let verified_before = before.authenticator.verifiers();
+        let lasting = Arc::clone(&self.lasting);
+        let verifiers = Verifiers::new(&config.users, &config.tokens, lasting, verified_before);
+        let verifiers = verifiers.map_err(|error| vec![error])?;
         change.regrant().map_err(|error| vec![error.to_string()])?;
         // Nothing fails from here on.
         self.ready.prober().follow(&prober);
         self.shared.metrics.show_nodes(&nodes);
         let kept = kept(&before.sites, &sites);
         let renewed = sites.iter().filter(|site| site.session.slot().is_inheriting()).count();
-        let next = generation(&config, sites, nodes, &change.registry);
-        self.shared.generation.store(Arc::new(next));
-        drop(before);
+        show_credentials(&verifiers, &self.shared.metrics);
+        self.lasting.attempts.set_limits(AttemptLimits::of(&config.limits));
+        let next = Arc::new(generation(&config, sites, nodes, (&change.registry, verifiers)));
+        self.shared.generation.store(Arc::clone(&next));
+        before.authenticator.give_way_to(&next.authenticator);
+        drop((before, next));
         log::set_level(config.log.level);
         if config.limits.connections > self.config.limits.connections {
             descriptors::raise(config.limits.connections);
@@ -171,15 +189,20 @@ fn kept(before: &SiteTable, sites: &[Arc<Site>]) -> usize {
     sites.iter().filter(is_kept).count()
 }
 
+fn show_credentials(verifiers: &Verifiers, metrics: &Metrics) {
+    let files = verifiers.files();
+    metrics.credentials.follow(verifiers.tokens(), files.iter().map(|file| file.name));
+}
+
 fn generation(
     config: &Config,
     sites: Vec<Arc<Site>>,
     nodes: Arc<NodeBoard>,
-    registry: &ListenerRegistry,
+    (registry, verifiers): (&ListenerRegistry, Verifiers),
 ) -> Generation {
     let matchers = config.mappings.iter().map(|mapping| &mapping.client);
     Generation {
-        authenticator: Authenticator::new(matchers, registry),
+        authenticator: Authenticator::new(matchers, registry).verifying(verifiers),
         sites: SiteTable::new(sites, registry),
         listeners: ListenerTable::new(&config.listeners, registry),
         admin_hosts: config.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! The metrics: counts of everything that Scopegate does, for Prometheus.
 
+mod credentials;
 mod encode;
 mod encode_memory;
 mod encode_nodes;
@@ -22,6 +23,7 @@ use crate::s3::operation::Operation;
 use crate::sessions::table::{MintCounts, Slot};
 use crate::store::nodes::NodeBoard;
 use arc_swap::ArcSwap;
+use credentials::CredentialFacts;
 use encode::MetricsCollector;
 use histogram::Histogram;
 use http::StatusCode;
@@ -122,6 +124,8 @@ pub(crate) struct Metrics {
     pub connections: Connections,
     /// Requests with credentials.
     pub authentications: AuthenticationCounts,
+    /// Tokens, and the files that declare credentials.
+    pub credentials: CredentialFacts,
     /// Reloads of the configuration.
     pub reloads: Reloads,
     /// The issuer, as STS sees it.
@@ -257,6 +261,7 @@ impl Default for Metrics {
             in_flight: AtomicU64::new(0),
             connections: Connections::default(),
             authentications: AuthenticationCounts::default(),
+            credentials: CredentialFacts::default(),
             reloads: Reloads::default(),
             issuer: IssuerFacts::default(),
             cutting: AtomicBool::new(false),

@@ -1,3 +1,6 @@
 //! Clients that prove who they are.
 
+mod basic;
+mod bearer;
+mod declare;
 mod unix;

@@ -1,0 +1,112 @@
+//! What a configuration declares to verify credentials with.
+
+use super::failure::{Cause, Failure};
+use super::followed::Followed;
+use super::lasting::Lasting;
+use super::passwords::{BasicCredentials, Login, UserList, Users};
+use super::tokens::{PREFIX, TokenList, Tokens};
+use crate::identify::client::ClientKey;
+use crate::identify::credentials::Presented;
+use crate::identify::identity::{Identity, Scheme};
+use crate::net::wall_clock::WallClock;
+use std::sync::Arc;
+
+/// The users and tokens of a configuration.
+#[derive(Debug)]
+pub(crate) struct Verifiers {
+    users: Users,
+    tokens: Arc<Tokens>,
+    lasting: Arc<Lasting>,
+}
+
+impl Verifiers {
+    /// Makes the verifiers of a configuration. What is unchanged since `previous` keeps its proofs and its times of use.
+    ///
+    /// # Errors
+    /// When the declarations do not go together.
+    pub(crate) fn new(
+        users: &UserList,
+        tokens: &TokenList,
+        lasting: Arc<Lasting>,
+        previous: Option<&Self>,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            users: Users::new(users, previous.map(|before| &before.users))?,
+            tokens: Arc::new(Tokens::new(tokens, previous.map(|before| &*before.tokens))?),
+            lasting,
+        })
+    }
+
+    /// Ends the proofs of everything that `next` does not have. Called when `next` takes effect.
+    pub(crate) fn give_way_to(&self, next: &Self) {
+        self.users.give_way_to(&next.users);
+    }
+
+    /// Returns the bearer tokens.
+    pub(crate) fn tokens(&self) -> &Arc<Tokens> {
+        &self.tokens
+    }
+
+    /// Returns the files that declare users and tokens.
+    pub(crate) fn files(&self) -> Vec<Followed<'_>> {
+        let users = self.users.file().map(|path| Followed {
+            name: "users",
+            path,
+            follow: Box::new(|text| self.users.follow_file(text)),
+        });
+        let tokens = self.tokens.file().map(|path| Followed {
+            name: "tokens",
+            path,
+            follow: Box::new(|text| self.tokens.follow_file(text)),
+        });
+        users.into_iter().chain(tokens).collect()
+    }
+
+    /// Verifies the credentials of a request.
+    ///
+    /// # Errors
+    /// When they are not valid, or cannot be verified at the moment.
+    pub(super) async fn verify(
+        &self,
+        presented: Presented<'_>,
+        client: ClientKey,
+        clock: WallClock,
+    ) -> Result<Arc<Identity>, Failure> {
+        match presented {
+            Presented::Nothing => Err(Failure::wrong(Cause::Malformed, "no credentials")),
+            Presented::Basic(text) => self.verify_basic(text, client, clock).await,
+            Presented::Bearer(token) if token.starts_with(PREFIX) => {
+                let verified = self.tokens.verify(token, clock.now());
+                verified.map_err(|failure| self.spend(failure, client, clock))
+            }
+            Presented::Bearer(_) => {
+                let failure =
+                    Failure::wrong(Cause::UnknownToken, "it is neither a token of Scopegate nor a JWT");
+                Err(self.spend(failure, client, clock))
+            }
+            Presented::Signature(_) => Err(Failure::wrong(Cause::UnknownKey, "there are no keys")),
+        }
+    }
+
+    async fn verify_basic(
+        &self,
+        text: &str,
+        client: ClientKey,
+        clock: WallClock,
+    ) -> Result<Arc<Identity>, Failure> {
+        let Lasting { passwords, attempts, hashing } = &*self.lasting;
+        let key = passwords.key(Scheme::Basic, text.as_bytes());
+        if let Some(identity) = passwords.find(&key, clock.now()) {
+            return Ok(identity);
+        }
+        let credentials =
+            BasicCredentials::parse(text).map_err(|failure| self.spend(failure, client, clock))?;
+        let login = Login { client, key, proofs: passwords, attempts, hashing, clock };
+        self.users.verify(credentials, login).await
+    }
+
+    /// Counts a failure that cost next to nothing. Beyond the limit the client learns that instead.
+    fn spend(&self, failure: Failure, client: ClientKey, clock: WallClock) -> Failure {
+        self.lasting.attempts.spend(client, clock.now()).map_or_else(Failure::from, |()| failure)
+    }
+}
