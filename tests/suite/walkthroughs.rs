@@ -15,6 +15,7 @@ mod page;
 mod shown;
 mod terminal;
 
+use crate::support::scopegate::scopegate;
 use page::{Page, Step};
 use std::env;
 use std::fs;
@@ -81,6 +82,30 @@ fn every_page_is_run() {
     found.sort();
     named.sort_unstable();
     assert_eq!(found, named);
+}
+
+/// The README shows the most wanted set-ups as lines to add to its configuration.
+#[test]
+fn the_set_ups_of_the_readme_are_valid() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (before, after) = readme.split_once("\n## Know who is calling\n").unwrap();
+    let (section, _) = after.split_once("\n## ").unwrap();
+    let blocks = |text: &str| -> Vec<String> {
+        let blocks = text.split("```toml\n").skip(1);
+        blocks.map(|rest| rest.split_once("```").unwrap().0.replace("\n   ", "\n")).collect()
+    };
+    let [configuration] = &blocks(before)[..] else { panic!("the README shows one whole configuration") };
+    let set_ups = blocks(section);
+    assert_eq!(set_ups.len(), 2, "{set_ups:?}");
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("proxy.toml");
+    for set_up in set_ups {
+        assert_eq!(set_up.lines().count(), 5, "{set_up}");
+        fs::write(&file, format!("{set_up}{configuration}")).unwrap();
+        let arguments = ["check", "--without-secrets", "--config", file.to_str().unwrap()];
+        let output = scopegate(&arguments, &[], b"");
+        assert!(output.status.success(), "{set_up}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 /// Without these, a page that is wrong could pass.
