@@ -9,6 +9,7 @@ mod cors;
 mod declarations;
 mod diagnostic;
 mod environment;
+mod homes;
 mod issuer;
 mod limits;
 mod listeners;

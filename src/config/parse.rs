@@ -12,7 +12,7 @@ use super::tokens::read_tokens;
 use super::upstream::read_upstream;
 use super::users::read_users;
 use super::warnings::{self, Places};
-use super::{Config, Diagnostic, Environment, reach};
+use super::{Config, Diagnostic, Environment, homes, reach};
 use crate::authorize::mapping::Mapping;
 
 pub(super) fn parse(source: &str, environment: &dyn Environment) -> Result<Config, Vec<Diagnostic>> {
@@ -48,6 +48,7 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let log = read_log(root.table("log", "[log]"));
     if let Some((mappings, listeners)) = mappings.as_deref().zip(listeners.all()) {
         reach::check(mappings, listeners, root.reader());
+        homes::check(mappings, root.reader());
     }
     let mappings = mappings?;
     places.listeners = listeners.list.iter().map(|listener| listener.span).collect();

@@ -200,7 +200,7 @@ fn generation(
     nodes: Arc<NodeBoard>,
     (registry, verifiers): (&ListenerRegistry, Verifiers),
 ) -> Generation {
-    let matchers = config.mappings.iter().map(|mapping| &mapping.client);
+    let matchers = config.mappings.iter().map(|mapping| &*mapping.client);
     Generation {
         authenticator: Authenticator::new(matchers, registry).verifying(verifiers),
         sites: SiteTable::new(sites, registry),

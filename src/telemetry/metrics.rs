@@ -31,7 +31,7 @@ use process::ProcessCollector;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -170,6 +170,32 @@ struct Counts {
     mints: Arc<MintCounts>,
     slot: ArcSwap<Weak<Slot>>,
     admission: ArcSwap<Weak<Admission>>,
+    identities: ArcSwap<Weak<IdentityCounts>>,
+}
+
+/// Counts of the identities of a mapping that gives each its own prefix.
+#[derive(Debug, Default)]
+pub(crate) struct IdentityCounts {
+    live: AtomicUsize,
+    dropped: AtomicU64,
+}
+
+impl IdentityCounts {
+    /// Sets the number of identities with sessions.
+    pub(crate) fn set_live(&self, count: usize) {
+        self.live.store(count, Ordering::Relaxed);
+    }
+
+    /// Counts an identity whose sessions were dropped because it was idle.
+    pub(crate) fn count_dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Makes the counts of a new configuration, which continue these.
+    #[must_use]
+    pub(crate) fn continued(&self) -> Self {
+        Self { live: AtomicUsize::new(0), dropped: AtomicU64::new(self.dropped.load(Ordering::Relaxed)) }
+    }
 }
 
 /// Counters of one mapping, which take no room before the first is used: with 10,000 mappings most are idle.
@@ -202,6 +228,7 @@ impl Counts {
             mints: Arc::default(),
             slot: ArcSwap::from_pointee(Weak::new()),
             admission: ArcSwap::from_pointee(Weak::new()),
+            identities: ArcSwap::from_pointee(Weak::new()),
         })
     }
 }
@@ -304,6 +331,13 @@ impl Metrics {
     pub(crate) fn show_admission(&self, row: Row, admission: &Arc<Admission>) {
         if let Some(counts) = self.rows.load().get(row.0) {
             counts.admission.store(Arc::new(Arc::downgrade(admission)));
+        }
+    }
+
+    /// Sets the identities whose counts a row shows.
+    pub(crate) fn show_identities(&self, row: Row, identities: &Arc<IdentityCounts>) {
+        if let Some(counts) = self.rows.load().get(row.0) {
+            counts.identities.store(Arc::new(Arc::downgrade(identities)));
         }
     }
 

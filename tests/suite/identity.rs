@@ -3,4 +3,5 @@
 mod basic;
 mod bearer;
 mod declare;
+mod homes;
 mod unix;
