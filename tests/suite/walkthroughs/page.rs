@@ -35,7 +35,9 @@ impl Page {
             let block: Vec<(usize, &str)> = lines.by_ref().take_while(|(_, line)| *line != "```").collect();
             let content = || block.iter().map(|(_, line)| format!("{line}\n")).collect::<String>();
             match info.split_once(' ') {
-                Some((_, name)) => steps.push((start, Step::File { name: name.to_owned(), content: content() })),
+                Some((_, name)) => {
+                    steps.push((start, Step::File { name: name.to_owned(), content: content() }))
+                }
                 None if info == "console" => steps.extend(commands(&block)?),
                 None if info == "log" => {
                     let lines = block.iter().map(|(_, line)| (*line).to_owned()).collect();

@@ -117,10 +117,12 @@ impl Terminal {
         // The status appears as a whole, since the file is renamed.
         let line = ". $PAGE/script < /dev/null > $PAGE/printed 2>&1; echo $? > $PAGE/done; mv $PAGE/done $PAGE/status\n";
         self.stdin.write_all(line.as_bytes()).map_err(|error| format!("the shell has ended: {error}"))?;
-        let code = wait_for(|| fs::read_to_string(&status).ok()).ok_or_else(|| format!("{text}: does not end"))?;
+        let code =
+            wait_for(|| fs::read_to_string(&status).ok()).ok_or_else(|| format!("{text}: does not end"))?;
         let printed = self.restore(&fs::read_to_string(&printed).unwrap().replace('\r', ""));
         let lines: Vec<&str> = printed.lines().collect();
-        let wrong = |why: &str| Err(format!("$ {text}\n{why} (exit code {})\n--- printed:\n{printed}", code.trim()));
+        let wrong =
+            |why: &str| Err(format!("$ {text}\n{why} (exit code {})\n--- printed:\n{printed}", code.trim()));
         if !shown::matches(output, &lines) {
             return wrong(&format!("does not print what the page shows\n--- shown:\n{}", output.join("\n")));
         }
@@ -170,7 +172,8 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         if let Ok(id) = fs::read_to_string(self.kept("serve.pid")) {
-            let _gone_already = Command::new("kill").args(["-KILL", id.trim()]).stderr(Stdio::null()).status();
+            let _gone_already =
+                Command::new("kill").args(["-KILL", id.trim()]).stderr(Stdio::null()).status();
         }
         self.shell.kill();
     }
