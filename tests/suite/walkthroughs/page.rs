@@ -33,10 +33,10 @@ impl Page {
                 continue;
             };
             let block: Vec<(usize, &str)> = lines.by_ref().take_while(|(_, line)| *line != "```").collect();
-            let content = || block.iter().map(|(_, line)| format!("{line}\n")).collect::<String>();
+            let content = || block.iter().flat_map(|(_, line)| [line, "\n"]).collect::<String>();
             match info.split_once(' ') {
                 Some((_, name)) => {
-                    steps.push((start, Step::File { name: name.to_owned(), content: content() }))
+                    steps.push((start, Step::File { name: name.to_owned(), content: content() }));
                 }
                 None if info == "console" => steps.extend(commands(&block)?),
                 None if info == "log" => {
@@ -68,7 +68,7 @@ fn commands(block: &[(usize, &str)]) -> Result<Vec<(usize, Step)>, String> {
             return Err(format!("{number}: output without a command"));
         };
         match line.strip_prefix("> ") {
-            Some(more) if output.is_empty() => *text += &format!("\n{more}"),
+            Some(more) if output.is_empty() => text.extend(["\n", more]),
             _ => output.push((*line).to_owned()),
         }
     }

@@ -115,8 +115,8 @@ impl Terminal {
         fs::write(&printed, "").unwrap();
         let _none_before_the_first = fs::remove_file(&status);
         // The status appears as a whole, since the file is renamed.
-        let line = ". $PAGE/script < /dev/null > $PAGE/printed 2>&1; echo $? > $PAGE/done; mv $PAGE/done $PAGE/status\n";
-        self.stdin.write_all(line.as_bytes()).map_err(|error| format!("the shell has ended: {error}"))?;
+        let line = r#". "$PAGE/script" < /dev/null > "$PAGE/printed" 2>&1; echo $? > "$PAGE/done"; mv "$PAGE/done" "$PAGE/status""#;
+        writeln!(self.stdin, "{line}").map_err(|error| format!("the shell has ended: {error}"))?;
         let code =
             wait_for(|| fs::read_to_string(&status).ok()).ok_or_else(|| format!("{text}: does not end"))?;
         let printed = self.restore(&fs::read_to_string(&printed).unwrap().replace('\r', ""));
@@ -171,9 +171,11 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        if let Ok(id) = fs::read_to_string(self.kept("serve.pid")) {
-            let _gone_already =
-                Command::new("kill").args(["-KILL", id.trim()]).stderr(Stdio::null()).status();
+        let id = fs::read_to_string(self.kept("serve.pid")).unwrap_or_default();
+        // If it has ended, another process may have its id.
+        let is_ours = |cwd: PathBuf| cwd == self.folder.path();
+        if fs::read_link(format!("/proc/{}/cwd", id.trim())).is_ok_and(is_ours) {
+            let _gone_meanwhile = Command::new("kill").args(["-KILL", id.trim()]).status();
         }
         self.shell.kill();
     }
