@@ -1,7 +1,8 @@
 //! Reads users and groups of this machine: by number, or by name, which is resolved when the configuration is loaded.
 
 use super::Environment;
-use super::reader::{At, Reader, quoted};
+use super::account::Account;
+use super::reader::{At, Reader};
 use super::source::Span;
 use super::table::Table;
 use std::collections::HashSet;
@@ -13,30 +14,6 @@ const MAX_ACCOUNTS: usize = 1000;
 /// The id that the kernel shows for every user and group of another user namespace that has no id in this one.
 /// <https://man7.org/linux/man-pages/man7/user_namespaces.7.html>
 const OVERFLOW: u32 = 65_534;
-
-/// A kind of account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Account {
-    User,
-    Group,
-}
-
-impl Account {
-    const fn noun(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Group => "group",
-        }
-    }
-
-    /// Returns the help for a value of the wrong type.
-    const fn expected(self) -> &'static str {
-        match self {
-            Self::User => "write the name or the number of a user: \"app\" or 1000",
-            Self::Group => "write the name or the number of a group: \"app\" or 1000",
-        }
-    }
-}
 
 /// Reads one user or group, such as the owner of a socket.
 pub(super) fn read_account(
@@ -149,11 +126,6 @@ fn check_provable(id: &At<u32>, account: Account, reader: &Reader<'_>) -> Option
     let help = format!("give these clients a {noun} of their own, or match them by listener");
     reader.error(id.span, message, help);
     None
-}
-
-/// Returns the message about a name that no account has.
-pub(super) fn unknown(account: Account, name: &str) -> String {
-    format!("there is no {} {} on this machine", account.noun(), quoted(name))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Reads the `client` of a mapping: the conditions on its clients.
 
 use super::Environment;
-use super::accounts::{Account, read_accounts};
+use super::account::Account;
+use super::accounts::read_accounts;
 use super::listeners::Listeners;
 use super::reader::{At, Reader};
 use super::source::Span;

@@ -295,5 +295,12 @@ mod tests {
         assert_eq!(any("\"10.0.0.0/8\", \"::/0\"", public), [""; 0]);
         assert_eq!(any("\"10.0.0.0/8\"", public).len(), 1);
         assert_eq!(any("\"0.0.0.0/0\"", loopback).len(), 1, "a page's visitor is on this machine");
+        let unix = "address = \"unix:/run/s3.sock\"";
+        let of_users = EXAMPLE
+            .replace("network = [\"127.0.0.0/8\", \"::1/128\"]", "uid = 1000")
+            .replace("address = \"127.0.0.1:8080\"", unix);
+        assert_eq!(mistakes(&of_users), [""; 0]);
+        let told = mistakes(&format!("{of_users}[mapping.cors]\norigins = \"*\"\n"));
+        assert!(told.len() == 1 && told[0].contains("what is only for some clients"), "{told:?}");
     }
 }

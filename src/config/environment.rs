@@ -1,6 +1,6 @@
 //! Reads secrets from the environment and from files.
 
-use super::accounts::{self, Account};
+use super::account::{self, Account};
 use super::value::show_size;
 use crate::sigv4::secret::Secret;
 use nix::unistd::{Group, User};
@@ -123,7 +123,7 @@ fn made_up_id(name: &str) -> u32 {
 
 fn no_account(account: Account, name: &str) -> ReadError {
     ReadError {
-        message: accounts::unknown(account, name),
+        message: account::unknown(account, name),
         help: "check the spelling with `getent`, or create the account first".to_owned(),
     }
 }
@@ -137,7 +137,7 @@ fn find_account(account: Account, name: &str, found: nix::Result<Option<u32>>) -
         Err(error) => Err(ReadError {
             message: format!(
                 "{}, as far as its accounts can be read: {error}",
-                accounts::unknown(account, name)
+                account::unknown(account, name)
             ),
             help: "see whether `getent` finds the account, or write its number".to_owned(),
         }),

@@ -1,6 +1,7 @@
 //! Reads `[[listener]]` and `[admin]`: the addresses to listen on, and the hosts that are accepted.
 
-use super::accounts::{Account, read_account};
+use super::account::Account;
+use super::accounts::read_account;
 use super::reader::{At, Reader};
 use super::source::Span;
 use super::table::Table;

@@ -2,6 +2,7 @@
 //!
 //! May use: `sessions`, `authenticate`, `authorize`, `bounds`, `identify`, `refusal`, `s3`, `sigv4`, `net`.
 
+mod account;
 mod accounts;
 mod clients;
 mod configuration;

@@ -2,7 +2,7 @@ mod drawn;
 mod many;
 mod mistakes;
 
-use super::accounts::{self, Account};
+use super::account::{self, Account};
 use super::*;
 use crate::authorize::mapping::MintWhen;
 use crate::bounds::limits::Limits;
@@ -61,14 +61,14 @@ impl Environment for Fake {
         match name {
             "app" => Ok(1000),
             "nobody" => Ok(65_534),
-            _ => Err(ReadError { message: accounts::unknown(Account::User, name), help: "add it".into() }),
+            _ => Err(ReadError { message: account::unknown(Account::User, name), help: "add it".into() }),
         }
     }
 
     fn group(&self, name: &str) -> Result<u32, ReadError> {
         match name {
             "storage" => Ok(2000),
-            _ => Err(ReadError { message: accounts::unknown(Account::Group, name), help: "add it".into() }),
+            _ => Err(ReadError { message: account::unknown(Account::Group, name), help: "add it".into() }),
         }
     }
 }

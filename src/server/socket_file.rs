@@ -122,7 +122,9 @@ mod tests {
         let access = SocketAccess { mode: Some(0o666), ..SocketAccess::default() };
         file.set(SocketAccess::default(), access).unwrap();
         assert_eq!((mode(&other), mode(&moved)), (0o600, 0o666));
-        assert!(SocketFile::open(&path).is_err(), "a link is not followed");
+        std::fs::remove_file(&path).unwrap();
+        symlink(&moved, &path).unwrap();
+        assert!(SocketFile::open(&path).is_err(), "a link is not followed, even to a socket");
         let told = SocketFile::open(&other).unwrap_err().to_string();
         assert!(told.contains("taken the place"), "{told}");
     }

@@ -4,4 +4,5 @@ mod basic;
 mod bearer;
 mod declare;
 mod homes;
+mod rules;
 mod unix;

@@ -131,6 +131,10 @@ async fn preflights_are_answered_without_credentials() {
     assert_eq!(ask(APP, "GET").await, (204, Some(APP.to_owned()), None));
     assert_eq!(ask(APP, "DELETE").await, (403, Some(APP.to_owned()), None));
     assert_eq!(ask("https://evil.test", "GET").await, (403, None, None));
+    let foreign = [EVIL, ("access-control-request-method", "GET")];
+    let refused = send(&proxy, &tcp(), Method::OPTIONS, "/tmp/media/a", &foreign).await;
+    let policy = refused.fields.trailing_lines();
+    assert!(policy.contains("Policy: same-origin\r\n"), "below a domain, neighbours embed nothing: {policy}");
     let named = send(&proxy, &tcp(), Method::GET, "/tmp/media/a", &[("origin", APP)]).await;
     assert_eq!(text(&named, "access-control-allow-origin"), Some(APP), "a script reads that it must log in");
     assert_eq!(text(&named, "access-control-allow-credentials"), None);

@@ -173,6 +173,13 @@ fn time_logins(web: SocketAddr, users: &[&str], turns: usize, client: usize) -> 
     times
 }
 
+/// Returns the time that a tenth of the logins were quicker than. What else the machine does makes a login slower and none
+/// quicker, so this differs less from run to run than the median does.
+fn undisturbed(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 10].as_secs_f64()
+}
+
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort();
     times[times.len() / 2].as_secs_f64()
@@ -197,12 +204,14 @@ fn the_time_of_wrong_logins_does_not_tell_which_users_there_are() {
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     let times = |at: usize| of_clients.iter().flat_map(|times| times[at].clone()).collect();
-    let medians: Vec<f64> = (0..names.len()).map(|at| median(times(at))).collect();
-    let (least, most) =
-        (medians.iter().copied().fold(f64::MAX, f64::min), medians.iter().copied().fold(0.0, f64::max));
-    assert!(least > 0.005, "a hash takes longer: {medians:?}");
+    let undisturbed: Vec<f64> = (0..names.len()).map(|at| undisturbed(times(at))).collect();
+    let (least, most) = (
+        undisturbed.iter().copied().fold(f64::MAX, f64::min),
+        undisturbed.iter().copied().fold(0.0, f64::max),
+    );
+    assert!(least > 0.005, "a hash takes longer: {undisturbed:?}");
     // One hash more or less makes a factor of two or more.
-    assert!(most < least * 1.5, "{names:?} {medians:?}");
+    assert!(most < least * 1.5, "{names:?} {undisturbed:?}");
 }
 
 /// Returns a line of `/proc/PID/status` in KiB.
