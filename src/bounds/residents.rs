@@ -79,17 +79,17 @@ impl<K: Clone + Eq + Hash, V> Residents<K, V> {
     /// As [`Residents::make_room`].
     pub(crate) fn insert(
         &mut self,
-        key: K,
+        key: &K,
         value: V,
         now: Duration,
         is_idle: impl Fn(&V) -> bool,
     ) -> Result<(&V, Option<V>), AllInUse> {
-        let dropped = if self.by_key.contains_key(&key) {
+        let dropped = if self.by_key.contains_key(key) {
             Some(value)
         } else {
             self.add(key.clone(), value, now, is_idle)?
         };
-        self.get(&key, now).map(|value| (value, dropped)).ok_or(AllInUse)
+        self.get(key, now).map(|value| (value, dropped)).ok_or(AllInUse)
     }
 
     fn add(
@@ -148,13 +148,17 @@ mod tests {
     fn the_least_recently_used_idle_entry_makes_room() {
         let mut table = table(3);
         for key in [1, 2, 3] {
-            assert_eq!(table.insert(key, key, at(0), |_| true), Ok((&key, None)));
+            assert_eq!(table.insert(&key, key, at(0), |_| true), Ok((&key, None)));
         }
         assert_eq!(table.get(&1, at(1)), Some(&1));
-        assert_eq!(table.insert(4, 4, at(2), |value| *value != 2), Ok((&4, Some(3))), "2 is in use");
+        assert_eq!(table.insert(&4, 4, at(2), |value| *value != 2), Ok((&4, Some(3))), "2 is in use");
         assert_eq!(keys(&table), [2, 1, 4]);
-        assert_eq!(table.insert(5, 5, at(3), |_| false), Err(AllInUse));
-        assert_eq!(table.insert(1, 9, at(3), |_| false), Ok((&1, Some(9))), "the first value of a key stays");
+        assert_eq!(table.insert(&5, 5, at(3), |_| false), Err(AllInUse));
+        assert_eq!(
+            table.insert(&1, 9, at(3), |_| false),
+            Ok((&1, Some(9))),
+            "the first value of a key stays"
+        );
         assert_eq!(keys(&table), [2, 4, 1]);
     }
 
@@ -162,7 +166,7 @@ mod tests {
     fn entries_without_use_are_removed() {
         let mut table = table(9);
         for key in [1, 2, 3, 4] {
-            table.insert(key, key, at(key.into()), |_| true).unwrap();
+            table.insert(&key, key, at(key.into()), |_| true).unwrap();
         }
         table.get(&1, at(10));
         let mut removed = table.remove_unused(at(4), |value| *value != 3);
@@ -205,7 +209,7 @@ mod tests {
                         prop_assert_eq!(table.get(&key, at(now)).is_some(), known.is_some());
                     }
                     Step::Insert(key) => {
-                        let inserted = table.insert(key, key, at(now), is_idle).map(|(_, dropped)| dropped);
+                        let inserted = table.insert(&key, key, at(now), is_idle).map(|(_, dropped)| dropped);
                         if let Some(index) = found(&list, key) {
                             list.remove(index);
                             prop_assert_eq!(inserted, Ok(Some(key)));

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
 /// The number of identities of a mapping with sessions at once, unless it says otherwise.
-const IDENTITIES: u64 = 1000;
+const IDENTITIES: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 /// The most identities of a mapping.
 const MAX_IDENTITIES: u64 = 10_000;
 /// The most identities of all mappings. With two sessions each, they leave half of the session table to mappings.
@@ -65,7 +65,7 @@ pub(super) fn read_homes(
     scopes: Option<&[HomeScope]>,
     mint: Option<MintWhen>,
 ) -> Option<Option<Homes>> {
-    let identities = table.number("identities", 1..=MAX_IDENTITIES);
+    let identities = table.number::<usize>("identities", 1..=MAX_IDENTITIES);
     let is_wrong = identities.is_none() && table.span_of("identities").is_some();
     let scopes = scopes?;
     let reader = table.reader();
@@ -85,7 +85,7 @@ pub(super) fn read_homes(
         reader.error(table.span_of("mint"), message, "remove it");
         return None;
     }
-    let identities = NonZeroUsize::new(identities.unwrap_or(IDENTITIES as usize))?;
+    let identities = identities.and_then(NonZeroUsize::new).unwrap_or(IDENTITIES);
     let homes = Homes::new(scopes.to_vec(), client?, identities);
     if let Err(why) = homes.expand(&homes.longest(client?)) {
         let message = format!("with the longest names of identities a prefix is invalid: {why}");

@@ -145,7 +145,7 @@ impl HomeSites {
             homes: None,
         });
         let mut residents = self.lock();
-        let added = residents.insert(Arc::new(values), site, now, is_idle);
+        let added = residents.insert(&Arc::new(values), site, now, is_idle);
         let added = added.map(|(site, dropped)| (Arc::clone(site), dropped));
         self.counts.set_live(residents.len());
         drop(residents);

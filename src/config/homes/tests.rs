@@ -3,6 +3,7 @@ use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake, mistakes};
 use crate::identify::identity::Names;
 use crate::identify::matcher::{Condition, JwtCondition};
+use std::fmt::Write;
 
 /// Returns the example with a unix listener, and with one mapping for this prefix.
 fn of_prefix(prefix: &str, more: &str) -> String {
@@ -147,4 +148,38 @@ fn a_clash_names_both() {
     let found = mistakes(&format!("{config}{other}"));
     let told = "below tmp/ there would be folders of {uid} of the mapping \"media-reader\" and of teams";
     assert!(found.len() == 1 && found[0].contains(told), "{found:?}");
+}
+
+/// Returns the mistakes in mappings for these clients, each with a prefix, of declared users and tokens.
+fn wrong_of(mappings: &[(&str, &str)]) -> Vec<String> {
+    let hash = "$2y$04$XD1q0Xf9p4j7Dew4ErvSNu7TMblhdqGF3vSY8OD2SV.YQM1AV0fO6";
+    let (head, mapping) = EXAMPLE.split_at(EXAMPLE.find("[[mapping]]").unwrap());
+    let mut text = head.to_owned();
+    for name in ["alice", "al ice"] {
+        let _ = write!(text, "[[user]]\nname = \"{name}\"\npassword = \"{hash}\"\n");
+    }
+    let _ = write!(text, "[[token]]\nname = \"ci\"\nsha256 = \"{}\"\n", "a1".repeat(32));
+    for (number, (client, prefix)) in mappings.iter().enumerate() {
+        text += &mapping
+            .replace("network = [\"127.0.0.0/8\", \"::1/128\"]", client)
+            .replace("media-reader", &format!("m{number}"))
+            .replace("media/", prefix);
+    }
+    mistakes(&text)
+}
+
+#[test]
+fn declared_names_are_checked() {
+    let (users, tokens) = ("user = \"alice\"", "token = \"*\"");
+    assert_eq!(wrong_of(&[(users, "users/{user}/"), (tokens, "tokens/{token}/")]), [""; 0]);
+    let found = wrong_of(&[(users, "{user}/"), (tokens, "{token}/")]);
+    let told = "below tmp/ there would be folders of {user} of the mapping \"m0\" and of {token}, and one identity could";
+    assert!(found.len() == 1 && found[0].contains(told), "{found:?}");
+    let found = wrong_of(&[(users, "{token}/")]);
+    assert!(found.len() == 1 && found[0].contains("{token} is not known of all clients"), "{found:?}");
+    let found = wrong_of(&[("user = [\"alice\", \"al ice\"]", "{user}/")]);
+    let told =
+        "\"al ice\" cannot be the value of {user}: it holds only a-z, A-Z, 0-9 and . _ @ = + - | rename it";
+    assert!(found.len() == 1 && found[0].contains(told), "{found:?}");
+    assert_eq!(wrong_of(&[("user = \"*\"", "{user}/")]), [""; 0], "it is refused when it comes");
 }

@@ -41,7 +41,7 @@ fn homes(prefix: &str, identities: usize) -> Arc<Homes> {
 /// Returns the site of a mapping with room for this many identities, and how many were opened.
 fn site(prefix: &str, identities: usize, metrics: &Metrics) -> (Arc<Site>, Arc<AtomicUsize>) {
     let (homes, opened) = (homes(prefix, identities), Arc::<AtomicUsize>::default());
-    let opener = Box::new(Opener { opened: Arc::clone(&opened), most: 100 });
+    let sessions = Box::new(Opener { opened: Arc::clone(&opened), most: 100 });
     let limits = Limits { requests_per_mapping: 8, queue_per_mapping: 0, ..Limits::default() };
     let (row, _) = metrics.rows(["homes"]).remove(0);
     let site = Arc::new(Site {
@@ -51,7 +51,7 @@ fn site(prefix: &str, identities: usize, metrics: &Metrics) -> (Arc<Site>, Arc<A
         admission: Arc::new(Admission::new(Bounds::of(&limits))),
         completions: Arc::default(),
         holder: None,
-        homes: Some(HomeSites::new(homes, opener, Arc::default())),
+        homes: Some(HomeSites::new(homes, sessions, Arc::default())),
     });
     metrics.show_identities(row, site.homes.as_ref().unwrap().counts());
     (site, opened)
@@ -189,8 +189,8 @@ async fn a_new_configuration_keeps_the_identities() {
         template: user,
     }];
     let homes = Arc::new(Homes::new(scopes, &Matcher::default(), NonZeroUsize::MIN));
-    let opener = Box::new(Opener { opened: Arc::default(), most: 0 });
-    let renamed = HomeSites::new(homes, opener, Arc::default());
+    let sessions = Box::new(Opener { opened: Arc::default(), most: 0 });
+    let renamed = HomeSites::new(homes, sessions, Arc::default());
     renamed.inherit(&other, old.homes.as_ref().unwrap());
     assert!(renamed.sites().is_empty(), "a user id is not the name of a user");
 }

@@ -1,6 +1,8 @@
 //! Homes: a prefix and a session for each identity. The identities are users of a unix socket.
 
-use crate::support::http::{Connection, Response};
+use super::declare::{self, user};
+use crate::limits::from_another_address;
+use crate::support::http::{self, Connection, Response, request_bytes};
 use crate::support::keys::Keys;
 use crate::support::minio::Minio;
 use crate::support::process::wait_for;
@@ -9,10 +11,14 @@ use crate::support::scopegate::scopegate;
 use crate::support::sigv4::direct;
 use crate::support::sts;
 use crate::support::world::{outcome, start};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustix::process::{Gid, Uid, getuid};
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 use std::env;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use tempfile::TempDir;
@@ -67,7 +73,7 @@ impl Homes {
     }
 
     fn metric(&self, series: &str) -> u64 {
-        let text = crate::support::http::get(self.proxy.address("admin"), "/metrics").unwrap().text();
+        let text = http::get(self.proxy.address("admin"), "/metrics").unwrap().text();
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.map_or(0, |value| value.parse().unwrap())
     }
@@ -102,7 +108,8 @@ fn config(minio: &Minio, socket: &Path, mapping: &str, scopes: &[&str]) -> Strin
         let (prefix, mount) =
             scope.split_once('@').map_or((*scope, None), |(prefix, mount)| (prefix, Some(mount)));
         let mount = mount.map(|mount| format!("mount = \"{mount}\"\n")).unwrap_or_default();
-        text += &format!(
+        let _ = write!(
+            text,
             "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"{prefix}\"\n\
              allow = [\"read\", \"list\", \"write\", \"delete\"]\n{mount}"
         );
@@ -114,20 +121,23 @@ fn ask(client: &mut Connection, method: &str, path: &str, body: &[u8]) -> Respon
     client.request(method, path, &[], body).unwrap()
 }
 
-/// Method, path, headers and body of requests for everything below a folder of the bucket.
-fn requests(folder: &str) -> Vec<(&'static str, String, Vec<(&'static str, String)>, Vec<u8>)> {
+/// Method, path and body of a request.
+type Asked = (&'static str, String, Vec<u8>);
+
+/// Returns requests for everything below a folder of the bucket.
+fn requests(folder: &str) -> Vec<Asked> {
     let delete = format!("<Delete><Object><Key>{folder}a</Key></Object></Delete>");
     vec![
-        ("GET", format!("/tmp/{folder}a"), vec![], vec![]),
-        ("HEAD", format!("/tmp/{folder}a"), vec![], vec![]),
-        ("GET", format!("/tmp/{folder}a?tagging="), vec![], vec![]),
-        ("PUT", format!("/tmp/{folder}new"), vec![], b"x".to_vec()),
-        ("DELETE", format!("/tmp/{folder}a"), vec![], vec![]),
-        ("POST", format!("/tmp/{folder}a?uploads="), vec![], vec![]),
-        ("GET", format!("/tmp/?list-type=2&prefix={folder}"), vec![], vec![]),
-        ("GET", format!("/tmp/?prefix={folder}"), vec![], vec![]),
-        ("GET", format!("/tmp/?uploads=&prefix={folder}"), vec![], vec![]),
-        ("POST", "/tmp/?delete=".to_owned(), vec![], delete.into_bytes()),
+        ("GET", format!("/tmp/{folder}a"), vec![]),
+        ("HEAD", format!("/tmp/{folder}a"), vec![]),
+        ("GET", format!("/tmp/{folder}a?tagging="), vec![]),
+        ("PUT", format!("/tmp/{folder}new"), b"x".to_vec()),
+        ("DELETE", format!("/tmp/{folder}a"), vec![]),
+        ("POST", format!("/tmp/{folder}a?uploads="), vec![]),
+        ("GET", format!("/tmp/?list-type=2&prefix={folder}"), vec![]),
+        ("GET", format!("/tmp/?prefix={folder}"), vec![]),
+        ("GET", format!("/tmp/?uploads=&prefix={folder}"), vec![]),
+        ("POST", "/tmp/?delete=".to_owned(), delete.into_bytes()),
     ]
 }
 
@@ -160,9 +170,8 @@ fn each_identity_reaches_its_own_home_and_no_other() {
     for folder in
         [format!("home/{BOB}/"), format!("home/{ALICE}0/"), "home/".to_owned(), "home/identity/".to_owned()]
     {
-        for (method, path, headers, body) in requests(&folder) {
-            let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
-            let answer = alice.request(method, &path, &headers, &body).unwrap();
+        for (method, path, body) in requests(&folder) {
+            let answer = ask(&mut alice, method, &path, &body);
             let text = answer.text();
             let refused =
                 answer.status() == 403 || (path.contains("delete=") && text.contains("AccessDenied"));
@@ -197,12 +206,11 @@ fn the_policy_of_a_home_alone_refuses_every_other() {
     let own = direct(&homes.minio, &session, "GET", &format!("/tmp/home/{alice}/a"), &[], b"");
     assert_eq!(own.status(), 200, "{}", own.text());
     for folder in &folders {
-        for (method, path, headers, body) in requests(folder) {
-            let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
-            let answer = direct(&homes.minio, &session, method, &path, &headers, &body);
-            // A delete of several objects has a result for each.
-            let is_refused = answer.status() == 403 || answer.text().contains("<Code>AccessDenied</Code>");
-            assert!(is_refused, "{method} {path}: {}", outcome(&answer));
+        // A delete of several objects needs the right to delete each, as a delete of one does.
+        let requests = requests(folder).into_iter().filter(|(_, path, ..)| !path.contains("delete="));
+        for (method, path, body) in requests {
+            let answer = direct(&homes.minio, &session, method, &path, &[], &body);
+            assert_eq!(answer.status(), 403, "{method} {path}: {}", outcome(&answer));
         }
     }
 }
@@ -367,4 +375,117 @@ fn a_reload_keeps_the_sessions_of_identities() {
     assert_eq!(ask(&mut alice, "GET", &own, b"").status(), 403);
     assert_eq!(ask(&mut alice, "GET", &format!("/tmp/files/{ALICE}/a"), b"").text(), "moved");
     assert_eq!(homes.minted(), 2);
+}
+
+/// Hashes of "alice's" and "bob's" by `htpasswd -nbB -C 4`, which are quick to check.
+const HASHES: [&str; 2] = [
+    "$2y$04$XD1q0Xf9p4j7Dew4ErvSNu7TMblhdqGF3vSY8OD2SV.YQM1AV0fO6",
+    "$2y$04$P1m6p1xXGbugfMFr0YWNEu1Ufe.cNV62M1F0xt/QpJPKj1Mu3mi.G",
+];
+
+/// Returns a configuration with these users of "alice's" password, and bob, and a home for each.
+fn of_users(minio: &Minio, names: &[&str], limits: &str) -> String {
+    let mut users = user("bob", &[HASHES[1]]);
+    for name in names {
+        users += &user(name, &[HASHES[0]]);
+    }
+    let text =
+        declare::config(minio, "", &format!("{users}{limits}"), &[("homes", "user = \"*\"", "{user}/")]);
+    text.replace("[\"read\"]", "[\"read\", \"list\", \"write\"]")
+}
+
+fn basic(user: &str) -> String {
+    let password = if user == "bob" { "bob's" } else { "alice's" };
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+#[test]
+fn names_that_cannot_be_a_folder_are_refused_and_never_changed() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let hostile = [
+        "a b",
+        "..",
+        "alice/",
+        "a*",
+        "al?ce",
+        "${aws:username}",
+        "alicé",
+        "alice.",
+        "%61lice",
+        "xl.meta",
+        "_a",
+    ];
+    let proxy = start(&of_users(&minio, &[&["alice", "Alice"], &hostile[..]].concat(), ""), &issuer);
+    minio.put("tmp/alice/a", b"of alice");
+    let get = |name: &str, path: &str| {
+        let login = basic(name);
+        http::request(proxy.address("web"), "GET", path, &[("Authorization", &*login)], b"").unwrap()
+    };
+    assert_eq!(get("alice", "/tmp/alice/a").text(), "of alice");
+    for other in ["Alice", "bob"] {
+        assert_eq!(outcome(&get(other, "/tmp/alice/a")), "403 AccessDenied outside-scope");
+    }
+    for name in hostile {
+        for path in ["/tmp/alice/a", "/tmp/", "/"] {
+            let refused = get(name, path);
+            assert_eq!(outcome(&refused), "403 AccessDenied identity-not-a-name", "{name} {path}");
+            assert!(!refused.text().contains(name) || name.len() < 3, "{}", refused.text());
+        }
+    }
+    let metrics = http::get(proxy.address("admin"), "/metrics").unwrap().text();
+    let count = 3 * hostile.len();
+    let line =
+        format!("scopegate_refusals_total{{mapping=\"homes\",rule=\"identity-not-a-name\"}} {count}\n");
+    assert!(metrics.contains(&line), "{metrics}");
+    assert!(metrics.contains("scopegate_identities{mapping=\"homes\"} 3\n"), "{metrics}");
+    assert!(!metrics.contains("alice") && !metrics.contains("bob"), "no identity is a label");
+    let log = proxy.terminate().1;
+    assert!(log.contains("is not a name: it holds only"), "{log}");
+}
+
+/// Requests of one identity count together, from whatever address, and those of two from one address do not.
+#[test]
+fn one_identity_leaves_places_for_another() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let limits = "[limits]\nrequests_per_mapping = 4\nqueue_per_mapping = 0\n";
+    let proxy = start(&of_users(&minio, &["alice"], limits), &issuer);
+    let web = proxy.address("web");
+    let login = basic("alice");
+    let headers = [("Authorization", &*login), ("Content-Length", "9")];
+    let upload = request_bytes("PUT", "/tmp/alice/a", &headers, b"x");
+    let open = || {
+        let mut connection = Connection::open(web).unwrap();
+        connection.send(&upload).unwrap();
+        connection
+    };
+    let slow: Vec<Connection> = (0..3).map(|_| open()).collect();
+    let is_running = || {
+        let metrics = http::get(proxy.address("admin"), "/metrics").unwrap().text();
+        metrics.contains("scopegate_requests_running{mapping=\"homes\"} 3\n").then_some(())
+    };
+    assert!(wait_for(is_running).is_some(), "{}", proxy.stderr());
+    let from_elsewhere = |name: &str| {
+        let mut other = from_another_address(web);
+        let login = basic(name);
+        let path = format!("/tmp/{name}/none");
+        other
+            .write_all(&request_bytes(
+                "GET",
+                &path,
+                &[("Authorization", &*login), ("Connection", "close")],
+                b"",
+            ))
+            .unwrap();
+        let mut answer = String::new();
+        other.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let refused = from_elsewhere("alice");
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("queue-full"), "{refused}");
+    let login = basic("bob");
+    let bob = http::request(web, "GET", "/tmp/bob/none", &[("Authorization", &*login)], b"").unwrap();
+    assert_eq!(outcome(&bob), "404 NoSuchKey", "bob connects from the address of alice's slow requests");
+    drop(slow);
 }
