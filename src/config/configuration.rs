@@ -1,6 +1,7 @@
 //! The configuration as types.
 
 use super::diagnostic::Diagnostic;
+use crate::authenticate::jwt::JwtSettings;
 use crate::authenticate::passwords::UserList;
 use crate::authenticate::tokens::TokenList;
 use crate::authorize::mapping::Mapping;
@@ -28,6 +29,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// The user that mints the sessions. A session has a part of its rights.
     pub issuer: Issuer,
+    /// The issuers of JWTs.
+    pub(crate) jwt: Vec<JwtSettings>,
     /// The users of HTTP Basic.
     pub(crate) users: UserList,
     /// The bearer tokens.

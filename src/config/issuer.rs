@@ -25,7 +25,11 @@ pub(super) fn read_issuer(table: Table<'_>, environment: &dyn Environment) -> Op
 
 /// Reads the secret that a key refers to. Messages never quote the key's value, or a name that
 /// does not look like one: it may be the secret itself.
-fn read_secret(table: &Table<'_>, key: &'static str, environment: &dyn Environment) -> Option<Secret> {
+pub(super) fn read_secret(
+    table: &Table<'_>,
+    key: &'static str,
+    environment: &dyn Environment,
+) -> Option<Secret> {
     let reader = table.reader();
     let help = format!(
         "write {key} = {{ env = \"NAME\" }}, {{ file = \"/run/secrets/...\" }} or {{ credential = \"NAME\" }} (systemd)"

@@ -12,6 +12,7 @@ mod diagnostic;
 mod environment;
 mod homes;
 mod issuer;
+mod jwt;
 mod limits;
 mod listeners;
 mod load;

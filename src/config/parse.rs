@@ -2,6 +2,7 @@
 
 use super::clients::Declared;
 use super::issuer::read_issuer;
+use super::jwt::read_jwt;
 use super::limits::read_limits;
 use super::listeners::{read_admin, read_listeners};
 use super::log::read_log;
@@ -38,9 +39,10 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let issuer = required(root, "issuer", "[issuer]");
     places.access_key = issuer.span_of("access_key");
     let issuer = read_issuer(issuer, environment);
+    let (jwt, issuers) = read_jwt(root, environment);
     let (users, user_names) = read_users(root, environment);
     let (tokens, token_names) = read_tokens(root, environment);
-    let declared = Declared { users: user_names, tokens: token_names, ..Declared::default() };
+    let declared = Declared { users: user_names, tokens: token_names, issuers, ..Declared::default() };
     let mappings = read_mappings(root, &listeners, &declared, environment);
     let limits = root.table("limits", "[limits]");
     places.mints_per_second = limits.span_of("mints_per_second");
@@ -63,6 +65,7 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
         admin,
         upstream,
         issuer: issuer?,
+        jwt: jwt?,
         users: users?,
         tokens: tokens?,
         mappings,

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod encode;
+mod encode_issuers;
 mod encode_memory;
 mod encode_nodes;
 mod exposition;
@@ -12,6 +13,7 @@ mod samples;
 pub(crate) use exposition::Format;
 
 use crate::authenticate::counts::AuthenticationCounts;
+use crate::authenticate::jwt::Issuers;
 use crate::authorize::operations::TABLE;
 use crate::bounds::admission::Admission;
 use crate::bounds::connections::Connections;
@@ -122,6 +124,8 @@ pub(crate) struct Metrics {
     in_flight: AtomicU64,
     /// Client connections.
     pub connections: Connections,
+    /// The issuers of JWTs of the current configuration.
+    issuers: ArcSwap<Issuers>,
     /// Requests with credentials.
     pub authentications: AuthenticationCounts,
     /// Tokens, and the files that declare credentials.
@@ -287,6 +291,7 @@ impl Default for Metrics {
             nodes: ArcSwap::from_pointee(NodeBoard::new(&[], tokio::time::Instant::now())),
             in_flight: AtomicU64::new(0),
             connections: Connections::default(),
+            issuers: ArcSwap::default(),
             authentications: AuthenticationCounts::default(),
             credentials: CredentialFacts::default(),
             reloads: Reloads::default(),
@@ -339,6 +344,11 @@ impl Metrics {
         if let Some(counts) = self.rows.load().get(row.0) {
             counts.identities.store(Arc::new(Arc::downgrade(identities)));
         }
+    }
+
+    /// Shows the keys of these issuers.
+    pub(crate) fn show_issuers(&self, issuers: &Arc<Issuers>) {
+        self.issuers.store(Arc::clone(issuers));
     }
 
     /// Sets the nodes to show.

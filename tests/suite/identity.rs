@@ -4,5 +4,6 @@ mod basic;
 mod bearer;
 mod declare;
 mod homes;
+mod jwt;
 mod rules;
 mod unix;

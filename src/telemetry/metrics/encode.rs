@@ -1,5 +1,6 @@
 //! Encodes the metrics of mappings, connections and the process for Prometheus.
 
+use super::encode_issuers::encode_issuers;
 use super::encode_memory::encode_memory;
 use super::encode_nodes::encode_nodes;
 use super::histogram::Histogram;
@@ -38,6 +39,7 @@ impl Collector for MetricsCollector {
         encode_requests(metrics, &mut encoder)?;
         encode_sessions(metrics, &mut encoder)?;
         encode_identities(metrics, &mut encoder)?;
+        encode_issuers(&metrics.issuers.load(), SystemTime::now(), &mut encoder)?;
         encode_nodes(&metrics.nodes.load(), &mut encoder)?;
         encode_build(&mut encoder)?;
         encode_traffic(metrics, &mut encoder)?;
