@@ -17,6 +17,7 @@ pub(crate) mod generation;
 mod local;
 pub(crate) mod multipart;
 mod reply;
+pub(crate) mod site;
 mod uploads;
 
 pub(crate) use self::call::Account;
@@ -34,6 +35,7 @@ use crate::identify::client::Connection;
 use crate::identify::virtual_host;
 use crate::outgoing::upload::Upload;
 use crate::proxy::generation::{Generation, Shared, Site};
+use crate::proxy::site::Found;
 use crate::refusal::{Refusal, Rule};
 use crate::store::Store;
 use crate::store::pool::{Download, Pool};
@@ -108,14 +110,14 @@ impl Proxy {
         let serve = async {
             served = Some(match self.find_site(connection, request, &upload, &record, &holdings).await {
                 Ok(site) => {
-                    found = Some(site);
-                    record.mapped(site.row);
+                    let site: &Arc<Site> = found.insert(site);
                     self.serve(connection, site, request, &upload, record.trace(), &holdings).await
                 }
                 Err(refusal) => Err(refusal),
             });
         };
         catch_panic(pin!(serve)).await;
+        let found = found.as_deref();
         record.received(upload.sent());
         let mut answer = match served.unwrap_or_else(|| Err(internal_error())) {
             Ok(reply) => reply.into_response(record),
@@ -134,9 +136,10 @@ impl Proxy {
         upload: &Upload<B>,
         record: &AccessRecord,
         holdings: &Holdings,
-    ) -> Result<&Arc<Site>, Refusal> {
+    ) -> Result<Found<'_>, Refusal> {
         if let Some(site) = self.admit_page(connection, request)? {
-            return Ok(site);
+            record.mapped(site.row);
+            return Ok(Found::Shared(site));
         }
         let (authenticator, counts) = (&self.generation.authenticator, &self.shared.metrics.authentications);
         let identified = authenticator.identify(connection, request, self.shared.clock, counts).await;
@@ -145,7 +148,10 @@ impl Proxy {
         holdings.identified(&identified.client);
         record.identified(&identified.client);
         let site = self.generation.sites.find(&identified.client);
-        site.ok_or_else(|| self.quiet(connection, request, authenticator.refuse_identified(&identified)))
+        let refuse = || self.quiet(connection, request, authenticator.refuse_identified(&identified));
+        let site = site.ok_or_else(refuse)?;
+        record.mapped(site.row);
+        site.of_client(&identified.client)
     }
 
     /// Takes an identified client's request through the remaining stages, in order.

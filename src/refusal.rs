@@ -68,6 +68,10 @@ rules! {
     UnsignedBody: "unsigned-body", FORBIDDEN, "AccessDenied";
     /// The body does not have the SHA-256 that is signed.
     ContentSha256: "content-sha256", BAD_REQUEST, "XAmzContentSHA256Mismatch";
+    /// The mapping has a prefix for each identity, and the client's cannot be one.
+    IdentityNotAName: "identity-not-a-name", FORBIDDEN, "AccessDenied";
+    /// As many identities of the mapping send requests as it allows at once.
+    TooManyIdentities: "too-many-identities", SERVICE_UNAVAILABLE, "SlowDown";
     /// Bucket or key lie outside the mapping's scopes.
     OutsideScope: "outside-scope", FORBIDDEN, "AccessDenied";
     /// The scope does not allow what the operation needs.
@@ -217,6 +221,11 @@ impl Rule {
             Self::CredentialsRequired => {
                 Some("`scopegate explain` lists the mappings that the client would match with credentials")
             }
+            Self::IdentityNotAName => Some(
+                "a name has 1 to 128 characters of a-z, A-Z, 0-9 and . _ @ = + -, begins with a letter or digit and does not \
+                 end in '.': rename it, or use {sub:sha256} in prefix",
+            ),
+            Self::TooManyIdentities => Some("raise identities of the [[mapping]]"),
             Self::OutsideScope => Some("add a [[mapping.scope]] that covers this"),
             Self::RightNotGranted => Some("add the right to allow of the scope"),
             Self::CopySource => Some("add \"read\" to allow of a scope that covers the source"),

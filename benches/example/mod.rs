@@ -53,7 +53,7 @@ impl Example {
         let listener = listeners.register(&LISTENER.into());
         let mappings: Vec<Mapping> = (0..MAPPINGS).map(mapping_of).collect();
         Self {
-            index: MappingIndex::new(mappings.iter().map(|mapping| &mapping.client), &listeners),
+            index: MappingIndex::new(mappings.iter().map(|mapping| &*mapping.client), &listeners),
             mappings,
             connection: Connection::tcp([10, 0, 0, 15].into(), listener),
             path: "/tmp/media/hello.txt",
@@ -112,5 +112,5 @@ fn mapping_of(number: usize) -> Mapping {
     let scopes = vec![scope("archive", "2026/"), scope("tmp", "media/")];
     let network = format!("10.0.0.{number}/32").parse().unwrap();
     let client = Matcher::new(vec![Condition::Network(vec![network]), Condition::Listener(LISTENER.into())]);
-    Mapping { client, ..Mapping::of_scopes(&format!("mapping-{number}"), scopes) }
+    Mapping { client: client.into(), ..Mapping::of_scopes(&format!("mapping-{number}"), scopes) }
 }

@@ -54,6 +54,30 @@ causes! {
     NotYetValid: "not-yet-valid";
     /// The token is no longer valid.
     Expired: "expired";
+    /// The token is longer than is accepted.
+    TooLarge: "too-large";
+    /// The token is encrypted.
+    Encrypted: "encrypted";
+    /// The token's header demands an extension.
+    Extension: "extension";
+    /// No issuer has the token's `iss`.
+    UnknownIssuer: "unknown-issuer";
+    /// The issuer may not use the token's algorithm, or its key is for another one.
+    Algorithm: "algorithm";
+    /// The issuer has no key with the token's `kid`.
+    UnknownKid: "unknown-kid";
+    /// Several of the issuer's keys could have signed the token.
+    AmbiguousKey: "ambiguous-key";
+    /// The issuer's key did not make the token's signature.
+    BadSignature: "bad-signature";
+    /// A claim is missing or has the wrong type.
+    BadClaim: "bad-claim";
+    /// The token is for another audience.
+    Audience: "audience";
+    /// The token lives longer than is accepted.
+    Lifetime: "lifetime";
+    /// The keys of the token's issuer are not known.
+    KeysUnavailable: "keys-unavailable";
     /// The client's address, or all together, failed too often.
     TooManyFailures: "too-many-failures";
     /// Too many credentials are being verified.
@@ -87,6 +111,11 @@ impl Failure {
         Self { rule: Rule::CredentialsUnavailable, ..Self::wrong(cause, detail) }
     }
 
+    /// Makes the failure of credentials that are too long.
+    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
+        Self { rule: Rule::HeaderTooLarge, ..Self::wrong(Cause::TooLarge, detail) }
+    }
+
     /// Sets the number of seconds after which to try again.
     #[must_use]
     pub(crate) fn retry_after(self, seconds: u64) -> Self {
@@ -114,6 +143,7 @@ impl Failure {
             | Rule::UnexpectedToken
             | Rule::PayloadForm
             | Rule::UnsignedBody => &self.detail,
+            Rule::HeaderTooLarge => "the credentials are too long",
             Rule::TooManyFailures => "too many credentials were not valid: try again later",
             _ => "the credentials cannot be verified at the moment",
         };

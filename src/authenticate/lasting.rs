@@ -8,11 +8,16 @@ use std::io;
 /// The number of passwords that are remembered.
 const PASSWORDS: usize = 8192;
 
+/// The number of JWTs that are remembered. Each may have some tens of KiB of claims.
+const JWTS: usize = 1024;
+
 /// The state of authentication that one process has once.
 #[derive(Debug)]
 pub(crate) struct Lasting {
     /// The passwords that verified.
     pub passwords: Proofs,
+    /// The JWTs that verified.
+    pub jwts: Proofs,
     /// The failed attempts.
     pub attempts: Attempts,
     /// The places for hashing passwords.
@@ -27,6 +32,7 @@ impl Lasting {
     pub(crate) fn new(limits: AttemptLimits, workers: usize) -> io::Result<Self> {
         Ok(Self {
             passwords: Proofs::new(PASSWORDS)?,
+            jwts: Proofs::new(JWTS)?,
             attempts: Attempts::new(limits),
             hashing: Hashing::new(workers),
         })

@@ -7,6 +7,7 @@ pub(crate) mod authenticator;
 pub(crate) mod counts;
 pub(crate) mod failure;
 pub(crate) mod followed;
+pub(crate) mod jwt;
 pub(crate) mod keys;
 pub(crate) mod lasting;
 pub(crate) mod passwords;

@@ -2,13 +2,16 @@
 
 use super::failure::{Cause, Failure};
 use super::followed::Followed;
+use super::jwt::{Issuers, Verified};
 use super::lasting::Lasting;
 use super::passwords::{BasicCredentials, Login, UserList, Users};
+use super::proofs::Proof;
 use super::tokens::{PREFIX, TokenList, Tokens};
 use crate::identify::client::ClientKey;
 use crate::identify::credentials::Presented;
 use crate::identify::identity::{Identity, Scheme};
 use crate::net::wall_clock::WallClock;
+use crate::refusal::Rule;
 use std::sync::Arc;
 
 /// The users and tokens of a configuration.
@@ -16,6 +19,7 @@ use std::sync::Arc;
 pub(crate) struct Verifiers {
     users: Users,
     tokens: Arc<Tokens>,
+    issuers: Arc<Issuers>,
     lasting: Arc<Lasting>,
 }
 
@@ -33,13 +37,25 @@ impl Verifiers {
         Ok(Self {
             users: Users::new(users, previous.map(|before| &before.users))?,
             tokens: Arc::new(Tokens::new(tokens, previous.map(|before| &*before.tokens))?),
+            issuers: Arc::default(),
             lasting,
         })
+    }
+
+    /// Adds the issuers whose tokens are verified.
+    pub(crate) fn with_issuers(self, issuers: Issuers) -> Self {
+        Self { issuers: Arc::new(issuers), ..self }
+    }
+
+    /// Returns the issuers whose tokens are verified.
+    pub(crate) fn issuers(&self) -> &Arc<Issuers> {
+        &self.issuers
     }
 
     /// Ends the proofs of everything that `next` does not have. Called when `next` takes effect.
     pub(crate) fn give_way_to(&self, next: &Self) {
         self.users.give_way_to(&next.users);
+        self.issuers.give_way_to(&next.issuers);
     }
 
     /// Returns the bearer tokens.
@@ -81,11 +97,43 @@ impl Verifiers {
                 let verified = self.tokens.verify(token, clock.now());
                 verified.map_err(|failure| self.spend(failure, client, clock))
             }
+            Presented::Bearer(token) if !self.issuers.is_empty() => {
+                self.verify_jwt(token, client, clock).await
+            }
             Presented::Bearer(_) => {
                 let failure =
                     Failure::wrong(Cause::UnknownToken, "it is neither a token of Scopegate nor a JWT");
                 Err(self.spend(failure, client, clock))
             }
+        }
+    }
+
+    async fn verify_jwt(
+        &self,
+        token: &str,
+        client: ClientKey,
+        clock: WallClock,
+    ) -> Result<Arc<Identity>, Failure> {
+        let Lasting { jwts, attempts, .. } = &*self.lasting;
+        let (now, key) = (clock.now(), jwts.key(Scheme::Bearer, token.as_bytes()));
+        if let Some(identity) = jwts.find(&key, now) {
+            return Ok(identity);
+        }
+        // Before the signature, which costs most.
+        attempts.check(client, now)?;
+        match self.issuers.verify(token, now).await {
+            Ok(Verified { identity, expires, source }) => {
+                let identity = Arc::new(Identity::Jwt(identity));
+                // Within the leeway a token has expired and is still accepted. Each use is verified then.
+                if now < expires {
+                    let identity = Arc::clone(&identity);
+                    jwts.remember(key, Proof { identity, since: now, until: expires, source });
+                }
+                Ok(identity)
+            }
+            // Missing keys are no fault of the client.
+            Err(failure) if failure.rule == Rule::CredentialsUnavailable => Err(failure),
+            Err(failure) => Err(self.spend(failure, client, clock)),
         }
     }
 
@@ -95,7 +143,7 @@ impl Verifiers {
         client: ClientKey,
         clock: WallClock,
     ) -> Result<Arc<Identity>, Failure> {
-        let Lasting { passwords, attempts, hashing } = &*self.lasting;
+        let Lasting { passwords, attempts, hashing, .. } = &*self.lasting;
         let key = passwords.key(Scheme::Basic, text.as_bytes());
         if let Some(identity) = passwords.find(&key, clock.now()) {
             return Ok(identity);

@@ -2,6 +2,7 @@
 
 mod methods;
 
+use crate::authorize::homes::{HomeScope, Homes};
 use crate::authorize::mount::View;
 use crate::authorize::operations::grammar::{Dialect, Grammar};
 use crate::authorize::operations::values::{Quote, refuse};
@@ -9,6 +10,7 @@ use crate::authorize::operations::{SessionKind, Spec, is_read_parameter, is_subr
 use crate::authorize::policy::SessionPolicy;
 use crate::authorize::rights::{Right, Rights};
 use crate::authorize::scope::Scope;
+use crate::authorize::template::Values;
 use crate::identify::browser::{Cors, check_overrides};
 use crate::identify::client::Client;
 use crate::identify::matcher::Matcher;
@@ -41,10 +43,10 @@ pub struct Mapping {
     /// The name.
     pub name: Box<str>,
     /// Selects the clients that the mapping applies to.
-    pub client: Matcher,
-    /// The scopes that they get.
+    pub client: Arc<Matcher>,
+    /// The scopes that they get. Empty if each identity gets [`Homes`] instead.
     pub scopes: Vec<Scope>,
-    /// The policy that restricts the session to the scopes.
+    /// The policy that restricts the session to the scopes. With homes it is the largest that an identity can get.
     pub policy: SessionPolicy,
     /// The requested duration of a session.
     pub duration: Duration,
@@ -57,6 +59,8 @@ pub struct Mapping {
     /// Whether caches may keep responses as their own `Cache-Control` says, although the mapping knows its clients by more
     /// than their addresses.
     pub shared_cache: bool,
+    /// The scopes of each identity, if prefixes contain parts of it.
+    pub homes: Option<Arc<Homes>>,
 }
 
 /// Returns the first mapping that admits `client`, with its position.
@@ -226,7 +230,7 @@ impl Mapping {
     /// Makes a mapping of these scopes that matches every client, with a session of 15 minutes.
     pub fn of_scopes(name: &str, scopes: Vec<Scope>) -> Self {
         let policy = SessionPolicy::compile(&scopes);
-        let (client, mint) = (Matcher::default(), MintWhen::Lazy);
+        let (client, mint) = (Arc::new(Matcher::default()), MintWhen::Lazy);
         let (duration, dialect) = (Duration::from_mins(15), Dialect::default());
         Self {
             name: name.into(),
@@ -238,7 +242,43 @@ impl Mapping {
             dialect,
             cors: None,
             shared_cache: false,
+            homes: None,
         }
+    }
+
+    /// Returns the mapping as the client sees it: with the scopes of its identity, if each identity has its own.
+    ///
+    /// # Errors
+    /// When the identity cannot name a segment of a prefix.
+    pub fn of_client(&self, client: &Client<'_>) -> Result<Cow<'_, Self>, Refusal> {
+        let Some(homes) = &self.homes else { return Ok(Cow::Borrowed(self)) };
+        self.of_identity(homes, &homes.values(client)?).map(Cow::Owned)
+    }
+
+    /// Returns the mapping of the identity with these values of its `homes`.
+    pub(crate) fn of_identity(&self, homes: &Homes, values: &Values) -> Result<Self, Refusal> {
+        let scopes = homes.expand(values).map_err(|why| {
+            let message = "the identity of this client cannot name a folder of its own";
+            Refusal::new(Rule::IdentityNotAName, message).caused_by(&why)
+        })?;
+        let policy = SessionPolicy::compile(&scopes);
+        Ok(Self { scopes, policy, homes: None, ..self.clone() })
+    }
+
+    /// Returns the scopes as the configuration shows them, each with its prefix, which may have placeholders.
+    pub(crate) fn written_scopes(&self) -> impl Iterator<Item = (&Scope, String)> {
+        let homes =
+            self.homes.iter().flat_map(|homes| homes.scopes()).map(|HomeScope { scope, template }| {
+                let prefix = template.as_ref().map_or_else(|| scope.prefix.to_string(), ToString::to_string);
+                (scope, prefix)
+            });
+        self.scopes.iter().map(|scope| (scope, scope.prefix.to_string())).chain(homes)
+    }
+
+    /// Returns the mapping of an identity with the longest names that its clients can have.
+    pub(crate) fn of_longest_identity(&self) -> Cow<'_, Self> {
+        let longest = |homes: &Arc<Homes>| self.of_identity(homes, &homes.longest(&self.client)).ok();
+        self.homes.as_ref().and_then(longest).map_or(Cow::Borrowed(self), Cow::Owned)
     }
 
     /// Returns the buckets of the scopes, as the clients know them.

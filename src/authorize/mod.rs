@@ -2,6 +2,7 @@
 //!
 //! May use: `identify`, `refusal`, `s3`.
 
+pub(crate) mod homes;
 pub(crate) mod list_buckets;
 pub(crate) mod list_uploads;
 pub(crate) mod mapping;
@@ -10,3 +11,4 @@ pub(crate) mod operations;
 pub(crate) mod policy;
 pub(crate) mod rights;
 pub(crate) mod scope;
+pub(crate) mod template;

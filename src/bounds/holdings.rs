@@ -41,13 +41,18 @@ impl Holdings {
         self.client.get()
     }
 
-    /// Waits for the request's turn. A request waits once, however many requests to the store it takes.
+    /// Waits for the turn of a request that is counted by `holder`. A request waits once, however many requests to the store it takes.
     ///
     /// # Errors
     /// When too many requests are running, waiting or starting.
-    pub(crate) async fn admit(&self, admission: &Admission, trace: &Trace) -> Result<(), Refusal> {
+    pub(crate) async fn admit(
+        &self,
+        admission: &Admission,
+        holder: ClientKey,
+        trace: &Trace,
+    ) -> Result<(), Refusal> {
         if !self.is_aside && self.permit.get().is_none() {
-            let permit = trace.waits(Wait::Queue, admission.admit(self.client())).await?;
+            let permit = trace.waits(Wait::Queue, admission.admit(holder)).await?;
             self.hold(permit);
         }
         Ok(())
@@ -83,7 +88,7 @@ mod tests {
         let limits = Limits { requests_per_mapping: 1, queue_per_mapping: 0, ..Limits::default() };
         let (admission, trace) = (Admission::new(Bounds::of(&limits)), Trace::default());
         let admit = async |holdings: &Holdings| {
-            holdings.admit(&admission, &trace).await.map_err(|refusal| refusal.rule)
+            holdings.admit(&admission, ONE, &trace).await.map_err(|refusal| refusal.rule)
         };
         let (first, second) = (Holdings::new(ONE), Holdings::new(ONE));
         assert_eq!(admit(&first).await, Ok(()));

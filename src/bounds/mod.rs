@@ -10,3 +10,4 @@ pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod part_budget;
 pub(crate) mod places;
+pub(crate) mod residents;

@@ -23,6 +23,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method};
 use http1::{Fields, Request};
 use percent_encoding::{AsciiSet, utf8_percent_encode};
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -177,7 +178,12 @@ pub(super) fn explain<'c>(
             let mapping = find_mapping(config, name)?;
             let own = mapping.client.listener();
             let own = own.and_then(|own| config.listeners.iter().find(|listener| listener.name == *own));
-            (Some(mapping), named.or(own).or(config.listeners.first()))
+            if mapping.homes.is_some() && question.request.is_some() {
+                return Err(CommandError::usage(format!(
+                    "each identity of the mapping {name:?} has its own prefix: say who sends the request, as in --user NAME"
+                )));
+            }
+            (Some(Cow::Borrowed(mapping)), named.or(own).or(config.listeners.first()))
         }
         Who::Client(ref caller) => {
             let listener = named.or_else(|| usual_listener(config, caller.peer));
@@ -188,7 +194,7 @@ pub(super) fn explain<'c>(
     explanation.mapping = mapping;
     if let Some((method, target, fields)) = &question.request {
         explanation.request = Some(format!("{method} {target}"));
-        if let Some(mapping) = mapping {
+        if let Some(mapping) = explanation.mapping.as_deref().filter(|_| explanation.homeless.is_none()) {
             explanation.decision = Some(decide_as_proxy(mapping, listener, method, target, fields));
         }
     }
@@ -197,7 +203,7 @@ pub(super) fn explain<'c>(
 
 impl<'c> Explanation<'c> {
     /// Finds the mapping of a client, and notes what the conditions of each mapping up to it find.
-    fn find(&mut self, config: &'c Config, listener: &Listener, caller: &Caller) -> Option<&'c Mapping> {
+    fn find(&mut self, config: &'c Config, listener: &Listener, caller: &Caller) -> Option<Cow<'c, Mapping>> {
         let mut registry = ListenerRegistry::default();
         for listener in &config.listeners {
             registry.register(&listener.name);
@@ -212,10 +218,14 @@ impl<'c> Explanation<'c> {
         let findings = |mapping: &'c Mapping| (&*mapping.name, mapping.client.findings(&client));
         self.passed_over = config.mappings.iter().take(passed).map(findings).collect();
         self.matched = found.map(|(_, mapping)| mapping.client.findings(&client)).unwrap_or_default();
-        let matchers = config.mappings.iter().map(|mapping| &mapping.client);
+        let matchers = config.mappings.iter().map(|mapping| &*mapping.client);
         self.unmatched = found.is_none().then(|| Authenticator::new(matchers, &registry).refuse(&client));
         self.client = Some((connection.clone(), caller.identity.clone()));
-        found.map(|(_, mapping)| mapping)
+        let (_, mapping) = found?;
+        Some(mapping.of_client(&client).unwrap_or_else(|refusal| {
+            self.homeless = Some(refusal);
+            Cow::Borrowed(mapping)
+        }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The configuration as types.
 
 use super::diagnostic::Diagnostic;
+use crate::authenticate::jwt::JwtSettings;
 use crate::authenticate::keys::Keys;
 use crate::authenticate::passwords::UserList;
 use crate::authenticate::tokens::TokenList;
@@ -31,6 +32,8 @@ pub struct Config {
     pub issuer: Issuer,
     /// The access keys that Scopegate alone knows.
     pub(crate) keys: Arc<Keys>,
+    /// The issuers of JWTs.
+    pub(crate) jwt: Vec<JwtSettings>,
     /// The users of HTTP Basic.
     pub(crate) users: UserList,
     /// The bearer tokens.

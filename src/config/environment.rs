@@ -2,6 +2,7 @@
 
 use super::account::{self, Account};
 use super::value::show_size;
+use crate::authenticate::jwt::MAX_SET;
 use crate::sigv4::secret::Secret;
 use nix::unistd::{Group, User};
 use std::fs::File;
@@ -39,6 +40,15 @@ pub trait Environment {
     /// # Errors
     /// Fails if the file cannot be read, is too long, or is readable by others.
     fn file(&self, path: &Path) -> Result<Secret, ReadError>;
+
+    /// Returns the text of a file with public keys, or `None` where files are not read.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, is too long, or can be changed by everyone.
+    fn public_keys(&self, path: &Path) -> Result<Option<String>, ReadError> {
+        let _ = path;
+        Ok(None)
+    }
 
     /// Returns the text of a file that declares users or tokens, or `None` where such files are not read.
     ///
@@ -92,16 +102,13 @@ const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WithoutSecrets;
 
-/// The text that replaces every secret that is not read. It is as long as secrets must be.
-const UNREAD: &str = "unknown, because it is not read";
-
 impl Environment for WithoutSecrets {
     fn variable(&self, _: &str) -> Result<Secret, ReadError> {
-        Ok(Secret::new(UNREAD.to_owned()))
+        Ok(unknown())
     }
 
     fn file(&self, _: &Path) -> Result<Secret, ReadError> {
-        Ok(Secret::new(UNREAD.to_owned()))
+        Ok(unknown())
     }
 
     fn declarations(&self, _: &Path) -> Result<Option<Secret>, ReadError> {
@@ -147,6 +154,11 @@ fn find_account(account: Account, name: &str, found: nix::Result<Option<u32>>) -
     }
 }
 
+/// Returns a secret that is as long as any must be.
+fn unknown() -> Secret {
+    Secret::new("unknown".repeat(10))
+}
+
 /// This process's environment and this machine's files.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SystemEnvironment;
@@ -168,6 +180,10 @@ impl Environment for SystemEnvironment {
         let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
         text.zeroize();
         Ok(secret)
+    }
+
+    fn public_keys(&self, path: &Path) -> Result<Option<String>, ReadError> {
+        read_guarded(path, MAX_SET as u64, "write the issuer's JWK Set to this file").map(Some)
     }
 
     fn declarations(&self, path: &Path) -> Result<Option<Secret>, ReadError> {

@@ -3,20 +3,24 @@
 use super::Environment;
 use super::clients::{Declared, read_client};
 use super::cors;
+use super::homes;
 use super::listeners::Listeners;
 use super::mounts;
 use super::reader::At;
 use super::spelling::nearest;
 use super::table::Table;
+use crate::authorize::homes::HomeScope;
 use crate::authorize::mapping::{Mapping, MintWhen};
 use crate::authorize::operations::grammar::Dialect;
 use crate::authorize::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::authorize::rights::{Right, Rights};
 use crate::authorize::scope::Scope;
+use crate::identify::matcher::Matcher;
 use crate::s3::limits::MAX_OBJECT;
-use crate::s3::names::{BucketName, ErrorPage, IndexName, Prefix};
+use crate::s3::names::{BucketName, ErrorPage, IndexName};
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Maximum number of mappings.
@@ -67,40 +71,48 @@ fn read_mapping(
     let client = read_client(&table, listeners, declared, environment);
     let duration = table.duration("session", SESSION).unwrap_or(*SESSION.start());
     let mint = table.word("mint", &[("lazy", MintWhen::Lazy), ("start", MintWhen::Start)]);
-    let scopes = read_scopes(&table);
+    let scopes = read_scopes(&table, client.as_ref());
     let context = client.as_ref().zip(scopes.as_ref()).map(|(client, scopes)| cors::CorsContext {
         client,
-        rights: cors::rights_of(scopes.iter().map(|scope| &scope.allow)),
+        rights: cors::rights_of(scopes.iter().map(|scope| &scope.scope.allow)),
         listeners,
     });
     let cors = cors::read_cors(&table, context.as_ref());
     let shared_cache = table.boolean("shared_cache").unwrap_or(false);
+    let homes = homes::read_homes(&table, client.as_ref(), scopes.as_deref(), mint);
     table.finish();
     let (name, client, scopes) = (name?, client?, scopes?);
-    let policy = SessionPolicy::compile(&scopes);
-    if policy.size() > MAX_POLICY_BYTES {
-        let size = policy.size();
-        let message = format!("the session policy has {size} bytes; MinIO takes {MAX_POLICY_BYTES} at most");
-        let help = "give neighbouring scopes one prefix above them, shorten prefixes, or have scopes allow the same \
-                    rights, which share a statement. A client that needs them all can also connect to two listeners, with \
-                    a mapping for each";
-        reader.error(span, message, help);
-    }
+    let (scopes, homes) = match homes? {
+        Some(homes) => (Vec::new(), Some(Arc::new(homes))),
+        None => (scopes.into_iter().map(|scope| scope.scope).collect(), None),
+    };
     let mapping = Mapping {
         name: name.value.into(),
-        client,
+        client: Arc::new(client),
+        policy: SessionPolicy::compile(&scopes),
         scopes,
-        policy,
         duration,
         mint: mint.unwrap_or_default(),
         dialect: Dialect::default(),
         cors,
         shared_cache,
+        homes,
     };
-    Some(At { value: mapping, span: span? })
+    let policy = mapping.of_longest_identity().policy.clone();
+    if policy.size() > MAX_POLICY_BYTES {
+        let size = policy.size();
+        let longest = if mapping.homes.is_some() { " with the longest names of identities" } else { "" };
+        let message =
+            format!("the session policy has {size} bytes{longest}; MinIO takes {MAX_POLICY_BYTES} at most");
+        let help = "give neighbouring scopes one prefix above them, shorten prefixes, or have scopes allow the same \
+                    rights, which share a statement. A client that needs them all can also connect to two listeners, with \
+                    a mapping for each";
+        reader.error(span, message, help);
+    }
+    Some(At { value: Mapping { policy, ..mapping }, span: span? })
 }
 
-fn read_scopes(table: &Table<'_>) -> Option<Vec<Scope>> {
+fn read_scopes(table: &Table<'_>, client: Option<&Matcher>) -> Option<Vec<HomeScope>> {
     let tables = table.tables("scope", "[[mapping.scope]]");
     let count = tables.len();
     if count == 0 {
@@ -113,19 +125,20 @@ fn read_scopes(table: &Table<'_>) -> Option<Vec<Scope>> {
         table.error(format!("the mapping has {count} scopes; at most {MAX_SCOPES} are allowed"), help);
         return None;
     }
-    let scopes: Vec<At<Scope>> = tables.into_iter().filter_map(read_scope).collect();
+    let scopes: Vec<At<HomeScope>> =
+        tables.into_iter().filter_map(|table| read_scope(table, client)).collect();
     mounts::check(&scopes, table.reader());
     (scopes.len() == count).then(|| scopes.into_iter().map(|scope| scope.value).collect())
 }
 
-fn read_scope(table: Table<'_>) -> Option<At<Scope>> {
+fn read_scope(table: Table<'_>, client: Option<&Matcher>) -> Option<At<HomeScope>> {
     let (reader, span) = (table.reader(), table.span());
     let bucket = table
         .required("bucket", "\"...\"")
         .and_then(|name| name.parse_with(reader, "is not a bucket", BucketName::parse));
     let prefix = table
         .required("prefix", "\"media/\" (or \"\" for the whole bucket)")
-        .and_then(|prefix| prefix.parse_with(reader, "is not a prefix", Prefix::parse_typed));
+        .and_then(|prefix| homes::read_prefix(prefix, client, reader));
     let allow = read_rights(&table);
     let max_object_size = read_max_object_size(&table);
     let mount = mounts::read_mount(&table);
@@ -136,15 +149,17 @@ fn read_scope(table: Table<'_>) -> Option<At<Scope>> {
         check_readable(&table, site);
     }
     table.finish();
-    let mut scope = Scope::new(bucket?, prefix?, allow?);
+    let (prefix, template) = prefix?;
+    let mut scope = Scope::new(bucket?, prefix, allow?);
     scope.max_object_size = max_object_size;
     scope.site = site.unwrap_or(index.is_some());
     scope.index = index;
     scope.error_page = error_page;
-    Some(match mount {
-        Some(mount) => At { value: scope.mounted(mount.value), span: mount.span },
-        None => At { value: scope, span: span? },
-    })
+    let (scope, span) = match mount {
+        Some(mount) => (scope.mounted(mount.value), mount.span),
+        None => (scope, span?),
+    };
+    Some(At { value: HomeScope { scope, template }, span })
 }
 
 /// Notes keys that have no effect in a scope without the right to read.

@@ -7,7 +7,8 @@ use super::spelling::nearest;
 use std::borrow::Cow;
 
 /// The names of tables.
-const TABLES: [&str; 8] = ["issuer", "listener", "admin", "upstream", "mapping", "limits", "log", "test"];
+const TABLES: [&str; 9] =
+    ["issuer", "listener", "admin", "upstream", "mapping", "limits", "log", "test", "jwt"];
 /// The tables that declare credentials. Their values are hidden as those of `[issuer]` are.
 const CREDENTIALS: [&str; 2] = ["user", "token"];
 /// The keys that may hold a secret. These include all keys of `[issuer]`; a key's name is shown, its value is not.

@@ -2,8 +2,8 @@
 
 use super::reader::{At, Reader};
 use super::table::Table;
+use crate::authorize::homes::HomeScope;
 use crate::authorize::mount::Mount;
-use crate::authorize::scope::Scope;
 
 /// Reads the `mount` of a scope.
 pub(super) fn read_mount(table: &Table<'_>) -> Option<At<Mount>> {
@@ -14,11 +14,11 @@ pub(super) fn read_mount(table: &Table<'_>) -> Option<At<Mount>> {
 
 /// Notes mounts that hide paths of another scope. Each scope comes with the location of its mount or, without one,
 /// its own.
-pub(super) fn check(scopes: &[At<Scope>], reader: &Reader<'_>) {
+pub(super) fn check(scopes: &[At<HomeScope>], reader: &Reader<'_>) {
     for (index, scope) in scopes.iter().enumerate() {
-        let Some(view) = &scope.value.view else { continue };
+        let Some(view) = &scope.value.scope.view else { continue };
         let mount = view.mount();
-        let earlier = scopes.iter().take(index).filter_map(|other| other.value.view.as_ref());
+        let earlier = scopes.iter().take(index).filter_map(|other| other.value.scope.view.as_ref());
         if let Some(other) = earlier.map(|view| view.mount()).find(|other| other.overlaps(mount)) {
             reader.error(
                 scope.span,
@@ -26,7 +26,7 @@ pub(super) fn check(scopes: &[At<Scope>], reader: &Reader<'_>) {
                 "give each scope of a mapping a mount of its own, such as \"/a/\" and \"/b/\"",
             );
         }
-        let hidden = scopes.iter().map(|other| &other.value).find(|other| {
+        let hidden = scopes.iter().map(|other| &other.value.scope).find(|other| {
             let taken = mount.hides(&other.bucket);
             other.view.is_none() && taken
         });

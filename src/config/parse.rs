@@ -2,6 +2,7 @@
 
 use super::clients::Declared;
 use super::issuer::read_issuer;
+use super::jwt::read_jwt;
 use super::keys::read_keys;
 use super::limits::read_limits;
 use super::listeners::{read_admin, read_listeners};
@@ -13,7 +14,7 @@ use super::tokens::read_tokens;
 use super::upstream::read_upstream;
 use super::users::read_users;
 use super::warnings::{self, Places};
-use super::{Config, Diagnostic, Environment, Listener, reach};
+use super::{Config, Diagnostic, Environment, Listener, homes, reach};
 use crate::authenticate::keys::Keys;
 use crate::authorize::mapping::Mapping;
 use std::sync::Arc;
@@ -41,9 +42,10 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let issuer = required(root, "issuer", "[issuer]");
     places.access_key = issuer.span_of("access_key");
     let issuer = read_issuer(issuer, environment);
+    let (jwt, issuers) = read_jwt(root, environment);
     let (users, user_names) = read_users(root, environment);
     let (tokens, token_names) = read_tokens(root, environment);
-    let mut declared = Declared { users: user_names, tokens: token_names, ..Declared::default() };
+    let mut declared = Declared { users: user_names, tokens: token_names, issuers, ..Declared::default() };
     let keys = read_keys(root, environment, &mut declared);
     let mappings = read_mappings(root, &listeners, &declared, environment);
     let limits = root.table("limits", "[limits]");
@@ -52,6 +54,7 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let log = read_log(root.table("log", "[log]"));
     if let Some((mappings, listeners)) = mappings.as_deref().zip(listeners.all()) {
         reach::check(mappings, listeners, root.reader());
+        homes::check(mappings, root.reader());
     }
     let mappings = mappings?;
     places.listeners = listeners.list.iter().map(|listener| listener.span).collect();
@@ -70,6 +73,7 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
         upstream,
         issuer: issuer?,
         keys,
+        jwt: jwt?,
         users: users?,
         tokens: tokens?,
         mappings,

@@ -1,4 +1,5 @@
 mod drawn;
+mod jwt;
 mod many;
 mod mistakes;
 

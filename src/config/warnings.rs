@@ -7,7 +7,6 @@ use super::source::Span;
 use super::{Config, Diagnostic, ListenAddress, Listener};
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::SessionKind;
-use crate::authorize::policy::SessionPolicy;
 use crate::identify::matcher::{Condition, Demand};
 use crate::sessions::refresh::mints_per_second_needed;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -140,10 +139,11 @@ fn check_admin(config: &Config, places: &Places, reader: &Reader<'_>) {
 
 /// Warns if `mints_per_second` is too low to refresh the sessions of all mappings at once.
 fn check_mints(config: &Config, places: &Places, reader: &Reader<'_>) {
-    let rate = |mapping: &Mapping| mints_per_second_needed(1, mapping.duration);
+    let sessions = |mapping: &Mapping| mapping.homes.as_ref().map_or(1, |homes| homes.identities().get());
+    let rate = |mapping: &Mapping| mints_per_second_needed(sessions(mapping), mapping.duration);
     let of_scopes: f64 = config.mappings.iter().map(rate).sum();
     let lists_uploads =
-        |mapping: &&Mapping| SessionPolicy::of(SessionKind::Uploads, &mapping.scopes).is_some();
+        |mapping: &&Mapping| mapping.of_longest_identity().policy_of(SessionKind::Uploads).is_some();
     let of_uploads: f64 = config.mappings.iter().filter(lists_uploads).map(rate).sum();
     let (limit, needed) = (config.limits.mints_per_second, of_scopes + of_uploads);
     if needed <= f64::from(limit) {

@@ -134,6 +134,8 @@ pub enum ClientKey {
     V6(u64),
     /// The user of a unix socket's peer.
     User(Option<u32>),
+    /// An identity with a prefix of its own, by its number in its mapping.
+    Identity(u64),
 }
 
 #[cfg(test)]

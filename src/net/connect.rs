@@ -54,7 +54,19 @@ impl Connector {
     /// # Errors
     /// When the endpoint uses TLS and no certificates can be loaded, or its host is not a valid name for a certificate.
     pub(crate) fn new(endpoint: Endpoint, timeout: Duration) -> io::Result<Self> {
-        let tls = endpoint.tls().then(|| tls_connector(&endpoint)).transpose()?;
+        if !endpoint.tls() {
+            return Ok(Self { endpoint, tls: None, timeout, resolver: Resolver::System });
+        }
+        let trust = Trust::load().map_err(|why| io::Error::other(format!("{endpoint}: {why}")))?;
+        Self::trusting(endpoint, timeout, trust)
+    }
+
+    /// Makes a connector like [`Connector::new`], which trusts these authorities alone.
+    ///
+    /// # Errors
+    /// When the endpoint uses TLS and its host is not a valid name for a certificate.
+    pub(crate) fn trusting(endpoint: Endpoint, timeout: Duration, trust: Trust) -> io::Result<Self> {
+        let tls = endpoint.tls().then(|| tls_connector(&endpoint, trust)).transpose()?;
         Ok(Self { endpoint, tls, timeout, resolver: Resolver::System })
     }
 
@@ -100,8 +112,7 @@ impl fmt::Debug for Connector {
     }
 }
 
-fn tls_connector(endpoint: &Endpoint) -> io::Result<(TlsConnector, ServerName<'static>)> {
-    let trust = Trust::load().map_err(|why| io::Error::other(format!("{endpoint}: {why}")))?;
+fn tls_connector(endpoint: &Endpoint, trust: Trust) -> io::Result<(TlsConnector, ServerName<'static>)> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -42,7 +42,8 @@ impl<'a> Account<'a> {
 
     /// Waits until the request is admitted, unless it already was.
     pub(crate) async fn admit(&self) -> Result<(), Refusal> {
-        self.holdings.admit(&self.site.admission, self.trace).await
+        let holder = self.site.holder.unwrap_or_else(|| self.holdings.client());
+        self.holdings.admit(&self.site.admission, holder, self.trace).await
     }
 
     /// Grows the memory that the request's client pays for.

@@ -2,9 +2,6 @@
 //! A reload replaces it for requests that begin later.
 
 use crate::authenticate::authenticator::Authenticator;
-use crate::authorize::mapping::Mapping;
-use crate::bounds::admission::Admission;
-use crate::bounds::completions::Completions;
 use crate::bounds::limits::Limits;
 use crate::bounds::memory::MemoryBudget;
 use crate::bounds::part_budget::PartBudget;
@@ -13,9 +10,9 @@ use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{Client, ListenerId, ListenerName, ListenerRegistry};
 use crate::identify::matcher::MappingIndex;
 use crate::net::wall_clock::WallClock;
-use crate::sessions::table::Sessions;
+pub(crate) use crate::proxy::site::Site;
 use crate::store::nodes::NodeBoard;
-use crate::telemetry::metrics::{Metrics, Row};
+use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 
@@ -55,21 +52,6 @@ pub(crate) struct Generation {
     pub access_log: Option<IdentityForm>,
 }
 
-/// A mapping with its state, which is kept between requests and, where possible, between generations.
-#[derive(Debug)]
-pub(crate) struct Site {
-    /// The mapping.
-    pub mapping: Mapping,
-    /// Its row in the metrics.
-    pub row: Row,
-    /// Its sessions.
-    pub session: Sessions,
-    /// Its admission control.
-    pub admission: Arc<Admission>,
-    /// Its multipart uploads that are being completed, and lists of uploads.
-    pub completions: Arc<Completions>,
-}
-
 /// The sites of a configuration, with the index that finds a client's.
 #[derive(Debug)]
 pub(crate) struct SiteTable {
@@ -80,7 +62,7 @@ pub(crate) struct SiteTable {
 impl SiteTable {
     /// Builds the table. A client gets the first site that admits it.
     pub(crate) fn new(sites: Vec<Arc<Site>>, listeners: &ListenerRegistry) -> Self {
-        let index = MappingIndex::new(sites.iter().map(|site| &site.mapping.client), listeners);
+        let index = MappingIndex::new(sites.iter().map(|site| &*site.mapping.client), listeners);
         Self { sites, index }
     }
 

@@ -71,13 +71,22 @@ fn site<M: Mint + Send + Sync + 'static>(mapping: &Mapping, metrics: &Metrics, m
         region: "us-east-1".into(),
         clock: WallClock::SYSTEM,
         budget: Arc::new(MintBudget::new(1, Duration::from_secs(1))),
+        missing: None,
         judge: Unasked,
         issuer_doubts: Arc::default(),
     };
     let uploads = keeper(SessionKind::Uploads).start();
     let session = Sessions::new(keeper(SessionKind::Scopes).start(), Some(uploads));
     let admission = Arc::new(Admission::new(Bounds::of(&Limits::default())));
-    Site { mapping: mapping.clone(), row, session, admission, completions: Arc::default() }
+    Site {
+        mapping: mapping.clone(),
+        row,
+        session,
+        admission,
+        completions: Arc::default(),
+        holder: None,
+        homes: None,
+    }
 }
 
 /// Returns a proxy in the state that `serve` creates from `config`.
@@ -94,7 +103,7 @@ pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
     }
     let sites = config.mappings.iter().map(|mapping| Arc::new(site(mapping, &metrics, &mint))).collect();
     let generation = Arc::new(Generation {
-        authenticator: Authenticator::new(config.mappings.iter().map(|mapping| &mapping.client), &registry),
+        authenticator: Authenticator::new(config.mappings.iter().map(|mapping| &*mapping.client), &registry),
         nodes,
         sites: SiteTable::new(sites, &registry),
         admin_hosts: AllowedHosts::none(),

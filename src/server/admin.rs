@@ -121,8 +121,8 @@ async fn answer(request: &Request<Incoming>, ready: &Readiness) -> Response<Full
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, PLAIN, "ok\n".into()),
         "/readyz" => match &*ready.obstacles().await {
-            [] => text(StatusCode::OK, PLAIN, "ok\n".into()),
-            obstacles => text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, obstacles.join("\n") + "\n"),
+            [] => text(StatusCode::OK, PLAIN, lines(&["ok".to_owned()], ready)),
+            obstacles => text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, lines(obstacles, ready)),
         },
         "/metrics" => {
             let accepted = request.headers().get_all(header::ACCEPT).iter();
@@ -134,6 +134,16 @@ async fn answer(request: &Request<Incoming>, ready: &Readiness) -> Response<Full
         }
         _ => text(StatusCode::NOT_FOUND, PLAIN, "not found: use /livez, /readyz or /metrics\n".into()),
     }
+}
+
+/// Returns the lines, followed by those about the keys of issuers.
+fn lines(first: &[String], ready: &Readiness) -> String {
+    let mut lines = first.join("\n") + "\n";
+    for note in ready.notes() {
+        lines.push_str(&note);
+        lines.push('\n');
+    }
+    lines
 }
 
 /// Refuses requests that a browser sends on behalf of another site, as the listeners for clients do.

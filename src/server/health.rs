@@ -1,6 +1,9 @@
 //! Readiness: not draining, at least one node responds, and the needed sessions are live.
 
 use super::probe::Prober;
+use crate::authenticate::jwt::IssuerStatus;
+use crate::authenticate::verifiers::Verifiers;
+use crate::net::terminal::plain;
 use crate::proxy::generation::Shared;
 use crate::s3::error as s3_error;
 use std::sync::Arc;
@@ -69,6 +72,30 @@ impl Readiness {
             obstacles.push("issuer: STS refuses its key (see the log for why)".to_owned());
         }
         obstacles
+    }
+
+    /// Returns a line for each JWT issuer whose keys are not there or cannot be read again.
+    ///
+    /// They do not make the proxy unready. Every replica asks the same issuer, so a failure there would take all of
+    /// them from the clients that need no token.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let generation = self.shared.generation.load();
+        let issuers = generation.authenticator.verifiers().map(Verifiers::issuers);
+        let now = self.shared.clock.now();
+        let statuses = issuers.into_iter().flat_map(|issuers| issuers.statuses(now));
+        let note = |status: IssuerStatus| {
+            let name = status.name;
+            let age = status.age.map_or("it has no keys yet".to_owned(), |age| {
+                format!("its keys are {} s old", age.as_secs())
+            });
+            let effect = if status.is_usable { "" } else { ", so its tokens are answered with 503" };
+            match status.error {
+                Some(error) => Some(format!("jwt: issuer {name:?}: {age}{effect}: {}", plain(&error))),
+                None if !status.is_usable => Some(format!("jwt: issuer {name:?}: {age}{effect}")),
+                None => None,
+            }
+        };
+        statuses.filter_map(note).collect()
     }
 
     async fn upstream_answers(&self) -> bool {

@@ -11,6 +11,7 @@ use super::sessions::Sessions;
 use super::worker::{self, Workers};
 use crate::authenticate::attempts::AttemptLimits;
 use crate::authenticate::authenticator::Authenticator;
+use crate::authenticate::jwt::Issuers;
 use crate::authenticate::lasting::Lasting;
 use crate::authenticate::verifiers::Verifiers;
 use crate::bounds::memory::MemoryBudget;
@@ -60,7 +61,8 @@ impl Running {
         tokio::spawn(Arc::clone(&prober).run_until(stopping.clone()));
         let lasting = Arc::new(Lasting::new(AttemptLimits::of(&config.limits), workers_wanted)?);
         let verifiers = Verifiers::new(&config.users, &config.tokens, Arc::clone(&lasting), None);
-        let verifiers = verifiers.map_err(io::Error::other)?;
+        let issuers = Issuers::start(&config.jwt, None, WallClock::SYSTEM);
+        let verifiers = verifiers.map_err(io::Error::other)?.with_issuers(issuers);
         show_credentials(&verifiers, &metrics);
         let generation = generation(&config, sites, nodes, (&change.registry, verifiers));
         metrics.reloads.took_effect(WallClock::SYSTEM.now(), false);
@@ -118,7 +120,9 @@ impl Running {
         let verified_before = before.authenticator.verifiers();
         let lasting = Arc::clone(&self.lasting);
         let verifiers = Verifiers::new(&config.users, &config.tokens, lasting, verified_before);
-        let verifiers = verifiers.map_err(|error| vec![error])?;
+        let issuers = verified_before.map(Verifiers::issuers);
+        let issuers = Issuers::start(&config.jwt, issuers.map(|issuers| &**issuers), WallClock::SYSTEM);
+        let verifiers = verifiers.map_err(|error| vec![error])?.with_issuers(issuers);
         change.regrant().map_err(|error| vec![error.to_string()])?;
         // Nothing fails from here on.
         self.ready.prober().follow(&prober);
@@ -191,6 +195,7 @@ fn kept(before: &SiteTable, sites: &[Arc<Site>]) -> usize {
 
 fn show_credentials(verifiers: &Verifiers, metrics: &Metrics) {
     let files = verifiers.files();
+    metrics.show_issuers(verifiers.issuers());
     metrics.credentials.follow(verifiers.tokens(), files.iter().map(|file| file.name));
 }
 
@@ -200,7 +205,7 @@ fn generation(
     nodes: Arc<NodeBoard>,
     (registry, verifiers): (&ListenerRegistry, Verifiers),
 ) -> Generation {
-    let matchers = config.mappings.iter().map(|mapping| &mapping.client);
+    let matchers = config.mappings.iter().map(|mapping| &*mapping.client);
     Generation {
         authenticator: Authenticator::new(matchers, registry)
             .verifying(verifiers)

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::mint::StsMint;
 use crate::net::wall_clock::WallClock;
 use crate::proxy::generation::{Site, SiteTable};
+use crate::proxy::site::{HomeSites, OpenSessions};
 use crate::sessions::minting::MintRequest;
 use crate::sessions::table::{
     self as session_table, IssuerId, Keeper, MintBudget, MintCounts, Purpose, SessionHandle, SessionKey,
@@ -21,24 +22,37 @@ use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 /// The session table and the issuer of its new sessions.
 #[derive(Debug)]
 pub(super) struct Sessions {
-    table: SessionTable,
+    table: Arc<SessionTable>,
     issuer: Issuer,
 }
 
-/// An issuer, with the state that its sessions share.
+/// An issuer, and the watch over it.
 #[derive(Debug)]
 struct Issuer {
+    minting: Arc<Minting>,
+    /// Ends with the issuer, while its sessions live on for as long as requests use them.
+    _watch: IssuerWatch,
+}
+
+/// The state that the sessions of an issuer share.
+#[derive(Debug)]
+struct Minting {
     id: IssuerId,
     store: StoreId,
+    region: Arc<str>,
     minter: Arc<ArcSwap<StsMint>>,
     budget: Arc<MintBudget>,
     /// The nodes on which new sessions are tried.
     nodes: Arc<ArcSwap<Nodes>>,
-    watch: IssuerWatch,
+    doubts: Arc<Notify>,
+    /// The runtime that mints, which is not that of the workers.
+    runtime: Handle,
 }
 
 impl Issuer {
@@ -46,16 +60,22 @@ impl Issuer {
     fn start(config: &Config, metrics: &Arc<Metrics>, nodes: Nodes, id: IssuerId, store: StoreId) -> Self {
         let limits = &config.limits;
         let minter = Arc::new(ArcSwap::from_pointee(minter(config)));
-        Self {
+        let watch = IssuerWatch::start(Arc::clone(&minter), Arc::clone(metrics));
+        let minting = Minting {
             id,
             store,
-            watch: IssuerWatch::start(Arc::clone(&minter), Arc::clone(metrics)),
+            region: Arc::clone(&config.upstream.region),
             minter,
             budget: Arc::new(MintBudget::new(limits.mints_per_second, limits.mint_timeout)),
             nodes: Arc::new(ArcSwap::from_pointee(nodes)),
-        }
+            doubts: Arc::clone(watch.doubts()),
+            runtime: Handle::current(),
+        };
+        Self { minting: Arc::new(minting), _watch: watch }
     }
+}
 
+impl Minting {
     /// Applies the endpoints and limits of `config` to running sessions too.
     fn update(&self, config: &Config, nodes: Nodes) {
         self.nodes.store(Arc::new(nodes));
@@ -72,10 +92,17 @@ impl Issuer {
         }
     }
 
-    /// Starts the keeper of a slot.
-    fn keep(&self, config: &Config, mapping: &Mapping, key: &SessionKey, slot: Slot) -> Arc<SessionHandle> {
+    /// Starts the keeper of a slot. Mints while there is no live session take their turn in `missing` first.
+    fn keep(
+        &self,
+        mapping: &Mapping,
+        key: &SessionKey,
+        slot: Slot,
+        missing: Option<&Arc<MintBudget>>,
+    ) -> Arc<SessionHandle> {
         let Purpose { kind, policy, .. } = &key.purpose;
         let trial = Trial::of_kind(*kind, mapping);
+        let _entered = self.runtime.enter();
         Keeper {
             slot: Arc::new(slot),
             mint: Arc::clone(&self.minter),
@@ -85,11 +112,12 @@ impl Issuer {
                 duration: mapping.duration,
             },
             kind: *kind,
-            region: Arc::clone(&config.upstream.region),
+            region: Arc::clone(&self.region),
             clock: WallClock::SYSTEM,
             budget: Arc::clone(&self.budget),
+            missing: missing.cloned(),
             judge: StoreJudge::new(Arc::clone(&self.nodes), trial, WallClock::SYSTEM),
-            issuer_doubts: Arc::clone(self.watch.doubts()),
+            issuer_doubts: Arc::clone(&self.doubts),
         }
         .start()
     }
@@ -103,7 +131,7 @@ impl Sessions {
     pub(super) fn new(config: &Config, metrics: &Arc<Metrics>) -> io::Result<Self> {
         let (id, store) = (IssuerId::default(), StoreId::default());
         let issuer = Issuer::start(config, metrics, nodes(config)?, id, store);
-        Ok(Self { table: SessionTable::new(MAX_SESSIONS), issuer })
+        Ok(Self { table: Arc::new(SessionTable::new(MAX_SESSIONS)), issuer })
     }
 
     /// Returns the sites of the mappings of `config`, the first configuration.
@@ -111,7 +139,7 @@ impl Sessions {
     /// # Errors
     /// Fails if the configuration needs more sessions than one process keeps.
     pub(super) fn begin(&self, config: &Config, metrics: &Metrics) -> io::Result<Vec<Arc<Site>>> {
-        self.sites(&self.issuer, config, metrics, &HashMap::new())
+        self.sites(&self.issuer.minting, config, metrics, &HashMap::new())
     }
 
     /// Returns the sites of the mappings of `config`, which replaces `old`.
@@ -126,31 +154,35 @@ impl Sessions {
     ) -> io::Result<Vec<Arc<Site>>> {
         let nodes = nodes(config)?;
         let old_sites = old_sites.iter().map(|site| (&*site.mapping.name, &**site)).collect();
+        let minting = &self.issuer.minting;
         if same_issuer(old, config) {
-            let sites = self.sites(&self.issuer, config, metrics, &old_sites)?;
-            self.issuer.update(config, nodes);
+            let sites = self.sites(minting, config, metrics, &old_sites)?;
+            minting.update(config, nodes);
             return Ok(sites);
         }
-        let Issuer { id, store, .. } = self.issuer;
+        let Minting { id, store, .. } = **minting;
         let store = if same_store(old, config) { store } else { StoreId(store.0 + 1) };
         let issuer = Issuer::start(config, metrics, nodes, IssuerId(id.0 + 1), store);
-        let sites = self.sites(&issuer, config, metrics, &old_sites)?;
+        let sites = self.sites(&issuer.minting, config, metrics, &old_sites)?;
         self.issuer = issuer;
         Ok(sites)
     }
 
     fn sites(
         &self,
-        issuer: &Issuer,
+        minting: &Arc<Minting>,
         config: &Config,
         metrics: &Metrics,
         old: &HashMap<&str, &Site>,
     ) -> io::Result<Vec<Arc<Site>>> {
         let rows = metrics.rows(config.mappings.iter().map(|mapping| &*mapping.name));
-        let site = |(mapping, row): (&Mapping, _)| {
-            self.site(issuer, config, mapping, row, old.get(&*mapping.name).copied()).map(Arc::new)
+        let opening = |(mapping, (row, counts)): (&Mapping, (Row, Arc<MintCounts>))| {
+            let (table, minting) = (Arc::clone(&self.table), Arc::clone(minting));
+            let opener = Opener { table, minting, counts, missing: None };
+            site(opener, config, mapping, row, old.get(&*mapping.name).copied()).map(Arc::new)
         };
-        let sites: Result<Vec<Arc<Site>>, TableFull> = config.mappings.iter().zip(rows).map(site).collect();
+        let sites: Result<Vec<Arc<Site>>, TableFull> =
+            config.mappings.iter().zip(rows).map(opening).collect();
         let sites = sites.map_err(|TableFull { capacity }| {
             io::Error::other(format!(
                 "more than {capacity} sessions would be in use at once: requests of earlier configurations still \
@@ -161,47 +193,79 @@ impl Sessions {
         for site in &sites {
             metrics.show_admission(site.row, &site.admission);
             metrics.show_slot(site.row, site.session.slot());
+            let Some(homes) = &site.homes else { continue };
+            if let Some(old) = old.get(&*site.mapping.name).and_then(|old| old.homes.as_ref()) {
+                homes.inherit(site, old);
+            }
+            metrics.show_identities(site.row, homes.counts());
+            tokio::spawn(HomeSites::sweep(Arc::downgrade(site)));
         }
         Ok(sites)
     }
+}
 
-    /// Returns the site of a mapping, reusing the parts of its `old` site that still fit.
-    fn site(
-        &self,
-        issuer: &Issuer,
-        config: &Config,
-        mapping: &Mapping,
-        (row, counts): (Row, Arc<MintCounts>),
-        old: Option<&Site>,
-    ) -> Result<Site, TableFull> {
-        let bounds = Bounds::of(&config.limits);
-        let admission = match old {
-            Some(old) if old.admission.bounds() == bounds => Arc::clone(&old.admission),
-            _ => Arc::new(Admission::new(bounds)),
+/// Opens the sessions of one mapping, or of its identities.
+#[derive(Debug)]
+struct Opener {
+    table: Arc<SessionTable>,
+    minting: Arc<Minting>,
+    counts: Arc<MintCounts>,
+    /// The budget of identities for mints without a live session.
+    missing: Option<Arc<MintBudget>>,
+}
+
+impl OpenSessions for Opener {
+    fn open(&self, mapping: &Mapping) -> Result<session_table::Sessions, TableFull> {
+        let session = |kind, policy| {
+            let key = self.minting.key(mapping, kind, policy);
+            let slot = Slot::new(key.terms.eager, Arc::clone(&self.counts));
+            let start = |slot| self.minting.keep(mapping, &key, slot, self.missing.as_ref());
+            self.table.get_or_start(&key, WallClock::SYSTEM.now(), slot, start)
         };
-        let completions = old.map(|old| Arc::clone(&old.completions)).unwrap_or_default();
-        let session = |kind, policy| self.session(issuer, config, mapping, &counts, kind, policy);
         let scopes = session(SessionKind::Scopes, mapping.policy.clone())?;
         let uploads = mapping.policy_of(SessionKind::Uploads);
         let uploads = uploads.map(|policy| session(SessionKind::Uploads, policy)).transpose()?;
-        let session = session_table::Sessions::new(scopes, uploads);
-        Ok(Site { mapping: mapping.clone(), row, session, admission, completions })
+        Ok(session_table::Sessions::new(scopes, uploads))
     }
+}
 
-    fn session(
-        &self,
-        issuer: &Issuer,
-        config: &Config,
-        mapping: &Mapping,
-        counts: &Arc<MintCounts>,
-        kind: SessionKind,
-        policy: SessionPolicy,
-    ) -> Result<Arc<SessionHandle>, TableFull> {
-        let key = issuer.key(mapping, kind, policy);
-        let slot = Slot::new(key.terms.eager, Arc::clone(counts));
-        let start = |slot| issuer.keep(config, mapping, &key, slot);
-        self.table.get_or_start(&key, WallClock::SYSTEM.now(), slot, start)
-    }
+/// Returns the site of a mapping, reusing the parts of its `old` site that still fit.
+fn site(
+    opener: Opener,
+    config: &Config,
+    mapping: &Mapping,
+    row: Row,
+    old: Option<&Site>,
+) -> Result<Site, TableFull> {
+    let bounds = Bounds::of(&config.limits);
+    let admission = match old {
+        Some(old) if old.admission.bounds() == bounds => Arc::clone(&old.admission),
+        _ => Arc::new(Admission::new(bounds)),
+    };
+    let completions = old.map(|old| Arc::clone(&old.completions)).unwrap_or_default();
+    let (session, homes) = match &mapping.homes {
+        None => (opener.open(mapping)?, None),
+        Some(homes) => {
+            let before = old.and_then(|old| Some((old, old.homes.as_ref()?)));
+            let nobodys = || {
+                let handle = SessionHandle::of_nobody(Arc::clone(&opener.counts));
+                session_table::Sessions::new(handle, None)
+            };
+            let session = before.map_or_else(nobodys, |(old, _)| old.session.clone());
+            let counts = before.map(|(_, homes)| homes.counts().continued()).unwrap_or_default();
+            let opener = Opener { missing: Some(Arc::new(budget_of_homes(config))), ..opener };
+            (session, Some(HomeSites::new(Arc::clone(homes), Box::new(opener), Arc::new(counts))))
+        }
+    };
+    Ok(Site { mapping: mapping.clone(), row, session, admission, completions, holder: None, homes })
+}
+
+/// Returns the budget of each mapping with homes for mints without a live session. Together they have half of all mints, so
+/// that many new identities do not keep other sessions from being refreshed.
+fn budget_of_homes(config: &Config) -> MintBudget {
+    let count = config.mappings.iter().filter(|mapping| mapping.homes.is_some()).count();
+    let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+    MintBudget::new(config.limits.mints_per_second / 2 / count, config.limits.mint_timeout)
 }
 
 fn minter(config: &Config) -> StsMint {

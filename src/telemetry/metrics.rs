@@ -2,6 +2,7 @@
 
 mod credentials;
 mod encode;
+mod encode_issuers;
 mod encode_memory;
 mod encode_nodes;
 mod exposition;
@@ -12,6 +13,7 @@ mod samples;
 pub(crate) use exposition::Format;
 
 use crate::authenticate::counts::AuthenticationCounts;
+use crate::authenticate::jwt::Issuers;
 use crate::authorize::operations::TABLE;
 use crate::bounds::admission::Admission;
 use crate::bounds::connections::Connections;
@@ -31,7 +33,7 @@ use process::ProcessCollector;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -122,6 +124,8 @@ pub(crate) struct Metrics {
     in_flight: AtomicU64,
     /// Client connections.
     pub connections: Connections,
+    /// The issuers of JWTs of the current configuration.
+    issuers: ArcSwap<Issuers>,
     /// Requests with credentials.
     pub authentications: AuthenticationCounts,
     /// Tokens, and the files that declare credentials.
@@ -170,6 +174,32 @@ struct Counts {
     mints: Arc<MintCounts>,
     slot: ArcSwap<Weak<Slot>>,
     admission: ArcSwap<Weak<Admission>>,
+    identities: ArcSwap<Weak<IdentityCounts>>,
+}
+
+/// Counts of the identities of a mapping that gives each its own prefix.
+#[derive(Debug, Default)]
+pub(crate) struct IdentityCounts {
+    live: AtomicUsize,
+    dropped: AtomicU64,
+}
+
+impl IdentityCounts {
+    /// Sets the number of identities with sessions.
+    pub(crate) fn set_live(&self, count: usize) {
+        self.live.store(count, Ordering::Relaxed);
+    }
+
+    /// Counts an identity whose sessions were dropped because it was idle.
+    pub(crate) fn count_dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Makes the counts of a new configuration, which continue these.
+    #[must_use]
+    pub(crate) fn continued(&self) -> Self {
+        Self { live: AtomicUsize::new(0), dropped: AtomicU64::new(self.dropped.load(Ordering::Relaxed)) }
+    }
 }
 
 /// Counters of one mapping, which take no room before the first is used: with 10,000 mappings most are idle.
@@ -202,6 +232,7 @@ impl Counts {
             mints: Arc::default(),
             slot: ArcSwap::from_pointee(Weak::new()),
             admission: ArcSwap::from_pointee(Weak::new()),
+            identities: ArcSwap::from_pointee(Weak::new()),
         })
     }
 }
@@ -260,6 +291,7 @@ impl Default for Metrics {
             nodes: ArcSwap::from_pointee(NodeBoard::new(&[], tokio::time::Instant::now())),
             in_flight: AtomicU64::new(0),
             connections: Connections::default(),
+            issuers: ArcSwap::default(),
             authentications: AuthenticationCounts::default(),
             credentials: CredentialFacts::default(),
             reloads: Reloads::default(),
@@ -305,6 +337,18 @@ impl Metrics {
         if let Some(counts) = self.rows.load().get(row.0) {
             counts.admission.store(Arc::new(Arc::downgrade(admission)));
         }
+    }
+
+    /// Sets the identities whose counts a row shows.
+    pub(crate) fn show_identities(&self, row: Row, identities: &Arc<IdentityCounts>) {
+        if let Some(counts) = self.rows.load().get(row.0) {
+            counts.identities.store(Arc::new(Arc::downgrade(identities)));
+        }
+    }
+
+    /// Shows the keys of these issuers.
+    pub(crate) fn show_issuers(&self, issuers: &Arc<Issuers>) {
+        self.issuers.store(Arc::clone(issuers));
     }
 
     /// Sets the nodes to show.

@@ -3,6 +3,8 @@
 mod basic;
 mod bearer;
 mod declare;
+mod homes;
+mod jwt;
 mod keys;
 mod rules;
 mod unix;

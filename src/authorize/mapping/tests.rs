@@ -235,6 +235,7 @@ fn clients_do_not_retry_permanent_refusals() {
     let passing = [
         Rule::TooManyFailures,
         Rule::CredentialsUnavailable,
+        Rule::TooManyIdentities,
         Rule::RequestTimeout,
         Rule::NoRoom,
         Rule::QueueFull,

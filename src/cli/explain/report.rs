@@ -9,6 +9,7 @@ use crate::identify::identity::Identity;
 use crate::identify::matcher::Finding;
 use crate::refusal::{Refusal, Rule};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// The explanation of a client's mapping and of the decision on its request.
@@ -23,7 +24,9 @@ pub(in crate::cli) struct Explanation<'c> {
     /// The refusal of a client that no mapping admits.
     pub(super) unmatched: Option<Refusal>,
     /// The mapping that matches or that the question names.
-    pub(super) mapping: Option<&'c Mapping>,
+    pub(super) mapping: Option<Cow<'c, Mapping>>,
+    /// The refusal of a client whose identity cannot name a folder of its own.
+    pub(super) homeless: Option<Refusal>,
     /// The request in question.
     pub(super) request: Option<String>,
     /// The decision on the request. `None` without a request or a mapping.
@@ -33,12 +36,12 @@ pub(in crate::cli) struct Explanation<'c> {
 impl Explanation<'_> {
     /// Returns the mapping's name.
     pub(in crate::cli) fn mapping(&self) -> Option<&str> {
-        self.mapping.map(|mapping| &*mapping.name)
+        self.mapping.as_ref().map(|mapping| &*mapping.name)
     }
 
     /// Returns the rule that refuses the request, with its message. Returns `None` without a refusal.
     pub(in crate::cli) fn refusal(&self) -> Option<(Rule, &str)> {
-        if let Some(refusal) = &self.unmatched {
+        if let Some(refusal) = self.unmatched.as_ref().or(self.homeless.as_ref()) {
             return Some((refusal.rule, &refusal.message));
         }
         let refusal = match self.decision.as_ref()? {
@@ -55,7 +58,7 @@ impl Explanation<'_> {
     /// Returns what an operator can do about the refusal.
     fn help(&self) -> Option<String> {
         let of_request = || self.decision.as_ref()?.as_ref().err();
-        let refusal = self.unmatched.as_ref().or_else(of_request)?;
+        let refusal = self.unmatched.as_ref().or(self.homeless.as_ref()).or_else(of_request)?;
         refusal.help().map(ToString::to_string)
     }
 
@@ -79,12 +82,15 @@ impl Explanation<'_> {
                 refusal.rule.name()
             );
         }
-        let Some(mapping) = self.mapping else { return text };
+        let Some(mapping) = &self.mapping else { return text };
         if !self.matched.is_empty() {
             let _ = writeln!(text, "  mapping {:?} matches", mapping.name);
             list(&self.matched, &mut text);
         }
         describe(mapping, with_policy, &mut text);
+        if let Some(refusal) = &self.homeless {
+            let _ = write!(text, "  every request is {}", refused(refusal));
+        }
         if let (Some(request), Some(decision)) = (&self.request, &self.decision) {
             let _ = write!(text, "\n{request}\n  {}", verdict(decision));
         }
@@ -109,17 +115,18 @@ impl Explanation<'_> {
             "passed_over": passed_over,
             "mapping": self.mapping(),
             "conditions": conditions(&self.matched),
-            "scopes": self.mapping.map(scopes),
+            "scopes": self.mapping.as_deref().map(scopes),
             "request": self.request,
             "allowed": asked.then_some(refusal.is_none()),
             "rule": refusal.map(|(rule, _)| rule.name()),
             "status": refusal.map(|(rule, _)| rule.status().as_u16()),
             "code": refusal.map(|(rule, _)| rule.code()),
             "message": refusal.map(|(_, message)| message),
+            "cause": self.homeless.as_ref().and_then(Refusal::cause),
             "help": self.help(),
             "details": self.decision.as_ref().map(|decision| verdict(decision).lines().map(str::to_owned).collect::<Vec<_>>()),
         });
-        if with_policy && let (Some(mapping), Some(answer)) = (self.mapping, answer.as_object_mut()) {
+        if with_policy && let (Some(mapping), Some(answer)) = (&self.mapping, answer.as_object_mut()) {
             let policy = serde_json::from_str(mapping.policy.json()).unwrap_or(Value::Null);
             answer.insert("policy".to_owned(), policy);
         }
@@ -168,10 +175,11 @@ fn verdict(decision: &Result<Vec<Way>, Refusal>) -> String {
 }
 
 fn refused(refusal: &Refusal) -> String {
+    let cause = refusal.cause().map(|cause| format!("  cause: {cause}\n")).unwrap_or_default();
     let help = refusal.help().map(|help| format!("  help: {help}\n")).unwrap_or_default();
     let (rule, message) = (refusal.rule, &refusal.message);
     format!(
-        "refused by rule {}: {} {}: {message}\n{help}  more: docs/reference/rules.md\n",
+        "refused by rule {}: {} {}: {message}\n{cause}{help}  more: docs/reference/rules.md\n",
         rule.name(),
         rule.status().as_u16(),
         rule.code()
@@ -179,22 +187,22 @@ fn refused(refusal: &Refusal) -> String {
 }
 
 fn scopes(mapping: &Mapping) -> Vec<Value> {
-    let scope = |scope: &crate::authorize::scope::Scope| {
+    let scope = |(scope, prefix): (&crate::authorize::scope::Scope, String)| {
         json!({
             "bucket": scope.bucket.as_str(),
-            "prefix": scope.prefix.as_str(),
+            "prefix": prefix,
             "allow": scope.allow.iter().map(crate::authorize::rights::Right::name).collect::<Vec<_>>(),
             "mount": scope.view.as_ref().map(|view| view.mount().to_string()),
         })
     };
-    mapping.scopes.iter().map(scope).collect()
+    mapping.written_scopes().map(scope).collect()
 }
 
 fn describe(mapping: &Mapping, with_policy: bool, text: &mut String) {
     let _ = writeln!(text, "mapping {:?}", mapping.name);
-    for scope in &mapping.scopes {
+    for (scope, prefix) in mapping.written_scopes() {
         let seen = scope.view.as_ref().map(|view| format!(", seen at {}", view.mount())).unwrap_or_default();
-        let _ = write!(text, "  {}/{} allows {}{seen}", scope.bucket, scope.prefix, scope.allow);
+        let _ = write!(text, "  {}/{prefix} allows {}{seen}", scope.bucket, scope.allow);
         if let Some(index) = &scope.index {
             let _ = write!(text, ", index {:?}", index.as_str());
         }
@@ -204,7 +212,8 @@ fn describe(mapping: &Mapping, with_policy: bool, text: &mut String) {
         text.push('\n');
     }
     if with_policy {
-        describe_policy("session policy", &mapping.policy, text);
+        let what = if mapping.homes.is_some() { "largest session policy" } else { "session policy" };
+        describe_policy(what, &mapping.policy, text);
         if let Some(policy) = mapping.policy_of(SessionKind::Uploads) {
             describe_policy("session policy for lists of multipart uploads", &policy, text);
         }

@@ -24,7 +24,7 @@ fn proxy_for(clients: Condition, change: impl FnOnce(&mut Mapping)) -> Rc<Proxy>
     let listener = "[[listener]]\nhosts = [\"s3.test\"]\ndomain = \"b.test\"\n";
     let source = EXAMPLE.replacen("[[listener]]\n", listener, 1) + &cors;
     let mut config = Config::parse(&source, &Fake).unwrap();
-    config.mappings[0].client = Matcher::new(vec![clients]);
+    config.mappings[0].client = Arc::new(Matcher::new(vec![clients]));
     change(&mut config.mappings[0]);
     proxy_of(config, WallClock::SYSTEM, Unasked)
 }

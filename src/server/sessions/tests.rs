@@ -14,7 +14,7 @@ async fn a_reload_without_room_for_its_sessions_changes_nothing() {
     let [short, long] = [EXAMPLE, &other].map(|source| Config::parse(source, &Fake).unwrap());
     let metrics = Arc::new(Metrics::default());
     let mut sessions = Sessions::new(&short, &metrics).unwrap();
-    sessions.table = SessionTable::new(1);
+    sessions.table = Arc::new(SessionTable::new(1));
     let old = table(sessions.begin(&short, &metrics).unwrap());
     let shown = "scopegate_requests_running{mapping=\"media-reader\"} 0";
     assert!(metrics.encode(Format::Text).contains(shown), "{}", metrics.encode(Format::Text));

@@ -1,7 +1,7 @@
 //! The keeper of one slot: tasks that mint its session, and that try it when the store denies a request.
 
 use super::budget::MintBudget;
-use super::slot::Slot;
+use super::slot::{MintCounts, Slot};
 use super::verdict::Judge;
 use crate::authorize::operations::SessionKind;
 use crate::net::wall_clock::WallClock;
@@ -25,6 +25,11 @@ pub(crate) struct SessionHandle {
 }
 
 impl SessionHandle {
+    /// Returns a handle to a slot that is never filled, for a mapping whose identities have sessions of their own.
+    pub(crate) fn of_nobody(counts: Arc<MintCounts>) -> Arc<Self> {
+        Arc::new(Self { slot: Arc::new(Slot::new(false, counts)), _keeper: JoinSet::new() })
+    }
+
     /// Returns the slot.
     pub(crate) fn slot(&self) -> &Arc<Slot> {
         &self.slot
@@ -48,6 +53,8 @@ pub(crate) struct Keeper<M, J> {
     pub clock: WallClock,
     /// The budget, shared by all keepers.
     pub budget: Arc<MintBudget>,
+    /// The budget for mints while there is no live session, which come before their turn in the shared budget.
+    pub missing: Option<Arc<MintBudget>>,
     /// The judge that tries sessions.
     pub judge: J,
     /// Notified when the store denies what the mapping grants, which may be the issuer's fault.
@@ -115,6 +122,11 @@ impl<M: Mint, J: Judge> Source for Keeper<M, J> {
     }
 
     async fn turn(&self) {
+        if let Some(missing) = &self.missing
+            && self.slot.live(self.clock.now()).is_none()
+        {
+            missing.take().await;
+        }
         self.budget.take().await;
     }
 

@@ -96,6 +96,10 @@ struct World {
 const CLOCK: WallClock = WallClock::new(wall);
 const WAIT: Duration = Duration::from_secs(10);
 
+fn budget(per_second: u32) -> Arc<MintBudget> {
+    Arc::new(MintBudget::new(per_second, Duration::from_secs(10)))
+}
+
 impl World {
     fn start(eager: bool, script: fn(u64) -> Behaviour) -> Self {
         START.set(Some(Instant::now()));
@@ -104,6 +108,15 @@ impl World {
     }
 
     fn of(slot: Slot, script: fn(u64) -> Behaviour) -> Self {
+        Self::with_budgets(slot, script, budget(10), None)
+    }
+
+    fn with_budgets(
+        slot: Slot,
+        script: fn(u64) -> Behaviour,
+        budget: Arc<MintBudget>,
+        missing: Option<Arc<MintBudget>>,
+    ) -> Self {
         let slot = Arc::new(slot);
         let sts = Arc::new(ScriptedSts { script, calls: AtomicU64::new(0), running: AtomicU64::new(0) });
         let keeper = Keeper {
@@ -113,7 +126,8 @@ impl World {
             kind: SessionKind::Scopes,
             region: "us-east-1".into(),
             clock: CLOCK,
-            budget: Arc::new(MintBudget::new(10, Duration::from_secs(10))),
+            budget,
+            missing,
             judge: Unasked,
             issuer_doubts: Arc::default(),
         };
@@ -159,6 +173,28 @@ async fn six_quiet_hours_have_one_mint_per_refresh() {
     assert_eq!(world.load_until(6 * HOUR).await, NONE);
     // Refreshed between 60 and 80 % of 900 s.
     assert!((29..=41).contains(&world.mints()), "{}", world.mints());
+}
+
+/// Hundreds of new identities wait for their budget, and a session of another mapping is minted at once.
+#[tokio::test(start_paused = true)]
+async fn a_crowd_of_identities_does_not_delay_other_sessions() {
+    let quiet = World::start(false, |_| Behaviour::Fine);
+    let (shared, identities) = (budget(10), budget(5));
+    let empty = || Slot::new(false, Arc::default());
+    let of = |missing| World::with_budgets(empty(), |_| Behaviour::Fine, Arc::clone(&shared), missing);
+    let crowd: Vec<World> = (0..500).map(|_| of(Some(Arc::clone(&identities)))).collect();
+    for World { slot, .. } in &crowd {
+        let slot = Arc::clone(slot);
+        tokio::spawn(async move { slot.obtain(CLOCK, WAIT).await.is_ok() });
+    }
+    sleep(Duration::from_secs(3)).await;
+    let began = Instant::now();
+    of(None).slot.obtain(CLOCK, WAIT).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    sleep(Duration::from_secs(100)).await;
+    let minted: u64 = crowd.iter().map(World::mints).sum();
+    assert_eq!(minted, 500, "and each of them has its turn");
+    drop(quiet);
 }
 
 #[tokio::test(start_paused = true)]

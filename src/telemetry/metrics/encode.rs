@@ -1,5 +1,6 @@
 //! Encodes the metrics of mappings, connections and the process for Prometheus.
 
+use super::encode_issuers::encode_issuers;
 use super::encode_memory::encode_memory;
 use super::encode_nodes::encode_nodes;
 use super::histogram::Histogram;
@@ -37,6 +38,8 @@ impl Collector for MetricsCollector {
         let metrics = &*self.0;
         encode_requests(metrics, &mut encoder)?;
         encode_sessions(metrics, &mut encoder)?;
+        encode_identities(metrics, &mut encoder)?;
+        encode_issuers(&metrics.issuers.load(), SystemTime::now(), &mut encoder)?;
         encode_nodes(&metrics.nodes.load(), &mut encoder)?;
         encode_build(&mut encoder)?;
         encode_traffic(metrics, &mut encoder)?;
@@ -133,6 +136,27 @@ fn encode_traffic(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt
 /// count.
 fn nonzero(counts: &[AtomicU64]) -> impl Iterator<Item = (usize, u64)> {
     counts.iter().map(|count| count.load(Ordering::Relaxed)).enumerate().filter(|(_, count)| *count > 0)
+}
+
+fn encode_identities(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let rows = metrics.rows.load();
+    let counts =
+        || rows.iter().skip(1).filter_map(|row| Some((&*row.name, row.identities.load().upgrade()?)));
+    let help = "Identities with sessions of their own, by mapping";
+    let mut family = encoder.encode_descriptor("identities", help, None, MetricType::Gauge)?;
+    for (mapping, identities) in counts() {
+        let live = i64::try_from(identities.live.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        family.encode_family(&[("mapping", mapping)])?.encode_gauge(&live)?;
+    }
+    let help = "Identities whose sessions were dropped because they were idle, by mapping";
+    let mut family = encoder.encode_descriptor("identities_dropped", help, None, MetricType::Counter)?;
+    for (mapping, identities) in counts() {
+        counter(
+            &mut family.encode_family(&[("mapping", mapping)])?,
+            identities.dropped.load(Ordering::Relaxed),
+        )?;
+    }
+    Ok(())
 }
 
 fn encode_sessions(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

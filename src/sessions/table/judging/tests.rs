@@ -65,6 +65,7 @@ impl World {
             region: "us-east-1".into(),
             clock: CLOCK,
             budget: Arc::new(MintBudget::new(10, Duration::from_secs(10))),
+            missing: None,
             judge: Scripted { script, tries: Arc::clone(&tries) },
             issuer_doubts: Arc::default(),
         };

@@ -1,0 +1,193 @@
+//! Sources of the values of placeholders: parts of a client's identity.
+
+use super::IdentityName;
+use crate::identify::client::Client;
+use crate::identify::identity::{Identity, JwtIdentity, Names};
+use crate::identify::matcher::{Condition, Matcher};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::fmt;
+
+/// Ids that stand for no user, or for any user of another user namespace.
+const NO_USERS: [u32; 2] = [65_534, u32::MAX];
+
+/// A part of a client's identity that a placeholder stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The name of a user.
+    User,
+    /// The name of a bearer token.
+    Token,
+    /// The id of a local access key.
+    Key,
+    /// The user id of the peer of a unix socket.
+    Uid,
+    /// The subject of a JWT.
+    Subject,
+    /// The SHA-256, in hexadecimal, of a JWT's issuer and subject, with a zero byte between them.
+    SubjectHash,
+    /// A claim of a JWT, by its name.
+    Claim(Box<str>),
+    /// The namespace of a Kubernetes service account.
+    Namespace,
+    /// The name of a Kubernetes service account. It always follows its namespace.
+    Account,
+}
+
+/// A value that cannot be a segment of a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// The placeholder.
+    pub source: Source,
+    /// The reason, for the log.
+    pub why: String,
+}
+
+impl Source {
+    /// The placeholders, as they are written.
+    pub(crate) const WRITTEN: [&'static str; 9] = [
+        "{user}",
+        "{token}",
+        "{key}",
+        "{uid}",
+        "{sub}",
+        "{sub:sha256}",
+        "{claim:NAME}",
+        "{service_account}",
+        "{issuer}",
+    ];
+
+    /// Parses the name in a placeholder. Returns several sources for one that takes as many segments.
+    pub(crate) fn parse(name: &str) -> Option<Vec<Self>> {
+        let source = match name {
+            "user" => Self::User,
+            "token" => Self::Token,
+            "key" => Self::Key,
+            "uid" => Self::Uid,
+            "sub" => Self::Subject,
+            "sub:sha256" => Self::SubjectHash,
+            "service_account" => return Some(vec![Self::Namespace, Self::Account]),
+            _ => Self::Claim(name.strip_prefix("claim:").filter(|claim| !claim.is_empty())?.into()),
+        };
+        Some(vec![source])
+    }
+
+    /// Returns whether every client that `matcher` admits has this part of an identity, whatever its value.
+    pub(crate) fn is_provided_by(&self, matcher: &Matcher) -> bool {
+        matcher.conditions().iter().any(|condition| match self {
+            Self::User => matches!(condition, Condition::User(_)),
+            Self::Token => matches!(condition, Condition::Token(_)),
+            Self::Key => matches!(condition, Condition::Key(_)),
+            Self::Uid => matches!(condition, Condition::Uid(_) | Condition::Gid(_)),
+            _ => matches!(condition, Condition::Jwt(_)),
+        })
+    }
+
+    /// Returns the key of `client` that provides this part of an identity.
+    pub(crate) const fn provider(&self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Token => "token",
+            Self::Key => "key",
+            Self::Uid => "uid or gid",
+            _ => "jwt",
+        }
+    }
+
+    /// Returns the names that `matcher` admits, if it lists them.
+    pub(crate) fn listed<'m>(&self, matcher: &'m Matcher) -> &'m [Box<str>] {
+        let names = matcher.conditions().iter().find_map(|condition| match (self, condition) {
+            (Self::User, Condition::User(names))
+            | (Self::Token, Condition::Token(names))
+            | (Self::Key, Condition::Key(names)) => Some(names),
+            _ => None,
+        });
+        match names {
+            Some(Names::Of(names)) => names,
+            Some(Names::Any) | None => &[],
+        }
+    }
+
+    /// Returns the longest value that a client of `matcher` can have.
+    pub(crate) fn longest(&self, matcher: &Matcher) -> IdentityName {
+        let listed = self.listed(matcher).iter().map(|name| name.len()).max();
+        IdentityName::of_length(match self {
+            Self::Uid => 10,
+            Self::SubjectHash => 64,
+            _ => listed.unwrap_or(IdentityName::MAX),
+        })
+    }
+
+    /// Returns the value for a client.
+    ///
+    /// # Errors
+    /// When the client does not have this part of an identity, or when it cannot be a segment of a prefix.
+    pub fn value(&self, client: &Client<'_>) -> Result<IdentityName, Unusable> {
+        let unusable = |why: String| Unusable { source: self.clone(), why };
+        let found = self.find(client).map_err(|why| unusable(why.to_owned()))?;
+        IdentityName::parse(&found).map_err(|why| unusable(format!("{found:?} is not a name: {why}")))
+    }
+
+    fn find<'c>(&self, client: &'c Client<'_>) -> Result<Cow<'c, str>, &'static str> {
+        let identity = client.identity().map(|identity| &**identity);
+        match (self, identity) {
+            (Self::User, Some(Identity::User(name)))
+            | (Self::Token, Some(Identity::Token(name)))
+            | (Self::Key, Some(Identity::Key(name))) => Ok((&**name).into()),
+            (Self::User | Self::Token | Self::Key, _) => Err("the client did not prove such an identity"),
+            (Self::Uid, _) => {
+                let uid = client.connection().user().map(|user| user.uid);
+                let uid = uid.filter(|uid| !NO_USERS.contains(uid)).ok_or("the user is not known")?;
+                Ok(uid.to_string().into())
+            }
+            (_, Some(Identity::Jwt(jwt))) => self.find_in(jwt),
+            _ => Err("the client sent no JWT"),
+        }
+    }
+
+    fn find_in<'c>(&self, jwt: &'c JwtIdentity) -> Result<Cow<'c, str>, &'static str> {
+        let account = || jwt.service_account().ok_or("the subject is not a service account");
+        match self {
+            Self::Namespace => account().map(|(namespace, _)| namespace.into()),
+            Self::Account => account().map(|(_, name)| name.into()),
+            Self::SubjectHash => Ok(hash(text(jwt, "iss")?, text(jwt, "sub")?).into()),
+            Self::Claim(name) => text(jwt, name).map(Into::into),
+            _ => text(jwt, "sub").map(Into::into),
+        }
+    }
+}
+
+/// Returns a claim that is a string. Any other type could have the same text as another identity's string.
+fn text<'c>(jwt: &'c JwtIdentity, claim: &str) -> Result<&'c str, &'static str> {
+    match jwt.claims.get(claim) {
+        Some(Value::String(text)) => Ok(text),
+        Some(_) => Err("the claim is not a string"),
+        None => Err("the claim is missing"),
+    }
+}
+
+fn hash(issuer: &str, subject: &str) -> String {
+    let digest = Sha256::new().chain_update(issuer).chain_update([0]).chain_update(subject).finalize();
+    digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::User => "user",
+            Self::Token => "token",
+            Self::Key => "key",
+            Self::Uid => "uid",
+            Self::Subject => "sub",
+            Self::SubjectHash => "sub:sha256",
+            Self::Namespace | Self::Account => "service_account",
+            Self::Claim(name) => return write!(f, "{{claim:{name}}}"),
+        };
+        write!(f, "{{{name}}}")
+    }
+}
