@@ -145,13 +145,14 @@ impl Proxy {
         let identified = authenticator.identify(connection, request, self.shared.clock, counts).await;
         let mut identified = identified.map_err(|refusal| self.quiet(connection, request, refusal))?;
         upload.require(std::mem::take(&mut identified.body));
-        holdings.identified(&identified.client);
-        record.identified(&identified.client);
-        let site = self.generation.sites.find(&identified.client);
+        let client = &identified.client;
+        holdings.identified(client);
+        record.identified(client);
+        let site = self.generation.sites.find(client);
         let refuse = || self.quiet(connection, request, authenticator.refuse_identified(&identified));
         let site = site.ok_or_else(refuse)?;
         record.mapped(site.row);
-        site.of_client(&identified.client)
+        site.of_client(client)
     }
 
     /// Takes an identified client's request through the remaining stages, in order.

@@ -46,6 +46,10 @@ rules! {
     TooManyFailures: "too-many-failures", TOO_MANY_REQUESTS, "TooManyRequests";
     /// The credentials cannot be verified at the moment.
     CredentialsUnavailable: "credentials-unavailable", SERVICE_UNAVAILABLE, "ServiceUnavailable";
+    /// The mapping has a prefix for each identity, and the client's cannot be one.
+    IdentityNotAName: "identity-not-a-name", FORBIDDEN, "AccessDenied";
+    /// As many identities of the mapping send requests as it allows at once.
+    TooManyIdentities: "too-many-identities", SERVICE_UNAVAILABLE, "SlowDown";
     /// No local access key has this id.
     UnknownKey: "unknown-key", FORBIDDEN, "InvalidAccessKeyId";
     /// The local access key did not sign this.
@@ -68,10 +72,6 @@ rules! {
     UnsignedBody: "unsigned-body", FORBIDDEN, "AccessDenied";
     /// The body does not have the SHA-256 that is signed.
     ContentSha256: "content-sha256", BAD_REQUEST, "XAmzContentSHA256Mismatch";
-    /// The mapping has a prefix for each identity, and the client's cannot be one.
-    IdentityNotAName: "identity-not-a-name", FORBIDDEN, "AccessDenied";
-    /// As many identities of the mapping send requests as it allows at once.
-    TooManyIdentities: "too-many-identities", SERVICE_UNAVAILABLE, "SlowDown";
     /// Bucket or key lie outside the mapping's scopes.
     OutsideScope: "outside-scope", FORBIDDEN, "AccessDenied";
     /// The scope does not allow what the operation needs.

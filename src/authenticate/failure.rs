@@ -126,6 +126,7 @@ impl Failure {
     pub(crate) fn into_refusal(self, challenges: Vec<Challenge>) -> Refusal {
         let message = match self.rule {
             Rule::BadCredentials => "the credentials are not valid",
+            Rule::HeaderTooLarge => "the credentials are too long",
             Rule::UnknownKey => "The AWS Access Key Id you provided does not exist in our records.",
             Rule::WrongSignature => {
                 "The request signature we calculated does not match the signature you provided. Check your key and \
@@ -143,7 +144,6 @@ impl Failure {
             | Rule::UnexpectedToken
             | Rule::PayloadForm
             | Rule::UnsignedBody => &self.detail,
-            Rule::HeaderTooLarge => "the credentials are too long",
             Rule::TooManyFailures => "too many credentials were not valid: try again later",
             _ => "the credentials cannot be verified at the moment",
         };

@@ -30,10 +30,10 @@ pub struct Config {
     pub upstream: Upstream,
     /// The user that mints the sessions. A session has a part of its rights.
     pub issuer: Issuer,
-    /// The access keys that Scopegate alone knows.
-    pub(crate) keys: Arc<Keys>,
     /// The issuers of JWTs.
     pub(crate) jwt: Vec<JwtSettings>,
+    /// The access keys that Scopegate alone knows.
+    pub(crate) keys: Arc<Keys>,
     /// The users of HTTP Basic.
     pub(crate) users: UserList,
     /// The bearer tokens.

@@ -49,6 +49,7 @@ fn run(name: &str, needs: &[&str]) {
             panic!("docs/identity/{name}.md:{line}: {why}\n--- serve wrote:\n{}", terminal.log());
         }
     }
+    terminal.assert_log_without_secrets();
 }
 
 /// Declares a test for each page, with the programs that the page needs.

@@ -10,8 +10,10 @@
 //! - `pkill -x scopegate` reaches only the page's own proxy.
 
 use super::shown;
+use crate::support::keys::Keys;
 use crate::support::minio::Minio;
 use crate::support::process::{Killed, wait_for};
+use crate::support::proxy::{assert_holds_none, secrets_in};
 use crate::support::scopegate::binary;
 use std::env;
 use std::ffi::OsString;
@@ -40,6 +42,7 @@ pub(super) struct Terminal {
     path: OsString,
     /// Words of the page, and what they are replaced by.
     replaced: [(&'static str, String); 4],
+    issuer: Keys,
     _minio: Minio,
 }
 
@@ -86,7 +89,7 @@ impl Terminal {
             ("127.0.0.1:9180", free_address().to_string()),
             ("/run/scopegate", folder.path().join("run").to_str().unwrap().to_owned()),
         ];
-        Self { stdin, shell: Killed(shell), folder, path, replaced, _minio: minio }
+        Self { stdin, shell: Killed(shell), folder, path, replaced, issuer, _minio: minio }
     }
 
     /// Returns whether a program is installed. `root` is not a program, but the user of this process.
@@ -146,6 +149,16 @@ impl Terminal {
     pub(super) fn log(&self) -> String {
         let log = fs::read(self.kept("serve.log")).unwrap_or_default();
         self.restore(&String::from_utf8_lossy(&log))
+    }
+
+    /// Fails the test if the log contains a password, a token, a signature or the issuer's secret key.
+    pub(super) fn assert_log_without_secrets(&self) {
+        let of_pages = ["correct horse", "battery staple", "another horse", "sgt_", "X-Amz-Signature="];
+        let secrets = of_pages
+            .map(str::to_owned)
+            .into_iter()
+            .chain(secrets_in(&[("_SECRET", &self.issuer.secret_key)]));
+        assert_holds_none(&secrets.collect::<Vec<_>>(), &self.log());
     }
 
     fn wait_until_it_serves(&self) -> Result<(), String> {
