@@ -5,7 +5,7 @@
 
 use crate::identify::identity::{Scheme, Schemes};
 use crate::refusal::{Refusal, Rule};
-use crate::s3::target::Query;
+use crate::s3::target::{BadTarget, Query};
 use http::header::AUTHORIZATION;
 use http1::{Request, visible};
 
@@ -50,14 +50,14 @@ const PRESIGNED: [&str; 5] =
 /// Finds the credentials of a request among `schemes`, which must not be empty.
 ///
 /// # Errors
-/// When the request carries two credentials, or a header that is not one credential.
+/// When the request carries two credentials, a header that is not one credential, or a query that cannot be parsed.
 pub(crate) fn presented(request: &Request, schemes: Schemes) -> Result<Presented<'_>, Refusal> {
     let mut lines = request.fields().all(AUTHORIZATION.as_str());
     let header = lines.next();
     if lines.next().is_some() {
         return Err(ambiguous("the request has two Authorization headers"));
     }
-    let in_query = is_presigned(request.target.query());
+    let in_query = is_presigned(request.target.query())?;
     match header {
         Some(_) if in_query => Err(ambiguous("the request has an Authorization header and a signed URL")),
         Some(value) => of_header(value, schemes),
@@ -92,11 +92,15 @@ fn of_header(value: &[u8], schemes: Schemes) -> Result<Presented<'_>, Refusal> {
     Ok(if scheme == Scheme::Basic { Presented::Basic(credentials) } else { Presented::Bearer(credentials) })
 }
 
-/// Returns whether a query has a parameter of presigned URLs. The decision refuses a query that cannot be parsed.
-fn is_presigned(query: Option<&str>) -> bool {
-    // The decision leaves them out in any case.
+/// Returns whether a query has a parameter of presigned URLs.
+///
+/// A query that cannot be parsed is refused here. The decision leaves these parameters out without reading them, so a
+/// repeated or malformed credential would count as absent.
+fn is_presigned(query: Option<&str>) -> Result<bool, Refusal> {
+    let Some(query) = query else { return Ok(false) };
+    let bad = |BadTarget(why)| Refusal::new(Rule::BadTarget, why);
     let is_own = |name: &str| PRESIGNED.iter().any(|own| own.eq_ignore_ascii_case(name));
-    query.is_some_and(|query| Query::parse_whole(query).is_ok_and(|query| query.names().any(is_own)))
+    Ok(Query::parse_whole(query).map_err(bad)?.names().any(is_own))
 }
 
 fn ambiguous(why: &str) -> Refusal {
@@ -160,6 +164,20 @@ mod tests {
             let request = request(target, values);
             let rule = presented(&request, all()).err().map(|refusal| refusal.rule);
             assert_eq!(rule, Some(Rule::AmbiguousCredentials), "{target} {values:?}");
+        }
+    }
+
+    #[test]
+    fn presigned_credentials_that_cannot_be_read_are_not_left_out() {
+        for target in [
+            "/?X-Amz-Credential=a&X-Amz-Credential=b",
+            "/?AWSAccessKeyId=a&AWSAccessKeyId=b",
+            "/?X-Amz-Credential=%zz",
+            "/?X-Amz-Signatur%65=%zz",
+        ] {
+            let request = request(target, &[]);
+            let rule = presented(&request, all()).err().map(|refusal| refusal.rule);
+            assert_eq!(rule, Some(Rule::BadTarget), "{target}");
         }
     }
 

@@ -71,7 +71,8 @@ impl<'r> Mode<'r> {
             return Err(failure(Cause::Malformed, Rule::PayloadForm, why));
         }
         let is_private = connection.address().is_none_or(|address| address.is_loopback());
-        let is_open = matches!(self.kind, Kind::Unsigned) && !is_presigned;
+        // The checksum of unsigned chunks is not signed either, so it can be changed with them.
+        let is_open = matches!(self.kind, Kind::Unsigned | Kind::Checksummed) && !is_presigned;
         if is_open && has_body(request) && !is_private && !allows_unsigned {
             let why = "the body is not signed and could be changed on its way: let the client sign payloads \
                 (payload_signing_enabled), or ask the operator to set unsigned_payload for this key";

@@ -183,6 +183,13 @@ fn unsigned_bodies_need_a_private_connection_or_the_operators_leave() {
     assert_eq!(rule(verify(&signed(&chunked, "REPORTS", SECRET, None, now()))), Err(Rule::UnsignedBody));
     let empty = open.with("content-length", "0");
     assert_eq!(rule(verify(&signed(&empty, "REPORTS", SECRET, None, now()))), Ok(true));
+    let checksummed = Sent::new(
+        "PUT",
+        "/tmp/a",
+        &[HOST, ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"), ("content-length", "50")],
+    );
+    assert_eq!(rule(verify(&signed(&checksummed, "REPORTS", SECRET, None, now()))), Err(Rule::UnsignedBody));
+    assert_eq!(rule(verify(&signed(&checksummed, "a/b+c=", SECRET, None, now()))), Ok(true));
     let request = remote.arrived().unwrap();
     let authorization = remote.header("authorization");
     let listener = ListenerRegistry::default().register(&"public".into());
