@@ -15,6 +15,7 @@ use crate::identify::client::{Client, Connection, ListenerRef, ListenerRegistry,
 use crate::identify::identity::Identity;
 use crate::net::terminal::plain_lines;
 use crate::proxy::decision::decide;
+use crate::proxy::gate;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::target::decode_path;
 use clap::ArgGroup;
@@ -192,11 +193,22 @@ pub(super) fn explain<'c>(
         }
     };
     explanation.mapping = mapping;
-    if let Some((method, target, fields)) = &question.request {
-        explanation.request = Some(format!("{method} {target}"));
-        if let Some(mapping) = explanation.mapping.as_deref().filter(|_| explanation.homeless.is_none()) {
-            explanation.decision = Some(decide_as_proxy(mapping, listener, method, target, fields));
+    let Some((method, target, fields)) = &question.request else { return Ok(explanation) };
+    explanation.request = Some(format!("{method} {target}"));
+    let request = request(listener, method, target, fields);
+    if let (Some((connection, _)), Some(listener), Ok(request)) = (&explanation.client, listener, &request) {
+        match admit_page(config, listener, connection, request) {
+            Ok(None) => {}
+            Ok(Some(mapping)) => explanation.answer_preflight(mapping),
+            Err(refusal) => {
+                explanation.refuse_page(refusal);
+                return Ok(explanation);
+            }
         }
+    }
+    if let Some(mapping) = explanation.mapping.as_deref().filter(|_| explanation.homeless.is_none()) {
+        explanation.decision =
+            Some(request.and_then(|request| decide_as_proxy(mapping, listener, &request)));
     }
     Ok(explanation)
 }
@@ -204,10 +216,7 @@ pub(super) fn explain<'c>(
 impl<'c> Explanation<'c> {
     /// Finds the mapping of a client, and notes what the conditions of each mapping up to it find.
     fn find(&mut self, config: &'c Config, listener: &Listener, caller: &Caller) -> Option<Cow<'c, Mapping>> {
-        let mut registry = ListenerRegistry::default();
-        for listener in &config.listeners {
-            registry.register(&listener.name);
-        }
+        let mut registry = registry(config);
         let connection = connection(caller.peer, registry.register(&listener.name));
         let client = match &caller.identity {
             Some(identity) => Client::proved(&connection, Arc::new(identity.clone())),
@@ -218,8 +227,7 @@ impl<'c> Explanation<'c> {
         let findings = |mapping: &'c Mapping| (&*mapping.name, mapping.client.findings(&client));
         self.passed_over = config.mappings.iter().take(passed).map(findings).collect();
         self.matched = found.map(|(_, mapping)| mapping.client.findings(&client)).unwrap_or_default();
-        let matchers = config.mappings.iter().map(|mapping| &*mapping.client);
-        self.unmatched = found.is_none().then(|| Authenticator::new(matchers, &registry).refuse(&client));
+        self.unmatched = found.is_none().then(|| authenticator(config, &registry).refuse(&client));
         self.client = Some((connection.clone(), caller.identity.clone()));
         let (_, mapping) = found?;
         Some(mapping.of_client(&client).unwrap_or_else(|refusal| {
@@ -227,6 +235,47 @@ impl<'c> Explanation<'c> {
             Cow::Borrowed(mapping)
         }))
     }
+
+    /// Notes that a mapping answers the request, which is a preflight, whatever client sends it.
+    fn answer_preflight(&mut self, mapping: &'c Mapping) {
+        *self = Self { client: self.client.take(), request: self.request.take(), ..Self::default() };
+        self.mapping = Some(Cow::Borrowed(mapping));
+    }
+
+    /// Notes that the request is refused because of the page that sends it, whatever mapping its client has.
+    fn refuse_page(&mut self, refusal: Refusal) {
+        (self.unmatched, self.homeless) = (None, None);
+        self.decision = Some(Err(refusal));
+    }
+}
+
+/// Registers the listeners of a configuration.
+fn registry(config: &Config) -> ListenerRegistry {
+    let mut registry = ListenerRegistry::default();
+    for listener in &config.listeners {
+        registry.register(&listener.name);
+    }
+    registry
+}
+
+fn authenticator(config: &Config, registry: &ListenerRegistry) -> Authenticator {
+    Authenticator::new(config.mappings.iter().map(|mapping| &*mapping.client), registry)
+}
+
+/// Checks the page that sends a request as the proxy does before it verifies credentials. Returns the mapping of a preflight.
+fn admit_page<'c>(
+    config: &'c Config,
+    listener: &Listener,
+    connection: &Connection,
+    request: &Request,
+) -> Result<Option<&'c Mapping>, Refusal> {
+    let authenticator = authenticator(config, &registry(config));
+    if authenticator.schemes(connection.listener().id()).is_empty() {
+        return Ok(None);
+    }
+    let client = Client::of_connection(connection);
+    let reachable = config.mappings.iter().filter(|mapping| mapping.client.admits_connection(&client));
+    gate::admit_page(reachable, &listener.hosts, request, || authenticator.refuse(&client))
 }
 
 /// Returns the listener that a client connects to if it does not say: the first that it can reach.
@@ -282,22 +331,29 @@ fn fields(given: &[String]) -> Result<Fields, CommandError> {
     given.iter().map(field).collect()
 }
 
-/// Decides on a request as the proxy does.
-fn decide_as_proxy(
-    mapping: &Mapping,
+/// Makes the request in question. Without a host, it is for the listener's own address.
+fn request(
     listener: Option<&Listener>,
     method: &Method,
     target: &str,
     fields: &Fields,
-) -> Result<Vec<Way>, Refusal> {
+) -> Result<Request, Refusal> {
     let mut fields = fields.clone();
     if !fields.has(HOST.as_str()) {
         fields.insert(HOST, own_host(listener));
     }
-    let request = Request::new(method.clone(), parse_target(target)?, fields)?;
+    Ok(Request::new(method.clone(), parse_target(target)?, fields)?)
+}
+
+/// Decides on a request as the proxy does.
+fn decide_as_proxy(
+    mapping: &Mapping,
+    listener: Option<&Listener>,
+    request: &Request,
+) -> Result<Vec<Way>, Refusal> {
     let none = AllowedHosts::none();
     let hosts = listener.map_or(&none, |listener| &listener.hosts);
-    decide(mapping, hosts, &request).map(|decision| ways::of(&decision))
+    decide(mapping, hosts, request).map(|decision| ways::of(&decision))
 }
 
 /// Characters that people type in a target but that a URL must not contain.

@@ -82,12 +82,13 @@ impl Explanation<'_> {
                 refusal.rule.name()
             );
         }
-        let Some(mapping) = &self.mapping else { return text };
-        if !self.matched.is_empty() {
-            let _ = writeln!(text, "  mapping {:?} matches", mapping.name);
-            list(&self.matched, &mut text);
+        if let Some(mapping) = &self.mapping {
+            if !self.matched.is_empty() {
+                let _ = writeln!(text, "  mapping {:?} matches", mapping.name);
+                list(&self.matched, &mut text);
+            }
+            describe(mapping, with_policy, &mut text);
         }
-        describe(mapping, with_policy, &mut text);
         if let Some(refusal) = &self.homeless {
             let _ = write!(text, "  every request is {}", refused(refusal));
         }
