@@ -85,6 +85,13 @@ impl Keys {
         Self { by_id, decoy, region, strict }
     }
 
+    /// Returns the access keys, sorted.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.by_id.keys().map(|name| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Verifies the signature of a request. Returns `None` if the key is unknown, so that the credentials count as
     /// dummy ones of an S3 client.
     ///

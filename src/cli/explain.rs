@@ -1,9 +1,11 @@
 //! `scopegate explain`: shows which mapping a client gets and how the proxy decides on a request.
 
 mod report;
+mod request;
 mod ways;
 
 pub(super) use report::Explanation;
+use request::{fields, request};
 use ways::Way;
 
 use super::{CommandError, print, serve};
@@ -16,18 +18,17 @@ use crate::identify::identity::Identity;
 use crate::net::terminal::plain_lines;
 use crate::proxy::decision::decide;
 use crate::proxy::gate;
-use crate::refusal::{Refusal, Rule};
-use crate::s3::target::decode_path;
+use crate::refusal::Refusal;
 use clap::ArgGroup;
-use http::header::HOST;
-use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 use http1::{Fields, Request};
-use percent_encoding::{AsciiSet, utf8_percent_encode};
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// The number of users, tokens or keys that a message lists.
+const MAX_SHOWN: usize = 20;
 
 /// The arguments of `explain`.
 #[derive(Debug, clap::Args)]
@@ -36,6 +37,7 @@ use std::sync::Arc;
     Exit codes: 0 allowed, or as --expect says; 3 refused; 1 not as --expect says; 2 wrong usage; 78 bad configuration\n\n\
     Examples:\n  scopegate explain --from 127.0.0.1 GET /tmp/media/hello.txt\n  \
     scopegate explain --from 127.0.0.1 --expect refused PUT /tmp/media/hello.txt\n  \
+    scopegate explain --user alice GET /tmp/home/alice/\n  \
     scopegate explain --mapping media-reader GET '/tmp?list-type=2&prefix=media/'")]
 pub struct Args {
     /// The configuration
@@ -187,6 +189,7 @@ pub(super) fn explain<'c>(
             (Some(Cow::Borrowed(mapping)), named.or(own).or(config.listeners.first()))
         }
         Who::Client(ref caller) => {
+            find_identity(config, caller.identity.as_ref())?;
             let listener = named.or_else(|| usual_listener(config, caller.peer));
             let mapping = listener.and_then(|listener| explanation.find(config, listener, caller));
             (mapping, listener)
@@ -207,8 +210,7 @@ pub(super) fn explain<'c>(
         }
     }
     if let Some(mapping) = explanation.mapping.as_deref().filter(|_| explanation.homeless.is_none()) {
-        explanation.decision =
-            Some(request.and_then(|request| decide_as_proxy(mapping, listener, &request)));
+        explanation.decision = Some(request.and_then(|request| decide_as_proxy(mapping, listener, &request)));
     }
     Ok(explanation)
 }
@@ -299,50 +301,36 @@ fn find_listener<'c>(config: &'c Config, name: &str) -> Result<&'c Listener, Com
     })
 }
 
+/// Checks that the configuration declares the user, the token or the key of a client. The proxy does not accept others. Names
+/// in a file are not known here.
+fn find_identity(config: &Config, identity: Option<&Identity>) -> Result<(), CommandError> {
+    let (kind, name, names): (_, _, Vec<&str>) = match identity {
+        Some(Identity::User(name)) if config.users.file.is_none() => {
+            ("user", name, config.users.configured.iter().map(|user| &*user.name).collect())
+        }
+        Some(Identity::Token(name)) if config.tokens.file.is_none() => {
+            ("token", name, config.tokens.configured.iter().map(|token| &*token.name).collect())
+        }
+        Some(Identity::Key(name)) => ("key", name, config.keys.names()),
+        _ => return Ok(()),
+    };
+    if names.contains(&&**name) {
+        return Ok(());
+    }
+    let shown = names.get(..MAX_SHOWN).unwrap_or(&names).join(", ");
+    let known = match names.len() {
+        0 => "the configuration declares none".to_owned(),
+        count if count > MAX_SHOWN => format!("there are {count}: {shown}, ..."),
+        _ => format!("there are: {shown}"),
+    };
+    Err(CommandError::usage(format!("there is no {kind} {name:?}; {known}")))
+}
+
 fn connection(peer: Peer, listener: ListenerRef) -> Connection {
     match peer {
         Peer::Address(address) => Connection::tcp(address, listener),
         Peer::Unix(user) => Connection::unix(user, listener),
     }
-}
-
-/// Returns the `Host` header of a client that calls a listener by its address.
-fn own_host(listener: Option<&Listener>) -> HeaderValue {
-    let localhost = HeaderValue::from_static("localhost");
-    let Some(ListenAddress::Tcp(address)) = listener.map(|listener| &listener.address) else {
-        return localhost;
-    };
-    let mut address = *address;
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    HeaderValue::try_from(address.to_string()).unwrap_or(localhost)
-}
-
-fn fields(given: &[String]) -> Result<Fields, CommandError> {
-    let field = |header: &String| {
-        let bad = || CommandError::usage(format!("{header:?} is not a header: write 'name: value'"));
-        let (name, value) = header.split_once(':').ok_or_else(bad)?;
-        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| bad())?;
-        Ok((name, HeaderValue::from_str(value.trim()).map_err(|_| bad())?))
-    };
-    given.iter().map(field).collect()
-}
-
-/// Makes the request in question. Without a host, it is for the listener's own address.
-fn request(
-    listener: Option<&Listener>,
-    method: &Method,
-    target: &str,
-    fields: &Fields,
-) -> Result<Request, Refusal> {
-    let mut fields = fields.clone();
-    if !fields.has(HOST.as_str()) {
-        fields.insert(HOST, own_host(listener));
-    }
-    Ok(Request::new(method.clone(), parse_target(target)?, fields)?)
 }
 
 /// Decides on a request as the proxy does.
@@ -354,33 +342,6 @@ fn decide_as_proxy(
     let none = AllowedHosts::none();
     let hosts = listener.map_or(&none, |listener| &listener.hosts);
     decide(mapping, hosts, request).map(|decision| ways::of(&decision))
-}
-
-/// Characters that people type in a target but that a URL must not contain.
-const NOT_IN_A_TARGET: &AsciiSet = &AsciiSet::EMPTY
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'<')
-    .add(b'>')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-
-/// Parses a target as people type it. Characters that a URL must not contain are percent-encoded, as a client would
-/// do.
-fn parse_target(target: &str) -> Result<PathAndQuery, Refusal> {
-    // The parser drops a fragment, which no request contains.
-    if let Some(parsed) = target.parse::<PathAndQuery>().ok().filter(|parsed| parsed.as_str() == target) {
-        return Ok(parsed);
-    }
-    let bad = |why| Refusal::new(Rule::BadTarget, why);
-    decode_path(target.split_once('?').map_or(target, |(path, _)| path)).map_err(|why| bad(why.0))?;
-    let encoded = utf8_percent_encode(target, NOT_IN_A_TARGET).to_string();
-    encoded.parse().map_err(|_| bad("the target cannot be part of a URL: percent-encode it"))
 }
 
 #[cfg(test)]

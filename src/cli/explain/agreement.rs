@@ -339,9 +339,11 @@ fn explain_and_the_proxy_agree() {
 #[test]
 fn explain_and_the_proxy_agree_about_pages_and_clients_without_credentials() {
     let person = "[[user]]\nname = \"alice\"\npassword = [\"$2y$04$XD1q0Xf9p4j7Dew4ErvSNu7TMblhdqGF3vSY8OD2SV.YQM1AV0fO6\"]\n[[mapping]]\nname";
-    let config = CONFIG
-        .replacen("[[mapping]]\nname", person, 1)
-        .replacen("client = {", "client = { user = \"alice\",", 1);
+    let config = CONFIG.replacen("[[mapping]]\nname", person, 1).replacen(
+        "client = {",
+        "client = { user = \"alice\",",
+        1,
+    );
     let world = World::new(&config);
     let cases = Cases { cases: 3000, failure_persistence: None, ..Cases::default() };
     let mixed = mixed().prop_filter("explain does not read credentials", |case| {

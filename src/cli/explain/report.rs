@@ -66,8 +66,9 @@ impl Explanation<'_> {
     pub(in crate::cli) fn text(&self, with_policy: bool) -> String {
         let mut text = String::new();
         if let Some((connection, identity)) = &self.client {
-            let bearing =
-                identity.as_ref().map(|identity| format!(", {}", identity.describe())).unwrap_or_default();
+            let user = connection.user().map(|user| format!(", uid {}, gid {}", user.uid, user.gid));
+            let identity = identity.as_ref().map(|identity| format!(", {}", identity.describe()));
+            let bearing = [user, identity].into_iter().flatten().collect::<String>();
             let _ =
                 writeln!(text, "client {connection} at listener {:?}{bearing}", connection.listener().name());
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::tests::{EXAMPLE, Fake};
+use crate::config::tests::EXAMPLE;
 use clap::Parser;
 
 #[derive(Parser)]
@@ -9,7 +9,11 @@ struct Line {
 }
 
 fn ask(words: &[&str]) -> String {
-    let config = Config::parse(EXAMPLE, &Fake).unwrap();
+    ask_about(EXAMPLE, words)
+}
+
+fn ask_about(config: &str, words: &[&str]) -> String {
+    let config = Config::parse(config, &WithoutSecrets).unwrap();
     let args = Line::try_parse_from([&["explain"], words].concat()).unwrap().args;
     let told = question(&args).and_then(|question| Ok(explain(&config, &question)?.text(args.policy)));
     told.unwrap_or_else(|error| error.to_string())
@@ -35,14 +39,24 @@ fn a_client_or_a_mapping_is_required() {
 
 #[test]
 fn clients_may_bear_credentials() {
+    let config = format!(
+        "{EXAMPLE}\n[[user]]\nname = \"alice\"\npassword = \"$2y$04$XD1q0Xf9p4j7Dew4ErvSNu7TMblhdqGF3vSY8OD2SV.YQM1AV0fO6\"\n\
+         [[token]]\nname = \"ci\"\nsha256 = \"{}\"\n\
+         [[key]]\naccess_key = \"AKA\"\nsecret_key = {{ env = \"SCOPEGATE_SECRET_KEY\" }}\n",
+        "0".repeat(64)
+    );
     for (words, expected) in [
         (&["--user", "alice"][..], "client 127.0.0.1 at listener \"sidecar\", user \"alice\"\n"),
-        (&["--uid", "7", "--key", "AK"], "client unix at listener \"sidecar\", key \"AK\"\n"),
+        (&["--uid", "7", "--key", "AKA"], "client unix at listener \"sidecar\", uid 7, gid 7, key \"AKA\"\n"),
         (&["--from", "10.0.0.1", "--token", "ci"], "client 10.0.0.1 at listener \"sidecar\", token \"ci\"\n"),
+        (&["--user", "bob"], "there is no user \"bob\"; there are: alice"),
+        (&["--token", "cd"], "there is no token \"cd\"; there are: ci"),
+        (&["--key", "AK"], "there is no key \"AK\"; there are: AKA"),
     ] {
-        let text = ask(words);
+        let text = ask_about(&config, words);
         assert!(text.starts_with(expected), "{words:?}: {text}");
     }
+    assert_eq!(ask(&["--user", "bob"]), "there is no user \"bob\"; the configuration declares none");
 }
 
 #[test]
@@ -152,7 +166,7 @@ fn answers() {
 #[test]
 fn a_preflight_is_explained() {
     let text = format!("{EXAMPLE}[mapping.cors]\norigins = \"https://a.example\"\n");
-    let config = Config::parse(&text, &Fake).unwrap();
+    let config = Config::parse(&text, &WithoutSecrets).unwrap();
     let words = [
         "explain",
         "--from",

@@ -34,7 +34,11 @@ fn a_person_logs_in_and_pages_of_other_sites_do_not_use_the_login() {
     // Chromium shows an object only if its type is known. It would save others as files.
     let objects: [(&str, &str, &[u8]); 2] = [
         ("/tmp/media/hello.txt", "text/plain", b"hello, media\n"),
-        ("/tmp/media/a.svg", "image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"),
+        (
+            "/tmp/media/a.svg",
+            "image/svg+xml",
+            b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>",
+        ),
     ];
     let authorization = format!("Basic {}", base64::encode("alice:alice's"));
     for (path, content_type, content) in objects {
