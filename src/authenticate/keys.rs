@@ -85,11 +85,9 @@ impl Keys {
         Self { by_id, decoy, region, strict }
     }
 
-    /// Returns the access keys, sorted.
-    pub(crate) fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.by_id.keys().map(|name| &**name).collect();
-        names.sort_unstable();
-        names
+    /// Returns the ids of the keys.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_id.keys().map(|name| &**name)
     }
 
     /// Verifies the signature of a request. Returns `None` if the key is unknown, so that the credentials count as

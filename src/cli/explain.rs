@@ -1,5 +1,6 @@
 //! `scopegate explain`: shows which mapping a client gets and how the proxy decides on a request.
 
+mod credentials;
 mod report;
 mod request;
 mod ways;
@@ -11,7 +12,7 @@ use ways::Way;
 use super::{CommandError, print, serve};
 use crate::authenticate::authenticator::Authenticator;
 use crate::authorize::mapping::{self, Mapping};
-use crate::config::{Caller, Config, ListenAddress, Listener, Peer, WithoutSecrets};
+use crate::config::{AsReadable, Caller, Config, Environment, ListenAddress, Listener, Peer, WithoutSecrets};
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{Client, Connection, ListenerRef, ListenerRegistry, PeerUser};
 use crate::identify::identity::Identity;
@@ -27,12 +28,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The number of users, tokens or keys that a message lists.
-const MAX_SHOWN: usize = 20;
-
 /// The arguments of `explain`.
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("who").required(true).multiple(true).args(["mapping", "from", "unix", "uid", "user", "token", "key"]))]
+#[command(group = ArgGroup::new("who").required(true).multiple(true).args(["mapping", "from", "unix", "uid", "user", "token", "token_file", "key"]))]
 #[command(after_help = "Secrets of the configuration are not read.\n\n\
     Exit codes: 0 allowed, or as --expect says; 3 refused; 1 not as --expect says; 2 wrong usage; 78 bad configuration\n\n\
     Examples:\n  scopegate explain --from 127.0.0.1 GET /tmp/media/hello.txt\n  \
@@ -59,11 +57,14 @@ pub struct Args {
     #[arg(long, value_name = "ID", requires = "uid")]
     pub gid: Option<u32>,
     /// The client logs in as this user
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["mapping", "token", "key"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["mapping", "token", "token_file", "key"])]
     pub user: Option<String>,
     /// The client sends the bearer token of this name
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["mapping", "key"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["mapping", "token_file", "key"])]
     pub token: Option<String>,
+    /// The client sends the bearer token or JWT in this file, which is verified as the proxy does
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mapping", "key"])]
+    pub token_file: Option<PathBuf>,
     /// The client signs with the local access key of this id
     #[arg(long, value_name = "ID", conflicts_with = "mapping")]
     pub key: Option<String>,
@@ -103,10 +104,23 @@ pub enum Expected {
 #[derive(Debug)]
 pub(super) struct Question<'q> {
     pub(super) who: Who<'q>,
+    /// The refusal of its credentials, if they do not verify.
+    pub(super) refused: Option<Refusal>,
     /// The name of the listener that it connects to.
     pub(super) listener: Option<&'q str>,
     /// Method, path and headers of the request, if the question is about one.
     pub(super) request: Option<(&'q Method, &'q str, Fields)>,
+}
+
+impl Question<'_> {
+    /// Sets the result of verifying the client's credentials.
+    fn bear(&mut self, verified: Result<Identity, Refusal>) {
+        match (verified, &mut self.who) {
+            (Ok(identity), Who::Client(caller)) => caller.identity = Some(identity),
+            (Ok(_), Who::Mapping(_)) => {}
+            (Err(refusal), _) => self.refused = Some(refusal),
+        }
+    }
 }
 
 /// The client in question.
@@ -124,8 +138,12 @@ pub(super) enum Who<'q> {
 /// Fails on a bad configuration (exit code 78), an unknown mapping or listener (exit code 2), a refusal (exit code
 /// 3), and a decision other than the expected one (exit code 1).
 pub fn run(args: &Args) -> Result<(), CommandError> {
-    let config = serve::load_with(&args.config, &WithoutSecrets)?;
-    let question = question(args)?;
+    let environment: &dyn Environment = if args.token_file.is_some() { &AsReadable } else { &WithoutSecrets };
+    let config = serve::load_with(&args.config, environment)?;
+    let mut question = question(args)?;
+    if let Some(path) = &args.token_file {
+        question.bear(credentials::verify_file(&config, path)?);
+    }
     let explanation = explain(&config, &question)?;
     print(&if args.json {
         explanation.json(args.policy)
@@ -148,7 +166,7 @@ fn question(args: &Args) -> Result<Question<'_>, CommandError> {
         (Some(method), Some(target)) => Some((method, &**target, fields(&args.header)?)),
         _ => None,
     };
-    Ok(Question { who, listener: args.listener.as_deref(), request })
+    Ok(Question { who, refused: None, listener: args.listener.as_deref(), request })
 }
 
 fn caller(args: &Args) -> Caller {
@@ -189,9 +207,15 @@ pub(super) fn explain<'c>(
             (Some(Cow::Borrowed(mapping)), named.or(own).or(config.listeners.first()))
         }
         Who::Client(ref caller) => {
-            find_identity(config, caller.identity.as_ref())?;
+            if let Some(identity) = &caller.identity {
+                credentials::check_declared(config, identity)?;
+            }
             let listener = named.or_else(|| usual_listener(config, caller.peer));
-            let mapping = listener.and_then(|listener| explanation.find(config, listener, caller));
+            explanation.rejected.clone_from(&question.refused);
+            let mapping = match (&explanation.rejected, listener) {
+                (None, Some(listener)) => explanation.find(config, listener, caller),
+                _ => None,
+            };
             (mapping, listener)
         }
     };
@@ -199,8 +223,8 @@ pub(super) fn explain<'c>(
     let Some((method, target, fields)) = &question.request else { return Ok(explanation) };
     explanation.request = Some(format!("{method} {target}"));
     let request = request(listener, method, target, fields);
-    if let (Some((connection, _)), Some(listener), Ok(request)) = (&explanation.client, listener, &request) {
-        match admit_page(config, listener, connection, request) {
+    if let (Who::Client(caller), Some(listener), Ok(request)) = (&question.who, listener, &request) {
+        match admit_page(config, listener, caller.peer, request) {
             Ok(None) => {}
             Ok(Some(mapping)) => explanation.answer_preflight(mapping),
             Err(refusal) => {
@@ -246,7 +270,7 @@ impl<'c> Explanation<'c> {
 
     /// Notes that the request is refused because of the page that sends it, whatever mapping its client has.
     fn refuse_page(&mut self, refusal: Refusal) {
-        (self.unmatched, self.homeless) = (None, None);
+        (self.rejected, self.unmatched, self.homeless) = (None, None, None);
         self.decision = Some(Err(refusal));
     }
 }
@@ -268,14 +292,16 @@ fn authenticator(config: &Config, registry: &ListenerRegistry) -> Authenticator 
 fn admit_page<'c>(
     config: &'c Config,
     listener: &Listener,
-    connection: &Connection,
+    peer: Peer,
     request: &Request,
 ) -> Result<Option<&'c Mapping>, Refusal> {
-    let authenticator = authenticator(config, &registry(config));
+    let mut registry = registry(config);
+    let connection = connection(peer, registry.register(&listener.name));
+    let authenticator = authenticator(config, &registry);
     if authenticator.schemes(connection.listener().id()).is_empty() {
         return Ok(None);
     }
-    let client = Client::of_connection(connection);
+    let client = Client::of_connection(&connection);
     let reachable = config.mappings.iter().filter(|mapping| mapping.client.admits_connection(&client));
     gate::admit_page(reachable, &listener.hosts, request, || authenticator.refuse(&client))
 }
@@ -299,31 +325,6 @@ fn find_listener<'c>(config: &'c Config, name: &str) -> Result<&'c Listener, Com
         let names: Vec<&str> = config.listeners.iter().map(|listener| &*listener.name).collect();
         CommandError::usage(format!("there is no listener {name:?}; there are: {}", names.join(", ")))
     })
-}
-
-/// Checks that the configuration declares the user, the token or the key of a client. The proxy does not accept others. Names
-/// in a file are not known here.
-fn find_identity(config: &Config, identity: Option<&Identity>) -> Result<(), CommandError> {
-    let (kind, name, names): (_, _, Vec<&str>) = match identity {
-        Some(Identity::User(name)) if config.users.file.is_none() => {
-            ("user", name, config.users.configured.iter().map(|user| &*user.name).collect())
-        }
-        Some(Identity::Token(name)) if config.tokens.file.is_none() => {
-            ("token", name, config.tokens.configured.iter().map(|token| &*token.name).collect())
-        }
-        Some(Identity::Key(name)) => ("key", name, config.keys.names()),
-        _ => return Ok(()),
-    };
-    if names.contains(&&**name) {
-        return Ok(());
-    }
-    let shown = names.get(..MAX_SHOWN).unwrap_or(&names).join(", ");
-    let known = match names.len() {
-        0 => "the configuration declares none".to_owned(),
-        count if count > MAX_SHOWN => format!("there are {count}: {shown}, ..."),
-        _ => format!("there are: {shown}"),
-    };
-    Err(CommandError::usage(format!("there is no {kind} {name:?}; {known}")))
 }
 
 fn connection(peer: Peer, listener: ListenerRef) -> Connection {

@@ -161,7 +161,7 @@ struct Env(&'static [&'static str]);
 impl Environment for Env {
     fn variable(&self, name: &str) -> Result<Secret, ReadError> {
         assert!(self.0.contains(&name), "{name}");
-        Ok(Secret::new("stsadmin".into()))
+        Ok(Secret::new("a-secret-of-the-environment".into()))
     }
 
     fn file(&self, path: &Path) -> Result<Secret, ReadError> {
