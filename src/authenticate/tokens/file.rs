@@ -45,7 +45,8 @@ fn parse_line(line: &str) -> Result<Token, String> {
     };
     if !is_name(name) {
         return Err(
-            "the name of the token does not have 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'".to_owned()
+            "the name of the token does not have 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'"
+                .to_owned(),
         );
     }
     let digest =
