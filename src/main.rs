@@ -43,7 +43,7 @@ enum Command {
     Get(cli::get::Args),
     /// Hash a password for a user of the configuration
     HashPassword(cli::hash_password::Args),
-    /// Make the secret of an access key that Scopegate verifies, and print its lines for the configuration
+    /// Make an access key with its secret, and the lines for the configuration
     NewKey(cli::new_key::Args),
     /// Make a bearer token, and the lines for the configuration
     NewToken(cli::new_token::Args),

@@ -12,7 +12,7 @@ pub(crate) mod decision;
 mod documents;
 mod fallback;
 mod forward;
-mod gate;
+pub(crate) mod gate;
 pub(crate) mod generation;
 mod local;
 pub(crate) mod multipart;

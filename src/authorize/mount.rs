@@ -28,6 +28,9 @@ impl Mount {
         if mount.chars().any(|c| c.is_control() || c == '\\') {
             return Err("a mount holds no control characters and no '\\'");
         }
+        if mount.split('/').any(|segment| segment.starts_with('{') && segment.ends_with('}')) {
+            return Err("a mount has no placeholders: it is the same path for every client");
+        }
         if mount.len() > MAX_KEY_BYTES {
             return Err("a mount is at most 1024 bytes long");
         }
@@ -192,10 +195,23 @@ mod tests {
 
     #[test]
     fn mounts() {
-        for good in ["/", "/pub/", "/a/b/", "/ü b/"] {
+        for good in ["/", "/pub/", "/a/b/", "/ü b/", "/a{b}/"] {
             assert!(Mount::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "pub", "/pub", "pub/", "//", "/a//b/", "/../", "/a/./", "/a\\b/", "/a\n/"] {
+        for bad in [
+            "",
+            "pub",
+            "/pub",
+            "pub/",
+            "//",
+            "/a//b/",
+            "/../",
+            "/a/./",
+            "/a\\b/",
+            "/a\n/",
+            "/{user}/",
+            "/a/{sub}/",
+        ] {
             assert!(Mount::parse(bad).is_err(), "{bad}");
         }
         let mount = |text| Mount::parse(text).unwrap();

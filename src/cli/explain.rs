@@ -2,9 +2,11 @@
 
 mod credentials;
 mod report;
+mod request;
 mod ways;
 
 pub(super) use report::Explanation;
+use request::{fields, request};
 use ways::Way;
 
 use super::{CommandError, print, serve};
@@ -16,16 +18,13 @@ use crate::identify::client::{Client, Connection, ListenerRef, ListenerRegistry,
 use crate::identify::identity::Identity;
 use crate::net::terminal::plain_lines;
 use crate::proxy::decision::decide;
-use crate::refusal::{Refusal, Rule};
-use crate::s3::target::decode_path;
+use crate::proxy::gate;
+use crate::refusal::Refusal;
 use clap::ArgGroup;
-use http::header::HOST;
-use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 use http1::{Fields, Request};
-use percent_encoding::{AsciiSet, utf8_percent_encode};
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,6 +35,7 @@ use std::sync::Arc;
     Exit codes: 0 allowed, or as --expect says; 3 refused; 1 not as --expect says; 2 wrong usage; 78 bad configuration\n\n\
     Examples:\n  scopegate explain --from 127.0.0.1 GET /tmp/media/hello.txt\n  \
     scopegate explain --from 127.0.0.1 --expect refused PUT /tmp/media/hello.txt\n  \
+    scopegate explain --user alice GET /tmp/home/alice/\n  \
     scopegate explain --mapping media-reader GET '/tmp?list-type=2&prefix=media/'")]
 pub struct Args {
     /// The configuration
@@ -220,11 +220,21 @@ pub(super) fn explain<'c>(
         }
     };
     explanation.mapping = mapping;
-    if let Some((method, target, fields)) = &question.request {
-        explanation.request = Some(format!("{method} {target}"));
-        if let Some(mapping) = explanation.mapping.as_deref().filter(|_| explanation.homeless.is_none()) {
-            explanation.decision = Some(decide_as_proxy(mapping, listener, method, target, fields));
+    let Some((method, target, fields)) = &question.request else { return Ok(explanation) };
+    explanation.request = Some(format!("{method} {target}"));
+    let request = request(listener, method, target, fields);
+    if let (Who::Client(caller), Some(listener), Ok(request)) = (&question.who, listener, &request) {
+        match admit_page(config, listener, caller.peer, request) {
+            Ok(None) => {}
+            Ok(Some(mapping)) => explanation.answer_preflight(mapping),
+            Err(refusal) => {
+                explanation.refuse_page(refusal);
+                return Ok(explanation);
+            }
         }
+    }
+    if let Some(mapping) = explanation.mapping.as_deref().filter(|_| explanation.homeless.is_none()) {
+        explanation.decision = Some(request.and_then(|request| decide_as_proxy(mapping, listener, &request)));
     }
     Ok(explanation)
 }
@@ -232,10 +242,7 @@ pub(super) fn explain<'c>(
 impl<'c> Explanation<'c> {
     /// Finds the mapping of a client, and notes what the conditions of each mapping up to it find.
     fn find(&mut self, config: &'c Config, listener: &Listener, caller: &Caller) -> Option<Cow<'c, Mapping>> {
-        let mut registry = ListenerRegistry::default();
-        for listener in &config.listeners {
-            registry.register(&listener.name);
-        }
+        let mut registry = registry(config);
         let connection = connection(caller.peer, registry.register(&listener.name));
         let client = match &caller.identity {
             Some(identity) => Client::proved(&connection, Arc::new(identity.clone())),
@@ -246,8 +253,7 @@ impl<'c> Explanation<'c> {
         let findings = |mapping: &'c Mapping| (&*mapping.name, mapping.client.findings(&client));
         self.passed_over = config.mappings.iter().take(passed).map(findings).collect();
         self.matched = found.map(|(_, mapping)| mapping.client.findings(&client)).unwrap_or_default();
-        let matchers = config.mappings.iter().map(|mapping| &*mapping.client);
-        self.unmatched = found.is_none().then(|| Authenticator::new(matchers, &registry).refuse(&client));
+        self.unmatched = found.is_none().then(|| authenticator(config, &registry).refuse(&client));
         self.client = Some((connection.clone(), caller.identity.clone()));
         let (_, mapping) = found?;
         Some(mapping.of_client(&client).unwrap_or_else(|refusal| {
@@ -255,6 +261,49 @@ impl<'c> Explanation<'c> {
             Cow::Borrowed(mapping)
         }))
     }
+
+    /// Notes that a mapping answers the request, which is a preflight, whatever client sends it.
+    fn answer_preflight(&mut self, mapping: &'c Mapping) {
+        *self = Self { client: self.client.take(), request: self.request.take(), ..Self::default() };
+        self.mapping = Some(Cow::Borrowed(mapping));
+    }
+
+    /// Notes that the request is refused because of the page that sends it, whatever mapping its client has.
+    fn refuse_page(&mut self, refusal: Refusal) {
+        (self.rejected, self.unmatched, self.homeless) = (None, None, None);
+        self.decision = Some(Err(refusal));
+    }
+}
+
+/// Registers the listeners of a configuration.
+fn registry(config: &Config) -> ListenerRegistry {
+    let mut registry = ListenerRegistry::default();
+    for listener in &config.listeners {
+        registry.register(&listener.name);
+    }
+    registry
+}
+
+fn authenticator(config: &Config, registry: &ListenerRegistry) -> Authenticator {
+    Authenticator::new(config.mappings.iter().map(|mapping| &*mapping.client), registry)
+}
+
+/// Checks the page that sends a request as the proxy does before it verifies credentials. Returns the mapping of a preflight.
+fn admit_page<'c>(
+    config: &'c Config,
+    listener: &Listener,
+    peer: Peer,
+    request: &Request,
+) -> Result<Option<&'c Mapping>, Refusal> {
+    let mut registry = registry(config);
+    let connection = connection(peer, registry.register(&listener.name));
+    let authenticator = authenticator(config, &registry);
+    if authenticator.schemes(connection.listener().id()).is_empty() {
+        return Ok(None);
+    }
+    let client = Client::of_connection(&connection);
+    let reachable = config.mappings.iter().filter(|mapping| mapping.client.admits_connection(&client));
+    gate::admit_page(reachable, &listener.hosts, request, || authenticator.refuse(&client))
 }
 
 /// Returns the listener that a client connects to if it does not say: the first that it can reach.
@@ -285,74 +334,15 @@ fn connection(peer: Peer, listener: ListenerRef) -> Connection {
     }
 }
 
-/// Returns the `Host` header of a client that calls a listener by its address.
-fn own_host(listener: Option<&Listener>) -> HeaderValue {
-    let localhost = HeaderValue::from_static("localhost");
-    let Some(ListenAddress::Tcp(address)) = listener.map(|listener| &listener.address) else {
-        return localhost;
-    };
-    let mut address = *address;
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    HeaderValue::try_from(address.to_string()).unwrap_or(localhost)
-}
-
-fn fields(given: &[String]) -> Result<Fields, CommandError> {
-    let field = |header: &String| {
-        let bad = || CommandError::usage(format!("{header:?} is not a header: write 'name: value'"));
-        let (name, value) = header.split_once(':').ok_or_else(bad)?;
-        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| bad())?;
-        Ok((name, HeaderValue::from_str(value.trim()).map_err(|_| bad())?))
-    };
-    given.iter().map(field).collect()
-}
-
 /// Decides on a request as the proxy does.
 fn decide_as_proxy(
     mapping: &Mapping,
     listener: Option<&Listener>,
-    method: &Method,
-    target: &str,
-    fields: &Fields,
+    request: &Request,
 ) -> Result<Vec<Way>, Refusal> {
-    let mut fields = fields.clone();
-    if !fields.has(HOST.as_str()) {
-        fields.insert(HOST, own_host(listener));
-    }
-    let request = Request::new(method.clone(), parse_target(target)?, fields)?;
     let none = AllowedHosts::none();
     let hosts = listener.map_or(&none, |listener| &listener.hosts);
-    decide(mapping, hosts, &request).map(|decision| ways::of(&decision))
-}
-
-/// Characters that people type in a target but that a URL must not contain.
-const NOT_IN_A_TARGET: &AsciiSet = &AsciiSet::EMPTY
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'<')
-    .add(b'>')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-
-/// Parses a target as people type it. Characters that a URL must not contain are percent-encoded, as a client would
-/// do.
-fn parse_target(target: &str) -> Result<PathAndQuery, Refusal> {
-    // The parser drops a fragment, which no request contains.
-    if let Some(parsed) = target.parse::<PathAndQuery>().ok().filter(|parsed| parsed.as_str() == target) {
-        return Ok(parsed);
-    }
-    let bad = |why| Refusal::new(Rule::BadTarget, why);
-    decode_path(target.split_once('?').map_or(target, |(path, _)| path)).map_err(|why| bad(why.0))?;
-    let encoded = utf8_percent_encode(target, NOT_IN_A_TARGET).to_string();
-    encoded.parse().map_err(|_| bad("the target cannot be part of a URL: percent-encode it"))
+    decide(mapping, hosts, request).map(|decision| ways::of(&decision))
 }
 
 #[cfg(test)]

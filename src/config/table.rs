@@ -229,7 +229,7 @@ impl<'t> Table<'t> {
         if let DeValue::Table(table) = value.get_ref() {
             return self.inner(table, name, value.span().into());
         }
-        let _: Option<()> = self.wrong_type(value, key, &format!("a table, {name}"));
+        let _: Option<()> = self.wrong_type(value, key, &table_form(key, name));
         self.beside(None, name, None)
     }
 
@@ -256,4 +256,18 @@ impl<'t> Table<'t> {
         self.reader.error(Span::from(found.span()), message, format!("{key} is {wanted}"));
         None
     }
+}
+
+/// Describes how a table is written: as a section, or between braces.
+fn table_form(key: &str, name: &str) -> String {
+    if name.starts_with('[') {
+        return format!("a table, {name}");
+    }
+    let example = match key {
+        "jwt" => "issuer = \"NAME\"",
+        "jwks" => "url = \"https://...\"",
+        "client" => "user = \"NAME\"",
+        _ => "file = \"...\"",
+    };
+    format!("a table, such as {key} = {{ {example} }}")
 }

@@ -110,7 +110,7 @@ fn proxy_toml_shows_the_defaults() {
         .zip(shown.lines())
         .map(|(uncommented, line)| uncommented.unwrap_or(line).to_owned() + "\n")
         .collect();
-    let environment = &Env(&["SCOPEGATE_ACCESS_KEY", "SCOPEGATE_SECRET_KEY"]);
+    let environment = &Env(&["SCOPEGATE_ACCESS_KEY", "SCOPEGATE_SECRET_KEY", "SGREPORTS_SECRET"]);
     let config = Config::parse(&uncommented, environment).unwrap();
     let examples = Limits { requests_per_second: NonZeroU32::new(1000), ..Limits::default() };
     assert_eq!(config.limits, examples);
@@ -161,7 +161,7 @@ struct Env(&'static [&'static str]);
 impl Environment for Env {
     fn variable(&self, name: &str) -> Result<Secret, ReadError> {
         assert!(self.0.contains(&name), "{name}");
-        Ok(Secret::new("stsadmin".into()))
+        Ok(Secret::new("a-secret-of-the-environment".into()))
     }
 
     fn file(&self, path: &Path) -> Result<Secret, ReadError> {

@@ -164,7 +164,7 @@ mod tests {
             ("[[token]]\nname = \"ci\"".to_owned(), "[[token]] has no \"sha256\" | add sha256"),
             (
                 "[[token]]\nsha256 = \"hush\"".to_owned(),
-                "has not 64 hexadecimal digits | write the 64 digits",
+                "does not have 64 hexadecimal digits | write the 64 digits",
             ),
             (
                 "[[token]]\nname = \"ci\"\nsha256 = \"sgt_hush\"".to_owned(),

@@ -4,7 +4,8 @@
 use super::Proxy;
 use super::decision::pages_of;
 use crate::answer::caching;
-use crate::identify::browser::{self, Cors, Pages, is_preflight, preflight};
+use crate::authorize::mapping::Mapping;
+use crate::identify::browser::{self, AllowedHosts, Cors, Pages, is_preflight, preflight};
 use crate::identify::client::{Client, Connection};
 use crate::identify::credentials::presented;
 use crate::identify::identity::Schemes;
@@ -13,55 +14,87 @@ use crate::refusal::Refusal;
 use http1::{Fields, Request};
 use std::sync::Arc;
 
+/// A mapping that a connection can reach, with or without credentials, as the caller of [`admit_page`] refers to it.
+pub(crate) trait Reachable: Copy {
+    /// Returns the mapping.
+    fn mapping(&self) -> &Mapping;
+}
+
+impl Reachable for &Arc<Site> {
+    fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+}
+
+impl Reachable for &Mapping {
+    fn mapping(&self) -> &Mapping {
+        self
+    }
+}
+
+/// Checks the page that sends a request before its credentials are verified. A page of another site can neither try
+/// passwords nor use up the attempts of its visitors. `reachable` are the mappings that the connection can reach with or
+/// without credentials.
+///
+/// Browsers send no credentials with a preflight. Its mapping, which is returned, is the first one whose rules allow it. The
+/// request itself is checked by its own mapping. `refuse` makes the refusal of a preflight that reaches no mapping.
+///
+/// # Errors
+/// When no mapping that the client could reach serves such a page.
+pub(crate) fn admit_page<R: Reachable>(
+    mut reachable: impl Iterator<Item = R> + Clone,
+    hosts: &AllowedHosts,
+    request: &Request,
+    refuse: impl FnOnce() -> Refusal,
+) -> Result<Option<R>, Refusal> {
+    let checked = browser::check(hosts, Pages::default(), request);
+    if is_preflight(request) {
+        checked?;
+        return of_preflight(reachable, request).map(Some).ok_or_else(refuse);
+    }
+    let Err(refusal) = checked else { return Ok(None) };
+    // Which mapping it is depends on the credentials. A mapping may be stricter to browsers that remember a login.
+    let serves = |one: R| {
+        let pages = Pages { with_remembered_login: false, ..pages_of(one.mapping()) };
+        browser::check(hosts, pages, request).is_ok()
+    };
+    if reachable.any(serves) { Ok(None) } else { Err(refusal) }
+}
+
+fn of_preflight<R: Reachable>(
+    mut reachable: impl Iterator<Item = R> + Clone,
+    request: &Request,
+) -> Option<R> {
+    let allows = |one: &R| preflight(one.mapping().cors.as_deref(), request).is_ok();
+    let names = |one: &R| one.mapping().cors.as_deref().is_some_and(|cors| cors.names(request));
+    reachable.clone().find(allows).or_else(|| reachable.clone().find(names)).or_else(|| reachable.next())
+}
+
 impl Proxy {
-    /// Checks the page that sends a request before its credentials are verified. A page of another site can neither try
-    /// passwords nor use up the attempts of its visitors.
-    ///
-    /// Browsers send no credentials with a preflight. Its site, which is returned, is the first one whose rules allow it,
-    /// among those that the connection could reach with credentials. The request itself is checked by its own mapping.
+    /// Checks the page that sends a request, at listeners that use credentials. Returns the site of a preflight.
     ///
     /// # Errors
-    /// When no mapping that the client could reach serves such a page.
+    /// As [`admit_page`].
     pub(super) fn admit_page(
         &self,
         connection: &Connection,
         request: &Request,
     ) -> Result<Option<&Arc<Site>>, Refusal> {
         let id = connection.listener().id();
-        if self.generation.authenticator.schemes(id).is_empty() {
+        let authenticator = &self.generation.authenticator;
+        if authenticator.schemes(id).is_empty() {
             return Ok(None);
         }
         let hosts = self.generation.listeners.hosts(id);
-        let checked = browser::check(hosts, Pages::default(), request);
-        if is_preflight(request) {
-            checked?;
-            return self.site_of_preflight(connection, request).map(Some);
-        }
-        let Err(refusal) = checked else { return Ok(None) };
-        // Which mapping it is depends on the credentials. A mapping may be stricter to browsers that remember a login.
-        let serves = |site: &Site| {
-            let pages = Pages { with_remembered_login: false, ..pages_of(&site.mapping) };
-            browser::check(hosts, pages, request).is_ok()
-        };
-        if self.reachable(connection).any(|site| serves(site)) { Ok(None) } else { Err(refusal) }
-    }
-
-    fn site_of_preflight(&self, connection: &Connection, request: &Request) -> Result<&Arc<Site>, Refusal> {
-        let allows = |site: &&Arc<Site>| preflight(site.mapping.cors.as_deref(), request).is_ok();
-        let names = |site: &&Arc<Site>| site.mapping.cors.as_deref().is_some_and(|cors| cors.names(request));
-        let found =
-            self.reachable(connection).find(allows).or_else(|| self.reachable(connection).find(names));
-        let client = Client::of_connection(connection);
-        found
-            .or_else(|| self.reachable(connection).next())
-            .ok_or_else(|| self.generation.authenticator.refuse(&client))
+        let refuse = || authenticator.refuse(&Client::of_connection(connection));
+        admit_page(self.reachable(connection), hosts, request, refuse)
     }
 
     /// Returns the sites that the connection can reach, with or without credentials.
     fn reachable<'s, 'c>(
         &'s self,
         connection: &'c Connection,
-    ) -> impl Iterator<Item = &'s Arc<Site>> + use<'s, 'c> {
+    ) -> impl Iterator<Item = &'s Arc<Site>> + Clone + use<'s, 'c> {
         let client = Client::of_connection(connection);
         self.generation.sites.iter().filter(move |site| site.mapping.client.admits_connection(&client))
     }

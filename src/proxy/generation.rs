@@ -72,7 +72,7 @@ impl SiteTable {
     }
 
     /// Returns all sites, in the order of the configuration.
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Site>> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Site>> + Clone {
         self.sites.iter()
     }
 }

@@ -1,6 +1,7 @@
 //! Pages in a real browser. Screenshots are written to target/tmp/screenshots.
 
 mod cors;
+mod login;
 mod objects;
 mod sites;
 

@@ -2,7 +2,7 @@
 
 mod basic;
 mod bearer;
-mod declare;
+pub(crate) mod declare;
 mod homes;
 mod jwt;
 mod keys;

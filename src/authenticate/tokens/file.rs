@@ -45,7 +45,8 @@ fn parse_line(line: &str) -> Result<Token, String> {
     };
     if !is_name(name) {
         return Err(
-            "the name of the token has not 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'".to_owned()
+            "the name of the token does not have 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'"
+                .to_owned(),
         );
     }
     let digest =
@@ -101,7 +102,7 @@ mod tests {
             "line 5: \"other\" is the same token",
             "line 6: the name of the token",
             "line 7: the end of the token \"late\" is not a time",
-            "line 8: the SHA-256 of the token \"late\": it has not 64",
+            "line 8: the SHA-256 of the token \"late\": it does not have 64",
         ];
         assert_eq!(mistakes.len(), expected.len(), "{mistakes:#?}");
         for (mistake, expected) in mistakes.iter().zip(expected) {

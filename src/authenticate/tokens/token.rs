@@ -34,13 +34,13 @@ impl TokenDigest {
             return Err("it is the token itself, which must not be in a configuration");
         }
         if text.len() != 64 {
-            return Err("it has not 64 hexadecimal digits");
+            return Err("it does not have 64 hexadecimal digits");
         }
         let mut bytes = [0; 32];
         for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
             let digit = |at: usize| digits.get(at).and_then(|digit| char::from(*digit).to_digit(16));
             let (Some(high), Some(low)) = (digit(0), digit(1)) else {
-                return Err("it has not 64 hexadecimal digits");
+                return Err("it does not have 64 hexadecimal digits");
             };
             *byte = u8::try_from(high << 4 | low).unwrap_or_default();
         }
@@ -103,7 +103,7 @@ pub(super) fn parse(token: &str) -> Result<TokenDigest, &'static str> {
         return Err("it does not begin with \"sgt_\"");
     };
     if token.len() != LENGTH {
-        return Err("it has not 52 characters: it was not copied whole");
+        return Err("it does not have 52 characters: it was not copied whole");
     }
     let mut bytes = Zeroizing::new([0; BYTES]);
     URL_SAFE_NO_PAD

@@ -272,11 +272,11 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(config: &str) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let (tasks, asked) = (LocalSet::new(), Rc::new(Cell::new(0)));
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let text = CONFIG.replace("STORE", &listener.local_addr().unwrap().to_string());
+        let text = config.replace("STORE", &listener.local_addr().unwrap().to_string());
         let parse = || Config::parse(&text, &Fake).unwrap();
         let proxy = tasks.block_on(&runtime, async { proxy_of(parse(), WallClock::SYSTEM, Mints) });
         tasks.spawn_local(store(listener, Rc::clone(&asked)));
@@ -328,7 +328,7 @@ impl World {
 
 #[test]
 fn explain_and_the_proxy_agree() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     for mut case in written() {
         case.fields.push((http::header::HOST, HeaderValue::from_static(HOSTS[0])));
         world.check(&case).unwrap();
@@ -338,8 +338,24 @@ fn explain_and_the_proxy_agree() {
 }
 
 #[test]
+fn explain_and_the_proxy_agree_about_pages_and_clients_without_credentials() {
+    let person = "[[user]]\nname = \"alice\"\npassword = [\"$2y$04$XD1q0Xf9p4j7Dew4ErvSNu7TMblhdqGF3vSY8OD2SV.YQM1AV0fO6\"]\n[[mapping]]\nname";
+    let config = CONFIG.replacen("[[mapping]]\nname", person, 1).replacen(
+        "client = {",
+        "client = { user = \"alice\",",
+        1,
+    );
+    let world = World::new(&config);
+    let cases = Cases { cases: 3000, failure_persistence: None, ..Cases::default() };
+    let mixed = mixed().prop_filter("explain does not read credentials", |case| {
+        case.fields.iter().all(|(name, _)| name != "authorization")
+    });
+    TestRunner::new(cases).run(&mixed, |case| world.check(&case)).unwrap();
+}
+
+#[test]
 fn a_fallback_is_tried_once() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let host = Fields::from_iter([(http::header::HOST, HeaderValue::from_static(HOSTS[0]))]);
     // Only a list of the folder can show whether the object exists, and the client may not read the object.
     let request = Request::new(Method::GET, PathAndQuery::from_static("/tmp/inbox/a"), host).unwrap();

@@ -73,8 +73,9 @@ impl Explanation<'_> {
     pub(in crate::cli) fn text(&self, with_policy: bool) -> String {
         let mut text = String::new();
         if let Some((connection, identity)) = &self.client {
-            let bearing =
-                identity.as_ref().map(|identity| format!(", {}", identity.describe())).unwrap_or_default();
+            let user = connection.user().map(|user| format!(", uid {}, gid {}", user.uid, user.gid));
+            let identity = identity.as_ref().map(|identity| format!(", {}", identity.describe()));
+            let bearing = [user, identity].into_iter().flatten().collect::<String>();
             let _ =
                 writeln!(text, "client {connection} at listener {:?}{bearing}", connection.listener().name());
         }
@@ -93,12 +94,13 @@ impl Explanation<'_> {
                 refusal.rule.name()
             );
         }
-        let Some(mapping) = &self.mapping else { return text };
-        if !self.matched.is_empty() {
-            let _ = writeln!(text, "  mapping {:?} matches", mapping.name);
-            list(&self.matched, &mut text);
+        if let Some(mapping) = &self.mapping {
+            if !self.matched.is_empty() {
+                let _ = writeln!(text, "  mapping {:?} matches", mapping.name);
+                list(&self.matched, &mut text);
+            }
+            describe(mapping, with_policy, &mut text);
         }
-        describe(mapping, with_policy, &mut text);
         if let Some(refusal) = &self.homeless {
             let _ = write!(text, "  every request is {}", refused(refusal));
         }

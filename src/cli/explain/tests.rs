@@ -1,6 +1,7 @@
 use super::*;
 use crate::authenticate::tokens::{TokenDigest, new_token};
 use crate::config::tests::{EXAMPLE, Fake};
+use crate::refusal::Rule;
 use clap::Parser;
 
 #[derive(Parser)]
@@ -97,6 +98,12 @@ fn tokens_in_files_are_verified_and_failures_are_explained() {
         assert_eq!(explanation.refusal().is_some(), told.contains("refused"), "{told}");
         assert!(!explanation.json(false).contains(text.trim()));
     }
+    let words = ["explain", "--token-file", "-", "-H", "Origin: http://evil.test", "GET", "/tmp/a/b"];
+    let args = Line::try_parse_from(words).unwrap().args;
+    let mut question = question(&args).unwrap();
+    question.bear(credentials::verify_file(&config, &path).unwrap());
+    let rule = explain(&config, &question).unwrap().refusal().map(|(rule, _)| rule);
+    assert_eq!(rule, Some(Rule::CrossSite), "the proxy does not look at the token");
     assert!(credentials::verify_file(&config, &folder.path().join("absent")).is_err());
 }
 

@@ -176,7 +176,10 @@ fn mistakes_in_issuers_say_what_to_write() {
         (with("jwks = { file = \"page.html\" }"), "jwks: page.html: expected value"),
         (with("jwks = { file = \"empty.json\" }"), "has no usable key (key without kid: it is a secret"),
         (with("jwks = { uri = \"x\" }"), "unknown key \"uri\" in jwks"),
-        (with("jwks = \"https://id.test/keys\""), "jwks is of type string"),
+        (
+            with("jwks = \"https://id.test/keys\""),
+            "jwks is of type string | jwks is a table, such as jwks = { url = \"https://...\" }",
+        ),
         (with("algorithms = [\"none\"]"), "\"none\" is not an algorithm for signatures"),
         (with("algorithms = [\"RS265\"]"), "did you mean \"RS256\"?"),
         (with("algorithms = []"), "algorithms is empty"),

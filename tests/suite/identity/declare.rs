@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Returns a configuration with a listener `web` and a mapping for each condition and prefix of the bucket `tmp`. `root`
 /// holds keys outside of tables, `sections` whole tables.
-pub(super) fn config(minio: &Minio, root: &str, sections: &str, mappings: &[(&str, &str, &str)]) -> String {
+pub(crate) fn config(minio: &Minio, root: &str, sections: &str, mappings: &[(&str, &str, &str)]) -> String {
     let mut text = format!(
         "{root}\n[admin]\naddress = \"127.0.0.1:0\"\n[upstream]\nendpoints = [\"http://{}\"]\n[issuer]\n\
          access_key = {{ env = \"ISSUER_KEY\" }}\nsecret_key = {{ env = \"ISSUER_SECRET\" }}\n\
@@ -27,7 +27,7 @@ pub(super) fn config(minio: &Minio, root: &str, sections: &str, mappings: &[(&st
 }
 
 /// Returns the hash that `scopegate hash-password` makes of a password on stdin.
-pub(super) fn hash(password: &str) -> String {
+pub(crate) fn hash(password: &str) -> String {
     let output = scopegate(&["hash-password"], &[], format!("{password}\n").as_bytes());
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let hash = String::from_utf8(output.stdout).unwrap();
@@ -36,13 +36,13 @@ pub(super) fn hash(password: &str) -> String {
 }
 
 /// Returns the section of a user.
-pub(super) fn user(name: &str, hashes: &[&str]) -> String {
+pub(crate) fn user(name: &str, hashes: &[&str]) -> String {
     let hashes: Vec<String> = hashes.iter().map(|hash| format!("\"{hash}\"")).collect();
     format!("[[user]]\nname = \"{name}\"\npassword = [{}]\n", hashes.join(", "))
 }
 
 /// Makes a token with `scopegate new-token`. Returns it, and its section.
-pub(super) fn token(name: &str) -> (String, String) {
+pub(crate) fn token(name: &str) -> (String, String) {
     let output = scopegate(&["new-token", name], &[], b"");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
@@ -52,7 +52,7 @@ pub(super) fn token(name: &str) -> (String, String) {
 }
 
 /// Replaces a file as a careful program does: whole, and readable for its owner alone.
-pub(super) fn replace(path: &Path, text: &str) {
+pub(crate) fn replace(path: &Path, text: &str) {
     let new = path.with_extension("new");
     fs::write(&new, text).unwrap();
     fs::set_permissions(&new, Permissions::from_mode(0o600)).unwrap();
