@@ -8,7 +8,7 @@ use std::io;
 /// The number of passwords that are remembered.
 const PASSWORDS: usize = 8192;
 
-/// The number of JWTs that are remembered. Each may have some tens of KiB of claims.
+/// The number of JWTs that are remembered. Those with more than some tens of KiB of claims are not.
 const JWTS: usize = 1024;
 
 /// The state of authentication that one process has once.

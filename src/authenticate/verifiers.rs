@@ -122,10 +122,10 @@ impl Verifiers {
         // Before the signature, which costs most.
         attempts.check(client, now)?;
         match self.issuers.verify(token, now).await {
-            Ok(Verified { identity, expires, source }) => {
+            Ok(Verified { identity, expires, source, is_light }) => {
                 let identity = Arc::new(Identity::Jwt(identity));
                 // Within the leeway a token has expired and is still accepted. Each use is verified then.
-                if now < expires {
+                if is_light && now < expires {
                     let identity = Arc::clone(&identity);
                     jwts.remember(key, Proof { identity, since: now, until: expires, source });
                 }

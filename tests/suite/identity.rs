@@ -5,6 +5,7 @@ mod bearer;
 pub(crate) mod declare;
 mod homes;
 mod jwt;
+mod jwt_bounds;
 mod keys;
 mod rules;
 mod unix;

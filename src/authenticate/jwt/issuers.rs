@@ -2,6 +2,7 @@
 
 use super::algorithm::{Algorithm, names};
 use super::claims;
+use super::json;
 use super::key_set::NoKey;
 use super::keys::Keys;
 use super::settings::JwtSettings;
@@ -35,7 +36,12 @@ pub(crate) struct Verified {
     pub expires: SystemTime,
     /// The key that signed it. It ends when it leaves the issuer's keys, or the issuer's settings change.
     pub source: Source,
+    /// Whether the claims take little enough memory to be remembered.
+    pub is_light: bool,
 }
+
+/// The weight from which claims are not remembered. A thousand lighter ones take up to 60 MiB.
+const HEAVY: usize = 500;
 
 /// The state of an issuer's keys.
 #[derive(Clone, Debug)]
@@ -128,10 +134,12 @@ impl Issuer {
             let detail = format!("the signature is not that of the issuer's key {kid}");
             return Err(Failure::wrong(Cause::BadSignature, detail));
         }
-        let expires = claims::check(&token.claims, &self.settings, now)?;
+        let all = token.claims()?;
+        let expires = claims::check(&all, &self.settings, now)?;
         let expires = state.usable_until(&held).map_or(expires, |until| until.min(expires));
-        let identity = JwtIdentity { issuer: self.settings.name.clone(), claims: token.claims };
-        Ok(Verified { identity, expires, source: trusted.source.clone() })
+        let is_light = json::weight(&all) < HEAVY;
+        let identity = JwtIdentity { issuer: self.settings.name.clone(), claims: all };
+        Ok(Verified { identity, expires, source: trusted.source.clone(), is_light })
     }
 
     /// Returns the algorithm of a token, if the issuer may use it.

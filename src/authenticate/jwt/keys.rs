@@ -12,7 +12,7 @@ use crate::authenticate::failure::{Cause, Failure};
 use crate::net::wall_clock::WallClock;
 use arc_swap::ArcSwapOption;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -37,6 +37,8 @@ pub(super) struct State {
     origin: KeyOrigin,
     max_stale: Duration,
     held: ArcSwapOption<Held>,
+    /// Whether another configuration has taken effect, in which these keys verify nothing.
+    has_ended: AtomicBool,
     progress: watch::Sender<Progress>,
     wanted: Notify,
     counts: Arc<Counts>,
@@ -86,6 +88,7 @@ impl Keys {
             origin: settings.keys.clone(),
             max_stale: settings.max_stale,
             held: ArcSwapOption::new(held),
+            has_ended: AtomicBool::new(false),
             progress: watch::Sender::default(),
             wanted: Notify::new(),
             counts: old.map(|old| Arc::clone(&old.state.counts)).unwrap_or_default(),
@@ -115,6 +118,8 @@ impl Drop for Keys {
 impl State {
     /// Ends what the keys have verified.
     pub(super) fn end(&self) {
+        // Requests of the configuration before keep the task alive, and it may read further keys.
+        self.has_ended.store(true, Ordering::SeqCst);
         if let Some(held) = &*self.held.load() {
             held.set.end();
         }
@@ -275,6 +280,9 @@ impl State {
             None => set,
         };
         self.held.store(Some(Arc::new(Held { set, as_of })));
+        if self.has_ended.load(Ordering::SeqCst) {
+            self.end();
+        }
         self.counts.ok.fetch_add(1, Ordering::Relaxed);
         let failed_before = self.finish(None);
         if old.is_none() || failed_before {

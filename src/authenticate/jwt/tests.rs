@@ -123,3 +123,20 @@ async fn tokens_of_a_shared_secret_verify() {
     let token = Signer::rsa().token(Algorithm::Rs256, &header("RS256", "rsa"), &claims(now));
     assert_eq!(issuers.verify(&token, now).await.unwrap_err().cause.name(), "algorithm");
 }
+
+#[tokio::test]
+async fn only_claims_that_take_little_memory_are_remembered() {
+    let signer = Signer::p256();
+    let corp = Corp::start(&[signer.jwk("a")]);
+    for (more, is_light) in [
+        (json!(vec!["group"; 400]), true),
+        (json!(vec!["group"; 500]), false),
+        (json!(vec![json!({ "a": 0 }); 20]), true),
+        (json!(vec![json!({ "a": 0 }); 30]), false),
+        (json!({ "a": vec![json!({}); 30] }), false),
+    ] {
+        let claims = with(corp.claims(), "more", more.clone());
+        let token = signer.token(Algorithm::Es256, &header("ES256", "a"), &claims);
+        assert_eq!(corp.verify(&token).await.unwrap().is_light, is_light, "{more}");
+    }
+}

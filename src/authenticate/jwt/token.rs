@@ -18,8 +18,8 @@ pub(super) struct Token<'t> {
     pub(super) kid: Option<Box<str>>,
     /// The issuer.
     pub(super) issuer: Box<str>,
-    /// All claims.
-    pub(super) claims: Map<String, Value>,
+    /// The claims in base64. In memory they can take a hundred times as much, and a token may wait for its key.
+    claims: &'t str,
     /// The bytes that are signed.
     pub(super) signed: &'t [u8],
     /// The signature.
@@ -42,27 +42,40 @@ impl<'t> Token<'t> {
         else {
             return Err(wrong_parts(token));
         };
-        let malformed = |part: &str, why: String| Failure::wrong(Cause::Malformed, format!("{part}: {why}"));
-        let decode = |part: &str, text: &str| {
-            URL_SAFE_NO_PAD
-                .decode(text)
-                .map_err(|_| malformed(part, "it is not base64url without padding".to_owned()))
-        };
-        let object = |part: &str, text: &str| {
-            json::parse_object(&decode(part, text)?).map_err(|why| malformed(part, why))
-        };
-        let header_object = object("header", header)?;
-        let (algorithm, kid) = read_header(&header_object)?;
-        let claims = object("claims", payload)?;
-        let issuer = match claims.get("iss") {
-            Some(Value::String(issuer)) => issuer.as_str().into(),
-            Some(_) => return Err(Failure::wrong(Cause::BadClaim, "iss is not a string")),
-            None => return Err(Failure::wrong(Cause::BadClaim, "the token has no iss")),
-        };
+        let (algorithm, kid) = read_header(&object("header", header)?)?;
+        let issuer = issuer_of(&object("claims", payload)?)?;
         let signature = decode("signature", signature)?;
         // The two parts and the dot between them.
         let signed = token.as_bytes().get(..header.len() + 1 + payload.len()).unwrap_or_default();
-        Ok(Self { algorithm, kid, issuer, claims, signed, signature })
+        Ok(Self { algorithm, kid, issuer, claims: payload, signed, signature })
+    }
+
+    /// Returns all claims.
+    ///
+    /// # Errors
+    /// Never for a token that was parsed.
+    pub(super) fn claims(&self) -> Result<Map<String, Value>, Failure> {
+        object("claims", self.claims)
+    }
+}
+
+fn malformed(part: &str, why: &str) -> Failure {
+    Failure::wrong(Cause::Malformed, format!("{part}: {why}"))
+}
+
+fn decode(part: &str, text: &str) -> Result<Vec<u8>, Failure> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed(part, "it is not base64url without padding"))
+}
+
+fn object(part: &str, text: &str) -> Result<Map<String, Value>, Failure> {
+    json::parse_object(&decode(part, text)?).map_err(|why| malformed(part, &why))
+}
+
+fn issuer_of(claims: &Map<String, Value>) -> Result<Box<str>, Failure> {
+    match claims.get("iss") {
+        Some(Value::String(issuer)) => Ok(issuer.as_str().into()),
+        Some(_) => Err(Failure::wrong(Cause::BadClaim, "iss is not a string")),
+        None => Err(Failure::wrong(Cause::BadClaim, "the token has no iss")),
     }
 }
 
@@ -82,7 +95,7 @@ fn wrong_parts(token: &str) -> Failure {
 ///
 /// `jku`, `jwk`, `x5u` and `x5c` name keys that the client chose. They are never read.
 fn read_header(header: &Map<String, Value>) -> Result<(Box<str>, Option<Box<str>>), Failure> {
-    let malformed = |why: String| Failure::wrong(Cause::Malformed, format!("header: {why}"));
+    let malformed = |why: String| malformed("header", &why);
     // Each asks the recipient to treat the token differently; `crit` may appear with extensions only.
     for name in ["crit", "b64"] {
         if header.contains_key(name) {

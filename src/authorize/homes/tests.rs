@@ -74,6 +74,8 @@ fn each_source_gives_its_part_of_the_identity() {
     assert_eq!(of("{sub}/", Identity::User("alice".into())), Err("{sub}: the client sent no JWT".into()));
     let told = of("{user}/", Identity::User("../alice".into())).unwrap_err();
     assert!(told.starts_with("{user}: \"../alice\" is not a name: it begins with"), "{told}");
+    let told = of("{sub}/", jwt(&json!({ "sub": "a".repeat(10_000) }))).unwrap_err();
+    assert!(told.len() < 250 && told.contains("aaa\"... is not a name: it has 1 to 128"), "{told}");
 }
 
 #[test]

@@ -126,7 +126,7 @@ impl Source {
     pub fn value(&self, client: &Client<'_>) -> Result<IdentityName, Unusable> {
         let unusable = |why: String| Unusable { source: self.clone(), why };
         let found = self.find(client).map_err(|why| unusable(why.to_owned()))?;
-        IdentityName::parse(&found).map_err(|why| unusable(format!("{found:?} is not a name: {why}")))
+        IdentityName::parse(&found).map_err(|why| unusable(format!("{} is not a name: {why}", shown(&found))))
     }
 
     fn find<'c>(&self, client: &'c Client<'_>) -> Result<Cow<'c, str>, &'static str> {
@@ -156,6 +156,13 @@ impl Source {
             _ => text(jwt, "sub").map(Into::into),
         }
     }
+}
+
+/// Returns a value for a message. A claim may have thousands of characters.
+fn shown(value: &str) -> String {
+    let beginning: String = value.chars().take(IdentityName::MAX + 1).collect();
+    let more = if beginning.len() < value.len() { "..." } else { "" };
+    format!("{beginning:?}{more}")
 }
 
 /// Returns a claim that is a string. Any other type could have the same text as another identity's string.

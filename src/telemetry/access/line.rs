@@ -77,7 +77,7 @@ impl LineFields {
                 line.word("client", &self.connection);
                 line.text("listener", self.connection.listener().name());
                 line.text("mapping", mapping.as_deref().unwrap_or("-"));
-                line.text_if("identity", identity.as_deref());
+                line.text_if("identity", identity.as_deref().map(shortened));
                 line.text("operation", trace.operation().map_or("-", Operation::name));
                 line.word("method", &self.method);
                 line.text("path", shortened(&path));

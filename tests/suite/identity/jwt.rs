@@ -25,13 +25,13 @@ use tokio::runtime::Runtime;
 const OBJECT: &str = "/tmp/media/hello.txt";
 
 /// A key pair of an issuer.
-struct Key {
+pub(super) struct Key {
     kid: &'static str,
     pair: EcdsaKeyPair,
 }
 
 impl Key {
-    fn new(kid: &'static str) -> Self {
+    pub(super) fn new(kid: &'static str) -> Self {
         let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
         Self { kid, pair: EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap() }
@@ -43,7 +43,7 @@ impl Key {
     }
 
     /// Returns a token with these claims.
-    fn token(&self, claims: &Value) -> String {
+    pub(super) fn token(&self, claims: &Value) -> String {
         let header = json!({ "alg": "ES256", "kid": self.kid, "typ": "JWT" });
         let message =
             format!("{}.{}", encoded(header.to_string().as_bytes()), encoded(claims.to_string().as_bytes()));
@@ -56,7 +56,7 @@ fn encoded(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn set(keys: &[&Key]) -> String {
+pub(super) fn set(keys: &[&Key]) -> String {
     json!({ "keys": keys.iter().map(|key| key.jwk()).collect::<Vec<_>>() }).to_string()
 }
 
@@ -66,7 +66,7 @@ fn seconds(offset: i64) -> i64 {
 }
 
 /// Returns valid claims of `issuer`, with further members.
-fn claims(issuer: &str, more: &Value) -> Value {
+pub(super) fn claims(issuer: &str, more: &Value) -> Value {
     let mut claims = json!({
         "iss": issuer, "sub": "alice", "aud": ["scopegate"], "iat": seconds(-5), "nbf": seconds(-5), "exp": seconds(300),
     });
@@ -119,7 +119,7 @@ impl Idp {
 
 /// Returns a configuration of these issuers, with a mapping of `tmp/media/` for a condition on tokens, and one of
 /// `tmp/media/` for every address at another listener.
-fn config(minio: SocketAddr, issuers: &str, condition: &str) -> String {
+pub(super) fn config(minio: SocketAddr, issuers: &str, condition: &str) -> String {
     let scope = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"media/\"\nallow = [\"read\"]\n";
     format!(
         "[admin]\naddress = \"127.0.0.1:0\"\n[upstream]\nendpoints = [\"http://{minio}\"]\n[issuer]\n\
@@ -132,13 +132,13 @@ fn config(minio: SocketAddr, issuers: &str, condition: &str) -> String {
 }
 
 /// A MinIO with the keys of its issuer of sessions.
-fn minio() -> (Minio, Keys) {
+pub(super) fn minio() -> (Minio, Keys) {
     let minio = Minio::start();
     let keys = minio.seed_issuer();
     (minio, keys)
 }
 
-fn get(proxy: &Proxy, token: &str) -> Response {
+pub(super) fn get(proxy: &Proxy, token: &str) -> Response {
     let bearer = format!("Bearer {token}");
     request(proxy.address("main"), "GET", OBJECT, &[("authorization", &bearer)], b"").unwrap()
 }

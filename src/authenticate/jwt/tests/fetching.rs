@@ -320,6 +320,21 @@ async fn the_issuer_of_a_token_decides_about_its_keys() {
     }
 }
 
+/// A request of the configuration before may still wait for a key when the next configuration takes effect.
+#[tokio::test]
+async fn keys_that_are_read_after_a_reload_vouch_for_nothing() {
+    let (old, new) = (Signer::p256(), Signer::p256());
+    let server = Server::start(serving(&[old.jwk("old")])).await;
+    let before = start(&[settings(server.origin("/"))]);
+    assert!(verify(&before, &token(&old, "old")).await.is_ok());
+    let next = Issuers::start(&[], Some(&before), WallClock::SYSTEM);
+    before.give_way_to(&next);
+    server.set(serving(&[new.jwk("new")]));
+    pass(Duration::from_secs(31)).await;
+    let verified = before.verify(&token(&new, "new"), SystemTime::now()).await.unwrap();
+    assert!(verified.source.has_ended(), "the next configuration does not know the issuer");
+}
+
 /// Lets time pass for tokio, and not for the sockets.
 async fn pass(time: Duration) {
     tokio::time::pause();
