@@ -64,7 +64,7 @@ pub mod internals {
     pub use crate::outgoing::request::Outgoing;
     pub use crate::refusal::{Refusal, Rule};
     pub use crate::resign::{Authority, SignedRequest, resign};
-    pub use crate::s3::aws_chunked::{Decoder, Envelope};
+    pub use crate::s3::aws_chunked::{Decoder, Envelope, EnvelopeError};
     pub use crate::s3::checksum::{Algorithm, Checksum, Hasher};
     pub use crate::s3::names::{BucketName, Prefix, check_key};
     pub use crate::s3::operation::Operation;

@@ -43,6 +43,8 @@ enum Command {
     Get(cli::get::Args),
     /// Hash a password for a user of the configuration
     HashPassword(cli::hash_password::Args),
+    /// Make the secret of an access key that Scopegate verifies, and print its lines for the configuration
+    NewKey(cli::new_key::Args),
     /// Make a bearer token, and the lines for the configuration
     NewToken(cli::new_token::Args),
     /// Print shell completions
@@ -81,6 +83,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Ls(args) => cli::block_on(cli::ls::run(args)),
         Command::Get(args) => cli::block_on(cli::get::run(args)),
         Command::HashPassword(args) => cli::hash_password::run(&args),
+        Command::NewKey(args) => cli::new_key::run(&args),
         Command::NewToken(args) => cli::new_token::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -108,7 +108,7 @@ impl Proxy {
         let (upload, holdings) = (Upload::new(body), Holdings::new(connection.key()));
         let (mut found, mut served) = (None, None);
         let serve = async {
-            served = Some(match self.find_site(connection, request, &record, &holdings).await {
+            served = Some(match self.find_site(connection, request, &upload, &record, &holdings).await {
                 Ok(site) => {
                     let site: &Arc<Site> = found.insert(site);
                     self.serve(connection, site, request, &upload, record.trace(), &holdings).await
@@ -129,10 +129,11 @@ impl Proxy {
     }
 
     /// Identifies the client of a request and finds its site: the first two stages.
-    async fn find_site(
+    async fn find_site<B: ClientBody>(
         &self,
         connection: &Connection,
         request: &Request,
+        upload: &Upload<B>,
         record: &AccessRecord,
         holdings: &Holdings,
     ) -> Result<Found<'_>, Refusal> {
@@ -142,13 +143,16 @@ impl Proxy {
         }
         let (authenticator, counts) = (&self.generation.authenticator, &self.shared.metrics.authentications);
         let identified = authenticator.identify(connection, request, self.shared.clock, counts).await;
-        let client = identified.map_err(|refusal| self.quiet(connection, request, refusal))?;
-        holdings.identified(&client);
-        record.identified(&client);
-        let site = self.generation.sites.find(&client);
-        let site = site.ok_or_else(|| self.quiet(connection, request, authenticator.refuse(&client)))?;
+        let mut identified = identified.map_err(|refusal| self.quiet(connection, request, refusal))?;
+        upload.require(std::mem::take(&mut identified.body));
+        let client = &identified.client;
+        holdings.identified(client);
+        record.identified(client);
+        let site = self.generation.sites.find(client);
+        let refuse = || self.quiet(connection, request, authenticator.refuse_identified(&identified));
+        let site = site.ok_or_else(refuse)?;
         record.mapped(site.row);
-        site.of_client(&client)
+        site.of_client(client)
     }
 
     /// Takes an identified client's request through the remaining stages, in order.
@@ -169,7 +173,7 @@ impl Proxy {
         // Most requests are forwarded. Their future stays small because the outgoing request is borrowed, and because
         // every other action is boxed.
         let outcome = if let Action::Route(Route { kind: RouteKind::Forward(forward), .. }) = &mut action {
-            call.begin(forward.spec.operation, forward.outgoing.payload());
+            call.begin(forward.spec.operation, forward.outgoing.payload())?;
             self.forward(account, upload, forward).await.map(Reply::Store)
         } else {
             Box::pin(self.act(&call, action)).await

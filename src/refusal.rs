@@ -50,6 +50,28 @@ rules! {
     IdentityNotAName: "identity-not-a-name", FORBIDDEN, "AccessDenied";
     /// As many identities of the mapping send requests as it allows at once.
     TooManyIdentities: "too-many-identities", SERVICE_UNAVAILABLE, "SlowDown";
+    /// No local access key has this id.
+    UnknownKey: "unknown-key", FORBIDDEN, "InvalidAccessKeyId";
+    /// The local access key did not sign this.
+    WrongSignature: "wrong-signature", FORBIDDEN, "SignatureDoesNotMatch";
+    /// The time of the signature is too far from that of the server.
+    RequestTimeSkewed: "request-time-skewed", FORBIDDEN, "RequestTimeTooSkewed";
+    /// The presigned URL has expired.
+    ExpiredSignature: "expired-signature", FORBIDDEN, "AccessDenied";
+    /// A header that changes what the request means is not signed.
+    HeaderNotSigned: "header-not-signed", FORBIDDEN, "AccessDenied";
+    /// The signature in the `Authorization` header is malformed.
+    MalformedSignature: "malformed-signature", BAD_REQUEST, "AuthorizationHeaderMalformed";
+    /// The signature in the URL is malformed.
+    MalformedPresigned: "malformed-presigned", BAD_REQUEST, "AuthorizationQueryParametersError";
+    /// The version of the signature is not supported.
+    UnsupportedSignature: "unsupported-signature", BAD_REQUEST, "InvalidRequest";
+    /// A session token comes with a local access key.
+    UnexpectedToken: "unexpected-token", BAD_REQUEST, "InvalidToken";
+    /// The body is not signed, and others could change it on its way.
+    UnsignedBody: "unsigned-body", FORBIDDEN, "AccessDenied";
+    /// The body does not have the SHA-256 that is signed.
+    ContentSha256: "content-sha256", BAD_REQUEST, "XAmzContentSHA256Mismatch";
     /// Bucket or key lie outside the mapping's scopes.
     OutsideScope: "outside-scope", FORBIDDEN, "AccessDenied";
     /// The scope does not allow what the operation needs.

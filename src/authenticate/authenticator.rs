@@ -3,6 +3,7 @@
 use super::counts::AuthenticationCounts;
 use super::failure::{Cause, Failure, challenges};
 use super::followed::Followed;
+use super::keys::{Keys, VerifiedKey, unknown_key};
 use super::verifiers::Verifiers;
 use crate::identify::client::{Client, ClientKey, Connection, ListenerId, ListenerRegistry};
 use crate::identify::credentials::{Presented, presented};
@@ -10,6 +11,7 @@ use crate::identify::identity::{Identity, Schemes};
 use crate::identify::matcher::Matcher;
 use crate::net::wall_clock::WallClock;
 use crate::refusal::{Refusal, Rule};
+use crate::s3::signed_body::SignedBody;
 use http1::Request;
 use std::sync::Arc;
 
@@ -20,8 +22,34 @@ pub(crate) struct Authenticator {
     by_listener: Vec<Schemes>,
     /// The matchers that need credentials.
     matchers: Vec<Matcher>,
+    /// The local access keys.
+    keys: Arc<Keys>,
     /// `None` where nothing is verified, as in `explain`.
     verifiers: Option<Verifiers>,
+}
+
+/// The client of a request, and how its signature covers the body.
+pub(crate) struct Identified<'c> {
+    pub(crate) client: Client<'c>,
+    /// The body must still be verified against it.
+    pub(crate) body: SignedBody,
+    /// Whether the request is signed with an unknown key, which counts as no credentials.
+    pub(crate) is_key_unknown: bool,
+}
+
+impl<'c> Identified<'c> {
+    fn as_peer_of(connection: &'c Connection) -> Self {
+        Self { client: Client::of_connection(connection), body: SignedBody::Open, is_key_unknown: false }
+    }
+
+    fn with_key(connection: &'c Connection, verified: Option<VerifiedKey>) -> Self {
+        match verified {
+            Some(VerifiedKey { identity, body }) => {
+                Self { client: Client::proved(connection, identity), body, is_key_unknown: false }
+            }
+            None => Self { is_key_unknown: true, ..Self::as_peer_of(connection) },
+        }
+    }
 }
 
 impl Authenticator {
@@ -38,12 +66,22 @@ impl Authenticator {
                 .filter(reach)
                 .fold(Schemes::default(), |all, matcher| all.union(matcher.schemes()))
         };
-        Self { by_listener: listeners.names().iter().map(at).collect(), matchers, verifiers: None }
+        Self {
+            by_listener: listeners.names().iter().map(at).collect(),
+            matchers,
+            verifiers: None,
+            keys: Arc::default(),
+        }
     }
 
     /// Adds what verifies credentials.
     pub(crate) fn verifying(self, verifiers: Verifiers) -> Self {
         Self { verifiers: Some(verifiers), ..self }
+    }
+
+    /// Adds the local access keys.
+    pub(crate) fn with_keys(self, keys: Arc<Keys>) -> Self {
+        Self { keys, ..self }
     }
 
     /// Returns what verifies credentials.
@@ -79,17 +117,31 @@ impl Authenticator {
         request: &Request,
         clock: WallClock,
         counts: &AuthenticationCounts,
-    ) -> Result<Client<'c>, Refusal> {
+    ) -> Result<Identified<'c>, Refusal> {
         let schemes = self.schemes(connection.listener().id());
         if schemes.is_empty() {
-            return Ok(Client::of_connection(connection));
+            return Ok(Identified::as_peer_of(connection));
         }
         let presented = presented(request, schemes)?;
-        let Some(scheme) = presented.scheme() else { return Ok(Client::of_connection(connection)) };
+        let Some(scheme) = presented.scheme() else { return Ok(Identified::as_peer_of(connection)) };
+        if let Presented::Signature(signature) = presented {
+            let verified = self.keys.verify(request, signature, connection, clock.now());
+            let failed = match &verified {
+                Ok(Some(_)) => None,
+                Ok(None) => Some(Cause::UnknownKey),
+                Err(failure) => Some(failure.cause),
+            };
+            counts.count(scheme, failed);
+            let refuse = |failure| self.spend(failure, connection.key(), clock).into_refusal(Vec::new());
+            return verified.map(|verified| Identified::with_key(connection, verified)).map_err(refuse);
+        }
         let verified = Box::pin(self.verify(presented, connection.key(), clock)).await;
         counts.count(scheme, verified.as_ref().err().map(|failure| failure.cause));
         match verified {
-            Ok(identity) => Ok(Client::proved(connection, identity)),
+            Ok(identity) => {
+                let client = Client::proved(connection, identity);
+                Ok(Identified { client, ..Identified::as_peer_of(connection) })
+            }
             Err(failure) => Err(failure.into_refusal(challenges(schemes, Some(scheme)))),
         }
     }
@@ -104,6 +156,24 @@ impl Authenticator {
             Some(verifiers) => verifiers.verify(presented, client, clock).await,
             None => Err(Failure::unavailable(Cause::Busy, "there is nothing to verify credentials with")),
         }
+    }
+
+    /// Counts a signature that the key did not make. Beyond the limit the client learns that instead.
+    fn spend(&self, failure: Failure, client: ClientKey, clock: WallClock) -> Failure {
+        match &self.verifiers {
+            Some(verifiers) if matches!(failure.rule, Rule::WrongSignature | Rule::UnknownKey) => {
+                verifiers.spend(failure, client, clock)
+            }
+            _ => failure,
+        }
+    }
+
+    /// Returns the refusal of an identified client that no mapping admits.
+    pub(crate) fn refuse_identified(&self, identified: &Identified<'_>) -> Refusal {
+        if identified.is_key_unknown {
+            return unknown_key().into_refusal(Vec::new());
+        }
+        self.refuse(&identified.client)
     }
 
     /// Returns the refusal of a client that no mapping admits.

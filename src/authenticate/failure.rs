@@ -84,6 +84,20 @@ causes! {
     Busy: "busy";
     /// No local key has this id.
     UnknownKey: "unknown-key";
+    /// A local key did not make the signature.
+    WrongSignature: "wrong-signature";
+    /// The time of the signature is more than 15 minutes away.
+    ClockSkew: "clock-skew";
+    /// The presigned URL has expired.
+    ExpiredSignature: "expired-signature";
+    /// A header that changes what the request means is not signed.
+    HeaderNotSigned: "header-not-signed";
+    /// The version of the signature is not supported.
+    UnsupportedSignature: "unsupported-signature";
+    /// A session token comes with a local key.
+    SessionToken: "session-token";
+    /// The body is not signed, and others could change it on its way.
+    UnsignedBody: "unsigned-body";
 }
 
 impl Failure {
@@ -113,6 +127,23 @@ impl Failure {
         let message = match self.rule {
             Rule::BadCredentials => "the credentials are not valid",
             Rule::HeaderTooLarge => "the credentials are too long",
+            Rule::UnknownKey => "The AWS Access Key Id you provided does not exist in our records.",
+            Rule::WrongSignature => {
+                "The request signature we calculated does not match the signature you provided. Check your key and \
+                 signing method."
+            }
+            Rule::RequestTimeSkewed => {
+                "The difference between the request time and the current time is too large."
+            }
+            Rule::ExpiredSignature => "Request has expired",
+            // The client alone can mend these.
+            Rule::HeaderNotSigned
+            | Rule::MalformedSignature
+            | Rule::MalformedPresigned
+            | Rule::UnsupportedSignature
+            | Rule::UnexpectedToken
+            | Rule::PayloadForm
+            | Rule::UnsignedBody => &self.detail,
             Rule::TooManyFailures => "too many credentials were not valid: try again later",
             _ => "the credentials cannot be verified at the moment",
         };

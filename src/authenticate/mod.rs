@@ -1,6 +1,6 @@
 //! Credentials: verifies what requests carry, and so identifies their clients.
 //!
-//! May use: `bounds`, `identify`, `refusal`, `sigv4`, `net`.
+//! May use: `bounds`, `identify`, `refusal`, `s3`, `sigv4`, `net`.
 
 pub(crate) mod attempts;
 pub(crate) mod authenticator;
@@ -8,6 +8,7 @@ pub(crate) mod counts;
 pub(crate) mod failure;
 pub(crate) mod followed;
 pub(crate) mod jwt;
+pub(crate) mod keys;
 pub(crate) mod lasting;
 pub(crate) mod passwords;
 pub(crate) mod proofs;

@@ -89,7 +89,9 @@ impl Verifiers {
         clock: WallClock,
     ) -> Result<Arc<Identity>, Failure> {
         match presented {
-            Presented::Nothing => Err(Failure::wrong(Cause::Malformed, "no credentials")),
+            Presented::Nothing | Presented::Signature(_) => {
+                Err(Failure::wrong(Cause::Malformed, "no credentials"))
+            }
             Presented::Basic(text) => self.verify_basic(text, client, clock).await,
             Presented::Bearer(token) if token.starts_with(PREFIX) => {
                 let verified = self.tokens.verify(token, clock.now());
@@ -103,7 +105,6 @@ impl Verifiers {
                     Failure::wrong(Cause::UnknownToken, "it is neither a token of Scopegate nor a JWT");
                 Err(self.spend(failure, client, clock))
             }
-            Presented::Signature(_) => Err(Failure::wrong(Cause::UnknownKey, "there are no keys")),
         }
     }
 
@@ -154,7 +155,7 @@ impl Verifiers {
     }
 
     /// Counts a failure that cost next to nothing. Beyond the limit the client learns that instead.
-    fn spend(&self, failure: Failure, client: ClientKey, clock: WallClock) -> Failure {
+    pub(super) fn spend(&self, failure: Failure, client: ClientKey, clock: WallClock) -> Failure {
         self.lasting.attempts.spend(client, clock.now()).map_or_else(Failure::from, |()| failure)
     }
 }

@@ -14,6 +14,7 @@ pub mod health;
 pub mod init;
 pub mod ls;
 pub mod man;
+pub mod new_key;
 pub mod new_token;
 pub mod serve;
 mod store;

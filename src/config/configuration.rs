@@ -2,6 +2,7 @@
 
 use super::diagnostic::Diagnostic;
 use crate::authenticate::jwt::JwtSettings;
+use crate::authenticate::keys::Keys;
 use crate::authenticate::passwords::UserList;
 use crate::authenticate::tokens::TokenList;
 use crate::authorize::mapping::Mapping;
@@ -31,6 +32,8 @@ pub struct Config {
     pub issuer: Issuer,
     /// The issuers of JWTs.
     pub(crate) jwt: Vec<JwtSettings>,
+    /// The access keys that Scopegate alone knows.
+    pub(crate) keys: Arc<Keys>,
     /// The users of HTTP Basic.
     pub(crate) users: UserList,
     /// The bearer tokens.
@@ -55,6 +58,8 @@ pub struct Listener {
     pub address: ListenAddress,
     /// The hosts that it accepts, and the domain below which each bucket has a host.
     pub hosts: AllowedHosts,
+    /// Whether it refuses signatures of unknown access keys. Otherwise they count as no credentials.
+    pub refuses_unknown_keys: bool,
     /// Who may connect to its unix socket.
     pub access: SocketAccess,
 }

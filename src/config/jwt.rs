@@ -2,8 +2,8 @@
 
 use super::Environment;
 use super::clients::NameList;
-use super::issuer::read_secret;
 use super::reader::{At, Reader};
+use super::secrets::read_secret;
 use super::source::Span;
 use super::spelling::nearest;
 use super::table::Table;

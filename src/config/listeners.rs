@@ -66,9 +66,12 @@ fn read_listener(
         Some(address)
     });
     let access = read_access(&table, address.as_ref(), environment);
+    let refuses_unknown_keys =
+        table.word("unknown_keys", &[("ignore", false), ("refuse", true)]).unwrap_or(false);
     let span = table.span();
     table.finish();
-    let listener = Listener { name: name?.value.into(), address: address?, hosts, access };
+    let listener =
+        Listener { name: name?.value.into(), address: address?, hosts, refuses_unknown_keys, access };
     Some(At { value: listener, span: span? })
 }
 

@@ -3,6 +3,7 @@
 use super::clients::Declared;
 use super::issuer::read_issuer;
 use super::jwt::read_jwt;
+use super::keys::read_keys;
 use super::limits::read_limits;
 use super::listeners::{read_admin, read_listeners};
 use super::log::read_log;
@@ -13,8 +14,10 @@ use super::tokens::read_tokens;
 use super::upstream::read_upstream;
 use super::users::read_users;
 use super::warnings::{self, Places};
-use super::{Config, Diagnostic, Environment, homes, reach};
+use super::{Config, Diagnostic, Environment, Listener, homes, reach};
+use crate::authenticate::keys::Keys;
 use crate::authorize::mapping::Mapping;
+use std::sync::Arc;
 
 pub(super) fn parse(source: &str, environment: &dyn Environment) -> Result<Config, Vec<Diagnostic>> {
     let reader = Reader::new(source);
@@ -42,7 +45,8 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let (jwt, issuers) = read_jwt(root, environment);
     let (users, user_names) = read_users(root, environment);
     let (tokens, token_names) = read_tokens(root, environment);
-    let declared = Declared { users: user_names, tokens: token_names, issuers, ..Declared::default() };
+    let mut declared = Declared { users: user_names, tokens: token_names, issuers, ..Declared::default() };
+    let keys = read_keys(root, environment, &mut declared);
     let mappings = read_mappings(root, &listeners, &declared, environment);
     let limits = root.table("limits", "[limits]");
     places.mints_per_second = limits.span_of("mints_per_second");
@@ -55,9 +59,12 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let mappings = mappings?;
     places.listeners = listeners.list.iter().map(|listener| listener.span).collect();
     places.mappings = mappings.iter().map(|mapping| mapping.span).collect();
-    let listeners = listeners.list.into_iter().map(|listener| listener.value).collect();
+    let listeners: Vec<Listener> = listeners.list.into_iter().map(|listener| listener.value).collect();
     let upstream = upstream?;
     let dialect = upstream.store;
+    let strict = listeners.iter().filter(|listener| listener.refuses_unknown_keys);
+    let strict = strict.map(|listener| listener.name.clone()).collect();
+    let keys = Arc::new(Keys::new(keys, Arc::clone(&upstream.region), strict));
     let mappings = mappings.into_iter().map(|At { value, .. }| Mapping { dialect, ..value }).collect();
     let warnings = Vec::new();
     let config = Config {
@@ -66,6 +73,7 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
         upstream,
         issuer: issuer?,
         jwt: jwt?,
+        keys,
         users: users?,
         tokens: tokens?,
         mappings,

@@ -54,6 +54,7 @@ impl Environment for Fake {
     fn file(&self, path: &Path) -> Result<Secret, ReadError> {
         match path.to_str() {
             Some("/run/secrets/scopegate") => Ok(Secret::new("hush".into())),
+            Some("/run/secrets/long") => Ok(Secret::new("a secret that is long enough".into())),
             _ => Err(ReadError { message: "cannot read it".into(), help: "write it".into() }),
         }
     }

@@ -94,9 +94,9 @@ fn of_header(value: &[u8], schemes: Schemes) -> Result<Presented<'_>, Refusal> {
 
 /// Returns whether a query has a parameter of presigned URLs. The decision refuses a query that cannot be parsed.
 fn is_presigned(query: Option<&str>) -> bool {
-    query.is_some_and(|query| {
-        Query::parse_whole(query).is_ok_and(|query| query.names().any(|name| PRESIGNED.contains(&name)))
-    })
+    // The decision leaves them out in any case.
+    let is_own = |name: &str| PRESIGNED.iter().any(|own| own.eq_ignore_ascii_case(name));
+    query.is_some_and(|query| Query::parse_whole(query).is_ok_and(|query| query.names().any(is_own)))
 }
 
 fn ambiguous(why: &str) -> Refusal {
@@ -136,6 +136,7 @@ mod tests {
             ("/", &["Basically x"], Presented::Nothing),
             ("/?X-Amz-Signature=0", &[], query),
             ("/?%58-Amz-Signature=0", &[], query),
+            ("/?x-amz-signature=0", &[], query),
             ("/?AWSAccessKeyId=A&Signature=s", &[], query),
             ("/?prefix=X-Amz-Signature", &[], Presented::Nothing),
         ] {

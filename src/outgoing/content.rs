@@ -4,10 +4,12 @@ use crate::outgoing::spool::SpoolFile;
 use crate::outgoing::upload_error::UploadError;
 use crate::s3::aws_chunked::{Decoder, Envelope};
 use crate::s3::checksum::{Checksum, Hasher};
+use crate::s3::signed_body::{ChunkChain, EMPTY_SHA256};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use http_body_util::Empty;
 use http1::body::BoxError;
+use sha2::{Digest, Sha256};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf, Take};
@@ -24,6 +26,8 @@ const TOGETHER: usize = 16 * 1024;
 pub(crate) enum Content<B> {
     /// The client's body.
     Plain(B),
+    /// The client's body, whose SHA-256 is signed.
+    Hashed(Box<Hashed<B>>),
     /// The content of the client's envelope.
     Enveloped(Box<Enveloped<B>>),
     /// A part held in memory.
@@ -36,11 +40,23 @@ pub(crate) enum Content<B> {
 pub(crate) type Held = Content<Empty<Bytes>>;
 
 impl<B> Content<B> {
-    /// Removes the envelope from the client's body.
+    /// Removes the envelope from the client's body. Its chunks must be signed in `chain`, if there is one.
     #[must_use]
-    pub(crate) fn unwrap_envelope(self, envelope: Envelope) -> Self {
+    pub(crate) fn unwrap_envelope(self, envelope: Envelope, chain: Option<Box<ChunkChain>>) -> Self {
         match self {
-            Self::Plain(body) => Self::Enveloped(Box::new(Enveloped::new(body, envelope))),
+            Self::Plain(body) => Self::Enveloped(Box::new(Enveloped::new(body, envelope, chain))),
+            other => other,
+        }
+    }
+
+    /// Requires the client's body to have this SHA-256.
+    #[must_use]
+    pub(crate) fn require_sha256(self, expected: [u8; 32]) -> Self {
+        match self {
+            Self::Plain(body) => {
+                let hasher = Sha256::new();
+                Self::Hashed(Box::new(Hashed { body, hasher, expected, last: None, has_ended: false }))
+            }
             other => other,
         }
     }
@@ -69,6 +85,7 @@ where
             Self::Plain(body) => {
                 Pin::new(body).poll_frame(cx).map_err(|error| UploadError::Body(error.into()))
             }
+            Self::Hashed(hashed) => hashed.poll_piece(cx),
             Self::Enveloped(enveloped) => enveloped.poll_piece(cx),
             Self::Held(part) => Poll::Ready(next_piece(part).map(|piece| Ok(Frame::data(piece)))),
             Self::Spooled(part, file) => match next_piece(part) {
@@ -97,6 +114,62 @@ fn poll_file(
     Poll::Ready((read > 0).then(|| Ok(Frame::data(piece.freeze()))))
 }
 
+/// A client's body whose SHA-256 is signed.
+///
+/// The last piece is held back until the hash of the whole body is verified, so that the store never has a whole body
+/// that nobody signed.
+#[derive(Debug)]
+pub(crate) struct Hashed<B> {
+    body: B,
+    hasher: Sha256,
+    expected: [u8; 32],
+    last: Option<Bytes>,
+    has_ended: bool,
+}
+
+impl<B> Hashed<B> {
+    /// Returns whether the signed hash is that of an empty body.
+    pub(crate) fn expects_nothing(&self) -> bool {
+        self.expected == EMPTY_SHA256
+    }
+}
+
+impl<B> Hashed<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    /// Returns whether the body has ended and is as empty as it was signed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.expects_nothing() && self.last.is_none() && self.body.is_end_stream()
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        while !self.has_ended {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    let Some(data) = frame.into_data().ok().filter(|data| !data.is_empty()) else { continue };
+                    self.hasher.update(&data);
+                    if let Some(earlier) = self.last.replace(data) {
+                        return Poll::Ready(Some(Ok(Frame::data(earlier))));
+                    }
+                }
+                Some(Err(error)) => {
+                    self.last = None;
+                    return Poll::Ready(Some(Err(UploadError::Body(error.into()))));
+                }
+                None => {
+                    self.has_ended = true;
+                    if self.hasher.finalize_reset()[..] != self.expected {
+                        self.last = None;
+                        return Poll::Ready(Some(Err(UploadError::Sha256)));
+                    }
+                }
+            }
+        }
+        Poll::Ready(self.last.take().map(|last| Ok(Frame::data(last))))
+    }
+}
+
 /// A client's body without its aws-chunked envelope.
 ///
 /// The last piece of an announced length is held back until the end of the envelope is verified. Otherwise the
@@ -117,9 +190,12 @@ pub(crate) struct Enveloped<B> {
 }
 
 impl<B> Enveloped<B> {
-    fn new(body: B, envelope: Envelope) -> Self {
+    fn new(body: B, envelope: Envelope, chain: Option<Box<ChunkChain>>) -> Self {
         let hasher = envelope.trailer.map(Hasher::new);
-        let decoder = Decoder::new(envelope);
+        let mut decoder = Decoder::new(envelope);
+        if let Some(chain) = chain {
+            decoder.require_signatures(chain);
+        }
         Self {
             body,
             decoder,
@@ -271,7 +347,7 @@ mod tests {
         envelope: Envelope,
     ) -> (Vec<u8>, Result<Option<String>, UploadError>) {
         let pieces = body.as_bytes().chunks(piece).map(Bytes::copy_from_slice).collect();
-        read(Content::Plain(Pieces(pieces)).unwrap_envelope(envelope)).await
+        read(Content::Plain(Pieces(pieces)).unwrap_envelope(envelope, None)).await
     }
 
     #[tokio::test]
@@ -297,7 +373,7 @@ mod tests {
             for piece in [1, 4, 1000] {
                 let (passed, sum) = unwrapped(&body[..end], piece, envelope).await;
                 assert!(passed.len() < 9, "{:?}", &body[..end]);
-                assert!(matches!(sum, Err(UploadError::Malformed(_))));
+                assert!(matches!(sum, Err(UploadError::Envelope(_))));
             }
         }
         let (passed, sum) = unwrapped(good, 1, envelope).await;
@@ -314,7 +390,7 @@ mod tests {
         let envelope = Envelope { decoded: Some(whole.len() as u64), trailer: None };
         for piece in [7, 1000, body.len()] {
             let pieces = body.as_bytes().chunks(piece).map(Bytes::copy_from_slice).collect();
-            let mut content = Content::Plain(Pieces(pieces)).unwrap_envelope(envelope);
+            let mut content = Content::Plain(Pieces(pieces)).unwrap_envelope(envelope, None);
             let (mut passed, mut frames) = (Vec::new(), 0);
             while let Some(frame) = content.frame().await {
                 passed.extend_from_slice(&frame.unwrap().into_data().unwrap());
@@ -324,7 +400,8 @@ mod tests {
             assert!(frames <= 9, "{frames} frames of pieces of {piece} bytes");
         }
         let first = Slow(Some(Bytes::from_static(b"1\r\na\r\n1\r\nb\r\n")));
-        let mut content = Content::Plain(first).unwrap_envelope(Envelope { decoded: Some(9), trailer: None });
+        let mut content =
+            Content::Plain(first).unwrap_envelope(Envelope { decoded: Some(9), trailer: None }, None);
         assert_eq!(content.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
     }
 

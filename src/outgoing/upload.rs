@@ -1,11 +1,11 @@
 //! The body of a client's request on its way to the store: streamed, counted, never collected.
 
 use crate::outgoing::content::Content;
-use crate::outgoing::payload::check_unused;
+use crate::outgoing::payload::{Payload, check_unused};
 use crate::outgoing::upload_error::UploadError;
-use crate::refusal::Refusal;
-use crate::s3::aws_chunked::Envelope;
+use crate::refusal::{Refusal, Rule};
 use crate::s3::checksum::Checksum;
+use crate::s3::signed_body::SignedBody;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Empty;
@@ -20,6 +20,8 @@ use std::task::{Context, Poll, ready};
 #[derive(Debug)]
 pub(crate) struct Upload<B> {
     body: RefCell<Content<B>>,
+    /// How a signature covers the body, until the form of the body is known.
+    signed: RefCell<SignedBody>,
     length: Cell<u64>,
     begun: Cell<bool>,
     sent: Cell<u64>,
@@ -42,6 +44,7 @@ impl<B> Upload<B> {
     pub(crate) fn of(content: Content<B>, length: u64) -> Rc<Self> {
         Rc::new(Self {
             body: RefCell::new(content),
+            signed: RefCell::default(),
             length: Cell::new(length),
             begun: Cell::new(false),
             sent: Cell::new(0),
@@ -68,14 +71,54 @@ impl<B> Upload<B> {
         self.sent.get()
     }
 
-    /// Decodes the envelope that the client put around the content. Must be called before anything is read.
-    pub(crate) fn unwrap_envelope(&self, envelope: Option<Envelope>) {
-        if let Some(envelope) = envelope {
-            self.body.replace_with(|body| {
-                let body = std::mem::replace(body, Content::Held(Bytes::new()));
-                body.unwrap_envelope(envelope)
-            });
+    /// Requires the body to be what a signature covers. Must be called before anything is read.
+    pub(crate) fn require(&self, signed: SignedBody) {
+        match signed {
+            SignedBody::Sha256(expected) => self.replace_body(|body| body.require_sha256(expected)),
+            signed => *self.signed.borrow_mut() = signed,
         }
+    }
+
+    /// Prepares the body to be read in the form that the request's head announces. Must be called before anything is
+    /// read.
+    ///
+    /// # Errors
+    /// When the body does not have the form that is signed.
+    pub(crate) fn begin(&self, payload: &Payload) -> Result<(), Refusal> {
+        self.set_length(payload.length());
+        let envelope = payload.envelope();
+        let chain = match (self.signed.take(), envelope) {
+            (SignedBody::Chunks(chain), Some(_)) => Some(chain),
+            (SignedBody::Checksummed, Some(envelope)) if envelope.trailer.is_some() => None,
+            (SignedBody::Checksummed, Some(_)) => {
+                let why = "the body must end with a checksum: name it in x-amz-trailer";
+                return Err(Refusal::new(Rule::PayloadForm, why));
+            }
+            (SignedBody::Chunks(_) | SignedBody::Checksummed, None) => {
+                let why =
+                    "this operation takes no chunks: sign the SHA-256 of the body in x-amz-content-sha256";
+                return Err(Refusal::new(Rule::PayloadForm, why));
+            }
+            (SignedBody::Open | SignedBody::Sha256(_), _) => None,
+        };
+        if let Content::Hashed(hashed) = &*self.body.borrow() {
+            if envelope.is_some() {
+                let why = "the signed hash is that of a plain body, other headers say that it is aws-chunked";
+                return Err(Refusal::new(Rule::PayloadForm, why));
+            }
+            // Nobody reads a body of no length.
+            if matches!(payload, Payload::Sized(0, _)) && !hashed.expects_nothing() {
+                return Err(UploadError::Sha256.into());
+            }
+        }
+        if let Some(envelope) = envelope {
+            self.replace_body(|body| body.unwrap_envelope(envelope, chain));
+        }
+        Ok(())
+    }
+
+    fn replace_body(&self, change: impl FnOnce(Content<B>) -> Content<B>) {
+        self.body.replace_with(|body| change(std::mem::replace(body, Content::Held(Bytes::new()))));
     }
 
     /// Returns the verified checksum that followed the content, once the content has ended.
@@ -86,10 +129,11 @@ impl<B> Upload<B> {
     /// Returns whether the client's body has ended.
     pub(crate) fn is_over(&self) -> bool
     where
-        B: Body,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
         match &*self.body.borrow() {
             Content::Plain(body) => body.is_end_stream(),
+            Content::Hashed(hashed) => hashed.is_over(),
             _ => false,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::outgoing::payload::checksum_mismatch;
 use crate::refusal::{Refusal, Rule};
-use crate::s3::aws_chunked;
+use crate::s3::aws_chunked::EnvelopeError;
 use crate::s3::checksum::Mismatch;
 use http1::body::BoxError;
 use std::{error, fmt};
@@ -10,8 +10,10 @@ use std::{error, fmt};
 /// The reason a client's body could not be passed on to its end.
 #[derive(Debug)]
 pub enum UploadError {
-    /// The aws-chunked envelope is malformed.
-    Malformed(aws_chunked::Malformed),
+    /// The aws-chunked envelope is malformed, or a signature in it is wrong.
+    Envelope(EnvelopeError),
+    /// The body does not have the SHA-256 that is signed.
+    Sha256,
     /// The content does not match its trailing checksum.
     Checksum(Mismatch),
     /// The body broke off, or what was held of it cannot be read back.
@@ -21,7 +23,8 @@ pub enum UploadError {
 impl fmt::Display for UploadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(malformed) => malformed.fmt(f),
+            Self::Envelope(error) => error.fmt(f),
+            Self::Sha256 => f.write_str("the body does not match its x-amz-content-sha256"),
             Self::Checksum(mismatch) => mismatch.fmt(f),
             Self::Body(error) => error.fmt(f),
         }
@@ -30,9 +33,9 @@ impl fmt::Display for UploadError {
 
 impl error::Error for UploadError {}
 
-impl From<aws_chunked::Malformed> for UploadError {
-    fn from(malformed: aws_chunked::Malformed) -> Self {
-        Self::Malformed(malformed)
+impl From<EnvelopeError> for UploadError {
+    fn from(error: EnvelopeError) -> Self {
+        Self::Envelope(error)
     }
 }
 
@@ -45,9 +48,16 @@ impl From<Mismatch> for UploadError {
 impl From<UploadError> for Refusal {
     fn from(error: UploadError) -> Self {
         match error {
-            UploadError::Malformed(aws_chunked::Malformed(why)) => {
+            UploadError::Envelope(EnvelopeError::Malformed(why)) => {
                 Self::new(Rule::BadEnvelope, format!("the aws-chunked body is malformed: {why}"))
             }
+            UploadError::Envelope(error @ EnvelopeError::Signature) => {
+                Self::new(Rule::WrongSignature, error.to_string())
+            }
+            UploadError::Sha256 => Self::new(
+                Rule::ContentSha256,
+                "The provided 'x-amz-content-sha256' header does not match what was computed.",
+            ),
             UploadError::Checksum(mismatch) => checksum_mismatch(mismatch),
             UploadError::Body(error) => Self::new(Rule::BadBody, error.to_string()),
         }

@@ -58,10 +58,12 @@ impl<B> Call<'_, B> {
     }
 
     /// Notes the operation and the form of the body.
-    pub(super) fn begin(&self, operation: Operation, payload: &Payload) {
+    ///
+    /// # Errors
+    /// When the body does not have the form that is signed.
+    pub(super) fn begin(&self, operation: Operation, payload: &Payload) -> Result<(), Refusal> {
         self.account.trace.routed(operation, self.request().target.query());
-        self.upload.set_length(payload.length());
-        self.upload.unwrap_envelope(payload.envelope());
+        self.upload.begin(payload)
     }
 
     /// Reads and discards an unused body. If it breaks off, the request is refused before anything is done.

@@ -22,7 +22,7 @@ impl Proxy {
         call: &Call<'_, B>,
         route: Route,
     ) -> Result<Served, Refusal> {
-        call.begin(route.operation(), route.payload());
+        call.begin(route.operation(), route.payload())?;
         match route.kind {
             RouteKind::Forward(mut forward) => self.forward(call.account, call.upload, &mut forward).await,
             RouteKind::ListBuckets(document) => local::answer_document(call, document).await,

@@ -1,7 +1,10 @@
 mod gate;
 
 use super::*;
+use crate::authenticate::attempts::AttemptLimits;
 use crate::authenticate::authenticator::Authenticator;
+use crate::authenticate::lasting::Lasting;
+use crate::authenticate::verifiers::Verifiers;
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::SessionKind;
 use crate::bounds::admission::{Admission, Bounds};
@@ -102,8 +105,10 @@ pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
         registry.register(&listener.name);
     }
     let sites = config.mappings.iter().map(|mapping| Arc::new(site(mapping, &metrics, &mint))).collect();
+    let lasting = Lasting::new(AttemptLimits::of(&config.limits), 1).unwrap();
     let generation = Arc::new(Generation {
-        authenticator: Authenticator::new(config.mappings.iter().map(|mapping| &*mapping.client), &registry),
+        authenticator: Authenticator::new(config.mappings.iter().map(|mapping| &*mapping.client), &registry)
+            .verifying(Verifiers::new(&config.users, &config.tokens, Arc::new(lasting), None).unwrap()),
         nodes,
         sites: SiteTable::new(sites, &registry),
         admin_hosts: AllowedHosts::none(),

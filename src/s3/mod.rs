@@ -8,6 +8,7 @@ pub(crate) mod error;
 pub(crate) mod limits;
 pub(crate) mod names;
 pub(crate) mod operation;
+pub(crate) mod signed_body;
 pub(crate) mod target;
 pub(crate) mod verb;
 pub(crate) mod xml;

@@ -184,7 +184,8 @@ mod tests {
 
     fn listener(name: &str, address: &str) -> Listener {
         let address = ListenAddress::Tcp(address.parse().unwrap());
-        Listener { name: name.into(), address, hosts: AllowedHosts::none(), access: SocketAccess::default() }
+        let (hosts, access) = (AllowedHosts::none(), SocketAccess::default());
+        Listener { name: name.into(), address, hosts, refuses_unknown_keys: false, access }
     }
 
     fn change(listening: &mut Listening, listeners: &[Listener]) -> (Vec<usize>, usize, usize) {

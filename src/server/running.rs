@@ -207,7 +207,9 @@ fn generation(
 ) -> Generation {
     let matchers = config.mappings.iter().map(|mapping| &*mapping.client);
     Generation {
-        authenticator: Authenticator::new(matchers, registry).verifying(verifiers),
+        authenticator: Authenticator::new(matchers, registry)
+            .verifying(verifiers)
+            .with_keys(Arc::clone(&config.keys)),
         sites: SiteTable::new(sites, registry),
         listeners: ListenerTable::new(&config.listeners, registry),
         admin_hosts: config.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default(),

@@ -1,9 +1,10 @@
 //! The date and the day that SigV4 signs.
 
 use jiff::Timestamp;
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use std::cell::Cell;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// A time in UTC to the second, in the form of `x-amz-date` (`20260131T235959Z`). Its first eight characters are the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,24 @@ impl AmzDate {
         let date = Self::written(time);
         LAST.set(Some(date));
         date
+    }
+
+    /// Parses a date in this form.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let number = |from: usize, to: usize| {
+            let digits = text.get(from..to).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+            digits.parse::<i16>().ok()
+        };
+        let small = |from: usize| number(from, from + 2).and_then(|number| i8::try_from(number).ok());
+        let bytes: [u8; 16] = text.as_bytes().try_into().ok()?;
+        if !matches!((bytes.get(8), bytes.get(15)), (Some(b'T'), Some(b'Z'))) {
+            return None;
+        }
+        let date = Date::new(number(0, 4)?, small(4)?, small(6)?).ok()?;
+        let time = Time::new(small(9)?, small(11)?, small(13)?, 0).ok()?;
+        let timestamp = TimeZone::UTC.to_timestamp(date.to_datetime(time)).ok()?;
+        let seconds = u64::try_from(timestamp.as_second()).ok()?;
+        Some(Self { text: bytes, time: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds) })
     }
 
     fn written(time: SystemTime) -> Self {
@@ -91,7 +110,6 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn formats_dates() {
@@ -99,5 +117,29 @@ mod tests {
         let date = AmzDate::new(time);
         assert_eq!((date.as_str(), date.day()), ("20150830T123600Z", "20150830"));
         assert_eq!(rfc3339(time), "2015-08-30T12:36:00Z");
+    }
+
+    #[test]
+    fn parses_dates_and_nothing_else() {
+        let date = AmzDate::parse("20150830T123600Z").unwrap();
+        assert_eq!(date.time(), SystemTime::UNIX_EPOCH + Duration::from_mins(24_015_636));
+        assert_eq!((date.as_str(), date.day()), ("20150830T123600Z", "20150830"));
+        for text in [
+            "",
+            "20150830",
+            "20150830T123600",
+            "20150830T123600z",
+            "20150830 123600Z",
+            "20150830T123600Z ",
+            "20150230T123600Z",
+            "20151330T123600Z",
+            "20150830T243600Z",
+            "20150830T126000Z",
+            "+0150830T123600Z",
+            "2015083\u{e9}123600Z",
+            "NaNNaNNaTNaNNaNZ",
+        ] {
+            assert_eq!(AmzDate::parse(text), None, "{text}");
+        }
     }
 }

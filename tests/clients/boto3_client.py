@@ -8,13 +8,12 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 env = os.environ
-keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
 client = boto3.client(
     "s3",
     endpoint_url=env["ENDPOINT"],
     region_name="us-east-1",
     verify=env["CA"],
-    **({"config": Config(signature_version=UNSIGNED)} if env["KEYS"] == "none" else keys),
+    **({"config": Config(signature_version=UNSIGNED)} if env["KEYS"] == "none" else {}),
 )
 
 

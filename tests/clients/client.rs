@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signs {
     No,
+    /// With meaningless keys.
     Yes,
+    /// With an access key that Scopegate verifies.
+    Local,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,8 @@ scheme, host = env["ENDPOINT"].split("://")
 client = duckdb.connect()
 client.execute(f"LOAD '{extension}'")
 client.execute(f"SET ca_cert_file = '{env['CA']}'")
-keys = "" if env["KEYS"] == "none" else "KEY_ID 'any', SECRET 'any',"
+signs = env["KEYS"] != "none"
+keys = f"KEY_ID '{env['AWS_ACCESS_KEY_ID']}', SECRET '{env['AWS_SECRET_ACCESS_KEY']}'," if signs else ""
 client.execute(
     f"CREATE SECRET (TYPE s3, {keys} REGION 'us-east-1', ENDPOINT '{host}', URL_STYLE 'path',"
     f" USE_SSL {scheme == 'https'})"

@@ -30,7 +30,7 @@ mod support {
     pub(crate) mod world;
 }
 
-use client::{CLIENTS, Client};
+use client::{CLIENTS, Client, Scheme, Signs};
 use programs::{PROGRAMS, Program};
 use run::{Row, Step};
 use std::sync::Mutex;
@@ -48,6 +48,20 @@ fn every_client_works_unmodified() {
     let failures: Vec<&String> = rows.iter().flat_map(|row| &row.failures).collect();
     assert!(failures.is_empty(), "{failures:#?}");
     page::compare(&rows, present.len() == CLIENTS.len());
+}
+
+/// The listener knows only the key: a request that it could not verify would fail.
+#[test]
+fn every_client_that_signs_works_with_a_local_access_key() {
+    let signs = |client: &&Client| client.ways.iter().any(|(signs, _)| *signs == Signs::Yes);
+    let present: Vec<&Client> = CLIENTS.iter().filter(signs).filter(|client| client.is_installed()).collect();
+    let world = World::start();
+    world.store_many();
+    let way = (Signs::Local, Scheme::Http);
+    let rows: Vec<Row> = two_at_a_time(&present, |client| run::run_steps(&world, client, way));
+    let failures: Vec<&String> = rows.iter().flat_map(|row| &row.failures).collect();
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(world.proxy.stderr().contains("SGCLIENTS"), "the log names the key of each request");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 # MinIO's mc.
 set -eu
 export MC_CONFIG_DIR="$HOME/mc"
-if [ "$KEYS" = dummy ]; then login=anyanyany:anyanyany@; else login=; fi
+if [ "$KEYS" = none ]; then login=; else login=$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY@; fi
 export MC_HOST_proxy="${ENDPOINT%%://*}://$login${ENDPOINT#*://}"
 ask() { "$CLIENT" --quiet "$@"; }
 case $1 in

@@ -8,7 +8,7 @@ from minio import Minio
 
 env = os.environ
 scheme, host = env["ENDPOINT"].split("://")
-keys = {} if env["KEYS"] == "none" else {"access_key": "any", "secret_key": "any"}
+keys = {} if env["KEYS"] == "none" else {"access_key": env["AWS_ACCESS_KEY_ID"], "secret_key": env["AWS_SECRET_ACCESS_KEY"]}
 client = Minio(
     endpoint=host,
     secure=scheme == "https",

@@ -8,7 +8,7 @@ from pyarrow import fs
 
 env = os.environ
 scheme, host = env["ENDPOINT"].split("://")
-keys = {"anonymous": True} if env["KEYS"] == "none" else {"access_key": "any", "secret_key": "any"}
+keys = {"anonymous": True} if env["KEYS"] == "none" else {"access_key": env["AWS_ACCESS_KEY_ID"], "secret_key": env["AWS_SECRET_ACCESS_KEY"]}
 client = fs.S3FileSystem(
     endpoint_override=host, scheme=scheme, region="us-east-1", tls_ca_file_path=env["CA"], **keys
 )

@@ -2,7 +2,9 @@
 set -eu
 remote=":s3,provider=Minio,endpoint='$ENDPOINT',no_check_bucket=true:tmp"
 ask() {
-    if [ "$KEYS" = dummy ]; then set -- "$@" --s3-access-key-id any --s3-secret-access-key any; fi
+    if [ "$KEYS" != none ]; then
+        set -- "$@" --s3-access-key-id "$AWS_ACCESS_KEY_ID" --s3-secret-access-key "$AWS_SECRET_ACCESS_KEY"
+    fi
     rclone --config /dev/null --ca-cert "$CA" --s3-upload-cutoff 16M --s3-chunk-size 16M "$@"
 }
 case $1 in

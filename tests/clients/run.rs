@@ -1,6 +1,7 @@
 //! Runs one client through all steps, and compares the store with what it should hold afterwards.
 
 use crate::client::{Client, DEBIANS_AWS, Scheme, Signs, Way, folders};
+use crate::support::keys::Keys;
 use crate::support::process::{Killed, wait_for};
 use crate::world::{HELLO, MANY, World};
 use std::collections::BTreeSet;
@@ -63,7 +64,11 @@ pub(crate) fn run_steps(world: &World, client: &Client, way: Way) -> Row {
 
 /// Returns a name for the client and its way, which is also the folder of its objects.
 fn label(client: &Client, (signs, scheme): Way) -> String {
-    let signs = if signs == Signs::Yes { "signed" } else { "unsigned" };
+    let signs = match signs {
+        Signs::No => "unsigned",
+        Signs::Yes => "signed",
+        Signs::Local => "identified",
+    };
     let scheme = if scheme == Scheme::Http { "http" } else { "https" };
     format!("{}-{signs}-{scheme}", client.name.replace(' ', "-").to_lowercase())
 }
@@ -104,14 +109,20 @@ fn command(world: &World, client: &Client, (signs, scheme): Way, prefix: &str, h
         .envs([("PATH", path), ("HOME", home.into()), ("LANG", "C.UTF-8".into())])
         .envs([("CA", world.authority.path()), ("SSL_CERT_FILE", world.authority.path())])
         .envs([("SMALL", world.path("small")), ("LARGE", world.path("large")), ("OUT", home.join("got"))])
-        .envs([("ENDPOINT", &*world.endpoint(scheme)), ("PREFIX", prefix)])
+        .envs([("ENDPOINT", &*world.endpoint(signs, scheme)), ("PREFIX", prefix)])
         .env("CLIENT", client.needed())
         // SDKs without keys would ask the metadata service of a cloud for some.
         .env("AWS_EC2_METADATA_DISABLED", "true");
     match signs {
         Signs::No => command.env("KEYS", "none"),
         Signs::Yes => {
-            command.envs([("KEYS", "dummy"), ("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any")])
+            let key = "anyanyany";
+            command.envs([("KEYS", "dummy"), ("AWS_ACCESS_KEY_ID", key), ("AWS_SECRET_ACCESS_KEY", key)])
+        }
+        Signs::Local => {
+            let Keys { access_key, secret_key, .. } = &world.key;
+            let keys = [("AWS_ACCESS_KEY_ID", &**access_key), ("AWS_SECRET_ACCESS_KEY", secret_key)];
+            command.env("KEYS", "local").envs(keys)
         }
     };
     if client.needed() == Path::new(DEBIANS_AWS) {

@@ -3,7 +3,7 @@ set -eu
 host=${ENDPOINT#*://}
 case $ENDPOINT in https:*) tls=--ssl ;; *) tls=--no-ssl ;; esac
 ask() {
-    s3cmd --config=/dev/null --access_key=any --secret_key=any --region=us-east-1 --ca-certs="$CA" \
+    s3cmd --config=/dev/null --access_key="$AWS_ACCESS_KEY_ID" --secret_key="$AWS_SECRET_ACCESS_KEY" --region=us-east-1 --ca-certs="$CA" \
         --host="$host" --host-bucket="$host" "$tls" --no-progress "$@"
 }
 case $1 in

@@ -6,7 +6,7 @@ import sys
 import s3fs
 
 env = os.environ
-keys = {"anon": True} if env["KEYS"] == "none" else {"key": "any", "secret": "any"}
+keys = {"anon": True} if env["KEYS"] == "none" else {"key": env["AWS_ACCESS_KEY_ID"], "secret": env["AWS_SECRET_ACCESS_KEY"]}
 client = s3fs.S3FileSystem(
     client_kwargs={"endpoint_url": env["ENDPOINT"], "region_name": "us-east-1", "verify": env["CA"]}, **keys
 )

@@ -1,16 +1,18 @@
 //! The set-up of every test: a store with a few objects, the proxy over HTTP, over HTTPS and as a static host, and files
 //! to send.
 
-use crate::client::Scheme;
+use crate::client::{Scheme, Signs};
 use crate::support::http::Response;
+use crate::support::keys::Keys;
 use crate::support::minio::Minio;
 use crate::support::proxy::Proxy;
 use crate::support::sigv4::direct;
 use crate::support::tls::terminate_tls;
 use crate::support::world::{Corner, config, corner, start};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempDir};
 use tokio::runtime::Runtime;
 
@@ -23,6 +25,8 @@ pub(crate) const HELLO: &[u8] = b"hello, client\n";
 pub(crate) struct World {
     pub(crate) minio: Minio,
     pub(crate) proxy: Proxy,
+    /// The access key that the proxy's listener `identified` demands.
+    pub(crate) key: Keys,
     pub(crate) authority: NamedTempFile,
     pub(crate) folder: TempDir,
     pub(crate) small: Vec<u8>,
@@ -61,12 +65,15 @@ impl World {
         }
         let config = config(minio.address, minio.address, &corners, "");
         let config = config.replace("mount = \"/\"\n", "mount = \"/\"\nindex = \"index.html\"\n");
+        let folder = TempDir::new().unwrap();
+        let key = Keys::random("SGCLIENTS");
+        let config = config + &identified(&key, &folder.path().join("secret"));
         let proxy = start(&config, &issuer);
         let runtime = Runtime::new().unwrap();
         let (secure, authority) = terminate_tls(&runtime, proxy.address("all"));
-        let folder = TempDir::new().unwrap();
         let (small, large) = (b"a small file\n".to_vec(), large());
-        let world = Self { minio, proxy, authority, folder, small, large, secure, pages, _runtime: runtime };
+        let world =
+            Self { minio, proxy, key, authority, folder, small, large, secure, pages, _runtime: runtime };
         fs::write(world.path("small"), &world.small).unwrap();
         fs::write(world.path("large"), &world.large).unwrap();
         fs::write(world.path("medium"), &world.large[..12_000_000]).unwrap();
@@ -87,8 +94,9 @@ impl World {
         self.folder.path().join(name)
     }
 
-    pub(crate) fn endpoint(&self, scheme: Scheme) -> String {
+    pub(crate) fn endpoint(&self, signs: Signs, scheme: Scheme) -> String {
         match scheme {
+            Scheme::Http if signs == Signs::Local => format!("http://{}", self.proxy.address("identified")),
             Scheme::Http => format!("http://{}", self.proxy.address("all")),
             Scheme::Https => format!("https://{}", self.secure),
         }
@@ -109,6 +117,20 @@ impl World {
     pub(crate) fn stored(&self, key: &str) -> Response {
         direct(&self.minio, &self.minio.root, "GET", &format!("/tmp/{key}"), &[], b"")
     }
+}
+
+/// Returns a mapping for this key alone. Its secret is written to a file.
+fn identified(key: &Keys, secret: &Path) -> String {
+    fs::write(secret, &key.secret_key).unwrap();
+    fs::set_permissions(secret, Permissions::from_mode(0o600)).unwrap();
+    format!(
+        "[[listener]]\nname = \"identified\"\naddress = \"127.0.0.1:0\"\nunknown_keys = \"refuse\"\n\
+         [[key]]\naccess_key = \"{0}\"\nsecret_key = {{ file = \"{1}\" }}\n\
+         [[mapping]]\nname = \"identified\"\nclient = {{ key = \"{0}\", listener = \"identified\" }}\n\
+         [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"inbox/\"\nallow = [\"read\", \"list\", \"write\", \"delete\"]\n",
+        key.access_key,
+        secret.display()
+    )
 }
 
 /// Returns the section of a mapping that lists the origins of these pages.

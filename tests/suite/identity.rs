@@ -5,5 +5,6 @@ mod bearer;
 mod declare;
 mod homes;
 mod jwt;
+mod keys;
 mod rules;
 mod unix;

@@ -99,8 +99,13 @@ mod tests {
         let hashing = Arc::new(Hashing::new(2));
         let (finish, finished) = mpsc::channel::<()>();
         let place = hashing.place(ONE).await.unwrap();
-        let running = tokio::spawn(Hashing::run(place, move || finished.recv()));
-        tokio::task::yield_now().await;
+        let (start, has_begun) = oneshot::channel();
+        let work = move || {
+            start.send(()).unwrap();
+            finished.recv()
+        };
+        let running = tokio::spawn(Hashing::run(place, work));
+        has_begun.await.unwrap();
         running.abort();
         assert!(running.await.unwrap_err().is_cancelled());
         assert_eq!(hashing.running(), 1);

@@ -88,8 +88,8 @@ async fn documents_are_read_in_every_body_form() {
     ] {
         let envelope = Some(Envelope { decoded: None, trailer });
         let upload = Upload::new(Full::new(Bytes::from(body)));
-        upload.unwrap_envelope(envelope);
         let payload = Payload::Held(HeldBody { envelope, ..HeldBody::default() });
+        upload.begin(&payload).unwrap();
         let read =
             read(Kind::Complete, &upload, &payload, &Fields::default(), Duration::from_secs(5), memory())
                 .await;

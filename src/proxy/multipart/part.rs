@@ -256,7 +256,9 @@ mod tests {
         assert_eq!(part.fill(&mut source, PART_SIZE, &outgoing()).await, Ok(Filled::Ended));
         assert_eq!(source.verify().unwrap_err().rule, Rule::ChecksumMismatch);
         let upload = test_upload(Full::new(Bytes::from_static(b"content")));
-        upload.unwrap_envelope(Some(Envelope::default()));
+        let envelope = Some(Envelope::default());
+        upload.begin(&Payload::Held(HeldBody { envelope, ..HeldBody::default() })).unwrap();
+        upload.set_length(u64::MAX);
         let mut source = Source::new(&upload, Vec::new(), None);
         let filled = Part::new(None, None, u64::MAX).fill(&mut source, PART_SIZE, &outgoing()).await;
         assert_eq!(filled.unwrap_err().rule, Rule::BadEnvelope);

@@ -9,7 +9,7 @@ fn decode(
     envelope: Envelope,
     body: &[u8],
     lengths: &[usize],
-) -> Result<(Vec<u8>, Option<Checksum>), Malformed> {
+) -> Result<(Vec<u8>, Option<Checksum>), EnvelopeError> {
     let mut decoder = Decoder::new(envelope);
     let (mut rest, mut inside) = (Bytes::copy_from_slice(body), Vec::new());
     let mut lengths = lengths.iter().copied().filter(|length| *length > 0).cycle();

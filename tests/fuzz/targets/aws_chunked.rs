@@ -5,7 +5,7 @@
 use super::reference::find;
 use super::script::cut;
 use bytes::Bytes;
-use scopegate::internals::{Algorithm, Decoder, Envelope};
+use scopegate::internals::{Algorithm, Decoder, Envelope, EnvelopeError};
 
 pub(crate) const WORDS: &[&[u8]] = &[
     b"\r\n",
@@ -61,12 +61,19 @@ fn read_envelope(input: &[u8]) -> Option<(Envelope, &[u8])> {
     Some((Envelope { decoded, trailer }, &input[end + 1..]))
 }
 
+fn why(error: EnvelopeError) -> &'static str {
+    match error {
+        EnvelopeError::Malformed(why) => why,
+        EnvelopeError::Signature => "signature",
+    }
+}
+
 fn decode(envelope: Envelope, pieces: impl IntoIterator<Item = Vec<u8>>) -> Result<Read, &'static str> {
     let mut decoder = Decoder::new(envelope);
     let mut content = Vec::new();
     for piece in pieces {
         let mut piece = Bytes::from(piece);
-        while let Some(data) = decoder.next(&mut piece).map_err(|malformed| malformed.0)? {
+        while let Some(data) = decoder.next(&mut piece).map_err(why)? {
             content.extend_from_slice(&data);
             assert!(
                 envelope.decoded.is_none_or(|length| content.len() as u64 <= length),
@@ -74,7 +81,7 @@ fn decode(envelope: Envelope, pieces: impl IntoIterator<Item = Vec<u8>>) -> Resu
             );
         }
     }
-    let checksum = decoder.finish().map_err(|malformed| malformed.0)?;
+    let checksum = decoder.finish().map_err(why)?;
     Ok((content, checksum.map(|checksum| checksum.base64())))
 }
 
