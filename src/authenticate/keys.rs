@@ -85,6 +85,11 @@ impl Keys {
         Self { by_id, decoy, region, strict }
     }
 
+    /// Returns the ids of the keys.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_id.keys().map(|name| &**name)
+    }
+
     /// Verifies the signature of a request. Returns `None` if the key is unknown, so that the credentials count as
     /// dummy ones of an S3 client.
     ///

@@ -1,5 +1,6 @@
 //! `scopegate explain`: shows which mapping a client gets and how the proxy decides on a request.
 
+mod credentials;
 mod report;
 mod ways;
 
@@ -9,7 +10,7 @@ use ways::Way;
 use super::{CommandError, print, serve};
 use crate::authenticate::authenticator::Authenticator;
 use crate::authorize::mapping::{self, Mapping};
-use crate::config::{Caller, Config, ListenAddress, Listener, Peer, WithoutSecrets};
+use crate::config::{AsReadable, Caller, Config, Environment, ListenAddress, Listener, Peer, WithoutSecrets};
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{Client, Connection, ListenerRef, ListenerRegistry, PeerUser};
 use crate::identify::identity::Identity;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 
 /// The arguments of `explain`.
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("who").required(true).multiple(true).args(["mapping", "from", "unix", "uid", "user", "token", "key"]))]
+#[command(group = ArgGroup::new("who").required(true).multiple(true).args(["mapping", "from", "unix", "uid", "user", "token", "token_file", "key"]))]
 #[command(after_help = "Secrets of the configuration are not read.\n\n\
     Exit codes: 0 allowed, or as --expect says; 3 refused; 1 not as --expect says; 2 wrong usage; 78 bad configuration\n\n\
     Examples:\n  scopegate explain --from 127.0.0.1 GET /tmp/media/hello.txt\n  \
@@ -56,11 +57,14 @@ pub struct Args {
     #[arg(long, value_name = "ID", requires = "uid")]
     pub gid: Option<u32>,
     /// The client logs in as this user
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["mapping", "token", "key"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["mapping", "token", "token_file", "key"])]
     pub user: Option<String>,
     /// The client sends the bearer token of this name
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["mapping", "key"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["mapping", "token_file", "key"])]
     pub token: Option<String>,
+    /// The client sends the bearer token or JWT in this file, which is verified as the proxy does
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mapping", "key"])]
+    pub token_file: Option<PathBuf>,
     /// The client signs with the local access key of this id
     #[arg(long, value_name = "ID", conflicts_with = "mapping")]
     pub key: Option<String>,
@@ -100,10 +104,23 @@ pub enum Expected {
 #[derive(Debug)]
 pub(super) struct Question<'q> {
     pub(super) who: Who<'q>,
+    /// The refusal of its credentials, if they do not verify.
+    pub(super) refused: Option<Refusal>,
     /// The name of the listener that it connects to.
     pub(super) listener: Option<&'q str>,
     /// Method, path and headers of the request, if the question is about one.
     pub(super) request: Option<(&'q Method, &'q str, Fields)>,
+}
+
+impl Question<'_> {
+    /// Sets the result of verifying the client's credentials.
+    fn bear(&mut self, verified: Result<Identity, Refusal>) {
+        match (verified, &mut self.who) {
+            (Ok(identity), Who::Client(caller)) => caller.identity = Some(identity),
+            (Ok(_), Who::Mapping(_)) => {}
+            (Err(refusal), _) => self.refused = Some(refusal),
+        }
+    }
 }
 
 /// The client in question.
@@ -121,8 +138,12 @@ pub(super) enum Who<'q> {
 /// Fails on a bad configuration (exit code 78), an unknown mapping or listener (exit code 2), a refusal (exit code
 /// 3), and a decision other than the expected one (exit code 1).
 pub fn run(args: &Args) -> Result<(), CommandError> {
-    let config = serve::load_with(&args.config, &WithoutSecrets)?;
-    let question = question(args)?;
+    let environment: &dyn Environment = if args.token_file.is_some() { &AsReadable } else { &WithoutSecrets };
+    let config = serve::load_with(&args.config, environment)?;
+    let mut question = question(args)?;
+    if let Some(path) = &args.token_file {
+        question.bear(credentials::verify_file(&config, path)?);
+    }
     let explanation = explain(&config, &question)?;
     print(&if args.json {
         explanation.json(args.policy)
@@ -145,7 +166,7 @@ fn question(args: &Args) -> Result<Question<'_>, CommandError> {
         (Some(method), Some(target)) => Some((method, &**target, fields(&args.header)?)),
         _ => None,
     };
-    Ok(Question { who, listener: args.listener.as_deref(), request })
+    Ok(Question { who, refused: None, listener: args.listener.as_deref(), request })
 }
 
 fn caller(args: &Args) -> Caller {
@@ -186,8 +207,15 @@ pub(super) fn explain<'c>(
             (Some(Cow::Borrowed(mapping)), named.or(own).or(config.listeners.first()))
         }
         Who::Client(ref caller) => {
+            if let Some(identity) = &caller.identity {
+                credentials::check_declared(config, identity)?;
+            }
             let listener = named.or_else(|| usual_listener(config, caller.peer));
-            let mapping = listener.and_then(|listener| explanation.find(config, listener, caller));
+            explanation.rejected.clone_from(&question.refused);
+            let mapping = match (&explanation.rejected, listener) {
+                (None, Some(listener)) => explanation.find(config, listener, caller),
+                _ => None,
+            };
             (mapping, listener)
         }
     };

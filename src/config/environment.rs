@@ -154,6 +154,33 @@ fn find_account(account: Account, name: &str, found: nix::Result<Option<u32>>) -
     }
 }
 
+/// The environment of this process, in which a secret that cannot be read is replaced. It serves commands that need what a
+/// configuration declares, but none of the secrets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AsReadable;
+
+impl Environment for AsReadable {
+    fn variable(&self, name: &str) -> Result<Secret, ReadError> {
+        SystemEnvironment.variable(name).or_else(|_| WithoutSecrets.variable(name))
+    }
+
+    fn file(&self, path: &Path) -> Result<Secret, ReadError> {
+        SystemEnvironment.file(path).or_else(|_| WithoutSecrets.file(path))
+    }
+
+    fn declarations(&self, path: &Path) -> Result<Option<Secret>, ReadError> {
+        SystemEnvironment.declarations(path)
+    }
+
+    fn user(&self, name: &str) -> Result<u32, ReadError> {
+        WithoutSecrets.user(name)
+    }
+
+    fn group(&self, name: &str) -> Result<u32, ReadError> {
+        WithoutSecrets.group(name)
+    }
+}
+
 /// Returns a secret that is as long as any must be.
 fn unknown() -> Secret {
     Secret::new("unknown".repeat(10))

@@ -42,8 +42,8 @@ pub(crate) use configuration::{
     Admin, IdentityForm, Issuer, ListenAddress, Listener, Log, LogFormat, LogLevel, SocketAccess, Upstream,
 };
 pub use diagnostic::Diagnostic;
+pub(crate) use environment::{AsReadable, SystemEnvironment, WithoutSecrets};
 pub use environment::{Environment, ReadError};
-pub(crate) use environment::{SystemEnvironment, WithoutSecrets};
 pub(crate) use environment::{read_declarations, read_guarded};
 pub use load::ConfigError;
 pub(crate) use load::MAX_CONFIG_BYTES;

@@ -12,7 +12,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>
 
 use crate::s3::checksum::{Algorithm, Checksum};
-use crate::s3::signed_body::{ChunkChain, HexSignature, parse_signature};
+use crate::s3::signed_body::{ChunkChain, HexSignature, WrongSignature, parse_signature};
 use bytes::{Buf, Bytes};
 use std::fmt;
 
@@ -57,6 +57,12 @@ impl fmt::Display for EnvelopeError {
 }
 
 impl std::error::Error for EnvelopeError {}
+
+impl From<WrongSignature> for EnvelopeError {
+    fn from(_: WrongSignature) -> Self {
+        Self::Signature
+    }
+}
 
 /// A decoder of one envelope, in any chunks. It passes the content on without copying it.
 #[derive(Debug)]
@@ -249,7 +255,10 @@ impl Signed {
         let (_, signature) = split_chunk_line(line);
         let signature = signature.strip_prefix(CHUNK_SIGNATURE).and_then(parse_signature);
         self.claimed = signature.ok_or(EnvelopeError::Signature)?;
-        if size == 0 { self.chain.end_chunk(self.claimed) } else { Ok(()) }
+        if size == 0 {
+            self.chain.end_chunk(self.claimed)?;
+        }
+        Ok(())
     }
 
     fn take_trailer(&mut self, name: &str, value: &str) -> Result<(), EnvelopeError> {
@@ -260,7 +269,7 @@ impl Signed {
         if name.eq_ignore_ascii_case(TRAILER_SIGNATURE) {
             let signature = parse_signature(value.as_bytes()).ok_or(EnvelopeError::Signature)?;
             self.has_verified_trailer = true;
-            return self.chain.end_trailer(&self.trailer, signature);
+            return Ok(self.chain.end_trailer(&self.trailer, signature)?);
         }
         for part in [&*name.to_ascii_lowercase(), ":", value, "\n"] {
             self.trailer.extend_from_slice(part.as_bytes());

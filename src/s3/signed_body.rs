@@ -1,6 +1,5 @@
 //! How the signature of a request covers its body.
 
-use crate::s3::aws_chunked::EnvelopeError;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -18,6 +17,10 @@ pub(crate) enum SignedBody {
     /// An aws-chunked envelope whose chunks are not signed, with a checksum after them.
     Checksummed,
 }
+
+/// The error for a signature that the key did not make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WrongSignature;
 
 /// The SHA-256 of nothing.
 pub(crate) const EMPTY_SHA256: [u8; 32] = [
@@ -64,14 +67,18 @@ impl ChunkChain {
     }
 
     /// Verifies the signature of the chunk that ends here.
-    pub(crate) fn end_chunk(&mut self, signature: HexSignature) -> Result<(), EnvelopeError> {
+    pub(crate) fn end_chunk(&mut self, signature: HexSignature) -> Result<(), WrongSignature> {
         let hash = self.chunk.finalize_reset();
         let nothing = hex(&EMPTY_SHA256);
         self.verify(signature, &[b"AWS4-HMAC-SHA256-PAYLOAD\n"], &[&nothing, b"\n", &hex(&hash.into())])
     }
 
     /// Verifies the signature of the trailer, given as lines of names and values.
-    pub(crate) fn end_trailer(&mut self, lines: &[u8], signature: HexSignature) -> Result<(), EnvelopeError> {
+    pub(crate) fn end_trailer(
+        &mut self,
+        lines: &[u8],
+        signature: HexSignature,
+    ) -> Result<(), WrongSignature> {
         let hash = Sha256::digest(lines);
         self.verify(signature, &[b"AWS4-HMAC-SHA256-TRAILER\n"], &[&hex(&hash.into())])
     }
@@ -81,7 +88,7 @@ impl ChunkChain {
         signature: HexSignature,
         algorithm: &[&[u8]],
         hashes: &[&[u8]],
-    ) -> Result<(), EnvelopeError> {
+    ) -> Result<(), WrongSignature> {
         let mut mac = self.key.clone();
         for part in algorithm {
             mac.update(part);
@@ -92,9 +99,9 @@ impl ChunkChain {
         for part in hashes {
             mac.update(part);
         }
-        let claimed = parse_hex(&signature).ok_or(EnvelopeError::Signature)?;
+        let claimed = parse_hex(&signature).ok_or(WrongSignature)?;
         // Constant in time.
-        mac.verify_slice(&claimed).map_err(|_| EnvelopeError::Signature)?;
+        mac.verify_slice(&claimed).map_err(|_| WrongSignature)?;
         self.previous = signature;
         Ok(())
     }
@@ -186,10 +193,10 @@ mod tests {
         }
         let mut short = chain();
         short.update(&vec![b'a'; 65535]);
-        assert_eq!(short.end_chunk(signatures[0]), Err(EnvelopeError::Signature));
+        assert_eq!(short.end_chunk(signatures[0]), Err(WrongSignature));
         // A chunk cannot be left out.
         let mut skipping = chain();
         skipping.update(&[b'a'; 1024]);
-        assert_eq!(skipping.end_chunk(signatures[1]), Err(EnvelopeError::Signature));
+        assert_eq!(skipping.end_chunk(signatures[1]), Err(WrongSignature));
     }
 }

@@ -30,4 +30,5 @@ mod streaming;
 mod support;
 mod surface;
 mod tls;
+mod walkthroughs;
 mod walls;

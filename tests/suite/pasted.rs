@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Returns every page.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages = vec![root.to_owned(), root.join("docs"), root.join("deploy")];
+    let mut pages = vec![root.to_owned(), root.join("docs"), root.join("docs/identity"), root.join("deploy")];
     pages = pages
         .iter()
         .flat_map(|folder| fs::read_dir(folder).unwrap())
@@ -19,14 +19,18 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// Returns the lines of a page's shell blocks. Lines that end with `\` are joined with the next.
+/// Returns the lines of a page's shell blocks. Those of a `console` begin with `$ ` or `> `; its others are output.
 fn shell_lines(page: &str) -> Vec<String> {
     let (mut lines, mut language): (Vec<String>, Option<&str>) = (Vec::new(), None);
     for line in page.lines() {
         match (line.trim_start().strip_prefix("```"), language) {
             (Some(_), Some(_)) => language = None,
             (Some(named), None) => language = Some(named.trim()),
-            (None, Some("sh" | "bash" | "zsh" | "shell" | "console")) => lines.push(line.trim().to_owned()),
+            (None, Some("sh" | "bash" | "zsh" | "shell")) => lines.push(line.trim().to_owned()),
+            (None, Some("console")) => {
+                let typed = line.strip_prefix("$ ").or_else(|| line.strip_prefix("> "));
+                lines.extend(typed.map(str::to_owned));
+            }
             (None, _) => {}
         }
     }
@@ -65,8 +69,10 @@ fn detects_lines_that_zsh_misreads() {
         assert_eq!(unfit(line), found, "{line}");
     }
     assert_eq!(
-        shell_lines("a\n```sh\none\n```\n# b\n  ```toml\n# c\n  ```\n   ```sh\n   two\n   ```\n"),
-        ["one", "two"]
+        shell_lines(
+            "a\n```sh\none\n```\n# b\n  ```toml\n# c\n  ```\n   ```sh\n   two\n   ```\n```console\n$ three\n# d\n> four\n```\n"
+        ),
+        ["one", "two", "three", "four"]
     );
 }
 

@@ -40,7 +40,8 @@ fn wrong(config: &Config, test: &PolicyTest) -> Result<Option<String>, CommandEr
         TestClient::Mapping(name) => Who::Mapping(name),
     };
     let request = Some((&test.method, &*test.target, test.fields.clone()));
-    let explanation = explain(config, &Question { who, listener: test.listener.as_deref(), request })?;
+    let explanation =
+        explain(config, &Question { who, refused: None, listener: test.listener.as_deref(), request })?;
     if let Some(wanted) = test.mapping.as_deref()
         && explanation.mapping() != Some(wanted)
     {

@@ -306,6 +306,7 @@ impl World {
         let address: IpAddr = from.parse().unwrap();
         let question = Question {
             who: Who::Client(Caller { peer: Peer::Address(address), identity: None }),
+            refused: None,
             listener: None,
             request: Some((method, target, fields)),
         };

@@ -21,6 +21,8 @@ pub(in crate::cli) struct Explanation<'c> {
     pub(super) passed_over: Vec<(&'c str, Vec<Finding>)>,
     /// What the conditions of the mapping that matches find.
     pub(super) matched: Vec<Finding>,
+    /// The refusal of credentials that do not verify.
+    pub(super) rejected: Option<Refusal>,
     /// The refusal of a client that no mapping admits.
     pub(super) unmatched: Option<Refusal>,
     /// The mapping that matches or that the question names.
@@ -41,7 +43,7 @@ impl Explanation<'_> {
 
     /// Returns the rule that refuses the request, with its message. Returns `None` without a refusal.
     pub(in crate::cli) fn refusal(&self) -> Option<(Rule, &str)> {
-        if let Some(refusal) = self.unmatched.as_ref().or(self.homeless.as_ref()) {
+        if let Some(refusal) = self.of_client() {
             return Some((refusal.rule, &refusal.message));
         }
         let refusal = match self.decision.as_ref()? {
@@ -55,10 +57,15 @@ impl Explanation<'_> {
         Some((refusal.rule, &refusal.message))
     }
 
+    /// Returns the refusal of the client, whatever it requests.
+    fn of_client(&self) -> Option<&Refusal> {
+        self.rejected.as_ref().or(self.unmatched.as_ref()).or(self.homeless.as_ref())
+    }
+
     /// Returns what an operator can do about the refusal.
     fn help(&self) -> Option<String> {
         let of_request = || self.decision.as_ref()?.as_ref().err();
-        let refusal = self.unmatched.as_ref().or(self.homeless.as_ref()).or_else(of_request)?;
+        let refusal = self.of_client().or_else(of_request)?;
         refusal.help().map(ToString::to_string)
     }
 
@@ -70,6 +77,10 @@ impl Explanation<'_> {
                 identity.as_ref().map(|identity| format!(", {}", identity.describe())).unwrap_or_default();
             let _ =
                 writeln!(text, "client {connection} at listener {:?}{bearing}", connection.listener().name());
+        }
+        if let Some(refusal) = &self.rejected {
+            let (rule, why) = (refusal.rule.name(), refusal.cause().unwrap_or_default());
+            let _ = writeln!(text, "the credentials are refused by rule {rule}: {why}");
         }
         for (name, findings) in &self.passed_over {
             let _ = writeln!(text, "  mapping {name:?} does not match");
@@ -122,6 +133,7 @@ impl Explanation<'_> {
             "status": refusal.map(|(rule, _)| rule.status().as_u16()),
             "code": refusal.map(|(rule, _)| rule.code()),
             "message": refusal.map(|(_, message)| message),
+            "cause": self.rejected.as_ref().and_then(Refusal::cause),
             "cause": self.homeless.as_ref().and_then(Refusal::cause),
             "help": self.help(),
             "details": self.decision.as_ref().map(|decision| verdict(decision).lines().map(str::to_owned).collect::<Vec<_>>()),

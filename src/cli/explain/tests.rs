@@ -1,4 +1,5 @@
 use super::*;
+use crate::authenticate::tokens::{TokenDigest, new_token};
 use crate::config::tests::{EXAMPLE, Fake};
 use clap::Parser;
 
@@ -33,16 +34,70 @@ fn a_client_or_a_mapping_is_required() {
     }
 }
 
+/// Returns the example with a user, and a token of this digest, each with a mapping.
+fn with_credentials(digest: &TokenDigest) -> Config {
+    let scope = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"a/\"\nallow = [\"read\"]\n";
+    let sections = format!(
+        "[[user]]\nname = \"alice\"\npassword = [\"$argon2id$v=19$m=19456,t=2,p=1$jHwkGfbAUPGBk0QcIPt2Og$bi3yu0Fojh6aOljZgf+dB1ou+dGAJ1OT/V9fVr4CKq4\"]\n\
+         [[token]]\nname = \"ci\"\nsha256 = \"{digest}\"\n\
+         [[mapping]]\nname = \"people\"\nclient = {{ user = [\"*\"] }}\n{scope}\
+         [[mapping]]\nname = \"programs\"\nclient = {{ token = [\"ci\"] }}\n{scope}[[mapping]]"
+    );
+    Config::parse(&EXAMPLE.replacen("[[mapping]]", &sections, 1), &Fake).unwrap()
+}
+
 #[test]
 fn clients_may_bear_credentials() {
+    let (_, digest) = new_token().unwrap();
+    let config = with_credentials(&digest);
     for (words, expected) in [
-        (&["--user", "alice"][..], "client 127.0.0.1 at listener \"sidecar\", user \"alice\"\n"),
-        (&["--uid", "7", "--key", "AK"], "client unix at listener \"sidecar\", key \"AK\"\n"),
-        (&["--from", "10.0.0.1", "--token", "ci"], "client 10.0.0.1 at listener \"sidecar\", token \"ci\"\n"),
+        (
+            &["--user", "alice"][..],
+            "client 127.0.0.1 at listener \"sidecar\", user \"alice\"\n  mapping \"people\" matches\n",
+        ),
+        (
+            &["--from", "10.0.0.1", "--token", "ci"],
+            "client 10.0.0.1 at listener \"sidecar\", token \"ci\"\n  mapping \"people\" does not",
+        ),
+        (&["--user", "bob"], "there is no user \"bob\"; there are: alice"),
+        (&["--uid", "7", "--key", "AK"], "there is no key \"AK\"; the configuration declares none"),
+        (&["--from", "10.0.0.1"], "client 10.0.0.1 at listener \"sidecar\"\n  mapping \"people\" does not"),
     ] {
-        let text = ask(words);
-        assert!(text.starts_with(expected), "{words:?}: {text}");
+        let args = Line::try_parse_from([&["explain"], words].concat()).unwrap().args;
+        let told = question(&args).and_then(|question| Ok(explain(&config, &question)?.text(false)));
+        let told = told.unwrap_or_else(|error| error.to_string());
+        assert!(told.starts_with(expected), "{words:?}: {told}");
     }
+    let args = Line::try_parse_from(["explain", "--from", "10.0.0.1"]).unwrap().args;
+    let question = question(&args).unwrap();
+    let unknown = explain(&config, &question).unwrap();
+    assert_eq!(unknown.refusal().map(|(rule, _)| rule), Some(Rule::CredentialsRequired));
+}
+
+#[test]
+fn tokens_in_files_are_verified_and_failures_are_explained() {
+    let (token, digest) = new_token().unwrap();
+    let (other, _) = new_token().unwrap();
+    let config = with_credentials(&digest);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    for (text, expected) in [
+        (format!("{}\n", token.as_str()), "client 127.0.0.1 at listener \"sidecar\", token \"ci\"\n"),
+        (other.to_string(), "the credentials are refused by rule bad-credentials: unknown-token: "),
+        ("a.b.c".to_owned(), "the credentials are refused by rule bad-credentials: unknown-token: "),
+    ] {
+        std::fs::write(&path, &text).unwrap();
+        let words = ["explain", "--token-file", path.to_str().unwrap(), "GET", "/tmp/a/b"];
+        let args = Line::try_parse_from(words).unwrap().args;
+        let mut question = question(&args).unwrap();
+        question.bear(credentials::verify_file(&config, &path).unwrap());
+        let explanation = explain(&config, &question).unwrap();
+        let told = explanation.text(false);
+        assert!(told.starts_with(expected) && !told.contains(text.trim()), "{told}");
+        assert_eq!(explanation.refusal().is_some(), told.contains("refused"), "{told}");
+        assert!(!explanation.json(false).contains(text.trim()));
+    }
+    assert!(credentials::verify_file(&config, &folder.path().join("absent")).is_err());
 }
 
 #[test]

@@ -16,7 +16,6 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::SystemTime;
@@ -374,38 +373,4 @@ fn long_tokens_are_accepted_and_longer_ones_are_named_so() {
     assert_eq!(get(&proxy, &large).status(), 200, "{}", proxy.stderr());
     let huge = key.token(&claims(issuer, &groups(600)));
     assert_eq!(outcome(&get(&proxy, &huge)), "431 RequestHeaderSectionTooLarge header-too-large");
-}
-
-/// Returns the blocks of a page in this language.
-fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
-    let start = format!("```{language}\n");
-    page.split(start.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
-}
-
-#[test]
-fn the_page_about_signed_tokens_works_as_written() {
-    let (minio, keys) = minio();
-    let (idp, key) = (Idp::start(), Key::new("one"));
-    let issuer = format!("http://{}/", idp.address);
-    let page = include_str!("../../../docs/jwt.md").replace("https://id.example.test/", &issuer);
-    let document = json!({ "issuer": issuer, "jwks_uri": format!("{issuer}keys") }).to_string();
-    idp.serve(&[("/.well-known/openid-configuration", document), ("/keys", set(&[&key]))]);
-    let head = config(minio.address, "", "{}");
-    let (head, _) = head.split_once("[[listener]]").unwrap();
-    let settings = blocks(&page, "toml");
-    let [general, cluster] = settings[..] else { panic!("{settings:?}") };
-    let scope = "[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"media/\"\nallow = [\"read\"]\n";
-    let settings = format!("{general}{cluster}{scope}").replace("127.0.0.1:8080", "127.0.0.1:0");
-    let proxy = start(&format!("{head}{settings}"), &keys);
-    let commands = blocks(&page, "sh");
-    let [command] = commands[..] else { panic!("{commands:?}") };
-    let command = command.replace("127.0.0.1:8080", &proxy.address("main").to_string());
-    let run = |groups: &str| {
-        let token = key.token(&claims(&issuer, &json!({ "groups": [groups] })));
-        let output = Command::new("sh").args(["-c", &command]).env("TOKEN", token).output().unwrap();
-        (output.status.success(), String::from_utf8(output.stdout).unwrap())
-    };
-    assert_eq!(run("data"), (true, "hello, media\n".to_owned()), "{}", proxy.stderr());
-    let (succeeded, said) = run("other");
-    assert!(!succeeded && said.contains("no-mapping"), "{said}");
 }
