@@ -189,7 +189,7 @@ async fn a_new_configuration_keeps_the_identities() {
         template: user,
     }];
     let homes = Arc::new(Homes::new(scopes, &Matcher::default(), NonZeroUsize::MIN));
-    let sessions = Box::new(Opener { opened: Arc::default(), most: 0 });
+    let sessions = Box::new(Opener { opened: Arc::default(), most: 100 });
     let renamed = HomeSites::new(homes, sessions, Arc::default());
     renamed.inherit(&other, old.homes.as_ref().unwrap());
     assert!(renamed.sites().is_empty(), "a user id is not the name of a user");
