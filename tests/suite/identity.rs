@@ -7,4 +7,5 @@ mod homes;
 mod jwt;
 mod keys;
 mod rules;
+mod stay_here;
 mod unix;
