@@ -7,6 +7,7 @@
 
 mod access_log;
 mod client;
+mod local_keys;
 mod mounts;
 mod page;
 mod programs;

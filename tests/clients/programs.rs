@@ -25,9 +25,11 @@ pub(crate) struct Program {
 
 /// The Python of the environment that has the programs written in Python.
 pub(crate) const PYTHON: &str = "clients-programs/bin/python";
+/// The Python of the environment that has the clients written in Python.
+pub(crate) const PYTHON_OF_CLIENTS: &str = "clients/bin/python";
 /// The folder below a script's home for the files that it has read back.
 const GOT: &str = "got-back";
-const SMALL: &[&str] = &["small"];
+pub(crate) const SMALL: &[&str] = &["small"];
 const MEDIUM: &[&str] = &["medium"];
 pub(crate) const BOTH: &[&str] = &["small", "medium"];
 
@@ -257,7 +259,7 @@ impl Program {
 
     /// Returns the name of the script's home and of its folder in the store.
     pub(crate) fn label(&self) -> String {
-        self.script.join("-").replace('.', "-")
+        self.script.join("-").replace(['.', '/'], "-").trim_start_matches('-').to_owned()
     }
 }
 

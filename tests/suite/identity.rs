@@ -8,4 +8,5 @@ mod jwt;
 mod jwt_bounds;
 mod keys;
 mod rules;
+mod stay_here;
 mod unix;

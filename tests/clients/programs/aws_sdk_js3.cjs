@@ -10,7 +10,8 @@ const { getSignedUrl } = installed("@aws-sdk/s3-request-presigner");
 const { Upload } = installed("@aws-sdk/lib-storage");
 
 const { ENDPOINT, PREFIX, SMALL, MEDIUM, GOT } = process.env;
-const credentials = { accessKeyId: "any", secretAccessKey: "any" };
+const { AWS_ACCESS_KEY_ID: accessKeyId = "any", AWS_SECRET_ACCESS_KEY: secretAccessKey = "any" } = process.env;
+const credentials = { accessKeyId, secretAccessKey };
 const client = new s3.S3Client({ endpoint: ENDPOINT, region: "us-east-1", forcePathStyle: true, credentials });
 const at = (name, more) => ({ Bucket: "tmp", Key: PREFIX + name, ...more });
 const curl = (...options) => execFileSync("curl", ["-sSf", ...options], { maxBuffer: 1 << 26 });
