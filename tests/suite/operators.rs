@@ -169,7 +169,7 @@ fn explain_serves_scripts_by_exit_code_and_json() {
         assert_eq!(err.is_empty(), matches!(code, 0 | 3), "{words:?}: {err}");
     }
     let (code, out, _) = explain(&["--from", "10.0.0.1", "GET", "/tmp/media/a"]);
-    assert!(code == 3 && out.contains("network: 10.0.0.1 is not in 127.0.0.0/8"), "{out}");
+    assert!(code == 3 && out.contains("network: wants 127.0.0.0/8; found 10.0.0.1: does not hold"), "{out}");
     assert!(
         !explain(&from).1.contains("Statement")
             && explain(&["--mapping", "reader", "--policy"]).1.contains("Statement")
