@@ -44,7 +44,7 @@ pub struct Mapping {
     pub name: Box<str>,
     /// Selects the clients that the mapping applies to.
     pub client: Arc<Matcher>,
-    /// The scopes that they get. Empty if each identity gets [`Homes`] instead.
+    /// The scopes that they get. Empty if each identity gets `Homes` instead.
     pub scopes: Vec<Scope>,
     /// The policy that restricts the session to the scopes. With homes it is the largest that an identity can get.
     pub policy: SessionPolicy,
