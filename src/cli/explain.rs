@@ -15,6 +15,7 @@ use crate::authorize::mapping::{self, Mapping};
 use crate::config::{AsReadable, Caller, Config, Environment, ListenAddress, Listener, Peer, WithoutSecrets};
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{Client, Connection, ListenerRef, ListenerRegistry, PeerUser};
+use crate::identify::credentials::presented;
 use crate::identify::identity::Identity;
 use crate::net::terminal::plain_lines;
 use crate::proxy::decision::decide;
@@ -298,12 +299,18 @@ fn admit_page<'c>(
     let mut registry = registry(config);
     let connection = connection(peer, registry.register(&listener.name));
     let authenticator = authenticator(config, &registry);
-    if authenticator.schemes(connection.listener().id()).is_empty() {
+    let schemes = authenticator.schemes(connection.listener().id());
+    if schemes.is_empty() {
         return Ok(None);
     }
     let client = Client::of_connection(&connection);
     let reachable = config.mappings.iter().filter(|mapping| mapping.client.admits_connection(&client));
-    gate::admit_page(reachable, &listener.hosts, request, || authenticator.refuse(&client))
+    let mapping = gate::admit_page(reachable, &listener.hosts, request, || authenticator.refuse(&client))?;
+    if mapping.is_none() {
+        // Two credentials, or one that cannot be read, are refused before any is verified.
+        presented(request, schemes)?;
+    }
+    Ok(mapping)
 }
 
 /// Returns the listener that a client connects to if it does not say: the first that it can reach.

@@ -8,6 +8,7 @@ use crate::refusal::{Refusal, Rule};
 use crate::s3::target::{BadTarget, Query};
 use http::header::AUTHORIZATION;
 use http1::{Request, visible};
+use percent_encoding::percent_decode_str;
 
 /// The credentials of a request. They are unverified, and must not be shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,13 +95,20 @@ fn of_header(value: &[u8], schemes: Schemes) -> Result<Presented<'_>, Refusal> {
 
 /// Returns whether a query has a parameter of presigned URLs.
 ///
-/// A query that cannot be parsed is refused here. The decision leaves these parameters out without reading them, so a
-/// repeated or malformed credential would count as absent.
+/// If it has one and cannot be parsed, it is refused here. The decision leaves these parameters out without reading them,
+/// so a repeated or malformed credential would count as absent.
 fn is_presigned(query: Option<&str>) -> Result<bool, Refusal> {
     let Some(query) = query else { return Ok(false) };
+    let names = query.split(['&', ';']).map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    let is_own = |name: &str| {
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        PRESIGNED.iter().any(|own| own.eq_ignore_ascii_case(&name))
+    };
+    if !names.into_iter().any(is_own) {
+        return Ok(false);
+    }
     let bad = |BadTarget(why)| Refusal::new(Rule::BadTarget, why);
-    let is_own = |name: &str| PRESIGNED.iter().any(|own| own.eq_ignore_ascii_case(name));
-    Ok(Query::parse_whole(query).map_err(bad)?.names().any(is_own))
+    Query::parse_whole(query).map(|_| true).map_err(bad)
 }
 
 fn ambiguous(why: &str) -> Refusal {
@@ -169,7 +177,12 @@ mod tests {
 
     #[test]
     fn presigned_credentials_that_cannot_be_read_are_not_left_out() {
+        for other in ["/?v=1&v=2", "/?v=%zz", "/?prefix=a;prefix=b", "/?X-Amz-Date=%zz"] {
+            let request = request(other, &[]);
+            assert!(presented(&request, all()).is_ok_and(|found| found == Presented::Nothing), "{other}");
+        }
         for target in [
+            "/?v=1;X-Amz-Credential=a",
             "/?X-Amz-Credential=a&X-Amz-Credential=b",
             "/?AWSAccessKeyId=a&AWSAccessKeyId=b",
             "/?X-Amz-Credential=%zz",
