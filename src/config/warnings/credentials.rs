@@ -114,3 +114,67 @@ fn uids(condition: &Condition) -> Option<&[u32]> {
 fn gids(condition: &Condition) -> Option<&[u32]> {
     if let Condition::Gid(ids) = condition { Some(ids) } else { None }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use crate::config::tests::{EXAMPLE, Fake};
+
+    const SECTIONS: &str = "[[user]]\nname = \"alice\"\npassword = [\"$argon2id$v=19$m=19456,t=2,p=1$jHwkGfbAUPGBk0QcIPt2Og$bi3yu0Fojh6aOljZgf+dB1ou+dGAJ1OT/V9fVr4CKq4\"]\n\
+        [[token]]\nname = \"ci\"\nsha256 = \"3e744b9dc39389baf0c5a0660589b8402f3dbb49b89b3e75f2c9355852a3c677\"\n\
+        [[key]]\naccess_key = \"SGREPORTS\"\nsecret_key = { file = \"/run/secrets/long\" }\n";
+
+    /// Returns the warnings about a listener at this address, and mappings for these clients in order.
+    fn warned(address: &str, clients: &[&str]) -> Vec<String> {
+        let head = EXAMPLE.split("[[mapping]]").next().unwrap().replace("127.0.0.1:8080", address);
+        let mapping = |(number, client): (usize, &&str)| {
+            format!(
+                "[[mapping]]\nname = \"m{number}\"\nclient = {{ {client} }}\n\
+                 [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"a{number}/\"\nallow = [\"read\"]\n"
+            )
+        };
+        let source = head + SECTIONS + &clients.iter().enumerate().map(mapping).collect::<String>();
+        let config = Config::parse(&source, &Fake).unwrap();
+        config.warnings().iter().map(|warning| warning.message.clone()).collect()
+    }
+
+    #[test]
+    fn warns_of_credentials_over_plain_tcp_beyond_loopback() {
+        let (user, token, key) = ("user = [\"alice\"]", "token = [\"ci\"]", "key = [\"SGREPORTS\"]");
+        for address in ["127.0.0.1:8080", "[::1]:8080", "unix:/run/s3.sock"] {
+            let told = warned(address, &[user, token, key]);
+            assert!(told.iter().all(|told| !told.contains("plain TCP")), "{address}: {told:?}");
+        }
+        for (clients, expected) in [
+            (&[user][..], "receives passwords over plain TCP"),
+            (&[token], "receives tokens over plain TCP"),
+            (&[user, token], "receives passwords and tokens over plain TCP"),
+            (&[key], "receives signed requests over plain TCP"),
+        ] {
+            let told = warned("10.0.0.1:8080", clients);
+            let matching = told.iter().filter(|told| told.contains("plain TCP")).count();
+            assert!(
+                matching == 1 && told.iter().any(|told| told.contains(expected)),
+                "{clients:?}: {told:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn warns_of_mappings_without_credentials_that_come_first() {
+        let (all, ten, eleven) =
+            ("network = \"0.0.0.0/0\"", "network = \"10.0.0.0/8\"", "network = \"11.0.0.0/8\"");
+        let (alice, at_ten) = ("user = [\"alice\"]", "user = [\"alice\"], network = \"10.1.0.0/16\"");
+        for (clients, precedes) in [
+            (&[all, alice][..], true),
+            (&[ten, alice], true),
+            (&[eleven, at_ten], false),
+            (&[alice, all], false),
+            (&[at_ten, ten], false),
+        ] {
+            let told = warned("0.0.0.0:8080", clients);
+            let found = told.iter().any(|told| told.contains("which comes first and needs no credentials"));
+            assert_eq!(found, precedes, "{clients:?}: {told:?}");
+        }
+    }
+}
