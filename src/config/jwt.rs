@@ -117,7 +117,7 @@ fn read_audience(table: &Table<'_>, issuer: Option<&str>, is_cluster: bool) -> O
     if let [only] = &list.value[..]
         && only.value == "none"
     {
-        let help = "tokens of this issuer are accepted that were made for no particular service: whoever receives one can use it here";
+        let help = "tokens of this issuer are accepted that were made for no particular service: every service that receives one can use it here";
         reader.warn(only.span, "audience = \"none\" accepts tokens without aud", help);
         return Some(Audience::None);
     }
@@ -133,7 +133,7 @@ fn read_audience(table: &Table<'_>, issuer: Option<&str>, is_cluster: bool) -> O
             reader.error(name.span, message, help);
             is_valid = false;
         } else if is_api_server(name.value, issuer, is_cluster) {
-            let help = "pods send such tokens to the API server, and whoever receives one here could use it there: have pods \
+            let help = "pods send such tokens to the API server, and a service that receives one here could use it there: have pods \
                         project a token with an audience of its own, such as \"scopegate\", and write that";
             reader.wrong(*name, "is an audience of the Kubernetes API server", help);
             is_valid = false;

@@ -86,7 +86,7 @@ impl Issuers {
         }
     }
 
-    /// Returns whether there is none.
+    /// Returns whether no issuer is configured.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -59,7 +59,7 @@ impl Key {
             Some(name) => Some(Algorithm::parse(name).ok_or_else(|| format!("its alg is {}", shown(name)))?),
         };
         if jwk.contains_key("d") {
-            return Err("it is a private key: whoever reads it can sign tokens".to_owned());
+            return Err("it is a private key: everyone who can read it can sign tokens".to_owned());
         }
         let material = material(jwk)?;
         let key = Self { kid, algorithm, material };

@@ -142,7 +142,7 @@ impl KeySet {
     /// Chooses the only key that can have signed a token with this header.
     ///
     /// # Errors
-    /// When there is none, or more than one.
+    /// When no key fits, or more than one.
     pub(super) fn choose(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&Trusted, NoKey> {
         let mut fitting = self.keys.iter().filter(|trusted| {
             let named = self.is_secret || kid.is_none() || trusted.key.kid.as_deref() == kid;

@@ -162,7 +162,7 @@ impl State {
     /// Returns the keys. Waits for the first ones.
     ///
     /// # Errors
-    /// When there are none yet, or they are too old.
+    /// When no keys were read yet, or they are too old.
     pub(super) async fn obtain(&self, now: SystemTime) -> Result<Arc<Held>, Failure> {
         match self.held.load_full() {
             Some(held) if self.is_fresh(&held, now) => Ok(held),

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 /// The path of a discovery document below its issuer (`OpenID` Connect Discovery, section 4).
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
-const PLAIN: &str = "plain HTTP is for loopback addresses only: whoever can change the response can forge tokens. \
+const PLAIN: &str = "plain HTTP is for loopback addresses only: everyone who can change the response can forge tokens. \
                      Write https://";
 
 /// The URL of a document. It uses TLS, or its host is a loopback address.

@@ -50,7 +50,7 @@ impl Sent {
         String::from_utf8(found.unwrap().1.clone()).unwrap()
     }
 
-    /// Returns the request as it arrives, unless it is none.
+    /// Returns the request as it arrives, or `None` if it is not valid HTTP.
     pub(super) fn arrived(&self) -> Option<Request> {
         let method = Method::from_bytes(self.method.as_bytes()).ok()?;
         let target = self.target.parse().ok()?;

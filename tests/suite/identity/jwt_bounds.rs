@@ -2,7 +2,7 @@
 
 use super::jwt::{Key, claims, config, get, minio, set};
 use crate::support::proxy::Proxy;
-use crate::support::world::start;
+use crate::support::world::{outcome, start};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -94,4 +94,25 @@ fn a_long_subject_is_shortened_in_the_log() {
     let (_, log) = proxy.terminate();
     let line = log.lines().find(|line| line.contains("identity=\"ssss")).unwrap();
     assert!(line.len() < 2000, "{} bytes", line.len());
+}
+
+/// A remembered token always passes. One that must be verified waits until the address may try again, also if it is valid:
+/// otherwise each of the wrong ones would cost a signature.
+#[test]
+fn too_many_wrong_tokens_are_refused_and_remembered_ones_pass() {
+    let (minio, keys) = minio();
+    let (folder, key) = (TempDir::new().unwrap(), Key::new("one"));
+    let sections = format!("[limits]\nfailed_attempts_per_client = 3\n{}", file(folder.path(), &key));
+    let proxy = start(&config(minio.address, &sections, "{ issuer = \"corp\" }"), &keys);
+    let (good, fresh) = (claims(ISSUER, &json!({})), claims(ISSUER, &json!({ "n": 1 })));
+    let (good, fresh) = (key.token(&good), key.token(&fresh));
+    assert_eq!(outcome(&get(&proxy, &good)), "200");
+    let forged = Key::new("one").token(&claims(ISSUER, &json!({})));
+    for _ in 0..3 {
+        assert_eq!(outcome(&get(&proxy, &forged)), "401 AccessDenied bad-credentials");
+    }
+    for token in [&forged, &fresh] {
+        assert_eq!(outcome(&get(&proxy, token)), "429 TooManyRequests too-many-failures");
+    }
+    assert_eq!(outcome(&get(&proxy, &good)), "200");
 }

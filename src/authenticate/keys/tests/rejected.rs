@@ -157,7 +157,7 @@ fn malformed_presigned_urls_are_refused() {
     }
 }
 
-/// The signer decided on these headers, so whoever uses the URL must not replace them.
+/// The signer decided on these headers, so the user of the URL must not replace them.
 #[test]
 fn headers_do_not_replace_those_of_a_presigned_url() {
     let put = Sent::new("PUT", "/tmp/a?If-None-Match=%2A&Content-Type=text%2Fcsv", &[HOST]);
