@@ -135,7 +135,7 @@ impl StsMint {
 fn client(endpoint: &Endpoint, region: &str, issuer: &Credentials, timeout: Duration) -> aws_sdk_sts::Client {
     let http = if endpoint.tls() {
         Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
             .build_https()
     } else {
         Builder::new().build_http()

@@ -5,6 +5,7 @@ mod listener;
 pub use listener::ListenerRegistry;
 pub(crate) use listener::{ListenerId, ListenerName, ListenerRef};
 
+use crate::identify::certificate::Certificate;
 use crate::identify::identity::Identity;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,6 +17,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
     peer: Peer,
+    source: Source,
+    tls: Option<Arc<Tls>>,
     listener: ListenerRef,
 }
 
@@ -35,24 +38,81 @@ pub struct PeerUser {
     pub gid: u32,
 }
 
+/// The origin of a connection: the peer itself, or what a load balancer in front says in a PROXY header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// The peer is the client.
+    #[default]
+    Peer,
+    /// A PROXY header names this address.
+    Proxied(IpAddr),
+    /// A PROXY header names no address: `LOCAL` or `UNKNOWN`. No network contains such a client.
+    Unknown,
+}
+
+/// Facts about a TLS connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The version, as logs show it: `1.2` or `1.3`.
+    pub version: &'static str,
+    /// The server name that the client asked for (SNI), in lower case.
+    pub server_name: Option<Box<str>>,
+    /// The client certificate, which an authority of the listener vouches for.
+    pub certificate: Option<Arc<Certificate>>,
+}
+
 impl Connection {
     /// Describes a TCP connection from `address`.
     pub fn tcp(address: IpAddr, listener: ListenerRef) -> Self {
         // A dual-stack socket reports the IPv4 client a.b.c.d as ::ffff:a.b.c.d.
-        Self { peer: Peer::Tcp(address.to_canonical()), listener }
+        Self::new(Peer::Tcp(address.to_canonical()), listener)
     }
 
     /// Describes a connection to a unix socket from a process of `user`, where the kernel reports one.
     pub fn unix(user: Option<PeerUser>, listener: ListenerRef) -> Self {
-        Self { peer: Peer::Unix(user), listener }
+        Self::new(Peer::Unix(user), listener)
     }
 
-    /// Returns the address of a TCP peer.
-    pub fn address(&self) -> Option<IpAddr> {
+    fn new(peer: Peer, listener: ListenerRef) -> Self {
+        Self { peer, source: Source::Peer, tls: None, listener }
+    }
+
+    /// Adds what a PROXY header says.
+    #[must_use]
+    pub fn from_source(self, source: Source) -> Self {
+        let source = match source {
+            Source::Proxied(address) => Source::Proxied(address.to_canonical()),
+            other => other,
+        };
+        Self { source, ..self }
+    }
+
+    /// Adds what a TLS handshake showed.
+    #[must_use]
+    pub fn over_tls(self, tls: Tls) -> Self {
+        Self { tls: Some(Arc::new(tls)), ..self }
+    }
+
+    /// Returns the address of a TCP peer, which is a load balancer if there is one in front.
+    pub fn peer_address(&self) -> Option<IpAddr> {
         match self.peer {
             Peer::Tcp(address) => Some(address),
             Peer::Unix(_) => None,
         }
+    }
+
+    /// Returns the address that the connection comes from: that of a PROXY header, or of the TCP peer.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self.source {
+            Source::Peer => self.peer_address(),
+            Source::Proxied(address) => Some(address),
+            Source::Unknown => None,
+        }
+    }
+
+    /// Returns what a PROXY header says.
+    pub fn source(&self) -> Source {
+        self.source
     }
 
     /// Returns the user at the other end of a unix socket.
@@ -63,6 +123,27 @@ impl Connection {
         }
     }
 
+    /// Returns the facts about TLS. `None` for a plain connection.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_deref()
+    }
+
+    /// Returns the client certificate.
+    pub fn certificate(&self) -> Option<&Arc<Certificate>> {
+        self.tls.as_deref()?.certificate.as_ref()
+    }
+
+    /// Returns the scheme of URLs that reach the proxy over such a connection.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Returns whether nobody on the network between the peer and this process can read or change what is sent: TLS, a
+    /// unix socket or loopback.
+    pub fn is_confidential(&self) -> bool {
+        self.tls.is_some() || self.peer_address().is_none_or(|address| address.is_loopback())
+    }
+
     /// Returns the listener that accepted the connection.
     pub fn listener(&self) -> &ListenerRef {
         &self.listener
@@ -70,46 +151,63 @@ impl Connection {
 
     /// Returns the key under which the connection and its memory are counted.
     pub fn key(&self) -> ClientKey {
-        match self.peer {
-            Peer::Tcp(IpAddr::V4(address)) => ClientKey::V4(address),
-            Peer::Tcp(IpAddr::V6(address)) => {
-                ClientKey::V6(u64::try_from(address.to_bits() >> 64).unwrap_or_default())
-            }
-            Peer::Unix(user) => ClientKey::User(user.map(|user| user.uid)),
+        match (self.address(), self.peer) {
+            (Some(address), _) | (None, Peer::Tcp(address)) => ClientKey::of_address(address),
+            (None, Peer::Unix(user)) => ClientKey::User(user.map(|user| user.uid)),
         }
     }
 }
 
 impl fmt::Display for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.peer {
-            Peer::Tcp(address) => address.fmt(f),
-            Peer::Unix(_) => f.write_str("unix"),
+        match (self.source, self.peer) {
+            (Source::Proxied(address), _) | (_, Peer::Tcp(address)) => address.fmt(f),
+            (_, Peer::Unix(_)) => f.write_str("unix"),
         }
     }
 }
 
-/// The client that sends a request: its connection, and the identity that the request's credentials prove.
+/// The client that sends a request: its connection, its address if a load balancer forwarded the request, and the
+/// identity that the request's credentials prove.
 #[derive(Clone, Debug)]
 pub struct Client<'c> {
     connection: &'c Connection,
+    /// The address that a trusted load balancer's header names.
+    forwarded: Option<IpAddr>,
     identity: Option<Arc<Identity>>,
 }
 
 impl<'c> Client<'c> {
     /// Returns the client as far as the connection alone identifies it.
     pub fn of_connection(connection: &'c Connection) -> Self {
-        Self { connection, identity: None }
+        Self { connection, forwarded: None, identity: None }
     }
 
     /// Returns a client that proved this identity over the connection.
     pub fn proved(connection: &'c Connection, identity: Arc<Identity>) -> Self {
-        Self { connection, identity: Some(identity) }
+        Self::of_connection(connection).identified(identity)
+    }
+
+    /// Adds the address that a trusted load balancer's header names.
+    #[must_use]
+    pub fn forwarded(self, address: IpAddr) -> Self {
+        Self { forwarded: Some(address.to_canonical()), ..self }
+    }
+
+    /// Adds the identity that the request's credentials prove.
+    #[must_use]
+    pub fn identified(self, identity: Arc<Identity>) -> Self {
+        Self { identity: Some(identity), ..self }
     }
 
     /// Returns the connection that the request arrived on.
     pub fn connection(&self) -> &'c Connection {
         self.connection
+    }
+
+    /// Returns the address of the client: that of a trusted header, or that of its connection.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.forwarded.or_else(|| self.connection.address())
     }
 
     /// Returns the identity that the client proved by credentials.
@@ -119,7 +217,7 @@ impl<'c> Client<'c> {
 
     /// Returns the key under which the client's requests are counted.
     pub fn key(&self) -> ClientKey {
-        self.connection.key()
+        self.forwarded.map_or_else(|| self.connection.key(), ClientKey::of_address)
     }
 }
 
@@ -136,6 +234,16 @@ pub enum ClientKey {
     User(Option<u32>),
     /// An identity with a prefix of its own, by its number in its mapping.
     Identity(u64),
+}
+
+impl ClientKey {
+    /// Returns the key of an address.
+    pub fn of_address(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => Self::V6(u64::try_from(address.to_bits() >> 64).unwrap_or_default()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -165,5 +273,23 @@ pub(crate) mod tests {
         let user =
             |uid: Option<u32>| Connection::unix(uid.map(|uid| PeerUser { uid, gid: 5 }), listener("a")).key();
         assert!(user(Some(1)) != user(Some(2)) && user(None) != user(Some(0)));
+    }
+
+    #[test]
+    fn peers_and_the_addresses_that_they_claim_are_kept_apart() {
+        let loopback = connection(Some("127.0.0.1"), listener("a"));
+        let claimed: IpAddr = "203.0.113.9".parse().unwrap();
+        let proxied = loopback.clone().from_source(Source::Proxied(claimed));
+        assert_eq!((proxied.address(), proxied.peer_address()), (Some(claimed), loopback.peer_address()));
+        assert_eq!(
+            (proxied.key(), proxied.to_string().as_str()),
+            (ClientKey::of_address(claimed), "203.0.113.9")
+        );
+        assert!(proxied.is_confidential(), "the peer decides, and not what it says");
+        let unknown = loopback.clone().from_source(Source::Unknown);
+        assert_eq!((unknown.address(), unknown.key()), (None, loopback.key()));
+        let client = Client::of_connection(&loopback).forwarded(claimed);
+        assert_eq!((client.address(), client.key()), (Some(claimed), ClientKey::of_address(claimed)));
+        assert_eq!(Client::of_connection(&loopback).key(), loopback.key());
     }
 }

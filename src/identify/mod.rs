@@ -3,6 +3,7 @@
 //! May use: `refusal`, `s3`.
 
 pub(crate) mod browser;
+pub(crate) mod certificate;
 pub(crate) mod client;
 pub(crate) mod credentials;
 pub(crate) mod identity;

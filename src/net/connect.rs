@@ -113,7 +113,7 @@ impl fmt::Debug for Connector {
 }
 
 fn tls_connector(endpoint: &Endpoint, trust: Trust) -> io::Result<(TlsConnector, ServerName<'static>)> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?

@@ -8,8 +8,8 @@ use std::process::{Command, ExitCode, ExitStatus};
 
 /// Returns the cargo that runs this task, as if it had been started by hand.
 ///
-/// Cargo tells a program that it runs about its package. These variables are removed: some build scripts (that of
-/// `ring` is one) run again when they change, so that every task would rebuild their crates.
+/// Cargo tells a program that it runs about its package. These variables are removed: build scripts of cryptographic
+/// crates run again when they change, so that every task would rebuild those crates.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());

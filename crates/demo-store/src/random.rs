@@ -1,8 +1,8 @@
-//! Random keys and tokens, from the operating system's generator through ring.
+//! Random keys and tokens, from the operating system's generator through AWS-LC.
 
 use std::io;
 
-use rustls::crypto::ring;
+use rustls::crypto::aws_lc_rs;
 
 /// The 32 characters of keys and tokens: five bits of a random byte choose one without bias.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -21,7 +21,7 @@ pub(super) fn text(len: usize) -> io::Result<String> {
 /// When the operating system has no randomness.
 pub(super) fn bytes(len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; len];
-    ring::default_provider()
+    aws_lc_rs::default_provider()
         .secure_random
         .fill(&mut bytes)
         .map_err(|_| io::Error::other("the operating system gave no randomness"))?;

@@ -1,21 +1,21 @@
 //! Keys that verify signatures: public keys from a JWK Set (RFC 7517), and shared secrets.
 //!
-//! Signatures are verified with ring, which TLS uses as well. A library for JWTs would add little: choosing the key,
+//! Signatures are verified with AWS-LC, which TLS uses as well. A library for JWTs would add little: choosing the key,
 //! duplicate members, wrong types, `crit` and sizes are decided here in any case, and its cryptography would be these
-//! same calls to ring.
+//! same calls to AWS-LC.
 
 use super::algorithm::{Algorithm, KeyKind};
 use super::shown;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::hmac;
-use ring::signature::{
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{
     self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
 };
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
-/// The sizes of RSA keys, in bits. ring verifies with others neither.
+/// The sizes of RSA keys, in bits. AWS-LC verifies with others neither.
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 /// Maximum length of a key's id, in bytes.
 const MAX_KID: usize = 256;

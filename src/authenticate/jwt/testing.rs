@@ -2,15 +2,15 @@
 
 use super::algorithm::Algorithm;
 use super::settings::{Audience, JwtSettings, KeyOrigin};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::SystemRandom;
-use ring::signature::{
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
     RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
     RsaKeyPair,
 };
-use ring::{hmac, rsa};
+use aws_lc_rs::{hmac, rsa};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -73,7 +73,7 @@ impl Signer {
         let random = SystemRandom::new();
         match self {
             Self::Rsa(pair) => {
-                let padding: &dyn ring::signature::RsaEncoding = match algorithm {
+                let padding: &dyn aws_lc_rs::signature::RsaEncoding = match algorithm {
                     Algorithm::Rs384 => &RSA_PKCS1_SHA384,
                     Algorithm::Rs512 => &RSA_PKCS1_SHA512,
                     Algorithm::Ps256 => &RSA_PSS_SHA256,
@@ -81,7 +81,7 @@ impl Signer {
                     Algorithm::Ps512 => &RSA_PSS_SHA512,
                     _ => &RSA_PKCS1_SHA256,
                 };
-                let mut signature = vec![0; pair.public().modulus_len()];
+                let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(padding, &random, message, &mut signature).unwrap();
                 signature
             }
@@ -122,10 +122,10 @@ pub(super) fn rsa_der(bits: usize) -> Vec<u8> {
     made.stdout
 }
 
-fn ecdsa(algorithm: &'static ring::signature::EcdsaSigningAlgorithm) -> Arc<EcdsaKeyPair> {
+fn ecdsa(algorithm: &'static aws_lc_rs::signature::EcdsaSigningAlgorithm) -> Arc<EcdsaKeyPair> {
     let random = SystemRandom::new();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
-    Arc::new(EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap())
+    Arc::new(EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref()).unwrap())
 }
 
 fn point(pair: &EcdsaKeyPair, curve: &str, kid: &str) -> Value {

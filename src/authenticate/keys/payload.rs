@@ -70,7 +70,7 @@ impl<'r> Mode<'r> {
             let why = "only PUT and POST with a signed header send a body in chunks";
             return Err(failure(Cause::Malformed, Rule::PayloadForm, why));
         }
-        let is_private = connection.address().is_none_or(|address| address.is_loopback());
+        let is_private = connection.is_confidential();
         // The checksum of unsigned chunks is not signed either, so it can be changed with them.
         let is_open = matches!(self.kind, Kind::Unsigned | Kind::Checksummed) && !is_presigned;
         if is_open && has_body(request) && !is_private && !allows_unsigned {

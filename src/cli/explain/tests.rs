@@ -119,7 +119,7 @@ fn answers() {
              network: wants 127.0.0.0/8, ::1/128; found 10.0.0.1: does not hold\n    \
              listener: wants sidecar; found sidecar: holds\n  no mapping matches",
         ),
-        (&["--unix"], "network: wants 127.0.0.0/8, ::1/128; found a unix socket: does not hold\n"),
+        (&["--unix"], "network: wants 127.0.0.0/8, ::1/128; found no address: does not hold\n"),
         (&["--mapping", "media-reader", "--policy"], "\"Action\": ["),
         (&["--from", "10.0.0.1", "GET", "/tmp/media/a"], "every request is refused by rule no-mapping"),
         (&["--from", "127.0.0.1", "-H", "x-minio-a: b", "GET", "/"], "refused by rule forbidden-header"),

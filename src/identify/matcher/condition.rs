@@ -35,7 +35,7 @@ impl Condition {
     pub fn admits(&self, client: &Client<'_>) -> bool {
         let (connection, identity) = (client.connection(), client.identity().map(|identity| &**identity));
         match self {
-            Self::Network(networks) => connection
+            Self::Network(networks) => client
                 .address()
                 .is_some_and(|address| networks.iter().any(|network| network.contains(&address))),
             Self::Listener(name) => connection.listener().name() == name,
@@ -98,9 +98,7 @@ impl Condition {
         let connection = client.connection();
         let user = || connection.user().ok_or("the connection proves no user");
         let found = match self {
-            Self::Network(_) => {
-                connection.address().map(|address| address.to_string()).ok_or("a unix socket")
-            }
+            Self::Network(_) => client.address().map(|address| address.to_string()).ok_or("no address"),
             Self::Listener(_) => Ok(connection.listener().name().to_string()),
             Self::Uid(_) => user().map(|user| user.uid.to_string()),
             Self::Gid(_) => user().map(|user| user.gid.to_string()),
@@ -196,7 +194,7 @@ mod tests {
         let wants = "network: wants 127.0.0.0/8, fd00::/8; found";
         assert_eq!(told(networks(), Some("::1")), format!("{wants} ::1: does not hold"));
         assert_eq!(told(networks(), Some("fd00::1")), format!("{wants} fd00::1: holds"));
-        assert_eq!(told(networks(), None), format!("{wants} a unix socket: does not hold"));
+        assert_eq!(told(networks(), None), format!("{wants} no address: does not hold"));
         let other = Condition::Listener("other".into());
         assert_eq!(told(other, None), "listener: wants other; found main: does not hold");
     }

@@ -12,7 +12,7 @@
 
 use super::named::NamedMappings;
 use super::{Condition, Matcher};
-use crate::identify::client::{Client, Connection, ListenerId, ListenerName, ListenerRegistry};
+use crate::identify::client::{Client, ListenerId, ListenerName, ListenerRegistry};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -55,10 +55,9 @@ impl MappingIndex {
 
     /// Returns the position of the first mapping that admits `client`.
     pub fn find(&self, client: &Client<'_>) -> Option<usize> {
-        let connection = client.connection();
-        let any = self.any_listener.find(connection);
-        let own =
-            self.by_listener.get(connection.listener().id().index()).and_then(|table| table.find(connection));
+        let (address, listener) = (client.address(), client.connection().listener().id());
+        let any = self.any_listener.find(address);
+        let own = self.by_listener.get(listener.index()).and_then(|table| table.find(address));
         let indexed = [any, own].into_iter().flatten().min();
         self.named.find(client, indexed).or(indexed).map(|index| index as usize)
     }
@@ -146,8 +145,8 @@ struct Table {
 }
 
 impl Table {
-    fn find(&self, connection: &Connection) -> Option<u32> {
-        match connection.address() {
+    fn find(&self, address: Option<IpAddr>) -> Option<u32> {
+        match address {
             Some(IpAddr::V4(address)) => self.v4.find(address.to_bits()),
             Some(IpAddr::V6(address)) => self.v6.find(address.to_bits()),
             None => self.unix,

@@ -3,8 +3,8 @@
 use super::super::algorithm::Algorithm;
 use super::super::testing::{Signer, claims, encoded, rsa_der};
 use super::{Corp, header, with};
+use aws_lc_rs::signature::KeyPair;
 use proptest::prelude::*;
-use ring::signature::KeyPair;
 use serde_json::{Value, json};
 
 const ES: Algorithm = Algorithm::Es256;
@@ -204,7 +204,7 @@ async fn signatures_in_other_forms_are_refused() {
 
 #[tokio::test]
 async fn weak_rsa_keys_verify_nothing() {
-    // ring makes no pair of it, so the token is not signed by it. The key is refused before that matters.
+    // AWS-LC makes no pair of it, so the token is not signed by it. The key is refused before that matters.
     let der = rsa_der(1024);
     let modulus_at = der.windows(4).position(|four| four == [0x02, 0x81, 0x81, 0x00]).unwrap() + 4;
     let weak =

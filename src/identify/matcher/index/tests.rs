@@ -1,4 +1,5 @@
 use super::*;
+use crate::identify::client::Connection;
 use crate::identify::client::{ListenerRef, PeerUser};
 use crate::identify::identity::{Identity, JwtIdentity, Names};
 use crate::identify::matcher::JwtCondition;
