@@ -7,6 +7,7 @@ mod encode_memory;
 mod encode_nodes;
 mod exposition;
 mod histogram;
+mod http2_counts;
 mod process;
 mod samples;
 
@@ -17,6 +18,7 @@ use crate::authenticate::jwt::Issuers;
 use crate::authorize::operations::TABLE;
 use crate::bounds::admission::Admission;
 use crate::bounds::connections::Connections;
+use crate::bounds::streams::Streams;
 use crate::bounds::memory::MemoryBudget;
 use crate::bounds::part_budget::PartBudget;
 use crate::outgoing::continuation;
@@ -29,6 +31,7 @@ use credentials::CredentialFacts;
 use encode::MetricsCollector;
 use histogram::Histogram;
 use http::StatusCode;
+use http2_counts::Http2Counts;
 use process::ProcessCollector;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
@@ -124,6 +127,10 @@ pub(crate) struct Metrics {
     in_flight: AtomicU64,
     /// Client connections.
     pub connections: Connections,
+    /// Streams of HTTP/2.
+    pub streams: Streams,
+    /// Events of HTTP/2.
+    pub http2: Http2Counts,
     /// The issuers of JWTs of the current configuration.
     issuers: ArcSwap<Issuers>,
     /// Requests with credentials.
@@ -291,6 +298,8 @@ impl Default for Metrics {
             nodes: ArcSwap::from_pointee(NodeBoard::new(&[], tokio::time::Instant::now())),
             in_flight: AtomicU64::new(0),
             connections: Connections::default(),
+            streams: Streams::default(),
+            http2: Http2Counts::default(),
             issuers: ArcSwap::default(),
             authentications: AuthenticationCounts::default(),
             credentials: CredentialFacts::default(),
