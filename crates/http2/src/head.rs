@@ -40,8 +40,9 @@ impl Head {
             return Err(Malformed::new(Reason::UnsupportedMethod, "unknown method"));
         }
         check_scheme(&uri, scheme)?;
-        let target =
-            uri.path_and_query().ok_or(Malformed::new(Reason::InvalidTarget, "a request must have a :path"))?;
+        let target = uri
+            .path_and_query()
+            .ok_or(Malformed::new(Reason::InvalidTarget, "a request must have a :path"))?;
         check_path(&method, target)?;
         check_fields(&map, limits)?;
         set_host(&uri, &mut map)?;

@@ -8,8 +8,7 @@ mod memory;
 
 use self::memory::Memory;
 use crate::bounds::{
-    CLOSE, ERROR_RESETS, FRAME, HEADER_TABLE, PENDING_RESETS, SEND_BUFFER, STREAM_WINDOW,
-    STREAMS,
+    CLOSE, ERROR_RESETS, FRAME, HEADER_TABLE, PENDING_RESETS, SEND_BUFFER, STREAM_WINDOW, STREAMS,
 };
 use crate::frames::Violation;
 use crate::stream::{self, Opened};
@@ -78,7 +77,8 @@ where
     let make_stream = |opened| {
         let turn = Rc::clone(&turn);
         async move {
-            let mut serving = pin!(with_event_clock(stream::serve(opened, service, limits, Rc::clone(&turn))));
+            let mut serving =
+                pin!(with_event_clock(stream::serve(opened, service, limits, Rc::clone(&turn))));
             poll_fn(|cx| {
                 if turn.take_stream() {
                     return serving.as_mut().poll(cx);
@@ -222,6 +222,7 @@ where
                 }
             }
         };
+        self.turn.settle();
         if has_opened {
             self.poll_streams(cx);
         }

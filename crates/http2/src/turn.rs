@@ -85,12 +85,16 @@ impl Turn {
         self.progress.take()
     }
 
-    /// Returns the number of bytes of responses that the client does not take.
-    pub(crate) fn unsent(&self) -> usize {
+    /// Notes that the connection has written what it could: everything, if the client took the last write.
+    pub(crate) fn settle(&self) {
         if !self.is_blocked() {
             self.handed.set(0);
             self.written.set(0);
         }
-        self.handed.get().saturating_sub(self.written.get())
+    }
+
+    /// Returns the number of bytes of responses that the client does not take.
+    pub(crate) fn unsent(&self) -> usize {
+        if self.is_blocked() { self.handed.get().saturating_sub(self.written.get()) } else { 0 }
     }
 }

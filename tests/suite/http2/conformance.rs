@@ -1,7 +1,7 @@
 //! h2spec, the conformance tests of other servers, against a listener.
 
+use crate::support::minio::named_in;
 use crate::support::world::{World, corner};
-use std::env;
 use std::process::Command;
 
 /// The cases that fail, and why that is right.
@@ -9,11 +9,8 @@ const ALLOWED: &[(&str, &str)] = &[];
 
 #[test]
 fn h2spec_finds_nothing() {
-    let Some(h2spec) = env::var_os("H2SPEC_BIN").filter(|path| !path.is_empty()) else {
-        return;
-    };
     let world = World::start(&[corner("all", super::ALL)]);
-    let output = Command::new(h2spec)
+    let output = Command::new(named_in("H2SPEC_BIN"))
         .args(["--strict", "--timeout", "5", "--path", "/tmp/inbox/none", "--port"])
         .arg(world.proxy.address("all").port().to_string())
         .output()

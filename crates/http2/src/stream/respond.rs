@@ -73,11 +73,7 @@ pub(super) async fn respond<H: StreamService>(
     sent
 }
 
-async fn send<B>(
-    exchange: &RefCell<Exchange>,
-    method: &Method,
-    response: &mut Response<B>,
-) -> Result<(), Cut>
+async fn send<B>(exchange: &RefCell<Exchange>, method: &Method, response: &mut Response<B>) -> Result<(), Cut>
 where
     B: Body<Data = Bytes, Error = http1::body::BoxError> + Unpin,
 {
