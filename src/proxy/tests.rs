@@ -28,8 +28,10 @@ use crate::store::nodes::NodeBoard;
 use crate::telemetry::metrics::{Format, Metrics};
 use arc_swap::ArcSwap;
 use http::header::HOST;
+use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Empty};
+use http1::Fields;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 

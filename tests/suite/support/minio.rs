@@ -305,7 +305,8 @@ pub(super) fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-fn named_in(variable: &str) -> PathBuf {
+/// Returns the path of a program that the environment names.
+pub(crate) fn named_in(variable: &str) -> PathBuf {
     match env::var_os(variable) {
         Some(path) => path.into(),
         None => {

@@ -1,0 +1,23 @@
+//! h2spec, the conformance tests of other servers, against a listener.
+
+use crate::support::minio::named_in;
+use crate::support::world::{World, corner};
+use std::process::Command;
+
+/// The cases that fail, and why that is right.
+const ALLOWED: &[(&str, &str)] = &[];
+
+#[test]
+fn h2spec_finds_nothing() {
+    let world = World::start(&[corner("all", super::ALL)]);
+    let output = Command::new(named_in("H2SPEC_BIN"))
+        .args(["--strict", "--timeout", "5", "--path", "/tmp/inbox/none", "--port"])
+        .arg(world.proxy.address("all").port().to_string())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let failed: Vec<&str> = said.lines().map(str::trim).filter(|line| line.starts_with('×')).collect();
+    let unknown: Vec<&&str> =
+        failed.iter().filter(|line| !ALLOWED.iter().any(|(name, _)| line.contains(name))).collect();
+    assert!(unknown.is_empty() && said.contains("tests, "), "{unknown:#?}\n{said}");
+}
