@@ -70,8 +70,14 @@ fn read_listener(
         table.word("unknown_keys", &[("ignore", false), ("refuse", true)]).unwrap_or(false);
     let span = table.span();
     table.finish();
-    let listener =
-        Listener { name: name?.value.into(), address: address?, hosts, refuses_unknown_keys, access };
+    let listener = Listener {
+        name: name?.value.into(),
+        address: address?,
+        hosts,
+        refuses_unknown_keys,
+        access,
+        proxy_protocol: None,
+    };
     Some(At { value: listener, span: span? })
 }
 

@@ -8,6 +8,7 @@ use crate::proxy::{ClientBody, ClientResponse, ClientResponseBody, Current};
 use http1::server::{ConnectionLimits, HandOver, Http2, serve_unless_http2};
 use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request, Service, Socket, Transport};
 use http2::{Event, StreamService};
+use proxy_protocol::{Header, ReadError, Versions};
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
@@ -31,6 +32,16 @@ impl Accepted {
                 let user = |process: UCred| PeerUser { uid: process.uid(), gid: process.gid() };
                 Connection::unix(stream.peer_cred().ok().map(user), listener)
             }
+        }
+    }
+}
+
+impl Accepted {
+    /// Reads the PROXY header at the beginning of the connection, and nothing more.
+    pub(super) async fn read_proxy_header(&mut self, versions: Versions) -> Result<Header, ReadError> {
+        match self {
+            Self::Tcp(stream, _) => proxy_protocol::read(stream, versions).await,
+            Self::Unix(stream) => proxy_protocol::read(stream, versions).await,
         }
     }
 }

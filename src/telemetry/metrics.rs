@@ -9,9 +9,11 @@ mod exposition;
 mod histogram;
 mod http2_counts;
 mod process;
+mod proxy_headers;
 mod samples;
 
 pub(crate) use exposition::Format;
+pub(crate) use proxy_headers::{HeaderCounts, HeaderFailure};
 
 use crate::authenticate::counts::AuthenticationCounts;
 use crate::authenticate::jwt::Issuers;
@@ -131,6 +133,8 @@ pub(crate) struct Metrics {
     pub streams: Streams,
     /// Events of HTTP/2.
     pub http2: Http2Counts,
+    /// Connections that ended because of their PROXY header.
+    pub proxy_headers: HeaderCounts,
     /// The issuers of JWTs of the current configuration.
     issuers: ArcSwap<Issuers>,
     /// Requests with credentials.
@@ -300,6 +304,7 @@ impl Default for Metrics {
             connections: Connections::default(),
             streams: Streams::default(),
             http2: Http2Counts::default(),
+            proxy_headers: HeaderCounts::default(),
             issuers: ArcSwap::default(),
             authentications: AuthenticationCounts::default(),
             credentials: CredentialFacts::default(),
