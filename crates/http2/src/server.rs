@@ -12,7 +12,7 @@ use crate::bounds::{
 };
 use crate::frames::Violation;
 use crate::stream::{self, Opened};
-use crate::turn::Turn;
+use crate::turn::{OpenBody, Turn};
 use crate::wire::Wire;
 use crate::{ClosedBy, Event, StreamService};
 use bytes::Bytes;
@@ -138,7 +138,7 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// The end of a connection, once it has begun.
 struct Ending {
-    /// The time at which it ends if it has no streams. Streams that are running move it.
+    /// The time at which it ends.
     deadline: LazyTimer,
     /// Whether streams that are running are not waited for.
     is_abrupt: bool,
@@ -180,15 +180,36 @@ where
         if let Poll::Ready(ended) = self.poll_frames(cx) {
             return Poll::Ready(ended);
         }
-        if let Some(closed_by) = self.poll_mistakes(cx) {
-            self.end(closed_by, Reason::ENHANCE_YOUR_CALM);
-            return self.poll_frames(cx);
-        }
-        if self.ending.is_none() && stopping.poll(cx) {
-            self.end_in_order(ClosedBy::Stopping);
-            return self.poll_frames(cx);
+        if self.poll_reason_to_end(cx, stopping)
+            && let Poll::Ready(ended) = self.poll_frames(cx)
+        {
+            return Poll::Ready(ended);
         }
         self.poll_end(cx)
+    }
+
+    /// Begins the end of the connection if there is a reason. Returns whether it did.
+    fn poll_reason_to_end(
+        &mut self,
+        cx: &mut Context<'_>,
+        stopping: &mut Stopping<'_, impl Future<Output = ()>>,
+    ) -> bool {
+        if let Some(closed_by) = self.poll_mistakes(cx) {
+            self.end(closed_by);
+            return true;
+        }
+        if self.ending.is_some() {
+            return false;
+        }
+        let reason = if stopping.poll(cx) {
+            ClosedBy::Stopping
+        } else if self.streams.is_empty() && self.idle.poll(cx).is_ready() {
+            ClosedBy::Idle
+        } else {
+            return false;
+        };
+        self.end_in_order(reason);
+        true
     }
 
     /// Polls the streams that were woken.
@@ -217,7 +238,8 @@ where
                 Poll::Ready(Some(Err(error))) => break Poll::Ready(Err(self.failed(error))),
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     let refused = self.memory.admit_body(&request, &mut self.h2, self.service);
-                    self.streams.push((self.make_stream)(Opened { request, respond, refused }));
+                    let body = (!request.body().is_end_stream()).then(|| OpenBody::new(self.turn));
+                    self.streams.push((self.make_stream)(Opened { request, respond, body, refused }));
                     has_opened = true;
                 }
             }
@@ -260,21 +282,14 @@ where
         charged.is_err().then_some(ClosedBy::Memory)
     }
 
-    /// Ends a connection that has been idle for too long, or whose end takes too long.
+    /// Ends a connection whose end takes too long. Streams that are running are waited for, unless it ends at once.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let is_idle = self.streams.is_empty();
-        match &mut self.ending {
-            None if is_idle && self.idle.poll(cx).is_ready() => {
-                self.end_in_order(ClosedBy::Idle);
-                self.poll_frames(cx)
-            }
-            None => Poll::Pending,
-            Some(ending) if !is_idle && !ending.is_abrupt => {
-                ending.deadline.set(clock::now() + CLOSE);
-                Poll::Pending
-            }
-            Some(ending) => ending.deadline.poll(cx).map(Ok),
+        let Some(ending) = &mut self.ending else { return Poll::Pending };
+        if !self.streams.is_empty() && !ending.is_abrupt {
+            ending.deadline.set(clock::now() + CLOSE);
+            return Poll::Pending;
         }
+        ending.deadline.poll(cx).map(Ok)
     }
 
     /// Tells the client to open no more streams. Those that are running are served to their end.
@@ -285,9 +300,9 @@ where
     }
 
     /// Ends the connection and its streams.
-    fn end(&mut self, closed_by: ClosedBy, reason: Reason) {
+    fn end(&mut self, closed_by: ClosedBy) {
         self.service.record(Event::Closed(closed_by));
-        self.h2.abrupt_shutdown(reason);
+        self.h2.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         self.ending = Some(Ending { deadline: LazyTimer::new(clock::now() + CLOSE), is_abrupt: true });
     }
 

@@ -61,7 +61,7 @@ impl<M: MemoryShare> Memory<M> {
         turn: &Turn,
         service: &impl StreamService<Share = M>,
     ) -> Result<(), OutOfMemory> {
-        if turn.bodies.get() == 0 {
+        if !turn.has_bodies() {
             self.bodies.release();
         }
         hold(&mut self.head, MemoryUse::Head, unfinished_head, UNCHARGED_HEAD, service)?;

@@ -92,7 +92,7 @@ async fn heads_that_are_malformed_reach_no_service() {
         (with(&[(":authority", ""), ("host", "a"), ("host", "a")]), bad),
         (with(&[(":authority", ""), ("host", "a/b")]), bad),
         // Fields.
-        (with(&[("Upper", "x")]), PROTOCOL_ERROR),
+        (with(&[("Upper", "x")]), Outcome::GoAway(1)),
         (with(&[("connection", "close")]), PROTOCOL_ERROR),
         (with(&[("keep-alive", "1")]), PROTOCOL_ERROR),
         (with(&[("proxy-connection", "close")]), PROTOCOL_ERROR),
@@ -101,7 +101,7 @@ async fn heads_that_are_malformed_reach_no_service() {
         (with(&[("te", "gzip")]), PROTOCOL_ERROR),
         (with(&[("x-a", " b")]), bad),
         (with(&[("x-a", "b\t")]), bad),
-        (with(&[("content-length", "1")]), bad),
+        (with(&[("content-length", "1")]), PROTOCOL_ERROR),
         (with(&[("content-length", "0"), ("content-length", "0")]), bad),
         (with(&[("content-length", "0, 0")]), PROTOCOL_ERROR),
         (with(&[("expect", "200-ok")]), Outcome::Status(417)),
