@@ -4,7 +4,7 @@ use super::counts::AuthenticationCounts;
 use super::failure::{Cause, Failure, challenges};
 use super::followed::Followed;
 use super::keys::{Keys, VerifiedKey, unknown_key};
-use super::verifiers::Verifiers;
+use super::verifiers::{Recalled, Verifiers};
 use crate::identify::client::{Client, ClientKey, Connection, ListenerId, ListenerRegistry};
 use crate::identify::credentials::{Presented, presented};
 use crate::identify::identity::{Identity, Schemes};
@@ -135,7 +135,7 @@ impl Authenticator {
             let refuse = |failure| self.spend(failure, connection.key(), clock).into_refusal(Vec::new());
             return verified.map(|verified| Identified::with_key(connection, verified)).map_err(refuse);
         }
-        let verified = Box::pin(self.verify(presented, connection.key(), clock)).await;
+        let verified = self.verify(presented, connection.key(), clock).await;
         counts.count(scheme, verified.as_ref().err().map(|failure| failure.cause));
         match verified {
             Ok(identity) => {
@@ -152,9 +152,13 @@ impl Authenticator {
         client: ClientKey,
         clock: WallClock,
     ) -> Result<Arc<Identity>, Failure> {
-        match &self.verifiers {
-            Some(verifiers) => verifiers.verify(presented, client, clock).await,
-            None => Err(Failure::unavailable(Cause::Busy, "there is nothing to verify credentials with")),
+        let Some(verifiers) = &self.verifiers else {
+            return Err(Failure::unavailable(Cause::Busy, "there is nothing to verify credentials with"));
+        };
+        match verifiers.recall(presented, client, clock) {
+            Recalled::Decided(verified) => verified,
+            // Boxed, since few requests come here, and each request's future has room for it otherwise.
+            Recalled::Unknown(unverified) => Box::pin(verifiers.verify(unverified, client, clock)).await,
         }
     }
 
