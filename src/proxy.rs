@@ -149,7 +149,8 @@ impl Proxy {
         holdings.identified(client);
         record.identified(client);
         let site = self.generation.sites.find(client);
-        let refuse = || self.quiet(connection, request, authenticator.refuse_identified(&identified));
+        let refuse =
+            || self.quiet(connection, request, authenticator.refuse_identified(&identified, request));
         let site = site.ok_or_else(refuse)?;
         record.mapped(site.row);
         site.of_client(client)

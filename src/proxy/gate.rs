@@ -86,7 +86,7 @@ impl Proxy {
             return Ok(None);
         }
         let hosts = self.generation.listeners.hosts(id);
-        let refuse = || authenticator.refuse(&Client::of_connection(connection));
+        let refuse = || authenticator.refuse(&Client::of_connection(connection), false);
         admit_page(self.reachable(connection), hosts, request, refuse)
     }
 
