@@ -27,7 +27,7 @@ use self::call::Call;
 use self::decision::{Action, Decision, Route, RouteKind, decide};
 use self::reply::Reply;
 use crate::answer::representation::Representation;
-use crate::answer::response::{ResponseBody, refuse};
+use crate::answer::response::{ResponseBody, name_error, refuse};
 use crate::bounds::holdings::Holdings;
 use crate::bounds::limits::Limits;
 use crate::bounds::part_budget::PartBudget;
@@ -224,7 +224,11 @@ impl Proxy {
         let back = found
             .filter(|_| form == Representation::Html)
             .and_then(|site| self.way_back(connection, site, request));
-        refuse(refusal, form, (request.target.path(), back.as_deref()), record)
+        let mut answer = refuse(refusal, form, (request.target.path(), back.as_deref()), record);
+        if request.method == Method::HEAD {
+            name_error(&mut answer.fields, refusal);
+        }
+        answer
     }
 
     /// Returns a reference to the nearest folder that the client of a refused request may see.
