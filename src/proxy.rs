@@ -138,7 +138,7 @@ impl Proxy {
         holdings: &Holdings,
     ) -> Result<Found<'_>, Refusal> {
         if let Some(site) = self.admit_page(connection, request)? {
-            record.mapped(site.row);
+            record.preflight_mapped(site.row);
             return Ok(Found::Shared(site));
         }
         let (authenticator, counts) = (&self.generation.authenticator, &self.shared.metrics.authentications);

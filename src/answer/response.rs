@@ -143,7 +143,7 @@ pub(crate) fn refuse<D: Body>(
     mut record: Box<AccessRecord>,
 ) -> Response<ResponseBody<D>> {
     record.refused(refusal);
-    let mapping = record.mapping_name();
+    let mapping = record.own_mapping_name();
     let id = record.request_id();
     let document = ErrorDocument::of(refusal, mapping.as_deref(), path, id.as_str()).with_way_back(back);
     let body = document.body(form);
