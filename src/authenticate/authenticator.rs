@@ -99,7 +99,8 @@ impl Authenticator {
 
     /// Returns the files that declare credentials.
     pub(crate) fn files(&self) -> Vec<Followed<'_>> {
-        self.verifiers.as_ref().map(Verifiers::files).unwrap_or_default()
+        let declared = self.verifiers.iter().flat_map(Verifiers::files);
+        declared.chain(self.keys.files()).collect()
     }
 
     /// Returns the schemes that mappings at a listener use.
