@@ -27,7 +27,7 @@ use self::call::Call;
 use self::decision::{Action, Decision, Route, RouteKind, decide};
 use self::reply::Reply;
 use crate::answer::representation::Representation;
-use crate::answer::response::{ResponseBody, refuse};
+use crate::answer::response::{ResponseBody, name_error, refuse};
 use crate::bounds::holdings::Holdings;
 use crate::bounds::limits::Limits;
 use crate::bounds::part_budget::PartBudget;
@@ -137,7 +137,7 @@ impl Proxy {
         holdings: &Holdings,
     ) -> Result<Found<'_>, Refusal> {
         if let Some(site) = self.admit_page(connection, request)? {
-            record.mapped(site.row);
+            record.preflight_mapped(site.row);
             return Ok(Found::Shared(site));
         }
         let (authenticator, counts) = (&self.generation.authenticator, &self.shared.metrics.authentications);
@@ -148,7 +148,8 @@ impl Proxy {
         holdings.identified(client);
         record.identified(client);
         let site = self.generation.sites.find(client);
-        let refuse = || self.quiet(connection, request, authenticator.refuse_identified(&identified));
+        let refuse =
+            || self.quiet(connection, request, authenticator.refuse_identified(&identified, request));
         let site = site.ok_or_else(refuse)?;
         record.mapped(site.row);
         site.of_client(client)
@@ -222,7 +223,11 @@ impl Proxy {
         let back = found
             .filter(|_| form == Representation::Html)
             .and_then(|site| self.way_back(connection, site, request));
-        refuse(refusal, form, (request.target.path(), back.as_deref()), record)
+        let mut answer = refuse(refusal, form, (request.target.path(), back.as_deref()), record);
+        if request.method == Method::HEAD {
+            name_error(&mut answer.fields, refusal);
+        }
+        answer
     }
 
     /// Returns a reference to the nearest folder that the client of a refused request may see.

@@ -4,13 +4,14 @@ use super::counts::AuthenticationCounts;
 use super::failure::{Cause, Failure, challenges};
 use super::followed::Followed;
 use super::keys::{Keys, VerifiedKey, unknown_key};
-use super::verifiers::Verifiers;
+use super::verifiers::{Recalled, Verifiers};
 use crate::identify::client::{Client, ClientKey, Connection, ListenerId, ListenerRegistry};
 use crate::identify::credentials::{Presented, presented};
-use crate::identify::identity::{Identity, Schemes};
+use crate::identify::identity::{Identity, Scheme, Schemes};
 use crate::identify::matcher::Matcher;
 use crate::net::wall_clock::WallClock;
 use crate::refusal::{Refusal, Rule};
+use crate::s3::form::is_form_upload;
 use crate::s3::signed_body::SignedBody;
 use http1::Request;
 use std::sync::Arc;
@@ -98,7 +99,8 @@ impl Authenticator {
 
     /// Returns the files that declare credentials.
     pub(crate) fn files(&self) -> Vec<Followed<'_>> {
-        self.verifiers.as_ref().map(Verifiers::files).unwrap_or_default()
+        let declared = self.verifiers.iter().flat_map(Verifiers::files);
+        declared.chain(self.keys.files()).collect()
     }
 
     /// Returns the schemes that mappings at a listener use.
@@ -135,7 +137,7 @@ impl Authenticator {
             let refuse = |failure| self.spend(failure, connection.key(), clock).into_refusal(Vec::new());
             return verified.map(|verified| Identified::with_key(connection, verified)).map_err(refuse);
         }
-        let verified = Box::pin(self.verify(presented, connection.key(), clock)).await;
+        let verified = self.verify(presented, connection.key(), clock).await;
         counts.count(scheme, verified.as_ref().err().map(|failure| failure.cause));
         match verified {
             Ok(identity) => {
@@ -152,9 +154,13 @@ impl Authenticator {
         client: ClientKey,
         clock: WallClock,
     ) -> Result<Arc<Identity>, Failure> {
-        match &self.verifiers {
-            Some(verifiers) => verifiers.verify(presented, client, clock).await,
-            None => Err(Failure::unavailable(Cause::Busy, "there is nothing to verify credentials with")),
+        let Some(verifiers) = &self.verifiers else {
+            return Err(Failure::unavailable(Cause::Busy, "there is nothing to verify credentials with"));
+        };
+        match verifiers.recall(presented, client, clock) {
+            Recalled::Decided(verified) => verified,
+            // Boxed, since few requests come here, and each request's future has room for it otherwise.
+            Recalled::Unknown(unverified) => Box::pin(verifiers.verify(unverified, client, clock)).await,
         }
     }
 
@@ -168,17 +174,22 @@ impl Authenticator {
         }
     }
 
-    /// Returns the refusal of an identified client that no mapping admits.
-    pub(crate) fn refuse_identified(&self, identified: &Identified<'_>) -> Refusal {
+    /// Returns the refusal of a request whose client is identified, and that no mapping admits.
+    pub(crate) fn refuse_identified(&self, identified: &Identified<'_>, request: &Request) -> Refusal {
         if identified.is_key_unknown {
             return unknown_key().into_refusal(Vec::new());
         }
-        self.refuse(&identified.client)
+        self.refuse(&identified.client, is_form_upload(&request.method, request.fields()))
     }
 
-    /// Returns the refusal of a client that no mapping admits.
-    pub(crate) fn refuse(&self, client: &Client<'_>) -> Refusal {
+    /// Returns the refusal of a client that no mapping admits. `is_form` says that it uploads with a form.
+    pub(crate) fn refuse(&self, client: &Client<'_>, is_form: bool) -> Refusal {
         let schemes = self.helpful(client);
+        // The signature in the form cannot help.
+        if is_form && schemes.has(Scheme::SigV4) && client.identity().is_none() {
+            let message = "uploads by an HTML form (a presigned POST) are not offered: presign a PUT, or sign the request";
+            return Refusal::new(Rule::NotOffered, message);
+        }
         let challenges = challenges(schemes, None);
         if challenges.is_empty() || client.identity().is_some() {
             return Refusal::new(Rule::NoMapping, "this client matches no mapping");
@@ -208,11 +219,30 @@ impl Authenticator {
 mod tests {
     use super::*;
     use crate::identify::client::tests::connection;
-    use crate::identify::identity::{Names, Scheme};
+    use crate::identify::identity::Names;
     use crate::identify::matcher::Condition;
 
     fn matcher(conditions: Vec<Condition>) -> Matcher {
         Matcher::new(conditions)
+    }
+
+    #[test]
+    fn a_form_is_refused_with_advice_where_a_key_would_help() {
+        let mut registry = ListenerRegistry::default();
+        let [keys, tokens] = ["keys", "tokens"].map(|name| registry.register(&name.into()));
+        let at = |condition, name: &str| matcher(vec![condition, Condition::Listener(name.into())]);
+        let matchers = [at(Condition::Key(Names::Any), "keys"), at(Condition::Token(Names::Any), "tokens")];
+        let authenticator = Authenticator::new(matchers.iter(), &registry);
+        for (listener, is_form, rule) in [
+            (&keys, true, Rule::NotOffered),
+            (&keys, false, Rule::NoMapping),
+            (&tokens, true, Rule::CredentialsRequired),
+        ] {
+            let connection = connection(Some("10.0.0.1"), listener.clone());
+            let refusal = authenticator.refuse(&Client::of_connection(&connection), is_form);
+            assert_eq!(refusal.rule, rule, "{}", listener.name());
+            assert_eq!(refusal.message.contains("presign a PUT"), rule == Rule::NotOffered);
+        }
     }
 
     #[test]
@@ -237,10 +267,11 @@ mod tests {
             let connection = connection(Some(address), listener.clone());
             let client = Client::of_connection(&connection);
             assert_eq!(authenticator.helpful(&client), helpful, "{address}");
-            assert_eq!(authenticator.refuse(&client).rule, rule, "{address}");
+            assert_eq!(authenticator.refuse(&client, true).rule, rule, "no key helps: {address}");
+            assert_eq!(authenticator.refuse(&client, false).rule, rule, "{address}");
             let known = Client::proved(&connection, Arc::new(Identity::User("a".into())));
             assert_eq!(
-                authenticator.refuse(&known).rule,
+                authenticator.refuse(&known, true).rule,
                 Rule::NoMapping,
                 "{address}: other credentials help nobody"
             );

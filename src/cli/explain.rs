@@ -21,6 +21,7 @@ use crate::net::terminal::plain_lines;
 use crate::proxy::decision::decide;
 use crate::proxy::gate;
 use crate::refusal::Refusal;
+use crate::s3::form::is_form_upload;
 use clap::ArgGroup;
 use http::Method;
 use http1::{Fields, Request};
@@ -213,8 +214,10 @@ pub(super) fn explain<'c>(
             }
             let listener = named.or_else(|| usual_listener(config, caller.peer));
             explanation.rejected.clone_from(&question.refused);
+            let request = question.request.as_ref();
+            let is_form = request.is_some_and(|(method, _, fields)| is_form_upload(method, fields));
             let mapping = match (&explanation.rejected, listener) {
-                (None, Some(listener)) => explanation.find(config, listener, caller),
+                (None, Some(listener)) => explanation.find(config, listener, caller, is_form),
                 _ => None,
             };
             (mapping, listener)
@@ -241,8 +244,15 @@ pub(super) fn explain<'c>(
 }
 
 impl<'c> Explanation<'c> {
-    /// Finds the mapping of a client, and notes what the conditions of each mapping up to it find.
-    fn find(&mut self, config: &'c Config, listener: &Listener, caller: &Caller) -> Option<Cow<'c, Mapping>> {
+    /// Finds the mapping of a client, and notes what the conditions of each mapping up to it find. `is_form` says that the
+    /// client uploads with a form.
+    fn find(
+        &mut self,
+        config: &'c Config,
+        listener: &Listener,
+        caller: &Caller,
+        is_form: bool,
+    ) -> Option<Cow<'c, Mapping>> {
         let mut registry = registry(config);
         let connection = connection(caller.peer, registry.register(&listener.name));
         let client = match &caller.identity {
@@ -254,7 +264,7 @@ impl<'c> Explanation<'c> {
         let findings = |mapping: &'c Mapping| (&*mapping.name, mapping.client.findings(&client));
         self.passed_over = config.mappings.iter().take(passed).map(findings).collect();
         self.matched = found.map(|(_, mapping)| mapping.client.findings(&client)).unwrap_or_default();
-        self.unmatched = found.is_none().then(|| authenticator(config, &registry).refuse(&client));
+        self.unmatched = found.is_none().then(|| authenticator(config, &registry).refuse(&client, is_form));
         self.client = Some((connection.clone(), caller.identity.clone()));
         let (_, mapping) = found?;
         Some(mapping.of_client(&client).unwrap_or_else(|refusal| {
@@ -305,7 +315,8 @@ fn admit_page<'c>(
     }
     let client = Client::of_connection(&connection);
     let reachable = config.mappings.iter().filter(|mapping| mapping.client.admits_connection(&client));
-    let mapping = gate::admit_page(reachable, &listener.hosts, request, || authenticator.refuse(&client))?;
+    let mapping =
+        gate::admit_page(reachable, &listener.hosts, request, || authenticator.refuse(&client, false))?;
     if mapping.is_none() {
         // Two credentials, or one that cannot be read, are refused before any is verified.
         presented(request, schemes)?;

@@ -14,7 +14,7 @@ mod overrides;
 mod signs;
 mod types;
 
-pub(crate) use confine::{confine, let_run, show_only_here};
+pub(crate) use confine::{confine, let_run, make_personal, show_only_here};
 pub(crate) use cors::{Cors, Origin, Origins, RequestHeaders, is_preflight, preflight};
 pub(crate) use overrides::check_overrides;
 

@@ -86,7 +86,7 @@ impl Proxy {
             return Ok(None);
         }
         let hosts = self.generation.listeners.hosts(id);
-        let refuse = || authenticator.refuse(&Client::of_connection(connection));
+        let refuse = || authenticator.refuse(&Client::of_connection(connection), false);
         admit_page(self.reachable(connection), hosts, request, refuse)
     }
 
@@ -132,10 +132,14 @@ impl Proxy {
         if has_login && self.generation.listeners.hosts(id).domain().is_some() {
             browser::show_only_here(fields);
         }
+        let is_private = is_for_one_client(found, request, schemes);
         if !schemes.is_empty() {
+            if is_private && browser::make_personal(fields) {
+                return;
+            }
             caching::vary_by_credentials(fields);
         }
-        if is_for_one_client(found, request, schemes) {
+        if is_private {
             caching::keep_private(fields);
         }
     }
