@@ -258,6 +258,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identify::client::Client;
     use crate::identify::client::tests::{connection, listener};
     use crate::refusal::{Challenge, Rule};
     use crate::telemetry::metrics::Metrics;
@@ -269,7 +270,8 @@ mod tests {
 
     fn refused(refusal: &Refusal) -> Response<ResponseBody<NoBody>> {
         let connection = connection(None, listener("main"));
-        let record = AccessRecord::begin(Arc::new(Metrics::default()), &connection, None, &Method::GET, None);
+        let client = Client::of_connection(&connection);
+        let record = AccessRecord::begin(Arc::new(Metrics::default()), &client, None, &Method::GET, None);
         refuse(refusal, Representation::S3, ("/", None), record)
     }
 

@@ -5,7 +5,7 @@ use super::failure::{Cause, Failure, challenges};
 use super::followed::Followed;
 use super::keys::{Keys, VerifiedKey, unknown_key};
 use super::verifiers::{Recalled, Verifiers};
-use crate::identify::client::{Client, ClientKey, Connection, ListenerId, ListenerRegistry};
+use crate::identify::client::{Client, ClientKey, ListenerFacts, ListenerId, ListenerRegistry};
 use crate::identify::credentials::{Presented, presented};
 use crate::identify::identity::{Identity, Scheme, Schemes};
 use crate::identify::matcher::Matcher;
@@ -39,16 +39,16 @@ pub(crate) struct Identified<'c> {
 }
 
 impl<'c> Identified<'c> {
-    fn as_peer_of(connection: &'c Connection) -> Self {
-        Self { client: Client::of_connection(connection), body: SignedBody::Open, is_key_unknown: false }
+    fn without_credentials(client: Client<'c>) -> Self {
+        Self { client, body: SignedBody::Open, is_key_unknown: false }
     }
 
-    fn with_key(connection: &'c Connection, verified: Option<VerifiedKey>) -> Self {
+    fn with_key(client: Client<'c>, verified: Option<VerifiedKey>) -> Self {
         match verified {
             Some(VerifiedKey { identity, body }) => {
-                Self { client: Client::proved(connection, identity), body, is_key_unknown: false }
+                Self { client: client.identified(identity), body, is_key_unknown: false }
             }
-            None => Self { is_key_unknown: true, ..Self::as_peer_of(connection) },
+            None => Self { is_key_unknown: true, ..Self::without_credentials(client) },
         }
     }
 }
@@ -59,9 +59,9 @@ impl Authenticator {
         let matchers: Vec<Matcher> =
             matchers.filter(|matcher| !matcher.schemes().is_empty()).cloned().collect();
         let at = |name| {
-            // Whether the listener is a unix socket decides only about conditions on the connection.
-            let reach =
-                |matcher: &&Matcher| matcher.can_match_at(name, false) || matcher.can_match_at(name, true);
+            // The kind of the listener decides only about conditions on the connection.
+            let kinds = [false, true].map(|is_unix| ListenerFacts { is_unix, is_balanced: true });
+            let reach = |matcher: &&Matcher| kinds.iter().any(|kind| matcher.can_match_at(name, *kind));
             matchers
                 .iter()
                 .filter(reach)
@@ -108,42 +108,41 @@ impl Authenticator {
         self.by_listener.get(listener.index()).copied().unwrap_or_default()
     }
 
-    /// Identifies the client of a request by its connection and its credentials.
+    /// Identifies the client of a request, which its connection describes, by its credentials.
     ///
     /// # Errors
     /// When the request carries credentials that do not verify, or more than one. They never count as absent: a
     /// client must not get the rights of another mapping because its password is wrong.
     pub(crate) async fn identify<'c>(
         &self,
-        connection: &'c Connection,
+        client: &Client<'c>,
         request: &Request,
         clock: WallClock,
         counts: &AuthenticationCounts,
     ) -> Result<Identified<'c>, Refusal> {
-        let schemes = self.schemes(connection.listener().id());
+        let schemes = self.schemes(client.connection().listener().id());
         if schemes.is_empty() {
-            return Ok(Identified::as_peer_of(connection));
+            return Ok(Identified::without_credentials(client.clone()));
         }
         let presented = presented(request, schemes)?;
-        let Some(scheme) = presented.scheme() else { return Ok(Identified::as_peer_of(connection)) };
+        let Some(scheme) = presented.scheme() else {
+            return Ok(Identified::without_credentials(client.clone()));
+        };
         if let Presented::Signature(signature) = presented {
-            let verified = self.keys.verify(request, signature, connection, clock.now());
+            let verified = self.keys.verify(request, signature, client.connection(), clock.now());
             let failed = match &verified {
                 Ok(Some(_)) => None,
                 Ok(None) => Some(Cause::UnknownKey),
                 Err(failure) => Some(failure.cause),
             };
             counts.count(scheme, failed);
-            let refuse = |failure| self.spend(failure, connection.key(), clock).into_refusal(Vec::new());
-            return verified.map(|verified| Identified::with_key(connection, verified)).map_err(refuse);
+            let refuse = |failure| self.spend(failure, client.key(), clock).into_refusal(Vec::new());
+            return verified.map(|verified| Identified::with_key(client.clone(), verified)).map_err(refuse);
         }
-        let verified = self.verify(presented, connection.key(), clock).await;
+        let verified = self.verify(presented, client.key(), clock).await;
         counts.count(scheme, verified.as_ref().err().map(|failure| failure.cause));
         match verified {
-            Ok(identity) => {
-                let client = Client::proved(connection, identity);
-                Ok(Identified { client, ..Identified::as_peer_of(connection) })
-            }
+            Ok(identity) => Ok(Identified::without_credentials(client.clone().identified(identity))),
             Err(failure) => Err(failure.into_refusal(challenges(schemes, Some(scheme)))),
         }
     }

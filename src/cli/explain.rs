@@ -12,9 +12,9 @@ use ways::Way;
 use super::{CommandError, print, serve};
 use crate::authenticate::authenticator::Authenticator;
 use crate::authorize::mapping::{self, Mapping};
-use crate::config::{AsReadable, Caller, Config, Environment, ListenAddress, Listener, Peer, WithoutSecrets};
+use crate::config::{AsReadable, Caller, Config, Environment, Listener, Peer, WithoutSecrets};
 use crate::identify::browser::AllowedHosts;
-use crate::identify::client::{Client, Connection, ListenerRef, ListenerRegistry, PeerUser};
+use crate::identify::client::{Client, Connection, ListenerRef, ListenerRegistry, PeerUser, Source};
 use crate::identify::credentials::presented;
 use crate::identify::identity::Identity;
 use crate::net::terminal::plain_lines;
@@ -46,8 +46,9 @@ pub struct Args {
     /// Explain what a client of this mapping gets
     #[arg(long, value_name = "NAME")]
     pub mapping: Option<String>,
-    /// Explain what a client from this address gets; with credentials alone, it connects from this machine
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["mapping", "unix", "uid"])]
+    /// Explain what a client from this address gets; with credentials alone, it connects from this machine. With --unix or
+    /// --uid, a load balancer at a unix socket names this address
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "mapping")]
     pub from: Option<IpAddr>,
     /// Explain what a client of a unix socket gets
     #[arg(long, conflicts_with = "mapping")]
@@ -174,6 +175,7 @@ fn question(args: &Args) -> Result<Question<'_>, CommandError> {
 fn caller(args: &Args) -> Caller {
     let user = args.uid.map(|uid| PeerUser { uid, gid: args.gid.unwrap_or(uid) });
     let peer = match args.from {
+        Some(address) if args.unix || user.is_some() => Peer::Balancer(user, address),
         None if args.unix || user.is_some() => Peer::Unix(user),
         address => Peer::Address(address.unwrap_or(Ipv4Addr::LOCALHOST.into())),
     };
@@ -213,6 +215,7 @@ pub(super) fn explain<'c>(
                 credentials::check_declared(config, identity)?;
             }
             let listener = named.or_else(|| usual_listener(config, caller.peer));
+            check_balanced(listener, caller.peer)?;
             explanation.rejected.clone_from(&question.refused);
             let request = question.request.as_ref();
             let is_form = request.is_some_and(|(method, _, fields)| is_form_upload(method, fields));
@@ -324,10 +327,24 @@ fn admit_page<'c>(
     Ok(mapping)
 }
 
+/// Checks that a listener has load balancers, if one passes on the client.
+fn check_balanced(listener: Option<&Listener>, peer: Peer) -> Result<(), CommandError> {
+    match listener {
+        Some(listener) if matches!(peer, Peer::Balancer(..)) && !listener.facts().is_balanced => {
+            Err(CommandError::usage(format!(
+                "clients of the listener {:?} have no address, because it has neither proxy_protocol nor forwarded",
+                listener.name
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns the listener that a client connects to if it does not say: the first that it can reach.
 fn usual_listener(config: &Config, peer: Peer) -> Option<&Listener> {
-    let is_unix = |listener: &&Listener| matches!(listener.address, ListenAddress::Unix(_));
-    let reached = config.listeners.iter().find(|listener| is_unix(listener) == matches!(peer, Peer::Unix(_)));
+    let at_socket = !matches!(peer, Peer::Address(_));
+    let mut listeners = config.listeners.iter();
+    let reached = listeners.find(|listener| listener.facts().is_unix == at_socket);
     reached.or(config.listeners.first())
 }
 
@@ -349,6 +366,9 @@ fn connection(peer: Peer, listener: ListenerRef) -> Connection {
     match peer {
         Peer::Address(address) => Connection::tcp(address, listener),
         Peer::Unix(user) => Connection::unix(user, listener),
+        Peer::Balancer(user, address) => {
+            Connection::unix(user, listener).from_source(Source::Proxied(address))
+        }
     }
 }
 

@@ -267,6 +267,8 @@ fn table_form(key: &str, name: &str) -> String {
         "jwt" => "issuer = \"NAME\"",
         "jwks" => "url = \"https://...\"",
         "client" => "user = \"NAME\"",
+        "proxy_protocol" => "from = [\"10.0.0.0/8\"], versions = [\"v2\"]",
+        "forwarded" => "header = \"X-Forwarded-For\", from = [\"10.0.0.0/8\"]",
         _ => "file = \"...\"",
     };
     format!("a table, such as {key} = {{ {example} }}")

@@ -4,7 +4,7 @@ mod line;
 mod shown;
 
 use crate::config::IdentityForm;
-use crate::identify::client::{Client, Connection};
+use crate::identify::client::Client;
 use crate::refusal::{Refusal, Rule};
 use crate::telemetry::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::trace::{RequestId, Trace, Wait};
@@ -40,11 +40,11 @@ pub(crate) struct AccessRecord {
 }
 
 impl AccessRecord {
-    /// Begins the record of a request on a connection. The log has a line for it, with identities in this form, unless
+    /// Begins the record of a request of a client. The log has a line for it, with identities in this form, unless
     /// `logged` is `None`. `request` is `None` for bytes that are not a request. The record is boxed because it is moved often.
     pub(crate) fn begin(
         metrics: Arc<Metrics>,
-        connection: &Connection,
+        client: &Client<'_>,
         logged: Option<IdentityForm>,
         method: &Method,
         request: Option<&Request>,
@@ -64,7 +64,7 @@ impl AccessRecord {
             start: clock::now(),
             first_byte: None,
             client_ended: false,
-            line: logged.map(|form| LineFields::new(connection.clone(), form, method, request)),
+            line: logged.map(|form| LineFields::new(client, form, method, request)),
         })
     }
 

@@ -87,10 +87,9 @@ fn check_precedence(config: &Config, places: &Places, reader: &Reader<'_>) {
 
 /// Returns whether a client that proves what `mapping` wants can match `open`, which wants no credentials.
 fn overlap(config: &Config, open: &Mapping, mapping: &Mapping) -> bool {
-    let is_unix = |listener: &Listener| matches!(listener.address, ListenAddress::Unix(_));
     let meet = config.listeners.iter().any(|listener| {
         let reach = |mapping: &Mapping| {
-            is_at(mapping, listener) && mapping.client.can_match_at(&listener.name, is_unix(listener))
+            is_at(mapping, listener) && mapping.client.can_match_at(&listener.name, listener.facts())
         };
         reach(open) && reach(mapping)
     });
