@@ -253,12 +253,7 @@ impl Proxy {
         fallback::way_back(&site.mapping, &path, request)
     }
 
-    fn record(
-        &self,
-        client: &Client<'_>,
-        method: &Method,
-        request: Option<&Request>,
-    ) -> Box<AccessRecord> {
+    fn record(&self, client: &Client<'_>, method: &Method, request: Option<&Request>) -> Box<AccessRecord> {
         let (metrics, logged) = (Arc::clone(&self.shared.metrics), self.generation.access_log);
         AccessRecord::begin(metrics, client, logged, method, request)
     }

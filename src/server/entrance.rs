@@ -47,8 +47,8 @@ impl Entrance {
         connection: &'c Connection,
         request: &Request,
     ) -> Result<Client<'c>, Refusal> {
-        let identified =
-            self.authenticator.identify(connection, request, WallClock::SYSTEM, &self.counts).await;
+        let client = Client::of_connection(connection);
+        let identified = self.authenticator.identify(&client, request, WallClock::SYSTEM, &self.counts).await;
         identified.map(|identified| identified.client)
     }
 }
