@@ -8,7 +8,7 @@ mod memory;
 
 use self::memory::Memory;
 use crate::bounds::{
-    CLOSE, ERROR_RESETS, FRAME, HEADER_TABLE, PENDING_RESETS, SEND_BUFFER, STREAM_WINDOW, STREAMS,
+    CLOSE, ERROR_RESETS, FRAME, HEADER_TABLE, PENDING_RESETS, SEND_BUFFER, STOP_GRACE, STREAM_WINDOW, STREAMS,
 };
 use crate::frames::Violation;
 use crate::stream::{self, Opened};
@@ -68,26 +68,15 @@ where
     service.record(Event::Connection);
     let turn = Rc::new(Turn::new());
     let wire = Wire::new(stream, read, Rc::clone(&turn));
-    let Some(h2) = shake_hands(wire, limits, &turn).await? else {
+    let wait = pin!(stopping::wait(stopping.clone()));
+    let mut stopping = Stopping::new(stopping, wait);
+    let Some(h2) = shake_hands(wire, limits, &turn, &mut stopping).await? else {
         service.record(Event::Closed(ClosedBy::TimedOut));
         return Err(io::Error::new(io::ErrorKind::TimedOut, "the preface took too long"));
     };
-    let wait = pin!(stopping::wait(stopping.clone()));
-    let mut stopping = Stopping::new(stopping, wait);
     let make_stream = |opened| {
-        let turn = Rc::clone(&turn);
-        async move {
-            let mut serving =
-                pin!(with_event_clock(stream::serve(opened, service, limits, Rc::clone(&turn))));
-            poll_fn(|cx| {
-                if turn.take_stream() {
-                    return serving.as_mut().poll(cx);
-                }
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            })
-            .await;
-        }
+        let serving = with_event_clock(stream::serve(opened, service, limits, Rc::clone(&turn)));
+        in_turns(&turn, serving)
     };
     let mut server = Server {
         h2,
@@ -102,9 +91,22 @@ where
         ending: None,
         turn: &turn,
     };
-    let served = poll_fn(|cx| server.poll(cx, &mut stopping)).await;
+    let ended = poll_fn(|cx| server.poll(cx, &mut stopping)).await;
     server.finish_streams().await;
-    served
+    ended
+}
+
+/// Polls a stream as often as the turns of its connection allow.
+async fn in_turns(turn: &Turn, serving: impl Future<Output = ()>) {
+    let mut serving = pin!(serving);
+    poll_fn(|cx| {
+        if turn.take_stream() {
+            return serving.as_mut().poll(cx);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Reads the preface. Returns `None` when it does not come in time.
@@ -112,6 +114,7 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     wire: Wire<S>,
     limits: &ConnectionLimits,
     turn: &Turn,
+    stopping: &mut Stopping<'_, impl Future<Output = ()>>,
 ) -> io::Result<Option<Connection<Wire<S>, Bytes>>> {
     let mut handshake = pin!(
         Builder::new()
@@ -126,8 +129,13 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
             .handshake(wire)
     );
     let mut deadline = LazyTimer::new(clock::now() + limits.header);
+    let mut is_stopping = false;
     poll_fn(|cx| {
         turn.begin();
+        if !is_stopping && stopping.poll(cx) {
+            is_stopping = true;
+            deadline.set(clock::now() + STOP_GRACE.min(limits.header));
+        }
         match handshake.as_mut().poll(cx) {
             Poll::Ready(shaken) => Poll::Ready(shaken.map(Some).map_err(into_io)),
             Poll::Pending => deadline.poll(cx).map(|()| Ok(None)),

@@ -233,23 +233,24 @@ const OF_ONE_FRAMING: &[&str] = &[
 fn literal(block: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     block.push(0);
     for text in [name, value] {
-        if text.len() < 127 {
-            block.push(text.len() as u8);
+        let mut rest = text.len();
+        if rest < 127 {
+            block.push(u8::try_from(rest).unwrap());
         } else {
-            let mut rest = text.len() - 127;
+            rest -= 127;
             block.push(127);
             while rest >= 128 {
-                block.push((rest % 128) as u8 | 128);
+                block.push(u8::try_from(rest % 128).unwrap() | 128);
                 rest /= 128;
             }
-            block.push(rest as u8);
+            block.push(u8::try_from(rest).unwrap());
         }
         block.extend(text);
     }
 }
 
 fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-    bytes.extend(&(payload.len() as u32).to_be_bytes()[1..]);
+    bytes.extend(&u32::try_from(payload.len()).unwrap().to_be_bytes()[1..]);
     bytes.extend([kind, flags]);
     bytes.extend(stream.to_be_bytes());
     bytes.extend(payload);

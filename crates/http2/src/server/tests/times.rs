@@ -159,6 +159,22 @@ async fn the_end_of_a_dead_client_is_bounded() {
     assert_eq!(start.elapsed(), Duration::from_secs(1) + 2 * CLOSE);
 }
 
+/// A preface that is on its way when the server stops has a second.
+#[tokio::test(start_paused = true)]
+async fn a_preface_does_not_hold_up_the_end_of_the_server() {
+    let paths = Paths::default();
+    let running = watch::Sender::new(false);
+    let start = Instant::now();
+    let (served, ()) = run_until(&paths, &running, |stream| async {
+        let mut raw = Raw(stream);
+        raw.send(&PREFACE[..10]).await;
+        running.send_replace(true);
+        assert_eq!(raw.outcome_within(1, LIMITS.header).await, Outcome::Closed);
+    })
+    .await;
+    assert_eq!((served.is_err(), start.elapsed()), (true, Duration::from_secs(1)));
+}
+
 /// A body that nothing reads is bounded by the window, and its stream does not stop others.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_nothing_reads_is_bounded() {
