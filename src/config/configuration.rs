@@ -15,6 +15,7 @@ use crate::sigv4::secret::Credentials;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use super::ListenerTls;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -62,6 +63,8 @@ pub struct Listener {
     pub refuses_unknown_keys: bool,
     /// Who may connect to its unix socket.
     pub access: SocketAccess,
+    /// Its TLS. Without it, it speaks plain HTTP.
+    pub tls: Option<ListenerTls>,
 }
 
 /// The permissions of a unix socket: who may connect to it. The system decides on what is not set.

@@ -5,6 +5,7 @@ use super::accounts::read_account;
 use super::reader::{At, Reader};
 use super::source::Span;
 use super::table::Table;
+use super::tls::read_tls;
 use super::value::{parse_domain, parse_host, parse_listen_address, parse_mode};
 use super::{Admin, Environment, ListenAddress, Listener, SocketAccess};
 use crate::identify::browser::AllowedHosts;
@@ -68,10 +69,15 @@ fn read_listener(
     let access = read_access(&table, address.as_ref(), environment);
     let refuses_unknown_keys =
         table.word("unknown_keys", &[("ignore", false), ("refuse", true)]).unwrap_or(false);
+    let tls = table.span_of("tls").map(|_| read_tls(&table, environment));
     let span = table.span();
     table.finish();
-    let listener =
-        Listener { name: name?.value.into(), address: address?, hosts, refuses_unknown_keys, access };
+    let tls = match tls {
+        Some(read) => Some(read?),
+        None => None,
+    };
+    let name = name?.value.into();
+    let listener = Listener { name, address: address?, hosts, refuses_unknown_keys, access, tls };
     Some(At { value: listener, span: span? })
 }
 

@@ -267,6 +267,7 @@ fn table_form(key: &str, name: &str) -> String {
         "jwt" => "issuer = \"NAME\"",
         "jwks" => "url = \"https://...\"",
         "client" => "user = \"NAME\"",
+        "tls" => "certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }]",
         _ => "file = \"...\"",
     };
     format!("a table, such as {key} = {{ {example} }}")
