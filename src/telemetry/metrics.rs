@@ -8,9 +8,11 @@ mod encode_nodes;
 mod exposition;
 mod histogram;
 mod process;
+mod proxy_headers;
 mod samples;
 
 pub(crate) use exposition::Format;
+pub(crate) use proxy_headers::{HeaderCounts, HeaderFailure};
 
 use crate::authenticate::counts::AuthenticationCounts;
 use crate::authenticate::jwt::Issuers;
@@ -124,6 +126,8 @@ pub(crate) struct Metrics {
     in_flight: AtomicU64,
     /// Client connections.
     pub connections: Connections,
+    /// Connections that ended because of their PROXY header.
+    pub proxy_headers: HeaderCounts,
     /// The issuers of JWTs of the current configuration.
     issuers: ArcSwap<Issuers>,
     /// Requests with credentials.
@@ -291,6 +295,7 @@ impl Default for Metrics {
             nodes: ArcSwap::from_pointee(NodeBoard::new(&[], tokio::time::Instant::now())),
             in_flight: AtomicU64::new(0),
             connections: Connections::default(),
+            proxy_headers: HeaderCounts::default(),
             issuers: ArcSwap::default(),
             authentications: AuthenticationCounts::default(),
             credentials: CredentialFacts::default(),
