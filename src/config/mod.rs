@@ -40,8 +40,8 @@ mod warnings;
 
 pub use configuration::Config;
 pub(crate) use configuration::{
-    Admin, IdentityForm, Issuer, ListenAddress, Listener, Log, LogFormat, LogLevel, ProxyProtocol, SocketAccess,
-    Upstream,
+    Admin, IdentityForm, Issuer, ListenAddress, Listener, Log, LogFormat, LogLevel, ProxyProtocol,
+    SocketAccess, Upstream,
 };
 pub use diagnostic::Diagnostic;
 pub(crate) use environment::{AsReadable, SystemEnvironment, WithoutSecrets};

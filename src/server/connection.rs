@@ -6,6 +6,7 @@ use crate::identify::client::{Connection, ListenerRef, PeerUser};
 use crate::proxy::{ClientBody, ClientResponse, ClientResponseBody, Current};
 use http1::server::{ConnectionLimits, serve};
 use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request, Service, Socket};
+use proxy_protocol::{Header, ReadError, Versions};
 use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -28,6 +29,16 @@ impl Accepted {
                 let user = |process: UCred| PeerUser { uid: process.uid(), gid: process.gid() };
                 Connection::unix(stream.peer_cred().ok().map(user), listener)
             }
+        }
+    }
+}
+
+impl Accepted {
+    /// Reads the PROXY header at the beginning of the connection, and nothing more.
+    pub(super) async fn read_proxy_header(&mut self, versions: Versions) -> Result<Header, ReadError> {
+        match self {
+            Self::Tcp(stream, _) => proxy_protocol::read(stream, versions).await,
+            Self::Unix(stream) => proxy_protocol::read(stream, versions).await,
         }
     }
 }

@@ -14,6 +14,7 @@ mod issuer;
 mod listen;
 mod listening;
 mod notify;
+mod opening;
 mod probe;
 mod reload;
 mod running;

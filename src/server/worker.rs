@@ -138,8 +138,8 @@ fn run(
         spawn_local(outbox::run());
         spawn_local(give_memory_back());
         let (open, mut all_closed) = mpsc::channel::<()>(1);
-        let current = Current::new(Arc::clone(&shared))?;
-        let context = Context { current, shared, stopping: stopping.clone(), open };
+        let current = Current::new(shared)?;
+        let context = Context { current, stopping: stopping.clone(), open };
         let mut accepting = HashMap::new();
         loop {
             tokio::select! {
@@ -162,7 +162,7 @@ fn run(
                 _ = stopping.wait_for(|stop| *stop) => break,
             }
         }
-        let shared = Arc::clone(&context.shared);
+        let shared = Arc::clone(context.current.shared());
         let drain = shared.generation.load().limits.drain_timeout;
         drop((context, accepting));
         // Every connection holds a sender: the channel closes when the last connection ends.

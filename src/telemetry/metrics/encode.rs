@@ -207,7 +207,8 @@ fn encode_connections(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) ->
     }
     let help = "Failed accepts, for example for lack of file descriptors";
     let mut metric = encoder.encode_descriptor("accepts_failed", help, None, MetricType::Counter)?;
-    counter(&mut metric, metrics.connections.accepts_failed())
+    counter(&mut metric, metrics.connections.accepts_failed())?;
+    metrics.proxy_headers.encode(encoder)
 }
 
 fn encode_reloads(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
