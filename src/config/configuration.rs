@@ -1,5 +1,6 @@
 //! The configuration as types.
 
+use super::ListenerTls;
 use super::diagnostic::Diagnostic;
 use crate::authenticate::jwt::JwtSettings;
 use crate::authenticate::keys::Keys;
@@ -17,7 +18,6 @@ use proxy_protocol::Versions;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use super::ListenerTls;
 use std::path::PathBuf;
 use std::sync::Arc;
 

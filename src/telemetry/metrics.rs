@@ -10,9 +10,11 @@ mod histogram;
 mod process;
 mod proxy_headers;
 mod samples;
+mod tls;
 
 pub(crate) use exposition::Format;
 pub(crate) use proxy_headers::{HeaderCounts, HeaderFailure};
+pub(crate) use tls::{ListenerFiles, TlsFacts};
 
 use crate::authenticate::counts::AuthenticationCounts;
 use crate::authenticate::jwt::Issuers;
@@ -128,6 +130,8 @@ pub(crate) struct Metrics {
     pub connections: Connections,
     /// Connections that ended because of their PROXY header.
     pub proxy_headers: HeaderCounts,
+    /// TLS handshakes, and the files of listeners.
+    pub tls: TlsFacts,
     /// The issuers of JWTs of the current configuration.
     issuers: ArcSwap<Issuers>,
     /// Requests with credentials.
@@ -296,6 +300,7 @@ impl Default for Metrics {
             in_flight: AtomicU64::new(0),
             connections: Connections::default(),
             proxy_headers: HeaderCounts::default(),
+            tls: TlsFacts::default(),
             issuers: ArcSwap::default(),
             authentications: AuthenticationCounts::default(),
             credentials: CredentialFacts::default(),
