@@ -54,11 +54,6 @@ impl Current {
         }
     }
 
-    /// Returns what all workers share.
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
     fn adopt(&self, proxy: Rc<Proxy>) -> Rc<Proxy> {
         self.proxy.replace(Rc::clone(&proxy));
         proxy
