@@ -14,7 +14,9 @@ mod fallback;
 mod forward;
 pub(crate) mod gate;
 pub(crate) mod generation;
+pub(crate) mod live_tls;
 mod local;
+mod misdirected;
 pub(crate) mod multipart;
 mod reply;
 pub(crate) mod site;
@@ -153,6 +155,7 @@ impl Proxy {
         record: &AccessRecord,
         holdings: &Holdings,
     ) -> Result<Found<'_>, Refusal> {
+        self.check_direction(client.connection(), request)?;
         if let Some(site) = self.admit_page(client, request)? {
             record.preflight_mapped(site.row);
             return Ok(Found::Shared(site));
@@ -184,7 +187,8 @@ impl Proxy {
         let hosts = self.generation.listeners.hosts(client.connection().listener().id());
         let Decision { incoming, mut action } = decide(&site.mapping, hosts, request)?;
         let account = Account { site, trace, holdings, memory: &self.shared.memory };
-        let call = Call { mapping: &site.mapping, upload, incoming: &incoming, account };
+        let call =
+            Call { mapping: &site.mapping, upload, incoming: &incoming, scheme: client.scheme(), account };
         let has_fallen_back = matches!(action, Action::Fallback(_));
         // Most requests are forwarded. Their future stays small because the outgoing request is borrowed, and because
         // every other action is boxed.

@@ -1,5 +1,6 @@
 //! The configuration as types.
 
+use super::ListenerTls;
 use super::diagnostic::Diagnostic;
 use crate::authenticate::jwt::JwtSettings;
 use crate::authenticate::keys::Keys;
@@ -69,6 +70,8 @@ pub struct Listener {
     pub forwarded: Option<ForwardedHeaders>,
     /// Who may connect to its unix socket.
     pub access: SocketAccess,
+    /// Its TLS. Without it, it speaks plain HTTP.
+    pub tls: Option<ListenerTls>,
 }
 
 /// The PROXY headers that a listener demands.

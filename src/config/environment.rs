@@ -10,10 +10,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use tls::FileKind;
 use zeroize::Zeroize;
 
 /// Maximum size of a secret, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
+
+/// Maximum size of a file of certificates or revocation lists, in bytes.
+const MAX_CERTIFICATES: u64 = 16 << 20;
 
 /// Maximum size of a file of users or tokens, in bytes.
 const MAX_DECLARATIONS: u64 = 4 << 20;
@@ -47,6 +51,17 @@ pub trait Environment {
     /// Fails if the file cannot be read, is too long, or can be changed by everyone.
     fn public_keys(&self, path: &Path) -> Result<Option<String>, ReadError> {
         let _ = path;
+        Ok(None)
+    }
+
+    /// Returns a file of TLS: a private key, or certificates and revocation lists. Returns `None` where such files are not
+    /// read.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, is too long, or can be changed by everyone, and for a private key like
+    /// [`Environment::file`].
+    fn tls_file(&self, path: &Path, kind: FileKind) -> Result<Option<Vec<u8>>, ReadError> {
+        let _ = (path, kind);
         Ok(None)
     }
 
@@ -213,6 +228,18 @@ impl Environment for SystemEnvironment {
         read_guarded(path, MAX_SET as u64, "write the issuer's JWK Set to this file").map(Some)
     }
 
+    fn tls_file(&self, path: &Path, kind: FileKind) -> Result<Option<Vec<u8>>, ReadError> {
+        const HELP: &str = "write PEM to this file, readable for the user that runs scopegate";
+        match kind {
+            FileKind::Public => read_guarded_bytes(path, MAX_CERTIFICATES, HELP),
+            FileKind::PrivateKey => {
+                check_permissions(path)?;
+                read_guarded_bytes(path, MAX_SECRET_BYTES, HELP)
+            }
+        }
+        .map(Some)
+    }
+
     fn declarations(&self, path: &Path) -> Result<Option<Secret>, ReadError> {
         read_declarations(path).map(Some)
     }
@@ -278,11 +305,20 @@ fn check_permissions(path: &Path) -> Result<(), ReadError> {
 /// # Errors
 /// Describes the problem and the remedy.
 pub(crate) fn read_guarded(path: &Path, limit: u64, help: &str) -> Result<String, ReadError> {
+    read_all(open_guarded(path, limit, help)?, limit).map_err(|error| unreadable(path, &error, help))
+}
+
+/// Reads a file like [`read_guarded`], which need not be text.
+fn read_guarded_bytes(path: &Path, limit: u64, help: &str) -> Result<Vec<u8>, ReadError> {
+    let mut content = Vec::new();
+    let read = open_guarded(path, limit, help)?.take(limit).read_to_end(&mut content);
+    read.map(|_| content).map_err(|error| unreadable(path, &error.to_string(), help))
+}
+
+fn open_guarded(path: &Path, limit: u64, help: &str) -> Result<File, ReadError> {
     let shown = path.display();
-    let unreadable =
-        |error: String| ReadError { message: format!("cannot read {shown}: {error}"), help: help.to_owned() };
-    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
-    let about = file.metadata().map_err(|error| unreadable(error.to_string()))?;
+    let file = File::open(path).map_err(|error| unreadable(path, &error.to_string(), help))?;
+    let about = file.metadata().map_err(|error| unreadable(path, &error.to_string(), help))?;
     let mode = about.permissions().mode() & 0o7777;
     if mode & 0o002 != 0 {
         return Err(ReadError {
@@ -300,7 +336,11 @@ pub(crate) fn read_guarded(path: &Path, limit: u64, help: &str) -> Result<String
             help: "check that it is the right file".to_owned(),
         });
     }
-    read_all(file, limit).map_err(unreadable)
+    Ok(file)
+}
+
+fn unreadable(path: &Path, error: &str, help: &str) -> ReadError {
+    ReadError { message: format!("cannot read {}: {error}", path.display()), help: help.to_owned() }
 }
 
 /// Reads a text file of at most `limit` bytes.

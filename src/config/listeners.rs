@@ -6,6 +6,7 @@ use super::balancers::{read_forwarded, read_proxy_protocol};
 use super::reader::{At, Reader};
 use super::source::Span;
 use super::table::Table;
+use super::tls::read_tls;
 use super::value::{parse_domain, parse_host, parse_listen_address, parse_mode};
 use super::{Admin, Environment, ListenAddress, Listener, SocketAccess};
 use crate::identify::browser::AllowedHosts;
@@ -76,8 +77,13 @@ fn read_listener(
         forwarded.map(|_| read_forwarded(&table, address.as_ref(), environment).ok_or(())).transpose();
     let refuses_unknown_keys =
         table.word("unknown_keys", &[("ignore", false), ("refuse", true)]).unwrap_or(false);
+    let tls = table.span_of("tls").map(|_| read_tls(&table, environment));
     let span = table.span();
     table.finish();
+    let tls = match tls {
+        Some(read) => Some(read?),
+        None => None,
+    };
     let listener = Listener {
         name: name?.value.into(),
         address: address?,
@@ -86,6 +92,7 @@ fn read_listener(
         proxy_protocol: proxy_protocol.ok()?,
         forwarded: forwarded.ok()?,
         access,
+        tls,
     };
     Some(At { value: listener, span: span? })
 }

@@ -32,6 +32,7 @@ mod spelling;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tls;
 mod tokens;
 mod upstream;
 mod users;
@@ -51,5 +52,7 @@ pub use load::ConfigError;
 pub(crate) use load::MAX_CONFIG_BYTES;
 pub(crate) use policy_tests::{Caller, Expectation, Peer, PolicyTest, TestClient, read_tests};
 pub use source::Place;
+pub(crate) use tls::ListenerTls;
+pub(crate) use tls::load_tls;
 pub(crate) use value::parse_duration;
 pub(crate) use warnings::root;

@@ -269,6 +269,7 @@ fn table_form(key: &str, name: &str) -> String {
         "client" => "user = \"NAME\"",
         "proxy_protocol" => "from = [\"10.0.0.0/8\"], versions = [\"v2\"]",
         "forwarded" => "header = \"X-Forwarded-For\", from = [\"10.0.0.0/8\"]",
+        "tls" => "certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }]",
         _ => "file = \"...\"",
     };
     format!("a table, such as {key} = {{ {example} }}")

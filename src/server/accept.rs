@@ -2,6 +2,7 @@
 
 use super::connection::Accepted;
 use super::inherited::Socket;
+use super::tls_connections::TlsConnections;
 use crate::identify::client::ListenerRef;
 use crate::proxy::Current;
 use socket2::SockRef;
@@ -29,6 +30,7 @@ const UNSENT: u32 = 128 * 1024;
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) current: Rc<Current>,
+    pub(super) tls_connections: TlsConnections,
     pub(super) stopping: watch::Receiver<bool>,
     /// Held by each connection, so that the worker notices when all connections are closed.
     pub(super) open: mpsc::Sender<()>,

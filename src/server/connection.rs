@@ -5,7 +5,7 @@ use crate::bounds::memory::{MemoryBudget, Payer, Share};
 use crate::bounds::streams::StreamGuard;
 use crate::identify::client::{Connection, ListenerRef, PeerUser};
 use crate::proxy::{ClientBody, ClientResponse, ClientResponseBody, Current};
-use http1::server::{ConnectionLimits, HandOver, Http2, serve_unless_http2};
+use http1::server::{ConnectionLimits, HandOver, Http2, serve, serve_unless_http2};
 use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request, Service, Socket, Transport};
 use http2::{Event, StreamService};
 use proxy_protocol::{Header, ReadError, Versions};
@@ -13,6 +13,7 @@ use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use tls::TlsStream;
 use tokio::net::unix::UCred;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
@@ -73,6 +74,28 @@ pub(super) async fn run(
         Accepted::Tcp(stream, _) => serve_plain(Socket::from(stream), &service, limits, stopping).await,
         Accepted::Unix(stream) => serve_plain(stream, &service, limits, stopping).await,
     };
+    note_end(&service, ended);
+}
+
+/// Serves a TLS connection, like [`run`], with the protocol that its handshake chose.
+pub(super) async fn run_secured<S: Transport>(
+    (stream, is_http2): (TlsStream<S>, bool),
+    connection: Connection,
+    memory: Memory,
+    proxy: Rc<Current>,
+    limits: &ConnectionLimits,
+    stopping: watch::Receiver<bool>,
+) {
+    let service = Handler { connection, memory, proxy };
+    let ended = if is_http2 {
+        Box::pin(http2::serve(stream, &service, limits, stopping)).await
+    } else {
+        serve(stream, &service, limits, stopping).await
+    };
+    note_end(&service, ended);
+}
+
+fn note_end(service: &Handler, ended: io::Result<()>) {
     if let Err(error) = ended {
         tracing::debug!(client = %service.connection, %error, "connection ended");
     }

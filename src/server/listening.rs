@@ -193,6 +193,7 @@ mod tests {
             proxy_protocol: None,
             forwarded: None,
             access,
+            tls: None,
         }
     }
 

@@ -3,18 +3,23 @@
 
 use super::accept::Context;
 use super::connection::{self, Accepted, Memory};
+use super::securing::Securing;
+use super::tls_connections::TlsConnections;
 use crate::bounds::connections::{Arrival, ConnectionGuard};
 use crate::bounds::memory::Payer;
 use crate::config::Listener;
 use crate::identify::client::{Client, Connection, ListenerRef, Source};
 use crate::proxy::Current;
 use crate::proxy::generation::Generation;
+use crate::proxy::live_tls::LiveTls;
 use crate::telemetry::metrics::HeaderFailure;
+use http1::Socket;
 use http1::clock::{self, with_event_clock};
 use http1::server::ConnectionLimits;
 use proxy_protocol::{Header, ReadError, Versions};
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
@@ -23,7 +28,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 /// The maximum size of a request's head from a client that no mapping admits, in bytes. The request is refused anyway.
 const STRANGERS_HEAD: usize = 4096;
 
-/// The time that a PROXY header has to arrive once the server stops. The client behind it could not know.
+/// The time that a PROXY header or a handshake has once the server stops. The client behind it could not know.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// A connection between its acceptance and its first request.
@@ -33,6 +38,7 @@ struct Opening {
     guard: ConnectionGuard,
     limits: ConnectionLimits,
     current: Rc<Current>,
+    tls_connections: TlsConnections,
     stopping: watch::Receiver<bool>,
     /// Held until the connection ends, so that the worker notices when all are closed.
     open: mpsc::Sender<()>,
@@ -57,7 +63,8 @@ impl Context {
         };
         let limits = ConnectionLimits::from(&generation.limits);
         let (current, stopping, open) = (Rc::clone(&self.current), self.stopping.clone(), self.open.clone());
-        let opening = Opening { socket, connection, guard, limits, current, stopping, open };
+        let tls_connections = self.tls_connections.clone();
+        let opening = Opening { socket, connection, guard, limits, current, tls_connections, stopping, open };
         spawn_local(with_event_clock(opening.run(versions)));
     }
 }
@@ -72,7 +79,14 @@ impl Opening {
                 None => return,
             }
         }
-        self.serve().await;
+        let generation = self.current.shared().generation.load();
+        let tls = generation.listeners.tls(self.connection.listener().id()).cloned();
+        drop(generation);
+        match tls {
+            // Boxed for the same reason.
+            Some(tls) => Box::pin(self.serve_over(tls)).await,
+            None => self.serve().await,
+        }
     }
 
     /// Reads the PROXY header, and counts the connection for the client that it names. Returns `None` if the connection must
@@ -107,30 +121,48 @@ impl Opening {
         versions: Versions,
         deadline: Instant,
     ) -> Result<Header, Option<ReadError>> {
-        let stopped = self.stopping.wait_for(|stop| *stop);
-        let over = async {
-            let stops = timeout_at(deadline, stopped).await.is_ok();
-            sleep_until(if stops { deadline.min(Instant::now() + STOP_GRACE) } else { deadline }).await;
-        };
         tokio::select! {
             biased;
             header = self.socket.read_proxy_header(versions) => header.map_err(Some),
-            () = over => Err(None),
+            () = when_over(deadline, &mut self.stopping) => Err(None),
         }
     }
 
     async fn serve(self) {
-        let Self { socket, connection, guard, mut limits, current, stopping, open } = self;
+        let Self { socket, connection, guard, mut limits, current, stopping, open, .. } = self;
+        let memory = Memory::of(&guard, &current, &mut limits);
+        connection::run(socket, connection, memory, current, &limits, stopping).await;
+        drop((guard, open));
+    }
+
+    async fn serve_over(self, tls: Arc<LiveTls>) {
+        let Self { socket, connection, guard, limits, current, tls_connections, stopping, open } = self;
+        let securing =
+            Securing { connection, guard, limits, current, connections: tls_connections, stopping, open };
+        match socket {
+            Accepted::Tcp(stream, _) => securing.serve(Socket::from(stream), &tls).await,
+            Accepted::Unix(stream) => securing.serve(stream, &tls).await,
+        }
+    }
+}
+
+impl Memory {
+    /// Returns the memory for the requests of a counted connection. Clients without a mapping have less.
+    pub(super) fn of(guard: &ConnectionGuard, current: &Current, limits: &mut ConnectionLimits) -> Self {
         let payer = if guard.is_known() {
             Payer::Client(guard.client())
         } else {
             limits.head.bytes = limits.head.bytes.min(STRANGERS_HEAD);
             Payer::Strangers
         };
-        let memory = Memory { budget: current.shared().memory.clone(), payer };
-        connection::run(socket, connection, memory, current, &limits, stopping).await;
-        drop((guard, open));
+        Self { budget: current.shared().memory.clone(), payer }
     }
+}
+
+/// Waits until the time for a step is over: at its deadline, or soon after the server stops.
+pub(super) async fn when_over(deadline: Instant, stopping: &mut watch::Receiver<bool>) {
+    let stops = timeout_at(deadline, stopping.wait_for(|stop| *stop)).await.is_ok();
+    sleep_until(if stops { deadline.min(Instant::now() + STOP_GRACE) } else { deadline }).await;
 }
 
 /// Returns the versions of the PROXY header that a connection must begin with. `None` if it begins with a request.
@@ -156,14 +188,14 @@ fn refuse(current: &Current, connection: &Connection, failure: HeaderFailure, wh
     );
 }
 
-fn arrival(generation: &Generation, connection: &Connection, known: bool) -> Arrival {
+pub(super) fn arrival(generation: &Generation, connection: &Connection, known: bool) -> Arrival {
     let listeners = generation.listeners.count();
     Arrival { client: connection.key(), listener: connection.listener().id(), known, listeners }
 }
 
 /// Returns whether a mapping admits the clients of a connection, or would admit them with credentials. A load balancer need
 /// not match a mapping: its requests are those of its clients.
-fn is_known(generation: &Generation, connection: &Connection) -> bool {
+pub(super) fn is_known(generation: &Generation, connection: &Connection) -> bool {
     let listener = generation.listeners.get(connection.listener().id());
     let forwarded = listener.and_then(|listener| listener.forwarded.as_ref());
     if forwarded.is_some_and(|headers| headers.from.trust_sender(connection)) {

@@ -4,6 +4,7 @@ use super::accept::{Acceptor, Context};
 use super::ended::Ended;
 use super::inherited::Socket;
 use super::listen::Bound;
+use super::tls_connections::TlsConnections;
 use crate::identify::client::ListenerRef;
 use crate::proxy::Current;
 use crate::proxy::generation::Shared;
@@ -138,8 +139,10 @@ fn run(
         spawn_local(outbox::run());
         spawn_local(give_memory_back());
         let (open, mut all_closed) = mpsc::channel::<()>(1);
+        let tls_connections = TlsConnections::default();
+        spawn_local(tls_connections.clone().watch_over(Arc::clone(&shared), stopping.clone()));
         let current = Current::new(shared)?;
-        let context = Context { current, stopping: stopping.clone(), open };
+        let context = Context { current, tls_connections, stopping: stopping.clone(), open };
         let mut accepting = HashMap::new();
         loop {
             tokio::select! {

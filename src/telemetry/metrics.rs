@@ -11,9 +11,11 @@ mod http2_counts;
 mod process;
 mod proxy_headers;
 mod samples;
+mod tls;
 
 pub(crate) use exposition::Format;
 pub(crate) use proxy_headers::{HeaderCounts, HeaderFailure};
+pub(crate) use tls::{ListenerFiles, TlsFacts};
 
 use crate::authenticate::counts::AuthenticationCounts;
 use crate::authenticate::jwt::Issuers;
@@ -135,6 +137,8 @@ pub(crate) struct Metrics {
     pub http2: Http2Counts,
     /// Connections that ended because of their PROXY header.
     pub proxy_headers: HeaderCounts,
+    /// TLS handshakes, and the files of listeners.
+    pub tls: TlsFacts,
     /// The issuers of JWTs of the current configuration.
     issuers: ArcSwap<Issuers>,
     /// Requests with credentials.
@@ -302,9 +306,10 @@ impl Default for Metrics {
             nodes: ArcSwap::from_pointee(NodeBoard::new(&[], tokio::time::Instant::now())),
             in_flight: AtomicU64::new(0),
             connections: Connections::default(),
+            proxy_headers: HeaderCounts::default(),
+            tls: TlsFacts::default(),
             streams: Streams::default(),
             http2: Http2Counts::default(),
-            proxy_headers: HeaderCounts::default(),
             issuers: ArcSwap::default(),
             authentications: AuthenticationCounts::default(),
             credentials: CredentialFacts::default(),

@@ -64,6 +64,7 @@ impl Collector for MetricsCollector {
         encode_connections(metrics, &mut encoder)?;
         super::http2_counts::encode(metrics, &mut encoder)?;
         encode_memory(metrics.memory.get(), &mut encoder)?;
+        metrics.tls.encode(&mut encoder)?;
         metrics.credentials.encode(&mut encoder)?;
         encode_reloads(metrics, &mut encoder)?;
         encode_durations(metrics, &mut encoder)

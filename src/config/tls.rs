@@ -1,0 +1,204 @@
+//! Reads `tls` of a `[[listener]]`: the certificates that it shows, and the authorities of client certificates.
+
+use super::reader::{At, Reader};
+use super::source::Span;
+use super::table::Table;
+use super::{Environment, ReadError};
+use crate::net::wall_clock::WallClock;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tls::{ClientAuth, KeyPairFiles, Problem, ServerSettings, ServerTls};
+
+/// Maximum number of certificates of a listener, and of files of authorities and of revocation lists.
+const MAX_FILES: usize = 100;
+
+/// The length from which a text with neither `.` nor `/` is not a path but a key.
+const LONGEST_NAME: usize = 32;
+
+const CERTIFICATES: &str = "certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }]";
+
+/// The TLS of a listener.
+#[derive(Clone, Debug)]
+pub struct ListenerTls {
+    /// The files, and what they are for.
+    pub settings: ServerSettings,
+    /// What the files say. `None` where they are not read.
+    pub loaded: Option<Arc<ServerTls>>,
+}
+
+impl PartialEq for ListenerTls {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+}
+
+impl Eq for ListenerTls {}
+
+/// The place in the configuration that names each file.
+#[derive(Default)]
+struct Places(HashMap<PathBuf, Span>);
+
+/// Reads the files of a listener's TLS. Returns `None` where files are not read.
+///
+/// # Errors
+/// Lists everything that is wrong with the files.
+pub(crate) fn load_tls(
+    settings: &ServerSettings,
+    environment: &dyn Environment,
+) -> Result<Option<ServerTls>, Vec<Problem>> {
+    let mut are_elsewhere = false;
+    let mut read = |path: &Path, kind| match environment.tls_file(path, kind) {
+        Ok(Some(content)) => Ok(content),
+        Ok(None) => {
+            are_elsewhere = true;
+            Err(Problem::new(path, "is elsewhere", ""))
+        }
+        Err(error) => Err(unreadable(path, &error)),
+    };
+    let loaded = ServerTls::load(settings, &mut read);
+    if are_elsewhere { Ok(None) } else { loaded.map(Some) }
+}
+
+/// Returns the problem of a file that cannot be read, as the rest of a sentence that begins with the file.
+fn unreadable(path: &Path, error: &ReadError) -> Problem {
+    let shown = path.display().to_string();
+    let what = match error.message.strip_prefix(&format!("cannot read {shown}")) {
+        Some(why) => format!("cannot be read{why}"),
+        None => error.message.strip_prefix(&format!("{shown} ")).unwrap_or(&error.message).to_owned(),
+    };
+    Problem::new(path, what, &*error.help)
+}
+
+/// Reads the TLS of a listener, whose table is present. Returns `None` if it has a mistake.
+pub(super) fn read_tls(listener: &Table<'_>, environment: &dyn Environment) -> Option<ListenerTls> {
+    let table = listener.table("tls", "tls");
+    let mut places = Places::default();
+    let certificates = read_certificates(&table, &mut places);
+    let clients = read_clients(&table, &mut places);
+    let http2 = table.boolean("http2").unwrap_or(true);
+    let (reader, span) = (table.reader(), table.span());
+    table.finish();
+    let settings = ServerSettings { certificates: certificates?, clients: clients.ok()?, http2 };
+    match load_tls(&settings, environment) {
+        Ok(loaded) => {
+            let now = WallClock::SYSTEM.now();
+            for Problem { file, what, help } in loaded.iter().flat_map(|tls| tls.warnings(now)) {
+                reader.warn(places.of(&file).or(span), format!("{} {what}", file.display()), help);
+            }
+            Some(ListenerTls { settings, loaded: loaded.map(Arc::new) })
+        }
+        Err(problems) => {
+            for problem in problems {
+                places.note(problem, span, reader);
+            }
+            None
+        }
+    }
+}
+
+fn read_certificates(table: &Table<'_>, places: &mut Places) -> Option<Vec<KeyPairFiles>> {
+    table.require("certificates", format!("add {CERTIFICATES}"));
+    let span = table.span_of("certificates")?;
+    let pairs = table.tables("certificates", "[{ chain, key }]");
+    let (reader, count) = (table.reader(), pairs.len());
+    if !(1..=MAX_FILES).contains(&count) {
+        let message = format!("certificates has {count} entries; 1 to {MAX_FILES} are allowed");
+        reader.error(span, message, format!("write {CERTIFICATES}"));
+        return None;
+    }
+    let mut read: Vec<KeyPairFiles> = Vec::new();
+    for pair in pairs {
+        let chain = pair.required("chain", "\"tls.crt\", the certificate and those of its authorities");
+        let key = pair.required("key", "\"tls.key\", the private key of the certificate");
+        pair.finish();
+        let (chain, key) = (places.path(chain?, reader)?, places.path(key?, reader)?);
+        if let Some(span) = places.of(&chain).filter(|_| read.iter().any(|other| other.chain == chain)) {
+            reader.error(span, format!("the certificate {} is listed twice", chain.display()), "remove one");
+        }
+        read.push(KeyPairFiles { chain, key });
+    }
+    (read.len() == count).then_some(read)
+}
+
+/// A mistake that is noted.
+struct Noted;
+
+fn read_clients(table: &Table<'_>, places: &mut Places) -> Result<Option<ClientAuth>, Noted> {
+    let reader = table.reader();
+    let authorities = read_paths(table, "client_ca", "clients.pem", places)?;
+    let revocations = read_paths(table, "client_crl", "clients.crl", places)?;
+    let is_required = table.word("client_certificate", &[("optional", false), ("required", true)]);
+    let Some(authorities) = authorities else {
+        for key in ["client_crl", "client_certificate"] {
+            if let Some(span) = table.span_of(key) {
+                let help = format!(
+                    "name the authorities of client certificates: client_ca = [\"clients.pem\"], or remove {key}"
+                );
+                reader.error(span, format!("{key} has no meaning without client_ca"), help);
+            }
+        }
+        return Ok(None);
+    };
+    let is_required = is_required.unwrap_or(true);
+    Ok(Some(ClientAuth { authorities, revocations: revocations.unwrap_or_default(), is_required }))
+}
+
+/// Reads a list of paths. Returns `None` if the key is absent.
+fn read_paths(
+    table: &Table<'_>,
+    key: &'static str,
+    example: &str,
+    places: &mut Places,
+) -> Result<Option<Vec<PathBuf>>, Noted> {
+    let Some(span) = table.span_of(key) else { return Ok(None) };
+    let list = table.strings(key).ok_or(Noted)?.value;
+    let reader = table.reader();
+    if !(1..=MAX_FILES).contains(&list.len()) {
+        let message = format!("{key} has {} entries; 1 to {MAX_FILES} are allowed", list.len());
+        reader.error(span, message, format!("write PEM files, such as {key} = [\"{example}\"]"));
+        return Err(Noted);
+    }
+    let mut paths = Vec::new();
+    for path in list {
+        let at = places.path(path, reader).ok_or(Noted)?;
+        if paths.contains(&at) {
+            reader.wrong(path, &format!("is listed twice in {key}"), "remove one");
+        }
+        paths.push(at);
+    }
+    Ok(Some(paths))
+}
+
+/// Returns whether a text looks like the content of a file that was pasted for its path.
+fn is_content(text: &str) -> bool {
+    text.contains("-----") || text.contains('\n') || text.len() >= LONGEST_NAME && !text.contains(['.', '/'])
+}
+
+impl Places {
+    /// Reads a path, and notes its place.
+    fn path(&mut self, text: At<&str>, reader: &Reader<'_>) -> Option<PathBuf> {
+        if text.value.is_empty() {
+            reader.error(text.span, "the path is empty", "write the path of a PEM file");
+            return None;
+        }
+        if is_content(text.value) {
+            let help = "write the path of a PEM file, and not its content";
+            reader.error(text.span, "this is not a path, and is not shown: it may be a private key", help);
+            return None;
+        }
+        let path = PathBuf::from(text.value);
+        self.0.entry(path.clone()).or_insert(text.span);
+        Some(path)
+    }
+
+    fn of(&self, path: &Path) -> Option<Span> {
+        self.0.get(path).copied()
+    }
+
+    /// Notes what is wrong with a file at the place that names it.
+    fn note(&self, problem: Problem, default: Option<Span>, reader: &Reader<'_>) {
+        let Problem { file, what, help } = problem;
+        reader.error(self.of(&file).or(default), format!("{} {what}", file.display()), help);
+    }
+}
