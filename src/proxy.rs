@@ -168,7 +168,8 @@ impl Proxy {
         holdings: &Holdings,
     ) -> Result<Reply, Refusal> {
         let hosts = self.generation.listeners.hosts(connection.listener().id());
-        let Decision { incoming, mut action } = decide(&site.mapping, hosts, request)?;
+        let entrance = hosts.over(connection.scheme());
+        let Decision { incoming, mut action } = decide(&site.mapping, entrance, request)?;
         let account = Account { site, trace, holdings, memory: &self.shared.memory };
         let call = Call {
             mapping: &site.mapping,

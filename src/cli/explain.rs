@@ -305,7 +305,7 @@ fn admit_page<'c>(
     }
     let client = Client::of_connection(&connection);
     let reachable = config.mappings.iter().filter(|mapping| mapping.client.admits_connection(&client));
-    let mapping = gate::admit_page(reachable, &listener.hosts, request, || authenticator.refuse(&client))?;
+    let mapping = gate::admit_page(reachable, listener.hosts.over(listener.scheme()), request, || authenticator.refuse(&client))?;
     if mapping.is_none() {
         // Two credentials, or one that cannot be read, are refused before any is verified.
         presented(request, schemes)?;
@@ -348,8 +348,8 @@ fn decide_as_proxy(
     request: &Request,
 ) -> Result<Vec<Way>, Refusal> {
     let none = AllowedHosts::none();
-    let hosts = listener.map_or(&none, |listener| &listener.hosts);
-    decide(mapping, hosts, request).map(|decision| ways::of(&decision))
+    let entrance = listener.map_or(none.over("http"), |listener| listener.hosts.over(listener.scheme()));
+    decide(mapping, entrance, request).map(|decision| ways::of(&decision))
 }
 
 #[cfg(test)]

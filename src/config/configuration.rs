@@ -101,6 +101,11 @@ pub struct Admin {
 }
 
 impl Listener {
+    /// Returns the scheme of URLs that reach the listener.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// Returns whether other machines can reach the listener, but only by an address.
     pub fn is_nameless(&self) -> bool {
         let remote = matches!(self.address, ListenAddress::Tcp(address) if !address.ip().is_loopback());

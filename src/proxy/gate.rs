@@ -5,7 +5,7 @@ use super::Proxy;
 use super::decision::pages_of;
 use crate::answer::caching;
 use crate::authorize::mapping::Mapping;
-use crate::identify::browser::{self, AllowedHosts, Cors, Pages, is_preflight, preflight};
+use crate::identify::browser::{self, Cors, Entrance, Pages, is_preflight, preflight};
 use crate::identify::client::{Client, Connection};
 use crate::identify::credentials::presented;
 use crate::identify::identity::Schemes;
@@ -43,11 +43,11 @@ impl Reachable for &Mapping {
 /// When no mapping that the client could reach serves such a page.
 pub(crate) fn admit_page<R: Reachable>(
     mut reachable: impl Iterator<Item = R> + Clone,
-    hosts: &AllowedHosts,
+    entrance: Entrance<'_>,
     request: &Request,
     refuse: impl FnOnce() -> Refusal,
 ) -> Result<Option<R>, Refusal> {
-    let checked = browser::check(hosts, Pages::default(), request);
+    let checked = browser::check(entrance, Pages::default(), request);
     if is_preflight(request) {
         checked?;
         return of_preflight(reachable, request).map(Some).ok_or_else(refuse);
@@ -56,7 +56,7 @@ pub(crate) fn admit_page<R: Reachable>(
     // Which mapping it is depends on the credentials. A mapping may be stricter to browsers that remember a login.
     let serves = |one: R| {
         let pages = Pages { with_remembered_login: false, ..pages_of(one.mapping()) };
-        browser::check(hosts, pages, request).is_ok()
+        browser::check(entrance, pages, request).is_ok()
     };
     if reachable.any(serves) { Ok(None) } else { Err(refusal) }
 }
@@ -85,9 +85,9 @@ impl Proxy {
         if authenticator.schemes(id).is_empty() {
             return Ok(None);
         }
-        let hosts = self.generation.listeners.hosts(id);
+        let entrance = self.generation.listeners.hosts(id).over(connection.scheme());
         let refuse = || authenticator.refuse(&Client::of_connection(connection));
-        admit_page(self.reachable(connection), hosts, request, refuse)
+        admit_page(self.reachable(connection), entrance, request, refuse)
     }
 
     /// Returns the sites that the connection can reach, with or without credentials.
@@ -103,7 +103,8 @@ impl Proxy {
     /// listener's own. Otherwise any page could show a dialogue in which people type a password.
     pub(super) fn quiet(&self, connection: &Connection, request: &Request, refusal: Refusal) -> Refusal {
         let hosts = self.generation.listeners.hosts(connection.listener().id());
-        if refusal.challenges().is_empty() || browser::may_ask_for_password(hosts, request) {
+        let entrance = hosts.over(connection.scheme());
+        if refusal.challenges().is_empty() || browser::may_ask_for_password(entrance, request) {
             return refusal;
         }
         refusal.without_dialogue()

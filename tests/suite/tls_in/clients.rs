@@ -54,7 +54,12 @@ fn http2_is_chosen_in_the_handshake() {
     for (offered, spoken) in [("--http2", "2"), ("--http1.1", "1.1"), ("--no-alpn", "1.1")] {
         let curl = ["-sS", "--cacert", &authority, offered, "-w", " %{http_version}", &url];
         let got = run("curl", &curl);
-        assert_eq!(got, (Some(0), format!("hello, media\n {spoken}"), String::new()), "{}", secure.proxy.stderr());
+        assert_eq!(
+            got,
+            (Some(0), format!("hello, media\n {spoken}"), String::new()),
+            "{}",
+            secure.proxy.stderr()
+        );
     }
     secure.said("protocol=HTTP/2.0");
     let unknown = secure.authority.trusting(None).offering(&[b"spdy/3"]);
