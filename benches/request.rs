@@ -6,6 +6,7 @@ use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use example::Example;
+use example::login::{self, Login};
 use scopegate::internals::{Algorithm, AmzDate, Decoder, Envelope};
 use std::time::SystemTime;
 
@@ -60,6 +61,18 @@ fn date() -> AmzDate {
 fn decide_to_signed(bencher: Bencher<'_, '_>, kind: Kind) {
     let example = kind.example();
     bencher.bench_local(|| black_box(example.whole()));
+}
+
+/// Verifies credentials.
+#[divan::bench(args = [
+    login::Kind::Basic, login::Kind::Token, login::Kind::RememberedJwt, login::Kind::Es256, login::Kind::Rs256,
+    login::Kind::SigV4,
+])]
+fn identify(bencher: Bencher<'_, '_>, kind: login::Kind) {
+    let login = Login::new(kind);
+    bencher.bench_local(|| {
+        black_box(login.identify());
+    });
 }
 
 /// Removes an aws-chunked envelope with chunks of different sizes. SDKs send 64 KiB or more; S3 accepts 8 KiB.

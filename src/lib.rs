@@ -68,6 +68,7 @@ pub mod internals {
     pub use crate::s3::checksum::{Algorithm, Checksum, Hasher};
     pub use crate::s3::names::{BucketName, Prefix, check_key};
     pub use crate::s3::operation::Operation;
+    pub use crate::server::entrance::Entrance;
     pub use crate::sessions::session::{Minted, Session};
     pub use crate::sigv4::amz_date::AmzDate;
     pub use crate::sigv4::secret::{Credentials, Secret};

@@ -29,11 +29,12 @@ use self::call::Call;
 use self::decision::{Action, Decision, Route, RouteKind, decide};
 use self::reply::Reply;
 use crate::answer::representation::Representation;
-use crate::answer::response::{ResponseBody, refuse};
+use crate::answer::response::{ResponseBody, name_error, refuse};
 use crate::bounds::holdings::Holdings;
 use crate::bounds::limits::Limits;
 use crate::bounds::part_budget::PartBudget;
-use crate::identify::client::Connection;
+use crate::identify::client::{Client, Connection};
+use crate::identify::forwarded;
 use crate::identify::virtual_host;
 use crate::outgoing::upload::Upload;
 use crate::proxy::generation::{Generation, Shared, Site};
@@ -105,14 +106,19 @@ impl Proxy {
         request: &Request,
         body: B,
     ) -> ClientResponse {
-        let mut record = self.record(connection, &request.method, Some(request));
-        let (upload, holdings) = (Upload::new(body), Holdings::new(connection.key()));
+        let (client, misled) = self.client_of(connection, request);
+        let mut record = self.record(&client, &request.method, Some(request));
+        let (upload, holdings) = (Upload::new(body), Holdings::new(client.key()));
         let (mut found, mut served) = (None, None);
         let serve = async {
-            served = Some(match self.find_site(connection, request, &upload, &record, &holdings).await {
+            let site = match misled {
+                Some(refusal) => Err(refusal),
+                None => self.find_site(&client, request, &upload, &record, &holdings).await,
+            };
+            served = Some(match site {
                 Ok(site) => {
                     let site: &Arc<Site> = found.insert(site);
-                    self.serve(connection, site, request, &upload, record.trace(), &holdings).await
+                    self.serve(&client, site, request, &upload, record.trace(), &holdings).await
                 }
                 Err(refusal) => Err(refusal),
             });
@@ -122,62 +128,67 @@ impl Proxy {
         record.received(upload.sent());
         let mut answer = match served.unwrap_or_else(|| Err(internal_error())) {
             Ok(reply) => reply.into_response(record),
-            Err(refusal) => self.refuse(connection, found, request, &refusal, record),
+            Err(refusal) => self.refuse(&client, found, request, &refusal, record),
         };
-        self.mark(connection, request, found, &mut answer.fields);
+        self.mark(&client, request, found, &mut answer.fields);
         answer.body.hold(holdings);
         answer
+    }
+
+    /// Returns the client of a request as far as its connection and its load balancer's headers tell, and the refusal if
+    /// these do not tell.
+    fn client_of<'c>(&self, connection: &'c Connection, request: &Request) -> (Client<'c>, Option<Refusal>) {
+        let listener = self.generation.listeners.get(connection.listener().id());
+        let headers = listener.and_then(|listener| listener.forwarded.as_ref());
+        match forwarded::client_of(headers, connection, request.fields()) {
+            Ok(client) => (client, None),
+            Err(refusal) => (Client::of_connection(connection), Some(refusal)),
+        }
     }
 
     /// Identifies the client of a request and finds its site: the first two stages.
     async fn find_site<B: ClientBody>(
         &self,
-        connection: &Connection,
+        client: &Client<'_>,
         request: &Request,
         upload: &Upload<B>,
         record: &AccessRecord,
         holdings: &Holdings,
     ) -> Result<Found<'_>, Refusal> {
-        self.check_direction(connection, request)?;
-        if let Some(site) = self.admit_page(connection, request)? {
-            record.mapped(site.row);
+        self.check_direction(client.connection(), request)?;
+        if let Some(site) = self.admit_page(client, request)? {
+            record.preflight_mapped(site.row);
             return Ok(Found::Shared(site));
         }
         let (authenticator, counts) = (&self.generation.authenticator, &self.shared.metrics.authentications);
-        let identified = authenticator.identify(connection, request, self.shared.clock, counts).await;
-        let mut identified = identified.map_err(|refusal| self.quiet(connection, request, refusal))?;
+        let identified = authenticator.identify(client, request, self.shared.clock, counts).await;
+        let mut identified = identified.map_err(|refusal| self.quiet(client, request, refusal))?;
         upload.require(std::mem::take(&mut identified.body));
-        let client = &identified.client;
-        holdings.identified(client);
-        record.identified(client);
-        let site = self.generation.sites.find(client);
-        let refuse = || self.quiet(connection, request, authenticator.refuse_identified(&identified));
+        let identified_client = &identified.client;
+        holdings.identified(identified_client);
+        record.identified(identified_client);
+        let site = self.generation.sites.find(identified_client);
+        let refuse = || self.quiet(client, request, authenticator.refuse_identified(&identified, request));
         let site = site.ok_or_else(refuse)?;
         record.mapped(site.row);
-        site.of_client(client)
+        site.of_client(identified_client)
     }
 
     /// Takes an identified client's request through the remaining stages, in order.
     async fn serve<B: ClientBody>(
         &self,
-        connection: &Connection,
+        client: &Client<'_>,
         site: &Arc<Site>,
         request: &Request,
         upload: &Rc<Upload<B>>,
         trace: &Trace,
         holdings: &Holdings,
     ) -> Result<Reply, Refusal> {
-        let hosts = self.generation.listeners.hosts(connection.listener().id());
-        let entrance = hosts.over(connection.scheme());
-        let Decision { incoming, mut action } = decide(&site.mapping, entrance, request)?;
+        let own = self.own_origins(client);
+        let Decision { incoming, mut action } = decide(&site.mapping, own, request)?;
         let account = Account { site, trace, holdings, memory: &self.shared.memory };
-        let call = Call {
-            mapping: &site.mapping,
-            upload,
-            incoming: &incoming,
-            scheme: connection.scheme(),
-            account,
-        };
+        let call =
+            Call { mapping: &site.mapping, upload, incoming: &incoming, scheme: client.scheme(), account };
         let has_fallen_back = matches!(action, Action::Fallback(_));
         // Most requests are forwarded. Their future stays small because the outgoing request is borrowed, and because
         // every other action is boxed.
@@ -213,13 +224,13 @@ impl Proxy {
     /// Responds to bytes on a connection that are not a request.
     pub(crate) fn refuse_malformed(&self, connection: &Connection, malformed: &Malformed) -> ClientResponse {
         let unread = Method::from_bytes(b"-").unwrap_or_default();
-        let record = self.record(connection, &unread, None);
+        let record = self.record(&Client::of_connection(connection), &unread, None);
         refuse(&Refusal::from(*malformed), Representation::S3, ("", None), record)
     }
 
     fn refuse(
         &self,
-        connection: &Connection,
+        client: &Client<'_>,
         found: Option<&Arc<Site>>,
         request: &Request,
         refusal: &Refusal,
@@ -231,25 +242,24 @@ impl Proxy {
         let form = Representation::of_error(request.fields(), request.target.query());
         let back = found
             .filter(|_| form == Representation::Html)
-            .and_then(|site| self.way_back(connection, site, request));
-        refuse(refusal, form, (request.target.path(), back.as_deref()), record)
+            .and_then(|site| self.way_back(client, site, request));
+        let mut answer = refuse(refusal, form, (request.target.path(), back.as_deref()), record);
+        if request.method == Method::HEAD {
+            name_error(&mut answer.fields, refusal);
+        }
+        answer
     }
 
     /// Returns a reference to the nearest folder that the client of a refused request may see.
-    fn way_back(&self, connection: &Connection, site: &Site, request: &Request) -> Option<String> {
-        let domain = self.generation.listeners.hosts(connection.listener().id()).domain();
+    fn way_back(&self, client: &Client<'_>, site: &Site, request: &Request) -> Option<String> {
+        let domain = self.generation.listeners.hosts(client.connection().listener().id()).domain();
         let path = virtual_host::path_style(domain, request.host(), request.target.path()).ok()?;
         fallback::way_back(&site.mapping, &path, request)
     }
 
-    fn record(
-        &self,
-        connection: &Connection,
-        method: &Method,
-        request: Option<&Request>,
-    ) -> Box<AccessRecord> {
+    fn record(&self, client: &Client<'_>, method: &Method, request: Option<&Request>) -> Box<AccessRecord> {
         let (metrics, logged) = (Arc::clone(&self.shared.metrics), self.generation.access_log);
-        AccessRecord::begin(metrics, connection, logged, method, request)
+        AccessRecord::begin(metrics, client, logged, method, request)
     }
 }
 

@@ -98,6 +98,8 @@ rules! {
     TargetTooLong: "target-too-long", URI_TOO_LONG, "KeyTooLongError";
     /// The head did not arrive in time.
     RequestTimeout: "request-timeout", REQUEST_TIMEOUT, "RequestTimeout";
+    /// A load balancer's header does not tell whose request it passes on.
+    BadForwarded: "bad-forwarded", BAD_REQUEST, "InvalidRequest";
     /// The Host header is missing, or does not name exactly one host.
     BadHost: "bad-host", BAD_REQUEST, "InvalidRequest";
     /// The Host header names neither an address nor one of the listener's hosts.

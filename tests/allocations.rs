@@ -7,6 +7,7 @@
 mod example;
 
 use example::Example;
+use example::login::{Kind, Login};
 use std::hint::black_box;
 
 /// The allocations of a plain GET from the lookup of its mapping to its signature.
@@ -15,16 +16,33 @@ const PLAIN_GET: u64 = 2;
 #[test]
 fn a_plain_get_allocates_exactly_twice() {
     let example = Example::plain_get();
-    // The first request of a thread allocates its scratch space.
-    black_box(example.whole());
-    let allocated = allocation_counter::measure(|| {
+    assert_allocations("a plain GET", PLAIN_GET, || {
         black_box(example.whole());
     });
+}
+
+/// A login that is remembered is found without any allocation, so such a GET allocates as often as a plain one.
+#[test]
+fn a_remembered_login_allocates_nothing() {
+    let example = Example::plain_get();
+    for kind in [Kind::Basic, Kind::Token, Kind::RememberedJwt] {
+        let login = Login::new(kind);
+        assert_allocations(&format!("a GET with {kind:?}"), PLAIN_GET, || {
+            black_box(login.identify());
+            black_box(example.whole());
+        });
+    }
+}
+
+fn assert_allocations(what: &str, expected: u64, run: impl Fn()) {
+    // The first request of a thread allocates its scratch space.
+    run();
+    let allocated = allocation_counter::measure(&run);
     let count = allocated.count_total;
     assert_eq!(
-        count, PLAIN_GET,
-        "a plain GET allocates {count} times ({} bytes), expected {PLAIN_GET}; avoid the added allocation, \
-         or lower the constant if one was saved",
+        count, expected,
+        "{what} allocates {count} times ({} bytes), expected {expected}; avoid the added allocation, or lower the \
+         constant if one was saved",
         allocated.bytes_total
     );
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "without its set-up nothing can be measured")]
 
+pub(crate) mod login;
+
 use http::{HeaderValue, Method, header};
 use http1::Fields;
 use scopegate::internals::{

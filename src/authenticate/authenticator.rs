@@ -4,13 +4,14 @@ use super::counts::AuthenticationCounts;
 use super::failure::{Cause, Failure, challenges};
 use super::followed::Followed;
 use super::keys::{Keys, VerifiedKey, unknown_key};
-use super::verifiers::Verifiers;
-use crate::identify::client::{Client, ClientKey, Connection, ListenerId, ListenerRegistry};
+use super::verifiers::{Recalled, Verifiers};
+use crate::identify::client::{Client, ClientKey, ListenerFacts, ListenerId, ListenerRegistry};
 use crate::identify::credentials::{Presented, presented};
-use crate::identify::identity::{Identity, Schemes};
+use crate::identify::identity::{Identity, Scheme, Schemes};
 use crate::identify::matcher::Matcher;
 use crate::net::wall_clock::WallClock;
 use crate::refusal::{Refusal, Rule};
+use crate::s3::form::is_form_upload;
 use crate::s3::signed_body::SignedBody;
 use http1::Request;
 use std::sync::Arc;
@@ -38,16 +39,16 @@ pub(crate) struct Identified<'c> {
 }
 
 impl<'c> Identified<'c> {
-    fn as_peer_of(connection: &'c Connection) -> Self {
-        Self { client: Client::of_connection(connection), body: SignedBody::Open, is_key_unknown: false }
+    fn without_credentials(client: Client<'c>) -> Self {
+        Self { client, body: SignedBody::Open, is_key_unknown: false }
     }
 
-    fn with_key(connection: &'c Connection, verified: Option<VerifiedKey>) -> Self {
+    fn with_key(client: Client<'c>, verified: Option<VerifiedKey>) -> Self {
         match verified {
             Some(VerifiedKey { identity, body }) => {
-                Self { client: Client::proved(connection, identity), body, is_key_unknown: false }
+                Self { client: client.identified(identity), body, is_key_unknown: false }
             }
-            None => Self { is_key_unknown: true, ..Self::as_peer_of(connection) },
+            None => Self { is_key_unknown: true, ..Self::without_credentials(client) },
         }
     }
 }
@@ -58,9 +59,9 @@ impl Authenticator {
         let matchers: Vec<Matcher> =
             matchers.filter(|matcher| !matcher.schemes().is_empty()).cloned().collect();
         let at = |name| {
-            // Whether the listener is a unix socket decides only about conditions on the connection.
-            let reach =
-                |matcher: &&Matcher| matcher.can_match_at(name, false) || matcher.can_match_at(name, true);
+            // The kind of the listener decides only about conditions on the connection.
+            let kinds = [false, true].map(|is_unix| ListenerFacts { is_unix, is_balanced: true });
+            let reach = |matcher: &&Matcher| kinds.iter().any(|kind| matcher.can_match_at(name, *kind));
             matchers
                 .iter()
                 .filter(reach)
@@ -98,7 +99,8 @@ impl Authenticator {
 
     /// Returns the files that declare credentials.
     pub(crate) fn files(&self) -> Vec<Followed<'_>> {
-        self.verifiers.as_ref().map(Verifiers::files).unwrap_or_default()
+        let declared = self.verifiers.iter().flat_map(Verifiers::files);
+        declared.chain(self.keys.files()).collect()
     }
 
     /// Returns the schemes that mappings at a listener use.
@@ -106,42 +108,41 @@ impl Authenticator {
         self.by_listener.get(listener.index()).copied().unwrap_or_default()
     }
 
-    /// Identifies the client of a request by its connection and its credentials.
+    /// Identifies the client of a request, which its connection describes, by its credentials.
     ///
     /// # Errors
     /// When the request carries credentials that do not verify, or more than one. They never count as absent: a
     /// client must not get the rights of another mapping because its password is wrong.
     pub(crate) async fn identify<'c>(
         &self,
-        connection: &'c Connection,
+        client: &Client<'c>,
         request: &Request,
         clock: WallClock,
         counts: &AuthenticationCounts,
     ) -> Result<Identified<'c>, Refusal> {
-        let schemes = self.schemes(connection.listener().id());
+        let schemes = self.schemes(client.connection().listener().id());
         if schemes.is_empty() {
-            return Ok(Identified::as_peer_of(connection));
+            return Ok(Identified::without_credentials(client.clone()));
         }
         let presented = presented(request, schemes)?;
-        let Some(scheme) = presented.scheme() else { return Ok(Identified::as_peer_of(connection)) };
+        let Some(scheme) = presented.scheme() else {
+            return Ok(Identified::without_credentials(client.clone()));
+        };
         if let Presented::Signature(signature) = presented {
-            let verified = self.keys.verify(request, signature, connection, clock.now());
+            let verified = self.keys.verify(request, signature, client.connection(), clock.now());
             let failed = match &verified {
                 Ok(Some(_)) => None,
                 Ok(None) => Some(Cause::UnknownKey),
                 Err(failure) => Some(failure.cause),
             };
             counts.count(scheme, failed);
-            let refuse = |failure| self.spend(failure, connection.key(), clock).into_refusal(Vec::new());
-            return verified.map(|verified| Identified::with_key(connection, verified)).map_err(refuse);
+            let refuse = |failure| self.spend(failure, client.key(), clock).into_refusal(Vec::new());
+            return verified.map(|verified| Identified::with_key(client.clone(), verified)).map_err(refuse);
         }
-        let verified = Box::pin(self.verify(presented, connection.key(), clock)).await;
+        let verified = self.verify(presented, client.key(), clock).await;
         counts.count(scheme, verified.as_ref().err().map(|failure| failure.cause));
         match verified {
-            Ok(identity) => {
-                let client = Client::proved(connection, identity);
-                Ok(Identified { client, ..Identified::as_peer_of(connection) })
-            }
+            Ok(identity) => Ok(Identified::without_credentials(client.clone().identified(identity))),
             Err(failure) => Err(failure.into_refusal(challenges(schemes, Some(scheme)))),
         }
     }
@@ -152,9 +153,13 @@ impl Authenticator {
         client: ClientKey,
         clock: WallClock,
     ) -> Result<Arc<Identity>, Failure> {
-        match &self.verifiers {
-            Some(verifiers) => verifiers.verify(presented, client, clock).await,
-            None => Err(Failure::unavailable(Cause::Busy, "there is nothing to verify credentials with")),
+        let Some(verifiers) = &self.verifiers else {
+            return Err(Failure::unavailable(Cause::Busy, "there is nothing to verify credentials with"));
+        };
+        match verifiers.recall(presented, client, clock) {
+            Recalled::Decided(verified) => verified,
+            // Boxed, since few requests come here, and each request's future has room for it otherwise.
+            Recalled::Unknown(unverified) => Box::pin(verifiers.verify(unverified, client, clock)).await,
         }
     }
 
@@ -168,17 +173,22 @@ impl Authenticator {
         }
     }
 
-    /// Returns the refusal of an identified client that no mapping admits.
-    pub(crate) fn refuse_identified(&self, identified: &Identified<'_>) -> Refusal {
+    /// Returns the refusal of a request whose client is identified, and that no mapping admits.
+    pub(crate) fn refuse_identified(&self, identified: &Identified<'_>, request: &Request) -> Refusal {
         if identified.is_key_unknown {
             return unknown_key().into_refusal(Vec::new());
         }
-        self.refuse(&identified.client)
+        self.refuse(&identified.client, is_form_upload(&request.method, request.fields()))
     }
 
-    /// Returns the refusal of a client that no mapping admits.
-    pub(crate) fn refuse(&self, client: &Client<'_>) -> Refusal {
+    /// Returns the refusal of a client that no mapping admits. `is_form` says that it uploads with a form.
+    pub(crate) fn refuse(&self, client: &Client<'_>, is_form: bool) -> Refusal {
         let schemes = self.helpful(client);
+        // The signature in the form cannot help.
+        if is_form && schemes.has(Scheme::SigV4) && client.identity().is_none() {
+            let message = "uploads by an HTML form (a presigned POST) are not offered: presign a PUT, or sign the request";
+            return Refusal::new(Rule::NotOffered, message);
+        }
         let challenges = challenges(schemes, None);
         if challenges.is_empty() || client.identity().is_some() {
             return Refusal::new(Rule::NoMapping, "this client matches no mapping");
@@ -208,11 +218,30 @@ impl Authenticator {
 mod tests {
     use super::*;
     use crate::identify::client::tests::connection;
-    use crate::identify::identity::{Names, Scheme};
+    use crate::identify::identity::Names;
     use crate::identify::matcher::Condition;
 
     fn matcher(conditions: Vec<Condition>) -> Matcher {
         Matcher::new(conditions)
+    }
+
+    #[test]
+    fn a_form_is_refused_with_advice_where_a_key_would_help() {
+        let mut registry = ListenerRegistry::default();
+        let [keys, tokens] = ["keys", "tokens"].map(|name| registry.register(&name.into()));
+        let at = |condition, name: &str| matcher(vec![condition, Condition::Listener(name.into())]);
+        let matchers = [at(Condition::Key(Names::Any), "keys"), at(Condition::Token(Names::Any), "tokens")];
+        let authenticator = Authenticator::new(matchers.iter(), &registry);
+        for (listener, is_form, rule) in [
+            (&keys, true, Rule::NotOffered),
+            (&keys, false, Rule::NoMapping),
+            (&tokens, true, Rule::CredentialsRequired),
+        ] {
+            let connection = connection(Some("10.0.0.1"), listener.clone());
+            let refusal = authenticator.refuse(&Client::of_connection(&connection), is_form);
+            assert_eq!(refusal.rule, rule, "{}", listener.name());
+            assert_eq!(refusal.message.contains("presign a PUT"), rule == Rule::NotOffered);
+        }
     }
 
     #[test]
@@ -237,10 +266,11 @@ mod tests {
             let connection = connection(Some(address), listener.clone());
             let client = Client::of_connection(&connection);
             assert_eq!(authenticator.helpful(&client), helpful, "{address}");
-            assert_eq!(authenticator.refuse(&client).rule, rule, "{address}");
+            assert_eq!(authenticator.refuse(&client, true).rule, rule, "no key helps: {address}");
+            assert_eq!(authenticator.refuse(&client, false).rule, rule, "{address}");
             let known = Client::proved(&connection, Arc::new(Identity::User("a".into())));
             assert_eq!(
-                authenticator.refuse(&known).rule,
+                authenticator.refuse(&known, true).rule,
                 Rule::NoMapping,
                 "{address}: other credentials help nobody"
             );

@@ -5,23 +5,28 @@ mod canonical;
 mod claim;
 mod day_key;
 mod payload;
+mod secret;
+
+pub(crate) use self::secret::check as check_secret;
 
 use self::canonical::SignedHeaders;
 use self::claim::{Claim, Times};
-use self::day_key::DayKey;
+use self::secret::KeySecret;
 use super::failure::{Cause, Failure};
+use super::followed::Followed;
 use crate::identify::client::{Connection, ListenerName};
 use crate::identify::credentials::SignatureIn;
 use crate::identify::identity::Identity;
 use crate::refusal::Rule;
 use crate::s3::signed_body::{ChunkChain, SignedBody, hex, parse_hex};
 use crate::sigv4::secret::Secret;
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use hmac::{Hmac, Mac};
 use http1::Request;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -32,29 +37,38 @@ const MAX_SKEW: Duration = Duration::from_mins(15);
 #[derive(Debug)]
 pub(crate) struct LocalKey {
     identity: Arc<Identity>,
-    secret: Secret,
+    secret: ArcSwap<KeySecret>,
+    /// The file of the secret.
+    file: Option<Box<Path>>,
     /// Whether a body that no signature covers is accepted over plain TCP.
     allows_unsigned: bool,
-    day: ArcSwapOption<DayKey>,
 }
 
 impl LocalKey {
     /// Makes a key.
     pub(crate) fn new(access_key: &str, secret: Secret, allows_unsigned: bool) -> Self {
         let identity = Arc::new(Identity::Key(access_key.into()));
-        Self { identity, secret, allows_unsigned, day: ArcSwapOption::empty() }
+        Self { identity, secret: ArcSwap::from_pointee(KeySecret::new(secret)), file: None, allows_unsigned }
     }
 
-    /// Returns the HMAC of a day's signing key. Only the last day's is kept.
+    /// Sets the file of the secret, which is read again when it changes.
+    #[must_use]
+    pub(crate) fn in_file(self, file: Option<Box<Path>>) -> Self {
+        Self { file, ..self }
+    }
+
+    /// Returns the HMAC of a day's signing key.
     fn of_day(&self, day: &str, region: &str) -> Option<Hmac<Sha256>> {
-        let kept = self.day.load();
-        if let Some(kept) = kept.as_deref().filter(|kept| kept.is_of(day)) {
-            return Some(kept.mac().clone());
+        self.secret.load().of_day(day, region)
+    }
+
+    /// Replaces the secret. Returns whether it is another one.
+    fn follow(&self, text: &str) -> bool {
+        let is_new = !self.secret.load().is(text);
+        if is_new {
+            self.secret.store(Arc::new(KeySecret::new(Secret::new(text.to_owned()))));
         }
-        let derived = DayKey::derive(&self.secret, day, region)?;
-        let mac = derived.mac().clone();
-        self.day.store(Some(Arc::new(derived)));
-        Some(mac)
+        is_new
     }
 }
 
@@ -88,6 +102,27 @@ impl Keys {
     /// Returns the ids of the keys.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_id.keys().map(|name| &**name)
+    }
+
+    /// Returns whether a key has this secret.
+    #[cfg(test)]
+    pub(crate) fn has_secret(&self, id: &str, secret: &str) -> bool {
+        self.by_id.get(id).is_some_and(|key| key.secret.load().is(secret))
+    }
+
+    /// Returns the files of secrets. A file may hold the secret of several keys.
+    pub(super) fn files(&self) -> impl Iterator<Item = Followed<'_>> {
+        let mut by_path: BTreeMap<&Path, Vec<&LocalKey>> = BTreeMap::new();
+        for key in self.by_id.values() {
+            if let Some(path) = &key.file {
+                by_path.entry(path).or_default().push(key);
+            }
+        }
+        by_path.into_iter().map(|(path, keys)| Followed {
+            name: "keys",
+            path,
+            follow: Box::new(move |text| follow(&keys, text)),
+        })
     }
 
     /// Verifies the signature of a request. Returns `None` if the key is unknown, so that the credentials count as
@@ -159,6 +194,14 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys").field("count", &self.by_id.len()).finish_non_exhaustive()
     }
+}
+
+/// Puts the new text of a file into effect. Returns the number of keys that have another secret, unless there are none.
+fn follow(keys: &[&LocalKey], text: &str) -> Result<Option<usize>, Vec<String>> {
+    let text = text.trim_end_matches(['\r', '\n']);
+    check_secret(text).map_err(|why| vec![why])?;
+    let changed = keys.iter().filter(|key| key.follow(text)).count();
+    Ok((changed > 0).then_some(changed))
 }
 
 /// Returns whether a text can be the id of a key: its alphabet is that of S3's ids and of base64.

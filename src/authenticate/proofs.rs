@@ -9,6 +9,7 @@ use dashmap::DashMap;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -61,8 +62,32 @@ impl Proof {
 }
 
 /// The key of a proof: the HMAC of the credentials.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProofKey([u8; 32]);
+
+impl Hash for ProofKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.first_chunk().map_or(0, |start| u64::from_le_bytes(*start)));
+    }
+}
+
+/// The hasher of proofs' keys. They are uniform already, and no client can choose one.
+#[derive(Default)]
+struct Uniform(u64);
+
+impl Hasher for Uniform {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 impl fmt::Debug for ProofKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,14 +99,14 @@ impl fmt::Debug for ProofKey {
 #[derive(Debug)]
 struct Entry {
     proof: Proof,
-    /// In milliseconds since 1970.
+    /// In seconds since 1970.
     used: AtomicU64,
 }
 
 /// The proofs of a process, up to a maximum number.
 pub(crate) struct Proofs {
     secret: Hmac<Sha256>,
-    entries: DashMap<ProofKey, Entry>,
+    entries: DashMap<ProofKey, Entry, BuildHasherDefault<Uniform>>,
     capacity: usize,
     /// One thread at a time forgets old proofs.
     is_forgetting: AtomicBool,
@@ -102,7 +127,8 @@ impl Proofs {
         let mut key = zeroize::Zeroizing::new([0_u8; 32]);
         getrandom::fill(&mut *key)?;
         let secret = Hmac::new_from_slice(&*key).map_err(io::Error::other)?;
-        Ok(Self { secret, entries: DashMap::new(), capacity, is_forgetting: AtomicBool::new(false) })
+        let entries = DashMap::with_hasher(BuildHasherDefault::default());
+        Ok(Self { secret, entries, capacity, is_forgetting: AtomicBool::new(false) })
     }
 
     /// Returns the key of the proof of these credentials.
@@ -117,7 +143,11 @@ impl Proofs {
     pub(crate) fn find(&self, key: &ProofKey, now: SystemTime) -> Option<Arc<Identity>> {
         let entry = self.entries.get(key)?;
         if entry.proof.holds(now) {
-            entry.used.store(millis(now), Ordering::Relaxed);
+            let now = seconds(now);
+            // Most requests are in the second of the one before, and need not take the value from other processors.
+            if entry.used.load(Ordering::Relaxed) != now {
+                entry.used.store(now, Ordering::Relaxed);
+            }
             return Some(Arc::clone(&entry.proof.identity));
         }
         drop(entry);
@@ -131,7 +161,7 @@ impl Proofs {
         if self.entries.len() >= self.capacity && !self.make_room(now) {
             return;
         }
-        self.entries.insert(key, Entry { proof, used: AtomicU64::new(millis(now)) });
+        self.entries.insert(key, Entry { proof, used: AtomicU64::new(seconds(now)) });
     }
 
     /// Forgets the proofs that no longer hold, and an eighth of the others if that is not enough. Forgetting many at
@@ -157,7 +187,7 @@ impl Proofs {
         }
         let (_, newest, _) = used.select_nth_unstable(left - 1);
         let newest = *newest;
-        // Many may have been used in the same millisecond as the newest one to forget.
+        // Many may have been used in the same second as the newest one to forget.
         self.entries.retain(|_, entry| {
             let is_kept = left == 0 || entry.used.load(Ordering::Relaxed) > newest;
             left -= usize::from(!is_kept);
@@ -166,9 +196,8 @@ impl Proofs {
     }
 }
 
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -240,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn proofs_of_one_millisecond_are_bounded_too() {
+    fn proofs_of_one_second_are_bounded_too() {
         let proofs = Proofs::new(64).unwrap();
         for number in 0..1000 {
             let name = format!("{number}");

@@ -5,7 +5,7 @@ use super::followed::Followed;
 use super::jwt::{Issuers, Verified};
 use super::lasting::Lasting;
 use super::passwords::{BasicCredentials, Login, UserList, Users};
-use super::proofs::Proof;
+use super::proofs::{Proof, ProofKey};
 use super::tokens::{PREFIX, TokenList, Tokens};
 use crate::identify::client::ClientKey;
 use crate::identify::credentials::Presented;
@@ -21,6 +21,22 @@ pub(crate) struct Verifiers {
     tokens: Arc<Tokens>,
     issuers: Arc<Issuers>,
     lasting: Arc<Lasting>,
+}
+
+/// What is known of credentials without verifying anything that takes long.
+pub(super) enum Recalled<'r> {
+    /// Whether they are valid.
+    Decided(Result<Arc<Identity>, Failure>),
+    /// They must be verified.
+    Unknown(Unverified<'r>),
+}
+
+/// Credentials that must be verified, with the key of their proof.
+pub(super) enum Unverified<'r> {
+    /// A user and a password, in base64.
+    Basic(&'r str, ProofKey),
+    /// A JWT.
+    Jwt(&'r str, ProofKey),
 }
 
 impl Verifiers {
@@ -78,47 +94,71 @@ impl Verifiers {
         users.into_iter().chain(tokens).collect()
     }
 
-    /// Verifies the credentials of a request.
+    /// Returns what is known of the credentials of a request. Allocates nothing for those that are remembered.
+    pub(super) fn recall<'r>(
+        &self,
+        presented: Presented<'r>,
+        client: ClientKey,
+        clock: WallClock,
+    ) -> Recalled<'r> {
+        let Lasting { passwords, jwts, .. } = &*self.lasting;
+        let now = clock.now();
+        let (known, unverified) = match presented {
+            Presented::Basic(text) => {
+                let key = passwords.key(Scheme::Basic, text.as_bytes());
+                (passwords.find(&key, now), Unverified::Basic(text, key))
+            }
+            Presented::Bearer(token) if token.starts_with(PREFIX) => {
+                let verified = self.tokens.verify(token, now);
+                return Recalled::Decided(verified.map_err(|failure| self.spend(failure, client, clock)));
+            }
+            Presented::Bearer(token) if !self.issuers.is_empty() => {
+                let key = jwts.key(Scheme::Bearer, token.as_bytes());
+                (jwts.find(&key, now), Unverified::Jwt(token, key))
+            }
+            Presented::Bearer(_) => {
+                let failure =
+                    Failure::wrong(Cause::UnknownToken, "it is neither a token of Scopegate nor a JWT");
+                return Recalled::Decided(Err(self.spend(failure, client, clock)));
+            }
+            Presented::Nothing | Presented::Signature(_) => {
+                return Recalled::Decided(Err(Failure::wrong(Cause::Malformed, "no credentials")));
+            }
+        };
+        known.map_or(Recalled::Unknown(unverified), |identity| Recalled::Decided(Ok(identity)))
+    }
+
+    /// Verifies credentials, and remembers them if they are valid.
     ///
     /// # Errors
     /// When they are not valid, or cannot be verified at the moment.
     pub(super) async fn verify(
         &self,
-        presented: Presented<'_>,
+        unverified: Unverified<'_>,
         client: ClientKey,
         clock: WallClock,
     ) -> Result<Arc<Identity>, Failure> {
-        match presented {
-            Presented::Nothing | Presented::Signature(_) => {
-                Err(Failure::wrong(Cause::Malformed, "no credentials"))
+        match unverified {
+            Unverified::Basic(text, key) => {
+                let Lasting { passwords, attempts, hashing, .. } = &*self.lasting;
+                let credentials =
+                    BasicCredentials::parse(text).map_err(|failure| self.spend(failure, client, clock))?;
+                let login = Login { client, key, proofs: passwords, attempts, hashing, clock };
+                self.users.verify(credentials, login).await
             }
-            Presented::Basic(text) => self.verify_basic(text, client, clock).await,
-            Presented::Bearer(token) if token.starts_with(PREFIX) => {
-                let verified = self.tokens.verify(token, clock.now());
-                verified.map_err(|failure| self.spend(failure, client, clock))
-            }
-            Presented::Bearer(token) if !self.issuers.is_empty() => {
-                self.verify_jwt(token, client, clock).await
-            }
-            Presented::Bearer(_) => {
-                let failure =
-                    Failure::wrong(Cause::UnknownToken, "it is neither a token of Scopegate nor a JWT");
-                Err(self.spend(failure, client, clock))
-            }
+            Unverified::Jwt(token, key) => self.verify_jwt(token, key, client, clock).await,
         }
     }
 
     async fn verify_jwt(
         &self,
         token: &str,
+        key: ProofKey,
         client: ClientKey,
         clock: WallClock,
     ) -> Result<Arc<Identity>, Failure> {
         let Lasting { jwts, attempts, .. } = &*self.lasting;
-        let (now, key) = (clock.now(), jwts.key(Scheme::Bearer, token.as_bytes()));
-        if let Some(identity) = jwts.find(&key, now) {
-            return Ok(identity);
-        }
+        let now = clock.now();
         // Before the signature, which costs most.
         attempts.check(client, now)?;
         match self.issuers.verify(token, now).await {
@@ -135,23 +175,6 @@ impl Verifiers {
             Err(failure) if failure.rule == Rule::CredentialsUnavailable => Err(failure),
             Err(failure) => Err(self.spend(failure, client, clock)),
         }
-    }
-
-    async fn verify_basic(
-        &self,
-        text: &str,
-        client: ClientKey,
-        clock: WallClock,
-    ) -> Result<Arc<Identity>, Failure> {
-        let Lasting { passwords, attempts, hashing, .. } = &*self.lasting;
-        let key = passwords.key(Scheme::Basic, text.as_bytes());
-        if let Some(identity) = passwords.find(&key, clock.now()) {
-            return Ok(identity);
-        }
-        let credentials =
-            BasicCredentials::parse(text).map_err(|failure| self.spend(failure, client, clock))?;
-        let login = Login { client, key, proofs: passwords, attempts, hashing, clock };
-        self.users.verify(credentials, login).await
     }
 
     /// Counts a failure that cost next to nothing. Beyond the limit the client learns that instead.

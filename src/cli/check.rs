@@ -158,8 +158,7 @@ async fn live(config: &Config, args: &Args) -> Result<(), CommandError> {
         StsMint::new(config.sts(), region, &config.issuer.keys, config.issuer.role_arn.as_deref(), timeout);
     let mut wrong = 0;
     for mapping in &config.mappings {
-        // The longest name tests the size of the policy as well. Nothing is written below it.
-        match try_mapping(config, &mapping.of_longest_identity(), &mint).await {
+        match try_mapping(config, mapping, &mint).await {
             Ok(report) => {
                 wrong += report.matches("  WRONG").count();
                 print(&plain_lines(&report))?;
@@ -184,7 +183,9 @@ async fn live(config: &Config, args: &Args) -> Result<(), CommandError> {
     Err(CommandError::failed(format!("{wrong} of the live checks failed")))
 }
 
-async fn try_mapping(config: &Config, mapping: &Mapping, mint: &StsMint) -> Result<String, String> {
+async fn try_mapping(config: &Config, written: &Mapping, mint: &StsMint) -> Result<String, String> {
+    // The longest name tests the size of the policy as well. Nothing is written below it.
+    let mapping = &*written.of_longest_identity();
     let request = MintRequest {
         name: mapping.name.to_string(),
         policy: mapping.policy.clone(),
@@ -206,10 +207,10 @@ async fn try_mapping(config: &Config, mapping: &Mapping, mint: &StsMint) -> Resu
         .map_err(|_| "STS returned a token that cannot be a header".to_owned())?;
     for endpoint in &config.upstream.endpoints {
         let direct = Direct::new(endpoint, &config.limits).map_err(|error| error.to_string())?;
-        for scope in &mapping.scopes {
+        for (scope, (_, prefix)) in mapping.scopes.iter().zip(written.written_scopes()) {
             for (right, method, target) in probes(scope) {
                 let outcome = probe(&direct, mapping, &session, &method, &target).await;
-                let place = format!("{}/{} {}", scope.bucket, scope.prefix, right.name());
+                let place = format!("{}/{prefix} {}", scope.bucket, right.name());
                 match outcome {
                     Ok(()) => _ = writeln!(text, "    ok {place} at {endpoint}"),
                     Err(problem) => _ = writeln!(text, "    WRONG {place} at {endpoint}: {problem}"),
@@ -217,7 +218,7 @@ async fn try_mapping(config: &Config, mapping: &Mapping, mint: &StsMint) -> Resu
             }
         }
     }
-    text.push_str(&uploads::try_lists(config, mapping, mint).await);
+    text.push_str(&uploads::try_lists(config, mapping, written, mint).await);
     Ok(text)
 }
 

@@ -12,15 +12,16 @@ use ways::Way;
 use super::{CommandError, print, serve};
 use crate::authenticate::authenticator::Authenticator;
 use crate::authorize::mapping::{self, Mapping};
-use crate::config::{AsReadable, Caller, Config, Environment, ListenAddress, Listener, Peer, WithoutSecrets};
+use crate::config::{AsReadable, Caller, Config, Environment, Listener, Peer, WithoutSecrets};
 use crate::identify::browser::AllowedHosts;
-use crate::identify::client::{Client, Connection, ListenerRef, ListenerRegistry, PeerUser};
+use crate::identify::client::{Client, Connection, ListenerRef, ListenerRegistry, PeerUser, Source};
 use crate::identify::credentials::presented;
 use crate::identify::identity::Identity;
 use crate::net::terminal::plain_lines;
 use crate::proxy::decision::decide;
 use crate::proxy::gate;
 use crate::refusal::Refusal;
+use crate::s3::form::is_form_upload;
 use clap::ArgGroup;
 use http::Method;
 use http1::{Fields, Request};
@@ -45,8 +46,9 @@ pub struct Args {
     /// Explain what a client of this mapping gets
     #[arg(long, value_name = "NAME")]
     pub mapping: Option<String>,
-    /// Explain what a client from this address gets; with credentials alone, it connects from this machine
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["mapping", "unix", "uid"])]
+    /// Explain what a client from this address gets; with credentials alone, it connects from this machine. With --unix or
+    /// --uid, a load balancer at a unix socket names this address
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "mapping")]
     pub from: Option<IpAddr>,
     /// Explain what a client of a unix socket gets
     #[arg(long, conflicts_with = "mapping")]
@@ -173,6 +175,7 @@ fn question(args: &Args) -> Result<Question<'_>, CommandError> {
 fn caller(args: &Args) -> Caller {
     let user = args.uid.map(|uid| PeerUser { uid, gid: args.gid.unwrap_or(uid) });
     let peer = match args.from {
+        Some(address) if args.unix || user.is_some() => Peer::Balancer(user, address),
         None if args.unix || user.is_some() => Peer::Unix(user),
         address => Peer::Address(address.unwrap_or(Ipv4Addr::LOCALHOST.into())),
     };
@@ -212,9 +215,12 @@ pub(super) fn explain<'c>(
                 credentials::check_declared(config, identity)?;
             }
             let listener = named.or_else(|| usual_listener(config, caller.peer));
+            check_balanced(listener, caller.peer)?;
             explanation.rejected.clone_from(&question.refused);
+            let request = question.request.as_ref();
+            let is_form = request.is_some_and(|(method, _, fields)| is_form_upload(method, fields));
             let mapping = match (&explanation.rejected, listener) {
-                (None, Some(listener)) => explanation.find(config, listener, caller),
+                (None, Some(listener)) => explanation.find(config, listener, caller, is_form),
                 _ => None,
             };
             (mapping, listener)
@@ -241,8 +247,15 @@ pub(super) fn explain<'c>(
 }
 
 impl<'c> Explanation<'c> {
-    /// Finds the mapping of a client, and notes what the conditions of each mapping up to it find.
-    fn find(&mut self, config: &'c Config, listener: &Listener, caller: &Caller) -> Option<Cow<'c, Mapping>> {
+    /// Finds the mapping of a client, and notes what the conditions of each mapping up to it find. `is_form` says that the
+    /// client uploads with a form.
+    fn find(
+        &mut self,
+        config: &'c Config,
+        listener: &Listener,
+        caller: &Caller,
+        is_form: bool,
+    ) -> Option<Cow<'c, Mapping>> {
         let mut registry = registry(config);
         let connection = connection(caller.peer, registry.register(&listener.name));
         let client = match &caller.identity {
@@ -254,7 +267,7 @@ impl<'c> Explanation<'c> {
         let findings = |mapping: &'c Mapping| (&*mapping.name, mapping.client.findings(&client));
         self.passed_over = config.mappings.iter().take(passed).map(findings).collect();
         self.matched = found.map(|(_, mapping)| mapping.client.findings(&client)).unwrap_or_default();
-        self.unmatched = found.is_none().then(|| authenticator(config, &registry).refuse(&client));
+        self.unmatched = found.is_none().then(|| authenticator(config, &registry).refuse(&client, is_form));
         self.client = Some((connection.clone(), caller.identity.clone()));
         let (_, mapping) = found?;
         Some(mapping.of_client(&client).unwrap_or_else(|refusal| {
@@ -305,7 +318,8 @@ fn admit_page<'c>(
     }
     let client = Client::of_connection(&connection);
     let reachable = config.mappings.iter().filter(|mapping| mapping.client.admits_connection(&client));
-    let mapping = gate::admit_page(reachable, listener.hosts.over(listener.scheme()), request, || authenticator.refuse(&client))?;
+    let own = listener.hosts.over(listener.scheme());
+    let mapping = gate::admit_page(reachable, own, request, || authenticator.refuse(&client, false))?;
     if mapping.is_none() {
         // Two credentials, or one that cannot be read, are refused before any is verified.
         presented(request, schemes)?;
@@ -313,10 +327,24 @@ fn admit_page<'c>(
     Ok(mapping)
 }
 
+/// Checks that a listener has load balancers, if one passes on the client.
+fn check_balanced(listener: Option<&Listener>, peer: Peer) -> Result<(), CommandError> {
+    match listener {
+        Some(listener) if matches!(peer, Peer::Balancer(..)) && !listener.facts().is_balanced => {
+            Err(CommandError::usage(format!(
+                "clients of the listener {:?} have no address, because it has neither proxy_protocol nor forwarded",
+                listener.name
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns the listener that a client connects to if it does not say: the first that it can reach.
 fn usual_listener(config: &Config, peer: Peer) -> Option<&Listener> {
-    let is_unix = |listener: &&Listener| matches!(listener.address, ListenAddress::Unix(_));
-    let reached = config.listeners.iter().find(|listener| is_unix(listener) == matches!(peer, Peer::Unix(_)));
+    let at_socket = !matches!(peer, Peer::Address(_));
+    let mut listeners = config.listeners.iter();
+    let reached = listeners.find(|listener| listener.facts().is_unix == at_socket);
     reached.or(config.listeners.first())
 }
 
@@ -338,6 +366,9 @@ fn connection(peer: Peer, listener: ListenerRef) -> Connection {
     match peer {
         Peer::Address(address) => Connection::tcp(address, listener),
         Peer::Unix(user) => Connection::unix(user, listener),
+        Peer::Balancer(user, address) => {
+            Connection::unix(user, listener).from_source(Source::Proxied(address))
+        }
     }
 }
 
@@ -348,8 +379,8 @@ fn decide_as_proxy(
     request: &Request,
 ) -> Result<Vec<Way>, Refusal> {
     let none = AllowedHosts::none();
-    let entrance = listener.map_or(none.over("http"), |listener| listener.hosts.over(listener.scheme()));
-    decide(mapping, entrance, request).map(|decision| ways::of(&decision))
+    let own = listener.map_or(none.over("http"), |listener| listener.hosts.over(listener.scheme()));
+    decide(mapping, own, request).map(|decision| ways::of(&decision))
 }
 
 #[cfg(test)]

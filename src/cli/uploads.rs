@@ -14,8 +14,14 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Requests a list of uploads in each scope that allows it, and describes the results.
-pub(super) async fn try_lists(config: &Config, mapping: &Mapping, mint: &StsMint) -> String {
+/// Requests a list of uploads in each scope that allows it, and describes the results. Shows the prefixes of `written`, which
+/// may have placeholders where those of `mapping` have a name.
+pub(super) async fn try_lists(
+    config: &Config,
+    mapping: &Mapping,
+    written: &Mapping,
+    mint: &StsMint,
+) -> String {
     let mut text = String::new();
     let Some(policy) = mapping.policy_of(SessionKind::Uploads) else { return text };
     let request = MintRequest { name: mapping.name.to_string(), policy, duration: mapping.duration };
@@ -31,9 +37,9 @@ pub(super) async fn try_lists(config: &Config, mapping: &Mapping, mint: &StsMint
         Err(why) => return format!("    WRONG lists of multipart uploads: no session: {why}\n"),
     };
     for endpoint in &config.upstream.endpoints {
-        for scope in &mapping.scopes {
+        for (scope, (_, prefix)) in mapping.scopes.iter().zip(written.written_scopes()) {
             let Some(outgoing) = list_of_no_uploads(mapping, scope) else { continue };
-            let place = format!("{}/{} lists of multipart uploads at {endpoint}", scope.bucket, scope.prefix);
+            let place = format!("{}/{prefix} lists of multipart uploads at {endpoint}", scope.bucket);
             let sent = async {
                 let direct = Direct::new(endpoint, &config.limits).map_err(|error| error.to_string())?;
                 let answer = direct.send(&outgoing, &session).await.map_err(|error| error.to_string())?;

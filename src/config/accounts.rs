@@ -113,6 +113,11 @@ fn read_name(
         .ok()
 }
 
+/// Returns whether an id stands for one account.
+pub(super) const fn is_provable(id: u32) -> bool {
+    id != OVERFLOW && id != u32::MAX
+}
+
 /// Checks that an id stands for one account. A process of another user namespace, such as a container, appears as
 /// [`OVERFLOW`] whichever account it has.
 fn check_provable(id: &At<u32>, account: Account, reader: &Reader<'_>) -> Option<()> {

@@ -10,7 +10,8 @@ use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::grammar::Dialect;
 use crate::bounds::limits::Limits;
 use crate::identify::browser::AllowedHosts;
-use crate::identify::client::ListenerName;
+use crate::identify::client::{ListenerFacts, ListenerName};
+use crate::identify::forwarded::ForwardedHeaders;
 use crate::identify::peers::TrustedPeers;
 use crate::net::endpoint::Endpoint;
 use crate::sigv4::secret::Credentials;
@@ -65,6 +66,8 @@ pub struct Listener {
     pub refuses_unknown_keys: bool,
     /// The load balancers whose connections begin with a PROXY header. Other peers may not connect then.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// The headers by which load balancers name the client of a request.
+    pub forwarded: Option<ForwardedHeaders>,
     /// Who may connect to its unix socket.
     pub access: SocketAccess,
     /// Its TLS. Without it, it speaks plain HTTP.
@@ -104,6 +107,12 @@ impl Listener {
     /// Returns the scheme of URLs that reach the listener.
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Returns what conditions on clients must know of the listener.
+    pub fn facts(&self) -> ListenerFacts {
+        let is_balanced = self.proxy_protocol.is_some() || self.forwarded.is_some();
+        ListenerFacts { is_unix: matches!(self.address, ListenAddress::Unix(_)), is_balanced }
     }
 
     /// Returns whether other machines can reach the listener, but only by an address.

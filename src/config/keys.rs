@@ -3,13 +3,11 @@
 use super::Environment;
 use super::clients::Declared;
 use super::reader::quoted;
-use super::secrets::read_secret;
+use super::secrets::{FoundSecret, find_secret};
 use super::table::Table;
-use crate::authenticate::keys::{LocalKey, is_access_key};
+use crate::authenticate::keys::{LocalKey, check_secret, is_access_key};
 use crate::sigv4::secret::Secret;
 
-/// Shortest secret key, in bytes.
-const MIN_SECRET: usize = 16;
 /// Largest number of keys.
 const MAX_KEYS: usize = 10_000;
 
@@ -52,23 +50,21 @@ fn read_key(
         }
         Some(id.0)
     });
-    let secret = read_secret(&table, "secret_key", environment).filter(|secret| is_long(&table, secret));
+    let found = find_secret(&table, "secret_key", environment).filter(|found| is_long(&table, &found.secret));
     let allows_unsigned = table.boolean("unsigned_payload").unwrap_or(false);
     table.finish();
-    let (id, secret) = (id?, secret?);
-    let key = LocalKey::new(&id, secret, allows_unsigned);
+    let (id, FoundSecret { secret, file }) = (id?, found?);
+    let key = LocalKey::new(&id, secret, allows_unsigned).in_file(file);
     Some((id, key))
 }
 
 /// Notes a secret that is so short that it can be guessed.
 fn is_long(table: &Table<'_>, secret: &Secret) -> bool {
-    let length = secret.reveal().len();
-    let is_long = length >= MIN_SECRET;
-    if !is_long && let Some(span) = table.span_of("secret_key") {
-        let message = format!("the secret key has {length} characters; at least {MIN_SECRET} are needed");
-        table.reader().error(span, message, "make one with `scopegate new-key NAME`");
+    let checked = check_secret(secret.reveal());
+    if let (Err(why), Some(span)) = (&checked, table.span_of("secret_key")) {
+        table.reader().error(span, why, "make one with `scopegate new-key NAME`");
     }
-    is_long
+    checked.is_ok()
 }
 
 /// Parses the id of a key.

@@ -2,6 +2,7 @@
 
 use super::account::Account;
 use super::accounts::read_account;
+use super::balancers::{read_forwarded, read_proxy_protocol};
 use super::reader::{At, Reader};
 use super::source::Span;
 use super::table::Table;
@@ -67,6 +68,13 @@ fn read_listener(
         Some(address)
     });
     let access = read_access(&table, address.as_ref(), environment);
+    let proxy_protocol = table.span_of("proxy_protocol");
+    let proxy_protocol = proxy_protocol
+        .map(|_| read_proxy_protocol(&table, address.as_ref(), environment).ok_or(()))
+        .transpose();
+    let forwarded = table.span_of("forwarded");
+    let forwarded =
+        forwarded.map(|_| read_forwarded(&table, address.as_ref(), environment).ok_or(())).transpose();
     let refuses_unknown_keys =
         table.word("unknown_keys", &[("ignore", false), ("refuse", true)]).unwrap_or(false);
     let tls = table.span_of("tls").map(|_| read_tls(&table, environment));
@@ -81,8 +89,9 @@ fn read_listener(
         address: address?,
         hosts,
         refuses_unknown_keys,
+        proxy_protocol: proxy_protocol.ok()?,
+        forwarded: forwarded.ok()?,
         access,
-        proxy_protocol: None,
         tls,
     };
     Some(At { value: listener, span: span? })

@@ -4,6 +4,7 @@
 
 mod account;
 mod accounts;
+mod balancers;
 mod clients;
 mod configuration;
 mod cors;

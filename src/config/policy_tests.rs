@@ -60,6 +60,8 @@ pub(crate) enum Peer {
     Address(IpAddr),
     /// A unix socket, with the process's user if it matters.
     Unix(Option<PeerUser>),
+    /// A unix socket, where a load balancer passes on a client at this address.
+    Balancer(Option<PeerUser>, IpAddr),
 }
 
 /// The decision that a test expects.
@@ -148,20 +150,16 @@ fn read_caller(table: &Table<'_>) -> Result<Option<Caller>, Noted> {
         return Err(Noted);
     }
     let user = uid.map(|uid| PeerUser { uid, gid: gid.unwrap_or(uid) });
-    let peer = match from {
-        Some(from) if unix || user.is_some() => {
-            reader.error(
-                from.span,
-                "a client of a unix socket has no address",
-                "remove from, or unix and uid",
-            );
-            return Err(Noted);
-        }
-        Some(from) => {
-            let parse = |text: &str| text.parse().map_err(|_| "write an address, such as \"127.0.0.1\"");
-            Some(Peer::Address(from.parse_with(reader, "is not an address", parse).ok_or(Noted)?))
-        }
-        None if unix || user.is_some() => Some(Peer::Unix(user)),
+    let is_unix = unix || user.is_some();
+    let parse = |text: &str| text.parse().map_err(|_| "write an address, such as \"127.0.0.1\"");
+    let address = match from {
+        Some(from) => Some(from.parse_with(reader, "is not an address", parse).ok_or(Noted)?),
+        None => None,
+    };
+    let peer = match address {
+        Some(address) if is_unix => Some(Peer::Balancer(user, address)),
+        Some(address) => Some(Peer::Address(address)),
+        None if is_unix => Some(Peer::Unix(user)),
         None => identity.is_some().then_some(Peer::Address(Ipv4Addr::LOCALHOST.into())),
     };
     Ok(peer.map(|peer| Caller { peer, identity }))
@@ -256,14 +254,12 @@ mod tests {
         let good =
             "[[test]]\nfrom = \"::1\"\nrequest = \"GET /\"\nexpect = \"refused\"\nrule = \"no-mapping\"\n";
         assert!(read(good).is_ok());
+        let balanced = read(&good.replacen("from", "unix = true\nfrom", 1)).unwrap();
+        let peer = Peer::Balancer(None, "::1".parse().unwrap());
+        assert_eq!(balanced[0].client, TestClient::Caller(Caller { peer, identity: None }));
         for (from, to, told) in [
             ("\"::1\"", "\"here\"", ":2:8: \"here\" is not an address"),
             ("from = \"::1\"\n", "", ":1:1: [[test]] does not say who the client is"),
-            (
-                "from = \"::1\"\n",
-                "from = \"::1\"\nunix = true\n",
-                ":2:8: a client of a unix socket has no address",
-            ),
             ("from", "user = \"a\"\nkey", ":1:1: [[test]] has several of user, token and key"),
             ("from = \"::1\"", "uid = 4294967296", ":2:7: "),
             ("GET /", "GET tmp", ":3:11: \"GET tmp\" is not a request"),

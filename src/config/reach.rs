@@ -2,8 +2,8 @@
 //!
 //! There may be 10,000 mappings, so each is compared with the union of the networks before it, not with each mapping.
 
+use super::Listener;
 use super::reader::{At, Reader};
-use super::{ListenAddress, Listener};
 use crate::authorize::mapping::Mapping;
 use crate::identify::matcher::{Condition, Demand};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -91,16 +91,12 @@ fn note_unreachable(
 }
 
 fn can_match(mapping: &Mapping, listener: &Listener) -> bool {
-    mapping.client.can_match_at(&listener.name, is_unix(listener))
-}
-
-fn is_unix(listener: &Listener) -> bool {
-    matches!(listener.address, ListenAddress::Unix(_))
+    mapping.client.can_match_at(&listener.name, listener.facts())
 }
 
 /// Returns the conditions of a mapping that do not hold for all clients of the listener.
 fn narrowing<'m>(mapping: &'m Mapping, listener: &Listener) -> Vec<&'m Condition> {
-    let demand = |condition: &&Condition| condition.at(&listener.name, is_unix(listener));
+    let demand = |condition: &&Condition| condition.at(&listener.name, listener.facts());
     mapping.client.conditions().iter().filter(|condition| demand(condition) == Demand::Some).collect()
 }
 
@@ -121,11 +117,13 @@ struct Clients<'c> {
     v6: Ranges,
     /// The conditions of mappings that address ranges cannot express.
     others: Vec<Vec<&'c Condition>>,
+    /// Whether a mapping takes every client.
+    are_all: bool,
 }
 
 impl<'c> Clients<'c> {
     fn of(listener: &'c Listener) -> Self {
-        Self { listener, v4: Ranges::default(), v6: Ranges::default(), others: Vec::new() }
+        Self { listener, v4: Ranges::default(), v6: Ranges::default(), others: Vec::new(), are_all: false }
     }
 
     fn are_none(&self) -> bool {
@@ -138,6 +136,7 @@ impl<'c> Clients<'c> {
             self.others.push(narrowing);
             return;
         }
+        self.are_all |= narrowing.is_empty();
         for network in networks(mapping) {
             let (first, last) = ends(*network);
             if matches!(network, IpNet::V4(_)) { &mut self.v4 } else { &mut self.v6 }.add(first, last);
@@ -152,8 +151,9 @@ impl<'c> Clients<'c> {
     }
 
     fn cover_networks(&self, mapping: &Mapping) -> bool {
-        if is_unix(self.listener) {
-            return !self.v4.0.is_empty();
+        // Clients of a unix socket have no address, unless a load balancer names it.
+        if self.listener.facts().is_unix && mapping.client.networks().is_none() {
+            return self.are_all;
         }
         networks(mapping).iter().all(|network| {
             let (first, last) = ends(*network);

@@ -9,13 +9,28 @@ use crate::sigv4::secret::Secret;
 use std::path::Path;
 use toml::de::DeValue;
 
-/// Reads the secret that a key refers to. Messages never quote the key's value, or a name that
-/// does not look like one: it may be the secret itself.
+/// A secret, with the file that the configuration says it is in.
+pub(super) struct FoundSecret {
+    pub(super) secret: Secret,
+    pub(super) file: Option<Box<Path>>,
+}
+
+/// Reads the secret that a key refers to.
 pub(super) fn read_secret(
     table: &Table<'_>,
     key: &'static str,
     environment: &dyn Environment,
 ) -> Option<Secret> {
+    find_secret(table, key, environment).map(|found| found.secret)
+}
+
+/// Reads the secret that a key refers to. Messages never quote the key's value, or a name that
+/// does not look like one: it may be the secret itself.
+pub(super) fn find_secret(
+    table: &Table<'_>,
+    key: &'static str,
+    environment: &dyn Environment,
+) -> Option<FoundSecret> {
     let reader = table.reader();
     let help = format!(
         "write {key} = {{ env = \"NAME\" }}, {{ file = \"/run/secrets/...\" }} or {{ credential = \"NAME\" }} (systemd)"
@@ -49,7 +64,10 @@ pub(super) fn read_secret(
             );
             None
         }
-        Ok(secret) => Some(secret),
+        Ok(secret) => {
+            let file = (kind == "file").then(|| Path::new(name.value).into());
+            Some(FoundSecret { secret, file })
+        }
         Err(_) if !is_place(kind, name.value) => {
             let message =
                 format!("{key}: its {kind} cannot be read, and is not shown: it may be the key itself");

@@ -14,7 +14,7 @@ mod overrides;
 mod signs;
 mod types;
 
-pub(crate) use confine::{confine, let_run, show_only_here};
+pub(crate) use confine::{confine, let_run, make_personal, show_only_here};
 pub(crate) use cors::{Cors, Origin, Origins, RequestHeaders, is_preflight, preflight};
 pub(crate) use overrides::check_overrides;
 
@@ -46,9 +46,9 @@ impl AllowedHosts {
         self.domain.as_deref()
     }
 
-    /// Returns the entrance to a listener with these names, by URLs with this scheme.
-    pub(crate) fn over(&self, scheme: &str) -> Entrance<'_> {
-        Entrance { hosts: self, is_secure: scheme == "https" }
+    /// Returns the origins of a listener with these names, for URLs with this scheme.
+    pub(crate) fn over(&self, scheme: &str) -> OwnOrigins<'_> {
+        OwnOrigins { hosts: self, is_secure: scheme == "https" }
     }
 
     /// Checks whether no name is allowed.
@@ -74,10 +74,10 @@ impl AllowedHosts {
     }
 }
 
-/// The way by which a request reached a listener: the names that the listener answers to, and whether browsers know it by
-/// URLs with `https`. If not, they may nevertheless: something in front of Scopegate may end TLS.
+/// The origins of a listener's own pages: the names that it answers to, and whether its URLs begin with `https`. If that is not
+/// known, they may nevertheless: something in front of Scopegate may end TLS.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entrance<'h> {
+pub(crate) struct OwnOrigins<'h> {
     pub(crate) hosts: &'h AllowedHosts,
     is_secure: bool,
 }
@@ -99,20 +99,20 @@ pub(crate) struct Pages<'m> {
 /// # Errors
 /// When `Host` is not one of the listener's, when the request comes from another site, or when its response would
 /// become a service worker.
-pub(crate) fn check(entrance: Entrance<'_>, pages: Pages<'_>, request: &Request) -> Result<(), Refusal> {
+pub(crate) fn check(own: OwnOrigins<'_>, pages: Pages<'_>, request: &Request) -> Result<(), Refusal> {
     let host = request.host();
-    check_host(entrance.hosts, host.as_ref())?;
+    check_host(own.hosts, host.as_ref())?;
     if is_preflight(request) {
         return Ok(());
     }
-    check_site(entrance, pages, host.as_ref(), &request.method, request.fields().iter())
+    check_site(own, pages, host.as_ref(), &request.method, request.fields().iter())
 }
 
 /// Returns whether a browser may ask its user for a password in response to this request: the page in its address bar is
 /// the listener's own. A page of another site, or of another port or name of this one, must not make it ask.
-pub(crate) fn may_ask_for_password(entrance: Entrance<'_>, request: &Request) -> bool {
+pub(crate) fn may_ask_for_password(own: OwnOrigins<'_>, request: &Request) -> bool {
     let signs = Signs::read(request.fields().iter());
-    entrance.site(&signs, request.host().as_ref()) == Site::Own || signs.is_navigation()
+    own.site(&signs, request.host().as_ref()) == Site::Own || signs.is_navigation()
 }
 
 /// Checks the fields of a request, from any HTTP implementation, like [`check`] without CORS rules.
@@ -137,14 +137,14 @@ fn check_host(allowed: &AllowedHosts, host: Option<&Host<'_>>) -> Result<(), Ref
     }
 }
 
-impl Entrance<'_> {
+impl OwnOrigins<'_> {
     fn site(self, signs: &Signs<'_>, host: Option<&Host<'_>>) -> Site {
         signs.site(host, self.is_secure, |name| self.hosts.names(name))
     }
 }
 
 fn check_site<'f>(
-    entrance: Entrance<'_>,
+    own: OwnOrigins<'_>,
     pages: Pages<'_>,
     host: Option<&Host<'_>>,
     method: &Method,
@@ -157,8 +157,8 @@ fn check_site<'f>(
     }
     let reads = matches!(*method, Method::GET | Method::HEAD);
     // Below a domain, each bucket is a host of the same site. The pages of one must not use a login at the others.
-    let has_neighbours = pages.with_remembered_login && entrance.hosts.domain().is_some();
-    let admitted = match entrance.site(&signs, host) {
+    let has_neighbours = pages.with_remembered_login && own.hosts.domain().is_some();
+    let admitted = match own.site(&signs, host) {
         Site::Own => true,
         // Another port, or another name of the same listener: its pages may embed objects, which they cannot read.
         Site::Same if !has_neighbours => reads,

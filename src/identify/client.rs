@@ -3,7 +3,7 @@
 mod listener;
 
 pub use listener::ListenerRegistry;
-pub(crate) use listener::{ListenerId, ListenerName, ListenerRef};
+pub(crate) use listener::{ListenerFacts, ListenerId, ListenerName, ListenerRef};
 
 use crate::identify::certificate::Certificate;
 use crate::identify::identity::Identity;
@@ -101,6 +101,11 @@ impl Connection {
         }
     }
 
+    /// Returns the peer, as logs show it: its address, or `unix`.
+    pub fn peer(&self) -> impl fmt::Display {
+        self.peer
+    }
+
     /// Returns the address that the connection comes from: that of a PROXY header, or of the TCP peer.
     pub fn address(&self) -> Option<IpAddr> {
         match self.source {
@@ -160,9 +165,18 @@ impl Connection {
 
 impl fmt::Display for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.source, self.peer) {
-            (Source::Proxied(address), _) | (_, Peer::Tcp(address)) => address.fmt(f),
-            (_, Peer::Unix(_)) => f.write_str("unix"),
+        match self.source {
+            Source::Proxied(address) => address.fmt(f),
+            Source::Peer | Source::Unknown => self.peer.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(_) => f.write_str("unix"),
         }
     }
 }
@@ -174,13 +188,15 @@ pub struct Client<'c> {
     connection: &'c Connection,
     /// The address that a trusted load balancer's header names.
     forwarded: Option<IpAddr>,
+    /// The scheme that a trusted load balancer's header names.
+    scheme: Option<&'static str>,
     identity: Option<Arc<Identity>>,
 }
 
 impl<'c> Client<'c> {
     /// Returns the client as far as the connection alone identifies it.
     pub fn of_connection(connection: &'c Connection) -> Self {
-        Self { connection, forwarded: None, identity: None }
+        Self { connection, forwarded: None, scheme: None, identity: None }
     }
 
     /// Returns a client that proved this identity over the connection.
@@ -192,6 +208,12 @@ impl<'c> Client<'c> {
     #[must_use]
     pub fn forwarded(self, address: IpAddr) -> Self {
         Self { forwarded: Some(address.to_canonical()), ..self }
+    }
+
+    /// Adds the scheme that a trusted load balancer's header names.
+    #[must_use]
+    pub fn over_scheme(self, scheme: &'static str) -> Self {
+        Self { scheme: Some(scheme), ..self }
     }
 
     /// Adds the identity that the request's credentials prove.
@@ -208,6 +230,21 @@ impl<'c> Client<'c> {
     /// Returns the address of the client: that of a trusted header, or that of its connection.
     pub fn address(&self) -> Option<IpAddr> {
         self.forwarded.or_else(|| self.connection.address())
+    }
+
+    /// Returns the scheme of URLs that reach the proxy from where the client is.
+    pub fn scheme(&self) -> &'static str {
+        self.scheme.unwrap_or_else(|| self.connection.scheme())
+    }
+
+    /// Returns whether a load balancer names the client's address.
+    pub fn is_named(&self) -> bool {
+        self.forwarded.is_some() || matches!(self.connection.source(), Source::Proxied(_))
+    }
+
+    /// Returns whether no mapping is for the client: its load balancer does not know who it is.
+    pub fn is_unknown(&self) -> bool {
+        self.connection.source() == Source::Unknown
     }
 
     /// Returns the identity that the client proved by credentials.

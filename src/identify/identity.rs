@@ -112,6 +112,11 @@ impl Identity {
 }
 
 impl JwtIdentity {
+    /// Returns whether the claim of this name may identify someone: an address counts only if the issuer has verified it.
+    pub fn may_trust(&self, claim: &str) -> bool {
+        claim != "email" || self.claims.get("email_verified") == Some(&Value::Bool(true))
+    }
+
     /// Returns the subject, `sub`.
     pub fn subject(&self) -> Option<&str> {
         self.claims.get("sub")?.as_str()

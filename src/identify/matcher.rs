@@ -12,7 +12,7 @@ pub(crate) use condition::Demand;
 pub(crate) use finding::Finding;
 pub use index::MappingIndex;
 
-use crate::identify::client::{Client, ListenerName};
+use crate::identify::client::{Client, ListenerFacts, ListenerName};
 use crate::identify::identity::Schemes;
 use ipnet::IpNet;
 
@@ -35,7 +35,7 @@ impl Matcher {
 
     /// Checks whether every condition holds for `client`.
     pub fn admits(&self, client: &Client<'_>) -> bool {
-        self.conditions.iter().all(|condition| condition.admits(client))
+        !client.is_unknown() && self.conditions.iter().all(|condition| condition.admits(client))
     }
 
     /// Returns what every condition expects and finds for `client`.
@@ -50,7 +50,11 @@ impl Matcher {
 
     /// Checks whether `client` would be admitted with the right credentials: whether the conditions on its connection hold.
     pub fn admits_connection(&self, client: &Client<'_>) -> bool {
-        self.conditions.iter().all(|condition| condition.scheme().is_some() || condition.admits(client))
+        !client.is_unknown()
+            && self
+                .conditions
+                .iter()
+                .all(|condition| condition.scheme().is_some() || condition.admits(client))
     }
 
     /// Returns whether an address and a listener are enough to be admitted.
@@ -60,8 +64,8 @@ impl Matcher {
     }
 
     /// Checks whether the matcher can admit any client of a listener.
-    pub fn can_match_at(&self, listener: &ListenerName, is_unix: bool) -> bool {
-        self.conditions.iter().all(|condition| condition.at(listener, is_unix) != Demand::Impossible)
+    pub fn can_match_at(&self, listener: &ListenerName, facts: ListenerFacts) -> bool {
+        self.conditions.iter().all(|condition| condition.at(listener, facts) != Demand::Impossible)
     }
 
     /// Returns the networks of the first network condition.

@@ -6,6 +6,7 @@ pub(crate) mod browser;
 pub(crate) mod certificate;
 pub(crate) mod client;
 pub(crate) mod credentials;
+pub(crate) mod forwarded;
 pub(crate) mod identity;
 pub(crate) mod matcher;
 pub(crate) mod peers;

@@ -153,20 +153,22 @@ where
                         return Poll::Ready(Some(Ok(Frame::data(earlier))));
                     }
                 }
-                Some(Err(error)) => {
-                    self.last = None;
-                    return Poll::Ready(Some(Err(UploadError::Body(error.into()))));
-                }
+                Some(Err(error)) => return self.fail(UploadError::Body(error.into())),
                 None => {
                     self.has_ended = true;
                     if self.hasher.finalize_reset()[..] != self.expected {
-                        self.last = None;
-                        return Poll::Ready(Some(Err(UploadError::Sha256)));
+                        return self.fail(UploadError::Sha256);
                     }
                 }
             }
         }
         Poll::Ready(self.last.take().map(|last| Ok(Frame::data(last))))
+    }
+
+    /// Ends with an error. Nothing follows it, even if more is read.
+    fn fail(&mut self, error: UploadError) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        (self.has_ended, self.last) = (true, None);
+        Poll::Ready(Some(Err(error)))
     }
 }
 
@@ -267,18 +269,15 @@ where
             match self.next_piece() {
                 Ok(Some(piece)) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
                 Ok(None) => {}
-                Err(error) => return Poll::Ready(Some(Err(error))),
+                Err(error) => return self.fail(error),
             }
             match Pin::new(&mut self.body).poll_frame(cx) {
                 // Trailers of the transfer coding do not belong to the envelope.
                 Poll::Ready(Some(Ok(frame))) => self.input = frame.into_data().unwrap_or_default(),
-                Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Some(Err(UploadError::Body(error.into()))));
-                }
+                Poll::Ready(Some(Err(error))) => return self.fail(UploadError::Body(error.into())),
                 Poll::Ready(None) => {
                     if let Err(error) = self.end() {
-                        (self.last, self.small) = (None, BytesMut::new());
-                        return Poll::Ready(Some(Err(error)));
+                        return self.fail(error);
                     }
                 }
                 // Available data is passed on while more is awaited.
@@ -290,6 +289,13 @@ where
                 }
             }
         }
+    }
+
+    /// Ends with an error. Nothing follows it, even if more is read.
+    fn fail(&mut self, error: UploadError) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        (self.ended, self.last, self.next) = (true, None, None);
+        self.small.clear();
+        Poll::Ready(Some(Err(error)))
     }
 }
 
@@ -311,6 +317,21 @@ mod tests {
             _: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
             Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+        }
+    }
+
+    /// A client's body that goes on after an error.
+    struct Failing(VecDeque<Result<&'static str, &'static str>>);
+
+    impl Body for Failing {
+        type Data = Bytes;
+        type Error = BoxError;
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            let next = self.0.pop_front();
+            Poll::Ready(next.map(|next| next.map(|piece| Frame::data(piece.into())).map_err(Into::into)))
         }
     }
 
@@ -378,6 +399,31 @@ mod tests {
         }
         let (passed, sum) = unwrapped(good, 1, envelope).await;
         assert_eq!((&*passed, sum.unwrap()), (&b"123456789"[..], None));
+    }
+
+    /// Whether the client's body fails or its content is wrong, what follows is not content.
+    #[tokio::test]
+    async fn nothing_follows_an_error() {
+        let sha256 = |text: &str| -> [u8; 32] { Sha256::digest(text).into() };
+        let hashed = |content: Content<Failing>, of: &str| content.require_sha256(sha256(of));
+        let envelope = Envelope { decoded: Some(8), trailer: None };
+        let unwrapped = |content: Content<Failing>, _: &str| content.unwrap_envelope(envelope, None);
+        let ways: [&dyn Fn(Content<Failing>, &str) -> Content<Failing>; 2] = [&hashed, &unwrapped];
+        let [hashed, unwrapped] = ways;
+        for (pieces, of, way) in [
+            (&[Ok("abcd"), Err("reset"), Ok("efgh")][..], "abcdefgh", hashed),
+            (&[Ok("abcd"), Err("reset"), Ok("abcd")], "abcd", hashed),
+            (&[Ok("abcd")], "efgh", hashed),
+            (&[Ok("4\r\nabcd\r\n"), Err("reset"), Ok("4\r\nefgh\r\n0\r\n\r\n")], "", unwrapped),
+            (&[Ok("4\r\nabcd\r\nz\r\n"), Ok("4\r\nefgh\r\n0\r\n\r\n")], "", unwrapped),
+            (&[Ok("4\r\nabcd\r\n0\r\n\r\n")], "", unwrapped),
+        ] {
+            let mut content = way(Content::Plain(Failing(pieces.iter().copied().collect())), of);
+            while content.frame().await.unwrap().is_ok() {}
+            for _ in 0..4 {
+                assert!(content.frame().await.is_none(), "{pieces:?}");
+            }
+        }
     }
 
     /// Chunks of one byte are merged into few writes, and available data is not delayed.

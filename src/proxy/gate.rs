@@ -5,8 +5,8 @@ use super::Proxy;
 use super::decision::pages_of;
 use crate::answer::caching;
 use crate::authorize::mapping::Mapping;
-use crate::identify::browser::{self, Cors, Entrance, Pages, is_preflight, preflight};
-use crate::identify::client::{Client, Connection};
+use crate::identify::browser::{self, Cors, OwnOrigins, Pages, is_preflight, preflight};
+use crate::identify::client::Client;
 use crate::identify::credentials::presented;
 use crate::identify::identity::Schemes;
 use crate::proxy::generation::Site;
@@ -43,11 +43,11 @@ impl Reachable for &Mapping {
 /// When no mapping that the client could reach serves such a page.
 pub(crate) fn admit_page<R: Reachable>(
     mut reachable: impl Iterator<Item = R> + Clone,
-    entrance: Entrance<'_>,
+    own: OwnOrigins<'_>,
     request: &Request,
     refuse: impl FnOnce() -> Refusal,
 ) -> Result<Option<R>, Refusal> {
-    let checked = browser::check(entrance, Pages::default(), request);
+    let checked = browser::check(own, Pages::default(), request);
     if is_preflight(request) {
         checked?;
         return of_preflight(reachable, request).map(Some).ok_or_else(refuse);
@@ -56,7 +56,7 @@ pub(crate) fn admit_page<R: Reachable>(
     // Which mapping it is depends on the credentials. A mapping may be stricter to browsers that remember a login.
     let serves = |one: R| {
         let pages = Pages { with_remembered_login: false, ..pages_of(one.mapping()) };
-        browser::check(entrance, pages, request).is_ok()
+        browser::check(own, pages, request).is_ok()
     };
     if reachable.any(serves) { Ok(None) } else { Err(refusal) }
 }
@@ -77,34 +77,36 @@ impl Proxy {
     /// As [`admit_page`].
     pub(super) fn admit_page(
         &self,
-        connection: &Connection,
+        client: &Client<'_>,
         request: &Request,
     ) -> Result<Option<&Arc<Site>>, Refusal> {
-        let id = connection.listener().id();
+        let id = client.connection().listener().id();
         let authenticator = &self.generation.authenticator;
         if authenticator.schemes(id).is_empty() {
             return Ok(None);
         }
-        let entrance = self.generation.listeners.hosts(id).over(connection.scheme());
-        let refuse = || authenticator.refuse(&Client::of_connection(connection));
-        admit_page(self.reachable(connection), entrance, request, refuse)
+        let refuse = || authenticator.refuse(client, false);
+        admit_page(self.reachable(client), self.own_origins(client), request, refuse)
+    }
+
+    /// Returns the origins of the listener's own pages, as the client sees them.
+    pub(super) fn own_origins(&self, client: &Client<'_>) -> OwnOrigins<'_> {
+        self.generation.listeners.hosts(client.connection().listener().id()).over(client.scheme())
     }
 
     /// Returns the sites that the connection can reach, with or without credentials.
     fn reachable<'s, 'c>(
         &'s self,
-        connection: &'c Connection,
+        client: &'c Client<'c>,
     ) -> impl Iterator<Item = &'s Arc<Site>> + Clone + use<'s, 'c> {
-        let client = Client::of_connection(connection);
-        self.generation.sites.iter().filter(move |site| site.mapping.client.admits_connection(&client))
+        self.generation.sites.iter().filter(move |site| site.mapping.client.admits_connection(client))
     }
 
     /// Removes the challenge that makes browsers ask for a password, unless the page in the address bar is one of the
     /// listener's own. Otherwise any page could show a dialogue in which people type a password.
-    pub(super) fn quiet(&self, connection: &Connection, request: &Request, refusal: Refusal) -> Refusal {
-        let hosts = self.generation.listeners.hosts(connection.listener().id());
-        let entrance = hosts.over(connection.scheme());
-        if refusal.challenges().is_empty() || browser::may_ask_for_password(entrance, request) {
+    pub(super) fn quiet(&self, client: &Client<'_>, request: &Request, refusal: Refusal) -> Refusal {
+        if refusal.challenges().is_empty() || browser::may_ask_for_password(self.own_origins(client), request)
+        {
             return refusal;
         }
         refusal.without_dialogue()
@@ -114,17 +116,17 @@ impl Proxy {
     /// client only. `found` is `None` for a client without a mapping.
     pub(super) fn mark(
         &self,
-        connection: &Connection,
+        client: &Client<'_>,
         request: &Request,
         found: Option<&Arc<Site>>,
         fields: &mut Fields,
     ) {
-        let id = connection.listener().id();
+        let id = client.connection().listener().id();
         let schemes = self.generation.authenticator.schemes(id);
         let cors = match found {
             Some(site) => site.mapping.cors.as_deref(),
             None if schemes.is_empty() => None,
-            None => self.cors_of_stranger(connection, request),
+            None => self.cors_of_stranger(client, request),
         };
         if let Some(cors) = cors {
             cors.mark(request, fields);
@@ -133,29 +135,41 @@ impl Proxy {
         if has_login && self.generation.listeners.hosts(id).domain().is_some() {
             browser::show_only_here(fields);
         }
+        let is_private = is_for_one_client(client, found, request, schemes);
         if !schemes.is_empty() {
+            if is_private && browser::make_personal(fields) {
+                return;
+            }
             caching::vary_by_credentials(fields);
         }
-        if is_for_one_client(found, request, schemes) {
+        if is_private {
             caching::keep_private(fields);
         }
     }
 
     /// Returns the rules by which a page reads that its request lacks credentials.
-    fn cors_of_stranger(&self, connection: &Connection, request: &Request) -> Option<&Cors> {
+    fn cors_of_stranger(&self, client: &Client<'_>, request: &Request) -> Option<&Cors> {
         let cors = |site: &'_ Arc<Site>| -> bool {
             site.mapping.cors.as_deref().is_some_and(|cors| cors.names(request))
         };
-        self.reachable(connection).find(|site| cors(site))?.mapping.cors.as_deref()
+        self.reachable(client).find(|site| cors(site))?.mapping.cors.as_deref()
     }
 }
 
 /// Returns whether no shared cache may keep the response.
-fn is_for_one_client(found: Option<&Arc<Site>>, request: &Request, schemes: Schemes) -> bool {
+fn is_for_one_client(
+    client: &Client<'_>,
+    found: Option<&Arc<Site>>,
+    request: &Request,
+    schemes: Schemes,
+) -> bool {
     let Some(site) = found else { return !schemes.is_empty() };
     let proved = || {
         !schemes.is_empty()
             && !presented(request, schemes).is_ok_and(|credentials| credentials.scheme().is_none())
     };
-    !site.mapping.shared_cache && (!site.mapping.client.is_by_address() || proved())
+    let matcher = &site.mapping.client;
+    // A load balancer that caches would give the response to clients with other addresses.
+    let is_named = || client.is_named() && matcher.networks().is_some();
+    !site.mapping.shared_cache && (!matcher.is_by_address() || is_named() || proved())
 }

@@ -112,7 +112,8 @@ pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
     let lasting = Lasting::new(AttemptLimits::of(&config.limits), 1).unwrap();
     let generation = Arc::new(Generation {
         authenticator: Authenticator::new(config.mappings.iter().map(|mapping| &*mapping.client), &registry)
-            .verifying(Verifiers::new(&config.users, &config.tokens, Arc::new(lasting), None).unwrap()),
+            .verifying(Verifiers::new(&config.users, &config.tokens, Arc::new(lasting), None).unwrap())
+            .with_keys(Arc::clone(&config.keys)),
         nodes,
         sites: SiteTable::new(sites, &registry),
         admin_hosts: AllowedHosts::none(),

@@ -5,6 +5,7 @@
 pub(crate) mod aws_chunked;
 pub(crate) mod checksum;
 pub(crate) mod error;
+pub(crate) mod form;
 pub(crate) mod limits;
 pub(crate) mod names;
 pub(crate) mod operation;

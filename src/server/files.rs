@@ -8,8 +8,9 @@ use crate::authenticate::followed::Followed;
 use crate::config::{ReadError, read_declarations};
 use crate::proxy::generation::{Generation, Shared};
 use crate::sigv4::secret::Secret;
+use crate::telemetry::metrics::Metrics;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -31,7 +32,8 @@ const SETTLED: Duration = Duration::from_secs(4);
 #[derive(Default)]
 struct Known {
     generation: Weak<Generation>,
-    seen: HashMap<&'static str, Seen>,
+    /// By what the file declares, and by its path.
+    seen: HashMap<(&'static str, Box<Path>), Seen>,
     groups: HashMap<String, SeenGroup>,
 }
 
@@ -97,7 +99,8 @@ pub(super) async fn follow(shared: Arc<Shared>) {
 async fn look_on_thread(mut known: Known, generation: Arc<Generation>, shared: Arc<Shared>) -> Known {
     let (done, looked) = oneshot::channel();
     let look = move || {
-        known.look(&generation, &shared);
+        known.look(&generation, &shared.metrics);
+        known.look_at_tls(&generation, &shared);
         // The receiver is gone if the server stops meanwhile.
         let _ = done.send(known);
     };
@@ -109,16 +112,23 @@ async fn look_on_thread(mut known: Known, generation: Arc<Generation>, shared: A
 }
 
 impl Known {
-    fn look(&mut self, generation: &Arc<Generation>, shared: &Shared) {
+    fn look(&mut self, generation: &Arc<Generation>, metrics: &Metrics) {
         if !std::ptr::eq(self.generation.as_ptr(), Arc::as_ptr(generation)) {
             // A reload reads the files too. Which of both came last is not known, so they are read once more.
             *self = Self { generation: Arc::downgrade(generation), ..Self::default() };
         }
+        let mut are_in_effect = BTreeMap::new();
         for file in generation.authenticator.files() {
-            let seen = self.seen.entry(file.name).or_default();
+            let seen = self.seen.entry((file.name, file.path.into())).or_default();
             seen.look(&file);
-            shared.metrics.credentials.read(file.name, seen.mistakes.is_empty());
+            *are_in_effect.entry(file.name).or_insert(true) &= seen.mistakes.is_empty();
         }
+        for (name, is_in_effect) in are_in_effect {
+            metrics.credentials.read(name, is_in_effect);
+        }
+    }
+
+    fn look_at_tls(&mut self, generation: &Generation, shared: &Shared) {
         tls_files::look(generation, shared, |listener, group| {
             let seen = self.groups.entry(listener.to_owned()).or_default();
             seen.look(listener, group);
@@ -247,6 +257,12 @@ impl Stamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authenticate::keys::Keys;
+    use crate::config::tests::{EXAMPLE, Fake};
+    use crate::config::{Config, Environment, SystemEnvironment};
+    use crate::net::wall_clock::WallClock;
+    use crate::proxy::tests::{Mints, proxy_of};
+    use crate::telemetry::metrics::Format;
     use std::cell::RefCell;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -302,6 +318,78 @@ mod tests {
         write(&path, "good");
         assert_eq!(look(&mut seen, &path), ["good"]);
         assert!(seen.mistakes.is_empty());
+    }
+
+    /// Files in a folder, and otherwise what [`Fake`] has.
+    struct Files<'f>(&'f Path);
+
+    impl Environment for Files<'_> {
+        fn variable(&self, name: &str) -> Result<Secret, ReadError> {
+            Fake.variable(name)
+        }
+
+        fn file(&self, path: &Path) -> Result<Secret, ReadError> {
+            if path.starts_with(self.0) { SystemEnvironment.file(path) } else { Fake.file(path) }
+        }
+    }
+
+    /// Returns the generation of a configuration with two keys, as a reload would read it now.
+    fn generation(folder: &Path) -> (Arc<Generation>, Arc<Keys>) {
+        let key = |name: &str| {
+            let path = folder.join(name);
+            format!("[[key]]\naccess_key = \"{name}\"\nsecret_key = {{ file = {path:?} }}\n")
+        };
+        let clients = EXAMPLE.replace("client  = {", "client  = { key = [\"ONE\", \"TWO\"],");
+        let source = clients + &key("ONE") + &key("TWO");
+        let config = Config::parse(&source, &Files(folder)).unwrap();
+        let keys = Arc::clone(&config.keys);
+        (Arc::clone(proxy_of(config, WallClock::SYSTEM, Mints).generation()), keys)
+    }
+
+    const OLD: &str = "an old secret key";
+    const NEW: &str = "a new secret key";
+
+    #[tokio::test]
+    async fn the_secret_of_a_key_takes_effect_when_its_file_changes() {
+        let folder = tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let metrics = Arc::new(Metrics::default());
+        let is_in_effect = || {
+            let text = metrics.encode(Format::Text);
+            text.contains("scopegate_file_last_read_successful{file=\"keys\"} 1")
+        };
+        for name in ["ONE", "TWO"] {
+            write(&at(name), OLD);
+        }
+        let (generation, keys) = generation(folder.path());
+        let mut known = Known::default();
+        known.look(&generation, &metrics);
+        write(&at("ONE"), &format!("{NEW}\n"));
+        write(&at("TWO"), "too short");
+        known.look(&generation, &metrics);
+        assert!(keys.has_secret("ONE", NEW) && keys.has_secret("TWO", OLD) && !is_in_effect());
+        write(&at("TWO"), NEW);
+        known.look(&generation, &metrics);
+        assert!(keys.has_secret("TWO", NEW) && is_in_effect());
+    }
+
+    /// A reload reads a file, which then changes and takes effect before the reload does.
+    #[tokio::test]
+    async fn a_reload_leaves_no_older_content_in_effect() {
+        let folder = tempdir().unwrap();
+        let metrics = Metrics::default();
+        for name in ["ONE", "TWO"] {
+            write(&folder.path().join(name), OLD);
+        }
+        let (before, old_keys) = generation(folder.path());
+        let mut known = Known::default();
+        known.look(&before, &metrics);
+        let (after, new_keys) = generation(folder.path());
+        write(&folder.path().join("ONE"), NEW);
+        known.look(&before, &metrics);
+        assert!(old_keys.has_secret("ONE", NEW) && new_keys.has_secret("ONE", OLD));
+        known.look(&after, &metrics);
+        assert!(new_keys.has_secret("ONE", NEW) && new_keys.has_secret("TWO", OLD));
     }
 
     /// Kubernetes mounts `users -> ..data/users` and `..data -> ..2026_01`, and swaps `..data`.

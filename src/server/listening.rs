@@ -191,6 +191,7 @@ mod tests {
             hosts,
             refuses_unknown_keys: false,
             proxy_protocol: None,
+            forwarded: None,
             access,
             tls: None,
         }

@@ -7,6 +7,7 @@ mod admin;
 mod connection;
 pub(crate) mod descriptors;
 mod ended;
+pub(crate) mod entrance;
 mod files;
 mod health;
 mod inherited;

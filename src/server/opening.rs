@@ -183,7 +183,7 @@ fn refuse(current: &Current, connection: &Connection, failure: HeaderFailure, wh
         return;
     }
     tracing::warn!(
-        listener = %connection.listener().name(), peer = %connection, reason = failure.name(), error = %why,
+        listener = %connection.listener().name(), peer = %connection.peer(), reason = failure.name(), error = %why,
         "closed a connection because of its PROXY header; more in the next ten seconds are only counted"
     );
 }
@@ -193,8 +193,14 @@ pub(super) fn arrival(generation: &Generation, connection: &Connection, known: b
     Arrival { client: connection.key(), listener: connection.listener().id(), known, listeners }
 }
 
-/// Returns whether a mapping admits the clients of a connection, or would admit them with credentials.
+/// Returns whether a mapping admits the clients of a connection, or would admit them with credentials. A load balancer need
+/// not match a mapping: its requests are those of its clients.
 pub(super) fn is_known(generation: &Generation, connection: &Connection) -> bool {
+    let listener = generation.listeners.get(connection.listener().id());
+    let forwarded = listener.and_then(|listener| listener.forwarded.as_ref());
+    if forwarded.is_some_and(|headers| headers.from.trust_sender(connection)) {
+        return true;
+    }
     let client = Client::of_connection(connection);
     generation.sites.find(&client).is_some() || !generation.authenticator.helpful(&client).is_empty()
 }

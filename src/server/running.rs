@@ -65,8 +65,8 @@ impl Running {
         let verifiers = Verifiers::new(&config.users, &config.tokens, Arc::clone(&lasting), None);
         let issuers = Issuers::start(&config.jwt, None, WallClock::SYSTEM);
         let verifiers = verifiers.map_err(io::Error::other)?.with_issuers(issuers);
-        show_credentials(&verifiers, &metrics);
         let generation = generation(&config, sites, nodes, (&change.registry, verifiers), None);
+        show_credentials(&generation.authenticator, &metrics);
         tls_files::show(&generation, &metrics.tls);
         tls_files::warn(&generation, WallClock::SYSTEM.now());
         metrics.reloads.took_effect(WallClock::SYSTEM.now(), false);
@@ -134,9 +134,9 @@ impl Running {
         self.shared.metrics.show_nodes(&nodes);
         let kept = kept(&before.sites, &sites);
         let renewed = sites.iter().filter(|site| site.session.slot().is_inheriting()).count();
-        show_credentials(&verifiers, &self.shared.metrics);
         self.lasting.attempts.set_limits(AttemptLimits::of(&config.limits));
         let next = Arc::new(generation(&config, sites, nodes, (&change.registry, verifiers), Some(&before)));
+        show_credentials(&next.authenticator, &self.shared.metrics);
         tls_files::show(&next, &self.shared.metrics.tls);
         tls_files::warn(&next, self.shared.clock.now());
         self.shared.generation.store(Arc::clone(&next));
@@ -201,10 +201,10 @@ fn kept(before: &SiteTable, sites: &[Arc<Site>]) -> usize {
     sites.iter().filter(is_kept).count()
 }
 
-fn show_credentials(verifiers: &Verifiers, metrics: &Metrics) {
-    let files = verifiers.files();
+fn show_credentials(authenticator: &Authenticator, metrics: &Metrics) {
+    let Some(verifiers) = authenticator.verifiers() else { return };
     metrics.show_issuers(verifiers.issuers());
-    metrics.credentials.follow(verifiers.tokens(), files.iter().map(|file| file.name));
+    metrics.credentials.follow(verifiers.tokens(), authenticator.files().iter().map(|file| file.name));
 }
 
 fn generation(

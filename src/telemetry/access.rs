@@ -4,7 +4,7 @@ mod line;
 mod shown;
 
 use crate::config::IdentityForm;
-use crate::identify::client::{Client, Connection};
+use crate::identify::client::Client;
 use crate::refusal::{Refusal, Rule};
 use crate::telemetry::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::trace::{RequestId, Trace, Wait};
@@ -23,6 +23,8 @@ pub(crate) struct AccessRecord {
     metrics: Arc<Metrics>,
     trace: Trace,
     mapping: Cell<Option<Row>>,
+    /// Whether the client proved what the mapping demands.
+    is_own: Cell<bool>,
     status: Option<StatusCode>,
     rule: Option<Rule>,
     error: Option<Box<str>>,
@@ -38,11 +40,11 @@ pub(crate) struct AccessRecord {
 }
 
 impl AccessRecord {
-    /// Begins the record of a request on a connection. The log has a line for it, with identities in this form, unless
+    /// Begins the record of a request of a client. The log has a line for it, with identities in this form, unless
     /// `logged` is `None`. `request` is `None` for bytes that are not a request. The record is boxed because it is moved often.
     pub(crate) fn begin(
         metrics: Arc<Metrics>,
-        connection: &Connection,
+        client: &Client<'_>,
         logged: Option<IdentityForm>,
         method: &Method,
         request: Option<&Request>,
@@ -52,6 +54,7 @@ impl AccessRecord {
             metrics,
             trace: Trace::begin(logged.is_some()),
             mapping: Cell::new(None),
+            is_own: Cell::new(false),
             status: None,
             rule: None,
             error: None,
@@ -61,7 +64,7 @@ impl AccessRecord {
             start: clock::now(),
             first_byte: None,
             client_ended: false,
-            line: logged.map(|form| LineFields::new(connection.clone(), form, method, request)),
+            line: logged.map(|form| LineFields::new(client, form, method, request)),
         })
     }
 
@@ -75,13 +78,24 @@ impl AccessRecord {
         self.trace.request_id()
     }
 
-    /// Returns the name of the mapping that the client matched.
+    /// Returns the name of the mapping of the request.
     pub(crate) fn mapping_name(&self) -> Option<Box<str>> {
         self.mapping.get().map(|row| self.metrics.mapping_name(row))
     }
 
+    /// Returns the name of the mapping if the client matched it, so that it may learn the name.
+    pub(crate) fn own_mapping_name(&self) -> Option<Box<str>> {
+        self.mapping_name().filter(|_| self.is_own.get())
+    }
+
     /// Notes the mapping that the client matched.
     pub(crate) fn mapped(&self, mapping: Row) {
+        self.mapping.set(Some(mapping));
+        self.is_own.set(true);
+    }
+
+    /// Notes the mapping that judges a preflight, which carries no credentials.
+    pub(crate) fn preflight_mapped(&self, mapping: Row) {
         self.mapping.set(Some(mapping));
     }
 

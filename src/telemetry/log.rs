@@ -60,9 +60,10 @@ pub(crate) fn dropped() -> u64 {
 }
 
 fn filter(level: LogLevel) -> EnvFilter {
-    // Libraries stay at warnings: below that, they may log bytes from the wire, which may contain credentials.
+    // Libraries stay at warnings: below that, they may log bytes from the wire, which may contain credentials. The
+    // warnings of h2 are about floods, which the metrics count.
     let own = std::env::var("RUST_LOG").unwrap_or_else(|_| level.as_str().to_owned());
-    EnvFilter::builder().parse_lossy(format!("warn,scopegate={own}"))
+    EnvFilter::builder().parse_lossy(format!("warn,h2=error,scopegate={own}"))
 }
 
 /// Writes the remaining lines when dropped, if the reader keeps up.

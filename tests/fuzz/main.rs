@@ -35,6 +35,7 @@ targets! {
     documents: 15_000,
     headers: 800,
     http2: 1_500,
+    proxy_header: 10_000,
     request_head: 20_000,
     response: 1_200,
     signer: 3_000,

@@ -58,7 +58,8 @@ fn curl_uploads_and_downloads_large_bodies() {
     let socket = socket.to_str().unwrap();
     for (name, place) in [(&*address, vec![]), ("unix", vec!["--unix-socket", socket])] {
         let url = format!("http://{name}/tmp/inbox/{}", name.replace(':', "-"));
-        let uploaded = curl(&[&place[..], &["-T", "-", "-w", "%{http_version} %{http_code}", &url]].concat(), &content);
+        let uploaded =
+            curl(&[&place[..], &["-T", "-", "-w", "%{http_version} %{http_code}", &url]].concat(), &content);
         assert_eq!(String::from_utf8_lossy(&uploaded), "2 200", "{name}: {}", world.proxy.stderr());
         let got = curl(&[&place[..], &[&*url]].concat(), b"");
         assert!(got == content, "{name}: {} bytes", got.len());
@@ -66,7 +67,10 @@ fn curl_uploads_and_downloads_large_bodies() {
         assert!(range == content[1_000_000..2_000_000], "{name}");
         let head = curl(&[&place[..], &["-I", &*url]].concat(), b"");
         let head = String::from_utf8_lossy(&head).into_owned();
-        assert!(head.starts_with("HTTP/2 200") && head.contains(&format!("content-length: {LARGE}")), "{head}");
+        assert!(
+            head.starts_with("HTTP/2 200") && head.contains(&format!("content-length: {LARGE}")),
+            "{head}"
+        );
     }
     assert_eq!(world.metric("scopegate_http2_connections_total"), 8);
     assert_eq!(world.metric("scopegate_http2_streams_total"), 8);
@@ -108,8 +112,7 @@ fn downloads_finish_when_the_server_stops() {
     let put = direct(&world.minio, &world.issuer, "PUT", "/tmp/inbox/a", &[], &content);
     assert_eq!(put.status(), 200);
     let url = format!("http://{}/tmp/inbox/a", world.proxy.address("all"));
-    let downloading =
-        thread::spawn(move || curl(&["--limit-rate", "15M", &url], b""));
+    let downloading = thread::spawn(move || curl(&["--limit-rate", "15M", &url], b""));
     let is_running = || (world.metric("scopegate_http2_streams_open") == 1).then_some(());
     assert!(wait_for(is_running).is_some(), "{}", world.proxy.stderr());
     let World { proxy, minio: _minio, .. } = world;
@@ -150,8 +153,11 @@ fn a_network_carries_no_http_2_without_tls() {
 #[test]
 fn upgrades_are_ignored() {
     let world = World::start(&[corner("all", ALL)]);
-    let headers =
-        [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABkAAQAAP__")];
+    let headers = [
+        ("Connection", "Upgrade, HTTP2-Settings"),
+        ("Upgrade", "h2c"),
+        ("HTTP2-Settings", "AAMAAABkAAQAAP__"),
+    ];
     let answer = world.ask("all", "GET", "/tmp/inbox/none", &headers, b"");
     assert_eq!(answer.status(), 404);
 }

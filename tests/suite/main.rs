@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod balanced;
 mod browser;
 mod browsing;
 mod cluster;

@@ -31,7 +31,8 @@
 //! **Requests.** `?policy` and `?cors` on a key return the object. `x-amz-meta-*` in the query becomes metadata.
 //! `x-amz-tagging` needs only `PutObject`. Anyone gets an answer to a CORS preflight, and `Origin` is echoed with
 //! credentials allowed even on a 403. Any session may ask the admin API for its issuer's name. With `Expect`, a 403
-//! replaces the 100.
+//! replaces the 100. A refused HEAD names the code and the message in `x-minio-error-code` and `x-minio-error-desc`, and `mc`
+//! reads them.
 //!
 //! **Bodies.** A checksum that trails signed chunks is verified (`XAmzContentChecksumMismatch`) and stored, for
 //! objects and parts, whether or not `Content-Encoding` says `aws-chunked`, which is never stored. A wrong signature

@@ -12,8 +12,8 @@ use clap::{Parser, Subcommand};
     arg_required_else_help = true
 )]
 #[command(after_help = "\
-minio and mc are searched for in $MINIO_BIN and $MC_BIN, in target/tools and in $PATH. If one is missing, \
-`go install` builds it into target/tools.
+minio, mc and h2spec are searched for in $MINIO_BIN, $MC_BIN and $H2SPEC_BIN, in target/tools and in $PATH. \
+If one is missing, `go install` builds it into target/tools.
 
 Examples:
   cargo xtask test
@@ -32,10 +32,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Task {
     /// Run all tests
     ///
-    /// Finds or installs minio, mc and the S3 clients of tests/clients, then runs `cargo test --workspace --locked`
+    /// Finds or installs minio, mc, h2spec and the S3 clients of tests/clients, then runs `cargo test --workspace --locked`
     /// with the given arguments.
     Test(test::Options),
-    /// Find or install minio and mc, and print their paths
+    /// Find or install minio, mc and h2spec, and print their paths
     Tools,
     /// Benchmark the deployed build beside nginx, HAProxy and Envoy
     ///

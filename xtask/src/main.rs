@@ -54,7 +54,9 @@ fn run(task: Task) -> Result<ExitCode, String> {
         Task::Test(options) => test::run(&workspace, &options),
         Task::Tools => {
             let tools = tools::set_up(&workspace)?;
-            print(&format!("{}\n{}", tools.minio.display(), tools.mc.display()))?;
+            let h2spec = tools::h2spec(&workspace)?;
+            let paths = [tools.minio, tools.mc, h2spec].map(|path| path.display().to_string());
+            print(&paths.join("\n"))?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Bench(options) => bench::run(&workspace, &options),

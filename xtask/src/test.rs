@@ -22,6 +22,7 @@ pub(crate) struct Options {
 /// A tool is missing and cannot be installed, or cargo cannot be started.
 pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, String> {
     let tools = tools::set_up(workspace)?;
+    let h2spec = tools::h2spec(workspace)?;
     let mut arguments = options.arguments.clone();
     if clients::are_tested(&arguments) {
         clients::set_up(workspace);
@@ -35,7 +36,8 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, Strin
     }
     let mut test = cargo();
     test.args(["test", "--workspace", "--locked"]).args(&arguments);
-    test.env("MINIO_BIN", &tools.minio).env("MC_BIN", &tools.mc).current_dir(workspace);
+    test.env("MINIO_BIN", &tools.minio).env("MC_BIN", &tools.mc).env("H2SPEC_BIN", h2spec);
+    test.current_dir(workspace);
     Ok(exit_code(command::status(&mut test)?))
 }
 

@@ -1,4 +1,4 @@
-//! `minio` and `mc`, which the tests run: found on this machine or installed with Go.
+//! `minio`, `mc` and `h2spec`, which the tests run: found on this machine or installed with Go.
 
 use crate::cargo::tools_folder;
 use crate::command::run;
@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 const WITHOUT_GO: &str = "\
 `go`, which could build it, does not run either. Do one of these, then try again:
   - install Go 1.24 or later (https://go.dev/doc/install)
-  - put minio and mc into a folder of $PATH
-  - set MINIO_BIN and MC_BIN to their paths";
+  - put minio, mc and h2spec into a folder of $PATH
+  - set MINIO_BIN, MC_BIN and H2SPEC_BIN to their paths";
 
 struct Tool {
     name: &'static str,
@@ -23,27 +23,48 @@ struct Tool {
     /// The Go package and version to build. MinIO no longer publishes binaries, and its release tags fail the checks of
     /// the module proxy.
     package: &'static str,
+    /// Whether a version line is its own.
+    recognizes: fn(&str) -> bool,
 }
 
 const MINIO: Tool = Tool {
     name: "minio",
     variable: "MINIO_BIN",
     package: "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c",
+    recognizes: |said| said.starts_with("minio version ") && said.contains("MinIO"),
 };
 
 const MC: Tool = Tool {
     name: "mc",
     variable: "MC_BIN",
     package: "github.com/minio/mc@v0.0.0-20250313080218-cf909e1063a9",
+    // Midnight Commander is also called `mc`.
+    recognizes: |said| said.starts_with("mc version ") && said.contains("MinIO"),
 };
 
-/// Finds both tools. A missing one is installed into `target/tools`.
+/// Tests the conformance to HTTP/2.
+const H2SPEC: Tool = Tool {
+    name: "h2spec",
+    variable: "H2SPEC_BIN",
+    package: "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible",
+    recognizes: |said| said.starts_with("Version: "),
+};
+
+/// Finds minio and mc. A missing one is installed into `target/tools`.
 ///
 /// # Errors
 /// A tool does not run, or is missing and cannot be built. The message says how to get it.
 pub(crate) fn set_up(workspace: &Path) -> Result<Programs, String> {
     let folder = tools_folder(workspace);
     Ok(Programs { minio: find_or_install(&MINIO, &folder)?, mc: find_or_install(&MC, &folder)? })
+}
+
+/// Finds h2spec, or installs it into `target/tools`.
+///
+/// # Errors
+/// Those of [`set_up`].
+pub(crate) fn h2spec(workspace: &Path) -> Result<PathBuf, String> {
+    find_or_install(&H2SPEC, &tools_folder(workspace))
 }
 
 fn find_or_install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
@@ -62,7 +83,7 @@ fn find_or_install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
     install(tool, folder)
 }
 
-/// Returns the absolute path of a binary if its version line names the tool. Midnight Commander is also called `mc`.
+/// Returns the absolute path of a binary if its version line names the tool.
 fn usable(tool: &Tool, path: &Path) -> Result<PathBuf, String> {
     let shown = path.display();
     let path = path.canonicalize().map_err(|error| format!("{shown}: {error}"))?;
@@ -72,18 +93,14 @@ fn usable(tool: &Tool, path: &Path) -> Result<PathBuf, String> {
         .output()
         .map_err(|error| format!("{shown}, which does not run: {error}"))?;
     let said = String::from_utf8_lossy(&output.stdout);
-    if output.status.success() && is_version_of(tool.name, &said) {
+    if output.status.success() && (tool.recognizes)(&said) {
         return Ok(path);
     }
     let first = said.lines().next().unwrap_or_default();
     Err(format!(
-        "{shown}, which is not MinIO's {}: `--version` ended with {} and {first:?}",
+        "{shown}, which is not the {} that the tests need: `--version` ended with {} and {first:?}",
         tool.name, output.status
     ))
-}
-
-fn is_version_of(name: &str, said: &str) -> bool {
-    said.strip_prefix(name).is_some_and(|rest| rest.starts_with(" version ")) && said.contains("MinIO")
 }
 
 /// Builds the tool in a folder of its own and moves the result to its place, so that an interrupted build leaves
@@ -133,16 +150,17 @@ mod tests {
     fn recognizes_a_tool_by_its_version_line() {
         let minio =
             "minio version DEVELOPMENT.GOGET (commit-id=DEVELOPMENT.GOGET)\nCopyright: 2015-0000 MinIO, Inc.";
-        assert!(is_version_of("minio", minio));
-        assert!(!is_version_of("mc", minio));
-        assert!(!is_version_of("mc", "GNU Midnight Commander 4.8.29\n"));
+        assert!((MINIO.recognizes)(minio));
+        assert!(!(MC.recognizes)(minio));
+        assert!(!(MC.recognizes)("GNU Midnight Commander 4.8.29\n"));
+        assert!((H2SPEC.recognizes)("Version: 2.0.0 ((Unknown))\n"));
     }
 
     #[test]
     fn rejects_other_programs() {
         let other = env::current_exe().unwrap();
         let why = usable(&MC, &other).unwrap_err();
-        assert!(why.contains("which is not MinIO's mc"), "{why}");
+        assert!(why.contains("which is not the mc that the tests need"), "{why}");
         assert!(usable(&MC, Path::new("no/such/mc")).unwrap_err().contains("no/such/mc"));
     }
 }

@@ -30,6 +30,9 @@ pub(crate) const UNCHARGED_HEAD: usize = 4096;
 /// The time for the last frames of a connection that ends.
 pub(crate) const CLOSE: Duration = Duration::from_secs(5);
 
+/// The time that a preface has to arrive once the server stops. Its client could not know.
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(1);
+
 /// The bytes that a connection reads in a turn.
 pub(crate) const TURN_BYTES: usize = 64 * 1024;
 /// The number of streams that a connection polls in a turn.

@@ -3,7 +3,7 @@
 //! `h2` resets streams with repeated, unknown or misplaced pseudo-headers, upper-case names, control characters in values
 //! and fields that manage a connection (sections 8.2 and 8.3). It drops a fragment of `:path`, which nothing here sees.
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Uri, Version};
 use http1::{Fields, HeadLimits, Host, Malformed, Reason, Request, check_path, expects_continue};
@@ -40,14 +40,20 @@ impl Head {
             return Err(Malformed::new(Reason::UnsupportedMethod, "unknown method"));
         }
         check_scheme(&uri, scheme)?;
-        let target =
-            uri.path_and_query().ok_or(Malformed::new(Reason::InvalidTarget, "a request must have a :path"))?;
+        let target = uri
+            .path_and_query()
+            .ok_or(Malformed::new(Reason::InvalidTarget, "a request must have a :path"))?;
         check_path(&method, target)?;
         check_fields(&map, limits)?;
         set_host(&uri, &mut map)?;
         let length = content_length(&map, has_body)?;
         join_cookies(&mut map);
-        let mut request = Request::new(method, target.clone(), Fields::from(map))?;
+        let mut fields = Fields::from(map);
+        if length.is_none() {
+            // A service reads from the fields whether there is a body. HTTP/1.1 says so of one without a length.
+            fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        let mut request = Request::new(method, target.clone(), fields)?;
         request.version = Version::HTTP_2;
         let expects_continue = expects_continue(request.fields())? && has_body;
         Ok(Self { request, length, expects_continue })

@@ -8,12 +8,11 @@ mod memory;
 
 use self::memory::Memory;
 use crate::bounds::{
-    CLOSE, ERROR_RESETS, FRAME, HEADER_TABLE, PENDING_RESETS, SEND_BUFFER, STREAM_WINDOW,
-    STREAMS,
+    CLOSE, ERROR_RESETS, FRAME, HEADER_TABLE, PENDING_RESETS, SEND_BUFFER, STOP_GRACE, STREAM_WINDOW, STREAMS,
 };
 use crate::frames::Violation;
 use crate::stream::{self, Opened};
-use crate::turn::Turn;
+use crate::turn::{OpenBody, Turn};
 use crate::wire::Wire;
 use crate::{ClosedBy, Event, StreamService};
 use bytes::Bytes;
@@ -69,25 +68,15 @@ where
     service.record(Event::Connection);
     let turn = Rc::new(Turn::new());
     let wire = Wire::new(stream, read, Rc::clone(&turn));
-    let Some(h2) = shake_hands(wire, limits, &turn).await? else {
+    let wait = pin!(stopping::wait(stopping.clone()));
+    let mut stopping = Stopping::new(stopping, wait);
+    let Some(h2) = shake_hands(wire, limits, &turn, &mut stopping).await? else {
         service.record(Event::Closed(ClosedBy::TimedOut));
         return Err(io::Error::new(io::ErrorKind::TimedOut, "the preface took too long"));
     };
-    let wait = pin!(stopping::wait(stopping.clone()));
-    let mut stopping = Stopping::new(stopping, wait);
     let make_stream = |opened| {
-        let turn = Rc::clone(&turn);
-        async move {
-            let mut serving = pin!(with_event_clock(stream::serve(opened, service, limits, Rc::clone(&turn))));
-            poll_fn(|cx| {
-                if turn.take_stream() {
-                    return serving.as_mut().poll(cx);
-                }
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            })
-            .await;
-        }
+        let serving = with_event_clock(stream::serve(opened, service, limits, Rc::clone(&turn)));
+        in_turns(&turn, serving)
     };
     let mut server = Server {
         h2,
@@ -102,9 +91,22 @@ where
         ending: None,
         turn: &turn,
     };
-    let served = poll_fn(|cx| server.poll(cx, &mut stopping)).await;
+    let ended = poll_fn(|cx| server.poll(cx, &mut stopping)).await;
     server.finish_streams().await;
-    served
+    ended
+}
+
+/// Polls a stream as often as the turns of its connection allow.
+async fn in_turns(turn: &Turn, serving: impl Future<Output = ()>) {
+    let mut serving = pin!(serving);
+    poll_fn(|cx| {
+        if turn.take_stream() {
+            return serving.as_mut().poll(cx);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Reads the preface. Returns `None` when it does not come in time.
@@ -112,6 +114,7 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     wire: Wire<S>,
     limits: &ConnectionLimits,
     turn: &Turn,
+    stopping: &mut Stopping<'_, impl Future<Output = ()>>,
 ) -> io::Result<Option<Connection<Wire<S>, Bytes>>> {
     let mut handshake = pin!(
         Builder::new()
@@ -126,8 +129,13 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
             .handshake(wire)
     );
     let mut deadline = LazyTimer::new(clock::now() + limits.header);
+    let mut is_stopping = false;
     poll_fn(|cx| {
         turn.begin();
+        if !is_stopping && stopping.poll(cx) {
+            is_stopping = true;
+            deadline.set(clock::now() + STOP_GRACE.min(limits.header));
+        }
         match handshake.as_mut().poll(cx) {
             Poll::Ready(shaken) => Poll::Ready(shaken.map(Some).map_err(into_io)),
             Poll::Pending => deadline.poll(cx).map(|()| Ok(None)),
@@ -138,7 +146,7 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// The end of a connection, once it has begun.
 struct Ending {
-    /// The time at which it ends if it has no streams. Streams that are running move it.
+    /// The time at which it ends.
     deadline: LazyTimer,
     /// Whether streams that are running are not waited for.
     is_abrupt: bool,
@@ -180,15 +188,36 @@ where
         if let Poll::Ready(ended) = self.poll_frames(cx) {
             return Poll::Ready(ended);
         }
-        if let Some(closed_by) = self.poll_mistakes(cx) {
-            self.end(closed_by, Reason::ENHANCE_YOUR_CALM);
-            return self.poll_frames(cx);
-        }
-        if self.ending.is_none() && stopping.poll(cx) {
-            self.end_in_order(ClosedBy::Stopping);
-            return self.poll_frames(cx);
+        if self.poll_reason_to_end(cx, stopping)
+            && let Poll::Ready(ended) = self.poll_frames(cx)
+        {
+            return Poll::Ready(ended);
         }
         self.poll_end(cx)
+    }
+
+    /// Begins the end of the connection if there is a reason. Returns whether it did.
+    fn poll_reason_to_end(
+        &mut self,
+        cx: &mut Context<'_>,
+        stopping: &mut Stopping<'_, impl Future<Output = ()>>,
+    ) -> bool {
+        if let Some(closed_by) = self.poll_mistakes(cx) {
+            self.end(closed_by);
+            return true;
+        }
+        if self.ending.is_some() {
+            return false;
+        }
+        let reason = if stopping.poll(cx) {
+            ClosedBy::Stopping
+        } else if self.streams.is_empty() && self.idle.poll(cx).is_ready() {
+            ClosedBy::Idle
+        } else {
+            return false;
+        };
+        self.end_in_order(reason);
+        true
     }
 
     /// Polls the streams that were woken.
@@ -217,11 +246,13 @@ where
                 Poll::Ready(Some(Err(error))) => break Poll::Ready(Err(self.failed(error))),
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     let refused = self.memory.admit_body(&request, &mut self.h2, self.service);
-                    self.streams.push((self.make_stream)(Opened { request, respond, refused }));
+                    let body = (!request.body().is_end_stream()).then(|| OpenBody::new(self.turn));
+                    self.streams.push((self.make_stream)(Opened { request, respond, body, refused }));
                     has_opened = true;
                 }
             }
         };
+        self.turn.settle();
         if has_opened {
             self.poll_streams(cx);
         }
@@ -259,21 +290,14 @@ where
         charged.is_err().then_some(ClosedBy::Memory)
     }
 
-    /// Ends a connection that has been idle for too long, or whose end takes too long.
+    /// Ends a connection whose end takes too long. Streams that are running are waited for, unless it ends at once.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let is_idle = self.streams.is_empty();
-        match &mut self.ending {
-            None if is_idle && self.idle.poll(cx).is_ready() => {
-                self.end_in_order(ClosedBy::Idle);
-                self.poll_frames(cx)
-            }
-            None => Poll::Pending,
-            Some(ending) if !is_idle && !ending.is_abrupt => {
-                ending.deadline.set(clock::now() + CLOSE);
-                Poll::Pending
-            }
-            Some(ending) => ending.deadline.poll(cx).map(Ok),
+        let Some(ending) = &mut self.ending else { return Poll::Pending };
+        if !self.streams.is_empty() && !ending.is_abrupt {
+            ending.deadline.set(clock::now() + CLOSE);
+            return Poll::Pending;
         }
+        ending.deadline.poll(cx).map(Ok)
     }
 
     /// Tells the client to open no more streams. Those that are running are served to their end.
@@ -284,9 +308,9 @@ where
     }
 
     /// Ends the connection and its streams.
-    fn end(&mut self, closed_by: ClosedBy, reason: Reason) {
+    fn end(&mut self, closed_by: ClosedBy) {
         self.service.record(Event::Closed(closed_by));
-        self.h2.abrupt_shutdown(reason);
+        self.h2.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         self.ending = Some(Ending { deadline: LazyTimer::new(clock::now() + CLOSE), is_abrupt: true });
     }
 

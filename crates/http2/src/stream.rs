@@ -1,19 +1,20 @@
 //! One stream: its request, the call of the service, and the response.
 
 pub(crate) mod body;
+mod cut;
 mod exchange;
 mod respond;
 
 use self::body::RequestBody;
+use self::cut::Cut;
 use self::exchange::Exchange;
-use self::respond::{Abandoned, Cut};
 use crate::head::Head;
-use crate::turn::Turn;
+use crate::turn::{OpenBody, Turn};
 use crate::{Event, ResetBy, StreamService};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use http::{Method, Request};
+use http::Request;
 use http1::outbox::RunningGuard;
 use http1::server::ConnectionLimits;
 use http1::{Malformed, PeerState, Response};
@@ -28,6 +29,8 @@ use std::task::Poll;
 pub(crate) struct Opened {
     pub(crate) request: Request<RecvStream>,
     pub(crate) respond: SendResponse<Bytes>,
+    /// The body of its request, if it has one.
+    pub(crate) body: Option<OpenBody>,
     /// The reason its request is refused without being looked at.
     pub(crate) refused: Option<Malformed>,
 }
@@ -39,7 +42,7 @@ pub(crate) async fn serve<H: StreamService>(
     limits: &ConnectionLimits,
     turn: Rc<Turn>,
 ) {
-    let Opened { request, mut respond, refused } = opened;
+    let Opened { request, mut respond, body, refused } = opened;
     let Some(_place) = service.place() else {
         respond.send_reset(Reason::REFUSED_STREAM);
         return service.record(Event::Reset(ResetBy::Refused));
@@ -47,13 +50,13 @@ pub(crate) async fn serve<H: StreamService>(
     service.record(Event::Stream);
     let _running = RunningGuard::new();
     let (parts, stream) = request.into_parts();
-    let has_body = !stream.is_end_stream();
+    let has_body = body.is_some();
     let method = parts.method.clone();
     let head = match refused {
         Some(malformed) => Err(malformed),
         None => Head::read(parts, has_body, limits.head, service.scheme()),
     };
-    let exchange = Exchange::new(stream, respond, has_body, limits, turn);
+    let exchange = Exchange::new(stream, respond, body, limits, turn);
     let exchange = Rc::new(RefCell::new(exchange));
     let ended = match head {
         Ok(head) => call(&exchange, head, service).await,
@@ -81,7 +84,7 @@ async fn call<H: StreamService>(
         let mut call = pin!(service.call(&request, body));
         poll_fn(|cx| match call.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Ok(response)),
-            Poll::Pending => exchange.borrow_mut().poll_abandoned(cx).map(Err::<_, Abandoned>),
+            Poll::Pending => exchange.borrow_mut().poll_abandoned(cx).map(Err),
         })
         .await?
     };
@@ -89,10 +92,4 @@ async fn call<H: StreamService>(
         service.note_peer(&mut response, PeerState::Gone);
     }
     respond::respond(exchange, &request.method, &mut response, service).await
-}
-
-/// Returns whether a request is over once its client is gone, even if all of it has arrived: as in HTTP/1.1, a change
-/// that was asked for is carried out.
-fn ends_with_client(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
 }

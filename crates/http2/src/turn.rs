@@ -3,6 +3,7 @@
 use crate::bounds::{TURN_BYTES, TURN_STREAMS};
 use crate::frames::Frames;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 /// What a connection, its wire and its streams share.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct Turn {
     /// Whether the client did not take the last write.
     is_blocked: Cell<bool>,
     /// The number of requests whose body is not read to its end.
-    pub(crate) bodies: Cell<usize>,
+    bodies: Cell<usize>,
 }
 
 impl Turn {
@@ -36,6 +37,11 @@ impl Turn {
             is_blocked: Cell::new(false),
             bodies: Cell::new(0),
         }
+    }
+
+    /// Returns whether a request has a body that is not read to its end.
+    pub(crate) fn has_bodies(&self) -> bool {
+        self.bodies.get() > 0
     }
 
     /// Begins a turn.
@@ -85,12 +91,33 @@ impl Turn {
         self.progress.take()
     }
 
-    /// Returns the number of bytes of responses that the client does not take.
-    pub(crate) fn unsent(&self) -> usize {
+    /// Notes that the connection has written what it could: everything, if the client took the last write.
+    pub(crate) fn settle(&self) {
         if !self.is_blocked() {
             self.handed.set(0);
             self.written.set(0);
         }
-        self.handed.get().saturating_sub(self.written.get())
+    }
+
+    /// Returns the number of bytes of responses that the client does not take.
+    pub(crate) fn unsent(&self) -> usize {
+        if self.is_blocked() { self.handed.get().saturating_sub(self.written.get()) } else { 0 }
+    }
+}
+
+/// Counts the body of a request until it is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenBody(Rc<Turn>);
+
+impl OpenBody {
+    pub(crate) fn new(turn: &Rc<Turn>) -> Self {
+        turn.bodies.set(turn.bodies.get() + 1);
+        Self(Rc::clone(turn))
+    }
+}
+
+impl Drop for OpenBody {
+    fn drop(&mut self) {
+        self.0.bodies.set(self.0.bodies.get() - 1);
     }
 }

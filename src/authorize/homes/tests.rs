@@ -55,6 +55,9 @@ fn each_source_gives_its_part_of_the_identity() {
         json!({ "iss": "https://id.test/", "sub": "alice", "https://a/b": "x", "n": 7, "o": { "p": "q" } });
     assert_eq!(of("{issuer}/{sub}/", jwt(&claims)), Ok("corp/alice/".into()));
     assert_eq!(of("{claim:https://a/b}/", jwt(&claims)), Ok("x/".into()));
+    let verified = json!({ "email": "a@b.test", "email_verified": true });
+    let unverified = json!({ "email": "a@b.test", "email_verified": "true" });
+    assert_eq!(of("{claim:email}/", jwt(&verified)), Ok("a@b.test/".into()));
     // printf 'https://id.test/\0alice' | sha256sum
     let hash = "371de35853f2ee25acf0d26c07580ed23590b63d0564692724711dc48cbb5c75/";
     assert_eq!(of("{sub:sha256}/", jwt(&claims)), Ok(hash.into()));
@@ -64,6 +67,7 @@ fn each_source_gives_its_part_of_the_identity() {
         ("{claim:n}/", &claims, "{claim:n}: the claim is not a string"),
         ("{claim:o}/", &claims, "{claim:o}: the claim is not a string"),
         ("{claim:x}/", &claims, "{claim:x}: the claim is missing"),
+        ("{claim:email}/", &unverified, "{claim:email}: email_verified is not true"),
         ("{service_account}/", &claims, "{service_account}: the subject is not a service account"),
         ("{sub:sha256}/", &account, "{sub:sha256}: the claim is missing"),
         ("{user}/", &claims, "{user}: the client did not prove such an identity"),

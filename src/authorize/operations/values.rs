@@ -3,6 +3,7 @@
 use super::Spec;
 use super::grammar::{BadValue, Dialect, Grammar, is_checksum_value};
 use crate::refusal::{Refusal, Rule};
+use crate::s3::form::is_form;
 use crate::s3::operation::Operation;
 use crate::s3::target::{Query, Spelling};
 use base64::Engine as _;
@@ -170,10 +171,7 @@ fn relate_tags(headers: &mut Vec<(HeaderName, HeaderValue)>) {
 
 /// Refuses a content type that makes MinIO treat a POST as a form upload.
 fn check_form(headers: &[(HeaderName, HeaderValue)]) -> Result<(), Refusal> {
-    let is_form = |value: &HeaderValue| {
-        value.as_bytes().get(..19).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/form-data"))
-    };
-    if headers.iter().any(|(name, value)| *name == CONTENT_TYPE && is_form(value)) {
+    if headers.iter().any(|(name, value)| *name == CONTENT_TYPE && is_form(value.as_bytes())) {
         let why =
             "an object of type multipart/form-data cannot be uploaded in parts: name another Content-Type";
         return Err(Refusal::new(Rule::BadArgument, why));

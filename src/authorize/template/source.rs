@@ -152,6 +152,7 @@ impl Source {
             Self::Namespace => account().map(|(namespace, _)| namespace.into()),
             Self::Account => account().map(|(_, name)| name.into()),
             Self::SubjectHash => Ok(hash(text(jwt, "iss")?, text(jwt, "sub")?).into()),
+            Self::Claim(name) if !jwt.may_trust(name) => Err("email_verified is not true"),
             Self::Claim(name) => text(jwt, name).map(Into::into),
             _ => text(jwt, "sub").map(Into::into),
         }

@@ -2,6 +2,7 @@
 
 use super::{Places, can_match, is_at};
 use crate::authorize::mapping::Mapping;
+use crate::authorize::template::Source;
 use crate::config::reader::Reader;
 use crate::config::{Config, ListenAddress, Listener};
 use crate::identify::identity::{Scheme, Schemes};
@@ -18,6 +19,7 @@ const COMPARED: usize = 1000;
 pub(super) fn check(config: &Config, places: &Places, reader: &Reader<'_>) {
     check_plain_tcp(config, places, reader);
     check_precedence(config, places, reader);
+    check_claims(config, places, reader);
 }
 
 /// Warns about credentials that cross a network unencrypted.
@@ -86,10 +88,9 @@ fn check_precedence(config: &Config, places: &Places, reader: &Reader<'_>) {
 
 /// Returns whether a client that proves what `mapping` wants can match `open`, which wants no credentials.
 fn overlap(config: &Config, open: &Mapping, mapping: &Mapping) -> bool {
-    let is_unix = |listener: &Listener| matches!(listener.address, ListenAddress::Unix(_));
     let meet = config.listeners.iter().any(|listener| {
         let reach = |mapping: &Mapping| {
-            is_at(mapping, listener) && mapping.client.can_match_at(&listener.name, is_unix(listener))
+            is_at(mapping, listener) && mapping.client.can_match_at(&listener.name, listener.facts())
         };
         reach(open) && reach(mapping)
     });
@@ -106,6 +107,53 @@ fn overlap(config: &Config, open: &Mapping, mapping: &Mapping) -> bool {
         }
     };
     meet && networks && ids(uids) && ids(gids)
+}
+
+/// Claims that people choose or change themselves at many issuers.
+const CHOSEN: [&str; 5] = ["preferred_username", "name", "nickname", "given_name", "family_name"];
+/// Claims whose case many issuers ignore.
+const CASELESS: [&str; 3] = ["email", "upn", "unique_name"];
+
+/// Warns about claims that identify people, and that others can have as well.
+fn check_claims(config: &Config, places: &Places, reader: &Reader<'_>) {
+    for (mapping, span) in config.mappings.iter().zip(&places.mappings) {
+        let of_prefixes = claims_of_prefixes(mapping).map(|name| (name, "prefix"));
+        let mut uses: Vec<(&str, &str)> = of_prefixes.chain(claims_of_client(mapping)).collect();
+        uses.sort_unstable();
+        uses.dedup();
+        for (claim, place) in uses {
+            let why = match claim {
+                _ if CHOSEN.contains(&claim) => {
+                    "people can change it at many issuers, and then have the rights of another"
+                }
+                _ if CASELESS.contains(&claim) => {
+                    "many issuers ignore its case, and Scopegate does not: \"Ada\" and \"ada\" are two people here"
+                }
+                _ => continue,
+            };
+            let message = format!(
+                "the mapping {:?} tells people apart by the claim {claim:?} in {place}: {why}",
+                mapping.name
+            );
+            let help = "use sub, which never changes ({sub} or {sub:sha256} in a prefix), or make sure that this issuer forbids it";
+            reader.warn(*span, message, help);
+        }
+    }
+}
+
+fn claims_of_prefixes(mapping: &Mapping) -> impl Iterator<Item = &str> {
+    let sources = mapping.homes.iter().flat_map(|homes| homes.sources());
+    sources.filter_map(|source| if let Source::Claim(name) = source { Some(&**name) } else { None })
+}
+
+/// Returns the claims in the conditions on a mapping's client, with the place of the condition.
+fn claims_of_client(mapping: &Mapping) -> impl Iterator<Item = (&str, &'static str)> {
+    let conditions = mapping.client.conditions().iter().filter_map(|condition| match condition {
+        Condition::Jwt(jwt) => Some(jwt),
+        _ => None,
+    });
+    let claims = conditions.flat_map(|jwt| &jwt.claims);
+    claims.filter_map(|claim| if let [name] = &claim.path[..] { Some((&**name, "client")) } else { None })
 }
 
 fn uids(condition: &Condition) -> Option<&[u32]> {
@@ -167,6 +215,42 @@ mod tests {
             "10.0.0.1:8080\"\ntls = { certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }] } #";
         let told = warned(address, &["user = [\"alice\"]", "key = [\"SGREPORTS\"]"]);
         assert!(told.iter().all(|told| !told.contains("plain TCP")), "{told:?}");
+    }
+
+    #[test]
+    fn warns_of_claims_that_others_can_have_as_well() {
+        let issuer = "[[jwt]]\nname = \"corp\"\nissuer = \"https://id.test/\"\naudience = [\"scopegate\"]\n";
+        let head = EXAMPLE.split("[[mapping]]").next().unwrap();
+        let told = |claims: &str, prefix: &str| {
+            let source = format!(
+                "{head}{issuer}[[mapping]]\nname = \"people\"\nclient = {{ jwt = {{ issuer = \"corp\"{claims} }} }}\n\
+                 [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"{prefix}\"\nallow = [\"read\"]\n"
+            );
+            let config = Config::parse(&source, &Fake).unwrap();
+            let all = config.warnings().iter().filter(|warning| warning.message.contains("by the claim"));
+            all.map(|warning| warning.message.clone()).collect::<Vec<_>>()
+        };
+        let claims = |path: &str| format!(", claims = [{{ path = {path}, is = \"x\" }}]");
+        for (claims, prefix, expected) in [
+            ("", "home/{sub}/", &[][..]),
+            ("", "home/{claim:tenant}/", &[]),
+            (
+                "",
+                "home/{claim:preferred_username}/",
+                &["\"preferred_username\" in prefix: people can change it"],
+            ),
+            ("", "home/{claim:email}/", &["\"email\" in prefix: many issuers ignore its case"]),
+            (&claims("[\"name\"]"), "home/", &["\"name\" in client: people can change it"]),
+            (&claims("[\"upn\"]"), "{claim:name}/", &["\"name\" in prefix", "\"upn\" in client"]),
+            (&claims("[\"realm\", \"name\"]"), "home/", &[]),
+        ] {
+            let told = told(claims, prefix);
+            let is_expected = |(told, expected): (&String, &&str)| told.contains(expected);
+            assert!(
+                told.len() == expected.len() && told.iter().zip(expected).all(is_expected),
+                "{claims} {prefix}: {told:?}"
+            );
+        }
     }
 
     #[test]

@@ -221,9 +221,8 @@ fn a_neighbour_below_the_domain_does_not_use_a_remembered_login() {
 fn a_page_over_plain_http_is_of_another_site_than_one_over_tls() {
     let allowed = AllowedHosts::new(vec!["s3.test".into()], None);
     let of_page = |scheme: &str, page: (&'static str, &'static str)| {
-        let fields = [("host", "s3.test"), page].map(|(name, value)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        });
+        let fields = [("host", "s3.test"), page]
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         let target = PathAndQuery::from_static("/");
         let request = Request::new(Method::POST, target, fields.into_iter().collect()).unwrap();
         check(allowed.over(scheme), Pages::default(), &request).is_ok()

@@ -65,6 +65,15 @@ impl ListenerRef {
     }
 }
 
+/// What conditions must know of a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenerFacts {
+    /// Whether it is a unix socket.
+    pub is_unix: bool,
+    /// Whether load balancers say which addresses its clients have.
+    pub is_balanced: bool,
+}
+
 /// The ids of all listeners that this process has bound, including removed ones.
 ///
 /// A name keeps its id when its listener is removed and added again: a connection outlives the configuration that it

@@ -5,7 +5,7 @@
 
 use super::claims::JwtCondition;
 use super::finding::Finding;
-use crate::identify::client::{Client, ListenerName};
+use crate::identify::client::{Client, ListenerFacts, ListenerName};
 use crate::identify::identity::{Identity, Names, Scheme};
 use ipnet::IpNet;
 
@@ -128,10 +128,10 @@ impl Condition {
     }
 
     /// Returns the demand of the condition on the clients of one listener.
-    pub fn at(&self, listener: &ListenerName, is_unix: bool) -> Demand {
+    pub fn at(&self, listener: &ListenerName, facts: ListenerFacts) -> Demand {
         match self {
-            Self::Network(_) if is_unix => Demand::Impossible,
-            Self::Uid(_) | Self::Gid(_) if !is_unix => Demand::Impossible,
+            Self::Network(_) if facts.is_unix && !facts.is_balanced => Demand::Impossible,
+            Self::Uid(_) | Self::Gid(_) if !facts.is_unix => Demand::Impossible,
             Self::Listener(name) if name == listener => Demand::Nothing,
             Self::Listener(_) => Demand::Impossible,
             _ => Demand::Some,
@@ -247,12 +247,16 @@ mod tests {
     #[test]
     fn a_network_demands_the_impossible_of_a_unix_socket() {
         let (main, other) = ("main".into(), "other".into());
-        assert_eq!(network(&["::/0"]).at(&main, true), Demand::Impossible);
-        assert_eq!(network(&["::/0"]).at(&main, false), Demand::Some);
-        assert_eq!(Condition::Uid(vec![1]).at(&main, true), Demand::Some);
-        assert_eq!(Condition::Uid(vec![1]).at(&main, false), Demand::Impossible);
-        assert_eq!(Condition::User(Names::Any).at(&main, false), Demand::Some);
-        assert_eq!(Condition::Listener("main".into()).at(&main, true), Demand::Nothing);
-        assert_eq!(Condition::Listener("main".into()).at(&other, true), Demand::Impossible);
+        let tcp = ListenerFacts::default();
+        let unix = ListenerFacts { is_unix: true, ..tcp };
+        let balanced = ListenerFacts { is_balanced: true, ..unix };
+        assert_eq!(network(&["::/0"]).at(&main, balanced), Demand::Some);
+        assert_eq!(network(&["::/0"]).at(&main, unix), Demand::Impossible);
+        assert_eq!(network(&["::/0"]).at(&main, tcp), Demand::Some);
+        assert_eq!(Condition::Uid(vec![1]).at(&main, unix), Demand::Some);
+        assert_eq!(Condition::Uid(vec![1]).at(&main, tcp), Demand::Impossible);
+        assert_eq!(Condition::User(Names::Any).at(&main, tcp), Demand::Some);
+        assert_eq!(Condition::Listener("main".into()).at(&main, unix), Demand::Nothing);
+        assert_eq!(Condition::Listener("main".into()).at(&other, unix), Demand::Impossible);
     }
 }

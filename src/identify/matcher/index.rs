@@ -55,6 +55,9 @@ impl MappingIndex {
 
     /// Returns the position of the first mapping that admits `client`.
     pub fn find(&self, client: &Client<'_>) -> Option<usize> {
+        if client.is_unknown() {
+            return None;
+        }
         let (address, listener) = (client.address(), client.connection().listener().id());
         let any = self.any_listener.find(address);
         let own = self.by_listener.get(listener.index()).and_then(|table| table.find(address));

@@ -135,6 +135,9 @@ async fn preflights_are_answered_without_credentials() {
     let refused = send(&proxy, &tcp(), Method::OPTIONS, "/tmp/media/a", &foreign).await;
     let policy = refused.fields.trailing_lines();
     assert!(policy.contains("Policy: same-origin\r\n"), "below a domain, neighbours embed nothing: {policy}");
+    let body = refused.body.collect().await.unwrap().to_bytes();
+    let body = String::from_utf8_lossy(&body);
+    assert!(body.contains("<Rule>cross-site</Rule>") && !body.contains("media-reader"), "{body}");
     let named = send(&proxy, &tcp(), Method::GET, "/tmp/media/a", &[("origin", APP)]).await;
     assert_eq!(text(&named, "access-control-allow-origin"), Some(APP), "a script reads that it must log in");
     assert_eq!(text(&named, "access-control-allow-credentials"), None);

@@ -2,7 +2,7 @@
 
 use super::{AccessRecord, micros, shown};
 use crate::config::IdentityForm;
-use crate::identify::client::Connection;
+use crate::identify::client::{Client, Connection};
 use crate::identify::identity::Identity;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
@@ -12,6 +12,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Version};
 use http1::{Fields, Request, visible};
 use std::cell::OnceCell;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Level;
@@ -28,6 +29,8 @@ const CLIENT_ENDED: &str = "the client closed its side of the connection before 
 #[derive(Debug)]
 pub(super) struct LineFields {
     connection: Connection,
+    /// The address of the client, as far as it is known.
+    address: Option<IpAddr>,
     method: Method,
     target: Option<PathAndQuery>,
     version: Option<Version>,
@@ -51,12 +54,14 @@ fn protocol(version: Version) -> &'static str {
 impl LineFields {
     /// Makes the fields of a request that has just arrived. `request` is `None` for bytes that are not a request.
     pub(super) fn new(
-        connection: Connection,
+        client: &Client<'_>,
         form: IdentityForm,
         method: &Method,
         request: Option<&Request>,
     ) -> Box<Self> {
+        let connection = client.connection().clone();
         Box::new(Self {
+            address: client.address().or_else(|| connection.peer_address()),
             connection,
             method: method.clone(),
             target: request.map(|request| request.target.clone()),
@@ -85,7 +90,13 @@ impl LineFields {
         log::write(Level::INFO, "access", |line| {
             trace.with_texts(|prefix, node, store_code| {
                 line.text("id", record.request_id().as_str());
-                line.word("client", &self.connection);
+                match &self.address {
+                    Some(address) => line.word("client", address),
+                    None => line.word("client", &self.connection),
+                }
+                if self.address != self.connection.peer_address() {
+                    line.word("peer", &self.connection.peer());
+                }
                 line.text("listener", self.connection.listener().name());
                 line.text_if("tls", self.connection.tls().map(|tls| tls.version));
                 line.text("mapping", mapping.as_deref().unwrap_or("-"));

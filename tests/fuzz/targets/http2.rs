@@ -4,7 +4,6 @@
 use super::mappings::trusted;
 use super::script::{End, Pace, Script, block_on};
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
 use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -36,6 +35,7 @@ pub(crate) const WORDS: &[&[u8]] = &[
     b"\nexpect: x",
     b"\nx-a: ",
     b"\n\nbody",
+    b"\n\n~body",
     b"\xc3\xbc",
     b"\xff",
     b"\0",
@@ -139,12 +139,15 @@ fn forwarded(request: &Request) -> String {
     }
 }
 
-/// A request as the input has it: `METHOD target`, lines `name: value`, an empty line and the body.
+/// A request as the input has it: `METHOD target`, lines `name: value`, an empty line and the body,
+/// after a `~` if its length is not announced.
 struct Generated<'a> {
     method: &'a [u8],
     target: &'a [u8],
     fields: Vec<(Vec<u8>, &'a [u8])>,
     body: &'a [u8],
+    /// Whether the length of the body is announced.
+    has_length: bool,
 }
 
 impl<'a> Generated<'a> {
@@ -169,7 +172,9 @@ impl<'a> Generated<'a> {
                 fields.push((name, value));
             }
         }
-        Some(Self { method, target, fields, body: body.get(2..).unwrap_or_default() })
+        let body = body.get(2..).unwrap_or_default();
+        let (has_length, body) = body.strip_prefix(b"~").map_or((true, body), |body| (false, body));
+        Some(Self { method, target, fields, body, has_length })
     }
 
     fn in_http1(&self) -> Vec<u8> {
@@ -177,8 +182,17 @@ impl<'a> Generated<'a> {
         for (name, value) in &self.fields {
             bytes.extend([&**name, b": ", value, b"\r\n"].concat());
         }
-        bytes.extend(format!("Content-Length: {}\r\nConnection: close\r\n\r\n", self.body.len()).bytes());
-        [&bytes, self.body].concat()
+        bytes.extend(b"Connection: close\r\n");
+        let length = self.body.len();
+        if self.has_length {
+            bytes.extend(format!("Content-Length: {length}\r\n\r\n").bytes());
+            return [&bytes, self.body].concat();
+        }
+        bytes.extend(b"Transfer-Encoding: chunked\r\n\r\n");
+        if length > 0 {
+            bytes.extend([format!("{length:x}\r\n").as_bytes(), self.body, b"\r\n"].concat());
+        }
+        [&bytes[..], b"0\r\n\r\n"].concat()
     }
 
     fn in_http2(&self) -> Vec<u8> {
@@ -191,7 +205,9 @@ impl<'a> Generated<'a> {
         for (name, value) in &self.fields {
             literal(&mut block, name, value);
         }
-        literal(&mut block, CONTENT_LENGTH.as_str().as_bytes(), length.as_bytes());
+        if self.has_length {
+            literal(&mut block, b"content-length", length.as_bytes());
+        }
         let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         frame(&mut bytes, 4, 0, 0, b"");
         // END_HEADERS, and END_STREAM on the body.
@@ -217,23 +233,24 @@ const OF_ONE_FRAMING: &[&str] = &[
 fn literal(block: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     block.push(0);
     for text in [name, value] {
-        if text.len() < 127 {
-            block.push(text.len() as u8);
+        let mut rest = text.len();
+        if rest < 127 {
+            block.push(u8::try_from(rest).unwrap());
         } else {
-            let mut rest = text.len() - 127;
+            rest -= 127;
             block.push(127);
             while rest >= 128 {
-                block.push((rest % 128) as u8 | 128);
+                block.push(u8::try_from(rest % 128).unwrap() | 128);
                 rest /= 128;
             }
-            block.push(rest as u8);
+            block.push(u8::try_from(rest).unwrap());
         }
         block.extend(text);
     }
 }
 
 fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-    bytes.extend(&(payload.len() as u32).to_be_bytes()[1..]);
+    bytes.extend(&u32::try_from(payload.len()).unwrap().to_be_bytes()[1..]);
     bytes.extend([kind, flags]);
     bytes.extend(stream.to_be_bytes());
     bytes.extend(payload);

@@ -240,37 +240,46 @@ fn three_hundred_wrong_logins_at_once_take_bounded_memory_and_delay_nobody_else(
     assert_eq!([login(web, "alice", "alice's"), outcome(&get(plain, HELLO, &[]))], ["200", "200"]);
     let before = memory(&proxy, "VmRSS");
     fs::write(format!("/proc/{}/clear_refs", proxy.id()), "5").unwrap();
-    let over = AtomicBool::new(false);
-    let (statuses, others) = thread::scope(|scope| {
-        let others = scope.spawn(|| {
-            let mut connection = Connection::open(plain).unwrap();
-            let mut times = Vec::new();
-            while !over.load(Ordering::Relaxed) {
-                let begin = Instant::now();
-                assert_eq!(connection.request("GET", HELLO, &[], b"").unwrap().status(), 200);
-                times.push(begin.elapsed());
-                thread::sleep(Duration::from_millis(2));
-            }
-            times
+    // What else the machine does affects both kinds of turns.
+    let (mut undisturbed, mut disturbed) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        let over = AtomicBool::new(false);
+        undisturbed.extend(times_of_others(plain, |count| count >= 100));
+        let (statuses, others) = thread::scope(|scope| {
+            let others = scope.spawn(|| times_of_others(plain, |_| over.load(Ordering::Relaxed)));
+            let wrong =
+                |number: usize| get(web, SECRET, &[&basic("alice", &format!("wrong {number}"))]).status();
+            let logins: Vec<_> = (0..300).map(|number| scope.spawn(move || wrong(number))).collect();
+            let statuses: Vec<u16> = logins.into_iter().map(|login| login.join().unwrap()).collect();
+            over.store(true, Ordering::Relaxed);
+            (statuses, others.join().unwrap())
         });
-        let wrong = |number: usize| get(web, SECRET, &[&basic("alice", &format!("wrong {number}"))]).status();
-        let logins: Vec<_> = (0..300).map(|number| scope.spawn(move || wrong(number))).collect();
-        let statuses: Vec<u16> = logins.into_iter().map(|login| login.join().unwrap()).collect();
-        over.store(true, Ordering::Relaxed);
-        (statuses, others.join().unwrap())
-    });
-    let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
-    assert!(count(401) >= 100 && count(401) + count(503) == 300, "{statuses:?}");
+        let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
+        // A busy machine hashes few of them in the time that the others wait.
+        assert!(count(401) >= 10 && count(401) + count(503) == 300, "{} of 300", count(401));
+        assert!(others.len() > 50, "{}", others.len());
+        disturbed.extend(others);
+    }
     let growth = memory(&proxy, "VmHWM").saturating_sub(before) >> 10;
     assert!(growth <= 2 * 19 + 20, "{growth} MiB");
-    let longest = others.iter().max().unwrap();
-    assert!(
-        others.len() > 50 && median(others.clone()) < 0.05,
-        "{} {}",
-        others.len(),
-        median(others.clone())
-    );
-    assert!(*longest < Duration::from_secs(2), "{longest:?}");
+    let longest = disturbed.iter().max().copied().unwrap();
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    // Half a hash takes longer than the tolerance.
+    let (undisturbed, disturbed) = (median(undisturbed), median(disturbed));
+    assert!(disturbed <= 2.0 * undisturbed + 0.003, "{disturbed} s instead of {undisturbed} s");
+}
+
+/// Sends requests without credentials one after the other until `is_over`, which gets their number. Returns their times.
+fn times_of_others(address: SocketAddr, is_over: impl Fn(usize) -> bool) -> Vec<Duration> {
+    let mut connection = Connection::open(address).unwrap();
+    let mut times = Vec::new();
+    while !is_over(times.len()) {
+        let begin = Instant::now();
+        assert_eq!(connection.request("GET", HELLO, &[], b"").unwrap().status(), 200);
+        times.push(begin.elapsed());
+        thread::sleep(Duration::from_millis(2));
+    }
+    times
 }
 
 #[test]

@@ -250,6 +250,7 @@ fn explain_shows_the_home_of_an_identity() {
         "{said}"
     );
     assert!(said.contains("a session for each identity, for 1000 of them at once"), "{said}");
+    assert!(said.contains("    ok tmp/home/{uid}/ "), "the prefix is shown as it was written: {said}");
 }
 
 #[test]

@@ -225,6 +225,25 @@ fn a_local_key_gets_its_scopes_and_its_credentials_stay_here() {
 }
 
 #[test]
+fn mc_tells_a_wrong_secret_from_a_right_one() {
+    let local = Local::start();
+    let address = local.proxy.address("only");
+    let (is_accepted, said) = local.minio.set_alias(address, &local.key);
+    assert!(is_accepted, "{said}");
+    let (is_accepted, said) = local.minio.set_alias(address, &Keys::random("SGREPORTS"));
+    assert!(!is_accepted && said.contains("request signature we calculated does not match"), "{said}");
+}
+
+#[test]
+fn a_form_with_a_signature_is_refused_with_advice() {
+    let local = Local::start();
+    let form = [("content-type", "multipart/form-data; boundary=x")];
+    let answer = http::request(local.proxy.address("only"), "POST", "/tmp", &form, b"--x--").unwrap();
+    assert_eq!(outcome(&answer), "403 AccessDenied not-offered");
+    assert!(answer.text().contains("presign a PUT"), "{}", answer.text());
+}
+
+#[test]
 fn wrong_credentials_never_get_the_rights_of_another_mapping() {
     let local = Local::start();
     let request = Request { method: "GET", target: "/tmp/media/hello.txt", headers: &[] };

@@ -55,6 +55,19 @@ fn headers_and_parameters_with_side_effects() {
     assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
 }
 
+/// `mc alias set` asks for a bucket with HEAD, and accepts every secret where the response does not say what is wrong.
+#[test]
+fn a_refused_head_names_its_error() {
+    let minio = Minio::start();
+    let wrong = Keys { secret_key: "another".to_owned(), ..minio.root.clone() };
+    let ask = |method| direct(&minio, &wrong, method, "/tmp", &[], b"");
+    let (head, get) = (ask("HEAD"), ask("GET"));
+    assert_eq!((head.status(), head.header("x-minio-error-code")), (403, Some("SignatureDoesNotMatch")));
+    let message = get.element("Message").unwrap();
+    assert_eq!(head.header("x-minio-error-desc"), Some(&*format!("\"{message}\"")));
+    assert_eq!(get.header("x-minio-error-code"), None);
+}
+
 /// MinIO uses an upload id as a path. Neither IAM nor a session policy checks it.
 #[test]
 fn an_upload_id_leads_to_any_object() {

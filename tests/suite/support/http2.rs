@@ -73,8 +73,7 @@ impl Connection {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> impl Future<Output = Result<Response, Failed>> + Send + 'static {
-        let mut request =
-            Request::builder().method(method).uri(format!("http://{}{target}", self.authority));
+        let mut request = Request::builder().method(method).uri(format!("http://{}{target}", self.authority));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -169,6 +169,19 @@ impl Minio {
         said
     }
 
+    /// Sets an alias of `mc` to a server. Returns whether `mc` accepts the keys, and what it says.
+    pub(crate) fn set_alias(&self, address: SocketAddr, keys: &Keys) -> (bool, String) {
+        let output = Command::new(&self.programs.mc)
+            .args(["alias", "set", "other", &format!("http://{address}")])
+            .args([&keys.access_key, &keys.secret_key])
+            .env("MC_CONFIG_DIR", self.folder.path().join("mc"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
     /// Adds a user with these rights.
     pub(crate) fn add_user(&self, name: &str, policy: &str) -> Keys {
         let keys = Keys::random(name);
@@ -305,7 +318,8 @@ pub(super) fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-fn named_in(variable: &str) -> PathBuf {
+/// Returns the path of a program that the environment names.
+pub(crate) fn named_in(variable: &str) -> PathBuf {
     match env::var_os(variable) {
         Some(path) => path.into(),
         None => {

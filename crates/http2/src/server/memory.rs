@@ -43,7 +43,10 @@ impl<M: MemoryShare> Memory<M> {
         }
         if self.window < CONNECTION_WINDOW
             && is_long(request)
-            && self.bodies.grow_to(MemoryUse::Body, CONNECTION_WINDOW as usize, |used| service.share(used)).is_ok()
+            && self
+                .bodies
+                .grow_to(MemoryUse::Body, CONNECTION_WINDOW as usize, |used| service.share(used))
+                .is_ok()
         {
             self.window = CONNECTION_WINDOW;
             h2.set_target_window_size(CONNECTION_WINDOW);
@@ -58,7 +61,7 @@ impl<M: MemoryShare> Memory<M> {
         turn: &Turn,
         service: &impl StreamService<Share = M>,
     ) -> Result<(), OutOfMemory> {
-        if turn.bodies.get() == 0 {
+        if !turn.has_bodies() {
             self.bodies.release();
         }
         hold(&mut self.head, MemoryUse::Head, unfinished_head, UNCHARGED_HEAD, service)?;
@@ -83,7 +86,8 @@ fn hold<M: MemoryShare>(
 
 /// Returns whether the body of a request may be longer than the first window.
 fn is_long(request: &Request<RecvStream>) -> bool {
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     length.is_none_or(|length| length > u64::from(FIRST_WINDOW) / 2)
 }
 

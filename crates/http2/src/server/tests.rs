@@ -9,13 +9,13 @@ mod times;
 use super::*;
 use crate::RequestBody;
 use crate::ResetBy;
+use http::StatusCode;
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Full};
 use http1::body::BoxError;
 use http1::{
     Fields, HeadLimits, Malformed, MemoryShare, MemoryUse, OutOfMemory, PeerState, Request, Response, Service,
 };
-use http::StatusCode;
-use http_body::{Body, Frame};
-use http_body_util::{BodyExt, Full};
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 use tokio::io::{DuplexStream, duplex};
@@ -105,10 +105,7 @@ impl Body for Zeros {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         let length = this.left.min(100_000);
         this.left -= length;
@@ -149,11 +146,7 @@ impl Service<RequestBody> for Paths {
                 breaks: path.starts_with("/breaks"),
                 _counted: counted,
             };
-            return Response {
-                status: StatusCode::OK,
-                fields: Fields::default(),
-                body: Box::pin(zeros),
-            };
+            return Response { status: StatusCode::OK, fields: Fields::default(), body: Box::pin(zeros) };
         }
         let read = match path.as_str() {
             "/unread" => String::new(),

@@ -1,8 +1,7 @@
 //! The state that a stream shares with the body of its request.
 
-use super::ends_with_client;
-use super::respond::{Abandoned, Cut};
-use crate::turn::Turn;
+use super::cut::Cut;
+use crate::turn::{OpenBody, Turn};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
@@ -20,8 +19,8 @@ pub(crate) struct Exchange {
     respond: SendResponse<Bytes>,
     /// The bytes of the body that are still to come, if that is known.
     remaining: Option<u64>,
-    /// Whether the end of the body has been read.
-    is_read: bool,
+    /// The body, until its end has been read.
+    body: Option<OpenBody>,
     /// Whether the client waits for a `100 Continue` that has not been sent.
     awaits_continue: bool,
     /// Whether the request ends with its connection even if all of it has arrived.
@@ -39,19 +38,16 @@ impl Exchange {
     pub(super) fn new(
         stream: RecvStream,
         respond: SendResponse<Bytes>,
-        has_body: bool,
+        body: Option<OpenBody>,
         limits: &ConnectionLimits,
         turn: Rc<Turn>,
     ) -> Self {
-        if has_body {
-            turn.bodies.set(turn.bodies.get() + 1);
-        }
         let stall = || StallTimer::with_min_rate(limits.stall, limits.rate);
         Self {
             stream,
             respond,
             remaining: None,
-            is_read: !has_body,
+            body,
             awaits_continue: false,
             ends_with_client: true,
             is_gone: false,
@@ -65,15 +61,17 @@ impl Exchange {
     pub(super) fn begin(&mut self, method: &Method, length: Option<u64>, awaits_continue: bool) {
         self.remaining = length;
         self.awaits_continue = awaits_continue;
-        self.ends_with_client = ends_with_client(method);
+        // A change that was asked for in full is carried out, as in HTTP/1.1.
+        self.ends_with_client = matches!(*method, Method::GET | Method::HEAD);
     }
 
+    /// Returns whether the end of the body has been read, or there is none.
     pub(super) fn is_read(&self) -> bool {
-        self.is_read
+        self.body.is_none()
     }
 
     pub(super) fn remaining(&self) -> Option<u64> {
-        if self.is_read { Some(0) } else { self.remaining }
+        if self.is_read() { Some(0) } else { self.remaining }
     }
 
     /// Returns whether the connection ended while the request went on.
@@ -88,19 +86,19 @@ impl Exchange {
 
     /// Returns `Ready` when the request must be abandoned before its response: its time is up, its client reset the
     /// stream, or the connection ended and took a part of the request or the reader of the response with it.
-    pub(super) fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<Abandoned> {
+    pub(super) fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
         if self.poll_deadline(cx) {
-            return Poll::Ready(Abandoned::TimedOut);
+            return Poll::Ready(Cut::TimedOut);
         }
         if self.is_gone {
             return Poll::Pending;
         }
         match ready!(self.respond.poll_reset(cx)) {
-            Err(_) if self.is_read && !self.ends_with_client => {
+            Err(_) if self.is_read() && !self.ends_with_client => {
                 self.is_gone = true;
                 Poll::Pending
             }
-            Ok(_) | Err(_) => Poll::Ready(Abandoned::Gone),
+            Ok(_) | Err(_) => Poll::Ready(Cut::Gone),
         }
     }
 
@@ -125,7 +123,7 @@ impl Exchange {
 
     /// Reads the next piece of the request's body. Returns `None` at its end.
     pub(super) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
-        while !self.is_read {
+        while !self.is_read() {
             match self.stream.poll_data(cx) {
                 Poll::Ready(Some(Ok(data))) => {
                     self.awaits_continue = false;
@@ -143,7 +141,7 @@ impl Exchange {
                     if ready!(self.poll_trailers(cx)).is_err() {
                         return Poll::Ready(Some(Err(Broken::Short)));
                     }
-                    self.end_body();
+                    self.body = None;
                 }
                 Poll::Pending => {
                     self.send_continue();
@@ -161,13 +159,6 @@ impl Exchange {
         self.stream.poll_trailers(cx)
     }
 
-    fn end_body(&mut self) {
-        if !self.is_read {
-            self.is_read = true;
-            self.turn.bodies.set(self.turn.bodies.get() - 1);
-        }
-    }
-
     /// Sends `100 Continue` to a client that waits for it (RFC 9110, section 10.1.1).
     fn send_continue(&mut self) {
         if std::mem::take(&mut self.awaits_continue) {
@@ -176,11 +167,5 @@ impl Exchange {
             // An error shows when the body is read.
             let _ = self.respond.send_informational(interim);
         }
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        self.end_body();
     }
 }

@@ -1,7 +1,8 @@
 //! Sends a response, piece by piece, as its client makes room.
 
+use super::cut::Cut;
 use super::exchange::Exchange;
-use crate::{ResetBy, StreamService};
+use crate::StreamService;
 use bytes::Bytes;
 use h2::SendStream;
 use http::header::{
@@ -15,46 +16,6 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::SystemTime;
-
-/// The reason a stream ended before its response was complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cut {
-    /// The client reset it, or its connection ended.
-    Gone,
-    /// The request took too long.
-    TimedOut,
-    /// The client reads too slowly.
-    Stalled,
-    /// The response broke off.
-    Broken,
-}
-
-/// The reason a request was abandoned before its response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Abandoned {
-    Gone,
-    TimedOut,
-}
-
-impl From<Abandoned> for Cut {
-    fn from(abandoned: Abandoned) -> Self {
-        match abandoned {
-            Abandoned::Gone => Self::Gone,
-            Abandoned::TimedOut => Self::TimedOut,
-        }
-    }
-}
-
-impl From<Cut> for ResetBy {
-    fn from(cut: Cut) -> Self {
-        match cut {
-            Cut::Gone => Self::Client,
-            Cut::TimedOut => Self::TimedOut,
-            Cut::Stalled => Self::Stalled,
-            Cut::Broken => Self::Broken,
-        }
-    }
-}
 
 /// Sends a response.
 ///
@@ -73,11 +34,7 @@ pub(super) async fn respond<H: StreamService>(
     sent
 }
 
-async fn send<B>(
-    exchange: &RefCell<Exchange>,
-    method: &Method,
-    response: &mut Response<B>,
-) -> Result<(), Cut>
+async fn send<B>(exchange: &RefCell<Exchange>, method: &Method, response: &mut Response<B>) -> Result<(), Cut>
 where
     B: Body<Data = Bytes, Error = http1::body::BoxError> + Unpin,
 {

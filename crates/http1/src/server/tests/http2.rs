@@ -26,14 +26,14 @@ async fn the_preface_of_http_2_is_handed_over_where_it_may_be_spoken() {
         assert_eq!((read.as_deref(), answer.as_str()), (Some(&whole[..length]), ""));
     }
     let (read, answer) = serve_preface(whole, Http2::Refuse).await;
-    assert!(read.is_none() && answer.contains("HTTP/2 is served over TLS"), "{answer}");
+    assert!(read.is_none() && answer.starts_with("HTTP/1.1 505 "), "{answer}");
     // Anything else is HTTP/1.1, and so is a connection after its first request.
     let after = [&b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"[..], whole].concat();
     for (sent, expected) in [
-        (&b"PRI * HTTP/2.0\r\nHost: h\r\n\r\n"[..], "HTTP/2 is served"),
-        (b"PRI / HTTP/2.0\r\n\r\n", "HTTP/2 is served"),
-        (b"PRI * HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 "),
-        (&after, "HTTP/2 is served"),
+        (&b"PRI * HTTP/2.0\r\nHost: h\r\n\r\n"[..], "HTTP/1.1 505 "),
+        (b"PRI / HTTP/2.0\r\n\r\n", "HTTP/1.1 505 "),
+        (b"PRI * HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 400 "),
+        (&after, "HTTP/1.1 505 "),
     ] {
         let (read, answer) = serve_preface(sent, Http2::HandOver).await;
         assert!(read.is_none() && answer.contains(expected), "{answer}");

@@ -198,7 +198,7 @@ async fn a_sender_that_stalls_ends() {
 #[tokio::test(start_paused = true)]
 async fn streams_and_bodies_beyond_the_bounds_are_refused() {
     let paths = Paths { places: Some(2), ..Paths::default() };
-    with_client(&paths, |client| async move {
+    let _ = with_client(&paths, |client| async move {
         let mut client = client.ready().await.unwrap();
         let _held = [(); 2].map(|()| client.send_request(request(Method::GET, "/never"), true).unwrap());
         assert_eq!(get(&client, "/zeros/1").await, Err(Some(Reason::REFUSED_STREAM)));
@@ -208,7 +208,7 @@ async fn streams_and_bodies_beyond_the_bounds_are_refused() {
 
     // Without memory for a body, only requests without one are served.
     let paths = Paths { memory: Some(1000), ..Paths::default() };
-    with_client(&paths, |client| async move {
+    let _ = with_client(&paths, |client| async move {
         assert_eq!(get(&client, "/zeros/1").await, Ok((200, 1)));
         let mut client = client.ready().await.unwrap();
         let (response, _stream) = client.send_request(request(Method::PUT, "/a"), false).unwrap();
@@ -217,7 +217,7 @@ async fn streams_and_bodies_beyond_the_bounds_are_refused() {
     .await;
     // With a little, a body gets the window that every connection has.
     let paths = Paths { memory: Some(70_000), ..Paths::default() };
-    with_client(&paths, |client| async move {
+    let _ = with_client(&paths, |client| async move {
         assert_eq!(put(&client, "/a", 1_000_000).await, "PUT h /a [1000000]");
     })
     .await;

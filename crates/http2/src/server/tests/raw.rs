@@ -22,7 +22,6 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
     pub(super) kind: u8,
-    pub(super) flags: u8,
     pub(super) stream: u32,
     pub(super) payload: Vec<u8>,
 }
@@ -98,10 +97,10 @@ pub(super) enum Outcome {
 }
 
 impl Raw {
-    /// Sends the preface and empty settings.
+    /// Sends the preface, empty settings, and the acknowledgement of the server's.
     pub(super) async fn open(stream: DuplexStream) -> Self {
         let mut raw = Self(stream);
-        raw.send(&[PREFACE, &frame(SETTINGS, 0, 0, b"")].concat()).await;
+        raw.send(&[PREFACE, &frame(SETTINGS, 0, 0, b""), &frame(SETTINGS, 1, 0, b"")].concat()).await;
         raw
     }
 
@@ -118,7 +117,7 @@ impl Raw {
         let mut payload = vec![0; length];
         self.0.read_exact(&mut payload).await.ok()?;
         let stream = u32::from_be_bytes([head[5] & 0x7f, head[6], head[7], head[8]]);
-        Some(Frame { kind: head[3], flags: head[4], stream, payload })
+        Some(Frame { kind: head[3], stream, payload })
     }
 
     /// Reads until a frame of this kind; `None` if none comes.

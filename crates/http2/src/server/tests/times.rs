@@ -1,8 +1,8 @@
 //! Times: prefaces, heads and connections that do not come, and the end of the server.
 
 use super::raw::{
-    DATA, END_HEADERS, GET, GOAWAY, HEADERS, Outcome, PING, PREFACE, Raw, SETTINGS, WINDOW_UPDATE, block, frame,
-    get, put,
+    DATA, END_HEADERS, GET, GOAWAY, HEADERS, Outcome, PING, PREFACE, Raw, SETTINGS, WINDOW_UPDATE, block,
+    frame, get, put,
 };
 use super::*;
 use tokio::time::{Instant, sleep};
@@ -35,7 +35,12 @@ async fn what_has_begun_must_end_in_time() {
         ("a part of a head", &[&open[..], &get(1, GET)[..20]].concat(), Outcome::GoAway(11), LIMITS.header),
         ("no request", &open, Outcome::GoAway(0), LIMITS.idle),
         ("a served request", &[&open[..], &get(1, GET)].concat(), Outcome::GoAway(0), LIMITS.idle),
-        ("a ping as the first frame", &[PREFACE, &frame(PING, 0, 0, &[0; 8])].concat(), Outcome::GoAway(11), Duration::ZERO),
+        (
+            "a ping as the first frame",
+            &[PREFACE, &frame(PING, 0, 0, &[0; 8])].concat(),
+            Outcome::GoAway(11),
+            Duration::ZERO,
+        ),
     ] {
         let (ended, after, events) = end_of(sent).await;
         assert_eq!((ended, after), (outcome, seconds), "{name}: {events:?}");
@@ -47,7 +52,7 @@ async fn what_has_begun_must_end_in_time() {
 async fn a_head_that_drips_ends_the_connection() {
     let paths = Paths::default();
     let start = Instant::now();
-    run(&paths, |stream| async {
+    let _ = run(&paths, |stream| async {
         let mut raw = Raw::open(stream).await;
         let never = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/never")];
         raw.send(&get(1, &never)).await;
@@ -68,7 +73,7 @@ async fn a_head_that_drips_ends_the_connection() {
 async fn a_request_that_takes_too_long_is_reset() {
     let paths = Paths::default();
     let start = Instant::now();
-    run(&paths, |stream| async {
+    let _ = run(&paths, |stream| async {
         let mut raw = Raw::open(stream).await;
         let never = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/never")];
         raw.send(&get(1, &never)).await;
@@ -86,10 +91,14 @@ async fn a_client_that_reads_nothing_ends() {
     let start = Instant::now();
     let (served, ()) = run(&paths, |stream| async {
         let mut raw = Raw::open(stream).await;
-        let zeros = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/zeros/900000000")];
+        let zeros =
+            [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/zeros/900000000")];
         let window = (1_u32 << 30).to_be_bytes();
-        raw.send(&[get(1, &zeros), frame(WINDOW_UPDATE, 0, 0, &window), frame(WINDOW_UPDATE, 0, 1, &window)].concat())
-            .await;
+        raw.send(
+            &[get(1, &zeros), frame(WINDOW_UPDATE, 0, 0, &window), frame(WINDOW_UPDATE, 0, 1, &window)]
+                .concat(),
+        )
+        .await;
         sleep(LIMITS.stall / 2).await;
         assert!((100_000..400_000).contains(&paths.taken.get()), "it pays for {} bytes", paths.taken.get());
         sleep(3 * LIMITS.stall).await;
@@ -139,7 +148,7 @@ async fn the_end_of_a_dead_client_is_bounded() {
     let paths = Paths::default();
     let running = watch::Sender::new(false);
     let start = Instant::now();
-    run_until(&paths, &running, |stream| async {
+    let _ = run_until(&paths, &running, |stream| async {
         let raw = Raw::open(stream).await;
         sleep(Duration::from_secs(1)).await;
         running.send_replace(true);
@@ -150,11 +159,27 @@ async fn the_end_of_a_dead_client_is_bounded() {
     assert_eq!(start.elapsed(), Duration::from_secs(1) + 2 * CLOSE);
 }
 
+/// A preface that is on its way when the server stops has a second.
+#[tokio::test(start_paused = true)]
+async fn a_preface_does_not_hold_up_the_end_of_the_server() {
+    let paths = Paths::default();
+    let running = watch::Sender::new(false);
+    let start = Instant::now();
+    let (served, ()) = run_until(&paths, &running, |stream| async {
+        let mut raw = Raw(stream);
+        raw.send(&PREFACE[..10]).await;
+        running.send_replace(true);
+        assert_eq!(raw.outcome_within(1, LIMITS.header).await, Outcome::Closed);
+    })
+    .await;
+    assert_eq!((served.is_err(), start.elapsed()), (true, Duration::from_secs(1)));
+}
+
 /// A body that nothing reads is bounded by the window, and its stream does not stop others.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_nothing_reads_is_bounded() {
     let paths = Paths::default();
-    run(&paths, |stream| async {
+    let _ = run(&paths, |stream| async {
         let mut raw = Raw::open(stream).await;
         let never = [(":method", "PUT"), (":scheme", "http"), (":authority", "h"), (":path", "/never")];
         raw.send(&frame(HEADERS, END_HEADERS, 1, &block(&never))).await;
