@@ -184,8 +184,8 @@ impl Proxy {
         trace: &Trace,
         holdings: &Holdings,
     ) -> Result<Reply, Refusal> {
-        let hosts = self.generation.listeners.hosts(client.connection().listener().id());
-        let Decision { incoming, mut action } = decide(&site.mapping, hosts, request)?;
+        let own = self.own_origins(client);
+        let Decision { incoming, mut action } = decide(&site.mapping, own, request)?;
         let account = Account { site, trace, holdings, memory: &self.shared.memory };
         let call =
             Call { mapping: &site.mapping, upload, incoming: &incoming, scheme: client.scheme(), account };

@@ -83,8 +83,7 @@ fn summary(config: &Config) -> String {
         let tls = if listener.tls.is_some() { " with TLS" } else { "" };
         let _ = writeln!(text, "  listener {:?} on {}{tls}", listener.name, listener.address);
         if listener.is_nameless() {
-            let scheme = if listener.tls.is_some() { "https" } else { "http" };
-            text.push_str(&NAMELESS.replace("http:", &format!("{scheme}:")));
+            text.push_str(&NAMELESS.replace("http:", &format!("{}:", listener.scheme())));
         }
     }
     if let Some(admin) = &config.admin {

@@ -318,8 +318,8 @@ fn admit_page<'c>(
     }
     let client = Client::of_connection(&connection);
     let reachable = config.mappings.iter().filter(|mapping| mapping.client.admits_connection(&client));
-    let mapping =
-        gate::admit_page(reachable, &listener.hosts, request, || authenticator.refuse(&client, false))?;
+    let own = listener.hosts.over(listener.scheme());
+    let mapping = gate::admit_page(reachable, own, request, || authenticator.refuse(&client, false))?;
     if mapping.is_none() {
         // Two credentials, or one that cannot be read, are refused before any is verified.
         presented(request, schemes)?;
@@ -379,8 +379,8 @@ fn decide_as_proxy(
     request: &Request,
 ) -> Result<Vec<Way>, Refusal> {
     let none = AllowedHosts::none();
-    let hosts = listener.map_or(&none, |listener| &listener.hosts);
-    decide(mapping, hosts, request).map(|decision| ways::of(&decision))
+    let own = listener.map_or(none.over("http"), |listener| listener.hosts.over(listener.scheme()));
+    decide(mapping, own, request).map(|decision| ways::of(&decision))
 }
 
 #[cfg(test)]

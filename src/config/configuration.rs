@@ -104,6 +104,11 @@ pub struct Admin {
 }
 
 impl Listener {
+    /// Returns the scheme of URLs that reach the listener.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// Returns what conditions on clients must know of the listener.
     pub fn facts(&self) -> ListenerFacts {
         let is_balanced = self.proxy_protocol.is_some() || self.forwarded.is_some();

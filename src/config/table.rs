@@ -267,9 +267,9 @@ fn table_form(key: &str, name: &str) -> String {
         "jwt" => "issuer = \"NAME\"",
         "jwks" => "url = \"https://...\"",
         "client" => "user = \"NAME\"",
+        "tls" => "certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }]",
         "proxy_protocol" => "from = [\"10.0.0.0/8\"], versions = [\"v2\"]",
         "forwarded" => "header = \"X-Forwarded-For\", from = [\"10.0.0.0/8\"]",
-        "tls" => "certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }]",
         _ => "file = \"...\"",
     };
     format!("a table, such as {key} = {{ {example} }}")

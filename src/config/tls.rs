@@ -84,7 +84,7 @@ pub(super) fn read_tls(listener: &Table<'_>, environment: &dyn Environment) -> O
         Ok(loaded) => {
             let now = WallClock::SYSTEM.now();
             for Problem { file, what, help } in loaded.iter().flat_map(|tls| tls.warnings(now)) {
-                reader.warn(places.of(&file).or(span), format!("{} {what}", file.display()), help);
+                reader.warn(places.of(&file).or(span), message(&file, &what), help);
             }
             Some(ListenerTls { settings, loaded: loaded.map(Arc::new) })
         }
@@ -170,6 +170,11 @@ fn read_paths(
     Ok(Some(paths))
 }
 
+/// Returns the sentence about a file, or about the settings as a whole.
+fn message(file: &Path, what: &str) -> String {
+    if file.as_os_str().is_empty() { format!("tls: {what}") } else { format!("{} {what}", file.display()) }
+}
+
 /// Returns whether a text looks like the content of a file that was pasted for its path.
 fn is_content(text: &str) -> bool {
     text.contains("-----") || text.contains('\n') || text.len() >= LONGEST_NAME && !text.contains(['.', '/'])
@@ -199,6 +204,6 @@ impl Places {
     /// Notes what is wrong with a file at the place that names it.
     fn note(&self, problem: Problem, default: Option<Span>, reader: &Reader<'_>) {
         let Problem { file, what, help } = problem;
-        reader.error(self.of(&file).or(default), format!("{} {what}", file.display()), help);
+        reader.error(self.of(&file).or(default), message(&file, &what), help);
     }
 }

@@ -46,6 +46,11 @@ impl AllowedHosts {
         self.domain.as_deref()
     }
 
+    /// Returns the origins of a listener with these names, for URLs with this scheme.
+    pub(crate) fn over(&self, scheme: &str) -> OwnOrigins<'_> {
+        OwnOrigins { hosts: self, is_secure: scheme == "https" }
+    }
+
     /// Checks whether no name is allowed.
     pub fn is_empty(&self) -> bool {
         self.hosts.is_empty() && self.domain.is_none()
@@ -69,6 +74,14 @@ impl AllowedHosts {
     }
 }
 
+/// The origins of a listener's own pages: the names that it answers to, and whether its URLs begin with `https`. If that is not
+/// known, they may nevertheless: something in front of Scopegate may end TLS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnOrigins<'h> {
+    pub(crate) hosts: &'h AllowedHosts,
+    is_secure: bool,
+}
+
 /// The pages whose requests a mapping serves.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pages<'m> {
@@ -86,20 +99,20 @@ pub(crate) struct Pages<'m> {
 /// # Errors
 /// When `Host` is not one of the listener's, when the request comes from another site, or when its response would
 /// become a service worker.
-pub(crate) fn check(allowed: &AllowedHosts, pages: Pages<'_>, request: &Request) -> Result<(), Refusal> {
+pub(crate) fn check(own: OwnOrigins<'_>, pages: Pages<'_>, request: &Request) -> Result<(), Refusal> {
     let host = request.host();
-    check_host(allowed, host.as_ref())?;
+    check_host(own.hosts, host.as_ref())?;
     if is_preflight(request) {
         return Ok(());
     }
-    check_site(allowed, pages, host.as_ref(), &request.method, request.fields().iter())
+    check_site(own, pages, host.as_ref(), &request.method, request.fields().iter())
 }
 
 /// Returns whether a browser may ask its user for a password in response to this request: the page in its address bar is
 /// the listener's own. A page of another site, or of another port or name of this one, must not make it ask.
-pub(crate) fn may_ask_for_password(allowed: &AllowedHosts, request: &Request) -> bool {
+pub(crate) fn may_ask_for_password(own: OwnOrigins<'_>, request: &Request) -> bool {
     let signs = Signs::read(request.fields().iter());
-    signs.site(request.host().as_ref(), |name| allowed.names(name)) == Site::Own || signs.is_navigation()
+    own.site(&signs, request.host().as_ref()) == Site::Own || signs.is_navigation()
 }
 
 /// Checks the fields of a request, from any HTTP implementation, like [`check`] without CORS rules.
@@ -113,7 +126,7 @@ pub(crate) fn check_fields<'f>(
     fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
 ) -> Result<(), Refusal> {
     check_host(allowed, host.as_ref())?;
-    check_site(allowed, Pages::default(), host.as_ref(), method, fields)
+    check_site(allowed.over("http"), Pages::default(), host.as_ref(), method, fields)
 }
 
 fn check_host(allowed: &AllowedHosts, host: Option<&Host<'_>>) -> Result<(), Refusal> {
@@ -124,8 +137,14 @@ fn check_host(allowed: &AllowedHosts, host: Option<&Host<'_>>) -> Result<(), Ref
     }
 }
 
+impl OwnOrigins<'_> {
+    fn site(self, signs: &Signs<'_>, host: Option<&Host<'_>>) -> Site {
+        signs.site(host, self.is_secure, |name| self.hosts.names(name))
+    }
+}
+
 fn check_site<'f>(
-    allowed: &AllowedHosts,
+    own: OwnOrigins<'_>,
     pages: Pages<'_>,
     host: Option<&Host<'_>>,
     method: &Method,
@@ -138,8 +157,8 @@ fn check_site<'f>(
     }
     let reads = matches!(*method, Method::GET | Method::HEAD);
     // Below a domain, each bucket is a host of the same site. The pages of one must not use a login at the others.
-    let has_neighbours = pages.with_remembered_login && allowed.domain().is_some();
-    let admitted = match signs.site(host, |name| allowed.names(name)) {
+    let has_neighbours = pages.with_remembered_login && own.hosts.domain().is_some();
+    let admitted = match own.site(&signs, host) {
         Site::Own => true,
         // Another port, or another name of the same listener: its pages may embed objects, which they cannot read.
         Site::Same if !has_neighbours => reads,

@@ -16,7 +16,7 @@ pub(crate) use route::{Document, DocumentRequest, First, Forward, Route, RouteKi
 
 use crate::answer::listing::Plan;
 use crate::authorize::mapping::Mapping;
-use crate::identify::browser::{self, AllowedHosts, Pages};
+use crate::identify::browser::{self, OwnOrigins, Pages};
 use crate::identify::identity::Scheme;
 use crate::identify::virtual_host;
 use crate::outgoing::presigned;
@@ -78,16 +78,17 @@ pub(crate) enum Action {
     Fallback(Box<(Refusal, Fallback)>),
 }
 
-/// Decides on a request from a client of `mapping` that connected to a listener with these hosts.
+/// Decides on a request from a client of `mapping` of a listener whose own origins these are.
 ///
 /// # Errors
 /// Returns the refusal, which names the rule.
 pub(crate) fn decide<'r>(
     mapping: &Mapping,
-    hosts: &AllowedHosts,
+    own: OwnOrigins<'_>,
     request: &'r Request,
 ) -> Result<Decision<'r>, Refusal> {
-    let decided = Incoming::admit(mapping, hosts, request).and_then(|incoming| {
+    let hosts = own.hosts;
+    let decided = Incoming::admit(mapping, own, request).and_then(|incoming| {
         let action = Action::of(mapping, &incoming)?;
         Ok(Decision { incoming, action })
     });
@@ -105,10 +106,10 @@ pub(crate) fn decide<'r>(
 
 impl<'r> Incoming<'r> {
     /// Checks where a request comes from, and reads the headers and the bucket that are outside its path.
-    fn admit(mapping: &Mapping, hosts: &AllowedHosts, request: &'r Request) -> Result<Self, Refusal> {
-        browser::check(hosts, pages_of(mapping), request)?;
+    fn admit(mapping: &Mapping, own: OwnOrigins<'_>, request: &'r Request) -> Result<Self, Refusal> {
+        browser::check(own, pages_of(mapping), request)?;
         let presigned = presigned::with_headers_of_query(request)?;
-        let path = virtual_host::path_style(hosts.domain(), request.host(), request.target.path())?;
+        let path = virtual_host::path_style(own.hosts.domain(), request.host(), request.target.path())?;
         Ok(Self { original: request, presigned, path })
     }
 }

@@ -5,7 +5,7 @@ use super::Proxy;
 use super::decision::pages_of;
 use crate::answer::caching;
 use crate::authorize::mapping::Mapping;
-use crate::identify::browser::{self, AllowedHosts, Cors, Pages, is_preflight, preflight};
+use crate::identify::browser::{self, Cors, OwnOrigins, Pages, is_preflight, preflight};
 use crate::identify::client::Client;
 use crate::identify::credentials::presented;
 use crate::identify::identity::Schemes;
@@ -43,11 +43,11 @@ impl Reachable for &Mapping {
 /// When no mapping that the client could reach serves such a page.
 pub(crate) fn admit_page<R: Reachable>(
     mut reachable: impl Iterator<Item = R> + Clone,
-    hosts: &AllowedHosts,
+    own: OwnOrigins<'_>,
     request: &Request,
     refuse: impl FnOnce() -> Refusal,
 ) -> Result<Option<R>, Refusal> {
-    let checked = browser::check(hosts, Pages::default(), request);
+    let checked = browser::check(own, Pages::default(), request);
     if is_preflight(request) {
         checked?;
         return of_preflight(reachable, request).map(Some).ok_or_else(refuse);
@@ -56,7 +56,7 @@ pub(crate) fn admit_page<R: Reachable>(
     // Which mapping it is depends on the credentials. A mapping may be stricter to browsers that remember a login.
     let serves = |one: R| {
         let pages = Pages { with_remembered_login: false, ..pages_of(one.mapping()) };
-        browser::check(hosts, pages, request).is_ok()
+        browser::check(own, pages, request).is_ok()
     };
     if reachable.any(serves) { Ok(None) } else { Err(refusal) }
 }
@@ -85,9 +85,13 @@ impl Proxy {
         if authenticator.schemes(id).is_empty() {
             return Ok(None);
         }
-        let hosts = self.generation.listeners.hosts(id);
         let refuse = || authenticator.refuse(client, false);
-        admit_page(self.reachable(client), hosts, request, refuse)
+        admit_page(self.reachable(client), self.own_origins(client), request, refuse)
+    }
+
+    /// Returns the origins of the listener's own pages, as the client sees them.
+    pub(super) fn own_origins(&self, client: &Client<'_>) -> OwnOrigins<'_> {
+        self.generation.listeners.hosts(client.connection().listener().id()).over(client.scheme())
     }
 
     /// Returns the sites that the connection can reach, with or without credentials.
@@ -101,8 +105,8 @@ impl Proxy {
     /// Removes the challenge that makes browsers ask for a password, unless the page in the address bar is one of the
     /// listener's own. Otherwise any page could show a dialogue in which people type a password.
     pub(super) fn quiet(&self, client: &Client<'_>, request: &Request, refusal: Refusal) -> Refusal {
-        let hosts = self.generation.listeners.hosts(client.connection().listener().id());
-        if refusal.challenges().is_empty() || browser::may_ask_for_password(hosts, request) {
+        if refusal.challenges().is_empty() || browser::may_ask_for_password(self.own_origins(client), request)
+        {
             return refusal;
         }
         refusal.without_dialogue()

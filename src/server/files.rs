@@ -100,7 +100,7 @@ async fn look_on_thread(mut known: Known, generation: Arc<Generation>, shared: A
     let (done, looked) = oneshot::channel();
     let look = move || {
         known.look(&generation, &shared.metrics);
-        known.look_at_groups(&generation, &shared);
+        known.look_at_tls(&generation, &shared);
         // The receiver is gone if the server stops meanwhile.
         let _ = done.send(known);
     };
@@ -128,8 +128,7 @@ impl Known {
         }
     }
 
-    /// Looks at the files that take effect together.
-    fn look_at_groups(&mut self, generation: &Generation, shared: &Shared) {
+    fn look_at_tls(&mut self, generation: &Generation, shared: &Shared) {
         tls_files::look(generation, shared, |listener, group| {
             let seen = self.groups.entry(listener.to_owned()).or_default();
             seen.look(listener, group);

@@ -131,14 +131,14 @@ pub(crate) struct Metrics {
     in_flight: AtomicU64,
     /// Client connections.
     pub connections: Connections,
+    /// TLS handshakes, and the files of listeners.
+    pub tls: TlsFacts,
     /// Streams of HTTP/2.
     pub streams: Streams,
     /// Events of HTTP/2.
     pub http2: Http2Counts,
     /// Connections that ended because of their PROXY header.
     pub proxy_headers: HeaderCounts,
-    /// TLS handshakes, and the files of listeners.
-    pub tls: TlsFacts,
     /// The issuers of JWTs of the current configuration.
     issuers: ArcSwap<Issuers>,
     /// Requests with credentials.
@@ -306,10 +306,10 @@ impl Default for Metrics {
             nodes: ArcSwap::from_pointee(NodeBoard::new(&[], tokio::time::Instant::now())),
             in_flight: AtomicU64::new(0),
             connections: Connections::default(),
-            proxy_headers: HeaderCounts::default(),
             tls: TlsFacts::default(),
             streams: Streams::default(),
             http2: Http2Counts::default(),
+            proxy_headers: HeaderCounts::default(),
             issuers: ArcSwap::default(),
             authentications: AuthenticationCounts::default(),
             credentials: CredentialFacts::default(),

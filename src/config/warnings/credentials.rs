@@ -210,6 +210,14 @@ mod tests {
     }
 
     #[test]
+    fn tls_keeps_credentials_from_being_read() {
+        let address =
+            "10.0.0.1:8080\"\ntls = { certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }] } #";
+        let told = warned(address, &["user = [\"alice\"]", "key = [\"SGREPORTS\"]"]);
+        assert!(told.iter().all(|told| !told.contains("plain TCP")), "{told:?}");
+    }
+
+    #[test]
     fn warns_of_claims_that_others_can_have_as_well() {
         let issuer = "[[jwt]]\nname = \"corp\"\nissuer = \"https://id.test/\"\naudience = [\"scopegate\"]\n";
         let head = EXAMPLE.split("[[mapping]]").next().unwrap();
@@ -243,14 +251,6 @@ mod tests {
                 "{claims} {prefix}: {told:?}"
             );
         }
-    }
-
-    #[test]
-    fn tls_keeps_credentials_from_being_read() {
-        let address =
-            "10.0.0.1:8080\"\ntls = { certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }] } #";
-        let told = warned(address, &["user = [\"alice\"]", "key = [\"SGREPORTS\"]"]);
-        assert!(told.iter().all(|told| !told.contains("plain TCP")), "{told:?}");
     }
 
     #[test]

@@ -85,8 +85,14 @@ impl<'f> Signs<'f> {
     }
 
     /// Returns the relation of the site that sent the request: by Fetch Metadata, else `Origin`, else `Referer`. `is_ours`
-    /// recognizes other names of the listener.
-    pub(super) fn site(&self, host: Option<&Host<'_>>, is_ours: impl Fn(&[u8]) -> bool) -> Site {
+    /// recognizes other names of the listener. `is_secure` says that URLs of the listener begin with `https`. Then a page
+    /// that came over plain HTTP is of another site, whatever its name: anyone on the way may have written it.
+    pub(super) fn site(
+        &self,
+        host: Option<&Host<'_>>,
+        is_secure: bool,
+        is_ours: impl Fn(&[u8]) -> bool,
+    ) -> Site {
         if let Some(site) = self.fetch_site {
             return site;
         }
@@ -96,6 +102,7 @@ impl<'f> Signs<'f> {
             return Site::Other;
         }
         match Origin::parse(value) {
+            Some(origin) if is_secure && origin.default_port == PLAIN => Site::Other,
             Some(origin) => origin.relation(host, is_ours),
             // A Referer that is not a web URL names no page. `Origin: null` is a page without an origin of its own.
             None if self.origin.first.is_none() && default_port(value).is_none() => Site::Own,
@@ -155,6 +162,9 @@ fn of_fetch_site(value: &[u8]) -> Site {
     }
 }
 
+/// The default port of plain HTTP.
+const PLAIN: u16 = 80;
+
 /// The origin of a page.
 struct Origin<'f> {
     host: Host<'f>,
@@ -170,7 +180,7 @@ impl<'f> Origin<'f> {
         Some(Self { host, default_port })
     }
 
-    /// Relates the origin to a host. The scheme that the client used is unknown, as TLS may end before Scopegate: a `Host`
+    /// Relates the origin to a host. The scheme that the client used may be unknown, as TLS may end before Scopegate: a `Host`
     /// without a port has the default port of the page's scheme.
     fn relation(&self, host: Option<&Host<'_>>, is_ours: impl Fn(&[u8]) -> bool) -> Site {
         let port = |host: &Host<'_>| host.port().unwrap_or(self.default_port);
@@ -190,7 +200,7 @@ impl<'f> Origin<'f> {
 
 /// Returns the default port of a web URL's scheme, and the text after the scheme.
 fn default_port(text: &[u8]) -> Option<(u16, &[u8])> {
-    [(80, &b"http://"[..]), (443, b"https://")].into_iter().find_map(|(port, scheme)| {
+    [(PLAIN, &b"http://"[..]), (443, b"https://")].into_iter().find_map(|(port, scheme)| {
         let (start, rest) = text.split_at_checked(scheme.len())?;
         start.eq_ignore_ascii_case(scheme).then_some((port, rest))
     })

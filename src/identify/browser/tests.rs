@@ -9,7 +9,7 @@ fn refused(allowed: &AllowedHosts, method: &Method, fields: &[(&str, &str)]) -> 
         (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
     });
     let request = Request::new(method.clone(), PathAndQuery::from_static("/"), fields.collect()).unwrap();
-    check(allowed, Pages::default(), &request).err().map(|refusal| refusal.rule)
+    check(allowed.over("http"), Pages::default(), &request).err().map(|refusal| refusal.rule)
 }
 
 /// Any other name may have been rebound to this machine, on any network.
@@ -200,7 +200,7 @@ fn a_neighbour_below_the_domain_does_not_use_a_remembered_login() {
             (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
         });
         let request = Request::new(method, PathAndQuery::from_static("/"), fields.collect()).unwrap();
-        check(&allowed, pages, &request).err().map(|refusal| refusal.rule)
+        check(allowed.over("http"), pages, &request).err().map(|refusal| refusal.rule)
     };
     let (same, domain): (Given, _) = (&[("sec-fetch-site", "same-site")], Some("s3.test"));
     for neighbour in [same, &[("origin", "http://tenant.s3.test")], &[("referer", "http://tenant.s3.test/")]]
@@ -214,4 +214,27 @@ fn a_neighbour_below_the_domain_does_not_use_a_remembered_login() {
     assert_eq!(rule(pages, domain, Method::GET, link), None, "a person follows a link");
     assert_eq!(rule(pages, domain, Method::POST, link), Some(Rule::CrossSite));
     assert_eq!(rule(pages, domain, Method::PUT, &[("sec-fetch-site", "same-origin")]), None);
+}
+
+/// Anyone on the way can write a page that comes over plain HTTP, and let it send requests to the same name over TLS.
+#[test]
+fn a_page_over_plain_http_is_of_another_site_than_one_over_tls() {
+    let allowed = AllowedHosts::new(vec!["s3.test".into()], None);
+    let of_page = |scheme: &str, page: (&'static str, &'static str)| {
+        let fields = [("host", "s3.test"), page]
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let target = PathAndQuery::from_static("/");
+        let request = Request::new(Method::POST, target, fields.into_iter().collect()).unwrap();
+        check(allowed.over(scheme), Pages::default(), &request).is_ok()
+    };
+    for (page, over_tls) in [
+        (("origin", "https://s3.test"), true),
+        (("origin", "http://s3.test"), false),
+        (("referer", "https://s3.test/page"), true),
+        (("referer", "http://s3.test/page"), false),
+        (("sec-fetch-site", "same-origin"), true),
+    ] {
+        assert_eq!(of_page("https", page), over_tls, "{page:?}");
+        assert!(of_page("http", page), "{page:?}: TLS may end in front of the proxy");
+    }
 }

@@ -27,7 +27,7 @@ fn decided(method: &str, target: &str, headers: Headers<'_>) -> String {
         .collect();
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let request = Request::new(method, target.parse().unwrap(), fields).unwrap();
-    match decide(&mapping(), &AllowedHosts::none(), &request) {
+    match decide(&mapping(), AllowedHosts::none().over("http"), &request) {
         Ok(Decision { action, .. }) => match action {
             Action::Route(route) => match route.kind {
                 RouteKind::Forward(Forward { first: Some(_), .. }) => "look first".to_owned(),
@@ -89,7 +89,7 @@ fn only_missing_objects_have_an_error_page() {
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
     let target = "/tmp/site/a.html".parse().unwrap();
     let request = Request::new(Method::GET, target, Fields::from_iter(fields)).unwrap();
-    let incoming = Incoming::admit(&mapping, &AllowedHosts::none(), &request).unwrap();
+    let incoming = Incoming::admit(&mapping, AllowedHosts::none().over("http"), &request).unwrap();
     for found_nothing in [true, false] {
         let fallback = Fallback::of(&mapping, &incoming, found_nothing);
         assert_eq!(fallback.is_some_and(|fallback| fallback.page.is_some()), found_nothing);

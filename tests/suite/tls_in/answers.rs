@@ -33,7 +33,7 @@ fn tls_at_a_port_for_plain_http_is_recognised() {
     let series = "scopegate_refusals_total{mapping=\"-\",rule=\"unexpected-tls\"}";
     let counted = crate::support::process::wait_for(|| (world.metric(series) == 1).then_some(()));
     assert!(
-        counted.is_some() && world.proxy.stderr().contains("rule=unexpected-tls"),
+        counted.is_some() && world.proxy.stderr().contains("rule=\"unexpected-tls\""),
         "{}",
         world.proxy.stderr()
     );

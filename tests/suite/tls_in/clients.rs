@@ -33,7 +33,7 @@ fn curl_reads_and_writes_over_each_version_of_tls() {
         let back = secure.path("back");
         assert_eq!(curl(&["-o", &back, &target]).0, Some(0));
         assert!(fs::read(&back).unwrap() == bytes, "the object is not what was sent over TLS {version}");
-        secure.said(&format!("tls={version}"));
+        secure.said(&format!("tls=\"{version}\""));
         let series = format!("scopegate_tls_connections_total{{version=\"{version}\",resumed=\"false\"}}");
         assert!(secure.metric(&series) >= 1);
     }
@@ -61,7 +61,7 @@ fn http2_is_chosen_in_the_handshake() {
             secure.proxy.stderr()
         );
     }
-    secure.said("protocol=HTTP/2.0");
+    secure.said("protocol=\"HTTP/2.0\"");
     let unknown = secure.authority.trusting(None).offering(&[b"spdy/3"]);
     assert!(unknown.open(secure.address(), "localhost").is_err());
     secure.counts("scopegate_tls_handshakes_total{result=\"alpn\"}", 1);

@@ -54,7 +54,7 @@ fn a_client_without_an_accepted_certificate_does_not_connect() {
         assert!(is_refused(&secure, &client));
         secure.counts(&series, before + 1);
     }
-    secure.said("reason=bad-certificate");
+    secure.said("reason=\"bad-certificate\"");
 }
 
 /// Replaces the revocation list, and waits until it is in effect.
