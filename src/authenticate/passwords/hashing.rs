@@ -110,7 +110,7 @@ mod tests {
     async fn the_place_is_free_after_the_result_took_effect() {
         let hashing = Hashing::new(1);
         let place = hashing.place(ONE).await.unwrap();
-        let (_, place) = Hashing::run(place, || ()).await.unwrap();
+        let ((), place) = Hashing::run(place, || ()).await.unwrap();
         assert_eq!(hashing.running(), 1);
         drop(place);
         assert_eq!(hashing.running(), 0);
