@@ -1,11 +1,14 @@
 //! `cargo xtask bench`: this proxy beside others, on a machine of two cores or more.
 
+mod certificates;
 mod child;
 mod configs;
+mod h2load;
 mod load;
 mod machine;
 mod options;
 pub(crate) mod origin;
+mod pages;
 mod plot;
 mod programs;
 mod proxies;
@@ -18,11 +21,13 @@ use crate::cargo::{build_deployed, cargo, target_folder};
 use crate::console::{announce, print};
 use crate::support::keys::Keys;
 use crate::{command, tools};
+use certificates::Certificates;
 use child::{raise_file_limit, stay_on_core};
 use configs::Behind;
 pub(crate) use options::Options;
 use options::Section;
 use origin::Origin;
+use pages::PAGES;
 use programs::Programs;
 use proxies::{Setup, Variants};
 use report::Report;
@@ -77,13 +82,28 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, Strin
     raise_file_limit()?;
     stay_on_core(LOAD_CORE)?;
     let rounds = plan.rounds;
-    let tables = measure(options, plan, seed, &programs, &variants, &minio)?;
-    let report = Report { command: command_line(), seed, rounds, quick: options.quick, machine, tables };
-    publish(workspace, options, &report)?;
-    print(&report.markdown(false))?;
+    let mut tables = measure(options, plan, seed, &programs, &variants, &minio)?;
     // A failure of another proxy is only reported; one of this proxy fails the run.
     let failed =
-        report.tables.iter().flat_map(|table| table.missing.keys()).any(|row| row.starts_with("Scopegate"));
+        tables.iter().flat_map(|(_, table)| table.missing.keys()).any(|row| row.starts_with("Scopegate"));
+    for page in &PAGES {
+        let (here, others): (Vec<_>, Vec<_>) =
+            tables.into_iter().partition(|(section, _)| page.sections.contains(section));
+        tables = others;
+        let report = Report {
+            page,
+            command: command_line(),
+            seed,
+            rounds,
+            quick: options.quick,
+            machine: machine.clone(),
+            tables: here.into_iter().map(|(_, table)| table).collect(),
+        };
+        if !report.tables.is_empty() {
+            publish(workspace, options, &report)?;
+            print(&report.markdown(false))?;
+        }
+    }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -94,8 +114,9 @@ fn measure(
     programs: &Programs,
     variants: &Variants,
     minio: &crate::support::minio::Programs,
-) -> Result<Vec<Table>, String> {
+) -> Result<Vec<(Section, Table)>, String> {
     let origin = Origin::start(LOAD_CORE)?;
+    let certificates = Certificates::create()?;
     // The origin accepts any keys and gives everyone the same session.
     let keys = Keys { access_key: "ANYTHING".to_owned(), secret_key: "goes".to_owned(), token: None };
     let session = Keys { token: Some("token".to_owned()), ..keys.clone() };
@@ -106,9 +127,11 @@ fn measure(
             behind: Behind { store: origin.address, sts: origin.address },
             issuer: keys,
             session,
+            certificates: &certificates,
             core: PROXY_CORE,
         },
         wrk: &programs.wrk,
+        h2load: &programs.h2load,
         load_core: LOAD_CORE,
         random: fastrand::Rng::with_seed(seed),
         stopped: stopped_by_signal()?,
@@ -117,7 +140,7 @@ fn measure(
     let mut section = |section, run: &mut dyn FnMut(&mut Bench<'_>) -> Result<Vec<Table>, String>| {
         if options.wants(section) {
             let start = Instant::now();
-            tables.extend(run(&mut bench)?);
+            tables.extend(run(&mut bench)?.into_iter().map(|table| (section, table)));
             announce(&format!("section {section:?} took {:.0} s", start.elapsed().as_secs_f64()));
         }
         Ok::<(), String>(())
@@ -129,19 +152,28 @@ fn measure(
     section(Section::Transfers, &mut |bench| sections::transfers::run(bench, variants))?;
     section(Section::Start, &mut |bench| sections::start::run(bench, variants))?;
     section(Section::Store, &mut |bench| sections::store::run(bench, variants, minio.clone()))?;
+    section(Section::Tls, &mut |bench| sections::tls::run(bench, variants))?;
+    section(Section::Http2, &mut |bench| sections::http2::run(bench, variants))?;
     Ok(tables)
 }
 
-/// Writes the report into the folder of `--out`, or that of a full run into docs/ and the README.
+/// Writes a page of the report into the folder of `--out`, or a page of a full run into docs/ and the README.
 fn publish(workspace: &Path, options: &Options, report: &Report) -> Result<(), String> {
     if let Some(folder) = &options.out {
         return report.write(folder);
     }
-    if !options.is_full() {
-        announce("only a full run writes docs/ and README.md; use --out DIR to write this report");
+    let page = report.page;
+    if !options.publishes(page) {
+        announce(&format!(
+            "only a full run of all its sections writes docs/{}; use --out DIR to write this report",
+            page.file
+        ));
         return Ok(());
     }
     report.write(&workspace.join("docs"))?;
+    if !page.is_summarized {
+        return Ok(());
+    }
     let readme = workspace.join("README.md");
     let failed = |error: std::io::Error| format!("{}: {error}", readme.display());
     let changed = report::with_summary(&fs::read_to_string(&readme).map_err(failed)?, &report.summary())?;

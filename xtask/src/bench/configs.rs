@@ -1,7 +1,15 @@
-//! The configuration of each proxy: one core, HTTP/1.1, persistent connections on both sides, no log.
+//! The configuration of each proxy: one core, persistent connections on both sides, no log.
 
+use super::certificates::Pair;
 use std::net::SocketAddr;
 use std::path::Path;
+
+/// Where a proxy listens, with TLS if it has a certificate.
+#[derive(Clone, Copy)]
+pub(crate) struct Listen<'a> {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<&'a Pair>,
+}
 
 /// The servers behind a proxy.
 #[derive(Clone)]
@@ -21,7 +29,7 @@ pub(crate) enum Buffers {
 
 /// Returns `nginx.conf` with a line for the header `Host`.
 pub(crate) fn nginx(
-    listen: SocketAddr,
+    listen: Listen<'_>,
     behind: &Behind,
     buffers: Buffers,
     host: &str,
@@ -41,13 +49,27 @@ pub(crate) fn nginx(
              proxy_max_temp_file_size 0;\n    proxy_request_buffering off;\n    client_body_buffer_size 64k;\n"
         }
     };
+    let Listen { address, tls } = listen;
+    let (parameters, tls) = match tls {
+        None => ("", String::new()),
+        // This nginx speaks no TLS 1.3 unless it is told to.
+        Some(Pair { certificate, key, .. }) => (
+            " ssl http2",
+            format!(
+                "        ssl_certificate {};\n        ssl_certificate_key {};\n        \
+                 ssl_protocols TLSv1.2 TLSv1.3;\n",
+                certificate.display(),
+                key.display()
+            ),
+        ),
+    };
     format!(
         "{user}daemon off;\nworker_processes 1;\npid {folder}/pid;\nerror_log stderr crit;\n\
          events {{ worker_connections 20000; }}\n\
          http {{\n    access_log off;\n{temporary}    keepalive_timeout 10m;\n    keepalive_requests 1000000000;\n    \
          client_max_body_size 0;\n{buffers}    \
          upstream store {{\n        server {store};\n        keepalive 1024;\n        keepalive_requests 1000000000;\n    }}\n    \
-         server {{\n        listen {listen} backlog=4096;\n        location / {{\n            proxy_pass http://store;\n            \
+         server {{\n        listen {address}{parameters} backlog=4096;\n{tls}        location / {{\n            proxy_pass http://store;\n            \
          proxy_http_version 1.1;\n            proxy_set_header Connection \"\";\n            {host}\n        }}\n    }}\n}}\n",
         store = behind.store
     )
@@ -62,7 +84,9 @@ pub(crate) enum Mode {
 }
 
 /// Returns `haproxy.cfg`.
-pub(crate) fn haproxy(listen: SocketAddr, behind: &Behind, mode: Mode) -> String {
+pub(crate) fn haproxy(listen: Listen<'_>, behind: &Behind, mode: Mode) -> String {
+    let tls =
+        listen.tls.map_or(String::new(), |pair| format!(" ssl crt {} alpn h2,http/1.1", pair.both.display()));
     let mode = match mode {
         Mode::Http => "http\n    http-reuse always",
         Mode::Tcp => "tcp",
@@ -71,9 +95,10 @@ pub(crate) fn haproxy(listen: SocketAddr, behind: &Behind, mode: Mode) -> String
         "global\n    nbthread 1\n    maxconn 12000\n    no strict-limits\n\
          defaults\n    mode {mode}\n    timeout connect 5s\n    timeout client 10m\n    timeout server 10m\n    \
          option splice-auto\n\
-         frontend clients\n    bind {listen} backlog 4096\n    default_backend store\n\
-         backend store\n    server store {}\n",
-        behind.store
+         frontend clients\n    bind {address}{tls} backlog 4096\n    default_backend store\n\
+         backend store\n    server store {store}\n",
+        address = listen.address,
+        store = behind.store
     )
 }
 
@@ -139,12 +164,16 @@ const ENVOY_SIGNER: &str = r#"          - name: signer
 "#;
 
 /// Returns `proxy.toml`.
-pub(crate) fn scopegate(listen: SocketAddr, behind: &Behind, access_log: bool) -> String {
+pub(crate) fn scopegate(listen: Listen<'_>, behind: &Behind, access_log: bool) -> String {
+    let tls = listen.tls.map_or(String::new(), |Pair { certificate, key, .. }| {
+        let (chain, key) = (certificate.display(), key.display());
+        format!("tls = {{ certificates = [{{ chain = \"{chain}\", key = \"{key}\" }}] }}\n")
+    });
     format!(
         r#"[[listener]]
 name = "bench"
-address = "{listen}"
-[admin]
+address = "{address}"
+{tls}[admin]
 address = "127.0.0.1:0"
 [upstream]
 endpoints = ["http://{store}"]
@@ -169,6 +198,7 @@ drain_timeout = "1s"
 [log]
 access = {access_log}
 "#,
+        address = listen.address,
         store = behind.store,
         sts = behind.sts
     )
@@ -185,7 +215,8 @@ mod tests {
 
     #[test]
     fn names_both_ends_in_every_configuration() {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let address = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let listen = Listen { address, tls: None };
         let texts = [
             nginx(listen, &behind(), Buffers::Default, "", Path::new("/t"), false),
             haproxy(listen, &behind(), Mode::Http),
@@ -195,19 +226,33 @@ mod tests {
         for text in texts {
             assert!(text.contains("127.0.0.1:8080") && text.contains("127.0.0.1:9000"), "{text}");
         }
-        let signing = envoy(listen, &behind(), true);
+        let signing = envoy(address, &behind(), true);
         assert!(signing.contains("port_value: 8080") && signing.contains("host_rewrite: \"127.0.0.1:9000\""));
-        assert!(!envoy(listen, &behind(), false).contains("AwsRequestSigning"));
+        assert!(!envoy(address, &behind(), false).contains("AwsRequestSigning"));
     }
 
     #[test]
     fn sets_only_large_buffers() {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let listen = Listen { address: SocketAddr::from(([127, 0, 0, 1], 8080)), tls: None };
         let default = nginx(listen, &behind(), Buffers::Default, "", Path::new("/t"), true);
         assert!(!default.contains("64k") && default.contains("user root;"));
         assert!(
             nginx(listen, &behind(), Buffers::Large, "", Path::new("/t"), false)
                 .contains("proxy_buffers 8 64k;")
         );
+    }
+
+    #[test]
+    fn names_the_certificate_only_for_tls() {
+        let pair = Pair { certificate: "/t/c".into(), key: "/t/k".into(), both: "/t/b".into() };
+        let address = SocketAddr::from(([127, 0, 0, 1], 8080));
+        for (tls, names_it) in [(None, false), (Some(&pair), true)] {
+            let listen = Listen { address, tls };
+            let nginx = nginx(listen, &behind(), Buffers::Default, "", Path::new("/n"), false);
+            assert_eq!(nginx.contains("ssl http2") && nginx.contains("ssl_certificate /t/c;"), names_it);
+            assert_eq!(haproxy(listen, &behind(), Mode::Http).contains(" ssl crt /t/b "), names_it);
+            let scopegate = scopegate(listen, &behind(), false);
+            assert_eq!(scopegate.contains(r#"{ chain = "/t/c", key = "/t/k" }"#), names_it);
+        }
     }
 }

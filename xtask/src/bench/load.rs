@@ -1,8 +1,12 @@
 //! Loads that wrk cannot generate or measures differently: single responses, a fixed rate, two servers in turns,
-//! uploads, idle connections and slow readers.
+//! uploads, idle connections, slow readers and
+//! handshakes.
 
 pub(crate) mod closed;
+pub(crate) mod delay;
+mod endpoint;
 mod exchange;
+pub(crate) mod handshakes;
 pub(crate) mod idle;
 mod latencies;
 pub(crate) mod rate;
@@ -12,6 +16,7 @@ pub(crate) mod turns;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
+pub(crate) use endpoint::{Endpoint, Exchange};
 pub(crate) use exchange::{Connection, Request};
 pub(crate) use latencies::Latencies;
 

@@ -1,5 +1,6 @@
 //! The options of `cargo xtask bench`.
 
+use super::pages::Page;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -20,18 +21,22 @@ pub(crate) enum Section {
     Start,
     /// Small objects from the real MinIO
     Store,
+    /// TLS: handshakes, small and large objects, memory of idle connections
+    Tls,
+    /// HTTP/2 beside HTTP/1.1, also with 50 ms of round-trip time
+    Http2,
 }
 
 /// The options as given.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Options {
-    /// Take four minutes instead of 35, with less exact figures; changes no file
+    /// Take six minutes instead of 60, with less exact figures; changes no file
     #[arg(long)]
     pub(crate) quick: bool,
     /// How often to measure each proxy [default: 7]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: Option<u32>,
-    /// Run only this section; may be repeated; changes no file
+    /// Run only this section; may be repeated. Without all sections of a page, that page is not written
     #[arg(long, value_name = "SECTION")]
     only: Vec<Section>,
     /// Measure this scopegate instead of a new build
@@ -54,9 +59,9 @@ impl Options {
         self.only.is_empty() || self.only.contains(&section)
     }
 
-    /// Reports whether the figures of this run may be published in docs/ and README.md.
-    pub(crate) fn is_full(&self) -> bool {
-        !self.quick && self.only.is_empty() && self.also.is_empty()
+    /// Reports whether the figures of this run may be published on a page in docs/ and in README.md.
+    pub(crate) fn publishes(&self, page: &Page) -> bool {
+        !self.quick && self.also.is_empty() && page.sections.iter().all(|section| self.wants(*section))
     }
 }
 
@@ -70,6 +75,7 @@ fn named_binary(value: &str) -> Result<(String, PathBuf), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::pages::PAGES;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -92,10 +98,17 @@ mod tests {
     }
 
     #[test]
-    fn only_a_full_run_is_published() {
-        assert!(parsed("--rounds 5 --binary b").is_full());
-        for line in ["--quick", "--only idle", "--also a=b"] {
-            assert!(!parsed(line).is_full(), "{line}");
+    fn only_a_page_with_all_of_its_sections_is_published() {
+        for (line, published) in [
+            ("--rounds 5 --binary b", [true, true]),
+            ("--only http2 --only tls", [false, true]),
+            ("--only tls", [false, false]),
+            ("--only idle", [false, false]),
+            ("--quick", [false, false]),
+            ("--also a=b", [false, false]),
+        ] {
+            let options = parsed(line);
+            assert_eq!(PAGES.each_ref().map(|page| options.publishes(page)), published, "{line}");
         }
     }
 }

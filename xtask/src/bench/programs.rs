@@ -16,6 +16,7 @@ pub(crate) struct Programs {
     pub(crate) nginx: PathBuf,
     pub(crate) haproxy: PathBuf,
     pub(crate) wrk: PathBuf,
+    pub(crate) h2load: PathBuf,
     /// Envoy, or why it is missing.
     pub(crate) envoy: Result<PathBuf, String>,
 }
@@ -26,25 +27,31 @@ impl Programs {
     /// # Errors
     /// A program is missing. The message says what to install.
     pub(crate) fn find(workspace: &Path) -> Result<Self, String> {
-        let needed =
-            ["nginx", "haproxy", "wrk", "taskset", "setpriv", "prlimit"].map(|name| (name, in_path(name)));
+        let needed = ["nginx", "haproxy", "wrk", "h2load", "taskset", "setpriv", "prlimit"]
+            .map(|name| (name, in_path(name)));
         let missing: Vec<&str> =
             needed.iter().filter(|(_, path)| path.is_none()).map(|(name, _)| *name).collect();
-        let [nginx, haproxy, wrk, ..] = needed.map(|(_, path)| path);
-        let (Some(nginx), Some(haproxy), Some(wrk), []) = (nginx, haproxy, wrk, missing.as_slice()) else {
+        let [nginx, haproxy, wrk, h2load, ..] = needed.map(|(_, path)| path);
+        let (Some(nginx), Some(haproxy), Some(wrk), Some(h2load), []) =
+            (nginx, haproxy, wrk, h2load, missing.as_slice())
+        else {
             return Err(format!(
                 "the benchmark needs {}, not found in $PATH, /usr/sbin and /sbin; install them, on Debian with:\n  \
-                 apt-get install nginx-light haproxy wrk util-linux",
+                 apt-get install nginx-light haproxy wrk nghttp2-client util-linux",
                 missing.join(", ")
             ));
         };
-        Ok(Self { nginx, haproxy, wrk, envoy: envoy(&tools_folder(workspace)) })
+        Ok(Self { nginx, haproxy, wrk, h2load, envoy: envoy(&tools_folder(workspace)) })
     }
 
     /// Returns the version of each program for the report.
     pub(crate) fn versions(&self) -> Vec<String> {
-        let mut versions =
-            vec![version(&self.nginx, "-v"), version(&self.haproxy, "-v"), version(&self.wrk, "-v")];
+        let mut versions = vec![
+            version(&self.nginx, "-v"),
+            version(&self.haproxy, "-v"),
+            version(&self.wrk, "-v"),
+            version(&self.h2load, "--version"),
+        ];
         if let Ok(envoy) = &self.envoy {
             versions.push(version(envoy, "--version"));
         }

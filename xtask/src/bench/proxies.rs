@@ -1,7 +1,9 @@
 //! The proxies that are compared, and how each one is started.
 
+use super::certificates::{Certificates, KeyKind};
 use super::child::{Tree, on_core};
-use super::configs::{self, Behind, Buffers, Mode};
+use super::configs::{self, Behind, Buffers, Listen, Mode};
+use super::load::{Connection, Endpoint, Exchange, Request, on_this_thread};
 use super::programs::Programs;
 use crate::support::http;
 use crate::support::keys::Keys;
@@ -22,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Variant {
     pub(crate) name: String,
     kind: Kind,
+    /// The key of its certificate, if it speaks TLS.
+    tls: Option<KeyKind>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -64,7 +68,7 @@ pub(crate) struct Variants(Vec<Variant>);
 impl Variants {
     /// Returns the variants of the installed programs, of `scopegate` and of further builds of it.
     pub(crate) fn of(programs: &Programs, scopegate: &Path, also: &[(String, PathBuf)]) -> Self {
-        let row = |name: &str, kind| Variant { name: name.to_owned(), kind };
+        let row = |name: &str, kind| Variant { name: name.to_owned(), kind, tls: None };
         let mut rows = vec![
             row(NO_PROXY, Kind::Direct),
             row(NGINX, Kind::Nginx(Buffers::Default)),
@@ -123,6 +127,18 @@ impl Variants {
         self.0.iter().filter(|variant| signed(&variant.kind)).cloned().collect()
     }
 
+    /// Returns the variants that speak TLS, with nginx's buffers of one kind or of both.
+    pub(crate) fn over_tls(&self, buffers: &[Buffers]) -> Vec<Variant> {
+        let speaks = |kind: &Kind| match kind {
+            Kind::Nginx(size) => buffers.contains(size),
+            Kind::Scopegate { access_log, .. } => !access_log,
+            Kind::Haproxy => true,
+            Kind::NginxSigned | Kind::HaproxyTcp | Kind::Envoy { .. } | Kind::Direct => false,
+        };
+        let some = self.0.iter().filter(|variant| speaks(&variant.kind));
+        some.map(|variant| variant.with_key(KeyKind::Ecdsa)).collect()
+    }
+
     /// Returns the session policy of Scopegate, as `scopegate explain` prints it.
     ///
     /// # Errors
@@ -135,7 +151,8 @@ impl Variants {
         let folder = TempDir::new().map_err(|error| format!("cannot create a temporary folder: {error}"))?;
         let config = folder.path().join("proxy.toml");
         let behind = Behind { store, sts: store };
-        fs::write(&config, configs::scopegate(SocketAddr::from(([127, 0, 0, 1], 0)), &behind, false))
+        let listen = Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: None };
+        fs::write(&config, configs::scopegate(listen, &behind, false))
             .map_err(|error| format!("{}: {error}", config.display()))?;
         let output = Command::new(binary.ok_or("no scopegate is measured whose policy could be used")?)
             .args(["explain", "--mapping", "bench", "--config"])
@@ -165,6 +182,7 @@ pub(crate) struct Setup<'a> {
     pub(crate) issuer: Keys,
     /// A session for proxies that cannot mint one.
     pub(crate) session: Keys,
+    pub(crate) certificates: &'a Certificates,
     pub(crate) core: usize,
 }
 
@@ -180,6 +198,20 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Returns the URL of a target.
+    pub(crate) fn url(&self, target: &str) -> String {
+        let scheme = if self.variant.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{target}", self.address)
+    }
+
+    /// Returns the proxy for clients that resume no sessions.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        match self.variant.tls {
+            Some(_) => Endpoint::tls(self.address, Exchange::X25519),
+            None => Endpoint::plain(self.address),
+        }
+    }
+
     /// Returns the CPU time until now, or nothing for direct access.
     ///
     /// # Errors
@@ -203,6 +235,16 @@ impl Variant {
         matches!(self.kind, Kind::NginxSigned | Kind::HaproxyTcp | Kind::Direct)
     }
 
+    /// Returns the same proxy with TLS and a certificate of this kind.
+    pub(crate) fn with_key(&self, key: KeyKind) -> Self {
+        Self { tls: Some(key), ..self.clone() }
+    }
+
+    /// Returns the same proxy without TLS.
+    pub(crate) fn without_tls(&self) -> Self {
+        Self { tls: None, ..self.clone() }
+    }
+
     /// Starts the proxy and waits for its first response to a GET of `target`.
     ///
     /// # Errors
@@ -222,13 +264,17 @@ impl Variant {
         let folder = TempDir::new().map_err(|error| failed(error.to_string()))?;
         let address = free_address().map_err(|error| failed(error.to_string()))?;
         let stderr = folder.path().join("stderr");
-        let (mut command, log) = self.command(setup, address, folder.path()).map_err(failed)?;
+        let listen = Listen { address, tls: self.tls.map(|key| setup.certificates.of(key)) };
+        let (mut command, log) = self.command(setup, listen, folder.path()).map_err(failed)?;
         let log = File::create(if log { &stderr } else { Path::new("/dev/null") });
         command.stderr(log.map_err(|error| failed(error.to_string()))?);
         let started = Instant::now();
         let mut tree = Tree::start(command).map_err(failed)?;
         let status = if self.passes_signed() { 403 } else { 200 };
-        let answered = first_response(&mut tree, address, target, status);
+        let answered = match self.tls {
+            Some(_) => first_exchange(&mut tree, &Endpoint::tls(address, Exchange::X25519), target),
+            None => first_response(&mut tree, address, target, status),
+        };
         let first_response = started.elapsed();
         if let Err(error) = answered {
             let said = fs::read_to_string(&stderr).unwrap_or_default();
@@ -248,7 +294,7 @@ impl Variant {
     fn command(
         &self,
         setup: &Setup<'_>,
-        listen: SocketAddr,
+        listen: Listen<'_>,
         folder: &Path,
     ) -> Result<(Command, bool), String> {
         let file = |name: &str, text: &str| {
@@ -279,7 +325,7 @@ impl Variant {
             }
             Kind::Envoy { signing } => {
                 let mut command = on_core(*core, programs.envoy.as_ref().map_err(Clone::clone)?);
-                let config = configs::envoy(listen, behind, *signing);
+                let config = configs::envoy(listen.address, behind, *signing);
                 command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"]);
                 command.arg(file("envoy.yaml", &config)?);
                 command.env("AWS_ACCESS_KEY_ID", &setup.session.access_key);
@@ -301,15 +347,31 @@ impl Variant {
     }
 }
 
-/// Sends requests until one is answered with this status.
+/// Sends requests without TLS until one is answered with this status.
 fn first_response(tree: &mut Tree, address: SocketAddr, target: &str, status: u16) -> Result<(), String> {
+    until_ready(tree, || match http::get(address, target) {
+        Ok(answer) if answer.status() == status => Ok(()),
+        Ok(answer) => Err(format!("it answered {}: {}", answer.status(), answer.text())),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+/// Sends requests with TLS until one is answered with a 200.
+fn first_exchange(tree: &mut Tree, endpoint: &Endpoint, target: &str) -> Result<(), String> {
+    let request = Request::get(target);
+    let once =
+        async || Connection::open(endpoint, 16 << 10).await?.exchange(&request).await.map(|_length| ());
+    until_ready(tree, || on_this_thread(once()))
+}
+
+/// Tries until the proxy responds as it should, ends, or takes too long.
+fn until_ready(tree: &mut Tree, mut attempt: impl FnMut() -> Result<(), String>) -> Result<(), String> {
     let start = Instant::now();
     let mut last = "it does not listen".to_owned();
     while start.elapsed() < PATIENCE {
-        match http::get(address, target) {
-            Ok(answer) if answer.status() == status => return Ok(()),
-            Ok(answer) => last = format!("it answered {}: {}", answer.status(), answer.text()),
-            Err(error) => last = error.to_string(),
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(why) => last = why,
         }
         if tree.has_ended() {
             return Err("it exited before its first response".to_owned());

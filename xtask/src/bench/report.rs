@@ -1,5 +1,6 @@
 //! The report as Markdown, its plots, and the summary in the README.
 
+use super::pages::{Figure, Page};
 use super::plot::{self, Bar, Panel};
 use super::proxies::{NGINX, NGINX_LARGE, NGINX_SIGNED, NO_PROXY};
 use super::table::{Spread, Table};
@@ -9,32 +10,12 @@ use std::fs;
 use std::iter;
 use std::path::Path;
 
-/// The method, for readers of the report.
-const METHOD: &str = "\
-Every proxy runs on a core of its own; the origin and the load are on another. The origin answers at once and checks
-nothing, so these figures are those of the proxies. The last tables show the real MinIO, which has a core to itself
-while the proxy and the load share the other. Each round measures every variant, in random order. A figure is the
-median of the rounds with its quartiles; a ratio compares values of the same round.
-
-Where as many requests as possible are sent, `wrk` measures the rate. The latencies come from another client, which
-sends its next request as soon as it has the response: `wrk` adds the latencies of requests that it could have sent
-while it waited for one, so that its p99 is mostly the time for which the machine stalled. Each of these runs takes a
-second, and a round has three. CPU is the time that the kernel counted for the proxy's processes (`schedstat`); memory
-is their proportional set size. Requests at a fixed rate are due at random times that do not depend on the responses,
-and the wait for a free connection counts. In turns with MinIO means that one client sends requests to MinIO and to the
-proxy alternately, so that both meet the store in the same state. One proxy after the other means that `wrk` loads each
-alone.
-
-Scopegate makes all of its checks and signs with a session. Envoy signs where the row says so. nginx and HAProxy pass on
-requests unsigned. Each proxy has one worker, HTTP/1.1 without TLS, persistent connections on both sides and no access
-log unless the row says so (then to /dev/null). Where the baseline is nginx with its default buffers, it may use files.
-";
-
 /// The cell of a figure that was not measured.
 const ABSENT: &str = "–";
 
-/// Everything that a run measured.
+/// Everything that a run measured for a page.
 pub(crate) struct Report {
+    pub(crate) page: &'static Page,
     pub(crate) command: String,
     pub(crate) seed: u64,
     pub(crate) rounds: u32,
@@ -43,50 +24,11 @@ pub(crate) struct Report {
     pub(crate) tables: Vec<Table>,
 }
 
-/// A plot of the report, with a panel for each of its tables.
-struct Figure {
-    file: &'static str,
-    title: &'static str,
-    panels: &'static [&'static str],
-    column: usize,
-    as_ratio: bool,
-}
-
-const FIGURES: [Figure; 4] = [
-    Figure {
-        file: "benchmark-requests.svg",
-        title: "Requests/s, 1 KiB, as ratio to nginx (more is better)",
-        panels: &["small-64", "small-256"],
-        column: 0,
-        as_ratio: true,
-    },
-    Figure {
-        file: "benchmark-cpu.svg",
-        title: "CPU per request, 1 KiB, as ratio to nginx (less is better)",
-        panels: &["small-64", "small-256"],
-        column: 1,
-        as_ratio: true,
-    },
-    Figure {
-        file: "benchmark-bodies.svg",
-        title: "CPU seconds per GiB (less is better)",
-        panels: &["get-4", "get-32", "put-4", "put-32"],
-        column: 1,
-        as_ratio: false,
-    },
-    Figure {
-        file: "benchmark-idle.svg",
-        title: "KiB per idle connection (less is better)",
-        panels: &["idle-1000", "idle-10000"],
-        column: 0,
-        as_ratio: false,
-    },
-];
-
 impl Report {
     /// Returns the report, with or without links to its plots.
     pub(crate) fn markdown(&self, plots: bool) -> String {
-        let mut text = format!("# Benchmark\n\n`{}` wrote this file.\n\n{METHOD}\n", self.command);
+        let Page { title, method, figures, .. } = self.page;
+        let mut text = format!("# {title}\n\n`{}` wrote this file.\n\n{method}\n", self.command);
         if self.quick {
             text.push_str(
                 "**A quick run**: short measurements and few rounds. The spreads show how exact the figures are.\n\n",
@@ -96,7 +38,7 @@ impl Report {
         for line in &self.machine {
             let _ = writeln!(text, "- {line}");
         }
-        for figure in FIGURES.iter().filter(|figure| plots && self.draw(figure).is_some()) {
+        for figure in figures.iter().filter(|figure| plots && self.draw(figure).is_some()) {
             let _ = write!(text, "\n![{}]({})\n", figure.title, figure.file);
         }
         for table in &self.tables {
@@ -115,12 +57,12 @@ impl Report {
             let path = folder.join(name);
             fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
         };
-        for figure in &FIGURES {
+        for figure in self.page.figures {
             if let Some(drawn) = self.draw(figure) {
                 write(figure.file, &drawn)?;
             }
         }
-        write("benchmark.md", &self.markdown(true))
+        write(self.page.file, &self.markdown(true))
     }
 
     /// Draws a plot, or nothing if none of its figures was measured.
@@ -232,6 +174,7 @@ pub(crate) fn with_summary(readme: &str, summary: &str) -> Result<String, String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::pages::PAGES;
     use crate::bench::table::Column;
 
     fn report() -> Report {
@@ -255,6 +198,7 @@ mod tests {
         let mut bodies = Table::new("get-32", "Bodies", &columns, NGINX_LARGE).with_rows([NGINX_LARGE]);
         bodies.record(0, NGINX_LARGE, Ok(vec![Some(900.0), Some(0.75)]));
         Report {
+            page: &PAGES[0],
             command: "cargo xtask bench".to_owned(),
             seed: 7,
             rounds: 2,

@@ -1,11 +1,13 @@
 //! The sections of the benchmark. Each fills its tables round by round; a round measures all variants in random order.
 
+pub(crate) mod http2;
 pub(crate) mod idle;
 pub(crate) mod large;
 pub(crate) mod rate;
 pub(crate) mod small;
 pub(crate) mod start;
 pub(crate) mod store;
+pub(crate) mod tls;
 pub(crate) mod transfers;
 
 use super::proxies::{Running, Setup, Variant};
@@ -66,6 +68,7 @@ pub(crate) struct Bench<'a> {
     pub(crate) plan: Plan,
     pub(crate) setup: Setup<'a>,
     pub(crate) wrk: &'a Path,
+    pub(crate) h2load: &'a Path,
     /// The core of the origin and the load.
     pub(crate) load_core: usize,
     pub(crate) random: fastrand::Rng,

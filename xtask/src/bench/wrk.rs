@@ -1,7 +1,6 @@
 //! `wrk`, which sends as many requests as a proxy answers.
 
 use super::child::on_core;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -30,7 +29,7 @@ impl Load<'_> {
     ///
     /// # Errors
     /// A request or wrk itself failed.
-    pub(crate) fn run(&self, address: SocketAddr, target: &str) -> Result<Counted, String> {
+    pub(crate) fn run(&self, url: &str) -> Result<Counted, String> {
         let mut command: Command = on_core(self.core, self.wrk);
         command.args(["--latency", "--threads", "1", "--timeout", "10s"]);
         command.args(["--connections", &self.connections.to_string()]);
@@ -38,7 +37,7 @@ impl Load<'_> {
         if let Some(script) = self.script {
             command.arg("--script").arg(script);
         }
-        command.arg(format!("http://{address}{target}")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg(url).stdout(Stdio::piped()).stderr(Stdio::piped());
         let output = command.output().map_err(|error| format!("cannot start wrk: {error}"))?;
         let said = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {

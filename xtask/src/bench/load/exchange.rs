@@ -1,9 +1,9 @@
 //! A client's connection and exchanges on it.
 
+use super::Endpoint;
+use super::endpoint::Stream;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 const BUFFER: usize = 256 << 10;
 
@@ -44,26 +44,29 @@ impl Request {
 
 /// A client's connection.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
     /// Connects. `buffer` is the length of the read buffer.
-    pub(crate) async fn open(address: SocketAddr, buffer: usize) -> Result<Self, String> {
-        let stream = TcpStream::connect(address).await.map_err(|error| format!("cannot connect: {error}"))?;
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        Ok(Self { stream, buffer: vec![0; buffer] })
+    pub(crate) async fn open(endpoint: &Endpoint, buffer: usize) -> Result<Self, String> {
+        Ok(Self { stream: endpoint.connect().await?, buffer: vec![0; buffer] })
     }
 
-    /// Connects with a buffer for small responses.
+    /// Connects without TLS, with a buffer for small responses.
     pub(crate) async fn small(address: SocketAddr) -> Result<Self, String> {
-        Self::open(address, 16 << 10).await
+        Self::open(&Endpoint::plain(address), 16 << 10).await
     }
 
     /// Connects with a buffer for large bodies.
-    pub(crate) async fn fast(address: SocketAddr) -> Result<Self, String> {
-        Self::open(address, BUFFER).await
+    pub(crate) async fn fast(endpoint: &Endpoint) -> Result<Self, String> {
+        Self::open(endpoint, BUFFER).await
+    }
+
+    /// Reports whether the connection continues an earlier TLS session.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.stream.is_resumed()
     }
 
     /// Sends a request, reads the whole response and returns the length of both bodies.

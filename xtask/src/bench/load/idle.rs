@@ -1,20 +1,19 @@
 //! Connections that are idle after one request each.
 
-use super::{Connection, Request};
-use std::net::SocketAddr;
+use super::{Connection, Endpoint, Request};
 
 /// Opens `count` more connections, one after the other.
 ///
 /// # Errors
 /// A connection is refused, or its exchange fails.
 pub(crate) async fn open(
-    address: SocketAddr,
+    endpoint: &Endpoint,
     count: usize,
     request: &Request,
     held: &mut Vec<Connection>,
 ) -> Result<(), String> {
     for _ in 0..count {
-        let mut connection = Connection::open(address, 4 << 10).await?;
+        let mut connection = Connection::open(endpoint, 4 << 10).await?;
         connection.exchange(request).await?;
         held.push(connection);
     }

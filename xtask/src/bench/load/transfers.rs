@@ -1,7 +1,6 @@
 //! Large bodies: a fixed amount as fast as possible, and many that are read slowly.
 
-use super::{Connection, Request};
-use std::net::SocketAddr;
+use super::{Connection, Endpoint, Request};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time;
@@ -20,7 +19,7 @@ pub(crate) struct Transferred {
 /// # Errors
 /// A transfer fails, or all of them take too long.
 pub(crate) async fn all(
-    address: SocketAddr,
+    endpoint: &Endpoint,
     connections: u32,
     each: u32,
     request: &Request,
@@ -28,9 +27,9 @@ pub(crate) async fn all(
     let mut running = JoinSet::new();
     let start = Instant::now();
     for _ in 0..connections {
-        let request = request.clone();
+        let (endpoint, request) = (endpoint.clone(), request.clone());
         running.spawn_local(async move {
-            let mut connection = Connection::fast(address).await?;
+            let mut connection = Connection::fast(&endpoint).await?;
             let mut bytes = 0;
             for _ in 0..each {
                 bytes += connection.exchange(&request).await?;
@@ -55,7 +54,7 @@ pub(crate) async fn all(
 /// # Errors
 /// A transfer or `sample` fails.
 pub(crate) async fn slowly(
-    address: SocketAddr,
+    endpoint: &Endpoint,
     connections: u32,
     request: &Request,
     length: Duration,
@@ -63,9 +62,9 @@ pub(crate) async fn slowly(
 ) -> Result<(), String> {
     let mut running = JoinSet::new();
     for _ in 0..connections {
-        let request = request.clone();
+        let (endpoint, request) = (endpoint.clone(), request.clone());
         running.spawn_local(async move {
-            let mut connection = Connection::open(address, 16 << 10).await?;
+            let mut connection = Connection::open(&endpoint, 16 << 10).await?;
             connection.send(&request).await?;
             let mut body = connection.head().await?;
             while body.outstanding > 0 {

@@ -13,13 +13,25 @@ const COUNTS: [u32; 2] = [1000, 10_000];
 /// # Errors
 /// A signal has stopped the run.
 pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Table>, String> {
-    let variants = variants.distinct();
+    measure_all(bench, &variants.distinct(), "", "connections")
+}
+
+/// Measures these variants. `prefix` begins the names of the tables, `what` says what is idle.
+///
+/// # Errors
+/// A signal has stopped the run.
+pub(super) fn measure_all(
+    bench: &mut Bench<'_>,
+    variants: &[Variant],
+    prefix: &str,
+    what: &str,
+) -> Result<Vec<Table>, String> {
     let mut tables = COUNTS.map(|count| {
-        let title = format!("Memory, {count} idle connections after one request each");
-        Table::new(format!("idle-{count}"), title, &COLUMNS, NGINX).with_rows(names(&variants))
+        let title = format!("Memory, {count} idle {what} after one request each");
+        Table::new(format!("{prefix}idle-{count}"), title, &COLUMNS, NGINX).with_rows(names(variants))
     });
     for round in 0..bench.plan.few_rounds {
-        for variant in bench.shuffled(&variants) {
+        for variant in bench.shuffled(variants) {
             bench.check_stopped()?;
             let measured = measure(bench, variant);
             for (place, table) in tables.iter_mut().enumerate() {
@@ -38,11 +50,12 @@ fn measure(bench: &Bench<'_>, variant: &Variant) -> Result<Vec<f64>, String> {
     let tree = proxy.tree.as_ref().ok_or("direct access has no process to measure")?;
     let request = Request::get(&object(1024));
     let rest = tree.memory()?;
+    let endpoint = proxy.endpoint();
     on_this_thread(async {
         let mut held = Vec::new();
         let mut values = Vec::new();
         for count in COUNTS {
-            idle::open(proxy.address, count as usize - held.len(), &request, &mut held).await?;
+            idle::open(&endpoint, count as usize - held.len(), &request, &mut held).await?;
             values.push((tree.memory()? as f64 - rest as f64) / f64::from(count));
         }
         Ok(values)

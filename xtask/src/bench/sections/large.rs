@@ -2,7 +2,7 @@
 
 use super::{Bench, names, object, record};
 use crate::bench::load::{Request, on_this_thread, transfers};
-use crate::bench::proxies::{NGINX_LARGE, Running, Variants};
+use crate::bench::proxies::{NGINX_LARGE, Running, Variant, Variants};
 use crate::bench::table::{Column, Table};
 
 const COLUMNS: [Column; 2] = [Column { name: "MB/s", digits: 0 }, Column { name: "CPU s/GiB", digits: 3 }];
@@ -35,7 +35,19 @@ impl Direction {
 /// # Errors
 /// A signal has stopped the run.
 pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Table>, String> {
-    let variants = variants.large();
+    measure_all(bench, &variants.large(), "", "")
+}
+
+/// Measures these variants. `prefix` begins the names of the tables, `over` ends their titles.
+///
+/// # Errors
+/// A signal has stopped the run.
+pub(super) fn measure_all(
+    bench: &mut Bench<'_>,
+    variants: &[Variant],
+    prefix: &str,
+    over: &str,
+) -> Result<Vec<Table>, String> {
     let bytes = bench.plan.large_bytes;
     let cells: Vec<(Direction, u32, u32)> = [Direction::Get, Direction::Put]
         .into_iter()
@@ -47,14 +59,14 @@ pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Tabl
         .iter()
         .map(|(direction, connections, _)| {
             let (id, method) =
-                (format!("{}-{connections}", direction.name().to_lowercase()), direction.name());
-            let title = format!("{method} of {} MiB objects, {connections} connections", bytes >> 20);
-            Table::new(id, title, &COLUMNS, NGINX_LARGE).with_rows(names(&variants))
+                (format!("{prefix}{}-{connections}", direction.name().to_lowercase()), direction.name());
+            let title = format!("{method} of {} MiB objects, {connections} connections{over}", bytes >> 20);
+            Table::new(id, title, &COLUMNS, NGINX_LARGE).with_rows(names(variants))
         })
         .collect();
     for round in 0..bench.plan.rounds {
         // The speed may depend on where a process has its buffers in memory, so each round starts new ones.
-        let running = bench.start(&variants, &object(1024), &mut tables)?;
+        let running = bench.start(variants, &object(1024), &mut tables)?;
         for ((direction, connections, each), table) in cells.iter().copied().zip(&mut tables) {
             for proxy in bench.shuffled(&running) {
                 bench.check_stopped()?;
@@ -74,7 +86,7 @@ fn measure(
     request: &Request,
 ) -> Result<Vec<Option<f64>>, String> {
     let before = proxy.cpu()?;
-    let transferred = on_this_thread(transfers::all(proxy.address, connections, each, request))?;
+    let transferred = on_this_thread(transfers::all(&proxy.endpoint(), connections, each, request))?;
     let bytes = transferred.bytes as f64;
     let gib = bytes / f64::from(1 << 30);
     let cpu = proxy.cpu_since(before)?.map(|cpu| cpu.as_secs_f64() / gib);

@@ -59,7 +59,7 @@ fn nginx_peak(bench: &Bench<'_>, variants: &[Variant]) -> Result<f64, String> {
     let nginx = nginx.start(&bench.setup, &object(SIZE))?;
     let (wrk, core) = (bench.wrk, bench.load_core);
     let load = Load { wrk, core, connections: CONNECTIONS, seconds: 1, script: None };
-    let counted = load.run(nginx.address, &object(SIZE))?;
+    let counted = load.run(&nginx.url(&object(SIZE)))?;
     let peak = counted.requests / counted.seconds;
     announce(&format!("nginx answers {peak:.0} requests/s, which sets the rates"));
     Ok(peak)

@@ -49,7 +49,7 @@ fn measure(bench: &Bench<'_>, proxy: &Running, connections: u32) -> Result<Vec<O
     let (wrk, core) = (bench.wrk, bench.load_core);
     let load = Load { wrk, core, connections, seconds: 1, script: None };
     let before = proxy.cpu()?;
-    let counted = load.run(proxy.address, &object(SIZE))?;
+    let counted = load.run(&proxy.url(&object(SIZE)))?;
     let cpu = proxy.cpu_since(before)?.map(|cpu| microseconds(cpu) / counted.requests);
     let rate = counted.requests / counted.seconds;
     let load = Closed { connections, length: Duration::from_secs(1) };

@@ -57,9 +57,11 @@ pub(crate) fn run(
             behind: Behind { store: minio.address, sts: minio.address },
             issuer,
             session,
+            certificates: bench.setup.certificates,
             core,
         },
         wrk: bench.wrk,
+        h2load: bench.h2load,
         // MinIO runs on the core that the load and the origin had.
         load_core: core,
         random: bench.random.clone(),
@@ -135,7 +137,7 @@ fn saturate(
         let address = proxy.map_or(bench.setup.behind.store, |proxy| proxy.address);
         let (wrk, core, seconds) = (bench.wrk, bench.load_core, bench.plan.store_seconds);
         let load = Load { wrk, core, connections, seconds, script };
-        let measured = load.run(address, &object(SIZE)).map(|counted| {
+        let measured = load.run(&format!("http://{address}{}", object(SIZE))).map(|counted| {
             let rate = counted.requests / counted.seconds;
             [rate, microseconds(counted.p50), microseconds(counted.p99)].map(Some).to_vec()
         });

@@ -34,6 +34,12 @@ fn measure(bench: &Bench<'_>, variant: &Variant) -> Result<f64, String> {
     let mut most = rest;
     let sample = || tree.memory().map(|now| most = most.max(now));
     let request = Request::get(&object(BYTES));
-    on_this_thread(transfers::slowly(proxy.address, TRANSFERS, &request, bench.plan.slow_length, sample))?;
+    on_this_thread(transfers::slowly(
+        &proxy.endpoint(),
+        TRANSFERS,
+        &request,
+        bench.plan.slow_length,
+        sample,
+    ))?;
     Ok((most - rest) as f64 / 1024.0)
 }
