@@ -1,5 +1,6 @@
 //! The configuration as types.
 
+use super::ListenerTls;
 use super::diagnostic::Diagnostic;
 use crate::authenticate::jwt::JwtSettings;
 use crate::authenticate::keys::Keys;
@@ -9,13 +10,12 @@ use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::grammar::Dialect;
 use crate::bounds::limits::Limits;
 use crate::identify::browser::AllowedHosts;
-use crate::identify::client::ListenerName;
+use crate::identify::client::{ClientCertificates, ListenerFacts, ListenerName};
 use crate::net::endpoint::Endpoint;
 use crate::sigv4::secret::Credentials;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use super::ListenerTls;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -92,6 +92,17 @@ impl Listener {
     pub fn is_nameless(&self) -> bool {
         let remote = matches!(self.address, ListenAddress::Tcp(address) if !address.ip().is_loopback());
         remote && self.hosts.is_empty()
+    }
+
+    /// Returns what conditions on clients must know of the listener.
+    pub fn facts(&self) -> ListenerFacts {
+        let asks = self.tls.as_ref().and_then(|tls| tls.settings.clients.as_ref());
+        let certificates = match asks.map(|clients| clients.is_required) {
+            None => ClientCertificates::Never,
+            Some(false) => ClientCertificates::Optional,
+            Some(true) => ClientCertificates::Required,
+        };
+        ListenerFacts { is_unix: matches!(self.address, ListenAddress::Unix(_)), certificates }
     }
 }
 
@@ -235,6 +246,12 @@ impl Config {
     /// Returns the warnings about the configuration, in the order of the file.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+
+    /// Returns whether the clients of a listener show certificates.
+    pub(crate) fn certificates_at(&self, listener: &ListenerName) -> ClientCertificates {
+        let found = self.listeners.iter().find(|one| one.name == *listener);
+        found.map(|listener| listener.facts().certificates).unwrap_or_default()
     }
 
     /// Returns the endpoints of STS, in the order in which they are tried.

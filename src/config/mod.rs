@@ -4,6 +4,7 @@
 
 mod account;
 mod accounts;
+mod certificates;
 mod clients;
 mod configuration;
 mod cors;

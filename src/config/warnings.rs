@@ -78,7 +78,7 @@ fn check_listeners(config: &Config, places: &Places, reader: &Reader<'_>) {
 fn check_sockets(config: &Config, places: &Places, reader: &Reader<'_>) {
     for (listener, span) in config.listeners.iter().zip(&places.listeners) {
         let admits_all = |mapping: &&Mapping| {
-            let demand = |condition: &Condition| condition.at(&listener.name, true);
+            let demand = |condition: &Condition| condition.at(&listener.name, listener.facts());
             mapping.client.conditions().iter().all(|condition| demand(condition) == Demand::Nothing)
         };
         let Some(mapping) = config.mappings.iter().find(admits_all).filter(|_| listener.access.is_open())
@@ -170,8 +170,7 @@ fn is_at(mapping: &Mapping, listener: &Listener) -> bool {
 }
 
 fn can_match(mapping: &Mapping, listener: &Listener) -> bool {
-    let is_unix = matches!(listener.address, ListenAddress::Unix(_));
-    mapping.client.can_match_at(&listener.name, is_unix)
+    mapping.client.can_match_at(&listener.name, listener.facts())
         && match (&listener.address, mapping.client.networks()) {
             (_, None) => true,
             (ListenAddress::Unix(_), Some(_)) => false,

@@ -65,6 +65,27 @@ impl ListenerRef {
     }
 }
 
+/// What conditions must know of a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenerFacts {
+    /// Whether it is a unix socket.
+    pub is_unix: bool,
+    /// Whether its clients show certificates.
+    pub certificates: ClientCertificates,
+}
+
+/// Whether the clients of a listener show certificates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// The listener asks for none.
+    #[default]
+    Never,
+    /// The listener asks for one, and serves clients without.
+    Optional,
+    /// The listener serves no client without one.
+    Required,
+}
+
 /// The ids of all listeners that this process has bound, including removed ones.
 ///
 /// A name keeps its id when its listener is removed and added again: a connection outlives the configuration that it
