@@ -1,20 +1,21 @@
-//! What surrounds the credentials of a request at listeners that use any: which pages may send some at all, when a browser
-//! may ask its user for them, and what caches may do with the response.
+//! What surrounds the credentials of a request, and the client certificate of its connection, at listeners that use any:
+//! which pages may send some at all, when a browser may ask its user for them, and what caches may do with the response.
 
 use super::Proxy;
 use super::decision::pages_of;
 use crate::answer::caching;
+use crate::authenticate::authenticator::Proofs;
 use crate::authorize::mapping::Mapping;
 use crate::identify::browser::{self, AllowedHosts, Cors, Pages, is_preflight, preflight};
 use crate::identify::client::{Client, Connection};
 use crate::identify::credentials::presented;
-use crate::identify::identity::Schemes;
 use crate::proxy::generation::Site;
 use crate::refusal::Refusal;
 use http1::{Fields, Request};
 use std::sync::Arc;
 
-/// A mapping that a connection can reach, with or without credentials, as the caller of [`admit_page`] refers to it.
+/// A mapping that a client could reach if it proved who it is, as the caller of [`admit_page`] refers to it: see
+/// [`Matcher::could_admit`](crate::identify::matcher::Matcher::could_admit).
 pub(crate) trait Reachable: Copy {
     /// Returns the mapping.
     fn mapping(&self) -> &Mapping;
@@ -33,16 +34,18 @@ impl Reachable for &Mapping {
 }
 
 /// Checks the page that sends a request before its credentials are verified. A page of another site can neither try
-/// passwords nor use up the attempts of its visitors. `reachable` are the mappings that the connection can reach with or
-/// without credentials.
+/// passwords nor use up the attempts of its visitors. `client` is who the connection alone shows, and `reachable` are the
+/// mappings that it could reach if it proved who it is.
 ///
-/// Browsers send no credentials with a preflight. Its mapping, which is returned, is the first one whose rules allow it. The
-/// request itself is checked by its own mapping. `refuse` makes the refusal of a preflight that reaches no mapping.
+/// Browsers send no credentials with a preflight, and show no certificate. Its mapping, which is returned, is the first one
+/// whose rules allow it. The request itself is checked by its own mapping. `refuse` makes the refusal of a preflight that
+/// reaches no mapping.
 ///
 /// # Errors
 /// When no mapping that the client could reach serves such a page.
 pub(crate) fn admit_page<R: Reachable>(
     mut reachable: impl Iterator<Item = R> + Clone,
+    client: &Client<'_>,
     hosts: &AllowedHosts,
     request: &Request,
     refuse: impl FnOnce() -> Refusal,
@@ -55,8 +58,9 @@ pub(crate) fn admit_page<R: Reachable>(
     let Err(refusal) = checked else { return Ok(None) };
     // Which mapping it is depends on the credentials. A mapping may be stricter to browsers that remember a login.
     let serves = |one: R| {
-        let pages = Pages { with_remembered_login: false, ..pages_of(one.mapping()) };
-        browser::check(hosts, pages, request).is_ok()
+        let mapping = one.mapping();
+        let pages = Pages { with_remembered_login: false, ..pages_of(mapping) };
+        mapping.client.admits_connection(client) && browser::check(hosts, pages, request).is_ok()
     };
     if reachable.any(serves) { Ok(None) } else { Err(refusal) }
 }
@@ -71,7 +75,7 @@ fn of_preflight<R: Reachable>(
 }
 
 impl Proxy {
-    /// Checks the page that sends a request, at listeners that use credentials. Returns the site of a preflight.
+    /// Checks the page that sends a request, at listeners that use credentials or certificates. Returns the site of a preflight.
     ///
     /// # Errors
     /// As [`admit_page`].
@@ -82,21 +86,22 @@ impl Proxy {
     ) -> Result<Option<&Arc<Site>>, Refusal> {
         let id = connection.listener().id();
         let authenticator = &self.generation.authenticator;
-        if authenticator.schemes(id).is_empty() {
+        if authenticator.proofs(id).are_none() {
             return Ok(None);
         }
         let hosts = self.generation.listeners.hosts(id);
-        let refuse = || authenticator.refuse(&Client::of_connection(connection));
-        admit_page(self.reachable(connection), hosts, request, refuse)
+        let client = Client::of_connection(connection);
+        let refuse = || authenticator.refuse(&client);
+        admit_page(self.reachable(connection), &client, hosts, request, refuse)
     }
 
-    /// Returns the sites that the connection can reach, with or without credentials.
+    /// Returns the sites that a client of the connection could reach if it proved who it is.
     fn reachable<'s, 'c>(
         &'s self,
         connection: &'c Connection,
     ) -> impl Iterator<Item = &'s Arc<Site>> + Clone + use<'s, 'c> {
         let client = Client::of_connection(connection);
-        self.generation.sites.iter().filter(move |site| site.mapping.client.admits_connection(&client))
+        self.generation.sites.iter().filter(move |site| site.mapping.client.could_admit(&client))
     }
 
     /// Removes the challenge that makes browsers ask for a password, unless the page in the address bar is one of the
@@ -119,10 +124,10 @@ impl Proxy {
         fields: &mut Fields,
     ) {
         let id = connection.listener().id();
-        let schemes = self.generation.authenticator.schemes(id);
+        let proofs = self.generation.authenticator.proofs(id);
         let cors = match found {
             Some(site) => site.mapping.cors.as_deref(),
-            None if schemes.is_empty() => None,
+            None if proofs.are_none() => None,
             None => self.cors_of_stranger(connection, request),
         };
         if let Some(cors) = cors {
@@ -132,10 +137,10 @@ impl Proxy {
         if has_login && self.generation.listeners.hosts(id).domain().is_some() {
             browser::show_only_here(fields);
         }
-        if !schemes.is_empty() {
+        if !proofs.schemes.is_empty() {
             caching::vary_by_credentials(fields);
         }
-        if is_for_one_client(found, request, schemes) {
+        if is_for_one_client(connection, found, request, proofs) {
             caching::keep_private(fields);
         }
     }
@@ -149,12 +154,16 @@ impl Proxy {
     }
 }
 
-/// Returns whether no shared cache may keep the response.
-fn is_for_one_client(found: Option<&Arc<Site>>, request: &Request, schemes: Schemes) -> bool {
-    let Some(site) = found else { return !schemes.is_empty() };
-    let proved = || {
-        !schemes.is_empty()
-            && !presented(request, schemes).is_ok_and(|credentials| credentials.scheme().is_none())
-    };
+/// Returns whether no shared cache may keep the response: it is for a client that proved who it is, or that could have.
+fn is_for_one_client(
+    connection: &Connection,
+    found: Option<&Arc<Site>>,
+    request: &Request,
+    proofs: Proofs,
+) -> bool {
+    let Some(site) = found else { return !proofs.are_none() };
+    let Proofs { schemes, certificates } = proofs;
+    let sent = || !presented(request, schemes).is_ok_and(|credentials| credentials.scheme().is_none());
+    let proved = || (certificates && connection.certificate().is_some()) || (!schemes.is_empty() && sent());
     !site.mapping.shared_cache && (!site.mapping.client.is_by_address() || proved())
 }
