@@ -14,7 +14,9 @@ mod fallback;
 mod forward;
 pub(crate) mod gate;
 pub(crate) mod generation;
+pub(crate) mod live_tls;
 mod local;
+mod misdirected;
 pub(crate) mod multipart;
 mod reply;
 pub(crate) mod site;
@@ -137,6 +139,7 @@ impl Proxy {
         record: &AccessRecord,
         holdings: &Holdings,
     ) -> Result<Found<'_>, Refusal> {
+        self.check_direction(connection, request)?;
         if let Some(site) = self.admit_page(connection, request)? {
             record.mapped(site.row);
             return Ok(Found::Shared(site));
@@ -168,7 +171,13 @@ impl Proxy {
         let hosts = self.generation.listeners.hosts(connection.listener().id());
         let Decision { incoming, mut action } = decide(&site.mapping, hosts, request)?;
         let account = Account { site, trace, holdings, memory: &self.shared.memory };
-        let call = Call { mapping: &site.mapping, upload, incoming: &incoming, account };
+        let call = Call {
+            mapping: &site.mapping,
+            upload,
+            incoming: &incoming,
+            scheme: connection.scheme(),
+            account,
+        };
         let has_fallen_back = matches!(action, Action::Fallback(_));
         // Most requests are forwarded. Their future stays small because the outgoing request is borrowed, and because
         // every other action is boxed.

@@ -84,6 +84,10 @@ rules! {
     CopySource: "copy-source", FORBIDDEN, "AccessDenied";
     /// The message breaks HTTP/1.1.
     MalformedRequest: "malformed-request", BAD_REQUEST, "InvalidRequest";
+    /// The client speaks TLS to a port for plain HTTP.
+    UnexpectedTls: "unexpected-tls", BAD_REQUEST, "InvalidRequest";
+    /// The TLS connection was opened for another host.
+    Misdirected: "misdirected", MISDIRECTED_REQUEST, "InvalidRequest";
     /// The version of HTTP is not supported.
     HttpVersion: "http-version", HTTP_VERSION_NOT_SUPPORTED, "HttpVersionNotSupported";
     /// The transfer coding is not supported.
@@ -235,6 +239,7 @@ impl Rule {
             Self::RightNotGranted => Some("add the right to allow of the scope"),
             Self::CopySource => Some("add \"read\" to allow of a scope that covers the source"),
             Self::ForeignHost => Some("add the name to hosts of the listener"),
+            Self::UnexpectedTls => Some("let the client use http://, or add tls to the listener"),
             Self::TooLarge => Some(
                 "S3 accepts at most 5 GiB in one request; raise max_object_size of the scope if it is lower",
             ),
@@ -296,6 +301,7 @@ impl From<Malformed> for Refusal {
 impl From<Reason> for Rule {
     fn from(reason: Reason) -> Self {
         match reason {
+            Reason::UnexpectedTls => Self::UnexpectedTls,
             Reason::InvalidSyntax => Self::MalformedRequest,
             Reason::InvalidTarget => Self::BadTarget,
             Reason::TargetTooLong => Self::TargetTooLong,

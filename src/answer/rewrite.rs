@@ -46,10 +46,16 @@ impl Rewriter {
         }
         let url = operation.lists() && grant.query().get("encoding-type") == Some("url");
         let host = request.fields().get(HOST.as_str()).and_then(visible);
-        let origin = host.map(|host| format!("{}://{host}", request.scheme()));
         let (path, key) = (request.target.path(), grant.resource().key());
-        let names = Names::new(operation, view.cloned(), url, path, key, origin.as_deref());
+        let names = Names::new(operation, view.cloned(), url, path, key, host);
         Some(Box::new(Self::new(names)))
+    }
+
+    /// Writes URLs with this scheme.
+    #[must_use]
+    pub(crate) fn over(mut self: Box<Self>, scheme: &'static str) -> Box<Self> {
+        self.names.set_scheme(scheme);
+        self
     }
 
     /// Inserts `more` before the end of a multi-object delete's result.

@@ -1,19 +1,26 @@
 //! Limits failed attempts to prove an identity, per client address and over all.
 //!
-//! Each limit is a bucket of tokens. An attempt takes a token before anything expensive runs, and returns it if it
-//! succeeds. So attempts at the same time cannot exceed the limit, and only failures use it up. Nobody is locked out by
-//! name: a failed attempt never counts against the user that it names.
+//! Each limit is a bucket of tokens. An attempt reserves a token before anything expensive runs, and gives it back if it
+//! succeeds. So attempts at the same time cannot exceed the limit. Only failures use it up: an attempt for which no token
+//! is left but the reserved ones waits until their attempts are settled. Nobody is locked out by name: a failed attempt
+//! never counts against the user that it names.
 
 use crate::bounds::limits::Limits;
 use crate::identify::client::ClientKey;
+use crate::net::wall_clock::WallClock;
 use dashmap::DashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+use tokio::sync::{Notify, Semaphore};
 
 /// The time in which a bucket fills.
 const MINUTE: u64 = 60_000_000_000;
 const SECOND: u64 = 1_000_000_000;
+
+/// The number of attempts that may wait for others to be settled.
+const WAITING: usize = 256;
 
 /// The failed attempts that are allowed in a minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,19 +48,46 @@ pub(crate) struct Attempts {
     /// The time that one attempt takes from a bucket, in nanoseconds.
     all_interval: AtomicU64,
     client_interval: AtomicU64,
-    /// A bucket is the time at which it is full again, in nanoseconds since 1970.
-    all: AtomicU64,
+    /// Where both buckets are locked, this one is first.
+    all: Mutex<Bucket>,
     /// The buckets of clients that are not full. A bucket is made by an attempt that all clients' bucket allows, so there
     /// are never many more than that bucket refills in a minute.
-    clients: DashMap<ClientKey, u64>,
+    clients: DashMap<ClientKey, Bucket>,
+    /// Notifies the attempts that wait whenever another is settled.
+    settled: Notify,
+    waiting: Semaphore,
 }
 
-/// A token that an attempt has taken. Dropping it spends the token, also if the client leaves before the result.
+/// A bucket of tokens.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    /// The time at which the tokens of failed attempts are back, in nanoseconds since 1970.
+    full_at: u64,
+    /// The attempts that have reserved a token and are not settled.
+    pending: u32,
+}
+
+/// Whether a client may make an attempt that failures alone would allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chance {
+    Free,
+    /// If all pending attempts fail, this one would exceed the limit.
+    Pending,
+}
+
+/// A token that an attempt has reserved. Dropping it spends the token, also if the client leaves before the result.
 #[derive(Debug)]
 pub(crate) struct Reservation<'a> {
     attempts: &'a Attempts,
     client: ClientKey,
+    /// The time of the attempt, in nanoseconds since 1970.
+    since: u64,
+    has_failed: bool,
 }
+
+/// The error of an attempt that may not wait, because too many do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueueFull;
 
 impl Attempts {
     /// Makes the limits, with full buckets.
@@ -61,8 +95,10 @@ impl Attempts {
         let attempts = Self {
             all_interval: AtomicU64::new(0),
             client_interval: AtomicU64::new(0),
-            all: AtomicU64::new(0),
+            all: Mutex::default(),
             clients: DashMap::new(),
+            settled: Notify::new(),
+            waiting: Semaphore::new(WAITING),
         };
         attempts.set_limits(limits);
         attempts
@@ -74,88 +110,152 @@ impl Attempts {
         self.client_interval.store(MINUTE / u64::from(limits.per_client.get()), Ordering::Relaxed);
     }
 
-    /// Checks whether a client may make an attempt, without making one.
+    /// Checks whether failures allow a client another attempt, without making one.
     ///
     /// # Errors
-    /// When it may not.
+    /// When they do not.
     pub(crate) fn check(&self, client: ClientKey, now: SystemTime) -> Result<(), TooMany> {
-        let now = nanos(now);
-        let of_client = self.clients.get(&client).map_or(0, |full_at| *full_at);
-        let all = self.all.load(Ordering::Relaxed);
-        take(of_client, now, self.client_interval.load(Ordering::Relaxed)).and(take(
-            all,
-            now,
-            self.all_interval.load(Ordering::Relaxed),
-        ))?;
+        self.chance(client, now).map(drop)
+    }
+
+    /// Waits while only pending attempts stand in the way of another.
+    ///
+    /// # Errors
+    /// When too many wait.
+    pub(crate) async fn wait_for_chance(&self, client: ClientKey, clock: WallClock) -> Result<(), QueueFull> {
+        let mut settled = self.settled.notified();
+        if !self.is_pending(client, clock) {
+            return Ok(());
+        }
+        let _waiting = self.waiting.try_acquire().map_err(|_| QueueFull)?;
+        while self.is_pending(client, clock) {
+            settled.await;
+            settled = self.settled.notified();
+        }
         Ok(())
     }
 
-    /// Takes a token for an attempt.
+    /// Reserves a token for an attempt. Returns `None` while only pending attempts stand in its way.
     ///
     /// # Errors
     /// When the client, or all clients together, failed too often.
-    pub(crate) fn reserve(&self, client: ClientKey, now: SystemTime) -> Result<Reservation<'_>, TooMany> {
+    pub(crate) fn reserve(
+        &self,
+        client: ClientKey,
+        now: SystemTime,
+    ) -> Result<Option<Reservation<'_>>, TooMany> {
         let now = nanos(now);
-        let interval = self.all_interval.load(Ordering::Relaxed);
-        let all = self
-            .all
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| take(full_at, now, interval).ok());
-        all.map_err(|full_at| take(full_at, now, interval).err().unwrap_or(TooMany(1)))?;
-        let interval = self.client_interval.load(Ordering::Relaxed);
         self.make_room(now);
-        let taken = {
-            let mut bucket = self.clients.entry(client).or_default();
-            take(*bucket, now, interval).map(|full_at| *bucket = full_at)
-        };
-        if let Err(too_many) = taken {
-            // The attempt is not made, so others may.
-            self.give_back_to_all();
-            return Err(too_many);
+        let mut all = self.all();
+        if all.chance(now, self.all_interval())? == Chance::Pending {
+            return Ok(None);
         }
-        Ok(Reservation { attempts: self, client })
+        let mut bucket = self.clients.entry(client).or_default();
+        if bucket.chance(now, self.client_interval())? == Chance::Pending {
+            return Ok(None);
+        }
+        all.pending += 1;
+        bucket.pending += 1;
+        Ok(Some(Reservation { attempts: self, client, since: now, has_failed: true }))
     }
 
     /// Counts a failed attempt that cost nothing.
     ///
     /// # Errors
-    /// When the client, or all clients together, failed too often.
+    /// When the client, or all clients together, failed too often, or would have if the pending attempts fail.
     pub(crate) fn spend(&self, client: ClientKey, now: SystemTime) -> Result<(), TooMany> {
-        self.reserve(client, now).map(drop)
+        self.reserve(client, now)?.map(drop).ok_or(TooMany(1))
     }
 
-    fn give_back_to_all(&self) {
-        self.all.fetch_sub(self.all_interval.load(Ordering::Relaxed), Ordering::Relaxed);
+    fn chance(&self, client: ClientKey, now: SystemTime) -> Result<Chance, TooMany> {
+        let now = nanos(now);
+        let of_client = self.clients.get(&client).map_or_else(Bucket::default, |bucket| *bucket);
+        let of_client = of_client.chance(now, self.client_interval())?;
+        let of_all = self.all().chance(now, self.all_interval())?;
+        Ok(if of_client == Chance::Pending { of_client } else { of_all })
+    }
+
+    fn is_pending(&self, client: ClientKey, clock: WallClock) -> bool {
+        self.chance(client, clock.now()) == Ok(Chance::Pending)
+    }
+
+    fn settle(&self, reservation: &Reservation<'_>) {
+        {
+            let mut all = self.all();
+            all.settle(reservation, self.all_interval());
+            // A bucket with a pending attempt is not removed.
+            if let Some(mut bucket) = self.clients.get_mut(&reservation.client) {
+                bucket.settle(reservation, self.client_interval());
+            }
+        }
+        self.settled.notify_waiters();
+    }
+
+    fn all(&self) -> MutexGuard<'_, Bucket> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn all_interval(&self) -> u64 {
+        self.all_interval.load(Ordering::Relaxed)
+    }
+
+    fn client_interval(&self) -> u64 {
+        self.client_interval.load(Ordering::Relaxed)
     }
 
     /// Removes full buckets, which say the same as absent ones, once most may be full.
     fn make_room(&self, now: u64) {
-        let interval = self.all_interval.load(Ordering::Relaxed).max(1);
-        let refilled = usize::try_from(MINUTE / interval).unwrap_or(usize::MAX);
+        let refilled = usize::try_from(MINUTE / self.all_interval().max(1)).unwrap_or(usize::MAX);
         if self.clients.len() >= refilled.saturating_mul(4) {
-            self.clients.retain(|_, full_at| *full_at > now);
+            self.clients.retain(|_, bucket| bucket.full_at > now || bucket.pending > 0);
         }
     }
 }
 
 impl Reservation<'_> {
-    /// Returns the token, because the attempt succeeded or its result is unknown through no fault of the client.
-    pub(crate) fn give_back(self) {
-        if let Some(mut bucket) = self.attempts.clients.get_mut(&self.client) {
-            *bucket = bucket.saturating_sub(self.attempts.client_interval.load(Ordering::Relaxed));
-        }
-        self.attempts.give_back_to_all();
+    /// Gives the token back, because the attempt succeeded or its result is unknown through no fault of the client.
+    pub(crate) fn give_back(mut self) {
+        self.has_failed = false;
     }
 }
 
-/// Takes a token from a bucket. Returns the time at which the bucket is full again.
-fn take(full_at: u64, now: u64, interval: u64) -> Result<u64, TooMany> {
-    // Only a clock that was set back since makes it so late. It would lock clients out for as long.
-    let is_from_the_future = full_at > now.saturating_add(2 * MINUTE);
-    let next = if is_from_the_future { now } else { full_at.max(now) }.saturating_add(interval);
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.attempts.settle(self);
+    }
+}
+
+impl Bucket {
+    /// Returns whether an attempt may be made now.
+    fn chance(self, now: u64, interval: u64) -> Result<Chance, TooMany> {
+        check_tokens(self.full_at, now, interval, 1)?;
+        let with_pending = check_tokens(self.full_at, now, interval, self.pending.saturating_add(1));
+        Ok(if with_pending.is_ok() { Chance::Free } else { Chance::Pending })
+    }
+
+    /// Takes the token of a failed attempt, as if that was done when the attempt began.
+    fn settle(&mut self, reservation: &Reservation<'_>, interval: u64) {
+        self.pending = self.pending.saturating_sub(1);
+        if reservation.has_failed {
+            self.full_at = since(self.full_at, reservation.since).saturating_add(interval);
+        }
+    }
+}
+
+/// Checks whether a bucket has this number of tokens.
+fn check_tokens(full_at: u64, now: u64, interval: u64, tokens: u32) -> Result<(), TooMany> {
+    let next = since(full_at, now).saturating_add(interval.saturating_mul(u64::from(tokens)));
     match next.checked_sub(now.saturating_add(MINUTE)) {
-        None | Some(0) => Ok(next),
+        None | Some(0) => Ok(()),
         Some(wait) => Err(TooMany(wait.div_ceil(SECOND))),
     }
+}
+
+/// Returns the time from which the bucket lacks what is taken from it now.
+fn since(full_at: u64, now: u64) -> u64 {
+    // Only a clock that was set back since makes it so late. It would lock clients out for as long.
+    let is_from_the_future = full_at > now.saturating_add(2 * MINUTE);
+    if is_from_the_future { now } else { full_at.max(now) }
 }
 
 fn nanos(time: SystemTime) -> u64 {
@@ -167,7 +267,7 @@ fn nanos(time: SystemTime) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::sync::Barrier;
+    use std::sync::{Arc, Barrier};
     use std::thread;
     use std::time::Duration;
 
@@ -186,7 +286,7 @@ mod tests {
     fn only_failures_use_up_the_limit() {
         let attempts = Attempts::new(limits(1000, 3));
         for _ in 0..100 {
-            attempts.reserve(ONE, at(0)).unwrap().give_back();
+            attempts.reserve(ONE, at(0)).unwrap().unwrap().give_back();
         }
         for _ in 0..3 {
             attempts.check(ONE, at(0)).unwrap();
@@ -229,13 +329,52 @@ mod tests {
                 together.wait();
                 let reserved = attempts.reserve(ONE, at(0));
                 together.wait();
-                usize::from(reserved.is_ok())
+                usize::from(reserved.unwrap().is_some())
             };
             let threads: Vec<_> = (0..64).map(|_| scope.spawn(try_once)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(made, 5);
         assert!(attempts.check(ONE, at(0)).is_err(), "a reservation that is dropped is spent");
+    }
+
+    /// An attempt that fails later counts from its beginning, as if its failure had been known at once.
+    #[test]
+    fn pending_attempts_count_until_they_are_settled() {
+        let attempts = Attempts::new(limits(3, 2));
+        let reserve = |client| attempts.reserve(client, at(0)).unwrap();
+        let (first, second) = (reserve(ONE).unwrap(), reserve(ONE).unwrap());
+        assert!(reserve(ONE).is_none(), "of this client");
+        let third = reserve(OTHER).unwrap();
+        assert!(reserve(ClientKey::V6(3)).is_none(), "of all");
+        assert_eq!(attempts.check(ONE, at(0)), Ok(()), "no failure is known");
+        assert_eq!(attempts.spend(ONE, at(0)), Err(TooMany(1)));
+        first.give_back();
+        second.give_back();
+        drop(third);
+        drop((reserve(ONE).unwrap(), reserve(ONE).unwrap()));
+        assert_eq!(attempts.check(ONE, at(0)), Err(TooMany(30)));
+        assert_eq!(attempts.check(OTHER, at(0)), Err(TooMany(20)));
+    }
+
+    #[tokio::test]
+    async fn the_number_of_waiting_attempts_is_bounded() {
+        let attempts = Arc::new(Attempts::new(limits(10, 1)));
+        let pending = attempts.reserve(ONE, at(0)).unwrap().unwrap();
+        let wait = || {
+            let attempts = Arc::clone(&attempts);
+            tokio::spawn(async move { attempts.wait_for_chance(ONE, WallClock::new(|| at(0))).await })
+        };
+        let waiting: Vec<_> = (0..WAITING).map(|_| wait()).collect();
+        while attempts.waiting.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(wait().await.unwrap(), Err(QueueFull));
+        pending.give_back();
+        for one in waiting {
+            assert_eq!(one.await.unwrap(), Ok(()));
+        }
+        assert_eq!(attempts.waiting.available_permits(), WAITING);
     }
 
     #[test]

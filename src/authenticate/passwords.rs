@@ -18,9 +18,10 @@ use hash::tests::quick;
 pub(crate) use hashing::Hashing;
 pub(crate) use table::{MAX_HASHES, User, check as check_users, dear};
 
-use super::attempts::Attempts;
+use super::attempts::{Attempts, QueueFull, Reservation};
 use super::failure::{Cause, Failure};
 use super::proofs::{Proof, ProofKey, Proofs};
+use crate::bounds::places::Place;
 use crate::identify::client::ClientKey;
 use crate::identify::identity::Identity;
 use crate::net::wall_clock::WallClock;
@@ -56,6 +57,14 @@ pub(crate) struct Login<'a> {
     pub hashing: &'a Hashing,
     /// The clock. A login may wait for a place.
     pub clock: WallClock,
+}
+
+/// What a login does when its turn comes.
+enum Turn<'a> {
+    /// Nothing: its password was verified meanwhile.
+    Remembered(Arc<Identity>),
+    /// Hashes the password.
+    Attempt(Place, Reservation<'a>),
 }
 
 /// The users that a configuration declares.
@@ -116,42 +125,64 @@ impl Users {
         credentials: BasicCredentials,
         login: Login<'_>,
     ) -> Result<Arc<Identity>, Failure> {
-        let Login { client, key, proofs, attempts, hashing, clock } = login;
-        attempts.check(client, clock.now())?;
-        let place = hashing.place(client).await?;
-        // A client that logs in over several connections at once has its password hashed once or twice.
-        if let Some(identity) = proofs.find(&key, clock.now()) {
-            return Ok(identity);
-        }
-        let attempt = attempts.reserve(client, clock.now())?;
+        let (place, attempt) = match hashing::in_time(login.turn()).await? {
+            Turn::Remembered(identity) => return Ok(identity),
+            Turn::Attempt(place, attempt) => (place, attempt),
+        };
+        let Login { key, proofs, clock, .. } = login;
         let table = self.table.load_full();
         let identity = Arc::new(Identity::User(credentials.user().into()));
-        let checked = Hashing::run(place, move || table.check(&credentials)).await;
-        match checked {
-            Ok(Verdict::Right(source)) => {
+        let (verdict, _place) = match Hashing::run(place, move || table.check(&credentials)).await {
+            Ok(checked) => checked,
+            Err(failure) => {
                 attempt.give_back();
+                return Err(failure);
+            }
+        };
+        match verdict {
+            Verdict::Right(source) => {
                 let since = clock.now();
                 let proof =
                     Proof { identity: Arc::clone(&identity), since, until: since + REMEMBERED, source };
+                // Before the attempts that wait are woken: they may have the same password.
                 proofs.remember(key, proof);
+                attempt.give_back();
                 Ok(identity)
             }
-            Ok(Verdict::WrongPassword) => {
+            Verdict::WrongPassword => {
                 let detail = format!("the password of the user {:?} is wrong", identity.name());
                 Err(Failure::wrong(Cause::WrongPassword, detail))
             }
             // People type passwords into the field for the name, so it is not logged.
-            Ok(Verdict::UnknownUser) => {
+            Verdict::UnknownUser => {
                 Err(Failure::wrong(Cause::UnknownUser, "there is no user of the name that was sent"))
             }
-            Ok(Verdict::NotComputed) => {
+            Verdict::NotComputed => {
                 attempt.give_back();
                 Err(Failure::unavailable(Cause::Busy, "there is no memory to verify a password")
                     .retry_after(1))
             }
-            Err(failure) => {
-                attempt.give_back();
-                Err(failure)
+        }
+    }
+}
+
+impl<'a> Login<'a> {
+    /// Waits until the password may be hashed.
+    ///
+    /// # Errors
+    /// When the client, or all clients together, failed too often, or too many wait.
+    async fn turn(self) -> Result<Turn<'a>, Failure> {
+        let Self { client, key, proofs, attempts, hashing, clock } = self;
+        loop {
+            attempts.wait_for_chance(client, clock).await.map_err(|QueueFull| hashing::too_many())?;
+            attempts.check(client, clock.now())?;
+            let place = hashing.place(client).await?;
+            // A client that logs in over several connections at once has its password hashed once or twice.
+            if let Some(identity) = proofs.find(&key, clock.now()) {
+                return Ok(Turn::Remembered(identity));
+            }
+            if let Some(attempt) = attempts.reserve(client, clock.now())? {
+                return Ok(Turn::Attempt(place, attempt));
             }
         }
     }

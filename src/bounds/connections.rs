@@ -114,6 +114,28 @@ impl Connections {
     }
 }
 
+impl ConnectionGuard {
+    /// Returns whether a mapping admits the client.
+    pub(crate) fn is_known(&self) -> bool {
+        self.arrival.known
+    }
+
+    /// Returns the client that the connection is counted for.
+    pub(crate) fn client(&self) -> ClientKey {
+        self.arrival.client
+    }
+
+    /// Counts the connection for another client, once it is known whose connection it is.
+    ///
+    /// # Errors
+    /// When it exceeds a limit. The connection must be closed, and is no longer counted.
+    pub(crate) fn recount(self, arrival: &Arrival, limits: &Limits) -> Result<Self, Over> {
+        let open = Arc::clone(&self.open);
+        drop(self);
+        Connections(open).admit(arrival, limits)
+    }
+}
+
 impl Open {
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)

@@ -29,6 +29,8 @@ pub struct Limits {
     pub connections: usize,
     /// Client connections at once from one address, over all listeners.
     pub connections_per_client: usize,
+    /// TLS handshakes in progress at once, over all listeners.
+    pub handshakes: usize,
     /// The time a client has to send a request's head after its first byte.
     pub header_timeout: Duration,
     /// The time a connection may be idle before a request begins. A load balancer in front must have a shorter one.
@@ -80,6 +82,7 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             connections_per_client: 4096,
+            handshakes: 512,
             header_timeout: Duration::from_secs(30),
             // Common load balancers close an idle connection after a minute. They must close it first: a request that
             // is sent while the proxy closes the connection gets no response.

@@ -11,8 +11,10 @@ use crate::authorize::operations::grammar::Dialect;
 use crate::bounds::limits::Limits;
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{ClientCertificates, ListenerFacts, ListenerName};
+use crate::identify::peers::TrustedPeers;
 use crate::net::endpoint::Endpoint;
 use crate::sigv4::secret::Credentials;
+use proxy_protocol::Versions;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -61,10 +63,21 @@ pub struct Listener {
     pub hosts: AllowedHosts,
     /// Whether it refuses signatures of unknown access keys. Otherwise they count as no credentials.
     pub refuses_unknown_keys: bool,
+    /// The load balancers whose connections begin with a PROXY header. Other peers may not connect then.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Who may connect to its unix socket.
     pub access: SocketAccess,
     /// Its TLS. Without it, it speaks plain HTTP.
     pub tls: Option<ListenerTls>,
+}
+
+/// The PROXY headers that a listener demands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// The peers that send them.
+    pub from: TrustedPeers,
+    /// The accepted versions.
+    pub versions: Versions,
 }
 
 /// The permissions of a unix socket: who may connect to it. The system decides on what is not set.

@@ -25,6 +25,7 @@ pub(super) fn read_limits(table: Table<'_>) -> (Limits, Option<NonZeroUsize>) {
     let limits = Limits {
         connections: count("connections", 1..=MOST, default.connections),
         connections_per_client: count("connections_per_client", 1..=MOST, default.connections_per_client),
+        handshakes: count("handshakes", 1..=MOST, default.handshakes),
         header_timeout: time("header_timeout", default.header_timeout),
         idle_timeout: time("idle_timeout", default.idle_timeout),
         request_timeout: table.duration("request_timeout", REQUEST).unwrap_or(default.request_timeout),

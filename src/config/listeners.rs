@@ -76,8 +76,15 @@ fn read_listener(
         Some(read) => Some(read?),
         None => None,
     };
-    let name = name?.value.into();
-    let listener = Listener { name, address: address?, hosts, refuses_unknown_keys, access, tls };
+    let listener = Listener {
+        name: name?.value.into(),
+        address: address?,
+        hosts,
+        refuses_unknown_keys,
+        access,
+        proxy_protocol: None,
+        tls,
+    };
     Some(At { value: listener, span: span? })
 }
 

@@ -2,6 +2,7 @@ mod drawn;
 mod jwt;
 mod many;
 mod mistakes;
+mod tls;
 
 use super::account::{self, Account};
 use super::*;

@@ -1,14 +1,13 @@
 //! Reads `tls` of a `[[listener]]`: the certificates that it shows, and the authorities of client certificates.
 
-use super::Environment;
 use super::reader::{At, Reader};
 use super::source::Span;
 use super::table::Table;
+use super::{Environment, ReadError};
 use crate::net::wall_clock::WallClock;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 use tls::{ClientAuth, KeyPairFiles, Problem, ServerSettings, ServerTls};
 
 /// Maximum number of certificates of a listener, and of files of authorities and of revocation lists.
@@ -47,22 +46,28 @@ struct Places(HashMap<PathBuf, Span>);
 pub(crate) fn load_tls(
     settings: &ServerSettings,
     environment: &dyn Environment,
-    now: SystemTime,
 ) -> Result<Option<ServerTls>, Vec<Problem>> {
     let mut are_elsewhere = false;
-    let mut read = |path: &Path, kind| {
-        let problem = |what, help| Problem { file: path.to_owned(), what, help };
-        match environment.tls_file(path, kind) {
-            Ok(Some(content)) => Ok(content),
-            Ok(None) => {
-                are_elsewhere = true;
-                Err(problem(String::new(), String::new()))
-            }
-            Err(error) => Err(problem(error.message, error.help)),
+    let mut read = |path: &Path, kind| match environment.tls_file(path, kind) {
+        Ok(Some(content)) => Ok(content),
+        Ok(None) => {
+            are_elsewhere = true;
+            Err(Problem::new(path, "is elsewhere", ""))
         }
+        Err(error) => Err(unreadable(path, &error)),
     };
-    let loaded = ServerTls::load(settings, &mut read, now);
+    let loaded = ServerTls::load(settings, &mut read);
     if are_elsewhere { Ok(None) } else { loaded.map(Some) }
+}
+
+/// Returns the problem of a file that cannot be read, as the rest of a sentence that begins with the file.
+fn unreadable(path: &Path, error: &ReadError) -> Problem {
+    let shown = path.display().to_string();
+    let what = match error.message.strip_prefix(&format!("cannot read {shown}")) {
+        Some(why) => format!("cannot be read{why}"),
+        None => error.message.strip_prefix(&format!("{shown} ")).unwrap_or(&error.message).to_owned(),
+    };
+    Problem::new(path, what, &*error.help)
 }
 
 /// Reads the TLS of a listener, whose table is present. Returns `None` if it has a mistake.
@@ -75,11 +80,11 @@ pub(super) fn read_tls(listener: &Table<'_>, environment: &dyn Environment) -> O
     let (reader, span) = (table.reader(), table.span());
     table.finish();
     let settings = ServerSettings { certificates: certificates?, clients: clients.ok()?, http2 };
-    let now = WallClock::SYSTEM.now();
-    match load_tls(&settings, environment, now) {
+    match load_tls(&settings, environment) {
         Ok(loaded) => {
+            let now = WallClock::SYSTEM.now();
             for Problem { file, what, help } in loaded.iter().flat_map(|tls| tls.warnings(now)) {
-                reader.warn(places.of(&file).or(span), format!("tls: {what}"), help);
+                reader.warn(places.of(&file).or(span), format!("{} {what}", file.display()), help);
             }
             Some(ListenerTls { settings, loaded: loaded.map(Arc::new) })
         }
@@ -194,6 +199,6 @@ impl Places {
     /// Notes what is wrong with a file at the place that names it.
     fn note(&self, problem: Problem, default: Option<Span>, reader: &Reader<'_>) {
         let Problem { file, what, help } = problem;
-        reader.error(self.of(&file).or(default), format!("tls: {what}"), help);
+        reader.error(self.of(&file).or(default), format!("{} {what}", file.display()), help);
     }
 }

@@ -8,4 +8,5 @@ pub(crate) mod client;
 pub(crate) mod credentials;
 pub(crate) mod identity;
 pub(crate) mod matcher;
+pub(crate) mod peers;
 pub(crate) mod virtual_host;

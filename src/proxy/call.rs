@@ -31,6 +31,8 @@ pub(super) struct Call<'a, B> {
     pub(super) mapping: &'a Mapping,
     pub(super) upload: &'a Rc<Upload<B>>,
     pub(super) incoming: &'a Incoming<'a>,
+    /// The scheme of URLs by which the client reaches the proxy.
+    pub(super) scheme: &'static str,
     pub(super) account: Account<'a>,
 }
 

@@ -27,6 +27,11 @@ impl Current {
         Ok(Rc::new(Self { shared, proxy: RefCell::new(proxy) }))
     }
 
+    /// Returns the state that all worker threads share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Returns the proxy for requests that begin now. Costs one atomic load while the generation stays the same.
     pub(crate) fn proxy(&self) -> Rc<Proxy> {
         let proxy = Rc::clone(&self.proxy.borrow());

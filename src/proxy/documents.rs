@@ -52,6 +52,7 @@ impl Proxy {
                 self.store.send_document(&outgoing, call.account.slot(), call.account.trace).await?
             }
         };
+        let rewriter = rewriter.map(|rewriter| rewriter.over(call.scheme));
         Ok(Served { answer, rewriter })
     }
 

@@ -5,16 +5,19 @@ use crate::authenticate::authenticator::Authenticator;
 use crate::bounds::limits::Limits;
 use crate::bounds::memory::MemoryBudget;
 use crate::bounds::part_budget::PartBudget;
+use crate::bounds::places::Places;
 use crate::config::{IdentityForm, Listener, Upstream};
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{Client, ListenerId, ListenerName, ListenerRegistry};
 use crate::identify::matcher::MappingIndex;
 use crate::net::wall_clock::WallClock;
+use crate::proxy::live_tls::LiveTls;
 pub(crate) use crate::proxy::site::Site;
 use crate::store::nodes::NodeBoard;
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The state that all worker threads share.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub(crate) struct Shared {
     pub buffers: Arc<PartBudget>,
     /// The memory for all other data that clients control.
     pub memory: MemoryBudget,
+    /// Tells worker threads that the TLS of a listener has changed.
+    pub tls_changes: watch::Sender<()>,
     /// The wall clock.
     pub clock: WallClock,
 }
@@ -48,6 +53,8 @@ pub(crate) struct Generation {
     pub nodes: Arc<NodeBoard>,
     /// The limits.
     pub limits: Limits,
+    /// The places for TLS handshakes in progress.
+    pub handshakes: Arc<Places>,
     /// The form of identities in the log line of each request. `None` if there are no such lines.
     pub access_log: Option<IdentityForm>,
 }
@@ -81,19 +88,41 @@ impl SiteTable {
 #[derive(Debug, Default)]
 pub(crate) struct ListenerTable {
     /// `None` at the ids of listeners that this configuration does not have.
-    by_id: Vec<Option<Listener>>,
+    by_id: Vec<Option<Served>>,
+}
+
+/// A listener with its state.
+#[derive(Debug)]
+struct Served {
+    listener: Listener,
+    tls: Option<Arc<LiveTls>>,
 }
 
 impl ListenerTable {
-    /// Builds the table of `listeners`, whose ids are those of the registry.
-    pub(crate) fn new(listeners: &[Listener], registry: &ListenerRegistry) -> Self {
-        let of = |name: &ListenerName| listeners.iter().find(|listener| listener.name == *name).cloned();
+    /// Builds the table of `listeners`, whose ids are those of the registry. What has not changed since `before` is kept.
+    pub(crate) fn new(listeners: &[Listener], registry: &ListenerRegistry, before: &Self) -> Self {
+        let of = |name: &ListenerName| {
+            let listener = listeners.iter().find(|listener| listener.name == *name)?.clone();
+            let old = registry.id(name).and_then(|id| before.tls(id));
+            let tls = listener.tls.as_ref().map(|tls| LiveTls::following(old, tls));
+            Some(Served { listener, tls })
+        };
         Self { by_id: registry.names().iter().map(of).collect() }
     }
 
     /// Returns a listener, unless it was removed from the configuration while connections to it remain.
     pub(crate) fn get(&self, id: ListenerId) -> Option<&Listener> {
-        self.by_id.get(id.index())?.as_ref()
+        self.by_id.get(id.index())?.as_ref().map(|served| &served.listener)
+    }
+
+    /// Returns the TLS of a listener, if it has any.
+    pub(crate) fn tls(&self, id: ListenerId) -> Option<&Arc<LiveTls>> {
+        self.by_id.get(id.index())?.as_ref()?.tls.as_ref()
+    }
+
+    /// Returns the listeners with TLS.
+    pub(crate) fn with_tls(&self) -> impl Iterator<Item = (&Listener, &Arc<LiveTls>)> {
+        self.by_id.iter().flatten().filter_map(|served| Some((&served.listener, served.tls.as_ref()?)))
     }
 
     /// Returns the hosts that a listener accepts. A removed listener accepts only addresses.
@@ -120,7 +149,7 @@ mod tests {
         let listeners = Config::parse(&config, &Fake).unwrap().listeners;
         let mut registry = ListenerRegistry::default();
         let (removed, kept) = (registry.register(&"removed".into()), registry.register(&listeners[0].name));
-        let table = ListenerTable::new(&listeners, &registry);
+        let table = ListenerTable::new(&listeners, &registry, &ListenerTable::default());
         assert_eq!((table.count(), table.get(removed.id())), (1, None));
         assert!(table.hosts(removed.id()).is_empty() && !table.hosts(kept.id()).is_empty());
     }

@@ -11,6 +11,7 @@ use crate::bounds::admission::{Admission, Bounds};
 use crate::bounds::limits::Limits;
 use crate::bounds::memory::MemoryBudget;
 use crate::bounds::part_budget::PartBudget;
+use crate::bounds::places::{Places, Size};
 use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake};
 use crate::identify::browser::AllowedHosts;
@@ -31,6 +32,7 @@ use http::header::HOST;
 use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// An STS and a judge that must not be called.
@@ -114,8 +116,9 @@ pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
         nodes,
         sites: SiteTable::new(sites, &registry),
         admin_hosts: AllowedHosts::none(),
-        listeners: ListenerTable::new(&config.listeners, &registry),
+        listeners: ListenerTable::new(&config.listeners, &registry, &ListenerTable::default()),
         upstream: config.upstream,
+        handshakes: Places::new(Size { places: config.limits.handshakes, grouped: false, queue: 0 }),
         limits: config.limits,
         access_log: None,
     });
@@ -125,6 +128,7 @@ pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
         metrics,
         buffers: Arc::new(PartBudget::new(8 << 20, 1)),
         memory: MemoryBudget::new(64 << 20),
+        tls_changes: watch::Sender::default(),
         clock,
     };
     Rc::new(Proxy::new(Arc::new(shared), generation, pool))

@@ -1,32 +1,24 @@
 //! Accepts connections on one worker thread.
 
-use super::connection::{self, Accepted, Memory};
+use super::connection::Accepted;
 use super::inherited::Socket;
-use crate::bounds::connections::Arrival;
-use crate::bounds::memory::Payer;
-use crate::identify::client::{Client, ListenerRef};
+use super::tls_connections::TlsConnections;
+use crate::identify::client::ListenerRef;
 use crate::proxy::Current;
-use crate::proxy::generation::{Generation, Shared};
-use http1::clock::with_event_clock;
-use http1::server::ConnectionLimits;
 use socket2::SockRef;
 use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{spawn_local, yield_now};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 /// The pause after an accept that failed because the process lacks a resource, such as file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The interval between log lines while accepts fail.
 const QUIET: Duration = Duration::from_secs(10);
-
-/// The maximum size of a request's head from a client that no mapping admits, in bytes. The request is refused anyway.
-const STRANGERS_HEAD: usize = 4096;
 
 /// The bytes of a response that the kernel accepts before it has sent them.
 ///
@@ -38,7 +30,7 @@ const UNSENT: u32 = 128 * 1024;
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) current: Rc<Current>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) tls_connections: TlsConnections,
     pub(super) stopping: watch::Receiver<bool>,
     /// Held by each connection, so that the worker notices when all connections are closed.
     pub(super) open: mpsc::Sender<()>,
@@ -60,10 +52,10 @@ impl Context {
                 _ = &mut closed => break,
             };
             match accepted {
-                Ok(socket) => self.serve(socket, &listener),
+                Ok(socket) => self.open(socket, &listener),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    self.shared.metrics.connections.accept_failed();
+                    self.current.shared().metrics.connections.accept_failed();
                     if told.is_none_or(|told| told.elapsed() > QUIET) {
                         told = Some(Instant::now());
                         tracing::warn!(%error, "cannot accept connections at the moment");
@@ -90,39 +82,11 @@ impl Context {
                 () = std::future::ready(()) => return,
             };
             match waiting {
-                Ok(socket) => self.serve(socket, listener),
+                Ok(socket) => self.open(socket, listener),
                 Err(_) => return,
             }
         }
     }
-
-    fn serve(&self, socket: Accepted, listener: &ListenerRef) {
-        let generation = self.shared.generation.load_full();
-        let connection = socket.connection(listener.clone());
-        let known = is_known(&generation, &Client::of_connection(&connection));
-        let client = connection.key();
-        let listeners = generation.listeners.count();
-        let arrival = Arrival { client, listener: listener.id(), known, listeners };
-        let Ok(guard) = self.shared.metrics.connections.admit(&arrival, &generation.limits) else {
-            return;
-        };
-        let mut limits = ConnectionLimits::from(&generation.limits);
-        if !known {
-            limits.head.bytes = limits.head.bytes.min(STRANGERS_HEAD);
-        }
-        let payer = if known { Payer::Client(client) } else { Payer::Strangers };
-        let memory = Memory { budget: self.shared.memory.clone(), payer };
-        let (current, stopping, open) = (Rc::clone(&self.current), self.stopping.clone(), self.open.clone());
-        spawn_local(with_event_clock(async move {
-            connection::run(socket, connection, memory, current, &limits, stopping).await;
-            drop((guard, open));
-        }));
-    }
-}
-
-/// Returns whether a mapping admits a client, or would admit it with credentials.
-fn is_known(generation: &Generation, client: &Client<'_>) -> bool {
-    generation.sites.find(client).is_some() || !generation.authenticator.helpful(client).is_empty()
 }
 
 /// A worker's handle to a listening socket.

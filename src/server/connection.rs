@@ -5,7 +5,8 @@ use crate::bounds::memory::{MemoryBudget, Payer, Share};
 use crate::identify::client::{Connection, ListenerRef, PeerUser};
 use crate::proxy::{ClientBody, ClientResponse, ClientResponseBody, Current};
 use http1::server::{ConnectionLimits, serve};
-use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request, Service, Socket};
+use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request, Service, Socket, Transport};
+use proxy_protocol::{Header, ReadError, Versions};
 use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -32,6 +33,16 @@ impl Accepted {
     }
 }
 
+impl Accepted {
+    /// Reads the PROXY header at the beginning of the connection, and nothing more.
+    pub(super) async fn read_proxy_header(&mut self, versions: Versions) -> Result<Header, ReadError> {
+        match self {
+            Self::Tcp(stream, _) => proxy_protocol::read(stream, versions).await,
+            Self::Unix(stream) => proxy_protocol::read(stream, versions).await,
+        }
+    }
+}
+
 impl From<&Limits> for ConnectionLimits {
     fn from(limits: &Limits) -> Self {
         Self {
@@ -54,11 +65,25 @@ pub(super) async fn run(
     limits: &ConnectionLimits,
     stopping: watch::Receiver<bool>,
 ) {
+    match socket {
+        Accepted::Tcp(stream, _) => {
+            run_over(Socket::from(stream), connection, memory, proxy, limits, stopping).await;
+        }
+        Accepted::Unix(stream) => run_over(stream, connection, memory, proxy, limits, stopping).await,
+    }
+}
+
+/// Serves a connection over a stream, like [`run`].
+pub(super) async fn run_over<S: Transport>(
+    stream: S,
+    connection: Connection,
+    memory: Memory,
+    proxy: Rc<Current>,
+    limits: &ConnectionLimits,
+    stopping: watch::Receiver<bool>,
+) {
     let service = Handler { connection, memory, proxy };
-    let ended = match socket {
-        Accepted::Tcp(stream, _) => serve(Socket::from(stream), &service, limits, stopping).await,
-        Accepted::Unix(stream) => serve(stream, &service, limits, stopping).await,
-    };
+    let ended = serve(stream, &service, limits, stopping).await;
     if let Err(error) = ended {
         tracing::debug!(client = %service.connection, %error, "connection ended");
     }

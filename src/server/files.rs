@@ -3,6 +3,7 @@
 //! It polls. Kubernetes replaces a mounted file by swapping a link to its folder, after which a watch of the file
 //! itself would never report again.
 
+use super::tls_files;
 use crate::authenticate::followed::Followed;
 use crate::config::{ReadError, read_declarations};
 use crate::proxy::generation::{Generation, Shared};
@@ -11,14 +12,17 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, SystemTime};
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// The time between two looks.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// The time between two warnings about certificates that end.
+const REMINDER: Duration = Duration::from_hours(24);
 /// The age from which a file with the same times has the same content. Two changes within the resolution of a file
 /// system's clock have the same time.
 const SETTLED: Duration = Duration::from_secs(4);
@@ -28,6 +32,32 @@ const SETTLED: Duration = Duration::from_secs(4);
 struct Known {
     generation: Weak<Generation>,
     seen: HashMap<&'static str, Seen>,
+    groups: HashMap<String, SeenGroup>,
+}
+
+/// Files that take effect together, or not at all.
+pub(super) trait Group {
+    /// Returns the files.
+    fn files(&self) -> Vec<&Path>;
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Lists everything that is wrong with them.
+    fn load(&mut self) -> Result<(), Vec<String>>;
+
+    /// Puts what was read last into effect.
+    fn apply(&mut self);
+}
+
+/// The last look at the files of a group.
+#[derive(Default)]
+struct SeenGroup {
+    stamps: Option<Vec<Stamp>>,
+    /// What was wrong at the last look.
+    found: Vec<String>,
+    /// What is wrong, as the log says.
+    mistakes: Vec<String>,
 }
 
 /// The last look at a file.
@@ -46,10 +76,16 @@ struct Stamp([i64; 7]);
 /// Looks at the files of the current generation from time to time.
 pub(super) async fn follow(shared: Arc<Shared>) {
     let mut known = Known::default();
+    let mut warned = Instant::now();
     loop {
         sleep(INTERVAL).await;
         let generation = shared.generation.load_full();
-        if generation.authenticator.files().is_empty() {
+        let has_tls = generation.listeners.with_tls().next().is_some();
+        if has_tls && warned.elapsed() >= REMINDER {
+            warned = Instant::now();
+            tls_files::warn(&generation, shared.clock.now());
+        }
+        if !has_tls && generation.authenticator.files().is_empty() {
             continue;
         }
         known = look_on_thread(known, generation, Arc::clone(&shared)).await;
@@ -76,13 +112,18 @@ impl Known {
     fn look(&mut self, generation: &Arc<Generation>, shared: &Shared) {
         if !std::ptr::eq(self.generation.as_ptr(), Arc::as_ptr(generation)) {
             // A reload reads the files too. Which of both came last is not known, so they are read once more.
-            *self = Self { generation: Arc::downgrade(generation), seen: HashMap::new() };
+            *self = Self { generation: Arc::downgrade(generation), ..Self::default() };
         }
         for file in generation.authenticator.files() {
             let seen = self.seen.entry(file.name).or_default();
             seen.look(&file);
             shared.metrics.credentials.read(file.name, seen.mistakes.is_empty());
         }
+        tls_files::look(generation, shared, |listener, group| {
+            let seen = self.groups.entry(listener.to_owned()).or_default();
+            seen.look(listener, group);
+            seen.mistakes.is_empty()
+        });
     }
 }
 
@@ -135,6 +176,52 @@ impl Seen {
     }
 }
 
+impl SeenGroup {
+    /// Looks at the files, and puts them into effect if all have changed together.
+    fn look(&mut self, listener: &str, group: &mut dyn Group) {
+        let before = stamps(group);
+        if before.is_some() && before == self.stamps {
+            return;
+        }
+        self.stamps = None;
+        let found = group.load().err().unwrap_or_default();
+        // Files that change while they are read may not belong together.
+        if stamps(group) != before {
+            return;
+        }
+        if found.is_empty() {
+            group.apply();
+            let now = SystemTime::now();
+            self.stamps = before.filter(|stamps| stamps.iter().all(|stamp| stamp.is_settled(now)));
+        }
+        // A certificate and its key may be written one after the other. The next look shows whether they fit then.
+        if found.is_empty() || found == self.found {
+            self.note(&found, listener);
+        }
+        self.found = found;
+    }
+
+    /// Logs mistakes when they are new, and when they are gone.
+    fn note(&mut self, found: &[String], listener: &str) {
+        if found == self.mistakes {
+            return;
+        }
+        for error in found {
+            tracing::error!(listener, %error, "certificates not read again: those before stay in effect");
+        }
+        if found.is_empty() {
+            tracing::info!(listener, "the files of certificates have no mistakes any more");
+        }
+        self.mistakes = found.to_vec();
+    }
+}
+
+/// Returns the stamps of all files. `None` if one is missing.
+fn stamps(group: &dyn Group) -> Option<Vec<Stamp>> {
+    let stamp = |path: &Path| std::fs::metadata(path).ok().map(|about| Stamp::of(&about));
+    group.files().into_iter().map(stamp).collect()
+}
+
 impl Stamp {
     fn of(file: &Metadata) -> Self {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -163,7 +250,7 @@ mod tests {
     use std::cell::RefCell;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::Path;
+    use std::path::PathBuf;
     use tempfile::tempdir;
 
     fn write(path: &Path, text: &str) {
@@ -233,6 +320,57 @@ mod tests {
         symlink("..2", at("..data_tmp")).unwrap();
         fs::rename(at("..data_tmp"), at("..data")).unwrap();
         assert_eq!(look(&mut seen, &at("users")), ["..2"]);
+    }
+
+    /// A certificate and its key, which fit if their content is the same.
+    struct Pair {
+        paths: [PathBuf; 2],
+        read: Option<String>,
+        applied: Vec<String>,
+    }
+
+    impl Group for Pair {
+        fn files(&self) -> Vec<&Path> {
+            self.paths.iter().map(PathBuf::as_path).collect()
+        }
+
+        fn load(&mut self) -> Result<(), Vec<String>> {
+            let [one, two] = self.paths.each_ref().map(|path| fs::read_to_string(path).unwrap_or_default());
+            self.read = (one == two).then_some(one);
+            if self.read.is_some() { Ok(()) } else { Err(vec!["they do not fit".to_owned()]) }
+        }
+
+        fn apply(&mut self) {
+            self.applied.extend(self.read.take());
+        }
+    }
+
+    #[test]
+    fn the_files_of_a_group_take_effect_together() {
+        let folder = tempdir().unwrap();
+        let paths = ["crt", "key"].map(|name| folder.path().join(name));
+        let mut pair = Pair { paths, read: None, applied: Vec::new() };
+        let mut seen = SeenGroup::default();
+        let write_both = |pair: &Pair, text: &str| pair.paths.iter().for_each(|path| write(path, text));
+        write_both(&pair, "one");
+        seen.look("door", &mut pair);
+        assert_eq!(pair.applied, ["one"]);
+        write(&pair.paths[0], "two");
+        seen.look("door", &mut pair);
+        assert!(seen.mistakes.is_empty(), "the key may follow in a moment");
+        write(&pair.paths[1], "two");
+        seen.look("door", &mut pair);
+        assert_eq!((&*pair.applied, seen.mistakes.len()), (&["one".to_owned(), "two".to_owned()][..], 0));
+        write(&pair.paths[0], "three");
+        seen.look("door", &mut pair);
+        seen.look("door", &mut pair);
+        assert_eq!(seen.mistakes, ["they do not fit"]);
+        fs::remove_file(&pair.paths[0]).unwrap();
+        seen.look("door", &mut pair);
+        assert_eq!(pair.applied.len(), 2);
+        write_both(&pair, "three");
+        seen.look("door", &mut pair);
+        assert!(pair.applied[2] == "three" && seen.mistakes.is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Readiness: not draining, at least one node responds, and the needed sessions are live.
 
 use super::probe::Prober;
+use super::tls_files;
 use crate::authenticate::jwt::IssuerStatus;
 use crate::authenticate::verifiers::Verifiers;
 use crate::net::terminal::plain;
@@ -71,10 +72,12 @@ impl Readiness {
         if without > 0 && self.shared.metrics.issuer.is_refused() {
             obstacles.push("issuer: STS refuses its key (see the log for why)".to_owned());
         }
+        obstacles.extend(tls_files::ended(&generation, now));
         obstacles
     }
 
-    /// Returns a line for each JWT issuer whose keys are not there or cannot be read again.
+    /// Returns a line for each JWT issuer whose keys are not there or cannot be read again, and for each problem of a
+    /// certificate.
     ///
     /// They do not make the proxy unready. Every replica asks the same issuer, so a failure there would take all of
     /// them from the clients that need no token.
@@ -95,7 +98,7 @@ impl Readiness {
                 None => None,
             }
         };
-        statuses.filter_map(note).collect()
+        statuses.filter_map(note).chain(tls_files::notes(&generation, now)).collect()
     }
 
     async fn upstream_answers(&self) -> bool {

@@ -185,7 +185,15 @@ mod tests {
     fn listener(name: &str, address: &str) -> Listener {
         let address = ListenAddress::Tcp(address.parse().unwrap());
         let (hosts, access) = (AllowedHosts::none(), SocketAccess::default());
-        Listener { name: name.into(), address, hosts, refuses_unknown_keys: false, access, tls: None }
+        Listener {
+            name: name.into(),
+            address,
+            hosts,
+            refuses_unknown_keys: false,
+            proxy_protocol: None,
+            access,
+            tls: None,
+        }
     }
 
     fn change(listening: &mut Listening, listeners: &[Listener]) -> (Vec<usize>, usize, usize) {

@@ -14,12 +14,16 @@ mod issuer;
 mod listen;
 mod listening;
 mod notify;
+mod opening;
 mod probe;
 mod reload;
 mod running;
+mod securing;
 mod sessions;
 mod socket_file;
 mod supervisor;
+mod tls_connections;
+mod tls_files;
 mod worker;
 
 pub(crate) use ended::Ended;

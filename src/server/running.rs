@@ -8,6 +8,7 @@ use super::inherited::Inherited;
 use super::listening::{Change, Listening};
 use super::probe::Prober;
 use super::sessions::Sessions;
+use super::tls_files;
 use super::worker::{self, Workers};
 use crate::authenticate::attempts::AttemptLimits;
 use crate::authenticate::authenticator::Authenticator;
@@ -16,6 +17,7 @@ use crate::authenticate::lasting::Lasting;
 use crate::authenticate::verifiers::Verifiers;
 use crate::bounds::memory::MemoryBudget;
 use crate::bounds::part_budget::PartBudget;
+use crate::bounds::places::{Places, Size};
 use crate::config::Config;
 use crate::identify::client::ListenerRegistry;
 use crate::net::connect::Connector;
@@ -64,7 +66,9 @@ impl Running {
         let issuers = Issuers::start(&config.jwt, None, WallClock::SYSTEM);
         let verifiers = verifiers.map_err(io::Error::other)?.with_issuers(issuers);
         show_credentials(&verifiers, &metrics);
-        let generation = generation(&config, sites, nodes, (&change.registry, verifiers));
+        let generation = generation(&config, sites, nodes, (&change.registry, verifiers), None);
+        tls_files::show(&generation, &metrics.tls);
+        tls_files::warn(&generation, WallClock::SYSTEM.now());
         metrics.reloads.took_effect(WallClock::SYSTEM.now(), false);
         let generation = ArcSwap::from_pointee(generation);
         let limits = &config.limits;
@@ -72,7 +76,8 @@ impl Running {
         let memory = MemoryBudget::of(limits);
         read_budget::set_limit(limits.read_memory());
         metrics.show_memory(limits.memory, &memory, &buffers);
-        let shared = Arc::new(Shared { generation, metrics, buffers, memory, clock: WallClock::SYSTEM });
+        let (tls_changes, clock) = (watch::Sender::default(), WallClock::SYSTEM);
+        let shared = Arc::new(Shared { generation, metrics, buffers, memory, tls_changes, clock });
         let ready = Readiness::new(Arc::clone(&shared), prober, stopping.clone());
         tokio::spawn(files::follow(Arc::clone(&shared)));
         let workers = worker::start(workers_wanted, &shared, stopping)?;
@@ -131,8 +136,11 @@ impl Running {
         let renewed = sites.iter().filter(|site| site.session.slot().is_inheriting()).count();
         show_credentials(&verifiers, &self.shared.metrics);
         self.lasting.attempts.set_limits(AttemptLimits::of(&config.limits));
-        let next = Arc::new(generation(&config, sites, nodes, (&change.registry, verifiers)));
+        let next = Arc::new(generation(&config, sites, nodes, (&change.registry, verifiers), Some(&before)));
+        tls_files::show(&next, &self.shared.metrics.tls);
+        tls_files::warn(&next, self.shared.clock.now());
         self.shared.generation.store(Arc::clone(&next));
+        self.shared.tls_changes.send_replace(());
         before.authenticator.give_way_to(&next.authenticator);
         drop((before, next));
         log::set_level(config.log.level);
@@ -204,18 +212,30 @@ fn generation(
     sites: Vec<Arc<Site>>,
     nodes: Arc<NodeBoard>,
     (registry, verifiers): (&ListenerRegistry, Verifiers),
+    before: Option<&Generation>,
 ) -> Generation {
+    let none = ListenerTable::default();
+    let listeners = before.map_or(&none, |before| &before.listeners);
     let matchers = config.mappings.iter().map(|mapping| &*mapping.client);
     Generation {
         authenticator: Authenticator::new(matchers, registry, |name| config.certificates_at(name))
             .verifying(verifiers)
             .with_keys(Arc::clone(&config.keys)),
         sites: SiteTable::new(sites, registry),
-        listeners: ListenerTable::new(&config.listeners, registry),
+        listeners: ListenerTable::new(&config.listeners, registry, listeners),
         admin_hosts: config.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default(),
         upstream: config.upstream.clone(),
         nodes,
         limits: config.limits.clone(),
+        handshakes: handshakes(config.limits.handshakes, before),
         access_log: config.log.access.then_some(config.log.identity),
+    }
+}
+
+/// Returns the places for TLS handshakes: those before if their number is the same.
+fn handshakes(places: usize, before: Option<&Generation>) -> Arc<Places> {
+    match before.filter(|before| before.limits.handshakes == places) {
+        Some(before) => Arc::clone(&before.handshakes),
+        None => Places::new(Size { places, grouped: false, queue: 0 }),
     }
 }

@@ -148,7 +148,9 @@ impl TlsConnections {
 
 fn ends_of_lists(generation: &Generation) -> impl Iterator<Item = SystemTime> {
     let current = generation.listeners.with_tls().filter_map(|(_, tls)| tls.current());
-    current.flat_map(|tls| tls.revocations().iter().map(|list: &RevocationInfo| list.next_update).collect::<Vec<_>>())
+    current.flat_map(|tls| {
+        tls.revocations().iter().map(|list: &RevocationInfo| list.next_update).collect::<Vec<_>>()
+    })
 }
 
 /// Returns whether a listener still accepts a connection with this certificate. One without TLS has no authority that

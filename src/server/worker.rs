@@ -4,6 +4,7 @@ use super::accept::{Acceptor, Context};
 use super::ended::Ended;
 use super::inherited::Socket;
 use super::listen::Bound;
+use super::tls_connections::TlsConnections;
 use crate::identify::client::ListenerRef;
 use crate::proxy::Current;
 use crate::proxy::generation::Shared;
@@ -138,8 +139,10 @@ fn run(
         spawn_local(outbox::run());
         spawn_local(give_memory_back());
         let (open, mut all_closed) = mpsc::channel::<()>(1);
-        let current = Current::new(Arc::clone(&shared))?;
-        let context = Context { current, shared, stopping: stopping.clone(), open };
+        let tls_connections = TlsConnections::default();
+        spawn_local(tls_connections.clone().watch_over(Arc::clone(&shared), stopping.clone()));
+        let current = Current::new(shared)?;
+        let context = Context { current, tls_connections, stopping: stopping.clone(), open };
         let mut accepting = HashMap::new();
         loop {
             tokio::select! {
@@ -162,7 +165,7 @@ fn run(
                 _ = stopping.wait_for(|stop| *stop) => break,
             }
         }
-        let shared = Arc::clone(&context.shared);
+        let shared = Arc::clone(context.current.shared());
         let drain = shared.generation.load().limits.drain_timeout;
         drop((context, accepting));
         // Every connection holds a sender: the channel closes when the last connection ends.

@@ -8,9 +8,13 @@ mod encode_nodes;
 mod exposition;
 mod histogram;
 mod process;
+mod proxy_headers;
 mod samples;
+mod tls;
 
 pub(crate) use exposition::Format;
+pub(crate) use proxy_headers::{HeaderCounts, HeaderFailure};
+pub(crate) use tls::{ListenerFiles, TlsFacts};
 
 use crate::authenticate::counts::AuthenticationCounts;
 use crate::authenticate::jwt::Issuers;
@@ -124,6 +128,10 @@ pub(crate) struct Metrics {
     in_flight: AtomicU64,
     /// Client connections.
     pub connections: Connections,
+    /// Connections that ended because of their PROXY header.
+    pub proxy_headers: HeaderCounts,
+    /// TLS handshakes, and the files of listeners.
+    pub tls: TlsFacts,
     /// The issuers of JWTs of the current configuration.
     issuers: ArcSwap<Issuers>,
     /// Requests with credentials.
@@ -291,6 +299,8 @@ impl Default for Metrics {
             nodes: ArcSwap::from_pointee(NodeBoard::new(&[], tokio::time::Instant::now())),
             in_flight: AtomicU64::new(0),
             connections: Connections::default(),
+            proxy_headers: HeaderCounts::default(),
+            tls: TlsFacts::default(),
             issuers: ArcSwap::default(),
             authentications: AuthenticationCounts::default(),
             credentials: CredentialFacts::default(),

@@ -70,8 +70,8 @@ impl FolderPage<'_> {
         Some(format!("{begin}after={}", encode_query(&last.name)))
     }
 
-    /// Writes the page that responds to `request`, for a client of `mapping`.
-    pub(crate) fn write(&self, mapping: &Mapping, request: &Request) -> String {
+    /// Writes the page that responds to `request`, which a client of `mapping` sent to a URL with this scheme.
+    pub(crate) fn write(&self, mapping: &Mapping, request: &Request, scheme: &str) -> String {
         let Self { place, position, page, .. } = *self;
         // Folders come first, as people expect.
         let (folders, files): (Vec<&Entry>, Vec<&Entry>) =
@@ -91,7 +91,7 @@ impl FolderPage<'_> {
             rows: folders.into_iter().chain(files).map(|entry| Row::of(self, entry)).collect(),
             kept: self.kept(),
             next,
-            upload: place.is_writable(mapping).then(|| upload(place, request)),
+            upload: place.is_writable(mapping).then(|| upload(place, request, scheme)),
         };
         listing.render().unwrap_or_default()
     }
@@ -99,11 +99,11 @@ impl FolderPage<'_> {
 
 /// Returns a shell command that uploads a file to the folder. The encoded path contains no character that is special
 /// within quotes; a host with such a character is replaced by `HOST`.
-fn upload(place: &Place, request: &Request) -> String {
+fn upload(place: &Place, request: &Request, scheme: &str) -> String {
     let is_plain = |host: &&str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
     let host = request.fields().get(HOST.as_str()).and_then(ascii).filter(is_plain).unwrap_or("HOST");
     let is_secure = request.fields().get("x-forwarded-proto").is_some_and(|proto| proto == b"https");
-    let scheme = if is_secure { "https" } else { request.scheme() };
+    let scheme = if is_secure { "https" } else { scheme };
     format!("curl -T FILE '{scheme}://{host}{}'", encode_path(&place.shown()))
 }
 

@@ -415,7 +415,7 @@ async fn an_incomplete_index_has_no_tail() {
 
 fn listed(place: &Place, position: &Position, page: &Page, is_format_named: bool) -> String {
     let request = request(&Method::GET, "/tmp/media/", BROWSER);
-    FolderPage { place, position, page, is_format_named }.write(&mapping(), &request)
+    FolderPage { place, position, page, is_format_named }.write(&mapping(), &request, "http")
 }
 
 fn written(entries: Vec<Entry>, position: &Position, token: Option<&str>) -> String {
@@ -444,8 +444,8 @@ fn a_writable_folder_shows_the_upload_command() {
         });
         let request = Request::new(Method::GET, "/tmp/".parse().unwrap(), fields.collect()).unwrap();
         let (position, page) = (&Position::Start, &page(vec![], None));
-        let html =
-            FolderPage { place: &place, position, page, is_format_named: false }.write(&mapping, &request);
+        let html = FolderPage { place: &place, position, page, is_format_named: false }
+            .write(&mapping, &request, "http");
         let command = html.split_once("<code>").unwrap().1.split_once("</code>").unwrap().0;
         command.replace("&#39;", "'")
     };

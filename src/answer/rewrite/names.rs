@@ -18,8 +18,9 @@ pub(crate) struct Names {
     path: Box<str>,
     /// The client's key, if the path names one.
     key: Option<Box<str>>,
-    /// The client's address of the object, for `Location`.
-    location: Box<str>,
+    /// The scheme and the host by which the client reached the proxy, for `Location`.
+    scheme: &'static str,
+    host: Option<Box<str>>,
 }
 
 /// Elements whose text is never a name in any document. They are passed on unchanged.
@@ -51,23 +52,33 @@ const NAMELESS: [&str; 23] = [
 
 impl Names {
     /// Returns the names in a response to `operation`. `path` is in the client's spelling, `key` is the store's, and
-    /// `origin` is the scheme and host by which the client reached the proxy.
+    /// `host` is the host by which the client reached the proxy.
     pub(crate) fn new(
         operation: Operation,
         view: Option<Arc<View>>,
         url: bool,
         path: &str,
         key: Option<&str>,
-        origin: Option<&str>,
+        host: Option<&str>,
     ) -> Self {
         let outward = |key| match &view {
             Some(view) => view.outward(key),
             None => Some(key),
         };
         let key = key.and_then(outward).map(Into::into);
-        // MinIO sends its own address, which is useless to a client.
-        let location = origin.map_or_else(|| path.to_owned(), |origin| format!("{origin}{path}"));
-        Self { operation, view, url, path: path.into(), key, location: location.into() }
+        let host = host.map(Into::into);
+        Self { operation, view, url, path: path.into(), key, scheme: "http", host }
+    }
+
+    /// Sets the scheme of URLs.
+    pub(super) fn set_scheme(&mut self, scheme: &'static str) {
+        self.scheme = scheme;
+    }
+
+    /// Returns the client's URL of the object. MinIO sends its own, which is useless to a client.
+    fn location(&self) -> String {
+        let Self { scheme, host, path, .. } = self;
+        host.as_ref().map_or_else(|| path.to_string(), |host| format!("{scheme}://{host}{path}"))
     }
 
     /// Returns whether a response of this status may contain names that are not the client's.
@@ -98,7 +109,7 @@ impl Names {
             return Ok(());
         }
         if root == "CompleteMultipartUploadResult" && name == "Location" {
-            out.extend_from_slice(escape(&self.location).as_bytes());
+            out.extend_from_slice(escape(&self.location()).as_bytes());
             return Ok(());
         }
         let Some(view) = &self.view else {

@@ -21,14 +21,7 @@ fn view(prefix: &str) -> Arc<View> {
 
 fn rewriter(operation: Operation, prefix: &str, url: bool) -> Rewriter {
     let key = format!("{prefix}a&b");
-    Rewriter::new(Names::new(
-        operation,
-        Some(view(prefix)),
-        url,
-        "/pub/a%26b",
-        Some(&key),
-        Some("http://host:1"),
-    ))
+    Rewriter::new(Names::new(operation, Some(view(prefix)), url, "/pub/a%26b", Some(&key), Some("host:1")))
 }
 
 fn rewrite(operation: Operation, prefix: &str, url: bool, document: &str) -> Result<String, Unreadable> {

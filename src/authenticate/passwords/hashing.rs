@@ -32,29 +32,28 @@ impl Hashing {
     /// Waits for a place.
     ///
     /// # Errors
-    /// When too many requests wait, or the wait takes too long.
+    /// When too many requests wait.
     pub(super) async fn place(&self, client: ClientKey) -> Result<Place, Failure> {
-        let place = timeout(WAIT, self.0.take(Holder { group: 0, client })).await;
-        place.ok().flatten().ok_or_else(|| busy("too many passwords are being verified"))
+        self.0.take(Holder { group: 0, client }).await.ok_or_else(too_many)
     }
 
-    /// Runs `work` on a thread. The thread has the place until the work is done, also if the client does not wait for
-    /// the result: clients that hang up could otherwise start any number of threads.
+    /// Runs `work` on a thread. Returns the place with the result, so that the result takes effect before another attempt
+    /// begins. The thread has the place until the work is done, also if the client does not wait for the result:
+    /// clients that hang up could otherwise start any number of threads.
     ///
     /// # Errors
     /// When no thread can be started.
     pub(super) async fn run<T: Send + 'static>(
         place: Place,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Failure> {
+    ) -> Result<(T, Place), Failure> {
         let (done, result) = oneshot::channel();
         let hash = move || {
             // Without permission for it the thread competes with the workers, which is correct and slower.
             let _ = rustix::process::nice(NICE);
             let finished = work();
-            drop(place);
-            // The receiver is gone if the client hung up.
-            let _ = done.send(finished);
+            // The receiver is gone if the client hung up. That frees the place.
+            let _ = done.send((finished, place));
         };
         let started = thread::Builder::new().name("password".to_owned()).spawn(hash);
         started.map_err(|error| busy(format!("cannot start a thread: {error}")))?;
@@ -66,6 +65,19 @@ impl Hashing {
     pub(super) fn running(&self) -> usize {
         self.0.taken()
     }
+}
+
+/// Limits the time for which a login waits for its turn.
+///
+/// # Errors
+/// When `turn` fails, or does not come in time.
+pub(super) async fn in_time<T>(turn: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout(WAIT, turn).await.unwrap_or_else(|_| Err(too_many()))
+}
+
+/// Returns the failure of a login whose turn does not come.
+pub(super) fn too_many() -> Failure {
+    busy("too many passwords are being verified")
 }
 
 fn busy(detail: impl Into<String>) -> Failure {
@@ -90,8 +102,18 @@ mod tests {
         };
         let here = nice();
         let place = Hashing::new(1).place(ONE).await.unwrap();
-        let there = Hashing::run(place, nice).await.unwrap();
+        let (there, _) = Hashing::run(place, nice).await.unwrap();
         assert_eq!(there, (here + NICE).min(19));
+    }
+
+    #[tokio::test]
+    async fn the_place_is_free_after_the_result_took_effect() {
+        let hashing = Hashing::new(1);
+        let place = hashing.place(ONE).await.unwrap();
+        let (_, place) = Hashing::run(place, || ()).await.unwrap();
+        assert_eq!(hashing.running(), 1);
+        drop(place);
+        assert_eq!(hashing.running(), 0);
     }
 
     #[tokio::test]
@@ -121,7 +143,7 @@ mod tests {
         let (_first, _second) = (hashing.place(ONE).await.unwrap(), hashing.place(OTHER).await.unwrap());
         let wait = |client| {
             let hashing = Arc::clone(&hashing);
-            tokio::spawn(async move { hashing.place(client).await.map(drop) })
+            tokio::spawn(async move { in_time(hashing.place(client)).await.map(drop) })
         };
         let waiting: Vec<_> = (0..QUEUE * 2).map(|_| wait(ONE)).collect();
         for _ in 0..QUEUE * 2 {

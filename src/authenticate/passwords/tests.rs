@@ -31,8 +31,12 @@ struct Setup {
 
 impl Setup {
     fn new(list: &UserList, per_client: u32) -> Self {
+        Self::limited(list, 1000, per_client)
+    }
+
+    fn limited(list: &UserList, all: u32, per_client: u32) -> Self {
         let limits = AttemptLimits {
-            all: NonZeroU32::new(1000).unwrap(),
+            all: NonZeroU32::new(all).unwrap(),
             per_client: NonZeroU32::new(per_client).unwrap(),
         };
         Self {
@@ -137,6 +141,45 @@ async fn parallel_right_logins_all_pass() {
         logins.spawn(async move { setup.login("alice:alice's").await.map(drop) });
     }
     assert!(logins.join_all().await.iter().all(Result::is_ok));
+}
+
+/// A login waits for the only attempt that the client, or all clients together, may still make. It is refused only if that
+/// attempt fails.
+#[tokio::test]
+async fn a_login_waits_for_pending_attempts() {
+    let list = UserList { configured: [secret_of("alice")].into(), file: None };
+    for (all, per_client, pending) in [(1000, 1, CLIENT), (1, 1000, ClientKey::User(Some(2)))] {
+        for has_failed in [false, true] {
+            let setup = Arc::new(Setup::limited(&list, all, per_client));
+            let attempt = setup.attempts.reserve(pending, now()).unwrap().unwrap();
+            let login = tokio::spawn({
+                let setup = Arc::clone(&setup);
+                async move { setup.login("alice:alice's").await.map(drop).map_err(|failure| failure.cause) }
+            });
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            assert!(!login.is_finished(), "of all: {all}, per client: {per_client}");
+            assert_eq!(setup.hashing.running(), 0, "it takes no place from others");
+            if has_failed {
+                drop(attempt);
+            } else {
+                attempt.give_back();
+            }
+            let expected = if has_failed { Err(Cause::TooManyFailures) } else { Ok(()) };
+            assert_eq!(login.await.unwrap(), expected, "of all: {all}, per client: {per_client}");
+        }
+    }
+}
+
+/// The wait for pending attempts is part of the wait for a place.
+#[tokio::test(start_paused = true)]
+async fn a_login_does_not_wait_for_ever() {
+    let list = UserList { configured: [secret_of("alice")].into(), file: None };
+    let setup = Setup::new(&list, 1);
+    let _pending = setup.attempts.reserve(CLIENT, now()).unwrap().unwrap();
+    let failure = setup.login("alice:alice's").await.unwrap_err();
+    assert_eq!((failure.cause, failure.retry_after), (Cause::Busy, Some(1)));
 }
 
 #[tokio::test]

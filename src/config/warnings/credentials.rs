@@ -30,7 +30,7 @@ fn check_plain_tcp(config: &Config, places: &Places, reader: &Reader<'_>) {
         let is_remote =
             matches!(listener.address, ListenAddress::Tcp(address) if !address.ip().is_loopback());
         let schemes = schemes_at(config, listener);
-        if !is_remote || schemes.is_empty() {
+        if !is_remote || listener.tls.is_some() || schemes.is_empty() {
             continue;
         }
         let name = &listener.name;
@@ -44,7 +44,8 @@ fn check_plain_tcp(config: &Config, places: &Places, reader: &Reader<'_>) {
             let message = format!(
                 "the listener {name:?} receives {sent} over plain TCP: everyone on the way can read and use them"
             );
-            let help = "listen on loopback or on a unix socket behind a proxy that ends TLS, or keep the network private";
+            let help = "add tls to the listener, listen on loopback or on a unix socket behind a proxy that ends TLS, or keep the \
+                        network private";
             reader.warn(*span, message, help);
         }
         if schemes.has(Scheme::SigV4) {
@@ -55,7 +56,7 @@ fn check_plain_tcp(config: &Config, places: &Places, reader: &Reader<'_>) {
             reader.warn(
                 *span,
                 message,
-                "listen on loopback or on a unix socket behind a proxy that ends TLS",
+                "add tls to the listener, or listen on loopback or on a unix socket behind a proxy that ends TLS",
             );
         }
     }
@@ -216,6 +217,14 @@ mod tests {
                 "{clients:?}: {told:?}"
             );
         }
+    }
+
+    #[test]
+    fn tls_keeps_credentials_from_being_read() {
+        let address =
+            "10.0.0.1:8080\"\ntls = { certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }] } #";
+        let told = warned(address, &["user = [\"alice\"]", "key = [\"SGREPORTS\"]"]);
+        assert!(told.iter().all(|told| !told.contains("plain TCP")), "{told:?}");
     }
 
     #[test]

@@ -76,6 +76,7 @@ impl LineFields {
                 line.text("id", record.request_id().as_str());
                 line.word("client", &self.connection);
                 line.text("listener", self.connection.listener().name());
+                line.text_if("tls", self.connection.tls().map(|tls| tls.version));
                 line.text("mapping", mapping.as_deref().unwrap_or("-"));
                 line.text_if("identity", identity.as_deref().map(shortened));
                 line.text("operation", trace.operation().map_or("-", Operation::name));

@@ -63,6 +63,7 @@ impl Collector for MetricsCollector {
         gauge(&mut encoder, "requests_in_flight", "Requests in progress", metrics.in_flight())?;
         encode_connections(metrics, &mut encoder)?;
         encode_memory(metrics.memory.get(), &mut encoder)?;
+        metrics.tls.encode(&mut encoder)?;
         metrics.credentials.encode(&mut encoder)?;
         encode_reloads(metrics, &mut encoder)?;
         encode_durations(metrics, &mut encoder)
@@ -207,7 +208,8 @@ fn encode_connections(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) ->
     }
     let help = "Failed accepts, for example for lack of file descriptors";
     let mut metric = encoder.encode_descriptor("accepts_failed", help, None, MetricType::Counter)?;
-    counter(&mut metric, metrics.connections.accepts_failed())
+    counter(&mut metric, metrics.connections.accepts_failed())?;
+    metrics.proxy_headers.encode(encoder)
 }
 
 fn encode_reloads(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

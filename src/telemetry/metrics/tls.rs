@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
 
 /// What the metrics show of TLS.
 #[derive(Debug, Default)]
@@ -19,12 +20,38 @@ pub(crate) struct TlsFacts {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Handshakes that ended, by result.
-    results: BTreeMap<&'static str, u64>,
+    /// Handshakes that succeeded.
+    succeeded: u64,
+    /// Handshakes that failed, by reason.
+    failed: BTreeMap<&'static str, Failed>,
     /// Connections by version, and whether their session was resumed.
     established: BTreeMap<(&'static str, bool), u64>,
     /// The files of each listener.
     listeners: BTreeMap<Box<str>, ListenerFiles>,
+}
+
+/// The handshakes that failed for one reason.
+#[derive(Debug, Default)]
+struct Failed {
+    count: u64,
+    /// The time of the first of the last log lines, and their number.
+    told: Option<(Instant, u32)>,
+}
+
+/// The interval in which the log has at most [`LINES`] about handshakes that failed for one reason. Anyone who reaches the
+/// listener can cause them.
+const QUIET: Duration = Duration::from_secs(10);
+const LINES: u32 = 10;
+
+impl Failed {
+    /// Counts a failure, and returns whether the log should tell of it.
+    fn count(&mut self, now: Instant) -> bool {
+        self.count += 1;
+        let is_recent = |(since, _): &(Instant, u32)| now.saturating_duration_since(*since) < QUIET;
+        let (since, lines) = self.told.filter(is_recent).unwrap_or((now, 0));
+        self.told = Some((since, lines + 1));
+        lines < LINES
+    }
 }
 
 /// What the metrics show of the files of a listener's TLS.
@@ -55,15 +82,15 @@ impl TlsFacts {
         RunningHandshake(self)
     }
 
-    /// Counts a handshake that failed for this reason.
-    pub(crate) fn failed(&self, reason: &'static str) {
-        *self.lock().results.entry(reason).or_default() += 1;
+    /// Counts a handshake that failed for this reason, and returns whether the log should tell of it.
+    pub(crate) fn failed(&self, reason: &'static str, now: Instant) -> bool {
+        self.lock().failed.entry(reason).or_default().count(now)
     }
 
     /// Counts a connection of this version.
     pub(crate) fn established(&self, version: &'static str, is_resumed: bool) {
         let mut state = self.lock();
-        *state.results.entry("ok").or_default() += 1;
+        state.succeeded += 1;
         *state.established.entry((version, is_resumed)).or_default() += 1;
     }
 
@@ -90,8 +117,9 @@ impl TlsFacts {
         let state = self.lock();
         let help = "TLS handshakes by result";
         let mut family = encoder.encode_descriptor("tls_handshakes", help, None, MetricType::Counter)?;
-        for (result, count) in &state.results {
-            counter(&mut family.encode_family(&[("result", *result)])?, *count)?;
+        let failed = state.failed.iter().map(|(reason, failed)| (*reason, failed.count));
+        for (result, count) in std::iter::once(("ok", state.succeeded)).chain(failed) {
+            counter(&mut family.encode_family(&[("result", result)])?, count)?;
         }
         let help = "TLS connections by version, and whether their session was resumed";
         let mut family = encoder.encode_descriptor("tls_connections", help, None, MetricType::Counter)?;
@@ -138,4 +166,29 @@ fn encode_files(
         family.encode_family(&[("listener", &**listener)])?.encode_gauge(&i64::from(files.is_in_effect))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_tells_of_ten_failures_in_ten_seconds() {
+        let facts = TlsFacts::default();
+        let start = Instant::now();
+        let told = |reason, seconds| facts.failed(reason, start + Duration::from_secs(seconds));
+        assert_eq!((0..25).filter(|_| told("closed", 0)).count(), 10);
+        assert!(told("timeout", 0), "each reason has its own lines");
+        assert!(!told("closed", 9) && told("closed", 10));
+        assert_eq!(facts.lock().failed["closed"].count, 27);
+    }
+
+    #[test]
+    fn a_running_handshake_is_counted_until_it_ends() {
+        let facts = TlsFacts::default();
+        let running = (facts.begin(), facts.begin());
+        assert_eq!(facts.running.load(Ordering::Relaxed), 2);
+        drop(running);
+        assert_eq!(facts.running.load(Ordering::Relaxed), 0);
+    }
 }

@@ -75,13 +75,20 @@ impl Response {
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Other(Box<dyn ReadWrite>),
 }
+
+/// A stream of bytes in both directions, such as a TLS connection.
+pub(crate) trait ReadWrite: Read + Write + Send {}
+
+impl<S: Read + Write + Send> ReadWrite for S {}
 
 impl Read for Stream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.read(into),
             Self::Unix(stream) => stream.read(into),
+            Self::Other(stream) => stream.read(into),
         }
     }
 }
@@ -91,11 +98,12 @@ impl Write for Stream {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
+            Self::Other(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        if let Self::Other(stream) = self { stream.flush() } else { Ok(()) }
     }
 }
 
@@ -120,17 +128,24 @@ impl Connection {
         Ok(Self { stream: BufReader::with_capacity(64 << 10, Stream::Unix(stream)) })
     }
 
+    /// Wraps another stream.
+    pub(crate) fn over(stream: impl ReadWrite + 'static) -> Self {
+        Self { stream: BufReader::with_capacity(64 << 10, Stream::Other(Box::new(stream))) }
+    }
+
     /// Sets the time-out of reads. A read then fails with `WouldBlock` or `TimedOut`.
     pub(crate) fn set_read_timeout(&self, patience: Duration) -> io::Result<()> {
         match self.stream.get_ref() {
             Stream::Tcp(stream) => stream.set_read_timeout(Some(patience)),
             Stream::Unix(stream) => stream.set_read_timeout(Some(patience)),
+            Stream::Other(_) => panic!("set it on the stream below"),
         }
     }
 
     /// Sends these bytes unchanged.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.get_mut().write_all(bytes)
+        self.stream.get_mut().write_all(bytes)?;
+        self.stream.get_mut().flush()
     }
 
     /// Closes the sending side. Bytes from the peer can still be read.
@@ -138,6 +153,7 @@ impl Connection {
         match self.stream.get_ref() {
             Stream::Tcp(stream) => stream.shutdown(std::net::Shutdown::Write),
             Stream::Unix(stream) => stream.shutdown(std::net::Shutdown::Write),
+            Stream::Other(_) => panic!("end the stream below"),
         }
     }
 
@@ -146,7 +162,7 @@ impl Connection {
         let linger = Some(Duration::ZERO);
         match self.stream.get_ref() {
             Stream::Tcp(stream) => socket2::SockRef::from(stream).set_linger(linger).unwrap(),
-            Stream::Unix(_) => panic!("a unix socket cannot be reset"),
+            _ => panic!("only a TCP connection can be reset"),
         }
     }
 

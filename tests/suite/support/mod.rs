@@ -2,6 +2,7 @@
 //!
 //! If the set-up fails, everything here panics and says what it saw. Nothing is skipped.
 
+pub(crate) mod authority;
 pub(crate) mod browser;
 pub(crate) mod cluster;
 pub(crate) mod faults;

@@ -5,6 +5,8 @@ use std::fmt;
 /// The kind of mistake in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// The peer begins a TLS handshake, and no HTTP message.
+    UnexpectedTls,
     /// The head or its framing breaks RFC 9112.
     InvalidSyntax,
     /// The request target breaks RFC 9112 or RFC 3986.

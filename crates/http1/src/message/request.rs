@@ -46,11 +46,6 @@ impl Request {
         Self { method: self.method.clone(), target: self.target.clone(), fields, host: self.host }
     }
 
-    /// Returns the scheme by which the client reached the proxy, as URLs spell it. No listener speaks TLS.
-    pub const fn scheme(&self) -> &'static str {
-        "http"
-    }
-
     /// Returns the host that the request is for, which HTTP/1.0 may leave out.
     #[inline]
     pub fn host(&self) -> Option<Host<'_>> {

@@ -27,6 +27,15 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 /// The longest head that is not charged as memory if it arrives whole, in bytes. An incomplete one always is.
 const UNCHARGED_HEAD: usize = 4096;
 
+/// The first bytes of a TLS connection: a handshake record of version 3.x. No method begins with them.
+const TLS_HANDSHAKE: &[u8] = &[0x16, 0x03];
+/// OpenSSL and all that use it say "wrong version number" about a response that is not TLS, which people know to mean that
+/// the port speaks plain HTTP. They would take an alert for a problem of TLS.
+const UNEXPECTED_TLS: Malformed = Malformed::new(
+    Reason::UnexpectedTls,
+    "this port speaks plain HTTP, and the client begins a TLS handshake: use http://",
+);
+
 /// The end of a wait.
 pub(super) enum Next {
     /// The head of a request.
@@ -93,6 +102,9 @@ impl HeadWait {
         mut charge: impl FnMut(usize) -> Result<(), Malformed>,
     ) -> Poll<Result<Next, Ended>> {
         loop {
+            if self.is_first && state.bytes.unread.starts_with(TLS_HANDSHAKE) {
+                return Poll::Ready(Err(UNEXPECTED_TLS.into()));
+            }
             if let Some((start, end)) = self.scan.find(&state.bytes.unread, limits.head)? {
                 let mut head = state.bytes.unread.split_to(end);
                 head.advance(start);

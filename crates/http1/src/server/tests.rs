@@ -142,9 +142,11 @@ fn status_of(reason: Reason) -> StatusCode {
         Reason::UnsupportedExpectation => StatusCode::EXPECTATION_FAILED,
         Reason::UnsupportedCoding | Reason::UnsupportedMethod => StatusCode::NOT_IMPLEMENTED,
         Reason::OutOfMemory => StatusCode::SERVICE_UNAVAILABLE,
-        Reason::InvalidSyntax | Reason::InvalidTarget | Reason::InvalidHost | Reason::InvalidBody => {
-            StatusCode::BAD_REQUEST
-        }
+        Reason::UnexpectedTls
+        | Reason::InvalidSyntax
+        | Reason::InvalidTarget
+        | Reason::InvalidHost
+        | Reason::InvalidBody => StatusCode::BAD_REQUEST,
     }
 }
 
