@@ -46,10 +46,9 @@ use crate::telemetry::panics::catch_panic;
 use crate::trace::Trace;
 use bytes::Bytes;
 use http::Method;
-use http::uri::PathAndQuery;
 use http_body::Body;
 use http1::body::BoxError;
-use http1::{Fields, Malformed, Request};
+use http1::{Malformed, Request};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -106,7 +105,7 @@ impl Proxy {
         request: &Request,
         body: B,
     ) -> ClientResponse {
-        let mut record = self.record(connection, &request.method, Some((&request.target, request.fields())));
+        let mut record = self.record(connection, &request.method, Some(request));
         let (upload, holdings) = (Upload::new(body), Holdings::new(connection.key()));
         let (mut found, mut served) = (None, None);
         let serve = async {
@@ -246,7 +245,7 @@ impl Proxy {
         &self,
         connection: &Connection,
         method: &Method,
-        request: Option<(&PathAndQuery, &Fields)>,
+        request: Option<&Request>,
     ) -> Box<AccessRecord> {
         let (metrics, logged) = (Arc::clone(&self.shared.metrics), self.generation.access_log);
         AccessRecord::begin(metrics, connection, logged, method, request)

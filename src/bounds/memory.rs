@@ -28,11 +28,14 @@ pub enum Use {
     Pages,
     /// Responses that slow readers have not taken.
     Responses,
+    /// Bodies of HTTP/2 requests that their clients may send before anything reads them.
+    Bodies,
 }
 
 impl Use {
     /// Every use.
-    pub const ALL: [Self; 5] = [Self::Heads, Self::Documents, Self::Uploads, Self::Pages, Self::Responses];
+    pub const ALL: [Self; 6] =
+        [Self::Heads, Self::Documents, Self::Uploads, Self::Pages, Self::Responses, Self::Bodies];
 
     /// Returns its name in the metrics.
     pub const fn name(self) -> &'static str {
@@ -42,6 +45,7 @@ impl Use {
             Self::Uploads => "uploads",
             Self::Pages => "pages",
             Self::Responses => "answers",
+            Self::Bodies => "bodies",
         }
     }
 }
@@ -223,6 +227,7 @@ impl From<MemoryUse> for Use {
         match used_for {
             MemoryUse::Head => Self::Heads,
             MemoryUse::Response => Self::Responses,
+            MemoryUse::Body => Self::Bodies,
         }
     }
 }

@@ -11,3 +11,4 @@ pub(crate) mod memory;
 pub(crate) mod part_budget;
 pub(crate) mod places;
 pub(crate) mod residents;
+pub(crate) mod streams;

@@ -80,9 +80,11 @@ const NAMELESS: &str = "    note: it has no hosts, so clients reach it by an add
 fn summary(config: &Config) -> String {
     let mut text = String::from("configuration ok\n");
     for listener in &config.listeners {
-        let _ = writeln!(text, "  listener {:?} on {}", listener.name, listener.address);
+        let tls = if listener.tls.is_some() { " with TLS" } else { "" };
+        let _ = writeln!(text, "  listener {:?} on {}{tls}", listener.name, listener.address);
         if listener.is_nameless() {
-            text.push_str(NAMELESS);
+            let scheme = if listener.tls.is_some() { "https" } else { "http" };
+            text.push_str(&NAMELESS.replace("http:", &format!("{scheme}:")));
         }
     }
     if let Some(admin) = &config.admin {

@@ -2,14 +2,18 @@
 
 use crate::bounds::limits::Limits;
 use crate::bounds::memory::{MemoryBudget, Payer, Share};
+use crate::bounds::streams::StreamGuard;
 use crate::identify::client::{Connection, ListenerRef, PeerUser};
 use crate::proxy::{ClientBody, ClientResponse, ClientResponseBody, Current};
-use http1::server::{ConnectionLimits, serve};
+use http1::server::{ConnectionLimits, HandOver, Http2, serve, serve_unless_http2};
 use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request, Service, Socket, Transport};
+use http2::{Event, StreamService};
 use proxy_protocol::{Header, ReadError, Versions};
 use std::future::Future;
+use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use tls::TlsStream;
 use tokio::net::unix::UCred;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
@@ -65,17 +69,17 @@ pub(super) async fn run(
     limits: &ConnectionLimits,
     stopping: watch::Receiver<bool>,
 ) {
-    match socket {
-        Accepted::Tcp(stream, _) => {
-            run_over(Socket::from(stream), connection, memory, proxy, limits, stopping).await;
-        }
-        Accepted::Unix(stream) => run_over(stream, connection, memory, proxy, limits, stopping).await,
-    }
+    let service = Handler { connection, memory, proxy };
+    let ended = match socket {
+        Accepted::Tcp(stream, _) => serve_plain(Socket::from(stream), &service, limits, stopping).await,
+        Accepted::Unix(stream) => serve_plain(stream, &service, limits, stopping).await,
+    };
+    note_end(&service, ended);
 }
 
-/// Serves a connection over a stream, like [`run`].
-pub(super) async fn run_over<S: Transport>(
-    stream: S,
+/// Serves a TLS connection, like [`run`], with the protocol that its handshake chose.
+pub(super) async fn run_secured<S: Transport>(
+    (stream, is_http2): (TlsStream<S>, bool),
     connection: Connection,
     memory: Memory,
     proxy: Rc<Current>,
@@ -83,9 +87,34 @@ pub(super) async fn run_over<S: Transport>(
     stopping: watch::Receiver<bool>,
 ) {
     let service = Handler { connection, memory, proxy };
-    let ended = serve(stream, &service, limits, stopping).await;
+    let ended = if is_http2 {
+        Box::pin(http2::serve(stream, &service, limits, stopping)).await
+    } else {
+        serve(stream, &service, limits, stopping).await
+    };
+    note_end(&service, ended);
+}
+
+fn note_end(service: &Handler, ended: io::Result<()>) {
     if let Err(error) = ended {
         tracing::debug!(client = %service.connection, %error, "connection ended");
+    }
+}
+
+/// Serves a connection without TLS. One that no network carries may speak HTTP/2 without having negotiated it.
+async fn serve_plain<S: Transport>(
+    stream: S,
+    service: &Handler,
+    limits: &ConnectionLimits,
+    stopping: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let http2 = if service.connection.is_confidential() { Http2::HandOver } else { Http2::Refuse };
+    match serve_unless_http2(stream, service, limits, stopping.clone(), http2).await? {
+        Some(HandOver { stream, read }) => {
+            // Boxed because most connections do not need the memory for it.
+            Box::pin(http2::serve_from(read, stream, service, limits, stopping)).await
+        }
+        None => Ok(()),
     }
 }
 
@@ -120,5 +149,22 @@ impl<B: ClientBody> Service<B> for Handler {
 
     fn note_peer(&self, answer: &mut ClientResponse, peer: PeerState) {
         answer.body.note_peer(peer);
+    }
+}
+
+impl StreamService for Handler {
+    type Place = StreamGuard;
+
+    fn scheme(&self) -> &'static str {
+        self.connection.scheme()
+    }
+
+    fn place(&self) -> Option<StreamGuard> {
+        let limit = self.proxy.proxy().limits().connections_per_client;
+        self.proxy.shared().metrics.streams.admit(self.connection.key(), limit)
+    }
+
+    fn record(&self, event: Event) {
+        self.proxy.shared().metrics.http2.record(event);
     }
 }

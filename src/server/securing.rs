@@ -41,14 +41,14 @@ impl Securing {
     pub(super) async fn serve<S: Transport>(mut self, stream: S, live: &LiveTls) {
         // Boxed so that the connection does not hold the memory for it later.
         let Some((stream, established)) = Box::pin(self.shake_hands(stream, live)).await else { return };
-        let certificate = established.certificate.clone();
+        let (certificate, is_http2) = (established.certificate.clone(), established.http2);
         let Some(mut secured) = self.secured(established) else { return };
         let listener = secured.connection.listener().id();
         let is_stopping = *secured.stopping.borrow();
         let (registered, ends) = secured.connections.add(listener, certificate, is_stopping);
         let memory = Memory::of(&secured.guard, &secured.current, &mut secured.limits);
         let Self { connection, guard, limits, current, open, .. } = secured;
-        connection::run_over(stream, connection, memory, current, &limits, ends).await;
+        connection::run_secured((stream, is_http2), connection, memory, current, &limits, ends).await;
         drop((registered, guard, open));
     }
 

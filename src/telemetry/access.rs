@@ -8,10 +8,8 @@ use crate::identify::client::{Client, Connection};
 use crate::refusal::{Refusal, Rule};
 use crate::telemetry::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::trace::{RequestId, Trace, Wait};
-use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
-use http1::Fields;
-use http1::clock;
+use http1::{Request, clock};
 use line::LineFields;
 use std::cell::Cell;
 use std::fmt;
@@ -47,7 +45,7 @@ impl AccessRecord {
         connection: &Connection,
         logged: Option<IdentityForm>,
         method: &Method,
-        request: Option<(&PathAndQuery, &Fields)>,
+        request: Option<&Request>,
     ) -> Box<Self> {
         metrics.in_flight_add();
         Box::new(Self {

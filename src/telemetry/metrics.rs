@@ -7,6 +7,7 @@ mod encode_memory;
 mod encode_nodes;
 mod exposition;
 mod histogram;
+mod http2_counts;
 mod process;
 mod proxy_headers;
 mod samples;
@@ -23,6 +24,7 @@ use crate::bounds::admission::Admission;
 use crate::bounds::connections::Connections;
 use crate::bounds::memory::MemoryBudget;
 use crate::bounds::part_budget::PartBudget;
+use crate::bounds::streams::Streams;
 use crate::outgoing::continuation;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
@@ -33,6 +35,7 @@ use credentials::CredentialFacts;
 use encode::MetricsCollector;
 use histogram::Histogram;
 use http::StatusCode;
+use http2_counts::Http2Counts;
 use process::ProcessCollector;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
@@ -132,6 +135,10 @@ pub(crate) struct Metrics {
     pub proxy_headers: HeaderCounts,
     /// TLS handshakes, and the files of listeners.
     pub tls: TlsFacts,
+    /// Streams of HTTP/2.
+    pub streams: Streams,
+    /// Events of HTTP/2.
+    pub http2: Http2Counts,
     /// The issuers of JWTs of the current configuration.
     issuers: ArcSwap<Issuers>,
     /// Requests with credentials.
@@ -301,6 +308,8 @@ impl Default for Metrics {
             connections: Connections::default(),
             proxy_headers: HeaderCounts::default(),
             tls: TlsFacts::default(),
+            streams: Streams::default(),
+            http2: Http2Counts::default(),
             issuers: ArcSwap::default(),
             authentications: AuthenticationCounts::default(),
             credentials: CredentialFacts::default(),

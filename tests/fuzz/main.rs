@@ -34,6 +34,7 @@ targets! {
     connection: 800,
     documents: 15_000,
     headers: 800,
+    http2: 1_500,
     request_head: 20_000,
     response: 1_200,
     signer: 3_000,

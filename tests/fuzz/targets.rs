@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod documents;
 pub(crate) mod headers;
+pub(crate) mod http2;
 pub(crate) mod request_head;
 pub(crate) mod response;
 pub(crate) mod signer;

@@ -14,6 +14,7 @@ mod framing;
 mod guards;
 mod half_closed;
 mod harness;
+mod http2;
 mod identity;
 mod life;
 mod limits;

@@ -6,6 +6,7 @@ mod methods;
 mod mounts;
 mod multi_delete;
 mod operations;
+mod protocols;
 mod uploads;
 mod values;
 mod virtual_host;

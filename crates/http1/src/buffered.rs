@@ -131,6 +131,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         act(&self.shared.borrow().stream)
     }
 
+    /// Returns the stream and the bytes that were read from it and not consumed; `None` while the outbox holds it.
+    pub(crate) fn into_parts(self) -> Option<(S, BytesMut)> {
+        let shared = Rc::try_unwrap(self.shared).ok()?;
+        Some((shared.into_inner().stream, self.unread))
+    }
+
     /// Reads what has arrived, up to 16 KiB. Returns 0 at the peer's end.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         SCRATCH.with_borrow_mut(|scratch| {

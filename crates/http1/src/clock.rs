@@ -112,20 +112,31 @@ impl<F: Future> Future for WithEventClock<F> {
     }
 }
 
-/// The scope of one poll. Dropping it ends the scope, also when the poll panics.
-struct EventScope;
+/// The scope of one poll. Dropping it ends the scope, also when the poll panics. A task may poll futures that have
+/// scopes of their own, each with its own waker: they share the time, and their deadlines are kept apart.
+struct EventScope {
+    /// The time of the scope around this one.
+    outer_now: CachedNow,
+    /// The earliest wake-up that was requested in the scope around this one.
+    outer_earliest: Option<Instant>,
+}
 
 impl EventScope {
     fn enter() -> Self {
-        CACHED_NOW.set(CachedNow::Stale);
-        Self
+        let outer_now = CACHED_NOW.get();
+        if matches!(outer_now, CachedNow::None) {
+            CACHED_NOW.set(CachedNow::Stale);
+        }
+        Self { outer_now, outer_earliest: EARLIEST.take() }
     }
 }
 
 impl Drop for EventScope {
     fn drop(&mut self) {
-        CACHED_NOW.set(CachedNow::None);
-        EARLIEST.set(None);
+        if matches!(self.outer_now, CachedNow::None) {
+            CACHED_NOW.set(CachedNow::None);
+        }
+        EARLIEST.set(self.outer_earliest);
     }
 }
 
@@ -194,6 +205,37 @@ mod tests {
             assert_eq!(any(&[8, 9]).await, 8);
         })
         .await;
+    }
+
+    /// A connection polls the futures of its streams within its own scope.
+    #[tokio::test(start_paused = true)]
+    async fn scopes_within_a_scope_share_the_time_and_keep_their_deadlines() {
+        let start = Instant::now();
+        let until = |seconds: u32| {
+            poll_fn(move |_| {
+                let deadline = start + STEP * seconds;
+                if now() < deadline && request_wakeup_by(deadline) { Poll::Pending } else { Poll::Ready(()) }
+            })
+        };
+        with_event_clock(async {
+            let first = now();
+            // The deadline of the outer scope is not that of the inner, and is not lost when the inner one ends.
+            let (mut outer, mut inner) = (until(3), Box::pin(with_event_clock(until(1))));
+            poll_fn(|cx| {
+                let (outer, inner) = (Pin::new(&mut outer).poll(cx), inner.as_mut().poll(cx));
+                assert!(outer.is_pending() && inner.is_pending());
+                assert_eq!(EARLIEST.get(), Some(start + 3 * STEP));
+                assert_eq!(now(), first);
+                Poll::Ready(())
+            })
+            .await;
+            inner.await;
+            assert_eq!(start.elapsed(), STEP);
+            outer.await;
+        })
+        .await;
+        assert_eq!(start.elapsed(), 3 * STEP);
+        assert!(matches!(CACHED_NOW.get(), CachedNow::None) && EARLIEST.get().is_none());
     }
 
     #[tokio::test(start_paused = true)]

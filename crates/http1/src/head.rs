@@ -14,9 +14,10 @@ mod target;
 #[cfg(test)]
 pub(crate) use field_lines::read_lines;
 pub use framing::Framing;
-pub use request::RequestHead;
+pub use request::{RequestHead, expects_continue};
 pub use response::ResponseHead;
 pub(crate) use scan::HeadScan;
+pub use target::check_path;
 
 /// Bounds on a head.
 #[derive(Clone, Copy, Debug)]

@@ -44,8 +44,8 @@ mod socket;
 mod timer;
 mod transport;
 
-pub use head::{Framing, HeadLimits, RequestHead, ResponseHead};
-pub use memory::{MemoryShare, MemoryUse, OutOfMemory};
+pub use head::{Framing, HeadLimits, RequestHead, ResponseHead, check_path, expects_continue};
+pub use memory::{Charge, MemoryShare, MemoryUse, OutOfMemory};
 pub use message::{Fields, Host, Malformed, Reason, Request, Response, is_named, visible};
 pub use service::Service;
 pub use socket::Socket;

@@ -7,6 +7,8 @@ pub enum MemoryUse {
     Head,
     /// A response that its reader has not taken.
     Response,
+    /// The body of a request, as far as its sender may send it before anything reads it.
+    Body,
 }
 
 /// A share of a memory budget, returned when it is dropped.
@@ -23,13 +25,18 @@ pub trait MemoryShare {
 pub struct OutOfMemory;
 
 /// The memory that a connection is charged for, for one use at a time. Boxed because most connections are charged nothing.
-pub(crate) struct Charge<M>(Option<Box<(MemoryUse, M)>>);
+#[derive(Debug)]
+pub struct Charge<M>(Option<Box<(MemoryUse, M)>>);
 
 impl<M: MemoryShare> Charge<M> {
-    pub(crate) const NONE: Self = Self(None);
+    /// No charge.
+    pub const NONE: Self = Self(None);
 
     /// Charges `bytes` in all to `used_for`, and drops the share of any other use.
-    pub(crate) fn grow_to(
+    ///
+    /// # Errors
+    /// When the budget does not allow it.
+    pub fn grow_to(
         &mut self,
         used_for: MemoryUse,
         bytes: usize,
@@ -42,7 +49,8 @@ impl<M: MemoryShare> Charge<M> {
         charge.1.grow_to(bytes)
     }
 
-    pub(crate) fn release(&mut self) {
+    /// Returns what is charged.
+    pub fn release(&mut self) {
         self.0 = None;
     }
 }

@@ -33,13 +33,15 @@ thread_local! {
 
 /// Counts a request as running on this thread until it is dropped.
 #[derive(Debug)]
-pub(super) struct RunningGuard;
+pub struct RunningGuard(());
 
 impl RunningGuard {
+    /// Begins to count a request.
     #[inline]
-    pub(super) fn new() -> Self {
+    #[expect(clippy::new_without_default, reason = "making one has an effect")]
+    pub fn new() -> Self {
         RUNNING.set(RUNNING.get() + 1);
-        Self
+        Self(())
     }
 }
 

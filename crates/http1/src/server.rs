@@ -9,7 +9,7 @@ mod encode;
 mod head_wait;
 mod respond;
 mod state;
-mod stopping;
+pub mod stopping;
 
 use self::head_wait::{HeadWait, Next, WaitMode};
 use self::state::State;
@@ -61,8 +61,29 @@ const MAX_LINGER: u64 = 64 * 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(30);
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
 
+/// The first head of a connection that speaks HTTP/2 without having negotiated it (RFC 9113, section 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+
+/// What a connection does that begins with the preface of HTTP/2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http2 {
+    /// It is handed over to a codec of HTTP/2.
+    HandOver,
+    /// It is refused.
+    Refuse,
+}
+
+/// A connection that begins with the preface of HTTP/2.
+#[derive(Debug)]
+pub struct HandOver<S> {
+    /// The stream.
+    pub stream: S,
+    /// The bytes that were read from it, from the preface on.
+    pub read: Bytes,
+}
+
 /// Serves a connection until its peer or an error ends it, or the server stops: when `stopping` becomes true or its
-/// sender is dropped. A request that is running by then is served to its end.
+/// sender is dropped. A request that is running by then is served to its end. HTTP/2 is refused.
 ///
 /// # Errors
 /// The error that ended the connection, unless the peer left between two requests or `stopping` ended it.
@@ -76,16 +97,39 @@ where
     S: Transport,
     H: Service<RequestBody<S>>,
 {
+    serve_unless_http2(stream, service, limits, stopping, Http2::Refuse).await.map(drop)
+}
+
+/// Serves a connection like [`serve`], or returns it if it begins with the preface of HTTP/2 and is to be handed over.
+///
+/// # Errors
+/// Those of [`serve`].
+pub async fn serve_unless_http2<S, H>(
+    stream: S,
+    service: &H,
+    limits: &ConnectionLimits,
+    stopping: watch::Receiver<bool>,
+    http2: Http2,
+) -> io::Result<Option<HandOver<S>>>
+where
+    S: Transport,
+    H: Service<RequestBody<S>>,
+{
     let wait = pin!(stopping::wait(stopping.clone()));
     let mut stopping = Stopping::new(stopping, wait);
     let mut connection = Connection {
         state: Rc::new(RefCell::new(State::new(stream, limits))),
         limits,
         is_first: true,
+        may_be_http2: http2 == Http2::HandOver,
         charge: Charge::NONE,
         idle_deadline: clock::now() + limits.idle,
     };
-    let served = connection.serve(service, &mut stopping).await;
+    let served = match connection.serve(service, &mut stopping).await {
+        Ok(Served::Http1) => Ok(None),
+        Ok(Served::Http2) => return Ok(connection.hand_over()),
+        Err(error) => Err(error),
+    };
     if served.is_err() && connection.state.borrow().bytes.is_deferred() {
         // The response before the failure is valid and is sent in any case.
         let _ = connection.send(&mut BytesMut::new(), Bytes::new()).await;
@@ -104,6 +148,8 @@ struct Connection<'l, S, M> {
     limits: &'l ConnectionLimits,
     /// Whether it has had no request yet.
     is_first: bool,
+    /// Whether it is handed over if its first head is the preface of HTTP/2.
+    may_be_http2: bool,
     /// The memory for a long head, or for a response that is not read.
     charge: Charge<M>,
     idle_deadline: Instant,
@@ -114,6 +160,14 @@ enum Ending {
     /// The client may still be sending.
     Linger,
     Shutdown,
+    /// It had no request and goes on in HTTP/2.
+    Http2,
+}
+
+/// The protocol that a connection turned out to speak.
+enum Served {
+    Http1,
+    Http2,
 }
 
 /// An error that ends a connection.
@@ -153,8 +207,9 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
         &mut self,
         service: &impl Service<RequestBody<S>, Share = M>,
         stopping: &mut Stopping<'_, impl Future<Output = ()>>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Served> {
         match self.serve_requests(service, stopping).await {
+            Ok(Ending::Http2) => return Ok(Served::Http2),
             Ok(Ending::Shutdown) => self.shutdown().await,
             Ok(Ending::Linger) => self.linger().await,
             Err(Ended::Malformed(malformed)) => {
@@ -163,6 +218,14 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
             }
             Err(Ended::Io(error)) => Err(error),
         }
+        .map(|()| Served::Http1)
+    }
+
+    /// Returns the stream of a connection whose first head is the preface of HTTP/2.
+    fn hand_over(self) -> Option<HandOver<S>> {
+        let state = Rc::try_unwrap(self.state).ok()?.into_inner();
+        let (stream, after) = state.bytes.into_parts()?;
+        Some(HandOver { stream, read: [HTTP2_PREFACE, &after].concat().into() })
     }
 
     /// Serves requests until the last.
@@ -194,6 +257,10 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
         let mut is_pipelined = false;
         loop {
             self.finish_response(is_pipelined).await?;
+            if self.may_be_http2 && head == HTTP2_PREFACE {
+                return Ok(Some(Ending::Http2));
+            }
+            self.may_be_http2 = false;
             if !self.serve_request(head, service, stopping).await? {
                 return Ok(Some(Ending::Linger));
             }

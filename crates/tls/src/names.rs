@@ -1,11 +1,12 @@
 //! The names in a certificate.
 
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
 use std::time::{Duration, SystemTime};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
+use x509_parser::time::ASN1Time;
 
 /// The names in a certificate, and what else tells it from others. Nothing here is verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +31,14 @@ impl CertificateNames {
     /// Reads the names in a certificate.
     ///
     /// # Errors
-    /// When it is no certificate.
+    /// When it is no certificate, or one of its alternative names is not text or has control characters. Leaving such a
+    /// name out could make another one look like the only one.
     pub fn read(der: &CertificateDer<'_>) -> Result<Self, String> {
-        let (_, certificate) =
-            X509Certificate::from_der(der).map_err(|error| format!("not a certificate: {error}"))?;
+        Self::of(&parse(der)?, der)
+    }
+
+    /// Reads the names in a certificate whose DER is `der`.
+    pub(crate) fn of(certificate: &X509Certificate<'_>, der: &CertificateDer<'_>) -> Result<Self, String> {
         let alternatives = certificate
             .subject_alternative_name()
             .map_err(|error| format!("its alternative names cannot be read: {error}"))?;
@@ -41,17 +46,17 @@ impl CertificateNames {
         let (mut uris, mut dns) = (Vec::new(), Vec::new());
         for name in alternatives.unwrap_or_default() {
             match name {
-                GeneralName::URI(uri) => uris.push((*uri).into()),
-                GeneralName::DNSName(name) => dns.push((*name).into()),
+                GeneralName::URI(uri) => uris.push(text(uri)?),
+                GeneralName::DNSName(name) => dns.push(text(name)?),
+                GeneralName::Invalid(..) => return Err("one of its alternative names is not text".to_owned()),
                 _ => {}
             }
         }
         let mut common = certificate.subject().iter_common_name();
         let common_name = match (common.next(), common.next()) {
-            (Some(name), None) => name.as_str().ok().map(Into::into),
+            (Some(name), None) => name.as_str().ok().and_then(|name| text(name).ok()),
             _ => None,
         };
-        let expires = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or_default();
         Ok(Self {
             uris,
             dns,
@@ -59,9 +64,36 @@ impl CertificateNames {
             common_name,
             sha256: Sha256::digest(der).into(),
             key_sha256: Sha256::digest(certificate.public_key().raw).into(),
-            not_after: SystemTime::UNIX_EPOCH + Duration::from_secs(expires),
+            not_after: time(certificate.validity().not_after),
         })
     }
+}
+
+/// Parses a certificate.
+pub(crate) fn parse<'d>(der: &'d CertificateDer<'_>) -> Result<X509Certificate<'d>, String> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        Ok(_) => Err("not a certificate: more follows its end".to_owned()),
+        Err(error) => Err(format!("not a certificate: {error}")),
+    }
+}
+
+/// Returns a time of a certificate or a revocation list. Times before 1970 become 1970.
+pub(crate) fn time(time: ASN1Time) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default())
+}
+
+/// Returns a time as rustls takes it.
+pub(crate) fn unix_time(time: SystemTime) -> UnixTime {
+    UnixTime::since_unix_epoch(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+/// Returns a name that has no control characters.
+fn text(name: &str) -> Result<Box<str>, String> {
+    if name.contains(char::is_control) {
+        return Err(format!("the name {name:?} has control characters"));
+    }
+    Ok(name.into())
 }
 
 #[cfg(test)]
@@ -82,7 +114,29 @@ mod tests {
             (&["a.test".into(), "b.test".into()][..], &["spiffe://td/ns/x".into()][..])
         );
         assert_eq!((names.common_name.as_deref(), names.has_alternatives), (Some("alice"), true));
-        assert_eq!(names.not_after, SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000));
-        assert!(CertificateNames::read(&CertificateDer::from(&b"x"[..])).is_err());
+        assert_eq!(names.not_after, SystemTime::UNIX_EPOCH + Duration::from_hours(525_960));
+        let mut more = certificate.der().to_vec();
+        more.push(0);
+        for wrong in [&b"x"[..], &more] {
+            assert!(CertificateNames::read(&CertificateDer::from(wrong)).is_err());
+        }
+    }
+
+    /// A certificate with a bad URI and a good one must not look like one with a single URI.
+    #[test]
+    fn a_name_with_control_characters_spoils_the_certificate() {
+        for bad in ["spiffe://td/a\0b", "a\nb", "\u{7f}"] {
+            let mut params = CertificateParams::default();
+            params.subject_alt_names.push(SanType::URI("spiffe://td/a".try_into().unwrap()));
+            params.subject_alt_names.push(SanType::URI(bad.try_into().unwrap()));
+            let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+            let error = CertificateNames::read(certificate.der()).unwrap_err();
+            assert!(error.contains("control characters"), "{error}");
+        }
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "alice\0");
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(CertificateNames::read(certificate.der()).unwrap().common_name, None);
     }
 }

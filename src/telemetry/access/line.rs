@@ -8,9 +8,9 @@ use crate::refusal::Rule;
 use crate::s3::operation::Operation;
 use crate::telemetry::log;
 use crate::trace::{Wait, shortened};
-use http::Method;
 use http::uri::PathAndQuery;
-use http1::{Fields, visible};
+use http::{Method, Version};
+use http1::{Fields, Request, visible};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,7 @@ pub(super) struct LineFields {
     connection: Connection,
     method: Method,
     target: Option<PathAndQuery>,
+    version: Option<Version>,
     client_id: Option<Box<str>>,
     form: IdentityForm,
     identity: OnceCell<Arc<Identity>>,
@@ -38,19 +39,29 @@ pub(super) struct LineFields {
     pub(super) help: Option<Box<str>>,
 }
 
+/// Returns the name of a version of HTTP.
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/1.1",
+    }
+}
+
 impl LineFields {
     /// Makes the fields of a request that has just arrived. `request` is `None` for bytes that are not a request.
     pub(super) fn new(
         connection: Connection,
         form: IdentityForm,
         method: &Method,
-        request: Option<(&PathAndQuery, &Fields)>,
+        request: Option<&Request>,
     ) -> Box<Self> {
         Box::new(Self {
             connection,
             method: method.clone(),
-            target: request.map(|(target, _)| target.clone()),
-            client_id: request.and_then(|(_, fields)| client_id(fields)).map(Into::into),
+            target: request.map(|request| request.target.clone()),
+            version: request.map(|request| request.version),
+            client_id: request.and_then(|request| client_id(request.fields())).map(Into::into),
             form,
             identity: OnceCell::new(),
             upstream_id: None,
@@ -81,6 +92,7 @@ impl LineFields {
                 line.text_if("identity", identity.as_deref().map(shortened));
                 line.text("operation", trace.operation().map_or("-", Operation::name));
                 line.word("method", &self.method);
+                line.text_if("protocol", self.version.map(protocol));
                 line.text("path", shortened(&path));
                 line.text_if("prefix", prefix.map(shown::without_credentials).as_deref());
                 line.number("status", record.status.map_or(0, |status| status.as_u16().into()));

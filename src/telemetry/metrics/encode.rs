@@ -62,6 +62,7 @@ impl Collector for MetricsCollector {
         }
         gauge(&mut encoder, "requests_in_flight", "Requests in progress", metrics.in_flight())?;
         encode_connections(metrics, &mut encoder)?;
+        super::http2_counts::encode(metrics, &mut encoder)?;
         encode_memory(metrics.memory.get(), &mut encoder)?;
         metrics.tls.encode(&mut encoder)?;
         metrics.credentials.encode(&mut encoder)?;

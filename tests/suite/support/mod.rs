@@ -7,6 +7,7 @@ pub(crate) mod browser;
 pub(crate) mod cluster;
 pub(crate) mod faults;
 pub(crate) mod http;
+pub(crate) mod http2;
 pub(crate) mod keys;
 pub(crate) mod minio;
 pub(crate) mod process;

@@ -7,7 +7,7 @@ use crate::support::world::{World, corner};
 use scopegate::internals::Algorithm;
 use std::collections::BTreeMap;
 
-const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete,versions")];
+pub(super) const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete,versions")];
 
 /// The accepted differences and their reasons.
 const ALLOWED: &[(&str, &str)] = &[
@@ -25,13 +25,14 @@ const ALLOWED: &[(&str, &str)] = &[
     ("resource: /tmp | /tmp/", "a bucket is asked for by its one canonical path"),
 ];
 
-struct Asked {
-    what: &'static str,
-    method: &'static str,
+/// A request.
+pub(super) struct Asked {
+    pub(super) what: &'static str,
+    pub(super) method: &'static str,
     /// `{k}` is the key prefix, which differs on the two sides.
-    target: String,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
+    pub(super) target: String,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Vec<u8>,
 }
 
 fn ask(what: &'static str, method: &'static str, target: &str) -> Asked {
@@ -50,7 +51,8 @@ impl Asked {
     }
 }
 
-fn operations() -> Vec<Asked> {
+/// Returns a request of each operation, and of many mistakes.
+pub(super) fn operations() -> Vec<Asked> {
     let tags = b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>";
     let delete = b"<Delete><Object><Key>{k}b</Key></Object><Object><Key>{k}none</Key></Object></Delete>";
     let sum = checksum(Algorithm::Crc64Nvme, b"content").base64();
@@ -105,7 +107,7 @@ fn operations() -> Vec<Asked> {
 }
 
 /// Returns headers and body, without the values that differ in every response.
-fn told(answer: &Response, key: &str) -> BTreeMap<String, String> {
+pub(super) fn told(answer: &Response, key: &str) -> BTreeMap<String, String> {
     let mut told = BTreeMap::new();
     told.insert("status".to_owned(), answer.status().to_string());
     told.extend(answer.element("Code").map(|code| ("code".to_owned(), code)));

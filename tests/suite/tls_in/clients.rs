@@ -47,6 +47,26 @@ fn curl_reads_and_writes_over_each_version_of_tls() {
 }
 
 #[test]
+fn http2_is_chosen_in_the_handshake() {
+    let secure = Secure::start(ONE);
+    let url = format!("https://localhost:{}/tmp/media/hello.txt", secure.address().port());
+    let authority = secure.path("ca.pem");
+    for (offered, spoken) in [("--http2", "2"), ("--http1.1", "1.1"), ("--no-alpn", "1.1")] {
+        let curl = ["-sS", "--cacert", &authority, offered, "-w", " %{http_version}", &url];
+        let got = run("curl", &curl);
+        assert_eq!(got, (Some(0), format!("hello, media\n {spoken}"), String::new()), "{}", secure.proxy.stderr());
+    }
+    secure.said("protocol=HTTP/2.0");
+    let unknown = secure.authority.trusting(None).offering(&[b"spdy/3"]);
+    assert!(unknown.open(secure.address(), "localhost").is_err());
+    secure.counts("scopegate_tls_handshakes_total{result=\"alpn\"}", 1);
+    let without = format!("{ONE}, http2 = false");
+    secure.hang_up(&secure.configuration(&without, ""));
+    let got = run("curl", &["-sS", "--cacert", &authority, "--http2", "-w", " %{http_version}", &url]);
+    assert_eq!(got.1, "hello, media\n 1.1");
+}
+
+#[test]
 fn sessions_are_resumed() {
     let secure = Secure::start(ONE);
     let client = secure.authority.trusting(None);

@@ -44,6 +44,7 @@ impl RequestHead {
         let target = parse_target(&method, &head.slice_ref(target))?;
         let (framing, keep_alive) = (headers.framing(version), headers.keep_alive(version));
         let mut request = Request::new(method, target.path, Fields::of(head, lines))?;
+        request.version = version;
         if request.host().is_none() && version != Version::HTTP_10 {
             return Err(Malformed::new(Reason::InvalidHost, ONE_HOST));
         }
@@ -51,7 +52,8 @@ impl RequestHead {
             request.set_host(authority)?;
         }
         let framing = framing?.unwrap_or(Framing::Empty);
-        let expects_continue = expects_continue(request.fields(), version)? && framing != Framing::Empty;
+        let expects_continue =
+            version == Version::HTTP_11 && expects_continue(request.fields())? && framing != Framing::Empty;
         Ok(Self { request, version, framing, keep_alive, expects_continue })
     }
 }
@@ -70,6 +72,12 @@ fn parse_line(line: &[u8]) -> Result<(Method, &[u8], Version), Malformed> {
     let version = match rest.get(second + 1..).unwrap_or_default() {
         b"HTTP/1.1" => Version::HTTP_11,
         b"HTTP/1.0" => Version::HTTP_10,
+        b"HTTP/2.0" => {
+            return Err(Malformed::new(
+                Reason::UnsupportedVersion,
+                "HTTP/2 is served over TLS, on unix sockets and on connections from this machine: use HTTP/1.1 here",
+            ));
+        }
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
@@ -86,10 +94,12 @@ fn parse_line(line: &[u8]) -> Result<(Method, &[u8], Version), Malformed> {
     Ok((method, rest.get(..second).unwrap_or_default(), version))
 }
 
-/// Returns whether the client waits for `100 Continue`. An expectation in HTTP/1.0 is ignored, and any other than
-/// `100-continue` is rejected (RFC 9110, section 10.1.1).
-fn expects_continue(fields: &Fields, version: Version) -> Result<bool, Malformed> {
-    if version != Version::HTTP_11 || !fields.has(EXPECT.as_str()) {
+/// Returns whether the client waits for `100 Continue` (RFC 9110, section 10.1.1). HTTP/1.0 has no expectations.
+///
+/// # Errors
+/// When it expects anything other than `100-continue`.
+pub fn expects_continue(fields: &Fields) -> Result<bool, Malformed> {
+    if !fields.has(EXPECT.as_str()) {
         return Ok(false);
     }
     // S3 accepts an empty field, which expects nothing.

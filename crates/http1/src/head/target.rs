@@ -31,11 +31,27 @@ pub(super) fn parse_target(method: &Method, target: &Bytes) -> Result<Target, Ma
     }
 }
 
+/// Checks a path and query that did not arrive in a request line, such as `:path` of HTTP/2 (RFC 9113, section 8.3.1).
+///
+/// # Errors
+/// When it does not begin with `/` and is not the `*` of `OPTIONS`, or contains a character that no target may.
+pub fn check_path(method: &Method, path: &PathAndQuery) -> Result<(), Malformed> {
+    let text = path.as_str().as_bytes();
+    match text.first() {
+        Some(b'/') if text.iter().all(|byte| is_allowed(*byte)) => Ok(()),
+        Some(b'/') => Err(Malformed::new(Reason::InvalidTarget, NOT_ENCODED)),
+        Some(b'*') if text.len() == 1 && *method == Method::OPTIONS => Ok(()),
+        _ => Err(Malformed::new(Reason::InvalidTarget, "the path must begin with '/'")),
+    }
+}
+
+const NOT_ENCODED: &str = "the target contains a character that must be percent-encoded in a URL";
+
 fn origin(path: Bytes) -> Result<PathAndQuery, Malformed> {
     let bad = |why| Malformed::new(Reason::InvalidTarget, why);
     let is_text = || path.is_ascii() || str::from_utf8(&path).is_ok();
     if !path.iter().all(|byte| is_allowed(*byte)) || !is_text() {
-        return Err(bad("the target contains a character that must be percent-encoded in a URL"));
+        return Err(bad(NOT_ENCODED));
     }
     PathAndQuery::from_maybe_shared(path).map_err(|_| bad("the target must be the path and query of a URL"))
 }

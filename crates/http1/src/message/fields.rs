@@ -205,6 +205,7 @@ impl Fields {
         line.name.len() == name.len() && self.at(line.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
+    /// Makes a map of all fields, those that are written last included.
     pub(crate) fn into_map(mut self) -> HeaderMap {
         let added = self.added.take().map_or_else(HeaderMap::new, |added| *added);
         let mut map = HeaderMap::with_capacity(self.lines.len() + added.len());
@@ -218,6 +219,11 @@ impl Fields {
             }
         }
         map.extend(added);
+        for (name, value) in self.trailing_lines.split("\r\n").filter_map(|line| line.split_once(": ")) {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+                map.append(name, value);
+            }
+        }
         map
     }
 }
@@ -246,8 +252,8 @@ impl PartialEq for Fields {
 }
 
 impl From<HeaderMap> for Fields {
-    /// Makes the fields of a response. Drops those that frame the message or manage its connection, because the codec
-    /// writes its own.
+    /// Makes fields without those that frame a message of HTTP/1.1 or manage its connection: that codec writes its own,
+    /// and HTTP/2 has none.
     fn from(mut added: HeaderMap) -> Self {
         added.remove(CONNECTION);
         added.remove(TRANSFER_ENCODING);

@@ -43,11 +43,13 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    pub(crate) const fn new(reason: Reason, why: &'static str) -> Self {
+    /// Describes a mistake.
+    pub const fn new(reason: Reason, why: &'static str) -> Self {
         Self { reason, why }
     }
 
-    pub(crate) const fn syntax(why: &'static str) -> Self {
+    /// Describes a mistake of syntax.
+    pub const fn syntax(why: &'static str) -> Self {
         Self::new(Reason::InvalidSyntax, why)
     }
 }

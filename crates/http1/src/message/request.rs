@@ -5,7 +5,7 @@ use super::{Fields, Host, Malformed, Reason};
 use bytes::Bytes;
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Version};
 
 /// A request without its body.
 #[derive(Clone, Debug)]
@@ -14,12 +14,14 @@ pub struct Request {
     pub method: Method,
     /// The path and query, or `*`.
     pub target: PathAndQuery,
+    /// The version of HTTP that it arrived in, for logs: its meaning is the same in all.
+    pub version: Version,
     fields: Fields,
     host: Option<HostOffsets>,
 }
 
 impl Request {
-    /// Makes a request.
+    /// Makes a request of HTTP/1.1.
     ///
     /// # Errors
     /// When `Host` is repeated or not a host. It may be missing.
@@ -31,7 +33,7 @@ impl Request {
             (Some(_), Some(_)) => return Err(Malformed::new(Reason::InvalidHost, ONE_HOST)),
         };
         drop(hosts);
-        Ok(Self { method, target, fields, host })
+        Ok(Self { method, target, version: Version::HTTP_11, fields, host })
     }
 
     /// Returns the fields. `Host` occurs at most once, is valid, and is the host of the target if that names one.
@@ -43,7 +45,13 @@ impl Request {
     /// Returns the request with other fields, whose `Host` must be the same.
     #[must_use]
     pub fn with_fields(&self, fields: Fields) -> Self {
-        Self { method: self.method.clone(), target: self.target.clone(), fields, host: self.host }
+        Self {
+            method: self.method.clone(),
+            target: self.target.clone(),
+            version: self.version,
+            fields,
+            host: self.host,
+        }
     }
 
     /// Returns the host that the request is for, which HTTP/1.0 may leave out.

@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 use tokio::sync::watch;
 
 /// A connection's view of the server's stop signal.
-pub(super) struct Stopping<'w, W> {
+pub struct Stopping<'w, W> {
     signal: watch::Receiver<bool>,
     /// The value of the signal when the connection began.
     initially: bool,
@@ -18,19 +18,20 @@ pub(super) struct Stopping<'w, W> {
 }
 
 /// Completes once `signal` is true or its sender is dropped.
-pub(super) async fn wait(mut signal: watch::Receiver<bool>) {
+pub async fn wait(mut signal: watch::Receiver<bool>) {
     drop(signal.wait_for(|stop| *stop).await);
 }
 
 impl<'w, W: Future<Output = ()>> Stopping<'w, W> {
-    pub(super) fn new(signal: watch::Receiver<bool>, wait: Pin<&'w mut W>) -> Self {
+    /// Makes the view of `signal`. `wait` is the future of [`wait`] for the same signal.
+    pub fn new(signal: watch::Receiver<bool>, wait: Pin<&'w mut W>) -> Self {
         let initially = *signal.borrow();
         Self { signal, initially, wait, waker: None }
     }
 
     /// Returns whether the server is stopping. Costs one atomic load while the signal is unchanged: `borrow` would take a
     /// lock that all connections share.
-    pub(super) fn is_stopping(&self) -> bool {
+    pub fn is_stopping(&self) -> bool {
         match self.signal.has_changed() {
             Ok(false) => self.initially,
             Ok(true) => *self.signal.borrow(),
@@ -39,7 +40,7 @@ impl<'w, W: Future<Output = ()>> Stopping<'w, W> {
     }
 
     /// Returns [`Self::is_stopping`], and registers the waker, once per task.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         if self.is_stopping() {
             return true;
         }

@@ -1,6 +1,7 @@
 //! Tests of the server over an in-memory stream: bytes in, bytes out, and the requests that reached the service.
 
 mod ahead;
+mod http2;
 mod leaving;
 mod memory;
 mod waits;

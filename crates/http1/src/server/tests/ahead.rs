@@ -10,6 +10,7 @@ fn connection(server: DuplexStream) -> Connection<'static, DuplexStream, TestSha
         state: Rc::new(RefCell::new(State::new(server, &LIMITS))),
         limits: &LIMITS,
         is_first: true,
+        may_be_http2: false,
         charge: Charge::NONE,
         idle_deadline: Instant::now() + LIMITS.idle,
     }

@@ -20,6 +20,7 @@ impl Account {
         match used_for {
             MemoryUse::Head => &mut self.heads,
             MemoryUse::Response => &mut self.responses,
+            MemoryUse::Body => unreachable!("bodies are read as they are wanted"),
         }
     }
 }

@@ -140,6 +140,7 @@ async fn a_busy_connection_drops_its_buffer_soon() {
         state: Rc::new(RefCell::new(State::new(server, &LIMITS))),
         limits: &LIMITS,
         is_first: false,
+        may_be_http2: false,
         charge: Charge::NONE,
         idle_deadline: start + LIMITS.idle,
     };

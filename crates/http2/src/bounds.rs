@@ -1,0 +1,36 @@
+//! Bounds on a connection. Those that operators set are in [`http1::server::ConnectionLimits`].
+
+use std::time::Duration;
+
+/// The streams of a connection that run at once.
+pub(crate) const STREAMS: u32 = 100;
+/// The bytes of a request's body that a client may send before anything reads them.
+pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
+/// The bytes of all bodies of a connection that its client may send before anything reads them.
+pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;
+/// The window that every connection begins with (RFC 9113, section 6.9.2).
+pub(crate) const FIRST_WINDOW: u32 = 65_535;
+/// The largest frame that is received, the least that may be set.
+pub(crate) const FRAME: u32 = 16 * 1024;
+/// The size of the table that compresses heads.
+pub(crate) const HEADER_TABLE: u32 = 4096;
+/// The bytes of a response that are handed to the connection before it has sent them.
+pub(crate) const SEND_BUFFER: usize = 128 * 1024;
+/// The streams that a client may reset before they are looked at.
+pub(crate) const PENDING_RESETS: usize = 20;
+/// The streams of a connection that may break the protocol.
+pub(crate) const ERROR_RESETS: usize = 64;
+/// The streams that a client may reset at once, and each second after that.
+pub(crate) const RESETS: (u32, u32) = (200, 20);
+/// The frames that a client may send at once, and each second after that, which neither begin a request nor carry its
+/// body or make room for a response: SETTINGS, PING, PRIORITY, GOAWAY and unknown ones.
+pub(crate) const CONTROL_FRAMES: (u32, u32) = (1000, 100);
+/// The length of an incomplete head from which on it is charged as memory.
+pub(crate) const UNCHARGED_HEAD: usize = 4096;
+/// The time for the last frames of a connection that ends.
+pub(crate) const CLOSE: Duration = Duration::from_secs(5);
+
+/// The bytes that a connection reads in a turn.
+pub(crate) const TURN_BYTES: usize = 64 * 1024;
+/// The number of streams that a connection polls in a turn.
+pub(crate) const TURN_STREAMS: u32 = 16;

@@ -1,0 +1,225 @@
+//! Bodies in both directions, with a client of the `h2` crate.
+
+use super::*;
+use h2::client;
+use http::{Method, Request as ClientRequest};
+use tokio::time::{sleep, timeout};
+
+type Client = client::SendRequest<Bytes>;
+
+/// Runs a client of the `h2` crate.
+async fn with_client<T, C: Future<Output = T>>(
+    paths: &Paths,
+    act: impl FnOnce(Client) -> C,
+) -> (io::Result<()>, T) {
+    run(paths, |stream| async move {
+        let (client, connection) = client::Builder::new()
+            .initial_window_size(256 * 1024)
+            .initial_connection_window_size(1 << 20)
+            .handshake(stream)
+            .await
+            .unwrap();
+        let driver = tokio::spawn(connection);
+        let result = act(client).await;
+        driver.abort();
+        result
+    })
+    .await
+}
+
+fn request(method: Method, path: &str) -> ClientRequest<()> {
+    ClientRequest::builder().method(method).uri(format!("http://h{path}")).body(()).unwrap()
+}
+
+/// Sends a GET and reads the response: its status and the length of its body, or the reason it ended.
+async fn get(client: &Client, path: &str) -> Result<(u16, usize), Option<Reason>> {
+    let mut client = client.clone().ready().await.unwrap();
+    let (response, _) = client.send_request(request(Method::GET, path), true).unwrap();
+    let response = response.await.map_err(|error| error.reason())?;
+    let (status, mut body, mut length) = (response.status().as_u16(), response.into_body(), 0);
+    while let Some(data) = body.data().await {
+        let data = data.map_err(|error| error.reason())?;
+        length += data.len();
+        let _ = body.flow_control().release_capacity(data.len());
+    }
+    Ok((status, length))
+}
+
+/// Sends a PUT of zeros and returns the body of the response.
+async fn put(client: &Client, path: &str, length: usize) -> String {
+    let mut client = client.clone().ready().await.unwrap();
+    let (response, mut stream) = client.send_request(request(Method::PUT, path), false).unwrap();
+    let mut left = length;
+    while left > 0 {
+        stream.reserve_capacity(left.min(50_000));
+        let room = poll_fn(|cx| stream.poll_capacity(cx)).await.unwrap().unwrap();
+        let piece = room.min(left);
+        stream.send_data(Bytes::from(vec![0; piece]), false).unwrap();
+        left -= piece;
+    }
+    stream.send_data(Bytes::new(), true).unwrap();
+    let mut body = response.await.unwrap().into_body();
+    let text = body.data().await.unwrap().unwrap();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[tokio::test]
+async fn large_bodies_arrive_whole_on_many_streams() {
+    let paths = Paths::default();
+    let (_, ()) = with_client(&paths, |client| async move {
+        assert_eq!(get(&client, "/zeros/20000000").await, Ok((200, 20_000_000)));
+        assert_eq!(put(&client, "/a", 20_000_000).await, "PUT h /a [20000000]");
+        let downloads: Vec<_> = (0..100)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move { get(&client, "/zeros/300000").await })
+            })
+            .collect();
+        for download in downloads {
+            assert_eq!(download.await.unwrap(), Ok((200, 300_000)));
+        }
+    })
+    .await;
+    assert_eq!((paths.running.get(), paths.held.get(), paths.taken.get()), (0, 0, 0));
+    assert!(paths.peak.get() <= STREAMS as usize);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_never_looks_complete() {
+    let paths = Paths::default();
+    let (_, ()) = with_client(&paths, |client| async move {
+        assert_eq!(get(&client, "/breaks/1000").await, Err(Some(Reason::INTERNAL_ERROR)));
+        assert_eq!(get(&client, "/zeros/10").await, Ok((200, 10)), "other streams go on");
+    })
+    .await;
+    assert_eq!(paths.events_of(Event::Reset(ResetBy::Broken)), 1);
+}
+
+/// The work for a request ends when its stream is reset, in each phase.
+#[tokio::test(start_paused = true)]
+async fn a_reset_ends_the_work() {
+    for path in ["/never", "/zeros/100000000", "/held"] {
+        let paths = Paths::default();
+        let (_, ()) = with_client(&paths, |client| async {
+            let mut client = client.ready().await.unwrap();
+            let (_response, mut stream) = client.send_request(request(Method::GET, path), true).unwrap();
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(paths.running.get(), 1, "{path}");
+            stream.send_reset(Reason::CANCEL);
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!((paths.running.get(), paths.held.get()), (0, 0), "{path}");
+            assert_eq!(get(&client, "/zeros/10").await, Ok((200, 10)));
+        })
+        .await;
+        assert_eq!(paths.events_of(Event::Reset(ResetBy::Client)), 1, "{path}");
+    }
+}
+
+/// A change that was asked for in full is carried out although its client is gone, as in HTTP/1.1.
+#[tokio::test(start_paused = true)]
+async fn a_whole_upload_outlives_its_connection() {
+    for (method, seen) in [(Method::PUT, vec!["PUT h /then [0]".to_owned()]), (Method::GET, vec![])] {
+        let paths = Paths::default();
+        let (_, ()) = run(&paths, |stream| async {
+            let (client, connection) = client::handshake(stream).await.unwrap();
+            let driver = tokio::spawn(connection);
+            let mut client = client.ready().await.unwrap();
+            let (_response, _) = client.send_request(request(method, "/then"), true).unwrap();
+            sleep(Duration::from_secs(1)).await;
+            driver.abort();
+        })
+        .await;
+        assert_eq!(paths.seen.take(), seen);
+        assert_eq!(paths.running.get(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waits_is_told_to_continue_when_its_body_is_read() {
+    for (path, continues) in [("/a", true), ("/unread", false)] {
+        let paths = Paths::default();
+        let (_, ()) = with_client(&paths, |client| async move {
+            let mut client = client.ready().await.unwrap();
+            let mut head = request(Method::PUT, path);
+            head.headers_mut().insert("expect", http::HeaderValue::from_static("100-continue"));
+            let (mut response, mut stream) = client.send_request(head, false).unwrap();
+            let informed = poll_fn(|cx| response.poll_informational(cx));
+            let informed = timeout(Duration::from_secs(1), informed).await;
+            let informed = informed.ok().flatten().map(|it| it.unwrap().status().as_u16());
+            assert_eq!(informed, continues.then_some(100), "{path}");
+            let _ = stream.send_data(Bytes::from_static(b"abc"), true);
+            assert_eq!(response.await.unwrap().status(), 200);
+        })
+        .await;
+    }
+}
+
+/// A client that reads nothing of one response gets the others, and loses that one.
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_stalls_ends_and_stops_no_other() {
+    let paths = Paths::default();
+    let (_, ()) = with_client(&paths, |client| async {
+        let mut client = client.ready().await.unwrap();
+        let (stalled, _) = client.send_request(request(Method::GET, "/zeros/100000000"), true).unwrap();
+        let mut stalled = stalled.await.unwrap().into_body();
+        for _ in 0..5 {
+            assert_eq!(get(&client, "/zeros/300000").await, Ok((200, 300_000)));
+            sleep(Duration::from_secs(3)).await;
+        }
+        let ended = loop {
+            match stalled.data().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break error.reason(),
+                None => panic!("it must not look complete"),
+            }
+        };
+        assert_eq!(ended, Some(Reason::CANCEL));
+    })
+    .await;
+    assert_eq!((paths.events_of(Event::Reset(ResetBy::Stalled)), paths.gone.get()), (1, 1));
+}
+
+/// A client that stops in the middle of a body loses that stream alone.
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_stalls_ends() {
+    let paths = Paths::default();
+    let (_, ()) = with_client(&paths, |client| async {
+        let mut client = client.ready().await.unwrap();
+        let (response, mut stream) = client.send_request(request(Method::PUT, "/a"), false).unwrap();
+        stream.send_data(Bytes::from_static(b"abc"), false).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        let text = body.data().await.unwrap().unwrap();
+        assert_eq!(text, "PUT h /a [the body stood still for too long]");
+        assert_eq!(get(&client, "/zeros/10").await, Ok((200, 10)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_and_bodies_beyond_the_bounds_are_refused() {
+    let paths = Paths { places: Some(2), ..Paths::default() };
+    with_client(&paths, |client| async move {
+        let mut client = client.ready().await.unwrap();
+        let _held = [(); 2].map(|()| client.send_request(request(Method::GET, "/never"), true).unwrap());
+        assert_eq!(get(&client, "/zeros/1").await, Err(Some(Reason::REFUSED_STREAM)));
+    })
+    .await;
+    assert_eq!(paths.events_of(Event::Reset(ResetBy::Refused)), 1);
+
+    // Without memory for a body, only requests without one are served.
+    let paths = Paths { memory: Some(1000), ..Paths::default() };
+    with_client(&paths, |client| async move {
+        assert_eq!(get(&client, "/zeros/1").await, Ok((200, 1)));
+        let mut client = client.ready().await.unwrap();
+        let (response, _stream) = client.send_request(request(Method::PUT, "/a"), false).unwrap();
+        assert_eq!(response.await.unwrap().status(), 503);
+    })
+    .await;
+    // With a little, a body gets the window that every connection has.
+    let paths = Paths { memory: Some(70_000), ..Paths::default() };
+    with_client(&paths, |client| async move {
+        assert_eq!(put(&client, "/a", 1_000_000).await, "PUT h /a [1000000]");
+    })
+    .await;
+    assert_eq!(paths.taken.get(), 0);
+}

@@ -1,0 +1,155 @@
+//! Floods: each ends the connection that sends it, or costs no more than its turn, and leaves other connections alone.
+
+use super::raw::{
+    CONTINUATION, DATA, GET, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE, block,
+    frame, get, put,
+};
+use super::*;
+use tokio::time::{Instant, sleep, timeout};
+
+/// A flood: frames by their number.
+type Flood = fn(u32) -> Vec<u8>;
+
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+fn rst(stream: u32, code: u32) -> Vec<u8> {
+    frame(RST_STREAM, 0, stream, &code.to_be_bytes())
+}
+
+/// Sends a flood until the server ends the connection; returns the code of its GOAWAY and the number of frames sent.
+async fn flood(paths: &Paths, flood: Flood) -> (Option<u32>, u32) {
+    let (_, result) = run(paths, |stream| async {
+        let Raw(stream) = Raw::open(stream).await;
+        let (read, write) = tokio::io::split(stream);
+        let (mut read, mut write) = (read, write);
+        let sending = async {
+            for number in 0..200_000 {
+                if tokio::io::AsyncWriteExt::write_all(&mut write, &flood(number)).await.is_err() {
+                    return number;
+                }
+                if number % 64 == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            200_000
+        };
+        let reading = async {
+            let mut all = Vec::new();
+            let _ = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut all).await;
+            all
+        };
+        let patience = Duration::from_secs(60);
+        let (sent, all) = tokio::join!(sending, timeout(patience, reading));
+        (goaway(&all.unwrap_or_default()), sent)
+    })
+    .await;
+    result
+}
+
+/// Returns the code of the last GOAWAY among frames.
+fn goaway(mut bytes: &[u8]) -> Option<u32> {
+    let mut code = None;
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = bytes {
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        let Some((payload, after)) = rest.split_at_checked(length) else { break };
+        if *kind == GOAWAY {
+            code = Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()));
+        }
+        bytes = after;
+    }
+    code
+}
+
+#[tokio::test(start_paused = true)]
+async fn floods_end_the_connection() {
+    let floods: [(&str, Flood, u32); 9] = [
+        ("rapid resets", |n| [get(2 * n + 1, GET), rst(2 * n + 1, 8)].concat(), 1000),
+        ("resets of streams that run", |n| {
+            let never = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/never")];
+            let before = if n == 0 { Vec::new() } else { rst(2 * n - 1, 8) };
+            [get(2 * n + 1, &never), before].concat()
+        }, 2000),
+        ("settings", |_| frame(SETTINGS, 0, 0, b""), 20_000),
+        ("pings", |_| frame(PING, 0, 0, &[0; 8]), 20_000),
+        ("priorities", |_| frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]), 20_000),
+        ("unknown frames", |_| frame(200, 0, 0, b""), 20_000),
+        ("streams that the server must reset", |n| {
+            // A window update of nothing is an error of the stream.
+            [get(2 * n + 1, GET), frame(WINDOW_UPDATE, 0, 2 * n + 1, &[0; 4])].concat()
+        }, 1000),
+        ("small pieces of a body", |n| {
+            if n == 0 { put(1, &[]) } else { frame(DATA, 0, 1, if n % 2 == 0 { b"" } else { b"x" }) }
+        }, 200_000),
+        ("a head that never ends", |n| {
+            if n == 0 { frame(HEADERS, 0, 1, &block(GET)) } else { frame(CONTINUATION, 0, 1, b"") }
+        }, 1000),
+    ];
+    for (name, frames, most) in floods {
+        let paths = Paths::default();
+        let (code, sent) = flood(&paths, frames).await;
+        println!("{name}: GOAWAY {code:?} after {sent}");
+        assert!(code.is_some_and(|code| code != 0), "{name}: {code:?} after {sent}");
+        assert!(sent <= most, "{name}: {sent}");
+        assert!(paths.peak.get() <= STREAMS as usize, "{name}");
+        assert_eq!((paths.running.get(), paths.held.get(), paths.taken.get()), (0, 0, 0), "{name}");
+        assert_eq!(paths.events_of(Event::Closed(ClosedBy::Flood)) + paths.events_of(Event::Closed(ClosedBy::Protocol)), 1, "{name}: {:?}", paths.events);
+    }
+}
+
+/// A head that grows when it is decompressed: one entry of the table, named thousands of times.
+#[tokio::test(start_paused = true)]
+async fn a_bomb_of_a_head_is_refused() {
+    let paths = Paths::default();
+    let (_, code) = run(&paths, |stream| async {
+        let mut raw = Raw::open(stream).await;
+        // A literal with indexing, then references to it.
+        let mut bomb = block(GET);
+        bomb.extend([0x40, 1, b'a', 127, 0x80 | 0x01, 0x1d]);
+        bomb.extend(vec![b'x'; 127 + 1 + 0x1d * 128]);
+        bomb.extend(vec![0x80 | 62; 10_000]);
+        raw.send(&frame(HEADERS, 5, 1, &bomb)).await;
+        raw.read_until(GOAWAY).await.map(|frame| frame.code())
+    })
+    .await;
+    assert_eq!((code, paths.seen.take()), (Some(ENHANCE_YOUR_CALM), vec![]));
+}
+
+/// Connections of one thread take turns: a flood costs the others its turns, and no more.
+#[tokio::test]
+async fn other_connections_are_served_beside_a_flood() {
+    let paths = Paths::default();
+    let running = watch::Sender::new(false);
+    let ((near, far), (other_near, other_far)) = (duplex(1 << 20), duplex(64 * 1024));
+    let flooded = with_event_clock(serve(far, &paths, &LIMITS, running.subscribe()));
+    let served = with_event_clock(serve(other_far, &paths, &LIMITS, running.subscribe()));
+    let flooding = async {
+        let Raw(mut stream) = Raw::open(near).await;
+        let updates = frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]).repeat(10_000);
+        for _ in 0..200 {
+            if tokio::io::AsyncWriteExt::write_all(&mut stream, &updates).await.is_err() {
+                break;
+            }
+        }
+        stream
+    };
+    let asking = async {
+        let mut raw = Raw::open(other_near).await;
+        let mut slowest = Duration::ZERO;
+        for number in 0..100 {
+            let start = Instant::now();
+            raw.send(&get(2 * number + 1, GET)).await;
+            assert_eq!(raw.outcome_within(2 * number + 1, Duration::from_secs(10)).await, raw::Outcome::Status(200));
+            slowest = slowest.max(start.elapsed());
+        }
+        slowest
+    };
+    let clients = async {
+        let (stream, slowest) = tokio::join!(flooding, asking);
+        drop(stream);
+        slowest
+    };
+    let (_, _, slowest) = tokio::join!(flooded, served, clients);
+    println!("the slowest response beside a flood took {slowest:?}");
+    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    sleep(Duration::ZERO).await;
+}

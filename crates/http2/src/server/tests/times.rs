@@ -1,0 +1,171 @@
+//! Times: prefaces, heads and connections that do not come, and the end of the server.
+
+use super::raw::{
+    DATA, END_HEADERS, GET, GOAWAY, HEADERS, Outcome, PING, PREFACE, Raw, SETTINGS, WINDOW_UPDATE, block, frame,
+    get, put,
+};
+use super::*;
+use tokio::time::{Instant, sleep};
+
+/// Sends bytes after nothing else, waits for the end and returns how it came and when.
+async fn end_of(sent: &[u8]) -> (Outcome, Duration, Vec<Event>) {
+    let paths = Paths::default();
+    let start = Instant::now();
+    let (_, outcome) = run(&paths, |stream| async {
+        let mut raw = Raw(stream);
+        raw.send(sent).await;
+        let outcome = raw.outcome_within(u32::MAX, Duration::from_secs(300)).await;
+        (outcome, start.elapsed())
+    })
+    .await;
+    (outcome.0, outcome.1, paths.events.take())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_begun_must_end_in_time() {
+    let settings = frame(SETTINGS, 0, 0, b"");
+    let open = [PREFACE, &settings].concat();
+    let head = frame(HEADERS, 0, 1, &block(GET)[..10]);
+    for (name, sent, outcome, seconds) in [
+        ("nothing", &b""[..], Outcome::Closed, LIMITS.header),
+        ("a part of the preface", &PREFACE[..10], Outcome::Closed, LIMITS.header),
+        ("no settings", PREFACE, Outcome::GoAway(11), LIMITS.header),
+        ("a part of a frame", &[&open[..], &settings[..5]].concat(), Outcome::GoAway(11), LIMITS.header),
+        ("a head that does not end", &[&open[..], &head].concat(), Outcome::GoAway(11), LIMITS.header),
+        ("a part of a head", &[&open[..], &get(1, GET)[..20]].concat(), Outcome::GoAway(11), LIMITS.header),
+        ("no request", &open, Outcome::GoAway(0), LIMITS.idle),
+        ("a served request", &[&open[..], &get(1, GET)].concat(), Outcome::GoAway(0), LIMITS.idle),
+        ("a ping as the first frame", &[PREFACE, &frame(PING, 0, 0, &[0; 8])].concat(), Outcome::GoAway(11), Duration::ZERO),
+    ] {
+        let (ended, after, events) = end_of(sent).await;
+        assert_eq!((ended, after), (outcome, seconds), "{name}: {events:?}");
+    }
+}
+
+/// A head that drips does not last longer, whatever the other streams do.
+#[tokio::test(start_paused = true)]
+async fn a_head_that_drips_ends_the_connection() {
+    let paths = Paths::default();
+    let start = Instant::now();
+    run(&paths, |stream| async {
+        let mut raw = Raw::open(stream).await;
+        let never = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/never")];
+        raw.send(&get(1, &never)).await;
+        for byte in get(3, GET) {
+            sleep(Duration::from_secs(1)).await;
+            if !raw.send(&[byte]).await {
+                break;
+            }
+        }
+        assert_eq!(raw.outcome(3).await, Outcome::GoAway(11));
+    })
+    .await;
+    assert!(start.elapsed() < 2 * LIMITS.header + CLOSE);
+    assert_eq!((paths.running.get(), paths.events_of(Event::Closed(ClosedBy::TimedOut))), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_takes_too_long_is_reset() {
+    let paths = Paths::default();
+    let start = Instant::now();
+    run(&paths, |stream| async {
+        let mut raw = Raw::open(stream).await;
+        let never = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/never")];
+        raw.send(&get(1, &never)).await;
+        assert_eq!(raw.outcome_within(1, 2 * LIMITS.request).await, Outcome::Reset(8));
+    })
+    .await;
+    assert_eq!((start.elapsed(), paths.running.get()), (LIMITS.request, 0));
+    assert_eq!(paths.events_of(Event::Reset(ResetBy::TimedOut)), 1);
+}
+
+/// A client that takes nothing from its socket is not waited for, however large its windows are.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_nothing_ends() {
+    let paths = Paths::default();
+    let start = Instant::now();
+    let (served, ()) = run(&paths, |stream| async {
+        let mut raw = Raw::open(stream).await;
+        let zeros = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/zeros/900000000")];
+        let window = (1_u32 << 30).to_be_bytes();
+        raw.send(&[get(1, &zeros), frame(WINDOW_UPDATE, 0, 0, &window), frame(WINDOW_UPDATE, 0, 1, &window)].concat())
+            .await;
+        sleep(LIMITS.stall / 2).await;
+        assert!((100_000..400_000).contains(&paths.taken.get()), "it pays for {} bytes", paths.taken.get());
+        sleep(3 * LIMITS.stall).await;
+        drop(raw);
+    })
+    .await;
+    assert!(start.elapsed() <= 4 * LIMITS.stall, "{served:?}");
+    assert_eq!((paths.running.get(), paths.taken.get()), (0, 0));
+}
+
+/// The server's end: running streams finish, and the client learns which were not looked at.
+#[tokio::test(start_paused = true)]
+async fn running_streams_finish_when_the_server_stops() {
+    let paths = Paths::default();
+    let running = watch::Sender::new(false);
+    let start = Instant::now();
+    let (served, ()) = run_until(&paths, &running, |stream| async {
+        let mut raw = Raw::open(stream).await;
+        let held = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/held")];
+        raw.send(&get(1, &held)).await;
+        sleep(Duration::from_secs(1)).await;
+        running.send_replace(true);
+        let first = raw.read_until(GOAWAY).await.unwrap();
+        assert_eq!((first.code(), &first.payload[..4]), (0, &[0x7f, 0xff, 0xff, 0xff][..]));
+        let ping = raw.read_until(PING).await.unwrap();
+        // This stream was on its way when the server stopped, and is served.
+        raw.send(&get(3, GET)).await;
+        raw.send(&frame(PING, 1, 0, &ping.payload)).await;
+        let last = raw.read_until(GOAWAY).await.unwrap();
+        assert_eq!((last.code(), &last.payload[..4]), (0, &[0, 0, 0, 3][..]));
+        // This one is not, and the client knows it from the number above.
+        raw.send(&get(5, GET)).await;
+        assert_eq!(raw.outcome_within(1, Duration::from_secs(5)).await, Outcome::Status(200));
+        assert_eq!(raw.read_until(DATA).await.unwrap().payload, b"held");
+        assert_eq!(raw.outcome_within(5, Duration::from_secs(30)).await, Outcome::Closed);
+    })
+    .await;
+    served.unwrap();
+    assert_eq!(paths.seen.take(), ["GET h /a [0]", "held"]);
+    assert!(start.elapsed() < Duration::from_secs(3) + CLOSE);
+    assert_eq!(paths.events_of(Event::Closed(ClosedBy::Stopping)), 1);
+}
+
+/// A client that does not answer the ping of the server's end does not hold it up.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_dead_client_is_bounded() {
+    let paths = Paths::default();
+    let running = watch::Sender::new(false);
+    let start = Instant::now();
+    run_until(&paths, &running, |stream| async {
+        let raw = Raw::open(stream).await;
+        sleep(Duration::from_secs(1)).await;
+        running.send_replace(true);
+        sleep(2 * CLOSE).await;
+        drop(raw);
+    })
+    .await;
+    assert_eq!(start.elapsed(), Duration::from_secs(1) + 2 * CLOSE);
+}
+
+/// A body that nothing reads is bounded by the window, and its stream does not stop others.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_nothing_reads_is_bounded() {
+    let paths = Paths::default();
+    run(&paths, |stream| async {
+        let mut raw = Raw::open(stream).await;
+        let never = [(":method", "PUT"), (":scheme", "http"), (":authority", "h"), (":path", "/never")];
+        raw.send(&frame(HEADERS, END_HEADERS, 1, &block(&never))).await;
+        for _ in 0..STREAM_WINDOW / FRAME {
+            raw.send(&frame(DATA, 0, 1, &vec![0; FRAME as usize])).await;
+        }
+        raw.send(&get(3, GET)).await;
+        assert_eq!(raw.outcome(3).await, Outcome::Status(200));
+        raw.send(&put(5, &[])).await;
+        raw.send(&frame(DATA, 0, 1, b"x")).await;
+        assert_eq!(raw.outcome(1).await, Outcome::Reset(3), "more than the window is an error");
+    })
+    .await;
+}

@@ -1,0 +1,98 @@
+//! One stream: its request, the call of the service, and the response.
+
+pub(crate) mod body;
+mod exchange;
+mod respond;
+
+use self::body::RequestBody;
+use self::exchange::Exchange;
+use self::respond::{Abandoned, Cut};
+use crate::head::Head;
+use crate::turn::Turn;
+use crate::{Event, ResetBy, StreamService};
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::{Method, Request};
+use http1::outbox::RunningGuard;
+use http1::server::ConnectionLimits;
+use http1::{Malformed, PeerState, Response};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// A stream that a client opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) request: Request<RecvStream>,
+    pub(crate) respond: SendResponse<Bytes>,
+    /// The reason its request is refused without being looked at.
+    pub(crate) refused: Option<Malformed>,
+}
+
+/// Serves a stream to its end.
+pub(crate) async fn serve<H: StreamService>(
+    opened: Opened,
+    service: &H,
+    limits: &ConnectionLimits,
+    turn: Rc<Turn>,
+) {
+    let Opened { request, mut respond, refused } = opened;
+    let Some(_place) = service.place() else {
+        respond.send_reset(Reason::REFUSED_STREAM);
+        return service.record(Event::Reset(ResetBy::Refused));
+    };
+    service.record(Event::Stream);
+    let _running = RunningGuard::new();
+    let (parts, stream) = request.into_parts();
+    let has_body = !stream.is_end_stream();
+    let method = parts.method.clone();
+    let head = match refused {
+        Some(malformed) => Err(malformed),
+        None => Head::read(parts, has_body, limits.head, service.scheme()),
+    };
+    let exchange = Exchange::new(stream, respond, has_body, limits, turn);
+    let exchange = Rc::new(RefCell::new(exchange));
+    let ended = match head {
+        Ok(head) => call(&exchange, head, service).await,
+        Err(malformed) => {
+            let mut response = service.refuse(&malformed);
+            respond::respond(&exchange, &method, &mut response, service).await
+        }
+    };
+    if let Err(cut) = ended {
+        exchange.borrow_mut().reset(cut);
+        service.record(Event::Reset(cut.into()));
+    }
+}
+
+/// Calls the service with a request and sends its response.
+async fn call<H: StreamService>(
+    exchange: &Rc<RefCell<Exchange>>,
+    head: Head,
+    service: &H,
+) -> Result<(), Cut> {
+    let Head { request, length, expects_continue } = head;
+    exchange.borrow_mut().begin(&request.method, length, expects_continue);
+    let body = RequestBody::new(exchange);
+    let mut response: Response<H::Body> = {
+        let mut call = pin!(service.call(&request, body));
+        poll_fn(|cx| match call.as_mut().poll(cx) {
+            Poll::Ready(response) => Poll::Ready(Ok(response)),
+            Poll::Pending => exchange.borrow_mut().poll_abandoned(cx).map(Err::<_, Abandoned>),
+        })
+        .await?
+    };
+    if exchange.borrow().is_gone() {
+        service.note_peer(&mut response, PeerState::Gone);
+    }
+    respond::respond(exchange, &request.method, &mut response, service).await
+}
+
+/// Returns whether a request is over once its client is gone, even if all of it has arrived: as in HTTP/1.1, a change
+/// that was asked for is carried out.
+fn ends_with_client(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}

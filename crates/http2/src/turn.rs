@@ -1,0 +1,96 @@
+//! The share of a turn of the runtime that one connection may take, and what moved over its wire.
+
+use crate::bounds::{TURN_BYTES, TURN_STREAMS};
+use crate::frames::Frames;
+use std::cell::{Cell, RefCell};
+
+/// What a connection, its wire and its streams share.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// The bytes that may still be read in this turn.
+    bytes: Cell<usize>,
+    /// The streams that may still be polled in this turn.
+    streams: Cell<u32>,
+    pub(crate) frames: RefCell<Frames>,
+    /// The bytes of responses that were handed to the connection since it last had nothing to write.
+    handed: Cell<usize>,
+    /// The bytes that were written since then.
+    written: Cell<usize>,
+    /// The bytes that were written since [`Self::take_progress`].
+    progress: Cell<usize>,
+    /// Whether the client did not take the last write.
+    is_blocked: Cell<bool>,
+    /// The number of requests whose body is not read to its end.
+    pub(crate) bodies: Cell<usize>,
+}
+
+impl Turn {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: Cell::new(TURN_BYTES),
+            streams: Cell::new(TURN_STREAMS),
+            frames: RefCell::new(Frames::new()),
+            handed: Cell::new(0),
+            written: Cell::new(0),
+            progress: Cell::new(0),
+            is_blocked: Cell::new(false),
+            bodies: Cell::new(0),
+        }
+    }
+
+    /// Begins a turn.
+    pub(crate) fn begin(&self) {
+        self.bytes.set(TURN_BYTES);
+        self.streams.set(TURN_STREAMS);
+    }
+
+    /// Returns whether the connection may read more in this turn.
+    pub(crate) fn may_read(&self) -> bool {
+        self.bytes.get() > 0
+    }
+
+    /// Notes bytes that arrived.
+    pub(crate) fn read(&self, bytes: &[u8]) {
+        self.bytes.set(self.bytes.get().saturating_sub(bytes.len()));
+        self.frames.borrow_mut().follow(bytes);
+    }
+
+    /// Takes a poll of a stream, if there is one left in this turn.
+    pub(crate) fn take_stream(&self) -> bool {
+        let left = self.streams.get();
+        self.streams.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    /// Notes bytes of a response that were handed to the connection.
+    pub(crate) fn hand(&self, bytes: usize) {
+        self.handed.set(self.handed.get().saturating_add(bytes));
+    }
+
+    /// Notes a write; `None` if the client took nothing.
+    pub(crate) fn wrote(&self, bytes: Option<usize>) {
+        self.is_blocked.set(bytes.is_none());
+        let bytes = bytes.unwrap_or_default();
+        self.written.set(self.written.get().saturating_add(bytes));
+        self.progress.set(self.progress.get().saturating_add(bytes));
+    }
+
+    /// Returns whether the client does not take what is written.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.is_blocked.get()
+    }
+
+    /// Returns the number of bytes that were written since the last call.
+    pub(crate) fn take_progress(&self) -> usize {
+        self.progress.take()
+    }
+
+    /// Returns the number of bytes of responses that the client does not take.
+    pub(crate) fn unsent(&self) -> usize {
+        if !self.is_blocked() {
+            self.handed.set(0);
+            self.written.set(0);
+        }
+        self.handed.get().saturating_sub(self.written.get())
+    }
+}
