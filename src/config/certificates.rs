@@ -201,7 +201,10 @@ mod tests {
             ("{}", "certificate names nothing | write certificate = { dns"),
             ("\"alice\"", "\"alice\" is not a condition on certificates"),
             ("7", "certificate is of type integer | certificate is a table, such as certificate = { dns"),
-            ("{ dn = \"a\" }", "unknown key \"dn\" in certificate | did you mean \"dns\"?"),
+            (
+                "{ spife = \"a\", dns = \"a.test\" }",
+                "unknown key \"spife\" in certificate | did you mean \"spiffe\"?",
+            ),
             ("{ dns = [] }", "dns has 0 entries; 1 to 1000 are allowed"),
             ("{ dns = [\"*.a.test\"] }", "\"*.a.test\" is not a DNS name | DNS names are compared whole"),
             ("{ dns = [\"10.0.0.1\"] }", "\"10.0.0.1\" is not a DNS name | write a DNS name"),
