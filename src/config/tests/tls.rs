@@ -1,9 +1,9 @@
 //! `tls` of a listener: what it means, and the mistakes in it and in its files.
 
 use super::*;
+use ::tls::{ClientAuth, FileKind, KeyPairFiles, ServerSettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::collections::HashMap;
-use tls::{ClientAuth, FileKind, KeyPairFiles, ServerSettings};
 
 /// A machine with these files.
 struct Machine(HashMap<&'static str, String>);
