@@ -56,7 +56,7 @@ pub mod internals {
     pub use crate::identify::client::{Client, Connection, ListenerRegistry, PeerUser};
     pub use crate::identify::identity::{Identity, JwtIdentity, Names};
     pub use crate::identify::matcher::{
-        ClaimCondition, ClaimTest, Condition, JwtCondition, MappingIndex, Matcher,
+        CertificateCondition, ClaimCondition, ClaimTest, Condition, JwtCondition, MappingIndex, Matcher,
     };
     pub use crate::outgoing::document::{Completion, Tagging};
     pub use crate::outgoing::multi_delete::Deletion;

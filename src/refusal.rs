@@ -38,6 +38,8 @@ rules! {
     NoMapping: "no-mapping", FORBIDDEN, "AccessDenied";
     /// The client would match a mapping with credentials, and sent none.
     CredentialsRequired: "credentials-required", UNAUTHORIZED, "AccessDenied";
+    /// The client would match a mapping with a client certificate, and has none.
+    CertificateRequired: "certificate-required", FORBIDDEN, "AccessDenied";
     /// The credentials do not verify.
     BadCredentials: "bad-credentials", UNAUTHORIZED, "AccessDenied";
     /// The request carries more than one credential.
@@ -227,6 +229,9 @@ impl Rule {
             Self::CredentialsRequired => {
                 Some("`scopegate explain` lists the mappings that the client would match with credentials")
             }
+            Self::CertificateRequired => Some(
+                "`scopegate explain --certificate FILE` shows the mapping that a client with this certificate gets",
+            ),
             Self::IdentityNotAName => Some(
                 "a name has 1 to 128 characters of a-z, A-Z, 0-9 and . _ @ = + -, begins with a letter or digit and does not \
                  end in '.': rename it, or use {sub:sha256} in prefix",

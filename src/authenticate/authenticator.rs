@@ -5,7 +5,9 @@ use super::failure::{Cause, Failure, challenges};
 use super::followed::Followed;
 use super::keys::{Keys, VerifiedKey, unknown_key};
 use super::verifiers::{Recalled, Verifiers};
-use crate::identify::client::{Client, ClientKey, ListenerFacts, ListenerId, ListenerRegistry};
+use crate::identify::client::{
+    Client, ClientCertificates, ClientKey, ListenerId, ListenerName, ListenerRegistry,
+};
 use crate::identify::credentials::{Presented, presented};
 use crate::identify::identity::{Identity, Scheme, Schemes};
 use crate::identify::matcher::Matcher;
@@ -16,17 +18,33 @@ use crate::s3::signed_body::SignedBody;
 use http1::Request;
 use std::sync::Arc;
 
-/// The schemes that listeners use, and the credentials that verify.
+/// The proofs that listeners use, and the credentials that verify.
 #[derive(Debug, Default)]
 pub(crate) struct Authenticator {
-    /// The schemes of each listener's mappings, by the listener's id.
-    by_listener: Vec<Schemes>,
-    /// The matchers that need credentials.
+    /// The proofs that each listener's mappings use, by the listener's id.
+    by_listener: Vec<Proofs>,
+    /// The matchers that need credentials or a certificate.
     matchers: Vec<Matcher>,
     /// The local access keys.
     keys: Arc<Keys>,
     /// `None` where nothing is verified, as in `explain`.
     verifiers: Option<Verifiers>,
+}
+
+/// The proofs of identity that the mappings at a listener use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Proofs {
+    /// The schemes of credentials.
+    pub(crate) schemes: Schemes,
+    /// Whether there are mappings for client certificates.
+    pub(crate) certificates: bool,
+}
+
+impl Proofs {
+    /// Returns whether every mapping knows its clients by their connection alone.
+    pub(crate) const fn are_none(self) -> bool {
+        self.schemes.is_empty() && !self.certificates
+    }
 }
 
 /// The client of a request, and how its signature covers the body.
@@ -54,18 +72,20 @@ impl<'c> Identified<'c> {
 }
 
 impl Authenticator {
-    /// Makes the authenticator of mappings with these matchers.
-    pub(crate) fn new<'m>(matchers: impl Iterator<Item = &'m Matcher>, listeners: &ListenerRegistry) -> Self {
-        let matchers: Vec<Matcher> =
-            matchers.filter(|matcher| !matcher.schemes().is_empty()).cloned().collect();
+    /// Makes the authenticator of mappings with these matchers. `asks` says whether a listener asks for certificates.
+    pub(crate) fn new<'m>(
+        matchers: impl Iterator<Item = &'m Matcher>,
+        listeners: &ListenerRegistry,
+        asks: impl Fn(&ListenerName) -> ClientCertificates,
+    ) -> Self {
+        let matchers: Vec<Matcher> = matchers.filter(|matcher| matcher.needs_proof()).cloned().collect();
         let at = |name| {
-            // The kind of the listener decides only about conditions on the connection.
-            let kinds = [false, true].map(|is_unix| ListenerFacts { is_unix, is_balanced: true });
-            let reach = |matcher: &&Matcher| kinds.iter().any(|kind| matcher.can_match_at(name, *kind));
-            matchers
-                .iter()
-                .filter(reach)
-                .fold(Schemes::default(), |all, matcher| all.union(matcher.schemes()))
+            let here = || matchers.iter().filter(|matcher| matcher.is_for(name));
+            Proofs {
+                schemes: here().fold(Schemes::default(), |all, matcher| all.union(matcher.schemes())),
+                certificates: asks(name) != ClientCertificates::Never
+                    && here().any(|matcher| matcher.on_certificate().is_some()),
+            }
         };
         Self {
             by_listener: listeners.names().iter().map(at).collect(),
@@ -103,9 +123,14 @@ impl Authenticator {
         declared.chain(self.keys.files()).collect()
     }
 
+    /// Returns the proofs of identity that mappings at a listener use.
+    pub(crate) fn proofs(&self, listener: ListenerId) -> Proofs {
+        self.by_listener.get(listener.index()).copied().unwrap_or_default()
+    }
+
     /// Returns the schemes that mappings at a listener use.
     pub(crate) fn schemes(&self, listener: ListenerId) -> Schemes {
-        self.by_listener.get(listener.index()).copied().unwrap_or_default()
+        self.proofs(listener).schemes
     }
 
     /// Identifies the client of a request, which its connection describes, by its credentials.
@@ -190,11 +215,25 @@ impl Authenticator {
             return Refusal::new(Rule::NotOffered, message);
         }
         let challenges = challenges(schemes, None);
-        if challenges.is_empty() || client.identity().is_some() {
-            return Refusal::new(Rule::NoMapping, "this client matches no mapping");
+        if !challenges.is_empty() && client.identity().is_none() {
+            let message = "this client must prove who it is: send credentials";
+            return Refusal::new(Rule::CredentialsRequired, message).challenging(challenges);
         }
-        let message = "this client must prove who it is: send credentials";
-        Refusal::new(Rule::CredentialsRequired, message).challenging(challenges)
+        if self.lacks_certificate(client) {
+            let message = "this client must prove who it is: connect with a client certificate";
+            return Refusal::new(Rule::CertificateRequired, message);
+        }
+        Refusal::new(Rule::NoMapping, "this client matches no mapping")
+    }
+
+    /// Returns whether a client without a certificate could match a mapping with one.
+    fn lacks_certificate(&self, client: &Client<'_>) -> bool {
+        let connection = client.connection();
+        let could_help =
+            |matcher: &Matcher| matcher.on_certificate().is_some() && matcher.could_admit(client);
+        connection.certificate().is_none()
+            && self.proofs(connection.listener().id()).certificates
+            && self.matchers.iter().any(could_help)
     }
 
     /// Returns the schemes by which a client could match a mapping that its connection alone does not match.
@@ -217,9 +256,11 @@ impl Authenticator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identify::client::tests::connection;
+    use crate::identify::certificate::tests::certificate as certificate_of;
+    use crate::identify::client::ListenerRef;
+    use crate::identify::client::tests::{connection, with_certificate};
     use crate::identify::identity::Names;
-    use crate::identify::matcher::Condition;
+    use crate::identify::matcher::{CertificateCondition, Condition};
 
     fn matcher(conditions: Vec<Condition>) -> Matcher {
         Matcher::new(conditions)
@@ -231,7 +272,7 @@ mod tests {
         let [keys, tokens] = ["keys", "tokens"].map(|name| registry.register(&name.into()));
         let at = |condition, name: &str| matcher(vec![condition, Condition::Listener(name.into())]);
         let matchers = [at(Condition::Key(Names::Any), "keys"), at(Condition::Token(Names::Any), "tokens")];
-        let authenticator = Authenticator::new(matchers.iter(), &registry);
+        let authenticator = Authenticator::new(matchers.iter(), &registry, |_| ClientCertificates::Never);
         for (listener, is_form, rule) in [
             (&keys, true, Rule::NotOffered),
             (&keys, false, Rule::NoMapping),
@@ -254,7 +295,7 @@ mod tests {
             matcher(vec![Condition::Token(Names::Any), Condition::Listener("here".into())]),
             matcher(vec![network()]),
         ];
-        let authenticator = Authenticator::new(matchers.iter(), &registry);
+        let authenticator = Authenticator::new(matchers.iter(), &registry, |_| ClientCertificates::Never);
         let schemes = |schemes: &[Scheme]| schemes.iter().copied().collect::<Schemes>();
         assert_eq!(authenticator.schemes(here.id()), schemes(&[Scheme::Basic, Scheme::Bearer]));
         assert_eq!(authenticator.schemes(there.id()), Schemes::default());
@@ -275,5 +316,47 @@ mod tests {
                 "{address}: other credentials help nobody"
             );
         }
+    }
+
+    #[test]
+    fn a_certificate_is_asked_of_clients_whom_it_could_help() {
+        let mut registry = ListenerRegistry::default();
+        let [asks, plain] = ["asks", "plain"].map(|name| registry.register(&name.into()));
+        let network = || Condition::Network(vec!["10.0.0.0/8".parse().unwrap()]);
+        let certificate = || Condition::Certificate(CertificateCondition::default());
+        let alice = || Condition::User(Names::Of(vec!["alice".into()]));
+        let [only, both] = [vec![certificate(), network()], vec![certificate(), network(), alice()]];
+        let (missing, none) = (Rule::CertificateRequired, Rule::NoMapping);
+        let tls = |address: &str, listener: &ListenerRef| {
+            with_certificate(connection(Some(address), listener.clone()), None)
+        };
+        let (inside, outside, elsewhere) =
+            (tls("10.0.0.1", &asks), tls("11.0.0.1", &asks), tls("10.0.0.1", &plain));
+        for (conditions, connection, user, rule) in [
+            (&only, &inside, None, missing),
+            (&only, &outside, None, none),
+            (&only, &elsewhere, None, none),
+            (&only, &inside, Some("alice"), missing),
+            // Credentials do not help before the certificate is there.
+            (&both, &inside, None, missing),
+            (&both, &inside, Some("alice"), missing),
+            (&both, &inside, Some("bob"), none),
+        ] {
+            let matchers = [matcher(conditions.clone())];
+            let of = |name: &ListenerName| {
+                if **name == *"asks" { ClientCertificates::Optional } else { ClientCertificates::Never }
+            };
+            let authenticator = Authenticator::new(matchers.iter(), &registry, of);
+            let client = match user {
+                Some(user) => Client::proved(connection, Arc::new(Identity::User(user.into()))),
+                None => Client::of_connection(connection),
+            };
+            assert_eq!(authenticator.refuse(&client, false).rule, rule, "{conditions:?} {client:?}");
+        }
+        let matchers = [matcher(both)];
+        let authenticator = Authenticator::new(matchers.iter(), &registry, |_| ClientCertificates::Optional);
+        let bears = with_certificate(inside, Some(certificate_of(&[], &[], None)));
+        let refused = authenticator.refuse(&Client::of_connection(&bears), false);
+        assert_eq!(refused.rule, Rule::CredentialsRequired, "with the certificate, credentials help");
     }
 }

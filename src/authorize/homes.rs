@@ -1,7 +1,7 @@
 //! Homes: the scopes of a mapping that gives each identity a private part of a bucket.
 
 use super::scope::Scope;
-use super::template::{IdentityName, Segment, Source, Template, Unusable, Values};
+use super::template::{IdentityName, Segment, Source, SpiffeRoot, Template, Unusable, Values};
 use crate::identify::client::Client;
 use crate::identify::matcher::{Condition, Matcher};
 use crate::refusal::{Refusal, Rule};
@@ -16,6 +16,8 @@ pub struct Homes {
     sources: Vec<Source>,
     /// The issuer of the JWTs that identify the clients.
     issuer: Option<Box<str>>,
+    /// What the SPIFFE ids of the clients have in common.
+    spiffe: Option<SpiffeRoot>,
     identities: NonZeroUsize,
 }
 
@@ -37,7 +39,8 @@ impl Homes {
                 sources.push(source.clone());
             }
         }
-        Self { scopes, sources, issuer: issuer_of(matcher).map(Into::into), identities }
+        let issuer = issuer_of(matcher).map(Into::into);
+        Self { scopes, sources, issuer, spiffe: SpiffeRoot::of(matcher), identities }
     }
 
     /// Returns the scopes.
@@ -57,7 +60,7 @@ impl Homes {
 
     /// Returns whether the values of both mean the same identities.
     pub(crate) fn identify_as(&self, other: &Self) -> bool {
-        self.sources == other.sources && self.issuer == other.issuer
+        self.sources == other.sources && self.issuer == other.issuer && self.spiffe == other.spiffe
     }
 
     /// Returns the values of the placeholders for a client.
@@ -90,11 +93,16 @@ impl Homes {
         self.scopes.iter().map(expand).collect()
     }
 
-    /// Describes a segment with the identities that its values come from. Equal descriptions mean that equal values are
-    /// the same identity.
-    pub(crate) fn describe(&self, segment: &Segment) -> String {
+    /// Describes a segment of a template with the identities that its values come from. Equal descriptions mean that equal
+    /// values are the same identity.
+    pub(crate) fn describe(&self, segment: &Segment, template: &Template) -> String {
         match (segment, &self.issuer) {
             (Segment::Fixed(text), _) => text.to_string(),
+            (Segment::Value(source @ Source::Spiffe(position)), _) => {
+                let described = self.spiffe.as_ref().map(|root| root.describe(*position, template));
+                described.unwrap_or_else(|| source.to_string())
+            }
+            (Segment::Value(source @ Source::CommonName), _) => source.to_string(),
             // Every issuer has hashes of its own.
             (Segment::Value(source @ Source::SubjectHash), _) | (Segment::Value(source), None) => {
                 source.to_string()

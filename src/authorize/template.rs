@@ -5,9 +5,11 @@
 
 mod name;
 mod source;
+mod spiffe;
 
 pub(crate) use name::IdentityName;
 pub(crate) use source::{Source, Unusable};
+pub(crate) use spiffe::SpiffeRoot;
 
 use crate::s3::names::Prefix;
 use std::fmt;

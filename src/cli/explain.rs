@@ -1,5 +1,6 @@
 //! `scopegate explain`: shows which mapping a client gets and how the proxy decides on a request.
 
+mod certificate;
 mod credentials;
 mod report;
 mod request;
@@ -14,7 +15,9 @@ use crate::authenticate::authenticator::Authenticator;
 use crate::authorize::mapping::{self, Mapping};
 use crate::config::{AsReadable, Caller, Config, Environment, Listener, Peer, WithoutSecrets};
 use crate::identify::browser::AllowedHosts;
-use crate::identify::client::{Client, Connection, ListenerRef, ListenerRegistry, PeerUser, Source};
+use crate::identify::client::{
+    Client, ClientCertificates, Connection, ListenerRef, ListenerRegistry, PeerUser, Source, Tls,
+};
 use crate::identify::credentials::presented;
 use crate::identify::identity::Identity;
 use crate::net::terminal::plain_lines;
@@ -32,12 +35,13 @@ use std::sync::Arc;
 
 /// The arguments of `explain`.
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("who").required(true).multiple(true).args(["mapping", "from", "unix", "uid", "user", "token", "token_file", "key"]))]
+#[command(group = ArgGroup::new("who").required(true).multiple(true).args(["mapping", "from", "unix", "uid", "user", "token", "token_file", "key", "certificate"]))]
 #[command(after_help = "Secrets of the configuration are not read.\n\n\
     Exit codes: 0 allowed, or as --expect says; 3 refused; 1 not as --expect says; 2 wrong usage; 78 bad configuration\n\n\
     Examples:\n  scopegate explain --from 127.0.0.1 GET /tmp/media/hello.txt\n  \
     scopegate explain --from 127.0.0.1 --expect refused PUT /tmp/media/hello.txt\n  \
     scopegate explain --user alice GET /tmp/home/alice/\n  \
+    scopegate explain --certificate client.crt GET /tmp/media/hello.txt\n  \
     scopegate explain --mapping media-reader GET '/tmp?list-type=2&prefix=media/'")]
 pub struct Args {
     /// The configuration
@@ -71,6 +75,9 @@ pub struct Args {
     /// The client signs with the local access key of this id
     #[arg(long, value_name = "ID", conflicts_with = "mapping")]
     pub key: Option<String>,
+    /// The client shows the certificate in this PEM file, the client's own first; its authorities are not checked
+    #[arg(long, value_name = "FILE", conflicts_with = "mapping")]
+    pub certificate: Option<PathBuf>,
     /// Listener that the client connects to; by default the mapping's own, else the first
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
@@ -164,7 +171,11 @@ pub fn run(args: &Args) -> Result<(), CommandError> {
 }
 
 fn question(args: &Args) -> Result<Question<'_>, CommandError> {
-    let who = args.mapping.as_deref().map_or_else(|| Who::Client(caller(args)), Who::Mapping);
+    let certificate = args.certificate.as_deref().map(certificate::read).transpose()?.map(Arc::new);
+    let who = match &args.mapping {
+        Some(name) => Who::Mapping(name),
+        None => Who::Client(Caller { certificate, ..caller(args) }),
+    };
     let request = match (&args.method, &args.target) {
         (Some(method), Some(target)) => Some((method, &**target, fields(&args.header)?)),
         _ => None,
@@ -185,7 +196,7 @@ fn caller(args: &Args) -> Caller {
     let identity = of(&args.user, Identity::User)
         .or_else(|| of(&args.token, Identity::Token))
         .or_else(|| of(&args.key, Identity::Key));
-    Caller { peer, identity }
+    Caller { peer, certificate: None, identity }
 }
 
 /// Answers a question.
@@ -214,8 +225,9 @@ pub(super) fn explain<'c>(
             if let Some(identity) = &caller.identity {
                 credentials::check_declared(config, identity)?;
             }
-            let listener = named.or_else(|| usual_listener(config, caller.peer));
+            let listener = named.or_else(|| usual_listener(config, caller));
             check_balanced(listener, caller.peer)?;
+            certificate::check_asked(caller, listener)?;
             explanation.rejected.clone_from(&question.refused);
             let request = question.request.as_ref();
             let is_form = request.is_some_and(|(method, _, fields)| is_form_upload(method, fields));
@@ -231,7 +243,7 @@ pub(super) fn explain<'c>(
     explanation.request = Some(format!("{method} {target}"));
     let request = request(listener, method, target, fields);
     if let (Who::Client(caller), Some(listener), Ok(request)) = (&question.who, listener, &request) {
-        match admit_page(config, listener, caller.peer, request) {
+        match admit_page(config, listener, caller, request) {
             Ok(None) => {}
             Ok(Some(mapping)) => explanation.answer_preflight(mapping),
             Err(refusal) => {
@@ -257,7 +269,7 @@ impl<'c> Explanation<'c> {
         is_form: bool,
     ) -> Option<Cow<'c, Mapping>> {
         let mut registry = registry(config);
-        let connection = connection(caller.peer, registry.register(&listener.name));
+        let connection = connection(caller, listener, registry.register(&listener.name));
         let client = match &caller.identity {
             Some(identity) => Client::proved(&connection, Arc::new(identity.clone())),
             None => Client::of_connection(&connection),
@@ -268,6 +280,7 @@ impl<'c> Explanation<'c> {
         self.passed_over = config.mappings.iter().take(passed).map(findings).collect();
         self.matched = found.map(|(_, mapping)| mapping.client.findings(&client)).unwrap_or_default();
         self.unmatched = found.is_none().then(|| authenticator(config, &registry).refuse(&client, is_form));
+        self.turned_away = certificate::turned_away(caller, listener);
         self.client = Some((connection.clone(), caller.identity.clone()));
         let (_, mapping) = found?;
         Some(mapping.of_client(&client).unwrap_or_else(|refusal| {
@@ -284,7 +297,7 @@ impl<'c> Explanation<'c> {
 
     /// Notes that the request is refused because of the page that sends it, whatever mapping its client has.
     fn refuse_page(&mut self, refusal: Refusal) {
-        (self.rejected, self.unmatched, self.homeless) = (None, None, None);
+        (self.turned_away, self.rejected, self.unmatched, self.homeless) = (None, None, None, None);
         self.decision = Some(Err(refusal));
     }
 }
@@ -299,30 +312,32 @@ fn registry(config: &Config) -> ListenerRegistry {
 }
 
 fn authenticator(config: &Config, registry: &ListenerRegistry) -> Authenticator {
-    Authenticator::new(config.mappings.iter().map(|mapping| &*mapping.client), registry)
+    let matchers = config.mappings.iter().map(|mapping| &*mapping.client);
+    Authenticator::new(matchers, registry, |name| config.certificates_at(name))
 }
 
 /// Checks the page that sends a request as the proxy does before it verifies credentials. Returns the mapping of a preflight.
 fn admit_page<'c>(
     config: &'c Config,
     listener: &Listener,
-    peer: Peer,
+    caller: &Caller,
     request: &Request,
 ) -> Result<Option<&'c Mapping>, Refusal> {
     let mut registry = registry(config);
-    let connection = connection(peer, registry.register(&listener.name));
+    let connection = connection(caller, listener, registry.register(&listener.name));
     let authenticator = authenticator(config, &registry);
-    let schemes = authenticator.schemes(connection.listener().id());
-    if schemes.is_empty() {
+    let proofs = authenticator.proofs(connection.listener().id());
+    if proofs.are_none() {
         return Ok(None);
     }
     let client = Client::of_connection(&connection);
-    let reachable = config.mappings.iter().filter(|mapping| mapping.client.admits_connection(&client));
+    let reachable = config.mappings.iter().filter(|mapping| mapping.client.could_admit(&client));
     let own = listener.hosts.over(listener.scheme());
-    let mapping = gate::admit_page(reachable, own, request, || authenticator.refuse(&client, false))?;
-    if mapping.is_none() {
+    let refuse = || authenticator.refuse(&client, false);
+    let mapping = gate::admit_page(reachable, &client, own, request, refuse)?;
+    if mapping.is_none() && !proofs.schemes.is_empty() {
         // Two credentials, or one that cannot be read, are refused before any is verified.
-        presented(request, schemes)?;
+        presented(request, proofs.schemes)?;
     }
     Ok(mapping)
 }
@@ -340,12 +355,16 @@ fn check_balanced(listener: Option<&Listener>, peer: Peer) -> Result<(), Command
     }
 }
 
-/// Returns the listener that a client connects to if it does not say: the first that it can reach.
-fn usual_listener(config: &Config, peer: Peer) -> Option<&Listener> {
-    let at_socket = !matches!(peer, Peer::Address(_));
-    let mut listeners = config.listeners.iter();
-    let reached = listeners.find(|listener| listener.facts().is_unix == at_socket);
-    reached.or(config.listeners.first())
+/// Returns the listener that a client connects to if it does not say: the first that it can reach, and that asks for its
+/// certificate.
+fn usual_listener<'c>(config: &'c Config, caller: &Caller) -> Option<&'c Listener> {
+    let at_socket = !matches!(caller.peer, Peer::Address(_));
+    let reaches = |listener: &&Listener| {
+        let facts = listener.facts();
+        let is_asked = caller.certificate.is_none() || facts.certificates != ClientCertificates::Never;
+        facts.is_unix == at_socket && is_asked
+    };
+    config.listeners.iter().find(reaches).or(config.listeners.first())
 }
 
 fn find_mapping<'c>(config: &'c Config, name: &str) -> Result<&'c Mapping, CommandError> {
@@ -362,14 +381,17 @@ fn find_listener<'c>(config: &'c Config, name: &str) -> Result<&'c Listener, Com
     })
 }
 
-fn connection(peer: Peer, listener: ListenerRef) -> Connection {
-    match peer {
-        Peer::Address(address) => Connection::tcp(address, listener),
-        Peer::Unix(user) => Connection::unix(user, listener),
-        Peer::Balancer(user, address) => {
-            Connection::unix(user, listener).from_source(Source::Proxied(address))
-        }
+fn connection(caller: &Caller, listener: &Listener, at: ListenerRef) -> Connection {
+    let connection = match caller.peer {
+        Peer::Address(address) => Connection::tcp(address, at),
+        Peer::Unix(user) => Connection::unix(user, at),
+        Peer::Balancer(user, address) => Connection::unix(user, at).from_source(Source::Proxied(address)),
+    };
+    if listener.tls.is_none() {
+        return connection;
     }
+    let certificate = caller.certificate.clone();
+    connection.over_tls(Tls { version: "1.3", server_name: None, certificate })
 }
 
 /// Decides on a request as the proxy does.

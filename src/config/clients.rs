@@ -3,6 +3,7 @@
 use super::Environment;
 use super::account::Account;
 use super::accounts::read_accounts;
+use super::certificates::read_certificate;
 use super::listeners::Listeners;
 use super::reader::{At, Reader};
 use super::source::Span;
@@ -75,6 +76,7 @@ pub(super) fn read_client(
     add(given("uid"), uids.map(Condition::Uid));
     let gids = read_accounts(&client, "gid", Account::Group, environment);
     add(given("gid"), gids.map(Condition::Gid));
+    add(given("certificate"), read_certificate(&client).map(Condition::Certificate));
     let names = |key, kind: &'static str, list: &NameList| read_names(&client, key, kind, list);
     add(given("user"), names("user", "a user", &declared.users).map(Condition::User));
     add(given("token"), names("token", "a token", &declared.tokens).map(Condition::Token));

@@ -10,7 +10,7 @@ use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::grammar::Dialect;
 use crate::bounds::limits::Limits;
 use crate::identify::browser::AllowedHosts;
-use crate::identify::client::{ListenerFacts, ListenerName};
+use crate::identify::client::{ClientCertificates, ListenerFacts, ListenerName};
 use crate::identify::forwarded::ForwardedHeaders;
 use crate::identify::peers::TrustedPeers;
 use crate::net::endpoint::Endpoint;
@@ -109,16 +109,25 @@ impl Listener {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Returns what conditions on clients must know of the listener.
-    pub fn facts(&self) -> ListenerFacts {
-        let is_balanced = self.proxy_protocol.is_some() || self.forwarded.is_some();
-        ListenerFacts { is_unix: matches!(self.address, ListenAddress::Unix(_)), is_balanced }
-    }
-
     /// Returns whether other machines can reach the listener, but only by an address.
     pub fn is_nameless(&self) -> bool {
         let remote = matches!(self.address, ListenAddress::Tcp(address) if !address.ip().is_loopback());
         remote && self.hosts.is_empty()
+    }
+
+    /// Returns what conditions on clients must know of the listener.
+    pub fn facts(&self) -> ListenerFacts {
+        let asks = self.tls.as_ref().and_then(|tls| tls.settings.clients.as_ref());
+        let certificates = match asks.map(|clients| clients.is_required) {
+            None => ClientCertificates::Never,
+            Some(false) => ClientCertificates::Optional,
+            Some(true) => ClientCertificates::Required,
+        };
+        ListenerFacts {
+            is_unix: matches!(self.address, ListenAddress::Unix(_)),
+            is_balanced: self.proxy_protocol.is_some() || self.forwarded.is_some(),
+            certificates,
+        }
     }
 }
 
@@ -262,6 +271,12 @@ impl Config {
     /// Returns the warnings about the configuration, in the order of the file.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+
+    /// Returns whether the clients of a listener show certificates.
+    pub(crate) fn certificates_at(&self, listener: &ListenerName) -> ClientCertificates {
+        let found = self.listeners.iter().find(|one| one.name == *listener);
+        found.map(|listener| listener.facts().certificates).unwrap_or_default()
     }
 
     /// Returns the endpoints of STS, in the order in which they are tried.

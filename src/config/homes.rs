@@ -4,7 +4,7 @@ use super::reader::{At, Reader, quoted};
 use super::table::Table;
 use crate::authorize::homes::{HomeScope, Homes, issuer_of};
 use crate::authorize::mapping::{Mapping, MintWhen};
-use crate::authorize::template::{IdentityName, Segment, Source, Template};
+use crate::authorize::template::{IdentityName, Segment, Source, SpiffeRoot, Template};
 use crate::identify::matcher::Matcher;
 use crate::s3::names::Prefix;
 use std::collections::HashMap;
@@ -53,6 +53,14 @@ fn check_sources(template: &Template, text: At<&str>, client: &Matcher, reader: 
                 return None;
             }
         }
+    }
+    if template.sources().any(|source| matches!(source, Source::Spiffe(_))) {
+        let several = "the SPIFFE ids of this mapping's client have several trust domains, so a segment names several identities";
+        let help = "make a mapping for each trust domain, with a prefix of its own";
+        let checked = SpiffeRoot::of(client)
+            .ok_or_else(|| (several.to_owned(), help.to_owned()))
+            .and_then(|root| root.check(template));
+        checked.map_err(|(message, help)| reader.error(text.span, message, help)).ok()?;
     }
     Some(())
 }
@@ -162,7 +170,7 @@ fn add<'m>(
     // Slashes divide fixed segments; a zero byte marks placeholders, whose text a fixed name could have.
     let mut key = place.clone();
     for segment in template.segments() {
-        let described = homes.describe(segment);
+        let described = homes.describe(segment, template);
         let folder = folders.entry(key.clone()).or_default();
         let clash = match segment {
             Segment::Value(Source::Account) => None,

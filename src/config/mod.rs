@@ -5,6 +5,7 @@
 mod account;
 mod accounts;
 mod balancers;
+mod certificates;
 mod clients;
 mod configuration;
 mod cors;

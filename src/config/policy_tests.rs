@@ -4,6 +4,7 @@ use super::environment::read_guarded;
 use super::reader::{At, Reader};
 use super::table::Table;
 use super::{ConfigError, MAX_CONFIG_BYTES, ReadError};
+use crate::identify::certificate::Certificate;
 use crate::identify::client::PeerUser;
 use crate::identify::identity::Identity;
 use crate::refusal::Rule;
@@ -11,6 +12,7 @@ use http::{HeaderName, HeaderValue, Method};
 use http1::Fields;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A policy test.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub(crate) enum TestClient {
 pub(crate) struct Caller {
     /// The other end of its connection.
     pub peer: Peer,
+    /// The certificate that it shows.
+    pub certificate: Option<Arc<Certificate>>,
     /// The identity that it proves by credentials.
     pub identity: Option<Identity>,
 }
@@ -162,7 +166,7 @@ fn read_caller(table: &Table<'_>) -> Result<Option<Caller>, Noted> {
         None if is_unix => Some(Peer::Unix(user)),
         None => identity.is_some().then_some(Peer::Address(Ipv4Addr::LOCALHOST.into())),
     };
-    Ok(peer.map(|peer| Caller { peer, identity }))
+    Ok(peer.map(|peer| Caller { peer, certificate: None, identity }))
 }
 
 fn read_request(request: At<&str>, reader: &Reader<'_>) -> Option<(Method, String)> {
@@ -235,7 +239,7 @@ mod tests {
                     [[test]]\nuid = 7\ngid = 8\nkey = \"AK\"\nrequest = \"GET /\"\nexpect = \"refused\"\n";
         let tests = read(text).unwrap();
         assert_eq!((tests[0].line, &*tests[0].target), (1, "/tmp/a?x=y z"));
-        let caller = |peer, identity| TestClient::Caller(Caller { peer, identity });
+        let caller = |peer, identity| TestClient::Caller(Caller { peer, certificate: None, identity });
         assert_eq!(tests[0].client, caller(Peer::Address("::1".parse().unwrap()), None));
         assert!(tests[0].fields.has("host"));
         assert_eq!((&tests[1].client, &tests[1].mapping), (&TestClient::Mapping("m".into()), &None));
@@ -256,7 +260,10 @@ mod tests {
         assert!(read(good).is_ok());
         let balanced = read(&good.replacen("from", "unix = true\nfrom", 1)).unwrap();
         let peer = Peer::Balancer(None, "::1".parse().unwrap());
-        assert_eq!(balanced[0].client, TestClient::Caller(Caller { peer, identity: None }));
+        assert_eq!(
+            balanced[0].client,
+            TestClient::Caller(Caller { peer, certificate: None, identity: None })
+        );
         for (from, to, told) in [
             ("\"::1\"", "\"here\"", ":2:8: \"here\" is not an address"),
             ("from = \"::1\"\n", "", ":1:1: [[test]] does not say who the client is"),

@@ -5,6 +5,7 @@
 use super::Listener;
 use super::reader::{At, Reader};
 use crate::authorize::mapping::Mapping;
+use crate::identify::client::ClientCertificates;
 use crate::identify::matcher::{Condition, Demand};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ pub(super) fn check(mappings: &[At<Mapping>], listeners: &[At<Listener>], reader
         let mut matched: Vec<&mut Clients<'_>> =
             clients.iter_mut().filter(|clients| can_match(&mapping.value, clients.listener)).collect();
         if matched.is_empty() {
-            let (why, help) = why_never(&mapping.value);
+            let (why, help) = why_never(&mapping.value, listeners);
             reader.error(mapping.span, format!("the mapping {name:?} can never match: {why}"), help);
         } else if matched.iter().all(|clients| clients.cover(&mapping.value)) {
             let earlier = mappings.get(..index).filter(|_| unreachable < NAMING).unwrap_or_default();
@@ -45,8 +46,11 @@ pub(super) fn check(mappings: &[At<Mapping>], listeners: &[At<Listener>], reader
 }
 
 /// Explains why a mapping matches no client of its listeners, and what to change.
-fn why_never(mapping: &Mapping) -> (String, String) {
+fn why_never(mapping: &Mapping, listeners: &[At<Listener>]) -> (String, String) {
     let conditions = mapping.client.conditions();
+    if mapping.client.on_certificate().is_some() {
+        return why_never_with_certificate(mapping, listeners);
+    }
     let account = conditions.iter().find(|it| matches!(it, Condition::Uid(_) | Condition::Gid(_)));
     match (account.map(Condition::name), mapping.client.networks()) {
         (Some(key), Some(_)) => (
@@ -64,6 +68,25 @@ fn why_never(mapping: &Mapping) -> (String, String) {
             "leave network out of its client".to_owned(),
         ),
     }
+}
+
+/// Explains like [`why_never`] for a mapping with a condition on certificates.
+fn why_never_with_certificate(mapping: &Mapping, listeners: &[At<Listener>]) -> (String, String) {
+    let asks = |listener: &At<Listener>| {
+        let listener = &listener.value;
+        listener.facts().certificates != ClientCertificates::Never && mapping.client.is_for(&listener.name)
+    };
+    if listeners.iter().any(asks) {
+        let keys: Vec<&str> = mapping.client.conditions().iter().map(Condition::name).collect();
+        return (
+            format!("no listener has clients that meet {} at once", keys.join(" and ")),
+            "leave one of them out of its client".to_owned(),
+        );
+    }
+    (
+        "its listeners ask for no client certificates".to_owned(),
+        "add client_ca to tls of a [[listener]], or leave certificate out of its client".to_owned(),
+    )
 }
 
 fn note_unreachable(
@@ -96,7 +119,8 @@ fn can_match(mapping: &Mapping, listener: &Listener) -> bool {
 
 /// Returns the conditions of a mapping that do not hold for all clients of the listener.
 fn narrowing<'m>(mapping: &'m Mapping, listener: &Listener) -> Vec<&'m Condition> {
-    let demand = |condition: &&Condition| condition.at(&listener.name, listener.facts());
+    let facts = listener.facts();
+    let demand = |condition: &&Condition| condition.at(&listener.name, facts);
     mapping.client.conditions().iter().filter(|condition| demand(condition) == Demand::Some).collect()
 }
 

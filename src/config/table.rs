@@ -266,6 +266,7 @@ fn table_form(key: &str, name: &str) -> String {
     let example = match key {
         "jwt" => "issuer = \"NAME\"",
         "jwks" => "url = \"https://...\"",
+        "certificate" => "dns = [\"client.example.test\"]",
         "client" => "user = \"NAME\"",
         "tls" => "certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }]",
         "proxy_protocol" => "from = [\"10.0.0.0/8\"], versions = [\"v2\"]",

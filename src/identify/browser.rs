@@ -87,8 +87,8 @@ pub(crate) struct OwnOrigins<'h> {
 pub(crate) struct Pages<'m> {
     /// The rules for pages of other origins.
     pub cors: Option<&'m Cors>,
-    /// Whether browsers remember the credentials of the mapping's clients, and add them to every request that any page
-    /// sends.
+    /// Whether browsers remember the login or the certificate of the mapping's clients, and add it to every request that
+    /// any page sends.
     pub with_remembered_login: bool,
 }
 

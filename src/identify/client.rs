@@ -3,7 +3,7 @@
 mod listener;
 
 pub use listener::ListenerRegistry;
-pub(crate) use listener::{ListenerFacts, ListenerId, ListenerName, ListenerRef};
+pub(crate) use listener::{ClientCertificates, ListenerFacts, ListenerId, ListenerName, ListenerRef};
 
 use crate::identify::certificate::Certificate;
 use crate::identify::identity::Identity;
@@ -298,6 +298,14 @@ pub(crate) mod tests {
             Some(address) => Connection::tcp(address.parse().unwrap(), listener),
             None => Connection::unix(None, listener),
         }
+    }
+
+    /// Returns the connection over TLS, with this client certificate.
+    pub(crate) fn with_certificate(
+        connection: Connection,
+        certificate: Option<Arc<Certificate>>,
+    ) -> Connection {
+        connection.over_tls(Tls { version: "1.3", server_name: None, certificate })
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Matchers, which select the clients that a mapping applies to.
 
+mod certificates;
+mod certified;
 mod claims;
 mod condition;
 mod finding;
 mod index;
 mod named;
 
+pub use certificates::CertificateCondition;
 pub use claims::{ClaimCondition, ClaimTest, JwtCondition};
 pub use condition::Condition;
 pub(crate) use condition::Demand;
@@ -48,6 +51,16 @@ impl Matcher {
         self.conditions.iter().filter_map(Condition::scheme).collect()
     }
 
+    /// Returns the first condition on the certificate.
+    pub fn on_certificate(&self) -> Option<&CertificateCondition> {
+        self.conditions.iter().find_map(Condition::on_certificate)
+    }
+
+    /// Returns whether a client must prove who it is: by credentials or by a certificate.
+    pub fn needs_proof(&self) -> bool {
+        !self.schemes().is_empty() || self.on_certificate().is_some()
+    }
+
     /// Checks whether `client` would be admitted with the right credentials: whether the conditions on its connection hold.
     pub fn admits_connection(&self, client: &Client<'_>) -> bool {
         !client.is_unknown()
@@ -55,6 +68,17 @@ impl Matcher {
                 .conditions
                 .iter()
                 .all(|condition| condition.scheme().is_some() || condition.admits(client))
+    }
+
+    /// Checks whether `client` could be admitted on another connection, with the right certificate, and with the right
+    /// credentials unless it sent some.
+    pub fn could_admit(&self, client: &Client<'_>) -> bool {
+        let may_hold = |condition: &Condition| match condition {
+            Condition::Certificate(_) => true,
+            _ if condition.scheme().is_some() && client.identity().is_none() => true,
+            _ => condition.admits(client),
+        };
+        self.conditions.iter().all(may_hold)
     }
 
     /// Returns whether an address and a listener are enough to be admitted.
@@ -66,6 +90,15 @@ impl Matcher {
     /// Checks whether the matcher can admit any client of a listener.
     pub fn can_match_at(&self, listener: &ListenerName, facts: ListenerFacts) -> bool {
         self.conditions.iter().all(|condition| condition.at(listener, facts) != Demand::Impossible)
+    }
+
+    /// Returns whether no condition excludes this listener by its name.
+    pub fn is_for(&self, listener: &ListenerName) -> bool {
+        let is_for = |condition: &Condition| match condition {
+            Condition::Listener(name) => name == listener,
+            _ => true,
+        };
+        self.conditions.iter().all(is_for)
     }
 
     /// Returns the networks of the first network condition.
@@ -81,6 +114,12 @@ impl Matcher {
             .iter()
             .find_map(|condition| if let Condition::Listener(name) = condition { Some(name) } else { None })
     }
+}
+
+/// Lists values for a message.
+fn listed(values: &[impl ToString]) -> String {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    values.join(", ")
 }
 
 #[cfg(test)]

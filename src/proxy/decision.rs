@@ -140,7 +140,9 @@ impl Action {
 
 /// Returns the pages whose requests a mapping serves.
 pub(crate) fn pages_of(mapping: &Mapping) -> Pages<'_> {
-    let with_remembered_login = mapping.client.schemes().has(Scheme::Basic);
+    // Browsers add a login and a client certificate alike to every request to the listener.
+    let with_remembered_login =
+        mapping.client.schemes().has(Scheme::Basic) || mapping.client.on_certificate().is_some();
     Pages { cors: mapping.cors.as_deref(), with_remembered_login }
 }
 

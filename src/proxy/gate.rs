@@ -1,20 +1,21 @@
-//! What surrounds the credentials of a request at listeners that use any: which pages may send some at all, when a browser
-//! may ask its user for them, and what caches may do with the response.
+//! What surrounds the credentials of a request, and the client certificate of its connection, at listeners that use any:
+//! which pages may send some at all, when a browser may ask its user for them, and what caches may do with the response.
 
 use super::Proxy;
 use super::decision::pages_of;
 use crate::answer::caching;
+use crate::authenticate::authenticator::Proofs;
 use crate::authorize::mapping::Mapping;
 use crate::identify::browser::{self, Cors, OwnOrigins, Pages, is_preflight, preflight};
 use crate::identify::client::Client;
 use crate::identify::credentials::presented;
-use crate::identify::identity::Schemes;
 use crate::proxy::generation::Site;
 use crate::refusal::Refusal;
 use http1::{Fields, Request};
 use std::sync::Arc;
 
-/// A mapping that a connection can reach, with or without credentials, as the caller of [`admit_page`] refers to it.
+/// A mapping that a client could reach if it proved who it is, as the caller of [`admit_page`] refers to it: see
+/// [`Matcher::could_admit`](crate::identify::matcher::Matcher::could_admit).
 pub(crate) trait Reachable: Copy {
     /// Returns the mapping.
     fn mapping(&self) -> &Mapping;
@@ -33,16 +34,18 @@ impl Reachable for &Mapping {
 }
 
 /// Checks the page that sends a request before its credentials are verified. A page of another site can neither try
-/// passwords nor use up the attempts of its visitors. `reachable` are the mappings that the connection can reach with or
-/// without credentials.
+/// passwords nor use up the attempts of its visitors. `client` is who the connection alone shows, and `reachable` are the
+/// mappings that it could reach if it proved who it is.
 ///
-/// Browsers send no credentials with a preflight. Its mapping, which is returned, is the first one whose rules allow it. The
-/// request itself is checked by its own mapping. `refuse` makes the refusal of a preflight that reaches no mapping.
+/// Browsers send no credentials with a preflight, and show no certificate. Its mapping, which is returned, is the first one
+/// whose rules allow it. The request itself is checked by its own mapping. `refuse` makes the refusal of a preflight that
+/// reaches no mapping.
 ///
 /// # Errors
 /// When no mapping that the client could reach serves such a page.
 pub(crate) fn admit_page<R: Reachable>(
     mut reachable: impl Iterator<Item = R> + Clone,
+    client: &Client<'_>,
     own: OwnOrigins<'_>,
     request: &Request,
     refuse: impl FnOnce() -> Refusal,
@@ -55,8 +58,9 @@ pub(crate) fn admit_page<R: Reachable>(
     let Err(refusal) = checked else { return Ok(None) };
     // Which mapping it is depends on the credentials. A mapping may be stricter to browsers that remember a login.
     let serves = |one: R| {
-        let pages = Pages { with_remembered_login: false, ..pages_of(one.mapping()) };
-        browser::check(own, pages, request).is_ok()
+        let mapping = one.mapping();
+        let pages = Pages { with_remembered_login: false, ..pages_of(mapping) };
+        mapping.client.admits_connection(client) && browser::check(own, pages, request).is_ok()
     };
     if reachable.any(serves) { Ok(None) } else { Err(refusal) }
 }
@@ -71,7 +75,7 @@ fn of_preflight<R: Reachable>(
 }
 
 impl Proxy {
-    /// Checks the page that sends a request, at listeners that use credentials. Returns the site of a preflight.
+    /// Checks the page that sends a request, at listeners that use credentials or certificates. Returns the site of a preflight.
     ///
     /// # Errors
     /// As [`admit_page`].
@@ -82,11 +86,11 @@ impl Proxy {
     ) -> Result<Option<&Arc<Site>>, Refusal> {
         let id = client.connection().listener().id();
         let authenticator = &self.generation.authenticator;
-        if authenticator.schemes(id).is_empty() {
+        if authenticator.proofs(id).are_none() {
             return Ok(None);
         }
         let refuse = || authenticator.refuse(client, false);
-        admit_page(self.reachable(client), self.own_origins(client), request, refuse)
+        admit_page(self.reachable(client), client, self.own_origins(client), request, refuse)
     }
 
     /// Returns the origins of the listener's own pages, as the client sees them.
@@ -94,12 +98,12 @@ impl Proxy {
         self.generation.listeners.hosts(client.connection().listener().id()).over(client.scheme())
     }
 
-    /// Returns the sites that the connection can reach, with or without credentials.
+    /// Returns the sites that a client of the connection could reach if it proved who it is.
     fn reachable<'s, 'c>(
         &'s self,
         client: &'c Client<'c>,
     ) -> impl Iterator<Item = &'s Arc<Site>> + Clone + use<'s, 'c> {
-        self.generation.sites.iter().filter(move |site| site.mapping.client.admits_connection(client))
+        self.generation.sites.iter().filter(move |site| site.mapping.client.could_admit(client))
     }
 
     /// Removes the challenge that makes browsers ask for a password, unless the page in the address bar is one of the
@@ -122,10 +126,10 @@ impl Proxy {
         fields: &mut Fields,
     ) {
         let id = client.connection().listener().id();
-        let schemes = self.generation.authenticator.schemes(id);
+        let proofs = self.generation.authenticator.proofs(id);
         let cors = match found {
             Some(site) => site.mapping.cors.as_deref(),
-            None if schemes.is_empty() => None,
+            None if proofs.are_none() => None,
             None => self.cors_of_stranger(client, request),
         };
         if let Some(cors) = cors {
@@ -135,8 +139,8 @@ impl Proxy {
         if has_login && self.generation.listeners.hosts(id).domain().is_some() {
             browser::show_only_here(fields);
         }
-        let is_private = is_for_one_client(client, found, request, schemes);
-        if !schemes.is_empty() {
+        let is_private = is_for_one_client(client, found, request, proofs);
+        if !proofs.schemes.is_empty() {
             if is_private && browser::make_personal(fields) {
                 return;
             }
@@ -156,18 +160,18 @@ impl Proxy {
     }
 }
 
-/// Returns whether no shared cache may keep the response.
+/// Returns whether no shared cache may keep the response: it is for a client that proved who it is, or that could have.
 fn is_for_one_client(
     client: &Client<'_>,
     found: Option<&Arc<Site>>,
     request: &Request,
-    schemes: Schemes,
+    proofs: Proofs,
 ) -> bool {
-    let Some(site) = found else { return !schemes.is_empty() };
-    let proved = || {
-        !schemes.is_empty()
-            && !presented(request, schemes).is_ok_and(|credentials| credentials.scheme().is_none())
-    };
+    let Some(site) = found else { return !proofs.are_none() };
+    let Proofs { schemes, certificates } = proofs;
+    let sent = || !presented(request, schemes).is_ok_and(|credentials| credentials.scheme().is_none());
+    let has_certificate = certificates && client.connection().certificate().is_some();
+    let proved = || has_certificate || (!schemes.is_empty() && sent());
     let matcher = &site.mapping.client;
     // A load balancer that caches would give the response to clients with other addresses.
     let is_named = || client.is_named() && matcher.networks().is_some();

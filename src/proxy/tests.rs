@@ -110,8 +110,10 @@ pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
     }
     let sites = config.mappings.iter().map(|mapping| Arc::new(site(mapping, &metrics, &mint))).collect();
     let lasting = Lasting::new(AttemptLimits::of(&config.limits), 1).unwrap();
+    let matchers = config.mappings.iter().map(|mapping| &*mapping.client);
+    let authenticator = Authenticator::new(matchers, &registry, |name| config.certificates_at(name));
     let generation = Arc::new(Generation {
-        authenticator: Authenticator::new(config.mappings.iter().map(|mapping| &*mapping.client), &registry)
+        authenticator: authenticator
             .verifying(Verifiers::new(&config.users, &config.tokens, Arc::new(lasting), None).unwrap())
             .with_keys(Arc::clone(&config.keys)),
         nodes,

@@ -33,8 +33,9 @@ impl Entrance {
             Verifiers::new(&config.users, &config.tokens, lasting, None).map_err(io::Error::other)?;
         let verifiers = verifiers.with_issuers(Issuers::start(&config.jwt, None, WallClock::SYSTEM));
         let matchers = config.mappings.iter().map(|mapping| &*mapping.client);
-        let authenticator =
-            Authenticator::new(matchers, listeners).verifying(verifiers).with_keys(Arc::clone(&config.keys));
+        let authenticator = Authenticator::new(matchers, listeners, |name| config.certificates_at(name))
+            .verifying(verifiers)
+            .with_keys(Arc::clone(&config.keys));
         Ok(Self { authenticator, counts: AuthenticationCounts::default() })
     }
 

@@ -218,7 +218,7 @@ fn generation(
     let listeners = before.map_or(&none, |before| &before.listeners);
     let matchers = config.mappings.iter().map(|mapping| &*mapping.client);
     Generation {
-        authenticator: Authenticator::new(matchers, registry)
+        authenticator: Authenticator::new(matchers, registry, |name| config.certificates_at(name))
             .verifying(verifiers)
             .with_keys(Arc::clone(&config.keys)),
         sites: SiteTable::new(sites, registry),

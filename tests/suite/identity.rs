@@ -2,6 +2,7 @@
 
 mod basic;
 mod bearer;
+mod certificates;
 pub(crate) mod declare;
 mod homes;
 mod jwt;

@@ -2,7 +2,8 @@ use super::*;
 use crate::authorize::mapping::Mapping;
 use crate::authorize::mount::Mount;
 use crate::authorize::rights::Right;
-use crate::identify::client::tests::{connection, listener};
+use crate::identify::certificate::tests::certificate;
+use crate::identify::client::tests::{connection, listener, with_certificate};
 use crate::identify::client::{Connection, PeerUser};
 use crate::identify::identity::{Identity, JwtIdentity, Names};
 use crate::s3::names::BucketName;
@@ -170,4 +171,42 @@ fn the_policy_holds_the_prefix_of_the_identity_alone() {
     };
     let longest = only(&["bob", "alice"]);
     assert_eq!(longest.of_longest_identity().policy.size(), alice.policy.size(), "no other name can match");
+}
+
+#[test]
+fn certificates_give_their_common_name_or_segments_of_their_spiffe_id() {
+    let of = |template: &str, uris: &[&str], cn: Option<&str>| {
+        let bears = with_certificate(
+            connection(Some("10.0.0.1"), listener("main")),
+            Some(certificate(uris, &[], cn)),
+        );
+        prefixes(&homes(&[template]), &Client::of_connection(&bears)).map(|all| all.concat())
+    };
+    const ID: &[&str] = &["spiffe://td/ns/data/sa/reader"];
+    for (template, uris, cn, expected) in [
+        ("{cn}/", &[][..], Some("alice"), Ok("alice/")),
+        ("{cn}/", ID, Some("alice"), Err("{cn}: the certificate has subject alternative names")),
+        ("{cn}/", &[], Some("../alice"), Err("{cn}: \"../alice\" is not a name")),
+        ("{cn}/", &[], None, Err("{cn}: the certificate has not exactly one common name")),
+        ("{spiffe:2}/{spiffe:4}/", ID, None, Ok("data/reader/")),
+        ("{spiffe:5}/", ID, None, Err("{spiffe:5}: the SPIFFE id has fewer segments")),
+        ("{spiffe:1}/", &["spiffe://td/_a"], None, Err("{spiffe:1}: \"_a\" is not a name")),
+        (
+            "{spiffe:1}/",
+            &["spiffe://td/a", "urn:b"],
+            None,
+            Err("{spiffe:1}: the certificate has no SPIFFE id"),
+        ),
+        ("{spiffe:1}/", &[], Some("alice"), Err("{spiffe:1}: the certificate has no SPIFFE id")),
+        ("{user}/", &[], Some("alice"), Err("{user}: the client did not prove such an identity")),
+    ] {
+        match (of(template, uris, cn), expected) {
+            (Ok(found), Ok(prefix)) => assert_eq!(found, prefix, "{template}"),
+            (Err(why), Err(told)) => assert!(why.starts_with(told), "{template}: {why}"),
+            (found, expected) => panic!("{template} {uris:?} {cn:?}: {found:?}, not {expected:?}"),
+        }
+    }
+    let plain = connection(Some("10.0.0.1"), listener("main"));
+    let told = prefixes(&homes(&["{cn}/"]), &Client::of_connection(&plain)).unwrap_err();
+    assert_eq!(told, "{cn}: the client has no certificate");
 }

@@ -1,6 +1,7 @@
 //! Sources of the values of placeholders: parts of a client's identity.
 
-use super::IdentityName;
+use super::{IdentityName, SpiffeRoot};
+use crate::identify::certificate::Certificate;
 use crate::identify::client::Client;
 use crate::identify::identity::{Identity, JwtIdentity, Names};
 use crate::identify::matcher::{Condition, Matcher};
@@ -11,6 +12,9 @@ use std::fmt;
 
 /// Ids that stand for no user, or for any user of another user namespace.
 const NO_USERS: [u32; 2] = [65_534, u32::MAX];
+
+/// The last segment of a SPIFFE id that a placeholder can name.
+const LAST_SEGMENT: usize = 32;
 
 /// A part of a client's identity that a placeholder stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +27,10 @@ pub enum Source {
     Key,
     /// The user id of the peer of a unix socket.
     Uid,
+    /// The common name of a client certificate.
+    CommonName,
+    /// A segment of the path of a client certificate's SPIFFE id, counted from 1.
+    Spiffe(usize),
     /// The subject of a JWT.
     Subject,
     /// The SHA-256, in hexadecimal, of a JWT's issuer and subject, with a zero byte between them.
@@ -46,11 +54,13 @@ pub struct Unusable {
 
 impl Source {
     /// The placeholders, as they are written.
-    pub(crate) const WRITTEN: [&'static str; 9] = [
+    pub(crate) const WRITTEN: [&'static str; 11] = [
         "{user}",
         "{token}",
         "{key}",
         "{uid}",
+        "{cn}",
+        "{spiffe:N}",
         "{sub}",
         "{sub:sha256}",
         "{claim:NAME}",
@@ -65,9 +75,11 @@ impl Source {
             "token" => Self::Token,
             "key" => Self::Key,
             "uid" => Self::Uid,
+            "cn" => Self::CommonName,
             "sub" => Self::Subject,
             "sub:sha256" => Self::SubjectHash,
             "service_account" => return Some(vec![Self::Namespace, Self::Account]),
+            _ if name.starts_with("spiffe:") => Self::Spiffe(position(name.strip_prefix("spiffe:")?)?),
             _ => Self::Claim(name.strip_prefix("claim:").filter(|claim| !claim.is_empty())?.into()),
         };
         Some(vec![source])
@@ -80,6 +92,8 @@ impl Source {
             Self::Token => matches!(condition, Condition::Token(_)),
             Self::Key => matches!(condition, Condition::Key(_)),
             Self::Uid => matches!(condition, Condition::Uid(_) | Condition::Gid(_)),
+            Self::CommonName => condition.on_certificate().is_some_and(|it| it.cn.is_some()),
+            Self::Spiffe(_) => condition.on_certificate().is_some_and(|it| !it.spiffe.is_empty()),
             _ => matches!(condition, Condition::Jwt(_)),
         })
     }
@@ -91,6 +105,8 @@ impl Source {
             Self::Token => "token",
             Self::Key => "key",
             Self::Uid => "uid or gid",
+            Self::CommonName => "certificate with cn",
+            Self::Spiffe(_) => "certificate with spiffe",
             _ => "jwt",
         }
     }
@@ -101,6 +117,7 @@ impl Source {
             (Self::User, Condition::User(names))
             | (Self::Token, Condition::Token(names))
             | (Self::Key, Condition::Key(names)) => Some(names),
+            (Self::CommonName, Condition::Certificate(condition)) => condition.cn.as_ref(),
             _ => None,
         });
         match names {
@@ -112,9 +129,11 @@ impl Source {
     /// Returns the longest value that a client of `matcher` can have.
     pub(crate) fn longest(&self, matcher: &Matcher) -> IdentityName {
         let listed = self.listed(matcher).iter().map(|name| name.len()).max();
+        let common = |position| Some(SpiffeRoot::of(matcher)?.segment(position)?.len());
         IdentityName::of_length(match self {
             Self::Uid => 10,
             Self::SubjectHash => 64,
+            Self::Spiffe(position) => common(*position).unwrap_or(IdentityName::MAX),
             _ => listed.unwrap_or(IdentityName::MAX),
         })
     }
@@ -141,9 +160,20 @@ impl Source {
                 let uid = uid.filter(|uid| !NO_USERS.contains(uid)).ok_or("the user is not known")?;
                 Ok(uid.to_string().into())
             }
+            (Self::CommonName | Self::Spiffe(_), _) => {
+                let certificate = client.connection().certificate().ok_or("the client has no certificate")?;
+                self.find_in_certificate(certificate).map(Into::into)
+            }
             (_, Some(Identity::Jwt(jwt))) => self.find_in(jwt),
             _ => Err("the client sent no JWT"),
         }
+    }
+
+    fn find_in_certificate<'c>(&self, certificate: &'c Certificate) -> Result<&'c str, &'static str> {
+        let Self::Spiffe(position) = self else { return certificate.common_name() };
+        let id = certificate.spiffe().map_err(|_| "the certificate has no SPIFFE id")?;
+        let segment = position.checked_sub(1).and_then(|at| id.segments().nth(at));
+        segment.ok_or("the SPIFFE id has fewer segments")
     }
 
     fn find_in<'c>(&self, jwt: &'c JwtIdentity) -> Result<Cow<'c, str>, &'static str> {
@@ -157,6 +187,12 @@ impl Source {
             _ => text(jwt, "sub").map(Into::into),
         }
     }
+}
+
+/// Parses the position of a segment, which has one spelling.
+fn position(text: &str) -> Option<usize> {
+    let position = text.parse().ok().filter(|position| (1..=LAST_SEGMENT).contains(position))?;
+    (position.to_string() == text).then_some(position)
 }
 
 /// Returns a value for a message. A claim may have thousands of characters.
@@ -191,6 +227,8 @@ impl fmt::Display for Source {
             Self::Token => "token",
             Self::Key => "key",
             Self::Uid => "uid",
+            Self::CommonName => "cn",
+            Self::Spiffe(position) => return write!(f, "{{spiffe:{position}}}"),
             Self::Subject => "sub",
             Self::SubjectHash => "sub:sha256",
             Self::Namespace | Self::Account => "service_account",

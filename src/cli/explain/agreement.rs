@@ -305,7 +305,7 @@ impl World {
         let Some(request) = request.filter(|request| request.host().is_some()) else { return Ok(()) };
         let address: IpAddr = from.parse().unwrap();
         let question = Question {
-            who: Who::Client(Caller { peer: Peer::Address(address), identity: None }),
+            who: Who::Client(Caller { peer: Peer::Address(address), certificate: None, identity: None }),
             refused: None,
             listener: None,
             request: Some((method, target, fields)),

@@ -4,6 +4,7 @@ use super::ways::Way;
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::SessionKind;
 use crate::authorize::policy::{MAX_POLICY_BYTES, SessionPolicy};
+use crate::identify::certificate::Certificate;
 use crate::identify::client::Connection;
 use crate::identify::identity::Identity;
 use crate::identify::matcher::Finding;
@@ -17,6 +18,8 @@ use std::fmt::Write;
 pub(in crate::cli) struct Explanation<'c> {
     /// The client's connection and identity, unless the question names a mapping.
     pub(super) client: Option<(Connection, Option<Identity>)>,
+    /// The refusal of a client whom the listener does not serve without a certificate.
+    pub(super) turned_away: Option<Refusal>,
     /// The mappings before it that do not match, with what their conditions find.
     pub(super) passed_over: Vec<(&'c str, Vec<Finding>)>,
     /// What the conditions of the mapping that matches find.
@@ -59,7 +62,8 @@ impl Explanation<'_> {
 
     /// Returns the refusal of the client, whatever it requests.
     fn of_client(&self) -> Option<&Refusal> {
-        self.rejected.as_ref().or(self.unmatched.as_ref()).or(self.homeless.as_ref())
+        let first = self.turned_away.as_ref().or(self.rejected.as_ref());
+        first.or(self.unmatched.as_ref()).or(self.homeless.as_ref())
     }
 
     /// Returns what an operator can do about the refusal.
@@ -75,9 +79,22 @@ impl Explanation<'_> {
         if let Some((connection, identity)) = &self.client {
             let user = connection.user().map(|user| format!(", uid {}, gid {}", user.uid, user.gid));
             let identity = identity.as_ref().map(|identity| format!(", {}", identity.describe()));
-            let bearing = [user, identity].into_iter().flatten().collect::<String>();
+            let certificate =
+                connection.certificate().map(|certificate| format!(", certificate {}", certificate.name()));
+            let bearing = [user, certificate, identity].into_iter().flatten().collect::<String>();
             let _ =
                 writeln!(text, "client {connection} at listener {:?}{bearing}", connection.listener().name());
+        }
+        if let Some(certificate) = self.client.as_ref().and_then(|(connection, _)| connection.certificate()) {
+            for (kind, found) in Certificate::KINDS.into_iter().zip(certificate.found()) {
+                let _ = writeln!(text, "  its {kind}: {found}");
+            }
+            text.push_str(
+                "  the authorities of the listener must vouch for it, which this command does not check\n",
+            );
+        }
+        if let Some(refusal) = &self.turned_away {
+            let _ = writeln!(text, "  the connection is refused: {}", refusal.message);
         }
         if let Some(refusal) = &self.rejected {
             let (rule, why) = (refusal.rule.name(), refusal.cause().unwrap_or_default());
@@ -124,6 +141,7 @@ impl Explanation<'_> {
         let mut answer = json!({
             "client": connection.map(ToString::to_string),
             "listener": connection.map(|connection| &**connection.listener().name()),
+            "certificate": connection.and_then(Connection::certificate).map(|certificate| certificate.name()),
             "identity": identity.map(Identity::describe),
             "passed_over": passed_over,
             "mapping": self.mapping(),

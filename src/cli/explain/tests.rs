@@ -3,6 +3,7 @@ use crate::authenticate::tokens::{TokenDigest, new_token};
 use crate::config::tests::{EXAMPLE, Fake};
 use crate::refusal::Rule;
 use clap::Parser;
+use std::path::Path;
 
 #[derive(Parser)]
 struct Line {
@@ -230,4 +231,77 @@ fn a_preflight_is_explained() {
     let told = explain(&config, &question(&args).unwrap()).unwrap().text(false);
     assert!(told.contains("allowed: Preflight, answered by Scopegate"), "{told}");
     assert!(told.contains("access-control-allow-methods: GET, HEAD"), "{told}");
+}
+
+/// Returns the example with a listener that asks for certificates, and with a mapping for those of `a.test`.
+fn with_tls(mode: &str) -> Config {
+    let listener = format!(
+        "[[listener]]\nname = \"tls\"\naddress = \"127.0.0.1:8443\"\ntls = {{ certificates = [{{ chain = \"a.crt\", key = \
+         \"a.key\" }}], client_ca = [\"ca.pem\"], client_certificate = \"{mode}\" }}\n\n[admin]"
+    );
+    let mapping = "[[mapping]]\nname = \"workloads\"\nclient = { certificate = { spiffe = [\"spiffe://td/ns/*\"] } }\n\
+                   [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"ns/{spiffe:2}/\"\nallow = [\"read\"]\n[[mapping]]\nname = \
+                   \"all\"\nclient = { listener = \"tls\" }\n[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"all/\"\nallow = [\"read\"]\n";
+    let source = EXAMPLE.replacen("[admin]", &listener, 1) + mapping;
+    Config::parse(&source, &Fake).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"))
+}
+
+/// Writes a certificate with these URIs, and returns its path.
+fn write_certificate(folder: &Path, uris: &[&str]) -> PathBuf {
+    let mut params = rcgen::CertificateParams::new(vec!["A.Test".to_owned()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "alice");
+    params.subject_alt_names.extend(uris.iter().map(|uri| rcgen::SanType::URI((*uri).try_into().unwrap())));
+    let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    let path = folder.join(format!("{}.crt", uris.len()));
+    std::fs::write(&path, certificate.pem()).unwrap();
+    path
+}
+
+fn ask_with(config: &Config, words: &[&str]) -> String {
+    let args = Line::try_parse_from([&["explain"], words].concat()).unwrap().args;
+    let told = question(&args).and_then(|question| Ok(explain(config, &question)?.text(false)));
+    told.unwrap_or_else(|error| error.to_string())
+}
+
+#[test]
+fn a_client_may_show_a_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = write_certificate(folder.path(), &["spiffe://td/ns/data/sa/reader"]);
+    let two = write_certificate(folder.path(), &["spiffe://td/ns/data/sa/reader", "urn:a"]);
+    let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
+    let config = with_tls("optional");
+    let told = ask_with(&config, &["--certificate", one, "GET", "/tmp/ns/data/a"]);
+    for expected in [
+        "client 127.0.0.1 at listener \"tls\", certificate spiffe://td/ns/data/sa/reader\n",
+        "  its spiffe: spiffe://td/ns/data/sa/reader\n  its dns: a.test\n  its uri: spiffe://td/ns/data/sa/reader\n",
+        "  its cn: the certificate has subject alternative names, so its common name does not count\n  its sha256: ",
+        "certificate spiffe: wants spiffe://td/ns/*; found spiffe://td/ns/data/sa/reader: holds",
+        "  tmp/ns/data/ allows read",
+        "allowed: GetObject",
+    ] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+    let told = ask_with(&config, &["--certificate", two, "GET", "/tmp/ns/data/a"]);
+    assert!(
+        told.contains("found the certificate has 2 URIs; one with a SPIFFE id has exactly one: does not"),
+        "{told}"
+    );
+    assert!(told.contains("mapping \"all\" matches") && told.contains("outside-scope"), "{told}");
+    let told = ask_with(&config, &["--certificate", one, "--listener", "sidecar"]);
+    assert!(told.contains("the listener \"sidecar\" asks for no client certificates"), "{told}");
+    let told = ask_with(&config, &["--from", "10.0.0.1", "--listener", "tls"]);
+    assert!(
+        told.contains("found no client certificate: does not hold") && told.contains("\"all\" matches"),
+        "{told}"
+    );
+    let required = with_tls("required");
+    let told = ask_with(&required, &["--from", "10.0.0.1", "--listener", "tls"]);
+    assert!(told.contains("the connection is refused: this listener ends the handshake"), "{told}");
+    for (content, why) in [("", "holds no certificate"), ("-----BEGIN CERTIFICATE-----\nMIIB\n", "holds no")]
+    {
+        let path = folder.path().join("bad.crt");
+        std::fs::write(&path, content).unwrap();
+        let told = ask_with(&config, &["--certificate", path.to_str().unwrap()]);
+        assert!(told.contains(why), "{told}");
+    }
 }

@@ -1,8 +1,9 @@
 use super::*;
 use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake, mistakes};
+use crate::identify::certificate::spiffe::SpiffePattern;
 use crate::identify::identity::Names;
-use crate::identify::matcher::{Condition, JwtCondition};
+use crate::identify::matcher::{CertificateCondition, Condition, JwtCondition};
 use std::fmt::Write;
 
 /// Returns the example with a unix listener, and with one mapping for this prefix.
@@ -43,7 +44,17 @@ fn mistakes_about_homes_are_told() {
         ("{sub}/", "", "{sub} is not known of all clients of this mapping: its client has no jwt"),
         ("{issuer}/{uid}/", "", "is not a prefix | {issuer} needs clients that a jwt identifies"),
         ("x{uid}/", "", "is not a prefix | {uid} is only a part of the segment"),
-        ("{cn}/", "", "is not a prefix | there is no placeholder {cn}; there are: {user},"),
+        ("{dn}/", "", "is not a prefix | there is no placeholder {dn}; there are: {user},"),
+        (
+            "{cn}/",
+            "",
+            "{cn} is not known of all clients of this mapping: its client has no certificate with cn",
+        ),
+        (
+            "{spiffe:2}/",
+            "",
+            "its client has no certificate with spiffe | add certificate with spiffe to client",
+        ),
         ("{uid}/", "identities = 0", "identities = 0 is out of range | write a number from 1 to 10000"),
         ("{uid}/", "identities = 10001", "identities = 10001 is out of range"),
         ("{uid}/", "mint = \"start\"", "mint = \"start\" has no effect: the identities"),
@@ -92,6 +103,14 @@ fn clash(templates: &[(&str, &str)]) -> Option<String> {
         let condition = match *who {
             "user" => Condition::User(Names::Any),
             "token" => Condition::Token(Names::Any),
+            "cn" => Condition::Certificate(CertificateCondition {
+                cn: Some(Names::Any),
+                ..CertificateCondition::default()
+            }),
+            spiffe if spiffe.starts_with("spiffe:") => Condition::Certificate(CertificateCondition {
+                spiffe: vec![SpiffePattern::parse(spiffe).unwrap()],
+                ..CertificateCondition::default()
+            }),
             issuer => Condition::Jwt(JwtCondition {
                 issuer: issuer.into(),
                 claims: vec![],
@@ -116,6 +135,8 @@ fn no_two_identities_get_the_same_folder() {
         &[("corp", "a/{sub:sha256}/"), ("other", "a/{sub:sha256}/")],
         &[("corp", "{sub}/"), ("corp", "{sub}/")],
         &[("corp", "{service_account}/"), ("corp", "{service_account}/x/")],
+        &[("cn", "{cn}/"), ("cn", "{cn}/x/")],
+        &[("spiffe://td/ns/*", "{spiffe:2}/"), ("spiffe://td/ns/a/*", "{spiffe:2}/{spiffe:3}/")],
         // No identity can be called so.
         &[("user", "{user}/"), ("token", "_tokens/{token}/")],
     ] {
@@ -128,6 +149,13 @@ fn no_two_identities_get_the_same_folder() {
         (&[("corp", "{sub}/"), ("corp", "{claim:email}/")], "home/"),
         (&[("corp", "{service_account}/"), ("corp", "{sub}/")], "home/"),
         (&[("corp", "{sub:sha256}/"), ("user", "{user}/")], "home/"),
+        (&[("user", "{user}/"), ("cn", "{cn}/")], "home/"),
+        (&[("spiffe://td/ns/*", "{spiffe:2}/"), ("spiffe://td/vm/*", "{spiffe:2}/")], "home/"),
+        (&[("spiffe://a/*", "x/{spiffe:1}/"), ("spiffe://b/*", "x/{spiffe:1}/")], "home/x/"),
+        (
+            &[("spiffe://a/*", "{spiffe:1}/"), ("spiffe://a/*", "{spiffe:1}/{spiffe:2}/"), ("cn", "{cn}/")],
+            "home/",
+        ),
         // A user called "team" would get everything of the teams.
         (&[("user", "{user}/"), ("token", "team/{token}/")], "home/"),
         (&[("token", "team/{token}/"), ("user", "{user}/")], "home/"),

@@ -1,13 +1,16 @@
-//! Warns about credentials that others can read or that have no effect.
+//! Warns about credentials that others can read or that have no effect, and about certificates that have none.
 
 use super::{Places, can_match, is_at};
 use crate::authorize::mapping::Mapping;
 use crate::authorize::template::Source;
 use crate::config::reader::Reader;
 use crate::config::{Config, ListenAddress, Listener};
+use crate::identify::client::ClientCertificates;
 use crate::identify::identity::{Scheme, Schemes};
-use crate::identify::matcher::Condition;
+use crate::identify::matcher::{CertificateCondition, Condition};
 use ipnet::IpNet;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 /// Most warnings about mappings that an earlier one precedes.
 const MOST: usize = 20;
@@ -20,6 +23,7 @@ pub(super) fn check(config: &Config, places: &Places, reader: &Reader<'_>) {
     check_plain_tcp(config, places, reader);
     check_precedence(config, places, reader);
     check_claims(config, places, reader);
+    check_certificates(config, places, reader);
 }
 
 /// Warns about credentials that cross a network unencrypted.
@@ -65,25 +69,74 @@ fn schemes_at(config: &Config, listener: &Listener) -> Schemes {
     here.fold(Schemes::default(), |all, mapping| all.union(mapping.client.schemes()))
 }
 
-/// Warns about mappings with credentials whose clients get an earlier mapping without, if they come from its networks.
+/// Warns about mappings with credentials or certificates whose clients get an earlier mapping without, if they come from its
+/// networks.
 fn check_precedence(config: &Config, places: &Places, reader: &Reader<'_>) {
     let mut warned = 0;
-    // Only the mappings before the last one with credentials matter, and usually few of them need none.
+    // Only the mappings before the last one with a proof matter, and usually few of them need none.
     let mut open: Vec<&Mapping> = Vec::new();
     for (mapping, span) in config.mappings.iter().zip(&places.mappings) {
-        if mapping.client.schemes().is_empty() {
+        if !mapping.client.needs_proof() {
             open.push(mapping);
             continue;
         }
         let weaker = open.iter().take(COMPARED).find(|open| overlap(config, open, mapping));
         let Some(weaker) = weaker.filter(|_| warned < MOST) else { continue };
         warned += 1;
+        let (proof, plural) = match mapping.client.schemes().is_empty() {
+            true => ("certificate", "certificates"),
+            false => ("credentials", "credentials"),
+        };
         let message = format!(
-            "clients of the mapping {:?} that also match {:?} get {:?}, which comes first and needs no credentials",
+            "clients of the mapping {:?} that also match {:?} get {:?}, which comes first and needs no {proof}",
             mapping.name, weaker.name, weaker.name
         );
-        reader.warn(*span, message, "mappings are tried in order: put those with credentials first");
+        let help = format!("mappings are tried in order: put those with {plural} first");
+        reader.warn(*span, message, help);
     }
+}
+
+/// Warns about listeners that ask for certificates which no mapping looks at, and about mappings that take the names of
+/// different authorities for the same.
+fn check_certificates(config: &Config, places: &Places, reader: &Reader<'_>) {
+    for (listener, span) in config.listeners.iter().zip(&places.listeners) {
+        let looks =
+            |mapping: &&Mapping| mapping.client.on_certificate().is_some() && can_match(mapping, listener);
+        let is_optional = listener.facts().certificates == ClientCertificates::Optional;
+        if is_optional && !config.mappings.iter().any(|mapping| looks(&mapping)) {
+            let message = format!(
+                "the listener {:?} asks for client certificates, and no mapping of it has certificate: they have no effect",
+                listener.name
+            );
+            let help = "add certificate to the client of a mapping, write client_certificate = \"required\", or remove client_ca";
+            reader.warn(*span, message, help);
+        }
+    }
+    let mut warned = 0;
+    for (mapping, span) in config.mappings.iter().zip(&places.mappings) {
+        let names_someone = |condition: &CertificateCondition| condition.sha256.is_empty();
+        if !mapping.client.on_certificate().is_some_and(names_someone) || warned >= MOST {
+            continue;
+        }
+        let mut asking = config.listeners.iter().filter(|listener| can_match(mapping, listener));
+        let Some(first) = asking.next() else { continue };
+        if let Some(other) = asking.find(|other| authorities(other) != authorities(first)) {
+            warned += 1;
+            let message = format!(
+                "the mapping {:?} takes certificates of the authorities of {:?} and of the other ones of {:?}: both can issue \
+                 its names",
+                mapping.name, first.name, other.name
+            );
+            let help = "add listener to its client, or let both listeners have the same client_ca";
+            reader.warn(*span, message, help);
+        }
+    }
+}
+
+/// Returns the files of the authorities whose client certificates a listener accepts.
+fn authorities(listener: &Listener) -> HashSet<&Path> {
+    let clients = listener.tls.as_ref().and_then(|tls| tls.settings.clients.as_ref());
+    clients.into_iter().flat_map(|clients| &clients.authorities).map(PathBuf::as_path).collect()
 }
 
 /// Returns whether a client that proves what `mapping` wants can match `open`, which wants no credentials.
@@ -176,13 +229,19 @@ mod tests {
     /// Returns the warnings about a listener at this address, and mappings for these clients in order.
     fn warned(address: &str, clients: &[&str]) -> Vec<String> {
         let head = EXAMPLE.split("[[mapping]]").next().unwrap().replace("127.0.0.1:8080", address);
+        with_head(&head, clients)
+    }
+
+    /// Returns the warnings about the listeners in `head`, and mappings for these clients in order.
+    fn with_head(head: &str, clients: &[&str]) -> Vec<String> {
         let mapping = |(number, client): (usize, &&str)| {
             format!(
                 "[[mapping]]\nname = \"m{number}\"\nclient = {{ {client} }}\n\
                  [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"a{number}/\"\nallow = [\"read\"]\n"
             )
         };
-        let source = head + SECTIONS + &clients.iter().enumerate().map(mapping).collect::<String>();
+        let source =
+            head.to_owned() + SECTIONS + &clients.iter().enumerate().map(mapping).collect::<String>();
         let config = Config::parse(&source, &Fake).unwrap();
         config.warnings().iter().map(|warning| warning.message.clone()).collect()
     }
@@ -268,6 +327,47 @@ mod tests {
             let told = warned("0.0.0.0:8080", clients);
             let found = told.iter().any(|told| told.contains("which comes first and needs no credentials"));
             assert_eq!(found, precedes, "{clients:?}: {told:?}");
+        }
+    }
+
+    /// Returns a listener that asks for certificates of this authority.
+    fn asking(name: &str, address: &str, authority: &str, mode: &str) -> String {
+        format!(
+            "[[listener]]\nname = \"{name}\"\naddress = \"{address}\"\ntls = {{ certificates = [{{ chain = \"a.crt\", key = \
+             \"a.key\" }}], client_ca = [\"{authority}\"], client_certificate = \"{mode}\" }}\n"
+        )
+    }
+
+    #[test]
+    fn warns_of_certificates_that_nobody_looks_at_or_that_two_authorities_issue() {
+        let rest = EXAMPLE.split("[[mapping]]").next().unwrap().split("[admin]").nth(1).unwrap();
+        let told = |listeners: &[String], clients: &[&str]| {
+            with_head(&format!("{}[admin]{rest}", listeners.concat()), clients).join("\n")
+        };
+        let (optional, required) = ("optional", "required");
+        let one = |mode| asking("one", "0.0.0.0:1", "one.pem", mode);
+        let two = |authority| asking("two", "0.0.0.0:2", authority, required);
+        let (all, dns) = ("network = \"0.0.0.0/0\"", "certificate = { dns = [\"a.test\"] }");
+        let digest = format!("certificate = {{ sha256 = [\"{}\"] }}", "a".repeat(64));
+        let here = "certificate = { dns = [\"a.test\"] }, listener = \"one\"";
+        for (listeners, clients, unused, first, ambiguous) in [
+            (vec![one(optional)], vec![all], true, false, false),
+            (vec![one(required)], vec![all], false, false, false),
+            (vec![one(optional)], vec![dns, all], false, false, false),
+            (vec![one(optional)], vec![all, dns], false, true, false),
+            (vec![one(required), two("two.pem")], vec![dns], false, false, true),
+            (vec![one(required), two("one.pem")], vec![dns], false, false, false),
+            (vec![one(required), two("two.pem")], vec![&digest], false, false, false),
+            (vec![one(required), two("two.pem")], vec![here, all], false, false, false),
+        ] {
+            let told = told(&listeners, &clients);
+            assert_eq!(told.contains("they have no effect"), unused, "{clients:?}: {told}");
+            assert_eq!(
+                told.contains("which comes first and needs no certificate"),
+                first,
+                "{clients:?}: {told}"
+            );
+            assert_eq!(told.contains("both can issue its names"), ambiguous, "{clients:?}: {told}");
         }
     }
 }

@@ -72,6 +72,20 @@ pub struct ListenerFacts {
     pub is_unix: bool,
     /// Whether load balancers say which addresses its clients have.
     pub is_balanced: bool,
+    /// Whether its clients show certificates.
+    pub certificates: ClientCertificates,
+}
+
+/// Whether the clients of a listener show certificates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// The listener asks for none.
+    #[default]
+    Never,
+    /// The listener asks for one, and serves clients without.
+    Optional,
+    /// The listener serves no client without one.
+    Required,
 }
 
 /// The ids of all listeners that this process has bound, including removed ones.

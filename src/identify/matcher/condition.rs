@@ -3,9 +3,11 @@
 //! A new kind of condition is a variant here and a key in the configuration's reader; everything else asks the methods
 //! below. [`MappingIndex`](super::MappingIndex) checks a kind that it has no table for one mapping after the other.
 
+use super::certificates::CertificateCondition;
 use super::claims::JwtCondition;
 use super::finding::Finding;
-use crate::identify::client::{Client, ListenerFacts, ListenerName};
+use super::listed;
+use crate::identify::client::{Client, ClientCertificates, ListenerFacts, ListenerName};
 use crate::identify::identity::{Identity, Names, Scheme};
 use ipnet::IpNet;
 
@@ -20,6 +22,8 @@ pub enum Condition {
     Uid(Vec<u32>),
     /// The process at the other end of a unix socket has one of these primary group ids.
     Gid(Vec<u32>),
+    /// The client has a certificate that meets this condition.
+    Certificate(CertificateCondition),
     /// The client logged in as one of these users.
     User(Names),
     /// The client sent one of these bearer tokens.
@@ -41,6 +45,9 @@ impl Condition {
             Self::Listener(name) => connection.listener().name() == name,
             Self::Uid(ids) => connection.user().is_some_and(|user| ids.contains(&user.uid)),
             Self::Gid(ids) => connection.user().is_some_and(|user| ids.contains(&user.gid)),
+            Self::Certificate(condition) => {
+                connection.certificate().is_some_and(|certificate| condition.admits(certificate))
+            }
             Self::User(names) => matches!(identity, Some(Identity::User(name)) if names.admit(name)),
             Self::Token(names) => matches!(identity, Some(Identity::Token(name)) if names.admit(name)),
             Self::Key(names) => matches!(identity, Some(Identity::Key(name)) if names.admit(name)),
@@ -55,6 +62,7 @@ impl Condition {
             Self::Listener(_) => "listener",
             Self::Uid(_) => "uid",
             Self::Gid(_) => "gid",
+            Self::Certificate(_) => "certificate",
             Self::User(_) => "user",
             Self::Token(_) => "token",
             Self::Key(_) => "key",
@@ -65,11 +73,16 @@ impl Condition {
     /// Returns the scheme of the credentials that the condition needs. Conditions on the connection need none.
     pub const fn scheme(&self) -> Option<Scheme> {
         match self {
-            Self::Network(_) | Self::Listener(_) | Self::Uid(_) | Self::Gid(_) => None,
+            Self::Network(_) | Self::Listener(_) | Self::Uid(_) | Self::Gid(_) | Self::Certificate(_) => None,
             Self::User(_) => Some(Scheme::Basic),
             Self::Token(_) | Self::Jwt(_) => Some(Scheme::Bearer),
             Self::Key(_) => Some(Scheme::SigV4),
         }
+    }
+
+    /// Returns the condition on the certificate, if it is one.
+    pub const fn on_certificate(&self) -> Option<&CertificateCondition> {
+        if let Self::Certificate(condition) = self { Some(condition) } else { None }
     }
 
     /// Returns what the condition expects and what it finds, with one entry for each thing that it compares.
@@ -80,6 +93,9 @@ impl Condition {
             return condition.findings(jwt);
         }
         let wanted = match self {
+            Self::Certificate(condition) => {
+                return condition.findings(client.connection().certificate().map(|it| &**it));
+            }
             Self::Network(networks) => listed(networks),
             Self::Listener(name) => name.to_string(),
             Self::Uid(ids) | Self::Gid(ids) => listed(ids),
@@ -102,6 +118,10 @@ impl Condition {
             Self::Listener(_) => Ok(connection.listener().name().to_string()),
             Self::Uid(_) => user().map(|user| user.uid.to_string()),
             Self::Gid(_) => user().map(|user| user.gid.to_string()),
+            Self::Certificate(_) => {
+                let certificate = connection.certificate();
+                certificate.map(|it| it.name().into_owned()).ok_or("no client certificate")
+            }
             Self::User(_) | Self::Token(_) | Self::Key(_) | Self::Jwt(_) => {
                 client.identity().map(|identity| identity.describe()).ok_or("no identity")
             }
@@ -123,6 +143,7 @@ impl Condition {
             | (Self::Token(outer), Self::Token(inner))
             | (Self::Key(outer), Self::Key(inner)) => outer.cover(inner),
             (Self::Jwt(outer), Self::Jwt(inner)) => outer.covers(inner),
+            (Self::Certificate(outer), Self::Certificate(inner)) => outer.covers(inner),
             _ => false,
         }
     }
@@ -132,16 +153,16 @@ impl Condition {
         match self {
             Self::Network(_) if facts.is_unix && !facts.is_balanced => Demand::Impossible,
             Self::Uid(_) | Self::Gid(_) if !facts.is_unix => Demand::Impossible,
+            Self::Certificate(condition) => match facts.certificates {
+                ClientCertificates::Never => Demand::Impossible,
+                ClientCertificates::Required if condition.is_any() => Demand::Nothing,
+                ClientCertificates::Optional | ClientCertificates::Required => Demand::Some,
+            },
             Self::Listener(name) if name == listener => Demand::Nothing,
             Self::Listener(_) => Demand::Impossible,
             _ => Demand::Some,
         }
     }
-}
-
-fn listed(values: &[impl ToString]) -> String {
-    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
-    values.join(", ")
 }
 
 /// The demand of a condition on the clients of one listener.
@@ -245,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_demands_the_impossible_of_a_unix_socket() {
+    fn some_conditions_demand_the_impossible_of_some_listeners() {
         let (main, other) = ("main".into(), "other".into());
         let tcp = ListenerFacts::default();
         let unix = ListenerFacts { is_unix: true, ..tcp };
@@ -258,5 +279,16 @@ mod tests {
         assert_eq!(Condition::User(Names::Any).at(&main, tcp), Demand::Some);
         assert_eq!(Condition::Listener("main".into()).at(&main, unix), Demand::Nothing);
         assert_eq!(Condition::Listener("main".into()).at(&other, unix), Demand::Impossible);
+        let any = CertificateCondition::default();
+        let named = CertificateCondition { cn: Some(Names::Any), ..any.clone() };
+        for (certificates, of_any, of_named) in [
+            (ClientCertificates::Never, Demand::Impossible, Demand::Impossible),
+            (ClientCertificates::Optional, Demand::Some, Demand::Some),
+            (ClientCertificates::Required, Demand::Nothing, Demand::Some),
+        ] {
+            let facts = ListenerFacts { certificates, ..tcp };
+            assert_eq!(Condition::Certificate(any.clone()).at(&main, facts), of_any);
+            assert_eq!(Condition::Certificate(named.clone()).at(&main, facts), of_named);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Mappings with conditions that address ranges cannot express, arranged by what a client must have to match them.
 
+use super::certified::CertifiedMappings;
 use super::{Condition, Matcher};
 use crate::identify::client::Client;
 use crate::identify::identity::{Identity, Names, Scheme};
@@ -7,13 +8,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Mappings with their positions, in ascending order.
-type List = Vec<(u32, Arc<Matcher>)>;
+pub(super) type List = Vec<(u32, Arc<Matcher>)>;
 
 /// Mappings that are tried one by one, but only those that a client's identity can match.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NamedMappings {
-    /// Mappings without conditions on an identity, such as those for user ids.
+    /// Mappings without conditions on an identity or a certificate, such as those for user ids.
     plain: List,
+    /// Mappings with a condition on the certificate, and none on an identity.
+    certified: CertifiedMappings,
     /// Mappings that name users, tokens or keys, by scheme and name. A mapping is listed under each of its names.
     by_name: [HashMap<Box<str>, List>; Scheme::ALL.len()],
     /// Mappings for any name, or for the claims of a JWT.
@@ -26,7 +29,10 @@ impl NamedMappings {
         let entry = (mapping, Arc::new(matcher.clone()));
         let mut with_identity = matcher.conditions().iter().filter(|condition| condition.scheme().is_some());
         let Some(condition) = with_identity.next() else {
-            self.plain.push(entry);
+            match matcher.on_certificate() {
+                Some(condition) => self.certified.add(&entry, condition),
+                None => self.plain.push(entry),
+            }
             return;
         };
         let (Condition::User(Names::Of(names))
@@ -51,9 +57,13 @@ impl NamedMappings {
     /// Returns the first mapping that admits `client`, if it comes before `limit`.
     pub(super) fn find(&self, client: &Client<'_>, limit: Option<u32>) -> Option<u32> {
         let plain = first(&self.plain, client, limit);
-        let Some(identity) = client.identity() else { return plain };
-        let by_identity = first(&self.by_identity, client, plain.or(limit));
-        let nearest = by_identity.or(plain);
+        let certificate = client.connection().certificate();
+        let certified =
+            certificate.and_then(|certificate| self.certified.find(certificate, client, plain.or(limit)));
+        let of_connection = certified.or(plain);
+        let Some(identity) = client.identity() else { return of_connection };
+        let by_identity = first(&self.by_identity, client, of_connection.or(limit));
+        let nearest = by_identity.or(of_connection);
         first(self.by_name(identity), client, nearest.or(limit)).or(nearest)
     }
 
@@ -66,7 +76,8 @@ impl NamedMappings {
     }
 }
 
-fn first(list: &[(u32, Arc<Matcher>)], client: &Client<'_>, limit: Option<u32>) -> Option<u32> {
+/// Returns the first mapping of a list that admits `client`, if it comes before `limit`.
+pub(super) fn first(list: &[(u32, Arc<Matcher>)], client: &Client<'_>, limit: Option<u32>) -> Option<u32> {
     list.iter()
         .take_while(|(index, _)| limit.is_none_or(|limit| *index < limit))
         .find(|(_, matcher)| matcher.admits(client))

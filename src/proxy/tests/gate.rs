@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::authorize::mapping::Mapping;
+use crate::identify::certificate::tests::certificate;
+use crate::identify::client::tests::with_certificate;
 use crate::identify::client::{Connection, PeerUser};
 use crate::identify::identity::Names;
-use crate::identify::matcher::{Condition, Matcher};
+use crate::identify::matcher::{CertificateCondition, Condition, Matcher};
 use crate::refusal::RULE_HEADER;
 use http::HeaderName;
 use http1::Response;
@@ -31,6 +33,24 @@ fn proxy_for(clients: Condition, change: impl FnOnce(&mut Mapping)) -> Rc<Proxy>
 
 fn users() -> Rc<Proxy> {
     proxy_for(Condition::User(Names::Any), |_| {})
+}
+
+/// Returns a proxy like [`proxy_for`] for clients with a certificate for `a.test`, whose listener asks for certificates.
+fn certified(change: impl FnOnce(&mut Mapping)) -> Rc<Proxy> {
+    let cors = format!("[mapping.cors]\norigins = [\"{APP}\"]\nmethods = [\"GET\"]\n");
+    let listener = "[[listener]]\nhosts = [\"s3.test\"]\ndomain = \"b.test\"\ntls = { certificates = [{ chain = \"a.crt\", \
+                    key = \"a.key\" }], client_ca = [\"ca.pem\"], client_certificate = \"optional\" }\n";
+    let source = EXAMPLE.replacen("[[listener]]\n", listener, 1) + &cors;
+    let mut config = Config::parse(&source, &Fake).unwrap();
+    let condition = CertificateCondition { dns: vec!["a.test".into()], ..CertificateCondition::default() };
+    config.mappings[0].client = Arc::new(Matcher::new(vec![Condition::Certificate(condition)]));
+    change(&mut config.mappings[0]);
+    proxy_of(config, WallClock::SYSTEM, Unasked)
+}
+
+/// Returns a TLS connection with a certificate for this name.
+fn bearing(name: Option<&str>) -> Connection {
+    with_certificate(tcp(), name.map(|name| certificate(&[], &[name], None)))
 }
 
 fn tcp() -> Connection {
@@ -177,4 +197,83 @@ async fn only_responses_to_known_clients_are_private() {
 
     let (status, control, varies) = caching(&users(), &tcp()).await;
     assert_eq!((status, control, varies), (401, private(), vary("Accept, Authorization")));
+}
+
+/// Returns the rule of the response to a request on a connection.
+async fn rule(
+    proxy: &Rc<Proxy>,
+    from: &Connection,
+    method: Method,
+    fields: &[(&str, &str)],
+) -> Option<String> {
+    let response = send(proxy, from, method, "/tmp/none/a", fields).await;
+    text(&response, RULE_HEADER).map(str::to_owned)
+}
+
+#[tokio::test]
+async fn a_certificate_identifies_its_client_and_its_lack_is_told() {
+    let proxy = certified(|_| {});
+    for (from, expected) in [
+        (bearing(Some("a.test")), "outside-scope"),
+        (bearing(Some("b.test")), "no-mapping"),
+        (bearing(None), "certificate-required"),
+    ] {
+        assert_eq!(rule(&proxy, &from, Method::GET, &[]).await.as_deref(), Some(expected), "{from:?}");
+    }
+    let response = send(&proxy, &bearing(None), Method::GET, "/tmp/media/a", &[]).await;
+    assert_eq!((response.status.as_u16(), text(&response, "www-authenticate")), (403, None));
+    let body = response.body.collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&body).contains("connect with a client certificate"), "{body:?}");
+}
+
+/// Browsers show the certificate whatever page sends the request, as they send a remembered login.
+#[tokio::test]
+async fn pages_of_other_sites_cannot_use_the_certificate_of_their_visitors() {
+    let proxy = certified(|_| {});
+    let bears = bearing(Some("a.test"));
+    let neighbour = ("origin", "https://other.b.test");
+    for (method, fields) in [
+        (Method::PUT, &[EVIL][..]),
+        (Method::DELETE, &[EVIL]),
+        (Method::GET, &[CROSS]),
+        (Method::GET, &[("referer", "http://evil.test/")]),
+        (Method::GET, &[SAME, ("host", "tmp.b.test")]),
+        (Method::GET, &[neighbour, ("host", "tmp.b.test")]),
+        (Method::PUT, &[SAME]),
+    ] {
+        let found = rule(&proxy, &bears, method.clone(), fields).await;
+        assert_eq!(found.as_deref(), Some("cross-site"), "{method} {fields:?}");
+    }
+    for fields in [&[][..], &[("sec-fetch-site", "same-origin")], &[("origin", APP)]] {
+        let found = rule(&proxy, &bears, Method::GET, fields).await;
+        assert_eq!(found.as_deref(), Some("outside-scope"), "{fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn preflights_are_answered_without_a_certificate() {
+    let proxy = certified(|_| {});
+    let ask = async |from: &Connection, origin| {
+        let fields = [("origin", origin), ("access-control-request-method", "GET")];
+        let response = send(&proxy, from, Method::OPTIONS, "/tmp/media/a", &fields).await;
+        (response.status.as_u16(), text(&response, "access-control-allow-origin").map(str::to_owned))
+    };
+    assert_eq!(ask(&bearing(None), APP).await, (204, Some(APP.to_owned())));
+    assert_eq!(ask(&bearing(Some("a.test")), APP).await, (204, Some(APP.to_owned())));
+    assert_eq!(ask(&bearing(None), "https://evil.test").await, (403, None));
+    let refused = send(&proxy, &bearing(None), Method::GET, "/tmp/media/a", &[("origin", APP)]).await;
+    assert_eq!(text(&refused, "access-control-allow-origin"), Some(APP), "a script reads why");
+}
+
+#[tokio::test]
+async fn responses_to_clients_with_a_certificate_are_private() {
+    let private = || Some("private".to_owned());
+    let bears = bearing(Some("a.test"));
+    let proxy = certified(|mapping| mapping.cors = None);
+    let (status, control, vary) = caching(&proxy, &bears).await;
+    assert_eq!((status, control), (200, private()));
+    assert!(vary.is_none_or(|vary| !vary.contains("Authorization")));
+    assert_eq!(caching(&proxy, &bearing(None)).await.1, private(), "with a certificate it would differ");
+    let shared = certified(|mapping| (mapping.cors, mapping.shared_cache) = (None, true));
+    assert_eq!(caching(&shared, &bears).await.1, None);
 }

@@ -25,14 +25,15 @@ const HASH: usize = 8;
 const SECRET: [&str; 3] = ["x-amz-signature", "x-amz-credential", "x-amz-security-token"];
 const START: &[u8] = b"x-amz-";
 
-/// Returns the identity of a request's client as the log shows it: what its credentials prove, else the user of a unix
-/// socket.
+/// Returns the identity of a request's client as the log shows it: what its credentials prove, else its certificate, else
+/// the user of a unix socket.
 pub(super) fn identity<'i>(
     form: IdentityForm,
     proved: Option<&'i Identity>,
-    connection: &Connection,
+    connection: &'i Connection,
 ) -> Option<Cow<'i, str>> {
-    let of_peer = || connection.user().map(|user| Cow::from(format!("uid:{}", user.uid)));
+    let of_user = || connection.user().map(|user| Cow::from(format!("uid:{}", user.uid)));
+    let of_peer = || connection.certificate().map(|certificate| certificate.name()).or_else(of_user);
     match form {
         IdentityForm::Off => None,
         IdentityForm::Name => proved.map(|identity| Cow::from(identity.name())).or_else(of_peer),
@@ -87,8 +88,9 @@ fn next_value(path: &str, from: usize) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identify::certificate::tests::certificate;
     use crate::identify::client::PeerUser;
-    use crate::identify::client::tests::{connection, listener};
+    use crate::identify::client::tests::{connection, listener, with_certificate};
     use proptest::prelude::*;
 
     #[test]
@@ -107,6 +109,14 @@ mod tests {
         assert_eq!(shown(IdentityForm::Hash, Some(&alice), &unix).unwrap(), hashed);
         assert_ne!(shown(IdentityForm::Hash, Some(&token), &tcp).unwrap(), hashed);
         assert_ne!(shown(IdentityForm::Hash, None, &unix).unwrap(), hashed);
+        let named = |cn| with_certificate(unix.clone(), Some(certificate(&[], &[], Some(cn))));
+        let bears = named("alice");
+        assert_eq!(shown(IdentityForm::Name, None, &bears).as_deref(), Some("cn:alice"));
+        assert_eq!(shown(IdentityForm::Name, Some(&alice), &bears).as_deref(), Some("alice"));
+        assert_eq!(shown(IdentityForm::Off, None, &bears), None);
+        let of_certificate = shown(IdentityForm::Hash, None, &bears).unwrap();
+        assert!(!of_certificate.contains("alice") && of_certificate != hashed, "{of_certificate}");
+        assert_ne!(shown(IdentityForm::Hash, None, &named("bob")).unwrap(), of_certificate);
         assert_ne!(hash(&[0; 32], "alice"), hash(&[1; 32], "alice"), "the key of the process counts");
     }
 

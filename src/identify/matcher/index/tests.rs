@@ -1,11 +1,15 @@
 use super::*;
-use crate::identify::client::Connection;
-use crate::identify::client::{ListenerRef, PeerUser};
+use crate::identify::certificate::Certificate;
+use crate::identify::certificate::spiffe::SpiffePattern;
+use crate::identify::certificate::tests::no_names;
+use crate::identify::client::tests::with_certificate;
+use crate::identify::client::{Connection, ListenerRef, PeerUser};
 use crate::identify::identity::{Identity, JwtIdentity, Names};
-use crate::identify::matcher::JwtCondition;
+use crate::identify::matcher::{CertificateCondition, JwtCondition};
 use proptest::prelude::*;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use tls::CertificateNames;
 
 const LISTENERS: [&str; 3] = ["a", "b", "c"];
 
@@ -57,12 +61,51 @@ fn identity() -> impl Strategy<Value = Identity> {
     ]
 }
 
+/// Few names, which are prefixes of each other, so that conditions overlap and nearly match.
+fn spiffe_id() -> impl Strategy<Value = String> {
+    "spiffe://(t|td)(/(a|ab)){1,3}"
+}
+
+fn spiffe_pattern() -> impl Strategy<Value = SpiffePattern> {
+    let below = "spiffe://(t|td)(/(a|ab)){0,2}/[*]";
+    prop_oneof![spiffe_id(), below].prop_map(|text| SpiffePattern::parse(&text).unwrap())
+}
+
+fn certificate() -> impl Strategy<Value = Arc<Certificate>> {
+    let uris = prop::collection::vec(prop_oneof![spiffe_id(), Just("urn:x".to_owned())], 0..3);
+    let dns = prop::collection::vec(name(), 0..3);
+    (uris, dns, prop::option::of(name()), any::<bool>(), 0..3_u8, 0..3_u8).prop_map(
+        |(uris, dns, common_name, has_other, leaf, key)| {
+            Arc::new(Certificate::new(CertificateNames {
+                has_alternatives: has_other || !uris.is_empty() || !dns.is_empty(),
+                uris: uris.into_iter().map(Into::into).collect(),
+                dns,
+                common_name,
+                ..no_names(leaf, key)
+            }))
+        },
+    )
+}
+
+fn on_certificate() -> impl Strategy<Value = CertificateCondition> {
+    let uris = prop_oneof![spiffe_id(), Just("urn:x".to_owned())].prop_map(Into::into);
+    (
+        prop::collection::vec(spiffe_pattern(), 0..3),
+        prop::collection::vec(name(), 0..2),
+        prop::collection::vec(uris, 0..2),
+        prop::option::of(names()),
+        prop::collection::vec((0..3_u8).prop_map(|byte| [byte; 32]), 0..2),
+    )
+        .prop_map(|(spiffe, dns, uri, cn, sha256)| CertificateCondition { spiffe, dns, uri, cn, sha256 })
+}
+
 fn condition() -> impl Strategy<Value = Condition> {
     let unknown = prop::sample::select(vec!["a", "b", "c", "unknown"]);
     prop_oneof![
         3 => prop::collection::vec(network(), 1..4).prop_map(Condition::Network),
         1 => unknown.prop_map(|name| Condition::Listener(name.into())),
         1 => prop::collection::vec(0..3_u32, 1..3).prop_map(Condition::Uid),
+        2 => on_certificate().prop_map(Condition::Certificate),
         1 => names().prop_map(Condition::User),
         1 => names().prop_map(Condition::Token),
         1 => names().prop_map(Condition::Key),
@@ -91,17 +134,27 @@ proptest! {
     fn the_index_finds_what_a_linear_scan_finds(
         matchers in prop::collection::vec(matcher(), 0..24),
         clients in prop::collection::vec(
-            (prop::option::of(address()), 0..LISTENERS.len(), 0..3_u32, prop::option::of(identity())),
+            (
+                prop::option::of(address()),
+                0..LISTENERS.len(),
+                0..3_u32,
+                prop::option::of(identity()),
+                prop::option::of(certificate()),
+            ),
             1..24,
         ),
     ) {
         let (registry, listeners) = listeners();
         let index = MappingIndex::new(&matchers, &registry);
-        for (address, listener, uid, identity) in clients {
+        for (address, listener, uid, identity, certificate) in clients {
             let listener = listeners[listener].clone();
             let connection = match address {
                 Some(address) => Connection::tcp(address, listener),
                 None => Connection::unix(Some(PeerUser { uid, gid: 1000 }), listener),
+            };
+            let connection = match certificate {
+                Some(certificate) => with_certificate(connection, Some(certificate)),
+                None => connection,
             };
             let client = match identity {
                 Some(identity) => Client::proved(&connection, Arc::new(identity)),
