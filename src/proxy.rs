@@ -112,7 +112,7 @@ impl Proxy {
         let (mut found, mut served) = (None, None);
         let serve = async {
             let site = match misled {
-                Some(refusal) => Err(refusal),
+                Some(refusal) => Err(*refusal),
                 None => self.find_site(&client, request, &upload, &record, &holdings).await,
             };
             served = Some(match site {
@@ -137,12 +137,17 @@ impl Proxy {
 
     /// Returns the client of a request as far as its connection and its load balancer's headers tell, and the refusal if
     /// these do not tell.
-    fn client_of<'c>(&self, connection: &'c Connection, request: &Request) -> (Client<'c>, Option<Refusal>) {
+    fn client_of<'c>(
+        &self,
+        connection: &'c Connection,
+        request: &Request,
+    ) -> (Client<'c>, Option<Box<Refusal>>) {
         let listener = self.generation.listeners.get(connection.listener().id());
         let headers = listener.and_then(|listener| listener.forwarded.as_ref());
         match forwarded::client_of(headers, connection, request.fields()) {
             Ok(client) => (client, None),
-            Err(refusal) => (Client::of_connection(connection), Some(refusal)),
+            // Boxed because the future of every request would have room for it.
+            Err(refusal) => (Client::of_connection(connection), Some(Box::new(refusal))),
         }
     }
 

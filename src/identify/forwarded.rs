@@ -95,7 +95,8 @@ pub(crate) fn client_of<'c>(
 ) -> Result<Client<'c>, Refusal> {
     if connection.source() == Source::Unknown {
         let message = "this connection names no client: the load balancer made it on its own behalf";
-        return Err(Refusal::new(Rule::NoMapping, message));
+        let help = "a health check may expect status 403, or ask /readyz of the admin listener instead";
+        return Err(Refusal::new(Rule::NoMapping, message).with_help(help));
     }
     headers
         .map_or_else(|| Ok(Client::of_connection(connection)), |headers| headers.client(connection, fields))

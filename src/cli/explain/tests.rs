@@ -25,8 +25,7 @@ fn a_client_or_a_mapping_is_required() {
         assert!(missing.contains(option), "{missing}");
     }
     for both in [
-        ["--unix", "--from=127.0.0.1"],
-        ["--uid=1", "--from=127.0.0.1"],
+        ["--mapping=a", "--from=127.0.0.1"],
         ["--user=a", "--key=b"],
         ["--token=a", "--key=b"],
         ["--mapping=a", "--user=b"],

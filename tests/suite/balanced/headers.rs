@@ -241,8 +241,8 @@ fn a_unix_socket_believes_the_user_of_the_load_balancer() {
         let answer = connection.read_response("GET");
         if is_believed {
             assert_eq!(answer.unwrap().text(), "hello, media\n", "{OBJECT}");
-            let log = world.proxy.stderr();
-            assert!(log.contains("client=203.0.113.9 peer=unix "), "{log}");
+            let named = || world.proxy.stderr().contains("client=203.0.113.9 peer=unix ").then_some(());
+            assert!(wait_for(named).is_some(), "{}", world.proxy.stderr());
         } else {
             assert!(is_closed(&answer), "{answer:?}");
         }

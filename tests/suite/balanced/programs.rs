@@ -1,6 +1,7 @@
 //! The configurations of docs/load-balancers.md, run by nginx and `HAProxy` in front of the proxy.
 
 use super::{Balanced, OBJECT, connect, get};
+use crate::identity::declare::replace;
 use crate::support::http::Connection;
 use crate::support::keys::Keys;
 use crate::support::process::{Killed, wait_for};
@@ -170,7 +171,8 @@ fn health_checks_of_haproxy_are_answered() {
         (line.contains(",UP,") && line.contains("L7OK,403")).then_some(())
     };
     assert!(wait_for(status).is_some(), "{}", world.proxy.stderr());
-    assert!(world.proxy.stderr().contains("rule=no-mapping"), "{}", world.proxy.stderr());
+    let refused = || world.proxy.stderr().contains("rule=\"no-mapping\"").then_some(());
+    assert!(wait_for(refused).is_some(), "{}", world.proxy.stderr());
 }
 
 /// A client of the load balancer that speaks TLS.
@@ -202,11 +204,13 @@ fn haproxy_and_nginx_name_the_clients_of_requests_and_end_tls() {
         return;
     }
     let keys = Keys::random("SGREPORTS");
+    let folder = TempDir::new().unwrap();
+    let secret = folder.path().join("secret");
+    replace(&secret, &keys.secret_key);
     let sections = format!(
-        "[[key]]\naccess_key = \"SGREPORTS\"\nsecret_key = {:?}\n\
+        "[[key]]\naccess_key = \"SGREPORTS\"\nsecret_key = {{ file = {secret:?} }}\n\
          [[mapping]]\nname = \"reports\"\nclient = {{ key = \"SGREPORTS\" }}\n[[mapping.scope]]\nbucket = \"tmp\"\n\
-         prefix = \"media/\"\nallow = [\"read\"]\n",
-        keys.secret_key
+         prefix = \"media/\"\nallow = [\"read\"]\n"
     );
     let lines =
         "forwarded = { header = \"X-Forwarded-For\", scheme = \"X-Forwarded-Proto\", from = \"127.0.0.1\" }";
