@@ -74,6 +74,10 @@ fn check_fields(map: &HeaderMap, limits: HeadLimits) -> Result<(), Malformed> {
     if map.len() > limits.fields {
         return Err(Malformed::new(Reason::HeadTooLarge, "the message has too many headers"));
     }
+    // The type of names also allows a quotation mark.
+    if map.keys().any(|name| name.as_str().contains('"')) {
+        return Err(Malformed::syntax("a header name must be a token"));
+    }
     let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let is_padded = |value: &[u8]| is_space(value.first()) || is_space(value.last());
     if map.values().any(|value| is_padded(value.as_bytes())) {

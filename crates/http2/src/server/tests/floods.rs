@@ -38,7 +38,7 @@ async fn flood(paths: &Paths, flood: Flood) -> (Option<u32>, u32) {
             let _ = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut all).await;
             all
         };
-        let patience = Duration::from_secs(60);
+        let patience = Duration::from_mins(1);
         let (sent, all) = tokio::join!(sending, timeout(patience, reading));
         (goaway(&all.unwrap_or_default()), sent)
     })
@@ -128,7 +128,7 @@ async fn a_bomb_of_a_head_is_refused() {
         let mut bomb = block(GET);
         bomb.extend([0x40, 1, b'a', 127, 0x80 | 0x01, 0x1d]);
         bomb.extend(vec![b'x'; 127 + 1 + 0x1d * 128]);
-        bomb.extend(vec![0x80 | 62; 10_000]);
+        bomb.extend(vec![0xbe; 10_000]);
         raw.send(&frame(HEADERS, 5, 1, &bomb)).await;
         raw.read_until(GOAWAY).await.map(|frame| frame.code())
     })

@@ -99,6 +99,7 @@ async fn heads_that_are_malformed_reach_no_service() {
         (with(&[("transfer-encoding", "chunked")]), PROTOCOL_ERROR),
         (with(&[("upgrade", "h2c")]), PROTOCOL_ERROR),
         (with(&[("te", "gzip")]), PROTOCOL_ERROR),
+        (with(&[("\"", "b")]), bad),
         (with(&[("x-a", " b")]), bad),
         (with(&[("x-a", "b\t")]), bad),
         (with(&[("content-length", "1")]), PROTOCOL_ERROR),

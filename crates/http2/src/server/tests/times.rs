@@ -14,7 +14,7 @@ async fn end_of(sent: &[u8]) -> (Outcome, Duration, Vec<Event>) {
     let (_, outcome) = run(&paths, |stream| async {
         let mut raw = Raw(stream);
         raw.send(sent).await;
-        let outcome = raw.outcome_within(u32::MAX, Duration::from_secs(300)).await;
+        let outcome = raw.outcome_within(u32::MAX, Duration::from_mins(5)).await;
         (outcome, start.elapsed())
     })
     .await;
