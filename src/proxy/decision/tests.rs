@@ -1,6 +1,7 @@
 use super::*;
 use crate::authorize::rights::Right;
 use crate::authorize::scope::Scope;
+use crate::identify::browser::AllowedHosts;
 use crate::s3::names::{BucketName, IndexName, Prefix};
 use crate::s3::operation::Operation;
 use http::{HeaderName, HeaderValue};
