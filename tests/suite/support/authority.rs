@@ -173,6 +173,6 @@ impl Client {
 
     /// Connects for requests.
     pub(crate) fn open(&self, address: SocketAddr, name: &'static str) -> io::Result<Connection> {
-        self.connect(address, name).map(Connection::over_stream)
+        self.connect(address, name).map(Connection::over_any)
     }
 }

@@ -134,7 +134,7 @@ impl Connection {
     }
 
     /// Wraps another stream.
-    pub(crate) fn over_stream(stream: impl ReadWrite + 'static) -> Self {
+    pub(crate) fn over_any(stream: impl ReadWrite + 'static) -> Self {
         Self { stream: BufReader::with_capacity(64 << 10, Stream::Other(Box::new(stream))) }
     }
 
