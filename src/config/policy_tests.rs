@@ -1,11 +1,11 @@
 //! Reads policy tests: requests with the expected decisions. `scopegate check --tests` runs them.
 
-use super::environment::read_guarded;
 use super::reader::{At, Reader};
 use super::table::Table;
 use super::{ConfigError, MAX_CONFIG_BYTES, ReadError};
 use crate::identify::client::PeerUser;
 use crate::identify::identity::Identity;
+use crate::net::guarded::read_guarded;
 use crate::refusal::Rule;
 use http::{HeaderName, HeaderValue, Method};
 use http1::Fields;

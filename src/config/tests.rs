@@ -1,3 +1,4 @@
+mod client_tls;
 mod drawn;
 mod jwt;
 mod many;

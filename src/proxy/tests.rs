@@ -114,10 +114,11 @@ pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
         admin_hosts: AllowedHosts::none(),
         listeners: ListenerTable::new(&config.listeners, &registry),
         upstream: config.upstream,
+        sts_tls: config.issuer.tls,
         limits: config.limits,
         access_log: None,
     });
-    let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes).unwrap();
+    let pool = Pool::new(generation.upstream.servers(), &generation.limits, &generation.nodes).unwrap();
     let shared = Shared {
         generation: ArcSwap::from(Arc::clone(&generation)),
         metrics,

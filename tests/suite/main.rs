@@ -30,5 +30,6 @@ mod streaming;
 mod support;
 mod surface;
 mod tls;
+mod tls_out;
 mod walkthroughs;
 mod walls;
