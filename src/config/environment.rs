@@ -3,14 +3,12 @@
 use super::account::{self, Account};
 use crate::authenticate::jwt::MAX_SET;
 use crate::net::connect::{FileKind, read_tls_file};
-use crate::net::guarded::{read_guarded, read_private};
+use crate::net::guarded::{ReadError, read_guarded, read_private};
 use crate::sigv4::secret::Secret;
 use nix::unistd::{Group, User};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use zeroize::Zeroizing;
-
-pub use crate::net::guarded::ReadError;
 
 /// Maximum size of a secret, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;

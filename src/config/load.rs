@@ -2,9 +2,9 @@
 
 use super::configuration::Config;
 use super::diagnostic::Diagnostic;
-use super::environment::{Environment, ReadError, SystemEnvironment};
+use super::environment::{Environment, SystemEnvironment};
 use super::parse;
-use crate::net::guarded::read_guarded;
+use crate::net::guarded::{ReadError, read_guarded};
 use std::fmt;
 use std::path::{Path, PathBuf};
 

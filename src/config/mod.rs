@@ -43,9 +43,9 @@ pub(crate) use configuration::{
     Admin, IdentityForm, Issuer, ListenAddress, Listener, Log, LogFormat, LogLevel, SocketAccess, Upstream,
 };
 pub use diagnostic::Diagnostic;
+pub use environment::Environment;
 pub(crate) use environment::read_declarations;
 pub(crate) use environment::{AsReadable, SystemEnvironment, WithoutSecrets};
-pub use environment::{Environment, ReadError};
 pub use load::ConfigError;
 pub(crate) use load::MAX_CONFIG_BYTES;
 pub(crate) use policy_tests::{Caller, Expectation, Peer, PolicyTest, TestClient, read_tests};

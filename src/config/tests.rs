@@ -9,6 +9,7 @@ use super::*;
 use crate::authorize::mapping::MintWhen;
 use crate::bounds::limits::Limits;
 use crate::identify::browser::AllowedHosts;
+use crate::net::guarded::ReadError;
 use crate::sigv4::secret::Secret;
 use std::num::NonZeroU32;
 use std::path::Path;

@@ -4,7 +4,8 @@
 //! itself would never report again.
 
 use crate::authenticate::followed::Followed;
-use crate::config::{ReadError, read_declarations};
+use crate::config::read_declarations;
+use crate::net::guarded::ReadError;
 use crate::proxy::generation::{Generation, Shared};
 use crate::sigv4::secret::Secret;
 use sha2::{Digest, Sha256};
