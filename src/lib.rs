@@ -52,12 +52,13 @@ pub mod internals {
     pub use crate::authorize::rights::Right;
     pub use crate::authorize::scope::Scope;
     pub use crate::bounds::memory::{MemoryBudget, Payer, Share};
-    pub use crate::config::{Config, ConfigError, Diagnostic, Environment, Place, ReadError};
+    pub use crate::config::{Config, ConfigError, Diagnostic, Environment, Place};
     pub use crate::identify::client::{Client, Connection, ListenerRegistry, PeerUser};
     pub use crate::identify::identity::{Identity, JwtIdentity, Names};
     pub use crate::identify::matcher::{
         CertificateCondition, ClaimCondition, ClaimTest, Condition, JwtCondition, MappingIndex, Matcher,
     };
+    pub use crate::net::guarded::ReadError;
     pub use crate::outgoing::document::{Completion, Tagging};
     pub use crate::outgoing::multi_delete::Deletion;
     pub use crate::outgoing::payload::Payload;

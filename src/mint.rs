@@ -4,7 +4,7 @@
 //!
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 
-use crate::net::connect::Trouble;
+use crate::net::connect::{AnyError, Connector, FollowedTls, Trouble};
 use crate::net::endpoint::Endpoint;
 use crate::net::terminal::plain;
 use crate::s3::error as s3_error;
@@ -15,10 +15,20 @@ use crate::sigv4::secret::{Credentials, Secret};
 use aws_sdk_sts::config::{BehaviorVersion, Region};
 use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
-use aws_smithy_http_client::{Builder, tls};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Uri, header};
+use http_body_util::Full;
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -47,18 +57,27 @@ const NO_DURATION: i32 = 1;
 
 /// The time an endpoint has to accept a connection before the next one is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum size of a response, in bytes.
+const MAX_ANSWER: usize = 1 << 20;
 
 impl StsMint {
     /// Makes a minter that uses any of `endpoints`. Each response may take `timeout`. No connection is opened yet.
+    ///
+    /// # Errors
+    /// When an endpoint uses TLS and there is no client of TLS.
     pub(crate) fn new(
-        endpoints: &[Endpoint],
+        (endpoints, tls): (&[Endpoint], &FollowedTls),
         region: &str,
         issuer: &Credentials,
         role: Option<&str>,
         timeout: Duration,
-    ) -> Self {
-        let clients = endpoints.iter().map(|endpoint| client(endpoint, region, issuer, timeout)).collect();
-        Self { clients, current: AtomicUsize::new(0), role: role.unwrap_or(DEFAULT_ROLE).to_owned() }
+    ) -> io::Result<Self> {
+        let client = |endpoint: &Endpoint| {
+            let http = Http::new(endpoint, timeout, tls)?;
+            Ok(client(endpoint, http, region, issuer, timeout))
+        };
+        let clients = endpoints.iter().map(client).collect::<io::Result<_>>()?;
+        Ok(Self { clients, current: AtomicUsize::new(0), role: role.unwrap_or(DEFAULT_ROLE).to_owned() })
     }
 
     /// Checks that STS accepts the issuer's key, with a request that mints nothing.
@@ -132,26 +151,66 @@ impl StsMint {
     }
 }
 
-fn client(endpoint: &Endpoint, region: &str, issuer: &Credentials, timeout: Duration) -> aws_sdk_sts::Client {
-    let http = if endpoint.tls() {
-        Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
-            .build_https()
-    } else {
-        Builder::new().build_http()
-    };
+/// The SDK's connections, which are those of the store: the same TLS, which follows its files, and the same time for name
+/// resolution. The SDK's own client has neither client certificates nor a name for servers to prove. Each request has a
+/// connection of its own, because mints are rare.
+#[derive(Clone, Debug)]
+struct Http {
+    connector: Arc<Connector>,
+    host: HeaderValue,
+}
+
+impl Http {
+    fn new(endpoint: &Endpoint, timeout: Duration, tls: &FollowedTls) -> io::Result<Self> {
+        let connector = Connector::new(endpoint.clone(), CONNECT_TIMEOUT.min(timeout), tls)?;
+        let host = HeaderValue::from_str(&endpoint.authority());
+        let host = host.map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a valid Host"))?;
+        Ok(Self { connector: Arc::new(connector), host })
+    }
+
+    async fn send(self, request: HttpRequest) -> Result<HttpResponse, AnyError> {
+        let (mut parts, body) = request.try_into_http1x()?.into_parts();
+        let target = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+        parts.uri = Uri::from(target);
+        parts.headers.insert(header::HOST, self.host);
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let body = Bytes::copy_from_slice(body.bytes().unwrap_or_default());
+        let response =
+            self.connector.exchange(Request::from_parts(parts, Full::new(body)), MAX_ANSWER).await?;
+        Ok(response.map(SdkBody::from).try_into()?)
+    }
+}
+
+impl HttpConnector for Http {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let sent = self.clone().send(request);
+        HttpConnectorFuture::new(async move {
+            sent.await.map_err(|error| match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+                Some(io::ErrorKind::TimedOut) => ConnectorError::timeout(error),
+                _ => ConnectorError::io(error),
+            })
+        })
+    }
+}
+
+fn client(
+    endpoint: &Endpoint,
+    http: Http,
+    region: &str,
+    issuer: &Credentials,
+    timeout: Duration,
+) -> aws_sdk_sts::Client {
+    let http = SharedHttpConnector::new(http);
     let (access, secret) = (issuer.access_key.reveal(), issuer.secret_key.reveal());
     let config = aws_sdk_sts::Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .http_client(http)
+        .http_client(http_client_fn(move |_, _| http.clone()))
         .endpoint_url(endpoint.to_string())
         .region(Region::new(region.to_owned()))
         .credentials_provider(aws_credential_types::Credentials::new(access, secret, None, None, "scopegate"))
         // The keeper of the session decides when to try again.
         .retry_config(RetryConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(timeout).build(),
-        )
+        .timeout_config(TimeoutConfig::builder().operation_timeout(timeout).build())
         .build();
     aws_sdk_sts::Client::from_conf(config)
 }
@@ -186,6 +245,9 @@ fn explain(error: &SdkError<AssumeRoleError, HttpResponse>) -> MintError {
             trouble: answered_by_tls(response.raw()),
         },
         SdkError::TimeoutError(_) => unreachable("STS did not answer in time"),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            unreachable("STS did not accept a connection in time")
+        }
         SdkError::DispatchFailure(_) => unreachable(&innermost(error)),
         _ => unreachable(&clean(&DisplayErrorContext(error).to_string())),
     }

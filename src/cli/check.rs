@@ -13,8 +13,7 @@ use crate::authorize::rights::Right;
 use crate::authorize::scope::Scope;
 use crate::config::{Config, Diagnostic, Environment, SystemEnvironment, WithoutSecrets};
 use crate::mint::StsMint;
-use crate::net::connect::{Trouble, Trust};
-use crate::net::endpoint::Endpoint;
+use crate::net::connect::Trouble;
 use crate::net::terminal::plain_lines;
 use crate::s3::error as s3_error;
 use crate::server::descriptors::{self, TooFew};
@@ -129,17 +128,14 @@ fn machine_warnings(config: &Config) -> Vec<Diagnostic> {
         );
         warnings.push(Diagnostic::warning(message, descriptors::HELP));
     }
-    if config.endpoints().any(Endpoint::tls) {
-        let trust = Trust::load().map(|trust| trust.notes);
-        match trust {
-            Ok(notes) => warnings.extend(
-                notes.into_iter().map(|note| Diagnostic::warning(note, "the other certificates are used")),
-            ),
-            Err(why) => {
-                warnings
-                    .push(Diagnostic::warning(why, "`serve` does not start without trusted certificates"));
-            }
-        }
+    for (_, tls) in config.tls() {
+        let note = |note| Diagnostic::warning(note, "the other certificates are used");
+        warnings.extend(tls.notes().into_iter().map(note));
+        let missing = tls.missing_trust();
+        warnings.extend(
+            missing
+                .map(|why| Diagnostic::warning(why, "`serve` does not start without trusted certificates")),
+        );
     }
     warnings
 }
@@ -149,13 +145,14 @@ fn print_warning(warning: &Diagnostic, args: &Args) -> Result<(), CommandError> 
 }
 
 async fn live(config: &Config, args: &Args) -> Result<(), CommandError> {
-    if config.endpoints().any(Endpoint::tls) {
-        Trust::load().map_err(CommandError::failed)?;
+    if let Some(why) = config.tls().find_map(|(_, tls)| tls.missing_trust()) {
+        return Err(CommandError::failed(why));
     }
     let region = &config.upstream.region;
     let timeout = config.limits.mint_timeout;
-    let mint =
-        StsMint::new(config.sts(), region, &config.issuer.keys, config.issuer.role_arn.as_deref(), timeout);
+    let role = config.issuer.role_arn.as_deref();
+    let mint = StsMint::new(config.sts_servers(), region, &config.issuer.keys, role, timeout)
+        .map_err(|error| CommandError::failed(error.to_string()))?;
     let mut wrong = 0;
     for mapping in &config.mappings {
         match try_mapping(config, mapping, &mint).await {
@@ -206,7 +203,8 @@ async fn try_mapping(config: &Config, written: &Mapping, mint: &StsMint) -> Resu
     let session = Session::new(minted, Arc::clone(&config.upstream.region), now)
         .map_err(|_| "STS returned a token that cannot be a header".to_owned())?;
     for endpoint in &config.upstream.endpoints {
-        let direct = Direct::new(endpoint, &config.limits).map_err(|error| error.to_string())?;
+        let direct =
+            Direct::new(endpoint, &config.upstream.tls, &config.limits).map_err(|error| error.to_string())?;
         for (scope, (_, prefix)) in mapping.scopes.iter().zip(written.written_scopes()) {
             for (right, method, target) in probes(scope) {
                 let outcome = probe(&direct, mapping, &session, &method, &target).await;

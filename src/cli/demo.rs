@@ -1,7 +1,8 @@
 //! `scopegate demo`: an embedded store, some objects, and the proxy in front, on this machine alone.
 
 use super::{CommandError, print, serve};
-use crate::config::{Config, Environment, ReadError};
+use crate::config::{Config, Environment};
+use crate::net::guarded::ReadError;
 use crate::server::{Inherited, Server};
 use crate::sigv4::secret::Secret;
 use crate::telemetry::log;

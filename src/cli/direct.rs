@@ -2,7 +2,7 @@
 
 use crate::authorize::mapping::Mapping;
 use crate::bounds::limits::Limits;
-use crate::net::connect::Trouble;
+use crate::net::connect::{FollowedTls, Trouble};
 use crate::net::endpoint::Endpoint;
 use crate::net::wall_clock::WallClock;
 use crate::outgoing::payload::Payload;
@@ -19,6 +19,7 @@ use crate::trace::Trace;
 use bytes::Bytes;
 use http::Method;
 use http1::body::BoxError;
+use http1::client::Failure;
 use http1::{Fields, Response};
 use std::io;
 use std::sync::Arc;
@@ -34,10 +35,10 @@ impl Direct {
     ///
     /// # Errors
     /// Fails if the endpoint needs TLS and no trusted certificates can be loaded.
-    pub(super) fn new(endpoint: &Endpoint, limits: &Limits) -> io::Result<Self> {
+    pub(super) fn new(endpoint: &Endpoint, tls: &FollowedTls, limits: &Limits) -> io::Result<Self> {
         let endpoints = std::slice::from_ref(endpoint);
         let board = Arc::new(NodeBoard::new(endpoints, Instant::now()));
-        let pool = Pool::new(endpoints, limits, &board)?;
+        let pool = Pool::new((endpoints, tls), limits, &board)?;
         Ok(Self { store: Store::new(pool, board, limits, WallClock::SYSTEM, Arc::default()) })
     }
 
@@ -60,6 +61,8 @@ impl Direct {
 pub(super) fn trouble(error: &SendError) -> Option<Trouble> {
     match error {
         SendError::Unreachable(error) => Trouble::of(error),
+        // In TLS 1.3 a server refuses the client's certificate after the handshake.
+        SendError::Broken(Failure::Silent(error) | Failure::Broken(error)) => Trouble::of(error),
         SendError::Malformed(_) => Some(Trouble::NotHttp),
         _ => None,
     }

@@ -37,7 +37,7 @@ pub async fn run(args: Args) -> Result<(), CommandError> {
             "the path names no key: write BUCKET/KEY, as in tmp/media/hello.txt",
         ));
     }
-    let store = Store::open(args.token.read()?)?;
+    let store = Store::open(&args.token)?;
     let wanted = Wanted { bucket, path: key, right: Right::Read };
     let answer = store.get(wanted, &format!("/{bucket}/{}", encoded(key))).await?;
     match &args.output {

@@ -106,7 +106,7 @@ enum Form {
 /// path.
 pub async fn run(args: Args) -> Result<(), CommandError> {
     let named = args.path.as_deref().map(named_place).transpose()?;
-    let store = Store::open(args.token.read()?)?;
+    let store = Store::open(&args.token)?;
     let token = store.token();
     let own = Place { bucket: token.bucket.clone(), prefix: token.prefix.clone() };
     let may_be_empty =

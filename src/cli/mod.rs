@@ -18,6 +18,7 @@ pub mod new_key;
 pub mod new_token;
 pub mod serve;
 mod store;
+mod tls;
 pub mod token;
 mod uploads;
 

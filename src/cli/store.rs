@@ -2,14 +2,15 @@
 
 use super::CommandError;
 use super::direct::{self, Direct};
+use super::tls::TlsArgs;
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::grammar::Dialect;
 use crate::authorize::rights::Right;
 use crate::authorize::scope::Scope;
 use crate::bounds::limits::Limits;
-use crate::config::read_guarded;
 use crate::net::connect::Trouble;
 use crate::net::endpoint::Endpoint;
+use crate::net::guarded::read_guarded;
 use crate::net::terminal::plain;
 use crate::s3::error as s3_error;
 use crate::s3::names::{BucketName, Prefix};
@@ -29,6 +30,9 @@ pub struct TokenArgs {
     /// File that contains the token [default: standard input]
     #[arg(long, value_name = "FILE")]
     pub token: Option<PathBuf>,
+    /// The authorities of the store
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 impl TokenArgs {
@@ -107,10 +111,11 @@ impl Store {
     ///
     /// # Errors
     /// When the token does not name a valid store.
-    pub(super) fn open(token: Token) -> Result<Self, CommandError> {
+    pub(super) fn open(args: &TokenArgs) -> Result<Self, CommandError> {
+        let token = args.read()?;
         let usage = |why: &str| CommandError::usage(format!("the token's Endpoint or SessionToken: {why}"));
         let endpoint = Endpoint::parse(&token.endpoint).map_err(usage)?;
-        let direct = Direct::new(&endpoint, &Limits::default())
+        let direct = Direct::new(&endpoint, &args.tls.load(&endpoint)?, &Limits::default())
             .map_err(|error| CommandError::failed(error.to_string()))?;
         let session = Session::new(token.minted(), token.region.as_str().into(), SystemTime::now())
             .map_err(|_| usage("not usable in a header"))?;

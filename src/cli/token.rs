@@ -1,12 +1,13 @@
 //! `scopegate token`: mints a session for a bucket and a prefix, and prints it.
 
+use super::tls::TlsArgs;
 use super::{CommandError, print};
 use crate::authorize::policy::{MAX_POLICY_BYTES, SessionPolicy};
 use crate::authorize::rights::{Right, Rights};
-use crate::config::{Environment, ReadError, SystemEnvironment, parse_duration};
+use crate::config::{Environment, SystemEnvironment, parse_duration};
 use crate::mint::StsMint;
-use crate::net::connect::Trust;
 use crate::net::endpoint::Endpoint;
+use crate::net::guarded::ReadError;
 use crate::sessions::minting::{Mint, MintRequest};
 use crate::sessions::refresh::Reason;
 use crate::sessions::session::Minted;
@@ -58,6 +59,9 @@ pub struct Args {
     /// File that contains the issuer's secret key
     #[arg(long, value_name = "FILE")]
     pub secret_key_file: Option<PathBuf>,
+    /// The authorities of the store
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// The output formats of a token.
@@ -88,19 +92,14 @@ pub async fn run(args: Args) -> Result<(), CommandError> {
         );
         return Err(CommandError::usage(message));
     }
-    if endpoint.tls() {
-        let trust =
-            Trust::load().map_err(|why| CommandError::failed(format!("no token from {endpoint}: {why}")))?;
-        for note in &trust.notes {
-            let _ = writeln!(io::stderr(), "scopegate: {note}");
-        }
-    }
+    let tls = args.tls.load(&endpoint)?;
     let keys = Credentials {
         access_key: key(args.access_key_file, "SCOPEGATE_ACCESS_KEY", "--access-key-file")?,
         secret_key: key(args.secret_key_file, "SCOPEGATE_SECRET_KEY", "--secret-key-file")?,
     };
-    let mint =
-        StsMint::new(std::slice::from_ref(&endpoint), &args.region, &keys, None, Duration::from_secs(30));
+    let servers = (std::slice::from_ref(&endpoint), &tls);
+    let mint = StsMint::new(servers, &args.region, &keys, None, Duration::from_secs(30))
+        .map_err(|error| CommandError::failed(format!("no token from {error}")))?;
     let request = MintRequest { name: "token".to_owned(), policy, duration };
     let minted = mint.mint(&request, Reason::Missing).await.map_err(|error| {
         let help = error.help().map(|help| format!("\n  {help}")).unwrap_or_default();

@@ -41,7 +41,8 @@ pub(super) async fn try_lists(
             let Some(outgoing) = list_of_no_uploads(mapping, scope) else { continue };
             let place = format!("{}/{prefix} lists of multipart uploads at {endpoint}", scope.bucket);
             let sent = async {
-                let direct = Direct::new(endpoint, &config.limits).map_err(|error| error.to_string())?;
+                let direct = Direct::new(endpoint, &config.upstream.tls, &config.limits)
+                    .map_err(|error| error.to_string())?;
                 let answer = direct.send(&outgoing, &session).await.map_err(|error| error.to_string())?;
                 if answer.status.is_success() {
                     return Ok(());

@@ -13,6 +13,7 @@ use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{ClientCertificates, ListenerFacts, ListenerName};
 use crate::identify::forwarded::ForwardedHeaders;
 use crate::identify::peers::TrustedPeers;
+use crate::net::connect::FollowedTls;
 use crate::net::endpoint::Endpoint;
 use crate::sigv4::secret::Credentials;
 use proxy_protocol::Versions;
@@ -180,6 +181,8 @@ pub enum ListenAddress {
 pub struct Upstream {
     /// The store's nodes. There is at least one.
     pub endpoints: Vec<Endpoint>,
+    /// TLS towards the nodes.
+    pub(crate) tls: FollowedTls,
     /// The region for signing requests.
     pub region: Arc<str>,
     /// The kind of store.
@@ -191,6 +194,8 @@ pub struct Upstream {
 pub struct Issuer {
     /// The endpoint of STS, unless the store's nodes serve it.
     pub endpoint: Option<Endpoint>,
+    /// TLS towards STS.
+    pub(crate) tls: FollowedTls,
     /// The keys.
     pub keys: Credentials,
     /// The role to assume, for stores that need one.
@@ -284,9 +289,39 @@ impl Config {
         self.issuer.endpoint.as_ref().map_or(&self.upstream.endpoints, std::slice::from_ref)
     }
 
-    /// Returns every endpoint that the proxy connects to: the nodes, and the STS endpoint if it is separate.
-    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.upstream.endpoints.iter().chain(&self.issuer.endpoint)
+    /// Returns the endpoints of STS and the TLS towards them.
+    pub(crate) fn sts_servers(&self) -> (&[Endpoint], &FollowedTls) {
+        (self.sts(), &self.issuer.tls)
+    }
+
+    /// Returns every endpoint that the proxy connects to, with its TLS: the nodes, and the endpoints of STS.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&Endpoint, &FollowedTls)> {
+        let nodes = self.upstream.endpoints.iter().map(|endpoint| (endpoint, &self.upstream.tls));
+        nodes.chain(self.sts().iter().map(|endpoint| (endpoint, &self.issuer.tls)))
+    }
+
+    /// Continues the states of TLS of the configuration before, where the settings are the same.
+    pub(crate) fn succeed_tls(&mut self, old: &Self) {
+        let is_shared = self.issuer.tls.is(&self.upstream.tls);
+        self.upstream.tls = self.upstream.tls.clone().succeeding(&old.upstream.tls);
+        self.issuer.tls = if is_shared {
+            self.upstream.tls.clone()
+        } else {
+            self.issuer.tls.clone().succeeding(&old.issuer.tls)
+        };
+    }
+
+    /// Returns the states of TLS towards servers by the section that configures them. STS may share that of the nodes.
+    pub(crate) fn tls(&self) -> impl Iterator<Item = (&'static str, &FollowedTls)> {
+        let own = Some(&self.issuer.tls).filter(|tls| !tls.is(&self.upstream.tls));
+        [("upstream.tls", &self.upstream.tls)].into_iter().chain(own.map(|tls| ("issuer.tls", tls)))
+    }
+}
+
+impl Upstream {
+    /// Returns the nodes and the TLS towards them.
+    pub(crate) fn servers(&self) -> (&[Endpoint], &FollowedTls) {
+        (&self.endpoints, &self.tls)
     }
 }
 

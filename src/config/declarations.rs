@@ -1,9 +1,10 @@
 //! Reads the file that a key such as `users = { file = "users" }` names. It declares what sections could declare too, and
 //! is read again when it changes.
 
+use super::Environment;
 use super::reader::At;
 use super::table::Table;
-use super::{Environment, ReadError};
+use crate::net::guarded::ReadError;
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,17 +1,14 @@
 //! Reads secrets from the environment and from files.
 
 use super::account::{self, Account};
-use super::value::show_size;
 use crate::authenticate::jwt::MAX_SET;
+use crate::net::connect::{FileKind, read_tls_file};
+use crate::net::guarded::{ReadError, read_guarded, read_guarded_bytes, read_private, read_private_bytes};
 use crate::sigv4::secret::Secret;
 use nix::unistd::{Group, User};
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use tls::FileKind;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 /// Maximum size of a secret, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
@@ -21,15 +18,6 @@ const MAX_CERTIFICATES: u64 = 16 << 20;
 
 /// Maximum size of a file of users or tokens, in bytes.
 const MAX_DECLARATIONS: u64 = 4 << 20;
-
-/// An error from reading a secret or a file, with help.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadError {
-    /// The problem.
-    pub message: String,
-    /// The remedy.
-    pub help: String,
-}
 
 /// The source of the secrets and the accounts that a configuration refers to.
 pub trait Environment {
@@ -60,7 +48,7 @@ pub trait Environment {
     /// # Errors
     /// Fails if the file cannot be read, is too long, or can be changed by everyone, and for a private key like
     /// [`Environment::file`].
-    fn tls_file(&self, path: &Path, kind: FileKind) -> Result<Option<Vec<u8>>, ReadError> {
+    fn tls_file(&self, path: &Path, kind: tls::FileKind) -> Result<Option<Vec<u8>>, ReadError> {
         let _ = (path, kind);
         Ok(None)
     }
@@ -71,6 +59,24 @@ pub trait Environment {
     /// Fails like [`Environment::file`].
     fn declarations(&self, path: &Path) -> Result<Option<Secret>, ReadError> {
         self.file(path).map(Some)
+    }
+
+    /// Returns the text of a file with certificates, or `None` where such files are not read.
+    ///
+    /// # Errors
+    /// Fails like [`Environment::public_keys`].
+    fn certificates(&self, path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> {
+        let _ = path;
+        Ok(None)
+    }
+
+    /// Returns the text of a file with a private key, or `None` where such files are not read.
+    ///
+    /// # Errors
+    /// Fails like [`Environment::file`].
+    fn private_key(&self, path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> {
+        let _ = path;
+        Ok(None)
     }
 
     /// Returns the credential of this name that systemd loaded for the unit (`LoadCredential=`).
@@ -214,34 +220,34 @@ impl Environment for SystemEnvironment {
     }
 
     fn file(&self, path: &Path) -> Result<Secret, ReadError> {
-        check_permissions(path)?;
-        let mut text = read_bounded(path, MAX_SECRET_BYTES).map_err(|error| ReadError {
-            message: format!("cannot read {}: {error}", path.display()),
-            help: "write the secret to this file, readable for the user that runs scopegate".to_owned(),
-        })?;
-        let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
-        text.zeroize();
-        Ok(secret)
+        let help = "write the secret to this file, readable for the user that runs scopegate";
+        let text = read_private(path, MAX_SECRET_BYTES, help)?;
+        Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
     }
 
     fn public_keys(&self, path: &Path) -> Result<Option<String>, ReadError> {
         read_guarded(path, MAX_SET as u64, "write the issuer's JWK Set to this file").map(Some)
     }
 
-    fn tls_file(&self, path: &Path, kind: FileKind) -> Result<Option<Vec<u8>>, ReadError> {
+    fn tls_file(&self, path: &Path, kind: tls::FileKind) -> Result<Option<Vec<u8>>, ReadError> {
         const HELP: &str = "write PEM to this file, readable for the user that runs scopegate";
         match kind {
-            FileKind::Public => read_guarded_bytes(path, MAX_CERTIFICATES, HELP),
-            FileKind::PrivateKey => {
-                check_permissions(path)?;
-                read_guarded_bytes(path, MAX_SECRET_BYTES, HELP)
-            }
+            tls::FileKind::Public => read_guarded_bytes(path, MAX_CERTIFICATES, HELP),
+            tls::FileKind::PrivateKey => read_private_bytes(path, MAX_SECRET_BYTES, HELP),
         }
         .map(Some)
     }
 
     fn declarations(&self, path: &Path) -> Result<Option<Secret>, ReadError> {
         read_declarations(path).map(Some)
+    }
+
+    fn certificates(&self, path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> {
+        read_tls_file(path, FileKind::Public).map(Some)
+    }
+
+    fn private_key(&self, path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> {
+        read_tls_file(path, FileKind::Private).map(Some)
     }
 
     fn user(&self, name: &str) -> Result<u32, ReadError> {
@@ -261,99 +267,7 @@ impl Environment for SystemEnvironment {
 /// # Errors
 /// Describes the problem and the remedy.
 pub(crate) fn read_declarations(path: &Path) -> Result<Secret, ReadError> {
-    check_permissions(path)?;
-    read_bounded(path, MAX_DECLARATIONS).map(Secret::new).map_err(|error| ReadError {
-        message: format!("cannot read {}: {error}", path.display()),
-        help: "make this file readable for the user that runs scopegate".to_owned(),
-    })
-}
-
-/// Checks that only the owner of a secret can change it, and that others cannot read it.
-///
-/// The group may read it, because Kubernetes mounts secrets as owned by root with the pod's group.
-fn check_permissions(path: &Path) -> Result<(), ReadError> {
-    let mode = match std::fs::metadata(path) {
-        Ok(file) if file.is_dir() => {
-            return Err(ReadError {
-                message: format!("{} is a directory, not a file", path.display()),
-                help: "name the file in it that holds the secret".to_owned(),
-            });
-        }
-        Ok(file) => file.permissions().mode() & 0o7777,
-        Err(error) => {
-            return Err(ReadError {
-                message: format!("cannot read {}: {error}", path.display()),
-                help: "create this file, readable for the user that runs scopegate".to_owned(),
-            });
-        }
-    };
-    if mode & 0o027 == 0 {
-        return Ok(());
-    }
-    Err(ReadError {
-        message: format!(
-            "{} has mode {mode:04o}: users other than its owner may read or change the secret",
-            path.display()
-        ),
-        help: format!("chmod 640 {} (in Kubernetes: defaultMode: 0440)", path.display()),
-    })
-}
-
-/// Reads a text file of at most `limit` bytes. Refuses a file that every user can write to. `help` is the advice for
-/// a file that cannot be read.
-///
-/// # Errors
-/// Describes the problem and the remedy.
-pub(crate) fn read_guarded(path: &Path, limit: u64, help: &str) -> Result<String, ReadError> {
-    read_all(open_guarded(path, limit, help)?, limit).map_err(|error| unreadable(path, &error, help))
-}
-
-/// Reads a file like [`read_guarded`], which need not be text.
-fn read_guarded_bytes(path: &Path, limit: u64, help: &str) -> Result<Vec<u8>, ReadError> {
-    let mut content = Vec::new();
-    let read = open_guarded(path, limit, help)?.take(limit).read_to_end(&mut content);
-    read.map(|_| content).map_err(|error| unreadable(path, &error.to_string(), help))
-}
-
-fn open_guarded(path: &Path, limit: u64, help: &str) -> Result<File, ReadError> {
-    let shown = path.display();
-    let file = File::open(path).map_err(|error| unreadable(path, &error.to_string(), help))?;
-    let about = file.metadata().map_err(|error| unreadable(path, &error.to_string(), help))?;
-    let mode = about.permissions().mode() & 0o7777;
-    if mode & 0o002 != 0 {
-        return Err(ReadError {
-            message: format!("{shown} has mode {mode:04o}: every user of this machine may change it"),
-            help: format!("see what is in it, then chmod o-w {shown}"),
-        });
-    }
-    if about.len() > limit {
-        return Err(ReadError {
-            message: format!(
-                "{shown} has {} bytes; at most {limit} ({}) are read",
-                about.len(),
-                show_size(limit)
-            ),
-            help: "check that it is the right file".to_owned(),
-        });
-    }
-    Ok(file)
-}
-
-fn unreadable(path: &Path, error: &str, help: &str) -> ReadError {
-    ReadError { message: format!("cannot read {}: {error}", path.display()), help: help.to_owned() }
-}
-
-/// Reads a text file of at most `limit` bytes.
-fn read_bounded(path: &Path, limit: u64) -> Result<String, String> {
-    read_all(File::open(path).map_err(|error| error.to_string())?, limit)
-}
-
-fn read_all(file: File, limit: u64) -> Result<String, String> {
-    let mut text = String::new();
-    file.take(limit + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    if text.len() as u64 > limit {
-        text.zeroize();
-        return Err(format!("it has more than {limit} bytes ({})", show_size(limit)));
-    }
-    Ok(text)
+    let help = "make this file readable for the user that runs scopegate";
+    let mut text = read_private(path, MAX_DECLARATIONS, help)?;
+    Ok(Secret::new(std::mem::take(&mut *text)))
 }

@@ -1,6 +1,7 @@
 //! Reads `[[jwt]]`: the issuers of signed tokens.
 
 use super::Environment;
+use super::client_tls;
 use super::clients::NameList;
 use super::reader::{At, Reader};
 use super::secrets::read_secret;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 /// Maximum number of issuers. Each has a task that reads its keys.
 const MAX_ISSUERS: usize = 100;
-/// Maximum number of audiences, and of files of authorities.
+/// Maximum number of audiences.
 const MAX_NAMES: usize = 100;
 /// Maximum length of an issuer or an audience, in bytes.
 const MAX_TEXT: usize = 1024;
@@ -232,9 +233,11 @@ fn read_keys(
     }
     let span = jwks.span();
     let (url, file) = (jwks.string("url"), jwks.string("file"));
-    let access = read_access(&jwks, is_cluster);
+    let access = read_access(&jwks, is_cluster, environment);
     let (has_url, has_file) = (jwks.span_of("url").is_some(), jwks.span_of("file").is_some());
-    let has_access = jwks.span_of("ca").or(jwks.span_of("bearer_file")).is_some();
+    let tls_keys =
+        ["ca", "certificate", "server_name"].into_iter().find_map(|key| Some((key, jwks.span_of(key)?)));
+    let has_access = tls_keys.is_some() || jwks.span_of("bearer_file").is_some();
     let reader = table.reader();
     jwks.finish();
     if has_file {
@@ -242,7 +245,7 @@ fn read_keys(
             reader.error(
                 span,
                 "jwks has file and other keys",
-                "a file needs neither url, ca nor bearer_file",
+                "a file needs no url and nothing that reaches one",
             );
             return None;
         }
@@ -253,7 +256,8 @@ fn read_keys(
         let url = url?;
         let parsed =
             KeyUrl::parse(url.value).map_err(|help| wrong_url(url, "is not a URL of keys", help, reader));
-        return parsed.ok().map(|url| KeyOrigin::Url(url, access));
+        let url = parsed.ok().filter(|url| may_use_tls(url, tls_keys, reader))?;
+        return Some(KeyOrigin::Url(url, access));
     }
     if is_cluster {
         return KeyUrl::parse(CLUSTER_KEYS).ok().map(|url| KeyOrigin::Url(url, access));
@@ -263,7 +267,16 @@ fn read_keys(
         let help = format!("{help}; or name its keys: jwks = {{ url = \"...\" }}");
         wrong_url(issuer, "cannot be asked for its keys", &help, reader);
     });
-    discovery.ok().map(|url| KeyOrigin::Discovery(url, access))
+    let url = discovery.ok().filter(|url| may_use_tls(url, tls_keys, reader))?;
+    Some(KeyOrigin::Discovery(url, access))
+}
+
+/// Returns whether a URL uses TLS, or no key of TLS is given. Otherwise, notes the mistake.
+fn may_use_tls(url: &KeyUrl, tls_keys: Option<(&str, Span)>, reader: &Reader<'_>) -> bool {
+    let Some((key, span)) = tls_keys.filter(|_| !url.endpoint().tls()) else { return true };
+    let message = format!("{key} is given, and {url} does not use TLS");
+    reader.error(span, message, format!("write the URL with https://, or remove {key}"));
+    false
 }
 
 /// Notes a wrong URL. The text before an `@` may be a password, and is not shown.
@@ -275,26 +288,19 @@ fn wrong_url(url: At<&str>, what: &str, help: &str, reader: &Reader<'_>) {
     }
 }
 
-fn read_access(jwks: &Table<'_>, is_cluster: bool) -> Option<Access> {
-    let paths = |key: &'static str| {
-        let Some(list) = jwks.strings(key) else { return jwks.span_of(key).is_none().then(Vec::new) };
-        let count = list.value.len();
-        if !(1..=MAX_NAMES).contains(&count) || list.value.iter().any(|path| path.value.is_empty()) {
-            let help = "write PEM files of authorities, such as ca = [\"/etc/scopegate/ca.pem\"]";
-            jwks.reader().error(list.span, format!("{key} has {count} entries, or an empty one"), help);
-            return None;
-        }
-        Some(list.value.iter().map(|path| PathBuf::from(path.value)).collect())
-    };
-    let mut ca: Vec<PathBuf> = paths("ca")?;
+fn read_access(jwks: &Table<'_>, is_cluster: bool, environment: &dyn Environment) -> Option<Access> {
     let mut bearer_file = jwks.string("bearer_file").map(|path| PathBuf::from(path.value));
+    let read = client_tls::read_keys(jwks)?;
+    let mut tls = read.settings.clone();
+    // Each fetch reads the files. This finds mistakes before anything starts.
+    client_tls::load(read, jwks, environment)?;
     if is_cluster {
-        if ca.is_empty() {
-            ca.push(PathBuf::from(CLUSTER_CA));
+        if tls.ca.is_empty() {
+            tls.ca.push(PathBuf::from(CLUSTER_CA));
         }
         bearer_file.get_or_insert_with(|| PathBuf::from(CLUSTER_TOKEN));
     }
-    Some(Access { ca, bearer_file })
+    Some(Access { tls, bearer_file })
 }
 
 /// Reads a file of keys once, so that mistakes in it are noted before anything starts.

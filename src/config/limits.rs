@@ -2,8 +2,8 @@
 
 use super::reader::At;
 use super::table::Table;
-use super::value::show_size;
 use crate::bounds::limits::{LEAST_SHARED, Limits, PART_SIZE};
+use crate::net::guarded::show_size;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -2,8 +2,9 @@
 
 use super::configuration::Config;
 use super::diagnostic::Diagnostic;
-use super::environment::{Environment, ReadError, SystemEnvironment, read_guarded};
+use super::environment::{Environment, SystemEnvironment};
 use super::parse;
+use crate::net::guarded::{ReadError, read_guarded};
 use std::fmt;
 use std::path::{Path, PathBuf};
 

@@ -6,6 +6,7 @@ mod account;
 mod accounts;
 mod balancers;
 mod certificates;
+mod client_tls;
 mod clients;
 mod configuration;
 mod cors;
@@ -46,9 +47,9 @@ pub(crate) use configuration::{
     SocketAccess, Upstream,
 };
 pub use diagnostic::Diagnostic;
+pub use environment::Environment;
+pub(crate) use environment::read_declarations;
 pub(crate) use environment::{AsReadable, SystemEnvironment, WithoutSecrets};
-pub use environment::{Environment, ReadError};
-pub(crate) use environment::{read_declarations, read_guarded};
 pub use load::ConfigError;
 pub(crate) use load::MAX_CONFIG_BYTES;
 pub(crate) use policy_tests::{Caller, Expectation, Peer, PolicyTest, TestClient, read_tests};

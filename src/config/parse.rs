@@ -38,10 +38,10 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let admin = root.table("admin", "[admin]");
     let mut places = Places { admin: admin.span_of("address"), ..Places::default() };
     let admin = read_admin(admin, &listeners.list);
-    let upstream = read_upstream(required(root, "upstream", "[upstream]"));
+    let upstream = read_upstream(required(root, "upstream", "[upstream]"), environment);
     let issuer = required(root, "issuer", "[issuer]");
     places.access_key = issuer.span_of("access_key");
-    let issuer = read_issuer(issuer, environment);
+    let issuer = read_issuer(issuer, upstream.as_ref(), environment);
     let (jwt, issuers) = read_jwt(root, environment);
     let (users, user_names) = read_users(root, environment);
     let (tokens, token_names) = read_tokens(root, environment);

@@ -1,12 +1,13 @@
 //! Reads policy tests: requests with the expected decisions. `scopegate check --tests` runs them.
 
-use super::environment::read_guarded;
 use super::reader::{At, Reader};
 use super::table::Table;
-use super::{ConfigError, MAX_CONFIG_BYTES, ReadError};
+use super::{ConfigError, MAX_CONFIG_BYTES};
 use crate::identify::certificate::Certificate;
 use crate::identify::client::PeerUser;
 use crate::identify::identity::Identity;
+use crate::net::guarded::ReadError;
+use crate::net::guarded::read_guarded;
 use crate::refusal::Rule;
 use http::{HeaderName, HeaderValue, Method};
 use http1::Fields;

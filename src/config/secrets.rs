@@ -1,10 +1,11 @@
 //! Reads references to secrets. The file says where they are and never contains them.
 
+use super::Environment;
 use super::mask::is_place;
 use super::reader::quoted;
 use super::source::Span;
 use super::table::Table;
-use super::{Environment, ReadError};
+use crate::net::guarded::ReadError;
 use crate::sigv4::secret::Secret;
 use std::path::Path;
 use toml::de::DeValue;

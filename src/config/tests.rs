@@ -1,3 +1,4 @@
+mod client_tls;
 mod drawn;
 mod jwt;
 mod many;
@@ -9,6 +10,7 @@ use super::*;
 use crate::authorize::mapping::MintWhen;
 use crate::bounds::limits::Limits;
 use crate::identify::browser::AllowedHosts;
+use crate::net::guarded::ReadError;
 use crate::sigv4::secret::Secret;
 use std::num::NonZeroU32;
 use std::path::Path;

@@ -1,9 +1,10 @@
 //! Reads `tls` of a `[[listener]]`: the certificates that it shows, and the authorities of client certificates.
 
+use super::Environment;
 use super::reader::{At, Reader};
 use super::source::Span;
 use super::table::Table;
-use super::{Environment, ReadError};
+use crate::net::guarded::ReadError;
 use crate::net::wall_clock::WallClock;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

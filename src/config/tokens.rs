@@ -117,9 +117,10 @@ fn read_time(table: &Table<'_>, key: &'static str) -> Option<Result<At<SystemTim
 
 #[cfg(test)]
 mod tests {
+    use super::super::Config;
     use super::super::tests::{EXAMPLE, Fake, mistakes};
-    use super::super::{Config, ReadError};
     use super::*;
+    use crate::net::guarded::ReadError;
     use crate::sigv4::secret::Secret;
     use std::path::Path;
     use std::time::Duration;

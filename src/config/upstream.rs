@@ -1,22 +1,29 @@
 //! Reads `[upstream]`: the store's endpoints, region and kind.
 
-use super::Upstream;
+use super::client_tls::read_tls;
 use super::reader::{At, Reader};
 use super::table::Table;
+use super::{Environment, Upstream};
 use crate::authorize::operations::grammar::Dialect;
 use crate::net::endpoint::Endpoint;
 
 const EXAMPLE: &str = "endpoints = [\"http://127.0.0.1:9000\"]";
 
-pub(super) fn read_upstream(table: Table<'_>) -> Option<Upstream> {
+pub(super) fn read_upstream(table: Table<'_>, environment: &dyn Environment) -> Option<Upstream> {
     table.require("endpoints", format!("add {EXAMPLE}"));
     let endpoints = table.strings("endpoints").map(|list| read_endpoints(list, table.reader()));
     let region = table.string("region").map_or("us-east-1", |region| {
         region.parse_with(table.reader(), "is not a valid region", parse_region).unwrap_or_default()
     });
     let store = table.word("store", &[("minio", Dialect::Minio), ("s3", Dialect::S3)]);
+    let tls = read_tls(&table, endpoints.as_deref().unwrap_or_default(), environment);
     table.finish();
-    Some(Upstream { endpoints: endpoints?, region: region.into(), store: store.unwrap_or_default() })
+    Some(Upstream {
+        endpoints: endpoints?,
+        tls: tls?,
+        region: region.into(),
+        store: store.unwrap_or_default(),
+    })
 }
 
 fn read_endpoints(list: At<Vec<At<&str>>>, reader: &Reader<'_>) -> Vec<Endpoint> {

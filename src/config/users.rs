@@ -98,9 +98,10 @@ fn read_hashes(
 
 #[cfg(test)]
 mod tests {
+    use super::super::Config;
     use super::super::tests::{EXAMPLE, Fake, mistakes};
-    use super::super::{Config, ReadError};
     use super::*;
+    use crate::net::guarded::ReadError;
     use crate::sigv4::secret::Secret;
     use std::path::Path;
 

@@ -35,13 +35,6 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
-/// Formats a size in the form that [`parse_size`] reads.
-pub(super) fn show_size(bytes: u64) -> String {
-    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let unit = units.into_iter().find(|(shift, _)| bytes >> shift << shift == bytes && bytes > 0);
-    unit.map_or_else(|| format!("{bytes}B"), |(shift, unit)| format!("{}{unit}", bytes >> shift))
-}
-
 /// Parses a domain name, and returns it in lower case.
 pub(super) fn parse_domain(text: &str) -> Result<Box<str>, &'static str> {
     let label = |label: &str| {

@@ -279,13 +279,16 @@ mod tests {
     fn warns_of_the_default_name_of_root() {
         struct Root;
         impl crate::config::Environment for Root {
-            fn variable(&self, _: &str) -> Result<crate::sigv4::secret::Secret, crate::config::ReadError> {
+            fn variable(
+                &self,
+                _: &str,
+            ) -> Result<crate::sigv4::secret::Secret, crate::net::guarded::ReadError> {
                 Ok(crate::sigv4::secret::Secret::new("minioadmin".into()))
             }
             fn file(
                 &self,
                 _: &std::path::Path,
-            ) -> Result<crate::sigv4::secret::Secret, crate::config::ReadError> {
+            ) -> Result<crate::sigv4::secret::Secret, crate::net::guarded::ReadError> {
                 Ok(crate::sigv4::secret::Secret::new("hush".into()))
             }
         }

@@ -1,13 +1,22 @@
 //! Connects to endpoints, over TCP or TLS.
 
+mod followed;
+mod settings;
 mod trouble;
 mod trust;
 
+pub(crate) use followed::{FollowedTls, read_tls_file};
+pub(crate) use settings::{CertificateFiles, FileKind, Part, TlsMistake, TlsSettings};
 pub(crate) use trouble::Trouble;
-pub(crate) use trust::Trust;
 
 use crate::net::endpoint::Endpoint;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Limited};
 use http1::Socket;
+use hyper::client::conn::http1::handshake;
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use std::fmt;
 use std::io;
@@ -16,16 +25,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tls::client::ClientTls;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+/// Any error of an exchange.
+pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A connector to one endpoint.
 pub(crate) struct Connector {
     endpoint: Endpoint,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<(FollowedTls, ServerName<'static>)>,
     timeout: Duration,
     resolver: Resolver,
 }
@@ -49,24 +62,18 @@ impl Resolver {
 
 impl Connector {
     /// Makes a connector to `endpoint`. `timeout` bounds each connection, including name resolution and the TLS handshake.
-    /// TLS uses the machine's trusted certificates, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     ///
     /// # Errors
-    /// When the endpoint uses TLS and no certificates can be loaded, or its host is not a valid name for a certificate.
-    pub(crate) fn new(endpoint: Endpoint, timeout: Duration) -> io::Result<Self> {
-        if !endpoint.tls() {
-            return Ok(Self { endpoint, tls: None, timeout, resolver: Resolver::System });
-        }
-        let trust = Trust::load().map_err(|why| io::Error::other(format!("{endpoint}: {why}")))?;
-        Self::trusting(endpoint, timeout, trust)
-    }
-
-    /// Makes a connector like [`Connector::new`], which trusts these authorities alone.
-    ///
-    /// # Errors
-    /// When the endpoint uses TLS and its host is not a valid name for a certificate.
-    pub(crate) fn trusting(endpoint: Endpoint, timeout: Duration, trust: Trust) -> io::Result<Self> {
-        let tls = endpoint.tls().then(|| tls_connector(&endpoint, trust)).transpose()?;
+    /// When the endpoint uses TLS and there is no client of TLS, or its host is not a valid name for a certificate.
+    pub(crate) fn new(endpoint: Endpoint, timeout: Duration, tls: &FollowedTls) -> io::Result<Self> {
+        let secured = || {
+            tls.current().map_err(|why| io::Error::other(format!("{endpoint}: {why}")))?;
+            let name = ServerName::try_from(endpoint.host().to_owned()).map_err(|_| {
+                io::Error::new(io::ErrorKind::InvalidInput, format!("{endpoint}: not a name for TLS"))
+            })?;
+            io::Result::Ok((tls.clone(), name))
+        };
+        let tls = endpoint.tls().then(secured).transpose()?;
         Ok(Self { endpoint, tls, timeout, resolver: Resolver::System })
     }
 
@@ -90,6 +97,27 @@ impl Connector {
         Err(last)
     }
 
+    /// Sends a request over a new connection, and reads the whole response. Its body may have `limit` bytes.
+    ///
+    /// # Errors
+    /// When there is no connection, or no whole response.
+    pub(crate) async fn exchange<B>(
+        &self,
+        request: Request<B>,
+        limit: usize,
+    ) -> Result<Response<Bytes>, AnyError>
+    where
+        B: Body<Data = Bytes, Error: Into<AnyError>> + Send + 'static,
+    {
+        let (mut sender, connection) = handshake(TokioIo::new(self.connect().await?)).await?;
+        // Closes the connection when this future ends.
+        let mut running = JoinSet::new();
+        running.spawn(connection);
+        let (parts, body) = sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, limit).collect().await?.to_bytes();
+        Ok(Response::from_parts(parts, body))
+    }
+
     async fn connect_to(&self, address: SocketAddr) -> io::Result<Stream> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -99,9 +127,19 @@ impl Connector {
     async fn secure(&self, stream: TcpStream) -> io::Result<Stream> {
         match &self.tls {
             None => Ok(Stream::Plain(stream.into())),
-            Some((connector, name)) => {
-                connector.connect(name.clone(), stream).await.map(|stream| Stream::Tls(Box::new(stream)))
+            Some((tls, name)) => {
+                let tls = tls.current().map_err(io::Error::other)?;
+                let stream = tls.connect(name, stream).await?;
+                Ok(Stream::Tls(Box::new(stream), tls))
             }
+        }
+    }
+
+    /// Returns whether a connection was made with the files of TLS that are in effect, or without TLS.
+    pub(crate) fn is_current(&self, secured_by: Option<&Arc<ClientTls>>) -> bool {
+        match (&self.tls, secured_by) {
+            (Some((tls, _)), Some(used)) => tls.uses(used),
+            _ => true,
         }
     }
 }
@@ -112,33 +150,30 @@ impl fmt::Debug for Connector {
     }
 }
 
-fn tls_connector(endpoint: &Endpoint, trust: Trust) -> io::Result<(TlsConnector, ServerName<'static>)> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(trust.roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from(endpoint.host().to_owned()).map_err(|_| {
-        io::Error::new(io::ErrorKind::InvalidInput, format!("{endpoint}: not a name for TLS"))
-    })?;
-    Ok((TlsConnector::from(Arc::new(config)), name))
-}
-
 /// A connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
     /// Plain TCP.
     Plain(Socket),
-    /// TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    /// TLS, with the client that made the connection.
+    Tls(Box<TlsStream<TcpStream>>, Arc<ClientTls>),
+}
+
+impl Stream {
+    /// Returns the client of TLS that made the connection.
+    pub(crate) fn secured_by(&self) -> Option<&Arc<ClientTls>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(_, tls) => Some(tls),
+        }
+    }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream, _) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -147,7 +182,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(cx, data),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, data),
+            Self::Tls(stream, _) => Pin::new(stream).poll_write(cx, data),
         }
     }
 
@@ -158,28 +193,28 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, data),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, data),
+            Self::Tls(stream, _) => Pin::new(stream).poll_write_vectored(cx, data),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(socket) => socket.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Tls(stream, _) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream, _) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream, _) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
@@ -195,7 +230,7 @@ mod tests {
     fn connector(addresses: impl Fn() -> Vec<SocketAddr> + Send + Sync + 'static) -> Connector {
         let endpoint = Endpoint::parse("http://store.test:9000").unwrap();
         let resolver = Resolver::Given(Box::new(addresses));
-        Connector { resolver, ..Connector::new(endpoint, TIMEOUT).unwrap() }
+        Connector { resolver, ..Connector::new(endpoint, TIMEOUT, &FollowedTls::none()).unwrap() }
     }
 
     async fn node() -> (TcpListener, SocketAddr) {
@@ -207,7 +242,7 @@ mod tests {
     fn peer(stream: &Stream) -> SocketAddr {
         match stream {
             Stream::Plain(socket) => socket.stream().peer_addr().unwrap(),
-            Stream::Tls(_) => panic!("a plain endpoint"),
+            Stream::Tls(..) => panic!("a plain endpoint"),
         }
     }
 

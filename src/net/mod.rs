@@ -4,5 +4,6 @@
 
 pub(crate) mod connect;
 pub(crate) mod endpoint;
+pub(crate) mod guarded;
 pub(crate) mod terminal;
 pub(crate) mod wall_clock;

@@ -22,7 +22,7 @@ impl Current {
     /// Fails if the pool of connections to the store cannot be made.
     pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Rc<Self>> {
         let generation = shared.generation.load_full();
-        let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes)?;
+        let pool = Pool::new(generation.upstream.servers(), &generation.limits, &generation.nodes)?;
         let proxy = Rc::new(Proxy::new(Arc::clone(&shared), generation, pool));
         Ok(Rc::new(Self { shared, proxy: RefCell::new(proxy) }))
     }
@@ -44,7 +44,7 @@ impl Current {
         if same_pool(proxy.generation(), &newest) {
             return self.adopt(next(Rc::clone(proxy.store().pool())));
         }
-        match Pool::new(&newest.upstream.endpoints, &newest.limits, &newest.nodes) {
+        match Pool::new(newest.upstream.servers(), &newest.limits, &newest.nodes) {
             Ok(pool) => self.adopt(next(pool)),
             Err(error) => {
                 // A reload checks this first, so the cause may be temporary. The next request tries again.
@@ -63,5 +63,7 @@ impl Current {
 /// Returns whether two generations can share a pool of connections to the store.
 fn same_pool(one: &Generation, other: &Generation) -> bool {
     let of_pool = |limits: &Limits| (limits.connect_timeout, limits.stall_timeout, limits.response_timeout);
-    one.upstream.endpoints == other.upstream.endpoints && of_pool(&one.limits) == of_pool(&other.limits)
+    one.upstream.endpoints == other.upstream.endpoints
+        && one.upstream.tls.is(&other.upstream.tls)
+        && of_pool(&one.limits) == of_pool(&other.limits)
 }

@@ -10,6 +10,7 @@ use crate::config::{IdentityForm, Listener, Upstream};
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{Client, ListenerId, ListenerName, ListenerRegistry};
 use crate::identify::matcher::MappingIndex;
+use crate::net::connect::FollowedTls;
 use crate::net::wall_clock::WallClock;
 use crate::proxy::live_tls::LiveTls;
 pub(crate) use crate::proxy::site::Site;
@@ -49,6 +50,8 @@ pub(crate) struct Generation {
     pub admin_hosts: AllowedHosts,
     /// The store.
     pub upstream: Upstream,
+    /// TLS towards STS.
+    pub sts_tls: FollowedTls,
     /// The state of the store's nodes.
     pub nodes: Arc<NodeBoard>,
     /// The limits.
@@ -57,6 +60,15 @@ pub(crate) struct Generation {
     pub handshakes: Arc<Places>,
     /// The form of identities in the log line of each request. `None` if there are no such lines.
     pub access_log: Option<IdentityForm>,
+}
+
+impl Generation {
+    /// Returns the states of TLS towards servers by the section that configures them. STS may share that of the store.
+    pub(crate) fn client_tls(&self) -> impl Iterator<Item = (&'static str, &FollowedTls)> {
+        let (store, sts) = (&self.upstream.tls, &self.sts_tls);
+        let own = (!sts.is(store)).then_some(("issuer.tls", sts));
+        [("upstream.tls", store)].into_iter().chain(own)
+    }
 }
 
 /// The sites of a configuration, with the index that finds a client's.

@@ -122,10 +122,11 @@ pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
         listeners: ListenerTable::new(&config.listeners, &registry, &ListenerTable::default()),
         upstream: config.upstream,
         handshakes: Places::new(Size { places: config.limits.handshakes, grouped: false, queue: 0 }),
+        sts_tls: config.issuer.tls,
         limits: config.limits,
         access_log: None,
     });
-    let pool = Pool::new(&generation.upstream.endpoints, &generation.limits, &generation.nodes).unwrap();
+    let pool = Pool::new(generation.upstream.servers(), &generation.limits, &generation.nodes).unwrap();
     let shared = Shared {
         generation: ArcSwap::from(Arc::clone(&generation)),
         metrics,

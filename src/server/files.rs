@@ -5,7 +5,8 @@
 
 use super::tls_files;
 use crate::authenticate::followed::Followed;
-use crate::config::{ReadError, read_declarations};
+use crate::config::read_declarations;
+use crate::net::guarded::ReadError;
 use crate::proxy::generation::{Generation, Shared};
 use crate::sigv4::secret::Secret;
 use crate::telemetry::metrics::Metrics;

@@ -50,7 +50,11 @@ impl Readiness {
             obstacles.push("draining: the server is shutting down".to_owned());
         }
         if !self.upstream_answers().await {
-            obstacles.push("upstream: no node answers (see the log for why)".to_owned());
+            let trouble = self.prober.trouble();
+            obstacles.push(trouble.map_or_else(
+                || "upstream: no node answers (see the log for why)".to_owned(),
+                |trouble| format!("upstream: no node answers: {trouble}"),
+            ));
         }
         let now = self.shared.clock.now();
         let generation = self.shared.generation.load_full();

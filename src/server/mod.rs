@@ -4,6 +4,7 @@
 
 mod accept;
 mod admin;
+mod client_tls;
 mod connection;
 pub(crate) mod descriptors;
 mod ended;

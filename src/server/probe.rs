@@ -1,6 +1,6 @@
 //! Checks the health of the store's nodes for all worker threads.
 
-use crate::net::connect::{Connector, Trouble};
+use crate::net::connect::{AnyError, Connector, FollowedTls, Trouble};
 use crate::net::endpoint::Endpoint;
 use crate::net::endpoint::NodeIndex;
 use crate::s3::error as s3_error;
@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -56,12 +56,14 @@ struct Nodes {
 struct Node {
     connector: Connector,
     authority: String,
+    /// What was recognised in the last check, if it failed.
+    trouble: Mutex<Option<Trouble>>,
 }
 
 impl Prober {
-    /// Makes a prober for `endpoints`, which are the nodes of `board`.
-    pub(super) fn new(endpoints: &[Endpoint], board: &Arc<NodeBoard>) -> io::Result<Arc<Self>> {
-        Ok(Arc::new(Self(ArcSwap::from_pointee(Nodes::new(endpoints, board)?))))
+    /// Makes a prober for these servers, which are the nodes of `board`.
+    pub(super) fn new(servers: (&[Endpoint], &FollowedTls), board: &Arc<NodeBoard>) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self(ArcSwap::from_pointee(Nodes::new(servers, board)?))))
     }
 
     /// Checks the nodes of `next` from now on.
@@ -118,11 +120,19 @@ impl Prober {
     }
 }
 
+impl Prober {
+    /// Returns what the last checks recognised at the first node that they recognised anything at.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        let nodes = self.0.load();
+        nodes.list.iter().find_map(|node| *node.trouble.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl Nodes {
-    fn new(endpoints: &[Endpoint], board: &Arc<NodeBoard>) -> io::Result<Self> {
+    fn new((endpoints, tls): (&[Endpoint], &FollowedTls), board: &Arc<NodeBoard>) -> io::Result<Self> {
         let node = |endpoint: &Endpoint| {
-            let connector = Connector::new(endpoint.clone(), PATIENCE)?;
-            Ok(Node { connector, authority: endpoint.authority() })
+            let connector = Connector::new(endpoint.clone(), PATIENCE, tls)?;
+            Ok(Node { connector, authority: endpoint.authority(), trouble: Mutex::default() })
         };
         Ok(Self { list: endpoints.iter().map(node).collect::<io::Result<_>>()?, board: Arc::clone(board) })
     }
@@ -143,6 +153,8 @@ impl Nodes {
             began = Instant::now();
             answered = node.answers().await;
         }
+        let trouble = answered.as_ref().err().and_then(|down| down.trouble);
+        *node.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         let mut answers = answered.is_ok();
         if answers && depth == Depth::Quorum {
             answers = self.has_quorum_like_others(index).await;
@@ -176,8 +188,6 @@ impl Nodes {
         true
     }
 }
-
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The reason why a node counts as down.
 struct Down {

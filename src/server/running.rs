@@ -1,5 +1,6 @@
 //! A running server: starts it, and applies a changed configuration to it.
 
+use super::client_tls;
 use super::descriptors;
 use super::ended::Ended;
 use super::files;
@@ -59,14 +60,14 @@ impl Running {
         let sites = sessions.begin(&config, &metrics)?;
         let nodes = Arc::new(NodeBoard::new(&config.upstream.endpoints, Instant::now()));
         metrics.show_nodes(&nodes);
-        let prober = Prober::new(&config.upstream.endpoints, &nodes)?;
+        let prober = Prober::new(config.upstream.servers(), &nodes)?;
         tokio::spawn(Arc::clone(&prober).run_until(stopping.clone()));
         let lasting = Arc::new(Lasting::new(AttemptLimits::of(&config.limits), workers_wanted)?);
         let verifiers = Verifiers::new(&config.users, &config.tokens, Arc::clone(&lasting), None);
         let issuers = Issuers::start(&config.jwt, None, WallClock::SYSTEM);
         let verifiers = verifiers.map_err(io::Error::other)?.with_issuers(issuers);
         let generation = generation(&config, sites, nodes, (&change.registry, verifiers), None);
-        show_credentials(&generation.authenticator, &metrics);
+        show_files(&config, &generation.authenticator, &metrics);
         tls_files::show(&generation, &metrics.tls);
         tls_files::warn(&generation, WallClock::SYSTEM.now());
         metrics.reloads.took_effect(WallClock::SYSTEM.now(), false);
@@ -80,6 +81,7 @@ impl Running {
         let shared = Arc::new(Shared { generation, metrics, buffers, memory, tls_changes, clock });
         let ready = Readiness::new(Arc::clone(&shared), prober, stopping.clone());
         tokio::spawn(files::follow(Arc::clone(&shared)));
+        tokio::spawn(client_tls::follow(Arc::clone(&shared)));
         let workers = worker::start(workers_wanted, &shared, stopping)?;
         let listening = Listening::default();
         let mut running =
@@ -100,16 +102,18 @@ impl Running {
     ///
     /// # Errors
     /// Lists everything that prevents the reload. Nothing has changed then.
-    pub(super) fn reload(&mut self, config: Config) -> Result<(), Vec<String>> {
+    pub(super) fn reload(&mut self, mut config: Config) -> Result<(), Vec<String>> {
         let mut errors = self.unchangeable(&config);
-        for endpoint in config.endpoints() {
-            if let Err(error) = Connector::new(endpoint.clone(), config.limits.connect_timeout) {
+        for (endpoint, tls) in config.endpoints() {
+            if let Err(error) = Connector::new(endpoint.clone(), config.limits.connect_timeout, tls) {
                 errors.push(error.to_string());
             }
         }
         if !errors.is_empty() {
             return Err(errors);
         }
+        // New content of the same files takes effect whether the rest does or not, as it does without a reload.
+        config.succeed_tls(&self.config);
         let mut nothing = Inherited::default();
         let change = self.listening.plan(&config.listeners, self.workers_wanted, &mut nothing)?;
         let before = self.shared.generation.load_full();
@@ -119,7 +123,8 @@ impl Running {
         } else {
             Arc::new(NodeBoard::new(endpoints, Instant::now()))
         };
-        let prober = Prober::new(endpoints, &nodes).map_err(|error| vec![error.to_string()])?;
+        let prober =
+            Prober::new(config.upstream.servers(), &nodes).map_err(|error| vec![error.to_string()])?;
         let sites = self.sessions.follow(&config, (&self.config, &before.sites), &self.shared.metrics);
         let sites = sites.map_err(|error| vec![error.to_string()])?;
         let verified_before = before.authenticator.verifiers();
@@ -136,7 +141,7 @@ impl Running {
         let renewed = sites.iter().filter(|site| site.session.slot().is_inheriting()).count();
         self.lasting.attempts.set_limits(AttemptLimits::of(&config.limits));
         let next = Arc::new(generation(&config, sites, nodes, (&change.registry, verifiers), Some(&before)));
-        show_credentials(&next.authenticator, &self.shared.metrics);
+        show_files(&config, &next.authenticator, &self.shared.metrics);
         tls_files::show(&next, &self.shared.metrics.tls);
         tls_files::warn(&next, self.shared.clock.now());
         self.shared.generation.store(Arc::clone(&next));
@@ -201,10 +206,12 @@ fn kept(before: &SiteTable, sites: &[Arc<Site>]) -> usize {
     sites.iter().filter(is_kept).count()
 }
 
-fn show_credentials(authenticator: &Authenticator, metrics: &Metrics) {
+fn show_files(config: &Config, authenticator: &Authenticator, metrics: &Metrics) {
     let Some(verifiers) = authenticator.verifiers() else { return };
     metrics.show_issuers(verifiers.issuers());
-    metrics.credentials.follow(verifiers.tokens(), authenticator.files().iter().map(|file| file.name));
+    let files = authenticator.files();
+    let of_tls = config.tls().filter(|(_, tls)| tls.files().next().is_some()).map(|(name, _)| name);
+    metrics.credentials.follow(verifiers.tokens(), files.iter().map(|file| file.name).chain(of_tls));
 }
 
 fn generation(
@@ -225,6 +232,7 @@ fn generation(
         listeners: ListenerTable::new(&config.listeners, registry, listeners),
         admin_hosts: config.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default(),
         upstream: config.upstream.clone(),
+        sts_tls: config.issuer.tls.clone(),
         nodes,
         limits: config.limits.clone(),
         handshakes: handshakes(config.limits.handshakes, before),

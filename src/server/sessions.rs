@@ -57,9 +57,13 @@ struct Minting {
 
 impl Issuer {
     /// Starts using the issuer of `config`, on the current runtime.
-    fn start(config: &Config, metrics: &Arc<Metrics>, nodes: Nodes, id: IssuerId, store: StoreId) -> Self {
+    ///
+    /// # Errors
+    /// Fails if an endpoint is unusable.
+    fn start(config: &Config, metrics: &Arc<Metrics>, (id, store): (IssuerId, StoreId)) -> io::Result<Self> {
+        let nodes = nodes(config)?;
         let limits = &config.limits;
-        let minter = Arc::new(ArcSwap::from_pointee(minter(config)));
+        let minter = Arc::new(ArcSwap::from_pointee(minter(config)?));
         let watch = IssuerWatch::start(Arc::clone(&minter), Arc::clone(metrics));
         let minting = Minting {
             id,
@@ -71,15 +75,15 @@ impl Issuer {
             doubts: Arc::clone(watch.doubts()),
             runtime: Handle::current(),
         };
-        Self { minting: Arc::new(minting), _watch: watch }
+        Ok(Self { minting: Arc::new(minting), _watch: watch })
     }
 }
 
 impl Minting {
     /// Applies the endpoints and limits of `config` to running sessions too.
-    fn update(&self, config: &Config, nodes: Nodes) {
+    fn update(&self, config: &Config, nodes: Nodes, minter: StsMint) {
         self.nodes.store(Arc::new(nodes));
-        self.minter.store(Arc::new(minter(config)));
+        self.minter.store(Arc::new(minter));
         self.budget.set(config.limits.mints_per_second, config.limits.mint_timeout);
     }
 
@@ -130,7 +134,7 @@ impl Sessions {
     /// Fails if an endpoint is unusable.
     pub(super) fn new(config: &Config, metrics: &Arc<Metrics>) -> io::Result<Self> {
         let (id, store) = (IssuerId::default(), StoreId::default());
-        let issuer = Issuer::start(config, metrics, nodes(config)?, id, store);
+        let issuer = Issuer::start(config, metrics, (id, store))?;
         Ok(Self { table: Arc::new(SessionTable::new(MAX_SESSIONS)), issuer })
     }
 
@@ -152,17 +156,17 @@ impl Sessions {
         (old, old_sites): (&Config, &SiteTable),
         metrics: &Arc<Metrics>,
     ) -> io::Result<Vec<Arc<Site>>> {
-        let nodes = nodes(config)?;
         let old_sites = old_sites.iter().map(|site| (&*site.mapping.name, &**site)).collect();
         let minting = &self.issuer.minting;
         if same_issuer(old, config) {
+            let (nodes, minter) = (nodes(config)?, minter(config)?);
             let sites = self.sites(minting, config, metrics, &old_sites)?;
-            minting.update(config, nodes);
+            minting.update(config, nodes, minter);
             return Ok(sites);
         }
         let Minting { id, store, .. } = **minting;
         let store = if same_store(old, config) { store } else { StoreId(store.0 + 1) };
-        let issuer = Issuer::start(config, metrics, nodes, IssuerId(id.0 + 1), store);
+        let issuer = Issuer::start(config, metrics, (IssuerId(id.0 + 1), store))?;
         let sites = self.sites(&issuer.minting, config, metrics, &old_sites)?;
         self.issuer = issuer;
         Ok(sites)
@@ -268,13 +272,13 @@ fn budget_of_homes(config: &Config) -> MintBudget {
     MintBudget::new(config.limits.mints_per_second / 2 / count, config.limits.mint_timeout)
 }
 
-fn minter(config: &Config) -> StsMint {
+fn minter(config: &Config) -> io::Result<StsMint> {
     let (region, role) = (&config.upstream.region, config.issuer.role_arn.as_deref());
-    StsMint::new(config.sts(), region, &config.issuer.keys, role, config.limits.mint_timeout)
+    StsMint::new(config.sts_servers(), region, &config.issuer.keys, role, config.limits.mint_timeout)
 }
 
 fn nodes(config: &Config) -> io::Result<Nodes> {
-    Nodes::new(&config.upstream.endpoints, config.limits.connect_timeout)
+    Nodes::new(config.upstream.servers(), config.limits.connect_timeout)
 }
 
 /// Returns whether sessions minted under one configuration are valid under the other. Two lists of STS endpoints with

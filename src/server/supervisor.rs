@@ -11,8 +11,7 @@ use super::notify;
 use super::reload;
 use super::running::Running;
 use crate::config::Config;
-use crate::net::connect::{Connector, Trust};
-use crate::net::endpoint::Endpoint;
+use crate::net::connect::Connector;
 use crate::telemetry::metrics::CutBy;
 use std::future::Future;
 use std::io;
@@ -48,13 +47,11 @@ impl Server {
         let admin = admin.map(|admin| listen::bind_admin(admin.address, &mut inherited)).transpose()?;
         inherited.all_claimed()?;
         // Reports errors that would keep a worker from starting, such as missing certificates, before anything starts.
-        for endpoint in config.endpoints() {
-            Connector::new(endpoint.clone(), config.limits.connect_timeout)?;
+        for (endpoint, tls) in config.endpoints() {
+            Connector::new(endpoint.clone(), config.limits.connect_timeout, tls)?;
         }
-        if config.endpoints().any(Endpoint::tls) {
-            for note in Trust::load().map(|trust| trust.notes).unwrap_or_default() {
-                tracing::warn!(%note, "a place for trusted certificates has none");
-            }
+        for note in config.tls().flat_map(|(_, tls)| tls.notes()) {
+            tracing::warn!(%note, "a place for trusted certificates has none");
         }
         Ok(Self { config, workers, listeners, admin })
     }

@@ -2,7 +2,7 @@
 
 mod trial;
 
-use crate::net::connect::Connector;
+use crate::net::connect::{Connector, FollowedTls};
 use crate::net::endpoint::{Endpoint, NodeIndex};
 use crate::net::wall_clock::WallClock;
 use crate::resign::{Authority, SignedRequest, resign};
@@ -33,10 +33,10 @@ impl Nodes {
     ///
     /// # Errors
     /// When one uses TLS and no trusted certificates can be loaded, or its name is not a valid `Host`.
-    pub(crate) fn new(endpoints: &[Endpoint], timeout: Duration) -> io::Result<Self> {
+    pub(crate) fn new((endpoints, tls): (&[Endpoint], &FollowedTls), timeout: Duration) -> io::Result<Self> {
         let node = |endpoint: &Endpoint| {
             let authority = Authority::new(&endpoint.authority()).map_err(|_| io::ErrorKind::InvalidInput)?;
-            Ok((Connector::new(endpoint.clone(), timeout)?, authority))
+            Ok((Connector::new(endpoint.clone(), timeout, tls)?, authority))
         };
         endpoints.iter().map(node).collect::<io::Result<_>>().map(Self)
     }

@@ -7,7 +7,7 @@ use super::nodes::NodeBoard;
 use super::response_fields::is_wanted;
 use super::retry::Attempts;
 use crate::bounds::limits::Limits;
-use crate::net::connect::{Connector, Stream};
+use crate::net::connect::{Connector, FollowedTls, Stream};
 use crate::net::endpoint::Endpoint;
 use crate::outgoing::upload_error::UploadError;
 use crate::resign::{Authority, SignedRequest};
@@ -21,6 +21,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::client::ClientTls;
 use tokio::time::Instant;
 
 pub(crate) use download::{Asking, BrokenOff, Continue, Continued, Download};
@@ -58,6 +59,8 @@ struct Idle {
 #[derive(Debug)]
 struct Held {
     connection: Connection<Stream>,
+    /// The client of TLS that made it.
+    secured_by: Option<Arc<ClientTls>>,
     born: Instant,
     /// Whether it has carried a request before.
     reused: bool,
@@ -136,7 +139,7 @@ impl Pool {
     /// # Errors
     /// When an endpoint uses TLS and no trusted certificates can be loaded, or its name is not a valid `Host`.
     pub(crate) fn new(
-        endpoints: &[Endpoint],
+        (endpoints, tls): (&[Endpoint], &FollowedTls),
         limits: &Limits,
         board: &Arc<NodeBoard>,
     ) -> io::Result<Rc<Self>> {
@@ -144,7 +147,7 @@ impl Pool {
             let authority = Authority::new(&endpoint.authority()).map_err(|_| {
                 io::Error::new(io::ErrorKind::InvalidInput, "the endpoint's name is not a valid Host")
             })?;
-            let connector = Connector::new(endpoint.clone(), limits.connect_timeout)?;
+            let connector = Connector::new(endpoint.clone(), limits.connect_timeout, tls)?;
             Ok(Node { connector, authority, idle: RefCell::default() })
         };
         let nodes = endpoints.iter().map(node).collect::<io::Result<Vec<_>>>()?;
@@ -217,17 +220,24 @@ impl Node {
             idle.retain(|idle| now <= idle.until);
         }
         while let Some(mut last) = idle.pop() {
-            if now <= last.until && last.held.connection.is_ready() {
+            if now <= last.until && self.is_current(&last.held) && last.held.connection.is_ready() {
                 return Some(last.held);
             }
         }
         None
     }
 
+    /// Returns whether a connection was made with the files of TLS that are in effect. Another one shows a certificate that
+    /// was replaced, or trusts an authority that was removed.
+    fn is_current(&self, held: &Held) -> bool {
+        self.connector.is_current(held.secured_by.as_ref())
+    }
+
     async fn connect(&self, patience: Patience, choice: Choice) -> io::Result<Box<Held>> {
         let stream = self.connector.connect().await?;
+        let secured_by = stream.secured_by().cloned();
         let connection = Connection::new(stream, patience).with_field_filter(is_wanted);
-        Ok(Box::new(Held { connection, born: clock::now(), reused: false, choice, by: None }))
+        Ok(Box::new(Held { connection, secured_by, born: clock::now(), reused: false, choice, by: None }))
     }
 }
 
@@ -276,7 +286,7 @@ impl Lease {
         let Some((pool, _turn)) = held.by.take() else { return };
         let Some(node) = pool.nodes.get(held.choice.node.0) else { return };
         let mut idle = node.idle.borrow_mut();
-        if held.connection.is_reusable() && idle.len() < MAX_IDLE_CONNECTIONS {
+        if held.connection.is_reusable() && node.is_current(&held) && idle.len() < MAX_IDLE_CONNECTIONS {
             held.reused = true;
             let until = usable_until(clock::now(), held.born);
             idle.push(Idle { held, until });

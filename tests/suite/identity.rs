@@ -7,6 +7,7 @@ pub(crate) mod declare;
 mod homes;
 mod jwt;
 mod jwt_bounds;
+mod jwt_tls;
 mod keys;
 mod rules;
 mod stay_here;

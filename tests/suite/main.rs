@@ -33,5 +33,6 @@ mod support;
 mod surface;
 mod tls;
 mod tls_in;
+mod tls_out;
 mod walkthroughs;
 mod walls;

@@ -37,6 +37,9 @@
 //! **Bodies.** A checksum that trails signed chunks is verified (`XAmzContentChecksumMismatch`) and stored, for
 //! objects and parts, whether or not `Content-Encoding` says `aws-chunked`, which is never stored. A wrong signature
 //! after the chunks is `SignatureDoesNotMatch`. Neither error stores anything.
+//!
+//! **TLS.** No connection is refused because of its client's certificate. The server asks for one only with
+//! `MINIO_IDENTITY_TLS_ENABLE=on`, and verifies it only for `AssumeRoleWithCertificate`.
 
 mod actions;
 mod listing;
@@ -44,6 +47,7 @@ mod payloads;
 mod policy_size;
 mod requests;
 mod sessions;
+mod tls;
 mod versions;
 
 use crate::support::http::Response;

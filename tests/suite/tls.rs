@@ -113,7 +113,7 @@ fn each_certificate_mistake_has_its_own_advice() {
         (Made::signed(expired), "localhost", "certificate has expired"),
         (Made::signed(early), "localhost", "is not valid yet"),
         (Made::signed(|_| {}), "127.0.0.1", "certificate is for another name"),
-        (stranger, "localhost", "no authority that this machine trusts"),
+        (stranger, "localhost", "no trusted authority signed"),
         // This certificate is trusted, so the server answers. It does not know the issuer.
         (Made::self_signed(|_| {}), "localhost", "the issuer's access key is unknown to the server"),
     ];

@@ -12,6 +12,7 @@
 //! - An idle connection holds no buffer.
 //! - No key, secret or byte of a connection appears in an error or in `Debug`.
 
+pub mod client;
 mod clients;
 mod error;
 mod handshake;

@@ -3,17 +3,15 @@
 use super::key_set::MAX_SET;
 use super::settings::Access;
 use super::url::KeyUrl;
-use crate::net::connect::{Connector, Trouble, Trust};
+use crate::net::connect::{AnyError, Connector, FollowedTls, TlsMistake, Trouble, read_tls_file};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::Empty;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
 /// The time for a document, with all redirects.
@@ -56,8 +54,6 @@ pub(super) async fn get(url: &KeyUrl, access: &Access, with_bearer: bool) -> Res
     Err(format!("{url} redirects more than {MAX_REDIRECTS} times"))
 }
 
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
-
 fn describe(url: &KeyUrl, error: &(dyn std::error::Error + 'static)) -> String {
     match Trouble::of(error) {
         Some(trouble) => format!("{url}: {error}: {trouble}"),
@@ -70,18 +66,14 @@ async fn request(url: &KeyUrl, access: &Access, with_bearer: bool) -> Result<Res
     let prepare = {
         let (endpoint, access) = (url.endpoint().clone(), access.clone());
         move || -> Result<_, AnyError> {
-            let connector = if access.ca.is_empty() {
-                Connector::new(endpoint, PATIENCE)?
-            } else {
-                Connector::trusting(endpoint, PATIENCE, Trust::of_files(&access.ca)?)?
-            };
+            let tls = if endpoint.tls() { load(&access)? } else { FollowedTls::none() };
+            let connector = Connector::new(endpoint, PATIENCE, &tls)?;
             let bearer = access.bearer_file.as_deref().filter(|_| with_bearer).map(bearer).transpose()?;
             Ok((connector, bearer))
         }
     };
     // Files may be slow to read, and this thread refreshes the sessions too.
     let (connector, bearer) = spawn_blocking(prepare).await??;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(connector.connect().await?)).await?;
     let mut request = Request::get(url.target())
         .header(header::HOST, url.endpoint().authority())
         .header(header::ACCEPT, "application/json")
@@ -90,12 +82,15 @@ async fn request(url: &KeyUrl, access: &Access, with_bearer: bool) -> Result<Res
     if let Some(bearer) = bearer {
         request.headers_mut().insert(header::AUTHORIZATION, bearer);
     }
-    // Closes the connection when this future ends.
-    let mut running = JoinSet::new();
-    running.spawn(connection);
-    let (parts, body) = sender.send_request(request).await?.into_parts();
-    let body = Limited::new(body, MAX_SET).collect().await?.to_bytes();
-    Ok(Response::from_parts(parts, body))
+    connector.exchange(request, MAX_SET).await
+}
+
+/// Reads the files of TLS.
+fn load(access: &Access) -> Result<FollowedTls, AnyError> {
+    let shown = |TlsMistake { message, help, .. }| format!("{message}; {help}");
+    let read = |path: &Path, kind| read_tls_file(path, kind).map(Some);
+    FollowedTls::load(access.tls.clone(), &read)
+        .map_err(|mistakes| mistakes.into_iter().map(shown).collect::<Vec<_>>().join("; ").into())
 }
 
 /// Returns the value of `Authorization` for the token in a file.

@@ -2,6 +2,7 @@
 
 use super::algorithm::Algorithm;
 use super::url::KeyUrl;
+use crate::net::connect::TlsSettings;
 use crate::sigv4::secret::Secret;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,8 +53,8 @@ pub(crate) enum KeyOrigin {
 /// How to reach an issuer. The files are read for each fetch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Access {
-    /// PEM files with the only authorities to trust. Empty for those that the machine trusts.
-    pub ca: Vec<PathBuf>,
+    /// Whom to trust, and what to show.
+    pub tls: TlsSettings,
     /// A file with the bearer token to send.
     pub bearer_file: Option<PathBuf>,
 }

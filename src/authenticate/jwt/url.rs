@@ -72,7 +72,7 @@ impl KeyUrl {
     }
 
     /// Returns the endpoint.
-    pub(super) fn endpoint(&self) -> &Endpoint {
+    pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 

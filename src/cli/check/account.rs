@@ -9,13 +9,10 @@ use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest
 use aws_sigv4::sign::v4::SigningParams;
 use bytes::Bytes;
 use http::{Request, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::Empty;
 use serde_json::Value;
 use std::error::Error;
 use std::time::{Duration, SystemTime};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// The path at which MinIO tells any user its own name and policy.
@@ -37,15 +34,9 @@ async fn ask(config: &Config, endpoint: &Endpoint) -> Result<Value, Box<dyn Erro
     let mut request =
         Request::get(PATH).header(header::HOST, endpoint.authority()).body(Empty::<Bytes>::new())?;
     sign_as_issuer(config, endpoint, &mut request)?;
-    let stream =
-        TokioIo::new(Connector::new(endpoint.clone(), config.limits.connect_timeout)?.connect().await?);
-    let (mut sender, connection) = http1::handshake(stream).await?;
-    // Dropping it ends the connection.
-    let mut running = JoinSet::new();
-    running.spawn(connection);
-    let answer = sender.send_request(request).await?;
-    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await?.to_bytes();
-    Ok(serde_json::from_slice(&body)?)
+    let connector = Connector::new(endpoint.clone(), config.limits.connect_timeout, &config.issuer.tls)?;
+    let answer = connector.exchange(request, MAX_ANSWER).await?;
+    Ok(serde_json::from_slice(answer.body())?)
 }
 
 /// Signs with the issuer's own keys, because MinIO would answer a session with the session's policy.

@@ -1,9 +1,10 @@
 //! The certificate of the client in question.
 
 use crate::cli::CommandError;
-use crate::config::{Caller, Listener, read_guarded};
+use crate::config::{Caller, Listener};
 use crate::identify::certificate::Certificate;
 use crate::identify::client::ClientCertificates;
+use crate::net::guarded::read_guarded;
 use crate::refusal::{Refusal, Rule};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;

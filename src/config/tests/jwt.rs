@@ -72,7 +72,7 @@ fn an_issuer_has_safe_defaults() {
     assert_eq!(corp.max_stale, Duration::from_hours(24));
     let KeyOrigin::Discovery(url, access) = corp.keys else { panic!("{:?}", corp.keys) };
     assert_eq!(url.to_string(), "https://id.test/.well-known/openid-configuration");
-    assert!(access.ca.is_empty() && access.bearer_file.is_none());
+    assert!(access.tls.ca.is_empty() && access.bearer_file.is_none());
 }
 
 #[test]
@@ -83,10 +83,10 @@ fn keys_come_from_a_url_a_file_a_secret_or_discovery() {
     else {
         panic!("a URL")
     };
-    assert_eq!((url.to_string().as_str(), access.ca.len()), ("https://id.test/keys", 1));
+    assert_eq!((url.to_string().as_str(), access.tls.ca.len()), ("https://id.test/keys", 1));
     assert_eq!(access.bearer_file.as_deref(), Some(Path::new("token")));
     assert!(
-        matches!(of("jwks = { ca = \"ca.pem\" }"), KeyOrigin::Discovery(_, access) if access.ca.len() == 1)
+        matches!(of("jwks = { ca = \"ca.pem\" }"), KeyOrigin::Discovery(_, access) if access.tls.ca.len() == 1)
     );
     assert_eq!(of("jwks = { file = \"good.json\" }"), KeyOrigin::File("good.json".into()));
     assert!(matches!(of("secret = { env = \"LONG\" }"), KeyOrigin::Secret(_)));
@@ -102,7 +102,7 @@ fn kubernetes_names_the_keys_of_the_cluster() {
     let KeyOrigin::Url(url, access) = pods.keys else { panic!("a URL") };
     assert_eq!(url.to_string(), "https://kubernetes.default.svc/openid/v1/jwks");
     let folder = Path::new("/var/run/secrets/kubernetes.io/serviceaccount");
-    assert_eq!(access.ca, [folder.join("ca.crt")]);
+    assert_eq!(access.tls.ca, [folder.join("ca.crt")]);
     assert_eq!(access.bearer_file, Some(folder.join("token")));
     let other = issuer(
         "name = \"pods\"\nkubernetes = true\nissuer = \"https://oidc.test/id/1\"\naudience = \"scopegate\"\n\
@@ -113,7 +113,7 @@ fn kubernetes_names_the_keys_of_the_cluster() {
         (&*other.issuer, url.to_string().as_str()),
         ("https://oidc.test/id/1", "https://oidc.test/keys")
     );
-    assert_eq!((access.ca, access.bearer_file.is_some()), (vec!["own.pem".into()], true));
+    assert_eq!((access.tls.ca, access.bearer_file.is_some()), (vec!["own.pem".into()], true));
 }
 
 #[test]

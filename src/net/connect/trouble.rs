@@ -4,6 +4,7 @@ use rustls::{AlertDescription, CertificateError, Error as TlsError};
 use std::error::Error;
 use std::fmt;
 use std::io;
+use tls::client::UnknownAuthority;
 
 /// A reason why an endpoint cannot be used that lies in its configuration or certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub(crate) enum Trouble {
     BadCertificate,
     /// The server wants a certificate of its client.
     WantsClientCertificate,
+    /// The server refuses the client's certificate, or misses one. In TLS 1.2 both look the same.
+    RefusesClientCertificate,
+    /// The server finds that the client's certificate has expired.
+    ClientCertificateExpired,
     /// The server and this program have no version or cipher of TLS in common.
     NoCommonProtocol,
     /// The endpoint is written with `https://`, and the server does not speak TLS.
@@ -55,6 +60,9 @@ impl Trouble {
         if let Some(error) = error.downcast_ref::<TlsError>() {
             return Self::of_tls(error);
         }
+        if error.is::<UnknownAuthority>() {
+            return Some(Self::UnknownIssuer);
+        }
         let error = error.downcast_ref::<hyper::Error>()?;
         (error.is_parse() || error.is_incomplete_message()).then_some(Self::NotHttp)
     }
@@ -64,9 +72,14 @@ impl Trouble {
             TlsError::InvalidCertificate(error) => Self::of_certificate(error),
             TlsError::InvalidMessage(_) => Self::PlainServer,
             TlsError::AlertReceived(alert) => match alert {
-                AlertDescription::CertificateRequired
-                | AlertDescription::BadCertificate
-                | AlertDescription::UnknownCA => Self::WantsClientCertificate,
+                AlertDescription::CertificateRequired => Self::WantsClientCertificate,
+                AlertDescription::BadCertificate
+                | AlertDescription::UnknownCA
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::AccessDenied => Self::RefusesClientCertificate,
+                AlertDescription::CertificateExpired => Self::ClientCertificateExpired,
                 AlertDescription::HandshakeFailure
                 | AlertDescription::ProtocolVersion
                 | AlertDescription::InsufficientSecurity => Self::NoCommonProtocol,
@@ -113,7 +126,7 @@ impl Trouble {
             Self::AuthorityAsServer => {
                 "the server uses the certificate of an authority (CA:TRUE) as its own, as `openssl req -x509` makes it: \
                  make it again with -addext basicConstraints=critical,CA:FALSE and \
-                 -addext subjectAltName=DNS:HOST, and name the new file in SSL_CERT_FILE"
+                 -addext subjectAltName=DNS:HOST, and trust the new file: with ca, or in SSL_CERT_FILE"
             }
             Self::Expired => {
                 "the server's certificate has expired: renew it there. If it is still valid, this machine's clock is \
@@ -125,12 +138,13 @@ impl Trouble {
             }
             Self::WrongName => {
                 "the server's certificate is for another name: write the endpoint with a name that the certificate \
-                 has, or make one with -addext subjectAltName=DNS:HOST (IP:ADDRESS for an address)"
+                 has, set server_name to one, or make one with -addext subjectAltName=DNS:HOST (IP:ADDRESS for an \
+                 address)"
             }
             Self::UnknownIssuer => {
-                "no authority that this machine trusts signed the server's certificate: name the authority's PEM file \
-                 in the environment variable SSL_CERT_FILE, or install it with update-ca-certificates. A server that \
-                 does not send its intermediate certificates looks the same"
+                "no trusted authority signed the server's certificate: name the authority's PEM file with ca (in a \
+                 configuration: tls = { ca = [\"ca.pem\"] }; for a command: --ca ca.pem) or in the environment variable \
+                 SSL_CERT_FILE. A server that does not send its intermediate certificates looks the same"
             }
             Self::OldCertificate => {
                 "the server's certificate is X.509 version 1, as `openssl x509 -req` makes it without -extfile: make \
@@ -138,7 +152,17 @@ impl Trouble {
             }
             Self::BadCertificate => "the server's certificate cannot be accepted: replace it on the server",
             Self::WantsClientCertificate => {
-                "the server wants a certificate of its client, which Scopegate does not have: turn that off on the server"
+                "the server wants a certificate of its client: name one with tls = { certificate = { chain = \
+                 \"client.crt\", key = \"client.key\" } }"
+            }
+            Self::RefusesClientCertificate => {
+                "the server refuses the certificate of its client, or wants one: name one that an authority of the \
+                 server's signed, with the authorities between, in tls = { certificate = { chain = \"client.crt\", key = \
+                 \"client.key\" } }"
+            }
+            Self::ClientCertificateExpired => {
+                "the client's certificate has expired, as the server sees it: renew the file that certificate.chain \
+                 names. If it is still valid, the server's clock is ahead"
             }
             Self::NoCommonProtocol => {
                 "the server offers neither TLS 1.2 nor TLS 1.3 with a current cipher: turn one on"
@@ -176,6 +200,14 @@ mod tests {
             (
                 tls(TlsError::AlertReceived(AlertDescription::CertificateRequired)),
                 Some(Trouble::WantsClientCertificate),
+            ),
+            (
+                tls(TlsError::AlertReceived(AlertDescription::UnknownCA)),
+                Some(Trouble::RefusesClientCertificate),
+            ),
+            (
+                tls(TlsError::AlertReceived(AlertDescription::CertificateExpired)),
+                Some(Trouble::ClientCertificateExpired),
             ),
             (tls(TlsError::AlertReceived(AlertDescription::InternalError)), None),
             (io::Error::from(io::ErrorKind::ConnectionRefused), None),

@@ -29,19 +29,6 @@ impl Trust {
         Self::from(env::var_os(FILE).as_deref(), env::var_os(DIR).as_deref())
     }
 
-    /// Loads the authorities in PEM files, and no others.
-    ///
-    /// # Errors
-    /// When a file has none. The message names it.
-    pub(crate) fn of_files(files: &[PathBuf]) -> Result<Self, String> {
-        let mut trust = Self { roots: RootCertStore::empty(), notes: Vec::new() };
-        for file in files {
-            trust.add("ca", file, false);
-        }
-        // With one of several authorities missing, servers would fail that worked before.
-        if trust.notes.is_empty() { Ok(trust) } else { Err(trust.notes.join("; ")) }
-    }
-
     fn from(file: Option<&OsStr>, dirs: Option<&OsStr>) -> Result<Self, String> {
         let mut trust = Self { roots: RootCertStore::empty(), notes: Vec::new() };
         let dirs: Vec<PathBuf> = dirs.into_iter().flat_map(env::split_paths).collect();

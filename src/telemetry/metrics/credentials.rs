@@ -1,4 +1,4 @@
-//! The metrics of credentials: the last use of each token, and the files that declare users and tokens.
+//! The metrics of credentials: the last use of each token, and the files that are read again when they change.
 
 use crate::authenticate::tokens::Tokens;
 use arc_swap::ArcSwapOption;
@@ -37,7 +37,7 @@ impl CredentialFacts {
             let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
             family.encode_family(&[("token", &*name)])?.encode_gauge(&seconds)?;
         }
-        let help = "Whether the version of a file of users, tokens or keys that was read last is in effect";
+        let help = "Whether the version of a file that was read last is in effect";
         let mut family =
             encoder.encode_descriptor("file_last_read_successful", help, None, MetricType::Gauge)?;
         for (file, is_in_effect) in &*self.files.lock().unwrap_or_else(PoisonError::into_inner) {

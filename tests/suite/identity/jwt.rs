@@ -78,14 +78,18 @@ pub(super) fn claims(issuer: &str, more: &Value) -> Value {
 
 /// An issuer on a loopback address. It serves a document for each path, and closes connections for others.
 #[derive(Clone)]
-struct Idp {
+pub(super) struct Idp {
     address: SocketAddr,
     documents: Arc<Mutex<Vec<(String, String)>>>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Idp {
-    fn start() -> Self {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let idp = Self { address, documents: Arc::default(), requests: Arc::default() };
@@ -107,7 +111,7 @@ impl Idp {
         }
     }
 
-    fn serve(&self, documents: &[(&str, String)]) {
+    pub(super) fn serve(&self, documents: &[(&str, String)]) {
         let documents = documents.iter().map(|(path, body)| ((*path).to_owned(), body.clone()));
         *self.documents.lock().unwrap() = documents.collect();
     }

@@ -74,8 +74,13 @@ impl Minio {
         panic!("five times, another process took MinIO's port")
     }
 
-    /// Starts a server that speaks TLS with this certificate and key in PEM. `mc` cannot set it up.
+    /// Starts a server that speaks TLS with this certificate and key in PEM.
     pub(crate) fn start_over_tls(certificate: &str, key: &str) -> Self {
+        Self::start_over_tls_with(certificate, key, &[])
+    }
+
+    /// Like [`Self::start_over_tls`], with these settings.
+    pub(crate) fn start_over_tls_with(certificate: &str, key: &str, settings: Settings) -> Self {
         let (folder, programs) = (TempDir::new().unwrap(), Self::programs());
         let root = Keys::random("root-of-the-test");
         let certs = folder.path().join("certs");
@@ -85,10 +90,11 @@ impl Minio {
         let arguments = ["--certs-dir".to_owned(), certs.into_os_string().into_string().unwrap()];
         let data = folder.path().join("data").into_os_string().into_string().unwrap();
         let (address, log) = (free_address(), folder.path().join("log"));
-        let process = spawn(&programs.minio, address, &root, &log, &[&arguments[..], &[data]].concat(), &[]);
+        let process =
+            spawn(&programs.minio, address, &root, &log, &[&arguments[..], &[data]].concat(), settings);
         let said = || fs::read_to_string(&log).unwrap();
         assert!(wait_for(|| said().contains("\nAPI: https://").then_some(())).is_some(), "{}", said());
-        Self { address, root, programs, process, folder, settings: &[] }
+        Self { address, root, programs, process, folder, settings }
     }
 
     /// Returns a server that was started as one node of several. It cannot be restarted.
@@ -154,10 +160,14 @@ impl Minio {
     /// Runs `mc` as root and returns its output. The server's alias is `local`.
     pub(crate) fn mc(&self, arguments: &[&str]) -> String {
         let Keys { access_key, secret_key, .. } = &self.root;
+        let has_tls = self.folder.path().join("certs").exists();
+        let scheme = if has_tls { "https" } else { "http" };
         let output = Command::new(&self.programs.mc)
             .args(arguments)
+            // What is tested is the proxy's trust, not that of mc.
+            .args(has_tls.then_some("--insecure"))
             .env("MC_CONFIG_DIR", self.folder.path().join("mc"))
-            .env("MC_HOST_local", format!("http://{access_key}:{secret_key}@{}", self.address))
+            .env("MC_HOST_local", format!("{scheme}://{access_key}:{secret_key}@{}", self.address))
             .stdin(Stdio::null())
             .output()
             .unwrap();

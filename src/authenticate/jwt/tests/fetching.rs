@@ -7,6 +7,7 @@ use super::super::testing::{Signer, claims, settings};
 use super::super::url::KeyUrl;
 use super::{Corp, header};
 use crate::authenticate::failure::Failure;
+use crate::net::connect::TlsSettings;
 use crate::net::wall_clock::WallClock;
 use crate::refusal::Rule;
 use serde_json::{Value, json};
@@ -260,7 +261,7 @@ async fn a_redirect_at_the_same_origin_is_followed_with_the_bearer_token() {
     .await;
     let mut bearer = tempfile::NamedTempFile::new().unwrap();
     bearer.write_all(b"pod-token\n").unwrap();
-    let access = Access { ca: Vec::new(), bearer_file: Some(bearer.path().to_owned()) };
+    let access = Access { tls: TlsSettings::default(), bearer_file: Some(bearer.path().to_owned()) };
     let url = KeyUrl::parse(&format!("{}/keys?x=1", server.base)).unwrap();
     let issuers = start(&[settings(KeyOrigin::Url(url, access))]);
     assert!(verify(&issuers, &token(&signer, "a")).await.is_ok());

@@ -1,0 +1,212 @@
+//! Tests a client of TLS against servers of rustls.
+
+use super::*;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{AlertDescription, Error as TlsError, HandshakeKind, ProtocolVersion, ServerConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio_rustls::{TlsAcceptor, server};
+
+type Issuer = CertifiedIssuer<'static, KeyPair>;
+
+fn authority(name: &str) -> Issuer {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// Returns a certificate for these names and its key.
+fn issue(issuer: &Issuer, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
+    let mut params =
+        CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "the server");
+    change(&mut params);
+    let key = KeyPair::generate().unwrap();
+    (params.signed_by(&key, issuer).unwrap().pem(), key.serialize_pem())
+}
+
+fn trust(issuer: &Issuer) -> RootCertStore {
+    let mut authorities = Authorities::default();
+    authorities.add_pem(issuer.pem().as_bytes()).unwrap();
+    authorities.into_store()
+}
+
+fn server((chain, key): &(String, String), clients: Option<&Issuer>) -> ServerConfig {
+    use rustls::pki_types::pem::PemObject;
+    let builder =
+        ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(issuer) => builder.with_client_cert_verifier(
+            WebPkiClientVerifier::builder_with_provider(Arc::new(trust(issuer)), provider()).build().unwrap(),
+        ),
+    };
+    let chain = vec![CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()];
+    builder.with_single_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap()).unwrap()
+}
+
+type Both = (TlsStream<DuplexStream>, server::TlsStream<DuplexStream>);
+
+/// Connects and exchanges a byte in each direction, after which both sides know what the other thinks.
+async fn meet(client: &ClientTls, server: &Arc<ServerConfig>, name: &str) -> Result<Both, io::Error> {
+    let (near, far) = duplex(1 << 16);
+    let acceptor = TlsAcceptor::from(Arc::clone(server));
+    let accepted = async {
+        let mut stream = acceptor.accept(far).await?;
+        stream.write_all(b"x").await?;
+        stream.flush().await?;
+        io::Result::Ok(stream)
+    };
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let connected = async {
+        let mut stream = client.connect(&name, near).await?;
+        stream.read_u8().await?;
+        io::Result::Ok(stream)
+    };
+    let (connected, accepted) = tokio::join!(connected, accepted);
+    Ok((connected?, accepted?))
+}
+
+fn cause(error: &io::Error) -> &TlsError {
+    error.get_ref().and_then(|inner| inner.downcast_ref()).unwrap_or_else(|| panic!("{error:?}"))
+}
+
+#[tokio::test]
+async fn a_server_is_verified_for_the_name_that_is_expected() {
+    let issuer = authority("our authority");
+    let config = Arc::new(server(&issue(&issuer, &["minio.internal", "10.0.0.1"], |_| {}), None));
+    for (expected, connected, is_good) in [
+        (None, "minio.internal", true),
+        (None, "10.0.0.1", true),
+        (None, "other.internal", false),
+        (None, "10.0.0.2", false),
+        (Some("minio.internal"), "10.0.0.2", true),
+        (Some("other.internal"), "minio.internal", false),
+    ] {
+        let expected = expected.map(|name| ServerName::try_from(name).unwrap());
+        let client = ClientTls::new(trust(&issuer), None, expected.clone()).unwrap();
+        let met = meet(&client, &config, connected).await;
+        assert_eq!(met.is_ok(), is_good, "{expected:?} {connected}");
+        match met {
+            Ok((near, far)) => {
+                let sent = expected
+                    .map(|_| "minio.internal")
+                    .or((connected == "minio.internal").then_some(connected));
+                assert_eq!(far.get_ref().1.server_name(), sent);
+                assert_eq!(near.get_ref().1.alpn_protocol(), None, "this server selects no protocol");
+            }
+            Err(error) => assert!(error.to_string().contains("minio.internal"), "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_named() {
+    let (ours, theirs) = (authority("our authority"), authority("their\u{1b}[2J \u{202e}authority"));
+    let client = ClientTls::new(trust(&ours), None, None).unwrap();
+    let config = Arc::new(server(&issue(&theirs, &["minio.internal"], |_| {}), None));
+    let error = meet(&client, &config, "minio.internal").await.unwrap_err();
+    let told = error.to_string();
+    assert!(told.contains("the server") && told.contains("authority\", which is not trusted"), "{told}");
+    assert!(!told.contains(['\u{1b}', '\u{202e}']), "{told:?}");
+    assert!(error.get_ref().unwrap().is::<UnknownAuthority>());
+
+    // Another key under the same name is another authority.
+    let client = ClientTls::new(trust(&authority("their\u{1b}[2J \u{202e}authority")), None, None).unwrap();
+    let error = meet(&client, &config, "minio.internal").await.unwrap_err();
+    assert!(error.to_string().contains("not trusted"), "{error}");
+
+    let params = CertificateParams::new(vec!["minio.internal".to_owned()]).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let alone = (params.self_signed(&key).unwrap().pem(), key.serialize_pem());
+    let error = meet(&client, &Arc::new(server(&alone, None)), "minio.internal").await.unwrap_err();
+    assert!(error.to_string().contains("signed by itself"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_is_shown_to_a_server_that_asks() {
+    let (issuer, clients) = (authority("our authority"), authority("clients"));
+    let config = Arc::new(server(&issue(&issuer, &["minio.internal"], |_| {}), Some(&clients)));
+    let for_clients = |params: &mut CertificateParams| {
+        params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+    };
+    let certificate = |issuer, change: fn(&mut CertificateParams)| {
+        let (chain, key) = issue(issuer, &["scopegate"], change);
+        ClientCertificate::from_pem(chain.as_bytes(), key.as_bytes()).unwrap()
+    };
+    let expired = |params: &mut CertificateParams| params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    for (certificate, alert) in [
+        (None, Some(AlertDescription::CertificateRequired)),
+        (Some(certificate(&clients, for_clients)), None),
+        (Some(certificate(&clients, expired)), Some(AlertDescription::CertificateExpired)),
+        (Some(certificate(&issuer, for_clients)), Some(AlertDescription::UnknownCA)),
+    ] {
+        let client = ClientTls::new(trust(&issuer), certificate, None).unwrap();
+        let met = meet(&client, &config, "minio.internal").await;
+        assert_eq!(met.is_ok(), alert.is_none());
+        match (met, alert) {
+            (Ok((_, far)), _) => assert!(far.get_ref().1.peer_certificates().is_some()),
+            (Err(error), Some(alert)) => assert_eq!(cause(&error), &TlsError::AlertReceived(alert)),
+            (Err(error), None) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_the_same_client_resumes_a_session() {
+    let issuer = authority("our authority");
+    let mut config = server(&issue(&issuer, &["minio.internal"], |_| {}), None);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let config = Arc::new(config);
+    let client = ClientTls::new(trust(&issuer), None, None).unwrap();
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let (near, _far) = meet(&client, &config, "minio.internal").await.unwrap();
+        let near = near.get_ref().1;
+        assert_eq!(near.handshake_kind(), Some(kind));
+        assert_eq!(near.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+        assert_eq!(near.alpn_protocol(), Some(&b"http/1.1"[..]));
+    }
+    let other = ClientTls::new(trust(&issuer), None, None).unwrap();
+    let (near, _far) = meet(&other, &config, "minio.internal").await.unwrap();
+    assert_eq!(near.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+}
+
+#[test]
+fn each_unusable_text_is_told_apart() {
+    let issuer = authority("our authority");
+    let (chain, key) = issue(&issuer, &["scopegate"], |_| {});
+    let (_, other_key) = issue(&issuer, &["scopegate"], |_| {});
+    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let told =
+        |chain: &str, key: &str| ClientCertificate::from_pem(chain.as_bytes(), key.as_bytes()).map(drop);
+    assert_eq!(told(&chain, &key), Ok(()));
+    for (chain, key, is_key, words) in [
+        (&*chain, &*other_key, true, "not the key of the chain's first certificate"),
+        (&chain, &chain, true, "a certificate and no private key"),
+        (&chain, "", true, "no private key in PEM"),
+        (&chain, encrypted, true, "it is encrypted"),
+        (&chain, &key.replace('M', "?"), true, "not valid PEM"),
+        (&key, &key, false, "a private key and no certificate"),
+        ("", &key, false, "no certificate in PEM"),
+        ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", &key, false, "cannot be used"),
+        ("-----BEGIN CERTIFICATE-----\nMIIB\n", &key, false, "not valid PEM"),
+    ] {
+        match told(chain, key).unwrap_err() {
+            Unusable::Key(why) => assert!(is_key && why.contains(words), "no {words:?} in {why}"),
+            Unusable::Chain(why) => assert!(!is_key && why.contains(words), "no {words:?} in {why}"),
+            Unusable::Authorities(why) => panic!("{why}"),
+        }
+    }
+    let mut authorities = Authorities::default();
+    let cut = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let told = authorities.add_pem(format!("{}{cut}", issuer.pem()).as_bytes()).unwrap_err();
+    assert!(
+        matches!(&told, Unusable::Authorities(why) if why.contains("certificate 2 cannot be used")),
+        "{told:?}"
+    );
+    assert!(ClientTls::new(RootCertStore::empty(), None, None).is_err());
+}
