@@ -110,6 +110,24 @@ async fn a_client_that_reads_nothing_ends() {
     assert_eq!((paths.running.get(), paths.taken.get()), (0, 0));
 }
 
+/// A client that leaves whole responses in its socket is not waited for, although their streams are over.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_responses_unread_ends() {
+    let paths = Paths::default();
+    let _ = run(&paths, |stream| async {
+        let mut raw = Raw::open(stream).await;
+        let zeros = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/zeros/50000")];
+        let requests = [1, 3, 5].map(|stream| get(stream, &zeros)).concat();
+        raw.send(&[frame(WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes()), requests].concat()).await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((paths.running.get(), paths.held.get()), (0, 0));
+        assert_eq!(paths.events.borrow()[1..], [Event::Stream; 3]);
+        sleep(LIMITS.idle * 3 / 4).await;
+        assert_eq!(paths.events_of(Event::Closed(ClosedBy::TimedOut)), 1, "{:?}", paths.events);
+    })
+    .await;
+}
+
 /// The server's end: running streams finish, and the client learns which were not looked at.
 #[tokio::test(start_paused = true)]
 async fn running_streams_finish_when_the_server_stops() {
