@@ -27,7 +27,7 @@ fn content(length: usize) -> Vec<u8> {
 /// Runs curl with prior knowledge of HTTP/2, and returns what it wrote.
 fn curl(args: &[&str], input: &[u8]) -> Vec<u8> {
     let mut curl = Command::new("curl")
-        .args(["--silent", "--show-error", "--http2-prior-knowledge", "--max-time", "60"])
+        .args(["--silent", "--show-error", "--http2-prior-knowledge", "--noproxy", "*", "--max-time", "60"])
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -37,6 +37,7 @@ fn curl(args: &[&str], input: &[u8]) -> Vec<u8> {
     let (mut stdin, input) = (curl.stdin.take().unwrap(), input.to_vec());
     let writing = thread::spawn(move || stdin.write_all(&input));
     let output = curl.wait_with_output().unwrap();
+    // A client that is refused does not read all of its input.
     let _ = writing.join().unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
@@ -92,6 +93,43 @@ fn a_hundred_streams_run_at_once() {
     }
     // More than may run at once wait for their turn in the client.
     assert!(connection.get_many(300, "/tmp/inbox/a").iter().all(|got| got.as_ref().unwrap().body == content));
+}
+
+/// The streams of a client are counted over all of its connections.
+#[test]
+fn a_client_has_as_many_streams_as_connections() {
+    let world = World::start_with(&[corner("all", ALL)], "[limits]\nconnections_per_client = 5\n");
+    let connections = [(); 2].map(|()| Connection::open(world.proxy.address("all")));
+    let begin = |number: usize| connections[number % 2].begin(&format!("/tmp/inbox/{number}"), 4);
+    let are_open = |count| {
+        let open = wait_for(|| (world.metric("scopegate_http2_streams_open") == count).then_some(()));
+        assert!(open.is_some(), "{}", world.proxy.stderr());
+    };
+    let mut begun: Vec<_> = (0..5).map(begin).collect();
+    are_open(5);
+    for connection in &connections {
+        let refused = connection.request("GET", "/tmp/inbox/none", &[], b"").unwrap_err();
+        assert_eq!(refused.reason(), Some(h2::Reason::REFUSED_STREAM), "it may be tried again");
+    }
+    assert_eq!(world.metric("scopegate_http2_resets_total{reason=\"refused\"}"), 2);
+    assert_eq!(connections[0].finish(begun.swap_remove(0), b"body").unwrap().status(), 200);
+    are_open(4);
+    assert_eq!(connections[1].request("GET", "/tmp/inbox/0", &[], b"").unwrap().text(), "body");
+}
+
+/// A client that is refused while it uploads sees why.
+#[test]
+fn curl_shows_the_refusal_of_an_upload() {
+    let world = World::start(&[corner("all", &[("tmp", "inbox/", "read,list")])]);
+    let content = content(LARGE);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &content).unwrap();
+    let url = format!("http://{}/tmp/inbox/a", world.proxy.address("all"));
+    for (source, input) in [(file.path().to_str().unwrap(), &b""[..]), ("-", &content)] {
+        let shown = curl(&["-T", source, "-w", " %{http_version} %{http_code}", &url], input);
+        let shown = String::from_utf8_lossy(&shown);
+        assert!(shown.contains("<Code>AccessDenied</Code>") && shown.ends_with(" 2 403"), "{shown}");
+    }
 }
 
 #[test]

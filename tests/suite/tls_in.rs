@@ -3,6 +3,7 @@
 mod answers;
 mod bounds;
 mod clients;
+mod http2;
 mod reload;
 mod revoked;
 

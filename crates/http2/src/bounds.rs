@@ -30,6 +30,10 @@ pub(crate) const UNCHARGED_HEAD: usize = 4096;
 /// The time for the last frames of a connection that ends.
 pub(crate) const CLOSE: Duration = Duration::from_secs(5);
 
+/// The most that is read of a request's body after its response, in bytes, and the time for it. These are the bounds of
+/// HTTP/1.1 on reading after the last response.
+pub(crate) const MAX_DRAINED: usize = 64 * 1024 * 1024;
+pub(crate) const DRAIN: Duration = Duration::from_secs(30);
 /// The time that a preface has to arrive once the server stops. Its client could not know.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(1);
 

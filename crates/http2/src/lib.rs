@@ -9,6 +9,8 @@
 //!   connection, as RFC 9113 demands; everything else gets the service's refusal as its response.
 //! - A body that breaks off never looks complete: its stream is reset.
 //! - A stream that the client resets ends the work for its request.
+//! - A client that goes on sending after its response gets no reset that could hide it: the rest of its body is read, up
+//!   to a bound.
 //! - `Debug` shows no values of fields.
 //!
 //! # Bounds

@@ -48,7 +48,7 @@ pub(crate) async fn serve<H: StreamService>(
         return service.record(Event::Reset(ResetBy::Refused));
     };
     service.record(Event::Stream);
-    let _running = RunningGuard::new();
+    let running = RunningGuard::new();
     let (parts, stream) = request.into_parts();
     let has_body = body.is_some();
     let method = parts.method.clone();
@@ -65,9 +65,14 @@ pub(crate) async fn serve<H: StreamService>(
             respond::respond(&exchange, &method, &mut response, service).await
         }
     };
-    if let Err(cut) = ended {
-        exchange.borrow_mut().reset(cut);
-        service.record(Event::Reset(cut.into()));
+    // For the service the request is over, whatever its client still has to send.
+    drop(running);
+    match ended {
+        Ok(()) => exchange::drain(&exchange).await,
+        Err(cut) => {
+            exchange.borrow_mut().reset(cut);
+            service.record(Event::Reset(cut.into()));
+        }
     }
 }
 

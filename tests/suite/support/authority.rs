@@ -156,6 +156,11 @@ impl Client {
         self
     }
 
+    /// Returns the configuration of its connections.
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
     /// Connects, and completes the handshake as far as the client sees it.
     pub(crate) fn connect(&self, address: SocketAddr, name: &'static str) -> io::Result<Stream> {
         let socket = TcpStream::connect_timeout(&address, PATIENCE)?;

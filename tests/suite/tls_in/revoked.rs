@@ -12,7 +12,7 @@ const REQUIRED: &str =
     "], client_ca = [\"@clients.pem\"], client_crl = [\"@clients.crl\"], client_certificate = \"required\"";
 
 /// A proxy that wants certificates of an authority, and that authority.
-fn start() -> (Secure, Authority) {
+pub(super) fn start() -> (Secure, Authority) {
     let clients = Authority::new("the authority of clients");
     let write = |_: &Authority, folder: &Path| {
         fs::write(folder.join("clients.pem"), clients.pem()).unwrap();
@@ -58,7 +58,7 @@ fn a_client_without_an_accepted_certificate_does_not_connect() {
 }
 
 /// Replaces the revocation list, and waits until it is in effect.
-fn revoke(secure: &Secure, list: &str) {
+pub(super) fn revoke(secure: &Secure, list: &str) {
     fs::write(secure.path("clients.crl"), list).unwrap();
     secure.hang_up(&secure.configuration(REQUIRED, ""));
 }

@@ -1,6 +1,7 @@
 //! The state that a stream shares with the body of its request.
 
 use super::cut::Cut;
+use crate::bounds::{DRAIN, MAX_DRAINED};
 use crate::turn::{OpenBody, Turn};
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -9,6 +10,8 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use http1::body::Broken;
 use http1::server::ConnectionLimits;
 use http1::{LazyTimer, StallTimer, clock};
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -167,5 +170,17 @@ impl Exchange {
             // An error shows when the body is read.
             let _ = self.respond.send_informational(interim);
         }
+    }
+}
+
+/// Reads the rest of a request's body after its response. A stream that ends before its request is reset (RFC 9113,
+/// section 8.1), which some clients show as an error in place of the response.
+pub(super) async fn drain(exchange: &RefCell<Exchange>) {
+    exchange.borrow_mut().deadline.set(clock::now() + DRAIN);
+    let mut drained = 0;
+    while drained <= MAX_DRAINED
+        && let Some(Ok(data)) = poll_fn(|cx| exchange.borrow_mut().poll_body(cx)).await
+    {
+        drained += data.len();
     }
 }

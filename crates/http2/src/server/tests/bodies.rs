@@ -1,9 +1,10 @@
 //! Bodies in both directions, with a client of the `h2` crate.
 
 use super::*;
+use crate::bounds::MAX_DRAINED;
 use h2::client;
 use http::{Method, Request as ClientRequest};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 type Client = client::SendRequest<Bytes>;
 
@@ -183,6 +184,7 @@ async fn a_reader_that_stalls_ends_and_stops_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_sender_that_stalls_ends() {
     let paths = Paths::default();
+    let start = Instant::now();
     let (_, ()) = with_client(&paths, |client| async {
         let mut client = client.ready().await.unwrap();
         let (response, mut stream) = client.send_request(request(Method::PUT, "/a"), false).unwrap();
@@ -190,7 +192,31 @@ async fn a_sender_that_stalls_ends() {
         let mut body = response.await.unwrap().into_body();
         let text = body.data().await.unwrap().unwrap();
         assert_eq!(text, "PUT h /a [the body stood still for too long]");
+        assert_eq!(start.elapsed(), LIMITS.stall);
         assert_eq!(get(&client, "/zeros/10").await, Ok((200, 10)));
+    })
+    .await;
+}
+
+/// A client that goes on sending reads the response of a request that was not read, and no reset, up to a bound.
+#[tokio::test]
+async fn the_rest_of_a_long_body_is_read_after_the_response() {
+    let paths = Paths::default();
+    let (_, ()) = with_client(&paths, |client| async move {
+        assert_eq!(put(&client, "/unread", MAX_DRAINED / 2).await, "PUT h /unread []");
+        let mut client = client.ready().await.unwrap();
+        let (response, mut stream) = client.send_request(request(Method::PUT, "/unread"), false).unwrap();
+        let (mut sent, windows) = (0, (STREAM_WINDOW + FRAME) as usize);
+        let reset = loop {
+            stream.reserve_capacity(50_000);
+            let Some(Ok(room)) = poll_fn(|cx| stream.poll_capacity(cx)).await else {
+                break poll_fn(|cx| stream.poll_reset(cx)).await.unwrap();
+            };
+            sent += room;
+            stream.send_data(Bytes::from(vec![0; room]), false).unwrap();
+        };
+        assert_eq!((response.await.unwrap().status(), reset), (StatusCode::OK, Reason::NO_ERROR));
+        assert!((MAX_DRAINED..MAX_DRAINED + 2 * windows).contains(&sent), "{sent}");
     })
     .await;
 }

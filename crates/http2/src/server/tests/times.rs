@@ -5,7 +5,8 @@ use super::raw::{
     frame, get, put,
 };
 use super::*;
-use tokio::time::{Instant, sleep};
+use crate::bounds::{CONNECTION_WINDOW, DRAIN, FIRST_WINDOW};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Sends bytes after nothing else, waits for the end and returns how it came and when.
 async fn end_of(sent: &[u8]) -> (Outcome, Duration, Vec<Event>) {
@@ -109,6 +110,24 @@ async fn a_client_that_reads_nothing_ends() {
     assert_eq!((paths.running.get(), paths.taken.get()), (0, 0));
 }
 
+/// A client that leaves whole responses in its socket is not waited for, although their streams are over.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_responses_unread_ends() {
+    let paths = Paths::default();
+    let _ = run(&paths, |stream| async {
+        let mut raw = Raw::open(stream).await;
+        let zeros = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/zeros/50000")];
+        let requests = [1, 3, 5].map(|stream| get(stream, &zeros)).concat();
+        raw.send(&[frame(WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes()), requests].concat()).await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((paths.running.get(), paths.held.get()), (0, 0));
+        assert_eq!(paths.events.borrow()[1..], [Event::Stream; 3]);
+        sleep(LIMITS.idle * 3 / 4).await;
+        assert_eq!(paths.events_of(Event::Closed(ClosedBy::TimedOut)), 1, "{:?}", paths.events);
+    })
+    .await;
+}
+
 /// The server's end: running streams finish, and the client learns which were not looked at.
 #[tokio::test(start_paused = true)]
 async fn running_streams_finish_when_the_server_stops() {
@@ -191,6 +210,64 @@ async fn a_body_that_nothing_reads_is_bounded() {
         raw.send(&put(5, &[])).await;
         raw.send(&frame(DATA, 0, 1, b"x")).await;
         assert_eq!(raw.outcome(1).await, Outcome::Reset(3), "more than the window is an error");
+    })
+    .await;
+}
+
+/// The bodies that a connection may send before anything reads them are never more than what it has memory for.
+#[tokio::test(start_paused = true)]
+async fn a_window_is_as_large_as_the_memory_for_it() {
+    for (memory, window) in [(FIRST_WINDOW, FIRST_WINDOW), (CONNECTION_WINDOW, CONNECTION_WINDOW)] {
+        let paths = Paths { memory: Some(memory as usize), ..Paths::default() };
+        let _ = run(&paths, |stream| async {
+            let mut raw = Raw::open(stream).await;
+            let never = [(":method", "PUT"), (":scheme", "http"), (":authority", "h"), (":path", "/never")];
+            raw.send(&frame(HEADERS, END_HEADERS, 1, &block(&never))).await;
+            let mut granted = FIRST_WINDOW;
+            let updates = async {
+                while let Some(update) = raw.read_until(WINDOW_UPDATE).await {
+                    assert_eq!(update.stream, 0);
+                    granted += u32::from_be_bytes(update.payload.try_into().unwrap());
+                }
+            };
+            let _ = timeout(Duration::from_secs(1), updates).await;
+            assert_eq!((granted, paths.taken.get()), (window, window as usize));
+        })
+        .await;
+    }
+}
+
+/// A request whose body stands still after its response does not hold its stream for long.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_stands_still_after_the_response_ends() {
+    let unread = |stream| {
+        let head = [(":method", "PUT"), (":scheme", "http"), (":authority", "h"), (":path", "/unread")];
+        frame(HEADERS, END_HEADERS, stream, &block(&head))
+    };
+    let paths = Paths::default();
+    let _ = run(&paths, |stream| async {
+        let mut raw = Raw::open(stream).await;
+        raw.send(&unread(1)).await;
+        assert_eq!(raw.outcome(1).await, Outcome::Status(200));
+        assert_eq!((paths.running.get(), paths.held.get()), (0, 1));
+        assert_eq!(raw.outcome_within(1, 2 * LIMITS.stall).await, Outcome::Reset(0));
+        assert_eq!(paths.held.get(), 0);
+        // One that drips ends as well.
+        let start = Instant::now();
+        raw.send(&unread(3)).await;
+        assert_eq!(raw.outcome(3).await, Outcome::Status(200));
+        let dripping = async {
+            loop {
+                raw.send(&frame(DATA, 0, 3, &[0; FRAME as usize])).await;
+                match raw.outcome(3).await {
+                    Outcome::Nothing => {}
+                    outcome => return outcome,
+                }
+            }
+        };
+        assert_eq!(timeout(2 * DRAIN, dripping).await, Ok(Outcome::Reset(0)));
+        assert!(start.elapsed() <= DRAIN + Duration::from_secs(2), "{:?}", start.elapsed());
+        assert_eq!(paths.held.get(), 0);
     })
     .await;
 }
