@@ -189,11 +189,9 @@ impl Proxy {
         trace: &Trace,
         holdings: &Holdings,
     ) -> Result<Reply, Refusal> {
-        let own = self.own_origins(client);
-        let Decision { incoming, mut action } = decide(&site.mapping, own, request)?;
+        let Decision { incoming, mut action } = decide(&site.mapping, self.own_origins(client), request)?;
         let account = Account { site, trace, holdings, memory: &self.shared.memory };
-        let call =
-            Call { mapping: &site.mapping, upload, incoming: &incoming, scheme: client.scheme(), account };
+        let call = Call { mapping: &site.mapping, upload, incoming: &incoming, client, account };
         let has_fallen_back = matches!(action, Action::Fallback(_));
         // Most requests are forwarded. Their future stays small because the outgoing request is borrowed, and because
         // every other action is boxed.

@@ -1,15 +1,16 @@
 //! Reads `tls` of a `[[listener]]`: the certificates that it shows, and the authorities of client certificates.
 
-use super::Environment;
 use super::reader::{At, Reader};
 use super::source::Span;
 use super::table::Table;
+use super::{Environment, ListenerTls};
 use crate::net::guarded::ReadError;
 use crate::net::wall_clock::WallClock;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tls::{ClientAuth, KeyPairFiles, Problem, ServerSettings, ServerTls};
+use toml::de::DeValue;
 
 /// Maximum number of certificates of a listener, and of files of authorities and of revocation lists.
 const MAX_FILES: usize = 100;
@@ -18,23 +19,6 @@ const MAX_FILES: usize = 100;
 const LONGEST_NAME: usize = 32;
 
 const CERTIFICATES: &str = "certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }]";
-
-/// The TLS of a listener.
-#[derive(Clone, Debug)]
-pub struct ListenerTls {
-    /// The files, and what they are for.
-    pub settings: ServerSettings,
-    /// What the files say. `None` where they are not read.
-    pub loaded: Option<Arc<ServerTls>>,
-}
-
-impl PartialEq for ListenerTls {
-    fn eq(&self, other: &Self) -> bool {
-        self.settings == other.settings
-    }
-}
-
-impl Eq for ListenerTls {}
 
 /// The place in the configuration that names each file.
 #[derive(Default)]
@@ -103,6 +87,8 @@ fn read_certificates(table: &Table<'_>, places: &mut Places) -> Option<Vec<KeyPa
     let span = table.span_of("certificates")?;
     let pairs = table.tables("certificates", "[{ chain, key }]");
     let (reader, count) = (table.reader(), pairs.len());
+    // What is no list is noted already.
+    table.get("certificates").filter(|value| matches!(value.get_ref(), DeValue::Array(_)))?;
     if !(1..=MAX_FILES).contains(&count) {
         let message = format!("certificates has {count} entries; 1 to {MAX_FILES} are allowed");
         reader.error(span, message, format!("write {CERTIFICATES}"));

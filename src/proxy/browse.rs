@@ -168,7 +168,7 @@ impl Proxy {
 
     /// Responds with one page for a browser.
     fn list_page<B>(call: &Call<'_, B>, listed: FolderPage<'_>) -> Outcome {
-        let text = listed.write(call.mapping, call.request(), call.scheme);
+        let text = listed.write(call.mapping, call.request(), call.client.scheme());
         call.account.grow_to(Use::Pages, text.len())?;
         let mut answer = local(Representation::Html, StatusCode::OK, LocalBody::Whole(text.into()));
         if let Some(next) = listed.next()

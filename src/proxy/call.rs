@@ -5,6 +5,7 @@ use super::decision::Incoming;
 use crate::authorize::mapping::Mapping;
 use crate::bounds::holdings::Holdings;
 use crate::bounds::memory::{MemoryBudget, Use};
+use crate::identify::client::Client;
 use crate::outgoing::payload::{Payload, most_unused};
 use crate::outgoing::upload::Upload;
 use crate::proxy::generation::Site;
@@ -31,8 +32,8 @@ pub(super) struct Call<'a, B> {
     pub(super) mapping: &'a Mapping,
     pub(super) upload: &'a Rc<Upload<B>>,
     pub(super) incoming: &'a Incoming<'a>,
-    /// The scheme of URLs by which the client reaches the proxy.
-    pub(super) scheme: &'static str,
+    /// The client, as far as its connection identifies it.
+    pub(super) client: &'a Client<'a>,
     pub(super) account: Account<'a>,
 }
 

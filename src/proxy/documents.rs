@@ -52,7 +52,7 @@ impl Proxy {
                 self.store.send_document(&outgoing, call.account.slot(), call.account.trace).await?
             }
         };
-        let rewriter = rewriter.map(|rewriter| rewriter.over(call.scheme));
+        let rewriter = rewriter.map(|rewriter| rewriter.over(call.client.scheme()));
         Ok(Served { answer, rewriter })
     }
 
