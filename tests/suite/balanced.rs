@@ -3,6 +3,7 @@
 mod forwarded;
 mod headers;
 mod programs;
+mod secured;
 
 use crate::support::http::{Connection, Response};
 use crate::support::minio::Minio;

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The streams of a connection that run at once.
 pub(crate) const STREAMS: u32 = 100;
 /// The bytes of a request's body that a client may send before anything reads them.
-pub(crate) const STREAM_WINDOW: u32 = 4 << 20;
+pub(crate) const STREAM_WINDOW: u32 = 3 << 20;
 /// The bytes of all bodies of a connection that its client may send before anything reads them.
 pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;
 /// The window that every connection begins with (RFC 9113, section 6.9.2).

@@ -102,8 +102,6 @@ impl FolderPage<'_> {
 fn upload(place: &Place, request: &Request, scheme: &str) -> String {
     let is_plain = |host: &&str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
     let host = request.fields().get(HOST.as_str()).and_then(ascii).filter(is_plain).unwrap_or("HOST");
-    let is_secure = request.fields().get("x-forwarded-proto").is_some_and(|proto| proto == b"https");
-    let scheme = if is_secure { "https" } else { scheme };
     format!("curl -T FILE '{scheme}://{host}{}'", encode_path(&place.shown()))
 }
 

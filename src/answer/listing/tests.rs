@@ -438,27 +438,31 @@ fn a_page_summarises_its_names() {
 fn a_writable_folder_shows_the_upload_command() {
     let mapping = Mapping::of_scopes("writer", vec![scope("a 'b'/", &[Right::List, Right::Write])]);
     let place = Place::of(&mapping, "/tmp/a%20%27b%27/").unwrap();
-    let command = |fields: &[(&'static str, &str)]| {
+    let command = |scheme: &str, fields: &[(&'static str, &str)]| {
         let fields = fields.iter().map(|(name, value)| {
             (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
         });
         let request = Request::new(Method::GET, "/tmp/".parse().unwrap(), fields.collect()).unwrap();
         let (position, page) = (&Position::Start, &page(vec![], None));
         let html = FolderPage { place: &place, position, page, is_format_named: false }
-            .write(&mapping, &request, "http");
+            .write(&mapping, &request, scheme);
         let command = html.split_once("<code>").unwrap().1.split_once("</code>").unwrap().0;
         command.replace("&#39;", "'")
     };
     let path = "/tmp/a%20%27b%27/'";
-    assert_eq!(
-        command(&[("host", "proxy.test:8080")]),
-        format!("curl -T FILE 'http://proxy.test:8080{path}")
-    );
-    assert_eq!(command(&[("host", "[::1]:80")]), format!("curl -T FILE 'http://[::1]:80{path}"));
-    let secure = [("host", "proxy.test"), ("x-forwarded-proto", "https")];
-    assert_eq!(command(&secure), format!("curl -T FILE 'https://proxy.test{path}"));
+    let cases: [(&str, &[(&'static str, &str)], &str); 5] = [
+        ("http", &[("host", "proxy.test:8080")], "http://proxy.test:8080"),
+        ("https", &[("host", "proxy.test")], "https://proxy.test"),
+        ("http", &[("host", "[::1]:80")], "http://[::1]:80"),
+        // A header that no setting of the listener names is the client's own.
+        ("http", &[("host", "proxy.test"), ("x-forwarded-proto", "https")], "http://proxy.test"),
+        ("https", &[("host", "proxy.test"), ("x-forwarded-proto", "http")], "https://proxy.test"),
+    ];
+    for (scheme, fields, origin) in cases {
+        assert_eq!(command(scheme, fields), format!("curl -T FILE '{origin}{path}"), "{fields:?}");
+    }
     for host in ["a'b", "$(x)", "a;b", "a&b"] {
-        assert_eq!(command(&[("host", host)]), format!("curl -T FILE 'http://HOST{path}"), "{host}");
+        assert_eq!(command("http", &[("host", host)]), format!("curl -T FILE 'http://HOST{path}"), "{host}");
     }
 }
 

@@ -9,11 +9,11 @@ use std::io;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const BOTH: &str = "proxy_protocol = { from = [\"127.0.0.1\"], versions = [\"v1\", \"v2\"] }";
+pub(super) const BOTH: &str = "proxy_protocol = { from = [\"127.0.0.1\"], versions = [\"v1\", \"v2\"] }";
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Returns a line of version 1 for a client at this address.
-fn line(source: &str) -> Vec<u8> {
+pub(super) fn line(source: &str) -> Vec<u8> {
     let family = if source.contains(':') { ("TCP6", "::1") } else { ("TCP4", "127.0.0.1") };
     format!("PROXY {} {source} {} 51234 443\r\n", family.0, family.1).into_bytes()
 }

@@ -238,10 +238,15 @@ fn haproxy_and_nginx_name_the_clients_of_requests_and_end_tls() {
             assert_eq!(ask(CLIENT, host, ""), "200", "{label} {host}");
             assert_eq!(ask(CLIENT, host, &own), "200", "{label} {host}: a page of its own");
             assert_eq!(ask(CLIENT, host, other), "403 cross-site", "{label} {host}");
+            // Anyone on the way can write a page that comes over plain HTTP. The client's own claim of the scheme is replaced.
+            let plain = format!("Origin: http://{host}\r\nX-Forwarded-Proto: http\r\n");
+            assert_eq!(ask(CLIENT, host, &plain), "403 cross-site", "{label} {host}: over plain HTTP");
             assert_eq!(ask(super::OTHER, host, ""), "403 no-mapping", "{label} {host}");
             // The client's own claim stays left of what the load balancer adds.
-            let claim = "X-Forwarded-For: 127.0.0.7\r\n";
-            assert_eq!(ask(super::OTHER, host, claim), "403 no-mapping", "{label} {host}");
+            for claim in ["X-Forwarded-For: 127.0.0.7\r\n", "X-Forwarded-For: 127.0.0.7, 127.0.0.1\r\n"] {
+                let claims = claim.repeat(2);
+                assert_eq!(ask(super::OTHER, host, &claims), "403 no-mapping", "{label} {host} {claim}");
+            }
             let signed = sigv4::signed(
                 &keys,
                 "s3",

@@ -167,6 +167,11 @@ impl Client {
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         socket.set_nodelay(true)?;
+        self.connect_over(socket, name)
+    }
+
+    /// Completes the handshake over a connection, as far as the client sees it.
+    pub(crate) fn connect_over(&self, socket: TcpStream, name: &'static str) -> io::Result<Stream> {
         let name = ServerName::try_from(name).unwrap();
         let session = ClientConnection::new(Arc::clone(&self.config), name).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(session, socket);
