@@ -1,6 +1,5 @@
 //! The configuration as types.
 
-use super::ListenerTls;
 use super::diagnostic::Diagnostic;
 use crate::authenticate::jwt::JwtSettings;
 use crate::authenticate::keys::Keys;
@@ -22,6 +21,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tls::{ServerSettings, ServerTls};
 
 /// A valid configuration. Only [`Config::parse`] makes one.
 #[derive(Clone, Debug)]
@@ -74,6 +74,23 @@ pub struct Listener {
     /// Its TLS. Without it, it speaks plain HTTP.
     pub tls: Option<ListenerTls>,
 }
+
+/// The TLS of a listener.
+#[derive(Clone, Debug)]
+pub struct ListenerTls {
+    /// The files, and what they are for.
+    pub settings: ServerSettings,
+    /// What the files say. `None` where they are not read.
+    pub loaded: Option<Arc<ServerTls>>,
+}
+
+impl PartialEq for ListenerTls {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+}
+
+impl Eq for ListenerTls {}
 
 /// The PROXY headers that a listener demands.
 #[derive(Clone, Debug, PartialEq, Eq)]

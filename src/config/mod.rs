@@ -43,8 +43,8 @@ mod warnings;
 
 pub use configuration::Config;
 pub(crate) use configuration::{
-    Admin, IdentityForm, Issuer, ListenAddress, Listener, Log, LogFormat, LogLevel, ProxyProtocol,
-    SocketAccess, Upstream,
+    Admin, IdentityForm, Issuer, ListenAddress, Listener, ListenerTls, Log, LogFormat, LogLevel,
+    ProxyProtocol, SocketAccess, Upstream,
 };
 pub use diagnostic::Diagnostic;
 pub use environment::Environment;
@@ -54,7 +54,6 @@ pub use load::ConfigError;
 pub(crate) use load::MAX_CONFIG_BYTES;
 pub(crate) use policy_tests::{Caller, Expectation, Peer, PolicyTest, TestClient, read_tests};
 pub use source::Place;
-pub(crate) use tls::ListenerTls;
 pub(crate) use tls::load_tls;
 pub(crate) use value::parse_duration;
 pub(crate) use warnings::root;

@@ -1,9 +1,9 @@
 //! Reads `tls` of a `[[listener]]`: the certificates that it shows, and the authorities of client certificates.
 
-use super::Environment;
 use super::reader::{At, Reader};
 use super::source::Span;
 use super::table::Table;
+use super::{Environment, ListenerTls};
 use crate::net::guarded::ReadError;
 use crate::net::wall_clock::WallClock;
 use std::collections::HashMap;
@@ -18,23 +18,6 @@ const MAX_FILES: usize = 100;
 const LONGEST_NAME: usize = 32;
 
 const CERTIFICATES: &str = "certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }]";
-
-/// The TLS of a listener.
-#[derive(Clone, Debug)]
-pub struct ListenerTls {
-    /// The files, and what they are for.
-    pub settings: ServerSettings,
-    /// What the files say. `None` where they are not read.
-    pub loaded: Option<Arc<ServerTls>>,
-}
-
-impl PartialEq for ListenerTls {
-    fn eq(&self, other: &Self) -> bool {
-        self.settings == other.settings
-    }
-}
-
-impl Eq for ListenerTls {}
 
 /// The place in the configuration that names each file.
 #[derive(Default)]
