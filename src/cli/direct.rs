@@ -60,9 +60,9 @@ impl Direct {
 /// Returns the likely problem with the endpoint that an error points to.
 pub(super) fn trouble(error: &SendError) -> Option<Trouble> {
     match error {
-        SendError::Unreachable(error) => Trouble::of(error),
         // In TLS 1.3 a server refuses the client's certificate after the handshake.
-        SendError::Broken(Failure::Silent(error) | Failure::Broken(error)) => Trouble::of(error),
+        SendError::Unreachable(error)
+        | SendError::Broken(Failure::Silent(error) | Failure::Broken(error)) => Trouble::of(error),
         SendError::Malformed(_) => Some(Trouble::NotHttp),
         _ => None,
     }

@@ -87,15 +87,13 @@ impl Addresses {
 }
 
 fn client(addresses: &[u8]) -> Result<Source, Invalid> {
-    let (source, port): (IpAddr, [u8; 2]) = match *addresses {
-        [a, b, c, d, _, _, _, _, high, low, _, _] => ([a, b, c, d].into(), [high, low]),
-        _ => {
-            let source: &[u8; 16] = addresses.first_chunk().ok_or(TOO_SHORT)?;
-            let [.., high, low, _, _] = *addresses else { return Err(TOO_SHORT) };
-            ((*source).into(), [high, low])
-        }
+    let [.., high, low, _, _] = *addresses else { return Err(TOO_SHORT) };
+    let source: IpAddr = if let [a, b, c, d, _, _, _, _, _, _, _, _] = *addresses {
+        [a, b, c, d].into()
+    } else {
+        (*addresses.first_chunk::<16>().ok_or(TOO_SHORT)?).into()
     };
-    Source::client(source, u16::from_be_bytes(port))
+    Source::client(source, u16::from_be_bytes([high, low]))
 }
 
 /// Checks that fields fill the rest of the header, and that it has its checksum if one of them is a checksum.

@@ -40,7 +40,7 @@ fn missing(bytes: &[u8]) -> usize {
         return 1;
     }
     let has_addresses = bytes.get(PREFIX.len()..).is_some_and(|rest| rest.starts_with(b"TCP"));
-    let spaces = bytes.iter().filter(|byte| **byte == b' ').count();
+    let spaces = bytes.split(|byte| *byte == b' ').count() - 1;
     2 + if has_addresses { 2 * SPACES.saturating_sub(spaces) } else { 0 }
 }
 

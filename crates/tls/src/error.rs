@@ -1,5 +1,6 @@
 //! Handshakes that fail, and why.
 
+use crate::unsent::Unsent;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -123,14 +124,16 @@ pub struct Failed<S> {
     /// The reason.
     pub error: HandshakeError,
     stream: S,
+    /// The rest of the alert.
+    unsent: Unsent,
 }
 
 /// The most that is read from a client after a failed handshake, in bytes.
 const MAX_LINGER: usize = 64 * 1024;
 
 impl<S> Failed<S> {
-    pub(crate) fn new(error: HandshakeError, stream: S) -> Self {
-        Self { error, stream }
+    pub(crate) fn new(error: HandshakeError, stream: S, unsent: Unsent) -> Self {
+        Self { error, stream, unsent }
     }
 }
 
@@ -145,11 +148,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Failed<S> {
     }
 
     async fn try_close(&mut self, farewell: &[u8]) -> io::Result<()> {
-        let mut rest = farewell;
-        while !rest.is_empty() {
-            let written = poll_fn(|cx| Pin::new(&mut self.stream).poll_write(cx, rest)).await?;
-            rest = rest.get(written..).filter(|_| written > 0).ok_or(io::ErrorKind::WriteZero)?;
-        }
+        self.unsent.extend(farewell);
+        poll_fn(|cx| self.unsent.poll_send(cx, &mut self.stream)).await?;
         poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await?;
         let mut read = 0;
         while read < MAX_LINGER {

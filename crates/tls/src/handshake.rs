@@ -7,17 +7,20 @@ use crate::notes::{Notes, with_notes};
 use crate::server::ServerTls;
 use crate::session::{Progress, Session};
 use crate::stream::{MAX_INCOMING, TlsStream};
-use rustls::{HandshakeKind, ProtocolVersion};
+use crate::unsent::Unsent;
+use rustls::{Error, HandshakeKind, ProtocolVersion};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::ready;
+use std::task::{Poll, ready};
 use std::time::SystemTime;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The first byte of a TLS connection: the type of a handshake record.
 const HANDSHAKE: u8 = 22;
+/// The alert with which a handshake fails before its first answer.
+const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
 /// The size of a read, in bytes. Most flights of clients are shorter.
 const READ: usize = 4096;
 
@@ -43,15 +46,15 @@ impl ServerTls {
     /// Performs the handshake of a connection. The caller bounds its time.
     ///
     /// # Errors
-    /// When the handshake fails. The client has been told why as far as TLS can; the caller should still
-    /// [close](Failed::close) the stream in order, so that the client can read it.
+    /// When the handshake fails. The client is told why as far as TLS can; the caller should [close](Failed::close) the
+    /// stream in order, so that the client can read it.
     pub async fn accept<S>(&self, stream: S) -> Result<(TlsStream<S>, Established), Failed<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let session = match Session::new(self.config()) {
             Ok(session) => session,
-            Err(error) => return Err(Failed::new(error.into(), stream)),
+            Err(error) => return Err(Failed::new(error.into(), stream, Unsent::default())),
         };
         let mut stream = TlsStream::new(stream, session);
         let mut notes = Notes::default();
@@ -61,7 +64,12 @@ impl ServerTls {
         };
         match established {
             Ok(established) => Ok((stream, established)),
-            Err(error) => Err(Failed::new(error, stream.stream)),
+            Err(error) => {
+                let TlsStream { mut stream, mut unsent, .. } = stream;
+                // As far as it goes at once: the alert is a courtesy, and the error is what counts.
+                poll_fn(|cx| Poll::Ready(unsent.poll_send(cx, &mut stream).is_ready())).await;
+                Err(Failed::new(error, stream, unsent))
+            }
         }
     }
 
@@ -81,7 +89,7 @@ impl ServerTls {
             self.recheck(certificate.as_ref(), SystemTime::now()).map_err(HandshakeError::BadCertificate)?;
         }
         Ok(Established {
-            version: if session.protocol_version() == Some(ProtocolVersion::TLSv1_3) { "1.3" } else { "1.2" },
+            version: if is_tls13(session) { "1.3" } else { "1.2" },
             http2: session.alpn_protocol() == Some(b"h2"),
             server_name: notes.server_name,
             is_resumed,
@@ -90,34 +98,45 @@ impl ServerTls {
     }
 }
 
+fn is_tls13(session: &Session) -> bool {
+    session.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     async fn handshake(&mut self, notes: &mut Notes) -> Result<(), HandshakeError> {
         self.receive().await?;
         if self.incoming.first() != Some(&HANDSHAKE) {
             return Err(self.not_tls().await);
         }
+        let mut has_answered = false;
         loop {
             let progress = with_notes(notes, || self.process_incoming());
             match progress {
                 // The last messages of TLS 1.3 are tickets, for which no client waits. They go out with the first response.
-                Ok(Progress::Established)
-                    if self.session.protocol_version() == Some(ProtocolVersion::TLSv1_3) =>
-                {
-                    return Ok(());
-                }
-                Ok(_) => self.send_unsent().await?,
-                Err(_) => {
-                    // The alert is a courtesy, and the error is what counts.
-                    let _ = self.send_unsent().await;
-                }
-            }
-            match progress? {
-                Progress::Established => return Ok(()),
-                Progress::PeerClosed => return Err(HandshakeError::ClosedByPeer),
-                Progress::Handshaking if self.incoming.len() > MAX_INCOMING => {
+                Ok(Progress::Established) if is_tls13(&self.session) => return Ok(()),
+                Ok(Progress::Established) => return Ok(self.send_unsent().await?),
+                Ok(Progress::Handshaking) if self.incoming.len() > MAX_INCOMING => {
                     return Err(HandshakeError::Other("its handshake is too long".to_owned()));
                 }
-                Progress::Handshaking => self.receive().await?,
+                Ok(Progress::Handshaking) => {
+                    has_answered |= self.unsent.len() > 0;
+                    self.send_unsent().await?;
+                    self.receive().await?;
+                }
+                Ok(Progress::PeerClosed) => return Err(HandshakeError::ClosedByPeer),
+                Err(error) => {
+                    // rustls sends no alert for a key that cannot sign for a client of TLS 1.2.
+                    if self.unsent.len() == 0 && !has_answered {
+                        self.unsent.extend(&HANDSHAKE_FAILURE);
+                    }
+                    let is_alert = matches!(error, Error::AlertReceived(_));
+                    let error = HandshakeError::from(error);
+                    return Err(if notes.lacks_signature && !is_alert {
+                        HandshakeError::NoCipher
+                    } else {
+                        error
+                    });
+                }
             }
         }
     }

@@ -12,6 +12,8 @@ use std::cell::RefCell;
 pub(crate) struct Notes {
     /// The host that the client named.
     pub(crate) server_name: Option<Box<str>>,
+    /// Whether no certificate of the server fits the signatures that the client verifies.
+    pub(crate) lacks_signature: bool,
     /// The names in the certificate that the client presented and that was verified.
     pub(crate) certificate: Option<CertificateNames>,
     /// The time until which that certificate is valid, in seconds since 1970. Also known of a resumed session.

@@ -60,19 +60,22 @@ impl Resolver {
         self.candidates(Some(one)) == self.candidates(Some(other))
     }
 
-    /// Returns the first certificate for `name` whose key signs with one of `schemes`, else the first.
+    /// Returns the first certificate for `name` whose key signs with one of `schemes`.
     fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Arc<CertifiedKey>> {
         let mut candidates =
             self.candidates(name).iter().filter_map(|position| self.certificates.get(*position));
-        let first = candidates.clone().next();
-        candidates.find(|certified| certified.key.choose_scheme(schemes).is_some()).or(first)
+        candidates.find(|certified| certified.key.choose_scheme(schemes).is_some())
     }
 }
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name();
-        notes::note(|notes| notes.server_name = name.map(Into::into));
-        self.choose(name, hello.signature_schemes()).cloned()
+        let chosen = self.choose(hello.server_name(), hello.signature_schemes());
+        notes::note(|notes| {
+            notes.server_name = hello.server_name().map(Into::into);
+            notes.lacks_signature = chosen.is_none();
+        });
+        // Without any, rustls would say that access is denied. With one that does not fit, it says what is wrong.
+        chosen.or(self.certificates.first()).cloned()
     }
 }

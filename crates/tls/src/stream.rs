@@ -86,6 +86,12 @@ impl<S> TlsStream<S> {
         &self.stream
     }
 
+    /// Returns the size of the buffers for decrypted and unsent bytes.
+    #[cfg(test)]
+    pub(crate) fn buffered(&self) -> usize {
+        self.decrypted.capacity() + self.unsent.len()
+    }
+
     /// Processes what has arrived into `incoming`, during the handshake.
     pub(crate) fn process_incoming(&mut self) -> Result<Progress, Error> {
         let Self { session, incoming, unsent, decrypted, .. } = self;
@@ -148,14 +154,15 @@ impl<S: AsyncRead + Unpin> TlsStream<S> {
                 buf.put_slice(now);
                 decrypted.extend_from_slice(later);
             });
-            self.incoming = all.get(done..).unwrap_or_default().to_vec();
+            let rest = all.get(done..).unwrap_or_default();
+            self.incoming = Vec::new();
             match progress {
                 Ok(Progress::PeerClosed) => self.end = End::Closed,
-                Ok(_) if self.incoming.len() > MAX_INCOMING => {
+                Ok(_) if rest.len() > MAX_INCOMING => {
                     let error = Error::General("a message is too long".to_owned());
                     self.end = End::Failed(Box::new(error));
                 }
-                Ok(_) => {}
+                Ok(_) => self.incoming.extend_from_slice(rest),
                 Err(error) => self.end = End::Failed(Box::new(error)),
             }
             Poll::Ready(Ok(arrived == room))
@@ -265,9 +272,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         if !this.is_closed {
             this.is_closed = true;
             let mut message = [0; 4 * OVERHEAD];
-            // After an error there was an alert, which ends the side as well.
-            if let Ok(length) = this.session.close(&mut this.incoming, &mut message)
-                && !matches!(this.end, End::Failed(_))
+            // After an error there was an alert, which ends this side as well.
+            if !matches!(this.end, End::Failed(_))
+                && let Ok(length) = this.session.close(&mut this.incoming, &mut message)
             {
                 this.unsent.extend(message.get(..length).unwrap_or_default());
             }

@@ -8,7 +8,8 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,7 +60,24 @@ pub(crate) fn client(name: &str, serial: u64) -> CertificateParams {
     params
 }
 
+impl Leaf {
+    pub(crate) fn certificates(&self) -> Vec<CertificateDer<'static>> {
+        CertificateDer::pem_slice_iter(self.chain.as_bytes()).map(Result::unwrap).collect()
+    }
+
+    pub(crate) fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap()
+    }
+}
+
 impl Authority {
+    /// Returns a store that trusts this authority.
+    pub(crate) fn roots(&self) -> Arc<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()).unwrap();
+        Arc::new(roots)
+    }
+
     /// Makes a root.
     pub(crate) fn new(name: &str) -> Self {
         let (params, key) = (authority(name), KeyPair::generate().unwrap());
@@ -160,16 +178,26 @@ pub(crate) fn settings_with_clients(revocations: &[&str], is_required: bool) -> 
     ServerSettings { clients: Some(clients), ..settings(&["server"]) }
 }
 
+/// The versions of TLS, and their names.
+pub(crate) const VERSIONS: [(&str, &SupportedProtocolVersion); 2] = [("1.2", &TLS12), ("1.3", &TLS13)];
+
 /// Makes the configuration of a client that trusts `authority`, and presents a certificate if it has one.
 pub(crate) fn client_config(authority: &Authority, certificate: Option<&Leaf>) -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.certificate.as_bytes()).unwrap()).unwrap();
+    client_of_version(&TLS13, authority, certificate)
+}
+
+/// Makes the configuration of a client that speaks one version of TLS.
+pub(crate) fn client_of_version(
+    version: &'static SupportedProtocolVersion,
+    authority: &Authority,
+    certificate: Option<&Leaf>,
+) -> ClientConfig {
     let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&[version])
         .unwrap()
-        .with_root_certificates(Arc::new(roots));
-    let Some(leaf) = certificate else { return builder.with_no_client_auth() };
-    let chain = CertificateDer::pem_slice_iter(leaf.chain.as_bytes()).map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
-    builder.with_client_auth_cert(chain, key).unwrap()
+        .with_root_certificates(authority.roots());
+    match certificate {
+        None => builder.with_no_client_auth(),
+        Some(leaf) => builder.with_client_auth_cert(leaf.certificates(), leaf.private_key()).unwrap(),
+    }
 }

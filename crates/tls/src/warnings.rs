@@ -91,13 +91,12 @@ fn check_clients(clients: &Clients, now: SystemTime) -> Vec<Problem> {
         let help =
             "add its successor; client certificates of an authority are accepted as long as it is named here";
         warnings.extend(expires(&authority.file, &subject, authority.not_after, now, RENEWAL, help));
+        let has_list = clients.revocations.iter().any(|list| list.issuer == authority.name);
         if !authority.is_authority {
             let what = format!("holds {}, which is not the certificate of an authority", authority.name);
             let help = "name the authority that issues the client certificates";
             warnings.push(Problem::new(&authority.file, what, help));
-        }
-        let has_list = clients.revocations.iter().any(|list| list.issuer == authority.name);
-        if !has_list && !clients.revocations.is_empty() {
+        } else if !has_list && !clients.revocations.is_empty() {
             let what = format!("holds the authority {}, which has no revocation list here", authority.name);
             let help = "add its list: without it, no certificate that this authority issued is accepted";
             warnings.push(Problem::new(&authority.file, what, help));

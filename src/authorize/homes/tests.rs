@@ -175,6 +175,7 @@ fn the_policy_holds_the_prefix_of_the_identity_alone() {
 
 #[test]
 fn certificates_give_their_common_name_or_segments_of_their_spiffe_id() {
+    const ID: &[&str] = &["spiffe://td/ns/data/sa/reader"];
     let of = |template: &str, uris: &[&str], cn: Option<&str>| {
         let bears = with_certificate(
             connection(Some("10.0.0.1"), listener("main")),
@@ -182,7 +183,6 @@ fn certificates_give_their_common_name_or_segments_of_their_spiffe_id() {
         );
         prefixes(&homes(&[template]), &Client::of_connection(&bears)).map(|all| all.concat())
     };
-    const ID: &[&str] = &["spiffe://td/ns/data/sa/reader"];
     for (template, uris, cn, expected) in [
         ("{cn}/", &[][..], Some("alice"), Ok("alice/")),
         ("{cn}/", ID, Some("alice"), Err("{cn}: the certificate has subject alternative names")),

@@ -83,9 +83,10 @@ fn check_precedence(config: &Config, places: &Places, reader: &Reader<'_>) {
         let weaker = open.iter().take(COMPARED).find(|open| overlap(config, open, mapping));
         let Some(weaker) = weaker.filter(|_| warned < MOST) else { continue };
         warned += 1;
-        let (proof, plural) = match mapping.client.schemes().is_empty() {
-            true => ("certificate", "certificates"),
-            false => ("credentials", "credentials"),
+        let (proof, plural) = if mapping.client.schemes().is_empty() {
+            ("certificate", "certificates")
+        } else {
+            ("credentials", "credentials")
         };
         let message = format!(
             "clients of the mapping {:?} that also match {:?} get {:?}, which comes first and needs no {proof}",

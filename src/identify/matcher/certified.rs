@@ -32,15 +32,25 @@ impl CertifiedMappings {
     pub(super) fn add(&mut self, entry: &(u32, Arc<Matcher>), condition: &CertificateCondition) {
         let CertificateCondition { spiffe, dns, uri, cn, sha256 } = condition;
         if !sha256.is_empty() {
-            sha256.iter().for_each(|digest| push(&mut self.by_digest, digest, entry));
+            for digest in sha256 {
+                push(&mut self.by_digest, digest, entry);
+            }
         } else if !spiffe.is_empty() {
-            spiffe.iter().for_each(|pattern| self.add_spiffe(pattern, entry));
+            for pattern in spiffe {
+                self.add_spiffe(pattern, entry);
+            }
         } else if !uri.is_empty() {
-            uri.iter().for_each(|uri| push(&mut self.by_uri, uri, entry));
+            for uri in uri {
+                push(&mut self.by_uri, uri, entry);
+            }
         } else if !dns.is_empty() {
-            dns.iter().for_each(|name| push(&mut self.by_dns, name, entry));
+            for name in dns {
+                push(&mut self.by_dns, name, entry);
+            }
         } else if let Some(Names::Of(names)) = cn {
-            names.iter().for_each(|name| push(&mut self.by_cn, name, entry));
+            for name in names {
+                push(&mut self.by_cn, name, entry);
+            }
         } else {
             self.any.push(entry.clone());
         }

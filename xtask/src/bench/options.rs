@@ -30,7 +30,7 @@ pub(crate) enum Section {
 /// The options as given.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Options {
-    /// Take six minutes instead of 60, with less exact figures; changes no file
+    /// Take ten minutes instead of 60, with less exact figures; changes no file
     #[arg(long)]
     pub(crate) quick: bool,
     /// How often to measure each proxy [default: 7]

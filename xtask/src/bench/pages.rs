@@ -136,7 +136,7 @@ const TLS_FIGURES: [Figure; 4] = [
     Figure {
         file: "benchmark-tls-cpu.svg",
         title: "CPU per request with TLS, 1 KiB, as ratio to nginx (less is better)",
-        panels: &["tls-small-64", "tls-small-256"],
+        panels: &["tls-small"],
         column: 1,
         as_ratio: true,
     },

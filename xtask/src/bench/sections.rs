@@ -38,7 +38,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// A run of 35 minutes for published figures.
+    /// A run of an hour for published figures.
     pub(crate) const FULL: Self = Self {
         rounds: 7,
         few_rounds: 3,
@@ -50,7 +50,7 @@ impl Plan {
         slow_length: Duration::from_secs(15),
     };
 
-    /// A run of four minutes for a first impression.
+    /// A run of ten minutes for a first impression.
     pub(crate) const QUICK: Self = Self {
         rounds: 3,
         few_rounds: 1,

@@ -62,3 +62,63 @@ async fn open(endpoint: &Endpoint, request: &Request) -> Result<bool, String> {
     connection.exchange(request).await?;
     Ok(connection.is_resumed())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::certificates::{Certificates, KeyKind};
+    use crate::bench::load::{Exchange, on_this_thread};
+    use rustls::ServerConfig;
+    use rustls::crypto::aws_lc_rs;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    /// Returns a server that sends this many tickets.
+    fn server(tickets: usize) -> TlsAcceptor {
+        let certificates = Certificates::create().unwrap();
+        let pair = certificates.of(KeyKind::Ecdsa);
+        let certificate = CertificateDer::from_pem_file(&pair.certificate).unwrap();
+        let key = PrivateKeyDer::from_pem_file(&pair.key).unwrap();
+        let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let mut config = builder.with_single_cert(vec![certificate], key).unwrap();
+        config.send_tls13_tickets = tickets;
+        Arc::new(config).into()
+    }
+
+    /// Answers one request on each connection.
+    async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::task::spawn_local(async move {
+                let mut stream = acceptor.accept(stream).await?;
+                if stream.read(&mut [0; 1024]).await? == 0 {
+                    return Ok(());
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await?;
+                stream.flush().await
+            });
+        }
+    }
+
+    fn opened(tickets: usize, resumed: bool) -> Result<u32, String> {
+        on_this_thread(async {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            let endpoint = Endpoint::tls(listener.local_addr().unwrap(), Exchange::PostQuantum);
+            tokio::task::spawn_local(serve(listener, server(tickets)));
+            let load = Handshakes { clients: 2, length: Duration::from_millis(100), resumed };
+            load.run(&endpoint, &Request::get("/1"), || Ok(())).await.map(|(connections, ())| connections)
+        })
+    }
+
+    #[test]
+    fn counts_only_handshakes_of_the_kind_that_is_measured() {
+        assert!(opened(2, false).is_ok_and(|connections| connections > 0));
+        assert!(opened(2, true).is_ok_and(|connections| connections > 0));
+        assert_eq!(opened(0, true), Err("the server did not resume the session".to_owned()));
+    }
+}

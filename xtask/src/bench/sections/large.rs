@@ -9,13 +9,16 @@ const COLUMNS: [Column; 2] = [Column { name: "MB/s", digits: 0 }, Column { name:
 
 /// The direction of the bodies.
 #[derive(Clone, Copy)]
-enum Direction {
+pub(super) enum Direction {
     Get,
     Put,
 }
 
 impl Direction {
-    fn name(self) -> &'static str {
+    pub(super) const ALL: [Self; 2] = [Self::Get, Self::Put];
+
+    /// Returns the method of its requests.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Put => "PUT",
@@ -49,7 +52,7 @@ pub(super) fn measure_all(
     over: &str,
 ) -> Result<Vec<Table>, String> {
     let bytes = bench.plan.large_bytes;
-    let cells: Vec<(Direction, u32, u32)> = [Direction::Get, Direction::Put]
+    let cells: Vec<(Direction, u32, u32)> = Direction::ALL
         .into_iter()
         .flat_map(|direction| {
             bench.plan.large_loads.map(|(connections, each)| (direction, connections, each))

@@ -17,6 +17,10 @@ const REQUESTS: [Column; 2] =
 const CLIENTS: u32 = 32;
 const SIZE: u64 = 1 << 10;
 
+/// Persistent connections, and for how long each run uses them: so long that their handshakes hardly count.
+const CONNECTIONS: u32 = 64;
+const SECONDS: u64 = 3;
+
 /// A kind of new connection.
 struct Kind {
     column: &'static str,
@@ -46,11 +50,21 @@ const KINDS: [Kind; 5] = [
 pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Table>, String> {
     let small = variants.over_tls(&[Buffers::Default]);
     let large = variants.over_tls(&[Buffers::Default, Buffers::Large]);
-    let mut tables = vec![connections(bench, &small)?];
-    tables.extend(requests(bench, &small)?);
+    let mut tables = vec![connections(bench, &small)?, requests(bench, &small)?];
     tables.extend(large::measure_all(bench, &large, "tls-", " with TLS")?);
     tables.extend(idle::measure_all(bench, &small, "tls-", "TLS connections")?);
     Ok(tables)
+}
+
+impl Kind {
+    /// Returns the variants that serve this kind.
+    fn of(&self, variants: &[Variant]) -> Vec<Variant> {
+        let serving = |variant: &Variant| match self.exchange {
+            Some(_) => variant.with_key(self.key),
+            None => variant.without_tls(),
+        };
+        variants.iter().map(serving).collect()
+    }
 }
 
 /// Measures new connections of each kind.
@@ -58,37 +72,25 @@ fn connections(bench: &mut Bench<'_>, variants: &[Variant]) -> Result<Table, Str
     let columns = KINDS.map(|kind| Column { name: kind.column, digits: 0 });
     let title = "New connections per second of CPU, each with a GET of 1 KiB";
     let mut tables = [Table::new("tls-connections", title, &columns, NGINX).with_rows(names(variants))];
-    let with = |key| -> Vec<_> { variants.iter().map(|variant| variant.with_key(key)).collect() };
-    let plain: Vec<_> = variants.iter().map(Variant::without_tls).collect();
-    let target = object(SIZE);
-    let plain = bench.start(&plain, &target, &mut tables)?;
-    let ecdsa = bench.start(&with(KeyKind::Ecdsa), &target, &mut tables)?;
-    let rsa = bench.start(&with(KeyKind::Rsa), &target, &mut tables)?;
-    let [table] = &mut tables;
+    let running = KINDS.iter().map(|kind| bench.start(&kind.of(variants), &object(SIZE), &mut tables));
+    let running: Vec<Vec<Running>> = running.collect::<Result<_, _>>()?;
+    let [mut table] = tables;
     for round in 0..bench.plan.rounds {
         for variant in bench.shuffled(variants) {
             let mut values = Vec::new();
-            for kind in &KINDS {
+            for (kind, running) in KINDS.iter().zip(&running) {
                 bench.check_stopped()?;
-                let running = match (kind.exchange, kind.key) {
-                    (None, _) => &plain,
-                    (_, KeyKind::Ecdsa) => &ecdsa,
-                    (_, KeyKind::Rsa) => &rsa,
-                };
                 let proxy = running.iter().find(|running| running.variant.name == variant.name);
                 let measured = proxy.map(|proxy| per_second_of_cpu(proxy, kind)).transpose();
-                match measured {
-                    Ok(value) => values.push(value),
-                    Err(why) => {
-                        record(table, round, &variant.name, Err(format!("{}: {why}", kind.column)));
-                        values.push(None);
-                    }
-                }
+                // A kind that a proxy cannot serve leaves the others in their columns.
+                values.push(measured.unwrap_or_else(|why| {
+                    record(&mut table, round, &variant.name, Err(format!("{}: {why}", kind.column)));
+                    None
+                }));
             }
-            record(table, round, &variant.name, Ok(values));
+            record(&mut table, round, &variant.name, Ok(values));
         }
     }
-    let [table] = tables;
     Ok(table)
 }
 
@@ -105,28 +107,23 @@ fn per_second_of_cpu(proxy: &Running, kind: &Kind) -> Result<f64, String> {
 }
 
 /// Measures small objects on persistent connections.
-fn requests(bench: &mut Bench<'_>, variants: &[Variant]) -> Result<[Table; 2], String> {
-    let counts = [64, 256];
-    let mut tables = counts.map(|connections| {
-        let title =
-            format!("1 KiB objects, {connections} connections with TLS, as many requests as possible");
-        Table::new(format!("tls-small-{connections}"), title, &REQUESTS, NGINX).with_rows(names(variants))
-    });
+fn requests(bench: &mut Bench<'_>, variants: &[Variant]) -> Result<Table, String> {
+    let title = format!("1 KiB objects, {CONNECTIONS} connections with TLS, as many requests as possible");
+    let mut tables = [Table::new("tls-small", title, &REQUESTS, NGINX).with_rows(names(variants))];
     let running = bench.start(variants, &object(SIZE), &mut tables)?;
+    let [mut table] = tables;
     for round in 0..bench.plan.rounds {
-        for (connections, table) in counts.into_iter().zip(&mut tables) {
-            for proxy in bench.shuffled(&running) {
-                bench.check_stopped()?;
-                record(table, round, &proxy.variant.name, rate(bench, proxy, connections));
-            }
+        for proxy in bench.shuffled(&running) {
+            bench.check_stopped()?;
+            record(&mut table, round, &proxy.variant.name, rate(bench, proxy));
         }
     }
-    Ok(tables)
+    Ok(table)
 }
 
-fn rate(bench: &Bench<'_>, proxy: &Running, connections: u32) -> Result<Vec<Option<f64>>, String> {
+fn rate(bench: &Bench<'_>, proxy: &Running) -> Result<Vec<Option<f64>>, String> {
     let (wrk, core) = (bench.wrk, bench.load_core);
-    let load = Load { wrk, core, connections, seconds: 2, script: None };
+    let load = Load { wrk, core, connections: CONNECTIONS, seconds: SECONDS, script: None };
     let before = proxy.cpu()?;
     let counted = load.run(&proxy.url(&object(SIZE)))?;
     let cpu = proxy.cpu_since(before)?.map(|cpu| microseconds(cpu) / counted.requests);
