@@ -78,7 +78,8 @@ impl Homes {
 
     /// Returns the longest values that clients of `matcher` can have.
     pub(crate) fn longest(&self, matcher: &Matcher) -> Values {
-        Values::new(self.sources.iter().map(|source| source.longest(matcher)))
+        let common = |position| self.spiffe.as_ref()?.segment(position);
+        Values::new(self.sources.iter().map(|source| source.longest(matcher, common)))
     }
 
     /// Returns the scopes of the identity with these values.

@@ -6,6 +6,7 @@ mod claims;
 mod condition;
 mod finding;
 mod index;
+mod list;
 mod named;
 
 pub use certificates::CertificateCondition;

@@ -4,6 +4,7 @@
 
 mod accept;
 mod admin;
+mod arriving;
 mod client_tls;
 mod connection;
 pub(crate) mod descriptors;

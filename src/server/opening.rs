@@ -2,15 +2,15 @@
 //! them for the client that it names, and serves them.
 
 use super::accept::Context;
+use super::arriving::{arrival, is_known, when_over};
 use super::connection::{self, Accepted, Memory};
 use super::securing::Securing;
 use super::tls_connections::TlsConnections;
-use crate::bounds::connections::{Arrival, ConnectionGuard};
+use crate::bounds::connections::ConnectionGuard;
 use crate::bounds::memory::Payer;
 use crate::config::Listener;
-use crate::identify::client::{Client, Connection, ListenerRef, Source};
+use crate::identify::client::{Connection, ListenerRef, Source};
 use crate::proxy::Current;
-use crate::proxy::generation::Generation;
 use crate::proxy::live_tls::LiveTls;
 use crate::telemetry::metrics::HeaderFailure;
 use http1::Socket;
@@ -20,16 +20,12 @@ use proxy_protocol::{Header, ReadError, Versions};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::Instant;
 
 /// The maximum size of a request's head from a client that no mapping admits, in bytes. The request is refused anyway.
 const STRANGERS_HEAD: usize = 4096;
-
-/// The time that a PROXY header or a handshake has once the server stops. The client behind it could not know.
-const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// A connection between its acceptance and its first request.
 struct Opening {
@@ -159,12 +155,6 @@ impl Memory {
     }
 }
 
-/// Waits until the time for a step is over: at its deadline, or soon after the server stops.
-pub(super) async fn when_over(deadline: Instant, stopping: &mut watch::Receiver<bool>) {
-    let stops = timeout_at(deadline, stopping.wait_for(|stop| *stop)).await.is_ok();
-    sleep_until(if stops { deadline.min(Instant::now() + STOP_GRACE) } else { deadline }).await;
-}
-
 /// Returns the versions of the PROXY header that a connection must begin with. `None` if it begins with a request.
 ///
 /// # Errors
@@ -186,21 +176,4 @@ fn refuse(current: &Current, connection: &Connection, failure: HeaderFailure, wh
         listener = %connection.listener().name(), peer = %connection.peer(), reason = failure.name(), error = %why,
         "closed a connection because of its PROXY header; more in the next ten seconds are only counted"
     );
-}
-
-pub(super) fn arrival(generation: &Generation, connection: &Connection, known: bool) -> Arrival {
-    let listeners = generation.listeners.count();
-    Arrival { client: connection.key(), listener: connection.listener().id(), known, listeners }
-}
-
-/// Returns whether a mapping admits the clients of a connection, or would admit them with credentials. A load balancer need
-/// not match a mapping: its requests are those of its clients.
-pub(super) fn is_known(generation: &Generation, connection: &Connection) -> bool {
-    let listener = generation.listeners.get(connection.listener().id());
-    let forwarded = listener.and_then(|listener| listener.forwarded.as_ref());
-    if forwarded.is_some_and(|headers| headers.from.trust_sender(connection)) {
-        return true;
-    }
-    let client = Client::of_connection(connection);
-    generation.sites.find(&client).is_some() || !generation.authenticator.helpful(&client).is_empty()
 }

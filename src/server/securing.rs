@@ -1,7 +1,7 @@
 //! Performs the TLS handshake of a connection, and serves what comes over it.
 
+use super::arriving::{arrival, is_known, when_over};
 use super::connection::{self, Memory};
-use super::opening::{arrival, is_known, when_over};
 use super::tls_connections::{TlsConnections, is_accepted};
 use crate::bounds::connections::ConnectionGuard;
 use crate::bounds::places::Holder;

@@ -70,6 +70,7 @@ pages! {
     the_page_on_tokens_runs: "bearer", &["curl"];
     the_page_on_jwts_runs: "jwt", &["curl", "openssl", "python3"];
     the_page_on_keys_runs: "keys", &["curl", "aws", "python3", "mc", "rclone", "s5cmd"];
+    the_page_on_certificates_runs: "certificates", &["curl", "openssl"];
     the_page_on_homes_runs: "homes", &["curl"];
 }
 
@@ -106,6 +107,26 @@ fn the_set_ups_of_the_readme_are_valid() {
         let arguments = ["check", "--without-secrets", "--config", file.to_str().unwrap()];
         let output = scopegate(&arguments, &[], b"");
         assert!(output.status.success(), "{set_up}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// The files in `deploy` have listeners with TLS in comments.
+#[test]
+fn the_shipped_configurations_are_valid_with_tls() {
+    let folder = tempfile::TempDir::new().unwrap();
+    for name in ["kubernetes", "systemd"] {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name).join("proxy.toml");
+        let text = fs::read_to_string(shipped).unwrap();
+        let (before, commented) = text.split_once("\n# [[listener]]\n").unwrap();
+        let lines = commented.lines().map(|line| line.strip_prefix('#').unwrap().trim_start());
+        let text = format!("{before}\n[[listener]]\n{}\n", lines.collect::<Vec<_>>().join("\n"));
+        let file = folder.path().join("proxy.toml");
+        fs::write(&file, &text).unwrap();
+        let arguments = ["check", "--without-secrets", "--config", file.to_str().unwrap()];
+        let output = scopegate(&arguments, &[], b"");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!said.contains("warning"), "{name}: {said}");
     }
 }
 

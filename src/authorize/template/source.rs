@@ -1,6 +1,6 @@
 //! Sources of the values of placeholders: parts of a client's identity.
 
-use super::{IdentityName, SpiffeRoot};
+use super::IdentityName;
 use crate::identify::certificate::Certificate;
 use crate::identify::client::Client;
 use crate::identify::identity::{Identity, JwtIdentity, Names};
@@ -126,14 +126,18 @@ impl Source {
         }
     }
 
-    /// Returns the longest value that a client of `matcher` can have.
-    pub(crate) fn longest(&self, matcher: &Matcher) -> IdentityName {
+    /// Returns the longest value that a client of `matcher` can have. `common` returns the segment of SPIFFE ids at a
+    /// position, if all clients have the same.
+    pub(crate) fn longest<'s>(
+        &self,
+        matcher: &Matcher,
+        common: impl Fn(usize) -> Option<&'s str>,
+    ) -> IdentityName {
         let listed = self.listed(matcher).iter().map(|name| name.len()).max();
-        let common = |position| Some(SpiffeRoot::of(matcher)?.segment(position)?.len());
         IdentityName::of_length(match self {
             Self::Uid => 10,
             Self::SubjectHash => 64,
-            Self::Spiffe(position) => common(*position).unwrap_or(IdentityName::MAX),
+            Self::Spiffe(position) => common(*position).map_or(IdentityName::MAX, str::len),
             _ => listed.unwrap_or(IdentityName::MAX),
         })
     }

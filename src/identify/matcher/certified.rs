@@ -1,6 +1,6 @@
 //! Mappings for client certificates, arranged by the names in them.
 
-use super::named::{List, first};
+use super::list::{List, first};
 use super::{CertificateCondition, Matcher};
 use crate::identify::certificate::Certificate;
 use crate::identify::certificate::spiffe::{SpiffeId, SpiffePattern};

@@ -1,14 +1,12 @@
 //! Mappings with conditions that address ranges cannot express, arranged by what a client must have to match them.
 
 use super::certified::CertifiedMappings;
+use super::list::{List, first};
 use super::{Condition, Matcher};
 use crate::identify::client::Client;
 use crate::identify::identity::{Identity, Names, Scheme};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Mappings with their positions, in ascending order.
-pub(super) type List = Vec<(u32, Arc<Matcher>)>;
 
 /// Mappings that are tried one by one, but only those that a client's identity can match.
 #[derive(Clone, Debug, Default)]
@@ -74,12 +72,4 @@ impl NamedMappings {
         let by_name = self.by_name.get(identity.scheme() as usize);
         by_name.and_then(|names| names.get(name)).map_or(&[], Vec::as_slice)
     }
-}
-
-/// Returns the first mapping of a list that admits `client`, if it comes before `limit`.
-pub(super) fn first(list: &[(u32, Arc<Matcher>)], client: &Client<'_>, limit: Option<u32>) -> Option<u32> {
-    list.iter()
-        .take_while(|(index, _)| limit.is_none_or(|limit| *index < limit))
-        .find(|(_, matcher)| matcher.admits(client))
-        .map(|(index, _)| *index)
 }

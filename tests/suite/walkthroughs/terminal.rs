@@ -41,7 +41,9 @@ pub(super) struct Terminal {
     folder: TempDir,
     path: OsString,
     /// Words of the page, and what they are replaced by.
-    replaced: [(&'static str, String); 4],
+    replaced: [(&'static str, String); 5],
+    /// The number of lines of the log up to the last that the page has shown.
+    shown: usize,
     issuer: Keys,
     _minio: Minio,
 }
@@ -86,10 +88,11 @@ impl Terminal {
         let replaced = [
             ("127.0.0.1:9000", minio.address.to_string()),
             ("127.0.0.1:8080", free_address().to_string()),
+            ("127.0.0.1:8443", free_address().to_string()),
             ("127.0.0.1:9180", free_address().to_string()),
             ("/run/scopegate", folder.path().join("run").to_str().unwrap().to_owned()),
         ];
-        Self { stdin, shell: Killed(shell), folder, path, replaced, issuer, _minio: minio }
+        Self { stdin, shell: Killed(shell), folder, path, replaced, shown: 0, issuer, _minio: minio }
     }
 
     /// Returns whether a program is installed. `root` is not a program, but the user of this process.
@@ -135,14 +138,17 @@ impl Terminal {
         if serve { self.wait_until_it_serves() } else { Ok(()) }
     }
 
-    /// Waits for lines in the log of `scopegate serve`, in this order.
-    pub(super) fn expect_log(&self, lines: &[String]) -> Result<(), String> {
-        let found = wait_for(|| {
+    /// Waits for lines in the log of `scopegate serve`, in this order, after those that the page has shown.
+    pub(super) fn expect_log(&mut self, lines: &[String]) -> Result<(), String> {
+        let end = wait_for(|| {
             let log = self.log();
-            let mut written = log.lines();
-            lines.iter().all(|shown| written.any(|line| shown::line_matches(shown, line))).then_some(())
+            let mut written = log.lines().enumerate().skip(self.shown);
+            lines.iter().try_fold(self.shown, |_, shown| {
+                written.find(|(_, line)| shown::line_matches(shown, line)).map(|(at, _)| at + 1)
+            })
         });
-        found.ok_or_else(|| format!("the log has no such lines:\n{}", lines.join("\n")))
+        self.shown = end.ok_or_else(|| format!("the log has no such lines:\n{}", lines.join("\n")))?;
+        Ok(())
     }
 
     /// Returns the log of `scopegate serve`.
