@@ -4,7 +4,7 @@
 //!
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 
-use crate::net::connect::{AnyError, Connector, FollowedTls, Trouble};
+use crate::net::connect::{AnyError, Connector, FollowedTls, Trouble, innermost};
 use crate::net::endpoint::Endpoint;
 use crate::net::terminal::plain;
 use crate::s3::error as s3_error;
@@ -248,18 +248,11 @@ fn explain(error: &SdkError<AssumeRoleError, HttpResponse>) -> MintError {
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
             unreachable("STS did not accept a connection in time")
         }
-        SdkError::DispatchFailure(_) => unreachable(&innermost(error)),
+        SdkError::DispatchFailure(_) => {
+            unreachable(&clean(&format!("STS cannot be reached: {}", innermost(error))))
+        }
         _ => unreachable(&clean(&DisplayErrorContext(error).to_string())),
     }
-}
-
-/// Returns the innermost cause of an error, such as "Connection refused", which is the most specific.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    clean(&format!("STS cannot be reached: {cause}"))
 }
 
 fn refused(error: &AssumeRoleError, raw: &HttpResponse) -> MintError {

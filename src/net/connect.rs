@@ -7,7 +7,7 @@ mod trust;
 
 pub(crate) use followed::{FollowedTls, read_tls_file};
 pub(crate) use settings::{CertificateFiles, FileKind, Part, TlsMistake, TlsSettings};
-pub(crate) use trouble::Trouble;
+pub(crate) use trouble::{Trouble, innermost};
 
 use crate::net::endpoint::Endpoint;
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! Checks the health of the store's nodes for all worker threads.
 
-use crate::net::connect::{AnyError, Connector, FollowedTls, Trouble};
+use crate::net::connect::{AnyError, Connector, FollowedTls, Trouble, innermost};
 use crate::net::endpoint::Endpoint;
 use crate::net::endpoint::NodeIndex;
 use crate::s3::error as s3_error;
@@ -203,7 +203,7 @@ impl Down {
 
 impl From<AnyError> for Down {
     fn from(error: AnyError) -> Self {
-        Self { why: error.to_string(), trouble: Trouble::of(&*error) }
+        Self { why: innermost(&*error), trouble: Trouble::of(&*error) }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::key_set::MAX_SET;
 use super::settings::Access;
 use super::url::KeyUrl;
-use crate::net::connect::{AnyError, Connector, FollowedTls, TlsMistake, Trouble, read_tls_file};
+use crate::net::connect::{AnyError, Connector, FollowedTls, TlsMistake, Trouble, innermost, read_tls_file};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Empty;
@@ -55,9 +55,10 @@ pub(super) async fn get(url: &KeyUrl, access: &Access, with_bearer: bool) -> Res
 }
 
 fn describe(url: &KeyUrl, error: &(dyn std::error::Error + 'static)) -> String {
+    let why = innermost(error);
     match Trouble::of(error) {
-        Some(trouble) => format!("{url}: {error}: {trouble}"),
-        None => format!("{url}: {error}"),
+        Some(trouble) => format!("{url}: {why}: {trouble}"),
+        None => format!("{url}: {why}"),
     }
 }
 

@@ -4,6 +4,7 @@ use rustls::{AlertDescription, CertificateError, Error as TlsError};
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::iter;
 use tls::client::UnknownAuthority;
 
 /// A reason why an endpoint cannot be used that lies in its configuration or certificate.
@@ -42,18 +43,7 @@ pub(crate) enum Trouble {
 impl Trouble {
     /// Finds the trouble in an error or in one of its causes.
     pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<Self> {
-        let mut next = Some(error);
-        while let Some(cause) = next {
-            if let Some(found) = Self::of_one(cause) {
-                return Some(found);
-            }
-            // `source` of an I/O error skips the error inside it.
-            next = match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-                Some(inner) => Some(inner),
-                None => cause.source(),
-            };
-        }
-        None
+        causes(error).find_map(Self::of_one)
     }
 
     fn of_one(error: &(dyn Error + 'static)) -> Option<Self> {
@@ -178,6 +168,22 @@ impl Trouble {
     }
 }
 
+/// Returns the words of the innermost cause of an error. Those around it say only where it occurred.
+pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().unwrap_or(error).to_string()
+}
+
+/// Returns an error and its causes, from the outside in.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    iter::successors(Some(error), |&cause| {
+        // `source` of an I/O error skips the error inside it.
+        match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        }
+    })
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.help())
@@ -215,6 +221,17 @@ mod tests {
         ] {
             assert_eq!(Trouble::of(&error), expected, "{error}");
         }
+    }
+
+    #[test]
+    fn the_words_are_those_of_the_innermost_cause() {
+        let alert = TlsError::AlertReceived(AlertDescription::UnknownCA);
+        let words = alert.to_string();
+        for error in [io::Error::other(alert.clone()), io::Error::other(io::Error::other(alert))] {
+            assert_eq!(innermost(&error), words);
+        }
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(innermost(&refused), refused.to_string());
     }
 
     #[test]
