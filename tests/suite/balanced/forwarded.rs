@@ -2,6 +2,7 @@
 
 use super::{BALANCER, Balanced, OTHER, get};
 use crate::identity::declare::{hash, user};
+use crate::support::http::{Connection, Response};
 use crate::support::world::outcome;
 use std::net::Ipv4Addr;
 
@@ -54,6 +55,79 @@ fn the_header_of_a_load_balancer_names_the_client_of_each_request() {
         log.contains("client=203.0.113.9 peer=127.0.0.1 ") && log.contains("client=127.0.0.8 listener="),
         "{log}"
     );
+}
+
+/// Sends a request with these lines, and returns its response.
+fn exchange(connection: &mut Connection, method: &str, target: &str, headers: &str, body: &str) -> Response {
+    let length = body.len();
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: s3.example.test\r\nContent-Length: {length}\r\n");
+    connection.send(format!("{head}{headers}\r\n{body}").as_bytes()).unwrap();
+    connection.read_response(method).unwrap()
+}
+
+/// Returns the URLs that Scopegate writes for a client that sends these headers: that of the upload command on the page of
+/// a folder, and that of an object after a multipart upload.
+fn urls(world: &Balanced, from: Ipv4Addr, headers: &str) -> [String; 2] {
+    let mut connection = world.connect_from(from);
+    let mut ask = |method: &str, target: &str, headers: &str, body: &str| {
+        exchange(&mut connection, method, target, headers, body)
+    };
+    let between = |text: &str, begin: &str, end: &str| {
+        let (_, rest) = text.split_once(begin).unwrap_or_else(|| panic!("no {begin}: {text}"));
+        rest.split_once(end).unwrap().0.to_owned()
+    };
+    let page = ask("GET", "/tmp/media/", &format!("{headers}Accept: text/html\r\n"), "").text();
+    let command = between(&page, "curl -T FILE &#39;", "&#39;");
+    let created = ask("POST", "/tmp/media/m?uploads", headers, "").text();
+    let id = between(&created, "<UploadId>", "</UploadId>");
+    let part = ask("PUT", &format!("/tmp/media/m?partNumber=1&uploadId={id}"), headers, "part");
+    let etag = part.header("etag").unwrap();
+    let parts = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    );
+    let completed = ask("POST", &format!("/tmp/media/m?uploadId={id}"), headers, &parts).text();
+    [command, between(&completed, "<Location>", "</Location>")]
+}
+
+/// Only the header of the setting, and only from a load balancer, changes the scheme of a URL.
+#[test]
+fn urls_have_the_scheme_that_a_load_balancer_names() {
+    let writer = "[[mapping]]\nname = \"writer\"\nclient = { network = [\"203.0.113.0/24\", \"127.0.0.8\"] }\n\
+                  [[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"media/\"\nallow = [\"read\", \"list\", \"write\"]\n";
+    let with_scheme =
+        "forwarded = { header = \"X-Forwarded-For\", scheme = \"X-Forwarded-Proto\", from = \"127.0.0.1\" }";
+    let client = "X-Forwarded-For: 203.0.113.9\r\n";
+    let secure = &format!("{client}X-Forwarded-Proto: https\r\n");
+    for (lines, cases) in [
+        (
+            with_scheme,
+            &[
+                (BALANCER, secure, "https"),
+                (BALANCER, &format!("{client}X-Forwarded-Proto: http\r\n"), "http"),
+                (BALANCER, &client.to_owned(), "http"),
+                (
+                    BALANCER,
+                    &format!("{client}X-Forwarded-Scheme: https\r\nForwarded: proto=https\r\n"),
+                    "http",
+                ),
+                (OTHER, secure, "http"),
+            ][..],
+        ),
+        (FORWARDED, &[(BALANCER, secure, "http"), (OTHER, secure, "http")]),
+        ("", &[(OTHER, secure, "http")]),
+    ] {
+        let world = Balanced::start(lines, writer);
+        for (from, headers, scheme) in cases {
+            let root = format!("{scheme}://s3.example.test/tmp/media/");
+            let expected = [root.clone(), format!("{root}m")];
+            assert_eq!(urls(&world, *from, headers), expected, "{lines} {from} {headers}");
+        }
+        let unreadable = format!("{client}X-Forwarded-Proto: ftp\r\n");
+        let expected = if lines == with_scheme { BAD } else { "200" };
+        if !lines.is_empty() {
+            assert_eq!(ask(&world, BALANCER, &unreadable), expected, "{lines}");
+        }
+    }
 }
 
 /// A load balancer that caches must not give the response to clients of other mappings.
