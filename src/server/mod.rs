@@ -4,7 +4,6 @@
 
 mod accept;
 mod admin;
-mod client_tls;
 mod connection;
 pub(crate) mod descriptors;
 mod ended;
