@@ -1,10 +1,12 @@
 //! TLS towards the store, for commands that have no configuration.
 
 use super::CommandError;
-use crate::net::connect::{FollowedTls, TlsMistake, TlsSettings, read_tls_file};
+use crate::net::connect::{FollowedTls, TlsSettings};
 use crate::net::endpoint::Endpoint;
+use crate::net::tls_files::read_tls_file;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use tls::Problem;
 
 /// The authorities of the store.
 #[derive(Debug, clap::Args)]
@@ -37,10 +39,9 @@ impl TlsArgs {
             return Ok(tls);
         }
         let settings = TlsSettings { ca: self.ca.clone(), ..TlsSettings::default() };
-        let read = |path: &Path, kind| read_tls_file(path, kind).map(Some);
-        FollowedTls::load(settings, &read).map_err(|mistakes| {
-            let shown = |TlsMistake { message, help, .. }| format!("--ca: {message}\n  {help}");
-            CommandError::usage(mistakes.into_iter().map(shown).collect::<Vec<_>>().join("\n"))
+        FollowedTls::load(settings, &read_tls_file).map_err(|problems| {
+            let shown = |Problem { file, what, help }| format!("--ca: {} {what}\n  {help}", file.display());
+            CommandError::usage(problems.into_iter().map(shown).collect::<Vec<_>>().join("\n"))
         })
     }
 }

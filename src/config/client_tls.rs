@@ -1,24 +1,17 @@
 //! Reads the settings of TLS towards servers: the authorities to trust, the certificate to show and the name to expect.
 
 use super::Environment;
-use super::reader::At;
-use super::source::Span;
 use super::table::Table;
-use crate::net::connect::{CertificateFiles, FileKind, FollowedTls, Part, TlsMistake, TlsSettings};
+use super::tls::{Places, read_pair, read_paths};
+use crate::net::connect::{FollowedTls, TlsSettings};
 use crate::net::endpoint::Endpoint;
+use crate::net::wall_clock::WallClock;
 use rustls::pki_types::ServerName;
-use std::path::{Path, PathBuf};
-
-/// Maximum number of files of authorities.
-const MAX_AUTHORITIES: usize = 100;
 
 /// Settings, and the places of the files that they name.
-#[derive(Default)]
 pub(super) struct ReadTls {
     pub(super) settings: TlsSettings,
-    authorities: Vec<Span>,
-    chain: Option<Span>,
-    key: Option<Span>,
+    places: Places,
 }
 
 /// Reads `tls = { ... }` of a section whose endpoints are these. Without the key, endpoints with TLS trust the machine's
@@ -47,87 +40,45 @@ pub(super) fn read_tls(
 
 /// Reads `ca`, `certificate` and `server_name`. Returns `None` after a mistake.
 pub(super) fn read_keys(table: &Table<'_>) -> Option<ReadTls> {
-    let authorities = read_authorities(table);
-    let certificate = read_certificate(table);
-    let server_name = match table.string("server_name") {
-        None => table.span_of("server_name").is_none().then_some(None),
-        Some(name) => {
-            let parsed =
-                name.parse_with(table.reader(), "is not a name that a certificate can have", |name| {
-                    ServerName::try_from(name.to_owned()).map_err(
-                        |_| "write a DNS name or an address, without scheme and port: \"minio.internal\"",
-                    )
-                });
-            parsed.map(Some)
-        }
+    let mut places = Places::default();
+    let ca = read_paths(table, "ca", "ca.pem", &mut places);
+    let certificate = match table.span_of("certificate") {
+        None => Some(None),
+        Some(_) => read_pair(table.table("certificate", "certificate"), &mut places).map(Some),
     };
-    let (authorities, certificate) = (authorities?, certificate?);
-    let (chain, key) = certificate.unzip();
-    let files = chain.zip(key).map(|(chain, key)| CertificateFiles { chain: path(chain), key: path(key) });
-    Some(ReadTls {
-        settings: TlsSettings {
-            ca: authorities.iter().map(|file| path(*file)).collect(),
-            certificate: files,
-            server_name: server_name?,
-        },
-        authorities: authorities.iter().map(|file| file.span).collect(),
-        chain: chain.map(|file| file.span),
-        key: key.map(|file| file.span),
-    })
+    let server_name = read_server_name(table);
+    let ca = ca.ok()?.unwrap_or_default();
+    let settings = TlsSettings { ca, certificate: certificate?, server_name: server_name? };
+    Some(ReadTls { settings, places })
 }
 
-fn path(file: At<&str>) -> PathBuf {
-    PathBuf::from(file.value)
-}
-
-fn read_authorities<'t>(table: &Table<'t>) -> Option<Vec<At<&'t str>>> {
-    let Some(list) = table.strings("ca") else { return table.span_of("ca").is_none().then(Vec::new) };
-    let count = list.value.len();
-    if !(1..=MAX_AUTHORITIES).contains(&count) || list.value.iter().any(|path| path.value.is_empty()) {
-        let help = "write PEM files of authorities, such as ca = [\"/etc/scopegate/ca.pem\"]; \
-                    without ca, those that this machine trusts count";
-        table.reader().error(list.span, format!("ca has {count} entries, or an empty one"), help);
-        return None;
-    }
-    Some(list.value)
-}
-
-type Pair<'t> = (At<&'t str>, At<&'t str>);
-
-fn read_certificate<'t>(table: &Table<'t>) -> Option<Option<Pair<'t>>> {
-    if table.span_of("certificate").is_none() {
-        return Some(None);
-    }
-    let files = table.table("certificate", "certificate");
-    let named = |key, example| {
-        let file = files.required(key, example)?;
-        if file.value.is_empty() {
-            files.reader().error(file.span, format!("{key} is empty"), format!("write {key} = {example}"));
-        }
-        Some(file).filter(|file| !file.value.is_empty())
+fn read_server_name(table: &Table<'_>) -> Option<Option<ServerName<'static>>> {
+    let Some(name) = table.string("server_name") else {
+        return table.span_of("server_name").is_none().then_some(None);
     };
-    let chain = named("chain", "\"/etc/scopegate/client.crt\"");
-    let key = named("key", "\"/etc/scopegate/client.key\"");
-    files.finish();
-    chain.zip(key).map(Some)
+    let parsed = name.parse_with(table.reader(), "is not a name that a certificate can have", |name| {
+        ServerName::try_from(name.to_owned())
+            .map_err(|_| "write a DNS name or an address, without scheme and port: \"minio.internal\"")
+    });
+    parsed.map(Some)
 }
 
 /// Reads the files that settings name, so that mistakes in them are noted before anything starts.
 pub(super) fn load(read: ReadTls, table: &Table<'_>, environment: &dyn Environment) -> Option<FollowedTls> {
-    let ReadTls { settings, authorities, chain, key } = read;
-    let read = |path: &Path, kind| match kind {
-        FileKind::Public => environment.certificates(path),
-        FileKind::Private => environment.private_key(path),
-    };
-    let note = |mistakes: Vec<TlsMistake>| {
-        for TlsMistake { part, message, help } in mistakes {
-            let (name, span) = match part {
-                Part::Authorities(number) => ("ca", authorities.get(number).copied()),
-                Part::Chain => ("chain", chain),
-                Part::Key => ("key", key),
-            };
-            table.reader().error(span.or(table.span()), format!("{name}: {message}"), help);
+    let ReadTls { settings, places } = read;
+    let (span, reader) = (table.span(), table.reader());
+    match FollowedTls::load(settings, &|path, kind| environment.tls_file(path, kind)) {
+        Ok(tls) => {
+            if let Some(problem) = tls.warning(WallClock::SYSTEM.now()) {
+                places.warn(problem, span, reader);
+            }
+            Some(tls)
         }
-    };
-    FollowedTls::load(settings, &read).map_err(note).ok()
+        Err(problems) => {
+            for problem in problems {
+                places.note(problem, span, reader);
+            }
+            None
+        }
+    }
 }

@@ -2,19 +2,16 @@
 
 use super::account::{self, Account};
 use crate::authenticate::jwt::MAX_SET;
-use crate::net::connect::{FileKind, read_tls_file};
-use crate::net::guarded::{ReadError, read_guarded, read_guarded_bytes, read_private, read_private_bytes};
+use crate::net::guarded::{ReadError, read_guarded, read_private};
+use crate::net::tls_files::read_tls_file;
 use crate::sigv4::secret::Secret;
 use nix::unistd::{Group, User};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
-use zeroize::Zeroizing;
+use tls::FileKind;
 
 /// Maximum size of a secret, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
-
-/// Maximum size of a file of certificates or revocation lists, in bytes.
-const MAX_CERTIFICATES: u64 = 16 << 20;
 
 /// Maximum size of a file of users or tokens, in bytes.
 const MAX_DECLARATIONS: u64 = 4 << 20;
@@ -48,7 +45,7 @@ pub trait Environment {
     /// # Errors
     /// Fails if the file cannot be read, is too long, or can be changed by everyone, and for a private key like
     /// [`Environment::file`].
-    fn tls_file(&self, path: &Path, kind: tls::FileKind) -> Result<Option<Vec<u8>>, ReadError> {
+    fn tls_file(&self, path: &Path, kind: FileKind) -> Result<Option<Vec<u8>>, ReadError> {
         let _ = (path, kind);
         Ok(None)
     }
@@ -59,24 +56,6 @@ pub trait Environment {
     /// Fails like [`Environment::file`].
     fn declarations(&self, path: &Path) -> Result<Option<Secret>, ReadError> {
         self.file(path).map(Some)
-    }
-
-    /// Returns the text of a file with certificates, or `None` where such files are not read.
-    ///
-    /// # Errors
-    /// Fails like [`Environment::public_keys`].
-    fn certificates(&self, path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> {
-        let _ = path;
-        Ok(None)
-    }
-
-    /// Returns the text of a file with a private key, or `None` where such files are not read.
-    ///
-    /// # Errors
-    /// Fails like [`Environment::file`].
-    fn private_key(&self, path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> {
-        let _ = path;
-        Ok(None)
     }
 
     /// Returns the credential of this name that systemd loaded for the unit (`LoadCredential=`).
@@ -229,25 +208,12 @@ impl Environment for SystemEnvironment {
         read_guarded(path, MAX_SET as u64, "write the issuer's JWK Set to this file").map(Some)
     }
 
-    fn tls_file(&self, path: &Path, kind: tls::FileKind) -> Result<Option<Vec<u8>>, ReadError> {
-        const HELP: &str = "write PEM to this file, readable for the user that runs scopegate";
-        match kind {
-            tls::FileKind::Public => read_guarded_bytes(path, MAX_CERTIFICATES, HELP),
-            tls::FileKind::PrivateKey => read_private_bytes(path, MAX_SECRET_BYTES, HELP),
-        }
-        .map(Some)
+    fn tls_file(&self, path: &Path, kind: FileKind) -> Result<Option<Vec<u8>>, ReadError> {
+        read_tls_file(path, kind)
     }
 
     fn declarations(&self, path: &Path) -> Result<Option<Secret>, ReadError> {
         read_declarations(path).map(Some)
-    }
-
-    fn certificates(&self, path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> {
-        read_tls_file(path, FileKind::Public).map(Some)
-    }
-
-    fn private_key(&self, path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> {
-        read_tls_file(path, FileKind::Private).map(Some)
     }
 
     fn user(&self, name: &str) -> Result<u32, ReadError> {

@@ -4,7 +4,7 @@ use super::reader::{At, Reader};
 use super::source::Span;
 use super::table::Table;
 use super::{Environment, ListenerTls};
-use crate::net::guarded::ReadError;
+use crate::net::tls_files::load_from;
 use crate::net::wall_clock::WallClock;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ const CERTIFICATES: &str = "certificates = [{ chain = \"tls.crt\", key = \"tls.k
 
 /// The place in the configuration that names each file.
 #[derive(Default)]
-struct Places(HashMap<PathBuf, Span>);
+pub(super) struct Places(HashMap<PathBuf, Span>);
 
 /// Reads the files of a listener's TLS. Returns `None` where files are not read.
 ///
@@ -32,27 +32,7 @@ pub(crate) fn load_tls(
     settings: &ServerSettings,
     environment: &dyn Environment,
 ) -> Result<Option<ServerTls>, Vec<Problem>> {
-    let mut are_elsewhere = false;
-    let mut read = |path: &Path, kind| match environment.tls_file(path, kind) {
-        Ok(Some(content)) => Ok(content),
-        Ok(None) => {
-            are_elsewhere = true;
-            Err(Problem::new(path, "is elsewhere", ""))
-        }
-        Err(error) => Err(unreadable(path, &error)),
-    };
-    let loaded = ServerTls::load(settings, &mut read);
-    if are_elsewhere { Ok(None) } else { loaded.map(Some) }
-}
-
-/// Returns the problem of a file that cannot be read, as the rest of a sentence that begins with the file.
-fn unreadable(path: &Path, error: &ReadError) -> Problem {
-    let shown = path.display().to_string();
-    let what = match error.message.strip_prefix(&format!("cannot read {shown}")) {
-        Some(why) => format!("cannot be read{why}"),
-        None => error.message.strip_prefix(&format!("{shown} ")).unwrap_or(&error.message).to_owned(),
-    };
-    Problem::new(path, what, &*error.help)
+    load_from(&|path, kind| environment.tls_file(path, kind), |read| ServerTls::load(settings, read))
 }
 
 /// Reads the TLS of a listener, whose table is present. Returns `None` if it has a mistake.
@@ -68,8 +48,8 @@ pub(super) fn read_tls(listener: &Table<'_>, environment: &dyn Environment) -> O
     match load_tls(&settings, environment) {
         Ok(loaded) => {
             let now = WallClock::SYSTEM.now();
-            for Problem { file, what, help } in loaded.iter().flat_map(|tls| tls.warnings(now)) {
-                reader.warn(places.of(&file).or(span), message(&file, &what), help);
+            for problem in loaded.iter().flat_map(|tls| tls.warnings(now)) {
+                places.warn(problem, span, reader);
             }
             Some(ListenerTls { settings, loaded: loaded.map(Arc::new) })
         }
@@ -96,20 +76,28 @@ fn read_certificates(table: &Table<'_>, places: &mut Places) -> Option<Vec<KeyPa
     }
     let mut read: Vec<KeyPairFiles> = Vec::new();
     for pair in pairs {
-        let chain = pair.required("chain", "\"tls.crt\", the certificate and those of its authorities");
-        let key = pair.required("key", "\"tls.key\", the private key of the certificate");
-        pair.finish();
-        let (chain, key) = (places.path(chain?, reader)?, places.path(key?, reader)?);
-        if let Some(span) = places.of(&chain).filter(|_| read.iter().any(|other| other.chain == chain)) {
-            reader.error(span, format!("the certificate {} is listed twice", chain.display()), "remove one");
+        let pair = read_pair(pair, places)?;
+        let is_like = |other: &KeyPairFiles| other.chain == pair.chain;
+        if let Some(span) = places.of(&pair.chain).filter(|_| read.iter().any(is_like)) {
+            let message = format!("the certificate {} is listed twice", pair.chain.display());
+            reader.error(span, message, "remove one");
         }
-        read.push(KeyPairFiles { chain, key });
+        read.push(pair);
     }
     (read.len() == count).then_some(read)
 }
 
+/// Reads the files of a certificate.
+pub(super) fn read_pair(pair: Table<'_>, places: &mut Places) -> Option<KeyPairFiles> {
+    let chain = pair.required("chain", "\"tls.crt\", the certificate and those of its authorities");
+    let key = pair.required("key", "\"tls.key\", the private key of the certificate");
+    let reader = pair.reader();
+    pair.finish();
+    Some(KeyPairFiles { chain: places.path(chain?, reader)?, key: places.path(key?, reader)? })
+}
+
 /// A mistake that is noted.
-struct Noted;
+pub(super) struct Noted;
 
 fn read_clients(table: &Table<'_>, places: &mut Places) -> Result<Option<ClientAuth>, Noted> {
     let reader = table.reader();
@@ -132,7 +120,7 @@ fn read_clients(table: &Table<'_>, places: &mut Places) -> Result<Option<ClientA
 }
 
 /// Reads a list of paths. Returns `None` if the key is absent.
-fn read_paths(
+pub(super) fn read_paths(
     table: &Table<'_>,
     key: &'static str,
     example: &str,
@@ -189,8 +177,14 @@ impl Places {
     }
 
     /// Notes what is wrong with a file at the place that names it.
-    fn note(&self, problem: Problem, default: Option<Span>, reader: &Reader<'_>) {
+    pub(super) fn note(&self, problem: Problem, default: Option<Span>, reader: &Reader<'_>) {
         let Problem { file, what, help } = problem;
         reader.error(self.of(&file).or(default), message(&file, &what), help);
+    }
+
+    /// Warns of a file at the place that names it.
+    pub(super) fn warn(&self, problem: Problem, default: Option<Span>, reader: &Reader<'_>) {
+        let Problem { file, what, help } = problem;
+        reader.warn(self.of(&file).or(default), message(&file, &what), help);
     }
 }

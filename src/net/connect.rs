@@ -5,8 +5,8 @@ mod settings;
 mod trouble;
 mod trust;
 
-pub(crate) use followed::{FollowedTls, read_tls_file};
-pub(crate) use settings::{CertificateFiles, FileKind, Part, TlsMistake, TlsSettings};
+pub(crate) use followed::FollowedTls;
+pub(crate) use settings::TlsSettings;
 pub(crate) use trouble::{Trouble, innermost};
 
 use crate::net::endpoint::Endpoint;

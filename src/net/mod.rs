@@ -6,4 +6,5 @@ pub(crate) mod connect;
 pub(crate) mod endpoint;
 pub(crate) mod guarded;
 pub(crate) mod terminal;
+pub(crate) mod tls_files;
 pub(crate) mod wall_clock;

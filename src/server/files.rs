@@ -35,7 +35,16 @@ struct Known {
     generation: Weak<Generation>,
     /// By what the file declares, and by its path.
     seen: HashMap<(&'static str, Box<Path>), Seen>,
-    groups: HashMap<String, SeenGroup>,
+    groups: HashMap<Owner, SeenGroup>,
+}
+
+/// What configures a group of files.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Owner {
+    /// The listener with this name.
+    Listener(Box<str>),
+    /// This section of the configuration.
+    Section(&'static str),
 }
 
 /// Files that take effect together, or not at all.
@@ -49,8 +58,8 @@ pub(super) trait Group {
     /// Lists everything that is wrong with them.
     fn load(&mut self) -> Result<(), Vec<String>>;
 
-    /// Puts what was read last into effect.
-    fn apply(&mut self);
+    /// Puts what was read last into effect. Returns whether it differs from what was.
+    fn apply(&mut self) -> bool;
 }
 
 /// The last look at the files of a group.
@@ -83,7 +92,7 @@ pub(super) async fn follow(shared: Arc<Shared>) {
     loop {
         sleep(INTERVAL).await;
         let generation = shared.generation.load_full();
-        let has_tls = generation.listeners.with_tls().next().is_some();
+        let has_tls = tls_files::exist(&generation);
         if has_tls && warned.elapsed() >= REMINDER {
             warned = Instant::now();
             tls_files::warn(&generation, shared.clock.now());
@@ -130,9 +139,9 @@ impl Known {
     }
 
     fn look_at_tls(&mut self, generation: &Generation, shared: &Shared) {
-        tls_files::look(generation, shared, |listener, group| {
-            let seen = self.groups.entry(listener.to_owned()).or_default();
-            seen.look(listener, group);
+        tls_files::look(generation, shared, |owner, group| {
+            let seen = self.groups.entry(owner.clone()).or_default();
+            seen.look(owner, group);
             seen.mistakes.is_empty()
         });
     }
@@ -189,7 +198,7 @@ impl Seen {
 
 impl SeenGroup {
     /// Looks at the files, and puts them into effect if all have changed together.
-    fn look(&mut self, listener: &str, group: &mut dyn Group) {
+    fn look(&mut self, owner: &Owner, group: &mut dyn Group) {
         let before = stamps(group);
         if before.is_some() && before == self.stamps {
             return;
@@ -201,29 +210,43 @@ impl SeenGroup {
             return;
         }
         if found.is_empty() {
-            group.apply();
+            if group.apply() {
+                let (listener, section) = owner.names();
+                tracing::info!(listener, section, "certificates read again: new connections use them");
+            }
             let now = SystemTime::now();
             self.stamps = before.filter(|stamps| stamps.iter().all(|stamp| stamp.is_settled(now)));
         }
         // A certificate and its key may be written one after the other. The next look shows whether they fit then.
         if found.is_empty() || found == self.found {
-            self.note(&found, listener);
+            self.note(&found, owner);
         }
         self.found = found;
     }
 
     /// Logs mistakes when they are new, and when they are gone.
-    fn note(&mut self, found: &[String], listener: &str) {
+    fn note(&mut self, found: &[String], owner: &Owner) {
         if found == self.mistakes {
             return;
         }
+        let (listener, section) = owner.names();
         for error in found {
-            tracing::error!(listener, %error, "certificates not read again: those before stay in effect");
+            tracing::error!(listener, section, %error, "certificates not read again: those before stay in effect");
         }
         if found.is_empty() {
-            tracing::info!(listener, "the files of certificates have no mistakes any more");
+            tracing::info!(listener, section, "the files of certificates have no mistakes any more");
         }
         self.mistakes = found.to_vec();
+    }
+}
+
+impl Owner {
+    /// Returns the name of the listener or of the section, for the log.
+    pub(super) fn names(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Listener(name) => (Some(name), None),
+            Self::Section(name) => (None, Some(name)),
+        }
     }
 }
 
@@ -429,8 +452,9 @@ mod tests {
             if self.read.is_some() { Ok(()) } else { Err(vec!["they do not fit".to_owned()]) }
         }
 
-        fn apply(&mut self) {
+        fn apply(&mut self) -> bool {
             self.applied.extend(self.read.take());
+            true
         }
     }
 
@@ -439,26 +463,26 @@ mod tests {
         let folder = tempdir().unwrap();
         let paths = ["crt", "key"].map(|name| folder.path().join(name));
         let mut pair = Pair { paths, read: None, applied: Vec::new() };
-        let mut seen = SeenGroup::default();
+        let (mut seen, door) = (SeenGroup::default(), Owner::Listener("door".into()));
         let write_both = |pair: &Pair, text: &str| pair.paths.iter().for_each(|path| write(path, text));
         write_both(&pair, "one");
-        seen.look("door", &mut pair);
+        seen.look(&door, &mut pair);
         assert_eq!(pair.applied, ["one"]);
         write(&pair.paths[0], "two");
-        seen.look("door", &mut pair);
+        seen.look(&door, &mut pair);
         assert!(seen.mistakes.is_empty(), "the key may follow in a moment");
         write(&pair.paths[1], "two");
-        seen.look("door", &mut pair);
+        seen.look(&door, &mut pair);
         assert_eq!((&*pair.applied, seen.mistakes.len()), (&["one".to_owned(), "two".to_owned()][..], 0));
         write(&pair.paths[0], "three");
-        seen.look("door", &mut pair);
-        seen.look("door", &mut pair);
+        seen.look(&door, &mut pair);
+        seen.look(&door, &mut pair);
         assert_eq!(seen.mistakes, ["they do not fit"]);
         fs::remove_file(&pair.paths[0]).unwrap();
-        seen.look("door", &mut pair);
+        seen.look(&door, &mut pair);
         assert_eq!(pair.applied.len(), 2);
         write_both(&pair, "three");
-        seen.look("door", &mut pair);
+        seen.look(&door, &mut pair);
         assert!(pair.applied[2] == "three" && seen.mistakes.is_empty());
     }
 

@@ -5,7 +5,6 @@
 mod accept;
 mod admin;
 mod arriving;
-mod client_tls;
 mod connection;
 pub(crate) mod descriptors;
 mod ended;

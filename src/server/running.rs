@@ -1,6 +1,5 @@
 //! A running server: starts it, and applies a changed configuration to it.
 
-use super::client_tls;
 use super::descriptors;
 use super::ended::Ended;
 use super::files;
@@ -81,7 +80,6 @@ impl Running {
         let shared = Arc::new(Shared { generation, metrics, buffers, memory, tls_changes, clock });
         let ready = Readiness::new(Arc::clone(&shared), prober, stopping.clone());
         tokio::spawn(files::follow(Arc::clone(&shared)));
-        tokio::spawn(client_tls::follow(Arc::clone(&shared)));
         let workers = worker::start(workers_wanted, &shared, stopping)?;
         let listening = Listening::default();
         let mut running =

@@ -1,9 +1,11 @@
-//! The files of listeners' TLS while the server runs: their state for the metrics, their warnings for the log, and new
-//! versions of them.
+//! The files of TLS while the server runs, of listeners and towards the store and STS: their state for the metrics, their
+//! warnings for the log, and new versions of them.
 
-use super::files::Group;
+use super::files::{Group, Owner};
 use crate::config::{Listener, SystemEnvironment, load_tls};
+use crate::net::connect::FollowedTls;
 use crate::net::terminal::plain;
+use crate::net::tls_files::read_tls_file;
 use crate::proxy::generation::{Generation, Shared};
 use crate::proxy::live_tls::LiveTls;
 use crate::telemetry::metrics::{ListenerFiles, TlsFacts};
@@ -17,10 +19,26 @@ pub(super) fn line(Problem { file, what, help }: &Problem) -> String {
     plain(&format!("{} {what}; {help}", file.display())).into_owned()
 }
 
-/// Shows the files of all listeners in the metrics.
+/// Returns whether a configuration names any file of TLS.
+pub(super) fn exist(generation: &Generation) -> bool {
+    generation.listeners.with_tls().next().is_some() || sections(generation).next().is_some()
+}
+
+/// Returns TLS towards servers that is made of files, by the section that configures it.
+fn sections(generation: &Generation) -> impl Iterator<Item = (&'static str, &FollowedTls)> {
+    generation.client_tls().filter(|(_, tls)| tls.files().next().is_some())
+}
+
+/// Shows the files of all listeners in the metrics, and the certificates for the store and STS.
 pub(super) fn show(generation: &Generation, facts: &TlsFacts) {
     let files = |(listener, tls): (&Listener, &Arc<LiveTls>)| (Box::from(&*listener.name), files(tls));
-    facts.show(generation.listeners.with_tls().map(files));
+    let certificate = |(section, tls): (&'static str, &FollowedTls)| {
+        let tls = tls.current().ok()?;
+        let certificate = tls.certificate()?;
+        Some((section, (certificate.file.display().to_string(), certificate.not_after)))
+    };
+    let certificates = sections(generation).filter_map(certificate);
+    facts.show(generation.listeners.with_tls().map(files), certificates);
 }
 
 fn files(live: &LiveTls) -> ListenerFiles {
@@ -54,74 +72,103 @@ pub(super) fn ended(generation: &Generation, now: SystemTime) -> Vec<String> {
     lines
 }
 
-/// Returns what an operator must know about the files of all listeners, one line each.
-pub(super) fn notes(generation: &Generation, now: SystemTime) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (listener, live) in generation.listeners.with_tls() {
+/// Returns what an operator must know about files of TLS although they work, with what configures each.
+fn warnings(generation: &Generation, now: SystemTime) -> impl Iterator<Item = (Owner, String)> {
+    let of_listener = move |(listener, live): (&Listener, &Arc<LiveTls>)| {
         let problems = live.current().map(|tls| tls.warnings(now)).unwrap_or_default();
-        lines.extend(
-            problems.iter().map(|problem| format!("tls: listener {:?}: {}", listener.name, line(problem))),
-        );
-    }
-    lines
+        let owner = Owner::Listener(Box::from(&*listener.name));
+        problems.into_iter().map(move |problem| (owner.clone(), line(&problem)))
+    };
+    let of_section = move |(section, tls): (&'static str, &FollowedTls)| {
+        Some((Owner::Section(section), line(&tls.warning(now)?)))
+    };
+    generation.listeners.with_tls().flat_map(of_listener).chain(sections(generation).filter_map(of_section))
 }
 
-/// Logs what an operator must know about the files of all listeners although they work.
+/// Returns what an operator must know about files of TLS although they work, one line each.
+pub(super) fn notes(generation: &Generation, now: SystemTime) -> Vec<String> {
+    let shown = |(owner, problem)| match owner {
+        Owner::Listener(name) => format!("tls: listener {name:?}: {problem}"),
+        Owner::Section(name) => format!("tls: {name}: {problem}"),
+    };
+    warnings(generation, now).map(shown).collect()
+}
+
+/// Logs what an operator must know about files of TLS although they work.
 pub(super) fn warn(generation: &Generation, now: SystemTime) {
-    for (listener, live) in generation.listeners.with_tls() {
-        for problem in live.current().iter().flat_map(|tls| tls.warnings(now)) {
-            tracing::warn!(listener = %listener.name, problem = line(&problem), "a certificate or revocation list needs attention");
-        }
+    for (owner, problem) in warnings(generation, now) {
+        let (listener, section) = owner.names();
+        tracing::warn!(listener, section, problem, "a certificate or revocation list needs attention");
     }
 }
 
-/// Looks for new versions of the files of all listeners. All files of a listener take effect together, or none.
+/// Looks for new versions of all files. Those of a listener, and those of a section, take effect together or not at all.
 pub(super) fn look(
     generation: &Generation,
     shared: &Shared,
-    mut look: impl FnMut(&str, &mut dyn Group) -> bool,
+    mut look: impl FnMut(&Owner, &mut dyn Group) -> bool,
 ) {
-    let mut has_changed = false;
+    let (mut listeners_have_changed, mut sections_have_changed) = (false, false);
     for (listener, live) in generation.listeners.with_tls() {
-        let mut files = FilesOfListener { live, loaded: None, has_changed: false };
-        let is_in_effect = look(&listener.name, &mut files);
-        has_changed |= files.has_changed;
-        if files.has_changed {
-            tracing::info!(listener = %listener.name, "certificates read again");
-        }
+        let load = || load_tls(live.settings(), &SystemEnvironment);
+        let replace = |loaded: ServerTls| {
+            let is_new = live.current().is_none_or(|current| !current.is_like(&loaded));
+            if is_new {
+                live.replace(loaded);
+            }
+            is_new
+        };
+        let files = live.settings().files().collect();
+        let mut files = Files { files, load, replace, loaded: None, have_changed: false };
+        let is_in_effect = look(&Owner::Listener(Box::from(&*listener.name)), &mut files);
         shared.metrics.tls.read(&listener.name, is_in_effect);
+        listeners_have_changed |= files.have_changed;
     }
-    if has_changed {
+    for (section, tls) in sections(generation) {
+        let load = || tls.read_again(&read_tls_file).map(Some);
+        let (files, replace) = (tls.files().collect(), |next| tls.replace(next));
+        let mut files = Files { files, load, replace, loaded: None, have_changed: false };
+        let is_in_effect = look(&Owner::Section(section), &mut files);
+        shared.metrics.credentials.read(section, is_in_effect);
+        sections_have_changed |= files.have_changed;
+    }
+    if listeners_have_changed || sections_have_changed {
         show(generation, &shared.metrics.tls);
         warn(generation, shared.clock.now());
+    }
+    if listeners_have_changed {
         shared.tls_changes.send_replace(());
     }
 }
 
-/// The files of one listener.
-struct FilesOfListener<'l> {
-    live: &'l LiveTls,
-    loaded: Option<ServerTls>,
-    has_changed: bool,
+/// The files of one listener or section.
+struct Files<'f, T, L, R> {
+    files: Vec<&'f Path>,
+    /// Loads the files. Returns `None` where they are not read.
+    load: L,
+    /// Puts what was loaded into effect. Returns whether it differs from what was.
+    replace: R,
+    loaded: Option<T>,
+    have_changed: bool,
 }
 
-impl Group for FilesOfListener<'_> {
+impl<T, L, R> Group for Files<'_, T, L, R>
+where
+    L: Fn() -> Result<Option<T>, Vec<Problem>>,
+    R: Fn(T) -> bool,
+{
     fn files(&self) -> Vec<&Path> {
-        self.live.settings().files().collect()
+        self.files.clone()
     }
 
     fn load(&mut self) -> Result<(), Vec<String>> {
-        let loaded = load_tls(self.live.settings(), &SystemEnvironment);
+        let loaded = (self.load)();
         self.loaded = loaded.map_err(|problems| problems.iter().map(line).collect::<Vec<_>>())?;
         Ok(())
     }
 
-    fn apply(&mut self) {
-        let current = self.live.current();
-        let is_new = |loaded: &ServerTls| current.is_none_or(|current| !current.is_like(loaded));
-        if let Some(loaded) = self.loaded.take().filter(is_new) {
-            self.live.replace(loaded);
-            self.has_changed = true;
-        }
+    fn apply(&mut self) -> bool {
+        self.have_changed = self.loaded.take().is_some_and(&self.replace);
+        self.have_changed
     }
 }

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -157,10 +158,10 @@ fn an_unknown_authority_is_named_in_the_log_and_a_bad_change_changes_nothing() {
     let shown = || http::get(proxy.address("admin"), "/metrics").unwrap().text();
     let bad = "scopegate_file_last_read_successful{file=\"upstream.tls\"} 0";
     assert!(wait_for(|| shown().contains(bad).then_some(())).is_some(), "{}", shown());
-    let told = wait_for(|| proxy.stderr().contains("files of TLS not read again").then_some(()));
+    let told = wait_for(|| proxy.stderr().contains("certificates not read again").then_some(()));
     assert!(told.is_some(), "{}", proxy.stderr());
     assert_eq!(read(&proxy), "hello, media\n", "what the file held before stays in effect");
-    assert_eq!(proxy.stderr().matches("files of TLS not read again").count(), 1);
+    assert_eq!(proxy.stderr().matches("certificates not read again").count(), 1);
 }
 
 /// Reads until it is stopped, and returns the responses other than the object.
@@ -188,7 +189,7 @@ fn read_under_load(proxy: &Proxy, change: impl FnOnce(&dyn Fn())) -> Vec<String>
 }
 
 fn reads_again(proxy: &Proxy, times: usize) {
-    let seen = || proxy.stderr().matches("files of TLS read again").count() >= times;
+    let seen = || proxy.stderr().matches("certificates read again").count() >= times;
     assert!(wait_for(|| seen().then_some(())).is_some(), "{}", proxy.stderr());
 }
 
@@ -238,6 +239,7 @@ fn a_client_certificate_is_shown_and_renewed() {
     assert!(ready(&without).contains("the server wants a certificate of its client"), "{}", ready(&without));
     let told = wait_for(|| without.stderr().contains("wants a certificate of its client").then_some(()));
     assert!(told.is_some(), "{}", without.stderr());
+    assert!(without.stderr().contains("received fatal alert"), "{}", without.stderr());
     drop(without);
 
     files.write_pair(&new.issue(&["scopegate"]));
@@ -251,9 +253,19 @@ fn a_client_certificate_is_shown_and_renewed() {
 
     // The server trusts the new authority alone from now on. Only connections that exist still work.
     front.change(server(&pair, Some(&new)));
-    files.write_pair(&new.issue(&["scopegate"]));
+    let in_a_week = SystemTime::now() + Duration::from_secs(7 * 24 * 60 * 60);
+    files.write_pair(&new.issue_with(&["scopegate"], |params| params.not_after = in_a_week.into()));
     reads_again(&proxy, 2);
     assert_eq!(read(&proxy), "hello, media\n", "a new connection shows the new certificate");
+    let seconds = in_a_week.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let metric = "scopegate_client_certificate_expiry_timestamp_seconds";
+    let end = format!("{metric}{{section=\"upstream.tls\",file={chain:?}}} {seconds}");
+    let shown = || http::get(proxy.address("admin"), "/metrics").unwrap().text();
+    assert!(wait_for(|| shown().contains(&end).then_some(())).is_some(), "no {end}");
+    let told = format!("tls: upstream.tls: {chain} expires in 6 days; renew it");
+    assert!(ready(&proxy).contains(&told), "{}", ready(&proxy));
+    let told = wait_for(|| proxy.stderr().contains("section=\"upstream.tls\" problem=").then_some(()));
+    assert!(told.is_some(), "{}", proxy.stderr());
     // A reload of the same files changes nothing.
     proxy.reload(&over_tls(&urls, &tls));
     assert!(wait_for(|| proxy.stderr().contains("configuration reloaded").then_some(())).is_some());

@@ -3,16 +3,20 @@
 mod material;
 mod verifier;
 
-pub use material::{Authorities, ClientCertificate, Unusable};
+pub use material::{Authorities, ClientCertificate};
 pub use verifier::UnknownAuthority;
 
+use crate::key_pair::CertificateInfo;
+use crate::problem::Problem;
 use crate::provider;
+use crate::warnings::check_validity;
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -22,6 +26,7 @@ use verifier::Verifier;
 pub struct ClientTls {
     config: Arc<ClientConfig>,
     server_name: Option<ServerName<'static>>,
+    certificate: Option<CertificateInfo>,
 }
 
 impl ClientTls {
@@ -45,12 +50,22 @@ impl ClientTls {
             // "Dangerous" is a verifier that accepts more. This one passes every decision on, and explains a refusal.
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Verifier::new(webpki)));
-        let mut config = match certificate {
-            None => builder.with_no_client_auth(),
-            Some(certificate) => builder.with_client_cert_resolver(certificate.into_resolver()),
+        let (mut config, certificate) = match certificate.map(ClientCertificate::into_parts) {
+            None => (builder.with_no_client_auth(), None),
+            Some((resolver, info)) => (builder.with_client_cert_resolver(resolver), Some(info)),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { config: Arc::new(config), server_name })
+        Ok(Self { config: Arc::new(config), server_name, certificate })
+    }
+
+    /// Returns the facts about the certificate that it shows.
+    pub fn certificate(&self) -> Option<&CertificateInfo> {
+        self.certificate.as_ref()
+    }
+
+    /// Returns what an operator must know about that certificate: that it has expired or will soon.
+    pub fn warning(&self, now: SystemTime) -> Option<Problem> {
+        check_validity(self.certificate()?, now)
     }
 
     /// Secures a connection to the server `name`.

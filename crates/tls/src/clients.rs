@@ -131,7 +131,7 @@ impl Clients {
     }
 }
 
-fn add_authority(
+pub(crate) fn add_authority(
     file: &Path,
     der: CertificateDer<'static>,
     roots: &mut RootCertStore,

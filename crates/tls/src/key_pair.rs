@@ -1,4 +1,4 @@
-//! Certificates of the server: a chain and its private key.
+//! Certificates of this end of connections: a chain and its private key.
 
 use crate::names::{CertificateNames, parse, time, unix_time};
 use crate::pem;
@@ -17,7 +17,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use zeroize::Zeroizing;
 
-/// The facts about a certificate of the server.
+/// The facts about a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateInfo {
     /// The file of its chain.

@@ -1,7 +1,8 @@
 //! TLS for both ends of a proxy: certificates from files, the names in them, and connections.
 //!
-//! [`ServerTls`] is made of files that an operator names ([`ServerSettings`]), and accepts connections. The crate opens no
-//! file and no socket: the caller passes a function that reads files, and streams.
+//! [`ServerTls`] is made of files that an operator names ([`ServerSettings`]), and accepts connections.
+//! [`client::ClientTls`] makes them. The crate opens no file and no socket: the caller passes a function that reads files,
+//! and streams.
 //!
 //! # Invariants
 //!

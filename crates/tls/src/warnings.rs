@@ -26,7 +26,7 @@ impl ServerTls {
     }
 }
 
-fn check_validity(certificate: &CertificateInfo, now: SystemTime) -> Option<Problem> {
+pub(crate) fn check_validity(certificate: &CertificateInfo, now: SystemTime) -> Option<Problem> {
     let CertificateInfo { file, not_before, not_after, .. } = certificate;
     if now < *not_before {
         let what = format!("is not valid before {} from now", in_days(*not_before, now));

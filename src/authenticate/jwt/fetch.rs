@@ -3,7 +3,8 @@
 use super::key_set::MAX_SET;
 use super::settings::Access;
 use super::url::KeyUrl;
-use crate::net::connect::{AnyError, Connector, FollowedTls, TlsMistake, Trouble, innermost, read_tls_file};
+use crate::net::connect::{AnyError, Connector, FollowedTls, Trouble, innermost};
+use crate::net::tls_files::read_tls_file;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Empty;
@@ -88,10 +89,10 @@ async fn request(url: &KeyUrl, access: &Access, with_bearer: bool) -> Result<Res
 
 /// Reads the files of TLS.
 fn load(access: &Access) -> Result<FollowedTls, AnyError> {
-    let shown = |TlsMistake { message, help, .. }| format!("{message}; {help}");
-    let read = |path: &Path, kind| read_tls_file(path, kind).map(Some);
-    FollowedTls::load(access.tls.clone(), &read)
-        .map_err(|mistakes| mistakes.into_iter().map(shown).collect::<Vec<_>>().join("; ").into())
+    FollowedTls::load(access.tls.clone(), &read_tls_file).map_err(|problems| {
+        let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        shown.join("; ").into()
+    })
 }
 
 /// Returns the value of `Authorization` for the token in a file.

@@ -1,12 +1,12 @@
 //! Tests of the settings of TLS towards servers.
 
 use super::*;
-use crate::net::connect::{FileKind, read_tls_file};
+use crate::net::tls_files::read_tls_file;
+use ::tls::FileKind;
 use rcgen::{CertificateParams, KeyPair};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use tempfile::{TempDir, tempdir};
-use zeroize::Zeroizing;
 
 /// The keys of [`Fake`], and the files of TLS in a folder.
 struct Folder(TempDir);
@@ -20,12 +20,8 @@ impl Environment for Folder {
         Fake.file(path)
     }
 
-    fn certificates(&self, path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> {
-        read_tls_file(&self.0.path().join(path), FileKind::Public).map(Some)
-    }
-
-    fn private_key(&self, path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> {
-        read_tls_file(&self.0.path().join(path), FileKind::Private).map(Some)
+    fn tls_file(&self, path: &Path, kind: FileKind) -> Result<Option<Vec<u8>>, ReadError> {
+        read_tls_file(&self.0.path().join(path), kind)
     }
 }
 
@@ -82,19 +78,19 @@ fn each_mistake_is_shown_at_its_place() {
     }
     for (tls, place, words) in [
         ("ca = []", 14, "ca has 0 entries"),
-        ("ca = [\"a.crt\", \"\"]", 14, "ca has 2 entries, or an empty one"),
+        ("ca = [\"a.crt\", \"\"]", 24, "the path is empty"),
         ("ca = 1", 14, "ca is of type integer"),
         ("ca = [\"a.crt\", \"absent.pem\"]", 24, "absent.pem: No such file"),
-        ("ca = [\"a.crt\", \"empty.pem\"]", 24, "empty.pem: it holds no certificate"),
+        ("ca = [\"a.crt\", \"empty.pem\"]", 24, "empty.pem is empty"),
         ("ca = [\"a.key\"]", 15, "a private key and no certificate"),
         ("certificate = { chain = \"a.crt\" }", 23, "has no \"key\""),
-        ("certificate = { chain = \"a.crt\", key = \"\" }", 48, "key is empty"),
+        ("certificate = { chain = \"a.crt\", key = \"\" }", 48, "the path is empty"),
         (
             "certificate = { chain = \"a.crt\", key = \"b.key\" }",
-            48,
-            "b.key: it is not the key of the chain's",
+            33,
+            "a.crt holds no certificate of the private key in b.key",
         ),
-        ("certificate = { chain = \"a.key\", key = \"a.key\" }", 33, "a.key: it holds a private key"),
+        ("certificate = { chain = \"a.key\", key = \"a.key\" }", 33, "a.key holds a private key"),
         (
             "certificate = { chain = \"a.crt\", key = \"a.key\", pin = 1 }",
             57,
@@ -146,4 +142,22 @@ fn files_that_are_elsewhere_are_not_read() {
         .replace("[upstream]", "[upstream]\ntls = { ca = \"/absent\" }");
     let config = Config::parse(&text, &WithoutSecrets).unwrap();
     assert!(config.tls().all(|(_, tls)| tls.missing_trust().is_none()));
+}
+
+#[test]
+fn the_end_of_the_certificate_is_told_when_the_configuration_is_read() {
+    let folder = Folder::new();
+    let end = std::time::SystemTime::now() + std::time::Duration::from_hours(24 * 7);
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+    params.not_after = end.into();
+    folder.write("a.crt", &params.self_signed(&key).unwrap().pem());
+    folder.write("a.key", &key.serialize_pem());
+    let tls = "tls = { certificate = { chain = \"a.crt\", key = \"a.key\" }, ca = \"b.crt\" }";
+    let text = EXAMPLE
+        .replace("\"http://127.0.0.1:9000\"", "\"https://127.0.0.1:9000\"")
+        .replace("[upstream]", &format!("[upstream]\n{tls}"));
+    let found = Config::parse(&text, &folder).unwrap().warnings().to_vec();
+    let told = found.iter().find(|warning| warning.message.contains("a.crt expires in 6 days"));
+    assert_eq!(told.and_then(|told| Some(told.place.as_ref()?.column)), Some(33), "{found:#?}");
 }

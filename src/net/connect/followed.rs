@@ -1,38 +1,17 @@
 //! TLS towards servers, made of files that take effect together when they change.
 
-use super::settings::{FileKind, Part, TlsMistake, TlsSettings};
+use super::settings::TlsSettings;
 use super::trust::Trust;
-use crate::net::guarded::{ReadError, read_guarded, read_private};
+use crate::net::tls_files::{ReadFile, load_from};
 use arc_swap::ArcSwap;
 use rustls::RootCertStore;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 use tls::client::{Authorities, ClientCertificate, ClientTls};
-use zeroize::Zeroizing;
-
-/// Maximum size of a file of TLS, in bytes. The authorities that a system trusts take 250 KiB.
-const MAX_FILE: u64 = 1 << 20;
-
-/// Reads a file of TLS. Returns `None` where files are not read.
-pub(crate) type Read<'r> = dyn Fn(&Path, FileKind) -> Result<Option<Text>, ReadError> + 'r;
-
-/// Reads a file of TLS on this machine.
-///
-/// # Errors
-/// Describes the problem and the remedy.
-pub(crate) fn read_tls_file(path: &Path, kind: FileKind) -> Result<Text, ReadError> {
-    match kind {
-        FileKind::Public => {
-            read_guarded(path, MAX_FILE, "write certificates in PEM to this file").map(Zeroizing::new)
-        }
-        FileKind::Private => {
-            let help = "write the private key to this file, readable for the user that runs scopegate";
-            read_private(path, MAX_FILE, help)
-        }
-    }
-}
+use tls::{Problem, Read};
 
 /// TLS towards servers. Clones share their state, and new connections use what the files held last.
 #[derive(Clone)]
@@ -44,6 +23,9 @@ struct Followed {
     settings: TlsSettings,
     state: ArcSwap<State>,
 }
+
+/// What the files of TLS hold now, before it takes effect.
+pub(crate) struct NextTls(Arc<State>);
 
 /// What the files hold.
 struct State {
@@ -93,9 +75,9 @@ impl FollowedTls {
     /// Reads the files for the first time.
     ///
     /// # Errors
-    /// Lists the mistake in each file.
-    pub(crate) fn load(settings: TlsSettings, read: &Read<'_>) -> Result<Self, Vec<TlsMistake>> {
-        let state = State::build(&settings, Texts::read(&settings, read)?)?;
+    /// Lists everything that is wrong with the files.
+    pub(crate) fn load(settings: TlsSettings, read: &ReadFile<'_>) -> Result<Self, Vec<Problem>> {
+        let state = State::load(&settings, read)?;
         Ok(Self::of(settings, state))
     }
 
@@ -139,16 +121,22 @@ impl FollowedTls {
         self.0.settings.files()
     }
 
-    /// Reads the files again. Returns whether their content changed.
+    /// Reads the files again. What they held before stays in effect until [`FollowedTls::replace`].
     ///
     /// # Errors
-    /// Lists the mistake in each file. What they held before stays in effect.
-    pub(crate) fn read_again(&self, read: &Read<'_>) -> Result<bool, Vec<TlsMistake>> {
-        let texts = Texts::read(&self.0.settings, read)?;
-        if texts.hash == self.0.state.load().files {
-            return Ok(false);
-        }
-        State::build(&self.0.settings, texts).map(|state| self.0.replace(Arc::new(state)))
+    /// Lists everything that is wrong with the files.
+    pub(crate) fn read_again(&self, read: &ReadFile<'_>) -> Result<NextTls, Vec<Problem>> {
+        State::load(&self.0.settings, read).map(|state| NextTls(Arc::new(state)))
+    }
+
+    /// Puts what was read again into effect. Returns whether it differs from what is.
+    pub(crate) fn replace(&self, next: NextTls) -> bool {
+        self.0.replace(next.0)
+    }
+
+    /// Returns what an operator must know about the client's certificate: that it has expired or will soon.
+    pub(crate) fn warning(&self, now: SystemTime) -> Option<Problem> {
+        self.current().ok()?.warning(now)
     }
 
     /// Returns the state for the configuration after `old`: that of `old` with this content, if the settings are the same.
@@ -198,72 +186,42 @@ impl State {
         Self { tls, files, machine: hash.finalize().into(), notes }
     }
 
-    fn build(settings: &TlsSettings, texts: Texts) -> Result<Self, Vec<TlsMistake>> {
-        let Texts { authorities, certificate, hash, is_whole } = texts;
-        if !is_whole {
-            return Ok(Self::without(Missing::Unread, hash));
-        }
-        let mut mistakes = Vec::new();
-        let mut trusted = Authorities::default();
-        for (number, text) in authorities.iter().enumerate() {
-            let added = trusted.add_pem(text.as_bytes());
-            mistakes.extend(added.err().map(|unusable| settings.mistake(number, unusable)));
-        }
-        let read = |(chain, key): (Text, Text)| ClientCertificate::from_pem(chain.as_bytes(), key.as_bytes());
-        let certificate = certificate.map(read).transpose();
-        let certificate = certificate.map_err(|unusable| mistakes.push(settings.mistake(0, unusable)));
-        let (Ok(certificate), true) = (certificate, mistakes.is_empty()) else { return Err(mistakes) };
+    fn load(settings: &TlsSettings, read: &ReadFile<'_>) -> Result<Self, Vec<Problem>> {
+        let mut hash = Sha256::new();
+        let parts = load_from(read, |read| {
+            let mut note = |content: &Vec<u8>| {
+                hash.update(content.len().to_le_bytes());
+                hash.update(content);
+            };
+            load_parts(settings, &mut |path: &Path, kind| read(path, kind).inspect(&mut note))
+        })?;
+        let files = hash.finalize().into();
+        let Some((authorities, certificate)) = parts else {
+            return Ok(Self::without(Missing::Unread, files));
+        };
         let build = |roots| ClientTls::new(roots, certificate, settings.server_name.clone());
         if settings.ca.is_empty() {
-            return Ok(Self::trusting_machine(hash, build));
+            return Ok(Self::trusting_machine(files, build));
         }
-        let tls = build(trusted.into_store()).map(Arc::new).map_err(Missing::Trust);
-        Ok(Self { tls, files: hash, machine: Hash::default(), notes: Vec::new() })
+        let tls = build(authorities.into_store()).map(Arc::new).map_err(Missing::Trust);
+        Ok(Self { tls, files, machine: Hash::default(), notes: Vec::new() })
     }
 }
 
-type Text = Zeroizing<String>;
-
-/// The texts of the files that settings name.
-struct Texts {
-    authorities: Vec<Text>,
-    certificate: Option<(Text, Text)>,
-    hash: Hash,
-    /// Whether every file was read.
-    is_whole: bool,
-}
-
-impl Texts {
-    fn read(settings: &TlsSettings, read: &Read<'_>) -> Result<Self, Vec<TlsMistake>> {
-        let (mut hash, mut is_whole, mut mistakes) = (Sha256::new(), true, Vec::new());
-        let mut text = |part, path: &Path, kind| match read(path, kind) {
-            Ok(Some(text)) => {
-                hash.update(text.len().to_le_bytes());
-                hash.update(text.as_bytes());
-                Some(text)
-            }
-            Ok(None) => {
-                is_whole = false;
-                None
-            }
-            Err(ReadError { message, help }) => {
-                mistakes.push(TlsMistake { part, message, help });
-                None
-            }
-        };
-        let files = settings.ca.iter().enumerate();
-        let authorities =
-            files.filter_map(|(number, path)| text(Part::Authorities(number), path, FileKind::Public));
-        let authorities = authorities.collect();
-        let certificate = settings.certificate.as_ref().and_then(|pair| {
-            let chain = text(Part::Chain, &pair.chain, FileKind::Public);
-            chain.zip(text(Part::Key, &pair.key, FileKind::Private))
-        });
-        if !mistakes.is_empty() {
-            return Err(mistakes);
-        }
-        Ok(Self { authorities, certificate, hash: hash.finalize().into(), is_whole })
+fn load_parts(
+    settings: &TlsSettings,
+    read: &mut Read<'_>,
+) -> Result<(Authorities, Option<ClientCertificate>), Vec<Problem>> {
+    let (mut authorities, mut problems) = (Authorities::default(), Vec::new());
+    for file in &settings.ca {
+        problems.extend(authorities.add(file, read).err());
     }
+    let certificate = settings.certificate.as_ref().map(|files| ClientCertificate::load(files, read));
+    let certificate = certificate.transpose().unwrap_or_else(|more| {
+        problems.extend(more);
+        None
+    });
+    if problems.is_empty() { Ok((authorities, certificate)) } else { Err(problems) }
 }
 
 impl PartialEq for FollowedTls {

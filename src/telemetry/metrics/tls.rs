@@ -28,6 +28,8 @@ struct State {
     established: BTreeMap<(&'static str, bool), u64>,
     /// The files of each listener.
     listeners: BTreeMap<Box<str>, ListenerFiles>,
+    /// The certificates that servers are shown, by the section that configures each.
+    clients: BTreeMap<&'static str, (String, SystemTime)>,
 }
 
 /// The handshakes that failed for one reason.
@@ -95,8 +97,14 @@ impl TlsFacts {
     }
 
     /// Sets the files to show, those of the configuration that takes effect.
-    pub(crate) fn show(&self, listeners: impl Iterator<Item = (Box<str>, ListenerFiles)>) {
-        self.lock().listeners = listeners.collect();
+    pub(crate) fn show(
+        &self,
+        listeners: impl Iterator<Item = (Box<str>, ListenerFiles)>,
+        clients: impl Iterator<Item = (&'static str, (String, SystemTime))>,
+    ) {
+        let (listeners, clients) = (listeners.collect(), clients.collect());
+        let mut state = self.lock();
+        (state.listeners, state.clients) = (listeners, clients);
     }
 
     /// Records whether the version of a listener's files that was read last is in effect.
@@ -127,7 +135,16 @@ impl TlsFacts {
             let resumed = if *is_resumed { "true" } else { "false" };
             counter(&mut family.encode_family(&[("version", *version), ("resumed", resumed)])?, *count)?;
         }
-        encode_files(&state.listeners, encoder)
+        encode_files(&state.listeners, encoder)?;
+        let help = "Expiration of the certificate for the store or STS, in seconds since 1970";
+        let name = "client_certificate_expiry_timestamp_seconds";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (section, (file, end)) in &state.clients {
+            family
+                .encode_family(&[("section", *section), ("file", &**file)])?
+                .encode_gauge(&seconds(*end))?;
+        }
+        Ok(())
     }
 }
 
@@ -154,9 +171,8 @@ fn encode_files(
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (listener, files) in listeners {
             for (file, end) in of(files) {
-                let seconds = end.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-                let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-                family.encode_family(&[("listener", &**listener), ("file", file)])?.encode_gauge(&seconds)?;
+                let labels = [("listener", &**listener), ("file", &**file)];
+                family.encode_family(&labels)?.encode_gauge(&seconds(*end))?;
             }
         }
     }
@@ -166,6 +182,12 @@ fn encode_files(
         family.encode_family(&[("listener", &**listener)])?.encode_gauge(&i64::from(files.is_in_effect))?;
     }
     Ok(())
+}
+
+/// Returns a time in seconds since 1970.
+fn seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -37,10 +37,16 @@ impl Authority {
 
     /// Issues a certificate for these names.
     pub(crate) fn issue(&self, names: &[&str]) -> Pair {
+        self.issue_with(names, |_| {})
+    }
+
+    /// Issues a certificate for these names with changed parameters.
+    pub(crate) fn issue_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         // OpenSSL treats a certificate with equal subject and issuer as self-signed.
         params.distinguished_name.push(DnType::CommonName, "localhost");
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         Pair { chain: params.signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
     }

@@ -1,12 +1,16 @@
 //! Tests a client of TLS against servers of rustls.
 
 use super::*;
+use crate::problem::FileKind;
+use crate::settings::KeyPairFiles;
+use crate::testing::DAY;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{AlertDescription, Error as TlsError, HandshakeKind, ProtocolVersion, ServerConfig};
+use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_rustls::{TlsAcceptor, server};
 
@@ -31,8 +35,17 @@ fn issue(issuer: &Issuer, names: &[&str], change: impl FnOnce(&mut CertificatePa
 
 fn trust(issuer: &Issuer) -> RootCertStore {
     let mut authorities = Authorities::default();
-    authorities.add_pem(issuer.pem().as_bytes()).unwrap();
+    authorities.add(Path::new("ca.pem"), &mut |_, _| Ok(issuer.pem().into_bytes())).unwrap();
     authorities.into_store()
+}
+
+/// Loads a client's certificate from files with these texts.
+fn client_certificate(chain: &str, key: &str) -> Result<ClientCertificate, Vec<Problem>> {
+    let files = KeyPairFiles { chain: "client.crt".into(), key: "client.key".into() };
+    ClientCertificate::load(&files, &mut |file, kind| {
+        assert_eq!(kind == FileKind::PrivateKey, file == files.key);
+        Ok(if kind == FileKind::PrivateKey { key } else { chain }.into())
+    })
 }
 
 fn server((chain, key): &(String, String), clients: Option<&Issuer>) -> ServerConfig {
@@ -136,7 +149,7 @@ async fn a_certificate_is_shown_to_a_server_that_asks() {
     };
     let certificate = |issuer, change: fn(&mut CertificateParams)| {
         let (chain, key) = issue(issuer, &["scopegate"], change);
-        ClientCertificate::from_pem(chain.as_bytes(), key.as_bytes()).unwrap()
+        client_certificate(&chain, &key).unwrap()
     };
     let expired = |params: &mut CertificateParams| params.not_after = rcgen::date_time_ymd(2020, 1, 1);
     for (certificate, alert) in [
@@ -176,37 +189,52 @@ async fn only_the_same_client_resumes_a_session() {
 }
 
 #[test]
-fn each_unusable_text_is_told_apart() {
+fn each_unusable_file_is_named_with_what_is_wrong() {
     let issuer = authority("our authority");
     let (chain, key) = issue(&issuer, &["scopegate"], |_| {});
     let (_, other_key) = issue(&issuer, &["scopegate"], |_| {});
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
-    let told =
-        |chain: &str, key: &str| ClientCertificate::from_pem(chain.as_bytes(), key.as_bytes()).map(drop);
-    assert_eq!(told(&chain, &key), Ok(()));
-    for (chain, key, is_key, words) in [
-        (&*chain, &*other_key, true, "not the key of the chain's first certificate"),
-        (&chain, &chain, true, "a certificate and no private key"),
-        (&chain, "", true, "no private key in PEM"),
-        (&chain, encrypted, true, "it is encrypted"),
-        (&chain, &key.replace('M', "?"), true, "not valid PEM"),
-        (&key, &key, false, "a private key and no certificate"),
-        ("", &key, false, "no certificate in PEM"),
-        ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", &key, false, "cannot be used"),
-        ("-----BEGIN CERTIFICATE-----\nMIIB\n", &key, false, "not valid PEM"),
+    let cut = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    assert!(client_certificate(&chain, &key).is_ok());
+    for (chain, key, file, words) in [
+        (&*chain, &*other_key, "client.crt", "no certificate of the private key in client.key"),
+        (&chain, &chain, "client.key", "a certificate and no private key"),
+        (&chain, "", "client.key", "is empty"),
+        (&chain, encrypted, "client.key", "an encrypted private key"),
+        (&chain, &key.replace('M', "?"), "client.key", "damaged PEM"),
+        (&key, &key, "client.crt", "a private key and no certificate"),
+        ("", &key, "client.crt", "is empty"),
+        (cut, &key, "client.crt", "cannot be read (number 1)"),
+        ("-----BEGIN CERTIFICATE-----\nMIIB\n", &key, "client.crt", "damaged PEM"),
     ] {
-        match told(chain, key).unwrap_err() {
-            Unusable::Key(why) => assert!(is_key && why.contains(words), "no {words:?} in {why}"),
-            Unusable::Chain(why) => assert!(!is_key && why.contains(words), "no {words:?} in {why}"),
-            Unusable::Authorities(why) => panic!("{why}"),
-        }
+        let problems = client_certificate(chain, key).unwrap_err();
+        let [Problem { file: found, what, .. }] = &problems[..] else { panic!("{problems:?}") };
+        assert!(found == Path::new(file) && what.contains(words), "no {words:?} in {problems:?}");
     }
     let mut authorities = Authorities::default();
-    let cut = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
-    let told = authorities.add_pem(format!("{}{cut}", issuer.pem()).as_bytes()).unwrap_err();
-    assert!(
-        matches!(&told, Unusable::Authorities(why) if why.contains("certificate 2 cannot be used")),
-        "{told:?}"
-    );
+    let text = format!("{}{cut}", issuer.pem());
+    let told = authorities.add(Path::new("ca.pem"), &mut |_, _| Ok(text.clone().into())).unwrap_err();
+    assert!(told.file == Path::new("ca.pem") && told.what.contains("cannot be read"), "{told:?}");
     assert!(ClientTls::new(RootCertStore::empty(), None, None).is_err());
+}
+
+#[test]
+fn the_end_of_the_certificate_is_told_in_time() {
+    let issuer = authority("our authority");
+    let client = |days: u32| {
+        let end = SystemTime::now() + DAY * days + DAY / 2;
+        let (chain, key) = issue(&issuer, &["scopegate"], |params| params.not_after = end.into());
+        let certificate = client_certificate(&chain, &key).unwrap();
+        ClientTls::new(trust(&issuer), Some(certificate), None).unwrap()
+    };
+    let warning = |client: &ClientTls, later: u32| {
+        client.warning(SystemTime::now() + DAY * later).map(|problem| problem.what)
+    };
+    let soon = client(10);
+    assert_eq!(soon.certificate().unwrap().file, Path::new("client.crt"));
+    assert_eq!(warning(&soon, 0).as_deref(), Some("expires in 10 days"));
+    assert_eq!(warning(&soon, 20).as_deref(), Some("expired 9 days ago"));
+    assert_eq!(warning(&client(100), 0), None);
+    let without = ClientTls::new(trust(&issuer), None, None).unwrap();
+    assert!(without.certificate().is_none() && warning(&without, 0).is_none());
 }

@@ -1,11 +1,12 @@
 //! Tests that files of TLS take effect together when they change.
 
 use super::*;
-use crate::net::connect::settings::CertificateFiles;
+use crate::net::tls_files::read_tls_file;
 use rcgen::{CertificateParams, KeyPair};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use tempfile::{TempDir, tempdir};
+use tls::KeyPairFiles;
 
 fn certificate() -> (String, String) {
     let key = KeyPair::generate().unwrap();
@@ -27,65 +28,61 @@ fn settings(folder: &TempDir) -> TlsSettings {
     write(folder, "client.crt", &chain);
     write(folder, "client.key", &key);
     let path = |name: &str| folder.path().join(name);
-    let certificate = Some(CertificateFiles { chain: path("client.crt"), key: path("client.key") });
+    let certificate = Some(KeyPairFiles { chain: path("client.crt"), key: path("client.key") });
     TlsSettings { ca: vec![path("ca.pem")], certificate, server_name: None }
 }
 
-fn read(path: &Path, kind: FileKind) -> Result<Option<Text>, ReadError> {
-    read_tls_file(path, kind).map(Some)
+/// Puts new content of the files into effect, and returns whether it is new.
+fn follow(followed: &FollowedTls) -> bool {
+    followed.replace(followed.read_again(&read_tls_file).unwrap())
 }
 
 #[test]
 fn new_content_takes_effect_for_new_connections() {
     let folder = tempdir().unwrap();
-    let followed = FollowedTls::load(settings(&folder), &read).unwrap();
+    let followed = FollowedTls::load(settings(&folder), &read_tls_file).unwrap();
     let first = followed.current().unwrap();
-    assert_eq!(followed.read_again(&read), Ok(false));
+    assert!(!follow(&followed));
     assert!(followed.uses(&first), "the content is the same, and so its sessions live on");
     write(&folder, "ca.pem", &certificate().0);
-    assert_eq!(followed.read_again(&read), Ok(true));
+    assert!(follow(&followed));
     assert!(!followed.uses(&first) && followed.uses(&followed.current().unwrap()));
 }
 
 #[test]
 fn a_mistake_in_any_file_leaves_all_as_they_were() {
     let (chain, key) = certificate();
-    for (file, text, part, words) in [
-        ("ca.pem", "", Part::Authorities(0), "holds no certificate"),
-        ("ca.pem", &*key, Part::Authorities(0), "a private key and no certificate"),
-        ("client.crt", "-----BEGIN CERTIFICATE-----\n", Part::Chain, "not valid PEM"),
-        ("client.crt", &chain, Part::Key, "not the key of the chain's first certificate"),
-        ("client.key", &key, Part::Key, "not the key of the chain's first certificate"),
-        ("client.key", &chain, Part::Key, "a certificate and no private key"),
+    for (file, text, wrong, words) in [
+        ("ca.pem", "", "ca.pem", "is empty"),
+        ("ca.pem", &*key, "ca.pem", "a private key and no certificate"),
+        ("client.crt", "-----BEGIN CERTIFICATE-----\n", "client.crt", "damaged PEM"),
+        ("client.crt", &chain, "client.crt", "holds no certificate of the private key in"),
+        ("client.key", &key, "client.crt", "holds no certificate of the private key in"),
+        ("client.key", &chain, "client.key", "a certificate and no private key"),
     ] {
         let folder = tempdir().unwrap();
-        let followed = FollowedTls::load(settings(&folder), &read).unwrap();
+        let followed = FollowedTls::load(settings(&folder), &read_tls_file).unwrap();
         let first = followed.current().unwrap();
         write(&folder, file, text);
-        let mistakes = followed.read_again(&read).unwrap_err();
-        assert_eq!((mistakes.len(), mistakes[0].part), (1, part), "{mistakes:?}");
-        let TlsMistake { message, .. } = &mistakes[0];
-        assert!(message.contains(words) && message.contains("/client") != (file == "ca.pem"), "{message}");
-        assert!(!message.contains("PRIVATE KEY"), "{message}");
+        let problems = followed.read_again(&read_tls_file).err().unwrap();
+        let [Problem { file, what, .. }] = &problems[..] else { panic!("{problems:?}") };
+        assert!(file.ends_with(wrong) && what.contains(words), "{problems:?}");
+        assert!(!what.contains("PRIVATE KEY"), "{what}");
         assert!(followed.uses(&first));
     }
 }
 
 #[test]
 fn files_that_others_may_read_or_change_are_refused() {
-    for (file, mode, part) in [
-        ("client.key", 0o644, Part::Key),
-        ("client.crt", 0o602, Part::Chain),
-        ("ca.pem", 0o666, Part::Authorities(0)),
-    ] {
+    for (file, mode) in [("client.key", 0o644), ("client.crt", 0o602), ("ca.pem", 0o666)] {
         let folder = tempdir().unwrap();
         let settings = settings(&folder);
         fs::set_permissions(folder.path().join(file), Permissions::from_mode(mode)).unwrap();
-        let mistakes = FollowedTls::load(settings.clone(), &read).unwrap_err();
-        assert!(mistakes[0].part == part && mistakes[0].message.contains("mode 0"), "{mistakes:?}");
+        let problems = FollowedTls::load(settings.clone(), &read_tls_file).unwrap_err();
+        assert!(problems[0].file.ends_with(file) && problems[0].what.contains("has mode 0"), "{problems:?}");
         fs::remove_file(folder.path().join(file)).unwrap();
-        let mistakes = FollowedTls::load(settings, &read).unwrap_err();
-        assert!(mistakes[0].message.contains("No such file"), "{mistakes:?}");
+        let problems = FollowedTls::load(settings, &read_tls_file).unwrap_err();
+        assert!(problems[0].what.starts_with("cannot be read: No such file"), "{problems:?}");
     }
 }
 
@@ -93,7 +90,7 @@ fn files_that_others_may_read_or_change_are_refused() {
 fn the_state_lives_on_while_the_settings_are_the_same() {
     let folder = tempdir().unwrap();
     let settings = settings(&folder);
-    let load = |settings: &TlsSettings| FollowedTls::load(settings.clone(), &read).unwrap();
+    let load = |settings: &TlsSettings| FollowedTls::load(settings.clone(), &read_tls_file).unwrap();
     let old = load(&settings);
     let first = old.current().unwrap();
     let same = load(&settings).succeeding(&old);
