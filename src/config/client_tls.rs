@@ -47,20 +47,20 @@ pub(super) fn read_keys(table: &Table<'_>) -> Option<ReadTls> {
         Some(_) => read_pair(table.table("certificate", "certificate"), &mut places).map(Some),
     };
     let server_name = read_server_name(table);
+    let is_wrong = server_name.is_none() && table.span_of("server_name").is_some();
     let ca = ca.ok()?.unwrap_or_default();
-    let settings = TlsSettings { ca, certificate: certificate?, server_name: server_name? };
+    let settings = TlsSettings { ca, certificate: certificate?, server_name };
+    if is_wrong {
+        return None;
+    }
     Some(ReadTls { settings, places })
 }
 
-fn read_server_name(table: &Table<'_>) -> Option<Option<ServerName<'static>>> {
-    let Some(name) = table.string("server_name") else {
-        return table.span_of("server_name").is_none().then_some(None);
-    };
-    let parsed = name.parse_with(table.reader(), "is not a name that a certificate can have", |name| {
+fn read_server_name(table: &Table<'_>) -> Option<ServerName<'static>> {
+    table.parsed("server_name", "is not a name that a certificate can have", |name| {
         ServerName::try_from(name.to_owned())
             .map_err(|_| "write a DNS name or an address, without scheme and port: \"minio.internal\"")
-    });
-    parsed.map(Some)
+    })
 }
 
 /// Reads the files that settings name, so that mistakes in them are noted before anything starts.

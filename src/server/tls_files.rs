@@ -118,16 +118,16 @@ pub(super) fn look(
             }
             is_new
         };
-        let files = live.settings().files().collect();
-        let mut files = Files { files, load, replace, loaded: None, have_changed: false };
+        let paths = live.settings().files().collect();
+        let mut files = Files { paths, load, replace, loaded: None, have_changed: false };
         let is_in_effect = look(&Owner::Listener(Box::from(&*listener.name)), &mut files);
         shared.metrics.tls.read(&listener.name, is_in_effect);
         listeners_have_changed |= files.have_changed;
     }
     for (section, tls) in sections(generation) {
         let load = || tls.read_again(&read_tls_file).map(Some);
-        let (files, replace) = (tls.files().collect(), |next| tls.replace(next));
-        let mut files = Files { files, load, replace, loaded: None, have_changed: false };
+        let (paths, replace) = (tls.files().collect(), |next| tls.replace(next));
+        let mut files = Files { paths, load, replace, loaded: None, have_changed: false };
         let is_in_effect = look(&Owner::Section(section), &mut files);
         shared.metrics.credentials.read(section, is_in_effect);
         sections_have_changed |= files.have_changed;
@@ -143,7 +143,7 @@ pub(super) fn look(
 
 /// The files of one listener or section.
 struct Files<'f, T, L, R> {
-    files: Vec<&'f Path>,
+    paths: Vec<&'f Path>,
     /// Loads the files. Returns `None` where they are not read.
     load: L,
     /// Puts what was loaded into effect. Returns whether it differs from what was.
@@ -158,7 +158,7 @@ where
     R: Fn(T) -> bool,
 {
     fn files(&self) -> Vec<&Path> {
-        self.files.clone()
+        self.paths.clone()
     }
 
     fn load(&mut self) -> Result<(), Vec<String>> {

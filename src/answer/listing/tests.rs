@@ -450,15 +450,14 @@ fn a_writable_folder_shows_the_upload_command() {
         command.replace("&#39;", "'")
     };
     let path = "/tmp/a%20%27b%27/'";
-    let cases: [(&str, &[(&'static str, &str)], &str); 5] = [
-        ("http", &[("host", "proxy.test:8080")], "http://proxy.test:8080"),
+    for (scheme, fields, origin) in [
+        ("http", &[("host", "proxy.test:8080")][..], "http://proxy.test:8080"),
         ("https", &[("host", "proxy.test")], "https://proxy.test"),
         ("http", &[("host", "[::1]:80")], "http://[::1]:80"),
         // A header that no setting of the listener names is the client's own.
         ("http", &[("host", "proxy.test"), ("x-forwarded-proto", "https")], "http://proxy.test"),
         ("https", &[("host", "proxy.test"), ("x-forwarded-proto", "http")], "https://proxy.test"),
-    ];
-    for (scheme, fields, origin) in cases {
+    ] {
         assert_eq!(command(scheme, fields), format!("curl -T FILE '{origin}{path}"), "{fields:?}");
     }
     for host in ["a'b", "$(x)", "a;b", "a&b"] {

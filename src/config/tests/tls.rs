@@ -57,7 +57,7 @@ fn with(tls: &str) -> String {
 }
 
 fn found(tls: &str, machine: &dyn Environment) -> Vec<String> {
-    let mistakes = Config::parse(&with(tls), machine).map(|_| Vec::new()).unwrap_or_else(|mistakes| mistakes);
+    let mistakes = Config::parse(&with(tls), machine).map_or_else(|mistakes| mistakes, |_| Vec::new());
     let place = |place: Option<Place>| place.map(|Place { line, column, .. }| format!("{line}:{column} "));
     mistakes
         .into_iter()
