@@ -4,7 +4,7 @@
 //! incomplete record stays in `incoming`, what the reader has no room for in `decrypted`. Both are freed once empty.
 //!
 //! **Writing.** A write encrypts up to [`MAX_WRITE`] bytes and passes them to the stream below. What that does not take at
-//! once is kept in `unsent`, and **the write stays pending until it is gone**. So whoever writes sees the peer's progress, and
+//! once is kept in `unsent`, and **the write stays pending until it is gone**. So the writer sees the peer's progress, and
 //! a stalled peer, as on a plain connection, and nothing is left behind that only a flush would send. The price is a rule:
 //! a pending write must be repeated with the same bytes, possibly with more behind them.
 //!
