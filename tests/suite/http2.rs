@@ -100,12 +100,12 @@ fn a_hundred_streams_run_at_once() {
 fn a_client_has_as_many_streams_as_connections() {
     let world = World::start_with(&[corner("all", ALL)], "[limits]\nconnections_per_client = 5\n");
     let connections = [(); 2].map(|()| Connection::open(world.proxy.address("all")));
-    let begin = |number: usize| connections[number % 2].begin(&format!("/tmp/inbox/{number}"), 4);
+    let start = |number: usize| connections[number % 2].begin(&format!("/tmp/inbox/{number}"), 4);
     let are_open = |count| {
         let open = wait_for(|| (world.metric("scopegate_http2_streams_open") == count).then_some(()));
         assert!(open.is_some(), "{}", world.proxy.stderr());
     };
-    let mut begun: Vec<_> = (0..5).map(begin).collect();
+    let mut begun: Vec<_> = (0..5).map(start).collect();
     are_open(5);
     for connection in &connections {
         let refused = connection.request("GET", "/tmp/inbox/none", &[], b"").unwrap_err();

@@ -218,7 +218,9 @@ fn an_authority_is_rotated_at_two_nodes_without_a_failed_request() {
     });
     assert_eq!(failed, [] as [String; 0], "{}", proxy.stderr());
     // Neither a session nor an idle connection keeps the old authority's trust.
-    fronts.iter().for_each(|front| front.change(of(&old)));
+    for front in &fronts {
+        front.change(of(&old));
+    }
     assert!(wait_for(|| ready(&proxy).contains("no trusted authority").then_some(())).is_some());
 }
 
@@ -253,7 +255,7 @@ fn a_client_certificate_is_shown_and_renewed() {
 
     // The server trusts the new authority alone from now on. Only connections that exist still work.
     front.change(server(&pair, Some(&new)));
-    let in_a_week = SystemTime::now() + Duration::from_secs(7 * 24 * 60 * 60);
+    let in_a_week = SystemTime::now() + Duration::from_hours(168);
     files.write_pair(&new.issue_with(&["scopegate"], |params| params.not_after = in_a_week.into()));
     reads_again(&proxy, 2);
     assert_eq!(read(&proxy), "hello, media\n", "a new connection shows the new certificate");

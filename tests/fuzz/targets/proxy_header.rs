@@ -62,7 +62,7 @@ fn check_whole(input: &[u8], header: Header, length: usize) {
     for cut in 0..length {
         match parse(&input[..cut], Versions::Both) {
             Ok(Parsed::Partial { missing }) => {
-                assert!((1..=length - cut).contains(&missing), "{missing} at {cut}")
+                assert!((1..=length - cut).contains(&missing), "{missing} at {cut}");
             }
             other => panic!("{other:?} at {cut}"),
         }

@@ -17,6 +17,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
 
+/// Starts a program with a mode, in front of an address.
+type Start = fn(&str, SocketAddr) -> Program;
+
 /// The client, whose address the load balancers name.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 7);
 
@@ -127,8 +130,7 @@ fn haproxy_and_nginx_name_the_clients_of_tcp_connections() {
     if !has_programs() {
         return;
     }
-    let programs: [(&str, &str, fn(&str, SocketAddr) -> Program); 2] =
-        [("haproxy tcp", "v2", haproxy), ("nginx tcp", "v1", nginx)];
+    let programs: [(&str, &str, Start); 2] = [("haproxy tcp", "v2", haproxy), ("nginx tcp", "v1", nginx)];
     for (label, version, program) in programs {
         let lines = format!("proxy_protocol = {{ from = \"127.0.0.1\", versions = \"{version}\" }}");
         let world = Balanced::start(&lines, "");
@@ -214,8 +216,7 @@ fn haproxy_and_nginx_name_the_clients_of_requests_and_end_tls() {
     );
     let lines =
         "forwarded = { header = \"X-Forwarded-For\", scheme = \"X-Forwarded-Proto\", from = \"127.0.0.1\" }";
-    let programs: [(&str, fn(&str, SocketAddr) -> Program); 2] =
-        [("haproxy http", haproxy), ("nginx http", nginx)];
+    let programs: [(&str, Start); 2] = [("haproxy http", haproxy), ("nginx http", nginx)];
     for (label, program) in programs {
         let world = Balanced::start(lines, &sections);
         let program = program(label, world.address());
@@ -252,11 +253,9 @@ fn haproxy_and_nginx_name_the_clients_of_requests_and_end_tls() {
                 "s3",
                 &Request { method: "GET", host, target: OBJECT, headers: &[], body: b"" },
             );
-            let headers: String = signed
-                .iter()
-                .filter(|(name, _)| !name.eq_ignore_ascii_case("host"))
-                .map(|(name, value)| format!("{name}: {value}\r\n"))
-                .collect();
+            let sent = signed.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host"));
+            let lines: Vec<String> = sent.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let headers = lines.concat();
             assert_eq!(ask(super::OTHER, host, &headers), "200", "{label} {host}: signed");
         }
         log_of(&world);

@@ -70,7 +70,9 @@ impl Authority {
         let subject = names.first().cloned();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
-        subject.into_iter().for_each(|name| params.distinguished_name.push(DnType::CommonName, name));
+        for name in subject {
+            params.distinguished_name.push(DnType::CommonName, name);
+        }
         params.extended_key_usages = vec![usage];
         change(&mut params);
         let key = KeyPair::generate().unwrap();

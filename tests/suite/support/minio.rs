@@ -94,7 +94,7 @@ impl Minio {
             spawn(&programs.minio, address, &root, &log, &[&arguments[..], &[data]].concat(), settings);
         let said = || fs::read_to_string(&log).unwrap();
         assert!(wait_for(|| said().contains("\nAPI: https://").then_some(())).is_some(), "{}", said());
-        Self { address, root, programs, process, folder, settings }
+        Self { address, root, programs, settings, process, folder }
     }
 
     /// Returns a server that was started as one node of several. It cannot be restarted.

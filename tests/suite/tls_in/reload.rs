@@ -148,10 +148,10 @@ fn a_reload_adds_and_removes_tls() {
 #[test]
 fn certificates_and_their_ends_are_shown() {
     let soon = |authority: &Authority, folder: &std::path::Path| {
-        let in_a_week = std::time::SystemTime::now() + std::time::Duration::from_secs(7 * 24 * 60 * 60);
+        let in_a_week = std::time::SystemTime::now() + std::time::Duration::from_hours(168);
         let usage = rcgen::ExtendedKeyUsagePurpose::ServerAuth;
         let issued = authority.issue(&["localhost"], usage, |params| {
-            params.not_before = (in_a_week - std::time::Duration::from_secs(80 * 24 * 60 * 60)).into();
+            params.not_before = (in_a_week - std::time::Duration::from_hours(1920)).into();
             params.not_after = in_a_week.into();
         });
         issued.write(folder, "one");
