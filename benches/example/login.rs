@@ -98,7 +98,8 @@ impl Environment for Secrets {
 }
 
 fn config(keys: &Path) -> String {
-    let digest: String = Sha256::digest(TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: Vec<String> = Sha256::digest(TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest.concat();
     let clients =
         ["user = [\"alice\"]", "token = [\"ci\"]", "key = [\"SGREPORTS\"]", "jwt = { issuer = \"corp\" }"];
     let mapping = |client: &str| {
@@ -115,8 +116,9 @@ fn config(keys: &Path) -> String {
          [[user]]\nname = \"alice\"\npassword = [\"$2y$04$XD1q0Xf9p4j7Dew4ErvSNu7TMblhdqGF3vSY8OD2SV.YQM1AV0fO6\"]\n\
          [[token]]\nname = \"ci\"\nsha256 = \"{digest}\"\n\
          [[key]]\naccess_key = \"SGREPORTS\"\nsecret_key = {{ env = \"SECRET\" }}\n\
-         [[jwt]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\naudience = [\"scopegate\"]\njwks = {{ file = {keys:?} }}\n\
+         [[jwt]]\nname = \"corp\"\nissuer = \"{ISSUER}\"\naudience = [\"scopegate\"]\njwks = {{ file = \"{}\" }}\n\
          leeway = \"5m\"\n{}",
+        keys.display(),
         clients.map(mapping).concat()
     )
 }
