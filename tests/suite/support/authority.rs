@@ -70,7 +70,7 @@ impl Authority {
         let subject = names.first().cloned();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
-        for name in subject {
+        if let Some(name) = subject {
             params.distinguished_name.push(DnType::CommonName, name);
         }
         params.extended_key_usages = vec![usage];
