@@ -3,6 +3,7 @@
 //! It polls. Kubernetes replaces a mounted file by swapping a link to its folder, after which a watch of the file
 //! itself would never report again.
 
+use super::file_group::{Group, Owner};
 use super::tls_files;
 use crate::authenticate::followed::Followed;
 use crate::config::read_declarations;
@@ -36,30 +37,6 @@ struct Known {
     /// By what the file declares, and by its path.
     seen: HashMap<(&'static str, Box<Path>), Seen>,
     groups: HashMap<Owner, SeenGroup>,
-}
-
-/// What configures a group of files.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Owner {
-    /// The listener with this name.
-    Listener(Box<str>),
-    /// This section of the configuration.
-    Section(&'static str),
-}
-
-/// Files that take effect together, or not at all.
-pub(super) trait Group {
-    /// Returns the files.
-    fn files(&self) -> Vec<&Path>;
-
-    /// Reads the files.
-    ///
-    /// # Errors
-    /// Lists everything that is wrong with them.
-    fn load(&mut self) -> Result<(), Vec<String>>;
-
-    /// Puts what was read last into effect. Returns whether it differs from what was.
-    fn apply(&mut self) -> bool;
 }
 
 /// The last look at the files of a group.
@@ -237,16 +214,6 @@ impl SeenGroup {
             tracing::info!(listener, section, "the files of certificates have no mistakes any more");
         }
         self.mistakes = found.to_vec();
-    }
-}
-
-impl Owner {
-    /// Returns the name of the listener or of the section, for the log.
-    pub(super) fn names(&self) -> (Option<&str>, Option<&str>) {
-        match self {
-            Self::Listener(name) => (Some(name), None),
-            Self::Section(name) => (None, Some(name)),
-        }
     }
 }
 

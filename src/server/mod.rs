@@ -9,6 +9,7 @@ mod connection;
 pub(crate) mod descriptors;
 mod ended;
 pub(crate) mod entrance;
+mod file_group;
 mod files;
 mod health;
 mod inherited;

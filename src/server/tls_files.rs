@@ -1,7 +1,7 @@
 //! The files of TLS while the server runs, of listeners and towards the store and STS: their state for the metrics, their
 //! warnings for the log, and new versions of them.
 
-use super::files::{Group, Owner};
+use super::file_group::{Group, Owner};
 use crate::config::{Listener, SystemEnvironment, load_tls};
 use crate::net::connect::FollowedTls;
 use crate::net::terminal::plain;

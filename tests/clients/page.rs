@@ -57,7 +57,7 @@ PHP, `httpx`, Mercurial (`static-http://`), OSTree, zsync, ccache (`CCACHE_REMOT
 s3fs-fuse lists the whole bucket when it mounts. Give it a scope that is a whole bucket, or a scope with `mount = \"/NAME/\"`
 and `NAME` as its bucket.
 
-Uploads by an HTML form (boto3's `generate_presigned_post`, `mc share upload`) are not supported.
+Uploads by an HTML form (boto3's `generate_presigned_post`, `mc share upload`) are not supported: presign a PUT instead.
 ";
 
 fn page(rows: &[String]) -> String {
