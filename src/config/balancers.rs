@@ -203,7 +203,8 @@ impl Peers<'_> {
 /// Warns about peers that include everyone.
 fn warn_of_everyone(peers: &TrustedPeers, span: Span, reader: &Reader<'_>) {
     if peers.networks().networks().iter().any(|network| network.prefix_len() == 0) {
-        let message = "from contains every address: whoever reaches the listener can claim any address";
+        let message =
+            "from contains every address: every client that reaches the listener can claim any address";
         let help = "write the addresses of the load balancers alone";
         reader.warn(span, message, help);
     }

@@ -17,11 +17,11 @@ const MAX_SHOWN: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     names: CertificateNames,
-    /// The SPIFFE id, or the reason why there is none.
+    /// The SPIFFE id, or the reason why the certificate proves no SPIFFE id.
     spiffe: Result<SpiffeId, String>,
-    /// The DNS names in lower case, or the reason why there are none.
+    /// The DNS names in lower case, or the reason why they do not count.
     dns: Result<Vec<Box<str>>, String>,
-    /// The URIs, or the reason why there are none.
+    /// The URIs, or the reason why they do not count.
     uris: Result<Vec<Box<str>>, String>,
 }
 

@@ -147,4 +147,20 @@ mod tests {
         let connection = connection(None, listener("here"));
         assert!(Matcher::default().admits(&Client::of_connection(&connection)));
     }
+
+    /// Web pages of any origin may use such a mapping, because everyone at the address could.
+    #[test]
+    fn only_addresses_and_listeners_admit_by_address() {
+        let network = || Condition::Network(vec!["10.0.0.0/8".parse().unwrap()]);
+        let certificate = Condition::Certificate(CertificateCondition::default());
+        for (conditions, expected) in [
+            (vec![], true),
+            (vec![network(), Condition::Listener("here".into())], true),
+            (vec![network(), certificate.clone()], false),
+            (vec![certificate], false),
+        ] {
+            let matcher = Matcher::new(conditions);
+            assert_eq!(matcher.is_by_address(), expected, "{matcher:?}");
+        }
+    }
 }

@@ -158,7 +158,7 @@ impl Memory {
 /// Returns the versions of the PROXY header that a connection must begin with. `None` if it begins with a request.
 ///
 /// # Errors
-/// When the listener serves load balancers only, and the peer is none of them.
+/// When the listener serves load balancers only, and the peer is not one of them.
 fn demanded(listener: Option<&Listener>, connection: &Connection) -> Result<Option<Versions>, ()> {
     match listener.and_then(|listener| listener.proxy_protocol.as_ref()) {
         None => Ok(None),

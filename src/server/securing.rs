@@ -102,7 +102,7 @@ impl Securing {
         is_accepted
     }
 
-    /// Adds what the handshake showed, and counts the connection anew if its certificate makes it a known client's.
+    /// Adds what the handshake showed, and counts the connection again if its certificate makes it a known client's.
     fn secured(self, established: Established) -> Option<Self> {
         let names = established.certificate.map(|certificate| certificate.names);
         let connection = self.connection.over_tls(Tls {

@@ -20,7 +20,8 @@
 //! - The `mod.rs` of a layer contains only docs, `mod` and `use`. `lib.rs` defines nothing that a layer imports.
 //! - ARCHITECTURE.md has a table row for each layer with the same role and the same list.
 //! - `src/` has at most [`rules::MAX_ENTRIES`] entries.
-//! - A crate in `crates/` depends on no other crate of this workspace.
+//! - A crate in `crates/` depends on no other crate of this workspace but `scopegate-http1`, whose messages and streams other
+//!   codecs share.
 //!
 //! Imports are read from the source text with `syn`: `use` items, paths in code and paths in macro calls. Code under
 //! `#[cfg(test)]` does not count. Paths that only a macro expansion contains and calls of methods are not seen.

@@ -163,7 +163,7 @@ fn publish(workspace: &Path, options: &Options, report: &Report) -> Result<(), S
         return report.write(folder);
     }
     let page = report.page;
-    if !options.publishes(page) {
+    if !options.publishes(page.sections) {
         announce(&format!(
             "only a full run of all its sections writes docs/{}; use --out DIR to write this report",
             page.file

@@ -1,6 +1,5 @@
 //! Headers of either version, and what makes them invalid.
 
-use crate::{binary, text};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -28,14 +27,6 @@ impl Versions {
         match self {
             Self::Only(only) => only == version,
             Self::Both => true,
-        }
-    }
-
-    /// Returns the length of the shortest header.
-    fn shortest(self) -> usize {
-        match self {
-            Self::Only(Version::V2) => binary::FIXED,
-            Self::Only(Version::V1) | Self::Both => text::SHORTEST,
         }
     }
 }
@@ -123,30 +114,3 @@ impl fmt::Display for Invalid {
 }
 
 impl std::error::Error for Invalid {}
-
-/// Parses the header at the beginning of a stream, of which `bytes` have arrived.
-///
-/// # Errors
-/// When no header of the accepted versions begins with these bytes.
-pub fn parse(bytes: &[u8], versions: Versions) -> Result<Parsed, Invalid> {
-    let known = [(Version::V1, text::PREFIX), (Version::V2, binary::SIGNATURE)];
-    let begins = |prefix: &[u8]| bytes.iter().zip(prefix).all(|(byte, expected)| byte == expected);
-    let Some((version, prefix)) = known.into_iter().find(|(_, prefix)| begins(prefix)) else {
-        return Err(Invalid { reason: Reason::Missing, why: "the connection does not begin with a header" });
-    };
-    if bytes.len() < prefix.len() {
-        let shortest = if bytes.is_empty() { versions.shortest() } else { prefix.len() };
-        return Ok(Parsed::Partial { missing: shortest - bytes.len() });
-    }
-    if !versions.accepts(version) {
-        let why = match version {
-            Version::V1 => "the header is of version 1, which the listener does not accept",
-            Version::V2 => "the header is of version 2, which the listener does not accept",
-        };
-        return Err(Invalid { reason: Reason::Version, why });
-    }
-    match version {
-        Version::V1 => text::parse(bytes),
-        Version::V2 => binary::parse(bytes),
-    }
-}

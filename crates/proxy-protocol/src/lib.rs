@@ -17,8 +17,10 @@
 
 mod binary;
 mod header;
+mod parse;
 mod read;
 mod text;
 
-pub use header::{Header, Invalid, Parsed, Reason, Source, Version, Versions, parse};
+pub use header::{Header, Invalid, Parsed, Reason, Source, Version, Versions};
+pub use parse::parse;
 pub use read::{ReadError, read};

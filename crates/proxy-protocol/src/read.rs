@@ -1,6 +1,7 @@
 //! Reads a header from a stream, and not a byte more.
 
-use crate::header::{Header, Invalid, Parsed, Versions, parse};
+use crate::header::{Header, Invalid, Parsed, Versions};
+use crate::parse;
 use std::fmt;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};

@@ -202,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> TlsStream<S> {
-    /// Sends what is left of a pending write, and returns its length; 0 if there is none.
+    /// Sends the rest of a pending write. Returns the length of the whole write, or 0 without a pending write.
     fn poll_claimed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.claimed > 0 || self.unsent.len() > MESSAGES {
             ready!(self.unsent.poll_send(cx, &mut self.stream))?;

@@ -2,10 +2,12 @@ use super::*;
 use crate::authorize::mapping::Mapping;
 use crate::authorize::mount::Mount;
 use crate::authorize::rights::Right;
+use crate::identify::certificate::spiffe::SpiffePattern;
 use crate::identify::certificate::tests::certificate;
 use crate::identify::client::tests::{connection, listener, with_certificate};
 use crate::identify::client::{Connection, PeerUser};
 use crate::identify::identity::{Identity, JwtIdentity, Names};
+use crate::identify::matcher::CertificateCondition;
 use crate::s3::names::BucketName;
 use http::Method;
 use http1::Fields;
@@ -209,4 +211,22 @@ fn certificates_give_their_common_name_or_segments_of_their_spiffe_id() {
     let plain = connection(Some("10.0.0.1"), listener("main"));
     let told = prefixes(&homes(&["{cn}/"]), &Client::of_connection(&plain)).unwrap_err();
     assert_eq!(told, "{cn}: the client has no certificate");
+}
+
+/// Sessions are kept for the identities of a former configuration only if its values mean the same.
+#[test]
+fn segments_mean_the_same_only_below_the_same_ids() {
+    let homes = |pattern: &str| {
+        let spiffe = vec![SpiffePattern::parse(pattern).unwrap()];
+        let condition = CertificateCondition { spiffe, ..CertificateCondition::default() };
+        let matcher = Matcher::new(vec![Condition::Certificate(condition)]);
+        let scopes = homes(&["{spiffe:2}/"]).scopes().to_vec();
+        Homes::new(scopes, &matcher, NonZeroUsize::new(10).unwrap())
+    };
+    let before = homes("spiffe://td/ns/*");
+    for (pattern, expected) in
+        [("spiffe://td/ns/*", true), ("spiffe://other/ns/*", false), ("spiffe://td/vm/*", false)]
+    {
+        assert_eq!(homes(pattern).identify_as(&before), expected, "{pattern}");
+    }
 }

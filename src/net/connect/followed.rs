@@ -29,7 +29,7 @@ pub(crate) struct NextTls(Arc<State>);
 
 /// What the files hold.
 struct State {
-    /// The client of TLS, or why there is none.
+    /// The client of TLS, or the reason why TLS cannot be used.
     tls: Result<Arc<ClientTls>, Missing>,
     /// What tells one content of the files from another.
     files: Hash,
@@ -88,7 +88,7 @@ impl FollowedTls {
     /// Returns the client of TLS for connections that begin now.
     ///
     /// # Errors
-    /// Says why there is none.
+    /// Says why TLS cannot be used.
     pub(crate) fn current(&self) -> Result<Arc<ClientTls>, String> {
         self.0.state.load().tls.clone().map_err(|missing| missing.to_string())
     }

@@ -188,8 +188,23 @@ fn capabilities(chromium: &Path, profile: &Path, downloads: &Path) -> Value {
     }}})
 }
 
-/// Starts the driver on a port that it chooses, and waits until it reports the port.
+/// The attempts to start the driver. It takes a free port of IPv6 and ends if another process has the same one of IPv4.
+const LAUNCHES: usize = 5;
+
+/// Starts the driver.
 fn launch(driver: &Path, folder: &Path) -> (Killed, SocketAddr) {
+    let mut failures = Vec::new();
+    while failures.len() < LAUNCHES {
+        match try_launch(driver, folder) {
+            Ok(launched) => return launched,
+            Err(said) => failures.push(said),
+        }
+    }
+    panic!("ChromeDriver did not start:\n{}", failures.join("\n"));
+}
+
+/// Starts the driver on a port that it chooses, and waits until it reports the port. Returns what it said if it ended.
+fn try_launch(driver: &Path, folder: &Path) -> Result<(Killed, SocketAddr), String> {
     let log = folder.join("chromedriver.log");
     let mut process = Killed(
         Command::new(driver)
@@ -209,8 +224,8 @@ fn launch(driver: &Path, folder: &Path) -> (Killed, SocketAddr) {
         port.map(Some).or_else(|| process.has_ended().then_some(None))
     });
     match port {
-        Some(Some(port)) => (process, (Ipv4Addr::LOCALHOST, port).into()),
-        _ => panic!("ChromeDriver did not start:\n{}", said()),
+        Some(Some(port)) => Ok((process, (Ipv4Addr::LOCALHOST, port).into())),
+        _ => Err(said()),
     }
 }
 

@@ -28,7 +28,7 @@ impl<M: MemoryShare> Memory<M> {
         Self { bodies: Charge::NONE, head: Charge::NONE, responses: Charge::NONE, window: FIRST_WINDOW };
 
     /// Charges the connection for the body of a request. A long body makes the window large, if there is memory for that.
-    /// Returns a refusal if there is none for the window that the client has.
+    /// Returns a refusal if there is not enough memory for the window that the client has.
     pub(super) fn admit_body<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         request: &Request<RecvStream>,

@@ -68,7 +68,7 @@ impl Exchange {
         self.ends_with_client = matches!(*method, Method::GET | Method::HEAD);
     }
 
-    /// Returns whether the end of the body has been read, or there is none.
+    /// Returns whether the request has no body, or its end has been read.
     pub(super) fn is_read(&self) -> bool {
         self.body.is_none()
     }
