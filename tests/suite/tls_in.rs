@@ -93,6 +93,12 @@ impl Secure {
         assert!(counted.is_some(), "{series} is {}: {}", self.metric(series), self.proxy.stderr());
     }
 
+    /// Waits until a series has this value.
+    fn becomes(&self, series: &str, value: u64) {
+        let became = wait_for(|| (self.metric(series) == value).then_some(()));
+        assert!(became.is_some(), "{series} is {}: {}", self.metric(series), self.proxy.stderr());
+    }
+
     /// Waits until the log contains these words.
     fn said(&self, words: &str) {
         let said = wait_for(|| self.proxy.stderr().contains(words).then_some(()));

@@ -27,14 +27,18 @@ pub(crate) const RESETS: (u32, u32) = (200, 20);
 pub(crate) const CONTROL_FRAMES: (u32, u32) = (1000, 100);
 /// The length of an incomplete head from which on it is charged as memory.
 pub(crate) const UNCHARGED_HEAD: usize = 4096;
-/// The time for the last frames of a connection that ends.
+/// The time for the last frames of a connection that ends, and after them for its client to end it too.
 pub(crate) const CLOSE: Duration = Duration::from_secs(5);
+/// The most that is read after the end, in bytes. A client that keeps to the windows sends less before it notices.
+pub(crate) const MAX_LINGER: usize = 2 * CONNECTION_WINDOW as usize;
+/// The size of the buffer for what a client sends after the end.
+pub(crate) const LINGER_PIECE: usize = 4096;
 
 /// The most that is read of a request's body after its response, in bytes, and the time for it. These are the bounds of
 /// HTTP/1.1 on reading after the last response.
 pub(crate) const MAX_DRAINED: usize = 64 * 1024 * 1024;
 pub(crate) const DRAIN: Duration = Duration::from_secs(30);
-/// The time that a preface has to arrive once the server stops. Its client could not know.
+/// The time in which a preface or a stream that was on its way when the end began is served. Its client could not know.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// The bytes that a connection reads in a turn.

@@ -30,6 +30,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Serves a connection until its peer or an error ends it, or the server stops: when `stopping` becomes true or its
 /// sender is dropped. Streams that are running by then are served to their end, and later ones are refused in a way
@@ -146,6 +147,9 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// The end of a connection, once it has begun.
 struct Ending {
+    /// The time until which streams are served that the client opened before it knew of the end. One that does not tell
+    /// that it knows cannot go on.
+    opens_until: Instant,
     /// The time at which it ends.
     deadline: LazyTimer,
     /// Whether streams that are running are not waited for.
@@ -244,6 +248,10 @@ where
                 Poll::Pending => break Poll::Pending,
                 Poll::Ready(None) => break Poll::Ready(Ok(())),
                 Poll::Ready(Some(Err(error))) => break Poll::Ready(Err(self.failed(error))),
+                Poll::Ready(Some(Ok((_, mut respond)))) if self.is_closed_to_streams() => {
+                    // The client may open it elsewhere (RFC 9113, section 8.7).
+                    respond.send_reset(Reason::REFUSED_STREAM);
+                }
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     let refused = self.memory.admit_body(&request, &mut self.h2, self.service);
                     let body = (!request.body().is_end_stream()).then(|| OpenBody::new(self.turn));
@@ -257,6 +265,11 @@ where
             self.poll_streams(cx);
         }
         ended
+    }
+
+    /// Returns whether the client has had the time to learn that the connection ends.
+    fn is_closed_to_streams(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| clock::now() >= ending.opens_until)
     }
 
     /// Returns the reason to end the connection at once, if there is one.
@@ -304,14 +317,20 @@ where
     fn end_in_order(&mut self, closed_by: ClosedBy) {
         self.service.record(Event::Closed(closed_by));
         self.h2.graceful_shutdown();
-        self.ending = Some(Ending { deadline: LazyTimer::new(clock::now() + CLOSE), is_abrupt: false });
+        self.begin_end(false);
     }
 
     /// Ends the connection and its streams.
     fn end(&mut self, closed_by: ClosedBy) {
         self.service.record(Event::Closed(closed_by));
         self.h2.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-        self.ending = Some(Ending { deadline: LazyTimer::new(clock::now() + CLOSE), is_abrupt: true });
+        self.begin_end(true);
+    }
+
+    fn begin_end(&mut self, is_abrupt: bool) {
+        let now = clock::now();
+        let deadline = LazyTimer::new(now + CLOSE);
+        self.ending = Some(Ending { opens_until: now + STOP_GRACE, deadline, is_abrupt });
     }
 
     /// Records the failure of a connection.

@@ -55,9 +55,14 @@ impl Turn {
         self.bytes.get() > 0
     }
 
+    /// Notes bytes that arrived and are not looked at.
+    pub(crate) fn skip(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get().saturating_sub(bytes));
+    }
+
     /// Notes bytes that arrived.
     pub(crate) fn read(&self, bytes: &[u8]) {
-        self.bytes.set(self.bytes.get().saturating_sub(bytes.len()));
+        self.skip(bytes.len());
         self.frames.borrow_mut().follow(bytes);
     }
 

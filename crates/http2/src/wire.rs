@@ -1,12 +1,48 @@
-//! The stream below the frames: it reads as much as a turn allows, and notes what moves.
+//! The stream below the frames: it reads as much as a turn allows, notes what moves, and ends without a reset.
 
+use crate::bounds::{CLOSE, LINGER_PIECE, MAX_LINGER};
 use crate::turn::Turn;
 use bytes::{Buf, Bytes};
+use http1::{LazyTimer, clock};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The end of a stream that the client may still be writing to.
+///
+/// A socket that is closed while bytes arrive is reset, and the reset overtakes frames that the client has not read: the
+/// last responses and the reason for the end. So the server ends its own side, then reads on and drops what comes.
+#[derive(Debug)]
+struct Lingering {
+    deadline: LazyTimer,
+    /// The bytes that may still come.
+    left: usize,
+}
+
+impl Lingering {
+    /// Reads and drops what the client sends. Returns `Ready` once it ends its side, sends too much or takes too long.
+    fn poll<S: AsyncRead + Unpin>(&mut self, stream: &mut S, turn: &Turn, cx: &mut Context<'_>) -> Poll<()> {
+        let mut piece = [0; LINGER_PIECE];
+        while self.deadline.poll(cx).is_pending() && self.left > 0 {
+            if !turn.may_read() {
+                // The rest is read in the next turn, after other connections had theirs.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let mut piece = ReadBuf::new(&mut piece);
+            let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut piece));
+            let length = piece.filled().len();
+            if read.is_err() || length == 0 {
+                break;
+            }
+            turn.skip(length);
+            self.left = self.left.saturating_sub(length);
+        }
+        Poll::Ready(())
+    }
+}
 
 /// A client's stream.
 #[derive(Debug)]
@@ -15,11 +51,13 @@ pub(crate) struct Wire<S> {
     /// The bytes that were read before the protocol was known.
     read: Bytes,
     turn: Rc<Turn>,
+    /// Set once the server has ended its own side.
+    lingering: Option<Lingering>,
 }
 
 impl<S> Wire<S> {
     pub(crate) fn new(stream: S, read: Bytes, turn: Rc<Turn>) -> Self {
-        Self { stream, read, turn }
+        Self { stream, read, turn, lingering: None }
     }
 
     fn note(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -53,7 +91,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_write(cx, bytes);
@@ -79,6 +117,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        let lingering = match &mut this.lingering {
+            Some(lingering) => lingering,
+            None => {
+                ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+                let deadline = LazyTimer::new(clock::now() + CLOSE);
+                this.lingering.insert(Lingering { deadline, left: MAX_LINGER })
+            }
+        };
+        lingering.poll(&mut this.stream, &this.turn, cx).map(Ok)
     }
 }

@@ -181,8 +181,9 @@ fn running_requests_finish_when_the_server_stops() {
     let client = secure.authority.trusting(None);
     let (mut idle, mut busy) = (secure.open(&client), secure.open(&client));
     assert_eq!((get(&mut idle), get(&mut busy)), ("200".to_owned(), "200".to_owned()));
+    secure.becomes("scopegate_requests_in_flight", 0);
     busy.send(b"PUT /tmp/inbox/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nab").unwrap();
-    secure.counts("scopegate_requests_in_flight", 1);
+    secure.becomes("scopegate_requests_in_flight", 1);
     secure.proxy.signal("TERM");
     secure.said("shutting down");
     assert_eq!(idle.read_to_end().unwrap(), b"", "an idle connection ends with close_notify");

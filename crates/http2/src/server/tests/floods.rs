@@ -23,9 +23,11 @@ async fn flood(paths: &Paths, flood: Flood) -> (Option<u32>, u32) {
         let Raw(stream) = Raw::open(stream).await;
         let (read, write) = tokio::io::split(stream);
         let (mut read, mut write) = (read, write);
+        let is_ended = Cell::new(false);
         let sending = async {
             for number in 0..200_000 {
-                if tokio::io::AsyncWriteExt::write_all(&mut write, &flood(number)).await.is_err() {
+                let sent = tokio::io::AsyncWriteExt::write_all(&mut write, &flood(number)).await;
+                if is_ended.get() || sent.is_err() {
                     return number;
                 }
                 if number % 64 == 0 {
@@ -37,6 +39,7 @@ async fn flood(paths: &Paths, flood: Flood) -> (Option<u32>, u32) {
         let reading = async {
             let mut all = Vec::new();
             let _ = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut all).await;
+            is_ended.set(true);
             all
         };
         let patience = Duration::from_mins(1);

@@ -5,7 +5,7 @@ use super::raw::{
     frame, get, put,
 };
 use super::*;
-use crate::bounds::{CONNECTION_WINDOW, DRAIN, FIRST_WINDOW};
+use crate::bounds::{CONNECTION_WINDOW, DRAIN, FIRST_WINDOW, MAX_LINGER};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Sends bytes after nothing else, waits for the end and returns how it came and when.
@@ -161,6 +161,36 @@ async fn running_streams_finish_when_the_server_stops() {
     assert_eq!(paths.events_of(Event::Closed(ClosedBy::Stopping)), 1);
 }
 
+/// A client that does not tell that it knows of the end cannot open streams for ever.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_ignores_the_end_opens_no_more_streams() {
+    const REFUSED_STREAM: u32 = 7;
+    let paths = Paths::default();
+    let running = watch::Sender::new(false);
+    let held = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/held")];
+    let start = Instant::now();
+    let (_, outcomes) = run_until(&paths, &running, |stream| async {
+        let mut raw = Raw::open(stream).await;
+        raw.send(&get(1, &held)).await;
+        sleep(Duration::from_secs(1)).await;
+        running.send_replace(true);
+        let mut outcomes = Vec::new();
+        for stream in (3..43).step_by(2) {
+            sleep(Duration::from_millis(600)).await;
+            if !raw.send(&get(stream, &held)).await {
+                break;
+            }
+            let outcome = raw.outcome_within(stream, Duration::from_millis(100)).await;
+            outcomes.push(outcome);
+        }
+        outcomes
+    })
+    .await;
+    assert_eq!(paths.seen.take(), ["held", "held"], "{outcomes:?}");
+    assert!(outcomes.contains(&Outcome::Reset(REFUSED_STREAM)), "{outcomes:?}");
+    assert!(start.elapsed() < Duration::from_secs(6) + CLOSE, "{:?}", start.elapsed());
+}
+
 /// A client that does not answer the ping of the server's end does not hold it up.
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_dead_client_is_bounded() {
@@ -176,6 +206,53 @@ async fn the_end_of_a_dead_client_is_bounded() {
     })
     .await;
     assert_eq!(start.elapsed(), Duration::from_secs(1) + 2 * CLOSE);
+}
+
+/// What a client sends before it has seen the end does not reset the connection, which could cost it a response.
+#[tokio::test(start_paused = true)]
+async fn late_frames_do_not_reset_the_connection() {
+    let mistake = frame(DATA, 0, 0, b"");
+    for (name, sent, code) in [("idle", &b""[..], 0), ("a broken rule", &mistake, 1)] {
+        let start = Instant::now();
+        let (_, ended) = run(&Paths::default(), |stream| async move {
+            let mut raw = Raw::open(stream).await;
+            raw.send(sent).await;
+            assert_eq!(raw.outcome_within(1, 2 * LIMITS.idle).await, Outcome::GoAway(code), "{name}");
+            if let Some(ping) = raw.read_until(PING).await {
+                raw.send(&frame(PING, 1, 0, &ping.payload)).await;
+            }
+            while raw.outcome_within(1, CLOSE).await != Outcome::Closed {}
+            for _ in 0..3 {
+                sleep(Duration::from_secs(1)).await;
+                assert!(raw.send(&frame(PING, 0, 0, &[0; 8])).await, "{name}");
+            }
+            Instant::now()
+        })
+        .await;
+        assert!(ended.elapsed() < Duration::from_millis(10), "{name}: it ends with the client's side");
+        assert!(start.elapsed() < LIMITS.idle + CLOSE, "{name}");
+    }
+}
+
+/// A client that goes on sending after the end does not hold the connection.
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_the_end_is_bounded() {
+    for (pause, most) in [(Duration::ZERO, MAX_LINGER + (1 << 20)), (Duration::from_millis(100), 1 << 20)] {
+        let (_, sent) = run(&Paths::default(), |stream| async move {
+            let mut raw = Raw::open(stream).await;
+            raw.send(&frame(DATA, 0, 0, b"")).await;
+            while raw.outcome_within(1, CLOSE).await != Outcome::Closed {}
+            let (start, mut sent) = (Instant::now(), 0);
+            while sent <= most && raw.send(&[0; 16 * 1024]).await {
+                sent += 16 * 1024;
+                sleep(pause).await;
+            }
+            assert!(start.elapsed() < CLOSE + Duration::from_secs(1));
+            sent
+        })
+        .await;
+        assert!((1..=most).contains(&sent), "{sent}");
+    }
 }
 
 /// A preface that is on its way when the server stops has a second.
