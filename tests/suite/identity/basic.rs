@@ -197,21 +197,31 @@ fn the_time_of_wrong_logins_does_not_tell_which_users_there_are() {
     let proxy = start(&config(&minio, "", &sections, &[("users", "user = \"*\"", "other/")]), &issuer);
     let web = proxy.address("web");
     let names = ["quick", "slow", "several", "unknown"];
-    // Two clients log in at once, so that checks of several users run at the same time.
+    let is_even = |times: &Vec<f64>| {
+        let (least, most) =
+            times.iter().fold((f64::MAX, 0.0_f64), |(least, most), it| (least.min(*it), most.max(*it)));
+        assert!(least > 0.005, "a hash takes longer: {times:?}");
+        // One hash more or less makes a factor of two or more.
+        most < least * 1.5
+    };
+    // A difference between users shows in each measurement, one that the machine makes does not.
+    let mut measured = Vec::new();
+    while measured.len() < 4 && !measured.last().is_some_and(is_even) {
+        measured.push(measure_logins(web, &names));
+    }
+    assert!(measured.last().is_some_and(is_even), "{names:?} {measured:?}");
+}
+
+/// Returns the undisturbed time of a wrong login of each user. Two clients log in at once, so that checks of several users
+/// run at the same time.
+fn measure_logins(web: SocketAddr, users: &[&str]) -> Vec<f64> {
     let of_clients: Vec<Vec<Vec<Duration>>> = thread::scope(|scope| {
         let clients: Vec<_> =
-            (0..2).map(|client| scope.spawn(move || time_logins(web, &names, 25, client))).collect();
+            (0..2).map(|client| scope.spawn(move || time_logins(web, users, 10, client))).collect();
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     let times = |at: usize| of_clients.iter().flat_map(|times| times[at].clone()).collect();
-    let undisturbed: Vec<f64> = (0..names.len()).map(|at| undisturbed(times(at))).collect();
-    let (least, most) = (
-        undisturbed.iter().copied().fold(f64::MAX, f64::min),
-        undisturbed.iter().copied().fold(0.0, f64::max),
-    );
-    assert!(least > 0.005, "a hash takes longer: {undisturbed:?}");
-    // One hash more or less makes a factor of two or more.
-    assert!(most < least * 1.5, "{names:?} {undisturbed:?}");
+    (0..users.len()).map(|at| undisturbed(times(at))).collect()
 }
 
 /// Returns a line of `/proc/PID/status` in KiB.

@@ -423,11 +423,13 @@ fn names_that_cannot_be_a_folder_are_refused_and_never_changed() {
             assert!(!refused.element("Message").unwrap().contains(name), "{name}");
         }
     }
-    let metrics = http::get(proxy.address("admin"), "/metrics").unwrap().text();
     let count = 3 * hostile.len();
     let line =
         format!("scopegate_refusals_total{{mapping=\"homes\",rule=\"identity-not-a-name\"}} {count}\n");
-    assert!(metrics.contains(&line), "{metrics}");
+    // A request is counted when its response has been written.
+    let scrape = || http::get(proxy.address("admin"), "/metrics").unwrap().text();
+    let metrics = wait_for(|| Some(scrape()).filter(|metrics| metrics.contains(&line)));
+    let metrics = metrics.unwrap_or_else(|| panic!("no {line} in {}", scrape()));
     assert!(metrics.contains("scopegate_identities{mapping=\"homes\"} 3\n"), "{metrics}");
     assert!(!metrics.contains("alice") && !metrics.contains("bob"), "no identity is a label");
     let log = proxy.terminate().1;
