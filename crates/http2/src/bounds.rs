@@ -4,16 +4,21 @@ use std::time::Duration;
 
 /// The streams of a connection that run at once.
 pub(crate) const STREAMS: u32 = 100;
-/// The bytes of a request's body that a client may send before anything reads them.
-pub(crate) const STREAM_WINDOW: u32 = 3 << 20;
-/// The bytes of all bodies of a connection that its client may send before anything reads them.
-pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;
+/// The bytes of a request's body that a client may send before anything reads them. It leaves room for other bodies.
+pub(crate) const STREAM_WINDOW: u32 = 7 << 20;
+/// The most bytes of all bodies of a connection that its client may send before anything reads them. A client learns of
+/// room when half of the window is read, so with a round-trip time of 50 ms one body can move about 70 MB/s.
+pub(crate) const CONNECTION_WINDOW: u32 = 8 << 20;
 /// The window that every connection begins with (RFC 9113, section 6.9.2).
 pub(crate) const FIRST_WINDOW: u32 = 65_535;
 /// The largest frame that is received, the least that may be set.
 pub(crate) const FRAME: u32 = 16 * 1024;
 /// The size of the table that compresses heads.
 pub(crate) const HEADER_TABLE: u32 = 4096;
+/// The bytes of frames that are written together: four records of TLS.
+pub(crate) const GATHER: usize = 4 * 16 * 1024;
+/// The longest piece of a body that is sent as one frame. With its head it fills a record of TLS.
+pub(crate) const PIECE: usize = 16 * 1024 - 9;
 /// The bytes of a response that are handed to the connection before it has sent them.
 pub(crate) const SEND_BUFFER: usize = 128 * 1024;
 /// The streams that a client may reset before they are looked at.

@@ -69,6 +69,7 @@ where
     service.record(Event::Connection);
     let turn = Rc::new(Turn::new());
     let wire = Wire::new(stream, read, Rc::clone(&turn));
+    let pushed = wire.share();
     let wait = pin!(stopping::wait(stopping.clone()));
     let mut stopping = Stopping::new(stopping, wait);
     let Some(h2) = shake_hands(wire, limits, &turn, &mut stopping).await? else {
@@ -81,6 +82,7 @@ where
     };
     let mut server = Server {
         h2,
+        wire: pushed,
         streams: FuturesUnordered::new(),
         make_stream,
         service,
@@ -117,6 +119,7 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     turn: &Turn,
     stopping: &mut Stopping<'_, impl Future<Output = ()>>,
 ) -> io::Result<Option<Connection<Wire<S>, Bytes>>> {
+    let pushed = wire.share();
     let mut handshake = pin!(
         Builder::new()
             .max_concurrent_streams(STREAMS)
@@ -139,7 +142,10 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         }
         match handshake.as_mut().poll(cx) {
             Poll::Ready(shaken) => Poll::Ready(shaken.map(Some).map_err(into_io)),
-            Poll::Pending => deadline.poll(cx).map(|()| Ok(None)),
+            Poll::Pending => match pushed.poll_push(cx) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                _ => deadline.poll(cx).map(|()| Ok(None)),
+            },
         }
     })
     .await
@@ -159,6 +165,7 @@ struct Ending {
 /// A connection that is being served.
 struct Server<'s, S, H: StreamService, M, F> {
     h2: Connection<Wire<S>, Bytes>,
+    wire: Wire<S>,
     streams: FuturesUnordered<F>,
     make_stream: M,
     service: &'s H,
@@ -260,9 +267,15 @@ where
                 }
             }
         };
+        let pushed = self.wire.poll_push(cx);
         self.turn.settle();
         if has_opened {
             self.poll_streams(cx);
+        }
+        if let Poll::Ready(Err(error)) = pushed
+            && ended.is_pending()
+        {
+            return Poll::Ready(Err(error));
         }
         ended
     }

@@ -1,9 +1,15 @@
-//! The stream below the frames: it reads as much as a turn allows, notes what moves, and ends without a reset.
+//! The stream below the frames: it reads as much as a turn allows, gathers what is written in a turn, notes what moves, and
+//! ends without a reset.
+//!
+//! **Writing.** `h2` writes and flushes each frame of data by itself. That would cost a system call for each, and over TLS
+//! two records, since a frame of 16 KiB is nine bytes longer than a record. So frames are gathered, and the server calls
+//! [`Wire::poll_push`] whenever `h2` has written what it could.
 
-use crate::bounds::{CLOSE, LINGER_PIECE, MAX_LINGER};
+use crate::bounds::{CLOSE, GATHER, LINGER_PIECE, MAX_LINGER};
 use crate::turn::Turn;
 use bytes::{Buf, Bytes};
 use http1::{LazyTimer, clock};
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -44,12 +50,69 @@ impl Lingering {
     }
 }
 
-/// A client's stream.
+/// Bytes that were written and wait for the stream below. Empty, they hold no memory.
+#[derive(Debug, Default)]
+struct Gathered {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+thread_local! {
+    /// The buffer that the connections of this thread gather in, one after the other.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Gathered {
+    fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = SPARE.take();
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Writes all bytes to `stream`, and notes each write.
+    fn poll_send<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        turn: &Turn,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.len() > 0 {
+            let rest = self.bytes.get(self.sent..).unwrap_or_default();
+            match Pin::new(&mut *stream).poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(length)) => {
+                    turn.wrote(Some(length));
+                    self.sent += length;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    turn.wrote(None);
+                    return Poll::Pending;
+                }
+            }
+        }
+        let mut spare = std::mem::take(self).bytes;
+        spare.clear();
+        SPARE.set(spare);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A client's stream, which the server and `h2` share.
 #[derive(Debug)]
-pub(crate) struct Wire<S> {
+pub(crate) struct Wire<S>(Rc<RefCell<Shared<S>>>);
+
+#[derive(Debug)]
+struct Shared<S> {
     stream: S,
     /// The bytes that were read before the protocol was known.
     read: Bytes,
+    gathered: Gathered,
     turn: Rc<Turn>,
     /// Set once the server has ended its own side.
     lingering: Option<Lingering>,
@@ -57,22 +120,35 @@ pub(crate) struct Wire<S> {
 
 impl<S> Wire<S> {
     pub(crate) fn new(stream: S, read: Bytes, turn: Rc<Turn>) -> Self {
-        Self { stream, read, turn, lingering: None }
+        let gathered = Gathered::default();
+        Self(Rc::new(RefCell::new(Shared { stream, read, gathered, turn, lingering: None })))
     }
 
-    fn note(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &polled {
-            Poll::Ready(Ok(length)) => self.turn.wrote(Some(*length)),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.turn.wrote(None),
+    /// Returns another handle to the same stream.
+    pub(crate) fn share(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Wire<S> {
+    /// Sends what was gathered. The client may not take all of it now.
+    pub(crate) fn poll_push(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.borrow_mut().poll_push(cx)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Shared<S> {
+    fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.gathered.len() > 0 {
+            ready!(self.gathered.poll_send(&mut self.stream, &self.turn, cx))?;
         }
-        polled
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+        let this = &mut *self.0.borrow_mut();
         if !this.turn.may_read() {
             // The rest is read in the next turn, after other connections had theirs.
             cx.waker().wake_by_ref();
@@ -93,9 +169,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let polled = Pin::new(&mut this.stream).poll_write(cx, bytes);
-        this.note(polled)
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -103,24 +177,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
-        this.note(polled)
+        let this = &mut *self.0.borrow_mut();
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        if this.gathered.len() > 0 && this.gathered.len() + total > GATHER {
+            ready!(this.gathered.poll_send(&mut this.stream, &this.turn, cx))?;
+        }
+        for slice in slices {
+            this.gathered.extend(slice);
+        }
+        Poll::Ready(Ok(total))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    /// Does nothing: [`Wire::poll_push`] sends the frames of a turn together.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+        let this = &mut *self.0.borrow_mut();
         let lingering = match &mut this.lingering {
             Some(lingering) => lingering,
             None => {
+                ready!(this.poll_push(cx))?;
                 ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
                 let deadline = LazyTimer::new(clock::now() + CLOSE);
                 this.lingering.insert(Lingering { deadline, left: MAX_LINGER })

@@ -27,7 +27,7 @@ impl<M: MemoryShare> Memory<M> {
     pub(super) const NONE: Self =
         Self { bodies: Charge::NONE, head: Charge::NONE, responses: Charge::NONE, window: FIRST_WINDOW };
 
-    /// Charges the connection for the body of a request. A long body makes the window large, if there is memory for that.
+    /// Charges the connection for the body of a request. A long body makes the window larger, as far as there is memory.
     /// Returns a refusal if there is not enough memory for the window that the client has.
     pub(super) fn admit_body<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
@@ -41,15 +41,16 @@ impl<M: MemoryShare> Memory<M> {
         if self.bodies.grow_to(MemoryUse::Body, self.window as usize, |used| service.share(used)).is_err() {
             return Some(BODIES_FULL);
         }
-        if self.window < CONNECTION_WINDOW
-            && is_long(request)
-            && self
-                .bodies
-                .grow_to(MemoryUse::Body, CONNECTION_WINDOW as usize, |used| service.share(used))
-                .is_ok()
-        {
-            self.window = CONNECTION_WINDOW;
-            h2.set_target_window_size(CONNECTION_WINDOW);
+        let wanted = wanted_window(request);
+        for window in [wanted, wanted / 4] {
+            if window <= self.window {
+                break;
+            }
+            if self.bodies.grow_to(MemoryUse::Body, window as usize, |used| service.share(used)).is_ok() {
+                self.window = window;
+                h2.set_target_window_size(window);
+                break;
+            }
         }
         None
     }
@@ -84,11 +85,12 @@ fn hold<M: MemoryShare>(
     charge.grow_to(used_for, bytes, |used| service.share(used))
 }
 
-/// Returns whether the body of a request may be longer than the first window.
-fn is_long(request: &Request<RecvStream>) -> bool {
+/// Returns the window in which the body of a request can be sent without a pause.
+fn wanted_window(request: &Request<RecvStream>) -> u32 {
     let length =
         request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    length.is_none_or(|length| length > u64::from(FIRST_WINDOW) / 2)
+    let length = length.and_then(|length| u32::try_from(length).ok()).unwrap_or(u32::MAX);
+    length.clamp(FIRST_WINDOW, CONNECTION_WINDOW)
 }
 
 const BODIES_FULL: Malformed =

@@ -3,6 +3,7 @@
 use super::cut::Cut;
 use super::exchange::Exchange;
 use crate::StreamService;
+use crate::bounds::PIECE;
 use bytes::Bytes;
 use h2::SendStream;
 use http::header::{
@@ -129,7 +130,7 @@ impl Sending<'_> {
         self.stream.reserve_capacity(data.len());
         while !data.is_empty() {
             let room = self.room().await?;
-            let piece = data.split_to(room.min(data.len()));
+            let piece = data.split_to(room.min(data.len()).min(PIECE));
             let exchange = self.exchange.borrow();
             exchange.turn.hand(piece.len());
             drop(exchange);

@@ -1,9 +1,11 @@
 //! Bodies in both directions, with a client of the `h2` crate.
 
 use super::*;
-use crate::bounds::MAX_DRAINED;
+use crate::bounds::{GATHER, MAX_DRAINED};
+use futures_util::future::join_all;
 use h2::client;
 use http::{Method, Request as ClientRequest};
+use tokio::io::ReadBuf;
 use tokio::time::{Instant, sleep, timeout};
 
 type Client = client::SendRequest<Bytes>;
@@ -248,4 +250,65 @@ async fn streams_and_bodies_beyond_the_bounds_are_refused() {
     })
     .await;
     assert_eq!(paths.taken.get(), 0);
+}
+
+/// A stream that counts how often it is written to.
+struct Counting {
+    stream: DuplexStream,
+    writes: Rc<Cell<usize>>,
+}
+
+impl AsyncRead for Counting {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counting {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.writes.set(self.writes.get() + 1);
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Frames are written four at a time, and the responses of several streams together.
+#[tokio::test(start_paused = true)]
+async fn the_frames_of_a_turn_are_written_together() {
+    const MIB: usize = 1 << 20;
+    for (name, requests, length, most) in
+        [("a large body", 1, MIB, 2 * MIB / GATHER), ("small responses", 50, 1000, 20)]
+    {
+        let paths = Paths::default();
+        let running = watch::Sender::new(false);
+        let (near, far) = duplex(4 * MIB);
+        let writes = Rc::new(Cell::new(0));
+        let stream = Counting { stream: far, writes: Rc::clone(&writes) };
+        let served = with_event_clock(serve(stream, &paths, &LIMITS, running.subscribe()));
+        let asking = async {
+            let mut builder = client::Builder::new();
+            builder.initial_window_size(1 << 22).initial_connection_window_size(1 << 22);
+            let (client, connection) = builder.handshake::<_, Bytes>(near).await.unwrap();
+            let path = format!("/zeros/{length}");
+            let asking = join_all((0..requests).map(|_| get(&client, &path)));
+            tokio::select! {
+                all = asking => assert!(all.iter().all(|got| *got == Ok((200, length))), "{name}"),
+                _ = connection => panic!("{name}: the connection ended"),
+            }
+            running.send_replace(true);
+        };
+        let _ = tokio::join!(served, asking);
+        assert!(writes.get() <= most, "{name}: {}", writes.get());
+    }
 }

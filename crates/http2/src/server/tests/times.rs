@@ -294,12 +294,22 @@ async fn a_body_that_nothing_reads_is_bounded() {
 /// The bodies that a connection may send before anything reads them are never more than what it has memory for.
 #[tokio::test(start_paused = true)]
 async fn a_window_is_as_large_as_the_memory_for_it() {
-    for (memory, window) in [(FIRST_WINDOW, FIRST_WINDOW), (CONNECTION_WINDOW, CONNECTION_WINDOW)] {
+    const MIB: u32 = 1 << 20;
+    for (memory, length, window) in [
+        (FIRST_WINDOW, None, FIRST_WINDOW),
+        (CONNECTION_WINDOW, None, CONNECTION_WINDOW),
+        (CONNECTION_WINDOW - 1, None, CONNECTION_WINDOW / 4),
+        (CONNECTION_WINDOW, Some("5000000000"), CONNECTION_WINDOW),
+        (CONNECTION_WINDOW, Some("1048576"), MIB),
+        (CONNECTION_WINDOW, Some("10"), FIRST_WINDOW),
+    ] {
         let paths = Paths { memory: Some(memory as usize), ..Paths::default() };
         let _ = run(&paths, |stream| async {
             let mut raw = Raw::open(stream).await;
             let never = [(":method", "PUT"), (":scheme", "http"), (":authority", "h"), (":path", "/never")];
-            raw.send(&frame(HEADERS, END_HEADERS, 1, &block(&never))).await;
+            let length = length.map(|length| ("content-length", length));
+            let head = never.into_iter().chain(length).collect::<Vec<_>>();
+            raw.send(&frame(HEADERS, END_HEADERS, 1, &block(&head))).await;
             let mut granted = FIRST_WINDOW;
             let updates = async {
                 while let Some(update) = raw.read_until(WINDOW_UPDATE).await {
