@@ -9,7 +9,7 @@ mod times;
 use super::*;
 use crate::RequestBody;
 use crate::ResetBy;
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use http1::body::BoxError;
@@ -117,6 +117,32 @@ impl Body for Zeros {
     }
 }
 
+/// A body whose first byte never comes.
+struct Stuck;
+
+impl Body for Stuck {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Pending
+    }
+}
+
+/// Fields by which HTTP/1.1 manages a connection, which HTTP/2 forbids (RFC 9113, section 8.2.2).
+const MANAGING: &[(&str, &str)] = &[
+    ("connection", "keep-alive"),
+    ("keep-alive", "timeout=5"),
+    ("proxy-connection", "keep-alive"),
+    ("transfer-encoding", "chunked"),
+    ("upgrade", "h2c"),
+];
+
+fn with_fields(status: StatusCode, fields: &[(&'static str, &str)], body: TestBody) -> Response<TestBody> {
+    let fields = fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+    Response { status, fields: fields.collect(), body }
+}
+
 impl Paths {
     fn events_of(&self, event: Event) -> usize {
         self.events.borrow().iter().filter(|it| **it == event).count()
@@ -147,6 +173,19 @@ impl Service<RequestBody> for Paths {
                 _counted: counted,
             };
             return Response { status: StatusCode::OK, fields: Fields::default(), body: Box::pin(zeros) };
+        }
+        if path == "/stuck" {
+            return Response { status: StatusCode::OK, fields: Fields::default(), body: Box::pin(Stuck) };
+        }
+        if path == "/fields" {
+            return with_fields(StatusCode::OK, MANAGING, whole("body"));
+        }
+        if path == "/empty" {
+            return with_fields(StatusCode::NO_CONTENT, &[("content-length", "3")], whole(""));
+        }
+        if let Some(announced) = path.strip_prefix("/announces/") {
+            let zeros = Zeros { left: 10, breaks: false, _counted: counted };
+            return with_fields(StatusCode::OK, &[("content-length", announced)], Box::pin(zeros));
         }
         let read = match path.as_str() {
             "/unread" => String::new(),

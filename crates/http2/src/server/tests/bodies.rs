@@ -98,6 +98,66 @@ async fn a_body_that_breaks_off_never_looks_complete() {
     assert_eq!(paths.events_of(Event::Reset(ResetBy::Broken)), 1);
 }
 
+/// A length that is wrong would let a truncated response look complete.
+#[tokio::test]
+async fn a_body_that_has_not_the_announced_length_never_looks_complete() {
+    for (announced, expected) in
+        [(9, Err(Some(Reason::INTERNAL_ERROR))), (10, Ok((200, 10))), (11, Err(Some(Reason::INTERNAL_ERROR)))]
+    {
+        let paths = Paths::default();
+        let (_, ()) = with_client(&paths, |client| async move {
+            assert_eq!(get(&client, &format!("/announces/{announced}")).await, expected, "{announced}");
+        })
+        .await;
+        assert_eq!(paths.events_of(Event::Reset(ResetBy::Broken)), usize::from(expected.is_err()));
+    }
+}
+
+/// What manages a connection of HTTP/1.1 is not sent, and a response without a body announces none.
+#[tokio::test]
+async fn fields_that_http2_forbids_are_left_out() {
+    let paths = Paths::default();
+    let (_, ()) = with_client(&paths, |client| async move {
+        let mut client = client.ready().await.unwrap();
+        for (path, names) in [("/fields", &["content-length", "date"][..]), ("/empty", &["date"])] {
+            let (response, _) = client.send_request(request(Method::GET, path), true).unwrap();
+            let response = response.await.unwrap();
+            let mut found: Vec<&str> = response.headers().keys().map(|name| name.as_str()).collect();
+            found.sort_unstable();
+            assert_eq!(found, names, "{path}");
+        }
+    })
+    .await;
+}
+
+/// An upload that breaks off never looks complete, however its client left.
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_breaks_off_never_looks_complete() {
+    for resets in [true, false] {
+        let paths = Paths::default();
+        let (_, ()) = run(&paths, |stream| async {
+            let (client, connection) = client::handshake(stream).await.unwrap();
+            let driver = tokio::spawn(connection);
+            let mut client = client.ready().await.unwrap();
+            let (_response, mut stream) = client.send_request(request(Method::PUT, "/a"), false).unwrap();
+            stream.send_data(Bytes::from_static(b"abc"), false).unwrap();
+            sleep(Duration::from_secs(1)).await;
+            if resets {
+                stream.send_reset(Reason::CANCEL);
+                sleep(Duration::from_secs(1)).await;
+            }
+            driver.abort();
+        })
+        .await;
+        let seen = paths.seen.take();
+        assert!(
+            seen.iter().all(|seen| seen == "PUT h /a [the connection ended before the body did]"),
+            "{seen:?}"
+        );
+        assert_eq!(paths.running.get(), 0);
+    }
+}
+
 /// The work for a request ends when its stream is reset, in each phase.
 #[tokio::test(start_paused = true)]
 async fn a_reset_ends_the_work() {

@@ -5,7 +5,7 @@ use super::raw::{
     block, frame, get, put,
 };
 use super::*;
-use crate::bounds::TURN_BYTES;
+use crate::bounds::{TURN_BYTES, TURN_STREAMS};
 use tokio::time::{sleep, timeout};
 
 /// A flood: frames by their number.
@@ -185,6 +185,47 @@ async fn a_connection_that_holds_more_than_there_is_memory_for_ends() {
             .await;
         }
     }
+}
+
+/// A client that opens more streams than it may is refused those alone.
+#[tokio::test(start_paused = true)]
+async fn streams_beyond_the_bound_are_refused() {
+    const REFUSED_STREAM: u32 = 7;
+    let paths = Paths::default();
+    let _ = run(&paths, |stream| async {
+        let mut raw = Raw::open(stream).await;
+        let never = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/never")];
+        for number in 0..STREAMS {
+            raw.send(&get(2 * number + 1, &never)).await;
+        }
+        assert_eq!(raw.outcome(2 * STREAMS - 1).await, raw::Outcome::Nothing);
+        // Its client has acknowledged the settings that say how many there may be.
+        raw.send(&get(2 * STREAMS + 1, &never)).await;
+        assert_eq!(raw.outcome(2 * STREAMS + 1).await, raw::Outcome::Reset(REFUSED_STREAM));
+        assert_eq!(paths.running.get(), STREAMS as usize);
+    })
+    .await;
+}
+
+/// A turn of a connection serves no more than its share of the streams that are ready.
+#[tokio::test]
+async fn a_turn_polls_a_bounded_number_of_streams() {
+    let paths = Paths::default();
+    let running = watch::Sender::new(false);
+    let (near, far) = duplex(64 * 1024);
+    let mut raw = Raw::open(near).await;
+    for number in 0..STREAMS {
+        raw.send(&get(2 * number + 1, GET)).await;
+    }
+    let mut served = pin!(with_event_clock(serve(far, &paths, &LIMITS, running.subscribe())));
+    let (mut before, mut most) = (0, 0);
+    while before < STREAMS as usize {
+        poll_fn(|cx| Poll::Ready(assert!(served.as_mut().poll(cx).is_pending()))).await;
+        let after = paths.seen.borrow().len();
+        (before, most) = (after, most.max(after - before));
+        tokio::task::yield_now().await;
+    }
+    assert!((1..=TURN_STREAMS as usize).contains(&most), "{most}");
 }
 
 /// Connections of one thread take turns: a flood costs the others its turns, and no more.

@@ -85,6 +85,34 @@ async fn a_request_that_takes_too_long_is_reset() {
     assert_eq!(paths.events_of(Event::Reset(ResetBy::TimedOut)), 1);
 }
 
+/// The time for a request includes its response: one that does not come, and one that the client reads slowly.
+#[tokio::test(start_paused = true)]
+async fn a_response_that_takes_too_long_is_reset() {
+    for path in ["/stuck", "/zeros/900000000"] {
+        let paths = Paths::default();
+        let start = Instant::now();
+        let _ = run(&paths, |stream| async {
+            let mut raw = Raw::open(stream).await;
+            let head = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", path)];
+            raw.send(&get(1, &head)).await;
+            assert_eq!(raw.outcome(1).await, Outcome::Status(200));
+            // Each second there is room for more than a client must read.
+            let updates = [0, 1].map(|stream| frame(WINDOW_UPDATE, 0, stream, &[0, 0, 8, 0])).concat();
+            let ended = loop {
+                raw.send(&updates).await;
+                match raw.outcome(1).await {
+                    Outcome::Nothing if start.elapsed() < 2 * LIMITS.request => {}
+                    outcome => break outcome,
+                }
+            };
+            assert_eq!(ended, Outcome::Reset(8), "{path}");
+        })
+        .await;
+        assert!(start.elapsed() <= LIMITS.request + Duration::from_secs(2), "{path}: {:?}", start.elapsed());
+        assert_eq!(paths.events_of(Event::Reset(ResetBy::TimedOut)), 1, "{path}");
+    }
+}
+
 /// A client that takes nothing from its socket is not waited for, however large its windows are.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_nothing_ends() {
