@@ -198,6 +198,10 @@ pub(crate) fn explain(error: &CertificateError) -> String {
             "the revocation list of its issuer, or of an authority of its chain, is out of date"
         }
         CertificateError::UnhandledCriticalExtension => "it has an unknown critical extension",
+        // rustls passes this error of webpki on as it is.
+        CertificateError::Other(error) if error.to_string() == "UnsupportedCriticalExtension" => {
+            "it has an unknown critical extension"
+        }
         other => return other.to_string(),
     };
     reason.to_owned()

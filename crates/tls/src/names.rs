@@ -122,6 +122,41 @@ mod tests {
         }
     }
 
+    /// Returns a certificate whose DER has other bytes of the same number everywhere.
+    fn replaced(certificate: &rcgen::Certificate, from: &[u8], to: &[u8]) -> CertificateDer<'static> {
+        let mut der = certificate.der().to_vec();
+        let places: Vec<_> = (0..der.len()).filter(|at| der[*at..].starts_with(from)).collect();
+        assert!(!places.is_empty() && from.len() == to.len());
+        for place in places {
+            der[place..place + to.len()].copy_from_slice(to);
+        }
+        der.into()
+    }
+
+    /// The names beside it would look like the only ones.
+    #[test]
+    fn a_name_that_is_not_text_spoils_the_certificate() {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names.push(SanType::URI("spiffe://td/a".try_into().unwrap()));
+        params.subject_alt_names.push(SanType::URI("spiffe://td/b".try_into().unwrap()));
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let der = replaced(&certificate, b"spiffe://td/b", b"spiffe://td/\xff");
+        assert_eq!(CertificateNames::read(&der).unwrap_err(), "one of its alternative names is not text");
+    }
+
+    #[test]
+    fn two_common_names_are_none() {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "alice");
+        params.distinguished_name.push(DnType::OrganizationName, "bob");
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        // The identifiers of both kinds of names differ in one byte.
+        let der = replaced(&certificate, &[0x55, 4, 10], &[0x55, 4, 3]);
+        let common = |der: &CertificateDer<'_>| CertificateNames::read(der).unwrap().common_name;
+        assert_eq!((common(certificate.der()).as_deref(), common(&der)), (Some("alice"), None));
+    }
+
     /// A certificate with a bad URI and a good one must not look like one with a single URI.
     #[test]
     fn a_name_with_control_characters_spoils_the_certificate() {

@@ -111,13 +111,24 @@ impl Authority {
 
     /// Makes a revocation list that was issued at `from`, is valid for `life`, and lists certificates by serial number.
     pub(crate) fn revoke(&self, serials: &[u64], from: SystemTime, life: Duration) -> String {
+        self.revoke_with(serials, from, life, |_| {})
+    }
+
+    /// Makes a revocation list like [`Self::revoke`] with other parameters.
+    pub(crate) fn revoke_with(
+        &self,
+        serials: &[u64],
+        from: SystemTime,
+        life: Duration,
+        change: impl FnOnce(&mut CertificateRevocationListParams),
+    ) -> String {
         let revoked_certs = serials.iter().map(|serial| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: from.into(),
             reason_code: None,
             invalidity_date: None,
         });
-        let params = CertificateRevocationListParams {
+        let mut params = CertificateRevocationListParams {
             this_update: from.into(),
             next_update: (from + life).into(),
             crl_number: SerialNumber::from(1),
@@ -125,6 +136,7 @@ impl Authority {
             revoked_certs: revoked_certs.collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
+        change(&mut params);
         params.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 }

@@ -9,7 +9,11 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{AlertDescription, Error as TlsError, HandshakeKind, ProtocolVersion, ServerConfig};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    AlertDescription, CertificateError, Error as TlsError, HandshakeKind, ProtocolVersion, ServerConfig,
+};
 use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_rustls::{TlsAcceptor, server};
@@ -138,6 +142,51 @@ async fn an_unknown_authority_is_named() {
     let alone = (params.self_signed(&key).unwrap().pem(), key.serialize_pem());
     let error = meet(&client, &Arc::new(server(&alone, None)), "minio.internal").await.unwrap_err();
     assert!(error.to_string().contains("signed by itself"), "{error}");
+}
+
+#[tokio::test]
+async fn a_servers_certificate_must_be_valid_and_for_servers() {
+    let issuer = authority("our authority");
+    let client = ClientTls::new(trust(&issuer), None, None).unwrap();
+    let cases: [(fn(&mut CertificateParams), &str); 3] = [
+        (|params| params.not_after = rcgen::date_time_ymd(2020, 1, 1), "certificate expired"),
+        (|params| params.not_before = rcgen::date_time_ymd(2999, 1, 1), "certificate not valid yet"),
+        (
+            |params| params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth),
+            "certificate does not allow extended key usage for server authentication",
+        ),
+    ];
+    for (change, words) in cases {
+        let config = Arc::new(server(&issue(&issuer, &["minio.internal"], change), None));
+        let error = meet(&client, &config, "minio.internal").await.unwrap_err();
+        assert!(matches!(cause(&error), TlsError::InvalidCertificate(_)), "{error:?}");
+        assert!(error.to_string().contains(words), "no {words:?} in {error}");
+    }
+}
+
+/// Anyone can send the certificate of the store. Only the store can sign with its key.
+#[tokio::test]
+async fn a_server_must_have_the_key_of_its_certificate() {
+    let issuer = authority("our authority");
+    let (chain, _) = issue(&issuer, &["minio.internal"], |_| {});
+    let (_, another_key) = issue(&issuer, &["minio.internal"], |_| {});
+    let client = ClientTls::new(trust(&issuer), None, None).unwrap();
+    for version in [&TLS12, &TLS13] {
+        let builder =
+            ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[version]).unwrap();
+        let resolver = Arc::new(mismatched(&chain, &another_key));
+        let config = Arc::new(builder.with_no_client_auth().with_cert_resolver(resolver));
+        let error = meet(&client, &config, "minio.internal").await.unwrap_err();
+        assert_eq!(cause(&error), &TlsError::InvalidCertificate(CertificateError::BadSignature));
+    }
+}
+
+/// Returns a chain with the key of another certificate.
+fn mismatched(chain: &str, key: &str) -> SingleCertAndKey {
+    use rustls::pki_types::pem::PemObject;
+    let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    CertifiedKey::new(chain, provider().key_provider.load_private_key(key).unwrap()).into()
 }
 
 #[tokio::test]

@@ -3,7 +3,11 @@
 use super::*;
 use crate::testing::Leaf;
 use crate::{CertificateNames, PeerCertificate};
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType};
+use rcgen::{
+    CertificateParams, CrlDistributionPoint, CrlIssuingDistributionPoint, CustomExtension,
+    ExtendedKeyUsagePurpose, SanType, SerialNumber,
+};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 /// What happens to a client.
 #[derive(Debug, PartialEq)]
@@ -158,6 +162,39 @@ async fn certificates_are_verified() {
     }
 }
 
+/// Returns what presents a certificate with any key, which a client of rustls would not.
+fn presenting(certificate: &Leaf, key: &Leaf) -> Arc<SingleCertAndKey> {
+    let key = crate::provider().key_provider.load_private_key(key.private_key()).unwrap();
+    Arc::new(CertifiedKey::new(certificate.certificates(), key).into())
+}
+
+/// Anyone can present the certificate of somebody else. Only its owner can sign with its key.
+#[tokio::test]
+async fn certificates_that_honest_clients_do_not_present_are_refused() {
+    let world = World::new();
+    let (alice, mallory) = (world.root.issue(&client("alice", 7)), world.root.issue(&client("mallory", 8)));
+    let demanding = world.root.issue(&changed(|params| {
+        let mut unknown = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, 1], vec![5, 0]);
+        unknown.set_criticality(true);
+        params.custom_extensions.push(unknown);
+    }));
+    for (resolver, why) in [
+        (presenting(&alice, &mallory), "its signature, or that of its issuer, is wrong"),
+        (presenting(&demanding, &demanding), "it has an unknown critical extension"),
+    ] {
+        for is_required in [false, true] {
+            let tls = world.load(&[], is_required);
+            for (name, version) in VERSIONS {
+                let mut client = client_of_version(version, &world.servers, None);
+                client.client_auth_cert_resolver = resolver.clone();
+                let error = connect(&tls, &Arc::new(client), "a.test").await.0.unwrap_err();
+                let expected = format!("the client's certificate is not accepted: {why}");
+                assert_eq!(error.to_string(), expected, "TLS {name}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_client_is_told_why_it_is_refused() {
     let world = World::new();
@@ -187,6 +224,12 @@ async fn revocation_lists_are_enforced() {
         ("root-revokes-below.crl", world.root.revoke(&[BELOW], now - DAY, 7 * DAY)),
         ("root-old.crl", world.root.revoke(&[], now - 9 * DAY, 2 * DAY)),
         ("root-newer-without.crl", world.root.revoke(&[], now - DAY / 2, 7 * DAY)),
+        (
+            "root-number-2.crl",
+            world.root.revoke_with(&[7], now - DAY, 7 * DAY, |list| {
+                list.crl_number = SerialNumber::from(2);
+            }),
+        ),
     ];
     let world = lists.into_iter().fold(world, |world, (file, list)| world.with(file, list));
     let (of_root, of_below) = (
@@ -196,7 +239,7 @@ async fn revocation_lists_are_enforced() {
     let alice = || Outcome::Identified("alice".to_owned());
     let unknown = "no revocation list says whether it, or an authority of its chain, is revoked";
     let outdated = "the revocation list of its issuer, or of an authority of its chain, is out of date";
-    let cases: [(&[&str], Leaf, Outcome); 13] = [
+    let cases: [(&[&str], Leaf, Outcome); 15] = [
         (&["root.crl"], of_root(7), alice()),
         (&["root.crl"], of_root(13), refused("it is revoked")),
         // The status of the whole chain must be known.
@@ -212,6 +255,9 @@ async fn revocation_lists_are_enforced() {
         (&["root-old.crl", "root.crl"], of_root(13), refused("it is revoked")),
         (&["root.crl", "root-old.crl"], of_root(7), alice()),
         (&["root-newer-without.crl", "root.crl"], of_root(13), alice()),
+        // Of the same time, the one with the higher number is newer.
+        (&["root.crl", "root-number-2.crl"], of_root(7), refused("it is revoked")),
+        (&["root-number-2.crl", "root.crl"], of_root(7), refused("it is revoked")),
     ];
     for (files, certificate, expected) in cases {
         let tls = world.load(files, false);
@@ -221,6 +267,27 @@ async fn revocation_lists_are_enforced() {
     let tls = world.load(&["root-old.crl", "root.crl", "below.crl"], false);
     let used: Vec<_> = tls.revocations().iter().map(|list| list.file.to_str().unwrap()).collect();
     assert_eq!(used, ["root.crl", "below.crl"]);
+}
+
+#[test]
+fn a_list_replaces_only_lists_of_its_own_authority_and_part() {
+    let (now, world) = (SystemTime::now(), World::new());
+    // An authority that has renewed its key has the same name as before.
+    let renewed = Authority::new("clients");
+    let part = |name: &str| {
+        let uris = vec![format!("http://clients.test/{name}.crl")];
+        world.root.revoke_with(&[], now - DAY, 7 * DAY, |list| {
+            list.issuing_distribution_point = Some(CrlIssuingDistributionPoint {
+                distribution_point: CrlDistributionPoint { uris },
+                scope: None,
+            });
+        })
+    };
+    let whole = |authority: &Authority| authority.revoke(&[], now - DAY, 7 * DAY);
+    let lists = [whole(&world.root), whole(&renewed), part("a"), part("b"), part("b"), whole(&renewed)];
+    let authorities = format!("{}{}", world.root.certificate, renewed.certificate);
+    let world = world.with("clients.pem", authorities).with("all.crl", lists.concat());
+    assert_eq!(world.load(&["all.crl"], false).revocations().len(), 4);
 }
 
 /// What a reload changes for connections that exist.

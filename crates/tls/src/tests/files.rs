@@ -182,6 +182,28 @@ fn element(der: &[u8]) -> (&[u8], &[u8]) {
     der[2 + count..].split_at(length)
 }
 
+/// Returns a revocation list without its fifth element. Its signature is not looked at when it is loaded.
+fn without_next_update(der: &[u8]) -> Vec<u8> {
+    let (tbs, signature) = element(element(der).0);
+    let after = (0..4).fold(tbs, |rest, _| element(rest).1);
+    let (before, behind) = (&tbs[..tbs.len() - after.len()], element(after).1);
+    sequence(&[&sequence(&[before, behind].concat()), signature].concat())
+}
+
+/// Returns a SEQUENCE of 128 bytes or more with this content.
+fn sequence(content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    let length = if content.len() < 256 { &[0x81, length[1]][..] } else { &[0x82, length[0], length[1]] };
+    [&[0x30], length, content].concat()
+}
+
+/// Returns bytes with the only occurrence of `from` replaced by `to`.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let places: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(from)).collect();
+    let [place] = places[..] else { panic!("{places:?}") };
+    [&bytes[..place], to, &bytes[place + from.len()..]].concat()
+}
+
 fn pem(label: &str, der: &[u8]) -> String {
     use base64::Engine;
     let encoded = base64::engine::general_purpose::STANDARD.encode(der);
@@ -210,7 +232,11 @@ fn all_problems_are_found_at_once() {
     assert_eq!(lines(&problems), expected.join("\n"));
     let listed: Vec<_> = wanted.files().map(|file| file.to_str().unwrap()).collect();
     assert_eq!(listed, ["a.crt", "a.key", "b.crt", "b.key", "clients.pem", "clients.crl"]);
-    let none = files.load(&settings(&[])).unwrap_err();
+    // One that works does not make up for one that does not.
+    let leaf = Authority::new("root").issue(&server(&["a.test"]));
+    let problems = files.with_leaf("a", &leaf).load(&settings(&["a", "b"])).unwrap_err();
+    assert_eq!(lines(&problems), "b.crt is missing: write it\nb.key is missing: write it");
+    let none = Files::default().load(&settings(&[])).unwrap_err();
     assert_eq!(lines(&none), " no certificate is named: name the files of one");
 }
 
@@ -254,6 +280,19 @@ fn problems_with_authorities_and_lists() {
             "damaged",
             load(authority, &der[..der.len() - 1]),
             "clients.crl holds a revocation list that cannot be read: fetch the list from the authority again; expected PEM or DER",
+        ),
+        (
+            "without an end",
+            load(authority, &without_next_update(&der)),
+            "clients.crl holds a revocation list that does not say when the next one is due: let the authority set nextUpdate \
+             (RFC 5280, section 5.1.2.5)",
+        ),
+        (
+            // The identifiers of the list's number and of a delta list differ in one byte.
+            "changes alone",
+            load(authority, &replaced(&der, &[0x55, 0x1d, 20], &[0x55, 0x1d, 27])),
+            "clients.crl holds an unsupported revocation list: UnsupportedDeltaCrl: let the authority issue a complete list of \
+             version 2, neither delta nor indirect",
         ),
     ];
     for (name, found, expected) in cases {

@@ -143,6 +143,50 @@ async fn floods_end_the_connection() {
     }
 }
 
+/// A message in small pieces takes no more memory than one in large ones: each record is kept until its message is whole.
+#[tokio::test]
+async fn a_message_in_small_pieces_is_cut_off() {
+    let (tls, authority) = simple();
+    let (mut server, mut far, mut forger) = forge(&tls, &authority).await;
+    // A key update of 65,280 bytes.
+    let mut sent = forger.record(HANDSHAKE, &[24, 0, 0xff, 0]);
+    for _ in 0..20_000 {
+        sent.extend(forger.record(HANDSHAKE, &[0]));
+    }
+    let flood = async {
+        let _ = far.write_all(&sent).await;
+        drop(far);
+    };
+    let read = async {
+        let error = server.read_u8().await.unwrap_err();
+        assert!(server.incoming.capacity() <= 128 * 1024, "{}", server.incoming.capacity());
+        drop(server);
+        error
+    };
+    let (error, ()) = tokio::join!(read, flood);
+    assert_eq!(
+        (error.kind(), &*error.to_string()),
+        (io::ErrorKind::InvalidData, "unexpected error: a message is too long")
+    );
+}
+
+/// A client that goes on sending after its handshake failed is read up to a bound.
+#[tokio::test]
+async fn what_follows_a_failed_handshake_is_bounded() {
+    let (tls, _) = simple();
+    let (near, mut far) = duplex(4096);
+    let flood = async {
+        let mut sent = 0;
+        while sent < 1 << 20 && far.write_all(&[b'-'; 1024]).await.is_ok() {
+            sent += 1024;
+        }
+        sent
+    };
+    let serve = async { tls.accept(near).await.unwrap_err().close(b"").await };
+    let ((), sent) = tokio::join!(serve, flood);
+    assert!((32 * 1024..128 * 1024).contains(&sent), "{sent}");
+}
+
 /// A handshake that never ends is cut off before it takes much memory.
 #[tokio::test]
 async fn endless_handshakes_are_cut_off() {
