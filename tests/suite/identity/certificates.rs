@@ -111,6 +111,20 @@ fn config(minio: &Minio, folder: &Path, mode: &str, mappings: &[Mapping<'_>]) ->
     text
 }
 
+/// Clients without a mapping may send less. Whether a client has one is known only after the handshake.
+#[test]
+fn a_connection_has_the_bounds_of_the_client_that_its_certificate_names() {
+    let known = format!("certificate = {{ spiffe = [\"{READER}\"] }}");
+    let door = Door::start("optional", &[("reader", &known, "media/")]);
+    let reader = door.issue("reader", "reader", &[], &[READER]);
+    let other = door.issue("other", "other", &[], &["spiffe://example.test/ns/other"]);
+    let long = format!("x-long: {}", "x".repeat(6000));
+    for (certificate, expected) in [(Some(&*reader), "200"), (Some(&*other), "431"), (None, "431")] {
+        let answer = door.curl(certificate, "/tmp/media/hello.txt", &["--http1.1", "--header", &long]);
+        assert_eq!(answer.0, expected, "{certificate:?}: {}", answer.1);
+    }
+}
+
 #[test]
 fn each_kind_of_names_opens_its_own_mapping() {
     let door = Door::start(

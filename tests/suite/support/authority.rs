@@ -14,7 +14,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The time-out of a read or write. It only ends a hang.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -87,6 +87,11 @@ impl Authority {
 
     /// Issues a revocation list of these serial numbers that is replaced by the beginning of `next` (a year).
     pub(crate) fn revocations(&self, serials: &[u64], next: i32) -> String {
+        self.revocations_until(serials, date_time_ymd(next, 1, 1).into())
+    }
+
+    /// Returns a revocation list like [`Self::revocations`] whose next one is due at this time.
+    pub(crate) fn revocations_until(&self, serials: &[u64], next: SystemTime) -> String {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time_ymd(2020, 1, 1),
@@ -95,7 +100,7 @@ impl Authority {
         };
         CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 1),
-            next_update: date_time_ymd(next, 1, 1),
+            next_update: next.into(),
             crl_number: SerialNumber::from(serials.len() as u64 + 1),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),

@@ -2,14 +2,18 @@
 
 use super::{Secure, get};
 use crate::support::authority::{Authority, Client};
-use crate::support::http;
+use crate::support::http::{self, Connection};
 use crate::support::process::wait_for;
 use std::fs;
+use std::net::TcpStream;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 const REQUIRED: &str =
     "], client_ca = [\"@clients.pem\"], client_crl = [\"@clients.crl\"], client_certificate = \"required\"";
+
+/// A time in which a connection ends whose certificate has ended, well below the minute between other checks.
+const SOON: Duration = Duration::from_secs(30);
 
 /// A proxy that wants certificates of an authority, and that authority.
 pub(super) fn start() -> (Secure, Authority) {
@@ -86,6 +90,26 @@ fn a_revoked_certificate_ends_its_connections_and_resumes_no_session() {
     secure.said("it is revoked");
 }
 
+/// Its handshake goes on with the revocation list that it began with.
+#[test]
+fn a_certificate_that_is_revoked_during_its_handshake_opens_nothing() {
+    let (secure, clients) = start();
+    let [alice, bob] = [("alice", 7), ("bob", 8)]
+        .map(|(name, number)| secure.authority.trusting(Some(&clients.client(name, number))));
+    let begun = [&alice, &bob].map(|client| (client, TcpStream::connect(secure.address()).unwrap()));
+    secure.becomes("scopegate_tls_handshakes_running", 2);
+    revoke(&secure, &clients.revocations(&[7], 2999));
+    let answers = begun.map(|(client, socket)| {
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut connection = Connection::over_any(client.connect_over(socket, "localhost").unwrap());
+        connection
+            .request("GET", super::HELLO, &[("Host", "localhost")], b"")
+            .ok()
+            .map(|answer| answer.status())
+    });
+    assert_eq!(answers, [None, Some(200)]);
+}
+
 #[test]
 fn the_files_alone_revoke_a_certificate() {
     let (secure, clients) = start();
@@ -136,8 +160,24 @@ fn a_connection_ends_with_its_certificate() {
     });
     let mut idle = secure.open(&secure.authority.trusting(Some(&short)));
     assert_eq!(get(&mut idle), "200");
+    let start = Instant::now();
     assert_eq!(idle.read_to_end().unwrap(), b"");
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
     assert!(is_refused(&secure, &secure.authority.trusting(Some(&short))));
+}
+
+#[test]
+fn a_connection_ends_with_the_revocation_list_of_its_certificate() {
+    let (secure, clients) = start();
+    let alice = secure.authority.trusting(Some(&clients.client("alice", 7)));
+    let end = SystemTime::now() + Duration::from_secs(8);
+    revoke(&secure, &clients.revocations_until(&[], end));
+    let mut idle = secure.open(&alice);
+    assert_eq!(get(&mut idle), "200");
+    let start = Instant::now();
+    assert_eq!(idle.read_to_end().unwrap(), b"");
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    assert!(is_refused(&secure, &alice));
 }
 
 #[test]

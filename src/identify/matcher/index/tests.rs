@@ -3,7 +3,7 @@ use crate::identify::certificate::Certificate;
 use crate::identify::certificate::spiffe::SpiffePattern;
 use crate::identify::certificate::tests::no_names;
 use crate::identify::client::tests::with_certificate;
-use crate::identify::client::{Connection, ListenerRef, PeerUser};
+use crate::identify::client::{Connection, ListenerRef, PeerUser, Source};
 use crate::identify::identity::{Identity, JwtIdentity, Names};
 use crate::identify::matcher::{CertificateCondition, JwtCondition};
 use proptest::prelude::*;
@@ -238,4 +238,21 @@ fn a_connection_keeps_to_the_mappings_of_its_own_listener_over_reloads() {
     assert_eq!(find(&[of("new"), of("old")], &registry, &renamed), Some(0));
     let before = ListenerRegistry::default();
     assert_eq!(find(&[of("new"), of("old")], &before, &old), None, "the index knows no listener");
+}
+
+/// A mapping for everyone is not for the connections that a load balancer makes on its own behalf.
+#[test]
+fn no_mapping_is_for_a_connection_whose_client_is_unknown() {
+    let (registry, listeners) = listeners();
+    let connection = Connection::tcp([10, 0, 0, 1].into(), listeners[0].clone());
+    let unknown = connection.clone().from_source(Source::Unknown);
+    let matchers = [Matcher::new(vec![Condition::Listener("a".into())]), Matcher::default()];
+    for (connection, is_found) in [(connection, true), (unknown, false)] {
+        let client = Client::of_connection(&connection);
+        let found = MappingIndex::new(&matchers, &registry).find(&client);
+        assert_eq!(found, is_found.then_some(0));
+        for matcher in &matchers {
+            assert_eq!([matcher.admits(&client), matcher.admits_connection(&client)], [is_found; 2]);
+        }
+    }
 }
