@@ -199,14 +199,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self.0.borrow_mut();
-        let lingering = match &mut this.lingering {
-            Some(lingering) => lingering,
-            None => {
-                ready!(this.poll_push(cx))?;
-                ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-                let deadline = LazyTimer::new(clock::now() + CLOSE);
-                this.lingering.insert(Lingering { deadline, left: MAX_LINGER })
-            }
+        let lingering = if let Some(lingering) = &mut this.lingering {
+            lingering
+        } else {
+            ready!(this.poll_push(cx))?;
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            let deadline = LazyTimer::new(clock::now() + CLOSE);
+            this.lingering.insert(Lingering { deadline, left: MAX_LINGER })
         };
         lingering.poll(&mut this.stream, &this.turn, cx).map(Ok)
     }

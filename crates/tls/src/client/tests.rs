@@ -144,11 +144,14 @@ async fn an_unknown_authority_is_named() {
     assert!(error.to_string().contains("signed by itself"), "{error}");
 }
 
+/// A change to a certificate that is otherwise right.
+type Change = fn(&mut CertificateParams);
+
 #[tokio::test]
 async fn a_servers_certificate_must_be_valid_and_for_servers() {
     let issuer = authority("our authority");
     let client = ClientTls::new(trust(&issuer), None, None).unwrap();
-    let cases: [(fn(&mut CertificateParams), &str); 3] = [
+    let cases: [(Change, &str); 3] = [
         (|params| params.not_after = rcgen::date_time_ymd(2020, 1, 1), "certificate expired"),
         (|params| params.not_before = rcgen::date_time_ymd(2999, 1, 1), "certificate not valid yet"),
         (

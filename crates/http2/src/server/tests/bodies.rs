@@ -122,7 +122,7 @@ async fn fields_that_http2_forbids_are_left_out() {
         for (path, names) in [("/fields", &["content-length", "date"][..]), ("/empty", &["date"])] {
             let (response, _) = client.send_request(request(Method::GET, path), true).unwrap();
             let response = response.await.unwrap();
-            let mut found: Vec<&str> = response.headers().keys().map(|name| name.as_str()).collect();
+            let mut found: Vec<&str> = response.headers().keys().map(HeaderName::as_str).collect();
             found.sort_unstable();
             assert_eq!(found, names, "{path}");
         }

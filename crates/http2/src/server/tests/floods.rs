@@ -220,7 +220,8 @@ async fn a_turn_polls_a_bounded_number_of_streams() {
     let mut served = pin!(with_event_clock(serve(far, &paths, &LIMITS, running.subscribe())));
     let (mut before, mut most) = (0, 0);
     while before < STREAMS as usize {
-        poll_fn(|cx| Poll::Ready(assert!(served.as_mut().poll(cx).is_pending()))).await;
+        let is_pending = poll_fn(|cx| Poll::Ready(served.as_mut().poll(cx).is_pending())).await;
+        assert!(is_pending);
         let after = paths.seen.borrow().len();
         (before, most) = (after, most.max(after - before));
         tokio::task::yield_now().await;
