@@ -67,12 +67,13 @@ impl Cluster {
         self.others[node - 1].kill();
     }
 
-    /// Restarts a killed node and waits until it is ready.
+    /// Restarts a killed node, and waits until it is ready and the others see it. The others must be running.
     pub(crate) fn restart(&mut self, node: usize) {
         let (address, folder) = (self.addresses[node], self.folder.path());
         self.others[node - 1] = start_node(node, address, &self.first.root, folder, &self.drives);
         let log = || std::fs::read_to_string(log(node, folder)).unwrap();
-        assert!(wait_for(|| serves(address).then_some(())).is_some(), "{}", log());
+        let all_serve = || self.addresses.iter().all(|address| serves(*address));
+        assert!(wait_for(|| all_serve().then_some(())).is_some(), "{}", log());
     }
 }
 
