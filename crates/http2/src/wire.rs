@@ -71,6 +71,8 @@ impl Gathered {
         if self.bytes.capacity() == 0 {
             self.bytes = SPARE.take();
         }
+        // A client that never takes everything would otherwise let the buffer grow by all that it takes.
+        self.bytes.drain(..std::mem::take(&mut self.sent));
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -208,5 +210,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             this.lingering.insert(Lingering { deadline, left: MAX_LINGER })
         };
         lingering.poll(&mut this.stream, &this.turn, cx).map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sent_bytes_are_not_kept() {
+        let mut gathered = Gathered::default();
+        for _ in 0..1000 {
+            gathered.extend(&[0; 1000]);
+            gathered.sent += 999;
+        }
+        assert_eq!((gathered.len(), gathered.bytes.len()), (1000, 1999));
     }
 }
