@@ -64,14 +64,14 @@ impl Outbox {
 }
 
 /// A connection with a write that was deferred.
-pub(super) trait DeferredWrite {
+pub trait DeferredWrite {
     /// Writes as much as the stream takes at once.
     fn flush(&self);
 }
 
 /// Queues `write` to be flushed at the end of this turn. Returns `false` if the caller should write at once: the thread
 /// serves no other request, or does not [`run`] its outbox.
-pub(super) fn defer_write(write: &Rc<impl DeferredWrite + 'static>) -> bool {
+pub fn defer_write(write: &Rc<impl DeferredWrite + 'static>) -> bool {
     if OUTBOX.with_borrow(|outbox| outbox.queue.len() >= MAX_DEFERRED) {
         flush_all();
     }

@@ -15,8 +15,15 @@ pub(crate) const FIRST_WINDOW: u32 = 65_535;
 pub(crate) const FRAME: u32 = 16 * 1024;
 /// The size of the table that compresses heads.
 pub(crate) const HEADER_TABLE: u32 = 4096;
-/// The bytes of frames that are written together: four records of TLS.
-pub(crate) const GATHER: usize = 4 * 16 * 1024;
+/// The bytes of frames that are written together, as much as HTTP/1.1 writes of a body at once.
+pub(crate) const GATHER: usize = 256 * 1024;
+/// The length of a piece of a response from which on it is not copied on its way to the wire.
+pub(crate) const MIN_KEPT: usize = 4 * 1024;
+/// The most parts of what was gathered that are written at once: a head and a piece for each of the longest frames, and a
+/// few more.
+pub(crate) const WRITE_PARTS: usize = 40;
+/// The most bytes that wait for the end of the thread's turn, as in HTTP/1.1.
+pub(crate) const DEFERRED: usize = 16 * 1024;
 /// The longest piece of a body that is sent as one frame. With its head it fills a record of TLS.
 pub(crate) const PIECE: usize = 16 * 1024 - 9;
 /// The bytes of a response that are handed to the connection before it has sent them.

@@ -22,6 +22,7 @@
 mod bounds;
 mod events;
 mod frames;
+mod gathered;
 mod head;
 mod rate;
 mod server;

@@ -113,7 +113,7 @@ async fn in_turns(turn: &Turn, serving: impl Future<Output = ()>) {
 }
 
 /// Reads the preface. Returns `None` when it does not come in time.
-async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     wire: Wire<S>,
     limits: &ConnectionLimits,
     turn: &Turn,
@@ -183,7 +183,7 @@ struct Server<'s, S, H: StreamService, M, F> {
 
 impl<S, H, M, F> Server<'_, S, H, M, F>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
     H: StreamService,
     M: FnMut(Opened) -> F,
     F: Future<Output = ()>,
@@ -268,7 +268,6 @@ where
             }
         };
         let pushed = self.wire.poll_push(cx);
-        self.turn.settle();
         if has_opened {
             self.poll_streams(cx);
         }

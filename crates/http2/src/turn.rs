@@ -1,7 +1,8 @@
 //! The share of a turn of the runtime that one connection may take, and what moved over its wire.
 
-use crate::bounds::{TURN_BYTES, TURN_STREAMS};
+use crate::bounds::{MIN_KEPT, TURN_BYTES, TURN_STREAMS};
 use crate::frames::Frames;
+use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -15,6 +16,8 @@ pub(crate) struct Turn {
     pub(crate) frames: RefCell<Frames>,
     /// The bytes of responses that were handed to the connection since it last had nothing to write.
     handed: Cell<usize>,
+    /// The long ones among those pieces, as far as the wire has not seen them. It keeps them instead of copying them.
+    pieces: RefCell<Vec<Bytes>>,
     /// The bytes that were written since then.
     written: Cell<usize>,
     /// The bytes that were written since [`Self::take_progress`].
@@ -32,6 +35,7 @@ impl Turn {
             streams: Cell::new(TURN_STREAMS),
             frames: RefCell::new(Frames::new()),
             handed: Cell::new(0),
+            pieces: RefCell::default(),
             written: Cell::new(0),
             progress: Cell::new(0),
             is_blocked: Cell::new(false),
@@ -73,9 +77,32 @@ impl Turn {
         left > 0
     }
 
-    /// Notes bytes of a response that were handed to the connection.
-    pub(crate) fn hand(&self, bytes: usize) {
-        self.handed.set(self.handed.get().saturating_add(bytes));
+    /// Notes bytes of a response that are handed to the connection.
+    pub(crate) fn hand(&self, piece: &Bytes) {
+        self.handed.set(self.handed.get().saturating_add(piece.len()));
+        if piece.len() >= MIN_KEPT {
+            self.pieces.borrow_mut().push(piece.clone());
+        }
+    }
+
+    /// Returns `bytes` without copying them if they are part of a piece of a response.
+    pub(crate) fn kept(&self, bytes: &[u8]) -> Option<Bytes> {
+        if bytes.len() < MIN_KEPT {
+            return None;
+        }
+        let range = bytes.as_ptr_range();
+        let mut pieces = self.pieces.borrow_mut();
+        let found = pieces.iter().position(|piece| {
+            let piece = piece.as_ptr_range();
+            piece.start <= range.start && range.end <= piece.end
+        })?;
+        let piece = pieces.get(found)?;
+        let kept = piece.slice_ref(bytes);
+        if piece.as_ptr_range().end == range.end {
+            // The order stays: the connection mostly sends the first of them next.
+            pieces.remove(found);
+        }
+        Some(kept)
     }
 
     /// Notes a write; `None` if the client took nothing.
@@ -96,12 +123,12 @@ impl Turn {
         self.progress.take()
     }
 
-    /// Notes that the connection has written what it could: everything, if the client took the last write.
+    /// Notes that the client has taken everything that the connection could write.
     pub(crate) fn settle(&self) {
-        if !self.is_blocked() {
-            self.handed.set(0);
-            self.written.set(0);
-        }
+        self.handed.set(0);
+        self.written.set(0);
+        // What is left belongs to streams that were reset.
+        self.pieces.take();
     }
 
     /// Returns the number of bytes of responses that the client does not take.

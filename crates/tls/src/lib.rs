@@ -23,6 +23,7 @@ mod notes;
 mod pem;
 mod problem;
 mod provider;
+mod records;
 mod resolver;
 mod scratch;
 mod server;

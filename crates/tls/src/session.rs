@@ -3,6 +3,8 @@
 //! rustls's buffered interface reads 4 KiB at a time and keeps that much for each idle connection. Its unbuffered
 //! interface, used here, works on the caller's buffers and keeps none.
 
+use crate::records;
+use crate::scratch::{Use, with_scratch};
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 use rustls::{Error, ServerConfig};
@@ -119,29 +121,14 @@ impl Session {
         incoming: &mut [u8],
         into: &mut [u8],
     ) -> io::Result<(usize, usize)> {
-        let total: usize = slices.iter().map(|slice| slice.len()).sum();
-        let mut joined = Vec::new();
-        let one = [IoSlice::new(match slices {
-            // One record for a head and a short body.
-            [_, _, ..] if total <= RECORD => {
-                joined.reserve_exact(total);
-                for slice in slices {
-                    joined.extend_from_slice(slice);
-                }
-                &joined
-            }
-            _ => &[],
-        })];
-        let slices = if one[0].is_empty() { slices } else { &one };
-        let (mut taken, mut made) = (0, 0);
-        for slice in slices {
-            let piece = slice.get(..slice.len().min(limit - taken)).unwrap_or_default();
-            if !piece.is_empty() {
+        let mut made = 0;
+        let taken = with_scratch(Use::Joining, RECORD, |joined| {
+            records::cut(slices, limit, joined, |plain| {
                 let room = into.get_mut(made..).unwrap_or_default();
-                made += self.with_traffic(incoming, room, |traffic, room| traffic.encrypt(piece, room))?;
-                taken += piece.len();
-            }
-        }
+                made += self.with_traffic(incoming, room, |traffic, room| traffic.encrypt(plain, room))?;
+                Ok(())
+            })
+        })?;
         Ok((taken, made))
     }
 

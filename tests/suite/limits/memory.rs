@@ -104,16 +104,21 @@ fn unfinished_heads_are_limited_in_total_and_release_memory() {
     }
 }
 
-/// Slow readers of large objects. With many of them, the proxy reads in smaller pieces.
-#[test]
-fn stalled_readers_hold_only_small_buffers() {
+/// Starts a proxy before a store whose objects are large.
+fn before_large_objects(more: &str) -> (Proxy, [Recorder; 2]) {
     let answer =
         [&b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n"[..], &vec![b'x'; 8_000_000]].concat();
     let store = Recorder::start(&answer);
     let session = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{SESSION}", SESSION.len());
     let sts = Recorder::start(session.as_bytes());
-    let config = config(store.address(), sts.address(), &[corner("all", ALL)], "");
-    let proxy = world::start(&config, &Keys::random("issuer"));
+    let config = config(store.address(), sts.address(), &[corner("all", ALL)], more);
+    (world::start(&config, &Keys::random("issuer")), [store, sts])
+}
+
+/// Slow readers of large objects. With many of them, the proxy reads in smaller pieces.
+#[test]
+fn stalled_readers_hold_only_small_buffers() {
+    let (proxy, _servers) = before_large_objects("");
     let before = resident(proxy.id());
     let readers: Vec<Connection> = (0..300)
         .map(|_| {
@@ -128,6 +133,53 @@ fn stalled_readers_hold_only_small_buffers() {
     assert!(grown < 60 * MIB, "{} MiB", grown / MIB);
     drop(readers);
     assert!(wait_for(|| (taken(&proxy, "reads") == 0).then_some(())).is_some());
+}
+
+/// Returns the start of an HTTP/2 connection: the preface, the window of each stream, a window of 2 GiB for the
+/// connection, and a GET on each of `streams` streams (RFC 9113, RFC 7541).
+fn begin_http2(window: u32, streams: u32) -> Vec<u8> {
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(4, 0, 0, &[&[0, 4][..], &window.to_be_bytes()].concat()));
+    bytes.extend(frame(8, 0, 0, &(0x7FFF_FFFF_u32 - 65_535).to_be_bytes()));
+    let path = b"/tmp/inbox/large";
+    let head = [&[0x82, 0x86, 0x04, 16][..], path, &[0x01, 9], b"localhost"].concat();
+    for number in 0..streams {
+        bytes.extend(frame(1, 0b101, 2 * number + 1, &head));
+    }
+    bytes
+}
+
+/// Clients that open many streams over HTTP/2 and read nothing: they leave no room in the windows of their streams, or as
+/// much as there can be and then do not read from the socket.
+#[test]
+fn stalled_readers_over_http2_hold_only_small_buffers() {
+    for (window, most) in [(0, 30), (1000, 30), (0x7FFF_FFFF, 60)] {
+        let more = "[limits]\nconnections_per_client = 400\nrequests_per_mapping = 400\n";
+        let (proxy, _servers) = before_large_objects(more);
+        let before = resident(proxy.id());
+        let readers: Vec<TcpStream> = (0..20)
+            .map(|_| {
+                let mut connection = TcpStream::connect(proxy.address("all")).unwrap();
+                connection.write_all(&begin_http2(window, 15)).unwrap();
+                connection
+            })
+            .collect();
+        let are_open = || (metric(&proxy, "scopegate_http2_streams_open") == 300).then_some(());
+        assert!(wait_for(are_open).is_some(), "{window}: {}", proxy.stderr());
+        let are_served = || (metric(&proxy, "scopegate_requests_in_flight") == 300).then_some(());
+        assert!(wait_for(are_served).is_some(), "{window}: {}", proxy.stderr());
+        std::thread::sleep(Duration::from_secs(1));
+        let grown = resident(proxy.id()).saturating_sub(before) / MIB;
+        assert!(grown < most, "{window}: {grown} MiB");
+        drop(readers);
+        for used_for in ["reads", "answers"] {
+            assert!(wait_for(|| (taken(&proxy, used_for) == 0).then_some(())).is_some(), "{used_for}");
+        }
+    }
 }
 
 /// An unread log is dropped above its limit, and later reports how much is missing.

@@ -132,7 +132,7 @@ impl Sending<'_> {
             let room = self.room().await?;
             let piece = data.split_to(room.min(data.len()).min(PIECE));
             let exchange = self.exchange.borrow();
-            exchange.turn.hand(piece.len());
+            exchange.turn.hand(&piece);
             drop(exchange);
             self.stream.send_data(piece, is_last && data.is_empty()).map_err(|_| Cut::Gone)?;
         }

@@ -5,6 +5,7 @@ use crate::bounds::MAX_DRAINED;
 use futures_util::future::join_all;
 use h2::client;
 use http::{Method, Request as ClientRequest};
+use std::io::IoSlice;
 use tokio::io::ReadBuf;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -332,6 +333,15 @@ impl AsyncWrite for Counting {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.writes.set(self.writes.get() + 1);
         Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.writes.set(self.writes.get() + 1);
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
