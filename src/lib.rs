@@ -47,7 +47,7 @@ mod trace;
 pub mod internals {
     pub use crate::authorize::mapping::{Grant, Mapping};
     pub use crate::authorize::operations::grammar::{Dialect, Form};
-    pub use crate::authorize::operations::{SessionKind, Spec, TABLE};
+    pub use crate::authorize::operations::{SessionKind, SessionPlan, Spec, TABLE};
     pub use crate::authorize::policy::SessionPolicy;
     pub use crate::authorize::rights::Right;
     pub use crate::authorize::scope::Scope;

@@ -28,7 +28,7 @@ use crate::bounds::streams::Streams;
 use crate::outgoing::continuation;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
-use crate::sessions::table::{MintCounts, Slot};
+use crate::sessions::table::{MintCounts, Sessions};
 use crate::store::nodes::NodeBoard;
 use arc_swap::ArcSwap;
 use credentials::CredentialFacts;
@@ -187,7 +187,7 @@ struct Counts {
     first_bytes: Histogram,
     queue_waits: Histogram,
     mints: Arc<MintCounts>,
-    slot: ArcSwap<Weak<Slot>>,
+    sessions: ArcSwap<Weak<Sessions>>,
     admission: ArcSwap<Weak<Admission>>,
     identities: ArcSwap<Weak<IdentityCounts>>,
 }
@@ -245,7 +245,7 @@ impl Counts {
             first_bytes: Histogram::default(),
             queue_waits: Histogram::default(),
             mints: Arc::default(),
-            slot: ArcSwap::from_pointee(Weak::new()),
+            sessions: ArcSwap::from_pointee(Weak::new()),
             admission: ArcSwap::from_pointee(Weak::new()),
             identities: ArcSwap::from_pointee(Weak::new()),
         })
@@ -344,10 +344,10 @@ impl Metrics {
         found
     }
 
-    /// Sets the slot whose expiration a row shows.
-    pub(crate) fn show_slot(&self, row: Row, slot: &Arc<Slot>) {
+    /// Sets the sessions whose expirations a row shows.
+    pub(crate) fn show_sessions(&self, row: Row, sessions: &Arc<Sessions>) {
         if let Some(counts) = self.rows.load().get(row.0) {
-            counts.slot.store(Arc::new(Arc::downgrade(slot)));
+            counts.sessions.store(Arc::new(Arc::downgrade(sessions)));
         }
     }
 

@@ -15,6 +15,8 @@ use std::time::Instant;
 
 const OBJECT: &str = "/tmp/media/hello.txt";
 const SCOPES: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list"), ("tmp", "inbox/", "write")];
+/// The number of sessions that sign the requests of [`Load`]: for reads, lists and writes.
+const KINDS: u64 = 3;
 const MINTED: &str = "scopegate_mints_total{mapping=\"client\",result=\"minted\"}";
 const DENIALS: &str = "scopegate_store_denials_total{mapping=\"client\"}";
 
@@ -94,7 +96,7 @@ fn a_purged_session_is_replaced_under_load() {
         let failures = load.finish();
         assert!(failures.is_empty(), "{failures:?}");
         let minted = format!("scopegate_mints_total{{mapping=\"{name}\",result=\"minted\"}}");
-        assert_eq!(world.metric(&minted), 2, "one mint for the purge");
+        assert_eq!(world.metric(&minted), 2 * KINDS, "one mint of each session for the purge");
         assert_eq!(world.metric(&format!("scopegate_store_denials_total{{mapping=\"{name}\"}}")), 0);
     }
     assert!(world.metric("scopegate_replays_total") >= ROUNDS as u64);
@@ -132,11 +134,7 @@ fn a_restart_under_load_costs_only_requests_in_progress() {
     let failures = load.finish();
     let expected = |failure: &String| failure.contains(" upstream") || failure.contains("503");
     assert!(failures.iter().all(expected), "{failures:?}");
-    assert_eq!(
-        world.metric("scopegate_mints_total{mapping=\"client\",result=\"minted\"}"),
-        1,
-        "sessions survive a restart"
-    );
+    assert_eq!(world.metric(MINTED), KINDS, "sessions survive a restart");
 }
 
 #[test]
@@ -206,13 +204,15 @@ fn insufficient_issuer_rights_are_reported_but_keep_readiness() {
     let issuer = minio.add_user("reader", READ_ONLY);
     let proxy = world::start(&config(minio.address, minio.address, &[corner("client", BOTH)], ""), &issuer);
     let world = World { minio, issuer, proxy };
+    assert_eq!(world.get("client", OBJECT).status(), 200);
     for _ in 0..3 {
         assert_eq!(outcome(&world.ask("client", "PUT", "/tmp/inbox/a", &[], b"a")), "403 AccessDenied");
     }
     assert_eq!(world.get("client", OBJECT).status(), 200);
-    said(&world, &["the store denied a request that the mapping grants", "scopegate check --live"]);
+    said(&world, &["the store denies what the mapping grants", "session=\"put\"", "scopegate check --live"]);
+    said(&world, &["the store denied a request that the mapping grants", "session=\"get\""]);
     assert_eq!((world.metric(DENIALS), readiness(&world).as_str()), (3, "ok\n"));
-    assert_eq!(world.metric(MINTED), 1);
+    assert_eq!(world.metric(MINTED), 2);
 }
 
 /// However many requests are denied, the session is checked at most ten times per second.
@@ -316,8 +316,13 @@ fn a_session_minted_at_start_is_ready_for_the_first_request() {
             .filter(|answer| answer.status() == 200)
     });
     assert!(ready.is_some());
-    assert_eq!(world.metric("scopegate_mints_total{mapping=\"client\",result=\"minted\"}"), 1);
-    assert!(world.metric("scopegate_session_expiry_timestamp_seconds{mapping=\"client\"}") > 1_700_000_000);
+    assert_eq!(world.metric(MINTED), KINDS);
+    assert_eq!(world.metric("scopegate_sessions_open{mapping=\"client\"}"), KINDS);
+    for kind in ["get", "list", "put"] {
+        let series =
+            format!("scopegate_session_expiry_timestamp_seconds{{mapping=\"client\",session=\"{kind}\"}}");
+        assert!(world.metric(&series) > 1_700_000_000, "{kind}");
+    }
 }
 
 #[test]
@@ -330,4 +335,77 @@ fn concurrent_first_requests_share_one_mint() {
         assert_eq!(client.join().unwrap(), 200);
     }
     assert_eq!(world.metric("scopegate_mints_total{mapping=\"client\",result=\"minted\"}"), 1);
+}
+
+/// Returns the kinds of the mapping's sessions that were minted, in alphabetical order.
+fn minted_kinds(world: &World) -> Vec<String> {
+    let metrics = http::get(world.proxy.address("admin"), "/metrics").unwrap().text();
+    let series = "scopegate_session_expiry_timestamp_seconds{mapping=\"client\",session=\"";
+    let kinds = metrics.lines().filter_map(|line| line.strip_prefix(series)?.split('"').next());
+    let mut kinds: Vec<String> = kinds.map(str::to_owned).collect();
+    kinds.sort();
+    kinds
+}
+
+/// Each request is the first that needs its session, and opens no other. MinIO accepts it, so this session signed it.
+#[test]
+fn each_request_is_signed_with_the_session_of_its_operation() {
+    const ALL: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list,write,delete")];
+    const TAGS: &[u8] = b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>";
+    const DELETE: &[u8] = b"<Delete><Object><Key>media/copy</Key></Object></Delete>";
+    let copy = [("x-amz-copy-source", OBJECT)];
+    let requests: [(&str, &str, &[(&str, &str)], &[u8], &str); 15] = [
+        ("GET", OBJECT, &[], b"", "get"),
+        ("HEAD", OBJECT, &[], b"", "get"),
+        ("GET", OBJECT, &[("If-None-Match", "\"a\", \"b\"")], b"", "get"),
+        ("GET", "/tmp?list-type=2&prefix=media/", &[], b"", "list"),
+        ("GET", "/tmp/media/", &[("Accept", "text/html")], b"", "list"),
+        ("HEAD", "/tmp", &[], b"", "list"),
+        ("GET", "/tmp?location", &[], b"", "list"),
+        ("PUT", "/tmp/media/new", &[], b"new", "put"),
+        ("POST", "/tmp/media/large?uploads", &[], b"", "put"),
+        ("DELETE", "/tmp/media/new", &[], b"", "delete"),
+        ("PUT", "/tmp/media/copy", &copy, b"", "copy"),
+        ("POST", "/tmp?delete", &[], DELETE, "delete"),
+        ("PUT", "/tmp/media/hello.txt?tagging", &[], TAGS, "other"),
+        ("GET", "/tmp/media/hello.txt?attributes", &[("x-amz-object-attributes", "ETag")], b"", "other"),
+        ("GET", "/tmp?uploads", &[], b"", "uploads"),
+    ];
+    for plan in ["split", "one"] {
+        let more = format!("sessions = \"{plan}\"");
+        let world = World::start(&[Corner { name: "client", scopes: ALL, more: &more }]);
+        let mut expected = Vec::new();
+        for (method, target, headers, body, kind) in requests {
+            let answer = world.ask("client", method, target, headers, body);
+            assert_eq!(answer.status() / 100, 2, "{method} {target}: {}", outcome(&answer));
+            let kind = if plan == "split" || kind == "uploads" { kind } else { "all" };
+            expected.push(kind);
+            expected.sort_unstable();
+            expected.dedup();
+            assert_eq!(minted_kinds(&world), expected, "{method} {target}");
+        }
+        assert_eq!(world.metric(MINTED), expected.len() as u64);
+        assert_eq!(world.metric(DENIALS), 0);
+    }
+}
+
+#[test]
+fn a_reload_to_one_session_and_back_fails_no_request() {
+    const SPLIT: &str = "sessions = \"split\"";
+    const ONE: &str = "sessions = \"one\"";
+    let of = |more| [Corner { name: "client", scopes: SCOPES, more }];
+    let world = World::start(&of(ONE));
+    let load = Load::start(world.proxy.address("client"), 4);
+    for (done, plan) in [(1, SPLIT), (2, ONE), (3, SPLIT)] {
+        load.pass(100, &world.proxy);
+        world.proxy.reload(&config(world.minio.address, world.minio.address, &of(plan), ""));
+        let reloaded = || world.metric("scopegate_config_reloads_total{result=\"ok\"}") == done;
+        assert!(wait_for(|| reloaded().then_some(())).is_some(), "{}", world.proxy.stderr());
+        load.pass(100, &world.proxy);
+        let kinds: &[&str] = if plan == ONE { &["all"] } else { &["get", "list", "put"] };
+        assert_eq!(minted_kinds(&world), kinds, "{plan}");
+    }
+    let failures = load.finish();
+    assert!(failures.is_empty(), "{failures:?}");
+    assert_eq!(world.metric(MINTED), 1 + KINDS + 1 + KINDS);
 }

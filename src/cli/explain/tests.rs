@@ -139,7 +139,7 @@ fn answers() {
         (&["--from", "127.0.0.1", "--listener", "x"], "there are: sidecar"),
         (
             &["--from", "127.0.0.1", "GET", "/tmp/media/a b"],
-            "allowed: GetObject, which needs: read\n  the session needs: s3:GetObject\n  sent as GET /tmp/media/a%20b\n",
+            "allowed: GetObject, which needs: read\n  signed with the session get, which needs: s3:GetObject\n  sent as GET /tmp/media/a%20b\n",
         ),
         (
             &["--from", "127.0.0.1", "GET", "/tmp/other/a"],
