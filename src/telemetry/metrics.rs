@@ -30,7 +30,7 @@ use crate::refusal::Rule;
 use crate::s3::operation::Operation;
 use crate::sessions::table::{MintCounts, Sessions};
 use crate::store::nodes::NodeBoard;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use credentials::CredentialFacts;
 use encode::MetricsCollector;
 use histogram::Histogram;
@@ -117,6 +117,16 @@ impl Row {
     /// Returns the index.
     pub(crate) fn index(self) -> usize {
         self.0
+    }
+}
+
+/// The names of all mappings. It lends them, and is held for a moment only.
+pub(crate) struct MappingNames(Guard<Arc<Vec<Arc<Counts>>>>);
+
+impl MappingNames {
+    /// Returns the name of a mapping.
+    pub(crate) fn of(&self, row: Row) -> &str {
+        self.0.get(row.0).map_or(NONE, |counts| &*counts.name)
     }
 }
 
@@ -380,9 +390,14 @@ impl Metrics {
         let _ = self.memory.set(Memory { limit, shared: shared.clone(), uploads: Arc::clone(uploads) });
     }
 
+    /// Returns the names of all mappings.
+    pub(crate) fn mapping_names(&self) -> MappingNames {
+        MappingNames(self.rows.load())
+    }
+
     /// Returns a mapping's name.
     pub(crate) fn mapping_name(&self, row: Row) -> Box<str> {
-        self.rows.load().get(row.0).map_or_else(|| NONE.into(), |counts| counts.name.clone())
+        self.mapping_names().of(row).into()
     }
 
     /// Records the beginning of a request.
