@@ -107,6 +107,12 @@ impl<'r> Grant<'r> {
         self.needs
     }
 
+    /// Returns the rights that the source of a copy required, if the request is a copy.
+    pub fn source_needs(&self) -> Option<Rights> {
+        let (row, source) = self.spec.source.zip(self.copy_source.as_ref())?;
+        Some(source_needs(row, source))
+    }
+
     /// Returns what the client sees instead of bucket and prefix, if the path lies below a mount.
     pub fn view(&self) -> Option<&Arc<View>> {
         self.view.as_ref()
@@ -497,8 +503,7 @@ impl Mapping {
         mut source: CopySource<'r>,
         view: Option<&Arc<View>>,
     ) -> Result<CopySource<'r>, Refusal> {
-        let needs = row.needs();
-        let needs = if source.version_id.is_some() { needs.with(Right::Versions) } else { needs };
+        let needs = source_needs(row, &source);
         let (bucket, key) = (source.resource.bucket(), source.resource.key().unwrap_or_default());
         let allowed = self.scopes.iter().any(|scope| {
             Some(scope.bucket.as_str()) == bucket
@@ -543,6 +548,12 @@ impl Mapping {
     fn outside(&self, what: &str) -> Refusal {
         Refusal::new(Rule::OutsideScope, format!("mapping {:?} does not cover {what}", self.name))
     }
+}
+
+/// Returns the rights that the source of a copy requires, which `row` judges.
+const fn source_needs(row: &Spec, source: &CopySource<'_>) -> Rights {
+    let needs = row.needs();
+    if source.version_id.is_some() { needs.with(Right::Versions) } else { needs }
 }
 
 /// Returns the resource of a decoded path: below a mount a key of its scope, else bucket and key.

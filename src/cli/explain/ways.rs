@@ -94,7 +94,7 @@ fn of_options(options: &decision::Options) -> String {
 fn of_route(mapping: &Mapping, route: &Route, how: Option<&'static str>) -> Way {
     let is_asked = !matches!(route.kind, RouteKind::ListBuckets(_));
     let session = is_asked.then(|| mapping.session_for(route.spec));
-    let mut text = allowed(route.spec, route.needs, session);
+    let mut text = allowed(route.spec, (route.needs, route.source_needs), session);
     match &route.kind {
         RouteKind::Forward(forward) => push_forward(forward, &mut text),
         RouteKind::ListBuckets(_) => text.push_str("  answered by Scopegate from the scopes\n"),
@@ -107,19 +107,32 @@ fn of_route(mapping: &Mapping, route: &Route, how: Option<&'static str>) -> Way 
 /// Describes a list of a folder, which Scopegate makes from the store's lists.
 fn of_list(mapping: &Mapping, first: &Forward, how: &'static str) -> Way {
     let session = Some(mapping.session_for(first.spec));
-    let mut text = allowed(first.spec, first.spec.needs(), session);
+    let mut text = allowed(first.spec, (first.spec.needs(), None), session);
     push_forward(first, &mut text);
     Way { how: Some(how), ruling: Ok(text), session }
 }
 
-fn allowed(spec: &Spec, needs: Rights, session: Option<SessionKind>) -> String {
-    let mut text = format!("allowed: {}, which needs: {needs}\n", spec.operation.name());
+/// Describes what an operation needs, and the source of a copy in addition.
+fn allowed(spec: &Spec, needs: (Rights, Option<Rights>), session: Option<SessionKind>) -> String {
+    let (needs, source_needs) = needs;
+    let mut text = format!("allowed: {}, which needs: {needs}", spec.operation.name());
+    if let Some(needs) = source_needs {
+        let _ = write!(text, "; for the source of the copy: {needs}");
+    }
+    text.push('\n');
     if let Some(kind) = session {
         let judged = spec.each.unwrap_or(spec);
-        let actions: Vec<&str> = judged.actions_with(needs).collect();
-        let _ = writeln!(text, "  signed with the session {kind}, which needs: {}", actions.join(", "));
+        let _ = write!(text, "  signed with the session {kind}, which needs: {}", actions(judged, needs));
+        if let Some((row, needs)) = spec.source.zip(source_needs) {
+            let _ = write!(text, "; for the source of the copy: {}", actions(row, needs));
+        }
+        text.push('\n');
     }
     text
+}
+
+fn actions(spec: &Spec, needs: Rights) -> String {
+    spec.actions_with(needs).collect::<Vec<_>>().join(", ")
 }
 
 fn push_forward(forward: &Forward, text: &mut String) {

@@ -2,7 +2,7 @@ use super::*;
 use std::sync::Mutex;
 
 /// Opens sessions that are never minted, up to a number, except those for copies.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Opener {
     opened: Arc<Mutex<Vec<SessionKind>>>,
 }
@@ -24,9 +24,8 @@ impl OpenSession for Opener {
 }
 
 fn sessions(plan: SessionPlan) -> (Sessions, Arc<Mutex<Vec<SessionKind>>>) {
-    let opener = Opener::default();
-    let opened = Arc::clone(&opener.opened);
-    (Sessions::new(plan, Box::new(opener)), opened)
+    let opened = Arc::default();
+    (Sessions::new(plan, Box::new(Opener { opened: Arc::clone(&opened) })), opened)
 }
 
 #[test]
