@@ -6,8 +6,12 @@ use SessionKind as K;
 fn a_mapping_is_served_if_a_session_works() {
     let states = |missing: Option<K>, denied: &[K], allowed: &[K]| {
         let mut states = SessionStates { missing, ..SessionStates::default() };
-        denied.iter().for_each(|kind| states.add_denial(*kind, Some("AccessDenied".into())));
-        allowed.iter().for_each(|kind| states.add_denial(*kind, None));
+        for kind in denied {
+            states.add_denial(*kind, Some("AccessDenied".into()));
+        }
+        for kind in allowed {
+            states.add_denial(*kind, None);
+        }
         states.obstacle("m")
     };
     for (missing, denied, allowed, expected) in [

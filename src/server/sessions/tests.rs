@@ -69,6 +69,7 @@ async fn a_reload_keeps_the_open_sessions() {
 
 #[tokio::test]
 async fn only_common_sessions_are_minted_at_start() {
+    use SessionKind as K;
     let scopes =
         "bucket = \"tmp\"\nprefix = \"media/\"\nallow = [\"read\", \"list\", \"write\", \"delete\"]\n";
     let mapping = |more: &str| {
@@ -77,7 +78,6 @@ async fn only_common_sessions_are_minted_at_start() {
             "{head}[[mapping]]\nname = \"a\"\nclient = {{ listener = \"sidecar\" }}\n{more}\n[[mapping.scope]]\n{scopes}"
         )
     };
-    use SessionKind as K;
     for (more, kinds) in [
         ("mint = \"start\"", &[K::Get, K::List, K::Put, K::Delete][..]),
         ("mint = \"start\"\nsessions = \"one\"", &[K::All]),

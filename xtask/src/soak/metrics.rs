@@ -36,7 +36,7 @@ pub(crate) fn sessions(text: &str, mappings: &[&str]) -> BTreeMap<String, Sessio
             MINTS if sample.is_success() => of.mints += whole(sample.value),
             OPEN => of.open = whole(sample.value),
             EXPIRATION => {
-                of.expiration = Some(of.expiration.map_or(sample.value, |end| end.min(sample.value)))
+                of.expiration = Some(of.expiration.map_or(sample.value, |end| end.min(sample.value)));
             }
             _ => {}
         }
