@@ -296,6 +296,11 @@ impl Mapping {
         if is_planned { SessionPolicy::of(kind, &self.scopes) } else { None }
     }
 
+    /// Returns the kinds of its sessions.
+    pub fn session_kinds(&self) -> impl Iterator<Item = SessionKind> {
+        self.sessions.kinds().filter(|kind| SessionPolicy::is_needed(*kind, &self.scopes))
+    }
+
     /// Returns the kinds of its sessions, with their policies.
     pub fn policies(&self) -> impl Iterator<Item = (SessionKind, SessionPolicy)> {
         let kinds = self.sessions.kinds();

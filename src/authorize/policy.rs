@@ -57,6 +57,11 @@ impl SessionPolicy {
         (!statement.is_empty()).then(|| Self::of_statements(statement))
     }
 
+    /// Returns whether the scopes grant an operation of this kind of session, so that it has a policy.
+    pub fn is_needed(kind: SessionKind, scopes: &[Scope]) -> bool {
+        !Rows::of(kind, scopes).0.is_empty()
+    }
+
     /// Compiles the policy that allows everything that `scopes` grant, except lists of multipart uploads.
     pub fn compile(scopes: &[Scope]) -> Self {
         Self::of(SessionKind::All, scopes).unwrap_or_else(|| Self::of_statements(Vec::new()))

@@ -100,7 +100,7 @@ fn summary(config: &Config) -> String {
             text,
             "  mapping {:?}, sessions {}, largest policy {size} of {MAX_POLICY_BYTES} bytes",
             mapping.name,
-            names(longest.policies().map(|(kind, _)| kind))
+            names(longest.session_kinds())
         );
         if let Some(homes) = &mapping.homes {
             let _ =

@@ -159,7 +159,7 @@ fn check_mints(config: &Config, places: &Places, reader: &Reader<'_>) {
 /// Returns how many sessions a mapping has if all are in use.
 fn most_sessions(mapping: &Mapping) -> usize {
     let identities = mapping.homes.as_ref().map_or(1, |homes| homes.identities().get());
-    identities * mapping.of_longest_identity().policies().count()
+    identities * mapping.of_longest_identity().session_kinds().count()
 }
 
 fn is_at(mapping: &Mapping, listener: &Listener) -> bool {

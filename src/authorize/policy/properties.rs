@@ -88,6 +88,7 @@ fn a_session_can_do_what_its_operations_need_where_the_scopes_grant_them_and_not
             let found = compiled.as_ref().map(allowed).unwrap_or_default();
             assert_eq!(found, expected(kind, &scopes), "{kind}: {scopes:?}");
             assert_eq!(compiled.is_none(), found.is_empty(), "{kind}: {scopes:?}");
+            assert_eq!(compiled.is_some(), SessionPolicy::is_needed(kind, &scopes), "{kind}: {scopes:?}");
         }
     }
 }
