@@ -149,6 +149,7 @@ mod tests {
     use std::io;
     use std::sync::mpsc;
     use std::thread;
+    use std::time::Instant;
 
     /// A reader that accepts a write only when told to.
     struct Slow {
@@ -186,14 +187,18 @@ mod tests {
             for _ in 0..500 {
                 queue.push(b"123456789\n");
             }
-            assert_eq!((queue.waiting(), queue.dropped()), (996, 401));
+            let counts = (queue.waiting(), queue.dropped());
             drop(told);
             queue.close(Duration::from_mins(1));
+            assert_eq!(counts, (996, 401));
             let read = String::from_utf8(writer.join().unwrap()).unwrap();
             assert_eq!(read, format!("first\n{}lost 401\n", "123456789\n".repeat(99)));
         });
         assert_eq!(queue.waiting(), 0);
     }
+
+    /// The time that a test waits for the writer.
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     /// A reader that passes on what it reads.
     struct Passing(mpsc::Sender<Vec<u8>>);
@@ -216,11 +221,12 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| queue.write_all(&mut Passing(passed), |_| Vec::new()));
             let outcomes = ["first\n", "second\n"].map(|line| {
-                while !queue.lock().is_idle {
+                let begun = Instant::now();
+                while !queue.lock().is_idle && begun.elapsed() < PATIENCE {
                     thread::yield_now();
                 }
                 queue.push(line.as_bytes());
-                read.recv_timeout(Duration::from_secs(10))
+                read.recv_timeout(PATIENCE)
             });
             queue.close(Duration::from_mins(1));
             assert_eq!(outcomes, [Ok(b"first\n".to_vec()), Ok(b"second\n".to_vec())]);
