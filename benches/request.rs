@@ -7,7 +7,7 @@ use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use example::Example;
 use example::login::{self, Login};
-use scopegate::internals::{Algorithm, AmzDate, Decoder, Envelope};
+use scopegate::internals::{Algorithm, AmzDate, Decoder, Envelope, LogFormat};
 use std::time::SystemTime;
 
 #[global_allocator]
@@ -75,6 +75,13 @@ fn identify(bencher: Bencher<'_, '_>, kind: login::Kind) {
     });
 }
 
+/// Records a request: for the metrics alone, or with a line in the access log.
+#[divan::bench(args = [Lines::Off, Lines::Text, Lines::Json])]
+fn record(bencher: Bencher<'_, '_>, lines: Lines) {
+    let recorded = Example::plain_get().recorded(lines.format());
+    bencher.bench_local(|| recorded.record());
+}
+
 /// Removes an aws-chunked envelope with chunks of different sizes. SDKs send 64 KiB or more; S3 accepts 8 KiB.
 #[divan::bench(args = [8 << 10, 64 << 10, 1 << 20])]
 fn unwrap_chunks(bencher: Bencher<'_, '_>, chunk: usize) {
@@ -124,6 +131,24 @@ impl Kind {
             Self::Get => Example::plain_get(),
             Self::Escaped => Example::escaped_get(),
             Self::List => Example::list(),
+        }
+    }
+}
+
+/// The lines of the access log.
+#[derive(Clone, Copy, Debug)]
+enum Lines {
+    Off,
+    Text,
+    Json,
+}
+
+impl Lines {
+    fn format(self) -> Option<LogFormat> {
+        match self {
+            Self::Off => None,
+            Self::Text => Some(LogFormat::Text),
+            Self::Json => Some(LogFormat::Json),
         }
     }
 }

@@ -47,12 +47,12 @@ mod trace;
 pub mod internals {
     pub use crate::authorize::mapping::{Grant, Mapping};
     pub use crate::authorize::operations::grammar::{Dialect, Form};
-    pub use crate::authorize::operations::{SessionKind, Spec, TABLE};
+    pub use crate::authorize::operations::{SessionKind, SessionPlan, Spec, TABLE};
     pub use crate::authorize::policy::SessionPolicy;
     pub use crate::authorize::rights::Right;
     pub use crate::authorize::scope::Scope;
     pub use crate::bounds::memory::{MemoryBudget, Payer, Share};
-    pub use crate::config::{Config, ConfigError, Diagnostic, Environment, Place};
+    pub use crate::config::{Config, ConfigError, Diagnostic, Environment, LogFormat, Place};
     pub use crate::identify::client::{Client, Connection, ListenerRegistry, PeerUser};
     pub use crate::identify::identity::{Identity, JwtIdentity, Names};
     pub use crate::identify::matcher::{
@@ -74,4 +74,5 @@ pub mod internals {
     pub use crate::sigv4::amz_date::AmzDate;
     pub use crate::sigv4::secret::{Credentials, Secret};
     pub use crate::store::judge::ABSENT_UPLOAD;
+    pub use crate::telemetry::access::example::RecordedGet;
 }

@@ -8,6 +8,7 @@ mod example;
 
 use example::Example;
 use example::login::{Kind, Login};
+use scopegate::internals::LogFormat;
 use std::hint::black_box;
 
 /// The allocations of a plain GET from the lookup of its mapping to its signature.
@@ -31,6 +32,18 @@ fn a_remembered_login_allocates_nothing() {
             black_box(login.identify());
             black_box(example.whole());
         });
+    }
+}
+
+/// A line in the access log adds its fields and the store's request id to the record. The line is written into memory that
+/// the thread keeps.
+#[test]
+fn a_recorded_get_allocates_once_and_twice_more_for_its_line() {
+    for (format, expected) in [(None, 1), (Some(LogFormat::Text), 3), (Some(LogFormat::Json), 3)] {
+        let recorded = Example::plain_get().recorded(format);
+        // The queue of lines grows in some runs.
+        let counts = (0..20).map(|_| allocation_counter::measure(|| recorded.record()).count_total);
+        assert_eq!(counts.min(), Some(expected), "the record of a GET with lines in {format:?}");
     }
 }
 

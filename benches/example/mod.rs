@@ -5,11 +5,11 @@
 pub(crate) mod login;
 
 use http::{HeaderValue, Method, header};
-use http1::Fields;
+use http1::{Fields, HeadLimits, RequestHead};
 use scopegate::internals::{
     AmzDate, Authority, BucketName, Client, Condition, Connection, Credentials, Grant, ListenerRegistry,
-    Mapping, MappingIndex, Matcher, Minted, Outgoing, Payload, Prefix, Right, Scope, Secret, Session,
-    SignedRequest, resign,
+    LogFormat, Mapping, MappingIndex, Matcher, Minted, Outgoing, Payload, Prefix, RecordedGet, Right, Scope,
+    Secret, Session, SignedRequest, resign,
 };
 use std::hint::black_box;
 use std::time::{Duration, SystemTime};
@@ -98,6 +98,18 @@ impl Example {
     /// Signs the request.
     pub(crate) fn sign(&self, outgoing: &Outgoing) -> SignedRequest<NoBody> {
         resign(outgoing, NoBody, &self.session, &self.node, &AmzDate::new(black_box(self.now))).unwrap()
+    }
+
+    /// Prepares the record of the request as it arrives, with lines in this format if there is one.
+    pub(crate) fn recorded(&self, format: Option<LogFormat>) -> RecordedGet {
+        let mut head = format!("GET {} HTTP/1.1\r\n", self.path).into_bytes();
+        for (name, value) in self.fields.iter() {
+            head.extend([name, b": ", value, b"\r\n"].concat());
+        }
+        head.extend(b"\r\n");
+        let limits = HeadLimits { bytes: head.len(), fields: 16 };
+        let request = RequestHead::parse(head.into(), limits).unwrap().request;
+        RecordedGet::new(self.connection.clone(), request, format).unwrap()
     }
 
     /// Does all of it, from the client to the signed request.

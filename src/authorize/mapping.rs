@@ -6,7 +6,7 @@ use crate::authorize::homes::{HomeScope, Homes};
 use crate::authorize::mount::View;
 use crate::authorize::operations::grammar::{Dialect, Grammar};
 use crate::authorize::operations::values::{Quote, refuse};
-use crate::authorize::operations::{SessionKind, Spec, is_read_parameter, is_subresource};
+use crate::authorize::operations::{SessionKind, SessionPlan, Spec, is_read_parameter, is_subresource};
 use crate::authorize::policy::SessionPolicy;
 use crate::authorize::rights::{Right, Rights};
 use crate::authorize::scope::Scope;
@@ -27,17 +27,17 @@ use std::time::Duration;
 /// The header that names the source of a copy.
 pub(crate) const X_AMZ_COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 
-/// When a mapping's session is minted.
+/// When a mapping's sessions are minted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MintWhen {
     /// When the first request needs it; refreshed as long as it is used.
     #[default]
     Lazy,
-    /// When the proxy starts; refreshed always.
+    /// The common ones when the proxy starts; refreshed always.
     Start,
 }
 
-/// A client's scopes and the session they share.
+/// A client's scopes, and how sessions for them are minted.
 #[derive(Clone, Debug)]
 pub struct Mapping {
     /// The name.
@@ -46,11 +46,11 @@ pub struct Mapping {
     pub client: Arc<Matcher>,
     /// The scopes that they get. Empty if each identity gets `Homes` instead.
     pub scopes: Vec<Scope>,
-    /// The policy that restricts the session to the scopes. With homes it is the largest that an identity can get.
-    pub policy: SessionPolicy,
+    /// How its operations are divided among sessions.
+    pub sessions: SessionPlan,
     /// The requested duration of a session.
     pub duration: Duration,
-    /// When the session is minted.
+    /// When the sessions are minted.
     pub mint: MintWhen,
     /// The kind of store that the requests go to.
     pub dialect: Dialect,
@@ -105,6 +105,12 @@ impl<'r> Grant<'r> {
     /// Returns the rights that the request required and the mapping grants.
     pub fn needs(&self) -> Rights {
         self.needs
+    }
+
+    /// Returns the rights that the source of a copy required, if the request is a copy.
+    pub fn source_needs(&self) -> Option<Rights> {
+        let (row, source) = self.spec.source.zip(self.copy_source.as_ref())?;
+        Some(source_needs(row, source))
     }
 
     /// Returns what the client sees instead of bucket and prefix, if the path lies below a mount.
@@ -229,14 +235,13 @@ type Located<'m, T> = (T, Option<&'m Arc<View>>);
 impl Mapping {
     /// Makes a mapping of these scopes that matches every client, with a session of 15 minutes.
     pub fn of_scopes(name: &str, scopes: Vec<Scope>) -> Self {
-        let policy = SessionPolicy::compile(&scopes);
         let (client, mint) = (Arc::new(Matcher::default()), MintWhen::Lazy);
         let (duration, dialect) = (Duration::from_mins(15), Dialect::default());
         Self {
             name: name.into(),
             client,
             scopes,
-            policy,
+            sessions: SessionPlan::default(),
             duration,
             mint,
             dialect,
@@ -261,8 +266,7 @@ impl Mapping {
             let message = "the identity of this client cannot name a folder of its own";
             Refusal::new(Rule::IdentityNotAName, message).caused_by(&why)
         })?;
-        let policy = SessionPolicy::compile(&scopes);
-        Ok(Self { scopes, policy, homes: None, ..self.clone() })
+        Ok(Self { scopes, homes: None, ..self.clone() })
     }
 
     /// Returns the scopes as the configuration shows them, each with its prefix, which may have placeholders.
@@ -286,12 +290,26 @@ impl Mapping {
         self.scopes.iter().filter(|scope| scope.view.is_none()).map(|scope| scope.bucket.as_str())
     }
 
-    /// Returns the policy of the session of this kind, if the scopes need one.
+    /// Returns the policy of the session of this kind, if the mapping has one.
     pub fn policy_of(&self, kind: SessionKind) -> Option<SessionPolicy> {
-        match kind {
-            SessionKind::Scopes => Some(self.policy.clone()),
-            SessionKind::Uploads => SessionPolicy::of(kind, &self.scopes),
-        }
+        let is_planned = self.sessions.kinds().any(|planned| planned == kind);
+        if is_planned { SessionPolicy::of(kind, &self.scopes) } else { None }
+    }
+
+    /// Returns the kinds of its sessions.
+    pub fn session_kinds(&self) -> impl Iterator<Item = SessionKind> {
+        self.sessions.kinds().filter(|kind| SessionPolicy::is_needed(*kind, &self.scopes))
+    }
+
+    /// Returns the kinds of its sessions, with their policies.
+    pub fn policies(&self) -> impl Iterator<Item = (SessionKind, SessionPolicy)> {
+        let kinds = self.sessions.kinds();
+        kinds.filter_map(|kind| Some((kind, SessionPolicy::of(kind, &self.scopes)?)))
+    }
+
+    /// Returns the kind of the session that signs an operation.
+    pub fn session_for(&self, spec: &Spec) -> SessionKind {
+        self.sessions.kind_for(spec.session)
     }
 
     /// Checks whether a path without a trailing slash has as many segments as a mount, and so may be one.
@@ -383,8 +401,8 @@ impl Mapping {
         let allowed = self.check_scope(spec, needs, &resource, &query, view)?;
         // Below a mount a value contains the scope's prefix, which the client must not learn.
         spec.spell_query(&mut query, self.dialect, if view.is_some() { Quote::No } else { Quote::Value })?;
-        let copy_source = match copy_source {
-            Some((source, view)) => Some(self.check_copy_source(source, view)?),
+        let copy_source = match copy_source.zip(spec.source) {
+            Some(((source, view), row)) => Some(self.check_copy_source(row, source, view)?),
             None => None,
         };
         check_overrides(&query, fields)?;
@@ -483,14 +501,14 @@ impl Mapping {
         ))
     }
 
-    /// Checks that the mapping grants to read the source of a copy, and spells its version for the store.
+    /// Checks that the mapping grants the source of a copy, which `row` judges, and spells its version for the store.
     fn check_copy_source<'r>(
         &self,
+        row: &Spec,
         mut source: CopySource<'r>,
         view: Option<&Arc<View>>,
     ) -> Result<CopySource<'r>, Refusal> {
-        let read = Rights::default().with(Right::Read);
-        let needs = if source.version_id.is_some() { read.with(Right::Versions) } else { read };
+        let needs = source_needs(row, &source);
         let (bucket, key) = (source.resource.bucket(), source.resource.key().unwrap_or_default());
         let allowed = self.scopes.iter().any(|scope| {
             Some(scope.bucket.as_str()) == bucket
@@ -535,6 +553,12 @@ impl Mapping {
     fn outside(&self, what: &str) -> Refusal {
         Refusal::new(Rule::OutsideScope, format!("mapping {:?} does not cover {what}", self.name))
     }
+}
+
+/// Returns the rights that the source of a copy requires, which `row` judges.
+const fn source_needs(row: &Spec, source: &CopySource<'_>) -> Rights {
+    let needs = row.needs();
+    if source.version_id.is_some() { needs.with(Right::Versions) } else { needs }
 }
 
 /// Returns the resource of a decoded path: below a mount a key of its scope, else bucket and key.

@@ -21,7 +21,7 @@ use http::Method;
 use std::sync::LazyLock;
 
 pub(crate) use declined::{DECLINED, Declined, refusing_rule};
-pub use kind::SessionKind;
+pub use kind::{SessionKind, SessionPlan};
 pub use table::TABLE;
 pub(crate) use table::is_read_parameter;
 
@@ -74,8 +74,8 @@ pub struct Spec {
     pub shape: Shape,
     /// Query names that select it, all of which must be present. `name=value` also fixes the value.
     pub selects: &'static [&'static str],
-    /// Whether a request with `x-amz-copy-source` selects it.
-    pub copies: bool,
+    /// The row that its source is judged by, if a request with `x-amz-copy-source` selects it.
+    pub source: Option<&'static Spec>,
     /// Query parameters that it accepts.
     pub query: &'static [Parameter],
     /// Headers that it accepts.
@@ -86,7 +86,7 @@ pub struct Spec {
     pub right: Right,
     /// A second right that it requires.
     pub also: Option<Right>,
-    /// The kind of session that signs it.
+    /// The kind of session that signs it, unless its mapping has one session.
     pub session: SessionKind,
     /// When it reaches old versions.
     pub versions: Versions,
@@ -173,12 +173,14 @@ pub enum Unknown {
 /// kilobytes.
 fn rows(verb: Verb, shape: Shape, copies: bool) -> impl Iterator<Item = &'static Spec> {
     static ROWS: LazyLock<[Vec<&'static Spec>; VERBS * SHAPES * 2]> = LazyLock::new(|| {
-        let rows_of = |at| TABLE.iter().filter(|row| kind(row.method, row.shape, row.copies) == at).collect();
+        let rows_of =
+            |at| TABLE.iter().filter(|row| kind(row.method, row.shape, row.copies()) == at).collect();
         std::array::from_fn(rows_of)
     });
     ROWS.get(kind(verb, shape, copies)).into_iter().flatten().copied()
 }
 
+const OPERATIONS: usize = TABLE.len() + Operation::OWN.len();
 const VERBS: usize = Verb::Delete as usize + 1;
 const SHAPES: usize = Shape::Object as usize + 1;
 
@@ -217,6 +219,18 @@ impl Spec {
             Some(row) if row.selects.contains(&name) => Err(Unknown::Declined(row)),
             _ => Err(Unknown::Query(name.to_owned())),
         }
+    }
+
+    /// Returns the row of an operation. Scopegate's own operations have no row.
+    pub fn of(operation: Operation) -> Option<&'static Self> {
+        static ROWS: LazyLock<[Option<&'static Spec>; OPERATIONS]> =
+            LazyLock::new(|| std::array::from_fn(|at| TABLE.iter().find(|row| row.operation as usize == at)));
+        ROWS.get(operation as usize).copied().flatten()
+    }
+
+    /// Returns whether a request with `x-amz-copy-source` selects it.
+    pub const fn copies(&self) -> bool {
+        self.source.is_some()
     }
 
     fn knows(&self, name: &str) -> bool {
@@ -353,7 +367,15 @@ mod tests {
             assert!(TABLE.iter().skip(index + 1).all(|other| other.operation != row.operation), "{row:?}");
             let own = !row.actions.is_empty() || !row.version_actions.is_empty();
             assert_eq!(own, row.each.is_none() && row.shape != Shape::Service, "{row:?}");
+            assert!(std::ptr::eq(Spec::of(row.operation).unwrap(), row), "{row:?}");
+            assert!(row.each.is_none_or(|each| each.session == row.session), "{row:?}");
+            assert_ne!(row.session, SessionKind::All, "{row:?}");
         }
+    }
+
+    #[test]
+    fn own_operations_have_no_row() {
+        assert!(Operation::OWN.into_iter().all(|operation| Spec::of(operation).is_none()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The session policy that MinIO enforces: a mapping's scopes, compiled from the table of operations.
+//! The session policies that MinIO enforces: a mapping's scopes, compiled from the table of operations.
 
 use crate::authorize::operations::{SessionKind, Shape, Spec, TABLE};
 use crate::authorize::rights::{Right, Rights};
@@ -48,20 +48,23 @@ struct PrefixCondition {
 }
 
 impl SessionPolicy {
-    /// Compiles the policy of a mapping's session of this kind. Returns `None` if the scopes need no such session.
+    /// Compiles the policy of a session of this kind. Returns `None` if the scopes grant none of its operations.
     pub fn of(kind: SessionKind, scopes: &[Scope]) -> Option<Self> {
-        match kind {
-            SessionKind::Scopes => Some(Self::compile(scopes)),
-            SessionKind::Uploads => uploads_statement(scopes).map(|only| Self::of_statements(vec![only])),
-        }
+        let rows = Rows::of(kind, scopes);
+        let mut statement = object_statements(&rows, scopes);
+        statement.extend(list_statements(&rows, scopes));
+        statement.extend(bucket_statements(&rows, scopes));
+        (!statement.is_empty()).then(|| Self::of_statements(statement))
     }
 
-    /// Compiles the policy that allows `scopes` and nothing else.
+    /// Returns whether the scopes grant an operation of this kind of session, so that it has a policy.
+    pub fn is_needed(kind: SessionKind, scopes: &[Scope]) -> bool {
+        !Rows::of(kind, scopes).0.is_empty()
+    }
+
+    /// Compiles the policy that allows everything that `scopes` grant, except lists of multipart uploads.
     pub fn compile(scopes: &[Scope]) -> Self {
-        let mut statement = object_statements(scopes);
-        statement.extend(list_statements(scopes));
-        statement.extend(bucket_statement(scopes));
-        Self::of_statements(statement)
+        Self::of(SessionKind::All, scopes).unwrap_or_else(|| Self::of_statements(Vec::new()))
     }
 
     fn of_statements(statement: Vec<Statement>) -> Self {
@@ -92,37 +95,58 @@ impl SessionPolicy {
     }
 }
 
-/// Returns the statements about objects. Scopes with equal rights share a statement, because the session token
-/// contains the policy and must stay short.
-fn object_statements(scopes: &[Scope]) -> Vec<Statement> {
-    let mut by_actions: BTreeMap<BTreeSet<&'static str>, BTreeSet<String>> = BTreeMap::new();
-    for scope in scopes {
-        let actions = actions(scope.allow, |row| row.shape == Shape::Object);
-        if !actions.is_empty() {
-            let resource = format!("arn:aws:s3:::{}/{}*", scope.bucket, scope.prefix);
-            by_actions.entry(actions).or_default().insert(resource);
-        }
+/// The rows that a kind of session signs and that its scopes can grant.
+struct Rows(Vec<&'static Spec>);
+
+impl Rows {
+    /// A copy needs a scope to write to and one to read from.
+    fn of(kind: SessionKind, scopes: &[Scope]) -> Self {
+        let grants = |row: &Spec| scopes.iter().any(|scope| scope.allow.has_all(row.needs()));
+        let is_possible = |row: &&Spec| grants(row) && row.source.is_none_or(grants);
+        Self(TABLE.iter().filter(|row| kind.signs(row.session)).filter(is_possible).collect())
     }
-    let allow = |(action, resource)| Statement { effect: "Allow", action, resource, condition: None };
-    by_actions.into_iter().map(allow).collect()
+
+    /// Returns the actions that these rights allow, of the rows that `which` selects and of the sources of their copies.
+    fn actions(&self, rights: Rights, which: impl Fn(&Spec) -> bool) -> BTreeSet<&'static str> {
+        let rows = self.0.iter().copied();
+        let sources = self.0.iter().filter_map(|row| row.source);
+        let versions = rights.has(Right::Versions);
+        rows.chain(sources)
+            .filter(|row| rights.has_all(row.needs()) && which(row))
+            .flat_map(|row| row.actions.iter().chain(if versions { row.version_actions } else { &[] }))
+            .copied()
+            .collect()
+    }
 }
 
-fn list_statements(scopes: &[Scope]) -> Vec<Statement> {
-    let mut by_bucket: BTreeMap<(&BucketName, bool), BTreeSet<String>> = BTreeMap::new();
-    for scope in scopes.iter().filter(|scope| scope.allow.has(Right::List)) {
-        let versions = scope.allow.has(Right::Versions);
-        by_bucket.entry((&scope.bucket, versions)).or_default().insert(format!("{}*", scope.prefix));
+/// Returns the statements about objects. Scopes with equal rights share a statement, because the session token
+/// contains the policy and must stay short.
+fn object_statements(rows: &Rows, scopes: &[Scope]) -> Vec<Statement> {
+    let mut by_actions: BTreeMap<BTreeSet<&'static str>, BTreeSet<String>> = BTreeMap::new();
+    for scope in scopes {
+        let actions = rows.actions(scope.allow, |row| row.shape == Shape::Object);
+        let resource = format!("arn:aws:s3:::{}/{}*", scope.bucket, scope.prefix);
+        by_actions.entry(actions).or_default().insert(resource);
+    }
+    allow_each(by_actions)
+}
+
+fn list_statements(rows: &Rows, scopes: &[Scope]) -> Vec<Statement> {
+    let mut by_bucket: BTreeMap<(&BucketName, BTreeSet<&'static str>), BTreeSet<String>> = BTreeMap::new();
+    for scope in scopes {
+        let action = rows.actions(scope.allow, |row| row.operation.lists());
+        if !action.is_empty() {
+            by_bucket.entry((&scope.bucket, action)).or_default().insert(format!("{}*", scope.prefix));
+        }
     }
     by_bucket
         .into_iter()
-        .map(|((bucket, versions), prefix)| {
-            let rights = Rights::default().with(Right::List);
-            let rights = if versions { rights.with(Right::Versions) } else { rights };
+        .map(|((bucket, action), prefix)| {
             // With the whole bucket in scope a list may have no prefix, and no condition would match that.
             let whole = prefix.contains("*");
             Statement {
                 effect: "Allow",
-                action: actions(rights, |row| row.operation.lists()),
+                action,
                 resource: [format!("arn:aws:s3:::{bucket}")].into(),
                 condition: (!whole).then_some(Condition { string_like: PrefixCondition { prefix } }),
             }
@@ -130,43 +154,21 @@ fn list_statements(scopes: &[Scope]) -> Vec<Statement> {
         .collect()
 }
 
-/// Returns the statement about whole buckets. Such operations have no prefix, and the store rejects a condition on
-/// it.
-fn bucket_statement(scopes: &[Scope]) -> Option<Statement> {
-    let resource: BTreeSet<String> = scopes
-        .iter()
-        .filter(|scope| scope.allow.has(Right::List))
-        .map(|scope| format!("arn:aws:s3:::{}", scope.bucket))
-        .collect();
-    let rights = Rights::default().with(Right::List);
-    let action = actions(rights, |row| row.shape == Shape::Bucket && !row.operation.lists());
-    (!resource.is_empty()).then_some(Statement { effect: "Allow", action, resource, condition: None })
+/// Returns the statements about whole buckets. The store rejects a condition on the prefix of such operations, lists of
+/// multipart uploads among them.
+fn bucket_statements(rows: &Rows, scopes: &[Scope]) -> Vec<Statement> {
+    let mut by_actions: BTreeMap<BTreeSet<&'static str>, BTreeSet<String>> = BTreeMap::new();
+    for scope in scopes {
+        let actions = rows.actions(scope.allow, |row| row.shape == Shape::Bucket && !row.operation.lists());
+        by_actions.entry(actions).or_default().insert(format!("arn:aws:s3:::{}", scope.bucket));
+    }
+    allow_each(by_actions)
 }
 
-/// Returns the statement that allows lists of multipart uploads. The store rejects a condition on their prefix, so
-/// the session with this statement has no other.
-fn uploads_statement(scopes: &[Scope]) -> Option<Statement> {
-    let rows = || TABLE.iter().filter(|row| row.session == SessionKind::Uploads);
-    let resource: BTreeSet<String> = scopes
-        .iter()
-        .filter(|scope| rows().any(|row| scope.allow.has_all(row.needs())))
-        .map(|scope| format!("arn:aws:s3:::{}", scope.bucket))
-        .collect();
-    let action = rows().flat_map(|row| row.actions).copied().collect();
-    (!resource.is_empty()).then_some(Statement { effect: "Allow", action, resource, condition: None })
-}
-
-/// Returns the actions of the scopes' session.
-fn actions(rights: Rights, which: impl Fn(&Spec) -> bool) -> BTreeSet<&'static str> {
-    let versions = rights.has(Right::Versions);
-    TABLE
-        .iter()
-        .filter(|row| row.session == SessionKind::Scopes && rights.has_all(row.needs()) && which(row))
-        .flat_map(|row| {
-            row.actions.iter().chain(versions.then_some(row.version_actions).into_iter().flatten())
-        })
-        .copied()
-        .collect()
+/// Returns a statement for each set of actions that is not empty, with the resources that it is allowed on.
+fn allow_each(by_actions: BTreeMap<BTreeSet<&'static str>, BTreeSet<String>>) -> Vec<Statement> {
+    let allow = |(action, resource)| Statement { effect: "Allow", action, resource, condition: None };
+    by_actions.into_iter().filter(|(action, _)| !action.is_empty()).map(allow).collect()
 }
 
 #[cfg(test)]
@@ -266,7 +268,10 @@ mod tests {
             r#""Resource":["arn:aws:s3:::tmp","arn:aws:s3:::zoo"]}]}"#
         );
         assert_eq!(uploads.json(), expected);
-        assert!(!SessionPolicy::compile(&scopes).json().contains("s3:ListBucketMultipartUploads"));
+        for kind in SessionKind::ALL.into_iter().filter(|kind| *kind != SessionKind::Uploads) {
+            let policy = SessionPolicy::of(kind, &scopes);
+            assert!(policy.is_none_or(|policy| !policy.json().contains("MultipartUploads")), "{kind}");
+        }
         assert_eq!(SessionPolicy::of(SessionKind::Uploads, &scopes[3..]), None);
     }
 
@@ -276,4 +281,38 @@ mod tests {
         let escaped = SessionPolicy::compile(&[scope("tmp", "a&a/", &[Right::Delete])]);
         assert_eq!(escaped.size(), plain.size() + 5);
     }
+
+    #[test]
+    fn each_kind_of_session_has_what_its_operations_need() {
+        let scopes = [scope("tmp", "a/", &[Right::Read, Right::Write]), scope("tmp", "b/", &[Right::Read])];
+        let object = |actions: &str, prefixes: &[&str]| {
+            let resources: Vec<_> =
+                prefixes.iter().map(|prefix| format!("\"arn:aws:s3:::tmp/{prefix}*\"")).collect();
+            format!(r#"{{"Effect":"Allow","Action":[{actions}],"Resource":[{}]}}"#, resources.join(","))
+        };
+        let policy = |statements: &[String]| {
+            format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","))
+        };
+        for (kind, expected) in [
+            (SessionKind::Get, Some(policy(&[object("\"s3:GetObject\"", &["a/", "b/"])]))),
+            (SessionKind::Put, Some(policy(&[object("\"s3:PutObject\"", &["a/"])]))),
+            (
+                SessionKind::Copy,
+                Some(policy(&[
+                    object("\"s3:GetObject\"", &["b/"]),
+                    object("\"s3:GetObject\",\"s3:PutObject\"", &["a/"]),
+                ])),
+            ),
+            (SessionKind::List, None),
+            (SessionKind::Delete, None),
+            (SessionKind::Uploads, None),
+        ] {
+            let compiled = SessionPolicy::of(kind, &scopes);
+            assert_eq!(compiled.as_ref().map(SessionPolicy::json), expected.as_deref(), "{kind}");
+        }
+        assert_eq!(SessionPolicy::of(SessionKind::Copy, &scopes[1..]), None, "there is no scope to write to");
+    }
 }
+
+#[cfg(test)]
+mod properties;

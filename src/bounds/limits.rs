@@ -12,9 +12,9 @@ pub(crate) const LEAST_SHARED: u64 = 32 * 1024 * 1024;
 /// The memory for log lines that wait to be written, in bytes.
 pub(crate) const LOG_MEMORY: usize = 4 << 20;
 
-/// The maximum number of sessions of a process: two kinds for each of 10,000 mappings, over four configurations. Long
+/// The maximum number of sessions of a process: seven kinds for each of 10,000 mappings, over four configurations. Long
 /// requests keep the sessions of an earlier configuration.
-pub(crate) const MAX_SESSIONS: usize = 80_000;
+pub(crate) const MAX_SESSIONS: usize = 280_000;
 
 /// The default of `failed_attempts`: as many wrong passwords as two cores hash in a minute.
 const FAILED_ATTEMPTS: NonZeroU32 = NonZeroU32::new(6000).unwrap();

@@ -8,6 +8,7 @@ use super::store::{MAX_CODE, MAX_MESSAGE, printable};
 use super::{CommandError, print, print_coloured, serve, uploads};
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::grammar::Dialect;
+use crate::authorize::operations::{SessionKind, Spec};
 use crate::authorize::policy::MAX_POLICY_BYTES;
 use crate::authorize::rights::Right;
 use crate::authorize::scope::Scope;
@@ -24,6 +25,7 @@ use crate::sigv4::amz_date::rfc3339;
 use crate::store::judge::ABSENT_UPLOAD;
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,7 +41,7 @@ pub struct Args {
     /// The configuration
     #[arg(long, short, default_value = "proxy.toml", value_name = "FILE")]
     pub config: PathBuf,
-    /// Also mint a session for each mapping and try each scope; writes nothing to the store
+    /// Also mint sessions for each mapping and try each scope; writes nothing to the store
     #[arg(long)]
     pub live: bool,
     /// Do not read the issuer's keys, which may exist only where the proxy runs
@@ -92,16 +94,17 @@ fn summary(config: &Config) -> String {
         }
     }
     for mapping in &config.mappings {
-        let size = mapping.policy.size();
-        let most = if mapping.homes.is_some() { "at most " } else { "" };
+        let longest = mapping.of_longest_identity();
+        let size = longest.policies().map(|(_, policy)| policy.size()).max().unwrap_or_default();
         let _ = writeln!(
             text,
-            "  mapping {:?}, session policy {most}{size} of {MAX_POLICY_BYTES} bytes",
-            mapping.name
+            "  mapping {:?}, sessions {}, largest policy {size} of {MAX_POLICY_BYTES} bytes",
+            mapping.name,
+            names(longest.session_kinds())
         );
         if let Some(homes) = &mapping.homes {
             let _ =
-                writeln!(text, "    a session for each identity, for {} of them at once", homes.identities());
+                writeln!(text, "    sessions for each identity, for {} of them at once", homes.identities());
         }
         for (scope, prefix) in mapping.written_scopes() {
             let runs =
@@ -110,6 +113,10 @@ fn summary(config: &Config) -> String {
         }
     }
     text
+}
+
+fn names(kinds: impl Iterator<Item = SessionKind>) -> String {
+    kinds.map(SessionKind::name).collect::<Vec<_>>().join(", ")
 }
 
 /// MinIO's default time to wait for a reader that pauses.
@@ -183,31 +190,22 @@ async fn live(config: &Config, args: &Args) -> Result<(), CommandError> {
 async fn try_mapping(config: &Config, written: &Mapping, mint: &StsMint) -> Result<String, String> {
     // The longest name tests the size of the policy as well. Nothing is written below it.
     let mapping = &*written.of_longest_identity();
-    let request = MintRequest {
-        name: mapping.name.to_string(),
-        policy: mapping.policy.clone(),
-        duration: mapping.duration,
-    };
-    let minted = mint.mint(&request, Reason::Missing).await.map_err(|error| match error.help() {
-        Some(help) => format!("no session: {error}\n    help: {help}"),
-        None => format!("no session: {error}"),
-    })?;
     let now = SystemTime::now();
-    let expires = minted.expiration;
-    let mut text = format!("  ok mapping {:?}: session until {}\n", mapping.name, rfc3339(expires));
+    let sessions = mint_common(config, mapping, mint, now).await?;
+    let expires = sessions.values().map(Session::expiration).min().unwrap_or(now);
+    let (name, kinds) = (&mapping.name, names(sessions.keys().copied()));
+    let mut text = format!("  ok mapping {name:?}: sessions {kinds} until {}\n", rfc3339(expires));
     if expires.duration_since(now).is_ok_and(|life| life + Duration::from_mins(1) < mapping.duration) {
         text.push_str(
-            "    note: it ends sooner than asked: MINIO_STS_DURATION on the server, or this clock is ahead\n",
+            "    note: they end sooner than asked: MINIO_STS_DURATION on the server, or this clock is ahead\n",
         );
     }
-    let session = Session::new(minted, Arc::clone(&config.upstream.region), now)
-        .map_err(|_| "STS returned a token that cannot be a header".to_owned())?;
     for endpoint in &config.upstream.endpoints {
         let direct =
             Direct::new(endpoint, &config.upstream.tls, &config.limits).map_err(|error| error.to_string())?;
         for (scope, (_, prefix)) in mapping.scopes.iter().zip(written.written_scopes()) {
             for (right, method, target) in probes(scope) {
-                let outcome = probe(&direct, mapping, &session, &method, &target).await;
+                let outcome = probe(&direct, mapping, &sessions, &method, &target).await;
                 let place = format!("{}/{prefix} {}", scope.bucket, right.name());
                 match outcome {
                     Ok(()) => _ = writeln!(text, "    ok {place} at {endpoint}"),
@@ -218,6 +216,27 @@ async fn try_mapping(config: &Config, written: &Mapping, mint: &StsMint) -> Resu
     }
     text.push_str(&uploads::try_lists(config, mapping, written, mint).await);
     Ok(text)
+}
+
+/// Mints the sessions of a mapping that most clients use.
+async fn mint_common(
+    config: &Config,
+    mapping: &Mapping,
+    mint: &StsMint,
+    now: SystemTime,
+) -> Result<BTreeMap<SessionKind, Session>, String> {
+    let mut sessions = BTreeMap::new();
+    for (kind, policy) in mapping.policies().filter(|(kind, _)| kind.is_common()) {
+        let request = MintRequest { name: mapping.name.to_string(), policy, duration: mapping.duration };
+        let minted = mint.mint(&request, Reason::Missing).await.map_err(|error| match error.help() {
+            Some(help) => format!("no session {kind}: {error}\n    help: {help}"),
+            None => format!("no session {kind}: {error}"),
+        })?;
+        let session = Session::new(minted, Arc::clone(&config.upstream.region), now)
+            .map_err(|_| "STS returned a token that cannot be a header".to_owned())?;
+        sessions.insert(kind, session);
+    }
+    Ok(sessions)
 }
 
 /// Returns requests that change nothing and whose responses show whether the session has a right. `delete` has none,
@@ -243,11 +262,13 @@ fn probes(scope: &Scope) -> Vec<(Right, Method, String)> {
 async fn probe(
     direct: &Direct,
     mapping: &Mapping,
-    session: &Session,
+    sessions: &BTreeMap<SessionKind, Session>,
     method: &Method,
     target: &str,
 ) -> Result<(), String> {
     let outgoing = direct::outgoing(mapping, method, target).map_err(|refusal| refusal.to_string())?;
+    let kind = Spec::of(outgoing.operation()).map(|spec| mapping.session_for(spec));
+    let session = kind.and_then(|kind| sessions.get(&kind)).ok_or("no session signs it")?;
     let answer = direct.send(&outgoing, session).await.map_err(|error| match direct::trouble(&error) {
         Some(trouble) => format!("{error}\n      help: {trouble}"),
         None => error.to_string(),

@@ -402,7 +402,7 @@ fn decide_as_proxy(
 ) -> Result<Vec<Way>, Refusal> {
     let none = AllowedHosts::none();
     let own = listener.map_or(none.over("http"), |listener| listener.hosts.over(listener.scheme()));
-    decide(mapping, own, request).map(|decision| ways::of(&decision))
+    decide(mapping, own, request).map(|decision| ways::of(mapping, &decision))
 }
 
 #[cfg(test)]

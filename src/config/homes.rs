@@ -14,7 +14,7 @@ use std::num::NonZeroUsize;
 const IDENTITIES: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 /// The most identities of a mapping.
 const MAX_IDENTITIES: u64 = 10_000;
-/// The most identities of all mappings. With two sessions each, they leave half of the session table to mappings.
+/// The most identities of all mappings. With seven sessions each, they leave half of the session table to mappings.
 const MAX_ALL_IDENTITIES: usize = 20_000;
 
 /// Reads a prefix. If it has placeholders, the prefix that is returned is that of an example.

@@ -6,13 +6,15 @@ use super::cors;
 use super::homes;
 use super::listeners::Listeners;
 use super::mounts;
-use super::reader::At;
+use super::reader::{At, Reader};
+use super::source::Span;
 use super::spelling::nearest;
 use super::table::Table;
 use crate::authorize::homes::HomeScope;
 use crate::authorize::mapping::{Mapping, MintWhen};
+use crate::authorize::operations::SessionPlan;
 use crate::authorize::operations::grammar::Dialect;
-use crate::authorize::policy::{MAX_POLICY_BYTES, SessionPolicy};
+use crate::authorize::policy::MAX_POLICY_BYTES;
 use crate::authorize::rights::{Right, Rights};
 use crate::authorize::scope::Scope;
 use crate::identify::matcher::Matcher;
@@ -33,6 +35,7 @@ const SESSION: RangeInclusive<Duration> = Duration::from_mins(15)..=Duration::fr
 /// Reads the mappings. Returns `None` if one of them has a mistake.
 pub(super) fn read_mappings(
     root: &Table<'_>,
+    store: Dialect,
     listeners: &Listeners,
     declared: &Declared,
     environment: &dyn Environment,
@@ -53,7 +56,7 @@ pub(super) fn read_mappings(
             let message = format!("another mapping has the name {:?}", name.value);
             root.reader().error(name.span, message, "give each mapping its own name");
         }
-        read_mapping(table, listeners, declared, environment)
+        read_mapping(table, store, listeners, declared, environment)
     };
     // Collected first, so that the mistakes in all mappings are noted.
     let mappings: Vec<Option<At<Mapping>>> = tables.into_iter().map(read).collect();
@@ -62,6 +65,7 @@ pub(super) fn read_mappings(
 
 fn read_mapping(
     table: Table<'_>,
+    store: Dialect,
     listeners: &Listeners,
     declared: &Declared,
     environment: &dyn Environment,
@@ -70,6 +74,7 @@ fn read_mapping(
     let name = table.name();
     let client = read_client(&table, listeners, declared, environment);
     let duration = table.duration("session", SESSION).unwrap_or(*SESSION.start());
+    let sessions = read_sessions(&table, store);
     let mint = table.word("mint", &[("lazy", MintWhen::Lazy), ("start", MintWhen::Start)]);
     let scopes = read_scopes(&table, client.as_ref());
     let context = client.as_ref().zip(scopes.as_ref()).map(|(client, scopes)| cors::CorsContext {
@@ -89,27 +94,48 @@ fn read_mapping(
     let mapping = Mapping {
         name: name.value.into(),
         client: Arc::new(client),
-        policy: SessionPolicy::compile(&scopes),
         scopes,
+        sessions,
         duration,
         mint: mint.unwrap_or_default(),
-        dialect: Dialect::default(),
+        dialect: store,
         cors,
         shared_cache,
         homes,
     };
-    let policy = mapping.of_longest_identity().policy.clone();
-    if policy.size() > MAX_POLICY_BYTES {
-        let size = policy.size();
-        let longest = if mapping.homes.is_some() { " with the longest names of identities" } else { "" };
-        let message =
-            format!("the session policy has {size} bytes{longest}; MinIO takes {MAX_POLICY_BYTES} at most");
-        let help = "give neighbouring scopes one prefix above them, shorten prefixes, or have scopes allow the same \
-                    rights, which share a statement. A client that needs them all can also connect to two listeners, with \
-                    a mapping for each";
-        reader.error(span, message, help);
+    check_policies(&mapping, span, reader);
+    Some(At { value: mapping, span: span? })
+}
+
+/// Reads how the operations of a mapping are divided among sessions.
+fn read_sessions(table: &Table<'_>, store: Dialect) -> SessionPlan {
+    let written = table.word("sessions", &[("split", SessionPlan::Split), ("one", SessionPlan::One)]);
+    match (written, store) {
+        (Some(SessionPlan::Split), Dialect::S3) => {
+            let message = "sessions = \"split\" is for MinIO: other stores want further rights for some operations, such as \
+                           the right to list for the 404 of an absent object";
+            let help = "remove it, or write sessions = \"one\"";
+            table.reader().error(table.span_of("sessions"), message, help);
+            SessionPlan::One
+        }
+        (Some(plan), _) => plan,
+        (None, Dialect::Minio) => SessionPlan::Split,
+        (None, Dialect::S3) => SessionPlan::One,
     }
-    Some(At { value: Mapping { policy, ..mapping }, span: span? })
+}
+
+/// Notes a session policy that is too long.
+fn check_policies(mapping: &Mapping, span: Option<Span>, reader: &Reader<'_>) {
+    let longest = mapping.of_longest_identity();
+    let sizes = longest.policies().map(|(kind, policy)| (policy.size(), kind));
+    let Some((size, kind)) = sizes.max().filter(|(size, _)| *size > MAX_POLICY_BYTES) else { return };
+    let names = if mapping.homes.is_some() { " with the longest names of identities" } else { "" };
+    let message = format!(
+        "the policy of the session {kind} has {size} bytes{names}; MinIO takes {MAX_POLICY_BYTES} at most"
+    );
+    let help = "give neighbouring scopes one prefix above them, shorten prefixes, or have scopes allow the same rights, which \
+                share a statement. A client that needs them all can also connect to two listeners, with a mapping for each";
+    reader.error(span, message, help);
 }
 
 fn read_scopes(table: &Table<'_>, client: Option<&Matcher>) -> Option<Vec<HomeScope>> {

@@ -41,11 +41,11 @@ mod users;
 mod value;
 mod warnings;
 
-pub use configuration::Config;
 pub(crate) use configuration::{
-    Admin, IdentityForm, Issuer, ListenAddress, Listener, ListenerTls, Log, LogFormat, LogLevel,
-    ProxyProtocol, SocketAccess, Upstream,
+    Admin, IdentityForm, Issuer, ListenAddress, Listener, ListenerTls, Log, LogLevel, ProxyProtocol,
+    SocketAccess, Upstream,
 };
+pub use configuration::{Config, LogFormat};
 pub use diagnostic::Diagnostic;
 pub use environment::Environment;
 pub(crate) use environment::read_declarations;

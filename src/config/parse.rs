@@ -8,7 +8,7 @@ use super::limits::read_limits;
 use super::listeners::{read_admin, read_listeners};
 use super::log::read_log;
 use super::mappings::read_mappings;
-use super::reader::{At, Reader};
+use super::reader::Reader;
 use super::table::Table;
 use super::tokens::read_tokens;
 use super::upstream::read_upstream;
@@ -16,7 +16,6 @@ use super::users::read_users;
 use super::warnings::{self, Places};
 use super::{Config, Diagnostic, Environment, Listener, homes, reach};
 use crate::authenticate::keys::Keys;
-use crate::authorize::mapping::Mapping;
 use std::sync::Arc;
 
 pub(super) fn parse(source: &str, environment: &dyn Environment) -> Result<Config, Vec<Diagnostic>> {
@@ -39,6 +38,7 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let mut places = Places { admin: admin.span_of("address"), ..Places::default() };
     let admin = read_admin(admin, &listeners.list);
     let upstream = read_upstream(required(root, "upstream", "[upstream]"), environment);
+    let store = upstream.as_ref().map(|upstream| upstream.store).unwrap_or_default();
     let issuer = required(root, "issuer", "[issuer]");
     places.access_key = issuer.span_of("access_key");
     let issuer = read_issuer(issuer, upstream.as_ref(), environment);
@@ -47,7 +47,7 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let (tokens, token_names) = read_tokens(root, environment);
     let mut declared = Declared { users: user_names, tokens: token_names, issuers, ..Declared::default() };
     let keys = read_keys(root, environment, &mut declared);
-    let mappings = read_mappings(root, &listeners, &declared, environment);
+    let mappings = read_mappings(root, store, &listeners, &declared, environment);
     let limits = root.table("limits", "[limits]");
     places.mints_per_second = limits.span_of("mints_per_second");
     let (limits, workers) = read_limits(limits);
@@ -61,11 +61,10 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     places.mappings = mappings.iter().map(|mapping| mapping.span).collect();
     let listeners: Vec<Listener> = listeners.list.into_iter().map(|listener| listener.value).collect();
     let upstream = upstream?;
-    let dialect = upstream.store;
     let strict = listeners.iter().filter(|listener| listener.refuses_unknown_keys);
     let strict = strict.map(|listener| listener.name.clone()).collect();
     let keys = Arc::new(Keys::new(keys, Arc::clone(&upstream.region), strict));
-    let mappings = mappings.into_iter().map(|At { value, .. }| Mapping { dialect, ..value }).collect();
+    let mappings = mappings.into_iter().map(|mapping| mapping.value).collect();
     let warnings = Vec::new();
     let config = Config {
         listeners,

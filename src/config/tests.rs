@@ -8,6 +8,7 @@ mod tls;
 use super::account::{self, Account};
 use super::*;
 use crate::authorize::mapping::MintWhen;
+use crate::authorize::operations::SessionPlan;
 use crate::bounds::limits::Limits;
 use crate::identify::browser::AllowedHosts;
 use crate::net::guarded::ReadError;
@@ -130,9 +131,32 @@ fn a_final_star_in_a_prefix_is_ignored() {
         let source = EXAMPLE.replace("\"media/\"", &format!("\"{written}\""));
         let config = Config::parse(&source, &Fake).unwrap();
         assert_eq!(config.mappings[0].scopes[0].prefix.as_str(), meant, "{written}");
-        let policy =
-            Config::parse(&EXAMPLE.replace("media/", meant), &Fake).unwrap().mappings[0].policy.clone();
-        assert_eq!(config.mappings[0].policy, policy, "{written}");
+        let other = Config::parse(&EXAMPLE.replace("media/", meant), &Fake).unwrap();
+        let policies = |config: &Config| config.mappings[0].policies().collect::<Vec<_>>();
+        assert_eq!(policies(&config), policies(&other), "{written}");
+    }
+}
+
+#[test]
+fn sessions_are_split_at_minio_and_only_there() {
+    use SessionPlan::{One, Split};
+    for (store, written, plan) in [
+        ("minio", "", Some(Split)),
+        ("minio", "sessions = \"split\"", Some(Split)),
+        ("minio", "sessions = \"one\"", Some(One)),
+        ("s3", "", Some(One)),
+        ("s3", "sessions = \"one\"", Some(One)),
+        ("s3", "sessions = \"split\"", None),
+    ] {
+        let source = EXAMPLE.replacen("[upstream]", &format!("[upstream]\nstore = \"{store}\""), 1).replacen(
+            "session = ",
+            &format!("{written}\nsession = "),
+            1,
+        );
+        let read = Config::parse(&source, &Fake).map(|config| config.mappings[0].sessions);
+        assert_eq!(read.as_ref().ok(), plan.as_ref(), "{store} {written}: {read:?}");
+        let told = read.err().is_none_or(|wrong| wrong[0].message.contains("\"split\" is for MinIO"));
+        assert!(told, "{store} {written}");
     }
 }
 

@@ -6,11 +6,9 @@ use super::reader::Reader;
 use super::source::Span;
 use super::{Config, Diagnostic, ListenAddress, Listener};
 use crate::authorize::mapping::Mapping;
-use crate::authorize::operations::SessionKind;
 use crate::identify::matcher::{Condition, Demand};
 use crate::sessions::refresh::mints_per_second_needed;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// MinIO's default names of root.
@@ -139,30 +137,29 @@ fn check_admin(config: &Config, places: &Places, reader: &Reader<'_>) {
 
 /// Warns if `mints_per_second` is too low to refresh the sessions of all mappings at once.
 fn check_mints(config: &Config, places: &Places, reader: &Reader<'_>) {
-    let sessions = |mapping: &Mapping| mapping.homes.as_ref().map_or(1, |homes| homes.identities().get());
-    let rate = |mapping: &Mapping| mints_per_second_needed(sessions(mapping), mapping.duration);
-    let of_scopes: f64 = config.mappings.iter().map(rate).sum();
-    let lists_uploads =
-        |mapping: &&Mapping| mapping.of_longest_identity().policy_of(SessionKind::Uploads).is_some();
-    let of_uploads: f64 = config.mappings.iter().filter(lists_uploads).map(rate).sum();
-    let (limit, needed) = (config.limits.mints_per_second, of_scopes + of_uploads);
+    let rate = |mapping: &Mapping| mints_per_second_needed(most_sessions(mapping), mapping.duration);
+    let (limit, needed) = (config.limits.mints_per_second, config.mappings.iter().map(rate).sum::<f64>());
     if needed <= f64::from(limit) {
         return;
     }
-    let count = config.mappings.len();
-    let mut sessions = format!("the sessions of {count} mappings take {of_scopes:.1} a second");
-    if of_uploads > 0.0 {
-        let _ = write!(sessions, ", and those for lists of uploads {of_uploads:.1} more");
-    }
+    let (mappings, sessions) =
+        (config.mappings.len(), config.mappings.iter().map(most_sessions).sum::<usize>());
     let message = format!(
-        "limits.mints_per_second is {limit}, which is too few if all mappings are in use: {sessions}"
+        "limits.mints_per_second is {limit}, which is too few if all sessions are in use: the {sessions} sessions of \
+         {mappings} mappings take {needed:.1} a second"
     );
     let help = format!(
         "write mints_per_second = {:.0} in [limits], or more, if the store can take it, or have sessions live longer, such as \
-         session = \"1h\" in each [[mapping]]",
+         session = \"1h\" in each [[mapping]], or share one, with sessions = \"one\"",
         needed.ceil()
     );
     reader.warn(places.mints_per_second, message, help);
+}
+
+/// Returns how many sessions a mapping has if all are in use.
+fn most_sessions(mapping: &Mapping) -> usize {
+    let identities = mapping.homes.as_ref().map_or(1, |homes| homes.identities().get());
+    identities * mapping.of_longest_identity().session_kinds().count()
 }
 
 fn is_at(mapping: &Mapping, listener: &Listener) -> bool {
@@ -327,14 +324,19 @@ mod tests {
         };
         // One mint a second for sessions that are refreshed after 630 seconds on average.
         let (read, both) = ("[\"read\"]", "[\"write\", \"list\"]");
-        assert_eq!(warned(&many(630, read, "")), [""; 0]);
-        let told = warned(&many(631, read, ""));
+        let one = "sessions = \"one\"";
+        assert_eq!(warned(&many(630, read, one)), [""; 0]);
+        let told = warned(&many(631, read, one));
         assert!(told[0].contains("mints_per_second is 1, which is too few"), "{told:?}");
         assert!(told[0].contains("write mints_per_second = 2 in [limits]"), "{told:?}");
-        assert_eq!(warned(&many(631, read, "session = \"1h\"")), [""; 0]);
-        assert_eq!(warned(&many(315, both, "")), [""; 0], "two sessions each");
-        let told = warned(&many(316, both, ""));
-        assert!(told[0].contains("take 0.5 a second, and those for lists of uploads 0.5 more"), "{told:?}");
+        assert_eq!(warned(&many(631, read, "session = \"1h\"\nsessions = \"one\"")), [""; 0]);
+        assert_eq!(warned(&many(315, both, one)), [""; 0], "two sessions each");
+        let told = warned(&many(316, both, one));
+        assert!(told[0].contains("the 632 sessions of 316 mappings take 1.0 a second"), "{told:?}");
+        assert_eq!(warned(&many(315, read, "")), [""; 0], "two sessions each: get and other");
+        assert_eq!(warned(&many(316, read, "")).len(), 1);
+        assert_eq!(warned(&many(157, both, "")), [""; 0], "four sessions each");
+        assert_eq!(warned(&many(158, both, "")).len(), 1);
         let config = Config::parse(&many(631, read, ""), &Fake).unwrap();
         let place = config.warnings()[0].place.as_ref().unwrap();
         assert_eq!((place.line, place.column), (18, 20));

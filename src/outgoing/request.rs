@@ -26,6 +26,7 @@ use http1::Fields;
 /// another session, another node, or another time.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
+    /// The operation, which decides on the session that signs it.
     operation: Operation,
     max_size: Option<u64>,
     method: Method,
@@ -427,7 +428,7 @@ mod tests {
             });
             let target = format!("{path}?{}", select.collect::<Vec<_>>().join("&"));
             let mut headers = vec![(&*name, &*value)];
-            if spec.copies { headers.push(("x-amz-copy-source", "/tmp/b")); }
+            if spec.copies() { headers.push(("x-amz-copy-source", "/tmp/b")); }
             if let Ok(sent) = rebuild(&spec.method.method(), &target, &headers) {
                 for name in names(&sent) {
                     prop_assert!(!["authorization", "host", "content-length", "transfer-encoding", "te", "expect", "prefix",

@@ -11,7 +11,7 @@ use crate::outgoing::upload::Upload;
 use crate::proxy::generation::Site;
 use crate::refusal::Refusal;
 use crate::s3::operation::Operation;
-use crate::sessions::table::Slot;
+use crate::sessions::table::Sessions;
 use crate::trace::Trace;
 use http::Method;
 use http1::Request;
@@ -38,9 +38,9 @@ pub(super) struct Call<'a, B> {
 }
 
 impl<'a> Account<'a> {
-    /// Returns the slot of the session for the mapping's scopes.
-    pub(crate) fn slot(&self) -> &'a Arc<Slot> {
-        self.site.session.slot()
+    /// Returns the sessions that sign its requests.
+    pub(crate) fn sessions(&self) -> &'a Arc<Sessions> {
+        &self.site.sessions
     }
 
     /// Waits until the request is admitted, unless it already was.

@@ -19,7 +19,7 @@ impl Proxy {
     ) -> Result<Outgoing, Refusal> {
         let answer = self
             .store
-            .exchange(&read.object_state_request(), &Upload::nothing(), account.slot(), account.trace)
+            .exchange(&read.object_state_request(), &Upload::nothing(), account.sessions(), account.trace)
             .await?;
         let StoreResponse::Streaming(answer) = answer else { return Ok(read.on(conditions, None)) };
         let field = |name: &str| answer.fields.get(name).and_then(|value| str::from_utf8(value).ok());

@@ -21,6 +21,7 @@ use http1::body::{BoxError, Broken};
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -46,7 +47,7 @@ impl Proxy {
         let Some(rest) = Rest::of(answer.status, &answer.fields, left) else { return };
         answer.body.continue_with(Box::new(Continuation {
             proxy: self.clone(),
-            session: account.site.session.clone(),
+            sessions: Arc::clone(account.sessions()),
             outgoing: outgoing.clone(),
             settled: rest.position(),
             rest,
@@ -61,7 +62,7 @@ impl Proxy {
 /// Everything needed to request the rest of a response.
 struct Continuation {
     proxy: Proxy,
-    session: Sessions,
+    sessions: Arc<Sessions>,
     outgoing: Outgoing,
     rest: Rest,
     /// Requests since the last progress.
@@ -139,8 +140,8 @@ impl Continuation {
         };
         self.count.set(self.count.get().saturating_add(1));
         let attempts = self.attempts(broken);
-        let (store, slot) = (&self.proxy.store, self.session.slot());
-        let asked = store.exchange_with(&outgoing, &Upload::nothing(), slot, attempts, &self.trace).await;
+        let (store, sessions) = (&self.proxy.store, &self.sessions);
+        let asked = store.exchange_with(&outgoing, &Upload::nothing(), sessions, attempts, &self.trace).await;
         match asked.map_err(|refusal| passing(&refusal))? {
             StoreResponse::Streaming(Response { status, fields, body }) => {
                 let checked = self.rest.check(status, &fields, body.size_hint().exact());

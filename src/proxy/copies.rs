@@ -18,7 +18,7 @@ impl Proxy {
         account: Account<'_>,
     ) -> Result<Outgoing, Refusal> {
         let StoreResponse::Streaming(answer) =
-            self.store.exchange(question, &Upload::nothing(), account.slot(), account.trace).await?
+            self.store.exchange(question, &Upload::nothing(), account.sessions(), account.trace).await?
         else {
             return Ok(copy.pinned_to(None));
         };

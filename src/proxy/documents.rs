@@ -49,7 +49,7 @@ impl Proxy {
             }
             Document::Tagging => {
                 let outgoing = outgoing.with_document(Tagging::parse(&document)?.document());
-                self.store.send_document(&outgoing, call.account.slot(), call.account.trace).await?
+                self.store.send_document(&outgoing, call.account.sessions(), call.account.trace).await?
             }
         };
         let rewriter = rewriter.map(|rewriter| rewriter.over(call.client.scheme()));
@@ -77,10 +77,11 @@ impl Proxy {
     ) -> Result<StoreResponse, Refusal> {
         let turn = account.site.completions.turn(completion.parts(), self.limits().queue_timeout).await?;
         let outgoing = outgoing.with_document(completion.document());
-        let (store, slot, trace) = (self.store.clone(), Arc::clone(account.slot()), account.trace.aside());
+        let (store, sessions, trace) =
+            (self.store.clone(), Arc::clone(account.sessions()), account.trace.aside());
         let (done, coming) = oneshot::channel();
         tokio::task::spawn_local(async move {
-            let answer = store.send_document(&outgoing, &slot, &trace).await;
+            let answer = store.send_document(&outgoing, &sessions, &trace).await;
             drop(turn);
             // The client may have left.
             let _ = done.send(answer);
@@ -104,7 +105,7 @@ impl Proxy {
                 self.store
                     .send_document(
                         &outgoing.with_document(only.document.clone()),
-                        account.slot(),
+                        account.sessions(),
                         account.trace,
                     )
                     .await?
@@ -172,7 +173,7 @@ impl Proxy {
         account: Account<'_>,
     ) -> Result<(Parts, String), Stop> {
         let outgoing = outgoing.with_document(group.document.clone());
-        let answer = self.store.send_document(&outgoing, account.slot(), account.trace).await?;
+        let answer = self.store.send_document(&outgoing, account.sessions(), account.trace).await?;
         let StoreResponse::Streaming(answer) = answer else { return Err(Stop::Answered(Box::new(answer))) };
         let (parts, body) = answer.into_parts();
         let reading = read_whole(body, MAX_RESULT, self.generation.limits.stall_timeout);

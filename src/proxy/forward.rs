@@ -55,7 +55,7 @@ impl Proxy {
         if !matches!(forward.outgoing.payload(), Payload::Held(_)) {
             account.admit().await?;
         }
-        let (slot, trace) = (account.slot(), account.trace);
+        let (sessions, trace) = (account.sessions(), account.trace);
         if let Some(first) = forward.first.take() {
             forward.outgoing = Box::pin(self.prepare(forward.outgoing.clone(), first, account)).await?;
         }
@@ -63,14 +63,14 @@ impl Proxy {
             Payload::Held(body) => {
                 Box::pin(multipart::pass_on(self, &forward.outgoing, body, upload, account)).await?
             }
-            _ => self.store.exchange(&forward.outgoing, upload, slot, trace).await?,
+            _ => self.store.exchange(&forward.outgoing, upload, sessions, trace).await?,
         };
         let mut answer = match forward.outgoing.without_range() {
             // The object has changed since the client got the earlier range, so it gets the whole object (RFC 9110,
             // section 13.1.5).
             Some(whole) if answer.status() == StatusCode::PRECONDITION_FAILED => {
                 drop(answer);
-                Box::pin(self.store.exchange(&whole, upload, slot, trace)).await?
+                Box::pin(self.store.exchange(&whole, upload, sessions, trace)).await?
             }
             _ => answer,
         };

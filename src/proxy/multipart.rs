@@ -27,12 +27,11 @@ use crate::proxy::{Account, ClientBody, Proxy};
 use crate::refusal::{Refusal, Rule};
 use crate::s3::checksum::Algorithm;
 use crate::s3::operation::Operation;
-use crate::sessions::table::Slot;
+use crate::sessions::table::Sessions;
 use crate::store::{Store, StoreResponse};
 use crate::trace::{Trace, Wait};
 use part::{Filled, Part, Source};
 use std::rc::Rc;
-use std::sync::Arc;
 use upload::MultipartUpload;
 
 /// The largest part that is held, in bytes, if the length is unknown.
@@ -63,9 +62,9 @@ pub(crate) async fn pass_on<B: ClientBody>(
         let buffer = proxy.buffers().share(account.site.row.index(), account.holdings.client());
         account.holdings.hold(account.trace.waits(Wait::Queue, buffer).await?);
     }
-    let (store, slot, trace) = (proxy.store(), account.slot(), account.trace);
+    let (store, sessions, trace) = (proxy.store(), account.sessions(), account.trace);
     // Without a session, the client is refused before its body is read.
-    store.session(slot, trace).await?;
+    store.await_session(outgoing, sessions, trace).await?;
     let algorithm = outgoing.checksum_algorithm();
     let whole = algorithm.filter(|_| outgoing.operation() == Operation::PutObject);
     let mut source = Source::new(upload, announced, whole);
@@ -73,10 +72,11 @@ pub(crate) async fn pass_on<B: ClientBody>(
     let mut part = Part::new(whole, body.length, limits.upload_spool);
     let size = first_size(outgoing.operation(), algorithm, body.length);
     match (part.fill(&mut source, size, outgoing).await?, outgoing.operation()) {
-        (Filled::Ended, _) => send_whole(outgoing, part, source, (store, slot, trace)).await,
+        (Filled::Ended, _) => send_whole(outgoing, part, source, (store, sessions, trace)).await,
         (_, Operation::PutObject) => {
             let budget = proxy.buffers();
-            let upload = MultipartUpload { store, budget, limits, outgoing, slot, trace, algorithm: whole };
+            let upload =
+                MultipartUpload { store, budget, limits, outgoing, sessions, trace, algorithm: whole };
             upload.run(part, source).await
         }
         (Filled::Short, _) if body.length.is_some() => Err(no_room()),
@@ -111,13 +111,13 @@ async fn send_whole<B: ClientBody>(
     outgoing: &Outgoing,
     part: Part,
     source: Source<B>,
-    (store, slot, trace): (&Store, &Arc<Slot>, &Trace),
+    (store, sessions, trace): (&Store, &Sessions, &Trace),
 ) -> Result<StoreResponse, Refusal> {
     let trailing = source.trailing_checksum();
     source.verify()?;
     let (content, length, _) = part.close().await?;
     let outgoing = outgoing.with_length(length, trailing.as_ref());
-    store.exchange(&outgoing, &Upload::of(content, length), slot, trace).await
+    store.exchange(&outgoing, &Upload::of(content, length), sessions, trace).await
 }
 
 #[cfg(test)]

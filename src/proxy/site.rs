@@ -11,7 +11,7 @@ use crate::bounds::completions::Completions;
 use crate::bounds::residents::{AllInUse, Residents};
 use crate::identify::client::{Client, ClientKey};
 use crate::refusal::{Refusal, Rule};
-use crate::sessions::table::{Sessions, TableFull};
+use crate::sessions::table::Sessions;
 use crate::telemetry::metrics::{IdentityCounts, Row};
 use std::fmt;
 use std::ops::Deref;
@@ -24,11 +24,11 @@ use tokio::time::{Instant, sleep};
 #[derive(Debug)]
 pub(crate) struct Site {
     /// The mapping.
-    pub mapping: Mapping,
+    pub mapping: Arc<Mapping>,
     /// Its row in the metrics.
     pub row: Row,
     /// Its sessions.
-    pub session: Sessions,
+    pub sessions: Arc<Sessions>,
     /// Its admission control.
     pub admission: Arc<Admission>,
     /// Its multipart uploads that are being completed, and lists of uploads.
@@ -55,20 +55,17 @@ impl Site {
 /// The time between two searches for idle sites.
 const SWEEP: Duration = Duration::from_mins(1);
 
-/// Opens the sessions of identities.
-pub(crate) trait OpenSessions: fmt::Debug + Send + Sync {
-    /// Returns the sessions of an identity's mapping. They are minted when a request needs them.
-    ///
-    /// # Errors
-    /// When the process keeps as many sessions as it may.
-    fn open(&self, mapping: &Mapping) -> Result<Sessions, TableFull>;
+/// Makes the sessions of identities.
+pub(crate) trait MakeSessions: fmt::Debug + Send + Sync {
+    /// Returns the sessions of an identity's mapping. They are opened when a request needs them.
+    fn of_identity(&self, mapping: &Arc<Mapping>) -> Sessions;
 }
 
 /// The sites of a mapping's identities.
 #[derive(Debug)]
 pub(crate) struct HomeSites {
     homes: Arc<Homes>,
-    sessions: Box<dyn OpenSessions>,
+    sessions: Box<dyn MakeSessions>,
     residents: Mutex<Residents<Arc<Values>, Arc<Site>>>,
     counts: Arc<IdentityCounts>,
     /// The number of the next identity.
@@ -100,7 +97,7 @@ impl HomeSites {
     /// Makes the sites of `homes`. They are counted in `counts`.
     pub(crate) fn new(
         homes: Arc<Homes>,
-        sessions: Box<dyn OpenSessions>,
+        sessions: Box<dyn MakeSessions>,
         counts: Arc<IdentityCounts>,
     ) -> Self {
         let residents = Mutex::new(Residents::new(homes.identities()));
@@ -129,29 +126,34 @@ impl HomeSites {
         // Dropped without the lock: its sessions end with it.
         self.dropped(made_room.map_err(too_many)?);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.open(shared, values, number, now)
+        let site = self.make(shared, &values, number)?;
+        self.add(values, site, now)
     }
 
-    fn open(&self, shared: &Site, values: Values, number: u64, now: Duration) -> Result<Arc<Site>, Refusal> {
-        let mapping = shared.mapping.of_identity(&self.homes, &values)?;
-        let session = self.sessions.open(&mapping).map_err(|TableFull { .. }| too_many(AllInUse))?;
-        let site = Arc::new(Site {
+    /// Makes the site of the identity with these values.
+    fn make(&self, shared: &Site, values: &Values, number: u64) -> Result<Site, Refusal> {
+        let mapping = Arc::new(shared.mapping.of_identity(&self.homes, values)?);
+        Ok(Site {
+            sessions: Arc::new(self.sessions.of_identity(&mapping)),
             mapping,
             row: shared.row,
-            session,
             admission: Arc::clone(&shared.admission),
             completions: Arc::clone(&shared.completions),
             holder: Some(ClientKey::Identity(number)),
             homes: None,
-        });
+        })
+    }
+
+    fn add(&self, values: Values, site: Site, now: Duration) -> Result<Arc<Site>, Refusal> {
+        let holder = site.holder;
         let mut residents = self.lock();
-        let added = residents.insert(&Arc::new(values), site, now, is_idle);
+        let added = residents.insert(&Arc::new(values), Arc::new(site), now, is_idle);
         let added = added.map(|(site, dropped)| (Arc::clone(site), dropped));
         self.counts.set_live(residents.len());
         drop(residents);
         let (site, dropped) = added.map_err(too_many)?;
         // If another request of the identity came first, its site is used, and this one counted as nothing.
-        self.dropped(dropped.filter(|dropped| dropped.holder != Some(ClientKey::Identity(number))));
+        self.dropped(dropped.filter(|dropped| dropped.holder != holder));
         Ok(site)
     }
 
@@ -160,14 +162,16 @@ impl HomeSites {
         if !self.homes.identify_as(&old.homes) {
             return;
         }
-        let identities: Vec<(Arc<Values>, Option<ClientKey>)> =
-            old.lock().iter().map(|(values, site)| (Arc::clone(values), site.holder)).collect();
+        let identities: Vec<(Arc<Values>, Arc<Site>)> =
+            old.lock().iter().map(|(values, site)| (Arc::clone(values), Arc::clone(site))).collect();
         self.next.store(old.next.load(Ordering::Relaxed), Ordering::Relaxed);
         let newest = identities.len().saturating_sub(self.homes.identities().get());
-        for (values, holder) in identities.into_iter().skip(newest) {
-            let Some(ClientKey::Identity(number)) = holder else { continue };
-            // An identity without room is opened again by its next request.
-            let _ = self.open(shared, Values::clone(&values), number, self.epoch.elapsed());
+        for (values, before) in identities.into_iter().skip(newest) {
+            let Some(ClientKey::Identity(number)) = before.holder else { continue };
+            // An identity or a session without room is opened again by the next request.
+            let Ok(site) = self.make(shared, &values, number) else { continue };
+            let _ = site.sessions.follow(&before.sessions);
+            let _ = self.add(Values::clone(&values), site, self.epoch.elapsed());
         }
     }
 

@@ -23,7 +23,9 @@ use crate::proxy::generation::{ListenerTable, SiteTable};
 use crate::sessions::minting::{Mint, MintError, MintRequest};
 use crate::sessions::refresh::Reason;
 use crate::sessions::session::{Minted, Session};
-use crate::sessions::table::{Judge, Keeper, MintBudget, Sessions, Slot, Verdict};
+use crate::sessions::table::{
+    Judge, Keeper, MintBudget, MintCounts, OpenSession, SessionHandle, Sessions, Slot, Unopened, Verdict,
+};
 use crate::sigv4::secret::{Credentials, Secret};
 use crate::store::nodes::NodeBoard;
 use crate::telemetry::metrics::{Format, Metrics};
@@ -33,6 +35,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use http1::Fields;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -64,36 +67,45 @@ impl Mint for Mints {
     }
 }
 
+/// Opens sessions that this STS mints.
+struct Opener<M> {
+    mapping: Arc<Mapping>,
+    mint: Arc<M>,
+    counts: Arc<MintCounts>,
+}
+
+impl<M> fmt::Debug for Opener<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opener")
+    }
+}
+
+impl<M: Mint + Send + Sync + 'static> OpenSession for Opener<M> {
+    fn open(&self, kind: SessionKind) -> Result<Arc<SessionHandle>, Unopened> {
+        let policy = self.mapping.policy_of(kind).ok_or(Unopened::NotGranted)?;
+        let keeper = Keeper {
+            slot: Arc::new(Slot::new(false, Arc::clone(&self.counts))),
+            mint: Arc::clone(&self.mint),
+            request: MintRequest { name: String::new(), policy, duration: self.mapping.duration },
+            kind,
+            region: "us-east-1".into(),
+            clock: WallClock::SYSTEM,
+            budget: Arc::new(MintBudget::new(1, Duration::from_secs(1))),
+            missing: None,
+            judge: Unasked,
+            issuer_doubts: Arc::default(),
+        };
+        Ok(keeper.start())
+    }
+}
+
 fn site<M: Mint + Send + Sync + 'static>(mapping: &Mapping, metrics: &Metrics, mint: &Arc<M>) -> Site {
     let (row, counts) = metrics.rows([&*mapping.name]).remove(0);
-    let keeper = |kind| Keeper {
-        slot: Arc::new(Slot::new(false, Arc::clone(&counts))),
-        mint: Arc::clone(mint),
-        request: MintRequest {
-            name: String::new(),
-            policy: mapping.policy.clone(),
-            duration: mapping.duration,
-        },
-        kind,
-        region: "us-east-1".into(),
-        clock: WallClock::SYSTEM,
-        budget: Arc::new(MintBudget::new(1, Duration::from_secs(1))),
-        missing: None,
-        judge: Unasked,
-        issuer_doubts: Arc::default(),
-    };
-    let uploads = keeper(SessionKind::Uploads).start();
-    let session = Sessions::new(keeper(SessionKind::Scopes).start(), Some(uploads));
+    let mapping = Arc::new(mapping.clone());
+    let opener = Opener { mapping: Arc::clone(&mapping), mint: Arc::clone(mint), counts };
+    let sessions = Arc::new(Sessions::new(mapping.sessions, Box::new(opener)));
     let admission = Arc::new(Admission::new(Bounds::of(&Limits::default())));
-    Site {
-        mapping: mapping.clone(),
-        row,
-        session,
-        admission,
-        completions: Arc::default(),
-        holder: None,
-        homes: None,
-    }
+    Site { mapping, row, sessions, admission, completions: Arc::default(), holder: None, homes: None }
 }
 
 /// Returns a proxy in the state that `serve` creates from `config`.

@@ -3,15 +3,13 @@
 use super::call::Call;
 use super::decision::UploadList;
 use super::reply::Served;
-use super::{Account, ClientBody, Proxy, internal_error};
+use super::{Account, ClientBody, Proxy};
 use crate::authorize::list_uploads::{Listing, Marker, Question, Reader, Selection};
-use crate::authorize::operations::SessionKind;
 use crate::authorize::operations::grammar::Dialect;
 use crate::bounds::memory::Use;
 use crate::outgoing::request::Outgoing;
 use crate::outgoing::upload::Upload;
 use crate::refusal::{Refusal, Rule};
-use crate::sessions::table::Slot;
 use crate::store::pool::Download;
 use crate::store::retry::Attempts;
 use crate::store::{StoreResponse, broke_off};
@@ -31,7 +29,6 @@ const SLOW_NODES: u32 = 4;
 struct Page<'a> {
     listing: Listing,
     selection: Selection,
-    slot: &'a Slot,
     account: Account<'a>,
 }
 
@@ -63,9 +60,8 @@ impl Proxy {
         let account = call.account;
         account.admit().await?;
         let _turn = account.site.completions.turn_to_list(self.limits().queue_timeout).await?;
-        let slot = account.site.session.slot_of(SessionKind::Uploads).ok_or_else(internal_error)?;
         let selection = Selection::new(&listing);
-        let mut page = Page { listing, selection, slot, account };
+        let mut page = Page { listing, selection, account };
         let gathering = async {
             match page.listing.dialect() {
                 Dialect::Minio => self.ask_each_node(&mut page).await,
@@ -139,11 +135,8 @@ impl Proxy {
         attempts: Attempts,
     ) -> Result<ListReply, Refusal> {
         let outgoing = Outgoing::list_of_uploads(&page.listing, question);
-        match self
-            .store
-            .exchange_with(&outgoing, &Upload::nothing(), page.slot, attempts, page.account.trace)
-            .await?
-        {
+        let (sessions, trace) = (page.account.sessions(), page.account.trace);
+        match self.store.exchange_with(&outgoing, &Upload::nothing(), sessions, attempts, trace).await? {
             StoreResponse::Streaming(answer) if answer.status == StatusCode::OK => {
                 self.read_list(answer.body, page).await.map(ListReply::List)
             }

@@ -4,11 +4,13 @@ use super::probe::Prober;
 use super::tls_files;
 use crate::authenticate::jwt::IssuerStatus;
 use crate::authenticate::verifiers::Verifiers;
+use crate::authorize::operations::SessionKind;
 use crate::net::terminal::plain;
 use crate::proxy::generation::Shared;
 use crate::s3::error as s3_error;
+use crate::sessions::table::Sessions;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
@@ -60,17 +62,9 @@ impl Readiness {
         let generation = self.shared.generation.load_full();
         let mut without = 0;
         for site in generation.sites.iter() {
-            let (name, slot) = (&site.mapping.name, site.session.slot());
-            without += usize::from(slot.live(now).is_none());
-            if !slot.is_ready(now) {
-                obstacles
-                    .push(format!("session: mapping {name:?} has no live session (see the log for why)"));
-            } else if let Some(code) = slot.denial() {
-                obstacles.push(format!(
-                    "store: mapping {name:?} is denied what it grants: {} (see the log for what to do)",
-                    s3_error::shown_code(&code)
-                ));
-            }
+            let sessions = SessionStates::of(&site.sessions, now);
+            without += usize::from(!sessions.all_live);
+            obstacles.extend(sessions.obstacle(&site.mapping.name));
         }
         // Live sessions remain usable even if STS rejects the issuer.
         if without > 0 && self.shared.metrics.issuer.is_refused() {
@@ -117,3 +111,58 @@ impl Readiness {
         answers
     }
 }
+
+/// What readiness takes from the open sessions of a mapping. Those for lists of multipart uploads do not count: without
+/// them only these lists fail.
+#[derive(Debug, Default)]
+struct SessionStates {
+    /// Whether there is a session, and all are live.
+    all_live: bool,
+    /// A session that is needed and not live.
+    missing: Option<SessionKind>,
+    /// The code with which the store denies everything to a session.
+    denial: Option<Box<str>>,
+    /// Whether the store is not known to deny everything to a session that could show it.
+    any_allowed: bool,
+}
+
+impl SessionStates {
+    fn of(sessions: &Sessions, now: SystemTime) -> Self {
+        let mut states = Self::default();
+        let mut opened = sessions.opened().filter(|(kind, _)| *kind != SessionKind::Uploads).peekable();
+        states.all_live = opened.peek().is_some();
+        for (kind, slot) in opened {
+            states.all_live &= slot.live(now).is_some();
+            if !slot.is_ready(now) {
+                states.missing.get_or_insert(kind);
+            }
+            states.add_denial(kind, slot.denial());
+        }
+        states
+    }
+
+    /// Adds whether the store denies everything to a session of this kind.
+    fn add_denial(&mut self, kind: SessionKind, denial: Option<Box<str>>) {
+        match denial {
+            Some(code) => _ = self.denial.get_or_insert(code),
+            // No request shows a denial of deletes without deleting something.
+            None => self.any_allowed |= kind != SessionKind::Delete,
+        }
+    }
+
+    /// Returns what keeps a mapping of this name from being served.
+    fn obstacle(&self, name: &str) -> Option<String> {
+        if let Some(kind) = self.missing {
+            return Some(format!(
+                "session: mapping {name:?} has no live session {kind} (see the log for why)"
+            ));
+        }
+        // A part of what a mapping grants may be more than the issuer may do. The other part is served.
+        let code = self.denial.as_deref().filter(|_| !self.any_allowed)?;
+        let code = s3_error::shown_code(code);
+        Some(format!("store: mapping {name:?} is denied what it grants: {code} (see the log for what to do)"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -136,7 +136,8 @@ impl Running {
         self.ready.prober().follow(&prober);
         self.shared.metrics.show_nodes(&nodes);
         let kept = kept(&before.sites, &sites);
-        let renewed = sites.iter().filter(|site| site.session.slot().is_inheriting()).count();
+        let opened = sites.iter().flat_map(|site| site.sessions.opened());
+        let renewed = opened.filter(|(_, slot)| slot.is_inheriting()).count();
         self.lasting.attempts.set_limits(AttemptLimits::of(&config.limits));
         let next = Arc::new(generation(&config, sites, nodes, (&change.registry, verifiers), Some(&before)));
         show_files(&config, &next.authenticator, &self.shared.metrics);
@@ -195,13 +196,13 @@ impl Running {
     }
 }
 
-/// Counts the sites whose sessions are those of the same mapping before.
+/// Counts the open sessions that are those of the same mapping before.
 fn kept(before: &SiteTable, sites: &[Arc<Site>]) -> usize {
     let before: HashMap<&str, &Arc<Site>> = before.iter().map(|site| (&*site.mapping.name, site)).collect();
-    let is_kept = |site: &&Arc<Site>| {
-        before.get(&*site.mapping.name).is_some_and(|before| before.session.is(&site.session))
+    let kept = |site: &Arc<Site>| {
+        before.get(&*site.mapping.name).map_or(0, |before| before.sessions.shared_with(&site.sessions))
     };
-    sites.iter().filter(is_kept).count()
+    sites.iter().map(kept).sum()
 }
 
 fn show_files(config: &Config, authenticator: &Authenticator, metrics: &Metrics) {

@@ -10,11 +10,11 @@ use crate::config::Config;
 use crate::mint::StsMint;
 use crate::net::wall_clock::WallClock;
 use crate::proxy::generation::{Site, SiteTable};
-use crate::proxy::site::{HomeSites, OpenSessions};
+use crate::proxy::site::{HomeSites, MakeSessions};
 use crate::sessions::minting::MintRequest;
 use crate::sessions::table::{
-    self as session_table, IssuerId, Keeper, MintBudget, MintCounts, Purpose, SessionHandle, SessionKey,
-    SessionTable, Slot, StoreId, TableFull, Terms,
+    self as session_table, IssuerId, Keeper, MintBudget, MintCounts, OpenSession, Purpose, SessionHandle,
+    SessionKey, SessionTable, Slot, StoreId, TableFull, Terms, Unopened,
 };
 use crate::store::judge::{Nodes, StoreJudge, Trial};
 use crate::telemetry::metrics::{Metrics, Row};
@@ -87,9 +87,9 @@ impl Minting {
         self.budget.set(config.limits.mints_per_second, config.limits.mint_timeout);
     }
 
-    /// Returns the key of a session of `mapping`. Only the session for the mapping's scopes can be minted at start.
+    /// Returns the key of a session of `mapping`. Only common sessions are minted at start.
     fn key(&self, mapping: &Mapping, kind: SessionKind, policy: SessionPolicy) -> SessionKey {
-        let eager = kind == SessionKind::Scopes && mapping.mint == MintWhen::Start;
+        let eager = kind.is_common() && mapping.mint == MintWhen::Start;
         SessionKey {
             purpose: Purpose { mapping: mapping.name.clone(), kind, policy, store: self.store },
             terms: Terms { issuer: self.id, lifetime: mapping.duration, eager },
@@ -182,8 +182,8 @@ impl Sessions {
         let rows = metrics.rows(config.mappings.iter().map(|mapping| &*mapping.name));
         let opening = |(mapping, (row, counts)): (&Mapping, (Row, Arc<MintCounts>))| {
             let (table, minting) = (Arc::clone(&self.table), Arc::clone(minting));
-            let opener = Opener { table, minting, counts, missing: None };
-            site(opener, config, mapping, row, old.get(&*mapping.name).copied()).map(Arc::new)
+            let common = Common { table, minting, counts, missing: None };
+            site(common, config, mapping, row, old.get(&*mapping.name).copied()).map(Arc::new)
         };
         let sites: Result<Vec<Arc<Site>>, TableFull> =
             config.mappings.iter().zip(rows).map(opening).collect();
@@ -196,7 +196,7 @@ impl Sessions {
         // Not before all sites are there: until then the metrics show those of the configuration in effect.
         for site in &sites {
             metrics.show_admission(site.row, &site.admission);
-            metrics.show_slot(site.row, site.session.slot());
+            metrics.show_sessions(site.row, &site.sessions);
             let Some(homes) = &site.homes else { continue };
             if let Some(old) = old.get(&*site.mapping.name).and_then(|old| old.homes.as_ref()) {
                 homes.inherit(site, old);
@@ -208,9 +208,9 @@ impl Sessions {
     }
 }
 
-/// Opens the sessions of one mapping, or of its identities.
-#[derive(Debug)]
-struct Opener {
+/// What the sessions of a mapping, or of its identities, have in common.
+#[derive(Clone, Debug)]
+struct Common {
     table: Arc<SessionTable>,
     minting: Arc<Minting>,
     counts: Arc<MintCounts>,
@@ -218,24 +218,40 @@ struct Opener {
     missing: Option<Arc<MintBudget>>,
 }
 
-impl OpenSessions for Opener {
-    fn open(&self, mapping: &Mapping) -> Result<session_table::Sessions, TableFull> {
-        let session = |kind, policy| {
-            let key = self.minting.key(mapping, kind, policy);
-            let slot = Slot::new(key.terms.eager, Arc::clone(&self.counts));
-            let start = |slot| self.minting.keep(mapping, &key, slot, self.missing.as_ref());
-            self.table.get_or_start(&key, WallClock::SYSTEM.now(), slot, start)
-        };
-        let scopes = session(SessionKind::Scopes, mapping.policy.clone())?;
-        let uploads = mapping.policy_of(SessionKind::Uploads);
-        let uploads = uploads.map(|policy| session(SessionKind::Uploads, policy)).transpose()?;
-        Ok(session_table::Sessions::new(scopes, uploads))
+impl Common {
+    fn sessions(&self, mapping: &Arc<Mapping>) -> session_table::Sessions {
+        let opener = Opener { common: self.clone(), mapping: Arc::clone(mapping) };
+        session_table::Sessions::new(mapping.sessions, Box::new(opener))
+    }
+}
+
+impl MakeSessions for Common {
+    fn of_identity(&self, mapping: &Arc<Mapping>) -> session_table::Sessions {
+        self.sessions(mapping)
+    }
+}
+
+/// Opens the sessions of one mapping, or of one of its identities.
+#[derive(Debug)]
+struct Opener {
+    common: Common,
+    mapping: Arc<Mapping>,
+}
+
+impl OpenSession for Opener {
+    fn open(&self, kind: SessionKind) -> Result<Arc<SessionHandle>, Unopened> {
+        let Self { common: Common { table, minting, counts, missing }, mapping } = self;
+        let policy = mapping.policy_of(kind).ok_or(Unopened::NotGranted)?;
+        let key = minting.key(mapping, kind, policy);
+        let slot = Slot::new(key.terms.eager, Arc::clone(counts));
+        let start = |slot| minting.keep(mapping, &key, slot, missing.as_ref());
+        table.get_or_start(&key, WallClock::SYSTEM.now(), slot, start).map_err(Unopened::Full)
     }
 }
 
 /// Returns the site of a mapping, reusing the parts of its `old` site that still fit.
 fn site(
-    opener: Opener,
+    common: Common,
     config: &Config,
     mapping: &Mapping,
     row: Row,
@@ -247,21 +263,31 @@ fn site(
         _ => Arc::new(Admission::new(bounds)),
     };
     let completions = old.map(|old| Arc::clone(&old.completions)).unwrap_or_default();
-    let (session, homes) = match &mapping.homes {
-        None => (opener.open(mapping)?, None),
-        Some(homes) => {
-            let before = old.and_then(|old| Some((old, old.homes.as_ref()?)));
-            let nobodys = || {
-                let handle = SessionHandle::of_nobody(Arc::clone(&opener.counts));
-                session_table::Sessions::new(handle, None)
-            };
-            let session = before.map_or_else(nobodys, |(old, _)| old.session.clone());
-            let counts = before.map(|(_, homes)| homes.counts().continued()).unwrap_or_default();
-            let opener = Opener { missing: Some(Arc::new(budget_of_homes(config))), ..opener };
-            (session, Some(HomeSites::new(Arc::clone(homes), Box::new(opener), Arc::new(counts))))
+    let mapping = Arc::new(mapping.clone());
+    let sessions = Arc::new(common.sessions(&mapping));
+    if mapping.mint == MintWhen::Start {
+        open_common(&sessions)?;
+    }
+    if let Some(old) = old {
+        sessions.follow(&old.sessions)?;
+    }
+    let homes = mapping.homes.as_ref().map(|homes| {
+        let before = old.and_then(|old| old.homes.as_ref());
+        let counts = before.map(|homes| homes.counts().continued()).unwrap_or_default();
+        let common = Common { missing: Some(Arc::new(budget_of_homes(config))), ..common };
+        HomeSites::new(Arc::clone(homes), Box::new(common), Arc::new(counts))
+    });
+    Ok(Site { mapping, row, sessions, admission, completions, holder: None, homes })
+}
+
+/// Opens the sessions that most clients use, as far as the mapping has them.
+fn open_common(sessions: &session_table::Sessions) -> Result<(), TableFull> {
+    for kind in SessionKind::ALL.into_iter().filter(|kind| kind.is_common()) {
+        if let Err(Unopened::Full(full)) = sessions.slot(kind) {
+            return Err(full);
         }
-    };
-    Ok(Site { mapping: mapping.clone(), row, session, admission, completions, holder: None, homes })
+    }
+    Ok(())
 }
 
 /// Returns the budget of each mapping with homes for mints without a live session. Together they have half of all mints, so

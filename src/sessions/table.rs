@@ -1,8 +1,8 @@
 //! The session table: all sessions of a process, each under a key of everything it depends on.
 //!
-//! A mapping holds a handle to each of its sessions, so requests read a session without a lock and without the table.
-//! The table is used when a configuration takes effect: sessions with equal keys are the same session. A session
-//! without a handle ends, and its entry is removed.
+//! A mapping holds a handle to each of its open sessions, so requests read a session without a lock and without the
+//! table. The table is used when a session is opened: sessions with equal keys are the same session. A session without a
+//! handle ends, and its entry is removed.
 //!
 //! Each session has a [`Slot`], which requests read, and a [`Keeper`], which mints. At most one mint runs for a slot,
 //! and a client that disconnects cancels nothing.
@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 
 pub(crate) use budget::MintBudget;
 pub(crate) use keeper::{Keeper, SessionHandle};
-pub(crate) use kinds::Sessions;
+pub(crate) use kinds::{OpenSession, Sessions, Unopened};
 pub(crate) use slot::{MintCounts, Slot, SlotSession};
 pub(crate) use verdict::{Judge, Verdict};
 

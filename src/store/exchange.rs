@@ -1,5 +1,5 @@
-//! The exchange of one request with the store: it is sent with the session of a slot, and again with a new session if
-//! the store does not know the first.
+//! The exchange of one request with the store: it is sent with the session of its operation, and again with a new
+//! session if the store does not know the first.
 
 use super::balance::Outcome;
 use super::pool::{Download, SendError};
@@ -12,7 +12,7 @@ use crate::outgoing::request::{Outgoing, WithDocument};
 use crate::outgoing::upload::Upload;
 use crate::refusal::{Refusal, Rule};
 use crate::s3::error::{self as s3_error, read_error_body};
-use crate::sessions::table::{self as session_table, Slot, SlotSession};
+use crate::sessions::table::{self as session_table, Sessions, Slot, SlotSession, TableFull, Unopened};
 use crate::trace::{Trace, Wait};
 use bytes::Bytes;
 use http::Method;
@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Store {
-    /// Sends a request with the session of `slot`. Sends it again with a new session if the store does not know the
-    /// first, and to another node if one is still starting.
+    /// Sends a request with the session of `sessions` for its operation. Sends it again with a new session if the store
+    /// does not know the first, and to another node if one is still starting.
     ///
     /// # Errors
     /// When there is no session or no response, or when the client's body breaks off.
@@ -34,13 +34,13 @@ impl Store {
         &self,
         outgoing: &Outgoing,
         upload: &Rc<Upload<B>>,
-        slot: &Slot,
+        sessions: &Sessions,
         trace: &Trace,
     ) -> Result<StoreResponse, Refusal>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
-        self.exchange_with(outgoing, upload, slot, Attempts::default(), trace).await
+        self.exchange_with(outgoing, upload, sessions, Attempts::default(), trace).await
     }
 
     /// Sends a request like [`Self::exchange`], to the nodes that `attempts` allows.
@@ -51,16 +51,17 @@ impl Store {
         &self,
         outgoing: &Outgoing,
         upload: &Rc<Upload<B>>,
-        slot: &Slot,
+        sessions: &Sessions,
         mut attempts: Attempts,
         trace: &Trace,
     ) -> Result<StoreResponse, Refusal>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
+        let slot = slot_of(outgoing, sessions)?;
         let mut replayed = false;
         loop {
-            let session = self.session(slot, trace).await?;
+            let session = self.session_in(slot, trace).await?;
             let sent = self.send(outgoing, upload, &session, &mut attempts, trace).await;
             let (response, choice) = sent.map_err(|error| match error {
                 SendError::Body(error) => Refusal::from(error),
@@ -80,8 +81,11 @@ impl Store {
                     return Ok(response);
                 }
                 Blame::Denied => {
-                    let judging = Box::pin(slot.judge(session.id(), choice.node));
-                    if judging.await != session_table::Verdict::Dead {
+                    let verdict = Box::pin(slot.judge(session.id(), choice.node)).await;
+                    if matches!(verdict, session_table::Verdict::Denied(_)) {
+                        sessions.doubt_others(slot, choice.node);
+                    }
+                    if verdict != session_table::Verdict::Dead {
                         slot.counts().denials.fetch_add(1, Ordering::Relaxed);
                         return Ok(response);
                     }
@@ -118,26 +122,35 @@ impl Store {
     pub(crate) async fn send_document(
         &self,
         outgoing: &WithDocument,
-        slot: &Slot,
+        sessions: &Sessions,
         trace: &Trace,
     ) -> Result<StoreResponse, Refusal> {
         let WithDocument { request, document } = outgoing;
         let upload = || Upload::of(Held::Held(document.clone()), document.len() as u64);
-        match self.exchange(request, &upload(), slot, trace).await {
+        match self.exchange(request, &upload(), sessions, trace).await {
             // MinIO reads a document before it checks the session. A document is held in memory and can be sent
             // again.
             Err(refusal) if refusal.rule == Rule::SessionReplaced => {
-                self.exchange(request, &upload(), slot, trace).await
+                self.exchange(request, &upload(), sessions, trace).await
             }
             response => response,
         }
     }
 
-    /// Returns the session of `slot`, and waits until it is minted if necessary.
+    /// Waits until there is a session that can sign a request.
     ///
     /// # Errors
     /// When no session is minted in time.
-    pub(crate) async fn session(&self, slot: &Slot, trace: &Trace) -> Result<Arc<SlotSession>, Refusal> {
+    pub(crate) async fn await_session(
+        &self,
+        outgoing: &Outgoing,
+        sessions: &Sessions,
+        trace: &Trace,
+    ) -> Result<(), Refusal> {
+        self.session_in(slot_of(outgoing, sessions)?, trace).await.map(|_| ())
+    }
+
+    async fn session_in(&self, slot: &Slot, trace: &Trace) -> Result<Arc<SlotSession>, Refusal> {
         let session = slot.obtain(self.clock, self.session_wait);
         trace.waits(Wait::Session, session).await.map_err(|unavailable| {
             let refusal = no_session().retry_after(unavailable.retry_after.as_secs().max(1));
@@ -186,6 +199,20 @@ pub(crate) fn is_short(response: &Response<Download>) -> bool {
 /// Returns the refusal of a request whose response broke off.
 pub(crate) fn broke_off(error: &dyn fmt::Display) -> Refusal {
     Refusal::new(Rule::Upstream, "the store's response broke off").caused_by(error)
+}
+
+/// Returns the slot of the session that signs a request.
+fn slot_of<'s>(outgoing: &Outgoing, sessions: &'s Sessions) -> Result<&'s Arc<Slot>, Refusal> {
+    let kind = outgoing.session().ok_or(Unopened::NotGranted);
+    kind.and_then(|kind| sessions.slot_for(kind)).map_err(|unopened| match unopened {
+        Unopened::Full(TableFull { capacity }) => no_session()
+            .retry_after(1)
+            .caused_by(&format!("{capacity} sessions are in use, which is the most")),
+        Unopened::NotGranted => {
+            let why = format!("no session of the mapping signs {}", outgoing.operation().name());
+            Refusal::new(Rule::Internal, why)
+        }
+    })
 }
 
 fn no_session() -> Refusal {

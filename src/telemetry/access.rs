@@ -1,11 +1,13 @@
 //! The record of a request: one line in the access log and counts in the metrics, written when the request is over.
 
+pub(crate) mod example;
 mod line;
 mod shown;
 
 use crate::config::IdentityForm;
 use crate::identify::client::Client;
 use crate::refusal::{Refusal, Rule};
+use crate::telemetry::log::{self, Output};
 use crate::telemetry::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::trace::{RequestId, Trace, Wait};
 use http::{Method, StatusCode};
@@ -166,6 +168,13 @@ impl AccessRecord {
         self.client_ended = true;
     }
 
+    /// Writes the line, once.
+    fn log_to(&mut self, output: &Output, total: Duration) {
+        if let Some(line) = self.line.take() {
+            line.write(self, total, output);
+        }
+    }
+
     fn elapsed(&self) -> Duration {
         clock::now().saturating_duration_since(self.start)
     }
@@ -193,8 +202,8 @@ impl Drop for AccessRecord {
             first_byte: self.first_byte,
             total,
         });
-        if let Some(line) = &self.line {
-            line.write(self, total);
+        if let Some(output) = log::stderr() {
+            self.log_to(output, total);
         }
     }
 }

@@ -3,23 +3,22 @@
 
 mod events;
 mod line;
+mod output;
 mod queue;
 
 pub(crate) use line::Line;
+pub(crate) use output::Output;
 
 use crate::bounds::limits;
 use crate::config::{Log, LogFormat, LogLevel};
 use events::Lines;
 use line::Style;
-use queue::Queue;
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
-use tracing::Level;
+use std::time::Duration;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
@@ -30,16 +29,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// keep it alive.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// The capacity that a thread keeps for its next line, in bytes.
-const KEPT_ROOM: usize = 4 * 1024;
-
 static LEVEL: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
-static STYLE: OnceLock<Style> = OnceLock::new();
-static LINES: Queue = Queue::new(limits::LOG_MEMORY);
-
-thread_local! {
-    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
+static STDERR: OnceLock<Output> = OnceLock::new();
 
 /// Changes the level from now on, unless `RUST_LOG` sets it.
 pub(crate) fn set_level(level: LogLevel) {
@@ -49,14 +40,19 @@ pub(crate) fn set_level(level: LogLevel) {
     }
 }
 
+/// Returns the output to stderr. `None` before logging has started.
+pub(crate) fn stderr() -> Option<&'static Output> {
+    STDERR.get()
+}
+
 /// Returns the bytes of lines that are still to be written.
 pub(crate) fn waiting() -> usize {
-    LINES.waiting()
+    stderr().map_or(0, Output::waiting)
 }
 
 /// Returns the number of lines dropped because too many were waiting.
 pub(crate) fn dropped() -> u64 {
-    LINES.dropped()
+    stderr().map_or(0, Output::dropped)
 }
 
 fn filter(level: LogLevel) -> EnvFilter {
@@ -68,13 +64,16 @@ fn filter(level: LogLevel) -> EnvFilter {
 
 /// Writes the remaining lines when dropped, if the reader keeps up.
 #[derive(Debug)]
-pub(crate) struct Flush(Option<JoinHandle<()>>);
+pub(crate) struct Flush {
+    output: &'static Output,
+    writer: Option<JoinHandle<()>>,
+}
 
 impl Drop for Flush {
     fn drop(&mut self) {
-        LINES.close(FLUSH);
+        self.output.close(FLUSH);
         // A writer that has not finished by now is blocked by its reader.
-        if let Some(writer) = self.0.take().filter(JoinHandle::is_finished) {
+        if let Some(writer) = self.writer.take().filter(JoinHandle::is_finished) {
             let _ = writer.join();
         }
     }
@@ -90,23 +89,11 @@ pub(crate) fn start(log: &Log) -> Option<Flush> {
     };
     let (filter, handle) = reload::Layer::new(filter(log.level));
     tracing_subscriber::registry().with(filter).with(Lines).try_init().ok()?;
-    let _ = (LEVEL.set(handle), STYLE.set(style));
-    let writing = move || LINES.write_all(&mut io::stderr(), |lines| lost(style, lines));
+    let _ = LEVEL.set(handle);
+    let output = STDERR.get_or_init(|| Output::new(style, limits::LOG_MEMORY));
+    let writing = || output.write_all(&mut io::stderr());
     let writer = std::thread::Builder::new().name("log".to_owned()).spawn(writing).ok();
-    Some(Flush(writer))
-}
-
-/// Writes one line. Does nothing before logging has started.
-pub(crate) fn write(level: Level, target: &str, fill: impl FnOnce(&mut Line<'_>)) {
-    let Some(style) = STYLE.get() else { return };
-    let mut room = ROOM.take();
-    let mut line = Line::begin(&mut room, *style, SystemTime::now(), (level, target));
-    fill(&mut line);
-    line.end();
-    LINES.push(&room);
-    room.clear();
-    room.shrink_to(KEPT_ROOM);
-    ROOM.set(room);
+    Some(Flush { output, writer })
 }
 
 /// Returns whether a stream leads to the journal. `JOURNAL_STREAM` contains the device and inode of the journal's
@@ -119,17 +106,6 @@ fn is_journal(stream: BorrowedFd<'_>, named: Option<&OsStr>) -> bool {
         return false;
     };
     rustix::fs::fstat(stream).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (device, inode))
-}
-
-/// Returns the line that reports dropped lines.
-fn lost(style: Style, lines: u64) -> Vec<u8> {
-    let mut text = Vec::new();
-    let about = (Level::WARN, "scopegate::telemetry::log");
-    let mut line = Line::begin(&mut text, style, SystemTime::now(), about);
-    line.message(&"log lines were dropped: stderr was not read fast enough");
-    line.number("lines", lines);
-    line.end();
-    text
 }
 
 #[cfg(test)]

@@ -28,9 +28,9 @@ use crate::bounds::streams::Streams;
 use crate::outgoing::continuation;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
-use crate::sessions::table::{MintCounts, Slot};
+use crate::sessions::table::{MintCounts, Sessions};
 use crate::store::nodes::NodeBoard;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use credentials::CredentialFacts;
 use encode::MetricsCollector;
 use histogram::Histogram;
@@ -120,6 +120,16 @@ impl Row {
     }
 }
 
+/// The names of all mappings. It lends them, and is held for a moment only.
+pub(crate) struct MappingNames(Guard<Arc<Vec<Arc<Counts>>>>);
+
+impl MappingNames {
+    /// Returns the name of a mapping.
+    pub(crate) fn of(&self, row: Row) -> &str {
+        self.0.get(row.0).map_or(NONE, |counts| &*counts.name)
+    }
+}
+
 /// All counts of a process, as independent atomics without locks.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -187,7 +197,7 @@ struct Counts {
     first_bytes: Histogram,
     queue_waits: Histogram,
     mints: Arc<MintCounts>,
-    slot: ArcSwap<Weak<Slot>>,
+    sessions: ArcSwap<Weak<Sessions>>,
     admission: ArcSwap<Weak<Admission>>,
     identities: ArcSwap<Weak<IdentityCounts>>,
 }
@@ -245,7 +255,7 @@ impl Counts {
             first_bytes: Histogram::default(),
             queue_waits: Histogram::default(),
             mints: Arc::default(),
-            slot: ArcSwap::from_pointee(Weak::new()),
+            sessions: ArcSwap::from_pointee(Weak::new()),
             admission: ArcSwap::from_pointee(Weak::new()),
             identities: ArcSwap::from_pointee(Weak::new()),
         })
@@ -344,10 +354,10 @@ impl Metrics {
         found
     }
 
-    /// Sets the slot whose expiration a row shows.
-    pub(crate) fn show_slot(&self, row: Row, slot: &Arc<Slot>) {
+    /// Sets the sessions whose expirations a row shows.
+    pub(crate) fn show_sessions(&self, row: Row, sessions: &Arc<Sessions>) {
         if let Some(counts) = self.rows.load().get(row.0) {
-            counts.slot.store(Arc::new(Arc::downgrade(slot)));
+            counts.sessions.store(Arc::new(Arc::downgrade(sessions)));
         }
     }
 
@@ -380,9 +390,14 @@ impl Metrics {
         let _ = self.memory.set(Memory { limit, shared: shared.clone(), uploads: Arc::clone(uploads) });
     }
 
+    /// Returns the names of all mappings.
+    pub(crate) fn mapping_names(&self) -> MappingNames {
+        MappingNames(self.rows.load())
+    }
+
     /// Returns a mapping's name.
     pub(crate) fn mapping_name(&self, row: Row) -> Box<str> {
-        self.rows.load().get(row.0).map_or_else(|| NONE.into(), |counts| counts.name.clone())
+        self.mapping_names().of(row).into()
     }
 
     /// Records the beginning of a request.

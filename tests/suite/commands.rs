@@ -365,7 +365,7 @@ fn check_reports_each_mistake_with_its_place() {
     assert!(checked.status.success(), "{}{}", text(&checked.stdout), text(&checked.stderr));
     for word in [
         "configuration ok",
-        "ok mapping \"client\": session until",
+        "ok mapping \"client\": sessions get, list, put, delete until",
         "ok tmp/inbox/ write",
         "MINIO_IDLE_TIMEOUT",
         "live ok",

@@ -183,7 +183,8 @@ fn explain_serves_scripts_by_exit_code_and_json() {
     let allowed = json(&["--from", "127.0.0.1", "GET", "/tmp/media/a"]);
     assert_eq!((&allowed["allowed"], &allowed["mapping"]), (&true.into(), &"reader".into()));
     assert_eq!(allowed["scopes"][0]["allow"], serde_json::json!(["read", "list"]));
-    assert!(allowed["rule"].is_null() && allowed.get("policy").is_none(), "{allowed}");
+    assert_eq!(allowed["session"], "get");
+    assert!(allowed["rule"].is_null() && allowed.get("policies").is_none(), "{allowed}");
     let refused = json(&["--from", "127.0.0.1", "GET", "/tmp/other/a"]);
     assert_eq!((&refused["allowed"], &refused["rule"]), (&false.into(), &"outside-scope".into()));
     assert_eq!((&refused["status"], &refused["code"]), (&403.into(), &"AccessDenied".into()));
@@ -191,7 +192,7 @@ fn explain_serves_scripts_by_exit_code_and_json() {
     assert_eq!((&nobody["allowed"], &nobody["rule"]), (&false.into(), &"no-mapping".into()));
     assert_eq!(nobody["passed_over"][0]["mapping"], "reader");
     let unasked = json(&["--mapping", "reader", "--policy"]);
-    assert!(unasked["allowed"].is_null() && unasked["policy"]["Statement"].is_array(), "{unasked}");
+    assert!(unasked["allowed"].is_null() && unasked["policies"]["get"]["Statement"].is_array(), "{unasked}");
 }
 
 /// `explain` predicts what the proxy does.

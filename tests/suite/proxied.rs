@@ -64,8 +64,8 @@ fn reads_match_the_store() {
     }
     assert_eq!(
         world.metric("scopegate_mints_total{mapping=\"reader\",result=\"minted\"}"),
-        1,
-        "all requests share a session"
+        2,
+        "reads share a session, and a list has looked for a folder of the absent name"
     );
 }
 

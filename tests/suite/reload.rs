@@ -104,14 +104,14 @@ fn a_valid_configuration_applies_to_later_requests() {
     assert_eq!(get("/tmp/other/secret.txt"), "200");
     assert_eq!(get("/tmp/media/hello.txt"), "200");
     world.counts(requests, 3);
-    assert_eq!((world.minted("reader"), world.minted("writer")), (2, 1));
+    assert_eq!((world.minted("reader"), world.minted("writer")), (2, 2));
     assert_eq!(world.get("writer", "/tmp/inbox/large").body.len(), large.len());
-    assert_eq!(world.minted("writer"), 1, "an unchanged session is kept");
+    assert_eq!(world.minted("writer"), 2, "unchanged sessions are kept: one to read, one to write");
 
     let mut got = Vec::new();
     transfer.read_body("GET", &head, &mut got).unwrap();
     assert!(got == large, "a running transfer was disturbed");
-    world.said("configuration reloaded mappings=2 sessions_kept=1");
+    world.said("configuration reloaded mappings=2 sessions_kept=2");
     let World { proxy, .. } = world;
     let log = proxy.terminate().1;
     // Three earlier requests, and the transfer, which began before the reload.

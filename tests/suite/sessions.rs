@@ -1,5 +1,7 @@
 //! Sessions on a real MinIO: what clients see when the issuer, the server or the session fails.
 
+mod kinds;
+
 use crate::support::faults::Relay;
 use crate::support::http::{self, Connection};
 use crate::support::keys::Keys;
@@ -15,6 +17,8 @@ use std::time::Instant;
 
 const OBJECT: &str = "/tmp/media/hello.txt";
 const SCOPES: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list"), ("tmp", "inbox/", "write")];
+/// The number of sessions that sign the requests of [`Load`]: for reads, lists and writes.
+const KINDS: u64 = 3;
 const MINTED: &str = "scopegate_mints_total{mapping=\"client\",result=\"minted\"}";
 const DENIALS: &str = "scopegate_store_denials_total{mapping=\"client\"}";
 
@@ -94,7 +98,7 @@ fn a_purged_session_is_replaced_under_load() {
         let failures = load.finish();
         assert!(failures.is_empty(), "{failures:?}");
         let minted = format!("scopegate_mints_total{{mapping=\"{name}\",result=\"minted\"}}");
-        assert_eq!(world.metric(&minted), 2, "one mint for the purge");
+        assert_eq!(world.metric(&minted), 2 * KINDS, "one mint of each session for the purge");
         assert_eq!(world.metric(&format!("scopegate_store_denials_total{{mapping=\"{name}\"}}")), 0);
     }
     assert!(world.metric("scopegate_replays_total") >= ROUNDS as u64);
@@ -132,11 +136,7 @@ fn a_restart_under_load_costs_only_requests_in_progress() {
     let failures = load.finish();
     let expected = |failure: &String| failure.contains(" upstream") || failure.contains("503");
     assert!(failures.iter().all(expected), "{failures:?}");
-    assert_eq!(
-        world.metric("scopegate_mints_total{mapping=\"client\",result=\"minted\"}"),
-        1,
-        "sessions survive a restart"
-    );
+    assert_eq!(world.metric(MINTED), KINDS, "sessions survive a restart");
 }
 
 #[test]
@@ -206,13 +206,15 @@ fn insufficient_issuer_rights_are_reported_but_keep_readiness() {
     let issuer = minio.add_user("reader", READ_ONLY);
     let proxy = world::start(&config(minio.address, minio.address, &[corner("client", BOTH)], ""), &issuer);
     let world = World { minio, issuer, proxy };
+    assert_eq!(world.get("client", OBJECT).status(), 200);
     for _ in 0..3 {
         assert_eq!(outcome(&world.ask("client", "PUT", "/tmp/inbox/a", &[], b"a")), "403 AccessDenied");
     }
     assert_eq!(world.get("client", OBJECT).status(), 200);
-    said(&world, &["the store denied a request that the mapping grants", "scopegate check --live"]);
+    said(&world, &["the store denies what the mapping grants", "session=\"put\"", "scopegate check --live"]);
+    said(&world, &["the store denied a request that the mapping grants", "session=\"get\""]);
     assert_eq!((world.metric(DENIALS), readiness(&world).as_str()), (3, "ok\n"));
-    assert_eq!(world.metric(MINTED), 1);
+    assert_eq!(world.metric(MINTED), 2);
 }
 
 /// However many requests are denied, the session is checked at most ten times per second.
@@ -316,8 +318,13 @@ fn a_session_minted_at_start_is_ready_for_the_first_request() {
             .filter(|answer| answer.status() == 200)
     });
     assert!(ready.is_some());
-    assert_eq!(world.metric("scopegate_mints_total{mapping=\"client\",result=\"minted\"}"), 1);
-    assert!(world.metric("scopegate_session_expiry_timestamp_seconds{mapping=\"client\"}") > 1_700_000_000);
+    assert_eq!(world.metric(MINTED), KINDS);
+    assert_eq!(world.metric("scopegate_sessions_open{mapping=\"client\"}"), KINDS);
+    for kind in ["get", "list", "put"] {
+        let series =
+            format!("scopegate_session_expiry_timestamp_seconds{{mapping=\"client\",session=\"{kind}\"}}");
+        assert!(world.metric(&series) > 1_700_000_000, "{kind}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! anything.
 
 mod hostile;
+mod sessions;
 
 use self::hostile::HOSTILE;
 use crate::support::http::{self, Connection};

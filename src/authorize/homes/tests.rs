@@ -1,6 +1,7 @@
 use super::*;
 use crate::authorize::mapping::Mapping;
 use crate::authorize::mount::Mount;
+use crate::authorize::policy::SessionPolicy;
 use crate::authorize::rights::Right;
 use crate::identify::certificate::spiffe::SpiffePattern;
 use crate::identify::certificate::tests::certificate;
@@ -153,6 +154,10 @@ fn without_an_identity_nothing_is_granted() {
     assert!(homes.of_client(&Client::of_connection(&stranger)).is_err());
 }
 
+fn policy(mapping: &Mapping) -> SessionPolicy {
+    SessionPolicy::compile(&mapping.scopes)
+}
+
 #[test]
 fn the_policy_holds_the_prefix_of_the_identity_alone() {
     let mapping = mapping(&["home/{user}/"]);
@@ -164,15 +169,19 @@ fn the_policy_holds_the_prefix_of_the_identity_alone() {
         Prefix::parse("home/alice/").unwrap(),
         [Right::Read, Right::List, Right::Write].into_iter().collect(),
     );
-    assert_eq!(alice.policy, Mapping::of_scopes("x", vec![literal]).policy);
+    assert_eq!(policy(&alice), policy(&Mapping::of_scopes("x", vec![literal])));
     let longest = mapping.of_longest_identity();
-    assert_eq!(longest.policy.size() - alice.policy.size(), 2 * (IdentityName::MAX - "alice".len()));
+    assert_eq!(policy(&longest).size() - policy(&alice).size(), 2 * (IdentityName::MAX - "alice".len()));
     let only = |names: &[&str]| {
         let names = Names::Of(names.iter().map(|name| (*name).into()).collect());
         Mapping { client: Arc::new(Matcher::new(vec![Condition::User(names)])), ..mapping.clone() }
     };
     let longest = only(&["bob", "alice"]);
-    assert_eq!(longest.of_longest_identity().policy.size(), alice.policy.size(), "no other name can match");
+    assert_eq!(
+        policy(&longest.of_longest_identity()).size(),
+        policy(&alice).size(),
+        "no other name can match"
+    );
 }
 
 #[test]

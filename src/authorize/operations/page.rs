@@ -190,7 +190,7 @@ fn notes() -> String {
 }
 
 fn request(row: &Spec) -> String {
-    let copies = if row.copies { " with `x-amz-copy-source`" } else { "" };
+    let copies = if row.copies() { " with `x-amz-copy-source`" } else { "" };
     format!("`{} {}{}`{copies}", row.method.method(), path(row.shape), question(row.selects))
 }
 

@@ -34,10 +34,22 @@ pub(crate) fn is_read_parameter(name: &str) -> bool {
     READ_QUERY.iter().any(|parameter| parameter.name == name)
 }
 
+/// `GET /bucket/key`, which is also what a copy does to its source.
+const GET_OBJECT: Spec = Spec {
+    query: &READ_QUERY,
+    headers: Headers::Read,
+    session: SessionKind::Get,
+    versions: Versions::ById,
+    actions: &["s3:GetObject"],
+    version_actions: &["s3:GetObjectVersion"],
+    ..row(Operation::GetObject, Verb::Get, Shape::Object, Right::Read)
+};
+
 /// `DELETE /bucket/key`, which is also what a multi-object delete does to each of its keys.
 const DELETE_OBJECT: Spec = Spec {
     query: &[VERSION_ID],
     headers: Headers::Delete,
+    session: SessionKind::Delete,
     versions: Versions::ById,
     actions: &["s3:DeleteObject"],
     version_actions: &["s3:DeleteObjectVersion"],
@@ -50,13 +62,13 @@ const fn row(operation: Operation, method: Verb, shape: Shape, right: Right) -> 
         method,
         shape,
         selects: &[],
-        copies: false,
+        source: None,
         query: &[],
         headers: Headers::Plain,
         body: false,
         right,
         also: None,
-        session: SessionKind::Scopes,
+        session: SessionKind::Other,
         versions: Versions::No,
         each: None,
         actions: &[],
@@ -72,20 +84,24 @@ pub static TABLE: [Spec; 23] = [
             parameter("max-buckets", Grammar::MaxBuckets),
             parameter("continuation-token", Grammar::BucketPrefix),
         ],
+        session: SessionKind::List,
         ..row(Operation::ListBuckets, Verb::Get, Shape::Service, Right::List)
     },
     Spec {
+        session: SessionKind::List,
         actions: &["s3:HeadBucket"],
         ..row(Operation::HeadBucket, Verb::Head, Shape::Bucket, Right::List)
     },
     Spec {
         selects: &["location"],
+        session: SessionKind::List,
         actions: &["s3:GetBucketLocation"],
         ..row(Operation::GetBucketLocation, Verb::Get, Shape::Bucket, Right::List)
     },
     Spec {
         query: &[PREFIX, DELIMITER, parameter("marker", Grammar::Position), MAX_KEYS, ENCODING_TYPE],
         headers: Headers::List,
+        session: SessionKind::List,
         actions: &["s3:ListBucket"],
         ..row(Operation::ListObjects, Verb::Get, Shape::Bucket, Right::List)
     },
@@ -101,6 +117,7 @@ pub static TABLE: [Spec; 23] = [
             parameter("fetch-owner", Grammar::Boolean),
         ],
         headers: Headers::List,
+        session: SessionKind::List,
         actions: &["s3:ListBucket"],
         ..row(Operation::ListObjectsV2, Verb::Get, Shape::Bucket, Right::List)
     },
@@ -115,6 +132,7 @@ pub static TABLE: [Spec; 23] = [
             ENCODING_TYPE,
         ],
         headers: Headers::List,
+        session: SessionKind::List,
         versions: Versions::Always,
         version_actions: &["s3:ListBucketVersions"],
         ..row(Operation::ListObjectVersions, Verb::Get, Shape::Bucket, Right::List)
@@ -134,17 +152,11 @@ pub static TABLE: [Spec; 23] = [
         actions: &["s3:ListBucketMultipartUploads"],
         ..row(Operation::ListMultipartUploads, Verb::Get, Shape::Bucket, Right::Write)
     },
+    GET_OBJECT,
     Spec {
         query: &READ_QUERY,
         headers: Headers::Read,
-        versions: Versions::ById,
-        actions: &["s3:GetObject"],
-        version_actions: &["s3:GetObjectVersion"],
-        ..row(Operation::GetObject, Verb::Get, Shape::Object, Right::Read)
-    },
-    Spec {
-        query: &READ_QUERY,
-        headers: Headers::Read,
+        session: SessionKind::Get,
         versions: Versions::ById,
         actions: &["s3:GetObject"],
         version_actions: &["s3:GetObjectVersion"],
@@ -155,8 +167,8 @@ pub static TABLE: [Spec; 23] = [
         query: &[VERSION_ID],
         headers: Headers::Attributes,
         versions: Versions::ById,
-        actions: &["s3:GetObjectAttributes"],
-        version_actions: &["s3:GetObjectVersionAttributes"],
+        actions: &["s3:GetObject", "s3:GetObjectAttributes"],
+        version_actions: &["s3:GetObjectVersion", "s3:GetObjectVersionAttributes"],
         ..row(Operation::GetObjectAttributes, Verb::Get, Shape::Object, Right::Read)
     },
     Spec {
@@ -189,18 +201,21 @@ pub static TABLE: [Spec; 23] = [
     Spec {
         headers: Headers::Write,
         body: true,
+        session: SessionKind::Put,
         actions: &["s3:PutObject"],
         ..row(Operation::PutObject, Verb::Put, Shape::Object, Right::Write)
     },
     Spec {
-        copies: true,
+        source: Some(&GET_OBJECT),
         headers: Headers::Copy,
+        session: SessionKind::Copy,
         actions: &["s3:PutObject"],
         ..row(Operation::CopyObject, Verb::Put, Shape::Object, Right::Write)
     },
     Spec {
         selects: &["uploads"],
         headers: Headers::Create,
+        session: SessionKind::Put,
         actions: &["s3:PutObject"],
         ..row(Operation::CreateMultipartUpload, Verb::Post, Shape::Object, Right::Write)
     },
@@ -209,14 +224,16 @@ pub static TABLE: [Spec; 23] = [
         query: &[PART_NUMBER, UPLOAD_ID],
         headers: Headers::Body,
         body: true,
+        session: SessionKind::Put,
         actions: &["s3:PutObject"],
         ..row(Operation::UploadPart, Verb::Put, Shape::Object, Right::Write)
     },
     Spec {
         selects: &["partNumber", "uploadId"],
         query: &[PART_NUMBER, UPLOAD_ID],
-        copies: true,
+        source: Some(&GET_OBJECT),
         headers: Headers::CopyPart,
+        session: SessionKind::Copy,
         actions: &["s3:PutObject"],
         ..row(Operation::UploadPartCopy, Verb::Put, Shape::Object, Right::Write)
     },
@@ -236,6 +253,7 @@ pub static TABLE: [Spec; 23] = [
         query: &[UPLOAD_ID],
         headers: Headers::Complete,
         body: true,
+        session: SessionKind::Put,
         actions: &["s3:PutObject"],
         ..row(Operation::CompleteMultipartUpload, Verb::Post, Shape::Object, Right::Write)
     },
@@ -251,6 +269,7 @@ pub static TABLE: [Spec; 23] = [
         selects: &["delete"],
         headers: Headers::Delete,
         body: true,
+        session: SessionKind::Delete,
         each: Some(&DELETE_OBJECT),
         ..row(Operation::DeleteObjects, Verb::Post, Shape::Bucket, Right::Delete)
     },

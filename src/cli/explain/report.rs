@@ -66,6 +66,12 @@ impl Explanation<'_> {
         first.or(self.unmatched.as_ref()).or(self.homeless.as_ref())
     }
 
+    /// Returns the kind of the session that signs the request, in the first way that asks the store.
+    fn session(&self) -> Option<SessionKind> {
+        let ways = self.decision.as_ref()?.as_ref().ok()?;
+        ways.iter().find_map(|way| way.session)
+    }
+
     /// Returns what an operator can do about the refusal.
     fn help(&self) -> Option<String> {
         let of_request = || self.decision.as_ref()?.as_ref().err();
@@ -148,6 +154,7 @@ impl Explanation<'_> {
             "conditions": conditions(&self.matched),
             "scopes": self.mapping.as_deref().map(scopes),
             "request": self.request,
+            "session": self.session().map(SessionKind::name),
             "allowed": asked.then_some(refusal.is_none()),
             "rule": refusal.map(|(rule, _)| rule.name()),
             "status": refusal.map(|(rule, _)| rule.status().as_u16()),
@@ -159,8 +166,11 @@ impl Explanation<'_> {
             "details": self.decision.as_ref().map(|decision| verdict(decision).lines().map(str::to_owned).collect::<Vec<_>>()),
         });
         if with_policy && let (Some(mapping), Some(answer)) = (&self.mapping, answer.as_object_mut()) {
-            let policy = serde_json::from_str(mapping.policy.json()).unwrap_or(Value::Null);
-            answer.insert("policy".to_owned(), policy);
+            let longest = mapping.of_longest_identity();
+            let policies = longest.policies().map(|(kind, policy)| {
+                (kind.name().to_owned(), serde_json::from_str(policy.json()).unwrap_or(Value::Null))
+            });
+            answer.insert("policies".to_owned(), Value::Object(policies.collect()));
         }
         format!("{answer}\n")
     }
@@ -193,10 +203,10 @@ fn verdict(decision: &Result<Vec<Way>, Refusal>) -> String {
     match decision {
         Err(refusal) => refused(refusal),
         Ok(ways) => match &ways[..] {
-            [Way { how: None, ruling }] => ruled(ruling),
+            [Way { how: None, ruling, .. }] => ruled(ruling),
             ways => {
                 let mut text = "answered in the first of these ways that finds something:\n".to_owned();
-                for Way { how, ruling } in ways {
+                for Way { how, ruling, .. } in ways {
                     let _ = writeln!(text, "  {}", how.unwrap_or_default());
                     text.extend(ruled(ruling).lines().map(|line| format!("    {line}\n")));
                 }
@@ -244,10 +254,9 @@ fn describe(mapping: &Mapping, with_policy: bool, text: &mut String) {
         text.push('\n');
     }
     if with_policy {
-        let what = if mapping.homes.is_some() { "largest session policy" } else { "session policy" };
-        describe_policy(what, &mapping.policy, text);
-        if let Some(policy) = mapping.policy_of(SessionKind::Uploads) {
-            describe_policy("session policy for lists of multipart uploads", &policy, text);
+        let most = if mapping.homes.is_some() { ", at most" } else { "" };
+        for (kind, policy) in mapping.of_longest_identity().policies() {
+            describe_policy(&format!("policy of the session {kind}{most}"), &policy, text);
         }
     }
 }

@@ -139,7 +139,7 @@ fn answers() {
         (&["--from", "127.0.0.1", "--listener", "x"], "there are: sidecar"),
         (
             &["--from", "127.0.0.1", "GET", "/tmp/media/a b"],
-            "allowed: GetObject, which needs: read\n  the session needs: s3:GetObject\n  sent as GET /tmp/media/a%20b\n",
+            "allowed: GetObject, which needs: read\n  signed with the session get, which needs: s3:GetObject\n  sent as GET /tmp/media/a%20b\n",
         ),
         (
             &["--from", "127.0.0.1", "GET", "/tmp/other/a"],
@@ -208,6 +208,47 @@ fn answers() {
     for (words, expected) in cases {
         let text = ask(words);
         assert!(text.contains(expected), "{words:?}: {text}");
+    }
+}
+
+/// The session that signs a request, and the actions that its policy must allow.
+#[test]
+fn the_session_of_a_request_is_explained() {
+    let split =
+        EXAMPLE.replace("[\"read\", \"list\"]", "[\"read\", \"list\", \"write\", \"delete\", \"versions\"]");
+    let one = split.replace("[[mapping.scope]]", "sessions = \"one\"\n\n[[mapping.scope]]");
+    let cases: [(&[&str], &str, &str, &str); 7] = [
+        (&["HEAD", "/tmp/media/a"], "get", "all", "s3:GetObject"),
+        (&["GET", "/tmp?versions&prefix=media/"], "list", "all", "s3:ListBucketVersions"),
+        (&["PUT", "/tmp/media/a"], "put", "all", "s3:PutObject"),
+        (&["POST", "/tmp?delete"], "delete", "all", "s3:DeleteObject"),
+        (
+            &["-H", "x-amz-copy-source: /tmp/media/a", "PUT", "/tmp/media/b"],
+            "copy",
+            "all",
+            "s3:PutObject; for the source of the copy: s3:GetObject",
+        ),
+        (
+            &["-H", "x-amz-copy-source: /tmp/media/a?versionId=null", "PUT", "/tmp/media/b"],
+            "copy",
+            "all",
+            "s3:PutObject; for the source of the copy: s3:GetObject, s3:GetObjectVersion",
+        ),
+        (&["GET", "/tmp?uploads"], "uploads", "uploads", "s3:ListBucketMultipartUploads"),
+    ];
+    for (words, of_split, of_one, actions) in cases {
+        for (text, session) in [(&split, of_split), (&one, of_one)] {
+            let config = Config::parse(text, &Fake).unwrap();
+            let args = [&["explain", "--from", "127.0.0.1"], words].concat();
+            let args = Line::try_parse_from(args).unwrap().args;
+            let question = question(&args).unwrap();
+            let explanation = explain(&config, &question).unwrap();
+            let expected = format!("  signed with the session {session}, which needs: {actions}\n");
+            let told = explanation.text(false);
+            assert!(told.contains(&expected), "{words:?}: {told}");
+            let json = explanation.json(false);
+            assert!(json.contains(&format!("\"session\":\"{session}\"")), "{words:?}: {json}");
+        }
     }
 }
 

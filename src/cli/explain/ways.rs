@@ -1,7 +1,8 @@
 //! Describes in words how the proxy answers a request.
 
 use crate::authorize::list_uploads::Listing;
-use crate::authorize::operations::Spec;
+use crate::authorize::mapping::Mapping;
+use crate::authorize::operations::{SessionKind, Spec};
 use crate::authorize::rights::Rights;
 use crate::outgoing::document::Kind;
 use crate::outgoing::payload::Payload;
@@ -19,47 +20,52 @@ pub(super) struct Way {
     pub(super) how: Option<&'static str>,
     /// A description of the response, or the refusal.
     pub(super) ruling: Result<String, Refusal>,
+    /// The kind of the session that signs the request to the store, if there is one.
+    pub(super) session: Option<SessionKind>,
 }
 
 impl Way {
-    fn open(how: &'static str, ruling: String) -> Self {
-        Self { how: Some(how), ruling: Ok(ruling) }
+    fn local(how: &'static str) -> Self {
+        Self { how: Some(how), ruling: Ok(String::new()), session: None }
+    }
+
+    fn refused(how: &'static str, refusal: Refusal) -> Self {
+        Self { how: Some(how), ruling: Err(refusal), session: None }
     }
 }
 
-/// Describes a decision.
-pub(super) fn of(decision: &Decision<'_>) -> Vec<Way> {
-    let only = |text| vec![Way { how: None, ruling: Ok(text) }];
+/// Describes a decision on a request of this mapping's client.
+pub(super) fn of(mapping: &Mapping, decision: &Decision<'_>) -> Vec<Way> {
     match &decision.action {
-        Action::Route(route) => only(of_route(route)),
-        Action::Options(options) => only(of_options(options)),
-        Action::Browse(browse) => browse.ways.iter().map(of_way).collect(),
+        Action::Route(route) => vec![of_route(mapping, route, None)],
+        Action::Options(options) => {
+            vec![Way { how: None, ruling: Ok(of_options(options)), session: None }]
+        }
+        Action::Browse(browse) => browse.ways.iter().map(|way| of_way(mapping, way)).collect(),
         Action::Fallback(refused) => {
             let (refusal, fallback) = &**refused;
-            let mut ways = vec![Way { how: Some("as S3 would"), ruling: Err(refusal.clone()) }];
-            ways.extend(
-                fallback.redirect.as_ref().map(|redirect| Way::open(redirected(redirect), String::new())),
-            );
+            let mut ways = vec![Way::refused("as S3 would", refusal.clone())];
+            ways.extend(fallback.redirect.as_ref().map(|redirect| Way::local(redirected(redirect))));
             if fallback.page.is_some() {
-                ways.push(Way::open("with the error page of the site, if it has one", String::new()));
+                ways.push(Way::local("with the error page of the site, if it has one"));
             }
             if fallback.is_icon {
                 let how = "with an empty 404, since browsers and crawlers ask for this file on their own";
-                ways.push(Way::open(how, String::new()));
+                ways.push(Way::local(how));
             }
             ways
         }
     }
 }
 
-fn of_way(way: &decision::Way) -> Way {
+fn of_way(mapping: &Mapping, way: &decision::Way) -> Way {
     use decision::Way as W;
     match way {
-        W::AsSent(route) | W::Index(route) => Way::open(way.name(), of_route(route)),
-        W::List { first, .. } => Way::open(way.name(), of_list(first)),
-        W::Scopes(..) => Way::open(way.name(), String::new()),
-        W::Redirect(redirect) => Way::open(redirected(redirect), String::new()),
-        W::Refused(how, refusal) => Way { how: Some(how), ruling: Err((**refusal).clone()) },
+        W::AsSent(route) | W::Index(route) => of_route(mapping, route, Some(way.name())),
+        W::List { first, .. } => of_list(mapping, first, way.name()),
+        W::Scopes(..) => Way::local(way.name()),
+        W::Redirect(redirect) => Way::local(redirected(redirect)),
+        W::Refused(how, refusal) => Way::refused(how, (**refusal).clone()),
     }
 }
 
@@ -85,31 +91,48 @@ fn of_options(options: &decision::Options) -> String {
     told
 }
 
-fn of_route(route: &Route) -> String {
-    let mut text = allowed(route.spec, route.needs);
+fn of_route(mapping: &Mapping, route: &Route, how: Option<&'static str>) -> Way {
+    let is_asked = !matches!(route.kind, RouteKind::ListBuckets(_));
+    let session = is_asked.then(|| mapping.session_for(route.spec));
+    let mut text = allowed(route.spec, (route.needs, route.source_needs), session);
     match &route.kind {
         RouteKind::Forward(forward) => push_forward(forward, &mut text),
         RouteKind::ListBuckets(_) => text.push_str("  answered by Scopegate from the scopes\n"),
         RouteKind::ListUploads(list) => push_uploads(&list.listing, &mut text),
         RouteKind::Document(request) => push_document(route.spec, request, &mut text),
     }
-    text
+    Way { how, ruling: Ok(text), session }
 }
 
 /// Describes a list of a folder, which Scopegate makes from the store's lists.
-fn of_list(first: &Forward) -> String {
-    let mut text = allowed(first.spec, first.spec.needs());
+fn of_list(mapping: &Mapping, first: &Forward, how: &'static str) -> Way {
+    let session = Some(mapping.session_for(first.spec));
+    let mut text = allowed(first.spec, (first.spec.needs(), None), session);
     push_forward(first, &mut text);
+    Way { how: Some(how), ruling: Ok(text), session }
+}
+
+/// Describes what an operation needs, and the source of a copy in addition.
+fn allowed(spec: &Spec, needs: (Rights, Option<Rights>), session: Option<SessionKind>) -> String {
+    let (needs, source_needs) = needs;
+    let mut text = format!("allowed: {}, which needs: {needs}", spec.operation.name());
+    if let Some(needs) = source_needs {
+        let _ = write!(text, "; for the source of the copy: {needs}");
+    }
+    text.push('\n');
+    if let Some(kind) = session {
+        let judged = spec.each.unwrap_or(spec);
+        let _ = write!(text, "  signed with the session {kind}, which needs: {}", actions(judged, needs));
+        if let Some((row, needs)) = spec.source.zip(source_needs) {
+            let _ = write!(text, "; for the source of the copy: {}", actions(row, needs));
+        }
+        text.push('\n');
+    }
     text
 }
 
-fn allowed(spec: &Spec, needs: Rights) -> String {
-    let mut text = format!("allowed: {}, which needs: {needs}\n", spec.operation.name());
-    let actions: Vec<&str> = spec.actions_with(needs).collect();
-    if !actions.is_empty() {
-        let _ = writeln!(text, "  the session needs: {}", actions.join(", "));
-    }
-    text
+fn actions(spec: &Spec, needs: Rights) -> String {
+    spec.actions_with(needs).collect::<Vec<_>>().join(", ")
 }
 
 fn push_forward(forward: &Forward, text: &mut String) {
@@ -131,7 +154,7 @@ fn push_forward(forward: &Forward, text: &mut String) {
 }
 
 fn push_uploads(listing: &Listing, text: &mut String) {
-    text.push_str("  requested with a session that can only list uploads, and filtered to the scopes\n");
+    text.push_str("  filtered to the scopes, because the session can list all uploads of the bucket\n");
     for question in listing.questions() {
         push_sent(&Outgoing::list_of_uploads(listing, &question), text);
     }

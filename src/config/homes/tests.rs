@@ -1,4 +1,5 @@
 use super::*;
+use crate::authorize::operations::SessionKind;
 use crate::config::Config;
 use crate::config::tests::{EXAMPLE, Fake, mistakes};
 use crate::identify::certificate::spiffe::SpiffePattern;
@@ -26,7 +27,8 @@ fn a_prefix_with_a_placeholder_makes_homes() {
     let homes = mapping.homes.as_ref().unwrap();
     assert_eq!((homes.sources(), homes.identities().get()), (&[Source::Uid][..], 7));
     assert!(mapping.scopes.is_empty(), "without an identity nothing is granted");
-    assert!(mapping.policy.json().contains("tmp/home/xxxxxxxxxx/*"), "{}", mapping.policy.json());
+    let policy = mapping.of_longest_identity().policy_of(SessionKind::Get).unwrap();
+    assert!(policy.json().contains("tmp/home/xxxxxxxxxx/*"), "{}", policy.json());
     let plain = Config::parse(&of_prefix("home/{u}id/", ""), &Fake).unwrap();
     assert!(
         plain.mappings[0].homes.is_none() && plain.mappings[0].scopes[0].prefix.as_str() == "home/{u}id/"
@@ -70,7 +72,7 @@ fn the_longest_names_must_fit() {
     let segment = "s".repeat(230);
     let prefix = |count: usize| format!("{}{{uid}}/", format!("{segment}/").repeat(count));
     assert_eq!(wrong(&prefix(2), ""), [""; 0]);
-    let found = wrong(&prefix(4), "");
+    let found = wrong(&prefix(4), "sessions = \"one\"");
     assert!(
         found[0].contains("bytes with the longest names of identities; MinIO takes 2048 at most"),
         "{found:?}"

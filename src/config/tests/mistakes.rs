@@ -419,11 +419,19 @@ fn finds_mappings_that_cannot_be_reached() {
 fn a_policy_too_large_for_minio_is_refused() {
     let long = format!("prefix = \"{}\"", format!("{}/", "x".repeat(249)).repeat(4));
     let source = EXAMPLE.replace("prefix = \"media/\"", &long);
-    assert!(
-        mistakes(&source)
-            .iter()
-            .any(|line| line.contains("the session policy has 2") && line.contains("MinIO takes 2048"))
-    );
+    assert_eq!(mistakes(&source), [""; 0], "no session needs as much as one for everything");
+    let scope = &source[source.find("[[mapping.scope]]").unwrap()..];
+    for (source, kind) in [
+        (source.replacen("session = ", "sessions = \"one\"\nsession = ", 1), "all"),
+        (format!("{source}{}", scope.replace("xxx/", "xxy/")), "list"),
+    ] {
+        let told = mistakes(&source);
+        let start = format!("the policy of the session {kind} has 2");
+        assert!(
+            told.len() == 1 && told[0].contains(&start) && told[0].contains("MinIO takes 2048"),
+            "{told:?}"
+        );
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Requests that Scopegate makes on behalf of a client's upload of unknown length. Each is derived from the granted
-//! upload and concerns the same key. The right and the policy of `PutObject` cover all of them.
+//! upload and concerns the same key. The right to write covers all of them.
 
 use super::Outgoing;
 use crate::authorize::mapping::check_size;
+use crate::authorize::operations::{SessionKind, Spec};
 use crate::outgoing::payload::{HeldBody, Payload};
 use crate::refusal::{Refusal, Rule};
 use crate::s3::checksum::{Algorithm, Checksum, Hasher};
@@ -26,9 +27,14 @@ pub struct WithDocument {
 }
 
 impl Outgoing {
-    /// Returns the granted operation.
+    /// Returns the granted operation, or the one that serves it.
     pub fn operation(&self) -> Operation {
         self.operation
+    }
+
+    /// Returns the kind of session that the table of operations has for it.
+    pub fn session(&self) -> Option<SessionKind> {
+        Spec::of(self.operation).map(|spec| spec.session)
     }
 
     /// Checks the size of a body once it is known.
@@ -297,6 +303,22 @@ mod tests {
             )
         );
         assert_eq!(shown(&put.abort_upload("i/d")), expected("DELETE /tmp/in/a%20b?uploadId=i%2Fd", &[]));
+    }
+
+    /// A session for writes cannot abort an upload.
+    #[test]
+    fn derived_requests_have_sessions_of_their_own() {
+        let put = put(&[], held());
+        for (outgoing, kind) in [
+            (put.create_upload(None), SessionKind::Put),
+            (put.upload_part("id", 1, 9, None), SessionKind::Put),
+            (put.complete_upload("id", 9, None), SessionKind::Put),
+            (put.abort_upload("id"), SessionKind::Other),
+            (put.with_length(9, None), SessionKind::Put),
+            (put.with_document("x").request, SessionKind::Put),
+        ] {
+            assert_eq!(outgoing.session(), Some(kind), "{outgoing:?}");
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(crate) struct Route {
     pub(crate) spec: &'static Spec,
     /// The rights that it needed.
     pub(crate) needs: Rights,
+    /// The rights that the source of a copy needed, if it is a copy.
+    pub(crate) source_needs: Option<Rights>,
     pub(crate) kind: RouteKind,
 }
 
@@ -111,9 +113,9 @@ impl Route {
         request: &S3Request<'_>,
     ) -> Result<Self, Refusal> {
         let grant = mapping.grant(request.method, request.path, request.query, request.fields)?;
-        let (spec, needs) = (grant.spec(), grant.needs());
+        let (spec, needs, source_needs) = (grant.spec(), grant.needs(), grant.source_needs());
         let kind = RouteKind::of(mapping, client_request, request.fields, grant);
-        Ok(Self { spec, needs, kind: kind.map_err(|refusal| refusal.of(spec.operation))? })
+        Ok(Self { spec, needs, source_needs, kind: kind.map_err(|refusal| refusal.of(spec.operation))? })
     }
 
     /// Returns the form of the request's body.

@@ -14,7 +14,7 @@ use crate::refusal::{Refusal, Rule};
 use crate::s3::checksum::{Algorithm, Checksum};
 use crate::s3::error::element;
 use crate::s3::limits::MAX_PARTS;
-use crate::sessions::table::Slot;
+use crate::sessions::table::Sessions;
 use crate::store::{Store, StoreResponse, broke_off};
 use crate::trace::Trace;
 use bytes::Bytes;
@@ -40,7 +40,7 @@ pub(super) struct MultipartUpload<'u> {
     pub(super) budget: &'u PartBudget,
     pub(super) limits: &'u Limits,
     pub(super) outgoing: &'u Outgoing,
-    pub(super) slot: &'u Arc<Slot>,
+    pub(super) sessions: &'u Arc<Sessions>,
     pub(super) trace: &'u Trace,
     pub(super) algorithm: Option<Algorithm>,
 }
@@ -99,19 +99,22 @@ impl MultipartUpload<'_> {
 
     /// Creates the upload in a separate task, so that it is aborted even if the client leaves meanwhile.
     async fn create(&mut self) -> Result<(String, AbortOnDrop), Stop> {
+        // Nothing is created that no session could abort.
+        let abort = self.outgoing.abort_upload("");
+        self.store.await_session(&abort, self.sessions, self.trace).await?;
         let open = self.budget.open();
         let create = self.outgoing.create_upload(self.algorithm);
-        let (store, slot, trace) = (self.store.clone(), Arc::clone(self.slot), self.trace.aside());
+        let (store, sessions, trace) = (self.store.clone(), Arc::clone(self.sessions), self.trace.aside());
         let patience = self.limits.response_timeout;
         let (created, coming) = oneshot::channel();
         tokio::task::spawn_local(async move {
-            let asked = ask((&store, &slot, &trace), patience, &create, &Upload::nothing()).await;
+            let asked = ask((&store, &sessions, &trace), patience, &create, &Upload::nothing()).await;
             let upload = asked.and_then(|(_, answer)| {
                 let id = upload_id(&answer).ok_or_else(|| {
                     Refusal::new(Rule::Upstream, "the store's answer does not name the upload it created")
                 })?;
                 let outgoing = create.abort_upload(&id);
-                Ok((id, AbortOnDrop(Some(Abort { store, slot, outgoing, trace, _open: open }))))
+                Ok((id, AbortOnDrop(Some(Abort { store, sessions, outgoing, trace, _open: open }))))
             });
             // If the client has left, this drops the upload and so aborts it.
             let _ = created.send(upload);
@@ -180,18 +183,18 @@ impl MultipartUpload<'_> {
         length: u64,
     ) -> Result<(Parts, String), Stop> {
         let upload = Upload::of(content, length);
-        ask((self.store, self.slot, self.trace), self.limits.response_timeout, outgoing, &upload).await
+        ask((self.store, self.sessions, self.trace), self.limits.response_timeout, outgoing, &upload).await
     }
 }
 
 /// Sends a request and reads the response. An error from the store ends the upload.
 async fn ask(
-    (store, slot, trace): (&Store, &Arc<Slot>, &Trace),
+    (store, sessions, trace): (&Store, &Sessions, &Trace),
     patience: Duration,
     outgoing: &Outgoing,
     upload: &Rc<Upload<Empty<Bytes>>>,
 ) -> Result<(Parts, String), Stop> {
-    let answer = match store.exchange(outgoing, upload, slot, trace).await? {
+    let answer = match store.exchange(outgoing, upload, sessions, trace).await? {
         StoreResponse::Streaming(answer) => answer,
         read @ StoreResponse::Buffered(..) => return Err(Stop::Answered(Box::new(read))),
     };
@@ -231,7 +234,7 @@ struct AbortOnDrop(Option<Abort>);
 /// Everything needed to abort an upload.
 struct Abort {
     store: Store,
-    slot: Arc<Slot>,
+    sessions: Arc<Sessions>,
     outgoing: Outgoing,
     trace: Trace,
     _open: Open,
@@ -264,7 +267,7 @@ impl Abort {
         let mut error = None;
         for pause in ABORT_PAUSES {
             sleep(pause).await;
-            match self.store.exchange(&self.outgoing, &Upload::nothing(), &self.slot, &self.trace).await {
+            match self.store.exchange(&self.outgoing, &Upload::nothing(), &self.sessions, &self.trace).await {
                 Ok(answer) if is_gone(&answer) => return,
                 Ok(_) => {}
                 Err(refusal) => error = refusal.cause().map(str::to_owned),

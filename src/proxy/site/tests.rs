@@ -1,5 +1,6 @@
 use super::*;
 use crate::authorize::homes::HomeScope;
+use crate::authorize::operations::{SessionKind, SessionPlan};
 use crate::authorize::scope::Scope;
 use crate::authorize::template::Template;
 use crate::bounds::admission::Bounds;
@@ -8,25 +9,28 @@ use crate::identify::client::tests::{connection, listener};
 use crate::identify::client::{Connection, PeerUser};
 use crate::identify::matcher::Matcher;
 use crate::s3::names::BucketName;
-use crate::sessions::table::SessionHandle;
+use crate::sessions::table::{OpenSession, SessionHandle, Unopened};
 use crate::telemetry::metrics::{Format, Metrics};
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicUsize;
 
-/// Opens sessions that are never minted, up to a number.
-#[derive(Debug)]
+/// Opens sessions that are never minted.
+#[derive(Clone, Debug, Default)]
 struct Opener {
     opened: Arc<AtomicUsize>,
-    most: usize,
 }
 
-impl OpenSessions for Opener {
-    fn open(&self, mapping: &Mapping) -> Result<Sessions, TableFull> {
+impl OpenSession for Opener {
+    fn open(&self, _: SessionKind) -> Result<Arc<SessionHandle>, Unopened> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(SessionHandle::unfilled())
+    }
+}
+
+impl MakeSessions for Opener {
+    fn of_identity(&self, mapping: &Arc<Mapping>) -> Sessions {
         assert!(mapping.homes.is_none() && !mapping.scopes.is_empty());
-        if self.opened.fetch_add(1, Ordering::Relaxed) >= self.most {
-            return Err(TableFull { capacity: self.most });
-        }
-        Ok(Sessions::new(SessionHandle::of_nobody(Arc::default()), None))
+        Sessions::new(mapping.sessions, Box::new(self.clone()))
     }
 }
 
@@ -38,16 +42,19 @@ fn homes(prefix: &str, identities: usize) -> Arc<Homes> {
     Arc::new(Homes::new(scopes, &Matcher::default(), NonZeroUsize::new(identities).unwrap()))
 }
 
-/// Returns the site of a mapping with room for this many identities, and how many were opened.
+/// Returns the site of a mapping with room for this many identities, and how many sessions were opened.
 fn site(prefix: &str, identities: usize, metrics: &Metrics) -> (Arc<Site>, Arc<AtomicUsize>) {
     let (homes, opened) = (homes(prefix, identities), Arc::<AtomicUsize>::default());
-    let sessions = Box::new(Opener { opened: Arc::clone(&opened), most: 100 });
+    let sessions = Box::new(Opener { opened: Arc::clone(&opened) });
     let limits = Limits { requests_per_mapping: 8, queue_per_mapping: 0, ..Limits::default() };
     let (row, _) = metrics.rows(["homes"]).remove(0);
     let site = Arc::new(Site {
-        mapping: Mapping { homes: Some(Arc::clone(&homes)), ..Mapping::of_scopes("homes", Vec::new()) },
+        mapping: Arc::new(Mapping {
+            homes: Some(Arc::clone(&homes)),
+            ..Mapping::of_scopes("homes", Vec::new())
+        }),
         row,
-        session: Sessions::new(SessionHandle::of_nobody(Arc::default()), None),
+        sessions: Arc::new(Sessions::new(SessionPlan::Split, sessions.clone())),
         admission: Arc::new(Admission::new(Bounds::of(&limits))),
         completions: Arc::default(),
         holder: None,
@@ -74,7 +81,10 @@ async fn an_identity_has_one_site_of_its_own() {
     let (site, opened) = site("{uid}/", 10, &Metrics::default());
     let (first, again, other) = (of(&site, 1).unwrap(), of(&site, 1).unwrap(), of(&site, 2).unwrap());
     assert!(Arc::ptr_eq(&first, &again) && !Arc::ptr_eq(&first, &other));
-    assert!(!first.session.is(&other.session) && first.holder != other.holder && first.holder.is_some());
+    assert!(first.holder != other.holder && first.holder.is_some());
+    assert_eq!(opened.load(Ordering::Relaxed), 0, "no request has needed a session");
+    let slot = |site: &Arc<Site>| Arc::clone(site.sessions.slot_for(SessionKind::Get).unwrap());
+    assert!(Arc::ptr_eq(&slot(&first), &slot(&again)) && !Arc::ptr_eq(&slot(&first), &slot(&other)));
     assert_eq!(opened.load(Ordering::Relaxed), 2);
     assert_eq!(prefixes(&site), ["1/", "2/"]);
     let stranger = connection(Some("10.0.0.1"), listener("main"));
@@ -113,18 +123,10 @@ async fn without_an_idle_identity_another_is_refused_and_opens_nothing() {
     let refusal = site.of_client(&Client::of_connection(&connection)).unwrap_err();
     assert_eq!((refusal.rule, refusal.retry_after), (Rule::TooManyIdentities, Some(1)));
     assert_eq!((refusal.status().as_u16(), refusal.rule.code()), (503, "SlowDown"));
-    assert_eq!(opened.load(Ordering::Relaxed), 2);
+    assert_eq!(opened.load(Ordering::Relaxed), 0);
     assert!(of(&site, 1).is_ok(), "those with a site are served");
     drop(running);
     assert!(of(&site, 3).is_ok());
-}
-
-#[tokio::test]
-async fn without_room_in_the_session_table_an_identity_is_refused() {
-    let (site, opened) = site("{uid}/", 1000, &Metrics::default());
-    opened.store(100, Ordering::Relaxed);
-    assert_eq!(of(&site, 1).unwrap_err(), Rule::TooManyIdentities);
-    assert!(prefixes(&site).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,13 +171,16 @@ async fn a_new_configuration_keeps_the_identities() {
         of(&old, uid).unwrap();
     }
     let held = of(&old, 4).unwrap();
+    held.sessions.slot_for(SessionKind::Put).unwrap();
     let (new, opened) = site("new/{uid}/", 3, &metrics);
     let inherit = |new: &Arc<Site>| {
         new.homes.as_ref().unwrap().inherit(new, old.homes.as_ref().unwrap());
     };
     inherit(&new);
     assert_eq!(prefixes(&new), ["new/3/", "new/5/", "new/4/"], "the most recently used");
-    assert_eq!((of(&new, 4).unwrap().holder, opened.load(Ordering::Relaxed)), (held.holder, 3));
+    assert_eq!((of(&new, 4).unwrap().holder, opened.load(Ordering::Relaxed)), (held.holder, 1));
+    let open: Vec<_> = of(&new, 4).unwrap().sessions.opened().map(|(kind, _)| kind).collect();
+    assert_eq!(open, [SessionKind::Put]);
     let six = of(&new, 6).unwrap().holder;
     assert!(
         prefixes(&new).len() == 3
@@ -189,7 +194,7 @@ async fn a_new_configuration_keeps_the_identities() {
         template: user,
     }];
     let homes = Arc::new(Homes::new(scopes, &Matcher::default(), NonZeroUsize::MIN));
-    let sessions = Box::new(Opener { opened: Arc::default(), most: 100 });
+    let sessions = Box::new(Opener::default());
     let renamed = HomeSites::new(homes, sessions, Arc::default());
     renamed.inherit(&other, old.homes.as_ref().unwrap());
     assert!(renamed.sites().is_empty(), "a user id is not the name of a user");

@@ -68,7 +68,7 @@ impl<M: Mint, J: Judge> Keeper<M, J> {
             // Boxed, because an idle keeper would otherwise hold the memory that a try needs.
             let trying = Box::pin(self.judge.judge(&session, &nodes));
             let verdict = timeout(PATIENCE, trying).await.unwrap_or(Verdict::Unknown);
-            denial_log.log(&self.request.name, &verdict, is_denied, !asked.is_empty());
+            denial_log.log((&self.request.name, self.kind.name()), &verdict, is_denied, !asked.is_empty());
             self.conclude(Judged { session: session.id(), began, verdict });
             sleep_until(began + SPACING).await;
         }
@@ -100,23 +100,23 @@ struct DenialLog {
 
 impl DenialLog {
     /// Logs a verdict: at once if it is new, otherwise at intervals.
-    fn log(&mut self, mapping: &str, verdict: &Verdict, was_denied: bool, asked: bool) {
+    fn log(&mut self, (mapping, session): (&str, &str), verdict: &Verdict, was_denied: bool, asked: bool) {
         let is_new = matches!(verdict, Verdict::Denied(_)) && !was_denied;
         let is_due = self.at.is_none_or(|at| at.elapsed() >= QUIET);
         match verdict {
             Verdict::Denied(code) if is_new || is_due => {
                 let help = help(code);
-                tracing::warn!(mapping, code, help, "the store denies what the mapping grants");
+                tracing::warn!(mapping, session, code, help, "the store denies what the mapping grants");
                 self.at = Some(Instant::now());
             }
             Verdict::Works if was_denied => {
-                tracing::info!(mapping, "the store allows again what the mapping grants");
+                tracing::info!(mapping, session, "the store allows again what the mapping grants");
                 self.at = None;
             }
             Verdict::Works if asked && is_due => {
                 let help = "the issuer's own policy may allow only a part of the mapping's scopes: \
                     see what `scopegate check --live` says of each";
-                tracing::warn!(mapping, help, "the store denied a request that the mapping grants");
+                tracing::warn!(mapping, session, help, "the store denied a request that the mapping grants");
                 self.at = Some(Instant::now());
             }
             _ => {}

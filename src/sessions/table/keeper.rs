@@ -1,7 +1,7 @@
 //! The keeper of one slot: tasks that mint its session, and that try it when the store denies a request.
 
 use super::budget::MintBudget;
-use super::slot::{MintCounts, Slot};
+use super::slot::Slot;
 use super::verdict::Judge;
 use crate::authorize::operations::SessionKind;
 use crate::net::wall_clock::WallClock;
@@ -24,10 +24,22 @@ pub(crate) struct SessionHandle {
     _keeper: JoinSet<()>,
 }
 
+impl Drop for SessionHandle {
+    fn drop(&mut self) {
+        self.slot.counts.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl SessionHandle {
-    /// Returns a handle to a slot that is never filled, for a mapping whose identities have sessions of their own.
-    pub(crate) fn of_nobody(counts: Arc<MintCounts>) -> Arc<Self> {
-        Arc::new(Self { slot: Arc::new(Slot::new(false, counts)), _keeper: JoinSet::new() })
+    fn new(slot: Arc<Slot>, keeper: JoinSet<()>) -> Arc<Self> {
+        slot.counts.open.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self { slot, _keeper: keeper })
+    }
+
+    /// Returns a handle to a slot that is never filled, for tests.
+    #[cfg(test)]
+    pub(crate) fn unfilled() -> Arc<Self> {
+        Self::new(Arc::new(Slot::new(false, Arc::default())), JoinSet::new())
     }
 
     /// Returns the slot.
@@ -67,7 +79,7 @@ impl<M: Mint, J: Judge> Keeper<M, J> {
         let slot = Arc::clone(&self.slot);
         let mut keeper = JoinSet::new();
         keeper.spawn(self.run_for_ever());
-        Arc::new(SessionHandle { slot, _keeper: keeper })
+        SessionHandle::new(slot, keeper)
     }
 
     /// Runs the keeper in a task of its own, and starts it again after a panic. A panic thus ends only one attempt.

@@ -7,15 +7,17 @@ use crate::sessions::refresh::{Entry, Refreshed, Unavailable};
 use crate::sessions::session::Session;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, SystemTime};
 
 /// A session with its number in its slot.
 pub(crate) type SlotSession = Entry<Session>;
 
-/// Counts of a mapping's sessions: mints by result, and denials.
+/// Counts of a mapping's sessions: open ones, mints by result, and denials.
 #[derive(Debug, Default)]
 pub(crate) struct MintCounts {
+    /// Sessions that are kept now, of all kinds and identities.
+    pub open: AtomicUsize,
     /// Mints that returned a session.
     pub minted: AtomicU64,
     /// Mints that STS refused.

@@ -123,7 +123,7 @@ impl World {
             slot: Arc::clone(&slot),
             mint: Arc::clone(&sts),
             request: MintRequest { name: "sim".into(), policy: SessionPolicy::compile(&[]), duration: LIFE },
-            kind: SessionKind::Scopes,
+            kind: SessionKind::Get,
             region: "us-east-1".into(),
             clock: CLOCK,
             budget,

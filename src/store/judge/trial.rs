@@ -40,8 +40,8 @@ impl Trial {
     /// Makes the trial of this kind of session, if its mapping grants anything to try.
     pub(crate) fn of_kind(kind: SessionKind, mapping: &Mapping) -> Option<Self> {
         match kind {
-            SessionKind::Scopes => Self::of(mapping),
             SessionKind::Uploads => Self::of_uploads(mapping),
+            _ => Self::of_scopes(kind, mapping).or_else(|| Self::of_life(mapping)),
         }
     }
 
@@ -51,22 +51,29 @@ impl Trial {
         Some(Self { outgoing, proves: Proves::Denial })
     }
 
-    fn of(mapping: &Mapping) -> Option<Self> {
-        let granted = mapping.scopes.iter().find_map(|scope| {
-            let (method, target) = target(scope, scope.allow)?;
-            let outgoing = outgoing(mapping, &method, &target)?;
+    /// Makes a trial of a request that a scope grants and that this kind of session signs, if there is one.
+    fn of_scopes(kind: SessionKind, mapping: &Mapping) -> Option<Self> {
+        // These can also read objects: for the sources of copies, and for attributes. Tags show nothing, because MinIO looks
+        // for their object before it judges the request.
+        let also_reads = matches!(kind, SessionKind::Copy | SessionKind::Other);
+        let of_row = |row| kind.signs(row) || (also_reads && row == SessionKind::Get);
+        mapping.scopes.iter().find_map(|scope| {
+            let granted = harmless(scope)
+                .into_iter()
+                .filter_map(|(method, target)| outgoing(mapping, &method, &target));
+            let outgoing = granted.into_iter().find(|outgoing| outgoing.session().is_some_and(of_row))?;
             let is_clear = scope.allow.has(Right::List) || mapping.dialect == Dialect::Minio;
             Some(Self { outgoing, proves: if is_clear { Proves::Denial } else { Proves::Life } })
-        });
-        if granted.is_some() {
-            return granted;
-        }
-        // The mapping grants only deletes, each of which would change something. Any other request shows whether the
-        // session lives.
+        })
+    }
+
+    /// Makes a trial that shows only whether the session lives: a read, which its policy denies. Whatever the session can
+    /// do would change something.
+    fn of_life(mapping: &Mapping) -> Option<Self> {
         let first = mapping.scopes.first()?;
         let read = Rights::default().with(Right::Read);
         let scope = Scope::new(first.bucket.clone(), first.prefix.clone(), read);
-        let (method, target) = target(&scope, read)?;
+        let [(method, target), ..] = harmless(&scope);
         let reading = Mapping { dialect: mapping.dialect, ..Mapping::of_scopes(&mapping.name, vec![scope]) };
         let outgoing = outgoing(&reading, &method, &target)?;
         Some(Self { outgoing, proves: Proves::Life })
@@ -91,20 +98,18 @@ impl Trial {
     }
 }
 
-/// Returns a request that one of `rights` allows in a scope, that changes nothing and costs the store little.
-fn target(scope: &Scope, rights: Rights) -> Option<(Method, String)> {
+/// Returns requests in a scope that change nothing and cost the store little, a read first.
+fn harmless(scope: &Scope) -> [(Method, String); 4] {
     let (base, prefix) = place(scope);
-    let absent = absent(prefix);
-    if rights.has(Right::Read) {
-        Some((Method::GET, format!("{base}/{absent}")))
-    } else if rights.has(Right::List) {
-        Some((Method::GET, format!("{base}/?location")))
-    } else if rights.has(Right::Write) {
-        // Lists the parts of an upload that does not exist.
-        Some((Method::GET, format!("{base}/{absent}?uploadId={ABSENT_UPLOAD}")))
-    } else {
-        None
-    }
+    let absent = format!("{base}/{}", absent(prefix));
+    // Its parts are listed, or it is completed.
+    let absent_upload = format!("{absent}?uploadId={ABSENT_UPLOAD}");
+    [
+        (Method::GET, absent),
+        (Method::GET, format!("{base}/?location")),
+        (Method::GET, absent_upload.clone()),
+        (Method::POST, absent_upload),
+    ]
 }
 
 /// Returns a request for the uploads of a key that has none, if the scope grants such lists.
@@ -146,15 +151,36 @@ mod tests {
     use super::*;
     use crate::s3::names::{BucketName, Prefix};
 
-    fn trial(rights: &[Right], dialect: Dialect) -> Trial {
+    const OBJECT: &str = "/tmp/media/scopegate-check-";
+
+    fn trial(kind: SessionKind, rights: &[Right], dialect: Dialect) -> Trial {
         let (bucket, prefix) = (BucketName::parse("tmp").unwrap(), Prefix::parse("media/").unwrap());
         let scope = Scope::new(bucket, prefix, rights.iter().copied().collect());
-        Trial::of(&Mapping { dialect, ..Mapping::of_scopes("m", vec![scope]) }).unwrap()
+        Trial::of_kind(kind, &Mapping { dialect, ..Mapping::of_scopes("m", vec![scope]) }).unwrap()
+    }
+
+    #[test]
+    fn each_kind_is_tried_with_what_it_signs() {
+        for (kind, method, path, query, proves) in [
+            (SessionKind::Get, Method::GET, OBJECT, "", Proves::Denial),
+            (SessionKind::List, Method::GET, "/tmp", "location=", Proves::Denial),
+            (SessionKind::Put, Method::POST, OBJECT, "uploadId=", Proves::Denial),
+            (SessionKind::Copy, Method::GET, OBJECT, "", Proves::Denial),
+            (SessionKind::Other, Method::GET, OBJECT, "", Proves::Denial),
+            (SessionKind::Delete, Method::GET, OBJECT, "", Proves::Life),
+            (SessionKind::Uploads, Method::GET, "/tmp", "", Proves::Denial),
+        ] {
+            let Trial { outgoing, proves: proved } = trial(kind, &Right::ALL, Dialect::Minio);
+            assert_eq!((outgoing.method(), proved), (&method, proves), "{kind}");
+            assert!(outgoing.path().starts_with(path), "{kind}: {}", outgoing.path());
+            assert!(outgoing.query().starts_with(query), "{kind}: {}", outgoing.query());
+        }
+        let parts = trial(SessionKind::Other, &[Right::Write], Dialect::Minio);
+        assert!(parts.outgoing.query().starts_with("uploadId="), "{}", parts.outgoing.query());
     }
 
     #[test]
     fn every_mapping_has_a_trial_that_changes_nothing() {
-        const OBJECT: &str = "/tmp/media/scopegate-check-";
         for (rights, path, query, at_minio, elsewhere) in [
             (&[Right::Read, Right::List][..], OBJECT, "", Proves::Denial, Proves::Denial),
             (&[Right::Read, Right::Write], OBJECT, "", Proves::Denial, Proves::Life),
@@ -163,7 +189,7 @@ mod tests {
             (&[Right::Delete], OBJECT, "", Proves::Life, Proves::Life),
         ] {
             for (dialect, proves) in [(Dialect::Minio, at_minio), (Dialect::S3, elsewhere)] {
-                let trial = trial(rights, dialect);
+                let trial = trial(SessionKind::All, rights, dialect);
                 let Trial { outgoing, proves: proved } = &trial;
                 assert_eq!((outgoing.method(), *proved), (&Method::GET, proves), "{rights:?}");
                 assert!(outgoing.path().starts_with(path), "{}", outgoing.path());
@@ -179,7 +205,8 @@ mod tests {
             let code = Some(code.to_owned()).filter(|code| !code.is_empty());
             Reply { status, code }
         };
-        let [denial, life] = [Right::Read, Right::Delete].map(|right| trial(&[right], Dialect::Minio));
+        let [denial, life] =
+            [Right::Read, Right::Delete].map(|right| trial(SessionKind::All, &[right], Dialect::Minio));
         for (status, code, where_denied, where_alive) in [
             (403, "InvalidAccessKeyId", Verdict::Dead, Verdict::Dead),
             (400, "ExpiredToken", Verdict::Dead, Verdict::Dead),

@@ -6,7 +6,7 @@ use crate::identify::client::{Client, Connection};
 use crate::identify::identity::Identity;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
-use crate::telemetry::log;
+use crate::telemetry::log::{Line, Output};
 use crate::trace::{Wait, shortened};
 use http::uri::PathAndQuery;
 use http::{Method, Version};
@@ -81,28 +81,27 @@ impl LineFields {
     }
 
     /// Writes the line of a request that is over.
-    pub(super) fn write(&self, record: &AccessRecord, total: Duration) {
-        let mapping = record.mapping_name();
+    pub(super) fn write(&self, record: &AccessRecord, total: Duration, output: &Output) {
+        let mappings = record.metrics.mapping_names();
+        let mapping = record.mapping.get().map_or("-", |row| mappings.of(row));
         let path = shown::without_credentials(self.target.as_ref().map_or("", PathAndQuery::path));
         let identity = shown::identity(self.form, self.identity.get().map(|it| &**it), &self.connection);
         let waited = |wait: Duration| (!wait.is_zero()).then(|| micros(wait));
         let trace = &record.trace;
-        log::write(Level::INFO, "access", |line| {
+        output.write(Level::INFO, "access", |line| {
             trace.with_texts(|prefix, node, store_code| {
                 line.text("id", record.request_id().as_str());
-                match &self.address {
-                    Some(address) => line.word("client", address),
-                    None => line.word("client", &self.connection),
-                }
-                if self.address != self.connection.peer_address() {
-                    line.word("peer", &self.connection.peer());
+                let peer = self.connection.peer_address();
+                self.write_address(line, "client", self.address);
+                if self.address != peer {
+                    self.write_address(line, "peer", peer);
                 }
                 line.text("listener", self.connection.listener().name());
                 line.text_if("tls", self.connection.tls().map(|tls| tls.version));
-                line.text("mapping", mapping.as_deref().unwrap_or("-"));
+                line.text("mapping", mapping);
                 line.text_if("identity", identity.as_deref().map(shortened));
                 line.text("operation", trace.operation().map_or("-", Operation::name));
-                line.word("method", &self.method);
+                line.word("method", self.method.as_str());
                 line.text_if("protocol", self.version.map(protocol));
                 line.text("path", shortened(&path));
                 line.text_if("prefix", prefix.map(shown::without_credentials).as_deref());
@@ -126,6 +125,14 @@ impl LineFields {
                 line.text_if("error", record.error.as_deref());
             });
         });
+    }
+
+    /// Writes an address. Only the peer of a unix socket has none.
+    fn write_address(&self, line: &mut Line<'_>, name: &str, address: Option<IpAddr>) {
+        match address {
+            Some(address) => line.address(name, address),
+            None => line.value(name, &self.connection.peer()),
+        }
     }
 }
 

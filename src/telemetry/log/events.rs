@@ -11,8 +11,8 @@ pub(super) struct Lines;
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let about = event.metadata();
-        super::write(*about.level(), about.target(), |line| {
+        let (Some(output), about) = (super::stderr(), event.metadata()) else { return };
+        output.write(*about.level(), about.target(), |line| {
             event.record(&mut Message(line));
             event.record(&mut Values(line));
         });
@@ -39,7 +39,7 @@ struct Values<'l, 'b>(&'l mut Line<'b>);
 impl Visit for Values<'_, '_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() != MESSAGE {
-            self.0.word(field.name(), &format_args!("{value:?}"));
+            self.0.value(field.name(), &format_args!("{value:?}"));
         }
     }
 

@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The capacity that a batch keeps after it is written, in bytes.
+/// The capacity that a buffer always keeps, in bytes.
 const KEPT: usize = 64 * 1024;
+/// The capacity that a buffer keeps beyond that, as a multiple of what it contained. A buffer that grows again for each
+/// batch costs more than the lines in it.
+const SPARE: usize = 4;
 
 /// The time for which the writer lets lines gather. Without it, a busy worker would wake the writer for each line.
 const GATHER: Duration = Duration::from_millis(2);
@@ -28,6 +31,8 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct State {
     lines: Vec<u8>,
+    /// Whether the writer sleeps until it is woken. Otherwise it looks for lines by itself.
+    is_idle: bool,
     /// Dropped lines that the log has not reported yet.
     unreported: u64,
     is_closed: bool,
@@ -36,7 +41,8 @@ struct State {
 
 impl Queue {
     pub(super) const fn new(limit: usize) -> Self {
-        let state = State { lines: Vec::new(), unreported: 0, is_closed: false, is_done: false };
+        let state =
+            State { lines: Vec::new(), is_idle: false, unreported: 0, is_closed: false, is_done: false };
         Self {
             limit,
             state: Mutex::new(state),
@@ -55,10 +61,10 @@ impl Queue {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let was_empty = state.lines.is_empty();
         state.lines.extend_from_slice(line);
+        let wakes = std::mem::take(&mut state.is_idle);
         drop(state);
-        if was_empty {
+        if wakes {
             self.more.notify_one();
         }
     }
@@ -81,27 +87,32 @@ impl Queue {
             if unreported > 0 {
                 let _ = to.write_all(&lost(unreported));
             }
-            batch.clear();
-            if batch.capacity() > KEPT {
-                batch = Vec::new();
-            }
+            empty(&mut batch);
             self.writing.store(0, Ordering::Relaxed);
         }
         self.lock().is_done = true;
         self.done.notify_all();
     }
 
-    /// Takes the waiting lines and the number of lines dropped after them. Returns `None` at the end.
+    /// Takes the lines that have gathered, and the number of lines dropped after them. Returns `None` at the end.
     fn next(&self, batch: &mut Vec<u8>) -> Option<u64> {
-        let waits = |state: &mut State| state.lines.is_empty() && state.unreported == 0 && !state.is_closed;
-        let state = self.more.wait_while(self.lock(), waits);
-        let state = state.unwrap_or_else(PoisonError::into_inner);
-        let gathering = self.more.wait_timeout_while(state, GATHER, |state| !state.is_closed);
-        let (mut state, _) = gathering.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.gather(self.lock());
+        while state.has_nothing() && !state.is_closed {
+            empty(&mut state.lines);
+            empty(batch);
+            state.is_idle = true;
+            let woken = self.more.wait_while(state, |state| state.is_idle && !state.is_closed);
+            state = self.gather(woken.unwrap_or_else(PoisonError::into_inner));
+        }
         std::mem::swap(batch, &mut state.lines);
         self.writing.store(batch.len(), Ordering::Relaxed);
         let unreported = std::mem::take(&mut state.unreported);
         (unreported > 0 || !batch.is_empty()).then_some(unreported)
+    }
+
+    fn gather<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        let gathering = self.more.wait_timeout_while(state, GATHER, |state| !state.is_closed);
+        gathering.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Ends the writer after the remaining lines. Waits at most `patience` for them.
@@ -117,12 +128,28 @@ impl Queue {
     }
 }
 
+impl State {
+    fn has_nothing(&self) -> bool {
+        self.lines.is_empty() && self.unreported == 0
+    }
+}
+
+/// Empties a buffer, and releases its memory if that was much more than the buffer needed.
+fn empty(buffer: &mut Vec<u8>) {
+    let kept = KEPT.max(SPARE * buffer.len());
+    buffer.clear();
+    if buffer.capacity() > kept {
+        *buffer = Vec::new();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io;
     use std::sync::mpsc;
     use std::thread;
+    use std::time::Instant;
 
     /// A reader that accepts a write only when told to.
     struct Slow {
@@ -160,13 +187,62 @@ mod tests {
             for _ in 0..500 {
                 queue.push(b"123456789\n");
             }
-            assert_eq!((queue.waiting(), queue.dropped()), (996, 401));
+            let counts = (queue.waiting(), queue.dropped());
             drop(told);
             queue.close(Duration::from_mins(1));
+            assert_eq!(counts, (996, 401));
             let read = String::from_utf8(writer.join().unwrap()).unwrap();
             assert_eq!(read, format!("first\n{}lost 401\n", "123456789\n".repeat(99)));
         });
         assert_eq!(queue.waiting(), 0);
+    }
+
+    /// The time that a test waits for the writer.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A reader that passes on what it reads.
+    struct Passing(mpsc::Sender<Vec<u8>>);
+
+    impl Write for Passing {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.send(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_single_line_is_written_also_while_the_writer_is_idle() {
+        let queue = Queue::new(1000);
+        let (passed, read) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| queue.write_all(&mut Passing(passed), |_| Vec::new()));
+            let outcomes = ["first\n", "second\n"].map(|line| {
+                let begun = Instant::now();
+                while !queue.lock().is_idle && begun.elapsed() < PATIENCE {
+                    thread::yield_now();
+                }
+                queue.push(line.as_bytes());
+                read.recv_timeout(PATIENCE)
+            });
+            queue.close(Duration::from_mins(1));
+            assert_eq!(outcomes, [Ok(b"first\n".to_vec()), Ok(b"second\n".to_vec())]);
+        });
+    }
+
+    #[test]
+    fn a_buffer_keeps_its_capacity_while_it_needs_it() {
+        for (capacity, needed, kept) in
+            [(KEPT, 0, true), (2 * KEPT, 0, false), (8 * KEPT, 2 * KEPT, true), (8 * KEPT, KEPT, false)]
+        {
+            let mut buffer = Vec::with_capacity(capacity);
+            buffer.resize(needed, b'x');
+            empty(&mut buffer);
+            assert_eq!((buffer.len(), buffer.capacity() > 0), (0, kept), "{capacity} {needed}");
+        }
     }
 
     #[test]

@@ -185,14 +185,27 @@ fn encode_sessions(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fm
     }
     let help = "Whether STS refuses the issuer's key";
     gauge(encoder, "issuer_refused", help, u64::from(metrics.issuer.is_refused()))?;
-    let help = "Expiration of each mapping's session, in seconds since 1970";
+    let help = "Sessions that are kept, by mapping";
+    let mut family = encoder.encode_descriptor("sessions_open", help, None, MetricType::Gauge)?;
+    for row in rows.iter().skip(1) {
+        let count = i64::try_from(row.mints.open.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        family.encode_family(&[("mapping", &*row.name)])?.encode_gauge(&count)?;
+    }
+    encode_expirations(&rows, encoder)
+}
+
+fn encode_expirations(rows: &[Arc<Counts>], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Expiration of each session, by mapping and kind, in seconds since 1970";
     let mut family =
         encoder.encode_descriptor("session_expiry_timestamp_seconds", help, None, MetricType::Gauge)?;
     for row in rows.iter().skip(1) {
-        if let Some(expires) = row.slot.load().upgrade().and_then(|slot| slot.expiration()) {
+        let Some(sessions) = row.sessions.load().upgrade() else { continue };
+        for (kind, slot) in sessions.opened() {
+            let Some(expires) = slot.expiration() else { continue };
             let seconds = expires.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
             let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-            family.encode_family(&[("mapping", &*row.name)])?.encode_gauge(&seconds)?;
+            let labels = [("mapping", &*row.name), ("session", kind.name())];
+            family.encode_family(&labels)?.encode_gauge(&seconds)?;
         }
     }
     Ok(())

@@ -119,7 +119,7 @@ pub(crate) fn check(input: &[u8]) -> String {
 }
 
 fn outcome(spec: &Spec, mut fields: Fields, mapping: &Mapping) -> String {
-    if !spec.copies {
+    if !spec.copies() {
         fields.remove("x-amz-copy-source");
     } else if !fields.has("x-amz-copy-source") {
         fields.insert(HeaderName::from_static("x-amz-copy-source"), HeaderValue::from_static("/tmp/b"));

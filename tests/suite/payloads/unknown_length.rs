@@ -1,9 +1,11 @@
 //! Bodies of unknown length.
 
 use super::{ALL, attributes, chunked, content, envelope, exists, sum, unfinished};
+use crate::support::faults::{Cut, Relay, Way};
 use crate::support::http::{Connection, request_bytes};
+use crate::support::minio::Minio;
 use crate::support::process::wait_for;
-use crate::support::world::{World, corner, outcome};
+use crate::support::world::{self, World, config, corner, outcome};
 use scopegate::internals::Algorithm;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -238,4 +240,25 @@ fn curl_uploads_from_a_pipe() {
         assert!(world.get("all", "/tmp/inbox/pipe").body == content, "{length}");
     }
     assert!(peak_memory(world.proxy.id()) < 100 << 20, "{} bytes", peak_memory(world.proxy.id()));
+}
+
+/// STS fails between the mint of the session for writes and that of the session which aborts uploads.
+#[test]
+fn no_upload_is_created_that_no_session_could_abort() {
+    let minio = Minio::start();
+    let issuer = minio.seed_issuer();
+    let sts = Relay::start(minio.address);
+    let limits = "[limits]\nsession_wait = \"500ms\"\n";
+    let text = config(minio.address, sts.address(), &[corner("all", ALL)], limits);
+    let proxy = world::start(&text, &issuer);
+    let world = World { minio, issuer, proxy };
+    let large = chunked(&content(PART + 1));
+    let put = |body: &[u8]| outcome(&world.ask("all", "PUT", "/tmp/inbox/a", &[ENDLESS], body));
+    assert_eq!(put(&chunked(b"small")), "200");
+    sts.cut(Some((Way::Up, 0, Cut::Reset)));
+    assert_eq!(put(&large), "503 ServiceUnavailable no-session");
+    assert_eq!(unfinished(&world.minio), 0);
+    assert_eq!(put(&chunked(b"small")), "200", "the session for writes is still there");
+    sts.cut(None);
+    assert!(wait_for(|| (put(&large) == "200").then_some(())).is_some(), "{}", world.proxy.stderr());
 }

@@ -3,14 +3,12 @@
 use super::elements;
 use crate::support::http::{Connection, Response};
 use crate::support::keys::Keys;
-use crate::support::minio::{ALLOW_ALL, Minio};
+use crate::support::minio::ALLOW_ALL;
 use crate::support::process::wait_for;
 use crate::support::scopegate::scopegate;
 use crate::support::sigv4::direct;
-use crate::support::sts;
 use crate::support::world::{World, config, corner, outcome, start};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use scopegate::internals::{BucketName, Prefix, Right, Scope, SessionKind, SessionPolicy};
 
 const MEDIA: &[(&str, &str, &str)] = &[("tmp", "media/", "list,write")];
 const MEDIA2: &[(&str, &str, &str)] = &[("tmp", "media2/", "list,write"), ("tmp", "zoo/", "list,write")];
@@ -219,38 +217,6 @@ fn an_issuer_that_cannot_list_uploads_fails_only_these_lists() {
     let told = bad.1.contains("WRONG tmp/media/ lists of multipart uploads")
         && bad.1.contains("s3:ListBucketMultipartUploads");
     assert!(!bad.0 && told, "{}", bad.1);
-}
-
-#[test]
-fn only_the_session_for_lists_of_uploads_can_list_them() {
-    let minio = &Minio::start();
-    let issuer = minio.seed_issuer();
-    minio.mc(&["mb", "local/zoo"]);
-    let rights = Right::ALL.into_iter().collect();
-    let scope = Scope::new(BucketName::parse("tmp").unwrap(), Prefix::parse("media/").unwrap(), rights);
-    let session = |kind| {
-        let policy = SessionPolicy::of(kind, std::slice::from_ref(&scope)).unwrap();
-        sts::scoped(minio, &issuer, policy.json())
-    };
-    let (uploads, scopes) = (session(SessionKind::Uploads), session(SessionKind::Scopes));
-    let status =
-        |keys: &Keys, method: &str, target: &str| direct(minio, keys, method, target, &[], b"").status();
-    for target in ["/tmp/?uploads=", "/tmp/?prefix=media%2Fa&uploads="] {
-        assert_eq!((status(&uploads, "GET", target), status(&scopes, "GET", target)), (200, 403), "{target}");
-    }
-    for (method, target) in [
-        ("GET", "/tmp/media/hello.txt"),
-        ("HEAD", "/tmp/media/hello.txt"),
-        ("PUT", "/tmp/media/new"),
-        ("DELETE", "/tmp/media/hello.txt"),
-        ("POST", "/tmp/media/new?uploads="),
-        ("GET", "/tmp/?list-type=2&prefix=media%2F"),
-        ("GET", "/tmp/?location="),
-        ("HEAD", "/tmp/"),
-        ("GET", "/zoo/?uploads="),
-    ] {
-        assert_eq!(status(&uploads, method, target), 403, "{method} {target}");
-    }
 }
 
 /// Uploads of others cost neither lasting memory nor much time.

@@ -139,7 +139,7 @@ impl Variants {
         some.map(|variant| variant.with_key(KeyKind::Ecdsa)).collect()
     }
 
-    /// Returns the session policy of Scopegate, as `scopegate explain` prints it.
+    /// Returns the policy of Scopegate's session for reads, as `scopegate explain` prints it.
     ///
     /// # Errors
     /// `scopegate explain` fails or prints none.
@@ -155,14 +155,16 @@ impl Variants {
         fs::write(&config, configs::scopegate(listen, &behind, false))
             .map_err(|error| format!("{}: {error}", config.display()))?;
         let output = Command::new(binary.ok_or("no scopegate is measured whose policy could be used")?)
-            .args(["explain", "--mapping", "bench", "--config"])
+            .args(["explain", "--mapping", "bench", "--policy", "--config"])
             .arg(&config)
             .env("SCOPEGATE_ACCESS_KEY", "explained")
             .env("SCOPEGATE_SECRET_KEY", "explained")
             .output()
             .map_err(|error| format!("cannot start scopegate explain: {error}"))?;
         let said = String::from_utf8_lossy(&output.stdout);
-        let policy = said.find('{').zip(said.rfind('}')).and_then(|(first, last)| said.get(first..=last));
+        // The policy of another session may follow.
+        let of_reads = said.split("policy of the session ").find(|text| text.starts_with("get "));
+        let policy = of_reads.and_then(|text| text.get(text.find('{')?..=text.rfind('}')?));
         policy.map(str::to_owned).ok_or_else(|| {
             format!("scopegate explain printed no policy: {said}{}", String::from_utf8_lossy(&output.stderr))
         })

@@ -4,15 +4,26 @@ use std::collections::BTreeMap;
 
 /// The counter of mints, with the labels `mapping` and `result`.
 const MINTS: &str = "scopegate_mints_total";
-/// The gauge of the end of the current session in seconds since 1970, with the label `mapping`.
+/// The gauge of sessions, with the label `mapping`.
+const OPEN: &str = "scopegate_sessions_open";
+/// The gauge of the end of each session in seconds since 1970, with the labels `mapping` and `session`.
 const EXPIRATION: &str = "scopegate_session_expiry_timestamp_seconds";
 
 /// The sessions of one mapping.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Sessions {
     pub(crate) mints: u64,
-    /// In seconds since 1970.
+    /// The number of sessions that are kept.
+    pub(crate) open: u64,
+    /// When the first of them ends, in seconds since 1970.
     pub(crate) expiration: Option<f64>,
+}
+
+impl Sessions {
+    /// Returns the number of mints of a mapping that has replaced a session: one for each session, and one more.
+    pub(crate) fn least_mints(&self) -> u64 {
+        self.open.max(1) + 1
+    }
 }
 
 /// Reads the sessions of mappings from the text format of Prometheus. Failed mints do not count.
@@ -23,7 +34,10 @@ pub(crate) fn sessions(text: &str, mappings: &[&str]) -> BTreeMap<String, Sessio
         let Some(of) = sample.label("mapping").and_then(|mapping| found.get_mut(mapping)) else { continue };
         match sample.name {
             MINTS if sample.is_success() => of.mints += whole(sample.value),
-            EXPIRATION => of.expiration = Some(sample.value),
+            OPEN => of.open = whole(sample.value),
+            EXPIRATION => {
+                of.expiration = Some(of.expiration.map_or(sample.value, |end| end.min(sample.value)));
+            }
             _ => {}
         }
     }
@@ -80,10 +94,12 @@ mod tests {
             scopegate_mints_total{mapping=\"reader\",result=\"minted\"} 3\n\
             scopegate_mints_total{mapping=\"reader\",result=\"failed\"} 7\n\
             scopegate_mints_total{mapping=\"other\",result=\"minted\"} 9\n\
-            scopegate_session_expiry_timestamp_seconds{mapping=\"reader\"} 1.7e9\n\
+            scopegate_sessions_open{mapping=\"reader\"} 2\n\
+            scopegate_session_expiry_timestamp_seconds{mapping=\"reader\",session=\"get\"} 1.8e9\n\
+            scopegate_session_expiry_timestamp_seconds{mapping=\"reader\",session=\"list\"} 1.7e9\n\
             scopegate_mints_total 5\n# EOF\n";
         let found = sessions(text, &["reader", "writer"]);
-        assert_eq!(found["reader"], Sessions { mints: 3, expiration: Some(1.7e9) });
+        assert_eq!(found["reader"], Sessions { mints: 3, open: 2, expiration: Some(1.7e9) });
         assert_eq!(found["writer"], Sessions::default());
         assert_eq!(found.len(), 2);
     }

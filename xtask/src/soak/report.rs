@@ -43,12 +43,16 @@ impl Summary {
         match &self.sessions {
             Err(why) => problems.push(why.clone()),
             Ok(sessions) if self.minutes >= MINUTES_TO_REFRESH => {
-                problems.extend(sessions.iter().filter(|(_, of)| of.mints < 2).map(|(mapping, of)| {
-                    format!(
-                        "{} mints of {mapping} in {} minutes, expected at least 2",
-                        of.mints, self.minutes
-                    )
-                }));
+                problems.extend(sessions.iter().filter(|(_, of)| of.mints < of.least_mints()).map(
+                    |(mapping, of)| {
+                        format!(
+                            "{} mints of {mapping} in {} minutes, expected at least {}",
+                            of.mints,
+                            self.minutes,
+                            of.least_mints()
+                        )
+                    },
+                ));
             }
             Ok(_) => {}
         }
@@ -153,14 +157,16 @@ mod tests {
             load,
             took: Duration::from_secs(1),
             memory: vec![10_000, 10_001],
-            sessions: Ok([("reader".to_owned(), Sessions { mints: 2, expiration: Some(1.7e9) })].into()),
+            sessions: Ok(
+                [("reader".to_owned(), Sessions { mints: 4, open: 3, expiration: Some(1.7e9) })].into()
+            ),
             exit: Some(0),
             warnings: Vec::new(),
         }
     }
 
-    fn sessions_with_one_mint() -> BTreeMap<String, Sessions> {
-        [("writer".to_owned(), Sessions { mints: 1, expiration: None })].into()
+    fn sessions_with_one_mint_each() -> BTreeMap<String, Sessions> {
+        [("writer".to_owned(), Sessions { mints: 3, open: 3, expiration: None })].into()
     }
 
     #[test]
@@ -174,7 +180,7 @@ mod tests {
              | PUT | 5 GiB | 537 | 9000 | 9500 |",
             "| GET | 1 | 2.00 | 2.0 |",
             "| 2 | 10001 |",
-            "| reader | 2 | 1700000000 |",
+            "| reader | 4 | 1700000000 |",
         ] {
             assert!(text.contains(figure), "{figure} is not in\n{text}");
         }
@@ -187,14 +193,14 @@ mod tests {
         bad.large = Err("PUT: 403 AccessDenied".to_owned());
         let failure = Failure { after: Duration::from_millis(1500), what: "GET /tmp/x: 500".to_owned() };
         bad.load.count("GET", Duration::ZERO, Err(failure));
-        bad.sessions = Ok(sessions_with_one_mint());
+        bad.sessions = Ok(sessions_with_one_mint_each());
         bad.exit = None;
         assert_eq!(bad.problems().len(), 4, "{:?}", bad.problems());
         let text = bad.markdown();
         for expected in [
             "PUT: 403 AccessDenied",
             "1 of 2 requests failed",
-            "1 mints of writer",
+            "3 mints of writer in 15 minutes, expected at least 4",
             "after 1.5 s: GET /tmp/x: 500",
         ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
@@ -204,7 +210,7 @@ mod tests {
     #[test]
     fn a_short_run_needs_no_second_mint() {
         let mut short = summary(14);
-        short.sessions = Ok(sessions_with_one_mint());
+        short.sessions = Ok(sessions_with_one_mint_each());
         assert_eq!(short.problems(), Vec::<String>::new());
         short.sessions = Err("/metrics answered 404".to_owned());
         assert_eq!(short.problems(), ["/metrics answered 404"]);

@@ -61,7 +61,7 @@ impl World {
                 policy: SessionPolicy::compile(&[]),
                 duration: Duration::from_hours(1),
             },
-            kind: SessionKind::Scopes,
+            kind: SessionKind::Get,
             region: "us-east-1".into(),
             clock: CLOCK,
             budget: Arc::new(MintBudget::new(10, Duration::from_secs(10))),

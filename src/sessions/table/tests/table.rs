@@ -15,7 +15,7 @@ fn key() -> SessionKey {
     SessionKey {
         purpose: Purpose {
             mapping: "reader".into(),
-            kind: SessionKind::Scopes,
+            kind: SessionKind::Get,
             policy: policy("tmp"),
             store: StoreId(0),
         },

@@ -46,7 +46,7 @@ pub(crate) fn run(
     let minio = Minio::start_programs(Programs { minio, ..programs });
     let issuer = minio.seed_issuer();
     minio.put(&format!("tmp/media/{SIZE}"), &[b'x'; 1 << 10]);
-    // Everyone gets the same policy: MinIO evaluates it for each request, and longer ones take longer.
+    // Everyone gets the policy with which Scopegate reads: MinIO evaluates it for each request, and longer ones take longer.
     let policy = all.policy(minio.address)?;
     let session = sts::scoped(&minio, &issuer, &policy);
     let (core, stores_core) = (bench.setup.core, bench.load_core);
