@@ -62,6 +62,8 @@ fn config(listen: SocketAddr, store: &Store) -> Result<Config, CommandError> {
         [[listener]]
         name = "demo"
         address = "{listen}"
+        [admin]
+        address = "127.0.0.1:0"
         [upstream]
         store = "s3"
         endpoints = ["{endpoint}"]
@@ -104,11 +106,12 @@ fn announce(server: &Server, store: &Store) {
     let address =
         server.listeners().next().map(|listener| listener.address().to_string()).unwrap_or_default();
     let data = store.data().display().to_string();
-    let _ = print(&greeting(&address, BUCKET, &store.endpoint(), &data));
+    let admin = server.admin_address().map(|admin| admin.to_string()).unwrap_or_default();
+    let _ = print(&greeting((&address, &admin), BUCKET, &store.endpoint(), &data));
 }
 
 /// Returns the greeting with commands to try. It has no `#` comments: an interactive zsh takes `#` for a command.
-fn greeting(address: &str, bucket: &str, endpoint: &str, data: &str) -> String {
+fn greeting((address, admin): (&str, &str), bucket: &str, endpoint: &str, data: &str) -> String {
     format!(
         "Scopegate demo, for trying out: an embedded S3 store with STS at {endpoint}\n\
          (objects in {data}), and in front of it the proxy at http://{address}\n\
@@ -131,6 +134,7 @@ fn greeting(address: &str, bucket: &str, endpoint: &str, data: &str) -> String {
          curl -i http://{address}/{bucket}/other/secret.txt\n\
          \n\
          In a browser: http://{address}/{bucket}/media/\n\
+         What Scopegate is doing: http://{admin}/status\n\
          Ctrl-C ends it.\n"
     )
 }
@@ -141,7 +145,7 @@ mod tests {
 
     #[test]
     fn greeting_contains_no_comments() {
-        let text = greeting("127.0.0.1:8080", "tmp", "http://127.0.0.1:9000", "/tmp/x");
+        let text = greeting(("127.0.0.1:8080", "127.0.0.1:9180"), "tmp", "http://127.0.0.1:9000", "/tmp/x");
         assert!(!text.contains('#') && text.contains("\ncurl -i http://127.0.0.1:8080/tmp/other/"), "{text}");
     }
 }

@@ -132,6 +132,11 @@ impl ListenerTable {
         self.by_id.get(id.index())?.as_ref()?.tls.as_ref()
     }
 
+    /// Returns the configured listeners.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Listener> {
+        self.by_id.iter().flatten().map(|served| &served.listener)
+    }
+
     /// Returns the listeners with TLS.
     pub(crate) fn with_tls(&self) -> impl Iterator<Item = (&Listener, &Arc<LiveTls>)> {
         self.by_id.iter().flatten().filter_map(|served| Some((&served.listener, served.tls.as_ref()?)))

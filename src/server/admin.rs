@@ -1,9 +1,10 @@
-//! The admin listener: `/livez`, `/readyz` and `/metrics`.
+//! The admin listener: `/livez`, `/readyz`, `/metrics`, and the status page.
 //!
 //! A client that holds connections open cannot lock out health probes: when there are too many connections, the
 //! oldest one of the address with the most is closed.
 
 use super::health::Readiness;
+use super::status::{self, Status};
 use crate::identify::browser::{self, AllowedHosts};
 use crate::refusal::{Refusal, Rule};
 use crate::telemetry::metrics::Format;
@@ -34,20 +35,29 @@ const CONNECTION_LIFE: Duration = Duration::from_mins(1);
 const LAST_ANSWER: Duration = Duration::from_secs(10);
 const MAX_BUFFER: usize = 16 * 1024;
 const PLAIN: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const NOT_FOUND: &str = "not found: use /status, /status.json, /livez, /readyz or /metrics\n";
 
 /// Serves requests on `socket`, on the current runtime.
 pub(super) fn start(socket: std::net::TcpListener, ready: Arc<Readiness>) -> io::Result<()> {
     let socket = TcpListener::from_std(socket)?;
-    tokio::spawn(accept_all(socket, ready));
+    let status = Status::start(&ready.shared().metrics);
+    tokio::spawn(accept_all(socket, Arc::new(Sources { ready, status })));
     Ok(())
 }
 
-async fn accept_all(socket: TcpListener, ready: Arc<Readiness>) {
+/// What responses are made of.
+struct Sources {
+    ready: Arc<Readiness>,
+    status: Status,
+}
+
+async fn accept_all(socket: TcpListener, sources: Arc<Sources>) {
     let mut open = Open::default();
     loop {
         tokio::select! {
             accepted = socket.accept() => match accepted {
-                Ok((stream, address)) => open.serve(address.ip(), serve(stream, Arc::clone(&ready))),
+                Ok((stream, address)) => open.serve(address.ip(), serve(stream, Arc::clone(&sources))),
                 Err(error) => {
                     tracing::warn!(%error, "accept failed on the admin listener");
                     sleep(Duration::from_millis(50)).await;
@@ -89,10 +99,10 @@ impl Open {
     }
 }
 
-async fn serve(stream: TcpStream, ready: Arc<Readiness>) {
+async fn serve(stream: TcpStream, sources: Arc<Sources>) {
     let service = service_fn(|request| {
-        let ready = Arc::clone(&ready);
-        async move { Ok::<_, Infallible>(answer(&request, &ready).await) }
+        let sources = Arc::clone(&sources);
+        async move { Ok::<_, Infallible>(answer(&request, &sources).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -106,7 +116,8 @@ async fn serve(stream: TcpStream, ready: Arc<Readiness>) {
     }
 }
 
-async fn answer(request: &Request<Incoming>, ready: &Readiness) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, sources: &Sources) -> Response<Full<Bytes>> {
+    let Sources { ready, status } = sources;
     if let Err(refusal) = check(request, &ready.shared().generation.load().admin_hosts) {
         // The help may be shown, because the clients here are operators.
         let help = refusal.help().map(|help| format!("help: {help}\n")).unwrap_or_default();
@@ -132,8 +143,24 @@ async fn answer(request: &Request<Incoming>, ready: &Readiness) -> Response<Full
             response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
             response
         }
-        _ => text(StatusCode::NOT_FOUND, PLAIN, "not found: use /livez, /readyz or /metrics\n".into()),
+        "/" | "/status" => {
+            let mut response = text(StatusCode::OK, status::PAGE_TYPE, status.page(ready).await);
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_SECURITY_POLICY, status::content_security_policy());
+            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            private(response)
+        }
+        "/status.json" => private(text(StatusCode::OK, JSON, status.json(ready).await)),
+        _ => text(StatusCode::NOT_FOUND, PLAIN, NOT_FOUND.into()),
     }
+}
+
+/// Keeps a response from caches and from pages of other sites.
+fn private(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    response
 }
 
 /// Returns the lines, followed by those about the keys of issuers.

@@ -24,6 +24,7 @@ mod running;
 mod securing;
 mod sessions;
 mod socket_file;
+mod status;
 mod supervisor;
 mod tls_connections;
 mod tls_files;

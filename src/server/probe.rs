@@ -153,6 +153,9 @@ impl Nodes {
             began = Instant::now();
             answered = node.answers().await;
         }
+        if answered.is_ok() {
+            self.board.answered_in(index, began.elapsed());
+        }
         let trouble = answered.as_ref().err().and_then(|down| down.trouble);
         *node.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         let mut answers = answered.is_ok();

@@ -2,10 +2,12 @@
 //!
 //! Sessions are such values. [`value`] holds one and carries out its plan.
 
+mod past;
 mod value;
 
 use std::time::{Duration, SystemTime};
 
+pub(crate) use past::Past;
 pub(crate) use value::{Entry, Perishable, Reason, Refreshed, Retry, Source, Unavailable};
 
 /// The end of a value's life during which it is not used any more, since it must still be valid when the server
@@ -167,6 +169,11 @@ impl Plan {
         let pause = left.map_or(pause, |left| pause.min((left / 4).max(MIN_INTERVAL)));
         self.not_before = now.mono + pause;
         pause
+    }
+
+    /// Returns the time from which on a value that is in use is fetched again.
+    pub(crate) fn refresh_at(&self) -> Option<SystemTime> {
+        self.lease.map(|lease| lease.refresh_wall)
     }
 
     /// Returns the number of consecutive failures.

@@ -31,6 +31,8 @@ pub(crate) struct NodeFacts {
     requests: AtomicU64,
     ejections: AtomicU64,
     ejected: AtomicU64,
+    /// The time in which the node answered the latest check that it answered, in microseconds; 0 before the first.
+    answered_in: AtomicU64,
 }
 
 /// One check of a node by the prober.
@@ -52,6 +54,7 @@ impl NodeBoard {
             requests: AtomicU64::new(0),
             ejections: AtomicU64::new(0),
             ejected: AtomicU64::new(0),
+            answered_in: AtomicU64::new(0),
         };
         let nodes = endpoints.iter().map(node).collect();
         Self { start: now, nodes, retries: AtomicU64::new(0), doubts: Notify::new() }
@@ -74,6 +77,14 @@ impl NodeBoard {
         let packed = (since.unwrap_or(u64::MAX >> 2) + 1) << 1 | u64::from(check.answers);
         // Of two concurrent checks, the one that began later counts.
         facts.checked.fetch_max(packed, Ordering::Relaxed);
+    }
+
+    /// Records the time in which a node answered a check.
+    pub(crate) fn answered_in(&self, node: NodeIndex, time: Duration) {
+        if let Some(facts) = self.get(node) {
+            let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
+            facts.answered_in.store(micros, Ordering::Relaxed);
+        }
     }
 
     /// Returns the latest check of a node.
@@ -162,6 +173,12 @@ impl NodeFacts {
     /// Returns the number of requests, including attempts that did not reach the node.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Returns the time in which the node answered the latest check that it answered.
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        let micros = self.answered_in.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
     }
 
     /// Returns how often a worker ejected the node.

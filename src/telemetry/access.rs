@@ -5,16 +5,19 @@ mod line;
 mod shown;
 
 use crate::config::IdentityForm;
-use crate::identify::client::Client;
+use crate::identify::client::{Client, Connection};
+use crate::net::wall_clock::WallClock;
 use crate::refusal::{Refusal, Rule};
 use crate::telemetry::log::{self, Output};
 use crate::telemetry::metrics::{CutBy, Metrics, Outcome, Row};
+use crate::telemetry::refused::Refused;
 use crate::trace::{RequestId, Trace, Wait};
 use http::{Method, StatusCode};
 use http1::{Request, clock};
 use line::LineFields;
 use std::cell::Cell;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -24,6 +27,10 @@ use tokio::time::Instant;
 pub(crate) struct AccessRecord {
     metrics: Arc<Metrics>,
     trace: Trace,
+    connection: Connection,
+    /// The address of the client, as far as it is known.
+    address: Option<IpAddr>,
+    method: Method,
     mapping: Cell<Option<Row>>,
     /// Whether the client proved what the mapping demands.
     is_own: Cell<bool>,
@@ -52,9 +59,13 @@ impl AccessRecord {
         request: Option<&Request>,
     ) -> Box<Self> {
         metrics.in_flight_add();
+        let connection = client.connection().clone();
         Box::new(Self {
             metrics,
             trace: Trace::begin(logged.is_some()),
+            address: client.address().or_else(|| connection.peer_address()),
+            connection,
+            method: method.clone(),
             mapping: Cell::new(None),
             is_own: Cell::new(false),
             status: None,
@@ -66,7 +77,7 @@ impl AccessRecord {
             start: clock::now(),
             first_byte: None,
             client_ended: false,
-            line: logged.map(|form| LineFields::new(client, form, method, request)),
+            line: logged.map(|form| Box::new(LineFields::new(form, request))),
         })
     }
 
@@ -175,6 +186,21 @@ impl AccessRecord {
         }
     }
 
+    /// Returns what the status page shows of a refused request.
+    fn as_refused(&self) -> Option<Refused> {
+        Some(Refused {
+            at: WallClock::SYSTEM.now(),
+            id: self.request_id(),
+            rule: self.rule?,
+            status: self.status.map_or(0, |status| status.as_u16()),
+            mapping: self.mapping_name(),
+            client: self.address,
+            listener: (**self.connection.listener().name()).into(),
+            method: self.method.clone(),
+            operation: self.trace.operation(),
+        })
+    }
+
     fn elapsed(&self) -> Duration {
         clock::now().saturating_duration_since(self.start)
     }
@@ -202,6 +228,9 @@ impl Drop for AccessRecord {
             first_byte: self.first_byte,
             total,
         });
+        if let Some(refused) = self.as_refused() {
+            self.metrics.last_refused.add(refused);
+        }
         if let Some(output) = log::stderr() {
             self.log_to(output, total);
         }

@@ -12,10 +12,12 @@ mod process;
 mod proxy_headers;
 mod samples;
 mod tls;
+mod totals;
 
 pub(crate) use exposition::Format;
 pub(crate) use proxy_headers::{HeaderCounts, HeaderFailure};
 pub(crate) use tls::{ListenerFiles, TlsFacts};
+pub(crate) use totals::Totals;
 
 use crate::authenticate::counts::AuthenticationCounts;
 use crate::authenticate::jwt::Issuers;
@@ -30,6 +32,7 @@ use crate::refusal::Rule;
 use crate::s3::operation::Operation;
 use crate::sessions::table::{MintCounts, Sessions};
 use crate::store::nodes::NodeBoard;
+use crate::telemetry::refused::LastRefused;
 use arc_swap::{ArcSwap, Guard};
 use credentials::CredentialFacts;
 use encode::MetricsCollector;
@@ -147,6 +150,8 @@ pub(crate) struct Metrics {
     pub streams: Streams,
     /// Events of HTTP/2.
     pub http2: Http2Counts,
+    /// The last refused requests.
+    pub last_refused: LastRefused,
     /// Connections that ended because of their PROXY header.
     pub proxy_headers: HeaderCounts,
     /// The issuers of JWTs of the current configuration.
@@ -302,6 +307,21 @@ impl Reloads {
         self.last_success.store(seconds, Ordering::Relaxed);
     }
 
+    /// Returns how many reloads took effect, and how many were rejected.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.ok.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+
+    /// Returns when the configuration in effect took effect.
+    pub(crate) fn last_success(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.last_success.load(Ordering::Relaxed))
+    }
+
+    /// Returns whether the last configuration was rejected.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.last_failed.load(Ordering::Relaxed)
+    }
+
     /// Records that a configuration was rejected and the previous one stays in effect.
     pub(crate) fn failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
@@ -319,6 +339,7 @@ impl Default for Metrics {
             tls: TlsFacts::default(),
             streams: Streams::default(),
             http2: Http2Counts::default(),
+            last_refused: LastRefused::default(),
             proxy_headers: HeaderCounts::default(),
             issuers: ArcSwap::default(),
             authentications: AuthenticationCounts::default(),

@@ -6,3 +6,4 @@ pub(crate) mod access;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod panics;
+pub(crate) mod refused;

@@ -82,7 +82,7 @@ fn the_admin_listener_has_the_same_guards() {
     let ask = |path: &str, headers: &[(&str, &str)]| -> Response {
         http::request(proxy.address("admin"), "GET", path, headers, b"").unwrap()
     };
-    for path in ["/metrics", "/readyz", "/livez"] {
+    for path in ["/metrics", "/readyz", "/livez", "/status", "/status.json", "/"] {
         for headers in [
             &[("Host", "evil.test")][..],
             &[("Host", "metrics.example.test")],
@@ -96,7 +96,11 @@ fn the_admin_listener_has_the_same_guards() {
         ] {
             let answer = ask(path, headers);
             assert_eq!(answer.status(), 403, "{path} {headers:?}: {}", answer.text());
-            assert!(!answer.text().contains("scopegate_"), "{}", answer.text());
+            assert!(
+                !answer.text().contains("scopegate_") && !answer.text().contains("uptime"),
+                "{}",
+                answer.text()
+            );
         }
     }
     // A kubelet and Prometheus use the pod's address.

@@ -28,6 +28,7 @@ mod payloads;
 mod proxied;
 mod reload;
 mod sessions;
+mod status;
 mod streaming;
 mod support;
 mod surface;

@@ -3,13 +3,14 @@
 //!
 //! Fetches are single flight: however many readers wait, one fetch runs, and a reader that goes away cancels nothing.
 
+use super::past::Past;
 use super::{Facts, Held, Now, Plan, Step, is_live};
 use crate::net::wall_clock::WallClock;
 use arc_swap::ArcSwapOption;
 use std::future::Future;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -160,6 +161,7 @@ pub(crate) struct Refreshed<T, E> {
     wanted: AtomicBool,
     wake: Notify,
     health: watch::Sender<Health<E>>,
+    past: Mutex<Past<E>>,
 }
 
 impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
@@ -174,6 +176,7 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
             wanted: AtomicBool::new(false),
             wake: Notify::new(),
             health: watch::Sender::new(Health::Ok),
+            past: Mutex::default(),
         }
     }
 
@@ -261,6 +264,15 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
         self.current.load().as_ref().map(|entry| entry.expires())
     }
 
+    /// Returns the last events.
+    pub(crate) fn past(&self) -> Past<E> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Past<E>)) {
+        change(&mut self.past.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Returns the current value, live or not, unless it was rejected.
     pub(crate) fn unrejected(&self) -> Option<Arc<Entry<T>>> {
         self.current.load_full().filter(|entry| !self.is_rejected(entry.id))
@@ -334,6 +346,7 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
                 plan.fetched(now(), value.expires(), fastrand::f64(), replaces_rejected);
                 let id = self.last_id.fetch_add(1, Ordering::AcqRel) + 1;
                 self.current.store(Some(Arc::new(Entry { id, used: AtomicBool::new(false), value })));
+                self.note(|past| (past.fetched, past.refresh) = (Some(now().wall), plan.refresh_at()));
                 self.health.send_replace(Health::Ok);
             }
             Err(error) => {
@@ -343,7 +356,9 @@ impl<T: Perishable, E: Send + Sync + 'static> Refreshed<T, E> {
                 source.failed(&error, Retry { attempt, pause, still_serves });
                 let transient = attempt <= TRANSIENT_FAILURES && source.is_proven();
                 let retry_at = Instant::now() + pause;
-                let failing = Failing { error: Arc::new(error), retry_at, transient };
+                let error = Arc::new(error);
+                self.note(|past| past.failed = Some((at.wall, Arc::clone(&error))));
+                let failing = Failing { error, retry_at, transient };
                 self.health.send_replace(Health::Failing(failing));
             }
         }

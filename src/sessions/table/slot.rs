@@ -3,7 +3,7 @@
 use super::verdict::Denials;
 use crate::net::wall_clock::WallClock;
 use crate::sessions::minting::MintError;
-use crate::sessions::refresh::{Entry, Refreshed, Unavailable};
+use crate::sessions::refresh::{Entry, Past, Refreshed, Unavailable};
 use crate::sessions::session::Session;
 use std::future::Future;
 use std::sync::Arc;
@@ -87,6 +87,11 @@ impl Slot {
     /// Returns when the current session ends.
     pub(crate) fn expiration(&self) -> Option<SystemTime> {
         self.sessions.expires()
+    }
+
+    /// Returns the last mints.
+    pub(crate) fn past(&self) -> Past<MintError> {
+        self.sessions.past()
     }
 
     /// Returns the counts.

@@ -2,14 +2,14 @@
 
 use super::{AccessRecord, micros, shown};
 use crate::config::IdentityForm;
-use crate::identify::client::{Client, Connection};
+use crate::identify::client::Connection;
 use crate::identify::identity::Identity;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
 use crate::telemetry::log::{Line, Output};
 use crate::trace::{Wait, shortened};
+use http::Version;
 use http::uri::PathAndQuery;
-use http::{Method, Version};
 use http1::{Fields, Request, visible};
 use std::cell::OnceCell;
 use std::net::IpAddr;
@@ -28,10 +28,6 @@ const CLIENT_ENDED: &str = "the client closed its side of the connection before 
 /// The fields of the access log that the metrics do not count.
 #[derive(Debug)]
 pub(super) struct LineFields {
-    connection: Connection,
-    /// The address of the client, as far as it is known.
-    address: Option<IpAddr>,
-    method: Method,
     target: Option<PathAndQuery>,
     version: Option<Version>,
     client_id: Option<Box<str>>,
@@ -53,17 +49,8 @@ fn protocol(version: Version) -> &'static str {
 
 impl LineFields {
     /// Makes the fields of a request that has just arrived. `request` is `None` for bytes that are not a request.
-    pub(super) fn new(
-        client: &Client<'_>,
-        form: IdentityForm,
-        method: &Method,
-        request: Option<&Request>,
-    ) -> Box<Self> {
-        let connection = client.connection().clone();
-        Box::new(Self {
-            address: client.address().or_else(|| connection.peer_address()),
-            connection,
-            method: method.clone(),
+    pub(super) fn new(form: IdentityForm, request: Option<&Request>) -> Self {
+        Self {
             target: request.map(|request| request.target.clone()),
             version: request.map(|request| request.version),
             client_id: request.and_then(|request| client_id(request.fields())).map(Into::into),
@@ -72,7 +59,7 @@ impl LineFields {
             upstream_id: None,
             reason: None,
             help: None,
-        })
+        }
     }
 
     /// Notes the identity that the client proved. It does so once.
@@ -85,23 +72,24 @@ impl LineFields {
         let mappings = record.metrics.mapping_names();
         let mapping = record.mapping.get().map_or("-", |row| mappings.of(row));
         let path = shown::without_credentials(self.target.as_ref().map_or("", PathAndQuery::path));
-        let identity = shown::identity(self.form, self.identity.get().map(|it| &**it), &self.connection);
+        let identity = shown::identity(self.form, self.identity.get().map(|it| &**it), &record.connection);
         let waited = |wait: Duration| (!wait.is_zero()).then(|| micros(wait));
         let trace = &record.trace;
         output.write(Level::INFO, "access", |line| {
             trace.with_texts(|prefix, node, store_code| {
                 line.text("id", record.request_id().as_str());
-                let peer = self.connection.peer_address();
-                self.write_address(line, "client", self.address);
-                if self.address != peer {
-                    self.write_address(line, "peer", peer);
+                let connection = &record.connection;
+                let peer = connection.peer_address();
+                write_address(line, "client", record.address, connection);
+                if record.address != peer {
+                    write_address(line, "peer", peer, connection);
                 }
-                line.text("listener", self.connection.listener().name());
-                line.text_if("tls", self.connection.tls().map(|tls| tls.version));
+                line.text("listener", connection.listener().name());
+                line.text_if("tls", connection.tls().map(|tls| tls.version));
                 line.text("mapping", mapping);
                 line.text_if("identity", identity.as_deref().map(shortened));
                 line.text("operation", trace.operation().map_or("-", Operation::name));
-                line.word("method", self.method.as_str());
+                line.word("method", record.method.as_str());
                 line.text_if("protocol", self.version.map(protocol));
                 line.text("path", shortened(&path));
                 line.text_if("prefix", prefix.map(shown::without_credentials).as_deref());
@@ -126,13 +114,13 @@ impl LineFields {
             });
         });
     }
+}
 
-    /// Writes an address. Only the peer of a unix socket has none.
-    fn write_address(&self, line: &mut Line<'_>, name: &str, address: Option<IpAddr>) {
-        match address {
-            Some(address) => line.address(name, address),
-            None => line.value(name, &self.connection.peer()),
-        }
+/// Writes an address. Only the peer of a unix socket has none.
+fn write_address(line: &mut Line<'_>, name: &str, address: Option<IpAddr>, connection: &Connection) {
+    match address {
+        Some(address) => line.address(name, address),
+        None => line.value(name, &connection.peer()),
     }
 }
 

@@ -136,7 +136,7 @@ fn encode_traffic(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt
 
 /// Returns the counts above zero. Most combinations in the table never occur, so a series appears with its first
 /// count.
-fn nonzero(counts: &[AtomicU64]) -> impl Iterator<Item = (usize, u64)> {
+pub(super) fn nonzero(counts: &[AtomicU64]) -> impl Iterator<Item = (usize, u64)> {
     counts.iter().map(|count| count.load(Ordering::Relaxed)).enumerate().filter(|(_, count)| *count > 0)
 }
 

@@ -114,6 +114,11 @@ impl TlsFacts {
         }
     }
 
+    /// Passes the files of a listener to `show`, if it has TLS.
+    pub(crate) fn files_of<T>(&self, listener: &str, show: impl FnOnce(&ListenerFiles) -> T) -> Option<T> {
+        self.lock().listeners.get(listener).map(show)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,0 +1,156 @@
+//! The status page as HTML.
+//!
+//! It needs no script. With one, it updates itself every few seconds. Its policy allows the page's own style and script, and
+//! requests to the page itself.
+
+use super::snapshot::{Mapping, Recent, Snapshot, State};
+use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+/// The type of the page.
+pub(crate) const CONTENT_TYPE: &str = "text/html; charset=utf-8";
+
+/// The style and the script, exactly as the page contains them: templates drop a trailing newline.
+const STYLE: &str = include_str!("../../../templates/status.css").trim_ascii_end();
+const SCRIPT: &str = include_str!("../../../templates/status.js").trim_ascii_end();
+
+/// The most mappings on the page. `/status.json` has all.
+const MAX_MAPPINGS: usize = 200;
+
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let hash = |text| STANDARD.encode(Sha256::digest(text));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; img-src data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        hash(STYLE),
+        hash(SCRIPT)
+    );
+    HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+});
+
+/// Returns the `Content-Security-Policy` of the page.
+pub(crate) fn content_security_policy() -> HeaderValue {
+    POLICY.clone()
+}
+
+/// Returns the page.
+pub(super) fn of(mut snapshot: Snapshot) -> String {
+    let hidden = snapshot.mappings.len().saturating_sub(MAX_MAPPINGS);
+    if hidden > 0 {
+        // Those with a problem first, then the busiest. The order of equal ones stays.
+        snapshot.mappings.sort_by_key(|mapping| {
+            let is_well = mapping.trouble().is_empty();
+            (is_well, std::cmp::Reverse(mapping.recent.requests.iter().sum::<u64>()))
+        });
+        snapshot.mappings.truncate(MAX_MAPPINGS);
+    }
+    let page = Page { hidden, status: snapshot };
+    page.render().unwrap_or_else(|_| "the page could not be written\n".to_owned())
+}
+
+#[derive(Template)]
+#[template(path = "status.html")]
+struct Page {
+    status: Snapshot,
+    /// The number of mappings that are left out.
+    hidden: usize,
+}
+
+impl Mapping {
+    /// Returns what is wrong with the mapping's sessions, in one word each.
+    fn trouble(&self) -> Vec<&'static str> {
+        let troubles = self.sessions.iter().filter(|session| session.state.is_trouble());
+        troubles.map(|session| session.state.name()).collect()
+    }
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Unused => "unused",
+            Self::Missing => "missing",
+            Self::Denied => "denied",
+        }
+    }
+
+    fn is_trouble(self) -> bool {
+        matches!(self, Self::Missing | Self::Denied)
+    }
+}
+
+impl Recent {
+    fn total(&self) -> u64 {
+        self.requests.iter().sum()
+    }
+
+    fn total_refused(&self) -> u64 {
+        self.refused.iter().sum()
+    }
+
+    /// Returns the number of minutes that the intervals cover.
+    fn minutes(&self) -> u64 {
+        self.requests.len() as u64 * self.interval_seconds / 60
+    }
+
+    /// Returns the shapes of a chart of 60 by 20: a bar of requests for each interval, and its refused ones over it.
+    fn bars(&self) -> String {
+        let most = self.requests.iter().chain(&self.refused).copied().max().unwrap_or_default().max(1);
+        let mut shapes = String::new();
+        for (class, counts) in [("requests", &self.requests), ("refused", &self.refused)] {
+            let mut path = String::new();
+            for (x, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+                // At least one unit high, so that a single request shows.
+                let height = (count * 20 / most).max(1);
+                let _ = write!(path, "M{x} 20v-{height}h.8v{height}z");
+            }
+            if !path.is_empty() {
+                let _ = write!(shapes, "<path class=\"{class}\" d=\"{path}\"/>");
+            }
+        }
+        shapes
+    }
+}
+
+/// Returns the time of day of a time in RFC 3339.
+fn clock(time: &str) -> &str {
+    time.split_once('T').map_or(time, |(_, clock)| clock.trim_end_matches('Z'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn style_and_script_cannot_end_their_elements() {
+        for text in [STYLE, SCRIPT] {
+            assert!(!text.contains("</") && !text.contains("<!--"), "a page holds it as it is");
+        }
+    }
+
+    #[test]
+    fn the_time_of_day_is_short() {
+        assert_eq!(clock("2026-11-29T04:35:21Z"), "04:35:21");
+    }
+
+    #[test]
+    fn a_single_request_shows_beside_many() {
+        let recent = Recent {
+            interval_seconds: 10,
+            requests: vec![0, 1, 1000],
+            refused: vec![0, 1, 0],
+            refused_by_rule: [("outside-scope", 1)].into(),
+        };
+        let bars = recent.bars();
+        assert_eq!(
+            bars,
+            "<path class=\"requests\" d=\"M1 20v-1h.8v1zM2 20v-20h.8v20z\"/>\
+             <path class=\"refused\" d=\"M1 20v-1h.8v1z\"/>"
+        );
+    }
+}
