@@ -10,6 +10,7 @@ mod browsing;
 mod cluster;
 mod commands;
 mod continued;
+mod dashboards;
 mod faults;
 mod framing;
 mod guards;

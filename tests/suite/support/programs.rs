@@ -1,0 +1,20 @@
+//! Programs that some tests need and that a machine may lack.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// Returns the path of a program, or `None` after saying on stderr how to install it. With `CI=true`, a missing program
+/// is a failure.
+pub(crate) fn find(name: &str, how: &str) -> Option<PathBuf> {
+    let search = env::var_os("PATH").unwrap_or_default();
+    // Debian installs servers into folders that are only in root's search path.
+    let folders = env::split_paths(&search).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools");
+    let found =
+        std::iter::once(tools).chain(folders).map(|folder| folder.join(name)).find(|path| path.is_file());
+    if found.is_none() {
+        assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{name} is missing ({how})");
+        eprintln!("not tested: {name} is missing ({how})");
+    }
+    found
+}
