@@ -35,5 +35,6 @@ mod surface;
 mod tls;
 mod tls_in;
 mod tls_out;
+mod units;
 mod walkthroughs;
 mod walls;

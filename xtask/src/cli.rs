@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{bench, fuzz, soak, test};
+use crate::{bench, fuzz, release, soak, test};
 use clap::{Parser, Subcommand};
 
 /// Tasks of this project
@@ -21,7 +21,8 @@ Examples:
   cargo xtask test -- --lib -- --nocapture
   cargo xtask bench --quick
   cargo xtask fuzz connection --minutes 60
-  cargo xtask soak --minutes 2")]
+  cargo xtask soak --minutes 2
+  cargo xtask release")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) task: Task,
@@ -50,6 +51,11 @@ pub(crate) enum Task {
     ///
     /// Inputs are derived from tests/fuzz/corpus. An input that breaks a property is added to the corpus.
     Fuzz(fuzz::Options),
+    /// Make the packages of a release
+    ///
+    /// Writes an archive, a Debian package, a container image (an OCI layout), a software bill of materials (CycloneDX) and
+    /// their checksums into target/release-files/made. Needs a Debian machine; cargo-deb is installed into target/tools.
+    Release(release::Options),
     /// Run the deployed build before a real MinIO under load
     ///
     /// Every answer is checked. An object of 5 GiB is passed through first. Needs 6 GiB of free space in $TMPDIR.

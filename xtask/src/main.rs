@@ -6,10 +6,12 @@ mod cli;
 mod clients;
 mod command;
 mod console;
+mod dependencies;
 mod fuse;
 mod fuzz;
 mod markdown;
 mod proc;
+mod release;
 mod soak;
 mod test;
 mod tools;
@@ -62,6 +64,7 @@ fn run(task: Task) -> Result<ExitCode, String> {
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Origin => bench::origin::run(),
         Task::Fuzz(options) => fuzz::run(&workspace, &options),
+        Task::Release(options) => release::run(&workspace, &options),
         Task::Soak(options) => soak::run(&workspace, &options),
     }
 }
