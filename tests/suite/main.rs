@@ -7,6 +7,7 @@
 mod balanced;
 mod browser;
 mod browsing;
+mod charts;
 mod cluster;
 mod commands;
 mod continued;

@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
     arg_required_else_help = true
 )]
 #[command(after_help = "\
-minio, mc and h2spec are searched for in $MINIO_BIN, $MC_BIN and $H2SPEC_BIN, in target/tools and in $PATH. \
+minio, mc, h2spec and helm are searched for in $MINIO_BIN, $MC_BIN, $H2SPEC_BIN and $HELM_BIN, in target/tools and in $PATH. \
 If one is missing, `go install` builds it into target/tools.
 
 Examples:
@@ -33,10 +33,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Task {
     /// Run all tests
     ///
-    /// Finds or installs minio, mc, h2spec and the S3 clients of tests/clients, then runs `cargo test --workspace --locked`
+    /// Finds or installs minio, mc, h2spec, helm and the S3 clients of tests/clients, then runs `cargo test --workspace --locked`
     /// with the given arguments.
     Test(test::Options),
-    /// Find or install minio, mc and h2spec, and print their paths
+    /// Find or install minio, mc, h2spec and helm, and print their paths
     Tools,
     /// Benchmark the deployed build beside nginx, HAProxy and Envoy
     ///

@@ -57,7 +57,8 @@ fn run(task: Task) -> Result<ExitCode, String> {
         Task::Tools => {
             let tools = tools::set_up(&workspace)?;
             let h2spec = tools::h2spec(&workspace)?;
-            let paths = [tools.minio, tools.mc, h2spec].map(|path| path.display().to_string());
+            let helm = tools::helm(&workspace)?;
+            let paths = [tools.minio, tools.mc, h2spec, helm].map(|path| path.display().to_string());
             print(&paths.join("\n"))?;
             Ok(ExitCode::SUCCESS)
         }
