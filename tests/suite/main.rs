@@ -10,6 +10,7 @@ mod browsing;
 mod charts;
 mod cluster;
 mod commands;
+mod compose;
 mod continued;
 mod dashboards;
 mod faults;

@@ -3,9 +3,12 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Returns the path of a program, or `None` after saying on stderr how to install it. With `CI=true`, a missing program
-/// is a failure.
+/// Returns the path of a program: the one that `NAME_BIN` names, or one in `target/tools` or in the search path. If it is
+/// missing, says on stderr how to install it and returns `None`. With `CI=true`, that is a failure.
 pub(crate) fn find(name: &str, how: &str) -> Option<PathBuf> {
+    if let Some(named) = env::var_os(format!("{}_BIN", name.to_uppercase())) {
+        return Some(PathBuf::from(named));
+    }
     let search = env::var_os("PATH").unwrap_or_default();
     // Debian installs servers into folders that are only in root's search path.
     let folders = env::split_paths(&search).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
