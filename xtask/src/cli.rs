@@ -53,8 +53,8 @@ pub(crate) enum Task {
     Fuzz(fuzz::Options),
     /// Make the packages of a release
     ///
-    /// Writes an archive, a Debian package, a container image (an OCI layout), a software bill of materials (CycloneDX) and
-    /// their checksums into target/release-files/made. Needs a Debian machine; cargo-deb is installed into target/tools.
+    /// Writes an archive, a Debian package, a container image (an OCI layout), a software bill of materials
+    /// (`CycloneDX`) and their checksums into target/release-files/made. Needs a Debian machine; cargo-deb is installed into target/tools.
     Release(release::Options),
     /// Run the deployed build before a real MinIO under load
     ///

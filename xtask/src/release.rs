@@ -41,7 +41,7 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, Strin
     let scopegate = folder.join("scopegate");
     fs::copy(&binary, &scopegate).map_err(|error| format!("cannot copy {}: {error}", binary.display()))?;
     let time = commit_time(workspace)?;
-    let (crates, root) = dependencies::crates(workspace, false)?;
+    let (crates, root) = dependencies::crates(workspace)?;
     write(&folder.join("sbom.json"), &bill::write(&crates, &root, workspace)?)?;
     manuals::write(&scopegate, &folder)?;
     let name = format!("scopegate-{}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);

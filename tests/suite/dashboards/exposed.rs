@@ -28,6 +28,25 @@ const WITHOUT_SERIES: [&str; 4] = [
 /// The labels that Prometheus adds to each series.
 const ADDED: [&str; 2] = ["job", "instance"];
 
+/// An issuer of JWTs that does not answer, and a folder for each user.
+const SECTIONS: &str = r#"
+[[jwt]]
+name     = "corp"
+issuer   = "http://127.0.0.1:1"
+audience = "scopegate"
+jwks     = { url = "http://127.0.0.1:1/keys" }
+
+[[mapping]]
+name   = "corp"
+client = { jwt = { issuer = "corp" } }
+scope  = [{ bucket = "tmp", prefix = "corp/", allow = ["read"] }]
+
+[[mapping]]
+name   = "users"
+client = { user = ["*"] }
+scope  = [{ bucket = "tmp", prefix = "users/{user}/", allow = ["read"] }]
+"#;
+
 /// A scrape of a proxy with TLS, users and an issuer of JWTs.
 pub(super) struct Exposed {
     pub(super) text: String,
@@ -51,8 +70,8 @@ impl Exposed {
         Self { text, labels }
     }
 
-    /// Checks that the metrics that an expression names exist and have the labels that it names, and that its result has
-    /// the labels that are shown.
+    /// Checks that the metrics that an expression names exist and have the labels that it names, and that its result
+    /// has the labels that are shown.
     pub(super) fn has(&self, expression: &str, shown: &[String]) -> Result<(), String> {
         let named = named(expression);
         let mut known: BTreeSet<&str> = ADDED.into();
@@ -155,10 +174,7 @@ fn configuration(minio: SocketAddr, folder: &Path) -> String {
         "name = \"door\"\naddress = \"127.0.0.1:0\"\ntls = {{ certificates = [{{ chain = \"{at}/one.crt\", key = \
          \"{at}/one.key\" }}], client_ca = [\"{at}/ca.pem\"], client_crl = [\"{at}/ca.crl\"] }}\n"
     );
-    let jwt = "[[jwt]]\nname = \"corp\"\nissuer = \"http://127.0.0.1:1\"\naudience = \"scopegate\"\njwks = { url = \"http://127.0.0.1:1/keys\" }\n\
-               [[mapping]]\nname = \"corp\"\nclient = { jwt = { issuer = \"corp\" } }\n[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"corp/\"\nallow = [\"read\"]\n\
-               [[mapping]]\nname = \"users\"\nclient = { user = [\"*\"] }\n[[mapping.scope]]\nbucket = \"tmp\"\nprefix = \"users/{user}/\"\nallow = [\"read\"]\n";
-    let text = config(minio, minio, &corners, jwt);
+    let text = config(minio, minio, &corners, SECTIONS);
     let text = text.replace("name = \"door\"\naddress = \"127.0.0.1:0\"\n", &tls);
     format!("users = {{ file = \"{at}/users\" }}\n{text}")
 }

@@ -3,8 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Returns the path of a program: the one that `NAME_BIN` names, or one in `target/tools` or in the search path. If it is
-/// missing, says on stderr how to install it and returns `None`. With `CI=true`, that is a failure.
+/// Returns the path of a program: the one that `NAME_BIN` names, or one in `target/tools` or in the search path. If it
+/// is missing, says on stderr how to install it and returns `None`. With `CI=true`, that is a failure.
 pub(crate) fn find(name: &str, how: &str) -> Option<PathBuf> {
     if let Some(named) = env::var_os(format!("{}_BIN", name.to_uppercase())) {
         return Some(PathBuf::from(named));

@@ -39,20 +39,19 @@ fn bill(crates: &BTreeMap<String, Crate>, root: &str, checksums: &BTreeMap<Strin
 }
 
 fn component(one: &Crate, kind: &str, checksums: &BTreeMap<String, String>) -> Value {
-    let mut component = json!({
+    let url = package_url(one);
+    let licenses: Vec<Value> = one.license.iter().map(|license| json!({ "expression": license })).collect();
+    let hashes: Vec<Value> =
+        checksums.get(&url).iter().map(|sum| json!({ "alg": "SHA-256", "content": sum })).collect();
+    json!({
         "type": kind,
         "name": one.name,
         "version": one.version,
-        "purl": package_url(one),
-        "bom-ref": package_url(one),
-    });
-    if let Some(license) = &one.license {
-        component["licenses"] = json!([{ "expression": license }]);
-    }
-    if let Some(sum) = checksums.get(&package_url(one)) {
-        component["hashes"] = json!([{ "alg": "SHA-256", "content": sum }]);
-    }
-    component
+        "purl": url,
+        "bom-ref": url,
+        "licenses": licenses,
+        "hashes": hashes,
+    })
 }
 
 fn package_url(one: &Crate) -> String {
@@ -75,7 +74,7 @@ fn checksums(lock: &str) -> BTreeMap<String, String> {
 #[test]
 fn names_each_crate_with_its_licence_and_checksum() {
     let (crates, root) = crate::dependencies::sample();
-    let lock = "version = 4\n\n[[package]]\nname = \"bytes\"\nversion = \"1.0.0\"\nsource = \"x\"\nchecksum = \"abc\"\n";
+    let lock = "version = 4\n\n[[package]]\nname = \"bytes\"\nversion = \"1.0.0\"\nchecksum = \"abc\"\n";
     let bill = bill(&crates, &root, &checksums(lock));
     assert_eq!(bill["metadata"]["component"]["name"], "scopegate");
     let component = json!([{

@@ -30,8 +30,12 @@ pub(super) fn write(workspace: &Path, scopegate: &Path, output: &Path, time: &st
         ),
     )?;
     let manifest = Blob::add_json(&layout, &manifest(&config, &layer))?;
-    let mut entry = manifest.descriptor("application/vnd.oci.image.manifest.v1+json");
-    entry["annotations"] = json!({ "org.opencontainers.image.ref.name": env!("CARGO_PKG_VERSION") });
+    let entry = json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": format!("sha256:{}", manifest.digest),
+        "size": manifest.size,
+        "annotations": { "org.opencontainers.image.ref.name": env!("CARGO_PKG_VERSION") },
+    });
     write_file(&layout.join("index.json"), &json!({ "schemaVersion": 2, "manifests": [entry] }).to_string())?;
     write_file(&layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
     run(tar(output, time).arg("--directory").arg(&layout).arg("."))
