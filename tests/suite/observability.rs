@@ -99,6 +99,18 @@ fn text_lines_quote_text_from_peers() {
     assert!(log.contains(" error=\""), "{log}");
 }
 
+/// Prometheus must notice it even if no client and no probe of `/readyz` asks.
+#[test]
+fn a_single_node_that_is_down_is_shown_without_requests() {
+    let mut world = World::start(&[corner("client", SCOPES)]);
+    let series = format!("scopegate_node_up{{node=\"{}\"}}", world.minio.address);
+    assert_eq!(world.metric(&series), 1);
+    world.minio.stop();
+    wait_for(|| (world.metric(&series) == 0).then_some(())).expect("the node is shown as down");
+    world.minio.restart();
+    wait_for(|| (world.metric(&series) == 1).then_some(())).expect("the node is shown as up");
+}
+
 #[test]
 fn metrics_are_served_in_the_requested_format() {
     let world = World::start(&[corner("client", SCOPES)]);

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{bench, fuzz, soak, test};
+use crate::{bench, fuzz, release, soak, test};
 use clap::{Parser, Subcommand};
 
 /// Tasks of this project
@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
     arg_required_else_help = true
 )]
 #[command(after_help = "\
-minio, mc and h2spec are searched for in $MINIO_BIN, $MC_BIN and $H2SPEC_BIN, in target/tools and in $PATH. \
+minio, mc, h2spec and helm are searched for in $MINIO_BIN, $MC_BIN, $H2SPEC_BIN and $HELM_BIN, in target/tools and in $PATH. \
 If one is missing, `go install` builds it into target/tools.
 
 Examples:
@@ -21,7 +21,8 @@ Examples:
   cargo xtask test -- --lib -- --nocapture
   cargo xtask bench --quick
   cargo xtask fuzz connection --minutes 60
-  cargo xtask soak --minutes 2")]
+  cargo xtask soak --minutes 2
+  cargo xtask release")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) task: Task,
@@ -32,10 +33,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Task {
     /// Run all tests
     ///
-    /// Finds or installs minio, mc, h2spec and the S3 clients of tests/clients, then runs `cargo test --workspace --locked`
+    /// Finds or installs minio, mc, h2spec, helm and the S3 clients of tests/clients, then runs `cargo test --workspace --locked`
     /// with the given arguments.
     Test(test::Options),
-    /// Find or install minio, mc and h2spec, and print their paths
+    /// Find or install minio, mc, h2spec and helm, and print their paths
     Tools,
     /// Benchmark the deployed build beside nginx, HAProxy and Envoy
     ///
@@ -50,6 +51,11 @@ pub(crate) enum Task {
     ///
     /// Inputs are derived from tests/fuzz/corpus. An input that breaks a property is added to the corpus.
     Fuzz(fuzz::Options),
+    /// Make the packages of a release
+    ///
+    /// Writes an archive, a Debian package, a container image (an OCI layout), a software bill of materials
+    /// (`CycloneDX`) and their checksums into target/release-files/made. Needs a Debian machine; cargo-deb is installed into target/tools.
+    Release(release::Options),
     /// Run the deployed build before a real MinIO under load
     ///
     /// Every answer is checked. An object of 5 GiB is passed through first. Needs 6 GiB of free space in $TMPDIR.

@@ -115,12 +115,15 @@ impl Stamp {
 }
 
 /// Creates a virtual environment unless one with these requirements is there.
-fn python(environment: &Path, requirements: &Path) -> Result<(), String> {
+///
+/// # Errors
+/// Python or pip fails.
+pub(crate) fn python(environment: &Path, requirements: &Path) -> Result<(), String> {
     let stamp = Stamp::new(environment, requirements)?;
     if stamp.is_current() {
         return Ok(());
     }
-    announce(&format!("installing the clients of {} (a minute, once)", requirements.display()));
+    announce(&format!("installing the programs of {} (a minute, once)", requirements.display()));
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
     let mut pip = Command::new(environment.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);

@@ -6,10 +6,12 @@ mod cli;
 mod clients;
 mod command;
 mod console;
+mod dependencies;
 mod fuse;
 mod fuzz;
 mod markdown;
 mod proc;
+mod release;
 mod soak;
 mod test;
 mod tools;
@@ -55,13 +57,15 @@ fn run(task: Task) -> Result<ExitCode, String> {
         Task::Tools => {
             let tools = tools::set_up(&workspace)?;
             let h2spec = tools::h2spec(&workspace)?;
-            let paths = [tools.minio, tools.mc, h2spec].map(|path| path.display().to_string());
+            let helm = tools::helm(&workspace)?;
+            let paths = [tools.minio, tools.mc, h2spec, helm].map(|path| path.display().to_string());
             print(&paths.join("\n"))?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Origin => bench::origin::run(),
         Task::Fuzz(options) => fuzz::run(&workspace, &options),
+        Task::Release(options) => release::run(&workspace, &options),
         Task::Soak(options) => soak::run(&workspace, &options),
     }
 }

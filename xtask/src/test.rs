@@ -22,7 +22,7 @@ pub(crate) struct Options {
 /// A tool is missing and cannot be installed, or cargo cannot be started.
 pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, String> {
     let tools = tools::set_up(workspace)?;
-    let h2spec = tools::h2spec(workspace)?;
+    let (h2spec, helm) = (tools::h2spec(workspace)?, tools::helm(workspace)?);
     let mut arguments = options.arguments.clone();
     if clients::are_tested(&arguments) {
         clients::set_up(workspace);
@@ -37,6 +37,7 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, Strin
     let mut test = cargo();
     test.args(["test", "--workspace", "--locked"]).args(&arguments);
     test.env("MINIO_BIN", &tools.minio).env("MC_BIN", &tools.mc).env("H2SPEC_BIN", h2spec);
+    test.env("HELM_BIN", helm);
     test.current_dir(workspace);
     Ok(exit_code(command::status(&mut test)?))
 }

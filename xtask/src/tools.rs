@@ -1,6 +1,7 @@
-//! `minio`, `mc` and `h2spec`, which the tests run: found on this machine or installed with Go.
+//! `minio`, `mc`, `h2spec` and `helm`, which the tests run: found on this machine or installed with Go.
 
 use crate::cargo::tools_folder;
+use crate::clients::python;
 use crate::command::run;
 use crate::console::announce;
 use crate::support::minio::Programs;
@@ -13,8 +14,8 @@ use std::process::{Command, Stdio};
 const WITHOUT_GO: &str = "\
 `go`, which could build it, does not run either. Do one of these, then try again:
   - install Go 1.24 or later (https://go.dev/doc/install)
-  - put minio, mc and h2spec into a folder of $PATH
-  - set MINIO_BIN, MC_BIN and H2SPEC_BIN to their paths";
+  - put minio, mc, h2spec and helm into a folder of $PATH
+  - set MINIO_BIN, MC_BIN, H2SPEC_BIN and HELM_BIN to their paths";
 
 struct Tool {
     name: &'static str,
@@ -23,6 +24,8 @@ struct Tool {
     /// The Go package and version to build. MinIO no longer publishes binaries, and its release tags fail the checks of
     /// the module proxy.
     package: &'static str,
+    /// The argument that prints its version.
+    asks: &'static str,
     /// Whether a version line is its own.
     recognizes: fn(&str) -> bool,
 }
@@ -31,6 +34,7 @@ const MINIO: Tool = Tool {
     name: "minio",
     variable: "MINIO_BIN",
     package: "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c",
+    asks: "--version",
     recognizes: |said| said.starts_with("minio version ") && said.contains("MinIO"),
 };
 
@@ -38,6 +42,7 @@ const MC: Tool = Tool {
     name: "mc",
     variable: "MC_BIN",
     package: "github.com/minio/mc@v0.0.0-20250313080218-cf909e1063a9",
+    asks: "--version",
     // Midnight Commander is also called `mc`.
     recognizes: |said| said.starts_with("mc version ") && said.contains("MinIO"),
 };
@@ -47,7 +52,17 @@ const H2SPEC: Tool = Tool {
     name: "h2spec",
     variable: "H2SPEC_BIN",
     package: "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible",
+    asks: "--version",
     recognizes: |said| said.starts_with("Version: "),
+};
+
+/// Renders the chart in `deploy/helm`.
+const HELM: Tool = Tool {
+    name: "helm",
+    variable: "HELM_BIN",
+    package: "helm.sh/helm/v3/cmd/helm@v3.18.6",
+    asks: "version",
+    recognizes: |said| said.starts_with("version.BuildInfo{Version:\"v3."),
 };
 
 /// Finds minio and mc. A missing one is installed into `target/tools`.
@@ -65,6 +80,18 @@ pub(crate) fn set_up(workspace: &Path) -> Result<Programs, String> {
 /// Those of [`set_up`].
 pub(crate) fn h2spec(workspace: &Path) -> Result<PathBuf, String> {
     find_or_install(&H2SPEC, &tools_folder(workspace))
+}
+
+/// Finds helm, or installs it into `target/tools`, and installs the validator of its manifests.
+///
+/// # Errors
+/// Those of [`set_up`].
+pub(crate) fn helm(workspace: &Path) -> Result<PathBuf, String> {
+    let folder = tools_folder(workspace);
+    if let Err(error) = python(&folder.join("charts"), &workspace.join("tests/requirements-charts.txt")) {
+        announce(&format!("cannot install the validator of Kubernetes manifests: {error}"));
+    }
+    find_or_install(&HELM, &folder)
 }
 
 fn find_or_install(tool: &Tool, folder: &Path) -> Result<PathBuf, String> {
@@ -88,7 +115,7 @@ fn usable(tool: &Tool, path: &Path) -> Result<PathBuf, String> {
     let shown = path.display();
     let path = path.canonicalize().map_err(|error| format!("{shown}: {error}"))?;
     let output = Command::new(&path)
-        .arg("--version")
+        .arg(tool.asks)
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("{shown}, which does not run: {error}"))?;
@@ -98,8 +125,8 @@ fn usable(tool: &Tool, path: &Path) -> Result<PathBuf, String> {
     }
     let first = said.lines().next().unwrap_or_default();
     Err(format!(
-        "{shown}, which is not the {} that the tests need: `--version` ended with {} and {first:?}",
-        tool.name, output.status
+        "{shown}, which is not the {} that the tests need: `{}` ended with {} and {first:?}",
+        tool.name, tool.asks, output.status
     ))
 }
 
@@ -154,6 +181,7 @@ mod tests {
         assert!(!(MC.recognizes)(minio));
         assert!(!(MC.recognizes)("GNU Midnight Commander 4.8.29\n"));
         assert!((H2SPEC.recognizes)("Version: 2.0.0 ((Unknown))\n"));
+        assert!((HELM.recognizes)("version.BuildInfo{Version:\"v3.18\", GitCommit:\"\"}\n"));
     }
 
     #[test]

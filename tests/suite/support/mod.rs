@@ -11,6 +11,7 @@ pub(crate) mod http2;
 pub(crate) mod keys;
 pub(crate) mod minio;
 pub(crate) mod process;
+pub(crate) mod programs;
 pub(crate) mod proxy;
 pub(crate) mod reader;
 pub(crate) mod record;

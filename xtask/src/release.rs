@@ -1,0 +1,130 @@
+//! `cargo xtask release`: everything that operators install, from one binary.
+
+mod bill;
+mod image;
+mod manuals;
+
+use crate::cargo::{build_deployed, target_folder, tools_folder};
+use crate::command::run as execute;
+use crate::console::{announce, print};
+use crate::dependencies;
+use clap::Args;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// The options of `release`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Package this scopegate instead of a new build
+    #[arg(long, value_name = "FILE")]
+    pub(crate) binary: Option<PathBuf>,
+}
+
+/// The cargo-deb that the recipe in Cargo.toml is tried with.
+const CARGO_DEB: &str = "3.8.0";
+
+/// Packages scopegate into `target/release-files` and prints what it made.
+///
+/// # Errors
+/// A step failed, or a program that it runs is missing.
+pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, String> {
+    let binary = match &options.binary {
+        Some(binary) => binary.clone(),
+        None => build_deployed(workspace)?,
+    };
+    // Cargo.toml names this folder, wherever cargo builds.
+    let folder = workspace.join("target/release-files");
+    let made = folder.join("made");
+    fresh(&folder)?;
+    fresh(&made)?;
+    let scopegate = folder.join("scopegate");
+    fs::copy(&binary, &scopegate).map_err(|error| format!("cannot copy {}: {error}", binary.display()))?;
+    let time = commit_time(workspace)?;
+    let (crates, root) = dependencies::crates(workspace)?;
+    write(&folder.join("sbom.json"), &bill::write(&crates, &root, workspace)?)?;
+    manuals::write(&scopegate, &folder)?;
+    let name = format!("scopegate-{}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+    archive(workspace, &folder, &made.join(format!("{name}.tar.gz")), &time)?;
+    image::write(workspace, &scopegate, &made.join(format!("{name}.oci.tar")), &time)?;
+    debian_package(workspace, &made, &time)?;
+    fs::copy(folder.join("sbom.json"), made.join(format!("{name}.cdx.json")))
+        .map_err(|error| format!("cannot copy the SBOM: {error}"))?;
+    let sums = sums(&made)?;
+    write(&made.join("SHA256SUMS"), &sums)?;
+    print(&format!("{}\n{sums}", made.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes an empty folder.
+fn fresh(folder: &Path) -> Result<(), String> {
+    let _absent_before = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))
+}
+
+fn write(file: &Path, text: &str) -> Result<(), String> {
+    fs::write(file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))
+}
+
+/// Returns the time of the commit, in seconds since 1970. Every file has it, so that equal sources give equal packages.
+fn commit_time(workspace: &Path) -> Result<String, String> {
+    text_of(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(workspace))
+}
+
+/// Runs a command and returns what it writes to stdout.
+fn text_of(command: &mut Command) -> Result<String, String> {
+    let name = command.get_program().display().to_string();
+    let output = command.output().map_err(|error| format!("cannot start {name}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
+    }
+    Err(format!("{name} failed: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Returns a `tar` that writes the same bytes for the same files.
+fn tar(output: &Path, time: &str) -> Command {
+    let mut tar = Command::new("tar");
+    tar.args(["--create", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--format=gnu"]);
+    tar.arg(format!("--mtime=@{time}")).arg("--file").arg(output);
+    tar
+}
+
+/// Writes the archive for machines without packages: the program, its manual and completions, and `deploy/`.
+fn archive(workspace: &Path, folder: &Path, output: &Path, time: &str) -> Result<(), String> {
+    let mut tar = tar(output, time);
+    tar.arg("--use-compress-program=gzip --no-name --best");
+    tar.arg("--directory").arg(folder).args(["scopegate", "man", "completions", "sbom.json"]);
+    tar.arg("--directory").arg(workspace).args([
+        "deploy",
+        "proxy.toml",
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE",
+    ]);
+    execute(&mut tar)
+}
+
+fn debian_package(workspace: &Path, made: &Path, time: &str) -> Result<(), String> {
+    let tools = tools_folder(workspace);
+    let cargo_deb = tools.join("bin/cargo-deb");
+    if !cargo_deb.is_file() {
+        announce("installing cargo-deb (a minute, once)");
+        let mut install = crate::cargo::cargo();
+        install
+            .args(["install", "--quiet", "--locked", "cargo-deb", "--version", CARGO_DEB, "--root"])
+            .arg(&tools);
+        execute(&mut install)?;
+    }
+    let mut build = Command::new(cargo_deb);
+    build.args(["--no-build", "--quiet", "--package", "scopegate", "--output"]).arg(made);
+    build.env("SOURCE_DATE_EPOCH", time).env("CARGO_TARGET_DIR", target_folder(workspace));
+    execute(build.current_dir(workspace))
+}
+
+/// Returns the lines of `SHA256SUMS`.
+fn sums(made: &Path) -> Result<String, String> {
+    let listed = fs::read_dir(made).map_err(|error| format!("cannot list {}: {error}", made.display()))?;
+    let mut names: Vec<_> = listed.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    Ok(text_of(Command::new("sha256sum").args(names).current_dir(made))? + "\n")
+}
