@@ -6,6 +6,8 @@ use crate::s3::error as s3_error;
 use crate::s3::operation::Operation;
 use crate::s3::target::Query;
 use http1::clock;
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,12 +24,52 @@ pub(crate) struct Trace {
     is_logged: bool,
     operation: Cell<Option<Operation>>,
     prefix: RefCell<Option<Box<str>>>,
+    target: OnceCell<LoggedTarget>,
     attempts: Cell<u64>,
     node: RefCell<Option<Arc<str>>>,
     store_code: RefCell<Option<Box<str>>>,
     cause: RefCell<Option<Box<str>>>,
     waits: [Cell<Duration>; 2],
     continuations: OnceCell<Rc<Cell<u64>>>,
+}
+
+/// What a request to the store is about.
+#[derive(Debug)]
+pub(crate) struct LoggedTarget {
+    /// The path as the store gets it: `/bucket/key`, with the key encoded.
+    path: Box<str>,
+    version: Option<Box<str>>,
+}
+
+impl LoggedTarget {
+    /// Returns the bucket.
+    pub(crate) fn bucket(&self) -> &str {
+        self.path.trim_start_matches('/').split('/').next().unwrap_or_default()
+    }
+
+    /// Returns the key, decoded.
+    pub(crate) fn key(&self) -> Option<Cow<'_, str>> {
+        let (_, key) = self.path.trim_start_matches('/').split_once('/')?;
+        (!key.is_empty()).then(|| percent_decode_str(key).decode_utf8_lossy())
+    }
+
+    /// Returns the version that the client asked for.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+}
+
+/// The texts of a request for the access log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Texts<'t> {
+    /// The prefix of a list.
+    pub prefix: Option<&'t str>,
+    /// The last node.
+    pub node: Option<&'t str>,
+    /// The store's error code.
+    pub store_code: Option<&'t str>,
+    /// What the request to the store is about.
+    pub target: Option<&'t LoggedTarget>,
 }
 
 /// A reason why a request waits before it is sent.
@@ -165,10 +207,24 @@ impl Trace {
         self.attempts.get()
     }
 
-    /// Passes the texts for the access log to `write`: a list's prefix, the last node, and the store's error code.
-    pub(crate) fn with_texts(&self, write: impl FnOnce(Option<&str>, Option<&str>, Option<&str>)) {
+    /// Notes what the first request to the store is about: its path and query as the store gets them.
+    pub(crate) fn targets(&self, path: &str, query: &str) {
+        if self.is_logged && self.target.get().is_none() {
+            let named = query.split('&').find_map(|pair| pair.strip_prefix("versionId="));
+            let version = named.map(|version| percent_decode_str(version).decode_utf8_lossy().into());
+            let _ = self.target.set(LoggedTarget { path: path.into(), version });
+        }
+    }
+
+    /// Passes the texts for the access log to `write`.
+    pub(crate) fn with_texts(&self, write: impl FnOnce(Texts<'_>)) {
         let (prefix, node, code) = (self.prefix.borrow(), self.node.borrow(), self.store_code.borrow());
-        write(prefix.as_deref(), node.as_deref(), code.as_deref());
+        write(Texts {
+            prefix: prefix.as_deref(),
+            node: node.as_deref(),
+            store_code: code.as_deref(),
+            target: self.target.get(),
+        });
     }
 }
 
@@ -206,6 +262,27 @@ mod tests {
         assert_eq!(listed(Some("list-type=2&prefix=media%2Fa+b")).as_deref(), Some("media/a b"));
         assert_eq!(listed(Some("list-type=2")).as_deref(), Some(""));
         assert_eq!(listed(None), None);
+    }
+
+    #[test]
+    fn the_target_is_that_of_the_first_request() {
+        let trace = Trace::begin(true);
+        trace.targets("/tmp/media/a%20b/%C3%A9", "versionId=a%2Fb&x=1");
+        trace.targets("/other/key", "");
+        trace.with_texts(|Texts { target, .. }| {
+            let target = target.unwrap();
+            assert_eq!((target.bucket(), target.version()), ("tmp", Some("a/b")));
+            assert_eq!(target.key().as_deref(), Some("media/a b/é"));
+        });
+        let list = Trace::begin(true);
+        list.targets("/tmp", "list-type=2");
+        list.with_texts(|Texts { target, .. }| {
+            let target = target.unwrap();
+            assert_eq!((target.bucket(), target.key(), target.version()), ("tmp", None, None));
+        });
+        let unlogged = Trace::begin(false);
+        unlogged.targets("/tmp/a", "");
+        unlogged.with_texts(|texts| assert!(texts.target.is_none()));
     }
 
     #[test]

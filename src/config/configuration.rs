@@ -226,10 +226,38 @@ pub struct Log {
     pub format: LogFormat,
     /// The least important level to log.
     pub level: LogLevel,
-    /// Whether to write a line for each request.
-    pub access: bool,
+    /// The requests that get a line.
+    pub access: AccessLog,
     /// The form of clients' identities in these lines.
     pub identity: IdentityForm,
+}
+
+/// The requests that get a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// All.
+    All,
+    /// Those that change something or are refused.
+    Audit,
+    /// None.
+    Off,
+}
+
+/// The lines of requests: which there are, and how they show identities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lines {
+    /// Whether only requests get one that change something or are refused.
+    pub only_audit: bool,
+    /// The form of clients' identities.
+    pub identity: IdentityForm,
+}
+
+impl Log {
+    /// Returns the lines of requests, if there are any.
+    pub(crate) fn lines(&self) -> Option<Lines> {
+        let only_audit = self.access == AccessLog::Audit;
+        (self.access != AccessLog::Off).then_some(Lines { only_audit, identity: self.identity })
+    }
 }
 
 /// The form in which the log shows the identities of clients.
@@ -249,7 +277,7 @@ impl Default for Log {
         Self {
             format: LogFormat::Text,
             level: LogLevel::Info,
-            access: true,
+            access: AccessLog::All,
             identity: IdentityForm::default(),
         }
     }

@@ -42,8 +42,8 @@ mod value;
 mod warnings;
 
 pub(crate) use configuration::{
-    Admin, IdentityForm, Issuer, ListenAddress, Listener, ListenerTls, Log, LogLevel, ProxyProtocol,
-    SocketAccess, Upstream,
+    AccessLog, Admin, IdentityForm, Issuer, Lines, ListenAddress, Listener, ListenerTls, Log, LogLevel,
+    ProxyProtocol, SocketAccess, Upstream,
 };
 pub use configuration::{Config, LogFormat};
 pub use diagnostic::Diagnostic;

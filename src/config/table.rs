@@ -154,6 +154,22 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Reads true, false, or one word, as what each means.
+    pub(super) fn switch<T>(
+        &self,
+        key: &'static str,
+        (off, on): (T, T),
+        (word, special): (&str, T),
+    ) -> Option<T> {
+        let value = self.get(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(true) => Some(on),
+            DeValue::Boolean(false) => Some(off),
+            DeValue::String(text) if text == word => Some(special),
+            _ => self.wrong_type(value, key, &format!("true, false or \"{word}\"")),
+        }
+    }
+
     pub(super) fn number<N: TryFrom<u64>>(&self, key: &'static str, range: RangeInclusive<u64>) -> Option<N> {
         let value = self.get(key)?;
         let DeValue::Integer(integer) = value.get_ref() else {

@@ -56,6 +56,7 @@ impl Proxy {
             account.admit().await?;
         }
         let (sessions, trace) = (account.sessions(), account.trace);
+        trace.targets(forward.outgoing.path(), forward.outgoing.query());
         if let Some(first) = forward.first.take() {
             forward.outgoing = Box::pin(self.prepare(forward.outgoing.clone(), first, account)).await?;
         }

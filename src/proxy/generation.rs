@@ -6,7 +6,7 @@ use crate::bounds::limits::Limits;
 use crate::bounds::memory::MemoryBudget;
 use crate::bounds::part_budget::PartBudget;
 use crate::bounds::places::Places;
-use crate::config::{IdentityForm, Listener, Upstream};
+use crate::config::{Lines, Listener, Upstream};
 use crate::identify::browser::AllowedHosts;
 use crate::identify::client::{Client, ListenerId, ListenerName, ListenerRegistry};
 use crate::identify::matcher::MappingIndex;
@@ -58,8 +58,8 @@ pub(crate) struct Generation {
     pub limits: Limits,
     /// The places for TLS handshakes in progress.
     pub handshakes: Arc<Places>,
-    /// The form of identities in the log line of each request. `None` if there are no such lines.
-    pub access_log: Option<IdentityForm>,
+    /// The log lines of requests, if there are any.
+    pub access_log: Option<Lines>,
 }
 
 impl Generation {

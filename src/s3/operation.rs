@@ -91,6 +91,24 @@ impl Operation {
         }
     }
 
+    /// Returns whether it changes something in the store.
+    pub const fn changes(self) -> bool {
+        matches!(
+            self,
+            Self::PutObjectTagging
+                | Self::DeleteObjectTagging
+                | Self::PutObject
+                | Self::CopyObject
+                | Self::CreateMultipartUpload
+                | Self::UploadPart
+                | Self::UploadPartCopy
+                | Self::CompleteMultipartUpload
+                | Self::AbortMultipartUpload
+                | Self::DeleteObject
+                | Self::DeleteObjects
+        )
+    }
+
     /// Returns whether it lists keys, so that the query's `prefix` is authorised.
     pub const fn lists(self) -> bool {
         matches!(self, Self::ListObjects | Self::ListObjectsV2 | Self::ListObjectVersions)

@@ -235,7 +235,7 @@ fn generation(
         nodes,
         limits: config.limits.clone(),
         handshakes: handshakes(config.limits.handshakes, before),
-        access_log: config.log.access.then_some(config.log.identity),
+        access_log: config.log.lines(),
     }
 }
 

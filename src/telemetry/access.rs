@@ -4,7 +4,7 @@ pub(crate) mod example;
 mod line;
 mod shown;
 
-use crate::config::IdentityForm;
+use crate::config::Lines;
 use crate::identify::client::{Client, Connection};
 use crate::net::wall_clock::WallClock;
 use crate::refusal::{Refusal, Rule};
@@ -49,12 +49,11 @@ pub(crate) struct AccessRecord {
 }
 
 impl AccessRecord {
-    /// Begins the record of a request of a client. The log has a line for it, with identities in this form, unless
-    /// `logged` is `None`. `request` is `None` for bytes that are not a request. The record is boxed because it is moved often.
+    /// Begins the record of a request of a client. The log has a line for it as `logged` says. `request` is `None` for bytes that are not a request. The record is boxed because it is moved often.
     pub(crate) fn begin(
         metrics: Arc<Metrics>,
         client: &Client<'_>,
-        logged: Option<IdentityForm>,
+        logged: Option<Lines>,
         method: &Method,
         request: Option<&Request>,
     ) -> Box<Self> {
@@ -77,7 +76,7 @@ impl AccessRecord {
             start: clock::now(),
             first_byte: None,
             client_ended: false,
-            line: logged.map(|form| Box::new(LineFields::new(form, request))),
+            line: logged.map(|lines| Box::new(LineFields::new(lines, request))),
         })
     }
 
@@ -181,7 +180,7 @@ impl AccessRecord {
 
     /// Writes the line, once.
     fn log_to(&mut self, output: &Output, total: Duration) {
-        if let Some(line) = self.line.take() {
+        if let Some(line) = self.line.take().filter(|line| line.is_wanted(self)) {
             line.write(self, total, output);
         }
     }

@@ -19,6 +19,59 @@ fn line(world: &World, id: &str) -> Value {
     found.unwrap_or_else(|| panic!("no line for {id} in {}", world.proxy.stderr()))
 }
 
+/// A mounted client's line has the bucket and the key that its path does not show, a version, and its place in a trace.
+#[test]
+fn the_access_log_names_the_object() {
+    let scopes = &[("tmp", "media/", "read,versions@/files/")];
+    let world = World::start_with(&[corner("client", scopes)], JSON);
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let long = format!("{parent}-00");
+    let cases = [
+        ("a", "/files/hello.txt?versionId=null", parent, Some(parent), Some("null")),
+        ("b", "/files/hello.txt", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", None, None),
+        ("c", "/files/hello.txt", "x", None, None),
+        ("d", "/files/hello.txt", &long, None, None),
+    ];
+    for (id, target, sent, logged, version) in cases {
+        world.ask("client", "GET", target, &[("x-request-id", id), ("traceparent", sent)], b"");
+        let line = line(&world, id);
+        let said = |name: &str| line[name].as_str();
+        assert_eq!((said("bucket"), said("key")), (Some("tmp"), Some("media/hello.txt")), "{line}");
+        assert_eq!((said("traceparent"), said("version")), (logged, version), "{line}");
+    }
+}
+
+/// With `access = "audit"`, only changes and refusals have a line, those of the store too.
+#[test]
+fn an_audit_log_has_changes_and_refusals_only() {
+    let scopes = &[("tmp", "media/", "read,list,write,delete")];
+    let audit = JSON.replace("[log]\n", "[log]\naccess = \"audit\"\n");
+    let world = World::start_with(&[corner("client", scopes)], &audit);
+    let requests = [
+        ("GET", OBJECT, None),
+        ("GET", "/tmp/media/missing", None),
+        ("GET", "/tmp?list-type=2&prefix=media/", None),
+        ("PUT", "/tmp/media/new", Some("PutObject")),
+        ("GET", "/tmp/other/x", Some("GetObject")),
+        ("GET", "/tmp?website", Some("-")),
+        ("DELETE", "/tmp/media/new", Some("DeleteObject")),
+    ];
+    for (method, target, _) in requests {
+        world.ask("client", method, target, &[], b"");
+    }
+    let expected: Vec<&str> = requests.iter().filter_map(|(_, _, operation)| *operation).collect();
+    let all_are_there = || {
+        let log = world.proxy.stderr();
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let operations: Vec<String> = lines
+            .filter(|line| line["target"] == "access")
+            .map(|line| line["operation"].as_str().unwrap().to_owned())
+            .collect();
+        (operations == expected).then_some(())
+    };
+    assert!(wait_for(all_are_there).is_some(), "{}", world.proxy.stderr());
+}
+
 #[test]
 fn the_access_log_describes_each_request() {
     let world = World::start_with(&[corner("client", SCOPES)], JSON);
@@ -70,6 +123,14 @@ fn the_access_log_describes_each_request() {
         assert!(line["total_us"].is_u64() && line["first_byte_us"].is_u64(), "{line}");
     }
     let first = line(&world, "request-0");
+    assert_eq!((first["bucket"].as_str(), first["key"].as_str()), (Some("tmp"), Some("media/hello.txt")));
+    let awkward = line(&world, "request-3");
+    assert_eq!(awkward["key"], "media/\"a b\"", "the key is decoded");
+    assert_eq!(
+        (&line(&world, "request-2")["bucket"], &line(&world, "request-2")["key"]),
+        (&"tmp".into(), &Value::Null)
+    );
+    assert_eq!(line(&world, "request-5")["bucket"], Value::Null, "nothing was sent");
     assert!(first["session_us"].as_u64() > Some(0), "the first request waits for the session: {first}");
     assert_eq!(line(&world, "request-1")["session_us"], Value::Null);
 }

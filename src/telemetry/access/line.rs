@@ -1,13 +1,13 @@
 //! Writes the line of a request in the access log.
 
 use super::{AccessRecord, micros, shown};
-use crate::config::IdentityForm;
+use crate::config::Lines;
 use crate::identify::client::Connection;
 use crate::identify::identity::Identity;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
 use crate::telemetry::log::{Line, Output};
-use crate::trace::{Wait, shortened};
+use crate::trace::{Texts, Wait, shortened};
 use http::Version;
 use http::uri::PathAndQuery;
 use http1::{Fields, Request, visible};
@@ -31,7 +31,8 @@ pub(super) struct LineFields {
     target: Option<PathAndQuery>,
     version: Option<Version>,
     client_id: Option<Box<str>>,
-    form: IdentityForm,
+    lines: Lines,
+    traceparent: Option<Box<str>>,
     identity: OnceCell<Arc<Identity>>,
     pub(super) upstream_id: Option<Box<[u8]>>,
     pub(super) reason: Option<Box<str>>,
@@ -49,12 +50,13 @@ fn protocol(version: Version) -> &'static str {
 
 impl LineFields {
     /// Makes the fields of a request that has just arrived. `request` is `None` for bytes that are not a request.
-    pub(super) fn new(form: IdentityForm, request: Option<&Request>) -> Self {
+    pub(super) fn new(lines: Lines, request: Option<&Request>) -> Self {
         Self {
             target: request.map(|request| request.target.clone()),
             version: request.map(|request| request.version),
             client_id: request.and_then(|request| client_id(request.fields())).map(Into::into),
-            form,
+            lines,
+            traceparent: request.and_then(|request| traceparent(request.fields())).map(Into::into),
             identity: OnceCell::new(),
             upstream_id: None,
             reason: None,
@@ -67,16 +69,26 @@ impl LineFields {
         let _ = self.identity.set(identity);
     }
 
+    /// Returns whether the log has a line of the request.
+    pub(super) fn is_wanted(&self, record: &AccessRecord) -> bool {
+        let is_refused = || record.status.is_some_and(|status| matches!(status.as_u16(), 401 | 403));
+        !self.lines.only_audit
+            || record.rule.is_some()
+            || is_refused()
+            || record.trace.operation().is_some_and(Operation::changes)
+    }
+
     /// Writes the line of a request that is over.
     pub(super) fn write(&self, record: &AccessRecord, total: Duration, output: &Output) {
         let mappings = record.metrics.mapping_names();
         let mapping = record.mapping.get().map_or("-", |row| mappings.of(row));
         let path = shown::without_credentials(self.target.as_ref().map_or("", PathAndQuery::path));
-        let identity = shown::identity(self.form, self.identity.get().map(|it| &**it), &record.connection);
+        let identity =
+            shown::identity(self.lines.identity, self.identity.get().map(|it| &**it), &record.connection);
         let waited = |wait: Duration| (!wait.is_zero()).then(|| micros(wait));
         let trace = &record.trace;
         output.write(Level::INFO, "access", |line| {
-            trace.with_texts(|prefix, node, store_code| {
+            trace.with_texts(|Texts { prefix, node, store_code, target }| {
                 line.text("id", record.request_id().as_str());
                 let connection = &record.connection;
                 let peer = connection.peer_address();
@@ -93,6 +105,11 @@ impl LineFields {
                 line.text_if("protocol", self.version.map(protocol));
                 line.text("path", shortened(&path));
                 line.text_if("prefix", prefix.map(shown::without_credentials).as_deref());
+                if let Some(target) = target {
+                    line.text("bucket", target.bucket());
+                    line.text_if("key", target.key().as_deref().map(shortened));
+                    line.text_if("version", target.version());
+                }
                 line.number("status", record.status.map_or(0, |status| status.as_u16().into()));
                 line.text_if("rule", record.rule.map(Rule::name));
                 line.text_if("reason", self.reason.as_deref());
@@ -105,6 +122,7 @@ impl LineFields {
                 line.text_if("store_code", store_code);
                 line.text_if("upstream_id", self.upstream_id.as_deref().and_then(visible));
                 line.text_if("client_request_id", self.client_id.as_deref());
+                line.text_if("traceparent", self.traceparent.as_deref());
                 line.number_if("queue_us", waited(trace.waited(Wait::Queue)));
                 line.number_if("session_us", waited(trace.waited(Wait::Session)));
                 line.number_if("first_byte_us", record.first_byte.map(micros));
@@ -122,6 +140,18 @@ fn write_address(line: &mut Line<'_>, name: &str, address: Option<IpAddr>, conne
         Some(address) => line.address(name, address),
         None => line.value(name, &connection.peer()),
     }
+}
+
+/// Returns the place of the request in a trace (<https://www.w3.org/TR/trace-context/#traceparent-header>), as the client
+/// sent it. Text of another form is left out.
+fn traceparent(fields: &Fields) -> Option<&str> {
+    let text = fields.get("traceparent").and_then(visible)?;
+    let mut parts = text.split('-');
+    let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let has_form = [2, 32, 16, 2]
+        .into_iter()
+        .all(|length| parts.next().is_some_and(|part| part.len() == length && is_hex(part)));
+    (has_form && parts.next().is_none()).then_some(text)
 }
 
 /// Returns the id that a client gave to its request.
