@@ -143,8 +143,11 @@ fn other_parsers_agree_on_forwarded_messages() {
         for case in cases().iter().filter(|case| !case.forwarded.is_empty()) {
             assert_eq!(statuses_of(&line, case), case.statuses, "{}", case.name);
         }
+        let received = line.store.received();
+        let requests = received.iter().flat_map(|bytes| peers::requests(bytes));
+        // A connection of these proxies may carry a health check as well.
         let seen: Vec<String> =
-            line.store.received().iter().flat_map(|bytes| peers::requests(bytes)).collect();
+            requests.filter(|request| !request.starts_with("GET /minio/health/")).collect();
         let mut expected: Vec<String> = cases().into_iter().flat_map(|case| case.forwarded).collect();
         let mut seen = seen;
         expected.sort();

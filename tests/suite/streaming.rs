@@ -52,11 +52,16 @@ impl Driven {
         client
     }
 
-    /// Accepts the next connection and reads the head of its first request.
+    /// Accepts the next connection and reads the head of its first request. Health checks succeed and do not count.
     pub(crate) fn upstream(&self) -> (TcpStream, String) {
-        let mut stream = self.accepted.recv().unwrap();
-        let head = read_head(&mut stream);
-        (stream, head)
+        loop {
+            let mut stream = self.accepted.recv().unwrap();
+            let head = read_head(&mut stream);
+            if !head.starts_with("get /minio/health/") {
+                return (stream, head);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        }
     }
 }
 
