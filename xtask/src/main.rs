@@ -1,6 +1,7 @@
 //! The project's own tasks: `cargo xtask --help`.
 
 mod bench;
+mod book;
 mod cargo;
 mod cli;
 mod clients;
@@ -63,6 +64,7 @@ fn run(task: Task) -> Result<ExitCode, String> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Bench(options) => bench::run(&workspace, &options),
+        Task::Book => book::run(&workspace),
         Task::Origin => bench::origin::run(),
         Task::Fuzz(options) => fuzz::run(&workspace, &options),
         Task::Release(options) => release::run(&workspace, &options),
