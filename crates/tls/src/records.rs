@@ -1,7 +1,9 @@
 //! Cuts what is written into records.
 
-use crate::session::RECORD;
 use std::io::{self, IoSlice};
+
+/// The longest plaintext of a record, in bytes.
+pub(crate) const RECORD: usize = 16 * 1024;
 
 /// Passes the bytes of `slices`, at most `limit`, to `seal` in order: whole records, at the end what is left. Only a record
 /// that lies in several slices is copied, to `joined`, which has the length of a record. Returns the number of bytes.

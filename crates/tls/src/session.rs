@@ -3,7 +3,7 @@
 //! rustls's buffered interface reads 4 KiB at a time and keeps that much for each idle connection. Its unbuffered
 //! interface, used here, works on the caller's buffers and keeps none.
 
-use crate::records;
+use crate::records::{self, RECORD};
 use crate::scratch::{Use, with_scratch};
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
@@ -12,8 +12,6 @@ use std::io::{self, IoSlice};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The longest plaintext of a record, in bytes.
-pub(crate) const RECORD: usize = 16 * 1024;
 /// The most that a record is longer than its plaintext, in bytes: header, nonce, tag and type.
 pub(crate) const OVERHEAD: usize = 5 + 8 + 16 + 1;
 

@@ -15,8 +15,9 @@
 //! | some | some | a pending write of that many bytes |
 //! | empty | some | all of it was sent by a flush, and the write is repeated to learn so |
 
+use crate::records::RECORD;
 use crate::scratch::{Use, with_scratch};
-use crate::session::{OVERHEAD, Progress, RECORD, Session};
+use crate::session::{OVERHEAD, Progress, Session};
 use crate::unsent::Unsent;
 use http1::{PeerState, Transport};
 use rustls::Error;

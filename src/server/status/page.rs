@@ -124,13 +124,82 @@ fn clock(time: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::snapshot::{Configuration, Session, Traffic};
+    use super::super::units::{Seconds, Size};
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn style_and_script_cannot_end_their_elements() {
         for text in [STYLE, SCRIPT] {
             assert!(!text.contains("</") && !text.contains("<!--"), "a page holds it as it is");
         }
+    }
+
+    fn recent() -> Recent {
+        Recent {
+            interval_seconds: 10,
+            requests: vec![0; 60],
+            refused: vec![0; 60],
+            refused_by_rule: BTreeMap::new(),
+        }
+    }
+
+    fn mapping(number: u64, state: State) -> Mapping {
+        let session = Session {
+            kind: "get",
+            state,
+            expires: None,
+            remaining_seconds: Seconds(0),
+            lifetime_seconds: Seconds(0),
+            minted: None,
+            next_refresh: None,
+            last_error: None,
+            denied_with: None,
+        };
+        Mapping {
+            name: format!("mapping-{number:03}").into(),
+            requests: number,
+            received_bytes: Size(0),
+            sent_bytes: Size(0),
+            running: 0,
+            queued: 0,
+            open_sessions: 1,
+            sessions: vec![session],
+            recent: Recent { requests: vec![number], ..recent() },
+        }
+    }
+
+    /// The page has a bound, and leaves out no mapping with a problem. Text of others is no markup.
+    #[test]
+    fn a_long_page_shows_problems_and_the_busiest_mappings() {
+        let mut mappings: Vec<Mapping> = (0..250).map(|number| mapping(number, State::Live)).collect();
+        mappings[0] = mapping(0, State::Missing);
+        let page = of(Snapshot {
+            version: "1",
+            now: String::new(),
+            uptime_seconds: Seconds(0),
+            ready: false,
+            obstacles: vec!["upstream: <script>alert(1)</script>".to_owned()],
+            notes: Vec::new(),
+            configuration: Configuration {
+                generation: 1,
+                in_effect_since: String::new(),
+                is_outdated: false,
+                rejected_reloads: 0,
+            },
+            traffic: Traffic { in_flight: 0, queued: 0, connections: 0, recent: recent() },
+            mappings,
+            nodes: Vec::new(),
+            listeners: Vec::new(),
+            key_sets: Vec::new(),
+            refusals: Vec::new(),
+        });
+        assert_eq!(page.matches("<article>").count(), MAX_MAPPINGS);
+        for (name, is_shown) in [("mapping-000", true), ("mapping-249", true), ("mapping-001", false)] {
+            assert_eq!(page.contains(name), is_shown, "{name}");
+        }
+        assert!(page.contains("50 more mappings") && !page.contains("<script>alert"), "{page}");
     }
 
     #[test]
