@@ -165,7 +165,15 @@ impl<'t> Table<'t> {
         match value.get_ref() {
             DeValue::Boolean(true) => Some(on),
             DeValue::Boolean(false) => Some(off),
-            DeValue::String(text) if text == word => Some(special),
+            DeValue::String(_) => {
+                let text = self.string(key)?;
+                if text.value == word {
+                    return Some(special);
+                }
+                let help = format!("write true, false or \"{word}\"");
+                self.reader.wrong(text, &format!("is not a value of {key}"), help);
+                None
+            }
             _ => self.wrong_type(value, key, &format!("true, false or \"{word}\"")),
         }
     }

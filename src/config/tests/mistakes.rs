@@ -296,8 +296,9 @@ fn finds_mistakes_in_limits_and_log() {
         (
             "[admin]",
             "[log]\nformat = \"xml\"\naccess = \"yes\"\n[admin]",
-            &["6:10 \"xml\" is not a value of format", "7:10 access is of type string"],
+            &["6:10 \"xml\" is not a value of format", "7:10 \"yes\" is not a value of access"],
         ),
+        ("[admin]", "[log]\naccess = 1\n[admin]", &["6:10 access is of type integer"]),
     ]);
 }
 
