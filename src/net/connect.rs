@@ -9,6 +9,7 @@ pub(crate) use followed::FollowedTls;
 pub(crate) use settings::TlsSettings;
 pub(crate) use trouble::{Trouble, innermost};
 
+use crate::net::congestion::skip_pacing;
 use crate::net::endpoint::Endpoint;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -126,6 +127,7 @@ impl Connector {
     async fn connect_to(&self, address: SocketAddr) -> io::Result<Stream> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        skip_pacing(&stream, address.ip());
         self.secure(stream).await
     }
 

@@ -2,6 +2,7 @@
 //!
 //! May use: nothing.
 
+pub(crate) mod congestion;
 pub(crate) mod connect;
 pub(crate) mod endpoint;
 pub(crate) mod guarded;

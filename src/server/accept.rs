@@ -4,6 +4,7 @@ use super::connection::Accepted;
 use super::inherited::Socket;
 use super::tls_connections::TlsConnections;
 use crate::identify::client::ListenerRef;
+use crate::net::congestion::skip_pacing;
 use crate::proxy::Current;
 use socket2::SockRef;
 use std::convert::Infallible;
@@ -114,6 +115,7 @@ impl Acceptor {
             Accepting::Tcp(socket) => {
                 let (stream, address) = socket.accept().await?;
                 stream.set_nodelay(true)?;
+                skip_pacing(&stream, address.ip());
                 // If it fails, a slow reader only takes more of the kernel's memory and shows progress less often.
                 let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
                 Ok(Accepted::Tcp(stream, address.ip()))
