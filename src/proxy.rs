@@ -47,8 +47,8 @@ use crate::telemetry::panics::catch_panic;
 use crate::trace::Trace;
 use bytes::Bytes;
 use http::Method;
-use http_body::Body;
 use http1::body::BoxError;
+use http1::splice::SpliceBody;
 use http1::{Malformed, Request};
 use std::pin::pin;
 use std::rc::Rc;
@@ -69,9 +69,9 @@ pub(crate) type ClientResponse = http1::Response<ClientResponseBody>;
 pub(crate) type ClientResponseBody = ResponseBody<Download>;
 
 /// The body of a client's request.
-pub(crate) trait ClientBody: Body<Data = Bytes, Error: Into<BoxError>> + Unpin {}
+pub(crate) trait ClientBody: SpliceBody<Data = Bytes, Error: Into<BoxError>> + Unpin {}
 
-impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ClientBody for B {}
+impl<B: SpliceBody<Data = Bytes, Error: Into<BoxError>> + Unpin> ClientBody for B {}
 
 impl Proxy {
     /// Makes a proxy that reaches the store through `pool`.

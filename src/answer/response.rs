@@ -14,9 +14,10 @@ use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use http1::body::BoxError;
+use http1::splice::{Pipe, SpliceBody};
 use http1::{Fields, PeerState, Response};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 const ERROR_MESSAGE: HeaderName = HeaderName::from_static("x-minio-error-desc");
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
@@ -252,6 +253,22 @@ where
             Source::Own(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
             Source::Pages(pages) => pages.size_hint(),
         }
+    }
+}
+
+impl<D> SpliceBody for ResponseBody<D>
+where
+    D: SpliceBody<Data = Bytes, Error = BoxError> + Unpin,
+{
+    fn poll_splice(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Pipe>, BoxError>> {
+        let Source::Store(body) = &mut self.source else { return Poll::Ready(Ok(None)) };
+        let piece = ready!(body.poll_splice(cx));
+        match &piece {
+            Ok(Some(pipe)) => self.record.sent(pipe.held() as u64),
+            Ok(None) => {}
+            Err(error) => self.record.broken(error),
+        }
+        Poll::Ready(piece)
     }
 }
 

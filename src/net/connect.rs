@@ -16,6 +16,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use http1::Socket;
+use http1::splice::{Splice, SpliceSocket};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -172,6 +173,15 @@ impl Stream {
         match self {
             Self::Plain(_) => None,
             Self::Tls(_, tls) => Some(tls),
+        }
+    }
+}
+
+impl Splice for Stream {
+    fn splice_socket(&self) -> Option<SpliceSocket<'_>> {
+        match self {
+            Self::Plain(socket) => socket.splice_socket(),
+            Self::Tls(..) => None,
         }
     }
 }

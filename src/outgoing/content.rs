@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use http_body_util::Empty;
 use http1::body::BoxError;
+use http1::splice::{Pipe, SpliceBody};
 use sha2::{Digest, Sha256};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -92,6 +93,19 @@ where
                 Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
                 None => poll_file(file, cx),
             },
+        }
+    }
+}
+
+impl<B> SpliceBody for Content<B>
+where
+    B: SpliceBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    fn poll_splice(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Pipe>, UploadError>> {
+        match self {
+            Self::Plain(body) => body.poll_splice(cx).map_err(|error| UploadError::Body(error.into())),
+            // The bytes are verified, unwrapped or held here.
+            Self::Hashed(_) | Self::Enveloped(_) | Self::Held(_) | Self::Spooled(..) => Poll::Ready(Ok(None)),
         }
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Empty;
 use http1::body::BoxError;
+use http1::splice::{Pipe, SpliceBody};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -199,6 +200,23 @@ where
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.0.length().saturating_sub(self.0.sent()))
+    }
+}
+
+impl<B> SpliceBody for UploadBody<B>
+where
+    B: SpliceBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    fn poll_splice(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Pipe>, UploadError>> {
+        let upload = &*self.0;
+        if upload.sent() >= upload.length() {
+            return Poll::Ready(Ok(None));
+        }
+        upload.begun.set(true);
+        let piece = ready!(upload.body.borrow_mut().poll_splice(cx))?;
+        let length = piece.as_ref().map_or(0, Pipe::held);
+        upload.sent.set(upload.sent.get() + length as u64);
+        Poll::Ready(Ok(piece))
     }
 }
 

@@ -19,6 +19,7 @@ use http::Method;
 use http_body::Body;
 use http1::Response;
 use http1::body::BoxError;
+use http1::splice::SpliceBody;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ impl Store {
         trace: &Trace,
     ) -> Result<StoreResponse, Refusal>
     where
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+        B: SpliceBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
         self.exchange_with(outgoing, upload, sessions, Attempts::default(), trace).await
     }
@@ -56,7 +57,7 @@ impl Store {
         trace: &Trace,
     ) -> Result<StoreResponse, Refusal>
     where
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+        B: SpliceBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
         let slot = slot_of(outgoing, sessions)?;
         let mut replayed = false;

@@ -13,9 +13,9 @@ use crate::sessions::session::Session;
 use crate::sigv4::amz_date::AmzDate;
 use crate::trace::Trace;
 use bytes::Bytes;
-use http_body::Body;
 use http1::Response;
 use http1::body::BoxError;
+use http1::splice::SpliceBody;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -67,7 +67,7 @@ impl Store {
         trace: &Trace,
     ) -> Result<(Response<Download>, Choice), SendError>
     where
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+        B: SpliceBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
         loop {
             let mut lease = self.pool.checkout(attempts).await?;

@@ -12,8 +12,8 @@ use crate::net::endpoint::Endpoint;
 use crate::outgoing::upload_error::UploadError;
 use crate::resign::{Authority, SignedRequest};
 use bytes::{BufMut, Bytes};
-use http_body::Body;
 use http1::client::{Connection, Failure, Patience, ResponseFuture};
+use http1::splice::SpliceBody;
 use http1::{Response, ResponseHead, clock};
 use std::cell::RefCell;
 use std::fmt;
@@ -257,7 +257,7 @@ impl Lease {
     /// that a request that the store refuses early costs no transfer and can be sent again.
     pub(crate) fn send<B>(&mut self, request: SignedRequest<B>) -> ResponseFuture<'_, Stream, B>
     where
-        B: Body<Data = Bytes, Error = UploadError> + Unpin,
+        B: SpliceBody<Data = Bytes, Error = UploadError> + Unpin,
     {
         let (method, mut head, body) = request.into_parts();
         let hold = !body.is_end_stream();

@@ -9,6 +9,8 @@
 //! | `Small` | what was read through the thread's scratch block, copied to fit | `drop_buffer`; also `release_buffer` if the connection shares its buffer |
 //! | `Large` | a read of a body of its own, up to 256 KiB, charged to the read budget | `release_buffer`, `drop_buffer` |
 //!
+//! Bodies are read in pieces whose size follows the speed at which they pass (`Pace`).
+//!
 //! Neither releases a buffer that still holds unread bytes; `discard` drops those too.
 //!
 //! **Writing.** A message is either written directly with `poll_write`, or handed over with `defer_write`:
@@ -23,8 +25,11 @@
 //! `has_pending_write` is true in the last three, `is_deferred` in `Queued` alone. No message is written or deferred
 //! before the one ahead of it is gone.
 
+use crate::clock;
 use crate::outbox::{self, DeferredWrite};
+use crate::pace::{LARGE_PIECE, Pace};
 use crate::read_budget::ReadShare;
+use crate::splice::{self, Filled, MIN_SPLICED, Pipe, Splice};
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -36,8 +41,6 @@ use tokio_util::io::poll_read_buf;
 
 /// The size of a read while little is expected, such as a head, in bytes.
 const SMALL_READ: usize = 16 * 1024;
-/// The largest read, in bytes (docs/performance.md, "reading bodies in pieces").
-const LARGE_READ: usize = 256 * 1024;
 /// The longest message whose head and body are copied together, in bytes: the kernel takes one piece faster than two
 /// (docs/performance.md, "a small response's head and body are copied together").
 pub(crate) const MAX_JOINED: usize = 4 * 1024;
@@ -62,8 +65,8 @@ pub(crate) struct Buffered<S> {
     buffer: BufferKind,
     /// Whether small buffers return to the thread's spare ones between messages.
     shares_buffer: bool,
-    /// The size of the next large read. It doubles when a read fills it.
-    read_size: usize,
+    /// The size of the next piece of a body.
+    pace: Pace,
     /// The share of the read budget behind a large buffer.
     read_share: ReadShare,
 }
@@ -117,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
             unread: BytesMut::new(),
             buffer: BufferKind::None,
             shares_buffer: false,
-            read_size: SMALL_READ,
+            pace: Pace::default(),
             read_share: ReadShare::default(),
         }
     }
@@ -153,18 +156,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
         })
     }
 
+    /// Prepares for reading the body of another message.
+    pub(crate) fn begin_body(&mut self) {
+        self.pace = Pace::default();
+    }
+
     /// Reads a piece of a body of which `remaining` bytes are expected, if that is known. Returns 0 at the peer's end.
     pub(crate) fn poll_fill_body(
         &mut self,
         cx: &mut Context<'_>,
         remaining: Option<u64>,
     ) -> Poll<io::Result<usize>> {
-        let expected = remaining.map_or(LARGE_READ, |bytes| usize::try_from(bytes).unwrap_or(LARGE_READ));
+        let expected = remaining.map_or(LARGE_PIECE, |bytes| usize::try_from(bytes).unwrap_or(LARGE_PIECE));
         let free = self.unread.capacity() - self.unread.len();
         if expected <= SMALL_READ && free < expected {
             return self.poll_fill(cx);
         }
-        let mut size = self.read_size.min(expected);
+        let mut size = self.pace.next(clock::now(), expected);
         if free < size && !self.read_share.resize(size) {
             // Many large bodies are being read: this one is read in small pieces.
             size = SMALL_READ.min(expected);
@@ -173,16 +181,66 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Buffered<S> {
             if self.buffer == BufferKind::Small {
                 self.release_buffer();
             }
-            // `reserve` reuses the old buffer once everything read into it has been passed on.
-            self.unread.reserve(size);
+            self.make_room(size);
             self.buffer = BufferKind::Large;
         }
         let stream = &mut self.shared.borrow_mut().stream;
         let length = ready!(poll_read_buf(Pin::new(stream), cx, &mut self.unread))?;
-        if length >= self.read_size {
-            self.read_size = (self.read_size * 2).min(LARGE_READ);
-        }
+        self.pace.passed(clock::now(), length);
         Poll::Ready(Ok(length))
+    }
+
+    /// Makes room for a read of `size` bytes and no more: `reserve` alone would double the buffer.
+    fn make_room(&mut self, size: usize) {
+        // The old buffer is used again once everything read into it has been passed on.
+        if !self.unread.try_reclaim(size) {
+            let mut buffer = BytesMut::with_capacity(self.unread.len() + size);
+            buffer.extend_from_slice(&self.unread);
+            self.unread = buffer;
+        }
+    }
+
+    /// Moves a piece of a body of which `remaining` bytes are expected into a pipe.
+    pub(crate) fn poll_fill_pipe(&mut self, cx: &mut Context<'_>, remaining: u64) -> Poll<io::Result<Filled>>
+    where
+        S: Splice,
+    {
+        if remaining < MIN_SPLICED || !self.unread.is_empty() {
+            return Poll::Ready(Ok(Filled::Unavailable));
+        }
+        self.drop_buffer();
+        let shared = self.shared.borrow();
+        let Some(socket) = shared.stream.splice_socket() else {
+            return Poll::Ready(Ok(Filled::Unavailable));
+        };
+        let size = self.pace.next(clock::now(), usize::try_from(remaining).unwrap_or(usize::MAX));
+        let filled = ready!(Pipe::poll_fill(socket, cx, size))?;
+        if let Filled::Piece(pipe) = &filled {
+            self.pace.passed(clock::now(), pipe.held());
+        }
+        Poll::Ready(Ok(filled))
+    }
+
+    /// Returns whether a pipe can be written now: the stream is a socket, and nothing else is to be written first.
+    pub(crate) fn takes_pipes(&self) -> bool
+    where
+        S: Splice,
+    {
+        !self.has_pending_write() && self.shared.borrow().stream.splice_socket().is_some()
+    }
+
+    /// Writes some of what `pipe` holds, and returns the number of bytes. Bytes that cannot stay in the pipe move to
+    /// `rest`, and are written like any others.
+    pub(crate) fn poll_write_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Option<Pipe>,
+        rest: &mut Bytes,
+    ) -> Poll<io::Result<usize>>
+    where
+        S: Splice,
+    {
+        splice::poll_write_pipe(self.shared.borrow().stream.splice_socket(), cx, pipe, rest)
     }
 
     /// Drops a buffer that should not outlast its message: a large one, however little of it is in use, and a shared

@@ -8,10 +8,10 @@ pub use self::response_future::ResponseFuture;
 use crate::body::{BoxError, Broken};
 use crate::buffered::Buffered;
 use crate::decode::{Decoded, Decoder};
+use crate::splice::{Filled, Pipe, Splice, SpliceBody};
 use crate::{Framing, HeadLimits, LazyTimer, Malformed, StallTimer, clock};
 use bytes::{Bytes, BytesMut};
 use http::Method;
-use http_body::Body;
 use std::fmt;
 use std::io;
 use std::task::{Context, Poll};
@@ -73,7 +73,7 @@ pub struct Patience {
     pub stall: Duration,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Splice + Unpin + 'static> Connection<S> {
     /// Makes a connection over `stream`.
     pub fn new(stream: S, patience: Patience) -> Self {
         Self {
@@ -116,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         hold_body: bool,
     ) -> ResponseFuture<'_, S, B>
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: SpliceBody<Data = Bytes> + Unpin,
     {
         // Until the response has been read to its end, the connection cannot be used for another request.
         self.persists = false;
@@ -151,6 +151,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// Moves the next piece of the response's body into a pipe. Returns `None` if it must be read by
+    /// [`Self::poll_body`].
+    ///
+    /// # Errors
+    /// When the body breaks off or stalls.
+    pub fn poll_splice(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Pipe>, BoxError>> {
+        let Decoder::Length(remaining @ 1..) = self.decoder else { return Poll::Ready(Ok(None)) };
+        let why: BoxError = match self.bytes.poll_fill_pipe(cx, remaining) {
+            Poll::Ready(Ok(Filled::Piece(pipe))) => {
+                self.decoder.pass(pipe.held());
+                self.stall.progress(pipe.held());
+                if self.decoder.is_done() {
+                    self.release();
+                }
+                return Poll::Ready(Ok(Some(pipe)));
+            }
+            Poll::Ready(Ok(Filled::Unavailable)) => return Poll::Ready(Ok(None)),
+            Poll::Ready(Ok(Filled::End)) => Broken::Short.into(),
+            Poll::Ready(Err(error)) => error.into(),
+            Poll::Pending if self.stall.poll_stalled(cx) => Broken::Stalled.into(),
+            Poll::Pending => return Poll::Pending,
+        };
+        self.persists = false;
+        Poll::Ready(Err(why))
     }
 
     /// Releases what only a message needs, at the end of a response.

@@ -51,6 +51,13 @@ impl Decoder {
         }
     }
 
+    /// Records that `bytes` of a body of known length were taken from the stream without being read.
+    pub(crate) fn pass(&mut self, bytes: usize) {
+        if let Self::Length(left) = self {
+            *left = left.saturating_sub(bytes as u64);
+        }
+    }
+
     /// Returns whether the body ends within `bytes`, which follow.
     pub(crate) fn ends_within(&self, bytes: &[u8]) -> bool {
         match self {

@@ -20,7 +20,8 @@
 //!
 //! [`HeadLimits`] bounds heads, [`server::ConnectionLimits`] the times of a connection. Chunk extensions, trailers,
 //! interim responses, draining and lingering have constant bounds beside their code. Memory for heads and for unread
-//! responses is charged to a [`MemoryShare`] of the program's, buffers for large reads to the [`read_budget`].
+//! responses is charged to a [`MemoryShare`] of the program's, buffers for large reads and the contents of
+//! pipes to the [`read_budget`].
 //!
 //! # Threads
 //!
@@ -37,10 +38,12 @@ mod head;
 mod memory;
 mod message;
 pub mod outbox;
+mod pace;
 pub mod read_budget;
 pub mod server;
 mod service;
 mod socket;
+pub mod splice;
 mod timer;
 mod transport;
 

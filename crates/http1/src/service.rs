@@ -1,15 +1,15 @@
 //! The service that responds to requests, independent of the HTTP version.
 
 use crate::body::BoxError;
+use crate::splice::SpliceBody;
 use crate::{Malformed, MemoryShare, MemoryUse, PeerState, Request, Response};
 use bytes::Bytes;
-use http_body::Body;
 use std::future::Future;
 
 /// A service for the requests of one connection. `B` is the body of its requests.
 pub trait Service<B> {
     /// The body of its responses.
-    type Body: Body<Data = Bytes, Error = BoxError> + Unpin;
+    type Body: SpliceBody<Data = Bytes, Error = BoxError> + Unpin;
     /// A share of the memory that the connection's client may take.
     type Share: MemoryShare;
 

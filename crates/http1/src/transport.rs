@@ -1,6 +1,7 @@
 //! Streams that carry messages, and what their peers have done.
 
 use crate::socket::Socket;
+use crate::splice::{Splice, SpliceSocket};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
 use socket2::TcpKeepalive;
@@ -21,7 +22,7 @@ pub enum PeerState {
 }
 
 /// A stream that carries messages, with what the operating system knows of its peer.
-pub trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
+pub trait Transport: AsyncRead + AsyncWrite + Splice + Unpin + 'static {
     /// Makes dropping the stream reset the connection. An orderly close would look like the end of a body that is
     /// delimited by it.
     fn reset_when_dropped(&self) {}
@@ -38,6 +39,18 @@ pub trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
 
     /// Makes the kernel probe whether a peer that ended its side still exists.
     fn probe_peer(&self) {}
+}
+
+impl Splice for Socket {
+    fn splice_socket(&self) -> Option<SpliceSocket<'_>> {
+        Some(SpliceSocket::Tcp(self.stream()))
+    }
+}
+
+impl Splice for UnixStream {
+    fn splice_socket(&self) -> Option<SpliceSocket<'_>> {
+        Some(SpliceSocket::Unix(self))
+    }
 }
 
 impl Transport for Socket {
@@ -74,7 +87,6 @@ impl Transport for UnixStream {
 
 /// The interval and number of probes. A peer's system forgets a closed connection after about a minute, and responds
 /// to the next probe with a reset.
-/// next probe with a reset.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
 const PROBES: u32 = 4;
 
@@ -99,5 +111,7 @@ fn unread_bytes(stream: impl AsFd) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
+#[cfg(test)]
+impl Splice for tokio::io::DuplexStream {}
 #[cfg(test)]
 impl Transport for tokio::io::DuplexStream {}

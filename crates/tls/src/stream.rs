@@ -19,6 +19,7 @@ use crate::records::RECORD;
 use crate::scratch::{Use, with_scratch};
 use crate::session::{OVERHEAD, Progress, Session};
 use crate::unsent::Unsent;
+use http1::splice::Splice;
 use http1::{PeerState, Transport};
 use rustls::Error;
 use std::fmt;
@@ -284,6 +285,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
+
+/// The bytes of TLS are not those of the socket.
+impl<S> Splice for TlsStream<S> {}
 
 impl<S: Transport> Transport for TlsStream<S> {
     fn reset_when_dropped(&self) {

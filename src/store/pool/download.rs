@@ -5,6 +5,7 @@ use crate::store::balance::Choice;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http1::body::BoxError;
+use http1::splice::{Pipe, SpliceBody};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -107,6 +108,15 @@ impl Download {
         Poll::Ready(Ok(()))
     }
 
+    /// Returns the connection to the pool at the end, so that another request can use it while the end of this response
+    /// is written.
+    fn finish_if_over(&mut self) {
+        if self.is_over() {
+            self.give_back();
+            self.rest = None;
+        }
+    }
+
     fn advance(&mut self, bytes: usize) {
         if let Some(Rest::Known(rest)) = self.rest.as_deref_mut() {
             rest.advance(bytes);
@@ -143,11 +153,7 @@ impl Body for Download {
                 }
                 None => None,
             };
-            // Returned now, so that another request can use the connection while the end of this response is written.
-            if this.is_over() {
-                this.give_back();
-                this.rest = None;
-            }
+            this.finish_if_over();
             return Poll::Ready(next);
         }
     }
@@ -163,6 +169,22 @@ impl Body for Download {
             }
             None if self.is_over() => SizeHint::with_exact(0),
             None => SizeHint::default(),
+        }
+    }
+}
+
+impl SpliceBody for Download {
+    fn poll_splice(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Pipe>, BoxError>> {
+        let Some(lease) = &mut self.lease else { return Poll::Ready(Ok(None)) };
+        match ready!(lease.0.connection.poll_splice(cx)) {
+            Ok(Some(pipe)) => {
+                self.advance(pipe.held());
+                self.finish_if_over();
+                Poll::Ready(Ok(Some(pipe)))
+            }
+            Ok(None) => Poll::Ready(Ok(None)),
+            // The rest is awaited by `poll_frame`.
+            Err(error) => Poll::Ready(self.break_off(error).map(|()| None)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use fastrand::Rng;
 use http1::Transport;
+use http1::splice::Splice;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -131,6 +132,8 @@ impl AsyncWrite for Script {
         Poll::Ready(Ok(()))
     }
 }
+
+impl Splice for Script {}
 
 impl Transport for Script {}
 

@@ -10,12 +10,13 @@
 //! starts over whenever something was sent, and stands still while the body of the request is awaited.
 
 use super::{Connection, Failure, HEAD};
+use crate::buffered::Buffered;
 use crate::decode::Decoder;
 use crate::head::HeadScan;
+use crate::splice::{MIN_SPLICED, Pipe, Splice, SpliceBody};
 use crate::{Malformed, ResponseHead, clock};
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, StatusCode};
-use http_body::Body;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -46,6 +47,8 @@ struct Sending {
     /// The unwritten rest of the head, and of the current piece of the body.
     head: BytesMut,
     data: Bytes,
+    /// A piece of the body that moves within the kernel.
+    pipe: Option<Pipe>,
     stage: Stage,
     /// A failed write. The response that may explain it is awaited, and nothing more is sent.
     error: Option<io::Error>,
@@ -71,7 +74,7 @@ impl Sending {
     }
 
     fn is_written(&self) -> bool {
-        self.head.is_empty() && self.data.is_empty()
+        self.head.is_empty() && self.data.is_empty() && self.pipe.is_none()
     }
 
     /// Returns whether everything available of the body was sent, and more is to come.
@@ -88,10 +91,31 @@ impl Sending {
         self.stage == Stage::Sent && self.is_written() && self.error.is_none()
     }
 
+    /// Takes the next piece of the body in a pipe, or as data if it must be read.
+    fn poll_piece<S, B>(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &mut B,
+        bytes: &Buffered<S>,
+    ) -> Result<bool, Failure<B::Error>>
+    where
+        S: AsyncRead + AsyncWrite + Splice + Unpin + 'static,
+        B: SpliceBody<Data = Bytes> + Unpin,
+    {
+        let is_long = body.size_hint().exact().is_some_and(|length| length >= MIN_SPLICED);
+        if is_long && self.has_started && bytes.takes_pipes() {
+            match body.poll_splice(cx).map_err(Failure::Body) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(piece) => self.pipe = piece?,
+            }
+        }
+        if self.pipe.is_some() { Ok(true) } else { self.poll_body(cx, body) }
+    }
+
     /// Takes the next piece of the body, and returns whether the body had one or ended.
     fn poll_body<B>(&mut self, cx: &mut Context<'_>, body: &mut B) -> Result<bool, Failure<B::Error>>
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: SpliceBody<Data = Bytes> + Unpin,
     {
         match Pin::new(body).poll_frame(cx) {
             Poll::Pending => return Ok(false),
@@ -105,8 +129,8 @@ impl Sending {
 
 impl<'c, S, B> ResponseFuture<'c, S, B>
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-    B: Body<Data = Bytes> + Unpin,
+    S: AsyncRead + AsyncWrite + Splice + Unpin + 'static,
+    B: SpliceBody<Data = Bytes> + Unpin,
 {
     pub(super) fn new(
         connection: &'c mut Connection<S>,
@@ -118,6 +142,7 @@ where
         let sending = Sending {
             head,
             data: Bytes::new(),
+            pipe: None,
             stage: if hold_body { Stage::HoldBody } else { Stage::SendBody },
             error: None,
             has_started: false,
@@ -207,7 +232,7 @@ where
         let mut has_moved = false;
         while sending.error.is_none() && !bytes.is_deferred() {
             if sending.is_written() && !bytes.has_pending_write() {
-                if sending.stage != Stage::SendBody || !sending.poll_body(cx, body)? {
+                if sending.stage != Stage::SendBody || !sending.poll_piece(cx, body, bytes)? {
                     break;
                 }
                 continue;
@@ -220,7 +245,11 @@ where
                 (sending.has_started, sending.was_deferred, has_moved) = (true, true, true);
                 break;
             }
-            match bytes.poll_write(cx, &mut sending.head, &mut sending.data) {
+            let written = match &mut sending.pipe {
+                pipe @ Some(_) => bytes.poll_write_pipe(cx, pipe, &mut sending.data),
+                None => bytes.poll_write(cx, &mut sending.head, &mut sending.data),
+            };
+            match written {
                 Poll::Pending => break,
                 Poll::Ready(Ok(_)) => (sending.has_started, has_moved) = (true, true),
                 Poll::Ready(Err(error)) => sending.error = Some(error),
@@ -237,8 +266,8 @@ fn malformed<E>(why: &'static str) -> Failure<E> {
 
 impl<S, B> Future for ResponseFuture<'_, S, B>
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-    B: Body<Data = Bytes> + Unpin,
+    S: AsyncRead + AsyncWrite + Splice + Unpin + 'static,
+    B: SpliceBody<Data = Bytes> + Unpin,
 {
     type Output = Result<ResponseHead, Failure<B::Error>>;
 
@@ -249,6 +278,7 @@ where
         connection.persists =
             head.keep_alive && this.sending.is_done() && !connection.bytes.has_pending_write();
         connection.decoder = Decoder::new(head.framing);
+        connection.bytes.begin_body();
         connection.stall.reset();
         if connection.decoder.is_done() {
             connection.release();

@@ -3,7 +3,9 @@
 use super::*;
 use crate::buffered::spare_buffers;
 use crate::outbox;
+use crate::splice::SpliceBody;
 use http::StatusCode;
+use http_body::Body;
 use http_body_util::{BodyExt, Empty, Full};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -13,11 +15,11 @@ use tokio::time::Instant;
 
 const PATIENCE: Patience = Patience { response: Duration::from_secs(30), stall: Duration::from_secs(10) };
 
-fn no_body() -> impl Body<Data = Bytes, Error = BoxError> + Unpin {
+fn no_body() -> impl SpliceBody<Data = Bytes, Error = BoxError> + Unpin {
     Empty::<Bytes>::new().map_err(|never| match never {})
 }
 
-fn content(bytes: &'static [u8]) -> impl Body<Data = Bytes, Error = BoxError> + Unpin {
+fn content(bytes: &'static [u8]) -> impl SpliceBody<Data = Bytes, Error = BoxError> + Unpin {
     Full::new(Bytes::from_static(bytes)).map_err(|never| match never {})
 }
 
@@ -194,6 +196,8 @@ struct Late {
     pause: Duration,
     sleep: Pin<Box<tokio::time::Sleep>>,
 }
+
+impl SpliceBody for Late {}
 
 impl Body for Late {
     type Data = Bytes;

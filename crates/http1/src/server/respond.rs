@@ -4,6 +4,7 @@ use super::encode::{Coding, write_head};
 use super::{Connection, ResponseContext};
 use crate::body::BoxError;
 use crate::buffered::MAX_JOINED;
+use crate::splice::{MIN_SPLICED, Pipe, SpliceBody};
 use crate::{MemoryShare, Response, Transport};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
@@ -37,7 +38,7 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
         response: &mut Response<B>,
     ) -> io::Result<bool>
     where
-        B: Body<Data = Bytes, Error = BoxError> + Unpin,
+        B: SpliceBody<Data = Bytes, Error = BoxError> + Unpin,
     {
         let coding = Coding::of(context, response);
         let persists = context.keep_alive && coding != Coding::UntilClose;
@@ -62,7 +63,7 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
         persists: bool,
     ) -> io::Result<()>
     where
-        B: Body<Data = Bytes, Error = BoxError> + Unpin,
+        B: SpliceBody<Data = Bytes, Error = BoxError> + Unpin,
     {
         // A first frame that is available is sent together with the head. Otherwise the head is sent first.
         let mut next = try_next_frame(body).await;
@@ -83,8 +84,7 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
                 }
             };
             let Some(frame) = frame else { break };
-            let frame =
-                frame.map_err(|error| io::Error::other(format!("the response broke off: {error}")))?;
+            let frame = frame.map_err(|error| broke_off(&error))?;
             let data = frame.into_data().unwrap_or_default();
             if !data.is_empty() {
                 coding.begin_piece(&mut out, data.len())?;
@@ -95,10 +95,41 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
                 is_one_piece = false;
                 coding.end_piece(&mut out);
             }
+            if matches!(coding, Coding::Length(MIN_SPLICED..)) {
+                self.splice_body(body, &mut coding).await?;
+            }
             next = try_next_frame(body).await;
         }
         coding.end(&mut out)?;
         self.send_last(&mut out, Bytes::new(), persists && is_one_piece).await
+    }
+
+    /// Sends as much of a body as moves within the kernel.
+    async fn splice_body<B>(&self, body: &mut B, coding: &mut Coding) -> io::Result<()>
+    where
+        B: SpliceBody<Data = Bytes, Error = BoxError> + Unpin,
+    {
+        if !self.state.borrow().bytes.takes_pipes() {
+            return Ok(());
+        }
+        while let Some(pipe) = self.next_pipe(body).await? {
+            coding.begin_piece(&mut BytesMut::new(), pipe.held())?;
+            let (mut pipe, mut rest) = (Some(pipe), Bytes::new());
+            poll_fn(|cx| self.state.borrow_mut().poll_send_pipe(cx, &mut pipe, &mut rest)).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the next piece of a body in a pipe. Returns `None` if it must be read.
+    async fn next_pipe<B>(&self, body: &mut B) -> io::Result<Option<Pipe>>
+    where
+        B: SpliceBody<Data = Bytes, Error = BoxError> + Unpin,
+    {
+        poll_fn(|cx| match body.poll_splice(cx) {
+            Poll::Ready(piece) => Poll::Ready(piece.map_err(|error| broke_off(&error))),
+            Poll::Pending => self.state.borrow_mut().poll_abandoned(cx).map(Err),
+        })
+        .await
     }
 
     /// Writes all of `out` and `data`.
@@ -117,6 +148,10 @@ impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
         })
         .await
     }
+}
+
+fn broke_off(error: &BoxError) -> io::Error {
+    io::Error::other(format!("the response broke off: {error}"))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::{ConnectionLimits, MAX_DRAINED};
 use crate::body::{BoxError, Broken};
 use crate::buffered::Buffered;
 use crate::decode::{Decoded, Decoder};
+use crate::splice::{Filled, Pipe, SpliceBody};
 use crate::{Framing, LazyTimer, PeerState, StallTimer, Transport, clock};
 use bytes::{Bytes, BytesMut};
 use http::Method;
@@ -83,6 +84,7 @@ impl<S: Transport> State<S> {
         limit: Duration,
     ) {
         self.decoder = Decoder::new(framing);
+        self.bytes.begin_body();
         // A client that has begun to send its body does not wait.
         self.awaits_continue = expects_continue && self.bytes.unread.is_empty() && !self.decoder.is_done();
         self.client.body_arrived = false;
@@ -219,18 +221,36 @@ impl<S: Transport> State<S> {
                 Poll::Ready(Ok(0)) => break,
                 Poll::Ready(Ok(written)) => self.write_stall.progress(written),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    if self.write_stall.poll_stalled(cx) || self.request_deadline.poll(cx).is_ready() {
-                        return Poll::Ready(Err(io::Error::new(
-                            io::ErrorKind::TimedOut,
-                            "the client reads too slowly",
-                        )));
-                    }
-                    return Poll::Pending;
-                }
+                Poll::Pending => return self.poll_unread(cx),
             }
         }
         self.bytes.poll_flush(cx)
+    }
+
+    /// Writes all that `pipe` holds. Bytes that cannot stay in the pipe pass through `rest`.
+    pub(super) fn poll_send_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Option<Pipe>,
+        rest: &mut Bytes,
+    ) -> Poll<io::Result<()>> {
+        while pipe.is_some() {
+            match self.bytes.poll_write_pipe(cx, pipe, rest) {
+                Poll::Ready(Ok(written)) => self.write_stall.progress(written),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return self.poll_unread(cx),
+            }
+        }
+        self.poll_send(cx, &mut BytesMut::new(), rest)
+    }
+
+    /// Returns an error once the client has taken nothing for too long.
+    fn poll_unread(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.write_stall.poll_stalled(cx) || self.request_deadline.poll(cx).is_ready() {
+            let why = "the client reads too slowly";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)));
+        }
+        Poll::Pending
     }
 
     /// Reads the next piece of the request's body. Returns `None` at its end.
@@ -249,14 +269,34 @@ impl<S: Transport> State<S> {
             match self.bytes.poll_fill_body(cx, self.decoder.remaining()) {
                 Poll::Ready(Ok(0) | Err(_)) => return self.fail(Broken::Short),
                 Poll::Ready(Ok(read)) => self.read_stall.progress(read),
-                Poll::Pending
-                    if self.read_stall.poll_stalled(cx) || self.request_deadline.poll(cx).is_ready() =>
-                {
-                    return self.fail(Broken::Stalled);
-                }
+                Poll::Pending if self.is_unsent(cx) => return self.fail(Broken::Stalled),
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// Moves the next piece of the request's body into a pipe, unless it must be read.
+    fn poll_splice(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Pipe>, Broken>> {
+        let Decoder::Length(remaining @ 1..) = self.decoder else { return Poll::Ready(Ok(None)) };
+        self.send_continue(cx);
+        let why = match self.bytes.poll_fill_pipe(cx, remaining) {
+            Poll::Ready(Ok(Filled::Piece(pipe))) => {
+                self.decoder.pass(pipe.held());
+                self.read_stall.progress(pipe.held());
+                return Poll::Ready(Ok(Some(pipe)));
+            }
+            Poll::Ready(Ok(Filled::Unavailable)) => return Poll::Ready(Ok(None)),
+            Poll::Ready(Ok(Filled::End) | Err(_)) => Broken::Short,
+            Poll::Pending if self.is_unsent(cx) => Broken::Stalled,
+            Poll::Pending => return Poll::Pending,
+        };
+        self.is_broken = true;
+        Poll::Ready(Err(why))
+    }
+
+    /// Returns whether the client has sent nothing of the request's body for too long.
+    fn is_unsent(&mut self, cx: &mut Context<'_>) -> bool {
+        self.read_stall.poll_stalled(cx) || self.request_deadline.poll(cx).is_ready()
     }
 
     fn fail<T>(&mut self, why: Broken) -> Poll<Option<Result<T, Broken>>> {
@@ -330,5 +370,12 @@ impl<S: Transport> Body for RequestBody<S> {
                 state.borrow().decoder.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
             }
         }
+    }
+}
+
+impl<S: Transport> SpliceBody for RequestBody<S> {
+    fn poll_splice(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Pipe>, BoxError>> {
+        let Some(state) = &self.state else { return Poll::Ready(Ok(None)) };
+        state.borrow_mut().poll_splice(cx).map_err(BoxError::from)
     }
 }

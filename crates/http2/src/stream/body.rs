@@ -4,6 +4,7 @@ use super::exchange::Exchange;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http1::body::BoxError;
+use http1::splice::SpliceBody;
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -21,6 +22,8 @@ impl RequestBody {
         Self { exchange: (!exchange.borrow().is_read()).then(|| Rc::clone(exchange)) }
     }
 }
+
+impl SpliceBody for RequestBody {}
 
 impl Body for RequestBody {
     type Data = Bytes;
