@@ -3,6 +3,7 @@
 mod certificates;
 mod child;
 mod configs;
+mod files;
 mod h2load;
 mod load;
 mod machine;

@@ -1,8 +1,14 @@
 //! Figures that the kernel keeps for processes.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
+
+/// Returns whether this process has the user id of root.
+pub(crate) fn runs_as_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
 
 /// Returns the resident memory of a process in KiB.
 ///

@@ -45,7 +45,8 @@ pub(crate) const PAGES: [Page; 2] = [
 /// The method of the page without TLS.
 const PLAIN_METHOD: &str = "\
 Every proxy runs on a core of its own; the origin and the load are on another. The origin answers at once and checks
-nothing, so these figures are those of the proxies. The last tables show the real MinIO, which has a core to itself
+nothing, so these figures are those of the proxies. It writes large objects from memory; where a table says so, the origin is
+an nginx that sends files (sendfile). The last tables show the real MinIO, which has a core to itself
 while the proxy and the load share the other. Each round measures every variant, in random order. A figure is the
 median of the rounds with its quartiles; a ratio compares values of the same round.
 

@@ -5,11 +5,11 @@ use super::child::{Tree, on_core};
 use super::configs::{self, Behind, Buffers, Listen, Mode};
 use super::load::{Connection, Endpoint, Exchange, Request, on_this_thread};
 use super::programs::Programs;
+use crate::proc;
 use crate::support::http;
 use crate::support::keys::Keys;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -32,7 +32,7 @@ pub(crate) struct Variant {
 enum Kind {
     Nginx(Buffers),
     /// Passes on requests that its clients have signed.
-    NginxSigned,
+    NginxSigned(Buffers),
     Haproxy,
     /// Relays bytes.
     HaproxyTcp,
@@ -54,6 +54,8 @@ pub(crate) const NGINX_LARGE: &str = "nginx, 64 KiB buffers";
 
 /// The nginx before the store, which accepts only requests signed for its own name.
 pub(crate) const NGINX_SIGNED: &str = "nginx, passing signed requests";
+/// The same with the buffers for bodies.
+pub(crate) const NGINX_SIGNED_LARGE: &str = "nginx, 64 KiB buffers, passing signed requests";
 
 /// The cost of any hop.
 pub(crate) const TCP_RELAY: &str = "HAProxy, relaying TCP alone";
@@ -73,7 +75,8 @@ impl Variants {
             row(NO_PROXY, Kind::Direct),
             row(NGINX, Kind::Nginx(Buffers::Default)),
             row(NGINX_LARGE, Kind::Nginx(Buffers::Large)),
-            row(NGINX_SIGNED, Kind::NginxSigned),
+            row(NGINX_SIGNED, Kind::NginxSigned(Buffers::Default)),
+            row(NGINX_SIGNED_LARGE, Kind::NginxSigned(Buffers::Large)),
             row(TCP_RELAY, Kind::HaproxyTcp),
             row("HAProxy", Kind::Haproxy),
         ];
@@ -116,12 +119,13 @@ impl Variants {
         })
     }
 
-    /// Returns the variants for the real store, which accepts only signed requests.
-    pub(crate) fn signing(&self) -> Vec<Variant> {
+    /// Returns the variants for the real store, which accepts only signed requests, with nginx's buffers of this size.
+    pub(crate) fn signing(&self, buffers: Buffers) -> Vec<Variant> {
         let signed = |kind: &Kind| match kind {
             Kind::Envoy { signing } => *signing,
             Kind::Scopegate { access_log, .. } => !access_log,
-            Kind::Direct | Kind::NginxSigned | Kind::HaproxyTcp => true,
+            Kind::NginxSigned(size) => *size == buffers,
+            Kind::Direct | Kind::HaproxyTcp => true,
             Kind::Nginx(_) | Kind::Haproxy => false,
         };
         self.0.iter().filter(|variant| signed(&variant.kind)).cloned().collect()
@@ -133,7 +137,7 @@ impl Variants {
             Kind::Nginx(size) => buffers.contains(size),
             Kind::Scopegate { access_log, .. } => !access_log,
             Kind::Haproxy => true,
-            Kind::NginxSigned | Kind::HaproxyTcp | Kind::Envoy { .. } | Kind::Direct => false,
+            Kind::NginxSigned(_) | Kind::HaproxyTcp | Kind::Envoy { .. } | Kind::Direct => false,
         };
         let some = self.0.iter().filter(|variant| speaks(&variant.kind));
         some.map(|variant| variant.with_key(KeyKind::Ecdsa)).collect()
@@ -171,7 +175,7 @@ impl Variants {
     }
 
     fn without(&self, out: impl Fn(&Kind) -> bool) -> Vec<Variant> {
-        let is_out = |kind: &Kind| matches!(kind, Kind::NginxSigned | Kind::HaproxyTcp) || out(kind);
+        let is_out = |kind: &Kind| matches!(kind, Kind::NginxSigned(_) | Kind::HaproxyTcp) || out(kind);
         self.0.iter().filter(|variant| !is_out(&variant.kind)).cloned().collect()
     }
 }
@@ -234,7 +238,7 @@ impl Running {
 impl Variant {
     /// Reports whether clients have to sign their requests.
     pub(crate) fn passes_signed(&self) -> bool {
-        matches!(self.kind, Kind::NginxSigned | Kind::HaproxyTcp | Kind::Direct)
+        matches!(self.kind, Kind::NginxSigned(_) | Kind::HaproxyTcp | Kind::Direct)
     }
 
     /// Returns the same proxy with TLS and a certificate of this kind.
@@ -305,13 +309,12 @@ impl Variant {
         };
         let (behind, Setup { programs, core, .. }) = (&setup.behind, setup);
         match &self.kind {
-            Kind::Nginx(_) | Kind::NginxSigned => {
-                let as_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-                let (buffers, host) = match &self.kind {
-                    Kind::Nginx(buffers) => (*buffers, ""),
-                    _ => (Buffers::Default, "proxy_set_header Host $http_host;"),
+            Kind::Nginx(buffers) | Kind::NginxSigned(buffers) => {
+                let host = match &self.kind {
+                    Kind::Nginx(_) => "",
+                    _ => "proxy_set_header Host $http_host;",
                 };
-                let config = configs::nginx(listen, behind, buffers, host, folder, as_root);
+                let config = configs::nginx(listen, behind, *buffers, host, folder, proc::runs_as_root());
                 let mut command = on_core(*core, &programs.nginx);
                 command.args(["-e", "stderr", "-c"]).arg(file("nginx.conf", &config)?).arg("-p").arg(folder);
                 Ok((command, true))

@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) rate_length: Duration,
     /// The length of a large object.
     pub(crate) large_bytes: u64,
+    /// The lengths of large objects from origins of different kinds, which are never more than `large_bytes`.
+    pub(crate) body_bytes: &'static [u64],
     /// Numbers of connections, and how many large objects each connection transfers.
     pub(crate) large_loads: [(u32, u32); 2],
     /// The length of the slow transfers.
@@ -46,6 +48,7 @@ impl Plan {
         store_seconds: 4,
         rate_length: Duration::from_secs(4),
         large_bytes: 128 << 20,
+        body_bytes: &[128 << 20, 16 << 20],
         large_loads: [(4, 4), (32, 1)],
         slow_length: Duration::from_secs(15),
     };
@@ -58,6 +61,7 @@ impl Plan {
         store_seconds: 1,
         rate_length: Duration::from_millis(500),
         large_bytes: 16 << 20,
+        body_bytes: &[16 << 20],
         large_loads: [(4, 4), (32, 1)],
         slow_length: Duration::from_secs(2),
     };

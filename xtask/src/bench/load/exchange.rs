@@ -33,6 +33,16 @@ impl Request {
         Self { head: head.into_bytes().into(), body: 0 }
     }
 
+    /// Returns a PUT of `length` bytes with these headers, which include `Host`. The bytes are zeros on a new connection.
+    pub(crate) fn put_with(target: &str, headers: &[(String, String)], length: u64) -> Self {
+        let mut head = format!("PUT {target} HTTP/1.1\r\nContent-Length: {length}\r\n");
+        for (name, value) in headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        head.push_str("\r\n");
+        Self { head: head.into_bytes().into(), body: length }
+    }
+
     pub(crate) fn put(target: &str, length: u64) -> Self {
         let head = format!(
             "PUT {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\

@@ -48,39 +48,58 @@ pub(crate) async fn all(
     Ok(Transferred { bytes, took: start.elapsed() })
 }
 
-/// Starts all transfers at once, reads each at about 160 KiB/s for `length`, and aborts them. Calls `sample` four times
-/// per second.
-///
-/// # Errors
-/// A transfer or `sample` fails.
-pub(crate) async fn slowly(
-    endpoint: &Endpoint,
-    connections: u32,
-    request: &Request,
-    length: Duration,
-    mut sample: impl FnMut() -> Result<(), String>,
-) -> Result<(), String> {
-    let mut running = JoinSet::new();
-    for _ in 0..connections {
-        let (endpoint, request) = (endpoint.clone(), request.clone());
-        running.spawn_local(async move {
-            let mut connection = Connection::open(&endpoint, 16 << 10).await?;
-            connection.send(&request).await?;
-            let mut body = connection.head().await?;
-            while body.outstanding > 0 {
-                time::sleep(Duration::from_millis(100)).await;
-                body.outstanding = body.outstanding.saturating_sub(connection.read_some().await?);
-            }
-            Ok::<(), String>(())
-        });
-    }
-    let start = Instant::now();
-    while start.elapsed() < length {
-        time::sleep(Duration::from_millis(250)).await;
-        sample()?;
-        while let Some(ended) = running.try_join_next() {
-            ended.map_err(|_panic| "a client panicked".to_owned())??;
+/// How clients that are in no hurry read.
+#[derive(Clone, Copy)]
+pub(crate) enum Reading {
+    /// About 160 KiB per second.
+    Slow,
+    /// The beginning of the response, and then nothing.
+    Nothing,
+}
+
+/// Many transfers that are started at once and aborted after some time.
+pub(crate) struct Unhurried {
+    pub(crate) connections: u32,
+    pub(crate) reading: Reading,
+    pub(crate) length: Duration,
+}
+
+impl Unhurried {
+    /// Runs the transfers. Calls `sample` four times per second.
+    ///
+    /// # Errors
+    /// A transfer or `sample` fails.
+    pub(crate) async fn run(
+        &self,
+        endpoint: &Endpoint,
+        request: &Request,
+        mut sample: impl FnMut() -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut running = JoinSet::new();
+        for _ in 0..self.connections {
+            let (endpoint, request, reading) = (endpoint.clone(), request.clone(), self.reading);
+            running.spawn_local(async move {
+                let mut connection = Connection::open(&endpoint, 16 << 10).await?;
+                connection.send(&request).await?;
+                let mut body = connection.head().await?;
+                while body.outstanding > 0 {
+                    match reading {
+                        Reading::Slow => time::sleep(Duration::from_millis(100)).await,
+                        Reading::Nothing => std::future::pending().await,
+                    }
+                    body.outstanding = body.outstanding.saturating_sub(connection.read_some().await?);
+                }
+                Ok::<(), String>(())
+            });
         }
+        let start = Instant::now();
+        while start.elapsed() < self.length {
+            time::sleep(Duration::from_millis(250)).await;
+            sample()?;
+            while let Some(ended) = running.try_join_next() {
+                ended.map_err(|_panic| "a client panicked".to_owned())??;
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }

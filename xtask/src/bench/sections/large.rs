@@ -1,11 +1,16 @@
 //! Large objects in both directions: the rate and the CPU time of a fixed amount.
+//!
+//! A proxy's cost depends on how the origin writes, so there are two: one that writes from memory, as a program does, and
+//! nginx, which sends files from the page cache (sendfile(2)).
 
 use super::{Bench, names, object, record};
+use crate::bench::files::Files;
 use crate::bench::load::{Request, on_this_thread, transfers};
 use crate::bench::proxies::{NGINX_LARGE, Running, Variant, Variants};
 use crate::bench::table::{Column, Table};
 
-const COLUMNS: [Column; 2] = [Column { name: "MB/s", digits: 0 }, Column { name: "CPU s/GiB", digits: 3 }];
+pub(super) const COLUMNS: [Column; 2] =
+    [Column { name: "MB/s", digits: 0 }, Column { name: "CPU s/GiB", digits: 3 }];
 
 /// The direction of the bodies.
 #[derive(Clone, Copy)]
@@ -25,7 +30,7 @@ impl Direction {
         }
     }
 
-    fn request(self, bytes: u64) -> Request {
+    pub(super) fn request(self, bytes: u64) -> Request {
         match self {
             Self::Get => Request::get(&object(bytes)),
             Self::Put => Request::put(&object(bytes), bytes),
@@ -38,24 +43,51 @@ impl Direction {
 /// # Errors
 /// A signal has stopped the run.
 pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Table>, String> {
-    measure_all(bench, &variants.large(), "", "")
+    let variants = variants.large();
+    let mut tables = Vec::new();
+    for bytes in bench.plan.body_bytes {
+        let prefix = if *bytes == bench.plan.large_bytes { "" } else { "short-" };
+        let bodies = Bodies { bytes: *bytes, directions: &Direction::ALL, prefix, over: "" };
+        tables.extend(measure_all(bench, &variants, &bodies)?);
+    }
+    let files = Files::start(bench.setup.programs, bench.load_core, bench.plan.body_bytes)?;
+    let origin = std::mem::replace(&mut bench.setup.behind.store, files.address);
+    for bytes in bench.plan.body_bytes {
+        let prefix = if *bytes == bench.plan.large_bytes { "files-" } else { "short-files-" };
+        let bodies =
+            Bodies { bytes: *bytes, directions: &[Direction::Get], prefix, over: ", origin sends files" };
+        tables.extend(measure_all(bench, &variants, &bodies)?);
+    }
+    bench.setup.behind.store = origin;
+    Ok(tables)
 }
 
-/// Measures these variants. `prefix` begins the names of the tables, `over` ends their titles.
+/// Large objects to measure.
+pub(super) struct Bodies<'a> {
+    pub(super) bytes: u64,
+    pub(super) directions: &'a [Direction],
+    /// Begins the names of the tables.
+    pub(super) prefix: &'a str,
+    /// Ends their titles.
+    pub(super) over: &'a str,
+}
+
+/// Measures these variants.
 ///
 /// # Errors
 /// A signal has stopped the run.
 pub(super) fn measure_all(
     bench: &mut Bench<'_>,
     variants: &[Variant],
-    prefix: &str,
-    over: &str,
+    bodies: &Bodies<'_>,
 ) -> Result<Vec<Table>, String> {
-    let bytes = bench.plan.large_bytes;
-    let cells: Vec<(Direction, u32, u32)> = Direction::ALL
-        .into_iter()
+    let Bodies { bytes, directions, prefix, over } = *bodies;
+    // Shorter objects are transferred more often, so that all runs take as long.
+    let times = u32::try_from(bench.plan.large_bytes / bytes).unwrap_or(1);
+    let cells: Vec<(Direction, u32, u32)> = directions
+        .iter()
         .flat_map(|direction| {
-            bench.plan.large_loads.map(|(connections, each)| (direction, connections, each))
+            bench.plan.large_loads.map(|(connections, each)| (*direction, connections, each * times))
         })
         .collect();
     let mut tables: Vec<Table> = cells
@@ -81,8 +113,12 @@ pub(super) fn measure_all(
     Ok(tables)
 }
 
+/// Measures one proxy.
+///
+/// # Errors
+/// A transfer fails, or the proxy has ended.
 #[expect(clippy::cast_precision_loss, reason = "the figures are rounded")]
-fn measure(
+pub(super) fn measure(
     proxy: &Running,
     connections: u32,
     each: u32,

@@ -1,14 +1,16 @@
-//! The real MinIO: clients of a proxy compared with a client that signs its requests itself.
+//! The real MinIO: clients of a proxy compared with a client that signs its requests itself, and large objects.
 //!
 //! MinIO has one core to itself; the load and the proxy share the other. An nginx that passes on signed requests shows
 //! the cost of an HTTP hop, and a relay of bytes that of any hop.
 
+use super::large::{self, Direction};
 use super::{Bench, Plan, microseconds, names, object, record};
 use crate::bench::child::stay_on_core;
 use crate::bench::configs::Behind;
+use crate::bench::configs::Buffers;
 use crate::bench::load::turns::Turns;
 use crate::bench::load::{Request, on_this_thread};
-use crate::bench::proxies::{NO_PROXY, Running, Setup, Variants};
+use crate::bench::proxies::{NGINX_SIGNED_LARGE, NO_PROXY, Running, Setup, Variants};
 use crate::bench::table::{Column, Table};
 use crate::bench::wrk::Load;
 use crate::support::keys::Keys;
@@ -30,6 +32,9 @@ const MANY: [Column; 3] = [
 /// Numbers of clients in closed loops.
 const CONNECTIONS: [u32; 2] = [1, 64];
 const SIZE: u64 = 1 << 10;
+/// The length of large objects: MinIO writes them to a disk, which would limit longer ones.
+const LARGE_LENGTH: usize = 16 << 20;
+const LARGE: u64 = LARGE_LENGTH as u64;
 
 /// Runs the section.
 ///
@@ -40,7 +45,7 @@ pub(crate) fn run(
     variants: &Variants,
     programs: Programs,
 ) -> Result<Vec<Table>, String> {
-    let (all, variants) = (variants, variants.signing());
+    let (all, variants) = (variants, variants.signing(Buffers::Default));
     let folder = TempDir::new().map_err(|error| format!("cannot create a temporary folder: {error}"))?;
     let minio = end_with_us(&programs.minio, folder.path())?;
     let minio = Minio::start_programs(Programs { minio, ..programs });
@@ -88,8 +93,61 @@ pub(crate) fn run(
             saturate(&mut bench, round, &running, (connections, &script), table)?;
         }
     }
+    drop(running);
+    let mut tables: Vec<Table> = tables.into();
+    tables.extend(bodies(&mut bench, all, &minio)?);
     stay_on_core(stores_core)?;
-    Ok(tables.into())
+    Ok(tables)
+}
+
+/// Measures large objects in both directions.
+fn bodies(bench: &mut Bench<'_>, variants: &Variants, minio: &Minio) -> Result<Vec<Table>, String> {
+    minio.put(&format!("tmp/media/{LARGE}"), &vec![0; LARGE_LENGTH]);
+    let proxies = variants.signing(Buffers::Large);
+    let proxies: Vec<_> = proxies.into_iter().filter(|variant| variant.name != NO_PROXY).collect();
+    let mut tables = Vec::new();
+    for direction in Direction::ALL {
+        for (connections, _) in bench.plan.large_loads {
+            let (id, method) = (direction.name().to_lowercase(), direction.name());
+            let title = format!("MinIO: {method} of {} MiB objects, {connections} connections", LARGE >> 20);
+            let table =
+                Table::new(format!("store-{id}-{connections}"), title, &large::COLUMNS, NGINX_SIGNED_LARGE);
+            tables.push((direction, connections, table.with_rows(names(&proxies))));
+        }
+    }
+    for round in 0..bench.plan.rounds {
+        let mut starting = Vec::new();
+        let running = bench.start(&proxies, &object(SIZE), &mut starting)?;
+        for (direction, connections, table) in &mut tables {
+            for proxy in bench.shuffled(&running) {
+                bench.check_stopped()?;
+                let request = body_request(proxy, *direction, minio, &bench.setup.issuer);
+                let measured = large::measure(proxy, *connections, 1, &request);
+                record(table, round, &proxy.variant.name, measured);
+            }
+        }
+    }
+    Ok(tables.into_iter().map(|(_, _, table)| table).collect())
+}
+
+/// Returns the request for a large object, signed if the proxy passes on signed requests.
+fn body_request(proxy: &Running, direction: Direction, minio: &Minio, keys: &Keys) -> Request {
+    let target = object(LARGE);
+    if !proxy.variant.passes_signed() {
+        return direction.request(LARGE);
+    }
+    let (host, content) = (minio.address.to_string(), vec![0; LARGE_LENGTH]);
+    let body = match direction {
+        Direction::Get => &[][..],
+        Direction::Put => &content,
+    };
+    let request =
+        sigv4::Request { method: direction.name(), host: &host, target: &target, headers: &[], body };
+    let headers = sigv4::signed(keys, "s3", &request);
+    match direction {
+        Direction::Get => Request::get_with(&target, &headers),
+        Direction::Put => Request::put_with(&target, &headers, LARGE),
+    }
 }
 
 /// Measures each proxy in turns with the store. Each pair is a round of the table.

@@ -1,5 +1,6 @@
 //! TLS: new connections, and what the other sections measure without it.
 
+use super::large::{Bodies, Direction};
 use super::{Bench, idle, large, microseconds, names, object, record};
 use crate::bench::certificates::KeyKind;
 use crate::bench::configs::Buffers;
@@ -51,7 +52,9 @@ pub(crate) fn run(bench: &mut Bench<'_>, variants: &Variants) -> Result<Vec<Tabl
     let small = variants.over_tls(&[Buffers::Default]);
     let large = variants.over_tls(&[Buffers::Default, Buffers::Large]);
     let mut tables = vec![connections(bench, &small)?, requests(bench, &small)?];
-    tables.extend(large::measure_all(bench, &large, "tls-", " with TLS")?);
+    let bytes = bench.plan.large_bytes;
+    let bodies = Bodies { bytes, directions: &Direction::ALL, prefix: "tls-", over: " with TLS" };
+    tables.extend(large::measure_all(bench, &large, &bodies)?);
     tables.extend(idle::measure_all(bench, &small, "tls-", "TLS connections")?);
     Ok(tables)
 }
