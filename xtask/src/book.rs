@@ -14,8 +14,21 @@ use std::process::{Command, ExitCode};
 const MDBOOK: &str = "0.5.4";
 
 /// The parts of the site with their pages, in reading order.
-const PARTS: [(&str, &[&str]); 6] = [
-    ("Start", &["README.md", "docs/recipes.md", "docs/alternatives.md"]),
+const PARTS: [(&str, &[&str]); 7] = [
+    ("Start", &["README.md", "docs/sts-example.md", "docs/alternatives.md"]),
+    (
+        "Recipes",
+        &[
+            "docs/recipes/README.md",
+            "docs/recipes/sidecar.md",
+            "docs/recipes/site.md",
+            "docs/recipes/pipes.md",
+            "docs/recipes/passwords.md",
+            "docs/recipes/ci.md",
+            "docs/recipes/kubernetes.md",
+            "docs/recipes/clients.md",
+        ],
+    ),
     (
         "Use",
         &[
