@@ -357,3 +357,13 @@ fn the_manual_is_shown_on_a_terminal() {
     let help = shown(bin.path().to_str().unwrap());
     assert!(help.contains("Usage: scopegate serve") && !help.contains(".SH"), "{help}");
 }
+
+#[test]
+fn the_manual_has_a_page_for_the_configuration() {
+    let output = scopegate(&["man", "proxy.toml"], &[], b"");
+    let page = said(&output);
+    assert!(output.status.success() && page.contains(".TH scopegate"), "{page}");
+    assert!(page.contains("requests_per_mapping") && page.contains("1 to 1,000,000"), "{page}");
+    let output = scopegate(&["man", "proxy.tml"], &[], b"");
+    assert!(!output.status.success() && said(&output).contains("proxy.toml"), "{}", said(&output));
+}
