@@ -93,6 +93,7 @@ pages! {
     the_page_on_monitoring_runs: "docs/monitoring.md", Seeded, &["promtool"];
     the_page_on_running_runs: "docs/running.md", Seeded, &["openssl"];
     the_page_on_troubleshooting_runs: "docs/troubleshooting.md", Seeded, &[];
+    the_page_on_upgrades_runs: "docs/upgrading.md", Seeded, &["curl"];
     the_page_on_identity_runs: "docs/identity/README.md", Seeded, &["curl"];
     the_page_on_unix_sockets_runs: "docs/identity/unix.md", Seeded, &["curl", "runuser", "root"];
     the_page_on_passwords_runs: "docs/identity/basic.md", Seeded, &["curl", "htpasswd"];

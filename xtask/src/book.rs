@@ -59,6 +59,7 @@ const PARTS: [(&str, &[&str]); 7] = [
         &[
             "docs/packages.md",
             "docs/running.md",
+            "docs/upgrading.md",
             "docs/monitoring.md",
             "docs/sizing.md",
             "docs/troubleshooting.md",

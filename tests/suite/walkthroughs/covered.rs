@@ -48,7 +48,7 @@ fn every_block_of_commands_is_run_or_says_why_not() {
     for path in all_pages() {
         match Page::parse(&read(&path)) {
             Err(why) => {
-                wrong.push(format!("{path}:{why}: add a comment `<!-- not run: REASON -->` above it"))
+                wrong.push(format!("{path}:{why}: add a comment `<!-- not run: REASON -->` above it"));
             }
             Ok(page) if page.commands() > 0 && !RUN.contains(&&*path) => {
                 let line = page.steps.first().map_or(0, |(line, _)| *line);
