@@ -52,9 +52,9 @@ enum Command {
         /// Name of the shell
         shell: clap_complete::Shell,
     },
-    /// Show the manual of the program or of a command; print its source if stdout is not a terminal
+    /// Show the manual of the program, of a command or of the configuration; print its source if stdout is not a terminal
     Man {
-        /// Name of the command
+        /// Name of the command, or `proxy.toml`
         command: Option<String>,
     },
 }

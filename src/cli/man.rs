@@ -1,15 +1,24 @@
 //! `scopegate man`: shows the manual with `man` on a terminal, and writes its roff source elsewhere.
 
 use super::{CommandError, print};
+use crate::config;
 use clap::Command;
 use std::io::{self, IsTerminal, Write};
 use std::process::{self, Stdio};
 
-/// Shows the manual of the program, or of one command.
+/// The name by which people ask for the manual of the configuration.
+const CONFIGURATION: &str = "proxy.toml";
+
+/// Shows the manual of the program, of one command, or of the configuration.
 ///
 /// # Errors
 /// When the command does not exist.
 pub fn run(mut whole: Command, name: Option<&str>) -> Result<(), CommandError> {
+    if name == Some(CONFIGURATION) {
+        let page = config::manual();
+        let shown = io::stdout().is_terminal() && show(page.as_bytes()).is_ok();
+        return if shown { Ok(()) } else { print(&page) };
+    }
     // Sets the full name of each command, as in `scopegate-token(1)`.
     whole.build();
     let mut page = match name {
@@ -18,7 +27,7 @@ pub fn run(mut whole: Command, name: Option<&str>) -> Result<(), CommandError> {
             let known: Vec<String> = whole.get_subcommands().map(|one| one.get_name().to_owned()).collect();
             whole.find_subcommand(name).cloned().ok_or_else(|| {
                 CommandError::usage(format!(
-                    "there is no command {name:?}; the commands are: {}",
+                    "there is no command {name:?}; the commands are: {}; {CONFIGURATION} is the configuration",
                     known.join(", ")
                 ))
             })?

@@ -3,6 +3,7 @@
 
 use super::accounts::is_provable;
 use super::reader::{At, Reader};
+use super::schema::{FORWARDED, PROXY_PROTOCOL};
 use super::source::Span;
 use super::table::Table;
 use super::value::parse_network;
@@ -38,7 +39,7 @@ pub(super) fn read_proxy_protocol(
     address: Option<&ListenAddress>,
     environment: &dyn Environment,
 ) -> Option<ProxyProtocol> {
-    let table = listener.table("proxy_protocol", "proxy_protocol");
+    let table = listener.table("proxy_protocol", &PROXY_PROTOCOL);
     let peers = Peers { listener: address, may_name_hops: false, environment };
     let from = peers.read(&table);
     table.require(
@@ -83,7 +84,7 @@ pub(super) fn read_forwarded(
     address: Option<&ListenAddress>,
     environment: &dyn Environment,
 ) -> Option<ForwardedHeaders> {
-    let table = listener.table("forwarded", "forwarded");
+    let table = listener.table("forwarded", &FORWARDED);
     let peers = Peers { listener: address, may_name_hops: true, environment };
     let from = peers.read(&table);
     table.require("header", "write the header that the load balancer sets: header = \"X-Forwarded-For\"");

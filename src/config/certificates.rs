@@ -1,6 +1,7 @@
 //! Reads `certificate` of a mapping's client: the client certificates that it takes.
 
 use super::reader::{At, Reader};
+use super::schema::CLIENT_CERTIFICATE;
 use super::table::Table;
 use super::value::parse_domain;
 use crate::identify::certificate::spiffe::SpiffePattern;
@@ -36,7 +37,7 @@ pub(super) fn read_certificate(client: &Table<'_>) -> Option<CertificateConditio
         }
         return Some(CertificateCondition::default());
     }
-    let table = client.table("certificate", "certificate");
+    let table = client.table("certificate", &CLIENT_CERTIFICATE);
     let reader = table.reader();
     let spiffe = read_list(&table, "spiffe", "is not a SPIFFE id", SpiffePattern::parse);
     let dns = read_list(&table, "dns", "is not a DNS name", parse_dns);

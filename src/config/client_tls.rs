@@ -1,6 +1,7 @@
 //! Reads the settings of TLS towards servers: the authorities to trust, the certificate to show and the name to expect.
 
 use super::Environment;
+use super::schema::{CERTIFICATE, CLIENT_TLS};
 use super::table::Table;
 use super::tls::{Places, read_pair, read_paths};
 use crate::net::connect::{FollowedTls, TlsSettings};
@@ -25,7 +26,7 @@ pub(super) fn read_tls(
         let has_tls = endpoints.iter().any(Endpoint::tls);
         return Some(if has_tls { FollowedTls::of_machine() } else { FollowedTls::none() });
     };
-    let table = section.table("tls", "tls");
+    let table = section.table("tls", &CLIENT_TLS);
     if !table.is_present() {
         return None;
     }
@@ -44,7 +45,7 @@ pub(super) fn read_keys(table: &Table<'_>) -> Option<ReadTls> {
     let ca = read_paths(table, "ca", "ca.pem", &mut places);
     let certificate = match table.span_of("certificate") {
         None => Some(None),
-        Some(_) => read_pair(table.table("certificate", "certificate"), &mut places).map(Some),
+        Some(_) => read_pair(table.table("certificate", &CERTIFICATE), &mut places).map(Some),
     };
     let server_name = read_server_name(table);
     let is_wrong = server_name.is_none() && table.span_of("server_name").is_some();

@@ -6,6 +6,7 @@ use super::accounts::read_accounts;
 use super::certificates::read_certificate;
 use super::listeners::Listeners;
 use super::reader::{At, Reader};
+use super::schema::{CLAIM, CLIENT, CLIENT_JWT};
 use super::source::Span;
 use super::spelling::nearest;
 use super::table::Table;
@@ -56,7 +57,7 @@ pub(super) fn read_client(
 ) -> Option<Matcher> {
     let example = "client = { network = [\"127.0.0.0/8\", \"::1/128\"] }";
     table.require("client", format!("say which clients it is for: {example}"));
-    let client = table.table("client", "client");
+    let client = table.table("client", &CLIENT);
     if !client.is_present() {
         return None;
     }
@@ -182,7 +183,7 @@ fn read_names(client: &Table<'_>, key: &'static str, kind: &str, list: &NameList
 }
 
 fn read_jwt(client: &Table<'_>, issuers: &NameList) -> Option<JwtCondition> {
-    let table = client.table("jwt", "jwt");
+    let table = client.table("jwt", &CLIENT_JWT);
     if !table.is_present() {
         return None;
     }
@@ -202,7 +203,7 @@ fn read_jwt(client: &Table<'_>, issuers: &NameList) -> Option<JwtCondition> {
     }
     let accounts = read_service_accounts(&table);
     let claims: Vec<Option<ClaimCondition>> =
-        table.tables("claims", "claims").into_iter().map(read_claim).collect();
+        table.tables("claims", &CLAIM).into_iter().map(read_claim).collect();
     let too_many = claims.len() > MAX_NAMES;
     if too_many {
         table.error(format!("claims has {} entries", claims.len()), format!("write at most {MAX_NAMES}"));

@@ -3,6 +3,7 @@
 use super::ListenAddress;
 use super::listeners::Listeners;
 use super::reader::{At, Reader};
+use super::schema::CORS;
 use super::source::Span;
 use super::table::Table;
 use crate::authorize::operations::TABLE;
@@ -11,13 +12,11 @@ use crate::identify::browser::{Cors, Origin, Origins, RequestHeaders};
 use crate::identify::matcher::Matcher;
 use crate::s3::verb::{Verb, Verbs};
 use http::{HeaderName, HeaderValue};
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Maximum number of entries in each list.
 const MAX_ENTRIES: usize = 100;
 /// The bounds of `max_age`. Browsers cache a preflight's response for at most a day.
-const MAX_AGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
 const DEFAULT_MAX_AGE: Duration = Duration::from_hours(1);
 
 /// The settings of the mapping that CORS depends on.
@@ -32,7 +31,7 @@ pub(super) struct CorsContext<'a> {
 
 /// Reads the CORS section of a mapping, if it has one. `context` is `None` if the rest of the mapping has a mistake.
 pub(super) fn read_cors(mapping: &Table<'_>, context: Option<&CorsContext<'_>>) -> Option<Box<Cors>> {
-    let table = mapping.table("cors", "[mapping.cors]");
+    let table = mapping.table("cors", &CORS);
     if !table.is_present() {
         return None;
     }
@@ -41,7 +40,7 @@ pub(super) fn read_cors(mapping: &Table<'_>, context: Option<&CorsContext<'_>>) 
     let headers = read_headers(&table);
     let credentials = table.boolean("credentials").unwrap_or(false);
     let expose = read_exposed(&table, credentials);
-    let max_age = table.duration("max_age", MAX_AGE).unwrap_or(DEFAULT_MAX_AGE);
+    let max_age = table.duration("max_age").unwrap_or(DEFAULT_MAX_AGE);
     table.finish();
     let (origins, methods) = (origins?, methods?);
     if origins.value == Origins::Any {

@@ -3,6 +3,7 @@
 
 use super::Environment;
 use super::reader::At;
+use super::schema::DECLARATIONS;
 use super::table::Table;
 use crate::net::guarded::ReadError;
 use std::path::Path;
@@ -19,7 +20,7 @@ pub(super) fn read_declarations<T>(
     environment: &dyn Environment,
 ) -> Option<At<Declarations<T>>> {
     let span = root.span_of(key)?;
-    let table = root.table(key, key);
+    let table = root.table_named(key, &DECLARATIONS, key);
     let path = table.required("file", "\"...\"");
     table.finish();
     let value = path.and_then(|path| read_file(path, key, parse, (root, environment)));

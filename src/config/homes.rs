@@ -12,8 +12,6 @@ use std::num::NonZeroUsize;
 
 /// The number of identities of a mapping with sessions at once, unless it says otherwise.
 const IDENTITIES: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
-/// The most identities of a mapping.
-const MAX_IDENTITIES: u64 = 10_000;
 /// The most identities of all mappings. With seven sessions each, they leave half of the session table to mappings.
 const MAX_ALL_IDENTITIES: usize = 20_000;
 
@@ -73,7 +71,7 @@ pub(super) fn read_homes(
     scopes: Option<&[HomeScope]>,
     mint: Option<MintWhen>,
 ) -> Option<Option<Homes>> {
-    let identities = table.number::<usize>("identities", 1..=MAX_IDENTITIES);
+    let identities = table.number::<usize>("identities");
     let is_wrong = identities.is_none() && table.span_of("identities").is_some();
     let scopes = scopes?;
     let reader = table.reader();

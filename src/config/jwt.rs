@@ -4,6 +4,7 @@ use super::Environment;
 use super::client_tls;
 use super::clients::NameList;
 use super::reader::{At, Reader};
+use super::schema::{JWKS, JWT};
 use super::secrets::read_secret;
 use super::source::Span;
 use super::spelling::nearest;
@@ -12,7 +13,6 @@ use crate::authenticate::jwt::{
     Access, Algorithm, Audience, JwtSettings, KeyOrigin, KeySet, KeyUrl, algorithm_names,
 };
 use std::collections::HashSet;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,9 +22,6 @@ const MAX_ISSUERS: usize = 100;
 const MAX_NAMES: usize = 100;
 /// Maximum length of an issuer or an audience, in bytes.
 const MAX_TEXT: usize = 1024;
-const LEEWAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(5);
-const MAX_LIFETIME: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(24 * 366);
-const MAX_STALE: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(24 * 7);
 const DEFAULT_LEEWAY: Duration = Duration::from_mins(1);
 const DEFAULT_STALE: Duration = Duration::from_hours(24);
 
@@ -40,7 +37,7 @@ pub(super) fn read_jwt(
     root: &Table<'_>,
     environment: &dyn Environment,
 ) -> (Option<Vec<JwtSettings>>, NameList) {
-    let tables = root.tables("jwt", "[[jwt]]");
+    let tables = root.tables("jwt", &JWT);
     let (reader, count) = (root.reader(), tables.len());
     if count > MAX_ISSUERS {
         root.error(format!("there are {count} sections [[jwt]]"), format!("write at most {MAX_ISSUERS}"));
@@ -75,9 +72,9 @@ fn read_issuer(table: Table<'_>, environment: &dyn Environment) -> Option<JwtSet
         Some(span) => read_shared_secret(&table, span, algorithms.as_deref(), environment),
         None => read_keys(&table, issuer, is_cluster, environment),
     };
-    let leeway = table.duration("leeway", LEEWAY);
-    let max_lifetime = table.duration("max_lifetime", MAX_LIFETIME);
-    let max_stale = table.duration("max_stale", MAX_STALE);
+    let leeway = table.duration("leeway");
+    let max_lifetime = table.duration("max_lifetime");
+    let max_stale = table.duration("max_stale");
     table.finish();
     Some(JwtSettings {
         name: name?.value.into(),
@@ -227,7 +224,7 @@ fn read_keys(
     is_cluster: bool,
     environment: &dyn Environment,
 ) -> Option<KeyOrigin> {
-    let jwks = table.table("jwks", "jwks");
+    let jwks = table.table("jwks", &JWKS);
     if table.span_of("jwks").is_some() && !jwks.is_present() {
         return None;
     }

@@ -3,6 +3,7 @@
 use super::Environment;
 use super::clients::Declared;
 use super::reader::quoted;
+use super::schema::KEY;
 use super::secrets::{FoundSecret, find_secret};
 use super::table::Table;
 use crate::authenticate::keys::{LocalKey, check_secret, is_access_key};
@@ -17,7 +18,7 @@ pub(super) fn read_keys(
     environment: &dyn Environment,
     declared: &mut Declared,
 ) -> Vec<LocalKey> {
-    let tables = root.tables("key", "[[key]]");
+    let tables = root.tables("key", &KEY);
     if tables.len() > MAX_KEYS {
         let message = format!("there are {} [[key]]; at most {MAX_KEYS} are allowed", tables.len());
         root.error(message, "remove those that no mapping names");

@@ -4,6 +4,7 @@ use super::account::Account;
 use super::accounts::read_account;
 use super::balancers::{read_forwarded, read_proxy_protocol};
 use super::reader::{At, Reader};
+use super::schema::LISTENER;
 use super::source::Span;
 use super::table::Table;
 use super::tls::read_tls;
@@ -35,7 +36,7 @@ impl Listeners {
 }
 
 pub(super) fn read_listeners(root: &Table<'_>, environment: &dyn Environment) -> Listeners {
-    let tables = root.tables("listener", "[[listener]]");
+    let tables = root.tables("listener", &LISTENER);
     if tables.is_empty() {
         root.error_missing("there is no [[listener]]", "add one: [[listener]] with name and address");
     }

@@ -7,6 +7,7 @@ use super::homes;
 use super::listeners::Listeners;
 use super::mounts;
 use super::reader::{At, Reader};
+use super::schema::{MAPPING, SCOPE};
 use super::source::Span;
 use super::spelling::nearest;
 use super::table::Table;
@@ -18,10 +19,8 @@ use crate::authorize::policy::MAX_POLICY_BYTES;
 use crate::authorize::rights::{Right, Rights};
 use crate::authorize::scope::Scope;
 use crate::identify::matcher::Matcher;
-use crate::s3::limits::MAX_OBJECT;
 use crate::s3::names::{BucketName, ErrorPage, IndexName};
 use std::collections::HashSet;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ const MAX_MAPPINGS: usize = 10_000;
 /// Maximum number of scopes in a mapping.
 const MAX_SCOPES: usize = 64;
 /// The bounds of `session`: MinIO's sessions last at least 15 minutes, those of other stores at most 12 hours.
-const SESSION: RangeInclusive<Duration> = Duration::from_mins(15)..=Duration::from_hours(12);
+const SESSION: Duration = Duration::from_mins(15);
 
 /// Reads the mappings. Returns `None` if one of them has a mistake.
 pub(super) fn read_mappings(
@@ -40,7 +39,7 @@ pub(super) fn read_mappings(
     declared: &Declared,
     environment: &dyn Environment,
 ) -> Option<Vec<At<Mapping>>> {
-    let tables = root.tables("mapping", "[[mapping]]");
+    let tables = root.tables("mapping", &MAPPING);
     if tables.is_empty() {
         root.error_missing("there is no [[mapping]]", "add one: without a mapping every client is refused");
     }
@@ -73,7 +72,7 @@ fn read_mapping(
     let (reader, span) = (table.reader(), table.span());
     let name = table.name();
     let client = read_client(&table, listeners, declared, environment);
-    let duration = table.duration("session", SESSION).unwrap_or(*SESSION.start());
+    let duration = table.duration("session").unwrap_or(SESSION);
     let sessions = read_sessions(&table, store);
     let mint = table.word("mint", &[("lazy", MintWhen::Lazy), ("start", MintWhen::Start)]);
     let scopes = read_scopes(&table, client.as_ref());
@@ -139,7 +138,7 @@ fn check_policies(mapping: &Mapping, span: Option<Span>, reader: &Reader<'_>) {
 }
 
 fn read_scopes(table: &Table<'_>, client: Option<&Matcher>) -> Option<Vec<HomeScope>> {
-    let tables = table.tables("scope", "[[mapping.scope]]");
+    let tables = table.tables("scope", &SCOPE);
     let count = tables.len();
     if count == 0 {
         let help = "add [[mapping.scope]] with bucket, prefix and allow below the mapping";
@@ -166,7 +165,7 @@ fn read_scope(table: Table<'_>, client: Option<&Matcher>) -> Option<At<HomeScope
         .required("prefix", "\"media/\" (or \"\" for the whole bucket)")
         .and_then(|prefix| homes::read_prefix(prefix, client, reader));
     let allow = read_rights(&table);
-    let max_object_size = read_max_object_size(&table);
+    let max_object_size = table.size("max_object_size").map(|size| size.value);
     let mount = mounts::read_mount(&table);
     let index = table.parsed("index", "is not an index", IndexName::parse);
     let error_page = table.parsed("error_page", "is not an error page", ErrorPage::parse);
@@ -197,11 +196,6 @@ fn check_readable(scope: &Table<'_>, site: Option<bool>) {
             scope.reader().error(span, message, "add \"read\" to allow");
         }
     }
-}
-
-fn read_max_object_size(table: &Table<'_>) -> Option<u64> {
-    let help = "write a size from 1B to 5TiB, such as \"100MiB\" or \"5GiB\"";
-    table.size("max_object_size", 1..=MAX_OBJECT, help).map(|size| size.value)
 }
 
 fn read_rights(table: &Table<'_>) -> Option<Rights> {

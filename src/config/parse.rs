@@ -9,6 +9,7 @@ use super::listeners::{read_admin, read_listeners};
 use super::log::read_log;
 use super::mappings::read_mappings;
 use super::reader::Reader;
+use super::schema::{ADMIN, ISSUER, LIMITS, LOG, ROOT, Section, UPSTREAM};
 use super::table::Table;
 use super::tokens::read_tokens;
 use super::upstream::read_upstream;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 pub(super) fn parse(source: &str, environment: &dyn Environment) -> Result<Config, Vec<Diagnostic>> {
     let reader = Reader::new(source);
     let root = reader.parse();
-    let root = Table::root(root.get_ref(), &reader);
+    let root = Table::root(root.get_ref(), &ROOT, &reader);
     let config = read_root(&root, environment);
     root.finish();
     let config = config.filter(|_| reader.is_clean()).map(|(config, places)| {
@@ -34,12 +35,12 @@ pub(super) fn parse(source: &str, environment: &dyn Environment) -> Result<Confi
 
 fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config, Places)> {
     let listeners = read_listeners(root, environment);
-    let admin = root.table("admin", "[admin]");
+    let admin = root.table("admin", &ADMIN);
     let mut places = Places { admin: admin.span_of("address"), ..Places::default() };
     let admin = read_admin(admin, &listeners.list);
-    let upstream = read_upstream(required(root, "upstream", "[upstream]"), environment);
+    let upstream = read_upstream(required(root, "upstream", &UPSTREAM), environment);
     let store = upstream.as_ref().map(|upstream| upstream.store).unwrap_or_default();
-    let issuer = required(root, "issuer", "[issuer]");
+    let issuer = required(root, "issuer", &ISSUER);
     places.access_key = issuer.span_of("access_key");
     let issuer = read_issuer(issuer, upstream.as_ref(), environment);
     let (jwt, issuers) = read_jwt(root, environment);
@@ -48,10 +49,10 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     let mut declared = Declared { users: user_names, tokens: token_names, issuers, ..Declared::default() };
     let keys = read_keys(root, environment, &mut declared);
     let mappings = read_mappings(root, store, &listeners, &declared, environment);
-    let limits = root.table("limits", "[limits]");
+    let limits = root.table("limits", &LIMITS);
     places.mints_per_second = limits.span_of("mints_per_second");
     let (limits, workers) = read_limits(limits);
-    let log = read_log(root.table("log", "[log]"));
+    let log = read_log(root.table("log", &LOG));
     if let Some((mappings, listeners)) = mappings.as_deref().zip(listeners.all()) {
         reach::check(mappings, listeners, root.reader());
         homes::check(mappings, root.reader());
@@ -84,8 +85,8 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     Some((config, places))
 }
 
-fn required<'t>(root: &Table<'t>, key: &'static str, name: &'static str) -> Table<'t> {
-    let table = root.table(key, name);
+fn required<'t>(root: &Table<'t>, key: &'static str, section: &'static Section) -> Table<'t> {
+    let (table, name) = (root.table(key, section), section.name);
     if root.get(key).is_none() {
         root.error_missing(
             format!("there is no {name}"),

@@ -1,6 +1,7 @@
 //! Reads policy tests: requests with the expected decisions. `scopegate check --tests` runs them.
 
 use super::reader::{At, Reader};
+use super::schema::{TEST, TESTS};
 use super::table::Table;
 use super::{ConfigError, MAX_CONFIG_BYTES};
 use crate::identify::certificate::Certificate;
@@ -87,8 +88,8 @@ pub(crate) fn read_tests(path: &Path) -> Result<Vec<PolicyTest>, ConfigError> {
     let source = read_guarded(path, MAX_CONFIG_BYTES, help).map_err(ConfigError::Unreadable)?;
     let reader = Reader::new(&source);
     let root = reader.parse();
-    let root = Table::root(root.get_ref(), &reader);
-    let tests: Vec<PolicyTest> = root.tables("test", "[[test]]").into_iter().filter_map(read_test).collect();
+    let root = Table::root(root.get_ref(), &TESTS, &reader);
+    let tests: Vec<PolicyTest> = root.tables("test", &TEST).into_iter().filter_map(read_test).collect();
     root.finish();
     let (mistakes, _) = reader.into_diagnostics();
     if !mistakes.is_empty() {
@@ -139,8 +140,8 @@ fn read_caller(table: &Table<'_>) -> Result<Option<Caller>, Noted> {
     let reader = table.reader();
     let from = table.string("from");
     let unix = table.boolean("unix").unwrap_or(false);
-    let uid = table.number("uid", 0..=u64::from(u32::MAX));
-    let gid = table.number("gid", 0..=u64::from(u32::MAX));
+    let uid = table.number("uid");
+    let gid = table.number("gid");
     let name = |key| table.string(key).map(|name| name.value.into());
     let identities = [
         name("user").map(Identity::User),

@@ -3,6 +3,7 @@
 use super::Environment;
 use super::mask::is_place;
 use super::reader::quoted;
+use super::schema::SECRET;
 use super::source::Span;
 use super::table::Table;
 use crate::net::guarded::ReadError;
@@ -44,7 +45,7 @@ pub(super) fn find_secret(
         reader.error(span, message, help);
         return None;
     };
-    let source = table.inner(entries, key, span);
+    let source = table.inner(entries, &SECRET, key, span);
     let kinds = ["env", "file", "credential"].map(|kind| source.string(kind));
     source.finish();
     let (kind, name, secret) = match kinds {

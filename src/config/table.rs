@@ -1,39 +1,45 @@
-//! Reads TOML tables key by key. Notes keys that nothing reads as mistakes.
+//! Reads TOML tables key by key. Notes keys that the section does not have as mistakes.
 
 use super::reader::{At, Reader, quoted};
+use super::schema::Section;
 use super::source::Span;
 use super::spelling::nearest;
 use super::value::{parse_duration, parse_size, show_duration};
-use std::cell::RefCell;
-use std::ops::RangeInclusive;
+use crate::net::guarded::show_size;
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A TOML table, which may be absent. It records the keys that were read.
+/// A TOML table, which may be absent, and the section that it is.
 pub(super) struct Table<'t> {
     reader: &'t Reader<'t>,
     entries: Option<&'t DeTable<'t>>,
+    section: &'static Section,
     /// The name for messages, such as `[upstream]`.
     name: &'static str,
     /// The location of the table: its header, or the braces of an inline table. `None` for the file's root.
     span: Option<Span>,
-    read: RefCell<Vec<&'static str>>,
 }
 
 impl<'t> Table<'t> {
     /// Returns the root table of a file.
-    pub(super) fn root(entries: &'t DeTable<'t>, reader: &'t Reader<'t>) -> Self {
-        Self { reader, entries: Some(entries), name: "the file", span: None, read: RefCell::default() }
+    pub(super) fn root(entries: &'t DeTable<'t>, section: &'static Section, reader: &'t Reader<'t>) -> Self {
+        Self { reader, entries: Some(entries), section, name: section.name, span: None }
     }
 
-    fn beside(&self, entries: Option<&'t DeTable<'t>>, name: &'static str, span: Option<Span>) -> Self {
-        Self { reader: self.reader, entries, name, span, read: RefCell::default() }
+    fn beside(&self, section: &'static Section, name: &'static str) -> Self {
+        Self { reader: self.reader, entries: None, section, name, span: None }
     }
 
-    /// Returns a table that is the value of a key.
-    pub(super) fn inner(&self, entries: &'t DeTable<'t>, name: &'static str, span: Span) -> Self {
-        self.beside(Some(entries), name, Some(span))
+    /// Returns a table that is the value of a key. Messages call it `name`.
+    pub(super) fn inner(
+        &self,
+        entries: &'t DeTable<'t>,
+        section: &'static Section,
+        name: &'static str,
+        span: Span,
+    ) -> Self {
+        Self { entries: Some(entries), span: Some(span), ..self.beside(section, name) }
     }
 
     pub(super) fn reader(&self) -> &'t Reader<'t> {
@@ -54,7 +60,7 @@ impl<'t> Table<'t> {
     }
 
     pub(super) fn get(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
-        self.read.borrow_mut().push(key);
+        debug_assert!(self.section.has(key), "{} has no {key} in its table", self.name);
         self.entries?.get(key)
     }
 
@@ -70,14 +76,9 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Notes every key that was not read. Messages quote keys, never values.
+    /// Notes every key that the section does not have. Messages quote keys, never values.
     pub(super) fn finish(self) {
-        let mut known: Vec<&str> = Vec::new();
-        for key in self.read.into_inner() {
-            if !known.contains(&key) {
-                known.push(key);
-            }
-        }
+        let known = self.section.names();
         for key in self.entries.into_iter().flat_map(|table| table.keys()) {
             let name: &str = key.get_ref();
             if !known.contains(&name) {
@@ -178,8 +179,8 @@ impl<'t> Table<'t> {
         }
     }
 
-    pub(super) fn number<N: TryFrom<u64>>(&self, key: &'static str, range: RangeInclusive<u64>) -> Option<N> {
-        let value = self.get(key)?;
+    pub(super) fn number<N: TryFrom<u64>>(&self, key: &'static str) -> Option<N> {
+        let (value, range) = (self.get(key)?, self.section.numbers(key));
         let DeValue::Integer(integer) = value.get_ref() else {
             return self.wrong_type(value, key, "a number");
         };
@@ -194,8 +195,8 @@ impl<'t> Table<'t> {
         number
     }
 
-    pub(super) fn duration(&self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Duration> {
-        let value = self.get(key)?;
+    pub(super) fn duration(&self, key: &'static str) -> Option<Duration> {
+        let (value, range) = (self.get(key)?, self.section.times(key));
         let DeValue::String(text) = value.get_ref() else {
             return self.wrong_type(value, key, "a duration in quotes, such as \"15m\"");
         };
@@ -214,9 +215,8 @@ impl<'t> Table<'t> {
         in_range
     }
 
-    /// Reads a size in `range`. `help` describes the expected value.
-    pub(super) fn size(&self, key: &'static str, range: RangeInclusive<u64>, help: &str) -> Option<At<u64>> {
-        let value = self.get(key)?;
+    pub(super) fn size(&self, key: &'static str) -> Option<At<u64>> {
+        let (value, range) = (self.get(key)?, self.section.sizes(key));
         let span = value.span().into();
         let DeValue::String(text) = value.get_ref() else {
             return self.wrong_type(value, key, "a size in quotes, such as \"100MiB\"");
@@ -225,6 +225,9 @@ impl<'t> Table<'t> {
         let in_range = size.filter(|size| range.contains(size));
         if in_range.is_none() {
             let what = if size.is_some() { "out of range" } else { "not a size" };
+            let (from, to) = (show_size(*range.start()), show_size(*range.end()));
+            let example = self.section.example(key).unwrap_or("\"100MiB\"");
+            let help = format!("write a size from {from} to {to}, such as {example}");
             self.reader.error(span, format!("{key} = {} is {what}", quoted(text)), help);
         }
         in_range.map(|value| At { value, span })
@@ -248,17 +251,37 @@ impl<'t> Table<'t> {
     }
 
     /// Reads the table of `[key]`, which may be absent.
-    pub(super) fn table(&self, key: &'static str, name: &'static str) -> Self {
-        let Some(value) = self.get(key) else { return self.beside(None, name, None) };
+    pub(super) fn table(&self, key: &'static str, section: &'static Section) -> Self {
+        self.table_named(key, section, section.name)
+    }
+
+    /// Like [`Self::table`], for a section that messages call `name`.
+    pub(super) fn table_named(
+        &self,
+        key: &'static str,
+        section: &'static Section,
+        name: &'static str,
+    ) -> Self {
+        let Some(value) = self.get(key) else { return self.beside(section, name) };
         if let DeValue::Table(table) = value.get_ref() {
-            return self.inner(table, name, value.span().into());
+            return self.inner(table, section, name, value.span().into());
         }
         let _: Option<()> = self.wrong_type(value, key, &table_form(key, name));
-        self.beside(None, name, None)
+        self.beside(section, name)
     }
 
     /// Reads the tables of `[[key]]`.
-    pub(super) fn tables(&self, key: &'static str, name: &'static str) -> Vec<Self> {
+    pub(super) fn tables(&self, key: &'static str, section: &'static Section) -> Vec<Self> {
+        self.tables_named(key, section, section.name)
+    }
+
+    /// Like [`Self::tables`], for a section that messages call `name`.
+    pub(super) fn tables_named(
+        &self,
+        key: &'static str,
+        section: &'static Section,
+        name: &'static str,
+    ) -> Vec<Self> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let wanted = format!("written as {name}");
         let DeValue::Array(items) = value.get_ref() else {
@@ -269,7 +292,7 @@ impl<'t> Table<'t> {
             return Vec::new();
         };
         let table = |item: &'t Spanned<DeValue<'t>>| match item.get_ref() {
-            DeValue::Table(table) => Some(self.inner(table, name, item.span().into())),
+            DeValue::Table(table) => Some(self.inner(table, section, name, item.span().into())),
             _ => self.wrong_type(item, key, &wanted),
         };
         items.iter().filter_map(table).collect()

@@ -1,6 +1,7 @@
 //! Reads `tls` of a `[[listener]]`: the certificates that it shows, and the authorities of client certificates.
 
 use super::reader::{At, Reader};
+use super::schema::{CERTIFICATE, LISTENER_TLS};
 use super::source::Span;
 use super::table::Table;
 use super::{Environment, ListenerTls};
@@ -18,7 +19,7 @@ const MAX_FILES: usize = 100;
 /// The length from which a text with neither `.` nor `/` is not a path but a key.
 const LONGEST_NAME: usize = 32;
 
-const CERTIFICATES: &str = "certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }]";
+const EXAMPLE: &str = "certificates = [{ chain = \"tls.crt\", key = \"tls.key\" }]";
 
 /// The place in the configuration that names each file.
 #[derive(Default)]
@@ -37,7 +38,7 @@ pub(crate) fn load_tls(
 
 /// Reads the TLS of a listener, whose table is present. Returns `None` if it has a mistake.
 pub(super) fn read_tls(listener: &Table<'_>, environment: &dyn Environment) -> Option<ListenerTls> {
-    let table = listener.table("tls", "tls");
+    let table = listener.table("tls", &LISTENER_TLS);
     let mut places = Places::default();
     let certificates = read_certificates(&table, &mut places);
     let clients = read_clients(&table, &mut places);
@@ -63,15 +64,15 @@ pub(super) fn read_tls(listener: &Table<'_>, environment: &dyn Environment) -> O
 }
 
 fn read_certificates(table: &Table<'_>, places: &mut Places) -> Option<Vec<KeyPairFiles>> {
-    table.require("certificates", format!("add {CERTIFICATES}"));
+    table.require("certificates", format!("add {EXAMPLE}"));
     let span = table.span_of("certificates")?;
-    let pairs = table.tables("certificates", "[{ chain, key }]");
+    let pairs = table.tables_named("certificates", &CERTIFICATE, "[{ chain, key }]");
     let (reader, count) = (table.reader(), pairs.len());
     // What is no list is noted already.
     table.get("certificates").filter(|value| matches!(value.get_ref(), DeValue::Array(_)))?;
     if !(1..=MAX_FILES).contains(&count) {
         let message = format!("certificates has {count} entries; 1 to {MAX_FILES} are allowed");
-        reader.error(span, message, format!("write {CERTIFICATES}"));
+        reader.error(span, message, format!("write {EXAMPLE}"));
         return None;
     }
     let mut read: Vec<KeyPairFiles> = Vec::new();

@@ -4,6 +4,7 @@ use super::Environment;
 use super::clients::NameList;
 use super::declarations::read_declarations;
 use super::reader::{At, quoted};
+use super::schema::TOKEN;
 use super::source::Span;
 use super::table::Table;
 use crate::authenticate::tokens::{PREFIX, Token, TokenDigest, TokenList, parse_time, parse_tokens};
@@ -17,7 +18,7 @@ const MAKE_TOKEN: &str =
 /// Reads the tokens. Returns `None` if they have a mistake; their names are there all the same.
 pub(super) fn read_tokens(root: &Table<'_>, environment: &dyn Environment) -> (Option<TokenList>, NameList) {
     let mut names = NameList::default();
-    let tables = root.tables("token", "[[token]]");
+    let tables = root.tables("token", &TOKEN);
     let count = tables.len();
     let mut tokens: Vec<Token> = Vec::new();
     for table in tables {

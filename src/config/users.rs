@@ -4,6 +4,7 @@ use super::Environment;
 use super::clients::NameList;
 use super::declarations::read_declarations;
 use super::reader::{At, quoted};
+use super::schema::USER;
 use super::table::Table;
 use crate::authenticate::passwords::{
     MAKE_HASH, MAX_HASHES, PasswordHash, User, UserList, check_name, check_users, dear, parse_users,
@@ -13,7 +14,7 @@ use std::sync::Arc;
 /// Reads the users. Returns `None` if they have a mistake; their names are there all the same.
 pub(super) fn read_users(root: &Table<'_>, environment: &dyn Environment) -> (Option<UserList>, NameList) {
     let mut names = NameList::default();
-    let tables = root.tables("user", "[[user]]");
+    let tables = root.tables("user", &USER);
     let (count, span) = (tables.len(), tables.first().and_then(Table::span));
     let users: Vec<User> = tables.into_iter().filter_map(|table| read_user(table, &mut names)).collect();
     let declarations = read_declarations(root, "users", parse_users, environment);

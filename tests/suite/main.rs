@@ -23,6 +23,7 @@ mod identity;
 mod life;
 mod limits;
 mod links;
+mod messages;
 mod minio_facts;
 mod observability;
 mod operators;

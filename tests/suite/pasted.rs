@@ -8,7 +8,13 @@ use std::path::{Path, PathBuf};
 /// Returns every page.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages = vec![root.to_owned(), root.join("docs"), root.join("docs/identity"), root.join("deploy")];
+    let mut pages = vec![
+        root.to_owned(),
+        root.join("docs"),
+        root.join("docs/identity"),
+        root.join("docs/recipes"),
+        root.join("deploy"),
+    ];
     pages = pages
         .iter()
         .flat_map(|folder| fs::read_dir(folder).unwrap())

@@ -1,89 +1,107 @@
-//! The pages of `docs/identity`, each run from its first block to its last as its reader would, on the real MinIO.
+//! The pages of the documentation that show commands, each run from its first block to its last as its reader would, on
+//! the real MinIO.
 //!
 //! A page consists of prose and of fenced blocks of these kinds:
 //!
 //! - ```` ```console ```` holds commands (`$ `, continued with `> `), each with what it prints. `…` is any text in a
 //!   line, and a line with `…` alone is any number of lines. A command that fails must show what it prints.
+//! - ```` ```sh ```` holds commands to paste, each in a line. Each must succeed. Below the comment
+//!   `<!-- the last command prints "TEXT" -->` the last one may fail, and must print this text.
 //! - ```` ```LANGUAGE FILE ```` is a file that the reader writes.
 //! - ```` ```log ```` holds lines of `scopegate serve`, in order.
-//! - ```` ```toml ```` is a part of a configuration, ```` ```text ```` is anything else. Neither is run, and no other
+//! - ```` ```toml ````, `yaml` and `json` are parts of files, ```` ```text ```` is anything else. They are not run, and no other
 //!   language is allowed, so no command escapes the test.
+//!
+//! Below the comment `<!-- not run: REASON -->` a block is not run. [`covered`] knows the reasons, and fails for a page with
+//! commands that is not in this list.
 //!
 //! [`terminal`] says what surrounds the commands: the servers, and the words that are replaced.
 
+mod covered;
 mod page;
 mod shown;
 mod terminal;
 
 use crate::support::scopegate::scopegate;
-use page::{Page, Step};
+use page::{End, Page, Step};
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use terminal::Terminal;
 
-/// Returns the folder of the pages.
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/identity")
+/// The MinIO that the reader of a page has.
+#[derive(PartialEq, Eq)]
+enum Store {
+    /// It is empty, and the page sets it up.
+    Empty,
+    /// It is set up as the README says.
+    Seeded,
+}
+
+/// Reads a page of the repository.
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
 /// Runs a page. Without one of the programs that it needs, it is not run, or the test fails with `CI=true`.
-fn run(name: &str, needs: &[&str]) {
-    let mut terminal = Terminal::open();
+fn run(path: &str, store: &Store, needs: &[&str]) {
+    let mut terminal = if *store == Store::Empty { Terminal::open_empty() } else { Terminal::open() };
     if let Some(missing) = needs.iter().find(|program| !terminal.has(program)) {
         let how = "docs/testing.md lists the packages; `root` is the user that may start processes of others";
         assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing} is missing ({how})");
-        eprintln!("not tested: docs/identity/{name}.md: {missing} is missing ({how})");
+        eprintln!("not tested: {path}: {missing} is missing ({how})");
         return;
     }
-    let text = fs::read_to_string(folder().join(format!("{name}.md"))).unwrap();
-    let page = Page::parse(&text).unwrap_or_else(|why| panic!("docs/identity/{name}.md:{why}"));
-    assert!(page.commands() > 3, "docs/identity/{name}.md has {} commands", page.commands());
+    let page = Page::parse(&read(path)).unwrap_or_else(|why| panic!("{path}:{why}"));
     for (line, step) in &page.steps {
         let done = match step {
             Step::File { name, content } => terminal.write(name, content),
-            Step::Command { text, output } => terminal.run(text, output),
+            Step::Command { text, end } => terminal.run(text, end),
             Step::Log { lines } => terminal.expect_log(lines),
         };
         if let Err(why) = done {
-            panic!("docs/identity/{name}.md:{line}: {why}\n--- serve wrote:\n{}", terminal.log());
+            panic!("{path}:{line}: {why}\n--- serve wrote:\n{}", terminal.log());
         }
     }
     terminal.assert_log_without_secrets();
 }
 
-/// Declares a test for each page, with the programs that the page needs.
+/// Declares a test for each page, with the store and the programs that the page needs.
 macro_rules! pages {
-    ($($test:ident: $name:literal, $needs:expr;)*) => {
-        const NAMES: &[&str] = &[$($name),*];
+    ($($test:ident: $path:literal, $store:ident, $needs:expr;)*) => {
+        const RUN: &[&str] = &[$($path),*];
         $(#[test]
         fn $test() {
-            run($name, $needs);
+            run($path, &Store::$store, $needs);
         })*
     };
 }
 
 pages! {
-    the_page_on_identity_runs: "README", &["curl"];
-    the_page_on_unix_sockets_runs: "unix", &["curl", "runuser", "root"];
-    the_page_on_passwords_runs: "basic", &["curl", "htpasswd"];
-    the_page_on_tokens_runs: "bearer", &["curl"];
-    the_page_on_jwts_runs: "jwt", &["curl", "openssl", "python3"];
-    the_page_on_keys_runs: "keys", &["curl", "aws", "python3", "mc", "rclone", "s5cmd"];
-    the_page_on_certificates_runs: "certificates", &["curl", "openssl"];
-    the_page_on_homes_runs: "homes", &["curl"];
-}
-
-#[test]
-fn every_page_is_run() {
-    let mut found: Vec<String> = fs::read_dir(folder())
-        .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
-        .collect();
-    let mut named: Vec<&str> = NAMES.to_vec();
-    found.sort();
-    named.sort_unstable();
-    assert_eq!(found, named);
+    the_readme_runs: "README.md", Empty, &["curl", "mc"];
+    the_sts_example_runs: "docs/sts-example.md", Empty, &["curl", "mc", "aws"];
+    the_recipe_for_sidecars_runs: "docs/recipes/sidecar.md", Seeded, &["curl"];
+    the_recipe_for_sites_runs: "docs/recipes/site.md", Seeded, &["curl", "mc"];
+    the_recipe_for_pipes_runs: "docs/recipes/pipes.md", Seeded, &["curl", "rclone", "tar"];
+    the_recipe_for_passwords_runs: "docs/recipes/passwords.md", Seeded, &["curl", "htpasswd", "mc"];
+    the_recipe_for_ci_runs: "docs/recipes/ci.md", Seeded, &["curl", "openssl", "python3", "tar"];
+    the_recipe_for_kubernetes_runs: "docs/recipes/kubernetes.md", Seeded, &["helm"];
+    the_recipe_for_clients_runs: "docs/recipes/clients.md", Seeded,
+        &["curl", "python3", "node", "node_modules/@aws-sdk/client-s3", "aws", "rclone"];
+    the_page_on_commands_runs: "docs/commands.md", Seeded, &[];
+    the_page_on_cors_runs: "docs/cors.md", Seeded, &[];
+    the_page_on_monitoring_runs: "docs/monitoring.md", Seeded, &["promtool"];
+    the_page_on_running_runs: "docs/running.md", Seeded, &["openssl"];
+    the_page_on_troubleshooting_runs: "docs/troubleshooting.md", Seeded, &[];
+    the_page_on_upgrades_runs: "docs/upgrading.md", Seeded, &["curl"];
+    the_page_on_identity_runs: "docs/identity/README.md", Seeded, &["curl"];
+    the_page_on_unix_sockets_runs: "docs/identity/unix.md", Seeded, &["curl", "runuser", "root"];
+    the_page_on_passwords_runs: "docs/identity/basic.md", Seeded, &["curl", "htpasswd"];
+    the_page_on_tokens_runs: "docs/identity/bearer.md", Seeded, &["curl"];
+    the_page_on_jwts_runs: "docs/identity/jwt.md", Seeded, &["curl", "openssl", "python3"];
+    the_page_on_keys_runs: "docs/identity/keys.md", Seeded, &["curl", "aws", "python3", "mc", "rclone", "s5cmd"];
+    the_page_on_certificates_runs: "docs/identity/certificates.md", Seeded, &["curl", "openssl"];
+    the_page_on_homes_runs: "docs/identity/homes.md", Seeded, &["curl"];
 }
 
 /// The README shows the most wanted set-ups as lines to add to its configuration.
@@ -135,8 +153,12 @@ fn the_shipped_configurations_are_valid_with_tls() {
 fn a_page_that_shows_something_else_fails() {
     let mut terminal = Terminal::open();
     let mut run = |text: &str, output: &[&str]| {
-        let output: Vec<String> = output.iter().map(|line| (*line).to_owned()).collect();
-        terminal.run(text, &output).is_ok()
+        let end = match output {
+            ["succeeds"] => End::Succeeds,
+            ["prints", text] => End::Prints((*text).to_owned()),
+            lines => End::Shows(lines.iter().map(|line| (*line).to_owned()).collect()),
+        };
+        terminal.run(text, &end).is_ok()
     };
     assert!(run("echo one; echo two", &["one", "two"]));
     assert!(run("echo one; echo two", &["…"]));
@@ -146,4 +168,6 @@ fn a_page_that_shows_something_else_fails() {
     assert!(!run("echo one", &[]) && !run("true", &["one"]));
     assert!(!run("false", &[]), "a failure that is not shown");
     assert!(!run("no-such-command-anywhere 2> /dev/null", &[]));
+    assert!(run("echo one", &["succeeds"]) && !run("echo one; false", &["succeeds"]));
+    assert!(run("echo one; false", &["prints", "on"]) && !run("echo one", &["prints", "two"]));
 }

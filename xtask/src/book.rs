@@ -2,20 +2,37 @@
 
 mod links;
 
-use crate::cargo::{cargo, target_folder, tools_folder};
+use crate::cargo::{Installed, target_folder};
 use crate::command::run as execute;
-use crate::console::{announce, print};
+use crate::console::print;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// The mdBook that the site is made with.
-const MDBOOK: &str = "0.5.4";
+/// Makes the site.
+const MDBOOK: Installed = Installed {
+    name: "mdbook",
+    version: "0.5.4",
+    options: &["--debug", "--no-default-features", "--features", "search"],
+};
 
 /// The parts of the site with their pages, in reading order.
-const PARTS: [(&str, &[&str]); 6] = [
-    ("Start", &["README.md", "docs/recipes.md", "docs/alternatives.md"]),
+const PARTS: [(&str, &[&str]); 7] = [
+    ("Start", &["README.md", "docs/sts-example.md", "docs/alternatives.md"]),
+    (
+        "Recipes",
+        &[
+            "docs/recipes/README.md",
+            "docs/recipes/sidecar.md",
+            "docs/recipes/site.md",
+            "docs/recipes/pipes.md",
+            "docs/recipes/passwords.md",
+            "docs/recipes/ci.md",
+            "docs/recipes/kubernetes.md",
+            "docs/recipes/clients.md",
+        ],
+    ),
     (
         "Use",
         &[
@@ -46,6 +63,7 @@ const PARTS: [(&str, &[&str]); 6] = [
         &[
             "docs/packages.md",
             "docs/running.md",
+            "docs/upgrading.md",
             "docs/monitoring.md",
             "docs/sizing.md",
             "docs/troubleshooting.md",
@@ -86,33 +104,19 @@ const SETTINGS: &str = "[book]\ntitle = \"Scopegate\"\nlanguage = \"en\"\nsrc = 
 /// # Errors
 /// mdBook fails or cannot be installed, or a link of the site leads nowhere.
 pub(crate) fn run(workspace: &Path) -> Result<ExitCode, String> {
-    let mdbook = mdbook(workspace)?;
     let (source, site) =
         (target_folder(workspace).join("book-source"), target_folder(workspace).join("book"));
     for folder in [&source, &site] {
         let _absent_before = fs::remove_dir_all(folder);
     }
     stage(workspace, &source)?;
-    execute(Command::new(mdbook).arg("build").arg(&source).arg("--dest-dir").arg(&site))?;
+    execute(MDBOOK.command(workspace)?.arg("build").arg(&source).arg("--dest-dir").arg(&site))?;
     let broken = links::broken(&site)?;
     if !broken.is_empty() {
         return Err(format!("these links of the site lead nowhere:\n{}", broken.join("\n")));
     }
     print(&site.join("index.html").display().to_string())?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn mdbook(workspace: &Path) -> Result<PathBuf, String> {
-    let tools = tools_folder(workspace);
-    let mdbook = tools.join("bin/mdbook");
-    if !mdbook.is_file() {
-        announce("installing mdBook (some minutes, once)");
-        let mut install = cargo();
-        install.args(["install", "--quiet", "--debug", "--locked", "mdbook", "--version", MDBOOK]);
-        install.args(["--no-default-features", "--features", "search", "--root"]).arg(&tools);
-        execute(&mut install)?;
-    }
-    Ok(mdbook)
 }
 
 /// Copies what the site consists of to where mdBook reads it. The files keep their places, so that their links stay right.

@@ -11,7 +11,12 @@ use std::process::{Command, ExitCode, ExitStatus};
 /// Cargo tells a program that it runs about its package. These variables are removed: build scripts of cryptographic
 /// crates run again when they change, so that every task would rebuild those crates.
 pub(crate) fn cargo() -> Command {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    as_by_hand(Path::new(&env::var_os("CARGO").unwrap_or_else(|| "cargo".into())))
+}
+
+/// Returns a command without cargo's variables about this package.
+fn as_by_hand(program: &Path) -> Command {
+    let mut cargo = Command::new(program);
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for name in names.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
         cargo.env_remove(name);
@@ -35,6 +40,52 @@ pub(crate) fn target_folder(workspace: &Path) -> PathBuf {
 /// Returns the folder of tools and clients that tasks install.
 pub(crate) fn tools_folder(workspace: &Path) -> PathBuf {
     target_folder(workspace).join("tools")
+}
+
+/// A program that cargo installs into the folder of tools, with the version that the tasks are tried with.
+pub(crate) struct Installed {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    /// Further arguments of `cargo install`.
+    pub(crate) options: &'static [&'static str],
+}
+
+/// Lists the crates of a program in the program.
+pub(crate) const AUDITABLE: Installed =
+    Installed { name: "cargo-auditable", version: "0.7.7", options: &["--debug"] };
+
+impl Installed {
+    /// Returns a command of the program, which is installed if it is missing.
+    ///
+    /// # Errors
+    /// It cannot be installed.
+    pub(crate) fn command(&self, workspace: &Path) -> Result<Command, String> {
+        let tools = tools_folder(workspace);
+        let program = tools.join("bin").join(self.name);
+        if !program.is_file() {
+            announce(&format!("installing {} (some minutes, once)", self.name));
+            let mut install = cargo();
+            install.args(["install", "--quiet", "--locked", self.name, "--version", self.version]);
+            install.args(self.options).arg("--root").arg(&tools);
+            command::run(&mut install)?;
+        }
+        Ok(as_by_hand(&program))
+    }
+}
+
+/// Builds scopegate as it is packaged, with the list of its crates in it, and returns the binary. With `is_quick` it is
+/// not optimised, which takes a minute or two.
+///
+/// # Errors
+/// The build failed.
+pub(crate) fn build_packaged(workspace: &Path, is_quick: bool) -> Result<PathBuf, String> {
+    announce("building the binary with the list of its crates");
+    let mut build = AUDITABLE.command(workspace)?;
+    build.args(["auditable", "build", "--locked", "--package", "scopegate", "--no-default-features"]);
+    build.args(["--profile", if is_quick { "dev" } else { "dist" }]);
+    command::run(build.current_dir(workspace))?;
+    let folder = if is_quick { "debug" } else { "dist" };
+    Ok(target_folder(workspace).join(folder).join("scopegate"))
 }
 
 /// Builds scopegate as it is deployed and returns the binary.

@@ -1,4 +1,4 @@
-//! The crates that a build of scopegate contains, as `cargo metadata` lists them.
+//! The crates that a build of scopegate contains: `cargo metadata` describes them, `cargo tree` says which they are.
 
 use crate::cargo::cargo;
 use serde_json::Value;
@@ -21,19 +21,38 @@ pub(crate) struct Crate {
 /// # Errors
 /// Cargo fails, or its output is not what it documents.
 pub(crate) fn crates(workspace: &Path) -> Result<(BTreeMap<String, Crate>, String), String> {
-    let mut metadata = cargo();
-    metadata.args(["metadata", "--locked", "--format-version", "1", "--no-default-features"]);
-    metadata.arg("--filter-platform").arg(format!("{}-unknown-linux-gnu", std::env::consts::ARCH));
-    let output =
-        metadata.current_dir(workspace).output().map_err(|error| format!("cannot start cargo: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("`cargo metadata` failed: {}", String::from_utf8_lossy(&output.stderr)));
-    }
-    let read = serde_json::from_slice(&output.stdout).ok().and_then(|metadata| read(&metadata));
-    read.ok_or_else(|| "`cargo metadata` wrote something else than it documents".to_owned())
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let metadata = ["metadata", "--format-version", "1", "--filter-platform", &platform];
+    let metadata = said(&metadata, workspace)?;
+    // Metadata has the features that any crate of the workspace asks for, and so crates that only the tasks use.
+    let tree =
+        ["tree", "--package", "scopegate", "--edges", "normal", "--prefix", "none", "--target", &platform];
+    let tree = said(&tree, workspace)?;
+    let linked = linked(&String::from_utf8_lossy(&tree));
+    let described = serde_json::from_slice(&metadata).ok().and_then(|metadata| read(&metadata, &linked));
+    described.ok_or_else(|| "`cargo metadata` wrote something else than it documents".to_owned())
 }
 
-fn read(metadata: &Value) -> Option<(BTreeMap<String, Crate>, String)> {
+fn said(arguments: &[&str], workspace: &Path) -> Result<Vec<u8>, String> {
+    let mut cargo = cargo();
+    cargo.args(arguments).args(["--locked", "--no-default-features"]).current_dir(workspace);
+    let output = cargo.output().map_err(|error| format!("cannot start cargo: {error}"))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    Err(format!("`cargo {}` failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Returns names and versions of the crates that `cargo tree` lists, each in a line such as `bytes v1.0.0 (*)`.
+fn linked(tree: &str) -> BTreeSet<(String, String)> {
+    let crates = tree.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        Some((words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned()))
+    });
+    crates.collect()
+}
+
+fn read(metadata: &Value, linked: &BTreeSet<(String, String)>) -> Option<(BTreeMap<String, Crate>, String)> {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     let mut crates = BTreeMap::new();
     let mut root = None;
@@ -52,8 +71,9 @@ fn read(metadata: &Value) -> Option<(BTreeMap<String, Crate>, String)> {
         crates.get_mut(node.get("id")?.as_str()?)?.uses = uses.filter_map(|dep| text(dep, "pkg")).collect();
     }
     let root = root?;
-    let linked = reachable(&crates, &root);
-    crates.retain(|id, _| linked.contains(id));
+    let reached = reachable(&crates, &root);
+    crates
+        .retain(|id, one| reached.contains(id) && linked.contains(&(one.name.clone(), one.version.clone())));
     Some((crates, root))
 }
 
@@ -75,7 +95,8 @@ fn reachable(crates: &BTreeMap<String, Crate>, root: &str) -> BTreeSet<String> {
 
 #[cfg(test)]
 pub(crate) fn sample() -> (BTreeMap<String, Crate>, String) {
-    read(&tests::metadata()).unwrap()
+    let tree = "scopegate v1.0.0 (/src)\nbytes v1.0.0\nbytes v1.0.0 (*)\ncc v1.0.0\n";
+    read(&tests::metadata(), &linked(tree)).unwrap()
 }
 
 #[cfg(test)]
@@ -93,14 +114,16 @@ mod tests {
             "packages": [
                 package("scopegate", "Apache-2.0" ),
                 package("bytes", "MIT/Apache-2.0"),
+                package("log", "MIT"),
                 package("cc", "MIT"),
                 package("proptest", "MIT"),
             ],
             "resolve": { "nodes": [
                 { "id": "scopegate-id", "deps": [
-                    dep("bytes", None), dep("cc", Some("build")), dep("proptest", Some("dev")),
+                    dep("bytes", None), dep("log", None), dep("cc", Some("build")), dep("proptest", Some("dev")),
                 ] },
                 { "id": "bytes-id", "deps": [] },
+                { "id": "log-id", "deps": [] },
                 { "id": "cc-id", "deps": [] },
                 { "id": "proptest-id", "deps": [dep("bytes", None)] },
             ] },

@@ -4,9 +4,9 @@ mod bill;
 mod image;
 mod manuals;
 
-use crate::cargo::{build_deployed, target_folder, tools_folder};
+use crate::cargo::{Installed, build_packaged, target_folder};
 use crate::command::run as execute;
-use crate::console::{announce, print};
+use crate::console::print;
 use crate::dependencies;
 use clap::Args;
 use std::fs;
@@ -17,12 +17,21 @@ use std::process::{Command, ExitCode};
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Package this scopegate instead of a new build
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "quick")]
     pub(crate) binary: Option<PathBuf>,
+    /// Build without optimisation, to try the recipes of the packages
+    #[arg(long)]
+    pub(crate) quick: bool,
 }
 
-/// The cargo-deb that the recipe in Cargo.toml is tried with.
-const CARGO_DEB: &str = "3.8.0";
+/// Makes the Debian package by the recipe in Cargo.toml.
+const DEB: Installed = Installed { name: "cargo-deb", version: "3.8.0", options: &[] };
+
+/// Collects the licences of crates with their texts.
+const ABOUT: Installed = Installed { name: "cargo-about", version: "0.9.3", options: &["--features", "cli"] };
+
+/// The file with the licences of all crates in the binary.
+const THIRD_PARTY: &str = "THIRD-PARTY";
 
 /// Packages scopegate into `target/release-files` and prints what it made.
 ///
@@ -31,7 +40,7 @@ const CARGO_DEB: &str = "3.8.0";
 pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, String> {
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
-        None => build_deployed(workspace)?,
+        None => build_packaged(workspace, options.quick)?,
     };
     // Cargo.toml names this folder, wherever cargo builds.
     let folder = workspace.join("target/release-files");
@@ -40,13 +49,18 @@ pub(crate) fn run(workspace: &Path, options: &Options) -> Result<ExitCode, Strin
     fresh(&made)?;
     let scopegate = folder.join("scopegate");
     fs::copy(&binary, &scopegate).map_err(|error| format!("cannot copy {}: {error}", binary.display()))?;
+    if options.quick {
+        execute(Command::new("strip").arg(&scopegate))?;
+    }
     let time = commit_time(workspace)?;
     let (crates, root) = dependencies::crates(workspace)?;
     write(&folder.join("sbom.json"), &bill::write(&crates, &root, workspace)?)?;
+    let licences = folder.join(THIRD_PARTY);
+    write(&licences, &third_party(workspace)?)?;
     manuals::write(&scopegate, &folder)?;
     let name = format!("scopegate-{}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
     archive(workspace, &folder, &made.join(format!("{name}.tar.gz")), &time)?;
-    image::write(workspace, &scopegate, &made.join(format!("{name}.oci.tar")), &time)?;
+    image::write(workspace, (&scopegate, &licences), &made.join(format!("{name}.oci.tar")), &time)?;
     debian_package(workspace, &made, &time)?;
     fs::copy(folder.join("sbom.json"), made.join(format!("{name}.cdx.json")))
         .map_err(|error| format!("cannot copy the SBOM: {error}"))?;
@@ -89,11 +103,19 @@ fn tar(output: &Path, time: &str) -> Command {
     tar
 }
 
+/// Returns the licences of all crates in the binary with their texts. A crate without one is an error.
+fn third_party(workspace: &Path) -> Result<String, String> {
+    let mut about = ABOUT.command(workspace)?;
+    about.args(["about", "generate", "--fail", "--offline", "--locked", "--no-default-features"]);
+    about.args(["--config", "xtask/third-party/about.toml", "xtask/third-party/template.hbs"]);
+    Ok(text_of(about.current_dir(workspace))? + "\n")
+}
+
 /// Writes the archive for machines without packages: the program, its manual and completions, and `deploy/`.
 fn archive(workspace: &Path, folder: &Path, output: &Path, time: &str) -> Result<(), String> {
     let mut tar = tar(output, time);
     tar.arg("--use-compress-program=gzip --no-name --best");
-    tar.arg("--directory").arg(folder).args(["scopegate", "man", "completions", "sbom.json"]);
+    tar.arg("--directory").arg(folder).args(["scopegate", "man", "completions", "sbom.json", THIRD_PARTY]);
     tar.arg("--directory").arg(workspace).args([
         "deploy",
         "proxy.toml",
@@ -105,17 +127,7 @@ fn archive(workspace: &Path, folder: &Path, output: &Path, time: &str) -> Result
 }
 
 fn debian_package(workspace: &Path, made: &Path, time: &str) -> Result<(), String> {
-    let tools = tools_folder(workspace);
-    let cargo_deb = tools.join("bin/cargo-deb");
-    if !cargo_deb.is_file() {
-        announce("installing cargo-deb (a minute, once)");
-        let mut install = crate::cargo::cargo();
-        install
-            .args(["install", "--quiet", "--locked", "cargo-deb", "--version", CARGO_DEB, "--root"])
-            .arg(&tools);
-        execute(&mut install)?;
-    }
-    let mut build = Command::new(cargo_deb);
+    let mut build = DEB.command(workspace)?;
     build.args(["--no-build", "--quiet", "--package", "scopegate", "--output"]).arg(made);
     build.env("SOURCE_DATE_EPOCH", time).env("CARGO_TARGET_DIR", target_folder(workspace));
     execute(build.current_dir(workspace))

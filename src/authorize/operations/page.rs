@@ -3,6 +3,7 @@
 use super::grammar::{Dialect, Form, Grammar};
 use super::headers::MEANINGFUL;
 use super::{DECLINED, Headers, Shape, Spec, TABLE, Versions};
+use crate::authorize::rights::Right;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -102,6 +103,16 @@ have the wider form in the third column.
 |---|---|---|---|
 ";
 
+const RIGHTS: &str = "
+## By right
+
+An operation of several rights needs them all. `versions` extends the others: it is needed for a `versionId` in the query, and for
+lists of versions.
+
+| right | operations |
+|---|---|
+";
+
 /// Returns the page.
 pub(crate) fn page() -> String {
     let mut text = format!("{HEAD}{}.\n{HEAD_END}", list(MEANINGFUL.into_iter()));
@@ -118,8 +129,21 @@ pub(crate) fn page() -> String {
         );
     }
     text.push_str(&notes());
+    text.push_str(&rights());
     text.push_str(&values());
     text
+}
+
+/// Returns the table of rights with their operations.
+fn rights() -> String {
+    Right::ALL.into_iter().fold(RIGHTS.to_owned(), |text, right| {
+        let of_right = |row: &&Spec| match right {
+            Right::Versions => row.versions != Versions::No,
+            _ => row.needs().has(right),
+        };
+        let names: Vec<&str> = TABLE.iter().filter(of_right).map(|row| row.operation.name()).collect();
+        text + &format!("| `{}` | {} |\n", right.name(), names.join(", "))
+    })
 }
 
 /// Returns the table of values by name, with their grammars.

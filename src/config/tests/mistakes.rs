@@ -291,7 +291,7 @@ fn finds_mistakes_in_limits_and_log() {
         (
             "[admin]",
             "[limits]\nupload_spool = \"2PiB\"\n[admin]",
-            &["6:16 upload_spool = \"2PiB\" is not a size | write a size of at most 1024TiB"],
+            &["6:16 upload_spool = \"2PiB\" is not a size | write a size from 0B to 1024TiB"],
         ),
         (
             "[admin]",

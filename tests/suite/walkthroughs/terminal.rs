@@ -1,14 +1,18 @@
-//! The terminal of a page's reader, who has followed "Use it with your MinIO" in the README: MinIO runs, it has the
-//! issuer `stsadmin` and the bucket `tmp`, `mc` calls it `store`, and the issuer's keys are in the environment.
+//! The terminal of a page's reader. MinIO runs, and the folder has `deploy` and `proxy.toml` of a checkout.
 //!
-//! A page uses the addresses of the README. Since tests run at the same time, [`Terminal::replaced`] replaces them by
-//! free ones, and a folder of root's by the test's. In what is printed it replaces them back.
+//! A page that does not set MinIO up itself is for a reader who has followed "Use it with your MinIO" in the README: MinIO
+//! has the issuer `stsadmin` and the bucket `tmp`, `mc` calls it `store`, and the issuer's keys are in the environment.
+//!
+//! A page uses the addresses and the root user of the README. Since tests run at the same time, [`Terminal::replaced`]
+//! replaces them by free ones and by the user of the test's MinIO, and a folder of root's by the test's. In what is
+//! printed it replaces them back.
 //!
 //! These commands are not run as they are written, because a page means them for a machine of its own:
 //!
 //! - `scopegate serve` runs in the background, as in a terminal of its own, and the next command waits for it.
 //! - `pkill -x scopegate` reaches only the page's own proxy.
 
+use super::page::End;
 use super::shown;
 use crate::support::keys::Keys;
 use crate::support::minio::Minio;
@@ -20,7 +24,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -41,19 +45,35 @@ pub(super) struct Terminal {
     folder: TempDir,
     path: OsString,
     /// Words of the page, and what they are replaced by.
-    replaced: [(&'static str, String); 5],
+    replaced: [(&'static str, String); 7],
     /// The number of lines of the log up to the last that the page has shown.
     shown: usize,
-    issuer: Keys,
+    /// The issuer of a MinIO that is set up.
+    issuer: Option<Keys>,
     _minio: Minio,
 }
 
 impl Terminal {
-    /// Starts MinIO and a shell.
+    /// Starts a MinIO that is set up as the README says, and a shell.
     pub(super) fn open() -> Self {
         let minio = Minio::start();
         let issuer = minio.seed_issuer();
         minio.put("tmp/media/hello.txt", b"Hello from MinIO.\n");
+        let store = format!("http://{}:{}@{}", minio.root.access_key, minio.root.secret_key, minio.address);
+        let environment = [
+            ("SCOPEGATE_ACCESS_KEY", issuer.access_key.clone()),
+            ("SCOPEGATE_SECRET_KEY", issuer.secret_key.clone()),
+            ("MC_HOST_store", store),
+        ];
+        Self::start(minio, &environment, Some(issuer))
+    }
+
+    /// Starts an empty MinIO and a shell.
+    pub(super) fn open_empty() -> Self {
+        Self::start(Minio::start(), &[], None)
+    }
+
+    fn start(minio: Minio, environment: &[(&str, String)], issuer: Option<Keys>) -> Self {
         let folder = TempDir::new().unwrap();
         for (name, mode) in [("", 0o755), (".page", 0o700), ("run", 0o755)] {
             let path = folder.path().join(name);
@@ -72,12 +92,7 @@ impl Terminal {
             // `runuser` changes `HOME`.
             .env("CURL_HOME", folder.path())
             .env("NO_COLOR", "1")
-            .env("SCOPEGATE_ACCESS_KEY", &issuer.access_key)
-            .env("SCOPEGATE_SECRET_KEY", &issuer.secret_key)
-            .env(
-                "MC_HOST_store",
-                format!("http://{}:{}@{}", minio.root.access_key, minio.root.secret_key, minio.address),
-            )
+            .envs(environment.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -91,14 +106,32 @@ impl Terminal {
             ("127.0.0.1:8443", free_address().to_string()),
             ("127.0.0.1:9180", free_address().to_string()),
             ("/run/scopegate", folder.path().join("run").to_str().unwrap().to_owned()),
+            ("ROOT_USER", minio.root.access_key.clone()),
+            ("ROOT_PASSWORD", minio.root.secret_key.clone()),
         ];
-        Self { stdin, shell: Killed(shell), folder, path, replaced, shown: 0, issuer, _minio: minio }
+        let terminal =
+            Self { stdin, shell: Killed(shell), folder, path, replaced, shown: 0, issuer, _minio: minio };
+        terminal.check_out();
+        terminal
     }
 
-    /// Returns whether a program is installed. `root` is not a program, but the user of this process.
+    /// Puts what a page uses of a checkout into the folder of the shell, and the packages of npm.
+    fn check_out(&self) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        self.write("proxy.toml", &fs::read_to_string(root.join("proxy.toml")).unwrap()).unwrap();
+        for (name, target) in [("deploy", "deploy"), ("node_modules", "target/tools/node/node_modules")] {
+            symlink(root.join(target), self.folder.path().join(name)).unwrap();
+        }
+    }
+
+    /// Returns whether a program is installed. `root` is not a program, but the user of this process,
+    /// and `node_modules/` begins a package of npm.
     pub(super) fn has(&self, program: &str) -> bool {
         if program == "root" {
             return rustix::process::getuid().is_root();
+        }
+        if program.starts_with("node_modules/") {
+            return self.folder.path().join(program).exists();
         }
         env::split_paths(&self.path).any(|folder| folder.join(program).is_file())
     }
@@ -110,8 +143,8 @@ impl Terminal {
         fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(|error| error.to_string())
     }
 
-    /// Runs a command and compares what it prints.
-    pub(super) fn run(&mut self, text: &str, output: &[String]) -> Result<(), String> {
+    /// Runs a command and compares how it ends.
+    pub(super) fn run(&mut self, text: &str, end: &End) -> Result<(), String> {
         let serve = text.starts_with(SERVE);
         let (script, printed, status) = (self.kept("script"), self.kept("printed"), self.kept("status"));
         let written = self.replace(text);
@@ -129,10 +162,19 @@ impl Terminal {
         let lines: Vec<&str> = printed.lines().collect();
         let wrong =
             |why: &str| Err(format!("$ {text}\n{why} (exit code {})\n--- printed:\n{printed}", code.trim()));
-        if !shown::matches(output, &lines) {
-            return wrong(&format!("does not print what the page shows\n--- shown:\n{}", output.join("\n")));
-        }
-        if code.trim() != "0" && output.is_empty() {
+        let may_fail = match end {
+            End::Shows(output) if !shown::matches(output, &lines) => {
+                let shown = output.join("\n");
+                return wrong(&format!("does not print what the page shows\n--- shown:\n{shown}"));
+            }
+            End::Prints(part) if !printed.contains(part) => {
+                return wrong(&format!("does not print {part:?}"));
+            }
+            End::Shows(output) => !output.is_empty(),
+            End::Prints(_) => true,
+            End::Succeeds => false,
+        };
+        if code.trim() != "0" && !may_fail {
             return wrong("fails");
         }
         if serve { self.wait_until_it_serves() } else { Ok(()) }
@@ -159,11 +201,10 @@ impl Terminal {
 
     /// Fails the test if the log contains a password, a token, a signature or the issuer's secret key.
     pub(super) fn assert_log_without_secrets(&self) {
-        let of_pages = ["correct horse", "battery staple", "another horse", "sgt_", "X-Amz-Signature="];
-        let secrets = of_pages
-            .map(str::to_owned)
-            .into_iter()
-            .chain(secrets_in(&[("_SECRET", &self.issuer.secret_key)]));
+        let of_pages =
+            ["correct horse", "battery staple", "another horse", "sgt_", "X-Amz-Signature=", "A_LONG_SECRET"];
+        let of_issuer = self.issuer.as_ref().map(|issuer| ("_SECRET", &*issuer.secret_key));
+        let secrets = of_pages.map(str::to_owned).into_iter().chain(secrets_in(of_issuer.as_slice()));
         assert_holds_none(&secrets.collect::<Vec<_>>(), &self.log());
     }
 

@@ -7,16 +7,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Writes the image of a binary.
+/// Writes the image of a binary and the licences of its crates.
 ///
 /// # Errors
 /// A file cannot be written, or a program that is needed is missing.
-pub(super) fn write(workspace: &Path, scopegate: &Path, output: &Path, time: &str) -> Result<(), String> {
+pub(super) fn write(
+    workspace: &Path,
+    (scopegate, licences): (&Path, &Path),
+    output: &Path,
+    time: &str,
+) -> Result<(), String> {
     let folder = workspace.join("target/release-files/image");
     let (root, layout) = (folder.join("root"), folder.join("layout"));
     fresh(&root)?;
     fresh(&layout.join("blobs/sha256"))?;
-    run(Command::new(workspace.join("deploy/image-root.sh")).arg(scopegate).arg(&root))?;
+    run(Command::new(workspace.join("deploy/image-root.sh"))
+        .args([scopegate, &root, licences])
+        .current_dir(workspace))?;
     let layer = folder.join("layer.tar");
     run(tar(&layer, time).arg("--directory").arg(&root).arg("."))?;
     let unpacked = digest(&layer)?;

@@ -7,7 +7,7 @@ use std::process::Command;
 const COMPLETIONS: [(&str, &str); 3] =
     [("bash", "scopegate.bash"), ("fish", "scopegate.fish"), ("zsh", "_scopegate")];
 
-/// Writes a page for the program and each command into `man`, and the completions into `completions`.
+/// Writes a page for the program, each command and the configuration into `man`, and the completions into `completions`.
 ///
 /// # Errors
 /// The binary does not run, or a file cannot be written.
@@ -24,6 +24,7 @@ pub(super) fn write(scopegate: &Path, folder: &Path) -> Result<(), String> {
     for command in commands {
         write_file(&man.join(format!("scopegate-{command}.1")), &ask(&["man", &command])?)?;
     }
+    write_file(&man.join("scopegate-proxy.toml.5"), &ask(&["man", "proxy.toml"])?)?;
     for (shell, file) in COMPLETIONS {
         write_file(&completions.join(file), &ask(&["completions", shell])?)?;
     }
