@@ -20,6 +20,7 @@ mod misdirected;
 pub(crate) mod multipart;
 mod reply;
 pub(crate) mod site;
+mod sorted;
 mod uploads;
 
 pub(crate) use self::call::Account;

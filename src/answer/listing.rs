@@ -9,6 +9,7 @@ pub(crate) mod form;
 pub(crate) mod html;
 pub(crate) mod index;
 pub(crate) mod name;
+pub(crate) mod order;
 pub(crate) mod page;
 pub(crate) mod pages;
 pub(crate) mod place;
@@ -18,6 +19,7 @@ pub(crate) mod scopes;
 
 pub(crate) use above::Above;
 pub(crate) use form::Form;
+pub(crate) use order::Selection;
 pub(crate) use page::Page;
 pub(crate) use pages::Pages;
 pub(crate) use place::{Place, Position};

@@ -71,7 +71,10 @@ impl Representation {
             Some("html") => Ok(Some(Self::Html)),
             Some("json") => Ok(Some(Self::Json)),
             Some("text") => Ok(Some(Self::Text)),
-            Some(_) => Err(Refusal::new(Rule::BadTarget, "format is one of html, json and text")),
+            Some(other) => {
+                let message = format!("{FORMAT} is {other:?}: use html, json or text");
+                Err(Refusal::new(Rule::BadTarget, message))
+            }
         }
     }
 
@@ -96,7 +99,8 @@ impl Representation {
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         headers.insert(header::CACHE_CONTROL, FOR_ONE_CLIENT);
         if self == Self::Html {
-            headers.insert(header::CONTENT_SECURITY_POLICY, html::content_security_policy());
+            headers
+                .insert(header::CONTENT_SECURITY_POLICY, html::content_security_policy(html::Powers::Shown));
         }
     }
 }
@@ -137,6 +141,6 @@ mod tests {
             policy.starts_with("default-src 'none'; ") && policy.contains("style-src 'sha256-"),
             "{policy}"
         );
-        assert!(!policy.contains("unsafe"), "{policy}");
+        assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{policy}");
     }
 }

@@ -4,6 +4,7 @@ mod account;
 mod policy_tests;
 
 use super::direct::{self, Direct};
+use super::progress::Mappings;
 use super::store::{MAX_CODE, MAX_MESSAGE, printable};
 use super::{CommandError, print, print_coloured, serve, uploads};
 use crate::authorize::mapping::Mapping;
@@ -33,10 +34,12 @@ use std::time::{Duration, SystemTime};
 
 /// The arguments of `check`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Warnings do not make it fail.\n\n\
+#[command(
+    after_help = "Warnings do not make it fail. The progress of live checks is shown on standard error if that is a terminal.\n\n\
     Exit codes: 0 good; 1 a live check or a test failed; 2 wrong usage; 78 bad configuration or bad file of tests\n\n\
     A file of tests:\n  [[test]]\n  from    = \"127.0.0.1\"\n  request = \"GET /tmp/other/secret.txt\"\n  \
-    expect  = \"refused\"")]
+    expect  = \"refused\""
+)]
 pub struct Args {
     /// The configuration
     #[arg(long, short, default_value = "proxy.toml", value_name = "FILE")]
@@ -161,18 +164,16 @@ async fn live(config: &Config, args: &Args) -> Result<(), CommandError> {
     let mint = StsMint::new(config.sts_servers(), region, &config.issuer.keys, role, timeout)
         .map_err(|error| CommandError::failed(error.to_string()))?;
     let mut wrong = 0;
+    let progress = Mappings::new(config.mappings.len());
     for mapping in &config.mappings {
-        match try_mapping(config, mapping, &mint).await {
-            Ok(report) => {
-                wrong += report.matches("  WRONG").count();
-                print(&plain_lines(&report))?;
-            }
-            Err(problem) => {
-                wrong += 1;
-                print(&plain_lines(&format!("  WRONG mapping {:?}: {problem}\n", mapping.name)))?;
-            }
-        }
+        progress.begin(&mapping.name);
+        let report = try_mapping(config, mapping, &mint, &progress)
+            .await
+            .unwrap_or_else(|problem| format!("  WRONG mapping {:?}: {problem}\n", mapping.name));
+        wrong += report.matches("  WRONG").count();
+        progress.beside(|| print(&plain_lines(&report)))?;
     }
+    drop(progress);
     if config.limits.stall_timeout > MINIO_IDLE && config.upstream.store == Dialect::Minio {
         print(PAUSES)?;
     }
@@ -187,7 +188,12 @@ async fn live(config: &Config, args: &Args) -> Result<(), CommandError> {
     Err(CommandError::failed(format!("{wrong} of the live checks failed")))
 }
 
-async fn try_mapping(config: &Config, written: &Mapping, mint: &StsMint) -> Result<String, String> {
+async fn try_mapping(
+    config: &Config,
+    written: &Mapping,
+    mint: &StsMint,
+    progress: &Mappings,
+) -> Result<String, String> {
     // The longest name tests the size of the policy as well. Nothing is written below it.
     let mapping = &*written.of_longest_identity();
     let now = SystemTime::now();
@@ -205,8 +211,9 @@ async fn try_mapping(config: &Config, written: &Mapping, mint: &StsMint) -> Resu
             Direct::new(endpoint, &config.upstream.tls, &config.limits).map_err(|error| error.to_string())?;
         for (scope, (_, prefix)) in mapping.scopes.iter().zip(written.written_scopes()) {
             for (right, method, target) in probes(scope) {
-                let outcome = probe(&direct, mapping, &sessions, &method, &target).await;
                 let place = format!("{}/{prefix} {}", scope.bucket, right.name());
+                progress.say(&format!("{name}: {place} at {endpoint}"));
+                let outcome = probe(&direct, mapping, &sessions, &method, &target).await;
                 match outcome {
                     Ok(()) => _ = writeln!(text, "    ok {place} at {endpoint}"),
                     Err(problem) => _ = writeln!(text, "    WRONG {place} at {endpoint}: {problem}"),
@@ -214,6 +221,7 @@ async fn try_mapping(config: &Config, written: &Mapping, mint: &StsMint) -> Resu
             }
         }
     }
+    progress.say(&format!("{name}: lists of multipart uploads"));
     text.push_str(&uploads::try_lists(config, mapping, written, mint).await);
     Ok(text)
 }

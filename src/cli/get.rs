@@ -1,12 +1,11 @@
 //! `scopegate get`: downloads an object with a token.
 
-use super::CommandError;
 use super::store::{Store, TokenArgs, Wanted, encoded, split_path};
+use super::{CommandError, progress};
 use crate::authorize::rights::Right;
 use crate::store::pool::Download;
 use http_body_util::BodyExt;
 use http1::Response;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// The arguments of `get`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  scopegate token ... | scopegate get tmp/media/hello.txt -o hello.txt")]
+#[command(after_help = "The progress is shown on standard error if that is a terminal.\n\n\
+    Example:\n  scopegate token ... | scopegate get tmp/media/hello.txt -o hello.txt")]
 pub struct Args {
     /// The bucket and the key, as in tmp/media/hello.txt
     pub path: String,
@@ -146,7 +146,7 @@ impl CopyError {
 async fn copy(answer: Response<Download>, to: &mut impl Write, shown: bool) -> Result<(), CopyError> {
     let length =
         answer.fields.get("content-length").and_then(|length| str::from_utf8(length).ok()?.parse().ok());
-    let progress = progress(length, shown);
+    let progress = progress::of_download(length, shown);
     let mut body = answer.body;
     let mut copied = 0;
     while let Some(frame) = body.frame().await {
@@ -162,16 +162,5 @@ async fn copy(answer: Response<Download>, to: &mut impl Write, shown: bool) -> R
     match length {
         Some(length) if length != copied => Err(CopyError::Read(format!("{copied} of {length} bytes came"))),
         _ => Ok(()),
-    }
-}
-
-/// Makes a progress bar on stderr. It is drawn only on a terminal.
-fn progress(length: Option<u64>, shown: bool) -> ProgressBar {
-    let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(length, target);
-    let template = "{bytes} of {total_bytes} {wide_bar} {bytes_per_sec}, {eta} left";
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }

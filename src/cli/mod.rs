@@ -16,6 +16,7 @@ pub mod ls;
 pub mod man;
 pub mod new_key;
 pub mod new_token;
+mod progress;
 pub mod serve;
 mod store;
 mod tls;

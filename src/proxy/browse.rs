@@ -7,11 +7,13 @@ use super::reply::{Outcome, Reply, Served};
 use super::{Account, ClientBody, Proxy, fallback};
 use crate::answer::listing::html::FolderPage;
 use crate::answer::listing::index::Index;
+use crate::answer::listing::order::Sorted;
 use crate::answer::listing::page::MAX_PAGE_BYTES;
 use crate::answer::listing::rows::Rows;
 use crate::answer::listing::scopes::{self, Viewer};
-use crate::answer::listing::{Above, Form, Page, Pages, Place, Position, pages};
+use crate::answer::listing::{Above, Form, Page, Pages, Place, Position, Selection, pages};
 use crate::answer::representation::error::ErrorDocument;
+use crate::answer::representation::html::content_security_policy;
 use crate::answer::representation::{BY_ACCEPT, Representation, is_s3_client};
 use crate::answer::response::{LocalBody, local};
 use crate::answer::rewrite::Rewriter;
@@ -54,11 +56,19 @@ impl PageResponse {
     }
 }
 
+/// The names of a list, or the store's error about one of its pages.
+pub(super) enum Gathered {
+    /// The names that the list shows, and how they were sorted.
+    Names(Page, Sorted),
+    /// A response other than a page.
+    Other(Served),
+}
+
 /// A list of a folder.
 struct List<'b> {
     place: Place,
     form: Form,
-    position: &'b Position,
+    selection: &'b Selection,
     is_format_named: bool,
 }
 
@@ -67,12 +77,12 @@ impl Proxy {
     /// the first refusal.
     pub(super) async fn browse<B: ClientBody>(&self, call: &Call<'_, B>, browse: Browse) -> Outcome {
         call.pass_over_body().await?;
-        let Browse { position, is_format_named, ways } = browse;
+        let Browse { selection, is_format_named, ways } = browse;
         let mut kept: Option<(Outcome, Option<Operation>)> = None;
         for way in ways {
             let outcome = match way {
                 Way::List { place, form, query, first } => {
-                    let list = List { place, form, position: &position, is_format_named };
+                    let list = List { place, form, selection: &selection, is_format_named };
                     self.list(call, list, (&query, *first)).await
                 }
                 Way::Scopes(above, form) => self.list_scopes(call, &above, (form, is_format_named)).await,
@@ -130,17 +140,40 @@ impl Proxy {
         Ok(Reply::Local(local(form.representation(), StatusCode::OK, LocalBody::Whole(text.into()))))
     }
 
-    async fn list<B>(&self, call: &Call<'_, B>, list: List<'_>, (query, first): (&str, Forward)) -> Outcome {
-        let List { place, form, position, is_format_named } = list;
+    async fn list<B: ClientBody>(
+        &self,
+        call: &Call<'_, B>,
+        list: List<'_>,
+        (query, first): (&str, Forward),
+    ) -> Outcome {
+        let List { place, form, selection, .. } = &list;
         call.account.trace.routed(Operation::ListObjectsV2, Some(query));
-        let (page, bytes) = match self.page(call.account, &place, first, position).await? {
+        let (page, bytes) = match self.page(call.account, place, first, &selection.position, 0).await? {
             PageResponse::Page(page, bytes) => (page, bytes),
             PageResponse::Other(answer) => return Ok(Reply::Store(answer)),
         };
-        let is_bare = page.entries.is_empty() && !page.has_marker && *position == Position::Start;
+        let is_bare = page.entries.is_empty() && !page.has_marker && selection.position == Position::Start;
         if is_bare && !place.is_whole(call.mapping) {
             return Err(no_such_folder());
         }
+        if !selection.is_sorted() {
+            return self.write_list(call, list, (page, bytes), None);
+        }
+        match self.sort(call, (place, *form), (page, bytes), selection).await? {
+            Gathered::Names(page, sorted) => self.write_list(call, list, (page, bytes), Some(&sorted)),
+            Gathered::Other(answer) => Ok(Reply::Store(answer)),
+        }
+    }
+
+    /// Writes a list that begins with a page, in the form that the client asks for.
+    fn write_list<B>(
+        &self,
+        call: &Call<'_, B>,
+        list: List<'_>,
+        (page, bytes): (Page, usize),
+        sorted: Option<&Sorted>,
+    ) -> Outcome {
+        let List { place, form, selection, is_format_named } = list;
         let rows = match form {
             Form::Json => Rows::Json,
             Form::Text => Rows::Text,
@@ -150,7 +183,7 @@ impl Proxy {
                 kept: if is_format_named { "?format=html" } else { "" },
             }),
             Form::Page => {
-                let listed = FolderPage { place: &place, position, page: &page, is_format_named };
+                let listed = FolderPage { place: &place, selection, page: &page, sorted, is_format_named };
                 return Self::list_page(call, listed);
             }
         };
@@ -171,6 +204,8 @@ impl Proxy {
         let text = listed.write(call.mapping, call.request(), call.client.scheme());
         call.account.grow_to(Use::Pages, text.len())?;
         let mut answer = local(Representation::Html, StatusCode::OK, LocalBody::Whole(text.into()));
+        let policy = content_security_policy(listed.powers(call.mapping));
+        answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
         if let Some(next) = listed.next()
             && let Ok(link) = HeaderValue::from_str(&format!("<{next}>; rel=\"next\""))
         {
@@ -233,16 +268,17 @@ impl Proxy {
         let (path, query) = place.request(position);
         let list = Forward::for_client(&site.mapping, request, &Method::GET, &path, Some(&query))?;
         let account = Account { site, trace, holdings, memory: &self.shared.memory };
-        self.page(account, place, list, position).await
+        self.page(account, place, list, position, 0).await
     }
 
-    /// Requests a page from the store and parses it.
+    /// Requests a page from the store and parses it. `kept` is the memory of earlier pages in bytes.
     pub(super) async fn page(
         &self,
         account: Account<'_>,
         place: &Place,
         list: Forward,
         position: &Position,
+        kept: usize,
     ) -> Result<PageResponse, Refusal> {
         let served = self.forward_bare(account, list).await?;
         let (answer, rewriter) = match served {
@@ -252,14 +288,14 @@ impl Proxy {
             other => return Ok(PageResponse::Other(other)),
         };
         let patience = self.generation.limits.stall_timeout;
-        let hold = |bytes| account.grow_to(Use::Pages, bytes);
+        let hold = |bytes: usize| account.grow_to(Use::Pages, bytes.saturating_add(kept));
         let body = read_within(answer.body, MAX_PAGE_BYTES, patience, hold).await;
         let page = body.map_err(|unread| match unread {
             Unread::Refused(refusal) => refusal,
             Unread::Failed(error) => broke_off(&error),
         })?;
         let bytes = page.len().saturating_mul(COPIES);
-        account.grow_to(Use::Pages, bytes)?;
+        account.grow_to(Use::Pages, bytes.saturating_add(kept))?;
         let page = rewritten(page, rewriter)?;
         match Page::parse(&page, place.below(), position) {
             Ok(page) => Ok(PageResponse::Page(page, bytes)),

@@ -105,7 +105,7 @@ impl Proxy {
                 Ok(served.answer.status().is_success())
             }
             Need::Name(place, list) => {
-                let page = self.page(account, &place, *list, &Position::Start).await?;
+                let page = self.page(account, &place, *list, &Position::Start, 0).await?;
                 Ok(page.has_names())
             }
         }

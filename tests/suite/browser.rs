@@ -3,7 +3,9 @@
 mod cors;
 mod login;
 mod objects;
+mod pages;
 mod sites;
+mod uploads;
 
 use crate::browsing::AWKWARD;
 use crate::support::browser::Browser;
@@ -15,6 +17,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 const SCOPES: &[(&str, &str, &str)] =
     &[("tmp", "media/", "read,list,write"), ("tmp", "site/", "read,list,write")];
+
+/// Encodes a key as a path.
+fn encoded(key: &str) -> String {
+    utf8_percent_encode(key, NON_ALPHANUMERIC).to_string().replace("%2F", "/")
+}
 
 struct Site {
     _minio: Minio,
@@ -43,7 +50,7 @@ impl Site {
     fn put<'k>(&self, keys: impl IntoIterator<Item = (&'k str, &'k str)>) {
         let mut connection = Connection::open(self.proxy.address("all")).unwrap();
         for (key, kind) in keys {
-            let encoded = utf8_percent_encode(key, NON_ALPHANUMERIC).to_string().replace("%2F", "/");
+            let encoded = encoded(key);
             let content = if kind == "text/html" {
                 format!("<!doctype html><title>{key}</title>{key}")
             } else {
@@ -118,13 +125,19 @@ fn people_can_navigate_folders() {
     browser.click(&browser.link("Go to /tmp/media/photos/"));
     assert_eq!(browser.url(), site.url("/tmp/media/photos/"));
 
-    // Shows that the console reports violations at all.
-    site.open("/tmp/media/");
-    browser.run("const s = document.createElement('script'); s.textContent = 'document.title = \"broken\"'; document.body.append(s)");
-    browser.run("document.body.setAttribute('style', 'color: red')");
-    let said = browser.console();
-    assert!(said.iter().filter(|line| line.contains("Content Security Policy")).count() >= 2, "{said:?}");
-    assert_eq!(browser.run("return document.title"), "/tmp/media/");
+    // Shows that the console reports violations at all. A folder's page refuses the script before its policy on scripts does.
+    for (path, title, refused_by) in
+        [("/", "/", "Content Security Policy"), ("/tmp/media/", "/tmp/media/", "TrustedScript")]
+    {
+        site.open(path);
+        browser.run("const s = document.createElement('script'); s.append('document.title = \"broken\"'); document.body.append(s)");
+        let said = browser.console();
+        assert!(said.iter().any(|line| line.contains(refused_by)), "{path}: {said:?}");
+        browser.run("document.body.setAttribute('style', 'color: red')");
+        let said = browser.console();
+        assert!(said.iter().any(|line| line.contains("Content Security Policy")), "{path}: {said:?}");
+        assert_eq!(browser.run("return document.title"), title);
+    }
 }
 
 #[test]
@@ -135,7 +148,11 @@ fn awkward_names_work_in_a_browser() {
     site.put(keys.iter().map(|key| (&**key, PLAIN)));
     site.put([("media/odd/<i>f</x", PLAIN), ("media/odd/עברית \u{202e}dlof/x", PLAIN)]);
     site.open("/tmp/media/odd/");
-    assert_eq!(browser.run("return document.querySelectorAll('script, i i, img').length"), 0);
+    assert_eq!(
+        browser.run("return document.querySelectorAll('script, i i, img').length"),
+        1,
+        "the page's own script"
+    );
     let links: Vec<String> = browser
         .all("tr.f a")
         .iter()
@@ -173,6 +190,8 @@ fn pages_fit_phones_and_dark_mode() {
         ("media/photos/a.txt", PLAIN),
         ("media/2026/b/c.txt", PLAIN),
         ("media/Report 2026.pdf", PLAIN),
+        ("media/תמונות מהחוף.jpg", PLAIN),
+        ("media/صور.jpg", PLAIN),
     ]);
     for (width, dark) in [(1200, false), (1200, true), (390, false), (390, true)] {
         browser.screen(width, dark);
@@ -189,6 +208,8 @@ fn pages_fit_phones_and_dark_mode() {
         let smallest = browser.run("return Math.min(...[...document.querySelectorAll('td a')].map(a => a.getBoundingClientRect().height))");
         assert!(smallest.as_f64().unwrap() >= 34.0, "{name}: a link is {smallest} high");
         browser.picture(&name);
+        browser.run("document.getElementById('filter').value = 'מה'; applyFilter()");
+        browser.picture(&format!("{name}-filtered"));
         site.open("/tmp/media/2026/b/");
         browser.picture(&format!("{name}-below"));
         browser.open(&site.url("/tmp/other/secret.txt"));

@@ -29,6 +29,7 @@ mod observability;
 mod operators;
 mod pasted;
 mod payloads;
+mod progress;
 mod proxied;
 mod reload;
 mod sessions;

@@ -1,7 +1,8 @@
 //! Parses a page of `ListObjectsV2`.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 
-use super::place::Position;
+use super::name::href;
+use super::place::{Place, Position};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use quick_xml::de::from_str;
@@ -112,6 +113,20 @@ impl Page {
             (true, _) => return Err(InvalidList),
         };
         Ok(page)
+    }
+
+    /// Appends the page that follows.
+    pub(crate) fn append(&mut self, further: Self) {
+        self.entries.extend(further.entries);
+        self.token = further.token;
+    }
+
+    /// Returns the name after which the folder continues: the last one that a path can express, because a list begins
+    /// after such a name. Later names appear on both pages.
+    pub(crate) fn last_name(&self, place: &Place) -> Option<String> {
+        let may_be_named = |entry: &&Entry| href(place.below(), &entry.name).is_some();
+        let last = self.entries.iter().rfind(may_be_named).or(self.entries.last())?;
+        Some(last.name.clone())
     }
 }
 

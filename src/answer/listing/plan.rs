@@ -3,19 +3,17 @@
 
 use super::above::Above;
 use super::form::Form;
-use super::place::{Place, Position, is_visible};
+use super::order::{AFTER, Selection};
+use super::place::{Place, is_visible};
 use crate::answer::representation::{FORMAT, Representation, is_rclone, is_s3_client};
 use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::is_of_s3;
-use crate::refusal::{Refusal, Rule};
+use crate::refusal::Refusal;
 use crate::s3::names::check_key;
 use crate::s3::target::{Query, decode_path, encode_path};
 use http::Method;
 use http::header::ACCEPT;
 use http1::Request;
-
-/// The query parameter with the name after which a list begins.
-const AFTER: &str = "after";
 
 /// One way to respond.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +48,8 @@ pub(crate) enum Needs {
 /// grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// The position where a list begins.
-    pub position: Position,
+    /// The names that a list contains, and their order.
+    pub selection: Selection,
     /// Whether the query names the form.
     pub is_format_named: bool,
     /// The ways, in the order in which they are tried. Never empty.
@@ -63,7 +61,7 @@ impl Plan {
     /// The plan is boxed because few requests have one.
     ///
     /// # Errors
-    /// When the query names an unknown form or an invalid position.
+    /// When the query names an unknown form, position or order.
     pub(crate) fn of(mapping: &Mapping, request: &Request, path: &str) -> Result<Option<Box<Self>>, Refusal> {
         let has_slash = path.ends_with('/');
         let is_short = path.bytes().filter(|b| *b == b'/').count() == 1;
@@ -82,15 +80,16 @@ impl Plan {
         }
         let query = request.target.query();
         let named = Representation::named(query)?;
-        let position = position(place.as_ref(), query)?;
         let is_for_s3 = named.is_none() && may_come_from_s3_client(mapping, request, path, place.as_ref());
         let form = Form::of(request, named).filter(|_| !is_for_s3);
+        let below = place.as_ref().map_or_else(String::new, |place| place.below().to_owned());
         let steps = if has_slash {
             folder_steps(mapping, request, path, place, form)
         } else {
             bucket_steps(mapping, request, place, form)
         };
-        let plan = Self { position, is_format_named: named.is_some(), steps };
+        let selection = Selection::of(&below, query, are_lists(&steps))?;
+        let plan = Self { selection, is_format_named: named.is_some(), steps };
         Ok((plan.steps != [Step::AsAsked]).then(|| Box::new(plan)))
     }
 
@@ -110,8 +109,14 @@ impl Plan {
         let is_for_s3 = may_come_from_s3_client(mapping, request, path, place.as_ref());
         let to_folder = || if is_for_s3 { None } else { redirect(mapping, place, request, path) };
         let redirect = without_dots(request).or_else(to_folder)?;
-        Some(Box::new(Self { position: Position::Start, is_format_named: false, steps: vec![redirect] }))
+        Some(Box::new(Self { selection: Selection::ALL, is_format_named: false, steps: vec![redirect] }))
     }
+}
+
+/// Returns whether a list is the first that these steps find. The index page of a site may use any parameter.
+fn are_lists(steps: &[Step]) -> bool {
+    let is_index = |step: &Step| matches!(step, Step::Index(_));
+    steps.iter().any(|step| matches!(step, Step::List(..))) && !steps.iter().any(is_index)
 }
 
 fn place(mapping: &Mapping, request: &Request, path: &str) -> Option<Place> {
@@ -230,18 +235,6 @@ fn is_query_ours(query: Option<&str>) -> bool {
 /// Returns whether such a query asks for a list in a form or from a position.
 fn asks_for_a_list(query: Option<&str>) -> bool {
     Query::parse(query).is_ok_and(|query| query.has(FORMAT) || query.has(AFTER))
-}
-
-fn position(place: Option<&Place>, query: Option<&str>) -> Result<Position, Refusal> {
-    let bad = |why| Refusal::new(Rule::BadTarget, format!("{AFTER}: {why}"));
-    let query = Query::parse(query).map_err(|bad_target| bad(bad_target.0))?;
-    match query.get(AFTER) {
-        None | Some("") => Ok(Position::Start),
-        Some(name) => {
-            check_key(&format!("{}{name}", place.map_or("", Place::below))).map_err(bad)?;
-            Ok(Position::After(name.to_owned()))
-        }
-    }
 }
 
 /// Returns a reference to a folder, given its decoded path, relative to the folder above. A relative reference also

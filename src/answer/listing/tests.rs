@@ -1,3 +1,5 @@
+mod for_browsers;
+
 use super::html::FolderPage;
 use super::index::Index;
 use super::name::{grouped, href, human_size};
@@ -216,11 +218,32 @@ fn redirects_folders_without_a_slash_that_clients_may_know() {
 
 #[test]
 fn refuses_unknown_forms_and_positions() {
-    for target in ["/tmp/media/?format=xml", "/tmp/media/?after=../x", "/tmp/media/?after=a//b"] {
-        let request = request(&Method::GET, target, "text/html");
-        let refusal = Plan::of(&mapping(), &request, request.target.path()).unwrap_err();
-        assert_eq!(refusal.rule.name(), "bad-target", "{target}");
+    let refusal = |target: &str, accept: &str| {
+        let request = request(&Method::GET, target, accept);
+        Plan::of(&mapping(), &request, request.target.path()).err().map(|refusal| {
+            assert_eq!(refusal.rule.name(), "bad-target", "{target}");
+            refusal.message
+        })
+    };
+    for (target, message) in [
+        ("/tmp/media/?format=xml", "format is \"xml\": use html, json or text"),
+        ("/tmp/media/?after=../x", "after: "),
+        ("/tmp/media/?after=a//b", "after: "),
+        ("/tmp/media/?sort=date", "sort is \"date\": use name, size or time"),
+        ("/tmp/media/?sort=", "sort is \"\": use name, size or time"),
+        ("/tmp/media/?order=down", "order is \"down\": use asc or desc"),
+        ("/tmp/media/?sort=size&offset=-1", "offset is \"-1\": use a number from 0 to 9999"),
+    ] {
+        for accept in [BROWSER, "application/json", "*/*"] {
+            let said = refusal(target, accept).unwrap_or_else(|| panic!("{target} is not refused"));
+            assert!(said.starts_with(message), "{target}: {said}");
+        }
     }
+    // The index page of a site may have parameters of these names, and S3 clients get what S3 has.
+    assert_eq!(refusal("/tmp/site/a/?sort=price&order=best&offset=last", BROWSER), None);
+    assert_eq!(refusal("/tmp/media/?sort=price", "application/xml"), None);
+    assert_eq!(refusal("/?sort=price", BROWSER), None);
+    assert!(refusal("/tmp/site/a/?sort=price&format=html", BROWSER).is_some());
 }
 
 #[test]
@@ -415,89 +438,13 @@ async fn an_incomplete_index_has_no_tail() {
 
 fn listed(place: &Place, position: &Position, page: &Page, is_format_named: bool) -> String {
     let request = request(&Method::GET, "/tmp/media/", BROWSER);
-    FolderPage { place, position, page, is_format_named }.write(&mapping(), &request, "http")
+    let selection = &Selection { position: position.clone(), ..Selection::ALL };
+    let listed = FolderPage { place, selection, page, sorted: None, is_format_named };
+    listed.write(&mapping(), &request, "http")
 }
 
 fn written(entries: Vec<Entry>, position: &Position, token: Option<&str>) -> String {
     listed(&place("/tmp/media/"), position, &page(entries, token), false)
-}
-
-#[test]
-fn a_page_summarises_its_names() {
-    let html = written(vec![file("b&b"), folder("c d/"), file("e")], &Position::Start, None);
-    assert!(html.contains("<a href=\"b%26b\"><bdi>b&#38;b</bdi></a>"), "{html}");
-    assert!(html.find("c%20d/").unwrap() < html.find("b%26b").unwrap(), "folders come first: {html}");
-    assert!(html.contains("title=\"1,234 bytes\">1.2 KiB<"), "{html}");
-    assert!(html.contains("datetime=\"2026-01-02T03:04:05Z\"") && html.contains(">2026-01-02 03:04 UTC<"));
-    assert!(html.contains("1 folder, 2 files, 2.4 KiB<") && !html.contains("rel=\"next\""), "{html}");
-    assert!(!html.contains("curl -T"), "the client may not write here");
-    assert!(written(vec![], &Position::Start, None).contains("This folder is empty."));
-}
-
-#[test]
-fn a_writable_folder_shows_the_upload_command() {
-    let mapping = Mapping::of_scopes("writer", vec![scope("a 'b'/", &[Right::List, Right::Write])]);
-    let place = Place::of(&mapping, "/tmp/a%20%27b%27/").unwrap();
-    let command = |scheme: &str, fields: &[(&'static str, &str)]| {
-        let fields = fields.iter().map(|(name, value)| {
-            (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
-        });
-        let request = Request::new(Method::GET, "/tmp/".parse().unwrap(), fields.collect()).unwrap();
-        let (position, page) = (&Position::Start, &page(vec![], None));
-        let html = FolderPage { place: &place, position, page, is_format_named: false }
-            .write(&mapping, &request, scheme);
-        let command = html.split_once("<code>").unwrap().1.split_once("</code>").unwrap().0;
-        command.replace("&#39;", "'")
-    };
-    let path = "/tmp/a%20%27b%27/'";
-    for (scheme, fields, origin) in [
-        ("http", &[("host", "proxy.test:8080")][..], "http://proxy.test:8080"),
-        ("https", &[("host", "proxy.test")], "https://proxy.test"),
-        ("http", &[("host", "[::1]:80")], "http://[::1]:80"),
-        // A header that no setting of the listener names is the client's own.
-        ("http", &[("host", "proxy.test"), ("x-forwarded-proto", "https")], "http://proxy.test"),
-        ("https", &[("host", "proxy.test"), ("x-forwarded-proto", "http")], "https://proxy.test"),
-    ] {
-        assert_eq!(command(scheme, fields), format!("curl -T FILE '{origin}{path}"), "{fields:?}");
-    }
-    for host in ["a'b", "$(x)", "a;b", "a&b"] {
-        assert_eq!(command("http", &[("host", host)]), format!("curl -T FILE 'http://HOST{path}"), "{host}");
-    }
-}
-
-/// Relative links to all of 500 folders above would take 400 KB.
-#[test]
-fn a_page_of_a_deep_folder_is_small() {
-    let place = place(&format!("/tmp/media/{}", "a/".repeat(500)));
-    let page = |entries| listed(&place, &Position::Start, &page(entries, None), false);
-    let empty = page(vec![]);
-    assert!(empty.contains("folders omitted"), "{empty}");
-    let shallow = written(vec![], &Position::Start, None);
-    assert!(empty.len() < shallow.len() + 8 * 1024, "{} and {}", empty.len(), shallow.len());
-    assert!(page(vec![file("b"), file("c")]).len() < empty.len() + 2 * 1024);
-}
-
-#[test]
-fn pages_link_to_the_next_and_the_first() {
-    let first = written(vec![file("a?b")], &Position::Start, Some("t"));
-    assert!(
-        first.contains("<a href=\"?after=a%3Fb\" rel=\"next\">") && !first.contains("First page"),
-        "{first}"
-    );
-    assert!(first.contains("<link rel=\"next\" href=\"?after=a%3Fb\">"), "{first}");
-    assert!(first.contains("There are more on the next page."), "{first}");
-    let unnamed = written(vec![file("a"), file("b\u{1}")], &Position::Start, Some("t"));
-    assert!(
-        unnamed.contains("<a href=\"?after=a\" rel=\"next\">"),
-        "no list can begin after the last name: {unnamed}"
-    );
-    let last = written(vec![file("z")], &Position::After("a".to_owned()), None);
-    assert!(last.contains("<a href=\"./\">First page</a>") && !last.contains("rel=\"next\""), "{last}");
-    let (position, page) = (Position::After("a".to_owned()), page(vec![folder("y/"), file("z")], Some("t")));
-    let kept = listed(&place("/tmp/media/"), &position, &page, true);
-    for href in ["?format=html&#38;after=z", "?format=html", "y/?format=html", "../?format=html", "z"] {
-        assert!(kept.contains(&format!("href=\"{href}\"")), "no {href} in {kept}");
-    }
 }
 
 /// Returns the first attribute `href` of a row, as a browser reads it.

@@ -246,7 +246,7 @@ mod tests {
         let page = document(Representation::Html, "no", "/");
         let style = page.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
         let hash = STANDARD.encode(Sha256::digest(style));
-        let policy = html::content_security_policy();
+        let policy = html::content_security_policy(html::Powers::Shown);
         assert!(policy.to_str().unwrap().contains(&hash), "{policy:?}");
         assert_eq!(page.matches("<style").count(), 1);
     }

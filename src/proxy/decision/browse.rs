@@ -1,7 +1,7 @@
 //! Decides on the ways to respond to a client that follows links: one way for each step of a [`Plan`].
 
 use super::{Forward, Incoming, Redirect, Route, S3Request};
-use crate::answer::listing::{Above, Form, Place, Plan, Position, Step};
+use crate::answer::listing::{Above, Form, Place, Plan, Position, Selection, Step};
 use crate::authorize::mapping::Mapping;
 use crate::refusal::{Refusal, Rule};
 use http::Method;
@@ -9,8 +9,8 @@ use http::Method;
 /// The ways to respond to a request, tried in order until one finds something.
 #[derive(Debug)]
 pub(crate) struct Browse {
-    /// The position where a list begins.
-    pub(crate) position: Position,
+    /// The names that a list contains, and their order.
+    pub(crate) selection: Selection,
     /// Whether the query names the form of the response.
     pub(crate) is_format_named: bool,
     /// The ways, at least one of which is not refused.
@@ -47,10 +47,10 @@ impl Browse {
     /// # Errors
     /// If every way is refused, returns the refusal that ends the search, or else the first one.
     pub(super) fn of(mapping: &Mapping, incoming: &Incoming<'_>, plan: Plan) -> Result<Self, Refusal> {
-        let Plan { position, is_format_named, steps } = plan;
+        let Plan { selection, is_format_named, steps } = plan;
         let mut ways = Vec::with_capacity(steps.len());
         for step in steps {
-            let way = Way::of(mapping, incoming, step, &position);
+            let way = Way::of(mapping, incoming, step, &selection.position);
             let is_last = matches!(&way, Way::Refused(_, refusal) if !may_try_next(refusal));
             ways.push(way);
             if is_last {
@@ -58,7 +58,7 @@ impl Browse {
             }
         }
         if ways.iter().any(|way| !matches!(way, Way::Refused(..))) {
-            return Ok(Self { position, is_format_named, ways });
+            return Ok(Self { selection, is_format_named, ways });
         }
         let mut refusals = ways.into_iter().filter_map(|way| match way {
             Way::Refused(_, refusal) => Some(*refusal),

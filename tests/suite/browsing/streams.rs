@@ -90,9 +90,9 @@ fn a_long_list_takes_no_more_memory_than_a_short_one() {
     assert!(long < short + 16 * 1024, "{short} KiB for 3 pages of a megabyte, {long} KiB for 90");
 }
 
-/// Starts a store whose list has this many pages of a thousand names of 900 bytes. It reports the number of requested
+/// Starts a store whose lists have this many pages of a thousand names of 900 bytes. It reports the number of requested
 /// pages when a connection ends before the last.
-fn long(pages: u64) -> (SocketAddr, Receiver<u64>) {
+pub(super) fn long(pages: u64) -> (SocketAddr, Receiver<u64>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, receiver) = channel();
@@ -108,7 +108,7 @@ fn long(pages: u64) -> (SocketAddr, Receiver<u64>) {
                 .is_some_and(|end| end.is_ok())
             {
                 page += 1;
-                if stream.write_all(&long_page(page, page < pages)).is_err() {
+                if stream.write_all(&long_page(page, page % pages != 0)).is_err() {
                     break;
                 }
             }

@@ -112,6 +112,46 @@ impl Browser {
         self.get(&format!("/element/{}/property/{name}", element.0))
     }
 
+    /// Types a text into a field, or picks the files at these paths, one per line.
+    pub(crate) fn type_into(&self, element: &Element, text: &str) {
+        self.post(&format!("/element/{}/value", element.0), &json!({ "text": text }));
+    }
+
+    /// Empties a field.
+    pub(crate) fn clear(&self, element: &Element) {
+        self.type_into(element, "\u{e009}a\u{e000}\u{e003}");
+    }
+
+    /// Pastes what was copied into a field.
+    pub(crate) fn paste_into(&self, element: &Element) {
+        self.type_into(element, "\u{e009}v\u{e000}");
+    }
+
+    /// Drops files and folders on the page, as a person does from another window.
+    pub(crate) fn drop_files(&self, files: &[PathBuf]) {
+        for kind in ["dragEnter", "dragOver", "drop"] {
+            let data = json!({ "items": [], "files": files, "dragOperationsMask": 1 });
+            self.devtools(
+                "Input.dispatchDragEvent",
+                &json!({ "type": kind, "x": 50, "y": 50, "data": data }),
+            );
+        }
+    }
+
+    /// Slows uploads down to this many bytes a second. 0 means no limit.
+    pub(crate) fn throttle_uploads(&self, rate: u32) {
+        let rate = if rate == 0 { -1 } else { i64::from(rate) };
+        let conditions =
+            json!({ "offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": rate });
+        self.devtools("Network.enable", &json!({}));
+        self.devtools("Network.emulateNetworkConditions", &conditions);
+    }
+
+    /// Keeps pages from running their scripts.
+    pub(crate) fn disable_scripts(&self) {
+        self.devtools("Emulation.setScriptExecutionDisabled", &json!({ "value": true }));
+    }
+
     /// Runs a script and returns its result.
     pub(crate) fn run(&self, script: &str) -> Value {
         self.post("/execute/sync", &json!({ "script": script, "args": [] }))
