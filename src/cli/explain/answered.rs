@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args, id: &RequestId) -> Result<(), CommandError> {
         }
     }
     let config = config?;
-    let judged = Judged::of(&config, &line, super::fields(&args.header)?, args.policy);
+    let judged = Judged::of(&config, &line, &super::fields(&args.header)?, args.policy);
     if args.json {
         return print(&format!("{}\n", object(&line, Some(&judged))));
     }

@@ -15,6 +15,7 @@ use http::Method;
 use http1::Fields;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use std::fmt::Write;
 
 /// The length from which a logged path may be cut, in bytes.
 const MAYBE_CUT: usize = 1021;
@@ -57,9 +58,9 @@ impl Verdict {
 
 impl Judged {
     /// Judges the request of a line. `fields` are headers that the line does not hold.
-    pub(super) fn of(config: &Config, line: &LogLine, fields: Fields, with_policy: bool) -> Self {
+    pub(super) fn of(config: &Config, line: &LogLine, fields: &Fields, with_policy: bool) -> Self {
         let mut assumed = Vec::new();
-        match explained(config, line, &fields, &mut assumed) {
+        match explained(config, line, fields, &mut assumed) {
             Ok(explanation) => {
                 let verdict = verdict(line, &explanation);
                 let text = explanation.text(with_policy);
@@ -74,13 +75,17 @@ impl Judged {
 
     /// Tells it in words.
     pub(super) fn text(&self) -> String {
-        let assumed: String = self.assumed.iter().map(|what| format!("  assumed: {what}\n")).collect();
+        let mut text = String::new();
+        for what in &self.assumed {
+            let _ = writeln!(text, "  assumed: {what}");
+        }
         let verdict = match &self.verdict {
             Verdict::Same(why) => format!("the decision would be the same: {why}"),
             Verdict::Different(why) => format!("the decision would be different: {why}"),
             Verdict::Unknown(why) => format!("whether the decision would be the same cannot be said: {why}"),
         };
-        format!("{assumed}{}{}\n", self.text, plain(&verdict))
+        let _ = writeln!(text, "{}{}", self.text, plain(&verdict));
+        text
     }
 }
 

@@ -77,9 +77,12 @@ pub(super) struct Search {
 pub(super) fn open(log: Option<&Path>) -> Result<Box<dyn BufRead>, CommandError> {
     match log {
         Some(path) if path.as_os_str() != "-" => {
-            let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
-                true => Err(io::Error::from(io::ErrorKind::IsADirectory)),
-                false => Ok(file),
+            let opened = File::open(path).and_then(|file| {
+                if file.metadata()?.is_dir() {
+                    Err(io::Error::from(io::ErrorKind::IsADirectory))
+                } else {
+                    Ok(file)
+                }
             });
             let file = opened.map_err(|error| {
                 let help = "name the file that has Scopegate's stderr, or - for stdin";

@@ -43,7 +43,9 @@ pub(super) fn of(line: &LogLine) -> String {
     for told in [client(line), mapping(line), operation(line), decision(line), store(line), times(line)] {
         text.push_str(&told);
     }
-    for (name, label) in [("client_request_id", "the client's own id"), ("traceparent", "traceparent")] {
+    for (name, label) in
+        [("client_request_id", "the client's own id"), ("traceparent", "traceparent"), ("trace_id", "trace")]
+    {
         if let Some(value) = shown(line, name) {
             let _ = writeln!(text, "  {label}: {value}");
         }
@@ -74,10 +76,8 @@ fn client(line: &LogLine) -> String {
         _ => {}
     }
     text.push('\n');
-    let identity = shown(line, "identity").map_or_else(
-        || Cow::Borrowed("not known: the client proved none, or [log] leaves it out"),
-        |identity| identity,
-    );
+    let identity = shown(line, "identity")
+        .unwrap_or(Cow::Borrowed("not known: the client proved none, or [log] leaves it out"));
     let _ = writeln!(text, "  identity: {identity}");
     text
 }
