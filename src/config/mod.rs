@@ -36,6 +36,8 @@ mod table;
 pub(crate) mod tests;
 mod tls;
 mod tokens;
+mod trace_settings;
+mod traces;
 mod upstream;
 mod users;
 mod value;
@@ -55,5 +57,8 @@ pub(crate) use load::MAX_CONFIG_BYTES;
 pub(crate) use policy_tests::{Caller, Expectation, Peer, PolicyTest, TestClient, read_tests};
 pub use source::Place;
 pub(crate) use tls::load_tls;
+pub(crate) use trace_settings::Traces;
+#[cfg(feature = "otlp")]
+pub(crate) use trace_settings::{Collector, Sampling};
 pub(crate) use value::parse_duration;
 pub(crate) use warnings::root;

@@ -23,6 +23,7 @@ pub(crate) struct Crate {
 pub(crate) fn crates(workspace: &Path) -> Result<(BTreeMap<String, Crate>, String), String> {
     let mut metadata = cargo();
     metadata.args(["metadata", "--locked", "--format-version", "1", "--no-default-features"]);
+    metadata.args(["--features", "otlp"]);
     metadata.arg("--filter-platform").arg(format!("{}-unknown-linux-gnu", std::env::consts::ARCH));
     let output =
         metadata.current_dir(workspace).output().map_err(|error| format!("cannot start cargo: {error}"))?;
