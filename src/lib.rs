@@ -75,4 +75,6 @@ pub mod internals {
     pub use crate::sigv4::secret::{Credentials, Secret};
     pub use crate::store::judge::ABSENT_UPLOAD;
     pub use crate::telemetry::access::example::RecordedGet;
+    #[cfg(feature = "otlp")]
+    pub use crate::telemetry::traces::messages as otlp;
 }

@@ -43,7 +43,7 @@ use crate::proxy::site::Found;
 use crate::refusal::{Refusal, Rule};
 use crate::store::Store;
 use crate::store::pool::{Download, Pool};
-use crate::telemetry::access::AccessRecord;
+use crate::telemetry::access::{AccessRecord, Recorded};
 use crate::telemetry::panics::catch_panic;
 use crate::trace::Trace;
 use bytes::Bytes;
@@ -262,8 +262,9 @@ impl Proxy {
     }
 
     fn record(&self, client: &Client<'_>, method: &Method, request: Option<&Request>) -> Box<AccessRecord> {
-        let (metrics, logged) = (Arc::clone(&self.shared.metrics), self.generation.access_log);
-        AccessRecord::begin(metrics, client, logged, method, request)
+        let (metrics, generation) = (Arc::clone(&self.shared.metrics), &self.generation);
+        let recorded = Recorded { lines: generation.access_log, tracer: generation.tracer.as_ref() };
+        AccessRecord::begin(metrics, client, recorded, method, request)
     }
 }
 

@@ -278,6 +278,7 @@ mod tests {
     use crate::identify::client::Client;
     use crate::identify::client::tests::{connection, listener};
     use crate::refusal::{Challenge, Rule};
+    use crate::telemetry::access::Recorded;
     use crate::telemetry::metrics::Metrics;
     use http::Method;
     use http_body_util::Empty;
@@ -288,7 +289,13 @@ mod tests {
     fn refused(refusal: &Refusal) -> Response<ResponseBody<NoBody>> {
         let connection = connection(None, listener("main"));
         let client = Client::of_connection(&connection);
-        let record = AccessRecord::begin(Arc::new(Metrics::default()), &client, None, &Method::GET, None);
+        let record = AccessRecord::begin(
+            Arc::new(Metrics::default()),
+            &client,
+            Recorded::default(),
+            &Method::GET,
+            None,
+        );
         refuse(refusal, Representation::S3, ("/", None), record)
     }
 

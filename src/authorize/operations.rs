@@ -228,6 +228,11 @@ impl Spec {
         ROWS.get(operation as usize).copied().flatten()
     }
 
+    /// Returns the row of the operation with this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        TABLE.iter().find(|row| row.operation.name() == name)
+    }
+
     /// Returns whether a request with `x-amz-copy-source` selects it.
     pub const fn copies(&self) -> bool {
         self.source.is_some()

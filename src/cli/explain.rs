@@ -1,11 +1,13 @@
 //! `scopegate explain`: shows which mapping a client gets and how the proxy decides on a request.
 
+mod answered;
 mod certificate;
 mod credentials;
 mod report;
 mod request;
 mod ways;
 
+pub use answered::RequestId;
 pub(super) use report::Explanation;
 use request::{fields, request};
 use ways::Way;
@@ -35,14 +37,16 @@ use std::sync::Arc;
 
 /// The arguments of `explain`.
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("who").required(true).multiple(true).args(["mapping", "from", "unix", "uid", "user", "token", "token_file", "key", "certificate"]))]
+#[command(group = ArgGroup::new("who").required(true).multiple(true).args(["mapping", "from", "unix", "uid", "user", "token", "token_file", "key", "certificate", "request_id"]))]
 #[command(after_help = "Secrets of the configuration are not read.\n\n\
-    Exit codes: 0 allowed, or as --expect says; 3 refused; 1 not as --expect says; 2 wrong usage; 78 bad configuration\n\n\
+    Exit codes: 0 allowed, or as --expect says; 3 refused; 1 not as --expect says; 2 wrong usage; 78 bad configuration\n\
+    With --request-id: 0 explained; 1 not in the log; 2 wrong usage; 78 bad configuration\n\n\
     Examples:\n  scopegate explain --from 127.0.0.1 GET /tmp/media/hello.txt\n  \
     scopegate explain --from 127.0.0.1 --expect refused PUT /tmp/media/hello.txt\n  \
     scopegate explain --user alice GET /tmp/home/alice/\n  \
     scopegate explain --certificate client.crt GET /tmp/media/hello.txt\n  \
-    scopegate explain --mapping media-reader GET '/tmp?list-type=2&prefix=media/'")]
+    scopegate explain --mapping media-reader GET '/tmp?list-type=2&prefix=media/'\n  \
+    journalctl -u scopegate -o cat | scopegate explain --request-id 185D0B4F3A2C1E07")]
 pub struct Args {
     /// The configuration
     #[arg(long, short, default_value = "proxy.toml", value_name = "FILE")]
@@ -78,6 +82,13 @@ pub struct Args {
     /// The client shows the certificate in this PEM file, the client's own first; its authorities are not checked
     #[arg(long, value_name = "FILE", conflicts_with = "mapping")]
     pub certificate: Option<PathBuf>,
+    /// Explain the answered request with this id, from its line in the log, and judge it by the present configuration. The
+    /// id is the x-amz-request-id of the response
+    #[arg(long, value_name = "ID", conflicts_with_all = ["mapping", "from", "unix", "uid", "user", "token", "token_file", "key", "certificate", "listener", "expect", "method"])]
+    pub request_id: Option<RequestId>,
+    /// The log in which that line is, as text or JSON; - is stdin, as is the default
+    #[arg(long, value_name = "FILE", requires = "request_id")]
+    pub log: Option<PathBuf>,
     /// Listener that the client connects to; by default the mapping's own, else the first
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
@@ -148,6 +159,9 @@ pub(super) enum Who<'q> {
 /// Fails on a bad configuration (exit code 78), an unknown mapping or listener (exit code 2), a refusal (exit code
 /// 3), and a decision other than the expected one (exit code 1).
 pub fn run(args: &Args) -> Result<(), CommandError> {
+    if let Some(id) = &args.request_id {
+        return answered::run(args, id);
+    }
     let environment: &dyn Environment = if args.token_file.is_some() { &AsReadable } else { &WithoutSecrets };
     let config = serve::load_with(&args.config, environment)?;
     let mut question = question(args)?;

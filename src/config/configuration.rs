@@ -1,6 +1,7 @@
 //! The configuration as types.
 
 use super::diagnostic::Diagnostic;
+use super::trace_settings::Traces;
 use crate::authenticate::jwt::JwtSettings;
 use crate::authenticate::keys::Keys;
 use crate::authenticate::passwords::UserList;
@@ -51,6 +52,8 @@ pub struct Config {
     pub workers: Option<NonZeroUsize>,
     /// The settings of the log.
     pub log: Log,
+    /// The settings of traces, if requests are traced.
+    pub traces: Option<Traces>,
     pub(super) warnings: Vec<Diagnostic>,
 }
 
@@ -339,10 +342,12 @@ impl Config {
         (self.sts(), &self.issuer.tls)
     }
 
-    /// Returns every endpoint that the proxy connects to, with its TLS: the nodes, and the endpoints of STS.
+    /// Returns every endpoint that the proxy connects to, with its TLS: the nodes, the endpoints of STS, and the collector of
+    /// traces.
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&Endpoint, &FollowedTls)> {
         let nodes = self.upstream.endpoints.iter().map(|endpoint| (endpoint, &self.upstream.tls));
-        nodes.chain(self.sts().iter().map(|endpoint| (endpoint, &self.issuer.tls)))
+        let collector = self.traces.iter().map(|traces| (&traces.collector.endpoint, &traces.collector.tls));
+        nodes.chain(self.sts().iter().map(|endpoint| (endpoint, &self.issuer.tls))).chain(collector)
     }
 
     /// Continues the states of TLS of the configuration before, where the settings are the same.
@@ -354,12 +359,17 @@ impl Config {
         } else {
             self.issuer.tls.clone().succeeding(&old.issuer.tls)
         };
+        if let (Some(traces), Some(old)) = (&mut self.traces, &old.traces) {
+            traces.collector.tls = traces.collector.tls.clone().succeeding(&old.collector.tls);
+        }
     }
 
     /// Returns the states of TLS towards servers by the section that configures them. STS may share that of the nodes.
     pub(crate) fn tls(&self) -> impl Iterator<Item = (&'static str, &FollowedTls)> {
         let own = Some(&self.issuer.tls).filter(|tls| !tls.is(&self.upstream.tls));
-        [("upstream.tls", &self.upstream.tls)].into_iter().chain(own.map(|tls| ("issuer.tls", tls)))
+        let of_traces = self.traces.as_ref().map(|traces| ("traces.tls", &traces.collector.tls));
+        let of_issuer = own.map(|tls| ("issuer.tls", tls));
+        [("upstream.tls", &self.upstream.tls)].into_iter().chain(of_issuer).chain(of_traces)
     }
 }
 

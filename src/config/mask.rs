@@ -7,15 +7,15 @@ use super::spelling::nearest;
 use std::borrow::Cow;
 
 /// The names of tables.
-const TABLES: [&str; 9] =
-    ["issuer", "listener", "admin", "upstream", "mapping", "limits", "log", "test", "jwt"];
+const TABLES: [&str; 10] =
+    ["issuer", "listener", "admin", "upstream", "mapping", "limits", "log", "test", "jwt", "traces"];
 /// The tables that declare credentials. Their values are hidden as those of `[issuer]` are.
 const CREDENTIALS: [&str; 2] = ["user", "token"];
 /// The keys that may hold a secret. These include all keys of `[issuer]`; a key's name is shown, its value is not.
 const KEYS: [&str; 8] =
     ["access_key", "secret_key", "endpoint", "role_arn", "issuer", "name", "password", "sha256"];
 /// Parts of keys whose values are hidden in every table.
-const SECRET: [&str; 7] = ["secret", "key", "pass", "pwd", "token", "credential", "sha256"];
+const SECRET: [&str; 8] = ["authorization", "secret", "key", "pass", "pwd", "token", "credential", "sha256"];
 /// The length from which a name with neither `_` nor `-` may be a secret.
 const RANDOM: usize = 16;
 

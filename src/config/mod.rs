@@ -37,6 +37,8 @@ mod table;
 pub(crate) mod tests;
 mod tls;
 mod tokens;
+mod trace_settings;
+mod traces;
 mod upstream;
 mod users;
 mod value;
@@ -57,5 +59,8 @@ pub(crate) use policy_tests::{Caller, Expectation, Peer, PolicyTest, TestClient,
 pub(crate) use schema::manual;
 pub use source::Place;
 pub(crate) use tls::load_tls;
+pub(crate) use trace_settings::Traces;
+#[cfg(feature = "otlp")]
+pub(crate) use trace_settings::{Collector, Sampling};
 pub(crate) use value::parse_duration;
 pub(crate) use warnings::root;

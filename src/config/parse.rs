@@ -9,9 +9,10 @@ use super::listeners::{read_admin, read_listeners};
 use super::log::read_log;
 use super::mappings::read_mappings;
 use super::reader::Reader;
-use super::schema::{ADMIN, ISSUER, LIMITS, LOG, ROOT, Section, UPSTREAM};
+use super::schema::{ADMIN, ISSUER, LIMITS, LOG, ROOT, Section, TRACES, UPSTREAM};
 use super::table::Table;
 use super::tokens::read_tokens;
+use super::traces::read_traces;
 use super::upstream::read_upstream;
 use super::users::read_users;
 use super::warnings::{self, Places};
@@ -53,6 +54,7 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
     places.mints_per_second = limits.span_of("mints_per_second");
     let (limits, workers) = read_limits(limits);
     let log = read_log(root.table("log", &LOG));
+    let traces = read_traces(root.table("traces", &TRACES), environment);
     if let Some((mappings, listeners)) = mappings.as_deref().zip(listeners.all()) {
         reach::check(mappings, listeners, root.reader());
         homes::check(mappings, root.reader());
@@ -80,6 +82,7 @@ fn read_root(root: &Table<'_>, environment: &dyn Environment) -> Option<(Config,
         limits,
         workers,
         log,
+        traces: traces.ok()?,
         warnings,
     };
     Some((config, places))

@@ -15,7 +15,7 @@ mod store;
 mod tests;
 
 pub(super) use identities::{DECLARATIONS, JWKS, JWT, KEY, TOKEN, USER};
-pub(super) use limits::{LIMITS, LOG};
+pub(super) use limits::{LIMITS, LOG, TRACES};
 pub(super) use listeners::{ADMIN, FORWARDED, LISTENER, LISTENER_TLS, PROXY_PROTOCOL};
 pub(super) use mappings::{CLAIM, CLIENT, CLIENT_CERTIFICATE, CLIENT_JWT, CORS, MAPPING, SCOPE};
 pub(super) use policy_tests::{TEST, TESTS};
@@ -83,7 +83,7 @@ enum Values {
 }
 
 /// The sections of a configuration, each with its name in the reference.
-static SECTIONS: [(&str, &Section); 26] = [
+static SECTIONS: [(&str, &Section); 27] = [
     ("the file", &ROOT),
     ("a secret", &SECRET),
     ("a certificate", &CERTIFICATE),
@@ -110,6 +110,7 @@ static SECTIONS: [(&str, &Section); 26] = [
     ("[mapping.cors]", &CORS),
     ("[limits]", &LIMITS),
     ("[log]", &LOG),
+    ("[traces]", &TRACES),
 ];
 
 impl Section {

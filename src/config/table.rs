@@ -195,6 +195,22 @@ impl<'t> Table<'t> {
         number
     }
 
+    /// Reads a fraction from 0 to 1.
+    pub(super) fn fraction(&self, key: &'static str) -> Option<f64> {
+        let value = self.get(key)?;
+        let written = match value.get_ref() {
+            DeValue::Float(float) => float.as_str(),
+            DeValue::Integer(integer) => integer.as_str(),
+            _ => return self.wrong_type(value, key, "a number from 0 to 1"),
+        };
+        let fraction = written.replace('_', "").parse().ok().filter(|number| (0.0..=1.0).contains(number));
+        if fraction.is_none() {
+            let help = "write a number from 0 to 1, such as 0.01";
+            self.reader.error(Span::from(value.span()), format!("{key} = {written} is out of range"), help);
+        }
+        fraction
+    }
+
     pub(super) fn duration(&self, key: &'static str) -> Option<Duration> {
         let (value, range) = (self.get(key)?, self.section.times(key));
         let DeValue::String(text) = value.get_ref() else {

@@ -114,7 +114,8 @@ fn proxy_toml_shows_the_defaults() {
         .zip(shown.lines())
         .map(|(uncommented, line)| uncommented.unwrap_or(line).to_owned() + "\n")
         .collect();
-    let environment = &Env(&["SCOPEGATE_ACCESS_KEY", "SCOPEGATE_SECRET_KEY", "SGREPORTS_SECRET"]);
+    let environment =
+        &Env(&["SCOPEGATE_ACCESS_KEY", "SCOPEGATE_SECRET_KEY", "SGREPORTS_SECRET", "OTLP_AUTHORIZATION"]);
     let config = Config::parse(&uncommented, environment).unwrap();
     let examples = Limits { requests_per_second: NonZeroU32::new(1000), ..Limits::default() };
     assert_eq!(config.limits, examples);
@@ -122,6 +123,8 @@ fn proxy_toml_shows_the_defaults() {
     assert_eq!(config.listeners[0].hosts, hosts);
     assert_eq!(config.mappings[0].scopes[0].max_object_size, Some(100 << 20));
     assert_eq!(config.log, Log::default());
+    let traces = config.traces.unwrap();
+    assert_eq!((&*traces.service_name, traces.propagate, traces.queue), ("scopegate", false, 2048));
 }
 
 /// `scopegate token` parses prefixes in the same way.

@@ -16,6 +16,7 @@ use crate::proxy::live_tls::LiveTls;
 pub(crate) use crate::proxy::site::Site;
 use crate::store::nodes::NodeBoard;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Tracer;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -60,6 +61,10 @@ pub(crate) struct Generation {
     pub handshakes: Arc<Places>,
     /// The log lines of requests, if there are any.
     pub access_log: Option<Lines>,
+    /// Decides which requests are traced, if some are.
+    pub tracer: Option<Arc<Tracer>>,
+    /// TLS towards the collector of traces.
+    pub traces_tls: Option<FollowedTls>,
 }
 
 impl Generation {
@@ -67,7 +72,8 @@ impl Generation {
     pub(crate) fn client_tls(&self) -> impl Iterator<Item = (&'static str, &FollowedTls)> {
         let (store, sts) = (&self.upstream.tls, &self.sts_tls);
         let own = (!sts.is(store)).then_some(("issuer.tls", sts));
-        [("upstream.tls", store)].into_iter().chain(own)
+        let of_traces = self.traces_tls.as_ref().map(|tls| ("traces.tls", tls));
+        [("upstream.tls", store)].into_iter().chain(own).chain(of_traces)
     }
 }
 

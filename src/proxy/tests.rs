@@ -137,6 +137,8 @@ pub(crate) fn proxy_of<M: Mint + Send + Sync + 'static>(
         sts_tls: config.issuer.tls,
         limits: config.limits,
         access_log: None,
+        tracer: None,
+        traces_tls: None,
     });
     let pool = Pool::new(generation.upstream.servers(), &generation.limits, &generation.nodes).unwrap();
     let shared = Shared {

@@ -26,13 +26,18 @@ use crate::proxy::generation::{Generation, ListenerTable, Shared, Site, SiteTabl
 use crate::store::nodes::NodeBoard;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Tracer;
 use arc_swap::ArcSwap;
 use http1::read_budget;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+/// The time that the process waits at its end for spans to be sent.
+const TRACES: Duration = Duration::from_secs(2);
 
 /// A running server.
 pub(super) struct Running {
@@ -65,7 +70,8 @@ impl Running {
         let verifiers = Verifiers::new(&config.users, &config.tokens, Arc::clone(&lasting), None);
         let issuers = Issuers::start(&config.jwt, None, WallClock::SYSTEM);
         let verifiers = verifiers.map_err(io::Error::other)?.with_issuers(issuers);
-        let generation = generation(&config, sites, nodes, (&change.registry, verifiers), None);
+        let tracer = Tracer::follow(config.traces.as_ref(), None, &metrics.traces)?;
+        let generation = generation(&config, sites, nodes, (&change.registry, verifiers), tracer, None);
         show_files(&config, &generation.authenticator, &metrics);
         tls_files::show(&generation, &metrics.tls);
         tls_files::warn(&generation, WallClock::SYSTEM.now());
@@ -131,6 +137,9 @@ impl Running {
         let issuers = verified_before.map(Verifiers::issuers);
         let issuers = Issuers::start(&config.jwt, issuers.map(|issuers| &**issuers), WallClock::SYSTEM);
         let verifiers = verifiers.map_err(|error| vec![error])?.with_issuers(issuers);
+        let tracer =
+            Tracer::follow(config.traces.as_ref(), before.tracer.as_ref(), &self.shared.metrics.traces);
+        let tracer = tracer.map_err(|error| vec![error.to_string()])?;
         change.regrant().map_err(|error| vec![error.to_string()])?;
         // Nothing fails from here on.
         self.ready.prober().follow(&prober);
@@ -139,7 +148,8 @@ impl Running {
         let opened = sites.iter().flat_map(|site| site.sessions.opened());
         let renewed = opened.filter(|(_, slot)| slot.is_inheriting()).count();
         self.lasting.attempts.set_limits(AttemptLimits::of(&config.limits));
-        let next = Arc::new(generation(&config, sites, nodes, (&change.registry, verifiers), Some(&before)));
+        let next =
+            Arc::new(generation(&config, sites, nodes, (&change.registry, verifiers), tracer, Some(&before)));
         show_files(&config, &next.authenticator, &self.shared.metrics);
         tls_files::show(&next, &self.shared.metrics.tls);
         tls_files::warn(&next, self.shared.clock.now());
@@ -192,6 +202,10 @@ impl Running {
         let drain = self.config.limits.drain_timeout;
         let ended = self.workers.join(drain).await;
         self.listening.clean_up();
+        let tracer = self.shared.generation.load().tracer.clone();
+        if let Some(tracer) = tracer {
+            tracer.flush(TRACES).await;
+        }
         ended
     }
 }
@@ -218,6 +232,7 @@ fn generation(
     sites: Vec<Arc<Site>>,
     nodes: Arc<NodeBoard>,
     (registry, verifiers): (&ListenerRegistry, Verifiers),
+    tracer: Option<Arc<Tracer>>,
     before: Option<&Generation>,
 ) -> Generation {
     let none = ListenerTable::default();
@@ -236,6 +251,8 @@ fn generation(
         limits: config.limits.clone(),
         handshakes: handshakes(config.limits.handshakes, before),
         access_log: config.log.lines(),
+        tracer,
+        traces_tls: config.traces.as_ref().map(|traces| traces.collector.tls.clone()),
     }
 }
 

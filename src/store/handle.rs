@@ -72,13 +72,14 @@ impl Store {
         loop {
             let mut lease = self.pool.checkout(attempts).await?;
             let choice = lease.choice();
-            trace.sent_to(self.nodes.name(choice.node));
+            let mut exchange = trace.sent_to(self.nodes.name(choice.node));
             let date = AmzDate::new(self.clock.now());
             let authority = lease.authority().ok_or(SendError::Unsignable)?;
             let signed = resign(outgoing, upload.attempt(), session, authority, &date)
                 .map_err(|_| SendError::Unsignable)?;
-            let error = match lease.send(signed).await {
+            let error = match lease.send(signed, exchange.header()).await {
                 Ok(head) => {
+                    exchange.answered(head.status);
                     self.pool.report(choice, Outcome::of_answer(head.status));
                     return Ok((lease.answered(head), choice));
                 }

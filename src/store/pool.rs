@@ -11,6 +11,7 @@ use crate::net::connect::{Connector, FollowedTls, Stream};
 use crate::net::endpoint::Endpoint;
 use crate::outgoing::upload_error::UploadError;
 use crate::resign::{Authority, SignedRequest};
+use crate::trace::timeline::ParentHeader;
 use bytes::{BufMut, Bytes};
 use http1::client::{Connection, Failure, Patience, ResponseFuture};
 use http1::splice::SpliceBody;
@@ -254,13 +255,23 @@ impl Lease {
     }
 
     /// Sends a request and waits for the head of the response. The body is held back until the store asks for it, so
-    /// that a request that the store refuses early costs no transfer and can be sent again.
-    pub(crate) fn send<B>(&mut self, request: SignedRequest<B>) -> ResponseFuture<'_, Stream, B>
+    /// that a request that the store refuses early costs no transfer and can be sent again. `parent` tells the store the
+    /// place in a trace. It is not signed, because it says nothing about the request.
+    pub(crate) fn send<B>(
+        &mut self,
+        request: SignedRequest<B>,
+        parent: Option<ParentHeader>,
+    ) -> ResponseFuture<'_, Stream, B>
     where
         B: SpliceBody<Data = Bytes, Error = UploadError> + Unpin,
     {
         let (method, mut head, body) = request.into_parts();
         let hold = !body.is_end_stream();
+        if let Some(parent) = parent {
+            head.put_slice(b"traceparent: ");
+            head.put_slice(parent.as_bytes());
+            head.put_slice(b"\r\n");
+        }
         head.put_slice(if hold { b"expect: 100-continue\r\n\r\n" } else { b"\r\n" });
         self.0.connection.send(method, head, body, hold)
     }

@@ -11,6 +11,9 @@ use crate::refusal::{Refusal, Rule};
 use crate::telemetry::log::{self, Output};
 use crate::telemetry::metrics::{CutBy, Metrics, Outcome, Row};
 use crate::telemetry::refused::Refused;
+#[cfg(feature = "otlp")]
+use crate::telemetry::traces::Facts;
+use crate::telemetry::traces::{Traced, Tracer};
 use crate::trace::{RequestId, Trace, Wait};
 use http::{Method, StatusCode};
 use http1::{Request, clock};
@@ -46,22 +49,37 @@ pub(crate) struct AccessRecord {
     client_ended: bool,
     /// The fields that only the access log has, if it is on.
     line: Option<Box<LineFields>>,
+    /// What only traces have, if the request is traced.
+    traced: Option<Traced>,
+}
+
+/// What is recorded of a request, beside the metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Recorded<'r> {
+    /// The form of its line in the log, if it has one.
+    pub(crate) lines: Option<Lines>,
+    /// The tracer, if requests are traced.
+    pub(crate) tracer: Option<&'r Arc<Tracer>>,
 }
 
 impl AccessRecord {
-    /// Begins the record of a request of a client. The log has a line for it as `logged` says. `request` is `None` for bytes that are not a request. The record is boxed because it is moved often.
+    /// Begins the record of a request of a client, as `recorded` says. `request` is `None` for bytes that are not a request.
+    /// The record is boxed because it is moved often.
     pub(crate) fn begin(
         metrics: Arc<Metrics>,
         client: &Client<'_>,
-        logged: Option<Lines>,
+        recorded: Recorded<'_>,
         method: &Method,
         request: Option<&Request>,
     ) -> Box<Self> {
         metrics.in_flight_add();
         let connection = client.connection().clone();
+        let Recorded { lines: logged, tracer } = recorded;
+        let (traced, timeline) = tracer.and_then(|tracer| tracer.begin(request)).unzip();
         Box::new(Self {
             metrics,
-            trace: Trace::begin(logged.is_some()),
+            trace: Trace::begin_traced(logged.is_some(), timeline),
+            traced,
             address: client.address().or_else(|| connection.peer_address()),
             connection,
             method: method.clone(),
@@ -126,6 +144,9 @@ impl AccessRecord {
         if let Some(line) = &mut self.line {
             line.upstream_id = upstream_id.map(Into::into);
         }
+        if let Some(traced) = &mut self.traced {
+            traced.answered(upstream_id);
+        }
     }
 
     /// Notes a refusal as the response.
@@ -185,6 +206,30 @@ impl AccessRecord {
         }
     }
 
+    /// Hands over the spans, if the request is traced.
+    #[cfg(feature = "otlp")]
+    fn finish_trace(&mut self, total: Duration) {
+        let Some(traced) = self.traced.take() else { return };
+        let names = self.metrics.mapping_names();
+        traced.finish(
+            &self.trace,
+            &Facts {
+                method: self.method.as_str(),
+                scheme: self.connection.scheme(),
+                client: self.address,
+                listener: self.connection.listener().name(),
+                mapping: self.mapping.get().map(|row| names.of(row)),
+                status: self.status,
+                rule: self.rule.map(Rule::name),
+                cut: self.cut.map(CutBy::name),
+                received: self.received,
+                sent: self.sent,
+                start: self.start,
+                total,
+            },
+        );
+    }
+
     /// Returns what the status page shows of a refused request.
     fn as_refused(&self) -> Option<Refused> {
         Some(Refused {
@@ -233,5 +278,7 @@ impl Drop for AccessRecord {
         if let Some(output) = log::stderr() {
             self.log_to(output, total);
         }
+        #[cfg(feature = "otlp")]
+        self.finish_trace(total);
     }
 }

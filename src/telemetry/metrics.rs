@@ -5,6 +5,7 @@ mod encode;
 mod encode_issuers;
 mod encode_memory;
 mod encode_nodes;
+mod encode_traces;
 mod exposition;
 mod histogram;
 mod http2_counts;
@@ -33,6 +34,7 @@ use crate::s3::operation::Operation;
 use crate::sessions::table::{MintCounts, Sessions};
 use crate::store::nodes::NodeBoard;
 use crate::telemetry::refused::LastRefused;
+use crate::telemetry::traces::TraceCounts;
 use arc_swap::{ArcSwap, Guard};
 use credentials::CredentialFacts;
 use encode::MetricsCollector;
@@ -169,6 +171,8 @@ pub(crate) struct Metrics {
     cut: [AtomicU64; CutBy::ALL.len()],
     memory: OnceLock<Memory>,
     replays: Arc<AtomicU64>,
+    /// Spans of traced requests.
+    pub traces: Arc<TraceCounts>,
     continuations: [AtomicU64; continuation::Outcome::ALL.len()],
 }
 
@@ -350,6 +354,7 @@ impl Default for Metrics {
             cut: Default::default(),
             memory: OnceLock::new(),
             replays: Arc::default(),
+            traces: Arc::default(),
             continuations: Default::default(),
         }
     }

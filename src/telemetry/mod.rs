@@ -1,4 +1,4 @@
-//! The access log, metrics and caught panics.
+//! The access log, metrics, traces and caught panics.
 //!
 //! May use: `store`, `config`, `sessions`, `outgoing`, `authenticate`, `authorize`, `bounds`, `identify`, `trace`, `refusal`, `s3`, `net`.
 
@@ -6,4 +6,6 @@ pub(crate) mod access;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod panics;
+mod redact;
 pub(crate) mod refused;
+pub(crate) mod traces;

@@ -40,6 +40,8 @@ mod surface;
 mod tls;
 mod tls_in;
 mod tls_out;
+#[cfg(feature = "otlp")]
+mod traces;
 mod units;
 mod walkthroughs;
 mod walls;

@@ -228,6 +228,59 @@ fn explain_agrees_with_the_proxy() {
     }
 }
 
+/// The lines of a running proxy, in both formats, explain what it answered, by its own ids and by the store's.
+#[test]
+fn answered_requests_are_explained_from_the_log() {
+    for format in ["text", "json"] {
+        let world =
+            World::start_with(&[corner("reader", READER)], &format!("[log]\nformat = \"{format}\"\n"));
+        let (_folder, path) = configured(|text| text);
+        let (_other, narrower) = configured(|text| text.replace("media/", "photos/"));
+        // The request, the decision that the log tells, and the judgement by each configuration.
+        let cases = [
+            ("GET", "/tmp/media/hello.txt", "allowed; the response had status 200", "same", "different"),
+            ("GET", "/tmp/media/missing", "its error code was NoSuchKey", "same", "different"),
+            ("GET", "/tmp?list-type=2&prefix=media/", "operation: ListObjectsV2", "same", "different"),
+            ("PUT", "/tmp/media/x", "refused by rule right-not-granted", "same", "different"),
+            ("GET", "/tmp/other/x", "help: add a [[mapping.scope]] that covers this", "same", "same"),
+        ];
+        for (method, target, told, now, narrowed) in cases {
+            let answer = world.ask("reader", method, target, &[], b"");
+            let id = answer.header("x-amz-request-id").unwrap().to_owned();
+            let log = wait_for(|| Some(world.proxy.stderr()).filter(|log| log.contains(&id))).unwrap();
+            let explain = |path: &str, more: &[&str]| {
+                let words = [&["explain", "--config", path, "--request-id", &id], more].concat();
+                let Output { status, stdout, stderr } = scopegate(&words, &[], log.as_bytes());
+                let text = |bytes| String::from_utf8(bytes).unwrap();
+                assert_eq!(status.code(), Some(0), "{}", text(stderr));
+                text(stdout)
+            };
+            let text = explain(&path, &[]);
+            assert!(text.contains(told), "{format} {target}: {text}");
+            for (path, expected) in [(&path, now), (&narrower, narrowed)] {
+                let said = explain(path, &["--json", "--log", "-"]);
+                let said: Value = serde_json::from_str(&said).unwrap();
+                assert_eq!(said["would_be"], expected, "{format} {target}: {said:#}");
+            }
+        }
+    }
+    let (_folder, path) = configured(|text| text);
+    let (code, _, err) = run(&["explain", "--config", &path, "--request-id", "0123456789ABCDEF"], &[]);
+    assert!(
+        code == 1 && err.contains("no request in the log has the id 0123456789ABCDEF (0 lines)"),
+        "{err}"
+    );
+    for (more, told) in [
+        (&["--log", "/"][..], "cannot read the log /: is a directory"),
+        (&["--from", "127.0.0.1"], "cannot be used with"),
+        (&["GET", "/"], "cannot be used with"),
+    ] {
+        let words = [&["explain", "--config", &path, "--request-id", "0123456789ABCDEF"], more].concat();
+        let (code, _, err) = run(&words, &[]);
+        assert!(code == 2 && err.contains(told), "{more:?}: {err}");
+    }
+}
+
 #[test]
 fn check_runs_the_tests_of_a_configuration() {
     let (folder, path) = configured(|text| text);

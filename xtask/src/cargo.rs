@@ -95,7 +95,8 @@ pub(crate) fn build_packaged(workspace: &Path, is_quick: bool) -> Result<PathBuf
 pub(crate) fn build_deployed(workspace: &Path) -> Result<PathBuf, String> {
     announce("building the deployed binary (some minutes)");
     let mut build = cargo();
-    build.args(["build", "--locked", "--package", "scopegate", "--profile", "dist", "--no-default-features"]);
+    build.args(["build", "--locked", "--package", "scopegate", "--profile", "dist"]);
+    build.args(["--no-default-features", "--features", "otlp"]);
     command::run(build.current_dir(workspace))?;
     Ok(target_folder(workspace).join("dist").join("scopegate"))
 }

@@ -35,7 +35,10 @@ pub(crate) fn crates(workspace: &Path) -> Result<(BTreeMap<String, Crate>, Strin
 
 fn said(arguments: &[&str], workspace: &Path) -> Result<Vec<u8>, String> {
     let mut cargo = cargo();
-    cargo.args(arguments).args(["--locked", "--no-default-features"]).current_dir(workspace);
+    cargo
+        .args(arguments)
+        .args(["--locked", "--no-default-features", "--features", "otlp"])
+        .current_dir(workspace);
     let output = cargo.output().map_err(|error| format!("cannot start cargo: {error}"))?;
     if output.status.success() {
         return Ok(output.stdout);

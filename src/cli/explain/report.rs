@@ -9,6 +9,7 @@ use crate::identify::client::Connection;
 use crate::identify::identity::Identity;
 use crate::identify::matcher::Finding;
 use crate::refusal::{Refusal, Rule};
+use crate::s3::operation::Operation;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -58,6 +59,21 @@ impl Explanation<'_> {
             Ok(_) => return None,
         };
         Some((refusal.rule, &refusal.message))
+    }
+
+    /// Returns the operations of the ways in which the request is answered, or of its refusal.
+    pub(super) fn operations(&self) -> Vec<Operation> {
+        match &self.decision {
+            Some(Ok(ways)) => ways.iter().filter_map(|way| way.operation).collect(),
+            Some(Err(refusal)) => refusal.operation.into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Returns whether this rule refuses the request in one of its ways.
+    pub(super) fn may_refuse_by(&self, rule: Rule) -> bool {
+        let ways = self.decision.as_ref().and_then(|decision| decision.as_ref().ok());
+        ways.into_iter().flatten().any(|way| way.ruling.as_ref().is_err_and(|refusal| refusal.rule == rule))
     }
 
     /// Returns the refusal of the client, whatever it requests.

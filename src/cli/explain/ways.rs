@@ -20,17 +20,20 @@ pub(super) struct Way {
     pub(super) how: Option<&'static str>,
     /// A description of the response, or the refusal.
     pub(super) ruling: Result<String, Refusal>,
+    /// The operation of the response, if it is one of S3.
+    pub(super) operation: Option<Operation>,
     /// The kind of the session that signs the request to the store, if there is one.
     pub(super) session: Option<SessionKind>,
 }
 
 impl Way {
     fn local(how: &'static str) -> Self {
-        Self { how: Some(how), ruling: Ok(String::new()), session: None }
+        Self { how: Some(how), ruling: Ok(String::new()), operation: None, session: None }
     }
 
     fn refused(how: &'static str, refusal: Refusal) -> Self {
-        Self { how: Some(how), ruling: Err(refusal), session: None }
+        let operation = refusal.operation;
+        Self { how: Some(how), ruling: Err(refusal), operation, session: None }
     }
 }
 
@@ -39,7 +42,8 @@ pub(super) fn of(mapping: &Mapping, decision: &Decision<'_>) -> Vec<Way> {
     match &decision.action {
         Action::Route(route) => vec![of_route(mapping, route, None)],
         Action::Options(options) => {
-            vec![Way { how: None, ruling: Ok(of_options(options)), session: None }]
+            let operation = Some(options.operation);
+            vec![Way { how: None, ruling: Ok(of_options(options)), operation, session: None }]
         }
         Action::Browse(browse) => browse.ways.iter().map(|way| of_way(mapping, way)).collect(),
         Action::Fallback(refused) => {
@@ -101,7 +105,7 @@ fn of_route(mapping: &Mapping, route: &Route, how: Option<&'static str>) -> Way 
         RouteKind::ListUploads(list) => push_uploads(&list.listing, &mut text),
         RouteKind::Document(request) => push_document(route.spec, request, &mut text),
     }
-    Way { how, ruling: Ok(text), session }
+    Way { how, ruling: Ok(text), operation: Some(route.spec.operation), session }
 }
 
 /// Describes a list of a folder, which Scopegate makes from the store's lists.
@@ -109,7 +113,7 @@ fn of_list(mapping: &Mapping, first: &Forward, how: &'static str) -> Way {
     let session = Some(mapping.session_for(first.spec));
     let mut text = allowed(first.spec, (first.spec.needs(), None), session);
     push_forward(first, &mut text);
-    Way { how: Some(how), ruling: Ok(text), session }
+    Way { how: Some(how), ruling: Ok(text), operation: Some(first.spec.operation), session }
 }
 
 /// Describes what an operation needs, and the source of a copy in addition.

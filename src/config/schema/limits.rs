@@ -135,3 +135,49 @@ pub(in crate::config) static LOG: Section = Section {
         ),
     ],
 };
+
+/// `[traces]`.
+pub(in crate::config) static TRACES: Section = Section {
+    name: "[traces]",
+    layout: Layout::Defaults,
+    keys: &[
+        Key::required("endpoint", "the URL for traces, such as `\"http://127.0.0.1:4318/v1/traces\"`"),
+        Key::defaulting(
+            "sample",
+            "0.01",
+            "the fraction of the requests without a parent that is traced, from 0 to 1",
+        ),
+        Key::defaulting(
+            "parent",
+            "\"follow\"",
+            "whether the `traceparent` of a client decides and is continued, or `\"ignore\"`",
+        ),
+        Key::defaulting(
+            "parent_limit",
+            "10",
+            "how many traces of clients are continued in each second, by all clients together",
+        )
+        .numbers(1..=MOST),
+        Key::defaulting("propagate", "false", "whether the store receives a `traceparent`"),
+        Key::defaulting("service_name", "\"scopegate\"", "the name of this service, `service.name`"),
+        Key::optional(
+            "authorization",
+            "none",
+            "a [secret](#secrets): the value of a header for the collector, such as `Bearer TOKEN`",
+        ),
+        Key::defaulting(
+            "authorization_header",
+            "\"authorization\"",
+            "the name of that header, such as `\"x-api-key\"`",
+        ),
+        Key::optional("tls", "the system's CAs", "[TLS towards the collector](#tls-towards-servers)"),
+        Key::defaulting("timeout", "\"5s\"", "for one attempt to send, {range}")
+            .times(Duration::from_millis(100)..=Duration::from_mins(1)),
+        Key::defaulting(
+            "queue",
+            "2048",
+            "how many requests may wait to be sent, 6 KiB each at most; the spans of more are dropped and counted",
+        )
+        .numbers(1..=65_536),
+    ],
+};

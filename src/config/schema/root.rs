@@ -20,5 +20,10 @@ pub(in crate::config) static ROOT: Section = Section {
         Key::required("mapping", "[`[[mapping]]`](#mapping): clients and what they may do"),
         Key::optional("limits", "the defaults", "[`[limits]`](#limits): bounds on what clients can use"),
         Key::optional("log", "the defaults", "[`[log]`](#log): what is logged, and how"),
+        Key::optional(
+            "traces",
+            "none",
+            "[`[traces]`](#traces): the collector that receives traces of requests",
+        ),
     ],
 };

@@ -35,6 +35,7 @@ fn begun(name: &str) -> &'static str {
         "[mapping.cors]" => "[[mapping]]\n[mapping.cors]\n",
         "[limits]" => "[limits]\n",
         "[log]" => "[log]\n",
+        "[traces]" => "[traces]\n",
         "[[test]]" => "[[test]]\n",
         _ => panic!("say how {name} is written"),
     }
@@ -93,6 +94,10 @@ fn whole(name: &str) -> String {
         "[mapping.cors]" => format!("{EXAMPLE}[mapping.cors]\norigins = \"https://a.example.test\"\n@\n"),
         "[limits]" => format!("{EXAMPLE}[limits]\n@\n"),
         "[log]" => format!("{EXAMPLE}[log]\n@\n"),
+        "[traces]" => format!(
+            "{EXAMPLE}[traces]\nendpoint = \"http://otel:4318/v1/traces\"\n\
+             authorization = {{ env = \"SCOPEGATE_ACCESS_KEY\" }}\n@\n"
+        ),
         _ => panic!("say how a whole configuration with {name} is written"),
     }
 }

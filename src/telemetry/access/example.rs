@@ -1,6 +1,6 @@
 //! The record of an example request apart from the server, for the benches and for the test that counts allocations.
 
-use super::AccessRecord;
+use super::{AccessRecord, Recorded};
 use crate::config::{IdentityForm, Lines, LogFormat};
 use crate::identify::client::{Client, Connection};
 use crate::s3::operation::Operation;
@@ -45,11 +45,17 @@ impl RecordedGet {
         let client = Client::of_connection(&self.connection);
         let logged = self.log.as_ref().map(|_| Lines { only_audit: false, identity: IdentityForm::Name });
         let (metrics, request) = (Arc::clone(&self.metrics), &self.request);
-        let mut record = AccessRecord::begin(metrics, &client, logged, &request.method, Some(request));
+        let mut record = AccessRecord::begin(
+            metrics,
+            &client,
+            Recorded { lines: logged, tracer: None },
+            &request.method,
+            Some(request),
+        );
         record.mapped(self.mapping);
         record.trace().routed(Operation::GetObject, None);
         record.trace().targets("/tmp/media/1024", "");
-        record.trace().sent_to(Some(&self.node));
+        drop(record.trace().sent_to(Some(&self.node)));
         record.answered(StatusCode::OK, Some(b"185D0B4F3A2C1E07"));
         record.sent(1024);
         if let Some((output, _)) = &self.log {

@@ -7,6 +7,9 @@ use crate::identify::identity::Identity;
 use crate::refusal::Rule;
 use crate::s3::operation::Operation;
 use crate::telemetry::log::{Line, Output};
+use crate::telemetry::redact::without_credentials;
+use crate::trace::parent::TraceParent;
+use crate::trace::timeline::Timeline;
 use crate::trace::{Texts, Wait, shortened};
 use http::Version;
 use http::uri::PathAndQuery;
@@ -56,7 +59,9 @@ impl LineFields {
             version: request.map(|request| request.version),
             client_id: request.and_then(|request| client_id(request.fields())).map(Into::into),
             lines,
-            traceparent: request.and_then(|request| traceparent(request.fields())).map(Into::into),
+            traceparent: request
+                .and_then(|request| TraceParent::of(request.fields()))
+                .map(|parent| parent.as_str().into()),
             identity: OnceCell::new(),
             upstream_id: None,
             reason: None,
@@ -82,7 +87,7 @@ impl LineFields {
     pub(super) fn write(&self, record: &AccessRecord, total: Duration, output: &Output) {
         let mappings = record.metrics.mapping_names();
         let mapping = record.mapping.get().map_or("-", |row| mappings.of(row));
-        let path = shown::without_credentials(self.target.as_ref().map_or("", PathAndQuery::path));
+        let path = without_credentials(self.target.as_ref().map_or("", PathAndQuery::path));
         let identity =
             shown::identity(self.lines.identity, self.identity.get().map(|it| &**it), &record.connection);
         let waited = |wait: Duration| (!wait.is_zero()).then(|| micros(wait));
@@ -104,7 +109,7 @@ impl LineFields {
                 line.word("method", record.method.as_str());
                 line.text_if("protocol", self.version.map(protocol));
                 line.text("path", shortened(&path));
-                line.text_if("prefix", prefix.map(shown::without_credentials).as_deref());
+                line.text_if("prefix", prefix.map(without_credentials).as_deref());
                 if let Some(target) = target {
                     line.text("bucket", target.bucket());
                     line.text_if("key", target.key().as_deref().map(shortened));
@@ -123,6 +128,10 @@ impl LineFields {
                 line.text_if("upstream_id", self.upstream_id.as_deref().and_then(visible));
                 line.text_if("client_request_id", self.client_id.as_deref());
                 line.text_if("traceparent", self.traceparent.as_deref());
+                if let Some((of_trace, of_span)) = trace.timeline().map(Timeline::ids) {
+                    line.text("trace_id", &of_trace);
+                    line.text("span_id", &of_span);
+                }
                 line.number_if("queue_us", waited(trace.waited(Wait::Queue)));
                 line.number_if("session_us", waited(trace.waited(Wait::Session)));
                 line.number_if("first_byte_us", record.first_byte.map(micros));
@@ -140,18 +149,6 @@ fn write_address(line: &mut Line<'_>, name: &str, address: Option<IpAddr>, conne
         Some(address) => line.address(name, address),
         None => line.value(name, &connection.peer()),
     }
-}
-
-/// Returns the place of the request in a trace (<https://www.w3.org/TR/trace-context/#traceparent-header>), as the client
-/// sent it. Text of another form is left out.
-fn traceparent(fields: &Fields) -> Option<&str> {
-    let text = fields.get("traceparent").and_then(visible)?;
-    let mut parts = text.split('-');
-    let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let has_form = [2, 32, 16, 2]
-        .into_iter()
-        .all(|length| parts.next().is_some_and(|part| part.len() == length && is_hex(part)));
-    (has_form && parts.next().is_none()).then_some(text)
 }
 
 /// Returns the id that a client gave to its request.

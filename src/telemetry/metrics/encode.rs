@@ -3,6 +3,7 @@
 use super::encode_issuers::encode_issuers;
 use super::encode_memory::encode_memory;
 use super::encode_nodes::encode_nodes;
+use super::encode_traces::encode_traces;
 use super::histogram::Histogram;
 use super::samples::{counter, gauge};
 use super::{CLASSES, Counts, CutBy, Metrics, NONE, Reloads};
@@ -66,6 +67,7 @@ impl Collector for MetricsCollector {
         encode_memory(metrics.memory.get(), &mut encoder)?;
         metrics.tls.encode(&mut encoder)?;
         metrics.credentials.encode(&mut encoder)?;
+        encode_traces(&metrics.traces, &mut encoder)?;
         encode_reloads(metrics, &mut encoder)?;
         encode_durations(metrics, &mut encoder)
     }

@@ -1,10 +1,11 @@
-//! The trace of a request: what its stages note for the access log.
-//!
-//! May use: `s3`.
+//! The trace of one request: what its stages note.
 
+use super::timeline::{ParentHeader, Timeline};
+use super::wait::Wait;
 use crate::s3::error as s3_error;
 use crate::s3::operation::Operation;
 use crate::s3::target::Query;
+use http::StatusCode;
 use http1::clock;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
@@ -20,8 +21,9 @@ const MAX_TEXT: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     id: u64,
-    /// Whether the access log has a line for the request. If not, some facts are not recorded.
-    is_logged: bool,
+    /// Whether the access log has a line for the request, or it is traced. If not, some facts are not recorded.
+    is_recorded: bool,
+    timeline: Option<Box<Timeline>>,
     operation: Cell<Option<Operation>>,
     prefix: RefCell<Option<Box<str>>>,
     target: OnceCell<LoggedTarget>,
@@ -72,13 +74,31 @@ pub(crate) struct Texts<'t> {
     pub target: Option<&'t LoggedTarget>,
 }
 
-/// A reason why a request waits before it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// Its turn among the requests of its mapping, or a buffer for its body.
-    Queue,
-    /// A session of its mapping.
-    Session,
+/// An exchange with a node, from sending the request to the head of the response.
+#[derive(Debug)]
+pub(crate) struct Exchange<'t> {
+    step: Option<(&'t Timeline, usize)>,
+    answer: Option<StatusCode>,
+}
+
+impl Exchange<'_> {
+    /// Returns the header by which the store learns of the trace, if it may.
+    pub(crate) fn header(&self) -> Option<ParentHeader> {
+        self.step.and_then(|(timeline, number)| timeline.header(number))
+    }
+
+    /// Notes the status of the response.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.answer = Some(status);
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        if let Some((timeline, number)) = self.step {
+            timeline.ends(number, self.answer);
+        }
+    }
 }
 
 /// A request's id of sixteen hexadecimal digits.
@@ -107,7 +127,18 @@ impl RequestId {
 impl Trace {
     /// Begins the trace of a new request, with a new id.
     pub(crate) fn begin(is_logged: bool) -> Self {
-        Self { id: fastrand::u64(..), is_logged, ..Self::default() }
+        Self { id: fastrand::u64(..), is_recorded: is_logged, ..Self::default() }
+    }
+
+    /// Begins the trace of a new request, which has a timeline if it is traced.
+    pub(crate) fn begin_traced(is_logged: bool, timeline: Option<Box<Timeline>>) -> Self {
+        let is_recorded = is_logged || timeline.is_some();
+        Self { is_recorded, timeline, ..Self::begin(is_logged) }
+    }
+
+    /// Returns the timeline of a request that is traced.
+    pub(crate) fn timeline(&self) -> Option<&Timeline> {
+        self.timeline.as_deref()
     }
 
     /// Makes a trace for work that may outlive the request. It has the request's id and is not logged.
@@ -126,8 +157,11 @@ impl Trace {
         let since = clock::now();
         let outcome = until.await;
         let waited = clock::now().saturating_duration_since(since);
-        if let Some(wait) = self.waits.get(wait as usize) {
-            wait.set(wait.get() + waited);
+        if let Some(all) = self.waits.get(wait as usize) {
+            all.set(all.get() + waited);
+        }
+        if let Some(timeline) = &self.timeline {
+            timeline.waited(wait, since, waited);
         }
         outcome
     }
@@ -140,7 +174,7 @@ impl Trace {
     /// Notes the operation of a request, granted or not. `query` contains the prefix of a list.
     pub(crate) fn routed(&self, operation: Operation, query: Option<&str>) {
         self.operation.set(Some(operation));
-        if self.is_logged
+        if self.is_recorded
             && operation.lists()
             && let Some(query) = query.and_then(|query| Query::parse(Some(query)).ok())
         {
@@ -163,24 +197,27 @@ impl Trace {
         self.operation.get()
     }
 
-    /// Notes that the request is sent to a node, for the first time or again.
-    pub(crate) fn sent_to(&self, node: Option<&Arc<str>>) {
-        if self.is_logged {
+    /// Notes that the request is sent to a node, for the first time or again. Returns the exchange, which ends when it is
+    /// dropped.
+    pub(crate) fn sent_to(&self, node: Option<&Arc<str>>) -> Exchange<'_> {
+        if self.is_recorded {
             self.attempts.set(self.attempts.get() + 1);
             self.node.replace(node.cloned());
         }
+        let step = self.timeline.as_deref().and_then(|timeline| Some((timeline, timeline.sends(node)?)));
+        Exchange { step, answer: None }
     }
 
     /// Notes the error code in the store's response.
     pub(crate) fn store_said(&self, code: Option<&str>) {
-        if self.is_logged {
+        if self.is_recorded {
             self.store_code.replace(code.map(|code| s3_error::shown_code(code).into()));
         }
     }
 
     /// Notes the cause of a failure that the request survives, or that its answer does not tell.
     pub(crate) fn survived(&self, cause: Option<&str>) {
-        if self.is_logged
+        if self.is_recorded
             && let Some(cause) = cause
         {
             self.cause.replace(Some(cause.into()));
@@ -209,7 +246,7 @@ impl Trace {
 
     /// Notes what the first request to the store is about: its path and query as the store gets them.
     pub(crate) fn targets(&self, path: &str, query: &str) {
-        if self.is_logged && self.target.get().is_none() {
+        if self.is_recorded && self.target.get().is_none() {
             let named = query.split('&').find_map(|pair| pair.strip_prefix("versionId="));
             let version = named.map(|version| percent_decode_str(version).decode_utf8_lossy().into());
             let _ = self.target.set(LoggedTarget { path: path.into(), version });
