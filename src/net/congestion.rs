@@ -1,7 +1,7 @@
 //! Congestion control of connections that stay within the host.
 //!
 //! BBR sends at the rate that it estimates for the network, with a timer for each burst. A connection over the loopback
-//! interface has no network: there the timers are most of the cost of a body (docs/performance.md, "connections within
+//! interface has no network: there the timers are most of the cost of a body (docs/performance.md, "Connections within
 //! the host are not paced"). Reno sends what the window allows, and every process may choose it (tcp(7)).
 
 use socket2::SockRef;
