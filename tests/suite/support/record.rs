@@ -2,6 +2,7 @@
 //!
 //! It does not imitate MinIO. Its responses prove nothing about S3.
 
+use socket2::SockRef;
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -14,6 +15,9 @@ use std::{
 
 /// The beginning of a request by which the proxy checks a node, as it does from time to time.
 const HEALTH_CHECK: &[u8] = b"GET /minio/health/";
+
+/// The length of a long response, and of the send buffer for it.
+const LARGE: usize = 64 * 1024;
 
 /// A listener that records each connection and gives every request the same response. Health checks succeed and are not
 /// recorded.
@@ -34,7 +38,7 @@ impl Recorder {
         let stopped = Arc::new(AtomicBool::new(false));
         let acceptor = thread::spawn({
             let (received, stopped, answer) =
-                (Arc::clone(&received), Arc::clone(&stopped), answer.to_owned());
+                (Arc::clone(&received), Arc::clone(&stopped), Arc::from(answer));
             move || accept(&listener, &received, &stopped, &answer)
         });
         Self { address, received, stopped, acceptor: Some(acceptor) }
@@ -74,7 +78,12 @@ impl Drop for Recorder {
     }
 }
 
-fn accept(listener: &TcpListener, received: &Arc<Mutex<Vec<Vec<u8>>>>, stopped: &AtomicBool, answer: &[u8]) {
+fn accept(
+    listener: &TcpListener,
+    received: &Arc<Mutex<Vec<Vec<u8>>>>,
+    stopped: &AtomicBool,
+    answer: &Arc<[u8]>,
+) {
     for stream in listener.incoming() {
         if stopped.load(Ordering::SeqCst) {
             return;
@@ -84,8 +93,12 @@ fn accept(listener: &TcpListener, received: &Arc<Mutex<Vec<Vec<u8>>>>, stopped: 
             all.push(Vec::new());
             all.len() - 1
         };
-        let (received, answer) = (Arc::clone(received), answer.to_owned());
+        let (received, answer) = (Arc::clone(received), Arc::clone(answer));
         let stream = stream.unwrap();
+        if answer.len() > LARGE {
+            // A thousand unread responses would take all the memory that the kernel has for TCP.
+            SockRef::from(&stream).set_send_buffer_size(LARGE).unwrap();
+        }
         // Ends with the connection. The peer's side closes at the end of the test.
         thread::spawn(move || {
             converse(stream, &answer, |bytes| received.lock().unwrap()[number].extend(bytes));
