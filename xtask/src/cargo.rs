@@ -50,6 +50,9 @@ pub(crate) struct Installed {
     pub(crate) options: &'static [&'static str],
 }
 
+/// The features of the program as it is deployed: traces, and no demo.
+pub(crate) const DEPLOYED: [&str; 3] = ["--no-default-features", "--features", "otlp"];
+
 /// Lists the crates of a program in the program.
 pub(crate) const AUDITABLE: Installed =
     Installed { name: "cargo-auditable", version: "0.7.7", options: &["--debug"] };
@@ -81,7 +84,8 @@ impl Installed {
 pub(crate) fn build_packaged(workspace: &Path, is_quick: bool) -> Result<PathBuf, String> {
     announce("building the binary with the list of its crates");
     let mut build = AUDITABLE.command(workspace)?;
-    build.args(["auditable", "build", "--locked", "--package", "scopegate", "--no-default-features"]);
+    build.args(["auditable", "build", "--locked", "--package", "scopegate"]);
+    build.args(DEPLOYED);
     build.args(["--profile", if is_quick { "dev" } else { "dist" }]);
     command::run(build.current_dir(workspace))?;
     let folder = if is_quick { "debug" } else { "dist" };
@@ -96,7 +100,7 @@ pub(crate) fn build_deployed(workspace: &Path) -> Result<PathBuf, String> {
     announce("building the deployed binary (some minutes)");
     let mut build = cargo();
     build.args(["build", "--locked", "--package", "scopegate", "--profile", "dist"]);
-    build.args(["--no-default-features", "--features", "otlp"]);
+    build.args(DEPLOYED);
     command::run(build.current_dir(workspace))?;
     Ok(target_folder(workspace).join("dist").join("scopegate"))
 }

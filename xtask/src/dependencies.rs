@@ -1,6 +1,6 @@
 //! The crates that a build of scopegate contains: `cargo metadata` describes them, `cargo tree` says which they are.
 
-use crate::cargo::cargo;
+use crate::cargo::{DEPLOYED, cargo};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -35,10 +35,7 @@ pub(crate) fn crates(workspace: &Path) -> Result<(BTreeMap<String, Crate>, Strin
 
 fn said(arguments: &[&str], workspace: &Path) -> Result<Vec<u8>, String> {
     let mut cargo = cargo();
-    cargo
-        .args(arguments)
-        .args(["--locked", "--no-default-features", "--features", "otlp"])
-        .current_dir(workspace);
+    cargo.args(arguments).arg("--locked").args(DEPLOYED).current_dir(workspace);
     let output = cargo.output().map_err(|error| format!("cannot start cargo: {error}"))?;
     if output.status.success() {
         return Ok(output.stdout);

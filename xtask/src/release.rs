@@ -4,7 +4,7 @@ mod bill;
 mod image;
 mod manuals;
 
-use crate::cargo::{Installed, build_packaged, target_folder};
+use crate::cargo::{DEPLOYED, Installed, build_packaged, target_folder};
 use crate::command::run as execute;
 use crate::console::print;
 use crate::dependencies;
@@ -106,7 +106,8 @@ fn tar(output: &Path, time: &str) -> Command {
 /// Returns the licences of all crates in the binary with their texts. A crate without one is an error.
 fn third_party(workspace: &Path) -> Result<String, String> {
     let mut about = ABOUT.command(workspace)?;
-    about.args(["about", "generate", "--fail", "--offline", "--locked", "--no-default-features"]);
+    about.args(["about", "generate", "--fail", "--offline", "--locked"]);
+    about.args(DEPLOYED);
     about.args(["--config", "xtask/third-party/about.toml", "xtask/third-party/template.hbs"]);
     Ok(text_of(about.current_dir(workspace))? + "\n")
 }
