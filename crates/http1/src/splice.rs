@@ -50,7 +50,7 @@ pub fn set_limit(pipes: usize) {
 }
 
 /// Returns the number of pipes that hold bytes.
-pub fn in_use() -> usize {
+fn in_use() -> usize {
     IN_USE.load(Ordering::Relaxed)
 }
 
@@ -306,7 +306,7 @@ pub(crate) fn poll_write_pipe(
             *rest = piece.spill()?;
             Poll::Ready(Ok(0))
         }
-        Poll::Pending if IN_USE.load(Ordering::Relaxed) > LIMIT.load(Ordering::Relaxed) / 2 => {
+        Poll::Pending if in_use() > LIMIT.load(Ordering::Relaxed) / 2 => {
             *rest = piece.spill()?;
             Poll::Pending
         }

@@ -70,7 +70,7 @@ fn the_reasons_for_not_running_a_block_are_known_and_used() {
     let mut used = BTreeSet::new();
     for path in all_pages() {
         for (line, reason) in Page::parse(&read(&path)).unwrap_or_else(|why| panic!("{path}:{why}")).not_run {
-            assert!(REASONS.contains(&&*reason), "{path}:{line}: {reason:?} is none of {REASONS:#?}");
+            assert!(REASONS.contains(&&*reason), "{path}:{line}: {reason:?}, expected one of {REASONS:#?}");
             used.insert(reason);
         }
     }
