@@ -307,9 +307,9 @@ impl Mapping {
         kinds.filter_map(|kind| Some((kind, SessionPolicy::of(kind, &self.scopes)?)))
     }
 
-    /// Returns the kind of the session that signs an operation.
-    pub fn session_for(&self, spec: &Spec) -> SessionKind {
-        self.sessions.kind_for(spec.session)
+    /// Returns the kind of the session that signs a request for an operation with these rights.
+    pub fn session_for(&self, spec: &Spec, needs: Rights) -> SessionKind {
+        self.sessions.kind_for(spec.session_with(needs))
     }
 
     /// Checks whether a path without a trailing slash has as many segments as a mount, and so may be one.

@@ -88,6 +88,8 @@ pub struct Spec {
     pub also: Option<Right>,
     /// The kind of session that signs it, unless its mapping has one session.
     pub session: SessionKind,
+    /// The kind that signs it if the request names a version, if that is another one.
+    pub version_session: Option<SessionKind>,
     /// When it reaches old versions.
     pub versions: Versions,
     /// The row that each key in its document is judged by, which also has the policy actions.
@@ -265,6 +267,23 @@ impl Spec {
 }
 
 impl Spec {
+    /// Returns the rights of each form of its requests: those that name a version also require the right to versions.
+    pub(crate) fn forms(&self) -> impl Iterator<Item = Rights> {
+        let (plain, by_version) = (self.needs(), self.needs().with(Right::Versions));
+        let (plain, by_version) = match self.versions {
+            Versions::No => (Some(plain), None),
+            Versions::ById => (Some(plain), Some(by_version)),
+            Versions::Always => (None, Some(by_version)),
+        };
+        plain.into_iter().chain(by_version)
+    }
+
+    /// Returns the kind of session that signs a request with these rights.
+    pub fn session_with(&self, needs: Rights) -> SessionKind {
+        let of_version = self.version_session.filter(|_| needs.has(Right::Versions));
+        of_version.unwrap_or(self.session)
+    }
+
     /// Returns the policy actions that the store checks for a request with these rights.
     pub fn actions_with(&self, needs: Rights) -> impl Iterator<Item = &'static str> {
         let more = if needs.has(Right::Versions) { self.version_actions } else { &[] };
@@ -373,7 +392,9 @@ mod tests {
             let own = !row.actions.is_empty() || !row.version_actions.is_empty();
             assert_eq!(own, row.each.is_none() && row.shape != Shape::Service, "{row:?}");
             assert!(std::ptr::eq(Spec::of(row.operation).unwrap(), row), "{row:?}");
-            assert!(row.each.is_none_or(|each| each.session == row.session), "{row:?}");
+            // The keys of a document may name versions, and one session signs it.
+            let is_signed_alike = |each: &Spec| each.session == row.session && each.version_session.is_none();
+            assert!(row.each.is_none_or(is_signed_alike), "{row:?}");
             assert_ne!(row.session, SessionKind::All, "{row:?}");
         }
     }

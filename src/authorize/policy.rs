@@ -1,7 +1,7 @@
 //! The session policies that MinIO enforces: a mapping's scopes, compiled from the table of operations.
 
 use crate::authorize::operations::{SessionKind, Shape, Spec, TABLE};
-use crate::authorize::rights::{Right, Rights};
+use crate::authorize::rights::Rights;
 use crate::authorize::scope::Scope;
 use crate::s3::names::BucketName;
 use serde::Serialize;
@@ -59,7 +59,7 @@ impl SessionPolicy {
 
     /// Returns whether the scopes grant an operation of this kind of session, so that it has a policy.
     pub fn is_needed(kind: SessionKind, scopes: &[Scope]) -> bool {
-        !Rows::of(kind, scopes).0.is_empty()
+        !Rows::of(kind, scopes).rows.is_empty()
     }
 
     /// Compiles the policy that allows everything that `scopes` grant, except lists of multipart uploads.
@@ -96,25 +96,33 @@ impl SessionPolicy {
 }
 
 /// The rows that a kind of session signs and that its scopes can grant.
-struct Rows(Vec<&'static Spec>);
+struct Rows {
+    kind: SessionKind,
+    rows: Vec<&'static Spec>,
+}
 
 impl Rows {
     /// A copy needs a scope to write to and one to read from.
     fn of(kind: SessionKind, scopes: &[Scope]) -> Self {
-        let grants = |row: &Spec| scopes.iter().any(|scope| scope.allow.has_all(row.needs()));
-        let is_possible = |row: &&Spec| grants(row) && row.source.is_none_or(grants);
-        Self(TABLE.iter().filter(|row| kind.signs(row.session)).filter(is_possible).collect())
+        let grants = |needs: Rights| scopes.iter().any(|scope| scope.allow.has_all(needs));
+        let signs =
+            |row: &Spec| row.forms().any(|needs| kind.signs(row.session_with(needs)) && grants(needs));
+        let has_source = |row: &Spec| row.source.is_none_or(|source| grants(source.needs()));
+        Self { kind, rows: TABLE.iter().filter(|row| signs(row) && has_source(row)).collect() }
     }
 
     /// Returns the actions that these rights allow, of the rows that `which` selects and of the sources of their copies.
     fn actions(&self, rights: Rights, which: impl Fn(&Spec) -> bool) -> BTreeSet<&'static str> {
-        let rows = self.0.iter().copied();
-        let sources = self.0.iter().filter_map(|row| row.source);
-        let versions = rights.has(Right::Versions);
-        rows.chain(sources)
-            .filter(|row| rights.has_all(row.needs()) && which(row))
-            .flat_map(|row| row.actions.iter().chain(if versions { row.version_actions } else { &[] }))
-            .copied()
+        let signed = self.rows.iter().flat_map(|row| {
+            let forms = row.forms().filter(|needs| self.kind.signs(row.session_with(*needs)));
+            forms.map(move |needs| (*row, needs))
+        });
+        let sources = self.rows.iter().filter_map(|row| row.source);
+        let sources = sources.flat_map(|source| source.forms().map(move |needs| (source, needs)));
+        signed
+            .chain(sources)
+            .filter(|(row, needs)| rights.has_all(*needs) && which(row))
+            .flat_map(|(row, needs)| row.actions_with(needs))
             .collect()
     }
 }
@@ -174,6 +182,7 @@ fn allow_each(by_actions: BTreeMap<BTreeSet<&'static str>, BTreeSet<String>>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authorize::rights::Right;
     use crate::s3::names::Prefix;
 
     fn scope(bucket: &str, prefix: &str, allow: &[Right]) -> Scope {
@@ -304,6 +313,8 @@ mod tests {
                 ])),
             ),
             (SessionKind::List, None),
+            (SessionKind::Bucket, None),
+            (SessionKind::Versions, None),
             (SessionKind::Delete, None),
             (SessionKind::Uploads, None),
         ] {

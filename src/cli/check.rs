@@ -8,8 +8,8 @@ use super::progress::Mappings;
 use super::store::{MAX_CODE, MAX_MESSAGE, printable};
 use super::{CommandError, print, print_coloured, serve, uploads};
 use crate::authorize::mapping::Mapping;
+use crate::authorize::operations::SessionKind;
 use crate::authorize::operations::grammar::Dialect;
-use crate::authorize::operations::{SessionKind, Spec};
 use crate::authorize::policy::MAX_POLICY_BYTES;
 use crate::authorize::rights::Right;
 use crate::authorize::scope::Scope;
@@ -275,7 +275,7 @@ async fn probe(
     target: &str,
 ) -> Result<(), String> {
     let outgoing = direct::outgoing(mapping, method, target).map_err(|refusal| refusal.to_string())?;
-    let kind = Spec::of(outgoing.operation()).map(|spec| mapping.session_for(spec));
+    let kind = outgoing.session().map(|kind| mapping.sessions.kind_for(kind));
     let session = kind.and_then(|kind| sessions.get(&kind)).ok_or("no session signs it")?;
     let answer = direct.send(&outgoing, session).await.map_err(|error| match direct::trouble(&error) {
         Some(trouble) => format!("{error}\n      help: {trouble}"),

@@ -335,8 +335,8 @@ mod tests {
         assert!(told[0].contains("the 632 sessions of 316 mappings take 1.0 a second"), "{told:?}");
         assert_eq!(warned(&many(315, read, "")), [""; 0], "two sessions each: get and other");
         assert_eq!(warned(&many(316, read, "")).len(), 1);
-        assert_eq!(warned(&many(157, both, "")), [""; 0], "four sessions each");
-        assert_eq!(warned(&many(158, both, "")).len(), 1);
+        assert_eq!(warned(&many(126, both, "")), [""; 0], "five sessions each");
+        assert_eq!(warned(&many(127, both, "")).len(), 1);
         let config = Config::parse(&many(631, read, ""), &Fake).unwrap();
         let place = config.warnings()[0].place.as_ref().unwrap();
         assert_eq!((place.line, place.column), (18, 20));

@@ -9,8 +9,12 @@ pub enum SessionKind {
     All,
     /// Reads of objects.
     Get,
-    /// Lists of objects and versions, and requests about a bucket.
+    /// Lists of objects.
     List,
+    /// Requests about a bucket.
+    Bucket,
+    /// Reads of versions by their id, and lists of versions.
+    Versions,
     /// Writes of objects, whole or in parts.
     Put,
     /// Deletes of objects.
@@ -25,8 +29,18 @@ pub enum SessionKind {
 
 impl SessionKind {
     /// All kinds.
-    pub const ALL: [Self; 8] =
-        [Self::All, Self::Get, Self::List, Self::Put, Self::Delete, Self::Copy, Self::Other, Self::Uploads];
+    pub const ALL: [Self; 10] = [
+        Self::All,
+        Self::Get,
+        Self::List,
+        Self::Bucket,
+        Self::Versions,
+        Self::Put,
+        Self::Delete,
+        Self::Copy,
+        Self::Other,
+        Self::Uploads,
+    ];
 
     /// Returns its name in the log, in metrics and in reports.
     pub const fn name(self) -> &'static str {
@@ -34,6 +48,8 @@ impl SessionKind {
             Self::All => "all",
             Self::Get => "get",
             Self::List => "list",
+            Self::Bucket => "bucket",
+            Self::Versions => "versions",
             Self::Put => "put",
             Self::Delete => "delete",
             Self::Copy => "copy",

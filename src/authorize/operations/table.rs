@@ -39,6 +39,7 @@ const GET_OBJECT: Spec = Spec {
     query: &READ_QUERY,
     headers: Headers::Read,
     session: SessionKind::Get,
+    version_session: Some(SessionKind::Versions),
     versions: Versions::ById,
     actions: &["s3:GetObject"],
     version_actions: &["s3:GetObjectVersion"],
@@ -69,6 +70,7 @@ const fn row(operation: Operation, method: Verb, shape: Shape, right: Right) -> 
         right,
         also: None,
         session: SessionKind::Other,
+        version_session: None,
         versions: Versions::No,
         each: None,
         actions: &[],
@@ -84,17 +86,17 @@ pub static TABLE: [Spec; 23] = [
             parameter("max-buckets", Grammar::MaxBuckets),
             parameter("continuation-token", Grammar::BucketPrefix),
         ],
-        session: SessionKind::List,
+        session: SessionKind::Bucket,
         ..row(Operation::ListBuckets, Verb::Get, Shape::Service, Right::List)
     },
     Spec {
-        session: SessionKind::List,
+        session: SessionKind::Bucket,
         actions: &["s3:HeadBucket"],
         ..row(Operation::HeadBucket, Verb::Head, Shape::Bucket, Right::List)
     },
     Spec {
         selects: &["location"],
-        session: SessionKind::List,
+        session: SessionKind::Bucket,
         actions: &["s3:GetBucketLocation"],
         ..row(Operation::GetBucketLocation, Verb::Get, Shape::Bucket, Right::List)
     },
@@ -132,7 +134,7 @@ pub static TABLE: [Spec; 23] = [
             ENCODING_TYPE,
         ],
         headers: Headers::List,
-        session: SessionKind::List,
+        session: SessionKind::Versions,
         versions: Versions::Always,
         version_actions: &["s3:ListBucketVersions"],
         ..row(Operation::ListObjectVersions, Verb::Get, Shape::Bucket, Right::List)
@@ -157,6 +159,7 @@ pub static TABLE: [Spec; 23] = [
         query: &READ_QUERY,
         headers: Headers::Read,
         session: SessionKind::Get,
+        version_session: Some(SessionKind::Versions),
         versions: Versions::ById,
         actions: &["s3:GetObject"],
         version_actions: &["s3:GetObjectVersion"],

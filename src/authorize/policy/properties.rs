@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::authorize::operations::SessionPlan;
+use crate::authorize::rights::Right;
 use crate::s3::names::Prefix;
 use std::collections::HashSet;
 
@@ -30,9 +31,9 @@ fn allowed(policy: &SessionPolicy) -> HashSet<Allowed> {
     all
 }
 
-/// Returns what a request for a row in a scope needs.
-fn needed(row: &'static Spec, scope: &Scope) -> HashSet<Allowed> {
-    let actions = row.actions_with(scope.allow);
+/// Returns what requests of a row in a scope need, if they require these rights.
+fn needed(row: &'static Spec, needs: Rights, scope: &Scope) -> HashSet<Allowed> {
+    let actions = row.actions_with(needs);
     let bucket = format!("arn:aws:s3:::{}", scope.bucket);
     let (resource, prefix) = match row.shape {
         Shape::Object => (format!("{bucket}/{}*", scope.prefix), None),
@@ -42,20 +43,27 @@ fn needed(row: &'static Spec, scope: &Scope) -> HashSet<Allowed> {
     actions.map(|action| (action.to_owned(), resource.clone(), prefix.clone())).collect()
 }
 
-/// Returns what the rows of a kind need in all scopes that grant them, and nothing else.
+/// Returns what the requests of a kind need in all scopes that grant them, and nothing else.
 fn expected(kind: SessionKind, scopes: &[Scope]) -> HashSet<Allowed> {
-    let granting = |row: &Spec| {
-        let needs = row.needs();
-        scopes.iter().filter(move |scope| scope.allow.has_all(needs))
-    };
+    let granting = |needs: Rights| scopes.iter().filter(move |scope| scope.allow.has_all(needs));
     let mut all = HashSet::new();
-    for row in TABLE.iter().filter(|row| kind.signs(row.session)) {
+    for (row, needs) in TABLE.iter().flat_map(|row| row.forms().map(move |needs| (row, needs))) {
+        if !kind.signs(row.session_with(needs)) || granting(needs).next().is_none() {
+            continue;
+        }
         let judged = row.each.unwrap_or(row);
-        let is_possible = granting(row).next().is_some();
-        if is_possible && row.source.is_none_or(|source| granting(source).next().is_some()) {
-            all.extend(granting(judged).flat_map(|scope| needed(judged, scope)));
-            let sources = row.source.into_iter();
-            all.extend(sources.flat_map(|row| granting(row).flat_map(|scope| needed(row, scope))));
+        let of_judged = || judged.forms().filter(|needs| kind.signs(judged.session_with(*needs)));
+        if row.source.is_none_or(|source| granting(source.needs()).next().is_some()) {
+            all.extend(
+                of_judged()
+                    .flat_map(|needs| granting(needs).flat_map(move |scope| needed(judged, needs, scope))),
+            );
+            let sources = row.source.into_iter().flat_map(|row| row.forms().map(move |needs| (row, needs)));
+            all.extend(
+                sources.flat_map(|(row, needs)| {
+                    granting(needs).flat_map(move |scope| needed(row, needs, scope))
+                }),
+            );
         }
     }
     all
@@ -108,14 +116,13 @@ fn split_sessions_can_do_together_what_one_session_can() {
 #[test]
 fn every_granted_operation_has_a_session() {
     for scopes in all_scopes() {
-        for row in TABLE.iter().filter(|row| row.shape != Shape::Service) {
-            let grants = |row: &Spec| scopes.iter().any(|scope| scope.allow.has_all(row.needs()));
-            let is_granted = grants(row) && row.source.is_none_or(grants);
-            // Lists of versions need a right that `needs` does not contain.
-            let always = row.versions == crate::authorize::operations::Versions::Always;
+        for (row, needs) in TABLE.iter().flat_map(|row| row.forms().map(move |needs| (row, needs))) {
+            let grants = |needs: Rights| scopes.iter().any(|scope| scope.allow.has_all(needs));
+            let is_granted = grants(needs) && row.source.is_none_or(|source| grants(source.needs()));
             for plan in [SessionPlan::Split, SessionPlan::One] {
-                let policy = SessionPolicy::of(plan.kind_for(row.session), &scopes);
-                assert!(!is_granted || policy.is_some() || always, "{row:?}: {scopes:?}");
+                let policy = SessionPolicy::of(plan.kind_for(row.session_with(needs)), &scopes);
+                let is_local = row.shape == Shape::Service;
+                assert!(!is_granted || policy.is_some() || is_local, "{row:?}, {needs}: {scopes:?}");
             }
         }
     }

@@ -217,9 +217,12 @@ fn the_session_of_a_request_is_explained() {
     let split =
         EXAMPLE.replace("[\"read\", \"list\"]", "[\"read\", \"list\", \"write\", \"delete\", \"versions\"]");
     let one = split.replace("[[mapping.scope]]", "sessions = \"one\"\n\n[[mapping.scope]]");
-    let cases: [(&[&str], &str, &str, &str); 7] = [
+    let cases: [(&[&str], &str, &str, &str); 10] = [
         (&["HEAD", "/tmp/media/a"], "get", "all", "s3:GetObject"),
-        (&["GET", "/tmp?versions&prefix=media/"], "list", "all", "s3:ListBucketVersions"),
+        (&["GET", "/tmp/media/a?versionId=null"], "versions", "all", "s3:GetObject, s3:GetObjectVersion"),
+        (&["GET", "/tmp?prefix=media/"], "list", "all", "s3:ListBucket"),
+        (&["HEAD", "/tmp"], "bucket", "all", "s3:HeadBucket"),
+        (&["GET", "/tmp?versions&prefix=media/"], "versions", "all", "s3:ListBucketVersions"),
         (&["PUT", "/tmp/media/a"], "put", "all", "s3:PutObject"),
         (&["POST", "/tmp?delete"], "delete", "all", "s3:DeleteObject"),
         (

@@ -97,7 +97,7 @@ fn of_options(options: &decision::Options) -> String {
 
 fn of_route(mapping: &Mapping, route: &Route, how: Option<&'static str>) -> Way {
     let is_asked = !matches!(route.kind, RouteKind::ListBuckets(_));
-    let session = is_asked.then(|| mapping.session_for(route.spec));
+    let session = is_asked.then(|| mapping.session_for(route.spec, route.needs));
     let mut text = allowed(route.spec, (route.needs, route.source_needs), session);
     match &route.kind {
         RouteKind::Forward(forward) => push_forward(forward, &mut text),
@@ -110,7 +110,7 @@ fn of_route(mapping: &Mapping, route: &Route, how: Option<&'static str>) -> Way 
 
 /// Describes a list of a folder, which Scopegate makes from the store's lists.
 fn of_list(mapping: &Mapping, first: &Forward, how: &'static str) -> Way {
-    let session = Some(mapping.session_for(first.spec));
+    let session = Some(mapping.session_for(first.spec, first.spec.needs()));
     let mut text = allowed(first.spec, (first.spec.needs(), None), session);
     push_forward(first, &mut text);
     Way { how: Some(how), ruling: Ok(text), operation: Some(first.spec.operation), session }

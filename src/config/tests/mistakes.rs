@@ -424,7 +424,7 @@ fn a_policy_too_large_for_minio_is_refused() {
     let scope = &source[source.find("[[mapping.scope]]").unwrap()..];
     for (source, kind) in [
         (source.replacen("session = ", "sessions = \"one\"\nsession = ", 1), "all"),
-        (format!("{source}{}", scope.replace("xxx/", "xxy/")), "list"),
+        (format!("{source}{}", scope.replace("xxx/", "xxy/")), "other"),
     ] {
         let told = mistakes(&source);
         let start = format!("the policy of the session {kind} has 2");

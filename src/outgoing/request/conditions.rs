@@ -75,13 +75,12 @@ impl Outgoing {
     /// Returns the request that asks for the current state of this read's object.
     #[must_use]
     pub fn object_state_request(&self) -> Self {
-        let version = self.query.split('&').find(|parameter| parameter.starts_with("versionId="));
         Self {
             operation: Operation::HeadObject,
             max_size: None,
             method: Method::HEAD,
             path: self.path.clone(),
-            query: version.unwrap_or_default().to_owned(),
+            query: self.version().unwrap_or_default().to_owned(),
             headers: Vec::new(),
             payload: Payload::Empty,
             is_range_conditional: false,

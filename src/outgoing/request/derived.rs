@@ -4,6 +4,7 @@
 use super::Outgoing;
 use crate::authorize::mapping::check_size;
 use crate::authorize::operations::{SessionKind, Spec};
+use crate::authorize::rights::{Right, Rights};
 use crate::outgoing::payload::{HeldBody, Payload};
 use crate::refusal::{Refusal, Rule};
 use crate::s3::checksum::{Algorithm, Checksum, Hasher};
@@ -34,7 +35,13 @@ impl Outgoing {
 
     /// Returns the kind of session that the table of operations has for it.
     pub fn session(&self) -> Option<SessionKind> {
-        Spec::of(self.operation).map(|spec| spec.session)
+        let needs = self.version().map_or(Rights::NONE, |_| Rights::NONE.with(Right::Versions));
+        Spec::of(self.operation).map(|spec| spec.session_with(needs))
+    }
+
+    /// Returns the parameter of the query that names a version.
+    pub(super) fn version(&self) -> Option<&str> {
+        self.query.split('&').find(|parameter| parameter.starts_with("versionId="))
     }
 
     /// Checks the size of a body once it is known.

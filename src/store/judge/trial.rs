@@ -53,11 +53,15 @@ impl Trial {
 
     /// Makes a trial of a request that a scope grants and that this kind of session signs, if there is one.
     fn of_scopes(kind: SessionKind, mapping: &Mapping) -> Option<Self> {
-        // These can also read objects: for the sources of copies, and for attributes. Tags show nothing, because MinIO looks
-        // for their object before it judges the request.
-        let also_reads = matches!(kind, SessionKind::Copy | SessionKind::Other);
-        let of_row = |row| kind.signs(row) || (also_reads && row == SessionKind::Get);
+        // These can also read objects: for the sources of copies, for attributes, and for versions. Tags show nothing,
+        // because MinIO looks for their object before it judges the request.
+        let also_reads = |scope: &Scope| match kind {
+            SessionKind::Copy | SessionKind::Other => true,
+            SessionKind::Versions => scope.allow.has(Right::Versions),
+            _ => false,
+        };
         mapping.scopes.iter().find_map(|scope| {
+            let of_row = |row| kind.signs(row) || (row == SessionKind::Get && also_reads(scope));
             let granted = harmless(scope)
                 .into_iter()
                 .filter_map(|(method, target)| outgoing(mapping, &method, &target));
@@ -99,14 +103,18 @@ impl Trial {
 }
 
 /// Returns requests in a scope that change nothing and cost the store little, a read first.
-fn harmless(scope: &Scope) -> [(Method, String); 4] {
+fn harmless(scope: &Scope) -> [(Method, String); 6] {
     let (base, prefix) = place(scope);
+    // The store checks the right to list and looks for no key.
+    let list_of_nothing = format!("max-keys=0&prefix={}", utf8_percent_encode(prefix, NON_ALPHANUMERIC));
     let absent = format!("{base}/{}", absent(prefix));
     // Its parts are listed, or it is completed.
     let absent_upload = format!("{absent}?uploadId={ABSENT_UPLOAD}");
     [
         (Method::GET, absent),
         (Method::GET, format!("{base}/?location")),
+        (Method::GET, format!("{base}/?list-type=2&{list_of_nothing}")),
+        (Method::GET, format!("{base}/?versions&{list_of_nothing}")),
         (Method::GET, absent_upload.clone()),
         (Method::POST, absent_upload),
     ]
@@ -163,7 +171,15 @@ mod tests {
     fn each_kind_is_tried_with_what_it_signs() {
         for (kind, method, path, query, proves) in [
             (SessionKind::Get, Method::GET, OBJECT, "", Proves::Denial),
-            (SessionKind::List, Method::GET, "/tmp", "location=", Proves::Denial),
+            (
+                SessionKind::List,
+                Method::GET,
+                "/tmp",
+                "list-type=2&max-keys=0&prefix=media%2F",
+                Proves::Denial,
+            ),
+            (SessionKind::Bucket, Method::GET, "/tmp", "location=", Proves::Denial),
+            (SessionKind::Versions, Method::GET, OBJECT, "", Proves::Denial),
             (SessionKind::Put, Method::POST, OBJECT, "uploadId=", Proves::Denial),
             (SessionKind::Copy, Method::GET, OBJECT, "", Proves::Denial),
             (SessionKind::Other, Method::GET, OBJECT, "", Proves::Denial),
@@ -175,6 +191,8 @@ mod tests {
             assert!(outgoing.path().starts_with(path), "{kind}: {}", outgoing.path());
             assert!(outgoing.query().starts_with(query), "{kind}: {}", outgoing.query());
         }
+        let versions = trial(SessionKind::Versions, &[Right::List, Right::Versions], Dialect::Minio);
+        assert_eq!(versions.outgoing.query(), "max-keys=0&prefix=media%2F&versions=");
         let parts = trial(SessionKind::Other, &[Right::Write], Dialect::Minio);
         assert!(parts.outgoing.query().starts_with("uploadId="), "{}", parts.outgoing.query());
     }

@@ -20,18 +20,21 @@ fn minted_kinds(world: &World) -> Vec<String> {
 /// Each request is the first that needs its session, and opens no other. MinIO accepts it, so this session signed it.
 #[test]
 fn each_request_is_signed_with_the_session_of_its_operation() {
-    const ALL: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list,write,delete")];
+    const ALL: &[(&str, &str, &str)] = &[("tmp", "media/", "read,list,write,delete,versions")];
     const TAGS: &[u8] = b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>";
     const DELETE: &[u8] = b"<Delete><Object><Key>media/copy</Key></Object></Delete>";
     let copy = [("x-amz-copy-source", OBJECT)];
-    let requests: [(&str, &str, Headers, &[u8], &str); 15] = [
+    let requests: [(&str, &str, Headers, &[u8], &str); 18] = [
         ("GET", OBJECT, &[], b"", "get"),
         ("HEAD", OBJECT, &[], b"", "get"),
         ("GET", OBJECT, &[("If-None-Match", "\"a\", \"b\"")], b"", "get"),
         ("GET", "/tmp?list-type=2&prefix=media/", &[], b"", "list"),
         ("GET", "/tmp/media/", &[("Accept", "text/html")], b"", "list"),
-        ("HEAD", "/tmp", &[], b"", "list"),
-        ("GET", "/tmp?location", &[], b"", "list"),
+        ("HEAD", "/tmp", &[], b"", "bucket"),
+        ("GET", "/tmp?location", &[], b"", "bucket"),
+        ("GET", "/tmp/media/hello.txt?versionId=null", &[], b"", "versions"),
+        ("HEAD", "/tmp/media/hello.txt?versionId=null", &[], b"", "versions"),
+        ("GET", "/tmp?versions&prefix=media/", &[], b"", "versions"),
         ("PUT", "/tmp/media/new", &[], b"new", "put"),
         ("POST", "/tmp/media/large?uploads", &[], b"", "put"),
         ("DELETE", "/tmp/media/new", &[], b"", "delete"),
