@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode};
 const MDBOOK: Installed = Installed {
     name: "mdbook",
     version: "0.5.4",
-    options: &["--debug", "--no-default-features", "--features", "search"],
+    options: &["--no-default-features", "--features", "search"],
 };
 
 /// The parts of the site with their pages, in reading order.

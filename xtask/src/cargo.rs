@@ -54,8 +54,7 @@ pub(crate) struct Installed {
 pub(crate) const DEPLOYED: [&str; 3] = ["--no-default-features", "--features", "otlp"];
 
 /// Lists the crates of a program in the program.
-pub(crate) const AUDITABLE: Installed =
-    Installed { name: "cargo-auditable", version: "0.7.7", options: &["--debug"] };
+pub(crate) const AUDITABLE: Installed = Installed { name: "cargo-auditable", version: "0.7.7", options: &[] };
 
 impl Installed {
     /// Returns a command of the program, which is installed if it is missing.
@@ -69,7 +68,11 @@ impl Installed {
             announce(&format!("installing {} (some minutes, once)", self.name));
             let mut install = cargo();
             install.args(["install", "--quiet", "--locked", self.name, "--version", self.version]);
-            install.args(self.options).arg("--root").arg(&tools);
+            install
+                .args(self.options)
+                .args(["--debug", "--config", "xtask/tools.toml", "--root"])
+                .arg(&tools);
+            install.current_dir(workspace);
             command::run(&mut install)?;
         }
         Ok(as_by_hand(&program))
