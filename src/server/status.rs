@@ -4,6 +4,7 @@
 
 mod history;
 mod page;
+mod sessions;
 mod snapshot;
 mod units;
 
