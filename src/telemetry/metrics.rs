@@ -465,13 +465,13 @@ fn add(counts: &[AtomicU64], at: usize, by: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::SystemTime;
     use crate::bounds::admission::Bounds;
     use crate::bounds::limits::Limits;
     use crate::bounds::memory::{Payer, Use};
     use crate::identify::client::ClientKey;
     use crate::net::endpoint::Endpoint;
     use crate::net::endpoint::NodeIndex;
+    use std::time::SystemTime;
 
     #[test]
     fn encodes_recorded_events() {
