@@ -1,7 +1,6 @@
 //! What is wrong with files whose version before stays in effect, in lines for `/readyz` and the status page.
 
 use crate::net::terminal::plain;
-use crate::sigv4::amz_date::rfc3339;
 use crate::telemetry::metrics::Metrics;
 
 /// The most mistakes that are shown of one file. The log has all.
@@ -11,8 +10,7 @@ const SHOWN: usize = 5;
 pub(super) fn notes(metrics: &Metrics) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(rejected) = metrics.reloads.rejected() {
-        let what = format!("configuration: not reloaded at {}", rfc3339(rejected.at));
-        notes.extend(lines(&what, &rejected.mistakes));
+        notes.extend(lines("configuration: not reloaded", &rejected.mistakes));
     }
     for (file, mistakes) in metrics.credentials.mistakes() {
         notes.extend(lines(&format!("{file}: not read again"), &mistakes));
@@ -51,12 +49,9 @@ mod tests {
         metrics.credentials.read("tokens", Vec::new());
         let shown = notes(&metrics);
         assert_eq!(shown.len(), 7, "{shown:?}");
-        assert!(
-            shown[0]
-                .starts_with("configuration: not reloaded at 1970-01-01T00:00:00Z: proxy.toml:1:1: wrong")
-        );
+        assert!(shown[0].starts_with("configuration: not reloaded: proxy.toml:1:1: wrong"));
         assert!(!shown[0].contains('\u{1b}'), "{shown:?}");
-        assert_eq!(shown[5], "configuration: not reloaded at 1970-01-01T00:00:00Z: the log has 2 more");
+        assert_eq!(shown[5], "configuration: not reloaded: the log has 2 more");
         assert_eq!(shown[6], "users: not read again: users: line 2: there is no colon");
         metrics.reloads.took_effect(SystemTime::UNIX_EPOCH, true);
         metrics.credentials.read("users", Vec::new());

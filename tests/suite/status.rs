@@ -116,11 +116,11 @@ fn mistakes_of_a_rejected_configuration_are_shown() {
         status["notes"].as_array().unwrap().iter().find_map(|note| Some(note.as_str()?.to_owned()))
     };
     let shown = wait_for(note).unwrap_or_else(|| panic!("{:#}", status(&world)));
-    assert!(shown.starts_with("configuration: not reloaded at 2"), "{shown}");
+    assert!(shown.starts_with("configuration: not reloaded: "), "{shown}");
     assert!(shown.contains("unknown key \"regoin\"") && shown.contains("did you mean"), "{shown}");
     let rejected = status(&world);
     assert_eq!((&rejected["ready"], &rejected["configuration"]["generation"]), (&true.into(), &1.into()));
-    assert!(shown.contains(rejected["configuration"]["rejected_at"].as_str().unwrap()), "{rejected:#}");
+    assert!(rejected["configuration"]["rejected_at"].is_string(), "{rejected:#}");
     let page = ask(&world, "/status").text();
     assert!(page.contains("a newer one was rejected at") && page.contains("regoin"), "{page}");
     assert!(ask(&world, "/readyz").text().contains("regoin"));
