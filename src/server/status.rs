@@ -59,7 +59,7 @@ impl Status {
             notes: ready.notes(),
             now: ready.shared().clock.now(),
             uptime: self.start.elapsed(),
-            charts: self.history.charts(),
+            charts: self.history.charts(&ready.shared().metrics.totals()),
         };
         Snapshot::take(ready.shared(), observed)
     }
