@@ -175,8 +175,7 @@ impl HomeSites {
         }
     }
 
-    /// Returns the site of each identity, for tests.
-    #[cfg(test)]
+    /// Returns the site of each identity.
     pub(crate) fn sites(&self) -> Vec<Arc<Site>> {
         self.lock().iter().map(|(_, site)| Arc::clone(site)).collect()
     }

@@ -104,14 +104,15 @@ impl Known {
             // A reload reads the files too. Which of both came last is not known, so they are read once more.
             *self = Self { generation: Arc::downgrade(generation), ..Self::default() };
         }
-        let mut are_in_effect = BTreeMap::new();
+        let mut mistakes = BTreeMap::<_, Vec<String>>::new();
         for file in generation.authenticator.files() {
             let seen = self.seen.entry((file.name, file.path.into())).or_default();
             seen.look(&file);
-            *are_in_effect.entry(file.name).or_insert(true) &= seen.mistakes.is_empty();
+            let shown = seen.mistakes.iter().map(|mistake| format!("{}: {mistake}", file.path.display()));
+            mistakes.entry(file.name).or_default().extend(shown);
         }
-        for (name, is_in_effect) in are_in_effect {
-            metrics.credentials.read(name, is_in_effect);
+        for (name, mistakes) in mistakes {
+            metrics.credentials.read(name, mistakes);
         }
     }
 
@@ -119,7 +120,7 @@ impl Known {
         tls_files::look(generation, shared, |owner, group| {
             let seen = self.groups.entry(owner.clone()).or_default();
             seen.look(owner, group);
-            seen.mistakes.is_empty()
+            seen.mistakes.clone()
         });
     }
 }

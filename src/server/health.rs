@@ -1,5 +1,6 @@
 //! Readiness: not draining, at least one node responds, and the needed sessions are live.
 
+use super::mistakes;
 use super::probe::Prober;
 use super::tls_files;
 use crate::authenticate::jwt::IssuerStatus;
@@ -74,10 +75,10 @@ impl Readiness {
         obstacles
     }
 
-    /// Returns a line for each JWT issuer whose keys are not there or cannot be read again, and for each problem of a
-    /// certificate.
+    /// Returns a line for each JWT issuer whose keys are not there or cannot be read again, for each problem of a
+    /// certificate, and for each mistake in a file whose version before stays in effect.
     ///
-    /// They do not make the proxy unready. Every replica asks the same issuer, so a failure there would take all of
+    /// They do not make the proxy unready: requests are served. Every replica asks the same issuer, so a failure there would take all of
     /// them from the clients that need no token.
     pub(super) fn notes(&self) -> Vec<String> {
         let generation = self.shared.generation.load();
@@ -96,7 +97,12 @@ impl Readiness {
                 None => None,
             }
         };
-        statuses.filter_map(note).chain(tls_files::notes(&generation, now)).collect()
+        let of_certificates = tls_files::notes(&generation, now);
+        statuses
+            .filter_map(note)
+            .chain(of_certificates)
+            .chain(mistakes::notes(&self.shared.metrics))
+            .collect()
     }
 
     async fn upstream_answers(&self) -> bool {

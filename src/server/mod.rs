@@ -16,6 +16,7 @@ mod inherited;
 mod issuer;
 mod listen;
 mod listening;
+mod mistakes;
 mod notify;
 mod opening;
 mod probe;

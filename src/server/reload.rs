@@ -64,9 +64,11 @@ pub(super) fn apply(running: &mut Running, loaded: Loaded) {
             for error in &errors {
                 tracing::error!(%error, "not reloaded");
             }
-            let mistakes = errors.len();
-            tracing::error!(mistakes, "the configuration was not reloaded: the one before stays in effect");
-            reloads.metrics.reloads.failed();
+            tracing::error!(
+                mistakes = errors.len(),
+                "the configuration was not reloaded: the one before stays in effect"
+            );
+            reloads.metrics.reloads.failed(WallClock::SYSTEM.now(), errors);
         }
     }
     notify::ready();

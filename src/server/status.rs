@@ -4,6 +4,7 @@
 
 mod history;
 mod page;
+mod sessions;
 mod snapshot;
 mod units;
 
@@ -58,7 +59,7 @@ impl Status {
             notes: ready.notes(),
             now: ready.shared().clock.now(),
             uptime: self.start.elapsed(),
-            charts: self.history.charts(),
+            charts: self.history.charts(&ready.shared().metrics.totals()),
         };
         Snapshot::take(ready.shared(), observed)
     }

@@ -49,7 +49,7 @@ fn files(live: &LiveTls) -> ListenerFiles {
     ListenerFiles {
         certificates: certificates.map(|it| (shown(&it.file), it.not_after)).collect(),
         revocations: revocations.map(|it| (shown(&it.file), it.next_update)).collect(),
-        is_in_effect: true,
+        mistakes: Vec::new(),
     }
 }
 
@@ -102,11 +102,12 @@ pub(super) fn warn(generation: &Generation, now: SystemTime) {
     }
 }
 
-/// Looks for new versions of all files. Those of a listener, and those of a section, take effect together or not at all.
+/// Looks for new versions of all files. Those of a listener, and those of a section, take effect together or not at all. `look`
+/// returns what is wrong with them.
 pub(super) fn look(
     generation: &Generation,
     shared: &Shared,
-    mut look: impl FnMut(&Owner, &mut dyn Group) -> bool,
+    mut look: impl FnMut(&Owner, &mut dyn Group) -> Vec<String>,
 ) {
     let (mut listeners_have_changed, mut sections_have_changed) = (false, false);
     for (listener, live) in generation.listeners.with_tls() {
@@ -120,16 +121,16 @@ pub(super) fn look(
         };
         let paths = live.settings().files().collect();
         let mut files = Files { paths, load, replace, loaded: None, have_changed: false };
-        let is_in_effect = look(&Owner::Listener(Box::from(&*listener.name)), &mut files);
-        shared.metrics.tls.read(&listener.name, is_in_effect);
+        let mistakes = look(&Owner::Listener(Box::from(&*listener.name)), &mut files);
+        shared.metrics.tls.read(&listener.name, mistakes);
         listeners_have_changed |= files.have_changed;
     }
     for (section, tls) in sections(generation) {
         let load = || tls.read_again(&read_tls_file).map(Some);
         let (paths, replace) = (tls.files().collect(), |next| tls.replace(next));
         let mut files = Files { paths, load, replace, loaded: None, have_changed: false };
-        let is_in_effect = look(&Owner::Section(section), &mut files);
-        shared.metrics.credentials.read(section, is_in_effect);
+        let mistakes = look(&Owner::Section(section), &mut files);
+        shared.metrics.credentials.read(section, mistakes);
         sections_have_changed |= files.have_changed;
     }
     if listeners_have_changed || sections_have_changed {

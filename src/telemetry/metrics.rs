@@ -11,12 +11,14 @@ mod histogram;
 mod http2_counts;
 mod process;
 mod proxy_headers;
+mod reloads;
 mod samples;
 mod tls;
 mod totals;
 
 pub(crate) use exposition::Format;
 pub(crate) use proxy_headers::{HeaderCounts, HeaderFailure};
+pub(crate) use reloads::Reloads;
 pub(crate) use tls::{ListenerFiles, TlsFacts};
 pub(crate) use totals::Totals;
 
@@ -47,7 +49,7 @@ use prometheus_client::registry::Registry;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// The label for requests without a mapping or operation.
 const NONE: &str = "-";
@@ -293,46 +295,6 @@ struct Memory {
     uploads: Arc<PartBudget>,
 }
 
-/// Reloads of the configuration, by result.
-#[derive(Debug, Default)]
-pub(crate) struct Reloads {
-    ok: AtomicU64,
-    failed: AtomicU64,
-    last_failed: AtomicBool,
-    last_success: AtomicU64,
-}
-
-impl Reloads {
-    /// Records that a configuration took effect at `now`, at startup or by a reload.
-    pub(crate) fn took_effect(&self, now: SystemTime, reloaded: bool) {
-        self.ok.fetch_add(u64::from(reloaded), Ordering::Relaxed);
-        self.last_failed.store(false, Ordering::Relaxed);
-        let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.last_success.store(seconds, Ordering::Relaxed);
-    }
-
-    /// Returns how many reloads took effect, and how many were rejected.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.ok.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
-    }
-
-    /// Returns when the configuration in effect took effect.
-    pub(crate) fn last_success(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(self.last_success.load(Ordering::Relaxed))
-    }
-
-    /// Returns whether the last configuration was rejected.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.last_failed.load(Ordering::Relaxed)
-    }
-
-    /// Records that a configuration was rejected and the previous one stays in effect.
-    pub(crate) fn failed(&self) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
-        self.last_failed.store(true, Ordering::Relaxed);
-    }
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         Self {
@@ -509,6 +471,7 @@ mod tests {
     use crate::identify::client::ClientKey;
     use crate::net::endpoint::Endpoint;
     use crate::net::endpoint::NodeIndex;
+    use std::time::SystemTime;
 
     #[test]
     fn encodes_recorded_events() {
@@ -603,7 +566,7 @@ mod tests {
     fn encodes_reloads() {
         let metrics = Arc::new(Metrics::default());
         metrics.reloads.took_effect(SystemTime::UNIX_EPOCH + Duration::from_secs(7), true);
-        metrics.reloads.failed();
+        metrics.reloads.failed(SystemTime::UNIX_EPOCH, vec!["a mistake".to_owned()]);
         let text = metrics.encode(Format::Text);
         for line in [
             "scopegate_config_reloads_total{result=\"ok\"} 1",

@@ -267,7 +267,7 @@ fn answered_requests_are_explained_from_the_log() {
     let (_folder, path) = configured(|text| text);
     let (code, _, err) = run(&["explain", "--config", &path, "--request-id", "0123456789ABCDEF"], &[]);
     assert!(
-        code == 1 && err.contains("no request in the log has the id 0123456789ABCDEF (0 lines)"),
+        code == 1 && err.contains("the log is empty: it has no request with the id 0123456789ABCDEF"),
         "{err}"
     );
     for (more, told) in [

@@ -4,7 +4,7 @@ use crate::support::browser::Browser;
 use crate::support::http::{self, Response};
 use crate::support::process::wait_for;
 use crate::support::proxy::{assert_holds_none, secrets_in};
-use crate::support::world::{World, corner};
+use crate::support::world::{World, config, corner};
 use serde_json::Value;
 
 const ALL: &[(&str, &str, &str)] = &[("tmp", "inbox/", "read,list,write,delete")];
@@ -105,6 +105,36 @@ fn trouble_is_shown() {
     assert!(page.contains("not ready") && page.contains(">down<") && page.contains(">missing<"), "{page}");
 }
 
+/// A configuration that is not in effect is named with its mistakes, until a correct one takes effect.
+#[test]
+fn mistakes_of_a_rejected_configuration_are_shown() {
+    let world = world();
+    let right = config(world.minio.address, world.minio.address, &[corner("all", ALL)], "");
+    world.proxy.reload(&right.replace("[upstream]", "[upstream]\nregoin = \"a\""));
+    let note = || {
+        let status = status(&world);
+        status["notes"].as_array().unwrap().iter().find_map(|note| Some(note.as_str()?.to_owned()))
+    };
+    let shown = wait_for(note).unwrap_or_else(|| panic!("{:#}", status(&world)));
+    assert!(shown.starts_with("configuration: not reloaded: "), "{shown}");
+    assert!(shown.contains("unknown key \"regoin\"") && shown.contains("did you mean"), "{shown}");
+    let rejected = status(&world);
+    assert_eq!((&rejected["ready"], &rejected["configuration"]["generation"]), (&true.into(), &1.into()));
+    assert!(rejected["configuration"]["rejected_at"].is_string(), "{rejected:#}");
+    let page = ask(&world, "/status").text();
+    assert!(page.contains("a newer one was rejected at") && page.contains("regoin"), "{page}");
+    assert!(ask(&world, "/readyz").text().contains("regoin"));
+    world.proxy.reload(&right);
+    let corrected = || {
+        let status = status(&world);
+        let is_corrected = status["notes"] == Value::Array(Vec::new())
+            && status["configuration"]["rejected_at"] == Value::Null
+            && status["configuration"]["generation"] == 2;
+        is_corrected.then_some(())
+    };
+    assert!(wait_for(corrected).is_some(), "{:#}", status(&world));
+}
+
 #[test]
 fn the_page_is_private_and_holds_no_secret() {
     let world = world();
@@ -149,6 +179,7 @@ fn a_browser_shows_updates() {
     assert!(shows("3 requests in 10 minutes, 1 refused").is_some(), "{}", browser.text());
     assert_eq!(browser.run("return window.isTheSamePage"), Value::Bool(true), "it was not loaded again");
     assert_eq!(browser.console(), Vec::<String>::new(), "the policy allows all that the page does");
+    keeps_what_a_reader_holds(&browser, &world);
     for (width, dark, name) in
         [(1200, false, "status-wide"), (390, false, "status-narrow"), (1200, true, "status-dark")]
     {
@@ -159,4 +190,33 @@ fn a_browser_shows_updates() {
     }
     drop(world);
     assert!(shows("Not updated since").is_some(), "{}", browser.text());
+}
+
+/// Updates keep the focus and the place of a reader, wait while text is selected, and can be paused.
+fn keeps_what_a_reader_holds(browser: &Browser, world: &World) {
+    let refuse = || assert_eq!(world.get("all", "/tmp/other/x").status(), 403);
+    let refusals = || browser.run("return document.querySelectorAll('td.id').length").as_u64().unwrap();
+    let reach = |count: u64| wait_for(|| (refusals() >= count).then_some(()));
+    browser.run("window.link = document.querySelector('main a'); window.link.focus()");
+    refuse();
+    assert!(reach(2).is_some(), "{}", browser.text());
+    let is_kept = "return document.activeElement === window.link && window.link.isConnected";
+    assert_eq!(browser.run(is_kept), Value::Bool(true));
+
+    browser.run("getSelection().selectAllChildren(document.querySelector('td.id'))");
+    let id = browser.run("return getSelection().toString()");
+    refuse();
+    let waits = || browser.text().contains("because text is selected").then_some(());
+    assert!(wait_for(waits).is_some(), "{}", browser.text());
+    assert_eq!((browser.run("return getSelection().toString()"), refusals()), (id, 2));
+    browser.run("getSelection().removeAllRanges()");
+    assert!(reach(3).is_some(), "{}", browser.text());
+
+    browser.run("document.getElementById('pause').click()");
+    assert!(browser.text().contains("Paused: this is the state of"), "{}", browser.text());
+    refuse();
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    assert_eq!(refusals(), 3);
+    browser.run("document.getElementById('pause').click()");
+    assert!(reach(4).is_some(), "{}", browser.text());
 }

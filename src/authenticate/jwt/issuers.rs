@@ -50,6 +50,8 @@ pub(crate) struct IssuerStatus {
     pub name: Box<str>,
     /// The age of the keys, if there are any.
     pub age: Option<Duration>,
+    /// The time until which these keys are used if they cannot be read again.
+    pub usable_until: Option<SystemTime>,
     /// Whether tokens can be verified.
     pub is_usable: bool,
     /// The error of the last attempt to read the keys, if it failed.
@@ -157,6 +159,7 @@ impl Issuer {
         IssuerStatus {
             name: self.settings.name.clone(),
             age: state.age(now),
+            usable_until: state.held_until(),
             is_usable: state.is_usable(now),
             error: state.error(),
             ok: state.counts().ok.load(Ordering::Relaxed),

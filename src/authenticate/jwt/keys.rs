@@ -147,6 +147,11 @@ impl State {
         self.held.load().as_ref().is_some_and(|held| self.is_fresh(held, now))
     }
 
+    /// Returns the time until which the present keys are used if they cannot be read again. A secret has none.
+    pub(super) fn held_until(&self) -> Option<SystemTime> {
+        self.held.load().as_ref().and_then(|held| self.usable_until(held))
+    }
+
     /// Returns the time until which keys are used if they cannot be read again.
     pub(super) fn usable_until(&self, held: &Held) -> Option<SystemTime> {
         match self.origin {

@@ -77,22 +77,7 @@ impl History {
     /// Adds a sample: what was counted since the last one.
     pub(super) fn add(&self, now: Vec<Totals>) {
         let state = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let none = Totals::default();
-        let mut sample = Sample::default();
-        for (row, totals) in now.iter().enumerate() {
-            let before = state.before.get(row).unwrap_or(&none);
-            let requests = totals.requests - before.requests;
-            if requests > 0 {
-                sample.requests.push((row, requests));
-            }
-            for (rule, count) in &totals.refusals {
-                let known = before.refusals.iter().find(|(other, _)| other == rule);
-                let count = count - known.map_or(0, |(_, count)| *count);
-                if count > 0 {
-                    sample.refusals.push((row, *rule, count));
-                }
-            }
-        }
+        let sample = Sample::between(&state.before, &now);
         state.before = now;
         if state.samples.len() >= SAMPLES {
             state.samples.pop_front();
@@ -100,12 +85,15 @@ impl History {
         state.samples.push_back(sample);
     }
 
-    /// Returns the charts of all rows.
-    pub(super) fn charts(&self) -> Charts {
+    /// Returns the charts of all rows. The last interval has what was counted since the last sample, up to `now`.
+    pub(super) fn charts(&self, now: &[Totals]) -> Charts {
         let state = &*self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut charts = Charts { all: Chart::empty(), rows: HashMap::new() };
-        let first = SAMPLES - state.samples.len();
-        for (at, sample) in (first..).zip(&state.samples) {
+        let latest = Sample::between(&state.before, now);
+        let samples = state.samples.iter().chain([&latest]);
+        let too_many = (state.samples.len() + 1).saturating_sub(SAMPLES);
+        let first = SAMPLES.saturating_sub(state.samples.len() + 1);
+        for (at, sample) in (first..).zip(samples.skip(too_many)) {
             for &(row, count) in &sample.requests {
                 charts.all.add_requests(at, count);
                 charts.rows.entry(row).or_insert_with(Chart::empty).add_requests(at, count);
@@ -116,6 +104,29 @@ impl History {
             }
         }
         charts
+    }
+}
+
+impl Sample {
+    /// Returns what was counted between two times.
+    fn between(before: &[Totals], now: &[Totals]) -> Self {
+        let none = Totals::default();
+        let mut sample = Self::default();
+        for (row, totals) in now.iter().enumerate() {
+            let before = before.get(row).unwrap_or(&none);
+            let requests = totals.requests.saturating_sub(before.requests);
+            if requests > 0 {
+                sample.requests.push((row, requests));
+            }
+            for (rule, count) in &totals.refusals {
+                let known = before.refusals.iter().find(|(other, _)| other == rule);
+                let count = count.saturating_sub(known.map_or(0, |(_, count)| *count));
+                if count > 0 {
+                    sample.refusals.push((row, *rule, count));
+                }
+            }
+        }
+        sample
     }
 }
 
@@ -133,8 +144,8 @@ mod tests {
         let history = History::default();
         history.add(vec![totals(5, 0)]);
         history.add(vec![totals(5, 0), totals(7, 2)]);
-        history.add(vec![totals(6, 1), totals(8, 3)]);
-        let mut charts = history.charts();
+        // What was counted since the last sample is shown at once.
+        let mut charts = history.charts(&[totals(6, 1), totals(8, 3)]);
         let ends = |all: &[u64]| all[SAMPLES - 4..].to_vec();
         assert_eq!(ends(&charts.all.requests), [0, 5, 7, 2]);
         assert_eq!(ends(&charts.all.refused), [0, 0, 2, 2]);
@@ -150,7 +161,7 @@ mod tests {
         for count in 0..3 * SAMPLES as u64 {
             history.add(vec![totals(count, 0)]);
         }
-        let charts = history.charts();
+        let charts = history.charts(&[totals(3 * SAMPLES as u64, 0)]);
         assert_eq!(charts.all.requests, vec![1; SAMPLES]);
     }
 }

@@ -3,12 +3,13 @@
 //! It needs no script. With one, it updates itself every few seconds. Its policy allows the page's own style and script, and
 //! requests to the page itself.
 
-use super::snapshot::{Mapping, Recent, Snapshot, State};
+use super::snapshot::{Mapping, Recent, Snapshot};
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
@@ -21,6 +22,8 @@ const SCRIPT: &str = include_str!("../../../templates/status.js").trim_ascii_end
 
 /// The most mappings on the page. `/status.json` has all.
 const MAX_MAPPINGS: usize = 200;
+/// The number of quiet mappings from which on only their names are shown.
+const MANY: usize = 8;
 
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = |text| STANDARD.encode(Sha256::digest(text));
@@ -49,7 +52,12 @@ pub(super) fn of(mut snapshot: Snapshot) -> String {
         });
         snapshot.mappings.truncate(MAX_MAPPINGS);
     }
-    let page = Page { hidden, status: snapshot };
+    let mut quiet = Vec::new();
+    if snapshot.mappings.iter().filter(|mapping| mapping.is_quiet()).count() > MANY {
+        let all = std::mem::take(&mut snapshot.mappings);
+        (quiet, snapshot.mappings) = all.into_iter().partition(Mapping::is_quiet);
+    }
+    let page = Page { hidden, quiet, status: snapshot };
     page.render().unwrap_or_else(|_| "the page could not be written\n".to_owned())
 }
 
@@ -57,30 +65,37 @@ pub(super) fn of(mut snapshot: Snapshot) -> String {
 #[template(path = "status.html")]
 struct Page {
     status: Snapshot,
+    /// The mappings of which only the names are shown.
+    quiet: Vec<Mapping>,
     /// The number of mappings that are left out.
     hidden: usize,
+}
+
+impl Page {
+    /// Returns the time of day of a time in RFC 3339, with the date unless it is today's.
+    fn when<'t>(&self, time: &'t str) -> Cow<'t, str> {
+        let Some((date, clock)) = time.split_once('T') else { return time.into() };
+        let clock = clock.trim_end_matches('Z');
+        if self.status.now.starts_with(date) { clock.into() } else { format!("{date} {clock}").into() }
+    }
 }
 
 impl Mapping {
     /// Returns what is wrong with the mapping's sessions, in one word each.
     fn trouble(&self) -> Vec<&'static str> {
-        let troubles = self.sessions.iter().filter(|session| session.state.is_trouble());
-        troubles.map(|session| session.state.name()).collect()
-    }
-}
-
-impl State {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Unused => "unused",
-            Self::Missing => "missing",
-            Self::Denied => "denied",
-        }
+        let mut troubles: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|session| session.state.is_trouble())
+            .map(|session| session.state.name())
+            .collect();
+        troubles.dedup();
+        troubles
     }
 
-    fn is_trouble(self) -> bool {
-        matches!(self, Self::Missing | Self::Denied)
+    /// Returns whether there is nothing to see: no request, and no session.
+    fn is_quiet(&self) -> bool {
+        self.recent.total() == 0 && self.running == 0 && self.queued == 0 && self.sessions.is_empty()
     }
 }
 
@@ -96,6 +111,11 @@ impl Recent {
     /// Returns the number of minutes that the intervals cover.
     fn minutes(&self) -> u64 {
         self.requests.len() as u64 * self.interval_seconds / 60
+    }
+
+    /// Returns the most requests of an interval.
+    fn peak(&self) -> u64 {
+        self.requests.iter().copied().max().unwrap_or_default()
     }
 
     /// Returns the shapes of a chart of 60 by 20: a bar of requests for each interval, and its refused ones over it.
@@ -117,14 +137,10 @@ impl Recent {
     }
 }
 
-/// Returns the time of day of a time in RFC 3339.
-fn clock(time: &str) -> &str {
-    time.split_once('T').map_or(time, |(_, clock)| clock.trim_end_matches('Z'))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::snapshot::{Configuration, Session, Traffic};
+    use super::super::sessions::{Session, State};
+    use super::super::snapshot::{Configuration, Traffic};
     use super::super::units::{Seconds, Size};
     use super::*;
     use std::collections::BTreeMap;
@@ -148,6 +164,7 @@ mod tests {
     fn mapping(number: u64, state: State) -> Mapping {
         let session = Session {
             kind: "get",
+            identities: None,
             state,
             expires: None,
             remaining_seconds: Seconds(0),
@@ -170,14 +187,10 @@ mod tests {
         }
     }
 
-    /// The page has a bound, and leaves out no mapping with a problem. Text of others is no markup.
-    #[test]
-    fn a_long_page_shows_problems_and_the_busiest_mappings() {
-        let mut mappings: Vec<Mapping> = (0..250).map(|number| mapping(number, State::Live)).collect();
-        mappings[0] = mapping(0, State::Missing);
-        let page = of(Snapshot {
+    fn snapshot(mappings: Vec<Mapping>) -> Snapshot {
+        Snapshot {
             version: "1",
-            now: String::new(),
+            now: "2026-11-29T04:35:21Z".to_owned(),
             uptime_seconds: Seconds(0),
             ready: false,
             obstacles: vec!["upstream: <script>alert(1)</script>".to_owned()],
@@ -185,26 +198,50 @@ mod tests {
             configuration: Configuration {
                 generation: 1,
                 in_effect_since: String::new(),
-                is_outdated: false,
+                rejected_at: None,
                 rejected_reloads: 0,
             },
             traffic: Traffic { in_flight: 0, queued: 0, connections: 0, recent: recent() },
             mappings,
             nodes: Vec::new(),
             listeners: Vec::new(),
+            client_certificates: Vec::new(),
             key_sets: Vec::new(),
             refusals: Vec::new(),
-        });
+        }
+    }
+
+    /// The page has a bound, and leaves out no mapping with a problem. Text of others is no markup.
+    #[test]
+    fn a_long_page_shows_problems_and_the_busiest_mappings() {
+        let mut mappings: Vec<Mapping> = (0..250).map(|number| mapping(number, State::Live)).collect();
+        mappings[0] = mapping(0, State::Missing);
+        let page = of(snapshot(mappings));
         assert_eq!(page.matches("<article>").count(), MAX_MAPPINGS);
         for (name, is_shown) in [("mapping-000", true), ("mapping-249", true), ("mapping-001", false)] {
             assert_eq!(page.contains(name), is_shown, "{name}");
         }
         assert!(page.contains("50 more mappings") && !page.contains("<script>alert"), "{page}");
     }
+    /// Two hundred mappings without a request do not push what happens from the screen.
+    #[test]
+    fn only_the_names_of_many_quiet_mappings_are_shown() {
+        let quiet = |number| {
+            let mapping = mapping(number, State::Live);
+            Mapping { sessions: Vec::new(), recent: recent(), ..mapping }
+        };
+        let with = |count| of(snapshot((1..=count).map(quiet).chain([mapping(300, State::Live)]).collect()));
+        let (few, many) = (with(MANY as u64), with(150));
+        assert_eq!((few.matches("<article>").count(), few.contains("<details")), (MANY + 1, false));
+        assert_eq!(many.matches("<article>").count(), 1, "{many}");
+        assert!(many.contains("150 mappings without requests") && many.contains("mapping-150"), "{many}");
+    }
 
     #[test]
-    fn the_time_of_day_is_short() {
-        assert_eq!(clock("2026-11-29T04:35:21Z"), "04:35:21");
+    fn a_time_of_another_day_has_its_date() {
+        let page = Page { status: snapshot(Vec::new()), quiet: Vec::new(), hidden: 0 };
+        assert_eq!(page.when("2026-11-29T04:35:20Z"), "04:35:20");
+        assert_eq!(page.when("2026-11-28T23:59:59Z"), "2026-11-28 23:59:59");
     }
 
     #[test]

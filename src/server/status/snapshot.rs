@@ -3,10 +3,10 @@
 //! It names no secret, no token, no access key and no path of a request.
 
 use super::history::{Chart, Charts, INTERVAL};
+use super::sessions::{self, Session};
 use super::units::{Seconds, Size};
 use crate::authenticate::verifiers::Verifiers;
 use crate::proxy::generation::{Generation, Shared, Site};
-use crate::sessions::table::Slot;
 use crate::sigv4::amz_date::rfc3339;
 use crate::telemetry::metrics::Totals;
 use crate::telemetry::refused::Refused;
@@ -39,6 +39,8 @@ pub(super) struct Snapshot {
     pub nodes: Vec<Node>,
     /// The listeners.
     pub listeners: Vec<Listener>,
+    /// The certificates that the store, STS and the collector of traces are shown.
+    pub client_certificates: Vec<ClientCertificate>,
     /// The keys of JWT issuers.
     pub key_sets: Vec<KeySet>,
     /// The last refused requests, the newest first.
@@ -52,9 +54,9 @@ pub(super) struct Configuration {
     pub generation: u64,
     /// The time at which it took effect.
     pub in_effect_since: String,
-    /// Whether a newer one was rejected.
-    pub is_outdated: bool,
-    /// The reloads that were rejected.
+    /// The time at which a newer one was rejected. `None` if none was.
+    pub rejected_at: Option<String>,
+    /// The reloads that were rejected since the start.
     pub rejected_reloads: u64,
 }
 
@@ -101,56 +103,10 @@ pub(super) struct Mapping {
     pub queued: usize,
     /// The sessions that are kept now, with those of identities that have prefixes of their own.
     pub open_sessions: usize,
-    /// The sessions that all clients of the mapping share.
+    /// The sessions that were opened.
     pub sessions: Vec<Session>,
     /// The last minutes.
     pub recent: Recent,
-}
-
-/// The state of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum State {
-    /// It signs requests.
-    Live,
-    /// There is no session, and no request has needed it since the last one ended.
-    Unused,
-    /// There is no session, and requests need it.
-    Missing,
-    /// The store denies everything to it.
-    Denied,
-}
-
-/// A session.
-#[derive(Debug, Serialize)]
-pub(super) struct Session {
-    /// The kind of operations that it signs.
-    pub kind: &'static str,
-    /// Its state.
-    pub state: State,
-    /// Its end.
-    pub expires: Option<String>,
-    /// The time to its end.
-    pub remaining_seconds: Seconds,
-    /// The time from its mint to its end.
-    pub lifetime_seconds: Seconds,
-    /// The time of the last mint.
-    pub minted: Option<String>,
-    /// The time from which on it is minted again, if it is in use.
-    pub next_refresh: Option<String>,
-    /// The last mint that failed.
-    pub last_error: Option<Failure>,
-    /// The error code with which the store denies everything.
-    pub denied_with: Option<Box<str>>,
-}
-
-/// A mint that failed.
-#[derive(Debug, Serialize)]
-pub(super) struct Failure {
-    /// Its time.
-    pub at: String,
-    /// Its error.
-    pub message: String,
 }
 
 /// A node of the store.
@@ -198,6 +154,16 @@ pub(super) struct File {
     pub days_left: i64,
 }
 
+/// A certificate that a server is shown.
+#[derive(Debug, Serialize)]
+pub(super) struct ClientCertificate {
+    /// The section of the configuration that names it.
+    pub section: &'static str,
+    /// Its file.
+    #[serde(flatten)]
+    pub file: File,
+}
+
 /// The keys of a JWT issuer.
 #[derive(Debug, Serialize)]
 pub(super) struct KeySet {
@@ -207,6 +173,8 @@ pub(super) struct KeySet {
     pub is_usable: bool,
     /// The time since they were read.
     pub age_seconds: Option<Seconds>,
+    /// The time until which they are used if they cannot be read again.
+    pub usable_until: Option<String>,
     /// The error of the last attempt to read them, if it failed.
     pub error: Option<String>,
 }
@@ -263,7 +231,7 @@ impl Snapshot {
             configuration: Configuration {
                 generation: 1 + ok,
                 in_effect_since: rfc3339(shared.metrics.reloads.last_success()),
-                is_outdated: shared.metrics.reloads.has_failed(),
+                rejected_at: shared.metrics.reloads.rejected().map(|rejected| rfc3339(rejected.at)),
                 rejected_reloads: rejected,
             },
             traffic: Traffic {
@@ -275,6 +243,7 @@ impl Snapshot {
             mappings,
             nodes: nodes(&generation),
             listeners: listeners(shared, &generation, now),
+            client_certificates: client_certificates(shared, now),
             key_sets: key_sets(&generation, now),
             refusals: shared.metrics.last_refused.newest_first().into_iter().map(Refusal::of).collect(),
         }
@@ -301,39 +270,8 @@ impl Mapping {
             running: totals.running,
             queued: totals.queued,
             open_sessions: totals.sessions,
-            sessions: site
-                .sessions
-                .opened()
-                .map(|(kind, slot)| Session::of(kind.name(), slot, now))
-                .collect(),
+            sessions: sessions::of_site(site, now),
             recent: Recent::of(chart),
-        }
-    }
-}
-
-impl Session {
-    fn of(kind: &'static str, slot: &Slot, now: SystemTime) -> Self {
-        let (past, denied_with, is_live) = (slot.past(), slot.denial(), slot.live(now).is_some());
-        let expires = slot.expiration().filter(|_| is_live);
-        let since = |time: Option<SystemTime>| expires?.duration_since(time?).ok().map(|time| time.as_secs());
-        let state = match is_live {
-            true if denied_with.is_some() => State::Denied,
-            true => State::Live,
-            false if slot.is_ready(now) => State::Unused,
-            false => State::Missing,
-        };
-        Self {
-            kind,
-            state,
-            expires: expires.map(rfc3339),
-            remaining_seconds: Seconds(since(Some(now)).unwrap_or_default()),
-            lifetime_seconds: Seconds(since(past.fetched).unwrap_or_default()),
-            minted: past.fetched.map(rfc3339),
-            next_refresh: past.refresh.filter(|_| is_live).map(rfc3339),
-            last_error: past
-                .failed
-                .map(|(at, error)| Failure { at: rfc3339(at), message: error.to_string() }),
-            denied_with,
         }
     }
 }
@@ -400,6 +338,11 @@ impl File {
     }
 }
 
+fn client_certificates(shared: &Shared, now: SystemTime) -> Vec<ClientCertificate> {
+    let certificates = shared.metrics.tls.client_certificates().into_iter();
+    certificates.map(|(section, file)| ClientCertificate { section, file: File::of(&file, now) }).collect()
+}
+
 fn key_sets(generation: &Generation, now: SystemTime) -> Vec<KeySet> {
     let issuers = generation.authenticator.verifiers().map(Verifiers::issuers);
     let statuses = issuers.into_iter().flat_map(|issuers| issuers.statuses(now));
@@ -408,6 +351,7 @@ fn key_sets(generation: &Generation, now: SystemTime) -> Vec<KeySet> {
             issuer: status.name,
             is_usable: status.is_usable,
             age_seconds: status.age.map(|age| Seconds(age.as_secs())),
+            usable_until: status.usable_until.map(rfc3339),
             error: status.error.map(|error| crate::net::terminal::plain(&error).into_owned()),
         })
         .collect()

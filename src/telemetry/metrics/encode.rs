@@ -6,7 +6,7 @@ use super::encode_nodes::encode_nodes;
 use super::encode_traces::encode_traces;
 use super::histogram::Histogram;
 use super::samples::{counter, gauge};
-use super::{CLASSES, Counts, CutBy, Metrics, NONE, Reloads};
+use super::{CLASSES, Counts, CutBy, Metrics, NONE};
 use crate::authorize::operations::TABLE;
 use crate::bounds::admission::Admission;
 use crate::bounds::connections::Over;
@@ -68,7 +68,7 @@ impl Collector for MetricsCollector {
         metrics.tls.encode(&mut encoder)?;
         metrics.credentials.encode(&mut encoder)?;
         encode_traces(&metrics.traces, &mut encoder)?;
-        encode_reloads(metrics, &mut encoder)?;
+        metrics.reloads.encode(&mut encoder)?;
         encode_durations(metrics, &mut encoder)
     }
 }
@@ -226,21 +226,6 @@ fn encode_connections(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) ->
     let mut metric = encoder.encode_descriptor("accepts_failed", help, None, MetricType::Counter)?;
     counter(&mut metric, metrics.connections.accepts_failed())?;
     metrics.proxy_headers.encode(encoder)
-}
-
-fn encode_reloads(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let Reloads { ok, failed, last_failed, last_success } = &metrics.reloads;
-    let help = "Reloads of the configuration, by result";
-    let mut family = encoder.encode_descriptor("config_reloads", help, None, MetricType::Counter)?;
-    for (result, count) in [("ok", ok), ("failed", failed)] {
-        counter(&mut family.encode_family(&[("result", result)])?, count.load(Ordering::Relaxed))?;
-    }
-    let help = "Whether the last reload of the configuration succeeded";
-    let successful = u64::from(!last_failed.load(Ordering::Relaxed));
-    gauge(encoder, "config_last_reload_successful", help, successful)?;
-    let help = "Time of the last successful load of the configuration, in seconds since 1970";
-    let since = last_success.load(Ordering::Relaxed);
-    gauge(encoder, "config_last_reload_success_timestamp_seconds", help, since)
 }
 
 /// A histogram of a mapping.

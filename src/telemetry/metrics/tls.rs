@@ -63,8 +63,8 @@ pub(crate) struct ListenerFiles {
     pub certificates: Vec<(String, SystemTime)>,
     /// The files of revocation lists, with the times by which the next ones are due.
     pub revocations: Vec<(String, SystemTime)>,
-    /// Whether what was read last is in effect.
-    pub is_in_effect: bool,
+    /// What is wrong with what was read last; if nothing, it is in effect.
+    pub mistakes: Vec<String>,
 }
 
 /// A handshake in progress.
@@ -107,11 +107,23 @@ impl TlsFacts {
         (state.listeners, state.clients) = (listeners, clients);
     }
 
-    /// Records whether the version of a listener's files that was read last is in effect.
-    pub(crate) fn read(&self, listener: &str, is_in_effect: bool) {
+    /// Records what is wrong with the version of a listener's files that was read last. With mistakes it is not in effect.
+    pub(crate) fn read(&self, listener: &str, mistakes: Vec<String>) {
         if let Some(files) = self.lock().listeners.get_mut(listener) {
-            files.is_in_effect = is_in_effect;
+            files.mistakes = mistakes;
         }
+    }
+
+    /// Returns the listeners whose files were not put into effect when they were read last, with what is wrong.
+    pub(crate) fn mistakes(&self) -> Vec<(Box<str>, Vec<String>)> {
+        let state = self.lock();
+        let wrong = state.listeners.iter().filter(|(_, files)| !files.mistakes.is_empty());
+        wrong.map(|(listener, files)| (listener.clone(), files.mistakes.clone())).collect()
+    }
+
+    /// Returns the certificates that servers are shown, with their ends, by the section that configures each.
+    pub(crate) fn client_certificates(&self) -> Vec<(&'static str, (String, SystemTime))> {
+        self.lock().clients.iter().map(|(section, certificate)| (*section, certificate.clone())).collect()
     }
 
     /// Passes the files of a listener to `show`, if it has TLS.
@@ -184,7 +196,9 @@ fn encode_files(
     let help = "Whether the version of a listener's TLS files that was read last is in effect";
     let mut family = encoder.encode_descriptor("tls_last_read_successful", help, None, MetricType::Gauge)?;
     for (listener, files) in listeners {
-        family.encode_family(&[("listener", &**listener)])?.encode_gauge(&i64::from(files.is_in_effect))?;
+        family
+            .encode_family(&[("listener", &**listener)])?
+            .encode_gauge(&i64::from(files.mistakes.is_empty()))?;
     }
     Ok(())
 }

@@ -109,6 +109,35 @@ fn a_page_works_without_scripts() {
     assert_eq!(browser.url(), site.url("/tmp/media/some/alpha.txt"));
 }
 
+/// Paper names the folder and its objects, and has nothing to press and no dark colours.
+#[test]
+fn a_printed_page_is_a_list_of_its_folder() {
+    let Some(site) = Site::start() else { return };
+    let browser = &site.browser;
+    site.put_some();
+    site.open("/tmp/media/some/");
+    browser.paper();
+    let shown = |selector: &str| {
+        let all = format!("[...document.querySelectorAll('{selector}')]");
+        browser.run(&format!("return {all}.filter(element => element.checkVisibility()).length"))
+    };
+    for (selector, count) in [
+        ("input, button, label, .c, #said, pre", 0),
+        ("tr.u", 0),
+        ("tr.f", 3),
+        ("nav[aria-label=\"Folders above\"]", 1),
+        ("thead", 1),
+    ] {
+        assert_eq!(shown(selector), count, "{selector}");
+    }
+    let colours = "const style = getComputedStyle(document.body);
+        const link = getComputedStyle(document.querySelector('tr.f a'));
+        return [style.color, style.backgroundColor, link.color, link.backgroundImage]";
+    let (black, white) = ("rgb(0, 0, 0)", "rgb(255, 255, 255)");
+    assert_eq!(browser.run(colours), json!([black, white, black, "none"]));
+    browser.picture("printed");
+}
+
 /// People can tell which names the filter looks through.
 #[test]
 fn the_filter_of_a_long_folder_says_that_it_is_for_the_page() {

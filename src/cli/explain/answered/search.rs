@@ -57,6 +57,10 @@ impl RequestId {
     }
 }
 
+/// What to do about a log without lines of requests.
+const WHICH_LOG: &str = "Give it what `scopegate serve` writes to stderr; with access = false in [log] that has no lines of \
+                         requests";
+
 /// What a log holds of a request.
 #[derive(Debug, Default)]
 pub(super) struct Search {
@@ -65,6 +69,8 @@ pub(super) struct Search {
     /// The lines that have it as `upstream_id`.
     of_store: Vec<LogLine>,
     lines: u64,
+    /// Whether any line is one of a request.
+    has_requests: bool,
     /// The number of the last line that contains the id and cannot be read.
     unreadable: Option<u64>,
     skipped: u64,
@@ -118,6 +124,7 @@ impl Search {
             if line.len() > MAX_LINE {
                 search.skipped += 1;
             }
+            note_request(&line, &mut search.has_requests);
             if id.is_in(&line) {
                 search.take(&line, id);
             }
@@ -153,10 +160,12 @@ impl Search {
     /// # Errors
     /// When the log has none, or several.
     pub(super) fn only(self, id: &RequestId) -> Result<LogLine, CommandError> {
+        if self.own.is_empty() && self.of_store.is_empty() {
+            return Err(CommandError::failed(self.none(id)));
+        }
         let mut found = if self.own.is_empty() { self.of_store } else { self.own };
         match found.len() {
             1 => found.pop().ok_or_else(|| CommandError::failed("the line is lost")),
-            0 => Err(CommandError::failed(none(self.lines, self.skipped, self.unreadable, id))),
             count => {
                 let at: Vec<String> = found
                     .iter()
@@ -173,22 +182,38 @@ impl Search {
             }
         }
     }
+
+    /// Says why a log does not show a request.
+    fn none(&self, id: &RequestId) -> String {
+        let id = id.as_str();
+        if let Some(number) = self.unreadable {
+            return format!(
+                "line {number} of the log has the id {id} but is cut off: it cannot be explained"
+            );
+        }
+        let lines = match self.lines {
+            0 => return format!("the log is empty: it has no request with the id {id}. {WHICH_LOG}"),
+            1 => "1 line".to_owned(),
+            lines => format!("{lines} lines"),
+        };
+        let skipped = match self.skipped {
+            0 => String::new(),
+            skipped => format!("; {skipped} are longer than {} KiB and were skipped", MAX_LINE / 1024),
+        };
+        if !self.has_requests {
+            return format!("the log has no line of any request ({lines}{skipped}). {WHICH_LOG}");
+        }
+        format!(
+            "no request in the log has the id {id} ({lines}{skipped}). The log may have been rotated, its lines dropped \
+             (scopegate_log_lines_dropped_total), or turned off for such requests ([log] access)"
+        )
+    }
 }
 
-/// Says why a log does not show a request.
-fn none(lines: u64, skipped: u64, unreadable: Option<u64>, id: &RequestId) -> String {
-    let id = id.as_str();
-    if let Some(number) = unreadable {
-        return format!("line {number} of the log has the id {id} but is cut off: it cannot be explained");
-    }
-    let skipped = match skipped {
-        0 => String::new(),
-        skipped => format!("; {skipped} are longer than {} KiB and were skipped", MAX_LINE / 1024),
-    };
-    format!(
-        "no request in the log has the id {id} ({lines} lines{skipped}). The log may have been rotated, its lines dropped \
-         (scopegate_log_lines_dropped_total), or turned off for such requests ([log] access)"
-    )
+/// Notes whether a line is one of a request, in text or JSON. Once one was seen, no further line is looked at.
+fn note_request(line: &[u8], has_requests: &mut bool) {
+    let holds = |words: &[u8]| line.windows(words.len()).any(|part| part == words);
+    *has_requests = *has_requests || holds(b" access: id=") || holds(b"\"target\":\"access\"");
 }
 
 /// Reads the next line, and skips what is longer than the bound. Returns false at the end.
@@ -258,7 +283,17 @@ mod tests {
             (other.clone(), ID, Ok("/b")),
             (format!("{one}{}", line(ID, "EE", "/c")), ID, Err("2 different requests have the id")),
             (line("BB", "CC", &format!("/{ID}")), ID, Err("no request in the log has the id")),
-            (String::new(), ID, Err("(0 lines). The log may have been rotated")),
+            (
+                format!("{}{}", line("BB", "CC", "/"), line("DD", "CC", "/")),
+                ID,
+                Err("(2 lines). The log may have been rotated"),
+            ),
+            (String::new(), ID, Err("the log is empty")),
+            (
+                "a line of another program\n".to_owned(),
+                ID,
+                Err("no line of any request (1 line). Give it what `scopegate serve`"),
+            ),
             (long.clone(), ID, Err("1 are longer than 64 KiB and were skipped")),
             (cut, ID, Err("line 1 of the log has the id 0123456789ABCDEF but is cut off")),
             // It is told as far as it was read.

@@ -179,7 +179,8 @@ fn times(line: &LogLine) -> String {
     if let Some(first) = line.number("first_byte_us") {
         // The waits of parallel parts of one request add up.
         let rest = first.saturating_sub(queue).saturating_sub(session);
-        parts.push(format!("{} more until the response's head", milliseconds(rest)));
+        let more = if parts.is_empty() { "" } else { "more " };
+        parts.push(format!("{} {more}until the response's head", milliseconds(rest)));
         parts.push(format!("{} for the rest of the response", milliseconds(total.saturating_sub(first))));
     }
     let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
