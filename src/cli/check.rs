@@ -16,6 +16,7 @@ use crate::authorize::scope::Scope;
 use crate::config::{Config, Diagnostic, Environment, SystemEnvironment, WithoutSecrets};
 use crate::mint::StsMint;
 use crate::net::connect::Trouble;
+use crate::net::endpoint::Endpoint;
 use crate::net::terminal::plain_lines;
 use crate::s3::error as s3_error;
 use crate::server::descriptors::{self, TooFew};
@@ -24,6 +25,7 @@ use crate::sessions::refresh::Reason;
 use crate::sessions::session::Session;
 use crate::sigv4::amz_date::rfc3339;
 use crate::store::judge::ABSENT_UPLOAD;
+use crate::store::pool::SendError;
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::BTreeMap;
@@ -164,10 +166,11 @@ async fn live(config: &Config, args: &Args) -> Result<(), CommandError> {
     let mint = StsMint::new(config.sts_servers(), region, &config.issuer.keys, role, timeout)
         .map_err(|error| CommandError::failed(error.to_string()))?;
     let mut wrong = 0;
+    let mut nodes: Vec<&Endpoint> = config.upstream.endpoints.iter().collect();
     let progress = Mappings::new(config.mappings.len());
     for mapping in &config.mappings {
         progress.begin(&mapping.name);
-        let report = try_mapping(config, mapping, &mint, &progress)
+        let report = try_mapping(config, mapping, &mint, &mut nodes, &progress)
             .await
             .unwrap_or_else(|problem| format!("  WRONG mapping {:?}: {problem}\n", mapping.name));
         wrong += report.matches("  WRONG").count();
@@ -188,10 +191,13 @@ async fn live(config: &Config, args: &Args) -> Result<(), CommandError> {
     Err(CommandError::failed(format!("{wrong} of the live checks failed")))
 }
 
+/// Tries the scopes of a mapping at each of these nodes, and describes the results. A node that cannot be reached is taken
+/// out, so that it is reported and waited for once.
 async fn try_mapping(
     config: &Config,
     written: &Mapping,
     mint: &StsMint,
+    nodes: &mut Vec<&Endpoint>,
     progress: &Mappings,
 ) -> Result<String, String> {
     // The longest name tests the size of the policy as well. Nothing is written below it.
@@ -206,23 +212,52 @@ async fn try_mapping(
             "    note: they end sooner than asked: MINIO_STS_DURATION on the server, or this clock is ahead\n",
         );
     }
-    for endpoint in &config.upstream.endpoints {
-        let direct =
-            Direct::new(endpoint, &config.upstream.tls, &config.limits).map_err(|error| error.to_string())?;
-        for (scope, (_, prefix)) in mapping.scopes.iter().zip(written.written_scopes()) {
-            for (right, method, target) in probes(scope) {
-                let place = format!("{}/{prefix} {}", scope.bucket, right.name());
-                progress.say(&format!("{name}: {place} at {endpoint}"));
-                let outcome = probe(&direct, mapping, &sessions, &method, &target).await;
-                match outcome {
-                    Ok(()) => _ = writeln!(text, "    ok {place} at {endpoint}"),
-                    Err(problem) => _ = writeln!(text, "    WRONG {place} at {endpoint}: {problem}"),
-                }
+    let prefixes = written.written_scopes().map(|(_, prefix)| prefix);
+    let scopes: Vec<_> = mapping.scopes.iter().zip(prefixes).collect();
+    let mut reached = Vec::new();
+    for endpoint in nodes.drain(..) {
+        let told = |place: &str| progress.say(&format!("{name}: {place}"));
+        match try_node(config, endpoint, (mapping, &scopes), &sessions, told).await {
+            Ok(report) => {
+                text.push_str(&report);
+                reached.push(endpoint);
+            }
+            Err(why) => {
+                _ = writeln!(text, "    WRONG {endpoint} {why}\n      all other checks of it are left out")
             }
         }
     }
+    *nodes = reached;
     progress.say(&format!("{name}: lists of multipart uploads"));
-    text.push_str(&uploads::try_lists(config, mapping, written, mint).await);
+    text.push_str(&uploads::try_lists(config, mapping, written, mint, nodes).await);
+    Ok(text)
+}
+
+/// Tries the scopes of a mapping, with their prefixes as they are written, at one node, and describes the results.
+///
+/// # Errors
+/// When the node cannot be reached.
+async fn try_node(
+    config: &Config,
+    endpoint: &Endpoint,
+    (mapping, scopes): (&Mapping, &[(&Scope, String)]),
+    sessions: &BTreeMap<SessionKind, Session>,
+    tell: impl Fn(&str),
+) -> Result<String, String> {
+    let direct =
+        Direct::new(endpoint, &config.upstream.tls, &config.limits).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    for (scope, prefix) in scopes {
+        for (right, method, target) in probes(scope) {
+            let place = format!("{}/{prefix} {} at {endpoint}", scope.bucket, right.name());
+            tell(&place);
+            match probe(&direct, mapping, sessions, &method, &target).await {
+                Ok(()) => _ = writeln!(text, "    ok {place}"),
+                Err(Problem::Answer(problem)) => _ = writeln!(text, "    WRONG {place}: {problem}"),
+                Err(Problem::Unreachable(why)) => return Err(why),
+            }
+        }
+    }
     Ok(text)
 }
 
@@ -267,19 +302,40 @@ fn probes(scope: &Scope) -> Vec<(Right, Method, String)> {
     all.into_iter().filter(|(right, ..)| scope.allow.has(*right)).collect()
 }
 
+/// The reason why a live check fails.
+enum Problem {
+    /// The node cannot be reached.
+    Unreachable(String),
+    /// It answers what it should not, or the request cannot be made.
+    Answer(String),
+}
+
+impl From<String> for Problem {
+    fn from(answer: String) -> Self {
+        Self::Answer(answer)
+    }
+}
+
 async fn probe(
     direct: &Direct,
     mapping: &Mapping,
     sessions: &BTreeMap<SessionKind, Session>,
     method: &Method,
     target: &str,
-) -> Result<(), String> {
+) -> Result<(), Problem> {
     let outgoing = direct::outgoing(mapping, method, target).map_err(|refusal| refusal.to_string())?;
     let kind = outgoing.session().map(|kind| mapping.sessions.kind_for(kind));
-    let session = kind.and_then(|kind| sessions.get(&kind)).ok_or("no session signs it")?;
-    let answer = direct.send(&outgoing, session).await.map_err(|error| match direct::trouble(&error) {
-        Some(trouble) => format!("{error}\n      help: {trouble}"),
-        None => error.to_string(),
+    let session =
+        kind.and_then(|kind| sessions.get(&kind)).ok_or_else(|| "no session signs it".to_owned())?;
+    let answer = direct.send(&outgoing, session).await.map_err(|error| {
+        let help =
+            direct::trouble(&error).map(|trouble| format!("\n      help: {trouble}")).unwrap_or_default();
+        match error {
+            SendError::Unreachable(error) => {
+                Problem::Unreachable(format!("cannot be reached: {error}{help}"))
+            }
+            error => Problem::Answer(format!("{error}{help}")),
+        }
     })?;
     let (status, is_bare) = (answer.status, answer.fields.iter().next().is_none());
     if status.is_success() {
@@ -290,16 +346,17 @@ async fn probe(
     let message = s3_error::element(&body, "Message").unwrap_or_default();
     let (code, message) = (printable(&code, MAX_CODE), printable(&message, MAX_MESSAGE));
     if let Some(trouble) = Trouble::of_answer(status.as_u16(), is_bare, &body) {
-        return Err(format!("status {}: {trouble}", status.as_u16()));
+        return Err(format!("status {}: {trouble}", status.as_u16()).into());
     }
-    match &*code {
-        "NoSuchKey" | "NoSuchUpload" => Ok(()),
-        "NoSuchBucket" => Err("NoSuchBucket: create the bucket, or correct it".to_owned()),
-        "AccessDenied" => Err("AccessDenied: the issuer's own policy does not allow this".to_owned()),
-        "RequestTimeTooSkewed" => Err("RequestTimeTooSkewed: set this machine's clock (NTP)".to_owned()),
+    let problem = match &*code {
+        "NoSuchKey" | "NoSuchUpload" => return Ok(()),
+        "NoSuchBucket" => "NoSuchBucket: create the bucket, or correct it".to_owned(),
+        "AccessDenied" => "AccessDenied: the issuer's own policy does not allow this".to_owned(),
+        "RequestTimeTooSkewed" => "RequestTimeTooSkewed: set this machine's clock (NTP)".to_owned(),
         "AuthorizationHeaderMalformed" => {
-            Err(format!("AuthorizationHeaderMalformed: correct upstream.region ({message})"))
+            format!("AuthorizationHeaderMalformed: correct upstream.region ({message})")
         }
-        _ => Err(format!("{code} (status {}): {message}", status.as_u16())),
-    }
+        _ => format!("{code} (status {}): {message}", status.as_u16()),
+    };
+    Err(problem.into())
 }

@@ -5,6 +5,7 @@ use crate::authorize::mapping::Mapping;
 use crate::authorize::operations::SessionKind;
 use crate::config::Config;
 use crate::mint::StsMint;
+use crate::net::endpoint::Endpoint;
 use crate::s3::error::{element, shown_code};
 use crate::sessions::minting::{Mint, MintRequest};
 use crate::sessions::refresh::Reason;
@@ -14,13 +15,14 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Requests a list of uploads in each scope that allows it, and describes the results. Shows the prefixes of `written`, which
+/// Requests a list of uploads in each scope that allows it from each of these nodes, and describes the results. Shows the prefixes of `written`, which
 /// may have placeholders where those of `mapping` have a name.
 pub(super) async fn try_lists(
     config: &Config,
     mapping: &Mapping,
     written: &Mapping,
     mint: &StsMint,
+    nodes: &[&Endpoint],
 ) -> String {
     let mut text = String::new();
     let Some(policy) = mapping.policy_of(SessionKind::Uploads) else { return text };
@@ -36,7 +38,7 @@ pub(super) async fn try_lists(
         Ok(session) => session,
         Err(why) => return format!("    WRONG lists of multipart uploads: no session: {why}\n"),
     };
-    for endpoint in &config.upstream.endpoints {
+    for endpoint in nodes {
         for (scope, (_, prefix)) in mapping.scopes.iter().zip(written.written_scopes()) {
             let Some(outgoing) = list_of_no_uploads(mapping, scope) else { continue };
             let place = format!("{}/{prefix} lists of multipart uploads at {endpoint}", scope.bucket);

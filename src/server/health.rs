@@ -78,8 +78,8 @@ impl Readiness {
     /// Returns a line for each JWT issuer whose keys are not there or cannot be read again, for each problem of a
     /// certificate, and for each mistake in a file whose version before stays in effect.
     ///
-    /// They do not make the proxy unready: requests are served. Every replica asks the same issuer, so a failure there would take all of
-    /// them from the clients that need no token.
+    /// They do not make the proxy unready: requests are served. Every replica asks the same issuer, so a failure there would
+    /// take all of them from the clients that need no token.
     pub(super) fn notes(&self) -> Vec<String> {
         let generation = self.shared.generation.load();
         let issuers = generation.authenticator.verifiers().map(Verifiers::issuers);

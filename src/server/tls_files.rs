@@ -102,8 +102,8 @@ pub(super) fn warn(generation: &Generation, now: SystemTime) {
     }
 }
 
-/// Looks for new versions of all files. Those of a listener, and those of a section, take effect together or not at all. `look`
-/// returns what is wrong with them.
+/// Looks for new versions of all files. Those of a listener, and those of a section, take effect together or not at all.
+/// `look` returns what is wrong with them.
 pub(super) fn look(
     generation: &Generation,
     shared: &Shared,

@@ -429,6 +429,22 @@ fn check_reports_each_mistake_with_its_place() {
         &reader,
         &["WRONG tmp/inbox/ write", "the issuer's own policy does not allow this", "ok tmp/media/ read"],
     );
+    // A dead node is reported once, for all mappings and rights.
+    let corners = [corner("client", &scopes), corner("other", &scopes)];
+    let two = config(minio.address, minio.address, &corners, "");
+    let node = format!("endpoints = [\"http://{}\"", minio.address);
+    assert!(two.contains(&node), "{two}");
+    let checked = check(&two.replace(&node, &format!("{node}, \"http://127.0.0.1:1\"")), &["--live"], &env);
+    let said = text(&checked.stdout) + &text(&checked.stderr);
+    assert_eq!(said.matches("WRONG").count(), 1, "{said}");
+    for word in [
+        "WRONG http://127.0.0.1:1 cannot be reached: Connection refused",
+        "all other checks of it are left out",
+        "scopegate: 1 of the live checks failed",
+    ] {
+        assert!(said.contains(word), "no {word:?} in {said}");
+    }
+    assert_eq!(said.matches("ok tmp/inbox/ write").count(), 2, "{said}");
     // A server without a configured region accepts any.
     minio.mc(&["admin", "config", "set", "local", "region", "name=eu-central-1"]);
     minio.restart();
