@@ -21,6 +21,10 @@ function change(old, next) {
   for (const { name, value } of next.attributes ?? []) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
+  for (const { name } of Array.from(old.attributes ?? [])) {
+    // The reader opens and closes details.
+    if (!next.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+  }
   const children = Array.from(next.childNodes);
   Array.from(old.childNodes).forEach((child, at) => change(child, children[at]));
 }

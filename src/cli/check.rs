@@ -223,7 +223,7 @@ async fn try_mapping(
                 reached.push(endpoint);
             }
             Err(why) => {
-                _ = writeln!(text, "    WRONG {endpoint} {why}\n      all other checks of it are left out")
+                _ = writeln!(text, "    WRONG {endpoint} {why}\n      all other checks of it are left out");
             }
         }
     }

@@ -198,8 +198,10 @@ fn keeps_what_a_reader_holds(browser: &Browser, world: &World) {
     let refusals = || browser.run("return document.querySelectorAll('td.id').length").as_u64().unwrap();
     let reach = |count: u64| wait_for(|| (refusals() >= count).then_some(()));
     browser.run("window.link = document.querySelector('main a'); window.link.focus()");
+    browser.run("document.querySelector('main h2').setAttribute('class', 'bad')");
     refuse();
     assert!(reach(2).is_some(), "{}", browser.text());
+    assert_eq!(browser.run("return document.querySelectorAll('main h2.bad').length"), Value::from(0));
     let is_kept = "return document.activeElement === window.link && window.link.isConnected";
     assert_eq!(browser.run(is_kept), Value::Bool(true));
 

@@ -191,6 +191,7 @@ allow = ["read", "list", "write"]
 [limits]
 connections = 20000
 connections_per_client = 20000
+requests_per_mapping = 20000
 workers = 1
 idle_timeout = "10m"
 stall_timeout = "10m"
