@@ -253,7 +253,7 @@ fn explain_shows_the_home_of_an_identity() {
     );
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert!(
-        said.contains("mapping \"homes\", sessions get, list, put, delete, copy, other, uploads, ")
+        said.contains("mapping \"homes\", sessions get, list, bucket, put, delete, copy, other, uploads, ")
             && said.contains("live ok"),
         "{said}"
     );

@@ -92,7 +92,9 @@ fn can_also(kind: SessionKind, of_row: SessionKind) -> bool {
     match kind {
         K::All => of_row != K::Uploads,
         K::Copy => matches!(of_row, K::Get | K::Put),
-        K::Other => of_row == K::Get,
+        K::Other | K::Versions => of_row == K::Get,
+        // To MinIO, the right to list includes the right to list versions.
+        K::List => of_row == K::Versions,
         _ => false,
     }
 }
