@@ -217,11 +217,8 @@ async fn try_mapping(
     let mut reached = Vec::new();
     for endpoint in nodes.drain(..) {
         let told = |place: &str| progress.say(&format!("{name}: {place}"));
-        match try_node(config, endpoint, (mapping, &scopes), &sessions, told).await {
-            Ok(report) => {
-                text.push_str(&report);
-                reached.push(endpoint);
-            }
+        match try_node(config, endpoint, (mapping, &scopes), &sessions, (&mut text, told)).await {
+            Ok(()) => reached.push(endpoint),
             Err(why) => {
                 _ = writeln!(text, "    WRONG {endpoint} {why}\n      all other checks of it are left out");
             }
@@ -233,7 +230,7 @@ async fn try_mapping(
     Ok(text)
 }
 
-/// Tries the scopes of a mapping, with their prefixes as they are written, at one node, and describes the results.
+/// Tries the scopes of a mapping, with their prefixes as they are written, at one node, and adds the results to `text`.
 ///
 /// # Errors
 /// When the node cannot be reached.
@@ -242,11 +239,10 @@ async fn try_node(
     endpoint: &Endpoint,
     (mapping, scopes): (&Mapping, &[(&Scope, String)]),
     sessions: &BTreeMap<SessionKind, Session>,
-    tell: impl Fn(&str),
-) -> Result<String, String> {
+    (text, tell): (&mut String, impl Fn(&str)),
+) -> Result<(), String> {
     let direct =
         Direct::new(endpoint, &config.upstream.tls, &config.limits).map_err(|error| error.to_string())?;
-    let mut text = String::new();
     for (scope, prefix) in scopes {
         for (right, method, target) in probes(scope) {
             let place = format!("{}/{prefix} {} at {endpoint}", scope.bucket, right.name());
@@ -258,7 +254,7 @@ async fn try_node(
             }
         }
     }
-    Ok(text)
+    Ok(())
 }
 
 /// Mints the sessions of a mapping that most clients use.

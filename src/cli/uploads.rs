@@ -15,8 +15,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Requests a list of uploads in each scope that allows it from each of these nodes, and describes the results. Shows the prefixes of `written`, which
-/// may have placeholders where those of `mapping` have a name.
+/// Requests a list of uploads in each scope that allows it from each of these nodes, and describes the results. Shows the
+/// prefixes of `written`, which may have placeholders where those of `mapping` have a name.
 pub(super) async fn try_lists(
     config: &Config,
     mapping: &Mapping,

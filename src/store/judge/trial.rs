@@ -197,6 +197,18 @@ mod tests {
         assert!(parts.outgoing.query().starts_with("uploadId="), "{}", parts.outgoing.query());
     }
 
+    /// A session for versions reads nothing in a scope without the right to versions.
+    #[test]
+    fn versions_are_tried_where_the_session_may_read() {
+        let scope = |prefix: &str, rights: &[Right]| {
+            let (bucket, prefix) = (BucketName::parse("tmp").unwrap(), Prefix::parse(prefix).unwrap());
+            Scope::new(bucket, prefix, rights.iter().copied().collect())
+        };
+        let scopes = vec![scope("plain/", &[Right::Read]), scope("old/", &[Right::Read, Right::Versions])];
+        let trial = Trial::of_kind(SessionKind::Versions, &Mapping::of_scopes("m", scopes)).unwrap();
+        assert!(trial.outgoing.path().starts_with("/tmp/old/"), "{}", trial.outgoing.path());
+    }
+
     #[test]
     fn every_mapping_has_a_trial_that_changes_nothing() {
         for (rights, path, query, at_minio, elsewhere) in [
