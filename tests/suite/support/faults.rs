@@ -183,7 +183,9 @@ pub(crate) enum Way {
     Down,
 }
 
-type Plan = Option<(Way, u64, Cut)>;
+/// A break, or none, and the number of the order to break. Bytes count from the order on, also from one that repeats
+/// the one before.
+type Plan = (usize, Option<(Way, u64, Cut)>);
 
 /// A relay between a proxy and a real server, which breaks each connection after a number of bytes in one direction.
 pub(crate) struct Relay {
@@ -226,8 +228,9 @@ impl Relay {
     }
 
     /// Breaks connections like this from now on, including open ones. Their bytes count from now on.
-    pub(crate) fn cut(&self, plan: Plan) {
-        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan;
+    pub(crate) fn cut(&self, cut: Option<(Way, u64, Cut)>) {
+        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        *plan = (plan.0 + 1, cut);
     }
 }
 
@@ -242,11 +245,11 @@ fn relay(near: &TcpStream, far: &TcpStream, plan: &Arc<Mutex<Plan>>, up: &Atomic
 fn pump(mut from: &TcpStream, mut to: &TcpStream, way: Way, plan: &Mutex<Plan>, count: &AtomicU64) {
     let mut buffer = vec![0; 16 << 10];
     let mut passed = 0;
-    let mut known = None;
+    let mut known = 0;
     while let Ok(length @ 1..) = from.read(&mut buffer) {
-        let plan = *plan.lock().unwrap_or_else(PoisonError::into_inner);
-        if known != plan {
-            (known, passed) = (plan, 0);
+        let (number, plan) = *plan.lock().unwrap_or_else(PoisonError::into_inner);
+        if known != number {
+            (known, passed) = (number, 0);
         }
         let cut = plan.filter(|(of, at, _)| *of == way && passed + length as u64 > *at);
         let Some((_, at, how)) = cut else {
