@@ -1,14 +1,21 @@
-//! What each step of an arriving connection needs: for whom it counts, and how long the step may take.
+//! What each step of an arriving connection needs: its task, the client it counts for, and the time it may take.
 
 use crate::bounds::connections::Arrival;
 use crate::identify::client::{Client, Connection};
 use crate::proxy::generation::Generation;
+use http1::clock::with_event_clock;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// The time that a PROXY header or a handshake has once the server stops. The client behind it could not know.
 const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// Starts a task for a step of a connection.
+pub(super) fn start_task(step: impl Future<Output = ()> + 'static) {
+    spawn_local(with_event_clock(step));
+}
 
 /// Waits until the time for a step is over: at its deadline, or soon after the server stops.
 pub(super) async fn when_over(deadline: Instant, stopping: &mut watch::Receiver<bool>) {

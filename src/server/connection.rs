@@ -1,12 +1,14 @@
 //! Serves one client's connection.
 
+use super::tls_connections::Registered;
+use crate::bounds::connections::ConnectionGuard;
 use crate::bounds::limits::Limits;
 use crate::bounds::memory::{MemoryBudget, Payer, Share};
 use crate::bounds::streams::StreamGuard;
 use crate::identify::client::{Connection, ListenerRef, PeerUser};
 use crate::proxy::{ClientBody, ClientResponse, ClientResponseBody, Current};
 use http1::server::{ConnectionLimits, HandOver, Http2, serve, serve_unless_http2};
-use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request, Service, Socket, Transport};
+use http1::{HeadLimits, Malformed, MemoryUse, PeerState, Request, Service, Transport};
 use http2::{Event, StreamService};
 use proxy_protocol::{Header, ReadError, Versions};
 use std::future::Future;
@@ -16,7 +18,7 @@ use std::rc::Rc;
 use tls::TlsStream;
 use tokio::net::unix::UCred;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// The socket of an accepted connection.
 pub(super) enum Accepted {
@@ -60,75 +62,91 @@ impl From<&Limits> for ConnectionLimits {
     }
 }
 
-/// Serves a connection until it ends. When the server stops, it ends after the request that is running.
-pub(super) async fn run(
-    socket: Accepted,
-    connection: Connection,
-    memory: Memory,
-    proxy: Rc<Current>,
-    limits: &ConnectionLimits,
-    stopping: watch::Receiver<bool>,
-) {
-    let service = Handler { connection, memory, proxy };
-    let ended = match socket {
-        Accepted::Tcp(stream, _) => serve_plain(Socket::from(stream), &service, limits, stopping).await,
-        Accepted::Unix(stream) => serve_plain(stream, &service, limits, stopping).await,
-    };
-    note_end(&service, ended);
+/// An accepted connection that is counted, before its first request.
+pub(super) struct Counted {
+    pub(super) connection: Connection,
+    pub(super) guard: ConnectionGuard,
+    pub(super) limits: ConnectionLimits,
+    pub(super) current: Rc<Current>,
+    pub(super) stopping: watch::Receiver<bool>,
+    /// Held until the connection ends, so that the worker notices when all are closed.
+    pub(super) open: mpsc::Sender<()>,
 }
 
-/// Serves a TLS connection, like [`run`], with the protocol that its handshake chose.
-pub(super) async fn run_secured<S: Transport>(
+/// Serves a connection without TLS until it ends. When the server stops, it ends after the request that is running. A
+/// connection that no network carries may speak HTTP/2 without having negotiated it.
+///
+/// An `async` function would hold its arguments twice, in each idle connection (docs/performance.md, "the future of a
+/// connection holds everything once").
+pub(super) fn serve_plain<S: Transport>(stream: S, counted: Counted) -> impl Future<Output = ()> {
+    let (handler, limits, stopping) = Handler::new(counted);
+    let http2 = if handler.connection.is_confidential() { Http2::HandOver } else { Http2::Refuse };
+    async move {
+        let served = serve_unless_http2(stream, &handler, &limits, stopping.clone(), http2).await;
+        let ended = match served {
+            Ok(Some(HandOver { stream, read })) => {
+                // Boxed because most connections do not need the memory for it.
+                Box::pin(http2::serve_from(read, stream, &handler, &limits, stopping)).await
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        handler.note_end(ended);
+    }
+}
+
+/// Serves a TLS connection, like [`serve_plain`], with the protocol that its handshake chose. `registered` is dropped when
+/// the connection has ended.
+pub(super) fn serve_secured<S: Transport>(
     (stream, is_http2): (TlsStream<S>, bool),
-    connection: Connection,
-    memory: Memory,
-    proxy: Rc<Current>,
-    limits: &ConnectionLimits,
-    stopping: watch::Receiver<bool>,
-) {
-    let service = Handler { connection, memory, proxy };
-    let ended = if is_http2 {
-        Box::pin(http2::serve(stream, &service, limits, stopping)).await
-    } else {
-        serve(stream, &service, limits, stopping).await
-    };
-    note_end(&service, ended);
-}
-
-fn note_end(service: &Handler, ended: io::Result<()>) {
-    if let Err(error) = ended {
-        tracing::debug!(client = %service.connection, %error, "connection ended");
+    counted: Counted,
+    registered: Registered,
+) -> impl Future<Output = ()> {
+    let (handler, limits, stopping) = Handler::new(counted);
+    async move {
+        let ended = if is_http2 {
+            Box::pin(http2::serve(stream, &handler, &limits, stopping)).await
+        } else {
+            serve(stream, &handler, &limits, stopping).await
+        };
+        handler.note_end(ended);
+        drop(registered);
     }
 }
 
-/// Serves a connection without TLS. One that no network carries may speak HTTP/2 without having negotiated it.
-async fn serve_plain<S: Transport>(
-    stream: S,
-    service: &Handler,
-    limits: &ConnectionLimits,
-    stopping: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let http2 = if service.connection.is_confidential() { Http2::HandOver } else { Http2::Refuse };
-    match serve_unless_http2(stream, service, limits, stopping.clone(), http2).await? {
-        Some(HandOver { stream, read }) => {
-            // Boxed because most connections do not need the memory for it.
-            Box::pin(http2::serve_from(read, stream, service, limits, stopping)).await
-        }
-        None => Ok(()),
-    }
-}
-
-/// The memory budget of a connection's requests, and the client that pays for it.
-pub(super) struct Memory {
-    pub(super) budget: MemoryBudget,
-    pub(super) payer: Payer,
-}
+/// The maximum size of a request's head from a client that no mapping admits, in bytes. The request is refused anyway.
+const STRANGERS_HEAD: usize = 4096;
 
 /// Passes a connection's requests to the proxy.
 struct Handler {
     connection: Connection,
-    memory: Memory,
+    /// The memory for the requests, and the client that pays for it.
+    memory: MemoryBudget,
+    payer: Payer,
     proxy: Rc<Current>,
+    _held: (ConnectionGuard, mpsc::Sender<()>),
+}
+
+impl Handler {
+    /// Makes the handler of a connection. Clients without a mapping have less memory and a lower limit.
+    fn new(counted: Counted) -> (Self, ConnectionLimits, watch::Receiver<bool>) {
+        let Counted { connection, guard, mut limits, current, stopping, open } = counted;
+        let payer = if guard.is_known() {
+            Payer::Client(guard.client())
+        } else {
+            limits.head.bytes = limits.head.bytes.min(STRANGERS_HEAD);
+            Payer::Strangers
+        };
+        let memory = current.shared().memory.clone();
+        let handler = Self { connection, memory, payer, proxy: current, _held: (guard, open) };
+        (handler, limits, stopping)
+    }
+
+    fn note_end(&self, ended: io::Result<()>) {
+        if let Err(error) = ended {
+            tracing::debug!(client = %self.connection, %error, "connection ended");
+        }
+    }
 }
 
 impl<B: ClientBody> Service<B> for Handler {
@@ -140,7 +158,7 @@ impl<B: ClientBody> Service<B> for Handler {
     }
 
     fn share(&self, used_for: MemoryUse) -> Share {
-        self.memory.budget.share(self.memory.payer, used_for.into())
+        self.memory.share(self.payer, used_for.into())
     }
 
     fn refuse(&self, malformed: &Malformed) -> ClientResponse {
@@ -166,5 +184,32 @@ impl StreamService for Handler {
 
     fn record(&self, event: Event) {
         self.proxy.shared().metrics.http2.record(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identify::client::tests::listener;
+    use crate::proxy::tests::current;
+    use crate::server::arriving::arrival;
+
+    /// Bounds the memory of an idle connection.
+    #[tokio::test]
+    async fn connection_futures_are_small() {
+        let current = current();
+        let (socket, _client) = UnixStream::pair().unwrap();
+        let connection = Connection::unix(None, listener("sidecar"));
+        let shared = current.shared();
+        let generation = shared.generation.load_full();
+        let arrival = arrival(&generation, &connection, true);
+        let guard = shared.metrics.connections.admit(&arrival, &generation.limits).unwrap();
+        let limits = ConnectionLimits::from(&generation.limits);
+        let (stop, stopping) = watch::channel(false);
+        let (open, _closed) = mpsc::channel(1);
+        let counted = Counted { connection, guard, limits, current, stopping, open };
+        let serving = serve_plain(socket, counted);
+        assert!(size_of_val(&serving) <= 1152, "{} bytes", size_of_val(&serving));
+        drop((serving, stop));
     }
 }

@@ -2,46 +2,31 @@
 //! them for the client that it names, and serves them.
 
 use super::accept::Context;
-use super::arriving::{arrival, is_known, when_over};
-use super::connection::{self, Accepted, Memory};
+use super::arriving::{arrival, is_known, start_task, when_over};
+use super::connection::{Accepted, Counted, serve_plain};
 use super::securing::Securing;
 use super::tls_connections::TlsConnections;
-use crate::bounds::connections::ConnectionGuard;
-use crate::bounds::memory::Payer;
 use crate::config::Listener;
 use crate::identify::client::{Connection, ListenerRef, Source};
 use crate::proxy::Current;
-use crate::proxy::live_tls::LiveTls;
 use crate::telemetry::metrics::HeaderFailure;
 use http1::Socket;
-use http1::clock::{self, with_event_clock};
+use http1::clock;
 use http1::server::ConnectionLimits;
 use proxy_protocol::{Header, ReadError, Versions};
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_local;
 use tokio::time::Instant;
-
-/// The maximum size of a request's head from a client that no mapping admits, in bytes. The request is refused anyway.
-const STRANGERS_HEAD: usize = 4096;
 
 /// A connection between its acceptance and its first request.
 struct Opening {
     socket: Accepted,
-    connection: Connection,
-    guard: ConnectionGuard,
-    limits: ConnectionLimits,
-    current: Rc<Current>,
+    counted: Counted,
     tls_connections: TlsConnections,
-    stopping: watch::Receiver<bool>,
-    /// Held until the connection ends, so that the worker notices when all are closed.
-    open: mpsc::Sender<()>,
 }
 
 impl Context {
-    /// Opens an accepted connection in a task of its own, unless its peer may not connect or a limit is exceeded.
+    /// Opens an accepted connection, unless its peer may not connect or a limit is exceeded.
     pub(super) fn open(&self, socket: Accepted, listener: &ListenerRef) {
         let shared = self.current.shared();
         let generation = shared.generation.load_full();
@@ -60,55 +45,57 @@ impl Context {
         let limits = ConnectionLimits::from(&generation.limits);
         let (current, stopping, open) = (Rc::clone(&self.current), self.stopping.clone(), self.open.clone());
         let tls_connections = self.tls_connections.clone();
-        let opening = Opening { socket, connection, guard, limits, current, tls_connections, stopping, open };
-        spawn_local(with_event_clock(opening.run(versions)));
+        let counted = Counted { connection, guard, limits, current, stopping, open };
+        let opening = Opening { socket, counted, tls_connections };
+        match versions {
+            Some(versions) => start_task(opening.identify_source(versions)),
+            None => opening.start(),
+        }
     }
 }
 
 impl Opening {
-    /// Takes the connection through the steps before its first request, and serves it.
-    async fn run(mut self, versions: Option<Versions>) {
-        // Boxed so that connections without a header do not hold the memory for one.
-        if let Some(versions) = versions {
-            match Box::pin(self.identify_source(versions)).await {
-                Some(opening) => self = opening,
-                None => return,
-            }
-        }
-        let generation = self.current.shared().generation.load();
-        let tls = generation.listeners.tls(self.connection.listener().id()).cloned();
-        drop(generation);
-        match tls {
-            // Boxed for the same reason.
-            Some(tls) => Box::pin(self.serve_over(tls)).await,
-            None => self.serve().await,
-        }
-    }
-
-    /// Reads the PROXY header, and counts the connection for the client that it names. Returns `None` if the connection must
-    /// be closed.
-    async fn identify_source(mut self, versions: Versions) -> Option<Self> {
-        let deadline = clock::now() + self.limits.header;
+    /// Reads the PROXY header, counts the connection for the client that it names, and starts to serve it.
+    async fn identify_source(mut self, versions: Versions) {
+        let deadline = clock::now() + self.counted.limits.header;
         let header = match self.read_header(versions, deadline).await {
             Ok(header) => header,
             Err(error) => {
                 let failure = error.as_ref().map_or(HeaderFailure::Timeout, HeaderFailure::from);
                 let late = io::Error::from(io::ErrorKind::TimedOut);
                 let why: &dyn std::fmt::Display = error.as_ref().map_or(&late, |error| error);
-                refuse(&self.current, &self.connection, failure, why);
-                return None;
+                refuse(&self.counted.current, &self.counted.connection, failure, why);
+                return;
             }
         };
         let source = match header.source {
             proxy_protocol::Source::Client(address) => Source::Proxied(address.ip()),
             proxy_protocol::Source::Unnamed => Source::Unknown,
         };
-        let connection = self.connection.from_source(source);
-        let shared = self.current.shared();
-        let generation = shared.generation.load_full();
-        let arrival = arrival(&generation, &connection, is_known(&generation, &connection));
-        let guard = self.guard.recount(&arrival, &generation.limits).ok()?;
-        Some(Self { connection, guard, ..self })
+        if let Some(counted) = self.counted.recount_as(source) {
+            Self { counted, ..self }.start();
+        }
+    }
+
+    /// Starts the task that serves the connection, or first performs its handshake. Each step is a task of its own, so that
+    /// a connection does not hold the memory for the steps before.
+    fn start(self) {
+        let Self { socket, counted, tls_connections } = self;
+        let generation = counted.current.shared().generation.load();
+        let tls = generation.listeners.tls(counted.connection.listener().id()).cloned();
+        drop(generation);
+        let Some(tls) = tls else {
+            match socket {
+                Accepted::Tcp(stream, _) => start_task(serve_plain(Socket::from(stream), counted)),
+                Accepted::Unix(stream) => start_task(serve_plain(stream, counted)),
+            }
+            return;
+        };
+        let securing = Securing { counted, connections: tls_connections };
+        match socket {
+            Accepted::Tcp(stream, _) => start_task(securing.secure(Socket::from(stream), tls)),
+            Accepted::Unix(stream) => start_task(securing.secure(stream, tls)),
+        }
     }
 
     /// Reads the header. The error is `None` if it did not arrive in time.
@@ -120,38 +107,20 @@ impl Opening {
         tokio::select! {
             biased;
             header = self.socket.read_proxy_header(versions) => header.map_err(Some),
-            () = when_over(deadline, &mut self.stopping) => Err(None),
-        }
-    }
-
-    async fn serve(self) {
-        let Self { socket, connection, guard, mut limits, current, stopping, open, .. } = self;
-        let memory = Memory::of(&guard, &current, &mut limits);
-        connection::run(socket, connection, memory, current, &limits, stopping).await;
-        drop((guard, open));
-    }
-
-    async fn serve_over(self, tls: Arc<LiveTls>) {
-        let Self { socket, connection, guard, limits, current, tls_connections, stopping, open } = self;
-        let securing =
-            Securing { connection, guard, limits, current, connections: tls_connections, stopping, open };
-        match socket {
-            Accepted::Tcp(stream, _) => securing.serve(Socket::from(stream), &tls).await,
-            Accepted::Unix(stream) => securing.serve(stream, &tls).await,
+            () = when_over(deadline, &mut self.counted.stopping) => Err(None),
         }
     }
 }
 
-impl Memory {
-    /// Returns the memory for the requests of a counted connection. Clients without a mapping have less.
-    pub(super) fn of(guard: &ConnectionGuard, current: &Current, limits: &mut ConnectionLimits) -> Self {
-        let payer = if guard.is_known() {
-            Payer::Client(guard.client())
-        } else {
-            limits.head.bytes = limits.head.bytes.min(STRANGERS_HEAD);
-            Payer::Strangers
-        };
-        Self { budget: current.shared().memory.clone(), payer }
+impl Counted {
+    /// Counts the connection for the client that a PROXY header names instead. Returns `None` if that client has too many.
+    fn recount_as(self, source: Source) -> Option<Self> {
+        let connection = self.connection.from_source(source);
+        let shared = self.current.shared();
+        let generation = shared.generation.load_full();
+        let arrival = arrival(&generation, &connection, is_known(&generation, &connection));
+        let guard = self.guard.recount(&arrival, &generation.limits).ok()?;
+        Some(Self { connection, guard, ..self })
     }
 }
 

@@ -1,24 +1,19 @@
 //! Performs the TLS handshake of a connection, and serves what comes over it.
 
-use super::arriving::{arrival, is_known, when_over};
-use super::connection::{self, Memory};
+use super::arriving::{arrival, is_known, start_task, when_over};
+use super::connection::{Counted, serve_secured};
 use super::tls_connections::{TlsConnections, is_accepted};
-use crate::bounds::connections::ConnectionGuard;
 use crate::bounds::places::Holder;
 use crate::identify::certificate::Certificate;
-use crate::identify::client::{Connection, Tls};
-use crate::proxy::Current;
+use crate::identify::client::Tls;
 use crate::proxy::live_tls::LiveTls;
 use crate::s3::xml::Document;
 use bytes::Bytes;
-use http1::server::ConnectionLimits;
 use http1::{HeadLimits, RequestHead, Transport, clock, visible};
 use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::{Established, HandshakeError, ServerTls, TlsStream};
-use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 /// The time that a client has to read why its handshake failed.
@@ -26,30 +21,21 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// A connection to a listener with TLS.
 pub(super) struct Securing {
-    pub(super) connection: Connection,
-    pub(super) guard: ConnectionGuard,
-    pub(super) limits: ConnectionLimits,
-    pub(super) current: Rc<Current>,
+    pub(super) counted: Counted,
     pub(super) connections: TlsConnections,
-    pub(super) stopping: watch::Receiver<bool>,
-    /// Held until the connection ends, so that the worker notices when all are closed.
-    pub(super) open: mpsc::Sender<()>,
 }
 
 impl Securing {
-    /// Performs the handshake, and serves the connection.
-    pub(super) async fn serve<S: Transport>(mut self, stream: S, live: &LiveTls) {
-        // Boxed so that the connection does not hold the memory for it later.
-        let Some((stream, established)) = Box::pin(self.shake_hands(stream, live)).await else { return };
+    /// Performs the handshake, and starts the task that serves the connection.
+    pub(super) async fn secure<S: Transport>(mut self, stream: S, live: Arc<LiveTls>) {
+        let Some((stream, established)) = self.shake_hands(stream, &live).await else { return };
         let (certificate, is_http2) = (established.certificate.clone(), established.http2);
-        let Some(mut secured) = self.secured(established) else { return };
-        let listener = secured.connection.listener().id();
-        let is_stopping = *secured.stopping.borrow();
-        let (registered, ends) = secured.connections.add(listener, certificate, is_stopping);
-        let memory = Memory::of(&secured.guard, &secured.current, &mut secured.limits);
-        let Self { connection, guard, limits, current, open, .. } = secured;
-        connection::run_secured((stream, is_http2), connection, memory, current, &limits, ends).await;
-        drop((registered, guard, open));
+        let Some(mut counted) = self.counted.secured(established) else { return };
+        let is_stopping = *counted.stopping.borrow();
+        let listener = counted.connection.listener().id();
+        let registered;
+        (registered, counted.stopping) = self.connections.add(listener, certificate, is_stopping);
+        start_task(serve_secured((stream, is_http2), counted, registered));
     }
 
     /// Performs the handshake. Returns `None` if it fails, which is counted.
@@ -58,9 +44,9 @@ impl Securing {
         stream: S,
         live: &LiveTls,
     ) -> Option<(TlsStream<S>, Established)> {
-        let deadline = clock::now() + self.limits.header;
-        let shared = self.current.shared();
-        let holder = Holder { group: 0, client: self.connection.key() };
+        let deadline = clock::now() + self.counted.limits.header;
+        let shared = self.counted.current.shared();
+        let holder = Holder { group: 0, client: self.counted.connection.key() };
         let place = shared.generation.load().handshakes.try_take(holder);
         let Some((place, tls)) = place.zip(live.current()) else {
             self.note("limit", &"limits.handshakes are in progress, or too many of this client");
@@ -70,7 +56,7 @@ impl Securing {
         let accepted = tokio::select! {
             biased;
             accepted = tls.accept(stream) => accepted,
-            () = when_over(deadline, &mut self.stopping) => {
+            () = when_over(deadline, &mut self.counted.stopping) => {
                 self.note("timeout", &"the client did not complete the handshake in time");
                 return None;
             }
@@ -80,7 +66,7 @@ impl Securing {
             Ok((stream, established)) => self.is_current(&tls, &established).then_some((stream, established)),
             Err(failed) => {
                 self.note(failed.error.label(), &failed.error);
-                let farewell = farewell(&failed.error, self.limits.head);
+                let farewell = farewell(&failed.error, self.counted.limits.head);
                 // The client is told as far as it listens.
                 let _ = timeout(LINGER, failed.close(&farewell)).await;
                 None
@@ -90,8 +76,8 @@ impl Securing {
 
     /// Returns whether the client is still accepted. The authorities may have changed during its handshake.
     fn is_current(&self, tls: &Arc<ServerTls>, established: &Established) -> bool {
-        let shared = self.current.shared();
-        let (generation, listener) = (shared.generation.load(), self.connection.listener().id());
+        let shared = self.counted.current.shared();
+        let (generation, listener) = (shared.generation.load(), self.counted.connection.listener().id());
         let current = generation.listeners.tls(listener).and_then(|live| live.current());
         let is_same = current.is_some_and(|current| Arc::ptr_eq(&current, tls));
         let certificate = established.certificate.as_ref();
@@ -102,6 +88,22 @@ impl Securing {
         is_accepted
     }
 
+    /// Counts a handshake that failed, and tells the log of it.
+    fn note(&self, reason: &'static str, why: &dyn fmt::Display) {
+        if !self.counted.current.shared().metrics.tls.failed(reason, clock::now()) {
+            return;
+        }
+        let (client, listener) = (&self.counted.connection, self.counted.connection.listener().name());
+        // Port scanners and health checks of load balancers connect and leave.
+        if reason == "closed" {
+            tracing::debug!(%client, %listener, reason, error = %why, "TLS handshake failed");
+        } else {
+            tracing::info!(%client, %listener, reason, error = %why, "TLS handshake failed");
+        }
+    }
+}
+
+impl Counted {
     /// Adds what the handshake showed, and counts the connection again if its certificate makes it a known client's.
     fn secured(self, established: Established) -> Option<Self> {
         let names = established.certificate.map(|certificate| certificate.names);
@@ -118,20 +120,6 @@ impl Securing {
             self.guard.recount(&arrival(&generation, &connection, is_known), &generation.limits).ok()?
         };
         Some(Self { connection, guard, ..self })
-    }
-
-    /// Counts a handshake that failed, and tells the log of it.
-    fn note(&self, reason: &'static str, why: &dyn fmt::Display) {
-        if !self.current.shared().metrics.tls.failed(reason, clock::now()) {
-            return;
-        }
-        let (client, listener) = (&self.connection, self.connection.listener().name());
-        // Port scanners and health checks of load balancers connect and leave.
-        if reason == "closed" {
-            tracing::debug!(%client, %listener, reason, error = %why, "TLS handshake failed");
-        } else {
-            tracing::info!(%client, %listener, reason, error = %why, "TLS handshake failed");
-        }
     }
 }
 

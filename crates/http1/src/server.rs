@@ -87,54 +87,42 @@ pub struct HandOver<S> {
 ///
 /// # Errors
 /// The error that ended the connection, unless the peer left between two requests or `stopping` ended it.
-pub async fn serve<S, H>(
+pub fn serve<S, H>(
     stream: S,
     service: &H,
     limits: &ConnectionLimits,
     stopping: watch::Receiver<bool>,
-) -> io::Result<()>
+) -> impl Future<Output = io::Result<()>>
 where
     S: Transport,
     H: Service<RequestBody<S>>,
 {
-    serve_unless_http2(stream, service, limits, stopping, Http2::Refuse).await.map(drop)
+    let mut connection = Connection::new(stream, limits, Http2::Refuse);
+    async move { connection.serve_to_end(service, stopping).await.map(drop) }
 }
 
 /// Serves a connection like [`serve`], or returns it if it begins with the preface of HTTP/2 and is to be handed over.
 ///
 /// # Errors
 /// Those of [`serve`].
-pub async fn serve_unless_http2<S, H>(
+pub fn serve_unless_http2<S, H>(
     stream: S,
     service: &H,
     limits: &ConnectionLimits,
     stopping: watch::Receiver<bool>,
     http2: Http2,
-) -> io::Result<Option<HandOver<S>>>
+) -> impl Future<Output = io::Result<Option<HandOver<S>>>>
 where
     S: Transport,
     H: Service<RequestBody<S>>,
 {
-    let wait = pin!(stopping::wait(stopping.clone()));
-    let mut stopping = Stopping::new(stopping, wait);
-    let mut connection = Connection {
-        state: Rc::new(RefCell::new(State::new(stream, limits))),
-        limits,
-        is_first: true,
-        may_be_http2: http2 == Http2::HandOver,
-        charge: Charge::NONE,
-        idle_deadline: clock::now() + limits.idle,
-    };
-    let served = match connection.serve(service, &mut stopping).await {
-        Ok(Served::Http1) => Ok(None),
-        Ok(Served::Http2) => return Ok(connection.hand_over()),
-        Err(error) => Err(error),
-    };
-    if served.is_err() && connection.state.borrow().bytes.is_deferred() {
-        // The response before the failure is valid and is sent in any case.
-        let _ = connection.send(&mut BytesMut::new(), Bytes::new()).await;
+    let mut connection = Connection::new(stream, limits, http2);
+    async move {
+        match connection.serve_to_end(service, stopping).await? {
+            Served::Http1 => Ok(None),
+            Served::Http2 => Ok(connection.hand_over()),
+        }
     }
-    served
 }
 
 /// Creates a future in its box. `Box::pin` would create its 2 KiB on the stack and copy them (docs/performance.md, "a
@@ -202,7 +190,33 @@ impl ResponseContext {
     const UNREAD: Self = Self { method: Method::GET, version: Version::HTTP_11, keep_alive: false };
 }
 
-impl<S: Transport, M: MemoryShare> Connection<'_, S, M> {
+impl<'l, S: Transport, M: MemoryShare> Connection<'l, S, M> {
+    fn new(stream: S, limits: &'l ConnectionLimits, http2: Http2) -> Self {
+        Self {
+            state: Rc::new(RefCell::new(State::new(stream, limits))),
+            limits,
+            is_first: true,
+            may_be_http2: http2 == Http2::HandOver,
+            charge: Charge::NONE,
+            idle_deadline: clock::now() + limits.idle,
+        }
+    }
+
+    async fn serve_to_end(
+        &mut self,
+        service: &impl Service<RequestBody<S>, Share = M>,
+        stopping: watch::Receiver<bool>,
+    ) -> io::Result<Served> {
+        let wait = pin!(stopping::wait(stopping.clone()));
+        let mut stopping = Stopping::new(stopping, wait);
+        let served = self.serve(service, &mut stopping).await;
+        if served.is_err() && self.state.borrow().bytes.is_deferred() {
+            // The response before the failure is valid and is sent in any case.
+            let _ = self.send(&mut BytesMut::new(), Bytes::new()).await;
+        }
+        served
+    }
+
     async fn serve(
         &mut self,
         service: &impl Service<RequestBody<S>, Share = M>,
