@@ -44,17 +44,25 @@ pub(crate) struct Places {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     taken: usize,
     waiting: usize,
-    /// The groups that have places or wait for one. No entry is zero.
-    groups: HashMap<usize, Group>,
+    groups: Groups,
     /// The holders that have places or wait for one.
     holders: HashMap<Holder, Held>,
     /// The holders that wait, in the order of their turns.
     turns: BTreeMap<u64, Holder>,
     next: u64,
+}
+
+/// The counts of each group.
+#[derive(Debug)]
+enum Groups {
+    /// All holders are in one group. Looking it up in a table would take a third of the time that a place costs.
+    One(Group),
+    /// The groups that have places or wait for one. No entry is zero.
+    Many(HashMap<usize, Group>),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,17 +97,14 @@ struct Turn<'p> {
 impl Places {
     /// Makes places that are all free.
     pub(crate) fn new(size: Size) -> Arc<Self> {
-        Arc::new(Self { size, state: Mutex::default() })
+        let groups = if size.grouped { Groups::Many(HashMap::new()) } else { Groups::One(Group::default()) };
+        Arc::new(Self { size, state: Mutex::new(State::new(groups)) })
     }
 
     /// Takes a place if the holder may have one now.
     pub(crate) fn try_take(self: &Arc<Self>, holder: Holder) -> Option<Place> {
-        let mut state = self.lock();
-        if !state.may_take(&self.size, holder) {
-            return None;
-        }
-        state.take(holder);
-        Some(Place { places: Arc::clone(self), holder })
+        let is_taken = self.lock().try_take(&self.size, holder);
+        is_taken.then(|| Place { places: Arc::clone(self), holder })
     }
 
     /// Waits for a place. Returns `None` when the queue has no room for the holder.
@@ -169,44 +174,89 @@ fn is_within(taken: usize, free: usize) -> bool {
     free > 0 && taken < free.saturating_mul(SHARE).max(1)
 }
 
-impl State {
+impl Groups {
     fn counts(&self, number: usize) -> Group {
-        self.groups.get(&number).copied().unwrap_or_default()
+        match self {
+            Self::One(group) => *group,
+            Self::Many(groups) => groups.get(&number).copied().unwrap_or_default(),
+        }
     }
 
     /// Changes a group's counts, and forgets a group without any.
     fn count(&mut self, number: usize, change: impl FnOnce(&mut Group)) {
-        let group = self.groups.entry(number).or_default();
+        let groups = match self {
+            Self::One(group) => return change(group),
+            Self::Many(groups) => groups,
+        };
+        let group = groups.entry(number).or_default();
         change(group);
         if group.taken + group.waiting == 0 {
-            self.groups.remove(&number);
+            groups.remove(&number);
         }
+    }
+}
+
+#[cfg(test)]
+impl Groups {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::One(group) => group.taken + group.waiting == 0,
+            Self::Many(groups) => groups.is_empty(),
+        }
+    }
+}
+
+impl State {
+    fn new(groups: Groups) -> Self {
+        Self { taken: 0, waiting: 0, groups, holders: HashMap::new(), turns: BTreeMap::new(), next: 0 }
+    }
+
+    /// Returns the number of free places for a group.
+    fn free_for(&self, size: &Size, group: usize) -> usize {
+        let free = size.places.saturating_sub(self.taken);
+        if !size.grouped {
+            return free;
+        }
+        // Each place that the group takes is also one fewer free place: it may take half of the difference.
+        free.saturating_sub(self.groups.counts(group).taken).div_ceil(2)
     }
 
     fn may_take(&self, size: &Size, holder: Holder) -> bool {
-        let mut free = size.places.saturating_sub(self.taken);
-        if size.grouped {
-            // Each place that the group takes is also one fewer free place: it may take half of the difference.
-            free = free.saturating_sub(self.counts(holder.group).taken).div_ceil(2);
+        let taken = self.holders.get(&holder).map_or(0, |held| held.taken);
+        is_within(taken, self.free_for(size, holder.group))
+    }
+
+    /// Takes a place if the holder may have one now. Returns whether it did.
+    fn try_take(&mut self, size: &Size, holder: Holder) -> bool {
+        let free = self.free_for(size, holder.group);
+        match self.holders.entry(holder) {
+            Entry::Occupied(mut held) if is_within(held.get().taken, free) => held.get_mut().taken += 1,
+            Entry::Vacant(entry) if is_within(0, free) => entry.insert(Held::default()).taken = 1,
+            _ => return false,
         }
-        is_within(self.holders.get(&holder).map_or(0, |held| held.taken), free)
+        self.count_taken(holder.group);
+        true
+    }
+
+    fn count_taken(&mut self, group: usize) {
+        self.taken += 1;
+        self.groups.count(group, |group| group.taken += 1);
     }
 
     fn may_wait(&self, size: &Size, holder: Holder) -> bool {
-        let free = size.queue.saturating_sub(self.counts(holder.group).waiting);
+        let free = size.queue.saturating_sub(self.groups.counts(holder.group).waiting);
         let waiting = self.holders.get(&holder).map_or(0, |held| held.queue.len());
         is_within(waiting, free)
     }
 
     fn take(&mut self, holder: Holder) {
-        self.taken += 1;
-        self.count(holder.group, |group| group.taken += 1);
+        self.count_taken(holder.group);
         self.holders.entry(holder).or_default().taken += 1;
     }
 
     fn release(&mut self, holder: Holder) {
         self.taken -= 1;
-        self.count(holder.group, |group| group.taken -= 1);
+        self.groups.count(holder.group, |group| group.taken -= 1);
         if let Entry::Occupied(mut held) = self.holders.entry(holder) {
             held.get_mut().taken -= 1;
             if held.get().taken == 0 && held.get().queue.is_empty() {
@@ -220,7 +270,7 @@ impl State {
         self.next += 1;
         let (give, given) = oneshot::channel();
         self.waiting += 1;
-        self.count(holder.group, |group| group.waiting += 1);
+        self.groups.count(holder.group, |group| group.waiting += 1);
         let held = self.holders.entry(holder).or_default();
         held.queue.insert(number, give);
         if held.turn.is_none() {
@@ -246,7 +296,7 @@ impl State {
             }
         }
         self.waiting -= 1;
-        self.count(holder.group, |group| group.waiting -= 1);
+        self.groups.count(holder.group, |group| group.waiting -= 1);
         true
     }
 
@@ -263,7 +313,7 @@ impl State {
         self.turns.remove(&turn);
         self.take(holder);
         self.waiting -= 1;
-        self.count(holder.group, |group| group.waiting -= 1);
+        self.groups.count(holder.group, |group| group.waiting -= 1);
         let next = self.next;
         self.next += 1;
         let Some(held) = self.holders.get_mut(&holder) else { return };

@@ -88,20 +88,17 @@ pub(crate) fn decide<'r>(
     request: &'r Request,
 ) -> Result<Decision<'r>, Refusal> {
     let hosts = own.hosts;
-    let decided = Incoming::admit(mapping, own, request).and_then(|incoming| {
-        let action = Action::of(mapping, &incoming)?;
-        Ok(Decision { incoming, action })
-    });
     let explained =
         |refusal| virtual_host::explain(refusal, hosts.domain(), request.host(), mapping.buckets());
-    match decided {
-        Ok(Decision { incoming, action: Action::Fallback(fallback) }) => {
-            let (refusal, fallback) = *fallback;
-            let action = Action::Fallback(Box::new((explained(refusal), fallback)));
-            Ok(Decision { incoming, action })
+    let incoming = Incoming::admit(mapping, own, request).map_err(explained)?;
+    let action = match Action::of(mapping, &incoming).map_err(explained)? {
+        Action::Fallback(refused) => {
+            let (refusal, fallback) = *refused;
+            Action::Fallback(Box::new((explained(refusal), fallback)))
         }
-        decided => decided.map_err(explained),
-    }
+        action => action,
+    };
+    Ok(Decision { incoming, action })
 }
 
 impl<'r> Incoming<'r> {
