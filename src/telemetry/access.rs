@@ -15,7 +15,7 @@ use crate::telemetry::refused::Refused;
 use crate::telemetry::traces::Facts;
 use crate::telemetry::traces::{Traced, Tracer};
 use crate::trace::{RequestId, Trace, Wait};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http1::{Request, clock};
 use line::LineFields;
 use std::cell::Cell;
@@ -50,7 +50,7 @@ pub(crate) struct AccessRecord {
     /// The fields that only the access log has, if it is on.
     line: Option<Box<LineFields>>,
     /// What only traces have, if the request is traced.
-    traced: Option<Traced>,
+    traced: Option<Box<Traced>>,
 }
 
 /// What is recorded of a request, beside the metrics.
@@ -76,26 +76,29 @@ impl AccessRecord {
         let connection = client.connection().clone();
         let Recorded { lines: logged, tracer } = recorded;
         let (traced, timeline) = tracer.and_then(|tracer| tracer.begin(request)).unzip();
-        Box::new(Self {
-            metrics,
-            trace: Trace::begin_traced(logged.is_some(), timeline),
-            traced,
-            address: client.address().or_else(|| connection.peer_address()),
-            connection,
-            method: method.clone(),
-            mapping: Cell::new(None),
-            is_own: Cell::new(false),
-            status: None,
-            rule: None,
-            error: None,
-            cut: None,
-            received: 0,
-            sent: 0,
-            start: clock::now(),
-            first_byte: None,
-            client_ended: false,
-            line: logged.map(|lines| Box::new(LineFields::new(lines, request))),
-        })
+        Box::write(
+            Box::new_uninit(),
+            Self {
+                metrics,
+                trace: Trace::begin_traced(logged.is_some(), timeline),
+                traced: traced.map(Box::new),
+                address: client.address().or_else(|| connection.peer_address()),
+                connection,
+                method: method.clone(),
+                mapping: Cell::new(None),
+                is_own: Cell::new(false),
+                status: None,
+                rule: None,
+                error: None,
+                cut: None,
+                received: 0,
+                sent: 0,
+                start: clock::now(),
+                first_byte: None,
+                client_ended: false,
+                line: logged.map(|lines| Box::new(LineFields::new(lines, request))),
+            },
+        )
     }
 
     /// Returns the trace, which the stages of the request write.
@@ -136,16 +139,20 @@ impl AccessRecord {
         }
     }
 
-    /// Notes the start of the response.
-    pub(crate) fn answered(&mut self, status: StatusCode, upstream_id: Option<&[u8]>) {
+    /// Notes the start of the response. `upstream_id` returns the request's id at the store.
+    pub(crate) fn answered(&mut self, status: StatusCode, upstream_id: impl FnOnce() -> Option<HeaderValue>) {
         self.status = Some(status);
         self.first_byte = Some(self.elapsed());
         self.error = self.error.take().or_else(|| self.trace.take_cause());
-        if let Some(line) = &mut self.line {
-            line.upstream_id = upstream_id.map(Into::into);
+        if self.line.is_none() && self.traced.is_none() {
+            return;
         }
+        let upstream_id = upstream_id();
         if let Some(traced) = &mut self.traced {
-            traced.answered(upstream_id);
+            traced.answered(upstream_id.as_ref().map(HeaderValue::as_bytes));
+        }
+        if let Some(line) = &mut self.line {
+            line.upstream_id = upstream_id;
         }
     }
 

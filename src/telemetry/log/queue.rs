@@ -12,7 +12,7 @@ const KEPT: usize = 64 * 1024;
 const SPARE: usize = 4;
 
 /// The time for which the writer lets lines gather. Without it, a busy worker would wake the writer for each line.
-const GATHER: Duration = Duration::from_millis(2);
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Lines to be written.
 #[derive(Debug)]
