@@ -12,9 +12,9 @@ pub(crate) const LEAST_SHARED: u64 = 32 * 1024 * 1024;
 /// The memory for log lines that wait to be written, in bytes.
 pub(crate) const LOG_MEMORY: usize = 4 << 20;
 
-/// The maximum number of sessions of a process: seven kinds for each of 10,000 mappings, over four configurations. Long
+/// The maximum number of sessions of a process: nine kinds for each of 10,000 mappings, over four configurations. Long
 /// requests keep the sessions of an earlier configuration.
-pub(crate) const MAX_SESSIONS: usize = 280_000;
+pub(crate) const MAX_SESSIONS: usize = 360_000;
 
 /// The default of `failed_attempts`: as many wrong passwords as two cores hash in a minute.
 const FAILED_ATTEMPTS: NonZeroU32 = NonZeroU32::new(6000).unwrap();
@@ -96,7 +96,7 @@ impl Default for Limits {
             response_timeout: Duration::from_mins(5),
             session_wait: Duration::from_secs(10),
             mint_timeout: Duration::from_secs(10),
-            mints_per_second: 10,
+            mints_per_second: 15,
             requests_per_mapping: 1024,
             queue_per_mapping: 1024,
             queue_timeout: Duration::from_secs(10),

@@ -12,7 +12,7 @@ use std::num::NonZeroUsize;
 
 /// The number of identities of a mapping with sessions at once, unless it says otherwise.
 const IDENTITIES: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
-/// The most identities of all mappings. With seven sessions each, they leave half of the session table to mappings.
+/// The most identities of all mappings. With nine sessions each, they leave half of the session table to mappings.
 const MAX_ALL_IDENTITIES: usize = 20_000;
 
 /// Reads a prefix. If it has placeholders, the prefix that is returned is that of an example.

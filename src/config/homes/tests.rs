@@ -83,6 +83,18 @@ fn the_longest_names_must_fit() {
     assert!(found.len() == 1 && found[0].contains(told), "{found:?}");
 }
 
+/// The defaults go together, also for a mapping with a session of each kind for each identity.
+#[test]
+fn the_default_limit_of_mints_suffices_for_the_default_number_of_identities() {
+    let all = "allow = [\"read\", \"list\", \"write\", \"delete\", \"versions\"]";
+    let source = of_prefix("{uid}/", "").replace("allow  = [\"read\", \"list\"]", all);
+    assert!(source.contains(all), "{source}");
+    let config = Config::parse(&source, &Fake).unwrap();
+    let most = config.mappings[0].of_longest_identity().session_kinds().count();
+    assert_eq!(most, SessionKind::ALL.len() - 1, "one of each kind but `all`");
+    assert!(config.warnings().is_empty(), "{:?}", config.warnings());
+}
+
 #[test]
 fn all_identities_together_are_bounded() {
     let source = of_prefix("{uid}/", "identities = 10000");

@@ -67,7 +67,7 @@ pub(in crate::config) static LIMITS: Section = Section {
         Key::defaulting("mint_timeout", "\"10s\"", "time for one AssumeRole").times(BRIEF),
         Key::defaulting(
             "mints_per_second",
-            "10",
+            "15",
             "mints per second, over all mappings ([how many are needed](../sizing.md)); `check` warns if \
              they are too few",
         )
