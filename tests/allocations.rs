@@ -35,7 +35,8 @@ fn a_remembered_login_allocates_nothing() {
     }
 }
 
-/// A line in the access log adds its fields and the object to the record. The line is written into memory that the thread keeps.
+/// A line in the access log adds its fields and the object to the record. The line is written into memory that the thread
+/// keeps.
 #[test]
 fn a_recorded_get_allocates_once_and_twice_more_for_its_line() {
     for (format, expected) in [(None, 1), (Some(LogFormat::Text), 3), (Some(LogFormat::Json), 3)] {

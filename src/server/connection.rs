@@ -124,6 +124,7 @@ struct Handler {
     memory: MemoryBudget,
     payer: Payer,
     proxy: Rc<Current>,
+    /// Returned when the connection ends: its count, and its part of the open connections of the worker.
     _held: (ConnectionGuard, mpsc::Sender<()>),
 }
 
