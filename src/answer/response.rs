@@ -100,8 +100,9 @@ fn stripped<D: Body>(
     mut record: Box<AccessRecord>,
 ) -> Response<ResponseBody<D>> {
     fields.remove(ERROR_CODE);
-    record.answered(status, || fields.value(X_AMZ_REQUEST_ID.as_str()));
-    if !fields.has(X_AMZ_REQUEST_ID.as_str())
+    let id = fields.get(X_AMZ_REQUEST_ID.as_str());
+    record.answered(status, id);
+    if id.is_none()
         && let Ok(id) = HeaderValue::from_str(record.request_id().as_str())
     {
         fields.insert(X_AMZ_REQUEST_ID, id);
@@ -117,7 +118,7 @@ pub(crate) fn make<D: Body>(
 ) -> Response<ResponseBody<D>> {
     let (mut parts, body) = answer.into_parts();
     let upstream_id = parts.headers.remove(&X_AMZ_REQUEST_ID);
-    record.answered(parts.status, || upstream_id);
+    record.answered(parts.status, upstream_id.as_ref().map(HeaderValue::as_bytes));
     if let Ok(id) = HeaderValue::from_str(record.request_id().as_str()) {
         parts.headers.insert(X_AMZ_REQUEST_ID, id);
     }

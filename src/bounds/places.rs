@@ -59,7 +59,7 @@ struct State {
 /// The counts of each group.
 #[derive(Debug)]
 enum Groups {
-    /// All holders are in one group. Looking it up in a table would take a third of the time that a place costs.
+    /// All holders are in one group. Each request takes a place, so this group is not looked up in a table.
     One(Group),
     /// The groups that have places or wait for one. No entry is zero.
     Many(HashMap<usize, Group>),

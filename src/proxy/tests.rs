@@ -156,11 +156,6 @@ fn proxy(clock: WallClock) -> Rc<Proxy> {
     proxy_of(Config::parse(EXAMPLE, &Fake).unwrap(), clock, Unasked)
 }
 
-/// Returns a worker's view of the example configuration.
-pub(crate) fn current() -> Rc<Current> {
-    Current::new(Arc::clone(&proxy(WallClock::SYSTEM).shared)).unwrap()
-}
-
 fn request() -> Request {
     let host = Fields::from_iter([(HOST, HeaderValue::from_static("localhost"))]);
     Request::new(Method::GET, PathAndQuery::from_static("/tmp/media/a"), host).unwrap()

@@ -15,7 +15,7 @@ use crate::telemetry::refused::Refused;
 use crate::telemetry::traces::Facts;
 use crate::telemetry::traces::{Traced, Tracer};
 use crate::trace::{RequestId, Trace, Wait};
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use http1::{Request, clock};
 use line::LineFields;
 use std::cell::Cell;
@@ -64,7 +64,7 @@ pub(crate) struct Recorded<'r> {
 
 impl AccessRecord {
     /// Begins the record of a request of a client, as `recorded` says. `request` is `None` for bytes that are not a request.
-    /// The record is boxed because it is moved often.
+    /// The record is boxed because it is moved often, and made in its box.
     pub(crate) fn begin(
         metrics: Arc<Metrics>,
         client: &Client<'_>,
@@ -139,20 +139,16 @@ impl AccessRecord {
         }
     }
 
-    /// Notes the start of the response. `upstream_id` returns the request's id at the store.
-    pub(crate) fn answered(&mut self, status: StatusCode, upstream_id: impl FnOnce() -> Option<HeaderValue>) {
+    /// Notes the start of the response.
+    pub(crate) fn answered(&mut self, status: StatusCode, upstream_id: Option<&[u8]>) {
         self.status = Some(status);
         self.first_byte = Some(self.elapsed());
         self.error = self.error.take().or_else(|| self.trace.take_cause());
-        if self.line.is_none() && self.traced.is_none() {
-            return;
-        }
-        let upstream_id = upstream_id();
-        if let Some(traced) = &mut self.traced {
-            traced.answered(upstream_id.as_ref().map(HeaderValue::as_bytes));
-        }
         if let Some(line) = &mut self.line {
-            line.upstream_id = upstream_id;
+            line.upstream_id = upstream_id.map(Into::into);
+        }
+        if let Some(traced) = &mut self.traced {
+            traced.answered(upstream_id);
         }
     }
 

@@ -11,8 +11,8 @@ use crate::telemetry::redact::without_credentials;
 use crate::trace::parent::TraceParent;
 use crate::trace::timeline::Timeline;
 use crate::trace::{Texts, Wait, shortened};
+use http::Version;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Version};
 use http1::{Fields, Request, visible};
 use std::cell::OnceCell;
 use std::net::IpAddr;
@@ -37,8 +37,9 @@ pub(super) struct LineFields {
     lines: Lines,
     traceparent: Option<Box<str>>,
     identity: OnceCell<Arc<Identity>>,
-    /// The request's id at the store. It stays in the head of the response, which the response holds as long.
-    pub(super) upstream_id: Option<HeaderValue>,
+    /// The request's id at the store. A copy, because a part of the response's head would keep the whole buffer of that head
+    /// while the body is sent.
+    pub(super) upstream_id: Option<Box<[u8]>>,
     pub(super) reason: Option<Box<str>>,
     pub(super) help: Option<Box<str>>,
 }
@@ -126,7 +127,7 @@ impl LineFields {
                 line.number_if("attempts", (trace.attempts() > 1).then(|| trace.attempts()));
                 line.number_if("continuations", trace.continuations().filter(|count| *count > 0));
                 line.text_if("store_code", store_code);
-                line.text_if("upstream_id", self.upstream_id.as_ref().and_then(|id| visible(id.as_bytes())));
+                line.text_if("upstream_id", self.upstream_id.as_deref().and_then(visible));
                 line.text_if("client_request_id", self.client_id.as_deref());
                 line.text_if("traceparent", self.traceparent.as_deref());
                 if let Some((of_trace, of_span)) = trace.timeline().map(Timeline::ids) {
@@ -161,7 +162,7 @@ fn client_id(fields: &Fields) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderName;
+    use http::{HeaderName, HeaderValue};
 
     /// Headers that a client sends.
     type Given<'g> = &'g [(&'static str, &'g [u8])];
