@@ -49,7 +49,7 @@ mod transport;
 
 pub use head::{Framing, HeadLimits, RequestHead, ResponseHead, check_path, expects_continue};
 pub use memory::{Charge, MemoryShare, MemoryUse, OutOfMemory};
-pub use message::{Fields, Host, Malformed, Reason, Request, Response, is_named, visible};
+pub use message::{Fields, Host, Malformed, Reason, Repeated, Request, Response, is_named, visible};
 pub use service::Service;
 pub use socket::Socket;
 pub use timer::{LazyTimer, StallTimer};

@@ -9,7 +9,7 @@ mod response;
 
 pub(crate) use byte_set::ByteSet;
 pub(crate) use fields::LineOffsets;
-pub use fields::{Fields, is_named, visible};
+pub use fields::{Fields, Repeated, is_named, visible};
 pub use host::Host;
 pub use malformed::{Malformed, Reason};
 pub(crate) use request::ONE_HOST;

@@ -67,9 +67,7 @@ pub(crate) fn confine(fields: &mut Fields) {
     if fields.has_trailing_lines() {
         return;
     }
-    let mut types = fields.all(CONTENT_TYPE.as_str());
-    let viewed = types.next().is_some_and(is_viewed) && types.next().is_none();
-    drop(types);
+    let viewed = matches!(fields.only(CONTENT_TYPE.as_str()), Ok(Some(kind)) if is_viewed(kind));
     let lines = match viewed {
         _ if fields.has(CONTENT_SECURITY_POLICY.as_str()) => PLAIN.same_origin,
         true => VIEWED.same_site,

@@ -53,15 +53,13 @@ impl<'f> Signs<'f> {
     /// Reads all fields of a request in one pass, because this runs for every request.
     pub(super) fn read(fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Self {
         let mut signs = Self::default();
-        for (name, value) in fields {
-            match name.len() {
-                6 if is_named(name, b"Origin") => signs.origin.add(value),
-                7 if is_named(name, b"Referer") => signs.referer.add(value),
-                14 => signs.read_fetch(name, value),
-                25 if is_named(name, b"Upgrade-Insecure-Requests") => signs.upgrades = value == b"1",
-                _ => {}
-            }
-        }
+        fields.for_each(|(name, value)| match name.len() {
+            6 if is_named(name, b"Origin") => signs.origin.add(value),
+            7 if is_named(name, b"Referer") => signs.referer.add(value),
+            14 => signs.read_fetch(name, value),
+            25 if is_named(name, b"Upgrade-Insecure-Requests") => signs.upgrades = value == b"1",
+            _ => {}
+        });
         signs
     }
 

@@ -137,7 +137,7 @@ mod tests {
         let byte = || any::<u8>().prop_filter("an end of line", |byte| !matches!(byte, b'\r' | b'\n'));
         let shown = || prop_oneof![8 => b' '..=b'~', 1 => byte()];
         prop_oneof![
-            4 => ("[A-Za-z0-9-]{1,8}:[ \t]{0,2}", vec(shown(), 0..8))
+            4 => ("[A-Za-z0-9_-]{1,20}:[ \t]{0,2}", vec(shown(), 0..8))
                 .prop_map(|(name, value)| [name.into_bytes(), value].concat()),
             1 => vec(shown(), 1..12),
         ]

@@ -45,7 +45,7 @@ impl RequestHead {
         let (framing, keep_alive) = (headers.framing(version), headers.keep_alive(version));
         let mut request = Request::new(method, target.path, Fields::of(head, lines))?;
         request.version = version;
-        if request.host().is_none() && version != Version::HTTP_10 {
+        if !request.has_host() && version != Version::HTTP_10 {
             return Err(Malformed::new(Reason::InvalidHost, ONE_HOST));
         }
         if let Some(authority) = target.authority {

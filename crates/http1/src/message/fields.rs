@@ -29,10 +29,40 @@ pub struct Fields {
     /// The head that the fields arrived in.
     head: Bytes,
     lines: Vec<Line>,
+    /// The names that the lines may have.
+    names: NameFilter,
     /// Boxed because most messages are forwarded without any.
     added: Option<Box<HeaderMap>>,
     /// Whole lines that are written last, empty for most messages. Lookups do not find them.
     trailing_lines: &'static str,
+}
+
+/// A field occurs more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated;
+
+/// A Bloom filter over names: one bit for each length and last letter, modulo its size. A request is searched for a dozen
+/// names, most of which it does not have.
+#[derive(Clone, Copy, Debug, Default)]
+struct NameFilter(u64);
+
+impl NameFilter {
+    #[inline]
+    fn add(&mut self, name: &[u8]) {
+        self.0 |= Self::bit(name);
+    }
+
+    /// Returns whether a name may have been added, in any case.
+    #[inline]
+    fn may_have(self, name: &str) -> bool {
+        self.0 & Self::bit(name.as_bytes()) != 0
+    }
+
+    #[inline]
+    fn bit(name: &[u8]) -> u64 {
+        let last = name.last().map_or(0, |last| usize::from(last.to_ascii_lowercase()));
+        1 << ((5 * name.len()).wrapping_add(last) % 64)
+    }
 }
 
 /// The offsets of a field's name and value. 32 bits suffice for a head, and halve what is written and kept for each.
@@ -68,17 +98,21 @@ impl From<Span> for Range<usize> {
 
 /// The fields of a head, as offsets into it.
 #[derive(Debug)]
-pub(crate) struct LineOffsets(Vec<Line>);
+pub(crate) struct LineOffsets {
+    lines: Vec<Line>,
+    names: NameFilter,
+}
 
 impl LineOffsets {
     /// Allocates for as many lines as most heads have.
     pub(crate) fn new() -> Self {
-        Self(Vec::with_capacity(USUAL_FIELDS))
+        Self { lines: Vec::with_capacity(USUAL_FIELDS), names: NameFilter::default() }
     }
 
     /// Adds a line. Returns `None` if its parts are not in `head`.
     pub(crate) fn push(&mut self, head: &[u8], name: &[u8], value: &[u8]) -> Option<()> {
-        self.0.push(Line { name: Span::of(name, head)?, value: Span::of(value, head)? });
+        self.lines.push(Line { name: Span::of(name, head)?, value: Span::of(value, head)? });
+        self.names.add(name);
         Some(())
     }
 }
@@ -86,7 +120,7 @@ impl LineOffsets {
 impl Fields {
     /// Makes the fields of `head` from their offsets.
     pub(crate) fn of(head: Bytes, lines: LineOffsets) -> Self {
-        Self { head, lines: lines.0, ..Self::default() }
+        Self { head, lines: lines.lines, names: lines.names, ..Self::default() }
     }
 
     /// Returns the first value of a field.
@@ -96,10 +130,29 @@ impl Fields {
         arrived.or_else(|| self.added.as_ref()?.get(name).map(HeaderValue::as_bytes))
     }
 
+    /// Returns the value of a field that must not be repeated.
+    ///
+    /// # Errors
+    /// When it is.
+    #[inline]
+    pub fn only(&self, name: &str) -> Result<Option<&[u8]>, Repeated> {
+        let mut lines = self.lines_named(name).map(|line| self.at(line.value));
+        let arrived = lines.next();
+        if lines.next().is_some() {
+            return Err(Repeated);
+        }
+        let Some(added) = &self.added else { return Ok(arrived) };
+        let mut added = added.get_all(name).iter().map(HeaderValue::as_bytes);
+        match (arrived, added.next(), added.next()) {
+            (only, None, _) | (None, only, None) => Ok(only),
+            _ => Err(Repeated),
+        }
+    }
+
     /// Returns every value of a field, in order.
     #[inline]
     pub fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        let arrived = self.lines.iter().filter(move |line| self.has_name(line, name));
+        let arrived = self.lines_named(name);
         let added = self.added.iter().flat_map(move |added| added.get_all(name));
         arrived.map(|line| self.at(line.value)).chain(added.map(HeaderValue::as_bytes))
     }
@@ -197,7 +250,13 @@ impl Fields {
 
     #[inline]
     fn line(&self, name: &str) -> Option<&Line> {
-        self.lines.iter().find(|line| self.has_name(line, name))
+        self.lines_named(name).next()
+    }
+
+    #[inline]
+    fn lines_named(&self, name: &str) -> impl Iterator<Item = &Line> {
+        let lines = if self.names.may_have(name) { self.lines.as_slice() } else { &[] };
+        lines.iter().filter(move |line| self.has_name(line, name))
     }
 
     #[inline]
@@ -291,6 +350,7 @@ mod tests {
         let fields = fields("ETag:\t\"a\" \r\nServer: x\r\nx-a: 1\r\nX-A: 2\r\n\r\n");
         assert_eq!(written(&fields), "ETag: \"a\"\r\nx-a: 1\r\nX-A: 2\r\n");
         assert_eq!(fields.get("etag"), Some(&b"\"a\""[..]));
+        assert_eq!(fields.all("x-a").collect::<Vec<_>>(), [b"1", b"2"]);
         assert_eq!(fields.get("x-a"), Some(&b"1"[..]));
         assert_eq!(fields.get("server"), None);
         let map = fields.into_map();
@@ -298,6 +358,21 @@ mod tests {
             (map.len(), map["etag"].as_bytes(), map.get_all("x-a").iter().count()),
             (3, &b"\"a\""[..], 2)
         );
+    }
+
+    #[test]
+    fn a_field_that_must_not_be_repeated_has_one_value() {
+        let only = |fields: &Fields, name: &str| fields.only(name).map(|value| value.map(<[u8]>::to_vec));
+        let mut fields = fields("A: 1\r\nHOST: h\r\nb: 2\r\nB: 3\r\n\r\n");
+        assert_eq!(only(&fields, "host"), Ok(Some(b"h".to_vec())));
+        assert_eq!((only(&fields, "b"), only(&fields, "c")), (Err(Repeated), Ok(None)));
+        let name = HeaderName::from_static;
+        for (field, value) in [("c", "4"), ("d", "5"), ("d", "6")] {
+            fields.added.get_or_insert_default().append(name(field), HeaderValue::from_static(value));
+        }
+        assert_eq!((only(&fields, "c"), only(&fields, "d")), (Ok(Some(b"4".to_vec())), Err(Repeated)));
+        fields.added.get_or_insert_default().append(name("a"), HeaderValue::from_static("7"));
+        assert_eq!(only(&fields, "a"), Err(Repeated));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Requests.
 
 use super::host::HostOffsets;
-use super::{Fields, Host, Malformed, Reason};
+use super::{Fields, Host, Malformed, Reason, Repeated};
 use bytes::Bytes;
 use http::header::HOST;
 use http::uri::PathAndQuery;
@@ -26,13 +26,9 @@ impl Request {
     /// # Errors
     /// When `Host` is repeated or not a host. It may be missing.
     pub fn new(method: Method, target: PathAndQuery, fields: Fields) -> Result<Self, Malformed> {
-        let mut hosts = fields.all(HOST.as_str());
-        let host = match (hosts.next(), hosts.next()) {
-            (None, _) => None,
-            (Some(host), None) => Some(read_host(host)?),
-            (Some(_), Some(_)) => return Err(Malformed::new(Reason::InvalidHost, ONE_HOST)),
-        };
-        drop(hosts);
+        let host = fields.only(HOST.as_str());
+        let host = host.map_err(|Repeated| Malformed::new(Reason::InvalidHost, ONE_HOST))?;
+        let host = host.map(read_host).transpose()?;
         Ok(Self { method, target, version: Version::HTTP_11, fields, host })
     }
 
@@ -52,6 +48,12 @@ impl Request {
             fields,
             host: self.host,
         }
+    }
+
+    /// Returns whether it says which host it is for.
+    #[inline]
+    pub(crate) fn has_host(&self) -> bool {
+        self.host.is_some()
     }
 
     /// Returns the host that the request is for, which HTTP/1.0 may leave out.
