@@ -257,7 +257,7 @@ impl Proxy {
     /// Returns a reference to the nearest folder that the client of a refused request may see.
     fn way_back(&self, client: &Client<'_>, site: &Site, request: &Request) -> Option<String> {
         let domain = self.generation.listeners.hosts(client.connection().listener().id()).domain();
-        let path = virtual_host::path_style(domain, request.host(), request.target.path()).ok()?;
+        let path = virtual_host::path_of(domain, request).ok()?;
         fallback::way_back(&site.mapping, &path, request)
     }
 

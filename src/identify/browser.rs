@@ -59,7 +59,7 @@ impl AllowedHosts {
     fn admits(&self, host: &Host<'_>) -> bool {
         // Browsers treat 0.0.0.0 as loopback but send no Fetch Metadata to it. No client has a reason to use it.
         let is_address = host.address().is_some_and(|address| !address.to_canonical().is_unspecified());
-        host.is_loopback() || is_address || self.names(host.name())
+        is_address || host.is_loopback() || self.names(host.name())
     }
 
     fn names(&self, name: &[u8]) -> bool {

@@ -3,23 +3,29 @@
 
 use crate::refusal::{Refusal, Rule};
 use crate::s3::names::check_bucket;
-use http1::Host;
+use http1::{Host, Request};
 use std::borrow::Cow;
 
-/// Returns the path of a request in path style: preceded by the bucket that its Host names, if the Host is below
-/// `domain`.
+/// Returns the path of a request in path style: see [`path_style`].
+///
+/// # Errors
+/// As [`path_style`].
+pub(crate) fn path_of<'r>(domain: Option<&str>, request: &'r Request) -> Result<Cow<'r, str>, Refusal> {
+    // Most listeners have no domain, and need not look for the host.
+    let host = domain.and_then(|domain| Some((domain, request.host()?)));
+    path_style(host, request.target.path())
+}
+
+/// Returns a path in path style: preceded by the bucket that the Host names, if that is below the
+/// domain.
 ///
 /// If the Host is the domain itself, another name or an address, the path is in path style already. Several slashes
 /// at its beginning count as one, because a URL joined from `http://host/` and `/bucket/key` has two.
 ///
 /// # Errors
 /// When the part of the Host before the domain is not a bucket name.
-pub(crate) fn path_style<'p>(
-    domain: Option<&str>,
-    host: Option<Host<'_>>,
-    path: &'p str,
-) -> Result<Cow<'p, str>, Refusal> {
-    let (Some(domain), Some(host)) = (domain, host) else { return Ok(one_slash(path).into()) };
+fn path_style<'p>(host: Option<(&str, Host<'_>)>, path: &'p str) -> Result<Cow<'p, str>, Refusal> {
+    let Some((domain, host)) = host else { return Ok(one_slash(path).into()) };
     let host = bare(&host);
     match host.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.')) {
         Some(bucket) if path.starts_with('/') => {
@@ -80,9 +86,11 @@ pub(crate) fn explain<'b>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Method;
+    use http1::Fields;
 
     fn path(host: &str, path: &str) -> Result<String, Rule> {
-        path_style(Some("s3.example.test"), Host::parse(host.as_bytes()).ok(), path)
+        path_style(Some(("s3.example.test", Host::parse(host.as_bytes()).unwrap())), path)
             .map(Cow::into_owned)
             .map_err(|refusal| refusal.rule)
     }
@@ -110,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_request_without_a_host_is_in_path_style() {
-        assert_eq!(path_style(Some("s3.example.test"), None, "/media/a").unwrap(), "/media/a");
+        let old = Request::new(Method::GET, "/media/a".parse().unwrap(), Fields::default()).unwrap();
+        assert_eq!(path_of(Some("s3.example.test"), &old).unwrap(), "/media/a");
     }
 
     #[test]
@@ -123,7 +132,7 @@ mod tests {
             ("/%2Fmedia", "/%2Fmedia"),
             ("*", "*"),
         ] {
-            assert_eq!(path_style(None, None, asked).unwrap(), expected);
+            assert_eq!(path_style(None, asked).unwrap(), expected);
             assert_eq!(path("s3.example.test", asked).as_deref(), Ok(expected));
         }
         assert_eq!(path("media.s3.example.test", "//a").as_deref(), Ok("/media//a"), "a key has its slashes");

@@ -20,7 +20,7 @@ use crate::s3::operation::Operation;
 use crate::s3::target::Spelling;
 use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
-use http1::Fields;
+use http1::{Fields, Repeated};
 
 /// A request to the store that only lacks its signature. It is made from a [`Grant`] and can be signed again: for
 /// another session, another node, or another time.
@@ -197,9 +197,7 @@ fn each_name(
 /// Returns a header's value. A repeated header is refused, because some servers join the values and others pick one.
 fn only_value(fields: &Fields, name: &HeaderName) -> Result<HeaderValue, Refusal> {
     let bad = |what| Refusal::new(Rule::BadHeader, format!("the header {name} {what}"));
-    if fields.all(name.as_str()).nth(1).is_some() {
-        return Err(bad("is given more than once"));
-    }
+    fields.only(name.as_str()).map_err(|Repeated| bad("is given more than once"))?;
     let value = fields.value(name.as_str()).filter(|value| str::from_utf8(value.as_bytes()).is_ok());
     value.ok_or_else(|| bad("is not UTF-8"))
 }
@@ -257,15 +255,17 @@ fn fate(class: Headers, name: &str) -> Fate {
     {
         return Fate::Refuse(Rule::ForbiddenHeader, "makes MinIO unpack archives and is not let through");
     }
+    if let Some(field) = class.field(name) {
+        return Fate::Pass(field.grammar);
+    }
     if let Some((rule, why)) = class.refuse(name) {
         return Fate::Refuse(rule, why);
     }
-    match class.field(name) {
-        Some(field) => Fate::Pass(field.grammar),
-        None if changes_meaning(name) => Fate::Refuse(Rule::UnknownHeader, "is not supported"),
-        // A header of another operation has no effect here, and S3 ignores headers that it does not know.
-        None => Fate::Drop,
+    if changes_meaning(name) {
+        return Fate::Refuse(Rule::UnknownHeader, "is not supported");
     }
+    // A header of another operation has no effect here, and S3 ignores headers that it does not know.
+    Fate::Drop
 }
 
 /// Returns whether the signature covers a forwarded header: one that the store acts on or that SigV4 requires.

@@ -106,7 +106,7 @@ impl<'r> Incoming<'r> {
     fn admit(mapping: &Mapping, own: OwnOrigins<'_>, request: &'r Request) -> Result<Self, Refusal> {
         browser::check(own, pages_of(mapping), request)?;
         let presigned = presigned::with_headers_of_query(request)?;
-        let path = virtual_host::path_style(own.hosts.domain(), request.host(), request.target.path())?;
+        let path = virtual_host::path_of(own.hosts.domain(), request)?;
         Ok(Self { original: request, presigned, path })
     }
 }

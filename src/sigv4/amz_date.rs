@@ -14,23 +14,23 @@ pub struct AmzDate {
 }
 
 thread_local! {
-    // Thousands of requests are signed in a second; it is formatted once.
-    static LAST: Cell<Option<AmzDate>> = const { Cell::new(None) };
+    // Thousands of requests are signed in a second; it is formatted once. The second is that since 1970.
+    static LAST: Cell<Option<(u64, AmzDate)>> = const { Cell::new(None) };
 }
 
 impl AmzDate {
     /// Makes the date of `time`.
     pub fn new(time: SystemTime) -> Self {
-        let second =
-            |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs());
-        if let Some(last) = LAST.get()
-            && second(last.time) == second(time)
-        {
-            return Self { time, ..last };
+        let Ok(since) = time.duration_since(SystemTime::UNIX_EPOCH) else { return Self::written(time) };
+        let second = since.as_secs();
+        match LAST.get() {
+            Some((last, date)) if last == second => Self { time, ..date },
+            _ => {
+                let date = Self::written(time);
+                LAST.set(Some((second, date)));
+                date
+            }
         }
-        let date = Self::written(time);
-        LAST.set(Some(date));
-        date
     }
 
     /// Parses a date in this form.

@@ -208,10 +208,10 @@ impl Headers {
         self.fields().iter().find(|field| matches(field.name, name))
     }
 
-    /// Returns why a header is refused that the store would ignore to the client's harm. MinIO deletes and writes
-    /// without regard to such a condition, and replaces an object by the tail that a resumed upload sends.
-    /// condition says, and replaces an object by the part of it that a resumed upload sends.
-    pub fn refuse(self, name: &str) -> Option<(Rule, &'static str)> {
+    /// Returns why a header is refused that does not pass and that the store would ignore to the client's harm. MinIO
+    /// deletes and writes without regard to such a condition, and replaces an object by the tail that a resumed upload
+    /// sends.
+    pub(crate) fn refuse(self, name: &str) -> Option<(Rule, &'static str)> {
         let writes = matches!(
             self,
             Self::Write
@@ -222,10 +222,6 @@ impl Headers {
                 | Self::Complete
                 | Self::Delete
         );
-        // A header that passes is honoured.
-        if self.field(name).is_some() {
-            return None;
-        }
         match name {
             "if-match" | "if-none-match" if writes => {
                 Some((Rule::Condition, "is not honoured by the store for this operation"))
@@ -302,7 +298,7 @@ mod tests {
         assert!(
             Headers::Delete.refuse("if-match").is_some() && Headers::Plain.refuse("if-none-match").is_none()
         );
-        assert!(Headers::List.refuse("if-match").is_some() && Headers::Read.refuse("if-match").is_none());
+        assert!(Headers::List.refuse("if-match").is_some() && Headers::List.refuse("range").is_none());
     }
 
     /// No class passes a header that Scopegate sets itself or that belongs to the connection.

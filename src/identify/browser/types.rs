@@ -44,8 +44,10 @@ const INERT: [&str; 12] = [
 
 /// Checks whether browsers show a body of this type in a viewer of their own.
 pub(super) fn is_viewed(content_type: &[u8]) -> bool {
-    // The first letter rules out nearly all other types.
-    matches!(content_type.first(), Some(b'a' | b'v' | b'A' | b'V')) && is_one_of(&VIEWED, content_type)
+    // The beginning rules out nearly all other types.
+    let may_be_viewed =
+        ["audio/", "video/", "application/pdf"].iter().any(|start| begins_with(content_type, start));
+    may_be_viewed && is_one_of(&VIEWED, content_type)
 }
 
 /// Checks whether browsers never run a body of this type.
@@ -56,9 +58,12 @@ pub(super) fn is_inert(content_type: &[u8]) -> bool {
 /// Checks whether browsers leave a body of this type to another program: `application/vnd.…`, the types of office
 /// documents. A type that ends in `+xml` would be a page.
 fn is_for_a_program(content_type: &[u8]) -> bool {
-    const START: &[u8] = b"application/vnd.";
-    content_type.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
+    begins_with(content_type, "application/vnd.")
         && content_type.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/.-_".contains(byte))
+}
+
+fn begins_with(content_type: &[u8], start: &str) -> bool {
+    content_type.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start.as_bytes()))
 }
 
 fn is_one_of(types: &[&str], content_type: &[u8]) -> bool {
@@ -76,6 +81,9 @@ mod tests {
 
     #[test]
     fn only_known_types_are_inert() {
+        for viewed in VIEWED {
+            assert!(is_viewed(viewed.as_bytes()), "{viewed}");
+        }
         for viewed in ["application/pdf", "Video/MP4", "audio/ogg; codecs=opus", "video/webm ;codecs=\"vp8\""]
         {
             assert!(is_viewed(viewed.as_bytes()) && is_inert(viewed.as_bytes()), "{viewed}");
