@@ -103,13 +103,7 @@ impl Balancer {
     /// turn. If every node is ejected, chooses the one whose back-off ends first. Returns `None` if all nodes are
     /// excluded.
     pub(crate) fn pick(self: &Rc<Self>, now: Instant, attempts: &Attempts) -> Option<InFlight> {
-        let first = self.turn.get();
-        self.turn.set(first.wrapping_add(1));
-        let in_turn = (0..self.nodes.len()).map(|step| self.in_turn(first, step));
-        let allowed = in_turn.filter(|node| !attempts.is_excluded(*node));
-        let index = self
-            .least_loaded(first, now, attempts)
-            .or_else(|| allowed.min_by_key(|node| self.retry_at(*node)))?;
+        let index = self.choose(now, attempts)?;
         let node = self.node(index)?;
         if self.is_up(index, now) {
             node.begin_probe(now);
@@ -117,6 +111,17 @@ impl Balancer {
         node.in_flight.set(node.in_flight.get() + 1);
         self.board.requested(index);
         Some(InFlight { balancer: Rc::clone(self), choice: Choice { node: index, at: now } })
+    }
+
+    fn choose(&self, now: Instant, attempts: &Attempts) -> Option<NodeIndex> {
+        if self.nodes.len() == 1 {
+            return Some(NodeIndex(0)).filter(|only| !attempts.is_excluded(*only));
+        }
+        let first = self.turn.get();
+        self.turn.set(first.wrapping_add(1));
+        let in_turn = (0..self.nodes.len()).map(|step| self.in_turn(first, step));
+        let allowed = in_turn.filter(|node| !attempts.is_excluded(*node));
+        self.least_loaded(first, now, attempts).or_else(|| allowed.min_by_key(|node| self.retry_at(*node)))
     }
 
     /// Returns whether a node is up and not excluded.

@@ -235,10 +235,11 @@ impl AccessRecord {
 
     /// Returns what the status page shows of a refused request.
     fn as_refused(&self) -> Option<Refused> {
+        let rule = self.rule?;
         Some(Refused {
             at: WallClock::SYSTEM.now(),
             id: self.request_id(),
-            rule: self.rule?,
+            rule,
             status: self.status.map_or(0, |status| status.as_u16()),
             mapping: self.mapping_name(),
             client: self.address,

@@ -275,7 +275,9 @@ impl Counts {
 
 impl Counts {
     fn observe(&self, outcome: &Outcome) {
-        self.received.fetch_add(outcome.received, Ordering::Relaxed);
+        if outcome.received > 0 {
+            self.received.fetch_add(outcome.received, Ordering::Relaxed);
+        }
         self.sent.fetch_add(outcome.sent, Ordering::Relaxed);
         self.durations.observe(outcome.total);
         if let Some(first_byte) = outcome.first_byte {
